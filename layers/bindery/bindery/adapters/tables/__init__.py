@@ -1,0 +1,1 @@
+"""The one table: SQLite here, DynamoDB on AWS."""

@@ -1,0 +1,40 @@
+"""What a build is asked for and how it went."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from bindery.domain.failure import Failure
+from bindery.domain.repository import Repository
+
+
+class BuildOrder(BaseModel):
+    """One attempt at one environment. scope: what the key covers (`files`, `tree` or `commit`), so what a build may read.
+
+    seconds: the build's limit; the service ends the attempt when it is over.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    environment: str
+    attempt: int
+    repository: Repository
+    scope: str
+    seconds: int
+
+
+class BuildState(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """The build service's own word on an attempt. image: when succeeded. failure: when failed. UNKNOWN: never heard of, or forgotten."""
+
+    state: BuildState
+    image: str = ""
+    failure: Failure | None = None

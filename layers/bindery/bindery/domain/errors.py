@@ -1,0 +1,183 @@
+"""Everything that can go wrong with a launch, each a fact with its own type.
+
+`Retryable` facts may pass by themselves: the step is tried again a few times. `Permanent` ones end the launch.
+The sentences people read are in `bindery.web.errors`, one table; here are only the facts that fill them.
+"""
+
+# Launches that failed are stored with the class's name: renaming one loses their sentence.
+
+Fact = str | int | float
+
+
+class BinderyError(Exception):
+    """A fact. `facts` are plain values (strings, numbers) that its sentence names; never a token, never a secret."""
+
+    def __init__(self, **facts: Fact) -> None:
+        super().__init__(f"{type(self).__name__} {facts}" if facts else type(self).__name__)
+        self.facts = facts
+
+
+class Retryable(BinderyError):
+    """May pass by itself."""
+
+
+class Permanent(BinderyError):
+    """Will not pass by itself."""
+
+
+# What was asked
+
+
+class BadSpec(Permanent):
+    """The spec cannot be one of this provider's. Facts: spec, why."""
+
+
+class UnknownProvider(Permanent):
+    """No such provider. Facts: provider, known (comma-separated ids)."""
+
+
+class BadRef(Permanent):
+    """The ref could not be a name in any git repository. Facts: ref, why."""
+
+
+class ForbiddenAddress(Permanent):
+    """The address is private, loopback, link-local or otherwise not ours to ask. Facts: host."""
+
+
+class BadAddress(Permanent):
+    """Not an address that we can fetch from. Facts: url, why."""
+
+
+class SpecBanned(Permanent):
+    """The operator does not let this repository be launched. Facts: spec."""
+
+
+class ClientBanned(Permanent):
+    """The operator does not serve the client's network."""
+
+
+class BadBuildToken(Permanent):
+    """The build token is forged, for another spec, or was old when its launch was to be created. Facts: why."""
+
+
+class CrossSite(Permanent):
+    """A page of another site asked, and may not. Facts: site."""
+
+
+class RateLimited(Permanent):
+    """The client asked too often. Facts: limit, seconds (until it may ask again)."""
+
+
+class BadRequest(Permanent):
+    """The request itself cannot be understood. Facts: why."""
+
+
+class LaunchNotFound(Permanent):
+    """No such launch, or not the asker's. Facts: none."""
+
+
+# The repository and its host
+
+
+class RepositoryNotFound(Permanent):
+    """The host knows no such repository, or it is private. Facts: url."""
+
+
+class RefNotFound(Permanent):
+    """The host knows the repository, not this branch, tag or commit. Facts: spec, ref."""
+
+
+class RepositoryTooLarge(Permanent):
+    """More bytes or files than the limit. Facts: url, limit (in words, such as "500 MB")."""
+
+
+class RepositoryUnusable(Permanent):
+    """The content cannot be laid out or read. Facts: why."""
+
+
+class HostLimited(Retryable):
+    """The host asks us to come back later. Facts: host, at (UTC seconds)."""
+
+
+class HostUnreachable(Retryable):
+    """The host did not answer, in time or at all. Facts: host, why."""
+
+
+# Builds
+
+
+class CannotBuild(Permanent):
+    """The engine here cannot do what a file asks for. Facts: file, needs, install."""
+
+
+class BuildFailed(Permanent):
+    """A step of the repository's own ended badly. Facts: step, why."""
+
+
+class BuildTooLong(Permanent):
+    """Over the limit. Facts: minutes."""
+
+
+class BuildLost(Retryable):
+    """The build service no longer knows the attempt. Facts: none."""
+
+
+class BuildServiceDown(Retryable):
+    """The build service did not take the order. Facts: why."""
+
+
+class ImageGone(Retryable):
+    """The image was there and is no longer. Facts: image."""
+
+
+# Sessions
+
+
+class QuotaReached(Permanent):
+    """All places are taken. Facts: limit."""
+
+
+class RepositoryQuotaReached(Permanent):
+    """All places of this repository are taken. Facts: limit, url."""
+
+
+class SessionDied(Retryable):
+    """The session's server ended before it answered. Facts: why (its last log lines)."""
+
+
+class SessionNotReady(Retryable):
+    """The session's server did not answer in time. Facts: seconds."""
+
+
+class SessionEnded(Permanent):
+    """It was ready, and has ended since. Facts: reason."""
+
+
+class LauncherDown(Retryable):
+    """Sessions cannot be started just now. Facts: why."""
+
+
+# Launches
+
+
+class LaunchStopped(Permanent):
+    """Whoever launched stopped it."""
+
+
+class DeadlinePassed(Permanent):
+    """It took longer than a launch may. Facts: minutes."""
+
+
+class StepLost(Permanent):
+    """A message of this launch could not be handled, again and again. Facts: trouble."""
+
+
+# The table
+
+
+class Throttled(Retryable):
+    """The table did not take the call: nothing was written."""
+
+
+class Stale(Retryable):
+    """Somebody else wrote first: nothing was written."""

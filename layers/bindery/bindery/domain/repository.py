@@ -1,0 +1,44 @@
+"""A repository once it is resolved, and what its tree holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Repository(BaseModel):
+    """A resolved repository: the same forever, wherever its branches move.
+
+    provider, spec: as asked (`gh`, `o/r/HEAD`).
+    ref: full commit id (40 or 64 hex digits), or a record's version.
+    resolved_spec: the spec that leads to exactly this ref (`o/r/<commit>`).
+    clone_url: for machines, https, without credentials.
+    repo_url, ref_url: for people: the repository's page, and the page of this ref.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    provider: str
+    spec: str
+    ref: str
+    resolved_spec: str
+    clone_url: str
+    repo_url: str
+    ref_url: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a tree: git mode (0o100644, 0o100755, 0o120000 link, 0o160000 submodule) and blob id."""
+
+    path: str
+    mode: int
+    id: str
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A commit's whole listing. id: the root tree's; entries: by path, files only, `/` between folders."""
+
+    id: str
+    entries: Mapping[str, Entry] = field(default_factory=dict)

@@ -1,0 +1,59 @@
+"""Sessions: what is started, what became of it, what it said when asked."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from bindery.domain.repository import Repository
+
+
+class SessionOrder(BaseModel):
+    """What a launcher needs to start a session. environment variables are the `BINDER_*` ones.
+
+    id: names the session everywhere (lower-case letters and digits, at most 40). token: opens its server, at least 32 characters.
+    image: as the build service named it. image_ref: the ref that the image was built from; another `repository.ref`
+    means that the files must be brought to exactly that ref first.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    token: str
+    image: str
+    image_ref: str
+    repository: Repository
+    variables: dict[str, str]
+
+
+class Liveness(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class SessionReport:
+    """url: the server's public address, with a trailing slash, when READY. notes: sentences for the visitor (missing LFS content).
+    why: last log lines, when GONE."""
+
+    liveness: Liveness
+    url: str = ""
+    notes: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class SessionObject:
+    """Something that runs and bears our mark. started: UTC seconds."""
+
+    id: str
+    started: float
+
+
+@dataclass(frozen=True)
+class Activity:
+    """A server's own word. last: UTC seconds of its last activity. busy: a kernel computes, or an open connection is in use."""
+
+    last: float
+    busy: bool

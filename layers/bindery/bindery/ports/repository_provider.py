@@ -1,0 +1,54 @@
+"""The repository provider port: one host of repositories."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bindery.domain.repository import Entry, Repository, Tree
+
+
+@dataclass(frozen=True)
+class Display:
+    """How a provider shows itself to people and to `/api/repoproviders`.
+
+    example: what a spec looks like. regex: JavaScript-compatible, matches specs without ref. detect: named group `repo` (and maybe
+    `ref`, `filepath`, `urlpath`) on a pasted address. url_encode: whether the repository part is percent-encoded in a spec.
+    ref_default: None when a spec has no ref.
+    """
+
+    name: str
+    example: str
+    regex: str
+    detect: str | None
+    repo_label: str
+    repo_placeholder: str
+    url_encode: bool
+    ref_default: str | None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """note: a sentence for the visitor, such as that HEAD was taken for a missing `master`."""
+
+    repository: Repository
+    note: str = ""
+
+
+class RepositoryProvider(Protocol):
+    """One host of repositories.
+
+    id: its name in links (`gh`).
+    check: raises BadSpec or BadRef unless `spec` (percent-encoding as it stood in the link) could be one of this provider's;
+        asks nobody. Answers the repository's address for people, which also names it in quotas.
+    resolve: the spec's repository at one immutable ref. Raises RepositoryNotFound, RefNotFound, RepositoryTooLarge,
+        ForbiddenAddress, BadAddress, HostLimited, HostUnreachable.
+    tree: the listing at that ref, or None if it cannot be had cheaply.
+    read: a file's content of that tree, at most 1 MB (RepositoryTooLarge).
+    """
+
+    id: str
+    display: Display
+
+    def check(self, spec: str) -> str: ...
+    def resolve(self, spec: str) -> Resolved: ...
+    def tree(self, repository: Repository) -> Tree | None: ...
+    def read(self, repository: Repository, entry: Entry) -> bytes: ...

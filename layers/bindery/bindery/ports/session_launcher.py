@@ -1,0 +1,25 @@
+"""The session launcher port."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from bindery.domain.sessions import Activity, SessionObject, SessionOrder, SessionReport
+
+
+class SessionLauncher(Protocol):
+    """Starts, finds, asks and stops sessions.
+
+    start: begins the session; idempotent by `order.id`: a session that is there already is left as it is.
+        Raises ImageGone, LauncherDown, or a Permanent error if the content cannot be had.
+    wait: what became of the session; returns as soon as it is READY or GONE, else STARTING after `seconds`.
+        READY only when the session's own server answered as this session, at its public address.
+    ask: each session's activity, asked at its server with its token (`id -> (url, token)`); one that did not answer is left out.
+    stop: afterwards nothing of the session is left, neither processes nor files. One that is gone is no error.
+    objects: everything that runs here and bears our mark.
+    """
+
+    def start(self, order: SessionOrder) -> None: ...
+    def wait(self, session: str, seconds: float) -> SessionReport: ...
+    def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]: ...
+    def stop(self, session: str) -> None: ...
+    def objects(self) -> Sequence[SessionObject]: ...

@@ -1,0 +1,1 @@
+"""How launches look over HTTP: event stream, pages, the faces of errors."""
