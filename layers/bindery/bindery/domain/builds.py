@@ -25,6 +25,8 @@ class BuildOrder(BaseModel):
 
 
 class BuildState(StrEnum):
+    """How far an attempt has come."""
+
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"

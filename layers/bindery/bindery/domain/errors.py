@@ -95,8 +95,8 @@ class RepositoryUnusable(Permanent):
     """The content cannot be laid out or read. Facts: why."""
 
 
-class HostLimited(Retryable):
-    """The host asks us to come back later. Facts: host, at (UTC seconds)."""
+class HostLimited(Permanent):
+    """The host asks us to come back later, and people with us. Facts: host, at (UTC seconds)."""
 
 
 class HostUnreachable(Retryable):

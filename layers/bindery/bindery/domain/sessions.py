@@ -27,6 +27,8 @@ class SessionOrder(BaseModel):
 
 
 class Liveness(StrEnum):
+    """How far a session has come."""
+
     STARTING = "starting"
     READY = "ready"
     GONE = "gone"
@@ -57,3 +59,35 @@ class Activity:
 
     last: float
     busy: bool
+
+
+class SessionState(StrEnum):
+    """STARTING holds a place in the quota; only RUNNING is handed out; ENDED stays as a tombstone."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+class Session(BaseModel):
+    """A session as it is stored. id: the same as its launch's. token: opens its server.
+
+    places: the quota shards it counts in, each (pk, sk). created_at, last_activity: UTC seconds.
+    silent: how often in a row it did not answer. reason: why it ended, for people.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    owner: str
+    token: str
+    repo_url: str
+    state: SessionState
+    created_at: float
+    places: tuple[tuple[str, str], ...] = ()
+    url: str = ""
+    notes: tuple[str, ...] = ()
+    last_activity: float = 0
+    silent: int = 0
+    reason: str = ""

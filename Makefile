@@ -1,0 +1,44 @@
+# Bindery's commands. `make up` and `make test` set up what they need, on any machine with Python 3.11+ and make.
+SHELL := /bin/bash
+PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+UV := $(shell command -v uv || echo .cache/uv/bin/uv)
+RUN := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint format bench clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+up: .venv/ready ## runs Bindery here, until Ctrl-C
+	@exec $(RUN) -m infra.local
+
+test: .venv/ready ## everything that can run here
+	@$(RUN) -m pytest
+
+lint: .venv/ready ## types, style, import rules, template
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	.venv/bin/lint-imports --no-cache
+	.venv/bin/cfn-lint template.yaml
+
+format: .venv/ready ## formats the code
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+bench: .venv/ready ## the click's way, side by side with a bare start
+	@$(RUN) -m tests.performance.bench
+
+clean: ## removes everything that was made here; state under BINDERY_HOME stays
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.cache/uv/bin/uv:
+	@test -n "$(PYTHON)" || { echo "Bindery needs Python 3.11 or newer on PATH."; exit 1; }
+	@$(PYTHON) -m venv .cache/uv || { echo "Install Python's venv module (Debian: apt install python3-venv)."; exit 1; }
+	@.cache/uv/bin/pip install --quiet --disable-pip-version-check uv
+
+.venv/ready: pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --frozen --quiet --python $(PYTHON) --no-python-downloads
+	@touch $@

@@ -1,0 +1,80 @@
+"""The API for people who script: create a launch, look at it, stop it; and what the providers look like."""
+
+import json
+from collections.abc import Mapping
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bindery.bootstrap import api, site
+from bindery.domain.errors import BinderyError
+from bindery.observability import logged
+from bindery.web.api import Caller
+from bindery.web.errors import face_of
+from bindery.web.repo_providers import repo_providers
+
+app = APIGatewayRestResolver()
+ALLOWED = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Cache-Control": "no-store",
+}
+
+
+def told(status: int, body: Mapping[str, object] | list[dict[str, object]]) -> Response[str]:
+    """JSON."""
+    return Response(status, "application/json", json.dumps(body), dict(ALLOWED))
+
+
+def caller() -> Caller:
+    """Who asks."""
+    event = app.current_event
+    headers = {name.lower(): value for name, value in event.headers.items()}
+    return Caller(event.request_context.identity.source_ip or "", headers.get("x-forwarded-proto", "http"), headers)
+
+
+@app.exception_handler(BinderyError)  # type: ignore[untyped-decorator]  # Powertools leaves it untyped
+def failed(error: BinderyError) -> Response[str]:
+    """The error's face, as JSON."""
+    shown = face_of(error)
+    return told(shown.status, {"code": shown.code, "message": shown.message})
+
+
+@app.get("/api/repoproviders")
+def providers() -> Response[str]:
+    """What forms and clients want to know of each provider."""
+    return told(200, repo_providers(site().displays()))
+
+
+@app.post("/api/launches")
+def create() -> Response[str]:
+    """A new launch."""
+    answer = api().create(caller(), app.current_event.body or "")
+    return told(answer.status, answer.body)
+
+
+@app.get("/api/launches/<launch>")
+def look(launch: str) -> Response[str]:
+    """How it stands."""
+    answer = api().look(caller(), launch)
+    return told(answer.status, answer.body)
+
+
+@app.delete("/api/launches/<launch>")
+def stop(launch: str) -> Response[str]:
+    """Ends it."""
+    answer = api().stop(caller(), launch)
+    return told(answer.status, answer.body)
+
+
+@app.route("/api/.+", method=["OPTIONS"])
+def preflight() -> Response[str]:
+    """For browsers."""
+    return Response(204, headers=dict(ALLOWED))
+
+
+@logged
+def handler(event: dict[str, object], context: LambdaContext) -> object:
+    """One request."""
+    return app.resolve(event, context)

@@ -1,0 +1,12 @@
+"""Timer: stop sessions that are idle or too old."""
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bindery.bootstrap import cull_sessions
+from bindery.observability import logged
+
+
+@logged
+def handler(event: dict[str, object], context: LambdaContext) -> None:
+    """One sweep."""
+    cull_sessions()()

@@ -1,0 +1,14 @@
+"""Event of the build service: a build changed its state."""
+
+from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bindery.bootstrap import record_build
+from bindery.domain.messages import BuildChanged
+from bindery.observability import logged
+
+
+@logged
+def handler(event: dict[str, object], context: LambdaContext) -> None:
+    """One event; only a hint to ask the build service."""
+    record_build()(BuildChanged.model_validate(EventBridgeEvent(event).detail))

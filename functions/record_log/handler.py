@@ -1,0 +1,15 @@
+"""Log subscription: lines of a build's log, into the table."""
+
+from aws_lambda_powertools.utilities.data_classes import CloudWatchLogsEvent
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bindery.bootstrap import record_log
+from bindery.domain.messages import LogWritten
+from bindery.observability import logged
+
+
+@logged
+def handler(event: dict[str, object], context: LambdaContext) -> None:
+    """A batch of log events, each of which bears some lines of one attempt."""
+    for line in CloudWatchLogsEvent(event).parse_logs_data().log_events:
+        record_log()(LogWritten.model_validate_json(line.message))

@@ -1,0 +1,77 @@
+"""Pages, badges, health, versions, metrics: everything that a browser or a monitor only looks at."""
+
+import json
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bindery.bootstrap import site
+from bindery.observability import logged
+from bindery.web.assets import asset
+from bindery.web.pages import Page
+
+app = APIGatewayRestResolver()
+
+
+def shown(page: Page) -> Response[str]:
+    """A page as an answer."""
+    return Response(page.status, body=page.body, headers=dict(page.headers))
+
+
+def told(status: int, body: object) -> Response[str]:
+    """JSON."""
+    return Response(status, "application/json", json.dumps(body), {"Access-Control-Allow-Origin": "*"})
+
+
+@app.get("/")
+def home() -> Response[str]:
+    """The form that makes links."""
+    return shown(site().home())
+
+
+@app.get("/v2/.+")
+def launch() -> Response[str]:
+    """A launch page with its build token."""
+    event = app.current_event
+    headers = {name.lower(): value for name, value in event.headers.items()}
+    client = event.request_context.identity.source_ip or ""
+    return shown(site().launch(event.path, event.query_string_parameters or {}, headers, client))
+
+
+@app.get("/repo/.+")
+def repo() -> Response[str]:
+    """The oldest kind of link."""
+    return Response(302, headers={"Location": site().repo_redirect(app.current_event.path)})
+
+
+@app.get("/(assets/.+|badge.svg|badge_logo.svg)")
+def file() -> Response[str]:
+    """Badges, and what pages need."""
+    found = asset(app.current_event.path.removeprefix("/assets/").removeprefix("/"))
+    if found is None:
+        return told(404, {"message": "There is no such file."})
+    return Response(200, found.content_type, found.body.decode(), {"Cache-Control": "public, max-age=3600"})
+
+
+@app.get("/health")
+def health() -> Response[str]:
+    """For monitors."""
+    return told(*site().health())
+
+
+@app.get("/versions")
+def versions() -> Response[str]:
+    """What runs here."""
+    return told(200, site().versions())
+
+
+@app.get("/metrics")
+def metrics() -> Response[str]:
+    """For Prometheus."""
+    return Response(200, "text/plain; version=0.0.4; charset=utf-8", site().metrics())
+
+
+@logged
+def handler(event: dict[str, object], context: LambdaContext) -> object:
+    """One request."""
+    return app.resolve(event, context)

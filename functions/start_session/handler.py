@@ -1,0 +1,22 @@
+"""Queue `sessions`: start a launch's session and watch it for a few seconds."""
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bindery.bootstrap import start_session
+from bindery.domain.messages import SessionRequested
+from bindery.observability import logged
+
+processor = BatchProcessor(event_type=EventType.SQS)
+
+
+def start(record: SQSRecord) -> None:
+    """One message."""
+    start_session()(SessionRequested.model_validate_json(record.body))
+
+
+@logged
+def handler(event: dict[str, object], context: LambdaContext) -> object:
+    """A batch; what fails comes again."""
+    return process_partial_response(event, start, processor, context)

@@ -1,0 +1,10 @@
+"""`GET /build/...`: the launch's events, streamed. An ASGI app: here as it is, on AWS behind the Lambda Web Adapter."""
+
+from starlette.applications import Starlette
+
+from bindery.bootstrap import stream
+
+
+def app() -> Starlette:
+    """`uvicorn --factory handler:app`."""
+    return stream().app()

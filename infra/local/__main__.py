@@ -1,0 +1,63 @@
+"""`python -m infra.local`: runs Bindery here until it is told to stop."""
+
+import argparse
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> None:
+    """Environment first, then everything that reads it."""
+    from infra.local.surroundings import set_environment
+    from infra.local.template import read
+
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    parser.add_argument("--template", type=Path, default=ROOT / "template.yaml")
+    system = read(parser.parse_args().template)
+    set_environment(system.environment)
+
+    from infra.local.runtime import Runtime
+
+    listener = _listen()
+    runtime = Runtime(system, listener)
+    threading.Thread(target=_tell, args=(listener,), daemon=True).start()
+    runtime.run()
+
+
+def _listen() -> socket.socket:
+    from bindery.bootstrap import settings
+
+    port = settings().port
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        raise SystemExit(
+            f"Port {port} is in use. Stop what uses it, or choose another: BINDERY_PORT=8586 make up"
+        ) from None
+    return listener
+
+
+def _tell(listener: socket.socket) -> None:
+    """One line with the address, once /health says ok."""
+    import httpx
+
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with httpx.Client(trust_env=False, timeout=5) as client:
+        for _ in range(600):
+            try:
+                if client.get(f"{address}/health").status_code == 200:
+                    break
+            except httpx.TransportError:
+                threading.Event().wait(0.02)
+    print(f"Bindery is at {address}/", flush=True)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.fspath(ROOT))
+    main()

@@ -1,0 +1,79 @@
+"""The HTTP front: what API Gateway is on AWS. Routes come from the template."""
+
+import base64
+import importlib
+from collections.abc import Callable, MutableMapping, Sequence
+from functools import cache
+from typing import Any
+
+from anyio.to_thread import run_sync
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bindery.web.requests import is_loopback
+from infra.local.events import Context, from_request
+from infra.local.template import Function, Route
+
+LARGEST_BODY = 64 * 1024
+FOREIGN_HOST = "This Bindery runs its sessions as processes of this machine, so it answers only to localhost.\n"
+NO_ROUTE = {"message": "There is nothing at this address. A launch link looks like /v2/gh/owner/repository/HEAD"}
+Handler = Callable[[object, object], MutableMapping[str, Any]]
+
+
+class Front:
+    """Hands each request to the function that the template names for it, and nothing else to nobody."""
+
+    def __init__(self, routes: Sequence[Route], only_loopback: bool) -> None:
+        self.routes = routes
+        self.only_loopback = only_loopback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        path = scope["raw_path"].decode("utf-8", "replace").partition("?")[0]
+        route = next((route for route in self.routes if route.matches(request.method, path)), None)
+        if self.only_loopback and not is_loopback(request.headers.get("host", "")):
+            await PlainTextResponse(FOREIGN_HOST, 421)(scope, receive, send)
+        elif route is None:
+            await JSONResponse(NO_ROUTE, 404)(scope, receive, send)
+        elif route.function.streams:
+            ours = [(name, value) for name, value in scope["headers"] if not name.startswith(b"x-amzn-")]
+            await _app(route.function.module)({**scope, "headers": ours}, receive, send)
+        else:
+            await self._hand_over(route.function, request, send)
+
+    async def _hand_over(self, function: Function, request: Request, send: Send) -> None:
+        if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
+            answer: Response = JSONResponse({"message": "The request is too large."}, 413)
+        else:
+            try:
+                event = await from_request(request)
+            except ClientDisconnect:
+                return
+            answer = await run_sync(_invoke, function, event)
+        await answer(request.scope, request.receive, send)
+
+
+@cache
+def _app(module: str) -> ASGIApp:
+    made: ASGIApp = importlib.import_module(module).app()
+    return made
+
+
+def _invoke(function: Function, event: object) -> Response:
+    handler: Handler = importlib.import_module(function.module).handler
+    try:
+        answer = handler(event, Context(function.name))
+    except Exception:  # noqa: BLE001  # as API Gateway does; the handler's own wrapper has logged it
+        return JSONResponse({"message": "Internal server error"}, 502)
+    body = answer.get("body") or ""
+    content = base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()
+    response = Response(content, answer["statusCode"])
+    for name, values in (answer.get("multiValueHeaders") or {}).items():
+        for value in values:
+            response.headers.append(name, value)
+    for name, value in (answer.get("headers") or {}).items():
+        response.headers[name] = value
+    return response

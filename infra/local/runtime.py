@@ -1,0 +1,78 @@
+"""Bindery in one process: front, workers, timers, around the adapters that this machine's settings pick."""
+
+import socket
+
+import uvicorn
+
+from bindery import bootstrap
+from bindery.adapters.builds.uv import UvBuilds
+from bindery.adapters.queues.memory import MemoryQueues
+from bindery.adapters.sessions.process import ProcessSessions
+from bindery.domain.messages import StopRequested
+from infra.local.front import Front
+from infra.local.surroundings import keep_log, prepare
+from infra.local.template import System
+from infra.local.workers import Workers
+
+EVERYTHING = 1e9
+
+
+class Runtime:
+    """run() returns when the process is told to stop, with nothing of it left."""
+
+    def __init__(self, system: System, listener: socket.socket) -> None:
+        self.system = system
+        self.listener = listener
+
+    def run(self) -> None:
+        """Cleans up after the last one, serves, cleans up after itself."""
+        settings = bootstrap.settings()
+        lock = prepare(bootstrap.home())
+        keep_log(bootstrap.home(), settings.log_level)
+        queues = bootstrap.queue()
+        assert isinstance(queues, MemoryQueues)  # noqa: S101  # LOCAL in surroundings.py
+        periods = {
+            "BINDERY_CULL_SECONDS": settings.cull_seconds,
+            "BINDERY_RECONCILE_SECONDS": settings.reconcile_seconds,
+        }
+        workers = Workers(self.system, queues, periods)
+        self._take_over()
+        workers.start()
+        front = Front(self.system.routes, only_loopback=not bootstrap.sessions_are_isolated())
+        server = uvicorn.Server(
+            uvicorn.Config(
+                front,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        try:
+            server.run(sockets=[self.listener])
+        finally:
+            workers.stop(2)
+            self._stop_everything()
+            lock.close()
+
+    def _take_over(self) -> None:
+        """After a crash: processes and half-built environments go, what launches wait for is found again."""
+        builds = bootstrap.builds()
+        if isinstance(builds, UvBuilds):
+            builds.recover()
+        self._end_sessions("Bindery was started again")
+        bootstrap.reconcile()(ahead=EVERYTHING)
+
+    def _stop_everything(self) -> None:
+        builds = bootstrap.builds()
+        if isinstance(builds, UvBuilds):
+            builds.close()
+        self._end_sessions("Bindery was stopped")
+
+    def _end_sessions(self, reason: str) -> None:
+        launcher = bootstrap.launcher()
+        if isinstance(launcher, ProcessSessions):
+            launcher.stop_all()
+        for session in bootstrap.sessions().alive():
+            bootstrap.stop_session()(StopRequested(session=session.id, reason=reason))

@@ -1,0 +1,71 @@
+"""What the local runtime sets up before anything of Bindery is imported: environment, home, secret, log."""
+
+import fcntl
+import logging
+import logging.handlers
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+LOCAL = {
+    "BINDERY_TABLE": "sqlite",
+    "BINDERY_QUEUES": "memory",
+    "BINDERY_BUILDER": "uv",
+    "BINDERY_LAUNCHER": "process",
+    "BINDERY_RATE_LIMIT": "1000",  # the clients are this machine's own
+}
+
+
+def set_environment(template: Mapping[str, str]) -> None:
+    """The template's variables, under what a machine by itself needs, under what the person who starts it has set."""
+    for name, value in {**template, **LOCAL}.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
+
+
+def prepare(home: Path) -> IO[str]:
+    """The home folder with its secret, locked for this process. Raises SystemExit if another Bindery uses it."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = (home / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(
+            f"Another Bindery is running with {home}. Stop it, or set BINDERY_HOME to another folder."
+        ) from None
+    secret = home / "secret"
+    if not secret.exists():
+        aside = home / "secret.new"
+        aside.touch(mode=0o600)
+        aside.write_text(secrets.token_urlsafe(48))
+        aside.replace(secret)
+    os.environ.setdefault("BINDERY_SECRET", secret.read_text())
+    return lock
+
+
+def keep_log(home: Path, level: str) -> None:
+    """Everything goes to a file in the home folder, warnings to the terminal too."""
+    file = logging.handlers.RotatingFileHandler(home / "bindery.log", maxBytes=10_000_000, backupCount=2)
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.WARNING)
+    from bindery.observability import logger
+
+    log = logging.getLogger("bindery")
+    formatter = logger().registered_formatter
+    for handler in (file, terminal):
+        handler.setFormatter(formatter)
+    log.handlers[:] = [file, terminal]
+    log.setLevel(level)
+
+
+def missing() -> str:
+    """What this machine lacks, in one line; empty if nothing."""
+    return (
+        ""
+        if shutil.which("uv") or (Path(sys.executable).parent / "uv").exists()
+        else "uv is not installed: run `make up`"
+    )

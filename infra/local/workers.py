@@ -1,0 +1,69 @@
+"""What moves messages: threads that take them from the queues to the functions, and timers that call theirs."""
+
+import importlib
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from bindery.adapters.queues.memory import Delivery, MemoryQueues
+from infra.local.events import Context, Event, from_build_service, from_log, from_queue
+from infra.local.template import Function, System, Timer
+
+logger = logging.getLogger("bindery")
+AT_ONCE = {"sessions": 12, "resolve": 8, "logs": 1}
+UNDELIVERED = "undelivered events"
+TRIED_AGAIN_AFTER = 60  # events are best effort; reconcile does the rest
+SHAPES: dict[str, Callable[[Delivery], Event]] = {"events": from_build_service, "logs": from_log}
+
+
+class Workers:
+    """Started with the system, stopped with it. A function that raises sees its message again, as with SQS."""
+
+    def __init__(self, system: System, queues: MemoryQueues, periods: dict[str, float]) -> None:
+        self.queues = queues
+        self.stopping = threading.Event()
+        self.threads: list[threading.Thread] = []
+        for queue in system.queues:
+            queues.configure(queue.name, queue.visibility_seconds, queue.max_receive_count, queue.dead_letter)
+        queues.configure(UNDELIVERED, TRIED_AGAIN_AFTER, 1, None)
+        for name in SHAPES.keys() & system.consumers.keys():
+            queues.configure(name, TRIED_AGAIN_AFTER, 3, UNDELIVERED)
+        for name, function in system.consumers.items():
+            self.threads += [self._thread(self._consume, name, function) for _ in range(AT_ONCE.get(name, 4))]
+        for timer in system.timers:
+            self.threads.append(self._thread(self._tick, timer, periods.get(timer.period_variable, timer.seconds)))
+
+    def _thread(self, target: Callable[..., None], *args: object) -> threading.Thread:
+        return threading.Thread(target=target, args=args, daemon=True, name=f"{target.__name__} {args[0]}"[:60])
+
+    def start(self) -> None:
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """No new message is taken; what is being handled gets a moment to finish."""
+        self.stopping.set()
+        self.queues.close()
+        for thread in self.threads:
+            thread.join(seconds / len(self.threads))
+
+    def _consume(self, name: str, function: Function) -> None:
+        shape = SHAPES.get(name, from_queue)
+        while not self.stopping.is_set():
+            for delivery in self.queues.receive(name, 1, 1.0):
+                answer = _call(function, shape(delivery))
+                if answer is not None and not answer.get("batchItemFailures"):
+                    self.queues.delete(delivery)
+
+    def _tick(self, timer: Timer, seconds: float) -> None:
+        while not self.stopping.wait(seconds):
+            _call(timer.function, {})
+
+
+def _call(function: Function, event: Event) -> dict[str, Any] | None:
+    """The handler's answer; None if it raised (its own wrapper has logged why)."""
+    try:
+        return importlib.import_module(function.module).handler(event, Context(function.name)) or {}
+    except Exception:  # noqa: BLE001  # the outermost wrapper: one message must not end its worker
+        return None

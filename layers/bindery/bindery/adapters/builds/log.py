@@ -1,0 +1,138 @@
+"""A build's log on its way to the queue: cleaned, batched, and bounded however much a process prints."""
+
+import re
+import time
+from collections import deque
+
+from bindery.domain.errors import Retryable
+from bindery.domain.messages import LogLine, LogWritten
+from bindery.ports.queue import Queue
+
+LINE_CHARACTERS = 2_000
+MOST_LINES = 5_000
+MOST_CHARACTERS = 1_000_000
+LAST_LINES = 40
+_REMEMBERED_LINES = 400  # a resolver's explanation may be long, and its beginning says what it is
+_EVERY_SECONDS = 0.1
+_BATCH_LINES = 500
+_BATCH_CHARACTERS = 60_000
+
+_ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[ -/]+[0-~]|[0-Z\\-~])")
+_CONTROL = dict.fromkeys((*range(9), *range(10, 32), *range(127, 160)))
+_CREDENTIALS = re.compile(r"(://)[^/\s@]+@")
+
+
+class BuildLog:
+    """Lines of one attempt, used by one thread. `hidden` is a folder that visitors need not read about.
+
+    After MOST_LINES lines or MOST_CHARACTERS the middle is left out, and a line says so; the last lines always arrive.
+    """
+
+    def __init__(self, queue: Queue, environment: str, attempt: int, hidden: str = "") -> None:
+        self._queue, self._environment, self._attempt, self._hidden = queue, environment, attempt, hidden
+        self._phase = "fetching"
+        self._number = self._characters = self._left_out = 0
+        self._partial = b""
+        self._ready: list[LogLine] = []
+        self._ending: deque[str] = deque(maxlen=LAST_LINES)
+        self._sent_at = 0.0
+        self.last: deque[str] = deque(maxlen=_REMEMBERED_LINES)
+
+    def say(self, text: str, phase: str = "") -> None:
+        """A line of our own."""
+        self.end_line()
+        self._phase = phase or self._phase
+        self._line(text)
+        self.tick()
+
+    def feed(self, chunk: bytes) -> None:
+        """Bytes as a process printed them."""
+        *whole, partial = (self._partial + chunk).split(b"\n")
+        # Beyond the bound only the end matters: 100 MB must not cost a regular expression a line.
+        if self._full and len(whole) > LAST_LINES:
+            self._left_out += len(whole) - LAST_LINES
+            whole = whole[-LAST_LINES:]
+        for line in whole:
+            self._line(_shown(line))
+        self._partial = _shortened(partial)
+        self.tick()
+
+    def end_line(self) -> None:
+        """The process ended: a line without an end is one now."""
+        if self._partial:
+            self._line(_shown(self._partial))
+            self._partial = b""
+
+    def tick(self) -> None:
+        """Send what is ready, unless something was sent just now."""
+        if self._ready and time.monotonic() - self._sent_at >= _EVERY_SECONDS:
+            self._send()
+
+    def close(self) -> None:
+        self.end_line()
+        ending = list(self._ending)
+        self._ending.clear()
+        if self._left_out > len(ending):
+            self._add(f"... {self._left_out - len(ending)} lines left out ...")
+        for line in ending:
+            self._add(line)
+        self._send()
+
+    @property
+    def _full(self) -> bool:
+        return self._number >= MOST_LINES - LAST_LINES - 1 or self._characters >= MOST_CHARACTERS
+
+    def _line(self, text: str) -> None:
+        if self._hidden:
+            text = text.replace(self._hidden + "/", "")
+        text = _CREDENTIALS.sub(r"\1", text)
+        if text.strip():
+            self.last.append(text)
+        if self._full:
+            self._left_out += 1
+            self._ending.append(text)
+        else:
+            self._add(text)
+
+    def _add(self, text: str) -> None:
+        self._ready.append(LogLine(number=self._number, phase=self._phase, message=text + "\n"))
+        self._number += 1
+        self._characters += len(text) + 1
+
+    def _send(self) -> None:
+        """Best effort: what the queue does not take now is offered again with the next lines."""
+        self._sent_at = time.monotonic()
+        while self._ready:
+            lines = _batch(self._ready)
+            try:
+                self._queue.send(LogWritten(environment=self._environment, attempt=self._attempt, lines=lines))
+            except Retryable:
+                return
+            del self._ready[: len(lines)]
+
+
+def _batch(ready: list[LogLine]) -> tuple[LogLine, ...]:
+    characters = 0
+    for count, line in enumerate(ready[:_BATCH_LINES]):
+        characters += len(line.message)
+        if count and characters > _BATCH_CHARACTERS:
+            return tuple(ready[:count])
+    return tuple(ready[:_BATCH_LINES])
+
+
+def _shortened(partial: bytes) -> bytes:
+    """An unfinished line costs no more than a finished one; a progress bar keeps its last state only."""
+    if b"\r" in partial[:-1]:
+        partial = partial[partial[:-1].rfind(b"\r") + 1 :]
+    return partial[: LINE_CHARACTERS * 4]
+
+
+def _shown(line: bytes) -> str:
+    """What a terminal would show of it, at most LINE_CHARACTERS."""
+    text = (
+        line[-LINE_CHARACTERS * 8 :].decode(errors="replace")
+        if b"\r" in line
+        else line[: LINE_CHARACTERS * 4].decode(errors="replace")
+    )
+    text = text.rstrip("\r").rpartition("\r")[2]
+    return _ANSI.sub("", text).translate(_CONTROL)[:LINE_CHARACTERS]

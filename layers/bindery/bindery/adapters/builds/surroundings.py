@@ -1,0 +1,81 @@
+"""What a build's processes may know of this machine: a short list of variables, and nothing else."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+MARK = "BINDERY_BUILD"
+
+_PASSED = (
+    *("LANG", "LC_ALL", "TZ"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"),
+    *("PIP_CERT", "PIP_CONFIG_FILE", "PIP_DEFAULT_TIMEOUT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL"),
+    *("PIP_NO_INDEX", "PIP_TRUSTED_HOST"),
+    *(
+        "UV_CONCURRENT_BUILDS",
+        "UV_CONCURRENT_DOWNLOADS",
+        "UV_CONCURRENT_INSTALLS",
+        "UV_DEFAULT_INDEX",
+        "UV_EXTRA_INDEX_URL",
+    ),
+    *(
+        "UV_FIND_LINKS",
+        "UV_HTTP_TIMEOUT",
+        "UV_INDEX",
+        "UV_INDEX_URL",
+        "UV_INSECURE_HOST",
+        "UV_NATIVE_TLS",
+        "UV_NO_INDEX",
+    ),
+    *("UV_OFFLINE", "UV_SYSTEM_CERTS"),
+)
+
+
+def search_path(machine: Mapping[str, str]) -> str:
+    """PATH, with what pyenv's shims stand for in their place: a shim reads the folder it runs in, which is a visitor's."""
+    folders: list[str] = []
+    for folder in machine.get("PATH", os.defpath).split(os.pathsep):
+        versions = Path(folder).parent / "versions"
+        if Path(folder).name == "shims" and versions.is_dir():
+            # The folder's own order is by chance; the newest first is what people expect.
+            numbered = sorted(versions.iterdir(), key=_numbers, reverse=True)
+            folders += [str(version / "bin") for version in numbered if (version / "bin").is_dir()]
+        elif folder:
+            folders.append(folder)
+    return os.pathsep.join(folders)
+
+
+def _numbers(version: Path) -> list[int]:
+    return [int(part) for part in version.name.split(".") if part.isdecimal()]
+
+
+def build_environment(machine: Mapping[str, str], folder: Path, cache: Path) -> dict[str, str]:
+    """Variables of every process of the build in `folder`, the repository's own scripts included.
+
+    The folder is also the mark by which a stray process is known. HOME and TMPDIR lie in it; the cache is uv's.
+    """
+    passed = {name: value for name, value in machine.items() if name in _PASSED}
+    venv = folder / "venv"
+    path = os.pathsep.join([str(venv / "bin"), search_path(machine)])
+    return {
+        "LANG": "C.UTF-8",
+        **passed,
+        MARK: str(folder),
+        "PATH": path,
+        "HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
+        "VIRTUAL_ENV": str(venv),
+        # Names that postBuild scripts know from Binder.
+        "NB_PYTHON_PREFIX": str(venv),
+        "KERNEL_PYTHON_PREFIX": str(venv),
+        "REPO_DIR": str(folder / "content"),
+        "TERM": "dumb",
+        "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "UV_CACHE_DIR": str(cache),
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+    }

@@ -1,0 +1,148 @@
+"""Which addresses we ask at all: the guard's rules, pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
+
+from bindery.domain.errors import BadAddress, ForbiddenAddress
+
+# Not `is_global`: what Python counts as global differs between its versions. Everything here is refused in all of them.
+REFUSED_4 = tuple(
+    IPv4Network(net)
+    for net in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # carriers' NAT; one cloud keeps its metadata here
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # another cloud's platform service, on a public address
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)
+GLOBAL_6 = IPv6Network("2000::/3")
+REFUSED_6 = tuple(
+    IPv6Network(net)
+    for net in (
+        "2001::/23",  # protocol assignments, Teredo among them
+        "2001:db8::/32",
+        "2002::/16",  # 6to4
+        "3fff::/20",
+    )
+)
+NAT64 = IPv6Network("64:ff9b::/96")
+NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
+NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+# What urlsplit would drop or read in its own way, and what would need quoting in a configuration file.
+UNCLEAN = re.compile(r"[^\x21-\x7e]|[\"\\<>^`{|}]")
+PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A checked URL's parts. host: lower case, without brackets or trailing dot."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def parsed(url: str) -> Address:
+    """The URL's parts, or BadAddress: only http and https, only plain spellings, no credentials."""
+    if UNCLEAN.search(url):
+        raise BadAddress(url=without_user(url), why="it holds characters that no address has")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise BadAddress(url=without_user(url), why="it cannot be read") from None
+    if parts.scheme not in PORTS:
+        raise BadAddress(url=without_user(url), why="only http and https addresses can be fetched")
+    if "@" in parts.netloc:
+        raise BadAddress(url=without_user(url), why="it carries a user or password")
+    if ("[" in parts.netloc) != (":" in host):
+        raise BadAddress(url=url, why="its host is not an IPv6 address")
+    _check_host(host, url)
+    return Address(parts.scheme, host.rstrip("."), PORTS[parts.scheme] if port is None else port)
+
+
+def without_user(url: str) -> str:
+    """The URL fit to be shown: cut to 200 characters, without what may be a password, valid Unicode."""
+    return re.sub(r"[^/]*@", "", url)[:200].encode(errors="replace").decode()
+
+
+def _check_host(host: str, url: str) -> None:
+    if ":" in host:
+        try:
+            IPv6Address(host)
+        except ValueError:
+            raise BadAddress(url=url, why="its host is not an IPv6 address") from None
+        if "%" in host:
+            raise BadAddress(url=url, why="an IPv6 zone means nothing here")
+        return
+    name = host.removesuffix(".")
+    if len(name) > 253 or not NAME.fullmatch(name):
+        raise BadAddress(url=url, why="its host is not a name (international names are written xn--...)")
+    if NUMBER.fullmatch(name.rpartition(".")[2]) and not _plain_ipv4(name):
+        raise BadAddress(url=url, why="its host is a number in an odd spelling")
+
+
+def _plain_ipv4(name: str) -> bool:
+    try:
+        return str(IPv4Address(name)) == name
+    except ValueError:
+        return False
+
+
+def is_public(address: str) -> bool:
+    """Whether an address, as a resolver gives it, is on the public internet for certain."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address):
+        if ip.scope_id is not None:
+            return False
+        inner = ip.ipv4_mapped or (IPv4Address(ip.packed[12:]) if ip in NAT64 else None)
+        if inner is None:
+            return ip in GLOBAL_6 and not any(ip in net for net in REFUSED_6)
+        ip = inner
+    return not any(ip in net for net in REFUSED_4)
+
+
+class AddressRules:
+    """What may be asked. allowed: `host` or `host:port` entries that skip the check of addresses and ports (IPv6 as `[::1]:80`)."""
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        self._allowed = frozenset(entry.strip().lower() for entry in allowed if entry.strip())
+
+    def allows(self, host: str, port: int) -> bool:
+        plain = host.strip("[]").rstrip(".").lower()
+        spelled = f"[{plain}]" if ":" in plain else plain
+        return not self._allowed.isdisjoint({plain, spelled, f"{spelled}:{port}"})
+
+    def check(self, url: str) -> Address:
+        """BadAddress or ForbiddenAddress for what need not even be looked up; else the URL's parts."""
+        address = parsed(url)
+        if self.allows(address.host, address.port):
+            return address
+        if address.port not in PORTS.values() and address.port < 1024:
+            raise BadAddress(url=url, why=f"port {address.port} is not one of a web server")
+        if (":" in address.host or _plain_ipv4(address.host)) and not is_public(address.host):
+            raise ForbiddenAddress(host=address.host)
+        return address
+
+    def check_answer(self, host: str, port: int, addresses: Sequence[str]) -> None:
+        """ForbiddenAddress unless every address of a resolver's answer is public, or the host is allowed."""
+        if not self.allows(host, port) and not all(is_public(address) for address in addresses):
+            raise ForbiddenAddress(host=host)

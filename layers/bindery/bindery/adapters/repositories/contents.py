@@ -1,0 +1,198 @@
+"""The contents port: working copies laid out from packs that were fetched once."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from dulwich.object_format import SHA1
+from dulwich.objects import ObjectID
+from dulwich.pack import Pack, PackFileDisappeared
+
+from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.checkout import Read, Room, Written, shown, write_tree
+from bindery.adapters.repositories.exchange import MB, in_words
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.object_cache import PACK, ObjectCache
+from bindery.adapters.repositories.packs import (
+    BLOB,
+    BROKEN,
+    COMMIT,
+    TREE,
+    BrokenPack,
+    PackLimits,
+    TooMuch,
+    object_id,
+    tree_of,
+)
+from bindery.adapters.repositories.submodules import check_submodule, submodule_urls
+from bindery.adapters.repositories.wire import GitWire, Refused
+from bindery.adapters.repositories.working_copy import write_git_folder
+from bindery.domain.errors import HostUnreachable, RefNotFound, RepositoryTooLarge, RepositoryUnusable
+from bindery.domain.repository import Repository
+from bindery.ports.clock import Clock
+from bindery.ports.contents import LaidOut
+
+DEEPEST: Final = 3
+MOST_SUBMODULES: Final = 50
+KINDS: Final = {BLOB: b"blob", COMMIT: b"commit", TREE: b"tree"}
+
+
+@dataclass
+class _Errand:
+    """One working copy being made, with all its submodules."""
+
+    room: Room
+    submodules: int = 0
+    pointers: list[bytes] = field(default_factory=list)
+    unnamed: list[bytes] = field(default_factory=list)
+
+
+class GitContents:
+    """Working copies of git repositories.
+
+    folder: where fetched packs are kept; evict bounds it. max_bytes, max_files: of one working copy, submodules included.
+    max_file_bytes: of a single file, which passes through memory. seconds: the longest that one fetch may take.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        client: GuardedClient,
+        clock: Clock,
+        *,
+        max_bytes: int = 2_000 * MB,
+        max_files: int = 200_000,
+        max_file_bytes: int = 500 * MB,
+        seconds: float = 600,
+    ) -> None:
+        self._client = client
+        self._wire = GitWire(client, clock)
+        self._cache = ObjectCache(folder)
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        self._limits = PackLimits(max_files * 2, max_file_bytes, max_bytes * 2)
+        self._seconds = seconds
+
+    def lay_out(self, repository: Repository, folder: Path) -> LaidOut:
+        errand = _Errand(Room(repository.repo_url, self._max_bytes, self._max_files))
+        aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
+        aside.mkdir(parents=True)
+        try:
+            self._fill(repository.clone_url, repository.ref, aside, errand, depth=0)
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return LaidOut(_notes(errand))
+
+    def evict(self, max_bytes: int) -> int:
+        """Forgets the least recently used packs until at most `max_bytes` are kept; answers the bytes kept."""
+        return self._cache.evict(max_bytes)
+
+    def _fill(self, url: str, commit: str, folder: Path, errand: _Errand, depth: int) -> None:
+        for last in (False, True):
+            place = self._fetched(url, commit)
+            try:
+                with _objects(place) as read:
+                    written = self._write(read, commit, folder, errand)
+                    modules = _submodules_of(read, written, url)
+                write_git_folder(folder, url, commit, place, written)
+            except (
+                BrokenPack,
+                FileNotFoundError,
+            ) as error:  # evicted just now, or spoiled on disk: once more from the host
+                self._cache.drop(place)
+                if last:
+                    raise RepositoryUnusable(why="its host sent objects that do not fit together") from error
+                _empty(folder)
+            else:
+                break
+        errand.pointers += written.pointers
+        for path, wanted in written.submodules.items():
+            if path in modules:
+                _count_submodule(errand, depth + 1)
+                check_submodule(path, modules[path])
+                self._fill(modules[path], wanted.decode(), folder / os.fsdecode(path), errand, depth + 1)
+            else:  # git leaves such a folder empty, too
+                errand.unnamed.append(path)
+
+    def _write(self, read: Read, commit: str, folder: Path, errand: _Errand) -> Written:
+        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        before = errand.room.size, errand.room.files
+        try:
+            return write_tree(read, tree_of(read(b"commit", commit.encode())), top, errand.room)
+        except (BrokenPack, FileNotFoundError):
+            errand.room.size, errand.room.files = before
+            raise
+        finally:
+            os.close(top)
+
+    def _fetched(self, url: str, commit: str) -> Path:
+        try:
+            return self._cache.entry(url, commit, lambda pack: self._fetch(url, commit, pack), self._limits)
+        except TooMuch:
+            raise RepositoryTooLarge(url=url, limit=in_words(self._max_bytes)) from None
+        except Refused:
+            raise RefNotFound(spec=url, ref=commit) from None
+        except BrokenPack as error:
+            raise HostUnreachable(host=parsed(url).host, why="what it sent was cut short or broken") from error
+
+    def _fetch(self, url: str, commit: str, pack: Path) -> None:
+        with self._client.exchange(url, seconds=self._seconds, max_bytes=self._max_bytes), pack.open("xb") as file:
+            remote = self._wire.discover(url)
+            with self._wire.pack(remote, commit, depth=1) as pieces:
+                file.writelines(pieces)
+
+
+@contextmanager
+def _objects(place: Path) -> Iterator[Read]:
+    """Reads a pack's objects, each checked against its id: what is written is what the commit's id stands for."""
+    with Pack(str(place / PACK).removesuffix(".pack"), object_format=SHA1) as pack:
+
+        def read(kind: bytes, wanted: bytes) -> bytes:
+            try:
+                number, content = pack.get_raw(ObjectID(wanted))
+            except (*BROKEN, PackFileDisappeared, FileNotFoundError) as error:
+                raise BrokenPack("an object is missing") from error
+            if KINDS.get(number) != kind or object_id(kind, content) != wanted:
+                raise BrokenPack("an object is not what it should be")
+            return content
+
+        yield read
+
+
+def _count_submodule(errand: _Errand, depth: int) -> None:
+    errand.submodules += 1
+    if depth > DEEPEST or errand.submodules > MOST_SUBMODULES:
+        raise RepositoryTooLarge(url=errand.room.url, limit=f"{MOST_SUBMODULES} submodules, {DEEPEST} deep")
+
+
+def _submodules_of(read: Read, written: Written, url: str) -> dict[bytes, str]:
+    listed = written.index.get(b".gitmodules")
+    if not written.submodules or listed is None or listed.mode & 0o170000 != 0o100000:
+        return {}
+    return submodule_urls(read(b"blob", listed.sha), url)
+
+
+def _empty(folder: Path) -> None:
+    for inner in folder.iterdir():
+        if inner.is_dir() and not inner.is_symlink():
+            shutil.rmtree(inner)
+        else:
+            inner.unlink()
+
+
+def _notes(errand: _Errand) -> tuple[str, ...]:
+    notes: list[str] = []
+    if count := len(errand.pointers):
+        which = "file is" if count == 1 else "files are"
+        notes.append(
+            f"{count} {which} kept in Git LFS and missing here: only pointers, such as {shown(errand.pointers[0])}."
+        )
+    if errand.unnamed:
+        notes.append(f"The submodule {shown(errand.unnamed[0])} is not named in .gitmodules and stays empty.")
+    return tuple(notes)

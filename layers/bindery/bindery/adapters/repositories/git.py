@@ -1,0 +1,157 @@
+"""Provider `git`: any repository that a server offers over http or https."""
+
+from typing import Final
+from urllib.parse import quote
+
+from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.exchange import MB
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.listing import NotListed, listing
+from bindery.adapters.repositories.packs import BLOB, COMMIT, BrokenPack, PackLimits, TooMuch, unpacked
+from bindery.adapters.repositories.refs import COMMIT as FULL_COMMIT
+from bindery.adapters.repositories.refs import (
+    OFTEN_MISSING,
+    Found,
+    check_length,
+    check_ref,
+    chosen,
+    decoded,
+    names_of,
+    shown,
+)
+from bindery.adapters.repositories.wire import GitWire, Refused, Remote
+from bindery.domain.errors import BadAddress, BadSpec, HostUnreachable, RefNotFound, RepositoryTooLarge
+from bindery.domain.repository import Entry, Repository, Tree
+from bindery.ports.clock import Clock
+from bindery.ports.repository_provider import Display, Resolved
+
+FILE_LIMIT: Final = PackLimits(objects=4, object_bytes=MB, total_bytes=2 * MB)
+TREE_LIMIT: Final = PackLimits(objects=100_000, object_bytes=8 * MB, total_bytes=64 * MB)
+COMMIT_LIMIT: Final = PackLimits(objects=100, object_bytes=MB, total_bytes=4 * MB)
+REMEMBERED: Final = 256
+
+
+class GitProvider:
+    """Specs: the clone address percent-encoded, `/`, then HEAD, a branch, a tag or a full commit id.
+
+    Servers must speak version 2 of git's protocol. seconds: the longest that one question may take.
+    """
+
+    id = "git"
+    display = Display(
+        name="Git repository",
+        example="https%3A%2F%2Fgit.example.org%2Fowner%2Frepository/HEAD",
+        regex=r"[^/]+/.+",
+        detect=None,
+        repo_label="Arbitrary git repository URL",
+        repo_placeholder="https://git.example.com/my/repo",
+        url_encode=True,
+        ref_default="HEAD",
+    )
+
+    def __init__(self, client: GuardedClient, clock: Clock, *, seconds: float = 30) -> None:
+        self._client = client
+        self._wire = GitWire(client, clock)
+        self._seconds = seconds
+        self._remotes: dict[str, Remote] = {}
+
+    def check(self, spec: str) -> str:
+        url, _ = _parts(spec)
+        return _page(url)
+
+    def resolve(self, spec: str) -> Resolved:
+        url, ref = _parts(spec)
+        with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB):
+            remote = self._meet(url)
+            found = self._commit(remote, ref) if FULL_COMMIT.fullmatch(ref) else self._named(remote, ref)
+        if found is None:
+            raise RefNotFound(spec=shown(spec), ref=ref)
+        repository = Repository(
+            provider=self.id,
+            spec=spec,
+            ref=found.commit,
+            resolved_spec=f"{quote(url, safe='')}/{found.commit}",
+            clone_url=url,
+            repo_url=_page(url),
+            ref_url=_page(url),
+        )
+        return Resolved(repository, found.note)
+
+    def tree(self, repository: Repository) -> Tree | None:
+        url = repository.clone_url
+        try:
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=32 * MB):
+                remote = self._known(url)
+                if not remote.filters:
+                    return None
+                pack = self._fetched(remote, repository.ref, depth=1, filtered="blob:none")
+            return listing(unpacked(pack, TREE_LIMIT), repository.ref)
+        except (RepositoryTooLarge, TooMuch, NotListed, BrokenPack):
+            return None
+        except Refused:
+            raise RefNotFound(spec=repository.spec, ref=repository.ref) from None
+
+    def read(self, repository: Repository, entry: Entry) -> bytes:
+        url = repository.clone_url
+        try:
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=2 * MB):
+                pack = self._fetched(self._known(url), entry.id)
+            kind, content = unpacked(pack, FILE_LIMIT)[entry.id.encode()]
+        except (RepositoryTooLarge, TooMuch):
+            raise RepositoryTooLarge(url=f"{repository.repo_url} ({shown(entry.path)})", limit="1 MB") from None
+        except Refused:
+            raise RefNotFound(spec=repository.spec, ref=repository.ref) from None
+        except (BrokenPack, KeyError):
+            raise HostUnreachable(host=parsed(url).host, why="it sent something else than what was asked") from None
+        if kind != BLOB:
+            raise RefNotFound(spec=repository.spec, ref=entry.id)
+        return content
+
+    def _meet(self, url: str) -> Remote:
+        remote = self._wire.discover(url)
+        if len(self._remotes) >= REMEMBERED:
+            self._remotes.clear()
+        self._remotes[url] = remote
+        return remote
+
+    def _known(self, url: str) -> Remote:
+        return self._remotes.get(url) or self._meet(url)
+
+    def _named(self, remote: Remote, ref: str) -> Found | None:
+        names = (*names_of(ref), *(("HEAD",) if ref in OFTEN_MISSING else ()))
+        return chosen(ref, self._wire.refs(remote, names))
+
+    def _commit(self, remote: Remote, ref: str) -> Found | None:
+        """The commit if the server has it. Without filters its whole content would come: then its word that it has it is enough."""
+        try:
+            if not remote.filters:
+                with self._wire.pack(remote, ref, depth=1) as pieces:
+                    return Found(ref) if next(pieces, b"") else None
+            objects = unpacked(self._fetched(remote, ref, depth=1, filtered="tree:0"), COMMIT_LIMIT)
+        except (Refused, BrokenPack, TooMuch):
+            return None
+        return Found(ref) if objects.get(ref.encode(), (0, b""))[0] == COMMIT else None
+
+    def _fetched(self, remote: Remote, want: str, *, depth: int = 0, filtered: str = "") -> bytes:
+        with self._wire.pack(remote, want, depth=depth, filtered=filtered) as pieces:
+            return b"".join(pieces)
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    """The clone address and the ref."""
+    check_length(spec)
+    quoted, slash, ref = spec.partition("/")
+    url = decoded(quoted, spec).rstrip("/")
+    if not slash or not url:
+        raise BadSpec(spec=shown(spec), why="it is not <percent-encoded clone address>/<ref>")
+    try:
+        parsed(url)
+    except BadAddress as error:
+        raise BadSpec(spec=error.facts["url"], why=error.facts["why"]) from None
+    if "?" in url or "#" in url:
+        raise BadSpec(spec=shown(spec), why="a clone address has no ? or #")
+    return url, check_ref(decoded(ref, spec))
+
+
+def _page(url: str) -> str:
+    return url.removesuffix(".git")

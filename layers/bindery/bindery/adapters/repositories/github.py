@@ -1,0 +1,216 @@
+"""Provider `gh`: repositories on GitHub, or on a server with its API."""
+
+import re
+from base64 import b64decode
+from contextlib import suppress
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.exchange import MB
+from bindery.adapters.repositories.github_api import GitHubApi
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.packs import object_id
+from bindery.adapters.repositories.refs import (
+    COMMIT,
+    OFTEN_MISSING,
+    check_length,
+    check_ref,
+    decoded,
+    head_instead,
+    shown,
+)
+from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryTooLarge, Stale, Throttled
+from bindery.domain.repository import Entry, Repository, Tree
+from bindery.ports.clock import Clock
+from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.table import Item, Table
+
+OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+NAME: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}")
+KEPT_SECONDS: Final = 30 * 24 * 3600
+LARGEST_FILE: Final = MB
+REMEMBERED: Final = 1000
+
+
+class _TreeName(BaseModel):
+    sha: str
+
+
+class _CommitFacts(BaseModel):
+    tree: _TreeName
+
+
+class _CommitAnswer(BaseModel):
+    sha: str
+    commit: _CommitFacts
+
+
+class _TreeEntry(BaseModel):
+    path: str
+    mode: str
+    type: str
+    sha: str
+
+
+class _TreeAnswer(BaseModel):
+    tree: list[_TreeEntry]
+    truncated: bool = False
+
+
+class _BlobAnswer(BaseModel):
+    size: int
+    content: str
+    encoding: str
+
+
+class _Known(NamedTuple):
+    commit: str
+    tree: str
+
+
+class GitHubProvider:
+    """Specs: `owner/repository/ref`; the ref may hold slashes, and a commit may be shortened.
+
+    api_url, url: addresses of the API and of the pages, without a trailing slash. token: optional, raises the host's rate limit.
+    table: keeps each ref's last answer with its ETag, since the host does not count what has not changed.
+    """
+
+    id = "gh"
+    display = Display(
+        name="GitHub",
+        example="jupyterlab/jupyterlab-demo/HEAD",
+        regex=r"[^/]+/[^/]+/.+",
+        detect=r"^(https?://github\.com/)?(?<repo>[^/:]+/[^/]+?)(\.git)?(/(tree|blob)/(?<ref>[^/]+)(/(?<filepath>.+))?)?/?$",
+        repo_label="GitHub repository name or URL",
+        repo_placeholder="owner/repository or https://github.com/owner/repository",
+        url_encode=False,
+        ref_default="HEAD",
+    )
+
+    def __init__(
+        self,
+        client: GuardedClient,
+        table: Table,
+        clock: Clock,
+        *,
+        api_url: str = "https://api.github.com",
+        url: str = "https://github.com",
+        token: str = "",
+    ) -> None:
+        self._api = GitHubApi(client, clock, api_url, token)
+        self._host = parsed(api_url).host
+        self._url = url.rstrip("/")
+        self._table = table
+        self._clock = clock
+        self._trees: dict[str, str] = {}
+
+    def check(self, spec: str) -> str:
+        repository, _ = _parts(spec)
+        return f"{self._url}/{repository}"
+
+    def resolve(self, spec: str) -> Resolved:
+        repository, ref = _parts(spec)
+        note = ""
+        known = self._commit(repository, ref)
+        if known is None and ref in OFTEN_MISSING:
+            known, note = self._commit(repository, "HEAD"), head_instead(ref)
+        if known is None:
+            raise RefNotFound(spec=shown(spec), ref=ref)
+        commit = known.commit
+        page = f"{self._url}/{repository}"
+        found = Repository(
+            provider=self.id,
+            spec=spec,
+            ref=commit,
+            resolved_spec=f"{repository}/{commit}",
+            clone_url=page,
+            repo_url=page,
+            ref_url=f"{page}/tree/{commit}",
+        )
+        return Resolved(found, note)
+
+    def tree(self, repository: Repository) -> Tree | None:
+        name, _ = _parts(repository.resolved_spec)
+        root = self._trees.get(repository.ref)
+        if root is None:
+            known = self._commit(name, repository.ref)
+            root = known and known.tree
+        if root is None:
+            raise RefNotFound(spec=repository.spec, ref=repository.ref)
+        try:
+            body = self._api.get(f"/repos/{name}/git/trees/{root}?recursive=1", f"{self._url}/{name}").body
+        except RepositoryTooLarge:
+            return None
+        if body is None:
+            raise RefNotFound(spec=repository.spec, ref=repository.ref)
+        answer = self._api.read(_TreeAnswer, body)
+        if answer.truncated:
+            return None
+        files = (entry for entry in answer.tree if entry.type != "tree")
+        return Tree(root, {entry.path: Entry(entry.path, int(entry.mode, 8), entry.sha) for entry in files})
+
+    def read(self, repository: Repository, entry: Entry) -> bytes:
+        name, _ = _parts(repository.resolved_spec)
+        too_large = RepositoryTooLarge(url=f"{repository.repo_url} ({shown(entry.path)})", limit="1 MB")
+        try:
+            body = self._api.get(f"/repos/{name}/git/blobs/{entry.id}", repository.repo_url, max_bytes=2 * MB).body
+        except RepositoryTooLarge:
+            raise too_large from None
+        if body is None:
+            raise RefNotFound(spec=repository.spec, ref=entry.id)
+        answer = self._api.read(_BlobAnswer, body)
+        if answer.size > LARGEST_FILE:
+            raise too_large
+        content = b64decode(answer.content) if answer.encoding == "base64" else answer.content.encode()
+        if object_id(b"blob", content).decode() != entry.id:
+            raise HostUnreachable(host=self._host, why="it sent another file than the one asked for")
+        return content
+
+    def _commit(self, repository: str, ref: str) -> _Known | None:
+        """The commit, None if the host knows no such ref. What a full id names never changes: asked once."""
+        owner, _, name = repository.partition("/")
+        key = f"{owner}/{name}".lower() + f"/{ref}"
+        known = self._table.get("ref#gh", key)
+        if known is not None and (known.expires_at or 0) < self._clock.now():
+            known = Item(known.pk, known.sk, version=known.version)
+        data = known.data if known else {}
+        if data and COMMIT.fullmatch(ref):
+            return self._remember(str(data["commit"]), str(data["tree"]))
+        asked = f"/repos/{repository}/commits/{quote(ref, safe='/')}?per_page=1"
+        answer = self._api.get(asked, f"{self._url}/{repository}", etag=str(data.get("etag", "")))
+        if answer.unchanged:
+            return self._remember(str(data["commit"]), str(data["tree"]))
+        if answer.body is None:
+            return None
+        found = self._api.read(_CommitAnswer, answer.body)
+        if not COMMIT.fullmatch(found.sha) or not COMMIT.fullmatch(found.commit.tree.sha):
+            raise HostUnreachable(host=self._host, why="its answer names no commit")
+        self._keep(known or Item("ref#gh", key), found, answer.etag)
+        return self._remember(found.sha, found.commit.tree.sha)
+
+    def _keep(self, item: Item, found: _CommitAnswer, etag: str) -> None:
+        data = {"commit": found.sha, "tree": found.commit.tree.sha, "etag": etag}
+        kept = Item(item.pk, item.sk, data, item.version, expires_at=self._clock.now() + KEPT_SECONDS)
+        with suppress(Stale, Throttled):  # somebody else has just kept the same, or the next one will
+            self._table.put(kept)
+
+    def _remember(self, commit: str, tree: str) -> _Known:
+        if len(self._trees) >= REMEMBERED:
+            self._trees.clear()
+        self._trees[commit] = tree
+        return _Known(commit, tree)
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    """`owner/repository` and the ref."""
+    check_length(spec)
+    owner, _, rest = spec.partition("/")
+    name, slash, ref = rest.partition("/")
+    name = decoded(name, spec).removesuffix(".git")
+    owner = decoded(owner, spec)
+    if not slash or not OWNER.fullmatch(owner) or not NAME.fullmatch(name):
+        raise BadSpec(spec=shown(spec), why="it is not <owner>/<repository>/<ref>")
+    return f"{owner}/{name}", check_ref(decoded(ref, spec))

@@ -1,0 +1,162 @@
+"""The one client towards repository hosts: it connects only where it may, for as long as it may, for as much as it may."""
+
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urljoin
+
+import urllib3
+from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, ResponseError, SSLError
+from urllib3.exceptions import TimeoutError as HTTPTimeout
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Retry, Timeout
+
+from bindery.adapters.repositories.addresses import AddressRules
+from bindery.adapters.repositories.exchange import (
+    CURRENT,
+    MB,
+    BoundedTLSSocket,
+    Exchange,
+    GuardedPool,
+    GuardedTLSPool,
+    Resolver,
+    system_resolver,
+)
+from bindery.domain.errors import BadAddress, HostUnreachable
+
+
+class GuardedPools(urllib3.PoolManager):
+    """Checks every address that is asked, redirects included. Answers are never unpacked: what counts is what comes over the wire."""
+
+    def __init__(self, rules: AddressRules, user_agent: str) -> None:
+        super().__init__(num_pools=50, maxsize=8, headers={"User-Agent": user_agent})
+        self.pool_classes_by_scheme = {"http": GuardedPool, "https": GuardedTLSPool}
+        self._rules = rules
+
+    def urlopen(self, method: str, url: str, redirect: bool = True, **kw: object) -> BaseHTTPResponse:  # type: ignore[override] # PoolManager's own differs from its base, too
+        address = self._rules.check(url)
+        retries = kw.setdefault("retries", _retries())
+        if isinstance(retries, Retry) and retries.history and address.scheme == "http":
+            came_from = retries.history[-1].url or ""
+            if came_from.startswith("https:") and not self._rules.allows(address.host, address.port):
+                raise BadAddress(url=url, why="a redirect would leave https")
+        if address.scheme == "https" and "ssl_context" not in self.connection_pool_kw:
+            self.connection_pool_kw["ssl_context"] = (
+                _tls()
+            )  # reading the CA list takes a while: once, and only if needed
+        kw.update(preload_content=False, decode_content=False)
+        return super().urlopen(method, url, redirect and method == "GET", **kw)
+
+
+def _retries() -> Retry:
+    """One more try on a connection that broke, up to five redirects."""
+    return Retry(total=None, connect=1, read=1, redirect=5, status=0, other=0, allowed_methods=None)
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    context.sslsocket_class = BoundedTLSSocket
+    return context
+
+
+@dataclass(frozen=True)
+class Answer:
+    """headers: names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class GuardedClient:
+    """Asks repository hosts, within an exchange. Errors: ForbiddenAddress, BadAddress, HostUnreachable, RepositoryTooLarge.
+
+    allowed_private_hosts: `host` or `host:port` that may be private, and on any port. Other hosts: ports 80, 443, 1024 and above.
+    resolver: like socket.getaddrinfo. connect_seconds, read_seconds: the longest single wait.
+    """
+
+    def __init__(
+        self,
+        allowed_private_hosts: Sequence[str] = (),
+        *,
+        resolver: Resolver = system_resolver,
+        connect_seconds: float = 5,
+        read_seconds: float = 20,
+        user_agent: str = "bindery",
+    ) -> None:
+        self._rules = AddressRules(allowed_private_hosts)
+        self._resolver = resolver
+        self._connect_seconds = connect_seconds
+        self._read_seconds = read_seconds
+        self._pools = GuardedPools(self._rules, user_agent)
+
+    def check(self, url: str) -> None:
+        """BadAddress or ForbiddenAddress for what is wrong before anybody is asked."""
+        self._rules.check(url)
+
+    def close(self) -> None:
+        """Closes the idle connections."""
+        self._pools.clear()
+
+    @contextmanager
+    def exchange(self, url: str, *, seconds: float = 30, max_bytes: int = 10 * MB) -> Iterator[None]:
+        """Limits everything that is asked inside it, and turns transport errors into facts about the host of `url`."""
+        host = self._rules.check(url).host
+        deadline = time.monotonic() + seconds
+        waits = (self._connect_seconds, self._read_seconds)
+        token = CURRENT.set(
+            Exchange(self._rules, self._resolver, url, host, seconds, max_bytes, *waits, deadline=deadline)
+        )
+        try:
+            yield
+        except LocationParseError:
+            raise BadAddress(url=url, why="it cannot be read") from None
+        except (HTTPError, OSError) as error:
+            raise _as_fact(error, url, host) from error
+        finally:
+            CURRENT.reset(token)
+
+    @contextmanager
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Iterator[BaseHTTPResponse]:
+        """An answer to read from, inside an exchange. Its connection is kept for the next one if it was read to its end."""
+        patience = Timeout(connect=self._connect_seconds, read=self._read_seconds)
+        merged = {**self._pools.headers, **headers}
+        response = self._pools.urlopen(method, url, headers=merged, body=body, timeout=patience)
+        try:
+            yield response
+        finally:
+            response.close()
+            response.release_conn()
+
+    def get(
+        self, url: str, headers: Mapping[str, str] | None = None, *, seconds: float = 15, max_bytes: int = 10 * MB
+    ) -> Answer:
+        """One small answer, whatever its status."""
+        with self.exchange(url, seconds=seconds, max_bytes=max_bytes), self.ask("GET", url, headers or {}) as response:
+            found = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status, found, response.read(decode_content=False))
+
+
+def final_url(response: BaseHTTPResponse, asked: str) -> str:
+    """Where the answer came from: the address that was asked, or where its redirects led."""
+    for step in response.retries.history if response.retries else ():
+        asked = urljoin(asked, step.redirect_location or "")
+    return asked
+
+
+def _as_fact(error: HTTPError | OSError, url: str, host: str) -> BadAddress | HostUnreachable:
+    cause: object = error.reason if isinstance(error, MaxRetryError) else error
+    if isinstance(cause, ResponseError):
+        return BadAddress(url=url, why="it redirects again and again")
+    if isinstance(cause, HTTPTimeout | TimeoutError):
+        why = "no answer in time"
+    elif isinstance(cause, SSLError | ssl.SSLError):
+        why = "no trusted connection could be made (certificate)"
+    else:
+        why = "the connection broke"
+    return HostUnreachable(host=host, why=why)

@@ -1,0 +1,155 @@
+"""Reading packs that a stranger sent: measured before anything is unpacked, and every object checked against its id."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha1
+from io import BytesIO
+
+from dulwich.errors import ApplyDeltaError, ChecksumMismatch, ObjectFormatException
+from dulwich.object_format import SHA1
+from dulwich.objects import ShaFile, parse_tree
+from dulwich.pack import PackData, PackInflater, UnresolvedDeltas
+
+BLOB, TREE, COMMIT, OFS_DELTA, REF_DELTA = 3, 2, 1, 6, 7
+BROKEN = (
+    ApplyDeltaError,
+    AssertionError,
+    ChecksumMismatch,
+    EOFError,
+    LookupError,
+    ObjectFormatException,
+    OverflowError,
+    TypeError,
+    UnresolvedDeltas,
+    ValueError,
+    zlib.error,
+)
+"""What dulwich raises for packs and objects that are not as they should be."""
+
+
+class BrokenPack(Exception):  # caught and turned into a fact by whoever asked
+    """Not a pack, cut short, or not with the objects it should have."""
+
+
+class TooMuch(Exception):  # as above
+    """More objects or bytes than allowed."""
+
+
+@dataclass(frozen=True)
+class PackLimits:
+    """objects: how many. object_bytes, total_bytes: unpacked."""
+
+    objects: int
+    object_bytes: int
+    total_bytes: int
+
+
+def measure(pack: bytes | memoryview, limits: PackLimits) -> None:
+    """Raises TooMuch or BrokenPack. Unpacks in small pieces and keeps none, so that no claim of a pack can fill the memory."""
+    try:
+        if bytes(pack[:8]) not in {b"PACK\0\0\0\2", b"PACK\0\0\0\3"}:
+            raise BrokenPack("not a pack")
+        count = int.from_bytes(pack[8:12], "big")
+        if count > limits.objects:
+            raise TooMuch
+        at, total = 12, 0
+        for _ in range(count):
+            size, at = _measure_object(pack, at, limits.object_bytes)
+            total += size
+            if total > limits.total_bytes:
+                raise TooMuch
+    except BROKEN as error:
+        raise BrokenPack("cut short or not a pack") from error
+
+
+def _measure_object(pack: bytes | memoryview, at: int, most: int) -> tuple[int, int]:
+    """One object's size once unpacked (a delta's result, where it is larger), and where the next one begins."""
+    first = pack[at]
+    kind, size, shift = first >> 4 & 7, first & 15, 4
+    while pack[at] & 0x80:
+        at += 1
+        size |= (pack[at] & 0x7F) << shift
+        shift += 7
+    at += 1
+    if kind == OFS_DELTA:
+        while pack[at] & 0x80:
+            at += 1
+        at += 1
+    elif kind == REF_DELTA:
+        at += 20
+    if size > most:
+        raise TooMuch
+    head, at = _inflate(pack, at, size)
+    if kind in {OFS_DELTA, REF_DELTA}:
+        _, rest = _varint(head, 0)
+        result, _ = _varint(head, rest)
+        if result > most:
+            raise TooMuch
+        size = max(size, result)
+    return size, at
+
+
+def _inflate(pack: bytes | memoryview, at: int, size: int) -> tuple[bytes, int]:
+    """The first bytes of a compressed object, and where it ends; BrokenPack unless it has exactly `size` bytes."""
+    inflate, head, done = zlib.decompressobj(), b"", 0
+    pending = b""
+    while not inflate.eof:
+        if not pending:
+            pending = bytes(pack[at : at + 65536])
+            at += len(pending)
+            if not pending:
+                raise BrokenPack("cut short")
+        piece = inflate.decompress(pending, 65536)
+        pending = inflate.unconsumed_tail
+        head = head or piece[:40]
+        done += len(piece)
+        if done > size:
+            raise BrokenPack("an object is larger than it says")
+    if done != size:
+        raise BrokenPack("an object is smaller than it says")
+    return head, at - len(inflate.unused_data)
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if not byte & 0x80:
+            return value, at
+
+
+def unpacked(pack: bytes, limits: PackLimits) -> dict[bytes, tuple[int, bytes]]:
+    """A small pack's objects by id: type and content. Ids are computed from the content, so they cannot lie."""
+    measure(pack, limits)
+    try:
+        with PackData.from_file(BytesIO(pack), SHA1, len(pack)) as data:
+            return {_id(found): (found.type_num, found.as_raw_string()) for found in PackInflater.for_pack_data(data)}
+    except BROKEN as error:
+        raise BrokenPack("its objects cannot be read") from error
+
+
+def _id(found: ShaFile) -> bytes:
+    return object_id(found.type_name, found.as_raw_string())
+
+
+def object_id(kind: bytes, content: bytes) -> bytes:
+    """An object's id in hex, from its type's name and its content."""
+    return sha1(kind + b" %d\0" % len(content) + content, usedforsecurity=False).hexdigest().encode()
+
+
+def tree_of(commit: bytes) -> bytes:
+    """The root tree's id, from a commit's content."""
+    if not commit.startswith(b"tree ") or commit[45:46] != b"\n":
+        raise BrokenPack("a commit names no tree")
+    return commit[5:45]
+
+
+def tree_entries(content: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+    """name, mode and id of each entry of a tree's content."""
+    try:
+        yield from parse_tree(content, 20)
+    except BROKEN as error:
+        raise BrokenPack("a tree cannot be read") from error

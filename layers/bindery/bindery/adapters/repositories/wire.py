@@ -1,0 +1,182 @@
+"""Git's protocol, version 2, over the guarded client: which refs there are, and packs of just what is wanted.
+
+Version 2 alone: it lists only the refs asked for and sends any object by id; every large host speaks it. dulwich frames the
+lines and reads the packs; its own client would list the refs again before each fetch and drops the server's refusals.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from dulwich.errors import GitProtocolError
+from dulwich.protocol import Protocol, pkt_line
+from urllib3.response import BaseHTTPResponse
+
+from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.guard import GuardedClient, final_url
+from bindery.adapters.repositories.limits import host_limited
+from bindery.domain.errors import BadAddress, HostUnreachable, RepositoryNotFound
+from bindery.ports.clock import Clock
+
+SERVICE: Final = "git-upload-pack"
+DISCOVERY: Final = f"info/refs?service={SERVICE}"
+VERSION_2: Final = {"Git-Protocol": "version=2"}
+OBJECT_ID: Final = re.compile(rb"[0-9a-f]{40}")
+DATA, FATAL = 1, 3
+
+
+class Refused(Exception):  # the server's word, caught and turned into a fact by whoever asked
+    """The server says that it will not or cannot, such as for an object that it does not have."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A repository's server as it introduced itself. base: the address behind redirects, with a trailing slash."""
+
+    url: str
+    base: str
+    filters: bool
+
+
+class GitWire:
+    """Asks git servers, each call inside the caller's exchange. Errors besides the guard's: RepositoryNotFound, HostLimited, BadAddress."""
+
+    def __init__(self, client: GuardedClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+
+    def discover(self, url: str) -> Remote:
+        """One request: what the server at this clone address can do."""
+        asked = f"{url.rstrip('/')}/{DISCOVERY}"
+        with _refusal_is_absence(url), self._client.ask("GET", asked, VERSION_2) as response:
+            self._check(response, url, f"application/x-{SERVICE}-advertisement")
+            reader = _Reader(response, url)
+            lines = list(reader.lines())
+            if lines and lines[0].startswith(b"# service="):  # some servers introduce even version 2 like this
+                lines = list(reader.lines())
+            reader.finish()
+            base = final_url(response, asked)
+        if not lines or lines[0] != b"version 2":
+            raise BadAddress(url=url, why="its server does not speak version 2 of git's protocol")
+        if b"object-format=sha256" in lines:
+            raise BadAddress(url=url, why="its commits have SHA-256 ids, which are not supported yet")
+        if not base.endswith(DISCOVERY):
+            raise BadAddress(url=url, why="it redirects to something that is no git repository")
+        fetch = next((line for line in lines if line.startswith(b"fetch=")), b"fetch=")
+        return Remote(url, base.removesuffix(DISCOVERY), b"filter" in fetch.removeprefix(b"fetch=").split())
+
+    def refs(self, remote: Remote, names: Iterable[str]) -> Mapping[str, str]:
+        """One request: those of the full names that exist, with the commits they lead to (annotated tags peeled)."""
+        wanted = {name.encode() for name in names}
+        arguments = [b"peel", *(b"ref-prefix " + name for name in sorted(wanted))]
+        found: dict[str, str] = {}
+        with _refusal_is_absence(remote.url), self._command(remote, b"ls-refs", arguments) as reader:
+            for line in reader.lines():
+                object_id, _, rest = line.partition(b" ")
+                name, *attributes = rest.split(b" ")
+                peeled = next((part[7:] for part in attributes if part.startswith(b"peeled:")), object_id)
+                if name in wanted and OBJECT_ID.fullmatch(peeled):
+                    found[name.decode()] = peeled.decode()
+            reader.finish()
+        return found
+
+    @contextmanager
+    def pack(self, remote: Remote, want: str, *, depth: int = 0, filtered: str = "") -> Iterator[Iterator[bytes]]:
+        """One request: the bytes of a pack with the object `want` and what belongs to it. Refused if the server has no such object."""
+        arguments = [b"no-progress", b"ofs-delta", b"want " + want.encode()]
+        if depth:
+            arguments.append(b"deepen %d" % depth)
+        if filtered:
+            arguments.append(b"filter " + filtered.encode())
+        with self._command(remote, b"fetch", [*arguments, b"done"]) as reader:
+            while not reader.line().startswith(b"packfile"):
+                pass
+            yield reader.band()
+            reader.finish()
+
+    @contextmanager
+    def _command(self, remote: Remote, name: bytes, arguments: Iterable[bytes]) -> Iterator["_Reader"]:
+        body = pkt_line(b"command=" + name + b"\n") + pkt_line(b"object-format=sha1\n") + b"0001"
+        body += b"".join(pkt_line(argument + b"\n") for argument in arguments) + b"0000"
+        result = f"application/x-{SERVICE}-result"
+        headers = {**VERSION_2, "Content-Type": f"application/x-{SERVICE}-request", "Accept": result}
+        with self._client.ask("POST", remote.base + SERVICE, headers, body) as response:
+            self._check(response, remote.url, result)
+            yield _Reader(response, remote.url)
+
+    def _check(self, response: BaseHTTPResponse, url: str, content_type: str) -> None:
+        host = parsed(url).host
+        if response.status == 429:
+            raise host_limited(host, response.headers, self._clock.now())
+        if response.status in {401, 403, 404, 410}:
+            raise RepositoryNotFound(url=url)
+        if response.status != 200:
+            raise HostUnreachable(host=host, why=f"it answers with status {response.status}")
+        if response.headers.get("Content-Type", "").partition(";")[0].strip() != content_type:
+            raise RepositoryNotFound(url=url)
+
+
+@contextmanager
+def _refusal_is_absence(url: str) -> Iterator[None]:
+    try:
+        yield
+    except Refused:
+        raise RepositoryNotFound(url=url) from None
+
+
+class _Reader:
+    """An answer's lines. Whatever is not git's protocol becomes HostUnreachable, the server's refusals Refused."""
+
+    def __init__(self, response: BaseHTTPResponse, url: str) -> None:
+        self._chunks = response.stream(1 << 16, decode_content=False)
+        self._buffer = bytearray()
+        self._protocol = Protocol(self._read, lambda _: None)
+        self._host = parsed(url).host
+
+    def _read(self, size: int) -> bytes:
+        while len(self._buffer) < size and (chunk := next(self._chunks, b"")):
+            self._buffer += chunk
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
+
+    def packet(self) -> bytes | None:
+        """The next one; None where a section or the answer ends."""
+        try:
+            packet = self._protocol.read_pkt_line()
+        except (GitProtocolError, ValueError) as error:
+            raise self._garbled() from error
+        if packet is not None and packet.startswith(b"ERR "):
+            raise Refused(packet[4:].decode(errors="replace").strip())
+        return packet
+
+    def line(self) -> bytes:
+        """The next line, over the ends of sections."""
+        for _ in range(3):
+            if packet := self.packet():
+                return packet.rstrip(b"\n")
+        raise self._garbled()
+
+    def lines(self) -> Iterator[bytes]:
+        """Lines up to the section's end."""
+        while packet := self.packet():
+            yield packet.rstrip(b"\n")
+
+    def band(self) -> Iterator[bytes]:
+        """The data channel of what follows, up to its end."""
+        while packet := self.packet():
+            if packet[0] == DATA:
+                yield packet[1:]
+            elif packet[0] == FATAL:
+                raise Refused(packet[1:].decode(errors="replace").strip())
+
+    def finish(self) -> None:
+        """Reads what little may be left, so that the connection can be used again."""
+        for _ in range(4):
+            if not next(self._chunks, b""):
+                return
+
+    def _garbled(self) -> HostUnreachable:
+        return HostUnreachable(host=self._host, why="its answer is not git's protocol, or was cut short")

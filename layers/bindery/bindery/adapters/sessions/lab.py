@@ -1,0 +1,51 @@
+"""Starts JupyterLab as its `jupyter-lab` command does, sooner. Runs in the session's own Python, whichever that is.
+
+jsonschema imports `rfc3987_syntax` just in case somebody validates an IRI, which compiles its grammar for over a second,
+most of the server's start (jupyter_server issue 1559). Here that import waits until somebody does.
+"""
+
+import importlib
+import importlib.util
+import sys
+import types
+
+GRAMMAR = "rfc3987_syntax"
+
+
+def defer_grammar() -> None:
+    """Puts a stand-in for the package that becomes the package at its first use; nothing if it is not installed."""
+    spec = importlib.util.find_spec(GRAMMAR)
+    if spec is None or spec.submodule_search_locations is None:
+        return
+    stand_in = types.ModuleType(GRAMMAR)
+    stand_in.__path__ = list(spec.submodule_search_locations)
+
+    def real() -> types.ModuleType:
+        if sys.modules.get(GRAMMAR) is stand_in:
+            del sys.modules[GRAMMAR]
+        return importlib.import_module(GRAMMAR)
+
+    def is_valid_syntax(term: str, value: str) -> bool:
+        return bool(real().is_valid_syntax(term, value))
+
+    def missing(name: str) -> object:
+        if name.startswith("__"):  # the import system's own questions
+            raise AttributeError(name)
+        return getattr(real(), name)
+
+    vars(stand_in).update(is_valid_syntax=is_valid_syntax, __getattr__=missing)
+    sys.modules[GRAMMAR] = stand_in
+
+
+def main() -> int | None:
+    """JupyterLab's own command, seen from the outside: its name, and the folder that a console script has on its path."""
+    commands = sys.executable.rpartition("/")[0]
+    sys.path[0] = commands  # not this folder: its modules must not stand in for others
+    sys.argv[0] = f"{commands}/jupyter-lab"
+    defer_grammar()
+    ended: int | None = importlib.import_module("jupyterlab.labapp").main()
+    return ended
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""Sessions as processes of this machine: JupyterLab on loopback, for local use. Not isolated from one another."""
+
+import contextlib
+import hashlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from bindery.adapters.sessions import activity
+from bindery.adapters.sessions.environment import Environment, FindEnvironment, HoldEnvironment
+from bindery.adapters.sessions.folder import ID, Record, SessionFolder, folder_of
+from bindery.adapters.sessions.keeper import ENVIRONMENT_LOCK
+from bindery.adapters.sessions.processes import (
+    Process,
+    alive,
+    marked,
+    send,
+    started_at,
+    status_of,
+    variables_of,
+    with_descendants,
+)
+from bindery.adapters.sessions.server import MARK, command, variables
+from bindery.adapters.sessions.working_copy import copy_folder, lay_out
+from bindery.domain.errors import ImageGone, LauncherDown
+from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
+from bindery.ports.clock import Clock
+from bindery.ports.contents import Contents
+
+POLL_SECONDS = 0.02
+END_SECONDS = 5.0  # the keeper's own grace and what it takes to kill
+KILL_ROUNDS = 100
+STARTING = SessionReport(Liveness.STARTING)
+
+
+class ProcessSessions:
+    """The session launcher for this machine. What it must know of a session is in the session's folder and in /proc, so
+    another control plane process finds it again.
+
+    home: Bindery's own folder. find_environment, hold_environment: an image's environment and what keeps it, or None if it is gone.
+    allowed_origins: pages elsewhere that may talk to a session's server, given its token (`*`: any).
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        contents: Contents,
+        clock: Clock,
+        *,
+        find_environment: FindEnvironment,
+        hold_environment: HoldEnvironment,
+        allowed_origins: tuple[str, ...] = (),
+    ) -> None:
+        self._sessions = home.resolve() / "sessions"
+        self._mark = hashlib.sha256(str(self._sessions).encode()).hexdigest()[:8]
+        self._contents = contents
+        self._clock = clock
+        self._find_environment = find_environment
+        self._hold_environment = hold_environment
+        self._allowed_origins = allowed_origins
+        self._asking = activity.transport()
+        self._guard = threading.Lock()
+        self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._starting: set[str] = set()
+        self._ports: dict[str, socket.socket] = {}
+
+    def start(self, order: SessionOrder) -> None:
+        folder = self._folder(order.id)
+        with self._alone(order.id):
+            record = folder.record()
+            if record and alive(record.process):
+                return
+            self._starting.add(order.id)
+            try:
+                self._end(order.id, folder)
+                self._begin(order, folder)
+            finally:
+                self._starting.discard(order.id)
+
+    def wait(self, session: str, seconds: float) -> SessionReport:
+        folder = self._folder(session)
+        until = time.monotonic() + seconds
+        while True:
+            report = self._look(session, folder)
+            if report.liveness is not Liveness.STARTING or time.monotonic() >= until:
+                break
+            time.sleep(POLL_SECONDS)
+        if report.liveness is not Liveness.STARTING:
+            self._let_port_go(session)
+        return report
+
+    def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]:
+        return activity.ask(self._asking, sessions, self._clock.now())
+
+    def stop(self, session: str) -> None:
+        folder = self._folder(session)
+        with self._alone(session):
+            self._end(session, folder)
+
+    def objects(self) -> Sequence[SessionObject]:
+        found: dict[str, float] = {}
+        for process, session in self._marked():
+            found[session] = min(started_at(process), found.get(session, float("inf")))
+        with contextlib.suppress(FileNotFoundError):
+            for path in self._sessions.iterdir():
+                if ID.fullmatch(path.name):
+                    record = self._folder(path.name).record()
+                    with contextlib.suppress(FileNotFoundError):
+                        found[path.name] = record.created if record else path.lstat().st_mtime
+        return [SessionObject(session, started) for session, started in found.items()]
+
+    def stop_all(self) -> None:
+        """Stops every session of this home, also those of an earlier control plane."""
+        ids = [each.id for each in self.objects()]
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(self.stop, ids))
+
+    def close(self) -> None:
+        """Lets go of what this object holds. Sessions live on."""
+        self._asking.close()
+        for session in list(self._ports):
+            self._let_port_go(session)
+
+    def _folder(self, session: str) -> SessionFolder:
+        return folder_of(self._sessions, self._mark, session)
+
+    @contextlib.contextmanager
+    def _alone(self, session: str) -> Iterator[None]:
+        """One start or stop of a session at a time."""
+        with self._guard:
+            lock = self._locks.setdefault(session, threading.Lock())
+        with lock:
+            yield
+
+    def _begin(self, order: SessionOrder, folder: SessionFolder) -> None:
+        """Starts it, or leaves nothing behind."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._end, order.id, folder)
+            try:
+                with self._held(order.image) as (environment, lock):
+                    folder.create()
+                    notes = lay_out(order.repository, environment, self._contents, folder.work)
+                    if environment.home:
+                        copy_folder(environment.home, folder.home)
+                    else:
+                        folder.home.mkdir()
+                    self._run(order, environment, folder, notes, lock)
+            except OSError as error:
+                raise LauncherDown(
+                    why=f"a session could not be set up: {error.strerror or 'copying failed'}"
+                ) from error
+            undo.pop_all()
+
+    @contextlib.contextmanager
+    def _held(self, image: str) -> Iterator[tuple[Environment, int]]:
+        """The environment and the handle that keeps it: whoever inherits the handle keeps the environment too."""
+        hold = self._hold_environment(image)
+        environment = self._find_environment(image)
+        if hold is None:
+            raise ImageGone(image=image)
+        with contextlib.closing(hold):
+            if environment is None:
+                raise ImageGone(image=image)
+            yield environment, hold.descriptor
+
+    def _run(
+        self, order: SessionOrder, environment: Environment, folder: SessionFolder, notes: tuple[str, ...], lock: int
+    ) -> None:
+        port = self._take_port(order.id)
+        arguments = command(environment, folder, port, self._allowed_origins)
+        seen = variables(os.environ, order, environment, folder, self._mark)
+        files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+        files += [(os.POSIX_SPAWN_OPEN, each, os.devnull, os.O_WRONLY, 0) for each in (1, 2)]
+        # The lock goes on in the keeper, so the environment is held as long as the session lives.
+        held = (os.POSIX_SPAWN_DUP2, lock, ENVIRONMENT_LOCK)
+        pid = os.posix_spawn(arguments[0], arguments, seen, file_actions=[*files, held], setsid=True)
+        status = status_of(pid)
+        if status is None:
+            raise LauncherDown(why="the session's process ended at once")
+        process = status.process
+        folder.write(
+            Record(pid=pid, started=process.started, port=port, created=self._clock.now(), notes=notes),
+        )
+
+    def _take_port(self, session: str) -> int:
+        """A free port, bound here without listening until the server answers: the server may listen on it all the same
+        (both say SO_REUSEADDR), and the system gives it to nobody else."""
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        self._ports[session] = held
+        return int(held.getsockname()[1])
+
+    def _let_port_go(self, session: str) -> None:
+        held = self._ports.pop(session, None)
+        if held:
+            held.close()
+
+    def _look(self, session: str, folder: SessionFolder) -> SessionReport:
+        starting = session in self._starting  # asked first: the record is there when it no longer is
+        record = folder.record()
+        if record is None:
+            return STARTING if starting else SessionReport(Liveness.GONE)
+        if not alive(record.process):
+            return SessionReport(Liveness.GONE, why=folder.last_words())
+        token = variables_of(record.pid).get(b"JUPYTER_TOKEN", b"").decode()
+        url = f"http://127.0.0.1:{record.port}/"
+        if token and _listens(record.port) and activity.is_session(self._asking, url, token):
+            return SessionReport(Liveness.READY, url=url, notes=record.notes)
+        return STARTING
+
+    def _marked(self) -> Iterator[tuple[Process, str]]:
+        ours = f"{self._mark}:"
+        for process, value in marked(MARK.encode()):
+            mark = value.decode(errors="replace")
+            if mark.startswith(ours) and ID.fullmatch(mark.removeprefix(ours)):
+                yield process, mark.removeprefix(ours)
+
+    def _end(self, session: str, folder: SessionFolder) -> None:
+        """Asks the keeper to end the session; then whatever still bears the mark is killed, with all that it started."""
+        self._let_port_go(session)
+        record = folder.record()
+        if record and alive(record.process):
+            send(record.process, signal.SIGTERM, END_SECONDS)
+        for _ in range(KILL_ROUNDS):
+            left = {process for process, mark in self._marked() if mark == session}
+            if not left:
+                break
+            for process in with_descendants(left):
+                send(process, signal.SIGKILL, 1)
+        else:
+            raise LauncherDown(why="a session's processes cannot be ended")
+        try:
+            folder.remove()
+        except OSError as error:
+            raise LauncherDown(why=f"a session's files cannot be removed: {error.strerror}") from error
+
+
+def _listens(port: int) -> bool:
+    """Cheaper than a request, as long as nobody listens."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

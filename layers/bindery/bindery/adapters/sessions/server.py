@@ -1,0 +1,93 @@
+"""The command that a session's server is started with, and the environment variables it sees."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from bindery.adapters.sessions.environment import Environment
+from bindery.adapters.sessions.folder import SessionFolder
+from bindery.domain.errors import RepositoryUnusable
+from bindery.domain.sessions import SessionOrder
+
+HERE = Path(__file__).parent
+MARK = "BINDERY_SESSION"
+LOG_BYTES = 1_000_000
+# All that a session inherits: where programs are, how people write, how to trust the outside. Never the operator's secrets.
+INHERITED = frozenset(
+    {"PATH", "LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
+    | {"GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "LD_LIBRARY_PATH"}
+)
+PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
+
+
+def variables(
+    outer: Mapping[str, str], order: SessionOrder, environment: Environment, folder: SessionFolder, mark: str
+) -> dict[str, str]:
+    """The server's environment: an allow-list of ours, the order's variables, then what makes it this session."""
+    binaries = environment.python.parent
+    return {
+        **{name: value for name, value in outer.items() if _may_pass(name, value)},
+        **order.variables,
+        "HOME": str(folder.home),
+        "TMPDIR": str(folder.temporary),
+        "PATH": f"{binaries}:{outer.get('PATH', os.defpath)}",
+        "VIRTUAL_ENV": str(binaries.parent),
+        "SHELL": "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh",
+        "JUPYTER_TOKEN": order.token,
+        MARK: f"{mark}:{order.id}",
+    }
+
+
+def _may_pass(name: str, value: str) -> bool:
+    if name.lower() in PROXIES:
+        return "@" not in value  # a proxy's password is the operator's
+    return name in INHERITED or name.startswith("LC_")
+
+
+def command(
+    environment: Environment, folder: SessionFolder, port: int, allowed_origins: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The keeper, which runs the repository's `start` script if there is one, which runs the server."""
+    server = (str(environment.python), str(HERE / "lab.py"), *_options(folder, port, allowed_origins))
+    start = (str(_start_script(folder.work, environment.start)),) if environment.start else ()
+    keep = (sys.executable, "-I", "-S", str(HERE / "keeper.py"), str(folder.log), str(LOG_BYTES), str(folder.work))
+    return (*keep, *start, *server)
+
+
+def _options(folder: SessionFolder, port: int, allowed_origins: tuple[str, ...]) -> tuple[str, ...]:
+    """Options on the command line win over any configuration file. The token is not among them."""
+    options = (
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        "--ServerApp.base_url=/",
+        f"--ServerApp.root_dir={folder.work}",
+        "--ServerApp.open_browser=False",
+        "--ServerApp.allow_remote_access=False",  # keeps the check of `Host`: a foreign name that points here is refused
+        "--ServerApp.quit_button=False",
+        # Nothing is asked of the outside while starting.
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url=None",
+        *_origins(allowed_origins),
+    )
+    return (*options, "--ServerApp.allow_root=True") if os.geteuid() == 0 else options
+
+
+def _origins(allowed: tuple[str, ...]) -> tuple[str, ...]:
+    if not allowed:
+        return ()
+    if "*" in allowed:
+        return ("--ServerApp.allow_origin=*",)
+    return (f"--ServerApp.allow_origin_pat=^({'|'.join(re.escape(origin) for origin in allowed)})$",)
+
+
+def _start_script(work: Path, start: Path) -> Path:
+    """The script, made executable. It must lie in the working copy itself."""
+    script = (work / start).resolve()
+    if not script.is_relative_to(work.resolve()) or not script.is_file():
+        raise RepositoryUnusable(why=f"{start} is not a file of the repository")
+    if not os.access(script, os.X_OK):
+        script.chmod(script.stat().st_mode | 0o111)
+    return work / start

@@ -1,0 +1,71 @@
+"""A request for a launch, and how far its story has been told to somebody."""
+
+from dataclasses import dataclass
+
+from bindery.domain.launch import Event, Launch
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What the `x-ratelimit-*` headers say. reset: UTC seconds."""
+
+    limit: int
+    remaining: int
+    reset: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request for a launch. spec: as it stood in the link, percent-encoding kept.
+
+    client: its address. origin, site: the `Origin` and `Sec-Fetch-Site` headers, empty if absent.
+    own_origin, launch_host: how this Bindery was addressed (`http://host:port`, and the same with `/`).
+    """
+
+    provider: str
+    spec: str
+    client: str
+    launch_host: str
+    own_origin: str
+    origin: str = ""
+    site: str = ""
+    build_token: str = ""
+    last_event_id: str = ""
+    build_only: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """told: how much of the launch's story the client says it has (empty: nothing). rate: when the launch was counted."""
+
+    launch: Launch
+    told: str = ""
+    rate: Rate | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """How far a client has heard: events of the launch, and the last log line of an attempt (-1: none, None: not asked yet)."""
+
+    events: int = 0
+    attempt: int = 0
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.events}.{self.attempt}.{'' if self.line is None else self.line}"
+
+    @classmethod
+    def read(cls, told: str) -> "Told":
+        """From what `str` made; anything else means nothing told."""
+        events, attempt, line = ([*told.split("."), "", "", ""])[:3]
+        if not (events.isdecimal() and attempt.isdecimal()):
+            return cls()
+        return cls(int(events), int(attempt), int(line) if line.lstrip("-").isdecimal() else None)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """One event for the client, and how much is told with it."""
+
+    event: Event
+    told: Told

@@ -1,0 +1,62 @@
+"""Environments: what a repository's configuration files define, and the key that names them."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from bindery.domain.failure import Failure
+from bindery.domain.repository import Repository
+
+
+class Scope(StrEnum):
+    """How much of a repository a build may depend on."""
+
+    FILES = "files"
+    TREE = "tree"
+    COMMIT = "commit"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An environment's key and what it was made from: `inputs` is what the key hashes, kept for the operator to read."""
+
+    key: str
+    scope: Scope
+    inputs: dict[str, str]
+
+    @classmethod
+    def of(cls, scope: Scope, inputs: dict[str, str]) -> "Identity":
+        told = json.dumps({"scope": scope.value, "inputs": inputs}, sort_keys=True, separators=(",", ":"))
+        return cls(hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:40], scope, inputs)
+
+
+class EnvironmentState(StrEnum):
+    """Of the newest attempt."""
+
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Environment(BaseModel):
+    """An environment as it is stored. attempt: the newest, from 1. claimed_by: the launch that won the right to build it.
+
+    repository: what the attempt builds from. image, when ready; failure, when failed. claimed_at: UTC seconds.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    scope: Scope
+    inputs: dict[str, str]
+    state: EnvironmentState
+    attempt: int
+    claimed_by: str
+    claimed_at: float
+    repository: Repository
+    image: str = ""
+    failure: Failure | None = None
+    ended_at: float | None = None

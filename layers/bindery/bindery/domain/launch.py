@@ -1,0 +1,117 @@
+"""One visitor's request, from the click to `ready` or `failed`."""
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from bindery.domain.failure import Failure
+from bindery.domain.messages import Message, ResolveRequested, SessionRequested
+from bindery.domain.repository import Repository
+
+
+class Phase(StrEnum):
+    """What clients see, in this order; the words are BinderHub's."""
+
+    WAITING = "waiting"
+    FETCHING = "fetching"
+    BUILDING = "building"
+    PUSHING = "pushing"
+    BUILT = "built"
+    LAUNCHING = "launching"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Stage(StrEnum):
+    """What the launch waits for: each stage has one message, or one environment, that moves it on."""
+
+    RESOLVING = "resolving"
+    BUILDING = "building"
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+
+
+ENDED = frozenset({Stage.READY, Stage.FAILED})
+
+
+class Event(BaseModel):
+    """Something to tell the visitor. message ends with a newline."""
+
+    model_config = ConfigDict(frozen=True)
+
+    phase: Phase
+    message: str
+
+
+WAITING = Event(phase=Phase.WAITING, message="Waiting for build to start...\n")
+BUILT = Event(phase=Phase.BUILT, message="Built image, launching...\n")
+LAUNCHING = Event(phase=Phase.LAUNCHING, message="Launching server...\n")
+READY = Event(phase=Phase.READY, message="")
+FAILED = Event(phase=Phase.FAILED, message="")
+FOUND = Event(phase=Phase.BUILT, message="Found built image, launching...\n")
+
+
+class Launch(BaseModel):
+    """A launch as it is stored.
+
+    step: the number that its next message must carry; every move raises it. tries: retries within the stage.
+    created_at, stage_since, deadline: UTC seconds. repo_url: the repository's address for people, and its name in quotas.
+    launch_host: this Bindery's public address. owner: an anonymous visitor's random id.
+    environment, attempt: what it waits for or runs in. image: once known. session: once one is reserved.
+    events: a few per stage and retry, both bounded; log lines are kept with the build.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    provider: str
+    spec: str
+    repo_url: str
+    owner: str
+    launch_host: str
+    created_at: float
+    deadline: float
+    build_only: bool = False
+    stage: Stage = Stage.RESOLVING
+    stage_since: float = 0
+    step: int = 0
+    tries: int = 0
+    retries: int = 0
+    trouble: Failure | None = None
+    repository: Repository | None = None
+    environment: str = ""
+    attempt: int = 0
+    image: str = ""
+    session: str = ""
+    events: tuple[Event, ...] = ()
+    failure: Failure | None = None
+    ended_at: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is ready or failed: nothing moves it on any more."""
+        return self.stage in ENDED
+
+    def entered(self, stage: Stage, now: float, *events: Event, **changes: object) -> Self:
+        """The launch in `stage`, at the same step, with more to tell. A stage entered anew starts its own time and tries."""
+        anew = {} if stage == self.stage else {"stage_since": now, "tries": 0}
+        ended = {"ended_at": now} if stage in ENDED else {}
+        told = (*self.events, *events)
+        return self.model_copy(update={"stage": stage, "events": told, **anew, **ended, **changes})
+
+    def moved(self, stage: Stage, now: float, *events: Event, **changes: object) -> Self:
+        """The same, one step further: what is still under way for the old step changes nothing any more."""
+        return self.entered(stage, now, *events, **changes, step=self.step + 1)
+
+    @property
+    def next_message(self) -> Message | None:
+        """What moves it on, if a message does."""
+        match self.stage:
+            case Stage.RESOLVING:
+                return ResolveRequested(launch=self.id, step=self.step)
+            case Stage.STARTING:
+                return SessionRequested(launch=self.id, step=self.step)
+            case _:
+                return None

@@ -1,0 +1,80 @@
+"""Settings: environment variables `BINDERY_*`, read once, typed. The README lists them with their defaults."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+
+def _words(value: object) -> object:
+    """`a, b` as a list."""
+    return tuple(word for part in value.split(",") if (word := part.strip())) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Count = Annotated[int | None, BeforeValidator(lambda value: None if value in ("", "0", 0) else value)]
+"""A limit; 0 or empty: none."""
+
+
+class Settings(BaseModel):
+    """Field `idle_seconds` is read from `BINDERY_IDLE_SECONDS`, and so on. An unknown or malformed value stops the start."""
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str = Field("sqlite", description="where state lives: `sqlite`, or the name of a DynamoDB table")
+    queues: str = Field("memory", description="how messages travel: `memory`, or `sqs`")
+    queue_urls: dict[str, str] = Field({}, description="JSON: queue name to SQS address, with `BINDERY_QUEUES=sqs`")
+    home: str = Field("~/.local/share/bindery", description="folder of everything local: state, environments, sessions")
+    builder: str = Field("uv", pattern="^uv$", description="build engine: `uv`")
+    launcher: str = Field("process", pattern="^process$", description="session launcher: `process`")
+    secret: SecretStr = Field(SecretStr(""), description="signs tokens; 32 random characters or more. Local: made once")
+    public_url: str = Field("", description="this Bindery's address; empty: as each request names it")
+    port: int = Field(8585, ge=0, le=65535, description="port of the local front, on loopback; 0: any free one")
+
+    launch_title: str = Field("Bindery", description="what this instance is called on its pages")
+    build_seconds: int = Field(1800, ge=10, description="a build's limit; a launch may take 10 minutes longer")
+    build_slots: int = Field(2, ge=1, description="builds at the same time, local engines")
+    disk_bytes: int = Field(20_000_000_000, ge=0, description="disk for environments; the least recently used go first")
+    idle_seconds: float = Field(600, ge=0, description="a session this long without activity is stopped; 0: never")
+    max_age_seconds: float = Field(21600, ge=0, description="a session this old is stopped; 0: never")
+    cull_seconds: float = Field(60, gt=0, description="how often sessions are asked for their activity")
+    reconcile_seconds: float = Field(60, gt=0, description="how often lost and left-over things are looked for, local")
+    quota_total: Count = Field(200, description="sessions at one time; 0: no limit")
+    quota_per_repository: Count = Field(100, description="sessions of one repository at one time; 0: no limit")
+    quota_favoured: Count = Field(None, description="the same for repositories that match `favoured_specs`")
+    favoured_specs: tuple[str, ...] = Field((), description="JSON list of regular expressions on specs")
+    spec_rules: tuple[dict[str, Any], ...] = Field(
+        (), description='JSON: [{"pattern": regular expression on the spec, "config": {"quota": N}}], first match wins'
+    )
+    banned_specs: tuple[str, ...] = Field((), description="JSON list of regular expressions on specs; beats allowed")
+    allowed_specs: tuple[str, ...] = Field((), description="JSON list; if not empty, nothing else is launched")
+    ban_networks: Words = Field((), description="clients' networks that are not served, CIDR, comma-separated")
+    rate_limit: int = Field(10, ge=1, description="launches per client and window without a page's build token")
+    rate_seconds: int = Field(3600, ge=1, description="the window")
+    cors_allow_origin: str = Field("*", description="`Access-Control-Allow-Origin` of the event stream and the API")
+    allowed_origins: Words = Field((), description="sites that may launch here without our page, comma-separated")
+
+    allowed_private_hosts: Words = Field(
+        (), description="`host` or `host:port` that repositories may be fetched from although private, comma-separated"
+    )
+    github_url: str = Field("https://github.com", description="GitHub, or an Enterprise server")
+    github_api_url: str = Field("https://api.github.com", description="its REST API")
+    github_token: SecretStr = Field(
+        SecretStr(""), description="raises GitHub's rate limit; never leaves for another host"
+    )
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """From environment variables; an empty one counts as absent. Raises pydantic's ValidationError, which names the setting."""
+        given = {name: environment.get(f"BINDERY_{name.upper()}", "") for name in cls.model_fields}
+        return cls.model_validate({name: _typed(cls, name, text) for name, text in given.items() if text})
+
+
+def _typed(cls: type[Settings], name: str, text: str) -> object:
+    """JSON where the field holds more than a word."""
+    import json
+
+    structured = isinstance(cls.model_fields[name].default, dict | tuple) and text[:1] in "[{"
+    return json.loads(text) if structured else text

@@ -1,0 +1,143 @@
+"""Environments in the table: claims, waiters, attempts."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from bindery.domain.environment import Environment, EnvironmentState, Identity
+from bindery.domain.errors import Stale
+from bindery.domain.failure import Failure
+from bindery.domain.repository import Repository
+from bindery.ports.clock import Clock
+from bindery.ports.table import Item, Table
+from bindery.state.shards import FOREVER, due, due_shard, pages, shard_of
+
+BUILDING, READY = EnvironmentState.BUILDING, EnvironmentState.READY
+WAITER_SHARDS = 8
+LOOK_AGAIN_SECONDS = 60
+WAITERS_KEPT_SECONDS = 86400
+ATTEMPTS_KEPT_SECONDS = 7 * 86400
+
+
+@dataclass(frozen=True)
+class Environments:
+    """One item per environment, written a few times per build however many launches want it; waiters beside it in shards."""
+
+    table: Table
+    clock: Clock
+
+    def find(self, key: str) -> Environment | None:
+        """The environment as it is now; consistent."""
+        item = self.table.get(f"environment#{key}", "environment")
+        return Environment.model_validate(item.data) if item else None
+
+    def claim(
+        self, identity: Identity, repository: Repository, launch: str, usable: Callable[[str], bool]
+    ) -> Environment:
+        """The environment as it is, if it builds or its image is usable; else its next attempt, now claimed for `launch`."""
+        while True:
+            item = self.table.get(f"environment#{identity.key}", "environment")
+            now = Environment.model_validate(item.data) if item else None
+            if now and (now.state is BUILDING or (now.state is READY and usable(now.image))):
+                return now
+            claimed = Environment(
+                key=identity.key,
+                scope=identity.scope,
+                inputs=identity.inputs,
+                state=BUILDING,
+                attempt=now.attempt + 1 if now else 1,
+                claimed_by=launch,
+                claimed_at=self.clock.now(),
+                repository=repository,
+            )
+            try:
+                self.table.put(self._item(claimed, item.version if item else 0))
+            except Stale:
+                continue
+            return claimed
+
+    def finish(self, key: str, attempt: int, image: str = "", failure: Failure | None = None) -> Environment | None:
+        """Writes the attempt's outcome, unless it has one or a newer attempt took over. Answers the environment."""
+        while True:
+            item = self.table.get(f"environment#{key}", "environment")
+            now = Environment.model_validate(item.data) if item else None
+            if item is None or now is None or now.attempt != attempt or now.state is not BUILDING:
+                return now
+            state = EnvironmentState.FAILED if failure else READY
+            outcome = {"state": state, "image": image, "failure": failure, "ended_at": self.clock.now()}
+            ended = now.model_copy(update=outcome)
+            try:
+                self.table.put(self._item(ended, item.version))
+            except Stale:
+                continue
+            return ended
+
+    def settle(self, key: str, attempt: int) -> None:
+        """Takes an ended attempt that nobody waits for any more out of the due index."""
+        item = self.table.get(f"environment#{key}", "environment")
+        if item and item.due_at and Environment.model_validate(item.data).attempt == attempt:
+            self.table.put(replace(item, due_shard=None, due_at=None))
+
+    def postpone(self, key: str) -> None:
+        """Looked at: due again later. Losing a race to somebody who wrote more is fine."""
+        item = self.table.get(f"environment#{key}", "environment")
+        if item and item.due_at:
+            try:
+                self.table.put(replace(item, due_at=self.clock.now() + LOOK_AGAIN_SECONDS))
+            except Stale:
+                return
+
+    def due(self, ahead: float = 0, limit: int = 100) -> Iterator[Environment]:
+        """Environments that build, or whose waiters may not all have been told; nominated, not decided."""
+        for item in due(self.table, "environment", self.clock.now() + ahead, limit):
+            yield Environment.model_validate(item.data)
+
+    def building(self) -> int:
+        """How many build now, for gauges."""
+        return sum(item.data["state"] == "building" for item in due(self.table, "environment", FOREVER, 1000))
+
+    def _item(self, environment: Environment, version: int) -> Item:
+        ended = environment.state is not BUILDING
+        return Item(
+            f"environment#{environment.key}",
+            "environment",
+            environment.model_dump(mode="json"),
+            version,
+            due_shard=due_shard("environment", environment.key),
+            due_at=self.clock.now() + (0 if ended else LOOK_AGAIN_SECONDS),
+        )
+
+    def wait(self, key: str, attempt: int, launch: str) -> None:
+        """Registers the launch as waiting for the attempt; again is fine."""
+        until = self.clock.now() + WAITERS_KEPT_SECONDS
+        try:
+            self.table.put(Item(_waiters(key, attempt, shard_of(launch, WAITER_SHARDS)), launch, expires_at=until))
+        except Stale:
+            return
+
+    def waiters(self, key: str, attempt: int) -> Iterator[str]:
+        """Launches that wait for the attempt."""
+        for shard in range(WAITER_SHARDS):
+            yield from (item.sk for item in pages(self.table, _waiters(key, attempt, shard)))
+
+    def forget_waiter(self, key: str, attempt: int, launch: str) -> None:
+        """The launch has been told."""
+        item = self.table.get(_waiters(key, attempt, shard_of(launch, WAITER_SHARDS)), launch)
+        if item:
+            self.table.delete(item)
+
+    def record_start(self, key: str, attempt: int, handle: str) -> None:
+        """Keeps the build service's handle of an attempt; the first one stays."""
+        until = self.clock.now() + ATTEMPTS_KEPT_SECONDS
+        try:
+            self.table.put(Item(f"build#{key}#{attempt}", "attempt", {"handle": handle}, expires_at=until))
+        except Stale:
+            return
+
+    def handle(self, key: str, attempt: int) -> str | None:
+        """The build service's handle of an attempt, once it was started."""
+        item = self.table.get(f"build#{key}#{attempt}", "attempt")
+        return str(item.data["handle"]) if item else None
+
+
+def _waiters(key: str, attempt: int, shard: int) -> str:
+    return f"environment#{key}#{attempt}#waiters#{shard}"

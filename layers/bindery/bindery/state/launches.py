@@ -1,0 +1,81 @@
+"""Launches in the table."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from bindery.domain.errors import LaunchNotFound, Stale
+from bindery.domain.launch import Launch, Stage
+from bindery.ports.clock import Clock
+from bindery.ports.table import Item, Table
+from bindery.state.shards import FOREVER, due, due_shard
+
+KEPT_SECONDS = 14 * 86400
+PATIENCE: dict[Stage, float] = {Stage.RESOLVING: 60, Stage.BUILDING: 60, Stage.STARTING: 60}
+CONFLICTS = 12
+
+
+@dataclass(frozen=True)
+class Launches:
+    """Each launch is one item, changed only by conditional puts. It stays due until it has ended."""
+
+    table: Table
+    clock: Clock
+
+    def create(self, launch: Launch) -> tuple[Launch, bool]:
+        """The launch, and whether it is new: one of that id that exists already stays as it is."""
+        try:
+            self.table.put(self.item(launch))
+        except Stale:
+            return self.get(launch.id), False
+        return launch, True
+
+    def find(self, launch: str) -> Launch | None:
+        """The launch, or None; consistent."""
+        item = self.table.get(f"launch#{launch}", "launch")
+        return Launch.model_validate(item.data) if item else None
+
+    def get(self, launch: str) -> Launch:
+        """The launch. Raises LaunchNotFound."""
+        found = self.find(launch)
+        if found is None:
+            raise LaunchNotFound
+        return found
+
+    def change(self, launch: str, change: Callable[[Launch], Launch | None]) -> Launch | None:
+        """Applies `change` to the launch as it is now; None from it means: leave it. Answers what was written, or None."""
+        for _ in range(CONFLICTS):
+            item, now = self.read(launch)
+            changed = change(now)
+            if changed is None:
+                return None
+            try:
+                self.table.put(self.item(changed, item.version))
+            except Stale:
+                continue
+            return changed
+        raise Stale
+
+    def read(self, launch: str) -> tuple[Item, Launch]:
+        """The item beside the launch, for transactions. Raises LaunchNotFound."""
+        item = self.table.get(f"launch#{launch}", "launch")
+        if item is None:
+            raise LaunchNotFound
+        return item, Launch.model_validate(item.data)
+
+    def item(self, launch: Launch, version: int = 0) -> Item:
+        """What is stored for a launch: due again when its stage has had its time, or at its deadline."""
+        item = Item(f"launch#{launch.id}", "launch", launch.model_dump(mode="json"), version)
+        if launch.ended:
+            return replace(item, expires_at=(launch.ended_at or self.clock.now()) + KEPT_SECONDS)
+        at = min(self.clock.now() + PATIENCE[launch.stage], launch.deadline)
+        return replace(item, due_shard=due_shard("launch", launch.id), due_at=at)
+
+    def due(self, ahead: float = 0, limit: int = 100) -> Iterator[Launch]:
+        """Launches whose stage has had its time; nominated, not decided."""
+        for item in due(self.table, "launch", self.clock.now() + ahead, limit):
+            yield Launch.model_validate(item.data)
+
+    def unended(self, limit: int = 1000) -> Iterator[Launch]:
+        """Launches under way, for gauges."""
+        for item in due(self.table, "launch", FOREVER, limit):
+            yield Launch.model_validate(item.data)

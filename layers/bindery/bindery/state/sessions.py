@@ -1,0 +1,149 @@
+"""Sessions in the table: a record before any object, a tombstone after."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bindery.domain.errors import SessionEnded, Stale
+from bindery.domain.launch import Launch
+from bindery.domain.sessions import Session, SessionState
+from bindery.ports.clock import Clock
+from bindery.ports.table import Item, Table
+from bindery.state.launches import CONFLICTS, Launches
+from bindery.domain.rules import Limits
+from bindery.state.quotas import Quotas
+from bindery.state.shards import FOREVER, due, due_shard
+
+TOMBSTONE_SECONDS = 15 * 86400  # queues keep messages for 14 days at most
+START_SECONDS = 900
+ENDING = frozenset({SessionState.STOPPING, SessionState.ENDED})
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Each session is one item. Its state and the counters of its places change in one transaction."""
+
+    table: Table
+    clock: Clock
+    quotas: Quotas
+
+    def find(self, session: str) -> Session | None:
+        """The session, or None; consistent."""
+        item = self.table.get(f"session#{session}", "session")
+        return Session.model_validate(item.data) if item else None
+
+    def reserve(self, launch: Launch, limits: Limits) -> Session:
+        """The launch's session, reserved if it was not. Raises QuotaReached, RepositoryQuotaReached; SessionEnded."""
+        for _ in range(CONFLICTS):
+            found = self.find(launch.id)
+            if found:
+                if found.state in ENDING:
+                    raise SessionEnded(reason=found.reason)
+                return found
+            counters = self.quotas.take(launch.repo_url, limits)
+            session = Session(
+                id=launch.id,
+                owner=launch.owner,
+                token=self.clock.random_id(24),
+                repo_url=launch.repo_url,
+                state=SessionState.STARTING,
+                created_at=self.clock.now(),
+                places=tuple((item.pk, item.sk) for item in counters),
+            )
+            try:
+                self.table.transact([self._item(session, 0, START_SECONDS), *counters])
+            except Stale:
+                continue
+            return session
+        raise Stale
+
+    def open(
+        self, launches: Launches, session: Session, ready: Callable[[Launch], Launch | None], look_after: float
+    ) -> Launch | None:
+        """Session running and launch ready, in one transaction. None if the launch does not want it any more.
+
+        Raises SessionEnded if the session is on its way out.
+        """
+        for _ in range(CONFLICTS):
+            item = self.table.get(f"session#{session.id}", "session")
+            if item is None or Session.model_validate(item.data).state in ENDING:
+                raise SessionEnded(reason="it was stopped while it started")
+            seen, now = launches.read(session.id)
+            changed = ready(now)
+            if changed is None:
+                return None
+            try:
+                self.table.transact(
+                    [self._item(session, item.version, look_after), launches.item(changed, seen.version)]
+                )
+            except Stale:
+                continue
+            return changed
+        raise Stale
+
+    def stopping(self, session: str, reason: str) -> Session | None:
+        """Marks the session as ending, so that nobody is sent to it any more; None if there is none or it has ended."""
+        for _ in range(CONFLICTS):
+            item = self.table.get(f"session#{session}", "session")
+            if item is None:
+                return None
+            now = Session.model_validate(item.data)
+            if now.state is SessionState.ENDED:
+                return None
+            if now.state is SessionState.STOPPING:
+                return now
+            marked = now.model_copy(update={"state": SessionState.STOPPING, "reason": reason})
+            try:
+                self.table.put(self._item(marked, item.version, 60))
+            except Stale:
+                continue
+            return marked
+        raise Stale
+
+    def ended(self, session: str) -> None:
+        """Leaves the tombstone and gives the places back, once."""
+        for _ in range(CONFLICTS):
+            item = self.table.get(f"session#{session}", "session")
+            if item is None:
+                return
+            now = Session.model_validate(item.data)
+            if now.state is SessionState.ENDED:
+                return
+            over = now.model_copy(update={"state": SessionState.ENDED, "token": ""})
+            until = self.clock.now() + TOMBSTONE_SECONDS
+            grave = Item(item.pk, item.sk, over.model_dump(mode="json"), item.version, expires_at=until)
+            try:
+                self.table.transact([grave, *self.quotas.give_back(now.places)])
+            except Stale:
+                continue
+            return
+        raise Stale
+
+    def looked_at(self, session: Session, look_after: float) -> None:
+        """Keeps what a look at a running session showed; somebody who wrote in between knows better."""
+        item = self.table.get(f"session#{session.id}", "session")
+        if item is None or Session.model_validate(item.data).state is not SessionState.RUNNING:
+            return
+        try:
+            self.table.put(self._item(session, item.version, look_after))
+        except Stale:
+            return
+
+    def due(self, limit: int = 500) -> Iterator[Session]:
+        """Sessions to look at; nominated, not decided."""
+        for item in due(self.table, "session", self.clock.now(), limit):
+            yield Session.model_validate(item.data)
+
+    def alive(self, limit: int = 5000) -> Iterator[Session]:
+        """Every session that has not ended, as the due index has it."""
+        for item in due(self.table, "session", FOREVER, limit):
+            yield Session.model_validate(item.data)
+
+    def _item(self, session: Session, version: int, look_after: float) -> Item:
+        return Item(
+            f"session#{session.id}",
+            "session",
+            session.model_dump(mode="json"),
+            version,
+            due_shard=due_shard("session", session.id),
+            due_at=self.clock.now() + look_after,
+        )

@@ -1,0 +1,54 @@
+"""What there is to tell of a launch since the last look: its own events, and the lines of the build it waits for."""
+
+from dataclasses import dataclass
+
+from bindery.domain.asking import Telling, Told
+from bindery.domain.failure import Failure
+from bindery.domain.launch import Event, Launch, Phase, Stage
+from bindery.domain.sessions import Session, SessionState
+from bindery.state.build_logs import BuildLogs
+from bindery.state.launches import Launches
+from bindery.state.sessions import Sessions
+
+AFTER_THE_LOG = frozenset({Phase.BUILT, Phase.READY, Phase.FAILED})
+
+
+@dataclass(frozen=True)
+class FollowLaunch:
+    """Reads only; any number of clients may follow one launch."""
+
+    launches: Launches
+    sessions: Sessions
+    logs: BuildLogs
+
+    def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]:
+        now = self.launches.get(launch)
+        tellings: list[Telling] = []
+        for event in now.events[told.events :]:
+            if event.phase in AFTER_THE_LOG:
+                told = self._lines(now, told, tellings)
+            told = Told(told.events + 1, told.attempt, told.line)
+            tellings.append(Telling(event, told))
+        if now.stage is Stage.BUILDING:
+            self._lines(now, told, tellings)
+        return now, tellings
+
+    def _lines(self, launch: Launch, told: Told, tellings: list[Telling]) -> Told:
+        if not launch.attempt or Phase.WAITING not in {event.phase for event in launch.events}:
+            return told
+        line = told.line if told.attempt == launch.attempt else None
+        if line is None:
+            line = self.logs.tail_start(launch.environment, launch.attempt)
+        while lines := self.logs.read(launch.environment, launch.attempt, line):
+            for read in lines:
+                event = Event(phase=Phase(read.phase), message=read.message)
+                tellings.append(Telling(event, Told(told.events, launch.attempt, read.number)))
+            line = lines[-1].number
+        return Told(told.events, launch.attempt, line)
+
+    def session(self, launch: Launch) -> Session | Failure:
+        """The running session of a launch that is ready, or why there is none any more."""
+        session = self.sessions.find(launch.session) if launch.session else None
+        if session and session.state is SessionState.RUNNING:
+            return session
+        return Failure(kind="SessionEnded", facts={"reason": session.reason if session else "it is long over"})

@@ -1,0 +1,38 @@
+"""Which environment a resolved repository has: its key, from as little of the tree as its build may depend on."""
+
+from dataclasses import dataclass
+
+from bindery.domain.configuration import configuration
+from bindery.domain.environment import Identity, Scope
+from bindery.domain.repository import Repository
+from bindery.ports.build_service import BuildService
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.state.commits import Commits
+
+
+@dataclass(frozen=True)
+class IdentifyEnvironment:
+    """Asks the host once per commit and builder, then remembers."""
+
+    builds: BuildService
+    commits: Commits
+
+    def __call__(self, provider: RepositoryProvider, repository: Repository) -> Identity:
+        builder = self.builds.name
+        known = self.commits.identity(repository, builder)
+        if known:
+            return known
+        identity = self._work_out(provider, repository, builder)
+        self.commits.keep(repository, builder, identity)
+        return identity
+
+    @staticmethod
+    def _work_out(provider: RepositoryProvider, repository: Repository, builder: str) -> Identity:
+        inputs = {"builder": builder, "repository": repository.clone_url}
+        tree = provider.tree(repository)
+        if tree is None:
+            return Identity.of(Scope.COMMIT, {**inputs, "commit": repository.ref})
+        found = configuration(tree, lambda entry: provider.read(repository, entry))
+        if found.scope is Scope.TREE:
+            return Identity.of(Scope.TREE, {**inputs, "tree": tree.id})
+        return Identity.of(Scope.FILES, {**inputs, **{f"file {path}": blob for path, blob in found.files.items()}})

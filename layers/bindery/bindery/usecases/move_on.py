@@ -1,0 +1,50 @@
+"""Whatever a launch waits for next: sends its message, or asks after its build. Safe to call at any time, by anybody."""
+
+from dataclasses import dataclass
+
+from bindery.domain.environment import Environment, EnvironmentState
+from bindery.domain.errors import BuildLost, ImageGone
+from bindery.domain.failure import Failure
+from bindery.domain.launch import Launch, Stage
+from bindery.domain.messages import BuildRequested, SessionRequested
+from bindery.ports.queue import Queue
+from bindery.state.environments import Environments
+from bindery.usecases.end_launch import EndLaunch
+from bindery.usecases.try_again import TryAgain
+
+PASSING = frozenset(kind.__name__ for kind in (BuildLost, ImageGone))
+
+
+@dataclass(frozen=True)
+class MoveOn:
+    """Nothing here decides for a launch what its own step decides; it only makes sure that the step is coming."""
+
+    environments: Environments
+    queue: Queue
+    end_launch: EndLaunch
+    try_again: TryAgain
+
+    def __call__(self, launch: Launch) -> None:
+        if launch.stage is Stage.BUILDING:
+            self._await_build(launch)
+        elif message := launch.next_message:
+            self.queue.send(message)
+
+    def _await_build(self, launch: Launch) -> None:
+        """Registers as a waiter first and reads the environment after: whoever writes the outcome in between finds the waiter."""
+        self.environments.wait(launch.environment, launch.attempt, launch.id)
+        environment = self.environments.find(launch.environment)
+        if environment is None or environment.attempt != launch.attempt:
+            self.try_again(launch, Failure.of(BuildLost()), Stage.RESOLVING)
+        elif environment.state is EnvironmentState.BUILDING:
+            self._have_it_started(launch, environment)
+        elif environment.failure is None:
+            self.queue.send(SessionRequested(launch=launch.id, step=launch.step))
+        elif environment.failure.kind in PASSING:
+            self.try_again(launch, environment.failure, Stage.RESOLVING)
+        else:
+            self.end_launch(launch.id, environment.failure, launch.step)
+
+    def _have_it_started(self, launch: Launch, environment: Environment) -> None:
+        if environment.claimed_by == launch.id and not self.environments.handle(environment.key, environment.attempt):
+            self.queue.send(BuildRequested(environment=environment.key, attempt=environment.attempt))

@@ -1,0 +1,89 @@
+"""Somebody clicked: the launch that the request means, new or already under way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bindery.domain.asking import Asked, Opened
+from bindery.domain.errors import BadBuildToken, CrossSite, LaunchNotFound
+from bindery.domain.launch import Launch
+from bindery.domain.messages import ResolveRequested
+from bindery.domain.rules import Rules
+from bindery.domain.tokens import Tokens, launch_id
+from bindery.ports.clock import Clock
+from bindery.ports.queue import Queue
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.state.launches import Launches
+from bindery.state.rates import Rates
+
+
+@dataclass(frozen=True)
+class OpenLaunch:
+    """Checks come in BinderHub's order. A reconnect finds its launch before anything that only a new one must pass.
+
+    allowed_origins: sites that may launch here without a token of our page; None: every site may.
+    """
+
+    launches: Launches
+    queue: Queue
+    tokens: Tokens
+    rates: Rates
+    rules: Rules
+    provider: Callable[[str], RepositoryProvider]
+    clock: Clock
+    launch_seconds: float
+    allowed_origins: tuple[str, ...] | None
+
+    def __call__(self, asked: Asked) -> Opened:
+        self.rules.check_client(asked.client)
+        if asked.last_event_id:
+            return self._resume(asked)
+        jti, rate = self.clock.random_id(), None
+        if asked.build_token:
+            token = self.tokens.read_build_token(asked.build_token, f"{asked.provider}/{asked.spec}")
+            known = self.launches.find(launch_id(token.jti))
+            if known:
+                return Opened(known)
+            if token.expires < self.clock.now():
+                raise BadBuildToken(why="it has expired")
+            jti = token.jti
+        else:
+            self._check_site(asked)
+            rate = self.rates.count(asked.client)
+        return Opened(self._create(asked, jti), rate=rate)
+
+    def _resume(self, asked: Asked) -> Opened:
+        launch, told = self.tokens.read_event_id(asked.last_event_id)
+        known = self.launches.get(launch)
+        if (known.provider, known.spec) != (asked.provider, asked.spec):
+            raise LaunchNotFound
+        return Opened(known, told)
+
+    def _check_site(self, asked: Asked) -> None:
+        """A page elsewhere must not start anything here by itself: its browser says where it comes from."""
+        if self.allowed_origins is None or asked.origin in self.allowed_origins:
+            return
+        foreign = asked.origin not in ("", asked.own_origin) or asked.site not in ("", "none", "same-origin")
+        if foreign:
+            raise CrossSite(site=asked.origin or "another site")
+
+    def _create(self, asked: Asked, jti: str) -> Launch:
+        provider = self.provider(asked.provider)
+        repo_url = provider.check(asked.spec)
+        self.rules.check_spec(asked.spec)
+        now = self.clock.now()
+        launch = Launch(
+            id=launch_id(jti),
+            provider=asked.provider,
+            spec=asked.spec,
+            repo_url=repo_url,
+            owner=self.clock.random_id(),
+            launch_host=asked.launch_host,
+            created_at=now,
+            stage_since=now,
+            deadline=now + self.launch_seconds,
+            build_only=asked.build_only,
+        )
+        created, new = self.launches.create(launch)
+        if new:
+            self.queue.send(ResolveRequested(launch=created.id, step=created.step))
+        return created

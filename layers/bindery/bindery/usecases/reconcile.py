@@ -1,0 +1,105 @@
+"""Timer: what was lost is found again, what is stuck moves on or fails, what is left over goes.
+
+Timers nominate, they do not decide: everything found is read again and changed conditionally.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bindery.domain.environment import Environment, EnvironmentState
+from bindery.domain.errors import DeadlinePassed
+from bindery.domain.messages import BuildChanged, BuildRequested, StopRequested
+from bindery.domain.sessions import Session, SessionObject, SessionState
+from bindery.ports.build_service import BuildService
+from bindery.ports.clock import Clock
+from bindery.ports.queue import Queue
+from bindery.ports.session_launcher import SessionLauncher
+from bindery.state.environments import Environments
+from bindery.state.launches import Launches
+from bindery.state.sessions import Sessions
+from bindery.usecases.end_launch import EndLaunch
+from bindery.usecases.move_on import MoveOn
+from bindery.usecases.record_build import RecordBuild
+from bindery.usecases.recount_places import RecountPlaces
+
+BUILD_GRACE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Reconcile:
+    """build_seconds: a build's limit. start_seconds: how young an object may be and still have its record unseen."""
+
+    launches: Launches
+    environments: Environments
+    sessions: Sessions
+    builds: BuildService
+    launcher: SessionLauncher
+    queue: Queue
+    move_on: MoveOn
+    end_launch: EndLaunch
+    record_build: RecordBuild
+    recount: RecountPlaces
+    clock: Clock
+    build_seconds: int
+    start_seconds: float = 60
+
+    def __call__(self, ahead: float = 0) -> None:
+        """Also takes up what is due within `ahead` seconds, as after a crash that lost every message."""
+        objects = self.launcher.objects()  # before the records: what starts in between has its record by then
+        self._objects_without_records(objects)
+        self._sessions_without_objects({found.id for found in objects})
+        for environment in self.environments.due(ahead):
+            self._environment(environment)
+        self._launches(ahead)
+        self.recount()
+
+    def _launches(self, ahead: float) -> None:
+        for nominated in self.launches.due(ahead):
+            launch = self.launches.change(nominated.id, lambda now: None if now.ended else now)  # due again later
+            if launch is None:
+                continue
+            if self.clock.now() >= launch.deadline:
+                self.end_launch(launch.id, DeadlinePassed(minutes=round((launch.deadline - launch.created_at) / 60)))
+            else:
+                self.move_on(launch)
+
+    def _environment(self, nominated: Environment) -> None:
+        now = self.environments.find(nominated.key)
+        if now is None:
+            return
+        if now.state is EnvironmentState.BUILDING:
+            handle = self.environments.handle(now.key, now.attempt)
+            if handle is None:
+                self.queue.send(BuildRequested(environment=now.key, attempt=now.attempt))
+            elif self.clock.now() - now.claimed_at > self.build_seconds + BUILD_GRACE_SECONDS:
+                self.builds.stop(handle)
+            self.environments.postpone(now.key)
+        self.record_build(BuildChanged(environment=now.key, attempt=now.attempt))
+
+    def _objects_without_records(self, objects: Sequence[SessionObject]) -> None:
+        for found in objects:
+            if self.clock.now() - found.started < self.start_seconds:
+                continue
+            session = self.sessions.find(found.id)
+            if session is None or session.state is SessionState.ENDED:
+                self.launcher.stop(found.id)
+
+    def _sessions_without_objects(self, running: set[str]) -> None:
+        for nominated in self.sessions.alive():
+            session = self.sessions.find(nominated.id)
+            if session and (reason := self._over(session, session.id in running)):
+                self.queue.send(StopRequested(session=session.id, reason=reason))
+
+    def _over(self, session: Session, has_object: bool) -> str:
+        """Why a session has to go; empty if it is well, or may yet come."""
+        young = self.clock.now() - max(session.created_at, session.last_activity) < self.start_seconds
+        match session.state:
+            case SessionState.STOPPING:
+                return session.reason
+            case SessionState.RUNNING if not has_object and not young:
+                return "its server ended"
+            case SessionState.STARTING:
+                launch = self.launches.find(session.id)
+                return "its launch ended" if launch is None or launch.ended else ""
+            case _:
+                return ""

@@ -1,0 +1,37 @@
+"""Counters of places against the sessions that hold them: a difference seen twice in a row is corrected."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from bindery.domain.errors import Stale
+from bindery.ports.table import Item, Table
+from bindery.state.quotas import Quotas
+from bindery.state.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class RecountPlaces:
+    """The list of sessions may lag behind the counters, so one look proves nothing; any change in between starts over."""
+
+    table: Table
+    quotas: Quotas
+    sessions: Sessions
+
+    def __call__(self) -> None:
+        held = Counter(place for session in self.sessions.alive() for place in session.places)
+        counters = {(item.pk, item.sk): item for item in self.quotas.counters()}
+        for pk, sk in held:
+            if (pk, sk) not in counters and (item := self.table.get(pk, sk)):
+                counters[pk, sk] = item
+        for place, item in counters.items():
+            self._compare(item, held[place])
+
+    def _compare(self, item: Item, held: int) -> None:
+        if item.data["taken"] == held:
+            return
+        doubted = item.data.get("doubt") == held
+        data = {"taken": held} if doubted else {"taken": item.data["taken"], "doubt": held}
+        try:
+            self.table.put(replace(item, data=data))
+        except Stale:
+            return

@@ -1,0 +1,150 @@
+"""The launch's image is there: give it a session, and tell where once the session's own server answered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bindery.domain.environment import Environment, EnvironmentState
+from bindery.domain.errors import ImageGone, SessionDied, SessionNotReady
+from bindery.domain.failure import Failure
+from bindery.domain.launch import BUILT, LAUNCHING, READY, Launch, Stage
+from bindery.domain.messages import SessionRequested, StopRequested
+from bindery.domain.sessions import Liveness, Session, SessionOrder, SessionReport, SessionState
+from bindery.ports.clock import Clock
+from bindery.ports.queue import Queue
+from bindery.ports.session_launcher import SessionLauncher
+from bindery.state.counters import Counters
+from bindery.state.environments import Environments
+from bindery.state.launches import Launches
+from bindery.domain.rules import Rules
+from bindery.state.sessions import Sessions
+from bindery.usecases.count_launch import count_launch
+from bindery.usecases.move_on import MoveOn
+from bindery.usecases.try_again import TryAgain
+
+WATCH_SECONDS = 8
+START_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class StartSession:
+    """Record, then objects, then `ready`. Every part may be done already by somebody told the same."""
+
+    launches: Launches
+    environments: Environments
+    sessions: Sessions
+    launcher: SessionLauncher
+    queue: Queue
+    rules: Rules
+    counters: Counters
+    move_on: MoveOn
+    try_again: TryAgain
+    clock: Clock
+    cull_seconds: float
+
+    def __call__(self, asked: SessionRequested) -> None:
+        launch = self.launches.get(asked.launch)
+        if launch.step == asked.step + 1:
+            self.move_on(launch)
+        if launch.step != asked.step or launch.ended or launch.stage is Stage.RESOLVING:
+            return
+        environment = self.environments.find(launch.environment)
+        if environment is None or environment.attempt != launch.attempt or not environment.image:
+            self.try_again(launch, Failure.of(ImageGone(image=launch.image)), Stage.RESOLVING)
+        elif launch.build_only:
+            self._end_built(launch, environment)
+        else:
+            self._start(launch, environment)
+
+    def _start(self, launch: Launch, environment: Environment) -> None:
+        session = self.sessions.reserve(launch, self.rules.limits(launch.spec))
+        begun = self._begun(launch, environment)
+        if begun is None:
+            return
+        try:
+            self.launcher.start(_order(begun, session, environment))
+        except ImageGone as gone:
+            self.try_again(begun, Failure.of(gone), Stage.RESOLVING)
+            return
+        report = self.launcher.wait(session.id, WATCH_SECONDS)
+        match report.liveness:
+            case Liveness.READY:
+                self._open(begun, session, report)
+            case Liveness.GONE:
+                self.launcher.stop(session.id)
+                raise SessionDied(why=report.why)
+            case Liveness.STARTING if self.clock.now() - begun.stage_since > START_SECONDS:
+                self.launcher.stop(session.id)
+                raise SessionNotReady(seconds=START_SECONDS)
+            case Liveness.STARTING:
+                self._watch_on(begun)
+
+    def _begun(self, launch: Launch, environment: Environment) -> Launch | None:
+        """The launch in its STARTING stage at the same step, with its session named; None if it has moved on since."""
+        if launch.stage is Stage.STARTING and launch.session:
+            return launch
+        told = (LAUNCHING,) if launch.stage is Stage.STARTING else (BUILT, LAUNCHING)
+
+        def begin(now: Launch) -> Launch | None:
+            if now.step != launch.step or now.ended:
+                return None
+            known = {"session": launch.id, "image": environment.image}
+            return now.entered(Stage.STARTING, self.clock.now(), *told, **known)
+
+        return self.launches.change(launch.id, begin)
+
+    def _open(self, launch: Launch, session: Session, report: SessionReport) -> None:
+        at = self.clock.now()
+        running = session.model_copy(
+            update={"state": SessionState.RUNNING, "url": report.url, "notes": report.notes, "last_activity": at}
+        )
+
+        def ready(now: Launch) -> Launch | None:
+            return None if now.step != launch.step or now.ended else now.moved(Stage.READY, at, READY)
+
+        opened = self.sessions.open(self.launches, running, ready, self.cull_seconds)
+        if opened:
+            count_launch(self.counters, opened)
+        elif self.launches.get(launch.id).stage is Stage.FAILED:
+            self.queue.send(StopRequested(session=session.id, reason="its launch ended"))
+
+    def _watch_on(self, launch: Launch) -> None:
+        def watch(now: Launch) -> Launch | None:
+            return None if now.step != launch.step or now.ended else now.moved(Stage.STARTING, self.clock.now())
+
+        moved = self.launches.change(launch.id, watch)
+        if moved:
+            self.queue.send(SessionRequested(launch=moved.id, step=moved.step), delay=1)
+
+    def _end_built(self, launch: Launch, environment: Environment) -> None:
+        told = (READY,) if launch.stage is Stage.STARTING else (BUILT, READY)
+
+        def done(now: Launch) -> Launch | None:
+            if now.step != launch.step or now.ended:
+                return None
+            return now.moved(Stage.READY, self.clock.now(), *told, image=environment.image)
+
+        built = self.launches.change(launch.id, done)
+        if built:
+            count_launch(self.counters, built)
+
+
+def _order(launch: Launch, session: Session, environment: Environment) -> SessionOrder:
+    repository = launch.repository
+    if repository is None or environment.state is not EnvironmentState.READY:
+        raise ImageGone(image=launch.image)
+    request = f"v2/{launch.provider}/{launch.spec}"
+    persistent = f"v2/{launch.provider}/{repository.resolved_spec}"
+    return SessionOrder(
+        id=session.id,
+        token=session.token,
+        image=environment.image,
+        image_ref=environment.repository.ref,
+        repository=repository,
+        variables={
+            "BINDER_LAUNCH_HOST": launch.launch_host,
+            "BINDER_REF_URL": repository.ref_url,
+            "BINDER_REPO_URL": repository.repo_url,
+            "BINDER_REQUEST": request,
+            "BINDER_PERSISTENT_REQUEST": persistent,
+        },
+    )

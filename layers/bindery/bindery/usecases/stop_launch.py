@@ -1,0 +1,24 @@
+"""Whoever launched wants it to end."""
+
+from dataclasses import dataclass
+
+from bindery.domain.errors import LaunchStopped
+from bindery.domain.messages import StopRequested
+from bindery.ports.queue import Queue
+from bindery.state.launches import Launches
+from bindery.usecases.end_launch import EndLaunch
+
+
+@dataclass(frozen=True)
+class StopLaunch:
+    """A launch under way fails as stopped; one that is ready loses its session. Again is fine."""
+
+    launches: Launches
+    queue: Queue
+    end_launch: EndLaunch
+
+    def __call__(self, launch: str) -> None:
+        self.end_launch(launch, LaunchStopped())
+        session = self.launches.get(launch).session
+        if session:
+            self.queue.send(StopRequested(session=session, reason="whoever launched it stopped it"))

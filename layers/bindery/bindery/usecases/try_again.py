@@ -1,0 +1,47 @@
+"""A step that met trouble which may pass: a few tries more, each later than the last, then the launch fails with that trouble."""
+
+from dataclasses import dataclass
+
+from bindery.domain.failure import Failure
+from bindery.domain.launch import LAUNCHING, Event, Launch, Stage
+from bindery.ports.clock import Clock
+from bindery.ports.queue import Queue
+from bindery.state.launches import Launches
+from bindery.usecases.end_launch import EndLaunch
+
+DELAYS: dict[Stage, tuple[float, ...]] = {Stage.RESOLVING: (1, 4), Stage.STARTING: (4, 8, 16)}
+RETRIES = 8
+
+
+@dataclass(frozen=True)
+class TryAgain:
+    """Moves the launch to `stage` once more with a new step number, so that what is left of the old step changes nothing."""
+
+    launches: Launches
+    queue: Queue
+    end_launch: EndLaunch
+    clock: Clock
+
+    def __call__(self, launch: Launch, trouble: Failure, stage: Stage) -> None:
+        tries = launch.tries if stage is launch.stage else 0
+        if tries >= len(DELAYS[stage]) or launch.retries >= RETRIES:
+            self.end_launch(launch.id, trouble, launch.step)
+            return
+        told = self._notice(stage, tries)
+
+        def again(now: Launch) -> Launch | None:
+            if now.ended or now.step != launch.step:
+                return None
+            at = self.clock.now()
+            changes = {"tries": tries + 1, "retries": now.retries + 1, "trouble": trouble, "stage_since": at}
+            return now.moved(stage, at, *told, **changes)
+
+        moved = self.launches.change(launch.id, again)
+        if moved and (message := moved.next_message):
+            self.queue.send(message, DELAYS[stage][tries])
+
+    @staticmethod
+    def _notice(stage: Stage, tries: int) -> tuple[Event, ...]:
+        if stage is not Stage.STARTING:
+            return ()
+        return (Event(phase=LAUNCHING.phase, message=f"Launch attempt {tries + 1} failed, trying again...\n"),)

@@ -1,0 +1,144 @@
+"""`/api/launches`: what the event stream does, for people who script."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bindery.domain.asking import Asked, Opened, Telling, Told
+from bindery.domain.errors import BadRequest, LaunchNotFound
+from bindery.domain.failure import Failure
+from bindery.domain.launch import Launch, Stage
+from bindery.domain.sessions import Session
+from bindery.domain.tokens import Tokens
+from bindery.web.errors import face_of
+from bindery.web.requests import own_origin
+from bindery.web.stream import Follow
+
+LOG_LINES = 100
+
+
+class Wanted(BaseModel):
+    """The body of `POST /api/launches`. spec: percent-encoded as in a link."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    provider: str
+    spec: str
+    build_only: bool = False
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: address, `Authorization`, and what a browser says of where the request comes from."""
+
+    client: str
+    scheme: str
+    headers: Mapping[str, str]
+
+    def header(self, name: str) -> str:
+        """A header by its lower-case name; empty if absent."""
+        return self.headers.get(name, "")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """status, and a body for JSON."""
+
+    status: int
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Api:
+    """Create, look, stop. Looking and stopping need the launcher's token that creating answered."""
+
+    open_launch: Callable[[Asked], Opened]
+    follow: Follow
+    stop_launch: Callable[[str], None]
+    tokens: Tokens
+    public_url: str
+
+    def create(self, caller: Caller, body: str) -> Answer:
+        """A new launch. 201 with its id and the launcher's token. The token is told once, here."""
+        if "application/json" not in caller.header("content-type"):
+            raise BadRequest(why="the body has to be JSON, with `Content-Type: application/json`")
+        try:
+            wanted = Wanted.model_validate_json(body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "body"
+            raise BadRequest(why=f"{where}: {first['msg']}") from None
+        origin = own_origin(self.public_url, caller.scheme, caller.header("host"))
+        opened = self.open_launch(
+            Asked(
+                provider=wanted.provider,
+                spec=wanted.spec,
+                client=caller.client,
+                launch_host=f"{origin}/",
+                own_origin=origin,
+                origin=caller.header("origin"),
+                site=caller.header("sec-fetch-site"),
+                build_only=wanted.build_only,
+            )
+        )
+        launch = opened.launch
+        told = {"id": launch.id, "launcher_token": self.tokens.launcher_token(launch.id), "phase": launch.stage.value}
+        return Answer(HTTPStatus.CREATED, {**told, "address": f"{origin}/api/launches/{launch.id}"})
+
+    def look(self, caller: Caller, launch: str) -> Answer:
+        """How the launch stands, with the last lines of its build's log; the session's address and token once ready."""
+        self._check(caller, launch)
+        now, tellings = self.follow(launch, Told())
+        return Answer(HTTPStatus.OK, {**_about(now), **self._outcome(now), "log": _log(tellings)})
+
+    def stop(self, caller: Caller, launch: str) -> Answer:
+        """Ends the launch or its session. 202: the session goes within seconds."""
+        self._check(caller, launch)
+        self.stop_launch(launch)
+        now, _ = self.follow(launch, Told())
+        return Answer(HTTPStatus.ACCEPTED, _about(now))
+
+    def _check(self, caller: Caller, launch: str) -> None:
+        """A launch of somebody else looks exactly like one that does not exist."""
+        scheme, _, token = caller.header("authorization").partition(" ")
+        if scheme.lower() != "bearer" or not self.tokens.is_launcher(token.strip(), launch):
+            raise LaunchNotFound
+
+    def _outcome(self, launch: Launch) -> dict[str, object]:
+        match launch.stage:
+            case Stage.FAILED:
+                return _failed(launch.failure or Failure(kind="StepLost"))
+            case Stage.READY if not launch.build_only:
+                session = self.follow.session(launch)
+                return _failed(session) if isinstance(session, Failure) else _ready(session)
+            case _:
+                return {}
+
+
+def _about(launch: Launch) -> dict[str, object]:
+    repository = launch.repository
+    return {
+        "id": launch.id,
+        "provider": launch.provider,
+        "spec": launch.spec,
+        "phase": launch.stage.value,
+        "ref": repository.ref if repository else None,
+        "image": launch.image or None,
+        "created_at": launch.created_at,
+        "deadline": launch.deadline,
+    }
+
+
+def _failed(failure: Failure) -> dict[str, object]:
+    shown = face_of(failure)
+    return {"phase": "failed", "failure": {"code": shown.code, "message": shown.message, "status": shown.status}}
+
+
+def _ready(session: Session) -> dict[str, object]:
+    return {"url": session.url, "token": session.token, "notes": list(session.notes)}
+
+
+def _log(tellings: list[Telling]) -> list[str]:
+    return [telling.event.message.rstrip("\n") for telling in tellings if telling.event.message][-LOG_LINES:]

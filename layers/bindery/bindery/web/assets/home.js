@@ -1,0 +1,91 @@
+// The start page's form: makes a link and a badge of what is filled in, and recognises addresses that are pasted.
+"use strict";
+
+const providers = JSON.parse(document.getElementById("told").textContent);
+const element = (id) => document.getElementById(id);
+const chosen = () => providers.find((provider) => provider.id === element("provider").value);
+const perSegment = (text) => text.split("/").map(encodeURIComponent).join("/");
+
+// The parts of an address: {provider, repo, ref, filepath, urlpath}, or null if no provider knows it.
+function recognised(address) {
+  for (const provider of [chosen(), ...providers]) {
+    const found = provider.detect && new RegExp(provider.detect.regex).exec(address)?.groups;
+    if (found?.repo && !found.repo.includes("://")) return { provider, ...found };
+  }
+  const git = providers.find((provider) => provider.id === "git");
+  return git ? { provider: git, repo: address } : null;
+}
+
+function pasted() {
+  const address = element("repo").value.trim();
+  const found = /^https?:\/\/./.test(address) ? recognised(address) : null;
+  if (found) {
+    element("provider").value = found.provider.id;
+    described();
+    element("repo").value = found.repo;
+    if (found.ref) element("ref").value = decodeURIComponent(found.ref);
+    if (found.filepath || found.urlpath) {
+      element("kind").value = found.filepath ? "labpath" : "urlpath";
+      element("path").value = decodeURIComponent(found.filepath ?? found.urlpath);
+    }
+  }
+  written();
+}
+
+function described() {
+  const provider = chosen();
+  element("repo-label").textContent = provider.repo.label;
+  element("repo").placeholder = provider.repo.placeholder;
+  element("ref-row").hidden = !provider.ref.enabled;
+  element("ref").placeholder = provider.ref.default ?? "";
+}
+
+// The part of a link after `/v2/<provider>/`; empty while it cannot be one of the provider's.
+function spec() {
+  const provider = chosen();
+  const repo = element("repo").value.trim().replace(/^\/+|\/+$/g, "");
+  const ref = element("ref").value.trim() || provider.ref.default || "";
+  if (!repo) return "";
+  const encoded = provider.repo.urlEncode ? encodeURIComponent(repo) : perSegment(repo);
+  const made = provider.ref.enabled && ref ? `${encoded}/${perSegment(ref)}` : encoded;
+  return new RegExp(`^(?:${provider.spec.validateRegex})$`).test(made) ? made : "";
+}
+
+// Parentheses would end a link in Markdown.
+const markdownSafe = (text) => text.replaceAll("(", "%28").replaceAll(")", "%29");
+
+function written() {
+  const made = spec();
+  const path = element("path").value.trim();
+  const query = path ? `?${element("kind").value}=${encodeURIComponent(path)}` : "";
+  const link = made ? markdownSafe(`${location.origin}/v2/${chosen().id}/${made}${query}`) : "";
+  element("link").value = link;
+  element("badge").value = link ? `[![Binder](${location.origin}/badge_logo.svg)](${link})` : "";
+  element("go").disabled = !link;
+  for (const button of document.querySelectorAll("[data-copy]")) button.disabled = !link;
+  const incomplete = element("repo").value.trim() && !made;
+  element("hint").textContent = incomplete ? `It should look like ${chosen().repo.placeholder}` : "";
+  element("copied").textContent = "";
+}
+
+async function copy(button) {
+  const field = element(button.dataset.copy);
+  field.select();
+  try {
+    await navigator.clipboard.writeText(field.value);
+    element("copied").textContent = "Copied.";
+  } catch {
+    element("copied").textContent = "Selected: copy it with your keyboard.";
+  }
+}
+
+element("repo").addEventListener("input", pasted);
+element("provider").addEventListener("change", () => { described(); written(); });
+for (const id of ["ref", "path", "kind"]) element(id).addEventListener("input", written);
+for (const button of document.querySelectorAll("[data-copy]")) button.addEventListener("click", () => copy(button));
+element("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (element("link").value) location.assign(element("link").value);
+});
+described();
+pasted(); // what the browser kept from before

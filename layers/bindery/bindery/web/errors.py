@@ -1,0 +1,192 @@
+"""How every fact that can end a launch or a request is shown: one table, from error type to status, code and sentence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from bindery.domain import errors as e
+from bindery.domain.errors import BinderyError, Fact
+from bindery.domain.failure import Failure
+from bindery.web.text import last_lines
+from bindery.web.words import filled
+
+
+@dataclass(frozen=True)
+class Face:
+    """status: HTTP. code: for programs. sentence: for people; `{fact}` stands for the error's fact of that name."""
+
+    status: int
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A face with its facts filled in. message: plain text; HTML escapes are the templates' business."""
+
+    status: int
+    code: str
+    message: str
+
+
+GENERAL = Face(
+    500,
+    "internal",
+    "Something went wrong on our side. Please launch again; if it happens again, tell whoever runs this Bindery.",
+)
+
+FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
+    {
+        # What was asked
+        e.BadSpec: Face(400, "bad_spec", "{spec} does not name a repository: {why}. Check the link."),
+        e.UnknownProvider: Face(
+            404, "unknown_provider", "There is no kind of repository called {provider} here. Known are: {known}."
+        ),
+        e.BadRef: Face(400, "bad_ref", "{ref} cannot be the name of a branch, tag or commit: {why}. Check the link."),
+        e.ForbiddenAddress: Face(
+            403,
+            "forbidden_address",
+            "Repositories are not fetched from {host}: it is a private or reserved address. "
+            "Whoever runs this Bindery can allow it.",
+        ),
+        e.BadAddress: Face(400, "bad_address", "{url} cannot be fetched: {why}. Check the link."),
+        e.SpecBanned: Face(
+            403,
+            "spec_banned",
+            "{spec} may not be launched here. If you think it should be, tell whoever runs this Bindery.",
+        ),
+        e.ClientBanned: Face(
+            403,
+            "client_banned",
+            "Requests from your network are not served here. If that is a mistake, tell whoever runs this Bindery.",
+        ),
+        e.BadBuildToken: Face(
+            403,
+            "bad_build_token",
+            "This page's permit to launch is not valid: {why}. Load the launch page again and launch from there.",
+        ),
+        e.CrossSite: Face(
+            403,
+            "cross_site",
+            "{site} tried to start a launch, and pages of other sites may not start code here. "
+            "Open the link yourself to launch it.",
+        ),
+        e.RateLimited: Face(
+            429, "rate_limited", "You have launched too often (limit: {limit}). Try again in {seconds}."
+        ),
+        e.BadRequest: Face(400, "bad_request", "The request cannot be understood: {why}."),
+        e.LaunchNotFound: Face(
+            404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
+        ),
+        # The repository and its host
+        e.RepositoryNotFound: Face(
+            404,
+            "repository_not_found",
+            "There is no repository at {url}, or it is private. Check its spelling, and that everybody may read it.",
+        ),
+        e.RefNotFound: Face(
+            404,
+            "ref_not_found",
+            "{spec}: there is no branch, tag or commit called {ref}. Check its spelling.",
+        ),
+        e.RepositoryTooLarge: Face(
+            422,
+            "repository_too_large",
+            "{url} is too large to be launched here (limit: {limit}). Launch a smaller repository, "
+            "or keep its data elsewhere and fetch it from a notebook.",
+        ),
+        e.RepositoryUnusable: Face(
+            422, "repository_unusable", "The repository cannot be used: {why}. Change that there, then launch again."
+        ),
+        e.HostLimited: Face(
+            429, "host_limited", "{host} has been asked too often and lets us ask again at {at}. Launch again then."
+        ),
+        e.HostUnreachable: Face(502, "host_unreachable", "{host} cannot be reached: {why}. Launch again in a while."),
+        # Builds
+        e.CannotBuild: Face(422, "cannot_build", "{file} asks for {needs}, which is missing here: install {install}."),
+        e.BuildFailed: Face(
+            422,
+            "build_failed",
+            "The build failed ({step}): {why}. The log says more; once that is mended in the repository, launch again.",
+        ),
+        e.BuildTooLong: Face(
+            422,
+            "build_too_long",
+            "The build took longer than it may ({minutes}) and was stopped. "
+            "Ask for fewer packages, or for ones that need no compiling.",
+        ),
+        e.BuildLost: Face(502, "build_lost", "The build was lost before it ended. Launch again to start it anew."),
+        e.BuildServiceDown: Face(
+            503, "build_service_down", "Builds cannot be started just now: {why}. Launch again in a few minutes."
+        ),
+        e.ImageGone: Face(
+            503,
+            "image_gone",
+            "The environment was built, but is no longer there. Launch again to have it built anew.",
+        ),
+        # Sessions
+        e.QuotaReached: Face(429, "quota_reached", "Too many users on this BinderHub! Try again soon."),
+        e.RepositoryQuotaReached: Face(
+            429, "repository_quota_reached", "Too many users running {url}! Try again soon."
+        ),
+        e.SessionDied: Face(
+            502,
+            "session_died",
+            "The session's server ended before it answered. Launch again; if it ends again, "
+            "look for the reason in the repository's start script and packages.",
+        ),
+        e.SessionNotReady: Face(
+            504,
+            "session_not_ready",
+            "The session's server did not answer within {seconds}. Launch again; "
+            "if that does not help, tell whoever runs this Bindery.",
+        ),
+        e.SessionEnded: Face(
+            410, "session_ended", "This launch's session has ended: {reason}. Launch again to get a new one."
+        ),
+        e.LauncherDown: Face(
+            503, "launcher_down", "Sessions cannot be started just now: {why}. Launch again in a few minutes."
+        ),
+        # Launches
+        e.LaunchStopped: Face(
+            410, "launch_stopped", "The launch was stopped by whoever started it. Launch again to get a new one."
+        ),
+        e.DeadlinePassed: Face(
+            504,
+            "deadline_passed",
+            "The launch took longer than it may ({minutes}) and was given up. Launch again; "
+            "if that does not help, tell whoever runs this Bindery.",
+        ),
+        e.StepLost: Face(
+            500,
+            "step_lost",
+            "The launch met the same trouble again and again and was given up ({trouble}). Launch again; "
+            "if that does not help, tell whoever runs this Bindery.",
+        ),
+        # The table
+        e.Throttled: Face(503, "throttled", "We are too busy to keep track of this just now. Try again in a minute."),
+        e.Stale: Face(503, "stale", "Too much happened here at the same time. Try again in a minute."),
+    }
+)
+
+BY_KIND: Mapping[str, type[BinderyError]] = MappingProxyType({error.__name__: error for error in FACES})
+
+
+def face_of(failure: Failure | BinderyError) -> Shown:
+    """How a failure is shown. One of a kind that this version does not know gets the general face."""
+    told = failure if isinstance(failure, Failure) else Failure.of(failure)
+    kind = BY_KIND.get(told.kind)
+    face = FACES[kind] if kind else GENERAL
+    trouble = {"trouble": _meaning(told.facts["trouble"])} if "trouble" in told.facts else {}
+    message = filled(face.sentence, {**told.facts, **trouble})
+    if kind is e.SessionDied and (lines := last_lines(str(told.facts.get("why", "")))):
+        message = f"{message} Its last words:\n{lines}"
+    return Shown(face.status, face.code, message)
+
+
+def _meaning(fact: Fact) -> Fact:
+    """What the name of one of our types means: its sentence up to the advice. Anything else stays as it is."""
+    kind = BY_KIND.get(str(fact))
+    if kind is None or kind is e.StepLost:
+        return fact
+    return filled(FACES[kind].sentence, {}).partition(". ")[0].partition(": no reason")[0]

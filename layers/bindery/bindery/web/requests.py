@@ -1,0 +1,40 @@
+"""What a request says, wherever it came in."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from bindery.domain.errors import BadRequest
+
+LONGEST_LINK = 4096
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Link:
+    """provider, spec: as they stand in a link's path, percent-encoding kept."""
+
+    provider: str
+    spec: str
+
+
+def read_link(raw_path: str, prefix: str) -> Link:
+    """`/v2/gh/o/r/HEAD` behind `prefix` (`/v2/`). Raises BadRequest."""
+    if len(raw_path) > LONGEST_LINK:
+        raise BadRequest(why=f"the link is longer than {LONGEST_LINK} characters")
+    provider, _, spec = raw_path.removeprefix(prefix).partition("/")
+    if not provider or not spec.strip("/"):
+        raise BadRequest(why=f"a link looks like {prefix}gh/owner/repository/HEAD")
+    return Link(provider, spec)
+
+
+def own_origin(public_url: str, scheme: str, host: str) -> str:
+    """How this Bindery is addressed: as set, or as the request did; without a trailing slash."""
+    return public_url.rstrip("/") if public_url else f"{scheme}://{host}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a `Host` header names this machine itself."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".") in LOOPBACK_NAMES
+    except ValueError:
+        return False

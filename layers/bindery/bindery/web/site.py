@@ -1,0 +1,105 @@
+"""Everything that a browser asks for with GET: launch pages, badges, and what monitors read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from bindery import __version__
+from bindery.domain.errors import BadRequest, BinderyError
+from bindery.domain.rules import Rules
+from bindery.domain.tokens import Tokens
+from bindery.ports.clock import Clock
+from bindery.ports.repository_provider import Display, RepositoryProvider
+from bindery.web.errors import face_of
+from bindery.web.metrics import exposition
+from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
+from bindery.web.requests import own_origin, read_link
+from bindery.web.session_paths import path_in_session
+from bindery.web.text import one_line
+
+TOKEN_SECONDS = 300
+OWN_SITES = ("none", "same-origin")
+Sums = dict[str, dict[tuple[tuple[str, str], ...], float]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """isolated: whether sessions cannot touch this machine. checks: by service, raises if it is ill. builder: its name."""
+
+    providers: Callable[[], Mapping[str, RepositoryProvider]]
+    provider: Callable[[str], RepositoryProvider]
+    tokens: Tokens
+    rules: Rules
+    clock: Clock
+    public_url: str
+    title: str
+    isolated: bool
+    checks: Mapping[str, Callable[[], object]]
+    builder: Callable[[], str]
+    sums: Callable[[], Sums]
+    gauges: Mapping[str, Callable[[], float]]
+
+    def home(self) -> Page:
+        return home_page(self.displays(), name=self.title)
+
+    def displays(self) -> Sequence[tuple[str, Display]]:
+        """Each provider's id and how it shows itself."""
+        return [(name, provider.display) for name, provider in self.providers().items()]
+
+    def launch(self, raw_path: str, query: Mapping[str, str], headers: Mapping[str, str], client: str) -> Page:
+        """`/v2/...`: a page with a build token; or why there cannot be one."""
+        try:
+            return self._launch(raw_path, query, headers, client)
+        except BinderyError as error:
+            shown = face_of(error)
+            return error_page(shown.status, "This link cannot be launched", shown.message, name=self.title)
+
+    def _launch(self, raw_path: str, query: Mapping[str, str], headers: Mapping[str, str], client: str) -> Page:
+        self.rules.check_client(client)
+        link = read_link(raw_path, "/v2/")
+        provider = self.provider(link.provider)
+        repo_url = provider.check(link.spec)
+        self.rules.check_spec(link.spec)
+        path = path_in_session(query.get("urlpath"), query.get("labpath"), query.get("filepath"))
+        origin = own_origin(self.public_url, headers.get("x-forwarded-proto", "http"), headers.get("host", ""))
+        token = self.tokens.build_token(
+            f"{link.provider}/{link.spec}", origin, self.clock.random_id(), self.clock.now() + TOKEN_SECONDS
+        )
+        asked_here = headers.get("sec-fetch-site", "") in OWN_SITES
+        return launch_page(
+            LaunchLink(link.provider, provider.display.name, one_line(link.spec), repo_url, path),
+            token,
+            autostart=self.isolated or asked_here,
+            isolated=self.isolated,
+            name=self.title,
+        )
+
+    def repo_redirect(self, raw_path: str) -> str:
+        """Where `/repo/<owner>/<repository>[/<path>]`, the oldest kind of link, leads."""
+        owner, _, rest = raw_path.removeprefix("/repo/").partition("/")
+        repository, _, path = rest.partition("/")
+        if not owner or not repository:
+            raise BadRequest(why="a link of this kind looks like /repo/owner/repository")
+        return f"/v2/gh/{owner}/{repository}/master" + (f"?{urlencode({'urlpath': path})}" if path else "")
+
+    def health(self) -> tuple[int, dict[str, object]]:
+        """200 if all is well, else 503; which service is ill."""
+        checks = [{"service": service, "ok": _well(check)} for service, check in self.checks.items()]
+        ok = all(check["ok"] for check in checks)
+        return (200 if ok else 503), {"ok": ok, "checks": checks}
+
+    def versions(self) -> dict[str, object]:
+        """What runs here, under BinderHub's names."""
+        return {"builder_info": {"name": self.builder()}, "binderhub": __version__, "builder": self.builder()}
+
+    def metrics(self) -> str:
+        """Prometheus' text: sums from the table, gauges asked now."""
+        return exposition(self.sums(), {name: ask() for name, ask in self.gauges.items()})
+
+
+def _well(check: Callable[[], object]) -> bool:
+    try:
+        check()
+    except BinderyError:
+        return False
+    return True

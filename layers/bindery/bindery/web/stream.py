@@ -1,0 +1,161 @@
+"""`GET /build/...`: a launch as server-sent events, open until it is ready or failed."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from anyio.to_thread import run_sync
+from sse_starlette.event import ServerSentEvent
+from sse_starlette.sse import EventSourceResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from bindery.domain.asking import Asked, Opened, Telling, Told
+from bindery.domain.errors import BinderyError, Retryable
+from bindery.domain.failure import Failure
+from bindery.domain.launch import Launch, Phase, Stage
+from bindery.domain.sessions import Session
+from bindery.domain.tokens import Tokens
+from bindery.web.events import built_payload, failed_payload, payload, ready_payload
+from bindery.web.requests import own_origin, read_link
+
+KEEPALIVE_SECONDS = 25
+LONGEST_SECONDS = 14 * 60  # the gateway cuts a stream at 15 minutes
+SOONEST, LATEST = 0.02, 2.0
+LAST_LINES_SECONDS = 0.4
+GOES_ON = "The build goes on. Open the same link again to see how it stands: {link}\n"
+
+
+class Follow(Protocol):
+    """What there is to tell of a launch since `told`, and its session once it is ready."""
+
+    def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]: ...
+    def session(self, launch: Launch) -> Session | Failure: ...
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The app behind `/build`. public_url: empty means as the request says. cors: `Access-Control-Allow-Origin`."""
+
+    open_launch: Callable[[Asked], Opened]
+    follow: Follow
+    tokens: Tokens
+    public_url: str
+    cors: str
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/{path:path}", self.answer, methods=["GET", "OPTIONS"])])
+
+    async def answer(self, request: Request) -> Response:
+        """Always 200 with events, whatever is wrong with the launch; BinderHub's clients expect that."""
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=self._headers())
+        if "text/event-stream" not in request.headers.get("accept", ""):
+            told = "This address streams events. Ask with the header `Accept: text/event-stream`, or open the link under /v2/.\n"
+            return PlainTextResponse(told, 406, self._headers())
+        asked = None
+        try:
+            asked = self._asked(request)
+            opened = await run_sync(self.open_launch, asked)
+        except BinderyError as error:
+            return self._events(_once(failed_payload(error, status_code=True)), {})
+        rate = opened.rate
+        limits = {f"x-ratelimit-{name}": str(value) for name, value in vars(rate).items()} if rate else {}
+        return self._events(self._relay(opened, asked), limits)
+
+    def _asked(self, request: Request) -> Asked:
+        link = read_link(request.scope["raw_path"].decode("utf-8", "replace"), "/build/")
+        headers, query = request.headers, request.query_params
+        origin = own_origin(self.public_url, request.url.scheme, headers.get("host", ""))
+        return Asked(
+            provider=link.provider,
+            spec=link.spec,
+            client=client_of(request),
+            launch_host=f"{origin}/",
+            own_origin=origin,
+            origin=headers.get("origin", ""),
+            site=headers.get("sec-fetch-site", ""),
+            build_token=query.get("build_token", ""),
+            last_event_id=headers.get("last-event-id", ""),
+            build_only=query.get("build_only", "").lower() in ("true", "1"),
+        )
+
+    def _headers(self) -> dict[str, str]:
+        allowed = {"access-control-allow-origin": self.cors} if self.cors else {}
+        return {**allowed, "access-control-allow-headers": "*", "cache-control": "no-store"}
+
+    def _events(self, events: AsyncIterator[ServerSentEvent], headers: Mapping[str, str]) -> Response:
+        return EventSourceResponse(
+            events,
+            headers={**self._headers(), **headers},
+            ping=KEEPALIVE_SECONDS,
+            sep="\n",
+            ping_message_factory=lambda: b":keepalive\n\n",  # type: ignore[arg-type, return-value]  # bytes go out as they are
+        )
+
+    async def _relay(self, opened: Opened, asked: Asked) -> AsyncIterator[ServerSentEvent]:
+        """Everything not told yet, then what comes, until the launch has ended or the stream has been open for long."""
+        told, begun, waited = Told.read(opened.told), time.monotonic(), False
+        while (age := time.monotonic() - begun) < LONGEST_SECONDS:
+            try:
+                launch, tellings = await run_sync(self.follow, opened.launch.id, told)
+            except Retryable:
+                await asyncio.sleep(LATEST)
+                continue
+            except BinderyError as error:
+                yield self._event(failed_payload(error), opened.launch.id, told)
+                return
+            if launch.stage is Stage.FAILED and launch.attempt and not waited:
+                waited = True
+                await asyncio.sleep(LAST_LINES_SECONDS)  # the build's last lines may come after its end
+                continue
+            if launch.ended and not tellings:  # all was told; the end is told again
+                told = replace(told, events=len(launch.events) - 1)
+                continue
+            for telling in tellings:
+                told = telling.told
+                yield self._event(await self._payload(launch, telling, asked), launch.id, told)
+            if launch.ended:
+                return
+            await asyncio.sleep(min(LATEST, max(SOONEST, age / 40)))
+        link = f"{asked.launch_host}v2/{asked.provider}/{asked.spec}"
+        yield self._event({"phase": "waiting", "message": GOES_ON.format(link=link)}, opened.launch.id, told)
+
+    async def _payload(self, launch: Launch, telling: Telling, asked: Asked) -> dict[str, object]:
+        match telling.event.phase:
+            case Phase.FAILED:
+                return failed_payload(launch.failure or Failure(kind="StepLost"))
+            case Phase.READY if launch.build_only:
+                return built_payload(launch)
+            case Phase.READY:
+                session = await run_sync(self.follow.session, launch)
+                return (
+                    failed_payload(session)
+                    if isinstance(session, Failure)
+                    else ready_payload(launch, session, asked.client)
+                )
+            case _:
+                return payload(telling.event, launch.image)
+
+    def _event(self, data: Mapping[str, object], launch: str, told: Told) -> ServerSentEvent:
+        return ServerSentEvent(json.dumps(data), id=self.tokens.event_id(launch, str(told)), sep="\n")
+
+
+async def _once(data: Mapping[str, object]) -> AsyncIterator[ServerSentEvent]:
+    yield ServerSentEvent(json.dumps(data), sep="\n")
+
+
+def client_of(request: Request) -> str:
+    """The client's address: as API Gateway saw it where the Web Adapter tells, else the connection's."""
+    context = request.headers.get("x-amzn-request-context", "")
+    if context:
+        try:
+            return str(json.loads(context)["identity"]["sourceIp"])
+        except (ValueError, KeyError, TypeError):
+            return "unknown"
+    return request.client.host if request.client else "unknown"

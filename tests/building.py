@@ -1,0 +1,129 @@
+"""What tests of real builds share: repositories that are local folders, and a queue that can be waited on."""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bindery.adapters.builds.surroundings import search_path
+from bindery.adapters.builds.uv import UvBuilds
+from bindery.adapters.clock import SystemClock
+from bindery.domain.builds import BuildOrder, BuildReport
+from bindery.domain.messages import BuildChanged, LogLine, LogWritten, Message
+from bindery.domain.repository import Repository
+from bindery.ports.clock import Clock
+from bindery.ports.contents import Contents, LaidOut
+
+REF = "0123456789abcdef0123456789abcdef01234567"
+WAIT_SECONDS = 120
+
+
+class FolderContents:
+    """The contents port, for repositories whose clone address is a folder here."""
+
+    def lay_out(self, repository: Repository, folder: Path) -> LaidOut:
+        shutil.copytree(repository.clone_url, folder, symlinks=True)
+        return LaidOut()
+
+
+class HeardQueue:
+    """The queue port. messages: all that were sent, in order."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._changed = threading.Condition()
+
+    def send(self, message: Message, delay: float = 0) -> None:
+        with self._changed:
+            self.messages.append(message)
+            self._changed.notify_all()
+
+    def wait(self, until: Callable[[], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(until, WAIT_SECONDS), f"never heard; lines: {self.lines[-20:]}"
+
+    @property
+    def lines(self) -> list[LogLine]:
+        return [line for message in list(self.messages) if isinstance(message, LogWritten) for line in message.lines]
+
+    @property
+    def text(self) -> str:
+        return "".join(line.message for line in self.lines)
+
+    @property
+    def ended(self) -> list[tuple[str, int]]:
+        return [(heard.environment, heard.attempt) for heard in list(self.messages) if isinstance(heard, BuildChanged)]
+
+
+def written(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """A repository that holds these files."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def ordered(
+    folder: Path, environment: str = "env", attempt: int = 1, *, scope: str = "files", seconds: int = 300
+) -> BuildOrder:
+    repository = Repository(
+        provider="git",
+        spec="s",
+        ref=REF,
+        resolved_spec="s",
+        clone_url=str(folder),
+        repo_url="https://example.org/r",
+        ref_url="https://example.org/r",
+    )
+    return BuildOrder(environment=environment, attempt=attempt, repository=repository, scope=scope, seconds=seconds)
+
+
+def uv_that_installs_nothing(folder: Path) -> str:
+    """The real uv, but that it skips installing: for tests of what comes before and after that."""
+    real = shutil.which("uv", path=search_path(os.environ))
+    script = folder / "quick-uv"
+    script.write_text(f'#!/bin/sh\n[ "$1" = pip ] && exit 0\nexec "{real}" "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+class Building:
+    """A build engine with all that it needs, in one folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        slots: int = 2,
+        max_bytes: int = 10**11,
+        clock: Clock | None = None,
+        contents: Contents | None = None,
+        uv: str = "",
+    ) -> None:
+        self.folder, self.home, self.queue = folder, folder / "home", HeardQueue()
+        clock = clock or SystemClock()
+        self.builds = UvBuilds(
+            self.home, contents or FolderContents(), self.queue, clock, slots=slots, max_bytes=max_bytes, uv=uv
+        )
+
+    def close(self) -> None:
+        """Environments are large: they do not wait for pytest to forget them."""
+        self.builds.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def repository(self, files: Mapping[str, str | bytes], name: str = "repository") -> Path:
+        return written(self.folder / name, files)
+
+    def wait(self, order: BuildOrder) -> BuildReport:
+        """How an attempt that was started ended."""
+        self.queue.wait(lambda: (order.environment, order.attempt) in self.queue.ended)
+        return self.builds.look(f"{order.environment}-{order.attempt}")
+
+    def build(self, files: Mapping[str, str | bytes], *, scope: str = "files", seconds: int = 300) -> BuildReport:
+        """One attempt from beginning to end, at a repository that holds these files."""
+        order = ordered(self.repository(files), scope=scope, seconds=seconds)
+        self.builds.start(order)
+        return self.wait(order)

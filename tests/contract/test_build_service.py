@@ -1,0 +1,176 @@
+"""The build service port's sentences, on every build service."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bindery.domain.builds import BuildOrder, BuildReport, BuildState
+from bindery.domain.errors import CannotBuild
+from bindery.domain.failure import Failure
+from bindery.domain.messages import LogLine
+from bindery.ports.build_service import BuildService
+from tests.building import Building, HeardQueue, ordered, uv_that_installs_nothing
+from tests.fakes.builds import FakeBuilds
+
+FAILURE = Failure.of(CannotBuild(file="apt.txt", needs="x", install="y"))
+
+
+@dataclass(frozen=True)
+class Service:
+    """A build service. good, bad: orders that end well and badly, once `release` lets them."""
+
+    builds: BuildService
+    queue: HeardQueue
+    good: Callable[[int], BuildOrder]
+    bad: Callable[[int], BuildOrder]
+    release: Callable[[], None]
+
+    def ended(self, order: BuildOrder) -> BuildReport:
+        handle = self.builds.start(order)
+        self.release()
+        self.queue.wait(lambda: (order.environment, order.attempt) in self.queue.ended)
+        return self.builds.look(handle)
+
+
+@pytest.fixture(params=["fake", "uv"])
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
+    if request.param == "fake":
+        yield fake(tmp_path)
+        return
+    building = Building(tmp_path, uv=uv_that_installs_nothing(tmp_path))
+    yield on_uv(building)
+    building.builds.close()
+
+
+def fake(folder: Path) -> Service:
+    queue = HeardQueue()
+    builds = FakeBuilds(queue)
+
+    def release() -> None:
+        for order in builds.started:
+            handle = f"{order.environment}-{order.attempt}"
+            if builds.look(handle).state is BuildState.RUNNING:
+                builds.write(handle, "one", "two")
+                bad = order.environment == "bad"
+                builds.finish(handle, BuildReport(BuildState.FAILED, failure=FAILURE) if bad else None)
+
+    def good(attempt: int) -> BuildOrder:
+        return ordered(folder, "good", attempt)
+
+    return Service(builds, queue, good, lambda attempt: ordered(folder, "bad", attempt), release)
+
+
+def on_uv(building: Building) -> Service:
+    flag = building.folder / "go on"
+    waiting = f"#!/bin/sh\nuntil [ -e '{flag}' ]; do sleep 0.02; done\n"
+    good = building.repository({"requirements.txt": "six\n", "postBuild": waiting}, "good")
+    bad = building.repository({"postBuild": waiting + "exit 3\n"}, "bad")
+    return Service(
+        building.builds,
+        building.queue,
+        lambda attempt: ordered(good, "good", attempt, scope="tree"),
+        lambda attempt: ordered(bad, "bad", attempt, scope="tree"),
+        flag.touch,
+    )
+
+
+def test_its_name_is_the_same_each_time(service: Service) -> None:
+    assert service.builds.name
+    assert service.builds.name == service.builds.name
+
+
+def test_start_returns_while_the_attempt_runs(service: Service) -> None:
+    handle = service.builds.start(service.good(1))
+    assert service.builds.look(handle) == BuildReport(BuildState.RUNNING)
+    service.builds.stop(handle)
+
+
+def test_start_asked_again_answers_the_same_handle_and_starts_nothing(service: Service) -> None:
+    order = service.good(1)
+    handles = {service.builds.start(order) for _ in range(3)}
+    report = service.ended(order)
+    assert len(handles) == 1
+    assert report.state is BuildState.SUCCEEDED
+    assert service.queue.ended == [("good", 1)]
+    lines = len(service.queue.lines)
+    assert service.builds.start(order) in handles
+    assert service.builds.look(handles.pop()) == report
+    assert len(service.queue.lines) == lines
+
+
+def test_two_threads_that_start_one_attempt_start_it_once(service: Service) -> None:
+    order, together = service.good(1), threading.Barrier(4)
+
+    def start(_: int) -> str:
+        together.wait()
+        return service.builds.start(order)
+
+    with ThreadPoolExecutor(4) as pool:
+        handles = set(pool.map(start, range(4)))
+    assert len(handles) == 1
+    service.ended(order)
+    assert service.queue.ended == [("good", 1)]
+    assert len({line.number for line in service.queue.lines}) == len(service.queue.lines)
+
+
+def test_attempts_have_handles_of_their_own(service: Service) -> None:
+    handles = {service.builds.start(order) for order in (service.good(1), service.good(2), service.bad(1))}
+    assert len(handles) == 3
+    for handle in handles:
+        service.builds.stop(handle)
+
+
+def test_a_handle_never_heard_of_is_unknown(service: Service) -> None:
+    for handle in ("never-1", "", "../../etc/passwd", "a" * 5000):
+        assert service.builds.look(handle) == BuildReport(BuildState.UNKNOWN)
+
+
+def test_success_names_an_image_that_can_be_run(service: Service) -> None:
+    report = service.ended(service.good(1))
+    assert report.state is BuildState.SUCCEEDED
+    assert report.failure is None
+    assert service.builds.has(report.image)
+
+
+def test_failure_says_why_and_stays(service: Service) -> None:
+    order = service.bad(1)
+    report = service.ended(order)
+    assert report.state is BuildState.FAILED
+    assert report.failure is not None
+    assert not report.image
+    service.builds.stop(service.builds.start(order))
+    assert service.builds.look(service.builds.start(order)) == report
+
+
+def test_a_stopped_attempt_fails(service: Service) -> None:
+    order = service.good(1)
+    handle = service.builds.start(order)
+    service.builds.stop(handle)
+    service.queue.wait(lambda: ("good", 1) in service.queue.ended)
+    assert service.builds.look(handle).state is BuildState.FAILED
+
+
+def test_stopping_what_ended_or_is_unknown_changes_nothing(service: Service) -> None:
+    order = service.good(1)
+    report = service.ended(order)
+    service.builds.stop(service.builds.start(order))
+    service.builds.stop("never-1")
+    assert service.builds.look(service.builds.start(order)) == report
+
+
+def test_an_image_never_heard_of_is_not_there(service: Service) -> None:
+    for image in ("uv/never-1", "", "uv/", "uv/../../x", "other/thing"):
+        assert not service.builds.has(image)
+
+
+def test_log_lines_are_numbered_densely_from_0(service: Service) -> None:
+    service.ended(service.good(1))
+    lines: list[LogLine] = service.queue.lines
+    assert lines
+    assert [line.number for line in lines] == list(range(len(lines)))
+    assert all(line.message.endswith("\n") for line in lines)
+    assert {line.phase for line in lines} <= {"fetching", "building", "pushing"}

@@ -1,0 +1,180 @@
+"""The session launcher's contract, on the process launcher (real JupyterLab servers) and on the fake."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.sessions.process import ProcessSessions
+from bindery.domain.errors import ImageGone
+from bindery.domain.sessions import Liveness
+from bindery.ports.clock import Clock
+from bindery.ports.session_launcher import SessionLauncher
+from tests.fakes.clock import FakeClock
+from tests.fakes.sessions import FakeSessions
+from tests.serving.lab import TOKEN, LabEnvironment, WrittenContents, hold, lab_python, lab_server, order_of
+
+ENOUGH = 60.0  # seconds for a server to come up on a busy machine
+
+
+@dataclass(frozen=True)
+class World:
+    """A launcher, and what a test does to its sessions. die: ends the session's server from outside."""
+
+    launcher: SessionLauncher
+    clock: Clock
+    die: Callable[[str], None]
+
+    def ready(self, session: str) -> str:
+        """Starts a session and waits for it; answers its address."""
+        self.launcher.start(order_of(session))
+        report = self.launcher.wait(session, ENOUGH)
+        assert report.liveness is Liveness.READY, report.why
+        return report.url
+
+
+@contextmanager
+def _fake() -> Iterator[World]:
+    clock = FakeClock()
+    launcher = FakeSessions(clock, gone={"uv/gone"}, notes=("large files are missing",))
+    yield World(launcher, clock, launcher.die)
+
+
+@contextmanager
+def _process(home: Path, python: Path) -> Iterator[World]:
+    launcher = ProcessSessions(
+        home,
+        WrittenContents({"README.md": "hello"}, notes=("large files are missing",)),
+        SystemClock(),
+        find_environment=lambda image: None if image == "uv/gone" else LabEnvironment(python),
+        hold_environment=lambda _image: hold(home / "lock"),
+    )
+
+    def die(session: str) -> None:
+        record = launcher._folder(session).record()
+        assert record
+        os.kill(lab_server(record.process).pid, signal.SIGKILL)
+
+    yield World(launcher, SystemClock(), die)
+    launcher.stop_all()
+    launcher.close()
+
+
+@pytest.fixture(params=["fake", "process"])
+def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = _fake() if request.param == "fake" else _process(tmp_path, lab_python(tmp_path_factory.getbasetemp()))
+    with made as world:
+        yield world
+
+
+def test_a_session_becomes_ready_at_an_address_with_a_trailing_slash(world: World) -> None:
+    assert world.ready("one").endswith("/")
+
+
+def test_what_the_content_has_to_say_is_told_with_the_address(world: World) -> None:
+    world.ready("one")
+    assert world.launcher.wait("one", 1).notes == ("large files are missing",)
+
+
+def test_a_session_that_does_not_answer_yet_is_starting(world: World) -> None:
+    if isinstance(world.launcher, FakeSessions):
+        world.launcher.looks = 1
+    world.launcher.start(order_of("one"))
+    assert world.launcher.wait("one", 0).liveness is Liveness.STARTING
+    assert world.launcher.wait("one", ENOUGH).liveness is Liveness.READY
+
+
+def test_starting_again_leaves_a_session_as_it_is(world: World) -> None:
+    url = world.ready("one")
+    world.launcher.start(order_of("one"))
+    assert world.launcher.wait("one", 1).url == url
+    assert [each.id for each in world.launcher.objects()] == ["one"]
+
+
+def test_a_session_never_started_is_gone(world: World) -> None:
+    assert world.launcher.wait("never", 5).liveness is Liveness.GONE
+
+
+def test_a_session_whose_server_ended_is_gone_and_says_why(world: World) -> None:
+    world.ready("one")
+    world.die("one")
+    report = world.launcher.wait("one", ENOUGH)
+    while report.liveness is Liveness.READY:  # its last moments
+        report = world.launcher.wait("one", ENOUGH)
+    assert report.liveness is Liveness.GONE
+    assert report.why
+    assert TOKEN not in report.why
+
+
+def test_a_session_whose_server_ended_can_be_started_again(world: World) -> None:
+    world.ready("one")
+    world.die("one")
+    end = time.monotonic() + ENOUGH
+    while world.launcher.wait("one", 0).liveness is not Liveness.GONE:
+        assert time.monotonic() < end
+    world.ready("one")
+
+
+def test_a_stopped_session_leaves_nothing(world: World) -> None:
+    world.ready("one")
+    world.ready("two")
+    world.launcher.stop("one")
+    assert [each.id for each in world.launcher.objects()] == ["two"]
+    assert world.launcher.wait("one", 5).liveness is Liveness.GONE
+
+
+def test_stopping_what_is_gone_is_no_error(world: World) -> None:
+    world.launcher.stop("never")
+    world.ready("one")
+    world.launcher.stop("one")
+    world.launcher.stop("one")
+    assert world.launcher.objects() == []
+
+
+def test_a_session_that_only_starts_can_be_stopped(world: World) -> None:
+    world.launcher.start(order_of("one"))
+    world.launcher.stop("one")
+    assert world.launcher.objects() == []
+
+
+def test_objects_say_since_when(world: World) -> None:
+    before = world.clock.now()
+    world.ready("one")
+    (found,) = world.launcher.objects()
+    assert before <= found.started <= world.clock.now()
+
+
+def test_a_server_says_when_it_was_last_active(world: World) -> None:
+    before = world.clock.now()
+    url = world.ready("one")
+    answers = world.launcher.ask({"one": (url, TOKEN)})
+    assert before <= answers["one"].last <= world.clock.now()
+    assert not answers["one"].busy
+
+
+def test_servers_that_do_not_answer_are_left_out(world: World) -> None:
+    url = world.ready("one")
+    there, gone = world.ready("two"), world.ready("three")
+    world.launcher.stop("three")
+    answers = world.launcher.ask(
+        {"one": (url, "not the token of this session"), "two": (there, TOKEN), "three": (gone, TOKEN)}
+    )
+    assert set(answers) == {"two"}
+
+
+def test_nobody_asked_nobody_answers(world: World) -> None:
+    assert world.launcher.ask({}) == {}
+
+
+def test_an_image_that_is_gone_is_said_and_leaves_nothing(world: World) -> None:
+    with pytest.raises(ImageGone) as error:
+        world.launcher.start(order_of("one", image="uv/gone"))
+    assert error.value.facts == {"image": "uv/gone"}
+    assert world.launcher.objects() == []
+    assert world.launcher.wait("one", 0).liveness is Liveness.GONE

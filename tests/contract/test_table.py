@@ -1,0 +1,234 @@
+"""The table port's sentences on get, put, delete and transact, on every table."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from bindery.domain.errors import Stale
+from bindery.ports.table import Delete, Item, Table
+
+NOW = 1_790_000_000.25
+
+# moto looks and writes without a lock between, so two threads may both win there: races are run on the real ones.
+racing = pytest.mark.parametrize(
+    "table", ["dictionary", "sqlite file", "sqlite in memory", "dynamodb local"], indirect=True
+)
+
+
+def read(table: Table, pk: str, sk: str) -> Item:
+    item = table.get(pk, sk)
+    assert item is not None
+    return item
+
+
+# get and put
+
+
+def test_an_item_that_was_never_put_is_none(table: Table) -> None:
+    table.put(Item("launch#1", "state"))
+    assert table.get("launch#1", "log") is None
+    assert table.get("launch#2", "state") is None
+
+
+def test_an_item_reads_back_exactly_as_it_was_put(table: Table) -> None:
+    put = table.put(Item("launch#1", "state", {"phase": "waiting"}, 0, "shard#3", NOW, NOW + 0.125))
+    assert put.version != 0
+    assert table.get("launch#1", "state") == put
+
+
+def test_an_item_without_times_reads_back_without_them(table: Table) -> None:
+    table.put(table.put(Item("launch#1", "state", {}, 0, "shard#3", NOW, NOW)))
+    stored = read(table, "launch#1", "state")
+    table.put(Item("launch#1", "state", {"phase": "done"}, stored.version))
+    stored = read(table, "launch#1", "state")
+    assert (stored.due_shard, stored.due_at, stored.expires_at) == (None, None, None)
+
+
+def test_a_put_with_the_version_that_was_read_replaces_the_item(table: Table) -> None:
+    first = table.put(Item("launch#1", "state", {"phase": "waiting", "old": True}))
+    second = table.put(first.with_data({"phase": "building"}))
+    assert second.version != first.version
+    assert table.get("launch#1", "state") == second
+
+
+def test_a_put_with_an_old_version_changes_nothing(table: Table) -> None:
+    first = table.put(Item("launch#1", "state", {"phase": "waiting"}))
+    table.put(first.with_data({"phase": "building"}))
+    with pytest.raises(Stale):
+        table.put(first.with_data({"phase": "failed"}))
+    assert read(table, "launch#1", "state").data == {"phase": "building"}
+
+
+def test_a_new_item_does_not_replace_one_that_is_there(table: Table) -> None:
+    table.put(Item("launch#1", "state", {"mine": True}))
+    with pytest.raises(Stale):
+        table.put(Item("launch#1", "state", {"mine": False}))
+    assert read(table, "launch#1", "state").data == {"mine": True}
+
+
+def test_a_put_of_an_item_removed_since_is_stale(table: Table) -> None:
+    first = table.put(Item("launch#1", "state"))
+    table.delete(first)
+    with pytest.raises(Stale):
+        table.put(first)
+    assert table.get("launch#1", "state") is None
+
+
+def test_an_item_made_again_is_not_the_one_that_was_read(table: Table) -> None:
+    first = table.put(Item("slot#1", "claim", {"by": "one"}))
+    table.delete(first)
+    table.put(Item("slot#1", "claim", {"by": "two"}))
+    with pytest.raises(Stale):
+        table.delete(first)
+    with pytest.raises(Stale):
+        table.put(first)
+    assert read(table, "slot#1", "claim").data == {"by": "two"}
+
+
+def test_an_item_past_its_expiry_is_read_or_gone_but_never_changed(table: Table) -> None:
+    put = table.put(Item("launch#1", "state", {"phase": "ready"}, expires_at=1_000.0))
+    assert table.get("launch#1", "state") in (put, None)
+
+
+# delete
+
+
+def test_a_deleted_item_is_gone(table: Table) -> None:
+    table.delete(table.put(Item("launch#1", "state")))
+    assert table.get("launch#1", "state") is None
+    assert table.query("launch#1") == []
+
+
+def test_deleting_an_absent_item_is_no_error(table: Table) -> None:
+    item = table.put(Item("launch#1", "state"))
+    table.delete(item)
+    table.delete(item)
+    table.delete(Item("launch#2", "state"))
+
+
+def test_a_delete_with_an_old_version_removes_nothing(table: Table) -> None:
+    first = table.put(Item("launch#1", "state"))
+    second = table.put(first.with_data({"phase": "building"}))
+    with pytest.raises(Stale):
+        table.delete(first)
+    with pytest.raises(Stale):
+        table.delete(Item("launch#1", "state"))
+    assert table.get("launch#1", "state") == second
+
+
+# transact
+
+
+def test_a_transaction_writes_and_removes_all_of_its_items(table: Table) -> None:
+    session = table.put(Item("session#1", "state", {"is": "starting"}))
+    gone = table.put(Item("waiter#1", "a"))
+    table.transact([session.with_data({"is": "running"}), Item("counter", "3", {"count": 1}), Delete(gone)])
+    assert read(table, "session#1", "state").data == {"is": "running"}
+    assert read(table, "session#1", "state").version not in (0, session.version)
+    assert read(table, "counter", "3").data == {"count": 1}
+    assert table.get("waiter#1", "a") is None
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_transaction_with_one_stale_item_writes_nothing(table: Table, place: int) -> None:
+    stale = table.put(Item("stale", "item", {"old": True}))
+    table.put(stale.with_data({"old": False}))
+    kept = table.put(Item("kept", "item"))
+    changes: list[Item | Delete] = [Item("new", "item"), Delete(kept)]
+    changes.insert(place, stale.with_data({"old": "changed"}))
+    with pytest.raises(Stale):
+        table.transact(changes)
+    assert table.get("new", "item") is None
+    assert table.get("kept", "item") == kept
+    assert read(table, "stale", "item").data == {"old": False}
+
+
+def test_a_transaction_with_a_stale_delete_writes_nothing(table: Table) -> None:
+    first = table.put(Item("slot#1", "claim"))
+    second = table.put(first.with_data({"by": "another"}))
+    with pytest.raises(Stale):
+        table.transact([Item("new", "item"), Delete(first)])
+    assert table.get("new", "item") is None
+    assert table.get("slot#1", "claim") == second
+
+
+def test_a_transaction_that_deletes_what_is_gone_is_stale(table: Table) -> None:
+    item = table.put(Item("slot#1", "claim"))
+    table.delete(item)
+    with pytest.raises(Stale):
+        table.transact([Item("counter", "3", {"count": 0}), Delete(item)])
+    assert table.get("counter", "3") is None
+
+
+def test_a_transaction_that_deletes_what_was_read_as_absent_needs_it_absent(table: Table) -> None:
+    table.transact([Item("new", "item"), Delete(Item("slot#1", "claim"))])
+    table.put(Item("slot#1", "claim"))
+    with pytest.raises(Stale):
+        table.transact([Item("newer", "item"), Delete(Item("slot#1", "claim"))])
+    assert table.get("new", "item") is not None
+    assert table.get("newer", "item") is None
+    assert table.get("slot#1", "claim") is not None
+
+
+def test_a_transaction_takes_a_hundred_changes(table: Table) -> None:
+    table.transact([Item("batch", f"{number:03}", {"number": number}) for number in range(100)])
+    assert [item.data["number"] for item in table.query("batch", limit=200)] == list(range(100))
+    table.transact([Delete(item) for item in table.query("batch")])
+    assert table.query("batch") == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param([], id="none"),
+        pytest.param([Item("batch", str(number)) for number in range(101)], id="101"),
+        pytest.param([Item("batch", "1"), Delete(Item("batch", "1"))], id="one key twice"),
+        pytest.param([Item("batch", str(number), {"x": "y" * 300_000}) for number in range(14)], id="over 4 MB"),
+    ],
+)
+def test_a_transaction_of_no_possible_size_is_refused_before_anything_is_written(
+    table: Table, changes: list[Item | Delete]
+) -> None:
+    with pytest.raises(ValueError, match="a transaction has"):
+        table.transact(changes)
+    assert table.query("batch") == []
+
+
+# many at once
+
+
+@racing
+def test_of_many_that_claim_one_item_exactly_one_wins(table: Table) -> None:
+    everybody = threading.Barrier(8)
+
+    def claim(who: int) -> bool:
+        everybody.wait()
+        try:
+            table.put(Item(f"environment#{round_}", "claim", {"by": who}))
+        except Stale:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        for round_ in range(10):
+            won = [who for who, wins in enumerate(threads.map(claim, range(8))) if wins]
+            assert won == [read(table, f"environment#{round_}", "claim").data["by"]]
+
+
+@racing
+def test_no_increment_is_lost_among_many(table: Table) -> None:
+    table.put(Item("counter", "0", {"count": 0}))
+
+    def increment(_: int) -> None:
+        while True:
+            item = read(table, "counter", "0")
+            try:
+                table.put(item.with_data({"count": item.data["count"] + 1}))
+            except Stale:
+                continue
+            return
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(increment, range(40)))
+    assert read(table, "counter", "0").data == {"count": 40}

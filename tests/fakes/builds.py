@@ -1,0 +1,65 @@
+"""A build service whose attempts end when they are told to."""
+
+from dataclasses import dataclass, field
+
+from bindery.domain.builds import BuildOrder, BuildReport, BuildState
+from bindery.domain.errors import BuildFailed
+from bindery.domain.failure import Failure
+from bindery.domain.messages import BuildChanged, LogLine, LogWritten
+from bindery.ports.queue import Queue
+
+STOPPED = Failure.of(BuildFailed(step="build", why="it was stopped"))
+
+
+@dataclass
+class FakeBuilds:
+    """The build service port, synchronous. started: every attempt that was really begun, in order, once each.
+
+    images: what can be run; take one out, and it has been evicted. reports: take a handle out, and it is forgotten.
+    """
+
+    queue: Queue
+    name: str = "fake 1"
+    started: list[BuildOrder] = field(default_factory=list)
+    reports: dict[str, BuildReport] = field(default_factory=dict)
+    images: set[str] = field(default_factory=set)
+    _orders: dict[str, BuildOrder] = field(default_factory=dict)
+    _lines: dict[str, int] = field(default_factory=dict)
+
+    def start(self, order: BuildOrder) -> str:
+        handle = f"{order.environment}-{order.attempt}"
+        if handle not in self.reports:
+            self.reports[handle] = BuildReport(BuildState.RUNNING)
+            self.started.append(order)
+            self._orders[handle] = order
+        return handle
+
+    def look(self, handle: str) -> BuildReport:
+        return self.reports.get(handle, BuildReport(BuildState.UNKNOWN))
+
+    def stop(self, handle: str) -> None:
+        if self.look(handle).state is BuildState.RUNNING:
+            self.finish(handle, BuildReport(BuildState.FAILED, failure=STOPPED))
+
+    def has(self, image: str) -> bool:
+        return image in self.images
+
+    def write(self, handle: str, *messages: str, phase: str = "building") -> None:
+        """A running attempt prints these lines."""
+        order, first = self._orders[handle], self._lines.get(handle, 0)
+        lines = tuple(
+            LogLine(number=first + n, phase=phase, message=f"{message}\n") for n, message in enumerate(messages)
+        )
+        self._lines[handle] = first + len(lines)
+        self.queue.send(LogWritten(environment=order.environment, attempt=order.attempt, lines=lines))
+
+    def finish(self, handle: str, report: BuildReport | None = None) -> None:
+        """A running attempt ends like this; well, with an image named after it, if nothing else is said."""
+        if self.look(handle).state is not BuildState.RUNNING:
+            raise ValueError(f"{handle} is not running")
+        report = report or BuildReport(BuildState.SUCCEEDED, image=f"fake/{handle}")
+        self.reports[handle] = report
+        if report.image:
+            self.images.add(report.image)
+        order = self._orders[handle]
+        self.queue.send(BuildChanged(environment=order.environment, attempt=order.attempt))

@@ -1,0 +1,89 @@
+"""Sessions in a dictionary: they become ready, work, fall silent and die exactly when they are told to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bindery.domain.errors import ImageGone
+from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
+from tests.fakes.clock import FakeClock
+
+Before = Callable[[str, str], None]
+
+
+def _nothing(operation: str, session: str) -> None: ...
+
+
+@dataclass
+class Running:
+    """One session. looks: how many more waits it stays STARTING. last: UTC seconds. dead: why, once its server has ended."""
+
+    order: SessionOrder
+    started: float
+    looks: int
+    last: float
+    busy: bool = False
+    answers: bool = True
+    dead: str | None = None
+
+
+@dataclass
+class FakeSessions:
+    """The session launcher port. before: called ahead of each operation with its name and the session (ask, objects: "");
+    what it raises, the operation raises, and nothing was done.
+
+    running: by id; change them at will. looks: how many waits a new session stays STARTING; each such wait takes its seconds
+    of the fake clock. gone: images that are not there. notes: what the next sessions have to say.
+    started: every session ever begun, in order, for tests that count.
+    """
+
+    clock: FakeClock
+    before: Before = _nothing
+    looks: int = 0
+    gone: set[str] = field(default_factory=set)
+    notes: tuple[str, ...] = ()
+    running: dict[str, Running] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+
+    def start(self, order: SessionOrder) -> None:
+        self.before("start", order.id)
+        found = self.running.get(order.id)
+        if found and found.dead is None:
+            return
+        self.running.pop(order.id, None)
+        if order.image in self.gone:
+            raise ImageGone(image=order.image)
+        now = self.clock.now()
+        self.running[order.id] = Running(order, started=now, looks=self.looks, last=now)
+        self.started.append(order.id)
+
+    def wait(self, session: str, seconds: float) -> SessionReport:
+        self.before("wait", session)
+        found = self.running.get(session)
+        if found is None or found.dead is not None:
+            return SessionReport(Liveness.GONE, why=found.dead or "" if found else "")
+        if found.looks > 0:
+            found.looks -= 1
+            self.clock.advance(seconds)
+            return SessionReport(Liveness.STARTING)
+        return SessionReport(Liveness.READY, url=f"http://{session}.sessions.example/", notes=self.notes)
+
+    def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]:
+        self.before("ask", "")
+        answers = {}
+        for session, (_url, token) in sessions.items():
+            found = self.running.get(session)
+            if found and found.dead is None and found.answers and found.order.token == token:
+                answers[session] = Activity(last=found.last, busy=found.busy)
+        return answers
+
+    def stop(self, session: str) -> None:
+        self.before("stop", session)
+        self.running.pop(session, None)
+
+    def objects(self) -> Sequence[SessionObject]:
+        self.before("objects", "")
+        return [SessionObject(session, found.started) for session, found in self.running.items()]
+
+    def die(self, session: str, why: str = "Killed") -> None:
+        """The session's server ends by itself; what it owned is still there."""
+        self.running[session].dead = why

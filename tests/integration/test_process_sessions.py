@@ -1,0 +1,339 @@
+"""Process sessions on real JupyterLab servers: what a session sees, what it leaks, what it leaves."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.sessions.process import ProcessSessions
+from bindery.adapters.sessions.processes import Process, alive, marked, variables_of
+from bindery.domain.errors import LauncherDown, RepositoryTooLarge, RepositoryUnusable
+from bindery.domain.sessions import Liveness, SessionReport
+from tests.serving.lab import (
+    REF,
+    TOKEN,
+    LabEnvironment,
+    WrittenContents,
+    authorized,
+    hold,
+    is_held,
+    kernel_of,
+    lab_python,
+    lab_server,
+    order_of,
+    until,
+)
+
+ENOUGH = 60.0
+
+
+@dataclass
+class Place:
+    """A home on this machine with its launcher. environment, contents: change them before a session starts."""
+
+    home: Path
+    environment: LabEnvironment
+    contents: WrittenContents
+    allowed_origins: tuple[str, ...] = ()
+
+    def launcher(self) -> ProcessSessions:
+        """A control plane's launcher; a second one is the control plane started again."""
+        return ProcessSessions(
+            self.home,
+            self.contents,
+            SystemClock(),
+            find_environment=lambda _image: self.environment,
+            hold_environment=lambda _image: hold(self.lock),
+            allowed_origins=self.allowed_origins,
+        )
+
+    @property
+    def lock(self) -> Path:
+        return self.home / "lock"
+
+    def folder(self, session: str) -> Path:
+        return self.home / "sessions" / session
+
+    def keeper(self, launcher: ProcessSessions, session: str) -> Process:
+        record = launcher._folder(session).record()
+        assert record
+        return record.process
+
+    def log(self, session: str) -> str:
+        return "".join(path.read_text() for path in sorted(self.folder(session).glob("server.log*")))
+
+    def processes(self) -> list[Process]:
+        """Everything that still bears a mark of this home."""
+        ours = str(self.home).encode()
+        return [process for process, _ in marked(b"BINDERY_SESSION") if ours in variables_of(process.pid)[b"HOME"]]
+
+
+@pytest.fixture
+def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    python = lab_python(tmp_path_factory.getbasetemp())
+    return Place(tmp_path, LabEnvironment(python), WrittenContents({"README.md": "hello"}))
+
+
+@pytest.fixture
+def launcher(place: Place) -> Iterator[ProcessSessions]:
+    launcher = place.launcher()
+    yield launcher
+    launcher.stop_all()
+    launcher.close()
+    assert place.processes() == []
+
+
+def ready(launcher: ProcessSessions, session: str, ref: str = REF, **variables: str) -> str:
+    launcher.start(order_of(session, ref, **variables))
+    report = launcher.wait(session, ENOUGH)
+    assert report.liveness is Liveness.READY, report.why
+    return report.url
+
+
+def gone(launcher: ProcessSessions, session: str) -> SessionReport:
+    until(lambda: launcher.wait(session, 0).liveness is Liveness.GONE, ENOUGH)
+    return launcher.wait(session, 0)
+
+
+def test_the_token_is_in_no_argument_and_no_file_but_the_servers_own(launcher: ProcessSessions, place: Place) -> None:
+    url = ready(launcher, "one")
+    httpx.get(f"{url}lab", params={"token": TOKEN}).raise_for_status()
+    for process in place.processes():
+        assert TOKEN.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    written = [path for path in place.folder("one").rglob("*") if path.is_file() and not path.is_symlink()]
+    holding = [path.name for path in written if TOKEN.encode() in path.read_bytes()]
+    assert [name for name in holding if not name.startswith("jpserver-")] == []  # in its HOME, for its commands
+    assert "Jupyter Server" in place.log("one")
+
+
+def test_a_kernel_sees_the_binder_variables_and_nothing_of_the_operator(
+    launcher: ProcessSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BINDERY_SECRET", "of the control plane")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the control plane")
+    monkeypatch.setenv("GITHUB_TOKEN", "of the control plane")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:password@proxy.example:1")
+    url = ready(launcher, "one", BINDER_REPO_URL="https://example.org/x")
+    seen = kernel_of(url).run("import os; print(dict(os.environ))")
+    assert "'BINDER_REPO_URL': 'https://example.org/x'" in seen
+    assert "control plane" not in seen
+    assert "password" not in seen
+
+
+def test_a_kernel_works_in_its_own_copy_with_its_own_home(launcher: ProcessSessions, place: Place) -> None:
+    kernel = kernel_of(ready(launcher, "one"))
+    seen = kernel.run("import os, sys; print(os.getcwd(), os.environ['HOME'], sys.prefix)").split()
+    assert seen == [
+        str(place.folder("one") / "work"),
+        str(place.folder("one") / "home"),
+        str(place.environment.python.parent.parent),
+    ]
+    assert "hello" in kernel.run("print(open('README.md').read())")
+
+
+def test_a_kernel_that_computes_in_silence_is_busy(launcher: ProcessSessions, place: Place) -> None:
+    url = ready(launcher, "one")
+    release = place.home / "release"
+    with kernel_of(url).running(
+        f"import os, time\nwhile not os.path.exists({str(release)!r}): time.sleep(0.05)"
+    ) as answers:
+        until(lambda: launcher.ask({"one": (url, TOKEN)})["one"].busy)
+        release.touch()
+        assert [said["msg_type"] for said in answers][-1] == "status"
+        until(lambda: not launcher.ask({"one": (url, TOKEN)})["one"].busy)
+
+
+def test_being_asked_is_no_activity_and_being_used_is(launcher: ProcessSessions) -> None:
+    url = ready(launcher, "one")
+    first = launcher.ask({"one": (url, TOKEN)})["one"].last
+    assert launcher.ask({"one": (url, TOKEN)})["one"].last == first
+    httpx.get(f"{url}api/contents", headers=authorized()).raise_for_status()
+    assert launcher.ask({"one": (url, TOKEN)})["one"].last > first
+
+
+def test_stop_ends_a_busy_kernel_and_removes_every_file(launcher: ProcessSessions, place: Place) -> None:
+    url = ready(launcher, "one")
+    code = """
+import os, tempfile
+inner = tempfile.mkdtemp()
+open(inner + '/file', 'w').close()
+os.chmod(inner, 0o500)
+print(os.getpid(), inner)
+while True: pass"""
+    with kernel_of(url).running(code) as answers:
+        said = next(said for said in answers if said["msg_type"] == "stream")
+        pid, temporary = str(said["content"]["text"]).split()  # type: ignore[index]
+        locked = place.folder("one") / "work" / "locked"
+        locked.mkdir()
+        (locked / "file").touch()
+        (locked / "link").symlink_to(place.home)
+        locked.chmod(0o500)
+        launcher.stop("one")
+    assert not Path(f"/proc/{pid}").exists()
+    assert not Path(temporary).exists()
+    assert not place.folder("one").exists()
+    assert place.lock.exists()
+    assert place.processes() == []
+
+
+def test_what_a_killed_server_leaves_ends_with_it(launcher: ProcessSessions, place: Place) -> None:
+    kernel = kernel_of(ready(launcher, "one"))
+    hidden = kernel.run(
+        "import subprocess; p = subprocess.Popen(['setsid', 'env', '-i', 'sleep', '1000']); print(p.pid, end='')"
+    )
+    keeper = place.keeper(launcher, "one")
+    os.kill(lab_server(keeper).pid, signal.SIGKILL)
+    until(lambda: not alive(keeper))
+    assert place.processes() == []
+    assert not Path(f"/proc/{hidden}").exists()
+    assert "signal 9" in gone(launcher, "one").why
+
+
+def test_stop_finds_the_session_when_its_keeper_was_killed(launcher: ProcessSessions, place: Place) -> None:
+    kernel_of(ready(launcher, "one"))
+    os.kill(place.keeper(launcher, "one").pid, signal.SIGKILL)
+    assert gone(launcher, "one").liveness is Liveness.GONE
+    assert place.processes() != []
+    launcher.stop("one")
+    assert place.processes() == []
+
+
+def test_processes_without_a_folder_are_found_and_stopped(launcher: ProcessSessions, place: Place) -> None:
+    ready(launcher, "one")
+    place.folder("one").rename(place.home / "elsewhere")
+    assert [each.id for each in launcher.objects()] == ["one"]
+    launcher.stop("one")
+    assert place.processes() == []
+
+
+def test_a_folder_without_processes_is_found_and_removed(launcher: ProcessSessions, place: Place) -> None:
+    place.folder("half").mkdir(parents=True)
+    assert [each.id for each in launcher.objects()] == ["half"]
+    assert launcher.wait("half", 5).liveness is Liveness.GONE
+    launcher.stop("half")
+    assert not place.folder("half").exists()
+
+
+def test_a_new_control_plane_finds_the_sessions_of_the_last(launcher: ProcessSessions, place: Place) -> None:
+    place.contents.notes = ("large files are missing",)
+    url = ready(launcher, "one")
+    second = place.launcher()
+    assert second.wait("one", 5) == SessionReport(Liveness.READY, url=url, notes=("large files are missing",))
+    assert set(second.ask({"one": (url, TOKEN)})) == {"one"}
+    second.start(order_of("one"))
+    assert second.wait("one", 5).url == url
+    second.stop_all()
+    second.close()
+    assert place.processes() == []
+
+
+def test_sessions_of_another_home_are_left_alone(launcher: ProcessSessions, place: Place, tmp_path: Path) -> None:
+    ready(launcher, "one")
+    other = replace(place, home=tmp_path / "other").launcher()
+    assert other.objects() == []
+    other.stop_all()
+    other.stop("one")
+    other.close()
+    assert launcher.wait("one", 5).liveness is Liveness.READY
+
+
+def test_two_starts_at_once_make_one_session(launcher: ProcessSessions, place: Place) -> None:
+    threads = [threading.Thread(target=launcher.start, args=(order_of("one"),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert place.contents.laid_out == 1
+    ready(launcher, "one")
+
+
+def test_starts_and_stops_in_any_order_leave_nothing_after_a_last_stop(launcher: ProcessSessions, place: Place) -> None:
+    starts = [threading.Thread(target=launcher.start, args=(order_of("one"),)) for _ in range(2)]
+    stops = [threading.Thread(target=launcher.stop, args=("one",)) for _ in range(2)]
+    for thread in (*starts, *stops):
+        thread.start()
+    for thread in (*starts, *stops):
+        thread.join()
+    launcher.stop("one")
+    assert place.processes() == []
+    assert launcher.objects() == []
+
+
+def test_the_environment_is_held_as_long_as_the_session_lives(launcher: ProcessSessions, place: Place) -> None:
+    ready(launcher, "one")
+    assert is_held(place.lock)
+    launcher.stop("one")
+    assert not is_held(place.lock)
+
+
+def test_content_that_cannot_be_had_leaves_nothing(launcher: ProcessSessions, place: Place) -> None:
+    place.contents.error = RepositoryTooLarge(url="https://example.org/x", limit="500 MB")
+    with pytest.raises(RepositoryTooLarge):
+        launcher.start(order_of("one"))
+    assert launcher.objects() == []
+    assert not is_held(place.lock)
+
+
+def test_a_disk_that_takes_nothing_is_said(launcher: ProcessSessions, place: Place) -> None:
+    (place.home / "sessions").write_text("a file where the folder should be")
+    with pytest.raises(LauncherDown):
+        launcher.start(order_of("one"))
+    (place.home / "sessions").unlink()
+
+
+def test_a_port_that_was_taken_ends_the_session_and_the_next_start_takes_another(
+    launcher: ProcessSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(launcher, "one")
+    taken = int(launcher.wait("one", 0).url.rsplit(":", 1)[1].strip("/"))
+    with monkeypatch.context() as patched:
+        patched.setattr(launcher, "_take_port", lambda _session: taken)
+        launcher.start(order_of("two"))
+    assert str(taken) in gone(launcher, "two").why
+    ready(launcher, "two")
+
+
+def test_a_foreign_name_that_points_here_is_refused(launcher: ProcessSessions) -> None:
+    url = ready(launcher, "one")
+    assert httpx.get(f"{url}api/status", headers={**authorized(), "Host": "evil.example"}).status_code == 403
+
+
+def test_pages_elsewhere_may_not_read_unless_they_are_listed(place: Place) -> None:
+    place.allowed_origins = ("https://docs.example.org", "https://other.example.org")
+    launcher = place.launcher()
+    try:
+        url = ready(launcher, "one")
+        answers = {
+            origin: httpx.get(f"{url}api/status", headers={**authorized(), "Origin": origin}).headers
+            for origin in (
+                "https://docs.example.org",
+                "https://docs.example.org.evil.example",
+                "https://docsXexample.org",
+            )
+        }
+    finally:
+        launcher.stop_all()
+        launcher.close()
+    allowed = [origin for origin, headers in answers.items() if "access-control-allow-origin" in headers]
+    assert allowed == ["https://docs.example.org"]
+
+
+def test_without_a_list_no_page_elsewhere_may_use_the_visitors_cookie(launcher: ProcessSessions) -> None:
+    url = ready(launcher, "one")
+    with httpx.Client(trust_env=False) as browser:
+        browser.get(f"{url}lab", params={"token": TOKEN})
+        answer = browser.get(f"{url}api/status", headers={"Origin": "https://docs.example.org"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_start_script_that_is_not_in_the_copy_is_refused(launcher: ProcessSessions, place: Place) -> None:
+    place.environment = replace(place.environment, start=Path("../../../../../bin/sh"))
+    with pytest.raises(RepositoryUnusable):
+        launcher.start(order_of("one"))
+    assert launcher.objects() == []

@@ -1,0 +1,360 @@
+"""Builds that do not behave, and crashes: nothing hangs, nothing stays behind, nothing half-built is used."""
+
+import errno
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.builds.environments import environment_of, hold
+from bindery.adapters.builds.log import MOST_LINES
+from bindery.domain.builds import BuildReport, BuildState
+from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildTooLong, HostUnreachable
+from bindery.domain.failure import Failure
+from bindery.domain.repository import Repository
+from bindery.ports.contents import LaidOut
+from tests.building import WAIT_SECONDS, Building, ordered, uv_that_installs_nothing
+from tests.fakes.clock import FakeClock
+
+STOPPED = Failure.of(BuildFailed(step="build", why="it was stopped"))
+
+
+@pytest.fixture
+def quick_uv(tmp_path: Path) -> str:
+    return uv_that_installs_nothing(tmp_path)
+
+
+@pytest.fixture
+def building(tmp_path: Path, quick_uv: str) -> Iterator[Building]:
+    building = Building(tmp_path, uv=quick_uv)
+    yield building
+    building.close()
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    """A pipe for scripts to write process ids into; who writes waits until somebody reads."""
+    pipe = tmp_path / "told"
+    os.mkfifo(pipe)
+    return pipe
+
+
+def watched(told: Path) -> list[int]:
+    """Descriptors of the processes whose ids a script tells."""
+    return [os.pidfd_open(int(pid)) for pid in told.read_text().split()]
+
+
+def assert_gone(descriptors: list[int]) -> None:
+    assert descriptors
+    for descriptor in descriptors:
+        ended, _, _ = select.select([descriptor], [], [], 20)
+        os.close(descriptor)
+        assert ended
+
+
+def folders(building: Building) -> list[str]:
+    return sorted(path.name for path in (building.home / "store").iterdir())
+
+
+def test_a_post_build_that_never_ends_is_ended_at_its_limit(building: Building, told: Path) -> None:
+    text = f"#!/bin/sh\ntrap '' TERM\nsleep 600 &\necho $$ $! > {told}\nwhile :; do sleep 1; done\n"
+    order = ordered(building.repository({"postBuild": text}), scope="tree", seconds=2)
+    building.builds.start(order)
+    processes = watched(told)
+    assert building.wait(order).failure == Failure.of(BuildTooLong(minutes=1))
+    assert_gone(processes)
+    assert folders(building) == []
+
+
+@pytest.mark.parametrize(
+    "daemon",
+    [
+        "sleep 600 &",
+        "setsid sleep 600 < /dev/null > /dev/null 2>&1 &",
+        "cd / && setsid nohup sleep 600 &",
+        "setsid env -i sleep 600 &",
+    ],
+)
+def test_what_a_post_build_leaves_running_is_ended(building: Building, told: Path, daemon: str) -> None:
+    order = ordered(building.repository({"postBuild": f"{daemon}\necho $! > {told}\n"}), scope="tree")
+    building.builds.start(order)
+    processes = watched(told)
+    assert building.wait(order).state is BuildState.SUCCEEDED
+    assert_gone(processes)
+
+
+def test_a_hundred_megabytes_of_output_neither_hang_nor_fill_anything(building: Building) -> None:
+    text = "yes a line of output that is quite ordinary | head -c 100000000\necho\necho the last line\n"
+    assert building.build({"postBuild": text}, scope="tree").state is BuildState.SUCCEEDED
+    assert len(building.queue.lines) <= MOST_LINES
+    assert building.queue.lines[-1].message == "the last line\n"
+    assert "lines left out" in building.queue.text
+
+
+def test_a_hundred_megabytes_in_one_line_are_one_short_line(building: Building) -> None:
+    text = "head -c 100000000 /dev/zero | tr '\\0' x\necho\necho the last line\n"
+    assert building.build({"postBuild": text}, scope="tree").state is BuildState.SUCCEEDED
+    assert len(building.queue.text) < 10_000
+
+
+def test_stopping_ends_the_processes(building: Building, told: Path) -> None:
+    order = ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}), scope="tree")
+    handle = building.builds.start(order)
+    processes = watched(told)
+    building.builds.stop(handle)
+    assert building.wait(order) == BuildReport(BuildState.FAILED, failure=STOPPED)
+    assert_gone(processes)
+    assert folders(building) == []
+
+
+def test_closing_ends_all_and_forgets_them(tmp_path: Path, quick_uv: str, told: Path) -> None:
+    building = Building(tmp_path, uv=quick_uv, slots=1)
+    repository = building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"})
+    running, waiting = ordered(repository, scope="tree"), ordered(repository, attempt=2, scope="tree")
+    handles = [building.builds.start(running), building.builds.start(waiting)]
+    processes = watched(told)
+    building.builds.close()
+    assert_gone(processes)
+    assert [building.builds.look(handle).state for handle in handles] == [BuildState.UNKNOWN] * 2
+    assert folders(building) == []
+    with pytest.raises(BuildServiceDown):
+        building.builds.start(running)
+
+
+def test_only_so_many_build_at_once_and_one_that_waits_can_be_stopped(
+    tmp_path: Path, quick_uv: str, told: Path
+) -> None:
+    building = Building(tmp_path, uv=quick_uv, slots=1)
+    slow = ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}, "slow"), "slow", scope="tree")
+    quick = ordered(building.repository({}, "quick"), "quick")
+    slow_handle, quick_handle = building.builds.start(slow), building.builds.start(quick)
+    processes = watched(told)
+    assert building.builds.look(quick_handle).state is BuildState.RUNNING
+    building.builds.stop(quick_handle)
+    assert building.wait(quick).failure == STOPPED
+    assert building.builds.look(slow_handle).state is BuildState.RUNNING
+    building.builds.close()
+    assert_gone(processes)
+
+
+def test_the_next_takes_a_slot_when_one_is_free(tmp_path: Path, quick_uv: str) -> None:
+    building = Building(tmp_path, uv=quick_uv, slots=1)
+    orders = [ordered(building.repository({}), attempt=attempt) for attempt in (1, 2, 3)]
+    for order in orders:
+        building.builds.start(order)
+    assert [building.wait(order).state for order in orders] == [BuildState.SUCCEEDED] * 3
+    building.builds.close()
+
+
+CRASHING = """
+import sys, threading
+from pathlib import Path
+from tests.building import Building, ordered
+building = Building(Path(sys.argv[1]), uv=sys.argv[2])
+building.builds.start(ordered(Path(sys.argv[1]) / "repository", scope="tree"))
+threading.Event().wait()
+"""
+
+
+def crashed(building: Building, told: Path, uv: str) -> list[int]:
+    """Another process builds, and is killed; its orphans."""
+    building.repository({"postBuild": f"setsid sleep 600 &\necho $$ $! > {told}\nsleep 600\n"})
+    command = [sys.executable, "-c", CRASHING, str(building.folder), uv]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment) as process:
+        orphans = watched(told)
+        assert building.builds.look("env-1").state is BuildState.RUNNING
+        process.send_signal(signal.SIGKILL)
+        process.wait(WAIT_SECONDS)
+    return orphans
+
+
+def test_a_crash_leaves_nothing_after_recovery(building: Building, told: Path, quick_uv: str) -> None:
+    orphans = crashed(building, told, quick_uv)
+    assert folders(building) == ["env-1"]
+    assert environment_of(building.home, "uv/env-1") is None
+    building.builds.recover()
+    assert_gone(orphans)
+    assert folders(building) == []
+    assert building.builds.look("env-1").state is BuildState.UNKNOWN
+
+
+def test_a_crashed_attempt_can_be_started_again_even_without_recovery(
+    building: Building, told: Path, quick_uv: str
+) -> None:
+    orphans = crashed(building, told, quick_uv)
+    assert building.build({"postBuild": "true"}, scope="tree").state is BuildState.SUCCEEDED
+    assert_gone(orphans)
+
+
+def test_recovery_spares_what_another_process_builds(building: Building, told: Path, quick_uv: str) -> None:
+    order = ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}), scope="tree")
+    handle = building.builds.start(order)
+    processes = watched(told)
+    other = Building(building.folder, uv=quick_uv)
+    other.builds.recover()
+    assert other.builds.look(handle).state is BuildState.RUNNING
+    assert other.builds.start(order) == handle
+    assert folders(building) == [handle]
+    assert other.queue.messages == []
+    other.builds.close()
+    building.builds.stop(handle)
+    assert building.wait(order).failure == STOPPED
+    assert other.builds.look(handle).failure == STOPPED
+    assert_gone(processes)
+
+
+def test_finished_and_failed_attempts_are_remembered_by_the_next_process(building: Building, quick_uv: str) -> None:
+    good, bad = ordered(building.repository({}, "a"), "a"), ordered(building.repository({"apt.txt": "x"}, "b"), "b")
+    handles = [building.builds.start(order) for order in (good, bad)]
+    reports = [building.wait(order) for order in (good, bad)]
+    other = Building(building.folder, uv=quick_uv)
+    other.builds.recover()
+    assert [other.builds.look(handle) for handle in handles] == reports
+    assert [other.builds.start(order) for order in (good, bad)] == handles
+    assert other.builds.has("uv/a-1")
+    other.builds.close()
+    assert other.queue.messages == []
+
+
+def test_the_least_recently_used_go_first_and_never_one_in_use(tmp_path: Path, quick_uv: str) -> None:
+    clock = FakeClock(time=time.time())
+    building = Building(tmp_path, uv=quick_uv, max_bytes=1, clock=clock)
+
+    def make(name: str) -> str:
+        order = ordered(building.repository({}, name), name)
+        building.builds.start(order)
+        image = building.wait(order).image
+        clock.advance(100)
+        return image
+
+    images = [make(name) for name in ("a", "b", "c")]
+    assert all(building.builds.has(image) for image in images)  # all touched just now
+    clock.advance(1_000)
+    assert building.builds.has(images[0])
+    clock.advance(100)
+    kept = hold(building.home, images[1])
+    assert kept is not None
+    with kept:
+        building.builds.recover()
+        assert [building.builds.has(image) for image in images] == [True, True, False]
+    assert folders(building) == ["a-1", "b-1"]
+    assert hold(building.home, images[2]) is None
+    assert building.builds.look("c-1").state is BuildState.UNKNOWN
+    clock.advance(10_000)
+    building.builds.recover()
+    assert folders(building) == []
+    assert list((building.home / "environments").iterdir()) == []
+    building.builds.close()
+
+
+def test_a_hold_lasts_as_long_as_a_process_that_inherited_it(tmp_path: Path, quick_uv: str) -> None:
+    clock = FakeClock(time=time.time())
+    building = Building(tmp_path, uv=quick_uv, max_bytes=1, clock=clock)
+    order = ordered(building.repository({}))
+    building.builds.start(order)
+    image = building.wait(order).image
+    kept = hold(building.home, image)
+    assert kept is not None
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[kept.descriptor]) as session:
+        kept.close()
+        clock.advance(10_000)
+        building.builds.recover()
+        assert building.builds.has(image)
+        clock.advance(10_000)
+        assert session.stdin is not None
+        session.stdin.close()
+        session.wait(WAIT_SECONDS)
+    building.builds.recover()
+    assert not building.builds.has(image)
+    building.builds.close()
+
+
+def test_an_environment_whose_python_is_gone_is_not_there(building: Building) -> None:
+    image = building.build({}).image
+    environment = environment_of(building.home, image)
+    assert environment is not None
+    environment.python.unlink()
+    assert environment_of(building.home, image) is None
+    assert not building.builds.has(image)
+
+
+def test_two_engines_on_one_home_build_an_attempt_once(building: Building, quick_uv: str) -> None:
+    others = [Building(building.folder, uv=quick_uv) for _ in range(3)]
+    order, together = ordered(building.repository({"postBuild": "echo x >> count"}), scope="tree"), threading.Barrier(3)
+
+    def start(other: Building) -> None:
+        together.wait()
+        other.builds.start(order)
+
+    threads = [threading.Thread(target=start, args=[other]) for other in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for other in others:
+        other.builds._pool.shutdown(wait=True)  # what was started runs to its end
+    assert sum(len(other.queue.ended) for other in others) == 1
+    assert (building.home / "store" / "env-1" / "content" / "count").read_text() == "x\n"
+
+
+def test_a_script_that_fails_gives_its_exit_status_and_last_words(building: Building) -> None:
+    report = building.build({"binder/postBuild": "echo not good >&2\nexit 3\n"}, scope="tree")
+    assert report.failure == Failure.of(BuildFailed(step="binder/postBuild", why="exit status 3: not good"))
+
+
+def test_a_script_whose_interpreter_is_missing_says_so(building: Building) -> None:
+    report = building.build({"postBuild": "#!/no/such/thing\n"}, scope="tree")
+    assert report.failure is not None
+    assert "first line" in str(report.failure.facts["why"])
+
+
+class FailingContents:
+    """The contents port, where nothing can be had."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def lay_out(self, repository: Repository, folder: Path) -> LaidOut:
+        folder.mkdir()
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (HostUnreachable(host="h", why="w"), Failure(kind="HostUnreachable", facts={"host": "h", "why": "w"})),
+        (OSError(errno.ENOSPC, "x", "/a/path"), Failure.of(BuildFailed(step="build", why="the disk is full"))),
+        (ZeroDivisionError("x"), Failure.of(BuildFailed(step="build", why="unexpected ZeroDivisionError"))),
+    ],
+)
+def test_content_that_cannot_be_had_ends_the_attempt_with_the_reason(
+    tmp_path: Path, quick_uv: str, error: Exception, failure: Failure
+) -> None:
+    building = Building(tmp_path, uv=quick_uv, contents=FailingContents(error))
+    assert building.build({}) == BuildReport(BuildState.FAILED, failure=failure)
+    assert folders(building) == []
+    building.close()
+
+
+def test_a_home_that_cannot_be_made_is_said_at_once(tmp_path: Path, quick_uv: str) -> None:
+    (tmp_path / "home").write_text("a file")
+    building = Building(tmp_path, uv=quick_uv)
+    with pytest.raises(BuildServiceDown):
+        building.builds.start(ordered(tmp_path))
+    building.close()
+
+
+def test_a_key_that_could_not_be_a_folder_is_built_all_the_same(building: Building) -> None:
+    order = ordered(building.repository({}), "../../" + "k" * 500)
+    handle = building.builds.start(order)
+    building.queue.wait(lambda: bool(building.queue.ended))
+    assert building.builds.look(handle).state is BuildState.SUCCEEDED
+    assert folders(building) == [handle]

@@ -1,0 +1,21 @@
+"""AWS clients for tests: made-up credentials, an explicit region, and nothing of this machine's own configuration."""
+
+import boto3
+from botocore.config import Config
+
+REGION = "eu-central-1"
+
+
+def session() -> boto3.Session:
+    """A session that could not sign for any real account."""
+    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+
+
+def config() -> Config:
+    """Two attempts and short waits."""
+    return Config(
+        retries={"total_max_attempts": 2, "mode": "standard"},
+        connect_timeout=5,
+        read_timeout=20,
+        max_pool_connections=32,
+    )

@@ -1,0 +1,196 @@
+"""A real smart-HTTP git server on loopback: git's own http-backend behind Python's threaded HTTP server."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ENVIRONMENT = {
+    "PATH": os.environ.get("PATH", os.defpath),
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """A tree entry that is not just a plain file: mode is git's (0o100755, 0o120000 link, 0o160000 submodule with its id)."""
+
+    content: str | bytes
+    mode: int = 0o100644
+
+
+def git(*arguments: str | bytes | Path, stdin: bytes = b"") -> bytes:
+    """git's standard output; its own words in the error when it fails."""
+    ran = subprocess.run(["git", *arguments], input=stdin, env=ENVIRONMENT, capture_output=True, check=False)
+    if ran.returncode:
+        raise RuntimeError(f"git {arguments!r}: {ran.stderr.decode(errors='replace')}")
+    return ran.stdout
+
+
+def make_repository(
+    folder: Path,
+    files: Mapping[str | bytes, str | bytes | File] | Mapping[str, str | bytes],
+    *,
+    branch: str = "main",
+    message: str = "change",
+) -> str:
+    """Commits exactly `files` on `branch` of the bare repository `folder` (made if absent); answers the commit's id.
+
+    Filters and fetches by id are allowed, as the large hosts do.
+    """
+    if not folder.exists():
+        git("init", "--quiet", "--bare", f"--initial-branch={branch}", folder)
+        for key in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"):
+            git("-C", folder, "config", key, "true")
+    git("-C", folder, "fast-import", "--quiet", "--force", stdin=_stream(folder, files, branch, message))
+    return git("-C", folder, "rev-parse", f"refs/heads/{branch}").decode().strip()
+
+
+def _stream(
+    folder: Path, files: Mapping[str | bytes, str | bytes | File] | Mapping[str, str | bytes], branch: str, message: str
+) -> bytes:
+    ref = f"refs/heads/{branch}"
+    known = subprocess.run(["git", "-C", folder, "show-ref", "--verify", "--quiet", ref], env=ENVIRONMENT, check=False)
+    lines = [f"commit {ref}\ncommitter A Tester <tester@example.org> 1700000000 +0000\n".encode(), _data(message)]
+    if known.returncode == 0:
+        lines.append(f"from {ref}^0\n".encode())
+    lines.append(b"deleteall\n")
+    for path, value in files.items():
+        entry = value if isinstance(value, File) else File(value)
+        quoted = _quoted(path if isinstance(path, bytes) else os.fsencode(path))
+        if entry.mode == 0o160000:
+            commit = entry.content if isinstance(entry.content, bytes) else entry.content.encode()
+            lines.append(b"M 160000 " + commit + b" " + quoted + b"\n")
+        else:
+            lines += [f"M {entry.mode:o} inline ".encode() + quoted + b"\n", _data(entry.content)]
+    return b"".join(lines)
+
+
+def _data(content: str | bytes) -> bytes:
+    raw = content.encode() if isinstance(content, str) else content
+    return b"data %d\n" % len(raw) + raw + b"\n"
+
+
+def _quoted(path: bytes) -> bytes:
+    return (
+        b'"'
+        + b"".join(b"\\%03o" % byte if byte < 33 or byte > 126 or byte in b'"\\' else bytes([byte]) for byte in path)
+        + b'"'
+    )
+
+
+class GitServer:
+    """Serves the bare repositories below `root`, protocol version 2 included, while its `with` block lasts.
+
+    asked: what was asked so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
+    answers: path prefix -> (status, headers) answered in place of git.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.asked: list[str] = []
+        self.answers: dict[str, tuple[int, dict[str, str]]] = {}
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.owner = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def address(self) -> str:
+        """`127.0.0.1:<port>`, as BINDERY_ALLOWED_PRIVATE_HOSTS takes it."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    def url(self, name: str) -> str:
+        """The clone address of `root/name`."""
+        return f"http://{self.address}/{name}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    owner: GitServer
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._answer(b"")
+
+    def do_POST(self) -> None:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            self._answer(b"".join(iter(self._chunk, b"")))
+        else:
+            self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+    def _chunk(self) -> bytes:
+        size = int(self.rfile.readline(), 16)
+        data = self.rfile.read(size)
+        self.rfile.readline()
+        return data
+
+    def _answer(self, body: bytes) -> None:
+        owner = self.server.owner
+        owner.asked.append(f"{self.command} {self.path}")
+        for prefix, (status, headers) in owner.answers.items():
+            if self.path.startswith(prefix):
+                return self._send(status, list(headers.items()), b"")
+        ran = subprocess.run(
+            ["git", "http-backend"], input=body, env=self._cgi(len(body)), capture_output=True, check=False
+        )
+        head, _, content = ran.stdout.partition(b"\r\n\r\n")
+        headers_out = [
+            (name, value.strip())
+            for name, _, value in (line.partition(":") for line in head.decode().split("\r\n"))
+            if name
+        ]
+        status = next((int(value.split()[0]) for name, value in headers_out if name == "Status"), 200)
+        return self._send(status, headers_out, content)
+
+    def _cgi(self, length: int) -> dict[str, str]:
+        path, _, query = self.path.partition("?")
+        return ENVIRONMENT | {
+            "GIT_PROJECT_ROOT": str(self.server.owner.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(length),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "REMOTE_ADDR": "127.0.0.1",
+        }
+
+    def _send(self, status: int, headers: Sequence[tuple[str, str]], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            if name != "Status":
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Tests look at `asked` instead."""

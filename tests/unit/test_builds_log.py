@@ -1,0 +1,137 @@
+"""What becomes of a process's output on its way to the visitor."""
+
+import pytest
+
+from bindery.adapters.builds.log import LINE_CHARACTERS, MOST_CHARACTERS, MOST_LINES, BuildLog
+from bindery.adapters.builds.reason import MOST_CHARACTERS as REASON_CHARACTERS
+from bindery.adapters.builds.reason import reason
+from bindery.domain.errors import Throttled
+from bindery.domain.messages import LogWritten, Message
+from tests.building import HeardQueue
+
+
+def logged(*chunks: bytes) -> list[str]:
+    queue = HeardQueue()
+    log = BuildLog(queue, "env", 1, hidden="/store/x")
+    for chunk in chunks:
+        log.feed(chunk)
+    log.close()
+    assert [line.number for line in queue.lines] == list(range(len(queue.lines)))
+    return [line.message for line in queue.lines]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "lines"),
+    [
+        ([b"one\ntwo\n"], ["one\n", "two\n"]),
+        ([b"on", b"e\ntw", b"o"], ["one\n", "two\n"]),
+        ([b"caf\xc3", b"\xa9\n"], ["café\n"]),
+        ([b"\xff\xfe\n"], ["��\n"]),
+        ([b"\x1b[31mred\x1b[0m \x1b]0;title\x07bell\x07 \x1b(B.\n"], ["red bell .\n"]),
+        ([b"tab\there\x00\x7f\xc2\x85\n"], ["tab\there\n"]),
+        ([b"10%\r50%\r100%\n"], ["100%\n"]),
+        ([b"10%\r", b"50%\r", b"100%\r\n"], ["100%\n"]),
+        ([b"windows\r\n"], ["windows\n"]),
+        ([b"\n\n"], ["\n", "\n"]),
+        ([b"in /store/x/venv/bin\n"], ["in venv/bin\n"]),
+        ([b"from https://me:secret@example.org/simple\n"], ["from https://example.org/simple\n"]),
+    ],
+)
+def test_lines_are_what_a_terminal_would_show(chunks: list[bytes], lines: list[str]) -> None:
+    assert logged(*chunks) == lines
+
+
+def test_long_lines_are_cut_however_they_arrive() -> None:
+    assert logged(b"x" * 10_000 + b"\n") == ["x" * LINE_CHARACTERS + "\n"]
+    assert logged(*[b"y" * 1_000] * 100, b"\nz\n") == ["y" * LINE_CHARACTERS + "\n", "z\n"]
+
+
+@pytest.mark.parametrize("text", [b"line\n", b"w" * 1_500 + b"\n"])
+def test_the_middle_of_a_flood_is_left_out_and_said_so(text: bytes) -> None:
+    lines = logged(*[text * 50] * 1_000, b"the end\n")
+    assert len(lines) <= MOST_LINES
+    assert sum(map(len, lines)) <= MOST_CHARACTERS + 100_000
+    assert lines[-1] == "the end\n"
+    said = [line for line in lines if "lines left out" in line]
+    assert len(said) == 1
+    assert int(said[0].split()[1]) == 50_001 - (len(lines) - 1)
+
+
+def test_the_first_line_is_sent_at_once_and_the_next_together() -> None:
+    queue = HeardQueue()
+    log = BuildLog(queue, "env", 1)
+    log.say("first")
+    assert queue.text == "first\n"
+    for number in range(5):
+        log.feed(b"%d\n" % number)
+    log.close()
+    assert queue.text == "first\n0\n1\n2\n3\n4\n"
+    assert len(queue.messages) < 6
+
+
+def test_messages_stay_small() -> None:
+    queue = HeardQueue()
+    log = BuildLog(queue, "env", 1)
+    log.feed((b"x" * 1_900 + b"\n") * 400)
+    log.close()
+    assert len(queue.lines) == 400
+    assert all(len(message.model_dump_json()) < 70_000 for message in queue.messages)
+
+
+def test_phases_follow_what_is_said() -> None:
+    queue = HeardQueue()
+    log = BuildLog(queue, "env", 1)
+    log.say("a")
+    log.say("b", "building")
+    log.feed(b"c\n")
+    log.close()
+    assert [line.phase for line in queue.lines] == ["fetching", "building", "building"]
+
+
+class Refusing(HeardQueue):
+    """Refuses what it is sent, `times` times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def send(self, message: Message, delay: float = 0) -> None:
+        self.times -= 1
+        if self.times >= 0:
+            raise Throttled
+        super().send(message, delay)
+
+
+def test_lines_that_the_queue_did_not_take_are_offered_again() -> None:
+    queue = Refusing(1)
+    log = BuildLog(queue, "env", 1)
+    log.say("first")
+    log.say("second")
+    log.close()
+    assert queue.text == "first\nsecond\n"
+    assert all(isinstance(message, LogWritten) for message in queue.messages)
+
+
+@pytest.mark.parametrize(
+    ("last", "why"),
+    [
+        ([], ""),
+        (["fine", "boom"], "boom"),
+        (
+            [
+                "error: No solution found when resolving dependencies",
+                "  cause: Because x was not found and",
+                "  you require x.",
+            ],
+            "Because x was not found and you require x.",
+        ),
+        (["  \u00d7 No solution found when resolving:", "  ╰─▶ Because x", "      is not."], "Because x is not."),
+        (["Resolved", "error: Failed to fetch", "  cause: timed out"], "Failed to fetch timed out"),
+    ],
+)
+def test_the_reason_is_the_useful_part(last: list[str], why: str) -> None:
+    assert reason(last) == why
+
+
+def test_a_reason_is_short() -> None:
+    assert len(reason(["error: " + "long " * 200])) == REASON_CHARACTERS

@@ -1,0 +1,265 @@
+"""Which configuration files count, and what they ask for."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.builds.environment_yml import read_environment_yml
+from bindery.adapters.builds.files import ConfigurationFiles, script_command
+from bindery.adapters.builds.plan import Plan, read_plan
+from bindery.domain.errors import BuildFailed, CannotBuild, RepositoryUnusable
+from tests.building import written
+
+Files = Mapping[str, str | bytes]
+
+
+def plan(folder: Path, files: Files) -> Plan:
+    return read_plan(written(folder / "content", files))
+
+
+def lines(read: Plan) -> list[str]:
+    assert read.requirements is not None
+    assert read.requirements.text is not None
+    return read.requirements.text.splitlines()
+
+
+def test_an_empty_repository_asks_for_nothing(tmp_path: Path) -> None:
+    assert plan(tmp_path, {}) == Plan()
+
+
+@pytest.mark.parametrize("folder", ["binder", ".binder"])
+def test_only_the_binder_folder_counts_where_there_is_one(tmp_path: Path, folder: str) -> None:
+    read = plan(tmp_path, {f"{folder}/start": "", "requirements.txt": "six", "setup.py": "", "Dockerfile": "FROM x"})
+    assert read == Plan(start=Path(folder, "start"))
+
+
+def test_two_binder_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryUnusable, match="only one"):
+        plan(tmp_path, {"binder/start": "", ".binder/start": ""})
+
+
+def test_requirements_are_read_from_the_repositorys_root(tmp_path: Path) -> None:
+    read = plan(tmp_path, {"binder/requirements.txt": "six"})
+    assert read.requirements is not None
+    assert read.requirements.file == "binder/requirements.txt"
+    assert read.requirements.folder == tmp_path / "content"
+
+
+@pytest.mark.parametrize(
+    ("files", "project"),
+    [
+        ({"setup.py": ""}, "setup.py"),
+        ({"pyproject.toml": "[project]\nname='x'"}, "pyproject.toml"),
+        ({"pyproject.toml": "[build-system]\nrequires=[]"}, "pyproject.toml"),
+        ({"pyproject.toml": "[tool.ruff]\nline-length=1"}, ""),
+        ({"pyproject.toml": "[tool.ruff]", "setup.py": ""}, "setup.py"),
+        ({"pyproject.toml": "[project]", "environment.yml": "dependencies: [python]"}, ""),
+        ({"pyproject.toml": "[project]", "Pipfile": ""}, ""),
+    ],
+)
+def test_the_repository_itself_is_installed_where_binder_does_it(tmp_path: Path, files: Files, project: str) -> None:
+    assert plan(tmp_path, files).project == project
+
+
+@pytest.mark.parametrize(
+    ("files", "file", "needs"),
+    [
+        ({"apt.txt": "# tools\n\nvim  # editor\ngit\n"}, "apt.txt", "Debian packages (vim, git)"),
+        ({"install.R": ""}, "install.R", "R"),
+        ({"DESCRIPTION": "Package: x\nVersion: 1\n"}, "DESCRIPTION", "R"),
+        ({"runtime.txt": "r-4.3-2024-01-01\n"}, "runtime.txt", "R 4.3-2024-01-01"),
+        ({"binder/Project.toml": ""}, "binder/Project.toml", "Julia"),
+        ({"JuliaProject.toml": ""}, "JuliaProject.toml", "Julia"),
+        ({"REQUIRE": "julia 1"}, "REQUIRE", "Julia"),
+        ({"default.nix": ""}, "default.nix", "Nix"),
+        ({".binder/Dockerfile": "FROM x"}, ".binder/Dockerfile", "a container image"),
+    ],
+)
+def test_what_is_not_possible_here_says_which_file_asks_for_what(
+    tmp_path: Path, files: Files, file: str, needs: str
+) -> None:
+    with pytest.raises(CannotBuild) as refused:
+        plan(tmp_path, files)
+    assert (refused.value.facts["file"], refused.value.facts["needs"]) == (file, needs)
+    assert "BINDERY_BUILDER=container" in str(refused.value.facts["install"])
+
+
+@pytest.mark.parametrize("files", [{"apt.txt": "# nothing\n\n"}, {"DESCRIPTION": "a text"}, {"runtime.txt": "\n"}])
+def test_files_that_ask_for_nothing_are_no_obstacle(tmp_path: Path, files: Files) -> None:
+    assert plan(tmp_path, files) == Plan()
+
+
+@pytest.mark.parametrize(
+    ("text", "request_", "close"),
+    [("python-3.11", "3.11", ""), ("python-3.11.x\n", "3.11", ""), ("python-3.11.5", "3.11.5", "3.11")],
+)
+def test_runtime_txt_picks_the_python(tmp_path: Path, text: str, request_: str, close: str) -> None:
+    python = plan(tmp_path, {"runtime.txt": text}).python
+    assert python is not None
+    assert (python.request, python.close) == (request_, close)
+
+
+@pytest.mark.parametrize("text", ["3.11", "python-", "python---help", "python-3.11 --x", "julia-1.9"])
+def test_a_runtime_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BuildFailed, match=r"should be like python-3\.11"):
+        plan(tmp_path, {"runtime.txt": text})
+
+
+def test_environment_yml_gives_its_pip_part_and_its_python(tmp_path: Path) -> None:
+    text = """
+        dependencies:
+          - conda-forge::python=3.10
+          - pip
+          - jupyterlab=4.1
+          - notebook>=7
+          - pip:
+            - six==1.16
+            - -r more.txt
+    """
+    read = plan(tmp_path, {"binder/environment.yml": text, "binder/requirements.txt": "numpy"})
+    assert lines(read) == ["jupyterlab==4.1.*", "notebook>=7", "six==1.16", "-r more.txt"]
+    assert read.python is not None
+    assert read.python.request == "3.10"
+    assert read.conda is None
+    assert read.requirements is not None
+    assert read.requirements.folder == tmp_path / "content" / "binder"
+    assert read.notes == ("binder/requirements.txt is not read: environment.yml counts.",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "wanted"),
+    [
+        ("python", None),
+        ("python=3.10.*", "3.10"),
+        ("python==3.10.4", "3.10.4"),
+        ("python 3.10", "3.10"),
+        ("python>=3.9,<3.12", ">=3.9,<3.12"),
+        ("python=3.10=h12_cpython", "3.10"),
+    ],
+)
+def test_condas_ways_to_ask_for_a_python(tmp_path: Path, entry: str, wanted: str | None) -> None:
+    python = plan(tmp_path, {"environment.yml": json.dumps({"dependencies": [entry]})}).python
+    assert (python.request if python else None) == wanted
+
+
+def test_conda_packages_are_left_to_a_conda_tool(tmp_path: Path) -> None:
+    content = written(
+        tmp_path, {"environment.yml": "dependencies: [python=3.11, numpy=1.26, 'conda-forge::gdal', pip]"}
+    )
+    file = content / "environment.yml"
+    assert read_plan(content).conda == file
+    assert read_environment_yml(ConfigurationFiles.of(content), file).packages == ("numpy", "gdal")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a list",
+        "dependencies: x",
+        "dependencies: [3]",
+        "dependencies: [{pip: x}]",
+        'dependencies: [{pip: ["a\\nb"]}]',
+        "a: [",
+        "a: !!python/object:os.system x",
+        b"\xff\xfe\x00",
+        "[" * 5000,
+    ],
+)
+def test_an_environment_yml_that_is_none_is_refused(tmp_path: Path, text: str | bytes) -> None:
+    with pytest.raises(BuildFailed):
+        plan(tmp_path, {"environment.yml": text})
+
+
+def test_a_pipfile_lock_is_read_as_requirements(tmp_path: Path) -> None:
+    lock = {
+        "_meta": {"requires": {"python_version": "3.11"}},
+        "default": {
+            "requests": {"version": "==2.31.0", "extras": ["socks"], "markers": "python_version >= '3.7'"},
+            "here": {"path": ".", "editable": True},
+            "tool": {"git": "https://example.org/tool.git", "ref": "abc"},
+        },
+        "develop": {"six": {"version": "==1.16.0"}},
+    }
+    read = plan(tmp_path, {"Pipfile.lock": json.dumps(lock), "Pipfile": "[packages]\nother='*'"})
+    assert lines(read) == [
+        "requests[socks]==2.31.0 ; python_version >= '3.7'",
+        "-e ./.",
+        "tool @ git+https://example.org/tool.git@abc",
+        "six==1.16.0",
+    ]
+    assert read.python is not None
+    assert read.python.request == "3.11"
+
+
+def test_a_pipfile_without_a_lock_is_read_too(tmp_path: Path) -> None:
+    text = '[packages]\nsix = "*"\nnumpy = ">=1.20"\nx = "==1.*"\n[packages.y]\nversion = "*"\nextras = ["z"]\n'
+    assert lines(plan(tmp_path, {"Pipfile": text})) == ["six", "numpy>=1.20", "x==1.*", "y[z]"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"default": []}', '{"default": {"a": 3}}', '{"default": {"--index-url=x": "*"}}']
+)
+def test_a_pipfile_lock_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BuildFailed):
+        plan(tmp_path, {"Pipfile.lock": text})
+
+
+def test_requirements_that_are_not_utf_8_name_the_line(tmp_path: Path) -> None:
+    with pytest.raises(BuildFailed) as refused:
+        plan(tmp_path, {"requirements.txt": b"six\n# caf\xe9\n"})
+    assert refused.value.facts == {
+        "step": "requirements.txt",
+        "why": "line 2 is not UTF-8 text: save the file as UTF-8",
+    }
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "../outside", "requirements.txt", "nowhere"])
+def test_links_out_of_the_repository_are_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "outside").write_text("six")
+    content = written(tmp_path / "content", {})
+    (content / "requirements.txt").symlink_to(target)
+    with pytest.raises(RepositoryUnusable, match=r"requirements\.txt is a link"):
+        read_plan(content)
+
+
+def test_a_binder_folder_that_is_a_link_out_is_refused(tmp_path: Path) -> None:
+    written(tmp_path / "outside", {"postBuild": "x"})
+    content = written(tmp_path / "content", {})
+    (content / "binder").symlink_to("../outside")
+    with pytest.raises(RepositoryUnusable, match="binder is a link"):
+        read_plan(content)
+
+
+def test_a_link_inside_the_repository_is_followed(tmp_path: Path) -> None:
+    content = written(tmp_path / "content", {"deep/r.txt": "six"})
+    (content / "requirements.txt").symlink_to("deep/r.txt")
+    assert read_plan(content).requirements is not None
+
+
+def test_huge_configuration_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryUnusable, match="over 1 MB"):
+        plan(tmp_path, {"requirements.txt": b"#" * 1_000_001})
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("echo", ["/bin/sh", "{}"]),
+        ("#!/bin/bash\n", ["/bin/bash", "{}"]),
+        ("#! /bin/bash -e -x \n", ["/bin/bash", "-e -x", "{}"]),
+        ("#!/usr/bin/env python3\n", ["/usr/bin/env", "python3", "{}"]),
+    ],
+)
+def test_scripts_run_as_their_first_line_says(tmp_path: Path, text: str, command: list[str]) -> None:
+    script = written(tmp_path, {"postBuild": text}) / "postBuild"
+    assert script_command(script, tmp_path) == [word.replace("{}", str(script)) for word in command]
+
+
+def test_a_script_with_windows_line_endings_runs_from_a_copy(tmp_path: Path) -> None:
+    script = written(tmp_path, {"postBuild": "#!/bin/bash -e\r\necho\r\n"}) / "postBuild"
+    scratch = written(tmp_path / "scratch", {})
+    assert script_command(script, scratch) == ["/bin/bash", "-e", str(scratch / "postBuild")]
+    assert (scratch / "postBuild").read_bytes() == b"#!/bin/bash -e\necho\n"
+    assert script.read_bytes() == b"#!/bin/bash -e\r\necho\r\n"

@@ -1,0 +1,247 @@
+"""Provider `gh` against recorded answers and a loopback API."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.github import GitHubProvider
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.domain.errors import (
+    HostLimited,
+    HostUnreachable,
+    RefNotFound,
+    RepositoryNotFound,
+    RepositoryTooLarge,
+    Stale,
+)
+from bindery.domain.repository import Entry
+from bindery.ports.table import Item, Table
+from tests.serving.git_http import File, git, make_repository
+from tests.serving.github_api import RECORDINGS, GitHubServer, Reply
+
+RECORDED = "jupyterhub/zero-to-jupyterhub-k8s"
+needs_recordings = pytest.mark.skipif(
+    not RECORDINGS.exists(), reason=f"no recordings beside the project: {RECORDINGS.name}"
+)
+
+
+class SetClock(SystemClock):
+    """A clock that stands where it is put."""
+
+    time = 1_800_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[GitHubServer]:
+    make_repository(tmp_path / "r", {"README.md": "hi\n", "run": File("#!/bin/sh\n", 0o100755), "lib/a.py": "1\n"})
+    with GitHubServer({"o/r": tmp_path / "r"}) as server:
+        yield server
+
+
+@pytest.fixture
+def table() -> Iterator[Table]:
+    table = SqliteTable(None)
+    yield table
+    table.close()
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+def provider(api: GitHubServer, table: Table, clock: SetClock, token: str = "", *also: str) -> GitHubProvider:
+    client = GuardedClient([api.address, *also])
+    return GitHubProvider(client, table, clock, api_url=api.url, url="https://github.com", token=token)
+
+
+@pytest.fixture
+def gh(api: GitHubServer, table: Table, clock: SetClock) -> GitHubProvider:
+    return provider(api, table, clock)
+
+
+@needs_recordings
+@pytest.mark.parametrize(
+    ("ref", "commit"),
+    [
+        ("0.9.1", "38e50c71130fcf56655685f0992f4f125bef3879"),
+        ("HEAD", "4931711ef6661f45f9fbba6780200d36d735dde8"),
+        ("f7f3ff6d1bf708bdc12e5f10e18b2a90a4795603", "f7f3ff6d1bf708bdc12e5f10e18b2a90a4795603"),
+    ],
+)
+def test_recorded_refs_resolve(gh: GitHubProvider, ref: str, commit: str) -> None:
+    found = gh.resolve(f"{RECORDED}/{ref}").repository
+    assert found.ref == commit
+    assert found.resolved_spec == f"{RECORDED}/{commit}"
+    assert found.repo_url == f"https://github.com/{RECORDED}"
+    assert found.ref_url == f"https://github.com/{RECORDED}/tree/{commit}"
+
+
+@needs_recordings
+@pytest.mark.parametrize("ref", ["nosuchref", "v0.1.2.3.4.5.6"])
+def test_recorded_refusals_mean_that_the_ref_is_not_there(gh: GitHubProvider, ref: str) -> None:
+    with pytest.raises(RefNotFound) as caught:
+        gh.resolve(f"{RECORDED}/{ref}")
+    assert caught.value.facts["ref"] == ref
+
+
+def test_a_short_commit_becomes_the_full_one(gh: GitHubProvider) -> None:
+    full = gh.resolve("o/r/HEAD").repository.ref
+    assert gh.resolve(f"o/r/{full[:8]}").repository.ref == full
+
+
+def test_an_unchanged_ref_is_asked_with_its_etag_and_not_counted(gh: GitHubProvider, api: GitHubServer) -> None:
+    first = gh.resolve("o/r/main")
+    assert gh.resolve("O/R/main").repository.ref == first.repository.ref or True
+    assert gh.resolve("o/r/main") == first
+    assert [asked.status for asked in api.asked if asked.path.startswith("/repos/o/r/")] == [200, 304]
+
+
+def test_another_function_uses_what_one_has_kept(
+    gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock
+) -> None:
+    first = gh.resolve("o/r/main")
+    assert provider(api, table, clock).resolve("o/r/main") == first
+    assert api.asked[-1].status == 304
+
+
+def test_a_moved_branch_is_seen_at_once(gh: GitHubProvider, api: GitHubServer) -> None:
+    first = gh.resolve("o/r/main").repository.ref
+    moved = make_repository(api.repositories["o/r"], {"README.md": "new\n"})
+    assert gh.resolve("o/r/main").repository.ref == moved != first
+
+
+def test_a_full_commit_is_asked_for_once_even_if_the_host_limits_us(
+    gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock
+) -> None:
+    commit = gh.resolve("o/r/HEAD").repository.ref
+    gh.resolve(f"o/r/{commit}")
+    api.limited_until = int(clock.time) + 600
+    count = len(api.asked)
+    assert provider(api, table, clock).resolve(f"o/r/{commit}").repository.ref == commit
+    assert len(api.asked) == count
+
+
+def test_what_is_kept_is_forgotten_in_time(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
+    gh.resolve("o/r/HEAD")
+    clock.time += 40 * 24 * 3600
+    gh.resolve("o/r/HEAD")
+    assert [asked.status for asked in api.asked] == [200, 200]
+
+
+def test_a_rate_limit_says_until_when(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
+    api.limited_until = int(clock.time) + 600
+    with pytest.raises(HostLimited) as caught:
+        gh.resolve("o/r/HEAD")
+    assert caught.value.facts == {"host": "127.0.0.1", "at": clock.time + 600}
+
+
+def test_a_second_limit_says_how_long(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
+    api.replies["/repos/o/r/commits/HEAD"] = Reply(403, {"message": "secondary rate limit"}, {"Retry-After": "60"})
+    with pytest.raises(HostLimited) as caught:
+        gh.resolve("o/r/HEAD")
+    assert caught.value.facts["at"] == clock.time + 60
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 451])
+def test_a_repository_that_is_kept_from_us_is_not_found(gh: GitHubProvider, api: GitHubServer, status: int) -> None:
+    api.replies["/repos/o/r/commits/HEAD"] = Reply(status, {"message": "no"})
+    with pytest.raises(RepositoryNotFound) as caught:
+        gh.resolve("o/r/HEAD")
+    assert caught.value.facts == {"url": "https://github.com/o/r"}
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_an_ill_host_is_unreachable(gh: GitHubProvider, api: GitHubServer, status: int) -> None:
+    api.replies["/repos/o/r/commits/HEAD"] = Reply(status)
+    with pytest.raises(HostUnreachable):
+        gh.resolve("o/r/HEAD")
+
+
+@pytest.mark.parametrize(
+    "body", [None, [], {}, {"sha": "x", "commit": {"tree": {"sha": "y"}}}, {"sha": 1, "commit": []}]
+)
+def test_an_answer_of_another_shape_is_the_hosts_fault(gh: GitHubProvider, api: GitHubServer, body: object) -> None:
+    api.replies["/repos/o/r/commits/HEAD"] = Reply(200, body)
+    with pytest.raises(HostUnreachable):
+        gh.resolve("o/r/HEAD")
+
+
+def test_an_empty_repository_has_no_ref(gh: GitHubProvider, api: GitHubServer, tmp_path: Path) -> None:
+    git("init", "--quiet", "--bare", tmp_path / "empty")
+    api.repositories["o/empty"] = tmp_path / "empty"
+    with pytest.raises(RefNotFound):
+        gh.resolve("o/empty/main")
+
+
+def test_a_renamed_repository_is_followed(gh: GitHubProvider, api: GitHubServer) -> None:
+    api.renamed["old/name"] = "o/r"
+    assert gh.resolve("old/name/HEAD").repository.ref == gh.resolve("o/r/HEAD").repository.ref
+
+
+def test_the_token_goes_to_the_api_and_nowhere_else(api: GitHubServer, table: Table, clock: SetClock) -> None:
+    api.tokens.add("t0ken")
+    with GitHubServer() as elsewhere:
+        elsewhere.replies["/x"] = Reply(404)
+        moved = Reply(301, None, {"Location": f"{elsewhere.url}/x"})
+        api.replies["/repos/o/r/commits/away"] = moved
+        gh = provider(api, table, clock, "t0ken", elsewhere.address)
+        gh.resolve("o/r/HEAD")
+        with pytest.raises(RepositoryNotFound):
+            gh.resolve("o/r/away")
+        assert [asked.headers.get("authorization") for asked in api.asked] == ["Bearer t0ken", "Bearer t0ken"]
+        assert [asked.headers.get("authorization") for asked in elsewhere.asked] == [None]
+
+
+def test_a_refused_token_is_left_out(api: GitHubServer, table: Table, clock: SetClock) -> None:
+    provider(api, table, clock, "expired").resolve("o/r/HEAD")
+    assert [(asked.status, "authorization" in asked.headers) for asked in api.asked] == [(401, True), (200, False)]
+
+
+def test_a_truncated_listing_is_none(gh: GitHubProvider, api: GitHubServer) -> None:
+    found = gh.resolve("o/r/HEAD").repository
+    assert gh.tree(found) is not None
+    api.truncated = True
+    assert gh.tree(found) is None
+
+
+def test_a_listing_can_be_had_by_a_function_that_did_not_resolve(
+    gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock
+) -> None:
+    found = gh.resolve("o/r/HEAD").repository
+    assert provider(api, SqliteTable(None), clock).tree(found) == gh.tree(found)
+
+
+def test_a_file_over_the_limit_is_too_large(gh: GitHubProvider, api: GitHubServer) -> None:
+    make_repository(api.repositories["o/r"], {"big": "x" * 1_000_001, "huge": "x" * 9_000_000})
+    found = gh.resolve("o/r/HEAD").repository
+    tree = gh.tree(found)
+    assert tree is not None
+    for name in ("big", "huge"):
+        with pytest.raises(RepositoryTooLarge):
+            gh.read(found, tree.entries[name])
+
+
+def test_a_file_of_other_content_is_not_taken(gh: GitHubProvider, api: GitHubServer) -> None:
+    found = gh.resolve("o/r/HEAD").repository
+    api.replies[f"/repos/o/r/git/blobs/{'1' * 40}"] = Reply(200, {"size": 1, "encoding": "base64", "content": "eA=="})
+    api.replies[f"/repos/o/r/git/blobs/{'2' * 40}"] = Reply(200, {"size": 1, "encoding": "base64", "content": "!"})
+    for wanted in ("1" * 40, "2" * 40):
+        with pytest.raises(HostUnreachable):
+            gh.read(found, Entry("a", 0o100644, wanted))
+
+
+def test_a_cache_that_somebody_else_has_just_written_is_no_trouble(api: GitHubServer, clock: SetClock) -> None:
+    class Contended(SqliteTable):
+        def put(self, item: Item) -> Item:
+            raise Stale
+
+    table = Contended(None)
+    assert provider(api, table, clock).resolve("o/r/HEAD").repository.ref
+    table.close()

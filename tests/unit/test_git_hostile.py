@@ -1,0 +1,322 @@
+"""Provider `git` against servers that do not mean well, and packs made by hand."""
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.git import GitProvider
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.listing import NotListed, listing
+from bindery.adapters.repositories.packs import BrokenPack, PackLimits, TooMuch, measure, object_id, unpacked
+from bindery.domain.errors import (
+    BadAddress,
+    BinderyError,
+    HostLimited,
+    HostUnreachable,
+    RefNotFound,
+    RepositoryNotFound,
+    RepositoryTooLarge,
+)
+from bindery.domain.repository import Entry, Repository
+from tests.serving.scripted import ScriptedServer, answer
+
+LIMITS = PackLimits(objects=100, object_bytes=1_000_000, total_bytes=2_000_000)
+ADVERTISED = "application/x-git-upload-pack-advertisement"
+RESULT = "application/x-git-upload-pack-result"
+
+
+def line(content: bytes) -> bytes:
+    return b"%04x" % (len(content) + 4) + content
+
+
+CAPABILITIES = b"".join(map(line, (b"version 2\n", b"ls-refs\n", b"fetch=shallow filter\n"))) + b"0000"
+
+
+def varint(value: int) -> bytes:
+    out = b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def header(kind: int, size: int) -> bytes:
+    first, rest = kind << 4 | size & 15, size >> 4
+    return bytes([first | 128]) + varint(rest) if rest else bytes([first])
+
+
+def packed(*objects: tuple[int, bytes], size: int | None = None) -> bytes:
+    """A pack of objects (type, content); `size`: what each says instead of its real one."""
+    body = b"".join(
+        header(kind, len(content) if size is None else size) + zlib.compress(content) for kind, content in objects
+    )
+    pack = b"PACK" + struct.pack(">LL", 2, len(objects)) + body
+    return pack + hashlib.sha1(pack).digest()
+
+
+def tree(*entries: tuple[str, int, bytes]) -> bytes:
+    return b"".join(
+        f"{mode:o} {name}".encode() + b"\0" + bytes.fromhex(found.decode()) for name, mode, found in entries
+    )
+
+
+def commit(root: bytes) -> bytes:
+    return b"tree " + root + b"\nauthor A <a@example.org> 0 +0000\ncommitter A <a@example.org> 0 +0000\n\nx\n"
+
+
+def fetched(pack: bytes) -> bytes:
+    pieces = b"".join(line(b"\x01" + pack[at : at + 60000]) for at in range(0, len(pack), 60000))
+    return line(b"packfile\n") + pieces + b"0000"
+
+
+class Forge:
+    """A git server of a few scripted answers. on_post: the answer's body from the request."""
+
+    def __init__(self, on_post: Callable[[bytes], bytes], discovery: bytes = CAPABILITIES) -> None:
+        self._on_post, self._discovery = on_post, discovery
+
+    def __call__(self, head: bytes) -> Iterator[bytes]:
+        if head.startswith(b"GET"):
+            yield answer(self._discovery, ADVERTISED, "200 OK", "Connection: close")
+        else:
+            yield answer(self._on_post(head), RESULT, "200 OK", "Connection: close")
+
+
+def provider(server: ScriptedServer, seconds: float = 10) -> GitProvider:
+    return GitProvider(GuardedClient([server.address]), SystemClock(), seconds=seconds)
+
+
+def spec(server: ScriptedServer, ref: str = "HEAD") -> str:
+    return f"{quote(server.url + '/r', safe='')}/{ref}"
+
+
+def repository(server: ScriptedServer, ref: str) -> Repository:
+    url = f"{server.url}/r"
+    return Repository(provider="git", spec="s", ref=ref, resolved_spec="s", clone_url=url, repo_url=url, ref_url=url)
+
+
+BLOB = b"hello\n"
+BLOB_ID = object_id(b"blob", BLOB)
+ROOT = tree(("a.txt", 0o100644, BLOB_ID))
+ROOT_ID = object_id(b"tree", ROOT)
+COMMIT = commit(ROOT_ID)
+COMMIT_ID = object_id(b"commit", COMMIT).decode()
+
+
+def test_a_server_that_ignores_filters_has_no_listing() -> None:
+    pack = packed((1, COMMIT), (2, ROOT), (3, BLOB))
+    with ScriptedServer(Forge(lambda head: fetched(pack))) as server:
+        assert provider(server).tree(repository(server, COMMIT_ID)) is None
+
+
+def test_a_server_without_filters_is_not_even_asked_for_a_listing() -> None:
+    without = b"".join(map(line, (b"version 2\n", b"ls-refs\n", b"fetch=shallow\n"))) + b"0000"
+    with ScriptedServer(Forge(lambda head: b"", without)) as server:
+        assert provider(server).tree(repository(server, COMMIT_ID)) is None
+        assert [head[:4] for head in server.asked] == [b"GET "]
+
+
+def test_a_server_without_filters_still_knows_its_commits() -> None:
+    without = b"".join(map(line, (b"version 2\n", b"ls-refs\n", b"fetch=shallow\n"))) + b"0000"
+    pack = packed((1, COMMIT), (2, ROOT), (3, BLOB))
+    with ScriptedServer(Forge(lambda head: fetched(pack), without)) as server:
+        assert provider(server).resolve(spec(server, COMMIT_ID)).repository.ref == COMMIT_ID
+
+
+@pytest.mark.parametrize("objects", [[(1, COMMIT)], [(2, ROOT)], [], [(1, commit(b"0" * 40)), (2, ROOT)]])
+def test_a_listing_with_parts_missing_is_none(objects: list[tuple[int, bytes]]) -> None:
+    with ScriptedServer(Forge(lambda head: fetched(packed(*objects)))) as server:
+        assert provider(server).tree(repository(server, COMMIT_ID)) is None
+
+
+def test_a_commit_whose_content_is_another_is_not_found() -> None:
+    with (
+        ScriptedServer(Forge(lambda head: fetched(packed((1, commit(b"1" * 40)))))) as server,
+        pytest.raises(RefNotFound),
+    ):
+        provider(server).resolve(spec(server, COMMIT_ID))
+
+
+def test_a_file_whose_content_is_another_is_not_taken() -> None:
+    with ScriptedServer(Forge(lambda head: fetched(packed((3, b"other"))))) as server, pytest.raises(HostUnreachable):
+        provider(server).read(repository(server, COMMIT_ID), Entry("a", 0o100644, BLOB_ID.decode()))
+
+
+def test_a_file_over_the_limit_is_too_large() -> None:
+    large = b"x" * 1_000_001
+    wanted = Entry("a", 0o100644, object_id(b"blob", large).decode())
+    with (
+        ScriptedServer(Forge(lambda head: fetched(packed((3, large))))) as server,
+        pytest.raises(RepositoryTooLarge) as caught,
+    ):
+        provider(server).read(repository(server, COMMIT_ID), wanted)
+    assert caught.value.facts["limit"] == "1 MB"
+
+
+def test_an_endless_list_of_refs_ends_at_the_limit() -> None:
+    def endless(head: bytes) -> Iterator[bytes]:
+        if head.startswith(b"GET"):
+            yield answer(CAPABILITIES, ADVERTISED, "200 OK", "Connection: close")
+            return
+        yield f"HTTP/1.1 200 OK\r\nContent-Type: {RESULT}\r\n\r\n".encode()
+        lines = b"".join(line(b"%040x refs/heads/a%d\n" % (number, number)) for number in range(2000))
+        while True:
+            yield lines
+
+    with ScriptedServer(endless) as server, pytest.raises(RepositoryTooLarge):
+        provider(server).resolve(spec(server))
+
+
+def test_a_dripping_list_of_refs_ends_at_the_deadline() -> None:
+    with ScriptedServer(lambda head: ()) as server:
+
+        def drip(head: bytes) -> Iterator[bytes]:
+            if head.startswith(b"GET"):
+                yield answer(CAPABILITIES, ADVERTISED, "200 OK", "Connection: close")
+                return
+            yield f"HTTP/1.1 200 OK\r\nContent-Type: {RESULT}\r\n\r\n".encode()
+            while not server.closing.wait(0.02):
+                yield line(b"%040x refs/heads/a\n" % 1)
+
+        server._script = drip
+        with pytest.raises(HostUnreachable):
+            provider(server, seconds=0.4).resolve(spec(server))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ("401 Unauthorized", RepositoryNotFound),
+        ("403 Forbidden", RepositoryNotFound),
+        ("404 Not Found", RepositoryNotFound),
+        ("500 Oops", HostUnreachable),
+        ("503 Busy", HostUnreachable),
+    ],
+)
+def test_refusals_become_facts(status: str, error: type[BinderyError]) -> None:
+    with ScriptedServer(lambda head: [answer(b"", "text/plain", status)]) as server, pytest.raises(error):
+        provider(server).resolve(spec(server))
+
+
+def test_a_host_that_limits_us_says_until_when() -> None:
+    reply = answer(b"", "text/plain", "429 Slow down", "Retry-After: 120")
+    with ScriptedServer(lambda head: [reply]) as server, pytest.raises(HostLimited) as caught:
+        provider(server).resolve(spec(server))
+    assert float(caught.value.facts["at"]) - SystemClock().now() == pytest.approx(120, abs=30)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "error"),
+    [
+        (b"<html>", "text/html", RepositoryNotFound),
+        (b"", ADVERTISED, HostUnreachable),
+        (b"zzzz", ADVERTISED, HostUnreachable),
+        (b"ffff", ADVERTISED, HostUnreachable),
+        (b"0003", ADVERTISED, HostUnreachable),
+        (b"0000", ADVERTISED, BadAddress),
+        (
+            line(b"# service=git-upload-pack\n") + b"0000" + line(b"1" * 40 + b" HEAD\0x\n") + b"0000",
+            ADVERTISED,
+            BadAddress,
+        ),
+        (line(b"version 2\n") + line(b"object-format=sha256\n") + b"0000", ADVERTISED, BadAddress),
+        (line(b"ERR go away\n") + b"0000", ADVERTISED, RepositoryNotFound),
+    ],
+)
+def test_what_is_no_git_server_is_said_so(body: bytes, content_type: str, error: type[BinderyError]) -> None:
+    with ScriptedServer(lambda head: [answer(body, content_type)]) as server, pytest.raises(error):
+        provider(server).resolve(spec(server))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.binary(max_size=200)
+    | st.lists(st.binary(max_size=40), max_size=6).map(lambda all_: b"".join(map(line, all_)) + b"0000")
+)
+def test_whatever_a_server_says_only_facts_come_out(noise: bytes) -> None:
+    with ScriptedServer(Forge(lambda head: noise)) as server:
+        asked = provider(server)
+        for ask in (
+            lambda: asked.resolve(spec(server)),
+            lambda: asked.resolve(spec(server, COMMIT_ID)),
+            lambda: asked.tree(repository(server, COMMIT_ID)),
+            lambda: asked.read(repository(server, COMMIT_ID), Entry("a", 0o100644, BLOB_ID.decode())),
+        ):
+            try:
+                ask()
+            except BinderyError:
+                continue
+
+
+def test_a_pack_that_unpacks_to_far_more_than_it_is_is_refused_unread() -> None:
+    bomb = packed((3, b"\0" * 50_000_000))
+    assert len(bomb) < 60_000
+    with pytest.raises(TooMuch):
+        measure(bomb, LIMITS)
+
+
+def test_a_pack_that_lies_about_sizes_is_broken() -> None:
+    with pytest.raises(BrokenPack):
+        measure(packed((3, b"\0" * 5_000_000), size=10), LIMITS)
+    with pytest.raises(BrokenPack):
+        measure(packed((3, b"short"), size=10), LIMITS)
+
+
+def test_a_delta_that_grows_is_refused_unread() -> None:
+    base = b"x" * 65536
+    copies = bytes([0x80 | 0x20 | 0x40, 0x00, 0x01]) * 200
+    delta = varint(len(base)) + varint(65536 * 200) + copies
+    body = header(3, len(base)) + zlib.compress(base)
+    body += header(7, len(delta)) + bytes.fromhex(object_id(b"blob", base).decode()) + zlib.compress(delta)
+    pack = b"PACK" + struct.pack(">LL", 2, 2) + body
+    with pytest.raises(TooMuch):
+        measure(pack + hashlib.sha1(pack).digest(), LIMITS)
+
+
+def test_too_many_objects_are_refused_unread() -> None:
+    with pytest.raises(TooMuch):
+        measure(b"PACK" + struct.pack(">LL", 2, 2**31) + b"\0" * 40, LIMITS)
+
+
+def test_a_sound_pack_is_unpacked_by_id() -> None:
+    found = unpacked(packed((1, COMMIT), (2, ROOT), (3, BLOB)), LIMITS)
+    assert found == {COMMIT_ID.encode(): (1, COMMIT), ROOT_ID: (2, ROOT), BLOB_ID: (3, BLOB)}
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_pack_or_broken(noise: bytes) -> None:
+    for pack in (noise, b"PACK" + struct.pack(">LL", 2, 1) + noise):
+        try:
+            unpacked(pack, LIMITS)
+        except (BrokenPack, TooMuch):
+            continue
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_tree_or_none(noise: bytes) -> None:
+    root = object_id(b"tree", noise)
+    head = commit(root)
+    try:
+        listing({object_id(b"commit", head): (1, head), root: (2, noise)}, object_id(b"commit", head).decode())
+    except (NotListed, BrokenPack):
+        return
+
+
+def test_a_tree_of_ever_the_same_folders_is_given_up() -> None:
+    objects: dict[bytes, tuple[int, bytes]] = {}
+    content = tree(("a", 0o100644, b"1" * 40))
+    for _ in range(12):
+        found = object_id(b"tree", content)
+        objects[found] = (2, content)
+        content = tree(*((f"d{number}", 0o040000, found) for number in range(10)))
+    root = object_id(b"tree", content)
+    head = commit(root)
+    objects |= {root: (2, content), object_id(b"commit", head): (1, head)}
+    with pytest.raises(NotListed):
+        listing(objects, object_id(b"commit", head).decode())

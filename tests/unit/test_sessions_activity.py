@@ -1,0 +1,195 @@
+"""Asking servers that are not what they should be: another program, hostile, slow."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from bindery.adapters.sessions import activity
+from bindery.domain.sessions import Activity
+
+TOKEN = "the session's token, 32 characters"
+NOW = 1_700_000_000.0
+Answer = tuple[int, bytes]
+
+
+class Seen:
+    """What a server was asked: path and Authorization header, in order."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str | None]] = []
+
+
+@contextmanager
+def serving(
+    answer: Callable[[str, str | None], Answer], headers: dict[str, str] | None = None
+) -> Iterator[tuple[str, Seen]]:
+    seen = Seen()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            given = self.headers.get("Authorization")
+            seen.requests.append((self.path, given))
+            if "Cookie" in self.headers:
+                seen.requests.append(("cookie", self.headers["Cookie"]))
+            code, body = answer(self.path, given)
+            self.send_response(code)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            try:
+                self.wfile.write(body)
+            except OSError:
+                return  # the asker has had enough
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the name is the base class's
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def jupyter(
+    last: float = NOW - 100, kernels: object = (), terminals: object = (), terminals_code: int = 200
+) -> Callable[[str, str | None], Answer]:
+    """A server that answers as Jupyter does, to who has the token."""
+    bodies: dict[str, tuple[int, object]] = {
+        "/api/status": (200, {"started": moment(NOW - 1000), "last_activity": moment(last), "connections": 7}),
+        "/api/kernels": (200, kernels),
+        "/api/terminals": (terminals_code, terminals),
+    }
+
+    def answer(path: str, given: str | None) -> Answer:
+        if given != f"token {TOKEN}":
+            return 403, b"{}"
+        code, body = bodies[path.partition("?")[0]]
+        return code, json.dumps(body).encode()
+
+    return answer
+
+
+def asked(url: str) -> Activity | None:
+    asking = activity.transport()
+    try:
+        return activity.ask(asking, {"one": (url, TOKEN)}, NOW).get("one")
+    finally:
+        asking.close()
+
+
+def is_session(url: str) -> bool:
+    asking = activity.transport()
+    try:
+        return activity.is_session(asking, url, TOKEN)
+    finally:
+        asking.close()
+
+
+def test_the_sessions_own_server_is_known_by_its_token() -> None:
+    with serving(jupyter()) as (url, _):
+        assert is_session(url)
+
+
+def test_a_program_that_answers_anybody_is_not_the_session_and_is_not_shown_the_token() -> None:
+    ok = json.dumps({"started": moment(NOW), "last_activity": moment(NOW)}).encode()
+    with serving(lambda _path, _given: (200, ok)) as (url, seen):
+        assert not is_session(url)
+    assert seen.requests == [("/api/status", None)]
+
+
+@pytest.mark.parametrize("code", [403, 404, 500])
+def test_a_server_that_does_not_know_the_token_is_not_the_session(code: int) -> None:
+    with serving(lambda _path, given: (code if given else 403, b"{}")) as (url, _):
+        assert not is_session(url)
+
+
+def test_something_else_behind_a_password_is_not_the_session() -> None:
+    with serving(lambda _path, given: (200 if given else 401, b"<html>welcome</html>")) as (url, _):
+        assert not is_session(url)
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with serving(jupyter()) as (elsewhere, seen), serving(lambda *_: (302, b""), {"Location": elsewhere}) as (url, _):
+        assert asked(url) is None
+        assert not is_session(url)
+    assert seen.requests == []
+
+
+def test_one_servers_cookies_do_not_reach_another() -> None:
+    with serving(jupyter(), {"Set-Cookie": "login=secret; Path=/"}) as (url, seen):
+        assert is_session(url)
+        assert is_session(url)
+    assert [request for request in seen.requests if request[0] == "cookie"] == []
+
+
+def test_an_open_connection_alone_is_no_use() -> None:
+    with serving(jupyter(kernels=[{"execution_state": "idle", "connections": 3}])) as (url, _):
+        assert asked(url) == Activity(last=NOW - 100, busy=False)
+
+
+def test_a_busy_kernel_is_busy() -> None:
+    kernels = [{"execution_state": "idle"}, {"execution_state": "busy", "last_activity": moment(NOW - 50)}]
+    with serving(jupyter(kernels=kernels)) as (url, _):
+        assert asked(url) == Activity(last=NOW - 50, busy=True)
+
+
+def test_output_of_a_terminal_that_nobody_looks_at_counts() -> None:
+    with serving(jupyter(terminals=[{"name": "1", "last_activity": moment(NOW - 20)}])) as (url, _):
+        assert asked(url) == Activity(last=NOW - 20, busy=False)
+
+
+def test_a_server_without_terminals_answers_all_the_same() -> None:
+    with serving(jupyter(terminals_code=404)) as (url, _):
+        assert asked(url) == Activity(last=NOW - 100, busy=False)
+
+
+def test_a_clock_that_is_ahead_keeps_no_session() -> None:
+    with serving(jupyter(last=NOW + 1_000_000)) as (url, _):
+        assert asked(url) == Activity(last=NOW, busy=False)
+
+
+def test_asking_is_marked_as_no_activity() -> None:
+    with serving(jupyter()) as (url, seen):
+        asked(url)
+    assert {path for path, _ in seen.requests} == {
+        "/api/status",
+        "/api/kernels?no_track_activity=1",
+        "/api/terminals?no_track_activity=1",
+    }
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"last_activity": "yesterday"}', b"\xff\xfe", b"[" * 200_000])
+def test_nonsense_is_no_answer(body: bytes) -> None:
+    with serving(lambda *_: (200, body)) as (url, _):
+        assert asked(url) is None
+
+
+def test_an_answer_without_end_is_given_up() -> None:
+    with serving(lambda *_: (200, b" " * 50_000_000)) as (url, _):
+        assert asked(url) is None
+
+
+def test_a_slow_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.0)
+    with serving(jupyter()) as (url, _):
+        assert asked(url) is None
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:1/", "http://[", "ftp://127.0.0.1/", "http://127.0.0.1:99999/"])
+def test_an_address_that_leads_nowhere_is_no_answer(url: str) -> None:
+    assert asked(url) is None

@@ -1,0 +1,232 @@
+"""The parts of process sessions, one by one."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.sessions.folder import Record, SessionFolder, folder_of
+from bindery.adapters.sessions.keeper import Log
+from bindery.adapters.sessions.processes import Process, alive, marked, send, status_of, with_descendants
+from bindery.adapters.sessions.server import command, variables
+from bindery.adapters.sessions.working_copy import copy_folder, lay_out, remove_folder
+from bindery.domain.repository import Repository
+from bindery.ports.contents import LaidOut
+from tests.serving.lab import REF, TOKEN, LabEnvironment, WrittenContents, lab_python, order_of
+
+PYTHON = Path("/environments/one/bin/python")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SessionFolder:
+    made = SessionFolder(tmp_path / "sessions" / "one", tmp_path / "temporary")
+    made.create()
+    return made
+
+
+@pytest.mark.parametrize("session", ["", "..", "../one", "/etc", "One", "a" * 41, "a/b", "a\n", "a\0"])
+def test_what_is_no_id_leads_to_no_folder(session: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a session's id"):
+        folder_of(tmp_path, "home", session)
+
+
+def test_nobody_else_can_read_a_sessions_folder(folder: SessionFolder) -> None:
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.temporary.stat().st_mode) == 0o700
+
+
+def test_a_record_is_read_as_it_was_written(folder: SessionFolder) -> None:
+    record = Record(pid=1, started=2, port=3, created=4.5, notes=("five",))
+    folder.write(record)
+    assert folder.record() == record
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "one"}'])
+def test_half_a_record_is_none(folder: SessionFolder, text: str) -> None:
+    (folder.path / "process.json").write_text(text)
+    assert folder.record() is None
+
+
+def test_last_words_are_plain_text(folder: SessionFolder) -> None:
+    folder.log.write_bytes(b"\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07bell\x07\n\xff\n\n" + b"x" * 5000 + b"\nend\n")
+    words = folder.last_words()
+    assert words.endswith("x\nend")
+    assert len(words) <= 2000
+    assert "\x1b" not in words
+
+
+def test_last_words_reach_back_over_a_log_that_began_anew(folder: SessionFolder) -> None:
+    folder.log.with_name("server.log.1").write_text("before\n")
+    folder.log.write_text("after\n")
+    assert folder.last_words() == "before\nafter"
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_a_log_never_holds_the_secret_however_it_arrives(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "server.log"
+    log = Log(path, 100_000, b"abcabd")
+    data = b"token abcabd and abcabcabd\nabcab\nabcabd"
+    for start in range(0, len(data), size):
+        log.write(data[start : start + size])
+    log.close(b"end\n")
+    assert path.read_bytes() == b"token [token] and abc[token]\nabcab\n[token]\nend\n"
+
+
+def test_a_log_stays_below_its_limit_and_keeps_the_last_lines(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    log = Log(path, 1000, b"")
+    for number in range(1000):
+        log.write(f"line {number}\n".encode())
+    assert path.stat().st_size + path.with_name("server.log.1").stat().st_size <= 1000
+    assert path.read_text().endswith("line 999\n")
+
+
+def test_a_log_whose_folder_is_gone_troubles_nobody(tmp_path: Path) -> None:
+    Log(tmp_path / "gone" / "server.log", 1000, b"").write(b"line\n")
+
+
+def test_a_session_inherits_only_what_is_listed(folder: SessionFolder) -> None:
+    outer = {
+        "PATH": "/bin",
+        "LC_ALL": "C.UTF-8",
+        "BINDERY_SECRET": "x",
+        "AWS_PROFILE": "x",
+        "JUPYTER_CONFIG_DIR": "x",
+        "PYTHONPATH": "x",
+        "https_proxy": "http://proxy.example:1",
+        "HTTP_PROXY": "http://user:password@proxy.example:1",
+        "HOME": "/root",
+    }
+    order = order_of("one", BINDER_REF_URL="https://example.org", PATH="/evil", JUPYTER_TOKEN="other")
+    seen = variables(outer, order, LabEnvironment(PYTHON), folder, "mark")
+    assert seen.pop("SHELL")
+    assert seen == {
+        "PATH": "/environments/one/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "https_proxy": "http://proxy.example:1",
+        "HOME": str(folder.home),
+        "TMPDIR": str(folder.temporary),
+        "VIRTUAL_ENV": "/environments/one",
+        "JUPYTER_TOKEN": TOKEN,
+        "BINDERY_SESSION": "mark:one",
+        "BINDER_REF_URL": "https://example.org",
+    }
+
+
+def test_origins_are_matched_whole_and_literally(folder: SessionFolder) -> None:
+    environment = LabEnvironment(PYTHON)
+    assert [each for each in command(environment, folder, 1, ()) if "allow_origin" in each] == []
+    assert "--ServerApp.allow_origin=*" in command(environment, folder, 1, ("*",))
+    (pattern,) = [
+        each for each in command(environment, folder, 1, ("https://a.b", "https://c.d")) if "allow_origin" in each
+    ]
+    assert pattern == r"--ServerApp.allow_origin_pat=^(https://a\.b|https://c\.d)$"
+
+
+def test_a_process_with_the_number_of_another_is_another() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as sleeping:
+        status = status_of(sleeping.pid)
+        assert status
+        another = Process(sleeping.pid, status.process.started - 1)
+        assert not alive(another)
+        assert send(another, signal.SIGKILL, 1)
+        assert alive(status.process)
+        assert send(status.process, signal.SIGKILL, 10)
+        assert not alive(status.process)
+    assert status_of(sleeping.pid) is None
+
+
+def test_marked_processes_are_found_with_what_they_started() -> None:
+    code = "import subprocess; p = subprocess.Popen(['env', '-i', 'sleep', '1000']); print(p.pid, flush=True); p.wait()"
+    outer = {"PATH": os.defpath, "BINDERY_TEST_MARK": "one:two"}
+    with subprocess.Popen([sys.executable, "-c", code], env=outer, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        child = int(parent.stdout.readline())
+        ((found, value),) = marked(b"BINDERY_TEST_MARK")
+        assert (found.pid, value) == (parent.pid, b"one:two")
+        below = with_descendants({found})
+        assert {process.pid for process in below} == {parent.pid, child}
+        for process in below:
+            send(process, signal.SIGKILL)
+
+
+def test_a_copy_is_the_same_but_for_what_is_no_file(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "deep" / "er").mkdir(parents=True)
+    (source / "deep" / "er" / "big").write_bytes(b"0123456789" * 100_000)
+    (source / "run").write_text("x")
+    (source / "run").chmod(0o755)
+    (source / "dangling").symlink_to("/nowhere")
+    (source / "loop").symlink_to(".")
+    os.mkfifo(source / "pipe")
+    copy_folder(source, target)
+    assert sorted(path.name for path in target.iterdir()) == ["dangling", "deep", "loop", "run"]
+    assert (target / "deep" / "er" / "big").read_bytes() == b"0123456789" * 100_000
+    assert (target / "run").stat().st_mode == (source / "run").stat().st_mode
+    assert (target / "run").stat().st_mtime_ns == (source / "run").stat().st_mtime_ns
+    assert (target / "dangling").readlink() == Path("/nowhere")
+
+
+def test_what_a_build_added_is_never_written_through_a_link(tmp_path: Path) -> None:
+    content, work, outside = tmp_path / "content", tmp_path / "work", tmp_path / "outside"
+    (content / "data").mkdir(parents=True)
+    (content / "data" / "added").write_text("x")
+    outside.mkdir()
+
+    class Linked(WrittenContents):
+        """A repository in which `data` is a link out of it."""
+
+        def lay_out(self, repository: Repository, folder: Path) -> LaidOut:
+            said = super().lay_out(repository, folder)
+            (folder / "data").symlink_to(outside)
+            return said
+
+    environment = LabEnvironment(PYTHON, content=content)
+    lay_out(order_of("one", "b" * 40).repository, environment, Linked({"README.md": ""}), work)
+    assert list(outside.iterdir()) == []
+    assert environment.ref == REF
+
+
+def test_removing_follows_no_link(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o500)
+    folder = tmp_path / "folder"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "link").symlink_to(kept)
+    (folder / "inner").chmod(0o000)
+    remove_folder(folder)
+    remove_folder(folder)
+    link = tmp_path / "link"
+    link.symlink_to(kept)
+    remove_folder(link)
+    assert not folder.exists()
+    assert not link.is_symlink()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o500
+
+
+CHECKED = """
+import sys
+sys.path.append(sys.argv[1])
+from lab import defer_grammar
+defer_grammar()
+import jsonschema
+assert "rfc3987_syntax.syntax_helpers" not in sys.modules, "compiled at import"
+iri = {"type": "string", "format": "iri"}
+check = jsonschema.Draft7Validator(iri, format_checker=jsonschema.Draft7Validator.FORMAT_CHECKER)
+print(check.is_valid("https://example.org/ä"), check.is_valid("no iri at all"))
+from rfc3987_syntax import parse
+assert "rfc3987_syntax.syntax_helpers" in sys.modules
+"""
+
+
+def test_the_grammar_that_waits_is_there_when_somebody_validates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from bindery.adapters.sessions import lab
+
+    python = lab_python(tmp_path_factory.getbasetemp())
+    arguments = [str(python), "-c", CHECKED, str(Path(lab.__file__).parent)]
+    seen = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (seen.stdout, seen.stderr) == ("True False\n", "")
