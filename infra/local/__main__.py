@@ -29,9 +29,15 @@ def main() -> None:
 
 
 def _listen() -> socket.socket:
+    from pydantic import ValidationError
+
     from bindery.bootstrap import settings
 
-    port = settings().port
+    try:
+        port = settings().port
+    except ValidationError as error:
+        told = (f"BINDERY_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
+        raise SystemExit("These settings cannot be used:\n" + "\n".join(told)) from None
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -1,6 +1,9 @@
 """Bindery in one process: front, workers, timers, around the adapters that this machine's settings pick."""
 
+import signal
 import socket
+import sys
+from types import FrameType
 
 import uvicorn
 
@@ -26,6 +29,7 @@ class Runtime:
 
     def run(self) -> None:
         """Cleans up after the last one, serves, cleans up after itself."""
+        _on_signals(_end)
         settings = bootstrap.settings()
         lock = prepare(bootstrap.home())
         keep_log(bootstrap.home(), settings.log_level)
@@ -74,5 +78,5 @@ class Runtime:
         launcher = bootstrap.launcher()
         if isinstance(launcher, ProcessSessions):
             launcher.stop_all()
-        for session in bootstrap.sessions().alive():
+        for session in bootstrap.state().sessions.alive():
             bootstrap.stop_session()(StopRequested(session=session.id, reason=reason))

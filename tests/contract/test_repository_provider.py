@@ -25,7 +25,7 @@ from bindery.ports.repository_provider import RepositoryProvider
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.github_api import GitHubServer
 
-FILES: dict[str | bytes, str | bytes | File] = {
+FILES: dict[str, str | bytes | File] = {
     "README.md": "hi\n",
     "binder/requirements.txt": "numpy\n",
     "binder/start": File("#!/bin/sh\n", 0o100755),

@@ -39,14 +39,14 @@ def git(*arguments: str | bytes | Path, stdin: bytes = b"") -> bytes:
 
 def make_repository(
     folder: Path,
-    files: Mapping[str | bytes, str | bytes | File] | Mapping[str, str | bytes],
+    files: Mapping[str, str | bytes | File],
     *,
     branch: str = "main",
     message: str = "change",
 ) -> str:
     """Commits exactly `files` on `branch` of the bare repository `folder` (made if absent); answers the commit's id.
 
-    Filters and fetches by id are allowed, as the large hosts do.
+    Names that are not UTF-8 are written with surrogate escapes. Filters and fetches by id are allowed, as the large hosts do.
     """
     if not folder.exists():
         git("init", "--quiet", "--bare", f"--initial-branch={branch}", folder)
@@ -56,9 +56,7 @@ def make_repository(
     return git("-C", folder, "rev-parse", f"refs/heads/{branch}").decode().strip()
 
 
-def _stream(
-    folder: Path, files: Mapping[str | bytes, str | bytes | File] | Mapping[str, str | bytes], branch: str, message: str
-) -> bytes:
+def _stream(folder: Path, files: Mapping[str, str | bytes | File], branch: str, message: str) -> bytes:
     ref = f"refs/heads/{branch}"
     known = subprocess.run(["git", "-C", folder, "show-ref", "--verify", "--quiet", ref], env=ENVIRONMENT, check=False)
     lines = [f"commit {ref}\ncommitter A Tester <tester@example.org> 1700000000 +0000\n".encode(), _data(message)]
@@ -67,7 +65,7 @@ def _stream(
     lines.append(b"deleteall\n")
     for path, value in files.items():
         entry = value if isinstance(value, File) else File(value)
-        quoted = _quoted(path if isinstance(path, bytes) else os.fsencode(path))
+        quoted = _quoted(path.encode(errors="surrogateescape"))
         if entry.mode == 0o160000:
             commit = entry.content if isinstance(entry.content, bytes) else entry.content.encode()
             lines.append(b"M 160000 " + commit + b" " + quoted + b"\n")

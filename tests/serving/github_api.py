@@ -143,10 +143,10 @@ def _commit(folder: Path, ref: str) -> Reply:
     if not git("-C", folder, "for-each-ref", "--count=1"):
         return Reply(409, {"message": "Git Repository is empty."})
     try:
-        names = git("-C", folder, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}", f"{ref}^{{tree}}")
+        commit = git("-C", folder, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
     except RuntimeError:
         return Reply(422, {"message": f"No commit found for SHA: {ref}"})
-    commit, tree = names.decode().split()
+    tree = git("-C", folder, "rev-parse", f"{commit}^{{tree}}").decode().strip()
     return Reply(200, {"sha": commit, "commit": {"message": "change", "tree": {"sha": tree}}, "files": []})
 
 

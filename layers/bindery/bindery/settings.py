@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic_core import from_json
 
 
 def _words(value: object) -> object:
@@ -65,16 +66,18 @@ class Settings(BaseModel):
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _structured(cls, given: dict[str, object]) -> dict[str, object]:
+        """Text that begins like JSON is read as JSON where the setting holds more than a word."""
+        holds_more = {name for name, field in cls.model_fields.items() if isinstance(field.default, dict | tuple)}
+        return {
+            name: from_json(value) if name in holds_more and isinstance(value, str) and value[:1] in "[{" else value
+            for name, value in given.items()
+        }
+
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """From environment variables; an empty one counts as absent. Raises pydantic's ValidationError, which names the setting."""
         given = {name: environment.get(f"BINDERY_{name.upper()}", "") for name in cls.model_fields}
-        return cls.model_validate({name: _typed(cls, name, text) for name, text in given.items() if text})
-
-
-def _typed(cls: type[Settings], name: str, text: str) -> object:
-    """JSON where the field holds more than a word."""
-    import json
-
-    structured = isinstance(cls.model_fields[name].default, dict | tuple) and text[:1] in "[{"
-    return json.loads(text) if structured else text
+        return cls.model_validate({name: text for name, text in given.items() if text})

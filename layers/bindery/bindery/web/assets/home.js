@@ -26,7 +26,7 @@ function pasted() {
     if (found.ref) element("ref").value = decodeURIComponent(found.ref);
     if (found.filepath || found.urlpath) {
       element("kind").value = found.filepath ? "labpath" : "urlpath";
-      element("path").value = decodeURIComponent(found.filepath ?? found.urlpath);
+      element("path").value = decodeURIComponent(found.filepath ?? `lab/tree/${found.urlpath}`); // a folder
     }
   }
   written();

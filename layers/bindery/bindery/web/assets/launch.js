@@ -86,8 +86,8 @@ function mark(how) {
 }
 
 function words(step, state) {
-  if (step === "build" && state === "done" && !built) return "was there already";
-  return { done: "done", now: "under way", failed: "failed", later: "" }[state];
+  if (step === "build" && state === "done" && !built) return "built before";
+  return { done: "done", now: "under way", failed: "failed", lost: "not known", later: "" }[state];
 }
 
 function say(text) {
@@ -147,13 +147,12 @@ function open(news) {
   element("open").hidden = false;
 }
 
-function fail(title, reason) {
+function fail(title, reason, how = "failed") {
   source.close();
-  mark("failed");
+  mark(how);
   say("");
   document.title = `${title} - ${TITLE}`;
-  element("headline").textContent = told.spec;
-  element("trouble-title").textContent = title;
+  element("headline").textContent = title;
   element("reason").textContent = reason.trim();
   element("again").href = location.href.split("#")[0];
   element("again").hidden = false;
@@ -170,7 +169,7 @@ function lose() {
     element("status").textContent = "The connection was interrupted. Connecting again...";
     return;
   }
-  fail("The connection was closed", "The launch may still be going on. Connect again to see how far it is.");
+  fail("The connection was lost", "The launch may still be going on. Connect again to see how far it is.", "lost");
   element("reconnect").hidden = false;
 }
 

@@ -1,0 +1,7 @@
+"""`python -m bindery`."""
+
+import sys
+
+from bindery.operate.commands import main
+
+sys.exit(main())

@@ -1,0 +1,154 @@
+"""What the settings pick: the only place where adapters are named.
+
+They are imported inside the functions that need them, so that a function loads only what it uses.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bindery.domain.errors import UnknownProvider
+from bindery.domain.rules import Rules, SpecRule
+from bindery.domain.tokens import Tokens
+from bindery.ports.build_service import BuildService
+from bindery.ports.clock import Clock
+from bindery.ports.contents import Contents
+from bindery.ports.queue import Queue
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.ports.session_launcher import SessionLauncher
+from bindery.ports.table import Table
+from bindery.settings import Settings
+
+if TYPE_CHECKING:
+    from bindery.adapters.repositories.guard import GuardedClient
+
+
+@cache
+def settings() -> Settings:
+    return Settings.read()
+
+
+@cache
+def home() -> Path:
+    return Path(settings().home).expanduser().absolute()
+
+
+@cache
+def clock() -> Clock:
+    from bindery.adapters.clock import SystemClock
+
+    return SystemClock()
+
+
+@cache
+def table() -> Table:
+    if settings().table == "sqlite":
+        from bindery.adapters.tables.sqlite import SqliteTable
+
+        return SqliteTable(home() / "table.sqlite")
+    import boto3
+
+    from bindery.adapters.tables.dynamodb import DynamoTable
+
+    return DynamoTable(settings().table, boto3.client("dynamodb"))
+
+
+@cache
+def queue() -> Queue:
+    if settings().queues == "memory":
+        from bindery.adapters.queues.memory import MemoryQueues
+
+        return MemoryQueues()
+    import boto3
+
+    from bindery.adapters.queues.sqs import SqsQueues
+
+    return SqsQueues(boto3.client("sqs"), settings().queue_urls)
+
+
+@cache
+def guarded_client() -> GuardedClient:
+    from bindery.adapters.repositories.guard import GuardedClient
+
+    return GuardedClient(settings().allowed_private_hosts)
+
+
+@cache
+def providers() -> Mapping[str, RepositoryProvider]:
+    from bindery.adapters.repositories.registry import make_providers
+
+    return make_providers(settings(), guarded_client(), table(), clock())
+
+
+def provider(name: str) -> RepositoryProvider:
+    try:
+        return providers()[name]
+    except KeyError:
+        raise UnknownProvider(provider=name, known=", ".join(providers())) from None
+
+
+@cache
+def contents() -> Contents:
+    from bindery.adapters.repositories.contents import GitContents
+
+    return GitContents(home() / "repositories", guarded_client(), clock())
+
+
+@cache
+def builds() -> BuildService:
+    from bindery.adapters.builds.uv import UvBuilds
+
+    given, beside = settings(), Path(sys.executable).parent / "uv"
+    return UvBuilds(
+        home(),
+        contents(),
+        queue(),
+        clock(),
+        slots=given.build_slots,
+        max_bytes=given.disk_bytes,
+        uv=str(beside) if beside.exists() else "",
+    )
+
+
+@cache
+def launcher() -> SessionLauncher:
+    from bindery.adapters.builds.environments import environment_of, hold
+    from bindery.adapters.sessions.process import ProcessSessions
+
+    return ProcessSessions(
+        home(),
+        contents(),
+        clock(),
+        find_environment=lambda image: environment_of(home(), image),
+        hold_environment=lambda image: hold(home(), image),
+        allowed_origins=settings().allowed_origins,
+    )
+
+
+def sessions_are_isolated() -> bool:
+    """Whether a session cannot touch this machine: process sessions can, so nothing may start one unasked."""
+    return settings().launcher != "process"
+
+
+@cache
+def tokens() -> Tokens:
+    return Tokens(settings().secret.get_secret_value())
+
+
+@cache
+def rules() -> Rules:
+    given = settings()
+    return Rules(
+        total=given.quota_total,
+        per_repository=given.quota_per_repository,
+        favoured_quota=given.quota_favoured,
+        favoured=given.favoured_specs,
+        spec_rules=tuple(SpecRule(rule["pattern"], int(rule["config"]["quota"])) for rule in given.spec_rules),
+        banned_specs=given.banned_specs,
+        allowed_specs=given.allowed_specs,
+        banned_networks=given.ban_networks,
+    )

@@ -1,0 +1,52 @@
+"""`python -m bindery <command>`: what an operator wants to know."""
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from bindery import bootstrap
+from bindery.domain.errors import BinderyError
+from bindery.usecases.identify_environment import IdentifyEnvironment
+from bindery.web.errors import face_of
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; answers the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bindery", description="Commands for operators.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    key = commands.add_parser("key", help="which environment a link has, and what its key is made from")
+    key.add_argument("provider", help="such as gh")
+    key.add_argument("spec", help="as in a link: owner/repository/HEAD")
+    key.set_defaults(run=lambda given: show_key(given.provider, given.spec))
+    settings = commands.add_parser("settings", help="every setting as it is in force, secrets blanked")
+    settings.set_defaults(run=lambda _: show_settings())
+    given = parser.parse_args(arguments)
+    try:
+        print(given.run(given))
+    except BinderyError as error:
+        print(face_of(error).message)
+        return 1
+    return 0
+
+
+def show_key(provider_name: str, spec: str) -> str:
+    """The environment key of a link, asked anew at the host, with its inputs."""
+    provider = bootstrap.provider(provider_name)
+    provider.check(spec)
+    repository = provider.resolve(spec).repository
+    identity = IdentifyEnvironment(bootstrap.builds(), bootstrap.state().commits)(provider, repository)
+    environment = bootstrap.state().environments.find(identity.key)
+    told = {
+        "key": identity.key,
+        "depends_on": identity.scope.value,
+        "inputs": identity.inputs,
+        "ref": repository.ref,
+        "state": environment.state.value if environment else "never built",
+        "image": environment.image if environment else "",
+    }
+    return json.dumps(told, indent=2)
+
+
+def show_settings() -> str:
+    """As JSON; secrets show only whether they are set."""
+    return bootstrap.settings().model_dump_json(indent=2)

@@ -1,0 +1,435 @@
+"""The contents port's contract, on working copies made from a real git server."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.contents import GitContents
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.domain.errors import (
+    ForbiddenAddress,
+    HostUnreachable,
+    RefNotFound,
+    RepositoryNotFound,
+    RepositoryTooLarge,
+    RepositoryUnusable,
+)
+from bindery.domain.repository import Repository
+from tests.serving.git_http import ENVIRONMENT, File, GitServer, git, make_repository
+
+LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+Files = Mapping[str, str | bytes | File]
+
+
+@dataclass
+class Place:
+    """A server, what lays out its repositories, and the folder where all this happens."""
+
+    server: GitServer
+    contents: GitContents
+    root: Path
+
+    def make(self, files: Files, name: str = "r.git") -> Repository:
+        return self.repository(make_repository(self.server.root / name, files), name)
+
+    def repository(self, ref: str, name: str = "r.git") -> Repository:
+        url = self.server.url(name)
+        return Repository(
+            provider="git", spec="s", ref=ref, resolved_spec="s", clone_url=url, repo_url=url, ref_url=url
+        )
+
+    def other(self, **limits: int) -> GitContents:
+        client = GuardedClient([self.server.address])
+        return GitContents(self.root / "other cache", client, SystemClock(), **limits)  # type: ignore[arg-type] # only counts are given
+
+    def left(self) -> list[str]:
+        return sorted(os.listdir(self.root / "work"))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    for name in ("served", "work"):
+        (tmp_path / name).mkdir()
+    with GitServer(tmp_path / "served") as server:
+        client = GuardedClient([server.address])
+        yield Place(server, GitContents(tmp_path / "cache", client, SystemClock()), tmp_path)
+        client.close()
+
+
+@pytest.fixture
+def work(place: Place) -> Path:
+    return place.root / "work" / "copy"
+
+
+def in_git(folder: Path, *arguments: str) -> str:
+    return git("-C", folder, *arguments).decode(errors="surrogateescape").strip()
+
+
+def hand_made(place: Place, *entries: tuple[bytes, int, bytes]) -> Repository:
+    """A repository whose root tree holds these raw entries (name, mode, blob content), whatever git thinks of them."""
+    folder = place.server.root / "r.git"
+    if not folder.exists():
+        make_repository(folder, {"a": "b"})
+    raw = b""
+    for name, mode, content in entries:
+        kind = "tree" if mode == 0o040000 else "blob"
+        raw += f"{mode:o} ".encode() + name + b"\0" + bytes.fromhex(stored(folder, kind, content))
+    tree = stored(folder, "tree", raw)
+    commit = git("-C", folder, "-c", "user.name=A", "-c", "user.email=a@example.org", "commit-tree", "-m", "x", tree)
+    git("-C", folder, "update-ref", "refs/heads/main", commit.decode().strip())
+    return place.repository(commit.decode().strip())
+
+
+def stored(folder: Path, kind: str, content: bytes) -> str:
+    return git("-C", folder, "hash-object", "--literally", "-t", kind, "-w", "--stdin", stdin=content).decode().strip()
+
+
+def inner_tree(place: Place, name: bytes, content: bytes) -> bytes:
+    """A raw tree with one file, to be an entry's content."""
+    folder = place.server.root / "r.git"
+    if not folder.exists():
+        make_repository(folder, {"a": "b"})
+    return b"100644 " + name + b"\0" + bytes.fromhex(stored(folder, "blob", content))
+
+
+def test_a_working_copy_holds_exactly_the_refs_files(place: Place, work: Path) -> None:
+    asked = place.make(
+        {"README.md": "hi\n", "lib/deep/er.txt": b"\0\xff", "run": File("#!/bin/sh\n", 0o100755), "e": ""}
+    )
+    assert place.contents.lay_out(asked, work).notes == ()
+    found = {str(path.relative_to(work)) for path in work.rglob("*") if path.is_file() and ".git" not in path.parts}
+    assert found == {"README.md", "lib/deep/er.txt", "run", "e"}
+    assert (work / "lib/deep/er.txt").read_bytes() == b"\0\xff"
+    assert os.access(work / "run", os.X_OK)
+    assert not os.access(work / "README.md", os.X_OK)
+
+
+def test_git_takes_it_for_a_clean_working_copy_at_that_commit(place: Place, work: Path) -> None:
+    asked = place.make(
+        {"README.md": "hi\n", "run": File("#!/bin/sh\n", 0o100755), "l": File("README.md", 0o120000), "d/e": "f"}
+    )
+    place.contents.lay_out(asked, work)
+    assert in_git(work, "rev-parse", "HEAD") == asked.ref
+    assert in_git(work, "status", "--porcelain") == ""
+    assert in_git(work, "remote", "get-url", "origin") == asked.clone_url
+    assert in_git(work, "rev-parse", "--is-shallow-repository") == "true"
+    assert in_git(work, "fsck", "--no-dangling") == ""
+    (work / "README.md").write_text("changed\n", encoding="utf-8")
+    assert in_git(work, "status", "--porcelain") == "M README.md"
+    in_git(work, "checkout", "README.md")
+    assert (work / "README.md").read_text(encoding="utf-8") == "hi\n"
+
+
+def test_its_owner_can_pull_what_is_new(place: Place, work: Path) -> None:
+    place.contents.lay_out(place.make({"README.md": "hi\n"}), work)
+    place.make({"README.md": "new\n"})
+    in_git(work, "pull", "--quiet", "origin", "main")
+    assert (work / "README.md").read_text(encoding="utf-8") == "new\n"
+
+
+def test_an_older_commit_is_laid_out_as_it_was(place: Place, work: Path) -> None:
+    first = place.make({"README.md": "old\n"})
+    place.make({"README.md": "new\n"})
+    place.contents.lay_out(first, work)
+    assert (work / "README.md").read_text(encoding="utf-8") == "old\n"
+
+
+def test_the_second_time_nobody_is_asked(place: Place, work: Path) -> None:
+    asked = place.make({"README.md": "hi\n"})
+    place.contents.lay_out(asked, work)
+    count = len(place.server.asked)
+    place.contents.lay_out(asked, work.with_name("second"))
+    assert len(place.server.asked) == count == 2
+    assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
+
+
+def test_what_one_session_writes_no_other_sees(place: Place, work: Path) -> None:
+    asked = place.make({"README.md": "hi\n"})
+    place.contents.lay_out(asked, work)
+    for path in [work / "README.md", *work.glob(".git/objects/pack/*")]:
+        path.write_bytes(b"spoiled")
+    place.contents.lay_out(asked, work.with_name("second"))
+    assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
+    assert in_git(work.with_name("second"), "fsck", "--no-dangling") == ""
+
+
+def test_a_spoiled_cache_is_noticed_and_fetched_again(place: Place, work: Path) -> None:
+    asked = place.make({"README.md": "hi\n"})
+    place.contents.lay_out(asked, work)
+    for path in (place.root / "cache").glob("*/*/*"):
+        path.write_bytes(b"\0" * path.stat().st_size)
+    place.contents.lay_out(asked, work.with_name("second"))
+    assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
+
+
+def test_links_are_laid_out_as_links_even_those_that_point_outside(place: Place, work: Path) -> None:
+    place.contents.lay_out(
+        place.make({"in": File("README.md", 0o120000), "out": File("../../../etc/passwd", 0o120000)}), work
+    )
+    assert (work / "in").readlink() == Path("README.md")
+    assert (work / "out").readlink() == Path("../../../etc/passwd")
+
+
+def test_names_that_are_not_utf8_and_names_that_differ_in_case_are_kept(place: Place, work: Path) -> None:
+    place.contents.lay_out(
+        place.make({"caf\udce9": "1", "A": "2", "a": "3", "back\\slash": "4", "new\nline": "5"}), work
+    )
+    found = {os.fsencode(name) for name in os.listdir(work)}
+    assert found == {b".git", b"caf\xe9", b"A", b"a", b"back\\slash", b"new\nline"}
+    assert in_git(work, "status", "--porcelain") == ""
+
+
+def test_nothing_is_written_through_a_link(place: Place, work: Path) -> None:
+    outside = place.root / "outside"
+    outside.mkdir()
+    evil = inner_tree(place, b"b", b"evil")
+    target = str(outside).encode()
+    for entries in (
+        [(b"a", 0o120000, target), (b"a", 0o040000, evil)],
+        [(b"a", 0o040000, evil), (b"a", 0o120000, target)],
+    ):
+        with pytest.raises(RepositoryUnusable):
+            place.contents.lay_out(hand_made(place, *entries), work)
+        assert place.left() == []
+    assert os.listdir(outside) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b".git", b".GIT", b".Git", b"git~1", b"GIT~1", b".git.", b".git ", b".git::$INDEX", ".g\u200cit".encode(), b"..", b".", b"../x", b"/x", b"a/b", b"x" * 256],
+)  # fmt: skip
+@pytest.mark.parametrize("mode", [0o100644, 0o040000, 0o120000])
+def test_names_that_mean_something_else_are_refused(place: Place, work: Path, name: bytes, mode: int) -> None:
+    content = inner_tree(place, b"config", b"[core]\n\tfsmonitor = id\n") if mode == 0o040000 else b"evil"
+    with pytest.raises(RepositoryUnusable) as caught:
+        place.contents.lay_out(hand_made(place, (name, mode, content)), work)
+    assert caught.value.facts["why"]
+    assert place.left() == []
+
+
+def test_a_deep_git_folder_is_refused_too(place: Place, work: Path) -> None:
+    inner = b"40000 .GIT\0" + bytes.fromhex(
+        stored(place.server.root / "r.git", "tree", inner_tree(place, b"config", b"x"))
+        if (place.server.root / "r.git").exists()
+        else make_and_store(place)
+    )
+    with pytest.raises(RepositoryUnusable):
+        place.contents.lay_out(hand_made(place, (b"lib", 0o040000, inner)), work)
+
+
+def make_and_store(place: Place) -> str:
+    content = inner_tree(place, b"config", b"x")
+    return stored(place.server.root / "r.git", "tree", content)
+
+
+def test_the_same_name_twice_is_refused(place: Place, work: Path) -> None:
+    with pytest.raises(RepositoryUnusable):
+        place.contents.lay_out(hand_made(place, (b"a", 0o100644, b"1"), (b"a", 0o100644, b"2")), work)
+    assert place.left() == []
+
+
+def test_folders_nested_without_end_are_refused(place: Place, work: Path) -> None:
+    with pytest.raises(RepositoryUnusable):
+        place.contents.lay_out(place.make({"d/" * 150 + "x": "1"}), work)
+    assert place.left() == []
+
+
+def test_submodules_come_along_from_relative_and_full_addresses(place: Place, work: Path) -> None:
+    deep = make_repository(place.server.root / "deep.git", {"deep.txt": "deep\n"})
+    inner = make_repository(
+        place.server.root / "inner.git",
+        {"in.txt": "in\n", "deep": File(deep, 0o160000), ".gitmodules": modules("deep", "../deep.git")},
+    )
+    both = modules("lib/one", "../inner.git") + modules("two", place.server.url("deep.git"))
+    asked = place.make({"lib/one": File(inner, 0o160000), "two": File(deep, 0o160000), ".gitmodules": both})
+    assert place.contents.lay_out(asked, work).notes == ()
+    assert (work / "lib/one/in.txt").read_text(encoding="utf-8") == "in\n"
+    assert (work / "lib/one/deep/deep.txt").read_text(encoding="utf-8") == "deep\n"
+    assert (work / "two/deep.txt").read_text(encoding="utf-8") == "deep\n"
+    assert in_git(work, "status", "--porcelain") == ""
+    assert in_git(work / "lib/one", "rev-parse", "HEAD") == inner
+
+
+def modules(path: str, url: str) -> str:
+    return f'[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n'
+
+
+@pytest.mark.parametrize(
+    "url", ["git@github.com:o/r.git", "ssh://git@example.org/r", "file:///etc", "/etc", "ext::sh -c id", "-x"]
+)
+def test_a_submodule_that_cannot_be_fetched_is_named(place: Place, work: Path, url: str) -> None:
+    asked = place.make({"lib": File("1" * 40, 0o160000), ".gitmodules": modules("lib", url)})
+    with pytest.raises(RepositoryUnusable) as caught:
+        place.contents.lay_out(asked, work)
+    assert "lib" in str(caught.value.facts["why"])
+    assert place.left() == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/r", "http://[::1]/r", "http://169.254.169.254/latest", "http://localhost:1234/r"]
+)
+def test_submodules_are_under_the_same_guard(place: Place, work: Path, url: str) -> None:
+    asked = place.make({"lib": File("1" * 40, 0o160000), ".gitmodules": modules("lib", url)})
+    with pytest.raises(ForbiddenAddress):
+        place.contents.lay_out(asked, work)
+    assert place.left() == []
+
+
+def test_a_submodules_missing_commit_fails_it_all(place: Place, work: Path) -> None:
+    make_repository(place.server.root / "inner.git", {"a": "b"})
+    asked = place.make({"lib": File("1" * 40, 0o160000), ".gitmodules": modules("lib", "../inner.git")})
+    with pytest.raises(RefNotFound):
+        place.contents.lay_out(asked, work)
+    assert place.left() == []
+
+
+def test_submodules_too_deep_or_too_many_are_refused(place: Place, work: Path) -> None:
+    last = make_repository(place.server.root / "m0.git", {"a": "b"})
+    for level in range(1, 5):
+        files: Files = {"m": File(last, 0o160000), ".gitmodules": modules("m", f"../m{level - 1}.git")}
+        last = make_repository(place.server.root / f"m{level}.git", files)
+    with pytest.raises(RepositoryTooLarge):
+        place.contents.lay_out(place.repository(last, "m4.git"), work)
+    leaf = make_repository(place.server.root / "leaf.git", {"a": "b"})
+    many: dict[str, str | bytes | File] = {f"s{number}": File(leaf, 0o160000) for number in range(51)}
+    many[".gitmodules"] = "".join(modules(name, "../leaf.git") for name in many)
+    with pytest.raises(RepositoryTooLarge):
+        place.contents.lay_out(place.make(many), work)
+    assert place.left() == []
+
+
+def test_a_submodule_that_nobody_names_stays_empty_with_a_note(place: Place, work: Path) -> None:
+    notes = place.contents.lay_out(place.make({"lib": File("1" * 40, 0o160000), "a": "b"}), work).notes
+    assert os.listdir(work / "lib") == []
+    assert len(notes) == 1
+    assert "lib" in notes[0]
+
+
+def test_a_gitmodules_that_is_a_link_is_not_read(place: Place, work: Path) -> None:
+    place.contents.lay_out(
+        place.make({"lib": File("1" * 40, 0o160000), ".gitmodules": File("/etc/passwd", 0o120000)}), work
+    )
+    assert os.listdir(work / "lib") == []
+
+
+def test_missing_lfs_content_is_said(place: Place, work: Path) -> None:
+    notes = place.contents.lay_out(place.make({"data/x.bin": LFS_POINTER, "a.txt": "version 1"}), work).notes
+    assert len(notes) == 1
+    assert "data/x.bin" in notes[0]
+    assert "LFS" in notes[0]
+    assert (work / "data/x.bin").read_text(encoding="utf-8") == LFS_POINTER
+
+
+@pytest.mark.parametrize("limits", [{"max_bytes": 100_000}, {"max_files": 5}, {"max_file_bytes": 50_000}])
+def test_what_is_too_large_is_refused_and_leaves_nothing(place: Place, work: Path, limits: dict[str, int]) -> None:
+    asked = place.make({**{f"f{number}": f"{number}" for number in range(6)}, "big": b"0" * 200_000})
+    with pytest.raises(RepositoryTooLarge) as caught:
+        place.other(**limits).lay_out(asked, work)
+    assert caught.value.facts["limit"]
+    assert place.left() == []
+    assert [
+        path for path in (place.root / "other cache").rglob("*") if path.is_file() and limits != {"max_files": 5}
+    ] == []
+
+
+def test_ever_the_same_folders_are_refused(place: Place, work: Path) -> None:
+    folder = place.server.root / "r.git"
+    content = inner_tree(place, b"a", b"x")
+    for _ in range(9):
+        entry = bytes.fromhex(stored(folder, "tree", content))
+        content = b"".join(b"40000 d%d\0" % number + entry for number in range(10))
+    with pytest.raises(RepositoryTooLarge):
+        place.other(max_files=2000).lay_out(hand_made(place, (b"x", 0o040000, content)), work)
+    assert place.left() == []
+
+
+def test_a_commit_that_is_not_there_is_said_so(place: Place, work: Path) -> None:
+    place.make({"a": "b"})
+    with pytest.raises(RefNotFound):
+        place.contents.lay_out(place.repository("1" * 40), work)
+    with pytest.raises(RepositoryNotFound):
+        place.contents.lay_out(place.repository("1" * 40, "nosuch.git"), work)
+    assert place.left() == []
+
+
+def test_a_host_that_breaks_off_is_unreachable_and_asked_again(place: Place, work: Path) -> None:
+    asked = place.make({"a": "b"})
+    place.server.answers["/r.git/git-upload-pack"] = (200, {"Content-Type": "application/x-git-upload-pack-result"})
+    with pytest.raises(HostUnreachable):
+        place.contents.lay_out(asked, work)
+    place.server.answers.clear()
+    place.contents.lay_out(asked, work)
+    assert (work / "a").exists()
+
+
+def test_many_at_once_fetch_once(place: Place, work: Path) -> None:
+    asked = place.make({"README.md": "hi\n"})
+    threads = [threading.Thread(target=place.contents.lay_out, args=(asked, work.with_name(f"w{n}"))) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert place.left() == [f"w{number}" for number in range(8)]
+    assert sum(asked.startswith("POST") for asked in place.server.asked) == 1
+
+
+def test_what_a_crash_left_is_never_used(place: Place, work: Path) -> None:
+    asked = place.make({"README.md": "hi\n"})
+    place.contents.lay_out(asked, work)
+    entry = next((place.root / "cache").glob("*/*"))
+    half = entry.with_name(".aside-0123")
+    half.mkdir()
+    (half / "objects.pack").write_bytes(b"PACK")
+    os.utime(half, (0, 0))
+    place.contents.lay_out(asked, work.with_name("second"))
+    place.contents.evict(10**9)
+    assert not half.exists()
+    assert entry.exists()
+
+
+def test_the_least_recently_used_goes_first(place: Place, work: Path) -> None:
+    first = place.make({"a": os.urandom(50_000)})
+    second = place.make({"a": os.urandom(50_000)})
+    for number, asked in enumerate((first, second, first)):
+        place.contents.lay_out(asked, work.with_name(f"w{number}"))
+    for entry in (place.root / "cache").glob("*/*"):
+        os.utime(entry, (1, 1) if entry.name == second.ref else None)
+    assert 0 < place.contents.evict(80_000) <= 80_000
+    assert [entry.name for entry in (place.root / "cache").glob("*/*")] == [first.ref]
+    assert place.contents.evict(0) == 0
+    place.contents.lay_out(second, work.with_name("again"))
+
+
+def test_eviction_while_others_lay_out_disturbs_nobody(place: Place, work: Path) -> None:
+    asked = place.make({"README.md": "hi\n"})
+    done = threading.Event()
+
+    def evict() -> None:
+        while not done.is_set():
+            place.contents.evict(0)
+
+    thread = threading.Thread(target=evict)
+    thread.start()
+    try:
+        for number in range(10):
+            place.contents.lay_out(asked, work.with_name(f"w{number}"))
+    finally:
+        done.set()
+        thread.join()
+    assert len(place.left()) == 10
+
+
+def test_git_attributes_run_nothing(place: Place, work: Path) -> None:
+    """No filter, hook or attribute of the repository's is obeyed while its files are written."""
+    place.contents.lay_out(place.make({".gitattributes": "* filter=evil eol=crlf ident\n", "a.txt": "$Id$\n"}), work)
+    assert (work / "a.txt").read_bytes() == b"$Id$\n"
+    status = subprocess.run(
+        ["git", "-C", work, "status", "--porcelain"], env=ENVIRONMENT, capture_output=True, check=True
+    )
+    assert status.stdout == b""

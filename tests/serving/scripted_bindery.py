@@ -1,0 +1,147 @@
+"""Bindery's pages on loopback, over an event stream that follows a script: what a browser makes of the pages, and no more."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+from bindery.web.assets import asset
+from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
+from bindery.web.session_paths import path_in_session
+from tests.serving.displays import GIT, GITHUB
+
+WAIT_SECONDS = 30
+
+
+@dataclass
+class Gate:
+    """Where a script waits until the test lets it go on."""
+
+    opened: threading.Event = field(default_factory=threading.Event)
+
+
+Script = Sequence[Mapping[str, object] | Gate]
+"""Events (`id` goes beside the data) and gates; at its end the connection is closed."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request for the stream, as it came."""
+
+    target: str
+    last_event_id: str | None
+
+
+@dataclass
+class ScriptedBindery:
+    """Each connection to the stream plays the next script; without one it is refused with 503."""
+
+    port: int = 0
+    scripts: list[Script] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    sessions: list[str] = field(default_factory=list)
+    autostart: bool = True
+    isolated: bool = True
+    checked: bool = True  # whether the link's path is checked here too, or by the page alone
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def session_url(self) -> str:
+        """Another origin than the pages', as real sessions have."""
+        return f"http://localhost:{self.port}/session/abc/"
+
+    def ready(self, **fields: object) -> dict[str, object]:
+        told = {"message": f"server running at {self.session_url}\n", "url": self.session_url, "token": "s3cret"}
+        return {"phase": "ready", **told, **fields}
+
+    def page(self, target: str) -> Page:
+        parts = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        if parts.path == "/":
+            return home_page([("gh", GITHUB), ("git", GIT)])
+        if not parts.path.startswith("/v2/"):
+            return error_page(404, "There is no such page", f"{parts.path}: nothing is here.\nLook at the start page.")
+        provider, _, spec = parts.path.removeprefix("/v2/").partition("/")
+        names = ("urlpath", "labpath", "filepath")
+        path = path_in_session(*(query.get(name) for name in names)) if self.checked else query["urlpath"]
+        link = LaunchLink(provider, "GitHub", spec, "https://github.com/o/r", path)
+        return launch_page(link, "build token", autostart=self.autostart, isolated=self.isolated)
+
+
+@contextmanager
+def scripted_bindery() -> Iterator[ScriptedBindery]:
+    bindery = ScriptedBindery()
+
+    class Handler(_Handler):
+        pass
+
+    Handler.bindery = bindery
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    bindery.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield bindery
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    bindery: ScriptedBindery
+
+    def do_GET(self) -> None:
+        name = self.path.removeprefix("/assets/").removeprefix("/")
+        if self.path.startswith("/build/"):
+            self._stream()
+        elif self.path.startswith("/session/"):
+            self.bindery.sessions.append(self.path)
+            self._answer(200, {"Content-Type": "text/html"}, b"<title>session</title><h1>the session</h1>")
+        elif found := asset(name):
+            self._answer(200, {"Content-Type": found.content_type}, found.body)
+        else:
+            page = self.bindery.page(self.path)
+            self._answer(page.status, page.headers, page.body.encode())
+
+    def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self) -> None:
+        self.bindery.asked.append(Asked(self.path, self.headers["Last-Event-ID"]))
+        if not self.bindery.scripts:
+            self._answer(503, {}, b"")
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for step in self.bindery.scripts.pop(0):
+            if isinstance(step, Gate):
+                step.opened.wait(WAIT_SECONDS)
+            elif not self._told(step):
+                return
+
+    def _told(self, event: Mapping[str, object]) -> bool:
+        bears = f"id: {event['id']}\n" if "id" in event else ""
+        data = json.dumps({name: value for name, value in event.items() if name != "id"})
+        try:
+            self.wfile.write(f"{bears}data: {data}\n\n".encode())
+            self.wfile.flush()
+        except OSError:
+            return False
+        return True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the test says what went wrong."""
