@@ -36,8 +36,8 @@ def _listen() -> socket.socket:
     try:
         port = settings().port
     except ValidationError as error:
-        told = (f"BINDERY_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
-        raise SystemExit("These settings cannot be used:\n" + "\n".join(told)) from None
+        lines = (f"BINDERY_{str(told['loc'][0]).upper()}: {told['msg']}" for told in error.errors(include_input=False))
+        raise SystemExit("These settings cannot be used:\n" + "\n".join(lines)) from None
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -3,6 +3,7 @@
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -28,22 +29,34 @@ class Runtime:
         self.listener = listener
 
     def run(self) -> None:
-        """Cleans up after the last one, serves, cleans up after itself."""
-        _on_signals(_end)
-        settings = bootstrap.settings()
+        """Cleans up after the last one, serves, cleans up after itself; a signal ends it at any point of this."""
+        _on_signals(lambda _number, _frame: sys.exit())
         lock = prepare(bootstrap.home())
-        keep_log(bootstrap.home(), settings.log_level)
+        keep_log(bootstrap.home(), bootstrap.settings().log_level)
+        workers = self._workers()
+        try:
+            self._take_over()
+            workers.start()
+            self._server().run(sockets=[self.listener])  # ends with the signal that it was told to end with
+        finally:
+            _on_signals(signal.SIG_IGN)
+            workers.stop(2)
+            self._stop_everything()
+            lock.close()
+
+    def _workers(self) -> Workers:
+        settings = bootstrap.settings()
         queues = bootstrap.queue()
         assert isinstance(queues, MemoryQueues)  # noqa: S101  # LOCAL in surroundings.py
         periods = {
             "BINDERY_CULL_SECONDS": settings.cull_seconds,
             "BINDERY_RECONCILE_SECONDS": settings.reconcile_seconds,
         }
-        workers = Workers(self.system, queues, periods)
-        self._take_over()
-        workers.start()
+        return Workers(self.system, queues, periods)
+
+    def _server(self) -> uvicorn.Server:
         front = Front(self.system.routes, only_loopback=not bootstrap.sessions_are_isolated())
-        server = uvicorn.Server(
+        return uvicorn.Server(
             uvicorn.Config(
                 front,
                 log_config=None,
@@ -53,12 +66,6 @@ class Runtime:
                 timeout_graceful_shutdown=1,
             )
         )
-        try:
-            server.run(sockets=[self.listener])
-        finally:
-            workers.stop(2)
-            self._stop_everything()
-            lock.close()
 
     def _take_over(self) -> None:
         """After a crash: processes and half-built environments go, what launches wait for is found again."""
@@ -80,3 +87,8 @@ class Runtime:
             launcher.stop_all()
         for session in bootstrap.state().sessions.alive():
             bootstrap.stop_session()(StopRequested(session=session.id, reason=reason))
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)

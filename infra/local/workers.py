@@ -46,7 +46,8 @@ class Workers:
         self.stopping.set()
         self.queues.close()
         for thread in self.threads:
-            thread.join(seconds / len(self.threads))
+            if thread.is_alive():
+                thread.join(seconds / len(self.threads))
 
     def _consume(self, name: str, function: Function) -> None:
         shape = SHAPES.get(name, from_queue)

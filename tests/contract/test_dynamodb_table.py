@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 
 from bindery.adapters.tables.dynamodb import DynamoTable
 from bindery.domain.errors import Stale, Throttled
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 NOW = 1_790_000_000.25
+QUERY = ("TableName", "KeyConditionExpression", "ExpressionAttributeValues", "Limit")
 
 
 def lose_one_answer(client: "DynamoDBClient", operation: str) -> list[int]:
@@ -106,6 +107,20 @@ def test_the_expiry_is_where_the_template_lets_dynamodb_look_in_whole_seconds_ne
     stored = dynamo.client.get_item(TableName=dynamo.name, Key={"pk": {"S": "launch#1"}, "sk": {"S": "state"}})["Item"]
     attribute = template_table.properties()["TimeToLiveSpecification"]["AttributeName"]
     assert stored[attribute] == {"N": "1790000001"}
+
+
+def test_get_query_and_due_read_the_table_consistently(moto_client: "DynamoDBClient") -> None:
+    key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+    table = DynamoTable("table", moto_client)
+    with Stubber(moto_client) as stub:
+        stub.add_response("get_item", {}, {"TableName": "table", "Key": key, "ConsistentRead": True})
+        assert table.get("a", "b") is None
+        stub.add_response("query", {"Items": []}, {**dict.fromkeys(QUERY, ANY), "ConsistentRead": True})
+        assert table.query("a") == []
+        stub.add_response("query", {"Items": [key]})
+        asked = {"RequestItems": {"table": {"Keys": [key], "ConsistentRead": True}}}
+        stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": {}}, asked)
+        assert table.due("shard", NOW) == []
 
 
 # DynamoDB's errors

@@ -220,6 +220,13 @@ def test_a_folder_without_processes_is_found_and_removed(launcher: ProcessSessio
     assert not place.folder("half").exists()
 
 
+def test_temporary_files_alone_are_found_and_removed(launcher: ProcessSessions) -> None:
+    launcher._folder("left").temporary.mkdir()
+    assert [each.id for each in launcher.objects()] == ["left"]
+    launcher.stop("left")
+    assert not launcher._folder("left").temporary.exists()
+
+
 def test_a_new_control_plane_finds_the_sessions_of_the_last(launcher: ProcessSessions, place: Place) -> None:
     place.contents.notes = ("large files are missing",)
     url = ready(launcher, "one")

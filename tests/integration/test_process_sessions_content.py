@@ -1,6 +1,7 @@
 """What a session's working copy and HOME hold, and what its `start` script does."""
 
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,3 +112,18 @@ def test_a_server_that_writes_without_end_fills_no_disk(launcher: ProcessSession
     launcher.start(order_of("one"))
     assert "last words" in gone(launcher, "one").why
     assert sum(path.stat().st_size for path in place.folder("one").glob("server.log*")) <= 1_000_000
+
+
+def test_a_session_ignores_and_blocks_no_signal_because_we_do(launcher: ProcessSessions, place: Place) -> None:
+    place.contents.files["start"] = "#!/bin/sh\ngrep -E 'SigBlk|SigIgn' /proc/self/status\nexit 1\n"
+    place.environment = replace(place.environment, start=Path("start"))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        launcher.start(order_of("one"))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, before)
+    masks = dict(line.split(":\t") for line in gone(launcher, "one").why.splitlines() if line.startswith("Sig"))
+    assert masks.keys() == {"SigBlk", "SigIgn"}
+    assert {int(mask, 16) & 0x7FFFFFFF for mask in masks.values()} == {0}  # above are the C library's own

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -126,6 +127,11 @@ class GitServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     owner: GitServer
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that left early is no error here; everything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type] # a socket and its address, as they came
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -8,6 +8,7 @@ limits (docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-
 
 import json
 import re
+import sys
 import threading
 from base64 import b64encode
 from collections.abc import Mapping
@@ -161,6 +162,11 @@ def _blob(folder: Path, blob: str) -> Reply:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     owner: GitHubServer
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that left early is no error here; everything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type] # a socket and its address, as they came
 
 
 class _Handler(BaseHTTPRequestHandler):

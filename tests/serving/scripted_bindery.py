@@ -85,7 +85,7 @@ def scripted_bindery() -> Iterator[ScriptedBindery]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     bindery.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield bindery
@@ -143,5 +143,5 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         return True
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Nothing: the test says what went wrong."""

@@ -217,8 +217,20 @@ def test_a_listing_can_be_had_by_a_function_that_did_not_resolve(
     assert provider(api, SqliteTable(None), clock).tree(found) == gh.tree(found)
 
 
+@pytest.mark.parametrize(("mode", "sha"), [("rwx", "1" * 40), ("100644", "../../x"), ("100644\n", "1" * 40)])
+def test_a_listing_of_odd_entries_is_the_hosts_fault(
+    gh: GitHubProvider, api: GitHubServer, mode: str, sha: str
+) -> None:
+    found = gh.resolve("o/r/HEAD").repository
+    root = git("-C", api.repositories["o/r"], "rev-parse", "HEAD^{tree}").decode().strip()
+    entry = {"path": "a", "mode": mode, "type": "blob", "sha": sha}
+    api.replies[f"/repos/o/r/git/trees/{root}"] = Reply(200, {"tree": [entry], "truncated": False})
+    with pytest.raises(HostUnreachable):
+        gh.tree(found)
+
+
 def test_a_file_over_the_limit_is_too_large(gh: GitHubProvider, api: GitHubServer) -> None:
-    make_repository(api.repositories["o/r"], {"big": "x" * 1_000_001, "huge": "x" * 9_000_000})
+    make_repository(api.repositories["o/r"], {"big": "x" * 1_000_001, "huge": "x" * 3_000_000})
     found = gh.resolve("o/r/HEAD").repository
     tree = gh.tree(found)
     assert tree is not None
@@ -231,7 +243,8 @@ def test_a_file_of_other_content_is_not_taken(gh: GitHubProvider, api: GitHubSer
     found = gh.resolve("o/r/HEAD").repository
     api.replies[f"/repos/o/r/git/blobs/{'1' * 40}"] = Reply(200, {"size": 1, "encoding": "base64", "content": "eA=="})
     api.replies[f"/repos/o/r/git/blobs/{'2' * 40}"] = Reply(200, {"size": 1, "encoding": "base64", "content": "!"})
-    for wanted in ("1" * 40, "2" * 40):
+    api.replies[f"/repos/o/r/git/blobs/{'3' * 40}"] = Reply(200, {"size": 1, "encoding": "base64", "content": "abc"})
+    for wanted in ("1" * 40, "2" * 40, "3" * 40):
         with pytest.raises(HostUnreachable):
             gh.read(found, Entry("a", 0o100644, wanted))
 

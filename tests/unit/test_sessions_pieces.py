@@ -16,7 +16,7 @@ from bindery.adapters.sessions.server import command, variables
 from bindery.adapters.sessions.working_copy import copy_folder, lay_out, remove_folder
 from bindery.domain.repository import Repository
 from bindery.ports.contents import LaidOut
-from tests.serving.lab import REF, TOKEN, LabEnvironment, WrittenContents, lab_python, order_of
+from tests.serving.lab import REF, TOKEN, LabEnvironment, WrittenContents, lab_python, order_of, until
 
 PYTHON = Path("/environments/one/bin/python")
 
@@ -146,6 +146,7 @@ def test_marked_processes_are_found_with_what_they_started() -> None:
     with subprocess.Popen([sys.executable, "-c", code], env=outer, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         child = int(parent.stdout.readline())
+        until(lambda: len(list(marked(b"BINDERY_TEST_MARK"))) == 1)  # `env` has cleared its own by then
         ((found, value),) = marked(b"BINDERY_TEST_MARK")
         assert (found.pid, value) == (parent.pid, b"one:two")
         below = with_descendants({found})

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_core import from_json
 
 
@@ -13,9 +13,32 @@ def _words(value: object) -> object:
     return tuple(word for part in value.split(",") if (word := part.strip())) if isinstance(value, str) else value
 
 
+def _structured(value: object) -> object:
+    """JSON, as a variable holds it."""
+    return from_json(value) if isinstance(value, str) else value
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Count = Annotated[int | None, BeforeValidator(lambda value: None if value in ("", "0", 0) else value)]
 """A limit; 0 or empty: none."""
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_structured)]
+Addresses = Annotated[dict[str, str], BeforeValidator(_structured)]
+
+
+class SpecQuota(BaseModel):
+    """What a rule sets for the specs that it matches."""
+
+    quota: int = Field(ge=0)
+
+
+class SpecConfig(BaseModel):
+    """One rule of `spec_rules`, in BinderHub's words."""
+
+    pattern: str
+    config: SpecQuota
+
+
+SpecConfigs = Annotated[tuple[SpecConfig, ...], BeforeValidator(_structured)]
 
 
 class Settings(BaseModel):
@@ -25,7 +48,7 @@ class Settings(BaseModel):
 
     table: str = Field("sqlite", description="where state lives: `sqlite`, or the name of a DynamoDB table")
     queues: str = Field("memory", description="how messages travel: `memory`, or `sqs`")
-    queue_urls: dict[str, str] = Field({}, description="JSON: queue name to SQS address, with `BINDERY_QUEUES=sqs`")
+    queue_urls: Addresses = Field({}, description="JSON: queue name to SQS address, with `BINDERY_QUEUES=sqs`")
     home: str = Field("~/.local/share/bindery", description="folder of everything local: state, environments, sessions")
     builder: str = Field("uv", pattern="^uv$", description="build engine: `uv`")
     launcher: str = Field("process", pattern="^process$", description="session launcher: `process`")
@@ -44,12 +67,12 @@ class Settings(BaseModel):
     quota_total: Count = Field(200, description="sessions at one time; 0: no limit")
     quota_per_repository: Count = Field(100, description="sessions of one repository at one time; 0: no limit")
     quota_favoured: Count = Field(None, description="the same for repositories that match `favoured_specs`")
-    favoured_specs: tuple[str, ...] = Field((), description="JSON list of regular expressions on specs")
-    spec_rules: tuple[dict[str, Any], ...] = Field(
+    favoured_specs: Patterns = Field((), description="JSON list of regular expressions on specs")
+    spec_rules: SpecConfigs = Field(
         (), description='JSON: [{"pattern": regular expression on the spec, "config": {"quota": N}}], first match wins'
     )
-    banned_specs: tuple[str, ...] = Field((), description="JSON list of regular expressions on specs; beats allowed")
-    allowed_specs: tuple[str, ...] = Field((), description="JSON list; if not empty, nothing else is launched")
+    banned_specs: Patterns = Field((), description="JSON list of regular expressions on specs; beats allowed")
+    allowed_specs: Patterns = Field((), description="JSON list; if not empty, nothing else is launched")
     ban_networks: Words = Field((), description="clients' networks that are not served, CIDR, comma-separated")
     rate_limit: int = Field(10, ge=1, description="launches per client and window without a page's build token")
     rate_seconds: int = Field(3600, ge=1, description="the window")
@@ -65,16 +88,6 @@ class Settings(BaseModel):
         SecretStr(""), description="raises GitHub's rate limit; never leaves for another host"
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _structured(cls, given: dict[str, object]) -> dict[str, object]:
-        """Text that begins like JSON is read as JSON where the setting holds more than a word."""
-        holds_more = {name for name, field in cls.model_fields.items() if isinstance(field.default, dict | tuple)}
-        return {
-            name: from_json(value) if name in holds_more and isinstance(value, str) and value[:1] in "[{" else value
-            for name, value in given.items()
-        }
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -147,7 +147,7 @@ def rules() -> Rules:
         per_repository=given.quota_per_repository,
         favoured_quota=given.quota_favoured,
         favoured=given.favoured_specs,
-        spec_rules=tuple(SpecRule(rule["pattern"], int(rule["config"]["quota"])) for rule in given.spec_rules),
+        spec_rules=tuple(SpecRule(rule.pattern, rule.config.quota) for rule in given.spec_rules),
         banned_specs=given.banned_specs,
         allowed_specs=given.allowed_specs,
         banned_networks=given.ban_networks,

@@ -41,7 +41,7 @@ class Environments:
 
     def claim(self, handle: str) -> Hold | None:
         """The right to build it, or None if it has ended or is being built. What an earlier builder left is removed."""
-        descriptor = locked(self._lock(handle), fcntl.LOCK_SH | fcntl.LOCK_NB, create=True)
+        descriptor = locked(self._lock(handle), fcntl.LOCK_EX | fcntl.LOCK_NB, create=True)
         if descriptor is None:
             return None
         if self._manifest(handle).exists() or self._failure(handle).exists():
@@ -107,7 +107,7 @@ class Environments:
                 self._lock(path.name.removesuffix(".failed")).unlink(missing_ok=True)
 
     def _remove(self, handle: str) -> bool:
-        descriptor = locked(self._lock(handle), fcntl.LOCK_SH | fcntl.LOCK_NB, create=True)
+        descriptor = locked(self._lock(handle), fcntl.LOCK_EX | fcntl.LOCK_NB, create=True)
         if descriptor is None:
             return False
         with Hold(descriptor):

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -94,23 +94,14 @@ class GitContents:
         return self._cache.evict(max_bytes)
 
     def _fill(self, url: str, commit: str, folder: Path, errand: _Errand, depth: int) -> None:
-        for last in (False, True):
-            place = self._fetched(url, commit)
+        try:
+            written, modules = self._lay(url, commit, folder, errand)
+        except BrokenPack:  # spoiled on disk, perhaps: once more from the host
+            _empty(folder)
             try:
-                with _objects(place) as read:
-                    written = self._write(read, commit, folder, errand)
-                    modules = _submodules_of(read, written, url)
-                write_git_folder(folder, url, commit, place, written)
-            except (
-                BrokenPack,
-                FileNotFoundError,
-            ) as error:  # evicted just now, or spoiled on disk: once more from the host
-                self._cache.drop(place)
-                if last:
-                    raise RepositoryUnusable(why="its host sent objects that do not fit together") from error
-                _empty(folder)
-            else:
-                break
+                written, modules = self._lay(url, commit, folder, errand)
+            except BrokenPack as error:
+                raise RepositoryUnusable(why="its host sent objects that do not fit together") from error
         errand.pointers += written.pointers
         for path, wanted in written.submodules.items():
             if path in modules:
@@ -120,32 +111,48 @@ class GitContents:
             else:  # git leaves such a folder empty, too
                 errand.unnamed.append(path)
 
-    def _write(self, read: Read, commit: str, folder: Path, errand: _Errand) -> Written:
-        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    def _lay(self, url: str, commit: str, folder: Path, errand: _Errand) -> tuple[Written, dict[bytes, str]]:
         before = errand.room.size, errand.room.files
-        try:
-            return write_tree(read, tree_of(read(b"commit", commit.encode())), top, errand.room)
-        except (BrokenPack, FileNotFoundError):
-            errand.room.size, errand.room.files = before
-            raise
-        finally:
-            os.close(top)
+        with self._fetched(url, commit) as place:
+            try:
+                with _objects(place) as read, _opened(folder) as top:
+                    written = write_tree(read, tree_of(read(b"commit", commit.encode())), top, errand.room)
+                    modules = _submodules_of(read, written, url)
+            except BrokenPack:
+                self._cache.drop(place)
+                errand.room.size, errand.room.files = before
+                raise
+            write_git_folder(folder, url, commit, place, written)
+        return written, modules
 
-    def _fetched(self, url: str, commit: str) -> Path:
-        try:
-            return self._cache.entry(url, commit, lambda pack: self._fetch(url, commit, pack), self._limits)
-        except TooMuch:
-            raise RepositoryTooLarge(url=url, limit=in_words(self._max_bytes)) from None
-        except Refused:
-            raise RefNotFound(spec=url, ref=commit) from None
-        except BrokenPack as error:
-            raise HostUnreachable(host=parsed(url).host, why="what it sent was cut short or broken") from error
+    @contextmanager
+    def _fetched(self, url: str, commit: str) -> Iterator[Path]:
+        with ExitStack() as stack:
+            try:
+                entry = self._cache.entry(url, commit, lambda pack: self._fetch(url, commit, pack), self._limits)
+                place = stack.enter_context(entry)
+            except TooMuch:
+                raise RepositoryTooLarge(url=url, limit=in_words(self._max_bytes)) from None
+            except Refused:
+                raise RefNotFound(spec=url, ref=commit) from None
+            except BrokenPack as error:
+                raise HostUnreachable(host=parsed(url).host, why="what it sent was cut short or broken") from error
+            yield place
 
     def _fetch(self, url: str, commit: str, pack: Path) -> None:
         with self._client.exchange(url, seconds=self._seconds, max_bytes=self._max_bytes), pack.open("xb") as file:
             remote = self._wire.discover(url)
             with self._wire.pack(remote, commit, depth=1) as pieces:
                 file.writelines(pieces)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -156,7 +163,7 @@ def _objects(place: Path) -> Iterator[Read]:
         def read(kind: bytes, wanted: bytes) -> bytes:
             try:
                 number, content = pack.get_raw(ObjectID(wanted))
-            except (*BROKEN, PackFileDisappeared, FileNotFoundError) as error:
+            except (*BROKEN, PackFileDisappeared) as error:
                 raise BrokenPack("an object is missing") from error
             if KINDS.get(number) != kind or object_id(kind, content) != wanted:
                 raise BrokenPack("an object is not what it should be")

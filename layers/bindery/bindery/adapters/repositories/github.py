@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.exchange import MB
@@ -50,9 +50,9 @@ class _CommitAnswer(BaseModel):
 
 class _TreeEntry(BaseModel):
     path: str
-    mode: str
+    mode: str = Field(pattern="^[0-7]{5,6}$")
     type: str
-    sha: str
+    sha: str = Field(pattern="^[0-9a-f]{40}$")
 
 
 class _TreeAnswer(BaseModel):
@@ -164,7 +164,10 @@ class GitHubProvider:
         answer = self._api.read(_BlobAnswer, body)
         if answer.size > LARGEST_FILE:
             raise too_large
-        content = b64decode(answer.content) if answer.encoding == "base64" else answer.content.encode()
+        try:
+            content = b64decode(answer.content) if answer.encoding == "base64" else answer.content.encode()
+        except ValueError:
+            content = b""
         if object_id(b"blob", content).decode() != entry.id:
             raise HostUnreachable(host=self._host, why="it sent another file than the one asked for")
         return content

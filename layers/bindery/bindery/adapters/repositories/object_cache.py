@@ -1,15 +1,16 @@
 """Packs of commits already fetched, kept on this machine: one folder per repository and commit."""
 
+import fcntl
 import mmap
 import os
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import BinaryIO, Final
 from uuid import uuid4
 
 from dulwich.object_format import SHA1
@@ -26,24 +27,30 @@ FORGOTTEN_SECONDS: Final = 3600.0
 class ObjectCache:
     """A folder of packs, each made beside and renamed into place: what is there is whole, whoever crashed.
 
-    Safe for threads and processes; threads of one process fetch a commit once. Whoever reads an entry that is being evicted
-    finds it missing and asks again.
+    Safe for threads and processes; threads of one process fetch a commit once. What is being read is not evicted.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._locks = [Lock() for _ in range(STRIPES)]
 
-    def entry(self, url: str, commit: str, fetch: Callable[[Path], None], limits: PackLimits) -> Path:
-        """The folder with this commit's pack and index; `fetch` writes the pack's bytes to a path. Raises BrokenPack, TooMuch."""
+    @contextmanager
+    def entry(self, url: str, commit: str, fetch: Callable[[Path], None], limits: PackLimits) -> Iterator[Path]:
+        """The folder with this commit's pack and index, not evicted meanwhile; `fetch` writes the pack's bytes to a path.
+
+        Raises BrokenPack, TooMuch, and what `fetch` raises.
+        """
         name = sha256(url.encode()).hexdigest()[:32]
         place = self._folder / name / commit
-        if self._touch(place):
-            return place
-        with self._locks[hash((name, commit)) % STRIPES]:
-            if not self._touch(place):
-                self._make(place, fetch, limits)
-        return place
+        held = _held(place)
+        while held is None:
+            with self._locks[hash((name, commit)) % STRIPES]:
+                held = _held(place) or _made(place, fetch, limits)
+        try:
+            os.utime(place)
+            yield place
+        finally:
+            held.close()
 
     def drop(self, place: Path) -> None:
         """Forgets an entry."""
@@ -66,28 +73,54 @@ class ObjectCache:
         for _, size, place in sorted(kept):
             if total <= max_bytes:
                 break
-            self.drop(place)
-            total -= size
+            if self._evicted(place):
+                total -= size
         return total
 
-    def _touch(self, place: Path) -> bool:
+    def _evicted(self, place: Path) -> bool:
         try:
-            os.utime(place)
+            with (place / PACK).open("rb") as pack:
+                fcntl.flock(pack, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.drop(place)
         except FileNotFoundError:
+            return True
+        except BlockingIOError:  # somebody reads it
             return False
         return True
 
-    def _make(self, place: Path, fetch: Callable[[Path], None], limits: PackLimits) -> None:
-        aside = place.with_name(f"{ASIDE}{uuid4().hex}")
-        aside.mkdir(parents=True)
+
+def _held(place: Path) -> BinaryIO | None:
+    """The entry's pack, open and held against eviction; None if there is no entry (any more)."""
+    try:
+        pack = (place / PACK).open("rb")
+    except FileNotFoundError:
+        return None
+    fcntl.flock(pack, fcntl.LOCK_SH)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(pack.fileno()), (place / PACK).stat()):
+            return pack
+    pack.close()
+    return None
+
+
+def _made(place: Path, fetch: Callable[[Path], None], limits: PackLimits) -> BinaryIO | None:
+    """The same for an entry made just now; None if another process was faster, with the same content."""
+    aside = place.with_name(f"{ASIDE}{uuid4().hex}")
+    aside.mkdir(parents=True)
+    try:
+        fetch(aside / PACK)
+        _measure(aside / PACK, limits)
+        _index(aside)
+        pack = (aside / PACK).open("rb")
+        fcntl.flock(pack, fcntl.LOCK_SH)  # held before anybody can see it
         try:
-            fetch(aside / PACK)
-            _measure(aside / PACK, limits)
-            _index(aside)
-            with suppress(OSError):  # another process was faster, with the same content
-                aside.rename(place)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            aside.rename(place)
+        except OSError:
+            pack.close()
+            return None
+        return pack
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _measure(pack: Path, limits: PackLimits) -> None:

@@ -1,6 +1,7 @@
 """The `.git` of a laid out working copy: one shallow commit, its pack, an index that matches the files."""
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 from dulwich.index import write_index_dict
@@ -32,6 +33,6 @@ def write_git_folder(folder: Path, url: str, commit: str, pack: Path, written: W
         shutil.copyfile(pack / source, git / f"objects/pack/pack-{commit}.{suffix}")
     (git / "config").write_text(CONFIG.format(url=url), encoding="ascii")
     (git / "shallow").write_text(f"{commit}\n", encoding="ascii")
-    with (git / "index").open("xb") as file, SHA1Writer(file) as checked:
+    with (git / "index").open("xb") as file, closing(SHA1Writer(file)) as checked:
         write_index_dict(checked, written.index, version=2)
     (git / "HEAD").write_text(f"{commit}\n", encoding="ascii")

@@ -1,5 +1,6 @@
 """What a session owns on disk: one folder under `home/sessions`, and one for temporary files."""
 
+import contextlib
 import os
 import re
 import tempfile
@@ -100,3 +101,17 @@ def folder_of(sessions: Path, mark: str, session: str) -> SessionFolder:
     if not ID.fullmatch(session):
         raise ValueError("not a session's id")
     return SessionFolder(sessions / session, Path(tempfile.gettempdir()) / f"bindery-{mark}-{session}")
+
+
+def found_on_disk(sessions: Path, mark: str) -> dict[str, float]:
+    """Every session that has a folder or temporary files here, and since when (UTC seconds)."""
+    prefix = f"bindery-{mark}-"
+    found: dict[str, float] = {}
+    for parent, before in ((Path(tempfile.gettempdir()), prefix), (sessions, "")):
+        for path in parent.glob(f"{before}*"):
+            session = path.name.removeprefix(before)
+            with contextlib.suppress(FileNotFoundError):
+                if ID.fullmatch(session) and path.lstat().st_uid == os.geteuid():
+                    record = folder_of(sessions, mark, session).record()
+                    found[session] = record.created if record else path.lstat().st_mtime
+    return found

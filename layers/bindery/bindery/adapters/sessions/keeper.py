@@ -16,6 +16,8 @@ from types import FrameType
 GRACE_SECONDS = 2.0
 ENVIRONMENT_LOCK = 3  # the handle that we hold as long as the session lives, and nobody below us
 PR_SET_CHILD_SUBREAPER = 36
+# A program would ignore what its parent ignores, and block what it blocks: scripts need SIGPIPE, kernels SIGINT.
+UNTOUCHED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Log:
@@ -92,7 +94,7 @@ def run(command: list[str], log: Log) -> int:
         while data := os.read(read_end, 65536):
             log.write(data)
 
-    server = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
+    server = os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsigmask=(), setsigdef=UNTOUCHED)
     os.close(write_end)
 
     def ask_to_end(_signal: int, _frame: FrameType | None) -> None:

@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 
 from bindery.adapters.sessions import activity
 from bindery.adapters.sessions.environment import Environment, FindEnvironment, HoldEnvironment
-from bindery.adapters.sessions.folder import ID, Record, SessionFolder, folder_of
-from bindery.adapters.sessions.keeper import ENVIRONMENT_LOCK
+from bindery.adapters.sessions.folder import ID, Record, SessionFolder, folder_of, found_on_disk
+from bindery.adapters.sessions.keeper import ENVIRONMENT_LOCK, UNTOUCHED
 from bindery.adapters.sessions.processes import (
     Process,
     alive,
@@ -107,19 +107,13 @@ class ProcessSessions:
         found: dict[str, float] = {}
         for process, session in self._marked():
             found[session] = min(started_at(process), found.get(session, float("inf")))
-        with contextlib.suppress(FileNotFoundError):
-            for path in self._sessions.iterdir():
-                if ID.fullmatch(path.name):
-                    record = self._folder(path.name).record()
-                    with contextlib.suppress(FileNotFoundError):
-                        found[path.name] = record.created if record else path.lstat().st_mtime
+        found.update(found_on_disk(self._sessions, self._mark))
         return [SessionObject(session, started) for session, started in found.items()]
 
     def stop_all(self) -> None:
         """Stops every session of this home, also those of an earlier control plane."""
-        ids = [each.id for each in self.objects()]
         with ThreadPoolExecutor(8) as threads:
-            list(threads.map(self.stop, ids))
+            list(threads.map(self.stop, [each.id for each in self.objects()]))
 
     def close(self) -> None:
         """Lets go of what this object holds. Sessions live on."""
@@ -179,14 +173,14 @@ class ProcessSessions:
         files += [(os.POSIX_SPAWN_OPEN, each, os.devnull, os.O_WRONLY, 0) for each in (1, 2)]
         # The lock goes on in the keeper, so the environment is held as long as the session lives.
         held = (os.POSIX_SPAWN_DUP2, lock, ENVIRONMENT_LOCK)
-        pid = os.posix_spawn(arguments[0], arguments, seen, file_actions=[*files, held], setsid=True)
+        pid = os.posix_spawn(
+            arguments[0], arguments, seen, file_actions=[*files, held], setsid=True, setsigmask=(), setsigdef=UNTOUCHED
+        )
         status = status_of(pid)
         if status is None:
             raise LauncherDown(why="the session's process ended at once")
-        process = status.process
-        folder.write(
-            Record(pid=pid, started=process.started, port=port, created=self._clock.now(), notes=notes),
-        )
+        created = self._clock.now()
+        folder.write(Record(pid=pid, started=status.process.started, port=port, created=created, notes=notes))
 
     def _take_port(self, session: str) -> int:
         """A free port, bound here without listening until the server answers: the server may listen on it all the same

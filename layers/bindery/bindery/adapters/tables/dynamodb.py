@@ -145,9 +145,8 @@ class DynamoTable:
                 answer = self._client.batch_get_item(RequestItems=wanted)
             got = [item_of(record) for record in answer["Responses"].get(self._name, [])]
             wanted = answer["UnprocessedKeys"]
-            if (
-                wanted and not got
-            ):  # some left over is more than fits one answer; nothing at all is a table that cannot keep up
+            # Some left over is more than fits one answer; nothing at all is a table that cannot keep up.
+            if wanted and not got:
                 raise Throttled
             items += got
         return items

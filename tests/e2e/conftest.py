@@ -1,0 +1,57 @@
+"""One git server and one Bindery for all tests that want nothing special of them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.serving.gate import Gate
+from tests.serving.git_http import GitServer, make_repository
+from tests.serving.runtime import LocalRuntime
+
+Spec = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
+    with GitServer(tmp_path_factory.mktemp("git")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def spec_of(git_server: GitServer) -> Spec:
+    """A repository's spec, as it stands in a link."""
+
+    def spec(name: str, ref: str = "HEAD") -> str:
+        return f"{quote(git_server.url(name), safe='')}/{ref}"
+
+    return spec
+
+
+@pytest.fixture(scope="session")
+def plain(git_server: GitServer) -> str:
+    """The spec of a repository that needs next to nothing, for tests that only want a launch."""
+    make_repository(git_server.root / "plain.git", {"README.md": "plain\n"})
+    return f"{quote(git_server.url('plain.git'), safe='')}/HEAD"
+
+
+@pytest.fixture(scope="session")
+def bindery(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
+    home = tmp_path_factory.mktemp("bindery") / "home"
+    with LocalRuntime(home, allowed_private_hosts=git_server.address) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """For a Bindery of the test's own."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Opened at the test's end, so that nothing waits for it for ever."""
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.open()

@@ -1,0 +1,296 @@
+"""The pages in a real browser, over an event stream that follows a script."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect
+
+from tests.serving.browser import chromium
+from tests.serving.scripted_bindery import Gate, ScriptedBindery, scripted_bindery
+
+LINK = "/v2/gh/o/r/HEAD"
+WAITING = {"phase": "waiting", "message": "Waiting for build to start...\n"}
+FETCHING = {"phase": "fetching", "message": "Picked Git content provider.\n"}
+BUILDING = {"phase": "building", "message": "Step 1\n"}
+BUILT = {"phase": "built", "message": "Built image, launching...\n", "imageName": "i"}
+FOUND = {"phase": "built", "message": "Found built image, launching...\n", "imageName": "i"}
+LAUNCHING = {"phase": "launching", "message": "Launching server...\n"}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def bindery() -> Iterator[ScriptedBindery]:
+    with scripted_bindery() as bindery:
+        yield bindery
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Opened at the end, so that no stream outlives its test."""
+    gate = Gate()
+    yield gate
+    gate.opened.set()
+
+
+@pytest.fixture
+def page(browser: Browser, bindery: ScriptedBindery) -> Iterator[Page]:
+    """A page whose own scripts must never fail, and whose policy must never be met."""
+    context = browser.new_context(base_url=bindery.address)
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    wrong: list[str] = []
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            wrong.append(message.text)
+
+    def raised(error: Error) -> None:
+        wrong.append(str(error))
+
+    page.on("console", said)
+    page.on("pageerror", raised)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def steps(page: Page) -> dict[str, str]:
+    """Each step of the progress list, and what stands beside it."""
+    read: dict[str, str] = page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll("#steps li")].map(
+            (item) => [item.dataset.step, item.querySelector(".how").textContent]))"""
+    )
+    return read
+
+
+def log(page: Page) -> str:
+    return page.locator("#lines").text_content() or ""
+
+
+def test_a_launch_is_shown_phase_by_phase_and_ends_in_the_session(
+    page: Page, bindery: ScriptedBindery, gate: Gate
+) -> None:
+    last = Gate()
+    bindery.scripts = [[WAITING, FETCHING, BUILDING, gate, BUILT, LAUNCHING, last, bindery.ready()]]
+    page.goto(f"{LINK}?urlpath=lab/tree/x.ipynb")
+    expect(page.get_by_role("status")).to_have_text("Building the environment...")
+    expect(page).to_have_title(re.compile("^Building the environment - GitHub: o/r/HEAD"))
+    assert steps(page) == {"find": "done", "build": "under way", "start": "", "open": ""}
+    expect(page.locator("[aria-current=step]")).to_contain_text("Build its environment")
+    gate.opened.set()
+    expect(page.get_by_role("status")).to_have_text("Starting the session...")
+    assert steps(page) == {"find": "done", "build": "done", "start": "under way", "open": ""}
+    last.opened.set()
+    page.wait_for_url("**/session/abc/**")
+    assert bindery.sessions == ["/session/abc/lab/tree/x.ipynb?token=s3cret"]
+    assert bindery.asked[0].target == "/build/gh/o/r/HEAD?build_token=build%20token"
+    assert len(bindery.asked) == 1
+
+
+def test_a_build_that_was_not_needed_is_said(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+    bindery.scripts = [[FOUND, LAUNCHING, gate]]
+    page.goto(LINK)
+    expect(page.get_by_role("status")).to_have_text("Starting the session...")
+    assert steps(page) == {"find": "done", "build": "built before", "start": "under way", "open": ""}
+
+
+def test_the_link_s_own_query_goes_along_with_the_token(page: Page, bindery: ScriptedBindery) -> None:
+    bindery.scripts = [[FOUND, bindery.ready()]]
+    page.goto(
+        f"{LINK}?urlpath=git-pull%3Frepo%3Dhttps%253A%252F%252Fgithub.com%252Fo%252Fr%26urlpath%3Dlab%26token%3Dmine"
+    )
+    page.wait_for_url("**/session/abc/**")
+    arrived = urlsplit(bindery.sessions[0])
+    assert arrived.path == "/session/abc/git-pull"
+    assert parse_qs(arrived.query) == {"repo": ["https://github.com/o/r"], "urlpath": ["lab"], "token": ["s3cret"]}
+
+
+def test_going_back_from_the_session_does_not_launch_again(page: Page, bindery: ScriptedBindery) -> None:
+    bindery.scripts = [[FOUND, bindery.ready()]]
+    page.goto("/")
+    page.goto(LINK)
+    page.wait_for_url("**/session/abc/**")
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("Open a repository as a live session")
+    assert len(bindery.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "urlpath", ["//evil.example/x", "https://evil.example/", "../../other/", "\\\\evil.example", "/lab"]
+)
+def test_the_page_itself_sends_nobody_out_of_the_session(
+    page: Page, bindery: ScriptedBindery, gate: Gate, urlpath: str
+) -> None:
+    bindery.checked = False
+    bindery.scripts = [[FOUND, bindery.ready(), gate]]
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{LINK}?urlpath={urlpath}")
+    expect(page.get_by_role("alert")).to_contain_text("asks for a page outside of it")
+    expect(page.locator("#again")).to_be_hidden()
+    assert (
+        page.get_by_role("link", name="Open the session").get_attribute("href") == f"{bindery.session_url}?token=s3cret"
+    )
+    assert not any("evil" in url.partition("?")[0] or "s3cret" in url for url in asked)
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)//", "not an address", "file:///etc/"])
+def test_an_address_that_is_no_web_address_is_never_opened(
+    page: Page, bindery: ScriptedBindery, gate: Gate, url: str
+) -> None:
+    bindery.scripts = [[FOUND, bindery.ready(url=url), gate]]
+    page.goto(LINK)
+    expect(page.get_by_role("alert")).to_contain_text("The session's address cannot be read.")
+    expect(page.locator("#open")).to_be_hidden()
+
+
+def test_a_failure_is_shown_with_its_reason_its_log_and_a_way_on(
+    page: Page, bindery: ScriptedBindery, gate: Gate
+) -> None:
+    reason = "apt.txt asks for <b>Debian</b> packages, which is missing here: install them.\n"
+    bindery.scripts = [[WAITING, BUILDING, {"phase": "failed", "message": reason}, gate], [FOUND, bindery.ready()]]
+    page.goto(f"{LINK}?labpath=x.ipynb")
+    expect(page.get_by_role("alert")).to_contain_text(reason.strip())
+    expect(page.locator("h1")).to_have_text("The launch failed")
+    expect(page.locator("#log")).to_have_attribute("open", "")
+    assert log(page) == "Waiting for build to start...\nStep 1\n"
+    assert steps(page) == {"find": "done", "build": "failed", "start": "", "open": ""}
+    page.get_by_role("link", name="Launch again").click()
+    page.wait_for_url("**/session/abc/doc/tree/x.ipynb?token=s3cret")
+
+
+def test_a_broken_connection_goes_on_where_it_was(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+    first = [{**WAITING, "id": "l1:1"}, {**BUILDING, "id": "l1:2"}]
+    bindery.scripts = [first, [first[1], {**BUILDING, "message": "Step 2\n", "id": "l1:3"}, gate]]
+    page.goto(LINK)
+    page.locator("summary").click()
+    expect(page.locator("#lines")).to_contain_text("Step 2")
+    assert [asked.last_event_id for asked in bindery.asked] == [None, "l1:2"]
+    assert log(page) == "Waiting for build to start...\nStep 1\nStep 2\n"
+    expect(page.get_by_role("status")).to_have_text("Building the environment...")
+
+
+def test_equal_lines_of_a_log_are_all_shown(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+    bindery.scripts = [[BUILDING, BUILDING, {**BUILDING, "id": "l1:1"}, {**BUILDING, "id": "l1:2"}, gate]]
+    page.goto(LINK)
+    expect(page.locator("#lines")).to_have_text("Step 1\n" * 4)
+
+
+def test_a_stream_that_is_refused_is_said_and_can_be_tried_again(page: Page, bindery: ScriptedBindery) -> None:
+    page.goto(LINK)
+    expect(page.locator("h1")).to_have_text("The connection was lost")
+    bindery.scripts = [[FOUND, bindery.ready()]]
+    page.get_by_role("button", name="Connect again").click()
+    page.wait_for_url("**/session/abc/**")
+    assert bindery.asked[0].target == bindery.asked[1].target
+
+
+def test_connecting_again_does_not_repeat_the_log(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+    told = [{**WAITING, "id": "l1:1"}, {**BUILDING, "id": "l1:2"}]
+    bindery.scripts = [told]
+    page.goto(LINK)
+    page.locator("#reconnect").wait_for()
+    bindery.scripts = [[*told, gate]]
+    page.locator("#reconnect").click()
+    expect(page.get_by_role("status")).to_have_text("Building the environment...")
+    expect(page.locator("#lines")).to_have_text("Waiting for build to start...\nStep 1\n")
+
+
+def test_a_page_that_another_site_sent_us_to_waits_for_its_visitor(page: Page, bindery: ScriptedBindery) -> None:
+    bindery.autostart, bindery.isolated = False, False
+    bindery.scripts = [[FOUND, bindery.ready()]]
+    page.goto(LINK)
+    button = page.get_by_role("button", name="Launch")
+    expect(button).to_be_enabled()
+    expect(page.get_by_text("https://github.com/o/r", exact=True).last).to_be_visible()
+    expect(page.get_by_text("Sessions here run as this user on this machine.")).to_be_visible()
+    assert bindery.asked == []
+    button.press("Enter")
+    page.wait_for_url("**/session/abc/**")
+    assert len(bindery.asked) == 1
+
+
+def test_a_log_is_plain_text_whatever_a_build_prints(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+    lines = [
+        "\x1b[32mgreen\x1b[0m <img src=x onerror=alert(1)>\n",
+        "10%\r55%\r100%\r\n",
+        "bell\x07 \x1b[2K\x1b[1Gdone\n",
+    ]
+    bindery.scripts = [[*({**BUILDING, "message": line} for line in lines), gate]]
+    page.goto(LINK)
+    page.locator("summary").click()
+    expect(page.locator("#lines")).to_contain_text("done")
+    assert log(page) == "green <img src=x onerror=alert(1)>\n100%\nbell done\n"
+
+
+def test_a_log_without_end_does_not_fill_the_browser(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+    bindery.scripts = [[*({**BUILDING, "message": f"line {n}\n"} for n in range(12_000)), gate]]
+    page.goto(LINK)
+    expect(page.locator("#lines")).to_contain_text("line 11999\n")
+    shown = log(page).splitlines()
+    assert len(shown) <= 5000
+    assert shown[-1] == "line 11999"
+
+
+def test_an_image_that_was_all_one_wanted_is_the_end(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+    bindery.scripts = [[FOUND, {"phase": "ready", "message": "Done! Image built\n", "imageName": "i"}, gate]]
+    page.goto(LINK)
+    expect(page.get_by_role("status")).to_have_text("The environment is built.")
+    assert urlsplit(page.url).path == LINK
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("where", ["/", LINK, "/nowhere"])
+def test_no_page_is_wider_than_its_window(
+    page: Page, bindery: ScriptedBindery, gate: Gate, width: int, where: str
+) -> None:
+    bindery.scripts = [[{**BUILDING, "message": "x" * 500 + "\n"}, {"phase": "failed", "message": "y" * 500}, gate]]
+    page.set_viewport_size({"width": width, "height": 700})
+    page.goto(where)
+    if where == LINK:
+        page.get_by_role("alert").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_the_start_page_recognises_an_address_and_makes_link_and_badge(page: Page, bindery: ScriptedBindery) -> None:
+    page.goto("/")
+    expect(page.get_by_role("button", name="Launch")).to_be_disabled()
+    page.locator("#repo").fill("https://github.com/o/r/blob/v1.0/notebooks/a%20(1).ipynb")
+    expect(page.locator("#repo")).to_have_value("o/r")
+    expect(page.locator("#ref")).to_have_value("v1.0")
+    expect(page.locator("#path")).to_have_value("notebooks/a (1).ipynb")
+    link = f"{bindery.address}/v2/gh/o/r/v1.0?labpath=notebooks%2Fa%20%281%29.ipynb"
+    expect(page.locator("#link")).to_have_value(link)
+    expect(page.locator("#badge")).to_have_value(f"[![Binder]({bindery.address}/badge_logo.svg)]({link})")
+
+
+def test_an_address_that_nobody_recognises_is_a_git_repository(page: Page, bindery: ScriptedBindery) -> None:
+    page.goto("/")
+    page.locator("#repo").fill("https://git.example.org/o/r.git")
+    expect(page.locator("#provider")).to_have_value("git")
+    expect(page.locator("#link")).to_have_value(
+        f"{bindery.address}/v2/git/https%3A%2F%2Fgit.example.org%2Fo%2Fr.git/HEAD"
+    )
+
+
+def test_the_start_page_works_with_the_keyboard_alone(page: Page, bindery: ScriptedBindery) -> None:
+    bindery.scripts = [[FOUND, bindery.ready()]]
+    page.goto("/")
+    page.locator("#provider").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.type("o")
+    expect(page.locator("#hint")).to_contain_text("It should look like")
+    page.keyboard.type("/r")
+    expect(page.locator("#hint")).to_have_text("")
+    page.keyboard.press("Tab")
+    page.keyboard.type("feature/x")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/session/abc/**")
+    assert bindery.asked[0].target.startswith("/build/gh/o/r/feature/x?")

@@ -1,0 +1,145 @@
+"""Looking never starts anything: clients that come late, come again, or go away."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.serving.gate import Gate
+from tests.serving.git_http import GitServer, make_repository
+from tests.serving.kernel import Session
+from tests.serving.runtime import LocalRuntime, Stream, until
+
+Spec = Callable[..., str]
+LINES = "for n in $(seq 150); do echo said $n; done"
+
+
+def hear_line(stream: Stream, text: str) -> None:
+    assert any(event.message == text for event in stream.listen()), f"{text!r} never came: {stream.events[-5:]}"
+
+
+def test_late_joiners_get_the_last_lines_and_a_client_that_left_its_launch(
+    bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate
+) -> None:
+    make_repository(git_server.root / "slow.git", {"postBuild": gate.post_build(LINES)})
+    spec = spec_of("slow.git")
+    token = bindery.token(f"git/{spec}", jti="a client that leaves")
+    builds = bindery.total("binderhub_build_count_total")
+
+    with bindery.stream(spec, build_token=token) as first:
+        hear_line(first, "said 150\n")
+    assert first.phases == ["waiting", "fetching", "building"]
+    assert "said 1\n" in first.text
+    last_id = first.last.id
+
+    with bindery.stream(spec) as late:
+        hear_line(late, "said 150\n")
+        assert late.phases == ["waiting", "building"]
+        log = [event for event in late.events if event.phase == "building"]
+        assert len(log) == 100
+        assert "said 51\n" in late.text
+        assert "said 50\n" not in late.text
+        gate.open()
+        assert late.finish().last.phase == "ready"
+
+    again = bindery.launch(spec, headers={"Last-Event-ID": last_id})
+    assert again.phases == ["built", "launching", "ready"]
+    by_token = bindery.launch(spec, build_token=token)
+    assert by_token.last.data["token"] == again.last.data["token"]
+    assert by_token.last.data["url"] == again.last.data["url"]
+    assert late.last.data["token"] != again.last.data["token"]
+    assert bindery.total("binderhub_build_count_total") == builds + 1
+    told_again = bindery.launch(spec, headers={"Last-Event-ID": again.last.id})
+    assert [event.phase for event in told_again.events] == ["ready"]
+    assert told_again.last.data["token"] == again.last.data["token"]
+
+
+def test_many_clients_that_go_away_free_their_streams_and_the_build_goes_on(
+    bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate
+) -> None:
+    make_repository(git_server.root / "busy.git", {"postBuild": gate.post_build("echo begun")})
+    spec = spec_of("busy.git")
+    token = bindery.token(f"git/{spec}", jti="many watch this")
+    with bindery.stream(spec, build_token=token, build_only="true") as stream:
+        hear_line(stream, "begun\n")
+    until(lambda: not bindery.connections())
+    watched = 60
+    for _ in range(watched):
+        with bindery.stream(spec, build_token=token) as stream:
+            stream.hear("building")
+    until(lambda: not bindery.connections())
+    gate.open()
+    assert bindery.launch(spec, build_token=token).last.phase == "ready"
+
+
+def test_a_launch_that_is_ready_is_told_again_and_no_other_session_starts(bindery: LocalRuntime, plain: str) -> None:
+    token = bindery.token(f"git/{plain}", jti="reloads the page", seconds=300)
+    first = bindery.launch(plain, build_token=token)
+    assert first.last.phase == "ready"
+    launches = bindery.total("binderhub_launch_count_total")
+    again = bindery.launch(plain, build_token=token)
+    expired = bindery.token(f"git/{plain}", jti="reloads the page", seconds=-3600)
+    with_expired = bindery.launch(plain, build_token=expired)
+    for stream in (again, with_expired):
+        assert (stream.last.data["url"], stream.last.data["token"]) == (
+            first.last.data["url"],
+            first.last.data["token"],
+        )
+    assert bindery.total("binderhub_launch_count_total") == launches
+    assert Session.of(again.last.data).answers
+
+
+@pytest.mark.parametrize(
+    ("spoil", "spec"),
+    [
+        (lambda id_: id_[:-1] + ("A" if id_[-1] != "A" else "B"), None),
+        (lambda id_: id_.replace(":", ":9", 1), None),
+        (lambda id_: "x" + id_[1:], None),
+        (lambda id_: "nonsense", None),
+        (lambda id_: id_ * 1000, None),
+        (lambda id_: id_, "another"),
+    ],
+    ids=["signature", "place", "launch", "no id", "long", "of another spec"],
+)
+def test_a_spoiled_event_id_is_refused(
+    bindery: LocalRuntime, plain: str, spoil: Callable[[str], str], spec: str | None
+) -> None:
+    launched = bindery.launch(plain, build_only="true")
+    launches = bindery.total("binderhub_launch_count_total")
+    asked = f"{plain.rpartition('/')[0]}/main" if spec else plain
+    refused = bindery.launch(asked, headers={"Last-Event-ID": spoil(launched.last.id)})
+    assert [event.phase for event in refused.events] == ["failed"]
+    assert "Launch again" in refused.last.message
+    assert str(refused.last.data["status_code"]) == "404"
+    assert bindery.total("binderhub_launch_count_total") == launches
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds", "spoil", "why"),
+    [
+        (None, -1, "", "it has expired"),
+        ("git/elsewhere/HEAD", 300, "", "another"),
+        (None, 300, "x", "signature"),
+        (None, 300, "." * 5000, "signature"),
+    ],
+    ids=["expired", "of another spec", "signature", "long"],
+)
+def test_a_launch_is_not_created_with_a_bad_token(
+    bindery: LocalRuntime, plain: str, spec: str | None, seconds: int, spoil: str, why: str
+) -> None:
+    token = bindery.token(spec or f"git/{plain}", jti=f"never used, {why}", seconds=seconds) + spoil
+    before = bindery.metrics()
+    refused = bindery.launch(plain, build_token=token)
+    assert [event.phase for event in refused.events] == ["failed"]
+    assert str(refused.last.data["status_code"]) == "403"
+    assert why in refused.last.message
+    assert bindery.metrics() == before
+
+
+def test_a_stream_that_is_quiet_is_kept_alive(
+    bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate
+) -> None:
+    make_repository(git_server.root / "quiet.git", {"postBuild": gate.post_build("echo silence now")})
+    with bindery.stream(spec_of("quiet.git"), build_only="true") as stream:
+        lines = stream.response.iter_lines()
+        assert any(line.startswith(":keepalive") for line in lines)
+        gate.open()

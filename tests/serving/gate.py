@@ -1,0 +1,23 @@
+"""Builds and kernels that go on until a test lets them: no test waits for time to pass."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Closed until `open`."""
+
+    file: Path
+
+    def open(self) -> None:
+        self.file.touch()
+
+    def post_build(self, before: str = "") -> str:
+        """A postBuild that runs `before` and then waits."""
+        return f"#!/bin/sh\n{before}\nuntil [ -e '{self.file}' ]; do sleep 0.05; done\n"
+
+    @property
+    def code(self) -> str:
+        """Python that waits, and says nothing meanwhile."""
+        return f"import os, time\nwhile not os.path.exists({str(self.file)!r}): time.sleep(0.05)"

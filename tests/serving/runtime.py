@@ -1,0 +1,314 @@
+"""Bindery as `make up` runs it, in a process of its own, and a client that launches there as others' clients do."""
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPResponse
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlencode
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from bindery.domain.tokens import Tokens
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 120.0
+START_SECONDS = 60.0
+STREAM = {"Accept": "text/event-stream"}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of a stream. data: all its fields. id: empty if it had none."""
+
+    phase: str
+    message: str
+    data: Mapping[str, str]
+    id: str
+
+
+@dataclass
+class Stream:
+    """A launch's event stream. events, comments: what was heard so far."""
+
+    response: httpx.Response
+    until: float
+    events: list[Event] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
+
+    @property
+    def last(self) -> Event:
+        return self.events[-1]
+
+    @property
+    def phases(self) -> list[str]:
+        """Each phase once, in the order in which they began."""
+        return list(dict.fromkeys(event.phase for event in self.events))
+
+    @property
+    def text(self) -> str:
+        """All messages."""
+        return "".join(event.message for event in self.events)
+
+    def listen(self) -> Iterator[Event]:
+        """Events as they come, to the stream's end. Raises TimeoutError when that takes too long."""
+        id_ = ""
+        for line in self.response.iter_lines():
+            if time.monotonic() > self.until:
+                raise TimeoutError(f"the stream does not end; heard: {self.events[-5:]}")
+            name, _, value = line.partition(": ")
+            if line.startswith(":"):
+                self.comments.append(line)
+            elif name == "id":
+                id_ = value
+            elif name == "data":
+                data = json.loads(value)
+                event = Event(data["phase"], data.get("message", ""), data, id_)
+                self.events.append(event)
+                yield event
+            elif line:
+                raise ValueError(f"no line of an event: {line}")
+
+    def hear(self, phase: str) -> Event:
+        """Listens until the phase comes. Nothing can be heard after that; for a client that then goes away."""
+        for event in self.listen():
+            if event.phase == phase:
+                return event
+        raise AssertionError(f"{phase} never came: {self.events[-5:]}")
+
+    def finish(self) -> Self:
+        """Listens to the end."""
+        for _ in self.listen():
+            pass
+        return self
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An answer to a request that was sent byte by byte. headers: names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+class LocalRuntime:
+    """Runs while its `with` block lasts, on a free port, with its state in `home`; whatever is left of it afterwards fails the test.
+
+    settings: `idle_seconds=4` is `BINDERY_IDLE_SECONDS=4`. template: another one than the project's.
+    """
+
+    def __init__(self, home: Path, *, template: Path | None = None, **settings: str | float) -> None:
+        self.home = home
+        self._arguments = ["--template", str(template)] if template else []
+        self._settings = {f"BINDERY_{name.upper()}": str(value) for name, value in settings.items()}
+        self._process: subprocess.Popen[str] | None = None
+        self._temporary: Path | None = None
+        self.address = ""
+        self.client = httpx.Client(trust_env=False, timeout=30)
+
+    def __enter__(self) -> Self:
+        self._temporary = Path(tempfile.mkdtemp(prefix="b"))  # short, as sockets in it want
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._temporary is not None
+        try:
+            if self._process:
+                self.stop()
+            left, files = self.processes(), sorted(path.name for path in self._temporary.iterdir())
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if error is None:
+                assert not left, f"processes are left: {left}"
+                assert not files, f"temporary files are left: {files}"
+        finally:
+            self.client.close()
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def start(self) -> None:
+        """Raises AssertionError with what it said if it does not come up."""
+        outer = {name: value for name, value in os.environ.items() if not name.startswith("BINDERY_")}
+        settings = {"BINDERY_HOME": str(self.home), "BINDERY_PORT": "0", **self._settings}
+        self.errors = self.home.with_name(f"{self.home.name}.stderr")
+        with self.errors.open("a") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "infra.local", *self._arguments],
+                cwd=ROOT,
+                env={**outer, **settings, "TMPDIR": str(self._temporary)},
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        readable, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
+        said = self._process.stdout.readline() if readable else ""
+        assert said.startswith("Bindery is at http://127.0.0.1:"), f"said {said!r}; {self.errors.read_text()}"
+        self.address = said.split()[-1].rstrip("/")
+        self.client.base_url = httpx.URL(self.address)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 30) -> int:
+        """Asks it to end; answers its exit code. Raises TimeoutExpired."""
+        return self._end(number, seconds)
+
+    def kill9(self) -> None:
+        """Ends it as a power cut would, its sessions aside."""
+        self._end(signal.SIGKILL, 10)
+
+    def _end(self, number: signal.Signals, seconds: float) -> int:
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        process.send_signal(number)
+        code = process.wait(seconds)
+        process.stdout.close()
+        self._process = None
+        return code
+
+    def processes(self, mark: str = "") -> dict[int, str]:
+        """Command lines by number of every process, but the runtime itself, that has this home (and `mark`) in what it was started with."""
+        wanted = [os.fsencode(self.home), mark.encode()]
+        found = {}
+        own = {os.getpid(), *([self._process.pid] if self._process else [])}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdecimal() or int(entry.name) in own:
+                continue
+            with suppress(OSError):
+                command = (entry / "cmdline").read_bytes()
+                told = command + b"\0" + (entry / "environ").read_bytes()
+                if all(word in told for word in wanted):
+                    found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")[:200]
+        return found
+
+    def sessions(self) -> dict[int, str]:
+        """Processes of sessions."""
+        return self.processes("BINDERY_SESSION=")
+
+    def builds(self) -> dict[int, str]:
+        """Processes of builds."""
+        return self.processes("BINDERY_BUILD=")
+
+    def connections(self) -> int:
+        """Connections that clients have with it now, as the system counts them."""
+        port = f":{int(self.address.rpartition(':')[2]):04X}"
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        open_states = ("01", "08")  # established; closed by the client only
+        return sum(1 for line in lines if line[1].endswith(port) and line[3] in open_states)
+
+    def session_folders(self) -> list[str]:
+        folder = self.home / "sessions"
+        return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+    @property
+    def log(self) -> str:
+        """What it wrote to its log."""
+        return (self.home / "bindery.log").read_text()
+
+    @property
+    def tokens(self) -> Tokens:
+        """Makes tokens as this home's runtime does."""
+        return Tokens((self.home / "secret").read_text())
+
+    def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Samples of `/metrics`, by name and labels."""
+        families = text_string_to_metric_families(self.client.get("/metrics").raise_for_status().text)
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels."""
+        wanted = labels.items()
+        return sum(value for (found, has), value in self.metrics().items() if found == name and wanted <= has)
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    @contextmanager
+    def stream(
+        self,
+        spec: str,
+        *,
+        provider: str = "git",
+        headers: Mapping[str, str] | None = None,
+        seconds: float = PATIENCE_SECONDS,
+        **query: str,
+    ) -> Iterator[Stream]:
+        """A launch's open stream. spec: as it stands in a link."""
+        path = f"/build/{provider}/{spec}" + (f"?{urlencode(query)}" if query else "")
+        # As it stands: a client of ours that tidies addresses would hide what others send.
+        target = path.encode()
+        with self.client.stream(
+            "GET", "/build", headers={**STREAM, **(headers or {})}, extensions={"target": target}
+        ) as response:
+            yield Stream(response, time.monotonic() + seconds)
+
+    def launch(
+        self,
+        spec: str,
+        *,
+        provider: str = "git",
+        headers: Mapping[str, str] | None = None,
+        seconds: float = PATIENCE_SECONDS,
+        **query: str,
+    ) -> Stream:
+        """A launch from its beginning to its end."""
+        with self.stream(spec, provider=provider, headers=headers, seconds=seconds, **query) as stream:
+            return stream.finish()
+
+    def raw(
+        self, target: bytes, *headers: bytes, method: bytes = b"GET", body: bytes = b"", seconds: float = 30
+    ) -> Raw:
+        """Sends a request exactly as given (`Host` and `Connection` added) and reads the whole answer."""
+        host, port = self.address.removeprefix("http://").split(":")
+        given = b"".join(header + b"\r\n" for header in headers)
+        if not any(header.lower().startswith(b"host:") for header in headers):
+            given += f"Host: {host}:{port}\r\n".encode()
+        if body:
+            given += b"Content-Length: %d\r\n" % len(body)
+        head = method + b" " + target + b" HTTP/1.1\r\n" + given + b"Connection: close\r\n\r\n"
+        with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+            connection.sendall(head + body)
+            with HTTPResponse(connection) as answer:
+                answer.begin()
+                text = answer.read().decode(errors="replace")
+                return Raw(answer.status, {name.lower(): value for name, value in answer.getheaders()}, text)
+
+    def token(self, target: str, *, jti: str, seconds: float = 300) -> str:
+        """A build token for `<provider>/<spec>`, as the launch page has it."""
+        return self.tokens.build_token(target, self.address, jti, time.time() + seconds)
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Asks until it is so. Raises TimeoutError."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("it never became so")
+        time.sleep(0.05)
