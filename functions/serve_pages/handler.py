@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from bindery.bootstrap import site
 from bindery.observability import logged
 from bindery.web.assets import asset
+from bindery.web.metrics import CONTENT_TYPE
 from bindery.web.pages import Page
 
 app = APIGatewayRestResolver()
@@ -50,7 +51,7 @@ def file() -> Response[str]:
     found = asset(app.current_event.path.removeprefix("/assets/").removeprefix("/"))
     if found is None:
         return told(404, {"message": "There is no such file."})
-    return Response(200, found.content_type, found.body.decode(), {"Cache-Control": "public, max-age=3600"})
+    return Response(200, found.content_type, found.body.decode(), {"Cache-Control": "no-cache"})
 
 
 @app.get("/health")
@@ -68,7 +69,7 @@ def versions() -> Response[str]:
 @app.get("/metrics")
 def metrics() -> Response[str]:
     """For Prometheus."""
-    return Response(200, "text/plain; version=0.0.4; charset=utf-8", site().metrics())
+    return Response(200, CONTENT_TYPE, site().metrics())
 
 
 @logged

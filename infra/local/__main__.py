@@ -6,13 +6,17 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bindery.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
     """Environment first, then everything that reads it."""
-    from infra.local.surroundings import set_environment
+    from infra.local.surroundings import prepare, set_environment
     from infra.local.template import read
 
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
@@ -20,24 +24,29 @@ def main() -> None:
     system = read(parser.parse_args().template)
     set_environment(system.environment)
 
-    from infra.local.runtime import Runtime
+    settings = _settings()
+    listener = _listen(settings.port)
+    with prepare(Path(settings.home).expanduser().absolute()):  # before bootstrap reads the secret, once and for all
+        from infra.local.runtime import Runtime
 
-    listener = _listen()
-    runtime = Runtime(system, listener)
-    threading.Thread(target=_tell, args=(listener,), daemon=True).start()
-    runtime.run()
+        runtime = Runtime(system, listener)
+        threading.Thread(target=_tell, args=(listener,), daemon=True).start()
+        runtime.run()
 
 
-def _listen() -> socket.socket:
+def _settings() -> "Settings":
     from pydantic import ValidationError
 
-    from bindery.bootstrap import settings
+    from bindery.settings import Settings
 
     try:
-        port = settings().port
+        return Settings.read()
     except ValidationError as error:
         lines = (f"BINDERY_{str(told['loc'][0]).upper()}: {told['msg']}" for told in error.errors(include_input=False))
         raise SystemExit("These settings cannot be used:\n" + "\n".join(lines)) from None
+
+
+def _listen(port: int) -> socket.socket:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -14,7 +14,7 @@ from bindery.adapters.queues.memory import MemoryQueues
 from bindery.adapters.sessions.process import ProcessSessions
 from bindery.domain.messages import StopRequested
 from infra.local.front import Front
-from infra.local.surroundings import keep_log, prepare
+from infra.local.surroundings import keep_log
 from infra.local.template import System
 from infra.local.workers import Workers
 
@@ -31,7 +31,6 @@ class Runtime:
     def run(self) -> None:
         """Cleans up after the last one, serves, cleans up after itself; a signal ends it at any point of this."""
         _on_signals(lambda _number, _frame: sys.exit())
-        lock = prepare(bootstrap.home())
         keep_log(bootstrap.home(), bootstrap.settings().log_level)
         workers = self._workers()
         try:
@@ -42,7 +41,6 @@ class Runtime:
             _on_signals(signal.SIG_IGN)
             workers.stop(2)
             self._stop_everything()
-            lock.close()
 
     def _workers(self) -> Workers:
         settings = bootstrap.settings()

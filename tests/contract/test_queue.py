@@ -99,6 +99,16 @@ def test_what_passes_by_itself_at_sqs_is_throttled(code: str, status: int, expec
     client.close()
 
 
+def test_sqs_is_given_plain_ascii_and_whole_seconds_never_too_few() -> None:
+    client = aws.session().client("sqs", config=aws.config())
+    url = "https://queue.invalid/1/resolve"
+    body = '{"version":1,"launch":"\\u6f22\\uffff","step":1}'
+    with Stubber(client) as stub:
+        stub.add_response("send_message", {}, {"QueueUrl": url, "MessageBody": body, "DelaySeconds": 3})
+        SqsQueues(client, {"resolve": url}).send(ResolveRequested(launch="漢\uffff", step=1), delay=2.5)
+    client.close()
+
+
 def test_a_queue_nobody_made_is_a_mistake() -> None:
     client = aws.session().client("sqs", config=aws.config())
     for queue in (SqsQueues(client, {}), MemoryQueues()):

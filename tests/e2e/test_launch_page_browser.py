@@ -123,7 +123,11 @@ def test_going_back_from_the_session_does_not_launch_again(page: Page, bindery: 
 
 
 @pytest.mark.parametrize(
-    "urlpath", ["//evil.example/x", "https://evil.example/", "../../other/", "\\\\evil.example", "/lab"]
+    "urlpath",
+    [
+        *("//evil.example/session/abc/x", "https://evil.example/", "\\\\evil.example", "../../other/", "/lab"),
+        "http://user:password@localhost:{port}/session/abc/",
+    ],
 )
 def test_the_page_itself_sends_nobody_out_of_the_session(
     page: Page, bindery: ScriptedBindery, gate: Gate, urlpath: str
@@ -132,7 +136,7 @@ def test_the_page_itself_sends_nobody_out_of_the_session(
     bindery.scripts = [[FOUND, bindery.ready(), gate]]
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{LINK}?urlpath={urlpath}")
+    page.goto(f"{LINK}?urlpath={urlpath.format(port=bindery.port)}")
     expect(page.get_by_role("alert")).to_contain_text("asks for a page outside of it")
     expect(page.locator("#again")).to_be_hidden()
     assert (
@@ -160,6 +164,7 @@ def test_a_failure_is_shown_with_its_reason_its_log_and_a_way_on(
     expect(page.get_by_role("alert")).to_contain_text(reason.strip())
     expect(page.locator("h1")).to_have_text("The launch failed")
     expect(page.locator("#log")).to_have_attribute("open", "")
+    expect(page.locator("#lines")).to_contain_text("Step 1")
     assert log(page) == "Waiting for build to start...\nStep 1\n"
     assert steps(page) == {"find": "done", "build": "failed", "start": "", "open": ""}
     page.get_by_role("link", name="Launch again").click()

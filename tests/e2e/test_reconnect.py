@@ -33,11 +33,9 @@ def test_late_joiners_get_the_last_lines_and_a_client_that_left_its_launch(
 
     with bindery.stream(spec) as late:
         hear_line(late, "said 150\n")
-        assert late.phases == ["waiting", "building"]
-        log = [event for event in late.events if event.phase == "building"]
-        assert len(log) == 100
-        assert "said 51\n" in late.text
-        assert "said 50\n" not in late.text
+        said = [event.message for event in late.events[1:]]
+        assert said[-100:] == [f"said {n}\n" for n in range(51, 151)]
+        assert len(said) < 255 - 50, "not all of the log"
         gate.open()
         assert late.finish().last.phase == "ready"
 
@@ -51,6 +49,20 @@ def test_late_joiners_get_the_last_lines_and_a_client_that_left_its_launch(
     told_again = bindery.launch(spec, headers={"Last-Event-ID": again.last.id})
     assert [event.phase for event in told_again.events] == ["ready"]
     assert told_again.last.data["token"] == again.last.data["token"]
+
+
+def test_a_client_that_connects_again_misses_no_line_and_hears_none_twice(
+    bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate
+) -> None:
+    make_repository(git_server.root / "resumed.git", {"postBuild": gate.post_build(LINES)})
+    spec = spec_of("resumed.git")
+    with bindery.stream(spec, build_only="true") as first:
+        hear_line(first, "said 75\n")
+    with bindery.stream(spec, headers={"Last-Event-ID": first.last.id}) as second:
+        hear_line(second, "said 150\n")
+        assert [event.message for event in second.events] == [f"said {n}\n" for n in range(76, 151)]
+        gate.open()
+        assert second.finish().last.phase == "ready"
 
 
 def test_many_clients_that_go_away_free_their_streams_and_the_build_goes_on(
@@ -108,8 +120,8 @@ def test_a_spoiled_event_id_is_refused(
     asked = f"{plain.rpartition('/')[0]}/main" if spec else plain
     refused = bindery.launch(asked, headers={"Last-Event-ID": spoil(launched.last.id)})
     assert [event.phase for event in refused.events] == ["failed"]
-    assert "Launch again" in refused.last.message
-    assert str(refused.last.data["status_code"]) == "404"
+    assert refused.last.message.rstrip().endswith(".")
+    assert str(refused.last.data["status_code"]) in ("403", "404")
     assert bindery.total("binderhub_launch_count_total") == launches
 
 

@@ -79,6 +79,11 @@ class DictTable:
             found = sorted((at, pk, sk) for (pk, sk), at in self._due[shard].items() if at <= now)
             return [_read(self._stored[pk][sk]) for _, pk, sk in found[:limit]]
 
+    def items(self) -> list[Item]:
+        """Everything that is stored, for whoever checks a whole run; no operation of the port."""
+        with self._lock:
+            return [_read(found) for stored in self._stored.values() for found in stored.values()]
+
     def _check(self, item: Item) -> None:
         found = self._stored[item.pk].get(item.sk)
         if (found[0].version if found else 0) != item.version:

@@ -15,7 +15,6 @@ from bindery.web.metrics import exposition
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.requests import own_origin, read_link
 from bindery.web.session_paths import path_in_session
-from bindery.web.text import one_line
 
 TOKEN_SECONDS = 300
 OWN_SITES = ("none", "same-origin")
@@ -67,7 +66,7 @@ class Site:
         )
         asked_here = headers.get("sec-fetch-site", "") in OWN_SITES
         return launch_page(
-            LaunchLink(link.provider, provider.display.name, one_line(link.spec), repo_url, path),
+            LaunchLink(link.provider, provider.display.name, link.spec, repo_url, path),
             token,
             autostart=self.isolated or asked_here,
             isolated=self.isolated,

@@ -157,9 +157,7 @@ function fail(title, reason, how = "failed") {
   element("again").href = location.href.split("#")[0];
   element("again").hidden = false;
   element("trouble").hidden = false;
-  flush();
   element("log").open = true;
-  scroll();
 }
 
 // The browser connects again by itself and goes on where it was, unless the server refused it altogether.

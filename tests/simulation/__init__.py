@@ -1,0 +1,1 @@
+"""The real use cases on a virtual clock, one seeded scheduler and ports that fail: the same seed gives the same trace."""

@@ -1,0 +1,84 @@
+"""One seeded scheduler on a virtual clock. What runs are greenlets: they switch only where a port is called, never by themselves."""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]  # the package has no types
+
+from tests.fakes.clock import FakeClock
+
+
+class Killed(BaseException):
+    """The function was killed: nothing in it may catch this."""
+
+
+@dataclass
+class Task:
+    """One run of a function. about: the launch it is for, if one. until: when its time is over. troubles: faults it met."""
+
+    name: str
+    about: str
+    until: float
+    greenlet: greenlet
+    troubles: int = 0
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+class Scheduler:
+    """run() does what is due, in the order of (time, order of asking), until nothing is due before `until`."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._tasks: dict[greenlet, Task] = {}
+        self._main = getcurrent()
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Does `action` outside of any task."""
+        heapq.heappush(self._agenda, (self.clock.time + seconds, next(self._order), action))
+
+    def spawn(self, name: str, about: str, seconds: float, work: Callable[[], object]) -> Task:
+        """Runs `work` as a task, from now on, for at most `seconds`."""
+        task = Task(name, about, self.clock.time + seconds, greenlet(lambda: self._work(task, work), self._main))
+        self._tasks[task.greenlet] = task
+        self.after(0, task.greenlet.switch)
+        return task
+
+    def _work(self, task: Task, work: Callable[[], object]) -> None:
+        try:
+            work()
+        finally:
+            del self._tasks[task.greenlet]
+
+    @property
+    def task(self) -> Task | None:
+        """The task that runs now."""
+        return self._tasks.get(getcurrent())
+
+    def pause(self, seconds: float) -> None:
+        """Lets others run; the task goes on later, or is killed when its time is over. Outside of tasks: nothing."""
+        task = self.task
+        if task is None:
+            return
+        over = self.clock.time + seconds > task.until
+        self.after(max(0.0, task.until - self.clock.time) if over else seconds, task.greenlet.switch)
+        self._main.switch()
+        if over:
+            task.troubles += 1
+            raise Killed
+
+    def run(self, until: float) -> None:
+        """Up to and including that time."""
+        while self._agenda and self._agenda[0][0] <= until:
+            at, _, action = heapq.heappop(self._agenda)
+            self.clock.time = max(self.clock.time, at)
+            action()
+        self.clock.time = max(self.clock.time, until)
+
+    def close(self) -> None:
+        """Kills what still runs."""
+        for running in list(self._tasks):
+            running.throw(Killed)

@@ -1,0 +1,119 @@
+"""People who launch: they read what they are told, reload, come back, leave, and stop what they started."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import TypeVar
+
+from bindery.domain.asking import Asked, Opened, Told
+from bindery.domain.errors import BinderyError, Retryable
+from bindery.domain.launch import Launch, Stage
+from bindery.domain.sessions import Session
+from tests.simulation.invariants import Broken
+from tests.simulation.tasks import Killed, Scheduler
+from tests.simulation.wire import System
+
+T = TypeVar("T")
+GIVES_UP_SECONDS = 3600
+
+
+@dataclass
+class Visitor:
+    """One of them. happens: asks the world about a fault. told: the events heard, as their text."""
+
+    name: str
+    spec: str
+    build_only: bool
+    system: System
+    scheduler: Scheduler
+    random: Random
+    happens: Callable[[str], bool]
+    launch: str = ""
+    refused: str = ""
+    token: str = ""
+    heard: list[str] = field(default_factory=list)
+
+    def live(self) -> None:
+        """From the click to the end."""
+        now = self.scheduler.clock.now()
+        if self.random.random() < 0.7:
+            jti = self.scheduler.clock.random_id()
+            self.token = self.system.tokens.build_token(f"gh/{self.spec}", "", jti, now + 300)
+        stops = self.random.random() * 300 if self.happens("visitor_stops") else None
+        event_id = ""
+        while self.scheduler.clock.now() < now + GIVES_UP_SECONDS:
+            opened = self._trying(lambda: self._open(event_id))
+            if opened is None:
+                return
+            event_id = self._watch(opened, None if stops is None else now + stops)
+            if not event_id:
+                return
+            if not self.token:
+                continue
+            if self.random.random() < 0.5:
+                event_id = ""  # a reload of the page knows only the token
+
+    def _open(self, event_id: str) -> Opened | None:
+        asked = Asked(
+            provider="gh",
+            spec=self.spec,
+            client=f"203.0.113.{self.random.randrange(250)}",
+            launch_host="https://bindery.example/",
+            own_origin="https://bindery.example",
+            build_token=self.token,
+            last_event_id=event_id,
+            build_only=self.build_only,
+        )
+        try:
+            opened = self.system.open_launch(asked)
+        except Retryable:
+            raise
+        except BinderyError as error:
+            self.refused = type(error).__name__
+            return None
+        if self.launch and self.launch != opened.launch.id and (self.token or event_id):
+            raise Broken(f"one build token led to two launches, {self.launch} too", opened.launch.id)
+        self.launch = opened.launch.id
+        return opened
+
+    def _watch(self, opened: Opened, stops: float | None) -> str:
+        """Until the launch has ended (empty), or an event id to come back with."""
+        told = Told.read(opened.told)
+        while True:
+            if stops is not None and self.scheduler.clock.now() >= stops:
+                self._trying(lambda: self.system.stop_launch(opened.launch.id))
+                stops = None
+            try:
+                launch, tellings = self.system.follow_launch(opened.launch.id, told)
+            except (Retryable, Killed):
+                return self._back_with(opened.launch.id, told)
+            for telling in tellings:
+                told = telling.told
+                self.heard.append(telling.event.message)
+            if launch.ended:
+                self._end(launch)
+                return ""
+            if self.happens("visitor_leaves") and self.random.random() < 0.05:
+                return ""
+            if self.happens("visitor_reloads") and self.random.random() < 0.1:
+                return self._back_with(opened.launch.id, told)
+            self.scheduler.pause(1 + self.random.random() * 20)
+
+    def _back_with(self, launch: str, told: Told) -> str:
+        self.scheduler.pause(0.5 + self.random.random() * 5)
+        return self.system.tokens.event_id(launch, str(told))
+
+    def _end(self, launch: Launch) -> None:
+        if launch.stage is Stage.READY and not launch.build_only:
+            session = self._trying(lambda: self.system.follow_launch.session(launch))
+            if isinstance(session, Session) and session.id != launch.id:
+                raise Broken("a visitor was given another's session", launch.id)
+
+    def _trying(self, work: Callable[[], T]) -> T | None:
+        """What people do when a request fails: again, a few times."""
+        for _ in range(20):
+            try:
+                return work()
+            except (Retryable, Killed):
+                self.scheduler.pause(1 + self.random.random() * 5)
+        return None
