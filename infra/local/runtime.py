@@ -1,5 +1,6 @@
 """Bindery in one process: front, workers, timers, around the adapters that this machine's settings pick."""
 
+import logging
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ from bindery import bootstrap
 from bindery.adapters.builds.uv import UvBuilds
 from bindery.adapters.queues.memory import MemoryQueues
 from bindery.adapters.sessions.process import ProcessSessions
+from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.messages import StopRequested
 from infra.local.front import Front
 from infra.local.surroundings import keep_log
@@ -19,6 +21,7 @@ from infra.local.template import System
 from infra.local.workers import Workers
 
 EVERYTHING = 1e9
+TIDY_SECONDS = 3600
 
 
 class Runtime:
@@ -31,7 +34,7 @@ class Runtime:
     def run(self) -> None:
         """Cleans up after the last one, serves, cleans up after itself; a signal ends it at any point of this."""
         _on_signals(lambda _number, _frame: sys.exit())
-        keep_log(bootstrap.home(), bootstrap.settings().log_level)
+        terminal = keep_log(bootstrap.home(), bootstrap.settings().log_level)
         workers = self._workers()
         try:
             self._take_over()
@@ -39,8 +42,11 @@ class Runtime:
             self._server().run(sockets=[self.listener])  # ends with the signal that it was told to end with
         finally:
             _on_signals(signal.SIG_IGN)
-            workers.stop(2)
+            terminal.setLevel(logging.CRITICAL)  # steps under way lose what they work on: nobody needs to read that
+            workers.close()
             self._stop_everything()
+            workers.join(5)
+            self._end_sessions("Bindery was stopped")  # those that a step under way had just begun
 
     def _workers(self) -> Workers:
         settings = bootstrap.settings()
@@ -50,7 +56,7 @@ class Runtime:
             "BINDERY_CULL_SECONDS": settings.cull_seconds,
             "BINDERY_RECONCILE_SECONDS": settings.reconcile_seconds,
         }
-        return Workers(self.system, queues, periods)
+        return Workers(self.system, queues, periods, chores=((TIDY_SECONDS, _tidy),))
 
     def _server(self) -> uvicorn.Server:
         front = Front(self.system.routes, only_loopback=not bootstrap.sessions_are_isolated())
@@ -71,6 +77,7 @@ class Runtime:
         if isinstance(builds, UvBuilds):
             builds.recover()
         self._end_sessions("Bindery was started again")
+        _tidy()
         bootstrap.reconcile()(ahead=EVERYTHING)
 
     def _stop_everything(self) -> None:
@@ -90,3 +97,10 @@ class Runtime:
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
+
+
+def _tidy() -> None:
+    """What DynamoDB does by itself: removes items past their time."""
+    table = bootstrap.table()
+    if isinstance(table, SqliteTable):
+        table.tidy(bootstrap.clock().now())

@@ -47,8 +47,8 @@ def prepare(home: Path) -> IO[str]:
     return lock
 
 
-def keep_log(home: Path, level: str) -> None:
-    """Everything goes to a file in the home folder, warnings to the terminal too."""
+def keep_log(home: Path, level: str) -> logging.Handler:
+    """Everything goes to a file in the home folder, warnings to the terminal too. Answers what writes to the terminal."""
     file = logging.handlers.RotatingFileHandler(home / "bindery.log", maxBytes=10_000_000, backupCount=2)
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.WARNING)
@@ -60,6 +60,7 @@ def keep_log(home: Path, level: str) -> None:
         handler.setFormatter(formatter)
     log.handlers[:] = [file, terminal]
     log.setLevel(level)
+    return terminal
 
 
 def missing() -> str:

@@ -3,10 +3,12 @@
 import importlib
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bindery.adapters.queues.memory import Delivery, MemoryQueues
+from bindery.domain.errors import BinderyError
 from infra.local.events import Context, Event, from_build_service, from_log, from_queue
 from infra.local.template import Function, System, Timer
 
@@ -20,7 +22,13 @@ SHAPES: dict[str, Callable[[Delivery], Event]] = {"events": from_build_service, 
 class Workers:
     """Started with the system, stopped with it. A function that raises sees its message again, as with SQS."""
 
-    def __init__(self, system: System, queues: MemoryQueues, periods: dict[str, float]) -> None:
+    def __init__(
+        self,
+        system: System,
+        queues: MemoryQueues,
+        periods: dict[str, float],
+        chores: Sequence[tuple[float, Callable[[], None]]] = (),
+    ) -> None:
         self.queues = queues
         self.stopping = threading.Event()
         self.threads: list[threading.Thread] = []
@@ -33,6 +41,7 @@ class Workers:
             self.threads += [self._thread(self._consume, name, function) for _ in range(AT_ONCE.get(name, 4))]
         for timer in system.timers:
             self.threads.append(self._thread(self._tick, timer, periods.get(timer.period_variable, timer.seconds)))
+        self.threads += [self._thread(self._repeat, seconds, chore) for seconds, chore in chores]
 
     def _thread(self, target: Callable[..., None], *args: object) -> threading.Thread:
         return threading.Thread(target=target, args=args, daemon=True, name=f"{target.__name__} {args[0]}"[:60])
@@ -41,13 +50,17 @@ class Workers:
         for thread in self.threads:
             thread.start()
 
-    def stop(self, seconds: float) -> None:
-        """No new message is taken; what is being handled gets a moment to finish."""
+    def close(self) -> None:
+        """No new message is taken, no timer calls."""
         self.stopping.set()
         self.queues.close()
+
+    def join(self, seconds: float) -> None:
+        """Waits for what is still being handled, at most so long altogether."""
+        until = time.monotonic() + seconds
         for thread in self.threads:
             if thread.is_alive():
-                thread.join(seconds / len(self.threads))
+                thread.join(max(0.0, until - time.monotonic()))
 
     def _consume(self, name: str, function: Function) -> None:
         shape = SHAPES.get(name, from_queue)
@@ -60,6 +73,13 @@ class Workers:
     def _tick(self, timer: Timer, seconds: float) -> None:
         while not self.stopping.wait(seconds):
             _call(timer.function, {})
+
+    def _repeat(self, seconds: float, chore: Callable[[], None]) -> None:
+        while not self.stopping.wait(seconds):
+            try:
+                chore()
+            except BinderyError:
+                logger.exception("a chore failed")
 
 
 def _call(function: Function, event: Event) -> dict[str, Any] | None:

@@ -405,6 +405,14 @@ def test_the_least_recently_used_goes_first(place: Place, work: Path) -> None:
     place.contents.lay_out(second, work.with_name("again"))
 
 
+def test_what_is_kept_stays_within_its_bytes_by_itself(place: Place) -> None:
+    contents = place.other(cache_bytes=80_000)
+    for number in range(3):
+        asked = place.make({"a": os.urandom(50_000)})
+        contents.lay_out(asked, place.root / "work" / f"w{number}")
+    assert len(list((place.root / "other cache").glob("*/[0-9a-f]*"))) == 1
+
+
 def test_eviction_while_others_lay_out_disturbs_nobody(place: Place, work: Path) -> None:
     asked = place.make({"README.md": "hi\n"})
     done = threading.Event()

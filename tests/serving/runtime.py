@@ -179,6 +179,12 @@ class LocalRuntime:
         """Ends it as a power cut would, its sessions aside."""
         self._end(signal.SIGKILL, 10)
 
+    def give_up(self) -> None:
+        """For one that did not come up: takes note of its end."""
+        if self._process:
+            self._end(signal.SIGKILL, 10)
+        self.client.close()
+
     def _end(self, number: signal.Signals, seconds: float) -> int:
         process = self._process
         assert process is not None
@@ -218,6 +224,16 @@ class LocalRuntime:
         lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         open_states = ("01", "08")  # established; closed by the client only
         return sum(1 for line in lines if line[1].endswith(port) and line[3] in open_states)
+
+    def session_marks(self) -> list[str]:
+        """What marks each process of a session as this one's or that one's."""
+        found = []
+        for pid in self.sessions():
+            with suppress(OSError):
+                for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                    if pair.startswith(b"BINDERY_SESSION="):
+                        found.append(pair.decode())
+        return found
 
     def session_folders(self) -> list[str]:
         folder = self.home / "sessions"

@@ -38,9 +38,9 @@ class Faults:
 
 
 MOST = Faults(
-    killed=0.03,
-    throttled=0.03,
-    slow=0.03,
+    killed=0.05,
+    throttled=0.06,
+    slow=0.05,
     message_doubled=0.3,
     message_late=0.15,
     message_lost=0.1,

@@ -32,7 +32,7 @@ PERIOD = 60.0
 TROUBLED_SECONDS = 1800.0
 QUIET_SECONDS = 4500.0
 TIMER_SECONDS = {"reconcile": 300.0, "cull_sessions": 120.0}
-SPECS = ("o/popular/HEAD", "o/popular/HEAD", "o/other/HEAD", "o/third/HEAD", "o/missing/HEAD")
+SPECS = (*["o/popular/HEAD"] * 5, *["o/other/HEAD"] * 3, "o/third/HEAD", "o/missing/HEAD")
 
 
 class TaskClock(FakeClock):
@@ -87,7 +87,7 @@ class World:
         self.sessions.world, self.sessions.tokens = self, {}
         provider = SimProvider(self, self.clock)
         rules = Rules(
-            total=self.random.choice((None, None, 1, 2, 5, 17)), per_repository=self.random.choice((None, None, 1, 3))
+            total=self.random.choice((None, None, None, 1, 3, 17)), per_repository=self.random.choice((None, None, None, 1, 5))
         )
         self.watched = Watched(self.sessions.running, rules.total, rules.per_repository)
         ports = Ports(self.table, self.queues, self.builds, self.sessions, lambda _: provider, self.clock)

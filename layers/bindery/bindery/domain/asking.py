@@ -1,5 +1,6 @@
 """A request for a launch, and how far its story has been told to somebody."""
 
+import re
 from dataclasses import dataclass
 
 from bindery.domain.launch import Event, Launch
@@ -57,10 +58,10 @@ class Told:
     @classmethod
     def read(cls, told: str) -> "Told":
         """From what `str` made; anything else means nothing told."""
-        events, attempt, line = ([*told.split("."), "", "", ""])[:3]
-        if not (events.isdecimal() and attempt.isdecimal()):
+        match = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})\.(-1|[0-9]{1,9})?", told)
+        if match is None:
             return cls()
-        return cls(int(events), int(attempt), int(line) if line.lstrip("-").isdecimal() else None)
+        return cls(int(match[1]), int(match[2]), int(match[3]) if match[3] else None)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from urllib.parse import unquote
 
 from bindery.domain.errors import ClientBanned, SpecBanned
 
@@ -45,12 +46,13 @@ class Rules:
             address = ip_address(client)
         except ValueError:
             return
+        address = getattr(address, "ipv4_mapped", None) or address  # as a dual-stack socket names IPv4 clients
         if any(address in ip_network(network, strict=False) for network in self.banned_networks):
             raise ClientBanned
 
     def check_spec(self, spec: str) -> None:
-        """Raises SpecBanned."""
-        if _any_matches(self.banned_specs, spec):
+        """Raises SpecBanned. A ban holds however the spec is percent-encoded."""
+        if _any_matches(self.banned_specs, spec) or _any_matches(self.banned_specs, unquote(spec)):
             raise SpecBanned(spec=spec)
         if self.allowed_specs and not _any_matches(self.allowed_specs, spec):
             raise SpecBanned(spec=spec)

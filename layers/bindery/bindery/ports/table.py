@@ -9,7 +9,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Item:
-    """One record. version 0: not stored yet. due_shard and due_at go together: they put the item into the due index.
+    """One record. version 0: not stored yet; others mean nothing but themselves. due_shard and due_at go together: they put the item into the due index.
 
     data: JSON values; at most 300 kB. due_at, expires_at: UTC seconds. An item past expires_at may still be read: readers compare times.
     """
@@ -41,7 +41,8 @@ class Table(Protocol):
     put: writes if the stored version is the one that `item` was read with (0: absent); else raises Stale, writes nothing.
         Answers the item with its new version.
     delete: removes the item if its stored version is the one it was read with; else raises Stale. An absent item is no error.
-    transact: all of 1 to 100 puts and deletes (each key once), or none: Stale if any version is not the one read.
+    transact: all of 1 to 100 puts and deletes (each key once, 4 MB in all), or none: Stale if any version is not the one read;
+        here, unlike in delete, an item that is gone counts as changed.
     query: items of one pk whose sk starts with `prefix` and comes after `after`, in the order of sk, at most `limit`. Consistent.
     due: at most `limit` items of one shard whose `due_at` is at or before `now`, oldest first; may lag behind puts.
     Every call may raise Throttled (retryable): nothing was written.

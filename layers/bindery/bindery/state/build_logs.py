@@ -1,4 +1,5 @@
-"""Logs of build attempts, in chunks: the line's number is the key, so a chunk that comes twice is written once."""
+"""Logs of build attempts, in chunks: the last line's number is the key, so a chunk that comes twice is written once,
+and whoever read up to any line finds the chunk that holds the next."""
 
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class BuildLogs:
         data = {"lines": [[line.number, line.phase, line.message] for line in lines]}
         until = self.clock.now() + KEPT_SECONDS
         try:
-            self.table.put(Item(f"build#{key}#{attempt}", _sk(lines[0].number), data, expires_at=until))
+            self.table.put(Item(f"build#{key}#{attempt}", _sk(lines[-1].number), data, expires_at=until))
         except Stale:
             return
 
@@ -35,7 +36,7 @@ class BuildLogs:
         return [line for line in lines if line.number > after]
 
     def tail_start(self, key: str, attempt: int) -> int:
-        """The number after which the last 100 lines or so begin; -1 for all. A few small reads, however long the log."""
+        """The number after which the last 100 lines begin; -1 for all. A few small reads, however long the log."""
         low, high = -1, MOST_LINES
         while high - low > 1:
             middle = (low + high) // 2
@@ -43,7 +44,7 @@ class BuildLogs:
                 low = middle
             else:
                 high = middle
-        return max(-1, low - TAIL_LINES)
+        return max(-1, low + 1 - TAIL_LINES)
 
 
 def _sk(number: int) -> str:

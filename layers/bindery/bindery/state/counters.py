@@ -10,6 +10,7 @@ from bindery.state.shards import pages
 
 SHARDS = 16
 CONFLICTS = 5
+LONGEST_LABEL = 200
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -23,7 +24,7 @@ class Counters:
 
     def add(self, name: str, by: float = 1, **labels: str) -> None:
         """Adds `by` to the sum of this name and these labels."""
-        sk = "\x1f".join((name, *(f"{key}={value}" for key, value in sorted(labels.items()))))
+        sk = "\x1f".join((name, *(f"{key}={value[:LONGEST_LABEL]}" for key, value in sorted(labels.items()))))
         for _ in range(CONFLICTS):
             try:
                 pk = _pk(self.clock.pick(SHARDS))

@@ -56,12 +56,12 @@ class Environments:
             return claimed
 
     def finish(self, key: str, attempt: int, image: str = "", failure: Failure | None = None) -> Environment | None:
-        """Writes the attempt's outcome, unless it has one or a newer attempt took over. Answers the environment."""
+        """Writes the attempt's outcome, and answers it; None if it has one already, or a newer attempt took over."""
         while True:
             item = self.table.get(f"environment#{key}", "environment")
             now = Environment.model_validate(item.data) if item else None
             if item is None or now is None or now.attempt != attempt or now.state is not BUILDING:
-                return now
+                return None
             state = EnvironmentState.FAILED if failure else READY
             outcome = {"state": state, "image": image, "failure": failure, "ended_at": self.clock.now()}
             ended = now.model_copy(update=outcome)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from bindery.domain.errors import SessionEnded, Stale
 from bindery.domain.launch import Launch
+from bindery.domain.rules import Limits
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
 from bindery.state.launches import CONFLICTS, Launches
-from bindery.domain.rules import Limits
 from bindery.state.quotas import Quotas
 from bindery.state.shards import FOREVER, due, due_shard
 

@@ -49,10 +49,11 @@ class CullSessions:
 
     def _judge(self, session: Session, answers: Mapping[str, Activity], network_is_ill: bool) -> None:
         now = self.clock.now()
-        seen = self._seen(session, answers.get(session.id), network_is_ill)
+        answer = answers.get(session.id)
+        seen = self._seen(session, answer, network_is_ill)
         if self.max_age_seconds and now - seen.created_at > self.max_age_seconds:
             reason = f"it was {_spoken(self.max_age_seconds)} old, the most a session may be"
-        elif self.idle_seconds and not seen.silent and now - seen.last_activity > self.idle_seconds:
+        elif self.idle_seconds and answer and now - seen.last_activity > self.idle_seconds:
             reason = f"nothing happened in it for {_spoken(self.idle_seconds)}"
         elif seen.silent >= SILENCES:
             reason = "its server no longer answered"

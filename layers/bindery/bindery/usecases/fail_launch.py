@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ValidationError
 
 from bindery.domain.errors import StepLost
-from bindery.domain.failure import Failure
+from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildChanged
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
@@ -14,16 +14,17 @@ from bindery.usecases.end_launch import EndLaunch
 from bindery.usecases.record_build import RecordBuild
 
 logger = logging.getLogger("bindery")
+LONGEST_NAME = 100
 
 
-class _Any(BaseModel):
-    """What any message of any version may bear."""
+class _Named(BaseModel):
+    """What any message of any version may bear, in whatever shape."""
 
-    launch: str | None = None
-    step: int | None = None
-    environment: str | None = None
-    attempt: int | None = None
-    session: str | None = None
+    launch: object = None
+    step: object = None
+    environment: object = None
+    attempt: object = None
+    session: object = None
 
 
 @dataclass(frozen=True)
@@ -37,23 +38,39 @@ class FailLaunch:
 
     def __call__(self, body: str) -> None:
         try:
-            dead = _Any.model_validate_json(body)
+            dead = _Named.model_validate_json(body)
         except ValidationError:
+            dead = _Named()
+        if launch := _name(dead.launch):
+            self._fail(launch, _number(dead.step))
+        elif (environment := _name(dead.environment)) and (attempt := _number(dead.attempt)):
+            self._fail_those_who_wait(environment, attempt)
+        elif session := _name(dead.session):
+            logger.error("session %s could not be stopped; reconcile asks again", session)
+        else:
             logger.error("a dead letter that names nothing: %d characters", len(body))
-            return
-        if dead.launch:
-            launch = self.launches.find(dead.launch)
-            trouble = launch.trouble.kind if launch and launch.trouble else "a step that crashed"
-            if launch:
-                self.end_launch(launch.id, StepLost(trouble=trouble), dead.step)
-        elif dead.environment and dead.attempt:
-            self._fail_attempt(dead.environment, dead.attempt)
-        elif dead.session:
-            logger.error("session %s could not be stopped; reconcile asks again", dead.session)
 
-    def _fail_attempt(self, environment: str, attempt: int) -> None:
-        """Only an attempt that never started is over; one that runs is looked at by reconcile."""
-        if self.environments.handle(environment, attempt) is None:
-            lost = Failure.of(StepLost(trouble="the build could not be started"))
-            self.environments.finish(environment, attempt, failure=lost)
+    def _fail(self, name: str, step: int | None) -> None:
+        launch = self.launches.find(name)
+        if launch:
+            trouble = launch.trouble.kind if launch.trouble else "a step that crashed"
+            self.end_launch(launch.id, StepLost(trouble=trouble), step)
+
+    def _fail_those_who_wait(self, environment: str, attempt: int) -> None:
+        """The attempt itself goes on: only the build service's word ends it, and it may run although nobody could note that."""
+        if self.environments.handle(environment, attempt) is not None:
             self.record_build(BuildChanged(environment=environment, attempt=attempt))
+            return
+        for waiter in self.environments.waiters(environment, attempt):
+            launch = self.launches.find(waiter)
+            if launch and launch.stage is Stage.BUILDING and launch.attempt == attempt:
+                self.end_launch(launch.id, StepLost(trouble="the build could not be started"), launch.step)
+            self.environments.forget_waiter(environment, attempt, waiter)
+
+
+def _name(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= LONGEST_NAME else ""
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bindery.domain.asking import Telling, Told
 from bindery.domain.failure import Failure
-from bindery.domain.launch import Event, Launch, Phase, Stage
+from bindery.domain.launch import WAITING, Event, Launch, Phase, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.state.build_logs import BuildLogs
 from bindery.state.launches import Launches
@@ -34,7 +34,7 @@ class FollowLaunch:
         return now, tellings
 
     def _lines(self, launch: Launch, told: Told, tellings: list[Telling]) -> Told:
-        if not launch.attempt or Phase.WAITING not in {event.phase for event in launch.events}:
+        if not launch.attempt or WAITING not in launch.events:  # it never waited for a build
             return told
         line = told.line if told.attempt == launch.attempt else None
         if line is None:

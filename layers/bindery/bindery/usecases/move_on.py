@@ -1,6 +1,7 @@
 """Whatever a launch waits for next: sends its message, or asks after its build. Safe to call at any time, by anybody."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import BuildLost, ImageGone
@@ -31,13 +32,21 @@ class MoveOn:
             self.queue.send(message)
 
     def _await_build(self, launch: Launch) -> None:
-        """Registers as a waiter first and reads the environment after: whoever writes the outcome in between finds the waiter."""
-        self.environments.wait(launch.environment, launch.attempt, launch.id)
+        """Registers as a waiter and reads the environment after: whoever writes the outcome in between finds the waiter."""
         environment = self.environments.find(launch.environment)
+        if _builds_for(environment, launch):
+            self.environments.wait(launch.environment, launch.attempt, launch.id)
+            environment = self.environments.find(launch.environment)
+        if _builds_for(environment, launch):
+            self._have_it_started(launch, environment)
+            return
+        self._leave(launch, environment)
+        self.environments.forget_waiter(launch.environment, launch.attempt, launch.id)  # nobody else may come for it
+
+    def _leave(self, launch: Launch, environment: Environment | None) -> None:
+        """The attempt is over."""
         if environment is None or environment.attempt != launch.attempt:
             self.try_again(launch, Failure.of(BuildLost()), Stage.RESOLVING)
-        elif environment.state is EnvironmentState.BUILDING:
-            self._have_it_started(launch, environment)
         elif environment.failure is None:
             self.queue.send(SessionRequested(launch=launch.id, step=launch.step))
         elif environment.failure.kind in PASSING:
@@ -48,3 +57,11 @@ class MoveOn:
     def _have_it_started(self, launch: Launch, environment: Environment) -> None:
         if environment.claimed_by == launch.id and not self.environments.handle(environment.key, environment.attempt):
             self.queue.send(BuildRequested(environment=environment.key, attempt=environment.attempt))
+
+
+def _builds_for(environment: Environment | None, launch: Launch) -> TypeGuard[Environment]:
+    return (
+        environment is not None
+        and environment.attempt == launch.attempt
+        and environment.state is EnvironmentState.BUILDING
+    )

@@ -3,11 +3,14 @@
 Timers nominate, they do not decide: everything found is read again and changed conditionally.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import DeadlinePassed
+from bindery.domain.errors import BinderyError, DeadlinePassed
+from bindery.domain.launch import Launch
 from bindery.domain.messages import BuildChanged, BuildRequested, StopRequested
 from bindery.domain.sessions import Session, SessionObject, SessionState
 from bindery.ports.build_service import BuildService
@@ -22,7 +25,9 @@ from bindery.usecases.move_on import MoveOn
 from bindery.usecases.record_build import RecordBuild
 from bindery.usecases.recount_places import RecountPlaces
 
+logger = logging.getLogger("bindery")
 BUILD_GRACE_SECONDS = 120
+MOST_LAUNCHES = 1000
 
 
 @dataclass(frozen=True)
@@ -44,24 +49,34 @@ class Reconcile:
     start_seconds: float = 60
 
     def __call__(self, ahead: float = 0) -> None:
-        """Also takes up what is due within `ahead` seconds, as after a crash that lost every message."""
-        objects = self.launcher.objects()  # before the records: what starts in between has its record by then
-        self._objects_without_records(objects)
-        self._sessions_without_objects({found.id for found in objects})
-        for environment in self.environments.due(ahead):
-            self._environment(environment)
-        self._launches(ahead)
-        self.recount()
+        """Also takes up what is due within `ahead` seconds, as after a crash that lost every message.
 
-    def _launches(self, ahead: float) -> None:
-        for nominated in self.launches.due(ahead):
-            launch = self.launches.change(nominated.id, lambda now: None if now.ended else now)  # due again later
-            if launch is None:
-                continue
-            if self.clock.now() >= launch.deadline:
-                self.end_launch(launch.id, DeadlinePassed(minutes=round((launch.deadline - launch.created_at) / 60)))
-            else:
-                self.move_on(launch)
+        Visitors first: trouble with a cluster or a build must not keep a launch from its end.
+        """
+        with _trouble_of("launches"):
+            for launch in self.launches.due(ahead, MOST_LAUNCHES):
+                with _trouble_of(f"launch {launch.id}"):
+                    self._launch(launch)
+        with _trouble_of("environments"):
+            for environment in self.environments.due(ahead):
+                with _trouble_of(f"environment {environment.key}"):
+                    self._environment(environment)
+        with _trouble_of("sessions"):
+            listed_at = self.clock.now()
+            objects = self.launcher.objects()  # before the records: what starts in between has its record by then
+            self._objects_without_records(objects)
+            self._sessions_without_objects({found.id for found in objects}, listed_at)
+        with _trouble_of("places"):
+            self.recount()
+
+    def _launch(self, nominated: Launch) -> None:
+        launch = self.launches.change(nominated.id, lambda now: None if now.ended else now)  # due again later
+        if launch is None:
+            return
+        if self.clock.now() >= launch.deadline:
+            self.end_launch(launch.id, DeadlinePassed(minutes=round((launch.deadline - launch.created_at) / 60)))
+        else:
+            self.move_on(launch)
 
     def _environment(self, nominated: Environment) -> None:
         now = self.environments.find(nominated.key)
@@ -80,19 +95,21 @@ class Reconcile:
         for found in objects:
             if self.clock.now() - found.started < self.start_seconds:
                 continue
-            session = self.sessions.find(found.id)
-            if session is None or session.state is SessionState.ENDED:
-                self.launcher.stop(found.id)
+            with _trouble_of(f"object {found.id}"):
+                session = self.sessions.find(found.id)
+                if session is None or session.state is SessionState.ENDED:
+                    self.launcher.stop(found.id)
 
-    def _sessions_without_objects(self, running: set[str]) -> None:
+    def _sessions_without_objects(self, running: set[str], listed_at: float) -> None:
         for nominated in self.sessions.alive():
-            session = self.sessions.find(nominated.id)
-            if session and (reason := self._over(session, session.id in running)):
-                self.queue.send(StopRequested(session=session.id, reason=reason))
+            with _trouble_of(f"session {nominated.id}"):
+                session = self.sessions.find(nominated.id)
+                if session and (reason := self._over(session, session.id in running, listed_at)):
+                    self.queue.send(StopRequested(session=session.id, reason=reason))
 
-    def _over(self, session: Session, has_object: bool) -> str:
-        """Why a session has to go; empty if it is well, or may yet come."""
-        young = self.clock.now() - max(session.created_at, session.last_activity) < self.start_seconds
+    def _over(self, session: Session, has_object: bool, listed_at: float) -> str:
+        """Why a session has to go; empty if it is well, or may yet come. The list may be old by now: that is no reason."""
+        young = listed_at - max(session.created_at, session.last_activity) < self.start_seconds
         match session.state:
             case SessionState.STOPPING:
                 return session.reason
@@ -103,3 +120,12 @@ class Reconcile:
                 return "its launch ended" if launch is None or launch.ended else ""
             case _:
                 return ""
+
+
+@contextmanager
+def _trouble_of(what: str) -> Iterator[None]:
+    """Trouble with one thing keeps nothing else from its turn; what met it is still due."""
+    try:
+        yield
+    except BinderyError as error:
+        logger.warning("reconcile met trouble with %s: %s", what, error)

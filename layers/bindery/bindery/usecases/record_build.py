@@ -6,6 +6,7 @@ from bindery.domain.builds import BuildState
 from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import BuildLost
 from bindery.domain.failure import Failure
+from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildChanged
 from bindery.ports.build_service import BuildService
 from bindery.state.counters import Counters
@@ -57,9 +58,11 @@ class RecordBuild:
             self.counters.observe("binderhub_build_time_seconds", took, SECONDS, status=status)
 
     def _tell_waiters(self, ended: Environment) -> None:
-        for waiter in self.environments.waiters(ended.key, ended.attempt):
-            launch = self.launches.find(waiter)
-            if launch and launch.environment == ended.key and launch.attempt == ended.attempt:
-                self.move_on(launch)
-            self.environments.forget_waiter(ended.key, ended.attempt, waiter)
+        """Also those of the attempt before, if a new one was claimed before all of them were told."""
+        for attempt in range(max(1, ended.attempt - 1), ended.attempt + 1):
+            for waiter in self.environments.waiters(ended.key, attempt):
+                launch = self.launches.find(waiter)
+                if launch and launch.stage is Stage.BUILDING and launch.environment == ended.key:
+                    self.move_on(launch)
+                self.environments.forget_waiter(ended.key, attempt, waiter)
         self.environments.settle(ended.key, ended.attempt)

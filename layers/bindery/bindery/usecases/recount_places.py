@@ -1,4 +1,4 @@
-"""Counters of places against the sessions that hold them: a difference seen twice in a row is corrected."""
+"""Counters of places against the sessions that hold them: a difference seen again a while later is corrected."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -7,6 +7,8 @@ from bindery.domain.errors import Stale
 from bindery.ports.table import Item, Table
 from bindery.state.quotas import Quotas
 from bindery.state.sessions import Sessions
+
+APART_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,10 @@ class RecountPlaces:
     def _compare(self, item: Item, held: int) -> None:
         if item.data["taken"] == held:
             return
-        doubted = item.data.get("doubt") == held
-        data = {"taken": held} if doubted else {"taken": item.data["taken"], "doubt": held}
+        now, doubted = self.quotas.clock.now(), item.data.get("doubt") == held
+        if doubted and now - item.data["since"] < APART_SECONDS:  # a timer may go off twice
+            return
+        data = {"taken": held} if doubted else {"taken": item.data["taken"], "doubt": held, "since": now}
         try:
             self.table.put(replace(item, data=data))
         except Stale:

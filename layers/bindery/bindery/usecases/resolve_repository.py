@@ -7,12 +7,12 @@ from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.launch import FOUND, WAITING, Event, Launch, Phase, Stage
 from bindery.domain.messages import ResolveRequested
 from bindery.domain.repository import Repository
+from bindery.domain.rules import Rules
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
-from bindery.domain.rules import Rules
 from bindery.state.quotas import Quotas
 from bindery.usecases.identify_environment import IdentifyEnvironment
 from bindery.usecases.move_on import MoveOn
@@ -41,7 +41,8 @@ class ResolveRepository:
         provider = self.provider(launch.provider)
         resolved = provider.resolve(launch.spec)
         identity = self.identify(provider, resolved.repository)
-        self.quotas.check(launch.repo_url, self.rules.limits(launch.spec))
+        if not launch.session:  # one that is resolved again may hold a place already
+            self.quotas.check(launch.repo_url, self.rules.limits(launch.spec))
         environment = self.environments.claim(identity, resolved.repository, launch.id, self.builds.has)
         note = (Event(phase=Phase.WAITING, message=resolved.note + "\n"),) if resolved.note else ()
 

@@ -1,9 +1,10 @@
-"""Start a claimed attempt in the build service."""
+"""Start a claimed attempt in the build service, once."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from bindery.domain.builds import BuildOrder
-from bindery.domain.environment import EnvironmentState
+from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.messages import BuildRequested
 from bindery.ports.build_service import BuildService
 from bindery.state.environments import Environments
@@ -19,9 +20,7 @@ class StartBuild:
 
     def __call__(self, asked: BuildRequested) -> None:
         environment = self.environments.find(asked.environment)
-        if environment is None or environment.attempt != asked.attempt:
-            return
-        if environment.state is not EnvironmentState.BUILDING:
+        if not _wanted(environment, asked) or self.environments.handle(asked.environment, asked.attempt):
             return
         handle = self.builds.start(
             BuildOrder(
@@ -33,3 +32,14 @@ class StartBuild:
             )
         )
         self.environments.record_start(environment.key, environment.attempt, handle)
+        if not _wanted(self.environments.find(asked.environment), asked):
+            self.builds.stop(handle)  # the attempt ended meanwhile; had the service forgotten it, it would run anew
+
+
+def _wanted(environment: Environment | None, asked: BuildRequested) -> TypeGuard[Environment]:
+    """Whether this attempt is still to be made."""
+    return (
+        environment is not None
+        and environment.attempt == asked.attempt
+        and environment.state is EnvironmentState.BUILDING
+    )

@@ -1,6 +1,5 @@
 """The launch's image is there: give it a session, and tell where once the session's own server answered."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bindery.domain.environment import Environment, EnvironmentState
@@ -8,6 +7,7 @@ from bindery.domain.errors import ImageGone, SessionDied, SessionNotReady
 from bindery.domain.failure import Failure
 from bindery.domain.launch import BUILT, LAUNCHING, READY, Launch, Stage
 from bindery.domain.messages import SessionRequested, StopRequested
+from bindery.domain.rules import Rules
 from bindery.domain.sessions import Liveness, Session, SessionOrder, SessionReport, SessionState
 from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
@@ -15,7 +15,6 @@ from bindery.ports.session_launcher import SessionLauncher
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
-from bindery.domain.rules import Rules
 from bindery.state.sessions import Sessions
 from bindery.usecases.count_launch import count_launch
 from bindery.usecases.move_on import MoveOn
@@ -70,11 +69,10 @@ class StartSession:
             case Liveness.READY:
                 self._open(begun, session, report)
             case Liveness.GONE:
-                self.launcher.stop(session.id)
-                raise SessionDied(why=report.why)
+                # Not stopped here: by now another try may run under the same name. Starting again clears it away.
+                raise SessionDied(why=report.why.replace(session.token, "..."))
             case Liveness.STARTING if self.clock.now() - begun.stage_since > START_SECONDS:
-                self.launcher.stop(session.id)
-                raise SessionNotReady(seconds=START_SECONDS)
+                self._give_up(begun, session)
             case Liveness.STARTING:
                 self._watch_on(begun)
 
@@ -82,11 +80,13 @@ class StartSession:
         """The launch in its STARTING stage at the same step, with its session named; None if it has moved on since."""
         if launch.stage is Stage.STARTING and launch.session:
             return launch
-        told = (LAUNCHING,) if launch.stage is Stage.STARTING else (BUILT, LAUNCHING)
 
         def begin(now: Launch) -> Launch | None:
             if now.step != launch.step or now.ended:
                 return None
+            if now.stage is Stage.STARTING and now.session:  # somebody told the same began it meanwhile
+                return now
+            told = (LAUNCHING,) if now.stage is Stage.STARTING else (BUILT, LAUNCHING)
             known = {"session": launch.id, "image": environment.image}
             return now.entered(Stage.STARTING, self.clock.now(), *told, **known)
 
@@ -106,6 +106,12 @@ class StartSession:
             count_launch(self.counters, opened)
         elif self.launches.get(launch.id).stage is Stage.FAILED:
             self.queue.send(StopRequested(session=session.id, reason="its launch ended"))
+
+    def _give_up(self, launch: Launch, session: Session) -> None:
+        """It runs and does not answer: only a fresh start may help. Nothing is stopped that a later step has started."""
+        if self.launches.get(launch.id).step == launch.step:
+            self.launcher.stop(session.id)
+        raise SessionNotReady(seconds=START_SECONDS)
 
     def _watch_on(self, launch: Launch) -> None:
         def watch(now: Launch) -> Launch | None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class GitContents:
 
     folder: where fetched packs are kept; evict bounds it. max_bytes, max_files: of one working copy, submodules included.
     max_file_bytes: of a single file, which passes through memory. seconds: the longest that one fetch may take.
+    cache_bytes: how much of what was fetched is kept; the least recently used goes first.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class GitContents:
         max_files: int = 200_000,
         max_file_bytes: int = 500 * MB,
         seconds: float = 600,
+        cache_bytes: int = 5_000 * MB,
     ) -> None:
         self._client = client
         self._wire = GitWire(client, clock)
@@ -77,6 +80,8 @@ class GitContents:
         self._max_files = max_files
         self._limits = PackLimits(max_files * 2, max_file_bytes, max_bytes * 2)
         self._seconds = seconds
+        self._cache_bytes = cache_bytes
+        self._fetched_once = threading.Event()
 
     def lay_out(self, repository: Repository, folder: Path) -> LaidOut:
         errand = _Errand(Room(repository.repo_url, self._max_bytes, self._max_files))
@@ -87,6 +92,9 @@ class GitContents:
             aside.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+            if self._fetched_once.is_set():
+                self._fetched_once.clear()
+                self.evict(self._cache_bytes)
         return LaidOut(_notes(errand))
 
     def evict(self, max_bytes: int) -> int:
@@ -144,6 +152,7 @@ class GitContents:
             remote = self._wire.discover(url)
             with self._wire.pack(remote, commit, depth=1) as pieces:
                 file.writelines(pieces)
+        self._fetched_once.set()
 
 
 @contextmanager

@@ -1,0 +1,144 @@
+"""Nothing outlives its limits, and nothing is left when Bindery ends, however it ends."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.serving.gate import Gate
+from tests.serving.git_http import GitServer, make_repository
+from tests.serving.kernel import Session
+from tests.serving.runtime import LocalRuntime, until
+
+Spec = Callable[..., str]
+# A process that leaves its group and its parents, as a careless start script may.
+DETACHED = "import subprocess; subprocess.Popen(['sleep', '1000'], start_new_session=True)"
+COUNTED = ("_total", "_count", "_sum", "_bucket")
+
+
+def test_an_idle_session_ends_and_one_that_computes_in_silence_does_not(
+    home: Path, git_server: GitServer, plain: str, gate: Gate
+) -> None:
+    settings = {"idle_seconds": 4, "cull_seconds": 0.5, "reconcile_seconds": 1}
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, **settings) as bindery:
+        launched = bindery.launch(plain)
+        silent = Session.of(launched.last.data)
+        silent.leave_running(gate.code)
+        begun = time.monotonic()
+        token = bindery.token(f"git/{plain}", jti="idle")
+        idle = Session.of(bindery.launch(plain, build_token=token).last.data)
+        idle.run(DETACHED)
+        folders = bindery.session_folders()
+        until(lambda: len(bindery.session_folders()) == 1)
+        assert not idle.answers
+        assert set(bindery.session_folders()) < set(folders)
+        assert all(bindery.session_folders()[0] in line for line in bindery.session_marks())
+        ended = bindery.launch(plain, build_token=token)
+        assert ended.last.phase == "failed"
+        assert "nothing happened in it" in ended.last.message
+        until(lambda: time.monotonic() > begun + 9)  # twice the limit since anything was heard from it
+        assert silent.answers
+        gate.open()
+        until(lambda: not bindery.sessions())
+        assert bindery.session_folders() == []
+
+
+def test_a_session_that_is_too_old_ends_busy_or_not(home: Path, git_server: GitServer, plain: str, gate: Gate) -> None:
+    settings = {"max_age_seconds": 6, "cull_seconds": 0.5, "idle_seconds": 0}
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, **settings) as bindery:
+        token = bindery.token(f"git/{plain}", jti="old")
+        session = Session.of(bindery.launch(plain, build_token=token).last.data)
+        session.leave_running(gate.code)
+        until(lambda: not bindery.sessions())
+        assert bindery.session_folders() == []
+        assert "old" in bindery.launch(plain, build_token=token).last.message
+
+
+def test_sigterm_ends_it_with_every_session_and_build(
+    home: Path, git_server: GitServer, spec_of: Spec, plain: str, gate: Gate
+) -> None:
+    script = gate.post_build("setsid sleep 1000 &\necho begun")
+    make_repository(git_server.root / "stopped.git", {"postBuild": script})
+    with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
+        Session.of(bindery.launch(plain).last.data).run(DETACHED)
+        with bindery.stream(spec_of("stopped.git")) as watching:
+            assert any(event.message == "begun\n" for event in watching.listen())
+            assert bindery.sessions()
+            assert bindery.builds()
+            assert bindery.stop() == 0
+        check_nothing_left(bindery)
+
+
+def test_an_interrupt_while_a_session_starts_leaves_nothing(home: Path, git_server: GitServer, plain: str) -> None:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
+        assert bindery.launch(plain, build_only="true").last.phase == "ready"
+        with bindery.stream(plain) as starting:
+            starting.hear("launching")
+            assert bindery.stop(signal.SIGINT) == 0
+        check_nothing_left(bindery)
+        assert "Traceback" not in bindery.errors.read_text()
+
+
+def check_nothing_left(bindery: LocalRuntime) -> None:
+    assert bindery.processes() == {}
+    assert bindery.session_folders() == []
+
+
+def test_after_a_crash_orphans_go_environments_stay_and_the_launch_goes_on(
+    home: Path, git_server: GitServer, spec_of: Spec, plain: str, gate: Gate
+) -> None:
+    make_repository(git_server.root / "crash.git", {"postBuild": gate.post_build("echo begun")})
+    spec = spec_of("crash.git")
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, reconcile_seconds=1) as bindery:
+        ready_token = bindery.token(f"git/{plain}", jti="ready before")
+        session = Session.of(bindery.launch(plain, build_token=ready_token).last.data)
+        session.run(DETACHED)
+        token = bindery.token(f"git/{spec}", jti="under way")
+        with bindery.stream(spec, build_token=token, build_only="true") as building:
+            assert any(event.message == "begun\n" for event in building.listen())
+            counted = counters(bindery)
+            bindery.kill9()
+        assert session.answers
+        orphans = bindery.processes()
+        assert bindery.sessions()
+        assert bindery.builds()
+
+        bindery.start()
+        assert not session.answers
+        assert not orphans.keys() & bindery.processes().keys()
+        assert bindery.session_folders() == []
+        assert counters(bindery) == counted
+        ended = bindery.launch(plain, build_token=ready_token)
+        assert "Bindery was started again" in ended.last.message
+        gate.open()
+        assert bindery.launch(spec, build_token=token).last.phase == "ready"
+        assert bindery.launch(plain).phases == ["built", "launching", "ready"]
+
+        counted = counters(bindery)
+        assert bindery.stop() == 0
+        bindery.start()
+        assert counters(bindery) == counted
+        assert bindery.total("bindery_sessions") == 0
+        assert bindery.launch(plain, build_only="true").phases == ["built", "ready"]
+
+
+def counters(bindery: LocalRuntime) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """All that `/metrics` counts; what goes up and down is left out."""
+    return {key: value for key, value in bindery.metrics().items() if key[0].endswith(COUNTED)}
+
+
+def test_a_second_bindery_does_not_touch_the_first_ones_home(bindery: LocalRuntime) -> None:
+    second = LocalRuntime(bindery.home)
+    with pytest.raises(AssertionError, match="Another Bindery is running"):
+        second.start()
+    second.give_up()
+    assert bindery.get("/health").status_code == 200
+
+
+def test_a_setting_that_cannot_be_used_is_named(home: Path) -> None:
+    wrong = LocalRuntime(home, idle_seconds="soon")
+    with pytest.raises(AssertionError, match="BINDERY_IDLE_SECONDS"):
+        wrong.start()
+    wrong.give_up()

@@ -1,0 +1,49 @@
+"""Logs: what never gets into them."""
+
+import json
+import logging
+
+import pytest
+
+from bindery.observability import Redaction, logged, logger
+from infra.local.events import Context
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "GET /build/gh/o/r/HEAD?build_token=hush.hush.hush&x=1",
+        "Authorization: Bearer hush",
+        "authorization=token hush",
+        '{"token": "hush"}',
+        "{'secret': 'hush'}",
+        "JUPYTER_TOKEN=hush",
+    ],
+)
+def test_what_looks_like_a_token_is_blanked(told: str) -> None:
+    record = logging.LogRecord("bindery", logging.INFO, "", 0, "it said %s", (told,), None)
+    Redaction().filter(record)
+    assert "hush" not in record.getMessage()
+    assert "it said" in record.getMessage()
+
+
+def test_ordinary_words_stay() -> None:
+    record = logging.LogRecord("bindery", logging.INFO, "", 0, "3 of 40 sessions do not answer", (), None)
+    Redaction().filter(record)
+    assert record.getMessage() == "3 of 40 sessions do not answer"
+
+
+def test_a_handlers_crash_is_logged_with_its_request_and_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
+    @logged
+    def handler(event: dict[str, object], context: object) -> None:
+        raise RuntimeError("on purpose")
+
+    logger.cache_clear()
+    logging.getLogger("bindery").handlers.clear()
+    context = Context("start_session")
+    with pytest.raises(RuntimeError, match="on purpose"):
+        handler({}, context)  # type: ignore[arg-type]  # Lambda's context is a class without a public constructor
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-1]["message"] == "crashed"
+    assert lines[-1]["function"] == "start_session"
+    assert lines[-1]["request"] == context.aws_request_id

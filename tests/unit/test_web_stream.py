@@ -1,0 +1,232 @@
+"""The event stream, with a launch that a test moves on."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from bindery.domain.asking import Asked, Opened, Rate, Telling, Told
+from bindery.domain.errors import LaunchNotFound, RateLimited, Throttled
+from bindery.domain.failure import Failure
+from bindery.domain.launch import BUILT, FAILED, LAUNCHING, READY, WAITING, Event, Launch, Stage
+from bindery.domain.repository import Repository
+from bindery.domain.sessions import Session, SessionState
+from bindery.domain.tokens import Tokens
+from bindery.web import stream as module
+from bindery.web.stream import Stream
+
+REPOSITORY = Repository(
+    provider="gh",
+    spec="o/r/HEAD",
+    ref="c" * 40,
+    resolved_spec=f"o/r/{'c' * 40}",
+    clone_url="https://github.com/o/r",
+    repo_url="https://github.com/o/r",
+    ref_url=f"https://github.com/o/r/tree/{'c' * 40}",
+)
+TOKENS = Tokens("s" * 40)
+SESSION = Session(
+    id="l", owner="o", token="t" * 40, repo_url="u", state=SessionState.RUNNING, created_at=0, url="http://127.0.0.1:9/"
+)
+
+
+def launch(*events: Event, stage: Stage = Stage.RESOLVING, **known: object) -> Launch:
+    base = {
+        "id": "l",
+        "provider": "gh",
+        "spec": "o/r/HEAD",
+        "repo_url": "u",
+        "owner": "o",
+        "created_at": 0,
+        "deadline": 9,
+    }
+    more = {"launch_host": "http://testserver/", "repository": REPOSITORY, "session": "l", **known}
+    return Launch.model_validate({**base, **more, "stage": stage, "events": events})
+
+
+@dataclass
+class Story:
+    """Plays looks at a launch, one after the other; an error among them is raised. The last one stays."""
+
+    looks: list[Launch | Exception]
+    found: Session | Failure = SESSION
+    asked: list[Asked] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    refuse: Exception | None = None
+    resumed_at: str = ""
+
+    def open(self, asked: Asked) -> Opened:
+        self.asked.append(asked)
+        if self.refuse:
+            raise self.refuse
+        return Opened(launch(), self.resumed_at, Rate(limit=10, remaining=9, reset=99))
+
+    def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]:
+        self.told.append(told)
+        now = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        if isinstance(now, Exception):
+            raise now
+        news = now.events[told.events :]
+        return now, [Telling(event, Told(told.events + n, 0, None)) for n, event in enumerate(news, 1)]
+
+    def session(self, launch: Launch) -> Session | Failure:
+        return self.found
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LATEST", 0.01)
+    monkeypatch.setattr(module, "LAST_LINES_SECONDS", 0)
+
+
+def get(story: Story, path: str, headers: dict[str, str]) -> httpx.Response:
+    """The whole answer, once the stream has ended."""
+
+    async def asked() -> httpx.Response:
+        transport = httpx.ASGITransport(Stream(story.open, story, TOKENS, "", "*").app())
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            return await client.get(path, headers=headers)
+
+    return asyncio.run(asked())
+
+
+def ask(
+    story: Story, path: str = "/build/gh/o/r/HEAD", **headers: str
+) -> tuple[list[dict[str, object]], str, dict[str, str]]:
+    answer = get(story, path, {"Accept": "text/event-stream", **headers})
+    assert answer.status_code == 200
+    return (
+        [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")],
+        answer.text,
+        dict(answer.headers),
+    )
+
+
+def test_a_launch_is_told_to_its_end_with_the_sessions_address_and_token() -> None:
+    looks = [
+        launch(WAITING),
+        launch(WAITING, BUILT, LAUNCHING),
+        launch(WAITING, BUILT, LAUNCHING, READY, stage=Stage.READY),
+    ]
+    events, _, headers = ask(Story(list(looks)))
+    assert [event["phase"] for event in events] == ["waiting", "built", "launching", "ready"]
+    assert events[-1]["url"] == "http://127.0.0.1:9/"
+    assert events[-1]["token"] == "t" * 40
+    assert headers["x-ratelimit-remaining"] == "9"
+    assert headers["access-control-allow-origin"] == "*"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_lines_end_as_binderhubs_do_and_each_event_bears_a_signed_id() -> None:
+    _, text, _ = ask(Story([launch(READY, stage=Stage.READY)]))
+    assert "\r" not in text
+    assert "retry:" not in text
+    (line,) = [line for line in text.splitlines() if line.startswith("id: ")]
+    assert TOKENS.read_event_id(line[4:]) == ("l", "1.0.")
+
+
+def test_who_comes_back_hears_only_what_is_new() -> None:
+    story = Story([launch(WAITING, BUILT, READY, stage=Stage.READY)], resumed_at="2.0.")
+    events, _, _ = ask(story)
+    assert [event["phase"] for event in events] == ["ready"]
+
+
+def test_who_has_heard_the_end_hears_it_again() -> None:
+    story = Story([launch(WAITING, READY, stage=Stage.READY)], resumed_at="2.0.")
+    events, _, _ = ask(story)
+    assert [event["phase"] for event in events] == ["ready"]
+
+
+def test_a_session_that_is_over_answers_failed() -> None:
+    over = Failure(kind="SessionEnded", facts={"reason": "nothing happened in it for 10 minutes"})
+    events, _, _ = ask(Story([launch(READY, stage=Stage.READY)], found=over))
+    assert events[-1]["phase"] == "failed"
+    assert "nothing happened in it for 10 minutes" in str(events[-1]["message"])
+
+
+def test_a_failure_is_told_in_words() -> None:
+    failure = Failure(kind="RefNotFound", facts={"spec": "o/r", "ref": "nope"})
+    events, _, _ = ask(Story([launch(FAILED, stage=Stage.FAILED, failure=failure)]))
+    assert events[-1]["phase"] == "failed"
+    assert "nope" in str(events[-1]["message"])
+
+
+def test_the_builds_last_lines_are_waited_for_before_a_failure_is_told() -> None:
+    failed = launch(WAITING, FAILED, stage=Stage.FAILED, attempt=1, failure=Failure(kind="BuildFailed"))
+    story = Story([failed])
+    ask(story)
+    assert len(story.told) == 2
+
+
+def test_build_only_ends_with_the_image() -> None:
+    events, _, _ = ask(Story([launch(BUILT, READY, stage=Stage.READY, build_only=True, image="uv/x-1")]))
+    assert events[-1]["phase"] == "ready"
+    assert events[-1]["imageName"] == "uv/x-1"
+    assert "token" not in events[-1]
+
+
+def test_a_table_that_is_busy_only_delays() -> None:
+    events, _, _ = ask(Story([Throttled(), launch(READY, stage=Stage.READY)]))
+    assert [event["phase"] for event in events] == ["ready"]
+
+
+def test_a_launch_that_vanishes_ends_the_stream_in_words() -> None:
+    events, _, _ = ask(Story([LaunchNotFound()]))
+    assert events[-1]["phase"] == "failed"
+
+
+def test_what_is_refused_is_an_event_with_its_status() -> None:
+    events, _, _ = ask(Story([], refuse=RateLimited(limit=10, seconds=60)))
+    assert events == [{"phase": "failed", "status_code": 429, "message": events[0]["message"]}]
+
+
+def test_a_stream_open_for_long_says_where_to_look_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_SECONDS", 0.1)
+    story = Story([launch(WAITING, stage=Stage.BUILDING)])
+    events, _, _ = ask(story)
+    assert events[-1]["phase"] == "waiting"
+    assert "http://testserver/v2/gh/o/r/HEAD" in str(events[-1]["message"])
+
+
+def test_silence_is_filled_with_keepalives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_SECONDS", 0.3)
+    monkeypatch.setattr(module, "KEEPALIVE_SECONDS", 0.05)
+    _, text, _ = ask(Story([launch(stage=Stage.BUILDING)]))
+    assert ":keepalive\n\n" in text
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/html", "image/avif,image/webp,*/*;q=0.8"])
+def test_only_who_asks_for_events_starts_anything(accept: str) -> None:
+    story = Story([launch(READY, stage=Stage.READY)])
+    answer = get(story, "/build/gh/o/r/HEAD", {"Accept": accept})
+    assert answer.status_code == 406
+    assert "text/event-stream" in answer.text
+    assert story.asked == []
+
+
+def test_the_spec_stays_as_it_stood_in_the_link() -> None:
+    story = Story([launch(READY, stage=Stage.READY)])
+    ask(
+        story,
+        "/build/git/https%3A%2F%2Fexample.org%2Fr%00/HEAD?build_token=a.b.c&build_only=true",
+        Origin="https://o.example",
+    )
+    (asked,) = story.asked
+    assert asked.spec == "https%3A%2F%2Fexample.org%2Fr%00/HEAD"
+    assert (asked.build_token, asked.build_only, asked.origin) == ("a.b.c", True, "https://o.example")
+    assert asked.own_origin == "http://testserver"
+
+
+def test_a_link_without_a_spec_is_refused_in_words() -> None:
+    for path in ("/build/gh", "/build/gh/", "/build//x"):
+        events, _, _ = ask(Story([]), path)
+        assert events[0]["status_code"] == 400
+
+
+def test_behind_the_web_adapter_the_client_is_the_gateways() -> None:
+    story = Story([launch(READY, stage=Stage.READY)])
+    context = {"x-amzn-request-context": json.dumps({"identity": {"sourceIp": "192.0.2.7"}})}
+    ask(story, **context)
+    assert story.asked[0].client == "192.0.2.7"
