@@ -6,10 +6,12 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bindery.bootstrap import site
+from bindery.domain.errors import BinderyError
 from bindery.observability import logged
 from bindery.web.assets import asset
+from bindery.web.errors import face_of
 from bindery.web.metrics import CONTENT_TYPE
-from bindery.web.pages import Page
+from bindery.web.pages import Page, error_page
 
 app = APIGatewayRestResolver()
 
@@ -22,6 +24,13 @@ def shown(page: Page) -> Response[str]:
 def told(status: int, body: object) -> Response[str]:
     """JSON."""
     return Response(status, "application/json", json.dumps(body), {"Access-Control-Allow-Origin": "*"})
+
+
+@app.exception_handler(BinderyError)  # type: ignore[untyped-decorator]  # Powertools leaves it untyped
+def refused(error: BinderyError) -> Response[str]:
+    """The error's face, as a page."""
+    face = face_of(error)
+    return shown(error_page(face.status, "This link leads nowhere", face.message))
 
 
 @app.get("/")

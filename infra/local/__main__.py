@@ -6,16 +6,13 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bindery.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
     """Environment first, then everything that reads it."""
+    from bindery.operate.commands import check_settings
     from infra.local.surroundings import prepare, set_environment
     from infra.local.template import read
 
@@ -24,7 +21,7 @@ def main() -> None:
     system = read(parser.parse_args().template)
     set_environment(system.environment)
 
-    settings = _settings()
+    settings = check_settings()
     listener = _listen(settings.port)
     with prepare(Path(settings.home).expanduser().absolute()):  # before bootstrap reads the secret, once and for all
         from infra.local.runtime import Runtime
@@ -32,18 +29,6 @@ def main() -> None:
         runtime = Runtime(system, listener)
         threading.Thread(target=_tell, args=(listener,), daemon=True).start()
         runtime.run()
-
-
-def _settings() -> "Settings":
-    from pydantic import ValidationError
-
-    from bindery.settings import Settings
-
-    try:
-        return Settings.read()
-    except ValidationError as error:
-        lines = (f"BINDERY_{str(told['loc'][0]).upper()}: {told['msg']}" for told in error.errors(include_input=False))
-        raise SystemExit("These settings cannot be used:\n" + "\n".join(lines)) from None
 
 
 def _listen(port: int) -> socket.socket:

@@ -60,7 +60,7 @@ def from_log(delivery: Delivery) -> Event:
     return {"awslogs": {"data": base64.b64encode(packed).decode()}}
 
 
-async def from_request(request: Request) -> Event:
+def from_request(request: Request, body: bytes) -> Event:
     """A request, as a Regional REST API hands it over: the path still percent-encoded."""
     path = request.scope["raw_path"].decode("utf-8", "replace").partition("?")[0]
     query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -86,6 +86,6 @@ async def from_request(request: Request) -> Event:
             "identity": {"sourceIp": client, "userAgent": request.headers.get("user-agent", "")},
             "requestId": str(uuid.uuid4()),
         },
-        "body": (await request.body()).decode("utf-8", "replace") or None,
+        "body": body.decode("utf-8", "replace") or None,
         "isBase64Encoded": False,
     }

@@ -45,15 +45,27 @@ class Front:
             await self._hand_over(route.function, request, send)
 
     async def _hand_over(self, function: Function, request: Request, send: Send) -> None:
-        if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
+        try:
+            body = await _body(request)
+        except ClientDisconnect:
+            return
+        if body is None:
             answer: Response = JSONResponse({"message": "The request is too large."}, 413)
         else:
-            try:
-                event = await from_request(request)
-            except ClientDisconnect:
-                return
-            answer = await run_sync(_invoke, function, event)
+            answer = await run_sync(_invoke, function, from_request(request, body))
         await answer(request.scope, request.receive, send)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The request's body; None as soon as it is too long, whether it told its length or not."""
+    if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
+        return None
+    read = bytearray()
+    async for part in request.stream():
+        read += part
+        if len(read) > LARGEST_BODY:
+            return None
+    return bytes(read)
 
 
 @cache
@@ -63,11 +75,15 @@ def _app(module: str) -> ASGIApp:
 
 
 def _invoke(function: Function, event: object) -> Response:
-    handler: Handler = importlib.import_module(function.module).handler
     try:
-        answer = handler(event, Context(function.name))
+        handler: Handler = importlib.import_module(function.module).handler
+        return _response(handler(event, Context(function.name)))
     except Exception:  # noqa: BLE001  # as API Gateway does; the handler's own wrapper has logged it
         return JSONResponse({"message": "Internal server error"}, 502)
+
+
+def _response(answer: MutableMapping[str, Any]) -> Response:
+    """From the shape that a REST API wants of a function."""
     body = answer.get("body") or ""
     content = base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()
     response = Response(content, answer["statusCode"])

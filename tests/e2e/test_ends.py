@@ -22,7 +22,7 @@ def test_an_idle_session_ends_and_one_that_computes_in_silence_does_not(
     home: Path, git_server: GitServer, plain: str, gate: Gate
 ) -> None:
     settings = {"idle_seconds": 4, "cull_seconds": 0.5, "reconcile_seconds": 1}
-    with LocalRuntime(home, allowed_private_hosts=git_server.address, **settings) as bindery:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=settings) as bindery:
         launched = bindery.launch(plain)
         silent = Session.of(launched.last.data)
         silent.leave_running(gate.code)
@@ -32,14 +32,14 @@ def test_an_idle_session_ends_and_one_that_computes_in_silence_does_not(
         idle.run(DETACHED)
         folders = bindery.session_folders()
         until(lambda: len(bindery.session_folders()) == 1)
-        assert not idle.answers
+        assert not idle.answers()
         assert set(bindery.session_folders()) < set(folders)
         assert all(bindery.session_folders()[0] in line for line in bindery.session_marks())
         ended = bindery.launch(plain, build_token=token)
         assert ended.last.phase == "failed"
         assert "nothing happened in it" in ended.last.message
         until(lambda: time.monotonic() > begun + 9)  # twice the limit since anything was heard from it
-        assert silent.answers
+        assert silent.answers()
         gate.open()
         until(lambda: not bindery.sessions())
         assert bindery.session_folders() == []
@@ -47,7 +47,7 @@ def test_an_idle_session_ends_and_one_that_computes_in_silence_does_not(
 
 def test_a_session_that_is_too_old_ends_busy_or_not(home: Path, git_server: GitServer, plain: str, gate: Gate) -> None:
     settings = {"max_age_seconds": 6, "cull_seconds": 0.5, "idle_seconds": 0}
-    with LocalRuntime(home, allowed_private_hosts=git_server.address, **settings) as bindery:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=settings) as bindery:
         token = bindery.token(f"git/{plain}", jti="old")
         session = Session.of(bindery.launch(plain, build_token=token).last.data)
         session.leave_running(gate.code)
@@ -78,7 +78,7 @@ def test_an_interrupt_while_a_session_starts_leaves_nothing(home: Path, git_serv
             starting.hear("launching")
             assert bindery.stop(signal.SIGINT) == 0
         check_nothing_left(bindery)
-        assert "Traceback" not in bindery.errors.read_text()
+        assert bindery.errors.read_text() == ""
 
 
 def check_nothing_left(bindery: LocalRuntime) -> None:
@@ -91,25 +91,25 @@ def test_after_a_crash_orphans_go_environments_stay_and_the_launch_goes_on(
 ) -> None:
     make_repository(git_server.root / "crash.git", {"postBuild": gate.post_build("echo begun")})
     spec = spec_of("crash.git")
-    with LocalRuntime(home, allowed_private_hosts=git_server.address, reconcile_seconds=1) as bindery:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings={"reconcile_seconds": 1}) as bindery:
         ready_token = bindery.token(f"git/{plain}", jti="ready before")
         session = Session.of(bindery.launch(plain, build_token=ready_token).last.data)
         session.run(DETACHED)
         token = bindery.token(f"git/{spec}", jti="under way")
         with bindery.stream(spec, build_token=token, build_only="true") as building:
             assert any(event.message == "begun\n" for event in building.listen())
-            counted = counters(bindery)
-            bindery.kill9()
-        assert session.answers
+        launches = counters(bindery, "binderhub_launch")
+        bindery.kill9()
+        assert session.answers()
         orphans = bindery.processes()
         assert bindery.sessions()
         assert bindery.builds()
 
         bindery.start()
-        assert not session.answers
+        assert not session.answers()
         assert not orphans.keys() & bindery.processes().keys()
         assert bindery.session_folders() == []
-        assert counters(bindery) == counted
+        assert counters(bindery, "binderhub_launch") == launches
         ended = bindery.launch(plain, build_token=ready_token)
         assert "Bindery was started again" in ended.last.message
         gate.open()
@@ -124,9 +124,11 @@ def test_after_a_crash_orphans_go_environments_stay_and_the_launch_goes_on(
         assert bindery.launch(plain, build_only="true").phases == ["built", "ready"]
 
 
-def counters(bindery: LocalRuntime) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def counters(bindery: LocalRuntime, begins: str = "") -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """All that `/metrics` counts; what goes up and down is left out."""
-    return {key: value for key, value in bindery.metrics().items() if key[0].endswith(COUNTED)}
+    return {
+        key: value for key, value in bindery.metrics().items() if key[0].endswith(COUNTED) and key[0].startswith(begins)
+    }
 
 
 def test_a_second_bindery_does_not_touch_the_first_ones_home(bindery: LocalRuntime) -> None:

@@ -74,9 +74,9 @@ def test_eight_visitors_of_a_new_commit_share_one_build_and_get_a_session_each(
     assert len({stream.last.data["image"] for stream in launched}) == 1
     sessions = {Session.of(stream.last.data) for stream in launched}
     assert len({session.token for session in sessions}) == len({session.url for session in sessions}) == 8
-    assert all(session.answers for session in sessions)
+    assert all(session.answers() for session in sessions)
     one, other, *_ = sessions
-    assert not Session(one.url, other.token).answers
+    assert not Session(one.url, other.token).answers()
 
 
 def built(bindery: LocalRuntime) -> float:

@@ -95,7 +95,7 @@ def test_a_launch_that_is_ready_is_told_again_and_no_other_session_starts(binder
             first.last.data["token"],
         )
     assert bindery.total("binderhub_launch_count_total") == launches
-    assert Session.of(again.last.data).answers
+    assert Session.of(again.last.data).answers()
 
 
 @pytest.mark.parametrize(

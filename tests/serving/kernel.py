@@ -28,8 +28,8 @@ class Session:
         with httpx.Client(trust_env=False, timeout=30) as client:
             return client.request(method, f"{self.url}{path}", headers=headers)
 
-    @property
     def answers(self) -> bool:
+        """Whether its server is there and knows the token."""
         try:
             return self.ask("api/status").status_code == 200
         except httpx.TransportError:

@@ -108,13 +108,19 @@ class Raw:
 class LocalRuntime:
     """Runs while its `with` block lasts, on a free port, with its state in `home`; whatever is left of it afterwards fails the test.
 
-    settings: `idle_seconds=4` is `BINDERY_IDLE_SECONDS=4`. template: another one than the project's.
+    settings, words: `idle_seconds=4` is `BINDERY_IDLE_SECONDS=4`. template: another one than the project's.
+    errors: where its terminal's lines went.
     """
 
-    def __init__(self, home: Path, *, template: Path | None = None, **settings: str | float) -> None:
+    def __init__(
+        self, home: Path, *, template: Path | None = None, settings: Mapping[str, float] | None = None, **words: str
+    ) -> None:
         self.home = home
+        self.errors = home.with_name(f"{home.name}.stderr")
         self._arguments = ["--template", str(template)] if template else []
-        self._settings = {f"BINDERY_{name.upper()}": str(value) for name, value in settings.items()}
+        self._settings = {
+            f"BINDERY_{name.upper()}": str(value) for name, value in {**(settings or {}), **words}.items()
+        }
         self._process: subprocess.Popen[str] | None = None
         self._temporary: Path | None = None
         self.address = ""
@@ -148,7 +154,6 @@ class LocalRuntime:
         """Raises AssertionError with what it said if it does not come up."""
         outer = {name: value for name, value in os.environ.items() if not name.startswith("BINDERY_")}
         settings = {"BINDERY_HOME": str(self.home), "BINDERY_PORT": "0", **self._settings}
-        self.errors = self.home.with_name(f"{self.home.name}.stderr")
         with self.errors.open("a") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "infra.local", *self._arguments],
@@ -170,6 +175,11 @@ class LocalRuntime:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def memory(self) -> int:
+        """The most that it has used so far, in bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
 
     def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 30) -> int:
         """Asks it to end; answers its exit code. Raises TimeoutExpired."""

@@ -68,6 +68,10 @@ MOST = Faults(
 )
 
 
+CALM = Faults(message_doubled=0.4, message_late=0.1, event_doubled=0.2, event_late=0.2, visitor_reloads=0.3)
+"""Nothing is lost and nobody dies: everything has to come to its end without any timer."""
+
+
 def mixed(random: Random) -> Faults:
     """About half of the faults, each somewhere up to its most."""
     rates = {fault.name: getattr(MOST, fault.name) for fault in fields(Faults)}

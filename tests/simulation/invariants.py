@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bindery.domain.launch import ENDED, Launch, Stage
+from bindery.domain.launch import BUILT, ENDED, FOUND, WAITING, Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Delete, Item
 from bindery.web.errors import BY_KIND, GENERAL, face_of
 from tests.fakes.sessions import Running
 
 MOST_EVENTS = 60
+ORDER = {stage: place for place, stage in enumerate(Stage)}
 
 
 class Broken(Exception):
@@ -47,6 +48,10 @@ class Watched:
             raise Broken(f"a launch that ended ({before.stage}) changed to {launch.stage}", launch.id)
         if before and launch.step < before.step:
             raise Broken("a launch went back in its steps", launch.id)
+        if before and before.retries == launch.retries and ORDER[launch.stage] < ORDER[before.stage]:
+            raise Broken(f"a launch went back from {before.stage} to {launch.stage}", launch.id)
+        if any(launch.events.count(event) > launch.retries + 1 for event in (WAITING, FOUND, BUILT)):
+            raise Broken("a launch took a step twice", launch.id)
         if len(launch.events) > MOST_EVENTS:
             raise Broken(f"a launch has {len(launch.events)} events", launch.id)
         if launch.stage is Stage.FAILED:
@@ -88,6 +93,13 @@ def check_one_build_each(running: list[str]) -> None:
     for environment, builds in Counter(handle.rpartition("-")[0] for handle in running).items():
         if builds > 1:
             raise Broken(f"{builds} builds of one environment run at once", environment)
+
+
+def check_all_ended(launches: Mapping[str, Launch]) -> None:
+    """Where nothing was lost, no timer was needed."""
+    for launch in launches.values():
+        if launch.stage not in ENDED:
+            raise Broken(f"nothing was lost, and a launch is still {launch.stage}", launch.id)
 
 
 def check_quiet(items: list[Item], objects: Mapping[str, Running], running: list[str]) -> None:

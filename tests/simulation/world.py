@@ -21,7 +21,7 @@ from bindery.ports.table import Delete, Item
 from tests.fakes.clock import FakeClock
 from tests.simulation import faults as faulty
 from tests.simulation.faults import Faults
-from tests.simulation.invariants import Broken, Watched, check_one_build_each, check_quiet, check_reason
+from tests.simulation.invariants import Broken, Watched, check_all_ended, check_one_build_each, check_quiet, check_reason
 from tests.simulation.ports import SimBuilds, SimProvider, SimSessions, SimTable
 from tests.simulation.queues import DEAD, SETTINGS, SimQueues
 from tests.simulation.tasks import Killed, Scheduler, Task
@@ -29,6 +29,14 @@ from tests.simulation.visitors import Visitor
 from tests.simulation.wire import Limits, Ports, System, wire
 
 PERIOD = 60.0
+LOOKS = ("get ", "query ")
+FOREVER, SLOWER = 1e9, 20
+SLUGGISH = (
+    *("", "", "put ", "get ", "query ", "transact ", "send ", "put launch", "get launch", "put environment"),
+    *("get environment", "put session", "get session", "get build", "builds.start", "builds.look", "builds.has"),
+    *("sessions.start", "sessions.wait", "sessions.stop", "sessions.objects", "waiters"),
+)
+"""In each world one kind of call takes much longer than the others: what is between its beginning and its end is found."""
 TROUBLED_SECONDS = 1800.0
 QUIET_SECONDS = 4500.0
 TIMER_SECONDS = {"reconcile": 300.0, "cull_sessions": 120.0}
@@ -73,7 +81,10 @@ class World:
     def __init__(self, seed: int, visitors: int | None = None, faults: Faults | None = None) -> None:
         self.seed = seed
         self.random = Random(seed)
-        self.faults = faulty.mixed(self.random) if faults is None else faults
+        self.calm = faults is None and self.random.random() < 0.3
+        self.faults = faults or (faulty.CALM if self.calm else faulty.mixed(self.random))
+        self.sluggish = self.random.choice(SLUGGISH)
+        self.latency = self.random.choice((0.01, 0.01, 0.1, 0.5))
         self.injected: Counter[str] = Counter()
         self.told: list[Told] = []
         self.clock = TaskClock(seed)
@@ -87,12 +98,16 @@ class World:
         self.sessions.world, self.sessions.tokens = self, {}
         provider = SimProvider(self, self.clock)
         rules = Rules(
-            total=self.random.choice((None, None, None, 1, 3, 17)), per_repository=self.random.choice((None, None, None, 1, 5))
+            total=self.random.choice((None, None, None, None, 1, 3, 17)),
+            per_repository=self.random.choice((None, None, None, None, 1, 5)),
         )
+        if self.calm:
+            rules = Rules()
         self.watched = Watched(self.sessions.running, rules.total, rules.per_repository)
         ports = Ports(self.table, self.queues, self.builds, self.sessions, lambda _: provider, self.clock)
         self.system: System = wire(ports, rules, Limits(rate_limit=1000))
         self.visitors = [self._visitor(n) for n in range(visitors or self.random.choice((1, 2, 3, 4, 6, 9)))]
+        self.late_comers = [self._visitor(100 + n) for n in range(6)]
         self.handlers = self._handlers()
 
     def _visitor(self, number: int) -> Visitor:
@@ -141,7 +156,7 @@ class World:
         if task is None:
             return
         slow = self.random.random() * 20 if self.happens("slow") else 0
-        self.scheduler.pause(self.random.random() * 0.02 + slow)
+        self.scheduler.pause(self._lasts(call) + slow)
         self._note(task, call)
         if self.happens("killed"):
             self._note(task, "killed before it")
@@ -155,7 +170,18 @@ class World:
         if task and self.happens("killed"):
             self._note(task, f"killed after {call.partition(' ')[0]}")
             raise Killed
-        self.scheduler.pause(self.random.random() * 0.01)
+        self.scheduler.pause(self._lasts(call))
+
+    def _lasts(self, call: str) -> float:
+        """How long a call's way there or back takes: mostly little, now and then much longer than the next ten."""
+        mean = min(1.5, SLOWER * self.latency) if self.sluggish and self.sluggish in call else self.latency
+        return mean * self.random.expovariate(1)
+
+    def build_planned(self, seconds: float) -> None:
+        """Somebody may come just when a build ends: that is when things are missed."""
+        while self.late_comers and self.random.random() < 0.8:
+            visitor = self.late_comers.pop()
+            self.scheduler.after(max(0.0, seconds - self.random.random() * 40 * self.latency), lambda late=visitor: self._arrive(late))
 
     def _note(self, task: Task, what: str) -> None:
         self.told.append(Told(self.clock.time - self.started, task.name, task.about, what))
@@ -168,7 +194,8 @@ class World:
                 done()
 
         about = next((launch for launch in self.watched.launches if launch in body), "")
-        self.scheduler.spawn(f"{queue} {len(self.told)}", about, SETTINGS[queue].visible, work)
+        seconds = FOREVER if self.calm else SETTINGS[queue].visible
+        self.scheduler.spawn(f"{queue} {len(self.told)}", about, seconds, work)
 
     def _survives(self, work: Callable[[], object]) -> bool:
         """Whether the function came to its end. What is none of our facts is a bug, and ends the seed."""
@@ -225,10 +252,13 @@ class World:
             for visitor in self.visitors:
                 arrives = self.random.random() * self.random.choice((0.05, 5, 600))
                 self.scheduler.after(arrives, lambda visitor=visitor: self._arrive(visitor))  # type: ignore[misc]
-            self.scheduler.after(PERIOD, lambda: self._tick("reconcile", self.system.reconcile))
+            starts = TROUBLED_SECONDS if self.calm else PERIOD
+            self.scheduler.after(starts, lambda: self._tick("reconcile", self.system.reconcile))
             self.scheduler.after(PERIOD / 2, lambda: self._tick("cull_sessions", self.system.cull_sessions))
             self.scheduler.run(self.started + TROUBLED_SECONDS)
-            self.faults = Faults()
+            if self.calm:
+                check_all_ended(self.watched.launches)
+            self.faults, self.late_comers = Faults(), []
             self.sessions.ill_until = 0
             self.scheduler.run(self.started + TROUBLED_SECONDS + QUIET_SECONDS)
             check_quiet(self.table.real.items(), self.sessions.running, self.builds.running())
@@ -237,7 +267,7 @@ class World:
             self.scheduler.close()
 
     def _arrive(self, visitor: Visitor) -> None:
-        self.scheduler.spawn(visitor.name, "", 1e9, lambda: self._survives(visitor.live))
+        self.scheduler.spawn(visitor.name, "", FOREVER, lambda: self._survives(visitor.live))
 
     def _check_stories(self) -> None:
         if self.queues.under_way:
@@ -249,14 +279,14 @@ class World:
                 raise Broken("a session's token stands in a launch", launch.id)
             if launch.stage is Stage.FAILED:
                 check_reason(launch)
-        for visitor in self.visitors:
+        for visitor in (*self.visitors, *self.late_comers):
             if any(token in line for token in tokens.values() for line in visitor.heard):
                 raise Broken("a session's token was told in an event", visitor.launch)
 
     def story(self, about: str, lines: int = 80) -> str:
         """What happened to a launch or an environment, readable, and how to see it again."""
-        theirs = [told for told in self.told if not about or about in (told.about, "") or about in told.what]
-        own = [told for told in theirs if not about or told.about == about or about in told.what]
+        theirs = [told for told in self.told if not about or about == told.about or about in told.what]
+        own = [told for told in theirs if not told.task.startswith("visitor") or not told.what.startswith(LOOKS)]
         shown = (own or theirs)[-lines:]
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self.injected.items())) or "none"
         return "\n".join((*map(str, shown), f"faults: {faults}", f"again: python -m tests.simulation {self.seed}"))

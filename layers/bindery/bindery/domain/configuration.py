@@ -1,6 +1,7 @@
 """Which files of a tree define its environment: the ones repo2docker reads, and what they point to.
 
 Read from repo2docker's documentation of configuration files; what it does not look at cannot change an environment.
+Whatever is unclear, or too much to look into, makes the whole tree count: a build too many is better than a wrong image.
 """
 
 import posixpath
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from bindery.domain.environment import Scope
-from bindery.domain.errors import RepositoryUnusable
+from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Entry, Tree
 
 FOLDERS = ("binder/", ".binder/")
@@ -28,14 +29,25 @@ FILES = (
     "Project.toml",
     "JuliaProject.toml",
     "Manifest.toml",
+    "JuliaManifest.toml",
     "REQUIRE",
     "start",
 )
 READ_THE_TREE = ("Dockerfile", "postBuild", "default.nix")
 PACKAGES = ("setup.py", "pyproject.toml", "DESCRIPTION")
-LINK, LINES_FOLLOWED = 0o120000, 5000
+MAY_NAME_PATHS = ("Pipfile", "Pipfile.lock", "Project.toml", "JuliaProject.toml", "Manifest.toml", "JuliaManifest.toml")
+LINK, SUBMODULE = 0o120000, 0o160000
+LINES_READ, FILES_FOLLOWED, YAML_CHARACTERS, YAML_DEPTH = 5000, 100, 200_000, 10
+ARCHIVES = (".whl", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".egg")
+PATH_NAMED = re.compile(r"""\b(path|file)["']?\s*[=:]""")
+FILE_ADDRESS = re.compile(r"\bfile:")
 
 Read = Callable[[Entry], bytes]
+Lines = Callable[[str], Iterator[str]]
+
+
+class _Unclear(Exception):
+    """What the file may depend on cannot be told, or is anything in the tree."""
 
 
 def folder_of(tree: Tree) -> str:
@@ -61,78 +73,114 @@ def configuration(tree: Tree, read: Read) -> Configuration:
     for name in (*FILES, *READ_THE_TREE):
         if entry := tree.entries.get(folder + name):
             found.files[entry.path] = entry.id
-            if name in READ_THE_TREE or entry.mode == LINK:
+            if name in READ_THE_TREE or entry.mode in (LINK, SUBMODULE):
                 found.scope = Scope.TREE
+    if any(_leads_elsewhere(tree.entries.get(name.rstrip("/"))) for name in FOLDERS):
+        found.scope = Scope.TREE
     if not folder and any(_is_package(tree.entries[name], read) for name in PACKAGES if name in tree.entries):
         found.scope = Scope.TREE
     if found.scope is Scope.FILES:
-        for name in ("requirements.txt", "requirements3.txt", "environment.yml", "Pipfile"):
-            if entry := tree.entries.get(folder + name):
-                _follow(entry, tree, read, found)
+        try:
+            _follow(folder, tree, read, found)
+        except (_Unclear, UnicodeDecodeError, yaml.YAMLError, RepositoryTooLarge):
+            found.scope = Scope.TREE
     return found
+
+
+def _leads_elsewhere(entry: Entry | None) -> bool:
+    return entry is not None and entry.mode in (LINK, SUBMODULE)
 
 
 def _is_package(entry: Entry, read: Read) -> bool:
     """Whether the root is installed as a package: a pyproject.toml that only configures tools is not one."""
-    if entry.path != "pyproject.toml":
+    if entry.path != "pyproject.toml" or entry.mode == LINK:
         return True
     try:
         project = tomllib.loads(read(entry).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError, RepositoryTooLarge):
         return True
     return "project" in project or "build-system" in project
 
 
-def _follow(entry: Entry, tree: Tree, read: Read, found: Configuration) -> None:
-    """Adds what a file points to; anything that could reach the tree makes the whole tree count."""
-    try:
-        text = read(entry).decode()
-        lines = list(_pip_lines(text) if entry.path.endswith((".yml", ".yaml")) else _lines(text))
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
-        found.scope = Scope.TREE
-        return
-    if entry.path.endswith("Pipfile") and re.search(r"\b(path|file)\s*=", text):
-        found.scope = Scope.TREE
+def _follow(folder: str, tree: Tree, read: Read, found: Configuration) -> None:
+    """Adds what the files point to, and what those point to. Raises _Unclear as soon as anything could reach the tree."""
+    for name in MAY_NAME_PATHS:
+        if (entry := tree.entries.get(folder + name)) and PATH_NAMED.search(_text(entry, read)):
+            raise _Unclear
+    named: tuple[tuple[str, Lines], ...] = (
+        ("requirements.txt", _lines),
+        ("requirements3.txt", _lines),
+        ("environment.yml", _pip_lines),
+    )
+    waiting = [(tree.entries[folder + name], lines) for name, lines in named if folder + name in tree.entries]
+    while waiting:
+        entry, lines = waiting.pop()
+        for target in _pointed_to(entry, lines(_text(entry, read)), tree):
+            if target.path not in found.files:
+                found.files[target.path] = target.id
+                waiting.append((target, _lines))
+        if len(found.files) > FILES_FOLLOWED:
+            raise _Unclear
+
+
+def _text(entry: Entry, read: Read) -> str:
+    return read(entry).decode("utf-8-sig")
+
+
+def _pointed_to(entry: Entry, lines: Iterator[str], tree: Tree) -> Iterator[Entry]:
+    """Other files of requirements. Raises _Unclear for a line that names anything else in the tree, or what is not there."""
     folder = posixpath.dirname(entry.path)
-    for line in lines[:LINES_FOLLOWED]:
-        if pointed := _file_pointed_to(line):
-            path = posixpath.normpath(posixpath.join(folder, pointed))
-            target = tree.entries.get(path)
-            if target and target.mode != LINK and path not in found.files:
-                found.files[path] = target.id
-                _follow(target, tree, read, found)
-            elif target and target.mode == LINK:
-                found.scope = Scope.TREE
-        elif _is_local(line, folder, tree):
-            found.scope = Scope.TREE
+    for number, line in enumerate(lines):
+        if number >= LINES_READ:
+            raise _Unclear
+        if pointed := _file_named(line):
+            target = tree.entries.get(posixpath.normpath(posixpath.join(folder, pointed)))
+            if target is None or _leads_elsewhere(target):  # behind a link, in a submodule, above the tree
+                raise _Unclear
+            yield target
+        elif _is_local(line):
+            raise _Unclear
 
 
 def _lines(text: str) -> Iterator[str]:
-    for line in text.replace("\\\n", " ").splitlines():
+    """Requirements as pip reads them: a comment line ends a continued one, and is never continued itself."""
+    text = re.sub(r"(?m)^[^\S\n]*#.*$", "", text).replace("\\\n", "")
+    for line in text.splitlines():
         if told := re.sub(r"(^|\s)#.*", "", line).strip():
             yield told
 
 
 def _pip_lines(text: str) -> Iterator[str]:
-    loaded = yaml.safe_load(text)
-    for dependency in (loaded.get("dependencies") or []) if isinstance(loaded, dict) else []:
+    """The pip part of an environment.yml. A document that could grow when it is built (aliases, depth) is not built."""
+    if len(text) > YAML_CHARACTERS or FILE_ADDRESS.search(text):
+        raise _Unclear
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.BaseLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > YAML_DEPTH:
+            raise _Unclear
+    loaded: object = yaml.BaseLoader(text).get_single_data()
+    dependencies = loaded.get("dependencies") if isinstance(loaded, dict) else None
+    for dependency in dependencies if isinstance(dependencies, list) else []:
         if isinstance(dependency, dict):
-            yield from (str(line).strip() for line in dependency.get("pip") or [])
+            pip = dependency.get("pip")
+            yield from (line.strip() for line in (pip if isinstance(pip, list) else []) if isinstance(line, str))
+        elif isinstance(dependency, str) and dependency.startswith((".", "/")):
+            raise _Unclear
 
 
-def _file_pointed_to(line: str) -> str | None:
+def _file_named(line: str) -> str | None:
     match = re.match(r"(?:-r|-c|--requirements?|--constraints?)[\s=]*(?P<path>[^\s=].*)", line)
     path = match["path"].strip() if match else None
     return path if path and "://" not in path else None
 
 
-def _is_local(line: str, folder: str, tree: Tree) -> bool:
+def _is_local(line: str) -> bool:
     """Whether a requirement names something in the tree (or might): a path, an editable, a folder of wheels."""
-    named = re.sub(r"^(-e|--editable|-f|--find-links|--index-url|-i)[\s=]*", "", line)
-    named = named.rpartition(" @ ")[2] if " @ " in named else named
-    if "://" in named and not named.startswith("file:"):
+    if FILE_ADDRESS.search(line):
+        return True
+    if "://" in line:
         return False
-    first = re.split(r"[\[;\s]", named, maxsplit=1)[0]
-    path = posixpath.normpath(posixpath.join(folder, first))
-    inside = path in tree.entries or any(known.startswith(path + "/") for known in tree.entries)
-    return named.startswith((".", "/", "file:")) or named != line or inside
+    named = re.sub(r"^(-e|--editable|-f|--find-links|--index-url|-i)[\s=]*", "", line)
+    first = re.split(r"[\[;\s]", named.rpartition(" @ ")[2], maxsplit=1)[0]
+    return named != line or "/" in first or first.startswith(".") or first.endswith(ARCHIVES)

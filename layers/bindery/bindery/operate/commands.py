@@ -4,8 +4,11 @@ import argparse
 import json
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from bindery import bootstrap
 from bindery.domain.errors import BinderyError
+from bindery.settings import Settings
 from bindery.usecases.identify_environment import IdentifyEnvironment
 from bindery.web.errors import face_of
 
@@ -21,12 +24,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = commands.add_parser("settings", help="every setting as it is in force, secrets blanked")
     settings.set_defaults(run=lambda _: show_settings())
     given = parser.parse_args(arguments)
+    check_settings()
     try:
         print(given.run(given))
     except BinderyError as error:
         print(face_of(error).message)
         return 1
     return 0
+
+
+def check_settings() -> Settings:
+    """The settings in force. Raises SystemExit with a line for each that cannot be used; values are not repeated."""
+    try:
+        return Settings.read()
+    except ValidationError as error:
+        lines = (f"BINDERY_{str(told['loc'][0]).upper()}: {told['msg']}" for told in error.errors(include_input=False))
+        raise SystemExit("These settings cannot be used:\n" + "\n".join(lines)) from None
 
 
 def show_key(provider_name: str, spec: str) -> str:

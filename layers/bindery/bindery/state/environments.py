@@ -107,23 +107,32 @@ class Environments:
         )
 
     def wait(self, key: str, attempt: int, launch: str) -> None:
-        """Registers the launch as waiting for the attempt; again is fine."""
-        until = self.clock.now() + WAITERS_KEPT_SECONDS
-        try:
-            self.table.put(Item(_waiters(key, attempt, shard_of(launch, WAITER_SHARDS)), launch, expires_at=until))
-        except Stale:
+        """Registers the launch as waiting for the attempt, and for no older one; again is fine."""
+        while True:
+            pk = _waiters(key, launch)
+            item = self.table.get(pk, launch) or Item(pk, launch)
+            if item.data.get("attempt", 0) >= attempt:
+                return
+            until = self.clock.now() + WAITERS_KEPT_SECONDS
+            try:
+                self.table.put(replace(item, data={"attempt": attempt}, expires_at=until))
+            except Stale:
+                continue
             return
 
-    def waiters(self, key: str, attempt: int) -> Iterator[str]:
-        """Launches that wait for the attempt."""
+    def waiters(self, key: str) -> Iterator[str]:
+        """Launches that wait for an attempt, the newest or one before: what was left untold then is told now."""
         for shard in range(WAITER_SHARDS):
-            yield from (item.sk for item in pages(self.table, _waiters(key, attempt, shard)))
+            yield from (item.sk for item in pages(self.table, f"environment#{key}#waiters#{shard}"))
 
     def forget_waiter(self, key: str, attempt: int, launch: str) -> None:
-        """The launch has been told."""
-        item = self.table.get(_waiters(key, attempt, shard_of(launch, WAITER_SHARDS)), launch)
-        if item:
-            self.table.delete(item)
+        """The launch has been told how the attempt went. One that waits for a newer attempt by now stays."""
+        item = self.table.get(_waiters(key, launch), launch)
+        if item and item.data["attempt"] <= attempt:
+            try:
+                self.table.delete(item)
+            except Stale:
+                return
 
     def record_start(self, key: str, attempt: int, handle: str) -> None:
         """Keeps the build service's handle of an attempt; the first one stays."""
@@ -139,5 +148,5 @@ class Environments:
         return str(item.data["handle"]) if item else None
 
 
-def _waiters(key: str, attempt: int, shard: int) -> str:
-    return f"environment#{key}#{attempt}#waiters#{shard}"
+def _waiters(key: str, launch: str) -> str:
+    return f"environment#{key}#waiters#{shard_of(launch, WAITER_SHARDS)}"

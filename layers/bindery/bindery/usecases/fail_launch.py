@@ -61,7 +61,7 @@ class FailLaunch:
         if self.environments.handle(environment, attempt) is not None:
             self.record_build(BuildChanged(environment=environment, attempt=attempt))
             return
-        for waiter in self.environments.waiters(environment, attempt):
+        for waiter in self.environments.waiters(environment):
             launch = self.launches.find(waiter)
             if launch and launch.stage is Stage.BUILDING and launch.attempt == attempt:
                 self.end_launch(launch.id, StepLost(trouble="the build could not be started"), launch.step)

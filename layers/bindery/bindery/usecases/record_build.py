@@ -58,11 +58,9 @@ class RecordBuild:
             self.counters.observe("binderhub_build_time_seconds", took, SECONDS, status=status)
 
     def _tell_waiters(self, ended: Environment) -> None:
-        """Also those of the attempt before, if a new one was claimed before all of them were told."""
-        for attempt in range(max(1, ended.attempt - 1), ended.attempt + 1):
-            for waiter in self.environments.waiters(ended.key, attempt):
-                launch = self.launches.find(waiter)
-                if launch and launch.stage is Stage.BUILDING and launch.environment == ended.key:
-                    self.move_on(launch)
-                self.environments.forget_waiter(ended.key, attempt, waiter)
+        for waiter in self.environments.waiters(ended.key):
+            launch = self.launches.find(waiter)
+            if launch and launch.stage is Stage.BUILDING and launch.environment == ended.key:
+                self.move_on(launch)
+            self.environments.forget_waiter(ended.key, ended.attempt, waiter)
         self.environments.settle(ended.key, ended.attempt)

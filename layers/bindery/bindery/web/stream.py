@@ -87,7 +87,7 @@ class Stream:
 
     def _headers(self) -> dict[str, str]:
         allowed = {"access-control-allow-origin": self.cors} if self.cors else {}
-        return {**allowed, "access-control-allow-headers": "*", "cache-control": "no-store"}
+        return {**allowed, "access-control-allow-headers": "authorization, last-event-id, x-xsrftoken", "cache-control": "no-store"}
 
     def _events(self, events: AsyncIterator[ServerSentEvent], headers: Mapping[str, str]) -> Response:
         return EventSourceResponse(

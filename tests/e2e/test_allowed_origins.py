@@ -1,0 +1,116 @@
+"""One site is let in by setting; nobody else is, and headers that only a program can send help nobody."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.serving.git_http import GitServer
+from tests.serving.runtime import STREAM, LocalRuntime
+
+GOOD = "https://good.example"
+LAUNCHED, REFUSED = 1, 0
+
+
+@pytest.fixture(scope="module")
+def runtime(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
+    home = tmp_path_factory.mktemp("allowed") / "home"
+    allowed = f"{GOOD}, http://other.example:8080"
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, allowed_origins=allowed) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def nowhere(plain: str) -> str:
+    """A spec whose launch is created and then fails."""
+    return plain.replace("HEAD", "nowhere")
+
+
+def launches(runtime: LocalRuntime) -> int:
+    """All there ever were."""
+    with closing(sqlite3.connect(f"file:{runtime.home}/table.sqlite?mode=ro", uri=True)) as table:
+        counted: int = table.execute("SELECT COUNT(*) FROM items WHERE pk LIKE 'launch#%'").fetchone()[0]
+        return counted
+
+
+@pytest.mark.parametrize(
+    ("origin", "site", "expected"),
+    [
+        (GOOD, "cross-site", LAUNCHED),
+        ("http://other.example:8080", "cross-site", LAUNCHED),
+        (GOOD, "", LAUNCHED),
+        ("", "", LAUNCHED),
+        ("", "none", LAUNCHED),
+        ("{own}", "same-origin", LAUNCHED),
+        ("", "cross-site", REFUSED),
+        ("", "same-site", REFUSED),
+        ("{own}", "cross-site", REFUSED),
+        ("null", "cross-site", REFUSED),
+        ("http://good.example", "cross-site", REFUSED),
+        ("https://good.example:8443", "cross-site", REFUSED),
+        ("https://good.example.evil.example", "cross-site", REFUSED),
+        ("https://evil.example", "none", REFUSED),
+        ("https://sub.good.example", "cross-site", REFUSED),
+        ("http://localhost:{port}", "", REFUSED),
+        ("http://127.0.0.1:1", "same-site", REFUSED),
+    ],
+)
+def test_where_a_request_comes_from_decides(
+    runtime: LocalRuntime, nowhere: str, origin: str, site: str, expected: int
+) -> None:
+    told = origin.format(own=runtime.address, port=runtime.address.rpartition(":")[2])
+    headers = {name: value for name, value in (("Origin", told), ("Sec-Fetch-Site", site)) if value}
+    before = launches(runtime)
+    streamed = runtime.launch(nowhere, headers=headers)
+    assert launches(runtime) - before == expected
+    assert (str(streamed.last.data.get("status_code")) == "403") is not expected
+    order = {"provider": "git", "spec": nowhere}
+    answer = runtime.client.post("/api/launches", json=order, headers=headers)
+    assert answer.status_code == (201 if expected else 403)
+    assert launches(runtime) - before == 2 * expected
+
+
+def test_a_site_that_is_let_in_may_read_what_it_asked_for(runtime: LocalRuntime, nowhere: str) -> None:
+    asked = {"Origin": GOOD, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    preflight = runtime.client.options("/api/launches", headers=asked)
+    assert preflight.headers["access-control-allow-origin"] == "*"
+    assert "content-type" in preflight.headers["access-control-allow-headers"].lower()
+    with runtime.stream(nowhere, headers={"Origin": GOOD}) as stream:
+        assert stream.response.headers["access-control-allow-origin"] == "*"
+        stream.finish()
+
+
+def test_no_other_site_may_read_a_page_with_a_build_token(runtime: LocalRuntime, nowhere: str) -> None:
+    for origin in (GOOD, "https://evil.example"):
+        page = runtime.get(f"/v2/git/{nowhere}", Origin=origin, Sec_Fetch_Site="cross-site")
+        assert '"token"' in page.text
+        assert not [name for name in page.headers if name.startswith("access-control-")]
+        assert page.headers["cache-control"] == "no-store"
+        assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+
+
+def test_another_repository_s_token_lets_nobody_in(runtime: LocalRuntime, nowhere: str, plain: str) -> None:
+    before = launches(runtime)
+    token = runtime.token(f"git/{plain}", jti="of another")
+    refused = runtime.launch(nowhere, headers={"Origin": "https://evil.example"}, build_token=token)
+    assert str(refused.last.data["status_code"]) == "403"
+    assert launches(runtime) == before
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"X-Forwarded-Host: evil.example",
+        b"X-Forwarded-For: 10.0.0.1",
+        b"Forwarded: host=evil.example",
+        b'x-amzn-request-context: {"identity": {"sourceIp": "10.0.0.1"}}',
+    ],
+)
+def test_a_proxy_that_is_not_there_is_not_believed(runtime: LocalRuntime, nowhere: str, forged: bytes) -> None:
+    """Locally nothing stands in front: what such headers say is a client's own word."""
+    accept = f"Accept: {STREAM['Accept']}".encode()
+    answer = runtime.raw(f"/build/git/{nowhere}".encode(), accept, forged, b"Origin: http://evil.example")
+    assert '"status_code": 403' in answer.body
+    page = runtime.raw(f"/v2/git/{nowhere}".encode(), forged)
+    assert (page.status, "evil.example" in page.body, "10.0.0.1" in page.body) == (200, False, False)

@@ -1,0 +1,187 @@
+"""Repositories that cannot be used, cannot be built here, or do harm: each ends with a message, and the service goes on."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.serving.git_http import File, GitServer, git, make_repository
+from tests.serving.kernel import Session
+from tests.serving.messages import check_readable
+from tests.serving.runtime import LocalRuntime, Stream
+
+Spec = Callable[..., str]
+Files = Mapping[str, str | bytes | File]
+LINK, SUBMODULE = 0o120000, 0o160000
+COMMIT = "1234567890123456789012345678901234567890"
+CONDA = "name: x\nchannels: [conda-forge]\ndependencies: [gdal]\n"
+
+
+def submodule(url: str) -> Files:
+    return {".gitmodules": f'[submodule "m"]\n\tpath = m\n\turl = {url}\n', "m": File(COMMIT, SUBMODULE)}
+
+
+UNUSABLE: dict[str, tuple[Files, str]] = {
+    "requirements outside": ({"requirements.txt": File("/etc/passwd", LINK)}, "requirements.txt is a link"),
+    "requirements up": ({"requirements.txt": File("../../../../etc/passwd", LINK)}, "requirements.txt is a link"),
+    "postBuild outside": ({"postBuild": File("/bin/true", LINK)}, "postBuild is a link"),
+    "binder outside": ({"binder": File("/etc", LINK)}, "binder is a link"),
+    "circle": ({"environment.yml": File("environment.yml", LINK)}, "environment.yml is a link"),
+    "submodule file": (submodule("file:///etc"), "submodule"),
+    "submodule ssh": (submodule("ssh://git@example.org/r"), "submodule"),
+    "submodule ext": (submodule("ext::sh -c touch% /tmp/pwned"), "submodule"),
+    "submodule option": (submodule("--upload-pack=touch /tmp/pwned"), "submodule"),
+    "submodule private": (submodule("http://169.254.169.254/r"), "169.254.169.254"),
+    "submodule here": (submodule("http://127.0.0.1:1/r"), "127.0.0.1"),
+    "two folders": ({"binder/x": "", ".binder/x": ""}, "both a binder/ and a .binder/"),
+    "large requirements": ({"requirements.txt": "# long\n" * 200_000}, "1 MB"),
+    "apt": ({"apt.txt": "graphviz\n"}, "apt.txt asks for Debian packages (graphviz)"),
+    "Dockerfile": ({"Dockerfile": "FROM scratch\n"}, "Dockerfile asks for a container image"),
+    "R": ({"install.R": "1\n"}, "install.R asks for R"),
+    "R runtime": ({"runtime.txt": "r-4.1-2021-05-05\n"}, "runtime.txt asks for R"),
+    "Julia": ({"Project.toml": "[deps]\n"}, "Project.toml asks for Julia"),
+    "Nix": ({"default.nix": "{}\n"}, "default.nix asks for Nix"),
+    "Python of tomorrow": ({"runtime.txt": "python-3.99\n"}, "runtime.txt asks for Python 3.99"),
+    "no YAML": ({"environment.yml": "a: [\n"}, "environment.yml"),
+    "no TOML": ({"pyproject.toml": "[project\n"}, "pyproject.toml"),
+    "no requirements": ({"requirements.txt": "!!!\n"}, "requirements.txt"),
+    "no UTF-8": ({"requirements.txt": b"caf\xe9\n"}, "UTF-8"),
+    "unknown package": ({"requirements.txt": "bindery-tests-name-nothing-that-exists\n"}, "nothing-that-exists"),
+    "failing postBuild": ({"postBuild": "#!/bin/sh\necho before; exit 3\n"}, "postBuild"),
+    "postBuild of nothing": ({"postBuild": "#!/no/such/interpreter\n"}, "postBuild"),
+}
+ODD: dict[str, Files] = {
+    "names that differ in case": {"README.md": "1\n", "readme.md": "2\n", "ReadMe.md": "3\n"},
+    "names that are no text": {"caf\udce9.txt": "1\n", "\udcff\udcfe": "2\n", "line\nbreak": "3\n"},
+    "links out of the tree": {"passwd": File("/etc/passwd", LINK), "up": File("../../..", LINK)},
+    "an unnamed submodule": {"m": File(COMMIT, SUBMODULE)},
+    "a name like an option": {"--upload-pack=x": "1\n", "-rf": "2\n"},
+}
+
+
+@pytest.fixture(autouse=True)
+def goes_on(bindery: LocalRuntime) -> Iterator[None]:
+    begun = len(bindery.log)
+    yield
+    assert bindery.get("/health").status_code == 200
+    assert not Path("/tmp/pwned").exists()
+    assert bindery.builds() == {}
+    assert "Traceback" not in bindery.log[begun:]
+
+
+def built(bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, name: str, files: Files) -> Stream:
+    folder = f"{re.sub(r'[^a-z]+', '-', name.lower())}.git"
+    make_repository(git_server.root / folder, files)
+    return bindery.launch(spec_of(folder), build_only="true")
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_repository_that_cannot_be_built_is_told_why(
+    bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, name: str
+) -> None:
+    files, why = UNUSABLE[name]
+    failed = built(bindery, git_server, spec_of, name, files)
+    assert failed.last.phase == "failed"
+    check_readable(failed.last.message)
+    assert why in failed.last.message
+    assert "root:" not in failed.text
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_repository_is_launched_with_just_its_files(
+    bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, name: str
+) -> None:
+    branch = name.replace(" ", "-")
+    make_repository(git_server.root / "odd.git", ODD[name], branch=branch)
+    launched = bindery.launch(spec_of("odd.git", branch))
+    assert launched.last.phase == "ready", launched.last.message
+    code = "import subprocess\nfor line in ('git status --porcelain', 'git ls-files -z'): "
+    code += "print(subprocess.run(line.split(), capture_output=True, check=True).stdout)"
+    changed, files = Session.of(launched.last.data).run(code).splitlines()
+    assert changed == "b''"
+    assert files.count("\\x00") == len(ODD[name])
+
+
+def test_conda_packages_want_a_conda_tool(
+    home: Path, git_server: GitServer, spec_of: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", without(("conda", "mamba", "micromamba")))
+    with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
+        failed = built(bindery, git_server, spec_of, "conda", {"environment.yml": CONDA})
+        check_readable(failed.last.message)
+        assert failed.last.message.startswith("environment.yml asks for ")
+        assert "gdal" in failed.last.message
+        assert "install" in failed.last.message
+
+
+def without(tools: tuple[str, ...]) -> str:
+    """PATH without the folders that hold one of these."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    return os.pathsep.join(each for each in folders if not any((Path(each) / tool).exists() for tool in tools))
+
+
+def test_a_post_build_that_prints_a_hundred_megabytes_costs_nobody_that_much(
+    bindery: LocalRuntime, git_server: GitServer, spec_of: Spec
+) -> None:
+    script = "#!/bin/sh\nhead -c 100000000 /dev/zero | tr '\\0' x | fold -w 99\necho the last line\n"
+    before = bindery.memory()
+    told = built(bindery, git_server, spec_of, "loud", {"postBuild": script})
+    assert told.last.phase == "ready"
+    assert "the last line\n" in told.text
+    assert "lines left out" in told.text
+    assert len(told.text) < 3_000_000
+    assert bindery.memory() - before < 200_000_000
+
+
+def test_a_post_build_that_prints_one_line_of_a_hundred_megabytes_is_built(
+    bindery: LocalRuntime, git_server: GitServer, spec_of: Spec
+) -> None:
+    script = "#!/bin/sh\nhead -c 100000000 /dev/zero | tr '\\0' x\n"
+    told = built(bindery, git_server, spec_of, "endless line", {"postBuild": script})
+    assert told.last.phase == "ready"
+    assert len(told.text) < 100_000
+
+
+def test_a_post_build_that_never_ends_is_ended(home: Path, git_server: GitServer, spec_of: Spec) -> None:
+    script = "#!/bin/sh\nsetsid sleep 1000 &\ntrap '' TERM\nwhile true; do sleep 1; done\n"
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings={"build_seconds": 10}) as bindery:
+        failed = built(bindery, git_server, spec_of, "endless", {"postBuild": script})
+        assert failed.last.phase == "failed"
+        assert "took longer than it may" in failed.last.message
+        check_readable(failed.last.message)
+        assert bindery.builds() == {}
+
+
+def test_a_huge_file_is_refused_before_it_fills_the_disk(
+    bindery: LocalRuntime, git_server: GitServer, spec_of: Spec
+) -> None:
+    failed = built(bindery, git_server, spec_of, "huge", {"data.bin": bytes(501 * 1024 * 1024)})
+    assert failed.last.phase == "failed"
+    assert "too large" in failed.last.message
+    check_readable(failed.last.message)
+
+
+def test_a_tree_that_multiplies_is_refused(bindery: LocalRuntime, git_server: GitServer, spec_of: Spec) -> None:
+    """Ten folders of ten, and so on: a small pack of a million files."""
+    folder = git_server.root / "bomb.git"
+    make_repository(folder, {f"d{a}/d{b}/f{c}": "x\n" for a in range(10) for b in range(10) for c in range(10)})
+    multiply(folder, 4)
+    failed = bindery.launch(spec_of("bomb.git"), build_only="true", seconds=240)
+    assert failed.last.phase == "failed"
+    check_readable(failed.last.message)
+    assert "too large" in failed.last.message
+
+
+def multiply(folder: Path, times: int) -> None:
+    """Puts the head's tree ten times into a new one, and that again, `times` times."""
+    tree = git("-C", folder, "rev-parse", "main^{tree}").decode().strip()
+    for _ in range(times):
+        lines = "".join(f"040000 tree {tree}\tt{n}\n" for n in range(10))
+        tree = git("-C", folder, "mktree", stdin=lines.encode()).decode().strip()
+    entry = (
+        f"tree {tree}\nauthor A <a@example.org> 1700000000 +0000\ncommitter A <a@example.org> 1700000000 +0000\n\nx\n"
+    )
+    commit = git("-C", folder, "hash-object", "-t", "commit", "-w", "--stdin", stdin=entry.encode()).decode().strip()
+    git("-C", folder, "update-ref", "refs/heads/main", commit)

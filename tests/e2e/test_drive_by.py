@@ -1,0 +1,269 @@
+"""No page of another site starts a session here, whatever it tries: sessions are not isolated from this machine."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.serving.browser import ARGUMENTS, executable
+from tests.serving.kernel import Session
+from tests.serving.runtime import STREAM, LocalRuntime
+
+EVIL = "evil.example"
+# The name points to this machine, as its owner may have it do at any moment.
+NAMES = f"--host-resolver-rules=MAP {EVIL} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
+HOSTS = [EVIL, "localhost", "127.0.0.1"]
+
+# Run in a page of another site. `at` is Bindery's address, `build` and `link` a launch there, `body` the API's way to ask for it.
+SETTLED = "const settled = (it) => new Promise((done) => { it.onload = it.onerror = it.onmessage = done; });"
+ATTACKS = {
+    "fetch": "await fetch(build, {headers: {Accept: 'text/event-stream'}})",
+    "fetch without asking": "await fetch(build, {mode: 'no-cors', headers: {Accept: 'text/event-stream'}})",
+    "fetch without referrer": """await fetch(build, {
+        mode: 'no-cors', referrerPolicy: 'no-referrer', credentials: 'omit', headers: {Accept: 'text/event-stream'}})""",
+    "fetch with a token of nobody": "await fetch(build + '?build_token=x', {headers: {Accept: 'text/event-stream'}})",
+    "fetch the page for its token": "await (await fetch(link)).text()",
+    "stream": "const source = new EventSource(build); await settled(source); source.close()",
+    "picture": "const it = new Image(); it.src = build; await settled(it)",
+    "picture of the page": "const it = new Image(); it.src = link; await settled(it)",
+    "script": """const it = document.createElement('script'); it.src = build;
+        document.body.append(it); await settled(it)""",
+    "style": """const it = document.createElement('link'); it.rel = 'stylesheet'; it.href = build;
+        document.head.append(it); await settled(it)""",
+    "video": "const it = document.createElement('video'); it.src = build; await settled(it)",
+    "prefetch": """const it = document.createElement('link'); it.rel = 'prefetch'; it.href = link;
+        document.head.append(it); await settled(it)""",
+    "frame": """const it = document.createElement('iframe'); it.src = link;
+        document.body.append(it); await settled(it)""",
+    "frame of the stream": """const it = document.createElement('iframe'); it.src = build;
+        document.body.append(it); await settled(it)""",
+    "frame of no origin": """const it = document.createElement('iframe'); it.sandbox = 'allow-scripts'; it.src = link;
+        document.body.append(it); await settled(it)""",
+    "object": """const it = document.createElement('object'); it.data = link;
+        document.body.append(it); await settled(it)""",
+    "api": "await fetch(at + '/api/launches', {method: 'POST', mode: 'no-cors', body})",
+    "api with its type": """await fetch(at + '/api/launches', {
+        method: 'POST', headers: {'Content-Type': 'application/json'}, body})""",
+    "api with its type as a blob": """await fetch(at + '/api/launches', {
+        method: 'POST', mode: 'no-cors', body: new Blob([body], {type: 'application/json'})})""",
+    "beacon": "navigator.sendBeacon(at + '/api/launches', new Blob([body], {type: 'text/plain'}))",
+}
+FORMS = {
+    "link": "location.href = link",
+    "link to the stream": "location.href = build",
+    "oldest link": "location.href = at + '/repo/owner/repository'",
+    "refresh": """const it = document.createElement('meta'); it.httpEquiv = 'refresh';
+        it.content = '0; url=' + link; document.head.append(it)""",
+    "form": "form('GET', link, {})",
+    "form to the stream": "form('GET', build, {Accept: 'text/event-stream'})",
+    "form, POST": "form('POST', link, {})",
+    "form to the stream, POST": "form('POST', build, {})",
+    "form to the API": """form('POST', at + '/api/launches', {[body.slice(0, -1) + ', "x": "']: '"}'})""",
+}
+FORM = """const form = (method, action, fields) => {
+    const it = document.createElement('form'); Object.assign(it, {method, action, enctype: 'text/plain'});
+    for (const [name, value] of Object.entries(fields)) {
+        const field = document.createElement('input'); Object.assign(field, {name, value}); it.append(field);
+    }
+    document.body.append(it); it.submit(); };"""
+NAMED = "({at, build, link, body})"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    path = executable()
+    if path is None:
+        pytest.skip("no chromium on PATH: apt-get install chromium")
+    home = tmp_path_factory.mktemp("chromium")
+    arguments = [each for each in ARGUMENTS if not each.startswith("--host-resolver-rules")]
+    environment: dict[str, str | float | bool] = {**os.environ, "HOME": str(home), "TMPDIR": str(home)}
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=[*arguments, NAMES], env=environment)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[int]:
+    """The port of another site's server."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><title>elsewhere</title><button>win a prize</button>")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(params=HOSTS)
+def page(request: pytest.FixtureRequest, browser: Browser, elsewhere: int) -> Iterator[Page]:
+    """A page of another site: of another name, of another name for this machine, of another port."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"http://{request.param}:{elsewhere}/")
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def target(bindery: LocalRuntime, plain: str) -> dict[str, str]:
+    """What is attacked: a launch that would succeed at once."""
+    assert bindery.launch(plain, build_only="true").last.phase == "ready"
+    return {
+        "at": bindery.address,
+        "build": f"{bindery.address}/build/git/{plain}",
+        "link": f"{bindery.address}/v2/git/{plain}",
+        "body": f'{{"provider": "git", "spec": "{plain}"}}',
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_starts(bindery: LocalRuntime, target: dict[str, str]) -> Iterator[Callable[[], None]]:
+    """Unless a test takes it back, there is no launch more afterwards, and no session."""
+    before = launches(bindery), bindery.session_folders()
+    expected = [before]
+    yield lambda: expected.clear()
+    if expected:
+        assert (launches(bindery), bindery.session_folders()) == before
+
+
+def launches(bindery: LocalRuntime) -> int:
+    """How many launches there ever were, under way or not."""
+    with closing(sqlite3.connect(f"file:{bindery.home}/table.sqlite?mode=ro", uri=True)) as table:
+        (count,) = table.execute("SELECT count(*) FROM items WHERE pk LIKE 'launch#%'").fetchone()
+    return int(count)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_page_of_another_site_starts_nothing(page: Page, target: dict[str, str], attack: str) -> None:
+    tried = f"async {NAMED} => {{ {SETTLED} try {{ {ATTACKS[attack]} }} catch (error) {{ return String(error) }} }}"
+    page.evaluate(tried, target)
+    page.wait_for_load_state("networkidle")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_page_that_leads_here_starts_nothing(page: Page, target: dict[str, str], form: str) -> None:
+    with page.expect_event("framenavigated"):
+        page.evaluate(f"{NAMED} => {{ {FORM} {FORMS[form]} }}", target)
+    page.wait_for_load_state("networkidle")
+    assert page.url.startswith(target["at"])
+
+
+@pytest.mark.parametrize("way", ["link", "build"])
+def test_a_window_that_another_site_opens_asks_first(page: Page, target: dict[str, str], way: str) -> None:
+    page.evaluate(f"{NAMED} => document.querySelector('button').onclick = () => {{ window.won = open({way}) }}", target)
+    with page.expect_popup() as opened:
+        page.click("button")
+    opened.value.wait_for_load_state("networkidle")
+    page.evaluate(
+        "() => { try { won.document.getElementById('go').click() } catch (error) {} won.postMessage('go', '*') }"
+    )
+    page.evaluate(f"{NAMED} => {{ won.location = {way} + '#again' }}", target)
+    opened.value.wait_for_load_state("networkidle")
+    if way == "link":
+        opened.value.locator("#go").wait_for()
+        assert "Launch this repository?" in opened.value.inner_text("h1")
+
+
+def test_a_name_that_points_here_is_not_served(browser: Browser, bindery: LocalRuntime, target: dict[str, str]) -> None:
+    """As after rebinding: for the browser it is one site, the name's."""
+    port = bindery.address.rpartition(":")[2]
+    with browser.new_context() as context:
+        page = context.new_page()
+        answer = page.goto(f"http://{EVIL}:{port}/v2/git/{target['link'].partition('/v2/git/')[2]}")
+        assert answer
+        assert answer.status == 421
+        assert "token" not in answer.text()
+        tried = "async (path) => (await fetch(path, {headers: {Accept: 'text/event-stream'}})).status"
+        assert page.evaluate(tried, "/build/git/" + target["link"].partition("/v2/git/")[2]) == 421
+        assert page.evaluate("async () => (await fetch('/api/launches', {method: 'POST'})).status") == 421
+
+
+def test_a_session_does_not_answer_to_a_name_that_points_here(
+    browser: Browser, bindery: LocalRuntime, plain: str, nothing_starts: Callable[[], None]
+) -> None:
+    nothing_starts()
+    session = Session.of(bindery.launch(plain).last.data)
+    port = session.url.rstrip("/").rpartition(":")[2]
+    with browser.new_context() as context:
+        answer = context.new_page().goto(f"http://{EVIL}:{port}/api/status?token={session.token}")
+        assert answer
+        assert answer.status == 403
+
+
+def test_who_opens_a_link_themselves_gets_a_session_and_who_presses_launch_does(
+    browser: Browser, bindery: LocalRuntime, elsewhere: int, target: dict[str, str], nothing_starts: Callable[[], None]
+) -> None:
+    nothing_starts()
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(target["link"])
+        page.wait_for_url(lambda url: "/lab" in url or "token=" in url, wait_until="commit", timeout=60_000)
+        assert not page.url.startswith(bindery.address)
+
+        other = context.new_page()
+        other.goto(f"http://{EVIL}:{elsewhere}/")
+        other.evaluate("(link) => { location.href = link }", target["link"])
+        other.wait_for_url(target["link"])
+        other.click("#go")
+        other.wait_for_url(lambda url: "/lab" in url or "token=" in url, wait_until="commit", timeout=60_000)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1"},
+        {"Origin": "http://localhost:8585"},
+        {"Origin": "file://"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "Cross-Site"},
+        {"Sec-Fetch-Site": "none, cross-site"},
+        {"Sec-Fetch-Site": "none", "Origin": "https://evil.example"},
+        {"Host": "evil.example"},
+        {"Host": "evil.example:80"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": "localhost.evil.example"},
+        {"Host": "evil.example", "X-Forwarded-Host": "localhost"},
+        {"Host": "127.0.0.1@evil.example"},
+        {"Host": "evil.example#127.0.0.1"},
+        {"Host": "0.0.0.0"},
+        {"Host": ""},
+    ],
+    ids=str,
+)
+def test_crafted_headers_start_nothing(bindery: LocalRuntime, target: dict[str, str], headers: dict[str, str]) -> None:
+    given = [f"{name}: {value}".encode() for name, value in {**STREAM, **headers}.items()]
+    streamed = bindery.raw(target["build"].removeprefix(target["at"]).encode(), *given)
+    assert streamed.status == 421 or '"status_code": 403' in streamed.body or streamed.status == 400
+    made = bindery.raw(
+        b"/api/launches", b"Content-Type: application/json", *given, method=b"POST", body=target["body"].encode()
+    )
+    assert made.status in (400, 403, 421)
+
+
+def test_the_count_that_all_this_rests_on_goes_up_with_a_launch(
+    bindery: LocalRuntime, plain: str, nothing_starts: Callable[[], None]
+) -> None:
+    nothing_starts()
+    before = launches(bindery)
+    assert bindery.launch(plain, build_only="true").last.phase == "ready"
+    assert launches(bindery) == before + 1

@@ -1,0 +1,181 @@
+"""What pages of other sites do in a real browser starts nothing here; whoever asks themselves is served."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.serving.browser import chromium
+from tests.serving.foreign_site import foreign_site
+from tests.serving.git_http import GitServer, make_repository
+from tests.serving.runtime import LocalRuntime, until
+
+EVIL = "evil.example"
+ASKS = "Launch this repository?"
+REFUSED = "may not start code here"
+
+
+@pytest.fixture(scope="module")
+def runtime(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
+    home = tmp_path_factory.mktemp("foreign-pages") / "home"
+    with LocalRuntime(home, allowed_private_hosts=git_server.address) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The foreign site's."""
+    with foreign_site() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium(tmp_path_factory.mktemp("chromium"), EVIL) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def nowhere(git_server: GitServer) -> str:
+    """A spec whose launch is created and then fails: all that has to be seen is whether it is created."""
+    make_repository(git_server.root / "foreign.git", {"README.md": "hello\n"})
+    return f"{quote(git_server.url('foreign.git'), safe='')}/nowhere"
+
+
+@pytest.fixture
+def untouched(runtime: LocalRuntime) -> Iterator[Callable[[], None]]:
+    """Asserts that nothing has been launched since the test began; also at its end."""
+    before = launches(runtime), runtime.sessions()
+
+    def check() -> None:
+        assert (launches(runtime), runtime.sessions()) == before
+
+    yield check
+    check()
+
+
+def launches(runtime: LocalRuntime) -> int:
+    """All there ever were."""
+    with closing(sqlite3.connect(f"file:{runtime.home}/table.sqlite?mode=ro", uri=True)) as table:
+        counted: int = table.execute("SELECT COUNT(*) FROM items WHERE pk LIKE 'launch#%'").fetchone()[0]
+        return counted
+
+
+def own_port(runtime: LocalRuntime) -> str:
+    return runtime.address.rpartition(":")[2]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), (EVIL, "127.0.0.1"), (EVIL, "localhost"), (EVIL, EVIL)],
+)
+def test_nothing_that_a_page_elsewhere_does_by_itself_launches(
+    page: Page, runtime: LocalRuntime, port: int, nowhere: str, untouched: Callable[[], None], theirs: str, ours: str
+) -> None:
+    page.goto(f"http://{theirs}:{port}/")
+    lines = page.evaluate("([at, spec]) => attack(at, spec)", [f"http://{ours}:{own_port(runtime)}", nowhere])
+    untouched()
+    told = dict(line.split(": ", 1) for line in lines)
+    assert len(told) == 37
+    if ours == EVIL:  # a name that somebody else lets point here: nothing is answered but that it is not ours
+        assert {told[f"{what} cors omit"] for what in ("stream", "page", "text", "json")} == {"TypeError"}
+        return
+    assert REFUSED in told["events"]
+    assert REFUSED in told["stream cors omit"]
+    assert REFUSED in told["json cors omit"]
+    assert REFUSED in told["bearer"]
+    assert {told[f"page cors {how}"] for how in ("omit", "include")} == {"TypeError"}, "a build token can be read"
+
+
+@pytest.mark.parametrize("way", ["link", "quiet", "redirected", "opened", "sent", "form"])
+@pytest.mark.parametrize("theirs", ["127.0.0.1", EVIL])
+def test_whom_a_page_elsewhere_sends_here_is_asked_first(
+    page: Page, runtime: LocalRuntime, port: int, nowhere: str, theirs: str, way: str
+) -> None:
+    before = launches(runtime)
+    page.goto(f"http://{theirs}:{port}/?to={quote(f'{runtime.address}/v2/git/{nowhere}', safe='')}")
+    if way == "opened":
+        with page.expect_popup() as popup:
+            page.locator("#opened").click()
+        arrived = popup.value
+    else:
+        page.locator(f"#{way}").click()
+        arrived = page
+    expect(arrived.locator("h1")).to_have_text(ASKS)
+    arrived.reload()
+    expect(arrived.locator("h1")).to_have_text(ASKS)
+    button = arrived.get_by_role("button", name="Launch")
+    expect(button).to_be_enabled()
+    assert launches(runtime) == before
+    button.click()
+    until(lambda: launches(runtime) == before + 1)
+    expect(arrived.get_by_role("alert")).to_contain_text("there is no branch, tag or commit called nowhere")
+
+
+def test_an_address_that_somebody_typed_starts_by_itself(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
+    before = launches(runtime)
+    page.goto(f"{runtime.address}/v2/git/{nowhere}")
+    until(lambda: launches(runtime) == before + 1)
+
+
+def test_what_our_own_start_page_leads_to_starts_by_itself(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
+    before = launches(runtime)
+    page.goto(f"{runtime.address}/")
+    page.evaluate("(to) => { location.href = to; }", f"/v2/git/{nowhere}")
+    until(lambda: launches(runtime) == before + 1)
+
+
+def test_a_launch_page_is_not_shown_within_another_page(
+    page: Page, runtime: LocalRuntime, port: int, nowhere: str, untouched: Callable[[], None]
+) -> None:
+    page.goto(f"http://{EVIL}:{port}/")
+    page.evaluate(
+        """(src) => new Promise((resolve) => {
+            const frame = Object.assign(document.createElement("iframe"), {src, onload: resolve});
+            document.body.append(frame);
+        })""",
+        f"{runtime.address}/v2/git/{nowhere}",
+    )
+    assert [frame.locator("#go").count() for frame in page.frames] == [0, 0]
+
+
+def test_a_name_that_points_here_is_no_way_in(
+    page: Page, runtime: LocalRuntime, nowhere: str, untouched: Callable[[], None]
+) -> None:
+    answer = page.goto(f"http://{EVIL}:{own_port(runtime)}/v2/git/{nowhere}")
+    assert answer is not None
+    assert answer.status == 421
+
+
+def arrive(page: Page, runtime: LocalRuntime, port: int, path: str, spec: str) -> None:
+    """Opens an address elsewhere, as if it had been typed, that leads here."""
+    page.goto(f"http://{EVIL}:{port}/{path}?to={quote(f'{runtime.address}/v2/git/{spec}', safe='')}")
+    page.wait_for_url(f"{runtime.address}/**")
+    expect(page.locator("h1")).to_have_text(ASKS)
+
+
+def test_a_page_elsewhere_that_leads_here_by_itself_is_asked_first(
+    page: Page, runtime: LocalRuntime, port: int, nowhere: str, untouched: Callable[[], None]
+) -> None:
+    arrive(page, runtime, port, "refresh", nowhere)
+
+
+@pytest.mark.xfail(
+    reason="browsers call a typed address `none` even when its server sends it on: it cannot be told apart"
+)
+def test_an_address_elsewhere_that_was_typed_and_is_sent_on_to_here_is_asked_first(
+    page: Page, runtime: LocalRuntime, port: int, nowhere: str
+) -> None:
+    arrive(page, runtime, port, "redirect", nowhere)

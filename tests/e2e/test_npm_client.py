@@ -1,0 +1,117 @@
+"""JupyterHub's own JavaScript client, as it is on npm, drives a launch here unchanged."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.serving.kernel import Session
+from tests.serving.runtime import LocalRuntime
+
+PACKAGE = "@jupyterhub/binderhub-client@0.5.0"
+# The client is made for browsers: it gets the two names that it looks for there, and is otherwise as it is on npm.
+DRIVER = """
+globalThis.window = globalThis;
+globalThis.document = { cookie: "" };
+const { BinderRepository } = await import("@jupyterhub/binderhub-client/client.js");
+const { LaunchSpec } = await import("@jupyterhub/binderhub-client/spec.js");
+const [, , spec, base, options] = process.argv;
+const repository = new BinderRepository(spec, new URL("build/", base), JSON.parse(options));
+const heard = [];
+for await (const news of repository.fetch()) {
+  heard.push(news);
+  if (news.phase === "ready" || news.phase === "failed") break;
+}
+repository.close();
+const last = heard.at(-1);
+const launch = LaunchSpec.fromSearchParams(new URLSearchParams("labpath=a b.ipynb"));
+const to = last.phase === "ready" ? launch.getJupyterServerRedirectUrl(last.url, last.token).href : "";
+console.log(JSON.stringify({ heard, to }));
+"""
+
+
+@pytest.fixture(scope="module")
+def client() -> Path:
+    """A folder in which the client is installed; kept outside the checkout between runs."""
+    for tool, name in (("node", "Node"), ("npm", "npm")):
+        if not shutil.which(tool):
+            pytest.skip(f"no {name} on PATH")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bindery"
+    folder = cache / f"npm-{PACKAGE.replace('/', '-')}"
+    if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as name:
+            fetched = Path(name) / "client"
+            fetched.mkdir()
+            (fetched / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
+            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", PACKAGE]
+            ran = subprocess.run(command, cwd=fetched, capture_output=True, text=True, timeout=240)
+            assert ran.returncode == 0, ran.stderr
+            with suppress(OSError):  # another run has just fetched it
+                fetched.rename(folder)
+    return folder
+
+
+def drive(client: Path, bindery: LocalRuntime, spec: str, **options: str | bool) -> tuple[list[dict[str, str]], str]:
+    """What it heard, and where it would go. options: the client's own."""
+    command = ["node", "--input-type=module", "-", spec, f"{bindery.address}/", json.dumps(options)]
+    ran = subprocess.run(command, input=DRIVER, capture_output=True, text=True, timeout=120, cwd=client)
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout.splitlines()[-1])
+    return told["heard"], told["to"]
+
+
+def test_it_drives_a_launch_to_its_session(client: Path, bindery: LocalRuntime, plain: str) -> None:
+    heard, to = drive(client, bindery, f"git/{plain}")
+    ready = heard[-1]
+    assert ready["phase"] == "ready"
+    assert to == f"{ready['url']}doc/tree/a%20b.ipynb?token={ready['token']}"
+    assert Session.of(ready).answers()
+
+
+def test_it_hears_why_a_launch_failed(client: Path, bindery: LocalRuntime, plain: str) -> None:
+    heard, _ = drive(client, bindery, f"git/{plain.replace('HEAD', 'nowhere')}")
+    assert heard[-1]["phase"] == "failed"
+    assert "nowhere" in heard[-1]["message"]
+
+
+def test_it_hears_why_a_link_is_refused(client: Path, bindery: LocalRuntime) -> None:
+    heard, _ = drive(client, bindery, "nowhere/a/b/HEAD")
+    assert [news["phase"] for news in heard] == ["failed"]
+    assert "no kind of repository called nowhere" in heard[-1]["message"]
+
+
+def test_an_image_is_all_it_gets_if_it_wants_no_more(client: Path, bindery: LocalRuntime, plain: str) -> None:
+    sessions = bindery.session_folders()
+    heard, to = drive(client, bindery, f"git/{plain}", buildOnly=True)
+    assert heard[-1]["phase"] == "ready"
+    assert "url" not in heard[-1]
+    assert "token" not in heard[-1]
+    assert bindery.session_folders() == sessions
+
+
+def test_a_page_s_token_leads_to_the_page_s_launch(client: Path, bindery: LocalRuntime, plain: str) -> None:
+    token = bindery.token(f"git/{plain}", jti="JavaScript's")
+    first, _ = drive(client, bindery, f"git/{plain}", buildToken=token)
+    again, _ = drive(client, bindery, f"git/{plain}", buildToken=token)
+    assert first[-1]["phase"] == "ready"
+    assert (first[-1]["url"], first[-1]["token"]) == (again[-1]["url"], again[-1]["token"])
+    forged, _ = drive(client, bindery, f"git/{plain}", buildToken=token[:-4])
+    assert forged[-1]["phase"] == "failed"
+    assert "permit to launch is not valid" in forged[-1]["message"]
+
+
+def test_where_it_leads_opens_with_the_token_and_not_without(client: Path, bindery: LocalRuntime, plain: str) -> None:
+    _, to = drive(client, bindery, f"git/{plain}")
+    with httpx.Client(trust_env=False, timeout=30) as browser:
+        opened = browser.get(to, follow_redirects=True)
+    assert opened.status_code == 200
+    assert "/login" not in opened.url.path
+    with httpx.Client(trust_env=False, timeout=30) as browser:
+        assert browser.get(to.partition("?")[0], follow_redirects=True).url.path.endswith("/login")

@@ -1,0 +1,170 @@
+"""What browsers and monitors look at, over HTTP."""
+
+import json
+import re
+from html import unescape
+from urllib.parse import quote
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.serving.runtime import LocalRuntime
+
+TOLD = re.compile(r'<script type="application/json" id="told">(.*?)</script>', re.DOTALL)
+
+
+def test_health_is_as_monitors_expect(bindery: LocalRuntime) -> None:
+    answer = bindery.get("/health")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["ok"] is True
+    assert all(set(check) == {"service", "ok"} and check["ok"] is True for check in told["checks"])
+    assert told["checks"]
+
+
+def test_versions_name_what_runs(bindery: LocalRuntime) -> None:
+    told = bindery.get("/versions").json()
+    assert set(told) == {"builder_info", "binderhub", "builder"}
+
+
+def test_metrics_are_read_by_prometheus(bindery: LocalRuntime, plain: str) -> None:
+    bindery.launch(plain, build_only="true")
+    answer = bindery.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    kinds = {family.name: family.type for family in text_string_to_metric_families(answer.text)}
+    assert kinds["binderhub_launch_count"] == "counter"
+    assert kinds["binderhub_launch_time_seconds"] == "histogram"
+    assert kinds["binderhub_build_count"] == "counter"
+    assert kinds["binderhub_build_time_seconds"] == "histogram"
+    assert kinds["binderhub_inprogress_launches"] == kinds["binderhub_inprogress_builds"] == "gauge"
+    assert bindery.total("binderhub_launch_count_total", status="success", provider="git") >= 1
+
+
+def test_the_providers_are_listed_as_forms_want_them(bindery: LocalRuntime) -> None:
+    providers = {each["id"]: each for each in bindery.get("/api/repoproviders").json()}
+    assert {"gh", "git"} <= providers.keys()
+    for each in providers.values():
+        assert each["displayName"]
+        assert re.compile(each["spec"]["validateRegex"].replace("(?<", "(?P<"))
+        assert {"label", "placeholder", "urlEncode"} <= each["repo"].keys()
+        assert "enabled" in each["ref"]
+    assert providers["git"]["repo"]["urlEncode"] is True
+    assert "regex" in providers["gh"]["detect"]
+
+
+@pytest.mark.parametrize("path", ["/badge.svg", "/badge_logo.svg", "/assets/badge.svg", "/assets/images/badge.svg"])
+def test_badges_are_pictures(bindery: LocalRuntime, path: str) -> None:
+    answer = bindery.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("image/svg+xml")
+    assert answer.text.lstrip().startswith("<svg")
+
+
+@pytest.mark.parametrize("path", ["/assets/../site.py", "/assets/%2e%2e/site.py", "/assets/nothing", "/assets/.%2fx"])
+def test_no_other_files_are_served(bindery: LocalRuntime, path: str) -> None:
+    answer = bindery.raw(path.encode())
+    assert answer.status == 404
+    assert "import" not in answer.body
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [
+        ("/repo/o/r", "/v2/gh/o/r/master"),
+        ("/repo/o/r/", "/v2/gh/o/r/master"),
+        ("/repo/o/r/a/b%20c.ipynb", "/v2/gh/o/r/master?urlpath="),
+    ],
+)
+def test_the_oldest_links_lead_on(bindery: LocalRuntime, path: str, to: str) -> None:
+    answer = bindery.raw(path.encode())
+    assert answer.status == 302
+    assert answer.headers["location"].startswith(to)
+    assert bindery.get(answer.headers["location"]).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/repo/o", "/repo//evil.example", "/repo/o%0d%0aX-Evil:%201/r", "/repo/%2f%2fevil/r"])
+def test_the_oldest_links_lead_nowhere_else(bindery: LocalRuntime, path: str) -> None:
+    answer = bindery.raw(path.encode())
+    assert answer.status in (302, 400, 404), answer.body
+    assert answer.headers.get("location", "/v2/gh/").startswith("/v2/gh/")
+    assert "x-evil" not in answer.headers
+
+
+def test_the_launch_page_names_its_repository_and_is_kept_by_nobody(bindery: LocalRuntime, plain: str) -> None:
+    answer = bindery.get(f"/v2/git/{plain}")
+    assert answer.status_code == 200
+    title = re.search(r'<meta property="og:title" content="([^"]*)"', answer.text)
+    assert title
+    assert unescape(title[1]) == f"Git repository: {plain}"
+    assert "no-store" in answer.headers["cache-control"]
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    other = bindery.get(f"/v2/git/{plain}")
+    assert told(answer.text)["token"] != told(other.text)["token"]
+
+
+def test_the_pages_token_launches(bindery: LocalRuntime, plain: str) -> None:
+    page = told(bindery.get(f"/v2/git/{plain}").text)
+    assert page["build"] == f"/build/git/{plain}"
+    launched = bindery.launch(plain, build_token=str(page["token"]), build_only="true")
+    assert launched.last.phase == "ready"
+
+
+def test_markup_in_a_link_stays_text(bindery: LocalRuntime) -> None:
+    spec = quote("http://127.0.0.1/</script><script>alert(1)</script>", safe="") + "/HEAD"
+    answer = bindery.get(f"/v2/git/{spec}?urlpath=%3C/script%3E%3Cscript%3Ealert(1)")
+    assert "<script>alert" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("urlpath=lab/tree/a.ipynb", "lab/tree/a.ipynb"),
+        ("urlpath=/lab", "lab"),
+        ("labpath=a/b.ipynb", "doc/tree/a/b.ipynb"),
+        ("filepath=a.ipynb", "tree/a.ipynb"),
+        (
+            "urlpath=git-pull%3Frepo%3Dhttps%253A%252F%252Fgithub.com%252Fo%252Fr%26urlpath%3Dlab%252Ftree%252Fr",
+            "git-pull?repo=https%3A%2F%2Fgithub.com%2Fo%2Fr&urlpath=lab%2Ftree%2Fr",
+        ),
+        ("urlpath=git-pull%3Frepo%3Dhttps://github.com/o/r", "git-pull?repo=https://github.com/o/r"),
+    ],
+)
+def test_a_path_in_the_session_reaches_the_page(bindery: LocalRuntime, plain: str, query: str, path: str) -> None:
+    assert told(bindery.get(f"/v2/git/{plain}?{query}").text)["path"] == path
+
+
+@pytest.mark.parametrize(
+    "urlpath",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        "data:text/html,x",
+        " https://evil.example",
+        "\thttps://evil.example",
+        "ht\ntps://evil.example",
+        "../../x",
+        "a/../../x",
+        "%2e%2e/x",
+        ".%2e/x",
+        "///evil.example",
+        "user@evil.example",
+        "\x00//evil.example",
+    ],
+)
+def test_a_path_that_leaves_the_session_is_refused(bindery: LocalRuntime, plain: str, urlpath: str) -> None:
+    answer = bindery.get(f"/v2/git/{plain}?urlpath={quote(urlpath, safe='')}")
+    assert answer.status_code == 400
+    assert "token" not in answer.text
+    assert "urlpath" in answer.text
+
+
+def told(page: str) -> dict[str, object]:
+    """What a launch page tells its script."""
+    found = TOLD.search(page)
+    assert found
+    read: dict[str, object] = json.loads(unescape(found[1]))
+    return read

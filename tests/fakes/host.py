@@ -1,0 +1,62 @@
+"""A host of repositories whose branches, files and troubles are set by hand."""
+
+from dataclasses import dataclass, field
+
+from bindery.domain.errors import BadSpec, RefNotFound, Retryable
+from bindery.domain.repository import Entry, Repository, Tree
+from bindery.ports.repository_provider import Display, Resolved
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class FakeHost:
+    """The repository provider port. heads: spec without ref -> commit. files: commit -> path -> content; None: no tree to be had.
+
+    trouble: what resolve raises until it is taken away. resolved: how often it was asked.
+    """
+
+    heads: dict[str, str] = field(default_factory=lambda: {"o/r": COMMIT})
+    files: dict[str, dict[str, bytes] | None] = field(
+        default_factory=lambda: {COMMIT: {"requirements.txt": b"numpy\n", "README.md": b"hello\n"}}
+    )
+    trouble: Retryable | None = None
+    note: str = ""
+    resolved: int = 0
+    id: str = "gh"
+    display: Display = Display("GitHub", "o/r", ".*", None, "repository", "o/r", False, "HEAD")
+
+    def check(self, spec: str) -> str:
+        owner, _, rest = spec.partition("/")
+        name, _, _ = rest.partition("/")
+        if not owner or not name:
+            raise BadSpec(spec=spec, why="it is no repository")
+        return f"https://host.example/{owner}/{name}"
+
+    def resolve(self, spec: str) -> Resolved:
+        self.resolved += 1
+        if self.trouble:
+            raise self.trouble
+        name, _, ref = spec.rpartition("/")
+        if name not in self.heads:
+            raise RefNotFound(spec=spec, ref=ref)
+        url, commit = self.check(spec), self.heads[name]
+        repository = Repository(
+            provider=self.id,
+            spec=spec,
+            ref=commit,
+            resolved_spec=f"{name}/{commit}",
+            clone_url=f"{url}.git",
+            repo_url=url,
+            ref_url=f"{url}/tree/{commit}",
+        )
+        return Resolved(repository, self.note)
+
+    def tree(self, repository: Repository) -> Tree | None:
+        files = self.files[repository.ref]
+        if files is None:
+            return None
+        return Tree(repository.ref, {path: Entry(path, 0o100644, f"{text!r}") for path, text in files.items()})
+
+    def read(self, repository: Repository, entry: Entry) -> bytes:
+        return (self.files[repository.ref] or {})[entry.path]

@@ -1,0 +1,192 @@
+"""The local runtime runs what the template says, and its front answers whatever comes."""
+
+import json
+import socket
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from infra.local.front import LARGEST_BODY
+from tests.serving.git_http import GitServer, make_repository
+from tests.serving.kernel import Session
+from tests.serving.runtime import ROOT, LocalRuntime, until
+
+TEMPLATE = ROOT / "template.yaml"
+BADGE = "        Badge: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /badge.svg, Method: GET}}\n"
+HELLO = "        Hello: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /hello.svg, Method: GET}}\n"
+RESOURCES = "\nResources:\n"
+COUNTING = """
+  Counting:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: tests/infra/counting/
+      Events:
+        Ticks: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /ticks, Method: GET}}
+        Crash: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /crash, Method: GET}}
+        Timer: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 second)}}
+"""
+CULL_TIMER = """      Events:
+        Timer: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 minute)}}
+
+  Reconcile:"""
+NO_CULL_TIMER = "\n  Reconcile:"
+NO_ROUTE = "There is nothing at this address."
+
+
+@pytest.fixture(scope="module")
+def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
+    with GitServer(tmp_path_factory.mktemp("git")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def plain(git_server: GitServer) -> str:
+    make_repository(git_server.root / "plain.git", {"README.md": "plain\n"})
+    return f"{quote(git_server.url('plain.git'), safe='')}/HEAD"
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory, git_server: GitServer) -> Iterator[LocalRuntime]:
+    """On a copy of the template with a route less, a route and a function more, and without the culling timer."""
+    text = TEMPLATE.read_text()
+    for old, new in ((BADGE, HELLO), (RESOURCES, RESOURCES + COUNTING), (CULL_TIMER, NO_CULL_TIMER)):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    folder = tmp_path_factory.mktemp("edited")
+    copy = folder / "template.yaml"
+    copy.write_text(text)
+    settings = {"idle_seconds": 0.1, "cull_seconds": 0.1, "reconcile_seconds": 0.5}
+    with LocalRuntime(
+        folder / "home", template=copy, settings=settings, allowed_private_hosts=git_server.address
+    ) as runtime:
+        yield runtime
+
+
+def test_a_route_that_is_taken_out_of_the_template_is_gone_and_one_that_is_added_is_there(edited: LocalRuntime) -> None:
+    gone = edited.get("/badge.svg")
+    assert (gone.status_code, gone.json()["message"].startswith(NO_ROUTE)) == (404, True)
+    assert edited.get("/badge_logo.svg").status_code == 200
+    added = edited.get("/hello.svg")  # the function was asked, and knows no such file
+    assert (added.status_code, NO_ROUTE in added.text) == (404, False)
+    assert edited.get("/ticks").status_code == 200
+
+
+def test_a_timer_that_is_added_calls_its_function_at_the_template_s_rate(edited: LocalRuntime) -> None:
+    first = int(edited.get("/ticks").text)
+    until(lambda: int(edited.get("/ticks").text) > first + 1)
+
+
+def test_without_its_timer_nothing_culls(edited: LocalRuntime, plain: str) -> None:
+    session = Session.of(edited.launch(plain).last.data)
+    ticks = int(edited.get("/ticks").text)
+    until(lambda: int(edited.get("/ticks").text) > ticks + 2)  # many times the limit
+    assert session.answers()
+
+
+def test_a_function_that_crashes_is_an_answer_and_the_service_goes_on(edited: LocalRuntime) -> None:
+    for _ in range(3):
+        crashed = edited.get("/crash")
+        assert (crashed.status_code, crashed.json()) == (502, {"message": "Internal server error"})
+    assert edited.get("/health").json()["ok"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/v2", "/v2/", "/api/", "/build/", "//", "/badge.svg/x", "/health/", "/../health"]
+)
+def test_an_address_that_leads_nowhere_is_told_so(edited: LocalRuntime, path: str) -> None:
+    answer = edited.raw(path.encode())
+    assert answer.status == 404
+    assert answer.headers["content-type"].startswith("application/json")
+    assert json.loads(answer.body)["message"].startswith(NO_ROUTE)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("path", ["/", "/v2/git/{spec}", "/health", "/build/git/{spec}", "/api/launches"])
+def test_whatever_the_method_there_is_an_answer_and_no_launch(
+    edited: LocalRuntime, plain: str, method: str, path: str
+) -> None:
+    before = edited.total("binderhub_inprogress_launches"), edited.total("binderhub_launch_count_total")
+    answer = edited.client.request(method, path.format(spec=plain), headers={"Accept": "text/event-stream"})
+    assert answer.status_code in {200, 204, 400, 404, 405}
+    assert (edited.total("binderhub_inprogress_launches"), edited.total("binderhub_launch_count_total")) == before
+
+
+def test_a_body_of_more_than_the_limit_is_refused(edited: LocalRuntime) -> None:
+    fits = b'{"provider": "x", "spec": "' + b"y" * (LARGEST_BODY - 40) + b'"}'
+    json_body = b"Content-Type: application/json"
+    assert edited.raw(b"/api/launches", json_body, method=b"POST", body=fits).status == 404  # no such provider
+    over = edited.raw(b"/api/launches", json_body, method=b"POST", body=fits + b" " * 100)
+    assert (over.status, json.loads(over.body)) == (413, {"message": "The request is too large."})
+
+
+def begins(runtime: LocalRuntime, request: bytes) -> bytes:
+    """The beginning of the answer to a request that is not sent to its end, or not read to its end."""
+    with socket.create_connection(("127.0.0.1", int(runtime.address.rpartition(":")[2])), timeout=30) as connection:
+        connection.sendall(request)
+        return connection.recv(4096)
+
+
+def test_a_body_that_does_not_tell_its_length_is_refused_as_soon_as_it_is_too_long(edited: LocalRuntime) -> None:
+    head = b"POST /api/launches HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b"%x\r\n" % (2 * LARGEST_BODY) + b" " * 2 * LARGEST_BODY + b"\r\n"
+    assert begins(edited, head + body).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("length", [b"-1", b"many", b"1e3", b"99999999999999999999", b"5\r\nContent-Length: 6"])
+def test_a_length_that_is_none_is_refused(edited: LocalRuntime, length: bytes) -> None:
+    answer = edited.raw(b"/api/launches", b"Content-Length: " + length, method=b"POST")
+    assert answer.status in {400, 413}
+
+
+def test_a_huge_header_is_refused(edited: LocalRuntime) -> None:
+    long = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 200_000 + b"\r\n\r\n"
+    assert begins(edited, long).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
+    assert edited.get("/health").status_code == 200
+
+
+def test_text_that_is_no_utf_8_is_no_trouble(edited: LocalRuntime) -> None:
+    assert edited.raw(b"/v2/git/%ff%00/\xff\xfe", b"X-Odd: \xff\xfe").status in {400, 404}
+    assert edited.raw(b"/api/launches", method=b"POST", body=b"\xff\xfe\x00").status == 400
+    assert edited.raw(b"/v2/gh/o/r/HEAD?urlpath=%ff&%ff=%00").status in {200, 400}
+
+
+@pytest.mark.parametrize("own", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:80", "localhost.:8585"])
+def test_loopback_names_are_answered(edited: LocalRuntime, own: str) -> None:
+    assert edited.raw(b"/health", f"Host: {own}".encode()).status == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "evil.example:8585", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1"),
+        *(
+            "localhost@evil.example",
+            "evil.example#localhost",
+            "0.0.0.0",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[",
+            "",
+            "127.1",
+        ),
+    ],
+)
+@pytest.mark.parametrize("path", [b"/health", b"/nowhere", b"/build/gh/o/r/HEAD"])
+def test_any_other_host_is_not_ours(edited: LocalRuntime, host: str, path: bytes) -> None:
+    answer = edited.raw(path, b"Accept: text/event-stream", b"Host: " + host.encode())
+    assert answer.status == 421
+    assert "answers only to localhost" in answer.body
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_trouble(edited: LocalRuntime) -> None:
+    port = int(edited.address.rpartition(":")[2])
+    for part in (b"POST /api/launches HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{", b"GET /he", b"\x00"):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(part)
+    assert edited.get("/health").status_code == 200
+
+
+def test_what_went_wrong_here_was_told_to_the_log_alone(edited: LocalRuntime) -> None:
+    """Runs last: nobody's crash but the planted one, which our own wrapper would have logged, is on the terminal."""
+    assert "Traceback" not in edited.errors.read_text()

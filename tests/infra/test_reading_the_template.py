@@ -1,0 +1,138 @@
+"""What the local runtime understands of a template, and what it refuses."""
+
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from bindery.adapters.queues.memory import MemoryQueues
+from infra.local.template import Function, Route, System, Timer, load, read
+from infra.local.workers import Workers
+
+NOTHING = """
+Globals: {Function: {Environment: {Variables: {%s}}}}
+Parameters: {Limit: {Type: Number, Default: 7}, Empty: {Type: String}}
+Resources: {%s}
+"""
+TIMED = """F: {Type: AWS::Serverless::Function, %s Properties: {CodeUri: functions/f/, Events: {
+    T: {Type: ScheduleV2, Properties: {ScheduleExpression: %s}}}}}"""
+SOMETHING = Function("F", "functions.f.handler", streams=False, timeout=30)
+
+
+def system(tmp_path: Path, resources: str, variables: str = "") -> System:
+    file = tmp_path / "template.yaml"
+    file.write_text(NOTHING % (variables, resources))
+    return read(file)
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"),
+    [("rate(1 second)", 1), ("rate(5 minutes)", 300), ("rate(1 minute)", 60), ("rate(2 hours)", 7200)],
+)
+def test_a_rate_is_that_many_seconds(tmp_path: Path, rate: str, seconds: float) -> None:
+    (timer,) = system(tmp_path, TIMED % ("", rate)).timers
+    assert (timer.seconds, timer.period_variable, timer.function.module) == (seconds, "", "functions.f.handler")
+
+
+@pytest.mark.parametrize("rate", ["cron(0 12 * * ? *)", "rate(1 fortnight)", "rate(1.5 hours)", "at(2030-01-01T00:00)"])
+def test_a_schedule_that_is_not_understood_stops_the_start_by_name(tmp_path: Path, rate: str) -> None:
+    with pytest.raises(ValueError, match="not understood") as refused:
+        system(tmp_path, TIMED % ("", f'"{rate}"'))
+    assert rate in str(refused.value)
+
+
+def test_metadata_names_the_variable_that_sets_the_period_here(tmp_path: Path) -> None:
+    (timer,) = system(tmp_path, TIMED % ("Metadata: {LocalPeriod: BINDERY_CULL_SECONDS},", "rate(1 minute)")).timers
+    assert timer.period_variable == "BINDERY_CULL_SECONDS"
+
+
+@pytest.mark.parametrize(
+    ("route", "method", "path", "goes"),
+    [
+        ("GET /v2/{proxy+}", "GET", "/v2/gh/o/r/HEAD", True),
+        ("GET /v2/{proxy+}", "GET", "/v2/git/https%3A%2F%2Fx/HEAD", True),
+        ("GET /v2/{proxy+}", "GET", "/v2/", False),
+        ("GET /v2/{proxy+}", "GET", "/v2", False),
+        ("GET /v2/{proxy+}", "GET", "/v2x/y", False),
+        ("GET /v2/{proxy+}", "POST", "/v2/gh/o/r/HEAD", False),
+        ("GET /badge.svg", "GET", "/badge.svg", True),
+        ("GET /badge.svg", "GET", "/badge-svg", False),
+        ("GET /badge.svg", "GET", "/badge.svg/", False),
+        ("GET /", "GET", "/", True),
+        ("GET /", "GET", "", False),
+        ("ANY /api/{proxy+}", "DELETE", "/api/launches/x", True),
+        ("ANY /api/{proxy+}", "BREW", "/api/launches", True),
+    ],
+)
+def test_a_route_takes_what_api_gateway_would_give_it(route: str, method: str, path: str, goes: bool) -> None:
+    wanted, _, pattern = route.partition(" ")
+    assert Route(wanted, pattern, SOMETHING).matches(method, path) is goes
+
+
+def test_variables_come_from_parameters_and_what_only_aws_has_is_left_out(tmp_path: Path) -> None:
+    variables = "A: plain, B: 3, C: !Ref Limit, D: !Ref Empty, E: !Ref Table, F: !Sub '${Table}', G: !GetAtt Table.Arn"
+    assert system(tmp_path, "", variables).environment == {"A": "plain", "B": "3", "C": "7", "D": ""}
+
+
+def test_queues_have_the_names_that_messages_use(tmp_path: Path) -> None:
+    redrive = "RedrivePolicy: {deadLetterTargetArn: !GetAtt DeadLetters.Arn, maxReceiveCount: 5}"
+    queues = f"""
+        ResolveQueue: {{Type: AWS::SQS::Queue, Properties: {{VisibilityTimeout: 9, {redrive}}}}},
+        DeadLetters: {{Type: AWS::SQS::Queue, Properties: {{}}}}
+    """
+    resolve, dead = system(tmp_path, queues).queues
+    assert (resolve.name, resolve.visibility_seconds, resolve.dead_letter) == ("resolve", 9, dead.name)
+    assert resolve.max_receive_count == 5
+    assert dead.dead_letter is None
+
+
+def test_a_short_tag_is_kept_with_its_value(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text("{a: !Ref X, b: !GetAtt X.Arn, c: !Join ['', [a, !Ref B]], d: !X {y: 1}}")
+    assert load(file) == {
+        "a": {"Ref": "X"},
+        "b": {"GetAtt": "X.Arn"},
+        "c": {"Join": ["", ["a", {"Ref": "B"}]]},
+        "d": {"X": {"y": 1}},
+    }
+
+
+def test_a_template_can_run_nothing_of_this_machine(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text("a: !!python/object/apply:os.getcwd []")
+    with pytest.raises(yaml.constructor.ConstructorError):
+        load(file)
+
+
+class Ticking(ModuleType):
+    """A function's module, for a timer: calls are counted, and raise."""
+
+    def __init__(self) -> None:
+        super().__init__("tests_ticking")
+        self.calls = 0
+        self.thrice = threading.Event()
+
+    def handler(self, event: Mapping[str, object], context: object) -> None:
+        self.calls += 1
+        if self.calls == 3:
+            self.thrice.set()
+        raise RuntimeError("as a bug would")
+
+
+@pytest.mark.parametrize(("variable", "rate"), [("BINDERY_CULL_SECONDS", 3600.0), ("", 0.01), ("BINDERY_OTHER", 0.01)])
+def test_a_timer_goes_off_at_its_setting_or_else_at_its_rate_whatever_its_function_does(
+    monkeypatch: pytest.MonkeyPatch, variable: str, rate: float
+) -> None:
+    ticking = Ticking()
+    monkeypatch.setitem(sys.modules, "tests_ticking", ticking)
+    timer = Timer(Function("Ticking", "tests_ticking", streams=False, timeout=1), rate, variable)
+    workers = Workers(System((), (), {}, (timer,), {}), MemoryQueues(), {"BINDERY_CULL_SECONDS": 0.01})
+    workers.start()
+    assert ticking.thrice.wait(10)
+    workers.close()
+    workers.join(5)
+    assert not any(thread.is_alive() for thread in workers.threads)

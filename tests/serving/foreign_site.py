@@ -1,0 +1,122 @@
+"""A site that is not ours: its pages try everything that a web page can do to another address."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+# Answers one line for each thing tried and what became of it, once all of it has come to an end.
+ATTACK = """
+async function attack(bindery, spec) {
+  const build = `${bindery}/build/git/${spec}`, page = `${bindery}/v2/git/${spec}`, api = `${bindery}/api/launches`;
+  const order = JSON.stringify({provider: "git", spec});
+  const told = [];
+  const tell = (what) => (how) => told.push(`${what}: ${how}`);
+  const ask = (what, url, options) =>
+    fetch(url, options).then((answer) => answer.text().then((text) => `${answer.type} ${answer.status} ${text}`))
+      .catch((error) => error.name).then(tell(what));
+  const load = (what, tag, attributes) => new Promise((resolve) => {
+    const element = Object.assign(document.createElement(tag), attributes);
+    element.onload = () => resolve("loaded");
+    element.onerror = () => resolve("error");
+    document.body.append(element);
+  }).then(tell(what));
+  const submit = (what, action, method, enctype, name, value) => new Promise((resolve) => {
+    const frame = Object.assign(document.createElement("iframe"), {name: `frame ${what}`});
+    document.body.append(frame);
+    frame.onload = () => resolve("loaded");
+    const form = Object.assign(document.createElement("form"), {action, method, enctype, target: frame.name});
+    form.append(Object.assign(document.createElement("input"), {name, value}));
+    document.body.append(form);
+    form.submit();
+  }).then(tell(what));
+  const events = {Accept: "text/event-stream"};
+  const json = {"Content-Type": "application/json"};
+  const tries = [];
+  for (const mode of ["cors", "no-cors"]) for (const credentials of ["omit", "include"]) {
+    const how = `${mode} ${credentials}`;
+    tries.push(ask(`stream ${how}`, build, {mode, credentials, headers: events}));
+    tries.push(ask(`page ${how}`, page, {mode, credentials}));
+    tries.push(ask(`text ${how}`, api, {mode, credentials, method: "POST", body: order}));
+    tries.push(ask(`json ${how}`, api, {mode, credentials, method: "POST", body: order, headers: json}));
+  }
+  tries.push(ask("bearer", api, {method: "POST", body: order, headers: {...json, Authorization: "Bearer x"}}));
+  tries.push(ask("forged", build, {headers: {...events, "Sec-Fetch-Site": "none", Origin: bindery, Host: "localhost"}}));
+  tries.push(ask("quiet", build, {headers: events, referrerPolicy: "no-referrer", mode: "no-cors"}));
+  tries.push(new Promise((resolve) => {
+    const source = new EventSource(build);
+    source.onmessage = (event) => { source.close(); resolve(event.data); };
+    source.onerror = () => { source.close(); resolve("error"); };
+  }).then(tell("events")));
+  for (const tag of ["img", "script", "embed", "iframe"])
+    for (const [name, src] of [["build", build], ["page", page]]) tries.push(load(`${tag} ${name}`, tag, {src}));
+  tries.push(load("style", "link", {rel: "stylesheet", href: build}));
+  tries.push(load("object", "object", {data: build}));
+  for (const [name, action] of [["build", build], ["page", page], ["api", api]]) {
+    tries.push(submit(`get ${name}`, action, "get", "", "build_only", "false"));
+    tries.push(submit(`post ${name}`, action, "post", "text/plain", `{"provider": "git", "spec": "${spec}", "x": "`, '"}'));
+  }
+  tries.push(ask("worker", URL.createObjectURL(new Blob([""])), {}).then(() => new Promise((resolve) => {
+    const code = `fetch("${build}", {headers: {Accept: "text/event-stream"}, mode: "no-cors"})
+      .then(() => postMessage("done"), () => postMessage("done"))`;
+    new Worker(URL.createObjectURL(new Blob([code]))).onmessage = resolve;
+  })));
+  navigator.sendBeacon(api, new Blob([order], {type: "text/plain"}));
+  await Promise.all(tries);
+  return told.sort();
+}
+"""
+PAGE = """<!doctype html><meta charset="utf-8"><title>elsewhere</title><h1>elsewhere</h1>
+<script>{attack}</script>
+<a id="link" href="{to}">look</a>
+<a id="quiet" href="{to}" rel="noreferrer">look</a>
+<a id="redirected" href="/redirect?to={quoted}">look</a>
+<button id="opened" onclick="window.opened = window.open('{to}')">look</button>
+<button id="sent" onclick="location.href = '{to}'">look</button>
+<form action="{to}"><button id="form">look</button></form>"""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        to = query.get("to", "")
+        match urlsplit(self.path).path:
+            case "/redirect":
+                self._answer(302, "", Location=to)
+            case "/refresh":
+                self._answer(200, f'<meta http-equiv="refresh" content="0; url={to}">')
+            case "/":
+                quoted = to.replace("%", "%25")
+                page = PAGE.replace("{attack}", ATTACK).replace("{to}", to).replace("{quoted}", quoted)
+                self._answer(200, page)
+            case _:
+                self._answer(404, "")
+
+    def _answer(self, status: int, text: str, **headers: str) -> None:
+        self.send_response(status)
+        told = {"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(text.encode())), **headers}
+        for name, value in told.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # as the base class names it
+        """Nobody reads it."""
+
+
+@contextmanager
+def foreign_site() -> Iterator[int]:
+    """Its port, on loopback. `/?to=<address>` is a page with ways there; `/redirect` and `/refresh` lead there by themselves."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

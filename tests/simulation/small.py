@@ -1,0 +1,123 @@
+"""The use cases on plain fakes, one message at a time, for tests that say exactly what happens when."""
+
+from dataclasses import dataclass, field, replace
+
+from bindery.domain.asking import Asked
+from bindery.domain.errors import UnknownProvider
+from bindery.domain.launch import Launch, Stage
+from bindery.domain.messages import (
+    BuildChanged,
+    BuildRequested,
+    LogWritten,
+    Message,
+    ResolveRequested,
+    SessionRequested,
+    StopRequested,
+)
+from bindery.domain.rules import Rules
+from bindery.domain.sessions import Session
+from bindery.ports.repository_provider import RepositoryProvider
+from tests.fakes.builds import FakeBuilds
+from tests.fakes.clock import FakeClock
+from tests.fakes.host import FakeHost
+from tests.fakes.queue import FakeQueue, Sent
+from tests.fakes.sessions import FakeSessions
+from tests.fakes.table import DictTable
+from tests.simulation.wire import Limits, Ports, System, wire
+
+OWN_ORIGIN = "https://bindery.example"
+ASKED = Asked("gh", "o/r/HEAD", "203.0.113.9", f"{OWN_ORIGIN}/", OWN_ORIGIN)
+
+
+@dataclass
+class Small:
+    """rules, limits: as the operator set them."""
+
+    rules: Rules = field(default_factory=Rules)
+    limits: Limits = field(default_factory=Limits)
+    clock: FakeClock = field(default_factory=FakeClock)
+    table: DictTable = field(default_factory=DictTable)
+    queue: FakeQueue = field(default_factory=FakeQueue)
+    host: FakeHost = field(default_factory=FakeHost)
+
+    def __post_init__(self) -> None:
+        self.builds = FakeBuilds(self.queue)
+        self.launcher = FakeSessions(self.clock)
+        ports = Ports(self.table, self.queue, self.builds, self.launcher, self.provider, self.clock)
+        self.system: System = wire(ports, self.rules, self.limits)
+
+    def provider(self, name: str) -> RepositoryProvider:
+        if name != self.host.id:
+            raise UnknownProvider(provider=name, known=self.host.id)
+        return self.host
+
+    def token(self, spec: str = "o/r/HEAD", seconds: float = 300) -> str:
+        """A fresh page's build token."""
+        return self.system.tokens.build_token(f"gh/{spec}", "", self.clock.random_id(), self.clock.now() + seconds)
+
+    def open(self, spec: str = "o/r/HEAD", *, build_only: bool = False, build_token: str = "") -> Launch:
+        """Somebody clicks."""
+        asked = replace(ASKED, spec=spec, build_only=build_only, build_token=build_token)
+        return self.system.open_launch(asked).launch
+
+    def launch(self, launch: Launch | str) -> Launch:
+        """The launch as it is now."""
+        return self.system.state.launches.get(launch if isinstance(launch, str) else launch.id)
+
+    def session(self, launch: Launch) -> Session:
+        """The launch's session as it is now."""
+        found = self.system.state.sessions.find(launch.id)
+        assert found, "no session"
+        return found
+
+    def handle(self, message: Message) -> None:
+        """The message arrives at its function."""
+        match message:
+            case ResolveRequested():
+                self.system.resolve_repository(message)
+            case BuildRequested():
+                self.system.start_build(message)
+            case SessionRequested():
+                self.system.start_session(message)
+            case StopRequested():
+                self.system.stop_session(message)
+            case BuildChanged():
+                self.system.record_build(message)
+            case LogWritten():
+                self.system.record_log(message)
+            case _:
+                raise TypeError(message)
+
+    def take(self) -> list[Sent]:
+        """Everything under way, taken out."""
+        taken, self.queue.sent[:] = list(self.queue.sent), []
+        return taken
+
+    def pump(self, most: int = 100) -> None:
+        """Messages arrive, each once, in order, after their delay, until there are none."""
+        for _ in range(most):
+            if not self.queue.sent:
+                return
+            sent = self.queue.sent.pop(0)
+            self.clock.advance(sent.delay)
+            self.handle(sent.message)
+        raise AssertionError(f"messages go round: {self.queue.sent}")
+
+    def build(self) -> None:
+        """Every build that runs ends well, and everything that follows happens."""
+        self.pump()
+        for handle in [handle for handle, report in self.builds.reports.items() if report.state.value == "running"]:
+            self.builds.finish(handle)
+        self.pump()
+
+    def ready(self, spec: str = "o/r/HEAD") -> Launch:
+        """A launch that has become ready."""
+        opened = self.open(spec)
+        self.build()
+        launch = self.launch(opened)
+        assert launch.stage is Stage.READY, launch
+        return launch
+
+    def waiters(self, key: str) -> list[str]:
+        """Launches that are registered as waiting for the environment."""
+        return list(self.system.state.environments.waiters(key))

@@ -1,0 +1,117 @@
+"""`python -m bindery`: what an operator asks, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.serving.git_http import GitServer, make_repository
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
+    with GitServer(tmp_path_factory.mktemp("git")) as server:
+        yield server
+
+
+@pytest.fixture
+def run(tmp_path: Path, server: GitServer) -> Run:
+    """Words are settings: `port="1"` is `BINDERY_PORT=1`."""
+
+    def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        given = {"home": str(tmp_path / "home"), "allowed_private_hosts": server.address, **settings}
+        environment = {**os.environ, **{f"BINDERY_{name.upper()}": value for name, value in given.items()}}
+        return subprocess.run(
+            [sys.executable, "-m", "bindery", *arguments], env=environment, capture_output=True, text=True, timeout=120
+        )
+
+    return run
+
+
+def test_the_key_of_a_link_changes_with_what_its_build_depends_on_and_with_nothing_else(
+    run: Run, server: GitServer
+) -> None:
+    spec = f"{quote(server.url('keyed.git'), safe='')}/HEAD"
+
+    def key(**files: str) -> dict[str, object]:
+        named = {name.replace("_", "."): text for name, text in files.items()}
+        commit = make_repository(server.root / "keyed.git", named)
+        ran = run("key", "git", spec)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        told: dict[str, object] = json.loads(ran.stdout)
+        assert told["ref"] == commit
+        return told
+
+    first = key(README_md="first\n", requirements_txt="iniconfig\n")
+    read_again = key(README_md="second\n", requirements_txt="iniconfig\n")
+    another = key(README_md="second\n", requirements_txt="iniconfig\ntoolz\n")
+    assert first["key"] == read_again["key"] != another["key"]
+    assert first["inputs"] == read_again["inputs"] != another["inputs"]
+    assert first["depends_on"] == another["depends_on"] == "files"
+    assert (first["state"], first["image"]) == ("never built", "")
+    inputs = first["inputs"]
+    assert isinstance(inputs, dict)
+    assert inputs.keys() == {"builder", "repository", "file requirements.txt"}
+    whole = key(README_md="second\n", postBuild="true\n")
+    assert whole["depends_on"] == "tree"
+    assert key(README_md="third\n", postBuild="true\n")["key"] != whole["key"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "spec", "sentence"),
+    [
+        ("git", "nonsense", "nonsense does not name a repository: "),
+        ("svn", "o/r/HEAD", "There is no kind of repository called svn here. Known are: "),
+        ("git", "http%3A%2F%2F169.254.169.254%2Fr/HEAD", "Repositories are not fetched from 169.254.169.254: "),
+        ("git", "file%3A%2F%2F%2Fetc/HEAD", "file:///etc does not name a repository: "),
+    ],
+)
+def test_a_link_that_is_none_is_told_in_one_sentence(run: Run, provider: str, spec: str, sentence: str) -> None:
+    ran = run("key", provider, spec)
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert ran.stdout.startswith(sentence)
+    assert ran.stdout.count("\n") == 1
+
+
+def test_a_branch_that_is_not_there_is_told_in_one_sentence(run: Run, server: GitServer) -> None:
+    make_repository(server.root / "small.git", {"README.md": "small\n"})
+    ran = run("key", "git", f"{quote(server.url('small.git'), safe='')}/nowhere")
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert "there is no branch, tag or commit called nowhere" in ran.stdout
+
+
+def test_settings_are_shown_as_they_are_in_force_and_secrets_are_not(run: Run) -> None:
+    ran = run("settings", port="1234", secret="s3cret" * 6, github_token="t0ken")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    told = json.loads(ran.stdout)
+    assert (told["port"], told["builder"]) == (1234, "uv")
+    assert told["secret"]
+    assert told["github_token"]
+    assert "s3cret" not in ran.stdout
+    assert "t0ken" not in ran.stdout
+
+
+@pytest.mark.parametrize("arguments", [("settings",), ("key", "git", "https%3A%2F%2Fexample.org%2Fr/HEAD")])
+def test_a_setting_that_cannot_be_used_is_named_and_its_value_is_not_repeated(
+    run: Run, arguments: tuple[str, ...]
+) -> None:
+    ran = run(*arguments, port="many", spec_rules="s3cret")
+    assert ran.returncode == 1
+    assert "BINDERY_PORT: " in ran.stderr
+    assert "BINDERY_SPEC_RULES: " in ran.stderr
+    assert "s3cret" not in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("nonsense",), ("key", "git")])
+def test_a_command_that_is_none_says_how_to_ask(run: Run, arguments: tuple[str, ...]) -> None:
+    ran = run(*arguments)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("usage: python -m bindery")

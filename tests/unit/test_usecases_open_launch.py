@@ -1,0 +1,177 @@
+"""Somebody clicks: what is checked, in which order, and which launch it leads to."""
+
+from dataclasses import replace
+
+import pytest
+
+from bindery.domain.errors import (
+    BadBuildToken,
+    BadSpec,
+    ClientBanned,
+    CrossSite,
+    LaunchNotFound,
+    RateLimited,
+    SpecBanned,
+    UnknownProvider,
+)
+from bindery.domain.messages import ResolveRequested
+from bindery.domain.rules import Rules
+from bindery.domain.tokens import Tokens
+from tests.simulation.small import ASKED, OWN_ORIGIN, Small
+from tests.simulation.wire import Limits
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small()
+
+
+def test_a_click_creates_one_launch_and_asks_for_its_repository(small: Small) -> None:
+    launch = small.open()
+    assert [sent.message for sent in small.queue.sent] == [ResolveRequested(launch=launch.id, step=0)]
+    assert launch.deadline == small.clock.now() + 1200
+    assert launch.repo_url == "https://host.example/o/r"
+
+
+def test_checks_come_in_binderhubs_order() -> None:
+    """Everything is wrong; each time the first thing is mended, the next one is said."""
+    rules = Rules(banned_networks=("203.0.113.0/24",), banned_specs=("bad/.*",))
+    small = Small(rules, Limits(rate_limit=1))
+    small.system.open_launch(replace(ASKED, client="198.51.100.7"))
+    all_wrong = replace(ASKED, provider="nowhere", spec="bad/r/HEAD", build_token="forged")
+    steps = [
+        (all_wrong, ClientBanned),
+        (replace(all_wrong, client="198.51.100.7"), BadBuildToken),
+        (replace(all_wrong, client="198.51.100.7", build_token=""), RateLimited),
+        (replace(all_wrong, client="198.51.100.8", build_token=""), UnknownProvider),
+        (replace(all_wrong, client="198.51.100.9", build_token="", provider="gh"), SpecBanned),
+    ]
+    for asked, error in steps:
+        with pytest.raises(error):
+            small.system.open_launch(asked)
+    assert len(small.queue.sent) == 1
+
+
+def test_what_is_no_spec_is_said_before_it_is_compared_with_bans(small: Small) -> None:
+    with pytest.raises(BadSpec):
+        small.open("nothing")
+
+
+def test_a_launch_with_a_token_is_not_rate_limited() -> None:
+    small = Small(limits=Limits(rate_limit=1))
+    small.open()
+    assert small.open(build_token=small.token())
+    with pytest.raises(RateLimited):
+        small.open()
+
+
+def test_a_counted_launch_tells_what_is_left(small: Small) -> None:
+    rates = [small.system.open_launch(ASKED).rate for _ in range(2)]
+    assert [(rate.limit, rate.remaining) for rate in rates if rate] == [(10, 9), (10, 8)]
+    assert small.system.open_launch(replace(ASKED, build_token=small.token())).rate is None
+
+
+def test_the_same_token_leads_to_the_same_launch_also_long_after_it_expired(small: Small) -> None:
+    token = small.token()
+    first = small.open(build_token=token)
+    small.clock.advance(86400)
+    assert small.open(build_token=token).id == first.id
+    assert len(small.queue.sent) == 1
+
+
+def test_an_expired_token_creates_nothing(small: Small) -> None:
+    token = small.token(seconds=300)
+    small.clock.advance(301)
+    with pytest.raises(BadBuildToken):
+        small.open(build_token=token)
+    assert small.queue.sent == []
+
+
+def test_a_token_counts_for_its_own_repository_only(small: Small) -> None:
+    with pytest.raises(BadBuildToken):
+        small.open("o/other/HEAD", build_token=small.token("o/r/HEAD"))
+
+
+def test_an_event_id_resumes_its_launch_and_says_what_was_told(small: Small) -> None:
+    launch = small.open()
+    event_id = small.system.tokens.event_id(launch.id, "3.1.17")
+    opened = small.system.open_launch(replace(ASKED, last_event_id=event_id))
+    assert (opened.launch.id, opened.told, opened.rate) == (launch.id, "3.1.17", None)
+    assert len(small.queue.sent) == 1
+
+
+def test_an_event_id_counts_before_the_token(small: Small) -> None:
+    launch = small.open(build_token=small.token())
+    event_id = small.system.tokens.event_id(launch.id, "1.0.")
+    asked = replace(ASKED, last_event_id=event_id, build_token=small.token())
+    assert small.system.open_launch(asked).launch.id == launch.id
+
+
+@pytest.mark.parametrize("forged", ["x", "a:b:c", "launch:1.0.:AAAA", ":::", "\ud800:1:\ud800", "x" * 20000])
+def test_a_forged_event_id_resumes_nothing(small: Small, forged: str) -> None:
+    small.open()
+    with pytest.raises(BadBuildToken):
+        small.system.open_launch(replace(ASKED, last_event_id=forged))
+
+
+def test_an_event_id_signed_by_another_secret_resumes_nothing(small: Small) -> None:
+    launch = small.open()
+    forged = Tokens("another secret that is 32 characters long").event_id(launch.id, "1.0.")
+    with pytest.raises(BadBuildToken):
+        small.system.open_launch(replace(ASKED, last_event_id=forged))
+
+
+def test_an_event_id_of_another_repository_finds_no_launch(small: Small) -> None:
+    launch = small.open()
+    event_id = small.system.tokens.event_id(launch.id, "1.0.")
+    with pytest.raises(LaunchNotFound):
+        small.system.open_launch(replace(ASKED, spec="o/other/HEAD", last_event_id=event_id))
+
+
+def test_an_event_id_of_a_launch_that_is_long_over_finds_none(small: Small) -> None:
+    event_id = small.system.tokens.event_id("gone", "1.0.")
+    with pytest.raises(LaunchNotFound):
+        small.system.open_launch(replace(ASKED, last_event_id=event_id))
+
+
+@pytest.mark.parametrize(
+    ("origin", "site"),
+    [
+        ("https://evil.example", ""),
+        ("https://evil.example", "cross-site"),
+        ("", "cross-site"),
+        ("", "same-site"),
+        ("null", ""),
+        (OWN_ORIGIN, "cross-site"),
+    ],
+)
+def test_a_page_of_another_site_starts_no_process_session(origin: str, site: str) -> None:
+    small = Small(limits=Limits(allowed_origins=()))
+    with pytest.raises(CrossSite):
+        small.system.open_launch(replace(ASKED, origin=origin, site=site))
+    assert small.queue.sent == []
+
+
+@pytest.mark.parametrize(("origin", "site"), [("", ""), ("", "none"), ("", "same-origin"), (OWN_ORIGIN, "same-origin")])
+def test_our_own_page_and_people_without_a_browser_may(origin: str, site: str) -> None:
+    small = Small(limits=Limits(allowed_origins=()))
+    assert small.system.open_launch(replace(ASKED, origin=origin, site=site))
+
+
+def test_a_listed_site_may_and_so_may_a_build_token() -> None:
+    small = Small(limits=Limits(allowed_origins=("https://book.example",)))
+    assert small.system.open_launch(replace(ASKED, origin="https://book.example", site="cross-site"))
+    assert small.system.open_launch(
+        replace(ASKED, origin="https://other.example", site="cross-site", build_token=small.token())
+    )
+
+
+def test_with_isolated_sessions_every_site_may(small: Small) -> None:
+    assert small.system.open_launch(replace(ASKED, origin="https://evil.example", site="cross-site"))
+
+
+def test_a_cross_site_request_is_not_counted_against_the_visitor() -> None:
+    small = Small(limits=Limits(allowed_origins=(), rate_limit=1))
+    with pytest.raises(CrossSite):
+        small.system.open_launch(replace(ASKED, origin="https://evil.example"))
+    assert small.open()
