@@ -50,14 +50,14 @@ def github(clones: GitServer) -> Iterator[GitHubServer]:
 def runtime(
     clones: GitServer, github: GitHubServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalRuntime]:
-    words = {
-        "allowed_private_hosts": f"{github.address},{clones.address}",
-        "github_api_url": github.url,
-        "github_url": f"http://{clones.address}",
-        "github_token": TOKEN,
-        "log_level": "DEBUG",
-    }
-    with LocalRuntime(tmp_path_factory.mktemp("github-token") / "home", **words) as runtime:
+    with LocalRuntime(
+        tmp_path_factory.mktemp("github-token") / "home",
+        allowed_private_hosts=f"{github.address},{clones.address}",
+        github_api_url=github.url,
+        github_url=f"http://{clones.address}",
+        github_token=TOKEN,
+        log_level="DEBUG",
+    ) as runtime:
         yield runtime
 
 

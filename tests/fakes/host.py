@@ -6,6 +6,7 @@ from bindery.domain.errors import BadSpec, RefNotFound, Retryable
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.repository_provider import Display, Resolved
 
+DISPLAY = Display("GitHub", "o/r", ".*", None, "repository", "o/r", url_encode=False, ref_default="HEAD")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -24,7 +25,7 @@ class FakeHost:
     note: str = ""
     resolved: int = 0
     id: str = "gh"
-    display: Display = Display("GitHub", "o/r", ".*", None, "repository", "o/r", False, "HEAD")
+    display: Display = DISPLAY
 
     def check(self, spec: str) -> str:
         owner, _, rest = spec.partition("/")

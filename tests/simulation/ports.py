@@ -2,19 +2,20 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
-from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildTooLong, HostUnreachable, LauncherDown, RefNotFound
+from bindery.domain.errors import (
+    BuildFailed,
+    BuildServiceDown,
+    BuildTooLong,
+    LauncherDown,
+)
 from bindery.domain.failure import Failure
-from bindery.domain.repository import Entry, Repository, Tree
 from bindery.domain.sessions import Activity, SessionObject, SessionOrder, SessionReport
-from bindery.ports.repository_provider import Display, Resolved
 from bindery.ports.table import Delete, Item
 from tests.fakes.builds import FakeBuilds
-from tests.fakes.clock import FakeClock
 from tests.fakes.sessions import FakeSessions
 from tests.fakes.table import DictTable
 from tests.simulation.faults import Faults
@@ -230,46 +231,3 @@ class SimSessions(FakeSessions):
     def _die(self, session: str) -> None:
         if session in self.running and self.running[session].dead is None:
             self.die(session, "Killed: out of memory")
-
-
-@dataclass
-class SimProvider:
-    """One host. `o/missing/HEAD` has no such ref. commits: how often each repository was pushed to; every other push changes
-    its requirements."""
-
-    world: World
-    clock: FakeClock
-    id: str = "gh"
-    display: Display = Display("GitHub", "o/r", ".*", None, "repository", "o/r", False, "HEAD")
-
-    def check(self, spec: str) -> str:
-        return f"https://github.example/{spec.removesuffix('/HEAD')}"
-
-    def resolve(self, spec: str) -> Resolved:
-        self.world.before(f"host.resolve {spec}")
-        if self.world.happens("host_down"):
-            raise HostUnreachable(host="github.example", why="no answer")
-        name = spec.removesuffix("/HEAD")
-        if name.endswith("missing"):
-            raise RefNotFound(spec=spec, ref="HEAD")
-        ref = f"{int(self.clock.time // 900):040x}"
-        url = self.check(spec)
-        return Resolved(
-            Repository(
-                provider="gh",
-                spec=spec,
-                ref=ref,
-                resolved_spec=f"{name}/{ref}",
-                clone_url=f"{url}.git",
-                repo_url=url,
-                ref_url=f"{url}/tree/{ref}",
-            )
-        )
-
-    def tree(self, repository: Repository) -> Tree | None:
-        self.world.before(f"host.tree {repository.ref}")
-        return Tree(repository.ref, {"requirements.txt": Entry("requirements.txt", 0o100644, f"{repository.ref[-2]}0")})
-
-    def read(self, repository: Repository, entry: Entry) -> bytes:
-        self.world.before(f"host.read {entry.path}")
-        return b"numpy\n"

@@ -102,3 +102,13 @@ class SimQueues:
     def _done(self, letter: Letter) -> None:
         letter.done = True
         self.under_way.pop(letter.number, None)
+
+
+@dataclass
+class Events:
+    """The queue that the build service sends to: best effort, and nobody's function."""
+
+    queues: SimQueues
+
+    def send(self, message: Message, delay: float = 0) -> None:
+        self.queues.accept(message, delay)

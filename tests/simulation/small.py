@@ -5,15 +5,7 @@ from dataclasses import dataclass, field, replace
 from bindery.domain.asking import Asked
 from bindery.domain.errors import UnknownProvider
 from bindery.domain.launch import Launch, Stage
-from bindery.domain.messages import (
-    BuildChanged,
-    BuildRequested,
-    LogWritten,
-    Message,
-    ResolveRequested,
-    SessionRequested,
-    StopRequested,
-)
+from bindery.domain.messages import Message
 from bindery.domain.rules import Rules
 from bindery.domain.sessions import Session
 from bindery.ports.repository_provider import RepositoryProvider
@@ -23,7 +15,7 @@ from tests.fakes.host import FakeHost
 from tests.fakes.queue import FakeQueue, Sent
 from tests.fakes.sessions import FakeSessions
 from tests.fakes.table import DictTable
-from tests.simulation.wire import Limits, Ports, System, wire
+from tests.simulation.wire import Limits, Ports, System, handlers, wire
 
 OWN_ORIGIN = "https://bindery.example"
 ASKED = Asked("gh", "o/r/HEAD", "203.0.113.9", f"{OWN_ORIGIN}/", OWN_ORIGIN)
@@ -45,6 +37,7 @@ class Small:
         self.launcher = FakeSessions(self.clock)
         ports = Ports(self.table, self.queue, self.builds, self.launcher, self.provider, self.clock)
         self.system: System = wire(ports, self.rules, self.limits)
+        self.handlers = handlers(self.system)
 
     def provider(self, name: str) -> RepositoryProvider:
         if name != self.host.id:
@@ -72,21 +65,7 @@ class Small:
 
     def handle(self, message: Message) -> None:
         """The message arrives at its function."""
-        match message:
-            case ResolveRequested():
-                self.system.resolve_repository(message)
-            case BuildRequested():
-                self.system.start_build(message)
-            case SessionRequested():
-                self.system.start_session(message)
-            case StopRequested():
-                self.system.stop_session(message)
-            case BuildChanged():
-                self.system.record_build(message)
-            case LogWritten():
-                self.system.record_log(message)
-            case _:
-                raise TypeError(message)
+        self.handlers[message.queue](message.model_dump_json())
 
     def take(self) -> list[Sent]:
         """Everything under way, taken out."""

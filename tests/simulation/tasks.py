@@ -42,7 +42,7 @@ class Scheduler:
 
     def spawn(self, name: str, about: str, seconds: float, work: Callable[[], object]) -> Task:
         """Runs `work` as a task, from now on, for at most `seconds`."""
-        task = Task(name, about, self.clock.time + seconds, greenlet(lambda: self._work(task, work), self._main))
+        task: Task = Task(name, about, self.clock.time + seconds, greenlet(lambda: self._work(task, work), self._main))
         self._tasks[task.greenlet] = task
         self.after(0, task.greenlet.switch)
         return task
@@ -56,7 +56,8 @@ class Scheduler:
     @property
     def task(self) -> Task | None:
         """The task that runs now."""
-        return self._tasks.get(getcurrent())
+        running: greenlet = getcurrent()
+        return self._tasks.get(running)
 
     def pause(self, seconds: float) -> None:
         """Lets others run; the task goes on later, or is killed when its time is over. Outside of tasks: nothing."""
@@ -82,3 +83,12 @@ class Scheduler:
         """Kills what still runs."""
         for running in list(self._tasks):
             running.throw(Killed)
+
+
+class TaskClock(FakeClock):
+    """Inside a task, time that is waited for is time for the others."""
+
+    scheduler: Scheduler
+
+    def advance(self, seconds: float) -> None:
+        self.scheduler.pause(seconds)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -42,7 +43,7 @@ class Visitor:
         stops = self.random.random() * 300 if self.happens("visitor_stops") else None
         event_id = ""
         while self.scheduler.clock.now() < now + GIVES_UP_SECONDS:
-            opened = self._trying(lambda: self._open(event_id))
+            opened = self._trying(partial(self._open, event_id))
             if opened is None:
                 return
             event_id = self._watch(opened, None if stops is None else now + stops)

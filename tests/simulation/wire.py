@@ -4,7 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bindery.domain.launch import Stage
-from bindery.domain.messages import ResolveRequested, SessionRequested
+from bindery.domain.messages import (
+    BuildChanged,
+    BuildRequested,
+    LogWritten,
+    ResolveRequested,
+    SessionRequested,
+    StopRequested,
+)
 from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens
 from bindery.ports.build_service import BuildService
@@ -206,3 +213,15 @@ def state_on(ports: Ports, limits: Limits) -> State:
         Commits(*place),
         Rates(*place, limits.rate_limit, limits.rate_seconds),
     )
+
+
+def handlers(system: System) -> dict[str, Callable[[str], object]]:
+    """By queue, as the functions do: read the message, call the verb."""
+    return {
+        "resolve": lambda body: system.resolve_repository(ResolveRequested.model_validate_json(body)),
+        "builds": lambda body: system.start_build(BuildRequested.model_validate_json(body)),
+        "sessions": lambda body: system.start_session(SessionRequested.model_validate_json(body)),
+        "stops": lambda body: system.stop_session(StopRequested.model_validate_json(body)),
+        "events": lambda body: system.record_build(BuildChanged.model_validate_json(body)),
+        "logs": lambda body: system.record_log(LogWritten.model_validate_json(body)),
+    }

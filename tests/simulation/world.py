@@ -2,34 +2,32 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from bindery.domain.errors import BinderyError, Throttled
 from bindery.domain.launch import ENDED, Launch, Stage
-from bindery.domain.messages import (
-    BuildChanged,
-    BuildRequested,
-    LogWritten,
-    Message,
-    ResolveRequested,
-    SessionRequested,
-    StopRequested,
-)
 from bindery.domain.rules import Rules
 from bindery.ports.table import Delete, Item
-from tests.fakes.clock import FakeClock
 from tests.simulation import faults as faulty
 from tests.simulation.faults import Faults
-from tests.simulation.invariants import Broken, Watched, check_all_ended, check_one_build_each, check_quiet, check_reason
-from tests.simulation.ports import SimBuilds, SimProvider, SimSessions, SimTable
-from tests.simulation.queues import DEAD, SETTINGS, SimQueues
-from tests.simulation.tasks import Killed, Scheduler, Task
+from tests.simulation.hosts import SimProvider
+from tests.simulation.invariants import (
+    Broken,
+    Watched,
+    check_all_ended,
+    check_one_build_each,
+    check_quiet,
+    check_reason,
+)
+from tests.simulation.ports import SimBuilds, SimSessions, SimTable
+from tests.simulation.queues import DEAD, SETTINGS, Events, SimQueues
+from tests.simulation.story import Told, story
+from tests.simulation.tasks import Killed, Scheduler, Task, TaskClock
 from tests.simulation.visitors import Visitor
-from tests.simulation.wire import Limits, Ports, System, wire
+from tests.simulation.wire import Limits, Ports, System, handlers, wire
 
 PERIOD = 60.0
-LOOKS = ("get ", "query ")
 FOREVER, SLOWER = 1e9, 20
 SLUGGISH = (
     *("", "", "put ", "get ", "query ", "transact ", "send ", "put launch", "get launch", "put environment"),
@@ -41,38 +39,6 @@ TROUBLED_SECONDS = 1800.0
 QUIET_SECONDS = 4500.0
 TIMER_SECONDS = {"reconcile": 300.0, "cull_sessions": 120.0}
 SPECS = (*["o/popular/HEAD"] * 5, *["o/other/HEAD"] * 3, "o/third/HEAD", "o/missing/HEAD")
-
-
-class TaskClock(FakeClock):
-    """Inside a task, time that is waited for is time for the others."""
-
-    scheduler: Scheduler
-
-    def advance(self, seconds: float) -> None:
-        self.scheduler.pause(seconds)
-
-
-@dataclass
-class Events:
-    """The queue that the build service sends to: best effort, and nobody's function."""
-
-    queues: SimQueues
-
-    def send(self, message: Message, delay: float = 0) -> None:
-        self.queues.accept(message, delay)
-
-
-@dataclass(frozen=True)
-class Told:
-    """One line of the story. at: seconds since the beginning."""
-
-    at: float
-    task: str
-    about: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.at:9.3f}  {self.task:24} {self.what}"
 
 
 class World:
@@ -108,27 +74,12 @@ class World:
         self.system: System = wire(ports, rules, Limits(rate_limit=1000))
         self.visitors = [self._visitor(n) for n in range(visitors or self.random.choice((1, 2, 3, 4, 6, 9)))]
         self.late_comers = [self._visitor(100 + n) for n in range(6)]
-        self.handlers = self._handlers()
+        self.handlers: dict[str, Callable[[str], object]] = {**handlers(self.system), DEAD: self.system.fail_launch}
 
     def _visitor(self, number: int) -> Visitor:
         spec = self.random.choice(SPECS)
         build_only = self.random.random() < 0.1
-        return Visitor(
-            f"visitor {number}", spec, build_only, self.system, self.scheduler, self.random, self.happens
-        )
-
-    def _handlers(self) -> dict[str, Callable[[str], object]]:
-        """As the functions do: read the message, call the verb."""
-        system = self.system
-        return {
-            "resolve": lambda body: system.resolve_repository(ResolveRequested.model_validate_json(body)),
-            "builds": lambda body: system.start_build(BuildRequested.model_validate_json(body)),
-            "sessions": lambda body: system.start_session(SessionRequested.model_validate_json(body)),
-            "stops": lambda body: system.stop_session(StopRequested.model_validate_json(body)),
-            "events": lambda body: system.record_build(BuildChanged.model_validate_json(body)),
-            "logs": lambda body: system.record_log(LogWritten.model_validate_json(body)),
-            DEAD: system.fail_launch,
-        }
+        return Visitor(f"visitor {number}", spec, build_only, self.system, self.scheduler, self.random, self.happens)
 
     # What ports ask
 
@@ -181,7 +132,9 @@ class World:
         """Somebody may come just when a build ends: that is when things are missed."""
         while self.late_comers and self.random.random() < 0.8:
             visitor = self.late_comers.pop()
-            self.scheduler.after(max(0.0, seconds - self.random.random() * 40 * self.latency), lambda late=visitor: self._arrive(late))
+            self.scheduler.after(
+                max(0.0, seconds - self.random.random() * 40 * self.latency), partial(self._arrive, visitor)
+            )
 
     def _note(self, task: Task, what: str) -> None:
         self.told.append(Told(self.clock.time - self.started, task.name, task.about, what))
@@ -251,7 +204,7 @@ class World:
         try:
             for visitor in self.visitors:
                 arrives = self.random.random() * self.random.choice((0.05, 5, 600))
-                self.scheduler.after(arrives, lambda visitor=visitor: self._arrive(visitor))  # type: ignore[misc]
+                self.scheduler.after(arrives, partial(self._arrive, visitor))
             starts = TROUBLED_SECONDS if self.calm else PERIOD
             self.scheduler.after(starts, lambda: self._tick("reconcile", self.system.reconcile))
             self.scheduler.after(PERIOD / 2, lambda: self._tick("cull_sessions", self.system.cull_sessions))
@@ -283,10 +236,6 @@ class World:
             if any(token in line for token in tokens.values() for line in visitor.heard):
                 raise Broken("a session's token was told in an event", visitor.launch)
 
-    def story(self, about: str, lines: int = 80) -> str:
+    def story(self, about: str) -> str:
         """What happened to a launch or an environment, readable, and how to see it again."""
-        theirs = [told for told in self.told if not about or about == told.about or about in told.what]
-        own = [told for told in theirs if not told.task.startswith("visitor") or not told.what.startswith(LOOKS)]
-        shown = (own or theirs)[-lines:]
-        faults = ", ".join(f"{name} {count}" for name, count in sorted(self.injected.items())) or "none"
-        return "\n".join((*map(str, shown), f"faults: {faults}", f"again: python -m tests.simulation {self.seed}"))
+        return story(self.told, about, self.injected, self.seed)

@@ -60,6 +60,7 @@ class Launch(BaseModel):
     created_at, stage_since, deadline: UTC seconds. repo_url: the repository's address for people, and its name in quotas.
     launch_host: this Bindery's public address. owner: an anonymous visitor's random id.
     environment, attempt: what it waits for or runs in. image: once known. session: once one is reserved.
+    watched: whether its session has been seen to start in this try; gone then means that it died.
     events: a few per stage and retry, both bounded; log lines are kept with the build.
     """
 
@@ -85,6 +86,7 @@ class Launch(BaseModel):
     attempt: int = 0
     image: str = ""
     session: str = ""
+    watched: bool = False
     events: tuple[Event, ...] = ()
     failure: Failure | None = None
     ended_at: float | None = None

@@ -10,9 +10,9 @@ from bindery.domain.repository import Entry, Repository, Tree
 class Display:
     """How a provider shows itself to people and to `/api/repoproviders`.
 
-    example: what a spec looks like. regex: JavaScript-compatible, matches whole specs, ref included, as in BinderHub. detect: named group `repo` (and maybe
-    `ref`, `filepath`, `urlpath`) on a pasted address. url_encode: whether the repository part is percent-encoded in a spec.
-    ref_default: None when a spec has no ref.
+    example: what a spec looks like. regex: JavaScript-compatible, matches whole specs, ref included, as in BinderHub.
+    detect: named group `repo` (and maybe `ref`, `filepath`, `urlpath`) on a pasted address.
+    url_encode: whether the repository part is percent-encoded in a spec. ref_default: None when a spec has no ref.
     """
 
     name: str

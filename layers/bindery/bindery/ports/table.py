@@ -9,9 +9,11 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Item:
-    """One record. version 0: not stored yet; others mean nothing but themselves. due_shard and due_at go together: they put the item into the due index.
+    """One record. data: JSON values; at most 300 kB.
 
-    data: JSON values; at most 300 kB. due_at, expires_at: UTC seconds. An item past expires_at may still be read: readers compare times.
+    version 0: not stored yet; others mean nothing but themselves.
+    due_shard and due_at go together: they put the item into the due index.
+    due_at, expires_at: UTC seconds. An item past expires_at may still be read: readers compare times.
     """
 
     pk: str

@@ -60,7 +60,8 @@ class StartSession:
         if begun is None:
             return
         try:
-            self.launcher.start(_order(begun, session, environment))
+            if not begun.watched:  # starting again would hide that it died
+                self.launcher.start(_order(begun, session, environment))
         except ImageGone as gone:
             self.try_again(begun, Failure.of(gone), Stage.RESOLVING)
             return
@@ -115,7 +116,11 @@ class StartSession:
 
     def _watch_on(self, launch: Launch) -> None:
         def watch(now: Launch) -> Launch | None:
-            return None if now.step != launch.step or now.ended else now.moved(Stage.STARTING, self.clock.now())
+            return (
+                None
+                if now.step != launch.step or now.ended
+                else now.moved(Stage.STARTING, self.clock.now(), watched=True)
+            )
 
         moved = self.launches.change(launch.id, watch)
         if moved:

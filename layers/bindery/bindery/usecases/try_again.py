@@ -33,7 +33,13 @@ class TryAgain:
             if now.ended or now.step != launch.step:
                 return None
             at = self.clock.now()
-            changes = {"tries": tries + 1, "retries": now.retries + 1, "trouble": trouble, "stage_since": at}
+            changes = {
+                "tries": tries + 1,
+                "retries": now.retries + 1,
+                "trouble": trouble,
+                "stage_since": at,
+                "watched": False,
+            }
             return now.moved(stage, at, *told, **changes)
 
         moved = self.launches.change(launch.id, again)

@@ -53,7 +53,7 @@ class Stream:
 
     async def answer(self, request: Request) -> Response:
         """Always 200 with events, whatever is wrong with the launch; BinderHub's clients expect that."""
-        if request.method == "OPTIONS":
+        if request.method != "GET":  # HEAD too: Starlette lets it through with GET, and looking starts nothing
             return Response(status_code=204, headers=self._headers())
         if "text/event-stream" not in request.headers.get("accept", ""):
             told = "This address streams events. Ask with the header `Accept: text/event-stream`, or open the link under /v2/.\n"

@@ -1,0 +1,154 @@
+"""Which sessions are stopped: the idle, the too old, and those silent for long; never because the network is ill."""
+
+import pytest
+
+from bindery.domain.launch import Launch
+from bindery.domain.messages import StopRequested
+from bindery.domain.sessions import SessionState
+from tests.simulation.small import Small
+from tests.simulation.wire import Limits
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small()
+
+
+def sweep(small: Small, seconds: float = 61) -> list[StopRequested]:
+    """A while later, the timer; what it wants to have stopped, and is."""
+    small.clock.advance(seconds)
+    small.system.cull_sessions()
+    stops = [sent.message for sent in small.take() if isinstance(sent.message, StopRequested)]
+    for stop in stops:
+        small.handle(stop)
+    return stops
+
+
+def ready(small: Small, count: int) -> list[Launch]:
+    return [small.ready() for _ in range(count)]
+
+
+def test_a_session_in_use_stays(small: Small) -> None:
+    launch = small.ready()
+    for _ in range(40):
+        small.launcher.running[launch.id].last = small.clock.now()
+        assert sweep(small) == []
+    assert small.session(launch).state is SessionState.RUNNING
+
+
+def test_an_idle_session_is_stopped_with_a_reason(small: Small) -> None:
+    launch = small.ready()
+    assert sweep(small, 599) == []
+    (stop,) = sweep(small, 61)
+    assert stop == StopRequested(session=launch.id, reason="nothing happened in it for 10 minutes")
+    assert small.session(launch).state is SessionState.ENDED
+    assert launch.id not in small.launcher.running
+    assert small.system.state.quotas.taken() == 0
+
+
+def test_a_busy_session_is_not_idle_however_silent_its_kernel(small: Small) -> None:
+    launch = small.ready()
+    small.launcher.running[launch.id].busy = True
+    for _ in range(15):
+        assert sweep(small) == []
+    small.launcher.running[launch.id].busy = False
+    assert sweep(small, 500) == []
+    assert len(sweep(small, 200)) == 1
+
+
+def test_a_session_that_is_too_old_is_stopped_although_it_is_busy(small: Small) -> None:
+    launch = small.ready()
+    small.launcher.running[launch.id].busy = True
+    assert sweep(small, 3500) == []
+    (stop,) = sweep(small, 200)
+    assert stop.reason == "it was 60 minutes old, the most a session may be"
+
+
+def test_without_limits_nothing_is_stopped() -> None:
+    small = Small(limits=Limits(idle_seconds=0, max_age_seconds=0))
+    small.ready()
+    assert sweep(small, 1e6) == []
+
+
+def test_a_session_is_looked_at_no_sooner_than_it_is_due(small: Small) -> None:
+    small.ready()
+    asked = []
+    small.launcher.before = lambda operation, session: asked.append(operation)
+    sweep(small, 59)
+    assert asked == []
+    sweep(small, 2)
+    assert asked == ["ask"]
+
+
+def test_a_server_silent_three_times_in_a_row_is_stopped(small: Small) -> None:
+    launch = small.ready()
+    small.launcher.running[launch.id].answers = False
+    assert sweep(small) == []
+    assert sweep(small) == []
+    (stop,) = sweep(small)
+    assert stop.reason == "its server no longer answered"
+
+
+def test_an_answer_in_between_starts_the_count_over(small: Small) -> None:
+    launch = small.ready()
+    for answers in (False, False, True, False, False):
+        small.launcher.running[launch.id].answers = answers
+        small.launcher.running[launch.id].last = small.clock.now()
+        assert sweep(small) == []
+
+
+def test_when_many_are_silent_none_of_them_is_stopped_however_long_that_lasts(small: Small) -> None:
+    launches = ready(small, 6)
+    for launch in launches[:5]:
+        small.launcher.running[launch.id].answers = False
+    for _ in range(20):
+        small.launcher.running[launches[5].id].last = small.clock.now()
+        assert sweep(small) == []
+    sums = small.system.state.counters.read()["bindery_sweeps_in_doubt"]
+    assert sum(sums.values()) == 20
+
+
+def test_once_the_network_is_well_again_nobody_is_stopped_for_what_it_was(small: Small) -> None:
+    launches = ready(small, 6)
+    for answers in (False,) * 12 + (True,):
+        for launch in launches:
+            small.launcher.running[launch.id].answers = answers
+            small.launcher.running[launch.id].last = small.clock.now()
+        assert sweep(small) == []
+
+
+def test_nothing_outlives_its_age_even_while_the_network_is_ill(small: Small) -> None:
+    launches = ready(small, 6)
+    for launch in launches:
+        small.launcher.running[launch.id].answers = False
+    assert len(sweep(small, 3700)) == 6
+
+
+def test_a_few_silent_among_many_are_stopped(small: Small) -> None:
+    launches = ready(small, 12)
+    for launch in launches[:4]:
+        small.launcher.running[launch.id].answers = False
+    stops = []
+    for _ in range(3):
+        for launch in launches[4:]:
+            small.launcher.running[launch.id].last = small.clock.now()
+        stops += sweep(small)
+    assert {stop.session for stop in stops} == {launch.id for launch in launches[:4]}
+
+
+def test_what_is_on_its_way_out_is_not_asked(small: Small) -> None:
+    launch = small.ready()
+    small.system.state.sessions.stopping(launch.id, "for a test")
+    assert sweep(small, 3000) == []
+
+
+def test_a_look_does_not_bring_back_what_was_stopped_meanwhile(small: Small) -> None:
+    launch = small.ready()
+
+    def stopped_meanwhile(operation: str, session: str) -> None:
+        if operation == "ask":
+            small.system.state.sessions.stopping(launch.id, "for a test")
+
+    small.launcher.before = stopped_meanwhile
+    sweep(small)
+    assert small.session(launch).state is SessionState.STOPPING

@@ -1,0 +1,221 @@
+"""A build's state changed, or may have: the build service's word decides, and everybody who waits is told once."""
+
+import pytest
+
+from bindery.domain.builds import BuildReport, BuildState
+from bindery.domain.errors import BuildFailed
+from bindery.domain.failure import Failure
+from bindery.domain.launch import Launch, Stage
+from bindery.domain.messages import BuildChanged, BuildRequested, SessionRequested
+from tests.simulation.small import Small
+
+BAD = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small()
+
+
+def building(small: Small, launches: int = 1) -> tuple[list[Launch], str]:
+    """Launches that wait for one build, and the environment's key."""
+    opened = [small.open() for _ in range(launches)]
+    small.pump()
+    now = [small.launch(launch) for launch in opened]
+    assert {launch.stage for launch in now} == {Stage.BUILDING}
+    return now, now[0].environment
+
+
+def test_a_hint_about_a_running_build_changes_nothing(small: Small) -> None:
+    (launch,), key = building(small)
+    small.handle(BuildChanged(environment=key, attempt=1))
+    assert small.launch(launch) == launch
+    assert small.queue.sent == []
+
+
+def test_a_hint_before_the_build_was_started_changes_nothing(small: Small) -> None:
+    launch = small.open()
+    small.handle(small.queue.pop())
+    key = small.launch(launch).environment
+    small.handle(BuildChanged(environment=key, attempt=1))
+    assert small.launch(launch).stage is Stage.BUILDING
+
+
+def test_everybody_who_waits_moves_on_and_nobody_waits_any_more(small: Small) -> None:
+    launches, key = building(small, 20)
+    small.builds.finish(f"{key}-1")
+    small.handle(small.queue.pop())
+    sent = [sent.message for sent in small.take()]
+    assert sorted(str(message) for message in sent) == sorted(
+        str(SessionRequested(launch=launch.id, step=launch.step)) for launch in launches
+    )
+    assert small.waiters(key) == []
+    assert list(small.system.state.environments.due(ahead=1e6)) == []
+
+
+def test_told_again_it_tells_nobody_twice(small: Small) -> None:
+    _, key = building(small)
+    small.builds.finish(f"{key}-1")
+    hint = small.queue.pop()
+    small.handle(hint)
+    assert len(small.take()) == 1
+    small.handle(hint)
+    assert small.queue.sent == []
+
+
+def test_a_hint_about_an_older_attempt_is_ignored(small: Small) -> None:
+    small.ready()
+    small.builds.images.clear()
+    (launch,), key = building(small)
+    assert launch.attempt == 2
+    small.handle(BuildChanged(environment=key, attempt=1))
+    assert small.launch(launch) == launch
+
+
+def test_a_failed_build_ends_its_launches_with_its_reason(small: Small) -> None:
+    (first, second), key = building(small, 2)
+    small.builds.finish(f"{key}-1", BAD)
+    small.pump()
+    for launch in (first, second):
+        failure = small.launch(launch).failure
+        assert failure == BAD.failure
+
+
+def test_an_attempt_that_the_service_forgot_is_made_anew_for_everybody(small: Small) -> None:
+    (first, second), key = building(small, 2)
+    del small.builds.reports[f"{key}-1"]
+    small.handle(BuildChanged(environment=key, attempt=1))
+    small.build()
+    assert [order.attempt for order in small.builds.started] == [1, 2]
+    assert {small.launch(launch).stage for launch in (first, second)} == {Stage.READY}
+    assert small.launch(first).retries == 1
+
+
+def test_a_build_that_is_forgotten_again_and_again_ends_the_launch(small: Small) -> None:
+    (launch,), _ = building(small)
+    for _ in range(20):
+        now = small.launch(launch)
+        if now.ended:
+            break
+        small.builds.reports.pop(f"{now.environment}-{now.attempt}", None)
+        small.handle(BuildChanged(environment=now.environment, attempt=now.attempt))
+        small.pump()
+    failure = small.launch(launch).failure
+    assert failure
+    assert failure.kind == "BuildLost"
+
+
+def test_waiters_that_a_crash_left_are_told_by_the_next_look(small: Small) -> None:
+    launches, key = building(small, 12)
+    small.builds.finish(f"{key}-1")
+    hint, told = small.queue.pop(), 0
+
+    def crash_at_the_fifth(operation: str, keys: object) -> None:
+        nonlocal told
+        told += operation == "delete"
+        if told == 5:
+            raise KeyboardInterrupt
+
+    small.table.before = crash_at_the_fifth
+    with pytest.raises(KeyboardInterrupt):
+        small.handle(hint)
+    small.table.before = lambda operation, keys: None
+    assert small.waiters(key)
+    small.take()
+    small.clock.advance(61)
+    small.system.reconcile()
+    small.pump()
+    assert {small.launch(launch).stage for launch in launches} == {Stage.READY}
+    assert small.waiters(key) == []
+
+
+def test_waiters_that_a_crash_left_are_told_even_after_a_new_attempt_began(small: Small) -> None:
+    launches, key = building(small, 3)
+    state = small.system.state.environments
+    state.finish(key, 1, failure=BAD.failure)  # and the function that wrote it died
+    late = small.open()
+    small.pump()
+    assert small.launch(late).attempt == 2
+    small.build()
+    small.clock.advance(61)
+    small.system.reconcile()
+    small.build()
+    assert all(small.launch(launch).ended for launch in (*launches, late))
+    assert small.waiters(key) == []
+
+
+def test_a_launch_that_comes_after_everybody_was_told_is_not_left_waiting(small: Small) -> None:
+    """It was sent to wait while the build ran; before it could register, the build ended and everybody was told."""
+    (first,), key = building(small)
+    second = small.open()
+    small.builds.finish(f"{key}-1")
+    ended = small.queue.pop(1)
+
+    def end_before_it_registers(operation: str, keys: object) -> None:
+        if operation == "put" and "#waiters#" in str(keys):
+            small.table.before = lambda operation, keys: None
+            small.handle(ended)
+
+    small.table.before = end_before_it_registers
+    small.handle(small.queue.pop(0))
+    small.pump()
+    assert {small.launch(launch).stage for launch in (first, second)} == {Stage.READY}
+    assert small.waiters(key) == []
+
+
+def test_one_that_waits_for_a_newer_attempt_by_now_stays(small: Small) -> None:
+    _, key = building(small)
+    state = small.system.state.environments
+    state.wait(key, 3, "other")
+    state.forget_waiter(key, 2, "other")
+    state.wait(key, 1, "other")
+    assert "other" in small.waiters(key)
+    state.forget_waiter(key, 3, "other")
+    assert "other" not in small.waiters(key)
+
+
+def test_only_whoever_writes_the_outcome_counts_the_build(small: Small) -> None:
+    _, key = building(small)
+    small.builds.finish(f"{key}-1")
+    hint = small.queue.pop()
+    raced = False
+
+    def somebody_was_faster(operation: str, keys: object) -> None:
+        nonlocal raced
+        if operation == "put" and not raced and str(keys) == f"['environment#{key}']":
+            raced = True
+            small.handle(hint)
+
+    small.table.before = somebody_was_faster
+    small.handle(hint)
+    assert raced
+    sums = small.system.state.counters.read()["binderhub_build_count"]
+    assert sum(sums.values()) == 1
+
+
+def test_a_build_that_was_started_is_not_started_again(small: Small) -> None:
+    _, key = building(small)
+    del small.builds.reports[f"{key}-1"]
+    small.handle(BuildRequested(environment=key, attempt=1))
+    assert len(small.builds.started) == 1
+
+
+def test_an_order_that_comes_after_its_attempt_ended_leaves_nothing_running(small: Small) -> None:
+    """It was read while the attempt was wanted; meanwhile the attempt ran, was forgotten, and another took its place."""
+    launch = small.open()
+    small.handle(small.queue.pop())
+    order, key = small.queue.pop(), small.launch(launch).environment
+    start = small.builds.start
+
+    def meanwhile(wanted: object) -> str:
+        small.builds.start = start  # type: ignore[method-assign]  # once
+        small.handle(order)
+        del small.builds.reports[f"{key}-1"]
+        small.handle(BuildChanged(environment=key, attempt=1))
+        small.pump()
+        return start(wanted)  # type: ignore[arg-type]  # passed on
+
+    small.builds.start = meanwhile  # type: ignore[assignment, method-assign]  # once
+    small.handle(order)
+    running = [handle for handle, report in small.builds.reports.items() if report.state is BuildState.RUNNING]
+    assert running == [f"{key}-2"]

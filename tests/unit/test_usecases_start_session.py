@@ -1,0 +1,302 @@
+"""From an image to a session that answers, with a few more tries where trouble may pass."""
+
+import pytest
+
+from bindery.domain.errors import LauncherDown
+from bindery.domain.launch import Launch, Phase, Stage
+from bindery.domain.messages import SessionRequested, StopRequested
+from bindery.domain.rules import Rules
+from bindery.domain.sessions import SessionState
+from tests.fakes.host import COMMIT
+from tests.simulation.small import Small
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small()
+
+
+def starting(small: Small) -> Launch:
+    """A launch whose image is there, its message under way."""
+    small.ready()
+    opened = small.open()
+    small.handle(small.queue.pop())
+    return small.launch(opened)
+
+
+def test_phases_come_in_binderhubs_order(small: Small) -> None:
+    built, found = small.ready(), small.ready()
+    assert [event.phase for event in built.events] == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
+    assert [event.phase for event in found.events] == [Phase.BUILT, Phase.LAUNCHING, Phase.READY]
+
+
+def test_ready_is_written_together_with_the_running_session(small: Small) -> None:
+    launch = small.ready()
+    session = small.session(launch)
+    assert (session.state, session.owner, session.id) == (SessionState.RUNNING, launch.owner, launch.session)
+    assert session.url == f"http://{launch.id}.sessions.example/"
+    assert len(session.token) >= 32
+
+
+def test_the_session_is_told_where_it_comes_from(small: Small) -> None:
+    launch = small.ready()
+    assert small.launcher.running[launch.id].order.variables == {
+        "BINDER_LAUNCH_HOST": "https://bindery.example/",
+        "BINDER_REF_URL": f"https://host.example/o/r/tree/{COMMIT}",
+        "BINDER_REPO_URL": "https://host.example/o/r",
+        "BINDER_REQUEST": "v2/gh/o/r/HEAD",
+        "BINDER_PERSISTENT_REQUEST": f"v2/gh/o/r/{COMMIT}",
+    }
+
+
+def test_no_token_stands_in_a_launch(small: Small) -> None:
+    launch = small.ready()
+    assert small.session(launch).token not in launch.model_dump_json()
+
+
+def test_told_twice_it_starts_one_session(small: Small) -> None:
+    launch = starting(small)
+    asked = small.queue.pop()
+    small.handle(asked)
+    small.handle(asked)
+    assert small.launcher.started.count(launch.id) == 1
+    assert small.launch(launch).stage is Stage.READY
+    assert small.queue.sent == []
+
+
+def test_two_that_begin_at_once_tell_the_visitor_once(small: Small) -> None:
+    opened = small.open()
+    small.pump()
+    small.builds.finish(f"{small.launch(opened).environment}-1")
+    small.handle(small.queue.pop())
+    asked, began = small.queue.pop(), False
+
+    def somebody_began_first(operation: str, session: str) -> None:
+        nonlocal began
+        if operation == "start" and not began:
+            began = True
+            small.handle(asked)
+
+    raced = False
+
+    def first(operation: str, keys: object) -> None:
+        nonlocal raced
+        if operation == "put" and not raced and "launch#" in str(keys):
+            raced = True
+            small.handle(asked)
+
+    small.launcher.before = somebody_began_first
+    small.table.before = first
+    small.handle(asked)
+    phases = [event.phase for event in small.launch(opened).events]
+    assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
+    assert small.launcher.started == [opened.id]
+
+
+def test_a_server_that_dies_is_tried_again_after_4_8_and_16_seconds_and_then_its_last_words_are_told(small: Small) -> None:
+    launch = starting(small)
+    delays = []
+    token = ""
+
+    def die(operation: str, session: str) -> None:
+        nonlocal token
+        if operation == "wait":
+            token = small.session(launch).token
+            small.launcher.die(session, f"MemoryError\nhttp://127.0.0.1:1/?token={token}")
+
+    small.launcher.before = die
+    while small.queue.sent and isinstance(small.queue.sent[0].message, SessionRequested):
+        delays.append(small.queue.sent[0].delay)
+        small.handle(small.queue.pop())
+    assert delays == [0, 4, 8, 16]
+    now = small.launch(launch)
+    assert now.failure
+    assert (now.stage, now.failure.kind, now.retries) == (Stage.FAILED, "SessionDied", 3)
+    assert "MemoryError" in str(now.failure.facts["why"])
+    assert token not in now.model_dump_json()
+    assert [event.message for event in now.events if "attempt" in event.message] == [
+        f"Launch attempt {n} failed, trying again...\n" for n in (1, 2, 3)
+    ]
+    small.pump()
+    assert small.session(launch).state is SessionState.ENDED
+    assert launch.id not in small.launcher.running
+
+
+def test_one_death_is_no_failure(small: Small) -> None:
+    launch = starting(small)
+    small.launcher.looks = 1
+    small.handle(small.queue.pop())
+    small.launcher.die(launch.id)
+    small.launcher.looks = 0
+    small.pump()
+    assert (small.launch(launch).stage, small.launch(launch).retries) == (Stage.READY, 1)
+
+
+def test_a_launcher_that_is_down_is_tried_again(small: Small) -> None:
+    launch, down = starting(small), 2
+
+    def fail_twice(operation: str, session: str) -> None:
+        nonlocal down
+        if operation == "start" and down:
+            down -= 1
+            raise LauncherDown(why="no cluster")
+
+    small.launcher.before = fail_twice
+    small.pump()
+    assert (small.launch(launch).stage, small.launch(launch).retries) == (Stage.READY, 2)
+
+
+def test_a_slow_server_is_looked_at_again_without_counting_as_a_retry(small: Small) -> None:
+    launch = starting(small)
+    small.launcher.looks = 10
+    small.handle(small.queue.pop())
+    now = small.launch(launch)
+    assert now.step == launch.step + 1
+    assert [(sent.message, sent.delay) for sent in small.queue.sent] == [
+        (SessionRequested(launch=launch.id, step=now.step), 1)
+    ]
+    small.pump()
+    assert (small.launch(launch).stage, small.launch(launch).retries) == (Stage.READY, 0)
+    assert small.launcher.started.count(launch.id) == 1
+
+
+def test_a_server_that_never_answers_is_started_afresh_after_600_seconds_and_fails_in_the_end(small: Small) -> None:
+    launch = starting(small)
+    small.launcher.looks = 10**6
+    small.pump(most=2000)
+    now = small.launch(launch)
+    assert now.failure
+    assert now.failure.kind == "SessionNotReady"
+    assert small.launcher.started.count(launch.id) == 4
+    assert small.session(launch).state is SessionState.ENDED
+
+
+def test_a_late_handler_does_not_stop_what_a_later_step_started(small: Small) -> None:
+    launch = starting(small)
+    asked = small.queue.pop()
+    raced = False
+
+    def meanwhile(operation: str, session: str) -> None:
+        """While the first handler waits, the server dies, and a whole other try succeeds."""
+        nonlocal raced
+        if operation == "wait" and not raced:
+            raced = True
+            small.launcher.die(session)
+            small.handle(asked)
+            small.pump()
+            assert small.launch(launch).stage is Stage.READY
+            small.launcher.die(session)  # and what the first handler sees is gone again
+
+    small.launcher.before = meanwhile
+    small.handle(asked)
+    assert small.launch(launch).stage is Stage.READY
+    assert launch.id in small.launcher.running
+
+
+def test_an_image_that_is_gone_is_resolved_and_built_again(small: Small) -> None:
+    launch = starting(small)
+    small.launcher.gone.add(launch.image)
+    small.builds.images.clear()
+    small.build()
+    now = small.launch(launch)
+    assert (now.stage, now.attempt, now.image) == (Stage.READY, 2, f"fake/{now.environment}-2")
+
+
+def test_an_image_that_the_builder_has_and_the_launcher_never_finds_ends_the_launch(small: Small) -> None:
+    launch = starting(small)
+    small.launcher.gone.add(launch.image)
+    small.pump()
+    failure = small.launch(launch).failure
+    assert failure
+    assert failure.kind == "ImageGone"
+
+
+def test_build_only_ends_without_a_session(small: Small) -> None:
+    built = small.open(build_only=True)
+    small.build()
+    found = small.open(build_only=True)
+    small.pump()
+    for opened in (built, found):
+        launch = small.launch(opened)
+        assert (launch.stage, launch.session) == (Stage.READY, "")
+        assert launch.image == f"fake/{launch.environment}-1"
+    assert small.launcher.started == []
+    assert small.system.state.quotas.taken() == 0
+
+
+def test_the_last_place_is_given_to_one_of_two_and_the_other_is_told() -> None:
+    small = Small(Rules(per_repository=1))
+    first, second = small.open(), small.open()
+    small.build()
+    ends = [small.launch(first), small.launch(second)]
+    assert {launch.stage for launch in ends} == {Stage.READY, Stage.FAILED}
+    failures = [launch.failure for launch in ends if launch.failure]
+    assert [failure.kind for failure in failures] == ["RepositoryQuotaReached"]
+
+
+def test_a_session_stopped_while_it_starts_fails_its_launch(small: Small) -> None:
+    launch = starting(small)
+    small.launcher.looks = 1
+    small.handle(small.queue.pop())
+    small.handle(StopRequested(session=launch.id, reason="Bindery was stopped"))
+    small.pump()
+    failure = small.launch(launch).failure
+    assert failure
+    assert failure.kind == "SessionEnded"
+    assert small.launcher.running.keys().isdisjoint({launch.id})
+
+
+def test_a_session_stopped_just_before_it_opens_is_never_ready(small: Small) -> None:
+    launch = starting(small)
+
+    def stopped_meanwhile(operation: str, session: str) -> None:
+        if operation == "wait":
+            small.launcher.before = lambda operation, session: None
+            small.system.state.sessions.stopping(session, "its launch ended")
+
+    small.launcher.before = stopped_meanwhile
+    small.pump()
+    assert small.launch(launch).stage is Stage.FAILED
+    assert small.session(launch).state is SessionState.ENDED
+
+
+def test_a_launch_stopped_while_its_server_starts_leaves_nothing(small: Small) -> None:
+    launch = starting(small)
+
+    def stopped_meanwhile(operation: str, session: str) -> None:
+        if operation == "wait":
+            small.launcher.before = lambda operation, session: None
+            small.system.stop_launch(session)
+
+    small.launcher.before = stopped_meanwhile
+    small.pump()
+    now = small.launch(launch)
+    assert now.failure
+    assert now.failure.kind == "LaunchStopped"
+    assert launch.id not in small.launcher.running
+    assert small.system.state.quotas.taken() == 1  # the first launch's
+
+
+def test_an_environment_that_moved_on_is_resolved_again(small: Small) -> None:
+    launch = starting(small)
+    asked = small.queue.pop()
+    small.builds.images.clear()
+    other = small.open()
+    small.handle(small.queue.pop())
+    assert small.launch(other).attempt == 2
+    small.handle(asked)
+    assert small.launch(launch).stage is Stage.RESOLVING
+    small.build()
+    assert small.launch(launch).stage is Stage.READY
+
+
+def test_a_message_of_an_old_step_only_makes_sure_of_the_next(small: Small) -> None:
+    launch = starting(small)
+    small.launcher.looks = 1
+    asked = small.queue.pop()
+    small.handle(asked)
+    waiting = small.take()
+    small.handle(asked)
+    assert [sent.message for sent in small.take()] == [sent.message for sent in waiting]
+    small.handle(SessionRequested(launch=launch.id, step=0))
+    assert small.queue.sent == []
