@@ -6,6 +6,10 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import httpx
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,13 +53,18 @@ def _tell(listener: socket.socket) -> None:
 
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with httpx.Client(trust_env=False, timeout=5) as client:
-        for _ in range(600):
-            try:
-                if client.get(f"{address}/health").status_code == 200:
-                    break
-            except httpx.TransportError:
-                threading.Event().wait(0.02)
+        while not _well(client, f"{address}/health"):  # taking over what a crash left may take its time
+            threading.Event().wait(0.02)
     print(f"Bindery is at {address}/", flush=True)
+
+
+def _well(client: "httpx.Client", health: str) -> bool:
+    import httpx
+
+    try:
+        return client.get(health).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 if __name__ == "__main__":

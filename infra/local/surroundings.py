@@ -54,12 +54,13 @@ def keep_log(home: Path, level: str) -> logging.Handler:
     terminal.setLevel(logging.WARNING)
     from bindery.observability import logger
 
-    log = logging.getLogger("bindery")
     formatter = logger().registered_formatter
     for handler in (file, terminal):
         handler.setFormatter(formatter)
-    log.handlers[:] = [file, terminal]
-    log.setLevel(level)
+    for name, least in (("bindery", level), ("uvicorn", "WARNING")):
+        log = logging.getLogger(name)
+        log.handlers[:] = [file, terminal]
+        log.setLevel(least)
     return terminal
 
 

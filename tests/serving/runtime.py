@@ -48,6 +48,8 @@ class Stream:
     until: float
     events: list[Event] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
+    _lines: Iterator[str] | None = None
+    _id: str = ""
 
     @property
     def last(self) -> Event:
@@ -64,26 +66,26 @@ class Stream:
         return "".join(event.message for event in self.events)
 
     def listen(self) -> Iterator[Event]:
-        """Events as they come, to the stream's end. Raises TimeoutError when that takes too long."""
-        id_ = ""
-        for line in self.response.iter_lines():
+        """Events as they come, from where listening stopped to the stream's end. Raises TimeoutError when that takes too long."""
+        self._lines = self._lines or self.response.iter_lines()
+        for line in self._lines:
             if time.monotonic() > self.until:
                 raise TimeoutError(f"the stream does not end; heard: {self.events[-5:]}")
             name, _, value = line.partition(": ")
             if line.startswith(":"):
                 self.comments.append(line)
             elif name == "id":
-                id_ = value
+                self._id = value
             elif name == "data":
                 data = json.loads(value)
-                event = Event(data["phase"], data.get("message", ""), data, id_)
+                event = Event(data["phase"], data.get("message", ""), data, self._id)
                 self.events.append(event)
                 yield event
             elif line:
                 raise ValueError(f"no line of an event: {line}")
 
     def hear(self, phase: str) -> Event:
-        """Listens until the phase comes. Nothing can be heard after that; for a client that then goes away."""
+        """Listens until the phase comes."""
         for event in self.listen():
             if event.phase == phase:
                 return event

@@ -11,7 +11,7 @@ from tests.simulation.wire import Limits
 
 @pytest.fixture
 def small() -> Small:
-    return Small()
+    return Small(limits=Limits(rate_limit=1000))
 
 
 def sweep(small: Small, seconds: float = 61) -> list[StopRequested]:

@@ -93,7 +93,9 @@ def test_two_that_begin_at_once_tell_the_visitor_once(small: Small) -> None:
     assert small.launcher.started == [opened.id]
 
 
-def test_a_server_that_dies_is_tried_again_after_4_8_and_16_seconds_and_then_its_last_words_are_told(small: Small) -> None:
+def test_a_server_that_dies_is_tried_again_after_4_8_and_16_seconds_and_then_its_last_words_are_told(
+    small: Small,
+) -> None:
     launch = starting(small)
     delays = []
     token = ""

@@ -10,7 +10,6 @@ from bindery.ports.table import Item, Table
 
 KEPT_SECONDS = 7 * 86400
 TAIL_LINES = 100
-MOST_LINES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,22 @@ class BuildLogs:
 
     def tail_start(self, key: str, attempt: int) -> int:
         """The number after which the last 100 lines begin; -1 for all. A few small reads, however long the log."""
-        low, high = -1, MOST_LINES
+        low, high = -1, TAIL_LINES - 1
+        while self._goes_on(key, attempt, high):
+            low, high = high, 4 * high
+        if low < 0:
+            return -1
         while high - low > 1:
             middle = (low + high) // 2
-            if self.table.query(f"build#{key}#{attempt}", "log#", _sk(middle), 1):
+            if self._goes_on(key, attempt, middle):
                 low = middle
             else:
                 high = middle
-        return max(-1, low + 1 - TAIL_LINES)
+        return low + 1 - TAIL_LINES
+
+    def _goes_on(self, key: str, attempt: int, number: int) -> bool:
+        """Whether there are lines after this one."""
+        return bool(self.table.query(f"build#{key}#{attempt}", "log#", _sk(number), 1))
 
 
 def _sk(number: int) -> str:

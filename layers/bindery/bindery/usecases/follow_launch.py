@@ -27,6 +27,8 @@ class FollowLaunch:
         for event in now.events[told.events :]:
             if event.phase in AFTER_THE_LOG:
                 told = self._lines(now, told, tellings)
+            elif event == WAITING:
+                told = self._beginning(now, told)
             told = Told(told.events + 1, told.attempt, told.line)
             tellings.append(Telling(event, told))
         if now.stage is Stage.BUILDING:
@@ -36,15 +38,20 @@ class FollowLaunch:
     def _lines(self, launch: Launch, told: Told, tellings: list[Telling]) -> Told:
         if not launch.attempt or WAITING not in launch.events:  # it never waited for a build
             return told
-        line = told.line if told.attempt == launch.attempt else None
-        if line is None:
-            line = self.logs.tail_start(launch.environment, launch.attempt)
+        told = self._beginning(launch, told)
+        line = -1 if told.line is None else told.line
         while lines := self.logs.read(launch.environment, launch.attempt, line):
             for read in lines:
                 event = Event(phase=Phase(read.phase), message=read.message)
                 tellings.append(Telling(event, Told(told.events, launch.attempt, read.number)))
             line = lines[-1].number
         return Told(told.events, launch.attempt, line)
+
+    def _beginning(self, launch: Launch, told: Told) -> Told:
+        """Where the log begins for this client: whoever comes late hears its last lines, whoever was there all of it."""
+        if told.attempt == launch.attempt and told.line is not None:
+            return told
+        return Told(told.events, launch.attempt, self.logs.tail_start(launch.environment, launch.attempt))
 
     def session(self, launch: Launch) -> Session | Failure:
         """The running session of a launch that is ready, or why there is none any more."""

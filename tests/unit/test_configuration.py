@@ -1,0 +1,334 @@
+"""Which files define an environment, and when the whole tree does."""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from bindery.domain.configuration import Configuration, configuration, folder_of
+from bindery.domain.environment import Scope
+from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
+from bindery.domain.repository import Entry, Tree
+
+HISTORIES = Path(__file__).resolve().parents[2].parent / "shared" / "histories"
+LINK, FILE, SUBMODULE = 0o120000, 0o100644, 0o160000
+
+
+def configured(files: Mapping[str, str | bytes], links: Mapping[str, str] | None = None) -> Configuration:
+    """The configuration of a tree with these files. links: path -> target."""
+    contents = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
+    contents |= {path: target.encode() for path, target in (links or {}).items()}
+    entries = {
+        path: Entry(path, LINK if path in (links or {}) else FILE, sha256(text).hexdigest()[:8])
+        for path, text in contents.items()
+    }
+    read: list[str] = []
+
+    def content(entry: Entry) -> bytes:
+        read.append(entry.path)
+        return contents[entry.path]
+
+    found = configuration(Tree("tree", entries), content)
+    assert len(read) <= 250
+    return found
+
+
+def paths(files: Mapping[str, str | bytes]) -> set[str]:
+    """The files that count, where files are all that counts."""
+    found = configured(files)
+    assert found.scope is Scope.FILES
+    return set(found.files)
+
+
+@pytest.mark.parametrize("folder", ["", "binder/", ".binder/"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("environment.yml", "requirements.txt", "requirements3.txt", "Pipfile", "Pipfile.lock", "runtime.txt"),
+        *("apt.txt", "install.R", "Project.toml", "JuliaProject.toml", "Manifest.toml", "REQUIRE", "start"),
+    ],
+)
+def test_each_file_that_repo2docker_reads_counts_by_itself(folder: str, name: str) -> None:
+    text = "dependencies: [numpy]\n" if name.endswith(".yml") else "numpy\n"
+    assert paths({folder + name: text, "README.md": "x", "src/a.py": "y"}) == {folder + name}
+
+
+@pytest.mark.parametrize("folder", ["", "binder/", ".binder/"])
+@pytest.mark.parametrize("name", ["Dockerfile", "postBuild", "default.nix"])
+def test_what_may_read_anything_makes_the_tree_count(folder: str, name: str) -> None:
+    assert configured({folder + name: "", "a": ""}).scope is Scope.TREE
+
+
+@pytest.mark.parametrize("folder", ["binder/", ".binder/"])
+def test_a_folder_of_its_own_makes_the_root_not_count(folder: str) -> None:
+    files = {f"{folder}apt.txt": "git", "requirements.txt": "-e .", "postBuild": "", "setup.py": "", "Dockerfile": ""}
+    assert paths(files) == {f"{folder}apt.txt"}
+
+
+def test_both_folders_are_one_too_many() -> None:
+    with pytest.raises(RepositoryUnusable):
+        configured({"binder/apt.txt": "", ".binder/apt.txt": ""})
+
+
+def test_a_file_called_binder_is_no_folder() -> None:
+    assert folder_of(Tree("tree", {"binder": Entry("binder", FILE, "1")})) == ""
+    assert paths({"binder": "x", "requirements.txt": "numpy"}) == {"requirements.txt"}
+
+
+@pytest.mark.parametrize("mode", [LINK, SUBMODULE])
+def test_a_binder_folder_behind_a_link_or_in_a_submodule_makes_the_tree_count(mode: int) -> None:
+    tree = Tree("tree", {"binder": Entry("binder", mode, "1"), "apt.txt": Entry("apt.txt", FILE, "2")})
+    assert configuration(tree, lambda entry: b"").scope is Scope.TREE
+
+
+@pytest.mark.parametrize("name", ["setup.py", "DESCRIPTION", "pyproject.toml"])
+def test_a_package_at_the_root_makes_the_tree_count(name: str) -> None:
+    text = "[project]\nname='x'\n" if name.endswith(".toml") else ""
+    assert configured({name: text, "requirements.txt": "numpy"}).scope is Scope.TREE
+
+
+@pytest.mark.parametrize("text", ["[tool.ruff]\nline-length = 120\n", "", "[tool.pytest.ini_options]\n"])
+def test_a_pyproject_that_only_configures_tools_is_no_package(text: str) -> None:
+    assert paths({"pyproject.toml": text, "requirements.txt": "numpy"}) == {"requirements.txt"}
+
+
+@pytest.mark.parametrize("text", ["[build-system]\n", "[project]\n", "[not toml", b"\xff\xfe", "a = " + "[" * 50_000])
+def test_a_pyproject_that_builds_or_cannot_be_read_is_one(text: str | bytes) -> None:
+    assert configured({"pyproject.toml": text}).scope is Scope.TREE
+
+
+def test_requirements_are_followed_to_the_end_also_in_a_circle() -> None:
+    files = {
+        "requirements.txt": "numpy\n-r a/one.txt\n",
+        "a/one.txt": "-r two.txt\n--requirement=../three.txt\n",
+        "a/two.txt": "-c../four.txt # why not\n",
+        "three.txt": "-r requirements.txt\n--constraint   four.txt\n",
+        "four.txt": "pandas<3\n",
+        "five.txt": "unrelated\n",
+    }
+    assert paths(files) == set(files) - {"five.txt"}
+
+
+def test_a_constraint_file_that_changes_changes_what_counts() -> None:
+    before = configured({"requirements.txt": "-c c.txt", "c.txt": "numpy<2"})
+    after = configured({"requirements.txt": "-c c.txt", "c.txt": "numpy<3"})
+    assert before.files != after.files
+
+
+@pytest.mark.parametrize("chain", [50, 5000])
+def test_a_long_chain_is_followed_only_so_far(chain: int) -> None:
+    files = {f"r{n}.txt": f"-r r{n + 1}.txt" for n in range(chain)}
+    found = configured({"requirements.txt": "-r r0.txt", **files, f"r{chain}.txt": "numpy"})
+    assert found.scope is (Scope.FILES if chain == 50 else Scope.TREE)
+
+
+def test_a_fan_of_thousands_is_followed_only_so_far() -> None:
+    files = {f"r{n}.txt": "numpy" for n in range(4000)}
+    lines = "".join(f"-r {name}\n" for name in files)
+    assert configured({"requirements.txt": lines, **files}).scope is Scope.TREE
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "-e .",
+            "-e.",
+            "--editable .",
+            "--editable=./sub",
+            "-e ./sub[extra]",
+            ".",
+            "./sub",
+            "../above",
+            "/home/jovyan",
+        ),
+        *("sub/pkg", "wheels/a.whl", "a.whl", "a.tar.gz", "file:///home/jovyan", "file:sub", "pkg @ file:///srv/x"),
+        *("pkg@file:///srv/x", "-f wheels", "--find-links=./wheels", "git+file:///srv/repo", "-e git+file:///srv/repo"),
+        *("-r missing.txt", "-c missing.txt", "-r ../above.txt", "-r linked/one.txt", "-e sub ; python_version > '3'"),
+        "pkg @ ./sub",
+    ],
+)
+def test_a_line_that_may_reach_the_tree_makes_it_count(line: str) -> None:
+    found = configured({"requirements.txt": f"numpy\n{line}\n", "sub/setup.py": ""}, links={"linked": "sub"})
+    assert found.scope is Scope.TREE
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("numpy", "numpy==1.2", "numpy[extra]>=1 ; python_version > '3'", "pkg @ https://host.example/p.whl"),
+        *("git+https://host.example/p.git@v1#egg=p", "-e git+https://host.example/p.git#egg=p", "--pre", "# -e ."),
+        *("-i https://index.example/simple", "--index-url=https://index.example/simple", "--no-binary :all:"),
+        *("--extra-index-url https://index.example", "numpy # -e .", "numpy --hash=sha256:abc", "   ", "sub"),
+        *("-f https://host.example/wheels", "-r https://host.example/r.txt", "# \\\nnumpy"),
+    ],
+)
+def test_a_line_that_cannot_does_not(line: str) -> None:
+    assert paths({"requirements.txt": f"{line}\n", "sub/setup.py": ""}) == {"requirements.txt"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff-e .\n",
+        "# a comment \\\n-e .\n",
+        "-e \\\n.\n",
+        "-\\\ne .\n",
+        "numpy\r\n-e .\r\n",
+        "numpy\x0c-e .",
+        "-e \\\r\n.",
+    ],
+)
+def test_odd_spellings_hide_nothing(text: str) -> None:
+    assert configured({"requirements.txt": text}).scope is Scope.TREE
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe-\0e\0 \0.\0", b"numpy # \xe9\n"])
+def test_what_cannot_be_read_makes_the_tree_count(text: bytes) -> None:
+    assert configured({"requirements.txt": text}).scope is Scope.TREE
+
+
+def test_a_line_far_down_hides_nothing() -> None:
+    assert configured({"requirements.txt": "numpy\n" * 10_000 + "-e .\n"}).scope is Scope.TREE
+
+
+def test_a_file_too_large_to_read_makes_the_tree_count() -> None:
+    def refuse(entry: Entry) -> bytes:
+        raise RepositoryTooLarge(url="https://host.example", limit="1 MB")
+
+    tree = Tree("tree", {"requirements.txt": Entry("requirements.txt", FILE, "1")})
+    assert configuration(tree, refuse).scope is Scope.TREE
+
+
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "environment.yml", "apt.txt", "start", "Pipfile", "binder/apt.txt"]
+)
+def test_a_configuration_file_that_is_a_link_makes_the_tree_count(name: str) -> None:
+    assert configured({"real.txt": "numpy"}, links={name: "real.txt"}).scope is Scope.TREE
+
+
+def test_a_pyproject_that_is_a_link_makes_the_tree_count() -> None:
+    assert configured({"real.toml": ""}, links={"pyproject.toml": "real.toml"}).scope is Scope.TREE
+
+
+def test_requirements_that_are_a_link_make_the_tree_count() -> None:
+    files = {"requirements.txt": "-r more.txt", "real.txt": "numpy"}
+    assert configured(files, links={"more.txt": "real.txt"}).scope is Scope.TREE
+
+
+def test_the_pip_part_of_an_environment_is_followed() -> None:
+    environment = "name: x\ndependencies:\n  - python=3.12\n  - pip:\n    - numpy\n    - -r more.txt\n"
+    files = {"binder/environment.yml": environment, "binder/more.txt": "pandas", "more.txt": "other"}
+    assert paths(files) == {"binder/environment.yml", "binder/more.txt"}
+
+
+@pytest.mark.parametrize("line", ["-e .", ".", "./sub", "sub/pkg", "file:///home/jovyan"])
+def test_the_pip_part_may_reach_the_tree(line: str) -> None:
+    environment = f"dependencies:\n  - pip:\n    - {line}\n"
+    assert configured({"environment.yml": environment}).scope is Scope.TREE
+
+
+@pytest.mark.parametrize("line", ["./local.conda", "/srv/local.conda", "file:///srv/local.conda"])
+def test_a_local_conda_package_makes_the_tree_count(line: str) -> None:
+    assert configured({"environment.yml": f"dependencies: [{line}]\n"}).scope is Scope.TREE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "7", "[]", "x", "dependencies:", "dependencies: 5", "dependencies: {a: b}", "dependencies: [7]"),
+        *("dependencies: [{pip: 5}]", "dependencies: [{pip: {a: b}}]", "dependencies: [{pip: [[x]]}]", "2001-99-99"),
+        *("1" * 5000, "dependencies: [{pip: null}]", ":".join(["1"] * 60_000)),
+    ],
+)
+def test_an_environment_of_an_odd_shape_counts_by_itself(text: str) -> None:
+    assert paths({"environment.yml": text}) == {"environment.yml"}
+
+
+def laughs(levels: int, nested: str) -> str:
+    """A few hundred characters that would become 10 to the power of `levels` values."""
+    lines = ["a0: &a0 [lol, lol]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
+    return "\n".join((*lines, nested.format(f"*a{levels - 1}")))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    [
+        laughs(12, "dependencies: {}"),
+        laughs(12, "dependencies: [pip: {}]"),
+        laughs(12, "dependencies: [pip: [{}]]"),
+        "a: &a {x: 1}\nb: &b\n  <<: [*a, *a]\n",
+        "[" * 100_000,
+        "{" * 100_000,
+        "- " * 100_000,
+        "dependencies: " + "[" * 1000 + "]" * 1000,
+        "a: &a [*a]",
+        "x" * 1_000_000,
+        "\t\x00",
+        "a: b: c",
+        "dependencies:\n  - pip: [&x numpy, *x]\n",
+    ],
+)
+def test_a_yaml_bomb_is_not_built(text: str) -> None:
+    assert configured({"environment.yml": text}).scope is Scope.TREE
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Pipfile", '[packages]\nmine = {path = "."}\n'),
+        ("Pipfile", '[packages.mine]\n"path" = "./sub"\n'),
+        ("Pipfile", '[packages]\nmine = {file = "a.whl"}\n'),
+        ("Pipfile.lock", '{"default": {"mine": {"path": "."}}}'),
+        ("Manifest.toml", 'path = "../Mine.jl"\n'),
+        ("Project.toml", '[sources]\nMine = {path = "Mine.jl"}\n'),
+    ],
+)
+def test_a_path_in_a_lock_makes_the_tree_count(name: str, text: str) -> None:
+    assert configured({name: text}).scope is Scope.TREE
+
+
+@pytest.mark.parametrize("folder", ["", "binder/"])
+def test_an_ordinary_pipfile_counts_by_itself(folder: str) -> None:
+    pipfile = (
+        '[[source]]\nurl = "https://pypi.org/simple"\n[packages]\nnumpy = "*"\n[requires]\npython_version = "3.12"\n'
+    )
+    lock = '{"_meta": {"hash": {"sha256": "x"}}, "default": {"numpy": {"hashes": ["sha256:x"], "version": "==2"}}}'
+    files = {f"{folder}Pipfile": pipfile, f"{folder}Pipfile.lock": lock}
+    assert paths(files) == set(files)
+
+
+@pytest.mark.parametrize("history", ["jupyterlab-demo", "nbgitpuller"])
+def test_over_a_real_history_a_commit_that_touches_no_configuration_keeps_its_inputs(history: str) -> None:
+    recorded = HISTORIES / f"{history}.jsonl"
+    if not recorded.exists():
+        pytest.skip("shared recordings are not here")
+    before: Configuration | None = None
+    kept = changed = 0
+    previous: dict[str, str] = {}
+    for line in recorded.read_text().splitlines():
+        commit = json.loads(line)
+        files: dict[str, str] = commit["config"]
+        try:
+            found = over(files)
+        except RepositoryUnusable:
+            before = None
+            continue
+        if before is not None and not set(commit["paths"]) & {*files, *previous}:
+            assert (found.scope, found.files) == (before.scope, before.files), commit["commit"]
+            kept += 1
+        elif before is not None and found.files != before.files:
+            changed += 1
+        before, previous = found, files
+    assert kept > 20
+    assert changed >= 3
+
+
+def over(files: Mapping[str, str]) -> Configuration:
+    """The configuration of recorded blob ids; contents were not recorded, so none points further."""
+    tree = Tree("tree", {path: Entry(path, FILE, blob) for path, blob in files.items()})
+    return configuration(tree, lambda entry: b"")

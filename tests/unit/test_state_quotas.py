@@ -1,0 +1,151 @@
+"""Places: never more than there are, all of them usable, each given back once."""
+
+from itertools import count
+
+import pytest
+
+from bindery.domain.errors import QuotaReached, RepositoryQuotaReached, SessionEnded
+from bindery.domain.launch import Launch
+from bindery.domain.rules import Limits
+from bindery.state.quotas import SHARDS, TOTAL, Quotas
+from bindery.state.sessions import Sessions
+from tests.fakes.clock import FakeClock
+from tests.fakes.table import DictTable
+
+ANY = Limits()
+
+
+@pytest.fixture
+def table() -> DictTable:
+    return DictTable()
+
+
+@pytest.fixture
+def sessions(table: DictTable) -> Sessions:
+    clock = FakeClock(seed=3)
+    return Sessions(table, clock, Quotas(table, clock))
+
+
+NUMBERS = count()
+
+
+def launch(repo_url: str = "https://host.example/o/r") -> Launch:
+    return Launch(
+        id=f"launch{next(NUMBERS)}",
+        provider="gh",
+        spec="o/r/HEAD",
+        repo_url=repo_url,
+        owner="somebody",
+        launch_host="https://bindery.example/",
+        created_at=0,
+        deadline=1200,
+    )
+
+
+def full(sessions: Sessions, limits: Limits) -> list[str]:
+    """Reserves until there is no place any more."""
+    taken = []
+    for _ in range(100):
+        try:
+            taken.append(sessions.reserve(launch(), limits).id)
+        except (QuotaReached, RepositoryQuotaReached):
+            break
+    return taken
+
+
+@pytest.mark.parametrize("limit", [1, 2, 15, 16, 17, 50])
+def test_exactly_as_many_as_the_limit_says(sessions: Sessions, limit: int) -> None:
+    assert len(full(sessions, Limits(total=limit))) == limit
+    assert sessions.quotas.taken() == limit
+
+
+@pytest.mark.parametrize("limit", [1, 2, 17])
+def test_exactly_as_many_of_one_repository(sessions: Sessions, limit: int) -> None:
+    limits = Limits(total=60, per_repository=limit)
+    assert len(full(sessions, limits)) == limit
+    with pytest.raises(RepositoryQuotaReached) as caught:
+        sessions.reserve(launch(), limits)
+    assert caught.value.facts == {"limit": limit, "url": "https://host.example/o/r"}
+    assert sessions.reserve(launch("https://host.example/o/other"), limits)
+
+
+def test_without_a_limit_there_is_always_a_place_and_all_shards_are_used(sessions: Sessions, table: DictTable) -> None:
+    assert len(full(sessions, ANY)) == 100
+    assert len(table.query(TOTAL)) == SHARDS
+
+
+def test_a_limit_of_none_at_all_lets_nobody_in(sessions: Sessions) -> None:
+    assert full(sessions, Limits(total=0)) == []
+
+
+def test_the_full_instance_is_told_before_the_full_repository(sessions: Sessions) -> None:
+    limits = Limits(total=1, per_repository=1)
+    sessions.reserve(launch(), limits)
+    with pytest.raises(QuotaReached):
+        sessions.reserve(launch(), limits)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 17])
+def test_places_come_back_when_sessions_end_and_only_once(sessions: Sessions, limit: int) -> None:
+    limits = Limits(total=limit, per_repository=limit)
+    for _ in range(3):
+        taken = full(sessions, limits)
+        assert len(taken) == limit
+        for session in taken:
+            sessions.ended(session)
+            sessions.ended(session)
+        assert sessions.quotas.taken() == 0
+
+
+def test_a_launch_that_asks_twice_gets_one_place(sessions: Sessions) -> None:
+    visitor = launch()
+    assert sessions.reserve(visitor, Limits(total=1)) == sessions.reserve(visitor, Limits(total=1))
+    assert sessions.quotas.taken() == 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 17])
+def test_racing_for_the_last_place_never_exceeds_the_limit(sessions: Sessions, table: DictTable, limit: int) -> None:
+    """At each transaction somebody else gets in first, as often as there is room."""
+    limits, inside = Limits(total=limit), False
+    got = 0
+
+    def rival(operation: str, keys: object) -> None:
+        nonlocal inside, got
+        if operation != "transact" or inside:
+            return
+        inside = True
+        try:
+            sessions.reserve(launch(), limits)
+            got += 1
+        except QuotaReached:
+            pass
+        inside = False
+
+    table.before = rival
+    for _ in range(limit + 3):
+        try:
+            sessions.reserve(launch(), limits)
+            got += 1
+        except QuotaReached:
+            pass
+    table.before = lambda operation, keys: None
+    assert got == limit == sessions.quotas.taken()
+
+
+def test_asking_whether_there_is_a_place_takes_none(sessions: Sessions) -> None:
+    for _ in range(5):
+        sessions.quotas.check("https://host.example/o/r", Limits(total=1, per_repository=1))
+    assert sessions.quotas.taken() == 0
+    full(sessions, Limits(total=1))
+    with pytest.raises(QuotaReached):
+        sessions.quotas.check("https://host.example/o/r", Limits(total=1))
+
+
+def test_a_tombstone_is_not_reserved_again(sessions: Sessions) -> None:
+    visitor = launch()
+    sessions.reserve(visitor, ANY)
+    sessions.stopping(visitor.id, "for a test")
+    sessions.ended(visitor.id)
+    with pytest.raises(SessionEnded) as caught:
+        sessions.reserve(visitor, ANY)
+    assert caught.value.facts == {"reason": "for a test"}

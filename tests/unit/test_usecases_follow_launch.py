@@ -1,0 +1,155 @@
+"""What is told of a launch, to whom, and from where after a reconnect."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bindery.domain.asking import Told
+from bindery.domain.failure import Failure
+from bindery.domain.launch import Launch, Phase
+from bindery.domain.messages import LogLine, LogWritten, StopRequested
+from bindery.domain.sessions import Session
+from tests.simulation.small import Small
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small()
+
+
+def waiting(small: Small, lines: int = 0, chunk: int = 100) -> Launch:
+    """A launch whose build runs and has printed so many lines."""
+    launch = small.open()
+    small.pump()
+    now = small.launch(launch)
+    written(small, now, range(lines), chunk)
+    return now
+
+
+def written(small: Small, launch: Launch, numbers: range, chunk: int = 100) -> None:
+    for first in range(numbers.start, numbers.stop, chunk):
+        told = range(first, min(first + chunk, numbers.stop))
+        lines = tuple(LogLine(number=n, phase="building", message=f"{n}\n") for n in told)
+        small.handle(LogWritten(environment=launch.environment, attempt=launch.attempt, lines=lines))
+
+
+def heard(small: Small, launch: Launch, told: Told | None = None) -> list[str]:
+    _, tellings = small.system.follow_launch(launch.id, told or Told())
+    return [telling.event.message for telling in tellings]
+
+
+@given(
+    st.builds(
+        Told,
+        st.integers(0, 999_999_999),
+        st.integers(0, 999_999_999),
+        st.none() | st.integers(-1, 999_999_999),
+    )
+)
+def test_how_far_a_client_has_heard_survives_the_way_there_and_back(told: Told) -> None:
+    assert Told.read(str(told)) == told
+
+
+@given(st.text())
+def test_whatever_a_client_claims_to_have_heard_is_survived(text: str) -> None:
+    assert Told.read(text) == Told() or str(Told.read(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "1", "1.1", "-1.0.", "1.0.--5", "1.0.-2", "1.0.x", "٣.0.", "9" * 5000 + ".0."]
+)
+def test_what_we_did_not_say_means_nothing_told(text: str) -> None:
+    assert Told.read(text) == Told()
+
+
+def test_events_are_told_in_order_and_once(small: Small) -> None:
+    launch = small.ready()
+    _, tellings = small.system.follow_launch(launch.id, Told())
+    phases = [telling.event.phase for telling in tellings]
+    assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
+    assert small.system.follow_launch(launch.id, tellings[-1].told)[1] == []
+    assert len(small.system.follow_launch(launch.id, tellings[1].told)[1]) == 2
+
+
+def test_log_lines_come_between_waiting_and_built(small: Small) -> None:
+    launch = waiting(small, 3)
+    assert heard(small, launch)[1:] == ["0\n", "1\n", "2\n"]
+    small.build()
+    _, tellings = small.system.follow_launch(launch.id, Told())
+    assert [telling.event.phase.value for telling in tellings] == [
+        *("waiting", "building", "building", "building", "built", "launching", "ready")
+    ]
+
+
+@pytest.mark.parametrize("lines", [0, 1, 99, 100, 101, 5000])
+@pytest.mark.parametrize("chunk", [1, 7, 100, 500])
+def test_a_late_joiner_hears_the_last_100_lines(small: Small, lines: int, chunk: int) -> None:
+    if lines == 5000 and chunk == 1:
+        chunk = 3
+    launch = waiting(small, lines, chunk)
+    assert heard(small, launch)[1:] == [f"{n}\n" for n in range(max(0, lines - 100), lines)]
+
+
+def test_whoever_listened_from_the_beginning_hears_every_line(small: Small) -> None:
+    launch = waiting(small)
+    _, (first_telling,) = small.system.follow_launch(launch.id, Told())
+    told, lines = first_telling.told, []
+    for first in range(0, 1000, 130):
+        written(small, launch, range(first, first + 130))
+        _, tellings = small.system.follow_launch(launch.id, told)
+        lines += [telling.event.message for telling in tellings if telling.event.phase is Phase.BUILDING]
+        told = tellings[-1].told
+    assert lines == [f"{n}\n" for n in range(1040)]
+
+
+@pytest.mark.parametrize("heard_last", [0, 1, 49, 98, 99, 100, 150])
+def test_a_reconnect_in_the_middle_of_a_chunk_loses_no_line(small: Small, heard_last: int) -> None:
+    launch = waiting(small, 200)
+    assert heard(small, launch, Told(1, 1, heard_last)) == [f"{n}\n" for n in range(heard_last + 1, 200)]
+
+
+def test_a_chunk_that_comes_twice_is_told_once(small: Small) -> None:
+    launch = waiting(small, 10)
+    written(small, launch, range(10))
+    assert len(heard(small, launch)) == 11
+
+
+def test_an_image_that_was_there_tells_nothing_of_its_old_build(small: Small) -> None:
+    waiting(small, 5)
+    small.build()
+    small.host.note = "There is no master: using HEAD."
+    launch = small.ready()
+    _, tellings = small.system.follow_launch(launch.id, Told())
+    phases = [telling.event.phase for telling in tellings]
+    assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
+
+
+def test_a_second_attempt_tells_its_own_lines(small: Small) -> None:
+    launch = waiting(small, 5)
+    _, tellings = small.system.follow_launch(launch.id, Told())
+    del small.builds.reports[f"{launch.environment}-1"]
+    small.clock.advance(61)
+    small.system.reconcile()
+    small.pump()
+    again = small.launch(launch)
+    assert again.attempt == 2
+    written(small, again, range(2))
+    assert heard(small, again, tellings[-1].told)[1:] == ["0\n", "1\n"]
+
+
+def test_a_session_is_handed_out_only_while_it_runs(small: Small) -> None:
+    launch = small.ready()
+    session = small.system.follow_launch.session(launch)
+    assert isinstance(session, Session)
+    assert session.id == launch.id
+    small.handle(StopRequested(session=launch.id, reason="it was idle"))
+    assert small.system.follow_launch.session(launch) == Failure(kind="SessionEnded", facts={"reason": "it was idle"})
+
+
+def test_looking_writes_nothing(small: Small) -> None:
+    launch = small.ready()
+    written_to: list[str] = []
+    small.table.before = lambda operation, keys: written_to.append(operation)
+    small.system.follow_launch(launch.id, Told())
+    small.system.follow_launch.session(launch)
+    assert set(written_to) <= {"get", "query"}

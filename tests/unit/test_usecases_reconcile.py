@@ -1,0 +1,243 @@
+"""What was lost is found again; what is stuck moves on or fails; what is left over goes."""
+
+import pytest
+
+from bindery.domain.errors import LauncherDown, Throttled
+from bindery.domain.launch import Launch, Stage
+from bindery.domain.messages import BuildRequested, StopRequested
+from bindery.domain.sessions import SessionOrder, SessionState
+from tests.simulation.small import Small
+from tests.simulation.wire import Limits
+
+LATER = 61.0
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small(limits=Limits(rate_limit=1000))
+
+
+def sweep(small: Small, seconds: float = LATER) -> None:
+    small.clock.advance(seconds)
+    small.system.reconcile()
+
+
+@pytest.mark.parametrize("lost", range(6))
+def test_whichever_message_is_lost_the_launch_becomes_ready(small: Small, lost: int) -> None:
+    launch = small.open()
+    for n in range(40):
+        if not small.queue.sent:
+            running = [handle for handle, report in small.builds.reports.items() if report.state.value == "running"]
+            if running:
+                small.builds.finish(running[0])
+            else:
+                sweep(small)
+            continue
+        message = small.queue.pop()
+        if n != lost:
+            small.handle(message)
+    assert small.launch(launch).stage is Stage.READY
+    assert len(small.builds.started) == 1
+
+
+@pytest.mark.parametrize("stage", [Stage.RESOLVING, Stage.BUILDING, Stage.STARTING])
+def test_a_launch_over_its_deadline_ends_at_the_next_sweep(small: Small, stage: Stage) -> None:
+    if stage is Stage.STARTING:
+        small.ready()
+    launch = small.open()
+    if stage is not Stage.RESOLVING:
+        small.handle(small.queue.pop())
+    assert small.launch(launch).stage is stage
+    small.take()
+    sweep(small, 1201)
+    failure = small.launch(launch).failure
+    assert failure
+    assert (failure.kind, failure.facts) == ("DeadlinePassed", {"minutes": 20})
+
+
+def test_after_a_crash_that_lost_every_message_everything_goes_on_at_once(small: Small) -> None:
+    resolving, building = small.open(), small.open("o/r/HEAD")
+    small.handle(small.queue.pop(1))
+    small.take()
+    small.system.reconcile(ahead=1e9)
+    small.build()
+    assert {small.launch(launch).stage for launch in (resolving, building)} == {Stage.READY}
+
+
+def test_a_build_that_was_never_started_is_asked_for_again(small: Small) -> None:
+    launch = small.open()
+    small.handle(small.queue.pop())
+    order = small.queue.pop()
+    small.system.stop_launch(launch.id)  # nobody else asks for the build
+    sweep(small)
+    assert order in [sent.message for sent in small.queue.sent]
+
+
+def test_a_build_over_its_limit_is_stopped(small: Small) -> None:
+    launch = small.open()
+    small.pump()
+    key = small.launch(launch).environment
+    sweep(small, 721)
+    small.pump()
+    assert small.builds.reports[f"{key}-1"].state.value == "failed"
+    assert small.launch(launch).stage is Stage.FAILED
+
+
+def test_an_object_without_a_record_is_stopped_once_it_is_old_enough(small: Small) -> None:
+    order = small.ready().id
+    stray = small.launcher.running[order].order.model_copy(update={"id": "stray"})
+    small.launcher.start(SessionOrder.model_validate(stray))
+    sweep(small, 30)
+    assert "stray" in small.launcher.running
+    sweep(small, 31)
+    assert set(small.launcher.running) == {order}
+
+
+def test_a_session_that_ended_and_whose_object_came_back_loses_it(small: Small) -> None:
+    launch = small.ready()
+    order = small.launcher.running[launch.id].order
+    small.handle(StopRequested(session=launch.id, reason="for a test"))
+    small.launcher.start(order)
+    sweep(small)
+    assert small.launcher.running == {}
+
+
+def test_a_running_session_without_an_object_ends(small: Small) -> None:
+    launch = small.ready()
+    del small.launcher.running[launch.id]
+    sweep(small)
+    small.pump()
+    assert (small.session(launch).state, small.session(launch).reason) == (SessionState.ENDED, "its server ended")
+    assert small.system.state.quotas.taken() == 0
+
+
+def test_a_session_opened_while_the_list_was_old_is_spared(small: Small) -> None:
+    """The cluster was listed, then a session opened, and only much later its record was read."""
+    small.ready()
+    opened = small.open()
+    launches: list[Launch] = []
+
+    def slow_after_the_list(operation: str, keys: object) -> None:
+        if launches or operation != "get" or "session#" not in str(keys):
+            return
+        launches.append(opened)
+        small.pump()
+        small.clock.advance(200)
+
+    def listed(operation: str, session: str) -> None:
+        if operation == "objects":
+            small.table.before = slow_after_the_list
+
+    small.launcher.before = listed
+    sweep(small, 61)
+    small.table.before = lambda operation, keys: None
+    small.pump()
+    assert launches
+    assert small.session(opened).state is SessionState.RUNNING
+
+
+def test_a_stop_that_was_lost_is_sent_again(small: Small) -> None:
+    small.ready()
+    launch = small.open()
+    small.launcher.looks = 1
+    small.handle(small.queue.pop())
+    small.handle(small.queue.pop())
+    small.system.stop_launch(launch.id)
+    assert small.take()  # the stops among them, lost
+    assert small.session(launch).state is SessionState.STARTING
+    sweep(small, 1)
+    small.pump()
+    assert small.session(launch).state is SessionState.ENDED
+    assert launch.id not in small.launcher.running
+
+
+def test_a_session_half_stopped_is_stopped_to_the_end(small: Small) -> None:
+    launch = small.ready()
+    small.system.state.sessions.stopping(launch.id, "for a test")
+    sweep(small, 1)
+    assert small.queue.pop() == StopRequested(session=launch.id, reason="for a test")
+
+
+def test_a_cluster_that_does_not_answer_keeps_no_launch_from_its_end(small: Small) -> None:
+    launch = small.open()
+    small.take()
+
+    def down(operation: str, session: str) -> None:
+        raise LauncherDown(why="no cluster")
+
+    small.launcher.before = down
+    sweep(small, 1201)
+    assert small.launch(launch).stage is Stage.FAILED
+
+
+def test_trouble_with_one_launch_keeps_no_other_from_its_end(small: Small) -> None:
+    launches = [small.open() for _ in range(8)]
+    small.take()
+
+    def troubled(operation: str, keys: object) -> None:
+        if operation == "get" and f"launch#{launches[0].id}" in str(keys):
+            raise Throttled
+
+    small.table.before = troubled
+    sweep(small, 1201)
+    small.table.before = lambda operation, keys: None
+    assert not small.launch(launches[0]).ended
+    assert all(small.launch(launch).ended for launch in launches[1:])
+
+
+def test_an_object_that_cannot_be_stopped_keeps_no_other_from_its_end(small: Small) -> None:
+    template = small.launcher.running[small.ready().id].order
+    for name in ("a", "b", "c"):
+        small.launcher.start(template.model_copy(update={"id": name}))
+
+    def stuck(operation: str, session: str) -> None:
+        if (operation, session) == ("stop", "a"):
+            raise LauncherDown(why="cannot be ended")
+
+    small.launcher.before = stuck
+    sweep(small)
+    assert {"b", "c"}.isdisjoint(small.launcher.running)
+
+
+def test_more_launches_than_a_page_end_in_one_sweep(small: Small) -> None:
+    launches = [small.open() for _ in range(500)]
+    small.take()
+    sweep(small, 1201)
+    assert all(small.launch(launch).ended for launch in launches)
+
+
+def test_a_counter_that_is_off_is_corrected_after_a_second_look(small: Small) -> None:
+    small.ready()
+    (counter,) = small.system.state.quotas.counters()
+    small.table.put(counter.with_data({"taken": 7}))
+    sweep(small, 1)
+    assert small.system.state.quotas.taken() == 7
+    sweep(small, 1)  # a timer that went off twice
+    assert small.system.state.quotas.taken() == 7
+    sweep(small, 60)
+    assert small.system.state.quotas.taken() == 1
+
+
+def test_a_counter_that_changed_in_between_is_left_alone(small: Small) -> None:
+    small.ready()
+    (counter,) = small.system.state.quotas.counters()
+    small.table.put(counter.with_data({"taken": 7}))
+    sweep(small, 1)
+    (counter,) = small.system.state.quotas.counters()
+    small.table.put(counter.with_data({"taken": 8}))
+    sweep(small, 60)
+    assert small.system.state.quotas.taken() == 8
+
+
+def test_where_all_is_well_nothing_is_sent(small: Small) -> None:
+    small.ready()
+    sweep(small)
+    assert small.queue.sent == []
+
+
+def test_a_waiting_launch_sends_no_message_while_its_build_runs(small: Small) -> None:
+    small.open()
+    small.pump()
+    sweep(small)
+    assert not [sent for sent in small.queue.sent if isinstance(sent.message, BuildRequested)]
+    assert small.queue.sent == []
