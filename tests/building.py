@@ -22,7 +22,13 @@ WAIT_SECONDS = 120
 class FolderContents:
     """The contents port, for repositories whose clone address is a folder here."""
 
-    def lay_out(self, repository: Repository, folder: Path) -> LaidOut:
+    def lay_out(
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> LaidOut:
         shutil.copytree(repository.clone_url, folder, symlinks=True)
         return LaidOut()
 
@@ -99,6 +105,7 @@ class Building:
         *,
         slots: int = 2,
         max_bytes: int = 10**11,
+        max_build_bytes: int = 10**10,
         clock: Clock | None = None,
         contents: Contents | None = None,
         uv: str = "",
@@ -106,7 +113,14 @@ class Building:
         self.folder, self.home, self.queue = folder, folder / "home", HeardQueue()
         clock = clock or SystemClock()
         self.builds = UvBuilds(
-            self.home, contents or FolderContents(), self.queue, clock, slots=slots, max_bytes=max_bytes, uv=uv
+            self.home,
+            contents or FolderContents(),
+            self.queue,
+            clock,
+            slots=slots,
+            max_bytes=max_bytes,
+            max_build_bytes=max_build_bytes,
+            uv=uv,
         )
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.bootstrap import api, site
+from bindery.bootstrap import api, settings, site
 from bindery.domain.errors import BinderyError
 from bindery.observability import logged
 from bindery.web.api import Caller
@@ -15,16 +15,21 @@ from bindery.web.repo_providers import repo_providers
 
 app = APIGatewayRestResolver()
 ALLOWED = {
-    "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Cache-Control": "no-store",
 }
 
 
+def allowed() -> dict[str, str]:
+    """Headers of every answer."""
+    origin = settings().cors_allow_origin
+    return {**ALLOWED, **({"Access-Control-Allow-Origin": origin} if origin else {})}
+
+
 def told(status: int, body: Mapping[str, object] | list[dict[str, object]]) -> Response[str]:
     """JSON."""
-    return Response(status, "application/json", json.dumps(body), dict(ALLOWED))
+    return Response(status, "application/json", json.dumps(body), allowed())
 
 
 def caller() -> Caller:
@@ -71,7 +76,7 @@ def stop(launch: str) -> Response[str]:
 @app.route("/api/.+", method=["OPTIONS"])
 def preflight() -> Response[str]:
     """For browsers."""
-    return Response(204, headers=dict(ALLOWED))
+    return Response(204, headers=allowed())
 
 
 @logged

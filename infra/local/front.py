@@ -13,10 +13,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bindery.web.requests import is_loopback
 from infra.local.events import Context, from_request
+from infra.local.peers import is_ours
 from infra.local.template import Function, Route
 
 LARGEST_BODY = 64 * 1024
 FOREIGN_HOST = "This Bindery runs its sessions as processes of this machine, so it answers only to localhost.\n"
+OTHER_USER = "This Bindery runs code as the user who started it, so it answers only to that user.\n"
 NO_ROUTE = {"message": "There is nothing at this address. A launch link looks like /v2/gh/owner/repository/HEAD"}
 Handler = Callable[[object, object], MutableMapping[str, Any]]
 
@@ -36,6 +38,8 @@ class Front:
         route = next((route for route in self.routes if route.matches(request.method, path)), None)
         if self.only_loopback and not is_loopback(request.headers.get("host", "")):
             await PlainTextResponse(FOREIGN_HOST, 421)(scope, receive, send)
+        elif self.only_loopback and not is_ours(scope["client"]):
+            await PlainTextResponse(OTHER_USER, 403)(scope, receive, send)
         elif route is None:
             await JSONResponse(NO_ROUTE, 404)(scope, receive, send)
         elif route.function.streams:

@@ -1,11 +1,15 @@
 """Bindery in one process: front, workers, timers, around the adapters that this machine's settings pick."""
 
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 
@@ -13,7 +17,9 @@ from bindery import bootstrap
 from bindery.adapters.builds.uv import UvBuilds
 from bindery.adapters.queues.memory import MemoryQueues
 from bindery.adapters.sessions.process import ProcessSessions
+from bindery.adapters.sessions.processes import send, status_of, with_descendants
 from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.domain.errors import BinderyError
 from bindery.domain.messages import StopRequested
 from infra.local.front import Front
 from infra.local.surroundings import keep_log
@@ -22,6 +28,10 @@ from infra.local.workers import Workers
 
 EVERYTHING = 1e9
 TIDY_SECONDS = 3600
+END_SECONDS = 15.0
+# Whoever runs us may pass on the Ctrl-C that we got ourselves: that is no second wish.
+SAME_WISH_SECONDS = 0.5
+logger = logging.getLogger("bindery")
 
 
 class Runtime:
@@ -34,15 +44,19 @@ class Runtime:
     def run(self) -> None:
         """Cleans up after the last one, serves, cleans up after itself; a signal ends it at any point of this."""
         _on_signals(lambda _number, _frame: sys.exit())
+        server = self._server()
         terminal = keep_log(bootstrap.home(), bootstrap.settings().log_level)
+        # From then on steps under way lose what they work on, and streams their end: nobody needs to read that here.
+        terminal.addFilter(lambda _record: not server.should_exit)
         workers = self._workers()
         try:
             self._take_over()
             workers.start()
-            self._server().run(sockets=[self.listener])  # ends with the signal that it was told to end with
+            server.run(sockets=[self.listener])  # ends with the signal that it was told to end with
         finally:
-            _on_signals(signal.SIG_IGN)
-            terminal.setLevel(logging.CRITICAL)  # steps under way lose what they work on: nobody needs to read that
+            server.should_exit = True
+            _end_by_force_after(END_SECONDS)
+            _on_signals(_unless_at_once(time.monotonic()))
             workers.close()
             self._stop_everything()
             workers.join(5)
@@ -84,6 +98,9 @@ class Runtime:
         builds = bootstrap.builds()
         if isinstance(builds, UvBuilds):
             builds.close()
+        launcher = bootstrap.launcher()
+        if isinstance(launcher, ProcessSessions):
+            launcher.close()
         self._end_sessions("Bindery was stopped")
 
     def _end_sessions(self, reason: str) -> None:
@@ -91,12 +108,46 @@ class Runtime:
         if isinstance(launcher, ProcessSessions):
             launcher.stop_all()
         for session in bootstrap.state().sessions.alive():
-            bootstrap.stop_session()(StopRequested(session=session.id, reason=reason))
+            try:
+                bootstrap.stop_session()(StopRequested(session=session.id, reason=reason))
+            except (BinderyError, OSError) as error:  # one that is stuck keeps no other, and never a start
+                logger.warning("session %s could not be ended: %s", session.id, error)
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
+
+
+def _unless_at_once(told_at: float) -> Callable[[int, FrameType | None], None]:
+    """What a second signal does: ends everything now."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if time.monotonic() > told_at + SAME_WISH_SECONDS:
+            _end_by_force()
+
+    return handle
+
+
+def _end_by_force_after(seconds: float) -> None:
+    """However long something hangs, also while the interpreter waits for its last threads."""
+    timer = threading.Timer(seconds, _end_by_force)
+    timer.daemon = True
+    timer.start()
+
+
+def _end_by_force() -> NoReturn:
+    """Kills what runs and ends at once. Files stay: the next start removes them."""
+    try:
+        launcher = bootstrap.launcher()
+        if isinstance(launcher, ProcessSessions):
+            launcher.kill_all()
+        own = status_of(os.getpid())
+        if own:
+            for process in with_descendants({own.process}) - {own.process}:
+                send(process, signal.SIGKILL)
+    finally:
+        os._exit(1)
 
 
 def _tidy() -> None:

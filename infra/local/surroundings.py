@@ -5,7 +5,6 @@ import logging
 import logging.handlers
 import os
 import secrets
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ LOCAL = {
     "BINDERY_BUILDER": "uv",
     "BINDERY_LAUNCHER": "process",
     "BINDERY_RATE_LIMIT": "1000",  # the clients are this machine's own
+    "BINDERY_STREAM_SECONDS": "0",  # no gateway here that would cut a stream
 }
 
 
@@ -29,8 +29,11 @@ def set_environment(template: Mapping[str, str]) -> None:
 
 def prepare(home: Path) -> IO[str]:
     """The home folder with its secret, locked for this process. Raises SystemExit if another Bindery uses it."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = (home / "lock").open("w")
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (home / "lock").open("w")
+    except OSError as error:
+        raise SystemExit(f"BINDERY_HOME: {home} cannot be used: {error.strerror}.") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -43,12 +46,13 @@ def prepare(home: Path) -> IO[str]:
         aside.touch(mode=0o600)
         aside.write_text(secrets.token_urlsafe(48))
         aside.replace(secret)
-    os.environ.setdefault("BINDERY_SECRET", secret.read_text())
+    if not os.environ.get("BINDERY_SECRET"):
+        os.environ["BINDERY_SECRET"] = secret.read_text()
     return lock
 
 
 def keep_log(home: Path, level: str) -> logging.Handler:
-    """Everything goes to a file in the home folder, warnings to the terminal too. Answers what writes to the terminal."""
+    """Everything goes to a file in the home folder, our own warnings to the terminal too. Answers what writes to the terminal."""
     file = logging.handlers.RotatingFileHandler(home / "bindery.log", maxBytes=10_000_000, backupCount=2)
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.WARNING)
@@ -57,17 +61,8 @@ def keep_log(home: Path, level: str) -> logging.Handler:
     formatter = logger().registered_formatter
     for handler in (file, terminal):
         handler.setFormatter(formatter)
-    for name, least in (("bindery", level), ("uvicorn", "WARNING")):
-        log = logging.getLogger(name)
-        log.handlers[:] = [file, terminal]
-        log.setLevel(least)
+    log = logging.getLogger("bindery")
+    log.handlers[:] = [file, terminal]
+    log.setLevel(level)
+    logging.getLogger("uvicorn").handlers[:] = [file]  # that a stream was cut at the end is nothing for the terminal
     return terminal
-
-
-def missing() -> str:
-    """What this machine lacks, in one line; empty if nothing."""
-    return (
-        ""
-        if shutil.which("uv") or (Path(sys.executable).parent / "uv").exists()
-        else "uv is not installed: run `make up`"
-    )

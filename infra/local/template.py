@@ -18,7 +18,6 @@ class Function:
     name: str
     module: str
     streams: bool
-    timeout: float
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def read(path: Path) -> System:
 def _function(name: str, properties: Resource) -> Function:
     variables = properties.get("Environment", {}).get("Variables", {})
     module = properties["CodeUri"].strip("/").replace("/", ".") + ".handler"
-    return Function(name, module, "AWS_LWA_INVOKE_MODE" in variables, float(properties.get("Timeout", 30)))
+    return Function(name, module, "AWS_LWA_INVOKE_MODE" in variables)
 
 
 def _queue(name: str, properties: Resource) -> Queue:

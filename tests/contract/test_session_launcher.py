@@ -112,6 +112,18 @@ def test_a_session_whose_server_ended_is_gone_and_says_why(world: World) -> None
     assert TOKEN not in report.why
 
 
+def test_a_session_whose_server_ended_is_listed_as_not_alive_until_it_is_stopped(world: World) -> None:
+    world.ready("one")
+    world.ready("two")
+    world.die("one")
+    end = time.monotonic() + ENOUGH
+    while world.launcher.wait("one", 0).liveness is not Liveness.GONE:
+        assert time.monotonic() < end
+    assert {each.id: each.alive for each in world.launcher.objects()} == {"one": False, "two": True}
+    world.launcher.stop("one")
+    assert [each.id for each in world.launcher.objects()] == ["two"]
+
+
 def test_a_session_whose_server_ended_can_be_started_again(world: World) -> None:
     world.ready("one")
     world.die("one")

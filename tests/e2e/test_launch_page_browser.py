@@ -112,6 +112,16 @@ def test_the_link_s_own_query_goes_along_with_the_token(page: Page, bindery: Scr
     assert parse_qs(arrived.query) == {"repo": ["https://github.com/o/r"], "urlpath": ["lab"], "token": ["s3cret"]}
 
 
+def test_what_the_visitor_should_know_is_shown_before_the_session_opens(page: Page, bindery: ScriptedBindery) -> None:
+    ready = bindery.ready()
+    bindery.scripts = [[FOUND, {**ready, "message": f"Large files are missing.\n{ready['message']}"}]]
+    page.goto(LINK)
+    expect(page.locator("#reason")).to_have_text("Large files are missing.")
+    expect(page.locator("#again")).to_be_hidden()
+    page.locator("#open").click()
+    page.wait_for_url(lambda url: url.startswith(str(ready["url"])))
+
+
 def test_going_back_from_the_session_does_not_launch_again(page: Page, bindery: ScriptedBindery) -> None:
     bindery.scripts = [[FOUND, bindery.ready()]]
     page.goto("/")

@@ -82,7 +82,7 @@ class FakeSessions:
 
     def objects(self) -> Sequence[SessionObject]:
         self.before("objects", "")
-        return [SessionObject(session, found.started) for session, found in self.running.items()]
+        return [SessionObject(session, found.started, found.dead is None) for session, found in self.running.items()]
 
     def die(self, session: str, why: str = "Killed") -> None:
         """The session's server ends by itself; what it owned is still there."""

@@ -20,7 +20,7 @@ Resources: {%s}
 """
 TIMED = """F: {Type: AWS::Serverless::Function, %s Properties: {CodeUri: functions/f/, Events: {
     T: {Type: ScheduleV2, Properties: {ScheduleExpression: %s}}}}}"""
-SOMETHING = Function("F", "functions.f.handler", streams=False, timeout=30)
+SOMETHING = Function("F", "functions.f.handler", streams=False)
 
 
 def system(tmp_path: Path, resources: str, variables: str = "") -> System:

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,10 +11,13 @@ import httpx
 import pytest
 
 from bindery.adapters.clock import SystemClock
+from bindery.adapters.sessions.folder import SessionFolder
 from bindery.adapters.sessions.process import ProcessSessions
 from bindery.adapters.sessions.processes import Process, alive, marked, variables_of
-from bindery.domain.errors import LauncherDown, RepositoryTooLarge, RepositoryUnusable
+from bindery.domain.errors import HostUnreachable, LauncherDown, RepositoryTooLarge, RepositoryUnusable
+from bindery.domain.repository import Repository
 from bindery.domain.sessions import Liveness, SessionReport
+from bindery.ports.contents import LaidOut
 from tests.serving.lab import (
     REF,
     TOKEN,
@@ -214,7 +217,7 @@ def test_processes_without_a_folder_are_found_and_stopped(launcher: ProcessSessi
 
 def test_a_folder_without_processes_is_found_and_removed(launcher: ProcessSessions, place: Place) -> None:
     place.folder("half").mkdir(parents=True)
-    assert [each.id for each in launcher.objects()] == ["half"]
+    assert [(each.id, each.alive) for each in launcher.objects()] == [("half", False)]
     assert launcher.wait("half", 5).liveness is Liveness.GONE
     launcher.stop("half")
     assert not place.folder("half").exists()
@@ -222,7 +225,7 @@ def test_a_folder_without_processes_is_found_and_removed(launcher: ProcessSessio
 
 def test_temporary_files_alone_are_found_and_removed(launcher: ProcessSessions) -> None:
     launcher._folder("left").temporary.mkdir()
-    assert [each.id for each in launcher.objects()] == ["left"]
+    assert [(each.id, each.alive) for each in launcher.objects()] == [("left", False)]
     launcher.stop("left")
     assert not launcher._folder("left").temporary.exists()
 
@@ -300,7 +303,7 @@ def test_a_port_that_was_taken_ends_the_session_and_the_next_start_takes_another
     ready(launcher, "one")
     taken = int(launcher.wait("one", 0).url.rsplit(":", 1)[1].strip("/"))
     with monkeypatch.context() as patched:
-        patched.setattr(launcher, "_take_port", lambda _session: taken)
+        patched.setattr(launcher._ports, "take", lambda _session: taken)
         launcher.start(order_of("two"))
     assert str(taken) in gone(launcher, "two").why
     ready(launcher, "two")
@@ -344,3 +347,86 @@ def test_a_start_script_that_is_not_in_the_copy_is_refused(launcher: ProcessSess
     with pytest.raises(RepositoryUnusable):
         launcher.start(order_of("one"))
     assert launcher.objects() == []
+
+
+class Dripping(WrittenContents):
+    """A host that never gets to the end."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.asked = threading.Semaphore(0)
+
+    def lay_out(
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> LaidOut:
+        assert seconds
+        self.asked.release()
+        until(stopped, seconds)
+        raise HostUnreachable(host="example.org", why="it was stopped")
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_stop_does_not_wait_for_content_that_drips(launcher: ProcessSessions, place: Place, everything: bool) -> None:
+    dripping = place.contents = Dripping()
+    launcher = place.launcher()
+    failed: list[str] = []
+
+    def start(session: str) -> None:
+        try:
+            launcher.start(order_of(session))
+        except HostUnreachable as error:
+            failed.append(f"{session} {error.facts['why']}")
+
+    threads = [threading.Thread(target=start, args=(session,)) for session in ("one", "two")]
+    for thread in threads:
+        thread.start()
+        dripping.asked.acquire(timeout=ENOUGH)
+    assert {each.id: each.alive for each in launcher.objects()} == {"one": True, "two": True}
+    if everything:
+        launcher.stop_all()
+    else:
+        launcher.stop("one")
+        assert failed == ["one it was stopped"]
+        launcher.close()  # so that the other ends too
+    for thread in threads:
+        thread.join()
+    assert sorted(failed) == ["one it was stopped", "two it was stopped"]
+    assert launcher.objects() == []
+    launcher.close()
+
+
+def test_once_closed_no_session_begins(launcher: ProcessSessions) -> None:
+    launcher.close()
+    with pytest.raises(LauncherDown):
+        launcher.start(order_of("one"))
+    assert launcher.objects() == []
+
+
+def test_a_session_that_cannot_be_removed_keeps_no_other_from_being_stopped(
+    launcher: ProcessSessions, place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for session in ("one", "two"):
+        place.folder(session).mkdir(parents=True)
+    remove = SessionFolder.remove
+
+    def stuck(folder: SessionFolder) -> None:
+        if folder.path.name == "one":
+            raise PermissionError(1, "Operation not permitted")  # a file that may not be changed
+        remove(folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SessionFolder, "remove", stuck)
+        launcher.stop_all()
+    assert [each.id for each in launcher.objects()] == ["one"]
+    assert "session one could not be stopped" in caplog.text
+
+
+def test_every_process_can_be_killed_at_once(launcher: ProcessSessions, place: Place) -> None:
+    kernel_of(ready(launcher, "one"))
+    launcher.kill_all()
+    until(lambda: place.processes() == [])
+    assert [(each.id, each.alive) for each in launcher.objects()] == [("one", False)]

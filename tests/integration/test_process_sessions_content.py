@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.sessions.process import ProcessSessions
+from bindery.domain.errors import RepositoryUnusable
 from tests.integration.test_process_sessions import Place, gone, launcher, place, ready
 from tests.serving.lab import REF, TOKEN, kernel_of, order_of
 
@@ -97,8 +98,37 @@ def test_what_a_start_script_writes_of_the_token_is_not_kept(launcher: ProcessSe
     assert TOKEN not in place.log("one")
 
 
+@pytest.mark.parametrize(
+    "script",
+    ['export FROM_START=here\nexec "$@"\n', START.replace("\n", "\r\n"), START],
+    ids=["without a first line", "Windows line endings", "not executable"],
+)
+def test_a_start_script_runs_as_it_stands_and_the_working_copy_stays_as_it_is(
+    launcher: ProcessSessions, place: Place, script: str
+) -> None:
+    place.contents.files["start"] = script
+    place.environment = replace(place.environment, start=Path("start"))
+    url = ready(launcher, "one")
+    assert kernel_of(url).run("import os; print(os.environ['FROM_START'])") == "here\n"
+    work = place.folder("one") / "work"
+    assert (work / "start").read_bytes().decode() == script
+    assert not (work / "start").stat().st_mode & 0o111
+    assert sorted(path.name for path in work.iterdir()) == ["README.md", "start"]
+
+
+@pytest.mark.parametrize("line", ["#!/bin/'sh", "#!/bin/sh\0"])
+def test_a_start_script_whose_first_line_makes_no_sense_is_refused(
+    launcher: ProcessSessions, place: Place, line: str
+) -> None:
+    place.contents.files["start"] = f"{line}\n"
+    place.environment = replace(place.environment, start=Path("start"))
+    with pytest.raises(RepositoryUnusable):
+        launcher.start(order_of("one"))
+    assert launcher.objects() == []
+
+
 def test_a_start_script_that_cannot_run_is_said(launcher: ProcessSessions, place: Place) -> None:
-    place.contents.files["start"] = "no shebang here"
+    place.contents.files["start"] = "#!/nowhere/interpreter"
     place.environment = replace(place.environment, start=Path("start"))
     launcher.start(order_of("one"))
     assert "could not be run" in gone(launcher, "one").why

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildTooLong, H
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
 from bindery.ports.contents import LaidOut
-from tests.building import WAIT_SECONDS, Building, ordered, uv_that_installs_nothing
+from tests.building import WAIT_SECONDS, Building, FolderContents, ordered, uv_that_installs_nothing
 from tests.fakes.clock import FakeClock
 
 STOPPED = Failure.of(BuildFailed(step="build", why="it was stopped"))
@@ -80,6 +80,7 @@ def test_a_post_build_that_never_ends_is_ended_at_its_limit(building: Building, 
         "setsid sleep 600 < /dev/null > /dev/null 2>&1 &",
         "cd / && setsid nohup sleep 600 &",
         "setsid env -i sleep 600 &",
+        "cd / && env -i setsid sleep 600 &",  # neither the mark nor the folder
     ],
 )
 def test_what_a_post_build_leaves_running_is_ended(building: Building, told: Path, daemon: str) -> None:
@@ -88,6 +89,40 @@ def test_what_a_post_build_leaves_running_is_ended(building: Building, told: Pat
     processes = watched(told)
     assert building.wait(order).state is BuildState.SUCCEEDED
     assert_gone(processes)
+
+
+def test_stopping_ends_what_hides(building: Building, told: Path) -> None:
+    text = f"cd /; env -i setsid sleep 600 & echo $! > {told}\nsleep 600\n"
+    order = ordered(building.repository({"postBuild": text}), scope="tree")
+    handle = building.builds.start(order)
+    processes = watched(told)
+    building.builds.stop(handle)
+    assert building.wait(order).failure == STOPPED
+    assert_gone(processes)
+
+
+def test_what_hides_in_the_repositorys_own_setup_is_ended(tmp_path: Path, told: Path) -> None:
+    building = Building(tmp_path)
+    text = f"""import os, subprocess
+child = subprocess.Popen(["setsid", "sleep", "600"], cwd="/", env={{"PATH": os.environ["PATH"]}})
+open({str(told)!r}, "w").write(str(child.pid))
+raise SystemExit("enough")
+"""
+    order = ordered(building.repository({"setup.py": text}), scope="tree")
+    building.builds.start(order)
+    processes = watched(told)
+    assert building.wait(order).state is BuildState.FAILED
+    assert_gone(processes)
+    building.close()
+
+
+def test_a_build_that_writes_too_much_is_ended(tmp_path: Path, quick_uv: str) -> None:
+    building = Building(tmp_path, uv=quick_uv, max_build_bytes=100_000_000)
+    report = building.build({"postBuild": "head -c 101000000 /dev/zero > much\nsleep 600\n"}, scope="tree")
+    expected = BuildFailed(step="postBuild", why="the build holds more than 0.1 GB on disk")
+    assert report.failure == Failure.of(expected)
+    assert folders(building) == []
+    building.close()
 
 
 def test_a_hundred_megabytes_of_output_neither_hang_nor_fill_anything(building: Building) -> None:
@@ -255,6 +290,25 @@ def test_the_least_recently_used_go_first_and_never_one_in_use(tmp_path: Path, q
     building.builds.close()
 
 
+@pytest.mark.parametrize("files", [{"apt.txt": "x"}, {"postBuild": "test -e ../../old-1 && exit 3; sleep 600"}])
+def test_room_is_made_before_a_build_and_after_a_failed_one(
+    tmp_path: Path, quick_uv: str, files: dict[str, str | bytes]
+) -> None:
+    clock = FakeClock(time=time.time())
+    building = Building(tmp_path, uv=quick_uv, max_bytes=1, clock=clock)
+    old = ordered(building.repository({}, "old"), "old")
+    building.builds.start(old)
+    image = building.wait(old).image
+    clock.advance(10_000)
+    order = ordered(building.repository(files, "new"), "new", scope="tree", seconds=5)
+    building.builds.start(order)
+    failure = building.wait(order).failure
+    assert failure is not None
+    assert failure.kind in ("CannotBuild", "BuildTooLong")  # the script met no old one
+    assert not building.builds.has(image)
+    building.builds.close()
+
+
 def test_a_hold_lasts_as_long_as_a_process_that_inherited_it(tmp_path: Path, quick_uv: str) -> None:
     clock = FakeClock(time=time.time())
     building = Building(tmp_path, uv=quick_uv, max_bytes=1, clock=clock)
@@ -300,7 +354,7 @@ def test_two_engines_on_one_home_build_an_attempt_once(building: Building, quick
     for thread in threads:
         thread.join()
     for other in others:
-        other.builds._pool.shutdown(wait=True)  # what was started runs to its end
+        assert other.builds._turns.wait(WAIT_SECONDS)  # what was started runs to its end
     assert sum(len(other.queue.ended) for other in others) == 1
     assert (building.home / "store" / "env-1" / "content" / "count").read_text() == "x\n"
 
@@ -322,7 +376,13 @@ class FailingContents:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def lay_out(self, repository: Repository, folder: Path) -> LaidOut:
+    def lay_out(
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> LaidOut:
         folder.mkdir()
         raise self.error
 
@@ -341,6 +401,103 @@ def test_content_that_cannot_be_had_ends_the_attempt_with_the_reason(
     building = Building(tmp_path, uv=quick_uv, contents=FailingContents(error))
     assert building.build({}) == BuildReport(BuildState.FAILED, failure=failure)
     assert folders(building) == []
+    building.close()
+
+
+class EndlessContents:
+    """The contents port, at a host that sends a byte now and then. heeds: whether it asks if it is to stop."""
+
+    def __init__(self, heeds: bool) -> None:
+        self.heeds, self.begun, self.released = heeds, threading.Event(), threading.Event()
+
+    def lay_out(
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> LaidOut:
+        assert seconds is not None
+        until = time.monotonic() + seconds
+        self.begun.set()
+        while not self.released.wait(0.02):
+            if self.heeds and (stopped() or time.monotonic() > until):
+                raise HostUnreachable(host="h", why="it was stopped")
+        return LaidOut()
+
+
+def test_a_host_that_never_ends_is_stopped_with_its_build(tmp_path: Path, quick_uv: str) -> None:
+    contents = EndlessContents(heeds=True)
+    building = Building(tmp_path, uv=quick_uv, contents=contents)
+    order = ordered(building.repository({}))
+    handle = building.builds.start(order)
+    assert contents.begun.wait(WAIT_SECONDS)
+    building.builds.stop(handle)
+    assert building.wait(order).failure == STOPPED
+    building.close()
+
+
+def test_a_host_that_never_ends_has_the_builds_seconds_and_no_more(tmp_path: Path, quick_uv: str) -> None:
+    building = Building(tmp_path, uv=quick_uv, contents=EndlessContents(heeds=True))
+    order = ordered(building.repository({}), seconds=1)
+    building.builds.start(order)
+    assert building.wait(order).failure == Failure.of(BuildTooLong(minutes=1))
+    building.close()
+
+
+def test_closing_does_not_wait_for_what_hangs(tmp_path: Path, quick_uv: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bindery.adapters.builds.uv.CLOSE_SECONDS", 0.1)
+    contents = EndlessContents(heeds=False)
+    building = Building(tmp_path, uv=quick_uv, contents=contents)
+    building.builds.start(ordered(building.repository({})))
+    assert contents.begun.wait(WAIT_SECONDS)
+    building.builds.close()
+    assert not contents.released.is_set()  # it hangs still, and we are here
+    contents.released.set()
+    assert building.builds._turns.wait(WAIT_SECONDS)
+
+
+HANGING = """
+import sys
+from pathlib import Path
+import bindery.adapters.builds.uv as uv
+from tests.building import Building, ordered
+from tests.integration.test_uv_builds_hostile import EndlessContents
+uv.CLOSE_SECONDS = 0.1
+contents = EndlessContents(heeds=False)
+building = Building(Path(sys.argv[1]), uv=sys.argv[2], contents=contents)
+building.builds.start(ordered(Path(sys.argv[1])))
+contents.begun.wait()
+building.builds.close()
+"""
+
+
+def test_a_process_ends_although_a_build_hangs(tmp_path: Path, quick_uv: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(
+        [sys.executable, "-c", HANGING, str(tmp_path), quick_uv], env=environment, timeout=WAIT_SECONDS, check=True
+    )
+
+
+class NotedContents(FolderContents):
+    """The contents port, with something to say."""
+
+    def lay_out(
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> LaidOut:
+        super().lay_out(repository, folder)
+        return LaidOut(notes=("Large files are missing.", "Another note."))
+
+
+def test_notes_of_the_content_are_lines_of_the_log(tmp_path: Path, quick_uv: str) -> None:
+    building = Building(tmp_path, uv=quick_uv, contents=NotedContents())
+    building.build({})
+    said = [line.message for line in building.queue.lines if line.phase == "fetching"]
+    assert said[1:] == ["Large files are missing.\n", "Another note.\n"]
     building.close()
 
 

@@ -84,7 +84,13 @@ class WrittenContents:
     error: BinderyError | None = None
     laid_out: int = 0
 
-    def lay_out(self, repository: Repository, folder: Path) -> LaidOut:
+    def lay_out(
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> LaidOut:
         self.laid_out += 1
         if self.error:
             raise self.error
@@ -92,7 +98,7 @@ class WrittenContents:
         for name, text in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(text, newline="")
         return LaidOut(self.notes)
 
 
@@ -107,7 +113,7 @@ def order_of(session: str, ref: str = REF, image: str = "uv/one", **variables: s
         repo_url="https://example.org/x",
         ref_url=f"https://example.org/x/{ref}",
     )
-    return SessionOrder(id=session, token=TOKEN, image=image, image_ref=REF, repository=repository, variables=variables)
+    return SessionOrder(id=session, token=TOKEN, image=image, repository=repository, variables=variables)
 
 
 def lab_server(process: Process) -> Process:

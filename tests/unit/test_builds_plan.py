@@ -158,11 +158,9 @@ def test_conda_packages_are_left_to_a_conda_tool(tmp_path: Path) -> None:
     [
         "- a list",
         "dependencies: x",
-        "dependencies: [3]",
         "dependencies: [{pip: x}]",
         'dependencies: [{pip: ["a\\nb"]}]',
         "a: [",
-        "a: !!python/object:os.system x",
         b"\xff\xfe\x00",
         "[" * 5000,
     ],
@@ -263,3 +261,47 @@ def test_a_script_with_windows_line_endings_runs_from_a_copy(tmp_path: Path) -> 
     assert script_command(script, scratch) == ["/bin/bash", "-e", str(scratch / "postBuild")]
     assert (scratch / "postBuild").read_bytes() == b"#!/bin/bash -e\necho\n"
     assert script.read_bytes() == b"#!/bin/bash -e\r\necho\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a: &a [1]\ndependencies: [*a, *a]", "line 2: aliases"),
+        ("a: &a {x: 1}\nb:\n  <<: [*a, *a]", "line 3: aliases"),
+        ("dependencies: " + "[" * 12, "nested more than 10 deep"),
+        ("#" * 200_001, "over 200,000 characters"),
+        ("a: [", "is not YAML .line 1."),
+    ],
+)
+def test_an_environment_yml_that_could_grow_is_refused_in_words(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(BuildFailed, match=why) as raised:
+        plan(tmp_path, {"binder/environment.yml": text})
+    assert raised.value.facts["step"] == "binder/environment.yml"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "dependencies:", "dependencies: ~", "dependencies: null", "dependencies: [{pip: }]"]
+)
+def test_an_environment_yml_may_ask_for_nothing(tmp_path: Path, text: str) -> None:
+    assert plan(tmp_path, {"environment.yml": text}) == Plan()
+
+
+def test_versions_and_tags_in_environment_yml_are_only_words(tmp_path: Path) -> None:
+    read = plan(tmp_path, {"environment.yml": "dependencies: [{pip: [!!python/name:os.system six, 3.10]}]"})
+    assert lines(read) == ["six", "3.10"]
+
+
+@pytest.mark.parametrize("value", ["[" * 5000 + "]" * 5000, "1" * 5000, "["])
+@pytest.mark.parametrize("name", ["pyproject.toml", "Pipfile"])
+def test_a_toml_value_that_cannot_be_read_is_the_files_fault(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(BuildFailed) as raised:
+        plan(tmp_path, {name: f"a = {value}"})
+    assert raised.value.facts["step"] == name
+
+
+@pytest.mark.parametrize("depth", [400, 900, 100_000])
+def test_a_pipfile_lock_that_is_too_deep_is_the_files_fault(tmp_path: Path, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    with pytest.raises(BuildFailed) as raised:
+        plan(tmp_path, {"Pipfile.lock": f'{{"default": {{"a": {{"version": {deep}, "extras": 1}}}}, "develop": 1}}'})
+    assert raised.value.facts["step"] == "Pipfile.lock"

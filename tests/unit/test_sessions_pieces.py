@@ -1,10 +1,12 @@
 """The parts of process sessions, one by one."""
 
+import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ import pytest
 from bindery.adapters.sessions.folder import Record, SessionFolder, folder_of
 from bindery.adapters.sessions.keeper import Log
 from bindery.adapters.sessions.processes import Process, alive, marked, send, status_of, with_descendants
-from bindery.adapters.sessions.server import command, variables
-from bindery.adapters.sessions.working_copy import copy_folder, lay_out, remove_folder
+from bindery.adapters.sessions.removal import remove_folder
+from bindery.adapters.sessions.server import command, prepare_home, variables
+from bindery.adapters.sessions.working_copy import copy_folder, lay_out
 from bindery.domain.repository import Repository
 from bindery.ports.contents import LaidOut
 from tests.serving.lab import REF, TOKEN, LabEnvironment, WrittenContents, lab_python, order_of, until
@@ -181,13 +184,19 @@ def test_what_a_build_added_is_never_written_through_a_link(tmp_path: Path) -> N
     class Linked(WrittenContents):
         """A repository in which `data` is a link out of it."""
 
-        def lay_out(self, repository: Repository, folder: Path) -> LaidOut:
+        def lay_out(
+            self,
+            repository: Repository,
+            folder: Path,
+            seconds: float | None = None,
+            stopped: Callable[[], bool] = lambda: False,
+        ) -> LaidOut:
             said = super().lay_out(repository, folder)
             (folder / "data").symlink_to(outside)
             return said
 
     environment = LabEnvironment(PYTHON, content=content)
-    lay_out(order_of("one", "b" * 40).repository, environment, Linked({"README.md": ""}), work)
+    lay_out(order_of("one", "b" * 40).repository, environment, Linked({"README.md": ""}), work, lambda: False)
     assert list(outside.iterdir()) == []
     assert environment.ref == REF
 
@@ -207,6 +216,39 @@ def test_removing_follows_no_link(tmp_path: Path) -> None:
     assert not folder.exists()
     assert not link.is_symlink()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o500
+
+
+def test_a_folder_too_deep_for_a_path_or_for_descriptors_is_removed(tmp_path: Path) -> None:
+    for name, depth in (("a" * 200, 25), ("b", 3000)):
+        handle = os.open(tmp_path, os.O_RDONLY)
+        for _ in range(depth):
+            os.mkdir(name, dir_fd=handle)
+            inner = os.open(name, os.O_RDONLY, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
+        os.fchmod(handle, 0o000)
+        os.close(handle)
+    (tmp_path / "c" / "d" / "e").mkdir(parents=True)
+    (tmp_path / "c" / "d").chmod(0o000)
+    remove_folder(tmp_path)
+    assert not tmp_path.exists()
+
+
+def test_the_question_about_news_is_answered_unless_the_build_did(tmp_path: Path) -> None:
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    home.mkdir()
+    outside.mkdir()
+    prepare_home(home)
+    (settings,) = home.rglob("notification.jupyterlab-settings")
+    assert json.loads(settings.read_text()) == {"fetchNews": "false"}
+    settings.write_text("{}")
+    prepare_home(home)
+    assert settings.read_text() == "{}"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / ".jupyter").symlink_to(outside)
+    prepare_home(tmp_path / "other")
+    assert list(outside.iterdir()) == []
 
 
 CHECKED = """

@@ -38,7 +38,20 @@ def test_a_limit_of_nothing_is_no_limit(none: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "many"), ("BUILDER", "magic"), ("BANNED_SPECS", '["a"'), ("IDLE_SECONDS", "-1"), ("SPEC_RULES", "[{}]")],
+    [
+        ("PORT", "many"),
+        ("BUILDER", "magic"),
+        ("BANNED_SPECS", '["a"'),
+        ("IDLE_SECONDS", "-1"),
+        ("SPEC_RULES", "[{}]"),
+        ("BANNED_SPECS", '["("]'),
+        ("BAN_NETWORKS", "nowhere"),
+        ("QUOTA_TOTAL", "-3"),
+        ("GITHUB_API_URL", "nonsense"),
+        ("LOG_LEVEL", "LOUD"),
+        ("QUEUES", "nope"),
+        ("SECRET", "short"),
+    ],
 )
 def test_a_value_that_cannot_be_used_names_its_setting(name: str, value: str) -> None:
     with pytest.raises(ValidationError) as refused:

@@ -111,6 +111,23 @@ def test_a_running_session_without_an_object_ends(small: Small) -> None:
     assert small.system.state.quotas.taken() == 0
 
 
+def test_a_running_session_whose_server_died_ends_though_its_files_are_there(small: Small) -> None:
+    launch = small.ready()
+    small.launcher.die(launch.id)
+    sweep(small)
+    small.pump()
+    assert (small.session(launch).state, small.session(launch).reason) == (SessionState.ENDED, "its server ended")
+    assert small.launcher.running == {}
+
+
+def test_what_a_dead_server_without_a_record_left_goes(small: Small) -> None:
+    order = small.launcher.running[small.ready().id].order
+    small.launcher.start(order.model_copy(update={"id": "stray"}))
+    small.launcher.die("stray")
+    sweep(small)
+    assert set(small.launcher.running) == {order.id}
+
+
 def test_a_session_opened_while_the_list_was_old_is_spared(small: Small) -> None:
     """The cluster was listed, then a session opened, and only much later its record was read."""
     small.ready()

@@ -85,7 +85,7 @@ def get(story: Story, path: str, headers: dict[str, str]) -> httpx.Response:
     """The whole answer, once the stream has ended."""
 
     async def asked() -> httpx.Response:
-        transport = httpx.ASGITransport(Stream(story.open, story, TOKENS, "", "*").app())
+        transport = httpx.ASGITransport(Stream(story.open, story, TOKENS, "", "*", longest_seconds=0.3).app())
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             return await client.get(path, headers=headers)
 
@@ -182,8 +182,7 @@ def test_what_is_refused_is_an_event_with_its_status() -> None:
     assert events == [{"phase": "failed", "status_code": 429, "message": events[0]["message"]}]
 
 
-def test_a_stream_open_for_long_says_where_to_look_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST_SECONDS", 0.1)
+def test_a_stream_open_for_long_says_where_to_look_and_ends() -> None:
     story = Story([launch(WAITING, stage=Stage.BUILDING)])
     events, _, _ = ask(story)
     assert events[-1]["phase"] == "waiting"
@@ -191,7 +190,6 @@ def test_a_stream_open_for_long_says_where_to_look_and_ends(monkeypatch: pytest.
 
 
 def test_silence_is_filled_with_keepalives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST_SECONDS", 0.3)
     monkeypatch.setattr(module, "KEEPALIVE_SECONDS", 0.05)
     _, text, _ = ask(Story([launch(stage=Stage.BUILDING)]))
     assert ":keepalive\n\n" in text

@@ -1,11 +1,15 @@
 """Settings: environment variables `BINDERY_*`, read once, typed. The README lists them with their defaults."""
 
 import os
+import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_core import from_json
+
+from bindery.domain.tokens import SHORTEST_SECRET
 
 
 def _words(value: object) -> object:
@@ -18,10 +22,45 @@ def _structured(value: object) -> object:
     return from_json(value) if isinstance(value, str) else value
 
 
+def _compiles(pattern: str) -> str:
+    """A regular expression. Raises ValueError."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    return pattern
+
+
+def _is_network(network: str) -> str:
+    """A network in CIDR notation. Raises ValueError."""
+    ip_network(network, strict=False)
+    return network
+
+
+def _is_address(url: str) -> str:
+    """Where a service is. Raises ValueError."""
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("an address begins with https:// or http://")
+    return url.rstrip("/")
+
+
+def _is_long(secret: SecretStr) -> SecretStr:
+    """None at all, or one that nobody guesses. Raises ValueError."""
+    if 0 < len(secret.get_secret_value()) < SHORTEST_SECRET:
+        raise ValueError(f"has to have {SHORTEST_SECRET} random characters or more")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_is_long)]
+Address = Annotated[str, AfterValidator(_is_address)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
-Count = Annotated[int | None, BeforeValidator(lambda value: None if value in ("", "0", 0) else value)]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_is_network)], ...], BeforeValidator(_words)]
+Count = Annotated[
+    Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda value: None if value in ("", "0", 0) else value)
+]
 """A limit; 0 or empty: none."""
-Patterns = Annotated[tuple[str, ...], BeforeValidator(_structured)]
+Pattern = Annotated[str, AfterValidator(_compiles)]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_structured)]
 Addresses = Annotated[dict[str, str], BeforeValidator(_structured)]
 
 
@@ -34,7 +73,7 @@ class SpecQuota(BaseModel):
 class SpecConfig(BaseModel):
     """One rule of `spec_rules`, in BinderHub's words."""
 
-    pattern: str
+    pattern: Pattern
     config: SpecQuota
 
 
@@ -42,22 +81,25 @@ SpecConfigs = Annotated[tuple[SpecConfig, ...], BeforeValidator(_structured)]
 
 
 class Settings(BaseModel):
-    """Field `idle_seconds` is read from `BINDERY_IDLE_SECONDS`, and so on. An unknown or malformed value stops the start."""
+    """Field `idle_seconds` is read from `BINDERY_IDLE_SECONDS`, and so on. A value that cannot be used stops the start."""
 
     model_config = ConfigDict(frozen=True)
 
     table: str = Field("sqlite", description="where state lives: `sqlite`, or the name of a DynamoDB table")
-    queues: str = Field("memory", description="how messages travel: `memory`, or `sqs`")
+    queues: str = Field("memory", pattern="^(memory|sqs)$", description="how messages travel: `memory`, or `sqs`")
     queue_urls: Addresses = Field({}, description="JSON: queue name to SQS address, with `BINDERY_QUEUES=sqs`")
     home: str = Field("~/.local/share/bindery", description="folder of everything local: state, environments, sessions")
     builder: str = Field("uv", pattern="^uv$", description="build engine: `uv`")
     launcher: str = Field("process", pattern="^process$", description="session launcher: `process`")
-    secret: SecretStr = Field(SecretStr(""), description="signs tokens; 32 random characters or more. Local: made once")
+    secret: Secret = Field(SecretStr(""), description="signs tokens; 32 random characters or more. Local: made once")
     public_url: str = Field("", description="this Bindery's address; empty: as each request names it")
     port: int = Field(8585, ge=0, le=65535, description="port of the local front, on loopback; 0: any free one")
 
     launch_title: str = Field("Bindery", description="what this instance is called on its pages")
     build_seconds: int = Field(1800, ge=10, description="a build's limit; a launch may take 10 minutes longer")
+    stream_seconds: float = Field(
+        840, ge=0, description="an event stream is open this long at most; 0, as with `make up`: to its end"
+    )
     build_slots: int = Field(2, ge=1, description="builds at the same time, local engines")
     disk_bytes: int = Field(20_000_000_000, ge=0, description="disk for environments; the least recently used go first")
     idle_seconds: float = Field(600, ge=0, description="a session this long without activity is stopped; 0: never")
@@ -73,8 +115,10 @@ class Settings(BaseModel):
     )
     banned_specs: Patterns = Field((), description="JSON list of regular expressions on specs; beats allowed")
     allowed_specs: Patterns = Field((), description="JSON list; if not empty, nothing else is launched")
-    ban_networks: Words = Field((), description="clients' networks that are not served, CIDR, comma-separated")
-    rate_limit: int = Field(10, ge=1, description="launches per client and window without a page's build token")
+    ban_networks: Networks = Field((), description="clients' networks that are not served, CIDR, comma-separated")
+    rate_limit: int = Field(
+        10, ge=1, description="launches per client and window without a page's build token; `make up` allows 1000"
+    )
     rate_seconds: int = Field(3600, ge=1, description="the window")
     cors_allow_origin: str = Field("*", description="`Access-Control-Allow-Origin` of the event stream and the API")
     allowed_origins: Words = Field((), description="sites that may launch here without our page, comma-separated")
@@ -82,12 +126,12 @@ class Settings(BaseModel):
     allowed_private_hosts: Words = Field(
         (), description="`host` or `host:port` that repositories may be fetched from although private, comma-separated"
     )
-    github_url: str = Field("https://github.com", description="GitHub, or an Enterprise server")
-    github_api_url: str = Field("https://api.github.com", description="its REST API")
+    github_url: Address = Field("https://github.com", description="GitHub, or an Enterprise server")
+    github_api_url: Address = Field("https://api.github.com", description="its REST API")
     github_token: SecretStr = Field(
         SecretStr(""), description="raises GitHub's rate limit; never leaves for another host"
     )
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

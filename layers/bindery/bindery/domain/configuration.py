@@ -10,8 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import yaml
-
+from bindery.domain.bounded_yaml import NotPlain, plain_yaml
 from bindery.domain.environment import Scope
 from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Entry, Tree
@@ -37,8 +36,23 @@ READ_THE_TREE = ("Dockerfile", "postBuild", "default.nix")
 PACKAGES = ("setup.py", "pyproject.toml", "DESCRIPTION")
 MAY_NAME_PATHS = ("Pipfile", "Pipfile.lock", "Project.toml", "JuliaProject.toml", "Manifest.toml", "JuliaManifest.toml")
 LINK, SUBMODULE = 0o120000, 0o160000
-LINES_READ, FILES_FOLLOWED, YAML_CHARACTERS, YAML_DEPTH = 5000, 100, 200_000, 10
-ARCHIVES = (".whl", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".egg")
+LINES_READ, FILES_FOLLOWED = 5000, 100
+ARCHIVES = (
+    ".whl",
+    ".zip",
+    ".egg",
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+    ".tar.bz2",
+    ".tbz",
+    ".tar.xz",
+    ".txz",
+    ".tlz",
+    ".tar.lz",
+    ".tar.lzma",
+    ".tar.zst",
+)
 PATH_NAMED = re.compile(r"""\b(path|file)["']?\s*[=:]""")
 FILE_ADDRESS = re.compile(r"\bfile:")
 
@@ -82,7 +96,7 @@ def configuration(tree: Tree, read: Read) -> Configuration:
     if found.scope is Scope.FILES:
         try:
             _follow(folder, tree, read, found)
-        except (_Unclear, UnicodeDecodeError, yaml.YAMLError, RepositoryTooLarge):
+        except (_Unclear, UnicodeDecodeError, NotPlain, RepositoryTooLarge):
             found.scope = Scope.TREE
     return found
 
@@ -151,15 +165,10 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _pip_lines(text: str) -> Iterator[str]:
-    """The pip part of an environment.yml. A document that could grow when it is built (aliases, depth) is not built."""
-    if len(text) > YAML_CHARACTERS or FILE_ADDRESS.search(text):
+    """The pip part of an environment.yml."""
+    if FILE_ADDRESS.search(text):
         raise _Unclear
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.BaseLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if isinstance(event, yaml.AliasEvent) or depth > YAML_DEPTH:
-            raise _Unclear
-    loaded: object = yaml.BaseLoader(text).get_single_data()
+    loaded = plain_yaml(text)
     dependencies = loaded.get("dependencies") if isinstance(loaded, dict) else None
     for dependency in dependencies if isinstance(dependencies, list) else []:
         if isinstance(dependency, dict):
@@ -181,6 +190,8 @@ def _is_local(line: str) -> bool:
         return True
     if "://" in line:
         return False
+    if "@" in line:  # a direct reference, and not to an address
+        return True
     named = re.sub(r"^(-e|--editable|-f|--find-links|--index-url|-i)[\s=]*", "", line)
-    first = re.split(r"[\[;\s]", named.rpartition(" @ ")[2], maxsplit=1)[0]
-    return named != line or "/" in first or first.startswith(".") or first.endswith(ARCHIVES)
+    first = re.split(r"[\[;\s]", named, maxsplit=1)[0]
+    return named != line or "/" in first or first.startswith(".") or first.lower().endswith(ARCHIVES)

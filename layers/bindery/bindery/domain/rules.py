@@ -50,11 +50,12 @@ class Rules:
         if any(address in ip_network(network, strict=False) for network in self.banned_networks):
             raise ClientBanned
 
-    def check_spec(self, spec: str) -> None:
-        """Raises SpecBanned. A ban holds however the spec is percent-encoded."""
-        if _any_matches(self.banned_specs, spec) or _any_matches(self.banned_specs, unquote(spec)):
+    def check_spec(self, spec: str, canonical: str) -> None:
+        """Raises SpecBanned. A ban holds however the spec is spelled: `canonical` is the one spelling of what it means."""
+        spellings = (spec, unquote(spec), canonical)
+        if any(_any_matches(self.banned_specs, spelling) for spelling in spellings):
             raise SpecBanned(spec=spec)
-        if self.allowed_specs and not _any_matches(self.allowed_specs, spec):
+        if self.allowed_specs and not any(_any_matches(self.allowed_specs, each) for each in (spec, canonical)):
             raise SpecBanned(spec=spec)
 
     def limits(self, spec: str) -> Limits:

@@ -12,8 +12,7 @@ class SessionOrder(BaseModel):
     """What a launcher needs to start a session. environment variables are the `BINDER_*` ones.
 
     id: names the session everywhere (lower-case letters and digits, at most 40). token: opens its server, at least 32 characters.
-    image: as the build service named it. image_ref: the ref that the image was built from; another `repository.ref`
-    means that the files must be brought to exactly that ref first.
+    image: as the build service named it. It may be built from another ref: the session's files are exactly those of `repository.ref`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -21,7 +20,6 @@ class SessionOrder(BaseModel):
     id: str
     token: str
     image: str
-    image_ref: str
     repository: Repository
     variables: dict[str, str]
 
@@ -47,10 +45,11 @@ class SessionReport:
 
 @dataclass(frozen=True)
 class SessionObject:
-    """Something that runs and bears our mark. started: UTC seconds."""
+    """Something that bears our mark. started: UTC seconds. alive: false for what a session left whose server has ended."""
 
     id: str
     started: float
+    alive: bool = True
 
 
 @dataclass(frozen=True)

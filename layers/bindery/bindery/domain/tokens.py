@@ -13,6 +13,7 @@ from bindery.domain.errors import BadBuildToken
 
 HEADER = {"alg": "HS256", "typ": "JWT"}
 LONGEST = 16384  # an audience of 2000 characters, each escaped, still fits
+SHORTEST_SECRET = 32
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,13 @@ class BuildToken:
 
 @dataclass(frozen=True)
 class Tokens:
-    """secret: at least 32 random characters, the same for every function."""
+    """secret: at least 32 random characters, the same for every function. Raises ValueError for a shorter one."""
 
     secret: str
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < SHORTEST_SECRET:
+            raise ValueError(f"BINDERY_SECRET has to have {SHORTEST_SECRET} random characters or more")
 
     def build_token(self, audience: str, origin: str, jti: str, expires: float) -> str:
         """Permits one launch of `audience` (`<provider>/<raw spec>`)."""

@@ -1,5 +1,6 @@
 """The contents port: a repository's files, laid out on disk for engines that run on this machine."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,12 +15,25 @@ class LaidOut:
     notes: tuple[str, ...] = ()
 
 
+def never() -> bool:
+    """Nobody stops it."""
+    return False
+
+
 class Contents(Protocol):
     """Files of repositories at exactly one ref.
 
     lay_out: makes `folder` (absent before) hold exactly the files of the repository's ref, submodules included, as a git
         working copy; or raises (RepositoryTooLarge, RepositoryUnusable, RefNotFound, HostUnreachable, ForbiddenAddress, ...)
-        and leaves no folder. Nothing is ever written outside `folder`.
+        and leaves no folder. Nothing is ever written outside `folder`. seconds: the longest that it may take, if that is less
+        than the adapter's own limit. stopped: asked again and again, at least every half second while a host is waited for;
+        once it answers True, HostUnreachable ("it was stopped") is raised.
     """
 
-    def lay_out(self, repository: Repository, folder: Path) -> LaidOut: ...
+    def lay_out(
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = never,
+    ) -> LaidOut: ...

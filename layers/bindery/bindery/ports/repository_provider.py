@@ -38,7 +38,8 @@ class RepositoryProvider(Protocol):
 
     id: its name in links (`gh`).
     check: raises BadSpec or BadRef unless `spec` (percent-encoding as it stood in the link) could be one of this provider's;
-        asks nobody. Answers the repository's address for people, which also names it in quotas.
+        asks nobody. Answers the repository's address for people, which also names it in quotas: one spelling per repository.
+    canonical: the spec, decoded, in the one spelling that the operator's rules are compared with; asks nobody. Raises like check.
     resolve: the spec's repository at one immutable ref. Raises RepositoryNotFound, RefNotFound, RepositoryTooLarge,
         ForbiddenAddress, BadAddress, HostLimited, HostUnreachable.
     tree: the listing at that ref, or None if it cannot be had cheaply.
@@ -49,6 +50,7 @@ class RepositoryProvider(Protocol):
     display: Display
 
     def check(self, spec: str) -> str: ...
+    def canonical(self, spec: str) -> str: ...
     def resolve(self, spec: str) -> Resolved: ...
     def tree(self, repository: Repository) -> Tree | None: ...
     def read(self, repository: Repository, entry: Entry) -> bytes: ...

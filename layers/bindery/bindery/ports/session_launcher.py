@@ -15,7 +15,8 @@ class SessionLauncher(Protocol):
         READY only when the session's own server answered as this session, at its public address.
     ask: each session's activity, asked at its server with its token (`id -> (url, token)`); one that did not answer is left out.
     stop: afterwards nothing of the session is left, neither processes nor files. One that is gone is no error.
-    objects: everything that runs here and bears our mark.
+    objects: everything here that bears our mark: sessions that run or start, and, not alive, what is left of others until
+        they are stopped.
     """
 
     def start(self, order: SessionOrder) -> None: ...

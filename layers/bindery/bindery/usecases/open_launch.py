@@ -60,7 +60,7 @@ class OpenLaunch:
 
     def _check_site(self, asked: Asked) -> None:
         """A page elsewhere must not start anything here by itself: its browser says where it comes from."""
-        if self.allowed_origins is None or asked.origin in self.allowed_origins:
+        if self.allowed_origins is None or not {asked.origin, "*"}.isdisjoint(self.allowed_origins):
             return
         foreign = asked.origin not in ("", asked.own_origin) or asked.site not in ("", "none", "same-origin")
         if foreign:
@@ -69,7 +69,7 @@ class OpenLaunch:
     def _create(self, asked: Asked, jti: str) -> Launch:
         provider = self.provider(asked.provider)
         repo_url = provider.check(asked.spec)
-        self.rules.check_spec(asked.spec)
+        self.rules.check_spec(asked.spec, provider.canonical(asked.spec))
         now = self.clock.now()
         launch = Launch(
             id=launch_id(jti),

@@ -65,7 +65,7 @@ class Reconcile:
             listed_at = self.clock.now()
             objects = self.launcher.objects()  # before the records: what starts in between has its record by then
             self._objects_without_records(objects)
-            self._sessions_without_objects({found.id for found in objects}, listed_at)
+            self._sessions_without_objects({found.id for found in objects if found.alive}, listed_at)
         with _trouble_of("places"):
             self.recount()
 
@@ -107,13 +107,13 @@ class Reconcile:
                 if session and (reason := self._over(session, session.id in running, listed_at)):
                     self.queue.send(StopRequested(session=session.id, reason=reason))
 
-    def _over(self, session: Session, has_object: bool, listed_at: float) -> str:
+    def _over(self, session: Session, runs: bool, listed_at: float) -> str:
         """Why a session has to go; empty if it is well, or may yet come. The list may be old by now: that is no reason."""
         young = listed_at - max(session.created_at, session.last_activity) < self.start_seconds
         match session.state:
             case SessionState.STOPPING:
                 return session.reason
-            case SessionState.RUNNING if not has_object and not young:
+            case SessionState.RUNNING if not runs and not young:
                 return "its server ended"
             case SessionState.STARTING:
                 launch = self.launches.find(session.id)

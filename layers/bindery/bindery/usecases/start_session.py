@@ -149,7 +149,6 @@ def _order(launch: Launch, session: Session, environment: Environment) -> Sessio
         id=session.id,
         token=session.token,
         image=environment.image,
-        image_ref=environment.repository.ref,
         repository=repository,
         variables={
             "BINDER_LAUNCH_HOST": launch.launch_host,

@@ -58,7 +58,7 @@ class Site:
         link = read_link(raw_path, "/v2/")
         provider = self.provider(link.provider)
         repo_url = provider.check(link.spec)
-        self.rules.check_spec(link.spec)
+        self.rules.check_spec(link.spec, provider.canonical(link.spec))
         path = path_in_session(query.get("urlpath"), query.get("labpath"), query.get("filepath"))
         origin = own_origin(self.public_url, headers.get("x-forwarded-proto", "http"), headers.get("host", ""))
         token = self.tokens.build_token(

@@ -25,7 +25,6 @@ from bindery.web.events import built_payload, failed_payload, payload, ready_pay
 from bindery.web.requests import own_origin, read_link
 
 KEEPALIVE_SECONDS = 25
-LONGEST_SECONDS = 14 * 60  # the gateway cuts a stream at 15 minutes
 SOONEST, LATEST = 0.02, 2.0
 LAST_LINES_SECONDS = 0.4
 GOES_ON = "The build goes on. Open the same link again to see how it stands: {link}\n"
@@ -40,13 +39,17 @@ class Follow(Protocol):
 
 @dataclass(frozen=True)
 class Stream:
-    """The app behind `/build`. public_url: empty means as the request says. cors: `Access-Control-Allow-Origin`."""
+    """The app behind `/build`. public_url: empty means as the request says. cors: `Access-Control-Allow-Origin`.
+
+    longest_seconds: how long a stream is open at most, since API Gateway cuts it at 15 minutes; 0: to its launch's end.
+    """
 
     open_launch: Callable[[Asked], Opened]
     follow: Follow
     tokens: Tokens
     public_url: str
     cors: str
+    longest_seconds: float = 0
 
     def app(self) -> Starlette:
         return Starlette(routes=[Route("/{path:path}", self.answer, methods=["GET", "OPTIONS"])])
@@ -87,7 +90,11 @@ class Stream:
 
     def _headers(self) -> dict[str, str]:
         allowed = {"access-control-allow-origin": self.cors} if self.cors else {}
-        return {**allowed, "access-control-allow-headers": "authorization, last-event-id, x-xsrftoken", "cache-control": "no-store"}
+        return {
+            **allowed,
+            "access-control-allow-headers": "authorization, last-event-id, x-xsrftoken",
+            "cache-control": "no-store",
+        }
 
     def _events(self, events: AsyncIterator[ServerSentEvent], headers: Mapping[str, str]) -> Response:
         return EventSourceResponse(
@@ -101,7 +108,7 @@ class Stream:
     async def _relay(self, opened: Opened, asked: Asked) -> AsyncIterator[ServerSentEvent]:
         """Everything not told yet, then what comes, until the launch has ended or the stream has been open for long."""
         told, begun, waited = Told.read(opened.told), time.monotonic(), False
-        while (age := time.monotonic() - begun) < LONGEST_SECONDS:
+        while (age := time.monotonic() - begun) < (self.longest_seconds or float("inf")):
             try:
                 launch, tellings = await run_sync(self.follow, opened.launch.id, told)
             except Retryable:

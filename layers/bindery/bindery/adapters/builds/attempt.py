@@ -12,11 +12,11 @@ from bindery.adapters.builds.install import install
 from bindery.adapters.builds.log import BuildLog
 from bindery.adapters.builds.plan import Plan, read_plan
 from bindery.adapters.builds.reason import reason
-from bindery.adapters.builds.running import Runner
+from bindery.adapters.builds.running import RoomOver, Runner
 from bindery.adapters.builds.uv_command import UvCommand
 from bindery.adapters.builds.wanted import PythonWanted
 from bindery.domain.builds import BuildOrder
-from bindery.domain.errors import BuildFailed, CannotBuild
+from bindery.domain.errors import BuildFailed, CannotBuild, HostUnreachable
 from bindery.ports.contents import Contents
 
 
@@ -34,6 +34,13 @@ class Attempt:
 
     def make(self) -> Manifest:
         """Raises a BinderyError, Stopped, TimeOver or OSError; then the folder is good for nothing."""
+        try:
+            return self._make()
+        except RoomOver:
+            most = self.runner.room.most_bytes / 1e9
+            raise BuildFailed(step=self.step, why=f"the build holds more than {most:g} GB on disk") from None
+
+    def _make(self) -> Manifest:
         plan = self._fetch()
         self._environment(plan)
         if plan.requirements or plan.project:
@@ -47,13 +54,21 @@ class Attempt:
         for name in ("home", "tmp"):
             (self.folder / name).mkdir(parents=True)
         self.log.say("Picked Git content provider.")
-        for note in self.contents.lay_out(self.order.repository, self._content).notes:
+        for note in self._lay_out():
             self.log.say(note)
         self.runner.check()
         plan = read_plan(self._content)
         for note in plan.notes:
             self.log.say(note, "building")
         return plan
+
+    def _lay_out(self) -> tuple[str, ...]:
+        seconds, stopped = self.runner.seconds_left, self.runner.stopped.is_set
+        try:
+            return self.contents.lay_out(self.order.repository, self._content, seconds, stopped).notes
+        except HostUnreachable:
+            self.runner.check()  # it may have ended because we asked it to
+            raise
 
     def _environment(self, plan: Plan) -> None:
         self.step = "Python"

@@ -44,7 +44,7 @@ def bytes_in(folder: Path) -> int:
         for name in names:
             try:
                 total += os.lstat(os.path.join(inner, name)).st_size  # noqa: PTH118 - 15,000 files: a Path each costs
-            except FileNotFoundError:
+            except OSError:  # it just went, or is closed to us
                 continue
     return total
 

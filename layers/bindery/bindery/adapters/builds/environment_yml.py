@@ -4,14 +4,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from bindery.adapters.builds.files import ConfigurationFiles
 from bindery.adapters.builds.wanted import PythonWanted, Requirements, python_of
+from bindery.domain.bounded_yaml import NotPlain, plain_yaml
 from bindery.domain.errors import BuildFailed
 
 # The same packages under the same names on both sides: no conda tool is needed for these.
 _ALSO_WITHOUT_CONDA = frozenset({"pip", "setuptools", "wheel", "jupyterlab", "notebook", "nbgitpuller"})
+_NOTHING = (None, "", "~", "null")
 _PACKAGE = re.compile(r"([A-Za-z0-9_.-]+)\s*(.*)", re.DOTALL)
 
 
@@ -36,7 +36,7 @@ def read_environment_yml(files: ConfigurationFiles, file: Path) -> EnvironmentYm
     packages: list[str] = []
     for entry in _dependencies(files, file):
         if isinstance(entry, dict):
-            pip += _strings(name, entry.get("pip") or [])
+            pip += _strings(name, _value(entry, "pip") or [])
             continue
         package, spec = _split(name, entry)
         if package == "python":
@@ -51,15 +51,19 @@ def read_environment_yml(files: ConfigurationFiles, file: Path) -> EnvironmentYm
 
 def _dependencies(files: ConfigurationFiles, file: Path) -> list[object]:
     try:
-        read = yaml.safe_load(files.text(file))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        where = getattr(error, "problem_mark", None)
-        why = f"is not YAML (line {where.line + 1})" if where else "is not YAML"
-        raise BuildFailed(step=files.name(file), why=why) from None
-    dependencies = read.get("dependencies") if isinstance(read, dict) else None
-    if (read is not None and not isinstance(read, dict)) or not isinstance(dependencies or [], list):
+        read = plain_yaml(files.text(file))
+    except NotPlain as error:
+        raise BuildFailed(step=files.name(file), why=str(error)) from None
+    dependencies = _value(read, "dependencies") if read not in _NOTHING else None
+    if not isinstance(dependencies or [], list) or not (isinstance(read, dict) or read in _NOTHING):
         raise BuildFailed(step=files.name(file), why="should hold a list called dependencies")
-    return list(dependencies or [])
+    return list(dependencies) if isinstance(dependencies, list) else []
+
+
+def _value(table: object, key: str) -> object:
+    """None where there is none, or where YAML says that it is nothing: those words too are read as strings."""
+    value = table.get(key) if isinstance(table, dict) else None
+    return None if value in _NOTHING else value
 
 
 def _strings(name: str, entries: object) -> list[str]:

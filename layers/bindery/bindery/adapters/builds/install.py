@@ -21,9 +21,9 @@ def install(runner: Runner, uv: UvCommand, folder: Path, plan: Plan) -> None:
     where = plan.requirements.folder if plan.requirements else folder / "content"
     text = (plan.requirements.text if plan.requirements else None) or ""
     command = [uv.path, "pip", "install", *uv.configuration, "--python", str(folder / "venv" / "bin" / "python")]
-    if plan.post_build:
-        # It may change installed files in place, and a hard link would carry that into uv's cache.
-        command += ["--link-mode", "copy"]
+    # postBuild may change installed files in place, and a hard link would carry that into uv's cache. Without it, clones
+    # where the disk can, else hard links after all: copies cost several times the rest of the installation.
+    command += ["--link-mode", "copy" if plan.post_build else "clone"]
     code, last = runner.run([*command, *wanted, *BASE], where, text)
     if code and wanted and any(UNSOLVABLE in line for line in last):
         # The repository's own wishes may agree with one another, only not with JupyterLab's.

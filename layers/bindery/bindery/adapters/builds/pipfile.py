@@ -13,20 +13,21 @@ from bindery.domain.errors import BuildFailed
 
 def read_pipfile(files: ConfigurationFiles, file: Path) -> tuple[PythonWanted | None, Requirements]:
     """Development packages too, as on Binder. Raises BuildFailed if it cannot be understood."""
-    name = files.name(file)
     try:
-        if file.name == "Pipfile.lock":
-            read: object = json.loads(files.text(file))
-            top = _table(name, read)
-            parts, requires = (
-                ("default", "develop"),
-                _table(name, _table(name, top.get("_meta", {})).get("requires", {})),
-            )
-        else:
-            top = _table(name, tomllib.loads(files.text(file)))
-            parts, requires = ("packages", "dev-packages"), _table(name, top.get("requires", {}))
-    except (ValueError, RecursionError):
-        raise BuildFailed(step=name, why="cannot be read: it is not as pipenv writes it") from None
+        return _read(files, file)
+    except (ValueError, RecursionError):  # what could be read may still be too deep to be shown
+        raise BuildFailed(step=files.name(file), why="cannot be read: it is not as pipenv writes it") from None
+
+
+def _read(files: ConfigurationFiles, file: Path) -> tuple[PythonWanted | None, Requirements]:
+    name = files.name(file)
+    if file.name == "Pipfile.lock":
+        read: object = json.loads(files.text(file))
+        top = _table(name, read)
+        parts, requires = ("default", "develop"), _table(name, _table(name, top.get("_meta", {})).get("requires", {}))
+    else:
+        top = _table(name, tomllib.loads(files.text(file)))
+        parts, requires = ("packages", "dev-packages"), _table(name, top.get("requires", {}))
     lines = {
         package: _requirement(name, package, asked)
         for part in parts

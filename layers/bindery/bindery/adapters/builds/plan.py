@@ -102,6 +102,8 @@ def _project(files: ConfigurationFiles) -> str:
             tables = tomllib.loads(files.text(pyproject))
         except tomllib.TOMLDecodeError as error:
             raise BuildFailed(step="pyproject.toml", why=str(error)) from None
+        except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets in ...
+            raise BuildFailed(step="pyproject.toml", why="cannot be read: a value is too long or too deep") from None
         if "project" in tables or "build-system" in tables:  # else it only configures tools
             return "pyproject.toml"
     return "setup.py" if files.find("setup.py") else ""

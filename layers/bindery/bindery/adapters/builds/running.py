@@ -1,21 +1,25 @@
-"""Runs a build's commands, each in its own process group: drained always, ended in time, nothing left behind."""
+"""Runs a build's commands, each in its own process group and under a keeper: drained always, ended in time, nothing left behind."""
 
 import contextlib
 import os
 import selectors
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from bindery.adapters.builds.disk import bytes_in
 from bindery.adapters.builds.log import BuildLog
 
 _TICK_SECONDS = 0.05
-_GRACE_SECONDS = 1.0
+_END_SECONDS = 3.0  # the keeper's own grace and what it takes to kill
+_KEEPER = Path(__file__).with_name("keeper.py")
+_LOOK_SECONDS = 2.0
 _CHUNK = 65_536
 
 
@@ -27,6 +31,29 @@ class TimeOver(Exception):
     """The build's limit has passed."""
 
 
+class RoomOver(Exception):
+    """The build's folder holds more than it may."""
+
+
+@dataclass
+class Room:
+    """A folder's limit in bytes. It is measured every few seconds, and rarely where that takes long."""
+
+    folder: Path
+    most_bytes: int
+    _look_at: float = field(default=0.0, init=False)
+
+    def check(self) -> None:
+        """Raises RoomOver."""
+        began = time.monotonic()
+        if began < self._look_at:
+            return
+        if bytes_in(self.folder) > self.most_bytes:
+            raise RoomOver
+        ended = time.monotonic()
+        self._look_at = ended + max(_LOOK_SECONDS, 20 * (ended - began))
+
+
 @dataclass(frozen=True)
 class Runner:
     """deadline: time.monotonic() seconds. environment: the whole of it, nothing is inherited."""
@@ -35,6 +62,11 @@ class Runner:
     deadline: float
     stopped: threading.Event
     log: BuildLog
+    room: Room
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, self.deadline - time.monotonic())
 
     def check(self) -> None:
         """Raises Stopped or TimeOver."""
@@ -44,27 +76,34 @@ class Runner:
             raise TimeOver
 
     def run(self, command: Sequence[str], folder: Path, text: str = "", quiet: bool = False) -> tuple[int, list[str]]:
-        """The exit code and the last lines. text: what the command reads. Raises Stopped, TimeOver, OSError (cannot be run)."""
+        """The exit code and the last lines. text: what the command reads.
+
+        Raises Stopped, TimeOver, RoomOver, OSError (cannot be run).
+        """
         self.check()
         log = BuildLog(_Nowhere(), "", 0) if quiet else self.log
         log.last.clear()
-        with tempfile.TemporaryFile() as given:
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as unable:
             given.write(text.encode())
             given.seek(0)
             process = subprocess.Popen(  # noqa: S603 - the repository's own steps are what is to be run
-                command,
+                _kept(command, unable.fileno()),
                 cwd=folder,
                 env=dict(self.environment),
                 stdin=given,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=[unable.fileno()],
             )
-        try:
-            self._watch(process, log)
-        finally:
-            _end_group(process)
-            log.end_line()
+            try:
+                self._watch(process, log)
+            finally:
+                _end_group(process)
+                log.end_line()
+            unable.seek(0)
+            if number := unable.read():
+                raise OSError(int(number), os.strerror(int(number)))
         return process.returncode, list(log.last)
 
     def _watch(self, process: "subprocess.Popen[bytes]", log: BuildLog) -> None:
@@ -89,6 +128,14 @@ class Runner:
     def _tick(self, log: BuildLog) -> None:
         log.tick()
         self.check()
+        self.room.check()
+
+
+def _kept(command: Sequence[str], unable: int) -> list[str]:
+    """Under a keeper, which also reaches what hides from us; elsewhere than on Linux there is none."""
+    if not Path("/proc").is_dir():
+        return list(command)
+    return [sys.executable, "-I", "-S", str(_KEEPER), str(unable), *command]
 
 
 class _Nowhere:
@@ -110,7 +157,7 @@ def _end_group(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is None:
         _signal_group(process, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE_SECONDS)
+            process.wait(_END_SECONDS)
     _signal_group(process, signal.SIGKILL)
     process.wait()
 

@@ -1,12 +1,13 @@
 """The local build engine: uv makes a repository's environment on this machine, without containers."""
 
 import contextlib
+import functools
 import hashlib
 import math
 import os
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from bindery.adapters.builds.attempt import Attempt
 from bindery.adapters.builds.disk import words
 from bindery.adapters.builds.environments import HANDLE, Hold, Manifest, environment_of
 from bindery.adapters.builds.log import BuildLog
-from bindery.adapters.builds.running import Runner, Stopped, TimeOver
+from bindery.adapters.builds.running import Room, Runner, Stopped, TimeOver
 from bindery.adapters.builds.store import Environments
 from bindery.adapters.builds.strays import end_strays
 from bindery.adapters.builds.surroundings import build_environment
+from bindery.adapters.builds.turns import Turns
 from bindery.adapters.builds.uv_command import UvCommand
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
 from bindery.domain.errors import BinderyError, BuildFailed, BuildServiceDown, BuildTooLong, Retryable
@@ -29,6 +31,7 @@ from bindery.ports.queue import Queue
 
 RECIPE = 1  # raised whenever the same files would give another environment
 GIGABYTE = 1_000_000_000
+CLOSE_SECONDS = 5.0
 
 
 @dataclass
@@ -37,13 +40,14 @@ class _Running:
     handle: str
     claim: Hold
     stopped: threading.Event = field(default_factory=threading.Event)
-    turn: "Future[None] | None" = None
+    turn: Callable[[], None] | None = None
 
 
 class UvBuilds:
     """BuildService on this machine. At most `slots` attempts at a time, the others wait their turn.
 
-    home: where environments are kept, at most `max_bytes` of them but for those in use. contents: lays out repositories.
+    home: where environments are kept, at most `max_bytes` of them but for those in use; one that is being
+    built may take `max_build_bytes`. contents: lays out repositories.
     uv: the command, found on PATH unless given. Call `recover` once at the start, `close` at the end.
     """
 
@@ -56,12 +60,14 @@ class UvBuilds:
         *,
         slots: int = 2,
         max_bytes: int = 20 * GIGABYTE,
+        max_build_bytes: int = 10 * GIGABYTE,
         uv: str = "",
     ) -> None:
         self._environments = Environments(home, clock)
         self._contents, self._queue, self._max_bytes = contents, queue, max_bytes
+        self._max_build_bytes = max_build_bytes
         self._uv = UvCommand(uv, self._environments.home)
-        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="build")
+        self._turns = Turns(slots)
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
         self._unwritten: dict[str, Failure] = {}  # failures that the disk did not take
@@ -87,7 +93,8 @@ class UvBuilds:
                 raise BuildServiceDown(why=words(error)) from error
             if claim is not None:
                 running = self._running[handle] = _Running(order, handle, claim)
-                running.turn = self._pool.submit(self._see_to, running)
+                running.turn = functools.partial(self._see_to, running)
+                self._turns.take(running.turn)
         return handle
 
     def look(self, handle: str) -> BuildReport:
@@ -120,13 +127,16 @@ class UvBuilds:
         self._environments.evict(self._max_bytes)
 
     def close(self) -> None:
-        """End every attempt and wait for that. They count as never heard of, so that they may be started again."""
+        """End every attempt and wait for that, CLOSE_SECONDS at most: what hangs is for the next `recover` to clear.
+
+        They count as never heard of, so that they may be started again.
+        """
         with self._lock:
             self._closed = True
             all_running = list(self._running.values())
         for running in all_running:
             self._stop(running)
-        self._pool.shutdown(wait=True)
+        self._turns.wait(CLOSE_SECONDS)
 
     def _prepare(self) -> None:
         try:
@@ -136,7 +146,7 @@ class UvBuilds:
 
     def _stop(self, running: _Running) -> None:
         running.stopped.set()
-        if running.turn and running.turn.cancel():  # it still waited for its turn
+        if running.turn and self._turns.give_up(running.turn):  # it still waited for its turn
             self._settle(running, self._stopped())
 
     def _stopped(self) -> Failure | None:
@@ -144,6 +154,7 @@ class UvBuilds:
 
     def _see_to(self, running: _Running) -> None:
         """An attempt's whole life, in a thread of its own."""
+        self._evict()  # its room may be what those before it hold
         self._settle(running, self._outcome(running))
 
     def _settle(self, running: _Running, outcome: Manifest | Failure | None) -> None:
@@ -159,9 +170,11 @@ class UvBuilds:
             return
         with contextlib.suppress(Retryable):  # best effort: reconcile asks
             self._queue.send(BuildChanged(environment=running.order.environment, attempt=running.order.attempt))
-        if isinstance(outcome, Manifest):
-            with contextlib.suppress(OSError):
-                self._environments.evict(self._max_bytes)
+        self._evict()
+
+    def _evict(self) -> None:
+        with contextlib.suppress(OSError):
+            self._environments.evict(self._max_bytes)
 
     def _outcome(self, running: _Running) -> Manifest | Failure | None:
         order, folder = running.order, self._environments.folder(running.handle)
@@ -169,7 +182,8 @@ class UvBuilds:
         attempt: Attempt | None = None
         try:
             environment = build_environment(os.environ, folder, self._uv.cache)
-            runner = Runner(environment, time.monotonic() + order.seconds, running.stopped, log)
+            room = Room(folder, self._max_build_bytes)
+            runner = Runner(environment, time.monotonic() + order.seconds, running.stopped, log, room)
             attempt = Attempt(order, folder, self._contents, self._uv, runner, log)
             return attempt.make()
         except Stopped:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from bindery.domain.errors import BadAddress, ForbiddenAddress
 
@@ -46,6 +46,7 @@ NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 # What urlsplit would drop or read in its own way, and what would need quoting in a configuration file.
 UNCLEAN = re.compile(r"[^\x21-\x7e]|[\"\\<>^`{|}]")
 PORTS = {"http": 80, "https": 443}
+LONGEST = 2000
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Address:
 
 def parsed(url: str) -> Address:
     """The URL's parts, or BadAddress: only http and https, only plain spellings, no credentials."""
+    if len(url) > LONGEST:
+        raise BadAddress(url=without_user(url), why=f"it is longer than {LONGEST} characters")
     if UNCLEAN.search(url):
         raise BadAddress(url=without_user(url), why="it holds characters that no address has")
     try:
@@ -78,7 +81,33 @@ def parsed(url: str) -> Address:
 
 def without_user(url: str) -> str:
     """The URL fit to be shown: cut to 200 characters, without what may be a password, valid Unicode."""
-    return re.sub(r"[^/]*@", "", url)[:200].encode(errors="replace").decode()
+    # Not a regular expression: that takes minutes for a long one. Not cut first: half a password would no longer look like one.
+    shown = "/".join(part.rpartition("@")[2] for part in url.split("/"))
+    return shown[:200].encode(errors="replace").decode()
+
+
+def canonical(url: str) -> str:
+    """A clone address in the one spelling of all that lead to the same place, its path decoded, without `.git`. BadAddress."""
+    address = parsed(url)
+    host = f"[{IPv6Address(address.host)}]" if ":" in address.host else address.host
+    port = "" if address.port == PORTS[address.scheme] else f":{address.port}"
+    path = urlsplit(url).path
+    while (plain := unquote(path)) != path:
+        path = plain
+    steps: list[str] = []
+    for step in path.split("/"):
+        if step == "..":
+            del steps[-1:]
+        elif step not in {"", "."}:
+            steps.append(step)
+    return f"{address.scheme}://{host}{port}/{without_git('/'.join(steps))}".rstrip("/")
+
+
+def without_git(path: str) -> str:
+    """The path without `.git` at its end, in any case and number."""
+    while path.lower().endswith(".git"):
+        path = path[:-4].rstrip("/")
+    return path
 
 
 def _check_host(host: str, url: str) -> None:

@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import quote
 
-from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.addresses import canonical, parsed
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.listing import NotListed, listing
@@ -29,6 +29,7 @@ FILE_LIMIT: Final = PackLimits(objects=4, object_bytes=MB, total_bytes=2 * MB)
 TREE_LIMIT: Final = PackLimits(objects=100_000, object_bytes=8 * MB, total_bytes=64 * MB)
 COMMIT_LIMIT: Final = PackLimits(objects=100, object_bytes=MB, total_bytes=4 * MB)
 REMEMBERED: Final = 256
+PLAIN: Final = "/~!$&'()*+,;=:@"
 
 
 class GitProvider:
@@ -49,7 +50,7 @@ class GitProvider:
         ref_default="HEAD",
     )
 
-    def __init__(self, client: GuardedClient, clock: Clock, *, seconds: float = 30) -> None:
+    def __init__(self, client: GuardedClient, clock: Clock, *, seconds: float = 15) -> None:
         self._client = client
         self._wire = GitWire(client, clock)
         self._seconds = seconds
@@ -58,6 +59,10 @@ class GitProvider:
     def check(self, spec: str) -> str:
         url, _ = _parts(spec)
         return _page(url)
+
+    def canonical(self, spec: str) -> str:
+        url, ref = _parts(spec)
+        return f"{canonical(url)}/{ref}"
 
     def resolve(self, spec: str) -> Resolved:
         url, ref = _parts(spec)
@@ -154,4 +159,7 @@ def _parts(spec: str) -> tuple[str, str]:
 
 
 def _page(url: str) -> str:
-    return url.removesuffix(".git")
+    """The address for people, one for all spellings: a valid URL again, since what its path stood for is decoded."""
+    scheme, _, rest = canonical(url).partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}{slash}{quote(path, safe=PLAIN)}"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.addresses import parsed, without_git
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.github_api import GitHubApi
 from bindery.adapters.repositories.guard import GuardedClient
@@ -109,7 +109,11 @@ class GitHubProvider:
 
     def check(self, spec: str) -> str:
         repository, _ = _parts(spec)
-        return f"{self._url}/{repository}"
+        return f"{self._url}/{_folded(repository)}"
+
+    def canonical(self, spec: str) -> str:
+        repository, ref = _parts(spec)
+        return f"{_folded(repository)}/{ref}"
 
     def resolve(self, spec: str) -> Resolved:
         repository, ref = _parts(spec)
@@ -205,6 +209,11 @@ class GitHubProvider:
             self._trees.clear()
         self._trees[commit] = tree
         return _Known(commit, tree)
+
+
+def _folded(repository: str) -> str:
+    """The one spelling of a repository whose host reads names in any case."""
+    return without_git(repository).lower()
 
 
 def _parts(spec: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from bindery.domain.repository import Entry, Tree
 MOST_ENTRIES: Final = 100_000
 MOST_TREES: Final = 50_000
 DEEPEST: Final = 200
+LONGEST_PATH: Final = 4096
 FOLDER: Final = 0o040000
 
 
@@ -36,6 +37,8 @@ def listing(objects: Mapping[bytes, tuple[int, bytes]], commit: str) -> Tree:
             raise NotListed("a tree is missing")
         for raw, mode, found in tree_entries(content):
             path = folder + raw.decode(errors="surrogateescape")
+            if len(path) > LONGEST_PATH:
+                raise NotListed("a path is too long")
             if mode & 0o170000 == FOLDER:
                 waiting.append((f"{path}/", found, depth + 1))
             else:

@@ -28,6 +28,9 @@ BROKEN = (
 """What dulwich raises for packs and objects that are not as they should be."""
 
 
+WIDEST = 63  # bits of a size or an offset: reading longer ones takes time that grows with the square
+
+
 class BrokenPack(Exception):  # caught and turned into a fact by whoever asked
     """Not a pack, cut short, or not with the objects it should have."""
 
@@ -45,22 +48,24 @@ class PackLimits:
     total_bytes: int
 
 
-def measure(pack: bytes | memoryview, limits: PackLimits) -> None:
-    """Raises TooMuch or BrokenPack. Unpacks in small pieces and keeps none, so that no claim of a pack can fill the memory."""
+def measure(pack: bytes | memoryview, limits: PackLimits) -> int:
+    """The largest object's bytes; or TooMuch, BrokenPack. Unpacks in small pieces and keeps none, so that no claim of a pack can fill the memory."""
     try:
         if bytes(pack[:8]) not in {b"PACK\0\0\0\2", b"PACK\0\0\0\3"}:
             raise BrokenPack("not a pack")
         count = int.from_bytes(pack[8:12], "big")
         if count > limits.objects:
             raise TooMuch
-        at, total = 12, 0
+        at, total, largest = 12, 0, 0
         for _ in range(count):
             size, at = _measure_object(pack, at, limits.object_bytes)
             total += size
+            largest = max(largest, size)
             if total > limits.total_bytes:
                 raise TooMuch
     except BROKEN as error:
         raise BrokenPack("cut short or not a pack") from error
+    return largest
 
 
 def _measure_object(pack: bytes | memoryview, at: int, most: int) -> tuple[int, int]:
@@ -71,10 +76,15 @@ def _measure_object(pack: bytes | memoryview, at: int, most: int) -> tuple[int, 
         at += 1
         size |= (pack[at] & 0x7F) << shift
         shift += 7
+        if shift > WIDEST:
+            raise BrokenPack("an object's size is no number")
     at += 1
     if kind == OFS_DELTA:
+        begin = at
         while pack[at] & 0x80:
             at += 1
+            if at - begin > WIDEST // 7:
+                raise BrokenPack("an object's base is no number")
         at += 1
     elif kind == REF_DELTA:
         at += 20
@@ -137,7 +147,9 @@ def _id(found: ShaFile) -> bytes:
 
 def object_id(kind: bytes, content: bytes) -> bytes:
     """An object's id in hex, from its type's name and its content."""
-    return sha1(kind + b" %d\0" % len(content) + content, usedforsecurity=False).hexdigest().encode()
+    hashed = sha1(kind + b" %d\0" % len(content), usedforsecurity=False)
+    hashed.update(content)  # not joined: that would be a copy of what may be large
+    return hashed.hexdigest().encode()
 
 
 def tree_of(commit: bytes) -> bytes:

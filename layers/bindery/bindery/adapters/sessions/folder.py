@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bindery.adapters.sessions.processes import Process
-from bindery.adapters.sessions.working_copy import remove_folder
+from bindery.adapters.sessions.removal import remove_folder
 
 ID = re.compile(r"[a-z0-9]{1,40}")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -51,12 +51,18 @@ class SessionFolder:
         return self.path / "home"
 
     @property
+    def scripts(self) -> Path:
+        """Ours: scripts of the repository that cannot be run as they stand."""
+        return self.path / "scripts"
+
+    @property
     def log(self) -> Path:
         return self.path / "server.log"
 
     def create(self) -> None:
         """Makes the folders, for our eyes only. Raises FileExistsError if one is there, so that nobody plants one."""
         self.path.mkdir(mode=0o700, parents=True)
+        self.scripts.mkdir()
         self.temporary.mkdir(mode=0o700)
 
     def remove(self) -> None:
@@ -103,15 +109,15 @@ def folder_of(sessions: Path, mark: str, session: str) -> SessionFolder:
     return SessionFolder(sessions / session, Path(tempfile.gettempdir()) / f"bindery-{mark}-{session}")
 
 
-def found_on_disk(sessions: Path, mark: str) -> dict[str, float]:
-    """Every session that has a folder or temporary files here, and since when (UTC seconds)."""
+def found_on_disk(sessions: Path, mark: str) -> dict[str, tuple[float, Record | None]]:
+    """Every session that has a folder or temporary files here, since when (UTC seconds), and its record."""
     prefix = f"bindery-{mark}-"
-    found: dict[str, float] = {}
+    found: dict[str, tuple[float, Record | None]] = {}
     for parent, before in ((Path(tempfile.gettempdir()), prefix), (sessions, "")):
         for path in parent.glob(f"{before}*"):
             session = path.name.removeprefix(before)
             with contextlib.suppress(FileNotFoundError):
                 if ID.fullmatch(session) and path.lstat().st_uid == os.geteuid():
                     record = folder_of(sessions, mark, session).record()
-                    found[session] = record.created if record else path.lstat().st_mtime
+                    found[session] = (record.created if record else path.lstat().st_mtime, record)
     return found

@@ -2,19 +2,21 @@
 
 import contextlib
 import hashlib
+import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from bindery.adapters.sessions import activity
 from bindery.adapters.sessions.environment import Environment, FindEnvironment, HoldEnvironment
 from bindery.adapters.sessions.folder import ID, Record, SessionFolder, folder_of, found_on_disk
+from bindery.adapters.sessions.held_ports import HeldPorts, listens
 from bindery.adapters.sessions.keeper import ENVIRONMENT_LOCK, UNTOUCHED
 from bindery.adapters.sessions.processes import (
     Process,
@@ -26,9 +28,10 @@ from bindery.adapters.sessions.processes import (
     variables_of,
     with_descendants,
 )
-from bindery.adapters.sessions.server import MARK, command, variables
+from bindery.adapters.sessions.server import MARK, command, prepare_home, variables
+from bindery.adapters.sessions.stops import ALL, Stops
 from bindery.adapters.sessions.working_copy import copy_folder, lay_out
-from bindery.domain.errors import ImageGone, LauncherDown
+from bindery.domain.errors import BinderyError, ImageGone, LauncherDown
 from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
 from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents
@@ -36,6 +39,7 @@ from bindery.ports.contents import Contents
 POLL_SECONDS = 0.02
 END_SECONDS = 5.0  # the keeper's own grace and what it takes to kill
 KILL_ROUNDS = 100
+logger = logging.getLogger("bindery")
 STARTING = SessionReport(Liveness.STARTING)
 
 
@@ -68,7 +72,8 @@ class ProcessSessions:
         self._guard = threading.Lock()
         self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._starting: set[str] = set()
-        self._ports: dict[str, socket.socket] = {}
+        self._stops = Stops()
+        self._ports = HeldPorts()
 
     def start(self, order: SessionOrder) -> None:
         folder = self._folder(order.id)
@@ -76,6 +81,8 @@ class ProcessSessions:
             record = folder.record()
             if record and alive(record.process):
                 return
+            if self._stops.closed:
+                raise LauncherDown(why="no session begins any more")
             self._starting.add(order.id)
             try:
                 self._end(order.id, folder)
@@ -92,7 +99,7 @@ class ProcessSessions:
                 break
             time.sleep(POLL_SECONDS)
         if report.liveness is not Liveness.STARTING:
-            self._let_port_go(session)
+            self._ports.let_go(session)
         return report
 
     def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]:
@@ -100,26 +107,41 @@ class ProcessSessions:
 
     def stop(self, session: str) -> None:
         folder = self._folder(session)
-        with self._alone(session):
+        with self._stops.of(session), self._alone(session):
             self._end(session, folder)
 
     def objects(self) -> Sequence[SessionObject]:
-        found: dict[str, float] = {}
+        starting = set(self._starting)  # asked first: the record is there when it no longer is
+        found: dict[str, SessionObject] = {}
         for process, session in self._marked():
-            found[session] = min(started_at(process), found.get(session, float("inf")))
-        found.update(found_on_disk(self._sessions, self._mark))
-        return [SessionObject(session, started) for session, started in found.items()]
+            since = min(started_at(process), found[session].started if session in found else float("inf"))
+            found[session] = SessionObject(session, since)
+        for session, (since, record) in found_on_disk(self._sessions, self._mark).items():
+            runs = alive(record.process) if record else session in found
+            found[session] = SessionObject(session, since, alive=runs or session in starting)
+        return list(found.values())
 
     def stop_all(self) -> None:
-        """Stops every session of this home, also those of an earlier control plane."""
-        with ThreadPoolExecutor(8) as threads:
-            list(threads.map(self.stop, [each.id for each in self.objects()]))
+        """Stops every session of this home, also those of an earlier control plane. One that cannot be stopped is logged."""
+        with self._stops.of(ALL), ThreadPoolExecutor(8) as threads:
+            list(threads.map(self._try_to_stop, {each.id for each in self.objects()} | self._starting))
+
+    def kill_all(self) -> None:
+        """Kills every session's processes without waiting for their end; files stay."""
+        for process in with_descendants({process for process, _ in self._marked()}):
+            send(process, signal.SIGKILL)
 
     def close(self) -> None:
-        """Lets go of what this object holds. Sessions live on."""
+        """No session begins any more, and what this object holds is let go. Sessions live on."""
+        self._stops.closed = True
         self._asking.close()
-        for session in list(self._ports):
-            self._let_port_go(session)
+        self._ports.close()
+
+    def _try_to_stop(self, session: str) -> None:
+        try:
+            self.stop(session)
+        except (BinderyError, OSError) as error:
+            logger.warning("session %s could not be stopped: %s", session, error)
 
     def _folder(self, session: str) -> SessionFolder:
         return folder_of(self._sessions, self._mark, session)
@@ -139,11 +161,13 @@ class ProcessSessions:
             try:
                 with self._held(order.image) as (environment, lock):
                     folder.create()
-                    notes = lay_out(order.repository, environment, self._contents, folder.work)
+                    stopped = partial(self._stops.asked, order.id)
+                    notes = lay_out(order.repository, environment, self._contents, folder.work, stopped)
                     if environment.home:
                         copy_folder(environment.home, folder.home)
                     else:
                         folder.home.mkdir()
+                    prepare_home(folder.home)
                     self._run(order, environment, folder, notes, lock)
             except OSError as error:
                 raise LauncherDown(
@@ -166,7 +190,7 @@ class ProcessSessions:
     def _run(
         self, order: SessionOrder, environment: Environment, folder: SessionFolder, notes: tuple[str, ...], lock: int
     ) -> None:
-        port = self._take_port(order.id)
+        port = self._ports.take(order.id)
         arguments = command(environment, folder, port, self._allowed_origins)
         seen = variables(os.environ, order, environment, folder, self._mark)
         files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
@@ -182,20 +206,6 @@ class ProcessSessions:
         created = self._clock.now()
         folder.write(Record(pid=pid, started=status.process.started, port=port, created=created, notes=notes))
 
-    def _take_port(self, session: str) -> int:
-        """A free port, bound here without listening until the server answers: the server may listen on it all the same
-        (both say SO_REUSEADDR), and the system gives it to nobody else."""
-        held = socket.socket()
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        self._ports[session] = held
-        return int(held.getsockname()[1])
-
-    def _let_port_go(self, session: str) -> None:
-        held = self._ports.pop(session, None)
-        if held:
-            held.close()
-
     def _look(self, session: str, folder: SessionFolder) -> SessionReport:
         starting = session in self._starting  # asked first: the record is there when it no longer is
         record = folder.record()
@@ -205,7 +215,7 @@ class ProcessSessions:
             return SessionReport(Liveness.GONE, why=folder.last_words())
         token = variables_of(record.pid).get(b"JUPYTER_TOKEN", b"").decode()
         url = f"http://127.0.0.1:{record.port}/"
-        if token and _listens(record.port) and activity.is_session(self._asking, url, token):
+        if token and listens(record.port) and activity.is_session(self._asking, url, token):
             return SessionReport(Liveness.READY, url=url, notes=record.notes)
         return STARTING
 
@@ -218,7 +228,7 @@ class ProcessSessions:
 
     def _end(self, session: str, folder: SessionFolder) -> None:
         """Asks the keeper to end the session; then whatever still bears the mark is killed, with all that it started."""
-        self._let_port_go(session)
+        self._ports.let_go(session)
         record = folder.record()
         if record and alive(record.process):
             send(record.process, signal.SIGTERM, END_SECONDS)
@@ -234,12 +244,3 @@ class ProcessSessions:
             folder.remove()
         except OSError as error:
             raise LauncherDown(why=f"a session's files cannot be removed: {error.strerror}") from error
-
-
-def _listens(port: int) -> bool:
-    """Cheaper than a request, as long as nobody listens."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from bindery.adapters.builds.files import script_command
 from bindery.adapters.sessions.environment import Environment
 from bindery.adapters.sessions.folder import SessionFolder
 from bindery.domain.errors import RepositoryUnusable
@@ -14,6 +15,7 @@ from bindery.domain.sessions import SessionOrder
 HERE = Path(__file__).parent
 MARK = "BINDERY_SESSION"
 LOG_BYTES = 1_000_000
+NEWS = ".jupyter/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 # All that a session inherits: where programs are, how people write, how to trust the outside. Never the operator's secrets.
 INHERITED = frozenset(
     {"PATH", "LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
@@ -46,12 +48,20 @@ def _may_pass(name: str, value: str) -> bool:
     return name in INHERITED or name.startswith("LC_")
 
 
+def prepare_home(home: Path) -> None:
+    """Answers JupyterLab's question whether it may fetch its news, with no, unless the build has settings of its own."""
+    settings = home / NEWS
+    if settings.resolve().is_relative_to(home.resolve()) and not os.path.lexists(settings):
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text('{"fetchNews": "false"}\n')
+
+
 def command(
     environment: Environment, folder: SessionFolder, port: int, allowed_origins: tuple[str, ...]
 ) -> tuple[str, ...]:
     """The keeper, which runs the repository's `start` script if there is one, which runs the server."""
     server = (str(environment.python), str(HERE / "lab.py"), *_options(folder, port, allowed_origins))
-    start = (str(_start_script(folder.work, environment.start)),) if environment.start else ()
+    start = _start_script(folder, environment.start) if environment.start else ()
     keep = (sys.executable, "-I", "-S", str(HERE / "keeper.py"), str(folder.log), str(LOG_BYTES), str(folder.work))
     return (*keep, *start, *server)
 
@@ -83,11 +93,16 @@ def _origins(allowed: tuple[str, ...]) -> tuple[str, ...]:
     return (f"--ServerApp.allow_origin_pat=^({'|'.join(re.escape(origin) for origin in allowed)})$",)
 
 
-def _start_script(work: Path, start: Path) -> Path:
-    """The script, made executable. It must lie in the working copy itself."""
+def _start_script(folder: SessionFolder, start: Path) -> tuple[str, ...]:
+    """How to run the script, which must lie in the working copy itself and stays there as it is."""
+    work = folder.work.resolve()
     script = (work / start).resolve()
-    if not script.is_relative_to(work.resolve()) or not script.is_file():
+    if not script.is_relative_to(work) or not script.is_file():
         raise RepositoryUnusable(why=f"{start} is not a file of the repository")
-    if not os.access(script, os.X_OK):
-        script.chmod(script.stat().st_mode | 0o111)
-    return work / start
+    try:
+        words = script_command(script, folder.scripts)
+    except ValueError:
+        words = []
+    if not words or "\0" in "".join(words):
+        raise RepositoryUnusable(why=f"the first line of {start} names no program")
+    return tuple(words)

@@ -1,21 +1,25 @@
 """A session's own working copy: the repository at exactly the asked ref, with what the build left there."""
 
-import contextlib
 import fcntl
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from bindery.adapters.sessions.environment import Environment
 from bindery.domain.repository import Repository
 from bindery.ports.contents import Contents
 
+CONTENT_SECONDS = 120.0
 FICLONE = 0x40049409  # linux/fs.h: share the blocks until one side changes, where the file system can
 
 
-def lay_out(repository: Repository, environment: Environment, contents: Contents, folder: Path) -> tuple[str, ...]:
-    """Makes `folder` (absent before) the working copy; answers notes for the visitor. Raises what `contents` raises.
+def lay_out(
+    repository: Repository, environment: Environment, contents: Contents, folder: Path, stopped: Callable[[], bool]
+) -> tuple[str, ...]:
+    """Makes `folder` (absent before) the working copy; answers notes for the visitor. Raises what `contents` raises,
+    soon once `stopped` says so.
 
     A build that may change its working copy depends on the whole tree, so its environment fits only equal trees: at
     another ref with the same tree, the files come from the repository and what the build added comes on top.
@@ -23,7 +27,7 @@ def lay_out(repository: Repository, environment: Environment, contents: Contents
     if environment.content is not None and repository.ref == environment.ref:
         copy_folder(environment.content, folder)
         return ()
-    notes = contents.lay_out(repository, folder).notes
+    notes = contents.lay_out(repository, folder, seconds=CONTENT_SECONDS, stopped=stopped).notes
     if environment.content is not None:
         _add_missing(environment.content, folder)
     return notes
@@ -68,18 +72,3 @@ def _add_missing(source: Path, target: Path) -> None:
             copy_folder(entry, there)
         elif stat.S_ISDIR(mode) and there.is_dir() and not there.is_symlink():
             _add_missing(entry, there)
-
-
-def remove_folder(folder: Path) -> None:
-    """Removes a folder with everything in it, whatever its modes; never follows a link. One that is absent is no error."""
-    if folder.is_symlink():
-        folder.unlink()
-        return
-    for path, folders, _ in os.walk(folder, followlinks=False):
-        Path(path).chmod(0o700)
-        for name in folders:
-            inner = Path(path, name)
-            if not inner.is_symlink():
-                inner.chmod(0o700)
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)

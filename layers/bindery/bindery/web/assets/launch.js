@@ -18,6 +18,7 @@ const SAYS = {
 };
 const TITLE = document.title;
 const MOST_LINES = 5000;
+const NOTES_READ_MS = 10000;
 const ANSI = /\x1b\[[0-9;?]*[ -/]*[@-~]/g;
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
@@ -48,6 +49,7 @@ function clear() {
   element("log").hidden = true;
   element("headline").textContent = "Launching";
   for (const id of ["trouble", "again", "reconnect", "open"]) element(id).hidden = true;
+  element("trouble").classList.replace("warning", "failure");
   mark("now");
 }
 
@@ -130,6 +132,8 @@ function open(news) {
   source.close();
   const to = address(news.url, told.path);
   const start = address(news.url, "");
+  const notes = news.message.trimEnd().split("\n").slice(0, -1).join("\n");
+  if (to && notes) return remark(notes, withToken(to, news.token));
   if (to) {
     element("headline").textContent = "Opening the session";
     say("The session is ready. Opening it...");
@@ -145,6 +149,19 @@ function open(news) {
   element("again").hidden = true;
   element("open").href = withToken(start, news.token);
   element("open").hidden = false;
+}
+
+// Something the visitor should know before the page is gone, such as that large files are missing.
+function remark(notes, href) {
+  mark("now");
+  element("headline").textContent = "The session is ready";
+  say("It opens by itself in a few seconds.");
+  element("reason").textContent = notes;
+  element("trouble").classList.replace("failure", "warning");
+  element("trouble").hidden = false;
+  element("open").href = href;
+  element("open").hidden = false;
+  setTimeout(() => location.replace(href), NOTES_READ_MS);
 }
 
 function fail(title, reason, how = "failed") {
@@ -211,7 +228,9 @@ function scroll() {
 element("reconnect").addEventListener("click", launch);
 element("log").addEventListener("toggle", scroll);
 
-if (told.autostart) {
+if (told.autostart && document.prerendering) {
+  document.addEventListener("prerenderingchange", launch, { once: true }); // nobody has opened the page yet
+} else if (told.autostart) {
   launch();
 } else {
   // A click meant for the page before this one must not launch: the button waits a moment.

@@ -1,0 +1,45 @@
+"""Whose connection it is."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from infra.local.peers import TABLE, is_ours
+
+pytestmark = pytest.mark.skipif(not TABLE.exists(), reason="no /proc/net/tcp: connections do not tell whose they are")
+NOBODY = 65534
+
+
+def test_our_own_connection_is_ours_until_it_is_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        taken, address = server.accept()
+        with taken:
+            assert is_ours(address)
+            client.close()
+            assert not is_ours(address)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_another_users_connection_is_not() -> None:
+    program = (
+        f"import os, socket, sys; os.setuid({NOBODY}); s = socket.socket(); s.connect(('127.0.0.1', int(sys.argv[1])));"
+        "print('connected', flush=True); sys.stdin.read()"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        port = str(server.getsockname()[1])
+        other = subprocess.Popen(
+            [sys.executable, "-S", "-c", program, port], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        with other:
+            taken, address = server.accept()
+            with taken:
+                assert not is_ours(address)
+            other.communicate()
+
+
+def test_a_connection_that_does_not_exist_is_nobodys() -> None:
+    assert not is_ours(("127.0.0.1", 1))
