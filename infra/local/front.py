@@ -38,7 +38,7 @@ class Front:
         route = next((route for route in self.routes if route.matches(request.method, path)), None)
         if self.only_loopback and not is_loopback(request.headers.get("host", "")):
             await PlainTextResponse(FOREIGN_HOST, 421)(scope, receive, send)
-        elif self.only_loopback and not is_ours(scope["client"]):
+        elif self.only_loopback and not is_ours(scope["client"], scope["server"]):
             await PlainTextResponse(OTHER_USER, 403)(scope, receive, send)
         elif route is None:
             await JSONResponse(NO_ROUTE, 404)(scope, receive, send)

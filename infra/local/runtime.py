@@ -43,7 +43,7 @@ class Runtime:
 
     def run(self) -> None:
         """Cleans up after the last one, serves, cleans up after itself; a signal ends it at any point of this."""
-        _on_signals(lambda _number, _frame: sys.exit())
+        _on_signals(_end_once)
         server = self._server()
         terminal = keep_log(bootstrap.home(), bootstrap.settings().log_level)
         # From then on steps under way lose what they work on, and streams their end: nobody needs to read that here.
@@ -54,9 +54,9 @@ class Runtime:
             workers.start()
             server.run(sockets=[self.listener])  # ends with the signal that it was told to end with
         finally:
+            _on_signals(_unless_at_once(time.monotonic()))
             server.should_exit = True
             _end_by_force_after(END_SECONDS)
-            _on_signals(_unless_at_once(time.monotonic()))
             workers.close()
             self._stop_everything()
             workers.join(5)
@@ -95,12 +95,12 @@ class Runtime:
         bootstrap.reconcile()(ahead=EVERYTHING)
 
     def _stop_everything(self) -> None:
-        builds = bootstrap.builds()
-        if isinstance(builds, UvBuilds):
-            builds.close()
         launcher = bootstrap.launcher()
         if isinstance(launcher, ProcessSessions):
             launcher.close()
+        builds = bootstrap.builds()
+        if isinstance(builds, UvBuilds):
+            builds.close()
         self._end_sessions("Bindery was stopped")
 
     def _end_sessions(self, reason: str) -> None:
@@ -117,6 +117,12 @@ class Runtime:
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
+
+
+def _end_once(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Ends by the way of run()'s own cleaning, which nothing interrupts before it has begun."""
+    _on_signals(signal.SIG_IGN)
+    sys.exit()
 
 
 def _unless_at_once(told_at: float) -> Callable[[int, FrameType | None], None]:
@@ -139,13 +145,13 @@ def _end_by_force_after(seconds: float) -> None:
 def _end_by_force() -> NoReturn:
     """Kills what runs and ends at once. Files stay: the next start removes them."""
     try:
-        launcher = bootstrap.launcher()
-        if isinstance(launcher, ProcessSessions):
-            launcher.kill_all()
         own = status_of(os.getpid())
         if own:
             for process in with_descendants({own.process}) - {own.process}:
                 send(process, signal.SIGKILL)
+        launcher = bootstrap.launcher()
+        if isinstance(launcher, ProcessSessions):
+            launcher.kill_all()
     finally:
         os._exit(1)
 

@@ -13,7 +13,7 @@ from infra.local.events import Context, Event, from_build_service, from_log, fro
 from infra.local.template import Function, System, Timer
 
 logger = logging.getLogger("bindery")
-AT_ONCE = {"sessions": 12, "resolve": 8, "logs": 1}
+AT_ONCE = {"sessions": 12, "resolve": 16, "stops": 8, "logs": 1}
 UNDELIVERED = "undelivered events"
 TRIED_AGAIN_AFTER = 60  # events are best effort; reconcile does the rest
 SHAPES: dict[str, Callable[[Delivery], Event]] = {"events": from_build_service, "logs": from_log}

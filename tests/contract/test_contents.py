@@ -4,12 +4,14 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.checkout import Read, Room, Written, write_tree
 from bindery.adapters.repositories.contents import GitContents
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.domain.errors import (
@@ -22,6 +24,7 @@ from bindery.domain.errors import (
 )
 from bindery.domain.repository import Repository
 from tests.serving.git_http import ENVIRONMENT, File, GitServer, git, make_repository
+from tests.serving.scripted import ScriptedServer
 
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 Files = Mapping[str, str | bytes | File]
@@ -440,3 +443,116 @@ def test_git_attributes_run_nothing(place: Place, work: Path) -> None:
         ["git", "-C", work, "status", "--porcelain"], env=ENVIRONMENT, capture_output=True, check=True
     )
     assert status.stdout == b""
+
+
+class Dripping:
+    """A git server whose packs never come to an end: after their beginning nothing more is sent."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.server = ScriptedServer(self._reply)
+
+    def _reply(self, head: bytes) -> Iterator[bytes]:
+        kind = "Content-Type: application/x-git-upload-pack"
+        if head.startswith(b"GET"):
+            lines = b"000eversion 2\n0012fetch=shallow\n0000"
+            yield f"HTTP/1.1 200 OK\r\n{kind}-advertisement\r\nContent-Length: {len(lines)}\r\n\r\n".encode() + lines
+            return
+        yield f"HTTP/1.1 200 OK\r\n{kind}-result\r\nContent-Length: 99999\r\n\r\n".encode() + b"000dpackfile\n"
+        self.begun.release()
+        self.server.closing.wait(60)
+
+
+@pytest.fixture
+def dripping() -> Iterator[Dripping]:
+    found = Dripping()
+    with found.server:
+        yield found
+
+
+def slow_contents(place: Place, dripping: Dripping) -> GitContents:
+    client = GuardedClient([dripping.server.address], read_seconds=60)
+    return GitContents(place.root / "other cache", client, SystemClock())
+
+
+def test_whoever_waits_for_a_slow_host_or_for_others_at_it_can_be_stopped(place: Place, dripping: Dripping) -> None:
+    contents = slow_contents(place, dripping)
+    asked = place.repository("1" * 40).model_copy(update={"clone_url": f"{dripping.server.url}/r"})
+    stops = [threading.Event() for _ in range(2)]
+
+    def lay_out(number: int) -> str:
+        with pytest.raises(HostUnreachable) as caught:
+            contents.lay_out(asked, place.root / "work" / f"w{number}", stopped=stops[number].is_set)
+        return str(caught.value.facts["why"])
+
+    with ThreadPoolExecutor(2) as workers:
+        fetching = workers.submit(lay_out, 0)
+        assert dripping.begun.acquire(timeout=10)
+        waiting = workers.submit(lay_out, 1)
+        stops[1].set()
+        assert waiting.result(10) == "it was stopped"
+        assert not fetching.done()
+        stops[0].set()
+        assert fetching.result(10) == "it was stopped"
+    assert place.left() == []
+
+
+def test_the_callers_limit_holds_if_it_is_the_smaller_one(place: Place, dripping: Dripping) -> None:
+    asked = place.repository("1" * 40).model_copy(update={"clone_url": f"{dripping.server.url}/r"})
+    with pytest.raises(HostUnreachable, match="within"):
+        slow_contents(place, dripping).lay_out(asked, place.root / "work" / "w", seconds=0.3)
+    assert place.left() == []
+
+
+def test_one_that_is_stopped_or_late_is_not_even_begun(place: Place, work: Path) -> None:
+    asked = place.make({"a": "b"})
+    place.contents.lay_out(asked, work.with_name("cached"))
+    with pytest.raises(HostUnreachable, match="stopped"):
+        place.contents.lay_out(asked, work, stopped=lambda: True)
+    with pytest.raises(HostUnreachable, match="within"):
+        place.contents.lay_out(asked, work, seconds=0)
+    assert place.left() == ["cached"]
+
+
+def test_a_gitmodules_over_a_megabyte_is_refused(place: Place, work: Path) -> None:
+    files: Files = {"lib": File("1" * 40, 0o160000), ".gitmodules": "#" * 1_000_001}
+    with pytest.raises(RepositoryUnusable, match="gitmodules"):
+        place.contents.lay_out(place.make(files), work)
+
+
+def test_a_submodule_with_an_endless_address_is_refused(place: Place, work: Path) -> None:
+    for url in ("https://example.org/" + "a" * 900_000, "../" + "a/" * 400_000):
+        files: Files = {
+            "lib": File("1" * 40, 0o160000),
+            ".gitmodules": f'[submodule "x"]\n\tpath = lib\n\turl = {url}\n',
+        }
+        with pytest.raises(RepositoryUnusable, match="longer"):
+            place.contents.lay_out(place.make(files), work)
+
+
+def test_a_file_over_a_hundred_megabytes_is_refused(place: Place, work: Path) -> None:
+    with pytest.raises(RepositoryTooLarge):
+        place.contents.lay_out(place.make({"zeros": bytes(100_000_001)}), work)
+
+
+@pytest.mark.parametrize(("size", "together"), [(20_000_001, False), (1000, True)])
+def test_large_files_pass_through_memory_one_after_the_other(
+    place: Place, work: Path, monkeypatch: pytest.MonkeyPatch, size: int, together: bool
+) -> None:
+    asked = [place.make({"zeros": bytes(size), "name": name}, f"{name}.git") for name in "ab"]
+    for number, repository in enumerate(asked):  # from now on only the writing is left to do
+        place.contents.lay_out(repository, work.with_name(f"first{number}"))
+    meeting, met = threading.Barrier(2), []
+
+    def met_first(read: Read, tree: bytes, top: int, room: Room) -> Written:
+        try:
+            meeting.wait(10 if together else 0.5)
+            met.append(True)
+        except threading.BrokenBarrierError:
+            met.append(False)
+        return write_tree(read, tree, top, room)
+
+    monkeypatch.setattr("bindery.adapters.repositories.contents.write_tree", met_first)
+    with ThreadPoolExecutor(2) as workers:
+        list(workers.map(place.contents.lay_out, asked, [work.with_name("a"), work.with_name("b")]))
+    assert met == [together, together]

@@ -34,6 +34,9 @@ class FakeHost:
             raise BadSpec(spec=spec, why="it is no repository")
         return f"https://host.example/{owner}/{name}"
 
+    def canonical(self, spec: str) -> str:
+        return spec
+
     def resolve(self, spec: str) -> Resolved:
         self.resolved += 1
         if self.trouble:

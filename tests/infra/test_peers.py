@@ -17,9 +17,9 @@ def test_our_own_connection_is_ours_until_it_is_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         taken, address = server.accept()
         with taken:
-            assert is_ours(address)
+            assert is_ours(address, server.getsockname())
             client.close()
-            assert not is_ours(address)
+            assert not is_ours(address, server.getsockname())
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
@@ -37,9 +37,30 @@ def test_another_users_connection_is_not() -> None:
         with other:
             taken, address = server.accept()
             with taken:
-                assert not is_ours(address)
+                assert not is_ours(address, server.getsockname())
             other.communicate()
 
 
 def test_a_connection_that_does_not_exist_is_nobodys() -> None:
-    assert not is_ours(("127.0.0.1", 1))
+    assert not is_ours(("127.0.0.1", 1), ("127.0.0.1", 2))
+
+
+def test_another_connection_of_the_same_port_says_nothing() -> None:
+    """A port is bound towards one server and, at the same time, closed towards another: both are listed."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        first = connected(0, one)
+        port = first.getsockname()[1]
+        first.close()  # by the client first: it stays listed for a minute
+        with connected(port, other) as second:
+            assert second.getsockname()[1] == port
+            assert is_ours(second.getsockname(), other.getsockname())
+            assert not is_ours(second.getsockname(), one.getsockname())
+
+
+def connected(port: int, server: socket.socket) -> socket.socket:
+    """A client's connection from that port (0: any)."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    client.bind(("127.0.0.1", port))
+    client.connect(server.getsockname())
+    return client

@@ -129,7 +129,7 @@ def test_a_timer_goes_off_at_its_setting_or_else_at_its_rate_whatever_its_functi
 ) -> None:
     ticking = Ticking()
     monkeypatch.setitem(sys.modules, "tests_ticking", ticking)
-    timer = Timer(Function("Ticking", "tests_ticking", streams=False, timeout=1), rate, variable)
+    timer = Timer(Function("Ticking", "tests_ticking", streams=False), rate, variable)
     workers = Workers(System((), (), {}, (timer,), {}), MemoryQueues(), {"BINDERY_CULL_SECONDS": 0.01})
     workers.start()
     assert ticking.thrice.wait(10)

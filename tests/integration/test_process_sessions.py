@@ -309,6 +309,13 @@ def test_a_port_that_was_taken_ends_the_session_and_the_next_start_takes_another
     ready(launcher, "two")
 
 
+def test_the_visitor_is_not_asked_about_news(launcher: ProcessSessions) -> None:
+    url = ready(launcher, "one")
+    address = f"{url}lab/api/settings/@jupyterlab/apputils-extension:notification"
+    answer = httpx.get(address, headers=authorized()).raise_for_status().json()
+    assert answer["settings"] == {"fetchNews": "false"}
+
+
 def test_a_foreign_name_that_points_here_is_refused(launcher: ProcessSessions) -> None:
     url = ready(launcher, "one")
     assert httpx.get(f"{url}api/status", headers={**authorized(), "Host": "evil.example"}).status_code == 403
@@ -390,7 +397,7 @@ def test_a_stop_does_not_wait_for_content_that_drips(launcher: ProcessSessions, 
         launcher.stop_all()
     else:
         launcher.stop("one")
-        assert failed == ["one it was stopped"]
+        until(lambda: failed == ["one it was stopped"])
         launcher.close()  # so that the other ends too
     for thread in threads:
         thread.join()

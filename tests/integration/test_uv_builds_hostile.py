@@ -46,6 +46,14 @@ def told(tmp_path: Path) -> Path:
     return pipe
 
 
+@pytest.fixture
+def go(tmp_path: Path) -> Path:
+    """A pipe for scripts to read from; who reads waits until somebody writes."""
+    pipe = tmp_path / "go"
+    os.mkfifo(pipe)
+    return pipe
+
+
 def watched(told: Path) -> list[int]:
     """Descriptors of the processes whose ids a script tells."""
     return [os.pidfd_open(int(pid)) for pid in told.read_text().split()]
@@ -83,10 +91,12 @@ def test_a_post_build_that_never_ends_is_ended_at_its_limit(building: Building, 
         "cd / && env -i setsid sleep 600 &",  # neither the mark nor the folder
     ],
 )
-def test_what_a_post_build_leaves_running_is_ended(building: Building, told: Path, daemon: str) -> None:
-    order = ordered(building.repository({"postBuild": f"{daemon}\necho $! > {told}\n"}), scope="tree")
+def test_what_a_post_build_leaves_running_is_ended(building: Building, told: Path, go: Path, daemon: str) -> None:
+    text = f"{daemon}\necho $! > {told}\nread line < {go}\n"
+    order = ordered(building.repository({"postBuild": text}), scope="tree")
     building.builds.start(order)
     processes = watched(told)
+    go.write_text("on\n")
     assert building.wait(order).state is BuildState.SUCCEEDED
     assert_gone(processes)
 
@@ -101,16 +111,20 @@ def test_stopping_ends_what_hides(building: Building, told: Path) -> None:
     assert_gone(processes)
 
 
-def test_what_hides_in_the_repositorys_own_setup_is_ended(tmp_path: Path, told: Path) -> None:
+def test_what_hides_in_the_repositorys_own_setup_is_ended(tmp_path: Path, told: Path, go: Path) -> None:
     building = Building(tmp_path)
     text = f"""import os, subprocess
-child = subprocess.Popen(["setsid", "sleep", "600"], cwd="/", env={{"PATH": os.environ["PATH"]}})
-open({str(told)!r}, "w").write(str(child.pid))
+child = subprocess.Popen(["setsid", "sleep", "600"], cwd="/", env={{"PATH": os.environ["PATH"]}},
+    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+with open({str(told)!r}, "w") as file:
+    file.write(str(child.pid))
+open({str(go)!r}).read()
 raise SystemExit("enough")
 """
     order = ordered(building.repository({"setup.py": text}), scope="tree")
     building.builds.start(order)
     processes = watched(told)
+    go.write_text("on\n")
     assert building.wait(order).state is BuildState.FAILED
     assert_gone(processes)
     building.close()
@@ -198,9 +212,9 @@ threading.Event().wait()
 """
 
 
-def crashed(building: Building, told: Path, uv: str) -> list[int]:
+def crashed(building: Building, told: Path, uv: str, daemon: str = "setsid sleep 600 &") -> list[int]:
     """Another process builds, and is killed; its orphans."""
-    building.repository({"postBuild": f"setsid sleep 600 &\necho $$ $! > {told}\nsleep 600\n"})
+    building.repository({"postBuild": f"{daemon}\necho $$ $! > {told}\nsleep 600\n"})
     command = [sys.executable, "-c", CRASHING, str(building.folder), uv]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, env=environment) as process:
@@ -219,6 +233,10 @@ def test_a_crash_leaves_nothing_after_recovery(building: Building, told: Path, q
     assert_gone(orphans)
     assert folders(building) == []
     assert building.builds.look("env-1").state is BuildState.UNKNOWN
+
+
+def test_a_crash_ends_even_what_hides(building: Building, told: Path, quick_uv: str) -> None:
+    assert_gone(crashed(building, told, quick_uv, "cd /; env -i setsid sleep 600 &"))
 
 
 def test_a_crashed_attempt_can_be_started_again_even_without_recovery(
@@ -290,7 +308,7 @@ def test_the_least_recently_used_go_first_and_never_one_in_use(tmp_path: Path, q
     building.builds.close()
 
 
-@pytest.mark.parametrize("files", [{"apt.txt": "x"}, {"postBuild": "test -e ../../old-1 && exit 3; sleep 600"}])
+@pytest.mark.parametrize("files", [{"apt.txt": "x"}, {"postBuild": "test -e ../../old-1 && exit 3; exit 4"}])
 def test_room_is_made_before_a_build_and_after_a_failed_one(
     tmp_path: Path, quick_uv: str, files: dict[str, str | bytes]
 ) -> None:
@@ -299,12 +317,13 @@ def test_room_is_made_before_a_build_and_after_a_failed_one(
     old = ordered(building.repository({}, "old"), "old")
     building.builds.start(old)
     image = building.wait(old).image
+    assert building.builds._turns.wait(WAIT_SECONDS)  # it also looked for what to evict
     clock.advance(10_000)
-    order = ordered(building.repository(files, "new"), "new", scope="tree", seconds=5)
+    order = ordered(building.repository(files, "new"), "new", scope="tree")
     building.builds.start(order)
     failure = building.wait(order).failure
     assert failure is not None
-    assert failure.kind in ("CannotBuild", "BuildTooLong")  # the script met no old one
+    assert failure.facts.get("why", "exit status 4") == "exit status 4"  # the script met no old one
     assert not building.builds.has(image)
     building.builds.close()
 

@@ -22,6 +22,9 @@ class SimProvider:
     def check(self, spec: str) -> str:
         return f"https://github.example/{spec.removesuffix('/HEAD')}"
 
+    def canonical(self, spec: str) -> str:
+        return spec
+
     def resolve(self, spec: str) -> Resolved:
         self.world.before(f"host.resolve {spec}")
         if self.world.happens("host_down"):

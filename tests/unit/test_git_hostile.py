@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
@@ -320,3 +321,35 @@ def test_a_tree_of_ever_the_same_folders_is_given_up() -> None:
     objects |= {root: (2, content), object_id(b"commit", head): (1, head)}
     with pytest.raises(NotListed):
         listing(objects, object_id(b"commit", head).decode())
+
+
+def test_numbers_of_any_length_are_not_read() -> None:
+    """Reading them takes time that grows with their length's square."""
+    delta = zlib.compress(varint(1) + varint(1) + b"\x01x")
+    for kind in (bytes([3 << 4 | 128]) + b"\x80" * 20 + b"\x01", bytes([6 << 4 | 4]) + b"\x80" * 20 + b"\x01" + delta):
+        body = struct.pack(">4sLL", b"PACK", 2, 1) + kind
+        with pytest.raises(BrokenPack) as caught:
+            measure(body + hashlib.sha1(body).digest(), LIMITS)
+        assert "number" in str(caught.value)
+
+
+def test_a_listing_of_endless_paths_is_given_up() -> None:
+    """Names that are long and nested: paths would take far more memory than the trees."""
+    inner = tree(("x", 0o100644, b"1" * 40))
+    objects = {object_id(b"tree", inner): (2, inner)}
+    for _ in range(3):
+        inner = tree(("d" * 2000, 0o040000, object_id(b"tree", inner)))
+        objects[object_id(b"tree", inner)] = (2, inner)
+    top = commit(object_id(b"tree", inner))
+    with pytest.raises(NotListed, match="path"):
+        listing({**objects, object_id(b"commit", top): (1, top)}, object_id(b"commit", top).decode())
+
+
+def test_an_id_is_computed_without_a_copy() -> None:
+    content = bytes(20_000_000)
+    tracemalloc.start()
+    try:
+        object_id(b"blob", content)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

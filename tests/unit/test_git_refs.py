@@ -196,3 +196,34 @@ def test_any_text_is_a_github_spec_or_refused_by_name(gh: GitHubProvider, spec: 
         str(error.facts).encode()
     else:
         assert page.startswith("https://github.com/")
+
+
+@pytest.mark.parametrize("name", ["Evil/Repo", "evil/repo.git", "EVIL/repo.git.GIT", "%65vil/rep%6F.git"])
+def test_a_github_repository_has_one_name_in_rules_and_quotas(gh: GitHubProvider, name: str) -> None:
+    assert gh.canonical(f"{name}/Feature%2Fx") == "evil/repo/Feature/x"
+    assert gh.check(f"{name}/HEAD") == "https://github.com/evil/repo"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://forge.example/evil/repo.git/",
+        "https://Forge.example.:443/evil/repo",
+        "https://forge.example/%65vil/repo.git",
+    ],
+)
+def test_a_git_repository_has_one_name_in_rules_and_quotas(git: GitProvider, url: str) -> None:
+    assert git.canonical(f"{quote(url, safe='')}/a%2Fb") == "https://forge.example/evil/repo/a/b"
+    assert git.check(f"{quote(url, safe='')}/HEAD") == "https://forge.example/evil/repo"
+
+
+def test_a_git_repositorys_page_is_an_address_again(git: GitProvider) -> None:
+    url = "https://forge.example/a%20b%3Fc/"
+    assert git.check(f"{quote(url, safe='')}/HEAD") == "https://forge.example/a%20b%3Fc"
+
+
+@pytest.mark.parametrize("spec", ["", "o", "%ff/%ff/HEAD", "a" * 3000])
+def test_what_is_no_spec_has_no_name_either(git: GitProvider, gh: GitHubProvider, spec: str) -> None:
+    for provider in (git, gh):
+        with pytest.raises(BadSpec):
+            provider.canonical(spec)

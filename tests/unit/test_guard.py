@@ -5,7 +5,10 @@ import ssl
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +16,7 @@ import pytest
 
 from bindery.adapters.repositories.exchange import AddressInfo, BoundedSocket
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.turns import Queueing, Turns
 from bindery.domain.errors import BadAddress, ForbiddenAddress, HostUnreachable, RepositoryTooLarge
 from tests.serving.scripted import ScriptedServer, answer
 
@@ -359,3 +363,118 @@ def test_a_deadline_counts_from_the_exchanges_begin() -> None:
             with client.ask("GET", server.url, {}) as response:
                 response.read()
     assert server.asked == []
+
+
+def silent_server() -> ScriptedServer:
+    """Takes requests and never answers, until it ends."""
+
+    def silent(head: bytes) -> Iterator[bytes]:
+        server.closing.wait(20)
+        yield b""
+
+    server = ScriptedServer(silent)
+    return server
+
+
+def failure(client: GuardedClient, url: str) -> str:
+    with pytest.raises(HostUnreachable) as caught:
+        client.get(url)
+    return str(caught.value.facts["why"])
+
+
+def test_a_host_that_hangs_holds_three_workers_and_no_more(ok: ScriptedServer) -> None:
+    with silent_server() as server, ThreadPoolExecutor(8) as workers:
+        client = GuardedClient([server.address, ok.address], read_seconds=3, quiet_seconds=0.1)
+        hanging = [workers.submit(failure, client, server.url) for _ in range(8)]
+        whys = Counter(done.result() for done in hanging)
+        assert client.get(ok.url).body == b"hello"
+        assert len(server.asked) == 3
+    assert whys == {"no answer in time": 3, "too many requests to it are under way; try again in a moment": 5}
+
+
+def test_many_at_once_at_a_quick_host_all_have_their_turn() -> None:
+    lock, running, most = threading.Lock(), 0, 0
+
+    def reply(head: bytes) -> Iterator[bytes]:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        threading.Event().wait(0.05)  # long enough for others to come meanwhile
+        with lock:
+            running -= 1
+        yield answer(b"hello", "text/plain", "200 OK", "Connection: close")
+
+    with ScriptedServer(reply) as server, ThreadPoolExecutor(16) as workers:
+        client = GuardedClient([server.address])
+        bodies = [workers.submit(client.get, server.url) for _ in range(16)]
+        assert [done.result().body for done in bodies] == [b"hello"] * 16
+    assert most <= 3
+
+
+def test_whoever_waits_for_a_turn_can_be_stopped() -> None:
+    turns, stop = Turns(), threading.Event()
+
+    def check() -> None:
+        if stop.is_set():
+            raise HostUnreachable(host="h", why="it was stopped")
+
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(turns.turn("k", "h", Queueing(0, 0), check))
+        stop.set()
+        with pytest.raises(HostUnreachable, match="stopped"), turns.turn("k", "h", Queueing(60, 60), check):
+            pass
+    stop.clear()
+    with turns.turn("k", "h", Queueing(0, 0), check):
+        pass
+    assert turns._places == {}
+
+
+def test_a_wait_for_a_silent_host_can_be_stopped() -> None:
+    stop = threading.Event()
+    with silent_server() as server:
+        client = GuardedClient([server.address], read_seconds=60)
+
+        def wait() -> str:
+            with (
+                pytest.raises(HostUnreachable) as caught,
+                client.exchange(server.url, seconds=60, stopped=stop.is_set),
+                client.ask("GET", server.url, {}) as response,
+            ):
+                response.read()
+            return str(caught.value.facts["why"])
+
+        with ThreadPoolExecutor(1) as workers:
+            waiting = workers.submit(wait)
+            while not server.asked:
+                assert not waiting.done()
+            stop.set()
+            assert waiting.result(10) == "it was stopped"
+
+
+def test_a_silent_host_is_asked_once() -> None:
+    with silent_server() as server:
+        assert failure(GuardedClient([server.address], read_seconds=0.1), server.url) == "no answer in time"
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(("piece", "why"), [(b".", "it sends too slowly"), (b"." * 1000, "")])
+def test_a_download_must_keep_a_pace(piece: bytes, why: str) -> None:
+    def drip(head: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(piece) * 50)
+        for _ in range(50):
+            server.closing.wait(0.02)
+            yield piece
+
+    with ScriptedServer(drip) as server:
+        client, said = GuardedClient([server.address], pace_seconds=0.2), ""
+        try:
+            with (
+                client.exchange(server.url, seconds=60, download=True),
+                client.ask("GET", server.url, {}) as response,
+            ):
+                response.read()
+        except HostUnreachable as error:
+            said = str(error.facts["why"])
+    assert said == why

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bindery.adapters.repositories.addresses import AddressRules, is_public, parsed
+from bindery.adapters.repositories.addresses import AddressRules, canonical, is_public, parsed, without_user
 from bindery.domain.errors import BadAddress, ForbiddenAddress
 
 PRIVATE = [
@@ -157,3 +157,50 @@ def test_any_text_is_an_address_or_refused_by_name(url: str) -> None:
     assert address.host.isascii()
     assert not any(letter in address.host for letter in "%@/[] ")
     assert 0 < address.port < 65536
+
+
+def test_an_address_of_any_length_is_refused_at_once() -> None:
+    """Each of these would take hours if the time grew with the length's square."""
+    for url in ("https://example.org/" + "a" * 3_000_000, "x" * 3_000_000, "https://" + "a@" * 1_500_000):
+        with pytest.raises(BadAddress, match="longer") as caught:
+            parsed(url)
+        assert len(str(caught.value.facts["url"])) <= 200
+    assert parsed("https://example.org/" + "a" * 1900).host == "example.org"
+
+
+def test_a_password_is_never_repeated_however_long() -> None:
+    assert without_user("https://me:" + "hunter2" * 100_000 + "@example.org/a/b@c/d") == "https://example.org/a/c/d"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://forge.example/evil/repo.git",
+        "https://forge.example/evil/repo.git/",
+        "https://forge.example/evil/repo.GIT",
+        "HTTPS://Forge.Example/evil/repo",
+        "https://forge.example./evil/repo",
+        "https://forge.example:443/evil/repo",
+        "https://forge.example/%65vil/repo",
+        "https://forge.example/%2565vil/repo%2Egit",
+        "https://forge.example//evil/./x/../repo",
+        "https://forge.example/evil%2Frepo/",
+    ],
+)
+def test_all_spellings_of_an_address_are_one(url: str) -> None:
+    assert canonical(url) == "https://forge.example/evil/repo"
+
+
+def test_different_places_stay_different() -> None:
+    urls = [
+        "http://forge.example/a",
+        "https://forge.example:8443/a",
+        "https://forge.example/A",
+        "https://[2606:4700:0::1]/a",
+        "https://forge.example/",
+    ]
+    assert [canonical(url) for url in urls] == [
+        *urls[:3],
+        "https://[2606:4700::1]/a",
+        "https://forge.example",
+    ]

@@ -21,11 +21,15 @@ def plain_yaml(text: str) -> object:
         for event in yaml.parse(text, Loader=yaml.BaseLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent):
-                raise NotPlain(f"line {event.start_mark.line + 1}: aliases (*name) are not read here: write it out")
+                raise NotPlain(f"uses an alias (*name), which is not read here: write it out{_where(event.start_mark)}")
             if depth > DEPTH:
-                raise NotPlain(f"line {event.start_mark.line + 1}: is nested more than {DEPTH} deep")
+                raise NotPlain(f"is nested more than {DEPTH} deep{_where(event.start_mark)}")
         loaded: object = yaml.BaseLoader(text).get_single_data()
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise NotPlain(f"is not YAML (line {mark.line + 1})" if mark else "is not YAML") from None
+        raise NotPlain(f"is not YAML{_where(getattr(error, 'problem_mark', None))}") from None
     return loaded
+
+
+def _where(mark: object) -> str:
+    line = getattr(mark, "line", None)
+    return "" if line is None else f" (line {line + 1})"

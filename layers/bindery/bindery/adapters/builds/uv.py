@@ -154,7 +154,6 @@ class UvBuilds:
 
     def _see_to(self, running: _Running) -> None:
         """An attempt's whole life, in a thread of its own."""
-        self._evict()  # its room may be what those before it hold
         self._settle(running, self._outcome(running))
 
     def _settle(self, running: _Running, outcome: Manifest | Failure | None) -> None:
@@ -181,6 +180,7 @@ class UvBuilds:
         log = BuildLog(self._queue, order.environment, order.attempt, hidden=str(folder))
         attempt: Attempt | None = None
         try:
+            self._evict()  # its room may be what those before it hold
             environment = build_environment(os.environ, folder, self._uv.cache)
             room = Room(folder, self._max_build_bytes)
             runner = Runner(environment, time.monotonic() + order.seconds, running.stopped, log, room)

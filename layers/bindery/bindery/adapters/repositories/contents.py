@@ -2,10 +2,11 @@
 
 import os
 import shutil
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -36,28 +37,47 @@ from bindery.adapters.repositories.working_copy import write_git_folder
 from bindery.domain.errors import HostUnreachable, RefNotFound, RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.contents import LaidOut
+from bindery.ports.contents import LaidOut, never
 
 DEEPEST: Final = 3
 MOST_SUBMODULES: Final = 50
+MOST_GITMODULES: Final = MB
 KINDS: Final = {BLOB: b"blob", COMMIT: b"commit", TREE: b"tree"}
 
 
 @dataclass
 class _Errand:
-    """One working copy being made, with all its submodules."""
+    """One working copy being made, with all its submodules. deadline: on the monotonic clock. fetched: something was."""
 
     room: Room
+    host: str
+    seconds: float
+    stopped: Callable[[], bool]
+    deadline: float
+    fetched: bool = False
     submodules: int = 0
     pointers: list[bytes] = field(default_factory=list)
     unnamed: list[bytes] = field(default_factory=list)
+
+    def left(self) -> float:
+        """Seconds; HostUnreachable if there are none, or it was stopped."""
+        if self.stopped():
+            raise HostUnreachable(host=self.host, why="it was stopped")
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise HostUnreachable(host=self.host, why=f"not everything was there within {self.seconds:.3g} seconds")
+        return left
+
+    def check(self) -> None:
+        self.left()
 
 
 class GitContents:
     """Working copies of git repositories.
 
     folder: where fetched packs are kept; evict bounds it. max_bytes, max_files: of one working copy, submodules included.
-    max_file_bytes: of a single file, which passes through memory. seconds: the longest that one fetch may take.
+    max_file_bytes: of a single file, which passes through memory. seconds: the longest that one working copy
+    may take, submodules included.
     cache_bytes: how much of what was fetched is kept; the least recently used goes first.
     """
 
@@ -69,8 +89,8 @@ class GitContents:
         *,
         max_bytes: int = 2_000 * MB,
         max_files: int = 200_000,
-        max_file_bytes: int = 500 * MB,
-        seconds: float = 600,
+        max_file_bytes: int = 100 * MB,
+        seconds: float = 300,
         cache_bytes: int = 5_000 * MB,
     ) -> None:
         self._client = client
@@ -81,10 +101,13 @@ class GitContents:
         self._limits = PackLimits(max_files * 2, max_file_bytes, max_bytes * 2)
         self._seconds = seconds
         self._cache_bytes = cache_bytes
-        self._fetched_once = threading.Event()
 
-    def lay_out(self, repository: Repository, folder: Path) -> LaidOut:
-        errand = _Errand(Room(repository.repo_url, self._max_bytes, self._max_files))
+    def lay_out(
+        self, repository: Repository, folder: Path, seconds: float | None = None, stopped: Callable[[], bool] = never
+    ) -> LaidOut:
+        most = self._seconds if seconds is None else min(self._seconds, seconds)
+        room = Room(repository.repo_url, self._max_bytes, self._max_files)
+        errand = _Errand(room, parsed(repository.clone_url).host, most, stopped, time.monotonic() + most)
         aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
         aside.mkdir(parents=True)
         try:
@@ -92,8 +115,7 @@ class GitContents:
             aside.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-            if self._fetched_once.is_set():
-                self._fetched_once.clear()
+            if errand.fetched:
                 self.evict(self._cache_bytes)
         return LaidOut(_notes(errand))
 
@@ -121,9 +143,13 @@ class GitContents:
 
     def _lay(self, url: str, commit: str, folder: Path, errand: _Errand) -> tuple[Written, dict[bytes, str]]:
         before = errand.room.size, errand.room.files
-        with self._fetched(url, commit) as place:
+        with self._fetched(url, commit, errand) as place:
             try:
-                with _objects(place) as read, _opened(folder) as top:
+                with (
+                    self._cache.memory_for(place, errand.check),
+                    _objects(place, errand.check) as read,
+                    _opened(folder) as top,
+                ):
                     written = write_tree(read, tree_of(read(b"commit", commit.encode())), top, errand.room)
                     modules = _submodules_of(read, written, url)
             except BrokenPack:
@@ -134,10 +160,11 @@ class GitContents:
         return written, modules
 
     @contextmanager
-    def _fetched(self, url: str, commit: str) -> Iterator[Path]:
+    def _fetched(self, url: str, commit: str, errand: _Errand) -> Iterator[Path]:
         with ExitStack() as stack:
             try:
-                entry = self._cache.entry(url, commit, lambda pack: self._fetch(url, commit, pack), self._limits)
+                fetch = partial(self._fetch, url, commit, errand)
+                entry = self._cache.entry(url, commit, fetch, self._limits, errand.check)
                 place = stack.enter_context(entry)
             except TooMuch:
                 raise RepositoryTooLarge(url=url, limit=in_words(self._max_bytes)) from None
@@ -147,12 +174,15 @@ class GitContents:
                 raise HostUnreachable(host=parsed(url).host, why="what it sent was cut short or broken") from error
             yield place
 
-    def _fetch(self, url: str, commit: str, pack: Path) -> None:
-        with self._client.exchange(url, seconds=self._seconds, max_bytes=self._max_bytes), pack.open("xb") as file:
+    def _fetch(self, url: str, commit: str, errand: _Errand, pack: Path) -> None:
+        errand.fetched = True
+        exchange = self._client.exchange(
+            url, seconds=errand.left(), max_bytes=self._max_bytes, stopped=errand.stopped, download=True
+        )
+        with exchange, pack.open("xb") as file:
             remote = self._wire.discover(url)
             with self._wire.pack(remote, commit, depth=1) as pieces:
                 file.writelines(pieces)
-        self._fetched_once.set()
 
 
 @contextmanager
@@ -165,11 +195,12 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _objects(place: Path) -> Iterator[Read]:
+def _objects(place: Path, check: Callable[[], None]) -> Iterator[Read]:
     """Reads a pack's objects, each checked against its id: what is written is what the commit's id stands for."""
     with Pack(str(place / PACK).removesuffix(".pack"), object_format=SHA1) as pack:
 
         def read(kind: bytes, wanted: bytes) -> bytes:
+            check()
             try:
                 number, content = pack.get_raw(ObjectID(wanted))
             except (*BROKEN, PackFileDisappeared) as error:
@@ -191,6 +222,8 @@ def _submodules_of(read: Read, written: Written, url: str) -> dict[bytes, str]:
     listed = written.index.get(b".gitmodules")
     if not written.submodules or listed is None or listed.mode & 0o170000 != 0o100000:
         return {}
+    if listed.size > MOST_GITMODULES:
+        raise RepositoryUnusable(why=f"its .gitmodules is larger than {in_words(MOST_GITMODULES)}")
     return submodule_urls(read(b"blob", listed.sha), url)
 
 

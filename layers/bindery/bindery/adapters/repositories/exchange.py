@@ -5,20 +5,23 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bindery.adapters.repositories.addresses import AddressRules
+from bindery.adapters.repositories.turns import SLICE_SECONDS
 from bindery.domain.errors import HostUnreachable, RepositoryTooLarge
+from bindery.ports.contents import never
 
 AddressInfo = tuple[int, int, int, str, tuple[str | int, ...]]
 Resolver = Callable[[str, int, int, int], Sequence[AddressInfo]]
 """Like socket.getaddrinfo(host, port, family, type)."""
 
 MB: Final = 1_000_000
+PACE_SECONDS: Final = 20.0
 
 
 def in_words(size: int) -> str:
@@ -33,7 +36,10 @@ def system_resolver(host: str, port: int, family: int, kind: int) -> Sequence[Ad
 
 @dataclass
 class Exchange:
-    """One errand's limits: what it may take in seconds and bytes, over all its connections."""
+    """One errand's limits: what it may take in seconds and bytes, over all its connections.
+
+    stopped: whether nobody wants it any more. slowest: bytes per second that must come, averaged over each pace_seconds.
+    """
 
     rules: AddressRules
     resolver: Resolver
@@ -44,14 +50,52 @@ class Exchange:
     connect_seconds: float
     read_seconds: float
     deadline: float
+    stopped: Callable[[], bool] = never
+    slowest: int = 0
+    pace_seconds: float = PACE_SECONDS
     received: int = 0
+    paced: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
 
     def patience(self, most: float) -> float:
-        """Seconds that the next wait may take."""
+        """Seconds that the next wait for the host may take."""
+        self._check_pace()
+        return min(most, self._left())
+
+    def _left(self) -> float:
+        if self.stopped():
+            raise HostUnreachable(host=self.host, why="it was stopped")
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise HostUnreachable(host=self.host, why=f"no full answer within {self.seconds:g} seconds")
-        return min(most, left)
+            raise HostUnreachable(host=self.host, why=f"no full answer within {self.seconds:.3g} seconds")
+        return left
+
+    def check(self) -> None:
+        """HostUnreachable once it was stopped or took too long."""
+        self._left()
+
+    def restart_pace(self) -> None:
+        """Measured from now on."""
+        self.paced = time.monotonic(), self.received
+
+    def _check_pace(self) -> None:
+        since, before = self.paced
+        passed = time.monotonic() - since
+        if passed < self.pace_seconds:
+            return
+        if self.received - before < self.slowest * passed:
+            raise HostUnreachable(host=self.host, why="it sends too slowly")
+        self.paced = time.monotonic(), self.received
+
+    def receive(self, once: Callable[[float], int]) -> int:
+        """What `once`, given the seconds it may wait, received. Waits in slices: whoever stops it is heard."""
+        end = time.monotonic() + self.read_seconds
+        while True:
+            wait = self.patience(min(SLICE_SECONDS, max(end - time.monotonic(), 0.001)))
+            try:
+                return self.took(once(wait))
+            except TimeoutError:
+                if time.monotonic() >= end:  # not urllib3's to try again: that would double the wait
+                    raise HostUnreachable(host=self.host, why="no answer in time") from None
 
     def took(self, size: int) -> int:
         self.received += size
@@ -89,18 +133,26 @@ class BoundedSocket(socket.socket):
     """Each wait is cut to what the exchange has left: a slow drip ends at its deadline."""
 
     def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override] # what SocketIO and ssl hand in
-        exchange = CURRENT.get()
-        self.settimeout(exchange.patience(exchange.read_seconds))
-        return exchange.took(super().recv_into(buffer, nbytes, flags))
+        receive = super().recv_into
+
+        def once(seconds: float) -> int:
+            self.settimeout(seconds)
+            return receive(buffer, nbytes, flags)
+
+        return CURRENT.get().receive(once)
 
 
 class BoundedTLSSocket(ssl.SSLSocket):
     """The same above TLS."""
 
     def recv_into(self, buffer: bytearray | memoryview, nbytes: int | None = None, flags: int = 0) -> int:  # type: ignore[override] # as above
-        exchange = CURRENT.get()
-        self.settimeout(exchange.patience(exchange.read_seconds))
-        return exchange.took(super().recv_into(buffer, nbytes, flags))
+        receive = super().recv_into
+
+        def once(seconds: float) -> int:
+            self.settimeout(seconds)
+            return receive(buffer, nbytes, flags)
+
+        return CURRENT.get().receive(once)
 
 
 class GuardedConnection(HTTPConnection):

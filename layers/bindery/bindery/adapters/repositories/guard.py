@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urljoin
@@ -17,6 +17,7 @@ from bindery.adapters.repositories.addresses import AddressRules
 from bindery.adapters.repositories.exchange import (
     CURRENT,
     MB,
+    PACE_SECONDS,
     BoundedTLSSocket,
     Exchange,
     GuardedPool,
@@ -24,7 +25,13 @@ from bindery.adapters.repositories.exchange import (
     Resolver,
     system_resolver,
 )
+from bindery.adapters.repositories.turns import Queueing, Turns
 from bindery.domain.errors import BadAddress, HostUnreachable
+from bindery.ports.contents import never
+
+SLOWEST = 1000
+"""Bytes per second of a download."""
+DOWNLOADS = Queueing(seconds=60, quiet_seconds=60)
 
 
 class GuardedPools(urllib3.PoolManager):
@@ -75,7 +82,9 @@ class GuardedClient:
     """Asks repository hosts, within an exchange. Errors: ForbiddenAddress, BadAddress, HostUnreachable, RepositoryTooLarge.
 
     allowed_private_hosts: `host` or `host:port` that may be private, and on any port. Other hosts: ports 80, 443, 1024 and above.
-    resolver: like socket.getaddrinfo. connect_seconds, read_seconds: the longest single wait.
+    resolver: like socket.getaddrinfo. connect_seconds, read_seconds: the longest single wait. turn_seconds, quiet_seconds: the
+    longest wait for a turn at a host that is asked a lot; the latter while none of the others ends.
+    pace_seconds: how long a download may be slower than SLOWEST.
     """
 
     def __init__(
@@ -84,13 +93,19 @@ class GuardedClient:
         *,
         resolver: Resolver = system_resolver,
         connect_seconds: float = 5,
-        read_seconds: float = 20,
+        read_seconds: float = 10,
+        turn_seconds: float = 10,
+        quiet_seconds: float = 2,
+        pace_seconds: float = PACE_SECONDS,
         user_agent: str = "bindery",
     ) -> None:
         self._rules = AddressRules(allowed_private_hosts)
         self._resolver = resolver
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
+        self._questions = Queueing(turn_seconds, quiet_seconds)
+        self._pace_seconds = pace_seconds
+        self._turns = Turns()
         self._pools = GuardedPools(self._rules, user_agent)
 
     def check(self, url: str) -> None:
@@ -102,22 +117,34 @@ class GuardedClient:
         self._pools.clear()
 
     @contextmanager
-    def exchange(self, url: str, *, seconds: float = 30, max_bytes: int = 10 * MB) -> Iterator[None]:
-        """Limits everything that is asked inside it, and turns transport errors into facts about the host of `url`."""
-        host = self._rules.check(url).host
-        deadline = time.monotonic() + seconds
+    def exchange(
+        self,
+        url: str,
+        *,
+        seconds: float = 30,
+        max_bytes: int = 10 * MB,
+        stopped: Callable[[], bool] = never,
+        download: bool = False,
+    ) -> Iterator[None]:
+        """Limits everything that is asked inside it, and turns transport errors into facts about the host of `url`.
+
+        download: it may go on for long, if it goes on: counted apart from questions, and must keep a pace.
+        """
+        address = self._rules.check(url)
+        host = address.host
         waits = (self._connect_seconds, self._read_seconds)
-        token = CURRENT.set(
-            Exchange(self._rules, self._resolver, url, host, seconds, max_bytes, *waits, deadline=deadline)
+        exchange = Exchange(
+            *(self._rules, self._resolver, url, host, seconds, max_bytes, *waits),
+            deadline=time.monotonic() + seconds,
+            stopped=stopped,
+            slowest=SLOWEST if download else 0,
+            pace_seconds=self._pace_seconds,
         )
-        try:
-            yield
-        except LocationParseError:
-            raise BadAddress(url=url, why="it cannot be read") from None
-        except (HTTPError, OSError) as error:
-            raise _as_fact(error, url, host) from error
-        finally:
-            CURRENT.reset(token)
+        queueing = DOWNLOADS if download else self._questions
+        with self._turns.turn(f"{host}:{address.port} {download}", host, queueing, exchange.check):
+            exchange.restart_pace()
+            with _in_exchange(exchange):
+                yield
 
     @contextmanager
     def ask(
@@ -140,6 +167,19 @@ class GuardedClient:
         with self.exchange(url, seconds=seconds, max_bytes=max_bytes), self.ask("GET", url, headers or {}) as response:
             found = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status, found, response.read(decode_content=False))
+
+
+@contextmanager
+def _in_exchange(exchange: Exchange) -> Iterator[None]:
+    token = CURRENT.set(exchange)
+    try:
+        yield
+    except LocationParseError:
+        raise BadAddress(url=exchange.url, why="it cannot be read") from None
+    except (HTTPError, OSError) as error:
+        raise _as_fact(error, exchange.url, exchange.host) from error
+    finally:
+        CURRENT.reset(token)
 
 
 def final_url(response: BaseHTTPResponse, asked: str) -> str:

@@ -9,18 +9,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import BinaryIO, Final
 from uuid import uuid4
 
 from dulwich.object_format import SHA1
 from dulwich.pack import PackData
 
+from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.packs import BROKEN, BrokenPack, PackLimits, measure
+from bindery.adapters.repositories.turns import SLICE_SECONDS
 
 PACK, INDEX = "objects.pack", "objects.idx"
 ASIDE: Final = ".aside-"
-STRIPES: Final = 64
+LARGEST: Final = "largest"
+"""The file that says how many bytes the pack's largest object has."""
+LARGE_BYTES: Final = 20 * MB
 FORGOTTEN_SECONDS: Final = 3600.0
 
 
@@ -32,25 +36,84 @@ class ObjectCache:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._locks = [Lock() for _ in range(STRIPES)]
+        self._changed = Condition()
+        self._making: set[Path] = set()
+        self._large = Lock()
 
     @contextmanager
-    def entry(self, url: str, commit: str, fetch: Callable[[Path], None], limits: PackLimits) -> Iterator[Path]:
+    def entry(
+        self, url: str, commit: str, fetch: Callable[[Path], None], limits: PackLimits, check: Callable[[], None]
+    ) -> Iterator[Path]:
         """The folder with this commit's pack and index, not evicted meanwhile; `fetch` writes the pack's bytes to a path.
 
-        Raises BrokenPack, TooMuch, and what `fetch` raises.
+        check: called again and again, such as while somebody else fetches the same. Raises BrokenPack, TooMuch, and what `fetch`
+        and `check` raise.
         """
         name = sha256(url.encode()).hexdigest()[:32]
         place = self._folder / name / commit
         held = _held(place)
         while held is None:
-            with self._locks[hash((name, commit)) % STRIPES]:
-                held = _held(place) or _made(place, fetch, limits)
+            with self._maker(place, check):
+                held = _held(place) or self._made(place, fetch, limits, check)
         try:
             os.utime(place)
             yield place
         finally:
             held.close()
+
+    @contextmanager
+    def memory_for(self, place: Path, check: Callable[[], None]) -> Iterator[None]:
+        """While an entry's objects are read: those with large ones, which pass through memory whole, one after the other."""
+        try:
+            large = int((place / LARGEST).read_text(encoding="ascii")) > LARGE_BYTES
+        except (FileNotFoundError, ValueError):
+            large = True
+        if not large:
+            yield
+            return
+        while not self._large.acquire(timeout=SLICE_SECONDS):
+            check()
+        try:
+            yield
+        finally:
+            self._large.release()
+
+    @contextmanager
+    def _maker(self, place: Path, check: Callable[[], None]) -> Iterator[None]:
+        with self._changed:
+            while place in self._making:
+                check()
+                self._changed.wait(SLICE_SECONDS)
+            self._making.add(place)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._making.discard(place)
+                self._changed.notify_all()
+
+    def _made(
+        self, place: Path, fetch: Callable[[Path], None], limits: PackLimits, check: Callable[[], None]
+    ) -> BinaryIO | None:
+        """A new entry's pack, open and held; None if another process was faster, with the same content."""
+        aside = place.with_name(f"{ASIDE}{uuid4().hex}")
+        aside.mkdir(parents=True)
+        try:
+            fetch(aside / PACK)
+            largest = _measure(aside / PACK, limits, check)
+            (aside / LARGEST).write_text(str(largest), encoding="ascii")
+            with self.memory_for(aside, check):
+                _index(aside, check)
+            pack = (aside / PACK).open("rb")
+            fcntl.flock(pack, fcntl.LOCK_SH)  # held before anybody can see it
+            try:
+                aside.rename(place)
+            except OSError:
+                pack.close()
+                return None
+            return pack
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
     def drop(self, place: Path) -> None:
         """Forgets an entry."""
@@ -103,38 +166,18 @@ def _held(place: Path) -> BinaryIO | None:
     return None
 
 
-def _made(place: Path, fetch: Callable[[Path], None], limits: PackLimits) -> BinaryIO | None:
-    """The same for an entry made just now; None if another process was faster, with the same content."""
-    aside = place.with_name(f"{ASIDE}{uuid4().hex}")
-    aside.mkdir(parents=True)
-    try:
-        fetch(aside / PACK)
-        _measure(aside / PACK, limits)
-        _index(aside)
-        pack = (aside / PACK).open("rb")
-        fcntl.flock(pack, fcntl.LOCK_SH)  # held before anybody can see it
-        try:
-            aside.rename(place)
-        except OSError:
-            pack.close()
-            return None
-        return pack
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _measure(pack: Path, limits: PackLimits) -> None:
+def _measure(pack: Path, limits: PackLimits, check: Callable[[], None]) -> int:
     with pack.open("rb") as file:
         if os.fstat(file.fileno()).st_size < 32:
             raise BrokenPack("cut short")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as content:
-            measure(content, limits)
+            return measure(content, limits, check)
 
 
-def _index(folder: Path) -> None:
+def _index(folder: Path, check: Callable[[], None]) -> None:
     try:
         with PackData(folder / PACK, SHA1) as data:
             data.check()
-            data.create_index_v2(str(folder / INDEX))
+            data.create_index_v2(str(folder / INDEX), progress=lambda _done, _all: check())
     except BROKEN as error:
         raise BrokenPack("its objects cannot be read") from error

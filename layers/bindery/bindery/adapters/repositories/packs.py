@@ -1,7 +1,7 @@
 """Reading packs that a stranger sent: measured before anything is unpacked, and every object checked against its id."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha1
 from io import BytesIO
@@ -48,8 +48,11 @@ class PackLimits:
     total_bytes: int
 
 
-def measure(pack: bytes | memoryview, limits: PackLimits) -> int:
-    """The largest object's bytes; or TooMuch, BrokenPack. Unpacks in small pieces and keeps none, so that no claim of a pack can fill the memory."""
+def measure(pack: bytes | memoryview, limits: PackLimits, check: Callable[[], None] = lambda: None) -> int:
+    """The largest object's bytes; or TooMuch, BrokenPack.
+
+    Unpacks in small pieces and keeps none, so that no claim of a pack can fill the memory. check: called again and again; may raise.
+    """
     try:
         if bytes(pack[:8]) not in {b"PACK\0\0\0\2", b"PACK\0\0\0\3"}:
             raise BrokenPack("not a pack")
@@ -58,6 +61,7 @@ def measure(pack: bytes | memoryview, limits: PackLimits) -> int:
             raise TooMuch
         at, total, largest = 12, 0, 0
         for _ in range(count):
+            check()
             size, at = _measure_object(pack, at, limits.object_bytes)
             total += size
             largest = max(largest, size)

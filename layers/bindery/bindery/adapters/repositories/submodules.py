@@ -5,7 +5,7 @@ from urllib.parse import urljoin
 
 from dulwich.config import ConfigFile, parse_submodules
 
-from bindery.adapters.repositories.addresses import LONGEST, parsed, without_user
+from bindery.adapters.repositories.addresses import parsed, without_user
 from bindery.adapters.repositories.checkout import shown
 from bindery.adapters.repositories.packs import BROKEN
 from bindery.domain.errors import BadAddress, RepositoryUnusable
@@ -30,6 +30,4 @@ def check_submodule(path: bytes, url: str) -> None:
 
 
 def _absolute(url: str, parent: str) -> str:
-    if len(url) > LONGEST or not url.startswith(("./", "../")):
-        return url
-    return urljoin(f"{parent.rstrip('/')}/", url).rstrip("/")
+    return urljoin(f"{parent.rstrip('/')}/", url).rstrip("/") if url.startswith(("./", "../")) else url

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from dulwich.errors import GitProtocolError
@@ -24,6 +25,7 @@ SERVICE: Final = "git-upload-pack"
 DISCOVERY: Final = f"info/refs?service={SERVICE}"
 VERSION_2: Final = {"Git-Protocol": "version=2"}
 OBJECT_ID: Final = re.compile(rb"[0-9a-f]{40}")
+MOST_CAPABILITIES: Final = 1000
 DATA, FATAL = 1, 3
 
 
@@ -53,9 +55,9 @@ class GitWire:
         with _refusal_is_absence(url), self._client.ask("GET", asked, VERSION_2) as response:
             self._check(response, url, f"application/x-{SERVICE}-advertisement")
             reader = _Reader(response, url)
-            lines = list(reader.lines())
+            lines = list(islice(reader.lines(), MOST_CAPABILITIES))
             if lines and lines[0].startswith(b"# service="):  # some servers introduce even version 2 like this
-                lines = list(reader.lines())
+                lines = list(islice(reader.lines(), MOST_CAPABILITIES))
             reader.finish()
             base = final_url(response, asked)
         if not lines or lines[0] != b"version 2":

@@ -1,0 +1,92 @@
+"""An end that hangs: a second signal forces it, and the next start finds what was left."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from bindery.adapters.sessions.processes import alive, status_of
+from infra.local.surroundings import LOCAL
+from tests.serving.git_http import GitServer
+from tests.serving.kernel import Session
+from tests.serving.runtime import ROOT, LocalRuntime, until
+
+
+def test_a_second_interrupt_ends_everything_at_once_and_the_next_start_cleans_up(
+    home: Path, git_server: GitServer, plain: str
+) -> None:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
+        Session.of(bindery.launch(plain).last.data).run("import subprocess; subprocess.Popen(['sleep', '1000'])")
+        (keeper,) = [pid for pid, command in bindery.sessions().items() if "keeper.py" in command]
+        os.kill(keeper, signal.SIGSTOP)  # its end takes its time now
+        os.kill(bindery.pid, signal.SIGINT)
+        until(lambda: not listens(bindery))
+        until(lambda: ended_after_another(bindery.pid))
+        assert bindery.stop() == 1
+        until(lambda: not bindery.processes())
+        assert len(bindery.session_folders()) == 1
+
+        bindery.start()
+        assert bindery.session_folders() == []
+        assert bindery.stop() == 0
+
+
+HANGING = """
+import subprocess, sys, threading
+from infra.local import runtime
+child = subprocess.Popen(["sleep", "1000"])
+print(child.pid, flush=True)
+sys.stdin.read()
+runtime._end_by_force_after(0.01)
+threading.Event().wait()
+"""
+
+
+def test_an_end_that_hangs_is_forced_after_a_while(home: Path) -> None:
+    local = {"BINDERY_HOME": str(home), "BINDERY_SECRET": "s" * 40, **LOCAL}
+    hanging = subprocess.Popen(
+        [sys.executable, "-c", HANGING],
+        cwd=ROOT,
+        env={**os.environ, **local},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert hanging.stdout
+    status = status_of(int(hanging.stdout.readline()))
+    assert status
+    hanging.communicate()
+    assert hanging.returncode == 1
+    until(lambda: not alive(status.process))
+
+
+def test_what_cannot_be_removed_keeps_neither_a_start_nor_the_other_sessions_end(
+    home: Path, git_server: GitServer, plain: str
+) -> None:
+    stuck = home / "sessions" / "stuck"
+    stuck.parent.mkdir(mode=0o700, parents=True)
+    stuck.touch()  # where a folder should be
+    with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
+        bindery.launch(plain)
+        assert len(bindery.session_folders()) == 2
+        assert bindery.stop() == 0
+        assert bindery.session_folders() == ["stuck"]
+        assert "session stuck could not be stopped" in bindery.log
+
+
+def listens(bindery: LocalRuntime) -> bool:
+    try:
+        bindery.get("/health")
+    except httpx.TransportError:
+        return False
+    return True
+
+
+def ended_after_another(pid: int) -> bool:
+    """Signals until it has ended: one right after the first counts as the same."""
+    os.kill(pid, signal.SIGINT)
+    status = status_of(pid)
+    return status is None or status.state == "Z"
