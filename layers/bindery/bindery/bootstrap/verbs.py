@@ -213,7 +213,9 @@ def stream() -> Stream:
     from bindery.web.stream import Stream
 
     given = settings()
-    return Stream(open_launch(), follow_launch(), tokens(), given.public_url, given.cors_allow_origin, given.stream_seconds)
+    return Stream(
+        open_launch(), follow_launch(), tokens(), given.public_url, given.cors_allow_origin, given.stream_seconds
+    )
 
 
 @cache

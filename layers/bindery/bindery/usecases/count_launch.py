@@ -10,5 +10,10 @@ def count_launch(counters: Counters, launch: Launch) -> None:
     """Counts a launch that has just ended, with how often it had to try again."""
     status = "success" if launch.stage is Stage.READY else "failure"
     took = (launch.ended_at or launch.created_at) - launch.created_at
-    counters.add("binderhub_launch_count", status=status, provider=launch.provider, repo=launch.repo_url if launch.repository else "")
+    counters.add(
+        "binderhub_launch_count",
+        status=status,
+        provider=launch.provider,
+        repo=launch.repo_url if launch.repository else "",
+    )
     counters.observe("binderhub_launch_time_seconds", took, SECONDS, status=status, retries=str(launch.retries))
