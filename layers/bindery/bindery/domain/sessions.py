@@ -15,7 +15,7 @@ class SessionOrder(BaseModel):
     image: as the build service named it. It may be built from another ref: the session's files are exactly those of `repository.ref`.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str
     token: str
@@ -76,7 +76,7 @@ class Session(BaseModel):
     silent: how often in a row it did not answer. reason: why it ended, for people.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str
     owner: str

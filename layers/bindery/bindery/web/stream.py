@@ -13,7 +13,7 @@ from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import request_response
 
 from bindery.domain.asking import Asked, Opened, Telling, Told
 from bindery.domain.errors import BinderyError, Retryable
@@ -52,12 +52,15 @@ class Stream:
     longest_seconds: float = 0
 
     def app(self) -> Starlette:
-        return Starlette(routes=[Route("/{path:path}", self.answer, methods=["GET", "OPTIONS"])])
+        app = Starlette()
+        app.router.default = request_response(self.answer)  # every path is ours, whatever characters it holds
+        return app
 
     async def answer(self, request: Request) -> Response:
         """Always 200 with events, whatever is wrong with the launch; BinderHub's clients expect that."""
-        if request.method != "GET":  # HEAD too: Starlette lets it through with GET, and looking starts nothing
-            return Response(status_code=204, headers=self._headers())
+        if request.method != "GET":  # looking starts nothing
+            known = request.method in ("HEAD", "OPTIONS")
+            return Response(status_code=204 if known else 405, headers={**self._headers(), "allow": "GET"})
         if "text/event-stream" not in request.headers.get("accept", ""):
             told = "This address streams events. Ask with the header `Accept: text/event-stream`, or open the link under /v2/.\n"
             return PlainTextResponse(told, 406, self._headers())

@@ -70,7 +70,7 @@ class GitProvider:
             remote = self._meet(url)
             found = self._commit(remote, ref) if FULL_COMMIT.fullmatch(ref) else self._named(remote, ref)
         if found is None:
-            raise RefNotFound(spec=shown(spec), ref=ref)
+            raise RefNotFound(spec=_page(url), ref=ref)
         repository = Repository(
             provider=self.id,
             spec=spec,

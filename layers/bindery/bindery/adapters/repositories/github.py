@@ -122,7 +122,7 @@ class GitHubProvider:
         if known is None and ref in OFTEN_MISSING:
             known, note = self._commit(repository, "HEAD"), head_instead(ref)
         if known is None:
-            raise RefNotFound(spec=shown(spec), ref=ref)
+            raise RefNotFound(spec=repository, ref=ref)
         commit = known.commit
         page = f"{self._url}/{repository}"
         found = Repository(
