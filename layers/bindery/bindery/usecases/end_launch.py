@@ -1,5 +1,6 @@
 """The one way a launch fails: with a reason, its session on the way out, and counted."""
 
+import logging
 from dataclasses import dataclass
 
 from bindery.domain.errors import BinderyError
@@ -11,6 +12,8 @@ from bindery.ports.queue import Queue
 from bindery.state.counters import Counters
 from bindery.state.launches import Launches
 from bindery.usecases.count_launch import count_launch
+
+logger = logging.getLogger("bindery")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class EndLaunch:
         failed = self.launches.change(launch, fail)
         if failed:
             count_launch(self.counters, failed)
+            logger.info("launch %s of %s/%s failed: %s", launch, failed.provider, failed.spec, failure.kind)
         current = failed or self.launches.find(launch)
         if current and current.stage is Stage.FAILED and current.session:
             self.queue.send(StopRequested(session=current.session, reason="its launch failed"))

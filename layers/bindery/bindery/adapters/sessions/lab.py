@@ -4,6 +4,8 @@ jsonschema imports `rfc3987_syntax` just in case somebody validates an IRI, whic
 most of the server's start (jupyter_server issue 1559). Here that import waits until somebody does.
 """
 
+from __future__ import annotations  # so that older Pythons than our own can run it
+
 import importlib
 import importlib.util
 import sys
