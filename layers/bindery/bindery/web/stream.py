@@ -59,8 +59,9 @@ class Stream:
     async def answer(self, request: Request) -> Response:
         """Always 200 with events, whatever is wrong with the launch; BinderHub's clients expect that."""
         if request.method != "GET":  # looking starts nothing
-            known = request.method in ("HEAD", "OPTIONS")
-            return Response(status_code=204 if known else 405, headers={**self._headers(), "allow": "GET"})
+            if request.method in ("HEAD", "OPTIONS"):
+                return Response(status_code=204, headers=self._headers())
+            return PlainTextResponse("This address is only read, with GET.\n", 405, {**self._headers(), "allow": "GET"})
         if "text/event-stream" not in request.headers.get("accept", ""):
             told = "This address streams events. Ask with the header `Accept: text/event-stream`, or open the link under /v2/.\n"
             return PlainTextResponse(told, 406, self._headers())
