@@ -96,6 +96,10 @@ class Launch(BaseModel):
         """Whether it is ready or failed: nothing moves it on any more."""
         return self.stage in ENDED
 
+    def awaits(self, step: int) -> bool:
+        """Whether it is under way and this step may go on; checked again wherever the launch is changed."""
+        return not self.ended and self.step == step
+
     def entered(self, stage: Stage, now: float, *events: Event, **changes: object) -> Self:
         """The launch in `stage`, at the same step, with more to tell. A stage entered anew starts its own time and tries."""
         anew = {} if stage == self.stage else {"stage_since": now, "tries": 0}

@@ -47,7 +47,7 @@ class ResolveRepository:
         note = (Event(phase=Phase.WAITING, message=resolved.note + "\n"),) if resolved.note else ()
 
         def next_step(now: Launch) -> Launch | None:
-            if now.step != asked.step or now.ended:
+            if not now.awaits(asked.step):
                 return None
             return self._towards(now, environment, resolved.repository, note)
 

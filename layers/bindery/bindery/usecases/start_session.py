@@ -44,7 +44,7 @@ class StartSession:
         launch = self.launches.get(asked.launch)
         if launch.step == asked.step + 1:
             self.move_on(launch)
-        if launch.step != asked.step or launch.ended or launch.stage is Stage.RESOLVING:
+        if not launch.awaits(asked.step) or launch.stage is Stage.RESOLVING:
             return
         environment = self.environments.find(launch.environment)
         if environment is None or environment.attempt != launch.attempt or not environment.image:
@@ -83,7 +83,7 @@ class StartSession:
             return launch
 
         def begin(now: Launch) -> Launch | None:
-            if now.step != launch.step or now.ended:
+            if not now.awaits(launch.step):
                 return None
             if now.stage is Stage.STARTING and now.session:  # somebody told the same began it meanwhile
                 return now
@@ -100,7 +100,7 @@ class StartSession:
         )
 
         def ready(now: Launch) -> Launch | None:
-            return None if now.step != launch.step or now.ended else now.moved(Stage.READY, at, READY)
+            return now.moved(Stage.READY, at, READY) if now.awaits(launch.step) else None
 
         opened = self.sessions.open(self.launches, running, ready, self.cull_seconds)
         if opened:
@@ -116,11 +116,9 @@ class StartSession:
 
     def _watch_on(self, launch: Launch) -> None:
         def watch(now: Launch) -> Launch | None:
-            return (
-                None
-                if now.step != launch.step or now.ended
-                else now.moved(Stage.STARTING, self.clock.now(), watched=True)
-            )
+            if not now.awaits(launch.step):
+                return None
+            return now.moved(Stage.STARTING, self.clock.now(), watched=True)
 
         moved = self.launches.change(launch.id, watch)
         if moved:
@@ -130,7 +128,7 @@ class StartSession:
         told = (READY,) if launch.stage is Stage.STARTING else (BUILT, READY)
 
         def done(now: Launch) -> Launch | None:
-            if now.step != launch.step or now.ended:
+            if not now.awaits(launch.step):
                 return None
             return now.moved(Stage.READY, self.clock.now(), *told, image=environment.image)
 

@@ -30,7 +30,7 @@ class TryAgain:
         told = self._notice(stage, tries)
 
         def again(now: Launch) -> Launch | None:
-            if now.ended or now.step != launch.step:
+            if not now.awaits(launch.step):
                 return None
             at = self.clock.now()
             changes = {

@@ -65,7 +65,6 @@ class Stream:
         if "text/event-stream" not in request.headers.get("accept", ""):
             told = "This address streams events. Ask with the header `Accept: text/event-stream`, or open the link under /v2/.\n"
             return PlainTextResponse(told, 406, self._headers())
-        asked = None
         try:
             asked = self._asked(request)
             opened = await run_sync(self.open_launch, asked)
