@@ -1,12 +1,10 @@
 """What tests of real builds share: repositories that are local folders, and a queue that can be waited on."""
 
-import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bindery.adapters.builds.surroundings import search_path
 from bindery.adapters.builds.uv import UvBuilds
 from bindery.adapters.clock import SystemClock
 from bindery.domain.builds import BuildOrder, BuildReport
@@ -14,6 +12,7 @@ from bindery.domain.messages import BuildChanged, LogLine, LogWritten, Message
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents, LaidOut
+from tests.serving.uv import UV
 
 REF = "0123456789abcdef0123456789abcdef01234567"
 WAIT_SECONDS = 120
@@ -89,9 +88,8 @@ def ordered(
 
 def uv_that_installs_nothing(folder: Path) -> str:
     """The real uv, but that it skips installing: for tests of what comes before and after that."""
-    real = shutil.which("uv", path=search_path(os.environ))
     script = folder / "quick-uv"
-    script.write_text(f'#!/bin/sh\n[ "$1" = pip ] && exit 0\nexec "{real}" "$@"\n')
+    script.write_text(f'#!/bin/sh\n[ "$1" = pip ] && exit 0\nexec "{UV}" "$@"\n')
     script.chmod(0o755)
     return str(script)
 
@@ -108,7 +106,7 @@ class Building:
         max_build_bytes: int = 10**10,
         clock: Clock | None = None,
         contents: Contents | None = None,
-        uv: str = "",
+        uv: str = UV,
     ) -> None:
         self.folder, self.home, self.queue = folder, folder / "home", HeardQueue()
         clock = clock or SystemClock()

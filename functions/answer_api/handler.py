@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.bootstrap import api, settings, site
+from bindery.bootstrap import system
 from bindery.domain.errors import BinderyError
 from bindery.observability import logged
 from bindery.web.api import Caller
@@ -23,7 +23,7 @@ ALLOWED = {
 
 def allowed() -> dict[str, str]:
     """Headers of every answer."""
-    origin = settings().cors_allow_origin
+    origin = system().settings.cors_allow_origin
     return {**ALLOWED, **({"Access-Control-Allow-Origin": origin} if origin else {})}
 
 
@@ -49,27 +49,27 @@ def failed(error: BinderyError) -> Response[str]:
 @app.get("/api/repoproviders")
 def providers() -> Response[str]:
     """What forms and clients want to know of each provider."""
-    return told(200, repo_providers(site().displays()))
+    return told(200, repo_providers(system().site.displays()))
 
 
 @app.post("/api/launches")
 def create() -> Response[str]:
     """A new launch."""
-    answer = api().create(caller(), app.current_event.body or "")
+    answer = system().api.create(caller(), app.current_event.body or "")
     return told(answer.status, answer.body)
 
 
 @app.get("/api/launches/<launch>")
 def look(launch: str) -> Response[str]:
     """How it stands."""
-    answer = api().look(caller(), launch)
+    answer = system().api.look(caller(), launch)
     return told(answer.status, answer.body)
 
 
 @app.delete("/api/launches/<launch>")
 def stop(launch: str) -> Response[str]:
     """Ends it."""
-    answer = api().stop(caller(), launch)
+    answer = system().api.stop(caller(), launch)
     return told(answer.status, answer.body)
 
 

@@ -2,11 +2,11 @@
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.bootstrap import cull_sessions
+from bindery.bootstrap import system
 from bindery.observability import logged
 
 
 @logged
 def handler(event: dict[str, object], context: LambdaContext) -> None:
     """One sweep."""
-    cull_sessions()()
+    system().cull_sessions()

@@ -4,7 +4,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.bootstrap import fail_launch
+from bindery.bootstrap import system
 from bindery.observability import logged
 
 processor = BatchProcessor(event_type=EventType.SQS)
@@ -12,7 +12,7 @@ processor = BatchProcessor(event_type=EventType.SQS)
 
 def fail(record: SQSRecord) -> None:
     """One dead letter, whatever it was."""
-    fail_launch()(record.body)
+    system().fail_launch(record.body)
 
 
 @logged

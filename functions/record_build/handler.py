@@ -3,7 +3,7 @@
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.bootstrap import record_build
+from bindery.bootstrap import system
 from bindery.domain.messages import BuildChanged
 from bindery.observability import logged
 
@@ -11,4 +11,4 @@ from bindery.observability import logged
 @logged
 def handler(event: dict[str, object], context: LambdaContext) -> None:
     """One event; only a hint to ask the build service."""
-    record_build()(BuildChanged.model_validate(EventBridgeEvent(event).detail))
+    system().record_build(BuildChanged.model_validate(EventBridgeEvent(event).detail))

@@ -3,7 +3,7 @@
 from aws_lambda_powertools.utilities.data_classes import CloudWatchLogsEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.bootstrap import record_log
+from bindery.bootstrap import system
 from bindery.domain.messages import LogWritten
 from bindery.observability import logged
 
@@ -12,4 +12,4 @@ from bindery.observability import logged
 def handler(event: dict[str, object], context: LambdaContext) -> None:
     """A batch of log events, each of which bears some lines of one attempt."""
     for line in CloudWatchLogsEvent(event).parse_logs_data().log_events:
-        record_log()(LogWritten.model_validate_json(line.message))
+        system().record_log(LogWritten.model_validate_json(line.message))

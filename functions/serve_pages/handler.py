@@ -5,7 +5,7 @@ import json
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.bootstrap import site
+from bindery.bootstrap import system
 from bindery.domain.errors import BinderyError
 from bindery.observability import logged
 from bindery.web.assets import asset
@@ -36,7 +36,7 @@ def refused(error: BinderyError) -> Response[str]:
 @app.get("/")
 def home() -> Response[str]:
     """The form that makes links."""
-    return shown(site().home())
+    return shown(system().site.home())
 
 
 @app.get("/v2/.+")
@@ -45,13 +45,13 @@ def launch() -> Response[str]:
     event = app.current_event
     headers = {name.lower(): value for name, value in event.headers.items()}
     client = event.request_context.identity.source_ip or ""
-    return shown(site().launch(event.path, event.query_string_parameters or {}, headers, client))
+    return shown(system().site.launch(event.path, event.query_string_parameters or {}, headers, client))
 
 
 @app.get("/repo/.+")
 def repo() -> Response[str]:
     """The oldest kind of link."""
-    return Response(302, headers={"Location": site().repo_redirect(app.current_event.path)})
+    return Response(302, headers={"Location": system().site.repo_redirect(app.current_event.path)})
 
 
 @app.get("/(assets/.+|badge.svg|badge_logo.svg)")
@@ -66,19 +66,19 @@ def file() -> Response[str]:
 @app.get("/health")
 def health() -> Response[str]:
     """For monitors."""
-    return told(*site().health())
+    return told(*system().site.health())
 
 
 @app.get("/versions")
 def versions() -> Response[str]:
     """What runs here."""
-    return told(200, site().versions())
+    return told(200, system().site.versions())
 
 
 @app.get("/metrics")
 def metrics() -> Response[str]:
     """For Prometheus."""
-    return Response(200, CONTENT_TYPE, site().metrics())
+    return Response(200, CONTENT_TYPE, system().site.metrics())
 
 
 @logged

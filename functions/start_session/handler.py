@@ -4,7 +4,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.bootstrap import start_session
+from bindery.bootstrap import system
 from bindery.domain.messages import SessionRequested
 from bindery.observability import logged
 
@@ -13,7 +13,8 @@ processor = BatchProcessor(event_type=EventType.SQS)
 
 def start(record: SQSRecord) -> None:
     """One message."""
-    start_session()(SessionRequested.model_validate_json(record.body))
+    received = int(record.attributes.approximate_receive_count)
+    system().start_session(SessionRequested.model_validate_json(record.body), received)
 
 
 @logged

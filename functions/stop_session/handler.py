@@ -4,7 +4,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.bootstrap import stop_session
+from bindery.bootstrap import system
 from bindery.domain.messages import StopRequested
 from bindery.observability import logged
 
@@ -13,7 +13,7 @@ processor = BatchProcessor(event_type=EventType.SQS)
 
 def stop(record: SQSRecord) -> None:
     """One message."""
-    stop_session()(StopRequested.model_validate_json(record.body))
+    system().stop_session(StopRequested.model_validate_json(record.body))
 
 
 @logged

@@ -2,9 +2,9 @@
 
 from starlette.applications import Starlette
 
-from bindery.bootstrap import stream
+from bindery.bootstrap import system
 
 
 def app() -> Starlette:
     """`uvicorn --factory handler:app`."""
-    return stream().app()
+    return system().stream.app()

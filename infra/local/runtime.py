@@ -73,7 +73,7 @@ class Runtime:
         return Workers(self.system, queues, periods, chores=((TIDY_SECONDS, _tidy),))
 
     def _server(self) -> uvicorn.Server:
-        front = Front(self.system.routes, only_loopback=not bootstrap.sessions_are_isolated())
+        front = Front(self.system.routes, only_loopback=not bootstrap.system().ports.isolated)
         return uvicorn.Server(
             uvicorn.Config(
                 front,
@@ -92,7 +92,7 @@ class Runtime:
             builds.recover()
         self._end_sessions("Bindery was started again")
         _tidy()
-        bootstrap.reconcile()(ahead=EVERYTHING)
+        bootstrap.system().reconcile(ahead=EVERYTHING)
 
     def _stop_everything(self) -> None:
         launcher = bootstrap.launcher()
@@ -107,9 +107,9 @@ class Runtime:
         launcher = bootstrap.launcher()
         if isinstance(launcher, ProcessSessions):
             launcher.stop_all()
-        for session in bootstrap.state().sessions.alive():
+        for session in bootstrap.system().state.sessions.alive():
             try:
-                bootstrap.stop_session()(StopRequested(session=session.id, reason=reason))
+                bootstrap.system().stop_session(StopRequested(session=session.id, reason=reason))
             except (BinderyError, OSError) as error:  # one that is stuck keeps no other, and never a start
                 logger.warning("session %s could not be ended: %s", session.id, error)
 

@@ -13,6 +13,7 @@ from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import BuildServiceDown, CannotBuild, RepositoryUnusable
 from bindery.domain.failure import Failure
 from tests.building import REF, Building, ordered
+from tests.serving.uv import UV
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_post_build_cannot_reach_uvs_cache_through_installed_files(building: Bui
 
 
 def test_runtime_txt_picks_another_python_that_is_here(building: Building, tmp_path: Path) -> None:
-    uv = UvCommand("", tmp_path)
+    uv = UvCommand(UV, tmp_path)
     others = [version for version in ("3.13", "3.12", "3.11") if version != uv.default_version and uv.python(version)]
     if not others:
         pytest.skip("only one Python is on this machine")

@@ -1,7 +1,6 @@
 """`make bench`: the click's way beside a bare start of the same thing, in turn in one run. Prints ratios; judges nothing."""
 
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -16,9 +15,9 @@ import httpx
 from tests.performance import bare
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.runtime import LocalRuntime
+from tests.serving.uv import UV
 
 RUNS, FOUR_RUNS, BUILD_RUNS = 12, 4, 5
-UV = Path(sys.executable).parent / "uv"
 Steps = dict[str, list[float]]
 
 
@@ -69,7 +68,7 @@ class Bench:
     def bare_build(self, run: int) -> float:
         """`uv venv`, `uv pip install` and `jupyter lab` by hand."""
         begun = time.perf_counter()
-        made = bare.build(UV, self.work / "requirements.txt", self.folder / f"environment-{run}")
+        made = bare.build(Path(UV), self.work / "requirements.txt", self.folder / f"environment-{run}")
         return time.perf_counter() - begun + self.bare_start(made, f"built-{run}")
 
 

@@ -21,6 +21,7 @@ from bindery.domain.errors import BinderyError
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import SessionOrder
 from bindery.ports.contents import LaidOut
+from tests.serving.uv import UV
 
 REF = "a" * 40
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -30,10 +31,10 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 def lab_python(base: Path) -> Path:
     """The interpreter of a virtual environment below `base` that has JupyterLab."""
     folder = base / "lab-environment"
-    subprocess.run(["uv", "venv", "--quiet", str(folder)], check=True)
+    subprocess.run([UV, "venv", "--quiet", str(folder)], check=True)
     python = folder / "bin" / "python"
     subprocess.run(
-        ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), "jupyterlab"], check=True
+        [UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), "jupyterlab"], check=True
     )
     return python
 

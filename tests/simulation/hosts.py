@@ -2,38 +2,42 @@
 
 from dataclasses import dataclass
 
-from bindery.domain.errors import HostUnreachable, RefNotFound
+from bindery.domain.errors import HostLimited, HostUnreachable, RefNotFound
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.repository_provider import Display, Resolved
-from tests.fakes.clock import FakeClock
 from tests.fakes.host import DISPLAY
-from tests.simulation.ports import World
+from tests.simulation.around import Around
+
+HOST = "github.example"
+COMMIT_SECONDS = 900
+COMMITS_AN_ENVIRONMENT = 2
 
 
 @dataclass
 class SimProvider:
-    """The repository provider port. `o/missing/HEAD` has no such ref; every quarter of an hour there is a new commit."""
+    """The repository provider port. `o/missing/HEAD` has no such ref; every quarter of an hour there is a new commit.
 
-    world: World
-    clock: FakeClock
+    Every other commit changes what the environment is made of. pushed: commits ahead of that, by somebody who pushes.
+    """
+
+    around: Around
+    pushed: int = 0
     id: str = "gh"
     display: Display = DISPLAY
 
     def check(self, spec: str) -> str:
-        return f"https://github.example/{spec.removesuffix('/HEAD')}"
+        return f"https://{HOST}/{spec.removesuffix('/HEAD')}"
 
     def canonical(self, spec: str) -> str:
         return spec
 
     def resolve(self, spec: str) -> Resolved:
-        self.world.before(f"host.resolve {spec}")
-        if self.world.happens("host_down"):
-            raise HostUnreachable(host="github.example", why="no answer")
+        self.around.before(f"host.resolve {spec}")
+        self._trouble()
         name = spec.removesuffix("/HEAD")
         if name.endswith("missing"):
             raise RefNotFound(spec=spec, ref="HEAD")
-        ref = f"{int(self.clock.time // 900):040x}"
-        url = self.check(spec)
+        ref, url = f"{self._commit():040x}", self.check(spec)
         return Resolved(
             Repository(
                 provider="gh",
@@ -47,9 +51,21 @@ class SimProvider:
         )
 
     def tree(self, repository: Repository) -> Tree | None:
-        self.world.before(f"host.tree {repository.ref}")
-        return Tree(repository.ref, {"requirements.txt": Entry("requirements.txt", 0o100644, f"{repository.ref[-2]}0")})
+        self.around.before(f"host.tree {repository.ref}")
+        self._trouble()
+        made_of = f"{int(repository.ref, 16) // COMMITS_AN_ENVIRONMENT:x}"
+        return Tree(repository.ref, {"requirements.txt": Entry("requirements.txt", 0o100644, made_of)})
 
     def read(self, repository: Repository, entry: Entry) -> bytes:
-        self.world.before(f"host.read {entry.path}")
+        self.around.before(f"host.read {entry.path}")
         return b"numpy\n"
+
+    def _commit(self) -> int:
+        return int(self.around.elapsed // COMMIT_SECONDS) + self.pushed
+
+    def _trouble(self) -> None:
+        self.around.trouble("host_limits", HostLimited(host=HOST, at=int(self.around.now) + 600))
+        if self.around.happens("host_hangs"):
+            self.around.wait(20 + self.around.random.random() * 60)
+            raise HostUnreachable(host=HOST, why="no answer in time")
+        self.around.trouble("host_down", HostUnreachable(host=HOST, why="no answer"))

@@ -1,21 +1,28 @@
-"""The design's rules as predicates: some hold after every write, some once everything is quiet."""
+"""The design's rules as predicates on every write: how launches, sessions and environments may change, and what may be stored."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.launch import BUILT, ENDED, FOUND, WAITING, Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Delete, Item
-from bindery.web.errors import BY_KIND, GENERAL, face_of
-from tests.fakes.sessions import Running
 
 MOST_EVENTS = 60
+SHORTEST_TOKEN = 32
 ORDER = {stage: place for place, stage in enumerate(Stage)}
+AFTER = {
+    None: {SessionState.STARTING},
+    SessionState.STARTING: {SessionState.STARTING, SessionState.RUNNING, SessionState.STOPPING, SessionState.ENDED},
+    SessionState.RUNNING: {SessionState.RUNNING, SessionState.STOPPING, SessionState.ENDED},
+    SessionState.STOPPING: {SessionState.STOPPING, SessionState.ENDED},
+    SessionState.ENDED: {SessionState.ENDED},
+}
 
 
-class Broken(Exception):
-    """A rule does not hold. about: the launch or the environment that it happened to."""
+class Broken(BaseException):
+    """A rule does not hold; no code under test may catch it. about: the launch or the environment that it happened to."""
 
     def __init__(self, rule: str, about: str) -> None:
         super().__init__(rule)
@@ -24,103 +31,131 @@ class Broken(Exception):
 
 @dataclass
 class Watched:
-    """What is in the table, kept up to date with every write; objects: what the launcher runs."""
+    """What is in the table, kept up to date with every write. total, per_repository: limits. tokens: of all sessions, by id.
 
-    objects: Mapping[str, Running]
+    failed, became_ready, outcome, stopping: told of a launch, an environment, a session (with what it was) at that moment.
+    """
+
     total: int | None
     per_repository: int | None
+    tokens: Mapping[str, str]
+    failed: Callable[[Launch | None, Launch], None]
+    became_ready: Callable[[Launch], None]
+    outcome: Callable[[Environment], None]
     launches: dict[str, Launch] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
+    environments: dict[str, Environment] = field(default_factory=dict)
+    ready: list[Launch] = field(default_factory=list)
 
     def wrote(self, change: Item | Delete) -> None:
         """A write has just been made."""
         if isinstance(change, Delete):
+            if change.item.sk in ("launch", "session", "environment"):
+                raise Broken(f"a {change.item.sk} was deleted", change.item.pk.partition("#")[2])
             return
         if change.sk == "launch":
             self._launch(Launch.model_validate(change.data))
         elif change.sk == "session":
             self._session(Session.model_validate(change.data))
+        elif change.sk == "environment":
+            self._environment(Environment.model_validate(change.data))
+        if change.sk != "session":
+            self.check_no_token(str(change.data), change.pk)
 
-    def _launch(self, launch: Launch) -> None:
-        before = self.launches.get(launch.id)
-        self.launches[launch.id] = launch
-        if before and before.stage in ENDED and before != launch:
-            raise Broken(f"a launch that ended ({before.stage}) changed to {launch.stage}", launch.id)
-        if before and launch.step < before.step:
-            raise Broken("a launch went back in its steps", launch.id)
-        if before and before.retries == launch.retries and ORDER[launch.stage] < ORDER[before.stage]:
-            raise Broken(f"a launch went back from {before.stage} to {launch.stage}", launch.id)
-        if any(launch.events.count(event) > launch.retries + 1 for event in (WAITING, FOUND, BUILT)):
-            raise Broken("a launch took a step twice", launch.id)
-        if len(launch.events) > MOST_EVENTS:
-            raise Broken(f"a launch has {len(launch.events)} events", launch.id)
-        if launch.stage is Stage.FAILED:
-            check_reason(launch)
+    def check_no_token(self, text: str, about: str) -> None:
+        """A session's token stands in its own record, and in nothing that others may read."""
+        for session, token in self.tokens.items():
+            if token and token in text:
+                raise Broken(f"a session's token stands in {text[:80]!r}", session or about)
 
-    def _session(self, session: Session) -> None:
-        before = self.sessions.get(session.id)
-        self.sessions[session.id] = session
-        if before and before.state is SessionState.ENDED and session.state is not SessionState.ENDED:
-            raise Broken("a session came back from the dead", session.id)
+    def _launch(self, now: Launch) -> None:
+        before = self.launches.get(now.id)
+        self.launches[now.id] = now
+        if before:
+            check_launch(before, now)
+        if any(now.events.count(event) > now.retries + 1 for event in (WAITING, FOUND, BUILT)):
+            raise Broken("a launch took a step twice", now.id)
+        if len(now.events) > MOST_EVENTS:
+            raise Broken(f"a launch has {len(now.events)} events", now.id)
+        if before and before.stage in ENDED:
+            return
+        if now.stage is Stage.FAILED:
+            self.failed(before, now)
+        if now.stage is Stage.READY:
+            self.became_ready(now)
+
+    def _session(self, now: Session) -> None:
+        before = self.sessions.get(now.id)
+        self.sessions[now.id] = now
+        if now.state not in AFTER[before.state if before else None]:
+            raise Broken(f"a session went from {before and before.state} to {now.state}", now.id)
+        if before and now.token not in (before.token, ""):
+            raise Broken("a session's token changed", now.id)
+        if before is None:
+            self._new_session(now)
         alive = [each for each in self.sessions.values() if each.state is not SessionState.ENDED]
         if self.total is not None and len(alive) > self.total:
-            raise Broken(f"{len(alive)} sessions, and the limit is {self.total}", session.id)
-        own = sum(each.repo_url == session.repo_url for each in alive)
+            raise Broken(f"{len(alive)} sessions, and the limit is {self.total}", now.id)
+        own = sum(each.repo_url == now.repo_url for each in alive)
         if self.per_repository is not None and own > self.per_repository:
-            raise Broken(f"{own} sessions of one repository, and the limit is {self.per_repository}", session.id)
+            raise Broken(f"{own} sessions of one repository, and the limit is {self.per_repository}", now.id)
 
-    def check_ready(self, launch: Launch) -> None:
-        """At the moment when a launch became ready."""
-        if launch.build_only:
-            return
-        session = self.sessions.get(launch.session)
-        if session is None or session.state is not SessionState.RUNNING or not session.url:
-            raise Broken("a launch is ready without a running session", launch.id)
-        if launch.session not in self.objects:
-            raise Broken("a launch is ready and its session has no object", launch.id)
+    def _new_session(self, session: Session) -> None:
+        if len(session.token) < SHORTEST_TOKEN:
+            raise Broken("a session's token can be guessed", session.id)
+        if any(each.token == session.token for each in self.sessions.values() if each.id != session.id):
+            raise Broken("two sessions have one token", session.id)
+        if session.id not in self.launches or session.owner != self.launches[session.id].owner:
+            raise Broken("a session is not its launch's", session.id)
 
-
-def check_reason(launch: Launch) -> None:
-    """A failed launch has a reason that a person can read."""
-    if launch.failure is None or launch.failure.kind not in BY_KIND:
-        raise Broken(f"a launch failed without a reason: {launch.failure}", launch.id)
-    if face_of(launch.failure).message == GENERAL.sentence:
-        raise Broken(f"a launch failed for a reason without a face: {launch.failure}", launch.id)
+    def _environment(self, now: Environment) -> None:
+        before = self.environments.get(now.key)
+        self.environments[now.key] = now
+        check_environment(before, now)
+        if now.state is not EnvironmentState.BUILDING:
+            self.outcome(now)
 
 
-def check_one_build_each(running: list[str]) -> None:
-    """running: handles, `<environment>-<attempt>`."""
+def check_launch(before: Launch, now: Launch) -> None:
+    """A launch goes forward, and once it has ended nowhere."""
+    if before.stage in ENDED and before != now:
+        raise Broken(f"a launch that ended ({before.stage}) changed to {now.stage}", now.id)
+    if now.step < before.step or now.retries < before.retries:
+        raise Broken("a launch went back in its steps", now.id)
+    if before.retries == now.retries and ORDER[now.stage] < ORDER[before.stage]:
+        raise Broken(f"a launch went back from {before.stage} to {now.stage}", now.id)
+    if before.stage is not now.stage and now.step == before.step and now.stage is not Stage.STARTING:
+        raise Broken(f"a launch entered {now.stage} without a step", now.id)
+    if (before.owner, before.spec, before.deadline) != (now.owner, now.spec, now.deadline):
+        raise Broken("a launch became another's", now.id)
+
+
+def check_environment(before: Environment | None, now: Environment) -> None:
+    """One attempt after the other, each with one outcome."""
+    if before is None:
+        right = now.attempt == 1 and now.state is EnvironmentState.BUILDING
+    elif now.attempt == before.attempt:
+        right = before.state is EnvironmentState.BUILDING or (now.state, now.image, now.failure) == (
+            before.state,
+            before.image,
+            before.failure,
+        )
+    else:
+        right = (
+            now.attempt == before.attempt + 1
+            and now.state is EnvironmentState.BUILDING
+            and before.state is not EnvironmentState.BUILDING
+        )
+    if not right:
+        was = f"{before.state} of attempt {before.attempt}" if before else "nothing"
+        raise Broken(f"an environment went from {was} to {now.state} of attempt {now.attempt}", now.key)
+
+
+def check_one_build_each(running: list[str], begun: list[str], forgotten: Counter[str]) -> None:
+    """running: handles, `<environment>-<attempt>`. begun: all that ever began. forgotten: how often, by the build service."""
     for environment, builds in Counter(handle.rpartition("-")[0] for handle in running).items():
         if builds > 1:
             raise Broken(f"{builds} builds of one environment run at once", environment)
-
-
-def check_all_ended(launches: Mapping[str, Launch]) -> None:
-    """Where nothing was lost, no timer was needed."""
-    for launch in launches.values():
-        if launch.stage not in ENDED:
-            raise Broken(f"nothing was lost, and a launch is still {launch.stage}", launch.id)
-
-
-def check_quiet(items: list[Item], objects: Mapping[str, Running], running: list[str]) -> None:
-    """Long after the last fault and the last visitor."""
-    for item in items:
-        _check_at_rest(item)
-    if objects:
-        raise Broken("an object is left without a session", next(iter(objects)))
-    if running:
-        raise Broken("a build still runs", running[0].rpartition("-")[0])
-
-
-def _check_at_rest(item: Item) -> None:
-    kind, _, about = item.pk.partition("#")
-    if item.due_at is not None:
-        raise Broken(f"a {kind} is still due", about)
-    if "#waiters#" in item.pk:
-        raise Broken(f"launch {item.sk} still waits for {about}", item.sk)
-    if item.pk.startswith("places#") and item.data["taken"]:
-        raise Broken(f"{item.data['taken']} places are still taken: {item.pk} {item.sk}", about)
-    if item.sk == "launch" and Launch.model_validate(item.data).stage not in ENDED:
-        raise Broken("a launch has not ended", about)
-    if item.sk == "session" and item.data["state"] != SessionState.ENDED:
-        raise Broken("a session has not ended", about)
+    for handle, times in Counter(begun).items():
+        if times > 1 + forgotten[handle]:
+            raise Broken("an attempt was begun twice", handle.rpartition("-")[0])

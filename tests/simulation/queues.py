@@ -1,15 +1,19 @@
-"""Queues as template.yaml has them: hidden while handled, again when not done, to the dead letters after five times."""
+"""Queues as template.yaml has them: hidden while handled, again when not done, in the end to the dead letters."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 
+from bindery.adapters.queues.memory import Delivery
 from bindery.adapters.queues.messages import body_of, check_delay
+from bindery.domain.errors import Throttled
 from bindery.domain.messages import Message
-from tests.simulation.ports import World
+from tests.simulation.around import Around
+from tests.simulation.functions import TEMPLATE
+from tests.simulation.versions import newer
 
-Handle = Callable[[str, str, Callable[[], None]], None]
-"""queue, body, done: the message is done only when done was called."""
+Handle = Callable[[Delivery, Callable[[], None]], None]
+"""delivery, done: the message is done only when done was called."""
 
 
 @dataclass(frozen=True)
@@ -21,83 +25,106 @@ class Settings:
     dead: str | None
 
 
-DEAD = "dead letters"
+EVENTS = Settings(60, 3, None)
+"""What AWS does with an event that an asynchronous function did not take: twice more, then never."""
 SETTINGS = {
-    "resolve": Settings(90, 5, DEAD),
-    "builds": Settings(30, 5, DEAD),
-    "sessions": Settings(90, 5, DEAD),
-    "stops": Settings(60, 5, DEAD),
-    "events": Settings(60, 3, None),
-    "logs": Settings(60, 3, None),
-    DEAD: Settings(60, 20, None),
+    **{queue.name: Settings(queue.visibility_seconds, queue.max_receive_count, queue.dead_letter) for queue in TEMPLATE.queues},
+    "events": EVENTS,
+    "logs": EVENTS,
 }
+UNHANDLED = "Unburied"
 BEST_EFFORT = ("events", "logs")
+FOR_ALL = (*BEST_EFFORT, "builds")
+"""What no launch has for itself: lost, only a timer finds it."""
 
 
 @dataclass
 class Letter:
-    """One message. number: for the trace."""
+    """One message. number: for the trace. doomed: no function ever handles it."""
 
     queue: str
     body: str
     number: int
+    doomed: bool = False
     received: int = 0
     done: bool = False
 
 
 class SimQueues:
-    """The queue port. unheard: messages that nobody handled to the end, for good."""
+    """The queue port. asked: told of each message before it is sent. buried: told of each that becomes a dead letter.
 
-    def __init__(self, world: World, random: Random, handle: Handle) -> None:
-        self._world, self._random, self._handle = world, random, handle
+    settings: by queue. patient: what is for all comes again until it is handled. sends: counted, by queue.
+    """
+
+    def __init__(
+        self, around: Around, handle: Handle, asked: Callable[[Message], None], buried: Callable[[str], None]
+    ) -> None:
+        self._around, self._handle, self._asked, self._buried = around, handle, asked, buried
         self.under_way: dict[int, Letter] = {}
         self.unheard: list[Letter] = []
-        self.sends = 0
+        self.sends: Counter[str] = Counter()
+        self.patient = False
+        self._numbers = 0
 
     def send(self, message: Message, delay: float = 0) -> None:
         check_delay(delay)
-        told = f"send {message.queue} {message.model_dump_json(exclude={'version', 'lines'})}"
-        self._world.before(told, table=True)
+        self._around.before(f"send {message.queue} {message.model_dump_json(exclude={'version', 'lines'})}")
+        self._around.trouble("throttled", Throttled())
+        self._asked(message)
         self.accept(message, delay)
-        self._world.after(told)
+        self._around.after(f"send {message.queue}")
+        self._around.trouble("unanswered", Throttled())
 
     def accept(self, message: Message, delay: float = 0) -> None:
         """Takes it without any hook, as from the build service, whose events are best effort."""
+        around, task = self._around, self._around.scheduler.task
         kind = "event" if message.queue in BEST_EFFORT else "message"
-        if kind == "event" and self._world.happens("event_lost"):
+        if kind == "event" and around.happens("event_lost"):
             return
-        body = body_of(message)
-        for _ in range(2 if self._world.happens(f"{kind}_doubled") else 1):
-            self.sends += 1
-            letter = Letter(message.queue, body, self.sends)
-            late = self._random.random() * 300 if self._world.happens(f"{kind}_late") else 0
-            self.under_way[letter.number] = letter
-            self._arrive(letter, delay + late + self._random.random() * 0.05)
+        body = newer(body_of(message)) if task and task.version > 1 else body_of(message)
+        doomed = kind == "message" and around.happens("message_doomed")
+        at_once = around.random.random() * 0.05
+        times = [at_once, at_once] if around.happens("message_twins") else [at_once]
+        if around.happens(f"{kind}_doubled"):
+            times.append(around.random.random() * 5)
+        for seconds in times:
+            self.sends[message.queue] += 1
+            late = around.random.random() * 300 if around.happens(f"{kind}_late") else 0
+            self._add(Letter(message.queue, body, self._number(), doomed), delay + late + seconds)
+
+    def _add(self, letter: Letter, seconds: float) -> None:
+        self.under_way[letter.number] = letter
+        self._arrive(letter, seconds)
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
 
     def _arrive(self, letter: Letter, seconds: float) -> None:
-        self._world.later(seconds, lambda: self._deliver(letter))
+        self._around.later(seconds, lambda: self._deliver(letter))
 
     def _deliver(self, letter: Letter) -> None:
         if letter.done:
             return
         settings = SETTINGS[letter.queue]
-        if letter.received >= settings.most:
+        patient = self.patient and letter.queue in FOR_ALL
+        if letter.received >= settings.most and not patient:
             self._bury(letter, settings)
             return
         letter.received += 1
         self._arrive(letter, settings.visible)
-        if not self._world.happens("message_lost"):  # until it comes again
-            self._handle(letter.queue, letter.body, lambda: self._done(letter))
+        if letter.doomed or self._around.happens("message_lost"):  # until it comes again
+            return
+        delivery = Delivery(str(letter.number), letter.queue, letter.body, letter.received, self._around.now, 1)
+        self._handle(delivery, lambda: self._done(letter))
 
     def _bury(self, letter: Letter, settings: Settings) -> None:
         self._done(letter)
-        if settings.dead is None:
+        if settings.dead is None or settings.dead == UNHANDLED:
             self.unheard.append(letter)
             return
-        self.sends += 1
-        dead = Letter(settings.dead, letter.body, self.sends)
-        self.under_way[dead.number] = dead
-        self._arrive(dead, 0)
+        self._buried(letter.body)
+        self._add(Letter(settings.dead, letter.body, self._number()), 0)
 
     def _done(self, letter: Letter) -> None:
         letter.done = True

@@ -1,48 +1,44 @@
 """The use cases on plain fakes, one message at a time, for tests that say exactly what happens when."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from bindery.bootstrap import System
 from bindery.domain.asking import Asked
-from bindery.domain.errors import UnknownProvider
 from bindery.domain.launch import Launch, Stage
-from bindery.domain.messages import Message
-from bindery.domain.rules import Rules
+from bindery.domain.messages import (
+    BuildChanged,
+    BuildRequested,
+    LogWritten,
+    Message,
+    ResolveRequested,
+    SessionRequested,
+    StopRequested,
+)
 from bindery.domain.sessions import Session
-from bindery.ports.repository_provider import RepositoryProvider
 from tests.fakes.builds import FakeBuilds
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost
+from tests.fakes.ports import FakePorts, settings_of
 from tests.fakes.queue import FakeQueue, Sent
 from tests.fakes.sessions import FakeSessions
 from tests.fakes.table import DictTable
-from tests.simulation.wire import Limits, Ports, System, handlers, wire
 
 OWN_ORIGIN = "https://bindery.example"
 ASKED = Asked("gh", "o/r/HEAD", "203.0.113.9", f"{OWN_ORIGIN}/", OWN_ORIGIN)
 
 
-@dataclass
 class Small:
-    """rules, limits: as the operator set them."""
+    """settings: as the operator set them. isolated: whether sessions cannot touch the machine."""
 
-    rules: Rules = field(default_factory=Rules)
-    limits: Limits = field(default_factory=Limits)
-    clock: FakeClock = field(default_factory=FakeClock)
-    table: DictTable = field(default_factory=DictTable)
-    queue: FakeQueue = field(default_factory=FakeQueue)
-    host: FakeHost = field(default_factory=FakeHost)
-
-    def __post_init__(self) -> None:
+    def __init__(self, *, isolated: bool = True, **settings: object) -> None:
+        self.clock = FakeClock()
+        self.table = DictTable()
+        self.queue = FakeQueue()
+        self.host = FakeHost()
         self.builds = FakeBuilds(self.queue)
         self.launcher = FakeSessions(self.clock)
-        ports = Ports(self.table, self.queue, self.builds, self.launcher, self.provider, self.clock)
-        self.system: System = wire(ports, self.rules, self.limits)
-        self.handlers = handlers(self.system)
-
-    def provider(self, name: str) -> RepositoryProvider:
-        if name != self.host.id:
-            raise UnknownProvider(provider=name, known=self.host.id)
-        return self.host
+        ports = FakePorts(self.table, self.queue, self.builds, self.launcher, self.clock, self.host, isolated)
+        self.system = System(ports, settings_of(**settings))
 
     def token(self, spec: str = "o/r/HEAD", seconds: float = 300) -> str:
         """A fresh page's build token."""
@@ -65,7 +61,20 @@ class Small:
 
     def handle(self, message: Message) -> None:
         """The message arrives at its function."""
-        self.handlers[message.queue](message.model_dump_json())
+        body = message.model_dump_json()  # what arrives is only what was serialised
+        match message:
+            case ResolveRequested():
+                self.system.resolve_repository(ResolveRequested.model_validate_json(body))
+            case BuildRequested():
+                self.system.start_build(BuildRequested.model_validate_json(body))
+            case SessionRequested():
+                self.system.start_session(SessionRequested.model_validate_json(body))
+            case StopRequested():
+                self.system.stop_session(StopRequested.model_validate_json(body))
+            case BuildChanged():
+                self.system.record_build(BuildChanged.model_validate_json(body))
+            case LogWritten():
+                self.system.record_log(LogWritten.model_validate_json(body))
 
     def take(self) -> list[Sent]:
         """Everything under way, taken out."""

@@ -25,4 +25,4 @@ def story(told: Sequence[Told], about: str, injected: Mapping[str, int], seed: i
     theirs = [line for line in told if not about or about == line.about or about in line.what]
     acts = [line for line in theirs if not line.task.startswith("visitor") or not line.what.startswith(LOOKS)]
     faults = ", ".join(f"{name} {count}" for name, count in sorted(injected.items())) or "none"
-    return "\n".join((*map(str, acts[-LINES:]), f"faults: {faults}", f"again: python -m tests.simulation {seed}"))
+    return "\n".join((*map(str, acts[-LINES:]), f"faults: {faults}", f"again: make simulate FIRST={seed} SEEDS=1"))

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]  # the package has no types
@@ -16,14 +16,19 @@ class Killed(BaseException):
 
 @dataclass
 class Task:
-    """One run of a function. about: the launch it is for, if one. until: when its time is over. troubles: faults it met."""
+    """One run of a function, or a visitor. about: the launch it is for, if one. until: when its time is over.
+
+    version: of the deployed code. skew: seconds that its clock is ahead. spared: never killed. troubles: faults it met.
+    """
 
     name: str
     about: str
     until: float
     greenlet: greenlet
+    version: int = 1
+    skew: float = 0
+    spared: bool = False
     troubles: int = 0
-    notes: dict[str, str] = field(default_factory=dict)
 
 
 class Scheduler:
@@ -86,9 +91,13 @@ class Scheduler:
 
 
 class TaskClock(FakeClock):
-    """Inside a task, time that is waited for is time for the others."""
+    """The clock port: each function's own, which may be apart from the others'. Time that a task waits for is time for the others."""
 
     scheduler: Scheduler
+
+    def now(self) -> float:
+        task = self.scheduler.task
+        return self.time + (task.skew if task else 0)
 
     def advance(self, seconds: float) -> None:
         self.scheduler.pause(seconds)

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from random import Random
 from typing import TypeVar
 
+from bindery.bootstrap import System
 from bindery.domain.asking import Asked, Opened, Told
 from bindery.domain.errors import BinderyError, Retryable
 from bindery.domain.launch import Launch, Stage
-from bindery.domain.sessions import Session
+from bindery.domain.sessions import Session, SessionState
+from tests.simulation.around import Around
 from tests.simulation.invariants import Broken
-from tests.simulation.tasks import Killed, Scheduler
-from tests.simulation.wire import System
+from tests.simulation.tasks import Killed
 
 T = TypeVar("T")
 GIVES_UP_SECONDS = 3600
@@ -20,15 +20,16 @@ GIVES_UP_SECONDS = 3600
 
 @dataclass
 class Visitor:
-    """One of them. happens: asks the world about a fault. told: the events heard, as their text."""
+    """One of them. stops: told of a launch that is about to be stopped. heard: what was told, as text. attentive: seconds
+    between two looks, about."""
 
     name: str
     spec: str
     build_only: bool
     system: System
-    scheduler: Scheduler
-    random: Random
-    happens: Callable[[str], bool]
+    around: Around
+    stops: Callable[[str], None]
+    attentive: float = 10
     launch: str = ""
     refused: str = ""
     token: str = ""
@@ -36,29 +37,27 @@ class Visitor:
 
     def live(self) -> None:
         """From the click to the end."""
-        now = self.scheduler.clock.now()
-        if self.random.random() < 0.7:
-            jti = self.scheduler.clock.random_id()
-            self.token = self.system.tokens.build_token(f"gh/{self.spec}", "", jti, now + 300)
-        stops = self.random.random() * 300 if self.happens("visitor_stops") else None
+        clock, random = self.around.clock, self.around.random
+        now = clock.now()
+        if random.random() < 0.7:
+            self.token = self.system.tokens.build_token(f"gh/{self.spec}", "", clock.random_id(), now + 300)
+        stops = random.random() * 300 if self.around.happens("visitor_stops") else None
         event_id = ""
-        while self.scheduler.clock.now() < now + GIVES_UP_SECONDS:
+        while clock.now() < now + GIVES_UP_SECONDS:
             opened = self._trying(partial(self._open, event_id))
             if opened is None:
                 return
             event_id = self._watch(opened, None if stops is None else now + stops)
             if not event_id:
                 return
-            if not self.token:
-                continue
-            if self.random.random() < 0.5:
+            if self.token and random.random() < 0.5:
                 event_id = ""  # a reload of the page knows only the token
 
     def _open(self, event_id: str) -> Opened | None:
         asked = Asked(
             provider="gh",
             spec=self.spec,
-            client=f"203.0.113.{self.random.randrange(250)}",
+            client=f"203.0.113.{self.around.random.randrange(250)}",
             launch_host="https://bindery.example/",
             own_origin="https://bindery.example",
             build_token=self.token,
@@ -71,9 +70,11 @@ class Visitor:
             raise
         except BinderyError as error:
             self.refused = type(error).__name__
+            if self.launch:
+                raise Broken(f"whoever came back was refused: {error}", self.launch) from error
             return None
-        if self.launch and self.launch != opened.launch.id and (self.token or event_id):
-            raise Broken(f"one build token led to two launches, {self.launch} too", opened.launch.id)
+        if self.launch and self.launch != opened.launch.id:
+            raise Broken(f"one visitor was led to two launches, {self.launch} too", opened.launch.id)
         self.launch = opened.launch.id
         return opened
 
@@ -81,7 +82,8 @@ class Visitor:
         """Until the launch has ended (empty), or an event id to come back with."""
         told = Told.read(opened.told)
         while True:
-            if stops is not None and self.scheduler.clock.now() >= stops:
+            if stops is not None and self.around.clock.now() >= stops:
+                self.stops(opened.launch.id)
                 self._trying(lambda: self.system.stop_launch(opened.launch.id))
                 stops = None
             try:
@@ -94,21 +96,24 @@ class Visitor:
             if launch.ended:
                 self._end(launch)
                 return ""
-            if self.happens("visitor_leaves") and self.random.random() < 0.05:
+            if self.around.happens("visitor_leaves") and self.around.random.random() < 0.05:
                 return ""
-            if self.happens("visitor_reloads") and self.random.random() < 0.1:
+            if self.around.happens("visitor_reloads") and self.around.random.random() < 0.1:
                 return self._back_with(opened.launch.id, told)
-            self.scheduler.pause(1 + self.random.random() * 20)
+            self.around.wait(self.attentive * (0.1 + 1.9 * self.around.random.random()))
 
     def _back_with(self, launch: str, told: Told) -> str:
-        self.scheduler.pause(0.5 + self.random.random() * 5)
+        self.around.wait(0.5 + self.around.random.random() * 5)
         return self.system.tokens.event_id(launch, str(told))
 
     def _end(self, launch: Launch) -> None:
-        if launch.stage is Stage.READY and not launch.build_only:
-            session = self._trying(lambda: self.system.follow_launch.session(launch))
-            if isinstance(session, Session) and session.id != launch.id:
-                raise Broken("a visitor was given another's session", launch.id)
+        if launch.stage is not Stage.READY or launch.build_only:
+            return
+        session = self._trying(lambda: self.system.follow_launch.session(launch))
+        if isinstance(session, Session) and (session.id, session.owner) != (launch.id, launch.owner):
+            raise Broken("a visitor was given another's session", launch.id)
+        if isinstance(session, Session) and session.state is not SessionState.RUNNING:
+            raise Broken(f"a visitor was sent to a session that is {session.state}", launch.id)
 
     def _trying(self, work: Callable[[], T]) -> T | None:
         """What people do when a request fails: again, a few times."""
@@ -116,5 +121,5 @@ class Visitor:
             try:
                 return work()
             except (Retryable, Killed):
-                self.scheduler.pause(1 + self.random.random() * 5)
+                self.around.wait(1 + self.around.random.random() * 5)
         return None

@@ -1,43 +1,40 @@
 """A world with a handful of visitors in which everything may fail, and the story of what happened in it."""
 
-from collections import Counter
+import json
 from collections.abc import Callable
 from functools import partial
-from random import Random
 
-from bindery.domain.errors import BinderyError, Throttled
-from bindery.domain.launch import ENDED, Launch, Stage
-from bindery.domain.rules import Rules
-from bindery.ports.table import Delete, Item
+from bindery.adapters.queues.memory import Delivery
+from bindery.bootstrap import System
+from bindery.domain.errors import BinderyError
+from bindery.domain.launch import Launch
+from tests.fakes.ports import FakePorts, settings_of
 from tests.simulation import faults as faulty
+from tests.simulation import rest
+from tests.simulation.around import Around
+from tests.simulation.builds import SimBuilds
 from tests.simulation.faults import Faults
+from tests.simulation.functions import TEMPLATE, Functions
 from tests.simulation.hosts import SimProvider
-from tests.simulation.invariants import (
-    Broken,
-    Watched,
-    check_all_ended,
-    check_one_build_each,
-    check_quiet,
-    check_reason,
-)
-from tests.simulation.ports import SimBuilds, SimSessions, SimTable
-from tests.simulation.queues import DEAD, SETTINGS, Events, SimQueues
+from tests.simulation.invariants import Broken, Watched, check_one_build_each
+from tests.simulation.logs import listening
+from tests.simulation.queues import SETTINGS, Events, SimQueues
+from tests.simulation.sessions import SimSessions
 from tests.simulation.story import Told, story
-from tests.simulation.tasks import Killed, Scheduler, Task, TaskClock
+from tests.simulation.tables import SimTable
+from tests.simulation.tasks import Killed, Task
+from tests.simulation.truths import Truths
+from tests.simulation.versions import Deploy, understood
 from tests.simulation.visitors import Visitor
-from tests.simulation.wire import Limits, Ports, System, handlers, wire
 
-PERIOD = 60.0
-FOREVER, SLOWER = 1e9, 20
-SLUGGISH = (
-    *("", "", "put ", "get ", "query ", "transact ", "send ", "put launch", "get launch", "put environment"),
-    *("get environment", "put session", "get session", "get build", "builds.start", "builds.look", "builds.has"),
-    *("sessions.start", "sessions.wait", "sessions.stop", "sessions.objects", "waiters"),
-)
-"""In each world one kind of call takes much longer than the others: what is between its beginning and its end is found."""
+PERIOD, FOREVER = 60.0, 1e9
 TROUBLED_SECONDS = 1800.0
-QUIET_SECONDS = 4500.0
+QUIET_SECONDS = 6000.0
+PATIENT_SECONDS = 3600.0
+"""Until the first timer, in worlds that need none."""
+TIMERS = {timer.function.module.split(".")[1]: timer.function for timer in TEMPLATE.timers}
 TIMER_SECONDS = {"reconcile": 300.0, "cull_sessions": 120.0}
+DEAD = "DeadLetters"
 SPECS = (*["o/popular/HEAD"] * 5, *["o/other/HEAD"] * 3, "o/third/HEAD", "o/missing/HEAD")
 
 
@@ -46,196 +43,175 @@ class World:
 
     def __init__(self, seed: int, visitors: int | None = None, faults: Faults | None = None) -> None:
         self.seed = seed
-        self.random = Random(seed)
-        self.calm = faults is None and self.random.random() < 0.3
-        self.faults = faults or (faulty.CALM if self.calm else faulty.mixed(self.random))
-        self.sluggish = self.random.choice(SLUGGISH)
-        self.latency = self.random.choice((0.01, 0.01, 0.1, 0.5))
-        self.injected: Counter[str] = Counter()
-        self.told: list[Told] = []
-        self.clock = TaskClock(seed)
-        self.started = self.clock.time
-        self.clock.scheduler = self.scheduler = Scheduler(self.clock)
-        self.queues = SimQueues(self, self.random, self._deliver)
-        self.table = SimTable(self, self._wrote)
-        self.builds = SimBuilds(Events(self.queues))
-        self.builds.world, self.builds.began = self, self._build_began
-        self.sessions = SimSessions(self.clock)
-        self.sessions.world, self.sessions.tokens = self, {}
-        provider = SimProvider(self, self.clock)
-        rules = Rules(
-            total=self.random.choice((None, None, None, None, 1, 3, 17)),
-            per_repository=self.random.choice((None, None, None, None, 1, 5)),
+        self.around = around = Around(seed)
+        self.random = random = around.random
+        climate = random.random() if faults is None else 1
+        self.timeless = climate < 0.4  # nothing is lost: no timer is needed
+        self.calm = climate < 0.2
+        around.faults = self._faults = faults or self._climate()
+        self.deploy = Deploy.some(random, around.now) if around.happens("deploys") else Deploy()
+        self.sessions = SimSessions(around.clock, around=around)
+        self.queues = SimQueues(around, self._deliver, self._asked, self._buried)
+        self.queues.patient = self.timeless
+        self.builds = SimBuilds(around, Events(self.queues), self._build_began, self._build_planned)
+        limits = (None, None, None, None, 1, 3, 17), (None, None, None, None, 1, 5)
+        total, own = (None, None) if self.timeless else (random.choice(limits[0]), random.choice(limits[1]))
+        settings = settings_of(rate_limit=1000, quota_total=total, quota_per_repository=own)
+        self.table = SimTable(around, lambda change: self.watched.wrote(change))
+        self.host = SimProvider(around)
+        ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
+        self.system = System(ports, settings)
+        self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
+        self.watched = truths.watched = Watched(
+            total, own, self.sessions.tokens, truths.failed, truths.ready, truths.outcome
         )
-        if self.calm:
-            rules = Rules()
-        self.watched = Watched(self.sessions.running, rules.total, rules.per_repository)
-        ports = Ports(self.table, self.queues, self.builds, self.sessions, lambda _: provider, self.clock)
-        self.system: System = wire(ports, rules, Limits(rate_limit=1000))
-        self.visitors = [self._visitor(n) for n in range(visitors or self.random.choice((1, 2, 3, 4, 6, 9)))]
+        self.functions = Functions(self.system)
+        self.visitors = [self._visitor(n) for n in range(visitors or random.choice((1, 2, 3, 4, 6, 9)))]
         self.late_comers = [self._visitor(100 + n) for n in range(6)]
-        self.handlers: dict[str, Callable[[str], object]] = {**handlers(self.system), DEAD: self.system.fail_launch}
+
+    def _climate(self) -> Faults:
+        if self.calm:
+            return faulty.CALM
+        return faulty.ROUGH if self.timeless else faulty.mixed(self.random)
 
     def _visitor(self, number: int) -> Visitor:
-        spec = self.random.choice(SPECS)
-        build_only = self.random.random() < 0.1
-        return Visitor(f"visitor {number}", spec, build_only, self.system, self.scheduler, self.random, self.happens)
+        spec, build_only = self.random.choice(SPECS), self.random.random() < 0.1
+        return Visitor(f"visitor {number}", spec, build_only, self.system, self.around, self.truths.stopped.add)
 
-    # What ports ask
-
-    @property
-    def now(self) -> float:
-        return self.clock.time
-
-    def happens(self, fault: str) -> bool:
-        rate = float(getattr(self.faults, fault))
-        if rate == 0 or self.random.random() >= rate:
-            return False
-        self.injected[fault] += 1
-        if self.scheduler.task:
-            self.scheduler.task.troubles += 1
-        return True
-
-    def later(self, seconds: float, what: Callable[[], None]) -> None:
-        self.scheduler.after(seconds, what)
-
-    def wait(self, seconds: float) -> None:
-        self.scheduler.pause(seconds)
-
-    def before(self, call: str, *, table: bool = False) -> None:
-        task = self.scheduler.task
-        if task is None:
-            return
-        slow = self.random.random() * 20 if self.happens("slow") else 0
-        self.scheduler.pause(self._lasts(call) + slow)
-        self._note(task, call)
-        if self.happens("killed"):
-            self._note(task, "killed before it")
-            raise Killed
-        if table and self.happens("throttled"):
-            self._note(task, "throttled")
-            raise Throttled
-
-    def after(self, call: str) -> None:
-        task = self.scheduler.task
-        if task and self.happens("killed"):
-            self._note(task, f"killed after {call.partition(' ')[0]}")
-            raise Killed
-        self.scheduler.pause(self._lasts(call))
-
-    def _lasts(self, call: str) -> float:
-        """How long a call's way there or back takes: mostly little, now and then much longer than the next ten."""
-        mean = min(1.5, SLOWER * self.latency) if self.sluggish and self.sluggish in call else self.latency
-        return mean * self.random.expovariate(1)
-
-    def build_planned(self, seconds: float) -> None:
-        """Somebody may come just when a build ends: that is when things are missed."""
-        while self.late_comers and self.random.random() < 0.8:
-            visitor = self.late_comers.pop()
-            self.scheduler.after(
-                max(0.0, seconds - self.random.random() * 40 * self.latency), partial(self._arrive, visitor)
-            )
-
-    def _note(self, task: Task, what: str) -> None:
-        self.told.append(Told(self.clock.time - self.started, task.name, task.about, what))
-
-    # Functions and timers
-
-    def _deliver(self, queue: str, body: str, done: Callable[[], None]) -> None:
-        def work() -> None:
-            if self._survives(lambda: self.handlers[queue](body)):
-                done()
-
-        about = next((launch for launch in self.watched.launches if launch in body), "")
-        seconds = FOREVER if self.calm else SETTINGS[queue].visible
-        self.scheduler.spawn(f"{queue} {len(self.told)}", about, seconds, work)
-
-    def _survives(self, work: Callable[[], object]) -> bool:
-        """Whether the function came to its end. What is none of our facts is a bug, and ends the seed."""
-        try:
-            work()
-        except (BinderyError, Killed) as error:
-            if self.scheduler.task:
-                self._note(self.scheduler.task, f"ended by {error!r}")
-            return False
-        return True
-
-    def _tick(self, timer: str, work: Callable[[], object]) -> None:
-        self.scheduler.after(PERIOD, lambda: self._tick(timer, work))
-        times = 0 if self.happens("timer_missed") else 2 if self.happens("timer_doubled") else 1
-        for _ in range(times):
-            self._sweep(timer, work)
-
-    def _sweep(self, timer: str, work: Callable[[], object]) -> None:
-        begun = self.clock.time
-
-        def sweep() -> None:
-            survived = self._survives(work)
-            if survived and timer == "reconcile" and task.troubles == 0:
-                self._check_deadlines(begun)
-
-        task = self.scheduler.spawn(f"{timer} {len(self.told)}", "", TIMER_SECONDS[timer], sweep)
-
-    def _check_deadlines(self, begun: float) -> None:
-        """After a sweep without trouble nothing is left that was over its time before it began."""
-        for launch in self.watched.launches.values():
-            if launch.stage not in ENDED and launch.deadline < begun - 2 * PERIOD:
-                raise Broken("a launch outlived its deadline and a sweep", launch.id)
-
-    # What is checked
-
-    def _wrote(self, change: Item | Delete) -> None:
-        if isinstance(change, Item) and change.sk == "launch":
-            launch = Launch.model_validate(change.data)
-            old = self.watched.launches.get(launch.id)
-            self.watched.wrote(change)
-            if launch.stage is Stage.READY and (old is None or old.stage is not Stage.READY):
-                # In a transaction the session is written first.
-                self.watched.check_ready(launch)
-            return
-        self.watched.wrote(change)
-
-    def _build_began(self, handle: str) -> None:
-        self.told.append(Told(self.clock.time - self.started, "build service", "", f"begins {handle}"))
-        check_one_build_each(self.builds.running())
+    # The world's own life
 
     def run(self) -> None:
         """Trouble, then quiet, then everything must be as it was before anybody came."""
-        try:
-            for visitor in self.visitors:
-                arrives = self.random.random() * self.random.choice((0.05, 5, 600))
-                self.scheduler.after(arrives, partial(self._arrive, visitor))
-            starts = TROUBLED_SECONDS if self.calm else PERIOD
-            self.scheduler.after(starts, lambda: self._tick("reconcile", self.system.reconcile))
-            self.scheduler.after(PERIOD / 2, lambda: self._tick("cull_sessions", self.system.cull_sessions))
-            self.scheduler.run(self.started + TROUBLED_SECONDS)
-            if self.calm:
-                check_all_ended(self.watched.launches)
-            self.faults, self.late_comers = Faults(), []
-            self.sessions.ill_until = 0
-            self.scheduler.run(self.started + TROUBLED_SECONDS + QUIET_SECONDS)
-            check_quiet(self.table.real.items(), self.sessions.running, self.builds.running())
-            self._check_stories()
-        finally:
-            self.scheduler.close()
+        around, scheduler = self.around, self.around.scheduler
+        with listening(lambda line: self.watched.check_no_token(line, "")):
+            try:
+                for visitor in self.visitors:
+                    arrives = self.random.random() * self.random.choice((0.05, 5, 600))
+                    around.later(arrives, partial(self._arrive, visitor))
+                around.later(self.random.random() * 600, self._push)
+                around.later(PATIENT_SECONDS if self.timeless else PERIOD, lambda: self._tick("reconcile"))
+                around.later(PERIOD / 2, lambda: self._tick("cull_sessions"))
+                scheduler.run(around.started + TROUBLED_SECONDS)
+                around.faults, self.late_comers, self.sessions.ill_until = Faults(), [], 0
+                if self.timeless:
+                    scheduler.run(around.started + PATIENT_SECONDS)
+                    rest.check_all_ended(self.watched.launches, self.truths.orphaned)
+                scheduler.run(around.started + TROUBLED_SECONDS + QUIET_SECONDS)
+                self._check_rest()
+            finally:
+                scheduler.close()
 
     def _arrive(self, visitor: Visitor) -> None:
-        self.scheduler.spawn(visitor.name, "", FOREVER, lambda: self._survives(visitor.live))
+        task = self._spawn(visitor.name, "", FOREVER, lambda: self._survives(visitor.live))
+        task.spared = self.timeless
 
-    def _check_stories(self) -> None:
+    def _push(self) -> None:
+        """Somebody pushes, and the host has the new commit built before anybody asks for it."""
+        if self.around.happens("pushes"):
+            self.host.pushed += self.random.choice((1, 1, 2))
+            visitor = self._visitor(200)
+            visitor.build_only = True
+            self._arrive(visitor)
+
+    def _build_began(self, handle: str) -> None:
+        self.around.note(f"the build service begins {handle}")
+        begun = [f"{order.environment}-{order.attempt}" for order in self.builds.started]
+        check_one_build_each(self.builds.running(), begun, self.builds.forgotten)
+
+    def _build_planned(self, seconds: float) -> None:
+        """Somebody may come just when a build ends: that is when things are missed."""
+        while self.late_comers and self.random.random() < 0.8:
+            visitor = self.late_comers.pop()
+            before = self.random.random() * 40 * self.around.latency
+            self.around.later(max(0.0, seconds - before), partial(self._arrive, visitor))
+
+    # Functions and timers
+
+    def _spawn(self, name: str, about: str, seconds: float, work: Callable[[], object]) -> Task:
+        task = self.around.scheduler.spawn(name, about, seconds, work)
+        task.version, task.skew = self.deploy.version(self.around.now, self.random), self.around.skew()
+        return task
+
+    def _deliver(self, delivery: Delivery, done: Callable[[], None]) -> None:
+        def work() -> None:
+            body = understood(delivery.body) if task.version > 1 else delivery.body
+            read = Delivery(delivery.id, delivery.queue, body, delivery.receive_count, delivery.sent_at, 1)
+            if self._survives(lambda: self.functions.deliver(read)):
+                done()
+                if delivery.queue == DEAD:
+                    self._check_buried(delivery.body)
+
+        about = next((launch for launch in self.watched.launches if launch in delivery.body), "")
+        seconds = FOREVER if self.calm else SETTINGS[delivery.queue].visible
+        task = self._spawn(f"{delivery.queue} {delivery.id}", about, seconds, work)
+        task.spared = self.timeless and delivery.queue == "events" and delivery.receive_count > 3
+
+    def _survives(self, work: Callable[[], object]) -> bool:
+        """Whether it came to its end, as it says itself."""
+        try:
+            return work() is not False
+        except (BinderyError, Killed) as error:
+            self.around.note(f"ended by {error!r}")
+            return False
+
+    def _tick(self, timer: str) -> None:
+        self.around.later(PERIOD, lambda: self._tick(timer))
+        times = 0 if self.around.happens("timer_missed") else 2 if self.around.happens("timer_doubled") else 1
+        for _ in range(times):
+            self._sweep(timer)
+
+    def _sweep(self, timer: str) -> None:
+        begun = self.around.now
+
+        def sweep() -> None:
+            survived = self._survives(lambda: self.functions.call(TIMERS[timer].module, {}) is not None)
+            if survived and task.troubles == 0:
+                self._check_sweep(timer, begun)
+
+        task = self._spawn(f"{timer} {int(self.around.elapsed)}", "", TIMER_SECONDS[timer], sweep)
+
+    # What is checked
+
+    def _asked(self, message: object) -> None:
+        self.truths.asked(message)  # type: ignore[arg-type]
+
+    def _buried(self, body: str) -> None:
+        self.truths.buried.append(body)
+
+    def _check_buried(self, body: str) -> None:
+        """A dead letter of any version that named a launch has been answered: the launch has ended, or gone past that step."""
+        told = json.loads(body)
+        launch = self.watched.launches.get(told.get("launch", ""))
+        if launch and not launch.ended and launch.step <= told.get("step", launch.step):
+            raise Broken("a message was lost for good, and its launch knows nothing of it", launch.id)
+
+    def _check_sweep(self, timer: str, begun: float) -> None:
+        watched, asked = self.watched, self.truths.asked_to_stop
+        if timer == "reconcile":
+            rest.check_deadlines(watched.launches.values(), begun, PERIOD)
+            rest.check_pairs(watched.sessions, self.sessions, asked, begun)
+        else:
+            limit = self.system.settings.max_age_seconds
+            rest.check_ages(watched.sessions.values(), asked, begun, limit, PERIOD)
+
+    def _check_rest(self) -> None:
+        rest.check_quiet(self.table.real.items(), self.sessions.running, self.builds.running())
         if self.queues.under_way:
             raise Broken(f"messages go round: {next(iter(self.queues.under_way.values()))}", "")
-        tokens = self.sessions.tokens
-        for launch in self.watched.launches.values():
-            text = launch.model_dump_json()
-            if any(token in text for token in tokens.values()):
-                raise Broken("a session's token stands in a launch", launch.id)
-            if launch.stage is Stage.FAILED:
-                check_reason(launch)
         for visitor in (*self.visitors, *self.late_comers):
-            if any(token in line for token in tokens.values() for line in visitor.heard):
-                raise Broken("a session's token was told in an event", visitor.launch)
+            for line in visitor.heard:
+                self.watched.check_no_token(line, visitor.launch)
+
+    # What is told
+
+    @property
+    def told(self) -> list[Told]:
+        return self.around.told
+
+    @property
+    def launches(self) -> list[Launch]:
+        return list(self.watched.launches.values())
 
     def story(self, about: str) -> str:
         """What happened to a launch or an environment, readable, and how to see it again."""
-        return story(self.told, about, self.injected, self.seed)
+        return story(self.told, about, self.around.injected, self.seed)

@@ -1,20 +1,18 @@
 """What runs in a session's own Python runs in older ones than ours, too."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bindery.adapters.builds.uv_command import UvCommand
 from bindery.adapters.sessions import lab
-
-UV = Path(sys.executable).parent / "uv"
+from tests.serving.uv import UV
 
 
 @pytest.mark.parametrize("version", ["3.9", "3.10"])
 def test_the_servers_starter_can_be_read_by(version: str, tmp_path: Path) -> None:
-    python = UvCommand(str(UV) if UV.exists() else "", tmp_path).python(version)
+    python = UvCommand(UV, tmp_path).python(version)
     if python is None:
         pytest.skip(f"only one Python is on this machine that serves: no {version}")
     code = f"import runpy; runpy.run_path({str(lab.__file__)!r}, run_name='starter')['defer_grammar']()"

@@ -7,7 +7,7 @@ import pytest
 from bindery.domain.errors import QuotaReached, RepositoryQuotaReached, SessionEnded
 from bindery.domain.launch import Launch
 from bindery.domain.rules import Limits
-from bindery.state.quotas import SHARDS, TOTAL, Quotas
+from bindery.state.quotas import ROOM, SHARDS, TOTAL, TRIES, Quotas
 from bindery.state.sessions import Sessions
 from tests.fakes.clock import FakeClock
 from tests.fakes.table import DictTable
@@ -53,7 +53,7 @@ def full(sessions: Sessions, limits: Limits) -> list[str]:
     return taken
 
 
-@pytest.mark.parametrize("limit", [1, 2, 15, 16, 17, 50])
+@pytest.mark.parametrize("limit", [1, 2, 7, 8, 9, 17, 64, 99])
 def test_exactly_as_many_as_the_limit_says(sessions: Sessions, limit: int) -> None:
     assert len(full(sessions, Limits(total=limit))) == limit
     assert sessions.quotas.taken() == limit
@@ -69,9 +69,32 @@ def test_exactly_as_many_of_one_repository(sessions: Sessions, limit: int) -> No
     assert sessions.reserve(launch("https://host.example/o/other"), limits)
 
 
-def test_without_a_limit_there_is_always_a_place_and_all_shards_are_used(sessions: Sessions, table: DictTable) -> None:
+def test_without_a_limit_there_is_always_a_place_and_most_counters_are_used(sessions: Sessions, table: DictTable) -> None:
     assert len(full(sessions, ANY)) == 100
-    assert len(table.query(TOTAL)) == SHARDS
+    assert len(table.query(TOTAL)) > SHARDS / 2
+
+
+def test_however_many_places_there_are_no_counter_is_everybodys(sessions: Sessions, table: DictTable) -> None:
+    taken = full(sessions, Limits(total=90))
+    counters = table.query(TOTAL)
+    assert sum(item.data["taken"] for item in counters) == len(taken) == 90
+    assert max(item.data["taken"] for item in counters) <= ROOM
+
+
+def test_a_full_instance_is_found_out_in_few_reads(sessions: Sessions, table: DictTable) -> None:
+    full(sessions, Limits(total=99))
+    reads: list[str] = []
+    table.before = lambda operation, keys: reads.append(operation)
+    with pytest.raises(QuotaReached):
+        sessions.quotas.check("https://host.example/o/r", Limits(total=99))
+    assert len(reads) <= TRIES + 2
+
+
+def test_a_counter_that_nobody_needs_goes_one_day_later(sessions: Sessions, table: DictTable) -> None:
+    (session,) = full(sessions, Limits(total=1))
+    assert {item.expires_at for item in sessions.quotas.counters()} == {None}
+    sessions.ended(session)
+    assert {item.expires_at for item in sessions.quotas.counters()} == {sessions.clock.now() + 86400}
 
 
 def test_a_limit_of_none_at_all_lets_nobody_in(sessions: Sessions) -> None:

@@ -6,12 +6,11 @@ from bindery.domain.launch import Launch
 from bindery.domain.messages import StopRequested
 from bindery.domain.sessions import SessionState
 from tests.simulation.small import Small
-from tests.simulation.wire import Limits
 
 
 @pytest.fixture
 def small() -> Small:
-    return Small(limits=Limits(rate_limit=1000))
+    return Small(rate_limit=1000)
 
 
 def sweep(small: Small, seconds: float = 61) -> list[StopRequested]:
@@ -65,7 +64,7 @@ def test_a_session_that_is_too_old_is_stopped_although_it_is_busy(small: Small) 
 
 
 def test_without_limits_nothing_is_stopped() -> None:
-    small = Small(limits=Limits(idle_seconds=0, max_age_seconds=0))
+    small = Small(idle_seconds=0, max_age_seconds=0)
     small.ready()
     assert sweep(small, 1e6) == []
 

@@ -169,5 +169,6 @@ def test_ends_are_counted_once(small: Small) -> None:
     small.system.stop_launch(launch.id)
     small.system.stop_launch(launch.id)
     small.ready()
+    small.system.reconcile()
     counted = small.system.state.counters.read()["binderhub_launch_count"]
     assert sorted((dict(labels)["status"], n) for labels, n in counted.items()) == [("failure", 1), ("success", 1)]

@@ -15,10 +15,8 @@ from bindery.domain.errors import (
     UnknownProvider,
 )
 from bindery.domain.messages import ResolveRequested
-from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens
 from tests.simulation.small import ASKED, OWN_ORIGIN, Small
-from tests.simulation.wire import Limits
 
 
 @pytest.fixture
@@ -35,8 +33,7 @@ def test_a_click_creates_one_launch_and_asks_for_its_repository(small: Small) ->
 
 def test_checks_come_in_binderhubs_order() -> None:
     """Everything is wrong; each time the first thing is mended, the next one is said."""
-    rules = Rules(banned_networks=("203.0.113.0/24",), banned_specs=("bad/.*",))
-    small = Small(rules, Limits(rate_limit=1))
+    small = Small(ban_networks="203.0.113.0/24", banned_specs=("bad/.*",), rate_limit=1)
     small.system.open_launch(replace(ASKED, client="198.51.100.7"))
     all_wrong = replace(ASKED, provider="nowhere", spec="bad/r/HEAD", build_token="forged")
     steps = [
@@ -58,7 +55,7 @@ def test_what_is_no_spec_is_said_before_it_is_compared_with_bans(small: Small) -
 
 
 def test_a_launch_with_a_token_is_not_rate_limited() -> None:
-    small = Small(limits=Limits(rate_limit=1))
+    small = Small(rate_limit=1)
     small.open()
     assert small.open(build_token=small.token())
     with pytest.raises(RateLimited):
@@ -146,7 +143,7 @@ def test_an_event_id_of_a_launch_that_is_long_over_finds_none(small: Small) -> N
     ],
 )
 def test_a_page_of_another_site_starts_no_process_session(origin: str, site: str) -> None:
-    small = Small(limits=Limits(allowed_origins=()))
+    small = Small(isolated=False)
     with pytest.raises(CrossSite):
         small.system.open_launch(replace(ASKED, origin=origin, site=site))
     assert small.queue.sent == []
@@ -154,12 +151,12 @@ def test_a_page_of_another_site_starts_no_process_session(origin: str, site: str
 
 @pytest.mark.parametrize(("origin", "site"), [("", ""), ("", "none"), ("", "same-origin"), (OWN_ORIGIN, "same-origin")])
 def test_our_own_page_and_people_without_a_browser_may(origin: str, site: str) -> None:
-    small = Small(limits=Limits(allowed_origins=()))
+    small = Small(isolated=False)
     assert small.system.open_launch(replace(ASKED, origin=origin, site=site))
 
 
 def test_a_listed_site_may_and_so_may_a_build_token() -> None:
-    small = Small(limits=Limits(allowed_origins=("https://book.example",)))
+    small = Small(isolated=False, allowed_origins="https://book.example")
     assert small.system.open_launch(replace(ASKED, origin="https://book.example", site="cross-site"))
     assert small.system.open_launch(
         replace(ASKED, origin="https://other.example", site="cross-site", build_token=small.token())
@@ -171,7 +168,7 @@ def test_with_isolated_sessions_every_site_may(small: Small) -> None:
 
 
 def test_a_cross_site_request_is_not_counted_against_the_visitor() -> None:
-    small = Small(limits=Limits(allowed_origins=(), rate_limit=1))
+    small = Small(isolated=False, rate_limit=1)
     with pytest.raises(CrossSite):
         small.system.open_launch(replace(ASKED, origin="https://evil.example"))
     assert small.open()

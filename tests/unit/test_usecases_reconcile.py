@@ -7,14 +7,13 @@ from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested, StopRequested
 from bindery.domain.sessions import SessionOrder, SessionState
 from tests.simulation.small import Small
-from tests.simulation.wire import Limits
 
 LATER = 61.0
 
 
 @pytest.fixture
 def small() -> Small:
-    return Small(limits=Limits(rate_limit=1000))
+    return Small(rate_limit=1000)
 
 
 def sweep(small: Small, seconds: float = LATER) -> None:

@@ -8,14 +8,13 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested, SessionRequested
 from tests.simulation.small import Small
-from tests.simulation.wire import Limits
 
 BAD = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
 
 
 @pytest.fixture
 def small() -> Small:
-    return Small(limits=Limits(rate_limit=1000))
+    return Small(rate_limit=1000)
 
 
 def building(small: Small, launches: int = 1) -> tuple[list[Launch], str]:

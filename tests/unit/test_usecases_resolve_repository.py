@@ -5,7 +5,6 @@ import pytest
 from bindery.domain.errors import HostUnreachable
 from bindery.domain.launch import Phase, Stage
 from bindery.domain.messages import BuildRequested, ResolveRequested, SessionRequested
-from bindery.domain.rules import Rules
 from tests.fakes.host import COMMIT
 from tests.simulation.small import Small
 
@@ -129,7 +128,7 @@ def test_what_will_not_pass_is_told_at_once(small: Small) -> None:
 
 
 def test_where_all_places_are_taken_nothing_is_built() -> None:
-    small = Small(Rules(total=1))
+    small = Small(quota_total=1)
     small.ready()
     small.host.files[NEWER] = {"requirements.txt": b"pandas\n"}
     small.host.heads["o/other"] = NEWER
@@ -142,7 +141,7 @@ def test_where_all_places_are_taken_nothing_is_built() -> None:
 
 
 def test_a_launch_that_holds_a_place_is_resolved_again_although_no_other_is_free() -> None:
-    small = Small(Rules(total=1))
+    small = Small(quota_total=1)
     launch = small.open()
     small.pump()
     small.builds.finish(f"{small.launch(launch).environment}-1")

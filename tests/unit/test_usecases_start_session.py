@@ -5,7 +5,6 @@ import pytest
 from bindery.domain.errors import LauncherDown
 from bindery.domain.launch import Launch, Phase, Stage
 from bindery.domain.messages import SessionRequested, StopRequested
-from bindery.domain.rules import Rules
 from bindery.domain.sessions import SessionState
 from tests.fakes.host import COMMIT
 from tests.simulation.small import Small
@@ -227,7 +226,7 @@ def test_build_only_ends_without_a_session(small: Small) -> None:
 
 
 def test_the_last_place_is_given_to_one_of_two_and_the_other_is_told() -> None:
-    small = Small(Rules(per_repository=1))
+    small = Small(quota_per_repository=1)
     first, second = small.open(), small.open()
     small.build()
     ends = [small.launch(first), small.launch(second)]

@@ -1,6 +1,10 @@
 """The composition root. Each function of the system asks here for its use case; everything is made once."""
 
+from functools import cache
+
+from bindery.bootstrap.parts import Ports, State
 from bindery.bootstrap.picks import (
+    Picked,
     builds,
     clock,
     contents,
@@ -10,66 +14,33 @@ from bindery.bootstrap.picks import (
     provider,
     providers,
     queue,
-    rules,
-    sessions_are_isolated,
     settings,
     table,
-    tokens,
 )
-from bindery.bootstrap.verbs import (
-    api,
-    cull_sessions,
-    end_launch,
-    fail_launch,
-    follow_launch,
-    move_on,
-    open_launch,
-    reconcile,
-    record_build,
-    record_log,
-    resolve_repository,
-    site,
-    start_build,
-    start_session,
-    state,
-    stop_launch,
-    stop_session,
-    stream,
-    try_again,
-)
+from bindery.bootstrap.system import System
+
+
+@cache
+def system() -> System:
+    """Every verb, on what the settings pick."""
+    return System(Picked(), settings())
+
 
 __all__ = [
-    "api",
+    "Picked",
+    "Ports",
+    "State",
+    "System",
     "builds",
     "clock",
     "contents",
-    "cull_sessions",
-    "end_launch",
-    "fail_launch",
-    "follow_launch",
     "guarded_client",
     "home",
     "launcher",
-    "move_on",
-    "open_launch",
     "provider",
     "providers",
     "queue",
-    "reconcile",
-    "record_build",
-    "record_log",
-    "resolve_repository",
-    "rules",
-    "sessions_are_isolated",
     "settings",
-    "site",
-    "start_build",
-    "start_session",
-    "state",
-    "stop_launch",
-    "stop_session",
-    "stream",
+    "system",
     "table",
-    "tokens",
-    "try_again",
 ]

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bindery.domain.errors import UnknownProvider
-from bindery.domain.rules import Rules, SpecRule
-from bindery.domain.tokens import Tokens
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents
@@ -129,26 +127,36 @@ def launcher() -> SessionLauncher:
     )
 
 
-def sessions_are_isolated() -> bool:
-    """Whether a session cannot touch this machine: process sessions can, so nothing may start one unasked."""
-    return settings().launcher != "process"
+class Picked:
+    """The ports as the settings pick them."""
 
+    @property
+    def table(self) -> Table:
+        return table()
 
-@cache
-def tokens() -> Tokens:
-    return Tokens(settings().secret.get_secret_value())
+    @property
+    def queue(self) -> Queue:
+        return queue()
 
+    @property
+    def builds(self) -> BuildService:
+        return builds()
 
-@cache
-def rules() -> Rules:
-    given = settings()
-    return Rules(
-        total=given.quota_total,
-        per_repository=given.quota_per_repository,
-        favoured_quota=given.quota_favoured,
-        favoured=given.favoured_specs,
-        spec_rules=tuple(SpecRule(rule.pattern, rule.config.quota) for rule in given.spec_rules),
-        banned_specs=given.banned_specs,
-        allowed_specs=given.allowed_specs,
-        banned_networks=given.ban_networks,
-    )
+    @property
+    def launcher(self) -> SessionLauncher:
+        return launcher()
+
+    @property
+    def clock(self) -> Clock:
+        return clock()
+
+    @property
+    def isolated(self) -> bool:
+        """Process sessions are not, so nothing may start one unasked."""
+        return settings().launcher != "process"
+
+    def providers(self) -> Mapping[str, RepositoryProvider]:
+        return providers()
+
+    def provider(self, name: str) -> RepositoryProvider:
+        return provider(name)

@@ -60,6 +60,7 @@ class Launch(BaseModel):
     created_at, stage_since, deadline: UTC seconds. repo_url: the repository's address for people, and its name in quotas.
     launch_host: this Bindery's public address. owner: an anonymous visitor's random id.
     environment, attempt: what it waits for or runs in. image: once known. session: once one is reserved.
+    rescues: how often a step had to be brought again, by its queue or by a timer.
     watched: whether its session has been seen to start in this try; gone then means that it died.
     events: a few per stage and retry, both bounded; log lines are kept with the build.
     """
@@ -80,6 +81,7 @@ class Launch(BaseModel):
     step: int = 0
     tries: int = 0
     retries: int = 0
+    rescues: int = 0
     trouble: Failure | None = None
     repository: Repository | None = None
     environment: str = ""
@@ -95,6 +97,15 @@ class Launch(BaseModel):
     def ended(self) -> bool:
         """Whether it is ready or failed: nothing moves it on any more."""
         return self.stage in ENDED
+
+    @property
+    def at_first_attempt(self) -> bool:
+        """Whether nothing had to be tried again so far, be it with success."""
+        return not self.retries and not self.rescues
+
+    def rescued(self) -> Self:
+        """The same, with one more to remember."""
+        return self.model_copy(update={"rescues": self.rescues + 1})
 
     def awaits(self, step: int) -> bool:
         """Whether it is under way and this step may go on; checked again wherever the launch is changed."""

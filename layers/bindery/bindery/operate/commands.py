@@ -47,8 +47,8 @@ def show_key(provider_name: str, spec: str) -> str:
     provider = bootstrap.provider(provider_name)
     provider.check(spec)
     repository = provider.resolve(spec).repository
-    identity = IdentifyEnvironment(bootstrap.builds(), bootstrap.state().commits)(provider, repository)
-    environment = bootstrap.state().environments.find(identity.key)
+    identity = IdentifyEnvironment(bootstrap.builds(), bootstrap.system().state.commits)(provider, repository)
+    environment = bootstrap.system().state.environments.find(identity.key)
     told = {
         "key": identity.key,
         "depends_on": identity.scope.value,

@@ -1,6 +1,7 @@
 """Counters behind /metrics. No function remembers, so they live in the table, split over shards."""
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bindery.domain.errors import Stale, Throttled
@@ -17,28 +18,34 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Counters:
-    """Sums, by name and labels. Losing one to trouble is better than failing what is counted."""
+    """Sums, by name and labels. `add` rather loses one to trouble than fails what is counted; `with_more` loses none."""
 
     table: Table
     clock: Clock
 
     def add(self, name: str, by: float = 1, **labels: str) -> None:
         """Adds `by` to the sum of this name and these labels."""
-        sk = "\x1f".join((name, *(f"{key}={value[:LONGEST_LABEL]}" for key, value in sorted(labels.items()))))
+        self._add(named(name, **labels), by)
+
+    def _add(self, key: str, by: float) -> None:
         for _ in range(CONFLICTS):
             try:
-                pk = _pk(self.clock.pick(SHARDS))
-                item = self.table.get(pk, sk) or Item(pk, sk, {"sum": 0})
-                self.table.put(replace(item, data={"sum": item.data["sum"] + by}))
+                (item,) = self.with_more({key: by})
+                self.table.put(item)
             except (Stale, Throttled):
                 continue
             return
 
     def observe(self, name: str, value: float, bounds: tuple[float, ...], **labels: str) -> None:
         """Counts `value` into a histogram: its first bucket that holds it, and the sum."""
-        bucket = next((f"{bound:g}" for bound in bounds if value <= bound), "+Inf")
-        self.add(f"{name}_bucket", 1, le=bucket, **labels)
-        self.add(f"{name}_sum", value, **labels)
+        for key, by in observed(name, value, bounds, **labels):
+            self._add(key, by)
+
+    def with_more(self, sums: Mapping[str, float]) -> list[Item]:
+        """The counters with these added, to be put together with what is counted: then all of it is counted, once."""
+        pk = _pk(self.clock.pick(SHARDS))
+        items = (self.table.get(pk, key) or Item(pk, key, {"sum": 0}) for key in sums)
+        return [replace(item, data={"sum": item.data["sum"] + sums[item.sk]}) for item in items]
 
     def read(self) -> dict[str, dict[Labels, float]]:
         """Every sum, by name, then by labels."""
@@ -48,6 +55,18 @@ class Counters:
                 name, *labels = item.sk.split("\x1f")
                 sums[name][tuple((k, v) for k, _, v in (label.partition("=") for label in labels))] += item.data["sum"]
         return sums
+
+
+def named(name: str, **labels: str) -> str:
+    """The key of one sum."""
+    return "\x1f".join((name, *(f"{key}={value[:LONGEST_LABEL]}" for key, value in sorted(labels.items()))))
+
+
+def observed(name: str, value: float, bounds: tuple[float, ...], **labels: str) -> Iterator[tuple[str, float]]:
+    """What an observation adds to a histogram: one to the first bucket that holds it, and itself to the sum."""
+    bucket = next((f"{bound:g}" for bound in bounds if value <= bound), "+Inf")
+    yield named(f"{name}_bucket", le=bucket, **labels), 1
+    yield named(f"{name}_sum", **labels), value
 
 
 def _pk(shard: int) -> str:

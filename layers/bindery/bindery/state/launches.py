@@ -14,9 +14,14 @@ PATIENCE: dict[Stage, float] = {Stage.RESOLVING: 60, Stage.BUILDING: 60, Stage.S
 CONFLICTS = 12
 
 
+def counted(item: Item) -> Item:
+    """The item of an ended launch once it is counted: nothing is due any more."""
+    return replace(item, due_shard=None, due_at=None)
+
+
 @dataclass(frozen=True)
 class Launches:
-    """Each launch is one item, changed only by conditional puts. It stays due until it has ended."""
+    """Each launch is one item, changed only by conditional puts. It stays due until it has ended, and then until it is counted."""
 
     table: Table
     clock: Clock
@@ -66,7 +71,8 @@ class Launches:
         """What is stored for a launch: due again when its stage has had its time, or at its deadline."""
         item = Item(f"launch#{launch.id}", "launch", launch.model_dump(mode="json"), version)
         if launch.ended:
-            return replace(item, expires_at=(launch.ended_at or self.clock.now()) + KEPT_SECONDS)
+            at = launch.ended_at or self.clock.now()
+            return replace(item, due_shard=due_shard("ended", launch.id), due_at=at, expires_at=at + KEPT_SECONDS)
         at = min(self.clock.now() + PATIENCE[launch.stage], launch.deadline)
         return replace(item, due_shard=due_shard("launch", launch.id), due_at=at)
 
@@ -74,6 +80,11 @@ class Launches:
         """Launches whose stage has had its time; nominated, not decided."""
         for item in due(self.table, "launch", self.clock.now() + ahead, limit):
             yield Launch.model_validate(item.data)
+
+    def uncounted(self, limit: int = 500) -> Iterator[tuple[Item, Launch]]:
+        """Launches that ended and stand in no sum yet; to be put back as `counted` in one transaction with the sums."""
+        for item in due(self.table, "ended", FOREVER, limit):
+            yield item, Launch.model_validate(item.data)
 
     def unended(self, limit: int = 1000) -> Iterator[Launch]:
         """Launches under way, for gauges."""

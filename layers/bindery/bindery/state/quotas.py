@@ -12,7 +12,13 @@ from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
 from bindery.state.shards import pages
 
-SHARDS = 16
+ROOM = 8
+"""Places in one counter: how many sessions may write to the same key at one time, however many there may be in all."""
+SHARDS = 64
+"""Counters where there is no limit."""
+TRIES = 3
+FREE_SECONDS = 86400
+"""How long a counter without any session is kept."""
 TOTAL = "places#total"
 
 
@@ -51,16 +57,32 @@ class Quotas:
         return pages(self.table, TOTAL)
 
     def _with_room(self, pk: str, limit: int | None) -> Item | None:
-        shards = SHARDS if limit is None else max(1, min(SHARDS, limit))
-        first = self.clock.pick(shards)
-        for n in range(shards):
-            shard = (first + n) % shards
-            room = None if limit is None else limit // shards + (shard < limit % shards)
-            item = self.table.get(pk, f"{shard:02d}") or Item(pk, f"{shard:02d}", {"taken": 0})
-            if room is None or int(item.data["taken"]) < room:
+        """A counter with a place: by luck as long as most have one, else from the list of all."""
+        shards = _shards(limit)
+        for _ in range(TRIES if limit else 1):
+            sk = _sk(self.clock.pick(shards))
+            item = self.table.get(pk, sk) or Item(pk, sk, {"taken": 0})
+            if limit is None or _has_room(item, limit):
                 return item
-        return None
+        taken = {item.sk: item for item in pages(self.table, pk)}
+        places = (taken.get(_sk(n)) or Item(pk, _sk(n), {"taken": 0}) for n in range(shards))
+        free = [item for item in places if _has_room(item, limit or 0)]
+        return free[self.clock.pick(len(free))] if free else None
 
-    @staticmethod
-    def _changed(item: Item, by: int) -> Item:
-        return replace(item, data={"taken": max(0, int(item.data["taken"]) + by)})
+    def _changed(self, item: Item, by: int) -> Item:
+        taken = max(0, int(item.data["taken"]) + by)
+        return replace(item, data={"taken": taken}, expires_at=None if taken else self.clock.now() + FREE_SECONDS)
+
+
+def _shards(limit: int | None) -> int:
+    return SHARDS if limit is None else max(1, -(-limit // ROOM))
+
+
+def _sk(shard: int) -> str:
+    return f"{shard:05d}"
+
+
+def _has_room(item: Item, limit: int) -> bool:
+    """The limit is spread evenly over its counters."""
+    shards = _shards(limit)
+    return int(item.data["taken"]) < limit // shards + (int(item.sk) < limit % shards)

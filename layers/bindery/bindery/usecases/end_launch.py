@@ -1,4 +1,4 @@
-"""The one way a launch fails: with a reason, its session on the way out, and counted."""
+"""The one way a launch fails: with a reason, and its session on the way out."""
 
 import logging
 from dataclasses import dataclass
@@ -9,9 +9,7 @@ from bindery.domain.launch import FAILED, Launch, Stage
 from bindery.domain.messages import StopRequested
 from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
-from bindery.state.counters import Counters
 from bindery.state.launches import Launches
-from bindery.usecases.count_launch import count_launch
 
 logger = logging.getLogger("bindery")
 
@@ -22,7 +20,6 @@ class EndLaunch:
 
     launches: Launches
     queue: Queue
-    counters: Counters
     clock: Clock
 
     def __call__(self, launch: str, error: BinderyError | Failure, step: int | None = None) -> None:
@@ -35,7 +32,6 @@ class EndLaunch:
 
         failed = self.launches.change(launch, fail)
         if failed:
-            count_launch(self.counters, failed)
             logger.info("launch %s of %s/%s failed: %s", launch, failed.provider, failed.spec, failure.kind)
         current = failed or self.launches.find(launch)
         if current and current.stage is Stage.FAILED and current.session:

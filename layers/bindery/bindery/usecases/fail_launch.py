@@ -11,6 +11,7 @@ from bindery.domain.messages import BuildChanged
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.usecases.end_launch import EndLaunch
+from bindery.usecases.move_on import MoveOn
 from bindery.usecases.record_build import RecordBuild
 
 logger = logging.getLogger("bindery")
@@ -34,6 +35,7 @@ class FailLaunch:
     launches: Launches
     environments: Environments
     end_launch: EndLaunch
+    move_on: MoveOn
     record_build: RecordBuild
 
     def __call__(self, body: str) -> None:
@@ -52,7 +54,9 @@ class FailLaunch:
 
     def _fail(self, name: str, step: int | None) -> None:
         launch = self.launches.find(name)
-        if launch:
+        if launch and step is not None and launch.step == step + 1:
+            self.move_on(launch)  # the step was taken, and whoever took it may not have seen to the next
+        elif launch:
             trouble = launch.trouble.kind if launch.trouble else "a step that crashed"
             self.end_launch(launch.id, StepLost(trouble=trouble), step)
 

@@ -8,6 +8,7 @@ from bindery.domain.errors import BuildLost, ImageGone
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested, SessionRequested
+from bindery.ports.build_service import BuildService
 from bindery.ports.queue import Queue
 from bindery.state.environments import Environments
 from bindery.usecases.end_launch import EndLaunch
@@ -21,6 +22,7 @@ class MoveOn:
     """Nothing here decides for a launch what its own step decides; it only makes sure that the step is coming."""
 
     environments: Environments
+    builds: BuildService
     queue: Queue
     end_launch: EndLaunch
     try_again: TryAgain
@@ -45,14 +47,20 @@ class MoveOn:
 
     def _leave(self, launch: Launch, environment: Environment | None) -> None:
         """The attempt is over."""
-        if environment is None or environment.attempt != launch.attempt:
-            self.try_again(launch, Failure.of(BuildLost()), Stage.RESOLVING)
-        elif environment.failure is None:
+        ours = environment is not None and environment.attempt == launch.attempt
+        failure = environment.failure if environment is not None and ours else self._failure(launch)
+        if failure is None:
             self.queue.send(SessionRequested(launch=launch.id, step=launch.step))
-        elif environment.failure.kind in PASSING:
-            self.try_again(launch, environment.failure, Stage.RESOLVING)
+        elif failure.kind in PASSING:
+            self.try_again(launch, failure, Stage.RESOLVING)
         else:
-            self.end_launch(launch.id, environment.failure, launch.step)
+            self.end_launch(launch.id, failure, launch.step)
+
+    def _failure(self, launch: Launch) -> Failure:
+        """Why the launch cannot go on from its attempt although another was claimed since: as the build service remembers it."""
+        handle = self.environments.handle(launch.environment, launch.attempt)
+        report = self.builds.look(handle) if handle else None
+        return report.failure if report and report.failure else Failure.of(BuildLost())
 
     def _have_it_started(self, launch: Launch, environment: Environment) -> None:
         if environment.claimed_by == launch.id and not self.environments.handle(environment.key, environment.attempt):

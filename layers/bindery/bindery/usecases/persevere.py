@@ -1,6 +1,7 @@
 """What becomes of a step that raised: the one place that tells trouble that may pass from trouble that will not."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,7 +26,11 @@ class Persevere(Generic[Step]):
     end_launch: EndLaunch
     try_again: TryAgain
 
-    def __call__(self, message: Step) -> None:
+    def __call__(self, message: Step, received: int = 1) -> None:
+        """received: how often its queue has brought this message."""
+        if received > 1:
+            with suppress(Retryable):  # a note for the statistics must not cost the step
+                self.launches.change(message.launch, lambda now: now.rescued() if now.awaits(message.step) else None)
         try:
             self.step(message)
         except (Throttled, Stale):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import BinderyError, DeadlinePassed
-from bindery.domain.launch import Launch
+from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested, StopRequested
 from bindery.domain.sessions import Session, SessionObject, SessionState
 from bindery.ports.build_service import BuildService
@@ -24,6 +24,7 @@ from bindery.usecases.end_launch import EndLaunch
 from bindery.usecases.move_on import MoveOn
 from bindery.usecases.record_build import RecordBuild
 from bindery.usecases.recount_places import RecountPlaces
+from bindery.usecases.tally_launches import TallyLaunches
 
 logger = logging.getLogger("bindery")
 BUILD_GRACE_SECONDS = 120
@@ -44,6 +45,7 @@ class Reconcile:
     end_launch: EndLaunch
     record_build: RecordBuild
     recount: RecountPlaces
+    tally: TallyLaunches
     clock: Clock
     build_seconds: int
     start_seconds: float = 60
@@ -68,9 +70,11 @@ class Reconcile:
             self._sessions_without_objects({found.id for found in objects if found.alive}, listed_at)
         with _trouble_of("places"):
             self.recount()
+        with _trouble_of("counts"):
+            self.tally()
 
     def _launch(self, nominated: Launch) -> None:
-        launch = self.launches.change(nominated.id, lambda now: None if now.ended else now)  # due again later
+        launch = self.launches.change(nominated.id, _looked_at)
         if launch is None:
             return
         if self.clock.now() >= launch.deadline:
@@ -117,9 +121,17 @@ class Reconcile:
                 return "its server ended"
             case SessionState.STARTING:
                 launch = self.launches.find(session.id)
-                return "its launch ended" if launch is None or launch.ended else ""
+                failed = launch is None or launch.stage is Stage.FAILED  # one that is ready by now has its session running
+                return "its launch ended" if failed else ""
             case _:
                 return ""
+
+
+def _looked_at(launch: Launch) -> Launch | None:
+    """Written back, a launch is due again later. One that waits for its own message, not for a build, should not need us."""
+    if launch.ended:
+        return None
+    return launch if launch.stage is Stage.BUILDING else launch.rescued()
 
 
 @contextmanager

@@ -6,14 +6,13 @@ from bindery.domain.builds import BuildState
 from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import BuildLost
 from bindery.domain.failure import Failure
-from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildChanged
 from bindery.ports.build_service import BuildService
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
-from bindery.usecases.count_launch import SECONDS
 from bindery.usecases.move_on import MoveOn
+from bindery.usecases.tally_launches import SECONDS
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,11 @@ class RecordBuild:
 
     def __call__(self, changed: BuildChanged) -> None:
         environment = self.environments.find(changed.environment)
-        if environment is None or environment.attempt != changed.attempt:
-            return
-        if environment.state is EnvironmentState.BUILDING:
+        if environment and not _over(environment, changed.attempt):
             self._ask(environment)
-        ended = self.environments.find(changed.environment)
-        if ended and ended.attempt == changed.attempt and ended.state is not EnvironmentState.BUILDING:
-            self._tell_waiters(ended)
+            environment = self.environments.find(changed.environment)
+        if environment and _over(environment, changed.attempt):
+            self._tell_waiters(changed)
 
     def _ask(self, environment: Environment) -> None:
         handle = self.environments.handle(environment.key, environment.attempt)
@@ -57,10 +54,19 @@ class RecordBuild:
             took = ended.ended_at - ended.claimed_at
             self.counters.observe("binderhub_build_time_seconds", took, SECONDS, status=status)
 
-    def _tell_waiters(self, ended: Environment) -> None:
-        for waiter in self.environments.waiters(ended.key):
+    def _tell_waiters(self, changed: BuildChanged) -> None:
+        """Also if the next attempt was claimed meanwhile: who waited for this one must not wait for that."""
+        key, attempt = changed.environment, changed.attempt
+        for waiter in self.environments.waiters(key):
             launch = self.launches.find(waiter)
-            if launch and launch.stage is Stage.BUILDING and launch.environment == ended.key:
-                self.move_on(launch)
-            self.environments.forget_waiter(ended.key, ended.attempt, waiter)
-        self.environments.settle(ended.key, ended.attempt)
+            if launch and not launch.ended and launch.environment == key and launch.attempt <= attempt:
+                self.move_on(launch)  # also if it has left already: whoever moved it may not have sent what comes next
+            self.environments.forget_waiter(key, attempt, waiter)
+        self.environments.settle(key, attempt)
+
+
+def _over(environment: Environment, attempt: int) -> bool:
+    """Whether this attempt has ended. One that nobody has claimed yet has not."""
+    if environment.attempt == attempt:
+        return environment.state is not EnvironmentState.BUILDING
+    return environment.attempt > attempt

@@ -36,6 +36,6 @@ class RecountPlaces:
             return
         data = {"taken": held} if doubted else {"taken": item.data["taken"], "doubt": held, "since": now}
         try:
-            self.table.put(replace(item, data=data))
+            self.table.put(replace(item, data=data, expires_at=None))
         except Stale:
             return

@@ -10,7 +10,7 @@ from bindery.domain.repository import Repository
 from bindery.domain.rules import Rules
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import RepositoryProvider
+from bindery.ports.repository_provider import RepositoryProvider, Resolved
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
@@ -39,7 +39,8 @@ class ResolveRepository:
         if launch.step != asked.step or launch.stage is not Stage.RESOLVING:
             return
         provider = self.provider(launch.provider)
-        resolved = provider.resolve(launch.spec)
+        # One that comes back stays with its commit: a session of its own may already hold that commit's files.
+        resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
         identity = self.identify(provider, resolved.repository)
         if not launch.session:  # one that is resolved again may hold a place already
             self.quotas.check(launch.repo_url, self.rules.limits(launch.spec))

@@ -5,9 +5,10 @@ from typing import TypeGuard
 
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.messages import BuildRequested
+from bindery.domain.messages import BuildChanged, BuildRequested
 from bindery.ports.build_service import BuildService
 from bindery.state.environments import Environments
+from bindery.usecases.record_build import RecordBuild
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,22 @@ class StartBuild:
 
     environments: Environments
     builds: BuildService
+    record_build: RecordBuild
     seconds: int
 
     def __call__(self, asked: BuildRequested) -> None:
         environment = self.environments.find(asked.environment)
-        if not _wanted(environment, asked) or self.environments.handle(asked.environment, asked.attempt):
-            return
+        handle = self._start(environment) if _wanted(environment, asked) else ""
+        # It may have ended before anybody knew its handle, and then nobody has heard.
+        self.record_build(BuildChanged(environment=asked.environment, attempt=asked.attempt))
+        if handle and not _wanted(self.environments.find(asked.environment), asked):
+            self.builds.stop(handle)  # the attempt ended meanwhile; had the service forgotten it, it would run anew
+
+    def _start(self, environment: Environment) -> str:
+        """The attempt's handle, once it is started."""
+        known = self.environments.handle(environment.key, environment.attempt)
+        if known:
+            return known
         handle = self.builds.start(
             BuildOrder(
                 environment=environment.key,
@@ -32,8 +43,7 @@ class StartBuild:
             )
         )
         self.environments.record_start(environment.key, environment.attempt, handle)
-        if not _wanted(self.environments.find(asked.environment), asked):
-            self.builds.stop(handle)  # the attempt ended meanwhile; had the service forgotten it, it would run anew
+        return handle
 
 
 def _wanted(environment: Environment | None, asked: BuildRequested) -> TypeGuard[Environment]:

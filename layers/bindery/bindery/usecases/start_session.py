@@ -12,11 +12,9 @@ from bindery.domain.sessions import Liveness, Session, SessionOrder, SessionRepo
 from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
 from bindery.ports.session_launcher import SessionLauncher
-from bindery.state.counters import Counters
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.state.sessions import Sessions
-from bindery.usecases.count_launch import count_launch
 from bindery.usecases.move_on import MoveOn
 from bindery.usecases.try_again import TryAgain
 
@@ -34,7 +32,6 @@ class StartSession:
     launcher: SessionLauncher
     queue: Queue
     rules: Rules
-    counters: Counters
     move_on: MoveOn
     try_again: TryAgain
     clock: Clock
@@ -103,9 +100,7 @@ class StartSession:
             return now.moved(Stage.READY, at, READY) if now.awaits(launch.step) else None
 
         opened = self.sessions.open(self.launches, running, ready, self.cull_seconds)
-        if opened:
-            count_launch(self.counters, opened)
-        elif self.launches.get(launch.id).stage is Stage.FAILED:
+        if opened is None and self.launches.get(launch.id).stage is Stage.FAILED:
             self.queue.send(StopRequested(session=session.id, reason="its launch ended"))
 
     def _give_up(self, launch: Launch, session: Session) -> None:
@@ -132,9 +127,7 @@ class StartSession:
                 return None
             return now.moved(Stage.READY, self.clock.now(), *told, image=environment.image)
 
-        built = self.launches.change(launch.id, done)
-        if built:
-            count_launch(self.counters, built)
+        self.launches.change(launch.id, done)
 
 
 def _order(launch: Launch, session: Session, environment: Environment) -> SessionOrder:

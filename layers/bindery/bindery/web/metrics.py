@@ -22,6 +22,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "binderhub_build_count": "Builds that ended",
         "binderhub_build_time_seconds": "How long builds took",
         "binderhub_launch_count": "Launches that ended",
+        "bindery_launches_ready": "Launches that became ready: at the first attempt, or only after something was tried again",
         "binderhub_launch_time_seconds": "How long launches took, from the click to ready or failed",
     }
 )

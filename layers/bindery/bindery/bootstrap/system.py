@@ -1,0 +1,221 @@
+"""Use cases and pages, put together on given ports: one wiring for what is deployed, what runs here and what is simulated."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from bindery.bootstrap.parts import Ports, State, rules_of
+from bindery.domain.launch import Stage
+from bindery.domain.messages import ResolveRequested, SessionRequested
+from bindery.domain.rules import Rules
+from bindery.domain.tokens import Tokens
+from bindery.settings import Settings
+from bindery.usecases.cull_sessions import CullSessions
+from bindery.usecases.end_launch import EndLaunch
+from bindery.usecases.fail_launch import FailLaunch
+from bindery.usecases.follow_launch import FollowLaunch
+from bindery.usecases.identify_environment import IdentifyEnvironment
+from bindery.usecases.move_on import MoveOn
+from bindery.usecases.open_launch import OpenLaunch
+from bindery.usecases.persevere import Persevere
+from bindery.usecases.reconcile import Reconcile
+from bindery.usecases.record_build import RecordBuild
+from bindery.usecases.record_log import RecordLog
+from bindery.usecases.recount_places import RecountPlaces
+from bindery.usecases.resolve_repository import ResolveRepository
+from bindery.usecases.start_build import StartBuild
+from bindery.usecases.start_session import StartSession
+from bindery.usecases.stop_launch import StopLaunch
+from bindery.usecases.stop_session import StopSession
+from bindery.usecases.tally_launches import TallyLaunches
+from bindery.usecases.try_again import TryAgain
+
+if TYPE_CHECKING:
+    from bindery.web.api import Api
+    from bindery.web.site import Site
+    from bindery.web.stream import Stream
+
+DEADLINE_GRACE_SECONDS = 600
+
+
+class System:
+    """Each verb is put together when it is first asked for, so that a function makes only the clients that it uses."""
+
+    def __init__(self, ports: Ports, settings: Settings) -> None:
+        self.ports = ports
+        self.settings = settings
+
+    @cached_property
+    def state(self) -> State:
+        return State.on(self.ports.table, self.ports.clock, self.settings)
+
+    @cached_property
+    def rules(self) -> Rules:
+        return rules_of(self.settings)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        return Tokens(self.settings.secret.get_secret_value())
+
+    @cached_property
+    def open_launch(self) -> OpenLaunch:
+        return OpenLaunch(
+            self.state.launches,
+            self.ports.queue,
+            self.tokens,
+            self.state.rates,
+            self.rules,
+            self.ports.provider,
+            self.ports.clock,
+            launch_seconds=self.settings.build_seconds + DEADLINE_GRACE_SECONDS,
+            allowed_origins=None if self.ports.isolated else self.settings.allowed_origins,
+        )
+
+    @cached_property
+    def follow_launch(self) -> FollowLaunch:
+        return FollowLaunch(self.state.launches, self.state.sessions, self.state.logs)
+
+    @cached_property
+    def end_launch(self) -> EndLaunch:
+        return EndLaunch(self.state.launches, self.ports.queue, self.ports.clock)
+
+    @cached_property
+    def try_again(self) -> TryAgain:
+        return TryAgain(self.state.launches, self.ports.queue, self.end_launch, self.ports.clock)
+
+    @cached_property
+    def move_on(self) -> MoveOn:
+        return MoveOn(
+            self.state.environments, self.ports.builds, self.ports.queue, self.end_launch, self.try_again
+        )
+
+    @cached_property
+    def resolve_repository(self) -> Persevere[ResolveRequested]:
+        kept, ports = self.state, self.ports
+        step = ResolveRepository(
+            kept.launches,
+            kept.environments,
+            ports.provider,
+            IdentifyEnvironment(ports.builds, kept.commits),
+            ports.builds,
+            kept.quotas,
+            self.rules,
+            self.move_on,
+            ports.clock,
+        )
+        return Persevere(step, Stage.RESOLVING, kept.launches, self.end_launch, self.try_again)
+
+    @cached_property
+    def start_build(self) -> StartBuild:
+        return StartBuild(
+            self.state.environments, self.ports.builds, self.record_build, self.settings.build_seconds
+        )
+
+    @cached_property
+    def record_build(self) -> RecordBuild:
+        kept = self.state
+        return RecordBuild(kept.environments, kept.launches, self.ports.builds, kept.counters, self.move_on)
+
+    @cached_property
+    def record_log(self) -> RecordLog:
+        return RecordLog(self.state.logs)
+
+    @cached_property
+    def start_session(self) -> Persevere[SessionRequested]:
+        kept, ports = self.state, self.ports
+        step = StartSession(
+            kept.launches,
+            kept.environments,
+            kept.sessions,
+            ports.launcher,
+            ports.queue,
+            self.rules,
+            self.move_on,
+            self.try_again,
+            ports.clock,
+            cull_seconds=self.settings.cull_seconds,
+        )
+        return Persevere(step, Stage.STARTING, kept.launches, self.end_launch, self.try_again)
+
+    @cached_property
+    def stop_session(self) -> StopSession:
+        return StopSession(self.state.sessions, self.ports.launcher)
+
+    @cached_property
+    def stop_launch(self) -> StopLaunch:
+        return StopLaunch(self.state.launches, self.ports.queue, self.end_launch)
+
+    @cached_property
+    def cull_sessions(self) -> CullSessions:
+        kept, ports, given = self.state, self.ports, self.settings
+        limits = (given.idle_seconds, given.max_age_seconds, given.cull_seconds)
+        return CullSessions(kept.sessions, ports.launcher, ports.queue, kept.counters, ports.clock, *limits)
+
+    @cached_property
+    def reconcile(self) -> Reconcile:
+        kept, ports = self.state, self.ports
+        return Reconcile(
+            kept.launches,
+            kept.environments,
+            kept.sessions,
+            ports.builds,
+            ports.launcher,
+            ports.queue,
+            self.move_on,
+            self.end_launch,
+            self.record_build,
+            RecountPlaces(ports.table, kept.quotas, kept.sessions),
+            TallyLaunches(kept.launches, kept.counters),
+            ports.clock,
+            self.settings.build_seconds,
+        )
+
+    @cached_property
+    def fail_launch(self) -> FailLaunch:
+        kept = self.state
+        return FailLaunch(kept.launches, kept.environments, self.end_launch, self.move_on, self.record_build)
+
+    @cached_property
+    def stream(self) -> Stream:
+        from bindery.web.stream import Stream
+
+        given = self.settings
+        return Stream(
+            self.open_launch,
+            self.follow_launch,
+            self.tokens,
+            given.public_url,
+            given.cors_allow_origin,
+            given.stream_seconds,
+        )
+
+    @cached_property
+    def api(self) -> Api:
+        from bindery.web.api import Api
+
+        return Api(self.open_launch, self.follow_launch, self.stop_launch, self.tokens, self.settings.public_url)
+
+    @cached_property
+    def site(self) -> Site:
+        from bindery.web.site import Site
+
+        kept, ports = self.state, self.ports
+        return Site(
+            ports.providers,
+            ports.provider,
+            self.tokens,
+            self.rules,
+            ports.clock,
+            self.settings.public_url,
+            self.settings.launch_title,
+            isolated=ports.isolated,
+            checks={"Table": lambda: ports.table.get("health", "health"), "Builder": lambda: ports.builds.name},
+            builder=lambda: ports.builds.name,
+            sums=kept.counters.read,
+            gauges={
+                "binderhub_inprogress_builds": kept.environments.building,
+                "binderhub_inprogress_launches": lambda: sum(1 for _ in kept.launches.unended()),
+                "bindery_sessions": kept.quotas.taken,
+            },
+        )

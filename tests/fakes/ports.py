@@ -1,0 +1,46 @@
+"""The ports of a system whose world is made of fakes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bindery.domain.errors import UnknownProvider
+from bindery.ports.build_service import BuildService
+from bindery.ports.clock import Clock
+from bindery.ports.queue import Queue
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.ports.session_launcher import SessionLauncher
+from bindery.ports.table import Table
+from bindery.settings import Settings
+
+
+@dataclass(frozen=True)
+class FakePorts:
+    """What `System` stands on. host: the only provider."""
+
+    table: Table
+    queue: Queue
+    builds: BuildService
+    launcher: SessionLauncher
+    clock: Clock
+    host: RepositoryProvider
+    isolated: bool = True
+
+    def providers(self) -> Mapping[str, RepositoryProvider]:
+        return {self.host.id: self.host}
+
+    def provider(self, name: str) -> RepositoryProvider:
+        if name != self.host.id:
+            raise UnknownProvider(provider=name, known=self.host.id)
+        return self.host
+
+
+def settings_of(**given: object) -> Settings:
+    """Settings as an operator gives them, shorter than the product's own; no quotas unless given."""
+    usual = {
+        "secret": "a secret of the tests, 32 characters or more",
+        "build_seconds": 600,
+        "max_age_seconds": 3600,
+        "quota_total": None,
+        "quota_per_repository": None,
+    }
+    return Settings.model_validate({**usual, **given})

@@ -1,0 +1,134 @@
+"""The build service port: attempts end by themselves, well or badly; they vanish, come back, or hang until their limit."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+
+from bindery.domain.builds import BuildOrder, BuildReport, BuildState
+from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildTooLong
+from bindery.domain.failure import Failure
+from bindery.domain.messages import BuildChanged
+from bindery.ports.queue import Queue
+from tests.fakes.builds import FakeBuilds
+from tests.simulation.around import Around
+
+DOWN = "no capacity"
+
+
+class SimBuilds(FakeBuilds):
+    """began: told of each attempt that really begins. planned: told how many seconds it will take.
+
+    seconds: how long an attempt takes; slots: how many run at one time, the others wait in line.
+    """
+
+    def __init__(
+        self, around: Around, events: Queue, began: Callable[[str], None], planned: Callable[[float], None]
+    ) -> None:
+        super().__init__(events)
+        self._around, self._began, self._planned = around, began, planned
+        self.seconds: Callable[[BuildOrder], float] = self._some_seconds
+        self.slots = 10**9
+        self._waiting: deque[BuildOrder] = deque()
+        self._under_way: set[str] = set()
+        self.forgotten: Counter[str] = Counter()
+
+    def start(self, order: BuildOrder) -> str:
+        self._before(f"start {order.environment}")
+        known = len(self.started)
+        handle = super().start(order)
+        if len(self.started) > known:
+            self._began(handle)
+            self._waiting.append(order)
+            self._fill_slots()
+            self._replay_older(order)
+        self._around.after("builds.start")
+        self._around.trouble("build_start_unanswered", BuildServiceDown(why="no answer"))
+        return handle
+
+    def look(self, handle: str) -> BuildReport:
+        self._before(f"look {handle}")
+        return super().look(handle)
+
+    def stop(self, handle: str) -> None:
+        self._before(f"stop {handle}")
+        super().stop(handle)
+        self._around.after("builds.stop")
+
+    def has(self, image: str) -> bool:
+        self._before(f"has {image}")
+        if image in self.images and self._around.happens("image_evicted"):
+            self.images.discard(image)
+        return super().has(image)
+
+    def running(self) -> list[str]:
+        """Handles of attempts that run, or wait in line."""
+        return [handle for handle, report in self.reports.items() if report.state is BuildState.RUNNING]
+
+    def runs(self, handle: str) -> bool:
+        return super().look(handle).state is BuildState.RUNNING
+
+    def word(self, environment: str, attempt: int) -> BuildReport:
+        """What the service would say of an attempt."""
+        return super().look(f"{environment}-{attempt}")
+
+    def finish(self, handle: str, report: BuildReport | None = None) -> None:
+        super().finish(handle, report)
+        self._under_way.discard(handle)
+        self._fill_slots()
+
+    def _before(self, call: str) -> None:
+        self._around.before(f"builds.{call}")
+        self._around.trouble("build_service_down", BuildServiceDown(why=DOWN))
+
+    def _some_seconds(self, _order: BuildOrder) -> float:
+        return 0.02 if self._around.random.random() < 0.1 else 5 + self._around.random.random() * 200
+
+    def _fill_slots(self) -> None:
+        while self._waiting and len(self._under_way) < self.slots:
+            order = self._waiting.popleft()
+            if self.runs(f"{order.environment}-{order.attempt}"):
+                self._under_way.add(f"{order.environment}-{order.attempt}")
+                self._plan(order)
+
+    def _plan(self, order: BuildOrder) -> None:
+        handle, seconds = f"{order.environment}-{order.attempt}", self.seconds(order)
+        self._planned(seconds)
+        for part in (0.1, 0.6):
+            self._around.later(seconds * part, lambda: self._write(handle))
+        if self._around.happens("build_vanishes"):
+            self._around.later(seconds, lambda: self._vanish(handle))
+        elif self._around.happens("build_hangs"):
+            long = BuildReport(BuildState.FAILED, failure=Failure.of(BuildTooLong(minutes=order.seconds // 60)))
+            self._around.later(order.seconds, lambda: self._end(handle, long))
+        elif self._around.happens("build_fails"):
+            bad = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
+            self._around.later(seconds, lambda: self._end(handle, bad))
+        else:
+            self._around.later(seconds, lambda: self._end(handle, None))
+
+    def _replay_older(self, order: BuildOrder) -> None:
+        """An event of the attempt before comes again, now that it is long over."""
+        if order.attempt > 1 and self._around.happens("event_of_older_attempt"):
+            self.queue.send(BuildChanged(environment=order.environment, attempt=order.attempt - 1))
+
+    def _write(self, handle: str) -> None:
+        if self.runs(handle):
+            self.write(handle, "one", "two", "three")
+
+    def _end(self, handle: str, report: BuildReport | None) -> None:
+        if self.runs(handle):
+            self.finish(handle, report)
+
+    def _vanish(self, handle: str) -> None:
+        """The service forgets it; sometimes it had only lost sight of it, and it ends well after all."""
+        if not self.runs(handle):
+            return
+        del self.reports[handle]
+        self.forgotten[handle] += 1
+        self._under_way.discard(handle)
+        self._fill_slots()
+        if self._around.happens("build_comes_back"):
+            self._around.later(self._around.random.random() * 300, lambda: self._come_back(handle))
+
+    def _come_back(self, handle: str) -> None:
+        self.reports[handle] = BuildReport(BuildState.RUNNING)
+        self.finish(handle)

@@ -1,0 +1,73 @@
+"""The real handlers, run as Lambda runs them: each instance handles one event at a time, with a module of its own."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
+from pydantic import ValidationError
+
+from bindery.adapters.queues.memory import Delivery
+from bindery.bootstrap import System
+from bindery.domain.errors import BinderyError
+from infra.local.events import Context, Event, from_build_service, from_log, from_queue
+from infra.local.template import read
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = read(ROOT / "template.yaml")
+SHAPES = {"events": from_build_service, "logs": from_log}
+
+
+class Crashed(BaseException):
+    """A handler met what is no fact of ours: a bug in the code."""
+
+
+class Functions:
+    """Every function of the template but those that answer HTTP. system: what they find at the composition root."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._idle: dict[str, list[ModuleType]] = defaultdict(list)
+
+    def deliver(self, delivery: Delivery) -> bool:
+        """Hands a message to the function of its queue; whether it is done, as the function itself says."""
+        shape = SHAPES.get(delivery.queue, from_queue)
+        answer = self.call(TEMPLATE.consumers[delivery.queue].module, shape(delivery))
+        return answer is not None and not answer.get("batchItemFailures")
+
+    def call(self, module: str, event: Event) -> Mapping[str, Any] | None:
+        """The handler's answer; None if it raised. One that is killed leaves no instance behind."""
+        instance = self._idle[module].pop() if self._idle[module] else _loaded(module, self._system)
+        answer: Mapping[str, Any] | None = None
+        try:
+            answer = instance.handler(event, Context(module, aws_request_id="request")) or {}
+        except BatchProcessingError as error:
+            _check(*(told[1] for told in error.child_exceptions))
+        except Exception as error:  # noqa: BLE001  # as Lambda's runtime does: whatever it was, the instance lives on
+            _check(error)
+        self._idle[module].append(instance)
+        return answer
+
+
+def _check(*errors: BaseException | None) -> None:
+    """Facts of ours and messages that cannot be read are no crash: the queue brings them again."""
+    for error in errors:
+        if not isinstance(error, (BinderyError, ValidationError)):
+            raise Crashed(repr(error)) from error
+
+
+@cache
+def _code(module: str) -> CodeType:
+    path = ROOT / f"{module.replace('.', '/')}.py"
+    return compile(path.read_text(), path, "exec")
+
+
+def _loaded(module: str, system: System) -> ModuleType:
+    """A cold start."""
+    instance = ModuleType(module)
+    exec(_code(module), vars(instance))
+    vars(instance)["system"] = lambda: system
+    return instance

@@ -1,0 +1,100 @@
+"""What has to hold after a sweep that met no trouble, and when everything is quiet again: nothing is late, nothing is left."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from bindery.domain.launch import ENDED, Launch, Stage
+from bindery.domain.sessions import Session, SessionState
+from bindery.ports.table import Item
+from tests.fakes.sessions import Running
+from tests.simulation.around import MOST_SKEW_SECONDS
+from tests.simulation.invariants import Broken
+from tests.simulation.sessions import SimSessions
+from tests.simulation.tables import MOST_LAG_SECONDS
+
+START_SECONDS = 60.0
+APART_SECONDS = 2 * MOST_SKEW_SECONDS + MOST_LAG_SECONDS
+
+
+def check_all_ended(launches: Mapping[str, Launch], orphaned: Callable[[Launch], bool]) -> None:
+    """Where nothing was lost, no timer was needed; but for a build that nobody asked for, as whoever claimed it failed before."""
+    for launch in launches.values():
+        if launch.stage not in ENDED and not orphaned(launch):
+            raise Broken(f"nothing was lost, and a launch is still {launch.stage}", launch.id)
+
+
+def check_deadlines(launches: Iterable[Launch], begun: float, period: float) -> None:
+    """After a sweep without trouble that began then."""
+    for launch in launches:
+        if launch.stage not in ENDED and launch.deadline < begun - 2 * period:
+            raise Broken("a launch outlived its deadline and a sweep", launch.id)
+
+
+def check_pairs(sessions: Mapping[str, Session], launcher: SimSessions, asked: Mapping[str, str], begun: float) -> None:
+    """After a sweep without trouble that began then: no object without a record, no record without an object, for long."""
+    long_ago = begun - START_SECONDS - APART_SECONDS
+    for session, found in launcher.running.items():
+        record = sessions.get(session)
+        if found.started < long_ago and (record is None or record.state is SessionState.ENDED):
+            ended = "has no record" if record is None else "ended"
+            if record is None or session not in asked:
+                raise Broken(f"an object is still there and its session {ended}", session)
+    for record in sessions.values():
+        young = max(record.created_at, record.last_activity) > long_ago
+        gone_at = launcher.facts[record.id].gone_at if record.id in launcher.facts else None
+        gone = gone_at is not None and gone_at < begun
+        if record.state is SessionState.RUNNING and not young and gone and record.id not in asked:
+            raise Broken("a session has no object, and nobody asked for its end", record.id)
+
+
+def check_ages(sessions: Iterable[Session], asked: Mapping[str, str], begun: float, limit: float, period: float) -> None:
+    """After a sweep without trouble that began then: what is too old is asked to end."""
+    for session in sessions:
+        old = session.created_at + limit + period + APART_SECONDS < begun
+        if old and session.state is SessionState.RUNNING and session.id not in asked:
+            raise Broken("a session outlived its limit and a sweep", session.id)
+
+
+def check_quiet(items: list[Item], objects: Mapping[str, Running], running: list[str]) -> None:
+    """Long after the last fault and the last visitor."""
+    for item in items:
+        _check_at_rest(item)
+    if objects:
+        raise Broken("an object is left without a session", next(iter(objects)))
+    if running:
+        raise Broken("a build still runs", running[0].rpartition("-")[0])
+    _check_counts(items)
+
+
+def _check_at_rest(item: Item) -> None:
+    kind, _, about = item.pk.partition("#")
+    if item.due_at is not None:
+        raise Broken(f"a {kind} is still due", about)
+    if "#waiters#" in item.pk:
+        raise Broken(f"launch {item.sk} still waits for {about}", item.sk)
+    if item.pk.startswith("places#") and item.data["taken"]:
+        raise Broken(f"{item.data['taken']} places are still taken: {item.pk} {item.sk}", about)
+    if item.sk == "launch" and Launch.model_validate(item.data).stage not in ENDED:
+        raise Broken("a launch has not ended", about)
+    if item.sk == "session" and item.data["state"] != SessionState.ENDED:
+        raise Broken("a session has not ended", about)
+
+
+def _check_counts(items: list[Item]) -> None:
+    """Every launch is counted, once, as what it was."""
+    launches = [Launch.model_validate(item.data) for item in items if item.sk == "launch"]
+    ready = [launch for launch in launches if launch.stage is Stage.READY]
+    true = {
+        ("binderhub_launch_count", "status=success"): len(ready),
+        ("binderhub_launch_count", "status=failure"): len(launches) - len(ready),
+        ("bindery_launches_ready", "attempt=first"): sum(launch.at_first_attempt for launch in ready),
+        ("bindery_launches_ready", "attempt=later"): sum(not launch.at_first_attempt for launch in ready),
+    }
+    counted: Counter[tuple[str, str]] = Counter()
+    for item in items:
+        if item.pk.startswith("counters#"):
+            name, *labels = item.sk.split("\x1f")
+            counted.update({(name, label): int(item.data["sum"]) for label in labels})
+    for (name, label), count in true.items():
+        if counted[name, label] != count:
+            raise Broken(f"{name} {label} counts {counted[name, label]} launches of {count}", "")

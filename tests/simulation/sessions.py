@@ -1,0 +1,127 @@
+"""The session launcher port: servers that are slow, never come, die, vanish with their node, fall silent, or are in use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bindery.domain.errors import LauncherDown
+from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
+from tests.fakes.sessions import FakeSessions
+from tests.simulation.around import Around
+
+DOWN = "the cluster does not answer"
+NEVER = 10**6
+
+
+@dataclass
+class Facts:
+    """What is true of a session, whatever the table says. answered: its server, or one before it, has been seen to. silences: in a row, in sweeps
+    that could be trusted. listed: whether it was alive when objects were last listed. gone_at: since when nothing of it runs."""
+
+    answered: bool = False
+    silences: int = 0
+    idle_since: float | None = None
+    listed: bool = False
+    gone_at: float | None = None
+
+
+@dataclass
+class SimSessions(FakeSessions):
+    """tokens: of every session ever started, by id. orders: the last that it was started with."""
+
+    around: Around = field(kw_only=True)
+    tokens: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Facts] = field(default_factory=dict)
+    ill_until: float = 0
+
+    def start(self, order: SessionOrder) -> None:
+        self._before("start", order.id)
+        self.tokens[order.id] = order.token
+        known = len(self.started)
+        super().start(order)
+        if len(self.started) > known:
+            facts = self.facts.setdefault(order.id, Facts())
+            facts.listed, facts.gone_at = False, None
+            self._plan(order.id)
+            self.around.wait(self.around.random.random() * 3)
+        self.around.after("sessions.start")
+        self.around.trouble("session_start_unanswered", LauncherDown(why="no answer"))
+
+    def wait(self, session: str, seconds: float) -> SessionReport:
+        self._before("wait", session)
+        report = super().wait(session, seconds)
+        if report.liveness is Liveness.READY:
+            self.facts.setdefault(session, Facts()).answered = True
+        return report
+
+    def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]:
+        self._before("ask", "")
+        if self.around.happens("network_ill"):
+            self.ill_until = self.around.now + 900
+        answers = super().ask(sessions) if self.around.now >= self.ill_until else {}
+        self._remember(sessions, answers)
+        return answers
+
+    def stop(self, session: str) -> None:
+        self._before("stop", session)
+        super().stop(session)
+        self._gone(session)
+        self.around.after("sessions.stop")
+
+    def objects(self) -> Sequence[SessionObject]:
+        self._before("objects", "")
+        found = super().objects()
+        alive = {each.id for each in found if each.alive}
+        for session, facts in self.facts.items():
+            facts.listed = session in alive
+        return found
+
+    def _before(self, call: str, session: str) -> None:
+        self.around.before(f"sessions.{call} {session}")
+        self.around.trouble("launcher_down", LauncherDown(why=DOWN))
+
+    def _remember(self, asked: Mapping[str, object], answers: Mapping[str, Activity]) -> None:
+        """The design's own rule: a sweep in which over a tenth (and at least five) are silent says nothing of any of them."""
+        silent = len(asked) - len(answers)
+        doubtful = silent >= 5 and silent > len(asked) / 10
+        for session in asked:
+            facts, answer = self.facts.setdefault(session, Facts()), answers.get(session)
+            if answer:
+                facts.silences = 0
+                facts.idle_since = None if answer.busy else answer.last
+            elif not doubtful:
+                facts.silences += 1
+
+    def _plan(self, session: str) -> None:
+        made, random = self.running[session], self.around.random
+        made.answers = not self.around.happens("session_silent")
+        if self.around.happens("session_unschedulable"):
+            made.looks = NEVER
+        elif self.around.happens("session_slow"):
+            made.looks = random.choice((1, 2, 5, 30, 100))
+        if self.around.happens("session_busy"):
+            made.busy = True
+            self.around.later(random.random() * 3000, lambda: self._rest(session))
+        if self.around.happens("session_dies_early"):
+            self.around.later(random.random() * 3, lambda: self._die(session))
+        elif self.around.happens("session_dies_late"):
+            self.around.later(random.random() * 600, lambda: self._die(session))
+        elif self.around.happens("session_vanishes"):
+            self.around.later(random.random() * 600, lambda: self._vanish(session))
+
+    def _rest(self, session: str) -> None:
+        if session in self.running:
+            self.running[session].busy = False
+            self.running[session].last = self.around.now
+
+    def _die(self, session: str) -> None:
+        if session in self.running and self.running[session].dead is None:
+            self.die(session, "Killed: out of memory")
+            self._gone(session)
+
+    def _vanish(self, session: str) -> None:
+        self.running.pop(session, None)
+        self._gone(session)
+
+    def _gone(self, session: str) -> None:
+        facts = self.facts.setdefault(session, Facts())
+        facts.gone_at = self.around.now if facts.gone_at is None else facts.gone_at

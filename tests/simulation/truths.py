@@ -1,0 +1,155 @@
+"""What the system says has to be true: why a launch failed, that it is ready, how a build went, why a session is stopped."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bindery.bootstrap import System
+from bindery.domain import errors
+from bindery.domain.builds import BuildState
+from bindery.domain.environment import Environment, EnvironmentState
+from bindery.domain.errors import Retryable
+from bindery.domain.failure import Failure
+from bindery.domain.launch import Launch, Stage
+from bindery.domain.messages import Message, StopRequested
+from bindery.domain.sessions import SessionState
+from bindery.usecases.try_again import DELAYS, RETRIES
+from bindery.web.errors import BY_KIND, GENERAL, face_of
+from tests.simulation.around import MOST_SKEW_SECONDS, Around
+from tests.simulation.builds import SimBuilds
+from tests.simulation.invariants import Broken, Watched
+from tests.simulation.sessions import Facts, SimSessions
+
+SLACK_SECONDS = 2 * MOST_SKEW_SECONDS
+SILENCES = 3
+NOT_LISTED = Facts()
+
+
+@dataclass
+class Truths:
+    """stopped: launches that somebody wanted to end. buried: dead letters so far. asked_to_stop: sessions, with the first reason."""
+
+    around: Around
+    builds: SimBuilds
+    sessions: SimSessions
+    system: System
+    watched: Watched = field(init=False)
+    stopped: set[str] = field(default_factory=set)
+    buried: list[str] = field(default_factory=list)
+    asked_to_stop: dict[str, str] = field(default_factory=dict)
+
+    def failed(self, before: Launch | None, launch: Launch) -> None:
+        """A launch has just failed: a person can read why, and it is so."""
+        failure = launch.failure
+        if failure is None or failure.kind not in BY_KIND:
+            raise Broken(f"a launch failed without a reason: {failure}", launch.id)
+        if face_of(failure).message == GENERAL.sentence:
+            raise Broken(f"a launch failed for a reason without a face: {failure}", launch.id)
+        if before is None or not self._is_so(failure, before):
+            raise Broken(f"a launch failed, and it is not so: {failure}", launch.id)
+
+    def _is_so(self, failure: Failure, before: Launch) -> bool:
+        checks: Mapping[str, Callable[[Launch], bool]] = {
+            "BuildFailed": lambda launch: self._built_so(launch, failure),
+            "BuildTooLong": lambda launch: self._built_so(launch, failure),
+            "DeadlinePassed": lambda launch: self.around.now >= launch.deadline - SLACK_SECONDS,
+            "HostLimited": lambda launch: launch.stage is Stage.RESOLVING and self.around.injected["host_limits"] > 0,
+            "LaunchStopped": lambda launch: launch.id in self.stopped,
+            "QuotaReached": lambda _: self.watched.total is not None,
+            "RepositoryQuotaReached": lambda _: self.watched.per_repository is not None,
+            "RefNotFound": lambda launch: "missing" in launch.spec,
+            "SessionEnded": lambda launch: launch.id in self.asked_to_stop,
+            "StepLost": lambda launch: any(
+                launch.id in body or (launch.environment and launch.environment in body) for body in self.buried
+            ),
+        }
+        if failure.kind in checks:
+            return checks[failure.kind](before)
+        kind: type[errors.BinderyError] = getattr(errors, failure.kind)
+        return issubclass(kind, Retryable) and _tried_enough(before)
+
+    def _built_so(self, launch: Launch, failure: Failure) -> bool:
+        return self.builds.word(launch.environment, launch.attempt).failure == failure
+
+    def ready(self, launch: Launch) -> None:
+        """A launch has just become ready: its session runs, answered as this session, in the right image, with the right files."""
+        image = self.builds.word(launch.environment, launch.attempt).image
+        if not _image_of(launch.image, launch.environment) or (image and image != launch.image):
+            raise Broken(f"a launch is ready in {launch.image}", launch.id)
+        if launch.build_only:
+            return
+        session, object_ = self.watched.sessions.get(launch.session), self.sessions.running.get(launch.session)
+        if session is None or session.state is not SessionState.RUNNING or not session.url:
+            raise Broken("a launch is ready without a running session", launch.id)
+        if object_ is None:
+            if not self.around.injected["session_vanishes"]:
+                raise Broken("a launch is ready and its session has no object", launch.id)
+            return
+        order = object_.order
+        if not self.sessions.facts[launch.session].answered:
+            raise Broken("a launch is ready and its server never answered", launch.id)
+        if (order.repository, order.token) != (launch.repository, session.token):
+            raise Broken("a launch is ready with another content or token", launch.id)
+        if not _image_of(order.image, launch.environment):
+            raise Broken(f"a launch is ready with {order.image}", launch.id)
+
+    def outcome(self, environment: Environment) -> None:
+        """An attempt's outcome stands in the table: the build service says the same, unless it has forgotten."""
+        word = self.builds.word(environment.key, environment.attempt)
+        lost = environment.failure is not None and environment.failure.kind == "BuildLost"
+        if word.state is BuildState.RUNNING and not lost:
+            raise Broken(f"a build runs and is {environment.state} already", environment.key)
+        if environment.state is EnvironmentState.READY and word.state is BuildState.SUCCEEDED:
+            if environment.image != word.image:
+                raise Broken(f"an environment has the image {environment.image}", environment.key)
+        elif environment.state is EnvironmentState.READY and word.state is BuildState.FAILED:
+            raise Broken("a build failed and its environment is ready", environment.key)
+        elif not lost and word.state is BuildState.SUCCEEDED:
+            raise Broken("a build went well and its environment failed", environment.key)
+
+    def orphaned(self, launch: Launch) -> bool:
+        """Whether it waits for a build that was never started, claimed by a launch that has failed."""
+        environment = self.watched.environments.get(launch.environment)
+        if environment is None or launch.stage is not Stage.BUILDING:
+            return False
+        never = self.builds.word(environment.key, environment.attempt).state is BuildState.UNKNOWN
+        return never and self.watched.launches[environment.claimed_by].stage is Stage.FAILED
+
+    def asked(self, message: Message) -> None:
+        """A message is about to be sent: it bears no token, and whoever wants a session stopped has a reason that is true."""
+        self.watched.check_no_token(message.model_dump_json(), "")
+        if isinstance(message, StopRequested):
+            self.asked_to_stop.setdefault(message.session, message.reason)
+            if not self._may_stop(message):
+                raise Broken(f"a session is stopped, and it is not so that {message.reason}", message.session)
+
+    def _may_stop(self, message: StopRequested) -> bool:
+        """By the reason's own words; what is not known here may not be said."""
+        facts = self.sessions.facts.get(message.session, NOT_LISTED)
+        session, launch = self.watched.sessions.get(message.session), self.watched.launches.get(message.session)
+        now, given = self.around.now, self.system.settings
+        match message.reason.split():
+            case ["nothing", "happened", *_]:
+                return facts.idle_since is not None and facts.idle_since < now - given.idle_seconds + SLACK_SECONDS
+            case ["it", "was", _, "minutes", "old,", *_]:
+                return session is not None and session.created_at < now - given.max_age_seconds + SLACK_SECONDS
+            case ["its", "server", "no", *_]:
+                return facts.silences >= SILENCES
+            case ["its", "server", "ended"]:
+                return not facts.listed
+            case ["its", "launch", *_]:
+                return launch is None or launch.stage is Stage.FAILED
+            case ["whoever", *_]:
+                return message.session in self.stopped
+            case _:
+                return session is not None and session.state is SessionState.STOPPING
+
+
+def _image_of(image: str, environment: str) -> bool:
+    """Of whichever attempt."""
+    return image.rpartition("-")[0] == f"fake/{environment}"
+
+
+def _tried_enough(before: Launch) -> bool:
+    """Trouble that may pass ends a launch only when it did not pass."""
+    stages = [DELAYS[stage] for stage in (Stage.RESOLVING, Stage.STARTING) if stage is before.stage]
+    return before.retries >= RETRIES or any(before.tries >= len(delays) for delays in stages)

@@ -1,0 +1,138 @@
+"""Launches that ended are counted: each once, in few writes, and those that got there at the first attempt apart."""
+
+import pytest
+
+from bindery.domain.errors import LauncherDown, Stale
+from bindery.domain.messages import ResolveRequested
+from bindery.state.counters import Counters
+from bindery.usecases.tally_launches import MOST_CHANGES, TallyLaunches
+from tests.simulation.small import Small
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small(rate_limit=100_000)
+
+
+def sums(small: Small, name: str) -> dict[str, float]:
+    """By the first label's value."""
+    found = small.system.state.counters.read().get(name, {})
+    return {labels[0][1]: value for labels, value in found.items()}
+
+
+def tally(small: Small) -> TallyLaunches:
+    return small.system.reconcile.tally
+
+
+def test_each_launch_is_counted_once_however_often_the_timer_comes(small: Small) -> None:
+    small.ready()
+    small.system.stop_launch(small.open().id)
+    small.ready()
+    for _ in range(3):
+        tally(small)()
+    assert small.system.state.counters.read()["binderhub_launch_count"] == {
+        (("provider", "gh"), ("repo", "https://host.example/o/r"), ("status", "success")): 2,
+        (("provider", "gh"), ("repo", ""), ("status", "failure")): 1,
+    }
+    assert sums(small, "bindery_launches_ready") == {"first": 2}
+    assert list(small.system.state.launches.uncounted()) == []
+
+
+def test_what_is_under_way_is_not_counted(small: Small) -> None:
+    small.open()
+    tally(small)()
+    assert small.system.state.counters.read() == {}
+
+
+def test_two_sweeps_at_once_count_as_one(small: Small) -> None:
+    small.ready()
+    rivals = [True]
+
+    def rival(operation: str, keys: object) -> None:
+        if operation == "transact" and rivals.pop():
+            rivals.append(False)
+            tally(small)()
+
+    small.table.before = rival
+    tally(small)()
+    small.table.before = lambda operation, keys: None
+    assert sums(small, "bindery_launches_ready") == {"first": 1}
+
+
+def test_a_sweep_that_is_cut_short_counts_nothing_twice(small: Small) -> None:
+    for _ in range(3):
+        small.ready()
+
+    def cut(operation: str, keys: object) -> None:
+        if operation == "transact":
+            raise Stale
+
+    small.table.before = cut
+    tally(small)()
+    small.table.before = lambda operation, keys: None
+    assert sums(small, "bindery_launches_ready") == {}
+    tally(small)()
+    assert sums(small, "bindery_launches_ready") == {"first": 3}
+
+
+def test_many_launches_are_counted_in_few_writes(small: Small) -> None:
+    for _ in range(250):
+        small.system.stop_launch(small.open().id)
+    transactions: list[int] = []
+    small.table.before = lambda operation, keys: transactions.append(len(keys)) if operation == "transact" else None
+    tally(small)()
+    assert len(transactions) == 3
+    assert max(transactions) <= MOST_CHANGES
+    assert sums(small, "binderhub_launch_count") == {"gh": 250}
+
+
+def test_a_launch_that_had_to_try_again_is_not_at_its_first_attempt(small: Small) -> None:
+    troubles = [LauncherDown(why="the cluster does not answer")]
+
+    def trouble(operation: str, session: str) -> None:
+        if operation == "start" and troubles:
+            raise troubles.pop()
+
+    small.launcher.before = trouble
+    small.ready()
+    small.ready()
+    tally(small)()
+    assert sums(small, "bindery_launches_ready") == {"first": 1, "later": 1}
+
+
+def test_nor_is_one_whose_message_its_queue_had_to_bring_again(small: Small) -> None:
+    launch = small.open()
+    small.take()
+    small.system.resolve_repository(ResolveRequested(launch=launch.id, step=0), 2)
+    small.build()
+    tally(small)()
+    assert sums(small, "bindery_launches_ready") == {"later": 1}
+
+
+def test_nor_is_one_whose_message_a_timer_had_to_send_again(small: Small) -> None:
+    small.open()
+    small.take()
+    small.clock.advance(61)
+    small.system.reconcile()
+    small.build()
+    tally(small)()
+    assert sums(small, "bindery_launches_ready") == {"later": 1}
+
+
+def test_one_that_waited_long_for_its_build_is(small: Small) -> None:
+    small.open()
+    small.pump()
+    for _ in range(5):
+        small.clock.advance(61)
+        small.system.reconcile()
+        small.pump()
+    small.build()
+    tally(small)()
+    assert sums(small, "bindery_launches_ready") == {"first": 1}
+
+
+def test_the_sums_of_a_transaction_are_those_that_were_there_and_more(small: Small) -> None:
+    counters: Counters = small.system.state.counters
+    small.table.transact(counters.with_more({"a": 1, "b": 2}))
+    small.table.transact(counters.with_more({"a": 5}))
+    assert {name: sum(found.values()) for name, found in counters.read().items()} == {"a": 6, "b": 2}
