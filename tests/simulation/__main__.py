@@ -1,45 +1,64 @@
-"""`python -m tests.simulation SEED [SEED ...]`, or `FIRST-LAST`: lives through seeds, and tells the story of those that fail."""
+"""`python -m tests.simulation seeds|until-broken|planted|scale`: the Makefile's `simulate`, and what stands behind the others."""
 
+import argparse
 import sys
-import traceback
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 
-from bindery.domain.launch import Stage
-from tests.simulation.functions import Crashed
-from tests.simulation.invariants import Broken
-from tests.simulation.world import World
+from tests.simulation import scale
+from tests.simulation.lives import all_lived, lived, together
+from tests.simulation.planted import all_caught
 
 
-def seeds(words: list[str]) -> Iterator[int]:
-    for word in words:
-        first, _, last = word.partition("-")
-        yield from range(int(first), int(last or first) + 1)
+def seeds(given: argparse.Namespace) -> int:
+    """Many seeds, added up; the stories of those that failed."""
+    total = together(all_lived(range(given.first, given.first + given.seeds)))
+    print("\n".join(total.lines()))
+    return 1 if total.failures else 0
 
 
-def main(words: list[str]) -> int:
-    count = failures = 0
-    faults: Counter[str] = Counter()
-    ends: Counter[str] = Counter()
-    for seed in seeds(words):
-        count += 1
-        world = World(seed)
-        try:
-            world.run()
-        except Broken as broken:
-            failures += 1
-            print(f"seed {seed}: {broken.rule} ({broken.about})\n{world.story(broken.about)}\n")
-        except (Exception, Crashed):
-            failures += 1
-            print(f"seed {seed}: crash\n{world.story('')[-3000:]}\n{traceback.format_exc()}")
-        faults += world.around.injected
-        for launch in world.launches:
-            ends[launch.failure.kind if launch.failure else launch.stage.value] += 1
-    print(", ".join(f"{name} {n}" for name, n in ends.most_common()))
-    print(f"ready {ends[Stage.READY.value]} of {ends.total()}")
-    print(f"seeds {count}, launches {ends.total()}, faults {faults.total()}, failures {failures}")
-    return 1 if failures else 0
+def until_broken(given: argparse.Namespace) -> int:
+    """One after the other, up to the first that breaks a rule."""
+    for seed in range(given.first, given.first + given.seeds):
+        for story in lived(seed).failures.values():
+            print(story)
+            return 1
+    return 0
+
+
+def planted(_: argparse.Namespace) -> int:
+    """Every planted bug."""
+    found = []
+    for each in all_caught():
+        print(each, flush=True)
+        found.append(each)
+    right = sum(each.seed is not None for each in found)
+    print(f"planted bugs caught: {right} of {len(found)}")
+    return 0 if right == len(found) else 1
+
+
+def measured(_: argparse.Namespace) -> int:
+    """Crowds, counted."""
+    for line in scale.lines():
+        print(line, flush=True)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "seeds": seeds,
+    "until-broken": until_broken,
+    "planted": planted,
+    "scale": measured,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1000)
+    given = parser.parse_args()
+    return COMMANDS[given.command](given)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

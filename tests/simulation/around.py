@@ -14,8 +14,9 @@ SLUGGISH = (
     *("", "", "put ", "get ", "query ", "transact ", "send ", "put launch", "get launch", "put environment"),
     *("get environment", "put session", "get session", "get build", "builds.start", "builds.look", "builds.has"),
     *("sessions.start", "sessions.wait", "sessions.stop", "sessions.objects", "waiters", "delete "),
+    *("put waiters", "put waiters", "get waiters", "query waiters", "send sessions", "send builds"),
 )
-"""In each world one kind of call takes much longer than the others: what is between its beginning and its end is found."""
+"""In each world calls with these words take much longer than the others: what is between beginning and end is found."""
 
 
 class Around:
@@ -27,7 +28,7 @@ class Around:
     def __init__(self, seed: int, *, quiet: bool = False) -> None:
         self.random = Random(seed)
         self.faults = Faults()
-        self.sluggish = self.random.choice(SLUGGISH)
+        self.sluggish = self.random.choice(SLUGGISH).split()
         self.latency = self.random.choice((0.01, 0.01, 0.1, 0.5))
         self.injected: Counter[str] = Counter()
         self.told: list[Told] = []
@@ -47,11 +48,11 @@ class Around:
 
     def happens(self, fault: str) -> bool:
         """Whether it does this time."""
-        rate = float(getattr(self.faults, fault))
-        task = self.scheduler.task
+        rate: float = getattr(self.faults, fault)
         if rate == 0 or self.random.random() >= rate:
             return False
         self.injected[fault] += 1
+        task = self.scheduler.task
         if task:
             task.troubles += 1
         return True
@@ -105,5 +106,6 @@ class Around:
 
     def _lasts(self, call: str) -> float:
         """How long a call's way there or back takes: mostly little, now and then much longer than the next ten."""
-        mean = min(1.5, SLOWER * self.latency) if self.sluggish and self.sluggish in call else self.latency
+        slow = bool(self.sluggish) and all(word in call for word in self.sluggish)
+        mean = min(1.5, SLOWER * self.latency) if slow else self.latency
         return mean * self.random.expovariate(1)

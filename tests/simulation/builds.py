@@ -21,7 +21,7 @@ class SimBuilds(FakeBuilds):
     """
 
     def __init__(
-        self, around: Around, events: Queue, began: Callable[[str], None], planned: Callable[[float], None]
+        self, around: Around, events: Queue, began: Callable[[str], None], planned: Callable[[BuildOrder, float], None]
     ) -> None:
         super().__init__(events)
         self._around, self._began, self._planned = around, began, planned
@@ -91,7 +91,7 @@ class SimBuilds(FakeBuilds):
 
     def _plan(self, order: BuildOrder) -> None:
         handle, seconds = f"{order.environment}-{order.attempt}", self.seconds(order)
-        self._planned(seconds)
+        self._planned(order, seconds)
         for part in (0.1, 0.6):
             self._around.later(seconds * part, lambda: self._write(handle))
         if self._around.happens("build_vanishes"):

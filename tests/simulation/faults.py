@@ -91,7 +91,7 @@ MOST = Faults(
     build_vanishes=0.2,
     build_comes_back=0.5,
     build_hangs=0.1,
-    image_evicted=0.15,
+    image_evicted=0.3,
     launcher_down=0.1,
     session_start_unanswered=0.1,
     session_slow=0.3,
@@ -114,6 +114,7 @@ CALM = Faults(
     event_doubled=0.2,
     event_late=0.2,
     event_of_older_attempt=0.3,
+    build_fails=0.2,
     clock_apart=0.3,
     pushes=0.3,
     session_busy=0.3,
@@ -132,7 +133,7 @@ ROUGH = replace(
     host_down=0.1,
     build_service_down=0.1,
     build_start_unanswered=0.1,
-    build_fails=0.2,
+    build_fails=0.4,
     launcher_down=0.1,
     session_start_unanswered=0.1,
     session_slow=0.2,
@@ -141,7 +142,31 @@ ROUGH = replace(
 """Functions of queues die and are refused, but queues bring their messages again: still without any timer."""
 
 
-def mixed(random: Random) -> Faults:
-    """About half of the faults, each somewhere up to its most."""
-    rates = {fault.name: getattr(MOST, fault.name) for fault in fields(Faults)}
-    return replace(Faults(), **{name: most * random.random() for name, most in rates.items() if random.random() < 0.5})
+THEMES = (
+    ("killed",),
+    ("throttled", "unanswered", "conflicts"),
+    ("clock_apart", "index_lags", "timer_doubled"),
+    ("message_doubled", "message_twins", "slow"),
+    ("message_late", "event_late", "event_of_older_attempt"),
+    ("deploys", "message_late", "message_lost"),
+    ("message_doomed", "killed"),
+    ("host_limits", "host_down", "message_doubled", "slow"),
+    ("build_fails", "pushes"),
+    ("build_vanishes", "build_comes_back", "message_twins", "slow"),
+    ("image_evicted", "session_slow", "pushes"),
+    ("session_dies_early", "launcher_down", "session_start_unanswered"),
+    ("session_busy", "network_ill", "session_silent"),
+    ("visitor_stops", "visitor_reloads", "session_slow"),
+)
+"""Troubles that belong together: at their full rates and without the others, so that nothing heals what one of them did."""
+
+
+def mixed(random: Random, most: Faults = MOST) -> Faults:
+    """Of the faults in `most`: a theme or two, or about half of them, or all, somewhere up to their rates there."""
+    names = [fault.name for fault in fields(Faults) if getattr(most, fault.name)]
+    kind = random.random()
+    if kind < 0.4:
+        themes = {name for theme in random.sample(THEMES, random.choice((1, 1, 2))) for name in theme}
+        return replace(Faults(), **{name: getattr(most, name) for name in names if name in themes})
+    share = 0.5 if kind < 0.8 else 1
+    return replace(Faults(), **{name: getattr(most, name) * random.random() for name in names if random.random() < share})

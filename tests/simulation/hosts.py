@@ -9,15 +9,15 @@ from tests.fakes.host import DISPLAY
 from tests.simulation.around import Around
 
 HOST = "github.example"
-COMMIT_SECONDS = 900
-COMMITS_AN_ENVIRONMENT = 2
+COMMIT_SECONDS = 300
+COMMITS_AN_ENVIRONMENT = 3
 
 
 @dataclass
 class SimProvider:
-    """The repository provider port. `o/missing/HEAD` has no such ref; every quarter of an hour there is a new commit.
+    """The repository provider port. `o/missing/HEAD` has no such ref; every five minutes there is a new commit.
 
-    Every other commit changes what the environment is made of. pushed: commits ahead of that, by somebody who pushes.
+    Every third commit changes what the environment is made of. pushed: commits ahead of that, by somebody who pushes.
     """
 
     around: Around

@@ -1,7 +1,8 @@
 """The design's rules as predicates on every write: how launches, sessions and environments may change, and what may be stored."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bindery.domain.environment import Environment, EnvironmentState
@@ -11,6 +12,7 @@ from bindery.ports.table import Delete, Item
 
 MOST_EVENTS = 60
 SHORTEST_TOKEN = 32
+TOKENS = re.compile("[0-9a-f]{32,}")
 ORDER = {stage: place for place, stage in enumerate(Stage)}
 AFTER = {
     None: {SessionState.STARTING},
@@ -31,21 +33,21 @@ class Broken(BaseException):
 
 @dataclass
 class Watched:
-    """What is in the table, kept up to date with every write. total, per_repository: limits. tokens: of all sessions, by id.
+    """What is in the table, kept up to date with every write. total, per_repository: limits. tokens: of all sessions.
 
     failed, became_ready, outcome, stopping: told of a launch, an environment, a session (with what it was) at that moment.
     """
 
     total: int | None
     per_repository: int | None
-    tokens: Mapping[str, str]
+    tokens: set[str]
     failed: Callable[[Launch | None, Launch], None]
     became_ready: Callable[[Launch], None]
     outcome: Callable[[Environment], None]
     launches: dict[str, Launch] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
-    ready: list[Launch] = field(default_factory=list)
+    alive: Counter[str] = field(default_factory=Counter)
 
     def wrote(self, change: Item | Delete) -> None:
         """A write has just been made."""
@@ -64,9 +66,8 @@ class Watched:
 
     def check_no_token(self, text: str, about: str) -> None:
         """A session's token stands in its own record, and in nothing that others may read."""
-        for session, token in self.tokens.items():
-            if token and token in text:
-                raise Broken(f"a session's token stands in {text[:80]!r}", session or about)
+        if any(word in self.tokens for word in TOKENS.findall(text)):
+            raise Broken(f"a session's token stands in {text[:80]!r}", about)
 
     def _launch(self, now: Launch) -> None:
         before = self.launches.get(now.id)
@@ -93,20 +94,26 @@ class Watched:
             raise Broken("a session's token changed", now.id)
         if before is None:
             self._new_session(now)
-        alive = [each for each in self.sessions.values() if each.state is not SessionState.ENDED]
-        if self.total is not None and len(alive) > self.total:
-            raise Broken(f"{len(alive)} sessions, and the limit is {self.total}", now.id)
-        own = sum(each.repo_url == now.repo_url for each in alive)
+        self._count(before, now)
+
+    def _count(self, before: Session | None, now: Session) -> None:
+        """Against the limits."""
+        was = before is not None and before.state is not SessionState.ENDED
+        self.alive[now.repo_url] += (now.state is not SessionState.ENDED) - was
+        total, own = self.alive.total(), self.alive[now.repo_url]
+        if self.total is not None and total > self.total:
+            raise Broken(f"{total} sessions, and the limit is {self.total}", now.id)
         if self.per_repository is not None and own > self.per_repository:
             raise Broken(f"{own} sessions of one repository, and the limit is {self.per_repository}", now.id)
 
     def _new_session(self, session: Session) -> None:
         if len(session.token) < SHORTEST_TOKEN:
             raise Broken("a session's token can be guessed", session.id)
-        if any(each.token == session.token for each in self.sessions.values() if each.id != session.id):
+        if session.token in self.tokens:
             raise Broken("two sessions have one token", session.id)
         if session.id not in self.launches or session.owner != self.launches[session.id].owner:
             raise Broken("a session is not its launch's", session.id)
+        self.tokens.add(session.token)
 
     def _environment(self, now: Environment) -> None:
         before = self.environments.get(now.key)
@@ -134,6 +141,8 @@ def check_environment(before: Environment | None, now: Environment) -> None:
     """One attempt after the other, each with one outcome."""
     if before is None:
         right = now.attempt == 1 and now.state is EnvironmentState.BUILDING
+    elif now.attempt == before.attempt and (now.claimed_by, now.repository) != (before.claimed_by, before.repository):
+        right = False
     elif now.attempt == before.attempt:
         right = before.state is EnvironmentState.BUILDING or (now.state, now.image, now.failure) == (
             before.state,

@@ -15,32 +15,29 @@ NEVER = 10**6
 @dataclass
 class Facts:
     """What is true of a session, whatever the table says. answered: its server, or one before it, has been seen to. silences: in a row, in sweeps
-    that could be trusted. listed: whether it was alive when objects were last listed. gone_at: since when nothing of it runs."""
+    that could be trusted. gone_at: since when nothing of it runs."""
 
     answered: bool = False
     silences: int = 0
     idle_since: float | None = None
-    listed: bool = False
     gone_at: float | None = None
 
 
 @dataclass
 class SimSessions(FakeSessions):
-    """tokens: of every session ever started, by id. orders: the last that it was started with."""
+    """facts: by session."""
 
     around: Around = field(kw_only=True)
-    tokens: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Facts] = field(default_factory=dict)
     ill_until: float = 0
 
     def start(self, order: SessionOrder) -> None:
         self._before("start", order.id)
-        self.tokens[order.id] = order.token
         known = len(self.started)
         super().start(order)
         if len(self.started) > known:
             facts = self.facts.setdefault(order.id, Facts())
-            facts.listed, facts.gone_at = False, None
+            facts.gone_at = None
             self._plan(order.id)
             self.around.wait(self.around.random.random() * 3)
         self.around.after("sessions.start")
@@ -69,11 +66,7 @@ class SimSessions(FakeSessions):
 
     def objects(self) -> Sequence[SessionObject]:
         self._before("objects", "")
-        found = super().objects()
-        alive = {each.id for each in found if each.alive}
-        for session, facts in self.facts.items():
-            facts.listed = session in alive
-        return found
+        return super().objects()
 
     def _before(self, call: str, session: str) -> None:
         self.around.before(f"sessions.{call} {session}")

@@ -108,4 +108,4 @@ class Small:
 
     def waiters(self, key: str) -> list[str]:
         """Launches that are registered as waiting for the environment."""
-        return list(self.system.state.environments.waiters(key))
+        return [waiter.launch for waiter in self.system.state.environments.waiters(key, attempt=10**6)]

@@ -13,11 +13,11 @@ MOST_LAG_SECONDS = 5.0
 
 
 class SimTable:
-    """wrote: told of every change, at the moment when it is made. operations, writes: counted, by kind and by key."""
+    """wrote: told of every change, at the moment when it is made. operations: counted, by whose they are and their kind. writes: by key."""
 
     def __init__(self, around: Around, wrote: Callable[[Change], None]) -> None:
         self.real = DictTable()
-        self.operations: Counter[str] = Counter()
+        self.operations: Counter[tuple[str, str]] = Counter()
         self.writes: Counter[tuple[str, str]] = Counter()
         self._around, self._wrote = around, wrote
         self._index = LaggingIndex(around)
@@ -58,7 +58,8 @@ class SimTable:
         return self._index.due(shard, now, limit)
 
     def _before(self, operation: str, keys: str) -> None:
-        self.operations[operation] += 1
+        task = self._around.scheduler.task
+        self.operations[task.name.partition(" ")[0] if task else "", operation] += 1
         self._around.before(f"{operation} {keys}")
         self._around.trouble("throttled", Throttled())
 

@@ -1,5 +1,6 @@
 """What the system says has to be true: why a launch failed, that it is ready, how a build went, why a session is stopped."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import Retryable
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
-from bindery.domain.messages import Message, StopRequested
+from bindery.domain.messages import Message, ResolveRequested, SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
 from bindery.usecases.try_again import DELAYS, RETRIES
 from bindery.web.errors import BY_KIND, GENERAL, face_of
@@ -21,6 +22,7 @@ from tests.simulation.sessions import Facts, SimSessions
 
 SLACK_SECONDS = 2 * MOST_SKEW_SECONDS
 SILENCES = 3
+MOST_SENDS = 60
 NOT_LISTED = Facts()
 
 
@@ -36,6 +38,7 @@ class Truths:
     stopped: set[str] = field(default_factory=set)
     buried: list[str] = field(default_factory=list)
     asked_to_stop: dict[str, str] = field(default_factory=dict)
+    steps: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def failed(self, before: Launch | None, launch: Launch) -> None:
         """A launch has just failed: a person can read why, and it is so."""
@@ -117,10 +120,18 @@ class Truths:
     def asked(self, message: Message) -> None:
         """A message is about to be sent: it bears no token, and whoever wants a session stopped has a reason that is true."""
         self.watched.check_no_token(message.model_dump_json(), "")
+        self._check_forks(message)
         if isinstance(message, StopRequested):
             self.asked_to_stop.setdefault(message.session, message.reason)
             if not self._may_stop(message):
                 raise Broken(f"a session is stopped, and it is not so that {message.reason}", message.session)
+
+    def _check_forks(self, message: Message) -> None:
+        """Whoever sends a step again has a reason, and there are only so many."""
+        if isinstance(message, ResolveRequested | SessionRequested):
+            self.steps[message.launch, message.step] += 1
+            if self.steps[message.launch, message.step] > MOST_SENDS:
+                raise Broken("the same step is sent again and again", message.launch)
 
     def _may_stop(self, message: StopRequested) -> bool:
         """By the reason's own words; what is not known here may not be said."""
@@ -135,7 +146,8 @@ class Truths:
             case ["its", "server", "no", *_]:
                 return facts.silences >= SILENCES
             case ["its", "server", "ended"]:
-                return not facts.listed
+                found = self.sessions.running.get(message.session)
+                return found is None or found.dead is not None
             case ["its", "launch", *_]:
                 return launch is None or launch.stage is Stage.FAILED
             case ["whoever", *_]:

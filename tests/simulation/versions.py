@@ -29,21 +29,22 @@ def understood(body: str) -> str:
 
 @dataclass(frozen=True)
 class Deploy:
-    """Between `begins` and `ends` half of the functions are new; afterwards all are, or, rolled back, none. Virtual seconds."""
+    """Between `begins` and `ends` a share of the functions is new; afterwards all are, or, rolled back, none. Virtual seconds."""
 
     begins: float = float("inf")
     ends: float = float("inf")
+    share: float = 0
     rolled_back: bool = False
 
     @classmethod
     def some(cls, random: Random, earliest: float) -> "Deploy":
         begins = earliest + random.random() * 600
-        return cls(begins, begins + random.random() * 900, random.random() < 0.3)
+        return cls(begins, begins + random.random() * 900, random.choice((0.1, 0.5, 0.9)), random.random() < 0.5)
 
     def version(self, now: float, random: Random) -> int:
         """Of a function that starts now."""
         if now < self.begins:
             return 1
         if now < self.ends:
-            return random.choice((1, 2))
+            return 1 + (random.random() < self.share)
         return 1 if self.rolled_back else 2

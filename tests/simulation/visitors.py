@@ -20,7 +20,7 @@ GIVES_UP_SECONDS = 3600
 
 @dataclass
 class Visitor:
-    """One of them. stops: told of a launch that is about to be stopped. heard: what was told, as text. attentive: seconds
+    """One of them. address: the client's. stops: told of a launch that is about to be stopped. heard: what was told, as text. attentive: seconds
     between two looks, about."""
 
     name: str
@@ -30,6 +30,7 @@ class Visitor:
     around: Around
     stops: Callable[[str], None]
     attentive: float = 10
+    address: str = "203.0.113.9"
     launch: str = ""
     refused: str = ""
     token: str = ""
@@ -57,7 +58,7 @@ class Visitor:
         asked = Asked(
             provider="gh",
             spec=self.spec,
-            client=f"203.0.113.{self.around.random.randrange(250)}",
+            client=self.address,
             launch_host="https://bindery.example/",
             own_origin="https://bindery.example",
             build_token=self.token,

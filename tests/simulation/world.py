@@ -6,8 +6,10 @@ from functools import partial
 
 from bindery.adapters.queues.memory import Delivery
 from bindery.bootstrap import System
+from bindery.domain.builds import BuildOrder
 from bindery.domain.errors import BinderyError
-from bindery.domain.launch import Launch
+from bindery.domain.environment import Environment
+from bindery.domain.launch import Launch, Stage
 from tests.fakes.ports import FakePorts, settings_of
 from tests.simulation import faults as faulty
 from tests.simulation import rest
@@ -30,20 +32,24 @@ from tests.simulation.visitors import Visitor
 PERIOD, FOREVER = 60.0, 1e9
 TROUBLED_SECONDS = 1800.0
 QUIET_SECONDS = 6000.0
+TOLD_SECONDS = 30.0
 PATIENT_SECONDS = 3600.0
 """Until the first timer, in worlds that need none."""
 TIMERS = {timer.function.module.split(".")[1]: timer.function for timer in TEMPLATE.timers}
 TIMER_SECONDS = {"reconcile": 300.0, "cull_sessions": 120.0}
 DEAD = "DeadLetters"
+TOTALS, OWN_TOTALS = (None, None, None, None, 1, 3, 17), (None, None, None, None, 1, 5)
 SPECS = (*["o/popular/HEAD"] * 5, *["o/other/HEAD"] * 3, "o/third/HEAD", "o/missing/HEAD")
 
 
 class World:
     """run() lives through one seed; Broken says what is wrong with the code, and story() how it came about."""
 
-    def __init__(self, seed: int, visitors: int | None = None, faults: Faults | None = None) -> None:
+    def __init__(
+        self, seed: int, visitors: int | None = None, faults: Faults | None = None, *, quota: int = 0, quiet: bool = False
+    ) -> None:
         self.seed = seed
-        self.around = around = Around(seed)
+        self.around = around = Around(seed, quiet=quiet)
         self.random = random = around.random
         climate = random.random() if faults is None else 1
         self.timeless = climate < 0.4  # nothing is lost: no timer is needed
@@ -54,25 +60,26 @@ class World:
         self.queues = SimQueues(around, self._deliver, self._asked, self._buried)
         self.queues.patient = self.timeless
         self.builds = SimBuilds(around, Events(self.queues), self._build_began, self._build_planned)
-        limits = (None, None, None, None, 1, 3, 17), (None, None, None, None, 1, 5)
-        total, own = (None, None) if self.timeless else (random.choice(limits[0]), random.choice(limits[1]))
-        settings = settings_of(rate_limit=1000, quota_total=total, quota_per_repository=own)
+        total, own = (None, None) if self.timeless else (random.choice(TOTALS), random.choice(OWN_TOTALS))
+        if quota:
+            total = own = quota
+        limits = {"quota_total": total, "quota_per_repository": own, "max_age_seconds": random.choice((3600, 1200))}
+        settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, **limits)
         self.table = SimTable(around, lambda change: self.watched.wrote(change))
         self.host = SimProvider(around)
         ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
         self.system = System(ports, settings)
         self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
         self.watched = truths.watched = Watched(
-            total, own, self.sessions.tokens, truths.failed, truths.ready, truths.outcome
+            total, own, set(), truths.failed, truths.ready, self._outcome
         )
         self.functions = Functions(self.system)
         self.visitors = [self._visitor(n) for n in range(visitors or random.choice((1, 2, 3, 4, 6, 9)))]
         self.late_comers = [self._visitor(100 + n) for n in range(6)]
 
     def _climate(self) -> Faults:
-        if self.calm:
-            return faulty.CALM
-        return faulty.ROUGH if self.timeless else faulty.mixed(self.random)
+        most = faulty.CALM if self.calm else faulty.ROUGH if self.timeless else faulty.MOST
+        return faulty.mixed(self.random, most)
 
     def _visitor(self, number: int) -> Visitor:
         spec, build_only = self.random.choice(SPECS), self.random.random() < 0.1
@@ -80,28 +87,28 @@ class World:
 
     # The world's own life
 
-    def run(self) -> None:
+    def run(self, troubled: float = TROUBLED_SECONDS) -> None:
         """Trouble, then quiet, then everything must be as it was before anybody came."""
         around, scheduler = self.around, self.around.scheduler
         with listening(lambda line: self.watched.check_no_token(line, "")):
             try:
                 for visitor in self.visitors:
                     arrives = self.random.random() * self.random.choice((0.05, 5, 600))
-                    around.later(arrives, partial(self._arrive, visitor))
+                    around.later(arrives, partial(self.arrive, visitor))
                 around.later(self.random.random() * 600, self._push)
                 around.later(PATIENT_SECONDS if self.timeless else PERIOD, lambda: self._tick("reconcile"))
                 around.later(PERIOD / 2, lambda: self._tick("cull_sessions"))
-                scheduler.run(around.started + TROUBLED_SECONDS)
+                scheduler.run(around.started + troubled)
                 around.faults, self.late_comers, self.sessions.ill_until = Faults(), [], 0
                 if self.timeless:
                     scheduler.run(around.started + PATIENT_SECONDS)
                     rest.check_all_ended(self.watched.launches, self.truths.orphaned)
-                scheduler.run(around.started + TROUBLED_SECONDS + QUIET_SECONDS)
+                scheduler.run(around.started + troubled + QUIET_SECONDS)
                 self._check_rest()
             finally:
                 scheduler.close()
 
-    def _arrive(self, visitor: Visitor) -> None:
+    def arrive(self, visitor: Visitor) -> None:
         task = self._spawn(visitor.name, "", FOREVER, lambda: self._survives(visitor.live))
         task.spared = self.timeless
 
@@ -111,19 +118,20 @@ class World:
             self.host.pushed += self.random.choice((1, 1, 2))
             visitor = self._visitor(200)
             visitor.build_only = True
-            self._arrive(visitor)
+            self.arrive(visitor)
 
     def _build_began(self, handle: str) -> None:
         self.around.note(f"the build service begins {handle}")
         begun = [f"{order.environment}-{order.attempt}" for order in self.builds.started]
         check_one_build_each(self.builds.running(), begun, self.builds.forgotten)
 
-    def _build_planned(self, seconds: float) -> None:
+    def _build_planned(self, order: BuildOrder, seconds: float) -> None:
         """Somebody may come just when a build ends: that is when things are missed."""
         while self.late_comers and self.random.random() < 0.8:
             visitor = self.late_comers.pop()
-            before = self.random.random() * 40 * self.around.latency
-            self.around.later(max(0.0, seconds - before), partial(self._arrive, visitor))
+            visitor.spec = order.repository.spec
+            before = self.random.random() * 50 * self.around.latency
+            self.around.later(max(0.0, seconds - before), partial(self.arrive, visitor))
 
     # Functions and timers
 
@@ -141,7 +149,8 @@ class World:
                 if delivery.queue == DEAD:
                     self._check_buried(delivery.body)
 
-        about = next((launch for launch in self.watched.launches if launch in delivery.body), "")
+        told = json.loads(delivery.body)
+        about = told.get("launch") or told.get("session") or ""
         seconds = FOREVER if self.calm else SETTINGS[delivery.queue].visible
         task = self._spawn(f"{delivery.queue} {delivery.id}", about, seconds, work)
         task.spared = self.timeless and delivery.queue == "events" and delivery.receive_count > 3
@@ -177,6 +186,18 @@ class World:
 
     def _buried(self, body: str) -> None:
         self.truths.buried.append(body)
+
+    def _outcome(self, environment: Environment) -> None:
+        """An attempt has ended: where nothing is late or slow, everybody who waits for it knows soon."""
+        self.truths.outcome(environment)
+        if self.calm and not (self._faults.message_late or self._faults.event_late) and self.around.latency < 0.1:
+            wait = partial(self._check_told, environment.key, environment.attempt)
+            self.around.later(TOLD_SECONDS, wait)
+
+    def _check_told(self, key: str, attempt: int) -> None:
+        for launch in self.watched.launches.values():
+            if launch.stage is Stage.BUILDING and (launch.environment, launch.attempt) == (key, attempt):
+                raise Broken("a build ended, and a launch that waits for it does not know", launch.id)
 
     def _check_buried(self, body: str) -> None:
         """A dead letter of any version that named a launch has been answered: the launch has ended, or gone past that step."""

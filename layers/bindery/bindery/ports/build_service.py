@@ -10,10 +10,11 @@ class BuildService(Protocol):
 
     name: what builds and with which base, such as `uv 0.9, Python 3.11`; it is part of every environment's key.
     start: begins the attempt and returns at once with its handle; asked again for the same environment and attempt, it starts
-        nothing and answers the same handle. Raises BuildServiceDown.
+        nothing and answers the same handle.
     look: the service's own word on a handle. Once SUCCEEDED or FAILED, always that, until forgotten (UNKNOWN).
     stop: ends the attempt; afterwards look soon says FAILED. An attempt that ended or is unknown is no error.
     has: whether the image can be run now; keeps it from being evicted for a while.
+    Every call may raise BuildServiceDown; start may have begun the attempt all the same.
     While it runs, an attempt sends LogWritten, and BuildChanged when its state changes; both are best effort.
     """
 

@@ -10,13 +10,14 @@ class SessionLauncher(Protocol):
     """Starts, finds, asks and stops sessions.
 
     start: begins the session; idempotent by `order.id`: a session that is there already is left as it is.
-        Raises ImageGone, LauncherDown, or a Permanent error if the content cannot be had.
+        Raises ImageGone, or a Permanent error if the content cannot be had.
     wait: what became of the session; returns as soon as it is READY or GONE, else STARTING after `seconds`.
         READY only when the session's own server answered as this session, at its public address.
     ask: each session's activity, asked at its server with its token (`id -> (url, token)`); one that did not answer is left out.
     stop: afterwards nothing of the session is left, neither processes nor files. One that is gone is no error.
     objects: everything here that bears our mark: sessions that run or start, and, not alive, what is left of others until
         they are stopped.
+    Every call may raise LauncherDown; start and stop may have been done all the same.
     """
 
     def start(self, order: SessionOrder) -> None: ...

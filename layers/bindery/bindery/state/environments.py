@@ -1,6 +1,7 @@
 """Environments in the table: claims, waiters, attempts."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bindery.domain.environment import Environment, EnvironmentState, Identity
@@ -16,6 +17,14 @@ WAITER_SHARDS = 8
 LOOK_AGAIN_SECONDS = 60
 WAITERS_KEPT_SECONDS = 86400
 ATTEMPTS_KEPT_SECONDS = 7 * 86400
+
+
+@dataclass(frozen=True)
+class Waiter:
+    """A launch that waits for a build, as it was read."""
+
+    launch: str
+    item: Item
 
 
 @dataclass(frozen=True)
@@ -120,19 +129,23 @@ class Environments:
                 continue
             return
 
-    def waiters(self, key: str) -> Iterator[str]:
-        """Launches that wait for an attempt, the newest or one before: what was left untold then is told now."""
+    def waiters(self, key: str, attempt: int) -> Iterator[Waiter]:
+        """Launches that wait for this attempt, or for one before: what was left untold then is told now."""
         for shard in range(WAITER_SHARDS):
-            yield from (item.sk for item in pages(self.table, f"environment#{key}#waiters#{shard}"))
+            for item in pages(self.table, f"environment#{key}#waiters#{shard}"):
+                if item.data["attempt"] <= attempt:
+                    yield Waiter(item.sk, item)
+
+    def forget(self, waiter: Waiter) -> None:
+        """The launch has been told how the attempt went. One that has registered anew since stays."""
+        with suppress(Stale):
+            self.table.delete(waiter.item)
 
     def forget_waiter(self, key: str, attempt: int, launch: str) -> None:
-        """The launch has been told how the attempt went. One that waits for a newer attempt by now stays."""
+        """The same for one launch."""
         item = self.table.get(_waiters(key, launch), launch)
         if item and item.data["attempt"] <= attempt:
-            try:
-                self.table.delete(item)
-            except Stale:
-                return
+            self.forget(Waiter(launch, item))
 
     def record_start(self, key: str, attempt: int, handle: str) -> None:
         """Keeps the build service's handle of an attempt; the first one stays."""

@@ -10,7 +10,7 @@ from bindery.ports.table import Item, Table
 from bindery.state.shards import FOREVER, due, due_shard
 
 KEPT_SECONDS = 14 * 86400
-PATIENCE: dict[Stage, float] = {Stage.RESOLVING: 60, Stage.BUILDING: 60, Stage.STARTING: 60}
+PATIENCE_SECONDS = 60
 CONFLICTS = 12
 
 
@@ -73,8 +73,13 @@ class Launches:
         if launch.ended:
             at = launch.ended_at or self.clock.now()
             return replace(item, due_shard=due_shard("ended", launch.id), due_at=at, expires_at=at + KEPT_SECONDS)
-        at = min(self.clock.now() + PATIENCE[launch.stage], launch.deadline)
+        at = min(self.clock.now() + self._patience(launch), launch.deadline)
         return replace(item, due_shard=due_shard("launch", launch.id), due_at=at)
+
+    def _patience(self, launch: Launch) -> float:
+        """A build tells those who wait when it ends: the longer it takes, the rarer somebody looks whether it did."""
+        waited = self.clock.now() - launch.stage_since if launch.stage is Stage.BUILDING else 0
+        return max(PATIENCE_SECONDS, waited)
 
     def due(self, ahead: float = 0, limit: int = 100) -> Iterator[Launch]:
         """Launches whose stage has had its time; nominated, not decided."""

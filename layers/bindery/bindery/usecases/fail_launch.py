@@ -65,11 +65,11 @@ class FailLaunch:
         if self.environments.handle(environment, attempt) is not None:
             self.record_build(BuildChanged(environment=environment, attempt=attempt))
             return
-        for waiter in self.environments.waiters(environment):
-            launch = self.launches.find(waiter)
+        for waiter in self.environments.waiters(environment, attempt):
+            launch = self.launches.find(waiter.launch)
             if launch and launch.stage is Stage.BUILDING and launch.attempt == attempt:
                 self.end_launch(launch.id, StepLost(trouble="the build could not be started"), launch.step)
-            self.environments.forget_waiter(environment, attempt, waiter)
+            self.environments.forget(waiter)
 
 
 def _name(value: object) -> str:

@@ -42,11 +42,11 @@ class MoveOn:
         if _builds_for(environment, launch):
             self._have_it_started(launch, environment)
             return
-        self._leave(launch, environment)
+        self.leave(launch, environment)
         self.environments.forget_waiter(launch.environment, launch.attempt, launch.id)  # nobody else may come for it
 
-    def _leave(self, launch: Launch, environment: Environment | None) -> None:
-        """The attempt is over."""
+    def leave(self, launch: Launch, environment: Environment | None) -> None:
+        """The attempt that the launch waits for is over: so it stands in the environment, unless the next was claimed since."""
         ours = environment is not None and environment.attempt == launch.attempt
         failure = environment.failure if environment is not None and ours else self._failure(launch)
         if failure is None:

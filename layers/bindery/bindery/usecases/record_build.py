@@ -6,6 +6,7 @@ from bindery.domain.builds import BuildState
 from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import BuildLost
 from bindery.domain.failure import Failure
+from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged
 from bindery.ports.build_service import BuildService
 from bindery.state.counters import Counters
@@ -31,7 +32,7 @@ class RecordBuild:
             self._ask(environment)
             environment = self.environments.find(changed.environment)
         if environment and _over(environment, changed.attempt):
-            self._tell_waiters(changed)
+            self._tell_waiters(environment, changed.attempt)
 
     def _ask(self, environment: Environment) -> None:
         handle = self.environments.handle(environment.key, environment.attempt)
@@ -54,15 +55,20 @@ class RecordBuild:
             took = ended.ended_at - ended.claimed_at
             self.counters.observe("binderhub_build_time_seconds", took, SECONDS, status=status)
 
-    def _tell_waiters(self, changed: BuildChanged) -> None:
+    def _tell_waiters(self, over: Environment, attempt: int) -> None:
         """Also if the next attempt was claimed meanwhile: who waited for this one must not wait for that."""
-        key, attempt = changed.environment, changed.attempt
-        for waiter in self.environments.waiters(key):
-            launch = self.launches.find(waiter)
-            if launch and not launch.ended and launch.environment == key and launch.attempt <= attempt:
-                self.move_on(launch)  # also if it has left already: whoever moved it may not have sent what comes next
-            self.environments.forget_waiter(key, attempt, waiter)
-        self.environments.settle(key, attempt)
+        for waiter in self.environments.waiters(over.key, attempt):
+            launch = self.launches.find(waiter.launch)
+            if launch and launch.environment == over.key and launch.attempt <= attempt:
+                self._tell(launch, over)
+            self.environments.forget(waiter)
+        self.environments.settle(over.key, attempt)
+
+    def _tell(self, launch: Launch, over: Environment) -> None:
+        if launch.stage is Stage.BUILDING:
+            self.move_on.leave(launch, over)
+        else:  # whoever told it may not have sent what comes next
+            self.move_on(launch)
 
 
 def _over(environment: Environment, attempt: int) -> bool:

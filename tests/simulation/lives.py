@@ -1,0 +1,80 @@
+"""What became of a seed: counts to add up, and the story if a rule was broken."""
+
+import os
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import reduce
+
+from bindery.domain.launch import Stage
+from tests.simulation.functions import Crashed
+from tests.simulation.invariants import Broken
+from tests.simulation.world import World
+
+CHUNK = 20
+
+
+@dataclass
+class Lives:
+    """One or many. ends: launches by how they ended. ready: at the first attempt, or later. failures: stories, by seed."""
+
+    seeds: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    ready: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    failures: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def launches(self) -> int:
+        return self.ends.total()
+
+    def and_(self, other: "Lives") -> "Lives":
+        return Lives(
+            self.seeds + other.seeds,
+            self.ends + other.ends,
+            self.ready + other.ready,
+            self.faults + other.faults,
+            self.failures | other.failures,
+        )
+
+    def lines(self) -> Iterator[str]:
+        """What `make simulate` prints; the last one is agreed upon."""
+        yield from self.failures.values()
+        yield "faults: " + ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
+        yield "launches: " + ", ".join(f"{name} {count}" for name, count in self.ends.most_common())
+        yield f"ready: {self.ready.total()} of {self.launches}, at the first attempt {self.ready['first']}"
+        yield (
+            f"seeds {self.seeds}, launches {self.launches}, faults {self.faults.total()}, "
+            f"failures {len(self.failures)}"
+        )
+
+
+def lived(seed: int) -> Lives:
+    """A whole life."""
+    world, failures = World(seed), {}
+    try:
+        world.run()
+    except Broken as broken:
+        failures[seed] = f"seed {seed}: {broken.rule} ({broken.about})\n{world.story(broken.about)}\n"
+    except (Exception, Crashed):  # a bug in one seed must not hide those in others
+        failures[seed] = f"seed {seed}: a crash\n{world.story('')}\n{traceback.format_exc()}"
+    ends = Counter(launch.failure.kind if launch.failure else launch.stage.value for launch in world.launches)
+    ready = [launch for launch in world.launches if launch.stage is Stage.READY]
+    attempts = Counter("first" if launch.at_first_attempt else "later" for launch in ready)
+    return Lives(1, ends, attempts, world.around.injected, failures)
+
+
+def all_lived(seeds: Iterable[int], processes: int | None = None) -> Iterator[Lives]:
+    """Lives in the order of their seeds, on all cores."""
+    count = processes or os.cpu_count() or 1
+    if count == 1:
+        yield from map(lived, seeds)
+        return
+    with ProcessPoolExecutor(count) as pool:
+        yield from pool.map(lived, seeds, chunksize=CHUNK)
+
+
+def together(lives: Iterable[Lives]) -> Lives:
+    return reduce(Lives.and_, lives, Lives())

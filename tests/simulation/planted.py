@@ -1,0 +1,73 @@
+"""Bugs planted on purpose, each a patch to a copy of the code: every one has to be caught within a bounded number of seeds."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parents[2]
+PATCHES = Path(__file__).parent / "planted"
+COPIED = ("layers", "functions", "infra", "tests", "template.yaml")
+MOST_SEEDS = 400
+SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Caught:
+    """seed: the first that broke a rule; None: all held. rule: what it said."""
+
+    name: str
+    seed: int | None
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {f'seed {self.seed}, {self.rule}' if self.seed else f'NOT CAUGHT: {self.rule}'}"
+
+
+def patches() -> list[Path]:
+    return sorted(PATCHES.glob("*.patch"))
+
+
+def caught(patch: Path) -> Caught:
+    """Plants the bug in a copy and lives through seeds there until a rule is broken. Raises CalledProcessError if it does not apply."""
+    with TemporaryDirectory(prefix="planted-") as folder:
+        copy = Path(folder)
+        for name in COPIED:
+            _copy(ROOT / name, copy / name)
+        subprocess.run(["git", "apply", str(patch)], cwd=copy, check=True, env=_alone(copy))
+        command = [sys.executable, "-m", "tests.simulation", "until-broken", "--seeds", str(MOST_SEEDS)]
+        try:
+            said = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=SECONDS, env=_alone(copy))
+        except subprocess.TimeoutExpired:
+            return Caught(patch.stem, None, f"still looking after {SECONDS} s")
+    found = re.search(r"^seed (\d+): (.*)$", said.stdout, re.MULTILINE)
+    if found is None:
+        return Caught(patch.stem, None, (said.stdout + said.stderr)[-500:])
+    return Caught(patch.stem, int(found[1]), found[2])
+
+
+def all_caught() -> Iterator[Caught]:
+    """In the order of their names, as many at a time as there are cores."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield from pool.map(caught, patches())
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "planted"))
+    else:
+        shutil.copy(source, target)
+
+
+def _alone(copy: Path) -> dict[str, str]:
+    """The copy's code before any installed; no repository around it."""
+    path = os.pathsep.join((str(copy / "layers" / "bindery"), str(copy)))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "GIT_CEILING_DIRECTORIES": str(copy.parent)}
+
+
