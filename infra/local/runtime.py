@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -16,10 +17,11 @@ import uvicorn
 from bindery import bootstrap
 from bindery.adapters.builds.uv import UvBuilds
 from bindery.adapters.queues.memory import MemoryQueues
+from bindery.adapters.repositories.contents import GitContents
 from bindery.adapters.sessions.process import ProcessSessions
 from bindery.adapters.sessions.processes import send, status_of, with_descendants
 from bindery.adapters.tables.sqlite import SqliteTable
-from bindery.domain.errors import BinderyError
+from bindery.domain.errors import BinderyError, Throttled
 from bindery.domain.messages import StopRequested
 from infra.local.front import Front
 from infra.local.surroundings import keep_log
@@ -90,8 +92,14 @@ class Runtime:
         builds = bootstrap.builds()
         if isinstance(builds, UvBuilds):
             builds.recover()
-        self._end_sessions("Bindery was started again")
-        _tidy()
+        contents = bootstrap.contents()
+        if isinstance(contents, GitContents):
+            contents.recover()
+        while not self._end_sessions("Bindery was started again"):  # nobody is to be sent to what is gone
+            logger.warning("The table cannot be written just now: %s. Waiting.", bootstrap.home() / "table.sqlite")
+            time.sleep(1)
+        with suppress(Throttled):  # it is a chore, too, and that comes again
+            _tidy()
         bootstrap.system().reconcile(ahead=EVERYTHING)
 
     def _stop_everything(self) -> None:
@@ -103,15 +111,19 @@ class Runtime:
             builds.close()
         self._end_sessions("Bindery was stopped")
 
-    def _end_sessions(self, reason: str) -> None:
+    def _end_sessions(self, reason: str) -> bool:
+        """Whether the table took it; if not, no session runs all the same."""
         launcher = bootstrap.launcher()
         if isinstance(launcher, ProcessSessions):
             launcher.stop_all()
         for session in bootstrap.system().state.sessions.alive():
             try:
                 bootstrap.system().stop_session(StopRequested(session=session.id, reason=reason))
+            except Throttled:
+                return False
             except (BinderyError, OSError) as error:  # one that is stuck keeps no other, and never a start
                 logger.warning("session %s could not be ended: %s", session.id, error)
+        return True
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:

@@ -51,9 +51,16 @@ def prepare(home: Path) -> IO[str]:
     return lock
 
 
+class LogFile(logging.handlers.RotatingFileHandler):
+    """A full disk loses lines, no more: the terminal is not told of each."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
+        """What to do about a line that could not be written: nothing."""
+
+
 def keep_log(home: Path, level: str) -> logging.Handler:
     """Everything goes to a file in the home folder, our own warnings to the terminal too. Answers what writes to the terminal."""
-    file = logging.handlers.RotatingFileHandler(home / "bindery.log", maxBytes=10_000_000, backupCount=2)
+    file = LogFile(home / "bindery.log", maxBytes=10_000_000, backupCount=2)
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.WARNING)
     from bindery.observability import logger

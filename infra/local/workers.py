@@ -15,12 +15,14 @@ from infra.local.template import Function, System, Timer
 logger = logging.getLogger("bindery")
 AT_ONCE = {"sessions": 12, "resolve": 16, "stops": 8, "logs": 1}
 UNDELIVERED = "undelivered events"
+# Seconds after which a message that failed is tried again; from then on, when its queue shows it again.
+SOONER = (2, 8, 30)
 TRIED_AGAIN_AFTER = 60  # events are best effort; reconcile does the rest
 SHAPES: dict[str, Callable[[Delivery], Event]] = {"events": from_build_service, "logs": from_log}
 
 
 class Workers:
-    """Started with the system, stopped with it. A function that raises sees its message again, as with SQS."""
+    """Started with the system, stopped with it. A function that raises sees its message again, as with SQS, but sooner."""
 
     def __init__(
         self,
@@ -69,6 +71,8 @@ class Workers:
                 answer = _call(function, shape(delivery))
                 if answer is not None and not answer.get("batchItemFailures"):
                     self.queues.delete(delivery)
+                elif delivery.receive_count <= len(SOONER):  # most trouble here, such as a locked table, passes soon
+                    self.queues.release(delivery, SOONER[delivery.receive_count - 1])
 
     def _tick(self, timer: Timer, seconds: float) -> None:
         while not self.stopping.wait(seconds):

@@ -4,8 +4,10 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,18 @@ def test_a_write_that_others_keep_out_too_long_is_throttled_and_writes_nothing(
     assert table.get("new", "item") is None
     other.execute("ROLLBACK")
     write(table, kept)
+
+
+def test_calls_do_not_wait_in_line_behind_writes_that_others_keep_out(path: Path, other: sqlite3.Connection) -> None:
+    with closing(SqliteTable(path, busy_seconds=0.5)) as table, ThreadPoolExecutor(20) as threads:
+        other.execute("BEGIN IMMEDIATE")
+        writes = [threads.submit(table.put, Item("new", str(number))) for number in range(20)]
+        begun = time.monotonic()
+        with suppress(Throttled):  # or it is answered in between
+            table.get("new", "item")
+        assert time.monotonic() - begun < 5, "it waited for all the others"
+        other.execute("ROLLBACK")
+        assert {type(write.exception()) for write in writes} <= {Throttled, type(None)}
 
 
 @every_write

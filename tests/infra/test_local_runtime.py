@@ -1,13 +1,16 @@
 """The local runtime runs what the template says, and its front answers whatever comes."""
 
 import json
+import logging
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
 
 from infra.local.front import LARGEST_BODY
+from infra.local.surroundings import LogFile
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.kernel import Session
 from tests.serving.runtime import ROOT, LocalRuntime, until
@@ -190,3 +193,11 @@ def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_trouble(edited:
 def test_what_went_wrong_here_was_told_to_the_log_alone(edited: LocalRuntime) -> None:
     """Runs last: nobody's crash but the planted one, which our own wrapper would have logged, is on the terminal."""
     assert "Traceback" not in edited.errors.read_text()
+
+
+def test_a_log_on_a_full_disk_loses_lines_and_says_nothing_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    log = LogFile("/dev/full")
+    log.handle(logging.LogRecord("bindery", logging.ERROR, "", 0, "lost", None, None))
+    with suppress(OSError):
+        log.close()
+    assert capsys.readouterr() == ("", "")

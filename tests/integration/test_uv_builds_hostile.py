@@ -410,7 +410,7 @@ class FailingContents:
     ("error", "failure"),
     [
         (HostUnreachable(host="h", why="w"), Failure(kind="HostUnreachable", facts={"host": "h", "why": "w"})),
-        (OSError(errno.ENOSPC, "x", "/a/path"), Failure.of(BuildFailed(step="build", why="the disk is full"))),
+        (OSError(errno.ENOSPC, "x", "/a/path"), Failure.of(BuildServiceDown(why="the disk is full"))),
         (ZeroDivisionError("x"), Failure.of(BuildFailed(step="build", why="unexpected ZeroDivisionError"))),
     ],
 )

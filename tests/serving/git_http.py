@@ -93,12 +93,16 @@ class GitServer:
 
     asked: what was asked so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
     answers: path prefix -> (status, headers) answered in place of git.
+    halves: path prefixes whose content comes by half, and then nothing, until `well` is set. sent: halves sent so far.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.asked: list[str] = []
         self.answers: dict[str, tuple[int, dict[str, str]]] = {}
+        self.halves: set[str] = set()
+        self.sent = 0
+        self.well = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.owner = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -119,6 +123,7 @@ class GitServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.well.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -169,6 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
             for name, _, value in (line.partition(":") for line in head.decode().split("\r\n"))
             if name
         ]
+        if b"deepen" in body and b"filter" not in body and self.path.startswith(tuple(owner.halves)):
+            return self._send_half(headers_out, content)
         status = next((int(value.split()[0]) for name, value in headers_out if name == "Status"), 200)
         return self._send(status, headers_out, content)
 
@@ -195,6 +202,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _send_half(self, headers: Sequence[tuple[str, str]], content: bytes) -> None:
+        """And then goes silent, with the connection open."""
+        self.send_response(200)
+        for name, value in (*headers, ("Content-Length", str(len(content)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content[: len(content) // 2])
+        self.server.owner.sent += 1
+        self.server.owner.well.wait()
+        self.close_connection = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Tests look at `asked` instead."""

@@ -174,6 +174,12 @@ class LocalRuntime:
         self.client.base_url = httpx.URL(self.address)
 
     @property
+    def temporary(self) -> Path:
+        """Its TMPDIR."""
+        assert self._temporary is not None
+        return self._temporary
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid

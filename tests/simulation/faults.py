@@ -169,4 +169,6 @@ def mixed(random: Random, most: Faults = MOST) -> Faults:
         themes = {name for theme in random.sample(THEMES, random.choice((1, 1, 2))) for name in theme}
         return replace(Faults(), **{name: getattr(most, name) for name in names if name in themes})
     share = 0.5 if kind < 0.8 else 1
-    return replace(Faults(), **{name: getattr(most, name) * random.random() for name in names if random.random() < share})
+    return replace(
+        Faults(), **{name: getattr(most, name) * random.random() for name in names if random.random() < share}
+    )

@@ -46,8 +46,7 @@ class Lives:
         yield "launches: " + ", ".join(f"{name} {count}" for name, count in self.ends.most_common())
         yield f"ready: {self.ready.total()} of {self.launches}, at the first attempt {self.ready['first']}"
         yield (
-            f"seeds {self.seeds}, launches {self.launches}, faults {self.faults.total()}, "
-            f"failures {len(self.failures)}"
+            f"seeds {self.seeds}, launches {self.launches}, faults {self.faults.total()}, failures {len(self.failures)}"
         )
 
 
@@ -58,7 +57,7 @@ def lived(seed: int) -> Lives:
         world.run()
     except Broken as broken:
         failures[seed] = f"seed {seed}: {broken.rule} ({broken.about})\n{world.story(broken.about)}\n"
-    except (Exception, Crashed):  # a bug in one seed must not hide those in others
+    except (Exception, Crashed):  # noqa: BLE001  # a bug in one seed must not hide those in others
         failures[seed] = f"seed {seed}: a crash\n{world.story('')}\n{traceback.format_exc()}"
     ends = Counter(launch.failure.kind if launch.failure else launch.stage.value for launch in world.launches)
     ready = [launch for launch in world.launches if launch.stage is Stage.READY]

@@ -68,6 +68,9 @@ def _copy(source: Path, target: Path) -> None:
 def _alone(copy: Path) -> dict[str, str]:
     """The copy's code before any installed; no repository around it."""
     path = os.pathsep.join((str(copy / "layers" / "bindery"), str(copy)))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "GIT_CEILING_DIRECTORIES": str(copy.parent)}
-
-
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GIT_CEILING_DIRECTORIES": str(copy.parent),
+    }

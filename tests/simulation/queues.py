@@ -28,7 +28,10 @@ class Settings:
 EVENTS = Settings(60, 3, None)
 """What AWS does with an event that an asynchronous function did not take: twice more, then never."""
 SETTINGS = {
-    **{queue.name: Settings(queue.visibility_seconds, queue.max_receive_count, queue.dead_letter) for queue in TEMPLATE.queues},
+    **{
+        queue.name: Settings(queue.visibility_seconds, queue.max_receive_count, queue.dead_letter)
+        for queue in TEMPLATE.queues
+    },
     "events": EVENTS,
     "logs": EVENTS,
 }

@@ -47,7 +47,9 @@ def check_pairs(sessions: Mapping[str, Session], launcher: SimSessions, asked: M
             raise Broken("a session has no object, and nobody asked for its end", record.id)
 
 
-def check_ages(sessions: Iterable[Session], asked: Mapping[str, str], begun: float, limit: float, period: float) -> None:
+def check_ages(
+    sessions: Iterable[Session], asked: Mapping[str, str], begun: float, limit: float, period: float
+) -> None:
     """After a sweep without trouble that began then: what is too old is asked to end."""
     for session in sessions:
         old = session.created_at + limit + period + APART_SECONDS < begun

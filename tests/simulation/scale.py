@@ -68,7 +68,9 @@ def lived(visits: Sequence[Visit], build_seconds: Callable[[BuildOrder], float],
     for (whose, _), count in world.table.operations.items():
         calls[whose] += count
     ((pk, sk), writes), *_ = world.table.writes.most_common(1)
-    return Measured(world.launches, len(world.builds.started), calls, world.queues.sends.total(), (f"{pk} {sk}", writes))
+    return Measured(
+        world.launches, len(world.builds.started), calls, world.queues.sends.total(), (f"{pk} {sk}", writes)
+    )
 
 
 def crowd(count: int) -> list[Visit]:

@@ -1,49 +1,60 @@
-"""Seeds of a world in which everything fails: the rules hold in each, and the same seed always tells the same story."""
+"""Seeds of worlds in which everything fails: the rules hold in each, and the same seed always tells the same story."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import fields
 
 import pytest
 
 from bindery.domain.errors import BinderyError
 from bindery.domain.launch import Stage
-from bindery.state.quotas import Quotas
-from bindery.usecases.end_launch import EndLaunch
 from bindery.usecases.record_build import RecordBuild
 from tests.simulation.faults import Faults
+from tests.simulation.functions import ROOT, Crashed
 from tests.simulation.invariants import Broken
+from tests.simulation.lives import CHUNK, all_lived, lived, together
 from tests.simulation.world import World
 
-SEEDS = range(1, 151)
-FOUND_BUGS = (1118, 1224)
-"""Once these failed: waiters that were left over when one attempt followed another."""
+SEEDS = 300
 
 
-def lived(seed: int, **settings: object) -> World:
-    """The world after its whole life; a failure is its story."""
-    world = World(seed, **settings)  # type: ignore[arg-type]  # passed on as they are
-    try:
-        world.run()
-    except Broken as broken:
-        pytest.fail(f"seed {seed}: {broken.rule}\n{world.story(broken.about)}", pytrace=False)
-    return world
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, CHUNK * 5))
+def test_the_rules_hold_whatever_fails(first: int) -> None:
+    lives = together(all_lived(range(first, min(first + CHUNK * 5, SEEDS + 1))))
+    assert not lives.failures, "\n".join(lives.failures.values())
+    assert lives.launches
+    assert lives.faults
 
 
-@pytest.mark.parametrize("seed", [*SEEDS, *FOUND_BUGS])
-def test_the_rules_hold_whatever_fails(seed: int) -> None:
-    assert lived(seed).watched.launches
+TRACE = "from tests.simulation.world import World; w = World(11); w.run(); print(*w.told, sep='\\n')"
 
 
-def test_the_same_seed_tells_the_same_story() -> None:
-    assert [str(told) for told in lived(11).told] == [str(told) for told in lived(11).told]
-    assert [str(told) for told in lived(11).told] != [str(told) for told in lived(12).told]
+def traced(hash_seed: str) -> bytes:
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    told = subprocess.run([sys.executable, "-c", TRACE], cwd=ROOT, env=environment, capture_output=True, check=True)
+    return told.stdout
+
+
+def test_the_same_seed_tells_the_same_story_byte_for_byte_in_any_process() -> None:
+    first = traced("1")
+    assert first.count(b"\n") > 100
+    assert first == traced("2")
+    other = World(12)
+    other.run()
+    assert first.decode() != "\n".join(map(str, other.told))
 
 
 def test_without_faults_every_launch_is_ready_at_its_first_attempt() -> None:
     for seed in range(1, 11):
-        world = lived(seed, visitors=6, faults=Faults())
-        ends = [launch for launch in world.watched.launches.values() if launch.spec != "o/missing/HEAD"]
+        world = World(seed, visitors=6, faults=Faults())
+        world.run()
+        ends = [launch for launch in world.launches if launch.spec != "o/missing/HEAD"]
         full = {"QuotaReached", "RepositoryQuotaReached"}
         unlucky = [launch for launch in ends if launch.failure and launch.failure.kind not in full]
         assert not unlucky
-        assert all(launch.retries == 0 for launch in ends)
+        assert all(launch.at_first_attempt for launch in ends)
 
 
 def test_ten_visitors_of_one_new_commit_get_one_build() -> None:
@@ -53,34 +64,20 @@ def test_ten_visitors_of_one_new_commit_get_one_build() -> None:
     world.late_comers.clear()
     world.run()
     assert len({order.environment for order in world.builds.started}) == len(world.builds.started)
-    assert {launch.stage for launch in world.watched.launches.values()} == {Stage.READY}
-    assert len(world.watched.launches) == 10
+    assert {launch.stage for launch in world.launches} == {Stage.READY}
+    assert len(world.launches) == 10
 
 
-def failures(seeds: range) -> int:
-    count = 0
-    for seed in seeds:
-        try:
-            World(seed).run()
-        except Broken:
-            count += 1
-    return count
+def test_every_fault_really_happens() -> None:
+    lives = together(all_lived(range(1, 121)))
+    assert {fault.name for fault in fields(Faults)} == set(lives.faults)
 
 
-def test_a_place_that_is_never_given_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Quotas, "give_back", lambda self, places: [])
-    monkeypatch.setattr("bindery.usecases.recount_places.RecountPlaces.__call__", lambda self: None)
-    assert failures(range(1, 6))
-
-
-def test_a_build_event_that_nobody_hears_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RecordBuild, "__call__", lambda self, changed: None)
-    assert failures(range(1, 6))
-
-
-def test_a_launch_that_never_fails_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EndLaunch, "__call__", lambda self, launch, error, step=None: None)
-    assert failures(range(1, 6))
+def test_a_fault_can_be_had_alone() -> None:
+    for fault in fields(Faults):
+        world = World(7, faults=Faults(**{fault.name: 0.3}))
+        world.run()
+        assert set(world.around.injected) <= {fault.name}
 
 
 def test_what_is_no_fact_of_ours_ends_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,14 +85,32 @@ def test_what_is_no_fact_of_ours_ends_the_seed(monkeypatch: pytest.MonkeyPatch) 
         raise ZeroDivisionError
 
     monkeypatch.setattr(RecordBuild, "__call__", crash)
-    with pytest.raises(ZeroDivisionError):
-        failures(range(1, 6))
+    with pytest.raises(Crashed, match="ZeroDivisionError"):
+        for seed in range(1, 6):
+            World(seed).run()
 
 
-def test_the_story_names_the_seed_to_replay() -> None:
-    world = World(5)
-    world.run()
-    launch = next(iter(world.watched.launches))
-    assert world.story(launch).endswith("again: python -m tests.simulation 5")
-    assert launch in world.story(launch)
+def test_a_failing_seed_prints_its_story_and_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RecordBuild, "__call__", lambda self, changed: None)
+    failed = next(lives for seed in range(1, 20) if (lives := lived(seed)).failures)
+    ((seed, story),) = failed.failures.items()
+    rule, *lines = story.strip().splitlines()
+    assert rule.startswith(f"seed {seed}: ")
+    assert lines[-1] == f"again: make simulate FIRST={seed} SEEDS=1"
+    assert lines[-2].startswith("faults: ")
+    assert 2 < len(lines) < 100
+    assert (
+        list(failed.lines())[-1] == f"seeds 1, launches {failed.launches}, faults {failed.faults.total()}, failures 1"
+    )
+
+
+def test_no_code_under_test_can_catch_a_broken_rule() -> None:
+    assert not issubclass(Broken, Exception)
     assert not issubclass(Broken, BinderyError)
+
+
+def test_lives_add_up() -> None:
+    one, two = lived(1), lived(2)
+    both = together([one, two])
+    assert (both.seeds, both.launches) == (2, one.launches + two.launches)
+    assert both.faults == Counter(one.faults) + Counter(two.faults)

@@ -20,8 +20,10 @@ GIVES_UP_SECONDS = 3600
 
 @dataclass
 class Visitor:
-    """One of them. address: the client's. stops: told of a launch that is about to be stopped. heard: what was told, as text. attentive: seconds
-    between two looks, about."""
+    """One of them. address: the client's. stops: told of a launch that is about to be stopped. heard: what was told, as text.
+
+    attentive: seconds between two looks, about.
+    """
 
     name: str
     spec: str

@@ -7,9 +7,11 @@ from functools import partial
 from bindery.adapters.queues.memory import Delivery
 from bindery.bootstrap import System
 from bindery.domain.builds import BuildOrder
-from bindery.domain.errors import BinderyError
 from bindery.domain.environment import Environment
+from bindery.domain.errors import BinderyError
 from bindery.domain.launch import Launch, Stage
+from bindery.domain.messages import Message
+from bindery.ports.table import Delete, Item
 from tests.fakes.ports import FakePorts, settings_of
 from tests.simulation import faults as faulty
 from tests.simulation import rest
@@ -46,7 +48,13 @@ class World:
     """run() lives through one seed; Broken says what is wrong with the code, and story() how it came about."""
 
     def __init__(
-        self, seed: int, visitors: int | None = None, faults: Faults | None = None, *, quota: int = 0, quiet: bool = False
+        self,
+        seed: int,
+        visitors: int | None = None,
+        faults: Faults | None = None,
+        *,
+        quota: int = 0,
+        quiet: bool = False,
     ) -> None:
         self.seed = seed
         self.around = around = Around(seed, quiet=quiet)
@@ -65,14 +73,12 @@ class World:
             total = own = quota
         limits = {"quota_total": total, "quota_per_repository": own, "max_age_seconds": random.choice((3600, 1200))}
         settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, **limits)
-        self.table = SimTable(around, lambda change: self.watched.wrote(change))
+        self.table = SimTable(around, self._wrote)
         self.host = SimProvider(around)
         ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
         self.system = System(ports, settings)
         self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
-        self.watched = truths.watched = Watched(
-            total, own, set(), truths.failed, truths.ready, self._outcome
-        )
+        self.watched = truths.watched = Watched(total, own, set(), truths.failed, truths.ready, self._outcome)
         self.functions = Functions(self.system)
         self.visitors = [self._visitor(n) for n in range(visitors or random.choice((1, 2, 3, 4, 6, 9)))]
         self.late_comers = [self._visitor(100 + n) for n in range(6)]
@@ -181,8 +187,11 @@ class World:
 
     # What is checked
 
-    def _asked(self, message: object) -> None:
-        self.truths.asked(message)  # type: ignore[arg-type]
+    def _wrote(self, change: Item | Delete) -> None:
+        self.watched.wrote(change)
+
+    def _asked(self, message: Message) -> None:
+        self.truths.asked(message)
 
     def _buried(self, body: str) -> None:
         self.truths.buried.append(body)

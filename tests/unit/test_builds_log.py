@@ -4,8 +4,8 @@ import pytest
 
 from bindery.adapters.builds.log import LINE_CHARACTERS, MOST_CHARACTERS, MOST_LINES, BuildLog
 from bindery.adapters.builds.reason import MOST_CHARACTERS as REASON_CHARACTERS
-from bindery.adapters.builds.reason import reason
-from bindery.domain.errors import Throttled
+from bindery.adapters.builds.reason import failed, reason
+from bindery.domain.errors import BinderyError, BuildFailed, BuildServiceDown, Throttled
 from bindery.domain.messages import LogWritten, Message
 from tests.building import HeardQueue
 
@@ -135,3 +135,20 @@ def test_the_reason_is_the_useful_part(last: list[str], why: str) -> None:
 
 def test_a_reason_is_short() -> None:
     assert len(reason(["error: " + "long " * 200])) == REASON_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("code", "last", "error"),
+    [
+        (1, ["error: x"], BuildFailed(step="s", why="x")),
+        (1, [], BuildFailed(step="s", why="")),
+        (3, ["error: failed to copy: No space left on device (os error 28)"], BuildServiceDown(why="the disk is full")),
+        (1, ["No space left on device", *["then it went on"] * 40, "error: x"], BuildFailed(step="s", why="x")),
+        (-9, ["Resolved 9 packages"], BuildFailed(step="s", why="it was killed, as happens when memory runs out")),
+        (137, [], BuildFailed(step="s", why="it was killed, as happens when memory runs out")),
+        (139, ["error: x"], BuildFailed(step="s", why="x")),
+    ],
+)
+def test_a_command_that_failed_says_why(code: int, last: list[str], error: BinderyError) -> None:
+    told = failed("s", code, last)
+    assert (type(told), told.facts) == (type(error), error.facts)

@@ -69,7 +69,9 @@ def test_exactly_as_many_of_one_repository(sessions: Sessions, limit: int) -> No
     assert sessions.reserve(launch("https://host.example/o/other"), limits)
 
 
-def test_without_a_limit_there_is_always_a_place_and_most_counters_are_used(sessions: Sessions, table: DictTable) -> None:
+def test_without_a_limit_there_is_always_a_place_and_most_counters_are_used(
+    sessions: Sessions, table: DictTable
+) -> None:
     assert len(full(sessions, ANY)) == 100
     assert len(table.query(TOTAL)) > SHARDS / 2
 

@@ -86,9 +86,7 @@ class System:
 
     @cached_property
     def move_on(self) -> MoveOn:
-        return MoveOn(
-            self.state.environments, self.ports.builds, self.ports.queue, self.end_launch, self.try_again
-        )
+        return MoveOn(self.state.environments, self.ports.builds, self.ports.queue, self.end_launch, self.try_again)
 
     @cached_property
     def resolve_repository(self) -> Persevere[ResolveRequested]:
@@ -108,9 +106,7 @@ class System:
 
     @cached_property
     def start_build(self) -> StartBuild:
-        return StartBuild(
-            self.state.environments, self.ports.builds, self.record_build, self.settings.build_seconds
-        )
+        return StartBuild(self.state.environments, self.ports.builds, self.record_build, self.settings.build_seconds)
 
     @cached_property
     def record_build(self) -> RecordBuild:

@@ -121,7 +121,9 @@ class Reconcile:
                 return "its server ended"
             case SessionState.STARTING:
                 launch = self.launches.find(session.id)
-                failed = launch is None or launch.stage is Stage.FAILED  # one that is ready by now has its session running
+                failed = (
+                    launch is None or launch.stage is Stage.FAILED
+                )  # one that is ready by now has its session running
                 return "its launch ended" if failed else ""
             case _:
                 return ""

@@ -117,7 +117,7 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         ),
         e.BuildLost: Face(502, "build_lost", "The build was lost before it ended. Launch again to start it anew."),
         e.BuildServiceDown: Face(
-            503, "build_service_down", "Builds cannot be started just now: {why}. Launch again in a few minutes."
+            503, "build_service_down", "Nothing can be built just now: {why}. Launch again in a few minutes."
         ),
         e.ImageGone: Face(
             503,
@@ -164,7 +164,7 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "if that does not help, tell whoever runs this Bindery.",
         ),
         # The table
-        e.Throttled: Face(503, "throttled", "We are too busy to keep track of this just now. Try again in a minute."),
+        e.Throttled: Face(503, "throttled", "Nothing can be recorded here just now. Try again in a minute."),
         e.Stale: Face(503, "stale", "Too much happened here at the same time. Try again in a minute."),
     }
 )

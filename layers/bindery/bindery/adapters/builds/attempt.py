@@ -11,7 +11,7 @@ from bindery.adapters.builds.files import script_command
 from bindery.adapters.builds.install import install
 from bindery.adapters.builds.log import BuildLog
 from bindery.adapters.builds.plan import Plan, read_plan
-from bindery.adapters.builds.reason import reason
+from bindery.adapters.builds.reason import failed, reason
 from bindery.adapters.builds.running import RoomOver, Runner
 from bindery.adapters.builds.uv_command import UvCommand
 from bindery.adapters.builds.wanted import PythonWanted
@@ -82,7 +82,7 @@ class Attempt:
         command = [self.uv.path, "venv", *self.uv.configuration, "--quiet", "--no-project", "--python", str(python)]
         code, last = self.runner.run([*command, str(self.folder / "venv")], self.folder)
         if code:
-            raise BuildFailed(step=self.step, why=reason(last))
+            raise failed(self.step, code, last)
 
     def _python(self, wanted: PythonWanted | None) -> Path:
         if wanted is None:
@@ -111,7 +111,8 @@ class Attempt:
         except FileNotFoundError:
             raise BuildFailed(step=self.step, why="what its first line names is not on this machine") from None
         if code:
-            raise BuildFailed(step=self.step, why=f"exit status {code}" + (f": {reason(last[-1:])}" if last else ""))
+            why = f"exit status {code}" + (f": {reason(last[-1:])}" if last else "")
+            raise failed(self.step, code, last, why)
 
     def _finish(self, plan: Plan) -> Manifest:
         keeps_content = self.order.scope != "files"

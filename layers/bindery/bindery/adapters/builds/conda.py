@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bindery.adapters.builds.environment_yml import read_environment_yml
 from bindery.adapters.builds.files import ConfigurationFiles
-from bindery.adapters.builds.reason import reason
+from bindery.adapters.builds.reason import failed
 from bindery.adapters.builds.running import Runner
-from bindery.domain.errors import BuildFailed, CannotBuild
+from bindery.domain.errors import CannotBuild
 
 _TOOLS = ("micromamba", "mamba", "conda")
 
@@ -32,4 +32,4 @@ def make_conda_environment(runner: Runner, content: Path, prefix: Path, file: Pa
 def _run(runner: Runner, command: list[str], folder: Path, step: str) -> None:
     code, last = runner.run(command, folder)
     if code:
-        raise BuildFailed(step=step, why=reason(last))
+        raise failed(step, code, last)

@@ -7,10 +7,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+NEW = ".new-"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_IS_FULL = "the disk is full"
+
 
 def write_whole(path: Path, text: str) -> None:
     """The file holds all of `text` or is as it was, also after a crash."""
-    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f"{NEW}{path.stem}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
@@ -20,6 +24,11 @@ def write_whole(path: Path, text: str) -> None:
     except OSError:
         Path(aside).unlink(missing_ok=True)
         raise
+
+
+def written(aside: Path) -> str:
+    """The stem of the file that a crashed `write_whole` was to write."""
+    return aside.name.removeprefix(NEW).rpartition(".")[0]
 
 
 def remove(folder: Path) -> None:
@@ -71,6 +80,14 @@ def locked(path: Path, how: int, create: bool = False) -> int | None:
 
 def words(error: OSError) -> str:
     """The system's words, without the path."""
-    return (
-        "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else (error.strerror or type(error).__name__)
-    )
+    return DISK_IS_FULL if is_full(error) else (error.strerror or type(error).__name__)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there was no room on the disk. Copying a folder tells of its files' errors in words only."""
+    return error.errno in FULL or (isinstance(error, shutil.Error) and tells_full(str(error)))
+
+
+def tells_full(text: str) -> bool:
+    """Whether a command's words say that there was no room on the disk."""
+    return any(os.strerror(number) in text for number in FULL)

@@ -4,10 +4,9 @@ import shutil
 from pathlib import Path
 
 from bindery.adapters.builds.plan import Plan
-from bindery.adapters.builds.reason import UNSOLVABLE, reason
+from bindery.adapters.builds.reason import UNSOLVABLE, failed
 from bindery.adapters.builds.running import Runner
 from bindery.adapters.builds.uv_command import UvCommand
-from bindery.domain.errors import BuildFailed
 
 # A change here changes every environment: raise RECIPE in uv.py with it.
 # pip: postBuild scripts call it. notebook: links to /tree and /notebooks. nbgitpuller: links that bring their content along.
@@ -15,7 +14,7 @@ BASE = ("jupyterlab>=3,<5", "notebook", "nbgitpuller", "pip")
 
 
 def install(runner: Runner, uv: UvCommand, folder: Path, plan: Plan) -> None:
-    """Into `folder/venv`. Raises BuildFailed."""
+    """Into `folder/venv`. Raises BuildFailed, BuildServiceDown."""
     runner.log.say("Installing packages", "building")
     wanted, step = _wanted(folder, plan)
     where = plan.requirements.folder if plan.requirements else folder / "content"
@@ -29,13 +28,13 @@ def install(runner: Runner, uv: UvCommand, folder: Path, plan: Plan) -> None:
         # The repository's own wishes may agree with one another, only not with JupyterLab's.
         code, alone = runner.run([*command, "--dry-run", *wanted], where, text, quiet=True)
         if code:
-            raise BuildFailed(step=step, why=reason(alone))
+            raise failed(step, code, alone)
         runner.log.say("These do not agree with JupyterLab: it goes in second, and may change some of them.")
         code, last = runner.run([*command, *wanted], where, text)
         if not code:
             code, last, step = *runner.run([*command, *BASE], where), "JupyterLab"
     if code:
-        raise BuildFailed(step=step, why=reason(last))
+        raise failed(step, code, last)
 
 
 def _wanted(folder: Path, plan: Plan) -> tuple[list[str], str]:

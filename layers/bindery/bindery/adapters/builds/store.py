@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bindery.adapters.builds.disk import bytes_in, locked, remove, write_whole
+from bindery.adapters.builds.disk import NEW, bytes_in, locked, remove, write_whole, written
 from bindery.adapters.builds.environments import HANDLE, Hold, Manifest, image_of
 from bindery.adapters.builds.strays import end_strays
 from bindery.domain.builds import BuildReport, BuildState
@@ -44,7 +44,7 @@ class Environments:
         descriptor = locked(self._lock(handle), fcntl.LOCK_EX | fcntl.LOCK_NB, create=True)
         if descriptor is None:
             return None
-        if self._manifest(handle).exists() or self._failure(handle).exists():
+        if self._ended(handle):
             os.close(descriptor)
             return None
         self._clear(handle)
@@ -104,7 +104,20 @@ class Environments:
         for path in list(self._marks.glob("*.failed")):
             if path.stat().st_mtime < before:
                 path.unlink(missing_ok=True)
-                self._lock(path.name.removesuffix(".failed")).unlink(missing_ok=True)
+        self._recover_marks()
+
+    def _recover_marks(self) -> None:
+        """Files that were being written, and locks of what there is not; those of a process that still builds stay."""
+        for path in list(self._marks.glob(f"{NEW}*")):
+            descriptor = locked(self._lock(written(path)), fcntl.LOCK_EX | fcntl.LOCK_NB, create=True)
+            if descriptor is not None:
+                path.unlink(missing_ok=True)
+                os.close(descriptor)
+        for path in list(self._marks.glob("*.lock")):
+            handle = path.name.removesuffix(".lock")
+            if not self._ended(handle) and (hold := self.claim(handle)):
+                self.abandon(handle)
+                hold.close()
 
     def _remove(self, handle: str) -> bool:
         descriptor = locked(self._lock(handle), fcntl.LOCK_EX | fcntl.LOCK_NB, create=True)
@@ -143,6 +156,9 @@ class Environments:
             return self._lock(handle).stat().st_mtime
         except OSError:
             return 0.0
+
+    def _ended(self, handle: str) -> bool:
+        return self._manifest(handle).exists() or self._failure(handle).exists()
 
     def _is_claimed(self, handle: str) -> bool:
         if not self._lock(handle).exists():

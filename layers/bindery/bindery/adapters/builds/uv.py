@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bindery.adapters.builds.attempt import Attempt
-from bindery.adapters.builds.disk import words
+from bindery.adapters.builds.disk import is_full, words
 from bindery.adapters.builds.environments import HANDLE, Hold, Manifest, environment_of
 from bindery.adapters.builds.log import BuildLog
 from bindery.adapters.builds.running import Room, Runner, Stopped, TimeOver
@@ -193,7 +193,7 @@ class UvBuilds:
         except BinderyError as error:
             return Failure.of(error)
         except OSError as error:
-            return Failure.of(BuildFailed(step=attempt.step if attempt else "build", why=words(error)))
+            return _of_disk(error, attempt.step if attempt else "build")
         except Exception as error:  # noqa: BLE001 - the outermost wrapper of a thread: a launch waits for the outcome
             return Failure.of(
                 BuildFailed(step=attempt.step if attempt else "build", why=f"unexpected {type(error).__name__}")
@@ -213,11 +213,21 @@ class UvBuilds:
                 case None:
                     self._environments.abandon(handle)
         except OSError as error:
-            failure = (
-                outcome if isinstance(outcome, Failure) else Failure.of(BuildFailed(step="build", why=words(error)))
-            )
+            self._record_trouble(handle, outcome if isinstance(outcome, Failure) else _of_disk(error, "build"))
+
+    def _record_trouble(self, handle: str, failure: Failure) -> None:
+        try:
+            self._environments.fail(handle, failure)  # makes room first
+        except OSError:
             with self._lock:
                 self._unwritten[handle] = failure
+
+
+def _of_disk(error: OSError, step: str) -> Failure:
+    """A full disk is this machine's trouble and no repository's."""
+    if is_full(error):
+        return Failure.of(BuildServiceDown(why=words(error)))
+    return Failure.of(BuildFailed(step=step, why=words(error)))
 
 
 def handle_of(order: BuildOrder) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 from dulwich.index import IndexEntry, index_entry_from_stat
 
 from bindery.adapters.repositories.exchange import in_words
+from bindery.adapters.repositories.guard import OF_DISKS
 from bindery.adapters.repositories.packs import tree_entries
 from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
 
@@ -133,6 +134,8 @@ def _explained(path: bytes) -> Iterator[None]:
             why=f"it holds {shown(path)} twice (or this machine cannot tell two names apart)"
         ) from None
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in OF_DISKS:  # nothing that the repository could mend
+            raise
         reason = error.strerror if isinstance(error, OSError) else "impossible name"
         raise RepositoryUnusable(why=f"{shown(path)} cannot be written here: {reason}") from None
 

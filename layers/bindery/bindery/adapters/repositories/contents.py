@@ -39,9 +39,7 @@ from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.contents import LaidOut, never
 
-DEEPEST: Final = 3
-MOST_SUBMODULES: Final = 50
-MOST_GITMODULES: Final = MB
+DEEPEST, MOST_SUBMODULES, MOST_GITMODULES = 3, 50, MB
 KINDS: Final = {BLOB: b"blob", COMMIT: b"commit", TREE: b"tree"}
 
 
@@ -118,6 +116,10 @@ class GitContents:
             if errand.fetched:
                 self.evict(self._cache_bytes)
         return LaidOut(_notes(errand))
+
+    def recover(self) -> None:
+        """At the start, before anything is fetched: removes what a crash left of transfers."""
+        self._cache.recover()
 
     def evict(self, max_bytes: int) -> int:
         """Forgets the least recently used packs until at most `max_bytes` are kept; answers the bytes kept."""

@@ -1,5 +1,6 @@
 """The one client towards repository hosts: it connects only where it may, for as long as it may, for as much as it may."""
 
+import errno
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from bindery.ports.contents import never
 
 SLOWEST = 1000
 """Bytes per second of a download."""
+OF_DISKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 DOWNLOADS = Queueing(seconds=60, quiet_seconds=60)
 
 
@@ -177,6 +179,8 @@ def _in_exchange(exchange: Exchange) -> Iterator[None]:
     except LocationParseError:
         raise BadAddress(url=exchange.url, why="it cannot be read") from None
     except (HTTPError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in OF_DISKS:  # what was fetched could not be written
+            raise
         raise _as_fact(error, exchange.url, exchange.host) from error
     finally:
         CURRENT.reset(token)

@@ -1,5 +1,6 @@
 """Packs of commits already fetched, kept on this machine: one folder per repository and commit."""
 
+import errno
 import fcntl
 import mmap
 import os
@@ -108,11 +109,18 @@ class ObjectCache:
             fcntl.flock(pack, fcntl.LOCK_SH)  # held before anybody can see it
             try:
                 aside.rename(place)
-            except OSError:
+            except OSError as error:
                 pack.close()
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # the disk's trouble
+                    raise
                 return None
             return pack
         finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def recover(self) -> None:
+        """Removes what a crash left aside. Only while nobody else fetches into this folder."""
+        for aside in self._folder.glob(f"*/{ASIDE}*"):
             shutil.rmtree(aside, ignore_errors=True)
 
     def drop(self, place: Path) -> None:

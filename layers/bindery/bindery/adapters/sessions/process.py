@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from bindery.adapters.builds.disk import is_full, words
 from bindery.adapters.sessions import activity
 from bindery.adapters.sessions.environment import Environment, FindEnvironment, HoldEnvironment
 from bindery.adapters.sessions.folder import ID, Record, SessionFolder, folder_of, found_on_disk
@@ -170,9 +171,8 @@ class ProcessSessions:
                     prepare_home(folder.home)
                     self._run(order, environment, folder, notes, lock)
             except OSError as error:
-                raise LauncherDown(
-                    why=f"a session could not be set up: {error.strerror or 'copying failed'}"
-                ) from error
+                why = "copying failed" if error.errno is None and not is_full(error) else words(error)
+                raise LauncherDown(why=f"a session could not be set up: {why}") from error
             undo.pop_all()
 
     @contextlib.contextmanager

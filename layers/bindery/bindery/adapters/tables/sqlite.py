@@ -49,11 +49,13 @@ Row = tuple[str, str, str, int, str | None, float | None, float | None]
 class SqliteTable:
     """The table port over SQLite. path: the file (made with mode 0600: session tokens are in it); None: in memory.
 
-    busy_seconds: how long a call waits for another process's transaction before it raises Throttled.
+    busy_seconds: how long a call waits for another process's transaction before it raises Throttled; so long, and no
+    longer, it waits for its turn among the calls that do.
     """
 
     def __init__(self, path: Path | None, busy_seconds: float = 5) -> None:
         self._lock = threading.Lock()
+        self._busy_seconds = busy_seconds
         self._connection = _connect(path, busy_seconds)
 
     def get(self, pk: str, sk: str) -> Item | None:
@@ -111,13 +113,16 @@ class SqliteTable:
 
     @contextmanager
     def _use(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._connection
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF in PASSING:  # the low byte is the kind, the rest its detail
-                    raise Throttled from error
-                raise
+        if not self._lock.acquire(timeout=self._busy_seconds):
+            raise Throttled
+        try:
+            yield self._connection
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in PASSING:  # the low byte is the kind, the rest its detail
+                raise Throttled from error
+            raise
+        finally:
+            self._lock.release()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -1,0 +1,200 @@
+"""Killed at twenty random moments of launches, in whole or in part, Bindery leaves nothing over, and nothing stuck.
+
+The moments come from a seed, which a failing test shows and BINDERY_TESTS_SEED sets.
+"""
+
+import os
+import random
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.serving.git_http import GitServer, make_repository
+from tests.serving.kernel import Session
+from tests.serving.leftovers import check_at_rest, left_over, marked
+from tests.serving.messages import check_readable
+from tests.serving.runtime import LocalRuntime, until
+
+Spec = Callable[..., str]
+CLICK = "click"
+# Seconds after a phase was first heard of, within which the blow falls.
+SPANS = {CLICK: 0.3, "waiting": 0.4, "fetching": 0.4, "building": 1.0, "launching": 0.8, "ready": 0.3}
+SETTINGS = {"reconcile_seconds": 1, "cull_seconds": 0.5}
+POST_BUILD = "#!/bin/sh\nsetsid sleep 1000 &\nfor each in 1 2 3 4 5; do echo $each; sleep 0.1; done\n"
+NEW, SCRIPTED, MADE = "new", "scripted", "made"
+WHOLE_MOMENTS = [
+    *((NEW, phase) for phase in (CLICK, "waiting", "fetching", "building", "building")),
+    *((MADE, phase) for phase in (CLICK, "launching", "launching", "ready")),
+    (SCRIPTED, "building"),
+]
+PART_MOMENTS = [
+    *((NEW, "building") for _ in range(3)),
+    (SCRIPTED, "building"),
+    *((MADE, "launching") for _ in range(3)),
+]
+READY_MOMENTS = [(MADE, "ready")] * 3  # first: that a session without its keeper is over may be noticed after a minute
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    seed = os.environ.get("BINDERY_TESTS_SEED") or str(random.randrange(10**6))
+    print(f"BINDERY_TESTS_SEED={seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def repository(git_server: GitServer, spec_of: Spec, plain: str, tmp_path: Path) -> Callable[[str], str]:
+    """A spec: of a repository that has no environment yet, with or without a script, or of one that has."""
+    numbers = count()
+
+    def made(kind: str) -> str:
+        if kind == MADE:
+            return plain
+        name = f"{tmp_path.name}-{next(numbers)}.git"
+        files = {"postBuild": POST_BUILD} if kind == SCRIPTED else {"README.md": "new\n"}
+        make_repository(git_server.root / name, files)
+        return spec_of(name)
+
+    return made
+
+
+class Launches:
+    """Launches that something befalls. hit: for each, what was last heard of it then."""
+
+    def __init__(self, bindery: LocalRuntime, chance: random.Random) -> None:
+        self.bindery, self.chance = bindery, chance
+        self.hit: list[str] = []
+        self._struck: list[tuple[str, str]] = []
+
+    def strike(self, spec: str, phase: str, blow: Callable[[], object]) -> str:
+        """Launches; `blow` falls at a random moment after the phase was heard of. Answers the launch's build token."""
+        token = self.bindery.token(f"git/{spec}", jti=f"{spec} {len(self.hit)}")
+        heard, begun = [CLICK], threading.Event()
+        delay = self.chance.uniform(0, SPANS[phase])
+        print(f"{len(self.hit)}: {delay:.3f} s after {phase} of {spec}")
+
+        def fall() -> None:
+            self.hit.append(heard[-1])
+            blow()
+
+        timer = threading.Timer(delay, fall)
+        with suppress(httpx.TransportError):
+            for _ in self._listen(spec, token, heard):
+                if phase in heard and not begun.is_set():
+                    begun.set()
+                    timer.start()
+        assert begun.is_set(), f"{phase} never came: {heard}"
+        timer.join()
+        self._struck.append((spec, token))
+        return token
+
+    def _listen(self, spec: str, token: str, heard: list[str]) -> Iterator[None]:
+        yield
+        with self.bindery.stream(spec, build_token=token) as stream:
+            for event in stream.listen():
+                heard.append(event.phase)
+                yield
+
+    def check_end(self, spec: str, token: str) -> None:
+        """The launch, asked after again, has ended or does so, and says how; the next one is ready."""
+        again = self.bindery.launch(spec, build_token=token).last
+        print(f"   {self.hit[-1]}, then {again.phase}: {again.message}")
+        assert again.phase in {"ready", "failed"}
+        if again.phase == "failed":
+            check_readable(again.message)
+            assert self.bindery.launch(spec).last.phase == "ready"
+
+    def check_told(self) -> None:
+        """Whoever is told that a launch is ready finds its session."""
+        for spec, token in self._struck:
+            told = self.bindery.launch(spec, build_token=token).last
+            assert told.phase == "failed" or Session.of(told.data).answers(), told
+
+
+def test_killed_at_random_moments_it_goes_on_where_it_was(
+    home: Path, git_server: GitServer, repository: Callable[[str], str], chance: random.Random
+) -> None:
+    moments = chance.sample(WHOLE_MOMENTS, len(WHOLE_MOMENTS))
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=SETTINGS) as bindery:
+        assert bindery.launch(repository(MADE), build_only="true").last.phase == "ready"
+        launches = Launches(bindery, chance)
+        for kind, phase in moments:
+            spec = repository(kind)
+            token = launches.strike(spec, phase, bindery.kill9)
+            bindery.start()
+            launches.check_end(spec, token)
+            check_at_rest(bindery)
+        launches.check_told()
+        assert len(set(launches.hit)) >= 3, launches.hit
+
+
+class Killing:
+    """Kills a process of what a launch began. killed: command lines."""
+
+    def __init__(self, bindery: LocalRuntime, chance: random.Random) -> None:
+        self.bindery, self.chance = bindery, chance
+        self.killed: list[str] = []
+        self._before: set[str] = set()
+
+    def look_at_what_is_there(self) -> None:
+        """Sessions of earlier launches are spared."""
+        self._before = set(marked(self.bindery).values())
+
+    def of_build(self) -> None:
+        self._one(lambda: sorted(self.bindery.builds()))
+
+    def of_session(self) -> None:
+        self._one(lambda: sorted(pid for pid, session in marked(self.bindery).items() if session not in self._before))
+
+    def _one(self, found: Callable[[], list[int]]) -> None:
+        """Whichever, as soon as there is one; none if none comes."""
+        with suppress(TimeoutError, OSError):
+            until(found, 2)
+            victim = self.chance.choice(found() or [-1])
+            command = Path(f"/proc/{victim}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            os.kill(victim, signal.SIGKILL)
+            self.killed.append(command)
+            print(f"   killed {command[-150:]}")
+
+
+def test_with_a_process_killed_at_a_random_moment_a_launch_ends_and_the_next_is_ready(
+    home: Path, git_server: GitServer, repository: Callable[[str], str], chance: random.Random
+) -> None:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=SETTINGS) as bindery:
+        assert bindery.launch(repository(MADE), build_only="true").last.phase == "ready"
+        launches, killing = Launches(bindery, chance), Killing(bindery, chance)
+        for kind, phase in [*READY_MOMENTS, *chance.sample(PART_MOMENTS, len(PART_MOMENTS))]:
+            killing.look_at_what_is_there()
+            wanted = len(killing.killed) + 1
+            while len(killing.killed) < wanted:  # a quick build is over before the blow falls
+                spec = repository(kind)
+                token = launches.strike(spec, phase, killing.of_build if phase == "building" else killing.of_session)
+                launches.check_end(spec, token)
+        assert {"building", "launching", "ready"} <= set(launches.hit), launches.hit
+        check_at_rest(bindery, seconds=120)
+        launches.check_told()
+
+
+def test_what_killed_writers_left_beside_its_place_is_gone_after_the_next_start(
+    home: Path, git_server: GitServer, plain: str
+) -> None:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
+        assert bindery.launch(plain, build_only="true").last.phase == "ready"
+        bindery.kill9()
+        (ready,) = (home / "environments").glob("*.json")
+        fetched = next((home / "repositories").iterdir())
+        shutil.copytree(next(fetched.iterdir()), fetched / ".aside-0123")
+        for name in (f".new-{ready.stem}.abcd1234", ".new-never-1.abcd1234", "never-1.lock", "never-2.lock"):
+            (home / "environments" / name).touch()
+        (home / "store" / "never-2").mkdir()
+        assert len(left_over(bindery)) == 6
+        bindery.start()
+        assert left_over(bindery) == []
+        assert bindery.launch(plain).phases == ["built", "launching", "ready"]

@@ -1,0 +1,45 @@
+"""The simulation can fail: bugs planted in a copy of the code are caught, each within a bounded number of seeds."""
+
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.planted import Caught, caught, patches
+
+FEWEST = 15
+
+
+@pytest.fixture(scope="module")
+def found() -> Iterator[dict[Path, Future[Caught]]]:
+    """All of them at once, as far as there are cores."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {patch: pool.submit(caught, patch) for patch in patches()}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("patch", patches(), ids=lambda patch: patch.stem)
+def test_a_planted_bug_is_caught(patch: Path, found: dict[Path, Future[Caught]]) -> None:
+    result = found[patch].result()
+    print(result)
+    assert result.seed is not None, str(result)
+
+
+def test_there_are_enough_of_them_and_each_says_what_it_is() -> None:
+    assert len(patches()) >= FEWEST
+    for patch in patches():
+        told, blank, diff, *_ = patch.read_text().splitlines()
+        assert told.endswith(".")
+        assert blank == ""
+        assert diff.startswith("--- a/layers/bindery/bindery/")
+
+
+def test_a_patch_that_fits_nowhere_is_no_bug_caught(tmp_path: Path) -> None:
+    stale = tmp_path / "stale.patch"
+    stale.write_text(
+        "--- a/template.yaml\n+++ b/template.yaml\n@@ -1,1 +1,1 @@\n-what nobody wrote\n+what nobody reads\n"
+    )
+    with pytest.raises(subprocess.CalledProcessError):
+        caught(stale)
