@@ -5,10 +5,12 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench clean
+.PHONY: help up test lint format bench simulate simulate-planted simulate-scale clean
+SEEDS ?= 1000
+FIRST ?= 1
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 up: .venv/ready ## runs Bindery here, until Ctrl-C
 	@exec $(RUN) -m infra.local
@@ -29,6 +31,15 @@ format: .venv/ready ## formats the code
 
 bench: .venv/ready ## the click's way, side by side with a bare start
 	@$(RUN) -m tests.performance.bench
+
+simulate: .venv/ready ## lives through seeded worlds in which everything fails (SEEDS=1000 FIRST=1)
+	@$(RUN) -m tests.simulation seeds --first $(FIRST) --seeds $(SEEDS)
+
+simulate-planted: .venv/ready ## plants bugs in copies of the code; the simulation has to catch each
+	@$(RUN) -m tests.simulation planted
+
+simulate-scale: .venv/ready ## ten to ten thousand launches, and what one costs
+	@$(RUN) -m tests.simulation scale
 
 clean: ## removes everything that was made here; state under BINDERY_HOME stays
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -39,7 +39,8 @@ def plain(git_server: GitServer) -> str:
 @pytest.fixture(scope="session")
 def bindery(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
     home = tmp_path_factory.mktemp("bindery") / "home"
-    with LocalRuntime(home, allowed_private_hosts=git_server.address) as runtime:
+    settings = {"reconcile_seconds": 2}
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=settings) as runtime:
         yield runtime
 
 

@@ -126,11 +126,11 @@ def test_a_failure_is_told_with_its_code(bindery: LocalRuntime, plain: str) -> N
 def test_a_body_that_is_no_launch_is_refused(
     bindery: LocalRuntime, plain: str, body: bytes, headers: dict[str, str]
 ) -> None:
-    before = bindery.metrics()
+    before = bindery.launches()
     answer = bindery.client.post("/api/launches", content=body.replace(b"SPEC", plain.encode()), headers=headers)
     assert 400 <= answer.status_code < 500, answer.text
     check_readable(answer.json()["message"])
-    assert bindery.metrics() == before
+    assert bindery.launches() == before
 
 
 def test_a_body_that_is_too_large_is_refused(bindery: LocalRuntime) -> None:
@@ -141,7 +141,7 @@ def test_a_body_that_is_too_large_is_refused(bindery: LocalRuntime) -> None:
 
 
 def test_other_sites_may_look_and_not_launch(bindery: LocalRuntime, plain: str) -> None:
-    before = bindery.metrics()
+    before = bindery.launches()
     body = {"provider": "git", "spec": plain}
     foreign: list[dict[str, str]] = [
         {"Origin": "https://evil.example"},
@@ -155,7 +155,7 @@ def test_other_sites_may_look_and_not_launch(bindery: LocalRuntime, plain: str) 
         answer = bindery.client.post("/api/launches", json=body, headers=headers)
         assert answer.status_code == 403
         assert answer.json()["code"] == "cross_site"
-    assert bindery.metrics() == before
+    assert bindery.launches() == before
     answer = bindery.client.get("/api/repoproviders", headers={"Origin": "https://docs.example"})
     assert answer.headers["access-control-allow-origin"] == "*"
 

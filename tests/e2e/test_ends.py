@@ -96,6 +96,7 @@ def test_after_a_crash_orphans_go_environments_stay_and_the_launch_goes_on(
         token = bindery.token(f"git/{spec}", jti="under way")
         with bindery.stream(spec, build_token=token, build_only="true") as building:
             assert any(event.message == "begun\n" for event in building.listen())
+        until(lambda: bindery.total("binderhub_launch_count_total") == 1)
         launches = counters(bindery, "binderhub_launch")
         bindery.kill9()
         assert session.answers()
@@ -113,6 +114,7 @@ def test_after_a_crash_orphans_go_environments_stay_and_the_launch_goes_on(
         assert bindery.launch(spec, build_token=token).last.phase == "ready"
         assert bindery.launch(plain).phases == ["built", "launching", "ready"]
 
+        until(lambda: bindery.total("binderhub_launch_count_total") == 3)
         counted = counters(bindery)
         assert bindery.stop() == 0
         bindery.start()

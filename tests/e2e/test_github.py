@@ -10,7 +10,7 @@ from tests.serving.git_http import GitServer, make_repository
 from tests.serving.github_api import GitHubServer
 from tests.serving.kernel import Session
 from tests.serving.messages import check_readable
-from tests.serving.runtime import LocalRuntime
+from tests.serving.runtime import LocalRuntime, until
 
 NAME = "owner/repository"
 
@@ -32,7 +32,11 @@ def with_github(
     home: Path = tmp_path_factory.mktemp("github") / "home"
     hosts = f"{github.address},{git_server.address}"
     with LocalRuntime(
-        home, allowed_private_hosts=hosts, github_api_url=github.url, github_url=f"http://{git_server.address}"
+        home,
+        allowed_private_hosts=hosts,
+        github_api_url=github.url,
+        github_url=f"http://{git_server.address}",
+        reconcile_seconds="2",
     ) as runtime:
         yield runtime
 
@@ -47,8 +51,7 @@ def test_a_link_to_github_becomes_a_session_at_its_commit(
     assert launched.last.data["repo_url"] == f"http://{git_server.address}/{NAME}"
     session = Session.of(launched.last.data)
     assert session.run("print(open('README.md').read(), end='')") == "now\n"
-    told = with_github.total("binderhub_launch_count_total", provider="gh", status="success")
-    assert told == 1
+    until(lambda: with_github.total("binderhub_launch_count_total", provider="gh", status="success") == 1)
 
     asked = len(github.asked)
     short = with_github.launch(f"{NAME}/{commit[:8]}", provider="gh", build_only="true")

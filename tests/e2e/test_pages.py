@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.serving.runtime import LocalRuntime
+from tests.serving.runtime import LocalRuntime, until
 
 TOLD = re.compile(r'<script type="application/json" id="told">(.*?)</script>', re.DOTALL)
 
@@ -29,15 +29,19 @@ def test_versions_name_what_runs(bindery: LocalRuntime) -> None:
 
 def test_metrics_are_read_by_prometheus(bindery: LocalRuntime, plain: str) -> None:
     bindery.launch(plain, build_only="true")
+    until(lambda: bindery.total("bindery_launches_ready_total") >= 1)
     answer = bindery.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     kinds = {family.name: family.type for family in text_string_to_metric_families(answer.text)}
     assert kinds["binderhub_launch_count"] == "counter"
+    assert kinds["bindery_launches_ready"] == "counter"
     assert kinds["binderhub_launch_time_seconds"] == "histogram"
     assert kinds["binderhub_build_count"] == "counter"
     assert kinds["binderhub_build_time_seconds"] == "histogram"
     assert kinds["binderhub_inprogress_launches"] == kinds["binderhub_inprogress_builds"] == "gauge"
-    assert bindery.total("binderhub_launch_count_total", status="success", provider="git") >= 1
+    ready = bindery.total("binderhub_launch_count_total", status="success", provider="git")
+    attempts = [bindery.total("bindery_launches_ready_total", attempt=attempt) for attempt in ("first", "later")]
+    assert sum(attempts) == ready >= attempts[0] >= 1
 
 
 def test_the_providers_are_listed_as_forms_want_them(bindery: LocalRuntime) -> None:

@@ -38,7 +38,7 @@ RIGHTS = {
     "StreamLaunch": may("WriteTable", "Resolve"),
     "AnswerApi": may("WriteTable", "Resolve", "Stops"),
     "ResolveRepository": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
-    "StartBuild": may("WriteTable"),
+    "StartBuild": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
     "RecordLog": may("WriteTable"),
     # These two move launches on that wait: one may have claimed the next attempt meanwhile, and wants it started.
     "RecordBuild": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),

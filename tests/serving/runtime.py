@@ -6,12 +6,13 @@ import select
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from pathlib import Path
@@ -266,6 +267,12 @@ class LocalRuntime:
     def tokens(self) -> Tokens:
         """Makes tokens as this home's runtime does."""
         return Tokens((self.home / "secret").read_text())
+
+    def launches(self) -> int:
+        """How many there ever were: each is a record in the table."""
+        with closing(sqlite3.connect(f"file:{self.home}/table.sqlite?mode=ro", uri=True)) as table:
+            (count,) = table.execute("SELECT count(*) FROM items WHERE sk = 'launch'").fetchone()
+        return int(count)
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """Samples of `/metrics`, by name and labels."""

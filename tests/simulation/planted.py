@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[2]
 PATCHES = Path(__file__).parent / "planted"
 COPIED = ("layers", "functions", "infra", "tests", "template.yaml")
-MOST_SEEDS = 400
-SECONDS = 240
+MOST_SEEDS = 600
+SECONDS = 400
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ NEVER = 10**6
 class Facts:
     """What is true of a session, whatever the table says. answered: its server, or one before it, has been seen to.
 
-    silences: in a row, in sweeps that could be trusted. idle_since: as its last answer said; None: in use. gone_at: since when nothing of it runs."""
+    silences: in a row, in sweeps that could be trusted. idle_since: as its last answer said; None: in use.
+    gone_at: since when nothing of it runs.
+    """
 
     answered: bool = False
     silences: int = 0
