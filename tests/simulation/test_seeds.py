@@ -14,18 +14,28 @@ from bindery.usecases.record_build import RecordBuild
 from tests.simulation.faults import Faults
 from tests.simulation.functions import ROOT, Crashed
 from tests.simulation.invariants import Broken
-from tests.simulation.lives import CHUNK, all_lived, lived, together
+from tests.simulation.lives import Lives, all_lived, lived, together
 from tests.simulation.world import World
 
-SEEDS = 300
+SEEDS = range(1, 401)
 
 
-@pytest.mark.parametrize("first", range(1, SEEDS + 1, CHUNK * 5))
-def test_the_rules_hold_whatever_fails(first: int) -> None:
-    lives = together(all_lived(range(first, min(first + CHUNK * 5, SEEDS + 1))))
+@pytest.fixture(scope="module")
+def lives() -> Lives:
+    """All of them, added up."""
+    return together(all_lived(SEEDS))
+
+
+@pytest.mark.timeout(900)
+def test_the_rules_hold_whatever_fails(lives: Lives) -> None:
+    print(*lives.lines(), sep="\n")
     assert not lives.failures, "\n".join(lives.failures.values())
-    assert lives.launches
-    assert lives.faults
+    assert lives.seeds == len(SEEDS)
+    assert lives.launches > 1000
+
+
+def test_every_kind_of_fault_really_happens(lives: Lives) -> None:
+    assert {fault.name for fault in fields(Faults)} == set(lives.faults)
 
 
 TRACE = "from tests.simulation.world import World; w = World(11); w.run(); print(*w.told, sep='\\n')"
@@ -66,11 +76,6 @@ def test_ten_visitors_of_one_new_commit_get_one_build() -> None:
     assert len({order.environment for order in world.builds.started}) == len(world.builds.started)
     assert {launch.stage for launch in world.launches} == {Stage.READY}
     assert len(world.launches) == 10
-
-
-def test_every_fault_really_happens() -> None:
-    lives = together(all_lived(range(1, 121)))
-    assert {fault.name for fault in fields(Faults)} == set(lives.faults)
 
 
 def test_a_fault_can_be_had_alone() -> None:

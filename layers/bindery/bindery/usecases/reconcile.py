@@ -18,7 +18,7 @@ from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
 from bindery.ports.session_launcher import SessionLauncher
 from bindery.state.environments import Environments
-from bindery.state.launches import Launches
+from bindery.state.launches import PATIENCE_SECONDS, Launches
 from bindery.state.sessions import Sessions
 from bindery.usecases.end_launch import EndLaunch
 from bindery.usecases.move_on import MoveOn
@@ -58,7 +58,7 @@ class Reconcile:
         with _trouble_of("launches"):
             for launch in self.launches.due(ahead, MOST_LAUNCHES):
                 with _trouble_of(f"launch {launch.id}"):
-                    self._launch(launch)
+                    self._launch(launch, ahead)
         with _trouble_of("environments"):
             for environment in self.environments.due(ahead):
                 with _trouble_of(f"environment {environment.key}"):
@@ -73,8 +73,8 @@ class Reconcile:
         with _trouble_of("counts"):
             self.tally()
 
-    def _launch(self, nominated: Launch) -> None:
-        launch = self.launches.change(nominated.id, _looked_at)
+    def _launch(self, nominated: Launch, ahead: float) -> None:
+        launch = self.launches.change(nominated.id, lambda now: _looked_at(now, self.clock.now() + ahead))
         if launch is None:
             return
         if self.clock.now() >= launch.deadline:
@@ -129,11 +129,14 @@ class Reconcile:
                 return ""
 
 
-def _looked_at(launch: Launch) -> Launch | None:
-    """Written back, a launch is due again later. One that waits for its own message, not for a build, should not need us."""
+def _looked_at(launch: Launch, until: float) -> Launch | None:
+    """Written back, a launch is due again later. One that waits for its own message, not for a build, should not need us;
+    None for one that has just moved on by itself."""
     if launch.ended:
         return None
-    return launch if launch.stage is Stage.BUILDING else launch.rescued()
+    if launch.stage is Stage.BUILDING:
+        return launch
+    return launch.rescued() if until >= min(launch.stage_since + PATIENCE_SECONDS, launch.deadline) else None
 
 
 @contextmanager
