@@ -1,6 +1,5 @@
 """The simulation can fail: bugs planted in a copy of the code are caught, each within a bounded number of seeds."""
 
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -41,5 +40,6 @@ def test_a_patch_that_fits_nowhere_is_no_bug_caught(tmp_path: Path) -> None:
     stale.write_text(
         "--- a/template.yaml\n+++ b/template.yaml\n@@ -1,1 +1,1 @@\n-what nobody wrote\n+what nobody reads\n"
     )
-    with pytest.raises(subprocess.CalledProcessError):
-        caught(stale)
+    result = caught(stale)
+    assert result.seed is None
+    assert "no longer applies" in result.rule

@@ -16,6 +16,7 @@ from tests.simulation.tasks import Killed
 
 T = TypeVar("T")
 GIVES_UP_SECONDS = 3600
+COMES_BACK = 0.3
 
 
 @dataclass
@@ -98,6 +99,9 @@ class Visitor:
                 self.heard.append(telling.event.message)
             if launch.ended:
                 self._end(launch)
+                if self.around.random.random() < COMES_BACK:
+                    self.around.wait(self.around.random.random() * 1500)
+                    self._end(launch)
                 return ""
             if self.around.happens("visitor_leaves") and self.around.random.random() < 0.05:
                 return ""
@@ -110,6 +114,7 @@ class Visitor:
         return self.system.tokens.event_id(launch, str(told))
 
     def _end(self, launch: Launch) -> None:
+        """What somebody is given who looks at a launch that is ready, or was."""
         if launch.stage is not Stage.READY or launch.build_only:
             return
         session = self._trying(lambda: self.system.follow_launch.session(launch))

@@ -121,9 +121,8 @@ class Reconcile:
                 return "its server ended"
             case SessionState.STARTING:
                 launch = self.launches.find(session.id)
-                failed = (
-                    launch is None or launch.stage is Stage.FAILED
-                )  # one that is ready by now has its session running
+                # One that is ready by now has its session running, whatever was read before.
+                failed = launch is None or launch.stage is Stage.FAILED
                 return "its launch ended" if failed else ""
             case _:
                 return ""
