@@ -12,6 +12,8 @@ from tests.fakes.builds import FakeBuilds
 from tests.simulation.around import Around
 
 DOWN = "no capacity"
+REMEMBERED_SECONDS = 90.0
+"""Longer than a function may take that starts one: no service forgets sooner."""
 
 
 class SimBuilds(FakeBuilds):
@@ -95,7 +97,7 @@ class SimBuilds(FakeBuilds):
         for part in (0.1, 0.6):
             self._around.later(seconds * part, lambda: self._write(handle))
         if self._around.happens("build_vanishes"):
-            self._around.later(seconds, lambda: self._vanish(handle))
+            self._around.later(max(seconds, REMEMBERED_SECONDS), lambda: self._vanish(handle))
         elif self._around.happens("build_hangs"):
             long = BuildReport(BuildState.FAILED, failure=Failure.of(BuildTooLong(minutes=order.seconds // 60)))
             self._around.later(order.seconds, lambda: self._end(handle, long))

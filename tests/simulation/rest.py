@@ -8,7 +8,7 @@ from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Item
 from tests.fakes.sessions import Running
 from tests.simulation.around import MOST_SKEW_SECONDS
-from tests.simulation.invariants import Broken
+from tests.simulation.invariants import Broken, Watched
 from tests.simulation.sessions import SimSessions
 from tests.simulation.tables import MOST_LAG_SECONDS
 
@@ -47,12 +47,11 @@ def check_pairs(sessions: Mapping[str, Session], launcher: SimSessions, asked: M
             raise Broken("a session has no object, and nobody asked for its end", record.id)
 
 
-def check_ages(
-    sessions: Iterable[Session], asked: Mapping[str, str], begun: float, limit: float, period: float
-) -> None:
-    """After a sweep without trouble that began then: what is too old is asked to end."""
-    for session in sessions:
-        old = session.created_at + limit + period + APART_SECONDS < begun
+def check_ages(watched: Watched, asked: Mapping[str, str], begun: float, limit: float, period: float) -> None:
+    """After a sweep without trouble that began then: what is too old is asked to end, once it was ready for long enough to be due."""
+    for session in watched.sessions.values():
+        ready_at = watched.launches[session.id].ended_at or begun
+        old = max(session.created_at + limit, ready_at) + period + APART_SECONDS < begun
         if old and session.state is SessionState.RUNNING and session.id not in asked:
             raise Broken("a session outlived its limit and a sweep", session.id)
 

@@ -144,10 +144,9 @@ class Truths:
             case ["it", "was", _, "minutes", "old,", *_]:
                 return session is not None and session.created_at < now - given.max_age_seconds + SLACK_SECONDS
             case ["its", "server", "no", *_]:
-                return facts.silences >= SILENCES
+                return facts.silences >= SILENCES or facts.gone_at is not None
             case ["its", "server", "ended"]:
-                found = self.sessions.running.get(message.session)
-                return found is None or found.dead is not None
+                return facts.gone_at is not None
             case ["its", "launch", *_]:
                 return launch is None or launch.stage is Stage.FAILED
             case ["whoever", *_]:

@@ -222,7 +222,7 @@ class World:
             rest.check_pairs(watched.sessions, self.sessions, asked, begun)
         else:
             limit = self.system.settings.max_age_seconds
-            rest.check_ages(watched.sessions.values(), asked, begun, limit, PERIOD)
+            rest.check_ages(watched, asked, begun, limit, PERIOD)
 
     def _check_rest(self) -> None:
         rest.check_quiet(self.table.real.items(), self.sessions.running, self.builds.running())
