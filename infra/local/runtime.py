@@ -116,14 +116,22 @@ class Runtime:
         launcher = bootstrap.launcher()
         if isinstance(launcher, ProcessSessions):
             launcher.stop_all()
-        for session in bootstrap.system().state.sessions.alive():
-            try:
-                bootstrap.system().stop_session(StopRequested(session=session.id, reason=reason))
-            except Throttled:
-                return False
-            except (BinderyError, OSError) as error:  # one that is stuck keeps no other, and never a start
-                logger.warning("session %s could not be ended: %s", session.id, error)
+        try:
+            for session in bootstrap.system().state.sessions.alive():
+                _end_session(session.id, reason)
+        except Throttled:
+            return False
         return True
+
+
+def _end_session(session: str, reason: str) -> None:
+    """One that is stuck keeps no other, and never a start. Raises Throttled."""
+    try:
+        bootstrap.system().stop_session(StopRequested(session=session, reason=reason))
+    except Throttled:
+        raise
+    except (BinderyError, OSError) as error:
+        logger.warning("session %s could not be ended: %s", session, error)
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:

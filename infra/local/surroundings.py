@@ -55,7 +55,9 @@ class LogFile(logging.handlers.RotatingFileHandler):
     """A full disk loses lines, no more: the terminal is not told of each."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
-        """What to do about a line that could not be written: nothing."""
+        """A line that the disk did not take is lost; any other trouble is told as usual."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 def keep_log(home: Path, level: str) -> logging.Handler:

@@ -191,10 +191,11 @@ def test_what_killed_writers_left_beside_its_place_is_gone_after_the_next_start(
         (ready,) = (home / "environments").glob("*.json")
         fetched = next((home / "repositories").iterdir())
         shutil.copytree(next(fetched.iterdir()), fetched / ".aside-0123")
-        for name in (f".new-{ready.stem}.abcd1234", ".new-never-1.abcd1234", "never-1.lock", "never-2.lock"):
+        new = (f".new-{ready.stem}.abcd1234", ".new-never-1.abcd1234", ".new-abcd1234")
+        for name in (*new, ".lock", "never-1.lock", "never-2.lock"):
             (home / "environments" / name).touch()
         (home / "store" / "never-2").mkdir()
-        assert len(left_over(bindery)) == 6
+        assert len(left_over(bindery)) == 8
         bindery.start()
         assert left_over(bindery) == []
         assert bindery.launch(plain).phases == ["built", "launching", "ready"]

@@ -14,6 +14,7 @@ from tests.simulation.invariants import Broken
 from tests.simulation.world import World
 
 CHUNK = 20
+CRASH = "the code raised what is no fact of ours"
 
 
 @dataclass
@@ -58,7 +59,7 @@ def lived(seed: int) -> Lives:
     except Broken as broken:
         failures[seed] = f"seed {seed}: {broken.rule} ({broken.about})\n{world.story(broken.about)}\n"
     except (Exception, Crashed):  # noqa: BLE001  # a bug in one seed must not hide those in others
-        failures[seed] = f"seed {seed}: a crash\n{world.story('')}\n{traceback.format_exc()}"
+        failures[seed] = f"seed {seed}: {CRASH}\n{world.story('')}\n{traceback.format_exc()}"
     ends = Counter(launch.failure.kind if launch.failure else launch.stage.value for launch in world.launches)
     ready = [launch for launch in world.launches if launch.stage is Stage.READY]
     attempts = Counter("first" if launch.at_first_attempt else "later" for launch in ready)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.lives import lived
 from tests.simulation.planted import Caught, caught, patches
 
 FEWEST = 15
@@ -14,8 +15,9 @@ FEWEST = 15
 @pytest.fixture(scope="module")
 def found() -> Iterator[dict[Path, Future[Caught]]]:
     """All of them at once, as far as there are cores."""
-    with ThreadPoolExecutor(2) as pool:
-        yield {patch: pool.submit(caught, patch) for patch in patches()}
+    pool = ThreadPoolExecutor(2)
+    yield {patch: pool.submit(caught, patch) for patch in patches()}
+    pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.timeout(600)
@@ -24,6 +26,7 @@ def test_a_planted_bug_is_caught(patch: Path, found: dict[Path, Future[Caught]])
     result = found[patch].result()
     print(result)
     assert result.seed is not None, str(result)
+    assert not lived(result.seed).failures, "this seed fails without the bug, too"
 
 
 def test_there_are_enough_of_them_and_each_says_what_it_is() -> None:

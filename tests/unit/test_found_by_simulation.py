@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
-from bindery.domain.errors import BuildFailed, Throttled
+from bindery.domain.errors import BuildFailed, BuildServiceDown, Throttled
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested, ResolveRequested, SessionRequested, StopRequested
@@ -167,3 +167,25 @@ def test_a_build_begun_for_an_attempt_that_is_over_is_stopped(small: Small) -> N
     small.builds.start = overtaken  # type: ignore[method-assign]  # its attempt ends while it begins
     small.handle(small.queue.pop())
     assert small.builds.look(f"{key}-1").state is BuildState.FAILED
+
+
+def test_trouble_after_a_step_was_taken_brings_its_message_again(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = small.open()
+    small.take()
+    once(small, "put", "#waiters#", throttle)
+    with pytest.raises(Throttled):
+        small.handle(ResolveRequested(launch=launch.id, step=0))
+    key = small.launch(launch).environment
+    small.system.state.environments.record_start(key, 1, f"{key}-1")
+    small.system.state.environments.finish(key, 1, failure=BAD.failure)
+    small.open()
+    small.pump()
+
+    def down(handle: str) -> BuildReport:
+        raise BuildServiceDown(why="no answer")
+
+    with monkeypatch.context() as ill:
+        ill.setattr(small.builds, "look", down)
+        with pytest.raises(BuildServiceDown):
+            small.handle(ResolveRequested(launch=launch.id, step=0))
+    assert small.launch(launch).stage is Stage.BUILDING

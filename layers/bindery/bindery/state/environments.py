@@ -84,7 +84,8 @@ class Environments:
         """Takes an ended attempt that nobody waits for any more out of the due index."""
         item = self.table.get(f"environment#{key}", "environment")
         if item and item.due_at and Environment.model_validate(item.data).attempt == attempt:
-            self.table.put(replace(item, due_shard=None, due_at=None))
+            with suppress(Stale):  # somebody told them too, or the next attempt was claimed
+                self.table.put(replace(item, due_shard=None, due_at=None))
 
     def postpone(self, key: str) -> None:
         """Looked at: due again later. Losing a race to somebody who wrote more is fine."""

@@ -14,7 +14,7 @@ from bindery.state.shards import pages
 
 ROOM = 8
 """Places in one counter: how many sessions may write to the same key at one time, however many there may be in all."""
-SHARDS = 64
+SHARDS = 1024
 """Counters where there is no limit."""
 TRIES = 3
 FREE_SECONDS = 86400

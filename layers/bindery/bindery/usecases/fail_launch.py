@@ -54,7 +54,7 @@ class FailLaunch:
 
     def _fail(self, name: str, step: int | None) -> None:
         launch = self.launches.find(name)
-        if launch and step is not None and launch.step == step + 1:
+        if launch and step is not None and launch.step == step + 1 and not launch.ended:
             self.move_on(launch)  # the step was taken, and whoever took it may not have seen to the next
         elif launch:
             trouble = launch.trouble.kind if launch.trouble else "a step that crashed"

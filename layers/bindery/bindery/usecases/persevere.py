@@ -39,5 +39,7 @@ class Persevere(Generic[Step]):
             self.end_launch(message.launch, error, message.step)
         except Retryable as error:
             launch = self.launches.get(message.launch)
+            if launch.stage is Stage.BUILDING and launch.step == message.step + 1:
+                raise  # the step was taken, and waiting for the build met trouble: the queue brings it again
             if launch.step == message.step:
                 self.try_again(launch, Failure.of(error), self.stage)

@@ -23,10 +23,15 @@ class StartBuild:
     def __call__(self, asked: BuildRequested) -> None:
         environment = self.environments.find(asked.environment)
         handle = self._start(environment) if _wanted(environment, asked) else ""
-        if handle and not _wanted(self.environments.find(asked.environment), asked):
-            self.builds.stop(handle)  # the attempt ended meanwhile; had the service forgotten it, it would run anew
+        self._stop_if_over(asked, handle)
         # It may have ended before anybody knew its handle, and then nobody has heard.
         self.record_build(BuildChanged(environment=asked.environment, attempt=asked.attempt))
+        self._stop_if_over(asked, handle)
+
+    def _stop_if_over(self, asked: BuildRequested, handle: str) -> None:
+        """The attempt may have ended meanwhile: had the service forgotten it, it would run anew."""
+        if handle and not _wanted(self.environments.find(asked.environment), asked):
+            self.builds.stop(handle)
 
     def _start(self, environment: Environment) -> str:
         """The attempt's handle, once it is started."""

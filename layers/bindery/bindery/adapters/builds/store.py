@@ -109,13 +109,18 @@ class Environments:
     def _recover_marks(self) -> None:
         """Files that were being written, and locks of what there is not; those of a process that still builds stay."""
         for path in list(self._marks.glob(f"{NEW}*")):
+            if not HANDLE.fullmatch(written(path)):  # of a version that named them otherwise, or nobody's
+                path.unlink(missing_ok=True)
+                continue
             descriptor = locked(self._lock(written(path)), fcntl.LOCK_EX | fcntl.LOCK_NB, create=True)
             if descriptor is not None:
                 path.unlink(missing_ok=True)
                 os.close(descriptor)
         for path in list(self._marks.glob("*.lock")):
             handle = path.name.removesuffix(".lock")
-            if not self._ended(handle) and (hold := self.claim(handle)):
+            if not HANDLE.fullmatch(handle):
+                path.unlink(missing_ok=True)
+            elif not self._ended(handle) and (hold := self.claim(handle)):
                 self.abandon(handle)
                 hold.close()
 

@@ -213,7 +213,8 @@ class UvBuilds:
                 case None:
                     self._environments.abandon(handle)
         except OSError as error:
-            self._record_trouble(handle, outcome if isinstance(outcome, Failure) else _of_disk(error, "build"))
+            if outcome is not None:  # one that counts as never heard of leaves no word on disk
+                self._record_trouble(handle, outcome if isinstance(outcome, Failure) else _of_disk(error, "build"))
 
     def _record_trouble(self, handle: str, failure: Failure) -> None:
         try:
