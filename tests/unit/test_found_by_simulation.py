@@ -189,3 +189,17 @@ def test_trouble_after_a_step_was_taken_brings_its_message_again(small: Small, m
         with pytest.raises(BuildServiceDown):
             small.handle(ResolveRequested(launch=launch.id, step=0))
     assert small.launch(launch).stage is Stage.BUILDING
+
+
+def test_a_launch_that_left_with_nobody_to_tell_the_rest_leaves_no_waiter(small: Small) -> None:
+    launch = building(small)
+    key = launch.environment
+    small.system.state.environments.finish(key, 1, image="fake/image-1")
+    small.take()
+    once(small, "delete", "#waiters#", throttle)
+    with pytest.raises(Throttled):
+        small.system.move_on(launch)
+    assert small.queue.sent == []  # it has not left, so somebody comes again
+    small.system.move_on(launch)
+    assert small.waiters(key) == []
+    assert [sent.message for sent in small.queue.sent] == [SessionRequested(launch=launch.id, step=1)]

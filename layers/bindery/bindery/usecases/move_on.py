@@ -42,8 +42,9 @@ class MoveOn:
         if _builds_for(environment, launch):
             self._have_it_started(launch, environment)
             return
+        # First, as nobody else may come for it; whoever is cut short here comes again while the launch has not left.
+        self.environments.forget_waiter(launch.environment, launch.attempt, launch.id)
         self.leave(launch, environment)
-        self.environments.forget_waiter(launch.environment, launch.attempt, launch.id)  # nobody else may come for it
 
     def leave(self, launch: Launch, environment: Environment | None) -> None:
         """The attempt that the launch waits for is over: so it stands in the environment, unless the next was claimed since."""
