@@ -1,6 +1,5 @@
 """What became of a seed: counts to add up, and the story if a rule was broken."""
 
-import os
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -66,13 +65,9 @@ def lived(seed: int) -> Lives:
     return Lives(1, ends, attempts, world.around.injected, failures)
 
 
-def all_lived(seeds: Iterable[int], processes: int | None = None) -> Iterator[Lives]:
+def all_lived(seeds: Iterable[int]) -> Iterator[Lives]:
     """Lives in the order of their seeds, on all cores."""
-    count = processes or os.cpu_count() or 1
-    if count == 1:
-        yield from map(lived, seeds)
-        return
-    with ProcessPoolExecutor(count) as pool:
+    with ProcessPoolExecutor() as pool:
         yield from pool.map(lived, seeds, chunksize=CHUNK)
 
 

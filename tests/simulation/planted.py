@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.simulation.functions import ROOT
 from tests.simulation.lives import CRASH
 
-ROOT = Path(__file__).parents[2]
 PATCHES = Path(__file__).parent / "planted"
 COPIED = ("layers", "functions", "infra", "tests", "template.yaml")
 MOST_SEEDS = 1000

@@ -8,6 +8,7 @@ from bindery.adapters.queues.memory import Delivery
 from bindery.adapters.queues.messages import body_of, check_delay
 from bindery.domain.errors import Throttled
 from bindery.domain.messages import Message
+from infra.local.template import Queue
 from tests.simulation.around import Around
 from tests.simulation.functions import TEMPLATE
 from tests.simulation.versions import newer
@@ -16,24 +17,10 @@ Handle = Callable[[Delivery, Callable[[], None]], None]
 """delivery, done: the message is done only when done was called."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """visible: seconds until a message that is not done comes again. most: how often, before it goes to `dead`."""
-
-    visible: float
-    most: int
-    dead: str | None
-
-
-EVENTS = Settings(60, 3, None)
-"""What AWS does with an event that an asynchronous function did not take: twice more, then never."""
 SETTINGS = {
-    **{
-        queue.name: Settings(queue.visibility_seconds, queue.max_receive_count, queue.dead_letter)
-        for queue in TEMPLATE.queues
-    },
-    "events": EVENTS,
-    "logs": EVENTS,
+    **{queue.name: queue for queue in TEMPLATE.queues},
+    # What AWS does with an event that an asynchronous function did not take: twice more, then never.
+    **{name: Queue(name, 60, 3, None) for name in ("events", "logs")},
 }
 UNHANDLED = "Unburied"
 BEST_EFFORT = ("events", "logs")
@@ -111,23 +98,23 @@ class SimQueues:
             return
         settings = SETTINGS[letter.queue]
         patient = self.patient and letter.queue in FOR_ALL
-        if letter.received >= settings.most and not patient:
+        if letter.received >= settings.max_receive_count and not patient:
             self._bury(letter, settings)
             return
         letter.received += 1
-        self._arrive(letter, settings.visible)
+        self._arrive(letter, settings.visibility_seconds)
         if letter.doomed or self._around.happens("message_lost"):  # until it comes again
             return
         delivery = Delivery(str(letter.number), letter.queue, letter.body, letter.received, self._around.now, 1)
         self._handle(delivery, lambda: self._done(letter))
 
-    def _bury(self, letter: Letter, settings: Settings) -> None:
+    def _bury(self, letter: Letter, settings: Queue) -> None:
         self._done(letter)
-        if settings.dead is None or settings.dead == UNHANDLED:
+        if settings.dead_letter is None or settings.dead_letter == UNHANDLED:
             self.unheard.append(letter)
             return
         self._buried(letter.body)
-        self._add(Letter(settings.dead, letter.body, self._number()), 0)
+        self._add(Letter(settings.dead_letter, letter.body, self._number()), 0)
 
     def _done(self, letter: Letter) -> None:
         letter.done = True

@@ -23,7 +23,7 @@ from tests.simulation.sessions import Facts, SimSessions
 SLACK_SECONDS = 2 * MOST_SKEW_SECONDS
 SILENCES = 3
 MOST_SENDS = 60
-NOT_LISTED = Facts()
+NEVER_STARTED = Facts()
 
 
 @dataclass
@@ -135,7 +135,7 @@ class Truths:
 
     def _may_stop(self, message: StopRequested) -> bool:
         """By the reason's own words; what is not known here may not be said."""
-        facts = self.sessions.facts.get(message.session, NOT_LISTED)
+        facts = self.sessions.facts.get(message.session, NEVER_STARTED)
         session, launch = self.watched.sessions.get(message.session), self.watched.launches.get(message.session)
         now, given = self.around.now, self.system.settings
         match message.reason.split():

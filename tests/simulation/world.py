@@ -157,7 +157,7 @@ class World:
 
         told = json.loads(delivery.body)
         about = told.get("launch") or told.get("session") or ""
-        seconds = FOREVER if self.calm else SETTINGS[delivery.queue].visible
+        seconds = FOREVER if self.calm else SETTINGS[delivery.queue].visibility_seconds
         task = self._spawn(f"{delivery.queue} {delivery.id}", about, seconds, work)
         task.spared = self.timeless and delivery.queue == "events" and delivery.receive_count > 3
 
