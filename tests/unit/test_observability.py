@@ -1,5 +1,6 @@
 """Logs: what never gets into them."""
 
+import io
 import json
 import logging
 
@@ -33,17 +34,17 @@ def test_ordinary_words_stay() -> None:
     assert record.getMessage() == "3 of 40 sessions do not answer"
 
 
-def test_a_handlers_crash_is_logged_with_its_request_and_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_handlers_crash_is_logged_with_its_request_and_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     @logged
     def handler(event: dict[str, object], context: object) -> None:
         raise RuntimeError("on purpose")
 
-    logger.cache_clear()
-    logging.getLogger("bindery").handlers.clear()
+    heard = io.StringIO()
+    monkeypatch.setattr(logger().registered_handler, "stream", heard)
     context = Context("start_session")
     with pytest.raises(RuntimeError, match="on purpose"):
         handler({}, context)  # type: ignore[arg-type]  # Lambda's context is a class without a public constructor
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in heard.getvalue().splitlines()]
     assert lines[-1]["message"] == "crashed"
     assert lines[-1]["function"] == "start_session"
     assert lines[-1]["request"] == context.aws_request_id
