@@ -34,7 +34,7 @@ class World:
     def ready(self, session: str) -> str:
         """Starts a session and waits for it; answers its address."""
         self.launcher.start(order_of(session))
-        report = self.launcher.wait(session, ENOUGH)
+        report = self.launcher.wait(session, TOKEN, ENOUGH)
         assert report.liveness is Liveness.READY, report.why
         return report.url
 
@@ -79,34 +79,34 @@ def test_a_session_becomes_ready_at_an_address_with_a_trailing_slash(world: Worl
 
 def test_what_the_content_has_to_say_is_told_with_the_address(world: World) -> None:
     world.ready("one")
-    assert world.launcher.wait("one", 1).notes == ("large files are missing",)
+    assert world.launcher.wait("one", TOKEN, 1).notes == ("large files are missing",)
 
 
 def test_a_session_that_does_not_answer_yet_is_starting(world: World) -> None:
     if isinstance(world.launcher, FakeSessions):
         world.launcher.looks = 1
     world.launcher.start(order_of("one"))
-    assert world.launcher.wait("one", 0).liveness is Liveness.STARTING
-    assert world.launcher.wait("one", ENOUGH).liveness is Liveness.READY
+    assert world.launcher.wait("one", TOKEN, 0).liveness is Liveness.STARTING
+    assert world.launcher.wait("one", TOKEN, ENOUGH).liveness is Liveness.READY
 
 
 def test_starting_again_leaves_a_session_as_it_is(world: World) -> None:
     url = world.ready("one")
     world.launcher.start(order_of("one"))
-    assert world.launcher.wait("one", 1).url == url
+    assert world.launcher.wait("one", TOKEN, 1).url == url
     assert [each.id for each in world.launcher.objects()] == ["one"]
 
 
 def test_a_session_never_started_is_gone(world: World) -> None:
-    assert world.launcher.wait("never", 5).liveness is Liveness.GONE
+    assert world.launcher.wait("never", TOKEN, 5).liveness is Liveness.GONE
 
 
 def test_a_session_whose_server_ended_is_gone_and_says_why(world: World) -> None:
     world.ready("one")
     world.die("one")
-    report = world.launcher.wait("one", ENOUGH)
+    report = world.launcher.wait("one", TOKEN, ENOUGH)
     while report.liveness is Liveness.READY:  # its last moments
-        report = world.launcher.wait("one", ENOUGH)
+        report = world.launcher.wait("one", TOKEN, ENOUGH)
     assert report.liveness is Liveness.GONE
     assert report.why
     assert TOKEN not in report.why
@@ -117,7 +117,7 @@ def test_a_session_whose_server_ended_is_listed_as_not_alive_until_it_is_stopped
     world.ready("two")
     world.die("one")
     end = time.monotonic() + ENOUGH
-    while world.launcher.wait("one", 0).liveness is not Liveness.GONE:
+    while world.launcher.wait("one", TOKEN, 0).liveness is not Liveness.GONE:
         assert time.monotonic() < end
     assert {each.id: each.alive for each in world.launcher.objects()} == {"one": False, "two": True}
     world.launcher.stop("one")
@@ -128,7 +128,7 @@ def test_a_session_whose_server_ended_can_be_started_again(world: World) -> None
     world.ready("one")
     world.die("one")
     end = time.monotonic() + ENOUGH
-    while world.launcher.wait("one", 0).liveness is not Liveness.GONE:
+    while world.launcher.wait("one", TOKEN, 0).liveness is not Liveness.GONE:
         assert time.monotonic() < end
     world.ready("one")
 
@@ -138,7 +138,7 @@ def test_a_stopped_session_leaves_nothing(world: World) -> None:
     world.ready("two")
     world.launcher.stop("one")
     assert [each.id for each in world.launcher.objects()] == ["two"]
-    assert world.launcher.wait("one", 5).liveness is Liveness.GONE
+    assert world.launcher.wait("one", TOKEN, 5).liveness is Liveness.GONE
 
 
 def test_stopping_what_is_gone_is_no_error(world: World) -> None:
@@ -189,4 +189,4 @@ def test_an_image_that_is_gone_is_said_and_leaves_nothing(world: World) -> None:
         world.launcher.start(order_of("one", image="uv/gone"))
     assert error.value.facts == {"image": "uv/gone"}
     assert world.launcher.objects() == []
-    assert world.launcher.wait("one", 0).liveness is Liveness.GONE
+    assert world.launcher.wait("one", TOKEN, 0).liveness is Liveness.GONE

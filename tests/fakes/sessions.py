@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bindery.domain.errors import ImageGone
+from bindery.domain.errors import BinderyError, ImageGone
 from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
 from tests.fakes.clock import FakeClock
 
@@ -15,7 +15,8 @@ def _nothing(operation: str, session: str) -> None: ...
 
 @dataclass
 class Running:
-    """One session. looks: how many more waits it stays STARTING. last: UTC seconds. dead: why, once its server has ended."""
+    """One session. looks: how many more waits it stays STARTING. last: UTC seconds. dead: why, once its server has ended.
+    trouble: what keeps it from starting, or what it died of."""
 
     order: SessionOrder
     started: float
@@ -24,6 +25,7 @@ class Running:
     busy: bool = False
     answers: bool = True
     dead: str | None = None
+    trouble: BinderyError | None = None
 
 
 @dataclass
@@ -56,15 +58,16 @@ class FakeSessions:
         self.running[order.id] = Running(order, started=now, looks=self.looks, last=now)
         self.started.append(order.id)
 
-    def wait(self, session: str, seconds: float) -> SessionReport:
+    def wait(self, session: str, token: str, seconds: float) -> SessionReport:
         self.before("wait", session)
         found = self.running.get(session)
         if found is None or found.dead is not None:
-            return SessionReport(Liveness.GONE, why=found.dead or "" if found else "")
+            trouble = found.trouble if found else None
+            return SessionReport(Liveness.GONE, why=found.dead or "" if found else "", trouble=trouble)
         if found.looks > 0:
             found.looks -= 1
             self.clock.advance(seconds)
-            return SessionReport(Liveness.STARTING)
+            return SessionReport(Liveness.STARTING, trouble=found.trouble)
         return SessionReport(Liveness.READY, url=f"http://{session}.sessions.example/", notes=self.notes)
 
     def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]:
@@ -82,7 +85,10 @@ class FakeSessions:
 
     def objects(self) -> Sequence[SessionObject]:
         self.before("objects", "")
-        return [SessionObject(session, found.started, found.dead is None) for session, found in self.running.items()]
+        return [
+            SessionObject(session, found.started, found.dead is None, found.dead or "")
+            for session, found in self.running.items()
+        ]
 
     def die(self, session: str, why: str = "Killed") -> None:
         """The session's server ends by itself; what it owned is still there."""

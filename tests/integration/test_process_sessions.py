@@ -218,7 +218,7 @@ def test_processes_without_a_folder_are_found_and_stopped(launcher: ProcessSessi
 def test_a_folder_without_processes_is_found_and_removed(launcher: ProcessSessions, place: Place) -> None:
     place.folder("half").mkdir(parents=True)
     assert [(each.id, each.alive) for each in launcher.objects()] == [("half", False)]
-    assert launcher.wait("half", 5).liveness is Liveness.GONE
+    assert launcher.wait("half", TOKEN, 5).liveness is Liveness.GONE
     launcher.stop("half")
     assert not place.folder("half").exists()
 
@@ -234,10 +234,10 @@ def test_a_new_control_plane_finds_the_sessions_of_the_last(launcher: ProcessSes
     place.contents.notes = ("large files are missing",)
     url = ready(launcher, "one")
     second = place.launcher()
-    assert second.wait("one", 5) == SessionReport(Liveness.READY, url=url, notes=("large files are missing",))
+    assert second.wait("one", TOKEN, 5) == SessionReport(Liveness.READY, url=url, notes=("large files are missing",))
     assert set(second.ask({"one": (url, TOKEN)})) == {"one"}
     second.start(order_of("one"))
-    assert second.wait("one", 5).url == url
+    assert second.wait("one", TOKEN, 5).url == url
     second.stop_all()
     second.close()
     assert place.processes() == []
@@ -250,7 +250,7 @@ def test_sessions_of_another_home_are_left_alone(launcher: ProcessSessions, plac
     other.stop_all()
     other.stop("one")
     other.close()
-    assert launcher.wait("one", 5).liveness is Liveness.READY
+    assert launcher.wait("one", TOKEN, 5).liveness is Liveness.READY
 
 
 def test_two_starts_at_once_make_one_session(launcher: ProcessSessions, place: Place) -> None:
@@ -301,7 +301,7 @@ def test_a_port_that_was_taken_ends_the_session_and_the_next_start_takes_another
     launcher: ProcessSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready(launcher, "one")
-    taken = int(launcher.wait("one", 0).url.rsplit(":", 1)[1].strip("/"))
+    taken = int(launcher.wait("one", TOKEN, 0).url.rsplit(":", 1)[1].strip("/"))
     with monkeypatch.context() as patched:
         patched.setattr(launcher._ports, "take", lambda _session: taken)
         launcher.start(order_of("two"))

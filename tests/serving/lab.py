@@ -104,7 +104,7 @@ class WrittenContents:
 
 
 def order_of(session: str, ref: str = REF, image: str = "uv/one", **variables: str) -> SessionOrder:
-    """An order for a session of a repository at `ref`."""
+    """An order for a session of a repository at `ref`, which its image was built from."""
     repository = Repository(
         provider="git",
         spec="x/HEAD",
@@ -114,7 +114,9 @@ def order_of(session: str, ref: str = REF, image: str = "uv/one", **variables: s
         repo_url="https://example.org/x",
         ref_url=f"https://example.org/x/{ref}",
     )
-    return SessionOrder(id=session, token=TOKEN, image=image, repository=repository, variables=variables)
+    return SessionOrder(
+        id=session, token=TOKEN, image=image, built_from=ref, repository=repository, variables=variables
+    )
 
 
 def lab_server(process: Process) -> Process:

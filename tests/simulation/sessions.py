@@ -46,9 +46,9 @@ class SimSessions(FakeSessions):
         self.around.after("sessions.start")
         self.around.trouble("session_start_unanswered", LauncherDown(why="no answer"))
 
-    def wait(self, session: str, seconds: float) -> SessionReport:
+    def wait(self, session: str, token: str, seconds: float) -> SessionReport:
         self._before("wait", session)
-        report = super().wait(session, seconds)
+        report = super().wait(session, token, seconds)
         if report.liveness is Liveness.READY:
             self.facts.setdefault(session, Facts()).answered = True
         return report

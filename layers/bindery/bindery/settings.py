@@ -97,6 +97,9 @@ class Settings(BaseModel):
 
     launch_title: str = Field("Bindery", description="what this instance is called on its pages")
     build_seconds: int = Field(1800, ge=10, description="a build's limit; a launch may take 10 minutes longer")
+    start_seconds: float = Field(
+        600, gt=0, description="how long a session may take to start, a cluster that makes room for it included"
+    )
     stream_seconds: float = Field(
         840, ge=0, description="an event stream is open this long at most; 0, as with `make up`: to its end"
     )

@@ -131,6 +131,7 @@ class System:
             self.try_again,
             ports.clock,
             cull_seconds=self.settings.cull_seconds,
+            start_seconds=self.settings.start_seconds,
         )
         return Persevere(step, Stage.STARTING, kept.launches, self.end_launch, self.try_again)
 

@@ -149,6 +149,34 @@ class SessionNotReady(Retryable):
     """The session's server did not answer in time. Facts: seconds."""
 
 
+class NoRoom(Permanent):
+    """The cluster has no place for the session, and made none in time. Facts: why (such as "not enough memory")."""
+
+
+class ImagePullFailed(Retryable):
+    """The node could not fetch the session's image. Facts: why."""
+
+
+class SessionOutOfMemory(Permanent):
+    """The session's server used more memory than it may before it answered. Facts: limit (such as "2G")."""
+
+
+class SessionEvicted(Retryable):
+    """The node ended the session to save itself. Facts: why."""
+
+
+class NodeLost(Retryable):
+    """The node that the session was on went away. Facts: none."""
+
+
+class SessionRefused(Permanent):
+    """The cluster does not admit the session's objects, by its own rules. Facts: why."""
+
+
+class ContentNotHad(Permanent):
+    """The session's files could not be brought to the commit asked for. Facts: ref, why."""
+
+
 class SessionEnded(Permanent):
     """It was ready, and has ended since. Facts: reason."""
 

@@ -37,12 +37,13 @@ ENDED = frozenset({Stage.READY, Stage.FAILED})
 
 
 class Event(BaseModel):
-    """Something to tell the visitor. message ends with a newline."""
+    """Something to tell the visitor. message ends with a newline; trouble: told by its sentence, instead."""
 
     model_config = ConfigDict(frozen=True)
 
     phase: Phase
     message: str
+    trouble: Failure | None = None
 
 
 WAITING = Event(phase=Phase.WAITING, message="Waiting for build to start...\n")

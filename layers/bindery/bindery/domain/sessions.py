@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from bindery.domain.errors import BinderyError
 from bindery.domain.repository import Repository
 
 
@@ -12,7 +13,8 @@ class SessionOrder(BaseModel):
     """What a launcher needs to start a session. environment variables are the `BINDER_*` ones.
 
     id: names the session everywhere (lower-case letters and digits, at most 40). token: opens its server, at least 32 characters.
-    image: as the build service named it. It may be built from another ref: the session's files are exactly those of `repository.ref`.
+    image: as the build service named it. built_from: a ref whose files the image holds; the session's are exactly those of
+    `repository.ref`.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -20,6 +22,7 @@ class SessionOrder(BaseModel):
     id: str
     token: str
     image: str
+    built_from: str
     repository: Repository
     variables: dict[str, str]
 
@@ -35,21 +38,26 @@ class Liveness(StrEnum):
 @dataclass(frozen=True)
 class SessionReport:
     """url: the server's public address, with a trailing slash, when READY. notes: sentences for the visitor (missing LFS content).
-    why: last log lines, when GONE."""
+    why: last log lines, when GONE. trouble: why it is GONE, or what keeps it STARTING, where the launcher knows."""
 
     liveness: Liveness
     url: str = ""
     notes: tuple[str, ...] = ()
     why: str = ""
+    trouble: BinderyError | None = None
 
 
 @dataclass(frozen=True)
 class SessionObject:
-    """Something that bears our mark. started: UTC seconds. alive: false for what a session left whose server has ended."""
+    """Something that bears our mark. started: UTC seconds. alive: false for what a session left whose server has ended.
+
+    why: the reason for its end, for people, where the launcher knows it.
+    """
 
     id: str
     started: float
     alive: bool = True
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ class SessionLauncher(Protocol):
     """Starts, finds, asks and stops sessions.
 
     start: begins the session; idempotent by `order.id`: a session that is there already is left as it is.
-        Raises ImageGone, or a Permanent error if the content cannot be had.
-    wait: what became of the session; returns as soon as it is READY or GONE, else STARTING after `seconds`.
-        READY only when the session's own server answered as this session, at its public address.
+        Raises ImageGone; NoRoom if there is none just now: nothing was begun; or a Permanent error, such as SessionRefused,
+        or that the content cannot be had.
+    wait: what became of the session; returns as soon as it is READY or GONE, or something new keeps it from starting (STARTING,
+        with the trouble), else STARTING after `seconds`.
+        READY only when the session's own server answered as this session (it knows `token`), at its public address.
     ask: each session's activity, asked at its server with its token (`id -> (url, token)`); one that did not answer is left out.
     stop: afterwards nothing of the session is left, neither processes nor files. One that is gone is no error.
     objects: everything here that bears our mark: sessions that run or start, and, not alive, what is left of others until
@@ -21,7 +23,7 @@ class SessionLauncher(Protocol):
     """
 
     def start(self, order: SessionOrder) -> None: ...
-    def wait(self, session: str, seconds: float) -> SessionReport: ...
+    def wait(self, session: str, token: str, seconds: float) -> SessionReport: ...
     def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]: ...
     def stop(self, session: str) -> None: ...
     def objects(self) -> Sequence[SessionObject]: ...

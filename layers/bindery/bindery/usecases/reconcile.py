@@ -4,7 +4,7 @@ Timers nominate, they do not decide: everything found is read again and changed 
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -67,7 +67,7 @@ class Reconcile:
             listed_at = self.clock.now()
             objects = self.launcher.objects()  # before the records: what starts in between has its record by then
             self._objects_without_records(objects)
-            self._sessions_without_objects({found.id for found in objects if found.alive}, listed_at)
+            self._sessions_without_objects({found.id: found for found in objects}, listed_at)
         with _trouble_of("places"):
             self.recount()
         with _trouble_of("counts"):
@@ -104,21 +104,21 @@ class Reconcile:
                 if session is None or session.state is SessionState.ENDED:
                     self.launcher.stop(found.id)
 
-    def _sessions_without_objects(self, running: set[str], listed_at: float) -> None:
+    def _sessions_without_objects(self, objects: Mapping[str, SessionObject], listed_at: float) -> None:
         for nominated in self.sessions.alive():
             with _trouble_of(f"session {nominated.id}"):
                 session = self.sessions.find(nominated.id)
-                if session and (reason := self._over(session, session.id in running, listed_at)):
+                if session and (reason := self._over(session, objects.get(session.id), listed_at)):
                     self.queue.send(StopRequested(session=session.id, reason=reason))
 
-    def _over(self, session: Session, runs: bool, listed_at: float) -> str:
+    def _over(self, session: Session, found: SessionObject | None, listed_at: float) -> str:
         """Why a session has to go; empty if it is well, or may yet come. The list may be old by now: that is no reason."""
         young = listed_at - max(session.created_at, session.last_activity) < self.start_seconds
         match session.state:
             case SessionState.STOPPING:
                 return session.reason
-            case SessionState.RUNNING if not runs and not young:
-                return "its server ended"
+            case SessionState.RUNNING if not (found and found.alive) and not young:
+                return (found and found.why) or "its server ended"
             case SessionState.STARTING:
                 launch = self.launches.find(session.id)
                 # One that is ready by now has its session running, whatever was read before.

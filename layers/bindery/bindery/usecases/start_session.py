@@ -1,11 +1,12 @@
 """The launch's image is there: give it a session, and tell where once the session's own server answered."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
-from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import ImageGone, SessionDied, SessionNotReady
+from bindery.domain.environment import Environment, EnvironmentState, Scope
+from bindery.domain.errors import BinderyError, ImageGone, NoRoom, SessionDied, SessionNotReady
 from bindery.domain.failure import Failure
-from bindery.domain.launch import BUILT, LAUNCHING, READY, Launch, Stage
+from bindery.domain.launch import BUILT, LAUNCHING, READY, Event, Launch, Phase, Stage
 from bindery.domain.messages import SessionRequested, StopRequested
 from bindery.domain.rules import Rules
 from bindery.domain.sessions import Liveness, Session, SessionOrder, SessionReport, SessionState
@@ -19,12 +20,15 @@ from bindery.usecases.move_on import MoveOn
 from bindery.usecases.try_again import TryAgain
 
 WATCH_SECONDS = 8
-START_SECONDS = 600
+MOST_HINDRANCES = 5
 
 
 @dataclass(frozen=True)
 class StartSession:
-    """Record, then objects, then `ready`. Every part may be done already by somebody told the same."""
+    """Record, then objects, then `ready`. Every part may be done already by somebody told the same.
+
+    start_seconds: how long one try may take until the server answers, a cluster that makes room included.
+    """
 
     launches: Launches
     environments: Environments
@@ -36,6 +40,7 @@ class StartSession:
     try_again: TryAgain
     clock: Clock
     cull_seconds: float
+    start_seconds: float
 
     def __call__(self, asked: SessionRequested) -> None:
         launch = self.launches.get(asked.launch)
@@ -59,20 +64,24 @@ class StartSession:
         try:
             if not begun.watched:  # starting again would hide that it died
                 self.launcher.start(_order(begun, session, environment))
+            report = self.launcher.wait(session.id, session.token, WATCH_SECONDS)
+            self._go_on(begun, session, report)
+        except NoRoom as full:  # said by start: nothing of it is there yet
+            self._go_on(begun, session, SessionReport(Liveness.STARTING, trouble=full), begun=False)
         except ImageGone as gone:
             self.try_again(begun, Failure.of(gone), Stage.RESOLVING)
-            return
-        report = self.launcher.wait(session.id, WATCH_SECONDS)
+
+    def _go_on(self, launch: Launch, session: Session, report: SessionReport, *, begun: bool = True) -> None:
         match report.liveness:
             case Liveness.READY:
-                self._open(begun, session, report)
+                self._open(launch, session, report)
             case Liveness.GONE:
                 # Not stopped here: by now another try may run under the same name. Starting again clears it away.
-                raise SessionDied(why=report.why.replace(session.token, "..."))
-            case Liveness.STARTING if self.clock.now() - begun.stage_since > START_SECONDS:
-                self._give_up(begun, session)
+                raise report.trouble or SessionDied(why=report.why.replace(session.token, "..."))
+            case Liveness.STARTING if self.clock.now() - launch.stage_since > self.start_seconds:
+                self._give_up(launch, session, report.trouble)
             case Liveness.STARTING:
-                self._watch_on(begun)
+                self._watch_on(launch, report.trouble, begun)
 
     def _begun(self, launch: Launch, environment: Environment) -> Launch | None:
         """The launch in its STARTING stage at the same step, with its session named; None if it has moved on since."""
@@ -103,21 +112,22 @@ class StartSession:
         if opened is None and self.launches.get(launch.id).stage is Stage.FAILED:
             self.queue.send(StopRequested(session=session.id, reason="its launch ended"))
 
-    def _give_up(self, launch: Launch, session: Session) -> None:
+    def _give_up(self, launch: Launch, session: Session, trouble: BinderyError | None) -> NoReturn:
         """It runs and does not answer: only a fresh start may help. Nothing is stopped that a later step has started."""
         if self.launches.get(launch.id).step == launch.step:
             self.launcher.stop(session.id)
-        raise SessionNotReady(seconds=START_SECONDS)
+        raise trouble or SessionNotReady(seconds=self.start_seconds)
 
-    def _watch_on(self, launch: Launch) -> None:
+    def _watch_on(self, launch: Launch, trouble: BinderyError | None, begun: bool) -> None:
         def watch(now: Launch) -> Launch | None:
             if not now.awaits(launch.step):
                 return None
-            return now.moved(Stage.STARTING, self.clock.now(), watched=True)
+            return now.moved(Stage.STARTING, self.clock.now(), *_hindrance(now, trouble), watched=begun)
 
         moved = self.launches.change(launch.id, watch)
         if moved:
-            self.queue.send(SessionRequested(launch=moved.id, step=moved.step), delay=1)
+            delay = 1 if begun else WATCH_SECONDS
+            self.queue.send(SessionRequested(launch=moved.id, step=moved.step), delay=delay)
 
     def _end_built(self, launch: Launch, environment: Environment) -> None:
         told = (READY,) if launch.stage is Stage.STARTING else (BUILT, READY)
@@ -130,6 +140,14 @@ class StartSession:
         self.launches.change(launch.id, done)
 
 
+def _hindrance(launch: Launch, trouble: BinderyError | None) -> tuple[Event, ...]:
+    """What keeps the session from starting, told once, a few of them."""
+    told = [event.trouble for event in launch.events if event.trouble]
+    if trouble is None or Failure.of(trouble) in told or len(told) >= MOST_HINDRANCES:
+        return ()
+    return (Event(phase=Phase.LAUNCHING, message="", trouble=Failure.of(trouble)),)
+
+
 def _order(launch: Launch, session: Session, environment: Environment) -> SessionOrder:
     repository = launch.repository
     if repository is None or environment.state is not EnvironmentState.READY:
@@ -140,6 +158,8 @@ def _order(launch: Launch, session: Session, environment: Environment) -> Sessio
         id=session.id,
         token=session.token,
         image=environment.image,
+        # Where the key covers files alone, the rest of the image may be of another commit.
+        built_from=environment.repository.ref if environment.scope is Scope.FILES else repository.ref,
         repository=repository,
         variables={
             "BINDER_LAUNCH_HOST": launch.launch_host,

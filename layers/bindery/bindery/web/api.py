@@ -13,6 +13,7 @@ from bindery.domain.launch import Launch, Stage
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.web.errors import face_of
+from bindery.web.events import words_of
 from bindery.web.requests import own_origin
 from bindery.web.stream import Follow
 
@@ -141,4 +142,4 @@ def _ready(session: Session) -> dict[str, object]:
 
 
 def _log(tellings: list[Telling]) -> list[str]:
-    return [telling.event.message.rstrip("\n") for telling in tellings if telling.event.message][-LOG_LINES:]
+    return [words for telling in tellings if (words := words_of(telling.event).rstrip("\n"))][-LOG_LINES:]

@@ -13,11 +13,15 @@ from bindery.web.words import filled
 
 @dataclass(frozen=True)
 class Face:
-    """status: HTTP. code: for programs. sentence: for people; `{fact}` stands for the error's fact of that name."""
+    """status: HTTP. code: for programs. sentence: for people; `{fact}` stands for the error's fact of that name.
+
+    meanwhile: what is said while the trouble may still pass.
+    """
 
     status: int
     code: str
     sentence: str
+    meanwhile: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,41 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "The session's server did not answer within {seconds}. Launch again; "
             "if that does not help, tell whoever runs this Bindery.",
         ),
+        e.NoRoom: Face(
+            503,
+            "no_room",
+            "The cluster has no room for the session: {why}. Launch again in a while; "
+            "if that does not help, tell whoever runs this Bindery.",
+            "The cluster has no room for the session yet: {why}. Waiting for it to make some...",
+        ),
+        e.ImagePullFailed: Face(
+            502,
+            "image_pull_failed",
+            "The session's image could not be fetched to where it runs: {why}. Launch again in a few minutes; "
+            "if that does not help, tell whoever runs this Bindery.",
+            "Fetching the session's image to where it runs meets trouble: {why}. Trying again...",
+        ),
+        e.SessionOutOfMemory: Face(
+            422,
+            "session_out_of_memory",
+            "The session's server used more memory than it may ({limit}) before it answered, and was ended. "
+            "Look in the repository's start script for what loads so much.",
+        ),
+        e.SessionEvicted: Face(
+            503, "session_evicted", "The machine that the session ran on had to end it: {why}. Launch again."
+        ),
+        e.NodeLost: Face(503, "node_lost", "The machine that the session ran on went away. Launch again."),
+        e.SessionRefused: Face(
+            500,
+            "session_refused",
+            "The cluster does not admit the session: {why}. That is for whoever runs this Bindery to mend: tell them.",
+        ),
+        e.ContentNotHad: Face(
+            502,
+            "content_not_had",
+            "The session's files could not be brought to {ref}: {why}. Launch again; "
+            "if that does not help, look whether its repository can be reached by everybody.",
+        ),
         e.SessionEnded: Face(
             410, "session_ended", "This launch's session has ended: {reason}. Launch again to get a new one."
         ),
@@ -182,6 +221,13 @@ def face_of(failure: Failure | BinderyError) -> Shown:
     if kind is e.SessionDied and (lines := last_lines(str(told.facts.get("why", "")))):
         message = f"{message} Its last words:\n{lines}"
     return Shown(face.status, face.code, message)
+
+
+def hindrance_of(failure: Failure) -> str:
+    """What keeps a launch for now, in a sentence."""
+    kind = BY_KIND.get(failure.kind)
+    meanwhile = FACES[kind].meanwhile if kind else ""
+    return filled(meanwhile, failure.facts) if meanwhile else face_of(failure).message
 
 
 def _meaning(fact: Fact) -> Fact:

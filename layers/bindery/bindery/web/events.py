@@ -4,7 +4,7 @@ from bindery.domain.errors import BinderyError
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Event, Launch, Phase
 from bindery.domain.sessions import Session
-from bindery.web.errors import face_of
+from bindery.web.errors import face_of, hindrance_of
 from bindery.web.text import encodable
 
 Payload = dict[str, object]
@@ -12,10 +12,15 @@ Payload = dict[str, object]
 
 def payload(event: Event, image: str = "") -> Payload:
     """An ordinary phase. image: named with `built`, once it is known."""
-    told: Payload = {"phase": event.phase.value, "message": encodable(event.message)}
+    told: Payload = {"phase": event.phase.value, "message": words_of(event)}
     if event.phase is Phase.BUILT and image:
         told["imageName"] = encodable(image)
     return told
+
+
+def words_of(event: Event) -> str:
+    """What an event tells people, with a newline at its end."""
+    return encodable(f"{hindrance_of(event.trouble)}\n" if event.trouble else event.message)
 
 
 def ready_payload(launch: Launch, session: Session, client_ip: str) -> Payload:

@@ -26,7 +26,6 @@ from bindery.adapters.sessions.processes import (
     send,
     started_at,
     status_of,
-    variables_of,
     with_descendants,
 )
 from bindery.adapters.sessions.server import MARK, command, prepare_home, variables
@@ -91,11 +90,11 @@ class ProcessSessions:
             finally:
                 self._starting.discard(order.id)
 
-    def wait(self, session: str, seconds: float) -> SessionReport:
+    def wait(self, session: str, token: str, seconds: float) -> SessionReport:
         folder = self._folder(session)
         until = time.monotonic() + seconds
         while True:
-            report = self._look(session, folder)
+            report = self._look(session, token, folder)
             if report.liveness is not Liveness.STARTING or time.monotonic() >= until:
                 break
             time.sleep(POLL_SECONDS)
@@ -206,16 +205,15 @@ class ProcessSessions:
         created = self._clock.now()
         folder.write(Record(pid=pid, started=status.process.started, port=port, created=created, notes=notes))
 
-    def _look(self, session: str, folder: SessionFolder) -> SessionReport:
+    def _look(self, session: str, token: str, folder: SessionFolder) -> SessionReport:
         starting = session in self._starting  # asked first: the record is there when it no longer is
         record = folder.record()
         if record is None:
             return STARTING if starting else SessionReport(Liveness.GONE)
         if not alive(record.process):
             return SessionReport(Liveness.GONE, why=folder.last_words())
-        token = variables_of(record.pid).get(b"JUPYTER_TOKEN", b"").decode()
         url = f"http://127.0.0.1:{record.port}/"
-        if token and listens(record.port) and activity.is_session(self._asking, url, token):
+        if listens(record.port) and activity.is_session(self._asking, url, token):
             return SessionReport(Liveness.READY, url=url, notes=record.notes)
         return STARTING
 

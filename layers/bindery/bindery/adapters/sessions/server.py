@@ -1,7 +1,6 @@
 """The command that a session's server is started with, and the environment variables it sees."""
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from bindery.adapters.builds.files import script_command
 from bindery.adapters.sessions.environment import Environment
 from bindery.adapters.sessions.folder import SessionFolder
+from bindery.adapters.sessions.origins import origin_options
 from bindery.domain.errors import RepositoryUnusable
 from bindery.domain.sessions import SessionOrder
 
@@ -80,17 +80,9 @@ def _options(folder: SessionFolder, port: int, allowed_origins: tuple[str, ...])
         # Nothing is asked of the outside while starting.
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=None",
-        *_origins(allowed_origins),
+        *origin_options(allowed_origins),
     )
     return (*options, "--ServerApp.allow_root=True") if os.geteuid() == 0 else options
-
-
-def _origins(allowed: tuple[str, ...]) -> tuple[str, ...]:
-    if not allowed:
-        return ()
-    if "*" in allowed:
-        return ("--ServerApp.allow_origin=*",)
-    return (f"--ServerApp.allow_origin_pat=^({'|'.join(re.escape(origin) for origin in allowed)})$",)
 
 
 def _start_script(folder: SessionFolder, start: Path) -> tuple[str, ...]:

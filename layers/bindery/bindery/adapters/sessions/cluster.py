@@ -1,0 +1,180 @@
+"""Objects of one namespace of a Kubernetes cluster: made, listed, watched and deleted, with the cluster's answers as our errors.
+
+On the dynamic client, which imports four times faster than the typed one (1.2 s on a small machine), and told which kinds
+there are, so that nothing has to be discovered on the click's way.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
+
+from kubernetes.client import ApiClient
+from kubernetes.dynamic import DynamicClient, Resource
+from kubernetes.dynamic.exceptions import DynamicApiError
+from urllib3.exceptions import HTTPError
+
+from bindery.adapters.sessions.refusals import refusal
+from bindery.domain.errors import LauncherDown
+
+Body = dict[str, Any]
+PAGE = 500
+TIMEOUTS = (3.0, 10.0)  # seconds to connect, and between two bytes
+NOT_ANSWERING = "the cluster's API server does not answer"
+SERVICE, SECRET, POD, ROUTE, NAMESPACE, GATEWAY = "Service", "Secret", "Pod", "HTTPRoute", "Namespace", "Gateway"
+KINDS: Mapping[str, tuple[str, str, str]] = {
+    SERVICE: ("", "v1", "services"),
+    SECRET: ("", "v1", "secrets"),
+    POD: ("", "v1", "pods"),
+    NAMESPACE: ("", "v1", "namespaces"),
+    ROUTE: ("gateway.networking.k8s.io", "v1", "httproutes"),
+    GATEWAY: ("gateway.networking.k8s.io", "v1", "gateways"),
+}
+
+
+class Cluster:
+    """One namespace. Every call may raise LauncherDown, and what `refusal` makes of a refused one.
+
+    client: made by a function of `credentials`; connections are kept for the next call.
+    """
+
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        self.namespace = namespace
+        self.address = str(client.configuration.host)
+        self._client = client
+        dynamic = DynamicClient(client, discoverer=_Known)
+        self._kinds = {kind: _resource(kind, dynamic) for kind in KINDS}
+
+    def create(self, body: Body) -> Body | None:
+        """The object as it was made; None if there is one of that name."""
+        kind = self._kinds[body["kind"]]
+        with _errors():
+            try:
+                return self._read(kind.create, body=body, namespace=self.namespace)
+            except DynamicApiError as error:
+                if error.status == 409 and _reason(error) == "AlreadyExists":
+                    return None
+                raise
+
+    def delete(self, kind: str, name: str) -> None:
+        """One that is not there is no error. What it owns goes soon after."""
+        with _errors():
+            try:
+                self._read(
+                    self._kinds[kind].delete, name=name, namespace=self.namespace, propagation_policy="Background"
+                )
+            except DynamicApiError as error:
+                if error.status != 404:
+                    raise
+
+    def get(self, kind: str, name: str) -> Body | None:
+        """The object, or None."""
+        namespace = None if kind == NAMESPACE else self.namespace
+        with _errors():
+            try:
+                return self._read(self._kinds[kind].get, name=name, namespace=namespace)
+            except DynamicApiError as error:
+                if error.status != 404:
+                    raise
+                return None
+
+    def find(self, kind: str, name: str) -> Body | None:
+        """The same for whoever may only list."""
+        found, _ = self._page(kind, field_selector=f"metadata.name={name}")
+        return found[0] if found else None
+
+    def each(self, kind: str, labels: str) -> Iterator[Body]:
+        """All of a kind with these labels, read in pages."""
+        more = ""
+        while True:
+            page, more = self._page(kind, label_selector=labels, limit=PAGE, **({"_continue": more} if more else {}))
+            yield from page
+            if not more:
+                return
+
+    def watch(self, kind: str, name: str, version: str, seconds: float) -> "Watching":
+        """What becomes of an object after `version`, for `seconds` at most. Close it."""
+        with _errors():
+            answer = self._kinds[kind].get(
+                namespace=self.namespace,
+                field_selector=f"metadata.name={name}",
+                resource_version=version,
+                watch=True,
+                timeout_seconds=max(1, round(seconds)),
+                serialize=False,
+                _request_timeout=(TIMEOUTS[0], seconds + 1),
+            )
+        return Watching(answer)
+
+    def close(self) -> None:
+        """Closes the idle connections."""
+        self._client.rest_client.pool_manager.clear()
+
+    def _page(self, kind: str, **query: object) -> tuple[list[Body], str]:
+        with _errors():
+            told = self._read(self._kinds[kind].get, namespace=self.namespace, **query)
+        return told["items"], told["metadata"].get("continue", "")
+
+    @staticmethod
+    def _read(call: Callable[..., Any], **given: object) -> Body:
+        answer = call(**given, serialize=False, _request_timeout=TIMEOUTS)
+        with closing(answer):
+            return dict(json.loads(answer.data))
+
+
+class Watching:
+    """Iterated once: (type, object) as the cluster tells them. Raises LauncherDown when the cluster breaks it off in trouble."""
+
+    def __init__(self, answer: Any) -> None:  # noqa: ANN401  # urllib3's response, as the untyped client passes it on
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[tuple[str, Body]]:
+        with _errors():
+            rest = b""
+            for piece in self._answer.stream(amt=None, decode_content=False):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    told = json.loads(line)
+                    if told["type"] == "ERROR":
+                        raise LauncherDown(why="the cluster broke off what it was telling")
+                    yield told["type"], told["object"]
+
+    def close(self) -> None:
+        """Also from another thread, which ends the iteration."""
+        self._answer.close()
+
+
+class _Known:
+    """In place of the client's discovery."""
+
+    def __init__(self, _client: DynamicClient, _cache_file: str | None) -> None: ...
+
+
+def _resource(kind: str, client: DynamicClient) -> Resource:
+    group, version, plural = KINDS[kind]
+    return Resource(
+        prefix="apis" if group else "api",
+        group=group,
+        api_version=version,
+        kind=kind,
+        namespaced=kind != NAMESPACE,
+        name=plural,
+        client=client,
+    )
+
+
+def _reason(error: DynamicApiError) -> str:
+    try:
+        return str(json.loads(error.body)["reason"])
+    except (TypeError, ValueError, KeyError):
+        return ""
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except DynamicApiError as error:
+        raise refusal(error.status, error.body) from error
+    except (HTTPError, OSError) as error:
+        raise LauncherDown(why=NOT_ANSWERING) from error

@@ -1,0 +1,143 @@
+"""What a Pod's own record says of its session: how far it has come, what keeps it, what it died of."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bindery.domain.errors import (
+    BinderyError,
+    ContentNotHad,
+    ImageGone,
+    ImagePullFailed,
+    NodeLost,
+    NoRoom,
+    SessionDied,
+    SessionEvicted,
+    SessionOutOfMemory,
+    SessionRefused,
+)
+
+Body = Mapping[str, Any]
+CONTENT_EXIT = 76
+CONTENT_MARK = "bindery content: "
+NOT_THERE = re.compile(r"not found|manifest unknown|does not exist|NotFound", re.IGNORECASE)
+INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+)")
+TAINT = re.compile(r"untolerated taint(?:\(s\)| \{([^}]*)\})?")
+LONGEST = 400
+
+
+@dataclass(frozen=True)
+class PodState:
+    """runs: its server may answer by now. gone: it never will. trouble: what it died of, or what keeps it.
+
+    since: UTC seconds of when that trouble was noticed; 0: not known.
+    """
+
+    runs: bool = False
+    gone: bool = False
+    trouble: BinderyError | None = None
+    since: float = 0
+
+
+def state_of(pod: Body) -> PodState:
+    """The state of a Pod as the API server tells it."""
+    status = pod.get("status", {})
+    if pod["metadata"].get("deletionTimestamp"):
+        return PodState(gone=True, trouble=_taken_away(status))
+    container = next(iter(status.get("containerStatuses", ())), {}).get("state", {})
+    if status.get("phase") in ("Failed", "Succeeded"):
+        return PodState(gone=True, trouble=_end(pod, status, container.get("terminated", {})))
+    if "running" in container:
+        return PodState(runs=True)
+    waiting = container.get("waiting", {})
+    if trouble := _at_start(pod, waiting.get("reason", ""), waiting.get("message", "")):
+        return trouble
+    return _scheduling(status)
+
+
+def _taken_away(status: Body) -> BinderyError | None:
+    """Why a Pod is being deleted, if the cluster does it."""
+    for condition in status.get("conditions", ()):
+        if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+            if condition.get("reason") in ("DeletionByTaintManager", "DeletionByPodGC"):
+                return NodeLost()
+            return SessionEvicted(why=_short(condition.get("message", "")) or "the cluster needed its place")
+    return None
+
+
+def _end(pod: Body, status: Body, ended: Body) -> BinderyError:
+    if status.get("reason") == "Evicted":
+        return SessionEvicted(why=_short(status.get("message", "")))
+    if status.get("reason") == "NodeLost":
+        return NodeLost()
+    if taken := _taken_away(status):
+        return taken
+    if ended.get("reason") == "OOMKilled":
+        return SessionOutOfMemory(limit=memory_of(pod))
+    words = str(ended.get("message", ""))
+    if ended.get("exitCode") == CONTENT_EXIT and words.startswith(CONTENT_MARK):
+        ref, _, why = words.removeprefix(CONTENT_MARK).partition(" ")
+        return ContentNotHad(ref=ref, why=_short(why))
+    return SessionDied(why=words or str(status.get("message", "")))
+
+
+def memory_of(pod: Body) -> str:
+    """The most memory that its container may use, as a quantity."""
+    (container, *_) = pod["spec"]["containers"]
+    return str(container.get("resources", {}).get("limits", {}).get("memory", "its limit"))
+
+
+def _at_start(pod: Body, reason: str, message: str) -> PodState | None:
+    """What a container's waiting means; None if it merely takes its time."""
+    image = str(pod["spec"]["containers"][0]["image"])
+    match reason:
+        case "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName":
+            gone = NOT_THERE.search(message)
+            return PodState(gone=True, trouble=ImageGone(image=image) if gone else ImagePullFailed(why=_pull(message)))
+        case "ErrImagePull" | "RegistryUnavailable":
+            return PodState(trouble=ImagePullFailed(why=_pull(message)))
+        case "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError":
+            return PodState(gone=True, trouble=SessionRefused(why=_short(message)))
+        case _:
+            return None
+
+
+def _scheduling(status: Body) -> PodState:
+    for condition in status.get("conditions", ()):
+        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            since = seconds_of(condition.get("lastTransitionTime", ""))
+            return PodState(trouble=NoRoom(why=lack_of(condition.get("message", ""))), since=since)
+    return PodState()
+
+
+def lack_of(message: str) -> str:
+    """The scheduler's sentence (`0/3 nodes are available: 2 Insufficient memory, 1 node(s) had untolerated taint {x: y}.`)
+    as people would say it."""
+    said = message.partition(" preemption:")[0]
+    lacks = [f"not enough {lack.replace('ephemeral-storage', 'disk')}" for lack in INSUFFICIENT.findall(said)]
+    if taints := TAINT.findall(said):
+        named = ", ".join(dict.fromkeys(taint.rstrip(": ") for taint in taints if taint))
+        lacks.append(f"nodes are kept for others (taint {named})" if named else "nodes are kept for others (taints)")
+    if "didn't match Pod's node affinity/selector" in said:
+        lacks.append("no node has the labels that are asked for")
+    if "Too many pods" in said:
+        lacks.append("nodes hold as many sessions as they may")
+    if "no nodes available" in said:
+        lacks.append("there is no node")
+    return ", ".join(dict.fromkeys(lacks)) or _short(said)
+
+
+def seconds_of(moment: str) -> float:
+    """UTC seconds of a time as the API writes it; 0 if there is none."""
+    return datetime.fromisoformat(moment).timestamp() if moment else 0.0
+
+
+def _pull(message: str) -> str:
+    """The registry's own words, at the end of what the node wraps around them."""
+    return _short(message.rpartition("desc = ")[2] or message)
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= LONGEST else f"{words[: LONGEST // 2]} ... {words[-LONGEST // 2 :]}"

@@ -1,0 +1,39 @@
+"""What the cluster's API server means when it refuses something: its status and sentence as one of our errors."""
+
+import json
+import re
+
+from bindery.domain.errors import LauncherDown, NoRoom, Retryable, SessionRefused
+
+QUOTA = re.compile(r"exceeded quota: (?P<name>\S+), requested: (?P<asked>[^;]*?), used: ")
+ADMISSION = re.compile(r'violates PodSecurity "[^"]*": (?P<rules>.*)')
+RIGHTS = re.compile(r'User "[^"]*" cannot (?P<verb>\w+) resource "(?P<what>\w+)"')
+LIMIT = re.compile(r"(?P<what>(?:maximum|minimum) .*)")
+AUTHORIZATION, NOT_FOUND, LATER = 401, 404, frozenset({408, 409, 429})
+
+
+def refusal(status: int, body: str | bytes | None) -> Retryable | NoRoom | SessionRefused:
+    """The error for an answer of this HTTP status; body: a `Status` object in JSON, if it was one."""
+    said = _message(body)
+    if status in LATER or status >= 500:
+        return LauncherDown(why=f"the cluster's API server answered {status}")
+    if status == AUTHORIZATION:
+        return LauncherDown(why="the cluster does not accept Bindery's credentials")
+    if full := QUOTA.search(said):
+        return NoRoom(why=f"the quota {full['name'].rstrip(',')} of its namespace is used up ({full['asked']})")
+    if rules := ADMISSION.search(said):
+        return SessionRefused(why=f"its rules for security ask for more: {rules['rules']}")
+    if lacking := RIGHTS.search(said):
+        return SessionRefused(why=f"Bindery's account may not {lacking['verb']} {lacking['what']}")
+    if limits := LIMIT.search(said):
+        return SessionRefused(why=limits["what"])
+    if status == NOT_FOUND:
+        return SessionRefused(why=f"something that sessions need is not there ({said})")
+    return SessionRefused(why=said)
+
+
+def _message(body: str | bytes | None) -> str:
+    try:
+        return str(json.loads(body or "{}").get("message", ""))
+    except (ValueError, AttributeError):
+        return ""

@@ -1,0 +1,45 @@
+# What runs in a session's container, under whatever entry point its image has: brings the files to their commit if the image
+# holds another's, then becomes the server. Arguments: ref, built from, clone address (all empty: the files are right), the
+# server's options.
+ref=$1 built_from=$2 url=$3
+shift 3
+
+fail() {
+    echo "$1" >&2
+    printf 'bindery content: %s %s' "$ref" "$1" >/dev/termination-log 2>/dev/null
+    exit 76
+}
+
+quiet_git() { # the repository's own configuration must not lead git elsewhere
+    git -c protocol.allow=never -c protocol.https.allow=always -c protocol.http.allow=always -c credential.helper= \
+        -c core.hooksPath=/dev/null -c advice.detachedHead=false -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 "$@"
+}
+
+bring() { # words of git's last line, should it fail
+    words=$(quiet_git "$@" 2>&1) || fail "$(printf %s "$words" | tail -n 1)"
+}
+
+if [ -n "$ref" ]; then
+    cd "${REPO_DIR:-.}" || fail "its folder is not in the image"
+    command -v git >/dev/null || fail "git is not in the image"
+    export GIT_TERMINAL_PROMPT=0
+    echo "Bringing files to $ref ..." >&2
+    if [ ! -e .git ]; then # what the image's commit had and this one has not must go, too
+        bring init -q .
+        bring fetch -q --depth 1 --no-tags "$url" "$built_from"
+        bring reset -q --mixed FETCH_HEAD
+    fi
+    bring fetch -q --depth 1 --no-tags "$url" "$ref"
+    bring checkout -q --force --detach FETCH_HEAD
+    if [ -e .gitmodules ]; then
+        bring submodule -q update --init --recursive --depth 1
+    fi
+fi
+
+for server in jupyter-lab jupyter-notebook jupyter-server; do
+    if command -v "$server" >/dev/null; then
+        exec "$server" "$@"
+    fi
+done
+echo "There is no Jupyter server in this image: install jupyterlab in it." >&2
+exit 127
