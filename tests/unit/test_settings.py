@@ -1,14 +1,19 @@
 """Settings as they are read from variables."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from bindery.domain.resources import Resources, Toleration
+from bindery.presets import PRESETS
 from bindery.settings import Settings
+from infra.local import template
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
 
 
 def test_without_variables_everything_has_its_default() -> None:
@@ -51,6 +56,27 @@ def test_a_limit_of_nothing_is_no_limit(none: str) -> None:
         ("LOG_LEVEL", "LOUD"),
         ("QUEUES", "nope"),
         ("SECRET", "short"),
+        ("PRESET", "heroku"),
+        ("MEMORY_LIMIT", "2 GB"),
+        ("MEMORY_LIMIT", "400m"),
+        ("MEMORY_LIMIT", "100M"),
+        ("CPU_LIMIT", "0.001"),
+        ("STORAGE_LIMIT", "0"),
+        ("STORAGE_GUARANTEE", "-1G"),
+        ("GPUS", "-1"),
+        ("GPU_RESOURCE", "gpu"),
+        ("NODE_SELECTOR", '{"pool": 3}'),
+        ("NODE_SELECTOR", '{"a b": "c"}'),
+        ("TOLERATIONS", '{"key": "a"}'),
+        ("TOLERATIONS", '[{"value": "a"}]'),
+        ("TOLERATIONS", '[{"key": "a", "operator": "Exists", "value": "b"}]'),
+        ("TOLERATIONS", '[{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 3}]'),
+        ("TOLERATIONS", '[{"key": "a", "effects": "NoSchedule"}]'),
+        ("SESSION_ENVIRONMENT", '{"JUPYTER_TOKEN": "known"}'),
+        ("SESSION_ENVIRONMENT", '{"BINDER_REPO_URL": "x"}'),
+        ("SESSION_ENVIRONMENT", '{"BINDERY_SESSION": "x"}'),
+        ("SESSION_ENVIRONMENT", '{"A-B": "x"}'),
+        ("SESSION_ENVIRONMENT", '{"A": "\\u0000"}'),
     ],
 )
 def test_a_value_that_cannot_be_used_names_its_setting(name: str, value: str) -> None:
@@ -63,6 +89,54 @@ def test_secrets_do_not_show() -> None:
     read = Settings.read({"BINDERY_SECRET": "s3cret" * 6, "BINDERY_GITHUB_TOKEN": "t0ken"})
     assert "s3cret" not in f"{read!r} {read.model_dump_json()}"
     assert "t0ken" not in f"{read!r} {read.model_dump_json()}"
+
+
+def test_a_limit_below_what_is_guaranteed_is_refused_whichever_of_the_two_is_given() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.read({"BINDERY_MEMORY_GUARANTEE": "3G"})
+    assert refused.value.errors()[0]["loc"] == ("memory_limit",)
+    assert Settings.read({"BINDERY_MEMORY_GUARANTEE": "2000M"}).memory_limit == "2G"
+
+
+def test_egi_sessions_get_two_gigabytes_and_no_age() -> None:
+    read = Settings.read({"BINDERY_PRESET": "egi"})
+    assert (read.memory_guarantee, read.memory_limit) == ("2G", "4G")
+    assert (read.idle_seconds, read.max_age_seconds) == (3600, 0)
+
+
+def test_mybinder_sessions_get_little_and_not_for_long() -> None:
+    read = Settings.read({"BINDERY_PRESET": "mybinder"})
+    assert (read.memory_guarantee, read.memory_limit) == ("450M", "2G")
+    assert (read.cpu_guarantee, read.cpu_limit) == ("0.01", "1")
+    assert (read.idle_seconds, read.max_age_seconds) == (600, 21600)
+
+
+def test_what_is_set_goes_before_the_preset() -> None:
+    read = Settings.read({"BINDERY_PRESET": "egi", "BINDERY_MEMORY_LIMIT": "8G", "BINDERY_IDLE_SECONDS": ""})
+    assert (read.memory_guarantee, read.memory_limit, read.idle_seconds) == ("2G", "8G", 3600)
+
+
+def test_the_template_s_own_defaults_leave_every_preset_in_force() -> None:
+    given = {name: text for name, text in template.read(ROOT / "template.yaml").environment.items() if text}
+    assert [name for preset in PRESETS.values() for name in preset if f"BINDERY_{name.upper()}" in given] == []
+
+
+def test_resources_hold_nothing_else_that_is_set() -> None:
+    read = Settings.read({"BINDERY_PRESET": "egi", "BINDERY_GITHUB_TOKEN": "t0ken", "BINDERY_GPUS": "2"})
+    assert type(read.resources) is Resources
+    assert (read.resources.memory_limit, read.resources.gpus) == ("4G", 2)
+
+
+def test_tolerations_go_to_kubernetes_in_its_own_words() -> None:
+    given = (
+        '[{"key": "pool", "value": "users", "effect": "NoExecute", "tolerationSeconds": 30}, {"operator": "Exists"}]'
+    )
+    told = [each.model_dump(by_alias=True, exclude_defaults=True) for each in _tolerations(given)]
+    assert told == json.loads(given)
+
+
+def _tolerations(given: str) -> tuple[Toleration, ...]:
+    return Settings.read({"BINDERY_TOLERATIONS": given}).tolerations
 
 
 def test_the_readme_lists_each_setting_with_its_meaning() -> None:

@@ -7,19 +7,15 @@ from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
-from pydantic_core import from_json
 
+from bindery.domain.resources import Resources, structured
 from bindery.domain.tokens import SHORTEST_SECRET
+from bindery.presets import PRESETS
 
 
 def _words(value: object) -> object:
     """`a, b` as a list."""
     return tuple(word for part in value.split(",") if (word := part.strip())) if isinstance(value, str) else value
-
-
-def _structured(value: object) -> object:
-    """JSON, as a variable holds it."""
-    return from_json(value) if isinstance(value, str) else value
 
 
 def _compiles(pattern: str) -> str:
@@ -60,8 +56,8 @@ Count = Annotated[
 ]
 """A limit; 0 or empty: none."""
 Pattern = Annotated[str, AfterValidator(_compiles)]
-Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_structured)]
-Addresses = Annotated[dict[str, str], BeforeValidator(_structured)]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(structured)]
+Addresses = Annotated[dict[str, str], BeforeValidator(structured)]
 
 
 class SpecQuota(BaseModel):
@@ -77,10 +73,10 @@ class SpecConfig(BaseModel):
     config: SpecQuota
 
 
-SpecConfigs = Annotated[tuple[SpecConfig, ...], BeforeValidator(_structured)]
+SpecConfigs = Annotated[tuple[SpecConfig, ...], BeforeValidator(structured)]
 
 
-class Settings(BaseModel):
+class Settings(Resources):
     """Field `idle_seconds` is read from `BINDERY_IDLE_SECONDS`, and so on. A value that cannot be used stops the start."""
 
     model_config = ConfigDict(frozen=True)
@@ -95,6 +91,11 @@ class Settings(BaseModel):
     public_url: str = Field("", description="this Bindery's address; empty: as each request names it")
     port: int = Field(8585, ge=0, le=65535, description="port of the local front, on loopback; 0: any free one")
 
+    preset: str = Field(
+        "",
+        pattern="^(|egi|mybinder)$",
+        description="limits that suit a community, `egi` or `mybinder`; what is set explicitly goes before them",
+    )
     launch_title: str = Field("Bindery", description="what this instance is called on its pages")
     build_seconds: int = Field(1800, ge=10, description="a build's limit; a launch may take 10 minutes longer")
     start_seconds: float = Field(
@@ -139,5 +140,11 @@ class Settings(BaseModel):
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """From environment variables; an empty one counts as absent. Raises pydantic's ValidationError, which names the setting."""
-        given = {name: environment.get(f"BINDERY_{name.upper()}", "") for name in cls.model_fields}
-        return cls.model_validate({name: text for name, text in given.items() if text})
+        variables = {name: environment.get(f"BINDERY_{name.upper()}", "") for name in cls.model_fields}
+        given = {name: text for name, text in variables.items() if text}
+        return cls.model_validate({**PRESETS.get(given.get("preset", ""), {}), **given})
+
+    @property
+    def resources(self) -> Resources:
+        """What each session may have, without everything else that is set."""
+        return Resources.model_validate({name: getattr(self, name) for name in Resources.model_fields})

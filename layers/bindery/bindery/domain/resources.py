@@ -1,0 +1,117 @@
+"""What a session may have of the cluster that it runs on."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import from_json
+
+from bindery.domain.quantities import amount, is_bytes, is_quantity
+
+_OURS = re.compile(r"JUPYTER_TOKEN|BINDERY?_.*", re.DOTALL)
+
+
+def structured(value: object) -> object:
+    """JSON, as a variable holds it."""
+    return from_json(value) if isinstance(value, str) else value
+
+
+def _at_least(guarantee: str) -> Callable[[str, ValidationInfo], str]:
+    """For a limit: something, and no less than what is guaranteed. The check raises ValueError."""
+
+    def check(limit: str, fields: ValidationInfo) -> str:
+        guaranteed = fields.data.get(guarantee, "0")
+        if amount(limit) < amount(guaranteed):
+            raise ValueError(f"{limit} is less than {guarantee}, {guaranteed}")
+        if amount(limit) == 0:
+            raise ValueError("a limit of nothing leaves no room for a session")
+        return limit
+
+    return check
+
+
+def _is_theirs(name: str) -> str:
+    """The name of a variable that is not ours to set. Raises ValueError."""
+    if _OURS.fullmatch(name):
+        raise ValueError(f"{name} is set by Bindery itself")
+    return name
+
+
+Quantity = Annotated[str, AfterValidator(is_quantity)]
+Bytes = Annotated[str, AfterValidator(is_bytes)]
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_PREFIX = r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)"
+LabelKey = Annotated[str, StringConstraints(pattern=f"^{_PREFIX}?{_NAME}$")]
+LabelValue = Annotated[str, StringConstraints(pattern=f"^({_NAME})?$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_is_theirs)]
+Value = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=32768)]
+
+
+class Toleration(BaseModel):
+    """A taint that sessions put up with, in Kubernetes' words: `model_dump(by_alias=True, exclude_defaults=True)`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    key: LabelKey | Literal[""] = ""
+    operator: Literal["", "Exists", "Equal"] = ""
+    value: LabelValue = ""
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    toleration_seconds: int | None = Field(None, alias="tolerationSeconds")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        """What the API server refuses would fail every launch. Raises ValueError."""
+        troubles = {
+            "without a key, operator has to be Exists": not self.key and self.operator != "Exists",
+            "with operator Exists there is no value": self.operator == "Exists" and self.value != "",
+            "tolerationSeconds goes with effect NoExecute": self.toleration_seconds is not None
+            and self.effect != "NoExecute",
+        }
+        for trouble, met in troubles.items():
+            if met:
+                raise ValueError(trouble)
+        return self
+
+
+class Resources(BaseModel):
+    """Quantities are Kubernetes' (`450M`, `2Gi`, `0.5`, `500m`). A guarantee of 0 reserves nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    memory_guarantee: Bytes = Field(
+        "450M", description="memory reserved for a session; this and the next ten: on Kubernetes"
+    )
+    memory_limit: Annotated[Bytes, AfterValidator(_at_least("memory_guarantee"))] = Field(
+        "2G", validate_default=True, description="memory that a session may take; beyond it what takes it is killed"
+    )
+    cpu_guarantee: Quantity = Field("0.01", description="CPUs reserved for a session")
+    cpu_limit: Annotated[Quantity, AfterValidator(_at_least("cpu_guarantee"))] = Field(
+        "1", validate_default=True, description="CPUs that a session may use"
+    )
+    storage_guarantee: Bytes = Field("1G", description="disk of its node reserved for a session")
+    storage_limit: Annotated[Bytes, AfterValidator(_at_least("storage_guarantee"))] = Field(
+        "10G", validate_default=True, description="disk of its node that a session may fill; beyond it the session ends"
+    )
+    gpus: int = Field(0, ge=0, le=64, description="GPUs of a session")
+    gpu_resource: Annotated[str, StringConstraints(pattern=f"^{_PREFIX}{_NAME}$")] = Field(
+        "nvidia.com/gpu", description="what the cluster calls a GPU"
+    )
+    node_selector: Annotated[dict[LabelKey, LabelValue], BeforeValidator(structured)] = Field(
+        {}, description="JSON: labels of the nodes that sessions run on"
+    )
+    tolerations: Annotated[tuple[Toleration, ...], BeforeValidator(structured)] = Field(
+        (), description="JSON list of taints that sessions tolerate: key, operator, value, effect, tolerationSeconds"
+    )
+    session_environment: Annotated[dict[Name, Value], BeforeValidator(structured)] = Field(
+        {}, description="JSON: more environment variables of a session, which its visitor sees"
+    )
