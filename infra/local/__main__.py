@@ -31,7 +31,7 @@ def main() -> None:
         from infra.local.runtime import Runtime
 
         runtime = Runtime(system, listener)
-        threading.Thread(target=_tell, args=(listener,), daemon=True).start()
+        threading.Thread(target=_tell, args=(listener, runtime.announcements), daemon=True).start()
         runtime.run()
 
 
@@ -47,15 +47,15 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _tell(listener: socket.socket) -> None:
-    """One line with the address, once /health says ok."""
+def _tell(listener: socket.socket, announcements: list[str]) -> None:
+    """One line with the address, once /health says ok, and what else there is to say."""
     import httpx
 
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with httpx.Client(trust_env=False, timeout=5) as client:
         while not _well(client, f"{address}/health"):  # taking over what a crash left may take its time
             threading.Event().wait(0.02)
-    print(f"Bindery is at {address}/", flush=True)
+    print("\n".join((f"Bindery is at {address}/", *announcements)), flush=True)
 
 
 def _well(client: "httpx.Client", health: str) -> bool:

@@ -23,6 +23,7 @@ from bindery.adapters.sessions.processes import send, status_of, with_descendant
 from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.errors import BinderyError, Throttled
 from bindery.domain.messages import StopRequested
+from infra.local import on_cluster
 from infra.local.front import Front
 from infra.local.surroundings import keep_log
 from infra.local.template import System
@@ -37,11 +38,12 @@ logger = logging.getLogger("bindery")
 
 
 class Runtime:
-    """run() returns when the process is told to stop, with nothing of it left."""
+    """run() returns when the process is told to stop, with nothing of it left. announcements: what to tell at the start."""
 
     def __init__(self, system: System, listener: socket.socket) -> None:
         self.system = system
         self.listener = listener
+        self.announcements: list[str] = []
 
     def run(self) -> None:
         """Cleans up after the last one, serves, cleans up after itself; a signal ends it at any point of this."""
@@ -52,6 +54,8 @@ class Runtime:
         terminal.addFilter(lambda _record: not server.should_exit)
         workers = self._workers()
         try:
+            if on_cluster.are_elsewhere():
+                self.announcements.append(on_cluster.where(bootstrap.launcher()))
             self._take_over()
             workers.start()
             server.run(sockets=[self.listener])  # ends with the signal that it was told to end with
@@ -95,7 +99,7 @@ class Runtime:
         contents = bootstrap.contents()
         if isinstance(contents, GitContents):
             contents.recover()
-        while not self._end_sessions("Bindery was started again"):  # nobody is to be sent to what is gone
+        while not (on_cluster.are_elsewhere() or self._end_sessions("Bindery was started again")):  # nobody is sent to what is gone
             logger.warning("The table cannot be written just now: %s. Waiting.", bootstrap.home() / "table.sqlite")
             time.sleep(1)
         with suppress(Throttled):  # it is a chore, too, and that comes again
@@ -110,6 +114,7 @@ class Runtime:
         if isinstance(builds, UvBuilds):
             builds.close()
         self._end_sessions("Bindery was stopped")
+        on_cluster.close(launcher)
 
     def _end_sessions(self, reason: str) -> bool:
         """Whether the table took it; if not, no session runs all the same."""

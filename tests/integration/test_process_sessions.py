@@ -94,14 +94,14 @@ def launcher(place: Place) -> Iterator[ProcessSessions]:
 
 def ready(launcher: ProcessSessions, session: str, ref: str = REF, **variables: str) -> str:
     launcher.start(order_of(session, ref, **variables))
-    report = launcher.wait(session, ENOUGH)
+    report = launcher.wait(session, TOKEN, ENOUGH)
     assert report.liveness is Liveness.READY, report.why
     return report.url
 
 
 def gone(launcher: ProcessSessions, session: str) -> SessionReport:
-    until(lambda: launcher.wait(session, 0).liveness is Liveness.GONE, ENOUGH)
-    return launcher.wait(session, 0)
+    until(lambda: launcher.wait(session, TOKEN, 0).liveness is Liveness.GONE, ENOUGH)
+    return launcher.wait(session, TOKEN, 0)
 
 
 def test_the_token_is_in_no_argument_and_no_file_but_the_servers_own(launcher: ProcessSessions, place: Place) -> None:

@@ -47,6 +47,7 @@ def _is_long(secret: SecretStr) -> SecretStr:
     return secret
 
 
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 Secret = Annotated[SecretStr, AfterValidator(_is_long)]
 Address = Annotated[str, AfterValidator(_is_address)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
@@ -86,7 +87,19 @@ class Settings(Resources):
     queue_urls: Addresses = Field({}, description="JSON: queue name to SQS address, with `BINDERY_QUEUES=sqs`")
     home: str = Field("~/.local/share/bindery", description="folder of everything local: state, environments, sessions")
     builder: str = Field("uv", pattern="^uv$", description="build engine: `uv`")
-    launcher: str = Field("process", pattern="^process$", description="session launcher: `process`")
+    launcher: str = Field(
+        "process", pattern="^(process|kubernetes)$", description="session launcher: `process` or `kubernetes`"
+    )
+    kubeconfig: str = Field("", description="file that leads to the cluster; empty: `KUBECONFIG`, `~/.kube/config`")
+    namespace: str = Field(
+        "bindery-sessions", pattern=f"^{LABEL}$", description="namespace of the sessions, and of their Gateway"
+    )
+    gateway: str = Field("sessions", pattern=f"^{LABEL}$", description="Gateway that leads to the sessions")
+    sessions_url: Address = Field(
+        "http://sessions.localhost:8000",
+        description="sessions are at its sub-domains: `http://<id>.sessions.localhost:8000/`",
+    )
+    pull_secret: str = Field("", description="Secret in the sessions' namespace that nodes fetch images with")
     secret: Secret = Field(SecretStr(""), description="signs tokens; 32 random characters or more. Local: made once")
     public_url: str = Field("", description="this Bindery's address; empty: as each request names it")
     port: int = Field(8585, ge=0, le=65535, description="port of the local front, on loopback; 0: any free one")

@@ -114,6 +114,22 @@ def builds() -> BuildService:
 
 @cache
 def launcher() -> SessionLauncher:
+    return kubernetes_sessions() if settings().launcher == "kubernetes" else process_sessions()
+
+
+def kubernetes_sessions() -> SessionLauncher:
+    from bindery.adapters.sessions.cluster import Cluster
+    from bindery.adapters.sessions.credentials import client_of
+    from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
+    from bindery.adapters.sessions.pod import Making
+
+    given = settings()
+    address = PublicAddress(given.sessions_url)
+    making = Making(given.gateway, address.domain, given.resources, given.allowed_origins, given.pull_secret)
+    return KubernetesSessions(Cluster(client_of(given.kubeconfig), given.namespace), making, address, clock())
+
+
+def process_sessions() -> SessionLauncher:
     from bindery.adapters.builds.environments import environment_of, hold
     from bindery.adapters.sessions.process import ProcessSessions
 

@@ -115,13 +115,27 @@ def _must(asking: httpx.HTTPTransport, url: str, token: str) -> bytes:
     return body
 
 
+def _request(url: str, headers: dict[str, str]) -> httpx.Request:
+    """Names below `localhost` are this machine (RFC 6761), whether its resolver knows them or not."""
+    asked, extensions = httpx.URL(url), {"timeout": TIMEOUTS}
+    if not asked.host.endswith(".localhost"):
+        return httpx.Request("GET", asked, headers=headers, extensions=extensions)
+    here = {**headers, "Host": asked.netloc.decode()}
+    return httpx.Request(
+        "GET",
+        asked.copy_with(host="127.0.0.1"),
+        headers=here,
+        extensions={**extensions, "sni_hostname": asked.host},
+    )
+
+
 def _get(asking: httpx.HTTPTransport, url: str, token: str, seconds: float) -> tuple[int, bytes]:
     """Status code and body. Raises NoAnswer when it takes longer than `seconds` or is larger than the limit."""
     headers = {"Accept-Encoding": "identity", **({"Authorization": f"token {token}"} if token else {})}
     until = time.monotonic() + seconds
     body = b""
     try:
-        request = httpx.Request("GET", url, headers=headers, extensions={"timeout": TIMEOUTS})
+        request = _request(url, headers)
         with contextlib.closing(asking.handle_request(request)) as answer:
             for piece in answer.iter_raw():
                 body += piece

@@ -6,7 +6,7 @@ there are, so that nothing has to be discovered on the click's way.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from kubernetes.client import ApiClient
@@ -80,17 +80,20 @@ class Cluster:
 
     def find(self, kind: str, name: str) -> Body | None:
         """The same for whoever may only list."""
-        found, _ = self._page(kind, field_selector=f"metadata.name={name}")
-        return found[0] if found else None
+        return self.look(kind, name)[0]
+
+    def look(self, kind: str, name: str) -> tuple[Body | None, str]:
+        """The object, or None, and the version to watch from."""
+        told = self._list(kind, field_selector=f"metadata.name={name}")
+        return next(iter(told["items"]), None), told["metadata"]["resourceVersion"]
 
     def each(self, kind: str, labels: str) -> Iterator[Body]:
         """All of a kind with these labels, read in pages."""
-        more = ""
-        while True:
-            page, more = self._page(kind, label_selector=labels, limit=PAGE, **({"_continue": more} if more else {}))
-            yield from page
-            if not more:
-                return
+        told = self._list(kind, label_selector=labels, limit=PAGE)
+        yield from told["items"]
+        while more := told["metadata"].get("continue"):
+            told = self._list(kind, label_selector=labels, limit=PAGE, _continue=more)
+            yield from told["items"]
 
     def watch(self, kind: str, name: str, version: str, seconds: float) -> "Watching":
         """What becomes of an object after `version`, for `seconds` at most. Close it."""
@@ -110,10 +113,9 @@ class Cluster:
         """Closes the idle connections."""
         self._client.rest_client.pool_manager.clear()
 
-    def _page(self, kind: str, **query: object) -> tuple[list[Body], str]:
+    def _list(self, kind: str, **query: object) -> Body:
         with _errors():
-            told = self._read(self._kinds[kind].get, namespace=self.namespace, **query)
-        return told["items"], told["metadata"].get("continue", "")
+            return self._read(self._kinds[kind].get, namespace=self.namespace, **query)
 
     @staticmethod
     def _read(call: Callable[..., Any], **given: object) -> Body:
@@ -141,6 +143,8 @@ class Watching:
 
     def close(self) -> None:
         """Also from another thread, which ends the iteration."""
+        with suppress(RuntimeError, ValueError, OSError):  # it has ended by itself
+            self._answer.shutdown()
         self._answer.close()
 
 
@@ -165,7 +169,7 @@ def _resource(kind: str, client: DynamicClient) -> Resource:
 
 def _reason(error: DynamicApiError) -> str:
     try:
-        return str(json.loads(error.body)["reason"])
+        return str(json.loads(error.body or "")["reason"])
     except (TypeError, ValueError, KeyError):
         return ""
 

@@ -12,10 +12,15 @@ def client_of(kubeconfig: str) -> ApiClient:
     Raises LauncherDown, which says what is missing.
     """
     try:
-        return new_client_from_config(config_file=kubeconfig or None)
+        client: ApiClient = new_client_from_config(config_file=kubeconfig or None)
     except ConfigException as error:
         if kubeconfig:
             raise LauncherDown(why=f"BINDERY_KUBECONFIG cannot be used: {error}") from error
+        return _as_a_pod()
+    return client
+
+
+def _as_a_pod() -> ApiClient:
     try:
         load_incluster_config()
     except ConfigException:

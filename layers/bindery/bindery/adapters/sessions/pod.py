@@ -99,7 +99,7 @@ def pod(order: SessionOrder, run: str, owner: Body, making: Making) -> Body:
         "terminationGracePeriodSeconds": END_SECONDS,
         "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
         "nodeSelector": dict(making.resources.node_selector),
-        "tolerations": [*making.resources.tolerations, *_gone_nodes()],
+        "tolerations": [*_tolerations(making.resources), *_gone_nodes()],
         "containers": [_container(order, run, making)],
     }
     if making.pull_secret:
@@ -109,7 +109,7 @@ def pod(order: SessionOrder, run: str, owner: Body, making: Making) -> Body:
 
 def _container(order: SessionOrder, run: str, making: Making) -> Body:
     token = {"secretKeyRef": {"name": run_name(order.id, run), "key": "token"}}
-    plain = {**making.resources.environment, **order.variables}
+    plain = {**making.resources.session_environment, **order.variables}
     return {
         "name": "session",
         "image": order.image,
@@ -119,10 +119,33 @@ def _container(order: SessionOrder, run: str, making: Making) -> Body:
             *({"name": name, "value": _literal(value)} for name, value in plain.items()),
             {"name": "JUPYTER_TOKEN", "valueFrom": token},
         ],
-        "resources": making.resources.of_container(),
+        "resources": _limits(making.resources),
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "terminationMessagePolicy": "FallbackToLogsOnError",  # the log's end in the Pod's own record
     }
+
+
+def _limits(given: Resources) -> Body:
+    """A container's requests and limits."""
+    gpus = {given.gpu_resource: str(given.gpus)} if given.gpus else {}
+    return {
+        "requests": {
+            "memory": given.memory_guarantee,
+            "cpu": given.cpu_guarantee,
+            "ephemeral-storage": given.storage_guarantee,
+            **gpus,
+        },
+        "limits": {
+            "memory": given.memory_limit,
+            "cpu": given.cpu_limit,
+            "ephemeral-storage": given.storage_limit,
+            **gpus,
+        },
+    }
+
+
+def _tolerations(given: Resources) -> list[Body]:
+    return [each.model_dump(by_alias=True, exclude_defaults=True) for each in given.tolerations]
 
 
 def _script() -> str:

@@ -46,7 +46,7 @@ def state_of(pod: Body) -> PodState:
     status = pod.get("status", {})
     if pod["metadata"].get("deletionTimestamp"):
         return PodState(gone=True, trouble=_taken_away(status))
-    container = next(iter(status.get("containerStatuses", ())), {}).get("state", {})
+    container: Body = next((each["state"] for each in status.get("containerStatuses", ())), {})
     if status.get("phase") in ("Failed", "Succeeded"):
         return PodState(gone=True, trouble=_end(pod, status, container.get("terminated", {})))
     if "running" in container:

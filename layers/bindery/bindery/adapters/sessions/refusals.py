@@ -21,15 +21,17 @@ def refusal(status: int, body: str | bytes | None) -> Retryable | NoRoom | Sessi
         return LauncherDown(why="the cluster does not accept Bindery's credentials")
     if full := QUOTA.search(said):
         return NoRoom(why=f"the quota {full['name'].rstrip(',')} of its namespace is used up ({full['asked']})")
+    return SessionRefused(why=_why(status, said))
+
+
+def _why(status: int, said: str) -> str:
     if rules := ADMISSION.search(said):
-        return SessionRefused(why=f"its rules for security ask for more: {rules['rules']}")
+        return f"its rules for security ask for more: {rules['rules']}"
     if lacking := RIGHTS.search(said):
-        return SessionRefused(why=f"Bindery's account may not {lacking['verb']} {lacking['what']}")
+        return f"Bindery's account may not {lacking['verb']} {lacking['what']}"
     if limits := LIMIT.search(said):
-        return SessionRefused(why=limits["what"])
-    if status == NOT_FOUND:
-        return SessionRefused(why=f"something that sessions need is not there ({said})")
-    return SessionRefused(why=said)
+        return limits["what"]
+    return f"something that sessions need is not there ({said})" if status == NOT_FOUND else said
 
 
 def _message(body: str | bytes | None) -> str:

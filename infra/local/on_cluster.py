@@ -1,0 +1,27 @@
+"""What the local runtime does where sessions are Pods: says which cluster they are on, or what is missing there."""
+
+from bindery import bootstrap
+from bindery.ports.session_launcher import SessionLauncher
+
+
+def where(launcher: SessionLauncher) -> str:
+    """Cluster, namespace and gateway, in a line. Raises SystemExit, which says what is missing."""
+    from bindery.adapters.sessions.kubernetes import KubernetesSessions
+
+    assert isinstance(launcher, KubernetesSessions)  # noqa: S101  # nothing else is isolated
+    if missing := launcher.missing():
+        raise SystemExit(missing)
+    return launcher.where
+
+
+def close(launcher: SessionLauncher) -> None:
+    """Lets its connections go. Sessions that were not ended live on."""
+    from bindery.adapters.sessions.kubernetes import KubernetesSessions
+
+    if isinstance(launcher, KubernetesSessions):
+        launcher.close()
+
+
+def are_elsewhere() -> bool:
+    """Whether sessions run elsewhere than on this machine, and go on while Bindery does not."""
+    return bootstrap.system().ports.isolated

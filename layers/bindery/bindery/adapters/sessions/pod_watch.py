@@ -1,0 +1,60 @@
+"""A Pod's state as it changes: one look, then a watch, read by a thread so that its session can be asked meanwhile."""
+
+import queue
+import threading
+from types import TracebackType
+from typing import Self
+
+from bindery.adapters.sessions.cluster import POD, Cluster, Watching
+from bindery.adapters.sessions.pod_state import PodState, state_of
+from bindery.domain.errors import BinderyError
+
+NO_POD = PodState(gone=True)
+
+
+class PodWatch:
+    """For `seconds` at most. Raises LauncherDown where the cluster does not answer."""
+
+    def __init__(self, cluster: Cluster, pod: str, seconds: float) -> None:
+        found, version = cluster.look(POD, pod)
+        self.state = state_of(found) if found else NO_POD
+        self._heard: queue.SimpleQueue[PodState | BinderyError] = queue.SimpleQueue()
+        self._watching: Watching | None = None
+        self._closed = False
+        if not self.state.gone and seconds > 0:
+            threading.Thread(target=self._listen, args=(cluster, pod, version, seconds), daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._closed = True
+        if self._watching:
+            self._watching.close()
+
+    def next(self, seconds: float) -> PodState:
+        """The state as soon as it has changed, or as it is after `seconds`."""
+        try:
+            heard = self._heard.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return self.state
+        if isinstance(heard, BinderyError):
+            raise heard
+        self.state = heard
+        return heard
+
+    def _listen(self, cluster: Cluster, pod: str, version: str, seconds: float) -> None:
+        try:
+            self._watching = cluster.watch(POD, pod, version, seconds)
+            for kind, changed in () if self._closed else self._watching:
+                self._heard.put(state_of(changed) if kind != "DELETED" else _deleted(changed))
+        except BinderyError as error:
+            if not self._closed:
+                self._heard.put(error)
+        finally:
+            if self._watching:
+                self._watching.close()
+
+
+def _deleted(pod: dict[str, object]) -> PodState:
+    return PodState(gone=True, trouble=state_of(pod).trouble)
