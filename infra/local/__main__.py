@@ -28,11 +28,12 @@ def main() -> None:
     settings = check_settings()
     listener = _listen(settings.port)
     with prepare(Path(settings.home).expanduser().absolute()):  # before bootstrap reads the secret, once and for all
+        from infra.local import on_cluster
         from infra.local.runtime import Runtime
 
-        runtime = Runtime(system, listener)
-        threading.Thread(target=_tell, args=(listener, runtime.announcements), daemon=True).start()
-        runtime.run()
+        more = [on_cluster.where()] if on_cluster.are_elsewhere() else []
+        threading.Thread(target=_tell, args=(listener, more), daemon=True).start()
+        Runtime(system, listener).run()
 
 
 def _listen(port: int) -> socket.socket:
@@ -47,7 +48,7 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _tell(listener: socket.socket, announcements: list[str]) -> None:
+def _tell(listener: socket.socket, more: list[str]) -> None:
     """One line with the address, once /health says ok, and what else there is to say."""
     import httpx
 
@@ -55,7 +56,7 @@ def _tell(listener: socket.socket, announcements: list[str]) -> None:
     with httpx.Client(trust_env=False, timeout=5) as client:
         while not _well(client, f"{address}/health"):  # taking over what a crash left may take its time
             threading.Event().wait(0.02)
-    print("\n".join((f"Bindery is at {address}/", *announcements)), flush=True)
+    print("\n".join((f"Bindery is at {address}/", *more)), flush=True)
 
 
 def _well(client: "httpx.Client", health: str) -> bool:

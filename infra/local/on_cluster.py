@@ -1,13 +1,18 @@
 """What the local runtime does where sessions are Pods: says which cluster they are on, or what is missing there."""
 
 from bindery import bootstrap
+from bindery.domain.errors import LauncherDown
 from bindery.ports.session_launcher import SessionLauncher
 
 
-def where(launcher: SessionLauncher) -> str:
+def where() -> str:
     """Cluster, namespace and gateway, in a line. Raises SystemExit, which says what is missing."""
     from bindery.adapters.sessions.kubernetes import KubernetesSessions
 
+    try:
+        launcher = bootstrap.launcher()
+    except LauncherDown as down:
+        raise SystemExit(f"Sessions cannot be started: {down.facts['why']}.") from None
     assert isinstance(launcher, KubernetesSessions)  # noqa: S101  # nothing else is isolated
     if missing := launcher.missing():
         raise SystemExit(missing)

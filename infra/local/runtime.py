@@ -38,12 +38,11 @@ logger = logging.getLogger("bindery")
 
 
 class Runtime:
-    """run() returns when the process is told to stop, with nothing of it left. announcements: what to tell at the start."""
+    """run() returns when the process is told to stop, with nothing of it left."""
 
     def __init__(self, system: System, listener: socket.socket) -> None:
         self.system = system
         self.listener = listener
-        self.announcements: list[str] = []
 
     def run(self) -> None:
         """Cleans up after the last one, serves, cleans up after itself; a signal ends it at any point of this."""
@@ -54,8 +53,6 @@ class Runtime:
         terminal.addFilter(lambda _record: not server.should_exit)
         workers = self._workers()
         try:
-            if on_cluster.are_elsewhere():
-                self.announcements.append(on_cluster.where(bootstrap.launcher()))
             self._take_over()
             workers.start()
             server.run(sockets=[self.listener])  # ends with the signal that it was told to end with
@@ -99,7 +96,9 @@ class Runtime:
         contents = bootstrap.contents()
         if isinstance(contents, GitContents):
             contents.recover()
-        while not (on_cluster.are_elsewhere() or self._end_sessions("Bindery was started again")):  # nobody is sent to what is gone
+        while not (
+            on_cluster.are_elsewhere() or self._end_sessions("Bindery was started again")
+        ):  # nobody is sent to what is gone
             logger.warning("The table cannot be written just now: %s. Waiting.", bootstrap.home() / "table.sqlite")
             time.sleep(1)
         with suppress(Throttled):  # it is a chore, too, and that comes again

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bindery.domain.errors import BinderyError, ImageGone
+from bindery.domain.errors import BinderyError, ImageGone, NoRoom
 from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
 from tests.fakes.clock import FakeClock
 
@@ -16,7 +16,7 @@ def _nothing(operation: str, session: str) -> None: ...
 @dataclass
 class Running:
     """One session. looks: how many more waits it stays STARTING. last: UTC seconds. dead: why, once its server has ended.
-    trouble: what keeps it from starting, or what it died of."""
+    trouble: what it died of."""
 
     order: SessionOrder
     started: float
@@ -35,7 +35,8 @@ class FakeSessions:
 
     running: by id; change them at will. looks: how many waits a new session stays STARTING; each such wait takes its seconds
     of the fake clock. gone: images that are not there. notes: what the next sessions have to say.
-    started: every session ever begun, in order, for tests that count.
+    started: every session ever begun, in order, for tests that count. trouble: what keeps new sessions from starting while they do.
+    full: how often a start finds no room.
     """
 
     clock: FakeClock
@@ -45,6 +46,8 @@ class FakeSessions:
     notes: tuple[str, ...] = ()
     running: dict[str, Running] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
+    trouble: BinderyError | None = None
+    full: int = 0
 
     def start(self, order: SessionOrder) -> None:
         self.before("start", order.id)
@@ -54,6 +57,9 @@ class FakeSessions:
         self.running.pop(order.id, None)
         if order.image in self.gone:
             raise ImageGone(image=order.image)
+        if self.full:
+            self.full -= 1
+            raise NoRoom(why="the quota is used up")
         now = self.clock.now()
         self.running[order.id] = Running(order, started=now, looks=self.looks, last=now)
         self.started.append(order.id)
@@ -67,7 +73,7 @@ class FakeSessions:
         if found.looks > 0:
             found.looks -= 1
             self.clock.advance(seconds)
-            return SessionReport(Liveness.STARTING, trouble=found.trouble)
+            return SessionReport(Liveness.STARTING, trouble=self.trouble)
         return SessionReport(Liveness.READY, url=f"http://{session}.sessions.example/", notes=self.notes)
 
     def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]:

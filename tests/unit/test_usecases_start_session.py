@@ -2,7 +2,15 @@
 
 import pytest
 
-from bindery.domain.errors import LauncherDown
+from bindery.domain.errors import (
+    BinderyError,
+    ContentNotHad,
+    ImageGone,
+    LauncherDown,
+    NoRoom,
+    SessionOutOfMemory,
+)
+from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Phase, Stage
 from bindery.domain.messages import SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
@@ -301,3 +309,73 @@ def test_a_message_of_an_old_step_only_makes_sure_of_the_next(small: Small) -> N
     assert [sent.message for sent in small.take()] == [sent.message for sent in waiting]
     small.handle(SessionRequested(launch=launch.id, step=0))
     assert small.queue.sent == []
+
+
+def hindered(small: Small, trouble: BinderyError) -> tuple[Launch, str]:
+    """A launch whose session is kept from starting, after a few looks; what it asks of its queue last."""
+    small.launcher.looks = 3
+    launch = starting(small)
+    small.launcher.trouble = trouble
+    small.pump()
+    return small.launch(launch), launch.id
+
+
+def test_what_keeps_a_session_is_told_once_and_at_once(small: Small) -> None:
+    launch, _ = hindered(small, NoRoom(why="not enough memory"))
+    told = [event.trouble for event in launch.events if event.trouble]
+    assert told == [Failure(kind="NoRoom", facts={"why": "not enough memory"})]
+    assert launch.stage is Stage.READY
+
+
+def test_no_more_than_a_few_hindrances_are_told(small: Small) -> None:
+    small.launcher.looks = 30
+    launch = starting(small)
+    for number in range(10):
+        small.launcher.trouble = NoRoom(why=f"{number} nodes")
+        small.handle(small.queue.pop())
+    assert sum(1 for event in small.launch(launch).events if event.trouble) == 5
+
+
+def test_a_cluster_may_take_its_time_and_no_more(small: Small) -> None:
+    small.launcher.looks = 10**6
+    launch = starting(small)
+    small.launcher.trouble = NoRoom(why="not enough memory")
+    small.pump(most=2000)
+    failed = small.launch(launch)
+    assert failed.failure == Failure(kind="NoRoom", facts={"why": "not enough memory"})
+    assert failed.retries == 0
+    assert failed.ended_at is not None
+    assert 600 <= failed.ended_at - failed.created_at < 700
+
+
+def test_a_full_quota_is_waited_for_and_then_started(small: Small) -> None:
+    launch = starting(small)
+    small.launcher.full = 3
+    small.pump()
+    assert small.launch(launch).stage is Stage.READY
+    assert small.launch(launch).retries == 0
+    assert small.launcher.started.count(launch.id) == 1
+
+
+@pytest.mark.parametrize("trouble", [SessionOutOfMemory(limit="2G"), ContentNotHad(ref="abc", why="gone")])
+def test_what_will_not_pass_is_not_tried_again(small: Small, trouble: BinderyError) -> None:
+    small.launcher.looks = 1
+    launch = starting(small)
+    small.handle(small.queue.pop())
+    small.launcher.running[launch.id].dead = "x"
+    small.launcher.running[launch.id].trouble = trouble
+    small.pump()
+    assert small.launch(launch).failure == Failure.of(trouble)
+    assert small.launch(launch).retries == 0
+
+
+def test_an_image_that_no_node_finds_is_looked_for_and_built_again(small: Small) -> None:
+    small.launcher.looks = 1
+    launch = starting(small)
+    small.handle(small.queue.pop())
+    image = small.launch(launch).image
+    small.launcher.running[launch.id].dead = "x"
+    small.launcher.running[launch.id].trouble = ImageGone(image=image)
+    small.builds.images.discard(image)
+    small.pump()
+    assert small.launch(launch).stage is Stage.BUILDING

@@ -23,7 +23,7 @@ Body = Mapping[str, Any]
 CONTENT_EXIT = 76
 CONTENT_MARK = "bindery content: "
 NOT_THERE = re.compile(r"not found|manifest unknown|does not exist|NotFound", re.IGNORECASE)
-INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+)")
+INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 TAINT = re.compile(r"untolerated taint(?:\(s\)| \{([^}]*)\})?")
 LONGEST = 400
 

@@ -1,0 +1,87 @@
+"""A session's objects: what stands in them, and what never does."""
+
+import json
+from typing import Any
+
+from bindery.adapters.sessions.pod import Making, pod, route, run_name, secret, service
+from bindery.domain.resources import Resources
+from tests.serving.lab import REF, TOKEN, order_of
+
+OWNER = {"metadata": {"name": "session-one", "uid": "u-1"}}
+MAKING = Making("sessions", "sessions.example", Resources())
+
+
+def made(**changes: object) -> dict[str, Any]:
+    order = order_of("one", BINDER_REQUEST="v2/gh/o/r/HEAD").model_copy(update=changes)
+    return pod(order, "abcd", OWNER, MAKING)
+
+
+def container(**changes: object) -> dict[str, Any]:
+    (only,) = made(**changes)["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def test_the_token_is_in_the_secret_and_nowhere_else() -> None:
+    order = order_of("one")
+    assert secret(order, "abcd", OWNER)["stringData"] == {"token": TOKEN}
+    others = [service(order, "abcd"), pod(order, "abcd", OWNER, MAKING), route(order, "abcd", OWNER, MAKING)]
+    assert TOKEN not in json.dumps(others)
+
+
+def test_the_server_gets_the_token_from_the_secret() -> None:
+    (told,) = [each for each in container()["env"] if each["name"] == "JUPYTER_TOKEN"]
+    assert told["valueFrom"] == {"secretKeyRef": {"name": run_name("one", "abcd"), "key": "token"}}
+
+
+def test_the_service_owns_everything_else() -> None:
+    order = order_of("one")
+    for body in (secret(order, "r", OWNER), pod(order, "r", OWNER, MAKING), route(order, "r", OWNER, MAKING)):
+        (owner,) = body["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"], owner["uid"]) == ("Service", "session-one", "u-1")
+
+
+def test_a_new_start_selects_nothing_of_an_old_one() -> None:
+    labels = made()["metadata"]["labels"]
+    selector = service(order_of("one"), "abcd")["spec"]["selector"]
+    assert selector.items() <= labels.items()
+    assert not service(order_of("one"), "efgh")["spec"]["selector"].items() <= labels.items()
+
+
+def test_a_session_is_at_its_own_host_name() -> None:
+    assert route(order_of("one"), "r", OWNER, MAKING)["spec"]["hostnames"] == ["one.sessions.example"]
+
+
+def test_variables_are_handed_over_as_they_are() -> None:
+    hostile = "$(JUPYTER_TOKEN) $$ `x`"
+    told = {each["name"]: each.get("value") for each in container(variables={"BINDER_REQUEST": hostile})["env"]}
+    assert told["BINDER_REQUEST"] == "$$(JUPYTER_TOKEN) $$$$ `x`"
+
+
+def test_no_extra_step_where_the_image_holds_the_commit() -> None:
+    assert container()["args"][4:7] == ["", "", ""]
+
+
+def test_another_commit_is_named_with_the_images_and_the_address() -> None:
+    told = container(built_from="b" * 40)["args"][4:7]
+    assert told == [REF, "b" * 40, "https://example.org/x"]
+
+
+def test_what_a_community_allows_is_in_the_pod() -> None:
+    given = Resources.model_validate(
+        {
+            "memory_guarantee": "2G",
+            "memory_limit": "4G",
+            "gpus": 2,
+            "node_selector": {"pool": "users"},
+            "tolerations": [{"key": "users", "operator": "Exists"}],
+            "session_environment": {"DATA": "/data"},
+        }
+    )
+    spec = pod(order_of("one"), "r", OWNER, Making("g", "d", given))["spec"]
+    resources = spec["containers"][0]["resources"]
+    assert (resources["requests"]["memory"], resources["limits"]["memory"]) == ("2G", "4G")
+    assert resources["limits"]["nvidia.com/gpu"] == "2"
+    assert spec["nodeSelector"] == {"pool": "users"}
+    assert spec["tolerations"][0] == {"key": "users", "operator": "Exists"}
+    assert {"name": "DATA", "value": "/data"} in spec["containers"][0]["env"]

@@ -1,0 +1,164 @@
+"""What a Pod's record means, in records as a kubelet and a scheduler write them."""
+
+from typing import Any
+
+import pytest
+
+from bindery.adapters.sessions.pod_state import lack_of, state_of
+from bindery.domain.errors import (
+    BinderyError,
+    ContentNotHad,
+    ImageGone,
+    ImagePullFailed,
+    NodeLost,
+    NoRoom,
+    SessionDied,
+    SessionEvicted,
+    SessionOutOfMemory,
+    SessionRefused,
+)
+
+Body = dict[str, Any]
+
+
+def a_pod(phase: str = "Pending", container: Body | None = None, *, deleted: bool = False, **status: object) -> Body:
+    metadata = {"name": "session-one", **({"deletionTimestamp": "2026-11-24T12:00:00Z"} if deleted else {})}
+    containers = [{"image": "r.example/x@sha256:1", "resources": {"limits": {"memory": "2G"}}}]
+    states = {"containerStatuses": [{"state": container}]} if container else {}
+    return {
+        "metadata": metadata,
+        "spec": {"containers": containers},
+        "status": {"phase": phase, **states, **status},
+    }
+
+
+def ended(reason: str, message: str = "", code: int = 1) -> Body:
+    return a_pod("Failed", {"terminated": {"reason": reason, "message": message, "exitCode": code}})
+
+
+def waiting(reason: str, message: str) -> Body:
+    return a_pod(container={"waiting": {"reason": reason, "message": message}})
+
+
+def unschedulable(message: str) -> Body:
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": message,
+        "lastTransitionTime": "2026-11-24T12:00:00Z",
+    }
+    return a_pod(conditions=[condition])
+
+
+def disrupted(reason: str, **more: object) -> list[Body]:
+    return [{"type": "DisruptionTarget", "status": "True", "reason": reason, **more}]
+
+
+def test_a_pod_just_made_merely_starts() -> None:
+    state = state_of({"metadata": {"name": "x"}, "spec": {"containers": [{"image": "x"}]}, "status": {}})
+    assert (state.runs, state.gone, state.trouble) == (False, False, None)
+
+
+def test_a_running_container_may_answer() -> None:
+    assert state_of(a_pod("Running", {"running": {"startedAt": "2026-11-24T12:00:00Z"}})).runs
+
+
+@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
+def test_what_takes_its_time_is_no_trouble(reason: str) -> None:
+    state = state_of(waiting(reason, ""))
+    assert (state.runs, state.gone, state.trouble) == (False, False, None)
+
+
+@pytest.mark.parametrize(
+    ("pod", "kind", "facts"),
+    [
+        (ended("OOMKilled", code=137), SessionOutOfMemory, {"limit": "2G"}),
+        (ended("Error", "Traceback\nboom"), SessionDied, {"why": "Traceback\nboom"}),
+        (ended("Completed", "", 0), SessionDied, {"why": ""}),
+        (
+            ended("Error", "bindery content: abc fatal: could not read", 76),
+            ContentNotHad,
+            {"ref": "abc", "why": "fatal: could not read"},
+        ),
+        (ended("Error", "bindery content: abc a program's own words", 1), SessionDied, None),
+        (a_pod("Failed", reason="Evicted", message="low on memory"), SessionEvicted, {"why": "low on memory"}),
+        (a_pod("Failed", reason="NodeLost"), NodeLost, {}),
+        (a_pod("Running", deleted=True, conditions=disrupted("DeletionByTaintManager")), NodeLost, {}),
+        (a_pod("Failed", conditions=disrupted("DeletionByPodGC")), NodeLost, {}),
+        (
+            a_pod("Running", deleted=True, conditions=disrupted("PreemptionByScheduler", message="a greater one came")),
+            SessionEvicted,
+            {"why": "a greater one came"},
+        ),
+        (
+            waiting("ImagePullBackOff", 'Back-off pulling image "x": code = NotFound desc = x: not found'),
+            ImageGone,
+            {"image": "r.example/x@sha256:1"},
+        ),
+        (
+            waiting("ImagePullBackOff", "rpc error: code = Unknown desc = dial tcp: connection refused"),
+            ImagePullFailed,
+            {"why": "dial tcp: connection refused"},
+        ),
+        (
+            waiting("CreateContainerConfigError", 'secret "x" not found'),
+            SessionRefused,
+            {"why": 'secret "x" not found'},
+        ),
+    ],
+)
+def test_each_end_has_its_own_type(pod: Body, kind: type[BinderyError], facts: Body | None) -> None:
+    state = state_of(pod)
+    assert state.gone
+    assert type(state.trouble) is kind
+    assert facts is None or state.trouble.facts == facts
+
+
+def test_a_pod_that_somebody_deletes_is_gone_for_no_reason_of_the_cluster() -> None:
+    state = state_of(a_pod("Running", {"running": {}}, deleted=True))
+    assert (state.gone, state.trouble) == (True, None)
+
+
+def test_a_first_failed_pull_is_trouble_that_may_pass() -> None:
+    state = state_of(waiting("ErrImagePull", "desc = connection refused"))
+    assert not state.gone
+    assert isinstance(state.trouble, ImagePullFailed)
+
+
+def test_one_that_cannot_be_placed_says_since_when() -> None:
+    state = state_of(
+        unschedulable("0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available")
+    )
+    assert not state.gone
+    assert isinstance(state.trouble, NoRoom)
+    assert state.trouble.facts == {"why": "not enough memory"}
+    assert state.since == 1795521600
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        ("0/2 nodes are available: 1 Insufficient cpu, 2 Insufficient memory.", "not enough cpu, not enough memory"),
+        ("0/1 nodes are available: 1 Insufficient ephemeral-storage.", "not enough disk"),
+        ("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", "not enough nvidia.com/gpu"),
+        (
+            "0/3 nodes are available: 3 node(s) had untolerated taint {pool: staff}. preemption: x",
+            "nodes are kept for others (taint pool: staff)",
+        ),
+        (
+            "0/3 nodes are available: 3 node(s) had untolerated taint {node.kubernetes.io/unreachable: }.",
+            "nodes are kept for others (taint node.kubernetes.io/unreachable)",
+        ),
+        ("0/1 nodes are available: 1 node(s) had untolerated taint(s).", "nodes are kept for others (taints)"),
+        (
+            "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+            "no node has the labels that are asked for",
+        ),
+        ("0/1 nodes are available: 1 Too many pods.", "nodes hold as many sessions as they may"),
+        ("no nodes available to schedule pods", "there is no node"),
+        ("something new", "something new"),
+    ],
+)
+def test_the_schedulers_sentence_in_plain_words(message: str, why: str) -> None:
+    assert lack_of(message) == why
