@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench simulate simulate-planted simulate-scale clean
+.PHONY: help up test lint format bench simulate simulate-planted simulate-scale cluster cluster-down clean
 SEEDS ?= 1000
 FIRST ?= 1
 
@@ -40,6 +40,12 @@ simulate-planted: .venv/ready ## plants bugs in copies of the code; the simulati
 
 simulate-scale: .venv/ready ## ten to ten thousand launches, and what one costs
 	@$(RUN) -m tests.simulation scale
+
+cluster: .venv/ready ## builds and starts a real Kubernetes for tests, as root; it stays until `make cluster-down`
+	@PYTHONPATH=layers/bindery $(RUN) -m tests.cluster up
+
+cluster-down: .venv/ready ## ends that Kubernetes; nothing of it stays but what was built
+	@PYTHONPATH=layers/bindery $(RUN) -m tests.cluster down
 
 clean: ## removes everything that was made here; state under BINDERY_HOME stays
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,6 +2,10 @@
 
 import os
 
+from tests.cluster.fixture import cluster  # one for all suites
+
+__all__ = ["cluster"]
+
 # Nothing that a person has set for their own Bindery may change what a test sees.
-for name in [name for name in os.environ if name.startswith("BINDERY_")]:
+for name in [name for name in os.environ if name.startswith("BINDERY_") and name != "BINDERY_TEST_KUBECONFIG"]:
     del os.environ[name]

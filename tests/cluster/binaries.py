@@ -1,0 +1,70 @@
+"""Kubernetes, etcd and Traefik, built from the Go modules beside this file and kept for all checkouts."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.cluster.cached import made, place_of
+
+MODULES = Path(__file__).parent
+KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
+DEFINITIONS = "gateway-api.yaml"
+
+
+def given() -> Path | None:
+    """Ready ones, as envtest's users name them."""
+    folder = os.environ.get("KUBEBUILDER_ASSETS")
+    return Path(folder) if folder else None
+
+
+def binaries() -> Path:
+    """Their folder, with Gateway API's definitions as DEFINITIONS."""
+    return given() or made(built(), _build)
+
+
+def built() -> Path:
+    return place_of("binaries", _sources("kubernetes", "gateway"))
+
+
+def kwok() -> Path:
+    """The one that pretends to be nodes; built when it is first asked for."""
+    ready = (given() or Path()) / "kwok"
+    if given() and ready.exists():
+        return ready
+    return made(place_of("kwok", _sources("kwok")), _build_kwok) / "kwok"
+
+
+def _build(folder: Path) -> None:
+    version = re.search(r"k8s.io/kubernetes (v(\d+)\.(\d+)\.\d+)", (MODULES / "kubernetes/go.mod").read_text())
+    assert version is not None
+    told = zip(("gitVersion", "gitMajor", "gitMinor"), version.groups(), strict=True)
+    flags = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in told)
+    _go_build("kubernetes", f"{folder}/", [f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES], flags)
+    _go_build("kubernetes", folder / "etcd", ["go.etcd.io/etcd/server/v3"])
+    _go_build("gateway", folder / "traefik", ["github.com/traefik/traefik/v3/cmd/traefik"])
+    listed = _go("gateway", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api")
+    definitions = sorted(Path(listed.strip(), "config", "crd", "standard").glob("gateway.*.yaml"))
+    (folder / DEFINITIONS).write_text("\n---\n".join(path.read_text() for path in definitions))
+
+
+def _build_kwok(folder: Path) -> None:
+    _go_build("kwok", folder / "kwok", ["sigs.k8s.io/kwok/cmd/kwok"])
+
+
+def _go_build(module: str, target: Path | str, packages: Iterable[str], flags: str = "") -> None:
+    _go(module, "build", "-trimpath", "-ldflags", f"-s -w {flags}".strip(), "-o", str(target), *packages)
+
+
+def _go(module: str, *arguments: str) -> str:
+    """Raises RuntimeError with what it said."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+    done = subprocess.run(["go", *arguments], cwd=MODULES / module, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"go {arguments[0]} in {module}: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def _sources(*modules: str) -> list[bytes]:
+    return [(MODULES / module / name).read_bytes() for module in modules for name in ("go.mod", "go.sum")]

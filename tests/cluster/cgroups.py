@@ -1,0 +1,43 @@
+"""The cgroups that the kubelet and its containers are in, in every hierarchy of this machine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from tests.cluster.place import Place
+
+HIERARCHIES = Path("/sys/fs/cgroup")
+
+
+def make(place: Place) -> None:
+    for root in _roots():
+        with suppress(OSError):  # a hierarchy that nobody may write to
+            (root / place.cgroup).mkdir(exist_ok=True)
+
+
+def processes(place: Place) -> Iterator[int]:
+    """Numbers of all that run in its containers."""
+    for folder in _folders(place):
+        with suppress(OSError):
+            yield from map(int, (folder / "cgroup.procs").read_text().split())
+
+
+def remove(place: Place) -> None:
+    """Once nothing runs in them."""
+    for folder in _folders(place):
+        with suppress(FileNotFoundError):
+            folder.rmdir()
+
+
+def _folders(place: Place) -> Iterator[Path]:
+    """Innermost first."""
+    for root in _roots():
+        for folder, _, _ in os.walk(root / place.cgroup, topdown=False):
+            yield Path(folder)
+
+
+def _roots() -> list[Path]:
+    if (HIERARCHIES / "cgroup.controllers").exists():
+        return [HIERARCHIES]
+    return [path for path in HIERARCHIES.iterdir() if path.is_dir() and not path.is_symlink()]

@@ -1,0 +1,59 @@
+"""Whose cluster a place is: it belongs to the process that starts it, until that hands it to its checkout."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from bindery.adapters.sessions.processes import Process, alive, status_of
+from tests.cluster.cached import alone
+from tests.cluster.clearing import clear
+from tests.cluster.place import CLUSTERS, Place, taken
+
+CHECKOUT = str(Path(__file__).parents[2])
+
+
+def claim() -> Place:
+    """A free place for a cluster of this process; clears away those of dead ones. Raises RuntimeError when all are taken."""
+    with alone("claims"):
+        clear_abandoned()
+        for place in map(Place, range(CLUSTERS)):
+            if place.is_free():
+                place.folder.mkdir(mode=0o755)
+                status = status_of(os.getpid())
+                assert status is not None
+                _note(place, asdict(status.process))
+                return place
+    raise RuntimeError(f"{CLUSTERS} clusters run on this machine")
+
+
+def hand_over(place: Place) -> None:
+    """To its checkout: it outlives this process."""
+    _note(place, None)
+
+
+def of_this_checkout() -> list[Place]:
+    """Handed over to it."""
+    return [place for place in taken() if _owner(place) == (CHECKOUT, None)]
+
+
+def clear_abandoned() -> None:
+    """Those whose process died."""
+    for place in taken():
+        _, owner = _owner(place)
+        if owner is not None and not alive(owner):
+            clear(place)
+
+
+def _note(place: Place, process: dict[str, int] | None) -> None:
+    note = place.folder / "owner.new"
+    note.write_text(json.dumps({"checkout": CHECKOUT, "process": process}))
+    note.rename(place.folder / "owner.json")
+
+
+def _owner(place: Place) -> tuple[str, Process | None]:
+    try:
+        note = json.loads((place.folder / "owner.json").read_text())
+    except FileNotFoundError:  # died between two lines
+        return "", Process(0, 0)
+    return note["checkout"], Process(**note["process"]) if note["process"] else None

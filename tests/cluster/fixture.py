@@ -1,0 +1,25 @@
+"""The fixture that tests get their cluster from."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.missing import what_is_missing
+from tests.cluster.place import at
+from tests.cluster.start import running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One for the whole run: that of BINDERY_TEST_KUBECONFIG (`make cluster` prints it), else one that ends with the run."""
+    ready = os.environ.get("BINDERY_TEST_KUBECONFIG")
+    if ready:
+        yield Cluster(at(Path(ready).parent))
+        return
+    if missing := what_is_missing():
+        pytest.skip(missing)
+    with running() as cluster:
+        yield cluster

@@ -1,0 +1,60 @@
+"""containerd and the kubelet, in a mount namespace of their own: whatever they mount ends with their last process."""
+
+from pathlib import Path
+
+from tests.cluster import settings
+from tests.cluster.daemons import Daemon
+from tests.cluster.place import Place
+
+OVERLAID = ("/var", "/run")  # what containerd and the kubelet write outside their folders goes into the cluster's
+APART = """set -e
+mount -t tmpfs tmpfs "$1/layers"
+for place in /var /run; do
+    mkdir -p "$1/layers$place/upper" "$1/layers$place/work"
+    mount -t overlay overlay -o "lowerdir=$place,upperdir=$1/layers$place/upper,workdir=$1/layers$place/work" "$place"
+done
+exec containerd --config "$1/containerd.toml"
+"""
+
+
+def containerd(place: Place, registry: str) -> Daemon:
+    folder = place.folder
+    (folder / "layers").mkdir()
+    settings.write("containerd.toml", folder / "containerd.toml", folder=folder, registry=registry)
+    settings.write("hosts.toml", folder / "registries" / registry / "hosts.toml", registry=registry)
+    settings.write(
+        "cni.conflist",
+        folder / "cni" / "bindery.conflist",
+        folder=folder,
+        bridge=place.bridge,
+        subnet=place.subnet,
+        host_address=place.host_address,
+    )
+    command = ("unshare", "--mount", "--propagation", "private", "sh", "-c", APART, "sh", str(folder))
+    return Daemon("containerd", folder, command)
+
+
+def kubelet(place: Place, binaries: Path) -> Daemon:
+    """Once containerd runs."""
+    folder = place.folder
+    (folder / "resolv.conf").write_bytes(Path("/etc/resolv.conf").read_bytes())
+    config = settings.write(
+        "kubelet.yaml",
+        folder / "kubelet.yaml",
+        folder=folder,
+        cgroup=place.cgroup,
+        kubelet_port=place.port("kubelet"),
+        kubelet_health_port=place.port("kubelet-health"),
+    )
+    command = [
+        "nsenter",
+        f"--mount=/proc/{Daemon.noted('containerd', folder).process.pid}/ns/mnt",
+        binaries / "kubelet",
+        f"--config={config}",
+        f"--kubeconfig={folder / 'node.kubeconfig'}",
+        f"--root-dir={folder / 'kubelet'}",
+        f"--cert-dir={folder / 'kubelet' / 'pki'}",
+        "--hostname-override=localhost",
+        f"--node-ip={place.host_address}",
+    ]
+    return Daemon("kubelet", folder, tuple(map(str, command)))
