@@ -145,7 +145,7 @@ class Truths:
                 return session is not None and session.created_at < now - given.max_age_seconds + SLACK_SECONDS
             case ["its", "server", "no", *_]:
                 return facts.silences >= SILENCES or facts.gone_at is not None
-            case ["its", "server", "ended"]:
+            case ["its", "server", "ended"] | ["Killed:", *_]:
                 return facts.gone_at is not None
             case ["its", "launch", *_]:
                 return launch is None or launch.stage is Stage.FAILED

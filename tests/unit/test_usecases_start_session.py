@@ -337,8 +337,8 @@ def test_no_more_than_a_few_hindrances_are_told(small: Small) -> None:
 
 
 def test_a_cluster_may_take_its_time_and_no_more(small: Small) -> None:
-    small.launcher.looks = 10**6
     launch = starting(small)
+    small.launcher.looks = 10**6
     small.launcher.trouble = NoRoom(why="not enough memory")
     small.pump(most=2000)
     failed = small.launch(launch)
