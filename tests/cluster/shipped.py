@@ -1,0 +1,80 @@
+"""The shipped manifests, applied to a test's cluster, and what runs under the account that they make."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.sessions.cluster import Cluster as Client
+from bindery.adapters.sessions.credentials import client_of
+from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
+from bindery.adapters.sessions.pod import Making
+from bindery.domain.resources import Resources
+from tests.cluster.cluster import Cluster
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE, GATEWAY, DOMAIN = "bindery-sessions", "sessions", "sessions.localhost"
+RESOURCES = Resources(memory_guarantee="100M", storage_guarantee="10M")
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A cluster that `kubectl apply -k` was run on. kubeconfig: of the account that Bindery has there."""
+
+    cluster: Cluster
+    kubeconfig: Path
+
+    @property
+    def address(self) -> str:
+        """What `BINDERY_SESSIONS_URL` is here."""
+        return f"http://{DOMAIN}:{self.cluster.gateway_port}"
+
+    def launcher(self, resources: Resources = RESOURCES, kubeconfig: Path | None = None) -> KubernetesSessions:
+        """A launcher of its own, as the settings would make one."""
+        client = Client(client_of(str(kubeconfig or self.kubeconfig)), NAMESPACE)
+        address = PublicAddress(self.address)
+        return KubernetesSessions(client, Making(GATEWAY, address.domain, resources), address, SystemClock())
+
+    def kubectl(self, *arguments: str, input: str = "") -> str:  # noqa: A002
+        """As the administrator, in the sessions' namespace."""
+        return self.cluster.kubectl(f"--namespace={NAMESPACE}", *arguments, input=input)
+
+    def pods(self, session: str = "") -> list[dict[str, object]]:
+        """Sessions' Pods, or one session's."""
+        selector = f"bindery.session/id={session}" if session else "app.kubernetes.io/component=session"
+        return list(json.loads(self.kubectl("get", "pods", "-o", "json", "-l", selector))["items"])
+
+    def remove_sessions(self) -> None:
+        """Everything that belongs to a session, and waits until it is gone."""
+        self.kubectl("delete", "services", "-l", "app.kubernetes.io/component=session", "--ignore-not-found")
+        self.kubectl(
+            "delete", "pods", "-l", "app.kubernetes.io/component=session", "--ignore-not-found", "--grace-period=1"
+        )
+
+
+def apply(cluster: Cluster) -> Shipped:
+    """As an operator would, by an overlay: where the Gateway listens is the cluster's own affair."""
+    listener = {"op": "replace", "path": "/spec/listeners/0/port", "value": cluster.gateway_port}
+    with TemporaryDirectory(prefix="overlay-") as folder:
+        overlay = {
+            "resources": [os.path.relpath(ROOT / "infra" / "kubernetes", Path(folder).resolve())],
+            "patches": [{"target": {"kind": "Gateway"}, "patch": json.dumps([listener])}],
+        }
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", folder)
+    return Shipped(cluster, cluster.kubeconfig_for("bindery", "bindery"))
+
+
+@contextmanager
+def sessions_of(shipped: Shipped) -> Iterator[KubernetesSessions]:
+    """A launcher whose sessions go with it."""
+    launcher = shipped.launcher()
+    yield launcher
+    shipped.remove_sessions()
+    launcher.close()
