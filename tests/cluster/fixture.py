@@ -9,6 +9,7 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.missing import what_is_missing
 from tests.cluster.place import at
+from tests.cluster.shipped import Shipped, apply
 from tests.cluster.start import running
 
 
@@ -23,3 +24,9 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(missing)
     with running() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def shipped(cluster: Cluster) -> Shipped:
+    """The same, with what infra/kubernetes makes."""
+    return apply(cluster)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
@@ -45,10 +46,26 @@ class Shipped:
         """As the administrator, in the sessions' namespace."""
         return self.cluster.kubectl(f"--namespace={NAMESPACE}", *arguments, input=input)
 
-    def pods(self, session: str = "") -> list[dict[str, object]]:
+    def pods(self, session: str = "") -> list[dict[str, Any]]:
         """Sessions' Pods, or one session's."""
         selector = f"bindery.session/id={session}" if session else "app.kubernetes.io/component=session"
         return list(json.loads(self.kubectl("get", "pods", "-o", "json", "-l", selector))["items"])
+
+    @contextmanager
+    def sessions(self) -> Iterator[KubernetesSessions]:
+        """A launcher whose sessions end with it."""
+        launcher = self.launcher()
+        try:
+            yield launcher
+        finally:
+            self.remove_sessions()
+            launcher.close()
+
+    def kill(self, session: str) -> None:
+        """Ends the session's server as the kernel would."""
+        (pod,) = self.pods(session)
+        (container,) = pod["status"]["containerStatuses"]
+        self.cluster.ctr("tasks", "kill", "--signal=SIGKILL", container["containerID"].removeprefix("containerd://"))
 
     def remove_sessions(self) -> None:
         """Everything that belongs to a session, and waits until it is gone."""
@@ -69,12 +86,3 @@ def apply(cluster: Cluster) -> Shipped:
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", folder)
     return Shipped(cluster, cluster.kubeconfig_for("bindery", "bindery"))
-
-
-@contextmanager
-def sessions_of(shipped: Shipped) -> Iterator[KubernetesSessions]:
-    """A launcher whose sessions go with it."""
-    launcher = shipped.launcher()
-    yield launcher
-    shipped.remove_sessions()
-    launcher.close()

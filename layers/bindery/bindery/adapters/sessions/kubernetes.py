@@ -2,12 +2,25 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from bindery.adapters.sessions import activity
 from bindery.adapters.sessions.cluster import POD, SERVICE, Body, Cluster
-from bindery.adapters.sessions.pod import ID, MARKED, RUN, Making, pod, route, run_name, secret, service, service_name
+from bindery.adapters.sessions.pod import (
+    END_SECONDS,
+    ID,
+    MARKED,
+    RUN,
+    Making,
+    pod,
+    route,
+    run_name,
+    secret,
+    service,
+    service_name,
+)
 from bindery.adapters.sessions.pod_state import PodState, seconds_of, state_of
 from bindery.adapters.sessions.pod_watch import PodWatch
 from bindery.adapters.sessions.surroundings import missing
@@ -81,10 +94,14 @@ class KubernetesSessions:
         return activity.ask(self._asking, sessions, self._clock.now())
 
     def stop(self, session: str) -> None:
-        """The Service goes first, and with it the name; what it owns the cluster removes. The Pod is not left to that."""
+        """The Service goes first, and with it the name; what it owns the cluster removes. The Pod is not left to that.
+
+        A Pod that does not end in time is on a node that does not answer: it is marked, and goes when the node is heard of.
+        """
         self._cluster.delete(SERVICE, service_name(session))
-        for left in self._cluster.each(POD, f"{ID}={session}"):
+        for left in list(self._cluster.each(POD, f"{ID}={session}")):
             self._cluster.delete(POD, left["metadata"]["name"])
+            self._await_end(left["metadata"]["name"])
 
     def objects(self) -> Sequence[SessionObject]:
         owners = {each["metadata"]["uid"]: each for each in self._cluster.each(SERVICE, MARKED)}
@@ -125,6 +142,12 @@ class KubernetesSessions:
     def _lives(self, session: str, run: str) -> bool:
         found = self._cluster.find(POD, run_name(session, run))
         return found is not None and not state_of(found).gone
+
+    def _await_end(self, name: str) -> None:
+        found, version = self._cluster.look(POD, name)
+        if found:
+            with closing(self._cluster.watch(POD, name, version, END_SECONDS + 2)) as watching:
+                any(kind == "DELETED" for kind, _ in watching)
 
     def _is_news(self, state: PodState) -> bool:
         """Whether there is trouble that has not been told yet."""

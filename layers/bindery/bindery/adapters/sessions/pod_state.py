@@ -93,9 +93,10 @@ def _at_start(pod: Body, reason: str, message: str) -> PodState | None:
     """What a container's waiting means; None if it merely takes its time."""
     image = str(pod["spec"]["containers"][0]["image"])
     match reason:
+        case "ErrImagePull" | "ImagePullBackOff" if NOT_THERE.search(message):
+            return PodState(gone=True, trouble=ImageGone(image=image))
         case "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName":
-            gone = NOT_THERE.search(message)
-            return PodState(gone=True, trouble=ImageGone(image=image) if gone else ImagePullFailed(why=_pull(message)))
+            return PodState(gone=True, trouble=ImagePullFailed(why=_pull(message)))
         case "ErrImagePull" | "RegistryUnavailable":
             return PodState(trouble=ImagePullFailed(why=_pull(message)))
         case "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError":
