@@ -2,9 +2,9 @@
 
 import os
 
-from tests.cluster.fixture import cluster  # one for all suites
+from tests.cluster.fixture import cluster, pytest_collection_finish  # one cluster for all suites
 
-__all__ = ["cluster"]
+__all__ = ["cluster", "pytest_collection_finish"]
 
 # Nothing that a person has set for their own Bindery may change what a test sees.
 for name in [name for name in os.environ if name.startswith("BINDERY_") and name != "BINDERY_TEST_KUBECONFIG"]:
