@@ -36,6 +36,20 @@ class Shipped:
         """What `BINDERY_SESSIONS_URL` is here."""
         return f"http://{DOMAIN}:{self.cluster.gateway_port}"
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """For a local runtime: sessions here, images built for here."""
+        return {
+            "launcher": "kubernetes",
+            "kubeconfig": str(self.kubeconfig),
+            "sessions_url": self.address,
+            "builder": "container",
+            "container_tool": "buildah",
+            "registry": f"http://{self.cluster.registry}/bindery",
+            "memory_guarantee": RESOURCES.memory_guarantee,
+            "storage_guarantee": RESOURCES.storage_guarantee,
+        }
+
     def launcher(self, resources: Resources = RESOURCES, kubeconfig: Path | None = None) -> KubernetesSessions:
         """A launcher of its own, as the settings would make one."""
         client = Client(client_of(str(kubeconfig or self.kubeconfig)), NAMESPACE)
@@ -66,6 +80,11 @@ class Shipped:
         (pod,) = self.pods(session)
         (container,) = pod["status"]["containerStatuses"]
         self.cluster.ctr("tasks", "kill", "--signal=SIGKILL", container["containerID"].removeprefix("containerd://"))
+
+    def objects(self, session: str) -> list[str]:
+        """Everything that is there of a session, as `kind/name`."""
+        kinds = "services,pods,httproutes,secrets"
+        return self.kubectl("get", kinds, "-o", "name", "-l", f"bindery.session/id={session}").split()
 
     def remove_sessions(self) -> None:
         """Everything that belongs to a session, and waits until it is gone."""
