@@ -64,7 +64,7 @@ def nginx() -> Iterator[Nginx]:
         folder = Path(name)
         _write_files(folder)
         as_here = "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
-        command = [program, "-e", "stderr", "-c", folder / "nginx.conf", "-g", as_here]
+        command = [program, "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", as_here]
         with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
             try:
                 _wait(folder / "probes", process)
