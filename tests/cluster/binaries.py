@@ -10,6 +10,7 @@ from tests.cluster.cached import made, place_of
 
 MODULES = Path(__file__).parent
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
+BUILT = ("kubernetes", "gateway")
 DEFINITIONS = "gateway-api.yaml"
 
 
@@ -25,7 +26,15 @@ def binaries() -> Path:
 
 
 def built() -> Path:
-    return place_of("binaries", _sources("kubernetes", "gateway"))
+    return place_of("binaries", _sources(*BUILT))
+
+
+def go_version() -> str:
+    """The oldest Go that builds them."""
+    declared = [
+        re.search(r"^go (\d+)\.(\d+)", (MODULES / module / "go.mod").read_text(), re.MULTILINE) for module in BUILT
+    ]
+    return "{}.{}".format(*max(tuple(map(int, found.groups())) for found in declared if found))
 
 
 def kwok() -> Path:
@@ -59,7 +68,7 @@ def _go_build(module: str, target: Path | str, packages: Iterable[str], flags: s
 
 def _go(module: str, *arguments: str) -> str:
     """Raises RuntimeError with what it said."""
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     done = subprocess.run(["go", *arguments], cwd=MODULES / module, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"go {arguments[0]} in {module}: {done.stderr[-2000:]}")

@@ -67,8 +67,11 @@ def taken() -> Iterator[Place]:
 
 
 def at(folder: Path) -> Place:
-    """The place that has this folder."""
-    return Place(int(folder.name.removeprefix(PREFIX)))
+    """The place that has this folder. Raises ValueError if it is no cluster's."""
+    number = folder.name.removeprefix(PREFIX)
+    if folder.parent != FOLDERS or not number.isdigit():
+        raise ValueError(f"{folder} is of no cluster that `make cluster` started")
+    return Place(int(number))
 
 
 def _can_listen(port: int) -> bool:
