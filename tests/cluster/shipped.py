@@ -21,6 +21,8 @@ from tests.cluster.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE, GATEWAY, DOMAIN = "bindery-sessions", "sessions", "sessions.localhost"
+NGINX = "docker.io/nginxinc/nginx-unprivileged"
+"""Published where tests do not go; Debian's own nginx stands in for it."""
 RESOURCES = Resources(memory_guarantee="100M", storage_guarantee="10M")
 
 
@@ -97,10 +99,12 @@ class Shipped:
 def apply(cluster: Cluster) -> Shipped:
     """As an operator would, by an overlay: where the Gateway listens is the cluster's own affair."""
     listener = {"op": "replace", "path": "/spec/listeners/0/port", "value": cluster.gateway_port}
+    image, _, tag = cluster.base_image.rpartition(":")
     with TemporaryDirectory(prefix="overlay-") as folder:
         overlay = {
             "resources": [os.path.relpath(ROOT / "infra" / "kubernetes", Path(folder).resolve())],
             "patches": [{"target": {"kind": "Gateway"}, "patch": json.dumps([listener])}],
+            "images": [{"name": NGINX, "newName": image, "newTag": tag}],
         }
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", folder)

@@ -14,7 +14,7 @@ from tests.cluster.registry import registry
 
 RECIPES = Path(__file__).parent
 TAG = "1"
-PACKAGES = "python3,python3-venv,git,ca-certificates"
+PACKAGES = "python3,python3-venv,git,ca-certificates,nginx-light"
 WHEELS = ("jupyterlab==4.*", "ipykernel")
 SPARE = ("var/cache/apt/archives/*.deb", "var/lib/apt/lists/*", "usr/share/doc/*", "usr/share/man/*")
 
