@@ -93,7 +93,10 @@ class Cluster:
         until(lambda: node.healthy(self.place), [daemon])
 
     def start_kwok(self, nodes: int) -> None:
-        """Pretended nodes, tainted and labelled `type=kwok`; Pods that are put there run at once and answer nothing."""
+        """Pretended nodes, tainted and labelled `type=kwok`; Pods that are put there (`kwok.placed()`) run at once.
+
+        They answer nothing, but their addresses are this machine's: a server on 0.0.0.0 answers for all of them.
+        """
         kwok.start(self.place, self.kubectl, nodes)
 
     def _daemon(self, name: str) -> Daemon:

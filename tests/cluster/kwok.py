@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable
 
-from tests.cluster import binaries
-from tests.cluster.daemons import Daemon
+from tests.cluster import binaries, network
+from tests.cluster.daemons import Daemon, until
 from tests.cluster.place import Place
 
 MANAGED = "type=kwok"
@@ -13,17 +13,27 @@ ROOM = {"cpu": "1000", "memory": "4Ti", "pods": "10000"}
 
 def start(place: Place, kubectl: Callable[..., str], nodes: int) -> None:
     """Builds it first if that has not been done. Pods go there by `placed()`."""
+    built = binaries.kwok()
+    network.answer_for_pretended(place)
     command = [
-        binaries.kwok(),
+        built / "kwok",
+        f"--config={built / binaries.STAGES}",
         f"--kubeconfig={place.folder / 'admin.kubeconfig'}",
         f"--manage-nodes-with-label-selector={MANAGED}",
-        "--manage-all-nodes=false",
+        "--node-lease-duration-seconds=8",
+        f"--cidr={place.pretended_subnet}",
         f"--server-address=127.0.0.1:{place.port('kwok')}",
     ]
-    Daemon("kwok", place.folder, tuple(map(str, command))).start()
+    daemon = Daemon("kwok", place.folder, tuple(map(str, command))).start()
     listed = {"apiVersion": "v1", "kind": "List", "items": [_node(number) for number in range(nodes)]}
     kubectl("apply", "--filename=-", input=json.dumps(listed))
-    kubectl("wait", "node", f"--selector={MANAGED}", "--for=condition=Ready", "--timeout=60s")
+    selected = (
+        "get",
+        "node",
+        f"--selector={MANAGED}",
+        "--output=jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}",
+    )
+    until(lambda: kubectl(*selected).split() == ["True"] * nodes, [daemon])
 
 
 def placed() -> dict[str, object]:

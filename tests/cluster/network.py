@@ -17,12 +17,18 @@ def make(place: Place) -> None:
         subprocess.run(["iptables", "--wait", *rule], capture_output=True)  # without it, Pods reach the host alone
 
 
+def answer_for_pretended(place: Place) -> None:
+    """All addresses of kwok's Pods are this machine's: one server on 0.0.0.0 answers for all of them."""
+    _run("ip", "route", "replace", "local", place.pretended_subnet, "dev", "lo")
+
+
 def remove(place: Place) -> None:
     """The rules, the Pods' ends of it, the bridge itself."""
     for rule in _rules(place):
         undo = ["--delete" if word in ("--append", "--insert") else word for word in rule]
         while subprocess.run(["iptables", "--wait", *undo], capture_output=True).returncode == 0:
             pass
+    subprocess.run(["ip", "route", "delete", "local", place.pretended_subnet], capture_output=True)
     for end in _links("master", place.bridge):
         subprocess.run(["ip", "link", "delete", end], capture_output=True)
     subprocess.run(["ip", "link", "delete", place.bridge], capture_output=True)

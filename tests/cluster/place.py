@@ -51,6 +51,11 @@ class Place:
     def host_address(self) -> str:
         return f"198.18.{self.number}.1"
 
+    @property
+    def pretended_subnet(self) -> str:
+        """Of kwok's Pods; from a range that nobody has."""
+        return f"240.{self.number}.0.0/16"
+
     def port(self, name: str) -> int:
         return FIRST_PORT + 16 * self.number + PORTS.index(name)
 
