@@ -21,7 +21,7 @@ from bindery.ports.contents import Contents
 
 
 @dataclass
-class Attempt:
+class UvAttempt:
     """Makes an environment in `folder`. step: what is being done, for whoever has to say what went wrong."""
 
     order: BuildOrder
