@@ -130,6 +130,10 @@ class BuildServiceDown(Retryable):
     """The build service did not take the order. Facts: why."""
 
 
+class PushFailed(Retryable):
+    """The image was made, but its registry did not take it. Facts: registry, why."""
+
+
 class ImageGone(Retryable):
     """The image was there and is no longer. Facts: image."""
 

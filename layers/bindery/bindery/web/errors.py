@@ -129,6 +129,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.BuildServiceDown: Face(
             503, "build_service_down", "Nothing can be built just now: {why}. Launch again in a few minutes."
         ),
+        e.PushFailed: Face(
+            502,
+            "push_failed",
+            "The environment was built, but {registry} did not take its image: {why}. "
+            "Launch again in a few minutes: most of the work need not be done again.",
+        ),
         e.ImageGone: Face(
             503,
             "image_gone",
