@@ -95,8 +95,11 @@ def clear(builds: ContainerBuilds) -> None:
     shutil.rmtree(builds.tool.storage, ignore_errors=True)
 
 
-def configure(folder: Path, environment: pytest.MonkeyPatch) -> None:
-    """What a machine without namespaces and bridges of its own has to tell its tool."""
+def configure(folder: Path, environment: pytest.MonkeyPatch, registry: str = "") -> None:
+    """What a machine without namespaces and bridges of its own has to tell its tool, and that a registry has no TLS."""
+    registries = folder / "registries.conf"
+    registries.write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n' if registry else "")
+    environment.setenv("CONTAINERS_REGISTRIES_CONF", str(registries))
     file = folder / "containers.conf"
     file.write_text('[containers]\nnetns = "host"\n')
     environment.setenv("CONTAINERS_CONF", str(file))
