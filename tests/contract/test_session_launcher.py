@@ -44,7 +44,7 @@ class World:
         """Starts a session and waits for it; answers its address."""
         self.launcher.start(self.order(session))
         report = self.launcher.wait(session, TOKEN, ENOUGH)
-        assert report.liveness is Liveness.READY, report.why
+        assert report.liveness is Liveness.READY, report
         return report.url
 
 
