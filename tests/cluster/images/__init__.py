@@ -67,8 +67,8 @@ def _prepare_pause(folder: Path) -> None:
 
 
 def _bud(work: Path, name: str, target: str) -> None:
-    """One layer each, and nothing is left in the machine's own storage."""
-    buildah = ["buildah", "--root", str(work / "storage"), "--runroot", str(work / "run")]
+    """One layer each; nothing is left in the machine's own storage, and a build that is killed leaves no mounts."""
+    buildah = ["unshare", "--mount", "buildah", "--root", str(work / "storage"), "--runroot", str(work / "run")]
     _run([*buildah, "bud", "--isolation=chroot", "--network=host", "--layers=false", "--tag", name, str(work / name)])
     _run([*buildah, "push", "--tls-verify=false", "--compression-format=zstd", name, f"docker://{target}"])
 
