@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from bindery.adapters.builds.reason import failed, reason
 from bindery.domain.errors import BinderyError
 
-_STEP_CHARACTERS, _WORDS_CHARACTERS = 80, 220
-_AT_STEP = re.compile(r'^Error: building at STEP "(?P<step>.*)": (?:while running runtime: )?(?P<why>.*)$', re.DOTALL)
-_TOOLS_OWN = re.compile(
-    r"^(STEP \d|-->|subprocess exited|\[Warning\]|time=|Getting |Copying |Writing |Storing |COMMIT)"
-)
+_STEP_CHARACTERS, _WORDS_CHARACTERS, _REASONS = 80, 220, 3
+_AT_STEP = re.compile(r'^Error: building at STEP "(?P<step>.*?)": (?:while running runtime: )?(?P<why>.*)$', re.DOTALL)
+_STEP = re.compile(r"^(\[\d+/\d+\] )?STEP \d")
+_TOOLS_OWN = re.compile(r"^(-->|subprocess exited|\[Warning\]|time=|Getting |Copying |Writing |Storing |COMMIT)")
 
 
 def why_failed(code: int, last: Sequence[str]) -> BinderyError:
@@ -19,9 +18,18 @@ def why_failed(code: int, last: Sequence[str]) -> BinderyError:
     found = _AT_STEP.match(told[-1]) if told else None
     if not found:
         return failed("image", code, last, reason(last).removeprefix("Error: "))
-    said = [line for line in last if line != told[-1] and not _TOOLS_OWN.match(line)]
-    why = found["why"] + (f": {_shortened(said[-1], _WORDS_CHARACTERS)}" if said else "")
+    steps = [number for number, line in enumerate(last) if _STEP.match(line)]
+    ours = last[steps[-1] + 1 :] if steps else last
+    said = [line for line in ours if line != told[-1] and not _TOOLS_OWN.match(line)]
+    why = _shortened(found["why"], _WORDS_CHARACTERS)
+    why += f": {_shortened(said[-1], _WORDS_CHARACTERS)}" if said else ""
     return failed(_shortened(found["step"], _STEP_CHARACTERS), code, last, why)
+
+
+def why_not_pushed(last: Sequence[str]) -> str:
+    """The end of the tool's chain of reasons: its beginning only says that an image was to be pushed."""
+    told = [line for line in last if line.lower().startswith(("error", "denied", "unauthorized"))] or list(last[-1:])
+    return _shortened(": ".join(told[-1].split(": ")[-_REASONS:]) if told else "", _WORDS_CHARACTERS)
 
 
 def _shortened(text: str, most: int) -> str:
