@@ -46,7 +46,7 @@ def assert_no_room(error: BinderyError, why: str) -> None:
         ({"gpus": 1}, "not enough nvidia.com/gpu"),
     ],
 )
-def test_what_no_node_has_is_no_room(trials: Trials, resources: dict[str, object], why: str) -> None:
+def test_what_no_node_has_is_no_room(trials: Trials, resources: dict[str, Any], why: str) -> None:
     assert_no_room(trials.fails(**resources), why)
 
 
