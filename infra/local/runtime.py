@@ -15,6 +15,7 @@ from typing import NoReturn
 import uvicorn
 
 from bindery import bootstrap
+from bindery.adapters.builds.container import ContainerBuilds
 from bindery.adapters.builds.uv import UvBuilds
 from bindery.adapters.queues.memory import MemoryQueues
 from bindery.adapters.repositories.contents import GitContents
@@ -91,7 +92,7 @@ class Runtime:
     def _take_over(self) -> None:
         """After a crash: processes and half-built environments go, what launches wait for is found again."""
         builds = bootstrap.builds()
-        if isinstance(builds, UvBuilds):
+        if isinstance(builds, UvBuilds | ContainerBuilds):
             builds.recover()
         contents = bootstrap.contents()
         if isinstance(contents, GitContents):
@@ -110,7 +111,7 @@ class Runtime:
         if isinstance(launcher, ProcessSessions):
             launcher.close()
         builds = bootstrap.builds()
-        if isinstance(builds, UvBuilds):
+        if isinstance(builds, UvBuilds | ContainerBuilds):
             builds.close()
         self._end_sessions("Bindery was stopped")
         on_cluster.close(launcher)

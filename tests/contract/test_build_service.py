@@ -14,7 +14,9 @@ from bindery.domain.failure import Failure
 from bindery.domain.messages import LogLine
 from bindery.ports.build_service import BuildService
 from tests.building import Building, HeardQueue, ordered, uv_that_installs_nothing
+from tests.containers import FROM_NOTHING, ContainerBuilding, HeldContents, step
 from tests.fakes.builds import FakeBuilds
+from tests.serving.registry import local_registry, what_is_missing
 
 FAILURE = Failure.of(CannotBuild(file="apt.txt", needs="x", install="y"))
 
@@ -36,14 +38,23 @@ class Service:
         return self.builds.look(handle)
 
 
-@pytest.fixture(params=["fake", "uv"])
-def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
-    if request.param == "fake":
-        yield fake(tmp_path)
-        return
-    building = Building(tmp_path, uv=uv_that_installs_nothing(tmp_path))
-    yield on_uv(building)
-    building.builds.close()
+@pytest.fixture(params=["fake", "uv", "container"])
+def service(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    match request.param:
+        case "fake":
+            yield fake(tmp_path)
+        case "uv":
+            building = Building(tmp_path, uv=uv_that_installs_nothing(tmp_path))
+            yield on_uv(building)
+            building.builds.close()
+        case _:
+            if missing := what_is_missing():
+                pytest.skip(missing)
+            with local_registry(tmp_path / "registry") as registry:
+                contents = HeldContents()
+                containers = ContainerBuilding(tmp_path, registry, monkeypatch, contents=contents)
+                yield on_containers(containers, contents)
+                containers.close()
 
 
 def fake(folder: Path) -> Service:
@@ -75,6 +86,18 @@ def on_uv(building: Building) -> Service:
         lambda attempt: ordered(good, "good", attempt, scope="tree"),
         lambda attempt: ordered(bad, "bad", attempt, scope="tree"),
         flag.touch,
+    )
+
+
+def on_containers(building: ContainerBuilding, contents: HeldContents) -> Service:
+    good = building.repository({"Dockerfile": FROM_NOTHING + step("echo one; echo two")}, "good")
+    bad = building.repository({"Dockerfile": FROM_NOTHING + step("exit 3")}, "bad")
+    return Service(
+        building.builds,
+        building.queue,
+        lambda attempt: ordered(good, "good", attempt, scope="tree"),
+        lambda attempt: ordered(bad, "bad", attempt, scope="tree"),
+        contents.release,
     )
 
 

@@ -317,7 +317,7 @@ def test_room_is_made_before_a_build_and_after_a_failed_one(
     old = ordered(building.repository({}, "old"), "old")
     building.builds.start(old)
     image = building.wait(old).image
-    assert building.builds._turns.wait(WAIT_SECONDS)  # it also looked for what to evict
+    assert building.builds.wait(WAIT_SECONDS)  # it also looked for what to evict
     clock.advance(10_000)
     order = ordered(building.repository(files, "new"), "new", scope="tree")
     building.builds.start(order)
@@ -373,7 +373,7 @@ def test_two_engines_on_one_home_build_an_attempt_once(building: Building, quick
     for thread in threads:
         thread.join()
     for other in others:
-        assert other.builds._turns.wait(WAIT_SECONDS)  # what was started runs to its end
+        assert other.builds.wait(WAIT_SECONDS)  # what was started runs to its end
     assert sum(len(other.queue.ended) for other in others) == 1
     assert (building.home / "store" / "env-1" / "content" / "count").read_text() == "x\n"
 
@@ -465,7 +465,7 @@ def test_a_host_that_never_ends_has_the_builds_seconds_and_no_more(tmp_path: Pat
 
 
 def test_closing_does_not_wait_for_what_hangs(tmp_path: Path, quick_uv: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bindery.adapters.builds.uv.CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("bindery.adapters.builds.attempts.CLOSE_SECONDS", 0.1)
     contents = EndlessContents(heeds=False)
     building = Building(tmp_path, uv=quick_uv, contents=contents)
     building.builds.start(ordered(building.repository({})))
@@ -473,7 +473,7 @@ def test_closing_does_not_wait_for_what_hangs(tmp_path: Path, quick_uv: str, mon
     building.builds.close()
     assert not contents.released.is_set()  # it hangs still, and we are here
     contents.released.set()
-    assert building.builds._turns.wait(WAIT_SECONDS)
+    assert building.builds.wait(WAIT_SECONDS)
 
 
 HANGING = """

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from bindery.domain.resources import Resources, structured
 from bindery.domain.tokens import SHORTEST_SECRET
@@ -47,9 +56,25 @@ def _is_long(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _is_registry(url: str) -> str:
+    """A registry's host, and what its repositories' names begin with. Raises ValueError."""
+    if url and not re.fullmatch(REGISTRY, url):
+        raise ValueError("should be like https://quay.io/my-org or http://127.0.0.1:5000/bindery, in small letters")
+    return url.rstrip("/")
+
+
+_NAME = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+REGISTRY = rf"https?://[a-z0-9.-]+(:\d{{1,5}})?(/{_NAME})*/?"
+IMAGE = r"^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$"
+UNFIT_FOR_CONTAINERS = {"registry": "", "launcher": "process"}
+NEEDED_BY_CONTAINERS = {
+    "registry": "the registry that images are pushed to",
+    "launcher": "a launcher that runs images: kubernetes",
+}
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 Secret = Annotated[SecretStr, AfterValidator(_is_long)]
 Address = Annotated[str, AfterValidator(_is_address)]
+RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_is_network)], ...], BeforeValidator(_words)]
 Count = Annotated[
@@ -86,9 +111,25 @@ class Settings(Resources):
     queues: str = Field("memory", pattern="^(memory|sqs)$", description="how messages travel: `memory`, or `sqs`")
     queue_urls: Addresses = Field({}, description="JSON: queue name to SQS address, with `BINDERY_QUEUES=sqs`")
     home: str = Field("~/.local/share/bindery", description="folder of everything local: state, environments, sessions")
-    builder: str = Field("uv", pattern="^uv$", description="build engine: `uv`")
+    builder: str = Field("uv", pattern="^(uv|container)$", description="build engine: `uv` or `container`")
+    container_tool: str = Field(
+        "podman", pattern="^(podman|buildah|docker)$", description="what builds images: `podman`, `buildah` or `docker`"
+    )
+    registry: RegistryAddress = Field(
+        "", validate_default=True, description="where images are pushed to: `https://quay.io/my-org`; http: without TLS"
+    )
+    registry_user: str = Field("", description="who pushes there, and asks what is there; empty: anybody may")
+    registry_password: SecretStr = Field(
+        SecretStr(""), description="never leaves for another host than the registry and where it gives its tokens"
+    )
+    base_image: str = Field(
+        "", pattern=IMAGE, description="what repo2docker's images begin from; empty: as repo2docker has it"
+    )
     launcher: str = Field(
-        "process", pattern="^(process|kubernetes)$", description="session launcher: `process` or `kubernetes`"
+        "process",
+        pattern="^(process|kubernetes)$",
+        validate_default=True,
+        description="session launcher: `process` or `kubernetes`",
     )
     kubeconfig: str = Field("", description="file that leads to the cluster; empty: `KUBECONFIG`, `~/.kube/config`")
     namespace: str = Field(
@@ -149,6 +190,16 @@ class Settings(Resources):
         SecretStr(""), description="raises GitHub's rate limit; never leaves for another host"
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
+
+    @field_validator("registry", "launcher")
+    @classmethod
+    def _works_with_the_builder(cls, value: str, info: ValidationInfo) -> str:
+        """Raises ValueError."""
+        if info.data.get("builder") == "uv" and value == "kubernetes":
+            raise ValueError("it starts images: set BINDERY_BUILDER=container")
+        if info.data.get("builder") == "container" and value == UNFIT_FOR_CONTAINERS[info.field_name or ""]:
+            raise ValueError(f"BINDERY_BUILDER=container needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
+        return value
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -98,6 +98,10 @@ def contents() -> Contents:
 
 @cache
 def builds() -> BuildService:
+    return container_builds() if settings().builder == "container" else uv_builds()
+
+
+def uv_builds() -> BuildService:
     from bindery.adapters.builds.uv import UvBuilds
 
     given, beside = settings(), Path(sys.executable).parent / "uv"
@@ -109,6 +113,24 @@ def builds() -> BuildService:
         slots=given.build_slots,
         max_bytes=given.disk_bytes,
         uv=str(beside) if beside.exists() else "",
+    )
+
+
+def container_builds() -> BuildService:
+    from bindery.adapters.builds.container import ContainerBuilds
+    from bindery.adapters.builds.registry import Registry
+
+    given = settings()
+    return ContainerBuilds(
+        home(),
+        contents(),
+        queue(),
+        clock(),
+        Registry(given.registry, given.registry_user, given.registry_password.get_secret_value()),
+        tool=given.container_tool,
+        base_image=given.base_image,
+        slots=given.build_slots,
+        max_bytes=given.disk_bytes,
     )
 
 

@@ -76,6 +76,10 @@ class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 
 
+class SessionForgotten(Permanent):
+    """No launch of that session's id is known, or not any more. Facts: none."""
+
+
 # The repository and its host
 
 
@@ -124,6 +128,10 @@ class BuildLost(Retryable):
 
 class BuildServiceDown(Retryable):
     """The build service did not take the order. Facts: why."""
+
+
+class PushFailed(Retryable):
+    """The image was made, but its registry did not take it. Facts: registry, why."""
 
 
 class ImageGone(Retryable):

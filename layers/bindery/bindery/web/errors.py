@@ -82,6 +82,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),
+        e.SessionForgotten: Face(
+            404,
+            "session_forgotten",
+            "Nothing is known here of this session, or not any more. "
+            "Launch again with the link or the badge that first brought you to it.",
+        ),
         # The repository and its host
         e.RepositoryNotFound: Face(
             404,
@@ -122,6 +128,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.BuildLost: Face(502, "build_lost", "The build was lost before it ended. Launch again to start it anew."),
         e.BuildServiceDown: Face(
             503, "build_service_down", "Nothing can be built just now: {why}. Launch again in a few minutes."
+        ),
+        e.PushFailed: Face(
+            502,
+            "push_failed",
+            "The environment was built, but {registry} did not take its image: {why}. "
+            "Launch again in a few minutes: most of the work need not be done again.",
         ),
         e.ImageGone: Face(
             503,

@@ -19,6 +19,7 @@ MISSING: Mapping[str, str] = MappingProxyType(
         "minutes": "as set here",
         "needs": "something",
         "provider": "that",
+        "registry": "the registry",
         "reason": "it was stopped",
         "ref": "that",
         "seconds": "a while",

@@ -16,13 +16,17 @@ HANDLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,150}")
 
 
 class Manifest(BaseModel):
-    """What a finished environment holds. start: relative to the working copy. ref: what it was built from."""
+    """What a finished environment holds. start: relative to the working copy. ref: what it was built from.
+
+    image: its name, where it is kept elsewhere.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     ref: str
-    keeps_content: bool
+    keeps_content: bool = False
     start: str | None = None
+    image: str = ""
 
 
 @dataclass(frozen=True)

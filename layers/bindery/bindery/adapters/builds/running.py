@@ -3,6 +3,7 @@
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from bindery.adapters.builds.disk import bytes_in
 from bindery.adapters.builds.log import BuildLog
@@ -33,6 +35,31 @@ class TimeOver(Exception):
 
 class RoomOver(Exception):
     """The build's folder holds more than it may."""
+
+
+class Limit(Protocol):
+    """How much a build may take of the disk. check: raises RoomOver."""
+
+    most_bytes: int
+
+    def check(self) -> None: ...
+
+
+@dataclass
+class Growth:
+    """How far a disk may fill up while one build runs, whoever fills it: for what lies in a container tool's own storage."""
+
+    folder: Path
+    most_bytes: int
+    _free: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._free = shutil.disk_usage(self.folder).free
+
+    def check(self) -> None:
+        """Raises RoomOver."""
+        if self._free - shutil.disk_usage(self.folder).free > self.most_bytes:
+            raise RoomOver
 
 
 @dataclass
@@ -62,7 +89,7 @@ class Runner:
     deadline: float
     stopped: threading.Event
     log: BuildLog
-    room: Room
+    room: Limit
 
     @property
     def seconds_left(self) -> float:

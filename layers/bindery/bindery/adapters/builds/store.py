@@ -21,7 +21,7 @@ from bindery.domain.failure import Failure
 from bindery.ports.clock import Clock
 
 KEPT_SECONDS = 600  # one that was asked about is about to be used
-FAILURES_KEPT_SECONDS = 7 * 86_400
+ENDS_KEPT_SECONDS = 7 * 86_400
 
 
 class Environments:
@@ -66,8 +66,8 @@ class Environments:
     def report(self, handle: str) -> BuildReport:
         if not HANDLE.fullmatch(handle):
             return BuildReport(BuildState.UNKNOWN)
-        if self._manifest(handle).exists():
-            return BuildReport(BuildState.SUCCEEDED, image=image_of(handle))
+        if image := self._image(handle):
+            return BuildReport(BuildState.SUCCEEDED, image=image)
         try:
             return BuildReport(
                 BuildState.FAILED, failure=Failure.model_validate_json(self._failure(handle).read_bytes())
@@ -75,6 +75,15 @@ class Environments:
         except (OSError, ValidationError):
             pass
         return BuildReport(BuildState.RUNNING if self._is_claimed(handle) else BuildState.UNKNOWN)
+
+    def _image(self, handle: str) -> str:
+        try:
+            manifest = Manifest.model_validate_json(self._manifest(handle).read_bytes())
+        except FileNotFoundError:
+            return ""
+        except ValidationError:  # of another version
+            return image_of(handle)
+        return manifest.image or image_of(handle)
 
     def touch(self, handle: str) -> None:
         now = self._clock.now()
@@ -95,14 +104,14 @@ class Environments:
                 total -= sizes[handle]
 
     def recover(self) -> None:
-        """End what dead builders left running, remove what they left half-built, forget old failures."""
+        """End what dead builders left running, remove what they left half-built, forget old ends of which nothing is here."""
         for folder in list(self._store.iterdir()):
             if not self._manifest(folder.name).exists() and (hold := self.claim(folder.name)):
                 self.abandon(folder.name)
                 hold.close()
-        before = self._clock.now() - FAILURES_KEPT_SECONDS
-        for path in list(self._marks.glob("*.failed")):
-            if path.stat().st_mtime < before:
+        before = self._clock.now() - ENDS_KEPT_SECONDS
+        for path in [*self._marks.glob("*.failed"), *self._marks.glob("*.json")]:
+            if path.stat().st_mtime < before and not self.folder(path.stem).exists():
                 path.unlink(missing_ok=True)
         self._recover_marks()
 

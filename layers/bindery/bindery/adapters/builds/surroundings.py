@@ -1,15 +1,17 @@
 """What a build's processes may know of this machine: a short list of variables, and nothing else."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 MARK = "BINDERY_BUILD"
 
-_PASSED = (
+_ANY = (
     *("LANG", "LC_ALL", "TZ"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"),
+)
+_INSTALLERS = (
     *("PIP_CERT", "PIP_CONFIG_FILE", "PIP_DEFAULT_TIMEOUT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL"),
     *("PIP_NO_INDEX", "PIP_TRUSTED_HOST"),
     *(
@@ -29,6 +31,12 @@ _PASSED = (
         "UV_NO_INDEX",
     ),
     *("UV_OFFLINE", "UV_SYSTEM_CERTS"),
+)
+# How the machine's own container tool is configured. None of these names a credential, and none reaches a build's steps.
+_CONTAINER_TOOLS = (
+    *("BUILDAH_ISOLATION", "BUILDAH_RUNTIME", "CONTAINERS_CONF", "CONTAINERS_REGISTRIES_CONF"),
+    *("CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "STORAGE_OPTS", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
+    *("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_BUILDKIT"),
 )
 
 
@@ -55,27 +63,47 @@ def build_environment(machine: Mapping[str, str], folder: Path, cache: Path) -> 
 
     The folder is also the mark by which a stray process is known. HOME and TMPDIR lie in it; the cache is uv's.
     """
-    passed = {name: value for name, value in machine.items() if name in _PASSED}
     venv = folder / "venv"
     path = os.pathsep.join([str(venv / "bin"), search_path(machine)])
     return {
-        "LANG": "C.UTF-8",
-        **passed,
-        MARK: str(folder),
+        **_common(machine, folder, _INSTALLERS),
         "PATH": path,
         "HOME": str(folder / "home"),
-        "TMPDIR": str(folder / "tmp"),
         "VIRTUAL_ENV": str(venv),
         # Names that postBuild scripts know from Binder.
         "NB_PYTHON_PREFIX": str(venv),
         "KERNEL_PYTHON_PREFIX": str(venv),
         "REPO_DIR": str(folder / "content"),
-        "TERM": "dumb",
-        "NO_COLOR": "1",
         "PYTHONUNBUFFERED": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "GIT_TERMINAL_PROMPT": "0",
         "UV_CACHE_DIR": str(cache),
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
+    }
+
+
+def tool_environment(machine: Mapping[str, str], folder: Path, home: Path, login: Path) -> dict[str, str]:
+    """Variables of the container tool itself, in the attempt's `folder`.
+
+    home: not the operator's, whose configuration (git's, docker's) may lead to credentials. login: docker's configuration.
+    """
+    return {
+        **_common(machine, folder, _CONTAINER_TOOLS),
+        "PATH": search_path(machine),
+        "HOME": str(home),
+        "DOCKER_CONFIG": str(login),
+        "BUILDKIT_PROGRESS": "plain",
+    }
+
+
+def _common(machine: Mapping[str, str], folder: Path, more: Sequence[str]) -> dict[str, str]:
+    passed = {name: value for name, value in machine.items() if name in _ANY or name in more}
+    return {
+        "LANG": "C.UTF-8",
+        **passed,
+        MARK: str(folder),
+        "TMPDIR": str(folder / "tmp"),
+        "TERM": "dumb",
+        "NO_COLOR": "1",
+        "GIT_TERMINAL_PROMPT": "0",
     }

@@ -113,7 +113,7 @@ def _container(order: SessionOrder, run: str, making: Making) -> Body:
     return {
         "name": "session",
         "image": order.image,
-        "args": ["sh", "-c", _script(), "serve", *_content(order), *_options(making)],
+        "args": ["sh", "-c", _shipped("serve.sh"), "serve", *_content(order), _shipped("lab.py"), *_options(making)],
         "ports": [{"name": "http", "containerPort": PORT}],
         "env": [
             *({"name": name, "value": _literal(value)} for name, value in plain.items()),
@@ -148,8 +148,9 @@ def _tolerations(given: Resources) -> list[Body]:
     return [each.model_dump(by_alias=True, exclude_defaults=True) for each in given.tolerations]
 
 
-def _script() -> str:
-    return _literal(files("bindery.adapters.sessions").joinpath("serve.sh").read_text())
+def _shipped(name: str) -> str:
+    """A file beside this one, for a session to run."""
+    return _literal(files("bindery.adapters.sessions").joinpath(name).read_text())
 
 
 def _content(order: SessionOrder) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bindery.adapters.builds.conda import make_conda_environment
 from bindery.adapters.builds.environments import Manifest
+from bindery.adapters.builds.fetching import lay_out
 from bindery.adapters.builds.files import script_command
 from bindery.adapters.builds.install import install
 from bindery.adapters.builds.log import BuildLog
@@ -16,12 +17,12 @@ from bindery.adapters.builds.running import RoomOver, Runner
 from bindery.adapters.builds.uv_command import UvCommand
 from bindery.adapters.builds.wanted import PythonWanted
 from bindery.domain.builds import BuildOrder
-from bindery.domain.errors import BuildFailed, CannotBuild, HostUnreachable
+from bindery.domain.errors import BuildFailed, CannotBuild
 from bindery.ports.contents import Contents
 
 
 @dataclass
-class Attempt:
+class UvAttempt:
     """Makes an environment in `folder`. step: what is being done, for whoever has to say what went wrong."""
 
     order: BuildOrder
@@ -53,22 +54,11 @@ class Attempt:
     def _fetch(self) -> Plan:
         for name in ("home", "tmp"):
             (self.folder / name).mkdir(parents=True)
-        self.log.say("Picked Git content provider.")
-        for note in self._lay_out():
-            self.log.say(note)
-        self.runner.check()
+        lay_out(self.contents, self.order.repository, self._content, self.runner)
         plan = read_plan(self._content)
         for note in plan.notes:
             self.log.say(note, "building")
         return plan
-
-    def _lay_out(self) -> tuple[str, ...]:
-        seconds, stopped = self.runner.seconds_left, self.runner.stopped.is_set
-        try:
-            return self.contents.lay_out(self.order.repository, self._content, seconds, stopped).notes
-        except HostUnreachable:
-            self.runner.check()  # it may have ended because we asked it to
-            raise
 
     def _environment(self, plan: Plan) -> None:
         self.step = "Python"

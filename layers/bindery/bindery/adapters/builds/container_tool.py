@@ -1,0 +1,209 @@
+"""podman, buildah or docker on this machine: their command lines, and what of their storage is ours."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bindery.adapters.builds.disk import bytes_in, locked
+from bindery.adapters.builds.registry import Registry
+from bindery.adapters.builds.surroundings import search_path, tool_environment
+from bindery.domain.errors import BuildServiceDown
+
+# As repo2docker and BinderHub tell every build; nothing else is told.
+ARGUMENTS = ("NB_USER=jovyan", "NB_UID=1000")
+_TIDY_SECONDS = 300
+_ACCEPT, _REJECT = [{"type": "insecureAcceptAnything"}], [{"type": "reject"}]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where an attempt exchanges files with the tool, beside the repository's files and never among them."""
+
+    folder: Path
+
+    @property
+    def login(self) -> Path:
+        """Named as docker wants it."""
+        return self.folder / "login" / "config.json"
+
+    @property
+    def image(self) -> Path:
+        return self.folder / "image"
+
+    @property
+    def digest(self) -> Path:
+        return self.folder / "digest"
+
+    def prepare(self) -> None:
+        self.login.parent.mkdir(mode=0o700, parents=True)
+        (self.folder / "tmp").mkdir()
+        self.write_login("{}")
+
+    def write_login(self, text: str) -> None:
+        """Readable by nobody else at any moment."""
+        self.login.unlink(missing_ok=True)
+        descriptor = os.open(self.login, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+class ContainerTool:
+    """podman and buildah get a storage of their own in `folder`, shared by all builds: no repository's `FROM` can name an
+    image of the person who runs this. docker's storage is its daemon's.
+
+    name: `podman`, `buildah` or `docker`. Raises BuildServiceDown where it is not installed.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self._folder = name, folder
+        self.storage = folder / "storage"
+        self._lock = folder / "tool.lock"
+
+    @cached_property
+    def path(self) -> str:
+        found = shutil.which(self.name, path=search_path(os.environ))
+        if found is None:
+            install = f"install {self.name}, or set BINDERY_CONTAINER_TOOL to one that is there"
+            raise BuildServiceDown(why=f"{self.name} is not on PATH; {install}")
+        return found
+
+    @property
+    def _is_docker(self) -> bool:
+        return self.name == "docker"
+
+    def prepare(self) -> None:
+        """Folders and policies. Raises OSError."""
+        for folder in (self.storage, self._home):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._policy.write_text(json.dumps(_pulls_only(_machine_policy())))
+        self._push_policy.write_text(json.dumps({"default": _ACCEPT}))
+
+    def environment(self, machine: Mapping[str, str], desk: Desk) -> dict[str, str]:
+        return tool_environment(machine, desk.folder, self._home, desk.login.parent)
+
+    def build(self, context: Path, dockerfile: Path, labels: Mapping[str, str], desk: Desk) -> list[str]:
+        """Puts the image's id into `desk.image`. The image gets no name here: nothing can be built `FROM` it by one."""
+        words = ["build", "--force-rm", "--iidfile", str(desk.image), "--file", str(dockerfile)]
+        if not self._is_docker:
+            # Docker's own format: the other one has no SHELL, and many a Dockerfile relies on that.
+            words += ["--layers", "--format", "docker"]
+            words += ["--authfile", str(desk.login), "--signature-policy", str(self._policy)]
+        words += [f"--build-arg={argument}" for argument in ARGUMENTS]
+        words += [f"--label={name}={value}" for name, value in labels.items()]
+        return [*self._begin(), *words, str(context)]
+
+    def push(self, image: str, registry: Registry, tag: str, desk: Desk) -> list[list[str]]:
+        """Commands, one after the other; podman and buildah put what was pushed into `desk.digest`."""
+        target = registry.tagged(tag)
+        if self._is_docker:
+            return [[self.path, "tag", image, target], [self.path, "push", target]]
+        words = ["push", "--authfile", str(desk.login), "--signature-policy", str(self._push_policy)]
+        words += ["--digestfile", str(desk.digest)]
+        words += [] if registry.secure else ["--tls-verify=false"]
+        return [[*self._begin(), *words, image, f"docker://{target}"]]
+
+    def after_push(self, registry: Registry, tag: str) -> list[list[str]]:
+        """Takes the name away that docker needed, and nothing of the cache."""
+        return [[self.path, "rmi", "--no-prune", registry.tagged(tag)]] if self._is_docker else []
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Nothing is tidied meanwhile, by whichever thread or process."""
+        descriptor = locked(self._lock, fcntl.LOCK_SH, create=True)
+        try:
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def tidy(self, most_bytes: int) -> None:
+        """Remove what ended builds left in our storage, and all of the cache if it holds more. Only while nobody builds."""
+        if self._is_docker or not self.storage.exists():
+            return
+        descriptor = locked(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB, create=True)
+        if descriptor is None:
+            return
+        try:
+            listing = ["ps", "--all", "--external", "--quiet"] if self.name == "podman" else ["containers", "--quiet"]
+            if left := self._ask(listing).split():
+                self._ask(["rm", *(["--force"] if self.name == "podman" else []), *left])
+            if bytes_in(self.storage) > most_bytes:
+                self._ask(["rmi", "--all", "--force"])
+        finally:
+            os.close(descriptor)
+
+    def _ask(self, words: Sequence[str]) -> str:
+        """Best effort: what is left now is removed the next time."""
+        environment = tool_environment(os.environ, self._folder, self._home, self._home)
+        try:
+            return subprocess.run(  # noqa: S603 - fixed words, and ids that the tool told
+                [*self._begin(), *words],
+                env={**environment, "TMPDIR": str(self._home)},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_TIDY_SECONDS,
+                check=False,
+            ).stdout
+        except (OSError, subprocess.SubprocessError, BuildServiceDown):
+            return ""
+
+    def _begin(self) -> list[str]:
+        if self._is_docker:
+            return [self.path]
+        return [self.path, "--root", str(self.storage), "--runroot", str(self.run_root)]
+
+    @cached_property
+    def run_root(self) -> Path:
+        """What is mounted: on a file system that a restart of the machine empties, and short, as podman wants it."""
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+        beside = Path(runtime) if runtime else Path("/run" if os.geteuid() == 0 else f"/tmp/bindery-{os.geteuid()}")  # noqa: S108 - its owner is checked
+        folder = beside / f"bindery-{hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]}"
+        try:
+            for each in (beside, folder):
+                each.mkdir(mode=0o700, exist_ok=True)
+            if stat.S_ISLNK(folder.lstat().st_mode) or beside.stat().st_uid != os.geteuid():
+                raise BuildServiceDown(why=f"{beside} belongs to somebody else")
+        except OSError as error:
+            raise BuildServiceDown(why=f"{folder} cannot be made: {error.strerror}") from error
+        return folder
+
+    @property
+    def _home(self) -> Path:
+        return self._folder / "home"
+
+    @property
+    def _policy(self) -> Path:
+        return self._folder / "pulls.json"
+
+    @property
+    def _push_policy(self) -> Path:
+        return self._folder / "pushes.json"
+
+
+def _pulls_only(machine: Mapping[str, object]) -> dict[str, object]:
+    """Images for `FROM` come from registries, under the machine's own rules for these; never from files, storages or daemons here."""
+    transports = machine.get("transports")
+    docker = transports.get("docker") if isinstance(transports, dict) else None
+    rules = {"": machine.get("default", _ACCEPT), **(docker if isinstance(docker, dict) else {})}
+    return {"default": _REJECT, "transports": {"docker": rules}}
+
+
+def _machine_policy() -> Mapping[str, object]:
+    for path in (Path.home() / ".config/containers/policy.json", Path("/etc/containers/policy.json")):
+        try:
+            policy = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(policy, dict):
+            return policy
+    return {}

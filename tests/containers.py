@@ -1,0 +1,153 @@
+"""What tests of container builds share: the engine with a registry, and images that need no base."""
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.builds.container import ContainerBuilds
+from bindery.adapters.builds.registry import Registry
+from bindery.adapters.clock import SystemClock
+from bindery.domain.builds import BuildOrder, BuildReport
+from bindery.domain.repository import Repository
+from bindery.ports.contents import Contents, LaidOut, never
+from tests.building import WAIT_SECONDS, FolderContents, HeardQueue, written
+from tests.serving.registry import LocalRegistry
+
+TOOL = os.environ.get("CONTAINER_TOOL", "buildah")  # the suites pass with podman as well: CONTAINER_TOOL=podman
+FROM_NOTHING = "FROM scratch\nCOPY busybox /bin/busybox\n"
+
+
+def step(script: str) -> str:
+    """A RUN instruction for images that have nothing but busybox."""
+    return f'RUN ["/bin/busybox", "sh", "-c", "{script}"]\n'
+
+
+class HeldContents:
+    """The contents port: nothing is laid out before `release`."""
+
+    def __init__(self) -> None:
+        self._released = threading.Event()
+        self.release: Callable[[], None] = self._released.set
+
+    def lay_out(
+        self, repository: Repository, folder: Path, seconds: float | None = None, stopped: Callable[[], bool] = never
+    ) -> LaidOut:
+        while not self._released.wait(0.02) and not stopped():
+            pass
+        return FolderContents().lay_out(repository, folder, seconds, stopped)
+
+
+class ContainerBuilding:
+    """The engine with all that it needs, in one folder; buildah as it works in a test machine's own sandbox."""
+
+    def __init__(
+        self,
+        folder: Path,
+        registry: LocalRegistry,
+        environment: pytest.MonkeyPatch,
+        *,
+        contents: Contents | None = None,
+        max_build_bytes: int = 10**10,
+        max_bytes: int = 10**10,
+    ) -> None:
+        self.folder, self.home, self.queue = folder, folder / "home", HeardQueue()
+        configure(folder, environment)
+        self.registry = registry
+        self.builds = ContainerBuilds(
+            self.home,
+            contents or FolderContents(),
+            self.queue,
+            SystemClock(),
+            Registry(registry.address, registry.user, registry.password),
+            tool=TOOL,
+            max_bytes=max_bytes,
+            max_build_bytes=max_build_bytes,
+        )
+
+    def repository(self, files: Mapping[str, str | bytes], name: str = "repository") -> Path:
+        folder = written(self.folder / name, files)
+        shutil.copy2(shutil.which("busybox") or "", folder / "busybox")
+        return folder
+
+    def wait(self, order: BuildOrder) -> BuildReport:
+        """How an attempt that was started ended."""
+        self.queue.wait(lambda: (order.environment, order.attempt) in self.queue.ended)
+        return self.builds.look(f"{order.environment}-{order.attempt}")
+
+    def build(self, order: BuildOrder) -> BuildReport:
+        """One attempt from beginning to end."""
+        self.builds.start(order)
+        return self.wait(order)
+
+    def close(self) -> None:
+        self.builds.close()
+        self.builds.wait(60)
+        unmount(self.home)
+        shutil.rmtree(self.builds.tool.run_root, ignore_errors=True)
+
+
+def unmount(folder: Path) -> None:
+    """buildah and podman leave their storage mounted."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for path in reversed([path for path in mounted if Path(path).is_relative_to(folder)]):
+        subprocess.run(["umount", "--lazy", path], check=True)
+
+
+def configure(folder: Path, environment: pytest.MonkeyPatch, registry: str = "") -> None:
+    """What a machine without namespaces and bridges of its own has to tell its tool, and that a registry has no TLS."""
+    registries = folder / "registries.conf"
+    registries.write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n' if registry else "")
+    environment.setenv("CONTAINERS_REGISTRIES_CONF", str(registries))
+    file = folder / "containers.conf"
+    file.write_text('[containers]\nnetns = "host"\n')
+    environment.setenv("CONTAINERS_CONF", str(file))
+    environment.setenv("BUILDAH_ISOLATION", "chroot")
+
+
+class Held:
+    """A RUN instruction that waits until a test lets it go on."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(WAIT_SECONDS)
+        port = self._listener.getsockname()[1]
+        self.step = step(f"echo holding; /bin/busybox nc 127.0.0.1 {port}; echo let go")
+
+    def wait(self) -> socket.socket:
+        """Until the step runs. It goes on when the connection is closed."""
+        connection, _ = self._listener.accept()
+        return connection
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@contextmanager
+def held() -> Iterator[Held]:
+    holding = Held()
+    try:
+        yield holding
+    finally:
+        holding.close()
+
+
+def processes_of(building: ContainerBuilding) -> list[str]:
+    """Command lines of whatever still runs for the engine: the tool's, and busybox's in its builds."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            try:
+                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                environment = (process / "environ").read_bytes()
+            except OSError:
+                continue
+            if str(building.home) in line or os.fsencode(building.home) in environment or "busybox nc" in line:
+                found.append(line)
+    return found

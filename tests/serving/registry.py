@@ -1,0 +1,102 @@
+"""A real container registry on loopback: Debian's docker-registry, with and without a password."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+USER, PASSWORD = "pusher", "s3cret-of-the-registry"
+_HTPASSWD = "pusher:$2y$04$0vcGWlhYCe67jxijWhzIXesLRzlLCH2rnZDgxB78OImg2AH0WJeWe\n"
+_CONFIG = """version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage: {{filesystem: {{rootdirectory: {folder}/storage}}, delete: {{enabled: true}}}}
+http: {{addr: "{address}"}}
+"""
+_AUTH = """auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}
+"""
+_STARTS_WITHIN = 20.0
+
+
+def what_is_missing() -> str:
+    """What this machine lacks for container builds, in one line; empty when nothing is."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "only root on Linux can try container builds here"
+    lacking = [name for name in ("buildah", "docker-registry", "busybox") if shutil.which(name) is None]
+    return (
+        f"container builds need {', '.join(lacking)} (Debian: buildah docker-registry busybox-static)"
+        if lacking
+        else ""
+    )
+
+
+class LocalRegistry:
+    """It can be stopped and started again, at the same address and with the same content."""
+
+    def __init__(self, folder: Path, *, locked: bool = False) -> None:
+        self.user, self.password = (USER, PASSWORD) if locked else ("", "")
+        self._folder = folder
+        self.host = f"127.0.0.1:{_free_port()}"
+        folder.mkdir(parents=True)
+        (folder / "htpasswd").write_text(_HTPASSWD)
+        (folder / "config.yml").write_text(
+            (_CONFIG + (_AUTH if locked else "")).format(folder=folder, address=self.host)
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://{self.host}/bindery"
+
+    def start(self) -> None:
+        with (self._folder / "log").open("ab") as log:
+            command = ["docker-registry", "serve", str(self._folder / "config.yml")]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        until = time.monotonic() + _STARTS_WITHIN
+        while not self._answers():
+            assert self._process.poll() is None, (self._folder / "log").read_text()
+            assert time.monotonic() < until, "docker-registry does not answer"
+            time.sleep(0.02)  # nothing tells us when it listens
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait()
+        self._process = None
+
+    def ask(self, method: str, path: str) -> httpx.Response:
+        """Of its API, as whoever may."""
+        auth = (self.user, self.password) if self.user else None
+        kinds = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+        with httpx.Client(trust_env=False, auth=auth) as client:
+            return client.request(method, f"http://{self.host}/v2/{path}", headers={"Accept": kinds})
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", int(self.host.rpartition(":")[2])), 1).close()
+        except OSError:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def local_registry(folder: Path, *, locked: bool = False) -> Iterator[LocalRegistry]:
+    registry = LocalRegistry(folder, locked=locked)
+    registry.start()
+    try:
+        yield registry
+    finally:
+        registry.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
