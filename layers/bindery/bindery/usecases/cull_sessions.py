@@ -9,7 +9,7 @@ from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
 from bindery.ports.session_launcher import SessionLauncher
 from bindery.state.counters import Counters
-from bindery.state.sessions import Found, Sessions
+from bindery.state.sessions import Sessions
 
 logger = logging.getLogger("bindery")
 SILENCES = 3
