@@ -1,4 +1,8 @@
-"""What a launch on a cluster is compared with: a person's script that creates the same Pod and waits until it answers."""
+"""What a launch on a cluster is compared with: a person's script that creates the same Pod and waits until it answers.
+
+The Pod reads its token from a Secret, as a session's does, so the script makes that first. It is part of the same Pod: a
+node that asks for a new Pod's Secret before the API server knows that it may tries again more than a second later.
+"""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +17,7 @@ from kubernetes.watch import Watch
 from bindery.adapters.sessions.pod import PORT, Making, pod
 from bindery.adapters.sessions.pod_state import state_of
 from bindery.domain.sessions import SessionOrder
-from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, Shipped
+from tests.cluster.shipped import DOMAIN, GATEWAY, NAMESPACE, RESOURCES, Shipped
 from tests.performance.answers import answers
 from tests.serving.lab import TOKEN, order_of
 
@@ -32,9 +36,9 @@ class ByHand:
 
     def start(self, _run: int = 0) -> float:
         """Seconds from the request to create the Pod until its server answers at the Pod's own address."""
-        body = same_pod(self.order, f"by-hand-{next(self._numbers)}")
+        name = f"by-hand-{next(self._numbers)}"
         begun = time.perf_counter()
-        with self._created(body) as name:
+        with self._created(name):
             address = self._address(name)
             until = time.monotonic() + PATIENCE_SECONDS
             while not answers(address, PORT, f"{address}:{PORT}", TOKEN):
@@ -43,13 +47,15 @@ class ByHand:
             return time.perf_counter() - begun
 
     @contextmanager
-    def _created(self, body: dict[str, Any]) -> Iterator[str]:
-        name = body["metadata"]["name"]
-        self.api.create_namespaced_pod(NAMESPACE, body)
+    def _created(self, name: str) -> Iterator[None]:
+        token = {"metadata": {"name": name}, "stringData": {"token": self.order.token}}
+        self.api.create_namespaced_secret(NAMESPACE, token)
+        self.api.create_namespaced_pod(NAMESPACE, same_pod(self.order, name))
         try:
-            yield name
+            yield
         finally:
             self.api.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+            self.api.delete_namespaced_secret(name, NAMESPACE)
 
     def _address(self, name: str) -> str:
         """As soon as the cluster tells it."""
@@ -66,12 +72,11 @@ class ByHand:
 
 
 def same_pod(order: SessionOrder, name: str) -> dict[str, Any]:
-    """A session's Pod but for what ties it to its other objects: nobody owns it, and its token is simply written down."""
+    """A session's Pod but for its name and for what ties it to its other objects."""
     owner = {"metadata": {"name": "none", "uid": "none"}}
-    body = pod(order, "0000", owner, Making(GATEWAY, "sessions.localhost", RESOURCES))
+    body = pod(order, "0000", owner, Making(GATEWAY, DOMAIN, RESOURCES))
     body["metadata"] = {"name": name}
-    (container,) = body["spec"]["containers"]
-    for variable in container["env"]:
-        if variable.pop("valueFrom", None):
-            variable["value"] = order.token
+    for variable in body["spec"]["containers"][0]["env"]:
+        if "valueFrom" in variable:
+            variable["valueFrom"]["secretKeyRef"]["name"] = name
     return body

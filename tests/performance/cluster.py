@@ -24,7 +24,7 @@ from tests.performance.sightings import Sightings
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.runtime import LocalRuntime
 
-PAIRS, FOUR_PAIRS, LAG_RUNS = 4, 2, 4
+PAIRS, FOUR_PAIRS, LAG_RUNS = 16, 6, 16
 STEPS = ("service", "pod", "runs")
 Told = dict[str, str]
 
