@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench simulate simulate-planted simulate-scale cluster cluster-down clean
+.PHONY: help up test lint format bench simulate simulate-planted simulate-scale cluster-build cluster cluster-down clean
 SEEDS ?= 1000
 FIRST ?= 1
 
@@ -40,6 +40,9 @@ simulate-planted: .venv/ready ## plants bugs in copies of the code; the simulati
 
 simulate-scale: .venv/ready ## ten to ten thousand launches, and what one costs
 	@$(RUN) -m tests.simulation scale
+
+cluster-build: .venv/ready ## builds what `make cluster` and the tests start, as root; kept outside the checkout
+	@PYTHONPATH=layers/bindery $(RUN) -m tests.cluster build
 
 cluster: .venv/ready ## builds and starts a real Kubernetes for tests, as root; it stays until `make cluster-down`
 	@PYTHONPATH=layers/bindery $(RUN) -m tests.cluster up

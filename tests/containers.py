@@ -100,8 +100,11 @@ def unmount(folder: Path) -> None:
         subprocess.run(["umount", "--lazy", path], check=True)
 
 
-def configure(folder: Path, environment: pytest.MonkeyPatch) -> None:
-    """What a machine without namespaces and bridges of its own has to tell its tool."""
+def configure(folder: Path, environment: pytest.MonkeyPatch, registry: str = "") -> None:
+    """What a machine without namespaces and bridges of its own has to tell its tool, and that a registry has no TLS."""
+    registries = folder / "registries.conf"
+    registries.write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n' if registry else "")
+    environment.setenv("CONTAINERS_REGISTRIES_CONF", str(registries))
     file = folder / "containers.conf"
     file.write_text('[containers]\nnetns = "host"\n')
     environment.setenv("CONTAINERS_CONF", str(file))

@@ -54,6 +54,13 @@ def repo() -> Response[str]:
     return Response(302, headers={"Location": system().site.repo_redirect(app.current_event.path)})
 
 
+@app.get("/sessions/.+")
+def again() -> Response[str]:
+    """From the address of a session that is over to the launch page that it came from."""
+    location = system().site.again(app.current_event.path)
+    return Response(302, headers={"Location": location, "Cache-Control": "no-store"})
+
+
 @app.get("/(assets/.+|badge.svg|badge_logo.svg)")
 def file() -> Response[str]:
     """Badges, and what pages need."""

@@ -31,21 +31,10 @@ def main() -> None:
         from infra.local import on_cluster
         from infra.local.runtime import Runtime
 
-        _check_builder()
+        on_cluster.check_builder()
         more = [on_cluster.where()] if on_cluster.are_elsewhere() else []
         threading.Thread(target=_tell, args=(listener, more), daemon=True).start()
         Runtime(system, listener).run()
-
-
-def _check_builder() -> None:
-    """Raises SystemExit, which says what is missing."""
-    from bindery import bootstrap
-    from bindery.domain.errors import BuildServiceDown
-
-    try:
-        _ = bootstrap.builds().name
-    except BuildServiceDown as down:
-        raise SystemExit(f"Nothing can be built: {down.facts['why']}.") from None
 
 
 def _listen(port: int) -> socket.socket:

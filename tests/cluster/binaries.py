@@ -10,7 +10,9 @@ from tests.cluster.cached import made, place_of
 
 MODULES = Path(__file__).parent
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
+BUILT = ("kubernetes", "gateway")
 DEFINITIONS = "gateway-api.yaml"
+STAGES = "stages.yaml"
 
 
 def given() -> Path | None:
@@ -25,15 +27,23 @@ def binaries() -> Path:
 
 
 def built() -> Path:
-    return place_of("binaries", _sources("kubernetes", "gateway"))
+    return place_of("binaries", _sources(*BUILT))
+
+
+def go_version() -> str:
+    """The oldest Go that builds them."""
+    declared = [
+        re.search(r"^go (\d+)\.(\d+)", (MODULES / module / "go.mod").read_text(), re.MULTILINE) for module in BUILT
+    ]
+    return "{}.{}".format(*max(tuple(map(int, found.groups())) for found in declared if found))
 
 
 def kwok() -> Path:
-    """The one that pretends to be nodes; built when it is first asked for."""
-    ready = (given() or Path()) / "kwok"
-    if given() and ready.exists():
+    """The folder of `kwok` and its STAGES; built when it is first asked for."""
+    ready = given()
+    if ready and (ready / "kwok").exists():
         return ready
-    return made(place_of("kwok", _sources("kwok")), _build_kwok) / "kwok"
+    return made(place_of("kwok", _sources("kwok")), _build_kwok)
 
 
 def _build(folder: Path) -> None:
@@ -44,13 +54,24 @@ def _build(folder: Path) -> None:
     _go_build("kubernetes", f"{folder}/", [f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES], flags)
     _go_build("kubernetes", folder / "etcd", ["go.etcd.io/etcd/server/v3"])
     _go_build("gateway", folder / "traefik", ["github.com/traefik/traefik/v3/cmd/traefik"])
-    listed = _go("gateway", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api")
-    definitions = sorted(Path(listed.strip(), "config", "crd", "standard").glob("gateway.*.yaml"))
-    (folder / DEFINITIONS).write_text("\n---\n".join(path.read_text() for path in definitions))
+    _copy("gateway", "sigs.k8s.io/gateway-api", ["config/crd/standard/gateway.*.yaml"], folder / DEFINITIONS)
 
 
 def _build_kwok(folder: Path) -> None:
     _go_build("kwok", folder / "kwok", ["sigs.k8s.io/kwok/cmd/kwok"])
+    _copy(
+        "kwok",
+        "sigs.k8s.io/kwok",
+        [f"kustomize/stage/{kind}/fast/[np]o*.yaml" for kind in ("node", "pod")],
+        folder / STAGES,
+    )
+
+
+def _copy(module: str, source: str, patterns: Iterable[str], target: Path) -> None:
+    """Documents of a module's source, as one file."""
+    folder = Path(_go(module, "list", "-m", "-f", "{{.Dir}}", source).strip())
+    documents = [path.read_text() for pattern in patterns for path in sorted(folder.glob(pattern))]
+    target.write_text("\n---\n".join(documents))
 
 
 def _go_build(module: str, target: Path | str, packages: Iterable[str], flags: str = "") -> None:
@@ -59,7 +80,7 @@ def _go_build(module: str, target: Path | str, packages: Iterable[str], flags: s
 
 def _go(module: str, *arguments: str) -> str:
     """Raises RuntimeError with what it said."""
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     done = subprocess.run(["go", *arguments], cwd=MODULES / module, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"go {arguments[0]} in {module}: {done.stderr[-2000:]}")

@@ -10,9 +10,7 @@ from pathlib import Path
 
 
 def cache() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bindery-test-cluster"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bindery-test-cluster"
 
 
 def place_of(name: str, recipe: Iterable[bytes]) -> Path:
@@ -37,6 +35,7 @@ def made(folder: Path, make: Callable[[Path], None]) -> Path:
 @contextmanager
 def alone(name: str) -> Iterator[None]:
     """One process of this machine at a time."""
+    cache().mkdir(parents=True, exist_ok=True)
     with (cache() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

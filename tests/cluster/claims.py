@@ -16,7 +16,7 @@ CHECKOUT = str(Path(__file__).parents[2])
 def claim() -> Place:
     """A free place for a cluster of this process; clears away those of dead ones. Raises RuntimeError when all are taken."""
     with alone("claims"):
-        clear_abandoned()
+        _clear_abandoned()
         for place in map(Place, range(CLUSTERS)):
             if place.is_free():
                 place.folder.mkdir(mode=0o755)
@@ -37,8 +37,15 @@ def of_this_checkout() -> list[Place]:
     return [place for place in taken() if _owner(place) == (CHECKOUT, None)]
 
 
-def clear_abandoned() -> None:
-    """Those whose process died."""
+def give_up() -> None:
+    """Clears away those of this checkout and of dead processes."""
+    with alone("claims"):
+        _clear_abandoned()
+        for place in of_this_checkout():
+            clear(place)
+
+
+def _clear_abandoned() -> None:
     for place in taken():
         _, owner = _owner(place)
         if owner is not None and not alive(owner):

@@ -1,10 +1,11 @@
 """A cluster that runs on this machine, as tests have it in their hands."""
 
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import control_plane, images, registry
+from tests.cluster import control_plane, images, kwok, node, registry
 from tests.cluster.accounts import write_kubeconfig
 from tests.cluster.daemons import Daemon, until
 from tests.cluster.place import Place
@@ -74,7 +75,8 @@ class Cluster:
         return write_kubeconfig(path, control_plane.server(self.place), certificate, token, namespace)
 
     def stop_api_server(self) -> None:
-        self._daemon("kube-apiserver").stop()
+        """At once, as when its machine fails: asked to, it would wait for its watchers."""
+        self._daemon("kube-apiserver").stop(signal.SIGKILL)
 
     def start_api_server(self) -> None:
         """With the same port and data; until it is ready."""
@@ -86,7 +88,16 @@ class Cluster:
         self._daemon("kubelet").stop()
 
     def start_kubelet(self) -> None:
-        self._daemon("kubelet").start()
+        """Until it says that it is healthy; it learns of its Pods a moment later."""
+        daemon = self._daemon("kubelet").start()
+        until(lambda: node.healthy(self.place), [daemon])
+
+    def start_kwok(self, nodes: int) -> None:
+        """Pretended nodes, tainted and labelled `type=kwok`; Pods that are put there (`kwok.placed()`) run at once.
+
+        They answer nothing, but their addresses are this machine's: a server on 0.0.0.0 answers for all of them.
+        """
+        kwok.start(self.place, self.kubectl, nodes)
 
     def _daemon(self, name: str) -> Daemon:
         return Daemon.noted(name, self.folder)

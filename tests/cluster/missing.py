@@ -1,28 +1,78 @@
 """What this machine lacks for a cluster."""
 
 import os
+import platform
+import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.cluster import binaries, images
 
-RUNS = ("containerd", "runc", "ctr", "docker-registry", "ip", "iptables", "unshare", "nsenter")
-BUILDS_IMAGES = ("buildah", "debootstrap", "gcc", "apt-get")
-PLUGINS = Path("/usr/lib/cni")
+RUNS = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "docker-registry": "docker-registry",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+}
+BUILDS_IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap", "gcc": "gcc", "/usr/include/stdio.h": "libc6-dev"}
+MAY = "mount -t tmpfs none /mnt && ip link add probe type bridge"
 
 
 def what_is_missing() -> str:
     """In one line; empty when nothing is."""
     if sys.platform != "linux":
         return "a test cluster needs Linux"
+    if _system() != "debian":
+        return "a test cluster needs Debian"
     if os.geteuid() != 0:
         return "only root can start a test cluster"
-    lacking = [name for name in RUNS if shutil.which(name) is None]
-    if not (PLUGINS / "bridge").exists():
-        lacking.append("containernetworking-plugins")
-    if binaries.given() is None and not binaries.built().is_dir() and shutil.which("go") is None:
-        lacking.append("go")
-    if not images.built().is_dir():
-        lacking += [name for name in BUILDS_IMAGES if shutil.which(name) is None]
-    return f"a test cluster needs {', '.join(lacking)}" if lacking else ""
+    if lacking := list(_lacking()):
+        return f"a test cluster needs {', '.join(lacking)}"
+    return _right_missing()
+
+
+def _lacking() -> Iterator[str]:
+    """Packages, and Go."""
+    wanted = RUNS if images.built().is_dir() else {**RUNS, **BUILDS_IMAGES}
+    yield from (
+        package for program, package in wanted.items() if shutil.which(program) is None and not _is_file(program)
+    )
+    if binaries.given() is None and not binaries.built().is_dir() and not _go_is_new_enough():
+        yield f"go {binaries.go_version()}"
+
+
+def _is_file(path: str) -> bool:
+    return path.startswith("/") and Path(path).exists()
+
+
+def _go_is_new_enough() -> bool:
+    go = shutil.which("go")
+    if go is None:
+        return False
+    told = subprocess.run([go, "env", "GOVERSION"], cwd="/", capture_output=True, text=True).stdout
+    version = re.match(r"go(\d+)\.(\d+)", told)
+    return version is not None and tuple(map(int, version.groups())) >= tuple(
+        map(int, binaries.go_version().split("."))
+    )
+
+
+def _right_missing() -> str:
+    """Root in a container may often neither mount nor make a bridge."""
+    tried = subprocess.run(["unshare", "--mount", "--net", "sh", "-c", MAY], capture_output=True, text=True)
+    if tried.returncode:
+        return f"a test cluster needs more rights: {tried.stderr.strip()}"
+    if not os.access("/sys/fs/cgroup", os.W_OK):
+        return "a test cluster needs more rights: cgroups cannot be written"
+    return ""
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release()["ID"]
+    except OSError:
+        return ""

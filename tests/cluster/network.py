@@ -2,18 +2,14 @@
 
 import json
 import subprocess
-from pathlib import Path
 
-from tests.cluster.place import Place, taken
-
-FORWARDS = Path("/proc/sys/net/ipv4/ip_forward")
+from tests.cluster import forwarding
+from tests.cluster.place import Place
 
 
 def make(place: Place) -> None:
     """The bridge is there before the first Pod: servers for Pods can listen on the host's address at once."""
-    before = next((path for path in (other.folder / "ip_forward" for other in taken()) if path.exists()), FORWARDS)
-    (place.folder / "ip_forward").write_text(before.read_text())
-    FORWARDS.write_text("1")
+    forwarding.turn_on(place)
     _run("ip", "link", "add", place.bridge, "type", "bridge")
     _run("ip", "address", "add", f"{place.host_address}/24", "dev", place.bridge)
     _run("ip", "link", "set", place.bridge, "up")
@@ -21,18 +17,22 @@ def make(place: Place) -> None:
         subprocess.run(["iptables", "--wait", *rule], capture_output=True)  # without it, Pods reach the host alone
 
 
+def answer_for_pretended(place: Place) -> None:
+    """All addresses of kwok's Pods are this machine's: one server on 0.0.0.0 answers for all of them."""
+    _run("ip", "route", "replace", "local", place.pretended_subnet, "dev", "lo")
+
+
 def remove(place: Place) -> None:
-    """The Pods' ends and the bridge, the rules, and forwarding as it was before the first cluster."""
+    """The rules, the Pods' ends of it, the bridge itself."""
     for rule in _rules(place):
         undo = ["--delete" if word in ("--append", "--insert") else word for word in rule]
         while subprocess.run(["iptables", "--wait", *undo], capture_output=True).returncode == 0:
             pass
+    subprocess.run(["ip", "route", "delete", "local", place.pretended_subnet], capture_output=True)
     for end in _links("master", place.bridge):
         subprocess.run(["ip", "link", "delete", end], capture_output=True)
     subprocess.run(["ip", "link", "delete", place.bridge], capture_output=True)
-    before = place.folder / "ip_forward"
-    if before.exists() and set(taken()) <= {place}:
-        FORWARDS.write_text(before.read_text())
+    forwarding.give_back(place)
 
 
 def _links(*which: str) -> list[str]:

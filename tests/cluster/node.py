@@ -1,12 +1,13 @@
 """containerd and the kubelet, in a mount namespace of their own: whatever they mount ends with their last process."""
 
+import urllib.request
 from pathlib import Path
 
 from tests.cluster import settings
 from tests.cluster.daemons import Daemon
 from tests.cluster.place import Place
 
-OVERLAID = ("/var", "/run")  # what containerd and the kubelet write outside their folders goes into the cluster's
+# What they write outside the cluster's folder goes into that as well.
 APART = """set -e
 mount -t tmpfs tmpfs "$1/layers"
 for place in /var /run; do
@@ -15,6 +16,15 @@ for place in /var /run; do
 done
 exec containerd --config "$1/containerd.toml"
 """
+
+
+def healthy(place: Place) -> bool:
+    """Whether the kubelet says so."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{place.port('kubelet-health')}/healthz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def containerd(place: Place, registry: str) -> Daemon:

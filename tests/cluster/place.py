@@ -51,6 +51,11 @@ class Place:
     def host_address(self) -> str:
         return f"198.18.{self.number}.1"
 
+    @property
+    def pretended_subnet(self) -> str:
+        """Of kwok's Pods; from a range that nobody has."""
+        return f"240.{self.number}.0.0/16"
+
     def port(self, name: str) -> int:
         return FIRST_PORT + 16 * self.number + PORTS.index(name)
 
@@ -67,8 +72,11 @@ def taken() -> Iterator[Place]:
 
 
 def at(folder: Path) -> Place:
-    """The place that has this folder."""
-    return Place(int(folder.name.removeprefix(PREFIX)))
+    """The place that has this folder. Raises ValueError if it is no cluster's."""
+    number = folder.name.removeprefix(PREFIX)
+    if folder.parent != FOLDERS or not number.isdigit():
+        raise ValueError(f"{folder} is of no cluster that `make cluster` started")
+    return Place(int(number))
 
 
 def _can_listen(port: int) -> bool:

@@ -21,6 +21,8 @@ from tests.cluster.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE, GATEWAY, DOMAIN = "bindery-sessions", "sessions", "sessions.localhost"
+NGINX = "docker.io/nginxinc/nginx-unprivileged"
+"""Published where tests do not go; Debian's own nginx stands in for it."""
 RESOURCES = Resources(memory_guarantee="100M", storage_guarantee="10M")
 
 
@@ -35,6 +37,20 @@ class Shipped:
     def address(self) -> str:
         """What `BINDERY_SESSIONS_URL` is here."""
         return f"http://{DOMAIN}:{self.cluster.gateway_port}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """For a local runtime: sessions here, images built for here."""
+        return {
+            "launcher": "kubernetes",
+            "kubeconfig": str(self.kubeconfig),
+            "sessions_url": self.address,
+            "builder": "container",
+            "container_tool": "buildah",
+            "registry": f"http://{self.cluster.registry}/bindery",
+            "memory_guarantee": RESOURCES.memory_guarantee,
+            "storage_guarantee": RESOURCES.storage_guarantee,
+        }
 
     def launcher(self, resources: Resources = RESOURCES, kubeconfig: Path | None = None) -> KubernetesSessions:
         """A launcher of its own, as the settings would make one."""
@@ -67,6 +83,11 @@ class Shipped:
         (container,) = pod["status"]["containerStatuses"]
         self.cluster.ctr("tasks", "kill", "--signal=SIGKILL", container["containerID"].removeprefix("containerd://"))
 
+    def objects(self, session: str) -> list[str]:
+        """Everything that is there of a session, as `kind/name`."""
+        kinds = "services,pods,httproutes,secrets"
+        return self.kubectl("get", kinds, "-o", "name", "-l", f"bindery.session/id={session}").split()
+
     def remove_sessions(self) -> None:
         """Everything that belongs to a session, and waits until it is gone."""
         self.kubectl("delete", "services", "-l", "app.kubernetes.io/component=session", "--ignore-not-found")
@@ -78,10 +99,12 @@ class Shipped:
 def apply(cluster: Cluster) -> Shipped:
     """As an operator would, by an overlay: where the Gateway listens is the cluster's own affair."""
     listener = {"op": "replace", "path": "/spec/listeners/0/port", "value": cluster.gateway_port}
+    image, _, tag = cluster.base_image.rpartition(":")
     with TemporaryDirectory(prefix="overlay-") as folder:
         overlay = {
             "resources": [os.path.relpath(ROOT / "infra" / "kubernetes", Path(folder).resolve())],
             "patches": [{"target": {"kind": "Gateway"}, "patch": json.dumps([listener])}],
+            "images": [{"name": NGINX, "newName": image, "newTag": tag}],
         }
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", folder)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
 from bindery.adapters.sessions.process import ProcessSessions
 from bindery.domain.errors import ImageGone
 from bindery.domain.sessions import Liveness, SessionOrder
@@ -28,13 +27,14 @@ ENOUGH = 60.0  # seconds for a server to come up on a busy machine
 @dataclass(frozen=True)
 class World:
     """A launcher, and what a test does to its sessions. die: ends the session's server from outside. image, gone: that is
-    there, and that is not."""
+    there, and that is not. notes: what its content has to say; a Pod's was told of when its image was built."""
 
     launcher: SessionLauncher
     clock: Clock
     die: Callable[[str], None]
     image: str = "uv/one"
     gone: str = "uv/gone"
+    notes: tuple[str, ...] = ("large files are missing",)
 
     def order(self, session: str) -> SessionOrder:
         """For a session of the image that is there."""
@@ -44,7 +44,7 @@ class World:
         """Starts a session and waits for it; answers its address."""
         self.launcher.start(self.order(session))
         report = self.launcher.wait(session, TOKEN, ENOUGH)
-        assert report.liveness is Liveness.READY, report.why
+        assert report.liveness is Liveness.READY, report
         return report.url
 
 
@@ -79,7 +79,7 @@ def _process(home: Path, python: Path) -> Iterator[World]:
 def _kubernetes(shipped: Shipped) -> Iterator[World]:
     with shipped.sessions() as launcher:
         cluster = shipped.cluster
-        yield World(launcher, SystemClock(), shipped.kill, cluster.base_image, f"{cluster.registry}/gone:1")
+        yield World(launcher, SystemClock(), shipped.kill, cluster.base_image, f"{cluster.registry}/gone:1", notes=())
 
 
 @pytest.fixture(params=["fake", "process", "kubernetes"])
@@ -100,10 +100,8 @@ def test_a_session_becomes_ready_at_an_address_with_a_trailing_slash(world: Worl
 
 
 def test_what_the_content_has_to_say_is_told_with_the_address(world: World) -> None:
-    if isinstance(world.launcher, KubernetesSessions):
-        pytest.skip("a session's image holds its content, which was told of when it was built")
     world.ready("one")
-    assert world.launcher.wait("one", TOKEN, 1).notes == ("large files are missing",)
+    assert world.launcher.wait("one", TOKEN, 1).notes == world.notes
 
 
 def test_a_session_that_does_not_answer_yet_is_starting(world: World) -> None:

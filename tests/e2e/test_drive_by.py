@@ -55,6 +55,7 @@ FORMS = {
     "link": "location.href = link",
     "link to the stream": "location.href = build",
     "oldest link": "location.href = at + '/repo/owner/repository'",
+    "link to what a session ran": "location.href = again",
     "refresh": """const it = document.createElement('meta'); it.httpEquiv = 'refresh';
         it.content = '0; url=' + link; document.head.append(it)""",
     "form": "form('GET', link, {})",
@@ -69,7 +70,7 @@ FORM = """const form = (method, action, fields) => {
         const field = document.createElement('input'); Object.assign(field, {name, value}); it.append(field);
     }
     document.body.append(it); it.submit(); };"""
-NAMED = "({at, build, link, body})"
+NAMED = "({at, build, link, again, body})"
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +120,10 @@ def page(site: tuple[Page, str]) -> Page:
 @pytest.fixture
 def target(bindery: LocalRuntime, plain: str) -> dict[str, str]:
     """What is attacked: a launch that would succeed at once."""
-    assert bindery.launch(plain, build_only="true").last.phase == "ready"
+    launched = bindery.launch(plain, build_only="true").last
+    assert launched.phase == "ready"
     return {
+        "again": f"{bindery.address}/sessions/{launched.id.partition(':')[0]}",
         "at": bindery.address,
         "build": f"{bindery.address}/build/git/{plain}",
         "link": f"{bindery.address}/v2/git/{plain}",

@@ -113,6 +113,30 @@ def test_the_pages_token_launches(bindery: LocalRuntime, plain: str) -> None:
     assert launched.last.phase == "ready"
 
 
+def test_the_address_of_a_session_that_is_over_leads_back_to_its_launch_page(bindery: LocalRuntime, plain: str) -> None:
+    launch = bindery.launch(plain, build_only="true").last.id.partition(":")[0]
+    before = bindery.launches()
+    answer = bindery.raw(f"/sessions/{launch}".encode())
+    assert answer.status == 302
+    assert answer.headers["location"] == f"/v2/git/{plain}"
+    assert answer.headers["cache-control"] == "no-store"
+    page = bindery.get(answer.headers["location"], Sec_Fetch_Site="cross-site")
+    assert told(page.text)["autostart"] is False, "the session's own pages may have sent the visitor"
+    assert bindery.launches() == before
+
+
+@pytest.mark.parametrize(
+    "session", ["nobody", "A", "a" * 41, "a/b", "%2e%2e%2fhealth", "a%0d%0aX-Evil:%201", "<b>", "%ff"]
+)
+def test_a_session_that_nobody_remembers_is_told_as_that(bindery: LocalRuntime, session: str) -> None:
+    answer = bindery.raw(f"/sessions/{session}".encode())
+    assert answer.status == 404
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "Nothing is known here of this session" in answer.body
+    assert "<b>" not in answer.body
+    assert not answer.headers.keys() & {"location", "x-evil"}
+
+
 def test_markup_in_a_link_stays_text(bindery: LocalRuntime) -> None:
     spec = quote("http://127.0.0.1/</script><script>alert(1)</script>", safe="") + "/HEAD"
     answer = bindery.get(f"/v2/git/{spec}?urlpath=%3C/script%3E%3Cscript%3Ealert(1)")

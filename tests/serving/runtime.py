@@ -116,7 +116,12 @@ class LocalRuntime:
     """
 
     def __init__(
-        self, home: Path, *, template: Path | None = None, settings: Mapping[str, float] | None = None, **words: str
+        self,
+        home: Path,
+        *,
+        template: Path | None = None,
+        settings: Mapping[str, float | str] | None = None,
+        **words: str,
     ) -> None:
         self.home = home
         self.errors = home.with_name(f"{home.name}.stderr")

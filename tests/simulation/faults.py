@@ -46,6 +46,7 @@ class Faults:
     # Sessions
     launcher_down: float = 0
     session_start_unanswered: float = 0
+    cluster_full: float = 0
     session_slow: float = 0
     session_unschedulable: float = 0
     session_dies_early: float = 0
@@ -94,6 +95,7 @@ MOST = Faults(
     image_evicted=0.3,
     launcher_down=0.1,
     session_start_unanswered=0.1,
+    cluster_full=0.1,
     session_slow=0.3,
     session_unschedulable=0.05,
     session_dies_early=0.2,
@@ -136,6 +138,7 @@ ROUGH = replace(
     build_fails=0.4,
     launcher_down=0.1,
     session_start_unanswered=0.1,
+    cluster_full=0.2,
     session_slow=0.2,
     session_dies_early=0.1,
 )

@@ -195,6 +195,8 @@ class Settings(Resources):
     @classmethod
     def _works_with_the_builder(cls, value: str, info: ValidationInfo) -> str:
         """Raises ValueError."""
+        if info.data.get("builder") == "uv" and value == "kubernetes":
+            raise ValueError("it starts images: set BINDERY_BUILDER=container")
         if info.data.get("builder") == "container" and value == UNFIT_FOR_CONTAINERS[info.field_name or ""]:
             raise ValueError(f"BINDERY_BUILDER=container needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
         return value

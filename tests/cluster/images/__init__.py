@@ -14,7 +14,7 @@ from tests.cluster.registry import registry
 
 RECIPES = Path(__file__).parent
 TAG = "1"
-PACKAGES = "python3,python3-venv,git,ca-certificates"
+PACKAGES = "python3,python3-venv,git,ca-certificates,nginx-light"
 WHEELS = ("jupyterlab==4.*", "ipykernel")
 SPARE = ("var/cache/apt/archives/*.deb", "var/lib/apt/lists/*", "usr/share/doc/*", "usr/share/man/*")
 
@@ -67,8 +67,8 @@ def _prepare_pause(folder: Path) -> None:
 
 
 def _bud(work: Path, name: str, target: str) -> None:
-    """One layer each, and nothing is left in the machine's own storage."""
-    buildah = ["buildah", "--root", str(work / "storage"), "--runroot", str(work / "run")]
+    """One layer each; nothing is left in the machine's own storage, and a build that is killed leaves no mounts."""
+    buildah = ["unshare", "--mount", "buildah", "--root", str(work / "storage"), "--runroot", str(work / "run")]
     _run([*buildah, "bud", "--isolation=chroot", "--network=host", "--layers=false", "--tag", name, str(work / name)])
     _run([*buildah, "push", "--tls-verify=false", "--compression-format=zstd", name, f"docker://{target}"])
 

@@ -201,6 +201,7 @@ class System:
         return Site(
             ports.providers,
             ports.provider,
+            kept.launches.find,
             self.tokens,
             self.rules,
             ports.clock,

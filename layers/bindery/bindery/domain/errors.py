@@ -76,6 +76,10 @@ class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 
 
+class SessionForgotten(Permanent):
+    """No launch of that session's id is known, or not any more. Facts: none."""
+
+
 # The repository and its host
 
 

@@ -82,6 +82,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),
+        e.SessionForgotten: Face(
+            404,
+            "session_forgotten",
+            "Nothing is known here of this session, or not any more. "
+            "Launch again with the link or the badge that first brought you to it.",
+        ),
         # The repository and its host
         e.RepositoryNotFound: Face(
             404,

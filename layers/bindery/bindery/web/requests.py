@@ -1,11 +1,13 @@
 """What a request says, wherever it came in."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from bindery.domain.errors import BadRequest
+from bindery.web.text import encodable
 
 LONGEST_LINK = 4096
+IN_PATHS = "/%:@!$&'()*+,;=~"  # what stands in a path as it is; what is encoded already stays so
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -25,6 +27,11 @@ def read_link(raw_path: str, prefix: str) -> Link:
     if not provider or not spec.strip("/"):
         raise BadRequest(why=f"a link looks like {prefix}gh/owner/repository/HEAD")
     return Link(provider, spec)
+
+
+def launch_path(provider: str, spec: str) -> str:
+    """The launch page of what was launched, fit for a header. spec: as it stood in its link, or as a script gave it."""
+    return f"/v2/{provider}/" + quote(encodable(spec), safe=IN_PATHS)
 
 
 def own_origin(public_url: str, scheme: str, host: str) -> str:

@@ -1,11 +1,13 @@
 """Everything that a browser asks for with GET: launch pages, badges, and what monitors read."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from bindery import __version__
-from bindery.domain.errors import BadRequest, BinderyError
+from bindery.domain.errors import BadRequest, BinderyError, SessionForgotten
+from bindery.domain.launch import Launch
 from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens
 from bindery.ports.clock import Clock
@@ -13,20 +15,25 @@ from bindery.ports.repository_provider import Display, RepositoryProvider
 from bindery.web.errors import face_of
 from bindery.web.metrics import exposition
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
-from bindery.web.requests import own_origin, read_link
+from bindery.web.requests import launch_path, own_origin, read_link
 from bindery.web.session_paths import path_in_session
 
 TOKEN_SECONDS = 300
+SESSION_ID = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
 OWN_SITES = ("none", "same-origin")
 Sums = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 
 @dataclass(frozen=True)
 class Site:
-    """isolated: whether sessions cannot touch this machine. checks: by service, raises if it is ill. builder: its name."""
+    """find_launch: by its id, which is also its session's. isolated: whether sessions cannot touch this machine.
+
+    checks: by service, raises if it is ill. builder: its name.
+    """
 
     providers: Callable[[], Mapping[str, RepositoryProvider]]
     provider: Callable[[str], RepositoryProvider]
+    find_launch: Callable[[str], Launch | None]
     tokens: Tokens
     rules: Rules
     clock: Clock
@@ -80,6 +87,14 @@ class Site:
         if not owner or not repository:
             raise BadRequest(why="a link of this kind looks like /repo/owner/repository")
         return f"/v2/gh/{owner}/{repository}/master" + (f"?{urlencode({'urlpath': path})}" if path else "")
+
+    def again(self, raw_path: str) -> str:
+        """Where `/sessions/<id>` leads, to launch again what a session ran: its launch page, which decides. Raises SessionForgotten."""
+        session = raw_path.removeprefix("/sessions/")
+        launch = self.find_launch(session) if SESSION_ID.fullmatch(session) else None
+        if launch is None:
+            raise SessionForgotten
+        return launch_path(launch.provider, launch.spec)
 
     def health(self) -> tuple[int, dict[str, object]]:
         """200 if all is well, else 503; which service is ill."""

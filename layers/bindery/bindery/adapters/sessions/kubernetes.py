@@ -81,11 +81,12 @@ class KubernetesSessions:
             return SessionReport(Liveness.GONE)
         url = self._address.of(session)
         with PodWatch(self._cluster, run_name(session, owner["metadata"]["labels"][RUN]), seconds) as watch:
+            told = "" if self._is_fresh(watch.state) else str(watch.state.trouble)
             while not watch.state.gone:
                 left = until - time.monotonic()
                 if watch.state.runs and activity.is_session(self._asking, url, token, max(left, 1)):
                     return SessionReport(Liveness.READY, url=url)
-                if left <= 0 or self._is_news(watch.state):
+                if left <= 0 or (watch.state.trouble and str(watch.state.trouble) != told):
                     return SessionReport(Liveness.STARTING, trouble=watch.state.trouble)
                 watch.next(min(ASK_SECONDS, left) if watch.state.runs else left)
             return _gone(watch.state)
@@ -149,9 +150,9 @@ class KubernetesSessions:
             with closing(self._cluster.watch(POD, name, version, END_SECONDS + 2)) as watching:
                 any(kind == "DELETED" for kind, _ in watching)
 
-    def _is_news(self, state: PodState) -> bool:
-        """Whether there is trouble that has not been told yet."""
-        return state.trouble is not None and self._clock.now() - state.since < FRESH_SECONDS
+    def _is_fresh(self, state: PodState) -> bool:
+        """Whether its trouble has not been told yet."""
+        return self._clock.now() - state.since < FRESH_SECONDS
 
 
 def _gone(state: PodState) -> SessionReport:

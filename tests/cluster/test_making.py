@@ -1,0 +1,85 @@
+"""What a cluster is put together with: what is made once, whose a place is, how a part's end is told."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import claims, place
+from tests.cluster.cached import made, place_of
+from tests.cluster.daemons import Daemon, NotStarted, until
+from tests.cluster.missing import what_is_missing
+from tests.cluster.place import CLUSTERS, PORTS, Place
+
+
+@pytest.fixture
+def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Clusters' folders, the cache and the checkout of this test alone."""
+    monkeypatch.setattr(place, "FOLDERS", tmp_path)
+    monkeypatch.setattr(claims, "CHECKOUT", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("apart")
+def test_what_was_half_made_does_not_count() -> None:
+    def fail(folder: Path) -> None:
+        (folder / "half").touch()
+        raise RuntimeError
+
+    kept = place_of("thing", [b"recipe"])
+    with pytest.raises(RuntimeError):
+        made(kept, fail)
+    assert not kept.exists()
+    assert list(made(kept, lambda folder: (folder / "whole").touch()).iterdir()) == [kept / "whole"]
+    assert made(kept, fail) == kept
+
+
+@pytest.mark.usefixtures("apart")
+def test_another_recipe_makes_another_thing() -> None:
+    assert place_of("thing", [b"one", b"two"]) != place_of("thing", [b"one", b"three"])
+
+
+def test_two_clusters_share_no_port() -> None:
+    ports = [Place(number).port(name) for number in range(CLUSTERS) for name in PORTS]
+    assert len(set(ports)) == len(ports)
+    assert max(ports) < 32768
+
+
+def test_a_place_belongs_to_its_process_until_it_is_handed_over(apart: Path) -> None:
+    mine = claims.claim()
+    assert claims.claim() != mine
+    assert claims.of_this_checkout() == []
+    claims.hand_over(mine)
+    assert claims.of_this_checkout() == [mine]
+
+
+def test_a_part_that_ends_at_its_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+    daemon = Daemon("part", tmp_path, ("sh", "-c", "echo no such thing >&2; exit 1")).start()
+    with pytest.raises(NotStarted, match="part ended: no such thing"):
+        until(lambda: False, [daemon])
+
+
+def test_a_part_that_does_not_come_up_is_told_with_its_last_words(tmp_path: Path) -> None:
+    daemon = Daemon("part", tmp_path, ("sh", "-c", "echo waiting; exec sleep 100")).start()
+    try:
+        with pytest.raises(NotStarted, match="part: waiting"):
+            until(lambda: False, [daemon], seconds=0.5)
+    finally:
+        daemon.stop()
+    with pytest.raises(NotStarted):
+        daemon.check()
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_machine_without_the_programs_is_told_which_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    assert what_is_missing() in ("only root can start a test cluster", "a test cluster needs Debian")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("tests.cluster.missing._system", lambda: "debian")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    missing = what_is_missing()
+    assert "\n" not in missing
+    assert missing.startswith("a test cluster needs containerd, runc, ")
+    assert missing.endswith("go 1.25")

@@ -1,0 +1,174 @@
+"""The shipped manifests keep what they promise, read as they stand."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bindery.domain.quantities import amount
+from bindery.settings import Settings
+from tests.serving.manifests import FOLDER, Body, Manifests, find_kubectl, rendered, selects
+
+SESSIONS = "bindery-sessions"
+SESSION = {"app.kubernetes.io/managed-by": "bindery", "app.kubernetes.io/component": "session"}
+FOLDERS = {"": FOLDER, "mybinder": FOLDER, "egi": FOLDER / "egi"}
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Manifests:
+    return Manifests()
+
+
+@pytest.fixture(scope="module")
+def ended(shipped: Manifests) -> Body:
+    """The Pod of the page for sessions that are over."""
+    pod: Body = shipped.one("Deployment", "ended")["spec"]["template"]
+    return pod
+
+
+def test_both_namespaces_take_only_restricted_pods(shipped: Manifests) -> None:
+    found = {each["metadata"]["name"]: each["metadata"]["labels"] for each in shipped.all("Namespace")}
+    assert found.keys() == {SESSIONS, "bindery"}
+    for labels in found.values():
+        for mode in ("enforce", "audit", "warn"):
+            assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
+
+
+def test_every_object_says_where_it_belongs(shipped: Manifests) -> None:
+    where = {each["metadata"].get("namespace") for each in shipped.objects if each["kind"] != "Namespace"}
+    assert where == {SESSIONS, "bindery"}
+
+
+def test_the_account_may_do_a_few_things_in_the_sessions_namespace_only(shipped: Manifests) -> None:
+    kinds = {each["kind"] for each in shipped.objects}
+    assert not {kind for kind in kinds if kind.startswith("Cluster")}
+    (role,), (binding,) = shipped.all("Role"), shipped.all("RoleBinding")
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == SESSIONS
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "bindery", "namespace": "bindery"}]
+
+
+def test_no_account_of_ours_is_within_a_session_s_reach(shipped: Manifests) -> None:
+    assert [each["metadata"]["namespace"] for each in shipped.all("ServiceAccount")] == ["bindery"]
+
+
+def test_the_role_has_one_verb_a_rule_and_no_wildcard(shipped: Manifests) -> None:
+    rules = shipped.one("Role", "bindery")["rules"]
+    assert "*" not in str(rules)
+    seen = []
+    for rule in rules:
+        (verb,), (resource,), (_group,) = rule["verbs"], rule["resources"], rule["apiGroups"]
+        seen.append((resource, verb))
+    assert len(seen) == len(set(seen))
+    assert [verb for resource, verb in seen if resource == "secrets"] == ["create"]
+    assert {verb for _, verb in seen} == {"create", "list", "watch", "delete", "get"}
+    assert {resource for resource, verb in seen if verb == "get"} == {"namespaces", "gateways"}
+    assert not [resource for resource, _ in seen if "/" in resource], "neither exec nor logs nor proxy"
+
+
+def test_the_page_of_ended_sessions_is_not_taken_for_a_session(shipped: Manifests, ended: Body) -> None:
+    labels, service = ended["metadata"]["labels"], {"matchLabels": shipped.one("Service", "ended")["spec"]["selector"]}
+    assert selects(service, labels)
+    assert not selects(service, SESSION)
+    assert not selects({"matchLabels": SESSION}, labels)
+    assert "app.kubernetes.io/managed-by" not in str(shipped.objects)
+
+
+def test_the_page_of_ended_sessions_passes_pod_security(ended: Body) -> None:
+    spec, (container,) = ended["spec"], ended["spec"]["containers"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert re.search(r":\d+\.\d+\.\d+", container["image"])
+
+
+def test_the_page_s_route_means_every_host_of_the_gateway_that_no_session_has(shipped: Manifests) -> None:
+    route = shipped.one("HTTPRoute", "ended")["spec"]
+    assert route["parentRefs"] == [{"name": "sessions"}]
+    assert "hostnames" not in route
+    assert route["rules"] == [{"backendRefs": [{"name": "ended", "port": 8888}]}]
+
+
+def test_the_gateway_takes_routes_of_its_own_namespace_only(shipped: Manifests) -> None:
+    gateway = shipped.one("Gateway", "sessions")
+    assert gateway["metadata"]["namespace"] == SESSIONS
+    (listener,) = gateway["spec"]["listeners"]
+    assert listener["allowedRoutes"] == {"namespaces": {"from": "Same"}}
+    assert listener["hostname"] == "*.sessions.localhost"
+
+
+@pytest.mark.parametrize("preset", FOLDERS)
+def test_a_preset_s_sessions_fit_their_namespace(preset: str) -> None:
+    shipped, given = Manifests(FOLDERS[preset]), Settings.read({"BINDERY_PRESET": preset})
+    asked = {"memory": given.memory_guarantee, "cpu": given.cpu_guarantee, "ephemeral-storage": given.storage_guarantee}
+    most = {"memory": given.memory_limit, "cpu": given.cpu_limit, "ephemeral-storage": given.storage_limit}
+    container, pod = shipped.one("LimitRange", "sessions")["spec"]["limits"]
+    assert (container["type"], pod["type"]) == ("Container", "Pod")
+    assert numbers(container["max"]) == numbers(pod["max"]) == numbers(container["default"]) == numbers(most)
+    assert numbers(container["defaultRequest"]) == numbers(asked)
+
+    hard = shipped.one("ResourceQuota", "sessions")["spec"]["hard"]
+    page = shipped.one("Deployment", "ended")["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
+    assert given.quota_total is not None
+    sessions = given.quota_total + given.quota_total // 10
+    for name in ("pods", "services", "secrets"):
+        assert int(hard[name]) >= sessions + 2
+    for name, each in asked.items():
+        needed = sessions * amount(each) + 2 * amount(page[name])
+        assert needed <= amount(hard[f"requests.{name}"]) <= 2 * needed, name
+
+
+def numbers(quantities: Mapping[str, str]) -> dict[str, object]:
+    return {name: amount(quantity) for name, quantity in quantities.items()}
+
+
+def test_nothing_leaves_a_pod_s_life_or_the_gateway_s_way(shipped: Manifests) -> None:
+    hard = shipped.one("ResourceQuota", "sessions")["spec"]["hard"]
+    for name in ("persistentvolumeclaims", "services.nodeports", "services.loadbalancers"):
+        assert hard[name] == "0"
+
+
+@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "egi"], ids=["shipped", "egi"])
+def test_kubectl_reads_the_same(folder: Path) -> None:
+    assert seen(rendered(kubectl(), folder)) == seen(Manifests(folder).objects)
+
+
+def test_the_overlay_that_the_page_for_operators_shows_changes_what_it_says(tmp_path: Path) -> None:
+    """The domain, the gateway's namespace and the address behind the link, each wherever it stands."""
+    page = (FOLDER / "README.md").read_text()
+    (overlay,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    base = Path("../" * len(tmp_path.resolve().parts[1:])) / FOLDER.relative_to("/")
+    (tmp_path / "kustomization.yaml").write_text(re.sub(r"resources: \[.*?\]", f"resources: [{base}]", overlay))
+    found = str(rendered(kubectl(), tmp_path))
+    for before in ("sessions.localhost", "traefik'", "http://localhost:8585"):
+        assert before in str(Manifests().objects)
+        assert before not in found, before
+    for after in ("*.sessions.example.org", "https://bindery.example.org", "sessions-certificate"):
+        assert after in found, after
+
+
+def kubectl() -> str:
+    found = find_kubectl()
+    if found is None:
+        pytest.skip("no kubectl on PATH")
+    return found
+
+
+def seen(objects: list[Body]) -> dict[tuple[str, str], Body]:
+    """By kind and name, without the labels and the marks of a generated name that kustomize adds."""
+    told = {}
+    for each in objects:
+        name = re.sub(r"-[a-z0-9]{10}$", "", each["metadata"]["name"])
+        body = {key: value for key, value in each.items() if key != "metadata"}
+        if each["kind"] == "Deployment":
+            sources = body["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
+            for source in sources:
+                source["configMap"]["name"] = re.sub(r"-[a-z0-9]{10}$", "", source["configMap"]["name"])
+        told[each["kind"], name] = body
+    return told

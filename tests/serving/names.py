@@ -1,0 +1,20 @@
+"""Names below `localhost` as a browser knows them, for clients that ask the machine's resolver, which may not."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture
+def localhost_names() -> Iterator[None]:
+    """While it lasts, they lead to loopback in this process."""
+    ask = socket.getaddrinfo
+
+    def answer(host: str | bytes | None, *more: object, **named: object) -> object:
+        here = isinstance(host, str) and host.endswith(".localhost")
+        return ask("127.0.0.1" if here else host, *more, **named)  # type: ignore[arg-type]  # passed on as given
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", answer)
+        yield

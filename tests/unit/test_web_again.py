@@ -1,0 +1,77 @@
+"""From the address of a session that is over back to the launch page that it came from."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bindery.domain.errors import SessionForgotten
+from bindery.web.requests import launch_path
+from tests.simulation.small import Small
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small()
+
+
+def test_a_session_leads_to_the_page_of_what_was_launched(small: Small) -> None:
+    launch = small.ready()
+    assert small.system.site.again(f"/sessions/{launch.id}") == "/v2/gh/o/r/HEAD"
+
+
+def test_so_does_one_that_never_came_to_be(small: Small) -> None:
+    launch = small.open("o/missing/HEAD")
+    small.pump()
+    assert small.launch(launch).failure
+    assert small.system.site.again(f"/sessions/{launch.id}") == "/v2/gh/o/missing/HEAD"
+
+
+def test_looking_starts_nothing(small: Small) -> None:
+    launch = small.ready()
+    done = []
+    small.table.before = lambda operation, _: done.append(operation)
+    small.system.site.again(f"/sessions/{launch.id}")
+    assert done == ["get"]
+    assert small.take() == []
+
+
+def test_only_provider_and_spec_are_told(small: Small) -> None:
+    launch = small.ready()
+    session = small.session(launch)
+    told = small.system.site.again(f"/sessions/{launch.id}")
+    for secret in (session.token, session.owner, session.url, small.system.tokens.launcher_token(launch.id), launch.id):
+        assert secret not in told
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["nobody", "", "A", "a" * 41, "a/b", "../health", "%2e%2e", "a?b", "a\n", "ä", "٣", "launch#x", "\udcff", "a b"],
+)
+def test_what_is_no_session_of_ours_is_forgotten(small: Small, path: str) -> None:
+    with pytest.raises(SessionForgotten):
+        small.system.site.again(f"/sessions/{path}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ("https%3A%2F%2Fexample.org%2Fr/HEAD", "/v2/git/https%3A%2F%2Fexample.org%2Fr/HEAD"),
+        ("o/r/a b", "/v2/git/o/r/a%20b"),
+        ("o/r/x?build_token=other#y", "/v2/git/o/r/x%3Fbuild_token=other%23y"),
+        ("o/r/x\r\nSet-Cookie: a=b", "/v2/git/o/r/x%0D%0ASet-Cookie:%20a=b"),
+        ("o/r/\udcff", "/v2/git/o/r/%EF%BF%BD"),
+        ("/evil.example/x", "/v2/git//evil.example/x"),
+        ("\\evil", "/v2/git/%5Cevil"),
+    ],
+)
+def test_a_spec_stays_within_its_path(spec: str, path: str) -> None:
+    assert launch_path("git", spec) == path
+
+
+@given(st.text(st.characters(), max_size=40))
+def test_any_spec_is_fit_for_a_header(spec: str) -> None:
+    path = launch_path("git", spec)
+    assert path.startswith("/v2/git/")
+    assert path.isascii()
+    assert path.isprintable()
+    assert not set(path) & set(' ?#\\"<>')
