@@ -84,6 +84,11 @@ def test_a_login_is_nobody_else_s_to_read(tmp_path: Path) -> None:
         (["STEP 2/2: RUN x", "spam", 'Error: building at STEP "RUN x": exit status 7'], "RUN x", "exit status 7: spam"),
         (["spam", "STEP 2/2: RUN x", 'Error: building at STEP "RUN x": exit status 7'], "RUN x", "exit status 7"),
         (['Error: building at STEP "RUN x": while running runtime: exit status 1'], "RUN x", "exit status 1"),
+        (
+            ["Step 2/2 : RUN x", "spam", "The command 'sh -c x' returned a non-zero code: 7"],
+            "RUN sh -c x",
+            "exit status 7: spam",
+        ),
         (["Error: creating build container: no such image"], "image", "creating build container: no such image"),
         (["ERROR: failed to solve: process did not complete"], "image", "failed to solve: process did not complete"),
         ([], "image", ""),
