@@ -1,7 +1,10 @@
 """Asking servers that are not what they should be: another program, hostile, slow."""
 
+import contextlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -193,3 +196,78 @@ def test_a_slow_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:1/", "http://[", "ftp://127.0.0.1/", "http://127.0.0.1:99999/"])
 def test_an_address_that_leads_nowhere_is_no_answer(url: str) -> None:
     assert asked(url) is None
+
+
+@contextmanager
+def sending(first: bytes, then: bytes) -> Iterator[str]:
+    """A server that sends `first`, and `then` every few milliseconds for as long as somebody listens."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                asker, _ = listener.accept()
+                with asker, contextlib.suppress(OSError):
+                    asker.recv(10_000)
+                    asker.sendall(first)
+                    for _ in range(1000):
+                        asker.sendall(then)
+                        time.sleep(0.01)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n", b" "),
+    ],
+    ids=["headers", "interim answers", "a body"],
+)
+def test_who_sends_a_little_now_and_then_holds_nobody_up(
+    first: bytes, then: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.3)
+    with sending(first, then) as url:
+        asking = activity.transport()
+        began = time.monotonic()
+        assert asked(url) is None
+        assert not activity.is_session(asking, url, TOKEN, 0.3)
+        assert time.monotonic() - began < 3
+        asking.close()
+
+
+def test_both_questions_to_a_new_session_share_its_time() -> None:
+    def late(_path: str, given: str | None) -> Answer:
+        time.sleep(0.4)
+        return (
+            (200, json.dumps({"started": moment(NOW), "last_activity": moment(NOW)}).encode()) if given else (403, b"")
+        )
+
+    with serving(late) as (url, _):
+        asking = activity.transport()
+        assert not activity.is_session(asking, url, TOKEN, 0.6)
+        assert activity.is_session(asking, url, TOKEN, 30)
+        asking.close()
+
+
+def test_a_server_s_odd_moments_keep_nobody_else_from_an_answer() -> None:
+    odd = {"started": moment(NOW), "last_activity": "0001-01-01T00:00:00+14:00"}
+    bodies = {"/api/status": odd, "/api/kernels": [], "/api/terminals": []}
+    with (
+        serving(lambda path, _: (200, json.dumps(bodies[path.partition("?")[0]]).encode())) as (hostile, _),
+        serving(jupyter()) as (url, _),
+    ):
+        asking = activity.transport()
+        answers = activity.ask(asking, {"hostile": (hostile, TOKEN), "one": (url, TOKEN)}, NOW)
+        asking.close()
+    assert answers["one"] == Activity(last=NOW - 100, busy=False)

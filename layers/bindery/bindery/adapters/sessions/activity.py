@@ -8,9 +8,9 @@ The servers belong to visitors, so an answer may be endless, slow or nonsense: s
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
@@ -20,7 +20,7 @@ from bindery.domain.sessions import Activity
 AT_ONCE = 16
 ANSWER_SECONDS = 8.0
 ANSWER_BYTES = 1_000_000
-TIMEOUTS = httpx.Timeout(4.0, connect=3.0).as_dict()
+READ_SECONDS, CONNECT_SECONDS = 4.0, 3.0
 
 
 class NoAnswer(Exception):
@@ -59,15 +59,16 @@ def transport() -> httpx.HTTPTransport:
 
 
 def is_session(asking: httpx.HTTPTransport, url: str, token: str, seconds: float = ANSWER_SECONDS) -> bool:
-    """Whether this session's server answers there: it refuses who has no token, and knows the session's.
+    """Whether this session's server answers there, within `seconds`: it refuses who has no token, and knows the session's.
 
     Asked without first, so that a program that merely took the port is not shown the token.
     """
+    until = time.monotonic() + seconds
     try:
-        refused, _ = _get(asking, f"{url}api/status", "", seconds)
+        refused, _ = _get(asking, f"{url}api/status", "", until)
         if refused not in {401, 403}:
             return False
-        code, body = _get(asking, f"{url}api/status", token, seconds)
+        code, body = _get(asking, f"{url}api/status", token, until)
         ServerStatus.model_validate_json(body)
     except (NoAnswer, ValidationError):
         return False
@@ -95,29 +96,27 @@ def activity_of(asking: httpx.HTTPTransport, url: str, token: str, now: float) -
     """One session's activity. Raises NoAnswer, ValidationError."""
     status = ServerStatus.model_validate_json(_must(asking, f"{url}api/status", token))
     kernels = KERNELS.validate_json(_must(asking, f"{url}api/kernels?no_track_activity=1", token))
-    code, body = _get(asking, f"{url}api/terminals?no_track_activity=1", token, ANSWER_SECONDS)
+    code, body = _get(asking, f"{url}api/terminals?no_track_activity=1", token, time.monotonic() + ANSWER_SECONDS)
     terminals = TERMINALS.validate_json(body) if code == 200 else []  # a server may have none
     moments = [status.last_activity, *(kernel.last_activity for kernel in kernels)]
     moments += [terminal.last_activity for terminal in terminals]
-    last = max(_seconds(moment) for moment in moments if moment)
+    last = max(moment.timestamp() for moment in moments if moment)
     # A clock that is ahead must not keep a session for ever.
     return Activity(last=min(last, now), busy=any(kernel.execution_state == "busy" for kernel in kernels))
 
 
-def _seconds(moment: datetime) -> float:
-    return moment.astimezone(UTC).timestamp()
-
-
 def _must(asking: httpx.HTTPTransport, url: str, token: str) -> bytes:
-    code, body = _get(asking, url, token, ANSWER_SECONDS)
+    code, body = _get(asking, url, token, time.monotonic() + ANSWER_SECONDS)
     if code != 200:
         raise NoAnswer(f"status {code}")
     return body
 
 
-def _request(url: str, headers: dict[str, str]) -> httpx.Request:
+def _request(url: str, headers: dict[str, str], until: float) -> httpx.Request:
     """Names below `localhost` are this machine (RFC 6761), whether its resolver knows them or not."""
-    asked, extensions = httpx.URL(url), {"timeout": TIMEOUTS}
+    left = max(until - time.monotonic(), 0.001)
+    timeouts = httpx.Timeout(min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left)).as_dict()
+    asked, extensions = httpx.URL(url), {"timeout": timeouts, "trace": _hurrying(until)}
     if not asked.host.endswith(".localhost"):
         return httpx.Request("GET", asked, headers=headers, extensions=extensions)
     here = {**headers, "Host": asked.netloc.decode()}
@@ -129,13 +128,33 @@ def _request(url: str, headers: dict[str, str]) -> httpx.Request:
     )
 
 
-def _get(asking: httpx.HTTPTransport, url: str, token: str, seconds: float) -> tuple[int, bytes]:
-    """Status code and body. Raises NoAnswer when it takes longer than `seconds` or is larger than the limit."""
+def _hurrying(until: float) -> Callable[[str, dict[str, Any]], None]:
+    """Lets no read go on past `until`. A timeout bounds the wait for each piece only, and headers may come byte by byte."""
+
+    def trace(event: str, info: dict[str, Any]) -> None:
+        if event not in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            return
+        stream = info["return_value"]
+        read = stream.read
+
+        def hurried(most_bytes: int, timeout: float | None = None) -> bytes:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise NoAnswer("too long")
+            piece: bytes = read(most_bytes, left if timeout is None else min(timeout, left))
+            return piece
+
+        stream.read = hurried
+
+    return trace
+
+
+def _get(asking: httpx.HTTPTransport, url: str, token: str, until: float) -> tuple[int, bytes]:
+    """Status code and body. Raises NoAnswer when it lasts past `until` (time.monotonic()) or is larger than the limit."""
     headers = {"Accept-Encoding": "identity", **({"Authorization": f"token {token}"} if token else {})}
-    until = time.monotonic() + seconds
     body = b""
     try:
-        request = _request(url, headers)
+        request = _request(url, headers, until)
         with contextlib.closing(asking.handle_request(request)) as answer:
             for piece in answer.iter_raw():
                 body += piece
