@@ -187,23 +187,29 @@ def test_objects_say_since_when(world: World) -> None:
 def test_a_server_says_when_it_was_last_active(world: World) -> None:
     before = world.clock.now()
     url = world.ready("one")
-    answers = world.launcher.ask({"one": (url, TOKEN)})
-    assert before <= answers["one"].last <= world.clock.now()
-    assert not answers["one"].busy
+    answer = world.launcher.ask({"one": (url, TOKEN)}, 10)["one"]
+    assert answer
+    assert before <= answer.last <= world.clock.now()
+    assert not answer.busy
 
 
-def test_servers_that_do_not_answer_are_left_out(world: World) -> None:
+def test_servers_that_do_not_answer_are_told(world: World) -> None:
     url = world.ready("one")
     there, gone = world.ready("two"), world.ready("three")
     world.launcher.stop("three")
     answers = world.launcher.ask(
-        {"one": (url, "not the token of this session"), "two": (there, TOKEN), "three": (gone, TOKEN)}
+        {"one": (url, "not the token of this session"), "two": (there, TOKEN), "three": (gone, TOKEN)}, 10
     )
-    assert set(answers) == {"two"}
+    assert set(answers) == {"one", "two", "three"}
+    assert [session for session, answer in answers.items() if answer] == ["two"]
+
+
+def test_nobody_is_asked_when_time_is_up(world: World) -> None:
+    assert world.launcher.ask({"one": (world.ready("one"), TOKEN)}, 0) == {}
 
 
 def test_nobody_asked_nobody_answers(world: World) -> None:
-    assert world.launcher.ask({}) == {}
+    assert world.launcher.ask({}, 10) == {}
 
 
 def test_an_image_that_is_gone_is_said(world: World) -> None:

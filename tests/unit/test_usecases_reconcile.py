@@ -142,7 +142,7 @@ def test_a_session_opened_while_the_list_was_old_is_spared(small: Small) -> None
     launches: list[Launch] = []
 
     def slow_after_the_list(operation: str, keys: object) -> None:
-        if launches or operation != "get" or "session#" not in str(keys):
+        if launches or operation != "due" or "session#" not in str(keys):
             return
         launches.append(opened)
         small.pump()
