@@ -1,9 +1,12 @@
 """What tests of container builds share: the engine with a registry, and images that need no base."""
 
+import os
 import shutil
+import socket
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,9 +17,10 @@ from bindery.adapters.clock import SystemClock
 from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.domain.repository import Repository
 from bindery.ports.contents import Contents, LaidOut, never
-from tests.building import FolderContents, HeardQueue, written
+from tests.building import WAIT_SECONDS, FolderContents, HeardQueue, written
 from tests.serving.registry import LocalRegistry
 
+TOOL = os.environ.get("CONTAINER_TOOL", "buildah")  # the suites pass with podman as well: CONTAINER_TOOL=podman
 FROM_NOTHING = "FROM scratch\nCOPY busybox /bin/busybox\n"
 
 
@@ -62,7 +66,7 @@ class ContainerBuilding:
             self.queue,
             SystemClock(),
             Registry(registry.address, registry.user, registry.password),
-            tool="buildah",
+            tool=TOOL,
             max_bytes=max_bytes,
             max_build_bytes=max_build_bytes,
         )
@@ -85,14 +89,15 @@ class ContainerBuilding:
     def close(self) -> None:
         self.builds.close()
         self.builds.wait(60)
-        clear(self.builds)
+        unmount(self.home)
+        shutil.rmtree(self.builds.tool.run_root, ignore_errors=True)
 
 
-def clear(builds: ContainerBuilds) -> None:
-    """buildah leaves its storage mounted."""
-    subprocess.run(["umount", "--quiet", str(builds.tool.storage / "overlay")], check=False, capture_output=True)
-    shutil.rmtree(builds.tool.run_root, ignore_errors=True)
-    shutil.rmtree(builds.tool.storage, ignore_errors=True)
+def unmount(folder: Path) -> None:
+    """buildah and podman leave their storage mounted."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for path in reversed([path for path in mounted if Path(path).is_relative_to(folder)]):
+        subprocess.run(["umount", "--lazy", path], check=True)
 
 
 def configure(folder: Path, environment: pytest.MonkeyPatch, registry: str = "") -> None:
@@ -104,3 +109,45 @@ def configure(folder: Path, environment: pytest.MonkeyPatch, registry: str = "")
     file.write_text('[containers]\nnetns = "host"\n')
     environment.setenv("CONTAINERS_CONF", str(file))
     environment.setenv("BUILDAH_ISOLATION", "chroot")
+
+
+class Held:
+    """A RUN instruction that waits until a test lets it go on."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(WAIT_SECONDS)
+        port = self._listener.getsockname()[1]
+        self.step = step(f"echo holding; /bin/busybox nc 127.0.0.1 {port}; echo let go")
+
+    def wait(self) -> socket.socket:
+        """Until the step runs. It goes on when the connection is closed."""
+        connection, _ = self._listener.accept()
+        return connection
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@contextmanager
+def held() -> Iterator[Held]:
+    holding = Held()
+    try:
+        yield holding
+    finally:
+        holding.close()
+
+
+def processes_of(building: ContainerBuilding) -> list[str]:
+    """Command lines of whatever still runs for the engine: the tool's, and busybox's in its builds."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            try:
+                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                environment = (process / "environ").read_bytes()
+            except OSError:
+                continue
+            if str(building.home) in line or os.fsencode(building.home) in environment or "busybox nc" in line:
+                found.append(line)
+    return found

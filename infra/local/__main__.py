@@ -31,6 +31,7 @@ def main() -> None:
         from infra.local import on_cluster
         from infra.local.runtime import Runtime
 
+        on_cluster.check_builder()
         more = [on_cluster.where()] if on_cluster.are_elsewhere() else []
         threading.Thread(target=_tell, args=(listener, more), daemon=True).start()
         Runtime(system, listener).run()

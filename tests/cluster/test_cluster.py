@@ -1,6 +1,7 @@
 """The test cluster is a Kubernetes: what tests take from it is so."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.place import MARK, Place, at
 from tests.serving.lab import until
 
-HOST = "one.sessions.example.org"
+NAMESPACE = f"sessions-{os.getpid()}"  # a cluster of `make cluster` may still have those of the last run
+HOST = f"one.{NAMESPACE}.example.org"
 CRASH = """
 import os, signal
 from tests.cluster.start import start
@@ -56,18 +58,18 @@ def session(cluster: Cluster) -> list[dict[str, object]]:
 
 def apply(cluster: Cluster, *items: dict[str, object]) -> None:
     listed = {"apiVersion": "v1", "kind": "List", "items": items}
-    cluster.kubectl("apply", "--namespace=sessions", "--filename=-", input=json.dumps(listed))
+    cluster.kubectl("apply", f"--namespace={NAMESPACE}", "--filename=-", input=json.dumps(listed))
 
 
 @pytest.fixture(scope="module")
 def sessions(cluster: Cluster) -> Iterator[Cluster]:
-    """The cluster, with a namespace `sessions` in which one runs."""
-    cluster.kubectl("create", "namespace", "sessions")
-    until(lambda: cluster.kubectl("get", "serviceaccount", "--namespace=sessions", "--output=name"))
+    """The cluster, with one session in NAMESPACE."""
+    cluster.kubectl("create", "namespace", NAMESPACE)
+    until(lambda: cluster.kubectl("get", "serviceaccount", f"--namespace={NAMESPACE}", "--output=name"))
     apply(cluster, *session(cluster))
-    cluster.kubectl("wait", "pod/one", "--namespace=sessions", "--for=condition=Ready", "--timeout=60s")
+    cluster.kubectl("wait", "pod/one", f"--namespace={NAMESPACE}", "--for=condition=Ready", "--timeout=60s")
     yield cluster
-    cluster.kubectl("delete", "namespace", "sessions", "--wait=false")
+    cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def answers(cluster: Cluster) -> bool:
@@ -81,7 +83,7 @@ def answers(cluster: Cluster) -> bool:
 def has_logs(cluster: Cluster) -> bool:
     """Whether the session's can be read."""
     with suppress(RuntimeError):
-        return "Jupyter Server" in cluster.kubectl("logs", "one", "--namespace=sessions")
+        return "Jupyter Server" in cluster.kubectl("logs", "one", f"--namespace={NAMESPACE}")
     return False
 
 
@@ -94,7 +96,7 @@ def test_logs_of_a_session_can_be_read(sessions: Cluster) -> None:
 
 
 def test_a_session_s_person_has_git_and_no_rights(sessions: Cluster) -> None:
-    inside = ("exec", "one", "--namespace=sessions", "--", "sh", "-c", "git init --quiet x && id --user && pwd")
+    inside = ("exec", "one", f"--namespace={NAMESPACE}", "--", "sh", "-c", "git init --quiet x && id --user && pwd")
     assert sessions.kubectl(*inside).split() == ["1000", "/home/jovyan"]
 
 
@@ -108,37 +110,37 @@ def test_pods_reach_servers_on_this_machine(sessions: Cluster) -> None:
     ) as server:
         assert server.stdout is not None
         connect = f"import socket; socket.create_connection(('{sessions.host_address}', {server.stdout.readline()}), 5)"
-        sessions.kubectl("exec", "one", "--namespace=sessions", "--", "python3", "-c", connect)
+        sessions.kubectl("exec", "one", f"--namespace={NAMESPACE}", "--", "python3", "-c", connect)
     assert server.returncode == 0
 
 
 def test_what_is_pushed_to_the_registry_can_be_run(sessions: Cluster, tmp_path: Path) -> None:
-    buildah = ["buildah", "--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run")]
+    buildah = ["unshare", "--mount", "buildah", "--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run")]
     image = f"{sessions.registry}/pushed:1"
     for command in (["pull"], ["push"]):
         source, target = f"docker://{sessions.registry}/pause:1", f"docker://{image}"
         words = [source] if command == ["pull"] else [f"{sessions.registry}/pause:1", target]
         subprocess.run([*buildah, *command, "--quiet", "--tls-verify=false", *words], check=True, capture_output=True)
     apply(sessions, manifest("Pod", "pushed", spec={"containers": [{"name": "pushed", "image": image}]}))
-    sessions.kubectl("wait", "pod/pushed", "--namespace=sessions", "--for=condition=Ready", "--timeout=30s")
+    sessions.kubectl("wait", "pod/pushed", f"--namespace={NAMESPACE}", "--for=condition=Ready", "--timeout=30s")
 
 
 def test_what_belongs_to_a_thing_goes_with_it(sessions: Cluster) -> None:
     apply(sessions, manifest("ConfigMap", "owner"))
-    found = json.loads(sessions.kubectl("get", "configmap", "owner", "--namespace=sessions", "--output=json"))
+    found = json.loads(sessions.kubectl("get", "configmap", "owner", f"--namespace={NAMESPACE}", "--output=json"))
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": found["metadata"]["uid"]}
     owned = manifest("ConfigMap", "owned")
     apply(sessions, {**owned, "metadata": {"name": "owned", "ownerReferences": [owner]}})
-    sessions.kubectl("delete", "configmap", "owner", "--namespace=sessions")
-    sessions.kubectl("wait", "configmap/owned", "--namespace=sessions", "--for=delete", "--timeout=20s")
+    sessions.kubectl("delete", "configmap", "owner", f"--namespace={NAMESPACE}")
+    sessions.kubectl("wait", "configmap/owned", f"--namespace={NAMESPACE}", "--for=delete", "--timeout=20s")
 
 
 def test_a_service_account_s_kubeconfig_has_that_account_s_rights(sessions: Cluster) -> None:
-    sessions.kubectl("create", "serviceaccount", "narrow", "--namespace=sessions")
-    sessions.kubectl("create", "role", "reader", "--verb=get", "--resource=pods", "--namespace=sessions")
-    bind = ("--role=reader", "--serviceaccount=sessions:narrow", "--namespace=sessions")
+    sessions.kubectl("create", "serviceaccount", "narrow", f"--namespace={NAMESPACE}")
+    sessions.kubectl("create", "role", "reader", "--verb=get", "--resource=pods", f"--namespace={NAMESPACE}")
+    bind = ("--role=reader", f"--serviceaccount={NAMESPACE}:narrow", f"--namespace={NAMESPACE}")
     sessions.kubectl("create", "rolebinding", "narrow", *bind)
-    narrow = f"--kubeconfig={sessions.kubeconfig_for('narrow', 'sessions')}"
+    narrow = f"--kubeconfig={sessions.kubeconfig_for('narrow', NAMESPACE)}"
     assert sessions.kubectl(narrow, "get", "pod", "one", "--output=name") == "pod/one\n"
     with pytest.raises(RuntimeError, match="cannot delete"):
         sessions.kubectl(narrow, "delete", "pod", "one")
@@ -150,7 +152,7 @@ def test_an_api_server_that_stops_comes_back_with_all_that_it_knew(sessions: Clu
         sessions.kubectl("get", "pods")
     assert answers(sessions)
     sessions.start_api_server()
-    assert sessions.kubectl("get", "pod", "one", "--namespace=sessions", "--output=name") == "pod/one\n"
+    assert sessions.kubectl("get", "pod", "one", f"--namespace={NAMESPACE}", "--output=name") == "pod/one\n"
 
 
 def test_sessions_answer_while_the_kubelet_is_away(sessions: Cluster) -> None:
@@ -194,5 +196,12 @@ def left_of(place: Place) -> list[str]:
 
 def traces() -> list[str]:
     """What Kubernetes usually leaves outside a folder of its own."""
-    places = ("/run", "/var/lib", "/var/log", "/etc", "/opt")
-    return sorted(str(path) for place in places for path in Path(place).iterdir())
+    places = (
+        "/run/containerd",
+        "/run/netns",
+        "/var/lib/cni",
+        "/var/lib/kubelet",
+        "/var/log/containers",
+        "/var/log/pods",
+    )
+    return [place for place in (*places, "/etc/cni", "/opt/cni", "/opt/containerd") if Path(place).exists()]

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
 from bindery.adapters.sessions.process import ProcessSessions
 from bindery.domain.errors import ImageGone
 from bindery.domain.sessions import Liveness, SessionOrder
@@ -28,13 +27,14 @@ ENOUGH = 60.0  # seconds for a server to come up on a busy machine
 @dataclass(frozen=True)
 class World:
     """A launcher, and what a test does to its sessions. die: ends the session's server from outside. image, gone: that is
-    there, and that is not."""
+    there, and that is not. notes: what its content has to say; a Pod's was told of when its image was built."""
 
     launcher: SessionLauncher
     clock: Clock
     die: Callable[[str], None]
     image: str = "uv/one"
     gone: str = "uv/gone"
+    notes: tuple[str, ...] = ("large files are missing",)
 
     def order(self, session: str) -> SessionOrder:
         """For a session of the image that is there."""
@@ -44,7 +44,7 @@ class World:
         """Starts a session and waits for it; answers its address."""
         self.launcher.start(self.order(session))
         report = self.launcher.wait(session, TOKEN, ENOUGH)
-        assert report.liveness is Liveness.READY, report.why
+        assert report.liveness is Liveness.READY, report
         return report.url
 
 
@@ -79,7 +79,7 @@ def _process(home: Path, python: Path) -> Iterator[World]:
 def _kubernetes(shipped: Shipped) -> Iterator[World]:
     with shipped.sessions() as launcher:
         cluster = shipped.cluster
-        yield World(launcher, SystemClock(), shipped.kill, cluster.base_image, f"{cluster.registry}/gone:1")
+        yield World(launcher, SystemClock(), shipped.kill, cluster.base_image, f"{cluster.registry}/gone:1", notes=())
 
 
 @pytest.fixture(params=["fake", "process", "kubernetes"])
@@ -100,10 +100,8 @@ def test_a_session_becomes_ready_at_an_address_with_a_trailing_slash(world: Worl
 
 
 def test_what_the_content_has_to_say_is_told_with_the_address(world: World) -> None:
-    if isinstance(world.launcher, KubernetesSessions):
-        pytest.skip("a session's image holds its content, which was told of when it was built")
     world.ready("one")
-    assert world.launcher.wait("one", TOKEN, 1).notes == ("large files are missing",)
+    assert world.launcher.wait("one", TOKEN, 1).notes == world.notes
 
 
 def test_a_session_that_does_not_answer_yet_is_starting(world: World) -> None:
@@ -189,23 +187,29 @@ def test_objects_say_since_when(world: World) -> None:
 def test_a_server_says_when_it_was_last_active(world: World) -> None:
     before = world.clock.now()
     url = world.ready("one")
-    answers = world.launcher.ask({"one": (url, TOKEN)})
-    assert before <= answers["one"].last <= world.clock.now()
-    assert not answers["one"].busy
+    answer = world.launcher.ask({"one": (url, TOKEN)}, 10)["one"]
+    assert answer
+    assert before <= answer.last <= world.clock.now()
+    assert not answer.busy
 
 
-def test_servers_that_do_not_answer_are_left_out(world: World) -> None:
+def test_servers_that_do_not_answer_are_told(world: World) -> None:
     url = world.ready("one")
     there, gone = world.ready("two"), world.ready("three")
     world.launcher.stop("three")
     answers = world.launcher.ask(
-        {"one": (url, "not the token of this session"), "two": (there, TOKEN), "three": (gone, TOKEN)}
+        {"one": (url, "not the token of this session"), "two": (there, TOKEN), "three": (gone, TOKEN)}, 10
     )
-    assert set(answers) == {"two"}
+    assert set(answers) == {"one", "two", "three"}
+    assert [session for session, answer in answers.items() if answer] == ["two"]
+
+
+def test_nobody_is_asked_when_time_is_up(world: World) -> None:
+    assert world.launcher.ask({"one": (world.ready("one"), TOKEN)}, 0) == {}
 
 
 def test_nobody_asked_nobody_answers(world: World) -> None:
-    assert world.launcher.ask({}) == {}
+    assert world.launcher.ask({}, 10) == {}
 
 
 def test_an_image_that_is_gone_is_said(world: World) -> None:

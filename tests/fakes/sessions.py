@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from math import ceil
 
 from bindery.domain.errors import BinderyError, ImageGone, NoRoom
 from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
@@ -36,7 +38,7 @@ class FakeSessions:
     running: by id; change them at will. looks: how many waits a new session stays STARTING; each such wait takes its seconds
     of the fake clock. gone: images that are not there. notes: what the next sessions have to say.
     started: every session ever begun, in order, for tests that count. trouble: what keeps new sessions from starting while they do.
-    full: how often a start finds no room.
+    full: how often a start finds no room. pace: how many are asked in a second.
     """
 
     clock: FakeClock
@@ -48,6 +50,7 @@ class FakeSessions:
     started: list[str] = field(default_factory=list)
     trouble: BinderyError | None = None
     full: int = 0
+    pace: float = 1e9
 
     def start(self, order: SessionOrder) -> None:
         self.before("start", order.id)
@@ -76,14 +79,16 @@ class FakeSessions:
             return SessionReport(Liveness.STARTING, trouble=self.trouble)
         return SessionReport(Liveness.READY, url=f"http://{session}.sessions.example/", notes=self.notes)
 
-    def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]:
+    def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
         self.before("ask", "")
-        answers = {}
-        for session, (_url, token) in sessions.items():
-            found = self.running.get(session)
-            if found and found.dead is None and found.answers and found.order.token == token:
-                answers[session] = Activity(last=found.last, busy=found.busy)
-        return answers
+        asked = islice(sessions.items(), ceil(min(self.pace * seconds, len(sessions))))
+        return {session: self._answer(session, token) for session, (_url, token) in asked}
+
+    def _answer(self, session: str, token: str) -> Activity | None:
+        found = self.running.get(session)
+        if found and found.dead is None and found.answers and found.order.token == token:
+            return Activity(last=found.last, busy=found.busy)
+        return None
 
     def stop(self, session: str) -> None:
         self.before("stop", session)

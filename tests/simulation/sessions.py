@@ -54,12 +54,14 @@ class SimSessions(FakeSessions):
             self.facts.setdefault(session, Facts()).answered = True
         return report
 
-    def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]:
+    def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
         self._before("ask", "")
         if self.around.happens("network_ill"):
             self.ill_until = self.around.now + 900
-        answers = super().ask(sessions) if self.around.now >= self.ill_until else {}
-        self._remember(sessions, answers)
+        answers = super().ask(sessions, seconds)
+        if self.around.now < self.ill_until:
+            answers = dict.fromkeys(answers)
+        self._remember(answers)
         return answers
 
     def stop(self, session: str) -> None:
@@ -76,12 +78,12 @@ class SimSessions(FakeSessions):
         self.around.before(f"sessions.{call} {session}")
         self.around.trouble("launcher_down", LauncherDown(why=DOWN))
 
-    def _remember(self, asked: Mapping[str, object], answers: Mapping[str, Activity]) -> None:
+    def _remember(self, answers: Mapping[str, Activity | None]) -> None:
         """The design's own rule: a sweep in which over a tenth (and at least five) are silent says nothing of any of them."""
-        silent = len(asked) - len(answers)
-        doubtful = silent >= 5 and silent > len(asked) / 10
-        for session in asked:
-            facts, answer = self.facts.setdefault(session, Facts()), answers.get(session)
+        silent = sum(answer is None for answer in answers.values())
+        doubtful = silent >= 5 and silent > len(answers) / 10
+        for session, answer in answers.items():
+            facts = self.facts.setdefault(session, Facts())
             if answer:
                 facts.silences = 0
                 facts.idle_since = None if answer.busy else answer.last

@@ -1,14 +1,14 @@
 """Asking servers that are not what they should be: another program, hostile, slow."""
 
-import contextlib
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 
@@ -21,9 +21,10 @@ Answer = tuple[int, bytes]
 
 
 class Seen:
-    """What a server was asked: path and Authorization header, in order."""
+    """What a server was asked: path and Authorization header, in order; and from where."""
 
     def __init__(self) -> None:
+        self.connections: set[object] = set()
         self.requests: list[tuple[str, str | None]] = []
 
 
@@ -34,7 +35,10 @@ def serving(
     seen = Seen()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
+            seen.connections.add(self.client_address)
             given = self.headers.get("Authorization")
             seen.requests.append((self.path, given))
             if "Cookie" in self.headers:
@@ -88,19 +92,11 @@ def jupyter(
 
 
 def asked(url: str) -> Activity | None:
-    asking = activity.transport()
-    try:
-        return activity.ask(asking, {"one": (url, TOKEN)}, NOW).get("one")
-    finally:
-        asking.close()
+    return activity.ask({"one": (url, TOKEN)}, 10, NOW)["one"]
 
 
 def is_session(url: str) -> bool:
-    asking = activity.transport()
-    try:
-        return activity.is_session(asking, url, TOKEN)
-    finally:
-        asking.close()
+    return activity.is_session(url, TOKEN)
 
 
 def test_the_sessions_own_server_is_known_by_its_token() -> None:
@@ -199,51 +195,75 @@ def test_an_address_that_leads_nowhere_is_no_answer(url: str) -> None:
 
 
 @contextmanager
-def sending(first: bytes, then: bytes) -> Iterator[str]:
-    """A server that sends `first`, and `then` every few milliseconds for as long as somebody listens."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def raw(*pieces: bytes, again: bytes, every: float = 0.05) -> Iterator[str]:
+    """A server that says these pieces, and then the same one again and again."""
+    stopped = threading.Event()
 
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                asker, _ = listener.accept()
-                with asker, contextlib.suppress(OSError):
-                    asker.recv(10_000)
-                    asker.sendall(first)
-                    for _ in range(1000):
-                        asker.sendall(then)
-                        time.sleep(0.01)
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            for piece in chain(pieces, repeat(again)):
+                try:
+                    self.wfile.write(piece)
+                except OSError:
+                    return
+                if stopped.wait(every):
+                    return
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        stopped.set()
+        server.shutdown()
         thread.join()
-        listener.close()
 
 
 @pytest.mark.parametrize(
-    ("first", "then"),
+    ("begin", "again"),
     [
-        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
-        (b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n", b" "),
+        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n", id="interim answers"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: ", b"x", id="a header"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n", b" ", id="a body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", id="chunks"),
     ],
-    ids=["headers", "interim answers", "a body"],
 )
-def test_who_sends_a_little_now_and_then_holds_nobody_up(
-    first: bytes, then: bytes, monkeypatch: pytest.MonkeyPatch
+def test_an_answer_that_drips_for_ever_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, begin: bytes, again: bytes
 ) -> None:
-    monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.3)
-    with sending(first, then) as url:
-        asking = activity.transport()
-        began = time.monotonic()
+    monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.5)
+    begun = time.monotonic()
+    with raw(begin, again=again) as url:
         assert asked(url) is None
-        assert not activity.is_session(asking, url, TOKEN, 0.3)
-        assert time.monotonic() - began < 3
-        asking.close()
+    assert time.monotonic() - begun < 3
+
+
+def test_three_questions_take_one_connection() -> None:
+    with serving(jupyter()) as (url, seen):
+        assert asked(url)
+    assert len(seen.connections) == 1
+
+
+def test_many_are_asked_at_once_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "AT_ONCE", 4)
+    monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.3)
+    with raw(b"", again=b"", every=1) as url:
+        begun = time.monotonic()
+        answers = activity.ask({str(n): (url, TOKEN) for n in range(8)}, 10, NOW)
+        took = time.monotonic() - begun
+    assert answers == {str(n): None for n in range(8)}
+    assert 0.5 < took < 2.2  # twice their time, not eight times
+
+
+def test_whoever_is_not_asked_in_time_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "AT_ONCE", 1)
+    monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.3)
+    with raw(b"", again=b"", every=1) as url:
+        assert activity.ask({"one": (url, TOKEN), "two": (url, TOKEN)}, 0.1, NOW) == {"one": None}
+
+
+def test_a_certificate_that_nobody_vouches_for_is_no_answer() -> None:
+    with serving(jupyter()) as (url, _):
+        assert asked(url.replace("http:", "https:")) is None
 
 
 def test_both_questions_to_a_new_session_share_its_time() -> None:
@@ -254,10 +274,8 @@ def test_both_questions_to_a_new_session_share_its_time() -> None:
         )
 
     with serving(late) as (url, _):
-        asking = activity.transport()
-        assert not activity.is_session(asking, url, TOKEN, 0.6)
-        assert activity.is_session(asking, url, TOKEN, 30)
-        asking.close()
+        assert not activity.is_session(url, TOKEN, 0.6)
+        assert activity.is_session(url, TOKEN, 30)
 
 
 def test_a_server_s_odd_moments_keep_nobody_else_from_an_answer() -> None:
@@ -267,7 +285,5 @@ def test_a_server_s_odd_moments_keep_nobody_else_from_an_answer() -> None:
         serving(lambda path, _: (200, json.dumps(bodies[path.partition("?")[0]]).encode())) as (hostile, _),
         serving(jupyter()) as (url, _),
     ):
-        asking = activity.transport()
-        answers = activity.ask(asking, {"hostile": (hostile, TOKEN), "one": (url, TOKEN)}, NOW)
-        asking.close()
+        answers = activity.ask({"hostile": (hostile, TOKEN), "one": (url, TOKEN)}, 10, NOW)
     assert answers["one"] == Activity(last=NOW - 100, busy=False)

@@ -64,9 +64,18 @@ def test_a_running_container_may_answer() -> None:
     assert state_of(a_pod("Running", {"running": {"startedAt": "2026-11-24T12:00:00Z"}})).runs
 
 
-@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
-def test_what_takes_its_time_is_no_trouble(reason: str) -> None:
-    state = state_of(waiting(reason, ""))
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("ContainerCreating", ""),
+        ("PodInitializing", ""),
+        ("CreateContainerConfigError", "failed to sync secret cache: timed out waiting for the condition"),
+        ("CreateContainerError", "context deadline exceeded"),
+        ("CreateContainerError", 'failed to reserve container name "x": name "x" is reserved for "0123"'),
+    ],
+)
+def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
+    state = state_of(waiting(reason, message))
     assert (state.runs, state.gone, state.trouble) == (False, False, None)
 
 

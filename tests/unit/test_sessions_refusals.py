@@ -21,6 +21,12 @@ RIGHTS = (
 )
 LIMIT = 'pods "x" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2G'
 
+LIMITS = (
+    'pods "x" is forbidden: [maximum memory usage per Container is 2G, but limit is 3G, '
+    "maximum memory usage per Pod is 2G, but limit is 3G]"
+)
+UNCOUNTED = 'pods "x" is forbidden: status unknown for quota: sessions, resources: pods,requests.memory'
+
 
 @pytest.mark.parametrize(
     ("status", "said", "kind", "words"),
@@ -29,6 +35,8 @@ LIMIT = 'pods "x" is forbidden: maximum memory usage per Container is 1Gi, but l
         (403, SECURITY, SessionRefused, "runAsNonRoot != true"),
         (403, RIGHTS, SessionRefused, "Bindery's account may not create pods"),
         (403, LIMIT, SessionRefused, "maximum memory usage per Container is 1Gi, but limit is 2G"),
+        (403, LIMITS, SessionRefused, "maximum memory usage per Pod is 2G, but limit is 3G"),
+        (403, UNCOUNTED, LauncherDown, "not counted yet"),
         (403, 'admission webhook "policy.example" denied the request: no', SessionRefused, "denied the request: no"),
         (422, "Pod is invalid: spec.x", SessionRefused, "spec.x"),
         (404, "the server could not find the requested resource", SessionRefused, "could not find"),
@@ -43,6 +51,7 @@ def test_each_refusal_has_its_own_type_and_words(status: int, said: str, kind: t
     error = refusal(status, json.dumps({"kind": "Status", "message": said}))
     assert type(error) is kind
     assert words in str(error.facts["why"])
+    assert "]" not in str(error.facts["why"])
 
 
 @pytest.mark.parametrize("body", [None, "", "<html>", "[]", b"\xff"])

@@ -56,6 +56,11 @@ def test_a_limit_of_nothing_is_no_limit(none: str) -> None:
         ("LOG_LEVEL", "LOUD"),
         ("QUEUES", "nope"),
         ("SECRET", "short"),
+        ("CONTAINER_TOOL", "kaniko"),
+        ("REGISTRY", "quay.io/my-org"),
+        ("REGISTRY", "https://user:s3cret@quay.io/my-org"),
+        ("REGISTRY", "https://quay.io/My-Org"),
+        ("BASE_IMAGE", "--privileged"),
         ("PRESET", "heroku"),
         ("MEMORY_LIMIT", "2 GB"),
         ("MEMORY_LIMIT", "400m"),
@@ -83,6 +88,22 @@ def test_a_value_that_cannot_be_used_names_its_setting(name: str, value: str) ->
     with pytest.raises(ValidationError) as refused:
         Settings.read({f"BINDERY_{name}": value})
     assert refused.value.errors()[0]["loc"][0] == name.lower()
+
+
+CONTAINERS = {
+    "BINDERY_BUILDER": "container",
+    "BINDERY_LAUNCHER": "kubernetes",
+    "BINDERY_REGISTRY": "https://quay.io/my-org/",
+}
+
+
+def test_container_builds_need_a_registry_and_a_launcher_that_runs_images() -> None:
+    assert Settings.read(CONTAINERS).registry == "https://quay.io/my-org"
+    for name in ("registry", "launcher"):
+        without = {key: value for key, value in CONTAINERS.items() if key != f"BINDERY_{name.upper()}"}
+        with pytest.raises(ValidationError, match="BINDERY_BUILDER=container needs") as refused:
+            Settings.read(without)
+        assert [error["loc"] for error in refused.value.errors()] == [(name,)]
 
 
 def test_secrets_do_not_show() -> None:

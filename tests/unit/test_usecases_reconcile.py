@@ -112,10 +112,18 @@ def test_a_running_session_without_an_object_ends(small: Small) -> None:
 
 def test_a_running_session_whose_server_died_ends_though_its_files_are_there(small: Small) -> None:
     launch = small.ready()
-    small.launcher.die(launch.id)
+    small.launcher.die(launch.id, why="")
     sweep(small)
     small.pump()
     assert (small.session(launch).state, small.session(launch).reason) == (SessionState.ENDED, "its server ended")
+
+
+def test_a_session_ends_for_the_reason_that_its_launcher_knows(small: Small) -> None:
+    launch = small.ready()
+    small.launcher.die(launch.id, why="it used more memory than it may (2G)")
+    sweep(small)
+    small.pump()
+    assert small.session(launch).reason == "it used more memory than it may (2G)"
     assert small.launcher.running == {}
 
 
@@ -134,7 +142,7 @@ def test_a_session_opened_while_the_list_was_old_is_spared(small: Small) -> None
     launches: list[Launch] = []
 
     def slow_after_the_list(operation: str, keys: object) -> None:
-        if launches or operation != "get" or "session#" not in str(keys):
+        if launches or operation != "due" or "session#" not in str(keys):
             return
         launches.append(opened)
         small.pump()

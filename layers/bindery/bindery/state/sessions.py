@@ -1,9 +1,10 @@
 """Sessions in the table: a record before any object, a tombstone after."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from bindery.domain.errors import SessionEnded, Stale
+from bindery.domain.errors import SessionEnded, Stale, Throttled
 from bindery.domain.launch import Launch
 from bindery.domain.rules import Limits
 from bindery.domain.sessions import Session, SessionState
@@ -16,6 +17,17 @@ from bindery.state.shards import FOREVER, due, due_shard
 TOMBSTONE_SECONDS = 15 * 86400  # queues keep messages for 14 days at most
 START_SECONDS = 900
 ENDING = frozenset({SessionState.STOPPING, SessionState.ENDED})
+MOST_DUE = 5000
+MOST_CHANGES = 100
+"""In one transaction."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A session as it was read, perhaps a while ago; version: the record's, by which a later change of it is noticed."""
+
+    session: Session
+    version: int
 
 
 @dataclass(frozen=True)
@@ -118,22 +130,24 @@ class Sessions:
             return
         raise Stale
 
-    def looked_at(self, session: Session, look_after: float) -> None:
-        """Keeps what a look at a running session showed; somebody who wrote in between knows better."""
-        item = self.table.get(f"session#{session.id}", "session")
-        if item is None or Session.model_validate(item.data).state is not SessionState.RUNNING:
-            return
-        try:
-            self.table.put(self._item(session, item.version, look_after))
-        except Stale:
-            return
+    def looked_at(self, looks: Sequence[Found], look_after: float) -> None:
+        """Keeps what looks at sessions showed; where somebody wrote since a session was found, they know better."""
+        for start in range(0, len(looks), MOST_CHANGES):
+            some = looks[start : start + MOST_CHANGES]
+            items = [self._item(found.session, found.version, look_after) for found in some]
+            try:
+                self.table.transact(items)
+            except (Stale, Throttled):  # one of them may be the reason: each for itself, then
+                for item in items:
+                    with suppress(Stale):
+                        self.table.put(item)
 
-    def due(self, limit: int = 500) -> Iterator[Session]:
-        """Sessions to look at; nominated, not decided."""
-        for item in due(self.table, "session", self.clock.now(), limit):
-            yield Session.model_validate(item.data)
+    def due(self, limit: int = MOST_DUE) -> list[Found]:
+        """Sessions to look at, those that wait longest first; nominated, not decided. limit: for each shard of the index."""
+        items = sorted(due(self.table, "session", self.clock.now(), limit), key=lambda item: item.due_at or 0)
+        return [Found(Session.model_validate(item.data), item.version) for item in items]
 
-    def alive(self, limit: int = 5000) -> Iterator[Session]:
+    def alive(self, limit: int = MOST_DUE) -> Iterator[Session]:
         """Every session that has not ended, as the due index has it."""
         for item in due(self.table, "session", FOREVER, limit):
             yield Session.model_validate(item.data)

@@ -1,8 +1,7 @@
 """Timer: ask due sessions what they do; stop the idle, the too old, and those that have been silent for long."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bindery.domain.messages import StopRequested
 from bindery.domain.sessions import Activity, Session, SessionState
@@ -15,11 +14,16 @@ from bindery.state.sessions import Sessions
 logger = logging.getLogger("bindery")
 SILENCES = 3
 MANY_SHARE, MANY_COUNT = 0.1, 5
+ASKING_SECONDS = 40
 
 
 @dataclass(frozen=True)
 class CullSessions:
-    """idle_seconds, max_age_seconds: 0 means no such limit. cull_seconds: how soon a session is looked at again."""
+    """idle_seconds, max_age_seconds: 0 means no such limit. cull_seconds: how soon a session is looked at again.
+
+    A sweep is over all that are due, and asks for ASKING_SECONDS at most: whoever was not asked by then is first next time.
+    One transaction keeps what a hundred looks showed; what is to end is read again before.
+    """
 
     sessions: Sessions
     launcher: SessionLauncher
@@ -31,14 +35,26 @@ class CullSessions:
     cull_seconds: float
 
     def __call__(self) -> None:
-        nominated = (self.sessions.find(session.id) for session in self.sessions.due())
-        running = [session for session in nominated if session and session.state is SessionState.RUNNING]
+        running = [found for found in self.sessions.due() if found.session.state is SessionState.RUNNING]
         if not running:
             return
-        answers = self.launcher.ask({session.id: (session.url, session.token) for session in running})
-        self_doubt = self._network_is_ill(len(running), len(running) - len(answers))
-        for session in running:
-            self._judge(session, answers, self_doubt)
+        told = {found.session.id: (found.session.url, found.session.token) for found in running}
+        answers = self.launcher.ask(told, ASKING_SECONDS)
+        if left := len(running) - len(answers):
+            logger.warning("%d of %d sessions were not asked: a sweep's time was over", left, len(running))
+        in_doubt = self._network_is_ill(len(answers), sum(answer is None for answer in answers.values()))
+        stay, over = [], []
+        for found in running:
+            answer, seen = answers.get(found.session.id), found.session
+            if seen.id in answers:
+                seen = self._seen(seen, answer, in_doubt)
+            if self._why_over(seen, answer):
+                over.append(seen.id)
+            elif seen.id in answers:
+                stay.append(replace(found, session=seen))
+        self.sessions.looked_at(stay, self.cull_seconds)
+        for session in over:
+            self._end(session, answers.get(session), in_doubt)
 
     def _network_is_ill(self, asked: int, silent: int) -> bool:
         ill = silent >= MANY_COUNT and silent > asked * MANY_SHARE
@@ -47,24 +63,28 @@ class CullSessions:
             self.counters.add("bindery_sweeps_in_doubt")
         return ill
 
-    def _judge(self, session: Session, answers: Mapping[str, Activity], network_is_ill: bool) -> None:
-        now = self.clock.now()
-        answer = answers.get(session.id)
-        seen = self._seen(session, answer, network_is_ill)
-        if self.max_age_seconds and now - seen.created_at > self.max_age_seconds:
-            reason = f"it was {_spoken(self.max_age_seconds)} old, the most a session may be"
-        elif self.idle_seconds and answer and now - seen.last_activity > self.idle_seconds:
-            reason = f"nothing happened in it for {_spoken(self.idle_seconds)}"
-        elif seen.silent >= SILENCES:
-            reason = "its server no longer answered"
-        else:
-            self.sessions.looked_at(seen, self.cull_seconds)
-            return
-        self.queue.send(StopRequested(session=session.id, reason=reason))
+    def _end(self, session: str, answer: Activity | None, in_doubt: bool) -> None:
+        """Unless the session, read again, is not what it was taken for."""
+        now = self.sessions.find(session)
+        if now and now.state is SessionState.RUNNING:
+            reason = self._why_over(self._seen(now, answer, in_doubt), answer)
+            if reason:
+                self.queue.send(StopRequested(session=session, reason=reason))
 
-    def _seen(self, session: Session, activity: Activity | None, network_is_ill: bool) -> Session:
+    def _why_over(self, seen: Session, answer: Activity | None) -> str:
+        """Why it is to end; empty if it may stay."""
+        if self._is_too_old(seen):
+            return f"it was {_spoken(self.max_age_seconds)} old, the most a session may be"
+        if self.idle_seconds and answer and self.clock.now() - seen.last_activity > self.idle_seconds:
+            return f"nothing happened in it for {_spoken(self.idle_seconds)}"
+        return "its server no longer answered" if seen.silent >= SILENCES else ""
+
+    def _is_too_old(self, session: Session) -> bool:
+        return bool(self.max_age_seconds) and self.clock.now() - session.created_at > self.max_age_seconds
+
+    def _seen(self, session: Session, activity: Activity | None, in_doubt: bool) -> Session:
         if activity is None:
-            return session if network_is_ill else session.model_copy(update={"silent": session.silent + 1})
+            return session if in_doubt else session.model_copy(update={"silent": session.silent + 1})
         last = self.clock.now() if activity.busy else max(activity.last, session.last_activity)
         return session.model_copy(update={"silent": 0, "last_activity": last})
 

@@ -4,7 +4,7 @@ Timers nominate, they do not decide: everything found is read again and changed 
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -65,9 +65,8 @@ class Reconcile:
                     self._environment(environment)
         with _trouble_of("sessions"):
             listed_at = self.clock.now()
-            objects = self.launcher.objects()  # before the records: what starts in between has its record by then
-            self._objects_without_records(objects)
-            self._sessions_without_objects({found.id: found for found in objects}, listed_at)
+            objects = {found.id: found for found in self.launcher.objects()}
+            self._compare(objects, listed_at)  # after that: what starts in between has its record by now
         with _trouble_of("places"):
             self.recount()
         with _trouble_of("counts"):
@@ -95,21 +94,29 @@ class Reconcile:
             self.environments.postpone(now.key)
         self.record_build(BuildChanged(environment=now.key, attempt=now.attempt))
 
-    def _objects_without_records(self, objects: Sequence[SessionObject]) -> None:
-        for found in objects:
-            if self.clock.now() - found.started < self.start_seconds:
-                continue
-            with _trouble_of(f"object {found.id}"):
-                session = self.sessions.find(found.id)
-                if session is None or session.state is SessionState.ENDED:
-                    self.launcher.stop(found.id)
-
-    def _sessions_without_objects(self, objects: Mapping[str, SessionObject], listed_at: float) -> None:
+    def _compare(self, objects: Mapping[str, SessionObject], listed_at: float) -> None:
+        """Of thousands that are well the two lists are enough; only what is not is read again."""
+        recorded = set()
         for nominated in self.sessions.alive():
-            with _trouble_of(f"session {nominated.id}"):
-                session = self.sessions.find(nominated.id)
-                if session and (reason := self._over(session, objects.get(session.id), listed_at)):
-                    self.queue.send(StopRequested(session=session.id, reason=reason))
+            recorded.add(nominated.id)
+            found = objects.get(nominated.id)
+            if nominated.state is not SessionState.RUNNING or not (found and found.alive):
+                with _trouble_of(f"session {nominated.id}"):
+                    self._session(nominated.id, found, listed_at)
+        for found in objects.values():
+            if found.id not in recorded and self.clock.now() - found.started >= self.start_seconds:
+                with _trouble_of(f"object {found.id}"):
+                    self._object(found.id)
+
+    def _session(self, nominated: str, found: SessionObject | None, listed_at: float) -> None:
+        session = self.sessions.find(nominated)
+        if session and (reason := self._over(session, found, listed_at)):
+            self.queue.send(StopRequested(session=session.id, reason=reason))
+
+    def _object(self, nominated: str) -> None:
+        session = self.sessions.find(nominated)
+        if session is None or session.state is SessionState.ENDED:
+            self.launcher.stop(nominated)
 
     def _over(self, session: Session, found: SessionObject | None, listed_at: float) -> str:
         """Why a session has to go; empty if it is well, or may yet come. The list may be old by now: that is no reason."""

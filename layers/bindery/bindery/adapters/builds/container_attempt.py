@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bindery.adapters.builds.attempts import Task
-from bindery.adapters.builds.container_reason import why_failed
+from bindery.adapters.builds.container_reason import why_failed, why_not_pushed
 from bindery.adapters.builds.container_tool import ContainerTool, Desk
 from bindery.adapters.builds.context import Context, prepared
 from bindery.adapters.builds.disk import remove
 from bindery.adapters.builds.environments import Manifest
 from bindery.adapters.builds.fetching import lay_out
-from bindery.adapters.builds.reason import reason
 from bindery.adapters.builds.registry import DIGEST, Registry
 from bindery.adapters.builds.running import RoomOver, Runner
 from bindery.domain.errors import BuildFailed, BuildServiceDown, PushFailed
@@ -65,16 +64,18 @@ class ContainerAttempt:
         self.runner.log.say(f"Pushing the image to {self.registry.host}", "pushing")
         self._desk.write_login(self.registry.login)
         try:
-            for command in self.tool.push(image, self.registry, self._tag, self._desk):
-                code, last = self.runner.run(command, self.task.folder)
-                if code:
-                    why = reason(last).removeprefix("Error: ")
-                    raise PushFailed(registry=self.registry.host, why=why)
+            self._run_all(self.tool.push(image, self.registry, self._tag, self._desk))
         finally:
             self._desk.write_login("{}")
-        for command in self.tool.after_push(self.registry, self._tag):
-            self.runner.run(command, self.task.folder, quiet=True)
+            for command in self.tool.after_push(self.registry, self._tag):
+                self.runner.run(command, self.task.folder, quiet=True)
         return self._pushed()
+
+    def _run_all(self, commands: list[list[str]]) -> None:
+        for command in commands:
+            code, last = self.runner.run(command, self.task.folder)
+            if code:
+                raise PushFailed(registry=self.registry.host, why=why_not_pushed(last))
 
     def _pushed(self) -> str:
         try:
@@ -95,8 +96,6 @@ class ContainerAttempt:
         return {
             "org.opencontainers.image.source": source.repo_url,
             "org.opencontainers.image.revision": source.ref,
-            "repo2docker.repo": source.clone_url,
-            "repo2docker.ref": source.ref,
             "bindery.environment": order.environment,
             "bindery.attempt": str(order.attempt),
         }

@@ -136,25 +136,29 @@ class ContainerTool:
         if descriptor is None:
             return
         try:
-            left = ["system", "prune", "--external", "--force"] if self.name == "podman" else ["rm", "--all"]
-            self._ask(left)
+            listing = ["ps", "--all", "--external", "--quiet"] if self.name == "podman" else ["containers", "--quiet"]
+            if left := self._ask(listing).split():
+                self._ask(["rm", *(["--force"] if self.name == "podman" else []), *left])
             if bytes_in(self.storage) > most_bytes:
                 self._ask(["rmi", "--all", "--force"])
         finally:
             os.close(descriptor)
 
-    def _ask(self, words: Sequence[str]) -> None:
+    def _ask(self, words: Sequence[str]) -> str:
         """Best effort: what is left now is removed the next time."""
         environment = tool_environment(os.environ, self._folder, self._home, self._home)
-        with contextlib.suppress(OSError, subprocess.SubprocessError, BuildServiceDown):
-            subprocess.run(  # noqa: S603 - fixed words
+        try:
+            return subprocess.run(  # noqa: S603 - fixed words, and ids that the tool told
                 [*self._begin(), *words],
                 env={**environment, "TMPDIR": str(self._home)},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
+                text=True,
                 timeout=_TIDY_SECONDS,
                 check=False,
-            )
+            ).stdout
+        except (OSError, subprocess.SubprocessError, BuildServiceDown):
+            return ""
 
     def _begin(self) -> list[str]:
         if self._is_docker:

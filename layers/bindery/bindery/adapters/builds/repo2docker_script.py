@@ -21,6 +21,7 @@ def main() -> int:
         lambda *_: ()
     )  # the repository's files need not go through memory: they are moved there afterwards
     app = Repo2Docker(repo=content, user_id=1000, user_name="jovyan", output_image_spec="image", run=False)
+    app.initialize()  # its log, line by line
     app.get_engine = lambda: _Writing(Path(folder))
     if base_image:
         app.base_image = base_image
@@ -38,9 +39,8 @@ class _Writing:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def images(self) -> list[object]:
+    def inspect_image(self, _name: str) -> None:
         """None is there already."""
-        return []
 
     def build(self, *, fileobj: io.BytesIO, **_: object) -> Iterator[str]:
         """Files of repo2docker's own only."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from bindery.adapters.sessions import activity
@@ -59,7 +59,6 @@ class KubernetesSessions:
         self._making = making
         self._address = address
         self._clock = clock
-        self._asking = activity.transport()
 
     def start(self, order: SessionOrder) -> None:
         for _ in range(STARTS):
@@ -81,17 +80,18 @@ class KubernetesSessions:
             return SessionReport(Liveness.GONE)
         url = self._address.of(session)
         with PodWatch(self._cluster, run_name(session, owner["metadata"]["labels"][RUN]), seconds) as watch:
+            told = "" if self._is_fresh(watch.state) else str(watch.state.trouble)
             while not watch.state.gone:
                 left = until - time.monotonic()
-                if watch.state.runs and activity.is_session(self._asking, url, token, max(left, 1)):
+                if watch.state.runs and activity.is_session(url, token, max(left, 1)):
                     return SessionReport(Liveness.READY, url=url)
-                if left <= 0 or self._is_news(watch.state):
+                if left <= 0 or (watch.state.trouble and str(watch.state.trouble) != told):
                     return SessionReport(Liveness.STARTING, trouble=watch.state.trouble)
                 watch.next(min(ASK_SECONDS, left) if watch.state.runs else left)
             return _gone(watch.state)
 
-    def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]:
-        return activity.ask(self._asking, sessions, self._clock.now())
+    def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
+        return activity.ask(sessions, seconds, self._clock.now())
 
     def stop(self, session: str) -> None:
         """The Service goes first, and with it the name; what it owns the cluster removes. The Pod is not left to that.
@@ -104,14 +104,14 @@ class KubernetesSessions:
             self._await_end(left["metadata"]["name"])
 
     def objects(self) -> Sequence[SessionObject]:
-        owners = {each["metadata"]["uid"]: each for each in self._cluster.each(SERVICE, MARKED)}
-        found = {uid: _object(owner, alive=False) for uid, owner in owners.items()}
+        # Of each page only this is kept: bodies of thousands of Pods would fill a function's memory.
+        found = {each["metadata"]["uid"]: _object(each, alive=False) for each in self._cluster.each(SERVICE, MARKED)}
         strays = {}
         for each in self._cluster.each(POD, MARKED):
             uid = next((owner["uid"] for owner in each["metadata"].get("ownerReferences", ())), "")
             state = state_of(each)
-            if uid in owners:
-                found[uid] = _object(owners[uid], alive=not state.gone, why=_spoken(state))
+            if uid in found:
+                found[uid] = replace(found[uid], alive=not state.gone, why=_spoken(state))
             elif not each["metadata"].get("deletionTimestamp"):  # else it is on its way out
                 strays[each["metadata"]["labels"][ID]] = _object(each, alive=False)
         owned = {each.id for each in found.values()}
@@ -131,7 +131,6 @@ class KubernetesSessions:
 
     def close(self) -> None:
         """Closes connections. Sessions live on."""
-        self._asking.close()
         self._cluster.close()
 
     def _owner(self, session: str) -> Body | None:
@@ -149,9 +148,9 @@ class KubernetesSessions:
             with closing(self._cluster.watch(POD, name, version, END_SECONDS + 2)) as watching:
                 any(kind == "DELETED" for kind, _ in watching)
 
-    def _is_news(self, state: PodState) -> bool:
-        """Whether there is trouble that has not been told yet."""
-        return state.trouble is not None and self._clock.now() - state.since < FRESH_SECONDS
+    def _is_fresh(self, state: PodState) -> bool:
+        """Whether its trouble has not been told yet."""
+        return self._clock.now() - state.since < FRESH_SECONDS
 
 
 def _gone(state: PodState) -> SessionReport:
@@ -160,9 +159,9 @@ def _gone(state: PodState) -> SessionReport:
     return SessionReport(Liveness.GONE, trouble=state.trouble)
 
 
-def _object(owner: Body, *, alive: bool, why: str = "") -> SessionObject:
-    metadata = owner["metadata"]
-    return SessionObject(metadata["labels"][ID], seconds_of(metadata["creationTimestamp"]), alive, why)
+def _object(body: Body, *, alive: bool) -> SessionObject:
+    metadata = body["metadata"]
+    return SessionObject(metadata["labels"][ID], seconds_of(metadata["creationTimestamp"]), alive)
 
 
 def _spoken(state: PodState) -> str:

@@ -23,6 +23,7 @@ Body = Mapping[str, Any]
 CONTENT_EXIT = 76
 CONTENT_MARK = "bindery content: "
 NOT_THERE = re.compile(r"not found|manifest unknown|does not exist|NotFound", re.IGNORECASE)
+PASSES = re.compile(r"failed to sync \S+ cache|timed out|deadline exceeded|is reserved for", re.IGNORECASE)
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 TAINT = re.compile(r"untolerated taint(?:\(s\)| \{([^}]*)\})?")
 LONGEST = 400
@@ -99,6 +100,8 @@ def _at_start(pod: Body, reason: str, message: str) -> PodState | None:
             return PodState(gone=True, trouble=ImagePullFailed(why=_pull(message)))
         case "ErrImagePull" | "RegistryUnavailable":
             return PodState(trouble=ImagePullFailed(why=_pull(message)))
+        case "CreateContainerConfigError" | "CreateContainerError" if PASSES.search(message):
+            return None  # a node with much to do, which tries again at once
         case "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError":
             return PodState(gone=True, trouble=SessionRefused(why=_short(message)))
         case _:

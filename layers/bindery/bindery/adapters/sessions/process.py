@@ -68,7 +68,6 @@ class ProcessSessions:
         self._find_environment = find_environment
         self._hold_environment = hold_environment
         self._allowed_origins = allowed_origins
-        self._asking = activity.transport()
         self._guard = threading.Lock()
         self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._starting: set[str] = set()
@@ -102,8 +101,8 @@ class ProcessSessions:
             self._ports.let_go(session)
         return report
 
-    def ask(self, sessions: Mapping[str, tuple[str, str]]) -> Mapping[str, Activity]:
-        return activity.ask(self._asking, sessions, self._clock.now())
+    def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
+        return activity.ask(sessions, seconds, self._clock.now())
 
     def stop(self, session: str) -> None:
         folder = self._folder(session)
@@ -134,7 +133,6 @@ class ProcessSessions:
     def close(self) -> None:
         """No session begins any more, and what this object holds is let go. Sessions live on."""
         self._stops.closed = True
-        self._asking.close()
         self._ports.close()
 
     def _try_to_stop(self, session: str) -> None:
@@ -213,7 +211,7 @@ class ProcessSessions:
         if not alive(record.process):
             return SessionReport(Liveness.GONE, why=folder.last_words())
         url = f"http://127.0.0.1:{record.port}/"
-        if listens(record.port) and activity.is_session(self._asking, url, token):
+        if listens(record.port) and activity.is_session(url, token):
             return SessionReport(Liveness.READY, url=url, notes=record.notes)
         return STARTING
 

@@ -8,7 +8,8 @@ from bindery.domain.errors import LauncherDown, NoRoom, Retryable, SessionRefuse
 QUOTA = re.compile(r"exceeded quota: (?P<name>\S+), requested: (?P<asked>[^;]*?), used: ")
 ADMISSION = re.compile(r'violates PodSecurity "[^"]*": (?P<rules>.*)')
 RIGHTS = re.compile(r'User "[^"]*" cannot (?P<verb>\w+) resource "(?P<what>\w+)"')
-LIMIT = re.compile(r"(?P<what>(?:maximum|minimum) .*)")
+UNCOUNTED = re.compile(r"status unknown for quota: ")
+LIMIT = re.compile(r"(?P<what>(?:maximum|minimum) [^\]]*)")
 AUTHORIZATION, NOT_FOUND, LATER = 401, 404, frozenset({408, 409, 410, 429})
 
 
@@ -19,6 +20,8 @@ def refusal(status: int, body: str | bytes | None) -> Retryable | NoRoom | Sessi
         return LauncherDown(why=f"the cluster's API server answered {status}")
     if status == AUTHORIZATION:
         return LauncherDown(why="the cluster does not accept Bindery's credentials")
+    if UNCOUNTED.search(said):
+        return LauncherDown(why="the cluster has not counted yet what its quota leaves")
     if full := QUOTA.search(said):
         return NoRoom(why=f"the quota {full['name'].rstrip(',')} of its namespace is used up ({full['asked']})")
     return SessionRefused(why=_why(status, said))

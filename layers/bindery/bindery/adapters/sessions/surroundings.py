@@ -20,5 +20,8 @@ def missing(cluster: Cluster, making: Making) -> str:
     except LauncherDown as down:
         return f"The cluster at {cluster.address} cannot be used: {down.facts['why']}."
     except SessionRefused as refused:
-        return f"The cluster at {cluster.address} refused a look: {refused.facts['why']}. {APPLY}."
+        return (
+            f"The cluster at {cluster.address} does not show namespace {cluster.namespace} and its Gateway {making.gateway}: "
+            f"{refused.facts['why']}. {APPLY}, or set BINDERY_NAMESPACE and BINDERY_GATEWAY."
+        )
     return ""

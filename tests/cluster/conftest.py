@@ -1,0 +1,5 @@
+"""What the cluster's tests share."""
+
+from tests.cluster.trials import trials
+
+__all__ = ["trials"]

@@ -1,0 +1,176 @@
+"""What keeps a session from starting, provoked on a real cluster: told at once, with its type, its facts, its sentence."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+
+from bindery.adapters.sessions import kubernetes
+from bindery.adapters.sessions.pod import pod
+from bindery.domain.errors import (
+    BinderyError,
+    ImageGone,
+    ImagePullFailed,
+    NoRoom,
+    SessionDied,
+    SessionOutOfMemory,
+    SessionRefused,
+)
+from bindery.domain.failure import Failure
+from bindery.domain.sessions import Liveness
+from bindery.web.errors import face_of, hindrance_of
+from tests.cluster.changes import no_more_pods, tainted, without_ceilings
+from tests.cluster.trials import Trials, told
+from tests.serving.lab import TOKEN
+
+SOON = 20.0  # seconds in which even a busy machine tells what is known at once
+NOBODY = "127.0.0.1:9"  # nothing listens there
+LAST_WORDS = "step 1\nstep 2\nstep 3\nValueError: no such colour"
+
+
+def sentence(error: BinderyError) -> str:
+    return face_of(error).message
+
+
+def assert_no_room(error: BinderyError, why: str) -> None:
+    assert (type(error), error.facts) == (NoRoom, {"why": why})
+    advice = "Launch again in a while; if that does not help, tell whoever runs this Bindery."
+    assert sentence(error) == f"The cluster has no room for the session: {why}. {advice}"
+
+
+@pytest.mark.parametrize(
+    ("resources", "why"),
+    [
+        ({"node_selector": {"pool": "nowhere"}}, "no node has the labels that are asked for"),
+        ({"gpus": 1}, "not enough nvidia.com/gpu"),
+    ],
+)
+def test_what_no_node_has_is_no_room(trials: Trials, resources: dict[str, Any], why: str) -> None:
+    assert_no_room(trials.fails(**resources), why)
+
+
+def test_more_memory_than_nodes_have_is_no_room(trials: Trials) -> None:
+    with without_ceilings(trials.shipped):
+        assert_no_room(trials.fails(memory_guarantee="90G", memory_limit="90G"), "not enough memory")
+
+
+def test_a_node_that_is_kept_for_others_is_no_room(trials: Trials) -> None:
+    with tainted(trials.shipped):
+        assert_no_room(trials.fails(), "nodes are kept for others (taints)")
+
+
+def test_that_there_is_no_room_is_told_at_once_and_not_at_the_wait_s_end(trials: Trials) -> None:
+    with trials.launcher(node_selector={"pool": "nowhere"}) as launcher:
+        order = trials.order()
+        launcher.start(order)
+        began = time.monotonic()
+        report = launcher.wait(order.id, TOKEN, 200)
+        assert (report.liveness, type(report.trouble)) == (Liveness.STARTING, NoRoom)
+        assert time.monotonic() - began < SOON
+        launcher.stop(order.id)
+
+
+def test_a_session_starts_once_there_is_room_on_a_node(trials: Trials) -> None:
+    with trials.launcher() as launcher:
+        order = trials.order()
+        with tainted(trials.shipped):
+            launcher.start(order)
+            assert isinstance(told(launcher, order.id).trouble, NoRoom)
+        report = launcher.wait(order.id, TOKEN, 0)
+        while report.liveness is Liveness.STARTING:
+            report = launcher.wait(order.id, TOKEN, SOON)
+        assert report.liveness is Liveness.READY
+        launcher.stop(order.id)
+
+
+def test_a_used_up_quota_is_no_room_and_a_session_starts_once_there_is_some(trials: Trials) -> None:
+    with trials.launcher() as launcher:
+        order = trials.order()
+        with no_more_pods(trials.shipped):
+            with pytest.raises(NoRoom) as full:
+                launcher.start(order)
+            assert_no_room(full.value, "the quota sessions of its namespace is used up (pods=1)")
+        launcher.start(order)
+        assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.READY
+        launcher.stop(order.id)
+
+
+def assert_refused(error: BinderyError, why: str) -> None:
+    assert isinstance(error, SessionRefused)
+    assert re.fullmatch(why, str(error.facts["why"])), error.facts
+    advice = "That is for whoever runs this Bindery to mend: tell them."
+    assert sentence(error) == f"The cluster does not admit the session: {error.facts['why']}. {advice}"
+
+
+def test_more_than_the_namespace_s_ceiling_is_refused(trials: Trials) -> None:
+    ceilings = (f"maximum memory usage per {what} is 2G, but limit is 3G" for what in ("Container", "Pod"))
+    assert_refused(trials.fails(memory_limit="3G"), ", ".join(ceilings))
+
+
+def test_a_pod_against_the_rules_for_security_is_refused(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_root(*given: Any) -> dict[str, Any]:
+        made = pod(*given)
+        made["spec"]["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0}
+        return made
+
+    monkeypatch.setattr(kubernetes, "pod", as_root)
+    assert_refused(trials.fails(), r"its rules for security ask for more: runAsNonRoot != true .*runAsUser=0.*")
+
+
+def test_a_registry_that_does_not_answer_is_told_with_its_words(trials: Trials) -> None:
+    with trials.launcher() as launcher:
+        order = trials.order(f"{NOBODY}/x:1")
+        launcher.start(order)
+        report = told(launcher, order.id)
+        assert report.liveness is Liveness.STARTING, "the first try is told while others may follow"
+        assert isinstance(report.trouble, ImagePullFailed)
+        assert "connection refused" in str(report.trouble.facts["why"])
+        assert sentence(report.trouble).startswith("The session's image could not be fetched to where it runs: ")
+        assert "Trying again..." in hindrance_of(Failure.of(report.trouble))
+        report = launcher.wait(order.id, TOKEN, 60)
+        assert (report.liveness, type(report.trouble)) == (Liveness.GONE, ImagePullFailed)
+        launcher.stop(order.id)
+
+
+@pytest.mark.parametrize("image", ["never:1", "trials:never", f"trials@sha256:{'0' * 64}"])
+def test_an_image_that_is_not_in_its_registry_is_gone(trials: Trials, image: str) -> None:
+    error = trials.fails(image=f"{trials.shipped.cluster.registry}/{image}")
+    assert (type(error), error.facts) == (ImageGone, {"image": f"{trials.shipped.cluster.registry}/{image}"})
+    assert sentence(error) == "The environment was built, but is no longer there. Launch again to have it built anew."
+
+
+def test_a_name_that_no_image_can_have_cannot_be_fetched(trials: Trials) -> None:
+    error = trials.fails(image="Not/An:Image:name")
+    assert isinstance(error, ImagePullFailed)
+    assert "couldn't parse image name" in str(error.facts["why"])
+
+
+def test_a_server_that_ends_at_its_start_leaves_its_last_words(trials: Trials) -> None:
+    error = trials.fails("crash")
+    assert (type(error), str(error.facts["why"]).strip()) == (SessionDied, LAST_WORDS)
+    assert sentence(error).endswith(f" Its last words:\n{LAST_WORDS}")
+
+
+def test_an_image_without_a_server_says_what_to_install(trials: Trials) -> None:
+    error = trials.fails(session_environment={"PATH": "/usr/bin:/bin"})
+    assert isinstance(error, SessionDied)
+    assert sentence(error).endswith("There is no Jupyter server in this image: install jupyterlab in it.")
+
+
+def test_a_server_that_takes_too_much_memory_at_its_start_is_told_how_much_it_may(trials: Trials) -> None:
+    error = trials.fails("greedy", memory_guarantee="10M", memory_limit="64M")
+    assert (type(error), error.facts) == (SessionOutOfMemory, {"limit": "64M"})
+    assert sentence(error).startswith("The session's server used more memory than it may (64M) before it answered")
+
+
+def test_a_failed_start_can_be_tried_again_and_leaves_nothing_when_stopped(trials: Trials) -> None:
+    order = trials.order()
+    with trials.launcher("crash") as failing:
+        failing.start(order)
+        assert told(failing, order.id).liveness is Liveness.GONE
+    with trials.launcher() as launcher:
+        launcher.start(order)
+        assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.READY
+        launcher.stop(order.id)
+        assert trials.shipped.pods(order.id) == []

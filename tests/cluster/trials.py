@@ -1,0 +1,83 @@
+"""Sessions that are to fail: servers of our own in place of JupyterLab, and what became of them."""
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.domain.errors import BinderyError, SessionDied
+from bindery.domain.resources import Resources
+from bindery.domain.sessions import Liveness, SessionOrder, SessionReport
+from tests.cluster.layers import Layer, push
+from tests.cluster.shipped import RESOURCES, Shipped
+from tests.serving.lab import TOKEN, order_of
+
+PATIENCE = 90.0
+SERVERS: Mapping[str, str] = {
+    "crash": "for n in 1 2 3; do echo step $n; done; echo 'ValueError: no such colour' >&2; exit 3",
+    "greedy": "exec python3 -c 'kept = []\nwhile True: kept.append(b\"x\" * 1_000_000)'",
+    "mute": "exec sleep 1000",
+}
+
+
+@dataclass
+class Trials:
+    """image: has the SERVERS. Each launch is under an id of its own."""
+
+    shipped: Shipped
+    image: str
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def order(self, image: str = "") -> SessionOrder:
+        return order_of(f"trial{next(self._numbers)}", image=image or self.image)
+
+    @contextmanager
+    def launcher(self, server: str = "", **resources: object) -> Iterator[KubernetesSessions]:
+        """Whose sessions run one of SERVERS, or JupyterLab, with resources that differ from the tests' own in these."""
+        path = {"PATH": f"/srv/{server}:/opt/venv/bin:/usr/bin:/bin"} if server else {}
+        given = {**RESOURCES.model_dump(), "session_environment": path, **resources}
+        launcher = self.shipped.launcher(Resources.model_validate(given))
+        yield launcher
+        launcher.close()
+
+    def fails(self, server: str = "", image: str = "", **resources: object) -> BinderyError:
+        """What a launch meets first that it has to tell. Nothing is left of its session."""
+        with self.launcher(server, **resources) as launcher:
+            order = self.order(image)
+            try:
+                return trouble_of(launcher, order)
+            finally:
+                launcher.stop(order.id)
+
+
+def trouble_of(launcher: KubernetesSessions, order: SessionOrder) -> BinderyError:
+    """Starts and waits, as a launch would, until there is something to tell."""
+    try:
+        launcher.start(order)
+    except BinderyError as refused:
+        return refused
+    report = told(launcher, order.id)
+    return report.trouble or SessionDied(why=report.why)
+
+
+def told(launcher: KubernetesSessions, session: str) -> SessionReport:
+    """What a wait says once it is over, or something keeps the session; never READY."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        report = launcher.wait(session, TOKEN, PATIENCE)
+        assert report.liveness is not Liveness.READY
+        if report.trouble or report.liveness is Liveness.GONE:
+            return report
+    raise TimeoutError(f"nothing was told: {report}")
+
+
+@pytest.fixture(scope="session")
+def trials(shipped: Shipped) -> Trials:
+    """One image for all of them."""
+    programs = {f"/srv/{name}/jupyter-lab": f"#!/bin/sh\n{script}\n" for name, script in SERVERS.items()}
+    layer = Layer({**programs, "/srv/none/README": "Nothing can be run here."}, frozenset(programs))
+    return Trials(shipped, push(shipped.cluster.registry, "trials", layer))

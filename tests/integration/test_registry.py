@@ -1,0 +1,155 @@
+"""The registry client: on a real registry, and on one that wants tokens, as the public ones do."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from bindery.adapters.builds.registry import Registry
+from bindery.domain.errors import BuildServiceDown
+
+DIGEST = "sha256:" + "a" * 64
+BASIC = "Basic " + base64.b64encode(b"user:s3cret").decode()
+
+
+class TokenRegistry(ThreadingHTTPServer):
+    """Has one image. asked: method, path and Authorization of each request. realm: where it says that tokens are given."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), TokenAnswer)
+        self.address = f"http://127.0.0.1:{self.server_port}"
+        self.realm = f"{self.address}/token"
+        self.asked: list[tuple[str, str, str]] = []
+        self.tokens = 0
+        self.seconds = 300
+        self.status = 0
+
+
+class TokenAnswer(BaseHTTPRequestHandler):
+    """As the distribution specification's token page has it."""
+
+    protocol_version = "HTTP/1.1"
+    server: TokenRegistry
+
+    def do_HEAD(self) -> None:
+        self._note()
+        if self.server.status:
+            self._answer(self.server.status)
+        elif self.headers.get("Authorization") != f"Bearer token-{self.server.tokens}":
+            told = f'Bearer realm="{self.server.realm}",service="registry",scope="repository:x:pull"'
+            self._answer(401, ("WWW-Authenticate", told))
+        else:
+            self._answer(200 if self.path.endswith(DIGEST) else 404, ("Docker-Content-Digest", DIGEST))
+
+    def do_GET(self) -> None:
+        self._note()
+        if self.headers.get("Authorization") != BASIC:
+            self._answer(401)
+            return
+        self.server.tokens += 1
+        body = json.dumps({"token": f"token-{self.server.tokens}", "expires_in": self.server.seconds}).encode()
+        self._answer(200, ("Content-Length", str(len(body))))
+        self.wfile.write(body)
+
+    def _note(self) -> None:
+        self.server.asked.append((self.command, self.path, self.headers.get("Authorization", "")))
+
+    def _answer(self, status: int, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        if not any(name == "Content-Length" for name, _ in headers):
+            self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def server() -> Iterator[TokenRegistry]:
+    server = TokenRegistry()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@contextmanager
+def client(server: TokenRegistry, user: str = "user", password: str = "s3cret") -> Iterator[Registry]:
+    registry = Registry(f"{server.address}/org", user, password)
+    yield registry
+    registry.close()
+
+
+def test_a_token_is_fetched_once_and_used_while_it_lasts(server: TokenRegistry) -> None:
+    with client(server) as registry:
+        image = registry.by_digest(DIGEST)
+        assert registry.has(image)
+        assert registry.has(image)
+        assert not registry.has(registry.by_digest("sha256:" + "b" * 64))
+    assert [method for method, _, _ in server.asked] == ["HEAD", "GET", "HEAD", "HEAD", "HEAD"]
+    (asked,) = [path for method, path, _ in server.asked if method == "GET"]
+    assert asked == "/token?service=registry&scope=repository%3Aorg%2Fsessions%3Apull"
+    assert [shown for method, _, shown in server.asked if method == "HEAD"] == ["", *["Bearer token-1"] * 3]
+
+
+def test_a_token_that_is_over_is_fetched_anew(server: TokenRegistry) -> None:
+    with client(server) as registry:
+        assert registry.has(registry.by_digest(DIGEST))
+        server.tokens += 1  # the registry no longer takes the first
+        assert registry.has(registry.by_digest(DIGEST))
+
+
+def test_wrong_credentials_are_no_missing_image(server: TokenRegistry) -> None:
+    with client(server, password="wrong") as registry, pytest.raises(BuildServiceDown, match="gives no token"):
+        registry.has(registry.by_digest(DIGEST))
+
+
+@pytest.mark.parametrize("realm", ["http://127.0.0.1:1/token", "ftp://x/token", "", "http://example.org/token"])
+def test_credentials_go_to_no_realm_without_encryption_elsewhere(server: TokenRegistry, realm: str) -> None:
+    server.realm = realm
+    with client(server) as registry, pytest.raises(BuildServiceDown, match="does not accept the credentials"):
+        registry.has(registry.by_digest(DIGEST))
+    assert {shown for _, _, shown in server.asked} == {""}
+
+
+@pytest.mark.parametrize("status", [301, 429, 500, 503])
+def test_an_ill_registry_is_no_missing_image(server: TokenRegistry, status: int) -> None:
+    server.status = status
+    with client(server) as registry, pytest.raises(BuildServiceDown, match=f"answered {status}"):
+        registry.has(registry.by_digest(DIGEST))
+
+
+def test_a_registry_that_is_not_there_is_named() -> None:
+    registry = Registry("http://127.0.0.1:1/org")
+    with pytest.raises(BuildServiceDown, match=r"127\.0\.0\.1:1 does not answer"):
+        registry.has(registry.by_digest(DIGEST))
+    registry.close()
+
+
+@pytest.mark.parametrize("image", ["", "uv/x-1", "quay.io/o/sessions@sha256:x", f"example.org/o/sessions@{DIGEST}"])
+def test_another_s_image_is_not_asked_for(server: TokenRegistry, image: str) -> None:
+    with client(server) as registry:
+        assert not registry.has(image)
+    assert server.asked == []
+
+
+def test_a_tag_s_digest_is_the_registry_s_word(server: TokenRegistry) -> None:
+    with client(server) as registry:
+        assert registry.digest_of("nothing-1") is None
+        assert registry.digest_of("../../secrets") is None
+
+
+def test_docker_hub_has_names_of_its_own() -> None:
+    registry = Registry("https://docker.io/org", "user", "s3cret")
+    assert registry.name == "docker.io/org/sessions"
+    assert json.loads(registry.login) == {
+        "auths": {"https://index.docker.io/v1/": {"auth": BASIC.removeprefix("Basic ")}}
+    }

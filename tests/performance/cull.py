@@ -1,0 +1,145 @@
+"""`python -m tests.performance.cull`: sweeps over a thousand and over ten thousand sessions, and how what they cost grows.
+
+The Pods are kwok's: real objects of a real API server that run nothing. One process answers for all of their servers.
+"""
+
+import multiprocessing
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.sessions.cluster import Cluster
+from bindery.adapters.sessions.credentials import client_of
+from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
+from bindery.bootstrap.system import System
+from tests.cluster.shipped import NAMESPACE, Shipped, apply
+from tests.cluster.start import running
+from tests.fakes.builds import FakeBuilds
+from tests.fakes.host import FakeHost
+from tests.fakes.ports import FakePorts, settings_of
+from tests.fakes.queue import FakeQueue
+from tests.performance.many_servers import SILENT, ManyServers, many_servers
+from tests.performance.many_sessions import MAKING, CountedTable, count_calls, put_objects, put_records
+
+FEW, MANY, NODES = 1_000, 10_000, 20
+SILENT_SHARE = 100
+REMOTE_SECONDS = 0.03
+VERBS: Mapping[str, Callable[[System], None]] = {
+    "cull sweep": lambda system: system.cull_sessions(),
+    "reconcile sweep": lambda system: system.reconcile(),
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one sweep in a process of its own. memory: bytes more than before it. asked: requests to sessions' servers."""
+
+    seconds: float
+    memory: int
+    table: Counter[str]
+    api: Counter[str]
+    sent: int
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.seconds:.1f} s, {self.memory / 1e6:.0f} MB, API calls {_spelled(self.api)}, "
+            f"table calls {_spelled(self.table)}, sessions' servers {_spelled(self.asked)}, {self.sent} messages"
+        )
+
+
+def sweep(verb: str, kubeconfig: Path, table_path: Path) -> Cost:
+    """What it costs, from a fresh start."""
+    table, queue, calls = CountedTable(table_path), FakeQueue(), Counter[str]()
+    client = count_calls(client_of(str(kubeconfig)), calls)
+    launcher = KubernetesSessions(Cluster(client, NAMESPACE), MAKING, PublicAddress("http://unused.test"), SystemClock())
+    ports = FakePorts(table, queue, FakeBuilds(queue), launcher, SystemClock(), FakeHost())
+    system = System(ports, settings_of(max_age_seconds=0))
+    Path("/proc/self/clear_refs").write_text("5")  # from here on, the most memory counts anew
+    before, begun = _memory("VmRSS"), time.perf_counter()
+    VERBS[verb](system)
+    took = time.perf_counter() - begun
+    return Cost(took, _memory("VmHWM") - before, table.calls, calls, len(queue.sent))
+
+
+def _memory(which: str) -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{which}:")[2].split(maxsplit=1)[0]) * 1024
+
+
+def _spelled(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()) if count) or "0"
+
+
+class Sweeps:
+    """One cluster for the whole run; a table for each count."""
+
+    def __init__(self, folder: Path, shipped: Shipped) -> None:
+        self.folder = folder
+        self.shipped = shipped
+        self.there = 0
+
+    def grow(self, count: int) -> None:
+        """Objects for so many sessions."""
+        put_objects(self.shipped.cluster.kubeconfig, _names(count)[self.there :], NODES)
+        self.there = count
+
+    def measure(self, verb: str, count: int, servers: ManyServers, silent: int = 0) -> Cost:
+        """silent: every so many-th session does not answer."""
+        path = Path(tempfile.mkdtemp(dir=self.folder)) / "table.sqlite"
+        put_records(CountedTable(path), _names(count, silent), servers, time.time())
+        before = Counter(servers.heard())
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+            cost = fresh.submit(sweep, verb, self.shipped.kubeconfig, path).result()
+        cost.asked.update(Counter(servers.heard()) - before)
+        return cost
+
+
+def _names(count: int, silent: int = 0) -> list[str]:
+    return [f"{SILENT if silent and n % silent == 0 else 's'}{n:05}" for n in range(count)]
+
+
+def told(verb: str, costs: Sequence[Cost]) -> str:
+    """How what it costs grows from FEW to MANY."""
+    few, many = costs
+    ratios = {
+        "seconds": many.seconds / few.seconds,
+        "memory": many.memory / few.memory,
+        "table calls": many.table.total() / few.table.total(),
+        "API calls": many.api.total() / few.api.total() if few.api else 0,
+    }
+    grown = ", ".join(f"{name} x{ratio:.1f}" for name, ratio in ratios.items() if ratio)
+    return f"{verb}, {MANY} sessions / {FEW}: {grown}"
+
+
+def main() -> None:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bindery-sweep-")))
+        cluster = stack.enter_context(running())
+        shipped = apply(cluster)
+        shipped.kubectl("delete", "resourcequota", "sessions")  # it is for 200 sessions
+        cluster.start_kwok(NODES)
+        near, far = stack.enter_context(many_servers()), stack.enter_context(many_servers(REMOTE_SECONDS))
+        sweeps, costs = Sweeps(folder, shipped), dict[str, list[Cost]]()
+        for count in (FEW, MANY):
+            sweeps.grow(count)
+            for name, verb, servers, silent in (
+                ("reconcile sweep", "reconcile sweep", near, 0),
+                ("cull sweep", "cull sweep", near, 0),
+                (f"cull sweep, answers take {REMOTE_SECONDS * 1000:.0f} ms", "cull sweep", far, 0),
+                (f"cull sweep, one in {SILENT_SHARE} is silent", "cull sweep", near, SILENT_SHARE),
+            ):
+                cost = sweeps.measure(verb, count, servers, silent)
+                costs.setdefault(name, []).append(cost)
+                print(f"  {name}, {count} sessions: {cost}", flush=True)
+        print("\n".join(told(name, pair) for name, pair in costs.items()))
+
+
+if __name__ == "__main__":
+    main()

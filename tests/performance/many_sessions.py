@@ -1,0 +1,126 @@
+"""Thousands of sessions as a cluster and a table have them, made in a minute; nothing runs in them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from kubernetes.client import ApiClient
+
+from bindery.adapters.sessions.cluster import Cluster
+from bindery.adapters.sessions.credentials import client_of
+from bindery.adapters.sessions.pod import Making, pod, service
+from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.domain.repository import Repository
+from bindery.domain.resources import Resources
+from bindery.domain.sessions import Session, SessionOrder, SessionState
+from bindery.ports.table import Delete, Item, Table
+from bindery.state.shards import due_shard
+from tests.cluster.shipped import GATEWAY, NAMESPACE
+from tests.performance.many_servers import DOMAIN, ManyServers, token_of
+
+AT_ONCE = 16
+RUN = "0000"
+MAKING = Making(GATEWAY, DOMAIN, Resources())
+REPOSITORY = Repository(
+    provider="gh",
+    spec="o/r/HEAD",
+    ref="0123456789abcdef0123456789abcdef01234567",
+    resolved_spec="o/r/0123456789abcdef0123456789abcdef01234567",
+    clone_url="https://github.com/o/r",
+    repo_url="https://github.com/o/r",
+    ref_url="https://github.com/o/r/tree/0123456789abcdef0123456789abcdef01234567",
+)
+
+
+def put_objects(administrator: Path, sessions: Sequence[str], nodes: int) -> None:
+    """Service and Pod of each, on kwok's nodes in turn."""
+    cluster = Cluster(client_of(str(administrator)), NAMESPACE)
+
+    def put(number: int) -> None:
+        order = _order(sessions[number])
+        owner = cluster.create(service(order, RUN))
+        assert owner is not None
+        body = pod(order, RUN, owner, MAKING)
+        body["spec"]["nodeName"] = f"kwok-{number % nodes}"  # what a scheduler would find out, one at a time
+        cluster.create(body)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        list(threads.map(put, range(len(sessions))))
+    cluster.close()
+
+
+def put_records(table: Table, sessions: Sequence[str], servers: ManyServers, now: float) -> None:
+    """All running for an hour, and all due."""
+    for name in sessions:
+        record = Session(
+            id=name,
+            owner="0123456789abcdef0123456789abcdef",
+            token=token_of(name),
+            repo_url=REPOSITORY.repo_url,
+            state=SessionState.RUNNING,
+            created_at=now - 3600,
+            url=servers.url(name),
+            last_activity=now - 300,
+        )
+        data = record.model_dump(mode="json")
+        table.put(Item(f"session#{name}", "session", data, due_shard=due_shard("session", name), due_at=now - 1))
+
+
+def _order(session: str) -> SessionOrder:
+    image = f"registry.example/session@sha256:{0:064}"
+    variables = {"BINDER_REPO_URL": REPOSITORY.repo_url, "BINDER_REQUEST": "v2/gh/o/r/HEAD"}
+    return SessionOrder(
+        id=session,
+        token=token_of(session),
+        image=image,
+        built_from=REPOSITORY.ref,
+        repository=REPOSITORY,
+        variables=variables,
+    )
+
+
+class CountedTable:
+    """The table port on SQLite. calls: by operation."""
+
+    def __init__(self, path: Path) -> None:
+        self._table = SqliteTable(path)
+        self.calls: Counter[str] = Counter()
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        self.calls["get"] += 1
+        return self._table.get(pk, sk)
+
+    def put(self, item: Item) -> Item:
+        self.calls["put"] += 1
+        return self._table.put(item)
+
+    def delete(self, item: Item) -> None:
+        self.calls["delete"] += 1
+        self._table.delete(item)
+
+    def transact(self, changes: Sequence[Item | Delete]) -> None:
+        self.calls["transact"] += 1
+        self._table.transact(changes)
+
+    def query(self, pk: str, prefix: str = "", after: str = "", limit: int = 100) -> list[Item]:
+        self.calls["query"] += 1
+        return self._table.query(pk, prefix, after, limit)
+
+    def due(self, shard: str, now: float, limit: int = 100) -> list[Item]:
+        self.calls["due"] += 1
+        return self._table.due(shard, now, limit)
+
+
+def count_calls(client: ApiClient, calls: Counter[str]) -> ApiClient:
+    """The same client, every request of which is counted by its method."""
+    pool = client.rest_client.pool_manager
+    request = pool.request
+
+    def counted(method: str, *arguments: Any, **named: Any) -> Any:
+        calls[method] += 1
+        return request(method, *arguments, **named)
+
+    pool.request = counted  # type: ignore[method-assign]  # a count around it
+    return client

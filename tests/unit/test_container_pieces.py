@@ -1,0 +1,107 @@
+"""Container builds in pieces: command lines, reasons, what a missing tool says."""
+
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.builds.container import ContainerBuilds
+from bindery.adapters.builds.container_reason import why_failed, why_not_pushed
+from bindery.adapters.builds.container_tool import ContainerTool, Desk
+from bindery.adapters.builds.registry import Registry
+from bindery.adapters.clock import SystemClock
+from bindery.domain.errors import BuildServiceDown
+from tests.building import FolderContents, HeardQueue, ordered
+
+REGISTRY = Registry("https://quay.io/my-org", "user", "s3cret")
+
+
+def test_a_tool_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    builds = ContainerBuilds(
+        tmp_path, FolderContents(), HeardQueue(), SystemClock(), Registry("http://127.0.0.1:1"), tool="podman"
+    )
+    words = "install podman, or set BINDERY_CONTAINER_TOOL"
+    with pytest.raises(BuildServiceDown, match=words):
+        builds.name  # noqa: B018
+    with pytest.raises(BuildServiceDown, match=words):
+        builds.start(ordered(tmp_path))
+
+
+@pytest.fixture(params=["podman", "buildah", "docker"])
+def tool(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ContainerTool:
+    (tmp_path / request.param).write_text("#!/bin/sh\n")
+    (tmp_path / request.param).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return ContainerTool(request.param, tmp_path / "containers")
+
+
+def test_each_tool_is_told_the_same_build(tool: ContainerTool, tmp_path: Path) -> None:
+    command = tool.build(tmp_path / "content", tmp_path / "content/Dockerfile", {"a": "--b"}, Desk(tmp_path))
+    assert command[0] == tool.path
+    assert "build" in command
+    assert command[-1] == str(tmp_path / "content")
+    assert {"--label=a=--b", "--build-arg=NB_USER=jovyan", "--build-arg=NB_UID=1000"} <= {*command}
+    assert command[command.index("--iidfile") + 1] == str(tmp_path / "image")
+    assert ("--layers" in command) == (tool.name != "docker")
+
+
+def test_only_https_pushes_check_certificates_and_no_command_holds_a_secret(
+    tool: ContainerTool, tmp_path: Path
+) -> None:
+    secure = [word for command in tool.push("sha256:1", REGISTRY, "key-1", Desk(tmp_path)) for word in command]
+    assert any(word.endswith("quay.io/my-org/sessions:key-1") for word in secure)
+    assert "--tls-verify=false" not in secure
+    assert not [word for word in secure if "s3cret" in word or "--creds" in word]
+    plain = tool.push("sha256:1", Registry("http://127.0.0.1:5000"), "key-1", Desk(tmp_path))
+    assert any("--tls-verify=false" in command for command in plain) == (tool.name != "docker")
+
+
+def test_the_tool_s_environment_is_short(tool: ContainerTool, tmp_path: Path) -> None:
+    machine = {
+        "PATH": "/bin",
+        "AWS_SECRET_ACCESS_KEY": "s3cret",
+        "BINDERY_REGISTRY_PASSWORD": "s3cret",
+        "HOME": "/root",
+    }
+    given = tool.environment({**machine, "REGISTRY_AUTH_FILE": "/a", "BUILDAH_ISOLATION": "chroot"}, Desk(tmp_path))
+    assert "s3cret" not in given.values()
+    assert (given["BUILDAH_ISOLATION"], "REGISTRY_AUTH_FILE" in given) == ("chroot", False)
+    assert Path(given["HOME"]).is_relative_to(tmp_path)
+
+
+def test_a_login_is_nobody_else_s_to_read(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "attempt")
+    desk.prepare()
+    desk.write_login(REGISTRY.login)
+    assert desk.login.stat().st_mode & 0o777 == 0o600
+    assert desk.login.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("last", "step", "why"),
+    [
+        (["STEP 2/2: RUN x", "spam", 'Error: building at STEP "RUN x": exit status 7'], "RUN x", "exit status 7: spam"),
+        (["spam", "STEP 2/2: RUN x", 'Error: building at STEP "RUN x": exit status 7'], "RUN x", "exit status 7"),
+        (['Error: building at STEP "RUN x": while running runtime: exit status 1'], "RUN x", "exit status 1"),
+        (
+            ["Step 2/2 : RUN x", "spam", "The command 'sh -c x' returned a non-zero code: 7"],
+            "RUN sh -c x",
+            "exit status 7: spam",
+        ),
+        (["Error: creating build container: no such image"], "image", "creating build container: no such image"),
+        (["ERROR: failed to solve: process did not complete"], "image", "failed to solve: process did not complete"),
+        ([], "image", ""),
+    ],
+)
+def test_a_build_s_failure_in_words(last: list[str], step: str, why: str) -> None:
+    assert why_failed(1, last).facts == {"step": step, "why": why}
+
+
+def test_the_end_of_a_push_s_failure_says_why() -> None:
+    chain = (
+        'Error: pushing image "a" to "b": pinging registry: Get "http://c/v2/": dial tcp: connect: connection refused'
+    )
+    assert why_not_pushed(["Getting image", chain]) == "dial tcp: connect: connection refused"
+    assert why_not_pushed(["unauthorized: authentication required"]) == "unauthorized: authentication required"
+    assert why_not_pushed([]) == ""
