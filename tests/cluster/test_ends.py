@@ -53,8 +53,11 @@ def test_a_server_that_takes_too_much_memory_later(launcher: KubernetesSessions,
     assert why(launcher, session) == "it used more memory than it may (400M)"
 
 
-def test_a_server_that_is_shut_down_after_its_kernel_took_too_much(launcher: KubernetesSessions, trials: Trials) -> None:
+def test_a_server_that_is_shut_down_after_its_kernel_took_too_much(
+    launcher: KubernetesSessions, trials: Trials
+) -> None:
     import httpx
+
     session, url = ready(launcher, trials)
     kernel = kernel_of(url)
     try:
@@ -66,12 +69,18 @@ def test_a_server_that_is_shut_down_after_its_kernel_took_too_much(launcher: Kub
     print(json.dumps(trials.shipped.pods(session)[0]["status"]["containerStatuses"], indent=1))
     assert why(launcher, session) == ""
 
+
 def test_evicted(launcher: KubernetesSessions, trials: Trials) -> None:
     session, url = ready(launcher, trials)
-    print(kernel_of(url).run("import os; f=open('big','wb'); [f.write(os.urandom(1000_000)) for i in range(100)]; f.close(); print(os.path.getsize('big'))"))
+    print(
+        kernel_of(url).run(
+            "import os; f=open('big','wb'); [f.write(os.urandom(1000_000)) for i in range(100)]; f.close(); print(os.path.getsize('big'))"
+        )
+    )
     import time
-    t=time.time()
+
+    t = time.time()
     print(repr(end_of(launcher, session)))
-    print(time.time()-t)
+    print(time.time() - t)
     print(why(launcher, session))
     assert 0

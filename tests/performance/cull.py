@@ -58,7 +58,9 @@ def sweep(verb: str, kubeconfig: Path, table_path: Path) -> Cost:
     """What it costs, from a fresh start."""
     table, queue, calls = CountedTable(table_path), FakeQueue(), Counter[str]()
     client = count_calls(client_of(str(kubeconfig)), calls)
-    launcher = KubernetesSessions(Cluster(client, NAMESPACE), MAKING, PublicAddress("http://unused.test"), SystemClock())
+    launcher = KubernetesSessions(
+        Cluster(client, NAMESPACE), MAKING, PublicAddress("http://unused.test"), SystemClock()
+    )
     ports = FakePorts(table, queue, FakeBuilds(queue), launcher, SystemClock(), FakeHost())
     system = System(ports, settings_of(max_age_seconds=0))
     Path("/proc/self/clear_refs").write_text("5")  # from here on, the most memory counts anew
