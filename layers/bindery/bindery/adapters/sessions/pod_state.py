@@ -1,11 +1,12 @@
 """What a Pod's own record says of its session: how far it has come, what keeps it, what it died of."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bindery.adapters.sessions.pod import CONTAINER
 from bindery.domain.errors import (
     BinderyError,
     ContentNotHad,
@@ -47,8 +48,8 @@ def state_of(pod: Body) -> PodState:
     status = pod.get("status", {})
     if pod["metadata"].get("deletionTimestamp"):
         return PodState(gone=True, trouble=_taken_away(status))
-    container: Body = next((each["state"] for each in status.get("containerStatuses", ())), {})
-    if status.get("phase") in ("Failed", "Succeeded"):
+    container = _ours(status.get("containerStatuses", ())).get("state", {})
+    if status.get("phase") in ("Failed", "Succeeded") or "terminated" in container:  # what is beside it may go on
         return PodState(gone=True, trouble=_end(pod, status, container.get("terminated", {})))
     if "running" in container:
         return PodState(runs=True)
@@ -84,15 +85,19 @@ def _end(pod: Body, status: Body, ended: Body) -> BinderyError:
     return SessionDied(why=words or str(status.get("message", "")))
 
 
+def _ours(containers: Iterable[Body]) -> Body:
+    """The session's own: a cluster may put others beside it, and before it."""
+    return next((each for each in containers if each.get("name") == CONTAINER), {})
+
+
 def memory_of(pod: Body) -> str:
     """The most memory that its container may use, as a quantity."""
-    (container, *_) = pod["spec"]["containers"]
-    return str(container.get("resources", {}).get("limits", {}).get("memory", "its limit"))
+    return str(_ours(pod["spec"]["containers"]).get("resources", {}).get("limits", {}).get("memory", "its limit"))
 
 
 def _at_start(pod: Body, reason: str, message: str) -> PodState | None:
     """What a container's waiting means; None if it merely takes its time."""
-    image = str(pod["spec"]["containers"][0]["image"])
+    image = str(_ours(pod["spec"]["containers"]).get("image", ""))
     match reason:
         case "ErrImagePull" | "ImagePullBackOff" if NOT_THERE.search(message):
             return PodState(gone=True, trouble=ImageGone(image=image))
