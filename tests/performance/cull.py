@@ -17,15 +17,17 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.sessions.cluster import Cluster
 from bindery.adapters.sessions.credentials import client_of
 from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
+from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.bootstrap.system import System
 from tests.cluster.shipped import NAMESPACE, Shipped, apply
 from tests.cluster.start import running
 from tests.fakes.builds import FakeBuilds
 from tests.fakes.host import FakeHost
+from tests.fakes.many import record_of
 from tests.fakes.ports import FakePorts, settings_of
 from tests.fakes.queue import FakeQueue
 from tests.performance.many_servers import SILENT, ManyServers, many_servers
-from tests.performance.many_sessions import MAKING, CountedTable, count_calls, put_objects, put_records
+from tests.performance.many_sessions import MAKING, CountedTable, count_calls, put_objects
 
 FEW, MANY, NODES = 1_000, 10_000, 20
 SILENT_SHARE = 100
@@ -95,7 +97,10 @@ class Sweeps:
     def measure(self, verb: str, count: int, servers: ManyServers, silent: int = 0) -> Cost:
         """silent: every so many-th session does not answer."""
         path = Path(tempfile.mkdtemp(dir=self.folder)) / "table.sqlite"
-        put_records(CountedTable(path), _names(count, silent), servers, time.time())
+        table = SqliteTable(path)
+        for name in _names(count, silent):
+            table.put(record_of(name, servers.url(name), time.time()))
+        table.close()
         before = Counter(servers.heard())
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
             cost = fresh.submit(sweep, verb, self.shipped.kubeconfig, path).result()

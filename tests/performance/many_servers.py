@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.fakes.many import token_of
+
 ROOT = Path(__file__).parents[2]
 DOMAIN = "sessions.localhost"
 SILENT = "silent"
@@ -23,10 +25,6 @@ ANSWERS = {
     "/api/kernels": [{"id": "k", "execution_state": "idle", "last_activity": MOMENT, "connections": 1}],
     "/api/terminals": [],
 }
-
-
-def token_of(session: str) -> str:
-    return f"the token of session {session}".ljust(32, ".")
 
 
 @dataclass(frozen=True)

@@ -12,26 +12,15 @@ from bindery.adapters.sessions.cluster import Cluster
 from bindery.adapters.sessions.credentials import client_of
 from bindery.adapters.sessions.pod import Making, pod, service
 from bindery.adapters.tables.sqlite import SqliteTable
-from bindery.domain.repository import Repository
 from bindery.domain.resources import Resources
-from bindery.domain.sessions import Session, SessionOrder, SessionState
-from bindery.ports.table import Delete, Item, Table
-from bindery.state.shards import due_shard
+from bindery.ports.table import Delete, Item
 from tests.cluster.shipped import GATEWAY, NAMESPACE
-from tests.performance.many_servers import DOMAIN, ManyServers, token_of
+from tests.fakes.many import order_of
+from tests.performance.many_servers import DOMAIN
 
 AT_ONCE = 16
 RUN = "0000"
 MAKING = Making(GATEWAY, DOMAIN, Resources())
-REPOSITORY = Repository(
-    provider="gh",
-    spec="o/r/HEAD",
-    ref="0123456789abcdef0123456789abcdef01234567",
-    resolved_spec="o/r/0123456789abcdef0123456789abcdef01234567",
-    clone_url="https://github.com/o/r",
-    repo_url="https://github.com/o/r",
-    ref_url="https://github.com/o/r/tree/0123456789abcdef0123456789abcdef01234567",
-)
 
 
 def put_objects(administrator: Path, sessions: Sequence[str], nodes: int) -> None:
@@ -39,7 +28,7 @@ def put_objects(administrator: Path, sessions: Sequence[str], nodes: int) -> Non
     cluster = Cluster(client_of(str(administrator)), NAMESPACE)
 
     def put(number: int) -> None:
-        order = _order(sessions[number])
+        order = order_of(sessions[number])
         owner = cluster.create(service(order, RUN))
         assert owner is not None
         body = pod(order, RUN, owner, MAKING)
@@ -49,36 +38,6 @@ def put_objects(administrator: Path, sessions: Sequence[str], nodes: int) -> Non
     with ThreadPoolExecutor(AT_ONCE) as threads:
         list(threads.map(put, range(len(sessions))))
     cluster.close()
-
-
-def put_records(table: Table, sessions: Sequence[str], servers: ManyServers, now: float) -> None:
-    """All running for an hour, and all due."""
-    for name in sessions:
-        record = Session(
-            id=name,
-            owner="0123456789abcdef0123456789abcdef",
-            token=token_of(name),
-            repo_url=REPOSITORY.repo_url,
-            state=SessionState.RUNNING,
-            created_at=now - 3600,
-            url=servers.url(name),
-            last_activity=now - 300,
-        )
-        data = record.model_dump(mode="json")
-        table.put(Item(f"session#{name}", "session", data, due_shard=due_shard("session", name), due_at=now - 1))
-
-
-def _order(session: str) -> SessionOrder:
-    image = f"registry.example/session@sha256:{0:064}"
-    variables = {"BINDER_REPO_URL": REPOSITORY.repo_url, "BINDER_REQUEST": "v2/gh/o/r/HEAD"}
-    return SessionOrder(
-        id=session,
-        token=token_of(session),
-        image=image,
-        built_from=REPOSITORY.ref,
-        repository=REPOSITORY,
-        variables=variables,
-    )
 
 
 class CountedTable:
@@ -115,7 +74,7 @@ class CountedTable:
 
 def count_calls(client: ApiClient, calls: Counter[str]) -> ApiClient:
     """The same client, every request of which is counted by its method."""
-    pool = client.rest_client.pool_manager
+    pool: Any = client.rest_client.pool_manager
     request = pool.request
 
     def counted(method: str, *arguments: Any, **named: Any) -> Any:

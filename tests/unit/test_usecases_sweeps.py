@@ -1,0 +1,158 @@
+"""Sweeps over thousands of sessions: everybody's turn comes, and what a sweep costs grows no faster than they do."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from bindery.domain.messages import StopRequested
+from bindery.domain.sessions import Session
+from bindery.state.sessions import Found
+from bindery.usecases import cull_sessions
+from tests.fakes.many import order_of, record_of
+from tests.fakes.sessions import Running
+from tests.simulation.small import Small
+
+FEW, MANY = 500, 2000
+
+
+def world(count: int) -> Small:
+    """So many sessions, all running and due."""
+    small = Small(max_age_seconds=0)
+    now = small.clock.now()
+    for number in range(count):
+        name = f"s{number:05}"
+        small.table.put(record_of(name, f"http://{name}.sessions.example/", now))
+        small.launcher.running[name] = Running(order_of(name), started=now - 3600, looks=0, last=now)
+    return small
+
+
+def counted(small: Small) -> tuple[Counter[str], Counter[str]]:
+    """Calls of the table and of the cluster from now on, by operation."""
+    table, cluster = Counter[str](), Counter[str]()
+
+    def of_table(operation: str, keys: Sequence[str]) -> None:
+        table[operation] += 1
+
+    def of_cluster(operation: str, session: str) -> None:
+        cluster[operation] += 1
+
+    small.table.before, small.launcher.before = of_table, of_cluster
+    return table, cluster
+
+
+def due(small: Small) -> list[Found]:
+    return small.system.state.sessions.due()
+
+
+def test_one_sweep_looks_at_all_that_are_due_and_grows_with_them() -> None:
+    costs = []
+    for count in (FEW, MANY):
+        small = world(count)
+        table, cluster = counted(small)
+        small.system.cull_sessions()
+        assert due(small) == []
+        assert cluster == {"ask": 1}
+        assert (table["due"], table["transact"], table["get"], table["put"]) == (8, count // 100, 0, 0)
+        costs.append(table.total())
+    assert costs[1] <= costs[0] * MANY / FEW
+
+
+def test_reconcile_reads_no_session_that_is_well() -> None:
+    costs = []
+    for count in (FEW, MANY):
+        small = world(count)
+        table, cluster = counted(small)
+        small.system.reconcile()
+        assert cluster == {"objects": 1}
+        assert table["get"] == 0
+        costs.append(table.total())
+    assert costs[0] == costs[1]
+
+
+def test_reconcile_reads_what_is_not_well() -> None:
+    small = world(FEW)
+    for name in ("s00001", "s00002", "s00003"):
+        small.launcher.die(name)
+    table, _ = counted(small)
+    small.clock.advance(100)
+    small.system.reconcile()
+    assert table["get"] == 3
+    assert {sent.message.session for sent in small.take() if isinstance(sent.message, StopRequested)} == {
+        "s00001",
+        "s00002",
+        "s00003",
+    }
+
+
+def test_who_is_not_asked_in_time_is_asked_first_next_time(caplog: pytest.LogCaptureFixture) -> None:
+    small = world(FEW)
+    small.launcher.pace = 200 / cull_sessions.ASKING_SECONDS
+    small.system.cull_sessions()
+    assert len(due(small)) == 300
+    assert "300 of 500 sessions were not asked" in caplog.text
+    small.clock.advance(10)
+    small.system.cull_sessions()
+    small.clock.advance(10)
+    small.system.cull_sessions()
+    assert due(small) == []
+
+
+def test_who_was_not_asked_is_not_silent_but_may_be_too_old() -> None:
+    small = world(FEW)
+    small.launcher.pace = 0
+    small.system.cull_sessions()
+    assert small.take() == []
+    old = Small(max_age_seconds=1800)
+    old.table.put(record_of("s00000", "http://s00000.sessions.example/", old.clock.now()))
+    old.launcher.pace = 0
+    old.system.cull_sessions()
+    assert len(old.take()) == 1
+
+
+@pytest.mark.parametrize(("silent", "counts"), [(50, True), (51, False)])
+def test_the_whole_sweep_decides_whether_silence_counts(silent: int, counts: bool) -> None:
+    """They are the first that are asked: of a first part alone they would be many more than a tenth."""
+    small = world(FEW)
+    for number in range(silent):
+        small.launcher.running[f"s{number:05}"].answers = False
+    small.system.cull_sessions()
+    assert {session_of(small, f"s{number:05}").silent for number in range(silent)} == {int(counts)}
+
+
+def test_somebody_who_wrote_meanwhile_knows_better_and_the_others_are_kept_all_the_same() -> None:
+    small = world(FEW)
+
+    def stopped_meanwhile(operation: str, session: str) -> None:
+        small.system.state.sessions.stopping("s00007", "for a test")
+
+    small.launcher.before = stopped_meanwhile
+    small.system.cull_sessions()
+    small.launcher.before = lambda operation, session: None
+    assert session_of(small, "s00007").reason == "for a test"
+    assert due(small) == []
+
+
+def test_an_old_nomination_ends_nobody() -> None:
+    """The index showed two silent looks; meanwhile the session answered."""
+    small = world(1)
+    record = record_of("s00000", "http://s00000.sessions.example/", small.clock.now())
+    stored = small.table.get(record.pk, record.sk)
+    assert stored
+    small.table.put(stored.with_data({**stored.data, "silent": 2}))
+    small.launcher.running["s00000"].answers = False
+
+    def answered_meanwhile(operation: str, session: str) -> None:
+        found = small.table.get(record.pk, record.sk)
+        assert found
+        small.table.put(found.with_data({**found.data, "silent": 0}))
+
+    small.launcher.before = answered_meanwhile
+    small.system.cull_sessions()
+    assert small.take() == []
+
+
+def session_of(small: Small, name: str) -> Session:
+    found = small.system.state.sessions.find(name)
+    assert found
+    return found
