@@ -8,6 +8,7 @@ from __future__ import annotations  # so that older Pythons than our own can run
 
 import importlib
 import importlib.util
+import os
 import signal
 import sys
 import types
@@ -65,6 +66,8 @@ def main() -> int | None:
     sys.argv[0] = f"{commands}/jupyter-lab"
     defer_grammar()
     orders = note_orders()
+    # Until JupyterLab has a handler of its own: a container's first process ends by nothing that it does not handle.
+    signal.signal(signal.SIGTERM, lambda *_given: os._exit(TOLD_TO_END))
     ended: int | None = importlib.import_module("jupyterlab.labapp").main()
     return TOLD_TO_END if orders else ended
 
