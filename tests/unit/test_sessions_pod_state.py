@@ -23,7 +23,11 @@ DISK = "local storage usage exceeds the total limit of containers"
 
 
 def a_pod(phase: str = "Pending", container: Body | None = None, *, deleted: bool = False, **status: object) -> Body:
-    metadata = {"name": "session-one", **({"deletionTimestamp": "2026-11-24T12:00:00Z"} if deleted else {})}
+    metadata = {
+        "name": "session-one",
+        "annotations": {"bindery/ref": "abc"},
+        **({"deletionTimestamp": "2026-11-24T12:00:00Z"} if deleted else {}),
+    }
     containers = [{"name": "session", "image": "r.example/x@sha256:1", "resources": {"limits": {"memory": "2G"}}}]
     states = {"containerStatuses": [{"name": "session", "state": container}]} if container else {}
     return {
@@ -88,7 +92,7 @@ def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
         (ended("Error", "Traceback\nboom"), SessionDied, {"why": "Traceback\nboom"}),
         (ended("Completed", "", 0), SessionDied, {"why": ""}),
         (
-            ended("Error", "bindery content: abc fatal: could not read", 76),
+            ended("Error", "bindery content: fatal: could not read", 76),
             ContentNotHad,
             {"ref": "abc", "why": "fatal: could not read"},
         ),

@@ -14,6 +14,7 @@ MARK = {"app.kubernetes.io/managed-by": "bindery", "app.kubernetes.io/component"
 ID, RUN = "bindery.session/id", "bindery.session/run"
 MARKED = ",".join((*(f"{name}={value}" for name, value in MARK.items()), ID, RUN))
 CONTAINER = "session"
+REF = "bindery/ref"
 LONGEST_ANNOTATION = 1000
 NODE_LOST_SECONDS = 60  # how long a session may be on a node that does not answer
 END_SECONDS = 10
@@ -91,7 +92,7 @@ def pod(order: SessionOrder, run: str, owner: Body, making: Making) -> Body:
     metadata = _metadata(order.id, run, owner)
     metadata["annotations"] = {
         "bindery/repository": order.repository.repo_url[:LONGEST_ANNOTATION],
-        "bindery/ref": order.repository.ref[:LONGEST_ANNOTATION],
+        REF: order.repository.ref[:LONGEST_ANNOTATION],
     }
     spec = {
         "restartPolicy": "Never",

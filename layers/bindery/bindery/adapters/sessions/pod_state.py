@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bindery.adapters.sessions.pod import CONTAINER
+from bindery.adapters.sessions.pod import CONTAINER, REF
 from bindery.domain.errors import (
     BinderyError,
     ContentNotHad,
@@ -81,8 +81,8 @@ def _end(pod: Body, status: Body, ended: Body) -> BinderyError:
         return SessionOutOfMemory(limit=memory_of(pod))
     words = str(ended.get("message", ""))
     if ended.get("exitCode") == CONTENT_EXIT and words.startswith(CONTENT_MARK):
-        ref, _, why = words.removeprefix(CONTENT_MARK).partition(" ")
-        return ContentNotHad(ref=ref, why=_short(why))
+        ref = str(pod["metadata"].get("annotations", {}).get(REF, ""))
+        return ContentNotHad(ref=ref, why=_short(words.removeprefix(CONTENT_MARK)))
     return SessionDied(why=words or str(status.get("message", "")))
 
 
