@@ -16,7 +16,7 @@ quiet_git() { # the repository's own configuration must not lead git elsewhere
 }
 
 bring() { # in git's first words of what is fatal, should it fail
-    words=$(quiet_git "$@" 2>&1) || fail "$(echo "$words" | grep -m 1 '^fatal: ' || echo "$words" | tail -n 1)"
+    words=$(quiet_git "$@" 2>&1) || fail "$(printf "%s\n" "$words" | grep -m 1 '^fatal: ' || printf "%s\n" "$words" | tail -n 1)"
 }
 
 if [ -n "$ref" ]; then
