@@ -26,10 +26,10 @@ if [ -n "$ref" ]; then
     echo "Bringing files to $ref ..." >&2
     if [ ! -e .git ]; then # what the image's commit had and this one has not must go, too
         bring init -q .
-        bring fetch -q --depth 1 --no-tags "$url" "$built_from"
+        bring fetch -q --depth 1 --no-tags -- "$url" "$built_from"
         bring reset -q --mixed FETCH_HEAD
     fi
-    bring fetch -q --depth 1 --no-tags "$url" "$ref"
+    bring fetch -q --depth 1 --no-tags -- "$url" "$ref"
     bring checkout -q --force --detach FETCH_HEAD
     if [ -e .gitmodules ]; then
         bring submodule -q update --init --recursive --depth 1
