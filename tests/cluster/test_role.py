@@ -1,89 +1,103 @@
-"""The account that the shipped manifests make may do what a session takes, and nothing else."""
+"""The shipped Role is enough, each of its rules is needed, and there is nothing else that the account may do."""
 
+import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+import yaml
 
 from bindery.adapters.sessions.kubernetes import KubernetesSessions
 from bindery.domain.errors import SessionRefused
 from bindery.domain.sessions import Liveness
 from tests.cluster.changes import rules
-from tests.cluster.shipped import NAMESPACE, Shipped
-from tests.serving.lab import TOKEN, order_of, until
-from tests.serving.manifests import Manifests
+from tests.cluster.shipped import ROOT
+from tests.cluster.trials import Trials
+from tests.serving.lab import TOKEN
 
-RULES = Manifests().one("Role", "bindery")["rules"]
-ACCOUNT = "--as=system:serviceaccount:bindery:bindery"
+PATIENCE = 30.0
+ACCOUNT = ROOT / "infra" / "kubernetes" / "base" / "account.yaml"
+RULES = next(each for each in yaml.safe_load_all(ACCOUNT.read_text()) if each["kind"] == "Role")["rules"]
+OTHERS = [
+    *((verb, "secrets") for verb in ("get", "list", "watch", "update", "patch", "delete")),
+    *((verb, "pods") for verb in ("get", "update", "patch", "deletecollection")),
+    *((verb, kind) for verb in ("get", "create") for kind in ("pods/exec", "pods/attach", "pods/portforward")),
+    *((verb, "pods/log") for verb in ("get",)),
+    *((verb, "deployments.apps") for verb in ("create", "list", "delete")),
+    *((verb, "httproutes.gateway.networking.k8s.io") for verb in ("get", "list", "delete", "update")),
+    *(
+        ("create", kind)
+        for kind in ("configmaps", "serviceaccounts", "serviceaccounts/token", "persistentvolumeclaims")
+    ),
+    *(("create", kind) for kind in ("rolebindings.rbac.authorization.k8s.io", "jobs.batch", "pods/eviction")),
+    *(
+        ("delete", kind)
+        for kind in ("networkpolicies.networking.k8s.io", "resourcequotas", "limitranges", "namespaces")
+    ),
+    *(("impersonate", kind) for kind in ("users", "groups", "serviceaccounts")),
+]
 
 
-@pytest.fixture
-def launcher(shipped: Shipped) -> Iterator[KubernetesSessions]:
-    with shipped.sessions() as launcher:
+@pytest.fixture(scope="module")
+def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
+    with trials.launcher("mute") as launcher:
         yield launcher
+    trials.shipped.remove_sessions()
 
 
-def live(launcher: KubernetesSessions, image: str) -> None:
-    """All that the control plane ever does with one session. Raises SessionRefused."""
+def use(launcher: KubernetesSessions, trials: Trials) -> str:
+    """Everything that there is to do on a cluster, and what it refuses; empty: nothing."""
     if missing := launcher.missing():
-        raise SessionRefused(why=missing)
-    launcher.start(order_of("role", image=image))
-    report = launcher.wait("role", TOKEN, 60)
-    assert report.liveness is Liveness.READY
-    assert [each.id for each in launcher.objects() if each.alive] == ["role"]
-    assert launcher.ask({"role": (report.url, TOKEN)}, 10)["role"]
-    launcher.stop("role")
-    assert launcher.objects() == []
-
-
-def may(shipped: Shipped, verb: str, what: str, *more: str) -> bool:
-    """Whether the account may, by the API server's own word."""
+        return missing
+    order = trials.order()
     try:
-        return shipped.kubectl("auth", "can-i", verb, what, ACCOUNT, *more).strip() == "yes"
-    except RuntimeError:
-        return False
+        launcher.start(order)
+        assert launcher.wait(order.id, TOKEN, 0.3).liveness is Liveness.STARTING
+        assert order.id in {each.id for each in launcher.objects()}
+        launcher.stop(order.id)
+    except SessionRefused as refused:
+        return str(refused.facts["why"])
+    assert trials.shipped.pods(order.id) == []
+    return ""
 
 
-def test_a_session_lives_and_ends_under_it(launcher: KubernetesSessions, shipped: Shipped) -> None:
-    live(launcher, shipped.cluster.base_image)
-    until(lambda: not shipped.objects("role"))
+def test_the_shipped_role_is_enough(launcher: KubernetesSessions, trials: Trials) -> None:
+    assert use(launcher, trials) == ""
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule['verbs'][0]} {rule['resources'][0]}")
-def test_without_any_one_of_its_rules_something_fails(
-    launcher: KubernetesSessions, shipped: Shipped, rule: dict[str, Any]
-) -> None:
-    (verb,), (what,) = rule["verbs"], rule["resources"]
-    named = [f"{what}.{group}" if group else what for group in rule["apiGroups"]]
-    targets = [f"{named[0]}/{name}" for name in rule.get("resourceNames", ())] or named
-    with rules(shipped, [other for other in RULES if other != rule]):
-        until(lambda: not may(shipped, verb, targets[0]))
-        with pytest.raises(SessionRefused) as refused:
-            live(launcher, shipped.cluster.base_image)
-    until(lambda: may(shipped, verb, targets[0]))
-    assert f"may not {verb} {what}" in str(refused.value.facts["why"])
+def test_no_rule_can_be_taken_away(launcher: KubernetesSessions, trials: Trials, rule: dict[str, list[str]]) -> None:
+    with rules(trials.shipped, [each for each in RULES if each != rule]):
+        end = time.monotonic() + PATIENCE
+        while not (refused := use(launcher, trials)):  # the API server takes a moment to know
+            assert time.monotonic() < end, "nothing needs it"
+    assert f"Bindery's account may not {rule['verbs'][0]} {rule['resources'][0]}" in refused
 
 
-@pytest.mark.parametrize(
-    ("verb", "what"),
-    [
-        *((verb, "secrets") for verb in ("get", "list", "watch", "update", "patch", "delete")),
-        ("create", "pods --subresource=exec"),
-        ("create", "pods --subresource=attach"),
-        ("get", "pods --subresource=log"),
-        ("update", "pods"),
-        ("create", "deployments.apps"),
-        ("create", "serviceaccounts/token"),
-        ("update", "roles.rbac.authorization.k8s.io"),
-        ("delete", "networkpolicies.networking.k8s.io"),
-    ],
-)
-def test_it_may_not(shipped: Shipped, verb: str, what: str) -> None:
-    assert not may(shipped, verb, *what.split())
+def test_the_account_may_do_nothing_else(trials: Trials) -> None:
+    assert [what for what in OTHERS if may(trials, *what)] == []
 
 
 @pytest.mark.parametrize("namespace", ["default", "kube-system", "bindery"])
-def test_it_has_no_say_elsewhere(shipped: Shipped, namespace: str) -> None:
-    elsewhere = f"--namespace={namespace}"
-    assert may(shipped, "list", "pods", f"--namespace={NAMESPACE}")
-    assert not any(may(shipped, verb, "pods", elsewhere) for verb in ("list", "create", "delete"))
+def test_the_account_may_do_nothing_elsewhere(trials: Trials, namespace: str) -> None:
+    everything = [(verb, kind) for rule in RULES for verb in rule["verbs"] for kind in rule["resources"]]
+    assert [what for what in everything if may(trials, *what, namespace)] == []
+
+
+def may(trials: Trials, verb: str, kind: str, namespace: str = "bindery-sessions") -> bool:
+    """As the API server tells the account itself."""
+    cluster, shipped = trials.shipped.cluster, trials.shipped
+    resource, _, below = kind.partition("/")
+    asked = ("auth", "can-i", verb, resource, f"--subresource={below}", f"--namespace={namespace}")
+    try:
+        return cluster.kubectl(*asked, f"--kubeconfig={shipped.kubeconfig}").strip() == "yes"
+    except RuntimeError:  # its exit status says no, too
+        return False
+
+
+def test_a_secret_that_the_account_made_cannot_be_read_by_it(launcher: KubernetesSessions, trials: Trials) -> None:
+    order, shipped = trials.order(), trials.shipped
+    launcher.start(order)
+    (secret,) = [each for each in shipped.objects(order.id) if each.startswith("secret/")]
+    with pytest.raises(RuntimeError, match="cannot get resource"):
+        shipped.kubectl("get", secret, "-o", "yaml", f"--kubeconfig={shipped.kubeconfig}")
+    launcher.stop(order.id)

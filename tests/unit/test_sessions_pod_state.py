@@ -19,6 +19,7 @@ from bindery.domain.errors import (
 )
 
 Body = dict[str, Any]
+DISK = "local storage usage exceeds the total limit of containers"
 
 
 def a_pod(phase: str = "Pending", container: Body | None = None, *, deleted: bool = False, **status: object) -> Body:
@@ -83,6 +84,7 @@ def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
     ("pod", "kind", "facts"),
     [
         (ended("OOMKilled", code=137), SessionOutOfMemory, {"limit": "2G"}),
+        (ended("OOMKilled", "", 0), SessionDied, {"why": ""}),
         (ended("Error", "Traceback\nboom"), SessionDied, {"why": "Traceback\nboom"}),
         (ended("Completed", "", 0), SessionDied, {"why": ""}),
         (
@@ -92,6 +94,12 @@ def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
         ),
         (ended("Error", "bindery content: abc a program's own words", 1), SessionDied, None),
         (a_pod("Failed", reason="Evicted", message="low on memory"), SessionEvicted, {"why": "low on memory"}),
+        (
+            a_pod("Failed", reason="Evicted", message=f"Pod ephemeral {DISK} 50M. "),
+            SessionEvicted,
+            {"why": "it used more disk than it may (50M)"},
+        ),
+        (a_pod("Failed", reason="Evicted"), SessionEvicted, {"why": "the cluster needed its place"}),
         (a_pod("Failed", reason="NodeLost"), NodeLost, {}),
         (a_pod("Running", deleted=True, conditions=disrupted("DeletionByTaintManager")), NodeLost, {}),
         (a_pod("Failed", conditions=disrupted("DeletionByPodGC")), NodeLost, {}),

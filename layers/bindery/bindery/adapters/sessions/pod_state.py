@@ -27,6 +27,7 @@ NOT_THERE = re.compile(r"not found|manifest unknown|does not exist|NotFound", re
 PASSES = re.compile(r"failed to sync \S+ cache|timed out|deadline exceeded|is reserved for", re.IGNORECASE)
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 TAINT = re.compile(r"untolerated taint(?:\(s\)| \{([^}]*)\})?")
+TOO_MUCH_DISK = re.compile(r"local storage usage exceeds the total limit of containers (?P<limit>[\w.]*\w)")
 LONGEST = 400
 
 
@@ -65,18 +66,18 @@ def _taken_away(status: Body) -> BinderyError | None:
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
             if condition.get("reason") in ("DeletionByTaintManager", "DeletionByPodGC"):
                 return NodeLost()
-            return SessionEvicted(why=_short(condition.get("message", "")) or "the cluster needed its place")
+            return SessionEvicted(why=_evicted(condition.get("message", "")))
     return None
 
 
 def _end(pod: Body, status: Body, ended: Body) -> BinderyError:
     if status.get("reason") == "Evicted":
-        return SessionEvicted(why=_short(status.get("message", "")))
+        return SessionEvicted(why=_evicted(status.get("message", "")))
     if status.get("reason") == "NodeLost":
         return NodeLost()
     if taken := _taken_away(status):
         return taken
-    if ended.get("reason") == "OOMKilled":
+    if ended.get("reason") == "OOMKilled" and ended.get("exitCode") != 0:  # else it was something in it, earlier
         return SessionOutOfMemory(limit=memory_of(pod))
     words = str(ended.get("message", ""))
     if ended.get("exitCode") == CONTENT_EXIT and words.startswith(CONTENT_MARK):
@@ -146,6 +147,12 @@ def seconds_of(moment: str) -> float:
 def _pull(message: str) -> str:
     """The registry's own words, at the end of what the node wraps around them."""
     return _short(message.rpartition("desc = ")[2] or message)
+
+
+def _evicted(message: str) -> str:
+    if full := TOO_MUCH_DISK.search(message):
+        return f"it used more disk than it may ({full['limit']})"
+    return _short(message.rstrip(". ")) or "the cluster needed its place"
 
 
 def _short(words: str) -> str:
