@@ -84,6 +84,27 @@ def test_what_a_launcher_began_that_was_killed_after_this_the_next_one_ends(
     until(lambda: not names(trials, order.id), 30)
 
 
+def test_what_a_killed_launcher_left_is_listed_and_can_be_stopped(
+    launcher: KubernetesSessions, trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Cluster.create
+
+    def killed(self: Cluster, body: Body) -> Body | None:
+        if body["kind"] == POD:
+            raise Killed
+        return create(self, body)
+
+    order = trials.order()
+    with monkeypatch.context() as patched:
+        patched.setattr(Cluster, "create", killed)
+        with pytest.raises(Killed):
+            launcher.start(order)
+    assert [each.alive for each in launcher.objects() if each.id == order.id] == [False]
+    launcher.stop(order.id)
+    assert order.id not in {each.id for each in launcher.objects()}
+    until(lambda: not names(trials, order.id), 30)
+
+
 @pytest.mark.parametrize("kind", [SECRET, POD, ROUTE])
 def test_a_session_that_is_stopped_while_it_is_started_leaves_nothing(
     launcher: KubernetesSessions, trials: Trials, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -81,5 +81,5 @@ def count_calls(client: ApiClient, calls: Counter[str]) -> ApiClient:
         calls[method] += 1
         return request(method, *arguments, **named)
 
-    pool.request = counted  # type: ignore[method-assign]  # a count around it
+    pool.request = counted
     return client

@@ -1,4 +1,4 @@
-"""A real smart-HTTP git server: git's own http-backend behind Python's threaded HTTP server."""
+"""A real smart-HTTP git server on loopback: git's own http-backend behind Python's threaded HTTP server."""
 
 import os
 import subprocess
@@ -91,7 +91,6 @@ def _quoted(path: bytes) -> bytes:
 class GitServer:
     """Serves the bare repositories below `root`, protocol version 2 included, while its `with` block lasts.
 
-    host: the address to listen on; loopback alone unless Pods are to reach it.
     asked: what was asked so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
     answers: path prefix -> (status, headers) answered in place of git.
     halves: path prefixes whose content comes by half, and then nothing, until `well` is set. sent: halves sent so far.
@@ -111,7 +110,7 @@ class GitServer:
     @property
     def address(self) -> str:
         """`<host>:<port>`, as BINDERY_ALLOWED_PRIVATE_HOSTS takes it."""
-        host, port = self._server.server_address[:2]
+        host, port, *_ = self._server.server_address
         return f"{host!s}:{port}"
 
     def url(self, name: str) -> str:

@@ -1,0 +1,15 @@
+"""Whether a session's API answers, asked as cheaply as can be: what measures must not be what is measured."""
+
+from http.client import HTTPConnection, HTTPException
+
+
+def answers(address: str, port: int, host: str, token: str) -> bool:
+    """host: the name by which it is asked."""
+    connection = HTTPConnection(address, port, timeout=5)
+    try:
+        connection.request("GET", "/api/status", headers={"Host": host, "Authorization": f"token {token}"})
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,77 @@
+"""What a launch on a cluster is compared with: a person's script that creates the same Pod and waits until it answers."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from kubernetes.client import CoreV1Api
+from kubernetes.config import new_client_from_config
+from kubernetes.watch import Watch
+
+from bindery.adapters.sessions.pod import PORT, Making, pod
+from bindery.adapters.sessions.pod_state import state_of
+from bindery.domain.sessions import SessionOrder
+from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, Shipped
+from tests.performance.answers import answers
+from tests.serving.lab import TOKEN, order_of
+
+EVERY_SECONDS = 0.02
+PATIENCE_SECONDS = 120
+
+
+class ByHand:
+    """One administrator with one client. image: as a launch named it."""
+
+    def __init__(self, shipped: Shipped, image: str) -> None:
+        self.client = new_client_from_config(config_file=str(shipped.cluster.kubeconfig))
+        self.api: Any = CoreV1Api(self.client)
+        self.order = order_of("by-hand", image=image)
+        self._numbers = count()
+
+    def start(self, _run: int = 0) -> float:
+        """Seconds from the request to create the Pod until its server answers at the Pod's own address."""
+        body = same_pod(self.order, f"by-hand-{next(self._numbers)}")
+        begun = time.perf_counter()
+        with self._created(body) as name:
+            address = self._address(name)
+            until = time.monotonic() + PATIENCE_SECONDS
+            while not answers(address, PORT, f"{address}:{PORT}", TOKEN):
+                assert time.monotonic() < until, f"{name} does not answer"
+                time.sleep(EVERY_SECONDS)
+            return time.perf_counter() - begun
+
+    @contextmanager
+    def _created(self, body: dict[str, Any]) -> Iterator[str]:
+        name = body["metadata"]["name"]
+        self.api.create_namespaced_pod(NAMESPACE, body)
+        try:
+            yield name
+        finally:
+            self.api.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+
+    def _address(self, name: str) -> str:
+        """As soon as the cluster tells it."""
+        watch: Any = Watch()
+        named = f"metadata.name={name}"
+        told = watch.stream(self.api.list_namespaced_pod, NAMESPACE, field_selector=named, timeout_seconds=60)
+        for event in told:
+            found = event["raw_object"]
+            assert not state_of(found).gone, found
+            if address := found["status"].get("podIP"):
+                watch.stop()
+                return str(address)
+        raise TimeoutError(name)
+
+
+def same_pod(order: SessionOrder, name: str) -> dict[str, Any]:
+    """A session's Pod but for what ties it to its other objects: nobody owns it, and its token is simply written down."""
+    owner = {"metadata": {"name": "none", "uid": "none"}}
+    body = pod(order, "0000", owner, Making(GATEWAY, "sessions.localhost", RESOURCES))
+    body["metadata"] = {"name": name}
+    (container,) = body["spec"]["containers"]
+    for variable in container["env"]:
+        if variable.pop("valueFrom", None):
+            variable["value"] = order.token
+    return body

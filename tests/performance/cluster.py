@@ -1,0 +1,140 @@
+"""`make bench-cluster`: launches on a real Kubernetes beside the same Pod by hand, in turn in one run. Prints ratios; judges nothing."""
+
+import os
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.place import at
+from tests.cluster.shipped import Shipped, apply
+from tests.cluster.start import running
+from tests.containers import configure, unmount
+from tests.performance.answers import answers
+from tests.performance.bench import Steps, four, in_turn, line
+from tests.performance.by_hand import EVERY_SECONDS, ByHand
+from tests.performance.sightings import Sightings
+from tests.serving.git_http import GitServer, make_repository
+from tests.serving.runtime import LocalRuntime
+
+PAIRS, FOUR_PAIRS, LAG_RUNS = 4, 2, 4
+STEPS = ("service", "pod", "runs")
+Told = dict[str, str]
+
+
+class Bench:
+    """One Bindery on one cluster for the whole run."""
+
+    def __init__(self, shipped: Shipped, server: GitServer, bindery: LocalRuntime) -> None:
+        self.shipped, self.bindery = shipped, bindery
+        self.spec = f"{quote(server.url('pod'), safe='')}/HEAD"
+        self.host = urlsplit(shipped.address)
+
+    def launch(self, sightings: Sightings | None = None, steps: Steps | None = None) -> tuple[float, Told]:
+        """Seconds from the GET of /build to the session's public address answering, and the last event."""
+        begun = time.perf_counter()
+        with self.bindery.stream(self.spec) as stream:
+            heard = {event.phase: time.perf_counter() for event in stream.listen()}
+        told = dict(stream.last.data)
+        assert told["phase"] == "ready", stream.text
+        while not answers("127.0.0.1", self.host.port or 80, urlsplit(told["url"]).netloc, told["token"]):
+            time.sleep(EVERY_SECONDS)
+        took = time.perf_counter() - begun
+        if sightings and steps is not None:
+            self._note(sightings, steps, begun, told, heard)
+        return took, told
+
+    def timed(self, sightings: Sightings, steps: Steps) -> float:
+        return self.launch(sightings, steps)[0]
+
+    def clear(self) -> None:
+        """Nothing of earlier runs takes the next one's processor."""
+        self.shipped.remove_sessions()
+        self.shipped.kubectl("wait", "--for=delete", "pods", "-l", "!app.kubernetes.io/component", "--timeout=60s")
+
+    def _note(self, sightings: Sightings, steps: Steps, begun: float, told: Told, heard: dict[str, float]) -> None:
+        session = urlsplit(told["url"]).netloc.partition(".")[0]
+        for step in (*STEPS, *(("answers",) if sightings.asks else ())):
+            steps[step].append(sightings.wait(session, step) - begun)
+        for phase, at_ in heard.items():
+            steps[f"event {phase}"].append(at_ - begun)
+        if sightings.asks:
+            steps["lag"].append(heard["ready"] - sightings.seen[session]["answers"])
+
+
+def cleared(bench: Bench, take: Callable[[int], float]) -> Callable[[int], float]:
+    """The same on a cluster where nothing else runs."""
+
+    def taken(run: int) -> float:
+        bench.clear()
+        return take(run)
+
+    return taken
+
+
+@contextmanager
+def some_cluster() -> Iterator[Cluster]:
+    """That of BINDERY_TEST_KUBECONFIG, else one that ends with the run."""
+    ready = os.environ.get("BINDERY_TEST_KUBECONFIG")
+    if ready:
+        yield Cluster(at(Path(ready).parent))
+        return
+    with running() as cluster:
+        yield cluster
+
+
+@contextmanager
+def bench_on(shipped: Shipped) -> Iterator[Bench]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bindery-bench-")))
+        environment = stack.enter_context(pytest.MonkeyPatch.context())
+        configure(folder, environment, shipped.cluster.registry)
+        stack.callback(unmount, folder)
+        (folder / "git").mkdir()
+        make_repository(folder / "git" / "pod", {"Dockerfile": f"FROM {shipped.cluster.base_image}\n"})
+        server = stack.enter_context(GitServer(folder / "git"))
+        home = folder / "home"
+        runtime = LocalRuntime(home, allowed_private_hosts=server.address, settings=shipped.settings)
+        yield Bench(shipped, server, stack.enter_context(runtime))
+
+
+def measure(bench: Bench) -> list[str]:
+    _, told = bench.launch()  # builds it
+    by_hand = ByHand(bench.shipped, told["image"])
+    by_hand.start()
+    steps: Steps = defaultdict(list)
+    watched: Steps = defaultdict(list)
+    with Sightings(bench.shipped, asks=False).going_on() as seen:
+        ours = cleared(bench, lambda _: bench.timed(seen, steps))
+        lines = [line("cluster launch / same Pod by hand", *in_turn(ours, cleared(bench, by_hand.start), PAIRS))]
+        together = cleared(bench, four(lambda _: bench.launch()[0])), cleared(bench, four(by_hand.start))
+        lines.append(line("cluster launch / same Pod by hand, 4 at a time", *in_turn(*together, FOUR_PAIRS)))
+    with Sightings(bench.shipped, asks=True).going_on() as seen:
+        for run in range(LAG_RUNS):
+            cleared(bench, lambda _: bench.timed(seen, watched))(run)
+    lags = watched.pop("lag")
+    for name, times in steps.items():
+        print(f"  launch, from the click to {name}: {statistics.median(times) * 1000:.0f} ms")
+    decile = statistics.quantiles(lags, n=10, method="inclusive")[8]
+    middle = statistics.median(lags)
+    return [*lines, f"from the address answers to ready told: {middle:.3f} s (p90 {decile:.3f} s, n {len(lags)})"]
+
+
+def main() -> None:
+    """Everything, about five minutes."""
+    with some_cluster() as cluster, bench_on(apply(cluster)) as bench:
+        try:
+            print("\n".join(measure(bench)))
+        finally:
+            bench.clear()
+
+
+if __name__ == "__main__":
+    main()
