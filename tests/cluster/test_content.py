@@ -20,7 +20,7 @@ __all__ = ["localhost_names"]
 pytestmark = pytest.mark.usefixtures("localhost_names")
 
 OLD = {"kept.txt": "kept", "changed.txt": "old", "removed.txt": "old", "folder/removed.txt": "old"}
-NEW = {
+NEW: dict[str, str | bytes | File] = {
     "kept.txt": "kept",
     "changed.txt": "new",
     "built.txt": "the commit's",

@@ -182,7 +182,7 @@ def test_nonsense_reaches_whoever_waits_for_the_pod() -> None:
         assert time.monotonic() - began < 4
 
 
-@pytest.mark.parametrize("text", ["a: [b", "- a", "\x00", "current-context: x", "7"])
+@pytest.mark.parametrize("text", ["a: [b", "- a", "\x00", "current-context: x", "4711"])
 def test_a_file_that_is_no_kubeconfig_is_said_to_be_that(text: str, tmp_path: Path) -> None:
     (tmp_path / "config").write_text(text)
     with pytest.raises(LauncherDown) as down:
