@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from bindery.adapters.sessions.kubernetes import KubernetesSessions
 from bindery.domain.errors import BinderyError, SessionEvicted, SessionOutOfMemory
@@ -14,7 +12,7 @@ from bindery.web.errors import face_of
 from tests.cluster.shipped import NAMESPACE
 from tests.cluster.trials import Trials
 from tests.serving.kernel import Session
-from tests.serving.lab import TOKEN, kernel_of, until
+from tests.serving.lab import TOKEN, until
 from tests.serving.names import localhost_names
 
 __all__ = ["localhost_names"]
@@ -65,8 +63,7 @@ def why(launcher: KubernetesSessions, session: str) -> str:
 
 def test_a_server_that_takes_too_much_memory_later(launcher: KubernetesSessions, trials: Trials) -> None:
     session, server = ready(launcher, trials)
-    with suppress(ConnectionClosed, TimeoutError):
-        kernel_of(server.url).run(EAT_TOGETHER)
+    server.leave_running(EAT_TOGETHER)
     trouble = end_of(launcher, session)
     assert (type(trouble), trouble and trouble.facts) == (SessionOutOfMemory, {"limit": "400M"})
     assert why(launcher, session) == "it used more memory than it may (400M)"
