@@ -1,6 +1,6 @@
 """A session on another commit than its image's, on a real cluster: its files are exactly its commit's, or the launch fails in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -19,8 +19,13 @@ from tests.serving.names import localhost_names
 __all__ = ["localhost_names"]
 pytestmark = pytest.mark.usefixtures("localhost_names")
 
-OLD = {"kept.txt": "kept", "changed.txt": "old", "removed.txt": "old", "folder/removed.txt": "old"}
-NEW: dict[str, str | bytes | File] = {
+OLD: Mapping[str, str | bytes | File] = {
+    "kept.txt": "kept",
+    "changed.txt": "old",
+    "removed.txt": "old",
+    "folder/removed.txt": "old",
+}
+NEW: Mapping[str, str | bytes | File] = {
     "kept.txt": "kept",
     "changed.txt": "new",
     "built.txt": "the commit's",
@@ -144,7 +149,7 @@ def test_submodules_are_brought_too_and_none_from_the_image_itself(place: Place,
 
     def commit(url: str) -> str:
         module = f'[submodule "part"]\n\tpath = part\n\turl = {url}\n'
-        files = {**NEW, ".gitmodules": module, "part": File(part, 0o160000)}
+        files: Mapping[str, str | bytes | File] = {**NEW, ".gitmodules": module, "part": File(part, 0o160000)}
         return make_repository(place.server.root / "x.git", files, branch="modules")
 
     order = place.order(ref=commit(place.server.url("part.git")))
