@@ -2,6 +2,7 @@
 
 import argparse
 
+from tests.cluster import control_plane
 from tests.cluster.binaries import binaries
 from tests.cluster.claims import give_up, hand_over, of_this_checkout
 from tests.cluster.cluster import Cluster
@@ -16,10 +17,14 @@ def build() -> None:
 
 
 def up() -> None:
-    """Answers the one of this checkout if it runs already."""
-    ready = of_this_checkout()
-    cluster = Cluster(ready[0]) if ready else start()
-    hand_over(cluster.place)
+    """The one of this checkout if it runs already."""
+    ready = [place for place in of_this_checkout() if control_plane.ready(place)]
+    if ready:
+        cluster = Cluster(ready[0])
+    else:
+        give_up()
+        cluster = start()
+        hand_over(cluster.place)
     print(f"export BINDERY_TEST_KUBECONFIG={cluster.kubeconfig}")
     print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.binaries}:$PATH  # for kubectl")
     print(f"# Gateway: 127.0.0.1:{cluster.gateway_port}, registry: {cluster.registry}, logs: {cluster.folder}/*.log")

@@ -13,6 +13,7 @@ KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "ku
 BUILT = ("kubernetes", "gateway")
 DEFINITIONS = "gateway-api.yaml"
 STAGES = "stages.yaml"
+ALL = (*KUBERNETES, "etcd", "traefik", DEFINITIONS)
 
 
 def given() -> Path | None:

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +24,10 @@ def made(folder: Path, make: Callable[[Path], None]) -> Path:
     if folder.is_dir():
         return folder
     with alone(folder.name):
-        making = folder.with_name(f"{folder.name}.making")
-        shutil.rmtree(making, ignore_errors=True)
+        for left in folder.parent.glob(f"{folder.name}.making-*"):
+            shutil.rmtree(left, ignore_errors=True)
         if not folder.is_dir():
-            making.mkdir()
+            making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.making-"))
             make(making)
             making.rename(folder)
     return folder

@@ -11,6 +11,7 @@ HIERARCHIES = Path("/sys/fs/cgroup")
 
 
 def make(place: Place) -> None:
+    _enable_controllers()
     for root in _roots():
         with suppress(OSError):  # a hierarchy that nobody may write to
             (root / place.cgroup).mkdir(exist_ok=True)
@@ -28,6 +29,13 @@ def remove(place: Place) -> None:
     for folder in _folders(place):
         with suppress(FileNotFoundError):
             folder.rmdir()
+
+
+def _enable_controllers() -> None:
+    """In version 2, what a cgroup has is what its parent gives."""
+    with suppress(OSError):
+        for controller in (HIERARCHIES / "cgroup.controllers").read_text().split():
+            (HIERARCHIES / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def _folders(place: Place) -> Iterator[Path]:

@@ -1,8 +1,9 @@
 """What a test changes on its cluster, as an operator would, and how it was is how it becomes again."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.cluster.shipped import Shipped
@@ -52,6 +53,27 @@ def rules(shipped: Shipped, changed: list[dict[str, Any]]) -> Iterator[None]:
 def rules_of(shipped: Shipped) -> list[dict[str, Any]]:
     """The Role's, as it was shipped."""
     return list(_read(shipped, "role/bindery")["rules"])
+
+
+@contextmanager
+def another_node(shipped: Shipped) -> Iterator[Callable[[], None]]:
+    """That nothing runs on, for a cluster that loses its only one believes that it has lost itself. Call what it gives every
+    few seconds, and the node stays well."""
+    taint = {"key": "pretended", "effect": "NoSchedule"}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "another"}, "spec": {"taints": [taint]}}
+    shipped.kubectl("create", "-f", "-", input=json.dumps(node))
+
+    def renew() -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        ready = {"type": "Ready", "status": "True", "reason": "Pretended", "lastHeartbeatTime": now}
+        status = {"status": {"conditions": [{**ready, "lastTransitionTime": now}]}}
+        shipped.kubectl("patch", "node", "another", "--subresource=status", "--type=merge", "-p", json.dumps(status))
+
+    try:
+        renew()
+        yield renew
+    finally:
+        shipped.kubectl("delete", "node", "another")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from bindery.adapters.sessions.processes import Process, alive, status_of
 from tests.cluster.cached import alone
 from tests.cluster.clearing import clear
-from tests.cluster.place import CLUSTERS, Place, taken
+from tests.cluster.place import NUMBERS, Place, taken
 
 CHECKOUT = str(Path(__file__).parents[2])
 
@@ -17,14 +17,14 @@ def claim() -> Place:
     """A free place for a cluster of this process; clears away those of dead ones. Raises RuntimeError when all are taken."""
     with alone("claims"):
         _clear_abandoned()
-        for place in map(Place, range(CLUSTERS)):
+        for place in map(Place, NUMBERS):
             if place.is_free():
                 place.folder.mkdir(mode=0o755)
                 status = status_of(os.getpid())
                 assert status is not None
                 _note(place, asdict(status.process))
                 return place
-    raise RuntimeError(f"{CLUSTERS} clusters run on this machine")
+    raise RuntimeError(f"{len(NUMBERS)} clusters run on this machine")
 
 
 def hand_over(place: Place) -> None:
@@ -46,9 +46,10 @@ def give_up() -> None:
 
 
 def _clear_abandoned() -> None:
+    """Those whose process died, or whose checkout is gone."""
     for place in taken():
-        _, owner = _owner(place)
-        if owner is not None and not alive(owner):
+        checkout, owner = _owner(place)
+        if not (alive(owner) if owner else Path(checkout).exists()):
             clear(place)
 
 
@@ -59,8 +60,8 @@ def _note(place: Place, process: dict[str, int] | None) -> None:
 
 
 def _owner(place: Place) -> tuple[str, Process | None]:
-    try:
-        note = json.loads((place.folder / "owner.json").read_text())
-    except FileNotFoundError:  # died between two lines
-        return "", Process(0, 0)
+    path = place.folder / "owner.json"
+    if not path.exists():  # its process died between two lines: it is of a checkout that is not there
+        return str(path), None
+    note = json.loads(path.read_text())
     return note["checkout"], Process(**note["process"]) if note["process"] else None

@@ -1,9 +1,10 @@
 """etcd, API server, controller manager, scheduler: all on loopback."""
 
 import ssl
-import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 from joserfc.jwk import RSAKey
 
 from tests.cluster.accounts import write_accounts
@@ -26,12 +27,10 @@ def certificate(place: Place) -> Path:
 
 def ready(place: Place) -> bool:
     """Whether the API server says so."""
-    try:
-        context = ssl.create_default_context(cafile=certificate(place))
-        with urllib.request.urlopen(f"{server(place)}/readyz", timeout=2, context=context) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    with suppress(httpx.HTTPError, OSError):
+        trusted = ssl.create_default_context(cafile=certificate(place))
+        return httpx.get(f"{server(place)}/readyz", verify=trusted, trust_env=False).is_success
+    return False
 
 
 def etcd(place: Place, binaries: Path) -> Daemon:

@@ -39,15 +39,16 @@ def what_is_missing() -> str:
 def _lacking() -> Iterator[str]:
     """Packages, and Go."""
     wanted = RUNS if images.built().is_dir() else {**RUNS, **BUILDS_IMAGES}
-    yield from (
-        package for program, package in wanted.items() if shutil.which(program) is None and not _is_file(program)
-    )
-    if binaries.given() is None and not binaries.built().is_dir() and not _go_is_new_enough():
+    yield from (package for thing, package in wanted.items() if not _is_here(thing))
+    if ready := binaries.given():
+        yield from (f"{ready}/{name}" for name in binaries.ALL if not (ready / name).exists())
+    elif not binaries.built().is_dir() and not _go_is_new_enough():
         yield f"go {binaries.go_version()}"
 
 
-def _is_file(path: str) -> bool:
-    return path.startswith("/") and Path(path).exists()
+def _is_here(thing: str) -> bool:
+    """A file, or a program on PATH."""
+    return Path(thing).exists() if thing.startswith("/") else shutil.which(thing) is not None
 
 
 def _go_is_new_enough() -> bool:
@@ -55,10 +56,12 @@ def _go_is_new_enough() -> bool:
     if go is None:
         return False
     told = subprocess.run([go, "env", "GOVERSION"], cwd="/", capture_output=True, text=True).stdout
-    version = re.match(r"go(\d+)\.(\d+)", told)
-    return version is not None and tuple(map(int, version.groups())) >= tuple(
-        map(int, binaries.go_version().split("."))
-    )
+    version = re.match(r"go(\d+\.\d+)", told)
+    return version is not None and _numbers(version[1]) >= _numbers(binaries.go_version())
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.split(".")]
 
 
 def _right_missing() -> str:

@@ -1,7 +1,9 @@
 """containerd and the kubelet, in a mount namespace of their own: whatever they mount ends with their last process."""
 
-import urllib.request
+from contextlib import suppress
 from pathlib import Path
+
+import httpx
 
 from tests.cluster import settings
 from tests.cluster.daemons import Daemon
@@ -20,11 +22,9 @@ exec containerd --config "$1/containerd.toml"
 
 def healthy(place: Place) -> bool:
     """Whether the kubelet says so."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{place.port('kubelet-health')}/healthz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    with suppress(httpx.HTTPError):
+        return httpx.get(f"http://127.0.0.1:{place.port('kubelet-health')}/healthz", trust_env=False).is_success
+    return False
 
 
 def containerd(place: Place, registry: str) -> Daemon:
@@ -47,7 +47,7 @@ def containerd(place: Place, registry: str) -> Daemon:
 def kubelet(place: Place, binaries: Path) -> Daemon:
     """Once containerd runs."""
     folder = place.folder
-    (folder / "resolv.conf").write_bytes(Path("/etc/resolv.conf").read_bytes())
+    (folder / "resolv.conf").write_text(_resolvers())
     config = settings.write(
         "kubelet.yaml",
         folder / "kubelet.yaml",
@@ -68,3 +68,9 @@ def kubelet(place: Place, binaries: Path) -> Daemon:
         f"--node-ip={place.host_address}",
     ]
     return Daemon("kubelet", folder, tuple(map(str, command)))
+
+
+def _resolvers() -> str:
+    """The machine's; those behind its own resolver if it has one on loopback, where Pods do not reach it."""
+    asked, behind = Path("/etc/resolv.conf").read_text(), Path("/run/systemd/resolve/resolv.conf")
+    return behind.read_text() if "127.0.0.53" in asked and behind.exists() else asked

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-CLUSTERS = 64
+NUMBERS = range(60)
 MARK = "BINDERY_TEST_CLUSTER"
 FOLDERS = Path("/tmp")
 PREFIX = "bindery-cluster-"

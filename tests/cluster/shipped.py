@@ -90,10 +90,9 @@ class Shipped:
 
     def remove_sessions(self) -> None:
         """Everything that belongs to a session, and waits until it is gone."""
-        self.kubectl("delete", "services", "-l", "app.kubernetes.io/component=session", "--ignore-not-found")
-        self.kubectl(
-            "delete", "pods", "-l", "app.kubernetes.io/component=session", "--ignore-not-found", "--grace-period=1"
-        )
+        ours = ("-l", "app.kubernetes.io/component=session", "--ignore-not-found")
+        self.kubectl("delete", "pods", *ours, "--grace-period=1")
+        self.kubectl("delete", "services", *ours)
 
 
 def apply(cluster: Cluster) -> Shipped:

@@ -5,15 +5,31 @@ from collections.abc import Iterator
 
 import pytest
 
-from bindery.adapters.sessions import pod
 from bindery.adapters.sessions.kubernetes import KubernetesSessions
-from bindery.domain.errors import BinderyError, NodeLost, SessionEvicted, SessionOutOfMemory
+from bindery.domain.errors import BinderyError, SessionEvicted, SessionOutOfMemory
 from bindery.domain.sessions import Liveness
-from tests.cluster.trials import Trials, told
-from tests.serving.lab import TOKEN, authorized, kernel_of, until
+from bindery.web.errors import face_of
+from tests.cluster.shipped import NAMESPACE
+from tests.cluster.trials import Trials
+from tests.serving.kernel import Session
+from tests.serving.lab import TOKEN, until
+from tests.serving.names import localhost_names
+
+__all__ = ["localhost_names"]
+pytestmark = pytest.mark.usefixtures("localhost_names")
 
 EAT = "kept = []\nwhile True: kept.append(b'x' * 1_000_000)"
-DOOMED = "open('/proc/1/oom_score_adj', 'w').write('1000')"  # then the kernel takes the server first
+# Nothing that takes it is as large as the server, which the kernel therefore takes first.
+EAT_TOGETHER = """
+import subprocess
+open('/proc/1/oom_score_adj', 'w').write('1000')
+small = [subprocess.Popen(['python3', '-c', 'import time; kept = b"x" * 25_000_000; time.sleep(100)']) for _ in range(20)]
+"""
+FILL = """
+import os
+with open('full', 'wb') as file:
+    for _ in range(100): file.write(os.urandom(1_000_000))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +39,18 @@ def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
     trials.shipped.remove_sessions()
 
 
-def ready(launcher: KubernetesSessions, trials: Trials) -> tuple[str, str]:
-    """A session's id and address."""
-    order = trials.order(trials.shipped.cluster.base_image)
+def ready(launcher: KubernetesSessions, trials: Trials) -> tuple[str, Session]:
+    """Its id, and the session as a visitor has it."""
+    order = trials.order()
     launcher.start(order)
     report = launcher.wait(order.id, TOKEN, 60)
     assert report.liveness is Liveness.READY, report
-    return order.id, report.url
+    return order.id, Session(report.url, TOKEN)
 
 
 def end_of(launcher: KubernetesSessions, session: str) -> BinderyError | None:
-    until(lambda: launcher.wait(session, TOKEN, 0).liveness is Liveness.GONE, 120)
+    """What a wait says of it."""
+    until(lambda: launcher.wait(session, TOKEN, 0).liveness is Liveness.GONE, 60)
     return launcher.wait(session, TOKEN, 0).trouble
 
 
@@ -45,33 +62,45 @@ def why(launcher: KubernetesSessions, session: str) -> str:
 
 
 def test_a_server_that_takes_too_much_memory_later(launcher: KubernetesSessions, trials: Trials) -> None:
-    session, url = ready(launcher, trials)
-    with pytest.raises(Exception):
-        kernel_of(url).run(f"{DOOMED}\n{EAT}")
+    session, server = ready(launcher, trials)
+    server.leave_running(EAT_TOGETHER)
     trouble = end_of(launcher, session)
     assert (type(trouble), trouble and trouble.facts) == (SessionOutOfMemory, {"limit": "400M"})
     assert why(launcher, session) == "it used more memory than it may (400M)"
 
 
-def test_a_server_that_is_shut_down_after_its_kernel_took_too_much(launcher: KubernetesSessions, trials: Trials) -> None:
-    import httpx
-    session, url = ready(launcher, trials)
-    kernel = kernel_of(url)
-    try:
-        print(kernel.run(EAT))
-    except Exception as e:
-        print(repr(e))
-    httpx.post(f"{url}api/shutdown", headers=authorized(), trust_env=False)
-    print(end_of(launcher, session))
-    print(json.dumps(trials.shipped.pods(session)[0]["status"]["containerStatuses"], indent=1))
+def test_a_server_that_is_shut_down_after_something_in_it_took_too_much(
+    launcher: KubernetesSessions, trials: Trials
+) -> None:
+    session, server = ready(launcher, trials)
+    code = f"import subprocess; print(subprocess.run(['python3', '-c', {EAT!r}]).returncode)"
+    assert server.run(code) == "-9\n"
+    server.ask("api/shutdown", "POST")
+    assert end_of(launcher, session) is None
     assert why(launcher, session) == ""
 
-def test_evicted(launcher: KubernetesSessions, trials: Trials) -> None:
-    session, url = ready(launcher, trials)
-    print(kernel_of(url).run("import os; f=open('big','wb'); [f.write(os.urandom(1000_000)) for i in range(100)]; f.close(); print(os.path.getsize('big'))"))
-    import time
-    t=time.time()
-    print(repr(end_of(launcher, session)))
-    print(time.time()-t)
-    print(why(launcher, session))
-    assert 0
+
+def test_a_session_that_fills_its_disk(launcher: KubernetesSessions, trials: Trials) -> None:
+    session, server = ready(launcher, trials)
+    server.run(FILL)
+    trouble = end_of(launcher, session)
+    reason = "it used more disk than it may (50M)"
+    assert (type(trouble), trouble and trouble.facts) == (SessionEvicted, {"why": reason})
+    assert trouble is not None
+    assert face_of(trouble).message == f"The machine that the session ran on had to end it: {reason}. Launch again."
+    assert why(launcher, session) == f"the machine that it ran on had to end it: {reason}"
+
+
+def test_a_session_that_an_operator_evicts(trials: Trials) -> None:
+    with trials.launcher("mute") as launcher:
+        order = trials.order()
+        launcher.start(order)
+        until(lambda: trials.shipped.pods(order.id)[0]["status"]["phase"] == "Running", 60)
+        (pod,) = trials.shipped.pods(order.id)
+        metadata = {"name": pod["metadata"]["name"], "namespace": NAMESPACE}
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{metadata['name']}/eviction"
+        trials.shipped.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(eviction))
+        trouble = end_of(launcher, order.id)
+        assert (type(trouble), trouble and trouble.facts) == (SessionEvicted, {"why": "Eviction API: evicting"})
+        launcher.stop(order.id)

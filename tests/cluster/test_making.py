@@ -9,13 +9,14 @@ from tests.cluster import claims, place
 from tests.cluster.cached import made, place_of
 from tests.cluster.daemons import Daemon, NotStarted, until
 from tests.cluster.missing import what_is_missing
-from tests.cluster.place import CLUSTERS, PORTS, Place
+from tests.cluster.place import NUMBERS, PORTS, Place
 
 
 @pytest.fixture
 def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Clusters' folders, the cache and the checkout of this test alone."""
+    """Clusters' numbers and folders, the cache and the checkout of this test alone: real clusters may run beside."""
     monkeypatch.setattr(place, "FOLDERS", tmp_path)
+    monkeypatch.setattr(claims, "NUMBERS", range(NUMBERS.stop, NUMBERS.stop + 4))
     monkeypatch.setattr(claims, "CHECKOUT", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
@@ -41,7 +42,7 @@ def test_another_recipe_makes_another_thing() -> None:
 
 
 def test_two_clusters_share_no_port() -> None:
-    ports = [Place(number).port(name) for number in range(CLUSTERS) for name in PORTS]
+    ports = [Place(number).port(name) for number in NUMBERS for name in PORTS]
     assert len(set(ports)) == len(ports)
     assert max(ports) < 32768
 
@@ -52,6 +53,20 @@ def test_a_place_belongs_to_its_process_until_it_is_handed_over(apart: Path) -> 
     assert claims.of_this_checkout() == []
     claims.hand_over(mine)
     assert claims.of_this_checkout() == [mine]
+
+
+def test_the_cluster_of_a_checkout_that_is_gone_is_cleared_away(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "CHECKOUT", str(apart / "gone"))
+    theirs = claims.claim()
+    claims.hand_over(theirs)
+    assert claims.claim() == theirs
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_place_whose_claim_was_cut_short_is_cleared_away() -> None:
+    theirs = claims.claim()
+    (theirs.folder / "owner.json").unlink()
+    assert claims.claim() == theirs
 
 
 def test_a_part_that_ends_at_its_start_is_told_with_its_last_words(tmp_path: Path) -> None:

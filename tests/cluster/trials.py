@@ -18,9 +18,9 @@ from tests.serving.lab import TOKEN, order_of
 
 PATIENCE = 90.0
 SERVERS: Mapping[str, str] = {
-    "crash": "for n in 1 2 3; do echo step $n; done; echo 'ValueError: no such colour' >&2; exit 3",
+    "crash": "exec >&2; for n in 1 2 3; do echo step $n; done; echo 'ValueError: no such colour'; exit 3",
     "greedy": "exec python3 -c 'kept = []\nwhile True: kept.append(b\"x\" * 1_000_000)'",
-    "mute": "exec sleep 1000",
+    "mute": "trap exit TERM; sleep 1000 & wait",
 }
 
 

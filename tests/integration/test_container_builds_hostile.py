@@ -162,7 +162,7 @@ def test_no_image_is_taken_from_the_machine_itself(building: ContainerBuilding, 
     text = f"FROM {where.format(building.folder / 'image', *roots)}\n" + step("echo got it")
     report = building.build(ordered(building.repository({"Dockerfile": text}), scope="tree"))
     assert report.failure is not None
-    assert "rejected by policy" in str(report.failure.facts["why"])
+    assert "Source image rejected" in str(report.failure.facts["why"])
     assert "\ngot it\n" not in building.queue.text
 
 

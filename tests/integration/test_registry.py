@@ -120,6 +120,13 @@ def test_credentials_go_to_no_realm_without_encryption_elsewhere(server: TokenRe
     assert {shown for _, _, shown in server.asked} == {""}
 
 
+@pytest.mark.parametrize("realm", ["https://[", "https://\x01/"])
+def test_a_realm_that_is_no_address_is_the_registry_s_trouble(server: TokenRegistry, realm: str) -> None:
+    server.realm = realm
+    with client(server) as registry, pytest.raises(BuildServiceDown, match="makes no sense"):
+        registry.has(registry.by_digest(DIGEST))
+
+
 @pytest.mark.parametrize("status", [301, 429, 500, 503])
 def test_an_ill_registry_is_no_missing_image(server: TokenRegistry, status: int) -> None:
     server.status = status

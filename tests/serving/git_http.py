@@ -96,21 +96,22 @@ class GitServer:
     halves: path prefixes whose content comes by half, and then nothing, until `well` is set. sent: halves sent so far.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, host: str = "127.0.0.1") -> None:
         self.root = root
         self.asked: list[str] = []
         self.answers: dict[str, tuple[int, dict[str, str]]] = {}
         self.halves: set[str] = set()
         self.sent = 0
         self.well = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server((host, 0), _Handler)
         self._server.owner = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def address(self) -> str:
-        """`127.0.0.1:<port>`, as BINDERY_ALLOWED_PRIVATE_HOSTS takes it."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
+        """`<host>:<port>`, as BINDERY_ALLOWED_PRIVATE_HOSTS takes it."""
+        host, port, *_ = self._server.server_address
+        return f"{host!s}:{port}"
 
     def url(self, name: str) -> str:
         """The clone address of `root/name`."""

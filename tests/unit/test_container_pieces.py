@@ -10,7 +10,7 @@ from bindery.adapters.builds.container_tool import ContainerTool, Desk
 from bindery.adapters.builds.registry import Registry
 from bindery.adapters.clock import SystemClock
 from bindery.domain.errors import BuildServiceDown
-from tests.building import FolderContents, HeardQueue, ordered
+from tests.building import FolderContents, HeardQueue, ordered, written
 
 REGISTRY = Registry("https://quay.io/my-org", "user", "s3cret")
 
@@ -37,13 +37,14 @@ def tool(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_each_tool_is_told_the_same_build(tool: ContainerTool, tmp_path: Path) -> None:
-    command = tool.build(tmp_path / "content", tmp_path / "content/Dockerfile", {"a": "--b"}, Desk(tmp_path))
+    dockerfile = written(tmp_path / "content", {"Dockerfile": "FROM x\n"}) / "Dockerfile"
+    command = tool.build(tmp_path / "content", dockerfile, {"a": "--b"}, Desk(tmp_path))
     assert command[0] == tool.path
     assert "build" in command
     assert command[-1] == str(tmp_path / "content")
     assert {"--label=a=--b", "--build-arg=NB_USER=jovyan", "--build-arg=NB_UID=1000"} <= {*command}
     assert command[command.index("--iidfile") + 1] == str(tmp_path / "image")
-    assert ("--layers" in command) == (tool.name != "docker")
+    assert ("--layers=true" in command) == (tool.name != "docker")
 
 
 def test_only_https_pushes_check_certificates_and_no_command_holds_a_secret(
@@ -84,6 +85,11 @@ def test_a_login_is_nobody_else_s_to_read(tmp_path: Path) -> None:
         (["STEP 2/2: RUN x", "spam", 'Error: building at STEP "RUN x": exit status 7'], "RUN x", "exit status 7: spam"),
         (["spam", "STEP 2/2: RUN x", 'Error: building at STEP "RUN x": exit status 7'], "RUN x", "exit status 7"),
         (['Error: building at STEP "RUN x": while running runtime: exit status 1'], "RUN x", "exit status 1"),
+        (
+            ["Step 2/2 : RUN x", "spam", "The command 'sh -c x' returned a non-zero code: 7"],
+            "RUN sh -c x",
+            "exit status 7: spam",
+        ),
         (["Error: creating build container: no such image"], "image", "creating build container: no such image"),
         (["ERROR: failed to solve: process did not complete"], "image", "failed to solve: process did not complete"),
         ([], "image", ""),

@@ -264,3 +264,26 @@ def test_whoever_is_not_asked_in_time_is_left_out(monkeypatch: pytest.MonkeyPatc
 def test_a_certificate_that_nobody_vouches_for_is_no_answer() -> None:
     with serving(jupyter()) as (url, _):
         assert asked(url.replace("http:", "https:")) is None
+
+
+def test_both_questions_to_a_new_session_share_its_time() -> None:
+    def late(_path: str, given: str | None) -> Answer:
+        time.sleep(0.4)
+        return (
+            (200, json.dumps({"started": moment(NOW), "last_activity": moment(NOW)}).encode()) if given else (403, b"")
+        )
+
+    with serving(late) as (url, _):
+        assert not activity.is_session(url, TOKEN, 0.6)
+        assert activity.is_session(url, TOKEN, 30)
+
+
+def test_a_server_s_odd_moments_keep_nobody_else_from_an_answer() -> None:
+    odd = {"started": moment(NOW), "last_activity": "0001-01-01T00:00:00+14:00"}
+    bodies = {"/api/status": odd, "/api/kernels": [], "/api/terminals": []}
+    with (
+        serving(lambda path, _: (200, json.dumps(bodies[path.partition("?")[0]]).encode())) as (hostile, _),
+        serving(jupyter()) as (url, _),
+    ):
+        answers = activity.ask({"hostile": (hostile, TOKEN), "one": (url, TOKEN)}, 10, NOW)
+    assert answers["one"] == Activity(last=NOW - 100, busy=False)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from bindery.adapters.sessions.pod import Making, pod, route, run_name, secret, service
+from bindery.adapters.sessions.pod import MARKED, Making, pod, route, run_name, secret, service
 from bindery.domain.resources import Resources
 from tests.serving.lab import REF, TOKEN, order_of
 
@@ -46,6 +46,14 @@ def test_a_new_start_selects_nothing_of_an_old_one() -> None:
     selector = service(order_of("one"), "abcd")["spec"]["selector"]
     assert selector.items() <= labels.items()
     assert not service(order_of("one"), "efgh")["spec"]["selector"].items() <= labels.items()
+
+
+def test_only_what_bears_all_of_the_mark_is_looked_at() -> None:
+    labels = made()["metadata"]["labels"]
+    for asked in MARKED.split(","):
+        name, _, value = asked.partition("=")
+        assert labels[name] == value or not value
+    assert {each.partition("=")[0] for each in MARKED.split(",")} == labels.keys()
 
 
 def test_a_session_is_at_its_own_host_name() -> None:

@@ -19,12 +19,17 @@ from bindery.domain.errors import (
 )
 
 Body = dict[str, Any]
+DISK = "local storage usage exceeds the total limit of containers"
 
 
 def a_pod(phase: str = "Pending", container: Body | None = None, *, deleted: bool = False, **status: object) -> Body:
-    metadata = {"name": "session-one", **({"deletionTimestamp": "2026-11-24T12:00:00Z"} if deleted else {})}
-    containers = [{"image": "r.example/x@sha256:1", "resources": {"limits": {"memory": "2G"}}}]
-    states = {"containerStatuses": [{"state": container}]} if container else {}
+    metadata = {
+        "name": "session-one",
+        "annotations": {"bindery/ref": "abc"},
+        **({"deletionTimestamp": "2026-11-24T12:00:00Z"} if deleted else {}),
+    }
+    containers = [{"name": "session", "image": "r.example/x@sha256:1", "resources": {"limits": {"memory": "2G"}}}]
+    states = {"containerStatuses": [{"name": "session", "state": container}]} if container else {}
     return {
         "metadata": metadata,
         "spec": {"containers": containers},
@@ -83,15 +88,22 @@ def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
     ("pod", "kind", "facts"),
     [
         (ended("OOMKilled", code=137), SessionOutOfMemory, {"limit": "2G"}),
+        (ended("OOMKilled", "", 0), SessionDied, {"why": ""}),
         (ended("Error", "Traceback\nboom"), SessionDied, {"why": "Traceback\nboom"}),
         (ended("Completed", "", 0), SessionDied, {"why": ""}),
         (
-            ended("Error", "bindery content: abc fatal: could not read", 76),
+            ended("Error", "bindery content: fatal: could not read", 76),
             ContentNotHad,
             {"ref": "abc", "why": "fatal: could not read"},
         ),
         (ended("Error", "bindery content: abc a program's own words", 1), SessionDied, None),
         (a_pod("Failed", reason="Evicted", message="low on memory"), SessionEvicted, {"why": "low on memory"}),
+        (
+            a_pod("Failed", reason="Evicted", message=f"Pod ephemeral {DISK} 50M. "),
+            SessionEvicted,
+            {"why": "it used more disk than it may (50M)"},
+        ),
+        (a_pod("Failed", reason="Evicted"), SessionEvicted, {"why": "the cluster needed its place"}),
         (a_pod("Failed", reason="NodeLost"), NodeLost, {}),
         (a_pod("Running", deleted=True, conditions=disrupted("DeletionByTaintManager")), NodeLost, {}),
         (a_pod("Failed", conditions=disrupted("DeletionByPodGC")), NodeLost, {}),
@@ -171,3 +183,28 @@ def test_one_that_cannot_be_placed_says_since_when() -> None:
 )
 def test_the_schedulers_sentence_in_plain_words(message: str, why: str) -> None:
     assert lack_of(message) == why
+
+
+def beside(pod: Body, state: Body) -> Body:
+    """The Pod with a container that the cluster put into it, before ours."""
+    proxy = {"name": "a-proxy", "image": "proxy", "resources": {"limits": {"memory": "1M"}}}
+    pod["spec"]["containers"].insert(0, proxy)
+    pod["status"]["containerStatuses"].insert(0, {"name": "a-proxy", "state": state})
+    return pod
+
+
+def test_what_the_cluster_puts_beside_a_session_is_not_taken_for_it() -> None:
+    running: Body = {"running": {}}
+    assert not state_of(beside(waiting("ContainerCreating", ""), running)).runs
+    assert state_of(beside(a_pod("Running", running), {"waiting": {"reason": "ErrImagePull"}})).runs
+    gone = state_of(beside(waiting("ErrImagePull", "manifest unknown"), running)).trouble
+    assert isinstance(gone, ImageGone)
+    assert gone.facts == {"image": "r.example/x@sha256:1"}
+
+
+def test_a_session_is_over_although_what_is_beside_it_goes_on() -> None:
+    terminated = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    state = state_of(beside(a_pod("Running", terminated), {"running": {}}))
+    assert state.gone
+    assert isinstance(state.trouble, SessionOutOfMemory)
+    assert state.trouble.facts == {"limit": "2G"}

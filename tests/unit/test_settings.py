@@ -56,6 +56,12 @@ def test_a_limit_of_nothing_is_no_limit(none: str) -> None:
         ("LOG_LEVEL", "LOUD"),
         ("QUEUES", "nope"),
         ("SECRET", "short"),
+        ("SESSIONS_URL", "http://10.0.0.1:8000"),
+        ("SESSIONS_URL", "https://example.org/sessions"),
+        ("SESSIONS_URL", "https://user:s3cret@example.org"),
+        ("SESSIONS_URL", "https://*.example.org"),
+        ("SESSIONS_URL", "https://-.example.org"),
+        ("PULL_SECRET", "not a name"),
         ("CONTAINER_TOOL", "kaniko"),
         ("REGISTRY", "quay.io/my-org"),
         ("REGISTRY", "https://user:s3cret@quay.io/my-org"),
@@ -163,3 +169,10 @@ def _tolerations(given: str) -> tuple[Toleration, ...]:
 def test_the_readme_lists_each_setting_with_its_meaning() -> None:
     rows = dict(re.findall(r"^\| `BINDERY_(\w+)` \| [^|]*\| (.*) \|$", README.read_text(), re.MULTILINE))
     assert rows == {name.upper(): field.description for name, field in Settings.model_fields.items()}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://sessions.localhost:8000", "https://s.example-1.org/", "https://intern", "https://3.nip.io"]
+)
+def test_sessions_may_be_below_any_name(url: str) -> None:
+    assert Settings.read({"BINDERY_SESSIONS_URL": url}).sessions_url == url.rstrip("/")

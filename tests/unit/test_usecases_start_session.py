@@ -379,3 +379,37 @@ def test_an_image_that_no_node_finds_is_looked_for_and_built_again(small: Small)
     small.builds.images.discard(image)
     small.pump()
     assert small.launch(launch).stage is Stage.BUILDING
+
+
+def test_no_token_is_told_of_whatever_a_server_died(small: Small) -> None:
+    launch, token = starting(small), ""
+
+    def die(operation: str, session: str) -> None:
+        nonlocal token
+        if operation == "wait":
+            token = small.session(launch).token
+            small.launcher.die(session)
+            small.launcher.running[session].trouble = ContentNotHad(ref="abc", why=f"could not read {token}")
+
+    small.launcher.before = die
+    small.pump()
+    now = small.launch(launch)
+    assert now.failure == Failure(kind="ContentNotHad", facts={"ref": "abc", "why": "could not read ..."})
+    assert token
+    assert token not in now.model_dump_json()
+
+
+def test_what_found_no_room_in_time_is_stopped_once(small: Small) -> None:
+    launch, stopped = starting(small), 0
+    small.launcher.looks, small.launcher.trouble = 10**6, NoRoom(why="not enough memory")
+
+    def count(operation: str, session: str) -> None:
+        nonlocal stopped
+        stopped += operation == "stop"
+
+    small.launcher.before = count
+    while not small.launch(launch).ended:
+        small.handle(small.queue.pop())
+    failure = small.launch(launch).failure
+    assert failure
+    assert (failure.kind, stopped) == ("NoRoom", 1)

@@ -56,6 +56,13 @@ def _is_long(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _is_domain(url: str) -> str:
+    """An address whose host has room for names below it, and nothing after it. Raises ValueError."""
+    if not re.fullmatch(SESSIONS, url):
+        raise ValueError("should be like https://sessions.example.org: a name in small letters, and no path after it")
+    return url
+
+
 def _is_registry(url: str) -> str:
     """A registry's host, and what its repositories' names begin with. Raises ValueError."""
     if url and not re.fullmatch(REGISTRY, url):
@@ -72,6 +79,7 @@ NEEDED_BY_CONTAINERS = {
     "launcher": "a launcher that runs images: kubernetes",
 }
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+SESSIONS = rf"https?://({LABEL}\.)*(?!\d+(:|$))({LABEL})(:\d{{1,5}})?"  # no IP address ends in a name
 Secret = Annotated[SecretStr, AfterValidator(_is_long)]
 Address = Annotated[str, AfterValidator(_is_address)]
 RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
@@ -136,11 +144,15 @@ class Settings(Resources):
         "bindery-sessions", pattern=f"^{LABEL}$", description="namespace of the sessions, and of their Gateway"
     )
     gateway: str = Field("sessions", pattern=f"^{LABEL}$", description="Gateway that leads to the sessions")
-    sessions_url: Address = Field(
+    sessions_url: Annotated[Address, AfterValidator(_is_domain)] = Field(
         "http://sessions.localhost:8000",
         description="sessions are at its sub-domains: `http://<id>.sessions.localhost:8000/`",
     )
-    pull_secret: str = Field("", description="Secret in the sessions' namespace that nodes fetch images with")
+    pull_secret: str = Field(
+        "",
+        pattern=rf"^({LABEL}(\.{LABEL})*)?$",
+        description="Secret in the sessions' namespace that nodes fetch images with",
+    )
     secret: Secret = Field(SecretStr(""), description="signs tokens; 32 random characters or more. Local: made once")
     public_url: str = Field("", description="this Bindery's address; empty: as each request names it")
     port: int = Field(8585, ge=0, le=65535, description="port of the local front, on loopback; 0: any free one")

@@ -17,6 +17,8 @@ TAG = "1"
 PACKAGES = "python3,python3-venv,git,ca-certificates,nginx-light"
 WHEELS = ("jupyterlab==4.*", "ipykernel")
 SPARE = ("var/cache/apt/archives/*.deb", "var/lib/apt/lists/*", "usr/share/doc/*", "usr/share/man/*")
+# Whatever they start and mount ends with them, and they end with us.
+APART = ("setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child")
 
 
 def images() -> Path:
@@ -50,7 +52,7 @@ def _prepare_base(folder: Path) -> None:
     """Debian as this machine has it, and wheels for its Python, both by this machine's own clients and their settings."""
     shutil.copytree(RECIPES / "base", folder)
     root = folder.parent / "root"
-    _run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", _suite(), str(root), *_mirror()])
+    _run([*APART, "debootstrap", "--variant=minbase", f"--include={PACKAGES}", _suite(), str(root), *_mirror()])
     for path in (path for pattern in SPARE for path in root.glob(pattern)):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     _run(["tar", "--directory", str(root), "--exclude=./dev/*", "--create", "--file", str(folder / "root.tar"), "."])
@@ -67,8 +69,8 @@ def _prepare_pause(folder: Path) -> None:
 
 
 def _bud(work: Path, name: str, target: str) -> None:
-    """One layer each; nothing is left in the machine's own storage, and a build that is killed leaves no mounts."""
-    buildah = ["unshare", "--mount", "buildah", "--root", str(work / "storage"), "--runroot", str(work / "run")]
+    """One layer each; nothing is left in the machine's own storage."""
+    buildah = [*APART, "buildah", "--root", str(work / "storage"), "--runroot", str(work / "run")]
     _run([*buildah, "bud", "--isolation=chroot", "--network=host", "--layers=false", "--tag", name, str(work / name)])
     _run([*buildah, "push", "--tls-verify=false", "--compression-format=zstd", name, f"docker://{target}"])
 

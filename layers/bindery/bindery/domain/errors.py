@@ -6,6 +6,8 @@ The sentences people read are in `bindery.web.errors`, one table; here are only 
 
 # Launches that failed are stored with the class's name: renaming one loses their sentence.
 
+from typing import Self
+
 Fact = str | int | float
 
 
@@ -15,6 +17,13 @@ class BinderyError(Exception):
     def __init__(self, **facts: Fact) -> None:
         super().__init__(f"{type(self).__name__} {facts}" if facts else type(self).__name__)
         self.facts = facts
+
+    def without(self, secret: str) -> Self:
+        """The same fact, for words that are not ours and may hold a secret."""
+        told = {
+            name: fact.replace(secret, "...") if isinstance(fact, str) else fact for name, fact in self.facts.items()
+        }
+        return type(self)(**told)
 
 
 class Retryable(BinderyError):

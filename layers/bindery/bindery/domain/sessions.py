@@ -1,7 +1,8 @@
 """Sessions: what is started, what became of it, what it said when asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -45,6 +46,10 @@ class SessionReport:
     notes: tuple[str, ...] = ()
     why: str = ""
     trouble: BinderyError | None = None
+
+    def without(self, token: str) -> Self:
+        """The same, should what a server said hold its token."""
+        return replace(self, why=self.why.replace(token, "..."), trouble=self.trouble and self.trouble.without(token))
 
 
 @dataclass(frozen=True)

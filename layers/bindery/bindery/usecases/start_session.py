@@ -62,14 +62,19 @@ class StartSession:
         if begun is None:
             return
         try:
-            if not begun.watched:  # starting again would hide that it died
-                self.launcher.start(_order(begun, session, environment))
-            report = self.launcher.wait(session.id, session.token, WATCH_SECONDS)
-            self._go_on(begun, session, report)
-        except NoRoom as full:  # said by start: nothing of it is there yet
-            self._go_on(begun, session, SessionReport(Liveness.STARTING, trouble=full), begun=False)
+            report, there = self._looked(begun, session, environment)
+            self._go_on(begun, session, report.without(session.token), begun=there)
         except ImageGone as gone:
             self.try_again(begun, Failure.of(gone), Stage.RESOLVING)
+
+    def _looked(self, launch: Launch, session: Session, environment: Environment) -> tuple[SessionReport, bool]:
+        """How far its session is, and whether anything of it is there yet."""
+        try:
+            if not launch.watched:  # starting again would hide that it died
+                self.launcher.start(_order(launch, session, environment))
+        except NoRoom as full:
+            return SessionReport(Liveness.STARTING, trouble=full), False
+        return self.launcher.wait(session.id, session.token, WATCH_SECONDS), True
 
     def _go_on(self, launch: Launch, session: Session, report: SessionReport, *, begun: bool = True) -> None:
         match report.liveness:
@@ -77,7 +82,7 @@ class StartSession:
                 self._open(launch, session, report)
             case Liveness.GONE:
                 # Not stopped here: by now another try may run under the same name. Starting again clears it away.
-                raise report.trouble or SessionDied(why=report.why.replace(session.token, "..."))
+                raise report.trouble or SessionDied(why=report.why)
             case Liveness.STARTING if self.clock.now() - launch.stage_since > self.start_seconds:
                 self._give_up(launch, session, report.trouble)
             case Liveness.STARTING:

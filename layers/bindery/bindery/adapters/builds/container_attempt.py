@@ -64,15 +64,18 @@ class ContainerAttempt:
         self.runner.log.say(f"Pushing the image to {self.registry.host}", "pushing")
         self._desk.write_login(self.registry.login)
         try:
-            for command in self.tool.push(image, self.registry, self._tag, self._desk):
-                code, last = self.runner.run(command, self.task.folder)
-                if code:
-                    raise PushFailed(registry=self.registry.host, why=why_not_pushed(last))
+            self._run_all(self.tool.push(image, self.registry, self._tag, self._desk))
         finally:
             self._desk.write_login("{}")
-        for command in self.tool.after_push(self.registry, self._tag):
-            self.runner.run(command, self.task.folder, quiet=True)
+            for command in self.tool.after_push(self.registry, self._tag):
+                self.runner.run(command, self.task.folder, quiet=True)
         return self._pushed()
+
+    def _run_all(self, commands: list[list[str]]) -> None:
+        for command in commands:
+            code, last = self.runner.run(command, self.task.folder)
+            if code:
+                raise PushFailed(registry=self.registry.host, why=why_not_pushed(last))
 
     def _pushed(self) -> str:
         try:

@@ -7,23 +7,28 @@ from bindery.adapters.builds.reason import failed, reason
 from bindery.domain.errors import BinderyError
 
 _STEP_CHARACTERS, _WORDS_CHARACTERS, _REASONS = 80, 220, 3
+_AT_STEP_OF_DOCKER = re.compile(r"^The command '(?P<step>.*)' returned a non-zero code: (?P<code>\d+)$", re.DOTALL)
 _AT_STEP = re.compile(r'^Error: building at STEP "(?P<step>.*?)": (?:while running runtime: )?(?P<why>.*)$', re.DOTALL)
-_STEP = re.compile(r"^(\[\d+/\d+\] )?STEP \d")
-_TOOLS_OWN = re.compile(r"^(-->|subprocess exited|\[Warning\]|time=|Getting |Copying |Writing |Storing |COMMIT)")
+_STEP = re.compile(r"^(\[\d+/\d+\] )?STEP \d|^Step \d+/\d+ :")
+_TOOLS_OWN = re.compile(
+    r"^( ?-+>|Removing intermediate|subprocess exited|\[Warning\]|time=|Getting |Copying |Writing |Storing |COMMIT)"
+)
 
 
 def why_failed(code: int, last: Sequence[str]) -> BinderyError:
-    """podman and buildah name the instruction in their last line; docker's words are told as they are."""
-    told = [line for line in last if line.startswith("Error: ")]
-    found = _AT_STEP.match(told[-1]) if told else None
+    """podman, buildah and docker's classic builder name the instruction in their last line; others are told as they are."""
+    told = [line for line in last if line.startswith(("Error: ", "The command '"))]
+    found = (_AT_STEP.match(told[-1]) or _AT_STEP_OF_DOCKER.match(told[-1])) if told else None
     if not found:
         return failed("image", code, last, reason(last).removeprefix("Error: "))
+    status = found["why"] if found.re is _AT_STEP else f"exit status {found['code']}"
+    instruction = found["step"] if found.re is _AT_STEP else f"RUN {found['step']}"
     steps = [number for number, line in enumerate(last) if _STEP.match(line)]
     ours = last[steps[-1] + 1 :] if steps else last
     said = [line for line in ours if line != told[-1] and not _TOOLS_OWN.match(line)]
-    why = _shortened(found["why"], _WORDS_CHARACTERS)
+    why = _shortened(status, _WORDS_CHARACTERS)
     why += f": {_shortened(said[-1], _WORDS_CHARACTERS)}" if said else ""
-    return failed(_shortened(found["step"], _STEP_CHARACTERS), code, last, why)
+    return failed(_shortened(instruction, _STEP_CHARACTERS), code, last, why)
 
 
 def why_not_pushed(last: Sequence[str]) -> str:

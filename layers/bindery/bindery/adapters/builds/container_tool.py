@@ -93,9 +93,12 @@ class ContainerTool:
     def build(self, context: Path, dockerfile: Path, labels: Mapping[str, str], desk: Desk) -> list[str]:
         """Puts the image's id into `desk.image`. The image gets no name here: nothing can be built `FROM` it by one."""
         words = ["build", "--force-rm", "--iidfile", str(desk.image), "--file", str(dockerfile)]
-        if not self._is_docker:
+        if self._is_docker:
+            # Of its own for each attempt: what others left in a `--mount=type=cache` is no part of this repository.
+            words += [f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={desk.folder.name}"]
+        else:
             # Docker's own format: the other one has no SHELL, and many a Dockerfile relies on that.
-            words += ["--layers", "--format", "docker"]
+            words += [f"--layers={'true' if _says_all(dockerfile) else 'false'}", "--format", "docker"]
             words += ["--authfile", str(desk.login), "--signature-policy", str(self._policy)]
         words += [f"--build-arg={argument}" for argument in ARGUMENTS]
         words += [f"--label={name}={value}" for name, value in labels.items()]
@@ -188,6 +191,15 @@ class ContainerTool:
     @property
     def _push_policy(self) -> Path:
         return self._folder / "pushes.json"
+
+
+def _says_all(dockerfile: Path) -> bool:
+    """Whether its instructions' words, by which podman and buildah know a layer again, are all that RUN works with.
+
+    They are not where it mounts files or reads them inline: the layer may be what another repository's files made of it.
+    """
+    text = dockerfile.read_bytes()
+    return b"--mount" not in text and b"<<" not in text
 
 
 def _pulls_only(machine: Mapping[str, object]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from bindery.adapters.builds.pipfile import read_pipfile
 from bindery.adapters.builds.wanted import PythonWanted, Requirements, python_of
 from bindery.domain.errors import BuildFailed, CannotBuild
 
-_CONTAINERS = "a container engine, for BINDERY_BUILDER=container (which this version does not have yet)"
+_CONTAINERS = "podman, buildah or docker, for BINDERY_BUILDER=container"
 
 
 @dataclass(frozen=True)

@@ -75,10 +75,7 @@ class Registry:
 
     def _manifest(self, reference: str) -> "httpx.Response | None":
         """The answer, if there is such a manifest."""
-        url = f"{self._api}/v2/{self._repository}/manifests/{reference}"
-        answer = self._head(url)
-        if answer.status_code in _UNAUTHORIZED and self._user_or_token(answer.headers.get("WWW-Authenticate", "")):
-            answer = self._head(url)
+        answer = self._answer(f"{self._api}/v2/{self._repository}/manifests/{reference}")
         if answer.is_success:
             return answer
         if answer.status_code == _MISSING:
@@ -86,6 +83,18 @@ class Registry:
         if answer.status_code in _UNAUTHORIZED:
             raise BuildServiceDown(why=f"the registry {self.host} does not accept the credentials that are set for it")
         raise BuildServiceDown(why=f"the registry {self.host} answered {answer.status_code}")
+
+    def _answer(self, url: str) -> "httpx.Response":
+        """After what it takes to be let in."""
+        import httpx
+
+        try:
+            answer = self._head(url)
+            if answer.status_code in _UNAUTHORIZED and self._user_or_token(answer.headers.get("WWW-Authenticate", "")):
+                answer = self._head(url)
+        except (httpx.InvalidURL, ValueError, RecursionError) as error:  # where its tokens are, or a token itself
+            raise BuildServiceDown(why=f"the registry {self.host} wants what makes no sense") from error
+        return answer
 
     def _head(self, url: str) -> "httpx.Response":
         known = self._authorization if time.monotonic() < self._good_until else ""

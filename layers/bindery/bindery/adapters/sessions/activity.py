@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
@@ -96,10 +95,6 @@ def _activity(url: str, token: str, now: float) -> Activity | None:
         return None
     moments = [status.last_activity, *(kernel.last_activity for kernel in kernels)]
     moments += [terminal.last_activity for terminal in terminals]
-    last = max(_seconds(moment) for moment in moments if moment)
+    last = max(moment.timestamp() for moment in moments if moment)
     # A clock that is ahead must not keep a session for ever.
     return Activity(last=min(last, now), busy=any(kernel.execution_state == "busy" for kernel in kernels))
-
-
-def _seconds(moment: datetime) -> float:
-    return moment.astimezone(UTC).timestamp()

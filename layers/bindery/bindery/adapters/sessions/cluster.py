@@ -7,20 +7,24 @@ there are, so that nothing has to be discovered on the click's way.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
 from kubernetes.client import ApiClient
 from kubernetes.dynamic import DynamicClient, Resource
 from kubernetes.dynamic.exceptions import DynamicApiError
 from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as TooSlow
+from urllib3.util import Retry
 
 from bindery.adapters.sessions.refusals import refusal
-from bindery.domain.errors import LauncherDown
+from bindery.domain.errors import BinderyError, LauncherDown
 
 Body = dict[str, Any]
 PAGE = 500
 TIMEOUTS = (3.0, 10.0)  # seconds to connect, and between two bytes
 NOT_ANSWERING = "the cluster's API server does not answer"
+NO_CLUSTER = "what answers there is no cluster's API server"
+BROKEN_OFF = "the cluster broke off what it was telling"
 SERVICE, SECRET, POD, ROUTE, NAMESPACE, GATEWAY = "Service", "Secret", "Pod", "HTTPRoute", "Namespace", "Gateway"
 KINDS: Mapping[str, tuple[str, str, str]] = {
     SERVICE: ("", "v1", "services"),
@@ -30,6 +34,22 @@ KINDS: Mapping[str, tuple[str, str, str]] = {
     ROUTE: ("gateway.networking.k8s.io", "v1", "httproutes"),
     GATEWAY: ("gateway.networking.k8s.io", "v1", "gateways"),
 }
+
+
+class _AtOnce(Retry):
+    """A kept connection that had ended makes room for a new one, whatever was asked: nothing here does harm twice.
+
+    Who is slow, or asks us to come back in an hour, is not asked again: the queue does that.
+    """
+
+    def increment(self, method: str | None = None, url: str | None = None, *rest: Any, **more: Any) -> Self:  # noqa: ANN401
+        error = more.get("error")
+        if isinstance(error, TooSlow):
+            raise error
+        return super().increment(method, url, *rest, **more)
+
+
+RETRIES = _AtOnce(1, redirect=0, status=0, other=0, respect_retry_after_header=False, allowed_methods=None)
 
 
 class Cluster:
@@ -42,6 +62,7 @@ class Cluster:
         self.namespace = namespace
         self.address = str(client.configuration.host)
         self._client = client
+        client.rest_client.pool_manager.connection_pool_kw["retries"] = RETRIES
         dynamic = DynamicClient(client, discoverer=_Known)
         self._kinds = {kind: _resource(kind, dynamic) for kind in KINDS}
 
@@ -115,13 +136,20 @@ class Cluster:
 
     def _list(self, kind: str, **query: object) -> Body:
         with _errors():
-            return self._read(self._kinds[kind].get, namespace=self.namespace, **query)
+            told = self._read(self._kinds[kind].get, namespace=self.namespace, **query)
+            if not {"items", "metadata"} <= told.keys():
+                raise LauncherDown(why=NO_CLUSTER)
+            return told
 
     @staticmethod
     def _read(call: Callable[..., Any], **given: object) -> Body:
         answer = call(**given, serialize=False, _request_timeout=TIMEOUTS)
         with closing(answer):
-            return dict(json.loads(answer.data))
+            said = answer.data
+        try:
+            return dict(json.loads(said))
+        except (ValueError, TypeError) as error:
+            raise LauncherDown(why=NO_CLUSTER) from error
 
 
 class Watching:
@@ -129,20 +157,30 @@ class Watching:
 
     def __init__(self, answer: Any) -> None:  # noqa: ANN401  # urllib3's response, as the untyped client passes it on
         self._answer = answer
+        self._closed = False
 
     def __iter__(self) -> Iterator[tuple[str, Body]]:
-        with _errors():
-            rest = b""
-            for piece in self._answer.stream(amt=None, decode_content=False):
-                *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
-                    told = json.loads(line)
-                    if told["type"] == "ERROR":
-                        raise LauncherDown(why="the cluster broke off what it was telling")
-                    yield told["type"], told["object"]
+        try:
+            with _errors():
+                yield from self._told()
+        # A response that is closed while it is read fails in any of these ways.
+        except (BinderyError, AttributeError, ValueError, TypeError, KeyError) as error:
+            if not self._closed:
+                raise LauncherDown(why=BROKEN_OFF) from error
+
+    def _told(self) -> Iterator[tuple[str, Body]]:
+        rest = b""
+        for piece in self._answer.stream(amt=None, decode_content=False):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                told = json.loads(line)
+                if told["type"] == "ERROR":
+                    raise LauncherDown(why=BROKEN_OFF)
+                yield told["type"], told["object"]
 
     def close(self) -> None:
         """Also from another thread, which ends the iteration."""
+        self._closed = True
         with suppress(RuntimeError, ValueError, OSError):  # it has ended by itself
             self._answer.shutdown()
         self._answer.close()

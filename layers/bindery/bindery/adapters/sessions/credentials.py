@@ -2,6 +2,7 @@
 
 from kubernetes.client import ApiClient
 from kubernetes.config import ConfigException, load_incluster_config, new_client_from_config
+from yaml import YAMLError
 
 from bindery.domain.errors import LauncherDown
 
@@ -17,6 +18,10 @@ def client_of(kubeconfig: str) -> ApiClient:
         if kubeconfig:
             raise LauncherDown(why=f"BINDERY_KUBECONFIG cannot be used: {error}") from error
         return _as_a_pod()
+    except OSError as error:
+        raise LauncherDown(why=f"{error.filename or 'its kubeconfig'} cannot be read: {error.strerror}") from error
+    except (YAMLError, ValueError, TypeError, KeyError, AttributeError):  # whose words may be the file's
+        raise LauncherDown(why=f"{kubeconfig or 'what KUBECONFIG names'} is no kubeconfig") from None
     return client
 
 

@@ -11,8 +11,10 @@ from bindery.domain.sessions import SessionOrder
 Body = dict[str, Any]
 PORT = 8888
 MARK = {"app.kubernetes.io/managed-by": "bindery", "app.kubernetes.io/component": "session"}
-MARKED = ",".join(f"{name}={value}" for name, value in MARK.items())
 ID, RUN = "bindery.session/id", "bindery.session/run"
+MARKED = ",".join((*(f"{name}={value}" for name, value in MARK.items()), ID, RUN))
+CONTAINER = "session"
+REF = "bindery/ref"
 LONGEST_ANNOTATION = 1000
 NODE_LOST_SECONDS = 60  # how long a session may be on a node that does not answer
 END_SECONDS = 10
@@ -90,7 +92,7 @@ def pod(order: SessionOrder, run: str, owner: Body, making: Making) -> Body:
     metadata = _metadata(order.id, run, owner)
     metadata["annotations"] = {
         "bindery/repository": order.repository.repo_url[:LONGEST_ANNOTATION],
-        "bindery/ref": order.repository.ref[:LONGEST_ANNOTATION],
+        REF: order.repository.ref[:LONGEST_ANNOTATION],
     }
     spec = {
         "restartPolicy": "Never",
@@ -111,7 +113,7 @@ def _container(order: SessionOrder, run: str, making: Making) -> Body:
     token = {"secretKeyRef": {"name": run_name(order.id, run), "key": "token"}}
     plain = {**making.resources.session_environment, **order.variables}
     return {
-        "name": "session",
+        "name": CONTAINER,
         "image": order.image,
         "args": ["sh", "-c", _shipped("serve.sh"), "serve", *_content(order), _shipped("lab.py"), *_options(making)],
         "ports": [{"name": "http", "containerPort": PORT}],

@@ -1,11 +1,12 @@
 """What a Pod's own record says of its session: how far it has come, what keeps it, what it died of."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bindery.adapters.sessions.pod import CONTAINER, REF
 from bindery.domain.errors import (
     BinderyError,
     ContentNotHad,
@@ -26,6 +27,7 @@ NOT_THERE = re.compile(r"not found|manifest unknown|does not exist|NotFound", re
 PASSES = re.compile(r"failed to sync \S+ cache|timed out|deadline exceeded|is reserved for", re.IGNORECASE)
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 TAINT = re.compile(r"untolerated taint(?:\(s\)| \{([^}]*)\})?")
+TOO_MUCH_DISK = re.compile(r"local storage usage exceeds the total limit of containers (?P<limit>[\w.]*\w)")
 LONGEST = 400
 
 
@@ -47,8 +49,8 @@ def state_of(pod: Body) -> PodState:
     status = pod.get("status", {})
     if pod["metadata"].get("deletionTimestamp"):
         return PodState(gone=True, trouble=_taken_away(status))
-    container: Body = next((each["state"] for each in status.get("containerStatuses", ())), {})
-    if status.get("phase") in ("Failed", "Succeeded"):
+    container = _ours(status.get("containerStatuses", ())).get("state", {})
+    if status.get("phase") in ("Failed", "Succeeded") or "terminated" in container:  # what is beside it may go on
         return PodState(gone=True, trouble=_end(pod, status, container.get("terminated", {})))
     if "running" in container:
         return PodState(runs=True)
@@ -64,35 +66,39 @@ def _taken_away(status: Body) -> BinderyError | None:
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
             if condition.get("reason") in ("DeletionByTaintManager", "DeletionByPodGC"):
                 return NodeLost()
-            return SessionEvicted(why=_short(condition.get("message", "")) or "the cluster needed its place")
+            return SessionEvicted(why=_evicted(condition.get("message", "")))
     return None
 
 
 def _end(pod: Body, status: Body, ended: Body) -> BinderyError:
     if status.get("reason") == "Evicted":
-        return SessionEvicted(why=_short(status.get("message", "")))
+        return SessionEvicted(why=_evicted(status.get("message", "")))
     if status.get("reason") == "NodeLost":
         return NodeLost()
     if taken := _taken_away(status):
         return taken
-    if ended.get("reason") == "OOMKilled":
+    if ended.get("reason") == "OOMKilled" and ended.get("exitCode") != 0:  # else it was something in it, earlier
         return SessionOutOfMemory(limit=memory_of(pod))
     words = str(ended.get("message", ""))
     if ended.get("exitCode") == CONTENT_EXIT and words.startswith(CONTENT_MARK):
-        ref, _, why = words.removeprefix(CONTENT_MARK).partition(" ")
-        return ContentNotHad(ref=ref, why=_short(why))
+        ref = str(pod["metadata"].get("annotations", {}).get(REF, ""))
+        return ContentNotHad(ref=ref, why=_short(words.removeprefix(CONTENT_MARK)))
     return SessionDied(why=words or str(status.get("message", "")))
+
+
+def _ours(containers: Iterable[Body]) -> Body:
+    """The session's own: a cluster may put others beside it, and before it."""
+    return next((each for each in containers if each.get("name") == CONTAINER), {})
 
 
 def memory_of(pod: Body) -> str:
     """The most memory that its container may use, as a quantity."""
-    (container, *_) = pod["spec"]["containers"]
-    return str(container.get("resources", {}).get("limits", {}).get("memory", "its limit"))
+    return str(_ours(pod["spec"]["containers"]).get("resources", {}).get("limits", {}).get("memory", "its limit"))
 
 
 def _at_start(pod: Body, reason: str, message: str) -> PodState | None:
     """What a container's waiting means; None if it merely takes its time."""
-    image = str(pod["spec"]["containers"][0]["image"])
+    image = str(_ours(pod["spec"]["containers"]).get("image", ""))
     match reason:
         case "ErrImagePull" | "ImagePullBackOff" if NOT_THERE.search(message):
             return PodState(gone=True, trouble=ImageGone(image=image))
@@ -141,6 +147,12 @@ def seconds_of(moment: str) -> float:
 def _pull(message: str) -> str:
     """The registry's own words, at the end of what the node wraps around them."""
     return _short(message.rpartition("desc = ")[2] or message)
+
+
+def _evicted(message: str) -> str:
+    if full := TOO_MUCH_DISK.search(message):
+        return f"it used more disk than it may ({full['limit']})"
+    return _short(message.rstrip(". ")) or "the cluster needed its place"
 
 
 def _short(words: str) -> str:

@@ -10,13 +10,13 @@ ADMISSION = re.compile(r'violates PodSecurity "[^"]*": (?P<rules>.*)')
 RIGHTS = re.compile(r'User "[^"]*" cannot (?P<verb>\w+) resource "(?P<what>\w+)"')
 UNCOUNTED = re.compile(r"status unknown for quota: ")
 LIMIT = re.compile(r"(?P<what>(?:maximum|minimum) [^\]]*)")
-AUTHORIZATION, NOT_FOUND, LATER = 401, 404, frozenset({408, 409, 429})
+AUTHORIZATION, NOT_FOUND, LATER = 401, 404, frozenset({408, 409, 410, 429})
 
 
 def refusal(status: int, body: str | bytes | None) -> Retryable | NoRoom | SessionRefused:
     """The error for an answer of this HTTP status; body: a `Status` object in JSON, if it was one."""
     said = _message(body)
-    if status in LATER or status >= 500:
+    if status in LATER or not 400 <= status < 500:
         return LauncherDown(why=f"the cluster's API server answered {status}")
     if status == AUTHORIZATION:
         return LauncherDown(why="the cluster does not accept Bindery's credentials")

@@ -6,7 +6,7 @@ shift 4
 
 fail() {
     echo "$1" >&2
-    printf 'bindery content: %s %s' "$ref" "$1" >/dev/termination-log 2>/dev/null
+    printf 'bindery content: %s' "$1" >/dev/termination-log 2>/dev/null
     exit 76
 }
 
@@ -15,8 +15,8 @@ quiet_git() { # the repository's own configuration must not lead git elsewhere
         -c core.hooksPath=/dev/null -c advice.detachedHead=false -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 "$@"
 }
 
-bring() { # words of git's last line, should it fail
-    words=$(quiet_git "$@" 2>&1) || fail "$(printf %s "$words" | tail -n 1)"
+bring() { # in git's first words of what is fatal, should it fail
+    words=$(quiet_git "$@" 2>&1) || fail "$(printf "%s\n" "$words" | grep -m 1 '^fatal: ' || printf "%s\n" "$words" | tail -n 1)"
 }
 
 if [ -n "$ref" ]; then
@@ -26,10 +26,10 @@ if [ -n "$ref" ]; then
     echo "Bringing files to $ref ..." >&2
     if [ ! -e .git ]; then # what the image's commit had and this one has not must go, too
         bring init -q .
-        bring fetch -q --depth 1 --no-tags "$url" "$built_from"
+        bring fetch -q --depth 1 --no-tags -- "$url" "$built_from"
         bring reset -q --mixed FETCH_HEAD
     fi
-    bring fetch -q --depth 1 --no-tags "$url" "$ref"
+    bring fetch -q --depth 1 --no-tags -- "$url" "$ref"
     bring checkout -q --force --detach FETCH_HEAD
     if [ -e .gitmodules ]; then
         bring submodule -q update --init --recursive --depth 1

@@ -1,0 +1,188 @@
+"""A session on another commit than its image's, on a real cluster: its files are exactly its commit's, or the launch fails in words."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.domain.errors import ContentNotHad
+from bindery.domain.sessions import Liveness, SessionOrder
+from bindery.web.errors import face_of
+from tests.cluster.layers import Layer, push
+from tests.cluster.trials import Trials, told, trouble_of
+from tests.serving.git_http import File, GitServer, git, make_repository
+from tests.serving.kernel import Session
+from tests.serving.lab import TOKEN
+from tests.serving.names import localhost_names
+
+__all__ = ["localhost_names"]
+pytestmark = pytest.mark.usefixtures("localhost_names")
+
+OLD: Mapping[str, str | bytes | File] = {
+    "kept.txt": "kept",
+    "changed.txt": "old",
+    "removed.txt": "old",
+    "folder/removed.txt": "old",
+}
+NEW: Mapping[str, str | bytes | File] = {
+    "kept.txt": "kept",
+    "changed.txt": "new",
+    "built.txt": "the commit's",
+    "folder/new file.txt": "new",
+    "tool": File("#!/bin/sh\n", 0o100755),
+}
+WITH, WITHOUT = "/home/jovyan", "/srv/without"
+LOOK = """
+import subprocess
+from pathlib import Path
+files = {str(path): path.read_text() for path in Path().rglob('*') if path.is_file() and path.parts[0][0] != '.'}
+print(sorted(files.items()), Path('tool').stat().st_mode & 0o100)
+print(subprocess.run(['git', 'rev-parse', 'HEAD'], capture_output=True, text=True).stdout, end='')
+print(subprocess.run(['git', 'status', '--porcelain', '--untracked=no'], capture_output=True, text=True).stdout, end='')
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository, and an image with its old commit's files: in WITH with git's own, in WITHOUT without."""
+
+    trials: Trials
+    server: GitServer
+    image: str
+    old: str
+    new: str
+
+    def order(self, ref: str = "", url: str = "", built_from: str = "") -> SessionOrder:
+        """For the new commit, unless other values are given."""
+        order = self.trials.order(self.image)
+        changed = {"ref": ref or self.new, "clone_url": url or self.server.url("x.git")}
+        repository = order.repository.model_copy(update=changed)
+        return order.model_copy(update={"repository": repository, "built_from": built_from or self.old})
+
+
+@pytest.fixture(scope="module")
+def place(trials: Trials, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder, cluster = tmp_path_factory.mktemp("content"), trials.shipped.cluster
+    with GitServer(folder / "served", cluster.host_address) as server:
+        old = make_repository(server.root / "x.git", OLD)
+        git("clone", "--quiet", server.url("x.git"), folder / "clone")
+        new = make_repository(server.root / "x.git", NEW)
+        cloned = {path: path.read_bytes() for path in (folder / "clone").rglob("*") if path.is_file()}
+        files = {str(path.relative_to(folder / "clone")): content for path, content in cloned.items()}
+        files["built.txt"] = b"by the build"
+        files["untracked.txt"] = b"by the build"
+        image = push(cluster.registry, "content", Layer({**below(WITH, files), **below(WITHOUT, files)}))
+        yield Place(trials, server, image, old, new)
+
+
+def below(folder: str, files: dict[str, bytes]) -> dict[str, str | bytes]:
+    return {f"{folder}/{name}": files[name] for name in files if folder == WITH or not name.startswith(".git/")}
+
+
+@pytest.fixture(scope="module")
+def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
+    with trials.launcher() as launcher:
+        yield launcher
+    trials.shipped.remove_sessions()
+
+
+def looked_at(launcher: KubernetesSessions, order: SessionOrder) -> list[str]:
+    """Lines of what a session finds."""
+    launcher.start(order)
+    report = launcher.wait(order.id, TOKEN, 60)
+    assert report.liveness is Liveness.READY, report
+    return Session(report.url, TOKEN).run(LOOK).splitlines()
+
+
+@pytest.mark.parametrize("folder", [WITH, WITHOUT])
+def test_the_files_are_exactly_the_new_commit_s(place: Place, folder: str) -> None:
+    content = {name: file.content if isinstance(file, File) else file for name, file in NEW.items()}
+    with place.trials.launcher(session_environment={"REPO_DIR": folder}) as launcher:
+        order = place.order()
+        files = sorted({**content, "untracked.txt": "by the build"}.items())
+        assert looked_at(launcher, order) == [f"{files} 64", place.new]
+        launcher.stop(order.id)
+
+
+def test_an_equal_commit_asks_nobody(launcher: KubernetesSessions, place: Place) -> None:
+    order, asked = (
+        place.order(ref=place.old, url=f"http://{place.trials.shipped.cluster.host_address}:9/x.git"),
+        len(place.server.asked),
+    )
+    launcher.start(order)
+    assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.READY
+    assert len(place.server.asked) == asked
+    launcher.stop(order.id)
+
+
+def failure(launcher: KubernetesSessions, order: SessionOrder) -> ContentNotHad:
+    """How its launch fails."""
+    trouble = trouble_of(launcher, order)
+    launcher.stop(order.id)
+    assert isinstance(trouble, ContentNotHad), trouble
+    assert trouble.facts["ref"] == order.repository.ref
+    return trouble
+
+
+def test_a_host_that_is_down_is_named(launcher: KubernetesSessions, place: Place) -> None:
+    nobody = f"http://{place.trials.shipped.cluster.host_address}:9/x.git"
+    trouble = failure(launcher, place.order(url=nobody))
+    assert f"unable to access '{nobody}/'" in str(trouble.facts["why"])
+    assert face_of(trouble).message == (
+        f"The session's files could not be brought to {place.new}: {trouble.facts['why']}. Launch again; "
+        "if that does not help, look whether its repository can be reached by everybody."
+    )
+
+
+def test_a_commit_that_the_host_does_not_know_is_told(launcher: KubernetesSessions, place: Place) -> None:
+    assert "not our ref" in str(failure(launcher, place.order(ref="f" * 40)).facts["why"])
+
+
+def test_a_repository_that_is_gone_is_told(launcher: KubernetesSessions, place: Place) -> None:
+    gone = place.server.url("gone.git")
+    assert "gone.git" in str(failure(launcher, place.order(url=gone)).facts["why"])
+
+
+def test_submodules_are_brought_too_and_none_from_the_image_itself(place: Place, launcher: KubernetesSessions) -> None:
+    part = make_repository(place.server.root / "part.git", {"inside.txt": "of a submodule"})
+
+    def commit(url: str) -> str:
+        module = f'[submodule "part"]\n\tpath = part\n\turl = {url}\n'
+        files: Mapping[str, str | bytes | File] = {**NEW, ".gitmodules": module, "part": File(part, 0o160000)}
+        return make_repository(place.server.root / "x.git", files, branch="modules")
+
+    order = place.order(ref=commit(place.server.url("part.git")))
+    assert "('part/inside.txt', 'of a submodule')" in looked_at(launcher, order)[0]
+    launcher.stop(order.id)
+    assert "transport 'file' not allowed" in str(failure(launcher, place.order(ref=commit("file:///srv"))).facts["why"])
+
+
+COMMAND = "git ls-remote http://{host}/owned.git"
+HOSTILE = (
+    f"--upload-pack={COMMAND};",
+    f"$({COMMAND})",
+    f"`{COMMAND}`",
+    f"'; {COMMAND}; '",
+    f'"; {COMMAND}; "',
+    f"x\n{COMMAND}\n",
+    f"ext::{COMMAND}",
+    "$(JUPYTER_TOKEN)",
+    "$JUPYTER_TOKEN",
+    "-h",
+    "two words",
+)
+
+
+def test_neither_an_address_nor_a_ref_can_be_a_command(launcher: KubernetesSessions, place: Place) -> None:
+    values = [value.replace("{host}", place.server.address) for value in HOSTILE]
+    orders = [place.order(**{what: value}) for value in values for what in ("url", "ref")]
+    for order in orders:
+        launcher.start(order)
+    for order in orders:
+        trouble = told(launcher, order.id).trouble
+        assert isinstance(trouble, ContentNotHad), (order, trouble)
+        assert trouble.facts["ref"] == order.repository.ref
+        assert TOKEN not in str(trouble.facts["why"])
+        launcher.stop(order.id)
+    assert not [asked for asked in place.server.asked if "owned" in asked]

@@ -1,0 +1,162 @@
+"""Launchers that race, and launchers that are killed in the middle: another one goes on, and nothing is there twice."""
+
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from bindery.adapters.sessions.cluster import POD, ROUTE, SECRET, SERVICE, Body, Cluster
+from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.domain.sessions import Liveness, SessionReport
+from tests.cluster.trials import Trials
+from tests.serving.lab import TOKEN, until
+
+ALL = ["httproute.gateway.networking.k8s.io", "pod", "secret", "service"]
+
+
+class Killed(BaseException):
+    """What no code of ours catches, as when the process is ended."""
+
+
+@pytest.fixture(scope="module")
+def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
+    with trials.launcher() as launcher:
+        yield launcher
+    trials.shipped.remove_sessions()
+
+
+def kinds(trials: Trials, session: str) -> list[str]:
+    """Of each object that is there of a session."""
+    return sorted(each.partition("/")[0] for each in trials.shipped.objects(session))
+
+
+def names(trials: Trials, session: str) -> set[str]:
+    return set(trials.shipped.objects(session))
+
+
+def test_two_launchers_that_race_start_one_session(trials: Trials) -> None:
+    order, barrier, reports, strays = trials.order(), threading.Barrier(4), list[SessionReport](), list[Exception]()
+
+    def launch() -> None:
+        with trials.launcher() as launcher:
+            barrier.wait()
+            try:
+                launcher.start(order)
+                reports.append(launcher.wait(order.id, TOKEN, 60))
+            except Exception as error:  # noqa: BLE001  # told by the test
+                strays.append(error)
+
+    threads = [threading.Thread(target=launch) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert strays == []
+    assert [report.liveness for report in reports] == [Liveness.READY] * 4
+    assert len({report.url for report in reports}) == 1
+    assert kinds(trials, order.id) == ALL
+
+
+@pytest.mark.parametrize("kind", [SERVICE, SECRET, POD, ROUTE])
+def test_what_a_launcher_began_that_was_killed_after_this_the_next_one_ends(
+    launcher: KubernetesSessions, trials: Trials, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    create = Cluster.create
+
+    def killed(self: Cluster, body: Body) -> Body | None:
+        made = create(self, body)
+        if body["kind"] == kind:
+            raise Killed
+        return made
+
+    order = trials.order()
+    with trials.launcher() as first, monkeypatch.context() as patched:
+        patched.setattr(Cluster, "create", killed)
+        with pytest.raises(Killed):
+            first.start(order)
+    before = names(trials, order.id)
+    launcher.start(order)
+    assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.READY
+    assert kinds(trials, order.id) == ALL
+    assert before <= names(trials, order.id), "what was there is used"
+    launcher.stop(order.id)
+    until(lambda: not names(trials, order.id), 30)
+
+
+def test_what_a_killed_launcher_left_is_listed_and_can_be_stopped(
+    launcher: KubernetesSessions, trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Cluster.create
+
+    def killed(self: Cluster, body: Body) -> Body | None:
+        if body["kind"] == POD:
+            raise Killed
+        return create(self, body)
+
+    order = trials.order()
+    with monkeypatch.context() as patched:
+        patched.setattr(Cluster, "create", killed)
+        with pytest.raises(Killed):
+            launcher.start(order)
+    assert [each.alive for each in launcher.objects() if each.id == order.id] == [False]
+    launcher.stop(order.id)
+    assert order.id not in {each.id for each in launcher.objects()}
+    until(lambda: not names(trials, order.id), 30)
+
+
+@pytest.mark.parametrize("kind", [SECRET, POD, ROUTE])
+def test_a_session_that_is_stopped_while_it_is_started_leaves_nothing(
+    launcher: KubernetesSessions, trials: Trials, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    create = Cluster.create
+    order = trials.order()
+
+    def stopped(self: Cluster, body: Body) -> Body | None:
+        if body["kind"] == kind:
+            launcher.stop(order.id)
+        return create(self, body)
+
+    with trials.launcher("mute") as first, monkeypatch.context() as patched:
+        patched.setattr(Cluster, "create", stopped)
+        first.start(order)
+    assert launcher.wait(order.id, TOKEN, 0).liveness is Liveness.GONE
+    until(lambda: not names(trials, order.id), 60)
+    assert order.id not in {each.id for each in launcher.objects()}
+
+
+def test_a_stopped_session_leaves_nothing_and_its_neighbour_everything(
+    launcher: KubernetesSessions, trials: Trials
+) -> None:
+    one, two = trials.order(), trials.order()
+    for order in (one, two):
+        launcher.start(order)
+    assert kinds(trials, one.id) == kinds(trials, two.id) == ALL
+    launcher.stop(one.id)
+    until(lambda: not names(trials, one.id), 30)
+    assert kinds(trials, two.id) == ALL
+    assert launcher.wait(two.id, TOKEN, 60).liveness is Liveness.READY
+
+
+def test_a_session_that_is_stopped_and_started_at_once_is_a_new_one(
+    launcher: KubernetesSessions, trials: Trials
+) -> None:
+    order = trials.order()
+    launcher.start(order)
+    before = names(trials, order.id)
+    launcher.stop(order.id)
+    launcher.start(order)
+    assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.READY
+    until(lambda: kinds(trials, order.id) == ALL, 30)
+    assert names(trials, order.id) & before == {f"service/session-{order.id}"}
+
+
+def test_objects_are_tied_to_the_service_that_owns_them(launcher: KubernetesSessions, trials: Trials) -> None:
+    order = trials.order()
+    launcher.start(order)
+    chosen = ("-l", f"bindery.session/id={order.id}", "-o", "json")
+    found = json.loads(trials.shipped.kubectl("get", "services,pods,httproutes,secrets", *chosen))["items"]
+    owners = {each["kind"]: [one["uid"] for one in each["metadata"].get("ownerReferences", [])] for each in found}
+    (service,) = [each["metadata"]["uid"] for each in found if each["kind"] == "Service"]
+    assert owners == {"Service": [], "Secret": [service], "Pod": [service], "HTTPRoute": [service]}
+    launcher.stop(order.id)

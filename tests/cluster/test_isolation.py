@@ -1,0 +1,121 @@
+"""What a session on a real cluster shows of its token, what it may do, and what it can do to its neighbour."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.domain.sessions import Liveness
+from tests.cluster.trials import Trials
+from tests.serving.kernel import Session
+from tests.serving.lab import TOKEN, kernel_of, until
+from tests.serving.names import localhost_names
+
+__all__ = ["localhost_names"]
+pytestmark = pytest.mark.usefixtures("localhost_names")
+
+EAT = "kept = []\nwhile True: kept.append(b'x' * 1_000_000)"
+ARGUMENTS = "from pathlib import Path\nfor path in Path('/proc').glob('[0-9]*/cmdline'): print(path.read_bytes())"
+RIGHTS = """
+from pathlib import Path
+status = dict(line.split(':\\t') for line in Path('/proc/self/status').read_text().splitlines())
+print(*(status[name].split()[0] for name in ('Uid', 'NoNewPrivs', 'Seccomp', 'CapEff', 'CapBnd')))
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A session that has become ready."""
+
+    id: str
+    server: Session
+
+
+@pytest.fixture(scope="module")
+def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
+    with trials.launcher(memory_limit="400M") as launcher:
+        yield launcher
+    trials.shipped.remove_sessions()
+
+
+def ready(launcher: KubernetesSessions, trials: Trials) -> Running:
+    order = trials.order()
+    launcher.start(order)
+    report = launcher.wait(order.id, TOKEN, 60)
+    assert report.liveness is Liveness.READY, report
+    return Running(order.id, Session(report.url, TOKEN))
+
+
+@pytest.fixture(scope="module")
+def session(launcher: KubernetesSessions, trials: Trials) -> Running:
+    """For tests that change nothing."""
+    return ready(launcher, trials)
+
+
+def test_nobody_without_rights_to_secrets_is_shown_the_token(session: Running, trials: Trials) -> None:
+    kinds = "pods,services,httproutes,endpointslices,events"
+    for shown in (
+        trials.shipped.kubectl("get", kinds, "-o", "yaml"),
+        trials.shipped.kubectl("describe", "pods", "-l", f"bindery.session/id={session.id}"),
+    ):
+        assert session.id in shown
+        assert TOKEN not in shown
+
+
+def test_the_token_is_in_no_log_and_in_no_last_words(launcher: KubernetesSessions, trials: Trials) -> None:
+    running = ready(launcher, trials)
+    assert running.server.answers()
+    assert httpx.get(f"{running.server.url}lab?token={TOKEN}", follow_redirects=True, trust_env=False).is_success
+    (pod,) = trials.shipped.pods(running.id)
+    logged = trials.shipped.kubectl("logs", pod["metadata"]["name"])
+    assert "Jupyter Server" in logged
+    assert TOKEN not in logged
+    trials.shipped.kill(running.id)
+    until(lambda: trials.shipped.pods(running.id)[0]["status"]["phase"] == "Failed", 60)
+    shown = trials.shipped.kubectl("get", "pod", pod["metadata"]["name"], "-o", "yaml")
+    assert "Jupyter Server" in shown, "its last words"
+    assert TOKEN not in shown
+    launcher.stop(running.id)
+
+
+def test_the_token_is_in_no_argument_list(session: Running) -> None:
+    shown = session.server.run(ARGUMENTS)
+    assert "bindery-lab.py" in shown
+    assert TOKEN not in shown
+
+
+def test_a_session_has_no_rights_of_the_machine_and_cannot_get_any(session: Running) -> None:
+    assert session.server.run(RIGHTS) == "1000 1 2 0000000000000000 0000000000000000\n"
+
+
+def test_a_session_has_nothing_to_show_to_the_cluster(session: Running) -> None:
+    shown = session.server.run("import os; print(os.path.exists('/var/run/secrets'), *os.environ)")
+    exists, *variables = shown.split()
+    assert exists == "False"
+    assert not [name for name in variables if name.endswith("_SERVICE_HOST") and name != "KUBERNETES_SERVICE_HOST"]
+
+
+def test_a_pod_that_asks_for_more_is_not_let_into_the_sessions_namespace(trials: Trials) -> None:
+    image = f"--image={trials.shipped.cluster.base_image}"
+    with pytest.raises(RuntimeError, match='violates PodSecurity "restricted'):
+        trials.shipped.kubectl("run", "greedy", image, "--dry-run=server")
+
+
+def test_what_takes_too_much_memory_is_killed_and_nobody_else_notices(
+    launcher: KubernetesSessions, trials: Trials, session: Running
+) -> None:
+    neighbour = ready(launcher, trials)
+    theirs, mine = kernel_of(neighbour.server.url), kernel_of(session.server.url)
+    for kernel in (theirs, mine):
+        kernel.run("kept = 42")
+    with mine.running(EAT) as answers:
+        next(answers)  # it has begun
+        until(lambda: session.server.ask(f"api/kernels/{mine.id}").json()["execution_state"] != "busy", 60)
+    assert mine.run("print('kept' in globals(), 6 * 7)") == "False 42\n", "it has started again"
+    assert session.server.answers()
+    assert theirs.run("print(kept)") == "42\n"
+    alive = {each.id: each.alive for each in launcher.objects()}
+    assert alive[session.id]
+    assert alive[neighbour.id]

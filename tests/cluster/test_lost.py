@@ -1,0 +1,41 @@
+"""A node that goes away, on a real cluster: its sessions are over with that reason, and hold nobody up."""
+
+import json
+import time
+
+import pytest
+
+from bindery.adapters.sessions import kubernetes, pod
+from bindery.domain.errors import NodeLost
+from bindery.domain.sessions import Liveness
+from bindery.web.errors import face_of
+from tests.cluster.changes import another_node
+from tests.cluster.trials import Trials
+from tests.serving.lab import TOKEN, until
+
+
+def test_a_node_that_goes_away_takes_its_sessions_with_it(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod, "NODE_LOST_SECONDS", 1)
+    monkeypatch.setattr(kubernetes, "END_SECONDS", 0)
+    order, cluster = trials.order(), trials.shipped.cluster
+    with trials.launcher("mute") as launcher, another_node(trials.shipped) as renew:
+        launcher.start(order)
+        until(lambda: trials.shipped.pods(order.id)[0]["status"]["phase"] == "Running", 60)
+        cluster.stop_kubelet()
+        try:
+            report, end = launcher.wait(order.id, TOKEN, 0), time.monotonic() + 90
+            while report.liveness is Liveness.STARTING and time.monotonic() < end:
+                renew()
+                report = launcher.wait(order.id, TOKEN, 4)
+            assert (report.liveness, type(report.trouble)) == (Liveness.GONE, NodeLost)
+            assert face_of(NodeLost()).message == "The machine that the session ran on went away. Launch again."
+            (found,) = [each for each in launcher.objects() if each.id == order.id]
+            assert (found.alive, found.why) == (False, "the machine that it ran on went away")
+            launcher.stop(order.id)
+            assert launcher.wait(order.id, TOKEN, 0).liveness is Liveness.GONE
+            assert order.id not in {each.id for each in launcher.objects()}
+            assert trials.shipped.pods(order.id), "its mark stays until the node is heard of"
+        finally:
+            cluster.start_kubelet()
+        until(lambda: not trials.shipped.pods(order.id), 60)
+        until(lambda: "taints" not in json.loads(cluster.kubectl("get", "node", "localhost", "-o", "json"))["spec"], 60)

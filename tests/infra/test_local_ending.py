@@ -1,0 +1,48 @@
+"""How the local runtime ends its sessions, with a launcher that takes its time."""
+
+import socket
+import threading
+
+import pytest
+
+from bindery import bootstrap
+from bindery.domain.errors import LauncherDown
+from bindery.domain.sessions import SessionState
+from infra.local.runtime import ENDED_AT_ONCE, Runtime
+from infra.local.template import System
+from tests.simulation.small import Small
+
+
+def ends(small: Small, environment: pytest.MonkeyPatch) -> bool:
+    """What Ctrl-C does to sessions."""
+    environment.setattr(bootstrap, "system", lambda: small.system)
+    environment.setattr(bootstrap, "launcher", lambda: small.launcher)
+    with socket.socket() as listener:
+        return Runtime(System((), (), {}, (), {}), listener)._end_sessions("Bindery was stopped")
+
+
+def test_sessions_are_ended_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Small()
+    launches = [small.ready() for _ in range(ENDED_AT_ONCE)]
+    together = threading.Barrier(ENDED_AT_ONCE, timeout=5)
+
+    def meet(operation: str, session: str) -> None:
+        together.wait()
+
+    small.launcher.before = meet
+    assert ends(small, monkeypatch)
+    assert {small.session(launch).state for launch in launches} == {SessionState.ENDED}
+
+
+def test_one_that_cannot_be_ended_keeps_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Small()
+    stuck, other = small.ready(), small.ready()
+
+    def down(operation: str, session: str) -> None:
+        if session == stuck.id:
+            raise LauncherDown(why="no cluster")
+
+    small.launcher.before = down
+    assert ends(small, monkeypatch)
+    assert small.session(stuck).state is SessionState.STOPPING
+    assert small.session(other).state is SessionState.ENDED

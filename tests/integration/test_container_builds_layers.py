@@ -1,0 +1,60 @@
+"""Layers are shared between builds: what one repository makes must not get into another's image."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.builds.container_tool import ContainerTool, Desk
+from bindery.domain.builds import BuildState
+from tests.building import ordered, written
+from tests.containers import FROM_NOTHING, ContainerBuilding, step
+from tests.serving.registry import local_registry, what_is_missing
+
+
+@pytest.fixture
+def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBuilding]:
+    if missing := what_is_missing():
+        pytest.skip(missing)
+    with local_registry(tmp_path / "registry") as registry:
+        containers = ContainerBuilding(tmp_path, registry, monkeypatch)
+        yield containers
+        containers.close()
+
+
+def built(building: ContainerBuilding, name: str, dockerfile: str) -> str:
+    """What the build of a repository that says its name told."""
+    repository = building.repository({"Dockerfile": dockerfile, "words": f"said by {name}"}, name)
+    before = len(building.queue.text)
+    assert building.build(ordered(repository, name)).state is BuildState.SUCCEEDED, building.queue.text
+    return building.queue.text[before:]
+
+
+def test_a_layer_that_says_all_is_made_once(building: ContainerBuilding) -> None:
+    dockerfile = FROM_NOTHING + step("echo made here")
+    assert "Using cache" not in built(building, "one", dockerfile)
+    assert "Using cache" in built(building, "two", dockerfile)
+
+
+def test_what_another_repository_s_mounted_files_made_is_not_taken_for_one_s_own(building: ContainerBuilding) -> None:
+    dockerfile = FROM_NOTHING + 'RUN --mount=type=bind,target=/src ["/bin/busybox", "cat", "/src/words"]\n'
+    assert "said by one" in built(building, "one", dockerfile)
+    assert "said by two" in built(building, "two", dockerfile)
+
+
+def test_what_another_repository_left_in_a_cache_is_not_found(building: ContainerBuilding) -> None:
+    script = "/bin/busybox cat /cache/left; /bin/busybox cp /bin/busybox /cache/left; echo looked"
+    dockerfile = FROM_NOTHING + step(script).replace("RUN ", "RUN --mount=type=cache,target=/cache ")
+    for name in ("one", "two"):
+        assert "can't open '/cache/left'" in built(building, name, dockerfile)
+
+
+def test_docker_gives_each_attempt_caches_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ContainerTool, "path", "/usr/bin/docker")
+    dockerfile = written(tmp_path, {"Dockerfile": "FROM x"}) / "Dockerfile"
+    one, two = (
+        ContainerTool("docker", tmp_path).build(tmp_path, dockerfile, {}, Desk(tmp_path / name))
+        for name in ("one", "two")
+    )
+    assert "--build-arg=BUILDKIT_CACHE_MOUNT_NS=one" in one
+    assert "--build-arg=BUILDKIT_CACHE_MOUNT_NS=two" in two

@@ -1,0 +1,196 @@
+"""API servers that are slow, broken off, or none at all: each becomes one of our errors, in time."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from kubernetes.client import ApiClient, Configuration
+
+from bindery.adapters.sessions import cluster as adapter
+from bindery.adapters.sessions.cluster import POD, Cluster
+from bindery.adapters.sessions.credentials import client_of
+from bindery.adapters.sessions.pod_watch import PodWatch
+from bindery.domain.errors import LauncherDown
+
+Answer = Callable[[socket.socket], None]
+NO_PODS = {"metadata": {"resourceVersion": "1"}, "items": []}
+A_POD = {"metadata": {"name": "x"}, "spec": {"containers": [{"image": "x"}]}, "status": {}}
+
+
+def saying(body: object, status: str = "200 OK", more: str = "") -> Answer:
+    """The whole of an answer; bytes as they are, anything else as JSON."""
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    def answer(asker: socket.socket) -> None:
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{more}Content-Length: {len(text)}\r\n\r\n"
+        asker.sendall(head.encode() + text)
+
+    return answer
+
+
+def telling(*lines: bytes, pause: float = 0.0) -> Answer:
+    """The chunks of an answer that goes on afterwards for as long as somebody listens."""
+
+    def answer(asker: socket.socket) -> None:
+        asker.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for line in lines:
+            asker.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+            time.sleep(pause)
+        asker.recv(1)
+
+    return answer
+
+
+@contextmanager
+def answering(*answers: Answer) -> Iterator[tuple[Cluster, list[str]]]:
+    """A server that gives these answers, one a connection and the last one again and again; what it was asked."""
+    listener, asked = socket.create_server(("127.0.0.1", 0)), list[str]()
+    threads: list[threading.Thread] = []
+
+    def one(asker: socket.socket, answer: Answer) -> None:
+        with asker, contextlib.suppress(OSError):
+            asked.append(asker.recv(100_000).decode().partition(" HTTP")[0])
+            answer(asker)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                asker, _ = listener.accept()
+                answer = answers[min(len(threads), len(answers) - 1)]
+                threads.append(threading.Thread(target=one, args=(asker, answer)))
+                threads[-1].start()
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    configuration = Configuration()
+    configuration.host = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    cluster = Cluster(ApiClient(configuration), "sessions")
+    try:
+        yield cluster, asked
+    finally:
+        cluster.close()
+        listener.shutdown(socket.SHUT_RDWR)
+        serving.join()
+        listener.close()
+        for thread in threads:
+            thread.join()
+
+
+def event(kind: str = "MODIFIED", pod: object = A_POD) -> bytes:
+    return json.dumps({"type": kind, "object": pod}).encode() + b"\n"
+
+
+@pytest.mark.parametrize("body", [b"<html>welcome</html>", b"", b"\xff", [], {}, "word", 7])
+def test_something_else_at_the_cluster_s_address_is_said_to_be_that(body: object) -> None:
+    with answering(saying(body)) as (cluster, _), pytest.raises(LauncherDown) as down:
+        cluster.find(POD, "x")
+    assert down.value.facts["why"] == adapter.NO_CLUSTER
+
+
+def test_a_server_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "TIMEOUTS", (3.0, 0.3))
+    with answering(lambda asker: time.sleep(0.6)) as (cluster, asked):
+        began = time.monotonic()
+        with pytest.raises(LauncherDown):
+            cluster.find(POD, "x")
+        assert time.monotonic() - began < 0.6
+    assert len(asked) == 1
+
+
+def test_a_server_that_says_when_to_come_back_is_not_waited_for() -> None:
+    with answering(saying({}, "503 Service Unavailable", "Retry-After: 30\r\n")) as (cluster, asked):
+        began = time.monotonic()
+        with pytest.raises(LauncherDown):
+            cluster.find(POD, "x")
+        assert time.monotonic() - began < 5
+    assert len(asked) == 1
+
+
+def test_a_connection_that_had_ended_is_replaced_also_to_make_something() -> None:
+    with answering(lambda asker: None, saying(A_POD)) as (cluster, asked):
+        assert cluster.create({"kind": POD, **A_POD}) == A_POD
+    assert asked == ["POST /api/v1/namespaces/sessions/pods"] * 2
+
+
+def test_no_redirect_is_followed() -> None:
+    with (
+        answering(saying(NO_PODS)) as (elsewhere, seen),
+        answering(saying({}, "302 Found", f"Location: {elsewhere.address}/x\r\n")) as (cluster, _),
+        pytest.raises(LauncherDown),
+    ):
+        cluster.find(POD, "x")
+    assert seen == []
+
+
+def test_a_list_that_has_become_too_old_to_read_on_is_read_again_later() -> None:
+    begun = {"metadata": {"resourceVersion": "1", "continue": "more"}, "items": [A_POD]}
+    expired = saying({"message": "too old", "reason": "Expired"}, "410 Gone")
+    with answering(saying(begun), expired) as (cluster, _), pytest.raises(LauncherDown):
+        list(cluster.each(POD, "a=b"))
+
+
+@pytest.mark.parametrize("line", [b"<html>\n", b'{"type": "ERROR", "object": {"code": 410}}\n', b"[]\n", b"{}\n"])
+def test_nonsense_in_a_watch_is_trouble_that_may_pass(line: bytes) -> None:
+    with (
+        answering(telling(event(), line)) as (cluster, _),
+        contextlib.closing(cluster.watch(POD, "x", "1", 5)) as watching,
+        pytest.raises(LauncherDown),
+    ):
+        list(watching)
+
+
+def test_a_watch_that_is_closed_just_ends() -> None:
+    with answering(telling(event(), event())) as (cluster, _):
+        watching = cluster.watch(POD, "x", "1", 5)
+        for _kind, _pod in watching:
+            watching.close()
+
+
+def test_a_watch_that_is_closed_by_another_thread_just_ends() -> None:
+    events = [event()] * 200
+    with answering(telling(*events, pause=0.001)) as (cluster, _):
+        for round_ in range(30):
+            watching, trouble = cluster.watch(POD, "x", "1", 5), list[Exception]()
+
+            def listen(watching: adapter.Watching = watching, trouble: list[Exception] = trouble) -> None:
+                try:
+                    list(watching)
+                except Exception as error:  # noqa: BLE001 - whatever it is, a thread would die of it
+                    trouble.append(error)
+
+            listener = threading.Thread(target=listen)
+            listener.start()
+            time.sleep(0.01 + round_ / 1000)
+            watching.close()
+            listener.join(5)
+            assert not listener.is_alive()
+            assert trouble == []
+
+
+def test_nonsense_reaches_whoever_waits_for_the_pod() -> None:
+    there = {"metadata": {"resourceVersion": "1"}, "items": [A_POD]}
+    with answering(saying(there), telling(b"<html>\n")) as (cluster, _), PodWatch(cluster, "x", 5) as watch:
+        began = time.monotonic()
+        with pytest.raises(LauncherDown):
+            watch.next(5)
+        assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("text", ["a: [b", "- a", "\x00", "current-context: x", "4711"])
+def test_a_file_that_is_no_kubeconfig_is_said_to_be_that(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(text)
+    with pytest.raises(LauncherDown) as down:
+        client_of(str(tmp_path / "config"))
+    assert text not in str(down.value.facts["why"])
+
+
+def test_a_kubeconfig_that_cannot_be_read_is_said_to_be_that(tmp_path: Path) -> None:
+    with pytest.raises(LauncherDown) as down:
+        client_of(str(tmp_path))
+    assert "directory" in str(down.value.facts["why"])
