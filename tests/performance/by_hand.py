@@ -54,7 +54,7 @@ class ByHand:
         try:
             yield
         finally:
-            self.api.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+            self.api.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=1)
             self.api.delete_namespaced_secret(name, NAMESPACE)
 
     def _address(self, name: str) -> str:

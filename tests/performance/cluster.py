@@ -25,6 +25,7 @@ from tests.serving.git_http import GitServer, make_repository
 from tests.serving.runtime import LocalRuntime
 
 PAIRS, FOUR_PAIRS, LAG_RUNS = 16, 6, 16
+SETTLE_SECONDS = 1
 STEPS = ("service", "pod", "runs")
 Told = dict[str, str]
 
@@ -55,9 +56,10 @@ class Bench:
         return self.launch(sightings, steps)[0]
 
     def clear(self) -> None:
-        """Nothing of earlier runs takes the next one's processor."""
+        """Nothing of earlier runs takes the next one's processor: Pods are gone when the node has taken them apart."""
         self.shipped.remove_sessions()
         self.shipped.kubectl("wait", "--for=delete", "pods", "-l", "!app.kubernetes.io/component", "--timeout=60s")
+        time.sleep(SETTLE_SECONDS)
 
     def _note(self, sightings: Sightings, steps: Steps, begun: float, told: Told, heard: dict[str, float]) -> None:
         session = urlsplit(told["url"]).netloc.partition(".")[0]
