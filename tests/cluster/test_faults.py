@@ -125,17 +125,16 @@ def test_a_session_that_is_stopped_while_it_is_started_leaves_nothing(
     assert order.id not in {each.id for each in launcher.objects()}
 
 
-def test_a_stopped_session_leaves_nothing_and_its_neighbour_everything(
-    launcher: KubernetesSessions, trials: Trials
-) -> None:
+def test_a_stopped_session_leaves_nothing_and_its_neighbour_everything(trials: Trials) -> None:
     one, two = trials.order(), trials.order()
-    for order in (one, two):
-        launcher.start(order)
-    assert kinds(trials, one.id) == kinds(trials, two.id) == ALL
-    launcher.stop(one.id)
-    until(lambda: not names(trials, one.id), 30)
-    assert kinds(trials, two.id) == ALL
-    assert launcher.wait(two.id, TOKEN, 60).liveness is Liveness.READY
+    with trials.launcher("mute") as launcher:
+        for order in (one, two):
+            launcher.start(order)
+        assert kinds(trials, one.id) == kinds(trials, two.id) == ALL
+        launcher.stop(one.id)
+        until(lambda: not names(trials, one.id), 30)
+        assert kinds(trials, two.id) == ALL
+        launcher.stop(two.id)
 
 
 def test_a_session_that_is_stopped_and_started_at_once_is_a_new_one(

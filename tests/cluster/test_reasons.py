@@ -133,11 +133,18 @@ def test_a_registry_that_does_not_answer_is_told_with_its_words(trials: Trials) 
         launcher.stop(order.id)
 
 
-@pytest.mark.parametrize("image", ["never:1", "trials:never", f"trials@sha256:{'0' * 64}"])
-def test_an_image_that_is_not_in_its_registry_is_gone(trials: Trials, image: str) -> None:
-    error = trials.fails(image=f"{trials.shipped.cluster.registry}/{image}")
-    assert (type(error), error.facts) == (ImageGone, {"image": f"{trials.shipped.cluster.registry}/{image}"})
-    assert sentence(error) == "The environment was built, but is no longer there. Launch again to have it built anew."
+def test_an_image_that_is_not_in_its_registry_is_gone(trials: Trials) -> None:
+    names = ("never:1", "trials:never", f"trials@sha256:{'0' * 64}")
+    orders = [trials.order(f"{trials.shipped.cluster.registry}/{name}") for name in names]
+    with trials.launcher() as launcher:
+        for order in orders:
+            launcher.start(order)
+        for order in orders:
+            error = told(launcher, order.id).trouble
+            assert (type(error), error and error.facts) == (ImageGone, {"image": order.image})
+            launcher.stop(order.id)
+    gone = "The environment was built, but is no longer there. Launch again to have it built anew."
+    assert sentence(ImageGone(image="x")) == gone
 
 
 def test_a_name_that_no_image_can_have_cannot_be_fetched(trials: Trials) -> None:
@@ -162,15 +169,3 @@ def test_a_server_that_takes_too_much_memory_at_its_start_is_told_how_much_it_ma
     error = trials.fails("greedy", memory_guarantee="10M", memory_limit="64M")
     assert (type(error), error.facts) == (SessionOutOfMemory, {"limit": "64M"})
     assert sentence(error).startswith("The session's server used more memory than it may (64M) before it answered")
-
-
-def test_a_failed_start_can_be_tried_again_and_leaves_nothing_when_stopped(trials: Trials) -> None:
-    order = trials.order()
-    with trials.launcher("crash") as failing:
-        failing.start(order)
-        assert told(failing, order.id).liveness is Liveness.GONE
-    with trials.launcher() as launcher:
-        launcher.start(order)
-        assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.READY
-        launcher.stop(order.id)
-        assert trials.shipped.pods(order.id) == []
