@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench simulate simulate-planted simulate-scale cluster-build cluster cluster-down clean
+.PHONY: help up test lint format bench simulate simulate-planted simulate-scale cluster-build cluster cluster-down test-cluster bench-cluster clean
 SEEDS ?= 1000
 FIRST ?= 1
 
@@ -49,6 +49,14 @@ cluster: .venv/ready ## builds and starts a real Kubernetes for tests, as root; 
 
 cluster-down: .venv/ready ## ends that Kubernetes; nothing of it stays but what was built
 	@PYTHONPATH=layers/bindery $(RUN) -m tests.cluster down
+
+test-cluster: .venv/ready ## what needs that Kubernetes, and no more (one of its own if none runs)
+	@$(RUN) -m pytest tests/cluster tests/contract/test_session_launcher.py tests/e2e/test_kubernetes.py \
+		tests/infra/test_ended_page.py tests/infra/test_kubernetes.py tests/infra/test_kubernetes_network.py
+
+bench-cluster: .venv/ready ## launches on it beside the same Pod by hand; sweeps over ten thousand sessions (half an hour in all)
+	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cluster
+	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cull
 
 clean: ## removes everything that was made here; state under BINDERY_HOME stays
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from bindery.adapters.sessions import activity
 from bindery.settings import Settings
+from bindery.usecases import cull_sessions
 from infra.local.template import load
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +119,11 @@ def test_a_message_is_hidden_for_as_long_as_its_function_may_run(
             assert queues(resources)[queue]["VisibilityTimeout"] >= function.get("Timeout", usual), queue
             assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert seen == set(queues(resources)) - {"Unburied"}, "every queue but the last has one who reads it"
+
+
+def test_a_sweep_has_time_for_its_last_answers_and_to_write_down_what_it_saw(resources: Mapping[str, Resource]) -> None:
+    asking = cull_sessions.ASKING_SECONDS + activity.ANSWER_SECONDS
+    assert functions(resources)["CullSessions"]["Timeout"] >= asking + 60
 
 
 def test_every_queue_but_the_last_has_a_dead_letter_queue_that_exists(resources: Mapping[str, Resource]) -> None:

@@ -24,7 +24,7 @@ from tests.performance.sightings import Sightings
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.runtime import LocalRuntime
 
-PAIRS, FOUR_PAIRS, LAG_RUNS = 16, 6, 16
+PAIRS, FOUR_PAIRS, LAG_RUNS = 16, 14, 16
 SETTLE_SECONDS = 1
 STEPS = ("service", "pod", "runs")
 Told = dict[str, str]
@@ -130,7 +130,7 @@ def measure(bench: Bench) -> list[str]:
 
 
 def main() -> None:
-    """Everything, about five minutes."""
+    """Everything, about ten minutes."""
     with some_cluster() as cluster, bench_on(apply(cluster)) as bench:
         try:
             print("\n".join(measure(bench)))

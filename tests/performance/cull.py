@@ -40,9 +40,10 @@ VERBS: Mapping[str, Callable[[System], None]] = {
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one sweep in a process of its own. memory: bytes more than before it. asked: requests to sessions' servers."""
+    """Of one sweep in a process of its own. processor: seconds. memory: bytes more than before it. asked: sessions' servers."""
 
     seconds: float
+    processor: float
     memory: int
     table: Counter[str]
     api: Counter[str]
@@ -51,7 +52,7 @@ class Cost:
 
     def __str__(self) -> str:
         return (
-            f"{self.seconds:.1f} s, {self.memory / 1e6:.0f} MB, API calls {_spelled(self.api)}, "
+            f"{self.seconds:.1f} s, {self.processor:.1f} s of a processor, {self.memory / 1e6:.0f} MB, API calls {_spelled(self.api)}, "
             f"table calls {_spelled(self.table)}, sessions' servers {_spelled(self.asked)}, {self.sent} messages"
         )
 
@@ -66,10 +67,10 @@ def sweep(verb: str, kubeconfig: Path, table_path: Path) -> Cost:
     ports = FakePorts(table, queue, FakeBuilds(queue), launcher, SystemClock(), FakeHost())
     system = System(ports, settings_of(max_age_seconds=0))
     Path("/proc/self/clear_refs").write_text("5")  # from here on, the most memory counts anew
-    before, begun = _memory("VmRSS"), time.perf_counter()
+    before, begun, used = _memory("VmRSS"), time.perf_counter(), time.process_time()
     VERBS[verb](system)
-    took = time.perf_counter() - begun
-    return Cost(took, _memory("VmHWM") - before, table.calls, calls, len(queue.sent))
+    took, processor = time.perf_counter() - begun, time.process_time() - used
+    return Cost(took, processor, _memory("VmHWM") - before, table.calls, calls, len(queue.sent))
 
 
 def _memory(which: str) -> int:
@@ -117,6 +118,7 @@ def told(verb: str, costs: Sequence[Cost]) -> str:
     few, many = costs
     ratios = {
         "seconds": many.seconds / few.seconds,
+        "processor": many.processor / few.processor,
         "memory": many.memory / few.memory,
         "table calls": many.table.total() / few.table.total(),
         "API calls": many.api.total() / few.api.total() if few.api else 0,

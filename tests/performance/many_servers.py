@@ -63,7 +63,7 @@ class Answering(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self.heard["connections"] += 1
+        self.counted = False
 
     def data_received(self, data: bytes) -> None:
         self.unread += data
@@ -78,7 +78,8 @@ class Answering(asyncio.Protocol):
     def _answer(self, path: str, session: str, authorization: str) -> tuple[int, object]:
         if path == "/heard":
             return 200, self.heard
-        self.heard[path] += 1
+        self.heard.update([path] if self.counted else [path, "connections"])
+        self.counted = True
         if authorization != f"token {token_of(session)}":
             return 403, {}
         return (200, ANSWERS[path]) if path in ANSWERS else (404, {})
