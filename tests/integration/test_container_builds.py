@@ -92,26 +92,23 @@ def test_builds_share_their_layers(building: ContainerBuilding) -> None:
 def test_a_dockerfile_beside_the_other_configuration_files_sees_the_whole_repository(
     building: ContainerBuilding, folder: str
 ) -> None:
-    text = FROM_NOTHING + "COPY data.txt /\n" + step("cat /data.txt")
+    text = FROM_NOTHING + "COPY data.txt /\n" + step("grep '42 of it' /data.txt")
     files: dict[str, str | bytes] = {
         f"{folder}/Dockerfile": text,
         "Dockerfile": "FROM nothing",
         "data.txt": "42 of it\n",
     }
     digest(building, building.build(ordered(building.repository(files), scope="tree")))
-    assert "\n42 of it\n" in building.queue.text
 
 
 def test_a_dockerignore_is_honoured(building: ContainerBuilding) -> None:
     files: dict[str, str | bytes] = {
-        "Dockerfile": FROM_NOTHING + "COPY . /all\n" + step("ls /all"),
+        "Dockerfile": FROM_NOTHING + "COPY . /all\n" + step("[ -e /all/open.txt ] && [ ! -e /all/secret.txt ]"),
         ".dockerignore": "secret.txt\n",
         "secret.txt": "x",
         "open.txt": "x",
     }
     digest(building, building.build(ordered(building.repository(files), scope="tree")))
-    assert "\nopen.txt\n" in building.queue.text
-    assert "\nsecret.txt\n" not in building.queue.text
 
 
 def test_a_failing_step_is_told_with_its_last_words(building: ContainerBuilding) -> None:
