@@ -1,21 +1,16 @@
 """What the local runtime does where sessions are Pods: says which cluster they are on, or what is missing there."""
 
-import logging
-
 from bindery import bootstrap
 from bindery.domain.errors import BuildServiceDown, LauncherDown
 from bindery.ports.session_launcher import SessionLauncher
-
-logger = logging.getLogger("bindery")
 
 
 def check_builder() -> None:
     """Raises SystemExit where what builds is not installed."""
     try:
-        told = bootstrap.builds().name
+        _ = bootstrap.builds().name
     except BuildServiceDown as down:
         raise SystemExit(f"Nothing can be built: {down.facts['why']}.") from None
-    logger.info("builds are made by %s", told)
 
 
 def where() -> str:
@@ -34,6 +29,8 @@ def where() -> str:
 
 def close(launcher: SessionLauncher) -> None:
     """Lets its connections go. Sessions that were not ended live on."""
+    if not are_elsewhere():  # the import below takes longer than all else there is to do at the end
+        return
     from bindery.adapters.sessions.kubernetes import KubernetesSessions
 
     if isinstance(launcher, KubernetesSessions):

@@ -77,7 +77,7 @@ class KubernetesSessions:
         until = time.monotonic() + seconds
         owner = self._owner(session)
         if owner is None:
-            return SessionReport(Liveness.GONE)
+            return GONE
         url = self._address.of(session)
         with PodWatch(self._cluster, run_name(session, owner["metadata"]["labels"][RUN]), seconds) as watch:
             told = "" if self._is_fresh(watch.state) else str(watch.state.trouble)

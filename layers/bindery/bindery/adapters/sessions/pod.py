@@ -1,10 +1,11 @@
 """A session's objects: a Service that owns the others, a Secret with the token, the Pod, the route to its own host name."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from bindery.adapters.sessions.origins import origin_options
+from bindery.adapters.sessions.options import server_options
 from bindery.domain.resources import Resources
 from bindery.domain.sessions import SessionOrder
 
@@ -150,6 +151,7 @@ def _tolerations(given: Resources) -> list[Body]:
     return [each.model_dump(by_alias=True, exclude_defaults=True) for each in given.tolerations]
 
 
+@cache
 def _shipped(name: str) -> str:
     """A file beside this one, for a session to run."""
     return _literal(files("bindery.adapters.sessions").joinpath(name).read_text())
@@ -166,15 +168,8 @@ def _options(making: Making) -> tuple[str, ...]:
     """Options on the command line win over any configuration file of the image. The token is not among them."""
     return (
         "--ServerApp.ip=0.0.0.0",
-        f"--ServerApp.port={PORT}",
-        "--ServerApp.port_retries=0",
-        "--ServerApp.base_url=/",
-        "--ServerApp.open_browser=False",
-        "--ServerApp.quit_button=False",
         "--ServerApp.trust_xheaders=True",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.news_url=None",
-        *origin_options(making.allowed_origins),
+        *server_options(PORT, making.allowed_origins),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bindery.adapters.builds.files import script_command
 from bindery.adapters.sessions.environment import Environment
 from bindery.adapters.sessions.folder import SessionFolder
-from bindery.adapters.sessions.origins import origin_options
+from bindery.adapters.sessions.options import server_options
 from bindery.domain.errors import RepositoryUnusable
 from bindery.domain.sessions import SessionOrder
 
@@ -70,17 +70,9 @@ def _options(folder: SessionFolder, port: int, allowed_origins: tuple[str, ...])
     """Options on the command line win over any configuration file. The token is not among them."""
     options = (
         "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0",
-        "--ServerApp.base_url=/",
         f"--ServerApp.root_dir={folder.work}",
-        "--ServerApp.open_browser=False",
         "--ServerApp.allow_remote_access=False",  # keeps the check of `Host`: a foreign name that points here is refused
-        "--ServerApp.quit_button=False",
-        # Nothing is asked of the outside while starting.
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.news_url=None",
-        *origin_options(allowed_origins),
+        *server_options(port, allowed_origins),
     )
     return (*options, "--ServerApp.allow_root=True") if os.geteuid() == 0 else options
 
