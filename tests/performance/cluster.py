@@ -1,5 +1,6 @@
 """`make bench-cluster`: launches on a real Kubernetes beside the same Pod by hand, in turn in one run. Prints ratios; judges nothing."""
 
+import math
 import os
 import statistics
 import tempfile
@@ -26,7 +27,9 @@ from tests.serving.runtime import LocalRuntime
 
 PAIRS, FOUR_PAIRS, LAG_RUNS = 16, 14, 16
 SETTLE_SECONDS = 1
+TICK_SECONDS = 1  # a kubelet looks once in so long at what its containers do
 STEPS = ("service", "pod", "runs")
+GOLDEN = (math.sqrt(5) - 1) / 2
 Told = dict[str, str]
 
 
@@ -55,11 +58,15 @@ class Bench:
     def timed(self, sightings: Sightings, steps: Steps) -> float:
         return self.launch(sightings, steps)[0]
 
-    def clear(self) -> None:
-        """Nothing of earlier runs takes the next one's processor: Pods are gone when the node has taken them apart."""
+    def clear(self, run: int = 0) -> None:
+        """Nothing of earlier runs takes the next one's processor: Pods are gone when the node has taken them apart.
+
+        They go when the node looks. So that runs do not all begin at one moment between two of its looks, which would be
+        kinder to one side, each begins at another, spread evenly.
+        """
         self.shipped.remove_sessions()
         self.shipped.kubectl("wait", "--for=delete", "pods", "-l", "!app.kubernetes.io/component", "--timeout=60s")
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(SETTLE_SECONDS + TICK_SECONDS * (run * GOLDEN % 1))
 
     def _note(self, sightings: Sightings, steps: Steps, begun: float, told: Told, heard: dict[str, float]) -> None:
         session = urlsplit(told["url"]).netloc.partition(".")[0]
@@ -75,7 +82,7 @@ def cleared(bench: Bench, take: Callable[[int], float]) -> Callable[[int], float
     """The same on a cluster where nothing else runs."""
 
     def taken(run: int) -> float:
-        bench.clear()
+        bench.clear(run)
         return take(run)
 
     return taken

@@ -28,7 +28,7 @@ from bindery.domain.errors import LauncherDown, NodeLost, SessionDied, SessionEv
 from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
 from bindery.ports.clock import Clock
 
-ASK_SECONDS = 0.03
+SOONEST, LATEST, GROWTH = 0.01, 0.1, 1.1  # seconds between two questions to a session's address: ever rarer
 FRESH_SECONDS = 5  # trouble that began so lately has not been told yet
 STARTS = 3
 GONE = SessionReport(Liveness.GONE)
@@ -78,7 +78,7 @@ class KubernetesSessions:
         owner = self._owner(session)
         if owner is None:
             return GONE
-        url = self._address.of(session)
+        url, pause = self._address.of(session), SOONEST
         with PodWatch(self._cluster, run_name(session, owner["metadata"]["labels"][RUN]), seconds) as watch:
             told = "" if self._is_fresh(watch.state) else str(watch.state.trouble)
             while not watch.state.gone:
@@ -87,7 +87,11 @@ class KubernetesSessions:
                     return SessionReport(Liveness.READY, url=url)
                 if left <= 0 or (watch.state.trouble and str(watch.state.trouble) != told):
                     return SessionReport(Liveness.STARTING, trouble=watch.state.trouble)
-                watch.next(min(ASK_SECONDS, left) if watch.state.runs else left)
+                if watch.state.runs:
+                    watch.next(min(pause, left))
+                    pause = min(LATEST, pause * GROWTH)
+                else:
+                    watch.next(left)
             return _gone(watch.state)
 
     def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
