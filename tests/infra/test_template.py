@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -17,39 +17,7 @@ from bindery.usecases import cull_sessions
 from infra.local.template import load
 
 ROOT = Path(__file__).parents[2]
-ADAPTER = ROOT / "layers" / "bindery" / "bindery" / "adapters" / "tables" / "dynamodb.py"
-# What each call of the client has to be allowed; the others have names of their own.
-TRANSACTION = {"PutItem", "DeleteItem"}
-
 Resource = Mapping[str, Any]
-
-
-class May(NamedTuple):
-    """table: its policy. sends: the queues that its use case, and all that it calls, may send to."""
-
-    table: str
-    sends: frozenset[str] = frozenset()
-
-
-def may(table: str, *sends: str) -> May:
-    return May(table, frozenset(sends))
-
-
-RIGHTS = {
-    "ServePages": may("ReadTable"),
-    "StreamLaunch": may("WriteTable", "Resolve"),
-    "AnswerApi": may("WriteTable", "Resolve", "Stops"),
-    "ResolveRepository": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
-    "StartBuild": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
-    "RecordLog": may("WriteTable"),
-    # These two move launches on that wait: one may have claimed the next attempt meanwhile, and wants it started.
-    "RecordBuild": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
-    "FailLaunch": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
-    "StartSession": may("WriteTable", "Resolve", "Sessions", "Stops"),
-    "StopSession": may("WriteTable"),
-    "CullSessions": may("WriteTable", "Stops"),
-    "Reconcile": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -146,61 +114,9 @@ def test_no_launch_waits_for_a_dead_letter_longer_than_it_may_take(resources: Ma
         assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] < 600
 
 
-@pytest.mark.parametrize("name", RIGHTS)
-def test_a_function_may_do_what_it_does_and_no_more(resources: Mapping[str, Resource], name: str) -> None:
-    granted = {policy["Ref"] for policy in functions(resources)[name]["Policies"]}
-    assert granted == {RIGHTS[name].table, *(f"Send{queue}" for queue in RIGHTS[name].sends)}
-
-
-def test_the_rights_of_every_function_are_known(resources: Mapping[str, Resource]) -> None:
-    assert functions(resources).keys() == RIGHTS.keys()
-
-
-def statements(resources: Mapping[str, Resource]) -> list[tuple[str, list[str], list[Any]]]:
-    """Each statement's policy, actions and resources."""
-    found = []
-    for name, policy in of_type(resources, "AWS::IAM::ManagedPolicy").items():
-        for statement in policy["PolicyDocument"]["Statement"]:
-            assert statement["Effect"] == "Allow"
-            actions, targets = statement["Action"], statement["Resource"]
-            found.append(
-                (
-                    name,
-                    [actions] if isinstance(actions, str) else actions,
-                    targets if isinstance(targets, list) else [targets],
-                )
-            )
-    return found
-
-
-def test_no_policy_has_a_wildcard_and_none_is_unused(resources: Mapping[str, Resource]) -> None:
-    used = {policy["Ref"] for function in functions(resources).values() for policy in function["Policies"]}
-    assert used == set(of_type(resources, "AWS::IAM::ManagedPolicy"))
-    for name, actions, targets in statements(resources):
-        assert not [action for action in actions if "*" in action], name
-        assert all(isinstance(target, dict) and "*" not in str(target) for target in targets), name
-
-
-def test_who_sends_to_a_queue_can_only_send_to_that_one(resources: Mapping[str, Resource]) -> None:
-    for name, actions, targets in statements(resources):
-        if name.startswith("Send"):
-            queue = f"{name.removeprefix('Send')}Queue"
-            assert (actions, targets) == (["sqs:SendMessage"], [{"GetAtt": f"{queue}.Arn"}])
-            assert queue in queues(resources)
-
-
-def test_the_table_policies_allow_exactly_the_calls_that_its_adapter_makes(resources: Mapping[str, Resource]) -> None:
-    calls = set(re.findall(r"self\._client\.(\w+)\(", ADAPTER.read_text()))
-    names = {call: {call.title().replace("_", "")} for call in calls} | {"transact_write_items": TRANSACTION}
-    needed = {f"dynamodb:{action}" for call in calls for action in names[call]}
-    changes = {"dynamodb:PutItem", "dynamodb:DeleteItem"}
-    allowed = {name: set(actions) for name, actions, _ in statements(resources) if name.endswith("Table")}
-    assert changes < needed
-    assert allowed == {"WriteTable": needed, "ReadTable": needed - changes}
-
-
 def test_every_variable_is_a_setting(template: Resource) -> None:
-    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    places = [template["Globals"]["Function"], *functions(template["Resources"]).values()]
+    variables = {name for place in places for name in place.get("Environment", {}).get("Variables", {})}
     ours = {name.removeprefix("BINDERY_").lower() for name in variables if name.startswith("BINDERY_")}
     assert ours <= Settings.model_fields.keys()
     periods = [found["Metadata"]["LocalPeriod"] for found in template["Resources"].values() if _is_timed(found)]
@@ -212,8 +128,45 @@ def _is_timed(resource: Resource) -> bool:
 
 
 def test_every_parameter_is_used(template: Resource) -> None:
-    body = str({name: template[name] for name in ("Globals", "Resources")})
-    assert [name for name in template["Parameters"] if f"{{'Ref': '{name}'}}" not in body] == []
+    body = str({name: template[name] for name in ("Conditions", "Globals", "Resources")})
+    used = {*re.findall(r"\{'Ref': '(\w+)'\}", body), *re.findall(r"\$\{(\w+)\}", body)}
+    assert [name for name in template["Parameters"] if name not in used] == []
+
+
+def test_every_parameter_says_what_it_is_and_stands_in_a_group(template: Resource) -> None:
+    assert [name for name, told in template["Parameters"].items() if len(told.get("Description", "")) < 10] == []
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert sorted(name for group in groups for name in group["Parameters"]) == sorted(template["Parameters"])
+
+
+def test_a_stack_needs_no_parameter(template: Resource) -> None:
+    assert [name for name, told in template["Parameters"].items() if "Default" not in told] == []
+
+
+def test_only_who_signs_or_reads_tokens_knows_the_secret(resources: Mapping[str, Resource], template: Resource) -> None:
+    """That these three need it, and no other, is shown where they run: `test_rights.py` gives each its own variables."""
+    assert "BINDERY_SECRET" not in template["Globals"]["Function"]["Environment"]["Variables"]
+    knowing = [name for name, function in functions(resources).items() if "BINDERY_SECRET" in str(function)]
+    assert knowing == ["ServePages", "StreamLaunch", "AnswerApi"]
+
+
+def test_nothing_is_kept_for_ever_and_state_is_never_thrown_away(resources: Mapping[str, Resource]) -> None:
+    logs = of_type(resources, "AWS::Logs::LogGroup")
+    assert [name for name, group in logs.items() if "RetentionInDays" not in group] == []
+    assert "Retain" == resources["Table"]["DeletionPolicy"] == resources["Table"]["UpdateReplacePolicy"]
+    table = resources["Table"]["Properties"]
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_every_function_writes_to_the_log_that_is_there(template: Resource) -> None:
+    """Lambda would make one of its own, which is kept for ever."""
+    assert template["Globals"]["Function"]["LoggingConfig"] == {"LogFormat": "JSON", "LogGroup": {"Ref": "Logs"}}
+    assert [name for name, found in functions(template["Resources"]).items() if "LoggingConfig" in found] == []
+
+
+def test_every_queue_is_encrypted(resources: Mapping[str, Resource]) -> None:
+    assert [name for name, queue in queues(resources).items() if not queue.get("SqsManagedSseEnabled")] == []
 
 
 def test_every_queue_that_a_message_names_has_an_address(template: Resource) -> None:

@@ -107,6 +107,8 @@ class Reconcile:
             if found.id not in recorded and self.clock.now() - found.started >= self.start_seconds:
                 with _trouble_of(f"object {found.id}"):
                     self._object(found.id)
+        if recorded:  # for alarms and dashboards; a Bindery at rest is silent
+            logger.info("sessions compared", extra={"sessions": len(recorded)})
 
     def _session(self, nominated: str, found: SessionObject | None, listed_at: float) -> None:
         session = self.sessions.find(nominated)

@@ -1,5 +1,6 @@
 """Something happened to a build: ask the build service how it stands, and tell everybody who waits."""
 
+import logging
 from dataclasses import dataclass
 
 from bindery.domain.builds import BuildState
@@ -14,6 +15,8 @@ from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.usecases.move_on import MoveOn
 from bindery.usecases.tally_launches import SECONDS
+
+logger = logging.getLogger("bindery")
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,15 @@ class RecordBuild:
                 lost = Failure.of(BuildLost())
                 ended = self.environments.finish(environment.key, environment.attempt, failure=lost)
         if ended and ended.ended_at:
-            status = "success" if ended.image else "failure"
-            self.counters.add("binderhub_build_count", status=status)
-            took = ended.ended_at - ended.claimed_at
-            self.counters.observe("binderhub_build_time_seconds", took, SECONDS, status=status)
+            self._count(ended, ended.ended_at - ended.claimed_at)
+
+    def _count(self, ended: Environment, took: float) -> None:
+        """For /metrics; and the line that alarms and dashboards count."""
+        status = "success" if ended.image else "failure"
+        self.counters.add("binderhub_build_count", status=status)
+        self.counters.observe("binderhub_build_time_seconds", took, SECONDS, status=status)
+        told = {"environment": ended.key, "attempt": ended.attempt, "outcome": ended.state.value, "seconds": took}
+        logger.info("build ended", extra=told)
 
     def _tell_waiters(self, over: Environment, attempt: int) -> None:
         """Also if the next attempt was claimed meanwhile: who waited for this one must not wait for that."""

@@ -1,0 +1,58 @@
+"""Every call that clients of boto3 make, as the rights it needs, by the function that makes it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.model import OperationModel
+
+from tests.infra.deployed.rights import Right
+
+PHYSICAL = "physical"
+"""Whatever the template names `X` is called `physical-X` here, so that a call tells which one it is for."""
+CHANGES = {"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem", "ConditionCheck": "ConditionCheckItem"}
+
+
+class Recorder:
+    """used: rights by function."""
+
+    def __init__(self) -> None:
+        self.used: dict[str, set[Right]] = defaultdict(set)
+        self._acting = ""
+
+    def listen(self, session: boto3.Session) -> None:
+        """To every client that the session makes from now on."""
+        session.events.register("before-parameter-build", self._heard)
+
+    @contextmanager
+    def acting(self, function: str) -> Iterator[None]:
+        """Calls that are made meanwhile are this function's; of others nothing is kept."""
+        self._acting, before = function, self._acting
+        try:
+            yield
+        finally:
+            self._acting = before
+
+    def _heard(self, params: Mapping[str, Any], model: OperationModel, **_: object) -> None:
+        if self._acting:
+            self.used[self._acting].update(_rights(params, model))
+
+
+def _rights(params: Mapping[str, Any], model: OperationModel) -> Iterator[Right]:
+    service = model.service_model.signing_name
+    if model.name == "TransactWriteItems":  # no action of its own
+        for change in params["TransactItems"]:
+            for kind, what in change.items():
+                yield Right(f"dynamodb:{CHANGES[kind]}", _resource(what["TableName"]))
+        return
+    index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+    yield Right(f"{service}:{model.name}", _resource(str(params)) + index)
+
+
+def _resource(told: str) -> str:
+    """What the call is for; `*` for one that names nothing."""
+    named = re.search(rf"{PHYSICAL}-(\w+)", told)
+    return named[1] if named else "*"

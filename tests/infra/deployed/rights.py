@@ -1,0 +1,71 @@
+"""Rights as IAM has them, and which of them the template grants to each function."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from infra.local.template import load
+
+TEMPLATE = load(Path(__file__).parents[3] / "template.yaml")
+RESOURCES: Mapping[str, Mapping[str, Any]] = TEMPLATE["Resources"]
+FUNCTIONS = {name: found for name, found in RESOURCES.items() if found["Type"] == "AWS::Serverless::Function"}
+NAMED = re.compile(r"\$\{(?!AWS::)(\w+)(?:\.\w+)?\}")
+
+
+class Right(NamedTuple):
+    """action: such as `sqs:SendMessage`. resource: its name in the template and what follows it, or `*`."""
+
+    action: str
+    resource: str
+
+
+def granted(function: str) -> set[Right]:
+    """What the function's role allows."""
+    return set(allowed(role_of(function)))
+
+
+def role_of(function: str) -> str:
+    """The function's own role. SAM adds nothing to a role that is named: no policy of AWS's for every queue there is."""
+    properties = FUNCTIONS[function]["Properties"]
+    assert "Policies" not in properties, f"{function}: SAM ignores policies beside a role"
+    named: str = properties["Role"]["GetAtt"]
+    return named.removesuffix(".Arn")
+
+
+def allowed(role: str) -> Iterator[Right]:
+    """Every right of a role."""
+    assert "ManagedPolicyArns" not in RESOURCES[role]["Properties"], f"{role}: what it may do stands in it"
+    for policy in RESOURCES[role]["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            for action in _listed(statement["Action"]):
+                for resource in _listed(statement["Resource"]):
+                    yield Right(action, _named(resource))
+
+
+def needed_by_the_platform(function: str) -> set[Right]:
+    """What Lambda does in the function's name: it writes its log, and reads the queue that it is called for."""
+    rights = {Right(f"logs:{action}", "Logs") for action in ("CreateLogStream", "PutLogEvents")}
+    for event in FUNCTIONS[function]["Properties"]["Events"].values():
+        if event["Type"] == "SQS":
+            queue = event["Properties"]["Queue"]["GetAtt"].removesuffix(".Arn")
+            received = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+            rights |= {Right(f"sqs:{action}", queue) for action in received}
+    return rights
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _named(resource: object) -> str:
+    """`!GetAtt Table.Arn` is `Table`; an address put together by `!Sub` is what it names last, and what follows that."""
+    match resource:
+        case {"GetAtt": str(text)} | {"Ref": str(text)}:
+            return text.removesuffix(".Arn")
+        case {"Sub": str(text)} if named := list(NAMED.finditer(text)):
+            return named[-1][1] + text[named[-1].end() :]
+        case str(text) | {"Sub": str(text)}:
+            return text
+    raise TypeError(resource)

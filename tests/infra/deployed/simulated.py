@@ -1,0 +1,67 @@
+"""What functions ask of the table and the queues in the simulation's worlds, where everything fails, as the rights it takes."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from bindery.domain.messages import Message
+from bindery.ports.table import Delete, Item
+from tests.infra.deployed.rights import Right
+from tests.infra.deployed.system import CONSUMERS, QUEUES
+from tests.simulation.around import Around
+from tests.simulation.queues import SimQueues
+from tests.simulation.tables import SimTable
+from tests.simulation.world import TIMERS, World
+
+# As the stories show of the adapters: each of these calls takes these rights.
+TABLE = {
+    "get": ("GetItem Table",),
+    "put": ("PutItem Table",),
+    "delete": ("DeleteItem Table",),
+    "query": ("Query Table",),
+    "due": ("Query Table/index/due", "BatchGetItem Table"),
+}
+
+
+def lived_through(seeds: Iterable[int]) -> dict[str, set[Right]]:
+    """By function, what it asked for in any of these worlds."""
+    used: dict[str, set[Right]] = defaultdict(set)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*TABLE, "transact"):
+            patch.setattr(SimTable, name, _table_heard(used, name, getattr(SimTable, name)))
+        patch.setattr(SimQueues, "send", _queue_heard(used, SimQueues.send))
+        for seed in seeds:
+            World(seed).run()
+    return used
+
+
+def _table_heard(used: dict[str, set[Right]], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def heard(table: SimTable, *given: Any, **named: Any) -> Any:
+        rights = _changes(given[0]) if name == "transact" else TABLE[name]
+        used[_function(table._around)].update(
+            Right(f"dynamodb:{right.split()[0]}", right.split()[1]) for right in rights
+        )
+        return call(table, *given, **named)
+
+    return heard
+
+
+def _queue_heard(used: dict[str, set[Right]], call: Callable[..., None]) -> Callable[..., None]:
+    def heard(queues: SimQueues, message: Message, delay: float = 0) -> None:
+        if message.queue in QUEUES:  # not what the build service has to say
+            used[_function(queues._around)].add(Right("sqs:SendMessage", QUEUES[message.queue]))
+        call(queues, message, delay)
+
+    return heard
+
+
+def _changes(changes: Sequence[Item | Delete]) -> set[str]:
+    return {f"{'DeleteItem' if isinstance(change, Delete) else 'PutItem'} Table" for change in changes}
+
+
+def _function(around: Around) -> str:
+    """Whose task runs now; empty for the world itself, and for visitors, who are no function."""
+    first = around.scheduler.task.name.split()[0] if around.scheduler.task else ""
+    return TIMERS[first].name if first in TIMERS else CONSUMERS.get(first, "")

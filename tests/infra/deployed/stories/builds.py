@@ -1,0 +1,127 @@
+"""From a link to an image, with what goes wrong on the way."""
+
+from bindery.domain.builds import BuildReport, BuildState
+from bindery.domain.errors import HostUnreachable
+from bindery.domain.failure import Failure
+from bindery.domain.launch import Stage
+from bindery.domain.messages import ResolveRequested
+from tests.infra.deployed.stories.acting import (
+    FAILED,
+    again,
+    building,
+    building_with_a_session,
+    created,
+    down,
+    ending_at_once,
+    environment,
+    handles,
+    has_stopped,
+    lost,
+    reason,
+    running,
+    starting,
+)
+from tests.infra.deployed.stories.telling import story
+from tests.infra.deployed.system import PLACES, Deployed
+
+
+@story
+def a_host_does_not_answer(there: Deployed) -> None:
+    launch, _ = created(there)
+    there.ports.host.trouble = HostUnreachable(host="host.example", why="it is down")
+    there.settle()
+    assert there.launch(launch).failure == Failure.of(there.ports.host.trouble)
+
+
+@story
+def the_house_is_full(there: Deployed) -> None:
+    for _ in range(PLACES):
+        running(there)
+    launch, _ = created(there)
+    there.settle()
+    assert reason(there, launch) == "QuotaReached"
+
+
+@story
+def an_image_is_gone(there: Deployed) -> None:
+    running(there)
+    there.ports.service.images.clear()
+    running(there)
+    assert len(there.ports.service.started) == 2
+
+
+@story
+def the_build_service_is_down_while_a_session_starts(there: Deployed) -> None:
+    launch = starting(there)
+    there.ports.sessions.gone |= there.ports.service.images
+    there.ports.service.has = down  # type: ignore[method-assign]
+    there.settle()
+    assert reason(there, launch) == "BuildServiceDown"
+    assert has_stopped(there, launch)
+
+
+@story
+def the_one_who_records_a_build_is_killed_halfway(there: Deployed) -> None:
+    launch = building(there)
+    built = environment(there, launch)
+    there.system.state.environments.finish(built.key, built.attempt, image="fake/image")
+    lost(there)
+    again(there, ResolveRequested(launch=launch, step=there.launch(launch).step - 1))
+    assert [letter.queue for letter in there.waiting] == ["sessions"]
+
+
+@story
+def a_build_fails(there: Deployed) -> None:
+    launch = building(there)
+    there.settle()
+    there.ports.service.finish(*handles(there), FAILED)
+    there.settle()
+    assert reason(there, launch) == "BuildFailed"
+
+
+@story
+def a_build_is_forgotten(there: Deployed) -> None:
+    launch = building(there)
+    there.settle()
+    (handle,) = handles(there)
+    there.ports.service.finish(handle)
+    del there.ports.service.reports[handle]
+    there.settle()
+    assert there.launch(launch).attempt == 2
+
+
+@story
+def a_build_ends_before_anybody_knows_of_it(there: Deployed) -> None:
+    launch = building(there)
+    with ending_at_once(there, BuildReport(BuildState.SUCCEEDED, image="fake/image")):
+        there.deliver(there.waiting.pop())
+    there.ports.events.sent.clear()
+    there.settle()
+    assert there.launch(launch).stage is Stage.READY
+
+
+@story
+def a_build_is_forgotten_at_once(there: Deployed) -> None:
+    launch = building(there)
+    with ending_at_once(there, None):
+        there.deliver(there.waiting.pop())
+    there.settle()
+    assert there.launch(launch).attempt == 2
+
+
+@story
+def a_second_build_fails_at_once(there: Deployed) -> None:
+    launch = building_with_a_session(there)
+    with ending_at_once(there, FAILED):
+        there.deliver(there.waiting.pop())
+    there.settle()
+    assert reason(there, launch) == "BuildFailed"
+
+
+@story
+def a_second_build_fails(there: Deployed) -> None:
+    launch = building_with_a_session(there)
+    there.settle()
+    there.ports.service.finish(*handles(there), FAILED)
+    there.settle()
+    assert reason(there, launch) == "BuildFailed"

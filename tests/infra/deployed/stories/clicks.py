@@ -1,0 +1,53 @@
+"""What visitors and scripts do."""
+
+import re
+
+from tests.infra.deployed.stories.acting import LINK, building, created, handles, running
+from tests.infra.deployed.stories.telling import story
+from tests.infra.deployed.system import Deployed
+
+
+@story
+def a_click_becomes_a_session(there: Deployed) -> None:
+    page = there.web("ServePages", "GET", f"/v2/{LINK}")
+    token = re.findall(r'"token": "([^"]+)"', page["body"])[0]
+    assert '"phase": "waiting"' in there.stream(f"/build/{LINK}?build_token={token}")
+    there.settle()
+    there.ports.service.write(*handles(there), "one", "two")
+    there.settle()
+    assert "two" in there.stream(f"/build/{LINK}?build_token={token}")
+    there.ports.service.finish(*handles(there))
+    there.settle()
+    assert '"phase": "ready"' in there.stream(f"/build/{LINK}?build_token={token}")
+
+
+@story
+def a_stream_without_a_page(there: Deployed) -> None:
+    assert '"phase": "failed"' in there.stream("/build/gh/o")
+    there.stream(f"/build/{LINK}")
+    there.settle()
+    assert len(handles(there)) == 1
+
+
+@story
+def pages_are_looked_at(there: Deployed) -> None:
+    launch = running(there)
+    there.ports.service.images.clear()
+    building(there)
+    for path in ("/", "/repo/o/r", f"/sessions/{launch}", "/assets/launch.js", "/badge.svg", "/health", "/versions"):
+        assert there.web("ServePages", "GET", path)["statusCode"] in (200, 302), path
+    assert "bindery_sessions" in there.web("ServePages", "GET", "/metrics")["body"]
+
+
+@story
+def a_script_launches_looks_and_stops(there: Deployed) -> None:
+    launch, token = created(there)
+    there.settle()
+    there.ports.service.write(*handles(there), "one")
+    there.ports.service.finish(*handles(there))
+    there.settle()
+    assert '"phase": "ready"' in there.web("AnswerApi", "GET", f"/api/launches/{launch}", token=token)["body"]
+    assert there.web("AnswerApi", "DELETE", f"/api/launches/{launch}", token=token)["statusCode"] == 202
+    there.settle()
+    assert launch not in there.ports.sessions.running
+    assert there.web("AnswerApi", "GET", "/api/repoproviders")["statusCode"] == 200

@@ -1,0 +1,205 @@
+"""The system as it is deployed, on moto: every function with its own variables, the table and the queues of the template."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from moto import mock_aws
+from starlette.applications import Starlette
+from starlette.requests import Request
+
+from bindery.adapters.queues.memory import Delivery
+from bindery.bootstrap import Picked, System, picks
+from bindery.domain.errors import UnknownProvider
+from bindery.domain.launch import Launch
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.settings import Settings
+from infra.local.events import from_build_service, from_log, from_queue, from_request
+from infra.local.template import queue_name
+from tests.fakes.builds import FakeBuilds
+from tests.fakes.clock import FakeClock
+from tests.fakes.host import FakeHost
+from tests.fakes.queue import FakeQueue
+from tests.fakes.sessions import FakeSessions
+from tests.infra.deployed.recorded import PHYSICAL, Recorder
+from tests.infra.deployed.rights import FUNCTIONS, RESOURCES, TEMPLATE
+from tests.serving import aws, template_table
+from tests.simulation.functions import TEMPLATE as READ
+from tests.simulation.functions import Functions, _loaded
+
+SECRET = "a secret of the tests, 32 characters or more"
+PLACES = 6
+# What is no AWS service stands in as a fake; so do builds, whose engine here is one that these settings can name.
+HERE = {
+    "BINDERY_BUILDER": "container",
+    "BINDERY_REGISTRY": "http://registry.example",
+    "BINDERY_STREAM_SECONDS": "0.05",
+    "BINDERY_QUOTA_TOTAL": str(PLACES),
+}
+QUEUES = {queue_name(name): name for name, found in RESOURCES.items() if found["Type"] == "AWS::SQS::Queue"}
+DEAD, MOST = "DeadLetters", {queue.name: queue.max_receive_count for queue in READ.queues}
+CONSUMERS = {name: function.name for name, function in READ.consumers.items()}
+
+
+@dataclass
+class Waiting:
+    """A message on its way. queue: as messages name it."""
+
+    queue: str
+    body: str
+    received: int = 0
+
+
+class Ports(Picked):
+    """What is AWS's as the settings pick it; the rest as fakes."""
+
+    def __init__(self) -> None:
+        self.events = FakeQueue()
+        self.time, self.host = FakeClock(), FakeHost()
+        self.sessions, self.service = FakeSessions(self.time), FakeBuilds(self.events)
+
+    clock = property(lambda self: self.time)  # type: ignore[assignment]
+    launcher = property(lambda self: self.sessions)  # type: ignore[assignment]
+    builds = property(lambda self: self.service)  # type: ignore[assignment]
+
+    def providers(self) -> Mapping[str, RepositoryProvider]:
+        return {self.host.id: self.host}
+
+    def provider(self, name: str) -> RepositoryProvider:
+        if name != self.host.id:
+            raise UnknownProvider(provider=name, known=self.host.id)
+        return self.host
+
+
+class Deployed:
+    """call, web and stream run a function as AWS would; settle() delivers messages until none are left.
+
+    waiting: what was sent and has not arrived. system: for a look at the state; nobody's calls.
+    """
+
+    def __init__(self, recorder: Recorder, session: boto3.Session) -> None:
+        self.waiting: list[Waiting] = []
+        self._recorder = recorder
+        recorder.listen(session)
+        session.events.register("before-parameter-build.sqs.SendMessage", self._sent)
+        self.ports = Ports()
+        self.system = System(self.ports, picks.settings())
+        self._systems = {name: System(self.ports, Settings.read(variables(name))) for name in FUNCTIONS}
+
+    def call(self, function: str, event: dict[str, Any]) -> Mapping[str, Any] | None:
+        """The handler's answer; None if it raised one of our facts."""
+        with self._recorder.acting(function):
+            return Functions(self._systems[function]).call(_module(function), event)
+
+    def web(self, function: str, method: str, path: str, body: object = None, token: str = "") -> Mapping[str, Any]:
+        """The answer to a request, as a REST API gets it of the function."""
+        path, _, query = path.partition("?")
+        headers = {"host": "here", "content-type": "application/json", "authorization": f"Bearer {token}"}
+        told = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "method": method, "raw_path": path.encode(), "query_string": query.encode()}
+        request = Request({**scope, "scheme": "https", "headers": told, "client": ("192.0.2.1", 1), "path": path})
+        answer = self.call(function, from_request(request, json.dumps(body).encode() if body else b""))
+        assert answer is not None
+        return answer
+
+    def stream(self, path: str) -> str:
+        """All that is streamed until the launch ends, or the stream has been open for long."""
+        with self._recorder.acting("StreamLaunch"):
+            app = _loaded(_module("StreamLaunch"), self._systems["StreamLaunch"]).app()
+            return asyncio.run(_streamed(app, path))
+
+    def settle(self) -> None:
+        """Messages, and what the build service has to say, until all is quiet; what is never handled is a dead letter."""
+        while self.waiting or self.ports.events.sent:
+            if self.ports.events.sent:
+                self.tell()
+            else:
+                self.deliver(self.waiting.pop(0))
+
+    def deliver(self, letter: Waiting) -> None:
+        letter.received += 1
+        delivery = Delivery("1", letter.queue, letter.body, letter.received, 0, 1)
+        answer = self.call(CONSUMERS[letter.queue], from_queue(delivery))
+        if answer is None or answer.get("batchItemFailures"):
+            gone = letter.received >= MOST[letter.queue]
+            self.waiting.append(Waiting(DEAD, letter.body) if gone else letter)
+
+    def tell(self) -> None:
+        """The first thing that the build service has to say."""
+        message = self.ports.events.pop()
+        delivery = Delivery("1", message.queue, message.model_dump_json(), 1, 0, 1)
+        shape = from_log if message.queue == "logs" else from_build_service
+        self.call(CONSUMERS[message.queue], shape(delivery))
+
+    def _sent(self, params: Mapping[str, Any], **_: object) -> None:
+        self.waiting.append(Waiting(queue_name(params["QueueUrl"].rpartition("-")[2]), params["MessageBody"]))
+
+    def launch(self, launch: str) -> Launch:
+        return self.system.state.launches.get(launch)
+
+
+async def _streamed(app: Starlette, path: str) -> str:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://here") as client:
+        return (await client.get(path, headers={"accept": "text/event-stream"})).text
+
+
+@contextmanager
+def deployed(recorder: Recorder) -> Iterator[Deployed]:
+    """A stack of its own, empty."""
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=aws.REGION)
+        patch.setattr(boto3, "DEFAULT_SESSION", session)
+        template_table.create(session.client("dynamodb"), f"{PHYSICAL}-Table")
+        sqs = session.client("sqs")
+        for name in QUEUES.values():
+            sqs.create_queue(QueueName=f"{PHYSICAL}-{name}")
+        for variable, value in variables().items():
+            patch.setenv(variable, value)
+        _forget()
+        yield Deployed(recorder, session)
+        _forget()
+
+
+def variables(function: str = "") -> dict[str, str]:
+    """A function's environment; without a name, what all have."""
+    ours = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    own = FUNCTIONS[function]["Properties"].get("Environment", {}).get("Variables", {}) if function else {}
+    return {name: _resolved(value) for name, value in {**ours, **own}.items()} | HERE
+
+
+def _resolved(value: object) -> str:
+    """With every parameter at its default, and so every condition on one false."""
+    match value:
+        case {"Ref": name} if name in TEMPLATE["Parameters"]:
+            return str(TEMPLATE["Parameters"][name].get("Default", ""))
+        case {"Ref": name}:
+            return f"{PHYSICAL}-{name}"
+        case {"If": [_, _, otherwise]}:
+            return _resolved(otherwise)
+        case {"Sub": str(text)} if text.startswith("{{resolve:secretsmanager:"):
+            return SECRET
+        case {"Sub": str(text)}:
+            return re.sub(
+                r"\$\{(\w+Queue)\}", rf"https://sqs.{aws.REGION}.amazonaws.com/123456789012/{PHYSICAL}-\1", text
+            )
+        case str() | int():
+            return str(value)
+    raise TypeError(value)
+
+
+def _module(function: str) -> str:
+    return str(FUNCTIONS[function]["Properties"]["CodeUri"]).strip("/").replace("/", ".") + ".handler"
+
+
+def _forget() -> None:
+    """What the composition root has made for others."""
+    for made in vars(picks).values():
+        if hasattr(made, "cache_clear"):
+            made.cache_clear()

@@ -1,0 +1,86 @@
+"""Least privilege: what each function does in whole launches is exactly what its role allows."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.infra.deployed.recorded import Recorder
+from tests.infra.deployed.rights import FUNCTIONS, RESOURCES, Right, granted, needed_by_the_platform, role_of
+from tests.infra.deployed.simulated import TABLE, lived_through
+from tests.infra.deployed.stories import STORIES
+from tests.infra.deployed.system import deployed
+
+Used = Mapping[str, set[Right]]
+SEEDS = range(1, 41)
+
+
+@pytest.fixture(scope="module")
+def used() -> Used:
+    """By function, everything that any story made it do."""
+    recorder = Recorder()
+    for story in STORIES.values():
+        with deployed(recorder) as there:
+            story(there)
+    return recorder.used
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_may_do_what_it_does_and_no_more(used: Used, function: str) -> None:
+    needed = used[function] | needed_by_the_platform(function)
+    assert sorted(granted(function) - needed) == [], "allowed, and never done"
+    assert sorted(needed - granted(function)) == [], "done, and not allowed"
+
+
+def test_no_fault_makes_a_function_do_what_it_may_not() -> None:
+    lived = lived_through(SEEDS)
+    assert lived.keys() > {"ResolveRepository", "StartBuild", "RecordBuild", "StartSession", "FailLaunch", "Reconcile"}
+    for function in lived.keys() - {""}:
+        assert sorted(lived[function] - granted(function)) == [], function
+
+
+def test_what_the_simulation_takes_for_a_right_is_what_the_adapter_asks_for(used: Used) -> None:
+    told = {Right(f"dynamodb:{right.split()[0]}", right.split()[1]) for rights in TABLE.values() for right in rights}
+    assert told == {right for rights in used.values() for right in rights if right.action.startswith("dynamodb:")}
+
+
+def test_every_function_has_a_role_of_its_own() -> None:
+    roles = [role_of(function) for function in FUNCTIONS]
+    assert sorted(roles) == sorted(f"{function}Role" for function in FUNCTIONS)
+    for role in roles:
+        (trusted,) = RESOURCES[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert trusted == {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+
+
+def test_whoever_may_touch_everything_says_why() -> None:
+    """AWS's own policies count: the ones that SAM would add are for every queue and every log there is."""
+    broad = {name for name, found in RESOURCES.items() if _is_broad(found.get("Properties", {}))}
+    assert broad == {name for name, found in RESOURCES.items() if "WhyEveryResource" in found.get("Metadata", {})}
+    assert all(len(RESOURCES[name]["Metadata"]["WhyEveryResource"]) > 40 for name in broad)
+
+
+def _is_broad(properties: Mapping[str, Any]) -> bool:
+    statements = [
+        statement
+        for policy in (*properties.get("Policies", []), {"PolicyDocument": properties.get("PolicyDocument", {})})
+        if isinstance(policy, dict)
+        for statement in policy.get("PolicyDocument", {}).get("Statement", [])
+    ]
+    told = [text for statement in statements for text in _texts((statement["Action"], statement.get("Resource", "*")))]
+    return bool(properties.get("ManagedPolicyArns")) or any("*" in text for text in told)
+
+
+def _texts(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for inner in value.values():
+                yield from _texts(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from _texts(inner)
