@@ -11,6 +11,7 @@ from bindery.domain.errors import BinderyError
 from bindery.observability import logged
 from bindery.web.api import Caller
 from bindery.web.errors import face_of
+from bindery.web.gate import too_large
 from bindery.web.repo_providers import repo_providers
 
 app = APIGatewayRestResolver()
@@ -82,4 +83,4 @@ def preflight() -> Response[str]:
 @logged
 def handler(event: dict[str, object], context: LambdaContext) -> object:
     """One request."""
-    return app.resolve(event, context)
+    return too_large(event) or app.resolve(event, context)

@@ -10,6 +10,7 @@ from bindery.domain.errors import BinderyError
 from bindery.observability import logged
 from bindery.web.assets import asset
 from bindery.web.errors import face_of
+from bindery.web.gate import too_large
 from bindery.web.metrics import CONTENT_TYPE
 from bindery.web.pages import Page, error_page
 
@@ -91,4 +92,4 @@ def metrics() -> Response[str]:
 @logged
 def handler(event: dict[str, object], context: LambdaContext) -> object:
     """One request."""
-    return app.resolve(event, context)
+    return too_large(event) or app.resolve(event, context)

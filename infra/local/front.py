@@ -11,12 +11,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bindery.web.gate import LARGEST_BODY, refusal
 from bindery.web.requests import is_loopback
 from infra.local.events import Context, from_request
 from infra.local.peers import is_ours
 from infra.local.template import Function, Route
 
-LARGEST_BODY = 64 * 1024
 FOREIGN_HOST = "This Bindery runs its sessions as processes of this machine, so it answers only to localhost.\n"
 OTHER_USER = "This Bindery runs code as the user who started it, so it answers only to that user.\n"
 NO_ROUTE = {"message": "There is nothing at this address. A launch link looks like /v2/gh/owner/repository/HEAD"}
@@ -54,7 +54,7 @@ class Front:
         except ClientDisconnect:
             return
         if body is None:
-            answer: Response = JSONResponse({"message": "The request is too large."}, 413)
+            answer = _response(refusal())
         else:
             answer = await run_sync(_invoke, function, from_request(request, body))
         await answer(request.scope, request.receive, send)

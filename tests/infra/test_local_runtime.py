@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from infra.local.front import LARGEST_BODY
+from bindery.web.gate import LARGEST_BODY
 from infra.local.surroundings import LogFile
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.kernel import Session
@@ -120,7 +120,7 @@ def test_a_body_of_more_than_the_limit_is_refused(edited: LocalRuntime) -> None:
     json_body = b"Content-Type: application/json"
     assert edited.raw(b"/api/launches", json_body, method=b"POST", body=fits).status == 404  # no such provider
     over = edited.raw(b"/api/launches", json_body, method=b"POST", body=fits + b" " * 100)
-    assert (over.status, json.loads(over.body)) == (413, {"message": "The request is too large."})
+    assert (over.status, json.loads(over.body)["code"]) == (413, "request_too_large")
 
 
 def begins(runtime: LocalRuntime, request: bytes) -> bytes:

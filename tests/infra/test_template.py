@@ -15,6 +15,8 @@ from bindery.adapters.sessions import activity
 from bindery.settings import Settings
 from bindery.usecases import cull_sessions
 from infra.local.template import load
+from tests.serving import aws
+from tests.serving.tools import sam
 
 ROOT = Path(__file__).parents[2]
 Resource = Mapping[str, Any]
@@ -47,6 +49,14 @@ def test_it_passes_cfn_lint() -> None:
     command = [str(Path(sys.executable).parent / "cfn-lint"), "template.yaml"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (0, "")
+
+
+def test_sam_takes_it() -> None:
+    environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": aws.REGION}
+    command = [str(sam()), "validate", "--lint", "--template", str(ROOT / "template.yaml")]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "is a valid SAM Template" in ran.stdout
 
 
 def test_every_folder_of_functions_is_a_function_and_the_other_way_round(resources: Mapping[str, Resource]) -> None:

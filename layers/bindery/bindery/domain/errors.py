@@ -81,6 +81,10 @@ class BadRequest(Permanent):
     """The request itself cannot be understood. Facts: why."""
 
 
+class RequestTooLarge(Permanent):
+    """The request's body has more bytes than we read. Facts: limit (such as "64 KB")."""
+
+
 class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 

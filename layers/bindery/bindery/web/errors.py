@@ -79,6 +79,7 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             429, "rate_limited", "You have launched too often (limit: {limit}). Try again in {seconds}."
         ),
         e.BadRequest: Face(400, "bad_request", "The request cannot be understood: {why}."),
+        e.RequestTooLarge: Face(413, "request_too_large", "The request is larger than it may be ({limit})."),
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),

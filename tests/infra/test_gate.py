@@ -1,0 +1,89 @@
+"""What is refused before any function reads it, and what is said then."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from bindery.web.gate import LARGEST_BODY
+from infra.local.front import NO_ROUTE
+from tests.infra.deployed.recorded import Recorder
+from tests.infra.deployed.rights import RESOURCES, TEMPLATE
+from tests.infra.deployed.system import deployed
+from tests.serving.messages import check_readable
+
+API: Mapping[str, Any] = RESOURCES["Api"]["Properties"]
+RESPONSES: Mapping[str, Any] = API["GatewayResponses"]
+SAID = [
+    "MISSING_AUTHENTICATION_TOKEN",
+    "REQUEST_TOO_LARGE",
+    "THROTTLED",
+    "DEFAULT_4XX",
+    "DEFAULT_5XX",
+]
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_what_the_gate_says_is_readable_and_scripts_of_other_sites_may_read_it(kind: str) -> None:
+    message = json.loads(RESPONSES[kind]["ResponseTemplates"]["application/json"])["message"]
+    check_readable(message if message.endswith(".") else f"{message}.")  # one ends in a link
+    assert RESPONSES[kind]["ResponseParameters"]["Headers"]["Access-Control-Allow-Origin"] == "'*'"
+
+
+def test_statuses_are_those_that_people_know() -> None:
+    told = {kind: RESPONSES[kind].get("StatusCode") for kind in SAID}
+    assert told == dict(zip(SAID, (404, 413, 429, None, None), strict=True))
+
+
+def test_an_address_that_leads_nowhere_is_told_in_the_same_words_here() -> None:
+    said = RESPONSES["MISSING_AUTHENTICATION_TOKEN"]["ResponseTemplates"]["application/json"]
+    assert json.loads(said) == NO_ROUTE
+
+
+def test_a_burst_of_requests_meets_a_limit_on_every_route() -> None:
+    (every,) = API["MethodSettings"]
+    assert (every["ResourcePath"], every["HttpMethod"]) == ("/*", "*")
+    limits = [every["ThrottlingRateLimit"]["Ref"], every["ThrottlingBurstLimit"]["Ref"]]
+    assert all(TEMPLATE["Parameters"][name]["Default"] > 0 for name in limits)
+
+
+def test_no_log_of_the_gate_holds_a_query_or_a_header_where_tokens_are() -> None:
+    (every,) = API["MethodSettings"]
+    assert (every["LoggingLevel"], every["DataTraceEnabled"]) == ("OFF", False)
+    told = json.loads(API["AccessLogSetting"]["Format"])
+    assert "$context.requestId" in told.values()
+    queries = ("querystring", "input", "header", "authorizer", "integration.requestParameters", "protocol")
+    assert [value for value in told.values() if any(word in value.lower() for word in queries)] == []
+    assert told["path"] == "$context.path"
+
+
+def test_the_access_log_is_allowed_before_it_is_asked_for() -> None:
+    assert RESOURCES["Api"]["DependsOn"] == "AccessLogAccount"
+    assert RESOURCES["AccessLogAccount"]["Properties"]["CloudWatchRoleArn"] == {"GetAtt": "ApiLogsRole.Arn"}
+
+
+@pytest.mark.parametrize(
+    ("function", "method", "path"), [("AnswerApi", "POST", "/api/launches"), ("ServePages", "GET", "/")]
+)
+def test_a_body_over_our_own_limit_is_refused_by_the_deployed_function_too(
+    function: str, method: str, path: str
+) -> None:
+    with deployed(Recorder()) as there:
+        fits = {"provider": "gh", "spec": "o/r/HEAD", "x": "漢" * (LARGEST_BODY // 6 - 100)}
+        assert there.web(function, method, path, fits)["statusCode"] in (200, 400)
+        over = there.web(function, method, path, {**fits, "x": "漢" * (LARGEST_BODY // 6)})
+        assert over["statusCode"] == 413
+        assert json.loads(over["body"])["code"] == "request_too_large"
+        assert not there.waiting
+
+
+def test_every_route_of_the_template_is_one_of_the_api() -> None:
+    routes = read_routes()
+    assert routes
+    assert {event["RestApiId"]["Ref"] for event in routes} == {"Api"}
+
+
+def read_routes() -> list[Mapping[str, Any]]:
+    events = [event for found in RESOURCES.values() for event in found.get("Properties", {}).get("Events", {}).values()]
+    return [event["Properties"] for event in events if event["Type"] == "Api"]

@@ -1,0 +1,182 @@
+"""What an operator is told: numbers from the log's lines, alarms, and the dashboard."""
+
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from bindery.adapters.sessions.refusals import refusal
+from bindery.domain.errors import LauncherDown
+from bindery.observability import logger
+from bindery.web.errors import FACES
+from tests.infra.deployed.patterns import matches
+from tests.infra.deployed.recorded import Recorder
+from tests.infra.deployed.rights import FUNCTIONS, RESOURCES
+from tests.infra.deployed.stories import STORIES
+from tests.infra.deployed.stories.acting import running
+from tests.infra.deployed.system import QUEUES, Deployed, deployed
+
+Line = Mapping[str, Any]
+Numbers = list[tuple[str, float, tuple[str, ...]]]
+OURS = "Bindery/${AWS::StackName}"
+# Ours by their status, but the repository or its host has to mend them.
+THEIRS = {"HostUnreachable", "SessionDied", "ContentNotHad"}
+
+
+def of_type(kind: str) -> dict[str, Mapping[str, Any]]:
+    return {name: found["Properties"] for name, found in RESOURCES.items() if found["Type"] == kind}
+
+
+FILTERS = of_type("AWS::Logs::MetricFilter")
+ALARMS = of_type("AWS::CloudWatch::Alarm")
+
+
+def numbers(line: Line, group: str = "Logs") -> Numbers:
+    """What CloudWatch makes of a line: each number's name, value and dimensions."""
+    made = []
+    for found in FILTERS.values():
+        if found["LogGroupName"] == {"Ref": group} and matches(found["FilterPattern"], line):
+            (to,) = found["MetricTransformations"]
+            told = to["MetricValue"]
+            value = float(line[told.removeprefix("$.")] if told.startswith("$.") else told)
+            dimensions = tuple(str(line[each["Value"].removeprefix("$.")]) for each in to.get("Dimensions", []))
+            made.append((to["MetricName"], value, dimensions))
+    return made
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator["Heard"]:
+    stream = io.StringIO()
+    monkeypatch.setattr(logger().registered_handler, "stream", stream)
+    with deployed(Recorder()) as there:
+        yield Heard(there, stream)
+
+
+class Heard:
+    """there: the deployed system. numbers: what CloudWatch has made so far of all that its functions wrote."""
+
+    def __init__(self, there: Deployed, stream: io.StringIO) -> None:
+        self.there, self._stream = there, stream
+
+    def numbers(self) -> Numbers:
+        lines = [json.loads(line) for line in self._stream.getvalue().splitlines()]
+        return [number for line in lines for number in numbers(line)]
+
+    def named(self, name: str) -> list[tuple[float, tuple[str, ...]]]:
+        return [(value, dimensions) for told, value, dimensions in self.numbers() if told == name]
+
+
+def test_a_launch_that_becomes_ready_is_counted_once_with_its_seconds(heard: Heard) -> None:
+    running(heard.there)
+    heard.there.ports.time.advance(60)
+    for _ in range(2):
+        heard.there.call("Reconcile", {})
+    assert heard.named("LaunchesEnded") == [(1, ("ready",))]
+    assert len(heard.named("LaunchSeconds")) == len(heard.named("BuildSeconds")) == 1
+    assert heard.named("LaunchesFailed") == []
+
+
+def test_a_launch_that_fails_is_counted_by_its_reason_and_ours_apart(heard: Heard) -> None:
+    STORIES["a_build_fails"](heard.there)
+    STORIES["letters_nobody_understands"](heard.there)
+    heard.there.call("Reconcile", {})
+    assert sorted(heard.named("LaunchesFailed")) == [(1, ("BuildFailed",)), (1, ("StepLost",))]
+    assert heard.named("LaunchesFailedHere") == [(1, ())]
+    assert heard.named("LaunchSeconds") == []
+
+
+def test_sessions_are_told_while_there_are_any(heard: Heard) -> None:
+    heard.there.call("Reconcile", {})
+    assert heard.named("Sessions") == []
+    running(heard.there)
+    heard.there.call("Reconcile", {})
+    assert heard.named("Sessions") == [(1, ())]
+
+
+def test_a_sweep_in_doubt_raises_an_alarm(heard: Heard) -> None:
+    STORIES["the_network_is_ill"](heard.there)
+    assert heard.named("SweepsInDoubt") == [(1, ())]
+
+
+def test_credentials_that_the_cluster_refuses_are_told_without_any_launch(heard: Heard) -> None:
+    def refused(operation: str, session: str) -> None:
+        raise refusal(401, b"")
+
+    assert isinstance(refusal(401, b""), LauncherDown)
+    heard.there.ports.sessions.before = refused
+    heard.there.call("Reconcile", {})
+    assert heard.named("ClusterRefusals") == [(1, ())]
+
+
+def test_who_is_turned_away_by_the_api_is_counted() -> None:
+    assert numbers({"status": "429", "trouble": "THROTTLED"}, "AccessLogs") == [("TurnedAway", 1, ())]
+    assert numbers({"status": "429", "trouble": "-"}, "AccessLogs") == []
+
+
+def test_every_reason_on_our_side_and_no_other_counts_for_the_alarm() -> None:
+    counted = set(re.findall(r'\$\.reason = "(\w+)"', FILTERS["CountOurFailures"]["FilterPattern"]))
+    ours = {kind.__name__ for kind, face in FACES.items() if face.status >= 500}
+    assert counted == ours - THEIRS
+
+
+def alarmed(alarm: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Namespace, number and what it is of, for everything that an alarm looks at."""
+    looks = [look["MetricStat"]["Metric"] for look in alarm.get("Metrics", []) if "MetricStat" in look]
+    for look in looks or [alarm]:
+        of = [str(each["Value"]) for each in look.get("Dimensions", [])]
+        namespace = look["Namespace"]
+        yield namespace if isinstance(namespace, str) else namespace["Sub"], look["MetricName"], " ".join(of)
+
+
+def test_every_number_of_ours_that_an_alarm_looks_at_is_made() -> None:
+    made = {to["MetricName"] for found in FILTERS.values() for to in found["MetricTransformations"]}
+    looked = {name for alarm in ALARMS.values() for namespace, name, _ in alarmed(alarm) if namespace == OURS}
+    assert looked <= made
+    assert {"LaunchesFailedHere", "BuildSeconds", "ClusterRefusals", "SweepsInDoubt", "TurnedAway"} <= looked
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_says_what_is_wrong_and_reaches_somebody(name: str) -> None:
+    alarm = ALARMS[name]
+    assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]
+    assert len(alarm["AlarmDescription"]) > 20
+    assert alarm["TreatMissingData"] == "notBreaching"  # nobody clicks: all is well
+
+
+def test_every_queue_is_watched() -> None:
+    waiting = {
+        of for alarm in ALARMS.values() for _, name, of in alarmed(alarm) if name == "ApproximateAgeOfOldestMessage"
+    }
+    assert waiting == {str({"GetAtt": f"{queue}.QueueName"}) for queue in QUEUES.values() if queue.endswith("Queue")}
+    assert {of for _, name, of in alarmed(ALARMS["LettersAreDead"])} == {str({"Ref": "FailLaunch"})}
+    assert {of for _, name, of in alarmed(ALARMS["LettersAreUnburied"])} == {str({"GetAtt": "Unburied.QueueName"})}
+
+
+def test_every_function_is_watched() -> None:
+    answering = {name for name, found in FUNCTIONS.items() if "'Type': 'Api'" in str(found["Properties"]["Events"])}
+    failing = {of for _, name, of in alarmed(ALARMS["WorkersFail"])}
+    assert failing == {str({"Ref": name}) for name in FUNCTIONS.keys() - answering}
+    throttled = {of for _, name, of in alarmed(ALARMS["ManyAreTurnedAway"]) if name == "Throttles"}
+    assert throttled == {str({"Ref": name}) for name in answering}
+
+
+def test_the_dashboard_shows_numbers_that_there_are() -> None:
+    body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Sub"])
+    made = {to["MetricName"] for found in FILTERS.values() for to in found["MetricTransformations"]}
+    shown, named = set(), set()
+    for widget in body["widgets"]:
+        assert widget["x"] + widget["width"] <= 24
+        for namespace, name, *dimensions in (metric for metric in widget["properties"]["metrics"] if len(metric) > 1):
+            named.add(name)
+            if namespace == OURS:
+                shown.add(name)
+            if "FunctionName" in dimensions:
+                assert dimensions[1].strip("${}") in FUNCTIONS
+            if "QueueName" in dimensions:
+                assert dimensions[1].removesuffix(".QueueName}").strip("${") in QUEUES.values()
+    shown |= {name for name in made if f"{{{OURS}," in str(body) and f" {name}'" in json.dumps(body)}
+    assert shown == made - {"LaunchesFailedHere"}
+    assert {"Errors", "Duration", "Throttles", "5XXError"} <= named
