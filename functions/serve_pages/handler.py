@@ -13,8 +13,15 @@ from bindery.web.errors import face_of
 from bindery.web.gate import too_large
 from bindery.web.metrics import CONTENT_TYPE
 from bindery.web.pages import Page, error_page
+from bindery.web.requests import prefix_of
 
 app = APIGatewayRestResolver()
+
+
+def prefix() -> str:
+    """What stands before our paths in the address that was asked for."""
+    asked = app.current_event
+    return prefix_of(system().settings.public_url, asked.request_context.stage, asked.request_context.path, asked.path)
 
 
 def shown(page: Page) -> Response[str]:
@@ -31,13 +38,13 @@ def told(status: int, body: object) -> Response[str]:
 def refused(error: BinderyError) -> Response[str]:
     """The error's face, as a page."""
     face = face_of(error)
-    return shown(error_page(face.status, "This link leads nowhere", face.message))
+    return shown(error_page(face.status, "This link leads nowhere", face.message, prefix=prefix()))
 
 
 @app.get("/")
 def home() -> Response[str]:
     """The form that makes links."""
-    return shown(system().site.home())
+    return shown(system().site.home(prefix()))
 
 
 @app.get("/v2/.+")
@@ -46,19 +53,19 @@ def launch() -> Response[str]:
     event = app.current_event
     headers = {name.lower(): value for name, value in event.headers.items()}
     client = event.request_context.identity.source_ip or ""
-    return shown(system().site.launch(event.path, event.query_string_parameters or {}, headers, client))
+    return shown(system().site.launch(event.path, event.query_string_parameters or {}, headers, client, prefix()))
 
 
 @app.get("/repo/.+")
 def repo() -> Response[str]:
     """The oldest kind of link."""
-    return Response(302, headers={"Location": system().site.repo_redirect(app.current_event.path)})
+    return Response(302, headers={"Location": prefix() + system().site.repo_redirect(app.current_event.path)})
 
 
 @app.get("/sessions/.+")
 def again() -> Response[str]:
     """From the address of a session that is over to the launch page that it came from."""
-    location = system().site.again(app.current_event.path)
+    location = prefix() + system().site.again(app.current_event.path)
     return Response(302, headers={"Location": location, "Cache-Control": "no-store"})
 
 

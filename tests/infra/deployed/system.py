@@ -36,6 +36,7 @@ from tests.simulation.functions import Functions, _loaded
 
 SECRET = "a secret of the tests, 32 characters or more"
 PLACES = 6
+STAGE = RESOURCES["Api"]["Properties"]["StageName"]
 # What is no AWS service stands in as a fake; so do builds, whose engine here is one that these settings can name.
 HERE = {
     "BINDERY_BUILDER": "container",
@@ -65,9 +66,9 @@ class Ports(Picked):
         self.time, self.host = FakeClock(), FakeHost()
         self.sessions, self.service = FakeSessions(self.time), FakeBuilds(self.events)
 
-    clock = property(lambda self: self.time)  # type: ignore[assignment]
-    launcher = property(lambda self: self.sessions)  # type: ignore[assignment]
-    builds = property(lambda self: self.service)  # type: ignore[assignment]
+    clock = property(lambda self: self.time)
+    launcher = property(lambda self: self.sessions)
+    builds = property(lambda self: self.service)
 
     def providers(self) -> Mapping[str, RepositoryProvider]:
         return {self.host.id: self.host}
@@ -99,13 +100,20 @@ class Deployed:
             return Functions(self._systems[function]).call(_module(function), event)
 
     def web(self, function: str, method: str, path: str, body: object = None, token: str = "") -> Mapping[str, Any]:
-        """The answer to a request, as a REST API gets it of the function."""
+        """The answer to a request to the API's own address, as the API gets it of the function."""
         path, _, query = path.partition("?")
-        headers = {"host": "here", "content-type": "application/json", "authorization": f"Bearer {token}"}
+        headers = {
+            "host": "here",
+            "x-forwarded-proto": "https",
+            "content-type": "application/json",
+            "authorization": f"Bearer {token}",
+        }
         told = [(name.encode(), value.encode()) for name, value in headers.items()]
         scope = {"type": "http", "method": method, "raw_path": path.encode(), "query_string": query.encode()}
         request = Request({**scope, "scheme": "https", "headers": told, "client": ("192.0.2.1", 1), "path": path})
-        answer = self.call(function, from_request(request, json.dumps(body).encode() if body else b""))
+        event = from_request(request, json.dumps(body).encode() if body else b"")
+        event["requestContext"]["path"] = f"/{STAGE}{path}"
+        answer = self.call(function, event)
         assert answer is not None
         return answer
 
@@ -146,8 +154,10 @@ class Deployed:
 
 
 async def _streamed(app: Starlette, path: str) -> str:
+    context = {"stage": STAGE, "path": f"/{STAGE}{path}", "identity": {"sourceIp": "192.0.2.1"}}
+    headers = {"accept": "text/event-stream", "x-amzn-request-context": json.dumps(context)}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://here") as client:
-        return (await client.get(path, headers={"accept": "text/event-stream"})).text
+        return (await client.get(path, headers=headers)).text
 
 
 @contextmanager

@@ -32,11 +32,15 @@ class Wanted(BaseModel):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: address, `Authorization`, and what a browser says of where the request comes from."""
+    """Who asks: address, `Authorization`, and what a browser says of where the request comes from.
+
+    prefix: what stands before our paths in the address that was asked for.
+    """
 
     client: str
     scheme: str
     headers: Mapping[str, str]
+    prefix: str = ""
 
     def header(self, name: str) -> str:
         """A header by its lower-case name; empty if absent."""
@@ -72,12 +76,13 @@ class Api:
             where = ".".join(str(part) for part in first["loc"]) or "body"
             raise BadRequest(why=f"{where}: {first['msg']}") from None
         origin = own_origin(self.public_url, caller.scheme, caller.header("host"))
+        address = own_origin(self.public_url, caller.scheme, caller.header("host"), caller.prefix)
         opened = self.open_launch(
             Asked(
                 provider=wanted.provider,
                 spec=wanted.spec,
                 client=caller.client,
-                launch_host=f"{origin}/",
+                launch_host=f"{address}/",
                 own_origin=origin,
                 origin=caller.header("origin"),
                 site=caller.header("sec-fetch-site"),
@@ -86,7 +91,7 @@ class Api:
         )
         launch = opened.launch
         told = {"id": launch.id, "launcher_token": self.tokens.launcher_token(launch.id), "phase": launch.stage.value}
-        return Answer(HTTPStatus.CREATED, {**told, "address": f"{origin}/api/launches/{launch.id}"})
+        return Answer(HTTPStatus.CREATED, {**told, "address": f"{address}/api/launches/{launch.id}"})
 
     def look(self, caller: Caller, launch: str) -> Answer:
         """How the launch stands, with the last lines of its build's log; the session's address and token once ready."""

@@ -34,9 +34,20 @@ def launch_path(provider: str, spec: str) -> str:
     return f"/v2/{provider}/" + quote(encodable(spec), safe=IN_PATHS)
 
 
-def own_origin(public_url: str, scheme: str, host: str) -> str:
+def own_origin(public_url: str, scheme: str, host: str, prefix: str = "") -> str:
     """How this Bindery is addressed: as set, or as the request did; without a trailing slash."""
-    return public_url.rstrip("/") if public_url else f"{scheme}://{host}"
+    return public_url.rstrip("/") if public_url else f"{scheme}://{host}{prefix}"
+
+
+def prefix_of(public_url: str, stage: str, whole_path: str, path: str) -> str:
+    """What stands before our own paths in links: API Gateway's own address begins with the stage, a proxy may add anything.
+
+    whole_path: as the client asked for it; path: as it has come to us. Mostly empty; no trailing slash.
+    """
+    if public_url:
+        return urlsplit(public_url).path.rstrip("/")
+    begins = f"/{stage}/"
+    return f"/{stage}" if stage and f"{whole_path}/".startswith(begins) and not path.startswith(begins) else ""
 
 
 def is_loopback(host: str) -> bool:

@@ -45,22 +45,27 @@ class Site:
     sums: Callable[[], Sums]
     gauges: Mapping[str, Callable[[], float]]
 
-    def home(self) -> Page:
-        return home_page(self.displays(), name=self.title)
+    def home(self, prefix: str = "") -> Page:
+        return home_page(self.displays(), name=self.title, prefix=prefix)
 
     def displays(self) -> Sequence[tuple[str, Display]]:
         """Each provider's id and how it shows itself."""
         return [(name, provider.display) for name, provider in self.providers().items()]
 
-    def launch(self, raw_path: str, query: Mapping[str, str], headers: Mapping[str, str], client: str) -> Page:
+    def launch(
+        self, raw_path: str, query: Mapping[str, str], headers: Mapping[str, str], client: str, prefix: str = ""
+    ) -> Page:
         """`/v2/...`: a page with a build token; or why there cannot be one."""
         try:
-            return self._launch(raw_path, query, headers, client)
+            return self._launch(raw_path, query, headers, client, prefix)
         except BinderyError as error:
             shown = face_of(error)
-            return error_page(shown.status, "This link cannot be launched", shown.message, name=self.title)
+            title = "This link cannot be launched"
+            return error_page(shown.status, title, shown.message, name=self.title, prefix=prefix)
 
-    def _launch(self, raw_path: str, query: Mapping[str, str], headers: Mapping[str, str], client: str) -> Page:
+    def _launch(
+        self, raw_path: str, query: Mapping[str, str], headers: Mapping[str, str], client: str, prefix: str
+    ) -> Page:
         self.rules.check_client(client)
         link = read_link(raw_path, "/v2/")
         provider = self.provider(link.provider)
@@ -78,6 +83,7 @@ class Site:
             autostart=self.isolated or asked_here,
             isolated=self.isolated,
             name=self.title,
+            prefix=prefix,
         )
 
     def repo_redirect(self, raw_path: str) -> str:

@@ -22,7 +22,7 @@ from bindery.domain.launch import Launch, Phase, Stage
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.web.events import built_payload, failed_payload, payload, ready_payload
-from bindery.web.requests import own_origin, read_link
+from bindery.web.requests import own_origin, prefix_of, read_link
 
 KEEPALIVE_SECONDS = 25
 SOONEST, LATEST = 0.02, 2.0
@@ -78,11 +78,12 @@ class Stream:
         link = read_link(request.scope["raw_path"].decode("utf-8", "replace"), "/build/")
         headers, query = request.headers, request.query_params
         origin = own_origin(self.public_url, request.url.scheme, headers.get("host", ""))
+        address = own_origin(self.public_url, request.url.scheme, headers.get("host", ""), self._prefix(request))
         return Asked(
             provider=link.provider,
             spec=link.spec,
             client=client_of(request),
-            launch_host=f"{origin}/",
+            launch_host=f"{address}/",
             own_origin=origin,
             origin=headers.get("origin", ""),
             site=headers.get("sec-fetch-site", ""),
@@ -90,6 +91,11 @@ class Stream:
             last_event_id=headers.get("last-event-id", ""),
             build_only=query.get("build_only", "").lower() in ("true", "1"),
         )
+
+    def _prefix(self, request: Request) -> str:
+        """What stands before our paths in the address that was asked for."""
+        context = context_of(request)
+        return prefix_of(self.public_url, str(context.get("stage", "")), str(context.get("path", "")), request.url.path)
 
     def _headers(self) -> dict[str, str]:
         allowed = {"access-control-allow-origin": self.cors} if self.cors else {}
@@ -162,10 +168,16 @@ async def _once(data: Mapping[str, object]) -> AsyncIterator[ServerSentEvent]:
 
 def client_of(request: Request) -> str:
     """The client's address: as API Gateway saw it where the Web Adapter tells, else the connection's."""
-    context = request.headers.get("x-amzn-request-context", "")
-    if context:
-        try:
-            return str(json.loads(context)["identity"]["sourceIp"])
-        except (ValueError, KeyError, TypeError):
-            return "unknown"
+    if "x-amzn-request-context" in request.headers:
+        identity = context_of(request).get("identity")
+        return str(identity.get("sourceIp", "unknown")) if isinstance(identity, dict) else "unknown"
     return request.client.host if request.client else "unknown"
+
+
+def context_of(request: Request) -> Mapping[str, object]:
+    """What API Gateway knows of the request, where the Web Adapter tells; else empty."""
+    try:
+        context = json.loads(request.headers.get("x-amzn-request-context", "{}"))
+    except ValueError:
+        return {}
+    return context if isinstance(context, dict) else {}

@@ -62,7 +62,7 @@ def starting(there: Deployed) -> str:
     """A launch whose session is to be started: the message is the last that waits."""
     launch = building(there)
     there.settle()
-    there.ports.service.finish(*handles(there))
+    there.ports.service.finish(the_build(there))
     while there.ports.events.sent:
         there.tell()
     assert there.waiting[-1].queue == "sessions"
@@ -72,6 +72,12 @@ def starting(there: Deployed) -> str:
 def handles(there: Deployed) -> list[str]:
     """Builds under way."""
     return [name for name, report in there.ports.service.reports.items() if report.state is BuildState.RUNNING]
+
+
+def the_build(there: Deployed) -> str:
+    """The only one."""
+    (handle,) = handles(there)
+    return handle
 
 
 def environment(there: Deployed, launch: str) -> Environment:

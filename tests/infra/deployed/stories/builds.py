@@ -20,6 +20,7 @@ from tests.infra.deployed.stories.acting import (
     reason,
     running,
     starting,
+    the_build,
 )
 from tests.infra.deployed.stories.telling import story
 from tests.infra.deployed.system import PLACES, Deployed
@@ -54,7 +55,7 @@ def an_image_is_gone(there: Deployed) -> None:
 def the_build_service_is_down_while_a_session_starts(there: Deployed) -> None:
     launch = starting(there)
     there.ports.sessions.gone |= there.ports.service.images
-    there.ports.service.has = down  # type: ignore[method-assign]
+    there.ports.service.has = down  # type: ignore[method-assign, assignment]
     there.settle()
     assert reason(there, launch) == "BuildServiceDown"
     assert has_stopped(there, launch)
@@ -74,7 +75,7 @@ def the_one_who_records_a_build_is_killed_halfway(there: Deployed) -> None:
 def a_build_fails(there: Deployed) -> None:
     launch = building(there)
     there.settle()
-    there.ports.service.finish(*handles(there), FAILED)
+    there.ports.service.finish(the_build(there), FAILED)
     there.settle()
     assert reason(there, launch) == "BuildFailed"
 
@@ -122,6 +123,6 @@ def a_second_build_fails_at_once(there: Deployed) -> None:
 def a_second_build_fails(there: Deployed) -> None:
     launch = building_with_a_session(there)
     there.settle()
-    there.ports.service.finish(*handles(there), FAILED)
+    there.ports.service.finish(the_build(there), FAILED)
     there.settle()
     assert reason(there, launch) == "BuildFailed"

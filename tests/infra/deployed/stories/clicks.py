@@ -2,7 +2,7 @@
 
 import re
 
-from tests.infra.deployed.stories.acting import LINK, building, created, handles, running
+from tests.infra.deployed.stories.acting import LINK, building, created, handles, running, the_build
 from tests.infra.deployed.stories.telling import story
 from tests.infra.deployed.system import Deployed
 
@@ -13,10 +13,10 @@ def a_click_becomes_a_session(there: Deployed) -> None:
     token = re.findall(r'"token": "([^"]+)"', page["body"])[0]
     assert '"phase": "waiting"' in there.stream(f"/build/{LINK}?build_token={token}")
     there.settle()
-    there.ports.service.write(*handles(there), "one", "two")
+    there.ports.service.write(the_build(there), "one", "two")
     there.settle()
     assert "two" in there.stream(f"/build/{LINK}?build_token={token}")
-    there.ports.service.finish(*handles(there))
+    there.ports.service.finish(the_build(there))
     there.settle()
     assert '"phase": "ready"' in there.stream(f"/build/{LINK}?build_token={token}")
 
@@ -43,8 +43,8 @@ def pages_are_looked_at(there: Deployed) -> None:
 def a_script_launches_looks_and_stops(there: Deployed) -> None:
     launch, token = created(there)
     there.settle()
-    there.ports.service.write(*handles(there), "one")
-    there.ports.service.finish(*handles(there))
+    there.ports.service.write(the_build(there), "one")
+    there.ports.service.finish(the_build(there))
     there.settle()
     assert '"phase": "ready"' in there.web("AnswerApi", "GET", f"/api/launches/{launch}", token=token)["body"]
     assert there.web("AnswerApi", "DELETE", f"/api/launches/{launch}", token=token)["statusCode"] == 202

@@ -7,10 +7,10 @@ from tests.infra.deployed.stories.acting import (
     created,
     dead,
     down,
-    handles,
     lost,
     reason,
     running,
+    the_build,
 )
 from tests.infra.deployed.stories.telling import story
 from tests.infra.deployed.system import Deployed, Waiting
@@ -33,7 +33,7 @@ def a_step_was_taken_and_what_came_next_was_lost(there: Deployed) -> None:
     dead(there, ResolveRequested(launch=launch, step=there.launch(launch).step - 1))
     assert there.waiting[-1].queue == "builds"
     there.settle()
-    there.ports.service.finish(*handles(there))
+    there.ports.service.finish(the_build(there))
     there.ports.events.sent.clear()
     dead(there, BuildRequested(environment=there.launch(launch).environment, attempt=1))
     assert there.waiting[-1].queue == "sessions"
@@ -55,7 +55,7 @@ def a_dead_letter_of_a_launch_with_a_session(there: Deployed) -> None:
 @story
 def a_build_cannot_be_started(there: Deployed) -> None:
     launch = building(there)
-    there.ports.service.start = down  # type: ignore[method-assign]
+    there.ports.service.start = down  # type: ignore[method-assign, assignment]
     there.settle()
     assert reason(there, launch) == "StepLost"
 

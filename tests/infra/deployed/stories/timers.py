@@ -7,11 +7,11 @@ from tests.infra.deployed.stories.acting import (
     building,
     building_with_a_session,
     created,
-    handles,
     has_stopped,
     lost,
     reason,
     running,
+    the_build,
 )
 from tests.infra.deployed.stories.telling import story
 from tests.infra.deployed.system import PLACES, Deployed
@@ -46,7 +46,7 @@ def messages_are_lost(there: Deployed) -> None:
         lost(there, 61)
         there.call("Reconcile", {})
         there.deliver(there.waiting.pop())
-    there.ports.service.finish(*handles(there))
+    there.ports.service.finish(the_build(there))
     there.tell()
     lost(there, 61)
     there.call("Reconcile", {})
@@ -60,7 +60,7 @@ def messages_are_lost(there: Deployed) -> None:
 def events_are_lost(there: Deployed) -> None:
     launches = [building(there), created(there)[0]]
     there.settle()
-    there.ports.service.finish(*handles(there))
+    there.ports.service.finish(the_build(there))
     lost(there, 61)
     there.call("Reconcile", {})
     there.settle()
