@@ -1,6 +1,7 @@
 """The table as template.yaml describes it, so that tests run on what is deployed."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,14 @@ _Loader.add_multi_constructor("!", _plain)
 
 def properties(template: Path = TEMPLATE, resource: str = "Table") -> Mapping[str, Any]:
     """The properties of one resource of the template. Raises KeyError."""
-    read: Mapping[str, Any] = yaml.load(template.read_text(), Loader=_Loader)
-    found: Mapping[str, Any] = read["Resources"][resource]["Properties"]
+    found: Mapping[str, Any] = _read(template)["Resources"][resource]["Properties"]
     return found
+
+
+@cache
+def _read(template: Path) -> Mapping[str, Any]:
+    read: Mapping[str, Any] = yaml.load(template.read_text(), Loader=_Loader)
+    return read
 
 
 def create(client: "DynamoDBClient", name: str, template: Path = TEMPLATE) -> None:

@@ -1,13 +1,15 @@
-"""Every call that clients of boto3 make, as the rights it needs, by the function that makes it."""
+"""Every call that clients of AWS make, as the rights it needs, by the function that makes it."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
+import pytest
+from botocore.client import BaseClient
 from botocore.model import OperationModel
+from botocore.session import Session
 
 from tests.infra.deployed.rights import Right
 
@@ -23,9 +25,20 @@ class Recorder:
         self.used: dict[str, set[Right]] = defaultdict(set)
         self._acting = ""
 
-    def listen(self, session: boto3.Session) -> None:
-        """To every client that the session makes from now on."""
-        session.events.register("before-parameter-build", self._heard)
+    @contextmanager
+    def listening(self, *others: Callable[..., None]) -> Iterator[None]:
+        """To every client that is made meanwhile, whoever makes it; others are told of each call, too."""
+        create = Session.create_client
+
+        def created(session: Session, *given: Any, **named: Any) -> BaseClient:
+            client: BaseClient = create(session, *given, **named)
+            for told in (self._heard, *others):
+                client.meta.events.register("before-parameter-build", told)
+            return client
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Session, "create_client", created)
+            yield
 
     @contextmanager
     def acting(self, function: str) -> Iterator[None]:

@@ -34,13 +34,14 @@ def role_of(function: str) -> str:
 
 
 def allowed(role: str) -> Iterator[Right]:
-    """Every right of a role."""
-    assert "ManagedPolicyArns" not in RESOURCES[role]["Properties"], f"{role}: what it may do stands in it"
-    for policy in RESOURCES[role]["Properties"]["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
+    """Every right of a role, under whatever condition it has it."""
+    properties = RESOURCES[role]["Properties"]
+    for policy in (*_either(properties["Policies"]), *_either(properties.get("ManagedPolicyArns", []))):
+        own = RESOURCES[policy["Ref"]]["Properties"] if "Ref" in policy else policy  # AWS's own are refused by this
+        for statement in _either(own["PolicyDocument"]["Statement"]):
             assert statement["Effect"] == "Allow"
-            for action in _listed(statement["Action"]):
-                for resource in _listed(statement["Resource"]):
+            for action in _either(statement["Action"]):
+                for resource in _either(statement["Resource"]):
                     yield Right(action, _named(resource))
 
 
@@ -55,8 +56,18 @@ def needed_by_the_platform(function: str) -> set[Right]:
     return rights
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _either(value: Any) -> Iterator[Any]:
+    """One thing or many; both ways of a condition."""
+    match value:
+        case list():
+            for each in value:
+                yield from _either(each)
+        case {"If": [_, this, that]}:
+            yield from (*_either(this), *_either(that))
+        case {"Ref": "AWS::NoValue"}:
+            return
+        case _:
+            yield value
 
 
 def _named(resource: object) -> str:
@@ -65,7 +76,7 @@ def _named(resource: object) -> str:
         case {"GetAtt": str(text)} | {"Ref": str(text)}:
             return text.removesuffix(".Arn")
         case {"Sub": str(text)} if named := list(NAMED.finditer(text)):
-            return named[-1][1] + text[named[-1].end() :]
+            return named[-1][1] + text[named[-1].end() :].removesuffix("-??????")  # Secrets Manager's own letters
         case str(text) | {"Sub": str(text)}:
             return text
     raise TypeError(resource)

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
 import httpx
 import pytest
+from botocore.model import OperationModel
 from moto import mock_aws
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -85,11 +87,9 @@ class Deployed:
     waiting: what was sent and has not arrived. system: for a look at the state; nobody's calls.
     """
 
-    def __init__(self, recorder: Recorder, session: boto3.Session) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self.waiting: list[Waiting] = []
         self._recorder = recorder
-        recorder.listen(session)
-        session.events.register("before-parameter-build.sqs.SendMessage", self._sent)
         self.ports = Ports()
         self.system = System(self.ports, picks.settings())
         self._systems = {name: System(self.ports, Settings.read(variables(name))) for name in FUNCTIONS}
@@ -146,7 +146,12 @@ class Deployed:
         shape = from_log if message.queue == "logs" else from_build_service
         self.call(CONSUMERS[message.queue], shape(delivery))
 
-    def _sent(self, params: Mapping[str, Any], **_: object) -> None:
+    def called(self, params: Mapping[str, Any], model: OperationModel, **_: object) -> None:
+        """What a function sends is on its way."""
+        if model.name == "SendMessage":
+            self._sent(params)
+
+    def _sent(self, params: Mapping[str, Any]) -> None:
         self.waiting.append(Waiting(queue_name(params["QueueUrl"].rpartition("-")[2]), params["MessageBody"]))
 
     def launch(self, launch: str) -> Launch:
@@ -164,17 +169,24 @@ async def _streamed(app: Starlette, path: str) -> str:
 def deployed(recorder: Recorder) -> Iterator[Deployed]:
     """A stack of its own, empty."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
-        session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=aws.REGION)
-        patch.setattr(boto3, "DEFAULT_SESSION", session)
-        template_table.create(session.client("dynamodb"), f"{PHYSICAL}-Table")
-        sqs = session.client("sqs")
+        patch.setattr(boto3, "DEFAULT_SESSION", _session())
+        for variable, value in {**variables(), "AWS_DEFAULT_REGION": aws.REGION}.items():
+            patch.setenv(variable, value)
+        template_table.create(_session().client("dynamodb"), f"{PHYSICAL}-Table")
+        sqs = _session().client("sqs")
         for name in QUEUES.values():
             sqs.create_queue(QueueName=f"{PHYSICAL}-{name}")
-        for variable, value in variables().items():
-            patch.setenv(variable, value)
         _forget()
-        yield Deployed(recorder, session)
+        there = Deployed(recorder)
+        with recorder.listening(there.called):
+            yield there
         _forget()
+
+
+@cache
+def _session() -> boto3.Session:
+    """Of every stack: what AWS's services look like is read once."""
+    return aws.session()
 
 
 def variables(function: str = "") -> dict[str, str]:
