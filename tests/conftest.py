@@ -7,5 +7,5 @@ from tests.cluster.fixture import cluster, pytest_collection_finish, shipped  # 
 __all__ = ["cluster", "pytest_collection_finish", "shipped"]
 
 # Nothing that a person has set for their own Bindery may change what a test sees.
-for name in [name for name in os.environ if name.startswith("BINDERY_") and name != "BINDERY_TEST_KUBECONFIG"]:
+for name in [name for name in os.environ if name.startswith("BINDERY_") and not name.startswith("BINDERY_TEST_")]:
     del os.environ[name]
