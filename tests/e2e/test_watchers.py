@@ -2,44 +2,23 @@
 
 import selectors
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from playwright.sync_api import expect
 
 from bindery.domain.tokens import launch_id
 from tests.serving.browser import chromium
 from tests.serving.gate import Gate
-from tests.serving.git_http import GitServer, make_repository
+from tests.serving.git_http import GitServer
 from tests.serving.messages import check_readable
-from tests.serving.runtime import ROOT, STREAM, LocalRuntime, until
+from tests.serving.runtime import STREAM, LocalRuntime, until
+from tests.serving.watchers import may_watch
 
-Spec = Callable[..., str]
-LIMIT = "  WatchersAtOnce: {Type: Number, Default: 200,"
 MANY = 300
-
-
-@contextmanager
-def may_watch(home: Path, git_server: GitServer, number: int) -> Iterator[LocalRuntime]:
-    """A Bindery where so many watch at one time."""
-    text = (ROOT / "template.yaml").read_text()
-    assert text.count(LIMIT) == 1
-    copy = home.with_name("template.yaml")
-    copy.write_text(text.replace(LIMIT, LIMIT.replace("200", str(number))))
-    with LocalRuntime(home, template=copy, allowed_private_hosts=git_server.address) as runtime:
-        yield runtime
-
-
-@pytest.fixture
-def held(git_server: GitServer, spec_of: Spec, gate: Gate, request: pytest.FixtureRequest) -> str:
-    """The spec of a repository whose build waits for the gate."""
-    name = f"{request.node.name}.git"
-    make_repository(git_server.root / name, {"postBuild": gate.post_build()})
-    return spec_of(name)
 
 
 def created(bindery: LocalRuntime, spec: str, **more: str | bool) -> tuple[dict[str, Any], dict[str, str]]:
