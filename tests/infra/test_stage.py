@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bindery.web.assets import FILES, HERE
 from bindery.web.requests import own_origin, prefix_of
 from tests.infra.deployed.recorded import Recorder
 from tests.infra.deployed.stories.acting import LINK, running
@@ -35,6 +36,13 @@ def test_every_link_of_a_page_begins_with_the_stage(there: Deployed, path: str) 
 def test_a_launch_page_s_stream_is_below_the_stage(there: Deployed) -> None:
     page = there.web("ServePages", "GET", f"/v2/{LINK}")
     assert f'"build": "/{STAGE}/build/{LINK}"' in page["body"]
+
+
+def test_no_script_takes_for_granted_that_our_paths_begin_at_the_root() -> None:
+    scripts = {name: (HERE / "assets" / name).read_text() for name in FILES if name.endswith(".js")}
+    rooted = re.compile(r"""(?:fetch|EventSource|assign|replace|URL)\(["'`]/|location\.origin""")
+    assert [name for name, text in scripts.items() if rooted.search(text)] == []
+    assert len(scripts) >= 2
 
 
 def test_redirects_stay_below_the_stage(there: Deployed) -> None:
