@@ -23,6 +23,7 @@ from bindery.settings import Settings
 
 if TYPE_CHECKING:
     from bindery.adapters.repositories.guard import GuardedClient
+    from bindery.adapters.sessions.access import Access
 
 
 @cache
@@ -141,14 +142,32 @@ def launcher() -> SessionLauncher:
 
 def kubernetes_sessions() -> SessionLauncher:
     from bindery.adapters.sessions.cluster import Cluster
-    from bindery.adapters.sessions.credentials import client_of
     from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
     from bindery.adapters.sessions.pod import Making
 
     given = settings()
     address = PublicAddress(given.sessions_url)
     making = Making(given.gateway, address.domain, given.resources, given.allowed_origins, given.pull_secret)
-    return KubernetesSessions(Cluster(client_of(given.kubeconfig), given.namespace), making, address, clock())
+    return KubernetesSessions(Cluster(cluster_access(), given.namespace), making, address, clock())
+
+
+def cluster_access() -> Access:
+    given = settings()
+    if given.eks_cluster:
+        import boto3
+
+        from bindery.adapters.sessions.eks import EksAccess
+
+        return EksAccess(given.eks_cluster, boto3.client("eks"), boto3.client("sts"), clock())
+    if given.kubeconfig_secret:
+        import boto3
+
+        from bindery.adapters.sessions.kubeconfig_secret import SecretAccess
+
+        return SecretAccess(given.kubeconfig_secret, boto3.client("secretsmanager"), clock())
+    from bindery.adapters.sessions.credentials import access_of
+
+    return access_of(given.kubeconfig)
 
 
 def process_sessions() -> SessionLauncher:
