@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bindery.bootstrap.when_asked import BuildsWhenAsked
 from bindery.domain.errors import UnknownProvider
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
@@ -76,18 +77,20 @@ def guarded_client() -> GuardedClient:
     return GuardedClient(settings().allowed_private_hosts)
 
 
-@cache
 def providers() -> Mapping[str, RepositoryProvider]:
-    from bindery.adapters.repositories.registry import make_providers
+    from bindery.adapters.repositories.registry import PROVIDERS
 
-    return make_providers(settings(), guarded_client(), table(), clock())
+    return {name: provider(name) for name in PROVIDERS}
 
 
+@cache
 def provider(name: str) -> RepositoryProvider:
-    try:
-        return providers()[name]
-    except KeyError:
-        raise UnknownProvider(provider=name, known=", ".join(providers())) from None
+    """Each by itself: most launches are of one host, whose provider loads no git."""
+    from bindery.adapters.repositories.registry import PROVIDERS
+
+    if name not in PROVIDERS:
+        raise UnknownProvider(provider=name, known=", ".join(PROVIDERS))
+    return PROVIDERS[name](settings(), guarded_client(), table(), clock())
 
 
 @cache
@@ -197,7 +200,8 @@ class Picked:
 
     @property
     def builds(self) -> BuildService:
-        return builds()
+        """Made when it is first asked: whoever moves a launch on holds it, and hardly ever asks."""
+        return BuildsWhenAsked(builds)
 
     @property
     def launcher(self) -> SessionLauncher:
