@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.session import Session
 from moto import mock_aws
 from moto.eks.models import eks_backends
 
@@ -45,8 +46,10 @@ class Eks:
 
     def access(self, secret: str = KEYS["AKIDBINDERY"], key: str = "AKIDBINDERY") -> EksAccess:
         """A function's."""
-        sts = boto3.Session(key, secret, region_name=REGION).client("sts")
-        return EksAccess(NAME, self.client, sts, SystemClock())
+        session = Session()
+        session.set_config_variable("region", REGION)
+        session.set_credentials(key, secret)
+        return EksAccess(NAME, self.client, session, SystemClock())
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.session import Session
 from botocore.stub import Stubber
 
 from bindery.adapters.sessions.eks import EksAccess, EksTokens
@@ -20,20 +21,21 @@ from tests.serving.eks_authenticator import NotAccepted, identity
 
 if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
-    from mypy_boto3_sts import STSClient
 
 KEYS = {"AKIDTESTING": "a secret key of the tests"}
 CLUSTER = "sessions"
 AUTHORITY = certificates.authority()
 
 
-def sts(region: str = REGION, session_token: str = "") -> "STSClient":
-    key, secret = next(iter(KEYS.items()))
-    return boto3.Session(key, secret, session_token or None, region).client("sts")
+def session(region: str = REGION, session_token: str = "") -> Session:
+    made = Session()
+    made.set_config_variable("region", region)
+    made.set_credentials("AKIDTESTING", KEYS["AKIDTESTING"], session_token or None)
+    return made
 
 
 def token(**given: str) -> str:
-    return EksTokens(CLUSTER, sts(**given)).make()
+    return EksTokens(CLUSTER, session(**given)).make()
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "us-east-1", "cn-north-1", "us-gov-west-1"])
@@ -69,7 +71,7 @@ class World:
         self.eks: EKSClient = boto3.Session("testing", "testing", region_name=REGION).client("eks")
         self.stub = Stubber(self.eks)
         self.stub.activate()
-        self.access = EksAccess(CLUSTER, self.eks, sts(), self.clock)
+        self.access = EksAccess(CLUSTER, self.eks, session(), self.clock)
 
     def answers(self, endpoint: str = "https://one.eks.test", ca: str = "") -> None:
         found = {"name": CLUSTER, "status": "ACTIVE", "endpoint": endpoint}
@@ -160,7 +162,8 @@ def test_a_function_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch,
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-    bare = boto3.Session(region_name=REGION).client("sts")
+    bare = Session()
+    bare.set_config_variable("region", REGION)
     world.answers()
     with pytest.raises(ClusterRefused, match="no credentials"):
         EksAccess(CLUSTER, world.eks, bare, world.clock).entry()

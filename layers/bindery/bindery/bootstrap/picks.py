@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bindery.bootstrap.when_asked import BuildsWhenAsked
 from bindery.domain.errors import UnknownProvider
@@ -23,6 +23,13 @@ from bindery.ports.table import Table
 from bindery.settings import Settings
 
 if TYPE_CHECKING:
+    from botocore.config import Config
+    from botocore.session import Session
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_eks import EKSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
     from bindery.adapters.repositories.guard import GuardedClient
     from bindery.adapters.sessions.access import Access
 
@@ -45,16 +52,29 @@ def clock() -> Clock:
 
 
 @cache
+def aws() -> Session:
+    """Of all clients. Botocore's own: what boto3 adds to it is for other services, and loaded all the same."""
+    from botocore.session import get_session
+
+    return get_session()
+
+
+def patience() -> Config:
+    """For what a visitor waits for: AWS' own is minutes."""
+    from botocore.config import Config
+
+    return Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
+
+
+@cache
 def table() -> Table:
     if settings().table == "sqlite":
         from bindery.adapters.tables.sqlite import SqliteTable
 
         return SqliteTable(home() / "table.sqlite")
-    import boto3
-
     from bindery.adapters.tables.dynamodb import DynamoTable
 
-    return DynamoTable(settings().table, boto3.client("dynamodb"))
+    return DynamoTable(settings().table, cast("DynamoDBClient", aws().create_client("dynamodb")))
 
 
 @cache
@@ -63,11 +83,9 @@ def queue() -> Queue:
         from bindery.adapters.queues.memory import MemoryQueues
 
         return MemoryQueues()
-    import boto3
-
     from bindery.adapters.queues.sqs import SqsQueues
 
-    return SqsQueues(boto3.client("sqs"), settings().queue_urls)
+    return SqsQueues(cast("SQSClient", aws().create_client("sqs")), settings().queue_urls)
 
 
 @cache
@@ -157,17 +175,15 @@ def kubernetes_sessions() -> SessionLauncher:
 def cluster_access() -> Access:
     given = settings()
     if given.eks_cluster:
-        import boto3
-
         from bindery.adapters.sessions.eks import EksAccess
 
-        return EksAccess(given.eks_cluster, boto3.client("eks"), boto3.client("sts"), clock())
+        eks = cast("EKSClient", aws().create_client("eks", config=patience()))
+        return EksAccess(given.eks_cluster, eks, aws(), clock())
     if given.kubeconfig_secret:
-        import boto3
-
         from bindery.adapters.sessions.kubeconfig_secret import SecretAccess
 
-        return SecretAccess(given.kubeconfig_secret, boto3.client("secretsmanager"), clock())
+        secrets = cast("SecretsManagerClient", aws().create_client("secretsmanager", config=patience()))
+        return SecretAccess(given.kubeconfig_secret, secrets, clock())
     from bindery.adapters.sessions.credentials import access_of
 
     return access_of(given.kubeconfig)

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.model import ServiceId
+from botocore.regions import EndpointResolver
+from botocore.session import Session
+from botocore.signers import RequestSigner
 from urllib3 import PoolManager
 
 from bindery.adapters.sessions.access import Entry, bearer, trusting
@@ -20,7 +23,6 @@ from bindery.ports.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
-    from mypy_boto3_sts import STSClient
 
 PREFIX, HEADER = "k8s-aws-v1.", "x-k8s-aws-id"
 SIGNED_SECONDS = 60  # what authenticators ask for; AWS takes the address for 15 minutes whatever it says
@@ -30,33 +32,55 @@ LASTING = {"AccessDeniedException", "ResourceNotFoundException", "UnrecognizedCl
 
 
 class EksTokens:
-    """sts: a client that signs; it calls nobody."""
+    """session: its credentials sign, each time those that it has then."""
 
-    def __init__(self, cluster: str, sts: "STSClient") -> None:
+    def __init__(self, cluster: str, session: Session) -> None:
         self._cluster = cluster
-        self._sts = sts
-        sts.meta.events.register("before-sign.sts.GetCallerIdentity", self._name_the_cluster)
+        self._session = session
 
     def make(self) -> str:
         """Good for 15 minutes. Raises botocore's errors where there is nothing to sign with."""
-        url = self._sts.generate_presigned_url("get_caller_identity", ExpiresIn=SIGNED_SECONDS, HttpMethod="GET")
+        region = self._session.get_config_variable("region")
+        request = {
+            "method": "GET",
+            "url": f"https://{self._host(region)}/?Action=GetCallerIdentity&Version=2011-06-15",
+            "headers": {HEADER: self._cluster},
+            "body": {},
+            "context": {},
+        }
+        signer = self._signer(region)
+        url = signer.generate_presigned_url(
+            request, operation_name="GetCallerIdentity", region_name=region, expires_in=SIGNED_SECONDS
+        )
         return PREFIX + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
 
-    def _name_the_cluster(self, request: AWSRequest, **_: object) -> None:
-        request.headers[HEADER] = self._cluster
+    def _host(self, region: str) -> str:
+        known = self._session.get_component("data_loader").load_data("endpoints")
+        at = EndpointResolver(known, uses_builtin_data=True).construct_endpoint("sts", region)
+        if at is None:
+            raise NoRegionError
+        return str(at["hostname"])
+
+    def _signer(self, region: str) -> RequestSigner:
+        """Not a client of STS: to load that takes longer than the rest, and it would never be asked."""
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        emitter = self._session.get_component("event_emitter")
+        return RequestSigner(ServiceId("STS"), region, "sts", "v4", credentials, emitter)
 
 
 class EksAccess:
-    """The cluster of this name in the region of the clients.
+    """The cluster of this name in the session's region.
 
     Where it is and its authority are asked once, and again when it refuses us; a token is kept for 14 minutes.
     """
 
-    def __init__(self, cluster: str, eks: "EKSClient", sts: "STSClient", clock: Clock) -> None:
+    def __init__(self, cluster: str, eks: "EKSClient", session: Session, clock: Clock) -> None:
         self.name = f"EKS cluster {cluster}"
         self._cluster = cluster
         self._eks = eks
-        self._tokens = EksTokens(cluster, sts)
+        self._tokens = EksTokens(cluster, session)
         self._clock = clock
         self._authority = ""
         self._entry: Entry | None = None
