@@ -59,9 +59,8 @@ def main() -> list[str]:
         bare = taken.pop(BARE)
         for name, inits in taken.items():
             used = [statistics.median(each.processor for each in measured) for measured in (inits, bare)]
-            print(
-                f"  init {name}: {used[0] / used[1]:.2f} of the bare one's processor time, {len(inits[0].modules)} modules"
-            )
+            told = f"{used[0] / used[1]:.2f} of the bare one's processor time"
+            print(f"  init {name}: {told}, {len(inits[0].installed)} modules beside Python's own")
         for name in HOT:
             print(_table(name, imports(name, interpreter, functions), imports(BARE, interpreter, functions)))
     seconds = {name: [each.seconds for each in inits] for name, inits in taken.items()}

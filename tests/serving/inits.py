@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,11 @@ class Init:
     seconds: float
     processor: float
     modules: frozenset[str]
+
+    @property
+    def installed(self) -> frozenset[str]:
+        """Those that are not Python's own, which differ from version to version."""
+        return frozenset(name for name in self.modules if name.partition(".")[0] not in sys.stdlib_module_names)
 
 
 def init(name: str, python: str | Path, functions: Path = ROOT / "functions", **variables: str) -> Init:

@@ -250,7 +250,7 @@ def _errors() -> Iterator[None]:
         with _facts():
             yield
     except ClusterRefused as refused:
-        alarm("ClusterRefused", f"no cluster to start sessions on: {refused.facts['why']}")
+        alarm("ClusterRefused", f"no way into the cluster: {refused.facts['why']}")
         raise
 
 
