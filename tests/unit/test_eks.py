@@ -95,6 +95,7 @@ def test_cluster_and_token_are_kept_and_a_token_is_made_anew_shortly_before_its_
     assert world.access.entry() is first
     world.clock.advance(1)
     second = world.access.entry()
+    assert second is not first, "a token of its own"
     assert second.pool is first.pool
     assert second.address == "https://one.eks.test"
     assert second.authorization.startswith("Bearer k8s-aws-v1.")
