@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,7 +16,9 @@ from bindery.domain.tokens import Tokens
 from bindery.web.errors import face_of
 from bindery.web.events import words_of
 from bindery.web.requests import own_origin
-from bindery.web.stream import Follow
+
+if TYPE_CHECKING:
+    from bindery.web.stream import Follow
 
 LOG_LINES = 100
 PASSES_SECONDS = 5
@@ -58,7 +61,7 @@ class Api:
     """Create, look, stop. Looking and stopping need the launcher's token that creating answered."""
 
     open_launch: Callable[[Asked], Opened]
-    follow: Follow
+    follow: "Follow"
     stop_launch: Callable[[str], None]
     tokens: Tokens
     public_url: str
