@@ -54,6 +54,7 @@ class Truths:
         checks: Mapping[str, Callable[[Launch], bool]] = {
             "BuildFailed": lambda launch: self._built_so(launch, failure),
             "BuildTooLong": lambda launch: self._built_so(launch, failure),
+            "BuildsQueued": self._waits_in_line,
             "DeadlinePassed": lambda launch: self.around.now >= launch.deadline - SLACK_SECONDS,
             "HostLimited": lambda launch: launch.stage is Stage.RESOLVING and self.around.injected["host_limits"] > 0,
             "LaunchStopped": lambda launch: launch.id in self.stopped,
@@ -72,6 +73,13 @@ class Truths:
 
     def _built_so(self, launch: Launch, failure: Failure) -> bool:
         return self.builds.word(launch.environment, launch.attempt).failure == failure
+
+    def _waits_in_line(self, launch: Launch) -> bool:
+        """Over its time, for a build that was not begun; but for one whose turn came in this moment."""
+        over = self.around.now >= launch.deadline - SLACK_SECONDS
+        return over and self.watched.turns.was_in_line(
+            launch.environment, launch.attempt, self.around.now - SLACK_SECONDS
+        )
 
     def ready(self, launch: Launch) -> None:
         """A launch has just become ready: its session runs, answered as this session, in the right image, with the right files."""

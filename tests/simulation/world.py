@@ -20,7 +20,7 @@ from tests.simulation.builds import SimBuilds
 from tests.simulation.faults import Faults
 from tests.simulation.functions import TEMPLATE, Functions
 from tests.simulation.hosts import SimProvider
-from tests.simulation.invariants import Broken, Watched, check_one_build_each
+from tests.simulation.invariants import Broken, Watched, check_one_build_each, check_slots
 from tests.simulation.logs import listening
 from tests.simulation.queues import SETTINGS, Events, SimQueues
 from tests.simulation.sessions import SimSessions
@@ -28,6 +28,7 @@ from tests.simulation.story import Told, story
 from tests.simulation.tables import SimTable
 from tests.simulation.tasks import Killed, Task
 from tests.simulation.truths import Truths
+from tests.simulation.turns import Turns
 from tests.simulation.versions import Deploy, understood
 from tests.simulation.visitors import Visitor
 
@@ -41,6 +42,7 @@ TIMERS = {timer.function.module.split(".")[1]: timer.function for timer in TEMPL
 TIMER_SECONDS = {"reconcile": 300.0, "cull_sessions": 120.0}
 DEAD = "DeadLetters"
 TOTALS, OWN_TOTALS = (None, None, None, None, 1, 3, 17), (None, None, None, None, 1, 5)
+SLOTS = (1, 1, 2, 3)
 SPECS = (*["o/popular/HEAD"] * 5, *["o/other/HEAD"] * 3, "o/third/HEAD", "o/missing/HEAD")
 
 
@@ -54,6 +56,7 @@ class World:
         faults: Faults | None = None,
         *,
         quota: int = 0,
+        slots: int = 0,
         quiet: bool = False,
     ) -> None:
         self.seed = seed
@@ -72,13 +75,15 @@ class World:
         if quota:
             total = own = quota
         limits = {"quota_total": total, "quota_per_repository": own, "max_age_seconds": random.choice((3600, 1200))}
+        limits["build_slots"] = slots or random.choice(SLOTS)
         settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, **limits)
         self.table = SimTable(around, self._wrote)
         self.host = SimProvider(around)
         ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
         self.system = System(ports, settings)
         self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
-        self.watched = truths.watched = Watched(total, own, set(), truths.failed, truths.ready, self._outcome)
+        turns = Turns(settings.build_slots, lambda: around.now)
+        self.watched = truths.watched = Watched(total, own, set(), truths.failed, truths.ready, self._outcome, turns)
         self.functions = Functions(self.system)
         self.visitors = [self._visitor(n) for n in range(visitors or random.choice((1, 2, 3, 4, 6, 9)))]
         self.late_comers = [self._visitor(100 + n) for n in range(6)]
@@ -130,6 +135,7 @@ class World:
         self.around.note(f"the build service begins {handle}")
         begun = [f"{order.environment}-{order.attempt}" for order in self.builds.started]
         check_one_build_each(self.builds.running(), begun, self.builds.forgotten)
+        check_slots(self.builds.running(), self.system.settings.build_slots)
 
     def _build_planned(self, order: BuildOrder, seconds: float) -> None:
         """Somebody may come just when a build ends: that is when things are missed."""
@@ -220,6 +226,7 @@ class World:
         if timer == "reconcile":
             rest.check_deadlines(watched.launches.values(), begun, PERIOD)
             rest.check_pairs(watched.sessions, self.sessions, asked, begun)
+            rest.check_turns(watched.turns, begun, PERIOD, self.queues.ask_for)
         else:
             limit = self.system.settings.max_age_seconds
             rest.check_ages(watched, asked, begun, limit, PERIOD)

@@ -56,6 +56,7 @@ class Story:
     told: list[Told] = field(default_factory=list)
     refuse: Exception | None = None
     resumed_at: str = ""
+    before: list[int | Exception | None] = field(default_factory=lambda: [None])
 
     def open(self, asked: Asked) -> Opened:
         self.asked.append(asked)
@@ -70,6 +71,12 @@ class Story:
             raise now
         news = now.events[told.events :]
         return now, [Telling(event, Told(told.events + n, 0, None)) for n, event in enumerate(news, 1)]
+
+    def builds_before(self, launch: Launch) -> int | None:
+        now = self.before.pop(0) if len(self.before) > 1 else self.before[0]
+        if isinstance(now, Exception):
+            raise now
+        return now
 
     def session(self, launch: Launch) -> Session | Failure:
         return self.found

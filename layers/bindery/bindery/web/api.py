@@ -89,10 +89,14 @@ class Api:
         return Answer(HTTPStatus.CREATED, {**told, "address": f"{origin}/api/launches/{launch.id}"})
 
     def look(self, caller: Caller, launch: str) -> Answer:
-        """How the launch stands, with the last lines of its build's log; the session's address and token once ready."""
+        """How the launch stands, with the last lines of its build's log; the session's address and token once ready.
+
+        builds_before: how many are to be built first, while its build waits for a slot; else null.
+        """
         self._check(caller, launch)
         now, tellings = self.follow(launch, Told())
-        return Answer(HTTPStatus.OK, {**_about(now), **self._outcome(now), "log": _log(tellings)})
+        place = {"builds_before": self.follow.builds_before(now)}
+        return Answer(HTTPStatus.OK, {**_about(now), **place, **self._outcome(now), "log": _log(tellings)})
 
     def stop(self, caller: Caller, launch: str) -> Answer:
         """Ends the launch or its session. 202: the session goes within seconds."""
