@@ -163,14 +163,10 @@ def check_environment(before: Environment | None, now: Environment) -> None:
         raise Broken(f"an environment went from {was} to {now.state} of attempt {now.attempt}", now.key)
 
 
-def check_slots(running: list[str], slots: int) -> None:
-    """running: handles of what the build service makes now."""
+def check_builds(running: list[str], begun: list[str], forgotten: Counter[str], slots: int) -> None:
+    """running: handles, `<environment>-<attempt>`. begun: all that ever began. forgotten: how often, by the build service."""
     if len(running) > slots:
         raise Broken(f"{len(running)} builds run, and there are {slots} slots", running[-1].rpartition("-")[0])
-
-
-def check_one_build_each(running: list[str], begun: list[str], forgotten: Counter[str]) -> None:
-    """running: handles, `<environment>-<attempt>`. begun: all that ever began. forgotten: how often, by the build service."""
     for environment, builds in Counter(handle.rpartition("-")[0] for handle in running).items():
         if builds > 1:
             raise Broken(f"{builds} builds of one environment run at once", environment)

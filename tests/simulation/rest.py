@@ -58,9 +58,9 @@ def check_ages(watched: Watched, asked: Mapping[str, str], begun: float, limit: 
             raise Broken("a session outlived its limit and a sweep", session.id)
 
 
-def check_turns(turns: Turns, begun: float, period: float, is_told: Callable[[str, int], bool]) -> None:
-    """After a sweep without trouble that began then: nobody is first in line beside a free slot and untold."""
-    first = turns.passed_over(begun - period)
+def check_turns(turns: Turns, is_told: Callable[[str, int], bool], seconds: float, now: float) -> None:
+    """Nobody is first in line beside a free slot for that long and untold. now: or when a sweep without trouble began."""
+    first = turns.passed_over(now - seconds)
     if first and not is_told(*first):
         raise Broken("a slot is free, and whoever is first in line was not told", first[0])
 

@@ -5,17 +5,19 @@ from dataclasses import dataclass, field
 
 from bindery.ports.table import Delete, Item
 from bindery.state.build_slots import LINE, SLOTS
+from tests.simulation.around import Around
 
 
 @dataclass
 class Turns:
-    """slots: how many there are. now: virtual seconds. held, line: what stands there. left: when an attempt left either.
+    """slots: how many there are. came: told when somebody becomes first in line beside a free slot.
 
-    first_since: since when whoever is first in line has been so beside a free slot.
+    held, line: what stands there. left: when an attempt left either. first_since: when whoever is first became so beside a free slot.
     """
 
     slots: int
-    now: Callable[[], float]
+    around: Around
+    came: Callable[[], None]
     held: dict[str, Item] = field(default_factory=dict)
     line: dict[str, Item] = field(default_factory=dict)
     left: dict[tuple[str, int], float] = field(default_factory=dict)
@@ -31,13 +33,16 @@ class Turns:
             places[item.sk] = item
         else:
             places.pop(item.sk, None)
-            self.left[item.data["environment"], item.data["attempt"]] = self.now()
+            self.left[item.data["environment"], item.data["attempt"]] = self.around.now
         self._note_first()
 
     def _note_first(self) -> None:
         """Since when whoever is first in line has been so beside a free slot."""
         first = min(self.line, default="") if len(self.held) < self.slots else ""
-        self.first_since = {first: self.first_since.get(first, self.now())} if first else {}
+        known = self.first_since.get(first)
+        self.first_since = {first: known or self.around.now} if first else {}
+        if first and known is None:
+            self.came()
 
     def passed_over(self, since: float) -> tuple[str, int] | None:
         """Whoever has been first in line since then although a slot was free."""
