@@ -9,7 +9,7 @@ from bindery.bootstrap import System
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment
 from bindery.domain.errors import BinderyError
-from bindery.domain.launch import Launch, Stage
+from bindery.domain.launch import Launch
 from bindery.domain.messages import Message
 from bindery.ports.table import Delete, Item
 from tests.fakes.ports import FakePorts, settings_of
