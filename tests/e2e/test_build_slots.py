@@ -54,7 +54,8 @@ def test_builds_take_turns_and_visitors_see_their_place(
         answer = narrow.client.post("/api/launches", json={"provider": "git", "spec": c, "build_only": True}).json()
         permit = {"Authorization": f"Bearer {answer['launcher_token']}"}
         address = answer["address"]
-        until(lambda: narrow.client.get(address, headers=permit).json()["builds_before"] == 1)
+        place = {"builds_before": 1, "message": ONE_BEFORE.strip()}
+        until(lambda: narrow.client.get(address, headers=permit).json()["queue"] == place)
 
         gate.open()
         with ThreadPoolExecutor(3) as listeners:
@@ -63,7 +64,7 @@ def test_builds_take_turns_and_visitors_see_their_place(
     assert NEXT in third.text
     assert "fetching" in second.phases
     told = narrow.client.get(address, headers=permit).json()
-    assert told["builds_before"] is None
+    assert told["queue"] is None
     again = narrow.launch(c, headers={"Last-Event-ID": last_id})
     assert again.last.data["url"] == third.last.data["url"]
     assert not any("build slot" in event.message for event in again.events)

@@ -309,3 +309,22 @@ def test_gauges_tell_slots_and_line(small: Small) -> None:
     text = small.system.site.metrics()
     assert "\nbindery_build_slots_in_use 1.0\n" in text
     assert "\nbindery_builds_waiting 2.0\n" in text
+
+
+def test_a_build_that_is_given_up_just_before_it_has_its_slot_is_not_begun(small: Small) -> None:
+    a, b = opened(small, *SPECS[:2])
+    small.builds.finish(f"{a.environment}-1")
+    small.handle(small.queue.pop())
+    order = BuildRequested(environment=b.environment, attempt=1)
+    small.take()
+
+    def give_up_first(operation: str, keys: object) -> None:
+        if operation == "query" and "build-slots" in str(keys):
+            small.table.before = lambda operation, keys: None
+            small.system.stop_launch(b.id)
+            small.handle(order)
+
+    small.table.before = give_up_first
+    small.handle(order)
+    assert [started.environment for started in small.builds.started] == [a.environment]
+    assert at_rest(small)
