@@ -9,7 +9,7 @@ from tests.infra.deployed.recorded import Recorder
 from tests.infra.deployed.rights import FUNCTIONS, RESOURCES, Right, granted, needed_by_the_platform, role_of
 from tests.infra.deployed.simulated import TABLE, lived_through
 from tests.infra.deployed.stories import STORIES
-from tests.infra.deployed.system import deployed
+from tests.infra.deployed.system import ON_ANOTHER_CLUSTER, deployed
 
 Used = Mapping[str, set[Right]]
 SEEDS = range(1, 41)
@@ -23,6 +23,9 @@ def used() -> Used:
     for story in STORIES.values():
         with deployed(recorder) as there:
             story(there)
+    for name in ("sessions_are_idle", "sessions_and_records_are_compared"):
+        with deployed(recorder, ON_ANOTHER_CLUSTER) as there:
+            STORIES[name](there)
     return recorder.used
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from bindery.adapters.sessions.refusals import refusal
-from bindery.domain.errors import LauncherDown
+from bindery.adapters.sessions.access import Entry
+from bindery.adapters.sessions.cluster import Cluster
+from bindery.domain.errors import ClusterRefused
 from bindery.observability import logger
 from bindery.web.errors import FACES
 from tests.infra.deployed.patterns import matches
@@ -22,8 +23,8 @@ from tests.infra.deployed.system import QUEUES, Deployed, deployed
 Line = Mapping[str, Any]
 Numbers = list[tuple[str, float, tuple[str, ...]]]
 OURS = "Bindery/${AWS::StackName}"
-# Ours by their status, but the repository or its host has to mend them.
-THEIRS = {"HostUnreachable", "SessionDied", "ContentNotHad"}
+# Ours by their status, but the repository or its host has to mend them; or nobody has to, as nobody waits.
+THEIRS = {"HostUnreachable", "SessionDied", "ContentNotHad", "BuildUnwanted"}
 
 
 def of_type(kind: str) -> dict[str, Mapping[str, Any]]:
@@ -101,12 +102,23 @@ def test_a_sweep_in_doubt_raises_an_alarm(heard: Heard) -> None:
     assert heard.named("SweepsInDoubt") == [(1, ())]
 
 
-def test_credentials_that_the_cluster_refuses_are_told_without_any_launch(heard: Heard) -> None:
-    def refused(operation: str, session: str) -> None:
-        raise refusal(401, b"")
+class Refused:
+    """A way into a cluster that accepts nothing we have."""
 
-    assert isinstance(refusal(401, b""), LauncherDown)
-    heard.there.ports.sessions.before = refused
+    name = "the cluster"
+
+    def entry(self) -> Entry:
+        raise ClusterRefused(why="it is long over")
+
+    def renewed(self, refused: Entry, /) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+
+def test_credentials_that_the_cluster_refuses_are_told_without_any_launch(heard: Heard) -> None:
+    cluster = Cluster(Refused(), "sessions")
+    heard.there.ports.sessions.before = lambda operation, session: [*cluster.each("Pod", "")].clear()
     heard.there.call("Reconcile", {})
     assert heard.named("ClusterRefusals") == [(1, ())]
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,7 +19,7 @@ from starlette.requests import Request
 
 from bindery.adapters.queues.memory import Delivery
 from bindery.bootstrap import Picked, System, picks
-from bindery.domain.errors import UnknownProvider
+from bindery.domain.errors import LauncherDown, UnknownProvider
 from bindery.domain.launch import Launch
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.settings import Settings
@@ -46,6 +46,8 @@ HERE = {
     "BINDERY_STREAM_SECONDS": "0.05",
     "BINDERY_QUOTA_TOTAL": str(PLACES),
 }
+ON_EKS = {"BINDERY_EKS_CLUSTER": f"{PHYSICAL}-EksCluster"}
+ON_ANOTHER_CLUSTER = {"BINDERY_KUBECONFIG_SECRET": f"{PHYSICAL}-KubeconfigSecret"}
 QUEUES = {queue_name(name): name for name, found in RESOURCES.items() if found["Type"] == "AWS::SQS::Queue"}
 DEAD, MOST = "DeadLetters", {queue.name: queue.max_receive_count for queue in READ.queues}
 CONSUMERS = {name: function.name for name, function in READ.consumers.items()}
@@ -66,7 +68,7 @@ class Ports(Picked):
     def __init__(self) -> None:
         self.events = FakeQueue()
         self.time, self.host = FakeClock(), FakeHost()
-        self.sessions, self.service = FakeSessions(self.time), FakeBuilds(self.events)
+        self.sessions, self.service = FakeSessions(self.time, before=entering), FakeBuilds(self.events)
 
     clock = property(lambda self: self.time)
     launcher = property(lambda self: self.sessions)
@@ -81,18 +83,25 @@ class Ports(Picked):
         return self.host
 
 
+def entering(operation: str, _session: str) -> None:
+    """The launcher's way into the cluster, as far as it is AWS's: there is no cluster behind, and nothing of it is believed."""
+    if operation != "ask":  # asks the sessions themselves
+        with suppress(LauncherDown):
+            picks.cluster_access().entry()
+
+
 class Deployed:
     """call, web and stream run a function as AWS would; settle() delivers messages until none are left.
 
     waiting: what was sent and has not arrived. system: for a look at the state; nobody's calls.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, cluster: Mapping[str, str]) -> None:
         self.waiting: list[Waiting] = []
         self._recorder = recorder
         self.ports = Ports()
         self.system = System(self.ports, picks.settings())
-        self._systems = {name: System(self.ports, Settings.read(variables(name))) for name in FUNCTIONS}
+        self._systems = {name: System(self.ports, Settings.read({**variables(name), **cluster})) for name in FUNCTIONS}
 
     def call(self, function: str, event: dict[str, Any]) -> Mapping[str, Any] | None:
         """The handler's answer; None if it raised one of our facts."""
@@ -166,18 +175,18 @@ async def _streamed(app: Starlette, path: str) -> str:
 
 
 @contextmanager
-def deployed(recorder: Recorder) -> Iterator[Deployed]:
-    """A stack of its own, empty."""
+def deployed(recorder: Recorder, cluster: Mapping[str, str] = ON_EKS) -> Iterator[Deployed]:
+    """A stack of its own, empty. cluster: the settings that name the sessions' cluster."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(boto3, "DEFAULT_SESSION", _session())
-        for variable, value in {**variables(), "AWS_DEFAULT_REGION": aws.REGION}.items():
+        for variable, value in {**variables(), **cluster, "AWS_DEFAULT_REGION": aws.REGION}.items():
             patch.setenv(variable, value)
         template_table.create(_session().client("dynamodb"), f"{PHYSICAL}-Table")
         sqs = _session().client("sqs")
         for name in QUEUES.values():
             sqs.create_queue(QueueName=f"{PHYSICAL}-{name}")
         _forget()
-        there = Deployed(recorder)
+        there = Deployed(recorder, cluster)
         with recorder.listening(there.called):
             yield there
         _forget()

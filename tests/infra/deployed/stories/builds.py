@@ -4,7 +4,8 @@ from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import HostUnreachable
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Stage
-from bindery.domain.messages import ResolveRequested
+from bindery.domain.messages import BuildRequested, ResolveRequested
+from tests.fakes.host import COMMIT
 from tests.infra.deployed.stories.acting import (
     FAILED,
     again,
@@ -126,3 +127,31 @@ def a_second_build_fails(there: Deployed) -> None:
     there.ports.service.finish(the_build(there), FAILED)
     there.settle()
     assert reason(there, launch) == "BuildFailed"
+
+
+def three_for_two_slots(there: Deployed) -> None:
+    """The third build waits in line."""
+    for name in ("o/a", "o/b", "o/c"):
+        there.ports.host.heads[name] = COMMIT
+        created(there, f"{name}/HEAD")
+    there.settle()
+    assert len(handles(there)) == 2
+
+
+@story
+def a_build_waits_in_line(there: Deployed) -> None:
+    three_for_two_slots(there)
+    there.ports.service.finish(handles(there)[0])
+    there.settle()
+    assert len(handles(there)) == 2
+
+
+@story
+def a_line_goes_on_although_an_event_was_lost(there: Deployed) -> None:
+    three_for_two_slots(there)
+    first = there.ports.service.started[0]
+    there.ports.service.finish(handles(there)[0])
+    lost(there)
+    again(there, BuildRequested(environment=first.environment, attempt=1))
+    there.settle()
+    assert len(handles(there)) == 2
