@@ -246,6 +246,23 @@ def test_pages_ask_ever_less_often_and_not_in_step(page: Page, bindery: Scripted
     assert seen[0] != seen[1]
 
 
+def test_a_page_that_asks_says_how_many_builds_are_before_its_own(page: Page, bindery: ScriptedBindery) -> None:
+    place = {"builds_before": 3, "message": "Waiting for a build slot: 3 builds are before this one."}
+    bindery.looks = [stands("building", queue=place)]
+    page.goto(LINK)
+    expect(page.get_by_role("status")).to_have_text(str(place["message"]))
+
+
+def test_a_page_that_listens_says_how_many_builds_are_before_its_own(
+    page: Page, bindery: ScriptedBindery, gate: Gate
+) -> None:
+    place = {"phase": "waiting", "message": "Waiting for a build slot: 3 builds are before this one.\n"}
+    bindery.scripts = [[place, gate]]
+    page.goto(LINK)
+    expect(page.get_by_role("status")).to_have_text(place["message"].strip())
+    assert steps(page) == {"find": "done", "build": "under way", "start": "", "open": ""}
+
+
 def test_lines_that_were_told_are_not_told_again(page: Page, bindery: ScriptedBindery) -> None:
     bindery.looks = [stands("building", "1", "2", "3", "3"), stands("building", "3", "3", "4")]
     bindery.answers = [(429, {"Retry-After": "0"}, {})]
