@@ -13,7 +13,6 @@ from bindery.web.api import Caller, ask_again
 from bindery.web.errors import face_of
 from bindery.web.gate import too_large
 from bindery.web.repo_providers import repo_providers
-from bindery.web.requests import prefix_of
 
 app = APIGatewayRestResolver()
 ALLOWED = {
@@ -38,9 +37,9 @@ def caller() -> Caller:
     """Who asks."""
     event = app.current_event
     headers = {name.lower(): value for name, value in event.headers.items()}
-    context, scheme = event.request_context, headers.get("x-forwarded-proto", "http")
-    prefix = prefix_of(system().settings.public_url, context.stage, context.path, event.path)
-    return Caller(context.identity.source_ip or "", scheme, headers, prefix)
+    context = event.request_context
+    scheme = headers.get("x-forwarded-proto", "http")
+    return Caller(context.identity.source_ip or "", scheme, headers, context.stage or "")
 
 
 @app.exception_handler(BinderyError)  # type: ignore[untyped-decorator]  # Powertools leaves it untyped

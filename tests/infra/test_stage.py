@@ -1,83 +1,32 @@
-"""At API Gateway's own address every path begins with the stage; links lead there, and behind a name of its own they do not."""
+"""The functions behind API Gateway's own address, whose paths begin with a stage."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ASK = """
 import json
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-import pytest
-
-from bindery.web.assets import FILES, HERE
-from bindery.web.requests import own_origin, prefix_of
-from tests.infra.deployed.recorded import Recorder
-from tests.infra.deployed.stories.acting import LINK, running
-from tests.infra.deployed.system import STAGE, Deployed, deployed
+from functions.serve_pages.handler import handler
+from infra.local.events import Context
+from tests.serving.rest_event import rest_event
+for target in ("/v2/gh/o/r/HEAD", "/repo/o/r", "/"):
+    event = rest_event(target, headers={"Host": "a1b2c3.execute-api.eu-central-1.amazonaws.com"})
+    answer = handler(event, Context("serve_pages"))
+    headers = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
+    print(json.dumps([answer["statusCode"], headers.get("Location", ""), "/live/assets/" in (answer.get("body") or "")]))
+"""
 
 
-@pytest.fixture
-def there() -> Iterator[Deployed]:
-    with deployed(Recorder()) as made:
-        yield made
-
-
-def own_links(page: Mapping[str, Any]) -> list[str]:
-    """Paths of ours that a page leads to, or loads."""
-    links: list[str] = re.findall(r'(?:href|src)="(/[^"]*)"', page["body"])
-    return links
-
-
-@pytest.mark.parametrize("path", ["/", f"/v2/{LINK}", "/v2/nowhere/o/r", "/sessions/none"])
-def test_every_link_of_a_page_begins_with_the_stage(there: Deployed, path: str) -> None:
-    page = there.web("ServePages", "GET", path)
-    assert len(own_links(page)) >= 4
-    assert [link for link in own_links(page) if not link.startswith(f"/{STAGE}/")] == []
-
-
-def test_a_launch_page_s_stream_is_below_the_stage(there: Deployed) -> None:
-    page = there.web("ServePages", "GET", f"/v2/{LINK}")
-    assert f'"build": "/{STAGE}/build/{LINK}"' in page["body"]
-
-
-def test_no_script_takes_for_granted_that_our_paths_begin_at_the_root() -> None:
-    scripts = {name: (HERE / "assets" / name).read_text() for name in FILES if name.endswith(".js")}
-    rooted = re.compile(r"""(?:fetch|EventSource|assign|replace|URL)\(["'`]/|location\.origin""")
-    assert [name for name, text in scripts.items() if rooted.search(text)] == []
-    assert len(scripts) >= 2
-
-
-def test_redirects_stay_below_the_stage(there: Deployed) -> None:
-    launch = running(there)
-    old, again = (there.web("ServePages", "GET", path) for path in ("/repo/o/r", f"/sessions/{launch}"))
-    locations = [answer["multiValueHeaders"]["Location"] for answer in (old, again)]
-    assert locations == [[f"/{STAGE}/v2/gh/o/r/master"], [f"/{STAGE}/v2/{LINK}"]]
-
-
-def test_addresses_that_scripts_are_told_are_below_the_stage(there: Deployed) -> None:
-    created = there.web("AnswerApi", "POST", "/api/launches", {"provider": "gh", "spec": "o/r/HEAD"})
-    told = json.loads(created["body"])
-    assert told["address"] == f"https://here/{STAGE}/api/launches/{told['id']}"
-    assert there.launch(told["id"]).launch_host == f"https://here/{STAGE}/"
-    assert f"https://here/{STAGE}/v2/{LINK}" in there.stream(f"/build/{LINK}")
-
-
-@pytest.mark.parametrize(
-    ("public_url", "whole_path", "path", "prefix"),
-    [
-        ("", "/live/v2/x", "/v2/x", "/live"),
-        ("", "/live/", "/", "/live"),
-        ("", "/live", "/", "/live"),
-        ("", "/v2/x", "/v2/x", ""),
-        ("", "/", "/", ""),
-        ("", "/live/x", "/live/x", ""),
-        ("", "/lively/x", "/lively/x", ""),
-        ("https://b.example.org", "/live/v2/x", "/v2/x", ""),
-        ("https://example.org/binder/", "/live/v2/x", "/v2/x", "/binder"),
-    ],
-)
-def test_what_stands_before_our_paths(public_url: str, whole_path: str, path: str, prefix: str) -> None:
-    assert prefix_of(public_url, "live", whole_path, path) == prefix
-
-
-def test_an_address_that_is_set_is_told_as_it_is() -> None:
-    assert own_origin("https://example.org/binder/", "http", "inside", "/live") == "https://example.org/binder"
-    assert own_origin("", "https", "inside", "/live") == "https://inside/live"
+def test_pages_and_redirects_keep_the_stage(tmp_path: Path) -> None:
+    environment = {**os.environ, "BINDERY_HOME": str(tmp_path), "BINDERY_SECRET": "s" * 40}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "bindery")])
+    ran = subprocess.run(
+        [sys.executable, "-c", ASK], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines() == [
+        '[200, "", true]',
+        '[302, "/live/v2/gh/o/r/master", false]',
+        '[200, "", true]',
+    ]

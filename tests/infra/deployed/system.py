@@ -38,6 +38,7 @@ from tests.simulation.functions import Functions, _loaded
 
 SECRET = "a secret of the tests, 32 characters or more"
 PLACES = 6
+HOST = f"a1b2c3.execute-api.{aws.REGION}.amazonaws.com"
 STAGE = RESOURCES["Api"]["Properties"]["StageName"]
 # What is no AWS service stands in as a fake; so do builds, whose engine here is one that these settings can name.
 HERE = {
@@ -112,7 +113,7 @@ class Deployed:
         """The answer to a request to the API's own address, as the API gets it of the function."""
         path, _, query = path.partition("?")
         headers = {
-            "host": "here",
+            "host": HOST,
             "x-forwarded-proto": "https",
             "content-type": "application/json",
             "authorization": f"Bearer {token}",
@@ -170,7 +171,7 @@ class Deployed:
 async def _streamed(app: Starlette, path: str) -> str:
     context = {"stage": STAGE, "path": f"/{STAGE}{path}", "identity": {"sourceIp": "192.0.2.1"}}
     headers = {"accept": "text/event-stream", "x-amzn-request-context": json.dumps(context)}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://here") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"https://{HOST}") as client:
         return (await client.get(path, headers=headers)).text
 
 

@@ -8,6 +8,7 @@ from bindery.web.text import encodable
 
 LONGEST_LINK = 4096
 IN_PATHS = "/%:@!$&'()*+,;=~"  # what stands in a path as it is; what is encoded already stays so
+GATEWAYS_OWN = (".amazonaws.com", ".amazonaws.com.cn")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -34,20 +35,25 @@ def launch_path(provider: str, spec: str) -> str:
     return f"/v2/{provider}/" + quote(encodable(spec), safe=IN_PATHS)
 
 
-def own_origin(public_url: str, scheme: str, host: str, prefix: str = "") -> str:
-    """How this Bindery is addressed: as set, or as the request did; without a trailing slash."""
-    return public_url.rstrip("/") if public_url else f"{scheme}://{host}{prefix}"
+@dataclass(frozen=True)
+class Own:
+    """How this Bindery is addressed. origin: as a browser means it. root: the path that it is at, empty or like `/live`."""
 
+    origin: str
+    root: str
 
-def prefix_of(public_url: str, stage: str, whole_path: str, path: str) -> str:
-    """What stands before our own paths in links: API Gateway's own address begins with the stage, a proxy may add anything.
+    @property
+    def address(self) -> str:
+        """With a trailing slash."""
+        return f"{self.origin}{self.root}/"
 
-    whole_path: as the client asked for it; path: as it has come to us. Mostly empty; no trailing slash.
-    """
-    if public_url:
-        return urlsplit(public_url).path.rstrip("/")
-    begins = f"/{stage}/"
-    return f"/{stage}" if stage and f"{whole_path}/".startswith(begins) and not path.startswith(begins) else ""
+    @classmethod
+    def of(cls, public_url: str, scheme: str, host: str, stage: str = "") -> "Own":
+        """As set, or as the request says. stage: API Gateway's, which stands in paths unless the name is the operator's own."""
+        if public_url:
+            parts = urlsplit(public_url)
+            return cls(f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"))
+        return cls(f"{scheme}://{host}", f"/{stage}" if stage and host.endswith(GATEWAYS_OWN) else "")
 
 
 def is_loopback(host: str) -> bool:

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from anyio.to_thread import run_sync
 from sse_starlette.event import ServerSentEvent
@@ -23,7 +23,7 @@ from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.web.events import built_payload, failed_payload, payload, ready_payload
 from bindery.web.places import Places
-from bindery.web.requests import own_origin, prefix_of, read_link
+from bindery.web.requests import Own, read_link
 
 KEEPALIVE_SECONDS = 25
 SOONEST, LATEST = 0.02, 2.0
@@ -79,25 +79,19 @@ class Stream:
     def _asked(self, request: Request) -> Asked:
         link = read_link(request.scope["raw_path"].decode("utf-8", "replace"), "/build/")
         headers, query = request.headers, request.query_params
-        origin = own_origin(self.public_url, request.url.scheme, headers.get("host", ""))
-        address = own_origin(self.public_url, request.url.scheme, headers.get("host", ""), self._prefix(request))
+        own = Own.of(self.public_url, request.url.scheme, headers.get("host", ""), stage_of(request))
         return Asked(
             provider=link.provider,
             spec=link.spec,
             client=client_of(request),
-            launch_host=f"{address}/",
-            own_origin=origin,
+            launch_host=own.address,
+            own_origin=own.origin,
             origin=headers.get("origin", ""),
             site=headers.get("sec-fetch-site", ""),
             build_token=query.get("build_token", ""),
             last_event_id=headers.get("last-event-id", ""),
             build_only=query.get("build_only", "").lower() in ("true", "1"),
         )
-
-    def _prefix(self, request: Request) -> str:
-        """What stands before our paths in the address that was asked for."""
-        context = context_of(request)
-        return prefix_of(self.public_url, str(context.get("stage", "")), str(context.get("path", "")), request.url.path)
 
     def _headers(self) -> dict[str, str]:
         allowed = {"access-control-allow-origin": self.cors} if self.cors else {}
@@ -173,16 +167,25 @@ async def _once(data: Mapping[str, object]) -> AsyncIterator[ServerSentEvent]:
 
 def client_of(request: Request) -> str:
     """The client's address: as API Gateway saw it where the Web Adapter tells, else the connection's."""
-    if "x-amzn-request-context" in request.headers:
-        identity = context_of(request).get("identity")
-        return str(identity.get("sourceIp", "unknown")) if isinstance(identity, dict) else "unknown"
+    context = _context(request)
+    if context is not None:
+        try:
+            return str(context["identity"]["sourceIp"])
+        except (KeyError, TypeError):
+            return "unknown"
     return request.client.host if request.client else "unknown"
 
 
-def context_of(request: Request) -> Mapping[str, object]:
-    """What API Gateway knows of the request, where the Web Adapter tells; else empty."""
+def stage_of(request: Request) -> str:
+    """API Gateway's, where the Web Adapter tells."""
+    return str((_context(request) or {}).get("stage", ""))
+
+
+def _context(request: Request) -> dict[str, Any] | None:
+    """What API Gateway knows of the request; None where nobody tells."""
+    told = request.headers.get("x-amzn-request-context", "")
     try:
-        context = json.loads(request.headers.get("x-amzn-request-context", "{}"))
+        read = json.loads(told) if told else None
     except ValueError:
         return {}
-    return context if isinstance(context, dict) else {}
+    return read if read is None or isinstance(read, dict) else {}

@@ -1,0 +1,51 @@
+"""At API Gateway's own address every path begins with the stage; links lead there, and behind a name of its own they do not."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.infra.deployed.recorded import Recorder
+from tests.infra.deployed.stories.acting import LINK, running
+from tests.infra.deployed.system import HOST, STAGE, Deployed, deployed
+
+
+@pytest.fixture
+def there() -> Iterator[Deployed]:
+    with deployed(Recorder()) as made:
+        yield made
+
+
+def own_links(page: Mapping[str, Any]) -> list[str]:
+    """Paths of ours that a page leads to, or loads."""
+    links: list[str] = re.findall(r'(?:href|src)="(/[^"]*)"', page["body"])
+    return links
+
+
+@pytest.mark.parametrize("path", ["/", f"/v2/{LINK}", "/v2/nowhere/o/r", "/sessions/none"])
+def test_every_link_of_a_page_begins_with_the_stage(there: Deployed, path: str) -> None:
+    page = there.web("ServePages", "GET", path)
+    assert len(own_links(page)) >= 4
+    assert [link for link in own_links(page) if not link.startswith(f"/{STAGE}/")] == []
+
+
+def test_a_launch_page_s_stream_is_below_the_stage(there: Deployed) -> None:
+    page = there.web("ServePages", "GET", f"/v2/{LINK}")
+    assert f'"build": "/{STAGE}/build/{LINK}"' in page["body"]
+
+
+def test_redirects_stay_below_the_stage(there: Deployed) -> None:
+    launch = running(there)
+    old, again = (there.web("ServePages", "GET", path) for path in ("/repo/o/r", f"/sessions/{launch}"))
+    locations = [answer["multiValueHeaders"]["Location"] for answer in (old, again)]
+    assert locations == [[f"/{STAGE}/v2/gh/o/r/master"], [f"/{STAGE}/v2/{LINK}"]]
+
+
+def test_addresses_that_scripts_are_told_are_below_the_stage(there: Deployed) -> None:
+    created = there.web("AnswerApi", "POST", "/api/launches", {"provider": "gh", "spec": "o/r/HEAD"})
+    told = json.loads(created["body"])
+    assert told["address"] == f"https://{HOST}/{STAGE}/api/launches/{told['id']}"
+    assert there.launch(told["id"]).launch_host == f"https://{HOST}/{STAGE}/"
+    assert f"https://{HOST}/{STAGE}/v2/{LINK}" in there.stream(f"/build/{LINK}")
