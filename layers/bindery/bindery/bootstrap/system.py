@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bindery.usecases.end_launch import EndLaunch
     from bindery.usecases.fail_launch import FailLaunch
     from bindery.usecases.follow_launch import FollowLaunch
+    from bindery.usecases.free_slots import FreeSlots
     from bindery.usecases.move_on import MoveOn
     from bindery.usecases.open_launch import OpenLaunch
     from bindery.usecases.persevere import Persevere
@@ -73,7 +74,8 @@ class System:
     def follow_launch(self) -> FollowLaunch:
         from bindery.usecases.follow_launch import FollowLaunch
 
-        return FollowLaunch(self.state.launches, self.state.sessions, self.state.logs)
+        kept = self.state
+        return FollowLaunch(kept.launches, kept.sessions, kept.logs, kept.slots)
 
     @cached_property
     def end_launch(self) -> EndLaunch:
@@ -91,7 +93,8 @@ class System:
     def move_on(self) -> MoveOn:
         from bindery.usecases.move_on import MoveOn
 
-        return MoveOn(self.state.environments, self.ports.builds, self.ports.queue, self.end_launch, self.try_again)
+        kept, ports = self.state, self.ports
+        return MoveOn(kept.environments, kept.slots, ports.builds, ports.queue, self.end_launch, self.try_again)
 
     @cached_property
     def resolve_repository(self) -> Persevere[ResolveRequested]:
@@ -117,14 +120,22 @@ class System:
     def start_build(self) -> StartBuild:
         from bindery.usecases.start_build import StartBuild
 
-        return StartBuild(self.state.environments, self.ports.builds, self.record_build, self.settings.build_seconds)
+        kept, seconds = self.state, self.settings.build_seconds
+        return StartBuild(kept.environments, kept.launches, kept.slots, self.ports.builds, self.record_build, seconds)
+
+    @cached_property
+    def free_slots(self) -> FreeSlots:
+        from bindery.usecases.free_slots import FreeSlots
+
+        return FreeSlots(self.state.slots, self.state.environments, self.ports.queue)
 
     @cached_property
     def record_build(self) -> RecordBuild:
         from bindery.usecases.record_build import RecordBuild
 
         kept = self.state
-        return RecordBuild(kept.environments, kept.launches, self.ports.builds, kept.counters, self.move_on)
+        told = (self.move_on, self.free_slots)
+        return RecordBuild(kept.environments, kept.launches, self.ports.builds, kept.counters, *told)
 
     @cached_property
     def record_log(self) -> RecordLog:
@@ -184,12 +195,14 @@ class System:
             kept.launches,
             kept.environments,
             kept.sessions,
+            kept.slots,
             ports.builds,
             ports.launcher,
             ports.queue,
             self.move_on,
             self.end_launch,
             self.record_build,
+            self.free_slots,
             RecountPlaces(ports.table, kept.quotas, kept.sessions),
             TallyLaunches(kept.launches, kept.counters),
             ports.clock,
@@ -244,6 +257,8 @@ class System:
             gauges={
                 "binderhub_inprogress_builds": kept.environments.building,
                 "binderhub_inprogress_launches": lambda: sum(1 for _ in kept.launches.unended()),
+                "bindery_build_slots_in_use": lambda: len(kept.slots.held()),
+                "bindery_builds_waiting": kept.slots.waiting,
                 "bindery_sessions": kept.quotas.taken,
             },
         )

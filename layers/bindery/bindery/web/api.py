@@ -15,7 +15,8 @@ from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.web.errors import face_of
 from bindery.web.events import words_of
-from bindery.web.requests import own_origin
+from bindery.web.places import words_of_place
+from bindery.web.requests import Own
 
 if TYPE_CHECKING:
     from bindery.web.stream import Follow
@@ -37,11 +38,12 @@ class Wanted(BaseModel):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: address, `Authorization`, and what a browser says of where the request comes from."""
+    """Who asks: address, `Authorization`, and what a browser says of where the request comes from. stage: API Gateway's."""
 
     client: str
     scheme: str
     headers: Mapping[str, str]
+    stage: str = ""
 
     def header(self, name: str) -> str:
         """A header by its lower-case name; empty if absent."""
@@ -79,14 +81,14 @@ class Api:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "body"
             raise BadRequest(why=f"{where}: {first['msg']}") from None
-        origin = own_origin(self.public_url, caller.scheme, caller.header("host"))
+        own = Own.of(self.public_url, caller.scheme, caller.header("host"), caller.stage)
         opened = self.open_launch(
             Asked(
                 provider=wanted.provider,
                 spec=wanted.spec,
                 client=caller.client,
-                launch_host=f"{origin}/",
-                own_origin=origin,
+                launch_host=own.address,
+                own_origin=own.origin,
                 origin=caller.header("origin"),
                 site=caller.header("sec-fetch-site"),
                 build_token=wanted.build_token,
@@ -95,13 +97,18 @@ class Api:
         )
         launch = opened.launch
         told = {"id": launch.id, "launcher_token": self.tokens.launcher_token(launch.id), "phase": launch.stage.value}
-        return Answer(HTTPStatus.CREATED, {**told, "address": f"{origin}/api/launches/{launch.id}"})
+        return Answer(HTTPStatus.CREATED, {**told, "address": f"{own.address}api/launches/{launch.id}"})
 
     def look(self, caller: Caller, launch: str) -> Answer:
-        """How the launch stands, with the last lines of its build's log; the session's address and token once ready."""
+        """How the launch stands, with the last lines of its build's log; the session's address and token once ready.
+
+        queue: while its build waits for a slot, how many are to be built first, and the same in words; else null.
+        """
         self._check(caller, launch)
         now, tellings = self.follow(launch, Told())
-        return Answer(HTTPStatus.OK, {**_about(now), **self._outcome(now), "log": _log(tellings)})
+        before = self.follow.builds_before(now)
+        queue = None if before is None else {"builds_before": before, "message": words_of_place(before).strip()}
+        return Answer(HTTPStatus.OK, {**_about(now), "queue": queue, **self._outcome(now), "log": _log(tellings)})
 
     def stop(self, caller: Caller, launch: str) -> Answer:
         """Ends the launch or its session. 202: the session goes within seconds."""
