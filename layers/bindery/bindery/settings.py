@@ -139,6 +139,15 @@ class Settings(Resources):
         validate_default=True,
         description="session launcher: `process` or `kubernetes`",
     )
+    eks_cluster: str = Field(
+        "", pattern=r"^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$", description="EKS cluster of the sessions, in this region"
+    )
+    kubeconfig_secret: str = Field(
+        "",
+        pattern=r"^[0-9A-Za-z/_+=.@:-]{0,512}$",
+        validate_default=True,
+        description="or any other cluster: the Secrets Manager secret, by name or ARN, that holds its kubeconfig",
+    )
     kubeconfig: str = Field("", description="file that leads to the cluster; empty: `KUBECONFIG`, `~/.kube/config`")
     namespace: str = Field(
         "bindery-sessions", pattern=f"^{LABEL}$", description="namespace of the sessions, and of their Gateway"
@@ -211,6 +220,14 @@ class Settings(Resources):
             raise ValueError("it starts images: set BINDERY_BUILDER=container")
         if info.data.get("builder") == "container" and value == UNFIT_FOR_CONTAINERS[info.field_name or ""]:
             raise ValueError(f"BINDERY_BUILDER=container needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
+        return value
+
+    @field_validator("kubeconfig_secret")
+    @classmethod
+    def _is_the_only_way(cls, value: str, info: ValidationInfo) -> str:
+        """Raises ValueError."""
+        if value and info.data.get("eks_cluster"):
+            raise ValueError("sessions run on one cluster: set BINDERY_EKS_CLUSTER or this, not both")
         return value
 
     @classmethod

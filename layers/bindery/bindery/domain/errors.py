@@ -210,6 +210,10 @@ class LauncherDown(Retryable):
     """Sessions cannot be started just now. Facts: why."""
 
 
+class ClusterRefused(LauncherDown):
+    """Bindery has nothing to show that its cluster accepts: a person has to mend that. Facts: why."""
+
+
 # Launches
 
 

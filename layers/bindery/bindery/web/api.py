@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,7 +17,9 @@ from bindery.web.errors import face_of
 from bindery.web.events import words_of
 from bindery.web.places import words_of_place
 from bindery.web.requests import own_origin
-from bindery.web.stream import Follow
+
+if TYPE_CHECKING:
+    from bindery.web.stream import Follow
 
 LOG_LINES = 100
 PASSES_SECONDS = 5
@@ -59,7 +62,7 @@ class Api:
     """Create, look, stop. Looking and stopping need the launcher's token that creating answered."""
 
     open_launch: Callable[[Asked], Opened]
-    follow: Follow
+    follow: "Follow"
     stop_launch: Callable[[str], None]
     tokens: Tokens
     public_url: str

@@ -207,6 +207,13 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.LauncherDown: Face(
             503, "launcher_down", "Sessions cannot be started just now: {why}. Launch again in a few minutes."
         ),
+        e.ClusterRefused: Face(
+            503,
+            "cluster_refused",
+            "This Bindery cannot get into the cluster that its sessions run on. Whoever runs it has been told: "
+            "launch again in a while.",
+            "This Bindery cannot get into the cluster that its sessions run on. Whoever runs it has been told...",
+        ),
         # Launches
         e.LaunchStopped: Face(
             410, "launch_stopped", "The launch was stopped by whoever started it. Launch again to get a new one."
