@@ -1,10 +1,10 @@
 """What tests of CodeBuild share: the adapter on a build machine of our own, with git, a locked registry and what it asks of AWS."""
 
 import json
+import os
 import shutil
 import sys
 import zipfile
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
