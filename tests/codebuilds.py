@@ -121,8 +121,8 @@ def codebuilding(
             minute=minute,
             prepare=lambda home: (home / "table.sqlite").symlink_to(folder / "table.sqlite"),
         )
-        keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": "x", "region_name": REGION}
-        ecr = boto3.Session(**keys).client("ecr", config=config(), endpoint_url=aws.address)
+        project = boto3.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name=REGION)
+        ecr = project.client("ecr", config=config(), endpoint_url=aws.address)
         builds = CodeBuild(
             PROJECT, lambda: cast("CodeBuildClient", machine), EcrRegistry(registry.address, lambda: ecr)
         )

@@ -216,7 +216,9 @@ def _is_timed(resource: Resource) -> bool:
 
 def test_every_parameter_is_used(template: Resource) -> None:
     body = str({name: template[name] for name in ("Globals", "Resources")})
-    assert [name for name in template["Parameters"] if f"{{'Ref': '{name}'}}" not in body] == []
+    assert [
+        name for name in template["Parameters"] if f"{{'Ref': '{name}'}}" not in body and f"${{{name}}}" not in body
+    ] == []
 
 
 def test_every_queue_that_a_message_names_has_an_address(template: Resource) -> None:

@@ -52,7 +52,7 @@ class DockerEngine:
         self._docker("system", "prune", "--all", "--force")
 
     def _docker(self, *words: str) -> str:
-        command, environment = [self.commands / "docker", *words], {**os.environ, **self.environment}
+        command, environment = [str(self.commands / "docker"), *words], {**os.environ, **self.environment}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
@@ -110,7 +110,7 @@ def _start(engine: DockerEngine) -> "subprocess.Popen[bytes]":
         command = [*engine.around, str(_unpacked() / "usr" / "sbin" / "dockerd"), *places, *reached]
         process = subprocess.Popen(command, env={**os.environ, "PATH": path}, stdout=log, stderr=log)
     until = time.monotonic() + _STARTS_WITHIN
-    asking = [engine.commands / "docker", "version"]
+    asking = [str(engine.commands / "docker"), "version"]
     while subprocess.run(asking, env={**os.environ, **engine.environment}, capture_output=True).returncode:
         assert process.poll() is None, (engine.folder / "log").read_text()[-2000:]
         assert time.monotonic() < until, "docker does not answer"

@@ -122,7 +122,7 @@ class Settings(Resources):
     builder: str = Field(
         "uv", pattern="^(uv|container|codebuild)$", description="build engine: `uv`, `container`, `codebuild`"
     )
-    codebuild_project: str = Field("bindery", description="the project whose builds make images, with `codebuild`")
+    codebuild_project: str = Field("bindery", description="CodeBuild's project that builds, with `codebuild`")
     container_tool: str = Field(
         "podman", pattern="^(podman|buildah|docker)$", description="what builds images: `podman`, `buildah` or `docker`"
     )
