@@ -16,6 +16,7 @@ import pytest
 
 from bindery.adapters.builds.codebuild import CodeBuild
 from bindery.adapters.builds.codebuild_report import changed
+from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.adapters.builds.ecr import EcrRegistry
 from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.domain.messages import LogWritten
@@ -132,6 +133,8 @@ def codebuilding(
             gate.open()
             machine.close()
             unmount(folder)
+            for home in machine.folder.glob("*"):
+                shutil.rmtree(ContainerTool(tool, home / "tool").run_root, ignore_errors=True)
 
 
 def _environment(folder: Path, gate: Gate, firewall: str) -> dict[str, str]:

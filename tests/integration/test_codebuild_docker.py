@@ -1,6 +1,7 @@
 """The same builds with a real docker behind real firewall rules: what a step reaches, and whose layers a build begins with."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bindery.domain.builds import BuildState
+from tests.building import written
 from tests.codebuilds import CodeBuilding, codebuilding
 from tests.containers import FROM_NOTHING, step
 from tests.serving.docker_engine import CREDENTIALS, MACHINE, DockerEngine, docker_engine, what_is_missing
@@ -15,9 +17,17 @@ from tests.serving.machine_aws import CREDENTIALS_PATH, SECRET_KEY, machine_aws
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
 CLOSING = '      - sh "$BINDERY_HOME/builder/python/infra/builder/close.sh"\n'
-ASKING = (
-    f"printf 'GET {CREDENTIALS_PATH} HTTP/1.0\\r\\n\\r\\n' | /bin/busybox nc -w 3 {CREDENTIALS} 80 || echo refused\n"
-)
+WORD, PORT = "said by the machine itself", 8099
+
+
+def asking(path: str, address: str, port: int) -> str:
+    """A step's lines: what a server answers, or that none does."""
+    request = f"GET {path} HTTP/1.0\\r\\n\\r\\n"
+    return f"printf '{request}' | /bin/busybox nc -w 3 {address} {port} || echo refused {address}\n"
+
+
+ASKING = asking(CREDENTIALS_PATH, CREDENTIALS, 80) + asking("/word", "172.17.0.1", PORT)
+FILES = {"Dockerfile": FROM_NOTHING + "COPY ask /\n" + step("/bin/busybox sh /ask"), "ask": ASKING}
 
 
 @pytest.fixture
@@ -50,23 +60,36 @@ def building(tmp_path: Path, engine: DockerEngine, monkeypatch: pytest.MonkeyPat
         yield building
 
 
-def test_a_step_reaches_no_credentials(building: CodeBuilding) -> None:
-    files = {"Dockerfile": FROM_NOTHING + "COPY ask /\n" + step("/bin/busybox sh /ask"), "ask": ASKING}
-    report = building.build(building.order(files))
+@pytest.fixture
+def _machine_listens(tmp_path: Path, engine: DockerEngine) -> Iterator[None]:
+    """Something of the machine's own, on every address of it."""
+    folder = written(tmp_path / "www", {"word": WORD})
+    server = subprocess.Popen([*engine.around, "busybox", "httpd", "-f", "-p", str(PORT), "-h", str(folder)])
+    yield
+    server.terminate()
+    server.wait()
+
+
+@pytest.mark.usefixtures("_machine_listens")
+def test_a_step_reaches_neither_credentials_nor_the_machine(building: CodeBuilding) -> None:
+    report = building.build(building.order(FILES))
     assert report.state is BuildState.SUCCEEDED, building.queue.text
     assert building.builds.has(report.image)
-    assert " refused\n" in building.queue.text
+    assert f" refused {CREDENTIALS}\n" in building.queue.text
+    assert " refused 172.17.0.1\n" in building.queue.text
     assert SECRET_KEY not in building.queue.text
+    assert WORD not in building.queue.text
     assert "AWS_" not in building.queue.text
 
 
+@pytest.mark.usefixtures("_machine_listens")
 def test_on_a_machine_that_is_left_open_it_would_reach_them(building: CodeBuilding) -> None:
     """Else the test before could not fail."""
     assert CLOSING in building.machine.buildspec
     building.machine.buildspec = building.machine.buildspec.replace(CLOSING, "")
-    files = {"Dockerfile": FROM_NOTHING + "COPY ask /\n" + step("/bin/busybox sh /ask"), "ask": ASKING}
-    assert building.build(building.order(files)).state is BuildState.SUCCEEDED
+    assert building.build(building.order(FILES)).state is BuildState.SUCCEEDED
     assert SECRET_KEY in building.queue.text
+    assert WORD in building.queue.text
 
 
 @pytest.mark.parametrize("closed", [True, False])

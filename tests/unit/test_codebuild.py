@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -17,6 +18,8 @@ from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import BuildServiceDown, RepositoryUnusable
 from bindery.domain.failure import Failure
 from bindery.domain.messages import BuildChanged
+from functions.record_build import handler
+from infra.local.events import Context
 from tests.building import ordered
 from tests.serving.aws import config, session
 
@@ -110,6 +113,15 @@ def event(**variables: str) -> dict[str, Any]:
 def test_an_event_of_codebuild_s_names_the_attempt_by_its_variables() -> None:
     told = event(OTHER="x", BINDERY_ORDER="{}", BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
     assert changed(told) == BuildChanged(environment="abc", attempt=7)
+
+
+def test_the_function_hands_on_what_the_event_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[BuildChanged] = []
+    monkeypatch.setattr(handler, "system", lambda: SimpleNamespace(record_build=heard.append))
+    told = event(BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
+    about = {"source": "aws.codebuild", "detail-type": "CodeBuild Build State Change"}
+    handler.handler({**about, "detail": told}, cast("Any", Context("record_build")))
+    assert heard == [BuildChanged(environment="abc", attempt=7)]
 
 
 def test_an_event_of_the_local_runtime_names_it_itself() -> None:
