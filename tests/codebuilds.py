@@ -131,10 +131,17 @@ def codebuilding(
             yield CodeBuilding(builds, machine, queue, registry, aws, git, gate, folder)
         finally:
             gate.open()
-            machine.close()
-            unmount(folder)
-            for home in machine.folder.glob("*"):
-                shutil.rmtree(ContainerTool(tool, home / "tool").run_root, ignore_errors=True)
+            try:
+                machine.close()
+            finally:
+                _tidy(folder, machine, tool)
+
+
+def _tidy(folder: Path, machine: BuildMachine, tool: str) -> None:
+    """The tools leave their storage mounted, and folders in /run."""
+    unmount(folder)
+    for home in machine.folder.glob("*"):
+        shutil.rmtree(ContainerTool(tool, home / "tool").run_root, ignore_errors=True)
 
 
 def _environment(folder: Path, gate: Gate, firewall: str) -> dict[str, str]:
