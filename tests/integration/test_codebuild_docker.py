@@ -31,8 +31,8 @@ FILES = {"Dockerfile": FROM_NOTHING + "COPY ask /\n" + step("/bin/busybox sh /as
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[DockerEngine]:
-    with docker_engine(tmp_path / "docker") as engine:
+def engine() -> Iterator[DockerEngine]:
+    with docker_engine() as engine:
         yield engine
 
 

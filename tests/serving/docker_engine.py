@@ -57,10 +57,12 @@ class DockerEngine:
 
 
 @contextmanager
-def docker_engine(folder: Path) -> Iterator[DockerEngine]:
+def docker_engine() -> Iterator[DockerEngine]:
     number = os.getpid() % 16_000
+    folder = Path(
+        tempfile.mkdtemp(prefix="bindery-docker-", dir="/tmp")
+    )  # short: sockets' paths may have 107 characters
     engine = DockerEngine(folder, f"bindery-{number}", f"10.251.{number // 64}.{number % 64 * 4 + 1}")
-    folder.mkdir(parents=True)
     try:
         _make_network(engine, number)
         process = _start(engine)
