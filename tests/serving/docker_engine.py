@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.containers import unmount
 from tests.serving import registry
 
 CREDENTIALS, MACHINE = "169.254.170.2", "169.254.169.254"
@@ -73,6 +74,7 @@ def docker_engine() -> Iterator[DockerEngine]:
             process.wait(30)
     finally:
         _remove_network(engine, number)
+        unmount(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
