@@ -58,6 +58,9 @@ bench-cluster: .venv/ready ## launches on it beside the same Pod by hand; sweeps
 	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cluster
 	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cull
 
+build-BuilderCode: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
+	@$(RUN) -m infra.builder.layer --uv $(UV) "$(ARTIFACTS_DIR)"
+
 clean: ## removes everything that was made here; state under BINDERY_HOME stays
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
