@@ -1,5 +1,6 @@
 """Provider `git`: any repository that a server offers over http or https."""
 
+from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
@@ -20,7 +21,14 @@ from bindery.adapters.repositories.refs import (
     shown,
 )
 from bindery.adapters.repositories.wire import GitWire, Refused, Remote
-from bindery.domain.errors import BadAddress, BadSpec, HostUnreachable, RefNotFound, RepositoryTooLarge
+from bindery.domain.errors import (
+    BadAddress,
+    BadSpec,
+    HostUnreachable,
+    RefNotFound,
+    RepositoryNotFound,
+    RepositoryTooLarge,
+)
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
@@ -28,7 +36,7 @@ from bindery.ports.repository_provider import Display, Resolved
 FILE_LIMIT: Final = PackLimits(objects=4, object_bytes=MB, total_bytes=2 * MB)
 TREE_LIMIT: Final = PackLimits(objects=100_000, object_bytes=8 * MB, total_bytes=64 * MB)
 COMMIT_LIMIT: Final = PackLimits(objects=100, object_bytes=MB, total_bytes=4 * MB)
-REMEMBERED: Final = 256
+REMEMBERED, REMEMBERED_SECONDS = 256, 300
 PLAIN: Final = "/~!$&'()*+,;=:@"
 
 
@@ -52,9 +60,10 @@ class GitProvider:
 
     def __init__(self, client: GuardedClient, clock: Clock, *, seconds: float = 15) -> None:
         self._client = client
+        self._clock = clock
         self._wire = GitWire(client, clock)
         self._seconds = seconds
-        self._remotes: dict[str, Remote] = {}
+        self._remotes: dict[str, tuple[Remote, float]] = {}
 
     def check(self, spec: str) -> str:
         url, _ = _parts(spec)
@@ -67,8 +76,7 @@ class GitProvider:
     def resolve(self, spec: str) -> Resolved:
         url, ref = _parts(spec)
         with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB):
-            remote = self._meet(url)
-            found = self._commit(remote, ref) if FULL_COMMIT.fullmatch(ref) else self._named(remote, ref)
+            found = self._found(url, ref)
         if found is None:
             raise RefNotFound(spec=_page(url), ref=ref)
         repository = Repository(
@@ -112,15 +120,28 @@ class GitProvider:
             raise RefNotFound(spec=repository.spec, ref=entry.id)
         return content
 
+    def _found(self, url: str, ref: str) -> Found | None:
+        """Whoever was met lately is asked without a greeting, which saves half of the way; one that moved is met anew."""
+        met = self._remotes.get(url)
+        if met and self._clock.now() - met[1] < REMEMBERED_SECONDS:
+            with suppress(RepositoryNotFound):
+                if found := self._asked(met[0], ref):
+                    return found
+        return self._asked(self._meet(url), ref)
+
+    def _asked(self, remote: Remote, ref: str) -> Found | None:
+        return self._commit(remote, ref) if FULL_COMMIT.fullmatch(ref) else self._named(remote, ref)
+
     def _meet(self, url: str) -> Remote:
         remote = self._wire.discover(url)
         if len(self._remotes) >= REMEMBERED:
             self._remotes.clear()
-        self._remotes[url] = remote
+        self._remotes[url] = remote, self._clock.now()
         return remote
 
     def _known(self, url: str) -> Remote:
-        return self._remotes.get(url) or self._meet(url)
+        met = self._remotes.get(url)
+        return met[0] if met else self._meet(url)
 
     def _named(self, remote: Remote, ref: str) -> Found | None:
         names = (*names_of(ref), *(("HEAD",) if ref in OFTEN_MISSING else ()))

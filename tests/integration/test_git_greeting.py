@@ -1,0 +1,58 @@
+"""The `git` provider greets a server once in a while, not before each question."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from bindery.adapters.repositories.git import REMEMBERED_SECONDS, GitProvider
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.domain.errors import RefNotFound
+from tests.fakes.clock import FakeClock
+from tests.serving.git_http import GitServer, make_repository
+
+GREETING = "GET /demo/info/refs?service=git-upload-pack"
+
+
+def greetings(server: GitServer) -> int:
+    return server.asked.count(GREETING)
+
+
+def test_a_server_met_lately_is_asked_at_once_and_told_what_is_new(tmp_path: Path) -> None:
+    first = make_repository(tmp_path / "demo", {"a": "1"})
+    clock = FakeClock()
+    with GitServer(tmp_path) as server:
+        provider = GitProvider(GuardedClient((server.address,)), clock)
+        spec = f"{quote(server.url('demo'), safe='')}/HEAD"
+        assert provider.resolve(spec).repository.ref == first
+        second = make_repository(tmp_path / "demo", {"a": "2"})
+        assert provider.resolve(spec).repository.ref == second
+        assert provider.resolve(spec.replace("HEAD", first)).repository.ref == first
+        assert greetings(server) == 1
+        clock.advance(REMEMBERED_SECONDS)
+        assert provider.resolve(spec).repository.ref == second
+        assert greetings(server) == 2
+
+
+def test_a_repository_that_moved_is_found_again(tmp_path: Path) -> None:
+    make_repository(tmp_path / "demo", {"a": "1"})
+    with GitServer(tmp_path) as server:
+        provider = GitProvider(GuardedClient((server.address,)), FakeClock())
+        spec = f"{quote(server.url('demo'), safe='')}/HEAD"
+        provider.resolve(spec)
+        (tmp_path / "demo").rename(tmp_path / "moved")
+        place = server.url("moved/info/refs?service=git-upload-pack")
+        server.answers["/demo/info/refs"] = (301, {"Location": place})
+        assert provider.resolve(spec).repository.ref
+        assert greetings(server) == 2
+
+
+def test_a_ref_that_is_not_there_is_looked_for_once_more_and_then_refused(tmp_path: Path) -> None:
+    make_repository(tmp_path / "demo", {"a": "1"})
+    with GitServer(tmp_path) as server:
+        provider = GitProvider(GuardedClient((server.address,)), FakeClock())
+        at = quote(server.url("demo"), safe="")
+        provider.resolve(f"{at}/HEAD")
+        with pytest.raises(RefNotFound):
+            provider.resolve(f"{at}/nowhere")
+        assert greetings(server) == 2
