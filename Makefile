@@ -64,6 +64,9 @@ build: .venv/ready .cache/sam/ready ## packages as they are deployed, in .aws-sa
 build-Library: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
 	@$(RUN) -m infra.packages library --uv $(UV) "$(ARTIFACTS_DIR)"
 
+build-BuilderCode: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
+	@$(RUN) -m infra.builder.layer --uv $(UV) "$(ARTIFACTS_DIR)"
+
 clean: ## removes everything that was made here; state under BINDERY_HOME stays
 	rm -rf .venv .cache .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,6 +22,7 @@ from bindery.ports.table import Table
 from bindery.settings import Settings
 
 if TYPE_CHECKING:
+    from bindery.adapters.builds.ecr import EcrRegistry
     from bindery.adapters.repositories.guard import GuardedClient
 
 
@@ -98,7 +99,8 @@ def contents() -> Contents:
 
 @cache
 def builds() -> BuildService:
-    return container_builds() if settings().builder == "container" else uv_builds()
+    engines = {"codebuild": codebuild_builds, "container": container_builds, "uv": uv_builds}
+    return engines[settings().builder]()
 
 
 def uv_builds() -> BuildService:
@@ -132,6 +134,23 @@ def container_builds() -> BuildService:
         slots=given.build_slots,
         max_bytes=given.disk_bytes,
     )
+
+
+def codebuild_builds() -> BuildService:
+    import boto3
+
+    from bindery.adapters.builds.codebuild import CodeBuild
+
+    given = settings()
+    return CodeBuild(given.codebuild_project, lambda: boto3.client("codebuild"), ecr_registry(), given.base_image)
+
+
+def ecr_registry() -> EcrRegistry:
+    import boto3
+
+    from bindery.adapters.builds.ecr import EcrRegistry
+
+    return EcrRegistry(settings().registry, lambda: boto3.client("ecr"))
 
 
 @cache
