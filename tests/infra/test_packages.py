@@ -20,6 +20,7 @@ SOURCE = ROOT / "layers" / "bindery" / "bindery"
 # kB zipped and unpacked. Lambda's own limits are 50 MB and 250 MB, all layers of a function together.
 LARGEST_LIBRARY = 20_000, 60_000
 LARGEST_FUNCTION = 10, 20
+LARGEST_BUILDER = 26_000
 UNCHECKED_HASH = b"\x01\x00\x00\x00"
 
 KUBECONFIG = {
@@ -62,6 +63,7 @@ def test_sizes_are_told_and_within_their_budgets(printed: str) -> None:
     assert folders <= sizes.keys()
     assert all(sizes[name] <= LARGEST_FUNCTION and sizes[name][1] <= LARGEST_FUNCTION[1] for name in folders)
     assert sizes["library"] <= LARGEST_LIBRARY
+    assert sizes["buildercode"][0] <= LARGEST_BUILDER
     assert sizes["library"][1] <= LARGEST_LIBRARY[1]
     real = sum(path.stat().st_size for path in LIBRARY.rglob("*") if path.is_file())
     assert sizes["library"][1] == -(-real // 1000)
@@ -94,13 +96,14 @@ def test_what_the_deployed_settings_pick_can_be_made(python: Path, tmp_path: Pat
     code = """
 from bindery import bootstrap
 from bindery.adapters.sessions import pod
-print(type(bootstrap.table()).__name__, type(bootstrap.queue()).__name__, type(bootstrap.launcher()).__name__)
-print(sorted(bootstrap.providers()))
+picked = bootstrap.table(), bootstrap.queue(), bootstrap.builds(), bootstrap.launcher()
+print(*(type(each).__name__ for each in picked), *bootstrap.providers())
 assert pod._shipped("serve.sh") and pod._shipped("lab.py")"""
-    settings = {"table": "t", "queues": "sqs", "builder": "container", "registry": "https://registry.example"}
+    settings = {"table": "t", "queues": "sqs", "builder": "codebuild", "registry": "https://registry.example"}
     settings |= {"launcher": "kubernetes", "kubeconfig": str(tmp_path / "config"), "secret": "x" * 48}
     told = run(python, code, variables={f"BINDERY_{name.upper()}": value for name, value in settings.items()})
-    assert told.splitlines()[0] == "DynamoTable SqsQueues KubernetesSessions"
+    assert told.split()[:4] == ["DynamoTable", "SqsQueues", "CodeBuild", "KubernetesSessions"]
+    assert "gh" in told.split()[4:]
 
 
 def test_only_engines_of_one_machine_are_left_out_of_ours() -> None:
