@@ -11,10 +11,11 @@ from botocore.client import BaseClient
 from botocore.model import OperationModel
 from botocore.session import Session
 
-from tests.infra.deployed.rights import Right
+from tests.infra.deployed.rights import RESOURCES, Right
 
 PHYSICAL = "physical"
 """Whatever the template names `X` is called `physical-X` here, so that a call tells which one it is for."""
+NAMES = {name.lower(): name for name in RESOURCES}  # ECR has none with capitals
 CHANGES = {"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem", "ConditionCheck": "ConditionCheckItem"}
 
 
@@ -68,4 +69,4 @@ def _rights(params: Mapping[str, Any], model: OperationModel) -> Iterator[Right]
 def _resource(told: str) -> str:
     """What the call is for; `*` for one that names nothing."""
     named = re.search(rf"{PHYSICAL}-(\w+)", told)
-    return named[1] if named else "*"
+    return NAMES.get(named[1].lower(), named[1]) if named else "*"

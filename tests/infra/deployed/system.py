@@ -25,11 +25,11 @@ from bindery.ports.repository_provider import RepositoryProvider
 from bindery.settings import Settings
 from infra.local.events import from_build_service, from_log, from_queue, from_request
 from infra.local.template import queue_name
-from tests.fakes.builds import FakeBuilds
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost
 from tests.fakes.queue import FakeQueue
 from tests.fakes.sessions import FakeSessions
+from tests.infra.deployed.builds import BuildsOnAws, prepare
 from tests.infra.deployed.recorded import PHYSICAL, Recorder
 from tests.infra.deployed.rights import FUNCTIONS, RESOURCES, TEMPLATE
 from tests.serving import aws, template_table
@@ -40,10 +40,9 @@ SECRET = "a secret of the tests, 32 characters or more"
 PLACES = 6
 HOST = f"a1b2c3.execute-api.{aws.REGION}.amazonaws.com"
 STAGE = RESOURCES["Api"]["Properties"]["StageName"]
-# What is no AWS service stands in as a fake; so do builds, whose engine here is one that these settings can name.
+# What is no AWS service stands in as a fake.
 HERE = {
-    "BINDERY_BUILDER": "container",
-    "BINDERY_REGISTRY": "http://registry.example",
+    "BINDERY_REGISTRY": f"https://123456789012.dkr.ecr.{aws.REGION}.amazonaws.com/{PHYSICAL}-images",
     "BINDERY_STREAM_SECONDS": "0.05",
     "BINDERY_QUOTA_TOTAL": str(PLACES),
 }
@@ -69,7 +68,7 @@ class Ports(Picked):
     def __init__(self) -> None:
         self.events = FakeQueue()
         self.time, self.host = FakeClock(), FakeHost()
-        self.sessions, self.service = FakeSessions(self.time, before=entering), FakeBuilds(self.events)
+        self.sessions, self.service = FakeSessions(self.time, before=entering), BuildsOnAws(self.events)
 
     clock = property(lambda self: self.time)
     launcher = property(lambda self: self.sessions)
@@ -186,6 +185,7 @@ def deployed(recorder: Recorder, cluster: Mapping[str, str] = ON_EKS) -> Iterato
         sqs = _session().client("sqs")
         for name in QUEUES.values():
             sqs.create_queue(QueueName=f"{PHYSICAL}-{name}")
+        prepare(_session(), f"{PHYSICAL}-Builds", f"{PHYSICAL}-images/sessions")
         _forget()
         there = Deployed(recorder, cluster)
         with recorder.listening(there.called):
@@ -218,12 +218,17 @@ def _resolved(value: object) -> str:
         case {"Sub": str(text)} if text.startswith("{{resolve:secretsmanager:"):
             return SECRET
         case {"Sub": str(text)}:
-            return re.sub(
-                r"\$\{(\w+Queue)\}", rf"https://sqs.{aws.REGION}.amazonaws.com/123456789012/{PHYSICAL}-\1", text
-            )
+            return re.sub(r"\$\{(\w+)\}", lambda named: _named(named[1]), text)
         case str() | int():
             return str(value)
     raise TypeError(value)
+
+
+def _named(name: str) -> str:
+    """What `${name}` is: a parameter's default, or a queue's address."""
+    if name in TEMPLATE["Parameters"]:
+        return _resolved({"Ref": name})
+    return f"https://sqs.{aws.REGION}.amazonaws.com/123456789012/{PHYSICAL}-{name}"
 
 
 def _module(function: str) -> str:

@@ -155,3 +155,16 @@ def a_line_goes_on_although_an_event_was_lost(there: Deployed) -> None:
     again(there, BuildRequested(environment=first.environment, attempt=1))
     there.settle()
     assert len(handles(there)) == 2
+
+
+@story
+def another_claims_the_next_attempt_before_this_one_has_heard(there: Deployed) -> None:
+    first = building(there)
+    there.settle()
+    there.ports.service.finish(the_build(there), FAILED)
+    built = environment(there, first)
+    there.system.state.environments.finish(built.key, built.attempt, failure=FAILED.failure)
+    lost(there)
+    building(there)
+    again(there, ResolveRequested(launch=first, step=there.launch(first).step - 1))
+    assert reason(there, first) == "BuildFailed"

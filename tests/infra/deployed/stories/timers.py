@@ -109,3 +109,13 @@ def places_are_counted_again(there: Deployed) -> None:
         there.call("Reconcile", {})
         there.ports.time.advance(60)
     assert there.system.state.quotas.taken() == 1
+
+
+@story
+def a_build_never_ends(there: Deployed) -> None:
+    launch = building(there)
+    there.settle()
+    lost(there, there.system.settings.build_seconds + 300)
+    there.call("Reconcile", {})
+    there.settle()
+    assert reason(there, launch) == "BuildFailed"

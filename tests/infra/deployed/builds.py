@@ -1,0 +1,49 @@
+"""Builds that end as a test says, while the adapter makes the same calls of CodeBuild and ECR on moto, which knows no end of theirs."""
+
+from dataclasses import dataclass, field
+
+import boto3
+
+from bindery.bootstrap import picks
+from bindery.domain.builds import BuildOrder, BuildReport
+from tests.fakes.builds import FakeBuilds
+
+DIGEST = "sha256:" + "0" * 64
+
+
+@dataclass
+class BuildsOnAws(FakeBuilds):
+    """What the adapter answers is not used. handles: CodeBuild's, by the fake's."""
+
+    handles: dict[str, str] = field(default_factory=dict)
+
+    def start(self, order: BuildOrder) -> str:
+        handle = super().start(order)
+        self.handles[handle] = picks.builds().start(order)
+        return handle
+
+    def look(self, handle: str) -> BuildReport:
+        if handle in self.handles:
+            picks.builds().look(self.handles[handle])
+        return super().look(handle)
+
+    def stop(self, handle: str) -> None:
+        if handle in self.handles:
+            picks.builds().stop(self.handles[handle])
+        super().stop(handle)
+
+    def has(self, image: str) -> bool:
+        picks.builds().has(f"{picks.settings().registry.removeprefix('https://')}/sessions@{DIGEST}")
+        return super().has(image)
+
+
+def prepare(session: boto3.Session, project: str, repository: str) -> None:
+    """What the template makes for builds."""
+    session.client("ecr").create_repository(repositoryName=repository)
+    session.client("codebuild").create_project(
+        name=project,
+        source={"type": "S3", "location": "moto/asks for one"},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment={"type": "LINUX_CONTAINER", "image": "x", "computeType": "BUILD_GENERAL1_SMALL"},
+        serviceRole="arn:aws:iam::123456789012:role/physical",
+    )
