@@ -201,6 +201,10 @@ class Settings(Resources):
     github_token: SecretStr = Field(
         SecretStr(""), description="raises GitHub's rate limit; never leaves for another host"
     )
+    doi_url: Address = Field("https://doi.org", description="the DOI system's proxy, which knows where a DOI leads")
+    zenodo_api_url: Address = Field(
+        "https://zenodo.org/api", description="Zenodo, or another host that runs InvenioRDM"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("registry", "launcher")

@@ -91,9 +91,14 @@ def provider(name: str) -> RepositoryProvider:
 
 @cache
 def contents() -> Contents:
+    from bindery.adapters.repositories.any_contents import AnyContents
     from bindery.adapters.repositories.contents import GitContents
+    from bindery.adapters.repositories.record_contents import RecordContents
+    from bindery.adapters.repositories.records import RecordHost
 
-    return GitContents(home() / "repositories", guarded_client(), clock())
+    records = {name: host for name, host in providers().items() if isinstance(host, RecordHost)}
+    git = GitContents(home() / "repositories", guarded_client(), clock())
+    return AnyContents(git, RecordContents(records, guarded_client(), clock()))
 
 
 @cache

@@ -1,12 +1,18 @@
 """Which providers there are. A host more is one file beside this one, one function and one line here."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.table import Table
 from bindery.settings import Settings
+
+if TYPE_CHECKING:
+    from bindery.adapters.repositories.dois import Dois
 
 Make = Callable[[Settings, GuardedClient, Table, Clock], RepositoryProvider]
 
@@ -24,9 +30,22 @@ def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> 
     return GitProvider(client, clock)
 
 
+def _zenodo(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
+    from bindery.adapters.repositories.zenodo import ZenodoProvider
+
+    return ZenodoProvider(client, clock, _dois(given, client, clock), api_url=given.zenodo_api_url)
+
+
+def _dois(given: Settings, client: GuardedClient, clock: Clock) -> Dois:
+    from bindery.adapters.repositories.dois import Dois
+
+    return Dois(client, clock, given.doi_url)
+
+
 PROVIDERS: Mapping[str, Make] = {
     "gh": _gh,
     "git": _git,
+    "zenodo": _zenodo,
 }
 
 

@@ -1,0 +1,43 @@
+"""What all providers of published records have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bindery.domain.errors import RefNotFound
+from bindery.domain.repository import Entry, Repository, Tree
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """path: as the host has it, `/` between folders, not checked. size: bytes, None if the host does not say.
+
+    checksum: algorithm and hex digits, such as `md5:...`; empty if the host has none.
+    """
+
+    path: str
+    url: str
+    size: int | None = None
+    checksum: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A record's files. notes: sentences for the visitor, such as that one is missing here."""
+
+    files: Sequence[RecordFile]
+    notes: tuple[str, ...] = ()
+
+
+class RecordHost(ABC):
+    """A host of published records. A record is its own environment key, so nothing of it is read before a build."""
+
+    @abstractmethod
+    def files(self, repository: Repository) -> Listing:
+        """What the resolved record holds. Raises RepositoryNotFound, HostLimited, HostUnreachable, ..."""
+
+    def tree(self, repository: Repository) -> Tree | None:  # noqa: ARG002 # the port's shape
+        return None
+
+    def read(self, repository: Repository, entry: Entry) -> bytes:
+        raise RefNotFound(spec=repository.spec, ref=entry.path)
