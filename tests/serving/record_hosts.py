@@ -1,4 +1,4 @@
-"""The DOI system and Zenodo on loopback: recorded answers where there are any, else answers as their documentation has them.
+"""The DOI system, Zenodo and Figshare on loopback: recorded answers where there are any, else answers as their documentation has them.
 
 DOIs: www.doi.org/the-identifier/resources/factsheets/doi-resolution-documentation (the proxy's REST API).
 Zenodo: developers.zenodo.org (records) and inveniordm.docs.cern.ch/reference/rest_api_drafts_records (a record's files).
@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 from tests.serving.site import MISSING, Reply, Site, moved
 
 RECORDINGS = Path(__file__).parents[2].parent / "shared" / "recordings" / "zenodo.org.json"
+FIGSHARE_RECORDINGS = RECORDINGS.with_name("api.figshare.com.json")
 RECORDED = "https://zenodo.org/record/3242074"
 
 
@@ -113,3 +114,53 @@ class Zenodo(Site):
             "checksum": checksum,
             "links": {"self": link, "content": f"{link}/content"},
         }
+
+
+class Figshare(Site):
+    """docs.figshare.com: an article's versions, one version with its files. articles: number -> files by version, from 1."""
+
+    def __init__(self, dois: DoiSystem) -> None:
+        super().__init__()
+        self.dois = dois
+        self.articles: dict[int, list[dict[str, bytes]]] = {}
+        self.links: list[str] = []
+        if FIGSHARE_RECORDINGS.exists():
+            for url, said in json.loads(FIGSHARE_RECORDINGS.read_text(encoding="utf-8")).items():
+                path = url.removeprefix("https://api.figshare.com")
+                self.replies[path] = Reply(said["code"], json.loads(said["body"]))
+
+    @property
+    def api(self) -> str:
+        return f"{self.url}/v2"
+
+    def publish(self, number: int, files: Mapping[str, bytes]) -> str:
+        """A version more; answers the article's DOI."""
+        self.articles.setdefault(number, []).append(dict(files))
+        return f"10.6084/m9.figshare.{number}"
+
+    def found(self, path: str, query: Mapping[str, str]) -> Reply:
+        match unquote(path).strip("/").split("/", 3):
+            case ["v2", "articles", number, *rest] if versions := self.articles.get(int(number)):
+                return self._article(int(number), versions, "".join(rest))
+            case ["files", number, version, name]:
+                return Reply(200, self.articles[int(number)][int(version) - 1][name])
+        return MISSING
+
+    def _article(self, number: int, versions: list[dict[str, bytes]], rest: str) -> Reply:
+        doi = f"10.6084/m9.figshare.{number}"
+        if not rest:
+            return Reply(200, {"id": number, "doi": f"{doi}.v{len(versions)}"})
+        if rest == "versions":
+            urls = [(n, f"{self.api}/articles/{number}/versions/{n}") for n in range(1, len(versions) + 1)]
+            return Reply(200, [{"version": n, "url": url} for n, url in urls])
+        version = int(rest.removeprefix("versions/"))
+        files = [self._file(number, version, *item) for item in versions[version - 1].items()]
+        elsewhere = {"size": 0, "computed_md5": "", "supplied_md5": "", "is_link_only": True}
+        links = [{"id": 0, "name": link, "download_url": link, **elsewhere} for link in self.links]
+        return Reply(200, {"id": number, "doi": f"{doi}.v{version}", "version": version, "files": files + links})
+
+    def _file(self, number: int, version: int, name: str, content: bytes) -> dict[str, object]:
+        md5 = hashlib.md5(content).hexdigest()
+        url = f"{self.url}/files/{number}/{version}/{quote(name, safe='')}"
+        told = {"computed_md5": md5, "supplied_md5": "", "is_link_only": False, "download_url": url}
+        return {"id": 1, "name": name, "size": len(content), **told}

@@ -205,6 +205,11 @@ class Settings(Resources):
     zenodo_api_url: Address = Field(
         "https://zenodo.org/api", description="Zenodo, or another host that runs InvenioRDM"
     )
+    figshare_api_url: Address = Field("https://api.figshare.com/v2", description="Figshare's API")
+    dataverse_hosts: Words = Field(
+        (), description="more installations of Dataverse whose files' addresses are taken, `host` or `host:port`"
+    )
+    hydroshare_api_url: Address = Field("https://www.hydroshare.org/hsapi", description="HydroShare's API")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("registry", "launcher")

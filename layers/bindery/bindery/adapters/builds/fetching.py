@@ -7,7 +7,13 @@ from bindery.domain.errors import HostUnreachable
 from bindery.domain.repository import Repository
 from bindery.ports.contents import Contents
 
-RECORDS = {"zenodo": "Zenodo"}
+RECORDS = {
+    "zenodo": "Zenodo",
+    "figshare": "Figshare",
+    "dataverse": "Dataverse",
+    "hydroshare": "Hydroshare",
+    "ckan": "CKAN",
+}
 """Providers of records by the names that repo2docker has for them."""
 
 

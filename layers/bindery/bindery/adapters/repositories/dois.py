@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.guard import GuardedClient, final_url
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.refs import check_length, decoded, shown
@@ -67,11 +68,12 @@ class Dois:
         self._url = url.rstrip("/")
 
     def target(self, doi: str) -> str:
-        """One request: the address that a DOI is registered with."""
+        """One request: the address that a DOI is registered with, checked as any other (BadAddress)."""
         page = doi_page(doi)
         handle = self._api.get(_Handle, f"{self._url}/api/handles/{quote(doi, safe='/')}?type=URL", page)
         for value in handle.values:
             if value.type == "URL" and isinstance(value.data.value, str):
+                parsed(value.data.value)
                 return value.data.value
         raise RepositoryNotFound(url=page)
 

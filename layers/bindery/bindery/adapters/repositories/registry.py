@@ -36,6 +36,31 @@ def _zenodo(given: Settings, client: GuardedClient, table: Table, clock: Clock) 
     return ZenodoProvider(client, clock, _dois(given, client, clock), api_url=given.zenodo_api_url)
 
 
+def _figshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+    from bindery.adapters.repositories.figshare import FigshareProvider
+
+    return FigshareProvider(client, clock, _dois(given, client, clock), api_url=given.figshare_api_url)
+
+
+def _dataverse(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+    from bindery.adapters.repositories.dataverse import DataverseProvider
+
+    dois = _dois(given, client, clock)
+    return DataverseProvider(client, clock, dois, installations=given.dataverse_hosts)
+
+
+def _hydroshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+    from bindery.adapters.repositories.hydroshare import HydroShareProvider
+
+    return HydroShareProvider(client, clock, api_url=given.hydroshare_api_url)
+
+
+def _ckan(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+    from bindery.adapters.repositories.ckan import CkanProvider
+
+    return CkanProvider(client, clock)
+
+
 def _dois(given: Settings, client: GuardedClient, clock: Clock) -> Dois:
     from bindery.adapters.repositories.dois import Dois
 
@@ -46,6 +71,10 @@ PROVIDERS: Mapping[str, Make] = {
     "gh": _gh,
     "git": _git,
     "zenodo": _zenodo,
+    "figshare": _figshare,
+    "dataverse": _dataverse,
+    "hydroshare": _hydroshare,
+    "ckan": _ckan,
 }
 
 
