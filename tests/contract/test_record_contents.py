@@ -8,22 +8,29 @@ import os
 import stat
 import struct
 import tarfile
+import tempfile
 import threading
 import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.any_contents import AnyContents
+from bindery.adapters.repositories.archives import unpack
+from bindery.adapters.repositories.checkout import Room
 from bindery.adapters.repositories.contents import GitContents
 from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.record_contents import RecordContents
+from bindery.adapters.repositories.record_folder import RecordFolder
 from bindery.adapters.repositories.zenodo import ZenodoProvider
 from bindery.domain.errors import (
     BinderyError,
@@ -276,6 +283,31 @@ def test_an_archive_that_cannot_be_unpacked_is_named(place: Place, work: Path, n
         place.contents.lay_out(place.make({name: BROKEN[name]}), work)
     assert name in str(caught.value.facts["why"])
     assert place.left() == []
+
+
+NAMES = st.lists(st.sampled_from(["a", "b", "..", ".", "", "c d", "\u00e9", "-x"]), min_size=1, max_size=4).map(
+    "/".join
+)
+MEMBERS = st.lists(st.tuples(st.sampled_from("fdlh"), NAMES, NAMES), max_size=8)
+KINDS = {"f": tarfile.REGTYPE, "d": tarfile.DIRTYPE, "l": tarfile.SYMTYPE, "h": tarfile.LNKTYPE}
+
+
+@given(MEMBERS, st.booleans())
+def test_whatever_an_archive_holds_nothing_leaves_its_folder(members: list[tuple[str, str, str]], hoist: bool) -> None:
+    with tempfile.TemporaryDirectory() as top:
+        inner = Path(top) / "x" / "y"
+        inner.mkdir(parents=True)
+        archive = inner / "archive"
+        archive.write_bytes(tarred(*(special(name, KINDS[kind], target) for kind, name, target in members)))
+        room = Room("r", 10**6, 100)
+        folder = RecordFolder(inner / "files", room)
+        with suppress(RepositoryUnusable):
+            unpack(archive, "r.tar", folder, room, lambda: None)
+            root = folder.finish(hoist=hoist)
+            links = [path for path in root.rglob("*") if path.is_symlink()]
+            assert all(Path(os.path.realpath(path)).is_relative_to(root.resolve()) for path in links)
+        outside = {path.relative_to(top) for path in Path(top).rglob("*") if not path.is_relative_to(inner / "files")}
+        assert {str(path) for path in outside} == {"x", "x/y", "x/y/archive"}
 
 
 def test_bombs_are_refused(place: Place, work: Path) -> None:

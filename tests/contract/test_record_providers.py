@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bindery.adapters.builds.fetching import RECORDS
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.ckan import CkanProvider
 from bindery.adapters.repositories.dataverse import DataverseProvider
@@ -20,7 +21,7 @@ from bindery.adapters.repositories.figshare import FigshareProvider
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.hydroshare import HydroShareProvider
 from bindery.adapters.repositories.record_contents import RecordContents
-from bindery.adapters.repositories.registry import make_providers
+from bindery.adapters.repositories.registry import make_providers, record_hosts
 from bindery.adapters.repositories.zenodo import ZenodoProvider
 from bindery.domain.errors import (
     BadSpec,
@@ -370,3 +371,9 @@ def test_whatever_is_asked_is_one_clean_address_or_refused(name: str) -> None:
             assert provider.canonical(quote(canonical, safe="")) == canonical
 
         ask()
+
+
+def test_every_host_of_records_has_its_content_and_its_name_in_build_logs() -> None:
+    providers = make_providers(Settings.read({}), GuardedClient(), DictTable(), SystemClock())
+    assert set(record_hosts(providers)) == set(CASES) == set(RECORDS)
+    assert [name for name in providers if name in CASES] == ["zenodo", "figshare", "dataverse", "hydroshare", "ckan"]

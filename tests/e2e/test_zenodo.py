@@ -71,6 +71,28 @@ def test_its_page_names_the_record(with_zenodo: LocalRuntime) -> None:
     assert "https://doi.org/10.5281/zenodo.203" in page.text
 
 
+def test_a_doi_alone_leads_to_the_page_of_its_record(with_zenodo: LocalRuntime) -> None:
+    for spec in ("10.5281/zenodo.200", "10.5281/zenodo.200/", "doi:10.5281/zenodo.200"):
+        moved = with_zenodo.client.get(f"/v2/doi/{spec}", params={"labpath": "a b.ipynb"})
+        assert moved.status_code == 302
+        assert moved.headers["location"] == "/v2/zenodo/10.5281/zenodo.200?labpath=a+b.ipynb"
+    page = with_zenodo.client.get("/v2/doi/10.5281/zenodo.203", follow_redirects=True)
+    assert page.status_code == 200
+    assert "https://doi.org/10.5281/zenodo.203" in page.text
+
+
+def test_a_doi_of_nobody_here_is_told_to_be_one(with_zenodo: LocalRuntime, zenodo: Zenodo) -> None:
+    zenodo.dois.targets["10.1234/paper"] = f"{zenodo.url}/papers/1"
+    for doi, status, words in (
+        ("10.1234/paper", 400, "/papers/1"),
+        ("10.1234/none", 404, "10.1234/none"),
+        ("x", 400, "not a DOI"),
+    ):
+        page = with_zenodo.client.get(f"/v2/doi/{doi}")
+        assert page.status_code == status
+        assert words in page.text
+
+
 def test_an_archive_that_leads_out_is_refused_with_its_reason(with_zenodo: LocalRuntime) -> None:
     failed = with_zenodo.launch("10.5281/zenodo.301", provider="zenodo")
     assert failed.last.phase == "failed"

@@ -117,7 +117,12 @@ class Zenodo(Site):
 
 
 class Figshare(Site):
-    """docs.figshare.com: an article's versions, one version with its files. articles: number -> files by version, from 1."""
+    """docs.figshare.com: an article's versions, one version with ten of its files, and all of them in pages.
+
+    articles: number -> files by version, from 1. largest_page: whatever is asked for.
+    """
+
+    largest_page = 25
 
     def __init__(self, dois: DoiSystem) -> None:
         super().__init__()
@@ -141,23 +146,27 @@ class Figshare(Site):
     def found(self, path: str, query: Mapping[str, str]) -> Reply:
         match unquote(path).strip("/").split("/", 3):
             case ["v2", "articles", number, *rest] if versions := self.articles.get(int(number)):
-                return self._article(int(number), versions, "".join(rest))
+                return self._article(int(number), versions, "".join(rest), query)
             case ["files", number, version, name]:
                 return Reply(200, self.articles[int(number)][int(version) - 1][name])
         return MISSING
 
-    def _article(self, number: int, versions: list[dict[str, bytes]], rest: str) -> Reply:
+    def _article(self, number: int, versions: list[dict[str, bytes]], rest: str, query: Mapping[str, str]) -> Reply:
         doi = f"10.6084/m9.figshare.{number}"
         if not rest:
             return Reply(200, {"id": number, "doi": f"{doi}.v{len(versions)}"})
         if rest == "versions":
             urls = [(n, f"{self.api}/articles/{number}/versions/{n}") for n in range(1, len(versions) + 1)]
             return Reply(200, [{"version": n, "url": url} for n, url in urls])
-        version = int(rest.removeprefix("versions/"))
+        version = int(rest.removeprefix("versions/").removesuffix("/files"))
         files = [self._file(number, version, *item) for item in versions[version - 1].items()]
         elsewhere = {"size": 0, "computed_md5": "", "supplied_md5": "", "is_link_only": True}
         links = [{"id": 0, "name": link, "download_url": link, **elsewhere} for link in self.links]
-        return Reply(200, {"id": number, "doi": f"{doi}.v{version}", "version": version, "files": files + links})
+        if rest.endswith("/files"):
+            size = min(int(query.get("page_size", "10")), self.largest_page)
+            first = (int(query.get("page", "1")) - 1) * size
+            return Reply(200, (files + links)[first : first + size])
+        return Reply(200, {"id": number, "doi": f"{doi}.v{version}", "version": version, "files": (files + links)[:10]})
 
     def _file(self, number: int, version: int, name: str, content: bytes) -> dict[str, object]:
         md5 = hashlib.md5(content).hexdigest()

@@ -163,6 +163,14 @@ def test_files_that_are_elsewhere_are_told(
     assert notes == ("https://example.com/large.bin is kept elsewhere and missing here.",)
 
 
+def test_an_article_with_many_files_comes_with_all_of_them(
+    figshare: FigshareProvider, figshare_host: Figshare, lay_out: LayOut
+) -> None:
+    files = {f"f{number}": bytes([number]) for number in range(60)}
+    doi = figshare_host.publish(55, files)
+    assert lay_out(figshare, figshare.resolve(doi).repository, figshare_host.address)[0] == files
+
+
 # Dataverse
 
 

@@ -15,6 +15,7 @@ from bindery.domain.errors import UnknownProvider
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents
+from bindery.ports.doi_directory import DoiDirectory
 from bindery.ports.queue import Queue
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.session_launcher import SessionLauncher
@@ -82,6 +83,13 @@ def providers() -> Mapping[str, RepositoryProvider]:
     return make_providers(settings(), guarded_client(), table(), clock())
 
 
+@cache
+def doi_directory() -> DoiDirectory:
+    from bindery.adapters.repositories.registry import make_doi_directory
+
+    return make_doi_directory(settings(), guarded_client(), clock(), providers())
+
+
 def provider(name: str) -> RepositoryProvider:
     try:
         return providers()[name]
@@ -94,11 +102,10 @@ def contents() -> Contents:
     from bindery.adapters.repositories.any_contents import AnyContents
     from bindery.adapters.repositories.contents import GitContents
     from bindery.adapters.repositories.record_contents import RecordContents
-    from bindery.adapters.repositories.records import RecordHost
+    from bindery.adapters.repositories.registry import record_hosts
 
-    records = {name: host for name, host in providers().items() if isinstance(host, RecordHost)}
     git = GitContents(home() / "repositories", guarded_client(), clock())
-    return AnyContents(git, RecordContents(records, guarded_client(), clock()))
+    return AnyContents(git, RecordContents(record_hosts(providers()), guarded_client(), clock()))
 
 
 @cache
@@ -203,3 +210,7 @@ class Picked:
 
     def provider(self, name: str) -> RepositoryProvider:
         return provider(name)
+
+    @property
+    def doi_directory(self) -> DoiDirectory:
+        return doi_directory()

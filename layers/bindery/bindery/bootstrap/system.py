@@ -201,6 +201,7 @@ class System:
         return Site(
             ports.providers,
             ports.provider,
+            lambda: ports.doi_directory,
             kept.launches.find,
             self.tokens,
             self.rules,

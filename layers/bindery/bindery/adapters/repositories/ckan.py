@@ -116,6 +116,12 @@ class CkanProvider(RecordHost):
         names = Counter(_name(each) for each in there)
         return Listing([_listed(each, lone=names[_name(each)] == 1) for each in there])
 
+    def spec_of(self, doi: str, address: str) -> str | None:  # noqa: ARG002 # the dataset's address says it all
+        try:
+            return quote(_dataset(quote(address, safe="")).page, safe="")
+        except BadSpec:
+            return None
+
 
 def _changed(package: _Package) -> int:
     """UTC seconds; the host's times have no zone."""

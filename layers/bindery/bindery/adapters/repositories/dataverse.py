@@ -143,6 +143,9 @@ class DataverseProvider(RecordHost):
         notes = tuple(f"{shown(each.label)} is restricted and missing here." for each in found if each.restricted)
         return Listing([_listed(base, each) for each in found if not each.restricted], notes)
 
+    def spec_of(self, doi: str, address: str) -> str | None:
+        return doi if _identifier(address) else None
+
     def _dataset(self, asked: str, page: str) -> tuple[str, str]:
         """The installation, and its dataset's identifier in its own spelling (`doi:10...`), of what was asked for."""
         if match := FILE.fullmatch(asked):

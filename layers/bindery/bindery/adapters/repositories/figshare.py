@@ -14,13 +14,15 @@ from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
-from bindery.domain.errors import BadSpec, RefNotFound
+from bindery.domain.errors import BadSpec, RefNotFound, RepositoryTooLarge
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
 
 OWN_DOI: Final = re.compile(r"10\.6084/m9\.figshare\.([0-9]{1,15})", re.IGNORECASE)
 VERSIONED: Final = re.compile(r"(.+)\.v([0-9]{1,6})", re.IGNORECASE)
+PAGE_SIZE, SHORTEST_PAGE, MOST_PAGES = 100, 10, 1000
+"""A page may hold fewer than asked for, if the host says so; ten are its default."""
 PAGE: Final = re.compile(r"/articles/(?:[^/]+/){1,2}([0-9]{1,15})(?:/([0-9]{1,6}))?/?")
 
 
@@ -45,8 +47,8 @@ class _File(BaseModel):
     supplied_md5: str = ""
 
 
-class _Files(BaseModel):
-    files: list[_File] = []
+class _Files(RootModel[list[_File]]):
+    """One page of a version's."""
 
 
 class FigshareProvider(RecordHost):
@@ -99,9 +101,23 @@ class FigshareProvider(RecordHost):
         return Resolved(repository)
 
     def files(self, repository: Repository) -> Listing:
-        found = self._api.get(_Files, repository.clone_url, repository.repo_url).files
+        found = self._all_files(repository)
         notes = tuple(f"{shown(each.name)} is kept elsewhere and missing here." for each in found if each.is_link_only)
         return Listing([_listed(each) for each in found if not each.is_link_only], notes)
+
+    def spec_of(self, doi: str, address: str) -> str | None:
+        return doi if PAGE.fullmatch(urlsplit(address).path) else None
+
+    def _all_files(self, repository: Repository) -> list[_File]:
+        """Page by page: the article itself names ten at most."""
+        found: list[_File] = []
+        for page in range(1, MOST_PAGES + 1):
+            asked = f"{repository.clone_url}/files?page={page}&page_size={PAGE_SIZE}"
+            files = self._api.get(_Files, asked, repository.repo_url).root
+            found += files
+            if len(files) < SHORTEST_PAGE:
+                return found
+        raise RepositoryTooLarge(url=repository.repo_url, limit=f"{MOST_PAGES} pages of files")
 
     def _article(self, doi: str) -> str:
         """Its number: from the DOI, or from the page that the DOI is registered with if the article agrees."""

@@ -111,6 +111,9 @@ class HydroShareProvider(RecordHost):
                 return Listing(found)
         raise RepositoryTooLarge(url=repository.repo_url, limit=f"{MOST_PAGES} pages of files")
 
+    def spec_of(self, doi: str, address: str) -> str | None:  # noqa: ARG002 # the resource's id says it all
+        return self._on_page(address)
+
     def _changed(self, resource: str) -> int:
         """When it was last changed, UTC seconds."""
         asked = f"{self._url}/resource/{resource}/scimeta/elements"
@@ -130,10 +133,15 @@ class HydroShareProvider(RecordHost):
             return bare
         if match := DOI.fullmatch(bare):
             return match[1].lower()
-        match = PAGE.fullmatch(text)
-        if match and match[1].lower().removeprefix("www.") == urlsplit(self._site).netloc.removeprefix("www."):
-            return match[2]
+        if resource := self._on_page(text):
+            return resource
         raise BadSpec(spec=shown(spec), why="it is neither a HydroShare resource's id (32 hex digits) nor its address")
+
+    def _on_page(self, address: str) -> str | None:
+        """The id of the resource that a page of this host's shows."""
+        match = PAGE.fullmatch(address)
+        ours = urlsplit(self._site).netloc.removeprefix("www.")
+        return match[2] if match and match[1].lower().removeprefix("www.") == ours else None
 
 
 def _listed(asked: str, file: _File) -> RecordFile:

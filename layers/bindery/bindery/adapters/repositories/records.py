@@ -36,6 +36,13 @@ class RecordHost(ABC):
     def files(self, repository: Repository) -> Listing:
         """What the resolved record holds. Raises RepositoryNotFound, HostLimited, HostUnreachable, ..."""
 
+    @abstractmethod
+    def spec_of(self, doi: str, address: str) -> str | None:
+        """The spec of the record that the DOI is, told by the address that it leads to; None: it is on no page of this host's.
+
+        Asks nobody. address: checked.
+        """
+
     def tree(self, repository: Repository) -> Tree | None:  # noqa: ARG002 # the port's shape
         return None
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.ports.clock import Clock
+from bindery.ports.doi_directory import DoiDirectory
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.table import Table
 from bindery.settings import Settings
 
 if TYPE_CHECKING:
     from bindery.adapters.repositories.dois import Dois
+    from bindery.adapters.repositories.records import RecordHost
 
 Make = Callable[[Settings, GuardedClient, Table, Clock], RepositoryProvider]
 
@@ -76,6 +78,22 @@ PROVIDERS: Mapping[str, Make] = {
     "hydroshare": _hydroshare,
     "ckan": _ckan,
 }
+
+
+def make_doi_directory(
+    given: Settings, client: GuardedClient, clock: Clock, providers: Mapping[str, RepositoryProvider]
+) -> DoiDirectory:
+    """Where records live, among the hosts of these providers."""
+    from bindery.adapters.repositories.doi_directory import RegisteredDois
+
+    return RegisteredDois(_dois(given, client, clock), record_hosts(providers), clock)
+
+
+def record_hosts(providers: Mapping[str, RepositoryProvider]) -> dict[str, RecordHost]:
+    """Those of published records, in the same order."""
+    from bindery.adapters.repositories.records import RecordHost
+
+    return {name: host for name, host in providers.items() if isinstance(host, RecordHost)}
 
 
 def make_providers(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> dict[str, RepositoryProvider]:

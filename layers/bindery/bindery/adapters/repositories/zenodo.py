@@ -6,6 +6,7 @@ API: developers.zenodo.org and inveniordm.docs.cern.ch/reference/rest_api_drafts
 import re
 from contextlib import suppress
 from typing import Final
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
@@ -99,6 +100,11 @@ class ZenodoProvider(RecordHost):
     def files(self, repository: Repository) -> Listing:
         found = self._api.get(_Files, f"{repository.clone_url}/files", repository.repo_url)
         return Listing([RecordFile(e.key, e.links.content, e.size, e.checksum or "") for e in found.entries])
+
+    def spec_of(self, doi: str, address: str) -> str | None:
+        at = urlsplit(address)
+        ours = at.netloc.lower().removeprefix("www.") in self._hosts
+        return doi if ours and at.path.startswith(("/record/", "/records/", "/doi/")) else None
 
     def _named(self, doi: str) -> _Record | None:
         """The record whose number is in the DOI, or the newest of those that it stands for."""
