@@ -212,6 +212,7 @@ HOSTILE_TARS: dict[str, Members] = {
     ],
     "file below a link": [special("d", tarfile.SYMTYPE, "../out"), ("d/evil", b"x")],
     "link below a link": [special("a", tarfile.SYMTYPE, "b/.."), special("a/evil", tarfile.SYMTYPE, "x")],
+    "link made through a link": [special("l", tarfile.SYMTYPE, "../../.."), special("l/evil", tarfile.SYMTYPE, "x")],
     "hard link out": [special("l", tarfile.LNKTYPE, "../../secret")],
     "hard link to an absolute path": [special("l", tarfile.LNKTYPE, "/etc/passwd")],
     "hard link to nothing": [special("l", tarfile.LNKTYPE, "nothing")],
@@ -235,6 +236,7 @@ def test_whatever_would_lead_out_of_an_archives_folder_is_refused(place: Place, 
     assert caught.value.facts["why"]
     assert place.left() == []
     assert list((place.root / "out").iterdir()) == []
+    assert not os.path.lexists(place.root / "evil")
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "x" * 5000, "a\0b", ""])
@@ -277,11 +279,23 @@ BROKEN: dict[str, bytes] = {
 }
 
 
+WORDS = {
+    "encrypted.zip": "a in it is encrypted",
+    "lzma.zip": "a in it is compressed in a way that is not known here",
+    "cut.tar.gz": "it ends too early",
+    "cut.tar.xz": "it ends too early",
+    "two.tar.xz": "it is made of several parts",
+    "header.tar": "its headers are too long",
+    "text.zip": "it is broken, or of another kind than its name says",
+}
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_an_archive_that_cannot_be_unpacked_is_named(place: Place, work: Path, name: str) -> None:
     with pytest.raises(RepositoryUnusable) as caught:
         place.contents.lay_out(place.make({name: BROKEN[name]}), work)
     assert name in str(caught.value.facts["why"])
+    assert WORDS.get(name, "") in str(caught.value.facts["why"])
     assert place.left() == []
 
 
