@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bindery.adapters.clock import SystemClock
@@ -306,6 +306,7 @@ MEMBERS = st.lists(st.tuples(st.sampled_from("fdlh"), NAMES, NAMES), max_size=8)
 KINDS = {"f": tarfile.REGTYPE, "d": tarfile.DIRTYPE, "l": tarfile.SYMTYPE, "h": tarfile.LNKTYPE}
 
 
+@settings(deadline=None)
 @given(MEMBERS, st.booleans())
 def test_whatever_an_archive_holds_nothing_leaves_its_folder(members: list[tuple[str, str, str]], hoist: bool) -> None:
     with tempfile.TemporaryDirectory() as top:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bindery.adapters.builds.fetching import RECORDS
@@ -357,6 +357,7 @@ def test_whatever_is_asked_is_one_clean_address_or_refused(name: str) -> None:
     with ExitStack() as stack:
         provider = CASES[name](stack).provider
 
+        @settings(deadline=None)
         @given(SPECS | LINKS)
         def ask(spec: str) -> None:
             try:
