@@ -42,6 +42,7 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.domain.repository import Repository
+from bindery.ports.contents import never
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.record_hosts import DoiSystem, Zenodo
 from tests.serving.scripted import ScriptedServer
@@ -306,7 +307,7 @@ MEMBERS = st.lists(st.tuples(st.sampled_from("fdlh"), NAMES, NAMES), max_size=8)
 KINDS = {"f": tarfile.REGTYPE, "d": tarfile.DIRTYPE, "l": tarfile.SYMTYPE, "h": tarfile.LNKTYPE}
 
 
-@settings(deadline=None)
+@settings(deadline=None, database=None)
 @given(MEMBERS, st.booleans())
 def test_whatever_an_archive_holds_nothing_leaves_its_folder(members: list[tuple[str, str, str]], hoist: bool) -> None:
     with tempfile.TemporaryDirectory() as top:
@@ -480,6 +481,29 @@ def test_whoever_stops_it_is_heard_soon(place: Place, work: Path) -> None:
         stop.clear()
         with pytest.raises(HostUnreachable):
             RecordContents({"zenodo": place.provider}, client, SystemClock()).lay_out(asked, work, seconds=0.5)
+    assert place.left() == []
+
+
+def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work: Path) -> None:
+    asked = place.make({"a": b"12"})
+    stop = threading.Event()
+
+    def silent(_: bytes) -> Iterator[bytes]:
+        stop.set()
+        server.closing.wait(20)
+        yield b""
+
+    with ScriptedServer(silent) as server:
+        place.host.replies[f"/api/records/{asked.ref}/files"] = moved(f"{server.url}/files")
+        client = GuardedClient([place.host.address, server.address])
+        dois = Dois(client, SystemClock(), place.host.dois.url)
+        provider = ZenodoProvider(client, SystemClock(), dois, api_url=place.host.api)
+        contents = RecordContents({"zenodo": provider}, client, SystemClock())
+        for seconds, stopped in ((60.0, stop.is_set), (0.5, never)):
+            began = time.monotonic()
+            with pytest.raises(HostUnreachable):
+                contents.lay_out(asked, work, seconds, stopped)
+            assert time.monotonic() - began < 5
     assert place.left() == []
 
 

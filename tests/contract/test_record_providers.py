@@ -357,7 +357,7 @@ def test_whatever_is_asked_is_one_clean_address_or_refused(name: str) -> None:
     with ExitStack() as stack:
         provider = CASES[name](stack).provider
 
-        @settings(deadline=None)
+        @settings(deadline=None, database=None)
         @given(SPECS | LINKS)
         def ask(spec: str) -> None:
             try:

@@ -207,7 +207,7 @@ def test_a_record_without_files_has_none(zenodo: ZenodoProvider, host: Zenodo) -
     assert zenodo.files(zenodo.resolve("10.5281/zenodo.103").repository).files == []
 
 
-@settings(deadline=None)
+@settings(deadline=None, database=None)
 @given(st.text(max_size=80) | st.from_regex(r"(doi:)?10\.[0-9]{4}/[!-~]{1,30}", fullmatch=True))
 def test_whatever_is_asked_is_a_plain_doi_or_refused(text: str) -> None:
     client, clock = GuardedClient(), SystemClock()

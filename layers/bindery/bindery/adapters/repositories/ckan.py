@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from bindery.adapters.repositories.addresses import canonical, parsed
 from bindery.adapters.repositories.dois import plain
+from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
@@ -106,8 +107,8 @@ class CkanProvider(RecordHost):
         )
         return Resolved(repository)
 
-    def files(self, repository: Repository) -> Listing:
-        found = self._api.get(_Answer, repository.clone_url, repository.repo_url).result
+    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+        found = self._api.get(_Answer, repository.clone_url, repository.repo_url, within).result
         if not repository.ref.endswith(f".v{_changed(found)}"):
             raise RepositoryUnusable(
                 why="its host has changed it since it was asked for; launch again to get what it is now"

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
+from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
@@ -136,8 +137,8 @@ class DataverseProvider(RecordHost):
         )
         return Resolved(repository)
 
-    def files(self, repository: Repository) -> Listing:
-        found = self._api.get(_VersionAnswer, repository.clone_url, repository.repo_url).data.files
+    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+        found = self._api.get(_VersionAnswer, repository.clone_url, repository.repo_url, within).data.files
         address = urlsplit(repository.clone_url)
         base = f"{address.scheme}://{address.netloc}"
         notes = tuple(f"{shown(each.label)} is restricted and missing here." for each in found if each.restricted)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, RootModel
 
 from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
+from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
@@ -100,20 +101,20 @@ class FigshareProvider(RecordHost):
         )
         return Resolved(repository)
 
-    def files(self, repository: Repository) -> Listing:
-        found = self._all_files(repository)
+    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+        found = self._all_files(repository, within)
         notes = tuple(f"{shown(each.name)} is kept elsewhere and missing here." for each in found if each.is_link_only)
         return Listing([_listed(each) for each in found if not each.is_link_only], notes)
 
     def spec_of(self, doi: str, address: str) -> str | None:
         return doi if PAGE.fullmatch(urlsplit(address).path) else None
 
-    def _all_files(self, repository: Repository) -> list[_File]:
+    def _all_files(self, repository: Repository, within: Errand | None) -> list[_File]:
         """Page by page: the article itself names ten at most."""
         found: list[_File] = []
         for page in range(1, MOST_PAGES + 1):
             asked = f"{repository.clone_url}/files?page={page}&page_size={PAGE_SIZE}"
-            files = self._api.get(_Files, asked, repository.repo_url).root
+            files = self._api.get(_Files, asked, repository.repo_url, within).root
             found += files
             if len(files) < SHORTEST_PAGE:
                 return found

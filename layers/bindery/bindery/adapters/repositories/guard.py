@@ -163,10 +163,17 @@ class GuardedClient:
             response.release_conn()
 
     def get(
-        self, url: str, headers: Mapping[str, str] | None = None, *, seconds: float = 15, max_bytes: int = 10 * MB
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        seconds: float = 15,
+        max_bytes: int = 10 * MB,
+        stopped: Callable[[], bool] = never,
     ) -> Answer:
         """One small answer, whatever its status."""
-        with self.exchange(url, seconds=seconds, max_bytes=max_bytes), self.ask("GET", url, headers or {}) as response:
+        exchange = self.exchange(url, seconds=seconds, max_bytes=max_bytes, stopped=stopped)
+        with exchange, self.ask("GET", url, headers or {}) as response:
             found = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status, found, response.read(decode_content=False))
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.dois import PREFIX, plain
+from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
@@ -96,16 +97,16 @@ class HydroShareProvider(RecordHost):
         )
         return Resolved(repository)
 
-    def files(self, repository: Repository) -> Listing:
+    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
         resource, _, changed = repository.ref.partition(".v")
-        if self._changed(resource) != int(changed):
+        if self._changed(resource, within) != int(changed):
             raise RepositoryUnusable(
                 why="its host has changed it since it was asked for; launch again to get what it is now"
             )
         found: list[RecordFile] = []
         asked = f"{repository.clone_url}/files/"
         for page in range(1, MOST_PAGES + 1):
-            answer = self._api.get(_Files, f"{asked}?page={page}", repository.repo_url)
+            answer = self._api.get(_Files, f"{asked}?page={page}", repository.repo_url, within)
             found += [_listed(asked, each) for each in answer.results]
             if not answer.next:
                 return Listing(found)
@@ -114,10 +115,10 @@ class HydroShareProvider(RecordHost):
     def spec_of(self, doi: str, address: str) -> str | None:  # noqa: ARG002 # the resource's id says it all
         return self._on_page(address)
 
-    def _changed(self, resource: str) -> int:
+    def _changed(self, resource: str, within: Errand | None = None) -> int:
         """When it was last changed, UTC seconds."""
         asked = f"{self._url}/resource/{resource}/scimeta/elements"
-        dates = self._api.get(_Elements, asked, self._page(resource)).dates
+        dates = self._api.get(_Elements, asked, self._page(resource), within).dates
         for date in dates:
             if date.type == "modified":
                 return int(date.start_date.replace(tzinfo=date.start_date.tzinfo or UTC).timestamp())

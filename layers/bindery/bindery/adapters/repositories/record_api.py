@@ -5,14 +5,17 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.limits import host_limited
 from bindery.domain.errors import HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
+from bindery.ports.contents import never
 
 NOT_THERE: Final = {400, 401, 403, 404, 410, 451}
 """400: what one host says of an id that is none of its own."""
+LONGEST_SECONDS, LARGEST = 15.0, 32 * MB
 HEADERS: Final = {"Accept": "application/json"}
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -25,9 +28,11 @@ class RecordApi:
         self._client = client
         self._clock = clock
 
-    def get(self, kind: type[Model], url: str, page: str, *, max_bytes: int = 32 * MB) -> Model:
-        """The answer as JSON of that shape. page: the record's, for errors."""
-        answer = self._client.get(url, HEADERS, max_bytes=max_bytes)
+    def get(self, kind: type[Model], url: str, page: str, within: Errand | None = None) -> Model:
+        """The answer as JSON of that shape. page: the record's, for errors. within: the errand that this is a part of."""
+        seconds = min(LONGEST_SECONDS, within.left()) if within else LONGEST_SECONDS
+        stopped = within.stopped if within else never
+        answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=LARGEST, stopped=stopped)
         host = parsed(url).host
         if answer.status == 429:
             raise host_limited(host, answer.headers, self._clock.now())

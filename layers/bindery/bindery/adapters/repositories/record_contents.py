@@ -70,8 +70,7 @@ class RecordContents:
         most = self._seconds if seconds is None else min(self._seconds, seconds)
         host = parsed(repository.clone_url).host
         errand = _Errand(host, most, stopped, time.monotonic() + most, self._room(repository))
-        errand.check()
-        listing = self._hosts[repository.provider].files(repository)
+        listing = self._hosts[repository.provider].files(repository, errand)
         self._check(listing, repository)
         aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
         aside.mkdir(parents=True)

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bindery.adapters.repositories.errand import Errand
 from bindery.domain.errors import RefNotFound
 from bindery.domain.repository import Entry, Repository, Tree
 
@@ -33,8 +34,11 @@ class RecordHost(ABC):
     """A host of published records. A record is its own environment key, so nothing of it is read before a build."""
 
     @abstractmethod
-    def files(self, repository: Repository) -> Listing:
-        """What the resolved record holds. Raises RepositoryNotFound, HostLimited, HostUnreachable, ..."""
+    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+        """What the resolved record holds. within: the errand that needs it: its time, and whether it goes on.
+
+        Raises RepositoryNotFound, RepositoryUnusable, RepositoryTooLarge, HostLimited, HostUnreachable, ForbiddenAddress.
+        """
 
     @abstractmethod
     def spec_of(self, doi: str, address: str) -> str | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
+from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
@@ -97,8 +98,8 @@ class ZenodoProvider(RecordHost):
         )
         return Resolved(repository)
 
-    def files(self, repository: Repository) -> Listing:
-        found = self._api.get(_Files, f"{repository.clone_url}/files", repository.repo_url)
+    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+        found = self._api.get(_Files, f"{repository.clone_url}/files", repository.repo_url, within)
         return Listing([RecordFile(e.key, e.links.content, e.size, e.checksum or "") for e in found.entries])
 
     def spec_of(self, doi: str, address: str) -> str | None:
