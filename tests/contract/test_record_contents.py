@@ -66,7 +66,7 @@ class Place:
         return self.provider.resolve(self.host.publish(number + 1, number, files)).repository
 
     def limited(self, **limits: int) -> RecordContents:
-        return RecordContents({"zenodo": self.provider}, self.client, SystemClock(), **limits)
+        return RecordContents(lambda _: self.provider, self.client, SystemClock(), **limits)
 
     def left(self) -> list[str]:
         return sorted(path.name for path in (self.root / "work").iterdir())
@@ -78,7 +78,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     with DoiSystem() as dois, Zenodo(dois) as host:
         client, clock = GuardedClient([host.address, dois.address]), SystemClock()
         provider = ZenodoProvider(client, clock, Dois(client, clock, dois.url), api_url=host.api)
-        yield Place(host, client, provider, RecordContents({"zenodo": provider}, client, clock), tmp_path)
+        yield Place(host, client, provider, RecordContents(lambda _: provider, client, clock), tmp_path)
         client.close()
 
 
@@ -475,12 +475,12 @@ def test_whoever_stops_it_is_heard_soon(place: Place, work: Path) -> None:
         place.host.replies[f"/api/records/{asked.ref}/files"] = Reply(200, {"entries": [entry]})
         began = time.monotonic()
         with pytest.raises(HostUnreachable) as caught:
-            RecordContents({"zenodo": place.provider}, client, SystemClock()).lay_out(asked, work, stopped=stop.is_set)
+            RecordContents(lambda _: place.provider, client, SystemClock()).lay_out(asked, work, stopped=stop.is_set)
         assert caught.value.facts["why"] == "it was stopped"
         assert time.monotonic() - began < 5
         stop.clear()
         with pytest.raises(HostUnreachable):
-            RecordContents({"zenodo": place.provider}, client, SystemClock()).lay_out(asked, work, seconds=0.5)
+            RecordContents(lambda _: place.provider, client, SystemClock()).lay_out(asked, work, seconds=0.5)
     assert place.left() == []
 
 
@@ -498,7 +498,7 @@ def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work:
         client = GuardedClient([place.host.address, server.address])
         dois = Dois(client, SystemClock(), place.host.dois.url)
         provider = ZenodoProvider(client, SystemClock(), dois, api_url=place.host.api)
-        contents = RecordContents({"zenodo": provider}, client, SystemClock())
+        contents = RecordContents(lambda _: provider, client, SystemClock())
         for seconds, stopped in ((60.0, stop.is_set), (0.5, never)):
             began = time.monotonic()
             with pytest.raises(HostUnreachable):
@@ -513,7 +513,7 @@ def test_git_stays_git_and_records_are_records(place: Place, work: Path) -> None
     commit = make_repository(served / "r.git", {"README.md": "git\n"})
     with GitServer(served) as server:
         git = GitContents(place.root / "cache", GuardedClient([server.address]), SystemClock())
-        contents = AnyContents(git, place.contents)
+        contents = AnyContents(git, lambda: place.contents, ["zenodo"])
         url = server.url("r.git")
         words = {"spec": "s", "resolved_spec": "s", "clone_url": url, "repo_url": url, "ref_url": url}
         contents.lay_out(Repository(provider="git", ref=commit, **words), work)

@@ -21,7 +21,8 @@ from bindery.adapters.repositories.figshare import FigshareProvider
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.hydroshare import HydroShareProvider
 from bindery.adapters.repositories.record_contents import RecordContents
-from bindery.adapters.repositories.registry import make_providers, record_hosts
+from bindery.adapters.repositories.records import RecordHost
+from bindery.adapters.repositories.registry import PROVIDERS, RECORD_HOSTS
 from bindery.adapters.repositories.zenodo import ZenodoProvider
 from bindery.domain.errors import (
     BadSpec,
@@ -33,6 +34,7 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.domain.repository import Entry
+from bindery.ports.repository_provider import RepositoryProvider
 from bindery.settings import Settings
 from tests.fakes.table import DictTable
 from tests.serving.dataset_hosts import Ckan, Dataverse, HydroShare
@@ -227,7 +229,7 @@ def test_content_that_is_gone_is_never_another_in_silence(case: Case, tmp_path: 
 
 
 def lay_out(case: Case, repository: object, folder: Path) -> None:
-    contents = RecordContents({case.provider.id: case.provider}, GuardedClient(case.allowed), SystemClock())
+    contents = RecordContents(lambda _: case.provider, GuardedClient(case.allowed), SystemClock())
     contents.lay_out(repository, folder)  # type: ignore[arg-type] # what resolve answered
 
 
@@ -328,6 +330,10 @@ def test_it_shows_itself(case: Case) -> None:
     assert display.ref_default is None
 
 
+def registered(name: str) -> RepositoryProvider:
+    return PROVIDERS[name](Settings.read({}), GuardedClient(), DictTable(), SystemClock())
+
+
 ADDRESSES = {
     "zenodo": ["10.5281/zenodo.1", "https://doi.org/10.5281/zenodo.1"],
     "figshare": ["10.6084/m9.figshare.9782777.v1", "https://doi.org/10.6084/m9.figshare.9782777"],
@@ -338,7 +344,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_a_pasted_address_is_known_by_its_pattern(name: str) -> None:
-    provider = make_providers(Settings.read({}), GuardedClient(), DictTable(), SystemClock())[name]
+    provider = registered(name)
     for address in ADDRESSES[name]:
         match = re.fullmatch(str(provider.display.detect).replace("(?<", "(?P<"), address)
         assert match
@@ -375,6 +381,5 @@ def test_whatever_is_asked_is_one_clean_address_or_refused(name: str) -> None:
 
 
 def test_every_host_of_records_has_its_content_and_its_name_in_build_logs() -> None:
-    providers = make_providers(Settings.read({}), GuardedClient(), DictTable(), SystemClock())
-    assert set(record_hosts(providers)) == set(CASES) == set(RECORDS)
-    assert [name for name in providers if name in CASES] == ["zenodo", "figshare", "dataverse", "hydroshare", "ckan"]
+    made = [name for name in PROVIDERS if isinstance(registered(name), RecordHost)]
+    assert made == list(RECORD_HOSTS) == list(CASES) == list(RECORDS)

@@ -40,7 +40,7 @@ def provider(zenodo: Zenodo) -> ZenodoProvider:
 def building(
     tmp_path: Path, zenodo: Zenodo, provider: ZenodoProvider, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ContainerBuilding]:
-    contents = RecordContents({"zenodo": provider}, GuardedClient([zenodo.address]), SystemClock())
+    contents = RecordContents(lambda _: provider, GuardedClient([zenodo.address]), SystemClock())
     with local_registry(tmp_path / "registry") as registry:
         building = ContainerBuilding(tmp_path, registry, monkeypatch, contents=contents)
         yield building

@@ -101,7 +101,7 @@ def lay_out(tmp_path: Path) -> LayOut:
 
     def laid_out(provider: Host, repository: Repository, *allowed: str) -> tuple[dict[str, bytes], tuple[str, ...]]:
         folder = tmp_path / "copy"
-        contents = RecordContents({provider.id: provider}, GuardedClient(allowed), CLOCK)
+        contents = RecordContents(lambda _: provider, GuardedClient(allowed), CLOCK)
         notes = contents.lay_out(repository, folder).notes
         files = [path for path in folder.rglob("*") if path.is_file()]
         return {str(path.relative_to(folder)): path.read_bytes() for path in files}, notes

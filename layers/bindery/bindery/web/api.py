@@ -3,31 +3,37 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bindery.domain.asking import Asked, Opened, Telling, Told
-from bindery.domain.errors import BadRequest, LaunchNotFound
+from bindery.domain.errors import BadRequest, BinderyError, LaunchNotFound, RateLimited, Retryable
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.web.errors import face_of
 from bindery.web.events import words_of
+from bindery.web.places import words_of_place
 from bindery.web.requests import own_origin
-from bindery.web.stream import Follow
+
+if TYPE_CHECKING:
+    from bindery.web.stream import Follow
 
 LOG_LINES = 100
+PASSES_SECONDS = 5
 
 
 class Wanted(BaseModel):
-    """The body of `POST /api/launches`. spec: percent-encoded as in a link."""
+    """The body of `POST /api/launches`. spec: percent-encoded as in a link. build_token: a launch page's, whose launch it means."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     provider: str
     spec: str
     build_only: bool = False
+    build_token: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,16 @@ class Api:
     """Create, look, stop. Looking and stopping need the launcher's token that creating answered."""
 
     open_launch: Callable[[Asked], Opened]
-    follow: Follow
+    follow: "Follow"
     stop_launch: Callable[[str], None]
     tokens: Tokens
     public_url: str
 
     def create(self, caller: Caller, body: str) -> Answer:
-        """A new launch. 201 with its id and the launcher's token. The token is told once, here."""
+        """A new launch, or the one that a page with this build token has begun. 201 with its id and the launcher's token.
+
+        Only whoever creates it, or holds its page's token, is told the launcher's token.
+        """
         if "application/json" not in caller.header("content-type"):
             raise BadRequest(why="the body has to be JSON, with `Content-Type: application/json`")
         try:
@@ -81,6 +90,7 @@ class Api:
                 own_origin=origin,
                 origin=caller.header("origin"),
                 site=caller.header("sec-fetch-site"),
+                build_token=wanted.build_token,
                 build_only=wanted.build_only,
             )
         )
@@ -89,10 +99,15 @@ class Api:
         return Answer(HTTPStatus.CREATED, {**told, "address": f"{origin}/api/launches/{launch.id}"})
 
     def look(self, caller: Caller, launch: str) -> Answer:
-        """How the launch stands, with the last lines of its build's log; the session's address and token once ready."""
+        """How the launch stands, with the last lines of its build's log; the session's address and token once ready.
+
+        queue: while its build waits for a slot, how many are to be built first, and the same in words; else null.
+        """
         self._check(caller, launch)
         now, tellings = self.follow(launch, Told())
-        return Answer(HTTPStatus.OK, {**_about(now), **self._outcome(now), "log": _log(tellings)})
+        before = self.follow.builds_before(now)
+        queue = None if before is None else {"builds_before": before, "message": words_of_place(before).strip()}
+        return Answer(HTTPStatus.OK, {**_about(now), "queue": queue, **self._outcome(now), "log": _log(tellings)})
 
     def stop(self, caller: Caller, launch: str) -> Answer:
         """Ends the launch or its session. 202: the session goes within seconds."""
@@ -116,6 +131,13 @@ class Api:
                 return _failed(session) if isinstance(session, Failure) else _ready(session)
             case _:
                 return {}
+
+
+def ask_again(error: BinderyError) -> dict[str, str]:
+    """A header that says when the same request may do better; none if it will not by itself."""
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(error.facts["seconds"])}
+    return {"Retry-After": str(PASSES_SECONDS)} if isinstance(error, Retryable) else {}
 
 
 def _about(launch: Launch) -> dict[str, object]:

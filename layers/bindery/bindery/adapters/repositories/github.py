@@ -12,7 +12,7 @@ from bindery.adapters.repositories.addresses import parsed, without_git
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.github_api import GitHubApi
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.packs import object_id
+from bindery.adapters.repositories.object_ids import object_id
 from bindery.adapters.repositories.refs import (
     COMMIT,
     OFTEN_MISSING,

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +39,13 @@ class _Errand(Errand):
 class RecordContents:
     """Files of published records. Nothing is kept: a record's environment is made once, and holds them.
 
-    hosts: by provider's id. max_bytes, max_files: of what is fetched, and again of what is unpacked. seconds: the longest
+    host: by provider's id. max_bytes, max_files: of what is fetched, and again of what is unpacked. seconds: the longest
     that one record may take.
     """
 
     def __init__(
         self,
-        hosts: Mapping[str, RecordHost],
+        host: Callable[[str], RecordHost],
         client: GuardedClient,
         clock: Clock,
         *,
@@ -53,16 +53,12 @@ class RecordContents:
         max_files: int = 200_000,
         seconds: float = 300,
     ) -> None:
-        self._hosts = hosts
+        self._host = host
         self._client = client
         self._clock = clock
         self._max_bytes = max_bytes
         self._max_files = max_files
         self._seconds = seconds
-
-    def has(self, provider: str) -> bool:
-        """Whether that provider's repositories are records."""
-        return provider in self._hosts
 
     def lay_out(
         self, repository: Repository, folder: Path, seconds: float | None = None, stopped: Callable[[], bool] = never
@@ -70,7 +66,7 @@ class RecordContents:
         most = self._seconds if seconds is None else min(self._seconds, seconds)
         host = parsed(repository.clone_url).host
         errand = _Errand(host, most, stopped, time.monotonic() + most, self._room(repository))
-        listing = self._hosts[repository.provider].files(repository, errand)
+        listing = self._host(repository.provider).files(repository, errand)
         self._check(listing, repository)
         aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
         aside.mkdir(parents=True)

@@ -78,24 +78,14 @@ PROVIDERS: Mapping[str, Make] = {
     "hydroshare": _hydroshare,
     "ckan": _ckan,
 }
+RECORD_HOSTS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan")
+"""Those of published records: their content comes by files."""
 
 
 def make_doi_directory(
-    given: Settings, client: GuardedClient, clock: Clock, providers: Mapping[str, RepositoryProvider]
+    given: Settings, client: GuardedClient, clock: Clock, hosts: Mapping[str, RecordHost]
 ) -> DoiDirectory:
-    """Where records live, among the hosts of these providers."""
+    """Where records live, among these hosts."""
     from bindery.adapters.repositories.doi_directory import RegisteredDois
 
-    return RegisteredDois(_dois(given, client, clock), record_hosts(providers), clock)
-
-
-def record_hosts(providers: Mapping[str, RepositoryProvider]) -> dict[str, RecordHost]:
-    """Those of published records, in the same order."""
-    from bindery.adapters.repositories.records import RecordHost
-
-    return {name: host for name, host in providers.items() if isinstance(host, RecordHost)}
-
-
-def make_providers(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> dict[str, RepositoryProvider]:
-    """Every provider by id, in the order in which they are shown."""
-    return {name: make(given, client, table, clock) for name, make in PROVIDERS.items()}
+    return RegisteredDois(_dois(given, client, clock), hosts, clock)
