@@ -163,6 +163,16 @@ def test_files_that_are_elsewhere_are_told(
     assert notes == ("https://example.com/large.bin is kept elsewhere and missing here.",)
 
 
+def test_of_many_that_are_elsewhere_a_few_are_told(
+    figshare: FigshareProvider, figshare_host: Figshare, lay_out: LayOut
+) -> None:
+    figshare_host.links = [f"https://example.com/{number}" for number in range(40)]
+    doi = figshare_host.publish(55, {"a": b"1"})
+    _, notes = lay_out(figshare, figshare.resolve(doi).repository, figshare_host.address)
+    assert len(notes) == 11
+    assert notes[-1] == "So it is with 30 more."
+
+
 def test_an_article_with_many_files_comes_with_all_of_them(
     figshare: FigshareProvider, figshare_host: Figshare, lay_out: LayOut
 ) -> None:

@@ -28,6 +28,7 @@ from bindery.ports.clock import Clock
 from bindery.ports.contents import LaidOut, never
 
 ALGORITHMS: Final = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}
+MOST_NOTES: Final = 10
 KEPT_FROM_US: Final = {400, 401, 403, 404, 410, 451}
 
 
@@ -74,7 +75,7 @@ class RecordContents:
             self._fill(listing, repository, aside, errand).rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        return LaidOut(listing.notes)
+        return LaidOut(_few(listing.notes))
 
     def _room(self, repository: Repository) -> Room:
         return Room(repository.repo_url, self._max_bytes, self._max_files)
@@ -136,6 +137,12 @@ class RecordContents:
             raise RepositoryUnusable(why=why)
         if response.status != 200:
             raise HostUnreachable(host=host, why=f"it answers with status {response.status}")
+
+
+def _few(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """As many as somebody reads."""
+    more = len(notes) - MOST_NOTES
+    return notes if more <= 0 else (*notes[:MOST_NOTES], f"So it is with {more} more.")
 
 
 def _other_content(file: RecordFile, what: str) -> HostUnreachable:
