@@ -55,7 +55,7 @@ def doi() -> Response[str]:
     """From a DOI to the launch page of its record."""
     event = app.current_event
     client = event.request_context.identity.source_ip or ""
-    location = system().site.doi_redirect(event.path, event.query_string_parameters or {}, client)
+    location = own().root + system().site.doi_redirect(event.path, event.query_string_parameters or {}, client)
     return Response(302, headers={"Location": location, "Cache-Control": "no-store"})
 
 

@@ -26,7 +26,6 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.any_contents import AnyContents
 from bindery.adapters.repositories.archives import unpack
 from bindery.adapters.repositories.checkout import Room
-from bindery.adapters.repositories.contents import GitContents
 from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.record_contents import RecordContents
@@ -512,8 +511,8 @@ def test_git_stays_git_and_records_are_records(place: Place, work: Path) -> None
     served.mkdir()
     commit = make_repository(served / "r.git", {"README.md": "git\n"})
     with GitServer(served) as server:
-        git = GitContents(place.root / "cache", GuardedClient([server.address]), SystemClock())
-        contents = AnyContents(git, lambda: place.contents, ["zenodo"])
+        client = GuardedClient([server.address, place.host.address])
+        contents = AnyContents(place.root / "cache", client, SystemClock(), lambda _: place.provider)
         url = server.url("r.git")
         words = {"spec": "s", "resolved_spec": "s", "clone_url": url, "repo_url": url, "ref_url": url}
         contents.lay_out(Repository(provider="git", ref=commit, **words), work)

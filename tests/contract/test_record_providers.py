@@ -21,8 +21,8 @@ from bindery.adapters.repositories.figshare import FigshareProvider
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.hydroshare import HydroShareProvider
 from bindery.adapters.repositories.record_contents import RecordContents
-from bindery.adapters.repositories.records import RecordHost
-from bindery.adapters.repositories.registry import PROVIDERS, RECORD_HOSTS
+from bindery.adapters.repositories.records import RECORD_HOSTS, RecordHost
+from bindery.adapters.repositories.registry import PROVIDERS
 from bindery.adapters.repositories.zenodo import ZenodoProvider
 from bindery.domain.errors import (
     BadSpec,

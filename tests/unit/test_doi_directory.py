@@ -8,8 +8,7 @@ import pytest
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.doi_directory import REMEMBERED_SECONDS
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.records import RecordHost
-from bindery.adapters.repositories.registry import PROVIDERS, RECORD_HOSTS, make_doi_directory
+from bindery.adapters.repositories.registry import PROVIDERS, make_doi_directory
 from bindery.domain.errors import BadSpec, ForbiddenAddress, RepositoryNotFound
 from bindery.ports.doi_directory import DoiDirectory, Home
 from bindery.settings import Settings
@@ -48,9 +47,8 @@ def directory(dois: DoiSystem, clock: SetClock) -> DoiDirectory:
 def directory_of(dois: DoiSystem, clock: SetClock, *also: str) -> DoiDirectory:
     settings = Settings.read({"BINDERY_DOI_URL": dois.url})
     client = GuardedClient([dois.address, *also])
-    made = {name: PROVIDERS[name](settings, client, DictTable(), clock) for name in RECORD_HOSTS}
-    hosts = {name: host for name, host in made.items() if isinstance(host, RecordHost)}
-    return make_doi_directory(settings, client, clock, hosts)
+    table = DictTable()
+    return make_doi_directory(settings, client, clock, lambda name: PROVIDERS[name](settings, client, table, clock))
 
 
 @pytest.mark.parametrize(

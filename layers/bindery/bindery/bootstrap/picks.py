@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from bindery.adapters.repositories.guard import GuardedClient
-    from bindery.adapters.repositories.records import RecordHost
     from bindery.adapters.sessions.access import Access
 
 
@@ -113,38 +112,11 @@ def provider(name: str) -> RepositoryProvider:
     return PROVIDERS[name](settings(), guarded_client(), table(), clock())
 
 
-def record_host(name: str) -> RecordHost:
-    from bindery.adapters.repositories.records import RecordHost
-
-    host = provider(name)
-    if not isinstance(host, RecordHost):
-        raise UnknownProvider(provider=name, known="hosts of records")
-    return host
-
-
-@cache
-def doi_directory() -> DoiDirectory:
-    from bindery.adapters.repositories.registry import RECORD_HOSTS, make_doi_directory
-
-    hosts = {name: record_host(name) for name in RECORD_HOSTS}
-    return make_doi_directory(settings(), guarded_client(), clock(), hosts)
-
-
 @cache
 def contents() -> Contents:
     from bindery.adapters.repositories.any_contents import AnyContents
-    from bindery.adapters.repositories.contents import GitContents
-    from bindery.adapters.repositories.registry import RECORD_HOSTS
 
-    git = GitContents(home() / "repositories", guarded_client(), clock())
-    return AnyContents(git, record_contents, RECORD_HOSTS)
-
-
-@cache
-def record_contents() -> Contents:
-    from bindery.adapters.repositories.record_contents import RecordContents
-
-    return RecordContents(record_host, guarded_client(), clock())
+    return AnyContents(home() / "repositories", guarded_client(), clock(), provider)
 
 
 @cache
@@ -267,6 +239,8 @@ class Picked:
     def provider(self, name: str) -> RepositoryProvider:
         return provider(name)
 
-    @property
+    @cached_property
     def doi_directory(self) -> DoiDirectory:
-        return doi_directory()
+        from bindery.adapters.repositories.registry import make_doi_directory
+
+        return make_doi_directory(settings(), guarded_client(), clock(), provider)

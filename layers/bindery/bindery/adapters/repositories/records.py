@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from bindery.adapters.repositories.errand import Errand
 from bindery.domain.errors import RefNotFound
 from bindery.domain.repository import Entry, Repository, Tree
+from bindery.ports.repository_provider import RepositoryProvider
+
+RECORD_HOSTS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan")
+"""Providers whose content comes by files."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,10 @@ class RecordHost(ABC):
 
     def read(self, repository: Repository, entry: Entry) -> bytes:
         raise RefNotFound(spec=repository.spec, ref=entry.path)
+
+
+def record_host(provider: RepositoryProvider) -> RecordHost:
+    """A provider as the host of records that it is. TypeError."""
+    if isinstance(provider, RecordHost):
+        return provider
+    raise TypeError(f"{provider.id} is no host of records")

@@ -14,7 +14,6 @@ from bindery.settings import Settings
 
 if TYPE_CHECKING:
     from bindery.adapters.repositories.dois import Dois
-    from bindery.adapters.repositories.records import RecordHost
 
 Make = Callable[[Settings, GuardedClient, Table, Clock], RepositoryProvider]
 
@@ -78,14 +77,14 @@ PROVIDERS: Mapping[str, Make] = {
     "hydroshare": _hydroshare,
     "ckan": _ckan,
 }
-RECORD_HOSTS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan")
-"""Those of published records: their content comes by files."""
 
 
 def make_doi_directory(
-    given: Settings, client: GuardedClient, clock: Clock, hosts: Mapping[str, RecordHost]
+    given: Settings, client: GuardedClient, clock: Clock, provider: Callable[[str], RepositoryProvider]
 ) -> DoiDirectory:
-    """Where records live, among these hosts."""
+    """Where records live, among the hosts of records that there are."""
     from bindery.adapters.repositories.doi_directory import RegisteredDois
+    from bindery.adapters.repositories.records import RECORD_HOSTS, record_host
 
+    hosts = {name: record_host(provider(name)) for name in RECORD_HOSTS}
     return RegisteredDois(_dois(given, client, clock), hosts, clock)
