@@ -4,9 +4,13 @@
 LOCAL_ENGINES = (
     "adapters/tables/sqlite.py",
     "adapters/queues/memory.py",
+    "adapters/repositories/any_contents.py",
+    "adapters/repositories/archives.py",
     "adapters/repositories/checkout.py",
     "adapters/repositories/contents.py",
     "adapters/repositories/object_cache.py",
+    "adapters/repositories/record_contents.py",
+    "adapters/repositories/record_folder.py",
     "adapters/repositories/submodules.py",
     "adapters/repositories/working_copy.py",
     "adapters/builds/attempts.py",

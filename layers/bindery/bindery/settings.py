@@ -219,7 +219,7 @@ class Settings(Resources):
     )
     figshare_api_url: Address = Field("https://api.figshare.com/v2", description="Figshare's API")
     dataverse_hosts: Words = Field(
-        (), description="more installations of Dataverse whose files' addresses are taken, `host` or `host:port`"
+        (), description="more hosts of Dataverse that files' addresses may name, comma-separated"
     )
     hydroshare_api_url: Address = Field("https://www.hydroshare.org/hsapi", description="HydroShare's API")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
