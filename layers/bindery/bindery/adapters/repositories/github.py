@@ -2,16 +2,16 @@
 
 import re
 from base64 import b64decode
-from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from bindery.adapters.repositories.addresses import parsed, without_git
+from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.exchange import MB
-from bindery.adapters.repositories.github_api import GitHubApi
+from bindery.adapters.repositories.github_api import github_api
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.kept_refs import KeptRefs
 from bindery.adapters.repositories.packs import object_id
 from bindery.adapters.repositories.refs import (
     COMMIT,
@@ -22,15 +22,14 @@ from bindery.adapters.repositories.refs import (
     head_instead,
     shown,
 )
-from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryTooLarge, Stale, Throttled
+from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryTooLarge
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
-from bindery.ports.table import Item, Table
+from bindery.ports.table import Table
 
 OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 NAME: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}")
-KEPT_SECONDS: Final = 30 * 24 * 3600
 LARGEST_FILE: Final = MB
 REMEMBERED: Final = 1000
 
@@ -100,11 +99,9 @@ class GitHubProvider:
         url: str = "https://github.com",
         token: str = "",
     ) -> None:
-        self._api = GitHubApi(client, clock, api_url, token)
-        self._host = parsed(api_url).host
+        self._api = github_api(client, clock, api_url, token)
+        self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
         self._url = url.rstrip("/")
-        self._table = table
-        self._clock = clock
         self._trees: dict[str, str] = {}
 
     def check(self, spec: str) -> str:
@@ -173,36 +170,23 @@ class GitHubProvider:
         except ValueError:
             content = b""
         if object_id(b"blob", content).decode() != entry.id:
-            raise HostUnreachable(host=self._host, why="it sent another file than the one asked for")
+            raise HostUnreachable(host=self._api.host, why="it sent another file than the one asked for")
         return content
 
     def _commit(self, repository: str, ref: str) -> _Known | None:
-        """The commit, None if the host knows no such ref. What a full id names never changes: asked once."""
-        owner, _, name = repository.partition("/")
-        key = f"{owner}/{name}".lower() + f"/{ref}"
-        known = self._table.get("ref#gh", key)
-        if known is not None and (known.expires_at or 0) < self._clock.now():
-            known = Item(known.pk, known.sk, version=known.version)
-        data = known.data if known else {}
-        if data and COMMIT.fullmatch(ref):
-            return self._remember(str(data["commit"]), str(data["tree"]))
+        """The commit, None if the host knows no such ref."""
         asked = f"/repos/{repository}/commits/{quote(ref, safe='/')}?per_page=1"
-        answer = self._api.get(asked, f"{self._url}/{repository}", etag=str(data.get("etag", "")))
-        if answer.unchanged:
-            return self._remember(str(data["commit"]), str(data["tree"]))
-        if answer.body is None:
-            return None
-        found = self._api.read(_CommitAnswer, answer.body)
-        if not COMMIT.fullmatch(found.sha) or not COMMIT.fullmatch(found.commit.tree.sha):
-            raise HostUnreachable(host=self._host, why="its answer names no commit")
-        self._keep(known or Item("ref#gh", key), found, answer.etag)
-        return self._remember(found.sha, found.commit.tree.sha)
+        page = f"{self._url}/{repository}"
+        found = self._refs.facts(
+            repository.lower(), ref, lambda etag: self._api.get(asked, page, etag=etag), self._read_commit
+        )
+        return self._remember(found["commit"], found["tree"]) if found else None
 
-    def _keep(self, item: Item, found: _CommitAnswer, etag: str) -> None:
-        data = {"commit": found.sha, "tree": found.commit.tree.sha, "etag": etag}
-        kept = Item(item.pk, item.sk, data, item.version, expires_at=self._clock.now() + KEPT_SECONDS)
-        with suppress(Stale, Throttled):  # somebody else has just kept the same, or the next one will
-            self._table.put(kept)
+    def _read_commit(self, body: bytes) -> dict[str, str]:
+        found = self._api.read(_CommitAnswer, body)
+        if not COMMIT.fullmatch(found.sha) or not COMMIT.fullmatch(found.commit.tree.sha):
+            raise HostUnreachable(host=self._api.host, why="its answer names no commit")
+        return {"commit": found.sha, "tree": found.commit.tree.sha}
 
     def _remember(self, commit: str, tree: str) -> _Known:
         if len(self._trees) >= REMEMBERED:

@@ -5,15 +5,18 @@ from email.utils import parsedate_to_datetime
 
 from bindery.domain.errors import HostLimited
 
+RESETS = ("x-ratelimit-reset", "ratelimit-reset")
+"""UTC seconds; each host has its own name for it."""
 A_WHILE = 60.0
 LONGEST = 24 * 3600.0
 
 
 def host_limited(host: str, headers: Mapping[str, str], now: float) -> HostLimited:
-    """The fact with the host's own time: `Retry-After` (seconds or a date), else `X-RateLimit-Reset` (UTC seconds), else a minute on."""
-    at = _after(headers.get("Retry-After") or headers.get("retry-after") or "", now)
-    if at is None:
-        at = _number(headers.get("X-RateLimit-Reset") or headers.get("x-ratelimit-reset") or "")
+    """The fact with the host's own time: `Retry-After` (seconds or a date), else when its count begins anew, else a minute on."""
+    named = {name.lower(): value for name, value in headers.items()}
+    at = _after(named.get("retry-after", ""), now)
+    for name in RESETS:
+        at = _number(named.get(name, "")) if at is None else at
     if at is None:
         at = now + A_WHILE
     return HostLimited(host=host, at=min(max(at, now), now + LONGEST))
