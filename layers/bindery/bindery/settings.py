@@ -201,6 +201,12 @@ class Settings(Resources):
     github_token: SecretStr = Field(
         SecretStr(""), description="raises GitHub's rate limit; never leaves for another host"
     )
+    gist_url: Address = Field("https://gist.github.com", description="GitHub's gists, or an Enterprise server's")
+    secret_gists: bool = Field(False, description="whether gists that are listed nowhere may be launched, too")
+    gitlab_url: Address = Field("https://gitlab.com", description="GitLab, or a server of your own that runs it")
+    gitlab_token: SecretStr = Field(
+        SecretStr(""), description="sees what anonymous visitors do not; never leaves for another host"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("registry", "launcher")

@@ -96,6 +96,10 @@ class RepositoryNotFound(Permanent):
     """The host knows no such repository, or it is private. Facts: url."""
 
 
+class SecretGist(Permanent):
+    """Only who has its address knows of it, and the operator does not let such ones be launched. Facts: spec."""
+
+
 class RefNotFound(Permanent):
     """The host knows the repository, not this branch, tag or commit. Facts: spec, ref."""
 

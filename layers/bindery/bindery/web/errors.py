@@ -94,6 +94,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "repository_not_found",
             "There is no repository at {url}, or it is private. Check its spelling, and that everybody may read it.",
         ),
+        e.SecretGist: Face(
+            403,
+            "secret_gist",
+            "{spec} is a secret gist, and only public ones are launched here. Make it public, then launch again; "
+            "or ask whoever runs this Bindery to let secret ones be launched.",
+        ),
         e.RefNotFound: Face(
             404,
             "ref_not_found",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.exchange import MB
-from bindery.adapters.repositories.github_api import github_api
+from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.kept_refs import KeptRefs
 from bindery.adapters.repositories.packs import object_id
@@ -28,7 +28,6 @@ from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
 from bindery.ports.table import Table
 
-OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 NAME: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}")
 LARGEST_FILE: Final = MB
 REMEMBERED: Final = 1000

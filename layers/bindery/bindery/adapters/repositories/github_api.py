@@ -1,11 +1,13 @@
 """GitHub's REST API, for repositories and for gists."""
 
+import re
 from typing import Final
 
 from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
 from bindery.ports.clock import Clock
 
+OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 HEADERS: Final = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 NO_SUCH_OBJECT: Final = {409, 422}
 """422: no such commit or object. 409: a repository without any."""

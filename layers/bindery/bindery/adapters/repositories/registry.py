@@ -18,6 +18,27 @@ def _gh(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> R
     return GitHubProvider(client, table, clock, api_url=given.github_api_url, url=given.github_url, token=token)
 
 
+def _gist(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+    from bindery.adapters.repositories.gist import GistProvider
+
+    return GistProvider(
+        client,
+        table,
+        clock,
+        api_url=given.github_api_url,
+        url=given.gist_url,
+        token=given.github_token.get_secret_value(),
+        secret=given.secret_gists,
+    )
+
+
+def _gl(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+    from bindery.adapters.repositories.gitlab import GitLabProvider
+
+    token = given.gitlab_token.get_secret_value()
+    return GitLabProvider(client, table, clock, url=given.gitlab_url, token=token)
+
+
 def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
     from bindery.adapters.repositories.git import GitProvider
 
@@ -26,6 +47,8 @@ def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> 
 
 PROVIDERS: Mapping[str, Make] = {
     "gh": _gh,
+    "gist": _gist,
+    "gl": _gl,
     "git": _git,
 }
 
