@@ -12,6 +12,7 @@ from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens
 from bindery.settings import Settings
 from bindery.usecases.cull_sessions import CullSessions
+from bindery.usecases.detect_address import DetectAddress
 from bindery.usecases.end_launch import EndLaunch
 from bindery.usecases.fail_launch import FailLaunch
 from bindery.usecases.follow_launch import FollowLaunch
@@ -191,7 +192,9 @@ class System:
     def api(self) -> Api:
         from bindery.web.api import Api
 
-        return Api(self.open_launch, self.follow_launch, self.stop_launch, self.tokens, self.settings.public_url)
+        given = self.settings
+        detect = DetectAddress(self.ports.providers)
+        return Api(self.open_launch, self.follow_launch, self.stop_launch, detect, self.tokens, given.public_url)
 
     @cached_property
     def site(self) -> Site:

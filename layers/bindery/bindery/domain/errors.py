@@ -81,6 +81,10 @@ class BadRequest(Permanent):
     """The request itself cannot be understood. Facts: why."""
 
 
+class UnknownAddress(Permanent):
+    """A pasted address that leads to no repository. Facts: none."""
+
+
 class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 

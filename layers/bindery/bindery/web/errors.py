@@ -79,6 +79,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             429, "rate_limited", "You have launched too often (limit: {limit}). Try again in {seconds}."
         ),
         e.BadRequest: Face(400, "bad_request", "The request cannot be understood: {why}."),
+        e.UnknownAddress: Face(
+            404,
+            "unknown_address",
+            "This address leads to no repository that is known here. Paste the one of a repository, or of a file, folder, "
+            "branch, tag or commit in it.",
+        ),
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),

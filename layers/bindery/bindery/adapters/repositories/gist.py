@@ -11,8 +11,10 @@ from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.host_api import ApiAnswer
 from bindery.adapters.repositories.kept_refs import Facts, KeptRefs
+from bindery.adapters.repositories.pages import Shown, pasted
 from bindery.adapters.repositories.refs import COMMIT, check_length, check_ref, decoded, shown
 from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryNotFound, SecretGist
+from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
@@ -71,6 +73,7 @@ class GistProvider:
         self._api = github_api(client, clock, api_url, token)
         self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
         self._url = url.rstrip("/")
+        self._place = Place.of(self._url)
         self._secret = secret
         self._git = GitProvider(client, clock)
 
@@ -81,6 +84,20 @@ class GistProvider:
     def canonical(self, spec: str) -> str:
         user, gist, ref = _parts(spec)
         return f"{user.lower()}/{gist}/{ref}"
+
+    def detect(self, address: str) -> Pasted | None:
+        place = Place.of(address)
+        match place.below(self._place) if place else None:
+            case (user, gist, "raw", revision, *file) if COMMIT.fullmatch(revision):
+                return pasted(self, f"{user}/{gist}", Shown(revision, "/".join(file)))
+            case (user, gist, "raw", *file):
+                return pasted(self, f"{user}/{gist}", Shown("", "/".join(file)))
+            case (user, gist, *rest):
+                revision = next(iter(rest), "")
+                return pasted(
+                    self, f"{user}/{without_git(gist)}", Shown(revision if COMMIT.fullmatch(revision) else "")
+                )
+        return None
 
     def resolve(self, spec: str) -> Resolved:
         user, gist, ref = _parts(spec)

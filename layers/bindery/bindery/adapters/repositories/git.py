@@ -9,6 +9,7 @@ from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.listing import NotListed, listing
 from bindery.adapters.repositories.packs import BLOB, COMMIT, BrokenPack, PackLimits, TooMuch, unpacked
+from bindery.adapters.repositories.pages import pasted, shown_page
 from bindery.adapters.repositories.refs import COMMIT as FULL_COMMIT
 from bindery.adapters.repositories.refs import (
     OFTEN_MISSING,
@@ -29,6 +30,7 @@ from bindery.domain.errors import (
     RepositoryNotFound,
     RepositoryTooLarge,
 )
+from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
@@ -72,6 +74,16 @@ class GitProvider:
     def canonical(self, spec: str) -> str:
         url, ref = _parts(spec)
         return f"{canonical(url)}/{ref}"
+
+    def detect(self, address: str) -> Pasted | None:
+        """Pages of forges of every kind; else the address as it is, which need not be a repository's."""
+        place = Place.of(address)
+        if place is None or not place.steps:
+            return None
+        for count in range(1, len(place.steps)):
+            if shown := shown_page(place.steps[count:]):
+                return pasted(self, place.upto(count), shown)
+        return pasted(self, place.upto(len(place.steps)), sure=False)
 
     def resolve(self, spec: str) -> Resolved:
         url, ref = _parts(spec)

@@ -13,6 +13,7 @@ from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.kept_refs import KeptRefs
 from bindery.adapters.repositories.packs import object_id
+from bindery.adapters.repositories.pages import Shown, pasted, shown_page
 from bindery.adapters.repositories.refs import (
     COMMIT,
     OFTEN_MISSING,
@@ -23,12 +24,29 @@ from bindery.adapters.repositories.refs import (
     shown,
 )
 from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryTooLarge
+from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
 from bindery.ports.table import Table
 
 NAME: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}")
+NOBODYS: Final = frozenset(
+    {
+        "apps",
+        "collections",
+        "enterprise",
+        "explore",
+        "features",
+        "login",
+        "marketplace",
+        "orgs",
+        "search",
+        "settings",
+        "topics",
+    }
+)
+"""First steps of pages that are no owner's."""
 LARGEST_FILE: Final = MB
 REMEMBERED: Final = 1000
 
@@ -101,6 +119,7 @@ class GitHubProvider:
         self._api = github_api(client, clock, api_url, token)
         self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
         self._url = url.rstrip("/")
+        self._place = Place.of(self._url)
         self._trees: dict[str, str] = {}
 
     def check(self, spec: str) -> str:
@@ -110,6 +129,13 @@ class GitHubProvider:
     def canonical(self, spec: str) -> str:
         repository, ref = _parts(spec)
         return f"{_folded(repository)}/{ref}"
+
+    def detect(self, address: str) -> Pasted | None:
+        place = Place.of(address)
+        steps = place.below(self._place) if place else None
+        if steps is None or len(steps) < 2 or steps[0] in NOBODYS:
+            return None
+        return pasted(self, f"{steps[0]}/{without_git(steps[1])}", _shown(steps[2:]))
 
     def resolve(self, spec: str) -> Resolved:
         repository, ref = _parts(spec)
@@ -192,6 +218,12 @@ class GitHubProvider:
             self._trees.clear()
         self._trees[commit] = tree
         return _Known(commit, tree)
+
+
+def _shown(steps: tuple[str, ...]) -> Shown | None:
+    if len(steps) > 1 and steps[0] == "pull" and steps[1].isdigit():
+        return Shown(f"pull/{steps[1]}/head")
+    return shown_page(steps)
 
 
 def _folded(repository: str) -> str:

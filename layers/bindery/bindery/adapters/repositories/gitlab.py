@@ -11,6 +11,7 @@ from bindery.adapters.repositories.git import GitProvider
 from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
 from bindery.adapters.repositories.kept_refs import KeptRefs
+from bindery.adapters.repositories.pages import pasted, shown_page
 from bindery.adapters.repositories.refs import (
     COMMIT,
     OFTEN_MISSING,
@@ -21,6 +22,7 @@ from bindery.adapters.repositories.refs import (
     shown,
 )
 from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound
+from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
@@ -30,6 +32,8 @@ NAME: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}"
 NAMESPACE: Final = re.compile(rf"{NAME}(?:/{NAME}){{1,21}}")
 LONGEST: Final = 700
 """Together with a ref it has to fit into a key of the table."""
+NOBODYS: Final = frozenset({"-", "admin", "dashboard", "explore", "groups", "help", "projects", "search", "users"})
+"""First steps of pages that are no group's."""
 NO_PROJECT: Final = "Project Not Found"
 
 
@@ -64,6 +68,7 @@ class GitLabProvider:
         self, client: GuardedClient, table: Table, clock: Clock, *, url: str = "https://gitlab.com", token: str = ""
     ) -> None:
         self._url = url.rstrip("/")
+        self._place = Place.of(self._url)
         headers = {"Accept": "application/json"}
         self._api = HostApi(client, clock, f"{self._url}/api/v4", token, headers=headers, absent=_absent)
         self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
@@ -76,6 +81,16 @@ class GitLabProvider:
     def canonical(self, spec: str) -> str:
         namespace, ref = _parts(spec)
         return f"{_folded(namespace)}/{ref}"
+
+    def detect(self, address: str) -> Pasted | None:
+        place = Place.of(address)
+        steps = place.below(self._place) if place else None
+        if steps is None or len(steps) < 2 or steps[0] in NOBODYS:
+            return None
+        for count in range(2, len(steps)):
+            if shown := shown_page(steps[count:]):
+                return pasted(self, "/".join(steps[:count]), shown)
+        return pasted(self, without_git("/".join(steps)))
 
     def resolve(self, spec: str) -> Resolved:
         namespace, ref = _parts(spec)
