@@ -124,6 +124,10 @@ class HostUnreachable(Retryable):
     """The host did not answer, in time or at all. Facts: host, why."""
 
 
+class HostDown(HostUnreachable):
+    """The host has not answered several times in a row, and is not asked for a while. Facts: host, since (UTC seconds)."""
+
+
 # Builds
 
 

@@ -124,6 +124,7 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             429, "host_limited", "{host} has been asked too often and lets us ask again at {at}. Launch again then."
         ),
         e.HostUnreachable: Face(502, "host_unreachable", "{host} cannot be reached: {why}. Launch again in a while."),
+        e.HostDown: Face(502, "host_down", "{host} has not answered since {since}. Launch again in a few minutes."),
         # Builds
         e.CannotBuild: Face(422, "cannot_build", "{file} asks for {needs}, which is missing here: install {install}."),
         e.BuildFailed: Face(
