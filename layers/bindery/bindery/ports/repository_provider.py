@@ -13,6 +13,7 @@ class Display:
 
     example: what a spec looks like. regex: JavaScript-compatible, matches whole specs, ref included, as in BinderHub.
     detect: named group `repo` (and maybe `ref`, `filepath`, `urlpath`) on a pasted address.
+    grammar: of a spec, for people. refs: what a ref may be. kept: what is kept of the host's answers, and for how long.
     url_encode: whether the repository part is percent-encoded in a spec. ref_default: None when a spec has no ref.
     """
 
@@ -24,6 +25,9 @@ class Display:
     repo_placeholder: str
     url_encode: bool
     ref_default: str | None
+    grammar: str = ""
+    refs: str = ""
+    kept: str = ""
 
 
 @dataclass(frozen=True)

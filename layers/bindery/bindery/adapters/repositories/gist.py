@@ -10,7 +10,7 @@ from bindery.adapters.repositories.git import GitProvider
 from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.host_api import ApiAnswer
-from bindery.adapters.repositories.kept_refs import Facts, KeptRefs
+from bindery.adapters.repositories.kept_refs import KEPT, Facts, KeptRefs
 from bindery.adapters.repositories.pages import Shown, pasted
 from bindery.adapters.repositories.refs import COMMIT, check_length, check_ref, decoded, shown
 from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryNotFound, SecretGist
@@ -57,6 +57,9 @@ class GistProvider:
         repo_placeholder="username/gistId or https://gist.github.com/username/gistId",
         url_encode=False,
         ref_default="HEAD",
+        grammar="user/id[/ref]",
+        refs="HEAD, master or main for the newest revision, or a revision's full id",
+        kept=KEPT,
     )
 
     def __init__(

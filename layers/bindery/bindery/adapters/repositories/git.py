@@ -58,6 +58,9 @@ class GitProvider:
         repo_placeholder="https://git.example.com/my/repo",
         url_encode=True,
         ref_default="HEAD",
+        grammar="https%3A%2F%2F.../ref",
+        refs="HEAD (which stands in for a missing master or main), a branch, a tag, a ref's full name, a full commit id",
+        kept=f"which server it is, {REMEMBERED_SECONDS // 60} minutes; each launch asks for the ref",
     )
 
     def __init__(self, client: GuardedClient, clock: Clock, *, seconds: float = 15) -> None:

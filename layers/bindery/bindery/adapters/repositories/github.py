@@ -11,7 +11,7 @@ from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.kept_refs import KeptRefs
+from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
 from bindery.adapters.repositories.packs import object_id
 from bindery.adapters.repositories.pages import Shown, pasted, shown_page
 from bindery.adapters.repositories.refs import (
@@ -104,6 +104,9 @@ class GitHubProvider:
         repo_placeholder="owner/repository or https://github.com/owner/repository",
         url_encode=False,
         ref_default="HEAD",
+        grammar="owner/repository/ref",
+        refs="HEAD (which stands in for a missing master or main), a branch, a tag, a commit, short or full",
+        kept=KEPT,
     )
 
     def __init__(

@@ -10,7 +10,7 @@ from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.git import GitProvider
 from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
-from bindery.adapters.repositories.kept_refs import KeptRefs
+from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
 from bindery.adapters.repositories.pages import pasted, shown_page
 from bindery.adapters.repositories.refs import (
     COMMIT,
@@ -62,6 +62,9 @@ class GitLabProvider:
         repo_placeholder="group/project or https://gitlab.com/group/project",
         url_encode=True,
         ref_default="HEAD",
+        grammar="group%2F...%2Fproject/ref",
+        refs="HEAD (which stands in for a missing master or main), a branch, a tag, a commit, short or full",
+        kept=KEPT,
     )
 
     def __init__(

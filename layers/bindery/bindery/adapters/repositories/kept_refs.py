@@ -12,6 +12,9 @@ from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
 
 KEPT_SECONDS: Final = 30 * 24 * 3600
+KEPT: Final = (
+    f"what a ref led to, {KEPT_SECONDS // 86400} days; each launch asks whether it changed, but for a full commit id"
+)
 
 Facts = Mapping[str, str]
 
