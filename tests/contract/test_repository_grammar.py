@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bindery.adapters.clock import SystemClock
@@ -41,6 +41,10 @@ def cases(kind: str) -> list[Any]:
 def providers() -> Mapping[str, RepositoryProvider]:
     """All of them; their client resolves no name, so nobody can be asked."""
     return make_providers(Settings(), GuardedClient(resolver=nobody), SqliteTable(None), SystemClock())
+
+
+def reversed_providers() -> Mapping[str, RepositoryProvider]:
+    return dict(reversed(providers().items()))
 
 
 def nobody(*_: object) -> list[Any]:
@@ -84,6 +88,7 @@ def test_an_address_is_recognised(name: str, case: Mapping[str, str]) -> None:
     assert found.kind.value == case.get("kind", "file")
     assert found.ref == case.get("ref", found.ref)
     assert "t0ken" not in str(found)
+    assert DetectAddress(reversed_providers)(case["url"]) == found, "whoever is asked first"
     providers()[name].check(found.spec)
 
 
@@ -145,6 +150,9 @@ addresses = st.builds(
 
 
 @given(st.text(max_size=60) | addresses)
+@example("https://gist.github.com/user/no-number")
+@example("https://github.com/-owner/r")
+@example("https://github.com/o/r/tree/a..b")
 def test_whatever_is_pasted_leads_to_a_spec_that_its_provider_takes_or_nowhere(text: str) -> None:
     try:
         found = detect(text)

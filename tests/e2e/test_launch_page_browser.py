@@ -313,7 +313,7 @@ def test_an_answer_about_what_is_no_longer_there_changes_nothing(page: Page, bin
     bindery.detecting.opened.clear()
     page.goto("/")
     with page.expect_request("**/api/detect**"):
-        page.locator("#repo").fill("https://gitlab.com/group/p")
+        page.locator("#repo").fill("git@gitlab.com:group/p")
     expect(page.get_by_role("button", name="Launch")).to_be_disabled()
     page.locator("#repo").fill("o/r")
     with page.expect_response("**/api/detect**"):

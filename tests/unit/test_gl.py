@@ -116,6 +116,7 @@ def test_an_unchanged_ref_is_asked_with_its_etag_and_a_commit_once(gl: GitLabPro
 
 def test_an_answer_of_another_server_is_not_taken_for_this_ones(lab: GitLabServer, table: Table) -> None:
     found = provider(lab, table).resolve(spec("main")).repository
+    provider(lab, table).resolve(spec(found.ref))
     elsewhere = GitLabProvider(GuardedClient(), table, SystemClock(), url="https://gitlab.example.invalid")
     with pytest.raises(HostUnreachable):
         elsewhere.resolve(spec(found.ref))

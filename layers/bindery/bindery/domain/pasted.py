@@ -29,7 +29,7 @@ class Pasted:
     """What an address asks for.
 
     repo: the repository as forms show it (`o/r`, a clone address). spec: as in a link, ref included. ref: as people write it,
-    empty where specs have none. path: decoded, without a leading slash. sure: False if any address would have been taken.
+    empty where specs have none. path: decoded, without a leading slash. sure: False if another host's word goes before this.
     """
 
     provider: str

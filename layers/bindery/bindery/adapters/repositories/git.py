@@ -79,13 +79,13 @@ class GitProvider:
         return f"{canonical(url)}/{ref}"
 
     def detect(self, address: str) -> Pasted | None:
-        """Pages of forges of every kind; else the address as it is, which need not be a repository's."""
+        """Pages of forges of every kind; else the address as it is. A guess: whoever knows the host knows better."""
         place = Place.of(address)
         if place is None or not place.steps:
             return None
         for count in range(1, len(place.steps)):
             if shown := shown_page(place.steps[count:]):
-                return pasted(self, place.upto(count), shown)
+                return pasted(self, place.upto(count), shown, sure=False)
         return pasted(self, place.upto(len(place.steps)), sure=False)
 
     def resolve(self, spec: str) -> Resolved:
