@@ -2,30 +2,17 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.binaries import binaries
 from tests.cluster.cluster import Cluster
-from tests.cluster.images import images
 from tests.cluster.missing import what_is_missing
 from tests.cluster.place import at
 from tests.cluster.shipped import Shipped, apply
 from tests.cluster.start import running
 
 READY = "BINDERY_TEST_KUBECONFIG"
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Builds what the first cluster needs before the first test: that may take longer than any test may."""
-    asked = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
-    if asked and not session.config.option.collectonly and READY not in os.environ and not what_is_missing():
-        print("\nKubernetes to test on: building what is not built yet")
-        with suppress(RuntimeError):  # told again by the tests that need it
-            binaries()
-            images()
 
 
 @pytest.fixture(scope="session")
