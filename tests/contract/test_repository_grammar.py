@@ -44,7 +44,7 @@ def providers() -> Mapping[str, RepositoryProvider]:
 
 
 def reversed_providers() -> Mapping[str, RepositoryProvider]:
-    return dict(reversed(providers().items()))
+    return {name: providers()[name] for name in reversed(list(providers()))}
 
 
 def nobody(*_: object) -> list[Any]:
