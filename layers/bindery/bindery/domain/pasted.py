@@ -12,6 +12,8 @@ USUAL_PORTS: Final = {"http": 80, "https": 443}
 OTHER_SCHEMES: Final = frozenset({"ssh", "git"})
 SCP: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}@([A-Za-z0-9.-]{1,253}):(?!//)(.+)")
 """As git writes what ssh reaches: `git@host:owner/repository.git`."""
+DOI: Final = re.compile(r"(?:doi:\s*|info:doi/)?(10\.[0-9]{4,9}(?:\.[0-9]+)*/\S+)", re.IGNORECASE)
+DOI_RESOLVERS: Final = frozenset({"doi.org", "dx.doi.org", "www.doi.org"})
 HOST: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]{1,5})?/.")
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -84,13 +86,15 @@ class Place:
 def plain_address(text: str) -> str | None:
     """An https or http address without user or password, from any spelling of one; None for what is no address.
 
-    Addresses for ssh and for git's own protocol become the ones of the same repository on the web.
+    Addresses for ssh and for git's own protocol become the ones of the same repository on the web, DOIs the ones they lead from.
     """
     text = text.strip().removeprefix("git+")
     if len(text) > LONGEST or CONTROLS.search(text):
         return None
     if scp := SCP.fullmatch(text):
         return f"https://{scp[1]}/{quote(scp[2].lstrip('/'), safe='/~')}"
+    if doi := DOI.fullmatch(text):
+        return f"https://doi.org/{quote(doi[1], safe='/:;()+~@')}"
     if "://" not in text and HOST.match(text):
         text = f"https://{text}"
     try:

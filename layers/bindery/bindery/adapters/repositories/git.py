@@ -30,7 +30,7 @@ from bindery.domain.errors import (
     RepositoryNotFound,
     RepositoryTooLarge,
 )
-from bindery.domain.pasted import Pasted, Place
+from bindery.domain.pasted import DOI_RESOLVERS, Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
@@ -81,7 +81,7 @@ class GitProvider:
     def detect(self, address: str) -> Pasted | None:
         """Pages of forges of every kind; else the address as it is. A guess: whoever knows the host knows better."""
         place = Place.of(address)
-        if place is None or not place.steps:
+        if place is None or not place.steps or place.host in DOI_RESOLVERS:
             return None
         for count in range(1, len(place.steps)):
             if shown := shown_page(place.steps[count:]):
