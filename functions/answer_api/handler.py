@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from bindery.bootstrap import system
 from bindery.domain.errors import BinderyError
 from bindery.observability import logged
-from bindery.web.api import Caller
+from bindery.web.api import Caller, ask_again
 from bindery.web.errors import face_of
 from bindery.web.repo_providers import repo_providers
 
@@ -27,9 +27,9 @@ def allowed() -> dict[str, str]:
     return {**ALLOWED, **({"Access-Control-Allow-Origin": origin} if origin else {})}
 
 
-def told(status: int, body: Mapping[str, object] | list[dict[str, object]]) -> Response[str]:
-    """JSON."""
-    return Response(status, "application/json", json.dumps(body), allowed())
+def told(status: int, body: Mapping[str, object] | list[dict[str, object]], **more: str) -> Response[str]:
+    """JSON. more: headers."""
+    return Response(status, "application/json", json.dumps(body), {**allowed(), **more})
 
 
 def caller() -> Caller:
@@ -43,7 +43,7 @@ def caller() -> Caller:
 def failed(error: BinderyError) -> Response[str]:
     """The error's face, as JSON."""
     shown = face_of(error)
-    return told(shown.status, {"code": shown.code, "message": shown.message})
+    return told(shown.status, {"code": shown.code, "message": shown.message}, **ask_again(error))
 
 
 @app.get("/api/repoproviders")

@@ -1,3 +1,5 @@
 #!/bin/sh
-# What the Lambda Web Adapter starts: the app on the port that it asks.
-exec python -m uvicorn --factory handler:app --host 127.0.0.1 --port "${AWS_LWA_PORT:-8080}" --no-access-log
+# What the Lambda Web Adapter starts: the app on the port that it asks. It stands in for Lambda's own Python runtime, which
+# would have added the function's folder and the layers to Python's path.
+export PYTHONPATH="${LAMBDA_TASK_ROOT:-.}:/opt/python${PYTHONPATH:+:$PYTHONPATH}"
+exec python3 -m uvicorn --factory handler:app --host 127.0.0.1 --port "${AWS_LWA_PORT:-8080}" --no-access-log

@@ -2,7 +2,8 @@
 
 import base64
 import importlib
-from collections.abc import Callable, MutableMapping, Sequence
+from collections import Counter
+from collections.abc import Callable, MutableMapping
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bindery.web.requests import is_loopback
 from infra.local.events import Context, from_request
 from infra.local.peers import is_ours
-from infra.local.template import Function, Route
+from infra.local.template import Function, System
 
 LARGEST_BODY = 64 * 1024
 FOREIGN_HOST = "This Bindery runs its sessions as processes of this machine, so it answers only to localhost.\n"
@@ -26,9 +27,11 @@ Handler = Callable[[object, object], MutableMapping[str, Any]]
 class Front:
     """Hands each request to the function that the template names for it, and nothing else to nobody."""
 
-    def __init__(self, routes: Sequence[Route], only_loopback: bool) -> None:
-        self.routes = routes
+    def __init__(self, system: System, only_loopback: bool) -> None:
+        self.routes = system.routes
+        self.busy = system.busy
         self.only_loopback = only_loopback
+        self.streams: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,9 +47,21 @@ class Front:
             await JSONResponse(NO_ROUTE, 404)(scope, receive, send)
         elif route.function.streams:
             ours = [(name, value) for name, value in scope["headers"] if not name.startswith(b"x-amzn-")]
-            await _app(route.function.module)({**scope, "headers": ours}, receive, send)
+            await self._stream(route.function, {**scope, "headers": ours}, receive, send)
         else:
             await self._hand_over(route.function, request, send)
+
+    async def _stream(self, function: Function, scope: Scope, receive: Receive, send: Send) -> None:
+        """Streams that are open hold up nobody else, and so many may be, as with a reserved concurrency."""
+        if function.at_once is not None and self.streams[function.name] >= function.at_once:
+            headers = {**self.busy.headers, "Content-Type": "application/json"}
+            await Response(self.busy.body, self.busy.status, headers)(scope, receive, send)
+            return
+        self.streams[function.name] += 1
+        try:
+            await _app(function.module)(scope, receive, send)
+        finally:
+            self.streams[function.name] -= 1
 
     async def _hand_over(self, function: Function, request: Request, send: Send) -> None:
         try:

@@ -80,7 +80,7 @@ class Runtime:
         return Workers(self.system, queues, periods, chores=((TIDY_SECONDS, _tidy),))
 
     def _server(self) -> uvicorn.Server:
-        front = Front(self.system.routes, only_loopback=not bootstrap.system().ports.isolated)
+        front = Front(self.system, only_loopback=not bootstrap.system().ports.isolated)
         return uvicorn.Server(
             uvicorn.Config(
                 front,

@@ -13,11 +13,15 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Function:
-    """One function. module: where its handler is. streams: an ASGI app (behind the Web Adapter on AWS), not a handler."""
+    """One function. module: where its handler is. streams: an ASGI app (behind the Web Adapter on AWS), not a handler.
+
+    at_once: how many of its calls may go on at one time; None: any number.
+    """
 
     name: str
     module: str
     streams: bool
+    at_once: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,31 @@ class Timer:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """What the API answers in a function's place. body: JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+AS_IT_IS = Refusal(500, {}, '{"message": "Internal server error"}')
+"""API Gateway's own, where the template has none."""
+
+
+@dataclass(frozen=True)
 class System:
-    """The whole template. consumers: queue name to function; `logs` and `events` are what the build service sends."""
+    """The whole template. consumers: queue name to function; `logs` and `events` are what the build service sends.
+
+    busy: the answer when a function has as many calls as it may.
+    """
 
     routes: tuple[Route, ...]
     queues: tuple[Queue, ...]
     consumers: Mapping[str, Function]
     timers: tuple[Timer, ...]
     environment: Mapping[str, str]
+    busy: Refusal = AS_IT_IS
 
 
 class _Loader(yaml.SafeLoader):
@@ -91,7 +112,7 @@ def read(path: Path) -> System:
     template = load(path)
     resources: Mapping[str, Resource] = template["Resources"]
     functions = {
-        name: _function(name, resource["Properties"])
+        name: _function(name, resource["Properties"], _defaults(template))
         for name, resource in resources.items()
         if resource["Type"] == "AWS::Serverless::Function"
     }
@@ -112,13 +133,24 @@ def read(path: Path) -> System:
             if kind == "ScheduleV2"
         ),
         environment=_environment(template),
+        busy=_refusal(resources, "INTEGRATION_FAILURE"),  # API Gateway's name for a function that Lambda throttles
     )
 
 
-def _function(name: str, properties: Resource) -> Function:
+def _refusal(resources: Mapping[str, Resource], kind: str) -> Refusal:
+    apis = (r["Properties"] for r in resources.values() if r["Type"] == "AWS::Serverless::Api")
+    for found in (api["GatewayResponses"][kind] for api in apis if kind in api.get("GatewayResponses", {})):
+        headers = {name: value.strip("'") for name, value in found["ResponseParameters"]["Headers"].items()}
+        return Refusal(int(found["StatusCode"]), headers, found["ResponseTemplates"]["application/json"])
+    return AS_IT_IS
+
+
+def _function(name: str, properties: Resource, defaults: Mapping[str, str]) -> Function:
+    reserved = properties.get("ReservedConcurrentExecutions")
+    at_once = defaults[reserved["Ref"]] if isinstance(reserved, dict) else reserved
     variables = properties.get("Environment", {}).get("Variables", {})
     module = properties["CodeUri"].strip("/").replace("/", ".") + ".handler"
-    return Function(name, module, "AWS_LWA_INVOKE_MODE" in variables)
+    return Function(name, module, "AWS_LWA_INVOKE_MODE" in variables, None if at_once is None else int(at_once))
 
 
 def _queue(name: str, properties: Resource) -> Queue:
@@ -157,7 +189,7 @@ def _seconds(rate: str) -> float:
 def _environment(template: Resource) -> dict[str, str]:
     """The functions' variables: plain values, and references to parameters with their defaults. What only AWS has is left out."""
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
-    parameters = {name: str(p.get("Default", "")) for name, p in template.get("Parameters", {}).items()}
+    parameters = _defaults(template)
     plain = {name: value for name, value in variables.items() if isinstance(value, str | int)}
     references = {
         name: parameters[v["Ref"]]
@@ -165,3 +197,7 @@ def _environment(template: Resource) -> dict[str, str]:
         if isinstance(v, dict) and v.get("Ref") in parameters
     }
     return {name: str(value) for name, value in {**plain, **references}.items()}
+
+
+def _defaults(template: Resource) -> dict[str, str]:
+    return {name: str(p.get("Default", "")) for name, p in template.get("Parameters", {}).items()}

@@ -56,3 +56,11 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     gate = Gate(tmp_path / "gate")
     yield gate
     gate.open()
+
+
+@pytest.fixture
+def held(git_server: GitServer, spec_of: Spec, gate: Gate, request: pytest.FixtureRequest) -> str:
+    """The spec of a repository whose build waits for the gate."""
+    name = f"{request.node.name}.git"
+    make_repository(git_server.root / name, {"postBuild": gate.post_build()})
+    return spec_of(name)

@@ -207,6 +207,58 @@ def test_a_stream_that_is_refused_is_said_and_can_be_tried_again(page: Page, bin
     assert bindery.asked[0].target == bindery.asked[1].target
 
 
+def stands(phase: str, *log: str, **more: object) -> dict[str, object]:
+    """How a launch stands, as the API tells it."""
+    return {"id": "l1", "phase": phase, "log": log, **more}
+
+
+def test_a_page_that_may_not_listen_asks_and_gets_there(page: Page, bindery: ScriptedBindery) -> None:
+    ready = bindery.ready()
+    session = {"url": ready["url"], "token": ready["token"], "notes": []}
+    bindery.looks = [stands("building", "Waiting for build to start...", "Step 1"), stands("ready", **session)]
+    page.goto(LINK)
+    expect(page.locator("#crowd")).to_contain_text("Too many people are watching")
+    expect(page.get_by_role("status")).to_have_text("Building the environment...")
+    expect(page.locator("#lines")).to_have_text("Waiting for build to start...\nStep 1\n")
+    assert steps(page) == {"find": "done", "build": "under way", "start": "", "open": ""}
+    page.wait_for_url("**/session/abc/**")
+    assert bindery.created == [{"provider": "gh", "spec": "o/r/HEAD", "build_token": "build token"}]
+    assert len(bindery.asked) == 1
+
+
+def test_lines_that_were_told_are_not_told_again(page: Page, bindery: ScriptedBindery) -> None:
+    bindery.looks = [stands("building", "1", "2", "3", "3"), stands("building", "3", "3", "4")]
+    bindery.answers = [(429, {"Retry-After": "0"}, {})]
+    page.goto(LINK)
+    expect(page.locator("#lines")).to_have_text("1\n2\n3\n3\n4\n", timeout=15_000)
+    assert len(bindery.created) == 2
+
+
+def test_a_launch_that_is_asked_for_fails_in_words(page: Page, bindery: ScriptedBindery) -> None:
+    failure = {"code": "build_failed", "message": "The build failed (pip): no such package.", "status": 422}
+    bindery.looks = [stands("failed", "Step 1", failure=failure)]
+    page.goto(LINK)
+    expect(page.get_by_role("alert")).to_contain_text("The build failed (pip): no such package.")
+    expect(page.locator("#lines")).to_have_text("Step 1\n")
+    expect(page.locator("#crowd")).to_be_hidden()
+
+
+def test_a_launch_that_may_not_be_asked_for_says_why(page: Page, bindery: ScriptedBindery) -> None:
+    bindery.looks = [stands("building")]
+    bindery.answers = [(403, {}, {"code": "bad_build_token", "message": "This page's permit has expired."})]
+    page.goto(LINK)
+    expect(page.get_by_role("alert")).to_contain_text("This page's permit has expired.")
+    assert len(bindery.created) == 1
+
+
+def test_notes_are_shown_to_whoever_had_to_ask_too(page: Page, bindery: ScriptedBindery) -> None:
+    ready = bindery.ready()
+    session = {"url": ready["url"], "token": ready["token"], "notes": ["Large files are missing."]}
+    bindery.looks = [stands("ready", **session)]
+    page.goto(LINK)
+    expect(page.locator("#reason")).to_have_text("Large files are missing.")
+
+
 def test_connecting_again_does_not_repeat_the_log(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
     told = [{**WAITING, "id": "l1:1"}, {**BUILDING, "id": "l1:2"}]
     bindery.scripts = [told]

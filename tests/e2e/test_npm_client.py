@@ -11,8 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.serving.gate import Gate
+from tests.serving.git_http import GitServer
 from tests.serving.kernel import Session
 from tests.serving.runtime import LocalRuntime
+from tests.serving.watchers import may_watch
 
 PACKAGE = "@jupyterhub/binderhub-client@0.5.0"
 # The client is made for browsers: it gets the names that it looks for there, and is otherwise as it is on npm.
@@ -106,6 +109,18 @@ def test_a_page_s_token_leads_to_the_page_s_launch(client: Path, bindery: LocalR
     forged, _ = drive(client, bindery, f"git/{plain}", buildToken=token[:-4])
     assert forged[-1]["phase"] == "failed"
     assert "permit to launch is not valid" in forged[-1]["message"]
+
+
+def test_it_is_told_and_not_left_waiting_where_too_many_watch(
+    client: Path, home: Path, git_server: GitServer, held: str, gate: Gate
+) -> None:
+    """It knows no other way than the stream: it means to try again, trips, and fails. What an answer says it never shows."""
+    with may_watch(home, git_server, 1) as bindery, bindery.stream(held) as watching:
+        watching.hear("waiting")
+        heard, _ = drive(client, bindery, f"git/{held}")
+        gate.open()
+    assert [news["phase"] for news in heard] == ["unknown", "failed"]
+    assert "503" in heard[0]["message"]
 
 
 def test_where_it_leads_opens_with_the_token_and_not_without(client: Path, bindery: LocalRuntime, plain: str) -> None:

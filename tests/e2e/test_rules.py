@@ -50,6 +50,10 @@ def test_without_a_pages_token_only_so_many_launches_are_made(strict: LocalRunti
     refused = asked(strict, missing, STRANGER)
     assert '"status_code": 429' in refused.text
     assert re.search(r"Try again in \d+ minutes", refused.text)
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=STRANGER), timeout=30) as script:
+        answer = script.post(f"{strict.address}/api/launches", json={"provider": "git", "spec": missing})
+    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+    assert 0 < int(answer.headers["retry-after"]) <= 3600
     assert strict.launches() == before
     token = strict.token(f"git/{missing}", jti="from the page")
     page = asked(strict, f"{missing}?build_token={token}", STRANGER)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bindery.adapters.queues.memory import MemoryQueues
-from infra.local.template import Function, Route, System, Timer, load, read
+from infra.local.template import Function, Refusal, Route, System, Timer, load, read
 from infra.local.workers import Workers
 
 NOTHING = """
@@ -48,6 +48,27 @@ def test_a_schedule_that_is_not_understood_stops_the_start_by_name(tmp_path: Pat
 def test_metadata_names_the_variable_that_sets_the_period_here(tmp_path: Path) -> None:
     (timer,) = system(tmp_path, TIMED % ("Metadata: {LocalPeriod: BINDERY_CULL_SECONDS},", "rate(1 minute)")).timers
     assert timer.period_variable == "BINDERY_CULL_SECONDS"
+
+
+STREAMING = """
+F: {Type: AWS::Serverless::Function, Properties: {CodeUri: functions/f/, ReservedConcurrentExecutions: %s,
+    Events: {T: {Type: Api, Properties: {Path: /f, Method: GET}}}}}"""
+BUSY = """
+A: {Type: AWS::Serverless::Api, Properties: {GatewayResponses: {INTEGRATION_FAILURE: {StatusCode: 503,
+    ResponseParameters: {Headers: {Retry-After: "'5'"}}, ResponseTemplates: {application/json: "{}"}}}}}"""
+
+
+@pytest.mark.parametrize(("reserved", "at_once"), [("!Ref Limit", 7), ("3", 3), ("0", 0)])
+def test_a_function_has_as_many_calls_at_one_time_as_are_reserved_for_it(
+    tmp_path: Path, reserved: str, at_once: int
+) -> None:
+    (route,) = system(tmp_path, (STREAMING % reserved).strip()).routes
+    assert route.function.at_once == at_once
+
+
+def test_beyond_them_it_is_refused_as_the_template_says_or_as_api_gateway_does(tmp_path: Path) -> None:
+    assert system(tmp_path, BUSY.strip()).busy == Refusal(503, {"Retry-After": "5"}, "{}")
+    assert system(tmp_path, "A: {Type: AWS::Serverless::Api, Properties: {}}").busy.status == 500
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`template.yaml` against itself, the code it deploys, and the accounts that code needs."""
 
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from bindery.adapters.sessions import activity
 from bindery.settings import Settings
 from bindery.usecases import cull_sessions
 from infra.local.template import load
+from tests.serving.messages import check_readable
 
 ROOT = Path(__file__).parents[2]
 ADAPTER = ROOT / "layers" / "bindery" / "bindery" / "adapters" / "tables" / "dynamodb.py"
@@ -222,3 +224,18 @@ def test_every_queue_that_a_message_names_has_an_address(template: Resource) -> 
     assert named == {
         queue.removesuffix("Queue").lower(): queue for queue in queues(template["Resources"]) if queue.endswith("Queue")
     }
+
+
+@pytest.mark.parametrize("kind", ["INTEGRATION_FAILURE", "THROTTLED", "DEFAULT_5XX"])
+def test_who_is_refused_by_the_api_itself_is_told_when_to_ask_again(template: Resource, kind: str) -> None:
+    """INTEGRATION_FAILURE is what API Gateway makes of a function that Lambda throttles; it would answer 500 or 504."""
+    refusal = template["Resources"]["Api"]["Properties"]["GatewayResponses"][kind]
+    headers = refusal["ResponseParameters"]["Headers"]
+    static = {name: value.strip("'") for name, value in headers.items()}
+    assert headers == {name: f"'{value}'" for name, value in static.items()}, "an unquoted value is an expression"
+    assert int(static["Retry-After"]) > 0
+    assert (static["Access-Control-Allow-Origin"], static["Cache-Control"]) == ("*", "no-store")
+    told = json.loads(refusal["ResponseTemplates"]["application/json"])
+    assert re.fullmatch("[a-z0-9_]+", told["code"])
+    check_readable(told["message"])
+    assert refusal.get("StatusCode", 503) == 503

@@ -43,6 +43,9 @@ Script = Sequence[Mapping[str, object] | Gate]
 """Events (`id` goes beside the data) and gates; at its end the connection is closed."""
 
 
+Answer = tuple[int, Mapping[str, str], Mapping[str, object]]
+
+
 @dataclass(frozen=True)
 class Asked:
     """A request for the stream, as it came."""
@@ -53,10 +56,17 @@ class Asked:
 
 @dataclass
 class ScriptedBindery:
-    """Each connection to the stream plays the next script; without one it is refused with 503."""
+    """Each connection to the stream plays the next script; without one it is refused with 503.
+
+    looks: what the API answers to whoever looks, one after the other, the last one again and again; without any it is not
+    there. created: what it was asked to create. answers: ahead of all that, status, headers and body.
+    """
 
     port: int = 0
     scripts: list[Script] = field(default_factory=list)
+    looks: list[Mapping[str, object]] = field(default_factory=list)
+    created: list[object] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
     autostart: bool = True
@@ -127,6 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream()
         elif self.path.startswith("/api/detect?url="):
             self._detect(parse_qs(urlsplit(self.path).query)["url"][0])
+        elif self.path == "/api/launches/l1" and self.headers["Authorization"] == "Bearer launcher":
+            looks = self.bindery.looks
+            self._tell(200, looks.pop(0) if len(looks) > 1 else looks[0])
         elif self.path.startswith("/session/"):
             self.bindery.sessions.append(self.path)
             self._answer(200, {"Content-Type": "text/html"}, b"<title>session</title><h1>the session</h1>")
@@ -143,6 +156,18 @@ class _Handler(BaseHTTPRequestHandler):
         except BinderyError as error:
             status, told = face_of(error).status, {"message": face_of(error).message}
         self._answer(status, {"Content-Type": "application/json"}, json.dumps(told).encode())
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.bindery.created.append(asked)
+        if self.bindery.looks and self.path == "/api/launches":
+            self._tell(201, {"id": "l1", "launcher_token": "launcher"})
+        else:
+            self._answer(503, {"Retry-After": "0"}, b"")
+
+    def _tell(self, status: int, told: Mapping[str, object]) -> None:
+        status, headers, told = self.bindery.answers.pop(0) if self.bindery.answers else (status, {}, told)
+        self._answer(status, {"Content-Type": "application/json", **headers}, json.dumps(told).encode())
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.send_response(status)

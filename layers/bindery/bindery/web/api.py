@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bindery.domain.asking import Asked, Opened, Telling, Told
-from bindery.domain.errors import BadRequest, LaunchNotFound
+from bindery.domain.errors import BadRequest, BinderyError, LaunchNotFound, RateLimited, Retryable
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.pasted import Pasted
@@ -20,16 +20,18 @@ from bindery.web.requests import own_origin
 from bindery.web.stream import Follow
 
 LOG_LINES = 100
+PASSES_SECONDS = 5
 
 
 class Wanted(BaseModel):
-    """The body of `POST /api/launches`. spec: percent-encoded as in a link."""
+    """The body of `POST /api/launches`. spec: percent-encoded as in a link. build_token: a launch page's, whose launch it means."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     provider: str
     spec: str
     build_only: bool = False
+    build_token: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ class Api:
     public_url: str
 
     def create(self, caller: Caller, body: str) -> Answer:
-        """A new launch. 201 with its id and the launcher's token. The token is told once, here."""
+        """A new launch, or the one that a page with this build token has begun. 201 with its id and the launcher's token.
+
+        Only whoever creates it, or holds its page's token, is told the launcher's token.
+        """
         if "application/json" not in caller.header("content-type"):
             raise BadRequest(why="the body has to be JSON, with `Content-Type: application/json`")
         try:
@@ -84,6 +89,7 @@ class Api:
                 own_origin=origin,
                 origin=caller.header("origin"),
                 site=caller.header("sec-fetch-site"),
+                build_token=wanted.build_token,
                 build_only=wanted.build_only,
             )
         )
@@ -125,6 +131,13 @@ class Api:
                 return _failed(session) if isinstance(session, Failure) else _ready(session)
             case _:
                 return {}
+
+
+def ask_again(error: BinderyError) -> dict[str, str]:
+    """A header that says when the same request may do better; none if it will not by itself."""
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(error.facts["seconds"])}
+    return {"Retry-After": str(PASSES_SECONDS)} if isinstance(error, Retryable) else {}
 
 
 def _about(launch: Launch) -> dict[str, object]:

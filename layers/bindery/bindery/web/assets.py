@@ -13,7 +13,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         ".svg": "image/svg+xml",
     }
 )
-FILES = frozenset({"bindery.css", "launch.js", "home.js", "icon.svg", "badge.svg", "badge_logo.svg"})
+FILES = frozenset({"bindery.css", "launch.js", "polling.js", "home.js", "icon.svg", "badge.svg", "badge_logo.svg"})
 # Where BinderHub keeps its badge; many READMEs point there.
 ALIASES: Mapping[str, str] = MappingProxyType({"images/badge.svg": "badge.svg"})
 

@@ -9,6 +9,8 @@ const STEP = {
   waiting: "build", fetching: "build", building: "build", pushing: "build",
   built: "start", launching: "start", ready: "open",
 };
+const PHASE = { building: "building", starting: "launching", ready: "ready" }; // of a launch's stages, as the API has them
+const LOOKING = "Looking for the repository...";
 const SAYS = {
   fetching: "Fetching the repository...",
   building: "Building the environment...",
@@ -23,6 +25,7 @@ const ANSI = /\x1b\[[0-9;?]*[ -/]*[@-~]/g;
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
 let source = null;
+let polling = null; // instead of the source, where that is refused
 let current = "find";
 let built = false; // whether this launch saw its environment being built
 let saying = ""; // what the status line says, but for interruptions
@@ -32,8 +35,8 @@ let writing = 0;
 
 function launch() {
   source?.close();
+  polling?.stop();
   clear();
-  say("Looking for the repository...");
   source = new EventSource(`${told.build}?build_token=${encodeURIComponent(told.token)}`);
   source.onmessage = hear;
   source.onerror = lose;
@@ -48,9 +51,10 @@ function clear() {
   element("lines").replaceChildren();
   element("log").hidden = true;
   element("headline").textContent = "Launching";
-  for (const id of ["trouble", "again", "reconnect", "open"]) element(id).hidden = true;
+  for (const id of ["trouble", "again", "reconnect", "open", "crowd"]) element(id).hidden = true;
   element("trouble").classList.replace("warning", "failure");
   mark("now");
+  say(LOOKING);
 }
 
 function hear(event) {
@@ -177,13 +181,41 @@ function fail(title, reason, how = "failed") {
   element("log").open = true;
 }
 
-// The browser connects again by itself and goes on where it was, unless the server refused it altogether.
+// The browser connects again by itself and goes on where it was, unless the server refused it altogether: only so many
+// can listen at one time. Everybody can ask.
 function lose() {
   if (source.readyState !== EventSource.CLOSED) {
     element("status").classList.add("interrupted");
     element("status").textContent = "The connection was interrupted. Connecting again...";
     return;
   }
+  resume();
+  clear();
+  element("crowd").hidden = false;
+  let log = [];
+  const heard = (now) => {
+    for (const line of freshLines(log, now.log)) write(`${line}\n`);
+    log = now.log;
+    return look(now);
+  };
+  const refused = (why) => look({ phase: "failed", failure: { message: why } });
+  polling = new Polling(told.build, told.token, { heard, refused, lost: giveUp });
+}
+
+// How the launch stands, where nobody tells its events. Answers whether that was all.
+function look(now) {
+  const ended = ["ready", "failed"].includes(now.phase);
+  element("crowd").hidden = ended;
+  if (now.phase in PHASE) advance(PHASE[now.phase]);
+  if (now.phase === "failed") fail("The launch failed", now.failure.message);
+  else if (now.url) open({ ...now, message: [...now.notes, now.url].join("\n") });
+  else if (now.phase === "ready") finish("The environment is built.");
+  else say(SAYS[PHASE[now.phase]] ?? LOOKING);
+  return ended;
+}
+
+function giveUp() {
+  element("crowd").hidden = true;
   fail("The connection was lost", "The launch may still be going on. Connect again to see how far it is.", "lost");
   element("reconnect").hidden = false;
 }

@@ -1,0 +1,72 @@
+// Where the launch page cannot listen, it asks: creates or finds its launch through the API, and looks how it stands.
+"use strict";
+
+const FIRST_WAIT_MS = 2000;
+const LONGEST_WAIT_MS = 15000;
+const GROWTH = 1.5;
+const MOST_SILENCE = 5; // how often in a row nobody may have an answer
+
+class Polling {
+  // build: the stream's path, which names the launch. heard: called with each answer; true from it is the end.
+  // refused: called with why, if there will be no answer. lost: if nobody answers any more.
+  constructor(build, token, { heard, refused, lost }) {
+    const [, , provider, ...spec] = new URL(build, location).pathname.split("/");
+    this.asked = { provider, spec: spec.join("/"), build_token: token };
+    Object.assign(this, { heard, refused, lost, launch: null, silence: 0, wait: FIRST_WAIT_MS, timer: 0, over: false });
+    this.ask();
+  }
+
+  stop() {
+    this.over = true;
+    clearTimeout(this.timer);
+  }
+
+  async ask() {
+    const answer = await this.answer();
+    if (this.over) return;
+    if (answer?.ok && !this.launch) {
+      this.launch = answer.told;
+      return this.ask();
+    }
+    if (answer?.ok) {
+      this.silence = 0;
+      return this.heard(answer.told) ? this.stop() : this.later(this.wait * (0.5 + Math.random()));
+    }
+    if (answer && answer.status < 500 && answer.status !== 429) return this.refused(answer.told.message ?? "");
+    this.silence += 1;
+    if (this.silence === MOST_SILENCE) return this.lost();
+    // Everybody was told the same number of seconds, and should not come back at the same moment.
+    this.later((answer?.wait ?? this.wait) * (1 + Math.random()));
+  }
+
+  later(wait) {
+    this.wait = Math.min(LONGEST_WAIT_MS, this.wait * GROWTH);
+    this.timer = setTimeout(() => this.ask(), wait);
+  }
+
+  async answer() {
+    try {
+      const response = await (this.launch ? this.look() : this.create());
+      const wait = response.headers.has("Retry-After") ? 1000 * response.headers.get("Retry-After") : null;
+      return { ok: response.ok, status: response.status, wait, told: await response.json().catch(() => ({})) };
+    } catch {
+      return null;
+    }
+  }
+
+  create() {
+    const headers = { "Content-Type": "application/json" };
+    return fetch("/api/launches", { method: "POST", headers, body: JSON.stringify(this.asked) });
+  }
+
+  look() {
+    return fetch(`/api/launches/${this.launch.id}`, { headers: { Authorization: `Bearer ${this.launch.launcher_token}` } });
+  }
+}
+
+// The lines of `now` that come after those of `before`: each answer holds the last lines of the log.
+function freshLines(before, now) {
+  let same = Math.min(before.length, now.length);
+  while (before.slice(before.length - same).some((line, place) => line !== now[place])) same -= 1;
+  return now.slice(same);
+}

@@ -1,0 +1,165 @@
+"""More people than may watch at one time: nobody is turned away, and nobody who watches holds up the work."""
+
+import selectors
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.sync_api import expect
+
+from bindery.domain.tokens import launch_id
+from tests.serving.browser import chromium
+from tests.serving.gate import Gate
+from tests.serving.git_http import GitServer
+from tests.serving.messages import check_readable
+from tests.serving.runtime import STREAM, LocalRuntime, until
+from tests.serving.watchers import may_watch
+
+MANY = 300
+
+
+def created(bindery: LocalRuntime, spec: str, **more: str | bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """A launch by the API, and what its maker has to show."""
+    answer = bindery.client.post("/api/launches", json={"provider": "git", "spec": spec, **more})
+    told = answer.json()
+    assert answer.status_code == 201, told
+    return told, {"Authorization": f"Bearer {told['launcher_token']}"}
+
+
+def is_ready(bindery: LocalRuntime, told: dict[str, Any], permit: dict[str, str]) -> dict[str, Any]:
+    """How it stands in the end."""
+    found: dict[str, Any] = {}
+
+    def look() -> bool:
+        found.update(bindery.client.get(told["address"], headers=permit).json())
+        return found["phase"] in ("ready", "failed")
+
+    until(look, 120)
+    assert found["phase"] == "ready", found
+    return found
+
+
+def test_five_visitors_where_two_may_watch_all_reach_a_session(
+    home: Path, git_server: GitServer, held: str, gate: Gate, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        bindery = stack.enter_context(may_watch(home, git_server, 2))
+        browser = stack.enter_context(chromium(tmp_path / "chromium"))
+        pages = [browser.new_page() for _ in range(5)]
+        for page in pages:
+            page.goto(f"{bindery.address}/v2/git/{held}?urlpath=api/status")
+            expect(page.get_by_role("status")).to_have_text("Building the environment...", timeout=60_000)
+        asking = [page for page in pages if page.locator("#crowd").is_visible()]
+        assert len(asking) == 3
+        gate.open()
+        for page in pages:
+            page.wait_for_url(lambda url: not url.startswith(bindery.address), timeout=120_000)
+            expect(page.locator("body")).to_contain_text("last_activity")
+        assert len({page.url for page in pages}) == 5
+        assert bindery.launches() == 5
+
+
+def test_whoever_only_scripts_gets_there_while_watchers_are_full(
+    home: Path, git_server: GitServer, plain: str, held: str, gate: Gate
+) -> None:
+    with may_watch(home, git_server, 1) as bindery, bindery.stream(held) as watching:
+        watching.hear("waiting")
+        refused = bindery.get(f"/build/git/{plain}", **STREAM)
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        assert (refused.headers["access-control-allow-origin"], refused.headers["cache-control"]) == ("*", "no-store")
+        told = refused.json()
+        assert told["code"] == "busy"
+        check_readable(told["message"])
+        assert "POST /api/launches" in told["message"]
+        assert bindery.launches() == 1, "a refusal starts nothing"
+        ready = is_ready(bindery, *created(bindery, plain))
+        assert httpx.get(f"{ready['url']}api/status", headers={"Authorization": f"token {ready['token']}"}).is_success
+        gate.open()
+        assert watching.finish().last.phase == "ready"
+
+
+def test_a_place_is_free_again_when_its_watcher_has_gone(
+    home: Path, git_server: GitServer, held: str, gate: Gate
+) -> None:
+    with may_watch(home, git_server, 1) as bindery:
+        with bindery.stream(held) as watching:
+            watching.hear("waiting")
+            assert bindery.get(f"/build/git/{held}", **STREAM).status_code == 503
+        until(lambda: bindery.connections() <= 1)
+        token = bindery.token(f"git/{held}", jti="later")
+
+        def heard() -> bool:
+            with bindery.stream(held, build_token=token) as again:
+                return again.response.status_code == 200
+
+        until(heard)
+        gate.open()
+
+
+def test_a_page_s_token_finds_the_page_s_launch_and_no_other(bindery: LocalRuntime, plain: str) -> None:
+    before = bindery.launches()
+    token = bindery.token(f"git/{plain}", jti="page")
+    first = bindery.launch(plain, build_token=token).last
+    told, permit = created(bindery, plain, build_token=token)
+    assert told["id"] == launch_id("page")
+    assert bindery.launches() == before + 1
+    assert is_ready(bindery, told, permit)["token"] == first.data["token"]
+    for wrong in (
+        token[:-4],
+        bindery.token("git/other", jti="page"),
+        bindery.token(f"git/{plain}", jti="x", seconds=-1),
+    ):
+        answer = bindery.client.post("/api/launches", json={"provider": "git", "spec": plain, "build_token": wrong})
+        assert (answer.status_code, answer.json()["code"]) == (403, "bad_build_token")
+    assert bindery.launches() == before + 1
+
+
+def watch_all(bindery: LocalRuntime, target: str, number: int) -> Iterator[socket.socket]:
+    """So many open streams."""
+    host, _, port = bindery.address.removeprefix("http://").partition(":")
+    head = f"GET {target} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/event-stream\r\n\r\n".encode()
+    for _ in range(number):
+        connection = socket.create_connection((host, int(port)), timeout=60)
+        connection.sendall(head)
+        yield connection
+
+
+def heard_by_all(connections: list[socket.socket], word: bytes, heard: dict[socket.socket, bytes]) -> None:
+    """Reads from all of them until each has heard it."""
+    with selectors.DefaultSelector() as ready:
+        for connection in connections:
+            if word not in heard[connection]:
+                ready.register(connection, selectors.EVENT_READ, connection)
+        while ready.get_map():
+            some = ready.select(60)
+            assert some, f"{len(ready.get_map())} never heard {word!r}"
+            for connection in [key.data for key, _ in some]:
+                read = connection.recv(65536)
+                heard[connection] += read
+                if word in heard[connection] or not read:
+                    ready.unregister(connection)
+
+
+def test_three_hundred_who_watch_hold_up_no_work(
+    home: Path, git_server: GitServer, plain: str, held: str, gate: Gate
+) -> None:
+    with ExitStack() as stack:
+        bindery = stack.enter_context(may_watch(home, git_server, MANY))
+        target = f"/build/git/{held}?build_only=1"
+        watching = [stack.enter_context(opened) for opened in watch_all(bindery, target, MANY)]
+        heard = dict.fromkeys(watching, b"")
+        heard_by_all(watching, b'"waiting"', heard)
+        assert bindery.get(f"/build/git/{plain}", **STREAM).status_code == 503
+        assert bindery.connections() >= MANY
+        for _ in range(2):  # with every place taken, others' launches go their whole way: queues, a build, a session
+            is_ready(bindery, *created(bindery, plain))
+        assert not any(b'"built"' in told for told in heard.values())
+        gate.open()
+        heard_by_all(watching, b'"ready"', heard)
+        assert all(told.count(b'"ready"') == 1 for told in heard.values())
+        assert len(bindery.session_folders()) == 2
+        assert "Throttled" not in bindery.log, "somebody had to wait too long for the table"

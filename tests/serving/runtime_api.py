@@ -1,0 +1,145 @@
+"""Lambda's Runtime API and Extensions API, as much as a function behind the Web Adapter meets of them."""
+
+import json
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+SECONDS = 60
+RUNTIME = "/2018-06-01/runtime/invocation"
+EXTENSION = "/2020-01-01/extension"
+BETWEEN = b"\0" * 8
+"""What stands between the head of a streamed answer and its body."""
+STREAMED = {
+    "Lambda-Runtime-Function-Response-Mode": "streaming",
+    "Content-Type": "application/vnd.awslambda.http-integration-response",
+}
+
+
+@dataclass
+class _Invocation:
+    """head: status and headers, as soon as they came. body: what came after them; None is its end."""
+
+    id: str
+    event: Mapping[str, object]
+    head: "Future[dict[str, object]]" = field(default_factory=Future)
+    body: "queue.SimpleQueue[bytes | None]" = field(default_factory=queue.SimpleQueue)
+
+    def parts(self) -> Iterator[bytes]:
+        while (part := self.body.get(timeout=SECONDS)) is not None:
+            yield part
+
+
+class RuntimeApi:
+    """Serves one instance of a function while its `with` block lasts.
+
+    idle: how often the function asked for an event so far; it asks for the next when it is done with one.
+    """
+
+    def __init__(self) -> None:
+        self.idle = 0
+        self.closed = threading.Event()
+        self.waiting: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
+        self.taken: dict[str, _Invocation] = {}
+        handler = type("Handler", (_Handler,), {"api": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closed.set()
+        self.waiting.put(None)
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def invoke(self, event: Mapping[str, object]) -> httpx.Response:
+        """The function's answer as API Gateway passes it on: once its head is there, while its body still comes.
+
+        Nothing tells the function whether anybody reads. Raises RuntimeError if the function failed.
+        """
+        invocation = _Invocation(f"request-{len(self.taken) + self.waiting.qsize()}", event)
+        self.waiting.put(invocation)
+        head = invocation.head.result(SECONDS)
+        headers = head["headers"]
+        assert isinstance(headers, dict)
+        return httpx.Response(int(str(head["statusCode"])), headers=headers, content=invocation.parts())
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    api: RuntimeApi
+
+    def do_GET(self) -> None:
+        if self.path == f"{EXTENSION}/event/next":
+            self.api.closed.wait()  # no event was asked for
+            self.close_connection = True
+            return
+        assert self.path == f"{RUNTIME}/next"
+        self.api.idle += 1
+        invocation = self.api.waiting.get()
+        if invocation is None:
+            self.close_connection = True
+            return
+        self.api.taken[invocation.id] = invocation
+        about = {"Aws-Request-Id": invocation.id, "Deadline-Ms": str(2**42), "Invoked-Function-Arn": "arn:aws:lambda:f"}
+        self._answer(invocation.event, **{f"Lambda-Runtime-{name}": value for name, value in about.items()})
+
+    def do_POST(self) -> None:
+        if self.path == f"{EXTENSION}/register":
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer({}, **{"Lambda-Extension-Identifier": "adapter"})
+            return
+        id_, _, what = self.path.removeprefix(f"{RUNTIME}/").partition("/")
+        invocation = self.api.taken[id_]
+        if what != "response" or any(self.headers[name] != value for name, value in STREAMED.items()):
+            invocation.head.set_exception(RuntimeError(f"{what}: {b''.join(self._parts())!r}"))
+        else:
+            self._pass_on(invocation)
+        self._answer({"status": "OK"})
+
+    def _pass_on(self, invocation: _Invocation) -> None:
+        read, parts = b"", self._parts()
+        while BETWEEN not in read:
+            read += next(parts)
+        head, _, rest = read.partition(BETWEEN)
+        invocation.head.set_result(json.loads(head))
+        for part in chain([rest], parts, [None]):
+            invocation.body.put(part)
+
+    def _parts(self) -> Iterator[bytes]:
+        """The request's body: in chunks as they come, or by its length."""
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            yield self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            return
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # trailers
+
+    def _answer(self, told: Mapping[str, object], **headers: str) -> None:
+        body = json.dumps(told).encode()
+        self.send_response(200)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the test says what went wrong."""
