@@ -3,7 +3,7 @@
 import json
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,6 +97,10 @@ class ApiServer:
         """The headers that come with a refusal of one who asked too often."""
         return {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(until)}
 
+    def post(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """What is said to a POST."""
+        return Reply(404, {"message": "Not Found"})
+
     def reply(self, path: str, headers: Mapping[str, str]) -> Reply:
         """What the API says, ETags and limits included."""
         authorization = headers.get("authorization", "")
@@ -127,8 +131,15 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
+        self._say(self.server.owner.reply)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._say(self.server.owner.post)
+
+    def _say(self, replies: Callable[[str, Mapping[str, str]], Reply]) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.server.owner.reply(self.path, headers)
+        reply = replies(self.path, headers)
         self.server.owner.asked.append(Asked(self.path, headers, reply.status))
         body = b"" if reply.status == 304 else json.dumps(reply.body).encode()
         self.send_response(reply.status)

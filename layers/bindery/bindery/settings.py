@@ -201,6 +201,17 @@ class Settings(Resources):
     github_token: SecretStr = Field(
         SecretStr(""), description="raises GitHub's rate limit; never leaves for another host"
     )
+    github_app_installation: str = Field(
+        "", pattern="^[0-9]*$", description="number of the installation of a GitHub App, with the next two"
+    )
+    github_app_key: SecretStr = Field(
+        SecretStr(""), description="the App's private key, PEM; its lines may be parted by \\n"
+    )
+    github_app_id: str = Field(
+        "",
+        validate_default=True,
+        description="the App's id: its tokens, an hour each, are taken in place of `github_token`",
+    )
     gist_url: Address = Field("https://gist.github.com", description="GitHub's gists, or an Enterprise server's")
     secret_gists: bool = Field(False, description="whether gists that are listed nowhere may be launched, too")
     gitlab_url: Address = Field("https://gitlab.com", description="GitLab, or a server of your own that runs it")
@@ -217,6 +228,20 @@ class Settings(Resources):
             raise ValueError("it starts images: set BINDERY_BUILDER=container")
         if info.data.get("builder") == "container" and value == UNFIT_FOR_CONTAINERS[info.field_name or ""]:
             raise ValueError(f"BINDERY_BUILDER=container needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
+        return value
+
+    @field_validator("github_app_key")
+    @classmethod
+    def _lines(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(value.get_secret_value().replace("\\n", "\n"))
+
+    @field_validator("github_app_id")
+    @classmethod
+    def _is_whole(cls, value: str, info: ValidationInfo) -> str:
+        """Raises ValueError."""
+        key = info.data.get("github_app_key") or SecretStr("")
+        if len({bool(value), bool(info.data.get("github_app_installation")), bool(key.get_secret_value())}) > 1:
+            raise ValueError("a GitHub App needs its id, its key and its installation")
         return value
 
     @classmethod

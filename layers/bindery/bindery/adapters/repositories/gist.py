@@ -9,7 +9,7 @@ from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.git import GitProvider
 from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.host_api import ApiAnswer
+from bindery.adapters.repositories.host_api import ApiAnswer, Token
 from bindery.adapters.repositories.kept_refs import KEPT, Facts, KeptRefs
 from bindery.adapters.repositories.pages import Shown, pasted
 from bindery.adapters.repositories.refs import COMMIT, check_length, check_ref, decoded, shown
@@ -70,7 +70,7 @@ class GistProvider:
         *,
         api_url: str = "https://api.github.com",
         url: str = "https://gist.github.com",
-        token: str = "",
+        token: str | Token = "",
         secret: bool = False,
     ) -> None:
         self._api = github_api(client, clock, api_url, token)

@@ -11,6 +11,7 @@ from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.host_api import Token
 from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
 from bindery.adapters.repositories.packs import object_id
 from bindery.adapters.repositories.pages import Shown, pasted, shown_page
@@ -117,7 +118,7 @@ class GitHubProvider:
         *,
         api_url: str = "https://api.github.com",
         url: str = "https://github.com",
-        token: str = "",
+        token: str | Token = "",
     ) -> None:
         self._api = github_api(client, clock, api_url, token)
         self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")

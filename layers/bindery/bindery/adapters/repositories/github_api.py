@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from bindery.adapters.repositories.guard import Answer, GuardedClient
-from bindery.adapters.repositories.host_api import HostApi
+from bindery.adapters.repositories.host_api import HostApi, Token
 from bindery.ports.clock import Clock
 
 OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -13,7 +13,7 @@ NO_SUCH_OBJECT: Final = {409, 422}
 """422: no such commit or object. 409: a repository without any."""
 
 
-def github_api(client: GuardedClient, clock: Clock, url: str, token: str) -> HostApi:
+def github_api(client: GuardedClient, clock: Clock, url: str, token: str | Token) -> HostApi:
     """The API at that address."""
     return HostApi(client, clock, url, token, headers=HEADERS, absent=_absent)
 

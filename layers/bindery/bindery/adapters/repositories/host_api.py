@@ -15,6 +15,9 @@ from bindery.ports.clock import Clock
 
 KEPT_FROM_US: Final = {401, 403, 404, 410, 451}
 
+Token = Callable[[], str]
+"""The token for now; empty: none. It may ask the host for one."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -40,7 +43,7 @@ class HostApi:
         client: GuardedClient,
         clock: Clock,
         url: str,
-        token: str,
+        token: str | Token,
         *,
         headers: Mapping[str, str],
         absent: Callable[[Answer], bool],
@@ -49,7 +52,7 @@ class HostApi:
         self._clock = clock
         self._url = url.rstrip("/")
         self.host = parsed(url).host
-        self._token = token
+        self._token: Token = (lambda: token) if isinstance(token, str) else token
         self._headers = headers
         self._absent = absent
         self._limited: tuple[float, bool] = (0, False)
@@ -79,9 +82,9 @@ class HostApi:
 
     def _asked(self, path: str, headers: dict[str, str], max_bytes: int) -> Answer:
         url = self._url + path
-        if self._token:
+        if token := self._token():
             # In this header alone: a client that is sent on to another host leaves it out.
-            answer = self._client.get(url, headers | {"Authorization": f"Bearer {self._token}"}, max_bytes=max_bytes)
+            answer = self._client.get(url, headers | {"Authorization": f"Bearer {token}"}, max_bytes=max_bytes)
             if answer.status != 401:
                 return answer
         return self._client.get(url, headers, max_bytes=max_bytes)
