@@ -57,6 +57,15 @@ def test_a_host_that_has_us_wait_is_asked_again_when_it_said(
     assert len(server.asked) == 2
 
 
+def test_what_a_host_told_one_provider_all_keep_to(server: GitHubServer, clock: SetClock) -> None:
+    client = GuardedClient([server.address])
+    server.limited_until = int(clock.time) + 600
+    for _ in range(2):
+        with pytest.raises(HostLimited):
+            github_api(client, clock, server.url, "").get("/x", "")
+    assert len(server.asked) == 1
+
+
 def test_meanwhile_it_is_asked_only_for_what_it_does_not_count(
     api: HostApi, server: GitHubServer, clock: SetClock
 ) -> None:

@@ -27,6 +27,7 @@ from bindery.adapters.repositories.exchange import (
     Resolver,
     system_resolver,
 )
+from bindery.adapters.repositories.limits import Limits
 from bindery.adapters.repositories.turns import Queueing, Turns
 from bindery.domain.errors import BadAddress, HostUnreachable
 from bindery.ports.contents import never
@@ -113,6 +114,7 @@ class GuardedClient:
         self._pace_seconds = pace_seconds
         self._turns = Turns()
         self._circuits = Circuits(now)
+        self.limits = Limits()
         self._pools = GuardedPools(self._rules, user_agent)
 
     def check(self, url: str) -> None:

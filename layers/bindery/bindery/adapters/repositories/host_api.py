@@ -9,8 +9,7 @@ from pydantic import BaseModel, ValidationError
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import Answer, GuardedClient
-from bindery.adapters.repositories.limits import host_limited
-from bindery.domain.errors import HostLimited, HostUnreachable, RepositoryNotFound
+from bindery.domain.errors import HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
 
 KEPT_FROM_US: Final = {401, 403, 404, 410, 451}
@@ -55,18 +54,17 @@ class HostApi:
         self._token: Token = (lambda: token) if isinstance(token, str) else token
         self._headers = headers
         self._absent = absent
-        self._limited: tuple[float, bool] = (0, False)
 
     def get(self, path: str, page: str, *, etag: str = "", max_bytes: int = 16 * MB) -> ApiAnswer:
         """The answer for a path below the API's address. page: the repository's, for errors."""
-        self._check_limit(etag)
+        self._client.limits.check(self.host, self._clock.now(), free=bool(etag))
         answer = self._asked(path, {**self._headers, **({"If-None-Match": etag} if etag else {})}, max_bytes)
         if answer.status == 304 and etag:
             return ApiAnswer(None, etag, unchanged=True)
         if answer.status == 200:
             return ApiAnswer(answer.body, answer.headers.get("etag", ""))
         if answer.status == 429 or (answer.status == 403 and _counted(answer)):
-            raise self._limit(answer)
+            raise self._client.limits.told(self.host, answer.headers, self._clock.now())
         if self._absent(answer):
             return ApiAnswer(None)
         if answer.status in KEPT_FROM_US:
@@ -88,17 +86,6 @@ class HostApi:
             if answer.status != 401:
                 return answer
         return self._client.get(url, headers, max_bytes=max_bytes)
-
-    def _check_limit(self, etag: str) -> None:
-        until, strict = self._limited
-        if self._clock.now() < until and (strict or not etag):
-            raise HostLimited(host=self.host, at=until)
-
-    def _limit(self, answer: Answer) -> HostLimited:
-        """The fact, remembered. A host that names the seconds to wait means every question."""
-        fact = host_limited(self.host, answer.headers, self._clock.now())
-        self._limited = float(fact.facts["at"]), "retry-after" in answer.headers
-        return fact
 
 
 def _counted(answer: Answer) -> bool:
