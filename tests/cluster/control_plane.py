@@ -49,7 +49,7 @@ def etcd(place: Place, binaries: Path) -> Daemon:
     return Daemon("etcd", place.folder, tuple(map(str, command)))
 
 
-def api_server(place: Place, binaries: Path) -> Daemon:
+def api_server(place: Place, binaries: Path, *options: str) -> Daemon:
     key = _service_account_key(place)
     command = [
         binaries / "kube-apiserver",
@@ -67,6 +67,7 @@ def api_server(place: Place, binaries: Path) -> Daemon:
         f"--service-cluster-ip-range={SERVICES}",
         "--allow-privileged=true",
         "--kubelet-preferred-address-types=Hostname",
+        *options,
     ]
     return Daemon("kube-apiserver", place.folder, tuple(map(str, command)))
 

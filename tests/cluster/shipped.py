@@ -13,7 +13,7 @@ import yaml
 
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.sessions.cluster import Cluster as Client
-from bindery.adapters.sessions.credentials import client_of
+from bindery.adapters.sessions.credentials import access_of
 from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
 from bindery.adapters.sessions.pod import Making
 from bindery.domain.resources import Resources
@@ -54,7 +54,7 @@ class Shipped:
 
     def launcher(self, resources: Resources = RESOURCES, kubeconfig: Path | None = None) -> KubernetesSessions:
         """A launcher of its own, as the settings would make one."""
-        client = Client(client_of(str(kubeconfig or self.kubeconfig)), NAMESPACE)
+        client = Client(access_of(str(kubeconfig or self.kubeconfig)), NAMESPACE)
         address = PublicAddress(self.address)
         return KubernetesSessions(client, Making(GATEWAY, address.domain, resources), address, SystemClock())
 

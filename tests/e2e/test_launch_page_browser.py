@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect
 
 from tests.serving.browser import chromium
+from tests.serving.runtime import until
 from tests.serving.scripted_bindery import Gate, ScriptedBindery, scripted_bindery
 
 LINK = "/v2/gh/o/r/HEAD"
@@ -224,6 +225,42 @@ def test_a_page_that_may_not_listen_asks_and_gets_there(page: Page, bindery: Scr
     page.wait_for_url("**/session/abc/**")
     assert bindery.created == [{"provider": "gh", "spec": "o/r/HEAD", "build_token": "build token"}]
     assert len(bindery.asked) == 1
+
+
+def test_pages_ask_ever_less_often_and_not_in_step(page: Page, bindery: ScriptedBindery) -> None:
+    bindery.looks = [stands("building")]
+    # What is waited for is noted, and comes a hundred times as soon.
+    page.add_init_script(
+        "const real = window.setTimeout; window.waits = [];"
+        "window.setTimeout = (work, wait) => { if (wait >= 1000) waits.push(wait); return real(work, wait / 100); };"
+    )
+    seen = []
+    for _ in range(2):
+        page.goto(LINK)
+        until(lambda: page.evaluate("() => waits.length") >= 9)
+        seen.append(page.evaluate("() => waits.slice(0, 9)"))
+    for waits in seen:
+        for place, wait in enumerate(waits):
+            about = min(15_000, 2_000 * 1.5**place)
+            assert 0.5 * about <= wait <= 1.5 * about
+    assert seen[0] != seen[1]
+
+
+def test_a_page_that_asks_says_how_many_builds_are_before_its_own(page: Page, bindery: ScriptedBindery) -> None:
+    place = {"builds_before": 3, "message": "Waiting for a build slot: 3 builds are before this one."}
+    bindery.looks = [stands("building", queue=place)]
+    page.goto(LINK)
+    expect(page.get_by_role("status")).to_have_text(str(place["message"]))
+
+
+def test_a_page_that_listens_says_how_many_builds_are_before_its_own(
+    page: Page, bindery: ScriptedBindery, gate: Gate
+) -> None:
+    place = {"phase": "waiting", "message": "Waiting for a build slot: 3 builds are before this one.\n"}
+    bindery.scripts = [[place, gate]]
+    page.goto(LINK)
+    expect(page.get_by_role("status")).to_have_text(place["message"].strip())
+    assert steps(page) == {"find": "done", "build": "under way", "start": "", "open": ""}
 
 
 def test_lines_that_were_told_are_not_told_again(page: Page, bindery: ScriptedBindery) -> None:

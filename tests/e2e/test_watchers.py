@@ -51,7 +51,7 @@ def test_five_visitors_where_two_may_watch_all_reach_a_session(
         pages = [browser.new_page() for _ in range(5)]
         for page in pages:
             page.goto(f"{bindery.address}/v2/git/{held}?urlpath=api/status")
-            expect(page.get_by_role("status")).to_have_text("Building the environment...", timeout=60_000)
+            expect(page.get_by_role("status")).to_have_text("Building the environment...", timeout=120_000)
         asking = [page for page in pages if page.locator("#crowd").is_visible()]
         assert len(asking) == 3
         gate.open()

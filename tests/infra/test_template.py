@@ -54,6 +54,9 @@ RIGHTS = {
 }
 
 
+CLUSTER = {"If": ["OnEks", {"Ref": "EnterEks"}, {"Ref": "ReadKubeconfig"}]}
+
+
 @pytest.fixture(scope="module")
 def template() -> Resource:
     return load(ROOT / "template.yaml")
@@ -150,8 +153,10 @@ def test_no_launch_waits_for_a_dead_letter_longer_than_it_may_take(resources: Ma
 
 @pytest.mark.parametrize("name", RIGHTS)
 def test_a_function_may_do_what_it_does_and_no_more(resources: Mapping[str, Resource], name: str) -> None:
-    granted = {policy["Ref"] for policy in functions(resources)[name]["Policies"]}
+    granted = {policy["Ref"] for policy in functions(resources)[name]["Policies"] if policy != CLUSTER}
     assert granted == {RIGHTS[name].table, *(f"Send{queue}" for queue in RIGHTS[name].sends)}
+    asks = CLUSTER in functions(resources)[name]["Policies"]
+    assert asks == (name in {"StartSession", "StopSession", "Reconcile"}), "who asks the cluster, and nobody else"
 
 
 def test_the_rights_of_every_function_are_known(resources: Mapping[str, Resource]) -> None:
@@ -176,7 +181,9 @@ def statements(resources: Mapping[str, Resource]) -> list[tuple[str, list[str], 
 
 
 def test_no_policy_has_a_wildcard_and_none_is_unused(resources: Mapping[str, Resource]) -> None:
-    used = {policy["Ref"] for function in functions(resources).values() for policy in function["Policies"]}
+    used = {"EnterEks", "ReadKubeconfig"}  # by CLUSTER
+    for function in functions(resources).values():
+        used |= {policy["Ref"] for policy in function["Policies"] if policy != CLUSTER}
     assert used == set(of_type(resources, "AWS::IAM::ManagedPolicy"))
     for name, actions, targets in statements(resources):
         assert not [action for action in actions if "*" in action], name
@@ -199,6 +206,16 @@ def test_the_table_policies_allow_exactly_the_calls_that_its_adapter_makes(resou
     allowed = {name: set(actions) for name, actions, _ in statements(resources) if name.endswith("Table")}
     assert changes < needed
     assert allowed == {"WriteTable": needed, "ReadTable": needed - changes}
+
+
+def test_a_cluster_s_functions_may_look_up_this_one_or_read_this_secret(resources: Mapping[str, Resource]) -> None:
+    found = {name: (actions, targets) for name, actions, targets in statements(resources)}
+    assert found["EnterEks"][0] == ["eks:DescribeCluster"]
+    assert found["EnterEks"][1][0]["Sub"].endswith(":${AWS::AccountId}:cluster/${EksCluster}")
+    assert found["ReadKubeconfig"][0] == ["secretsmanager:GetSecretValue"]
+    assert found["ReadKubeconfig"][1][0]["Sub"].endswith(":${AWS::AccountId}:secret:${KubeconfigSecret}-??????")
+    conditions = {name: resources[name]["Condition"] for name in ("EnterEks", "ReadKubeconfig")}
+    assert conditions == {"EnterEks": "OnEks", "ReadKubeconfig": "OnAnotherCluster"}
 
 
 def test_every_variable_is_a_setting(template: Resource) -> None:

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 import httpx
 
-from tests.performance import bare
+from tests.performance import bare, cold_starts
+from tests.performance.ratios import line
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.runtime import LocalRuntime
 from tests.serving.uv import UV
@@ -99,17 +100,8 @@ def four(take: Callable[[int], float]) -> Callable[[int], float]:
     return together
 
 
-def line(name: str, ours: list[float], theirs: list[float]) -> str:
-    """The ratio of medians, and of ninth deciles."""
-    deciles = [statistics.quantiles(times, n=10, method="inclusive")[8] for times in (ours, theirs)]
-    ratio = statistics.median(ours) / statistics.median(theirs)
-    seconds = f"{statistics.median(ours):.2f} s / {statistics.median(theirs):.2f} s"
-    print(f"  {seconds}")
-    return f"{name}: {ratio:.2f} (p90 {deciles[0] / deciles[1]:.2f}, n {len(ours)})"
-
-
 def main() -> None:
-    """Everything, about four minutes."""
+    """Everything, about six minutes."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bindery-bench-")))
         (folder / "git").mkdir()
@@ -143,7 +135,7 @@ def main() -> None:
         told.append(line("first build / bare build and start", *in_turn(first_build, bench.bare_build, BUILD_RUNS)))
     for step, times in steps.items():
         print(f"  cached launch, {step}: {statistics.median(times) * 1000:.0f} ms")
-    print("\n".join(told))
+    print("\n".join([*told, *cold_starts.main()]))
 
 
 if __name__ == "__main__":

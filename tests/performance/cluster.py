@@ -19,8 +19,9 @@ from tests.cluster.shipped import Shipped, apply
 from tests.cluster.start import running
 from tests.containers import configure, unmount
 from tests.performance.answers import answers
-from tests.performance.bench import Steps, four, in_turn, line
+from tests.performance.bench import Steps, four, in_turn
 from tests.performance.by_hand import EVERY_SECONDS, ByHand
+from tests.performance.ratios import line
 from tests.performance.sightings import Sightings
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.runtime import LocalRuntime

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.sessions.cluster import Cluster
-from bindery.adapters.sessions.credentials import client_of
+from bindery.adapters.sessions.credentials import access_of
 from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
 from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.bootstrap.system import System
@@ -60,9 +60,9 @@ class Cost:
 def sweep(verb: str, kubeconfig: Path, table_path: Path) -> Cost:
     """What it costs, from a fresh start."""
     table, queue, calls = CountedTable(table_path), FakeQueue(), Counter[str]()
-    client = count_calls(client_of(str(kubeconfig)), calls)
+    access = count_calls(access_of(str(kubeconfig)), calls)
     launcher = KubernetesSessions(
-        Cluster(client, NAMESPACE), MAKING, PublicAddress("http://unused.test"), SystemClock()
+        Cluster(access, NAMESPACE), MAKING, PublicAddress("http://unused.test"), SystemClock()
     )
     ports = FakePorts(table, queue, FakeBuilds(queue), launcher, SystemClock(), FakeHost())
     system = System(ports, settings_of(max_age_seconds=0))

@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from kubernetes.client import ApiClient
-
+from bindery.adapters.sessions.access import Access
 from bindery.adapters.sessions.cluster import Cluster
-from bindery.adapters.sessions.credentials import client_of
+from bindery.adapters.sessions.credentials import access_of
 from bindery.adapters.sessions.pod import Making, pod, service
 from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.resources import Resources
@@ -25,7 +24,7 @@ MAKING = Making(GATEWAY, DOMAIN, Resources())
 
 def put_objects(administrator: Path, sessions: Sequence[str], nodes: int) -> None:
     """Service and Pod of each, on kwok's nodes in turn."""
-    cluster = Cluster(client_of(str(administrator)), NAMESPACE)
+    cluster = Cluster(access_of(str(administrator)), NAMESPACE)
 
     def put(number: int) -> None:
         order = order_of(sessions[number])
@@ -72,9 +71,9 @@ class CountedTable:
         return self._table.due(shard, now, limit)
 
 
-def count_calls(client: ApiClient, calls: Counter[str]) -> ApiClient:
-    """The same client, every request of which is counted by its method."""
-    pool: Any = client.rest_client.pool_manager
+def count_calls(access: Access, calls: Counter[str]) -> Access:
+    """The same access, every request of which is counted by its method."""
+    pool: Any = access.entry().pool
     request = pool.request
 
     def counted(method: str, *arguments: Any, **named: Any) -> Any:
@@ -82,4 +81,4 @@ def count_calls(client: ApiClient, calls: Counter[str]) -> ApiClient:
         return request(method, *arguments, **named)
 
     pool.request = counted
-    return client
+    return access

@@ -15,6 +15,7 @@ SLUGGISH = (
     *("get environment", "put session", "get session", "get build", "builds.start", "builds.look", "builds.has"),
     *("sessions.start", "sessions.wait", "sessions.stop", "sessions.objects", "waiters", "delete "),
     *("put waiters", "put waiters", "get waiters", "query waiters", "send sessions", "send builds"),
+    *("query build-slots", "query build-line", "transact build-slots", "transact build-line", "transact build-line"),
 )
 """In each world calls with these words take much longer than the others: what is between beginning and end is found."""
 

@@ -1,6 +1,6 @@
 """The build service port: attempts end by themselves, well or badly; they vanish, come back, or hang until their limit."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
@@ -19,7 +19,7 @@ REMEMBERED_SECONDS = 90.0
 class SimBuilds(FakeBuilds):
     """began: told of each attempt that really begins. planned: told how many seconds it will take.
 
-    seconds: how long an attempt takes; slots: how many run at one time, the others wait in line.
+    seconds: how long an attempt takes.
     """
 
     def __init__(
@@ -28,9 +28,6 @@ class SimBuilds(FakeBuilds):
         super().__init__(events)
         self._around, self._began, self._planned = around, began, planned
         self.seconds: Callable[[BuildOrder], float] = self._some_seconds
-        self.slots = 10**9
-        self._waiting: deque[BuildOrder] = deque()
-        self._under_way: set[str] = set()
         self.forgotten: Counter[str] = Counter()
 
     def start(self, order: BuildOrder) -> str:
@@ -39,8 +36,7 @@ class SimBuilds(FakeBuilds):
         handle = super().start(order)
         if len(self.started) > known:
             self._began(handle)
-            self._waiting.append(order)
-            self._fill_slots()
+            self._plan(order)
             self._replay_older(order)
         self._around.after("builds.start")
         self._around.trouble("build_start_unanswered", BuildServiceDown(why="no answer"))
@@ -62,7 +58,7 @@ class SimBuilds(FakeBuilds):
         return super().has(image)
 
     def running(self) -> list[str]:
-        """Handles of attempts that run, or wait in line."""
+        """Handles of attempts that run."""
         return [handle for handle, report in self.reports.items() if report.state is BuildState.RUNNING]
 
     def runs(self, handle: str) -> bool:
@@ -72,24 +68,12 @@ class SimBuilds(FakeBuilds):
         """What the service would say of an attempt."""
         return super().look(f"{environment}-{attempt}")
 
-    def finish(self, handle: str, report: BuildReport | None = None) -> None:
-        super().finish(handle, report)
-        self._under_way.discard(handle)
-        self._fill_slots()
-
     def _before(self, call: str) -> None:
         self._around.before(f"builds.{call}")
         self._around.trouble("build_service_down", BuildServiceDown(why=DOWN))
 
     def _some_seconds(self, _order: BuildOrder) -> float:
         return 0.02 if self._around.random.random() < 0.1 else 5 + self._around.random.random() * 200
-
-    def _fill_slots(self) -> None:
-        while self._waiting and len(self._under_way) < self.slots:
-            order = self._waiting.popleft()
-            if self.runs(f"{order.environment}-{order.attempt}"):
-                self._under_way.add(f"{order.environment}-{order.attempt}")
-                self._plan(order)
 
     def _plan(self, order: BuildOrder) -> None:
         handle, seconds = f"{order.environment}-{order.attempt}", self.seconds(order)
@@ -126,8 +110,6 @@ class SimBuilds(FakeBuilds):
             return
         del self.reports[handle]
         self.forgotten[handle] += 1
-        self._under_way.discard(handle)
-        self._fill_slots()
         if self._around.happens("build_comes_back"):
             self._around.later(self._around.random.random() * 300, lambda: self._come_back(handle))
 

@@ -9,6 +9,7 @@ from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.launch import BUILT, ENDED, FOUND, WAITING, Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Delete, Item
+from tests.simulation.turns import Turns
 
 MOST_EVENTS = 60
 SHORTEST_TOKEN = 32
@@ -44,6 +45,7 @@ class Watched:
     failed: Callable[[Launch | None, Launch], None]
     became_ready: Callable[[Launch], None]
     outcome: Callable[[Environment], None]
+    turns: Turns
     launches: dict[str, Launch] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Watched:
 
     def wrote(self, change: Item | Delete) -> None:
         """A write has just been made."""
+        self.turns.wrote(change)
         if isinstance(change, Delete):
             if change.item.sk in ("launch", "session", "environment"):
                 raise Broken(f"a {change.item.sk} was deleted", change.item.pk.partition("#")[2])
@@ -160,8 +163,10 @@ def check_environment(before: Environment | None, now: Environment) -> None:
         raise Broken(f"an environment went from {was} to {now.state} of attempt {now.attempt}", now.key)
 
 
-def check_one_build_each(running: list[str], begun: list[str], forgotten: Counter[str]) -> None:
+def check_builds(running: list[str], begun: list[str], forgotten: Counter[str], slots: int) -> None:
     """running: handles, `<environment>-<attempt>`. begun: all that ever began. forgotten: how often, by the build service."""
+    if len(running) > slots:
+        raise Broken(f"{len(running)} builds run, and there are {slots} slots", running[-1].rpartition("-")[0])
     for environment, builds in Counter(handle.rpartition("-")[0] for handle in running).items():
         if builds > 1:
             raise Broken(f"{builds} builds of one environment run at once", environment)

@@ -1,5 +1,6 @@
 """Queues as template.yaml has them: hidden while handled, again when not done, in the end to the dead letters."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,6 +82,11 @@ class SimQueues:
             self.sends[message.queue] += 1
             late = around.random.random() * 300 if around.happens(f"{kind}_late") else 0
             self._add(Letter(message.queue, body, self._number(), doomed), delay + late + seconds)
+
+    def ask_for(self, environment: str, attempt: int) -> bool:
+        """Whether a message about that attempt is under way, be it as a dead letter."""
+        bodies = [json.loads(letter.body) for letter in self.under_way.values()]
+        return any((told.get("environment"), told.get("attempt")) == (environment, attempt) for told in bodies)
 
     def _add(self, letter: Letter, seconds: float) -> None:
         self.under_way[letter.number] = letter

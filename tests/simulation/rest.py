@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from bindery.domain.launch import ENDED, Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Item
+from bindery.state.build_slots import LINE, SLOTS
 from tests.fakes.sessions import Running
 from tests.simulation.around import MOST_SKEW_SECONDS
 from tests.simulation.invariants import Broken, Watched
 from tests.simulation.sessions import SimSessions
 from tests.simulation.tables import MOST_LAG_SECONDS
+from tests.simulation.turns import Turns
 
 START_SECONDS = 60.0
 APART_SECONDS = 2 * MOST_SKEW_SECONDS + MOST_LAG_SECONDS
@@ -56,6 +58,13 @@ def check_ages(watched: Watched, asked: Mapping[str, str], begun: float, limit: 
             raise Broken("a session outlived its limit and a sweep", session.id)
 
 
+def check_turns(turns: Turns, is_told: Callable[[str, int], bool], seconds: float, now: float) -> None:
+    """Nobody is first in line beside a free slot for that long and untold. now: or when a sweep without trouble began."""
+    first = turns.passed_over(now - seconds)
+    if first and not is_told(*first):
+        raise Broken("a slot is free, and whoever is first in line was not told", first[0])
+
+
 def check_quiet(items: list[Item], objects: Mapping[str, Running], running: list[str]) -> None:
     """Long after the last fault and the last visitor."""
     for item in items:
@@ -71,6 +80,10 @@ def _check_at_rest(item: Item) -> None:
     kind, _, about = item.pk.partition("#")
     if item.due_at is not None:
         raise Broken(f"a {kind} is still due", about)
+    if item.pk in (SLOTS, LINE) or item.sk == "place":
+        raise Broken(
+            f"a build's place is left: {item.pk} {item.sk}", item.data.get("environment", about.rpartition("#")[0])
+        )
     if "#waiters#" in item.pk:
         raise Broken(f"launch {item.sk} still waits for {about}", item.sk)
     if item.pk.startswith("places#") and item.data["taken"]:

@@ -51,12 +51,12 @@ class Measured:
         )
 
 
-def lived(visits: Sequence[Visit], build_seconds: Callable[[BuildOrder], float], *, slots: int = 10**9) -> Measured:
+def lived(visits: Sequence[Visit], build_seconds: Callable[[BuildOrder], float]) -> Measured:
     """The whole life of a world in which nothing fails and these people come."""
-    world = World(1, visitors=len(visits), faults=Faults(), quota=2 * len(visits), quiet=True)
+    world = World(1, visitors=len(visits), faults=Faults(), quota=2 * len(visits), slots=SLOTS, quiet=True)
     around = world.around
     around.latency, around.sluggish = CALL_SECONDS, []
-    world.builds.seconds, world.builds.slots = build_seconds, slots
+    world.builds.seconds = build_seconds
     world.late_comers.clear()
     for number, (visitor, visit) in enumerate(zip(world.visitors, visits, strict=True)):
         visitor.spec, visitor.build_only, visitor.attentive = visit.spec, False, 30
@@ -108,12 +108,12 @@ def one_commit(count: int) -> Measured:
 
 
 def popular(slow: float) -> Measured:
-    """mybinder's popularity, with a build service that runs ten builds at a time; the most popular repository's take `slow`."""
+    """mybinder's popularity, with ten build slots; the most popular repository's take `slow`."""
 
     def seconds(order: BuildOrder) -> float:
         return slow if order.repository.spec == POPULAR else BUILD_SECONDS
 
-    return lived(mybinder(LAUNCHES, REPOSITORIES, SECONDS), seconds, slots=SLOTS)
+    return lived(mybinder(LAUNCHES, REPOSITORIES, SECONDS), seconds)
 
 
 def of_others(measured: Measured) -> list[float]:

@@ -1,5 +1,6 @@
 """What the system says has to be true: why a launch failed, that it is ready, how a build went, why a session is stopped."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class Truths:
         checks: Mapping[str, Callable[[Launch], bool]] = {
             "BuildFailed": lambda launch: self._built_so(launch, failure),
             "BuildTooLong": lambda launch: self._built_so(launch, failure),
+            "BuildsQueued": self._waits_in_line,
             "DeadlinePassed": lambda launch: self.around.now >= launch.deadline - SLACK_SECONDS,
             "HostLimited": lambda launch: launch.stage is Stage.RESOLVING and self.around.injected["host_limits"] > 0,
             "LaunchStopped": lambda launch: launch.id in self.stopped,
@@ -72,6 +74,13 @@ class Truths:
 
     def _built_so(self, launch: Launch, failure: Failure) -> bool:
         return self.builds.word(launch.environment, launch.attempt).failure == failure
+
+    def _waits_in_line(self, launch: Launch) -> bool:
+        """Over its time, for a build that was not begun; but for one whose turn came in this moment."""
+        over = self.around.now >= launch.deadline - SLACK_SECONDS
+        return over and self.watched.turns.was_in_line(
+            launch.environment, launch.attempt, self.around.now - SLACK_SECONDS
+        )
 
     def ready(self, launch: Launch) -> None:
         """A launch has just become ready: its session runs, answered as this session, in the right image, with the right files."""
@@ -116,6 +125,19 @@ class Truths:
             return False
         never = self.builds.word(environment.key, environment.attempt).state is BuildState.UNKNOWN
         return never and self.watched.launches[environment.claimed_by].stage is Stage.FAILED
+
+    def check_told(self, key: str, attempt: int) -> None:
+        """Somebody who waits for an attempt that ended a while ago would know by now."""
+        for launch in self.watched.launches.values():
+            if launch.stage is Stage.BUILDING and (launch.environment, launch.attempt) == (key, attempt):
+                raise Broken("a build ended, and a launch that waits for it does not know", launch.id)
+
+    def check_buried(self, body: str) -> None:
+        """A dead letter of any version that named a launch has been answered: the launch has ended, or gone past that step."""
+        told = json.loads(body)
+        launch = self.watched.launches.get(told.get("launch", ""))
+        if launch and not launch.ended and launch.step <= told.get("step", launch.step):
+            raise Broken("a message was lost for good, and its launch knows nothing of it", launch.id)
 
     def asked(self, message: Message) -> None:
         """A message is about to be sent: it bears no token, and whoever wants a session stopped has a reason that is true."""

@@ -9,7 +9,7 @@ from bindery.bootstrap import System
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment
 from bindery.domain.errors import BinderyError
-from bindery.domain.launch import Launch, Stage
+from bindery.domain.launch import Launch
 from bindery.domain.messages import Message
 from bindery.ports.table import Delete, Item
 from tests.fakes.ports import FakePorts, settings_of
@@ -20,7 +20,7 @@ from tests.simulation.builds import SimBuilds
 from tests.simulation.faults import Faults
 from tests.simulation.functions import TEMPLATE, Functions
 from tests.simulation.hosts import SimProvider
-from tests.simulation.invariants import Broken, Watched, check_one_build_each
+from tests.simulation.invariants import Broken, Watched, check_builds
 from tests.simulation.logs import listening
 from tests.simulation.queues import SETTINGS, Events, SimQueues
 from tests.simulation.sessions import SimSessions
@@ -28,6 +28,7 @@ from tests.simulation.story import Told, story
 from tests.simulation.tables import SimTable
 from tests.simulation.tasks import Killed, Task
 from tests.simulation.truths import Truths
+from tests.simulation.turns import Turns
 from tests.simulation.versions import Deploy, understood
 from tests.simulation.visitors import Visitor
 
@@ -41,6 +42,7 @@ TIMERS = {timer.function.module.split(".")[1]: timer.function for timer in TEMPL
 TIMER_SECONDS = {"reconcile": 300.0, "cull_sessions": 120.0}
 DEAD = "DeadLetters"
 TOTALS, OWN_TOTALS = (None, None, None, None, 1, 3, 17), (None, None, None, None, 1, 5)
+SLOTS = (1, 1, 2, 3)
 SPECS = (*["o/popular/HEAD"] * 5, *["o/other/HEAD"] * 3, "o/third/HEAD", "o/missing/HEAD")
 
 
@@ -54,6 +56,7 @@ class World:
         faults: Faults | None = None,
         *,
         quota: int = 0,
+        slots: int = 0,
         quiet: bool = False,
     ) -> None:
         self.seed = seed
@@ -72,13 +75,15 @@ class World:
         if quota:
             total = own = quota
         limits = {"quota_total": total, "quota_per_repository": own, "max_age_seconds": random.choice((3600, 1200))}
-        settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, **limits)
+        slots = slots or random.choice(SLOTS)
+        settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, build_slots=slots, **limits)
         self.table = SimTable(around, self._wrote)
         self.host = SimProvider(around)
         ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
         self.system = System(ports, settings)
         self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
-        self.watched = truths.watched = Watched(total, own, set(), truths.failed, truths.ready, self._outcome)
+        told, turns = (truths.failed, truths.ready, self._outcome), Turns(slots, around, self._turn_came)
+        self.watched = truths.watched = Watched(total, own, set(), *told, turns)
         self.functions = Functions(self.system)
         self.visitors = [self._visitor(n) for n in range(visitors or random.choice((1, 2, 3, 4, 6, 9)))]
         self.late_comers = [self._visitor(100 + n) for n in range(6)]
@@ -129,13 +134,14 @@ class World:
     def _build_began(self, handle: str) -> None:
         self.around.note(f"the build service begins {handle}")
         begun = [f"{order.environment}-{order.attempt}" for order in self.builds.started]
-        check_one_build_each(self.builds.running(), begun, self.builds.forgotten)
+        check_builds(self.builds.running(), begun, self.builds.forgotten, self.system.settings.build_slots)
 
     def _build_planned(self, order: BuildOrder, seconds: float) -> None:
-        """Somebody may come just when a build ends: that is when things are missed."""
+        """Somebody may come just when a build ends, for the same or for its slot: that is when things are missed."""
         while self.late_comers and self.random.random() < 0.8:
             visitor = self.late_comers.pop()
-            visitor.spec = order.repository.spec
+            new = f"o/new{len(self.late_comers)}/HEAD"
+            visitor.spec = order.repository.spec if self.random.random() < 0.6 else new
             before = self.random.random() * 50 * self.around.latency
             self.around.later(max(0.0, seconds - before), partial(self.arrive, visitor))
 
@@ -153,7 +159,7 @@ class World:
             if self._survives(lambda: self.functions.deliver(read)):
                 done()
                 if delivery.queue == DEAD:
-                    self._check_buried(delivery.body)
+                    self.truths.check_buried(delivery.body)
 
         told = json.loads(delivery.body)
         about = told.get("launch") or told.get("session") or ""
@@ -200,26 +206,21 @@ class World:
         """An attempt has ended: where nothing is late or slow, everybody who waits for it knows soon."""
         self.truths.outcome(environment)
         if self.calm and not (self._faults.message_late or self._faults.event_late) and self.around.latency < 0.1:
-            wait = partial(self._check_told, environment.key, environment.attempt)
+            wait = partial(self.truths.check_told, environment.key, environment.attempt)
             self.around.later(TOLD_SECONDS, wait)
 
-    def _check_told(self, key: str, attempt: int) -> None:
-        for launch in self.watched.launches.values():
-            if launch.stage is Stage.BUILDING and (launch.environment, launch.attempt) == (key, attempt):
-                raise Broken("a build ended, and a launch that waits for it does not know", launch.id)
-
-    def _check_buried(self, body: str) -> None:
-        """A dead letter of any version that named a launch has been answered: the launch has ended, or gone past that step."""
-        told = json.loads(body)
-        launch = self.watched.launches.get(told.get("launch", ""))
-        if launch and not launch.ended and launch.step <= told.get("step", launch.step):
-            raise Broken("a message was lost for good, and its launch knows nothing of it", launch.id)
+    def _turn_came(self) -> None:
+        """Somebody is first in line beside a free slot: where nothing is lost, a message tells them."""
+        if self.calm:
+            told = partial(rest.check_turns, self.watched.turns, self.queues.ask_for, TOLD_SECONDS)
+            self.around.later(TOLD_SECONDS + 1, lambda: told(self.around.now))
 
     def _check_sweep(self, timer: str, begun: float) -> None:
         watched, asked = self.watched, self.truths.asked_to_stop
         if timer == "reconcile":
             rest.check_deadlines(watched.launches.values(), begun, PERIOD)
             rest.check_pairs(watched.sessions, self.sessions, asked, begun)
+            rest.check_turns(watched.turns, self.queues.ask_for, PERIOD, begun)
         else:
             limit = self.system.settings.max_age_seconds
             rest.check_ages(watched, asked, begun, limit, PERIOD)

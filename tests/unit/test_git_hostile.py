@@ -15,7 +15,8 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.git import GitProvider
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.listing import NotListed, listing
-from bindery.adapters.repositories.packs import BrokenPack, PackLimits, TooMuch, measure, object_id, unpacked
+from bindery.adapters.repositories.object_ids import object_id
+from bindery.adapters.repositories.packs import BrokenPack, PackLimits, TooMuch, measure, unpacked
 from bindery.domain.errors import (
     BadAddress,
     BinderyError,

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from bindery.observability import Redaction, logged, logger
+from bindery.observability import Redaction, alarm, logged, logger
 from infra.local.events import Context
 
 
@@ -48,3 +48,13 @@ def test_a_handlers_crash_is_logged_with_its_request_and_passed_on(monkeypatch: 
     assert lines[-1]["message"] == "crashed"
     assert lines[-1]["function"] == "start_session"
     assert lines[-1]["request"] == context.aws_request_id
+
+
+def test_an_alarm_is_one_line_that_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = io.StringIO()
+    monkeypatch.setattr(logger().registered_handler, "stream", heard)
+    alarm("ClusterRefused", "no way into the cluster: token=hush is old")
+    (line,) = heard.getvalue().splitlines()
+    told = json.loads(line)
+    assert (told["level"], told["alarm"]) == ("ERROR", "ClusterRefused")
+    assert told["message"] == "no way into the cluster: token=*** is old"

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from kubernetes.client import ApiClient, Configuration
+from urllib3 import PoolManager
 
 from bindery.adapters.sessions import cluster as adapter
+from bindery.adapters.sessions.access import Entry
 from bindery.adapters.sessions.cluster import POD, Cluster
-from bindery.adapters.sessions.credentials import client_of
+from bindery.adapters.sessions.credentials import access_of
 from bindery.adapters.sessions.pod_watch import PodWatch
 from bindery.domain.errors import LauncherDown
 
@@ -47,6 +48,23 @@ def telling(*lines: bytes, pause: float = 0.0) -> Answer:
     return answer
 
 
+class Always:
+    """Access without credentials."""
+
+    def __init__(self, address: str) -> None:
+        self.name = address
+        self._entry = Entry(address, PoolManager())
+
+    def entry(self) -> Entry:
+        return self._entry
+
+    def renewed(self, _refused: Entry, /) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._entry.pool.clear()
+
+
 @contextmanager
 def answering(*answers: Answer) -> Iterator[tuple[Cluster, list[str]]]:
     """A server that gives these answers, one a connection and the last one again and again; what it was asked."""
@@ -68,9 +86,7 @@ def answering(*answers: Answer) -> Iterator[tuple[Cluster, list[str]]]:
 
     serving = threading.Thread(target=serve)
     serving.start()
-    configuration = Configuration()
-    configuration.host = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    cluster = Cluster(ApiClient(configuration), "sessions")
+    cluster = Cluster(Always(f"http://127.0.0.1:{listener.getsockname()[1]}"), "sessions")
     try:
         yield cluster, asked
     finally:
@@ -186,11 +202,11 @@ def test_nonsense_reaches_whoever_waits_for_the_pod() -> None:
 def test_a_file_that_is_no_kubeconfig_is_said_to_be_that(text: str, tmp_path: Path) -> None:
     (tmp_path / "config").write_text(text)
     with pytest.raises(LauncherDown) as down:
-        client_of(str(tmp_path / "config"))
+        access_of(str(tmp_path / "config"))
     assert text not in str(down.value.facts["why"])
 
 
 def test_a_kubeconfig_that_cannot_be_read_is_said_to_be_that(tmp_path: Path) -> None:
     with pytest.raises(LauncherDown) as down:
-        client_of(str(tmp_path))
+        access_of(str(tmp_path))
     assert "directory" in str(down.value.facts["why"])

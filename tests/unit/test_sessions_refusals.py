@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bindery.adapters.sessions.refusals import refusal
-from bindery.domain.errors import BinderyError, LauncherDown, NoRoom, SessionRefused
+from bindery.domain.errors import BinderyError, ClusterRefused, LauncherDown, NoRoom, SessionRefused
 
 QUOTA = (
     'pods "session-x" is forbidden: exceeded quota: sessions, requested: requests.memory=2G, '
@@ -40,7 +40,7 @@ UNCOUNTED = 'pods "x" is forbidden: status unknown for quota: sessions, resource
         (403, 'admission webhook "policy.example" denied the request: no', SessionRefused, "denied the request: no"),
         (422, "Pod is invalid: spec.x", SessionRefused, "spec.x"),
         (404, "the server could not find the requested resource", SessionRefused, "could not find"),
-        (401, "Unauthorized", LauncherDown, "credentials"),
+        (401, "Unauthorized", ClusterRefused, "credentials"),
         (409, "object is being deleted", LauncherDown, "409"),
         (429, "too many requests", LauncherDown, "429"),
         (500, "etcdserver: request timed out", LauncherDown, "500"),

@@ -67,6 +67,8 @@ def test_a_limit_of_nothing_is_no_limit(none: str) -> None:
         ("REGISTRY", "https://user:s3cret@quay.io/my-org"),
         ("REGISTRY", "https://quay.io/My-Org"),
         ("BASE_IMAGE", "--privileged"),
+        ("EKS_CLUSTER", "a cluster"),
+        ("KUBECONFIG_SECRET", "what is it?"),
         ("PRESET", "heroku"),
         ("MEMORY_LIMIT", "2 GB"),
         ("MEMORY_LIMIT", "400m"),
@@ -94,6 +96,13 @@ def test_a_value_that_cannot_be_used_names_its_setting(name: str, value: str) ->
     with pytest.raises(ValidationError) as refused:
         Settings.read({f"BINDERY_{name}": value})
     assert refused.value.errors()[0]["loc"][0] == name.lower()
+
+
+def test_sessions_run_on_one_cluster() -> None:
+    with pytest.raises(ValidationError, match="not both"):
+        Settings.read(
+            {"BINDERY_EKS_CLUSTER": "one", "BINDERY_KUBECONFIG_SECRET": "arn:aws:secretsmanager:x:1:secret:two"}
+        )
 
 
 CONTAINERS = {

@@ -1,9 +1,14 @@
 """What the API says beside its answers."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from bindery.domain.errors import BadSpec, BinderyError, LaunchNotFound, RateLimited, Stale, Throttled
-from bindery.web.api import ask_again
+from bindery.domain.launch import Launch
+from bindery.web.api import Caller, ask_again
+from tests.fakes.host import COMMIT
+from tests.simulation.small import Small
 
 
 @pytest.mark.parametrize(
@@ -18,3 +23,26 @@ from bindery.web.api import ask_again
 )
 def test_what_passes_by_itself_says_when_to_ask_again(error: BinderyError, seconds: str | None) -> None:
     assert ask_again(error).get("Retry-After") == seconds
+
+
+def look(small: Small, launch: Launch) -> Mapping[str, object]:
+    permit = {"authorization": f"Bearer {small.system.tokens.launcher_token(launch.id)}"}
+    return small.system.api.look(Caller("203.0.113.9", "https", permit), launch.id).body
+
+
+def test_a_look_tells_how_many_builds_are_before_the_launchs_own() -> None:
+    small = Small(build_slots=1)
+    small.host.heads = dict.fromkeys(("o/a", "o/b", "o/c"), COMMIT)
+    launches = []
+    for name in "abc":
+        launches.append(small.open(f"o/{name}/HEAD"))
+        small.pump()
+        small.clock.advance(1)
+    first, second, third = launches
+    words = "Waiting for a build slot: 1 build is before this one."
+    assert look(small, third)["queue"] == {"builds_before": 1, "message": words}
+    assert look(small, first)["queue"] is None
+    small.system.stop_launch(second.id)
+    assert look(small, second)["queue"] is None
+    small.build()
+    assert look(small, third)["queue"] is None

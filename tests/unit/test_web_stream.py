@@ -56,6 +56,7 @@ class Story:
     told: list[Told] = field(default_factory=list)
     refuse: Exception | None = None
     resumed_at: str = ""
+    before: list[int | Exception | None] = field(default_factory=lambda: [None])
 
     def open(self, asked: Asked) -> Opened:
         self.asked.append(asked)
@@ -70,6 +71,12 @@ class Story:
             raise now
         news = now.events[told.events :]
         return now, [Telling(event, Told(told.events + n, 0, None)) for n, event in enumerate(news, 1)]
+
+    def builds_before(self, launch: Launch) -> int | None:
+        now = self.before.pop(0) if len(self.before) > 1 else self.before[0]
+        if isinstance(now, Exception):
+            raise now
+        return now
 
     def session(self, launch: Launch) -> Session | Failure:
         return self.found
@@ -228,3 +235,23 @@ def test_behind_the_web_adapter_the_client_is_the_gateways() -> None:
     context = {"x-amzn-request-context": json.dumps({"identity": {"sourceIp": "192.0.2.7"}})}
     ask(story, **context)
     assert story.asked[0].client == "192.0.2.7"
+
+
+def test_a_place_in_line_is_told_under_the_id_of_what_was_told_before() -> None:
+    waiting = launch(WAITING, stage=Stage.BUILDING)
+    looks = [waiting, waiting, launch(WAITING, BUILT, LAUNCHING, READY, stage=Stage.READY)]
+    events, text, _ = ask(Story(list(looks), before=[3, None]))
+    assert [event["message"] for event in events][:3] == [
+        WAITING.message,
+        "Waiting for a build slot: 3 builds are before this one.\n",
+        BUILT.message,
+    ]
+    ids = [line for line in text.splitlines() if line.startswith("id: ")]
+    assert ids[0] == ids[1] != ids[2]
+    assert events[1]["phase"] == "waiting"
+
+
+def test_trouble_with_the_line_ends_no_stream() -> None:
+    looks = [launch(WAITING, stage=Stage.BUILDING), launch(WAITING, BUILT, LAUNCHING, READY, stage=Stage.READY)]
+    events, _, _ = ask(Story(list(looks), before=[Throttled()]))
+    assert events[-1]["phase"] == "ready"

@@ -139,6 +139,15 @@ class Settings(Resources):
         validate_default=True,
         description="session launcher: `process` or `kubernetes`",
     )
+    eks_cluster: str = Field(
+        "", pattern=r"^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$", description="EKS cluster of the sessions, in this region"
+    )
+    kubeconfig_secret: str = Field(
+        "",
+        pattern=r"^[0-9A-Za-z/_+=.@:-]{0,512}$",
+        validate_default=True,
+        description="or any other cluster: the Secrets Manager secret, by name or ARN, that holds its kubeconfig",
+    )
     kubeconfig: str = Field("", description="file that leads to the cluster; empty: `KUBECONFIG`, `~/.kube/config`")
     namespace: str = Field(
         "bindery-sessions", pattern=f"^{LABEL}$", description="namespace of the sessions, and of their Gateway"
@@ -170,7 +179,7 @@ class Settings(Resources):
     stream_seconds: float = Field(
         840, ge=0, description="an event stream is open this long at most; 0, as with `make up`: to its end"
     )
-    build_slots: int = Field(2, ge=1, description="builds at the same time, local engines")
+    build_slots: int = Field(2, ge=1, description="builds at the same time; others wait in line")
     disk_bytes: int = Field(20_000_000_000, ge=0, description="disk for environments; the least recently used go first")
     idle_seconds: float = Field(600, ge=0, description="a session this long without activity is stopped; 0: never")
     max_age_seconds: float = Field(21600, ge=0, description="a session this old is stopped; 0: never")
@@ -242,6 +251,14 @@ class Settings(Resources):
         key = info.data.get("github_app_key") or SecretStr("")
         if len({bool(value), bool(info.data.get("github_app_installation")), bool(key.get_secret_value())}) > 1:
             raise ValueError("a GitHub App needs its id, its key and its installation")
+        return value
+
+    @field_validator("kubeconfig_secret")
+    @classmethod
+    def _is_the_only_way(cls, value: str, info: ValidationInfo) -> str:
+        """Raises ValueError."""
+        if value and info.data.get("eks_cluster"):
+            raise ValueError("sessions run on one cluster: set BINDERY_EKS_CLUSTER or this, not both")
         return value
 
     @classmethod

@@ -13,6 +13,7 @@ from bindery.ports.session_launcher import SessionLauncher
 from bindery.ports.table import Table
 from bindery.settings import Settings
 from bindery.state.build_logs import BuildLogs
+from bindery.state.build_slots import BuildSlots
 from bindery.state.commits import Commits
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
@@ -53,6 +54,7 @@ class State:
     quotas: Quotas
     sessions: Sessions
     logs: BuildLogs
+    slots: BuildSlots
     counters: Counters
     commits: Commits
     rates: Rates
@@ -67,6 +69,7 @@ class State:
             quotas,
             Sessions(*place, quotas),
             BuildLogs(*place),
+            BuildSlots(*place, settings.build_slots),
             Counters(*place),
             Commits(*place),
             Rates(*place, settings.rate_limit, settings.rate_seconds),

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from bindery.bootstrap.when_asked import BuildsWhenAsked
 from bindery.domain.errors import UnknownProvider
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
@@ -22,7 +23,15 @@ from bindery.ports.table import Table
 from bindery.settings import Settings
 
 if TYPE_CHECKING:
+    from botocore.config import Config
+    from botocore.session import Session
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_eks import EKSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
     from bindery.adapters.repositories.guard import GuardedClient
+    from bindery.adapters.sessions.access import Access
 
 
 @cache
@@ -43,16 +52,29 @@ def clock() -> Clock:
 
 
 @cache
+def aws() -> Session:
+    """Of all clients. Botocore's own: what boto3 adds to it is for other services, and loaded all the same."""
+    from botocore.session import get_session
+
+    return get_session()
+
+
+def patience() -> Config:
+    """For what a visitor waits for: AWS' own is minutes."""
+    from botocore.config import Config
+
+    return Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
+
+
+@cache
 def table() -> Table:
     if settings().table == "sqlite":
         from bindery.adapters.tables.sqlite import SqliteTable
 
         return SqliteTable(home() / "table.sqlite")
-    import boto3
-
     from bindery.adapters.tables.dynamodb import DynamoTable
 
-    return DynamoTable(settings().table, boto3.client("dynamodb"))
+    return DynamoTable(settings().table, cast("DynamoDBClient", aws().create_client("dynamodb")))
 
 
 @cache
@@ -61,11 +83,9 @@ def queue() -> Queue:
         from bindery.adapters.queues.memory import MemoryQueues
 
         return MemoryQueues()
-    import boto3
-
     from bindery.adapters.queues.sqs import SqsQueues
 
-    return SqsQueues(boto3.client("sqs"), settings().queue_urls)
+    return SqsQueues(cast("SQSClient", aws().create_client("sqs")), settings().queue_urls)
 
 
 @cache
@@ -75,18 +95,20 @@ def guarded_client() -> GuardedClient:
     return GuardedClient(settings().allowed_private_hosts, now=clock().now)
 
 
-@cache
 def providers() -> Mapping[str, RepositoryProvider]:
-    from bindery.adapters.repositories.registry import make_providers
+    from bindery.adapters.repositories.registry import PROVIDERS
 
-    return make_providers(settings(), guarded_client(), table(), clock())
+    return {name: provider(name) for name in PROVIDERS}
 
 
+@cache
 def provider(name: str) -> RepositoryProvider:
-    try:
-        return providers()[name]
-    except KeyError:
-        raise UnknownProvider(provider=name, known=", ".join(providers())) from None
+    """Each by itself: most launches are of one host, whose provider loads no git."""
+    from bindery.adapters.repositories.registry import PROVIDERS
+
+    if name not in PROVIDERS:
+        raise UnknownProvider(provider=name, known=", ".join(PROVIDERS))
+    return PROVIDERS[name](settings(), guarded_client(), table(), clock())
 
 
 @cache
@@ -141,14 +163,30 @@ def launcher() -> SessionLauncher:
 
 def kubernetes_sessions() -> SessionLauncher:
     from bindery.adapters.sessions.cluster import Cluster
-    from bindery.adapters.sessions.credentials import client_of
     from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
     from bindery.adapters.sessions.pod import Making
 
     given = settings()
     address = PublicAddress(given.sessions_url)
     making = Making(given.gateway, address.domain, given.resources, given.allowed_origins, given.pull_secret)
-    return KubernetesSessions(Cluster(client_of(given.kubeconfig), given.namespace), making, address, clock())
+    return KubernetesSessions(Cluster(cluster_access(), given.namespace), making, address, clock())
+
+
+def cluster_access() -> Access:
+    given = settings()
+    if given.eks_cluster:
+        from bindery.adapters.sessions.eks import EksAccess
+
+        eks = cast("EKSClient", aws().create_client("eks", config=patience()))
+        return EksAccess(given.eks_cluster, eks, aws(), clock())
+    if given.kubeconfig_secret:
+        from bindery.adapters.sessions.kubeconfig_secret import SecretAccess
+
+        secrets = cast("SecretsManagerClient", aws().create_client("secretsmanager", config=patience()))
+        return SecretAccess(given.kubeconfig_secret, secrets, clock())
+    from bindery.adapters.sessions.credentials import access_of
+
+    return access_of(given.kubeconfig)
 
 
 def process_sessions() -> SessionLauncher:
@@ -178,7 +216,8 @@ class Picked:
 
     @property
     def builds(self) -> BuildService:
-        return builds()
+        """Made when it is first asked: whoever moves a launch on holds it, and hardly ever asks."""
+        return BuildsWhenAsked(builds)
 
     @property
     def launcher(self) -> SessionLauncher:

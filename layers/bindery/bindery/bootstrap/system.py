@@ -11,28 +11,23 @@ from bindery.domain.messages import ResolveRequested, SessionRequested
 from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens
 from bindery.settings import Settings
-from bindery.usecases.cull_sessions import CullSessions
-from bindery.usecases.detect_address import DetectAddress
-from bindery.usecases.end_launch import EndLaunch
-from bindery.usecases.fail_launch import FailLaunch
-from bindery.usecases.follow_launch import FollowLaunch
-from bindery.usecases.identify_environment import IdentifyEnvironment
-from bindery.usecases.move_on import MoveOn
-from bindery.usecases.open_launch import OpenLaunch
-from bindery.usecases.persevere import Persevere
-from bindery.usecases.reconcile import Reconcile
-from bindery.usecases.record_build import RecordBuild
-from bindery.usecases.record_log import RecordLog
-from bindery.usecases.recount_places import RecountPlaces
-from bindery.usecases.resolve_repository import ResolveRepository
-from bindery.usecases.start_build import StartBuild
-from bindery.usecases.start_session import StartSession
-from bindery.usecases.stop_launch import StopLaunch
-from bindery.usecases.stop_session import StopSession
-from bindery.usecases.tally_launches import TallyLaunches
-from bindery.usecases.try_again import TryAgain
 
 if TYPE_CHECKING:
+    from bindery.usecases.cull_sessions import CullSessions
+    from bindery.usecases.end_launch import EndLaunch
+    from bindery.usecases.fail_launch import FailLaunch
+    from bindery.usecases.follow_launch import FollowLaunch
+    from bindery.usecases.free_slots import FreeSlots
+    from bindery.usecases.move_on import MoveOn
+    from bindery.usecases.open_launch import OpenLaunch
+    from bindery.usecases.persevere import Persevere
+    from bindery.usecases.reconcile import Reconcile
+    from bindery.usecases.record_build import RecordBuild
+    from bindery.usecases.record_log import RecordLog
+    from bindery.usecases.start_build import StartBuild
+    from bindery.usecases.stop_launch import StopLaunch
+    from bindery.usecases.stop_session import StopSession
+    from bindery.usecases.try_again import TryAgain
     from bindery.web.api import Api
     from bindery.web.site import Site
     from bindery.web.stream import Stream
@@ -41,7 +36,7 @@ DEADLINE_GRACE_SECONDS = 600
 
 
 class System:
-    """Each verb is put together when it is first asked for, so that a function makes only the clients that it uses."""
+    """Each verb is put together when it is first asked for, so that a function loads and makes only what it uses."""
 
     def __init__(self, ports: Ports, settings: Settings) -> None:
         self.ports = ports
@@ -61,6 +56,8 @@ class System:
 
     @cached_property
     def open_launch(self) -> OpenLaunch:
+        from bindery.usecases.open_launch import OpenLaunch
+
         return OpenLaunch(
             self.state.launches,
             self.ports.queue,
@@ -75,22 +72,36 @@ class System:
 
     @cached_property
     def follow_launch(self) -> FollowLaunch:
-        return FollowLaunch(self.state.launches, self.state.sessions, self.state.logs)
+        from bindery.usecases.follow_launch import FollowLaunch
+
+        kept = self.state
+        return FollowLaunch(kept.launches, kept.sessions, kept.logs, kept.slots)
 
     @cached_property
     def end_launch(self) -> EndLaunch:
+        from bindery.usecases.end_launch import EndLaunch
+
         return EndLaunch(self.state.launches, self.ports.queue, self.ports.clock)
 
     @cached_property
     def try_again(self) -> TryAgain:
+        from bindery.usecases.try_again import TryAgain
+
         return TryAgain(self.state.launches, self.ports.queue, self.end_launch, self.ports.clock)
 
     @cached_property
     def move_on(self) -> MoveOn:
-        return MoveOn(self.state.environments, self.ports.builds, self.ports.queue, self.end_launch, self.try_again)
+        from bindery.usecases.move_on import MoveOn
+
+        kept, ports = self.state, self.ports
+        return MoveOn(kept.environments, kept.slots, ports.builds, ports.queue, self.end_launch, self.try_again)
 
     @cached_property
     def resolve_repository(self) -> Persevere[ResolveRequested]:
+        from bindery.usecases.identify_environment import IdentifyEnvironment
+        from bindery.usecases.persevere import Persevere
+        from bindery.usecases.resolve_repository import ResolveRepository
+
         kept, ports = self.state, self.ports
         step = ResolveRepository(
             kept.launches,
@@ -107,19 +118,36 @@ class System:
 
     @cached_property
     def start_build(self) -> StartBuild:
-        return StartBuild(self.state.environments, self.ports.builds, self.record_build, self.settings.build_seconds)
+        from bindery.usecases.start_build import StartBuild
+
+        kept, seconds = self.state, self.settings.build_seconds
+        return StartBuild(kept.environments, kept.launches, kept.slots, self.ports.builds, self.record_build, seconds)
+
+    @cached_property
+    def free_slots(self) -> FreeSlots:
+        from bindery.usecases.free_slots import FreeSlots
+
+        return FreeSlots(self.state.slots, self.state.environments, self.ports.queue)
 
     @cached_property
     def record_build(self) -> RecordBuild:
+        from bindery.usecases.record_build import RecordBuild
+
         kept = self.state
-        return RecordBuild(kept.environments, kept.launches, self.ports.builds, kept.counters, self.move_on)
+        told = (self.move_on, self.free_slots)
+        return RecordBuild(kept.environments, kept.launches, self.ports.builds, kept.counters, *told)
 
     @cached_property
     def record_log(self) -> RecordLog:
+        from bindery.usecases.record_log import RecordLog
+
         return RecordLog(self.state.logs)
 
     @cached_property
     def start_session(self) -> Persevere[SessionRequested]:
+        from bindery.usecases.persevere import Persevere
+        from bindery.usecases.start_session import StartSession
+
         kept, ports = self.state, self.ports
         step = StartSession(
             kept.launches,
@@ -138,31 +166,43 @@ class System:
 
     @cached_property
     def stop_session(self) -> StopSession:
+        from bindery.usecases.stop_session import StopSession
+
         return StopSession(self.state.sessions, self.ports.launcher)
 
     @cached_property
     def stop_launch(self) -> StopLaunch:
+        from bindery.usecases.stop_launch import StopLaunch
+
         return StopLaunch(self.state.launches, self.ports.queue, self.end_launch)
 
     @cached_property
     def cull_sessions(self) -> CullSessions:
+        from bindery.usecases.cull_sessions import CullSessions
+
         kept, ports, given = self.state, self.ports, self.settings
         limits = (given.idle_seconds, given.max_age_seconds, given.cull_seconds)
         return CullSessions(kept.sessions, ports.launcher, ports.queue, kept.counters, ports.clock, *limits)
 
     @cached_property
     def reconcile(self) -> Reconcile:
+        from bindery.usecases.reconcile import Reconcile
+        from bindery.usecases.recount_places import RecountPlaces
+        from bindery.usecases.tally_launches import TallyLaunches
+
         kept, ports = self.state, self.ports
         return Reconcile(
             kept.launches,
             kept.environments,
             kept.sessions,
+            kept.slots,
             ports.builds,
             ports.launcher,
             ports.queue,
             self.move_on,
             self.end_launch,
             self.record_build,
+            self.free_slots,
             RecountPlaces(ports.table, kept.quotas, kept.sessions),
             TallyLaunches(kept.launches, kept.counters),
             ports.clock,
@@ -171,6 +211,8 @@ class System:
 
     @cached_property
     def fail_launch(self) -> FailLaunch:
+        from bindery.usecases.fail_launch import FailLaunch
+
         kept = self.state
         return FailLaunch(kept.launches, kept.environments, self.end_launch, self.move_on, self.record_build)
 
@@ -190,6 +232,7 @@ class System:
 
     @cached_property
     def api(self) -> Api:
+        from bindery.usecases.detect_address import DetectAddress
         from bindery.web.api import Api
 
         given = self.settings
@@ -217,6 +260,8 @@ class System:
             gauges={
                 "binderhub_inprogress_builds": kept.environments.building,
                 "binderhub_inprogress_launches": lambda: sum(1 for _ in kept.launches.unended()),
+                "bindery_build_slots_in_use": lambda: len(kept.slots.held()),
+                "bindery_builds_waiting": kept.slots.waiting,
                 "bindery_sessions": kept.quotas.taken,
             },
         )

@@ -6,7 +6,6 @@ Whatever is unclear, or too much to look into, makes the whole tree count: a bui
 
 import posixpath
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -109,6 +108,8 @@ def _is_package(entry: Entry, read: Read) -> bool:
     """Whether the root is installed as a package: a pyproject.toml that only configures tools is not one."""
     if entry.path != "pyproject.toml" or entry.mode == LINK:
         return True
+    import tomllib  # here, since most launches read no TOML
+
     try:
         project = tomllib.loads(read(entry).decode())
     except (ValueError, RecursionError, RepositoryTooLarge):

@@ -147,6 +147,14 @@ class BuildLost(Retryable):
     """The build service no longer knows the attempt. Facts: none."""
 
 
+class BuildsQueued(Permanent):
+    """The launch's time was over before its build had its turn. Facts: minutes."""
+
+
+class BuildUnwanted(Retryable):
+    """The build's turn came, and nobody waited for it any more. Facts: none."""
+
+
 class BuildServiceDown(Retryable):
     """The build service did not take the order. Facts: why."""
 
@@ -212,6 +220,10 @@ class SessionEnded(Permanent):
 
 class LauncherDown(Retryable):
     """Sessions cannot be started just now. Facts: why."""
+
+
+class ClusterRefused(LauncherDown):
+    """Bindery has nothing to show that its cluster accepts: a person has to mend that. Facts: why."""
 
 
 # Launches

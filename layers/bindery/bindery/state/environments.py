@@ -1,6 +1,6 @@
 """Environments in the table: claims, waiters, attempts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ from bindery.domain.errors import Stale
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.table import Item, Table
+from bindery.ports.table import Delete, Item, Table
 from bindery.state.shards import FOREVER, due, due_shard, pages, shard_of
 
 BUILDING, READY = EnvironmentState.BUILDING, EnvironmentState.READY
@@ -28,6 +28,14 @@ class Waiter:
 
 
 @dataclass(frozen=True)
+class Started:
+    """An attempt that the build service was told to make. at: UTC seconds."""
+
+    handle: str
+    at: float
+
+
+@dataclass(frozen=True)
 class Environments:
     """One item per environment, written a few times per build however many launches want it; waiters beside it in shards."""
 
@@ -40,7 +48,13 @@ class Environments:
         return Environment.model_validate(item.data) if item else None
 
     def claim(
-        self, identity: Identity, repository: Repository, launch: str, usable: Callable[[str], bool]
+        self,
+        identity: Identity,
+        repository: Repository,
+        launch: str,
+        usable: Callable[[str], bool],
+        *,
+        prebuild: bool = False,
     ) -> Environment:
         """The environment as it is, if it builds or its image is usable; else its next attempt, now claimed for `launch`."""
         while True:
@@ -57,6 +71,7 @@ class Environments:
                 claimed_by=launch,
                 claimed_at=self.clock.now(),
                 repository=repository,
+                prebuild=prebuild,
             )
             try:
                 self.table.put(self._item(claimed, item.version if item else 0))
@@ -66,19 +81,31 @@ class Environments:
 
     def finish(self, key: str, attempt: int, image: str = "", failure: Failure | None = None) -> Environment | None:
         """Writes the attempt's outcome, and answers it; None if it has one already, or a newer attempt took over."""
-        while True:
-            item = self.table.get(f"environment#{key}", "environment")
-            now = Environment.model_validate(item.data) if item else None
-            if item is None or now is None or now.attempt != attempt or now.state is not BUILDING:
-                return None
-            state = EnvironmentState.FAILED if failure else READY
-            outcome = {"state": state, "image": image, "failure": failure, "ended_at": self.clock.now()}
-            ended = now.model_copy(update=outcome)
+        while ending := self._ending(key, attempt, image, failure):
+            ended, item = ending
             try:
-                self.table.put(self._item(ended, item.version))
+                self.table.put(item)
             except Stale:
                 continue
             return ended
+        return None
+
+    def give_up(self, key: str, attempt: int, failure: Failure, place: Sequence[Delete]) -> None:
+        """Ends an attempt that was never begun, in one transaction with its place in line; not if it has no such place any more."""
+        ending = self._ending(key, attempt, "", failure)
+        if ending and place:
+            with suppress(Stale):
+                self.table.transact([ending[1], *place])
+
+    def _ending(self, key: str, attempt: int, image: str, failure: Failure | None) -> tuple[Environment, Item] | None:
+        item = self.table.get(f"environment#{key}", "environment")
+        now = Environment.model_validate(item.data) if item else None
+        if item is None or now is None or now.attempt != attempt or now.state is not BUILDING:
+            return None
+        state = EnvironmentState.FAILED if failure else READY
+        outcome = {"state": state, "image": image, "failure": failure, "ended_at": self.clock.now()}
+        ended = now.model_copy(update=outcome)
+        return ended, self._item(ended, item.version)
 
     def settle(self, key: str, attempt: int) -> None:
         """Takes an ended attempt that nobody waits for any more out of the due index."""
@@ -149,10 +176,11 @@ class Environments:
             self.forget(Waiter(launch, item))
 
     def record_start(self, key: str, attempt: int, handle: str) -> None:
-        """Keeps the build service's handle of an attempt; the first one stays."""
-        until = self.clock.now() + ATTEMPTS_KEPT_SECONDS
+        """Keeps the build service's handle of an attempt, and the time; the first one stays."""
+        now = self.clock.now()
+        data, until = {"handle": handle, "at": now}, now + ATTEMPTS_KEPT_SECONDS
         try:
-            self.table.put(Item(f"build#{key}#{attempt}", "attempt", {"handle": handle}, expires_at=until))
+            self.table.put(Item(f"build#{key}#{attempt}", "attempt", data, expires_at=until))
         except Stale:
             return
 
@@ -160,6 +188,12 @@ class Environments:
         """The build service's handle of an attempt, once it was started."""
         item = self.table.get(f"build#{key}#{attempt}", "attempt")
         return str(item.data["handle"]) if item else None
+
+    def started(self, environment: Environment) -> Started | None:
+        """How the environment's attempt was started; None while it was not."""
+        item = self.table.get(f"build#{environment.key}#{environment.attempt}", "attempt")
+        # One that an older version started has no time of its own.
+        return Started(str(item.data["handle"]), item.data.get("at", environment.claimed_at)) if item else None
 
 
 def _waiters(key: str, launch: str) -> str:

@@ -7,6 +7,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import WAITING, Event, Launch, Phase, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.state.build_logs import BuildLogs
+from bindery.state.build_slots import BuildSlots
 from bindery.state.launches import Launches
 from bindery.state.sessions import Sessions
 
@@ -20,6 +21,7 @@ class FollowLaunch:
     launches: Launches
     sessions: Sessions
     logs: BuildLogs
+    slots: BuildSlots
 
     def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]:
         now = self.launches.get(launch)
@@ -52,6 +54,10 @@ class FollowLaunch:
         if told.attempt == launch.attempt and told.line is not None:
             return told
         return Told(told.events, launch.attempt, self.logs.tail_start(launch.environment, launch.attempt))
+
+    def builds_before(self, launch: Launch) -> int | None:
+        """How many builds are before the launch's own in line; None if it does not wait for a slot."""
+        return self.slots.before(launch.environment, launch.attempt) if launch.stage is Stage.BUILDING else None
 
     def session(self, launch: Launch) -> Session | Failure:
         """The running session of a launch that is ready, or why there is none any more."""

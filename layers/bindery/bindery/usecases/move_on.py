@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import BuildLost, ImageGone
+from bindery.domain.errors import BuildLost, BuildUnwanted, ImageGone
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested, SessionRequested
 from bindery.ports.build_service import BuildService
 from bindery.ports.queue import Queue
+from bindery.state.build_slots import BuildSlots
 from bindery.state.environments import Environments
 from bindery.usecases.end_launch import EndLaunch
 from bindery.usecases.try_again import TryAgain
 
-PASSING = frozenset(kind.__name__ for kind in (BuildLost, ImageGone))
+PASSING = frozenset(kind.__name__ for kind in (BuildLost, BuildUnwanted, ImageGone))
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class MoveOn:
     """Nothing here decides for a launch what its own step decides; it only makes sure that the step is coming."""
 
     environments: Environments
+    slots: BuildSlots
     builds: BuildService
     queue: Queue
     end_launch: EndLaunch
@@ -64,8 +66,11 @@ class MoveOn:
         return report.failure if report and report.failure else Failure.of(BuildLost())
 
     def _have_it_started(self, launch: Launch, environment: Environment) -> None:
-        if environment.claimed_by == launch.id and not self.environments.handle(environment.key, environment.attempt):
-            self.queue.send(BuildRequested(environment=environment.key, attempt=environment.attempt))
+        key, attempt = environment.key, environment.attempt
+        own = environment.claimed_by == launch.id and not self.environments.handle(key, attempt)
+        # A prebuild that a visitor waits for does not stay behind the others.
+        if own or (environment.prebuild and not launch.build_only and self.slots.is_behind(key, attempt)):
+            self.queue.send(BuildRequested(environment=key, attempt=attempt))
 
 
 def _builds_for(environment: Environment | None, launch: Launch) -> TypeGuard[Environment]:

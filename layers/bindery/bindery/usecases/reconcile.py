@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import BinderyError, DeadlinePassed
+from bindery.domain.errors import BinderyError, BuildsQueued, DeadlinePassed
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested, StopRequested
 from bindery.domain.sessions import Session, SessionObject, SessionState
@@ -17,10 +17,12 @@ from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
 from bindery.ports.session_launcher import SessionLauncher
+from bindery.state.build_slots import BuildSlots
 from bindery.state.environments import Environments
 from bindery.state.launches import PATIENCE_SECONDS, Launches
 from bindery.state.sessions import Sessions
 from bindery.usecases.end_launch import EndLaunch
+from bindery.usecases.free_slots import FreeSlots
 from bindery.usecases.move_on import MoveOn
 from bindery.usecases.record_build import RecordBuild
 from bindery.usecases.recount_places import RecountPlaces
@@ -33,17 +35,19 @@ MOST_LAUNCHES = 1000
 
 @dataclass(frozen=True)
 class Reconcile:
-    """build_seconds: a build's limit. start_seconds: how young an object may be and still have its record unseen."""
+    """build_seconds: a build's limit, from its start. start_seconds: how young an object may be and still have its record unseen."""
 
     launches: Launches
     environments: Environments
     sessions: Sessions
+    slots: BuildSlots
     builds: BuildService
     launcher: SessionLauncher
     queue: Queue
     move_on: MoveOn
     end_launch: EndLaunch
     record_build: RecordBuild
+    free_slots: FreeSlots
     recount: RecountPlaces
     tally: TallyLaunches
     clock: Clock
@@ -63,6 +67,8 @@ class Reconcile:
             for environment in self.environments.due(ahead):
                 with _trouble_of(f"environment {environment.key}"):
                     self._environment(environment)
+        with _trouble_of("build slots"):
+            self.free_slots.recover()
         with _trouble_of("sessions"):
             listed_at = self.clock.now()
             objects = {found.id: found for found in self.launcher.objects()}
@@ -77,7 +83,9 @@ class Reconcile:
         if launch is None:
             return
         if self.clock.now() >= launch.deadline:
-            self.end_launch(launch.id, DeadlinePassed(minutes=round((launch.deadline - launch.created_at) / 60)))
+            minutes = round((launch.deadline - launch.created_at) / 60)
+            queued = launch.stage is Stage.BUILDING and self.slots.waits(launch.environment, launch.attempt)
+            self.end_launch(launch.id, BuildsQueued(minutes=minutes) if queued else DeadlinePassed(minutes=minutes))
         else:
             self.move_on(launch)
 
@@ -86,11 +94,12 @@ class Reconcile:
         if now is None:
             return
         if now.state is EnvironmentState.BUILDING:
-            handle = self.environments.handle(now.key, now.attempt)
-            if handle is None:
-                self.queue.send(BuildRequested(environment=now.key, attempt=now.attempt))
-            elif self.clock.now() - now.claimed_at > self.build_seconds + BUILD_GRACE_SECONDS:
-                self.builds.stop(handle)
+            started = self.environments.started(now)
+            if started is None:
+                if not self.slots.waits(now.key, now.attempt):
+                    self.queue.send(BuildRequested(environment=now.key, attempt=now.attempt))
+            elif self.clock.now() - started.at > self.build_seconds + BUILD_GRACE_SECONDS:
+                self.builds.stop(started.handle)
             self.environments.postpone(now.key)
         self.record_build(BuildChanged(environment=now.key, attempt=now.attempt))
 

@@ -12,6 +12,7 @@ from bindery.ports.build_service import BuildService
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
+from bindery.usecases.free_slots import FreeSlots
 from bindery.usecases.move_on import MoveOn
 from bindery.usecases.tally_launches import SECONDS
 
@@ -25,6 +26,7 @@ class RecordBuild:
     builds: BuildService
     counters: Counters
     move_on: MoveOn
+    free_slots: FreeSlots
 
     def __call__(self, changed: BuildChanged) -> None:
         environment = self.environments.find(changed.environment)
@@ -32,13 +34,14 @@ class RecordBuild:
             self._ask(environment)
             environment = self.environments.find(changed.environment)
         if environment and _over(environment, changed.attempt):
+            self.free_slots(environment.key, changed.attempt)
             self._tell_waiters(environment, changed.attempt)
 
     def _ask(self, environment: Environment) -> None:
-        handle = self.environments.handle(environment.key, environment.attempt)
-        if handle is None:  # not started yet; reconcile sees to that
+        started = self.environments.started(environment)
+        if started is None:  # it waits for a slot, or reconcile sees to it
             return
-        report = self.builds.look(handle)
+        report = self.builds.look(started.handle)
         match report.state:
             case BuildState.RUNNING:
                 return
@@ -52,7 +55,7 @@ class RecordBuild:
         if ended and ended.ended_at:
             status = "success" if ended.image else "failure"
             self.counters.add("binderhub_build_count", status=status)
-            took = ended.ended_at - ended.claimed_at
+            took = ended.ended_at - started.at
             self.counters.observe("binderhub_build_time_seconds", took, SECONDS, status=status)
 
     def _tell_waiters(self, over: Environment, attempt: int) -> None:

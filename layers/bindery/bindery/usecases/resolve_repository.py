@@ -44,7 +44,9 @@ class ResolveRepository:
         identity = self.identify(provider, resolved.repository)
         if not launch.session:  # one that is resolved again may hold a place already
             self.quotas.check(launch.repo_url, self.rules.limits(launch.spec))
-        environment = self.environments.claim(identity, resolved.repository, launch.id, self.builds.has)
+        environment = self.environments.claim(
+            identity, resolved.repository, launch.id, self.builds.has, prebuild=launch.build_only
+        )
         note = (Event(phase=Phase.WAITING, message=resolved.note + "\n"),) if resolved.note else ()
 
         def next_step(now: Launch) -> Launch | None:

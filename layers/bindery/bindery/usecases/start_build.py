@@ -1,28 +1,36 @@
-"""Start a claimed attempt in the build service, once."""
+"""Start a claimed attempt in the build service, once, when it is its turn."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment, EnvironmentState
+from bindery.domain.errors import BuildUnwanted
+from bindery.domain.failure import Failure
+from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested
 from bindery.ports.build_service import BuildService
+from bindery.state.build_slots import BuildSlots
 from bindery.state.environments import Environments
+from bindery.state.launches import Launches
 from bindery.usecases.record_build import RecordBuild
 
 
 @dataclass(frozen=True)
 class StartBuild:
-    """seconds: a build's limit."""
+    """seconds: a build's limit. Without a slot the attempt stands in line, and whoever frees one sends its message again."""
 
     environments: Environments
+    launches: Launches
+    slots: BuildSlots
     builds: BuildService
     record_build: RecordBuild
     seconds: int
 
     def __call__(self, asked: BuildRequested) -> None:
         environment = self.environments.find(asked.environment)
-        handle = self._start(environment) if _wanted(environment, asked) else ""
+        handle = self._start(environment, asked) if _wanted(environment, asked) else ""
         self._stop_if_over(asked, handle)
         # It may have ended before anybody knew its handle, and then nobody has heard.
         self.record_build(BuildChanged(environment=asked.environment, attempt=asked.attempt))
@@ -33,11 +41,13 @@ class StartBuild:
         if handle and not _wanted(self.environments.find(asked.environment), asked):
             self.builds.stop(handle)
 
-    def _start(self, environment: Environment) -> str:
-        """The attempt's handle, once it is started."""
+    def _start(self, environment: Environment, asked: BuildRequested) -> str:
+        """The attempt's handle, once it is started; empty if it is not to be made, or not yet."""
         known = self.environments.handle(environment.key, environment.attempt)
         if known:
             return known
+        if not self._has_turn(environment, asked):
+            return ""
         handle = self.builds.start(
             BuildOrder(
                 environment=environment.key,
@@ -49,6 +59,23 @@ class StartBuild:
         )
         self.environments.record_start(environment.key, environment.attempt, handle)
         return handle
+
+    def _has_turn(self, environment: Environment, asked: BuildRequested) -> bool:
+        """Whether it has a slot, and was not given up before it had one."""
+        key, attempt = environment.key, environment.attempt
+        place = self.slots.out_of_line(key, attempt)
+        if place and not any(self._who_wait(environment)):
+            self.environments.give_up(key, attempt, Failure.of(BuildUnwanted()), place)
+            return False
+        behind = environment.prebuild and all(launch.build_only for launch in self._who_wait(environment))
+        return self.slots.claim(environment, behind=behind) and _wanted(self.environments.find(key), asked)
+
+    def _who_wait(self, environment: Environment) -> Iterator[Launch]:
+        """Launches under way that wait for this attempt."""
+        for waiter in self.environments.waiters(environment.key, environment.attempt):
+            launch = self.launches.find(waiter.launch)
+            if launch and launch.stage is Stage.BUILDING and launch.environment == environment.key:
+                yield launch
 
 
 def _wanted(environment: Environment | None, asked: BuildRequested) -> TypeGuard[Environment]:

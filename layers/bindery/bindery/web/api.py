@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,8 +17,11 @@ from bindery.domain.tokens import Tokens
 from bindery.web.detected import detected
 from bindery.web.errors import face_of
 from bindery.web.events import words_of
+from bindery.web.places import words_of_place
 from bindery.web.requests import own_origin
-from bindery.web.stream import Follow
+
+if TYPE_CHECKING:
+    from bindery.web.stream import Follow
 
 LOG_LINES = 100
 PASSES_SECONDS = 5
@@ -60,7 +64,7 @@ class Api:
     """Create, look, stop. Looking and stopping need the launcher's token that creating answered."""
 
     open_launch: Callable[[Asked], Opened]
-    follow: Follow
+    follow: "Follow"
     stop_launch: Callable[[str], None]
     detect_address: Callable[[str], Pasted]
     tokens: Tokens
@@ -98,10 +102,15 @@ class Api:
         return Answer(HTTPStatus.CREATED, {**told, "address": f"{origin}/api/launches/{launch.id}"})
 
     def look(self, caller: Caller, launch: str) -> Answer:
-        """How the launch stands, with the last lines of its build's log; the session's address and token once ready."""
+        """How the launch stands, with the last lines of its build's log; the session's address and token once ready.
+
+        queue: while its build waits for a slot, how many are to be built first, and the same in words; else null.
+        """
         self._check(caller, launch)
         now, tellings = self.follow(launch, Told())
-        return Answer(HTTPStatus.OK, {**_about(now), **self._outcome(now), "log": _log(tellings)})
+        before = self.follow.builds_before(now)
+        queue = None if before is None else {"builds_before": before, "message": words_of_place(before).strip()}
+        return Answer(HTTPStatus.OK, {**_about(now), "queue": queue, **self._outcome(now), "log": _log(tellings)})
 
     def stop(self, caller: Caller, launch: str) -> Answer:
         """Ends the launch or its session. 202: the session goes within seconds."""

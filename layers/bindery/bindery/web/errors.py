@@ -139,6 +139,15 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "Ask for fewer packages, or for ones that need no compiling.",
         ),
         e.BuildLost: Face(502, "build_lost", "The build was lost before it ended. Launch again to start it anew."),
+        e.BuildsQueued: Face(
+            503,
+            "builds_queued",
+            "Others were being built all the time: after {minutes} this repository's turn had not come. "
+            "It still has its place in line; launch again to go on waiting.",
+        ),
+        e.BuildUnwanted: Face(
+            503, "build_unwanted", "The build was given up when nobody waited for it any more. Launch again."
+        ),
         e.BuildServiceDown: Face(
             503, "build_service_down", "Nothing can be built just now: {why}. Launch again in a few minutes."
         ),
@@ -210,6 +219,13 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         ),
         e.LauncherDown: Face(
             503, "launcher_down", "Sessions cannot be started just now: {why}. Launch again in a few minutes."
+        ),
+        e.ClusterRefused: Face(
+            503,
+            "cluster_refused",
+            "This Bindery cannot get into the cluster that its sessions run on. Whoever runs it has been told: "
+            "launch again in a while.",
+            "This Bindery cannot get into the cluster that its sessions run on. Whoever runs it has been told...",
         ),
         # Launches
         e.LaunchStopped: Face(

@@ -22,6 +22,8 @@ HELP: Mapping[str, str] = MappingProxyType(
         "binderhub_build_count": "Builds that ended",
         "binderhub_build_time_seconds": "How long builds took",
         "binderhub_launch_count": "Launches that ended",
+        "bindery_build_slots_in_use": "Builds that have a slot",
+        "bindery_builds_waiting": "Builds that wait for a slot",
         "bindery_launches_ready": "Launches that became ready: at the first attempt, or only after something was tried again",
         "binderhub_launch_time_seconds": "How long launches took, from the click to ready or failed",
     }

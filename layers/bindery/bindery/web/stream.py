@@ -22,6 +22,7 @@ from bindery.domain.launch import Launch, Phase, Stage
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.web.events import built_payload, failed_payload, payload, ready_payload
+from bindery.web.places import Places
 from bindery.web.requests import own_origin, read_link
 
 KEEPALIVE_SECONDS = 25
@@ -31,9 +32,10 @@ GOES_ON = "The build goes on. Open the same link again to see how it stands: {li
 
 
 class Follow(Protocol):
-    """What there is to tell of a launch since `told`, and its session once it is ready."""
+    """What there is to tell of a launch since `told`, its build's place in line, and its session once it is ready."""
 
     def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]: ...
+    def builds_before(self, launch: Launch) -> int | None: ...
     def session(self, launch: Launch) -> Session | Failure: ...
 
 
@@ -111,6 +113,7 @@ class Stream:
     async def _relay(self, opened: Opened, asked: Asked) -> AsyncIterator[ServerSentEvent]:
         """Everything not told yet, then what comes, until the launch has ended or the stream has been open for long."""
         told, begun, waited = Told.read(opened.told), time.monotonic(), False
+        places = Places(self.follow.builds_before)
         while (age := time.monotonic() - begun) < (self.longest_seconds or float("inf")):
             try:
                 launch, tellings = await run_sync(self.follow, opened.launch.id, told)
@@ -132,6 +135,8 @@ class Stream:
                 yield self._event(await self._payload(launch, telling, asked), launch.id, told)
             if launch.ended:
                 return
+            for telling in await run_sync(places.news, launch, told) if places.due(launch, told) else []:
+                yield self._event(payload(telling.event), launch.id, told)
             await asyncio.sleep(min(LATEST, max(SOONEST, age / 40)))
         link = f"{asked.launch_host}v2/{asked.provider}/{asked.spec}"
         yield self._event({"phase": "waiting", "message": GOES_ON.format(link=link)}, opened.launch.id, told)

@@ -20,6 +20,7 @@ from bindery.adapters.repositories.checkout import Read, Room, Written, shown, w
 from bindery.adapters.repositories.exchange import MB, in_words
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.object_cache import PACK, ObjectCache
+from bindery.adapters.repositories.object_ids import object_id
 from bindery.adapters.repositories.packs import (
     BLOB,
     BROKEN,
@@ -28,7 +29,6 @@ from bindery.adapters.repositories.packs import (
     BrokenPack,
     PackLimits,
     TooMuch,
-    object_id,
     tree_of,
 )
 from bindery.adapters.repositories.submodules import check_submodule, submodule_urls

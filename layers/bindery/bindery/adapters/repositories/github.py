@@ -13,7 +13,7 @@ from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.host_api import Token
 from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
-from bindery.adapters.repositories.packs import object_id
+from bindery.adapters.repositories.object_ids import object_id
 from bindery.adapters.repositories.pages import Shown, pasted, shown_page
 from bindery.adapters.repositories.refs import (
     COMMIT,

@@ -3,13 +3,14 @@
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import sha1
 from io import BytesIO
 
 from dulwich.errors import ApplyDeltaError, ChecksumMismatch, ObjectFormatException
 from dulwich.object_format import SHA1
 from dulwich.objects import ShaFile, parse_tree
 from dulwich.pack import PackData, PackInflater, UnresolvedDeltas
+
+from bindery.adapters.repositories.object_ids import object_id
 
 BLOB, TREE, COMMIT, OFS_DELTA, REF_DELTA = 3, 2, 1, 6, 7
 BROKEN = (
@@ -147,13 +148,6 @@ def unpacked(pack: bytes, limits: PackLimits) -> dict[bytes, tuple[int, bytes]]:
 
 def _id(found: ShaFile) -> bytes:
     return object_id(found.type_name, found.as_raw_string())
-
-
-def object_id(kind: bytes, content: bytes) -> bytes:
-    """An object's id in hex, from its type's name and its content."""
-    hashed = sha1(kind + b" %d\0" % len(content), usedforsecurity=False)
-    hashed.update(content)  # not joined: that would be a copy of what may be large
-    return hashed.hexdigest().encode()
 
 
 def tree_of(commit: bytes) -> bytes:

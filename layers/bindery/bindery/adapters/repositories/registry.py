@@ -71,8 +71,3 @@ PROVIDERS: Mapping[str, Make] = {
     "gl": _gl,
     "git": _git,
 }
-
-
-def make_providers(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> dict[str, RepositoryProvider]:
-    """Every provider by id, in the order in which they are shown."""
-    return {name: make(given, client, table, clock) for name, make in PROVIDERS.items()}

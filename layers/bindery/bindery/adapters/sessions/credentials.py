@@ -1,13 +1,33 @@
-"""How Bindery is known to a cluster."""
+"""How Bindery is known to a cluster by a file, or as a Pod of it. Anything that kubectl understands."""
 
 from kubernetes.client import ApiClient
 from kubernetes.config import ConfigException, load_incluster_config, new_client_from_config
 from yaml import YAMLError
 
+from bindery.adapters.sessions.access import Entry
 from bindery.domain.errors import LauncherDown
 
 
-def client_of(kubeconfig: str) -> ApiClient:
+class FileAccess:
+    """By the Kubernetes client's own reading of files, which also runs the commands that they name."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self.name = str(client.configuration.host)
+        self._client = client
+
+    def entry(self) -> Entry:
+        shown = self._client.configuration.auth_settings().get("BearerToken", {})
+        return Entry(self.name, self._client.rest_client.pool_manager, str(shown.get("value") or ""))
+
+    def renewed(self, _refused: Entry, /) -> bool:
+        """A file that changed is read by the next start; what expires is renewed in `entry`."""
+        return False
+
+    def close(self) -> None:
+        self._client.rest_client.pool_manager.clear()
+
+
+def access_of(kubeconfig: str) -> FileAccess:
     """From a kubeconfig file; empty: as kubectl finds it (`KUBECONFIG`, `~/.kube/config`), else as a Pod is told.
 
     Raises LauncherDown, which says what is missing.
@@ -17,12 +37,12 @@ def client_of(kubeconfig: str) -> ApiClient:
     except ConfigException as error:
         if kubeconfig:
             raise LauncherDown(why=f"BINDERY_KUBECONFIG cannot be used: {error}") from error
-        return _as_a_pod()
+        client = _as_a_pod()
     except OSError as error:
         raise LauncherDown(why=f"{error.filename or 'its kubeconfig'} cannot be read: {error.strerror}") from error
     except (YAMLError, ValueError, TypeError, KeyError, AttributeError):  # whose words may be the file's
         raise LauncherDown(why=f"{kubeconfig or 'what KUBECONFIG names'} is no kubeconfig") from None
-    return client
+    return FileAccess(client)
 
 
 def _as_a_pod() -> ApiClient:

@@ -3,14 +3,14 @@
 import json
 import re
 
-from bindery.domain.errors import LauncherDown, NoRoom, Retryable, SessionRefused
+from bindery.domain.errors import ClusterRefused, LauncherDown, NoRoom, Retryable, SessionRefused
 
 QUOTA = re.compile(r"exceeded quota: (?P<name>\S+), requested: (?P<asked>[^;]*?), used: ")
 ADMISSION = re.compile(r'violates PodSecurity "[^"]*": (?P<rules>.*)')
 RIGHTS = re.compile(r'User "[^"]*" cannot (?P<verb>\w+) resource "(?P<what>\w+)"')
 UNCOUNTED = re.compile(r"status unknown for quota: ")
 LIMIT = re.compile(r"(?P<what>(?:maximum|minimum) [^\]]*)")
-AUTHORIZATION, NOT_FOUND, LATER = 401, 404, frozenset({408, 409, 410, 429})
+UNKNOWN, NOT_FOUND, LATER = 401, 404, frozenset({408, 409, 410, 429})
 
 
 def refusal(status: int, body: str | bytes | None) -> Retryable | NoRoom | SessionRefused:
@@ -18,8 +18,8 @@ def refusal(status: int, body: str | bytes | None) -> Retryable | NoRoom | Sessi
     said = _message(body)
     if status in LATER or not 400 <= status < 500:
         return LauncherDown(why=f"the cluster's API server answered {status}")
-    if status == AUTHORIZATION:
-        return LauncherDown(why="the cluster does not accept Bindery's credentials")
+    if status == UNKNOWN:
+        return ClusterRefused(why="the cluster does not accept Bindery's credentials")
     if UNCOUNTED.search(said):
         return LauncherDown(why="the cluster has not counted yet what its quota leaves")
     if full := QUOTA.search(said):

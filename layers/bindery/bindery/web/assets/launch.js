@@ -210,7 +210,7 @@ function look(now) {
   if (now.phase === "failed") fail("The launch failed", now.failure.message);
   else if (now.url) open({ ...now, message: [...now.notes, now.url].join("\n") });
   else if (now.phase === "ready") finish("The environment is built.");
-  else say(SAYS[PHASE[now.phase]] ?? LOOKING);
+  else say(now.queue?.message ?? SAYS[PHASE[now.phase]] ?? LOOKING);
   return ended;
 }
 

@@ -1,0 +1,50 @@
+"""How Bindery gets into a cluster: where its API server is, whom to trust there, and what to show it."""
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from urllib3 import PoolManager
+
+
+@dataclass(frozen=True)
+class Entry:
+    """address: of the API server. authorization: the header; empty where the connection itself says who asks."""
+
+    address: str
+    pool: PoolManager = field(repr=False)
+    authorization: str = field(default="", repr=False)
+
+
+class Access(Protocol):
+    """name: which cluster, for people.
+
+    entry: for the next request; its pool is the same one for as long as the cluster and whom we trust there are.
+    renewed: an entry's credentials were refused; whether `entry` has others now, so that asking again makes sense.
+    Both may raise ClusterRefused where there are no credentials to show, and LauncherDown where that may pass by itself.
+    """
+
+    @property
+    def name(self) -> str: ...
+    def entry(self) -> Entry: ...
+    def renewed(self, refused: Entry, /) -> bool: ...
+    def close(self) -> None: ...
+
+
+def trusting(authority: str) -> ssl.SSLContext:
+    """TLS towards a cluster. authority: its own, in PEM; empty: those of this machine. Raises ValueError.
+
+    Not as strict as Python is from 3.13 on: the authority that EKS makes for a cluster lacks the key identifiers that are
+    asked for there. Chain, dates and name are checked as ever.
+    """
+    try:
+        context = ssl.create_default_context(cadata=authority or None)
+    except ssl.SSLError as error:
+        raise ValueError("its authority is no certificate") from error
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def bearer(token: str) -> str:
+    """The header that shows it."""
+    return f"Bearer {token}"

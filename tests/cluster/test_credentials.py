@@ -1,0 +1,155 @@
+"""Credentials that a real API server refuses: launches fail with words for both sides, and go on with the next that it takes."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto import mock_aws
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.sessions.cluster import Cluster
+from bindery.adapters.sessions.kubeconfig_secret import SecretAccess
+from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
+from bindery.adapters.sessions.pod import Making
+from bindery.bootstrap import System
+from bindery.domain.builds import BuildReport, BuildState
+from bindery.domain.errors import LauncherDown
+from bindery.domain.launch import Launch, Stage
+from bindery.ports.session_launcher import SessionLauncher
+from bindery.web.errors import face_of
+from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, Shipped
+from tests.cluster.trials import Trials
+from tests.fakes.ports import FakePorts, settings_of
+from tests.serving import aws
+from tests.serving.kubeconfigs import inlined
+from tests.simulation.small import Small
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+SECRET = "bindery/kubeconfig"
+TOLD = "This Bindery cannot get into the cluster that its sessions run on. Whoever runs it has been told: launch again in a while."
+
+
+class Alarms(logging.Handler):
+    """What is logged for the operator, as (name, words)."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[tuple[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if name := getattr(record, "alarm", ""):
+            self.heard.append((name, record.getMessage()))
+
+
+@pytest.fixture
+def alarms() -> Iterator[Alarms]:
+    alarms, logger = Alarms(), logging.getLogger("bindery")
+    logger.addHandler(alarms)
+    yield alarms
+    logger.removeHandler(alarms)
+
+
+@pytest.fixture
+def secrets() -> Iterator["SecretsManagerClient"]:
+    with mock_aws():
+        yield aws.session().client("secretsmanager")
+
+
+class Launches:
+    """Whole launches, of which only the session is real."""
+
+    def __init__(self, launcher: SessionLauncher, image: str) -> None:
+        self.small, self.image = Small(), image
+        small = self.small
+        small.clock.random_id = SystemClock().random_id  # type: ignore[method-assign]  # names of their own on the cluster
+        ports = FakePorts(small.table, small.queue, small.builds, launcher, small.clock, small.host)
+        small.system = System(ports, settings_of())
+
+    def one(self) -> Launch:
+        """From the click to its end, and whatever else is under way."""
+        opened = self.small.open()
+        self.pump()
+        for handle, report in list(self.small.builds.reports.items()):
+            if report.state is BuildState.RUNNING:
+                self.small.builds.images.add(self.image)
+                self.small.builds.finish(handle, BuildReport(BuildState.SUCCEEDED, image=self.image))
+        self.pump()
+        return self.small.launch(opened)
+
+    def pump(self) -> None:
+        """Messages that cannot be handled come again with the next launch."""
+        again = []
+        while self.small.queue.sent:
+            message = self.small.queue.sent[0].message
+            try:
+                self.small.pump(1)
+            except AssertionError:  # there are more
+                continue
+            except LauncherDown:
+                again.append(message)
+        for message in again:
+            self.small.queue.send(message)
+
+
+@contextmanager
+def by_secret(shipped: Shipped, secrets: "SecretsManagerClient", config: str) -> Iterator[KubernetesSessions]:
+    secrets.create_secret(Name=SECRET, SecretString=config)
+    address = PublicAddress(shipped.address)
+    access = SecretAccess(SECRET, secrets, SystemClock())
+    making = Making(GATEWAY, address.domain, RESOURCES)
+    launcher = KubernetesSessions(Cluster(access, NAMESPACE), making, address, SystemClock())
+    try:
+        yield launcher
+    finally:
+        shipped.remove_sessions()
+        launcher.close()
+
+
+def test_a_launch_fails_with_a_wrong_token_and_the_next_goes_well_once_the_secret_is_right(
+    trials: Trials, secrets: "SecretsManagerClient", alarms: Alarms
+) -> None:
+    right = inlined(trials.shipped.kubeconfig)
+    wrong = inlined(trials.shipped.kubeconfig, token="4711")
+    with by_secret(trials.shipped, secrets, wrong) as launcher:
+        launches = Launches(launcher, trials.image)
+        failed = launches.one()
+        assert failed.stage is Stage.FAILED
+        assert failed.failure
+        assert face_of(failed.failure).message == TOLD
+        assert len(alarms.heard) >= 4, "each try"
+        assert set(alarms.heard) == {
+            ("ClusterRefused", "no way into the cluster: the cluster does not accept Bindery's credentials")
+        }
+        assert "4711" not in json.dumps(failed.model_dump(mode="json"))
+        secrets.put_secret_value(SecretId=SECRET, SecretString=right)
+        assert launches.one().stage is Stage.READY
+        assert launches.small.queue.sent == [], "what was left of the first is stopped, too"
+
+
+def test_a_token_that_is_replaced_while_it_is_used_costs_no_launch_and_no_connection(
+    trials: Trials, secrets: "SecretsManagerClient", alarms: Alarms
+) -> None:
+    with by_secret(trials.shipped, secrets, inlined(trials.shipped.kubeconfig)) as launcher:
+        launches = Launches(launcher, trials.image)
+        assert launches.one().stage is Stage.READY
+        pool = pool_of(launcher)
+        connections = pool.num_connections
+        assert connections <= 2, "one to ask, one to watch"
+        # The old one is refused from now on; the new one is the administrator's, since this cluster knows no other.
+        entry = launcher._cluster._access._entry  # type: ignore[attr-defined]
+        object.__setattr__(entry, "authorization", "Bearer 4711")
+        secrets.put_secret_value(SecretId=SECRET, SecretString=inlined(trials.shipped.cluster.kubeconfig))
+        assert launches.one().stage is Stage.READY
+        assert pool_of(launcher) is pool
+        assert pool.num_connections == connections
+    assert alarms.heard == []
+
+
+def pool_of(launcher: KubernetesSessions) -> Any:
+    entry = launcher._cluster._access.entry()
+    return entry.pool.connection_from_url(entry.address)

@@ -1,0 +1,65 @@
+"""One instance of a function, deployed as on AWS, that is called again and again: what it makes, it makes once."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.session import Session
+from moto import mock_aws
+
+from bindery.adapters.queues.memory import Delivery
+from bindery.bootstrap import picks, system
+from bindery.domain.messages import StopRequested
+from functions.stop_session import handler
+from infra.local.events import Context, from_queue
+from tests.cluster.shipped import Shipped
+from tests.serving import aws, template_table
+from tests.serving.inits import SURROUNDINGS
+from tests.serving.kubeconfigs import inlined
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+SECRET = "bindery/kubeconfig"
+MADE_ONCE = (picks.settings, picks.clock, picks.aws, picks.table, picks.queue, picks.launcher, system)
+
+
+@pytest.fixture
+def made(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The clients that are made, from when the instance is fresh."""
+    made, create = list[str](), Session.create_client
+
+    def counted(session: Session, service: str, *rest: Any, **more: Any) -> "BaseClient":
+        made.append(service)
+        return create(session, service, *rest, **more)
+
+    with mock_aws():
+        template_table.create(aws.session().client("dynamodb"), SURROUNDINGS["BINDERY_TABLE"])
+        aws.session().client("secretsmanager").create_secret(Name=SECRET, SecretString=inlined(shipped.kubeconfig))
+        different = {"BINDERY_EKS_CLUSTER": "", "BINDERY_KUBECONFIG_SECRET": SECRET}
+        for name, value in {**SURROUNDINGS, **different, "BINDERY_SESSIONS_URL": shipped.address}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(Session, "create_client", counted)
+        _forget()
+        yield made
+        _forget()
+
+
+def _forget() -> None:
+    for each in MADE_ONCE:
+        each.cache_clear()
+
+
+def call(session: str) -> object:
+    body = StopRequested(session=session, reason="idle").model_dump_json()
+    return handler.handler(from_queue(Delivery("1", "stops", body, 1, 0.0, 1)), Context("stop_session"))  # type: ignore[arg-type]  # Lambda's own has no constructor
+
+
+def test_two_calls_make_each_client_once_and_one_connection_to_the_cluster(made: list[str]) -> None:
+    for session in ("first", "second"):
+        assert call(session) == {"batchItemFailures": []}
+    assert sorted(made) == ["dynamodb", "secretsmanager"]
+    entry = picks.launcher()._cluster._access.entry()  # type: ignore[attr-defined]
+    assert entry.pool.connection_from_url(entry.address).num_connections == 1
+    assert entry.pool.connection_from_url(entry.address).num_requests >= 4, "two of each call"
+    picks.launcher().close()  # type: ignore[attr-defined]

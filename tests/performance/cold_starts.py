@@ -1,0 +1,79 @@
+"""How long a function takes to its first message, over a bare one that only has boto3 and one client of it. Part of `make bench`.
+
+On Python 3.13 as Lambda has it, if there is one here, in an environment as it is deployed: no tools, byte code ready.
+"""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from bindery.adapters.builds.uv_command import UvCommand
+from tests.performance.ratios import line
+from tests.serving.inits import FUNCTIONS, ROOT, Init, imports, init
+from tests.serving.uv import UV
+
+RUNS = 12
+BARE = "bare"
+HOT = ("stream_launch", "resolve_repository", "start_session")
+MOST = 20
+
+
+def deployed(folder: Path) -> tuple[Path, Path]:
+    """A Python that has what the layer has, and the functions; both with their byte code."""
+    environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder / "environment")}
+    wanted = ["--frozen", "--quiet", "--no-default-groups", "--no-editable", "--compile-bytecode"]
+    command = [UV, "sync", *wanted, "--no-python-downloads", "--python", str(python())]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    shutil.copytree(ROOT / "functions", folder / "functions")
+    return folder / "environment" / "bin" / "python", folder / "functions"
+
+
+def python() -> Path:
+    """The runtime's own minor, or the one that runs this."""
+    return UvCommand(UV, Path(tempfile.gettempdir())).python("3.13") or Path(sys.executable)
+
+
+def measure(interpreter: Path, functions: Path) -> dict[str, list[Init]]:
+    """Each in turn, RUNS times; the first round only writes byte code."""
+    taken: dict[str, list[Init]] = defaultdict(list)
+    for run in range(RUNS + 1):
+        for name in (BARE, *FUNCTIONS):
+            once = init(name, interpreter, functions)
+            if run:
+                taken[name].append(once)
+    return taken
+
+
+def main() -> list[str]:
+    """Two minutes. Prints what is in the ratios, and answers them."""
+    with tempfile.TemporaryDirectory(prefix="bindery-starts-") as folder:
+        interpreter, functions = deployed(Path(folder))
+        version = subprocess.run([interpreter, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        print(f"  cold starts on {version}")
+        taken = measure(interpreter, functions)
+        bare = taken.pop(BARE)
+        for name, inits in taken.items():
+            used = [statistics.median(each.processor for each in measured) for measured in (inits, bare)]
+            told = f"{used[0] / used[1]:.2f} of the bare one's processor time"
+            print(f"  init {name}: {told}, {len(inits[0].installed)} modules beside Python's own")
+        for name in HOT:
+            print(_table(name, imports(name, interpreter, functions), imports(BARE, interpreter, functions)))
+    seconds = {name: [each.seconds for each in inits] for name, inits in taken.items()}
+    beside = [each.seconds for each in bare]
+    return [line(f"init {name} / bare handler", seconds[name], beside) for name in (*HOT, *sorted({*seconds} - {*HOT}))]
+
+
+def _table(name: str, own: dict[str, float], bare: dict[str, float]) -> str:
+    """The packages that take longest to import, beside the bare one's."""
+    rows = sorted(own, key=lambda package: own[package] - bare.get(package, 0), reverse=True)[:MOST]
+    told = [f"    {package:34} {own[package]:6.1f} ms {bare.get(package, 0):6.1f} ms" for package in rows]
+    return "\n".join([f"  imports of {name}, beside the bare one's:", *told])
+
+
+if __name__ == "__main__":
+    print("\n".join(main()))

@@ -1,0 +1,49 @@
+"""What a function does before it can take its first message. Run by itself in a fresh process, on whatever Python: no tests' code.
+
+Arguments: the folder of the functions, and a function's name or `bare`. Prints JSON: seconds, seconds of a processor, modules.
+"""
+
+import time
+
+BEGUN, USED = time.perf_counter(), time.process_time()  # before anything else is loaded
+
+import importlib  # noqa: E402
+import sys  # noqa: E402
+
+VERBS = {"stream_launch": "stream", "answer_api": "api", "serve_pages": "site"}
+HOST = "gh"
+
+
+def bare() -> None:
+    """What no function on DynamoDB can do without."""
+    import boto3
+
+    boto3.client("dynamodb")
+
+
+def function(name: str) -> None:
+    """Its handler, its use case and the clients that this needs, as the first message makes them; nothing is asked over a network."""
+    importlib.import_module("handler")
+    from bindery.bootstrap import builds, system
+
+    made = system()
+    getattr(made, VERBS.get(name, name))
+    if name in ("stream_launch", "resolve_repository", "answer_api", "serve_pages"):
+        made.ports.provider(HOST)
+    if name in ("resolve_repository", "start_build", "record_build", "reconcile"):
+        builds()
+    if name == "stream_launch":  # as run.sh starts it
+        import uvicorn
+
+        uvicorn.Config("handler:app", factory=True, access_log=False).load()
+
+
+if __name__ == "__main__":
+    folder, name = sys.argv[1:]
+    sys.path.insert(0, f"{folder}/{name}")
+    bare() if name == "bare" else function(name)
+    took, used = time.perf_counter() - BEGUN, time.process_time() - USED
+    loaded = sorted(sys.modules)
+    import json
+
+    sys.stdout.write(json.dumps({"seconds": took, "processor": used, "modules": loaded}) + "\n")

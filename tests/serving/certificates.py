@@ -1,0 +1,105 @@
+"""Authorities as clusters make them for themselves, and TLS servers on loopback."""
+
+import datetime
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+Key = ec.EllipticCurvePrivateKey
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Without key identifiers, as EKS makes them. pem: its certificate."""
+
+    certificate: x509.Certificate
+    key: Key
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def issue(self, name: str, address: str = "") -> tuple[str, str]:
+        """A certificate and its key, in PEM. address: an IP address that it stands for, too."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names: list[x509.GeneralName] = [x509.DNSName(name)]
+        names += [x509.IPAddress(ip_address(address))] if address else []
+        built = _builder(name, key, self.certificate.subject).add_extension(
+            x509.SubjectAlternativeName(names), critical=False
+        )
+        made = built.sign(self.key, hashes.SHA256())
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return made.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
+def authority(name: str = "kubernetes") -> Authority:
+    """A new one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    built = _builder(name, key, _name(name)).add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+    return Authority(built.sign(key, hashes.SHA256()), key)
+
+
+@contextmanager
+def serving(by: Authority, body: str, *, clients_of: Authority | None = None) -> Iterator[str]:
+    """A server with a certificate by this authority, that gives one answer. clients_of: whom its clients have to be of."""
+
+    class Answers(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "server.pem"
+        path.write_text("".join(by.issue("api.cluster.test", "127.0.0.1")))
+        context.load_cert_chain(path)
+    if clients_of:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=clients_of.pem)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that do not trust it leave
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _builder(name: str, key: Key, issuer: x509.Name) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(name))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+    )
+
+
+def _name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

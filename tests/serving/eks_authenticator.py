@@ -1,0 +1,149 @@
+"""What stands before an EKS cluster's API server: tells from a token which role it is, as AWS would when it is asked.
+
+The checks are those of aws-iam-authenticator; the signature is worked out anew, by the documentation of Signature Version 4
+and without botocore, since AWS itself cannot be asked here.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlsplit
+
+PREFIX, HEADER = "k8s-aws-v1.", "x-k8s-aws-id"
+LONGEST, LASTS, EXPIRES = 4096, 900, range(901)
+KNOWN = {
+    *("action", "version", "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires"),
+    *("x-amz-security-token", "x-amz-signature", "x-amz-signedheaders"),
+}
+
+
+class NotAccepted(Exception):
+    """Why."""
+
+
+def identity(token: str, cluster: str, keys: Mapping[str, str], now: float) -> str:
+    """The access key that signed this token for this cluster. keys: secret by access key. now: UTC seconds. Raises NotAccepted."""
+    _must(len(token) <= LONGEST, "too long")
+    _must(token.startswith(PREFIX), "no such prefix")
+    encoded = token.removeprefix(PREFIX)
+    _must("=" not in encoded, "padded")
+    url = urlsplit(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
+    host = url.netloc.split(".")
+    _must(url.scheme == "https" and host[0] == "sts" and ".".join(host[2:]).startswith("amazonaws.com"), "no STS")
+    _must(url.path == "/", "another path")
+    pairs = parse_qsl(url.query, keep_blank_values=True)
+    query = {name.lower(): value for name, value in pairs}
+    _must(query.keys() <= KNOWN and len(query) == len(pairs), "other parameters")
+    _must(query["action"] == "GetCallerIdentity", "another action")
+    _must(HEADER in query["x-amz-signedheaders"].split(";"), "the cluster is not signed")
+    _must(int(query["x-amz-expires"]) in EXPIRES, "no such expiry")
+    signed_at = datetime.strptime(query["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    _must(signed_at <= now + 300, "of the future")
+    _must(now <= signed_at + LASTS, "expired")
+    access_key = query["x-amz-credential"].partition("/")[0]
+    _must(access_key in keys, "nobody's key")
+    expected = _signature(url.netloc, pairs, cluster, keys[access_key])
+    _must(hmac.compare_digest(query["x-amz-signature"], expected), "another signature")
+    return access_key
+
+
+def _must(so: bool, why: str) -> None:
+    if not so:
+        raise NotAccepted(why)
+
+
+def _signature(host: str, pairs: list[tuple[str, str]], cluster: str, secret: str) -> str:
+    given = dict(pairs)
+    _, day, region, service, last = given["X-Amz-Credential"].split("/")
+    headers = {"host": host, HEADER: cluster}
+    names = given["X-Amz-SignedHeaders"].split(";")
+    query = sorted(
+        (quote(name, safe="~"), quote(value, safe="~")) for name, value in pairs if name != "X-Amz-Signature"
+    )
+    canonical = [
+        *("GET", "/", "&".join(f"{name}={value}" for name, value in query)),
+        *(f"{name}:{headers[name]}" for name in names),
+        *("", ";".join(names), hashlib.sha256(b"").hexdigest()),
+    ]
+    scope = f"{day}/{region}/{service}/{last}"
+    hashed = hashlib.sha256("\n".join(canonical).encode()).hexdigest()
+    key = f"AWS4{secret}".encode()
+    for part in (day, region, service, last):
+        key = hmac.digest(key, part.encode(), "sha256")
+    told = f"AWS4-HMAC-SHA256\n{given['X-Amz-Date']}\n{scope}\n{hashed}"
+    return hmac.new(key, told.encode(), "sha256").hexdigest()
+
+
+@dataclass
+class Authenticator:
+    """The webhook that an API server asks. keys: who is known; of which group a caller is. refused: why, in order."""
+
+    cluster: str
+    keys: dict[str, str]
+    group: str
+    address: str = ""
+    accepted: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def review(self, token: str) -> Mapping[str, object]:
+        """The status of a TokenReview."""
+        try:
+            key = identity(token, self.cluster, self.keys, time.time())
+        except (NotAccepted, KeyError, ValueError) as error:
+            self.refused.append(str(error))
+            return {"authenticated": False}
+        self.accepted.append(token)
+        role = f"arn:aws:sts::123456789012:assumed-role/bindery/{key}"
+        return {"authenticated": True, "user": {"username": role, "uid": key, "groups": [self.group]}}
+
+    def configuration(self, folder: Path) -> Path:
+        """The file that `--authentication-token-webhook-config-file` names."""
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "webhook", "cluster": {"server": self.address}}],
+            "users": [{"name": "server", "user": {}}],
+            "contexts": [{"name": "webhook", "context": {"cluster": "webhook", "user": "server"}}],
+            "current-context": "webhook",
+        }
+        path = folder / "webhook.kubeconfig"
+        path.write_text(json.dumps(config))
+        return path
+
+
+@contextmanager
+def authenticator(cluster: str, keys: dict[str, str], group: str) -> Iterator[Authenticator]:
+    """On loopback, while the block lasts."""
+    made = Authenticator(cluster, keys, group)
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.dumps({**asked, "status": made.review(asked["spec"]["token"])}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: a token stands in the request."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        made.address = f"http://127.0.0.1:{server.server_port}/authenticate"
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield made
+        finally:
+            server.shutdown()
+            serving.join()

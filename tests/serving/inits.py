@@ -1,0 +1,67 @@
+"""Functions' starts, each in a fresh process as if it were deployed: with the variables that a stack gives, and no network."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROBE = ROOT / "tests" / "performance" / "init.py"
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))
+QUEUES = ("resolve", "builds", "sessions", "stops")
+SURROUNDINGS = {
+    "AWS_REGION": "eu-central-1",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "BINDERY_TABLE": "bindery",
+    "BINDERY_QUEUES": "sqs",
+    "BINDERY_QUEUE_URLS": json.dumps({name: f"https://sqs.test/{name}" for name in QUEUES}),
+    "BINDERY_SECRET": "a secret of the tests, 32 characters or more",
+    "BINDERY_BUILDER": "container",
+    "BINDERY_REGISTRY": "https://registry.test/bindery",
+    "BINDERY_LAUNCHER": "kubernetes",
+    "BINDERY_EKS_CLUSTER": "sessions",
+    "POWERTOOLS_SERVICE_NAME": "bindery",
+}
+
+
+@dataclass(frozen=True)
+class Init:
+    """seconds: until the first message could be taken. processor: seconds of it. modules: everything that is loaded then."""
+
+    seconds: float
+    processor: float
+    modules: frozenset[str]
+
+    @property
+    def installed(self) -> frozenset[str]:
+        """Those that are not Python's own, which differ from version to version."""
+        return frozenset(name for name in self.modules if name.partition(".")[0] not in sys.stdlib_module_names)
+
+
+def init(name: str, python: str | Path, functions: Path = ROOT / "functions", **variables: str) -> Init:
+    """Of a function, or of `bare`. python: one that has the package, and what it needs. Raises CalledProcessError."""
+    told = json.loads(_run([python, PROBE, functions, name], variables).stdout)
+    return Init(told["seconds"], told["processor"], frozenset(told["modules"]))
+
+
+def imports(name: str, python: str | Path, functions: Path) -> dict[str, float]:
+    """Milliseconds of each package's own, as Python itself tells them, which takes its time, too."""
+    told = _run([python, "-X", "importtime", PROBE, functions, name], {}).stderr
+    own: dict[str, float] = {}
+    for microseconds, module in re.findall(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", told, re.MULTILINE):
+        parts = module.split(".")
+        package = ".".join(parts[:2]) if parts[0] in ("bindery", "botocore", "aws_lambda_powertools") else parts[0]
+        own[package] = own.get(package, 0) + int(microseconds) / 1000
+    return own
+
+
+def _run(command: list[str | Path], variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+    environment = {**kept, **SURROUNDINGS, **variables}
+    return subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True, text=True)

@@ -1,0 +1,192 @@
+"""A function's way into an EKS cluster: tokens that AWS would take, and how often anybody is asked."""
+
+import base64
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.session import Session
+from botocore.stub import Stubber
+
+from bindery.adapters.sessions.eks import EksAccess, EksTokens
+from bindery.domain.errors import BinderyError, ClusterRefused, LauncherDown
+from tests.fakes.clock import FakeClock
+from tests.serving import certificates
+from tests.serving.aws import REGION
+from tests.serving.eks_authenticator import NotAccepted, identity
+
+if TYPE_CHECKING:
+    from mypy_boto3_eks import EKSClient
+
+KEYS = {"AKIDTESTING": "a secret key of the tests"}
+CLUSTER = "sessions"
+AUTHORITY = certificates.authority()
+
+
+def session(region: str = REGION, session_token: str = "") -> Session:
+    made = Session()
+    made.set_config_variable("region", region)
+    made.set_credentials("AKIDTESTING", KEYS["AKIDTESTING"], session_token or None)
+    return made
+
+
+def token(**given: str) -> str:
+    return EksTokens(CLUSTER, session(**given)).make()
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "us-east-1", "cn-north-1", "us-gov-west-1"])
+def test_a_token_is_what_an_eks_cluster_takes_for_its_caller(region: str) -> None:
+    assert identity(token(region=region), CLUSTER, KEYS, time.time()) == "AKIDTESTING"
+
+
+def test_a_role_s_session_is_part_of_it() -> None:
+    """A function's credentials are always a role's; what is signed then holds the session too."""
+    made = token(session_token="IQoJb3JpZ2luX2Vj+/=")
+    url = base64.urlsafe_b64decode(made.partition(".")[2] + "==").decode()
+    assert "X-Amz-Security-Token=IQoJb3JpZ2luX2Vj%2B%2F%3D" in url
+    assert identity(made, CLUSTER, KEYS, time.time()) == "AKIDTESTING"
+
+
+def test_it_is_good_for_fifteen_minutes_and_for_one_cluster_and_not_with_another_s_key() -> None:
+    made = token()
+    assert identity(made, CLUSTER, KEYS, time.time() + 880)
+    for cluster, keys, now in (
+        (CLUSTER, KEYS, time.time() + 910),
+        ("another", KEYS, time.time()),
+        (CLUSTER, {"AKIDTESTING": "guessed"}, time.time()),
+    ):
+        with pytest.raises(NotAccepted):
+            identity(made, cluster, keys, now)
+
+
+class World:
+    """An access whose cluster is looked up so often as answers were given."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.eks: EKSClient = boto3.Session("testing", "testing", region_name=REGION).client("eks")
+        self.stub = Stubber(self.eks)
+        self.stub.activate()
+        self.access = EksAccess(CLUSTER, self.eks, session(), self.clock)
+
+    def answers(self, endpoint: str = "https://one.eks.test", ca: str = "") -> None:
+        found = {"name": CLUSTER, "status": "ACTIVE", "endpoint": endpoint}
+        encoded = base64.b64encode((ca or AUTHORITY.pem).encode()).decode()
+        told = {"cluster": {**found, "certificateAuthority": {"data": encoded}}}
+        self.stub.add_response("describe_cluster", told, {"name": CLUSTER})
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.access.close()
+    world.stub.assert_no_pending_responses()
+
+
+def test_cluster_and_token_are_kept_and_a_token_is_made_anew_shortly_before_its_end(world: World) -> None:
+    world.answers()
+    first = world.access.entry()
+    world.clock.advance(14 * 60 - 1)
+    assert world.access.entry() is first
+    world.clock.advance(1)
+    second = world.access.entry()
+    assert second is not first, "a token of its own"
+    assert second.pool is first.pool
+    assert second.address == "https://one.eks.test"
+    assert second.authorization.startswith("Bearer k8s-aws-v1.")
+    assert world.access.entry() is second
+
+
+def test_no_token_stands_in_what_an_entry_says_of_itself(world: World) -> None:
+    world.answers()
+    assert "k8s-aws-v1" not in repr(world.access.entry())
+
+
+def test_who_is_refused_looks_whether_the_cluster_is_another_one_now(world: World) -> None:
+    world.answers()
+    first = world.access.entry()
+    world.answers("https://two.eks.test")
+    assert world.access.renewed(first)
+    assert world.access.entry().address == "https://two.eks.test"
+    assert world.access.entry().pool is not first.pool
+
+
+def test_a_fresh_token_that_was_refused_is_not_made_again_and_an_old_one_is(world: World) -> None:
+    world.answers()
+    first = world.access.entry()
+    world.answers()
+    assert not world.access.renewed(first)
+    world.clock.advance(60)
+    world.answers()
+    assert world.access.renewed(first)
+    second = world.access.entry()
+    assert second is not first
+    assert second.pool is first.pool
+    assert world.access.renewed(first), "somebody else renewed it meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("AccessDeniedException", ClusterRefused),
+        ("ResourceNotFoundException", ClusterRefused),
+        ("ThrottlingException", LauncherDown),
+        ("ServerException", LauncherDown),
+    ],
+)
+def test_what_aws_refuses_is_for_the_operator_or_passes_by_itself(
+    world: World, code: str, kind: type[BinderyError]
+) -> None:
+    world.stub.add_client_error("describe_cluster", code)
+    with pytest.raises(LauncherDown) as refused:
+        world.access.entry()
+    assert type(refused.value) is kind
+    assert refused.value.facts == {"why": f"EKS cluster {CLUSTER} cannot be looked up: {code}"}
+    world.answers()
+    assert world.access.entry().address == "https://one.eks.test"
+
+
+def test_a_cluster_that_is_still_being_made_is_waited_for(world: World) -> None:
+    world.stub.add_response("describe_cluster", {"cluster": {"name": CLUSTER, "status": "CREATING"}})
+    with pytest.raises(LauncherDown, match="is creating") as down:
+        world.access.entry()
+    assert type(down.value) is LauncherDown
+
+
+def test_a_function_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    bare = Session()
+    bare.set_config_variable("region", REGION)
+    world.answers()
+    with pytest.raises(ClusterRefused, match="no credentials"):
+        EksAccess(CLUSTER, world.eks, bare, world.clock).entry()
+
+
+def test_the_authority_that_eks_makes_is_trusted_also_by_a_python_that_asks_for_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lacks the key identifiers that Python asks for from 3.13 on; here every Python asks for them."""
+    default = ssl.create_default_context
+
+    def strict(**given: str) -> ssl.SSLContext:
+        context = default(**given)  # type: ignore[arg-type]
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    with certificates.serving(AUTHORITY, json.dumps({"kind": "Status"})) as address:
+        monkeypatch.setattr(ssl, "create_default_context", strict)
+        world.answers(address)
+        entry = world.access.entry()
+        assert entry.pool.request("GET", f"{address}/", retries=False).status == 200
+        world.answers(address, certificates.authority().pem)
+        assert world.access.renewed(entry)
+        with pytest.raises(Exception, match="CERTIFICATE_VERIFY_FAILED"):
+            world.access.entry().pool.request("GET", f"{address}/", retries=False)

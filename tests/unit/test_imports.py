@@ -1,0 +1,93 @@
+"""What each function has loaded when it can take its first message: counted, since a cold start is mostly imports.
+
+A budget is a little above what it was when it was set. Over it, something came along that a start now waits for: leave it out,
+or import it where it is needed. `make bench` tells what each costs.
+"""
+
+import sys
+from functools import cache
+
+import pytest
+
+from tests.serving.inits import FUNCTIONS, ROOT, Init, init
+
+HOT = ("stream_launch", "resolve_repository", "start_session")
+BUDGETS = {
+    "answer_api": 380,
+    "cull_sessions": 300,
+    "fail_launch": 335,
+    "reconcile": 357,
+    "record_build": 379,
+    "record_log": 320,
+    "resolve_repository": 390,
+    "serve_pages": 415,
+    "start_build": 386,
+    "start_session": 348,
+    "stop_session": 340,
+    "stream_launch": 368,
+}
+NOWHERE = (
+    "kubernetes",
+    "moto",
+    "repo2docker",
+    "uv",
+    "httpx",
+    "requests",
+    "boto3",
+    "s3transfer",
+    "yaml",
+    "tomllib",
+    "tests",
+)
+ONLY_IN = {
+    "jinja2": {"serve_pages"},
+    "prometheus_client": {"serve_pages"},
+    "starlette": {"stream_launch"},
+    "uvicorn": {"stream_launch"},
+    "sse_starlette": {"stream_launch"},
+    "aws_lambda_powertools": set(FUNCTIONS) - {"stream_launch"},
+    "bindery.adapters.repositories": {
+        *("answer_api", "serve_pages", "stream_launch", "resolve_repository"),
+        *("start_build", "record_build", "reconcile"),  # builds need contents
+    },
+    "bindery.adapters.sessions": {"start_session", "stop_session", "cull_sessions", "reconcile"},
+    "bindery.adapters.builds": {"resolve_repository", "start_build", "record_build", "reconcile"},
+}
+
+
+@cache
+def start(name: str) -> Init:
+    return init(name, sys.executable, PYTHONPATH=str(ROOT / "layers" / "bindery"))
+
+
+def packages(name: str) -> set[str]:
+    """Every package that is loaded, by each part of its name that leads there."""
+    names = start(name).modules
+    return {
+        ".".join(parts[:count]) for parts in (each.split(".") for each in names) for count in range(1, len(parts) + 1)
+    }
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_loads_no_more_than_it_did(name: str) -> None:
+    assert len(start(name).installed) <= BUDGETS[name]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_loads_nothing_that_it_has_no_use_for(name: str) -> None:
+    assert packages(name) & set(NOWHERE) == set()
+    assert {heavy for heavy, where in ONLY_IN.items() if heavy in packages(name) and name not in where} == set()
+
+
+@pytest.mark.parametrize("heavy", ONLY_IN)
+def test_what_is_loaded_by_some_is_loaded_by_those(heavy: str) -> None:
+    """Else a budget would be held by a function that did not start."""
+    assert {name for name in FUNCTIONS if heavy in packages(name)} == ONLY_IN[heavy]
+
+
+def test_a_link_to_a_host_with_an_api_loads_no_git() -> None:
+    assert "dulwich" not in packages("stream_launch")
+
+
+def test_every_function_has_a_budget() -> None:
+    assert BUDGETS.keys() == set(FUNCTIONS) >= set(HOT)

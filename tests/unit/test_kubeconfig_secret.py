@@ -1,0 +1,197 @@
+"""A kubeconfig in Secrets Manager: what it may say, when it is looked at, and what stays when it changes."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto import mock_aws
+from urllib3.exceptions import HTTPError
+
+from bindery.adapters.sessions.kubeconfig import Unusable, read
+from bindery.adapters.sessions.kubeconfig_secret import LOOK_SECONDS, SecretAccess
+from bindery.domain.errors import ClusterRefused, LauncherDown
+from tests.fakes.clock import FakeClock
+from tests.serving import aws, certificates
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+NAME = "bindery/kubeconfig"
+AUTHORITY = certificates.authority()
+
+
+def data(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def kubeconfig(token: str = "one", server: str = "https://one.cluster.test", **user: str) -> dict[str, Any]:
+    cluster = {"server": server, "certificate-authority-data": data(AUTHORITY.pem)}
+    return {
+        "current-context": "here",
+        "contexts": [{"name": "there", "context": {}}, {"name": "here", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": user or {"token": token}}],
+    }
+
+
+class World:
+    """A secret on moto, and how often it was read."""
+
+    def __init__(self, client: "SecretsManagerClient") -> None:
+        self.client, self.clock, self.reads = client, FakeClock(), 0
+        client.create_secret(Name=NAME, SecretString=json.dumps(kubeconfig()))
+        client.meta.events.register("before-call.secretsmanager.GetSecretValue", self._count)
+        self.access = SecretAccess(NAME, client, self.clock)
+
+    def keep(self, config: object) -> None:
+        text = config if isinstance(config, str) else json.dumps(config)
+        self.client.put_secret_value(SecretId=NAME, SecretString=text)
+
+    def _count(self, **_: object) -> None:
+        self.reads += 1
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with mock_aws():
+        world = World(aws.session().client("secretsmanager"))
+        yield world
+        world.access.close()
+
+
+def test_it_is_read_once_and_looked_at_again_every_few_minutes(world: World) -> None:
+    first = world.access.entry()
+    assert (first.address, first.authorization) == ("https://one.cluster.test", "Bearer one")
+    world.clock.advance(LOOK_SECONDS - 1)
+    assert world.access.entry() is first
+    assert world.reads == 1
+    world.clock.advance(1)
+    assert world.access.entry() is first
+    assert world.access.entry() is first
+    assert world.reads == 2
+
+
+def test_a_token_that_was_refused_is_replaced_at_once_by_the_new_one_and_connections_stay(world: World) -> None:
+    first = world.access.entry()
+    assert not world.access.renewed(first)
+    world.keep(kubeconfig("two"))
+    assert world.access.renewed(first)
+    second = world.access.entry()
+    assert second.authorization == "Bearer two"
+    assert second.pool is first.pool
+    assert world.access.renewed(first), "somebody else renewed it meanwhile"
+    assert world.reads == 3
+
+
+def test_another_cluster_gets_connections_of_its_own(world: World) -> None:
+    first = world.access.entry()
+    world.keep(kubeconfig(server="https://two.cluster.test/"))
+    assert world.access.renewed(first)
+    assert world.access.entry().address == "https://two.cluster.test"
+    assert world.access.entry().pool is not first.pool
+
+
+def test_a_secret_that_cannot_be_read_again_counts_as_it_was(world: World) -> None:
+    first = world.access.entry()
+    world.client.delete_secret(SecretId=NAME)
+    world.clock.advance(LOOK_SECONDS)
+    assert world.access.entry() is first
+    assert not world.access.renewed(first)
+
+
+def test_one_that_was_never_there_is_for_the_operator_and_counts_from_when_it_is_there(world: World) -> None:
+    late = SecretAccess("late", world.client, world.clock)
+    for _ in range(2):
+        with pytest.raises(ClusterRefused) as refused:
+            late.entry()
+        assert refused.value.facts == {"why": "secret late cannot be read: ResourceNotFoundException"}
+    world.client.create_secret(Name="late", SecretString=json.dumps(kubeconfig("three")))
+    assert late.entry().authorization == "Bearer three"
+
+
+def test_trouble_of_aws_passes_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def throttled(**_: object) -> None:
+        raise world.client.exceptions.ClientError({"Error": {"Code": "ThrottlingException"}}, "GetSecretValue")
+
+    monkeypatch.setattr(world.client, "get_secret_value", throttled)
+    with pytest.raises(LauncherDown) as down:
+        world.access.entry()
+    assert type(down.value) is LauncherDown
+
+
+def test_what_is_no_kubeconfig_any_more_is_told_until_it_is_one_again(world: World) -> None:
+    first = world.access.entry()
+    world.keep("hush: [")
+    with pytest.raises(ClusterRefused, match="is not YAML") as refused:
+        world.access.renewed(first)
+    assert "hush" not in str(refused.value)
+    with pytest.raises(ClusterRefused, match="is not YAML"):
+        world.access.entry()
+    world.keep(kubeconfig("two"))
+    assert world.access.entry().authorization == "Bearer two"
+
+
+def test_neither_token_nor_key_stands_in_what_they_say_of_themselves(world: World) -> None:
+    assert "Bearer" not in repr(world.access.entry())
+    certificate, key = AUTHORITY.issue("bindery")
+    shown = kubeconfig(**{"client-certificate-data": data(certificate), "client-key-data": data(key)})
+    assert "PRIVATE" not in repr(read(json.dumps(shown)))
+    assert "hush" not in repr(read(json.dumps(kubeconfig("hush"))))
+
+
+def change(config: dict[str, Any], part: str, **changes: object) -> dict[str, Any]:
+    config[f"{part}s"][-1][part].update(changes)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (lambda: "4711", "it is not what a kubeconfig has there"),
+        (lambda: "", "it is not what a kubeconfig has there"),
+        (lambda: {**kubeconfig(), "current-context": "hush"}, "none of its contexts"),
+        (lambda: change(kubeconfig(), "context", user="hush"), "none of its users"),
+        (lambda: change(kubeconfig(), "cluster", server="http://hush.test"), "no https:// address"),
+        (lambda: change(kubeconfig(), "cluster", **{"insecure-skip-tls-verify": "true"}), "authority"),
+        (lambda: change(kubeconfig(), "cluster", **{"certificate-authority": "/hush"}), "certificate-authority-data"),
+        (lambda: change(kubeconfig(), "cluster", **{"certificate-authority-data": "hush"}), "none|not what"),
+        (lambda: change(kubeconfig(), "user", exec={"command": "hush"}), "exec does not count here: put a token"),
+        (lambda: change(kubeconfig(), "user", tokenFile="/hush"), "put the token itself into token"),
+        (lambda: change(kubeconfig(), "user", token="hush\r\nHost: x"), "no line of text"),
+        (lambda: kubeconfig(**{"client-certificate-data": data("hush")}), "neither a token nor"),
+        (lambda: kubeconfig(**{"client-certificate-data": data("hush"), "client-key-data": data("x")}), "is none"),
+        (lambda: "x: &a [hush]\ny: *a\n", "uses an alias"),
+    ],
+)
+def test_what_a_function_cannot_use_is_said_without_its_words(changed: Callable[[], object], why: str) -> None:
+    config = changed()
+    text = config if isinstance(config, str) else json.dumps(config)
+    with pytest.raises(Unusable, match=why) as unusable:
+        read(text).pool()
+    assert "hush" not in str(unusable.value)
+
+
+def test_a_client_s_certificate_is_shown_and_nothing_of_it_stays_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    certificate, key = AUTHORITY.issue("bindery")
+    shown = {"client-certificate-data": data(certificate), "client-key-data": data(key)}
+    with certificates.serving(AUTHORITY, "{}", clients_of=AUTHORITY) as address:
+        pool = read(json.dumps(kubeconfig(server=address, **shown))).pool()
+        assert list(tmp_path.iterdir()) == []
+        assert pool.request("GET", address, retries=False).status == 200
+        with pytest.raises(HTTPError):
+            read(json.dumps(kubeconfig(server=address))).pool().request("GET", address, retries=False)
+
+
+def test_a_server_may_go_by_another_name_than_its_address() -> None:
+    with certificates.serving(AUTHORITY, "{}") as address:
+        named = change(kubeconfig(server=address), "cluster", **{"tls-server-name": "api.cluster.test"})
+        assert read(json.dumps(named)).pool().request("GET", address, retries=False).status == 200
+        wrong = change(kubeconfig(server=address), "cluster", **{"tls-server-name": "other.cluster.test"})
+        with pytest.raises(Exception, match=r"CERTIFICATE_VERIFY_FAILED|doesn't match"):
+            read(json.dumps(wrong)).pool().request("GET", address, retries=False)

@@ -1,0 +1,99 @@
+"""A place in line is told as it changes, asked for ever more rarely, and never once the build speaks."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from bindery.domain.asking import Told
+from bindery.domain.errors import Throttled
+from bindery.domain.launch import Launch, Stage
+from bindery.web.places import TURN, Places, words_of_place
+
+SILENT = Told(1, 1, -1)
+LAUNCH = Launch(
+    id="l",
+    provider="gh",
+    spec="o/r/HEAD",
+    repo_url="u",
+    owner="o",
+    launch_host="http://testserver/",
+    created_at=0,
+    deadline=9,
+    stage=Stage.BUILDING,
+)
+
+
+@dataclass
+class Line:
+    """Answers the places one after the other; the last one stays. asked: when."""
+
+    places: list[int | None]
+    now: float = 100
+    asked: list[float] = field(default_factory=list)
+
+    def ask(self, launch: Launch) -> int | None:
+        self.asked.append(self.now)
+        return self.places.pop(0) if len(self.places) > 1 else self.places[0]
+
+    def watch(self, seconds: float, launch: Launch = LAUNCH, told: Told = SILENT) -> list[str]:
+        """What a stream that looks twice a second says."""
+        places, heard = Places(self.ask, lambda: self.now), []
+        end = self.now + seconds
+        while self.now < end:
+            if places.due(launch, told):
+                tellings = places.news(launch, told)
+                assert all(telling.told == told for telling in tellings)
+                heard += [telling.event.message for telling in tellings]
+            self.now += 0.5
+        return heard
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (0, "Waiting for a build slot: this build is next.\n"),
+        (1, "Waiting for a build slot: 1 build is before this one.\n"),
+        (3, "Waiting for a build slot: 3 builds are before this one.\n"),
+    ],
+)
+def test_a_place_in_words(before: int, words: str) -> None:
+    assert words_of_place(before) == words
+
+
+def test_each_change_is_told_once_and_then_that_the_turn_has_come() -> None:
+    line = Line([None, 2, 2, 2, 1, 0, 0, None, None])
+    assert line.watch(60) == [words_of_place(2), words_of_place(1), words_of_place(0), TURN]
+
+
+def test_a_build_that_never_waited_has_nothing_told() -> None:
+    assert Line([None]).watch(60) == []
+
+
+def test_it_is_asked_for_ever_more_rarely() -> None:
+    line = Line([3])
+    line.watch(3600)
+    apart = [later - earlier for earlier, later in zip(line.asked, line.asked[1:], strict=False)]
+    assert apart == sorted(apart)
+    assert (apart[0], apart[-1]) == (1.0, 30.0)
+    assert len(line.asked) < 160
+
+
+@pytest.mark.parametrize("told", [Told(1, 1, 0), Told(1, 1, 99)])
+def test_nobody_asks_once_the_build_has_said_something(told: Told) -> None:
+    line = Line([3])
+    assert line.watch(60, told=told) == []
+    assert line.asked == []
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.BUILDING])
+def test_nobody_asks_unless_the_launch_waits_for_a_build(stage: Stage) -> None:
+    line = Line([3])
+    assert line.watch(60, LAUNCH.model_copy(update={"stage": stage})) == []
+    assert line.asked == []
+
+
+def test_trouble_with_the_table_is_no_news() -> None:
+    def throttled(launch: Launch) -> int | None:
+        raise Throttled
+
+    assert Places(throttled, lambda: 1.0).news(LAUNCH, SILENT) == []
