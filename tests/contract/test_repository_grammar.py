@@ -11,15 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.registry import PROVIDERS, make_providers
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.adapters.repositories.registry import PROVIDERS
 from bindery.domain.errors import BadRef, BadSpec, UnknownAddress
 from bindery.domain.pasted import Pasted
 from bindery.ports.repository_provider import RepositoryProvider
-from bindery.settings import Settings
 from bindery.usecases.detect_address import DetectAddress
+from tests.serving.providers import every_provider
 
 FOLDER = Path(__file__).parent / "repositories"
 CASES: Mapping[str, Mapping[str, Any]] = {
@@ -40,7 +38,7 @@ def cases(kind: str) -> list[Any]:
 @cache
 def providers() -> Mapping[str, RepositoryProvider]:
     """All of them; their client resolves no name, so nobody can be asked."""
-    return make_providers(Settings(), GuardedClient(resolver=nobody), SqliteTable(None), SystemClock())
+    return every_provider(GuardedClient(resolver=nobody))
 
 
 def reversed_providers() -> Mapping[str, RepositoryProvider]:

@@ -8,20 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.registry import PROVIDERS, make_providers
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.adapters.repositories.registry import PROVIDERS
 from bindery.operate.hosts import host_table
 from bindery.ports.repository_provider import Display
-from bindery.settings import Settings
+from tests.serving.providers import every_provider
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture(scope="module")
 def displays() -> list[tuple[str, Display]]:
-    made = make_providers(Settings(), GuardedClient(), SqliteTable(None), SystemClock())
+    made = every_provider(GuardedClient())
     return [(name, provider.display) for name, provider in made.items()]
 
 

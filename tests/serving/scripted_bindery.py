@@ -9,19 +9,16 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.registry import make_providers
-from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.errors import BinderyError
 from bindery.ports.repository_provider import RepositoryProvider
-from bindery.settings import Settings
 from bindery.usecases.detect_address import DetectAddress
 from bindery.web.assets import asset
 from bindery.web.detected import detected
 from bindery.web.errors import face_of
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.session_paths import path_in_session
+from tests.serving.providers import every_provider
 
 WAIT_SECONDS = 30
 
@@ -104,7 +101,7 @@ class ScriptedBindery:
 @cache
 def real_providers() -> Mapping[str, RepositoryProvider]:
     """All of them; nobody asks their hosts here."""
-    return make_providers(Settings(), GuardedClient(), SqliteTable(None), SystemClock())
+    return every_provider(GuardedClient())
 
 
 @contextmanager

@@ -15,12 +15,11 @@ from bindery.adapters.repositories.github_api import github_api
 from bindery.adapters.repositories.github_app import GitHubApp
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
-from bindery.adapters.repositories.registry import make_providers
-from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.errors import RepositoryNotFound
 from bindery.settings import Settings
 from tests.serving.github_api import GitHubServer
 from tests.serving.host_api import Reply
+from tests.serving.providers import every_provider
 
 KEY = RSAKey.generate_key(2048)
 PEM = KEY.as_pem(private=True).decode()
@@ -117,7 +116,7 @@ def test_a_key_that_cannot_be_read_is_said_in_the_log(
 
 def test_repositories_and_gists_are_asked_for_with_its_tokens(server: AppServer, clock: SetClock) -> None:
     given = Settings.read({**APP, "BINDERY_GITHUB_API_URL": server.url, "BINDERY_GITHUB_TOKEN": "another"})
-    providers = make_providers(given, GuardedClient([server.address]), SqliteTable(None), clock)
+    providers = every_provider(GuardedClient([server.address]), given, clock)
     for name, spec in (("gh", "o/r/HEAD"), ("gist", "o/0123abcd")):
         with pytest.raises(RepositoryNotFound):
             providers[name].resolve(spec)
