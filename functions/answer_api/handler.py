@@ -36,7 +36,9 @@ def caller() -> Caller:
     """Who asks."""
     event = app.current_event
     headers = {name.lower(): value for name, value in event.headers.items()}
-    return Caller(event.request_context.identity.source_ip or "", headers.get("x-forwarded-proto", "http"), headers)
+    context = event.request_context
+    scheme = headers.get("x-forwarded-proto", "http")
+    return Caller(context.identity.source_ip or "", scheme, headers, context.stage or "")
 
 
 @app.exception_handler(BinderyError)  # type: ignore[untyped-decorator]  # Powertools leaves it untyped

@@ -12,6 +12,7 @@ from bindery.web.assets import asset
 from bindery.web.errors import face_of
 from bindery.web.metrics import CONTENT_TYPE
 from bindery.web.pages import Page, error_page
+from bindery.web.requests import Own
 
 app = APIGatewayRestResolver()
 
@@ -26,38 +27,47 @@ def told(status: int, body: object) -> Response[str]:
     return Response(status, "application/json", json.dumps(body), {"Access-Control-Allow-Origin": "*"})
 
 
+def headers() -> dict[str, str]:
+    """The request's, by names in lower case."""
+    return {name.lower(): value for name, value in app.current_event.headers.items()}
+
+
+def own() -> Own:
+    """How the request addresses this Bindery."""
+    return system().site.own(headers(), app.current_event.request_context.stage or "")
+
+
 @app.exception_handler(BinderyError)  # type: ignore[untyped-decorator]  # Powertools leaves it untyped
 def refused(error: BinderyError) -> Response[str]:
     """The error's face, as a page."""
     face = face_of(error)
-    return shown(error_page(face.status, "This link leads nowhere", face.message))
+    return shown(error_page(face.status, "This link leads nowhere", face.message, root=own().root))
 
 
 @app.get("/")
 def home() -> Response[str]:
     """The form that makes links."""
-    return shown(system().site.home())
+    return shown(system().site.home(own()))
 
 
 @app.get("/v2/.+")
 def launch() -> Response[str]:
     """A launch page with its build token."""
     event = app.current_event
-    headers = {name.lower(): value for name, value in event.headers.items()}
-    client = event.request_context.identity.source_ip or ""
-    return shown(system().site.launch(event.path, event.query_string_parameters or {}, headers, client))
+    site, client = headers().get("sec-fetch-site", ""), event.request_context.identity.source_ip or ""
+    return shown(system().site.launch(event.path, event.query_string_parameters or {}, own(), site, client))
 
 
 @app.get("/repo/.+")
 def repo() -> Response[str]:
     """The oldest kind of link."""
-    return Response(302, headers={"Location": system().site.repo_redirect(app.current_event.path)})
+    return Response(302, headers={"Location": own().root + system().site.repo_redirect(app.current_event.path)})
 
 
 @app.get("/sessions/.+")
 def again() -> Response[str]:
     """From the address of a session that is over to the launch page that it came from."""
-    location = system().site.again(app.current_event.path)
+    location = own().root + system().site.again(app.current_event.path)
     return Response(302, headers={"Location": location, "Cache-Control": "no-store"})
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from playwright.sync_api import expect
 
 from bindery.domain.tokens import launch_id
@@ -43,11 +44,11 @@ def is_ready(bindery: LocalRuntime, told: dict[str, Any], permit: dict[str, str]
 
 
 def test_five_visitors_where_two_may_watch_all_reach_a_session(
-    home: Path, git_server: GitServer, held: str, gate: Gate, tmp_path: Path
+    home: Path, git_server: GitServer, held: str, gate: Gate, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with ExitStack() as stack:
         bindery = stack.enter_context(may_watch(home, git_server, 2))
-        browser = stack.enter_context(chromium(tmp_path / "chromium"))
+        browser = stack.enter_context(chromium(tmp_path_factory.mktemp("chromium")))
         pages = [browser.new_page() for _ in range(5)]
         for page in pages:
             page.goto(f"{bindery.address}/v2/git/{held}?urlpath=api/status")

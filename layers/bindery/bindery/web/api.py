@@ -18,7 +18,7 @@ from bindery.web.detected import detected
 from bindery.web.errors import face_of
 from bindery.web.events import words_of
 from bindery.web.places import words_of_place
-from bindery.web.requests import own_origin
+from bindery.web.requests import Own
 
 if TYPE_CHECKING:
     from bindery.web.stream import Follow
@@ -40,11 +40,12 @@ class Wanted(BaseModel):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: address, `Authorization`, and what a browser says of where the request comes from."""
+    """Who asks: address, `Authorization`, and what a browser says of where the request comes from. stage: API Gateway's."""
 
     client: str
     scheme: str
     headers: Mapping[str, str]
+    stage: str = ""
 
     def header(self, name: str) -> str:
         """A header by its lower-case name; empty if absent."""
@@ -83,14 +84,14 @@ class Api:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "body"
             raise BadRequest(why=f"{where}: {first['msg']}") from None
-        origin = own_origin(self.public_url, caller.scheme, caller.header("host"))
+        own = Own.of(self.public_url, caller.scheme, caller.header("host"), caller.stage)
         opened = self.open_launch(
             Asked(
                 provider=wanted.provider,
                 spec=wanted.spec,
                 client=caller.client,
-                launch_host=f"{origin}/",
-                own_origin=origin,
+                launch_host=own.address,
+                own_origin=own.origin,
                 origin=caller.header("origin"),
                 site=caller.header("sec-fetch-site"),
                 build_token=wanted.build_token,
@@ -99,7 +100,7 @@ class Api:
         )
         launch = opened.launch
         told = {"id": launch.id, "launcher_token": self.tokens.launcher_token(launch.id), "phase": launch.stage.value}
-        return Answer(HTTPStatus.CREATED, {**told, "address": f"{origin}/api/launches/{launch.id}"})
+        return Answer(HTTPStatus.CREATED, {**told, "address": f"{own.address}api/launches/{launch.id}"})
 
     def look(self, caller: Caller, launch: str) -> Answer:
         """How the launch stands, with the last lines of its build's log; the session's address and token once ready.

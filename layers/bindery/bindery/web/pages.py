@@ -53,33 +53,40 @@ class LaunchLink:
 
 
 def launch_page(
-    link: LaunchLink, build_token: str, *, autostart: bool = True, isolated: bool = True, name: str = "Bindery"
+    link: LaunchLink,
+    build_token: str,
+    *,
+    autostart: bool = True,
+    isolated: bool = True,
+    name: str = "Bindery",
+    root: str = "",
 ) -> Page:
     """The page of `/v2/<provider>/<spec>`; it launches by itself unless `autostart` is False.
 
-    isolated: False where sessions run as this user on this machine; the page says so. name: this instance's.
+    isolated: False where sessions run as this user on this machine; the page says so. name: this instance's. root: the path
+    that it is at.
     """
     told = {
         # What a browser sent us as a path it sends again as it is; only what would end a path has to be encoded.
-        "build": f"/build/{link.provider}/{link.spec}".replace("?", "%3F").replace("#", "%23"),
+        "build": f"{root}/build/{link.provider}/{link.spec}".replace("?", "%3F").replace("#", "%23"),
         "token": build_token,
         "path": link.path,
         "autostart": autostart,
         "spec": one_line(link.spec, 120),
     }
     page = {"link": link, "spec": one_line(link.spec), "autostart": autostart, "isolated": isolated, "told": told}
-    return Page(200, HEADERS, _rendered("launch.html", name=name, **page))
+    return Page(200, HEADERS, _rendered("launch.html", name=name, root=root, **page))
 
 
-def error_page(status: int, title: str, message: str, *, name: str = "Bindery") -> Page:
+def error_page(status: int, title: str, message: str, *, name: str = "Bindery", root: str = "") -> Page:
     """A page that says what is wrong. message: plain text, its lines kept."""
-    return Page(status, HEADERS, _rendered("error.html", name=name, title=one_line(title), message=message))
+    return Page(status, HEADERS, _rendered("error.html", name=name, root=root, title=one_line(title), message=message))
 
 
-def home_page(providers: Sequence[tuple[str, Display]], *, name: str = "Bindery") -> Page:
+def home_page(providers: Sequence[tuple[str, Display]], *, name: str = "Bindery", root: str = "") -> Page:
     """The start page: a form that makes links and badges."""
     headers = {**HEADERS, "Cache-Control": "no-cache"}
-    return Page(200, headers, _rendered("home.html", name=name, providers=repo_providers(providers)))
+    return Page(200, headers, _rendered("home.html", name=name, root=root, providers=repo_providers(providers)))
 
 
 def _rendered(template: str, **values: object) -> str:

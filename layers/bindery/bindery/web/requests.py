@@ -8,6 +8,7 @@ from bindery.web.text import encodable
 
 LONGEST_LINK = 4096
 IN_PATHS = "/%:@!$&'()*+,;=~"  # what stands in a path as it is; what is encoded already stays so
+GATEWAYS_OWN = (".amazonaws.com", ".amazonaws.com.cn")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -34,9 +35,25 @@ def launch_path(provider: str, spec: str) -> str:
     return f"/v2/{provider}/" + quote(encodable(spec), safe=IN_PATHS)
 
 
-def own_origin(public_url: str, scheme: str, host: str) -> str:
-    """How this Bindery is addressed: as set, or as the request did; without a trailing slash."""
-    return public_url.rstrip("/") if public_url else f"{scheme}://{host}"
+@dataclass(frozen=True)
+class Own:
+    """How this Bindery is addressed. origin: as a browser means it. root: the path that it is at, empty or like `/live`."""
+
+    origin: str
+    root: str
+
+    @property
+    def address(self) -> str:
+        """With a trailing slash."""
+        return f"{self.origin}{self.root}/"
+
+    @classmethod
+    def of(cls, public_url: str, scheme: str, host: str, stage: str = "") -> "Own":
+        """As set, or as the request says. stage: API Gateway's, which stands in paths unless the name is the operator's own."""
+        if public_url:
+            parts = urlsplit(public_url)
+            return cls(f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"))
+        return cls(f"{scheme}://{host}", f"/{stage}" if stage and host.endswith(GATEWAYS_OWN) else "")
 
 
 def is_loopback(host: str) -> bool:

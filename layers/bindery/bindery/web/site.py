@@ -15,7 +15,7 @@ from bindery.ports.repository_provider import Display, RepositoryProvider
 from bindery.web.errors import face_of
 from bindery.web.metrics import exposition
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
-from bindery.web.requests import launch_path, own_origin, read_link
+from bindery.web.requests import Own, launch_path, read_link
 from bindery.web.session_paths import path_in_session
 
 TOKEN_SECONDS = 300
@@ -45,39 +45,43 @@ class Site:
     sums: Callable[[], Sums]
     gauges: Mapping[str, Callable[[], float]]
 
-    def home(self) -> Page:
-        return home_page(self.displays(), name=self.title)
+    def own(self, headers: Mapping[str, str], stage: str) -> Own:
+        """How the request addresses this Bindery. headers: names in lower case."""
+        return Own.of(self.public_url, headers.get("x-forwarded-proto", "http"), headers.get("host", ""), stage)
+
+    def home(self, own: Own) -> Page:
+        return home_page(self.displays(), name=self.title, root=own.root)
 
     def displays(self) -> Sequence[tuple[str, Display]]:
         """Each provider's id and how it shows itself."""
         return [(name, provider.display) for name, provider in self.providers().items()]
 
-    def launch(self, raw_path: str, query: Mapping[str, str], headers: Mapping[str, str], client: str) -> Page:
-        """`/v2/...`: a page with a build token; or why there cannot be one."""
+    def launch(self, raw_path: str, query: Mapping[str, str], own: Own, site: str, client: str) -> Page:
+        """`/v2/...`: a page with a build token; or why there cannot be one. site: `Sec-Fetch-Site`."""
         try:
-            return self._launch(raw_path, query, headers, client)
+            return self._launch(raw_path, query, own, site, client)
         except BinderyError as error:
             shown = face_of(error)
-            return error_page(shown.status, "This link cannot be launched", shown.message, name=self.title)
+            title = "This link cannot be launched"
+            return error_page(shown.status, title, shown.message, name=self.title, root=own.root)
 
-    def _launch(self, raw_path: str, query: Mapping[str, str], headers: Mapping[str, str], client: str) -> Page:
+    def _launch(self, raw_path: str, query: Mapping[str, str], own: Own, site: str, client: str) -> Page:
         self.rules.check_client(client)
         link = read_link(raw_path, "/v2/")
         provider = self.provider(link.provider)
         repo_url = provider.check(link.spec)
         self.rules.check_spec(link.spec, provider.canonical(link.spec))
         path = path_in_session(query.get("urlpath"), query.get("labpath"), query.get("filepath"))
-        origin = own_origin(self.public_url, headers.get("x-forwarded-proto", "http"), headers.get("host", ""))
         token = self.tokens.build_token(
-            f"{link.provider}/{link.spec}", origin, self.clock.random_id(), self.clock.now() + TOKEN_SECONDS
+            f"{link.provider}/{link.spec}", own.origin, self.clock.random_id(), self.clock.now() + TOKEN_SECONDS
         )
-        asked_here = headers.get("sec-fetch-site", "") in OWN_SITES
         return launch_page(
             LaunchLink(link.provider, provider.display.name, link.spec, repo_url, path),
             token,
-            autostart=self.isolated or asked_here,
+            autostart=self.isolated or site in OWN_SITES,
             isolated=self.isolated,
             name=self.title,
+            root=own.root,
         )
 
     def repo_redirect(self, raw_path: str) -> str:

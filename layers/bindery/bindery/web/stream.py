@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from anyio.to_thread import run_sync
 from sse_starlette.event import ServerSentEvent
@@ -23,7 +23,7 @@ from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.web.events import built_payload, failed_payload, payload, ready_payload
 from bindery.web.places import Places
-from bindery.web.requests import own_origin, read_link
+from bindery.web.requests import Own, read_link
 
 KEEPALIVE_SECONDS = 25
 SOONEST, LATEST = 0.02, 2.0
@@ -79,13 +79,13 @@ class Stream:
     def _asked(self, request: Request) -> Asked:
         link = read_link(request.scope["raw_path"].decode("utf-8", "replace"), "/build/")
         headers, query = request.headers, request.query_params
-        origin = own_origin(self.public_url, request.url.scheme, headers.get("host", ""))
+        own = Own.of(self.public_url, request.url.scheme, headers.get("host", ""), stage_of(request))
         return Asked(
             provider=link.provider,
             spec=link.spec,
             client=client_of(request),
-            launch_host=f"{origin}/",
-            own_origin=origin,
+            launch_host=own.address,
+            own_origin=own.origin,
             origin=headers.get("origin", ""),
             site=headers.get("sec-fetch-site", ""),
             build_token=query.get("build_token", ""),
@@ -167,10 +167,25 @@ async def _once(data: Mapping[str, object]) -> AsyncIterator[ServerSentEvent]:
 
 def client_of(request: Request) -> str:
     """The client's address: as API Gateway saw it where the Web Adapter tells, else the connection's."""
-    context = request.headers.get("x-amzn-request-context", "")
-    if context:
+    context = _context(request)
+    if context is not None:
         try:
-            return str(json.loads(context)["identity"]["sourceIp"])
-        except (ValueError, KeyError, TypeError):
+            return str(context["identity"]["sourceIp"])
+        except (KeyError, TypeError):
             return "unknown"
     return request.client.host if request.client else "unknown"
+
+
+def stage_of(request: Request) -> str:
+    """API Gateway's, where the Web Adapter tells."""
+    return str((_context(request) or {}).get("stage", ""))
+
+
+def _context(request: Request) -> dict[str, Any] | None:
+    """What API Gateway knows of the request; None where nobody tells."""
+    told = request.headers.get("x-amzn-request-context", "")
+    try:
+        read = json.loads(told) if told else None
+    except ValueError:
+        return {}
+    return read if read is None or isinstance(read, dict) else {}

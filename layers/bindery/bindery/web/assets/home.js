@@ -2,6 +2,7 @@
 "use strict";
 
 const providers = JSON.parse(document.getElementById("told").textContent);
+const { root } = document.body.dataset;
 const element = (id) => document.getElementById(id);
 const chosen = () => providers.find((provider) => provider.id === element("provider").value);
 const perSegment = (text) => text.split("/").map(encodeURIComponent).join("/");
@@ -70,9 +71,9 @@ function written() {
   const made = spec();
   const path = element("path").value.trim();
   const query = path ? `?${element("kind").value}=${encodeURIComponent(path)}` : "";
-  const link = made ? markdownSafe(`${location.origin}/v2/${chosen().id}/${made}${query}`) : "";
+  const link = made ? markdownSafe(`${location.origin}${root}/v2/${chosen().id}/${made}${query}`) : "";
   element("link").value = link;
-  element("badge").value = link ? `[![Binder](${location.origin}/badge_logo.svg)](${link})` : "";
+  element("badge").value = link ? `[![Binder](${location.origin}${root}/badge_logo.svg)](${link})` : "";
   element("go").disabled = !link;
   for (const button of document.querySelectorAll("[data-copy]")) button.disabled = !link;
   const incomplete = element("repo").value.trim() && !made;

@@ -10,7 +10,8 @@ class Polling {
   // build: the stream's path, which names the launch. heard: called with each answer; true from it is the end.
   // refused: called with why, if there will be no answer. lost: if nobody answers any more.
   constructor(build, token, { heard, refused, lost }) {
-    const [, , provider, ...spec] = new URL(build, location).pathname.split("/");
+    this.root = document.body.dataset.root;
+    const [, , provider, ...spec] = new URL(build, location).pathname.slice(this.root.length).split("/");
     this.asked = { provider, spec: spec.join("/"), build_token: token };
     Object.assign(this, { heard, refused, lost, launch: null, silence: 0, wait: FIRST_WAIT_MS, timer: 0, over: false });
     this.ask();
@@ -56,11 +57,11 @@ class Polling {
 
   create() {
     const headers = { "Content-Type": "application/json" };
-    return fetch("/api/launches", { method: "POST", headers, body: JSON.stringify(this.asked) });
+    return fetch(`${this.root}/api/launches`, { method: "POST", headers, body: JSON.stringify(this.asked) });
   }
 
   look() {
-    return fetch(`/api/launches/${this.launch.id}`, { headers: { Authorization: `Bearer ${this.launch.launcher_token}` } });
+    return fetch(`${this.root}/api/launches/${this.launch.id}`, { headers: { Authorization: `Bearer ${this.launch.launcher_token}` } });
   }
 }
 

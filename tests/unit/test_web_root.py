@@ -1,0 +1,49 @@
+"""API Gateway's own address has a stage in its paths; with a name of the operator's own there is none."""
+
+import re
+
+import pytest
+
+from bindery.ports.repository_provider import Display
+from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
+from bindery.web.requests import Own
+from tests.unit.test_web_pages import GITHUB, told_to_the_script
+
+GATEWAY = "a1b2c3.execute-api.eu-central-1.amazonaws.com"
+LINK = LaunchLink("gh", "GitHub", "o/r/HEAD", "https://github.com/o/r")
+PROVIDERS: list[tuple[str, Display]] = [("gh", GITHUB)]
+
+
+@pytest.mark.parametrize(
+    ("public_url", "host", "stage", "address"),
+    [
+        ("", GATEWAY, "live", f"https://{GATEWAY}/live/"),
+        ("", "binder.example.org", "live", "https://binder.example.org/"),
+        ("", "127.0.0.1:8585", "", "https://127.0.0.1:8585/"),
+        ("https://binder.example.org", GATEWAY, "live", "https://binder.example.org/"),
+        ("https://example.org/binder/", GATEWAY, "live", "https://example.org/binder/"),
+    ],
+)
+def test_how_it_is_addressed(public_url: str, host: str, stage: str, address: str) -> None:
+    own = Own.of(public_url, "https", host, stage)
+    assert own.address == address
+    assert own.origin == "/".join(address.split("/")[:3])
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        launch_page(LINK, "t", root="/live"),
+        error_page(404, "No", "nothing", root="/live"),
+        home_page(PROVIDERS, root="/live"),
+    ],
+)
+def test_whatever_a_page_needs_is_below_its_root(page: Page) -> None:
+    addresses = re.findall(r'(?:href|src)="(/[^"]*)"', page.body)
+    assert addresses
+    assert all(address.startswith("/live/") for address in addresses)
+    assert 'data-root="/live"' in page.body
+
+
+def test_a_page_asks_below_its_root() -> None:
+    assert told_to_the_script(launch_page(LINK, "t", root="/live"))["build"] == "/live/build/gh/o/r/HEAD"
