@@ -57,7 +57,7 @@ def providers() -> Response[str]:
 @app.get("/api/detect")
 def detect() -> Response[str]:
     """What a pasted address asks for."""
-    answer = system().api.detect(app.current_event.query_string_parameters.get("url"))
+    answer = system().api.detect(caller(), app.current_event.query_string_parameters.get("url"))
     return told(answer.status, answer.body)
 
 

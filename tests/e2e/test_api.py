@@ -207,7 +207,7 @@ def test_a_pasted_address_is_told_in_the_words_of_links(bindery: LocalRuntime) -
         "ref": "v1.0",
         "path": "notebooks/a (1)+.ipynb",
         "kind": "file",
-        "link": "/v2/gh/o/r/v1.0?labpath=notebooks%2Fa+%281%29%2B.ipynb",
+        "link": f"{bindery.address}/v2/gh/o/r/v1.0?labpath=notebooks%2Fa+%281%29%2B.ipynb",
     }
     page = bindery.client.get(told["link"])
     assert page.status_code == 200

@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _detect(self, url: str) -> None:
         self.bindery.detecting.opened.wait(WAIT_SECONDS)
         try:
-            status, told = 200, detected(DetectAddress(real_providers)(url))
+            status, told = 200, detected(DetectAddress(real_providers)(url), f"{self.bindery.address}/")
         except BinderyError as error:
             status, told = face_of(error).status, {"message": face_of(error).message}
         self._answer(status, {"Content-Type": "application/json"}, json.dumps(told).encode())

@@ -7,7 +7,7 @@ from bindery.web.detected import detected
 
 
 def told(path: str, kind: Kind = Kind.FILE, spec: str = "o/r/main") -> dict[str, object]:
-    return detected(Pasted("gh", "o/r", spec, "main", path, kind))
+    return detected(Pasted("gh", "o/r", spec, "main", path, kind), "https://b.example/live/")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def told(path: str, kind: Kind = Kind.FILE, spec: str = "o/r/main") -> dict[str,
 )
 def test_the_link_opens_what_was_shown(path: str, kind: Kind, query: str) -> None:
     answer = told(path, kind)
-    assert (answer["path"], answer["link"]) == (path, f"/v2/gh/o/r/main{query}")
+    assert (answer["path"], answer["link"]) == (path, f"https://b.example/live/v2/gh/o/r/main{query}")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_link_opens_what_was_shown(path: str, kind: Kind, query: str) -> Non
 )
 def test_a_path_that_would_leave_the_session_is_left_out(path: str, kind: Kind) -> None:
     answer = told(path, kind)
-    assert (answer["path"], answer["link"]) == ("", "/v2/gh/o/r/main")
+    assert (answer["path"], answer["link"]) == ("", "https://b.example/live/v2/gh/o/r/main")
 
 
 def test_a_spec_of_any_text_makes_a_link_of_plain_characters() -> None:

@@ -120,11 +120,12 @@ class Api:
         now, _ = self.follow(launch, Told())
         return Answer(HTTPStatus.ACCEPTED, _about(now))
 
-    def detect(self, url: str | None) -> Answer:
+    def detect(self, caller: Caller, url: str | None) -> Answer:
         """What a pasted address asks for, and the link that launches it."""
         if not url:
             raise BadRequest(why="the address to look at is missing: /api/detect?url=...")
-        return Answer(HTTPStatus.OK, detected(self.detect_address(url)))
+        own = Own.of(self.public_url, caller.scheme, caller.header("host"), caller.stage)
+        return Answer(HTTPStatus.OK, detected(self.detect_address(url), own.address))
 
     def _check(self, caller: Caller, launch: str) -> None:
         """A launch of somebody else looks exactly like one that does not exist."""

@@ -9,8 +9,8 @@ from bindery.web.session_paths import path_in_session
 from bindery.web.text import encodable
 
 
-def detected(found: Pasted) -> dict[str, object]:
-    """JSON. link: relative to this Bindery. A path that could not be opened in a session is left out."""
+def detected(found: Pasted, address: str) -> dict[str, object]:
+    """JSON. address: this Bindery's, with a trailing slash. A path that could not be opened in a session is left out."""
     place, opened = _opened(found)
     try:
         path_in_session(*(opened.get(name) for name in ("urlpath", "labpath", "filepath")))
@@ -23,7 +23,7 @@ def detected(found: Pasted) -> dict[str, object]:
         "ref": found.ref,
         "path": place,
         "kind": found.kind.value,
-        "link": launch_path(found.provider, found.spec) + (f"?{urlencode(opened)}" if opened else ""),
+        "link": address + launch_path(found.provider, found.spec)[1:] + (f"?{urlencode(opened)}" if opened else ""),
     }
 
 

@@ -22,7 +22,7 @@ async function pasted() {
   await new Promise((rest) => setTimeout(rest, PAUSE));
   if (mine !== asked) return;
   try {
-    const answer = await fetch(`/api/detect?url=${encodeURIComponent(address)}`);
+    const answer = await fetch(`${root}/api/detect?url=${encodeURIComponent(address)}`);
     const told = await answer.json();
     if (mine !== asked) return;
     if (answer.ok) filled(told);
