@@ -8,7 +8,8 @@ from bindery.ports.repository_provider import Display
 from bindery.web.assets import asset
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.requests import Own
-from tests.unit.test_web_pages import GITHUB, told_to_the_script
+from tests.serving.displays import GITHUB
+from tests.unit.test_web_pages import told_to_the_script
 
 GATEWAY = "a1b2c3.execute-api.eu-central-1.amazonaws.com"
 LINK = LaunchLink("gh", "GitHub", "o/r/HEAD", "https://github.com/o/r")
