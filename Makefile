@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench simulate simulate-planted simulate-scale cluster-build cluster cluster-down test-cluster bench-cluster clean
+.PHONY: help up test lint format bench simulate simulate-planted simulate-scale cluster-build cluster cluster-down test-cluster bench-cluster build clean
 SEEDS ?= 1000
 FIRST ?= 1
 
@@ -58,8 +58,17 @@ bench-cluster: .venv/ready ## launches on it beside the same Pod by hand; sweeps
 	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cluster
 	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cull
 
+build: .venv/ready .cache/sam/ready ## packages as they are deployed, in .aws-sam/build, and how large they are
+	@$(RUN) -m infra.packages build --sam $(CURDIR)/.cache/sam/bin/sam
+
+build-Library: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
+	@$(RUN) -m infra.packages library --uv $(UV) "$(ARTIFACTS_DIR)"
+
+build-BuilderCode: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
+	@$(RUN) -m infra.builder.layer --uv $(UV) "$(ARTIFACTS_DIR)"
+
 clean: ## removes everything that was made here; state under BINDERY_HOME stays
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .cache .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .cache/uv/bin/uv:
@@ -69,4 +78,14 @@ clean: ## removes everything that was made here; state under BINDERY_HOME stays
 
 .venv/ready: pyproject.toml uv.lock | $(UV)
 	@$(UV) sync --frozen --quiet --python $(PYTHON) --no-python-downloads
+	@touch $@
+
+.cache/sam/ready: Makefile | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) --no-python-downloads .cache/sam
+	@$(UV) pip install --quiet --python .cache/sam/bin/python aws-sam-cli==1.170.0
+	@touch $@
+
+.cache/ministack/ready: Makefile | .venv/ready # AWS's stand-in for tests, with AWS's own SAM transform
+	@$(UV) venv --quiet --allow-existing --python "$$($(RUN) -m infra.packages python)" .cache/ministack
+	@$(UV) pip install --quiet --python .cache/ministack/bin/python ministack==1.5.33 aws-sam-translator==1.115.0
 	@touch $@

@@ -5,8 +5,9 @@ import os
 import pytest
 
 from tests.cluster.fixture import cluster, shipped  # one cluster for all suites
+from tests.serving.packages import printed, python
 
-__all__ = ["cluster", "shipped"]
+__all__ = ["cluster", "printed", "python", "shipped"]
 LIMIT_SECONDS = 300
 
 # Nothing that a person has set for their own Bindery may change what a test sees.

@@ -3,12 +3,12 @@
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from bindery.adapters.builds.codebuild_report import changed
 from bindery.bootstrap import system
-from bindery.domain.messages import BuildChanged
 from bindery.observability import logged
 
 
 @logged
 def handler(event: dict[str, object], context: LambdaContext) -> None:
     """One event; only a hint to ask the build service."""
-    system().record_build(BuildChanged.model_validate(EventBridgeEvent(event).detail))
+    system().record_build(changed(EventBridgeEvent(event).detail))

@@ -14,6 +14,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.messages import LogLine
 from bindery.ports.build_service import BuildService
 from tests.building import Building, HeardQueue, ordered, uv_that_installs_nothing
+from tests.codebuilds import CodeBuilding, codebuilding
 from tests.containers import FROM_NOTHING, ContainerBuilding, HeldContents, step
 from tests.fakes.builds import FakeBuilds
 from tests.serving.registry import local_registry, what_is_missing
@@ -38,7 +39,7 @@ class Service:
         return self.builds.look(handle)
 
 
-@pytest.fixture(params=["fake", "uv", "container"])
+@pytest.fixture(params=["fake", "uv", "container", "codebuild"])
 def service(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     match request.param:
         case "fake":
@@ -47,6 +48,11 @@ def service(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
             building = Building(tmp_path, uv=uv_that_installs_nothing(tmp_path))
             yield on_uv(building)
             building.builds.close()
+        case "codebuild":
+            if missing := what_is_missing():
+                pytest.skip(missing)
+            with codebuilding(tmp_path, monkeypatch) as building_far_away:
+                yield on_codebuild(building_far_away)
         case _:
             if missing := what_is_missing():
                 pytest.skip(missing)
@@ -98,6 +104,19 @@ def on_containers(building: ContainerBuilding, contents: HeldContents) -> Servic
         lambda attempt: ordered(good, "good", attempt, scope="tree"),
         lambda attempt: ordered(bad, "bad", attempt, scope="tree"),
         contents.release,
+    )
+
+
+def on_codebuild(building: CodeBuilding) -> Service:
+    files = {"Dockerfile": FROM_NOTHING + step("echo one; echo two")}
+    good = building.order(files, "good")
+    bad = building.order({"Dockerfile": FROM_NOTHING + step("exit 3")}, "bad")
+    return Service(
+        building.builds,
+        building.queue,
+        lambda attempt: good.model_copy(update={"attempt": attempt}),
+        lambda attempt: bad.model_copy(update={"attempt": attempt}),
+        building.gate.open,
     )
 
 

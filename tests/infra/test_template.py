@@ -27,30 +27,33 @@ Resource = Mapping[str, Any]
 
 
 class May(NamedTuple):
-    """table: its policy. sends: the queues that its use case, and all that it calls, may send to."""
+    """table: its policy. sends: the queues that its use case, and all that it calls, may send to. builds: policies on builds."""
 
     table: str
     sends: frozenset[str] = frozenset()
+    builds: frozenset[str] = frozenset()
 
 
-def may(table: str, *sends: str) -> May:
-    return May(table, frozenset(sends))
+def may(table: str, *sends: str, builds: str = "") -> May:
+    return May(table, frozenset(sends), frozenset(builds.split()))
 
 
 RIGHTS = {
     "ServePages": may("ReadTable"),
     "StreamLaunch": may("WriteTable", "Resolve"),
     "AnswerApi": may("WriteTable", "Resolve", "Stops"),
-    "ResolveRepository": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
-    "StartBuild": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
+    "ResolveRepository": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops", builds="SeeBuilds SeeImages"),
+    "StartBuild": may(
+        "WriteTable", "Resolve", "Builds", "Sessions", "Stops", builds="StartBuilds SeeBuilds StopBuilds"
+    ),
     "RecordLog": may("WriteTable"),
     # These two move launches on that wait: one may have claimed the next attempt meanwhile, and wants it started.
-    "RecordBuild": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
-    "FailLaunch": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
-    "StartSession": may("WriteTable", "Resolve", "Sessions", "Stops"),
+    "RecordBuild": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops", builds="SeeBuilds"),
+    "FailLaunch": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops", builds="SeeBuilds"),
+    "StartSession": may("WriteTable", "Resolve", "Sessions", "Stops", builds="SeeBuilds"),
     "StopSession": may("WriteTable"),
     "CullSessions": may("WriteTable", "Stops"),
-    "Reconcile": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops"),
+    "Reconcile": may("WriteTable", "Resolve", "Builds", "Sessions", "Stops", builds="SeeBuilds StopBuilds"),
 }
 
 
@@ -154,7 +157,7 @@ def test_no_launch_waits_for_a_dead_letter_longer_than_it_may_take(resources: Ma
 @pytest.mark.parametrize("name", RIGHTS)
 def test_a_function_may_do_what_it_does_and_no_more(resources: Mapping[str, Resource], name: str) -> None:
     granted = {policy["Ref"] for policy in functions(resources)[name]["Policies"] if policy != CLUSTER}
-    assert granted == {RIGHTS[name].table, *(f"Send{queue}" for queue in RIGHTS[name].sends)}
+    assert granted == {RIGHTS[name].table, *(f"Send{queue}" for queue in RIGHTS[name].sends), *RIGHTS[name].builds}
     asks = CLUSTER in functions(resources)[name]["Policies"]
     assert asks == (name in {"StartSession", "StopSession", "Reconcile"}), "who asks the cluster, and nobody else"
 
@@ -232,7 +235,9 @@ def _is_timed(resource: Resource) -> bool:
 
 def test_every_parameter_is_used(template: Resource) -> None:
     body = str({name: template[name] for name in ("Globals", "Resources")})
-    assert [name for name in template["Parameters"] if f"{{'Ref': '{name}'}}" not in body] == []
+    assert [
+        name for name in template["Parameters"] if f"{{'Ref': '{name}'}}" not in body and f"${{{name}}}" not in body
+    ] == []
 
 
 def test_every_queue_that_a_message_names_has_an_address(template: Resource) -> None:

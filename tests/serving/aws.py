@@ -6,9 +6,11 @@ from botocore.config import Config
 REGION = "eu-central-1"
 
 
-def session() -> boto3.Session:
-    """A session that could not sign for any real account."""
-    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+def session(key: str = "testing", secret: str = "testing", token: str | None = None) -> boto3.Session:
+    """A session that could not sign for any real account; or with keys of an emulator."""
+    return boto3.Session(
+        aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token, region_name=REGION
+    )
 
 
 def config() -> Config:

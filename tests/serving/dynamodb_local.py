@@ -73,7 +73,7 @@ def _fetch(jars: Path) -> None:
 def _start(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     log = folder / "dynamodb-local.log"
     for _ in range(3):  # the port was free when we looked: another may have it by now
-        port = _free_port()
+        port = free_port()
         with log.open("wb") as out:
             process = subprocess.Popen(
                 _command(port), cwd=folder, env={**os.environ, "DDB_LOCAL_TELEMETRY": "0"}, stdout=out, stderr=out
@@ -103,7 +103,8 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

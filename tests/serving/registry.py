@@ -39,10 +39,10 @@ def what_is_missing() -> str:
 class LocalRegistry:
     """It can be stopped and started again, at the same address and with the same content."""
 
-    def __init__(self, folder: Path, *, locked: bool = False) -> None:
+    def __init__(self, folder: Path, *, locked: bool = False, host: str = "127.0.0.1") -> None:
         self.user, self.password = (USER, PASSWORD) if locked else ("", "")
         self._folder = folder
-        self.host = f"127.0.0.1:{_free_port()}"
+        self.host = f"{host}:{_free_port()}"
         folder.mkdir(parents=True)
         (folder / "htpasswd").write_text(_HTPASSWD)
         (folder / "config.yml").write_text(
@@ -79,15 +79,16 @@ class LocalRegistry:
 
     def _answers(self) -> bool:
         try:
-            socket.create_connection(("127.0.0.1", int(self.host.rpartition(":")[2])), 1).close()
+            host, _, port = self.host.rpartition(":")
+            socket.create_connection((host, int(port)), 1).close()
         except OSError:
             return False
         return True
 
 
 @contextlib.contextmanager
-def local_registry(folder: Path, *, locked: bool = False) -> Iterator[LocalRegistry]:
-    registry = LocalRegistry(folder, locked=locked)
+def local_registry(folder: Path, *, locked: bool = False, host: str = "127.0.0.1") -> Iterator[LocalRegistry]:
+    registry = LocalRegistry(folder, locked=locked, host=host)
     registry.start()
     try:
         yield registry

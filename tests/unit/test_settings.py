@@ -112,11 +112,13 @@ CONTAINERS = {
 }
 
 
-def test_container_builds_need_a_registry_and_a_launcher_that_runs_images() -> None:
-    assert Settings.read(CONTAINERS).registry == "https://quay.io/my-org"
+@pytest.mark.parametrize("builder", ["container", "codebuild"])
+def test_container_builds_need_a_registry_and_a_launcher_that_runs_images(builder: str) -> None:
+    given = {**CONTAINERS, "BINDERY_BUILDER": builder}
+    assert Settings.read(given).registry == "https://quay.io/my-org"
     for name in ("registry", "launcher"):
-        without = {key: value for key, value in CONTAINERS.items() if key != f"BINDERY_{name.upper()}"}
-        with pytest.raises(ValidationError, match="BINDERY_BUILDER=container needs") as refused:
+        without = {key: value for key, value in given.items() if key != f"BINDERY_{name.upper()}"}
+        with pytest.raises(ValidationError, match=f"BINDERY_BUILDER={builder} needs") as refused:
             Settings.read(without)
         assert [error["loc"] for error in refused.value.errors()] == [(name,)]
 

@@ -119,7 +119,10 @@ class Settings(Resources):
     queues: str = Field("memory", pattern="^(memory|sqs)$", description="how messages travel: `memory`, or `sqs`")
     queue_urls: Addresses = Field({}, description="JSON: queue name to SQS address, with `BINDERY_QUEUES=sqs`")
     home: str = Field("~/.local/share/bindery", description="folder of everything local: state, environments, sessions")
-    builder: str = Field("uv", pattern="^(uv|container)$", description="build engine: `uv` or `container`")
+    builder: str = Field(
+        "uv", pattern="^(uv|container|codebuild)$", description="build engine: `uv`, `container`, `codebuild`"
+    )
+    codebuild_project: str = Field("bindery", description="CodeBuild's project that builds, with `codebuild`")
     container_tool: str = Field(
         "podman", pattern="^(podman|buildah|docker)$", description="what builds images: `podman`, `buildah` or `docker`"
     )
@@ -235,8 +238,9 @@ class Settings(Resources):
         """Raises ValueError."""
         if info.data.get("builder") == "uv" and value == "kubernetes":
             raise ValueError("it starts images: set BINDERY_BUILDER=container")
-        if info.data.get("builder") == "container" and value == UNFIT_FOR_CONTAINERS[info.field_name or ""]:
-            raise ValueError(f"BINDERY_BUILDER=container needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
+        builder = info.data.get("builder")
+        if builder in ("container", "codebuild") and value == UNFIT_FOR_CONTAINERS[info.field_name or ""]:
+            raise ValueError(f"BINDERY_BUILDER={builder} needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
         return value
 
     @field_validator("github_app_key")

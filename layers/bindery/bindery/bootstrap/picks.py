@@ -25,11 +25,14 @@ from bindery.settings import Settings
 if TYPE_CHECKING:
     from botocore.config import Config
     from botocore.session import Session
+    from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ecr import ECRClient
     from mypy_boto3_eks import EKSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
+    from bindery.adapters.builds.ecr import EcrRegistry
     from bindery.adapters.repositories.guard import GuardedClient
     from bindery.adapters.sessions.access import Access
 
@@ -120,7 +123,8 @@ def contents() -> Contents:
 
 @cache
 def builds() -> BuildService:
-    return container_builds() if settings().builder == "container" else uv_builds()
+    engines = {"codebuild": codebuild_builds, "container": container_builds, "uv": uv_builds}
+    return engines[settings().builder]()
 
 
 def uv_builds() -> BuildService:
@@ -154,6 +158,24 @@ def container_builds() -> BuildService:
         slots=given.build_slots,
         max_bytes=given.disk_bytes,
     )
+
+
+def codebuild_builds() -> BuildService:
+    from bindery.adapters.builds.codebuild import CodeBuild
+
+    given = settings()
+    return CodeBuild(
+        given.codebuild_project,
+        lambda: cast("CodeBuildClient", aws().create_client("codebuild")),
+        ecr_registry(),
+        given.base_image,
+    )
+
+
+def ecr_registry() -> EcrRegistry:
+    from bindery.adapters.builds.ecr import EcrRegistry
+
+    return EcrRegistry(settings().registry, lambda: cast("ECRClient", aws().create_client("ecr")))
 
 
 @cache

@@ -8,6 +8,7 @@ from bindery.adapters.builds.container_attempt import ContainerAttempt
 from bindery.adapters.builds.container_tool import ContainerTool, Desk
 from bindery.adapters.builds.context import repo2docker_version
 from bindery.adapters.builds.disk import words
+from bindery.adapters.builds.recipe import engine_name
 from bindery.adapters.builds.registry import Registry
 from bindery.adapters.builds.running import Growth, Runner
 from bindery.adapters.builds.store import Environments
@@ -17,7 +18,6 @@ from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents
 from bindery.ports.queue import Queue
 
-RECIPE = 1  # raised whenever the same files would give another image
 GIGABYTE = 1_000_000_000
 
 
@@ -53,8 +53,7 @@ class ContainerBuilds:
     def name(self) -> str:
         """Without the tool: the same files give the same environment with each. Raises where there is none."""
         _ = self.tool.path
-        base = f", base {self._base_image}" if self._base_image else ""
-        return f"containers, repo2docker {repo2docker_version() or 'missing'}{base}, recipe {RECIPE}"
+        return engine_name(repo2docker_version() or "missing", self._base_image)
 
     def start(self, order: BuildOrder) -> str:
         self._prepare()
@@ -93,7 +92,7 @@ class ContainerBuilds:
             raise BuildServiceDown(why=f"its folder cannot be made: {words(error)}") from error
 
     def _begin(self, task: Task) -> ContainerAttempt:
-        room = Growth(self._store.home, self._max_build_bytes)
+        room = Growth(self.tool.disk, self._max_build_bytes)
         environment = self.tool.environment(os.environ, Desk(task.folder))
         runner = Runner(environment, task.deadline, task.stopped, task.log, room)
         return ContainerAttempt(task, self._contents, self.tool, self._registry, runner, self._base_image)

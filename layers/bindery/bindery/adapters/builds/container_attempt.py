@@ -11,6 +11,7 @@ from bindery.adapters.builds.context import Context, prepared
 from bindery.adapters.builds.disk import remove
 from bindery.adapters.builds.environments import Manifest
 from bindery.adapters.builds.fetching import lay_out
+from bindery.adapters.builds.layer_cache import LayerCache
 from bindery.adapters.builds.registry import DIGEST, Registry
 from bindery.adapters.builds.running import RoomOver, Runner
 from bindery.domain.errors import BuildFailed, BuildServiceDown, PushFailed
@@ -21,7 +22,10 @@ _TAG_CHARACTERS = 128
 
 @dataclass
 class ContainerAttempt:
-    """Makes an image and pushes it; of the folder, nothing stays. step: what is being done, as in Work."""
+    """Makes an image and pushes it; of the folder, nothing stays. step: what is being done, as in Work.
+
+    cache: the tag under which layers are kept for the next build, if the tool keeps none itself; empty: none are.
+    """
 
     task: Task
     contents: Contents
@@ -29,6 +33,7 @@ class ContainerAttempt:
     registry: Registry
     runner: Runner
     base_image: str = ""
+    cache: str = ""
     step: str = field(default="build", init=False)
 
     def make(self) -> Manifest:
@@ -53,7 +58,8 @@ class ContainerAttempt:
 
     def _build(self, context: Context) -> str:
         self.runner.log.say(f"Building the image from {context.step}", "building")
-        command = self.tool.build(context.folder, context.dockerfile, self._labels, self._desk)
+        words = self._layers.fetch(self.task.folder) if self.cache else []
+        command = self.tool.build(context.folder, context.dockerfile, self._labels, self._desk, words)
         code, last = self.runner.run(command, self.task.folder)
         if code:
             raise why_failed(code, last)
@@ -65,6 +71,8 @@ class ContainerAttempt:
         self._desk.write_login(self.registry.login)
         try:
             self._run_all(self.tool.push(image, self.registry, self._tag, self._desk))
+            if self.cache:
+                self._layers.keep(image, self.task.folder)
         finally:
             self._desk.write_login("{}")
             for command in self.tool.after_push(self.registry, self._tag):
@@ -88,6 +96,10 @@ class ContainerAttempt:
         if not DIGEST.fullmatch(digest):
             raise PushFailed(registry=self.registry.host, why="it does not tell the image's digest")
         return digest
+
+    @property
+    def _layers(self) -> LayerCache:
+        return LayerCache(self.tool, self.registry, self.runner, self._desk, self.cache)
 
     @property
     def _labels(self) -> dict[str, str]:

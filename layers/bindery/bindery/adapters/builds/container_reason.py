@@ -9,6 +9,11 @@ from bindery.domain.errors import BinderyError
 _STEP_CHARACTERS, _WORDS_CHARACTERS, _REASONS = 80, 220, 3
 _AT_STEP_OF_DOCKER = re.compile(r"^The command '(?P<step>.*)' returned a non-zero code: (?P<code>\d+)$", re.DOTALL)
 _AT_STEP = re.compile(r'^Error: building at STEP "(?P<step>.*?)": (?:while running runtime: )?(?P<why>.*)$', re.DOTALL)
+_AT_STEP_OF_BUILDKIT = re.compile(
+    r"^(?:ERROR: )?(?:failed to solve.*?: )?(?:process \"|executor failed running \[)(?P<step>.*)"
+    r"(?:\" did not complete successfully|\]): exit code: (?P<code>\d+)$"
+)
+_SAID_IN_BUILDKIT = re.compile(r"^#\d+ \d+\.\d+ (?P<words>.*\S)")
 _STEP = re.compile(r"^(\[\d+/\d+\] )?STEP \d|^Step \d+/\d+ :")
 _TOOLS_OWN = re.compile(
     r"^( ?-+>|Removing intermediate|subprocess exited|\[Warning\]|time=|Getting |Copying |Writing |Storing |COMMIT)"
@@ -16,7 +21,10 @@ _TOOLS_OWN = re.compile(
 
 
 def why_failed(code: int, last: Sequence[str]) -> BinderyError:
-    """podman, buildah and docker's classic builder name the instruction in their last line; others are told as they are."""
+    """podman, buildah and docker name the instruction in their last line; what has none is told as it is."""
+    if last and (of_buildkit := _AT_STEP_OF_BUILDKIT.match(last[-1])):
+        spoken = [found["words"] for line in last if (found := _SAID_IN_BUILDKIT.match(line))]
+        return _failed_at(f"RUN {of_buildkit['step']}", f"exit status {of_buildkit['code']}", spoken, code, last)
     told = [line for line in last if line.startswith(("Error: ", "The command '"))]
     found = (_AT_STEP.match(told[-1]) or _AT_STEP_OF_DOCKER.match(told[-1])) if told else None
     if not found:
@@ -26,6 +34,10 @@ def why_failed(code: int, last: Sequence[str]) -> BinderyError:
     steps = [number for number, line in enumerate(last) if _STEP.match(line)]
     ours = last[steps[-1] + 1 :] if steps else last
     said = [line for line in ours if line != told[-1] and not _TOOLS_OWN.match(line)]
+    return _failed_at(instruction, status, said, code, last)
+
+
+def _failed_at(instruction: str, status: str, said: Sequence[str], code: int, last: Sequence[str]) -> BinderyError:
     why = _shortened(status, _WORDS_CHARACTERS)
     why += f": {_shortened(said[-1], _WORDS_CHARACTERS)}" if said else ""
     return failed(_shortened(instruction, _STEP_CHARACTERS), code, last, why)

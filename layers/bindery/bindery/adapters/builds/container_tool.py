@@ -21,6 +21,7 @@ from bindery.domain.errors import BuildServiceDown
 # As repo2docker and BinderHub tell every build; nothing else is told.
 ARGUMENTS = ("NB_USER=jovyan", "NB_UID=1000")
 _TIDY_SECONDS = 300
+_DOCKERS_OWN = Path("/var/lib/docker")
 _ACCEPT, _REJECT = [{"type": "insecureAcceptAnything"}], [{"type": "reject"}]
 
 
@@ -90,12 +91,22 @@ class ContainerTool:
     def environment(self, machine: Mapping[str, str], desk: Desk) -> dict[str, str]:
         return tool_environment(machine, desk.folder, self._home, desk.login.parent)
 
-    def build(self, context: Path, dockerfile: Path, labels: Mapping[str, str], desk: Desk) -> list[str]:
-        """Puts the image's id into `desk.image`. The image gets no name here: nothing can be built `FROM` it by one."""
+    @property
+    def disk(self) -> Path:
+        """A folder on the disk that its layers are on."""
+        return _DOCKERS_OWN if self._is_docker and _DOCKERS_OWN.is_dir() else self._folder
+
+    def build(
+        self, context: Path, dockerfile: Path, labels: Mapping[str, str], desk: Desk, cache: Sequence[str] = ()
+    ) -> list[str]:
+        """Puts the image's id into `desk.image`. The image gets no name here: nothing can be built `FROM` it by one.
+
+        cache: words that `cached` gave.
+        """
         words = ["build", "--force-rm", "--iidfile", str(desk.image), "--file", str(dockerfile)]
         if self._is_docker:
             # Of its own for each attempt: what others left in a `--mount=type=cache` is no part of this repository.
-            words += [f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={desk.folder.name}"]
+            words += [f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={desk.folder.name}", *cache]
         else:
             # Docker's own format: the other one has no SHELL, and many a Dockerfile relies on that.
             words += [f"--layers={'true' if _says_all(dockerfile) else 'false'}", "--format", "docker"]
@@ -103,6 +114,19 @@ class ContainerTool:
         words += [f"--build-arg={argument}" for argument in ARGUMENTS]
         words += [f"--label={name}={value}" for name, value in labels.items()]
         return [*self._begin(), *words, str(context)]
+
+    @property
+    def keeps_layers(self) -> bool:
+        """Whether layers of builds before are in a storage of its own here. If not, they come with an image from the registry."""
+        return not self._is_docker
+
+    def pull(self, name: str) -> list[str]:
+        """An image of ours, under its name. For docker only: its daemon takes layers from images that it has."""
+        return [self.path, "pull", "--quiet", name]
+
+    def cached(self, name: str, fetched: bool) -> list[str]:
+        """Words for `build`: take layers from the image that was pulled, and tell the next one what this one's are made of."""
+        return ["--build-arg=BUILDKIT_INLINE_CACHE=1", *([f"--cache-from={name}"] if fetched else [])]
 
     def push(self, image: str, registry: Registry, tag: str, desk: Desk) -> list[list[str]]:
         """Commands, one after the other; podman and buildah put what was pushed into `desk.digest`."""

@@ -13,7 +13,7 @@ MOST_LINES = 5_000
 MOST_CHARACTERS = 1_000_000
 LAST_LINES = 40
 _REMEMBERED_LINES = 400  # a resolver's explanation may be long, and its beginning says what it is
-_EVERY_SECONDS = 0.1
+EVERY_SECONDS = 0.1
 _BATCH_LINES = 500
 _BATCH_CHARACTERS = 60_000
 
@@ -23,12 +23,15 @@ _CREDENTIALS = re.compile(r"(://)[^/\s@]+@")
 
 
 class BuildLog:
-    """Lines of one attempt, used by one thread. `hidden` is a folder that visitors need not read about.
+    """Lines of one attempt, used by one thread. `hidden` is a folder that visitors need not read about. every: seconds between sends.
 
     After MOST_LINES lines or MOST_CHARACTERS the middle is left out, and a line says so; the last lines always arrive.
     """
 
-    def __init__(self, queue: Queue, environment: str, attempt: int, hidden: str = "") -> None:
+    def __init__(
+        self, queue: Queue, environment: str, attempt: int, hidden: str = "", *, every: float = EVERY_SECONDS
+    ) -> None:
+        self._every = every
         self._queue, self._environment, self._attempt, self._hidden = queue, environment, attempt, hidden
         self._phase = "fetching"
         self._number = self._characters = self._left_out = 0
@@ -65,7 +68,7 @@ class BuildLog:
 
     def tick(self) -> None:
         """Send what is ready, unless something was sent just now."""
-        if self._ready and time.monotonic() - self._sent_at >= _EVERY_SECONDS:
+        if self._ready and time.monotonic() - self._sent_at >= self._every:
             self._send()
 
     def close(self) -> None:

@@ -39,14 +39,14 @@ class Registry:
     def __init__(self, address: str, user: str = "", password: str = "") -> None:
         parts = urlsplit(address)
         self.secure, self.host = parts.scheme == "https", parts.netloc
-        self._repository = f"{parts.path}/{REPOSITORY}".strip("/")
-        self._user, self._password = user, password
+        self.repository = f"{parts.path}/{REPOSITORY}".strip("/")
+        self._given = user, password
         self._authorization, self._good_until = "", 0.0
 
     @property
     def name(self) -> str:
         """What every image's name begins with."""
-        return f"{self.host}/{self._repository}"
+        return f"{self.host}/{self.repository}"
 
     def tagged(self, tag: str) -> str:
         return f"{self.name}:{tag}"
@@ -57,7 +57,7 @@ class Registry:
     @property
     def login(self) -> str:
         """The credentials, as a file for container tools (`auth.json`, docker's `config.json`)."""
-        if not self._user:
+        if not self._credentials[0]:
             return "{}"
         host = "https://index.docker.io/v1/" if self.host == "docker.io" else self.host
         return json.dumps({"auths": {host: {"auth": self._basic}}})
@@ -75,7 +75,7 @@ class Registry:
 
     def _manifest(self, reference: str) -> "httpx.Response | None":
         """The answer, if there is such a manifest."""
-        answer = self._answer(f"{self._api}/v2/{self._repository}/manifests/{reference}")
+        answer = self._answer(f"{self._api}/v2/{self.repository}/manifests/{reference}")
         if answer.is_success:
             return answer
         if answer.status_code == _MISSING:
@@ -117,7 +117,7 @@ class Registry:
         """Whether there is something new to authorize with, after the registry said how it wants it."""
         scheme, _, rest = challenge.partition(" ")
         said = dict(_SAID.findall(rest))
-        if scheme.lower() == "basic" and self._user:
+        if scheme.lower() == "basic" and self._credentials[0]:
             self._authorization, self._good_until = f"Basic {self._basic}", float("inf")
             return True
         if scheme.lower() == "bearer" and self._may_be_told(said.get("realm", "")):
@@ -132,9 +132,9 @@ class Registry:
     def _fetch_token(self, said: dict[str, str]) -> None:
         import httpx
 
-        wanted = {"service": said.get("service", ""), "scope": f"repository:{self._repository}:pull"}
+        wanted = {"service": said.get("service", ""), "scope": f"repository:{self.repository}:pull"}
         url = httpx.URL(said["realm"]).copy_merge_params({key: value for key, value in wanted.items() if value})
-        answer = self._ask("GET", str(url), {"Authorization": f"Basic {self._basic}"} if self._user else {})
+        answer = self._ask("GET", str(url), {"Authorization": f"Basic {self._basic}"} if self._credentials[0] else {})
         try:
             told = answer.json() if answer.is_success else {}
             token = told.get("token") or told["access_token"]
@@ -144,8 +144,13 @@ class Registry:
         self._authorization, self._good_until = f"Bearer {token}", time.monotonic() + max(seconds - _EARLY_SECONDS, 1)
 
     @property
+    def _credentials(self) -> tuple[str, str]:
+        """User and password; both empty: anybody may."""
+        return self._given
+
+    @property
     def _basic(self) -> str:
-        return base64.b64encode(f"{self._user}:{self._password}".encode()).decode()
+        return base64.b64encode(":".join(self._credentials).encode()).decode()
 
     @property
     def _api(self) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 def main() -> int:
     """0, or 1 after a line that says why."""
     content, folder, base_image = sys.argv[1:]
+    sys.path.append(str(Path(__file__).resolve().parents[3]))  # where we are, repo2docker may be, too
     from repo2docker.app import Repo2Docker
     from repo2docker.buildpacks import base
 

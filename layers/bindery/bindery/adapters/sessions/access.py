@@ -2,9 +2,27 @@
 
 import ssl
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from urllib3 import PoolManager
+from urllib3.exceptions import TimeoutError as TooSlow
+from urllib3.util import Retry
+
+
+class _AtOnce(Retry):
+    """A kept connection that had ended makes room for a new one, whatever was asked: nothing here does harm twice.
+
+    Who is slow, or asks us to come back in an hour, is not asked again: the queue does that.
+    """
+
+    def increment(self, method: str | None = None, url: str | None = None, *rest: Any, **more: Any) -> Self:  # noqa: ANN401
+        error = more.get("error")
+        if isinstance(error, TooSlow):
+            raise error
+        return super().increment(method, url, *rest, **more)
+
+
+RETRIES = _AtOnce(1, redirect=0, status=0, other=0, respect_retry_after_header=False, allowed_methods=None)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,13 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
-from urllib3.exceptions import TimeoutError as TooSlow
-from urllib3.util import Retry
 
-from bindery.adapters.sessions.access import Access, Entry
+from bindery.adapters.sessions.access import RETRIES, Access, Entry
 from bindery.adapters.sessions.refusals import UNKNOWN, refusal
 from bindery.domain.errors import BinderyError, ClusterRefused, LauncherDown
 from bindery.observability import alarm
@@ -37,22 +35,6 @@ KINDS: Mapping[str, tuple[str, str]] = {
     ROUTE: (GATEWAYS, "httproutes"),
     GATEWAY: (GATEWAYS, "gateways"),
 }
-
-
-class _AtOnce(Retry):
-    """A kept connection that had ended makes room for a new one, whatever was asked: nothing here does harm twice.
-
-    Who is slow, or asks us to come back in an hour, is not asked again: the queue does that.
-    """
-
-    def increment(self, method: str | None = None, url: str | None = None, *rest: Any, **more: Any) -> Self:  # noqa: ANN401
-        error = more.get("error")
-        if isinstance(error, TooSlow):
-            raise error
-        return super().increment(method, url, *rest, **more)
-
-
-RETRIES = _AtOnce(1, redirect=0, status=0, other=0, respect_retry_after_header=False, allowed_methods=None)
 
 
 class _Refused(Exception):

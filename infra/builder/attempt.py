@@ -1,0 +1,95 @@
+"""One attempt: recorded first, then made by the container engine's own steps, its outcome left where the buildspec finds it."""
+
+import math
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bindery.adapters.builds.attempts import Task
+from bindery.adapters.builds.container_attempt import ContainerAttempt
+from bindery.adapters.builds.container_tool import ContainerTool, Desk
+from bindery.adapters.builds.disk import is_full, words
+from bindery.adapters.builds.layer_cache import cache_tag
+from bindery.adapters.builds.log import BuildLog
+from bindery.adapters.builds.registry import Registry
+from bindery.adapters.builds.running import Growth, Runner, TimeOver
+from bindery.domain.builds import BuildOrder
+from bindery.domain.errors import BinderyError, BuildFailed, BuildServiceDown, BuildTooLong
+from bindery.domain.failure import Failure
+from bindery.ports.contents import Contents
+from bindery.ports.queue import Queue
+from bindery.state.environments import Environments
+
+SEND_SECONDS = 1.0
+IMAGE, FAILURE, WINNER = "image", "failure", "winner"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One build of CodeBuild's. handle: its id. folder: everything that it writes; the outcome lies in files of it.
+
+    most_bytes: how far the disk may fill up.
+    """
+
+    order: BuildOrder
+    handle: str
+    folder: Path
+    environments: Environments
+    contents: Contents
+    queue: Queue
+    tool: ContainerTool
+    registry: Registry
+    base_image: str
+    most_bytes: int
+
+    def run(self) -> int:
+        """The exit status: 0 if there is an image, or somebody else makes it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (winner := self._claim()) != self.handle:
+            self._leave(WINNER, winner)
+            print(f"Another build makes this attempt: {winner}", flush=True)
+            return 0
+        outcome = self._outcome()
+        if isinstance(outcome, Failure):
+            self._leave(FAILURE, outcome.model_dump_json())
+            return 1
+        self._leave(IMAGE, outcome)
+        return 0
+
+    def _claim(self) -> str:
+        """The handle that is recorded for the attempt: ours, unless another came first. Nothing of the repository was touched."""
+        self.environments.record_start(self.order.environment, self.order.attempt, self.handle)
+        return self.environments.handle(self.order.environment, self.order.attempt) or ""
+
+    def _outcome(self) -> str | Failure:
+        """The image's name, or why there is none."""
+        folder = self.folder / "work" / f"{self.order.environment}-{self.order.attempt}"
+        log = BuildLog(self.queue, self.order.environment, self.order.attempt, hidden=str(folder), every=SEND_SECONDS)
+        work: ContainerAttempt | None = None
+        try:
+            work = self._work(folder, log)
+            return work.make().image
+        except TimeOver:
+            return Failure.of(BuildTooLong(minutes=math.ceil(self.order.seconds / 60)))
+        except BinderyError as error:
+            return Failure.of(error)
+        except OSError as error:
+            step = work.step if work else "build"
+            trouble = BuildServiceDown(why=words(error)) if is_full(error) else BuildFailed(step=step, why=words(error))
+            return Failure.of(trouble)
+        finally:
+            log.close()
+
+    def _work(self, folder: Path, log: BuildLog) -> ContainerAttempt:
+        self.tool.prepare()
+        deadline, never = time.monotonic() + self.order.seconds, threading.Event()
+        environment = self.tool.environment(os.environ, Desk(folder))
+        runner = Runner(environment, deadline, never, log, Growth(self.tool.disk, self.most_bytes))
+        task = Task(self.order, folder, deadline, never, log)
+        tag = cache_tag(self.order.repository)
+        return ContainerAttempt(task, self.contents, self.tool, self.registry, runner, self.base_image, tag)
+
+    def _leave(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)

@@ -1,0 +1,66 @@
+"""`python -m infra.packages`: packages as they are deployed, in `.aws-sam/build`, and how large they are."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.local.template import Resource, load
+from infra.packages import library
+from infra.packages.byte_code import NoRuntimePythonError, compile_folder, runtime_python
+from infra.packages.sizes import size_of, table
+
+ROOT = library.ROOT
+BUILT = ROOT / ".aws-sam" / "build"
+KINDS = ("AWS::Serverless::Function", "AWS::Serverless::LayerVersion")
+
+
+def build(sam: str) -> str:
+    """All packages; answers their sizes. sam: the command. Raises NoRuntimePythonError, CalledProcessError."""
+    python = runtime_python()
+    quiet = {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(ROOT / ".cache" / "sam" / "app")}
+    path = os.pathsep.join((str(python.parent), os.environ.get("PATH", os.defpath)))
+    command = [sam, "build", "--template-file", "template.yaml", "--build-dir", str(BUILT)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **quiet, "PATH": path}, check=True, stdout=subprocess.PIPE)
+    resources = load(ROOT / "template.yaml")["Resources"]
+    names = [name for name, found in resources.items() if found["Type"] in KINDS]
+    for name in names:
+        if resources[name]["Type"] == KINDS[0]:
+            compile_folder(BUILT / name, "/var/task")
+    return table({_spoken(name, resources[name]): size_of(BUILT / name) for name in names})
+
+
+def _spoken(name: str, resource: Resource) -> str:
+    """A function is called as its folder."""
+    return Path(resource["Properties"].get("CodeUri", name.lower())).name
+
+
+def main() -> str | None:
+    """Answers what is missing."""
+    parser = argparse.ArgumentParser(prog="python -m infra.packages", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    every = commands.add_parser("build", help="all packages, by way of sam")
+    every.add_argument("--sam", default="sam", help="the command")
+    layer = commands.add_parser("library", help="what sam asks of make: the layer, into a folder")
+    layer.add_argument("folder", type=Path)
+    layer.add_argument("--uv", default="uv", help="the command")
+    commands.add_parser("python", help="where Lambda's own Python is here")
+    given = parser.parse_args()
+    try:
+        match given.command:
+            case "library":
+                library.make(given.folder, given.uv)
+            case "python":
+                print(runtime_python())
+            case _:
+                print(build(given.sam))
+    except NoRuntimePythonError as error:
+        return str(error)
+    except subprocess.CalledProcessError as error:
+        return f"{Path(error.cmd[0]).name} failed"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What the deployed library does without, all of it. A test imports what is left, and fails when something is missed."""
+
+# Of Bindery's own package: engines that only run on one machine, and what only they need.
+LOCAL_ENGINES = (
+    "adapters/tables/sqlite.py",
+    "adapters/queues/memory.py",
+    "adapters/repositories/checkout.py",
+    "adapters/repositories/contents.py",
+    "adapters/repositories/object_cache.py",
+    "adapters/repositories/submodules.py",
+    "adapters/repositories/working_copy.py",
+    "adapters/builds/attempts.py",
+    "adapters/builds/conda.py",
+    "adapters/builds/container*.py",
+    "adapters/builds/context.py",
+    "adapters/builds/disk.py",
+    "adapters/builds/environment_yml.py",
+    "adapters/builds/environments.py",
+    "adapters/builds/fetching.py",
+    "adapters/builds/files.py",
+    "adapters/builds/install.py",
+    "adapters/builds/keeper.py",
+    "adapters/builds/log.py",
+    "adapters/builds/pipfile.py",
+    "adapters/builds/plan.py",
+    "adapters/builds/reason.py",
+    "adapters/builds/repo2docker_script.py",
+    "adapters/builds/running.py",
+    "adapters/builds/store.py",
+    "adapters/builds/strays.py",
+    "adapters/builds/surroundings.py",
+    "adapters/builds/turns.py",
+    "adapters/builds/uv*.py",
+    "adapters/builds/wanted.py",
+    "adapters/sessions/environment.py",
+    "adapters/sessions/folder.py",
+    "adapters/sessions/held_ports.py",
+    "adapters/sessions/keeper.py",
+    "adapters/sessions/process*.py",
+    "adapters/sessions/removal.py",
+    "adapters/sessions/server.py",
+    "adapters/sessions/stops.py",
+    "adapters/sessions/working_copy.py",
+)
+
+# Of the locked requirements: the Kubernetes client's asynchronous twin and what only that needs.
+UNUSED_REQUIREMENTS = ("aiohttp", "aiohttp-retry")
+
+# Of what is installed. Kubernetes' typed calls and models are loaded by name, when asked for; the dynamic client asks for none.
+UNUSED_FILES = (
+    "bin",
+    "kubernetes/aio",
+    "kubernetes/client/api/[!_]*.py",
+    "kubernetes/client/models/[!_]*.py",
+    "boto3/examples",
+    "*/tests",
+    "**/*.pyi",
+    "**/py.typed",
+    "**/*.c",
+)
+
+# A distribution's facts that are read when it runs (`importlib.metadata`) or that its licence wants beside it.
+DISTRIBUTION_FACTS = ("METADATA", "licenses", "LICENSE*", "NOTICE*")
+
+# AWS describes each of its 400 services in files that clients are made from; these are the ones that adapters ask.
+AWS_SERVICES = ("codebuild", "dynamodb", "ecr", "eks", "logs", "secretsmanager", "sqs", "ssm", "sts")

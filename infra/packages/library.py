@@ -1,0 +1,76 @@
+"""The layer `Library`: the package `bindery` without local engines, and what it needs in the locked versions."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from infra.packages.byte_code import compile_folder
+from infra.packages.left_out import (
+    AWS_SERVICES,
+    DISTRIBUTION_FACTS,
+    LOCAL_ENGINES,
+    UNUSED_FILES,
+    UNUSED_REQUIREMENTS,
+)
+
+ROOT = Path(__file__).parents[2]
+PYTHON = "3.13"
+PLATFORM = "x86_64-manylinux_2_28"  # Lambda's Amazon Linux 2023 has glibc 2.34
+
+
+def make(folder: Path, uv: str) -> None:
+    """Fills a layer's folder. uv: the command. Raises CalledProcessError, ValueError if something to leave out is not there."""
+    target = folder / "python"
+    _install(target, uv)
+    ours = target / "bindery"
+    shutil.copytree(
+        ROOT / "layers" / "bindery" / "bindery", ours, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+    )
+    _remove(ours, LOCAL_ENGINES)
+    _remove(target, UNUSED_FILES)
+    _keep_services(target / "botocore" / "data")
+    for facts in target.glob("*.dist-info"):
+        _keep(facts, DISTRIBUTION_FACTS)
+    compile_folder(target, "/opt/python")
+
+
+def _install(target: Path, uv: str) -> None:
+    """Exact versions, checked against their hashes, as wheels for Lambda's machines, whatever this machine is."""
+    without = [word for name in UNUSED_REQUIREMENTS for word in ("--prune", name)]
+    export = [uv, "export", "--frozen", "--quiet", "--no-default-groups", "--no-emit-project", *without]
+    locked = subprocess.run(export, cwd=ROOT, check=True, capture_output=True).stdout
+    fitting = ["--python-version", PYTHON, "--python-platform", PLATFORM, "--only-binary", ":all:"]
+    checked = ["--no-deps", "--require-hashes", "--link-mode", "copy"]
+    install = [uv, "pip", "install", "--quiet", "--target", str(target), *fitting, *checked, "-r", "-"]
+    subprocess.run(install, cwd=ROOT, input=locked, check=True)
+
+
+def _remove(folder: Path, patterns: Iterable[str]) -> None:
+    """A pattern that nothing matches is no longer true."""
+    for pattern in patterns:
+        found = list(folder.glob(pattern))
+        if not found:
+            raise ValueError(f"{pattern} is to be left out, but is not there")
+        for path in found:
+            _delete(path)
+
+
+def _keep_services(data: Path) -> None:
+    """Files beside the services' folders are for all of them."""
+    for path in data.iterdir():
+        if path.is_dir() and path.name not in AWS_SERVICES:
+            _delete(path)
+
+
+def _keep(folder: Path, patterns: Iterable[str]) -> None:
+    kept = {path for pattern in patterns for path in folder.glob(pattern)}
+    for path in set(folder.iterdir()) - kept:
+        _delete(path)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

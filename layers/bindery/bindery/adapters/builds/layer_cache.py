@@ -1,0 +1,53 @@
+"""Layers of an earlier build of the same repository, by way of the registry, where the machine keeps none."""
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from bindery.adapters.builds.container_tool import ContainerTool, Desk
+from bindery.adapters.builds.registry import Registry
+from bindery.adapters.builds.running import RoomOver, Runner, TimeOver
+from bindery.domain.errors import BuildServiceDown
+from bindery.domain.repository import Repository
+
+
+def cache_tag(repository: Repository) -> str:
+    """One for each repository, so that nobody's image begins with a stranger's layers."""
+    return f"cache-{hashlib.sha256(repository.clone_url.encode()).hexdigest()[:40]}"
+
+
+@dataclass(frozen=True)
+class LayerCache:
+    """Nothing here fails a build: without it, a build only takes longer."""
+
+    tool: ContainerTool
+    registry: Registry
+    runner: Runner
+    desk: Desk
+    tag: str
+
+    def fetch(self, folder: Path) -> list[str]:
+        """Words for the build. Pulled before it begins and with a login that is gone by then: during a build, whatever a
+        Dockerfile names could be pulled with it."""
+        if self.tool.keeps_layers:
+            return []
+        name = self.registry.tagged(self.tag)
+        code = 1
+        with contextlib.suppress(BuildServiceDown):
+            self.desk.write_login(self.registry.login)
+            try:
+                code, _ = self.runner.run(self.tool.pull(name), folder, quiet=True)
+            finally:
+                self.desk.write_login("{}")
+        if not code:
+            self.runner.log.say("Layers of an earlier build of this repository are used where nothing has changed.")
+        return self.tool.cached(name, fetched=not code)
+
+    def keep(self, image: str, folder: Path) -> None:
+        """For the next build. Called while the login is there."""
+        if self.tool.keeps_layers:
+            return
+        with contextlib.suppress(TimeOver, RoomOver):  # the image itself is in the registry by now
+            for command in self.tool.push(image, self.registry, self.tag, self.desk):
+                self.runner.run(command, folder, quiet=True)

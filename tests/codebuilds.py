@@ -1,0 +1,211 @@
+"""What tests of CodeBuild share: the adapter on a build machine of our own, with git, a locked registry and what it asks of AWS."""
+
+import json
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import boto3
+import pytest
+
+from bindery.adapters.builds.codebuild import CodeBuild
+from bindery.adapters.builds.codebuild_report import changed
+from bindery.adapters.builds.container_tool import ContainerTool
+from bindery.adapters.builds.ecr import EcrRegistry
+from bindery.domain.builds import BuildOrder, BuildReport
+from bindery.domain.messages import LogWritten
+from bindery.domain.repository import Repository
+from tests.building import HeardQueue
+from tests.containers import configure, unmount
+from tests.serving.aws import REGION, config
+from tests.serving.build_machine import PROJECT, Build, BuildMachine
+from tests.serving.gate import Gate
+from tests.serving.git_http import File, GitServer, make_repository
+from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, MachineAws, machine_aws
+from tests.serving.registry import LocalRegistry, local_registry
+
+if TYPE_CHECKING:
+    from mypy_boto3_codebuild import CodeBuildClient
+
+ROOT = Path(__file__).parents[1]
+BUILDSPEC = ROOT / "infra" / "builder" / "buildspec.yml"
+LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:builder:1"
+
+
+@dataclass(frozen=True)
+class CodeBuilding:
+    """The adapter and all that its builds need. gate: builds stay in their first phase until it is open."""
+
+    builds: CodeBuild
+    machine: BuildMachine
+    queue: HeardQueue
+    registry: LocalRegistry
+    aws: MachineAws
+    git: GitServer
+    gate: Gate
+    folder: Path
+
+    def order(
+        self, files: Mapping[str, str | bytes], environment: str = "env", attempt: int = 1, *, seconds: int = 120,
+        repository: str = "",
+    ) -> BuildOrder:  # fmt: skip
+        """For a repository that holds these files, and busybox."""
+        name = f"{repository or environment}.git"
+        busybox = Path(shutil.which("busybox") or "").read_bytes()
+        ref = make_repository(self.git.root / name, {**files, "busybox": File(busybox, 0o100755)})
+        url = self.git.url(name)
+        told = {"provider": "git", "spec": "s", "ref": ref, "resolved_spec": "s", "clone_url": url}
+        repository_ = Repository.model_validate({**told, "repo_url": url, "ref_url": url})
+        return BuildOrder(
+            environment=environment, attempt=attempt, repository=repository_, scope="tree", seconds=seconds
+        )
+
+    def build(self, order: BuildOrder) -> BuildReport:
+        """One attempt from beginning to end."""
+        handle = self.builds.start(order)
+        self.gate.open()
+        self.wait(handle)
+        return self.builds.look(handle)
+
+    def wait(self, handle: str) -> Build:
+        build = self.machine.builds[handle]
+        assert build.ended.wait(120), build.lines[-20:]
+        return build
+
+
+@contextmanager
+def codebuilding(
+    folder: Path,
+    environment: pytest.MonkeyPatch,
+    *,
+    tool: str = "buildah",
+    more: Mapping[str, str] | None = None,
+    around: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    credentials: tuple[str, int] | None = None,
+    firewall: str = "",
+    minute: float = 60.0,
+) -> Iterator[CodeBuilding]:
+    """tool: what the machine builds with. host: where servers listen that builds ask. firewall: iptables' path; else only noted."""
+    with ExitStack() as stack:
+        registry = stack.enter_context(local_registry(folder / "registry", locked=True, host=host))
+        aws = stack.enter_context(machine_aws(registry, host))
+        if credentials:
+            stack.enter_context(machine_aws(registry, *credentials))
+        (folder / "git").mkdir()
+        git = stack.enter_context(GitServer(folder / "git", host))
+        gate, queue = Gate(folder / "go on"), HeardQueue()
+        configure(folder, environment, registry.host)
+        variables = {
+            **_environment(folder, gate, firewall),
+            "BINDERY_REGISTRY": registry.address,
+            "BINDERY_ALLOWED_PRIVATE_HOSTS": git.address,
+            "AWS_ENDPOINT_URL_ECR": aws.address,
+            "BINDERY_CONTAINER_TOOL": tool,
+            **_credentials(aws, credentials),
+            **_tools(),
+            **(more or {}),
+        }
+        machine = BuildMachine(
+            folder / "machine",
+            BUILDSPEC.read_text(),
+            variables,
+            heard=_hearing(queue),
+            changed=lambda detail: queue.send(changed(detail)),
+            around=around,
+            minute=minute,
+            prepare=lambda home: (home / "table.sqlite").symlink_to(folder / "table.sqlite"),
+        )
+        project = boto3.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name=REGION)
+        ecr = project.client("ecr", config=config(), endpoint_url=aws.address)
+        builds = CodeBuild(
+            PROJECT, lambda: cast("CodeBuildClient", machine), EcrRegistry(registry.address, lambda: ecr)
+        )
+        try:
+            yield CodeBuilding(builds, machine, queue, registry, aws, git, gate, folder)
+        finally:
+            gate.open()
+            try:
+                machine.close()
+            finally:
+                _tidy(folder, machine, tool)
+
+
+def _tidy(folder: Path, machine: BuildMachine, tool: str) -> None:
+    """The tools leave their storage mounted, and folders in /run."""
+    unmount(folder)
+    for home in machine.folder.glob("*"):
+        shutil.rmtree(ContainerTool(tool, home / "tool").run_root, ignore_errors=True)
+
+
+def _environment(folder: Path, gate: Gate, firewall: str) -> dict[str, str]:
+    """What the machine's image has: Python with what the layer brings, the aws command, iptables."""
+    shims = folder / "bin"
+    shims.mkdir()
+    layer = _layer(folder / "builder.zip")
+    asked = f"lambda get-layer-version-by-arn --arn {LAYER} --query Content.Location --output text"
+    waiting = f"until [ -e '{gate.file}' ]; do sleep 0.05; done"
+    _command(shims / "aws", f"[ \"$*\" = '{asked}' ] || exit 2\n{waiting}\necho 'file://{layer}'")
+    if firewall:
+        (shims / "iptables").symlink_to(firewall)
+    else:
+        _command(shims / "iptables", f"echo \"$*\" >> '{folder}/firewall'")
+    path = os.pathsep.join([str(shims), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {
+        "PATH": path,
+        "HOME": str(folder),
+        "BINDERY_LAYER": LAYER,
+        "BINDERY_TABLE": "sqlite",
+        "AWS_REGION": REGION,
+    } | {"AWS_DEFAULT_REGION": REGION}
+
+
+def _credentials(aws: MachineAws, served: tuple[str, int] | None) -> dict[str, str]:
+    """Where a build finds the project's credentials: by a path on CodeBuild's own address, or on ours."""
+    if served:
+        return {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": CREDENTIALS_PATH}
+    return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": aws.address + CREDENTIALS_PATH}
+
+
+def _layer(file: Path) -> Path:
+    """The project's own code as the layer has it; what it needs is installed here."""
+    with zipfile.ZipFile(file, "w") as zipped:
+        for root, inside in (
+            (ROOT / "layers" / "bindery" / "bindery", "bindery"),
+            (ROOT / "infra" / "builder", "infra/builder"),
+        ):
+            for path in root.rglob("*"):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    zipped.write(path, f"python/{inside}/{path.relative_to(root)}")
+    return file
+
+
+def _command(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def _tools() -> dict[str, str]:
+    """What `configure` told buildah of this machine."""
+    names = ("CONTAINERS_REGISTRIES_CONF", "CONTAINERS_CONF", "BUILDAH_ISOLATION")
+    return {name: os.environ[name] for name in names}
+
+
+def _hearing(queue: HeardQueue) -> Callable[[str], None]:
+    """The log subscription, with its filter: JSON whose first line has a number."""
+
+    def hear(line: str) -> None:
+        try:
+            number = json.loads(line)["lines"][0]["number"]
+        except (ValueError, LookupError, TypeError):
+            return
+        if isinstance(number, int) and number >= 0:
+            queue.send(LogWritten.model_validate_json(line))
+
+    return hear

@@ -1,0 +1,218 @@
+"""The built packages, deployed as an operator deploys them, on an emulator of AWS: from a link to a running cell, and to its end.
+
+Real here: `make build`; `sam deploy` with AWS's own SAM transform; every function from its zip file and layer, in Lambda's own
+Python, set off by REST routes, queues, a log subscription, schedules and dead-letter queues; roles and policies, which are
+enforced; sessions, which are Pods of a cluster. Not here, and what stands in:
+
+- no streaming and no Web Adapter: `stream_launch` runs as its run.sh starts it, with its own environment and role;
+- `%2F` in a path is decoded before the function sees it, so links are `gh` links;
+- methods that the template calls ANY are not read from the API's description: the test adds that of `/api`;
+- an answer without a body (a redirect) is not passed on;
+- a log subscription's filter on JSON is not understood: the test takes it away, so all lines pass;
+- CodeBuild runs no builds without Docker and nobody else may send its events: the test is the build machine, and
+  ECR, both without policies, and brings the event to where the rule leads that it fits;
+  ECR's images are in the cluster's own registry, whose address is set on the functions, as is all that has no parameter;
+- a function that crashes or fails a message lets it wait for its visibility timeout, as on AWS: the test shortens that;
+- reserved concurrency, memory limits and the time limit of a function that hangs are not tried, nor are point-in-time recovery,
+  alarms and encryption: they are accepted and do nothing;
+- what AWS itself checks of a template beyond its form (limits, names that are taken, regions) is not checked.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.cluster.renamed import base_image_as
+from tests.cluster.shipped import Shipped
+from tests.serving.aws import config, session
+from tests.serving.aws_gate import AwsGate
+from tests.serving.codebuild import CodeBuild, state_changed, variables
+from tests.serving.deployed import Deployed, Streaming, deploy
+from tests.serving.git_http import GitServer, make_repository
+from tests.serving.github_api import GitHubServer
+from tests.serving.kernel import Session
+from tests.serving.messages import check_readable
+from tests.serving.ministack import Ministack
+from tests.serving.names import localhost_names
+from tests.serving.runtime import until
+
+__all__ = ["localhost_names"]
+pytestmark = pytest.mark.usefixtures("localhost_names")
+NAME = "somebody/something"
+LINK = f"gh/{NAME}/HEAD"
+TOLD = re.compile(r'<script type="application/json" id="told">(.*?)</script>', re.DOTALL)
+SCHEDULE_SECONDS = 60
+CLICK = ("StreamLaunch", "ResolveRepository", "StartSession")
+CHARGED_MORE = ("dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:TransactWriteItems", "sqs:SendMessage")
+# What a launch of an image that is there writes and sends; it also reads, and the stream looks for news.
+CACHED_LAUNCH = {
+    ("StreamLaunch", "dynamodb:PutItem"): 1,
+    ("StreamLaunch", "sqs:SendMessage"): 1,
+    ("ResolveRepository", "dynamodb:PutItem"): 1,
+    ("ResolveRepository", "sqs:SendMessage"): 1,
+    ("StartSession", "dynamodb:PutItem"): 1,
+    ("StartSession", "dynamodb:TransactWriteItems"): 2,
+}
+
+
+@pytest.fixture(scope="module")
+def github(git_server: GitServer) -> Iterator[GitHubServer]:
+    repositories = {}
+    for name in (NAME, "somebody/other"):
+        folder = git_server.root / f"{name}.git"
+        folder.parent.mkdir(exist_ok=True)
+        make_repository(folder, {"hello.txt": f"hello from {name}\n"})
+        (git_server.root / name).symlink_to(folder)
+        repositories[name] = folder
+    with GitHubServer(repositories) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def codebuild() -> CodeBuild:
+    return CodeBuild()
+
+
+@pytest.fixture(scope="module")
+def settings(shipped: Shipped, github: GitHubServer, git_server: GitServer) -> dict[str, str]:
+    of_the_cluster = ("kubeconfig", "sessions_url", "registry", "memory_guarantee", "storage_guarantee")
+    return {
+        **{name: shipped.settings[name] for name in of_the_cluster},
+        "public_url": "https://bindery.example",
+        "idle_seconds": "10",
+        "cull_seconds": "5",
+        "github_url": f"http://{git_server.address}",
+        "github_api_url": github.url,
+        "allowed_private_hosts": f"{github.address},{git_server.address}",
+    }
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    printed: str,
+    shipped: Shipped,
+    settings: dict[str, str],
+    codebuild: CodeBuild,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployed]:
+    with ExitStack() as stack:
+        emulator = Ministack(tmp_path_factory.mktemp("aws"))
+        gate = stack.enter_context(AwsGate(emulator.port, codebuild))
+        stack.callback(shipped.remove_sessions)
+        stack.enter_context(emulator.running({"AWS_ENDPOINT_URL": gate.address}))
+        yield deploy(emulator, gate, settings)
+
+
+@pytest.fixture(scope="module")
+def streaming(deployed: Deployed, python: Path) -> Iterator[Streaming]:
+    with deployed.streaming(python) as running:
+        yield running
+
+
+def page(deployed: Deployed, link: str = LINK) -> dict[str, str]:
+    """What a launch page tells its script."""
+    answer = deployed.ask(f"/v2/{link}")
+    assert answer.status_code == 200, answer.text
+    found = TOLD.search(answer.text)
+    assert found, answer.text
+    told: dict[str, str] = json.loads(unescape(found[1]))
+    return told
+
+
+@pytest.fixture(scope="module")
+def image(deployed: Deployed, streaming: Streaming, codebuild: CodeBuild, shipped: Shipped) -> str:
+    """The image of the link's environment, once the first launch has had it built."""
+    image = base_image_as(shipped.cluster, "bindery/sessions")
+    told = page(deployed)
+    with streaming.stream(told["build"], told["token"]) as stream:
+        build = codebuild.wait(1)
+        order = json.loads(variables(build)["BINDERY_ORDER"])
+        assert order["repository"]["repo_url"].endswith(NAME)
+        line = {"number": 0, "phase": "building", "message": "Step 1: as CodeBuild would write it\n"}
+        attempt = {"environment": order["environment"], "attempt": order["attempt"]}
+        deployed.log("BuildLogs", json.dumps({**attempt, "lines": [line]}))
+        assert stream.hear("building").message == line["message"]
+        codebuild.finish(build, image)
+        deployed.happened("aws.codebuild", "CodeBuild Build State Change", state_changed(build))
+        stream.finish()
+    assert stream.phases == ["waiting", "building", "built", "launching", "ready"], stream.text
+    assert stream.last.data["image"] == image
+    return image
+
+
+def test_a_link_becomes_an_image_and_a_running_cell(
+    deployed: Deployed, streaming: Streaming, image: str, codebuild: CodeBuild
+) -> None:
+    told = page(deployed)
+    before = deployed.asked()
+    with streaming.stream(told["build"], told["token"]) as stream:
+        stream.finish()
+    asked = deployed.asked() - before
+    assert stream.phases == ["built", "launching", "ready"], stream.text
+    session = Session.of(stream.last.data)
+    assert session.run("import os; print(6 * 7, os.environ['BINDER_REQUEST'])") == f"42 v2/{LINK}\n"
+    assert len(codebuild.builds) == 1
+    writes = {each: count for each, count in asked.items() if each[0] in CLICK and each[1] in CHARGED_MORE}
+    assert writes == CACHED_LAUNCH
+
+
+def test_a_launch_by_the_api_ends_when_it_is_told_to(deployed: Deployed, image: str, shipped: Shipped) -> None:
+    made = deployed.ask("/api/launches", "POST", json={"provider": "gh", "spec": f"{NAME}/HEAD"})
+    assert made.status_code == 201, made.text
+    launch, permit = made.json()["id"], {"Authorization": f"Bearer {made.json()['launcher_token']}"}
+    address = f"/api/launches/{launch}"
+    until(lambda: deployed.ask(address, headers=permit).json()["phase"] == "ready", 60)
+    session = _id(deployed.ask(address, headers=permit).json())
+    assert shipped.objects(session)
+    assert deployed.ask(address).status_code == 404
+    assert deployed.ask(address, "DELETE", headers=permit).status_code == 202
+    until(lambda: not shipped.objects(session), 60)
+
+
+def test_a_poisoned_message_ends_its_launch_readably(
+    deployed: Deployed, streaming: Streaming, image: str, codebuild: CodeBuild
+) -> None:
+    deployed.hide_failed("ResolveQueue", 1)
+    told = page(deployed, "gh/somebody/other/HEAD")
+    with streaming.stream(told["build"], told["token"]) as stream:
+        launch = stream.hear("waiting").id.partition(":")[0]
+        deployed.put("ResolveQueue", {"launch": launch, "step": "not a number", "version": 99})
+        stream.finish()
+    assert stream.last.phase == "failed"
+    check_readable(stream.last.message)
+    until(lambda: not any(map(deployed.waiting, ("ResolveQueue", "DeadLetters", "Unburied"))))
+
+
+def test_a_function_s_role_may_not_do_what_its_function_does_not(deployed: Deployed) -> None:
+    """The policies are in force, so that what the other tests do shows that they suffice."""
+    sqs = session(*deployed.keys("ServePages").values()).client(
+        "sqs", endpoint_url=deployed.emulator.address, config=config()
+    )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        sqs.send_message(QueueUrl=deployed.resources["StopsQueue"], MessageBody="{}")
+
+
+def test_the_schedule_ends_an_idle_session(
+    deployed: Deployed, streaming: Streaming, image: str, shipped: Shipped
+) -> None:
+    told = page(deployed)
+    with streaming.stream(told["build"], told["token"]) as stream:
+        stream.finish()
+    session = _id(stream.last.data)
+    assert shipped.objects(session)
+    until(lambda: not shipped.objects(session), 2 * SCHEDULE_SECONDS + 30)
+    with streaming.stream(told["build"], told["token"]) as again:
+        again.finish()
+    assert again.last.phase == "failed"
+    check_readable(again.last.message)
+
+
+def _id(ready: Mapping[str, str]) -> str:
+    return httpx.URL(ready["url"]).host.partition(".")[0]

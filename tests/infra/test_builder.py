@@ -1,0 +1,111 @@
+"""What runs inside CodeBuild is what the template, the lock and the functions say it is."""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bindery.adapters.builds import recipe
+from bindery.domain.messages import LogLine, LogWritten
+from bindery.settings import Settings
+from infra.builder.layer import PYTHON, make
+from infra.builder.lines import MOST_BYTES, Lines
+from infra.local.template import load
+from tests.building import written
+
+ROOT = Path(__file__).parents[2]
+BUILDSPEC = (ROOT / "infra" / "builder" / "buildspec.yml").read_text()
+
+
+@pytest.fixture(scope="module")
+def project() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = load(ROOT / "template.yaml")["Resources"]["Builds"]["Properties"]
+    return found
+
+
+def test_the_project_has_the_buildspec_that_is_tested(project: Mapping[str, Any]) -> None:
+    without_remarks = [line for line in BUILDSPEC.splitlines() if not line.startswith("#")]
+    assert project["Source"]["BuildSpec"].splitlines() == without_remarks
+
+
+def test_every_variable_that_the_buildspec_names_is_given(project: Mapping[str, Any]) -> None:
+    spec = yaml.safe_load(BUILDSPEC)
+    named = set(re.findall(r"\$(BINDERY_\w+)", BUILDSPEC))
+    given = {variable["Name"] for variable in project["Environment"]["EnvironmentVariables"]} | set(
+        spec["env"]["variables"]
+    )
+    assert named <= given
+    settings = {name.removeprefix("BINDERY_").lower() for name in given if name.startswith("BINDERY_")} - {"layer"}
+    assert settings <= Settings.model_fields.keys()
+
+
+def test_repo2docker_s_version_is_one_wherever_it_is_named() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert f"jupyter-repo2docker=={recipe.REPO2DOCKER}" in groups["builder"]
+    assert version("jupyter-repo2docker") == recipe.REPO2DOCKER
+
+
+def test_the_template_s_base_image_is_repo2docker_s_own_from_elsewhere() -> None:
+    default = load(ROOT / "template.yaml")["Parameters"]["BaseImage"]["Default"]
+    asking = "from repo2docker.app import Repo2Docker; print(Repo2Docker.base_image.default_value)"
+    own = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, check=True).stdout.strip()
+    assert default.removeprefix("public.ecr.aws/docker/") == own.removeprefix("docker.io/")
+
+
+def test_a_build_may_write_nothing_into_the_table_but_its_attempt() -> None:
+    role = load(ROOT / "template.yaml")["Resources"]["BuilderRole"]["Properties"]
+    statements = role["Policies"][0]["PolicyDocument"]["Statement"]
+    (table,) = [found for found in statements if "dynamodb:PutItem" in found["Action"]]
+    assert table["Action"] == ["dynamodb:GetItem", "dynamodb:PutItem"]
+    assert table["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["build#*"]}}
+    everywhere = [found["Action"] for found in statements if found["Resource"] == "*"]
+    assert everywhere == ["ecr:GetAuthorizationToken"]
+
+
+def test_a_line_of_the_log_is_never_longer_than_a_driver_takes_and_nothing_is_lost() -> None:
+    stream = io.StringIO()
+    lines = tuple(LogLine(number=n, phase="building", message="\N{GRINNING FACE}" * 500 + "\n") for n in range(40))
+    Lines(stream).send(LogWritten(environment="e", attempt=1, lines=lines))
+    told = stream.getvalue().splitlines()
+    assert max(len(line.encode()) for line in told) < MOST_BYTES + 200
+    assert [line["number"] for text in told for line in json.loads(text)["lines"]] == list(range(40))
+
+
+def runtime_python() -> str:
+    """The interpreter of the buildspec's version, if one is here."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    for found in (shutil.which(f"python{PYTHON}"), *map(str, root.glob(f"versions/{PYTHON}*/bin/python{PYTHON}"))):
+        if found and not subprocess.run([found, "-c", ""], capture_output=True).returncode:
+            return found
+    return ""
+
+
+@pytest.mark.skipif(not runtime_python(), reason=f"no Python {PYTHON} is here")
+def test_the_layer_has_all_that_a_build_imports(tmp_path: Path) -> None:
+    """Under its own Python and with nothing else: as far as the table, and a Dockerfile written by repo2docker."""
+    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])) or "uv"
+    make(tmp_path / "layer", uv)
+    code = tmp_path / "layer" / "python"
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(code)}
+    started = subprocess.run([runtime_python(), "-m", "infra.builder"], env=environment, capture_output=True, text=True)
+    assert started.stderr.rstrip().endswith("KeyError: 'BINDERY_ORDER'"), started.stderr
+    content = written(tmp_path / "content", {"requirements.txt": "six\n"})
+    script = code / "bindery" / "adapters" / "builds" / "repo2docker_script.py"
+    alone = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+    command = [runtime_python(), "-I", str(script), str(content), str(tmp_path / "context"), "base:1"]
+    wrote = subprocess.run(command, env=alone, capture_output=True, text=True)
+    assert wrote.returncode == 0, wrote.stdout + wrote.stderr
+    assert "FROM base:1" in (tmp_path / "context" / "Dockerfile").read_text()
+    kilobytes = sum(path.stat().st_size for path in code.rglob("*") if path.is_file()) / 1000
+    assert kilobytes < 100_000, "Lambda takes layers of 250 MB"

@@ -1,0 +1,165 @@
+"""What `make build` makes: complete, small, and as quick to import as it can be."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from infra.local.template import load
+from infra.packages import left_out
+from tests.serving.packages import BUILT, ROOT
+
+LIBRARY = BUILT / "Library" / "python"
+SOURCE = ROOT / "layers" / "bindery" / "bindery"
+# kB zipped and unpacked. Lambda's own limits are 50 MB and 250 MB, all layers of a function together.
+LARGEST_LIBRARY = 20_000, 60_000
+LARGEST_FUNCTION = 10, 20
+LARGEST_BUILDER = 26_000
+UNCHECKED_HASH = b"\x01\x00\x00\x00"
+
+KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "it",
+    "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+    "clusters": [{"name": "it", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "it", "user": {"token": "none"}}],
+}
+
+pytestmark = pytest.mark.usefixtures("printed")
+
+
+def function_names() -> list[str]:
+    """Resources of the template, whose packages are called so."""
+    resources = load(ROOT / "template.yaml")["Resources"]
+    return sorted(name for name, found in resources.items() if found["Type"] == "AWS::Serverless::Function")
+
+
+def run(python: Path, code: str, cwd: Path = BUILT, variables: Mapping[str, str] | None = None) -> str:
+    """Code in Lambda's own Python, with the library and nothing of this project or machine. Raises AssertionError."""
+    clean = {"PYTHONPATH": str(LIBRARY), "AWS_DEFAULT_REGION": "eu-central-1", **(variables or {})}
+    done = subprocess.run([python, "-S", "-B", "-c", code], cwd=cwd, env=clean, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def files(folder: Path, pattern: str = "*") -> set[str]:
+    """Paths below, byte-code aside."""
+    found = (path for path in folder.rglob(pattern) if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(folder)) for path in found}
+
+
+def test_sizes_are_told_and_within_their_budgets(printed: str) -> None:
+    told = re.findall(r"^(\w+) (\d+) kB \((\d+) kB unpacked\)$", printed, re.MULTILINE)
+    sizes = {name: (int(zipped), int(unpacked)) for name, zipped, unpacked in told}
+    assert printed.splitlines()[-1].startswith("total ")
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
+    assert folders <= sizes.keys()
+    assert all(sizes[name] <= LARGEST_FUNCTION and sizes[name][1] <= LARGEST_FUNCTION[1] for name in folders)
+    assert sizes["library"] <= LARGEST_LIBRARY
+    assert sizes["buildercode"][0] <= LARGEST_BUILDER
+    assert sizes["library"][1] <= LARGEST_LIBRARY[1]
+    real = sum(path.stat().st_size for path in LIBRARY.rglob("*") if path.is_file())
+    assert sizes["library"][1] == -(-real // 1000)
+    parts = sum(zipped for name, (zipped, _) in sizes.items() if name != "total")
+    assert parts - len(sizes) < sizes["total"][0] <= parts
+
+
+@pytest.mark.parametrize("name", function_names())
+def test_every_handler_imports_with_what_is_deployed_and_no_more(python: Path, name: str) -> None:
+    told = run(
+        python, "import handler; print(callable(getattr(handler, 'handler', None) or handler.app))", BUILT / name
+    )
+    assert told == "True\n"
+
+
+def test_everything_of_ours_that_is_deployed_imports(python: Path) -> None:
+    """What was left out by mistake is missed here."""
+    code = """
+import importlib, pkgutil, bindery
+names = [each.name for each in pkgutil.walk_packages(bindery.__path__, "bindery.")]
+for name in names:
+    if name not in ("bindery.__main__", "bindery.adapters.sessions.lab"):  # these are to be run, not imported
+        importlib.import_module(name)
+print(len(names))"""
+    assert int(run(python, code)) > 80
+
+
+def test_what_the_deployed_settings_pick_can_be_made(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(json.dumps(KUBECONFIG))
+    code = """
+from bindery import bootstrap
+from bindery.adapters.sessions import pod
+picked = bootstrap.table(), bootstrap.queue(), bootstrap.builds(), bootstrap.launcher()
+print(*(type(each).__name__ for each in picked), *bootstrap.providers())
+assert pod._shipped("serve.sh") and pod._shipped("lab.py")"""
+    settings = {"table": "t", "queues": "sqs", "builder": "codebuild", "registry": "https://registry.example"}
+    settings |= {"launcher": "kubernetes", "kubeconfig": str(tmp_path / "config"), "secret": "x" * 48}
+    told = run(python, code, variables={f"BINDERY_{name.upper()}": value for name, value in settings.items()})
+    assert told.split()[:4] == ["DynamoTable", "SqsQueues", "CodeBuild", "KubernetesSessions"]
+    assert "gh" in told.split()[4:]
+
+
+def test_only_engines_of_one_machine_are_left_out_of_ours() -> None:
+    local = {str(path.relative_to(SOURCE)) for pattern in left_out.LOCAL_ENGINES for path in SOURCE.glob(pattern)}
+    assert files(SOURCE) - files(LIBRARY / "bindery") == local
+    assert files(LIBRARY / "bindery") < files(SOURCE)
+
+
+def test_a_function_is_its_handler_and_nothing_else() -> None:
+    for name in function_names():
+        assert files(BUILT / name) - {"run.sh"} == {"handler.py"}
+    assert os.access(BUILT / "StreamLaunch" / "run.sh", os.X_OK)
+
+
+def test_every_module_has_its_byte_code_and_trusts_it() -> None:
+    """One that is checked against its source's time would be compiled anew: zip files are unpacked at another time."""
+    for folder in (LIBRARY, *(BUILT / name for name in function_names())):
+        for module in files(folder, "*.py"):
+            path = folder / module
+            compiled = path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc"
+            assert compiled.read_bytes()[4:8] == UNCHECKED_HASH, module
+
+
+def test_the_library_has_the_locked_versions_once_each() -> None:
+    locked = {each["name"]: each.get("version") for each in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
+    found = [path.name.removesuffix(".dist-info").rpartition("-") for path in LIBRARY.glob("*.dist-info")]
+    versions = {name.replace("_", "-").lower(): version for name, _, version in found}
+    assert len(versions) == len(found)
+    assert {"boto3", "kubernetes", "pydantic"} <= versions.keys()
+    assert versions == {name: locked[name] for name in versions}
+
+
+def test_the_library_has_no_tests_no_stubs_and_nothing_of_development() -> None:
+    assert [name for name in files(LIBRARY) if re.search(r"\.pyi$|\.c$|(^|/)tests?/|^bin/", name)] == []
+    assert not {"pytest", "moto", "mypy", "uv", "repo2docker", "mypy_boto3_dynamodb"} & {
+        path.name for path in LIBRARY.iterdir()
+    }
+
+
+def test_clients_of_all_services_that_adapters_ask_can_be_made(python: Path) -> None:
+    named = {
+        service
+        for path in SOURCE.rglob("*.py")
+        for service in re.findall(r"""client\(\s*["']([a-z0-9-]+)["']""", path.read_text())
+    }
+    assert {"dynamodb", "sqs"} <= named <= set(left_out.AWS_SERVICES)
+    code = f"import boto3; [boto3.client(name).meta.endpoint_url for name in {left_out.AWS_SERVICES!r}]"
+    run(python, code)
+    described = {path.name for path in (LIBRARY / "botocore" / "data").iterdir() if path.is_dir()}
+    assert described == set(left_out.AWS_SERVICES)
+
+
+def test_without_lambda_s_own_python_it_says_what_to_install(tmp_path: Path) -> None:
+    bare = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
+    command = [sys.executable, "-m", "infra.packages", "build"]
+    done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "neither python3.13 on PATH nor a pyenv version 3.13.x" in done.stderr
+    assert "Traceback" not in done.stderr

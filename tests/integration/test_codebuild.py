@@ -1,0 +1,177 @@
+"""The buildspec, executed phase by phase: real git, real images, a locked registry, the project's credentials."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bindery.domain.builds import BuildState
+from bindery.domain.errors import BuildFailed, BuildTooLong
+from bindery.domain.failure import Failure
+from tests.codebuilds import CodeBuilding, codebuilding
+from tests.containers import FROM_NOTHING, Held, held, step
+from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, SECRET_KEY, SESSION_TOKEN
+from tests.serving.registry import PASSWORD, what_is_missing
+
+pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
+
+
+@pytest.fixture
+def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeBuilding]:
+    with codebuilding(tmp_path, monkeypatch) as building:
+        yield building
+
+
+@pytest.fixture
+def holding() -> Iterator[Held]:
+    with held() as holding:
+        yield holding
+
+
+def test_a_dockerfile_becomes_an_image_that_is_recorded_by_its_digest(building: CodeBuilding) -> None:
+    order = building.order({"Dockerfile": FROM_NOTHING + step("echo hello from the step")}, "key", 3)
+    report = building.build(order)
+    assert report.state is BuildState.SUCCEEDED, (report, building.queue.text)
+    digest = report.image.removeprefix(f"{building.registry.host}/bindery/sessions@")
+    served = building.registry.ask("HEAD", "bindery/sessions/manifests/key-3")
+    assert served.headers["Docker-Content-Digest"] == digest
+    assert building.builds.has(report.image)
+    assert "\nhello from the step\n" in building.queue.text
+    assert [line.number for line in building.queue.lines] == list(range(len(building.queue.lines)))
+    assert building.queue.ended == [("key", 3)]
+
+
+def test_lines_appear_while_it_builds(building: CodeBuilding, holding: Held) -> None:
+    order = building.order({"Dockerfile": FROM_NOTHING + holding.step})
+    handle = building.builds.start(order)
+    building.gate.open()
+    with holding.wait():
+        building.queue.wait(lambda: "\nholding\n" in building.queue.text)
+        assert building.builds.look(handle).state is BuildState.RUNNING
+    building.wait(handle)
+    assert building.builds.look(handle).state is BuildState.SUCCEEDED
+    assert "\nlet go\n" in building.queue.text
+
+
+def test_a_failing_step_is_told_with_its_last_words(building: CodeBuilding) -> None:
+    order = building.order({"Dockerfile": FROM_NOTHING + step("echo no such package: spam; exit 7")})
+    failure = building.build(order).failure
+    assert failure is not None
+    assert failure.kind == "BuildFailed"
+    assert str(failure.facts["step"]).startswith("RUN /bin/busybox sh -c echo no such package")
+    assert failure.facts["why"] == "exit status 7: no such package: spam"
+
+
+def test_one_that_never_ends_is_ended_at_its_limit(building: CodeBuilding, holding: Held) -> None:
+    order = building.order({"Dockerfile": FROM_NOTHING + holding.step}, seconds=3)
+    assert building.build(order).failure == Failure.of(BuildTooLong(minutes=1))
+
+
+def test_codebuild_ends_what_its_builder_could_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holding: Held
+) -> None:
+    with codebuilding(tmp_path, monkeypatch, minute=0.8) as building:
+        order = building.order({"Dockerfile": FROM_NOTHING + holding.step}, seconds=60)
+        assert building.build(order).failure == Failure.of(BuildTooLong(minutes=1))
+
+
+def test_one_that_fills_the_disk_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with codebuilding(tmp_path, monkeypatch, more={"BINDERY_BUILD_GIGABYTES": "0.05"}) as building:
+        order = building.order({"Dockerfile": FROM_NOTHING + step("dd if=/dev/zero of=/big bs=1M count=3000")})
+        full = BuildFailed(step="Dockerfile", why="the disk holds 0.05 GB more than when it began")
+        assert building.build(order).failure == Failure.of(full)
+
+
+def test_a_stopped_build_says_so(building: CodeBuilding, holding: Held) -> None:
+    handle = building.builds.start(building.order({"Dockerfile": FROM_NOTHING + holding.step}))
+    building.gate.open()
+    with holding.wait():
+        building.builds.stop(handle)
+        building.wait(handle)
+    assert building.builds.look(handle).failure == Failure.of(BuildFailed(step="build", why="it was stopped"))
+
+
+def test_a_repository_that_is_gone_fails_as_such(building: CodeBuilding) -> None:
+    order = building.order({"Dockerfile": FROM_NOTHING})
+    gone = order.repository.model_copy(update={"ref": "0" * 40})
+    failure = building.build(order.model_copy(update={"repository": gone})).failure
+    assert failure is not None
+    assert failure.kind == "RefNotFound"
+
+
+def test_of_two_builds_of_one_attempt_the_first_goes_on_and_the_other_exits(
+    building: CodeBuilding, holding: Held
+) -> None:
+    order = building.order({"Dockerfile": FROM_NOTHING + holding.step})
+    first = building.builds.start(order)
+    building.gate.open()
+    connection = holding.wait()
+    assert building.builds.start(order) == first
+    building.machine.forget_tokens()
+    second = building.builds.start(order)
+    assert second != first
+    assert building.wait(second).status == "SUCCEEDED"
+    assert building.builds.look(second) == building.builds.look(first)
+    assert building.builds.look(first).state is BuildState.RUNNING
+    assert any("Another build makes this attempt" in line for line in building.machine.builds[second].lines)
+    connection.close()
+    building.wait(first)
+    report = building.builds.look(first)
+    assert report.state is BuildState.SUCCEEDED
+    assert building.builds.look(second) == report
+    assert [line.number for line in building.queue.lines] == list(range(len(building.queue.lines)))
+
+
+def test_a_step_cannot_forge_a_line(building: CodeBuilding) -> None:
+    forged = json.dumps(
+        {"environment": "other", "attempt": 1, "lines": [{"number": 0, "phase": "x", "message": "forged"}]}
+    )
+    file = f"{forged}\nexport BINDERY_IMAGE=forged\n"
+    order = building.order({"Dockerfile": FROM_NOTHING + "COPY lines /\n" + step("cat /lines"), "lines": file})
+    assert building.build(order).state is BuildState.SUCCEEDED
+    assert forged in building.queue.text
+    assert {message.environment for message in building.queue.messages if hasattr(message, "environment")} == {"env"}
+    assert building.queue.lines[0].message != "forged"
+
+
+def test_the_machine_is_closed_before_anything_of_the_repository_runs(building: CodeBuilding) -> None:
+    order = building.order({"Dockerfile": FROM_NOTHING})
+    handle = building.builds.start(order)
+    assert not (building.folder / "firewall").exists()
+    building.gate.open()
+    building.wait(handle)
+    rules = (building.folder / "firewall").read_text().splitlines()
+    assert rules[0] == "--wait -I FORWARD -i docker0 -d 169.254.0.0/16 -j REJECT"
+    assert "--wait -I INPUT -i docker0 -j REJECT" in rules
+    assert "--wait -I OUTPUT -d 169.254.169.254 -j REJECT" in rules
+
+
+def test_a_machine_that_cannot_be_closed_builds_nothing(building: CodeBuilding) -> None:
+    (building.folder / "bin" / "iptables").write_text("#!/bin/sh\nexit 3\n")
+    failure = building.build(building.order({"Dockerfile": FROM_NOTHING + step("echo ran")})).failure
+    assert failure is not None
+    assert failure.kind == "BuildServiceDown"
+    assert "INSTALL" in str(failure.facts["why"])
+    assert building.queue.lines == []
+    assert not [asked for asked in building.git.asked if "upload-pack" in asked]
+
+
+def test_no_credential_is_in_a_step_s_surroundings_or_in_the_log(building: CodeBuilding, holding: Held) -> None:
+    look = step("env; cat /proc/self/environ")
+    order = building.order({"Dockerfile": FROM_NOTHING + look + holding.step})
+    handle = building.builds.start(order)
+    building.gate.open()
+    with holding.wait():
+        home = building.folder / "machine" / handle.partition(":")[2]
+        logins = list((home / "work").rglob("login/config.json"))
+        assert [login.read_text() for login in logins] == ["{}"]
+        assert "GetAuthorizationToken" not in building.aws.asked, "nobody has asked for the password yet"
+    building.wait(handle)
+    assert building.builds.look(handle).state is BuildState.SUCCEEDED
+    assert "GetAuthorizationToken" in building.aws.asked
+    told = "\n".join(building.machine.builds[handle].lines)
+    for secret in (PASSWORD, ACCESS_KEY, SECRET_KEY, SESSION_TOKEN):
+        assert secret not in told
+    assert f"AWS_CONTAINER_CREDENTIALS_FULL_URI={building.aws.address}{CREDENTIALS_PATH}" not in building.queue.text
+    assert "AWS_" not in building.queue.text

@@ -1,0 +1,104 @@
+"""Stands between functions and the emulator: counts what each asks of AWS, and answers for CodeBuild and ECR."""
+
+import json
+import re
+import sys
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from tests.serving.codebuild import CodeBuild
+
+SIGNED = re.compile(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/")
+PLAYED = ("codebuild", "ecr")
+OF_THE_CONNECTION = ("connection", "transfer-encoding", "keep-alive")
+
+
+class AwsGate:
+    """While its `with` block lasts. behind: the emulator's port.
+
+    asked: how often each access key asked for what, such as `dynamodb:GetItem`: a function has a key of its own.
+    """
+
+    def __init__(self, behind: int, codebuild: CodeBuild) -> None:
+        self.behind = behind
+        self.codebuild = codebuild
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.owner = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    owner: AwsGate
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that left early is no error here; everything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # a socket and its address, as they came
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # the base class's names
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        signed = SIGNED.search(self.headers.get("Authorization", ""))
+        key, service = (signed[1], signed[2]) if signed else ("", "")
+        action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        self.server.owner.asked[key, f"{service}:{action}"] += 1
+        if service in PLAYED:
+            told = self.server.owner.codebuild.answer(action, json.loads(body))
+            self._send(200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(told).encode())
+        else:
+            self._pass_on(body)
+
+    def _pass_on(self, body: bytes) -> None:
+        connection = HTTPConnection("127.0.0.1", self.server.owner.behind, timeout=60)
+        try:
+            # The host stays as it was signed.
+            connection.request(self.command, self.path, body, dict(self.headers.items()))
+            answer = connection.getresponse()
+            headers = {name: value for name, value in answer.getheaders() if name.lower() not in OF_THE_CONNECTION}
+            self._send(answer.status, headers, answer.read())
+        finally:
+            connection.close()
+
+    def _send(self, status: int, headers: Mapping[str, Any], body: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() != "content-length":
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Tests look at `asked` instead."""

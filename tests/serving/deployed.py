@@ -1,0 +1,236 @@
+"""The built template, deployed on the emulator with `sam deploy`, and ways to reach what it made."""
+
+import json
+import os
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from infra.local.template import load
+from tests.serving.aws_gate import AwsGate
+from tests.serving.dynamodb_local import free_port
+from tests.serving.ministack import ACCOUNT, KEY, Ministack
+from tests.serving.packages import BUILT, ROOT
+from tests.serving.runtime import PATIENCE_SECONDS, STREAM, Stream, until
+
+STACK, BUCKET = "bindery", "artifacts"
+STAGE = "live"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """resources: physical ids by the template's names."""
+
+    emulator: Ministack
+    gate: AwsGate
+    resources: Mapping[str, str]
+
+    @property
+    def api(self) -> str:
+        """Where the REST API answers."""
+        return f"{self.emulator.address}/_aws/execute-api/{self.resources['Api']}/{STAGE}"
+
+    def ask(self, path: str, method: str = "GET", **more: Any) -> httpx.Response:
+        """By a route of the REST API."""
+        with httpx.Client(trust_env=False, timeout=60) as client:
+            return client.request(method, f"{self.api}{path}", **more)
+
+    def variables(self, function: str) -> dict[str, str]:
+        """Environment of a function, as the template gives it."""
+        found = self.emulator.client("lambda").get_function_configuration(FunctionName=self.resources[function])
+        return dict(found["Environment"]["Variables"])
+
+    def happened(self, source: str, kind: str, detail: Mapping[str, object]) -> None:
+        """An event of AWS's own, which nobody else may send: goes where the rules that it fits lead. Raises AssertionError."""
+        events, functions = self.emulator.client("events"), self.emulator.client("lambda")
+        place = {"account": ACCOUNT, "region": KEY["AWS_DEFAULT_REGION"], "resources": [], "version": "0", "id": "1"}
+        event = json.dumps(
+            {**place, "time": "2026-01-01T00:00:00Z", "source": source, "detail-type": kind, "detail": detail}
+        )
+        rules = [each for each in events.list_rules()["Rules"] if "EventPattern" in each]
+        fitting = [
+            each
+            for each in rules
+            if events.test_event_pattern(EventPattern=each["EventPattern"], Event=event)["Result"]
+        ]
+        assert fitting, rules
+        for rule in fitting:
+            for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]:
+                answer = functions.invoke(FunctionName=target["Arn"], Payload=event.encode())
+                assert "FunctionError" not in answer, answer["Payload"].read()
+
+    @cached_property
+    def streaming_keys(self) -> dict[str, str]:
+        """The emulator runs no `stream_launch`, so it needs credentials of its own."""
+        return self.keys("StreamLaunch")
+
+    def keys(self, function: str) -> dict[str, str]:
+        """Credentials of a function's role."""
+        role = self.emulator.client("lambda").get_function_configuration(FunctionName=self.resources[function])["Role"]
+        given = self.emulator.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+        }
+
+    def put(self, queue: str, message: Mapping[str, object]) -> None:
+        """Sends any message."""
+        self.emulator.client("sqs").send_message(QueueUrl=self.resources[queue], MessageBody=json.dumps(message))
+
+    def hide_failed(self, queue: str, seconds: int) -> None:
+        """How long a message that failed is hidden, from now on."""
+        given = {"VisibilityTimeout": str(seconds)}
+        self.emulator.client("sqs").set_queue_attributes(QueueUrl=self.resources[queue], Attributes=given)
+
+    def log(self, group: str, line: str) -> None:
+        """Writes into a log group, as a build does."""
+        logs, stream = self.emulator.client("logs"), f"build/{time.time_ns()}"
+        place = {"logGroupName": self.resources[group], "logStreamName": stream}
+        logs.create_log_stream(**place)
+        logs.put_log_events(**place, logEvents=[{"timestamp": time.time_ns() // 1_000_000, "message": line}])
+
+    def asked(self) -> Counter[tuple[str, str]]:
+        """How often each function asked AWS for what, so far."""
+        functions = self.emulator.client("lambda").list_functions()["Functions"]
+        names = {physical: name for name, physical in self.resources.items()}
+        keys = {_key(each): names[each["FunctionName"]] for each in functions} | {
+            self.streaming_keys["AWS_ACCESS_KEY_ID"]: "StreamLaunch"
+        }
+        return Counter({(keys.get(key, key), action): count for (key, action), count in self.gate.asked.items()})
+
+    def waiting(self, queue: str) -> int:
+        """Messages in a queue, hidden ones included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        told = self.emulator.client("sqs").get_queue_attributes(QueueUrl=self.resources[queue], AttributeNames=names)
+        return sum(int(count) for count in told["Attributes"].values())
+
+    @contextmanager
+    def streaming(self, python: Path) -> Iterator["Streaming"]:
+        """`stream_launch` as its run.sh starts it, with its own environment and role, without the Web Adapter."""
+        port = free_port()
+        environment = {
+            "PATH": f"{python.parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(BUILT / "Library" / "python"),
+            "AWS_LWA_PORT": str(port),
+            **self.variables("StreamLaunch"),
+            **KEY,
+            **self.streaming_keys,
+            "AWS_ENDPOINT_URL": self.gate.address,
+        }
+        with (self.emulator.folder / "stream_launch.log").open("wb") as log:
+            process = subprocess.Popen(
+                ["./run.sh"], cwd=BUILT / "StreamLaunch", env=environment, stdout=log, stderr=log
+            )
+        try:
+            client = httpx.Client(trust_env=False, timeout=60, base_url=f"http://127.0.0.1:{port}")
+            with client:
+                until(lambda: _listens(client), 30)
+                yield Streaming(client)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """A running `stream_launch`."""
+
+    client: httpx.Client
+
+    @contextmanager
+    def stream(self, path: str, token: str = "", seconds: float = PATIENCE_SECONDS) -> Iterator[Stream]:
+        """A launch's open stream. path: such as `/build/gh/o/r/HEAD`."""
+        query = {"build_token": token} if token else {}
+        with self.client.stream("GET", path, params=query, headers=STREAM) as response:
+            yield Stream(response, time.monotonic() + seconds)
+
+
+def deploy(emulator: Ministack, gate: AwsGate, settings: Mapping[str, str]) -> Deployed:
+    """As an operator does it. Raises AssertionError with sam's own words.
+
+    settings: `idle_seconds` is given as the parameter `IdleSeconds`; one without a parameter of its own is set on every function.
+    """
+    known = known_parameters()
+    given = {_parameter(name): value for name, value in settings.items() if _parameter(name) in known}
+    emulator.client("s3").create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": KEY["AWS_DEFAULT_REGION"]}
+    )
+    quiet = {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(ROOT / ".cache" / "sam" / "app")}
+    around = {**os.environ, **KEY, **quiet, "SAM_CLI_POLL_DELAY": "1", "AWS_ENDPOINT_URL": emulator.address}
+    words = [f"{name}={value}" for name, value in given.items()]
+    command = [f"{ROOT}/.cache/sam/bin/sam", "deploy", "--template-file", f"{BUILT}/template.yaml"]
+    where = ["--stack-name", STACK, "--s3-bucket", BUCKET, "--capabilities", "CAPABILITY_IAM", "--no-progressbar"]
+    done = subprocess.run(
+        [*command, *where, "--parameter-overrides", *words], cwd=ROOT, env=around, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}{emulator.log.read_text()[-2000:]}"
+    told = emulator.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+    resources = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in told}
+    deployed = Deployed(emulator, gate, resources)
+    _set(deployed, {name: value for name, value in settings.items() if _parameter(name) not in known})
+    _route_any_method(deployed, "/api/{proxy+}", "AnswerApi")
+    _let_every_line_pass(deployed, "BuildLogs")
+    return deployed
+
+
+def known_parameters() -> Mapping[str, Any]:
+    """The template's."""
+    found: Mapping[str, Any] = load(BUILT / "template.yaml")["Parameters"]
+    return found
+
+
+def _parameter(setting: str) -> str:
+    return setting.title().replace("_", "")
+
+
+def _set(deployed: Deployed, settings: Mapping[str, str]) -> None:
+    """On every function, whatever the template gives it."""
+    functions = deployed.emulator.client("lambda")
+    more = {f"BINDERY_{name.upper()}": value for name, value in settings.items()}
+    for each in functions.list_functions()["Functions"]:
+        together = {"Variables": {**each["Environment"]["Variables"], **more}}
+        functions.update_function_configuration(FunctionName=each["FunctionName"], Environment=together)
+
+
+def _route_any_method(deployed: Deployed, path: str, function: str) -> None:
+    """The emulator leaves out `x-amazon-apigateway-any-method` when it reads an API's description."""
+    gateway, api = deployed.emulator.client("apigateway"), deployed.resources["Api"]
+    (resource,) = [each for each in gateway.get_resources(restApiId=api, limit=500)["items"] if each["path"] == path]
+    place = {"restApiId": api, "resourceId": resource["id"], "httpMethod": "ANY"}
+    region, name = KEY["AWS_DEFAULT_REGION"], deployed.resources[function]
+    target = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
+    uri = f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{target}/invocations"
+    gateway.put_method(**place, authorizationType="NONE")
+    gateway.put_integration(**place, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
+    gateway.create_deployment(restApiId=api, stageName=STAGE)
+
+
+def _let_every_line_pass(deployed: Deployed, group: str) -> None:
+    """The emulator takes a filter on JSON for words that a line has to have."""
+    logs, name = deployed.emulator.client("logs"), deployed.resources[group]
+    (found,) = logs.describe_subscription_filters(logGroupName=name)["subscriptionFilters"]
+    same = {key: found[key] for key in ("logGroupName", "filterName", "destinationArn")}
+    logs.put_subscription_filter(**same, filterPattern="")
+
+
+def _key(function: Mapping[str, Any]) -> str:
+    """The access key that the emulator gives a function."""
+    known = f"{function['FunctionArn']}:{function['Role']}"
+    return f"ASIA{sha256(known.encode()).hexdigest()[:16].upper()}"
+
+
+def _listens(client: httpx.Client) -> bool:
+    try:
+        return client.options("/").status_code == 204
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,135 @@
+"""A real docker, as a build machine of CodeBuild has it: Debian's, fetched and not installed, in a network of its own."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.containers import unmount
+from tests.serving import registry
+
+CREDENTIALS, MACHINE = "169.254.170.2", "169.254.169.254"
+_STARTS_WITHIN = 60.0
+
+
+def what_is_missing() -> str:
+    """What this machine lacks, in one line; empty when nothing is."""
+    if missing := registry.what_is_missing():
+        return missing
+    needed = ("apt-get", "dpkg", "containerd", "runc", "iptables", "ip", "nsenter")
+    lacking = [name for name in needed if shutil.which(name) is None]
+    return (
+        f"container builds need {', '.join(lacking)} for docker (Debian: containerd runc iptables)" if lacking else ""
+    )
+
+
+@dataclass(frozen=True)
+class DockerEngine:
+    """around: what commands are run with to be in its network. host: our address as seen from there, for registries without TLS, too."""
+
+    folder: Path
+    network: str
+    host: str
+
+    @property
+    def around(self) -> list[str]:
+        return ["nsenter", f"--net=/run/netns/{self.network}"]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"DOCKER_HOST": f"unix://{self.folder}/docker.sock"}
+
+    @property
+    def commands(self) -> Path:
+        return _unpacked() / "usr" / "bin"
+
+    def forget_everything(self) -> None:
+        """A machine that is new has neither images nor a cache."""
+        self._docker("system", "prune", "--all", "--force")
+
+    def _docker(self, *words: str) -> str:
+        command, environment = [str(self.commands / "docker"), *words], {**os.environ, **self.environment}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+@contextmanager
+def docker_engine() -> Iterator[DockerEngine]:
+    number = os.getpid() % 16_000
+    folder = Path(
+        tempfile.mkdtemp(prefix="bindery-docker-", dir="/tmp")
+    )  # short: sockets' paths may have 107 characters
+    engine = DockerEngine(folder, f"bindery-{number}", f"10.251.{number // 64}.{number % 64 * 4 + 1}")
+    try:
+        _make_network(engine, number)
+        process = _start(engine)
+        try:
+            yield engine
+        finally:
+            process.terminate()
+            process.wait(30)
+    finally:
+        _remove_network(engine, number)
+        unmount(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_network(engine: DockerEngine, number: int) -> None:
+    ours, theirs = f"bdh{number}", f"bdc{number}"
+    inner = engine.host.rpartition(".")[0] + f".{int(engine.host.rpartition('.')[2]) + 1}"
+    _ip("netns", "add", engine.network)
+    _ip("link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", engine.network)
+    for address in (f"{engine.host}/30", f"{CREDENTIALS}/32", f"{MACHINE}/32"):
+        _ip("address", "add", address, "dev", ours)
+    _ip("link", "set", ours, "up")
+    within = ("-n", engine.network)
+    _ip(*within, "address", "add", f"{inner}/30", "dev", theirs)
+    for name in ("lo", theirs):
+        _ip(*within, "link", "set", name, "up")
+    _ip(*within, "route", "add", "default", "via", engine.host)
+
+
+def _remove_network(engine: DockerEngine, number: int) -> None:
+    subprocess.run(["ip", "link", "delete", f"bdh{number}"], capture_output=True)
+    subprocess.run(["ip", "netns", "delete", engine.network], capture_output=True)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def _start(engine: DockerEngine) -> "subprocess.Popen[bytes]":
+    path = os.pathsep.join([str(_unpacked() / "usr" / "sbin"), str(engine.commands), os.environ["PATH"]])
+    places = [
+        f"--data-root={engine.folder}/data",
+        f"--exec-root={engine.folder}/exec",
+        f"--pidfile={engine.folder}/pid",
+    ]
+    reached = [f"--host=unix://{engine.folder}/docker.sock", f"--insecure-registry={engine.host}/32"]
+    with (engine.folder / "log").open("wb") as log:
+        command = [*engine.around, str(_unpacked() / "usr" / "sbin" / "dockerd"), *places, *reached]
+        process = subprocess.Popen(command, env={**os.environ, "PATH": path}, stdout=log, stderr=log)
+    until = time.monotonic() + _STARTS_WITHIN
+    asking = [str(engine.commands / "docker"), "version"]
+    while subprocess.run(asking, env={**os.environ, **engine.environment}, capture_output=True).returncode:
+        assert process.poll() is None, (engine.folder / "log").read_text()[-2000:]
+        assert time.monotonic() < until, "docker does not answer"
+        time.sleep(0.1)  # nothing tells us when it listens
+    return process
+
+
+def _unpacked() -> Path:
+    """Fetched once, and kept outside the checkout."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bindery" / "docker"
+    if not cache.is_dir():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache.parent) as name:
+            subprocess.run(["apt-get", "download", "-qq", "docker.io"], cwd=name, check=True, capture_output=True)
+            (package,) = Path(name).glob("*.deb")
+            subprocess.run(["dpkg", "-x", package, Path(name) / "root"], check=True)
+            (Path(name) / "root").rename(cache)
+    return cache

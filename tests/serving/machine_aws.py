@@ -1,0 +1,111 @@
+"""What a build machine of CodeBuild asks of AWS: the project's credentials, and ECR's password. ECR itself is a local registry."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.serving.registry import LocalRegistry
+
+ACCESS_KEY, SECRET_KEY, SESSION_TOKEN = (
+    "AKIATESTOFTHEPROJECT",
+    "secret-key-of-the-project",
+    "session-token-of-the-project",
+)
+CREDENTIALS_PATH = "/v2/credentials/6b1d7a1e-0c5f-4d0e-9d4e-of-this-build"
+
+
+class MachineAws:
+    """asked: actions and paths, in order."""
+
+    def __init__(self, registry: LocalRegistry, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.asked: list[str] = []
+        self._registry = registry
+        self._server = _Server((host, port), _Handler)
+        self._server.owner = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def address(self) -> str:
+        host, port, *_ = self._server.server_address
+        return f"http://{host!s}:{port}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def answer(self, action: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        match action:
+            case "GetAuthorizationToken":
+                token = base64.b64encode(f"{self._registry.user}:{self._registry.password}".encode()).decode()
+                return 200, {
+                    "authorizationData": [{"authorizationToken": token, "proxyEndpoint": self._registry.address}]
+                }
+            case "BatchGetImage":
+                return 200, self._images(asked["repositoryName"], asked["imageIds"])
+            case _:
+                return 400, {"__type": "InvalidAction", "message": action}
+
+    def _images(self, repository: str, wanted: list[dict[str, str]]) -> dict[str, Any]:
+        images, failures = [], []
+        for image in wanted:
+            found = self._registry.ask("HEAD", f"{repository}/manifests/{image['imageDigest']}")
+            if found.is_success:
+                images.append({"repositoryName": repository, "imageId": image})
+            else:
+                failures.append({"imageId": image, "failureCode": "ImageNotFound", "failureReason": "none such"})
+        return {"images": images, "failures": failures}
+
+
+@contextmanager
+def machine_aws(registry: LocalRegistry, host: str = "127.0.0.1", port: int = 0) -> Iterator[MachineAws]:
+    aws = MachineAws(registry, host, port)
+    aws.start()
+    try:
+        yield aws
+    finally:
+        aws.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    owner: MachineAws
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        self.server.owner.asked.append(self.path)
+        if self.path != CREDENTIALS_PATH:
+            return self._send(404, {})
+        given = {"AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, "Token": SESSION_TOKEN}
+        return self._send(200, {**given, "Expiration": "2099-01-01T00:00:00Z"})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        action = self.headers["X-Amz-Target"].rpartition(".")[2]
+        self.server.owner.asked.append(action)
+        if ACCESS_KEY not in self.headers.get("Authorization", ""):
+            return self._send(403, {"__type": "AccessDeniedException", "message": "not the project's credentials"})
+        return self._send(*self.server.owner.answer(action, body))
+
+    def _send(self, status: int, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Tests look at `asked` instead."""

@@ -1,0 +1,237 @@
+"""What CodeBuild's answers and events mean, and what is said to it; ECR's answers on moto."""
+
+import base64
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from moto import mock_aws
+
+from bindery.adapters.builds.codebuild import CodeBuild
+from bindery.adapters.builds.codebuild_report import changed, report_of
+from bindery.adapters.builds.ecr import EcrRegistry
+from bindery.adapters.builds.recipe import REPO2DOCKER, engine_name
+from bindery.domain.builds import BuildReport, BuildState
+from bindery.domain.errors import BuildServiceDown, RepositoryUnusable
+from bindery.domain.failure import Failure
+from bindery.domain.messages import BuildChanged
+from functions.record_build import handler
+from infra.local.events import Context
+from tests.building import ordered
+from tests.serving.aws import config, session
+
+REGISTRY = "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/bindery"
+HANDLE = "bindery:8745a7a9-c340-456a-9166-edf953571bee"
+FAILURE = Failure(kind="BuildFailed", facts={"step": "RUN x", "why": "exit status 1"})
+
+
+def built(status: str, *phases: tuple[str, str, str], minutes: int = 34, **exported: str) -> BuildReport:
+    """What a build is reported as that CodeBuild tells of like this."""
+    told = [{"phaseType": name, "phaseStatus": end, "contexts": [{"message": words}]} for name, end, words in phases]
+    variables = [{"name": f"BINDERY_{name}", "value": value} for name, value in exported.items()]
+    build = {
+        "buildStatus": status,
+        "phases": told,
+        "exportedEnvironmentVariables": variables,
+        "timeoutInMinutes": minutes,
+    }
+    return report_of(cast("Any", build))
+
+
+def failed(kind: str, **facts: str | int) -> BuildReport:
+    return BuildReport(BuildState.FAILED, failure=Failure(kind=kind, facts=facts))
+
+
+def test_an_image_is_there_when_a_build_succeeded_and_says_which() -> None:
+    assert built("SUCCEEDED", IMAGE="x@sha256:1") == BuildReport(BuildState.SUCCEEDED, image="x@sha256:1")
+    assert built("SUCCEEDED").state is BuildState.FAILED
+    assert built("IN_PROGRESS", IMAGE="x@sha256:1") == BuildReport(BuildState.RUNNING)
+    assert built("FAILED", IMAGE="x@sha256:1").state is BuildState.FAILED
+
+
+def test_the_builder_s_own_word_on_a_failure_counts() -> None:
+    assert built("FAILED", FAILURE=FAILURE.model_dump_json()) == BuildReport(BuildState.FAILED, failure=FAILURE)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "Exception"}', '{"kind": "Fact"}', '{"kind": "__name__"}'])
+def test_a_word_that_is_none_of_ours_is_not_taken_for_one(text: str) -> None:
+    phase = ("BUILD", "FAILED", "Error while executing command")
+    why = "CodeBuild ended at BUILD: Error while executing command"
+    assert built("FAILED", phase, FAILURE=text) == failed("BuildServiceDown", why=why)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "FAULT", "TIMED_OUT"])
+def test_what_ended_before_the_builder_began_is_no_repository_s_fault(status: str) -> None:
+    phases = [("SUBMITTED", "SUCCEEDED", ""), ("PROVISIONING", status, "no machine\nof that kind")]
+    assert built(status, *phases) == failed(
+        "BuildServiceDown", why="CodeBuild ended at PROVISIONING: no machine of that kind"
+    )
+
+
+def test_a_build_over_its_limit_says_the_limit_that_it_was_given() -> None:
+    assert built("TIMED_OUT", ("BUILD", "TIMED_OUT", ""), minutes=34) == failed("BuildTooLong", minutes=30)
+
+
+def test_a_stopped_build_was_stopped_whatever_else_it_says() -> None:
+    stopped = failed("BuildFailed", step="build", why="it was stopped")
+    assert built("STOPPED", ("BUILD", "STOPPED", ""), FAILURE=FAILURE.model_dump_json()) == stopped
+
+
+def event(**variables: str) -> dict[str, Any]:
+    """As AWS shows it: docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html."""
+    build = "arn:aws:codebuild:us-west-2:123456789012:build/my-sample-project:8745a7a9-c340-456a-9166-edf953571bEX"
+    named = [{"name": name, "type": "PLAINTEXT", "value": value} for name, value in variables.items()]
+    return {
+        "build-status": "SUCCEEDED",
+        "project-name": "my-sample-project",
+        "build-id": build,
+        "additional-information": {
+            "artifact": {"md5sum": "da9c44c8a9a3cd4b443126e823168fEX", "location": ""},
+            "environment": {
+                "image": "aws/codebuild/standard:5.0",
+                "privileged-mode": True,
+                "compute-type": "BUILD_GENERAL1_SMALL",
+                "type": "LINUX_CONTAINER",
+                "environment-variables": named,
+            },
+            "timeout-in-minutes": 60,
+            "build-complete": True,
+            "initiator": "MyCodeBuildDemoUser",
+            "build-start-time": "Sep 1, 2017 4:12:29 PM",
+            "source": {"type": "NO_SOURCE"},
+            "phases": [{"phase-type": "COMPLETED", "start-time": "Sep 1, 2017 4:14:21 PM"}],
+        },
+        "current-phase": "COMPLETED",
+        "current-phase-context": "[]",
+        "version": "1",
+    }
+
+
+def test_an_event_of_codebuild_s_names_the_attempt_by_its_variables() -> None:
+    told = event(OTHER="x", BINDERY_ORDER="{}", BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
+    assert changed(told) == BuildChanged(environment="abc", attempt=7)
+
+
+def test_the_function_hands_on_what_the_event_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[BuildChanged] = []
+    monkeypatch.setattr(handler, "system", lambda: SimpleNamespace(record_build=heard.append))
+    told = event(BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
+    about = {"source": "aws.codebuild", "detail-type": "CodeBuild Build State Change"}
+    handler.handler({**about, "detail": told}, cast("Any", Context("record_build")))
+    assert heard == [BuildChanged(environment="abc", attempt=7)]
+
+
+def test_an_event_of_the_local_runtime_names_it_itself() -> None:
+    assert changed({"environment": "abc", "attempt": 7, "version": 1}) == BuildChanged(environment="abc", attempt=7)
+
+
+def test_a_build_that_somebody_else_started_is_no_attempt() -> None:
+    with pytest.raises(KeyError):
+        changed(event(OTHER="x"))
+
+
+class Refusing:
+    """CodeBuild, having trouble."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        def refuse(**_: object) -> None:
+            raise self._error
+
+        return refuse
+
+
+def refused(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "told so"}}, "Call")
+
+
+def service(client: object) -> CodeBuild:
+    return CodeBuild("bindery", lambda: cast("Any", client), EcrRegistry(REGISTRY, lambda: cast("Any", client)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused("ThrottlingException"),
+        refused("AccountLimitExceededException"),
+        refused("AccessDeniedException"),
+        EndpointConnectionError(endpoint_url="x"),
+    ],
+    ids=["throttled", "full", "denied", "nobody"],
+)
+def test_trouble_with_aws_is_the_build_service_being_down(error: Exception) -> None:
+    builds = service(Refusing(error))
+    image = f"{REGISTRY.removeprefix('https://')}/sessions@sha256:{'0' * 64}"
+    for ask in (
+        lambda: builds.start(ordered(Path("x"))),
+        lambda: builds.look(HANDLE),
+        lambda: builds.stop(HANDLE),
+        lambda: builds.has(image),
+    ):
+        with pytest.raises(BuildServiceDown) as down:
+            ask()
+        assert down.value.facts["why"]
+
+
+def test_a_build_that_is_gone_needs_no_stopping() -> None:
+    service(Refusing(refused("ResourceNotFoundException"))).stop(HANDLE)
+
+
+class Starting:
+    """CodeBuild, noting what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+
+    def start_build(self, **asked: Any) -> dict[str, Any]:
+        self.asked = asked
+        return {"build": {"id": HANDLE}}
+
+
+@pytest.mark.parametrize(("seconds", "minutes"), [(10, 5), (60, 5), (61, 6), (1800, 34), (10**6, 2160)])
+def test_codebuild_s_limit_lies_beyond_the_builder_s_and_within_what_it_takes(seconds: int, minutes: int) -> None:
+    client = Starting()
+    assert service(client).start(ordered(Path("x"), seconds=seconds)) == HANDLE
+    assert client.asked["timeoutInMinutesOverride"] == minutes
+
+
+def test_an_order_that_codebuild_would_not_take_is_refused_for_good() -> None:
+    with pytest.raises(RepositoryUnusable):
+        service(Starting()).start(ordered(Path("x" * 5000)))
+
+
+def test_nothing_is_asked_of_a_handle_that_could_be_none_of_its() -> None:
+    builds = service(Refusing(AssertionError("asked")))
+    for handle in ("", "x", "../../x", f"{HANDLE}x", "bindery:" + "g" * 36):
+        assert builds.look(handle) == BuildReport(BuildState.UNKNOWN)
+        builds.stop(handle)
+
+
+def test_both_container_engines_have_one_name() -> None:
+    builds = CodeBuild("p", lambda: cast("Any", None), EcrRegistry(REGISTRY, lambda: cast("Any", None)), "base:1")
+    assert (
+        builds.name == engine_name(REPO2DOCKER, "base:1") == "containers, repo2docker 2026.4.0, base base:1, recipe 1"
+    )
+
+
+def test_ecr_tells_which_images_there_are_and_gives_its_password() -> None:
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = json.dumps(
+        {"schemaVersion": 2, "mediaType": kind, "layers": [], "config": {"digest": "sha256:" + "1" * 64, "size": 1}}
+    )
+    with mock_aws():
+        client = session().client("ecr", config=config())
+        client.create_repository(repositoryName="bindery/sessions")
+        put = client.put_image(repositoryName="bindery/sessions", imageManifest=manifest, imageTag="key-1")
+        registry = EcrRegistry(REGISTRY, lambda: client)
+        digest = put["image"]["imageId"]["imageDigest"]
+        assert registry.has(registry.by_digest(digest))
+        assert not registry.has(registry.by_digest("sha256:" + "0" * 64))
+        assert not registry.has(f"{registry.host}/others/sessions@{digest}")
+        login = json.loads(registry.login)["auths"][registry.host]["auth"]
+        assert base64.b64decode(login).startswith(b"AWS:")
