@@ -1,5 +1,7 @@
 """What all hosts with an API have in common: waiting when told to, and asking once for what many want."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -158,3 +160,9 @@ def test_an_error_that_nobody_foresaw_keeps_nobody_waiting() -> None:
     with pytest.raises(ZeroDivisionError):
         flights.one("k", lambda: 1 // 0)
     assert flights.one("k", lambda: 3) == 3
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab", "gist"])
+def test_a_host_with_an_api_is_made_without_loading_git(name: str) -> None:
+    code = f"import sys, bindery.adapters.repositories.{name}; sys.exit('dulwich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -1,12 +1,12 @@
 """Provider `gist`: GitHub's gists, each a small repository with one branch."""
 
 import re
+from functools import cached_property
 from typing import Final
 
 from pydantic import BaseModel, Field
 
 from bindery.adapters.repositories.addresses import without_git
-from bindery.adapters.repositories.git import GitProvider
 from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.host_api import ApiAnswer, Token
@@ -17,7 +17,7 @@ from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, Reposit
 from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
 from bindery.ports.table import Table
 
 ID: Final = re.compile(r"[0-9a-f]{1,40}")
@@ -78,7 +78,8 @@ class GistProvider:
         self._url = url.rstrip("/")
         self._place = Place.of(self._url)
         self._secret = secret
-        self._git = GitProvider(client, clock)
+        self._client = client
+        self._clock = clock
 
     def check(self, spec: str) -> str:
         user, gist, _ = _parts(spec)
@@ -123,6 +124,13 @@ class GistProvider:
             ref_url=f"{page}/{commit}",
         )
         return Resolved(repository)
+
+    @cached_property
+    def _git(self) -> RepositoryProvider:
+        """Loaded by those who need a commit's files, and not by every visitor's first request."""
+        from bindery.adapters.repositories.git import GitProvider
+
+        return GitProvider(self._client, self._clock)
 
     def tree(self, repository: Repository) -> Tree | None:
         return self._git.tree(repository)

@@ -1,13 +1,13 @@
 """Provider `gl`: projects on GitLab, or on a server of one's own that runs it."""
 
 import re
+from functools import cached_property
 from typing import Final
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
 from bindery.adapters.repositories.addresses import without_git
-from bindery.adapters.repositories.git import GitProvider
 from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
 from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
@@ -25,7 +25,7 @@ from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound
 from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
 from bindery.ports.table import Table
 
 NAME: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}"
@@ -75,7 +75,8 @@ class GitLabProvider:
         headers = {"Accept": "application/json"}
         self._api = HostApi(client, clock, f"{self._url}/api/v4", token, headers=headers, absent=_absent)
         self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
-        self._git = GitProvider(client, clock)
+        self._client = client
+        self._clock = clock
 
     def check(self, spec: str) -> str:
         namespace, _ = _parts(spec)
@@ -114,6 +115,13 @@ class GitLabProvider:
             ref_url=f"{page}/-/tree/{commit}",
         )
         return Resolved(found, note)
+
+    @cached_property
+    def _git(self) -> RepositoryProvider:
+        """Loaded by those who need a commit's files, and not by every visitor's first request."""
+        from bindery.adapters.repositories.git import GitProvider
+
+        return GitProvider(self._client, self._clock)
 
     def tree(self, repository: Repository) -> Tree | None:
         return self._git.tree(repository)
