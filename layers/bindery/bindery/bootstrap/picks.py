@@ -96,7 +96,7 @@ def queue() -> Queue:
 def guarded_client() -> GuardedClient:
     from bindery.adapters.repositories.guard import GuardedClient
 
-    return GuardedClient(settings().allowed_private_hosts)
+    return GuardedClient(settings().allowed_private_hosts, now=clock().now)
 
 
 def providers() -> Mapping[str, RepositoryProvider]:
