@@ -16,16 +16,19 @@ from bindery.adapters.repositories.addresses import canonical, parsed
 from bindery.adapters.repositories.dois import plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.pages import pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
 from bindery.domain.errors import BadAddress, BadSpec, RepositoryUnusable
+from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
 
 SITE: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+PAGE: Final = re.compile(r"(?:^|/)dataset/(?!groups|edit|activity|new)[A-Za-z0-9_-]+(?:/(?:resource|history)/.+)?$")
 DIGESTS: Final = {32: "md5", 40: "sha1", 64: "sha256"}
 
 
@@ -82,6 +85,9 @@ class CkanProvider(RecordHost):
         repo_placeholder="https://demo.ckan.org/dataset/sample-dataset-1",
         url_encode=True,
         ref_default=None,
+        grammar="https%3A%2F%2F...%2Fdataset%2F<name>",
+        refs="none: the activity in the address, else the dataset as it is now",
+        kept="nothing; each launch asks",
     )
 
     def __init__(self, client: GuardedClient, clock: Clock) -> None:
@@ -92,6 +98,11 @@ class CkanProvider(RecordHost):
 
     def canonical(self, spec: str) -> str:
         return _dataset(spec).page
+
+    def detect(self, address: str) -> Pasted | None:
+        place = Place.of(address)
+        found = PAGE.search("/".join(place.steps)) if place else None
+        return pasted(self, _dataset(quote(address, safe="")).page) if found else None
 
     def resolve(self, spec: str) -> Resolved:
         dataset = _dataset(spec)

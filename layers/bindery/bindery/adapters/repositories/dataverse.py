@@ -16,10 +16,12 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.pages import pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
 from bindery.domain.errors import BadAddress, BadSpec, RefNotFound, RepositoryNotFound
+from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
@@ -91,11 +93,14 @@ class DataverseProvider(RecordHost):
         name="Dataverse DOI",
         example="10.7910/DVN/TJCLKP",
         regex=r"(https?:\/\/doi\.org\/|doi:)?10\.\d+\/.+",
-        detect=r"^(https?://[^/]+/(dataset|file)\.xhtml\?persistentId=doi:)(?<repo>10\.\d+/[^&#]+)",
+        detect=r"^(https?://[^/]+/(dataset|file)\.xhtml\?persistentId=doi:|https?://(dx\.)?doi\.org/(?=10\.\d+/DVN/))(?<repo>10\.\d+/[^?&#]+)",
         repo_label="Dataverse DOI",
         repo_placeholder="example: 10.7910/DVN/TJCLKP",
         url_encode=False,
         ref_default=None,
+        grammar="10.7910/DVN/<id>[@v<version>]",
+        refs="none: the version after the DOI, else the newest",
+        kept="nothing; each launch asks",
     )
 
     def __init__(self, client: GuardedClient, clock: Clock, dois: Dois, *, installations: Sequence[str] = ()) -> None:
@@ -110,6 +115,10 @@ class DataverseProvider(RecordHost):
     def canonical(self, spec: str) -> str:
         doi, version = self._asked(spec)
         return doi.lower() + (f"@v{version}" if version else "")
+
+    def detect(self, address: str) -> Pasted | None:
+        doi = doi_in(_identifier(address))
+        return pasted(self, doi) if doi else super().detect(address)
 
     def resolve(self, spec: str) -> Resolved:
         asked, wanted = self._asked(spec)

@@ -12,10 +12,12 @@ from pydantic import BaseModel, RootModel
 from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.pages import pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
 from bindery.domain.errors import BadSpec, RefNotFound, RepositoryTooLarge
+from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
@@ -24,7 +26,7 @@ OWN_DOI: Final = re.compile(r"10\.6084/m9\.figshare\.([0-9]{1,15})", re.IGNORECA
 VERSIONED: Final = re.compile(r"(.+)\.v([0-9]{1,6})", re.IGNORECASE)
 PAGE_SIZE, SHORTEST_PAGE, MOST_PAGES = 100, 10, 1000
 """A page may hold fewer than asked for, if the host says so; ten are its default."""
-PAGE: Final = re.compile(r"/articles/(?:[^/]+/){1,2}([0-9]{1,15})(?:/([0-9]{1,6}))?/?")
+PAGE: Final = re.compile(r"/articles/(?:[^/]+/){1,2}?([0-9]{1,15})(?:/([0-9]{1,6}))?/?")
 
 
 class _Version(BaseModel):
@@ -68,6 +70,9 @@ class FigshareProvider(RecordHost):
         repo_placeholder="example: 10.6084/m9.figshare.9782777.v1",
         url_encode=False,
         ref_default=None,
+        grammar="10.6084/m9.figshare.<number>[.v<version>]",
+        refs="none: the version in the DOI, else the newest",
+        kept="nothing; each launch asks",
     )
 
     def __init__(
@@ -82,6 +87,9 @@ class FigshareProvider(RecordHost):
 
     def canonical(self, spec: str) -> str:
         return _doi(spec).lower()
+
+    def detect(self, address: str) -> Pasted | None:
+        return pasted(self, _doi(address)) if _page(address) else super().detect(address)
 
     def resolve(self, spec: str) -> Resolved:
         doi = _doi(spec)

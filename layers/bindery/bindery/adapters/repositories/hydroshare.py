@@ -66,6 +66,9 @@ class HydroShareProvider(RecordHost):
         repo_placeholder="example: 142c59757ed54de1816777828c9716e7",
         url_encode=False,
         ref_default=None,
+        grammar="<id>",
+        refs="none: a resource as it is now",
+        kept="nothing; each launch asks",
     )
 
     def __init__(

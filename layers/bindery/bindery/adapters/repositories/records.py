@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bindery.adapters.repositories.errand import Errand
+from bindery.adapters.repositories.pages import by_pattern
 from bindery.domain.errors import RefNotFound
+from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Entry, Repository, Tree
-from bindery.ports.repository_provider import RepositoryProvider
+from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
 
 RECORD_HOSTS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan")
 """Providers whose content comes by files."""
@@ -36,6 +38,19 @@ class Listing:
 
 class RecordHost(ABC):
     """A host of published records. A record is its own environment key, so nothing of it is read before a build."""
+
+    id: str
+    display: Display
+
+    @abstractmethod
+    def check(self, spec: str) -> str: ...
+    @abstractmethod
+    def canonical(self, spec: str) -> str: ...
+    @abstractmethod
+    def resolve(self, spec: str) -> Resolved: ...
+
+    def detect(self, address: str) -> Pasted | None:
+        return by_pattern(self, address)
 
     @abstractmethod
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:

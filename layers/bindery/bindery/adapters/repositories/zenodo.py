@@ -14,16 +14,19 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.pages import Shown, pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
 from bindery.domain.errors import BadSpec, HostUnreachable, RepositoryNotFound
+from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
 
 OWN_DOI: Final = re.compile(r"10\.[0-9.]+/zenodo\.([0-9]{1,15})", re.IGNORECASE)
 PAGE: Final = re.compile(r"https?://([^/?#]+)/(?:api/)?records?/([0-9]{1,15})(?:[/?#].*)?")
+FILE: Final = re.compile(r"/(?:files|preview)/(.+)")
 ID: Final = re.compile(r"[0-9]{1,15}")
 
 
@@ -64,6 +67,9 @@ class ZenodoProvider(RecordHost):
         repo_placeholder="example: 10.5281/zenodo.3242074",
         url_encode=False,
         ref_default=None,
+        grammar="10.5281/zenodo.<number>",
+        refs="none: the DOI is of one version, or of all and then the newest is taken",
+        kept="nothing; each launch asks",
     )
 
     def __init__(
@@ -79,6 +85,13 @@ class ZenodoProvider(RecordHost):
 
     def canonical(self, spec: str) -> str:
         return self._doi(spec).lower()
+
+    def detect(self, address: str) -> Pasted | None:
+        place = Place.of(address)
+        if place is None or not (number := self._number(place.upto(len(place.steps)))):
+            return super().detect(address)
+        shown_file = FILE.search("/".join(place.steps))
+        return pasted(self, f"10.5281/zenodo.{number}", Shown("", shown_file[1] if shown_file else ""))
 
     def resolve(self, spec: str) -> Resolved:
         doi = self._doi(spec)
