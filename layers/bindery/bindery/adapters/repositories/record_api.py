@@ -8,7 +8,6 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.limits import host_limited
 from bindery.domain.errors import HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
 from bindery.ports.contents import never
@@ -32,10 +31,11 @@ class RecordApi:
         """The answer as JSON of that shape. page: the record's, for errors. within: the errand that this is a part of."""
         seconds = min(LONGEST_SECONDS, within.left()) if within else LONGEST_SECONDS
         stopped = within.stopped if within else never
-        answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=LARGEST, stopped=stopped)
         host = parsed(url).host
+        self._client.limits.check(host, self._clock.now())
+        answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=LARGEST, stopped=stopped)
         if answer.status == 429:
-            raise host_limited(host, answer.headers, self._clock.now())
+            raise self._client.limits.told(host, answer.headers, self._clock.now())
         if answer.status in NOT_THERE:
             raise RepositoryNotFound(url=page)
         if answer.status != 200:
