@@ -20,6 +20,7 @@ LOCAL_ENGINES = (
     "adapters/builds/files.py",
     "adapters/builds/install.py",
     "adapters/builds/keeper.py",
+    "adapters/builds/layer_cache.py",
     "adapters/builds/log.py",
     "adapters/builds/pipfile.py",
     "adapters/builds/plan.py",
