@@ -85,6 +85,10 @@ class RequestTooLarge(Permanent):
     """The request's body has more bytes than we read. Facts: limit (such as "64 KB")."""
 
 
+class UnknownAddress(Permanent):
+    """A pasted address that leads to no repository. Facts: none."""
+
+
 class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 
@@ -98,6 +102,10 @@ class SessionForgotten(Permanent):
 
 class RepositoryNotFound(Permanent):
     """The host knows no such repository, or it is private. Facts: url."""
+
+
+class SecretGist(Permanent):
+    """Only who has its address knows of it, and the operator does not let such ones be launched. Facts: spec."""
 
 
 class RefNotFound(Permanent):
@@ -118,6 +126,10 @@ class HostLimited(Permanent):
 
 class HostUnreachable(Retryable):
     """The host did not answer, in time or at all. Facts: host, why."""
+
+
+class HostDown(HostUnreachable):
+    """The host has not answered several times in a row, and is not asked for a while. Facts: host, since (UTC seconds)."""
 
 
 # Builds
