@@ -23,6 +23,7 @@ from bindery.domain.messages import LogWritten
 from bindery.domain.repository import Repository
 from tests.building import HeardQueue
 from tests.containers import configure, unmount
+from tests.serving import registry
 from tests.serving.aws import REGION, config
 from tests.serving.build_machine import PROJECT, Build, BuildMachine
 from tests.serving.gate import Gate
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 BUILDSPEC = ROOT / "infra" / "builder" / "buildspec.yml"
 LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:builder:1"
+
+
+def what_is_missing() -> str:
+    """What this machine lacks to be one of CodeBuild's, in one line; empty when nothing is."""
+    return registry.what_is_missing() or ("" if shutil.which("curl") else "container builds need curl")
 
 
 @dataclass(frozen=True)
@@ -94,17 +100,17 @@ def codebuilding(
 ) -> Iterator[CodeBuilding]:
     """tool: what the machine builds with. host: where servers listen that builds ask. firewall: iptables' path; else only noted."""
     with ExitStack() as stack:
-        registry = stack.enter_context(local_registry(folder / "registry", locked=True, host=host))
-        aws = stack.enter_context(machine_aws(registry, host))
+        images = stack.enter_context(local_registry(folder / "registry", locked=True, host=host))
+        aws = stack.enter_context(machine_aws(images, host))
         if credentials:
-            stack.enter_context(machine_aws(registry, *credentials))
+            stack.enter_context(machine_aws(images, *credentials))
         (folder / "git").mkdir()
         git = stack.enter_context(GitServer(folder / "git", host))
         gate, queue = Gate(folder / "go on"), HeardQueue()
-        configure(folder, environment, registry.host)
+        configure(folder, environment, images.host)
         variables = {
             **_environment(folder, gate, firewall),
-            "BINDERY_REGISTRY": registry.address,
+            "BINDERY_REGISTRY": images.address,
             "BINDERY_ALLOWED_PRIVATE_HOSTS": git.address,
             "AWS_ENDPOINT_URL_ECR": aws.address,
             "BINDERY_CONTAINER_TOOL": tool,
@@ -124,11 +130,9 @@ def codebuilding(
         )
         project = boto3.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name=REGION)
         ecr = project.client("ecr", config=config(), endpoint_url=aws.address)
-        builds = CodeBuild(
-            PROJECT, lambda: cast("CodeBuildClient", machine), EcrRegistry(registry.address, lambda: ecr)
-        )
+        builds = CodeBuild(PROJECT, lambda: cast("CodeBuildClient", machine), EcrRegistry(images.address, lambda: ecr))
         try:
-            yield CodeBuilding(builds, machine, queue, registry, aws, git, gate, folder)
+            yield CodeBuilding(builds, machine, queue, images, aws, git, gate, folder)
         finally:
             gate.open()
             try:

@@ -1,4 +1,4 @@
-"""The API for people who script: create a launch, look at it, stop it; and what the providers look like."""
+"""The API for people who script: create a launch, look at it, stop it; what the providers look like, and what an address asks for."""
 
 import json
 from collections.abc import Mapping
@@ -52,6 +52,13 @@ def failed(error: BinderyError) -> Response[str]:
 def providers() -> Response[str]:
     """What forms and clients want to know of each provider."""
     return told(200, repo_providers(system().site.displays()))
+
+
+@app.get("/api/detect")
+def detect() -> Response[str]:
+    """What a pasted address asks for."""
+    answer = system().api.detect(caller(), app.current_event.query_string_parameters.get("url"))
+    return told(answer.status, answer.body)
 
 
 @app.post("/api/launches")

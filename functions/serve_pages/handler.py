@@ -50,6 +50,15 @@ def home() -> Response[str]:
     return shown(system().site.home(own()))
 
 
+@app.get("/v2/doi/.+")
+def doi() -> Response[str]:
+    """From a DOI to the launch page of its record."""
+    event = app.current_event
+    client = event.request_context.identity.source_ip or ""
+    location = own().root + system().site.doi_redirect(event.path, event.query_string_parameters or {}, client)
+    return Response(302, headers={"Location": location, "Cache-Control": "no-store"})
+
+
 @app.get("/v2/.+")
 def launch() -> Response[str]:
     """A launch page with its build token."""

@@ -20,7 +20,7 @@ from bindery import bootstrap
 from bindery.adapters.builds.container import ContainerBuilds
 from bindery.adapters.builds.uv import UvBuilds
 from bindery.adapters.queues.memory import MemoryQueues
-from bindery.adapters.repositories.contents import GitContents
+from bindery.adapters.repositories.any_contents import AnyContents
 from bindery.adapters.sessions.process import ProcessSessions
 from bindery.adapters.sessions.processes import send, status_of, with_descendants
 from bindery.adapters.tables.sqlite import SqliteTable
@@ -98,7 +98,7 @@ class Runtime:
         if isinstance(builds, UvBuilds | ContainerBuilds):
             builds.recover()
         contents = bootstrap.contents()
-        if isinstance(contents, GitContents):
+        if isinstance(contents, AnyContents):
             contents.recover()
         while not (
             on_cluster.are_elsewhere() or self._end_sessions("Bindery was started again")

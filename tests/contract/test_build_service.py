@@ -13,6 +13,7 @@ from bindery.domain.errors import CannotBuild
 from bindery.domain.failure import Failure
 from bindery.domain.messages import LogLine
 from bindery.ports.build_service import BuildService
+from tests import codebuilds
 from tests.building import Building, HeardQueue, ordered, uv_that_installs_nothing
 from tests.codebuilds import CodeBuilding, codebuilding
 from tests.containers import FROM_NOTHING, ContainerBuilding, HeldContents, step
@@ -49,7 +50,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
             yield on_uv(building)
             building.builds.close()
         case "codebuild":
-            if missing := what_is_missing():
+            if missing := codebuilds.what_is_missing():
                 pytest.skip(missing)
             with codebuilding(tmp_path, monkeypatch) as building_far_away:
                 yield on_codebuild(building_far_away)

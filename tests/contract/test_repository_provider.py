@@ -1,6 +1,7 @@
 """The repository provider's contract, on every provider."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -8,8 +9,10 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.gist import GistProvider
 from bindery.adapters.repositories.git import GitProvider
 from bindery.adapters.repositories.github import GitHubProvider
+from bindery.adapters.repositories.gitlab import GitLabProvider
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.errors import (
@@ -22,8 +25,10 @@ from bindery.domain.errors import (
     RepositoryTooLarge,
 )
 from bindery.ports.repository_provider import RepositoryProvider
+from bindery.ports.table import Table
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.github_api import GitHubServer
+from tests.serving.gitlab_api import GitLabServer
 
 FILES: dict[str, str | bytes | File] = {
     "README.md": "hi\n",
@@ -38,28 +43,52 @@ FILES: dict[str, str | bytes | File] = {
 
 @dataclass
 class Host:
-    """A provider with the repository `o/r` behind it. make: the same provider, but its host may not be asked."""
+    """A provider with the repository `o/r` behind it. make: the same provider, but its host may not be asked.
+
+    spec: of a name and a ref. page, clone: addresses of a name.
+    """
 
     provider: RepositoryProvider
     make: Callable[[tuple[str, ...]], RepositoryProvider]
     folder: Path
     spec: Callable[[str, str], str]
-    clone_root: str
+    page: Callable[[str], str]
+    clone: Callable[[str], str]
 
 
-@pytest.fixture(params=["git", "gh"])
-def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
-    folder = tmp_path / "o" / "r"
-    folder.parent.mkdir()
-    make_repository(folder, FILES)
-    if request.param == "git":
-        with GitServer(tmp_path) as server:
+@contextmanager
+def serving(kind: str, root: Path, table: Table) -> Iterator[Host]:
+    folder = root / "o" / "r"
+    with ExitStack() as stack:
+        server = stack.enter_context(GitServer(root))
+        if kind == "git":
             yield on_git(server, folder)
-    else:
-        with GitHubServer({"o/r": folder}) as api:
-            table = SqliteTable(None)
-            yield on_github(api, table, folder)
-            table.close()
+        elif kind == "gl":
+            lab = stack.enter_context(GitLabServer({"o/r": folder}, clones=server.url("").rstrip("/")))
+            yield on_gitlab(lab, server, table, folder)
+        else:
+            api = stack.enter_context(GitHubServer({"o/r": folder}))
+            yield on_github(api, table, folder) if kind == "gh" else on_gist(api, server, table, folder)
+
+
+@pytest.fixture(params=["git", "gh", "gist", "gl"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    yield from made(request.param, tmp_path)
+
+
+@pytest.fixture(params=["git", "gh", "gl"])
+def branching(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    """One whose repositories have branches and tags."""
+    yield from made(request.param, tmp_path)
+
+
+def made(kind: str, root: Path) -> Iterator[Host]:
+    (root / "o").mkdir()
+    make_repository(root / "o" / "r", FILES)
+    table = SqliteTable(None)
+    with serving(kind, root, table) as host:
+        yield host
+    table.close()
 
 
 def on_git(server: GitServer, folder: Path) -> Host:
@@ -69,14 +98,50 @@ def on_git(server: GitServer, folder: Path) -> Host:
     def spec(name: str, ref: str) -> str:
         return f"{quote(server.url(name), safe='')}/{ref}"
 
-    return Host(make((server.address,)), make, folder, spec, server.url(""))
+    return Host(make((server.address,)), make, folder, spec, server.url, server.url)
 
 
-def on_github(api: GitHubServer, table: SqliteTable, folder: Path) -> Host:
+def on_github(api: GitHubServer, table: Table, folder: Path) -> Host:
     def make(allowed: tuple[str, ...]) -> RepositoryProvider:
         return GitHubProvider(GuardedClient(allowed), table, SystemClock(), api_url=api.url)
 
-    return Host(make((api.address,)), make, folder, "{}/{}".format, "https://github.com/")
+    page = "https://github.com/{}".format
+    return Host(make((api.address,)), make, folder, "{}/{}".format, page, page)
+
+
+def on_gitlab(lab: GitLabServer, server: GitServer, table: Table, folder: Path) -> Host:
+    def make(allowed: tuple[str, ...]) -> RepositoryProvider:
+        return GitLabProvider(GuardedClient(allowed), table, SystemClock(), url=lab.url)
+
+    def spec(name: str, ref: str) -> str:
+        return f"{quote(name, safe='')}/{ref}"
+
+    page = f"{lab.url}/{{}}"
+    return Host(make((lab.address, server.address)), make, folder, spec, page.format, f"{page}.git".format)
+
+
+def on_gist(api: GitHubServer, server: GitServer, table: Table, folder: Path) -> Host:
+    api.gists[gist("o/r").partition("/")[2]] = folder
+    (folder.parent / f"{gist('o/r').partition('/')[2]}.git").symlink_to(folder)
+
+    def make(allowed: tuple[str, ...]) -> RepositoryProvider:
+        return GistProvider(
+            GuardedClient(allowed), table, SystemClock(), api_url=api.url, url=server.url("").rstrip("/")
+        )
+
+    def spec(name: str, ref: str) -> str:
+        return f"{gist(name)}/{ref}"
+
+    def page(name: str) -> str:
+        return server.url(gist(name))
+
+    return Host(make((api.address, server.address)), make, folder, spec, page, lambda name: f"{page(name)}.git")
+
+
+def gist(name: str) -> str:
+    """The gist in a repository's place: its id is a number."""
+    owner, _, repository = name.partition("/")
+    return f"{owner}/{repository.encode().hex()}"
 
 
 def tip(host: Host, ref: str = "HEAD") -> str:
@@ -89,23 +154,23 @@ def test_head_is_the_default_branchs_tip(host: Host) -> None:
     assert found.repository.provider == host.provider.id
     assert found.repository.spec == host.spec("o/r", "HEAD")
     assert found.repository.ref == tip(host)
-    assert found.repository.clone_url == f"{host.clone_root}o/r"
+    assert found.repository.clone_url == host.clone("o/r")
     assert found.repository.repo_url == host.provider.check(host.spec("o/r", "HEAD"))
 
 
-def test_branches_with_slashes_and_tags_of_both_kinds_lead_to_commits(host: Host) -> None:
-    git("-C", host.folder, "branch", "feature/x")
-    git("-C", host.folder, "tag", "light")
-    git("-C", host.folder, "-c", "user.name=A", "-c", "user.email=a@example.org", "tag", "-am", "x", "v1.0")
+def test_branches_with_slashes_and_tags_of_both_kinds_lead_to_commits(branching: Host) -> None:
+    git("-C", branching.folder, "branch", "feature/x")
+    git("-C", branching.folder, "tag", "light")
+    git("-C", branching.folder, "-c", "user.name=A", "-c", "user.email=a@example.org", "tag", "-am", "x", "v1.0")
     for ref in ("main", "feature/x", "light", "v1.0"):
-        assert host.provider.resolve(host.spec("o/r", ref)).repository.ref == tip(host)
+        assert branching.provider.resolve(branching.spec("o/r", ref)).repository.ref == tip(branching)
 
 
-def test_a_branch_whose_name_another_begins_with_is_not_mistaken(host: Host) -> None:
-    first = tip(host)
-    git("-C", host.folder, "branch", "a", first)
-    git("-C", host.folder, "branch", "a-longer", make_repository(host.folder, {"x": "y"}))
-    assert host.provider.resolve(host.spec("o/r", "a")).repository.ref == first
+def test_a_branch_whose_name_another_begins_with_is_not_mistaken(branching: Host) -> None:
+    first = tip(branching)
+    git("-C", branching.folder, "branch", "a", first)
+    git("-C", branching.folder, "branch", "a-longer", make_repository(branching.folder, {"x": "y"}))
+    assert branching.provider.resolve(branching.spec("o/r", "a")).repository.ref == first
 
 
 def test_a_commit_that_exists_is_kept_even_when_no_branch_leads_to_its_tip(host: Host) -> None:
@@ -116,10 +181,10 @@ def test_a_commit_that_exists_is_kept_even_when_no_branch_leads_to_its_tip(host:
 
 
 def test_the_resolved_spec_leads_to_the_same_ref_for_ever(host: Host) -> None:
-    first = host.provider.resolve(host.spec("o/r", "main")).repository
+    first = host.provider.resolve(host.spec("o/r", "HEAD")).repository
     make_repository(host.folder, {"x": "y"})
     again = host.provider.resolve(first.resolved_spec).repository
-    assert again.ref == first.ref != host.provider.resolve(host.spec("o/r", "main")).repository.ref
+    assert again.ref == first.ref != host.provider.resolve(host.spec("o/r", "HEAD")).repository.ref
     assert again.resolved_spec == first.resolved_spec
 
 
@@ -137,32 +202,38 @@ def test_a_tree_or_a_file_is_no_commit(host: Host) -> None:
             host.provider.resolve(host.spec("o/r", found))
 
 
-def test_head_stands_in_for_a_missing_master_with_a_note(host: Host) -> None:
-    found = host.provider.resolve(host.spec("o/r", "master"))
-    assert found.repository.ref == tip(host)
+def test_head_stands_in_for_a_missing_master_with_a_note(branching: Host) -> None:
+    found = branching.provider.resolve(branching.spec("o/r", "master"))
+    assert found.repository.ref == tip(branching)
     assert "master" in found.note
     assert "HEAD" in found.note
 
 
-def test_master_is_master_where_there_is_one(host: Host) -> None:
-    first = tip(host)
-    git("-C", host.folder, "branch", "master")
-    make_repository(host.folder, {"x": "y"})
-    found = host.provider.resolve(host.spec("o/r", "master"))
+def test_master_is_master_where_there_is_one(branching: Host) -> None:
+    first = tip(branching)
+    git("-C", branching.folder, "branch", "master")
+    make_repository(branching.folder, {"x": "y"})
+    found = branching.provider.resolve(branching.spec("o/r", "master"))
     assert (found.repository.ref, found.note) == (first, "")
 
 
 def test_a_repository_that_is_not_there_is_said_so(host: Host) -> None:
     with pytest.raises(RepositoryNotFound) as caught:
         host.provider.resolve(host.spec("o/nosuch", "HEAD"))
-    assert caught.value.facts["url"] == f"{host.clone_root}o/nosuch"
+    assert caught.value.facts["url"] == host.page("o/nosuch")
 
 
-@pytest.mark.parametrize("ref", ["-x", "--upload-pack=id", "a..b", "a b", "a~1", "", "x" * 256, "a.lock"])
+@pytest.mark.parametrize("ref", ["-x", "--upload-pack=id", "a..b", "a b", "a~1", "x" * 256, "a.lock"])
 def test_a_ref_that_no_repository_could_have_is_refused_without_asking(host: Host, ref: str) -> None:
     for ask in (host.provider.check, host.provider.resolve):
         with pytest.raises(BadRef):
             ask(host.spec("o/r", ref))
+
+
+def test_a_ref_may_be_left_out_only_where_links_do_so(branching: Host) -> None:
+    for ask in (branching.provider.check, branching.provider.resolve):
+        with pytest.raises(BadRef):
+            ask(branching.spec("o/r", ""))
 
 
 @pytest.mark.parametrize("spec", ["", "x", "%00/%00/x", "\0", "%ff%fe/%ff/HEAD", "a" * 10_000, "../../etc/passwd"])
@@ -219,18 +290,14 @@ def test_a_listing_of_an_older_commit_is_that_commits(host: Host) -> None:
     assert "README.md" in tree.entries
 
 
-def test_a_host_that_is_down_is_unreachable(tmp_path: Path) -> None:
-    with GitServer(tmp_path) as server:
-        url, address = server.url("r"), server.address
+@pytest.mark.parametrize("kind", ["git", "gh", "gist", "gl"])
+def test_a_host_that_is_down_is_unreachable(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "o").mkdir()
     table = SqliteTable(None)
-    client = GuardedClient([address])
-    hosts: list[tuple[RepositoryProvider, str]] = [
-        (GitProvider(client, SystemClock()), f"{quote(url, safe='')}/HEAD"),
-        (GitHubProvider(client, table, SystemClock(), api_url=f"http://{address}"), "o/r/HEAD"),
-    ]
-    for provider, spec in hosts:
-        with pytest.raises(HostUnreachable):
-            provider.resolve(spec)
+    with serving(kind, tmp_path, table) as host:
+        pass
+    with pytest.raises(HostUnreachable):
+        host.provider.resolve(host.spec("o/r", "HEAD"))
     table.close()
 
 

@@ -193,3 +193,38 @@ def test_the_readmes_way_works_with_any_client(bindery: LocalRuntime, plain: str
             f"{bindery.address}/api/launches", json={"provider": "git", "spec": plain, "build_only": True}
         )
     assert answer.status_code == 201
+
+
+def test_a_pasted_address_is_told_in_the_words_of_links(bindery: LocalRuntime) -> None:
+    url = "https://github.com/o/r/blob/v1.0/notebooks/a%20(1)%2B.ipynb?plain=1#L3"
+    answer = bindery.client.get("/api/detect", params={"url": url})
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
+    told = answer.json()
+    assert told == {
+        "provider": "gh",
+        "repo": "o/r",
+        "spec": "o/r/v1.0",
+        "ref": "v1.0",
+        "path": "notebooks/a (1)+.ipynb",
+        "kind": "file",
+        "link": f"{bindery.address}/v2/gh/o/r/v1.0?labpath=notebooks%2Fa+%281%29%2B.ipynb",
+    }
+    page = bindery.client.get(told["link"])
+    assert page.status_code == 200
+    assert "doc/tree/notebooks/a%20(1)+.ipynb" in page.text
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("", 400, "bad_request"),
+        ("?url=", 400, "bad_request"),
+        ("?url=hello", 404, "unknown_address"),
+        ("?url=https%3A%2F%2Fmybinder.org%2Fv2%2Fgl%2Fgroup%2Fproject%2FHEAD", 400, "bad_spec"),
+        ("?url=%ff%00", 404, "unknown_address"),
+    ],
+)
+def test_an_address_that_leads_nowhere_says_why(bindery: LocalRuntime, query: str, status: int, code: str) -> None:
+    answer = bindery.get(f"/api/detect{query}")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    check_readable(answer.json()["message"])

@@ -20,6 +20,7 @@ enforced; sessions, which are Pods of a cluster. Not here, and what stands in:
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from html import unescape
@@ -27,6 +28,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
 from tests.cluster.renamed import base_image_as
@@ -82,9 +84,10 @@ def codebuild() -> CodeBuild:
 
 @pytest.fixture(scope="module")
 def settings(shipped: Shipped, github: GitHubServer, git_server: GitServer) -> dict[str, str]:
-    of_the_cluster = ("kubeconfig", "sessions_url", "registry", "memory_guarantee", "storage_guarantee")
+    of_the_cluster = ("sessions_url", "registry", "memory_guarantee", "storage_guarantee")
     return {
         **{name: shipped.settings[name] for name in of_the_cluster},
+        "kubeconfig_secret": "bindery/cluster",
         "public_url": "https://bindery.example",
         "idle_seconds": "10",
         "cull_seconds": "5",
@@ -107,6 +110,8 @@ def deployed(
         gate = stack.enter_context(AwsGate(emulator.port, codebuild))
         stack.callback(shipped.remove_sessions)
         stack.enter_context(emulator.running({"AWS_ENDPOINT_URL": gate.address}))
+        secrets, name = emulator.client("secretsmanager"), settings["kubeconfig_secret"]
+        secrets.create_secret(Name=name, SecretString=_in_one_piece(shipped.kubeconfig))
         yield deploy(emulator, gate, settings)
 
 
@@ -212,6 +217,15 @@ def test_the_schedule_ends_an_idle_session(
         again.finish()
     assert again.last.phase == "failed"
     check_readable(again.last.message)
+
+
+def _in_one_piece(kubeconfig: Path) -> str:
+    """A kubeconfig without names of files, as a secret has to be."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    for each in config["clusters"]:
+        certificate = Path(each["cluster"].pop("certificate-authority")).read_bytes()
+        each["cluster"]["certificate-authority-data"] = b64encode(certificate).decode()
+    return str(yaml.safe_dump(config))
 
 
 def _id(ready: Mapping[str, str]) -> str:

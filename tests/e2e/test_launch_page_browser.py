@@ -375,6 +375,43 @@ def test_the_start_page_recognises_an_address_and_makes_link_and_badge(page: Pag
     expect(page.locator("#badge")).to_have_value(f"[![Binder]({bindery.address}/badge_logo.svg)]({link})")
 
 
+@pytest.mark.parametrize(
+    ("address", "link"),
+    [
+        ("https://gitlab.com/group/sub/p/-/tree/v1/docs", "gl/group%2Fsub%2Fp/v1?urlpath=lab%2Ftree%2Fdocs"),
+        ("https://nbviewer.org/github/o/r/blob/main/a.ipynb", "gh/o/r/main?labpath=a.ipynb"),
+        ("git@github.com:o/r.git", "gh/o/r/HEAD"),
+        ("https://mybinder.org/v2/gist/u/0123abcd/HEAD?urlpath=lab", "gist/u/0123abcd/HEAD?urlpath=lab"),
+    ],
+)
+def test_addresses_of_every_kind_become_links(page: Page, bindery: ScriptedBindery, address: str, link: str) -> None:
+    page.goto("/")
+    page.locator("#repo").fill(address)
+    expect(page.locator("#link")).to_have_value(f"{bindery.address}/v2/{link}")
+    expect(page.get_by_role("button", name="Launch")).to_be_enabled()
+
+
+def test_an_address_that_leads_nowhere_is_said_so_and_launches_nothing(page: Page, bindery: ScriptedBindery) -> None:
+    page.goto("/")
+    page.locator("#repo").fill("https://example.org/")
+    expect(page.locator("#hint")).to_contain_text("leads to no repository")
+    expect(page.get_by_role("button", name="Launch")).to_be_disabled()
+
+
+def test_an_answer_about_what_is_no_longer_there_changes_nothing(page: Page, bindery: ScriptedBindery) -> None:
+    bindery.detecting.opened.clear()
+    page.goto("/")
+    with page.expect_request("**/api/detect**"):
+        page.locator("#repo").fill("git@gitlab.com:group/p")
+    expect(page.get_by_role("button", name="Launch")).to_be_disabled()
+    page.locator("#repo").fill("o/r")
+    with page.expect_response("**/api/detect**"):
+        bindery.detecting.opened.set()
+    page.wait_for_timeout(200)  # the page has read it by now
+    expect(page.locator("#repo")).to_have_value("o/r")
+    expect(page.locator("#link")).to_have_value(f"{bindery.address}/v2/gh/o/r/HEAD")
+
+
 def test_an_address_that_nobody_recognises_is_a_git_repository(page: Page, bindery: ScriptedBindery) -> None:
     page.goto("/")
     page.locator("#repo").fill("https://git.example.org/o/r.git")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bindery.domain.errors import BadSpec, RefNotFound, Retryable
+from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.repository_provider import Display, Resolved
 
@@ -36,6 +37,9 @@ class FakeHost:
 
     def canonical(self, spec: str) -> str:
         return spec
+
+    def detect(self, address: str) -> Pasted | None:
+        return None
 
     def resolve(self, spec: str) -> Resolved:
         self.resolved += 1

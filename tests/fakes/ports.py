@@ -1,11 +1,12 @@
 """The ports of a system whose world is made of fakes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bindery.domain.errors import UnknownProvider
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
+from bindery.ports.doi_directory import DoiDirectory, Home
 from bindery.ports.queue import Queue
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.session_launcher import SessionLauncher
@@ -15,7 +16,7 @@ from bindery.settings import Settings
 
 @dataclass(frozen=True)
 class FakePorts:
-    """What `System` stands on. host: the only provider."""
+    """What `System` stands on. host: the only provider. homes: of records, by DOI."""
 
     table: Table
     queue: Queue
@@ -24,6 +25,14 @@ class FakePorts:
     clock: Clock
     host: RepositoryProvider
     isolated: bool = True
+    homes: dict[str, Home] = field(default_factory=dict)
+
+    @property
+    def doi_directory(self) -> DoiDirectory:
+        return self
+
+    def home(self, spec: str) -> Home:
+        return self.homes[spec]
 
     def providers(self) -> Mapping[str, RepositoryProvider]:
         return {self.host.id: self.host}

@@ -18,7 +18,8 @@ from tests.serving.packages import BUILT, ROOT
 LIBRARY = BUILT / "Library" / "python"
 SOURCE = ROOT / "layers" / "bindery" / "bindery"
 # kB zipped and unpacked. Lambda's own limits are 50 MB and 250 MB, all layers of a function together.
-LARGEST_LIBRARY = 20_000, 60_000
+# A quarter of the library is what a GitHub App signs with (cryptography); it is loaded only where there is one.
+LARGEST_LIBRARY = 25_000, 70_000
 LARGEST_FUNCTION = 10, 20
 LARGEST_BUILDER = 26_000
 UNCHECKED_HASH = b"\x01\x00\x00\x00"

@@ -9,10 +9,10 @@ import pytest
 from bindery.domain.builds import BuildState
 from bindery.domain.errors import BuildFailed, BuildTooLong
 from bindery.domain.failure import Failure
-from tests.codebuilds import CodeBuilding, codebuilding
+from tests.codebuilds import CodeBuilding, codebuilding, what_is_missing
 from tests.containers import FROM_NOTHING, Held, held, step
 from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, SECRET_KEY, SESSION_TOKEN
-from tests.serving.registry import PASSWORD, what_is_missing
+from tests.serving.registry import PASSWORD
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
 

@@ -160,7 +160,7 @@ def deploy(emulator: Ministack, gate: AwsGate, settings: Mapping[str, str]) -> D
 
     settings: `idle_seconds` is given as the parameter `IdleSeconds`; one without a parameter of its own is set on every function.
     """
-    known = known_parameters()
+    known = load(BUILT / "template.yaml")["Parameters"]
     given = {_parameter(name): value for name, value in settings.items() if _parameter(name) in known}
     emulator.client("s3").create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": KEY["AWS_DEFAULT_REGION"]}
@@ -181,12 +181,6 @@ def deploy(emulator: Ministack, gate: AwsGate, settings: Mapping[str, str]) -> D
     _route_any_method(deployed, "/api/{proxy+}", "AnswerApi")
     _let_every_line_pass(deployed, "BuildLogs")
     return deployed
-
-
-def known_parameters() -> Mapping[str, Any]:
-    """The template's."""
-    found: Mapping[str, Any] = load(BUILT / "template.yaml")["Parameters"]
-    return found
 
 
 def _parameter(setting: str) -> str:

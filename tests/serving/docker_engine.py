@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import codebuilds
 from tests.containers import unmount
-from tests.serving import registry
 
 CREDENTIALS, MACHINE = "169.254.170.2", "169.254.169.254"
 _STARTS_WITHIN = 60.0
@@ -19,7 +19,7 @@ _STARTS_WITHIN = 60.0
 
 def what_is_missing() -> str:
     """What this machine lacks, in one line; empty when nothing is."""
-    if missing := registry.what_is_missing():
+    if missing := codebuilds.what_is_missing():
         return missing
     needed = ("apt-get", "dpkg", "containerd", "runc", "iptables", "ip", "nsenter")
     lacking = [name for name in needed if shutil.which(name) is None]

@@ -5,13 +5,20 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.domain.errors import BinderyError
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.usecases.detect_address import DetectAddress
 from bindery.web.assets import asset
+from bindery.web.detected import detected
+from bindery.web.errors import face_of
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.session_paths import path_in_session
-from tests.serving.displays import GIT, GITHUB
+from tests.serving.providers import every_provider
 
 WAIT_SECONDS = 30
 
@@ -21,6 +28,12 @@ class Gate:
     """Where a script waits until the test lets it go on."""
 
     opened: threading.Event = field(default_factory=threading.Event)
+
+
+def open_gate() -> Gate:
+    gate = Gate()
+    gate.opened.set()
+    return gate
 
 
 Script = Sequence[Mapping[str, object] | Gate]
@@ -55,6 +68,7 @@ class ScriptedBindery:
     sessions: list[str] = field(default_factory=list)
     autostart: bool = True
     isolated: bool = True
+    detecting: Gate = field(default_factory=open_gate)
     checked: bool = True  # whether the link's path is checked here too, or by the page alone
 
     @property
@@ -74,7 +88,7 @@ class ScriptedBindery:
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         if parts.path == "/":
-            return home_page([("gh", GITHUB), ("git", GIT)])
+            return home_page([(name, provider.display) for name, provider in real_providers().items()])
         if not parts.path.startswith("/v2/"):
             return error_page(404, "There is no such page", f"{parts.path}: nothing is here.\nLook at the start page.")
         provider, _, spec = parts.path.removeprefix("/v2/").partition("/")
@@ -82,6 +96,12 @@ class ScriptedBindery:
         path = path_in_session(*(query.get(name) for name in names)) if self.checked else query["urlpath"]
         link = LaunchLink(provider, "GitHub", spec, "https://github.com/o/r", path)
         return launch_page(link, "build token", autostart=self.autostart, isolated=self.isolated)
+
+
+@cache
+def real_providers() -> Mapping[str, RepositoryProvider]:
+    """All of them; nobody asks their hosts here."""
+    return every_provider(GuardedClient())
 
 
 @contextmanager
@@ -112,6 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
         name = self.path.removeprefix("/assets/").removeprefix("/")
         if self.path.startswith("/build/"):
             self._stream()
+        elif self.path.startswith("/api/detect?url="):
+            self._detect(parse_qs(urlsplit(self.path).query)["url"][0])
         elif self.path == "/api/launches/l1" and self.headers["Authorization"] == "Bearer launcher":
             looks = self.bindery.looks
             self._tell(200, looks.pop(0) if len(looks) > 1 else looks[0])
@@ -123,6 +145,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             page = self.bindery.page(self.path)
             self._answer(page.status, page.headers, page.body.encode())
+
+    def _detect(self, url: str) -> None:
+        self.bindery.detecting.opened.wait(WAIT_SECONDS)
+        try:
+            status, told = 200, detected(DetectAddress(real_providers)(url), f"{self.bindery.address}/")
+        except BinderyError as error:
+            status, told = face_of(error).status, {"message": face_of(error).message}
+        self._answer(status, {"Content-Type": "application/json"}, json.dumps(told).encode())
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bindery.domain.errors import HostLimited, HostUnreachable, RefNotFound
+from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.repository_provider import Display, Resolved
 from tests.fakes.host import DISPLAY
@@ -30,6 +31,9 @@ class SimProvider:
 
     def canonical(self, spec: str) -> str:
         return spec
+
+    def detect(self, address: str) -> Pasted | None:
+        return None
 
     def resolve(self, spec: str) -> Resolved:
         self.around.before(f"host.resolve {spec}")

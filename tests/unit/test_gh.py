@@ -20,11 +20,12 @@ from bindery.domain.errors import (
 from bindery.domain.repository import Entry
 from bindery.ports.table import Item, Table
 from tests.serving.git_http import File, git, make_repository
-from tests.serving.github_api import RECORDINGS, GitHubServer, Reply
+from tests.serving.github_api import HOST, GitHubServer
+from tests.serving.host_api import RECORDINGS, Reply
 
 RECORDED = "jupyterhub/zero-to-jupyterhub-k8s"
 needs_recordings = pytest.mark.skipif(
-    not RECORDINGS.exists(), reason=f"no recordings beside the project: {RECORDINGS.name}"
+    not (RECORDINGS / f"{HOST}.json").exists(), reason=f"no recordings beside the project: {HOST}"
 )
 
 

@@ -46,10 +46,7 @@ ONLY_IN = {
     "uvicorn": {"stream_launch"},
     "sse_starlette": {"stream_launch"},
     "aws_lambda_powertools": set(FUNCTIONS) - {"stream_launch"},
-    "bindery.adapters.repositories": {
-        *("answer_api", "serve_pages", "stream_launch", "resolve_repository"),
-        *("start_build", "record_build", "reconcile"),  # builds need contents
-    },
+    "bindery.adapters.repositories": {"answer_api", "serve_pages", "stream_launch", "resolve_repository"},
     "bindery.adapters.sessions": {"start_session", "stop_session", "cull_sessions", "reconcile"},
     "bindery.adapters.builds": {"resolve_repository", "start_build", "record_build", "reconcile"},
 }

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from bindery.ports.repository_provider import Display
+from bindery.web.assets import asset
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.requests import Own
 from tests.serving.displays import GITHUB
@@ -48,3 +49,11 @@ def test_whatever_a_page_needs_is_below_its_root(page: Page) -> None:
 
 def test_a_page_asks_below_its_root() -> None:
     assert told_to_the_script(launch_page(LINK, "t", root="/live"))["build"] == "/live/build/gh/o/r/HEAD"
+
+
+def test_the_start_page_s_form_asks_below_its_root() -> None:
+    script = asset("home.js")
+    assert script
+    asked = re.findall(r"fetch\(`([^`]*)", script.body.decode())
+    assert asked
+    assert all(address.startswith("${root}/api/") for address in asked)

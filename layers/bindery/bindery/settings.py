@@ -213,6 +213,32 @@ class Settings(Resources):
     github_token: SecretStr = Field(
         SecretStr(""), description="raises GitHub's rate limit; never leaves for another host"
     )
+    github_app_installation: str = Field(
+        "", pattern="^[0-9]*$", description="number of the installation of a GitHub App, with the next two"
+    )
+    github_app_key: SecretStr = Field(
+        SecretStr(""), description="the App's private key, PEM; its lines may be parted by \\n"
+    )
+    github_app_id: str = Field(
+        "",
+        validate_default=True,
+        description="the App's id: its tokens, an hour each, are taken in place of `github_token`",
+    )
+    gist_url: Address = Field("https://gist.github.com", description="GitHub's gists, or an Enterprise server's")
+    secret_gists: bool = Field(False, description="whether gists that are listed nowhere may be launched, too")
+    gitlab_url: Address = Field("https://gitlab.com", description="GitLab, or a server of your own that runs it")
+    gitlab_token: SecretStr = Field(
+        SecretStr(""), description="sees what anonymous visitors do not; never leaves for another host"
+    )
+    doi_url: Address = Field("https://doi.org", description="the DOI system's proxy, which knows where a DOI leads")
+    zenodo_api_url: Address = Field(
+        "https://zenodo.org/api", description="Zenodo, or another host that runs InvenioRDM"
+    )
+    figshare_api_url: Address = Field("https://api.figshare.com/v2", description="Figshare's API")
+    dataverse_hosts: Words = Field(
+        (), description="more hosts of Dataverse that files' addresses may name, comma-separated"
+    )
+    hydroshare_api_url: Address = Field("https://www.hydroshare.org/hsapi", description="HydroShare's API")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("registry", "launcher")
@@ -224,6 +250,20 @@ class Settings(Resources):
         builder = info.data.get("builder")
         if builder in ("container", "codebuild") and value == UNFIT_FOR_CONTAINERS[info.field_name or ""]:
             raise ValueError(f"BINDERY_BUILDER={builder} needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
+        return value
+
+    @field_validator("github_app_key")
+    @classmethod
+    def _lines(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(value.get_secret_value().replace("\\n", "\n"))
+
+    @field_validator("github_app_id")
+    @classmethod
+    def _is_whole(cls, value: str, info: ValidationInfo) -> str:
+        """Raises ValueError."""
+        key = info.data.get("github_app_key") or SecretStr("")
+        if len({bool(value), bool(info.data.get("github_app_installation")), bool(key.get_secret_value())}) > 1:
+            raise ValueError("a GitHub App needs its id, its key and its installation")
         return value
 
     @field_validator("kubeconfig_secret")

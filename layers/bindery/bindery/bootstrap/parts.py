@@ -7,6 +7,7 @@ from typing import Protocol
 from bindery.domain.rules import Rules, SpecRule
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
+from bindery.ports.doi_directory import DoiDirectory
 from bindery.ports.queue import Queue
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.session_launcher import SessionLauncher
@@ -39,6 +40,8 @@ class Ports(Protocol):
     def launcher(self) -> SessionLauncher: ...
     @property
     def clock(self) -> Clock: ...
+    @property
+    def doi_directory(self) -> DoiDirectory: ...
     @property
     def isolated(self) -> bool: ...
     def providers(self) -> Mapping[str, RepositoryProvider]: ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +16,7 @@ from bindery.domain.errors import UnknownProvider
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents
+from bindery.ports.doi_directory import DoiDirectory
 from bindery.ports.queue import Queue
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.session_launcher import SessionLauncher
@@ -95,7 +96,7 @@ def queue() -> Queue:
 def guarded_client() -> GuardedClient:
     from bindery.adapters.repositories.guard import GuardedClient
 
-    return GuardedClient(settings().allowed_private_hosts)
+    return GuardedClient(settings().allowed_private_hosts, now=clock().now)
 
 
 def providers() -> Mapping[str, RepositoryProvider]:
@@ -116,9 +117,9 @@ def provider(name: str) -> RepositoryProvider:
 
 @cache
 def contents() -> Contents:
-    from bindery.adapters.repositories.contents import GitContents
+    from bindery.adapters.repositories.any_contents import AnyContents
 
-    return GitContents(home() / "repositories", guarded_client(), clock())
+    return AnyContents(home() / "repositories", guarded_client(), clock(), provider)
 
 
 @cache
@@ -259,3 +260,9 @@ class Picked:
 
     def provider(self, name: str) -> RepositoryProvider:
         return provider(name)
+
+    @cached_property
+    def doi_directory(self) -> DoiDirectory:
+        from bindery.adapters.repositories.registry import make_doi_directory
+
+        return make_doi_directory(settings(), guarded_client(), clock(), provider)

@@ -232,9 +232,12 @@ class System:
 
     @cached_property
     def api(self) -> Api:
+        from bindery.usecases.detect_address import DetectAddress
         from bindery.web.api import Api
 
-        return Api(self.open_launch, self.follow_launch, self.stop_launch, self.tokens, self.settings.public_url)
+        given = self.settings
+        detect = DetectAddress(self.ports.providers)
+        return Api(self.open_launch, self.follow_launch, self.stop_launch, detect, self.tokens, given.public_url)
 
     @cached_property
     def site(self) -> Site:
@@ -244,6 +247,7 @@ class System:
         return Site(
             ports.providers,
             ports.provider,
+            lambda: ports.doi_directory,
             kept.launches.find,
             self.tokens,
             self.rules,

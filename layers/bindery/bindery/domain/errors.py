@@ -81,6 +81,10 @@ class BadRequest(Permanent):
     """The request itself cannot be understood. Facts: why."""
 
 
+class UnknownAddress(Permanent):
+    """A pasted address that leads to no repository. Facts: none."""
+
+
 class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 
@@ -94,6 +98,10 @@ class SessionForgotten(Permanent):
 
 class RepositoryNotFound(Permanent):
     """The host knows no such repository, or it is private. Facts: url."""
+
+
+class SecretGist(Permanent):
+    """Only who has its address knows of it, and the operator does not let such ones be launched. Facts: spec."""
 
 
 class RefNotFound(Permanent):
@@ -114,6 +122,10 @@ class HostLimited(Permanent):
 
 class HostUnreachable(Retryable):
     """The host did not answer, in time or at all. Facts: host, why."""
+
+
+class HostDown(HostUnreachable):
+    """The host has not answered several times in a row, and is not asked for a while. Facts: host, since (UTC seconds)."""
 
 
 # Builds

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from bindery import bootstrap
 from bindery.domain.errors import BinderyError
+from bindery.operate.hosts import host_table
 from bindery.settings import Settings
 from bindery.usecases.identify_environment import IdentifyEnvironment
 from bindery.web.errors import face_of
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     key.set_defaults(run=lambda given: show_key(given.provider, given.spec))
     settings = commands.add_parser("settings", help="every setting as it is in force, secrets blanked")
     settings.set_defaults(run=lambda _: show_settings())
+    hosts = commands.add_parser("hosts", help="every kind of link: its grammar, its refs, what is kept; as Markdown")
+    hosts.set_defaults(run=lambda _: show_hosts())
     given = parser.parse_args(arguments)
     check_settings()
     try:
@@ -58,6 +61,11 @@ def show_key(provider_name: str, spec: str) -> str:
         "image": environment.image if environment else "",
     }
     return json.dumps(told, indent=2)
+
+
+def show_hosts() -> str:
+    """The README's table of hosts, of those that are there."""
+    return host_table((name, provider.display) for name, provider in bootstrap.providers().items())
 
 
 def show_settings() -> str:

@@ -23,8 +23,9 @@ def never() -> bool:
 class Contents(Protocol):
     """Files of repositories at exactly one ref.
 
-    lay_out: makes `folder` (absent before) hold exactly the files of the repository's ref, submodules included, as a git
-        working copy; or raises (RepositoryTooLarge, RepositoryUnusable, RefNotFound, HostUnreachable, ForbiddenAddress, ...)
+    lay_out: makes `folder` (absent before) hold exactly the files of the repository's ref: of git, submodules included, as a
+        working copy; of a published record its files, or what its lone archive holds; or raises (RepositoryTooLarge,
+        RepositoryUnusable, RefNotFound, RepositoryNotFound, HostUnreachable, HostLimited, ForbiddenAddress, ...)
         and leaves no folder. Nothing is ever written outside `folder`. seconds: the longest that it may take, if that is less
         than the adapter's own limit. stopped: asked again and again, at least every half second while a host is waited for;
         once it answers True, HostUnreachable ("it was stopped") is raised.

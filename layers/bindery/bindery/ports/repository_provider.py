@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Entry, Repository, Tree
 
 
@@ -12,6 +13,7 @@ class Display:
 
     example: what a spec looks like. regex: JavaScript-compatible, matches whole specs, ref included, as in BinderHub.
     detect: named group `repo` (and maybe `ref`, `filepath`, `urlpath`) on a pasted address.
+    grammar: of a spec, for people. refs: what a ref may be. kept: what is kept of the host's answers, and for how long.
     url_encode: whether the repository part is percent-encoded in a spec. ref_default: None when a spec has no ref.
     """
 
@@ -23,6 +25,9 @@ class Display:
     repo_placeholder: str
     url_encode: bool
     ref_default: str | None
+    grammar: str = ""
+    refs: str = ""
+    kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class RepositoryProvider(Protocol):
     check: raises BadSpec or BadRef unless `spec` (percent-encoding as it stood in the link) could be one of this provider's;
         asks nobody. Answers the repository's address for people, which also names it in quotas: one spelling per repository.
     canonical: the spec, decoded, in the one spelling that the operator's rules are compared with; asks nobody. Raises like check.
+    detect: what an address of one of the host's pages asks for, None if it is none of them; asks nobody. The spec may be one that
+        check refuses.
     resolve: the spec's repository at one immutable ref. Raises RepositoryNotFound, RefNotFound, RepositoryTooLarge,
         ForbiddenAddress, BadAddress, HostLimited, HostUnreachable.
     tree: the listing at that ref, or None if it cannot be had cheaply.
@@ -51,6 +58,7 @@ class RepositoryProvider(Protocol):
 
     def check(self, spec: str) -> str: ...
     def canonical(self, spec: str) -> str: ...
+    def detect(self, address: str) -> Pasted | None: ...
     def resolve(self, spec: str) -> Resolved: ...
     def tree(self, repository: Repository) -> Tree | None: ...
     def read(self, repository: Repository, entry: Entry) -> bytes: ...

@@ -11,8 +11,10 @@ from bindery.domain.asking import Asked, Opened, Telling, Told
 from bindery.domain.errors import BadRequest, BinderyError, LaunchNotFound, RateLimited, Retryable
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
+from bindery.domain.pasted import Pasted
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
+from bindery.web.detected import detected
 from bindery.web.errors import face_of
 from bindery.web.events import words_of
 from bindery.web.places import words_of_place
@@ -65,6 +67,7 @@ class Api:
     open_launch: Callable[[Asked], Opened]
     follow: "Follow"
     stop_launch: Callable[[str], None]
+    detect_address: Callable[[str], Pasted]
     tokens: Tokens
     public_url: str
 
@@ -116,6 +119,13 @@ class Api:
         self.stop_launch(launch)
         now, _ = self.follow(launch, Told())
         return Answer(HTTPStatus.ACCEPTED, _about(now))
+
+    def detect(self, caller: Caller, url: str | None) -> Answer:
+        """What a pasted address asks for, and the link that launches it."""
+        if not url:
+            raise BadRequest(why="the address to look at is missing: /api/detect?url=...")
+        own = Own.of(self.public_url, caller.scheme, caller.header("host"), caller.stage)
+        return Answer(HTTPStatus.OK, detected(self.detect_address(url), own.address))
 
     def _check(self, caller: Caller, launch: str) -> None:
         """A launch of somebody else looks exactly like one that does not exist."""

@@ -79,6 +79,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             429, "rate_limited", "You have launched too often (limit: {limit}). Try again in {seconds}."
         ),
         e.BadRequest: Face(400, "bad_request", "The request cannot be understood: {why}."),
+        e.UnknownAddress: Face(
+            404,
+            "unknown_address",
+            "This address leads to no repository that is known here. Paste the one of a repository, or of a file, folder, "
+            "branch, tag or commit in it.",
+        ),
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),
@@ -93,6 +99,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             404,
             "repository_not_found",
             "There is no repository at {url}, or it is private. Check its spelling, and that everybody may read it.",
+        ),
+        e.SecretGist: Face(
+            403,
+            "secret_gist",
+            "{spec} is a secret gist, and only public ones are launched here. Make it public, then launch again; "
+            "or ask whoever runs this Bindery to let secret ones be launched.",
         ),
         e.RefNotFound: Face(
             404,
@@ -112,6 +124,7 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             429, "host_limited", "{host} has been asked too often and lets us ask again at {at}. Launch again then."
         ),
         e.HostUnreachable: Face(502, "host_unreachable", "{host} cannot be reached: {why}. Launch again in a while."),
+        e.HostDown: Face(502, "host_down", "{host} has not answered since {since}. Launch again in a few minutes."),
         # Builds
         e.CannotBuild: Face(422, "cannot_build", "{file} asks for {needs}, which is missing here: install {install}."),
         e.BuildFailed: Face(

@@ -11,6 +11,7 @@ from bindery.domain.launch import Launch
 from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens
 from bindery.ports.clock import Clock
+from bindery.ports.doi_directory import DoiDirectory
 from bindery.ports.repository_provider import Display, RepositoryProvider
 from bindery.web.errors import face_of
 from bindery.web.metrics import exposition
@@ -33,6 +34,7 @@ class Site:
 
     providers: Callable[[], Mapping[str, RepositoryProvider]]
     provider: Callable[[str], RepositoryProvider]
+    dois: Callable[[], DoiDirectory]
     find_launch: Callable[[str], Launch | None]
     tokens: Tokens
     rules: Rules
@@ -83,6 +85,12 @@ class Site:
             name=self.title,
             root=own.root,
         )
+
+    def doi_redirect(self, raw_path: str, query: Mapping[str, str], client: str) -> str:
+        """Where `/v2/doi/<DOI>` leads: to the launch page of its record on the host where that lives."""
+        self.rules.check_client(client)
+        home = self.dois().home(read_link(raw_path, "/v2/").spec)
+        return launch_path(home.provider, home.spec) + (f"?{urlencode(query)}" if query else "")
 
     def repo_redirect(self, raw_path: str) -> str:
         """Where `/repo/<owner>/<repository>[/<path>]`, the oldest kind of link, leads."""

@@ -23,6 +23,7 @@ MISSING: Mapping[str, str] = MappingProxyType(
         "reason": "it was stopped",
         "ref": "that",
         "seconds": "a while",
+        "since": "some time ago",
         "site": "another site",
         "spec": "the repository",
         "step": "one of its steps",
@@ -80,5 +81,5 @@ def _duration(unit: float) -> Callable[[Fact], str]:
 
 
 _IN_WORDS: Mapping[str, Callable[[Fact], str]] = MappingProxyType(
-    {"at": _clock, "seconds": _duration(1), "minutes": _duration(60)}
+    {"at": _clock, "since": _clock, "seconds": _duration(1), "minutes": _duration(60)}
 )

@@ -44,12 +44,16 @@ class Room:
 
     def take(self, size: int) -> None:
         """Room for one more file or folder; RepositoryTooLarge if there is none."""
-        self.size += size
+        self.grow(size)
         self.files += 1
-        if self.size > self.max_bytes:
-            raise RepositoryTooLarge(url=self.url, limit=in_words(self.max_bytes))
         if self.files > self.max_files:
             raise RepositoryTooLarge(url=self.url, limit=f"{self.max_files} files")
+
+    def grow(self, size: int) -> None:
+        """Room for more bytes of what is there already; RepositoryTooLarge."""
+        self.size += size
+        if self.size > self.max_bytes:
+            raise RepositoryTooLarge(url=self.url, limit=in_words(self.max_bytes))
 
 
 @dataclass

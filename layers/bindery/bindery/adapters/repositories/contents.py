@@ -17,6 +17,7 @@ from dulwich.pack import Pack, PackFileDisappeared
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.checkout import Read, Room, Written, shown, write_tree
+from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB, in_words
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.object_cache import PACK, ObjectCache
@@ -44,30 +45,14 @@ KINDS: Final = {BLOB: b"blob", COMMIT: b"commit", TREE: b"tree"}
 
 
 @dataclass
-class _Errand:
-    """One working copy being made, with all its submodules. deadline: on the monotonic clock. fetched: something was."""
+class _Errand(Errand):
+    """The same for a commit with all its submodules. fetched: something was."""
 
     room: Room
-    host: str
-    seconds: float
-    stopped: Callable[[], bool]
-    deadline: float
     fetched: bool = False
     submodules: int = 0
     pointers: list[bytes] = field(default_factory=list)
     unnamed: list[bytes] = field(default_factory=list)
-
-    def left(self) -> float:
-        """Seconds; HostUnreachable if there are none, or it was stopped."""
-        if self.stopped():
-            raise HostUnreachable(host=self.host, why="it was stopped")
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise HostUnreachable(host=self.host, why=f"not everything was there within {self.seconds:.3g} seconds")
-        return left
-
-    def check(self) -> None:
-        self.left()
 
 
 class GitContents:
@@ -105,7 +90,7 @@ class GitContents:
     ) -> LaidOut:
         most = self._seconds if seconds is None else min(self._seconds, seconds)
         room = Room(repository.repo_url, self._max_bytes, self._max_files)
-        errand = _Errand(room, parsed(repository.clone_url).host, most, stopped, time.monotonic() + most)
+        errand = _Errand(parsed(repository.clone_url).host, most, stopped, time.monotonic() + most, room)
         aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
         aside.mkdir(parents=True)
         try:

@@ -39,6 +39,7 @@ class Exchange:
     """One errand's limits: what it may take in seconds and bytes, over all its connections.
 
     stopped: whether nobody wants it any more. slowest: bytes per second that must come, averaged over each pace_seconds.
+    ill: whether what came was no answer of the host itself.
     """
 
     rules: AddressRules
@@ -54,6 +55,7 @@ class Exchange:
     slowest: int = 0
     pace_seconds: float = PACE_SECONDS
     received: int = 0
+    ill: bool = False
     paced: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
 
     def patience(self, most: float) -> float:
@@ -85,6 +87,12 @@ class Exchange:
         if self.received - before < self.slowest * passed:
             raise HostUnreachable(host=self.host, why="it sends too slowly")
         self.paced = time.monotonic(), self.received
+
+    def heard(self, unreachable: bool) -> bool | None:
+        """Whether the host, found unreachable or not, answered anything. None: it was not asked, or not given the time."""
+        if self.received:
+            return not self.ill
+        return False if unreachable and not self.stopped() else None
 
     def receive(self, once: Callable[[float], int]) -> int:
         """What `once`, given the seconds it may wait, received. Waits in slices: whoever stops it is heard."""

@@ -9,6 +9,7 @@ from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.listing import NotListed, listing
 from bindery.adapters.repositories.packs import BLOB, COMMIT, BrokenPack, PackLimits, TooMuch, unpacked
+from bindery.adapters.repositories.pages import pasted, shown_page
 from bindery.adapters.repositories.refs import COMMIT as FULL_COMMIT
 from bindery.adapters.repositories.refs import (
     OFTEN_MISSING,
@@ -29,6 +30,7 @@ from bindery.domain.errors import (
     RepositoryNotFound,
     RepositoryTooLarge,
 )
+from bindery.domain.pasted import DOI_RESOLVERS, Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
@@ -56,6 +58,9 @@ class GitProvider:
         repo_placeholder="https://git.example.com/my/repo",
         url_encode=True,
         ref_default="HEAD",
+        grammar="https%3A%2F%2F.../ref",
+        refs="HEAD (which stands in for a missing master or main), a branch, a tag, a ref's full name, a full commit id",
+        kept=f"which server it is, {REMEMBERED_SECONDS // 60} minutes; each launch asks for the ref",
     )
 
     def __init__(self, client: GuardedClient, clock: Clock, *, seconds: float = 15) -> None:
@@ -72,6 +77,16 @@ class GitProvider:
     def canonical(self, spec: str) -> str:
         url, ref = _parts(spec)
         return f"{canonical(url)}/{ref}"
+
+    def detect(self, address: str) -> Pasted | None:
+        """Pages of forges of every kind; else the address as it is. A guess: whoever knows the host knows better."""
+        place = Place.of(address)
+        if place is None or not place.steps or place.host in DOI_RESOLVERS:
+            return None
+        for count in range(1, len(place.steps)):
+            if shown := shown_page(place.steps[count:]):
+                return pasted(self, place.upto(count), shown, sure=False)
+        return pasted(self, place.upto(len(place.steps)), sure=False)
 
     def resolve(self, spec: str) -> Resolved:
         url, ref = _parts(spec)

@@ -2,17 +2,19 @@
 
 import re
 from base64 import b64decode
-from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from bindery.adapters.repositories.addresses import parsed, without_git
+from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.exchange import MB
-from bindery.adapters.repositories.github_api import GitHubApi
+from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.host_api import Token
+from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
 from bindery.adapters.repositories.object_ids import object_id
+from bindery.adapters.repositories.pages import Shown, pasted, shown_page
 from bindery.adapters.repositories.refs import (
     COMMIT,
     OFTEN_MISSING,
@@ -22,15 +24,30 @@ from bindery.adapters.repositories.refs import (
     head_instead,
     shown,
 )
-from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryTooLarge, Stale, Throttled
+from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryTooLarge
+from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
-from bindery.ports.table import Item, Table
+from bindery.ports.table import Table
 
-OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 NAME: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}")
-KEPT_SECONDS: Final = 30 * 24 * 3600
+NOBODYS: Final = frozenset(
+    {
+        "apps",
+        "collections",
+        "enterprise",
+        "explore",
+        "features",
+        "login",
+        "marketplace",
+        "orgs",
+        "search",
+        "settings",
+        "topics",
+    }
+)
+"""First steps of pages that are no owner's."""
 LARGEST_FILE: Final = MB
 REMEMBERED: Final = 1000
 
@@ -88,6 +105,9 @@ class GitHubProvider:
         repo_placeholder="owner/repository or https://github.com/owner/repository",
         url_encode=False,
         ref_default="HEAD",
+        grammar="owner/repository/ref",
+        refs="HEAD (which stands in for a missing master or main), a branch, a tag, a commit, short or full",
+        kept=KEPT,
     )
 
     def __init__(
@@ -98,13 +118,12 @@ class GitHubProvider:
         *,
         api_url: str = "https://api.github.com",
         url: str = "https://github.com",
-        token: str = "",
+        token: str | Token = "",
     ) -> None:
-        self._api = GitHubApi(client, clock, api_url, token)
-        self._host = parsed(api_url).host
+        self._api = github_api(client, clock, api_url, token)
+        self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
         self._url = url.rstrip("/")
-        self._table = table
-        self._clock = clock
+        self._place = Place.of(self._url)
         self._trees: dict[str, str] = {}
 
     def check(self, spec: str) -> str:
@@ -114,6 +133,13 @@ class GitHubProvider:
     def canonical(self, spec: str) -> str:
         repository, ref = _parts(spec)
         return f"{_folded(repository)}/{ref}"
+
+    def detect(self, address: str) -> Pasted | None:
+        place = Place.of(address)
+        steps = place.below(self._place) if place else None
+        if steps is None or len(steps) < 2 or steps[0] in NOBODYS:
+            return None
+        return pasted(self, f"{steps[0]}/{without_git(steps[1])}", _shown(steps[2:]))
 
     def resolve(self, spec: str) -> Resolved:
         repository, ref = _parts(spec)
@@ -173,42 +199,35 @@ class GitHubProvider:
         except ValueError:
             content = b""
         if object_id(b"blob", content).decode() != entry.id:
-            raise HostUnreachable(host=self._host, why="it sent another file than the one asked for")
+            raise HostUnreachable(host=self._api.host, why="it sent another file than the one asked for")
         return content
 
     def _commit(self, repository: str, ref: str) -> _Known | None:
-        """The commit, None if the host knows no such ref. What a full id names never changes: asked once."""
-        owner, _, name = repository.partition("/")
-        key = f"{owner}/{name}".lower() + f"/{ref}"
-        known = self._table.get("ref#gh", key)
-        if known is not None and (known.expires_at or 0) < self._clock.now():
-            known = Item(known.pk, known.sk, version=known.version)
-        data = known.data if known else {}
-        if data and COMMIT.fullmatch(ref):
-            return self._remember(str(data["commit"]), str(data["tree"]))
+        """The commit, None if the host knows no such ref."""
         asked = f"/repos/{repository}/commits/{quote(ref, safe='/')}?per_page=1"
-        answer = self._api.get(asked, f"{self._url}/{repository}", etag=str(data.get("etag", "")))
-        if answer.unchanged:
-            return self._remember(str(data["commit"]), str(data["tree"]))
-        if answer.body is None:
-            return None
-        found = self._api.read(_CommitAnswer, answer.body)
-        if not COMMIT.fullmatch(found.sha) or not COMMIT.fullmatch(found.commit.tree.sha):
-            raise HostUnreachable(host=self._host, why="its answer names no commit")
-        self._keep(known or Item("ref#gh", key), found, answer.etag)
-        return self._remember(found.sha, found.commit.tree.sha)
+        page = f"{self._url}/{repository}"
+        found = self._refs.facts(
+            repository.lower(), ref, lambda etag: self._api.get(asked, page, etag=etag), self._read_commit
+        )
+        return self._remember(found["commit"], found["tree"]) if found else None
 
-    def _keep(self, item: Item, found: _CommitAnswer, etag: str) -> None:
-        data = {"commit": found.sha, "tree": found.commit.tree.sha, "etag": etag}
-        kept = Item(item.pk, item.sk, data, item.version, expires_at=self._clock.now() + KEPT_SECONDS)
-        with suppress(Stale, Throttled):  # somebody else has just kept the same, or the next one will
-            self._table.put(kept)
+    def _read_commit(self, body: bytes) -> dict[str, str]:
+        found = self._api.read(_CommitAnswer, body)
+        if not COMMIT.fullmatch(found.sha) or not COMMIT.fullmatch(found.commit.tree.sha):
+            raise HostUnreachable(host=self._api.host, why="its answer names no commit")
+        return {"commit": found.sha, "tree": found.commit.tree.sha}
 
     def _remember(self, commit: str, tree: str) -> _Known:
         if len(self._trees) >= REMEMBERED:
             self._trees.clear()
         self._trees[commit] = tree
         return _Known(commit, tree)
+
+
+def _shown(steps: tuple[str, ...]) -> Shown | None:
+    if len(steps) > 1 and steps[0] == "pull" and steps[1].isdigit():
+        return Shown(f"pull/{steps[1]}/head")
+    return shown_page(steps)
 
 
 def _folded(repository: str) -> str:

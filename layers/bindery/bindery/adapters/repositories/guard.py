@@ -15,6 +15,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry, Timeout
 
 from bindery.adapters.repositories.addresses import AddressRules
+from bindery.adapters.repositories.circuits import Circuits
 from bindery.adapters.repositories.exchange import (
     CURRENT,
     MB,
@@ -26,6 +27,7 @@ from bindery.adapters.repositories.exchange import (
     Resolver,
     system_resolver,
 )
+from bindery.adapters.repositories.limits import Limits
 from bindery.adapters.repositories.turns import Queueing, Turns
 from bindery.domain.errors import BadAddress, HostUnreachable
 from bindery.ports.contents import never
@@ -33,6 +35,8 @@ from bindery.ports.contents import never
 SLOWEST = 1000
 """Bytes per second of a download."""
 OF_DISKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+ILL = frozenset({502, 503, 504})
+"""What whoever stands before a host says when that does not answer."""
 DOWNLOADS = Queueing(seconds=60, quiet_seconds=60)
 
 
@@ -86,7 +90,7 @@ class GuardedClient:
     allowed_private_hosts: `host` or `host:port` that may be private, and on any port. Other hosts: ports 80, 443, 1024 and above.
     resolver: like socket.getaddrinfo. connect_seconds, read_seconds: the longest single wait. turn_seconds, quiet_seconds: the
     longest wait for a turn at a host that is asked a lot; the latter while none of the others ends.
-    pace_seconds: how long a download may be slower than SLOWEST.
+    pace_seconds: how long a download may be slower than SLOWEST. now: UTC seconds.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class GuardedClient:
         quiet_seconds: float = 2,
         pace_seconds: float = PACE_SECONDS,
         user_agent: str = "bindery",
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._rules = AddressRules(allowed_private_hosts)
         self._resolver = resolver
@@ -108,6 +113,8 @@ class GuardedClient:
         self._questions = Queueing(turn_seconds, quiet_seconds)
         self._pace_seconds = pace_seconds
         self._turns = Turns()
+        self._circuits = Circuits(now)
+        self.limits = Limits()
         self._pools = GuardedPools(self._rules, user_agent)
 
     def check(self, url: str) -> None:
@@ -143,7 +150,11 @@ class GuardedClient:
             pace_seconds=self._pace_seconds,
         )
         queueing = DOWNLOADS if download else self._questions
-        with self._turns.turn(f"{host}:{address.port} {download}", host, queueing, exchange.check):
+        place = f"{host}:{address.port}"
+        with (
+            self._turns.turn(f"{place} {download}", host, queueing, exchange.check),
+            self._circuits.errand(place, host, exchange.heard),
+        ):
             exchange.restart_pace()
             with _in_exchange(exchange):
                 yield
@@ -163,10 +174,18 @@ class GuardedClient:
             response.release_conn()
 
     def get(
-        self, url: str, headers: Mapping[str, str] | None = None, *, seconds: float = 15, max_bytes: int = 10 * MB
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        seconds: float = 15,
+        max_bytes: int = 10 * MB,
+        stopped: Callable[[], bool] = never,
     ) -> Answer:
         """One small answer, whatever its status."""
-        with self.exchange(url, seconds=seconds, max_bytes=max_bytes), self.ask("GET", url, headers or {}) as response:
+        exchange = self.exchange(url, seconds=seconds, max_bytes=max_bytes, stopped=stopped)
+        with exchange, self.ask("GET", url, headers or {}) as response:
+            CURRENT.get().ill = response.status in ILL
             found = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status, found, response.read(decode_content=False))
 

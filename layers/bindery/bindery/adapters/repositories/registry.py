@@ -1,12 +1,20 @@
 """Which providers there are. A host more is one file beside this one, one function and one line here."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.ports.clock import Clock
+from bindery.ports.doi_directory import DoiDirectory
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.table import Table
 from bindery.settings import Settings
+
+if TYPE_CHECKING:
+    from bindery.adapters.repositories.dois import Dois
+    from bindery.adapters.repositories.host_api import Token
 
 Make = Callable[[Settings, GuardedClient, Table, Clock], RepositoryProvider]
 
@@ -14,8 +22,45 @@ Make = Callable[[Settings, GuardedClient, Table, Clock], RepositoryProvider]
 def _gh(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.repositories.github import GitHubProvider
 
-    token = given.github_token.get_secret_value()
+    token = _github_token(given, client, clock)
     return GitHubProvider(client, table, clock, api_url=given.github_api_url, url=given.github_url, token=token)
+
+
+def _github_token(given: Settings, client: GuardedClient, clock: Clock) -> "str | Token":
+    if not given.github_app_id:
+        return given.github_token.get_secret_value()
+    from bindery.adapters.repositories.github_app import GitHubApp
+
+    key = given.github_app_key.get_secret_value()
+    return GitHubApp(
+        client,
+        clock,
+        given.github_api_url,
+        app=given.github_app_id,
+        installation=given.github_app_installation,
+        key=key,
+    )
+
+
+def _gist(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+    from bindery.adapters.repositories.gist import GistProvider
+
+    return GistProvider(
+        client,
+        table,
+        clock,
+        api_url=given.github_api_url,
+        url=given.gist_url,
+        token=_github_token(given, client, clock),
+        secret=given.secret_gists,
+    )
+
+
+def _gl(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+    from bindery.adapters.repositories.gitlab import GitLabProvider
+
+    token = given.gitlab_token.get_secret_value()
+    return GitLabProvider(client, table, clock, url=given.gitlab_url, token=token)
 
 
 def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
@@ -24,7 +69,62 @@ def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> 
     return GitProvider(client, clock)
 
 
+def _zenodo(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
+    from bindery.adapters.repositories.zenodo import ZenodoProvider
+
+    return ZenodoProvider(client, clock, _dois(given, client, clock), api_url=given.zenodo_api_url)
+
+
+def _figshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+    from bindery.adapters.repositories.figshare import FigshareProvider
+
+    return FigshareProvider(client, clock, _dois(given, client, clock), api_url=given.figshare_api_url)
+
+
+def _dataverse(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+    from bindery.adapters.repositories.dataverse import DataverseProvider
+
+    dois = _dois(given, client, clock)
+    return DataverseProvider(client, clock, dois, installations=given.dataverse_hosts)
+
+
+def _hydroshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+    from bindery.adapters.repositories.hydroshare import HydroShareProvider
+
+    return HydroShareProvider(client, clock, api_url=given.hydroshare_api_url)
+
+
+def _ckan(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+    from bindery.adapters.repositories.ckan import CkanProvider
+
+    return CkanProvider(client, clock)
+
+
+def _dois(given: Settings, client: GuardedClient, clock: Clock) -> Dois:
+    from bindery.adapters.repositories.dois import Dois
+
+    return Dois(client, clock, given.doi_url)
+
+
 PROVIDERS: Mapping[str, Make] = {
     "gh": _gh,
+    "gist": _gist,
+    "gl": _gl,
     "git": _git,
+    "zenodo": _zenodo,
+    "figshare": _figshare,
+    "dataverse": _dataverse,
+    "hydroshare": _hydroshare,
+    "ckan": _ckan,
 }
+
+
+def make_doi_directory(
+    given: Settings, client: GuardedClient, clock: Clock, provider: Callable[[str], RepositoryProvider]
+) -> DoiDirectory:
+    """Where records live, among the hosts of records that there are."""
+    from bindery.adapters.repositories.doi_directory import RegisteredDois
+    from bindery.adapters.repositories.records import RECORD_HOSTS, record_host
+
+    hosts = {name: record_host(provider(name)) for name in RECORD_HOSTS}
+    return RegisteredDois(_dois(given, client, clock), hosts, clock)

@@ -7,28 +7,40 @@ const element = (id) => document.getElementById(id);
 const chosen = () => providers.find((provider) => provider.id === element("provider").value);
 const perSegment = (text) => text.split("/").map(encodeURIComponent).join("/");
 
-// The parts of an address: {provider, repo, ref, filepath, urlpath}, or null if no provider knows it.
-function recognised(address) {
-  for (const provider of [chosen(), ...providers]) {
-    const found = provider.detect && new RegExp(provider.detect.regex).exec(address)?.groups;
-    if (found?.repo && !found.repo.includes("://")) return { provider, ...found };
+const PAUSE = 150; // milliseconds: an address that is typed is asked about when its typing rests
+let asked = 0;
+
+// An address of any page, or of a remote as git writes it; what else is in the field stands for itself.
+const isAddress = (text) => /^([a-z+]+:\/\/.|[\w.-]+@[\w.-]+:.)/i.test(text);
+
+// Asks what an address leads to. Whoever goes on typing meanwhile is not disturbed by an answer about what was there before.
+async function pasted() {
+  const address = element("repo").value.trim();
+  const mine = ++asked;
+  written();
+  if (!isAddress(address)) return;
+  await new Promise((rest) => setTimeout(rest, PAUSE));
+  if (mine !== asked) return;
+  try {
+    const answer = await fetch(`${root}/api/detect?url=${encodeURIComponent(address)}`);
+    const told = await answer.json();
+    if (mine !== asked) return;
+    if (answer.ok) filled(told);
+    else element("hint").textContent = told.message;
+  } catch {
+    if (mine === asked) element("hint").textContent = "This Bindery does not answer. Is the network there?";
   }
-  const git = providers.find((provider) => provider.id === "git");
-  return git ? { provider: git, repo: address } : null;
 }
 
-function pasted() {
-  const address = element("repo").value.trim();
-  const found = /^https?:\/\/./.test(address) ? recognised(address) : null;
-  if (found) {
-    element("provider").value = found.provider.id;
-    described();
-    element("repo").value = found.repo;
-    if (found.ref) element("ref").value = decodeURIComponent(found.ref);
-    if (found.filepath || found.urlpath) {
-      element("kind").value = found.filepath ? "labpath" : "urlpath";
-      element("path").value = decodeURIComponent(found.filepath ?? `lab/tree/${found.urlpath}`); // a folder
-    }
+// The form, as `/api/detect` understood an address.
+function filled(told) {
+  element("provider").value = told.provider;
+  described();
+  element("repo").value = told.repo;
+  if (told.ref !== (chosen().ref.default ?? "")) element("ref").value = told.ref;
+  if (told.path) {
+    element("kind").value = told.kind === "file" ? "labpath" : "urlpath";
+    element("path").value = told.kind === "folder" ? `lab/tree/${told.path}` : told.path;
   }
   written();
 }
@@ -46,7 +58,7 @@ function spec() {
   const provider = chosen();
   const repo = element("repo").value.trim().replace(/^\/+|\/+$/g, "");
   const ref = element("ref").value.trim() || provider.ref.default || "";
-  if (!repo) return "";
+  if (!repo || (isAddress(repo) && !provider.repo.urlEncode)) return "";
   const encoded = provider.repo.urlEncode ? encodeURIComponent(repo) : perSegment(repo);
   const made = provider.ref.enabled && ref ? `${encoded}/${perSegment(ref)}` : encoded;
   return new RegExp(`^(?:${provider.spec.validateRegex})$`).test(made) ? made : "";

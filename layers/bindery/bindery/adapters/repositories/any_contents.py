@@ -1,0 +1,42 @@
+"""The contents port for every provider: git by git, records by their files."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from bindery.adapters.repositories.contents import GitContents
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.records import RECORD_HOSTS, record_host
+from bindery.domain.repository import Repository
+from bindery.ports.clock import Clock
+from bindery.ports.contents import Contents, LaidOut, never
+from bindery.ports.repository_provider import RepositoryProvider
+
+
+class AnyContents:
+    """Picks by the repository's provider. folder: where git's packs are kept. provider: by its id."""
+
+    def __init__(
+        self, folder: Path, client: GuardedClient, clock: Clock, provider: Callable[[str], RepositoryProvider]
+    ) -> None:
+        self._git = GitContents(folder, client, clock)
+        self._client = client
+        self._clock = clock
+        self._provider = provider
+
+    def lay_out(
+        self, repository: Repository, folder: Path, seconds: float | None = None, stopped: Callable[[], bool] = never
+    ) -> LaidOut:
+        chosen = self._records if repository.provider in RECORD_HOSTS else self._git
+        return chosen.lay_out(repository, folder, seconds, stopped)
+
+    def recover(self) -> None:
+        """At the start, before anything is fetched: removes what a crash left of transfers."""
+        self._git.recover()
+
+    @cached_property
+    def _records(self) -> Contents:
+        """Archives' formats are loaded by whoever has a record."""
+        from bindery.adapters.repositories.record_contents import RecordContents
+
+        return RecordContents(lambda name: record_host(self._provider(name)), self._client, self._clock)

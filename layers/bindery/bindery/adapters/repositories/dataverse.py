@@ -1,0 +1,242 @@
+"""Provider `dataverse`: datasets on any Dataverse installation.
+
+API: guides.dataverse.org/en/latest/api/native-api.html (versions of a dataset, files) and .../api/dataaccess.html (content).
+"""
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files as shipped
+from typing import Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
+from bindery.adapters.repositories.errand import Errand
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.pages import pasted
+from bindery.adapters.repositories.record_api import RecordApi
+from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
+from bindery.adapters.repositories.refs import shown
+from bindery.domain.errors import BadAddress, BadSpec, RefNotFound, RepositoryNotFound
+from bindery.domain.pasted import Pasted
+from bindery.domain.repository import Repository
+from bindery.ports.clock import Clock
+from bindery.ports.repository_provider import Display, Resolved
+
+VERSIONED: Final = re.compile(r"(.+)@v([0-9]{1,6}\.[0-9]{1,6})")
+DATASET_PAGE, FILE_PAGE, CITATION = "/dataset.xhtml", "/file.xhtml", "/citation"
+FILE: Final = re.compile(r"(https?://([^/?#]+))/api/access/datafile/([0-9]{1,15})")
+ORIGINAL: Final = "?format=original"
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class _Checksum(_Said):
+    type: str
+    value: str
+
+
+class _DataFile(_Said):
+    id: int
+    filename: str = ""
+    filesize: int | None = None
+    original_file_name: str | None = None
+    original_file_size: int | None = None
+    original_file_format: str | None = None
+    checksum: _Checksum | None = None
+
+
+class _Entry(_Said):
+    label: str
+    directory_label: str = ""
+    restricted: bool = False
+    data_file: _DataFile
+
+
+class _Version(_Said):
+    dataset_id: int
+    version_number: int
+    version_minor_number: int
+    files: list[_Entry] = []
+
+
+class _VersionAnswer(_Said):
+    data: _Version
+
+
+class _Dataset(_Said):
+    dataset_persistent_id: str
+
+
+class _File(_Said):
+    dataset_version: _Dataset
+
+
+class _FileAnswer(_Said):
+    data: _File
+
+
+class DataverseProvider(RecordHost):
+    """Specs: the DOI of a dataset, or of a file, which stands for its dataset; with `@v<major>.<minor>`, one version of it.
+
+    Also pages of both, and addresses of files on the installations that are known. installations: more of these, `host` or
+    `host:port`.
+    """
+
+    id = "dataverse"
+    display = Display(
+        name="Dataverse DOI",
+        example="10.7910/DVN/TJCLKP",
+        regex=r"(https?:\/\/doi\.org\/|doi:)?10\.\d+\/.+",
+        detect=r"^(https?://[^/]+/(dataset|file)\.xhtml\?persistentId=doi:|https?://(dx\.)?doi\.org/(?=10\.\d+/DVN/))(?<repo>10\.\d+/[^?&#]+)",
+        repo_label="Dataverse DOI",
+        repo_placeholder="example: 10.7910/DVN/TJCLKP",
+        url_encode=False,
+        ref_default=None,
+        grammar="10.7910/DVN/<id>[@v<version>]",
+        refs="none: the version after the DOI, else the newest",
+        kept="nothing; each launch asks",
+    )
+
+    def __init__(self, client: GuardedClient, clock: Clock, dois: Dois, *, installations: Sequence[str] = ()) -> None:
+        self._api = RecordApi(client, clock)
+        self._dois = dois
+        self._more = frozenset(installations)
+
+    def check(self, spec: str) -> str:
+        doi, _ = self._asked(spec)
+        return doi_page(doi) if doi_in(doi) else doi
+
+    def canonical(self, spec: str) -> str:
+        doi, version = self._asked(spec)
+        return doi.lower() + (f"@v{version}" if version else "")
+
+    def detect(self, address: str) -> Pasted | None:
+        doi = doi_in(_identifier(address))
+        return pasted(self, doi) if doi else super().detect(address)
+
+    def resolve(self, spec: str) -> Resolved:
+        asked, wanted = self._asked(spec)
+        page = self.check(spec)
+        base, dataset = self._dataset(asked, page)
+        doi = doi_in(dataset)
+        if doi is None:
+            raise BadSpec(spec=shown(spec), why=f"its dataset is {shown(dataset)}, which is not a DOI")
+        try:
+            url = _version_url(base, dataset, wanted or ":latest-published")
+            version = self._api.get(_VersionAnswer, f"{url}&excludeFiles=true", page).data
+        except RepositoryNotFound:
+            if wanted:
+                raise RefNotFound(spec=doi, ref=f"v{wanted}") from None
+            raise
+        number = f"{version.version_number}.{version.version_minor_number}"
+        repository = Repository(
+            provider=self.id,
+            spec=spec,
+            ref=f"{version.dataset_id}.v{number}",
+            resolved_spec=f"{doi}@v{number}",
+            clone_url=_version_url(base, dataset, number),
+            repo_url=page,
+            ref_url=f"https://doi.org/{doi}",
+        )
+        return Resolved(repository)
+
+    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+        found = self._api.get(_VersionAnswer, repository.clone_url, repository.repo_url, within).data.files
+        address = urlsplit(repository.clone_url)
+        base = f"{address.scheme}://{address.netloc}"
+        notes = tuple(f"{shown(each.label)} is restricted and missing here." for each in found if each.restricted)
+        return Listing([_listed(base, each) for each in found if not each.restricted], notes)
+
+    def spec_of(self, doi: str, address: str) -> str | None:
+        return doi if _identifier(address) else None
+
+    def _dataset(self, asked: str, page: str) -> tuple[str, str]:
+        """The installation, and its dataset's identifier in its own spelling (`doi:10...`), of what was asked for."""
+        if match := FILE.fullmatch(asked):
+            return match[1], self._dataset_of(match[1], match[3], page)
+        target = self._dois.target(asked)
+        address, found = urlsplit(target), _identifier(target)
+        if not found:  # some are registered with an address that redirects to theirs
+            target = self._dois.landing(target)
+            address, found = urlsplit(target), _identifier(target)
+        if not found:
+            raise BadSpec(spec=shown(asked), why=f"it leads to {shown(target)}, which is no page of a Dataverse's")
+        base = f"{address.scheme}://{address.netloc}"
+        if address.path == FILE_PAGE or (address.path == CITATION and not self._is_dataset(base, found, page)):
+            return base, self._dataset_of(base, f":persistentId?persistentId={quote(found, safe='/:')}", page)
+        return base, found
+
+    def _is_dataset(self, base: str, identifier: str, page: str) -> bool:
+        """A citation page's may be a dataset or a file."""
+        try:
+            url = _version_url(base, identifier, ":latest-published")
+            self._api.get(_VersionAnswer, f"{url}&excludeFiles=true", page)
+        except RepositoryNotFound:
+            return False
+        return True
+
+    def _dataset_of(self, base: str, file: str, page: str) -> str:
+        """The identifier of a file's dataset."""
+        more = "&" if "?" in file else "?"
+        asked = f"{base}/api/files/{file}{more}returnDatasetVersion=true"
+        return self._api.get(_FileAnswer, asked, page).data.dataset_version.dataset_persistent_id
+
+    def _asked(self, spec: str) -> tuple[str, str]:
+        """A DOI, or a file's address; and the version, if one is named."""
+        text = plain(spec)
+        if match := VERSIONED.fullmatch(text):
+            text, version = match.groups()
+        else:
+            version = ""
+        found = doi_in(text) or doi_in(_identifier(text))
+        if found is None and (match := FILE.fullmatch(text)) and match[2].lower() in self._installations:
+            found = text
+        if found is None:
+            raise BadSpec(spec=shown(spec), why="it is not a DOI such as 10.7910/DVN/TJCLKP")
+        return found, version
+
+    @property
+    def _installations(self) -> frozenset[str]:
+        return self._more | installations()
+
+
+def installations() -> frozenset[str]:
+    """Hosts of those that are known."""
+    text = shipped("bindery.adapters.repositories").joinpath("dataverse_installations.txt").read_text(encoding="ascii")
+    return frozenset(line for line in text.split("\n") if line and not line.startswith("#"))
+
+
+def _identifier(address: str) -> str:
+    """The persistent identifier that a page's address names, or nothing."""
+    try:
+        parsed(address)
+    except BadAddress:
+        return ""
+    parts = urlsplit(address)
+    return (
+        parse_qs(parts.query).get("persistentId", [""])[0] if parts.path in {DATASET_PAGE, FILE_PAGE, CITATION} else ""
+    )
+
+
+def _version_url(base: str, identifier: str, version: str) -> str:
+    return f"{base}/api/datasets/:persistentId/versions/{version}?persistentId={quote(identifier, safe='/:')}"
+
+
+def _listed(base: str, entry: _Entry) -> RecordFile:
+    """Tables come as they were uploaded; their checksum may be of what the host made of them."""
+    file = entry.data_file
+    folder = f"{entry.directory_label}/" if entry.directory_label else ""
+    url = f"{base}/api/access/datafile/{file.id}"
+    if file.original_file_format or file.original_file_name:
+        name = file.original_file_name or entry.label
+        return RecordFile(folder + name, url + ORIGINAL, file.original_file_size)
+    kind = file.checksum.type.lower().replace("-", "") if file.checksum else ""
+    return RecordFile(
+        folder + entry.label, url, file.filesize, f"{kind}:{file.checksum.value}" if file.checksum else ""
+    )

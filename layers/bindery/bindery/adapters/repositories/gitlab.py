@@ -1,0 +1,173 @@
+"""Provider `gl`: projects on GitLab, or on a server of one's own that runs it."""
+
+import re
+from functools import cached_property
+from typing import Final
+from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
+
+from bindery.adapters.repositories.addresses import without_git
+from bindery.adapters.repositories.guard import Answer, GuardedClient
+from bindery.adapters.repositories.host_api import HostApi
+from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
+from bindery.adapters.repositories.pages import pasted, shown_page
+from bindery.adapters.repositories.refs import (
+    COMMIT,
+    OFTEN_MISSING,
+    check_length,
+    check_ref,
+    decoded,
+    head_instead,
+    shown,
+)
+from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound
+from bindery.domain.pasted import Pasted, Place
+from bindery.domain.repository import Entry, Repository, Tree
+from bindery.ports.clock import Clock
+from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
+from bindery.ports.table import Table
+
+NAME: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}"
+NAMESPACE: Final = re.compile(rf"{NAME}(?:/{NAME}){{1,21}}")
+LONGEST: Final = 700
+"""Together with a ref it has to fit into a key of the table."""
+NOBODYS: Final = frozenset({"-", "admin", "dashboard", "explore", "groups", "help", "projects", "search", "users"})
+"""First steps of pages that are no group's."""
+NO_PROJECT: Final = "Project Not Found"
+
+
+class _Commit(BaseModel):
+    id: str
+
+
+class _Said(BaseModel):
+    message: str
+
+
+class GitLabProvider:
+    """Specs: `namespace%2Fproject/ref`, the groups of a namespace as deep as they are; a commit may be shortened.
+
+    url: the server's, without a trailing slash, for pages, clones and its API. token: optional, may see what is not public.
+    table: keeps each ref's last answer. What a commit holds is asked of git: the API lists a hundred files at a time.
+    """
+
+    id = "gl"
+    display = Display(
+        name="GitLab",
+        example="gitlab-org%2Fgitlab-foss/HEAD",
+        regex=r"[^/]+/.+",
+        detect=r"^(https?://gitlab\.com/)?(?<repo>[^/:]+/[^:]+?)(\.git)?(/-/(tree|blob)/(?<ref>[^/]+)(/(?<filepath>[^?#]+))?)?/?$",
+        repo_label="GitLab.com repository or URL",
+        repo_placeholder="group/project or https://gitlab.com/group/project",
+        url_encode=True,
+        ref_default="HEAD",
+        grammar="group%2F...%2Fproject/ref",
+        refs="HEAD (which stands in for a missing master or main), a branch, a tag, a commit, short or full",
+        kept=KEPT,
+    )
+
+    def __init__(
+        self, client: GuardedClient, table: Table, clock: Clock, *, url: str = "https://gitlab.com", token: str = ""
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._place = Place.of(self._url)
+        headers = {"Accept": "application/json"}
+        self._api = HostApi(client, clock, f"{self._url}/api/v4", token, headers=headers, absent=_absent)
+        self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
+        self._client = client
+        self._clock = clock
+
+    def check(self, spec: str) -> str:
+        namespace, _ = _parts(spec)
+        return f"{self._url}/{_folded(namespace)}"
+
+    def canonical(self, spec: str) -> str:
+        namespace, ref = _parts(spec)
+        return f"{_folded(namespace)}/{ref}"
+
+    def detect(self, address: str) -> Pasted | None:
+        place = Place.of(address)
+        steps = place.below(self._place) if place else None
+        if steps is None or len(steps) < 2 or steps[0] in NOBODYS:
+            return None
+        for count in range(2, len(steps)):
+            if shown := shown_page(steps[count:]):
+                return pasted(self, "/".join(steps[:count]), shown)
+        return pasted(self, without_git("/".join(steps)))
+
+    def resolve(self, spec: str) -> Resolved:
+        namespace, ref = _parts(spec)
+        note = ""
+        commit = self._commit(namespace, ref)
+        if commit is None and ref in OFTEN_MISSING:
+            commit, note = self._commit(namespace, "HEAD"), head_instead(ref)
+        if commit is None:
+            raise RefNotFound(spec=namespace, ref=ref)
+        page = f"{self._url}/{namespace}"
+        found = Repository(
+            provider=self.id,
+            spec=spec,
+            ref=commit,
+            resolved_spec=f"{quote(namespace, safe='')}/{commit}",
+            clone_url=f"{page}.git",
+            repo_url=page,
+            ref_url=f"{page}/-/tree/{commit}",
+        )
+        return Resolved(found, note)
+
+    @cached_property
+    def _git(self) -> RepositoryProvider:
+        """Loaded by those who need a commit's files, and not by every visitor's first request."""
+        from bindery.adapters.repositories.git import GitProvider
+
+        return GitProvider(self._client, self._clock)
+
+    def tree(self, repository: Repository) -> Tree | None:
+        return self._git.tree(repository)
+
+    def read(self, repository: Repository, entry: Entry) -> bytes:
+        return self._git.read(repository, entry)
+
+    def _commit(self, namespace: str, ref: str) -> str | None:
+        """The commit, None if the host knows no such ref."""
+        asked = f"/projects/{quote(namespace, safe='')}/repository/commits/{quote(ref, safe='')}?stats=false"
+        page = f"{self._url}/{namespace}"
+        found = self._refs.facts(
+            namespace.lower(), ref, lambda etag: self._api.get(asked, page, etag=etag), self._read_commit
+        )
+        return found["commit"] if found else None
+
+    def _read_commit(self, body: bytes) -> dict[str, str]:
+        found = self._api.read(_Commit, body)
+        if not COMMIT.fullmatch(found.id):
+            raise HostUnreachable(host=self._api.host, why="its answer names no commit")
+        return {"commit": found.id}
+
+
+def _absent(answer: Answer) -> bool:
+    """GitLab answers 404 for both, and says which of the two is missing. What it says of a private project is that there is none."""
+    if answer.status != 404:
+        return False
+    try:
+        return NO_PROJECT not in _Said.model_validate_json(answer.body).message
+    except ValidationError:
+        return False
+
+
+def _folded(namespace: str) -> str:
+    """The one spelling of a project whose host reads names in any case."""
+    return without_git(namespace).lower()
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    """`group/project` and the ref."""
+    check_length(spec)
+    quoted, slash, ref = spec.partition("/")
+    namespace = decoded(quoted, spec).strip("/").removesuffix(".git")
+    if slash and "/" not in namespace and NAMESPACE.fullmatch(f"{namespace}/x"):
+        why = "it is not <namespace>%2F<project>/<ref>: the slashes of a project's name are written %2F"
+        raise BadSpec(spec=shown(spec), why=why)
+    if not slash or len(namespace) > LONGEST or not NAMESPACE.fullmatch(namespace):
+        raise BadSpec(spec=shown(spec), why="it is not <namespace>%2F<project>/<ref>")
+    return namespace, check_ref(decoded(ref, spec))

@@ -1,0 +1,92 @@
+"""A host's REST API: what its answers mean, whatever is asked."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.exchange import MB
+from bindery.adapters.repositories.guard import Answer, GuardedClient
+from bindery.domain.errors import HostUnreachable, RepositoryNotFound
+from bindery.ports.clock import Clock
+
+KEPT_FROM_US: Final = {401, 403, 404, 410, 451}
+
+Token = Callable[[], str]
+"""The token for now; empty: none. It may ask the host for one."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class ApiAnswer:
+    """body: None if the host knows the repository and not the object. unchanged: since the ETag that was sent along."""
+
+    body: bytes | None
+    etag: str = ""
+    unchanged: bool = False
+
+
+class HostApi:
+    """Asks an API with its token, which goes nowhere else; one that the host refuses is left out.
+
+    absent: whether an answer that is no success says that only the object is missing, and not the whole repository.
+    While the host has us wait, it is not asked, but for what it does not count: whether something changed since an ETag.
+    Errors besides the guard's: RepositoryNotFound, HostLimited, HostUnreachable.
+    """
+
+    def __init__(
+        self,
+        client: GuardedClient,
+        clock: Clock,
+        url: str,
+        token: str | Token,
+        *,
+        headers: Mapping[str, str],
+        absent: Callable[[Answer], bool],
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._url = url.rstrip("/")
+        self.host = parsed(url).host
+        self._token: Token = (lambda: token) if isinstance(token, str) else token
+        self._headers = headers
+        self._absent = absent
+
+    def get(self, path: str, page: str, *, etag: str = "", max_bytes: int = 16 * MB) -> ApiAnswer:
+        """The answer for a path below the API's address. page: the repository's, for errors."""
+        self._client.limits.check(self.host, self._clock.now(), free=bool(etag))
+        answer = self._asked(path, {**self._headers, **({"If-None-Match": etag} if etag else {})}, max_bytes)
+        if answer.status == 304 and etag:
+            return ApiAnswer(None, etag, unchanged=True)
+        if answer.status == 200:
+            return ApiAnswer(answer.body, answer.headers.get("etag", ""))
+        if answer.status == 429 or (answer.status == 403 and _counted(answer)):
+            raise self._client.limits.told(self.host, answer.headers, self._clock.now())
+        if self._absent(answer):
+            return ApiAnswer(None)
+        if answer.status in KEPT_FROM_US:
+            raise RepositoryNotFound(url=page)
+        raise HostUnreachable(host=self.host, why=f"it answers with status {answer.status}")
+
+    def read(self, kind: type[Model], body: bytes) -> Model:
+        """The body as JSON of that shape, else HostUnreachable."""
+        try:
+            return kind.model_validate_json(body)
+        except ValidationError:
+            raise HostUnreachable(host=self.host, why="its answer cannot be read") from None
+
+    def _asked(self, path: str, headers: dict[str, str], max_bytes: int) -> Answer:
+        url = self._url + path
+        if token := self._token():
+            # In this header alone: a client that is sent on to another host leaves it out.
+            answer = self._client.get(url, headers | {"Authorization": f"Bearer {token}"}, max_bytes=max_bytes)
+            if answer.status != 401:
+                return answer
+        return self._client.get(url, headers, max_bytes=max_bytes)
+
+
+def _counted(answer: Answer) -> bool:
+    return answer.headers.get("x-ratelimit-remaining") == "0" or "retry-after" in answer.headers

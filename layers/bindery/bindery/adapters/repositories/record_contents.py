@@ -1,0 +1,150 @@
+"""The contents port for published records: their files, each as its host lists it; a lone archive is unpacked."""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from urllib3.response import BaseHTTPResponse
+
+from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.archives import PIECE, is_archive, unpack
+from bindery.adapters.repositories.checkout import Room
+from bindery.adapters.repositories.errand import Errand
+from bindery.adapters.repositories.exchange import MB, in_words
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.limits import host_limited
+from bindery.adapters.repositories.record_folder import RecordFolder
+from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
+from bindery.adapters.repositories.refs import shown
+from bindery.domain.errors import HostUnreachable, RepositoryTooLarge, RepositoryUnusable
+from bindery.domain.repository import Repository
+from bindery.ports.clock import Clock
+from bindery.ports.contents import LaidOut, never
+
+ALGORITHMS: Final = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}
+MOST_NOTES: Final = 10
+KEPT_FROM_US: Final = {400, 401, 403, 404, 410, 451}
+
+
+@dataclass
+class _Errand(Errand):
+    room: Room
+
+
+class RecordContents:
+    """Files of published records. Nothing is kept: a record's environment is made once, and holds them.
+
+    host: by provider's id. max_bytes, max_files: of what is fetched, and again of what is unpacked. seconds: the longest
+    that one record may take.
+    """
+
+    def __init__(
+        self,
+        host: Callable[[str], RecordHost],
+        client: GuardedClient,
+        clock: Clock,
+        *,
+        max_bytes: int = 2_000 * MB,
+        max_files: int = 200_000,
+        seconds: float = 300,
+    ) -> None:
+        self._host = host
+        self._client = client
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        self._seconds = seconds
+
+    def lay_out(
+        self, repository: Repository, folder: Path, seconds: float | None = None, stopped: Callable[[], bool] = never
+    ) -> LaidOut:
+        most = self._seconds if seconds is None else min(self._seconds, seconds)
+        host = parsed(repository.clone_url).host
+        errand = _Errand(host, most, stopped, time.monotonic() + most, self._room(repository))
+        listing = self._host(repository.provider).files(repository, errand)
+        self._check(listing, repository)
+        aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
+        aside.mkdir(parents=True)
+        try:
+            self._fill(listing, repository, aside, errand).rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return LaidOut(_few(listing.notes))
+
+    def _room(self, repository: Repository) -> Room:
+        return Room(repository.repo_url, self._max_bytes, self._max_files)
+
+    def _check(self, listing: Listing, repository: Repository) -> None:
+        """What can be known before anything is fetched."""
+        if not listing.files:
+            raise RepositoryUnusable(why="it holds no files that everybody may read")
+        if len(listing.files) > self._max_files:
+            raise RepositoryTooLarge(url=repository.repo_url, limit=f"{self._max_files} files")
+        if sum(file.size or 0 for file in listing.files) > self._max_bytes:
+            raise RepositoryTooLarge(url=repository.repo_url, limit=in_words(self._max_bytes))
+
+    def _fill(self, listing: Listing, repository: Repository, aside: Path, errand: _Errand) -> Path:
+        fetched = RecordFolder(aside / "files", errand.room)
+        lone = listing.files[0] if len(listing.files) == 1 else None
+        if lone is None or not is_archive(lone.path):
+            for file in listing.files:
+                self._fetch(file, file.path, fetched, errand)
+            return fetched.finish(hoist=False)
+        self._fetch(lone, "archive", fetched, errand)
+        room = self._room(repository)
+        unpacked = RecordFolder(aside / "unpacked", room)
+        unpack(aside / "files" / "archive", lone.path, unpacked, room, errand.check)
+        return unpacked.finish(hoist=True)
+
+    def _fetch(self, file: RecordFile, path: str, folder: RecordFolder, errand: _Errand) -> None:
+        with closing(self._pieces(file, errand)) as pieces:
+            folder.write(path, pieces)
+
+    def _pieces(self, file: RecordFile, errand: _Errand) -> Generator[bytes, None, None]:
+        """A file's content, all of it what its host's listing says, or an error at its end."""
+        algorithm, _, digits = file.checksum.lower().partition(":")
+        digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm in ALGORITHMS else None
+        size = 0
+        exchange = self._client.exchange(
+            file.url, seconds=errand.left(), max_bytes=self._max_bytes + MB, stopped=errand.stopped, download=True
+        )
+        with exchange, self._client.ask("GET", file.url, {}) as response:
+            self._check_status(response, file)
+            for piece in response.stream(PIECE, decode_content=False):
+                size += len(piece)
+                if file.size is not None and size > file.size:
+                    break
+                if digest:
+                    digest.update(piece)
+                yield piece
+        if file.size is not None and size != file.size:
+            raise _other_content(file, "size")
+        if digest and digest.hexdigest() != digits:
+            raise _other_content(file, "checksum")
+
+    def _check_status(self, response: BaseHTTPResponse, file: RecordFile) -> None:
+        host = parsed(file.url).host
+        if response.status == 429:
+            raise host_limited(host, response.headers, self._clock.now())
+        if response.status in KEPT_FROM_US:
+            why = f"its file {shown(file.path)} cannot be had: {host} answers with status {response.status}"
+            raise RepositoryUnusable(why=why)
+        if response.status != 200:
+            raise HostUnreachable(host=host, why=f"it answers with status {response.status}")
+
+
+def _few(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """As many as somebody reads."""
+    more = len(notes) - MOST_NOTES
+    return notes if more <= 0 else (*notes[:MOST_NOTES], f"So it is with {more} more.")
+
+
+def _other_content(file: RecordFile, what: str) -> HostUnreachable:
+    why = f"it sent {shown(file.path)} with another {what} than its listing says"
+    return HostUnreachable(host=parsed(file.url).host, why=why)

@@ -1,0 +1,80 @@
+"""What all providers of published records have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bindery.adapters.repositories.errand import Errand
+from bindery.adapters.repositories.pages import by_pattern
+from bindery.domain.errors import RefNotFound
+from bindery.domain.pasted import Pasted
+from bindery.domain.repository import Entry, Repository, Tree
+from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
+
+RECORD_HOSTS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan")
+"""Providers whose content comes by files."""
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """path: as the host has it, `/` between folders, not checked. size: bytes, None if the host does not say.
+
+    checksum: algorithm and hex digits, such as `md5:...`; empty if the host has none.
+    """
+
+    path: str
+    url: str
+    size: int | None = None
+    checksum: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A record's files. notes: sentences for the visitor, such as that one is missing here."""
+
+    files: Sequence[RecordFile]
+    notes: tuple[str, ...] = ()
+
+
+class RecordHost(ABC):
+    """A host of published records. A record is its own environment key, so nothing of it is read before a build."""
+
+    id: str
+    display: Display
+
+    @abstractmethod
+    def check(self, spec: str) -> str: ...
+    @abstractmethod
+    def canonical(self, spec: str) -> str: ...
+    @abstractmethod
+    def resolve(self, spec: str) -> Resolved: ...
+
+    def detect(self, address: str) -> Pasted | None:
+        return by_pattern(self, address)
+
+    @abstractmethod
+    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+        """What the resolved record holds. within: the errand that needs it: its time, and whether it goes on.
+
+        Raises RepositoryNotFound, RepositoryUnusable, RepositoryTooLarge, HostLimited, HostUnreachable, ForbiddenAddress.
+        """
+
+    @abstractmethod
+    def spec_of(self, doi: str, address: str) -> str | None:
+        """The spec of the record that the DOI is, told by the address that it leads to; None: it is on no page of this host's.
+
+        Asks nobody. address: checked.
+        """
+
+    def tree(self, repository: Repository) -> Tree | None:  # noqa: ARG002 # the port's shape
+        return None
+
+    def read(self, repository: Repository, entry: Entry) -> bytes:
+        raise RefNotFound(spec=repository.spec, ref=entry.path)
+
+
+def record_host(provider: RepositoryProvider) -> RecordHost:
+    """A provider as the host of records that it is. TypeError."""
+    if isinstance(provider, RecordHost):
+        return provider
+    raise TypeError(f"{provider.id} is no host of records")

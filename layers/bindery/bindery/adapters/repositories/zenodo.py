@@ -1,0 +1,165 @@
+"""Provider `zenodo`: records on Zenodo, or on another host that runs InvenioRDM.
+
+API: developers.zenodo.org and inveniordm.docs.cern.ch/reference/rest_api_drafts_records.
+"""
+
+import re
+from contextlib import suppress
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+
+from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
+from bindery.adapters.repositories.errand import Errand
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.pages import Shown, pasted
+from bindery.adapters.repositories.record_api import RecordApi
+from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
+from bindery.adapters.repositories.refs import shown
+from bindery.domain.errors import BadSpec, HostUnreachable, RepositoryNotFound
+from bindery.domain.pasted import Pasted, Place
+from bindery.domain.repository import Repository
+from bindery.ports.clock import Clock
+from bindery.ports.repository_provider import Display, Resolved
+
+OWN_DOI: Final = re.compile(r"10\.[0-9.]+/zenodo\.([0-9]{1,15})", re.IGNORECASE)
+PAGE: Final = re.compile(r"https?://([^/?#]+)/(?:api/)?records?/([0-9]{1,15})(?:[/?#].*)?")
+FILE: Final = re.compile(r"/(?:files|preview)/(.+)")
+ID: Final = re.compile(r"[0-9]{1,15}")
+
+
+class _Record(BaseModel):
+    id: int | str
+    doi: str = ""
+    conceptdoi: str = ""
+
+
+class _Links(BaseModel):
+    content: str
+
+
+class _Entry(BaseModel):
+    key: str
+    size: int | None = None
+    checksum: str | None = None
+    links: _Links
+
+
+class _Files(BaseModel):
+    entries: list[_Entry] = []
+
+
+class ZenodoProvider(RecordHost):
+    """Specs: a record's DOI, or the one that stands for its newest version; bare, as `doi:` or as an address.
+
+    api_url: without a trailing slash; pages are on the same host.
+    """
+
+    id = "zenodo"
+    display = Display(
+        name="Zenodo DOI",
+        example="10.5281/zenodo.3242074",
+        regex=r"(https?:\/\/doi\.org\/|doi:)?10\.\d+\/.+",
+        detect=r"^(https?://(dx\.)?doi\.org/|https?://zenodo\.org/doi/|doi:)?(?<repo>10\.\d+/zenodo\.\d+)/?$",
+        repo_label="Zenodo DOI",
+        repo_placeholder="example: 10.5281/zenodo.3242074",
+        url_encode=False,
+        ref_default=None,
+        grammar="10.5281/zenodo.<number>",
+        refs="none: the DOI is of one version, or of all and then the newest is taken",
+        kept="nothing; each launch asks",
+    )
+
+    def __init__(
+        self, client: GuardedClient, clock: Clock, dois: Dois, *, api_url: str = "https://zenodo.org/api"
+    ) -> None:
+        self._api = RecordApi(client, clock)
+        self._dois = dois
+        self._url = api_url.rstrip("/")
+        self._address = parsed(api_url)
+
+    def check(self, spec: str) -> str:
+        return doi_page(self._doi(spec))
+
+    def canonical(self, spec: str) -> str:
+        return self._doi(spec).lower()
+
+    def detect(self, address: str) -> Pasted | None:
+        place = Place.of(address)
+        if place is None or not (number := self._number(place.upto(len(place.steps)))):
+            return super().detect(address)
+        shown_file = FILE.search("/".join(place.steps))
+        return pasted(self, f"10.5281/zenodo.{number}", Shown("", shown_file[1] if shown_file else ""))
+
+    def resolve(self, spec: str) -> Resolved:
+        doi = self._doi(spec)
+        record = self._named(doi) or self._led_to(doi)
+        number = str(record.id)
+        if not ID.fullmatch(number):
+            raise HostUnreachable(host=self._address.host, why="its answer names no record")
+        resolved = doi_in(record.doi) or f"10.5281/zenodo.{number}"
+        repository = Repository(
+            provider=self.id,
+            spec=spec,
+            ref=number,
+            resolved_spec=resolved,
+            clone_url=f"{self._url}/records/{number}",
+            repo_url=doi_page(doi),
+            ref_url=f"https://doi.org/{resolved}",
+        )
+        return Resolved(repository)
+
+    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+        found = self._api.get(_Files, f"{repository.clone_url}/files", repository.repo_url, within)
+        return Listing([RecordFile(e.key, e.links.content, e.size, e.checksum or "") for e in found.entries])
+
+    def spec_of(self, doi: str, address: str) -> str | None:
+        at = urlsplit(address)
+        ours = at.netloc.lower().removeprefix("www.") in self._hosts
+        return doi if ours and at.path.startswith(("/record/", "/records/", "/doi/")) else None
+
+    def _named(self, doi: str) -> _Record | None:
+        """The record whose number is in the DOI, or the newest of those that it stands for."""
+        match = OWN_DOI.fullmatch(doi)
+        if match:
+            with suppress(RepositoryNotFound):
+                record = self._record(match[1], doi)
+                if doi.lower() in {record.doi.lower(), record.conceptdoi.lower()}:
+                    return record
+        return None
+
+    def _led_to(self, doi: str) -> _Record:
+        """The record that the DOI leads to, by the address that it is registered with or where that redirects."""
+        target = self._dois.target(doi)
+        number = self._number(target)
+        if number is None:
+            target = self._dois.landing(target)
+            number = self._number(target)
+        if number is None:
+            raise BadSpec(spec=shown(doi), why=f"it leads to {shown(target)}, which is no record of this host's")
+        return self._record(number, doi)
+
+    def _record(self, number: str, doi: str) -> _Record:
+        return self._api.get(_Record, f"{self._url}/records/{number}", doi_page(doi))
+
+    def _number(self, address: str) -> str | None:
+        """The record that a page of this host's shows."""
+        match = PAGE.fullmatch(address)
+        if not match or match[1].lower().removeprefix("www.") not in self._hosts:
+            return None
+        return match[2]
+
+    @property
+    def _hosts(self) -> set[str]:
+        return {self._address.host, f"{self._address.host}:{self._address.port}"}
+
+    def _doi(self, spec: str) -> str:
+        text = plain(spec)
+        doi = doi_in(text)
+        if doi is None and (number := self._number(text)):
+            doi = f"10.5281/zenodo.{number}"
+        if doi is None:
+            raise BadSpec(spec=shown(spec), why="it is not a DOI such as 10.5281/zenodo.3242074")
+        return doi

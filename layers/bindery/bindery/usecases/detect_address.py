@@ -1,0 +1,91 @@
+"""Somebody pastes an address: what it asks for, in the words of links."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from bindery.domain.errors import BadRef, BadSpec, UnknownAddress
+from bindery.domain.pasted import Kind, Pasted, plain_address, query_of
+from bindery.domain.viewers import unwrapped
+from bindery.ports.repository_provider import Display, RepositoryProvider
+
+LINK: Final = re.compile(r"(/[^/]+)?/v2/([a-z0-9]+)/(.+)")
+"""Any Binder's, such as mybinder.org's; some are one step below their host."""
+OLDEST_LINK: Final = re.compile(r"/repo/([^/]+/[^/]+)/?(.*)")
+OLDEST_HOST: Final = "mybinder.org"
+
+
+@dataclass(frozen=True)
+class DetectAddress:
+    """Links of any Binder, then what each provider recognises; what only looks like an address of git comes last. Asks nobody."""
+
+    providers: Callable[[], Mapping[str, RepositoryProvider]]
+
+    def __call__(self, text: str) -> Pasted:
+        """Raises UnknownAddress; BadSpec or BadRef for a launch link that is wrong itself."""
+        url = plain_address(text)
+        if url is None:
+            raise UnknownAddress
+        found = self._linked(url)
+        if found is None:
+            inner = unwrapped(url)
+            found = self._recognised(inner) or (self._linked(inner) if inner != url else None)
+        if found is None:
+            raise UnknownAddress
+        return found
+
+    def _linked(self, url: str) -> Pasted | None:
+        """What a launch link leads to."""
+        parts = urlsplit(url)
+        oldest = OLDEST_LINK.fullmatch(parts.path) if parts.hostname == OLDEST_HOST else None
+        if oldest:
+            return self._link("gh", f"{oldest[1]}/master", unquote(oldest[2]), Kind.PAGE)
+        link = LINK.fullmatch(parts.path)
+        if link is None:
+            return None
+        query = query_of(url)
+        file = query.get("labpath") or query.get("filepath") or ""
+        path, kind = (file, Kind.FILE) if file else (query.get("urlpath", ""), Kind.PAGE)
+        spec = link[3].rstrip("/")
+        if link[2] in self.providers():
+            return self._link(link[2], spec, path.lstrip("/"), kind if path else Kind.FILE)
+        if link[1]:  # a repository may be called v2
+            return None
+        raise UnknownAddress
+
+    def _link(self, name: str, spec: str, path: str, kind: Kind) -> Pasted:
+        provider = self.providers()[name]
+        provider.check(spec)
+        repo, ref = _split(provider.display, spec)
+        return Pasted(name, repo, spec, ref, path, kind)
+
+    def _recognised(self, url: str) -> Pasted | None:
+        guess = None
+        for provider in self.providers().values():
+            found = provider.detect(url)
+            if found is None or not _fits(provider, found.spec):
+                continue
+            if found.sure:
+                return found
+            guess = guess or found
+        return guess
+
+
+def _fits(provider: RepositoryProvider, spec: str) -> bool:
+    try:
+        provider.check(spec)
+    except (BadSpec, BadRef):
+        return False
+    return True
+
+
+def _split(display: Display, spec: str) -> tuple[str, str]:
+    """A link's spec as a repository and a ref, as forms show them."""
+    if display.ref_default is None:
+        return unquote(spec), ""
+    steps = spec.split("/")
+    count = 1 if display.url_encode else 2
+    repo, ref = "/".join(steps[:count]), "/".join(steps[count:])
+    return unquote(repo), unquote(ref) or display.ref_default

@@ -1,0 +1,521 @@
+"""The contents port's contract for published records, from a host on loopback."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import stat
+import struct
+import tarfile
+import tempfile
+import threading
+import time
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.any_contents import AnyContents
+from bindery.adapters.repositories.archives import unpack
+from bindery.adapters.repositories.checkout import Room
+from bindery.adapters.repositories.dois import Dois
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.record_contents import RecordContents
+from bindery.adapters.repositories.record_folder import RecordFolder
+from bindery.adapters.repositories.zenodo import ZenodoProvider
+from bindery.domain.errors import (
+    BinderyError,
+    ForbiddenAddress,
+    HostLimited,
+    HostUnreachable,
+    RepositoryNotFound,
+    RepositoryTooLarge,
+    RepositoryUnusable,
+)
+from bindery.domain.repository import Repository
+from bindery.ports.contents import never
+from tests.serving.git_http import GitServer, make_repository
+from tests.serving.record_hosts import DoiSystem, Zenodo
+from tests.serving.scripted import ScriptedServer
+from tests.serving.site import Reply, moved
+
+Members = list[tuple[str, bytes] | zipfile.ZipInfo | tarfile.TarInfo]
+
+
+@dataclass
+class Place:
+    """A host, what lays out its records, and the folder where that happens."""
+
+    host: Zenodo
+    client: GuardedClient
+    provider: ZenodoProvider
+    contents: RecordContents
+    root: Path
+
+    def make(self, files: dict[str, bytes]) -> Repository:
+        number = 100 + len(self.host.records) * 2
+        return self.provider.resolve(self.host.publish(number + 1, number, files)).repository
+
+    def limited(self, **limits: int) -> RecordContents:
+        return RecordContents(lambda _: self.provider, self.client, SystemClock(), **limits)
+
+    def left(self) -> list[str]:
+        return sorted(path.name for path in (self.root / "work").iterdir())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    (tmp_path / "work").mkdir()
+    with DoiSystem() as dois, Zenodo(dois) as host:
+        client, clock = GuardedClient([host.address, dois.address]), SystemClock()
+        provider = ZenodoProvider(client, clock, Dois(client, clock, dois.url), api_url=host.api)
+        yield Place(host, client, provider, RecordContents(lambda _: provider, client, clock), tmp_path)
+        client.close()
+
+
+@pytest.fixture
+def work(place: Place) -> Path:
+    return place.root / "work" / "copy"
+
+
+def laid_out(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def zipped(*members: tuple[str, bytes] | zipfile.ZipInfo, link_to: str = "", **others: int) -> bytes:
+    """A zip file. A bare ZipInfo is a link to `link_to`."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", others.get("compression", zipfile.ZIP_DEFLATED)) as file:
+        for member in members:
+            if isinstance(member, tuple):
+                file.writestr(*member)
+            else:
+                member.external_attr = (stat.S_IFLNK | 0o777) << 16
+                file.writestr(member, link_to)
+    return made.getvalue()
+
+
+def tarred(*members: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
+    """A tar file without compression."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as file:
+        for member in members:
+            if isinstance(member, tuple):
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                file.addfile(info, io.BytesIO(member[1]))
+            else:
+                file.addfile(member)
+    return made.getvalue()
+
+
+def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+def test_a_folder_holds_exactly_the_records_files(place: Place, work: Path) -> None:
+    files = {"README.md": b"hi\n", "data/deep/x.bin": b"\0\xff" * 1000, "requirements.txt": b"numpy\n", "empty": b""}
+    assert place.contents.lay_out(place.make(files), work).notes == ()
+    assert laid_out(work) == files
+    assert place.left() == ["copy"]
+
+
+def test_several_files_are_left_as_they_are_archives_too(place: Place, work: Path) -> None:
+    files = {"README.md": b"hi\n", "data.zip": zipped(("a", b"1"))}
+    place.contents.lay_out(place.make(files), work)
+    assert laid_out(work) == files
+
+
+CONTENT = (("README.md", b"hi\n"), ("lib/a.py", b"1\n" * 50_000))
+ARCHIVES: dict[str, Callable[[bytes], bytes]] = {
+    "o/r-v1.zip": lambda _: zipped(*CONTENT),
+    "r.TAR": lambda plain: plain,
+    "r.tar.gz": gzip.compress,
+    "r.tgz": lambda plain: gzip.compress(plain[:5000]) + gzip.compress(plain[5000:]),
+    "r.tar.bz2": bz2.compress,
+    "r.tar.xz": lzma.compress,
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_lone_archive_is_unpacked(place: Place, work: Path, name: str) -> None:
+    place.contents.lay_out(place.make({name: ARCHIVES[name](tarred(*CONTENT))}), work)
+    assert laid_out(work) == dict(CONTENT)
+
+
+def test_a_lone_folder_in_an_archive_is_the_content_itself(place: Place, work: Path) -> None:
+    place.contents.lay_out(place.make({"r.zip": zipped(("r-1/", b""), ("r-1/r-1/a", b"1"), ("./r-1/b", b"2"))}), work)
+    assert laid_out(work) == {"r-1/a": b"1", "b": b"2"}
+
+
+def test_what_is_executable_stays_so(place: Place, work: Path) -> None:
+    script = zipfile.ZipInfo("start")
+    script.external_attr = (stat.S_IFREG | 0o755) << 16
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        file.writestr(script, "#!/bin/sh\n")
+        file.writestr("plain", "x")
+    place.contents.lay_out(place.make({"r.zip": made.getvalue()}), work)
+    assert os.access(work / "start", os.X_OK)
+    assert not os.access(work / "plain", os.X_OK)
+
+
+def test_links_that_stay_inside_are_links(place: Place, work: Path) -> None:
+    content = tarred(
+        ("r/lib/a", b"1"),
+        special("r/up", tarfile.SYMTYPE, "lib/../lib/a"),
+        special("r/lib/back", tarfile.SYMTYPE, "../lib"),
+        special("r/same", tarfile.LNKTYPE, "r/lib/a"),
+    )
+    place.contents.lay_out(place.make({"r.tar": content}), work)
+    assert (work / "up").readlink() == Path("lib/../lib/a")
+    assert (work / "lib/back/a").read_bytes() == (work / "same").read_bytes() == b"1"
+
+
+HOSTILE_NAMES = ["../evil", "a/../../evil", "/evil", "a/b/../../../evil", "..", "x" * 300, "d/" * 150 + "x"]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+@pytest.mark.parametrize("kind", ["zip", "tar", "file"])
+def test_names_that_lead_out_or_cannot_be_are_refused(place: Place, work: Path, kind: str, name: str) -> None:
+    content = {"zip": {"r.zip": zipped((name, b"x"))}, "tar": {"r.tar": tarred((name, b"x"))}, "file": {name: b"x"}}
+    with pytest.raises(RepositoryUnusable) as caught:
+        place.contents.lay_out(place.make(content[kind]), work)
+    assert caught.value.facts["why"]
+    assert place.left() == []
+    assert not (place.root / "evil").exists()
+    assert not Path("/evil").exists()
+
+
+HOSTILE_TARS: dict[str, Members] = {
+    "absolute link": [special("l", tarfile.SYMTYPE, "/etc/passwd")],
+    "link out": [special("a/l", tarfile.SYMTYPE, "../../x")],
+    "link out of its lone folder": [("r/a", b""), special("r/l", tarfile.SYMTYPE, "../../copy")],
+    "links that only together lead out": [
+        special("l1", tarfile.SYMTYPE, "m/.."),
+        special("m", tarfile.SYMTYPE, "."),
+        special("z", tarfile.SYMTYPE, "l1/x"),
+    ],
+    "link that leads to itself twice": [
+        special("l1", tarfile.SYMTYPE, "."),
+        special("l2", tarfile.SYMTYPE, "l1/l1/../x"),
+    ],
+    "file below a link": [special("d", tarfile.SYMTYPE, "../out"), ("d/evil", b"x")],
+    "link below a link": [special("a", tarfile.SYMTYPE, "b/.."), special("a/evil", tarfile.SYMTYPE, "x")],
+    "link made through a link": [special("l", tarfile.SYMTYPE, "../../.."), special("l/evil", tarfile.SYMTYPE, "x")],
+    "hard link out": [special("l", tarfile.LNKTYPE, "../../secret")],
+    "hard link to an absolute path": [special("l", tarfile.LNKTYPE, "/etc/passwd")],
+    "hard link to nothing": [special("l", tarfile.LNKTYPE, "nothing")],
+    "device": [special("d", tarfile.CHRTYPE)],
+    "pipe": [special("p", tarfile.FIFOTYPE)],
+    "same name twice": [("a", b"1"), ("a", b"2")],
+    "file below a file": [("a", b"1"), ("a/b", b"2")],
+    "folder where a file is": [("a", b"1"), special("a", tarfile.DIRTYPE)],
+    "link where a file is": [("a", b"1"), special("a", tarfile.SYMTYPE, "b")],
+    "link twice": [special("a", tarfile.SYMTYPE, "b"), special("a", tarfile.SYMTYPE, "c")],
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_TARS)
+def test_whatever_would_lead_out_of_an_archives_folder_is_refused(place: Place, work: Path, name: str) -> None:
+    (place.root / "secret").write_text("s")
+    (place.root / "out").mkdir()
+    content = tarred(*(member for member in HOSTILE_TARS[name] if not isinstance(member, zipfile.ZipInfo)))
+    with pytest.raises(RepositoryUnusable) as caught:
+        place.contents.lay_out(place.make({"r.tar": content}), work)
+    assert caught.value.facts["why"]
+    assert place.left() == []
+    assert list((place.root / "out").iterdir()) == []
+    assert not os.path.lexists(place.root / "evil")
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "x" * 5000, "a\0b", ""])
+def test_links_out_of_a_zip_are_refused(place: Place, work: Path, target: str) -> None:
+    content = zipped(zipfile.ZipInfo("l"), link_to=target)
+    with pytest.raises(RepositoryUnusable):
+        place.contents.lay_out(place.make({"r.zip": content}), work)
+    assert place.left() == []
+
+
+def encrypted() -> bytes:
+    content = bytearray(zipped(("a", b"x")))
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + flags] |= 1
+    return bytes(content)
+
+
+def long_header() -> bytes:
+    """A tar file whose entry's extended header has 20 MB."""
+    info = tarfile.TarInfo("a")
+    info.pax_headers = {"comment": "x" * 20_000_000}
+    return info.tobuf(tarfile.PAX_FORMAT) + b"\0" * 1024
+
+
+BROKEN: dict[str, bytes] = {
+    "encrypted.zip": encrypted(),
+    "lzma.zip": zipped(("a", b"x"), compression=zipfile.ZIP_LZMA),
+    "cut.zip": zipped(("a", os.urandom(5000)))[:-30],
+    "spoiled.zip": zipped(("a", b"x" * 5000)).replace(b"\x00\x04\x00", b"\xff\x04\x00", 1)[:60] + b"\xff" * 200,
+    "text.zip": b"this is no zip file",
+    "text.tar": b"this is no tar file" * 100,
+    "text.tar.gz": b"this is no gzip file",
+    "cut.tar.gz": gzip.compress(tarred(("a", os.urandom(5000))))[:-200],
+    "cut.tar.xz": lzma.compress(tarred(("a", os.urandom(5000))))[:-200],
+    "cut.tar.bz2": bz2.compress(tarred(("a", os.urandom(5000))))[:-200],
+    "cut.tar": tarred(("a", os.urandom(5000)))[:2000],
+    "two.tar.xz": lzma.compress(tarred(("a", b"1"))) + lzma.compress(tarred(("b", b"2"))),
+    "header.tar": long_header(),
+    "header.tar.gz": gzip.compress(long_header()),
+}
+
+
+WORDS = {
+    "encrypted.zip": "a in it is encrypted",
+    "lzma.zip": "a in it is compressed in a way that is not known here",
+    "cut.tar.gz": "it ends too early",
+    "cut.tar.xz": "it ends too early",
+    "two.tar.xz": "it is made of several parts",
+    "header.tar": "its headers are too long",
+    "text.zip": "it is broken, or of another kind than its name says",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_archive_that_cannot_be_unpacked_is_named(place: Place, work: Path, name: str) -> None:
+    with pytest.raises(RepositoryUnusable) as caught:
+        place.contents.lay_out(place.make({name: BROKEN[name]}), work)
+    assert name in str(caught.value.facts["why"])
+    assert WORDS.get(name, "") in str(caught.value.facts["why"])
+    assert place.left() == []
+
+
+NAMES = st.lists(st.sampled_from(["a", "b", "..", ".", "", "c d", "\u00e9", "-x"]), min_size=1, max_size=4).map(
+    "/".join
+)
+MEMBERS = st.lists(st.tuples(st.sampled_from("fdlh"), NAMES, NAMES), max_size=8)
+KINDS = {"f": tarfile.REGTYPE, "d": tarfile.DIRTYPE, "l": tarfile.SYMTYPE, "h": tarfile.LNKTYPE}
+
+
+@settings(deadline=None, database=None)
+@given(MEMBERS, st.booleans())
+def test_whatever_an_archive_holds_nothing_leaves_its_folder(members: list[tuple[str, str, str]], hoist: bool) -> None:
+    with tempfile.TemporaryDirectory() as top:
+        inner = Path(top) / "x" / "y"
+        inner.mkdir(parents=True)
+        archive = inner / "archive"
+        archive.write_bytes(tarred(*(special(name, KINDS[kind], target) for kind, name, target in members)))
+        room = Room("r", 10**6, 100)
+        folder = RecordFolder(inner / "files", room)
+        with suppress(RepositoryUnusable):
+            unpack(archive, "r.tar", folder, room, lambda: None)
+            root = folder.finish(hoist=hoist)
+            links = [path for path in root.rglob("*") if path.is_symlink()]
+            assert all(Path(os.path.realpath(path)).is_relative_to(root.resolve()) for path in links)
+        outside = {path.relative_to(top) for path in Path(top).rglob("*") if not path.is_relative_to(inner / "files")}
+        assert {str(path) for path in outside} == {"x", "x/y", "x/y/archive"}
+
+
+def test_bombs_are_refused(place: Place, work: Path) -> None:
+    zeros = b"\0" * 3_000_000
+    contents = place.limited(max_bytes=1_000_000)
+    for name, content in (
+        ("r.zip", zipped(("a", zeros))),
+        ("r.tar.gz", gzip.compress(tarred(("a", zeros)))),
+        ("r.tar.bz2", bz2.compress(tarred(("a", zeros)))),
+        ("r.tar.xz", lzma.compress(tarred(("a", zeros)))),
+        ("many.zip", zipped(*((f"f{number}", zeros[:300_000]) for number in range(5)))),
+    ):
+        with pytest.raises(RepositoryTooLarge) as caught:
+            contents.lay_out(place.make({name: content}), work)
+        assert caught.value.facts["limit"] == "1 MB"
+        assert place.left() == []
+
+
+def test_sparse_files_count_with_all_their_zeros(place: Place, work: Path) -> None:
+    info = tarfile.TarInfo("hole")
+    info.type, info.size = tarfile.GNUTYPE_SPARSE, 512
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386:398], header[398:410] = b"00000000000\0", b"00000001000\0"
+    header[483:495] = b"77777777777\0"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    with pytest.raises(RepositoryTooLarge):
+        place.limited(max_bytes=1_000_000).lay_out(
+            place.make({"r.tar": bytes(header) + b"x" * 512 + b"\0" * 1024}), work
+        )
+    assert place.left() == []
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "folders"])
+def test_too_many_entries_are_refused(place: Place, work: Path, kind: str) -> None:
+    names = [f"f{number}" for number in range(60)]
+    content = {
+        "zip": {"r.zip": zipped(*((name, b"") for name in names))},
+        "tar": {"r.tar": tarred(*((name, b"") for name in names))},
+        "folders": {"r.tar": tarred(("/".join(names), b""))},
+    }
+    with pytest.raises(RepositoryTooLarge) as caught:
+        place.limited(max_files=50).lay_out(place.make(content[kind]), work)
+    assert caught.value.facts["limit"] == "50 files"
+    assert place.left() == []
+
+
+def test_a_million_entries_cost_little_memory(place: Place, work: Path) -> None:
+    name = b"a"
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + name
+    listed = entry * 1_000_000
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFE, 0xFFFE, len(listed), 0, 0)
+    asked = place.make({"r.zip": listed + end})
+    tracemalloc.start()
+    try:
+        with pytest.raises(RepositoryTooLarge):
+            place.contents.lay_out(asked, work)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(listed)
+    finally:
+        tracemalloc.stop()
+    assert place.left() == []
+
+
+@pytest.mark.parametrize("limits", [{"max_bytes": 1000}, {"max_files": 2}])
+def test_what_is_too_large_by_its_listing_is_not_even_fetched(place: Place, work: Path, limits: dict[str, int]) -> None:
+    asked = place.make({"a": b"0" * 400, "b": b"0" * 400, "c": b"0" * 400})
+    with pytest.raises(RepositoryTooLarge):
+        place.limited(**limits).lay_out(asked, work)
+    assert not any("content" in path for path in place.host.asked)
+
+
+@pytest.mark.parametrize(
+    ("sent", "word"), [(b"abX", "checksum"), (b"ab", "size"), (b"abcd", "size"), (b"abc" * 100_000, "size")]
+)
+def test_other_content_than_listed_is_the_hosts_fault(place: Place, work: Path, sent: bytes, word: str) -> None:
+    asked = place.make({"a.txt": b"abc"})
+    place.host.replies[f"/api/records/{asked.ref}/files/a.txt/content"] = Reply(200, sent)
+    with pytest.raises(HostUnreachable) as caught:
+        place.contents.lay_out(asked, work)
+    assert word in str(caught.value.facts["why"])
+    assert place.left() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(403, RepositoryUnusable), (404, RepositoryUnusable), (429, HostLimited), (500, HostUnreachable)],
+)
+def test_a_file_that_is_refused_fails_it_all(place: Place, work: Path, status: int, error: type[BinderyError]) -> None:
+    asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
+    place.host.replies[f"/api/records/{asked.ref}/files/b.txt/content"] = Reply(status)
+    with pytest.raises(error):
+        place.contents.lay_out(asked, work)
+    assert place.left() == []
+
+
+def test_a_record_without_files_is_said_to_be_empty(place: Place, work: Path) -> None:
+    with pytest.raises(RepositoryUnusable):
+        place.contents.lay_out(place.make({}), work)
+
+
+def test_a_record_that_is_gone_meanwhile_is_not_found(place: Place, work: Path) -> None:
+    asked = place.make({"a": b"1"})
+    place.host.replies[f"/api/records/{asked.ref}/files"] = Reply(410)
+    with pytest.raises(RepositoryNotFound):
+        place.contents.lay_out(asked, work)
+
+
+def test_files_are_under_the_same_guard_redirects_too(place: Place, work: Path) -> None:
+    asked = place.make({"a": b"1"})
+    with Zenodo(place.host.dois) as inside:
+        inside.replies["/secret"] = Reply(200, b"1")
+        for reply in (
+            moved(f"{inside.url}/secret"),
+            moved("http://169.254.169.254/latest"),
+            moved("file:///etc/passwd"),
+        ):
+            place.host.replies[f"/api/records/{asked.ref}/files/a/content"] = reply
+            with pytest.raises(BinderyError) as caught:
+                place.contents.lay_out(asked, work)
+            assert type(caught.value).__name__ in {"ForbiddenAddress", "BadAddress"}
+        entry = {"key": "a", "size": 1, "checksum": "", "links": {"content": f"{inside.url}/secret"}}
+        place.host.replies[f"/api/records/{asked.ref}/files"] = Reply(200, {"entries": [entry]})
+        with pytest.raises(ForbiddenAddress):
+            place.contents.lay_out(asked, work)
+        assert inside.asked == []
+    assert place.left() == []
+
+
+def test_redirects_to_where_the_files_are_kept_are_followed(place: Place, work: Path) -> None:
+    asked = place.make({"a": b"1"})
+    place.host.replies["/bucket"] = Reply(200, b"1")
+    place.host.replies[f"/api/records/{asked.ref}/files/a/content"] = moved(f"{place.host.url}/bucket?signature=x%2Fy")
+    place.contents.lay_out(asked, work)
+    assert laid_out(work) == {"a": b"1"}
+
+
+def test_whoever_stops_it_is_heard_soon(place: Place, work: Path) -> None:
+    asked = place.make({"a": b"12"})
+    stop = threading.Event()
+
+    def drip(_: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1"
+        stop.set()
+        server.closing.wait(20)
+
+    with ScriptedServer(drip) as server:
+        client = GuardedClient([place.host.address, server.address])
+        entry = {"key": "a", "size": 2, "links": {"content": f"{server.url}/a"}}
+        place.host.replies[f"/api/records/{asked.ref}/files"] = Reply(200, {"entries": [entry]})
+        began = time.monotonic()
+        with pytest.raises(HostUnreachable) as caught:
+            RecordContents(lambda _: place.provider, client, SystemClock()).lay_out(asked, work, stopped=stop.is_set)
+        assert caught.value.facts["why"] == "it was stopped"
+        assert time.monotonic() - began < 5
+        stop.clear()
+        with pytest.raises(HostUnreachable):
+            RecordContents(lambda _: place.provider, client, SystemClock()).lay_out(asked, work, seconds=0.5)
+    assert place.left() == []
+
+
+def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work: Path) -> None:
+    asked = place.make({"a": b"12"})
+    stop = threading.Event()
+
+    def silent(_: bytes) -> Iterator[bytes]:
+        stop.set()
+        server.closing.wait(20)
+        yield b""
+
+    with ScriptedServer(silent) as server:
+        place.host.replies[f"/api/records/{asked.ref}/files"] = moved(f"{server.url}/files")
+        client = GuardedClient([place.host.address, server.address])
+        dois = Dois(client, SystemClock(), place.host.dois.url)
+        provider = ZenodoProvider(client, SystemClock(), dois, api_url=place.host.api)
+        contents = RecordContents(lambda _: provider, client, SystemClock())
+        for seconds, stopped in ((60.0, stop.is_set), (0.5, never)):
+            began = time.monotonic()
+            with pytest.raises(HostUnreachable):
+                contents.lay_out(asked, work, seconds, stopped)
+            assert time.monotonic() - began < 5
+    assert place.left() == []
+
+
+def test_git_stays_git_and_records_are_records(place: Place, work: Path) -> None:
+    served = place.root / "served"
+    served.mkdir()
+    commit = make_repository(served / "r.git", {"README.md": "git\n"})
+    with GitServer(served) as server:
+        client = GuardedClient([server.address, place.host.address])
+        contents = AnyContents(place.root / "cache", client, SystemClock(), lambda _: place.provider)
+        url = server.url("r.git")
+        words = {"spec": "s", "resolved_spec": "s", "clone_url": url, "repo_url": url, "ref_url": url}
+        contents.lay_out(Repository(provider="git", ref=commit, **words), work)
+        assert (work / ".git").is_dir()
+        contents.lay_out(place.make({"a": b"1"}), work.with_name("record"))
+        assert laid_out(work.with_name("record")) == {"a": b"1"}

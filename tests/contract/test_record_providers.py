@@ -1,0 +1,385 @@
+"""The repository provider's contract, on every provider of published records."""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bindery.adapters.builds.fetching import RECORDS
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.ckan import CkanProvider
+from bindery.adapters.repositories.dataverse import DataverseProvider
+from bindery.adapters.repositories.dois import Dois
+from bindery.adapters.repositories.figshare import FigshareProvider
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.hydroshare import HydroShareProvider
+from bindery.adapters.repositories.record_contents import RecordContents
+from bindery.adapters.repositories.records import RECORD_HOSTS, RecordHost
+from bindery.adapters.repositories.registry import PROVIDERS
+from bindery.adapters.repositories.zenodo import ZenodoProvider
+from bindery.domain.errors import (
+    BadSpec,
+    ForbiddenAddress,
+    HostLimited,
+    HostUnreachable,
+    RefNotFound,
+    RepositoryNotFound,
+    RepositoryUnusable,
+)
+from bindery.domain.repository import Entry
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.settings import Settings
+from tests.fakes.table import DictTable
+from tests.serving.dataset_hosts import Ckan, Dataverse, HydroShare
+from tests.serving.record_hosts import DoiSystem, Figshare, Zenodo
+from tests.serving.site import Reply, Site
+
+RESOURCE = "142c59757ed54de1816777828c9716e7"
+Provider = ZenodoProvider | FigshareProvider | DataverseProvider | HydroShareProvider | CkanProvider
+Files = dict[str, bytes]
+
+
+@dataclass
+class Case:
+    """A provider with one record behind it, of which `publish` makes a new version.
+
+    spec: of the newest. missing: of a record that is not there. spellings: of the same record. versions: whether the host
+    keeps them. make: the same provider, with these hosts allowed.
+    """
+
+    site: Site
+    make: Callable[[list[str]], Provider]
+    publish: Callable[[Files], object]
+    spec: str
+    missing: str
+    spellings: tuple[str, ...]
+    versions: bool
+    allowed: list[str]
+
+    @property
+    def provider(self) -> Provider:
+        return self.make(self.allowed)
+
+
+def doi_spellings(doi: str) -> tuple[str, ...]:
+    return (f"{doi}/", quote(doi, safe=""), f"doi:{doi}", f"https://doi.org/{doi}", doi.upper())
+
+
+def on_zenodo(stack: ExitStack) -> Case:
+    dois = stack.enter_context(DoiSystem())
+    host = stack.enter_context(Zenodo(dois))
+    numbers = itertools.count(101)
+
+    def make(allowed: list[str]) -> ZenodoProvider:
+        client = GuardedClient(allowed)
+        return ZenodoProvider(client, SystemClock(), Dois(client, SystemClock(), dois.url), api_url=host.api)
+
+    spec, missing = "10.5281/zenodo.100", "10.5281/zenodo.999"
+    allowed = [host.address, dois.address]
+    return Case(
+        host,
+        make,
+        lambda files: host.publish(next(numbers), 100, files),
+        spec,
+        missing,
+        doi_spellings(spec),
+        True,
+        allowed,
+    )
+
+
+def on_figshare(stack: ExitStack) -> Case:
+    dois = stack.enter_context(DoiSystem())
+    host = stack.enter_context(Figshare(dois))
+
+    def make(allowed: list[str]) -> FigshareProvider:
+        client = GuardedClient(allowed)
+        return FigshareProvider(client, SystemClock(), Dois(client, SystemClock(), dois.url), api_url=host.api)
+
+    spec, missing = "10.6084/m9.figshare.77", "10.6084/m9.figshare.78"
+    spellings = (*doi_spellings(spec), "https://figshare.com/articles/dataset/a_title/77")
+    allowed = [host.address, dois.address]
+    return Case(host, make, lambda files: host.publish(77, files), spec, missing, spellings, True, allowed)
+
+
+def on_dataverse(stack: ExitStack) -> Case:
+    dois = stack.enter_context(DoiSystem())
+    host = stack.enter_context(Dataverse(dois))
+    numbers = itertools.count(1)
+
+    def make(allowed: list[str]) -> DataverseProvider:
+        client = GuardedClient(allowed)
+        dois_ = Dois(client, SystemClock(), dois.url)
+        return DataverseProvider(client, SystemClock(), dois_, installations=[host.address])
+
+    spec, missing = "10.7910/DVN/TJCLKP", "10.7910/DVN/NOSUCH"
+    page = f"{host.url}/dataset.xhtml?persistentId=doi:{spec}&version=1.0"
+    spellings = (*doi_spellings(spec), page, quote(page, safe=""))
+    allowed = [host.address, dois.address]
+
+    def publish(files: Files) -> object:
+        return host.publish(spec, f"{next(numbers)}.0", files)
+
+    return Case(host, make, publish, spec, missing, spellings, True, allowed)
+
+
+def on_hydroshare(stack: ExitStack) -> Case:
+    host = stack.enter_context(HydroShare())
+    times = itertools.count(1_700_000_000, 60)
+
+    def make(allowed: list[str]) -> HydroShareProvider:
+        return HydroShareProvider(GuardedClient(allowed), SystemClock(), api_url=host.api)
+
+    def publish(files: Files) -> None:
+        host.resources[RESOURCE] = (next(times), files)
+
+    page = f"{host.url}/resource/{RESOURCE}"
+    spellings = (
+        page,
+        f"{page}/",
+        quote(page, safe=""),
+        f"10.4211/hs.{RESOURCE}",
+        f"https://doi.org/10.4211/hs.{RESOURCE}",
+    )
+    return Case(host, make, publish, RESOURCE, "0" * 32, spellings, False, [host.address])
+
+
+def on_ckan(stack: ExitStack) -> Case:
+    host = stack.enter_context(Ckan("/en"))
+    times = itertools.count(1_700_000_000, 60)
+
+    def make(allowed: list[str]) -> CkanProvider:
+        return CkanProvider(GuardedClient(allowed), SystemClock())
+
+    page = f"{host.url}/en/dataset/sea-turtles"
+    spellings = (
+        page,
+        f"{page}/",
+        quote(f"{page}/resource/1", safe=""),
+    )
+    missing = quote(f"{host.url}/en/dataset/nosuch", safe="")
+
+    def publish(files: Files) -> object:
+        return host.publish("sea-turtles", next(times), files)
+
+    return Case(host, make, publish, quote(page, safe=""), missing, spellings, False, [host.address])
+
+
+CASES = {
+    "zenodo": on_zenodo,
+    "figshare": on_figshare,
+    "dataverse": on_dataverse,
+    "hydroshare": on_hydroshare,
+    "ckan": on_ckan,
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+    with ExitStack() as stack:
+        case = CASES[request.param](stack)
+        case.publish({"README.md": b"one\n"})
+        yield case
+
+
+def test_a_record_has_a_version_and_addresses(case: Case) -> None:
+    found = case.provider.resolve(case.spec)
+    assert found.repository.provider == case.provider.id
+    assert found.repository.spec == case.spec
+    assert found.repository.ref
+    assert found.repository.repo_url == case.provider.check(case.spec)
+    assert all(
+        url.startswith(("http://", "https://")) for url in (found.repository.ref_url, found.repository.clone_url)
+    )
+    assert case.provider.resolve(case.spec) == found
+
+
+def test_the_newest_is_meant(case: Case) -> None:
+    first = case.provider.resolve(case.spec).repository
+    case.publish({"README.md": b"two\n"})
+    second = case.provider.resolve(case.spec).repository
+    assert first.ref != second.ref
+
+
+def test_the_resolved_spec_leads_to_the_same_version_where_the_host_keeps_them(case: Case, tmp_path: Path) -> None:
+    first = case.provider.resolve(case.spec).repository
+    assert case.provider.resolve(first.resolved_spec).repository.ref == first.ref
+    case.publish({"README.md": b"two\n"})
+    if case.versions:
+        again = case.provider.resolve(first.resolved_spec).repository
+        assert (again.ref, again.resolved_spec) == (first.ref, first.resolved_spec)
+        lay_out(case, first.model_copy(), tmp_path / "copy")
+        assert (tmp_path / "copy/README.md").read_bytes() == b"one\n"
+
+
+def test_content_that_is_gone_is_never_another_in_silence(case: Case, tmp_path: Path) -> None:
+    first = case.provider.resolve(case.spec).repository
+    case.publish({"README.md": b"two\n"})
+    if not case.versions:
+        with pytest.raises(RepositoryUnusable) as caught:
+            lay_out(case, first, tmp_path / "copy")
+        assert "changed" in str(caught.value.facts["why"])
+
+
+def lay_out(case: Case, repository: object, folder: Path) -> None:
+    contents = RecordContents(lambda _: case.provider, GuardedClient(case.allowed), SystemClock())
+    contents.lay_out(repository, folder)  # type: ignore[arg-type] # what resolve answered
+
+
+def test_its_files_are_laid_out_as_they_are(case: Case, tmp_path: Path) -> None:
+    files = {
+        "README.md": b"hi\n",
+        "r\u00e9sum\u00e9 2.txt": b"x",
+        "requirements.txt": b"",
+        "bytes": b"\0\xff\r\n" * 999,
+        "e e": b"1",
+    }
+    case.publish(files)
+    lay_out(case, case.provider.resolve(case.spec).repository, tmp_path / "copy")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "copy").iterdir()} == files
+
+
+def test_what_it_says_of_its_files_is_verified(case: Case) -> None:
+    case.publish({"a.txt": b"abc"})
+    (file,) = case.provider.files(case.provider.resolve(case.spec).repository).files
+    assert (file.path, file.size) == ("a.txt", 3)
+    assert re.fullmatch(r"md5:9001.*|sha1:a999.*|sha256:ba78.*", file.checksum)
+
+
+def test_a_record_is_its_own_environment_key(case: Case) -> None:
+    found = case.provider.resolve(case.spec).repository
+    assert case.provider.tree(found) is None
+    with pytest.raises(RefNotFound):
+        case.provider.read(found, Entry("README.md", 0o100644, "x"))
+
+
+def test_each_spelling_is_one_record(case: Case) -> None:
+    for spelling in case.spellings:
+        assert case.provider.check(spelling) == case.provider.check(case.spec)
+        assert case.provider.canonical(spelling) == case.provider.canonical(case.spec)
+        assert case.provider.resolve(spelling).repository.ref == case.provider.resolve(case.spec).repository.ref
+
+
+def test_a_record_that_is_not_there_is_said_so(case: Case) -> None:
+    with pytest.raises(RepositoryNotFound) as caught:
+        case.provider.resolve(case.missing)
+    assert caught.value.facts["url"] == case.provider.check(case.missing)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "",
+        "x y",
+        "\0",
+        "%00",
+        "%ff",
+        "a" * 10_000,
+        "../../etc/passwd",
+        "-x",
+        "--upload-pack=id",
+        "file:///etc/passwd",
+        "10.1/%0d%0ax",
+        "http://",
+    ],
+)
+def test_a_spec_of_another_kind_is_refused_without_asking(case: Case, spec: str) -> None:
+    for ask in (case.provider.check, case.provider.canonical, case.provider.resolve):
+        with pytest.raises(BadSpec) as caught:
+            ask(spec)
+        assert caught.value.facts["why"]
+    assert case.site.asked == []
+
+
+def test_a_private_host_is_forbidden_unless_allowed(case: Case) -> None:
+    with pytest.raises(ForbiddenAddress):
+        case.make([]).resolve(case.spec)
+
+
+def test_a_host_that_limits_us_and_one_that_is_ill_are_told_apart(case: Case) -> None:
+    case.provider.resolve(case.spec)
+    paths = {asked.partition("?")[0] for asked in case.site.asked}
+    limited = Reply(429, b"", {"Retry-After": "60"})
+    for reply, error in ((limited, HostLimited), (Reply(503), HostUnreachable), (Reply(200, b"<p>"), HostUnreachable)):
+        case.site.replies = dict.fromkeys(paths, reply)
+        with pytest.raises(error):
+            case.provider.resolve(case.spec)
+
+
+def test_a_host_that_is_down_is_unreachable() -> None:
+    for make in CASES.values():
+        with ExitStack() as stack:
+            case = make(stack)
+            case.publish({"a": b""})
+        with pytest.raises(HostUnreachable):
+            case.provider.resolve(case.spec)
+
+
+def test_it_shows_itself(case: Case) -> None:
+    display = case.provider.display
+    assert all((display.name, display.example, display.regex, display.repo_label, display.repo_placeholder))
+    assert case.provider.check(display.example)
+    assert re.fullmatch(display.regex, display.example)
+    assert display.ref_default is None
+
+
+def registered(name: str) -> RepositoryProvider:
+    return PROVIDERS[name](Settings.read({}), GuardedClient(), DictTable(), SystemClock())
+
+
+ADDRESSES = {
+    "zenodo": ["10.5281/zenodo.1", "https://doi.org/10.5281/zenodo.1"],
+    "figshare": ["10.6084/m9.figshare.9782777.v1", "https://doi.org/10.6084/m9.figshare.9782777"],
+    "dataverse": ["https://dataverse.harvard.edu/dataset.xhtml?persistentId=doi:10.7910/DVN/TJCLKP"],
+    "hydroshare": [f"https://www.hydroshare.org/resource/{RESOURCE}/", f"https://doi.org/10.4211/hs.{RESOURCE}"],
+}
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_a_pasted_address_is_known_by_its_pattern(name: str) -> None:
+    provider = registered(name)
+    for address in ADDRESSES[name]:
+        match = re.fullmatch(str(provider.display.detect).replace("(?<", "(?P<"), address)
+        assert match
+        assert provider.check(match["repo"]) == provider.check(address)
+
+
+SPECS = st.text(max_size=60) | st.from_regex(r"(doi:|https://[a-z.]{3,9}/)?10\.[0-9]{4}/[!-~]{1,20}", fullmatch=True)
+LINKS = st.from_regex(
+    r"https?(://|%3A%2F%2F)[!-~]{1,12}/(dataset|resource|articles|records)/[!-~]{1,40}", fullmatch=True
+)
+NEVER = re.compile(r"[\0-\x20\x7f-\U0010ffff\"\\<>^`{|}]")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_whatever_is_asked_is_one_clean_address_or_refused(name: str) -> None:
+    with ExitStack() as stack:
+        provider = CASES[name](stack).provider
+
+        @settings(deadline=None, database=None)
+        @given(SPECS | LINKS)
+        def ask(spec: str) -> None:
+            try:
+                page, canonical = provider.check(spec), provider.canonical(spec)
+            except BadSpec:
+                return
+            assert re.match(r"https?://[a-z0-9]", page)
+            assert not NEVER.search(page)
+            assert not NEVER.search(canonical)
+            assert not canonical.startswith("-")
+            assert provider.check(quote(spec, safe="%")) == page
+            assert provider.canonical(quote(canonical, safe="")) == canonical
+
+        ask()
+
+
+def test_every_host_of_records_has_its_content_and_its_name_in_build_logs() -> None:
+    made = [name for name in PROVIDERS if isinstance(registered(name), RecordHost)]
+    assert made == list(RECORD_HOSTS) == list(CASES) == list(RECORDS)

@@ -1,0 +1,207 @@
+"""Every provider's grammar, on cases kept as data in `repositories/<id>.toml`, and on text nobody thought of. Nobody is asked."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.registry import PROVIDERS
+from bindery.domain.errors import BadRef, BadSpec, UnknownAddress
+from bindery.domain.pasted import Pasted
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.usecases.detect_address import DetectAddress
+from tests.serving.providers import every_provider
+
+FOLDER = Path(__file__).parent / "repositories"
+CASES: Mapping[str, Mapping[str, Any]] = {
+    name: tomllib.loads((FOLDER / f"{name}.toml").read_text())
+    for name in PROVIDERS
+    if (FOLDER / f"{name}.toml").exists()
+}
+
+
+def cases(kind: str) -> list[Any]:
+    return [
+        pytest.param(name, case, id=f"{name} {case.get('spec')} {case.get('url', '')}".strip())
+        for name, told in CASES.items()
+        for case in told[kind]
+    ]
+
+
+@cache
+def providers() -> Mapping[str, RepositoryProvider]:
+    """All of them; their client resolves no name, so nobody can be asked."""
+    return every_provider(GuardedClient(resolver=nobody))
+
+
+def reversed_providers() -> Mapping[str, RepositoryProvider]:
+    return {name: providers()[name] for name in reversed(list(providers()))}
+
+
+def nobody(*_: object) -> list[Any]:
+    raise AssertionError("somebody was asked")
+
+
+def detect(text: str) -> Pasted:
+    return DetectAddress(providers)(text)
+
+
+def test_every_provider_has_cases() -> None:
+    assert sorted(CASES) == sorted(PROVIDERS)
+    for told in CASES.values():
+        assert all(told[kind] for kind in ("accepted", "refused", "pasted"))
+
+
+@pytest.mark.parametrize(("name", "case"), cases("accepted"))
+def test_a_spec_has_one_page_and_one_name_in_rules(name: str, case: Mapping[str, str]) -> None:
+    provider = providers()[name]
+    assert provider.check(case["spec"]) == case["page"]
+    assert provider.canonical(case["spec"]) == case["canonical"]
+    assert re.fullmatch(provider.display.regex, case["spec"])
+
+
+@pytest.mark.parametrize(("name", "case"), cases("refused"))
+def test_what_is_no_spec_is_refused_and_says_why(name: str, case: Mapping[str, str]) -> None:
+    provider = providers()[name]
+    for ask in (provider.check, provider.canonical, provider.resolve):
+        with pytest.raises((BadSpec, BadRef)) as caught:
+            ask(case["spec"])
+        assert type(caught.value).__name__ == case["error"]
+        assert case.get("why", "") in str(caught.value.facts["why"])
+        assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "case"), cases("pasted"))
+def test_an_address_is_recognised(name: str, case: Mapping[str, str]) -> None:
+    found = detect(case["url"])
+    path = case.get("path", "")
+    assert (found.provider, found.spec, found.path) == (name, case["spec"], path)
+    assert found.kind.value == case.get("kind", "file")
+    assert found.ref == case.get("ref", found.ref)
+    assert "t0ken" not in str(found)
+    assert DetectAddress(reversed_providers)(case["url"]) == found, "whoever is asked first"
+    providers()[name].check(found.spec)
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+@given(data=st.data())
+def test_a_page_that_a_host_shows_leads_back_to_its_spec(name: str, data: st.DataObject) -> None:
+    told = CASES[name]
+    repo = data.draw(st.sampled_from(told["parts"]))
+    ref = data.draw(st.sampled_from(told.get("refs") or ["main", "v1.0", "0" * 40]))
+    path = data.draw(st.sampled_from(told.get("paths") or ["a.ipynb", "docs/b", "x/y/z.md"]))
+    found = detect(told["address"].format(repo=repo, ref=ref, path=path))
+    assert (found.provider, found.repo, found.ref, found.path) == (name, repo, ref, path)
+    assert detect(f"https://mybinder.org/v2/{name}/{found.spec}").spec == found.spec
+
+
+pieces = st.text(max_size=12) | st.sampled_from(
+    [
+        "..",
+        ".",
+        "-",
+        "blob",
+        "tree",
+        "raw",
+        "v2",
+        "gh",
+        "gl",
+        "git",
+        "gist",
+        "o",
+        "r",
+        "refs",
+        "heads",
+        "%2F",
+        "%00",
+        "@",
+        ":",
+        "%ff",
+    ]
+)
+hosts = st.sampled_from(
+    [
+        "github.com",
+        "gist.github.com",
+        "gitlab.com",
+        "nbviewer.org",
+        "colab.research.google.com",
+        "mybinder.org",
+        "[::1]",
+        "x:99999",
+    ]
+)
+addresses = st.builds(
+    lambda scheme, host, path, rest: f"{scheme}{host}/{'/'.join(path)}{rest}",
+    st.sampled_from(["https://", "http://", "", "git@", "ssh://git@", "git+", "javascript:", "file://", "//"]),
+    hosts,
+    st.lists(pieces, max_size=6),
+    st.sampled_from(["", "?src=x", "?repo=https://github.com/o/r&branch=..", "#f", "?urlpath=../x"]),
+)
+
+
+@given(st.text(max_size=60) | addresses)
+@example("https://gist.github.com/user/no-number")
+@example("https://github.com/-owner/r")
+@example("https://github.com/o/r/tree/a..b")
+def test_whatever_is_pasted_leads_to_a_spec_that_its_provider_takes_or_nowhere(text: str) -> None:
+    try:
+        found = detect(text)
+    except (UnknownAddress, BadSpec, BadRef):
+        return
+    page = providers()[found.provider].check(found.spec)
+    assert re.match(r"https?://[^/@\s]+(/|\Z)", page)
+    assert found.spec.isprintable()
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+@given(spec=st.text(max_size=80) | st.lists(pieces, max_size=5).map("/".join))
+def test_any_text_is_a_spec_of_one_host_or_refused_by_name(name: str, spec: str) -> None:
+    provider = providers()[name]
+    try:
+        page, canonical = provider.check(spec), provider.canonical(spec)
+    except (BadSpec, BadRef) as error:
+        str(error.facts).encode()
+        return
+    assert re.match(r"https?://[^/@\\\s]+(/|\Z)", page)
+    assert page.isprintable()
+    assert not canonical.startswith("-")
+    assert page.isascii()
+
+
+def test_a_launch_link_that_is_wrong_itself_says_why() -> None:
+    with pytest.raises(BadSpec) as caught:
+        detect("https://mybinder.org/v2/gl/group/project/HEAD")
+    assert "%2F" in str(caught.value.facts["why"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello",
+        "https://example.org/",
+        "https://doi.org/10.1000/182",
+        "doi:10.1000/182",
+        "10.1000/182",
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "https://github.com/o/../r",
+        "https://mybinder.org/v2/nosuch/o/r/HEAD",
+        "https://[::1",
+        "https://h:99999/x",
+        "https://github.com/\no/r",
+        "x" * 5000,
+        "data:text/html,x",
+    ],
+)
+def test_what_is_no_address_of_a_repository_is_said_so(text: str) -> None:
+    with pytest.raises(UnknownAddress):
+        detect(text)

@@ -1,0 +1,42 @@
+"""The README's table of hosts is the code's."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.registry import PROVIDERS
+from bindery.operate.hosts import host_table
+from bindery.ports.repository_provider import Display
+from tests.serving.providers import every_provider
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def displays() -> list[tuple[str, Display]]:
+    made = every_provider(GuardedClient())
+    return [(name, provider.display) for name, provider in made.items()]
+
+
+def test_the_readme_holds_the_table_as_the_code_makes_it(displays: list[tuple[str, Display]]) -> None:
+    assert host_table(displays) in README.read_text(), "put in what `.venv/bin/python -m bindery hosts` prints"
+
+
+def test_every_provider_says_what_its_specs_and_refs_are_and_what_is_kept(displays: list[tuple[str, Display]]) -> None:
+    assert {name for name, _ in displays} == set(PROVIDERS)
+    for name, display in displays:
+        assert all((display.grammar, display.kept)), name
+        assert display.refs, name
+        assert re.fullmatch(display.regex, display.example), name
+
+
+def test_the_command_prints_it(displays: list[tuple[str, Display]], tmp_path: Path) -> None:
+    environment = {**os.environ, "BINDERY_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "bindery", "hosts"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == host_table(displays) + "\n"

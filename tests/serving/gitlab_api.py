@@ -1,0 +1,55 @@
+"""GitLab's API on loopback: recorded answers where there are any, else answers made from local git repositories.
+
+What is not recorded follows GitLab's documentation: a commit by its id, branch or tag (docs.gitlab.com/api/commits/), names of
+projects in addresses (docs.gitlab.com/api/rest/#namespaced-paths), limits (docs.gitlab.com/security/rate_limits/ and
+docs.gitlab.com/administration/settings/user_and_ip_rate_limits/, section "Response headers").
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote
+
+from tests.serving.git_http import git
+from tests.serving.host_api import ApiServer, Reply, recorded, recordings
+
+HOST = "gitlab.com"
+
+
+class GitLabServer(ApiServer):
+    """Serves `namespace/project` -> bare repository, while its `with` block lasts. clones: where its git is; asked for anything
+    but its API, it sends on to there.
+    """
+
+    limited = 429
+
+    def __init__(self, projects: Mapping[str, Path] | None = None, clones: str = "") -> None:
+        super().__init__()
+        self.projects = dict(projects or {})
+        self.clones = clones
+        self.recorded = recordings(HOST)
+
+    def limits(self, until: int) -> dict[str, str]:
+        seconds = max(1, until - int(time.time()))
+        return {"RateLimit-Remaining": "0", "RateLimit-Reset": str(until), "Retry-After": str(seconds)}
+
+    def found(self, path: str) -> Reply:
+        plain = path.partition("?")[0]
+        if self.clones and not plain.startswith("/api/"):
+            return Reply(301, None, {"Location": self.clones + path.replace(".git/", "/", 1)})
+        if known := self.recorded.get(f"https://{HOST}{plain}"):
+            return recorded(known)
+        match = re.fullmatch(r"/api/v4/projects/([^/]+)/repository/commits/([^/]+)", plain)
+        folder = self.projects.get(unquote(match[1])) if match else None
+        if match is None or folder is None:
+            return Reply(404, {"message": "404 Project Not Found"})
+        return _commit(folder, unquote(match[2]))
+
+
+def _commit(folder: Path, ref: str) -> Reply:
+    try:
+        commit = git("-C", folder, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
+    except RuntimeError:
+        return Reply(404, {"message": "404 Commit Not Found"})
+    return Reply(200, {"id": commit, "short_id": commit[:8], "parent_ids": [], "title": "change"})

@@ -1,0 +1,153 @@
+"""A host's API on loopback: ETags, tokens, limits and what each host has of its own; recorded answers where there are any."""
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypedDict
+
+RECORDINGS = Path(__file__).parents[2].parent / "shared" / "recordings"
+
+
+class Recording(TypedDict):
+    code: int
+    headers: dict[str, str]
+    body: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    body: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """headers: names in lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    status: int
+
+
+def recordings(host: str) -> dict[str, Recording]:
+    """The recorded answers of a host by address; empty where they are absent."""
+    file = RECORDINGS / f"{host}.json"
+    if not file.exists():
+        return {}
+    found: dict[str, Recording] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def recorded(found: Recording) -> Reply:
+    """As it was said."""
+    return Reply(found["code"], json.loads(found["body"]), {"ETag": found["headers"].get("Etag", "")})
+
+
+class ApiServer:
+    """What all hosts have in common; `found` is each one's own. It serves while its `with` block lasts.
+
+    limited_until: UTC seconds, then every counted question is refused until it is cleared.
+    tokens: those accepted; another one is refused with 401. replies: path -> what is said instead.
+    """
+
+    limited = 403
+
+    def __init__(self) -> None:
+        self.limited_until: int | None = None
+        self.tokens: set[str] = set()
+        self.replies: dict[str, Reply] = {}
+        self.asked: list[Asked] = []
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.owner = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def address(self) -> str:
+        """`127.0.0.1:<port>`, as BINDERY_ALLOWED_PRIVATE_HOSTS takes it."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://{self.address}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def found(self, path: str) -> Reply:
+        """The host's own answer for a path with its query."""
+        raise NotImplementedError
+
+    def limits(self, until: int) -> dict[str, str]:
+        """The headers that come with a refusal of one who asked too often."""
+        return {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(until)}
+
+    def post(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """What is said to a POST."""
+        return Reply(404, {"message": "Not Found"})
+
+    def reply(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """What the API says, ETags and limits included."""
+        authorization = headers.get("authorization", "")
+        if authorization and authorization.removeprefix("Bearer ") not in self.tokens:
+            return Reply(401, {"message": "Bad credentials"})
+        found = self.replies.get(path.partition("?")[0]) or self.found(path)
+        etag = found.headers.get("ETag") or f'"{sha256(json.dumps(found.body).encode()).hexdigest()}"'
+        if found.status == 200 and headers.get("if-none-match") == etag:
+            return Reply(304, headers={"ETag": etag})
+        if self.limited_until is not None:
+            return Reply(self.limited, {"message": "API rate limit exceeded"}, self.limits(self.limited_until))
+        return Reply(found.status, found.body, {"ETag": etag, **found.headers})
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    owner: ApiServer
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that left early is no error here; everything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type] # a socket and its address, as they came
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._say(self.server.owner.reply)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._say(self.server.owner.post)
+
+    def _say(self, replies: Callable[[str, Mapping[str, str]], Reply]) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        reply = replies(self.path, headers)
+        self.server.owner.asked.append(Asked(self.path, headers, reply.status))
+        body = b"" if reply.status == 304 else json.dumps(reply.body).encode()
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Tests look at `asked` instead."""

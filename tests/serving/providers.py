@@ -1,0 +1,17 @@
+"""Every provider, made as the settings say."""
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.registry import PROVIDERS
+from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.ports.clock import Clock
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.settings import Settings
+
+
+def every_provider(
+    client: GuardedClient, settings: Settings | None = None, clock: Clock | None = None
+) -> dict[str, RepositoryProvider]:
+    """By id, in the order in which they are shown, on a table of their own."""
+    table, given, time = SqliteTable(None), settings or Settings(), clock or SystemClock()
+    return {name: make(given, client, table, time) for name, make in PROVIDERS.items()}

@@ -1,0 +1,127 @@
+"""A host that is down is left alone for a while, and a host that is well never is."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from bindery.adapters.repositories.circuits import ALONE_SECONDS, IN_A_ROW
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.domain.errors import ForbiddenAddress, HostDown, HostUnreachable, RepositoryTooLarge
+from tests.serving.github_api import GitHubServer
+from tests.serving.host_api import Reply
+
+START = 1_800_000_000.0
+
+
+class Time:
+    """Seconds that pass when they are told to."""
+
+    now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def closed() -> str:
+    """`127.0.0.1:<port>` where nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+@pytest.fixture
+def server() -> Iterator[GitHubServer]:
+    with GitHubServer() as server:
+        yield server
+
+
+def fails(ask: Callable[[], object], times: int = IN_A_ROW) -> None:
+    for _ in range(times):
+        with pytest.raises(HostUnreachable) as caught:
+            ask()
+        assert not isinstance(caught.value, HostDown)
+
+
+def test_a_host_that_does_not_answer_is_no_longer_asked_and_it_is_said_since_when(closed: str, time: Time) -> None:
+    client = GuardedClient([closed], now=time)
+
+    def ask() -> object:
+        time.now += 1
+        return client.get(f"http://{closed}/")
+
+    fails(ask)
+    with pytest.raises(HostDown) as caught:
+        ask()
+    assert caught.value.facts == {"host": "127.0.0.1", "since": START + 1}
+
+
+def test_after_a_while_one_tries_and_the_others_wait_for_what_it_finds(server: GitHubServer, time: Time) -> None:
+    client = GuardedClient([server.address], now=time)
+    server.replies["/"] = Reply(503)
+    for _ in range(IN_A_ROW):
+        client.get(f"{server.url}/")
+    with pytest.raises(HostDown):
+        client.get(f"{server.url}/")
+    assert len(server.asked) == IN_A_ROW
+
+    time.now += ALONE_SECONDS + 1
+    with client.exchange(f"{server.url}/"), pytest.raises(HostDown):
+        client.get(f"{server.url}/")
+
+    time.now += ALONE_SECONDS + 1
+    server.replies.clear()
+    assert client.get(f"{server.url}/").status == 404
+    assert client.get(f"{server.url}/").status == 404
+
+
+def test_a_host_that_answers_now_and_then_is_asked_on(server: GitHubServer, time: Time) -> None:
+    client = GuardedClient([server.address], now=time)
+    for status in (503, 503, 503, 503, 404) * 3:
+        server.replies["/"] = Reply(status)
+        assert client.get(f"{server.url}/").status == status
+
+
+@pytest.mark.parametrize("status", [200, 404, 403, 429, 500])
+def test_what_a_host_itself_says_is_an_answer(server: GitHubServer, time: Time, status: int) -> None:
+    client = GuardedClient([server.address], now=time)
+    server.replies["/"] = Reply(status)
+    for _ in range(IN_A_ROW + 2):
+        assert client.get(f"{server.url}/").status == status
+
+
+def test_an_answer_that_is_too_large_or_breaks_off_is_one(server: GitHubServer, time: Time) -> None:
+    client = GuardedClient([server.address], now=time)
+    server.replies["/"] = Reply(200, "x" * 5000)
+    for _ in range(IN_A_ROW + 2):
+        with pytest.raises(RepositoryTooLarge):
+            client.get(f"{server.url}/", max_bytes=100)
+        url = f"{server.url}/"
+        with pytest.raises(HostUnreachable) as caught, client.exchange(url), client.ask("GET", url, {}):
+            raise HostUnreachable(host="127.0.0.1", why="it sends too slowly")
+        assert not isinstance(caught.value, HostDown)
+
+
+def test_a_refusal_of_ours_or_an_errand_that_was_stopped_says_nothing_of_the_host(closed: str, time: Time) -> None:
+    client, url = GuardedClient([closed], now=time), f"http://{closed}/"
+    for _ in range(IN_A_ROW + 2):
+        with suppress(HostUnreachable), client.exchange(url, stopped=lambda: True), client.ask("GET", url, {}):
+            pass
+        with pytest.raises(ForbiddenAddress), client.exchange(url), client.ask("GET", "http://10.0.0.1/", {}):
+            pass
+    fails(lambda: client.get(url), 1)
+
+
+def test_another_host_is_asked_meanwhile(closed: str, server: GitHubServer, time: Time) -> None:
+    client = GuardedClient([closed, server.address], now=time)
+    fails(lambda: client.get(f"http://{closed}/"))
+    with pytest.raises(HostDown):
+        client.get(f"http://{closed}/")
+    assert client.get(f"{server.url}/").status == 404

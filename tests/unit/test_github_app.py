@@ -1,0 +1,147 @@
+"""A GitHub App's tokens, from a server that checks what the App signs as GitHub's documentation says."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from pydantic import ValidationError
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.github_api import github_api
+from bindery.adapters.repositories.github_app import GitHubApp
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.host_api import HostApi
+from bindery.domain.errors import RepositoryNotFound
+from bindery.settings import Settings
+from tests.serving.github_api import GitHubServer
+from tests.serving.host_api import Reply
+from tests.serving.providers import every_provider
+
+KEY = RSAKey.generate_key(2048)
+PEM = KEY.as_pem(private=True).decode()
+START = 1_800_000_000.0
+
+
+class SetClock(SystemClock):
+    """A clock that stands where it is put."""
+
+    time = START
+
+    def now(self) -> float:
+        return self.time
+
+
+class AppServer(GitHubServer):
+    """Gives installation 7 of App 42 a token an hour. permits: what the App signed."""
+
+    def __init__(self, clock: SetClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.permits: list[dict[str, object]] = []
+        self.replies["/x"] = Reply(200, {})
+
+    def post(self, path: str, headers: Mapping[str, str]) -> Reply:
+        signed = headers["authorization"].removeprefix("Bearer ")
+        claims = jwt.decode(signed, RSAKey.import_key(KEY.as_pem(private=False)), algorithms=["RS256"]).claims
+        now = self.clock.time
+        timely = int(claims["iat"]) <= now < int(claims["exp"]) <= int(claims["iat"]) + 600
+        if path != "/app/installations/7/access_tokens" or claims["iss"] != "42" or not timely:
+            return Reply(401, {"message": "A JSON web token could not be decoded"})
+        self.permits.append(claims)
+        token = f"ghs_{len(self.permits)}"
+        self.tokens.add(token)
+        ends = datetime.fromtimestamp(now + 3600, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Reply(201, {"token": token, "expires_at": ends, "permissions": {}})
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def server(clock: SetClock) -> Iterator[AppServer]:
+    with AppServer(clock) as server:
+        yield server
+
+
+def api(server: AppServer, clock: SetClock, app: str = "42", key: str = PEM) -> HostApi:
+    client = GuardedClient([server.address])
+    return github_api(
+        client, clock, server.url, GitHubApp(client, clock, server.url, app=app, installation="7", key=key)
+    )
+
+
+def bearers(server: AppServer) -> list[str | None]:
+    return [asked.headers.get("authorization") for asked in server.asked if asked.path == "/x"]
+
+
+def test_one_token_is_asked_for_and_used_until_shortly_before_its_end(server: AppServer, clock: SetClock) -> None:
+    github = api(server, clock)
+    for _ in range(3):
+        github.get("/x", "")
+    clock.time += 3600 - 301
+    github.get("/x", "")
+    assert (bearers(server), len(server.permits)) == (["Bearer ghs_1"] * 4, 1)
+    clock.time += 2
+    github.get("/x", "")
+    assert (bearers(server)[-1], len(server.permits)) == ("Bearer ghs_2", 2)
+
+
+def test_an_app_that_is_refused_is_said_in_the_log_and_questions_go_without(
+    server: AppServer, clock: SetClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    github = api(server, clock, app="43")
+    with caplog.at_level(logging.WARNING, "bindery"):
+        for _ in range(3):
+            assert github.get("/x", "").body is not None
+    assert bearers(server) == [None] * 3
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "status 401" in caplog.text
+    asked = json.dumps([asked.headers.get("authorization", "") for asked in server.asked])
+    assert not any(secret in caplog.text for secret in (PEM, PEM.splitlines()[1], asked.split('"')[1]))
+
+
+def test_a_key_that_cannot_be_read_is_said_in_the_log(
+    server: AppServer, clock: SetClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    api(server, clock, key="-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\n").get("/x", "")
+    assert "key cannot be read" in caplog.text
+    assert bearers(server) == [None]
+
+
+def test_repositories_and_gists_are_asked_for_with_its_tokens(server: AppServer, clock: SetClock) -> None:
+    given = Settings.read({**APP, "BINDERY_GITHUB_API_URL": server.url, "BINDERY_GITHUB_TOKEN": "another"})
+    providers = every_provider(GuardedClient([server.address]), given, clock)
+    for name, spec in (("gh", "o/r/HEAD"), ("gist", "o/0123abcd")):
+        with pytest.raises(RepositoryNotFound):
+            providers[name].resolve(spec)
+    told = [asked.headers["authorization"] for asked in server.asked if asked.path.startswith(("/repos", "/gists"))]
+    assert told == ["Bearer ghs_1", "Bearer ghs_2"]
+
+
+def test_the_key_goes_nowhere(server: AppServer, clock: SetClock) -> None:
+    api(server, clock).get("/x", "")
+    told = json.dumps([[asked.path, dict(asked.headers)] for asked in server.asked])
+    assert not any(line in told for line in PEM.splitlines()[1:-1])
+    assert "ghs_1" not in "".join(asked.path for asked in server.asked)
+
+
+APP = {"BINDERY_GITHUB_APP_ID": "42", "BINDERY_GITHUB_APP_INSTALLATION": "7", "BINDERY_GITHUB_APP_KEY": PEM}
+
+
+@pytest.mark.parametrize("missing", APP)
+def test_an_app_is_set_whole_or_not_at_all(missing: str) -> None:
+    assert Settings.read(APP).github_app_id == "42"
+    with pytest.raises(ValidationError, match="a GitHub App needs its id, its key and its installation"):
+        Settings.read({name: value for name, value in APP.items() if name != missing})
+
+
+def test_a_key_on_one_line_is_the_same_key_and_does_not_show() -> None:
+    read = Settings.read({**APP, "BINDERY_GITHUB_APP_KEY": PEM.replace("\n", "\\n")})
+    assert read.github_app_key.get_secret_value() == PEM
+    assert PEM.splitlines()[1] not in f"{read!r} {read.model_dump_json()}"

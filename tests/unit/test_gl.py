@@ -1,0 +1,163 @@
+"""Provider `gl` against recorded answers and a loopback API."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.gitlab import GitLabProvider
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.domain.errors import BadSpec, HostLimited, HostUnreachable, RefNotFound, RepositoryNotFound
+from bindery.ports.table import Table
+from tests.serving.git_http import git, make_repository
+from tests.serving.gitlab_api import HOST, GitLabServer
+from tests.serving.host_api import RECORDINGS, Reply
+
+RECORDED = "gitlab-org%2Fgitlab-foss"
+NESTED = "group/sub.group/deeper/r"
+COMMITS = f"/api/v4/projects/{quote(NESTED, safe='')}/repository/commits"
+needs_recordings = pytest.mark.skipif(
+    not (RECORDINGS / f"{HOST}.json").exists(), reason=f"no recordings beside the project: {HOST}"
+)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[GitLabServer]:
+    make_repository(tmp_path / "r", {"README.md": "hi\n"})
+    with GitLabServer({NESTED: tmp_path / "r"}) as server:
+        yield server
+
+
+@pytest.fixture
+def table() -> Iterator[Table]:
+    table = SqliteTable(None)
+    yield table
+    table.close()
+
+
+def provider(lab: GitLabServer, table: Table, token: str = "", *also: str) -> GitLabProvider:
+    return GitLabProvider(GuardedClient([lab.address, *also]), table, SystemClock(), url=lab.url, token=token)
+
+
+@pytest.fixture
+def gl(lab: GitLabServer, table: Table) -> GitLabProvider:
+    return provider(lab, table)
+
+
+def spec(ref: str, name: str = NESTED) -> str:
+    return f"{quote(name, safe='')}/{ref}"
+
+
+@needs_recordings
+@pytest.mark.parametrize(
+    ("ref", "commit"),
+    [
+        ("v10.0.6", "b3344b7f17c335a817c5d7608c5e47fd7cabc023"),
+        ("HEAD", "2a9d2b119a87b8411993096a22d41a3eb857e8c1"),
+    ],
+)
+def test_recorded_refs_resolve(gl: GitLabProvider, lab: GitLabServer, ref: str, commit: str) -> None:
+    found = gl.resolve(f"{RECORDED}/{ref}").repository
+    assert (found.ref, found.resolved_spec) == (commit, f"{RECORDED}/{commit}")
+    assert found.clone_url == f"{lab.url}/gitlab-org/gitlab-foss.git"
+    assert found.repo_url == f"{lab.url}/gitlab-org/gitlab-foss"
+    assert found.ref_url == f"{lab.url}/gitlab-org/gitlab-foss/-/tree/{commit}"
+
+
+@needs_recordings
+def test_a_recorded_refusal_means_that_the_ref_is_not_there(gl: GitLabProvider) -> None:
+    with pytest.raises(RefNotFound) as caught:
+        gl.resolve(f"{RECORDED}/nosuchref")
+    assert caught.value.facts == {"spec": "gitlab-org/gitlab-foss", "ref": "nosuchref"}
+
+
+def test_groups_may_be_nested_and_branches_may_have_slashes(gl: GitLabProvider, lab: GitLabServer) -> None:
+    folder = lab.projects[NESTED]
+    git("-C", folder, "branch", "feature/x")
+    found = gl.resolve(spec("feature/x")).repository
+    assert found.resolved_spec == f"group%2Fsub.group%2Fdeeper%2Fr/{found.ref}"
+    assert found.ref == git("-C", folder, "rev-parse", "main").decode().strip()
+    assert gl.resolve(spec(found.ref[:8])).repository.ref == found.ref
+
+
+def test_a_missing_project_is_told_from_a_missing_ref(gl: GitLabProvider) -> None:
+    with pytest.raises(RefNotFound):
+        gl.resolve(spec("nowhere"))
+    with pytest.raises(RepositoryNotFound) as caught:
+        gl.resolve(spec("HEAD", "group/none"))
+    assert str(caught.value.facts["url"]).endswith("/group/none")
+
+
+@pytest.mark.parametrize("body", ["404 Project Not Found", [], {"error": "404"}, {"message": {"a": "b"}}])
+def test_a_404_that_names_no_ref_means_the_project(gl: GitLabProvider, lab: GitLabServer, body: object) -> None:
+    lab.replies[f"{COMMITS}/main"] = Reply(404, body)
+    with pytest.raises(RepositoryNotFound):
+        gl.resolve(spec("main"))
+
+
+def test_an_unquoted_project_is_told_how_it_is_written(gl: GitLabProvider) -> None:
+    with pytest.raises(BadSpec) as caught:
+        gl.check("gitlab-org/gitlab-foss/HEAD")
+    assert "%2F" in str(caught.value.facts["why"])
+
+
+def test_an_unchanged_ref_is_asked_with_its_etag_and_a_commit_once(gl: GitLabProvider, lab: GitLabServer) -> None:
+    found = gl.resolve(spec("main")).repository
+    gl.resolve(spec("main"))
+    assert [asked.status for asked in lab.asked] == [200, 304]
+    gl.resolve(spec(found.ref))
+    gl.resolve(spec(found.ref))
+    assert len(lab.asked) == 3
+
+
+def test_an_answer_of_another_server_is_not_taken_for_this_ones(lab: GitLabServer, table: Table) -> None:
+    found = provider(lab, table).resolve(spec("main")).repository
+    provider(lab, table).resolve(spec(found.ref))
+    elsewhere = GitLabProvider(GuardedClient(), table, SystemClock(), url="https://gitlab.example.invalid")
+    with pytest.raises(HostUnreachable):
+        elsewhere.resolve(spec(found.ref))
+
+
+def test_a_limit_says_until_when_and_is_kept_to(gl: GitLabProvider, lab: GitLabServer) -> None:
+    gl.resolve(spec("main"))
+    lab.limited_until = int(time.time()) + 600
+    for ref in ("HEAD", "main", "HEAD"):
+        try:
+            gl.resolve(spec(ref))
+        except HostLimited as error:
+            assert float(error.facts["at"]) == pytest.approx(lab.limited_until, abs=2)
+        else:
+            pytest.fail("what has us wait is asked again")
+    assert [asked.status for asked in lab.asked] == [200, 429]
+
+
+def test_the_token_goes_to_the_server_and_nowhere_else(lab: GitLabServer, table: Table) -> None:
+    lab.tokens.add("t0ken")
+    with GitLabServer() as elsewhere:
+        lab.replies[f"{COMMITS}/away"] = Reply(301, None, {"Location": f"{elsewhere.url}/x"})
+        gl = provider(lab, table, "t0ken", elsewhere.address)
+        found = gl.resolve(spec("main"))
+        with pytest.raises(RepositoryNotFound):
+            gl.resolve(spec("away"))
+        assert [asked.headers.get("authorization") for asked in lab.asked] == ["Bearer t0ken", "Bearer t0ken"]
+        assert elsewhere.asked
+        assert [sorted(each.headers) for each in elsewhere.asked if "t0ken" in str(each)] == []
+    assert "t0ken" not in str(found)
+    assert "t0ken" not in lab.asked[0].path
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"id": "x"}, {"id": 1}, {"id": "1" * 41}])
+def test_an_answer_of_another_shape_is_the_hosts_fault(gl: GitLabProvider, lab: GitLabServer, body: object) -> None:
+    lab.replies[f"{COMMITS}/main"] = Reply(200, body)
+    with pytest.raises(HostUnreachable):
+        gl.resolve(spec("main"))
+
+
+@pytest.mark.parametrize("name", ["Evil/Group/Repo", "evil/group/repo.git", "/evil/group/repo/", "EVIL/group/repo.GIT"])
+def test_a_project_has_one_name_in_rules_and_quotas(gl: GitLabProvider, lab: GitLabServer, name: str) -> None:
+    assert gl.canonical(spec("Feature%2Fx", name)) == "evil/group/repo/Feature/x"
+    assert gl.check(spec("HEAD", name)) == f"{lab.url}/evil/group/repo"

@@ -1,0 +1,168 @@
+"""What all hosts with an API have in common: waiting when told to, and asking once for what many want."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.flights import Flights
+from bindery.adapters.repositories.github_api import github_api
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.host_api import HostApi
+from bindery.adapters.repositories.limits import host_limited
+from bindery.domain.errors import HostLimited, RefNotFound
+from tests.serving.github_api import GitHubServer
+from tests.serving.host_api import Reply
+
+
+class SetClock(SystemClock):
+    """A clock that stands where it is put."""
+
+    time = 1_800_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def server() -> Iterator[GitHubServer]:
+    with GitHubServer() as server:
+        server.replies["/x"] = Reply(200, {"a": 1})
+        yield server
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def api(server: GitHubServer, clock: SetClock) -> HostApi:
+    return github_api(GuardedClient([server.address]), clock, server.url, "")
+
+
+def test_a_host_that_has_us_wait_is_asked_again_when_it_said(
+    api: HostApi, server: GitHubServer, clock: SetClock
+) -> None:
+    server.limited_until = int(clock.time) + 600
+    for _ in range(3):
+        with pytest.raises(HostLimited) as caught:
+            api.get("/x", "")
+        assert caught.value.facts["at"] == clock.time + 600
+    assert len(server.asked) == 1
+    server.limited_until = None
+    clock.time += 601
+    assert api.get("/x", "").body
+    assert len(server.asked) == 2
+
+
+def test_what_a_host_told_one_provider_all_keep_to(server: GitHubServer, clock: SetClock) -> None:
+    client = GuardedClient([server.address])
+    server.limited_until = int(clock.time) + 600
+    for _ in range(2):
+        with pytest.raises(HostLimited):
+            github_api(client, clock, server.url, "").get("/x", "")
+    assert len(server.asked) == 1
+
+
+def test_meanwhile_it_is_asked_only_for_what_it_does_not_count(
+    api: HostApi, server: GitHubServer, clock: SetClock
+) -> None:
+    etag = api.get("/x", "").etag
+    server.limited_until = int(clock.time) + 600
+    with pytest.raises(HostLimited):
+        api.get("/y", "")
+    assert api.get("/x", "", etag=etag).unchanged
+    assert [asked.status for asked in server.asked] == [200, 403, 304]
+
+
+def test_one_that_names_seconds_to_wait_is_not_asked_at_all(
+    api: HostApi, server: GitHubServer, clock: SetClock
+) -> None:
+    etag = api.get("/x", "").etag
+    server.replies["/y"] = Reply(429, None, {"Retry-After": "60"})
+    for path in ("/y", "/x"):
+        with pytest.raises(HostLimited) as caught:
+            api.get(path, "", etag=etag)
+        assert caught.value.facts["at"] == clock.time + 60
+    assert [asked.path for asked in server.asked] == ["/x", "/y"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "after"),
+    [
+        ({"Retry-After": "30", "X-RateLimit-Reset": "1800000900"}, 30),
+        ({"X-RateLimit-Reset": "1800000900"}, 900),
+        ({"ratelimit-reset": "1800000900"}, 900),
+        ({"RateLimit-Reset": "-1"}, 60),
+        ({"Retry-After": "Fri, 15 Jan 2027 08:01:40 GMT"}, 100),
+        ({"Retry-After": "9" * 15}, 24 * 3600),
+        ({"X-RateLimit-Reset": "5"}, 0),
+        ({}, 60),
+    ],
+)
+def test_how_long_to_wait_is_the_hosts_word_within_a_day(headers: dict[str, str], after: float) -> None:
+    now = 1_800_000_000.0
+    assert host_limited("h", headers, now).facts["at"] == now + after
+
+
+def test_many_who_ask_for_one_thing_ask_once() -> None:
+    flights, going, asked = Flights[int](), threading.Event(), []
+
+    def ask() -> int:
+        asked.append(1)
+        going.wait(10)
+        return 7
+
+    answers: list[int] = []
+    threads = [threading.Thread(target=lambda: answers.append(flights.one("k", ask))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    assert flights.one("other", lambda: 1) == 1
+    going.set()
+    for thread in threads:
+        thread.join(10)
+    assert answers == [7] * 8
+    assert 1 <= len(asked) < 8
+
+
+def test_whoever_waits_hears_of_the_same_trouble_and_the_next_one_asks_anew() -> None:
+    flights, going, waiting = Flights[int](), threading.Event(), threading.Event()
+    troubles: list[str] = []
+
+    def ask() -> int:
+        waiting.set()
+        going.wait(10)
+        raise RefNotFound(spec="s", ref="r")
+
+    def visit() -> None:
+        try:
+            flights.one("k", ask)
+        except RefNotFound as error:
+            troubles.append(str(error))
+
+    threads = [threading.Thread(target=visit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    waiting.wait(10)
+    going.set()
+    for thread in threads:
+        thread.join(10)
+    assert troubles == [str(RefNotFound(spec="s", ref="r"))] * 4
+    assert flights.one("k", lambda: 3) == 3
+
+
+def test_an_error_that_nobody_foresaw_keeps_nobody_waiting() -> None:
+    flights = Flights[int]()
+    with pytest.raises(ZeroDivisionError):
+        flights.one("k", lambda: 1 // 0)
+    assert flights.one("k", lambda: 3) == 3
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab", "gist"])
+def test_a_host_with_an_api_is_made_without_loading_git(name: str) -> None:
+    code = f"import sys, bindery.adapters.repositories.{name}; sys.exit('dulwich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

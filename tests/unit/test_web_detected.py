@@ -1,0 +1,52 @@
+"""What `/api/detect` tells."""
+
+import pytest
+
+from bindery.domain.pasted import Kind, Pasted
+from bindery.web.detected import detected
+
+
+def told(path: str, kind: Kind = Kind.FILE, spec: str = "o/r/main") -> dict[str, object]:
+    return detected(Pasted("gh", "o/r", spec, "main", path, kind), "https://b.example/live/")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "query"),
+    [
+        ("", Kind.FILE, ""),
+        ("", Kind.PAGE, ""),
+        ("a b/c&d.ipynb", Kind.FILE, "?labpath=a+b%2Fc%26d.ipynb"),
+        ("docs", Kind.FOLDER, "?urlpath=lab%2Ftree%2Fdocs"),
+        ("rstudio/?x=1", Kind.PAGE, "?urlpath=rstudio%2F%3Fx%3D1"),
+        ("r\u00e9sum\u00e9", Kind.FILE, "?labpath=r%C3%A9sum%C3%A9"),
+    ],
+)
+def test_the_link_opens_what_was_shown(path: str, kind: Kind, query: str) -> None:
+    answer = told(path, kind)
+    assert (answer["path"], answer["link"]) == (path, f"https://b.example/live/v2/gh/o/r/main{query}")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("../../../x", Kind.FILE),
+        ("a/../../../../x", Kind.FILE),
+        ("a\\..\\..\\x", Kind.FILE),
+        ("../../../x", Kind.FOLDER),
+        ("../x", Kind.PAGE),
+        ("%2e%2e/x", Kind.PAGE),
+        ("//evil.example/x", Kind.PAGE),
+        ("https://evil.example/", Kind.PAGE),
+        ("user/x" * 2000, Kind.FILE),
+    ],
+)
+def test_a_path_that_would_leave_the_session_is_left_out(path: str, kind: Kind) -> None:
+    answer = told(path, kind)
+    assert (answer["path"], answer["link"]) == ("", "https://b.example/live/v2/gh/o/r/main")
+
+
+def test_a_spec_of_any_text_makes_a_link_of_plain_characters() -> None:
+    link = str(told("", spec="o/r/f\u00e9\ud800 \n")["link"])
+    assert link.isascii()
+    assert link.isprintable()
+    assert " " not in link

@@ -1,0 +1,31 @@
+"""From a DOI to the launch page of its record."""
+
+import pytest
+
+from bindery.domain.errors import BadRequest, ClientBanned
+from bindery.ports.doi_directory import Home
+from tests.simulation.small import Small
+
+
+def small(ban_networks: str = "") -> Small:
+    made = Small(ban_networks=ban_networks)
+    made.system.ports.homes["10.1/x"] = Home("zenodo", "10.1/x")  # type: ignore[attr-defined] # the fake's own
+    made.system.ports.homes["10.1/c"] = Home("ckan", "https%3A%2F%2Fdata.example.org%2Fdataset%2Fa")  # type: ignore[attr-defined]
+    return made
+
+
+def test_it_leads_to_the_provider_with_all_that_was_asked_for() -> None:
+    site = small().system.site
+    assert site.doi_redirect("/v2/doi/10.1/x", {}, "192.0.2.1") == "/v2/zenodo/10.1/x"
+    there = site.doi_redirect("/v2/doi/10.1/c", {"urlpath": "lab?a=b&c"}, "192.0.2.1")
+    assert there == "/v2/ckan/https%3A%2F%2Fdata.example.org%2Fdataset%2Fa?urlpath=lab%3Fa%3Db%26c"
+
+
+def test_whoever_is_not_served_makes_us_ask_nobody() -> None:
+    with pytest.raises(ClientBanned):
+        small(ban_networks="192.0.2.0/24").system.site.doi_redirect("/v2/doi/10.1/none", {}, "192.0.2.1")
+
+
+def test_a_link_without_a_doi_is_none() -> None:
+    with pytest.raises(BadRequest):
+        small().system.site.doi_redirect("/v2/doi//", {}, "192.0.2.1")
