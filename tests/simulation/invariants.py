@@ -20,7 +20,7 @@ AFTER = {
     SessionState.STARTING: {SessionState.STARTING, SessionState.RUNNING, SessionState.STOPPING, SessionState.ENDED},
     SessionState.RUNNING: {SessionState.RUNNING, SessionState.STOPPING, SessionState.ENDED},
     SessionState.STOPPING: {SessionState.STOPPING, SessionState.ENDED},
-    SessionState.ENDED: {SessionState.ENDED},
+    SessionState.ENDED: set(),  # its tombstone is written once, with the places that it gives back
 }
 
 
