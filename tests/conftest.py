@@ -15,6 +15,7 @@ for name in [name for name in os.environ if name.startswith("BINDERY_") and not 
     del os.environ[name]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Which tests stay together when several processes share the work: a module's, and all that need the cluster.
 
