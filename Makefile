@@ -16,7 +16,7 @@ up: .venv/ready ## runs Bindery here, until Ctrl-C
 	@exec $(RUN) -m infra.local
 
 test: .venv/ready ## everything that can run here
-	@$(RUN) -m pytest -n 3 --dist loadgroup
+	@$(RUN) -m pytest -n 3 --dist loadscope
 
 lint: .venv/ready ## types, style, import rules, template
 	$(RUN) -m ruff check .

@@ -6,6 +6,7 @@ import pytest
 
 from tests.cluster.fixture import cluster, shipped  # one cluster for all suites
 from tests.serving.packages import printed, python
+from tests.sharing import Together
 
 __all__ = ["cluster", "printed", "python", "shipped"]
 LIMIT_SECONDS = 300
@@ -15,18 +16,15 @@ for name in [name for name in os.environ if name.startswith("BINDERY_") and not 
     del os.environ[name]
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests stay together when several processes share the work: a module's, and all that need the cluster.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
+    """Asked for when several processes share the work."""
+    return Together(config, log)
 
-    What these need is built first where it is not there yet, which takes longer than any test may.
-    """
-    for item in items:
-        if _needs_cluster(item):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-            item.add_marker(pytest.mark.timeout(LIMIT_SECONDS, func_only=True))
-        else:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What a cluster needs is built first where it is not there yet, which takes longer than any test may."""
+    if _needs_cluster(item):
+        item.add_marker(pytest.mark.timeout(LIMIT_SECONDS, func_only=True))
 
 
 def _needs_cluster(item: pytest.Item) -> bool:
