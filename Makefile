@@ -16,7 +16,8 @@ up: .venv/ready ## runs Bindery here, until Ctrl-C
 	@exec $(RUN) -m infra.local
 
 test: .venv/ready ## everything that can run here
-	@$(RUN) -m pytest -n 3 --dist loadscope
+	@folder=$$(mktemp -d /tmp/b.XXXX) && trap 'rm -rf '$$folder EXIT && \
+		$(RUN) -m pytest -n 3 --dist loadscope --basetemp=$$folder/t # a browser's sockets want short paths
 
 lint: .venv/ready ## types, style, import rules, template
 	$(RUN) -m ruff check .

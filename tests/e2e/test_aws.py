@@ -13,6 +13,7 @@ enforced; sessions, which are Pods of a cluster. Not here, and what stands in:
   ECR, both without policies, and brings the event to where the rule leads that it fits;
   ECR's images are in the cluster's own registry, whose address is set on the functions, as is all that has no parameter;
 - a function that crashes or fails a message lets it wait for its visibility timeout, as on AWS: the test shortens that;
+- alarms on sums of several metrics are not understood: they are left out;
 - reserved concurrency, memory limits and the time limit of a function that hangs are not tried, nor are point-in-time recovery,
   alarms and encryption: they are accepted and do nothing;
 - what AWS itself checks of a template beyond its form (limits, names that are taken, regions) is not checked.

@@ -87,24 +87,6 @@ def test_every_name_of_a_commit_leads_to_it_and_one_environment_serves_them_all(
     assert runtime.total("binderhub_build_count_total") == 1
 
 
-def test_a_limit_is_told_with_the_time_of_its_end_and_what_is_known_already_still_launches(
-    runtime: LocalRuntime, github: GitHubServer, clones: GitServer
-) -> None:
-    main = git("-C", clones.root / NAME, "rev-parse", "main").decode().strip()
-    assert runtime.launch(f"{NAME}/{main}", provider="gh", build_only="true").last.phase == "ready"
-    github.limited_until = int(time.time()) + 3600
-    try:
-        failed = runtime.launch(f"{NAME}/not-asked-for-yet", provider="gh")
-        unchanged = runtime.launch(f"{NAME}/{main}", provider="gh", build_only="true")
-        by_etag = runtime.launch(f"{NAME}/main", provider="gh", build_only="true")
-    finally:
-        end, github.limited_until = github.limited_until, None
-    assert failed.phases == ["failed"]
-    assert f"{datetime.fromtimestamp(end, UTC):%H:%M} UTC" in failed.last.message
-    assert unchanged.last.phase == by_etag.last.phase == "ready"
-    assert "if-none-match" in github.asked[-1].headers
-
-
 def test_the_token_is_sent_to_the_api_and_is_found_nowhere_else(
     runtime: LocalRuntime, github: GitHubServer, clones: GitServer
 ) -> None:
@@ -136,3 +118,21 @@ def test_a_token_that_the_host_refuses_is_not_told_either(
     assert launched.last.phase == "ready", launched.last.message
     assert missing.phases == ["failed"]
     assert TOKEN not in launched.text + missing.text + runtime.log
+
+
+def test_a_limit_is_told_with_the_time_of_its_end_and_what_is_known_already_still_launches(
+    runtime: LocalRuntime, github: GitHubServer, clones: GitServer
+) -> None:
+    main = git("-C", clones.root / NAME, "rev-parse", "main").decode().strip()
+    assert runtime.launch(f"{NAME}/{main}", provider="gh", build_only="true").last.phase == "ready"
+    github.limited_until = int(time.time()) + 3600
+    try:
+        failed = runtime.launch(f"{NAME}/not-asked-for-yet", provider="gh")
+        unchanged = runtime.launch(f"{NAME}/{main}", provider="gh", build_only="true")
+        by_etag = runtime.launch(f"{NAME}/main", provider="gh", build_only="true")
+    finally:
+        end, github.limited_until = github.limited_until, None
+    assert failed.phases == ["failed"]
+    assert f"{datetime.fromtimestamp(end, UTC):%H:%M} UTC" in failed.last.message
+    assert unchanged.last.phase == by_etag.last.phase == "ready"
+    assert "if-none-match" in github.asked[-1].headers

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections import Counter
@@ -168,7 +169,7 @@ def deploy(emulator: Ministack, gate: AwsGate, settings: Mapping[str, str]) -> D
     quiet = {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(ROOT / ".cache" / "sam" / "app")}
     around = {**os.environ, **KEY, **quiet, "SAM_CLI_POLL_DELAY": "1", "AWS_ENDPOINT_URL": emulator.address}
     words = [f"{name}={value}" for name, value in given.items()]
-    command = [f"{ROOT}/.cache/sam/bin/sam", "deploy", "--template-file", f"{BUILT}/template.yaml"]
+    command = [f"{ROOT}/.cache/sam/bin/sam", "deploy", "--template-file", str(_without_sums())]
     where = ["--stack-name", STACK, "--s3-bucket", BUCKET, "--capabilities", "CAPABILITY_IAM", "--no-progressbar"]
     done = subprocess.run(
         [*command, *where, "--parameter-overrides", *words], cwd=ROOT, env=around, capture_output=True, text=True
@@ -228,3 +229,14 @@ def _listens(client: httpx.Client) -> bool:
         return client.options("/").status_code == 204
     except httpx.TransportError:
         return False
+
+
+def _without_sums() -> Path:
+    """The built template beside itself, without the alarms on sums of several metrics, which the emulator refuses."""
+    text = (BUILT / "template.yaml").read_text()
+    parts = re.split(r"(?m)^(?=  \w+:)", text)
+    kept = [part for part in parts if "AWS::CloudWatch::Alarm" not in part or "\n      Metrics:" not in part]
+    assert len(parts) - len(kept) == text.count("\n      Metrics:") > 0
+    there = BUILT / "for-the-emulator.yaml"
+    there.write_text("".join(kept))
+    return there

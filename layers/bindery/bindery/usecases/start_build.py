@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import BuildUnwanted
+from bindery.domain.errors import BuildUnwanted, Permanent
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested
@@ -48,15 +48,18 @@ class StartBuild:
             return known
         if not self._has_turn(environment, asked):
             return ""
-        handle = self.builds.start(
-            BuildOrder(
-                environment=environment.key,
-                attempt=environment.attempt,
-                repository=environment.repository,
-                scope=environment.scope.value,
-                seconds=self.seconds,
-            )
+        order = BuildOrder(
+            environment=environment.key,
+            attempt=environment.attempt,
+            repository=environment.repository,
+            scope=environment.scope.value,
+            seconds=self.seconds,
         )
+        try:
+            handle = self.builds.start(order)
+        except Permanent as error:  # it can never be started: its slot is another's, and whoever waits is told
+            self.environments.finish(environment.key, environment.attempt, failure=Failure.of(error))
+            return ""
         self.environments.record_start(environment.key, environment.attempt, handle)
         return handle
 

@@ -93,6 +93,10 @@ def tool_environment(machine: Mapping[str, str], folder: Path, home: Path, login
         "HOME": str(home),
         "DOCKER_CONFIG": str(login),
         "BUILDKIT_PROGRESS": "plain",
+        # docker would ask git about the context, on this machine, and git does as a repository's configuration says
+        "BUILDX_GIT_INFO": "0",
+        "BUILDX_GIT_LABELS": "0",
+        "BUILDX_GIT_CHECK_DIRTY": "0",
     }
 
 

@@ -145,11 +145,11 @@ def _explained(path: bytes) -> Iterator[None]:
 
 
 def _check_name(name: bytes, path: bytes) -> None:
-    if name in {b"", b".", b".."} or b"/" in name or b"\0" in name or _is_git(name):
+    if name in {b"", b".", b".."} or b"/" in name or b"\0" in name or is_git(name):
         raise RepositoryUnusable(why=f"it holds a file called {shown(path)}, which git does not allow")
 
 
-def _is_git(name: bytes) -> bool:
+def is_git(name: bytes) -> bool:
     """Whether some file system takes the name for `.git`."""
     text = name.decode(errors="replace").translate(IGNORED).lower()
     return text.split(":")[0].rstrip(". ") in {".git", "git~1"}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from bindery.adapters.repositories.checkout import DEEPEST, Room
+from bindery.adapters.repositories.checkout import DEEPEST, Room, is_git
 from bindery.adapters.repositories.guard import OF_DISKS
 from bindery.adapters.repositories.refs import shown
 from bindery.domain.errors import RepositoryUnusable
@@ -99,6 +99,8 @@ def _steps(path: str) -> list[str]:
     steps = [step for step in path.split("/") if step not in {"", "."}]
     if path.startswith("/") or ".." in steps or "\0" in path:
         raise RepositoryUnusable(why=f"it holds a file called {shown(path)}, which would be outside its folder")
+    if any(is_git(step.encode(errors="replace")) for step in steps):  # whoever asks git there would do as it says
+        raise RepositoryUnusable(why=f"it holds {shown(path)}, where git keeps its own")
     if len(steps) > DEEPEST:
         raise RepositoryUnusable(why="its folders are nested too deeply")
     return steps
