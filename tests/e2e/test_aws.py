@@ -110,7 +110,7 @@ def deployed(
         emulator = Ministack(tmp_path_factory.mktemp("aws"))
         gate = stack.enter_context(AwsGate(emulator.port, codebuild))
         stack.callback(shipped.remove_sessions)
-        stack.enter_context(emulator.running({"AWS_ENDPOINT_URL": gate.address}))
+        stack.enter_context(emulator.running({"AWS_ENDPOINT_URL": gate.url}))
         secrets, name = emulator.client("secretsmanager"), settings["kubeconfig_secret"]
         secrets.create_secret(Name=name, SecretString=_in_one_piece(shipped.kubeconfig))
         yield deploy(emulator, gate, settings)

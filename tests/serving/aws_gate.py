@@ -2,23 +2,21 @@
 
 import json
 import re
-import sys
-import threading
 from collections import Counter
 from collections.abc import Mapping
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 from tests.serving.codebuild import CodeBuild
+from tests.serving.loopback import Loopback, Quiet, Serving
 
 SIGNED = re.compile(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/")
 PLAYED = ("codebuild", "ecr")
 OF_THE_CONNECTION = ("connection", "transfer-encoding", "keep-alive")
 
 
-class AwsGate:
+class AwsGate(Loopback):
     """While its `with` block lasts. behind: the emulator's port.
 
     asked: how often each access key asked for what, such as `dynamodb:GetItem`: a function has a key of its own.
@@ -28,40 +26,15 @@ class AwsGate:
         self.behind = behind
         self.codebuild = codebuild
         self.asked: Counter[tuple[str, str]] = Counter()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        super().__init__(_Handler)
 
     @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def url(self) -> str:
+        return f"http://{self.address}"
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    owner: AwsGate
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that left early is no error here; everything else is shown."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]  # a socket and its address, as they came
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
+class _Handler(Quiet, BaseHTTPRequestHandler):
+    server: Serving
 
     def do_GET(self) -> None:
         self._answer()
@@ -99,6 +72,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Tests look at `asked` instead."""

@@ -126,7 +126,7 @@ class Deployed:
             **self.variables("StreamLaunch"),
             **KEY,
             **self.streaming_keys,
-            "AWS_ENDPOINT_URL": self.gate.address,
+            "AWS_ENDPOINT_URL": self.gate.url,
         }
         with (self.emulator.folder / "stream_launch.log").open("wb") as log:
             process = subprocess.Popen(

@@ -2,14 +2,14 @@
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+
+from tests.serving.loopback import Loopback, Quiet, Serving
 
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", os.defpath),
@@ -88,7 +88,7 @@ def _quoted(path: bytes) -> bytes:
     )
 
 
-class GitServer:
+class GitServer(Loopback):
     """Serves the bare repositories below `root`, protocol version 2 included, while its `with` block lasts.
 
     asked: what was asked so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
@@ -103,47 +103,21 @@ class GitServer:
         self.halves: set[str] = set()
         self.sent = 0
         self.well = threading.Event()
-        self._server = _Server((host, 0), _Handler)
-        self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def address(self) -> str:
-        """`<host>:<port>`, as BINDERY_ALLOWED_PRIVATE_HOSTS takes it."""
-        host, port, *_ = self._server.server_address
-        return f"{host!s}:{port}"
+        super().__init__(_Handler, host)
 
     def url(self, name: str) -> str:
         """The clone address of `root/name`."""
         return f"http://{self.address}/{name}"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.well.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__(kind, error, trace)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    owner: GitServer
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that left early is no error here; everything else is shown."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type] # a socket and its address, as they came
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
+class _Handler(Quiet, BaseHTTPRequestHandler):
+    server: Serving
 
     def do_GET(self) -> None:
         self._answer(b"")
@@ -214,6 +188,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.owner.sent += 1
         self.server.owner.well.wait()
         self.close_connection = True
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Tests look at `asked` instead."""

@@ -1,15 +1,14 @@
 """A host's API on loopback: ETags, tokens, limits and what each host has of its own; recorded answers where there are any."""
 
 import json
-import sys
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypedDict
+from typing import TypedDict
+
+from tests.serving.loopback import Loopback, Quiet, Serving
 
 RECORDINGS = Path(__file__).parents[2].parent / "shared" / "recordings"
 
@@ -50,7 +49,7 @@ def recorded(found: Recording) -> Reply:
     return Reply(found["code"], json.loads(found["body"]), {"ETag": found["headers"].get("Etag", "")})
 
 
-class ApiServer:
+class ApiServer(Loopback):
     """What all hosts have in common; `found` is each one's own. It serves while its `with` block lasts.
 
     limited_until: UTC seconds, then every counted question is refused until it is cleared.
@@ -64,30 +63,12 @@ class ApiServer:
         self.tokens: set[str] = set()
         self.replies: dict[str, Reply] = {}
         self.asked: list[Asked] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def address(self) -> str:
-        """`127.0.0.1:<port>`, as BINDERY_ALLOWED_PRIVATE_HOSTS takes it."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(_Handler)
 
     @property
     def url(self) -> str:
         """The server's address."""
         return f"http://{self.address}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def found(self, path: str) -> Reply:
         """The host's own answer for a path with its query."""
@@ -115,20 +96,8 @@ class ApiServer:
         return Reply(found.status, found.body, {"ETag": etag, **found.headers})
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    owner: ApiServer
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that left early is no error here; everything else is shown."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type] # a socket and its address, as they came
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
+class _Handler(Quiet, BaseHTTPRequestHandler):
+    server: Serving
 
     def do_GET(self) -> None:
         self._say(self.server.owner.reply)
@@ -148,6 +117,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Tests look at `asked` instead."""
