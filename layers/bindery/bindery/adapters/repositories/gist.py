@@ -1,12 +1,12 @@
 """Provider `gist`: GitHub's gists, each a small repository with one branch."""
 
 import re
-from functools import cached_property
 from typing import Final
 
 from pydantic import BaseModel, Field
 
 from bindery.adapters.repositories.addresses import without_git
+from bindery.adapters.repositories.by_git import FilesByGit
 from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.host_api import ApiAnswer, Token
@@ -15,9 +15,9 @@ from bindery.adapters.repositories.pages import Shown, pasted
 from bindery.adapters.repositories.refs import COMMIT, check_length, check_ref, decoded, shown
 from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryNotFound, SecretGist
 from bindery.domain.pasted import Pasted, Place
-from bindery.domain.repository import Entry, Repository, Tree
+from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
+from bindery.ports.repository_provider import Display, Resolved
 from bindery.ports.table import Table
 
 ID: Final = re.compile(r"[0-9a-f]{1,40}")
@@ -40,7 +40,7 @@ class _Gist(BaseModel):
     history: list[_Version] = Field(min_length=1)
 
 
-class GistProvider:
+class GistProvider(FilesByGit):
     """Specs: `user/id`, or `user/id/ref`: HEAD (or master, or main) for the newest revision, or a revision's full id.
 
     api_url, url: addresses of GitHub's API and of the gists, without a trailing slash. token: optional, raises the rate limit.
@@ -73,13 +73,12 @@ class GistProvider:
         token: str | Token = "",
         secret: bool = False,
     ) -> None:
+        super().__init__(client, clock)
         self._api = github_api(client, clock, api_url, token)
         self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
         self._url = url.rstrip("/")
         self._place = Place.of(self._url)
         self._secret = secret
-        self._client = client
-        self._clock = clock
 
     def check(self, spec: str) -> str:
         user, gist, _ = _parts(spec)
@@ -124,19 +123,6 @@ class GistProvider:
             ref_url=f"{page}/{commit}",
         )
         return Resolved(repository)
-
-    @cached_property
-    def _git(self) -> RepositoryProvider:
-        """Loaded by those who need a commit's files, and not by every visitor's first request."""
-        from bindery.adapters.repositories.git import GitProvider
-
-        return GitProvider(self._client, self._clock)
-
-    def tree(self, repository: Repository) -> Tree | None:
-        return self._git.tree(repository)
-
-    def read(self, repository: Repository, entry: Entry) -> bytes:
-        return self._git.read(repository, entry)
 
     def _facts(self, gist: str, ref: str, page: str) -> Facts | None:
         """What the host says of the revision, None if it knows the gist and not the revision."""

@@ -1,13 +1,13 @@
 """Provider `gl`: projects on GitLab, or on a server of one's own that runs it."""
 
 import re
-from functools import cached_property
 from typing import Final
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
 from bindery.adapters.repositories.addresses import without_git
+from bindery.adapters.repositories.by_git import FilesByGit
 from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
 from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
@@ -23,9 +23,9 @@ from bindery.adapters.repositories.refs import (
 )
 from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound
 from bindery.domain.pasted import Pasted, Place
-from bindery.domain.repository import Entry, Repository, Tree
+from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
+from bindery.ports.repository_provider import Display, Resolved
 from bindery.ports.table import Table
 
 NAME: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}"
@@ -45,7 +45,7 @@ class _Said(BaseModel):
     message: str
 
 
-class GitLabProvider:
+class GitLabProvider(FilesByGit):
     """Specs: `namespace%2Fproject/ref`, the groups of a namespace as deep as they are; a commit may be shortened.
 
     url: the server's, without a trailing slash, for pages, clones and its API. token: optional, may see what is not public.
@@ -70,13 +70,12 @@ class GitLabProvider:
     def __init__(
         self, client: GuardedClient, table: Table, clock: Clock, *, url: str = "https://gitlab.com", token: str = ""
     ) -> None:
+        super().__init__(client, clock)
         self._url = url.rstrip("/")
         self._place = Place.of(self._url)
         headers = {"Accept": "application/json"}
         self._api = HostApi(client, clock, f"{self._url}/api/v4", token, headers=headers, absent=_absent)
         self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
-        self._client = client
-        self._clock = clock
 
     def check(self, spec: str) -> str:
         namespace, _ = _parts(spec)
@@ -115,19 +114,6 @@ class GitLabProvider:
             ref_url=f"{page}/-/tree/{commit}",
         )
         return Resolved(found, note)
-
-    @cached_property
-    def _git(self) -> RepositoryProvider:
-        """Loaded by those who need a commit's files, and not by every visitor's first request."""
-        from bindery.adapters.repositories.git import GitProvider
-
-        return GitProvider(self._client, self._clock)
-
-    def tree(self, repository: Repository) -> Tree | None:
-        return self._git.tree(repository)
-
-    def read(self, repository: Repository, entry: Entry) -> bytes:
-        return self._git.read(repository, entry)
 
     def _commit(self, namespace: str, ref: str) -> str | None:
         """The commit, None if the host knows no such ref."""
