@@ -239,6 +239,15 @@ def test_whatever_would_lead_out_of_an_archives_folder_is_refused(place: Place, 
     assert not os.path.lexists(place.root / "evil")
 
 
+@pytest.mark.parametrize("name", [".git/config", "a/.GIT/HEAD", "git~1/config", ".git ", "a/.g\u200cit/config"])
+def test_what_git_would_take_for_its_own_is_refused(place: Place, work: Path, name: str) -> None:
+    """Tools of a build ask git about a folder, and git does as the folder's configuration says."""
+    archive = place.make({"a.zip": zipped(("README.md", b"hi\n"), (name, b"[core]\n"))})
+    with pytest.raises(RepositoryUnusable, match="where git keeps its own"):
+        place.contents.lay_out(archive, work)
+    assert place.left() == []
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "x" * 5000, "a\0b", ""])
 def test_links_out_of_a_zip_are_refused(place: Place, work: Path, target: str) -> None:
     content = zipped(zipfile.ZipInfo("l"), link_to=target)

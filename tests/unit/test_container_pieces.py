@@ -106,3 +106,8 @@ def test_the_end_of_a_push_s_failure_says_why() -> None:
     assert why_not_pushed(["Getting image", chain]) == "dial tcp: connect: connection refused"
     assert why_not_pushed(["unauthorized: authentication required"]) == "unauthorized: authentication required"
     assert why_not_pushed([]) == ""
+
+
+def test_docker_is_told_to_ask_git_nothing_about_a_folder(tool: ContainerTool, tmp_path: Path) -> None:
+    told = tool.environment({"BUILDX_GIT_INFO": "1"}, Desk(tmp_path))
+    assert {told[name] for name in ("BUILDX_GIT_INFO", "BUILDX_GIT_LABELS", "BUILDX_GIT_CHECK_DIRTY")} == {"0"}

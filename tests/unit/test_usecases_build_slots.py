@@ -3,7 +3,7 @@
 import pytest
 
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
-from bindery.domain.errors import BuildFailed, BuildServiceDown
+from bindery.domain.errors import BuildFailed, BuildServiceDown, RepositoryUnusable
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested
@@ -327,4 +327,24 @@ def test_a_build_that_is_given_up_just_before_it_has_its_slot_is_not_begun(small
     small.table.before = give_up_first
     small.handle(order)
     assert [started.environment for started in small.builds.started] == [a.environment]
+    assert at_rest(small)
+
+
+def test_one_that_can_never_be_started_fails_in_words_and_gives_its_slot_back(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = small.builds.start
+
+    def refuse_the_first(order: BuildOrder) -> str:
+        if order.repository.spec == SPECS[0]:
+            raise RepositoryUnusable(why="its address is too long")
+        return start(order)
+
+    monkeypatch.setattr(small.builds, "start", refuse_the_first)
+    refused, built = opened(small, SPECS[0], SPECS[1])
+    assert refused.stage is Stage.FAILED
+    assert refused.failure == Failure.of(RepositoryUnusable(why="its address is too long"))
+    assert running(small) == [built.environment]
+    finish(small, built)
+    assert small.launch(built).stage is Stage.READY
     assert at_rest(small)
