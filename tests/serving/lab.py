@@ -132,6 +132,10 @@ def lab_server(process: Process) -> Process:
     raise LookupError("no server below the keeper")
 
 
+class KernelDiedError(Exception):
+    """The code took its kernel with it."""
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A kernel of a session's server, over its API and its websocket."""
@@ -141,7 +145,10 @@ class Kernel:
 
     @contextmanager
     def running(self, code: str) -> Iterator[Iterator[dict[str, object]]]:
-        """Sends code to be run; gives the kernel's messages on it until it is idle again."""
+        """Sends code to be run; gives the kernel's messages on it until it is idle again.
+
+        The messages end with KernelDiedError where the server says that the kernel died of the code.
+        """
         address = self.url.replace("http://", "ws://") + f"api/kernels/{self.id}/channels?token={TOKEN}"
         number = uuid.uuid4().hex
         header = {"msg_id": number, "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"}
@@ -151,11 +158,14 @@ class Kernel:
 
             def answers() -> Iterator[dict[str, object]]:
                 while True:
-                    said = json.loads(socket.recv(timeout=60))
+                    said = json.loads(socket.recv(timeout=120))
+                    state = said["content"]["execution_state"] if said["msg_type"] == "status" else ""
+                    if state == "restarting":
+                        raise KernelDiedError("the kernel died and is started again")
                     if said["parent_header"].get("msg_id") != number:
                         continue
                     yield said
-                    if said["msg_type"] == "status" and said["content"]["execution_state"] == "idle":
+                    if state == "idle":
                         return
 
             socket.send(json.dumps(message))
