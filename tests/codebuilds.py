@@ -18,9 +18,12 @@ from bindery.adapters.builds.codebuild import CodeBuild
 from bindery.adapters.builds.codebuild_report import changed
 from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.adapters.builds.ecr import EcrRegistry
+from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.builds import BuildOrder, BuildReport
+from bindery.domain.environment import Environment, EnvironmentState, Scope
 from bindery.domain.messages import LogWritten
 from bindery.domain.repository import Repository
+from bindery.ports.table import Item
 from tests.building import HeardQueue
 from tests.containers import configure, unmount
 from tests.serving import registry
@@ -56,6 +59,7 @@ class CodeBuilding:
     git: GitServer
     gate: Gate
     folder: Path
+    table: SqliteTable
 
     def order(
         self, files: Mapping[str, str | bytes], environment: str = "env", attempt: int = 1, *, seconds: int = 120,
@@ -68,9 +72,18 @@ class CodeBuilding:
         url = self.git.url(name)
         told = {"provider": "git", "spec": "s", "ref": ref, "resolved_spec": "s", "clone_url": url}
         repository_ = Repository.model_validate({**told, "repo_url": url, "ref_url": url})
-        return BuildOrder(
-            environment=environment, attempt=attempt, repository=repository_, scope="tree", seconds=seconds
-        )
+        return self.told(environment, attempt, repository_, seconds)
+
+    def told(self, environment: str, attempt: int, repository: Repository, seconds: int) -> BuildOrder:
+        """The order for an attempt that stands in the table as claimed, where a build reads what it is about."""
+        claimed = Environment(
+            key=environment, scope=Scope.TREE, inputs={}, state=EnvironmentState.BUILDING, attempt=attempt,
+            claimed_by="launch", claimed_at=0, repository=repository,
+        )  # fmt: skip
+        pk, sk = f"environment#{environment}", "environment"
+        before = self.table.get(pk, sk)
+        self.table.put(Item(pk, sk, claimed.model_dump(mode="json"), before.version if before else 0))
+        return BuildOrder.of(claimed, seconds)
 
     def build(self, order: BuildOrder) -> BuildReport:
         """One attempt from beginning to end."""
@@ -130,14 +143,16 @@ def codebuilding(
         )
         project = boto3.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name=REGION)
         ecr = project.client("ecr", config=config(), endpoint_url=aws.address)
+        table = SqliteTable(folder / "table.sqlite")
         builds = CodeBuild(PROJECT, lambda: cast("CodeBuildClient", machine), EcrRegistry(images.address, lambda: ecr))
         try:
-            yield CodeBuilding(builds, machine, queue, images, aws, git, gate, folder)
+            yield CodeBuilding(builds, machine, queue, images, aws, git, gate, folder, table)
         finally:
             gate.open()
             try:
                 machine.close()
             finally:
+                table.close()
                 _tidy(folder, machine, tool)
 
 

@@ -1,12 +1,13 @@
-"""`python -m infra.builder`, with the order in BINDERY_ORDER: the one command of the buildspec that touches a repository."""
+"""`python -m infra.builder`, with environment and attempt in its variables: the one command of the buildspec that touches a repository."""
 
 import os
 import sys
 
-from bindery.adapters.builds.codebuild_report import ORDER
+from bindery.adapters.builds.codebuild_report import ATTEMPT, ENVIRONMENT
 from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.bootstrap import picks
 from bindery.domain.builds import BuildOrder
+from bindery.domain.environment import EnvironmentState
 from bindery.state.environments import Environments
 from infra.builder.attempt import Attempt
 from infra.builder.lines import Lines
@@ -17,11 +18,17 @@ GIGABYTE = 1_000_000_000
 def main() -> int:
     """The exit status. Raises what is no fault of the repository: CodeBuild's own word tells of it then."""
     given, home = picks.settings(), picks.home()
+    key, number = os.environ[ENVIRONMENT], int(os.environ[ATTEMPT])
+    environments = Environments(picks.table(), picks.clock())
+    order = ordered(environments, key, number, given.build_seconds)
+    if order is None:
+        print("Nobody waits for this attempt any more", flush=True)
+        return 0
     attempt = Attempt(
-        order=BuildOrder.model_validate_json(os.environ[ORDER]),
+        order=order,
         handle=os.environ["CODEBUILD_BUILD_ID"],
         folder=home,
-        environments=Environments(picks.table(), picks.clock()),
+        environments=environments,
         contents=picks.contents(),
         queue=Lines(sys.stdout),
         tool=ContainerTool(given.container_tool, home / "tool"),
@@ -30,6 +37,14 @@ def main() -> int:
         most_bytes=int(float(os.environ.get("BINDERY_BUILD_GIGABYTES", "20")) * GIGABYTE),
     )
     return attempt.run()
+
+
+def ordered(environments: Environments, key: str, attempt: int, seconds: int) -> BuildOrder | None:
+    """What to build, as the table has it; None if the attempt is over: given up, or lost and followed by another."""
+    environment = environments.find(key)
+    if environment is None or environment.attempt != attempt or environment.state is not EnvironmentState.BUILDING:
+        return None
+    return BuildOrder.of(environment, seconds)
 
 
 if __name__ == "__main__":

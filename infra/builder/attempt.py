@@ -49,7 +49,7 @@ class Attempt:
         self.folder.mkdir(parents=True, exist_ok=True)
         if (winner := self._claim()) != self.handle:
             self._leave(WINNER, winner)
-            print(f"Another build makes this attempt: {winner}", flush=True)
+            print(f"Another build makes this attempt: {winner}" if winner else "It was given up", flush=True)
             return 0
         outcome = self._outcome()
         if isinstance(outcome, Failure):
@@ -59,7 +59,10 @@ class Attempt:
         return 0
 
     def _claim(self) -> str:
-        """The handle that is recorded for the attempt: ours, unless another came first. Nothing of the repository was touched."""
+        """The handle that is recorded for the attempt: ours, unless another came first; empty if it was given up before.
+
+        Nothing of the repository was touched.
+        """
         self.environments.record_start(self.order.environment, self.order.attempt, self.handle)
         return self.environments.handle(self.order.environment, self.order.attempt) or ""
 

@@ -139,10 +139,9 @@ def image(deployed: Deployed, streaming: Streaming, codebuild: CodeBuild, shippe
     told = page(deployed)
     with streaming.stream(told["build"], told["token"]) as stream:
         build = codebuild.wait(1)
-        order = json.loads(variables(build)["BINDERY_ORDER"])
-        assert order["repository"]["repo_url"].endswith(NAME)
+        given = variables(build)
         line = {"number": 0, "phase": "building", "message": "Step 1: as CodeBuild would write it\n"}
-        attempt = {"environment": order["environment"], "attempt": order["attempt"]}
+        attempt = {"environment": given["BINDERY_ENVIRONMENT"], "attempt": int(given["BINDERY_ATTEMPT"])}
         deployed.log("BuildLogs", json.dumps({**attempt, "lines": [line]}))
         assert stream.hear("building").message == line["message"]
         codebuild.finish(build, image)

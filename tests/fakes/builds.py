@@ -20,6 +20,7 @@ class FakeBuilds:
 
     queue: Queue
     name: str = "fake 1"
+    known_after: float = 0
     started: list[BuildOrder] = field(default_factory=list)
     reports: dict[str, BuildReport] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)

@@ -66,9 +66,12 @@ def test_the_template_s_base_image_is_repo2docker_s_own_from_elsewhere() -> None
 def test_a_build_may_write_nothing_into_the_table_but_its_attempt() -> None:
     role = load(ROOT / "template.yaml")["Resources"]["BuilderRole"]["Properties"]
     statements = role["Policies"][0]["PolicyDocument"]["Statement"]
-    (table,) = [found for found in statements if "dynamodb:PutItem" in found["Action"]]
-    assert table["Action"] == ["dynamodb:GetItem", "dynamodb:PutItem"]
-    assert table["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["build#*"]}}
+    attempts, environments = [found for found in statements if "dynamodb:GetItem" in found["Action"]]
+    assert attempts["Action"] == ["dynamodb:GetItem", "dynamodb:PutItem"]
+    assert attempts["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["build#*"]}}
+    assert environments["Action"] == "dynamodb:GetItem"
+    assert environments["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["environment#*"]}}
+    assert [found for found in statements if "dynamodb" in str(found["Action"])] == [attempts, environments]
     everywhere = [found["Action"] for found in statements if found["Resource"] == "*"]
     assert everywhere == ["ecr:GetAuthorizationToken"]
 
@@ -99,7 +102,7 @@ def test_the_layer_has_all_that_a_build_imports(tmp_path: Path) -> None:
     code = tmp_path / "layer" / "python"
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(code)}
     started = subprocess.run([runtime_python(), "-m", "infra.builder"], env=environment, capture_output=True, text=True)
-    assert started.stderr.rstrip().endswith("KeyError: 'BINDERY_ORDER'"), started.stderr
+    assert started.stderr.rstrip().endswith("KeyError: 'BINDERY_ENVIRONMENT'"), started.stderr
     content = written(tmp_path / "content", {"requirements.txt": "six\n"})
     script = code / "bindery" / "adapters" / "builds" / "repo2docker_script.py"
     alone = {name: value for name, value in environment.items() if name != "PYTHONPATH"}

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bindery.adapters.clock import SystemClock
 from bindery.domain.builds import BuildState
-from bindery.domain.errors import BuildFailed, BuildTooLong
+from bindery.domain.errors import BuildFailed, BuildTooLong, BuildUnwanted
 from bindery.domain.failure import Failure
+from bindery.state.environments import Environments
 from tests.codebuilds import CodeBuilding, codebuilding, what_is_missing
 from tests.containers import FROM_NOTHING, Held, held, step
 from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, SECRET_KEY, SESSION_TOKEN
@@ -95,9 +97,40 @@ def test_a_stopped_build_says_so(building: CodeBuilding, holding: Held) -> None:
 def test_a_repository_that_is_gone_fails_as_such(building: CodeBuilding) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING})
     gone = order.repository.model_copy(update={"ref": "0" * 40})
-    failure = building.build(order.model_copy(update={"repository": gone})).failure
+    failure = building.build(building.told("env", 1, gone, 120)).failure
     assert failure is not None
     assert failure.kind == "RefNotFound"
+
+
+def test_a_repository_with_the_longest_address_that_there_is_builds_like_any_other(building: CodeBuilding) -> None:
+    """Percent-encoded, as people's addresses have it, it is longer than all that CodeBuild tells a build."""
+    order = building.order({"Dockerfile": FROM_NOTHING})
+    long = {name: "\N{GREEK SMALL LETTER ALPHA}" * 2000 for name in ("spec", "resolved_spec")}
+    url = order.repository.ref_url + "/%CE%B1" * 2000
+    repository = order.repository.model_copy(update={**long, "repo_url": url, "ref_url": url})
+    assert building.build(building.told("env", 1, repository, 120)).state is BuildState.SUCCEEDED, building.queue.text
+
+
+def test_an_attempt_that_was_given_up_before_it_began_ends_at_its_first_step(building: CodeBuilding) -> None:
+    order = building.order({"Dockerfile": FROM_NOTHING + step("echo ran")})
+    handle = building.builds.start(order)
+    environments = Environments(building.table, SystemClock())
+    environments.give_up("env", 1, Failure.of(BuildUnwanted()), [])
+    building.gate.open()
+    assert "Nobody waits for this attempt any more" in building.wait(handle).lines
+    assert environments.handle("env", 1) == ""
+    assert building.queue.lines == []
+    assert not [asked for asked in building.git.asked if "upload-pack" in asked]
+
+
+def test_an_attempt_whose_handle_is_an_empty_one_ends_at_its_first_step(building: CodeBuilding) -> None:
+    """Given up in the moment between its look at the environment and that step."""
+    handle = building.builds.start(building.order({"Dockerfile": FROM_NOTHING + step("echo ran")}))
+    Environments(building.table, SystemClock()).record_start("env", 1, "")
+    building.gate.open()
+    assert "It was given up" in building.wait(handle).lines
+    assert building.queue.lines == []
+    assert not [asked for asked in building.git.asked if "upload-pack" in asked]
 
 
 def test_of_two_builds_of_one_attempt_the_first_goes_on_and_the_other_exits(

@@ -14,14 +14,16 @@ from bindery.adapters.builds.codebuild import CodeBuild
 from bindery.adapters.builds.codebuild_report import changed, report_of
 from bindery.adapters.builds.ecr import EcrRegistry
 from bindery.adapters.builds.recipe import REPO2DOCKER, engine_name
-from bindery.domain.builds import BuildReport, BuildState
-from bindery.domain.errors import BuildServiceDown, RepositoryUnusable
+from bindery.domain.builds import BuildOrder, BuildReport, BuildState
+from bindery.domain.errors import BuildServiceDown
 from bindery.domain.failure import Failure
+from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildChanged
 from functions.record_build import handler
 from infra.local.events import Context
 from tests.building import ordered
 from tests.serving.aws import config, session
+from tests.simulation.small import Small
 
 REGISTRY = "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/bindery"
 HANDLE = "bindery:8745a7a9-c340-456a-9166-edf953571bee"
@@ -111,7 +113,7 @@ def event(**variables: str) -> dict[str, Any]:
 
 
 def test_an_event_of_codebuild_s_names_the_attempt_by_its_variables() -> None:
-    told = event(OTHER="x", BINDERY_ORDER="{}", BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
+    told = event(OTHER="x", BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
     assert changed(told) == BuildChanged(environment="abc", attempt=7)
 
 
@@ -200,9 +202,54 @@ def test_codebuild_s_limit_lies_beyond_the_builder_s_and_within_what_it_takes(se
     assert client.asked["timeoutInMinutesOverride"] == minutes
 
 
-def test_an_order_that_codebuild_would_not_take_is_refused_for_good() -> None:
-    with pytest.raises(RepositoryUnusable):
-        service(Starting()).start(ordered(Path("x" * 5000)))
+def test_no_repository_s_address_is_too_long_for_codebuild() -> None:
+    client, environment = Starting(), "0" * 40
+    service(client).start(ordered(Path("x" * 100_000), environment, 12_345, seconds=86_400))
+    told = {variable["name"]: variable["value"] for variable in client.asked["environmentVariablesOverride"]}
+    assert told == {
+        "BINDERY_ENVIRONMENT": environment,
+        "BINDERY_ATTEMPT": "12345",
+        "BINDERY_BUILD_SECONDS": "86400",
+    }
+
+
+def test_a_build_that_codebuild_does_not_know_yet_is_one_that_runs() -> None:
+    """Begun a moment ago: BatchGetBuilds, which is eventually consistent, may not find it."""
+    small = Small()
+    small.builds.known_after = service(Starting()).known_after
+    launch = small.open()
+    small.handle(small.queue.pop())
+    key = small.launch(launch).environment
+    start = small.builds.start
+
+    def not_found_yet(order: BuildOrder) -> str:
+        handle = start(order)
+        hidden[handle] = small.builds.reports.pop(handle)
+        return handle
+
+    hidden: dict[str, BuildReport] = {}
+    small.builds.start = not_found_yet  # type: ignore[method-assign]  # once
+    small.pump()
+    small.clock.advance(59)
+    small.handle(BuildChanged(environment=key, attempt=1))
+    assert (small.launch(launch).stage, small.launch(launch).attempt) == (Stage.BUILDING, 1)
+    small.builds.reports |= hidden
+    small.build()
+    now = small.launch(launch)
+    assert (now.stage, now.attempt, now.retries) == (Stage.READY, 1, 0)
+
+
+def test_a_build_that_codebuild_does_not_know_after_a_minute_is_lost() -> None:
+    small = Small()
+    small.builds.known_after = service(Starting()).known_after
+    launch = small.open()
+    small.pump()
+    del small.builds.reports[f"{small.launch(launch).environment}-1"]
+    small.clock.advance(61)
+    small.system.reconcile()
+    small.build()
+    now = small.launch(launch)
+    assert (now.stage, now.attempt, now.retries) == (Stage.READY, 2, 1)
 
 
 def test_nothing_is_asked_of_a_handle_that_could_be_none_of_its() -> None:

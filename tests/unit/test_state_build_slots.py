@@ -161,10 +161,10 @@ def test_fewer_slots_than_are_held_means_none_is_free(slots: BuildSlots, table: 
     assert claim(slots, D) == [True]
 
 
-def test_what_takes_it_out_of_line_is_stale_once_it_has_its_slot(slots: BuildSlots, table: DictTable) -> None:
+def test_what_takes_it_out_of_its_place_is_stale_once_it_has_another(slots: BuildSlots, table: DictTable) -> None:
     claim(slots, A, B)
-    assert slots.out_of_line("a", 1) == []
-    leaving = slots.out_of_line("b", 1)
+    assert slots.out_of("c", 1) == []
+    leaving = slots.out_of("b", 1)
     slots.leave("a", 1)
     claim(slots, B)
     with pytest.raises(Stale):

@@ -133,9 +133,9 @@ class System:
     def record_build(self) -> RecordBuild:
         from bindery.usecases.record_build import RecordBuild
 
-        kept = self.state
+        kept, ports = self.state, self.ports
         told = (self.move_on, self.free_slots)
-        return RecordBuild(kept.environments, kept.launches, self.ports.builds, kept.counters, *told)
+        return RecordBuild(kept.environments, kept.launches, ports.builds, kept.counters, *told, ports.clock)
 
     @cached_property
     def record_log(self) -> RecordLog:

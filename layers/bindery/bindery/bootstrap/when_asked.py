@@ -17,6 +17,10 @@ class BuildsWhenAsked:
     def name(self) -> str:
         return self.make().name
 
+    @property
+    def known_after(self) -> float:
+        return self.make().known_after
+
     def start(self, order: BuildOrder) -> str:
         return self.make().start(order)
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from bindery.domain.environment import Environment
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
 
@@ -22,6 +23,17 @@ class BuildOrder(BaseModel):
     repository: Repository
     scope: str
     seconds: int
+
+    @classmethod
+    def of(cls, environment: Environment, seconds: int) -> "BuildOrder":
+        """For the environment's newest attempt."""
+        return cls(
+            environment=environment.key,
+            attempt=environment.attempt,
+            repository=environment.repository,
+            scope=environment.scope.value,
+            seconds=seconds,
+        )
 
 
 class BuildState(StrEnum):

@@ -63,10 +63,10 @@ class BuildSlots:
             return
         raise Stale
 
-    def out_of_line(self, environment: str, attempt: int) -> list[Delete]:
-        """What takes a waiting attempt out of line, to be put together with its outcome; nothing if it does not wait."""
+    def out_of(self, environment: str, attempt: int) -> list[Delete]:
+        """What takes the attempt out of its place, to be put together with its outcome; nothing if it has none."""
         place = self._place(environment, attempt)
-        return self._out_of(place) if place and place.data["pk"] == LINE else []
+        return self._out_of(place) if place else []
 
     def waits(self, environment: str, attempt: int) -> bool:
         """Whether the attempt stands in line."""

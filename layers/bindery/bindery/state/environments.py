@@ -91,11 +91,14 @@ class Environments:
         return None
 
     def give_up(self, key: str, attempt: int, failure: Failure, place: Sequence[Delete]) -> None:
-        """Ends an attempt that was never begun, in one transaction with its place in line; not if it has no such place any more."""
+        """Ends an attempt that no handle is known of, and leaves an empty one, so that none can come; together with its place.
+
+        Not if it has a handle by now, or its place is another.
+        """
         ending = self._ending(key, attempt, "", failure)
-        if ending and place:
+        if ending:
             with suppress(Stale):
-                self.table.transact([ending[1], *place])
+                self.table.transact([self._start(key, attempt, ""), ending[1], *place])
 
     def _ending(self, key: str, attempt: int, image: str, failure: Failure | None) -> tuple[Environment, Item] | None:
         item = self.table.get(f"environment#{key}", "environment")
@@ -177,15 +180,16 @@ class Environments:
 
     def record_start(self, key: str, attempt: int, handle: str) -> None:
         """Keeps the build service's handle of an attempt, and the time; the first one stays."""
+        with suppress(Stale):
+            self.table.put(self._start(key, attempt, handle))
+
+    def _start(self, key: str, attempt: int, handle: str) -> Item:
         now = self.clock.now()
         data, until = {"handle": handle, "at": now}, now + ATTEMPTS_KEPT_SECONDS
-        try:
-            self.table.put(Item(f"build#{key}#{attempt}", "attempt", data, expires_at=until))
-        except Stale:
-            return
+        return Item(f"build#{key}#{attempt}", "attempt", data, expires_at=until)
 
     def handle(self, key: str, attempt: int) -> str | None:
-        """The build service's handle of an attempt, once it was started."""
+        """The build service's handle of an attempt, once it was started; empty if it was given up before."""
         item = self.table.get(f"build#{key}#{attempt}", "attempt")
         return str(item.data["handle"]) if item else None
 

@@ -10,6 +10,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged
 from bindery.ports.build_service import BuildService
+from bindery.ports.clock import Clock
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
@@ -30,6 +31,7 @@ class RecordBuild:
     counters: Counters
     move_on: MoveOn
     free_slots: FreeSlots
+    clock: Clock
 
     def __call__(self, changed: BuildChanged) -> None:
         environment = self.environments.find(changed.environment)
@@ -47,6 +49,8 @@ class RecordBuild:
         report = self.builds.look(started.handle)
         match report.state:
             case BuildState.RUNNING:
+                return
+            case BuildState.UNKNOWN if self.clock.now() - started.at < self.builds.known_after:
                 return
             case BuildState.SUCCEEDED:
                 ended = self.environments.finish(environment.key, environment.attempt, image=report.image)

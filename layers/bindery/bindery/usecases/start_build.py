@@ -48,15 +48,8 @@ class StartBuild:
             return known
         if not self._has_turn(environment, asked):
             return ""
-        order = BuildOrder(
-            environment=environment.key,
-            attempt=environment.attempt,
-            repository=environment.repository,
-            scope=environment.scope.value,
-            seconds=self.seconds,
-        )
         try:
-            handle = self.builds.start(order)
+            handle = self.builds.start(BuildOrder.of(environment, self.seconds))
         except Permanent as error:  # it can never be started: its slot is another's, and whoever waits is told
             self.environments.finish(environment.key, environment.attempt, failure=Failure.of(error))
             return ""
@@ -64,11 +57,17 @@ class StartBuild:
         return handle
 
     def _has_turn(self, environment: Environment, asked: BuildRequested) -> bool:
-        """Whether it has a slot, and was not given up before it had one."""
+        """Whether it has a slot. One that nobody waits for (any more) is given up instead, wherever it stands.
+
+        The build service may have begun it all the same: it was asked and did not answer, or whoever asked died before the handle
+        was written, or asks just now. An attempt's first step writes its handle only if none is there, and `give_up` needs that
+        none is there and leaves an empty one. So either it is given up, and whatever begins of it ends at its first step, or it
+        has begun to work and keeps its slot until the build service says that it ended. Whoever registers as waiting meanwhile
+        reads the environment after, and tries again.
+        """
         key, attempt = environment.key, environment.attempt
-        place = self.slots.out_of_line(key, attempt)
-        if place and not any(self._who_wait(environment)):
-            self.environments.give_up(key, attempt, Failure.of(BuildUnwanted()), place)
+        if not any(self._who_wait(environment)):
+            self.environments.give_up(key, attempt, Failure.of(BuildUnwanted()), self.slots.out_of(key, attempt))
             return False
         behind = environment.prebuild and all(launch.build_only for launch in self._who_wait(environment))
         return self.slots.claim(environment, behind=behind) and _wanted(self.environments.find(key), asked)

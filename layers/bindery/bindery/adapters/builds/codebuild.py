@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from bindery.adapters.builds.aws_trouble import trouble_of
-from bindery.adapters.builds.codebuild_report import ATTEMPT, ENVIRONMENT, ORDER, SPARE_MINUTES, report_of, winner_of
+from bindery.adapters.builds.codebuild_report import (
+    ATTEMPT,
+    ENVIRONMENT,
+    SECONDS,
+    SPARE_MINUTES,
+    report_of,
+    winner_of,
+)
 from bindery.adapters.builds.ecr import EcrRegistry
 from bindery.adapters.builds.recipe import REPO2DOCKER, engine_name
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
-from bindery.domain.errors import RepositoryUnusable
 
 if TYPE_CHECKING:
     from mypy_boto3_codebuild import CodeBuildClient
@@ -22,7 +28,6 @@ if TYPE_CHECKING:
 
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,254}:[0-9a-f-]{36}")
 _FEWEST_MINUTES, _MOST_MINUTES = 5, 2160
-_MOST_CHARACTERS = 4_500  # of 5,500 that all variables of a build may have together
 _NOTHING_TO_STOP = {"ResourceNotFoundException", "InvalidInputException"}
 
 
@@ -31,8 +36,10 @@ class CodeBuild:
 
     CodeBuild forgets after five minutes that it was asked for an attempt, and would start a second build for it. The first step of
     every build records its handle in the table, on condition that none is there: the second then ends at once, and whoever looks
-    at it sees how the first one goes.
+    at it sees how the first one goes. That step reads from the table what to build, too: the variables of a build have not the room.
     """
+
+    known_after = 60.0  # answers are eventually consistent: BatchGetBuilds may not find what StartBuild has just begun
 
     def __init__(
         self, project: str, make_client: "Callable[[], CodeBuildClient]", registry: EcrRegistry, base_image: str = ""
@@ -87,10 +94,8 @@ class CodeBuild:
 
 
 def _variables(order: BuildOrder) -> "list[EnvironmentVariableTypeDef]":
-    """environment and attempt stand by themselves, too, for whoever reads CodeBuild's event. Raises RepositoryUnusable."""
-    told = {ORDER: order.model_dump_json(), ENVIRONMENT: order.environment, ATTEMPT: str(order.attempt)}
-    if sum(map(len, told.values())) > _MOST_CHARACTERS:
-        raise RepositoryUnusable(why="its address is too long for the build service")
+    """Short, whatever the repository: all variables of a build may have 5,500 characters together. CodeBuild's events tell them."""
+    told = {ENVIRONMENT: order.environment, ATTEMPT: str(order.attempt), SECONDS: str(order.seconds)}
     return [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in told.items()]
 
 

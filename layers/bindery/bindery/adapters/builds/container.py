@@ -29,6 +29,8 @@ class ContainerBuilds:
     repo2docker's own. Call `recover` once at the start, `close` at the end.
     """
 
+    known_after = 0.0
+
     def __init__(
         self,
         home: Path,

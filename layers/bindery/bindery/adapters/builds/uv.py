@@ -27,6 +27,8 @@ class UvBuilds:
     uv: the command, found on PATH unless given. Call `recover` once at the start, `close` at the end.
     """
 
+    known_after = 0.0
+
     def __init__(
         self,
         home: Path,
