@@ -3,7 +3,7 @@
 import os
 import sys
 
-from bindery.adapters.builds.codebuild_report import ATTEMPT, ENVIRONMENT
+from bindery.adapters.builds.codebuild_report import ATTEMPT, ENVIRONMENT, SECONDS
 from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.bootstrap import picks
 from bindery.domain.builds import BuildOrder
@@ -19,8 +19,9 @@ def main() -> int:
     """The exit status. Raises what is no fault of the repository: CodeBuild's own word tells of it then."""
     given, home = picks.settings(), picks.home()
     key, number = os.environ[ENVIRONMENT], int(os.environ[ATTEMPT])
+    seconds = int(os.environ.get(SECONDS, given.build_seconds))  # a function of an older version does not tell
     environments = Environments(picks.table(), picks.clock())
-    order = ordered(environments, key, number, given.build_seconds)
+    order = ordered(environments, key, number, seconds)
     if order is None:
         print("Nobody waits for this attempt any more", flush=True)
         return 0

@@ -12,7 +12,7 @@ from bindery.domain.builds import BuildState
 from tests.building import written
 from tests.codebuilds import CodeBuilding, codebuilding
 from tests.containers import FROM_NOTHING, step
-from tests.serving.docker_engine import CREDENTIALS, MACHINE, DockerEngine, docker_engine, what_is_missing
+from tests.serving.docker_engine import CREDENTIALS, LOOPBACK, MACHINE, DockerEngine, docker_engine, what_is_missing
 from tests.serving.machine_aws import CREDENTIALS_PATH, SECRET_KEY, machine_aws
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
@@ -100,6 +100,32 @@ def test_what_a_dockerfile_adds_is_not_the_machine_s_own_credentials(building: C
     report = building.build(building.order({"Dockerfile": text}))
     assert (report.state is BuildState.FAILED) is closed, building.queue.text
     assert (SECRET_KEY not in building.queue.text) is closed
+
+
+@pytest.mark.parametrize(("address", "closed"), [(LOOPBACK, True), (LOOPBACK, False), ("0.0.0.0:2375", True)])
+def test_nobody_reaches_the_daemon_but_by_its_socket(
+    building: CodeBuilding, engine: DockerEngine, address: str, closed: bool
+) -> None:
+    """Neither the daemon, when a Dockerfile has it fetch something, nor whatever else is in the machine's network."""
+    if not closed:
+        building.machine.buildspec = building.machine.buildspec.replace(CLOSING, "")
+    text = FROM_NOTHING + f"ADD http://{address}/version /got\n" + step("/bin/busybox cat /got")
+    report = building.build(building.order({"Dockerfile": text}))
+    assert (report.state is BuildState.FAILED) is closed, building.queue.text
+    assert ("MinAPIVersion" in building.queue.text) is not closed
+    asking = [*engine.around, "curl", "--silent", "--max-time", "5", f"http://{address}/version"]
+    assert (subprocess.run(asking, stdout=subprocess.DEVNULL).returncode == 0) is not closed
+
+
+@pytest.mark.usefixtures("_machine_listens")
+def test_no_step_is_in_the_machine_s_network(building: CodeBuilding) -> None:
+    """Debian's docker does not know the words yet; newer ones want them allowed by whoever builds, as BuildKit's documentation says."""
+    text = FROM_NOTHING + "COPY ask /\n" + step("/bin/busybox sh /ask").replace("RUN", "RUN --network=host", 1)
+    files = {"Dockerfile": text, "ask": asking("/word", "127.0.0.1", PORT)}
+    assert building.build(building.order(files)).state is BuildState.FAILED
+    assert WORD not in building.queue.text
+    refused = ("Unknown flag: network", "network.host is not allowed")
+    assert any(words in building.queue.text for words in refused), building.queue.text
 
 
 def test_a_build_begins_with_the_layers_of_its_own_repository_and_no_other(

@@ -14,6 +14,8 @@ from tests import codebuilds
 from tests.containers import unmount
 
 CREDENTIALS, MACHINE = "169.254.170.2", "169.254.169.254"
+LOOPBACK = "127.0.0.1:2375"
+"""Where its daemon listens, too, as CodeBuild's image has it: github.com/aws/aws-codebuild-docker-images, dockerd-entrypoint.sh."""
 _STARTS_WITHIN = 60.0
 
 
@@ -109,7 +111,8 @@ def _start(engine: DockerEngine) -> "subprocess.Popen[bytes]":
         f"--exec-root={engine.folder}/exec",
         f"--pidfile={engine.folder}/pid",
     ]
-    reached = [f"--host=unix://{engine.folder}/docker.sock", f"--insecure-registry={engine.host}/32"]
+    reached = [f"--host=unix://{engine.folder}/docker.sock", f"--host=tcp://{LOOPBACK}"]
+    reached += [f"--insecure-registry={engine.host}/32"]
     with (engine.folder / "log").open("wb") as log:
         command = [*engine.around, str(_unpacked() / "usr" / "sbin" / "dockerd"), *places, *reached]
         process = subprocess.Popen(command, env={**os.environ, "PATH": path}, stdout=log, stderr=log)

@@ -8,27 +8,42 @@ from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildTooLong
 from bindery.domain.failure import Failure
 from bindery.domain.messages import BuildChanged
 from bindery.ports.queue import Queue
+from bindery.state.environments import Environments
 from tests.fakes.builds import FakeBuilds
+from tests.fakes.table import DictTable
 from tests.simulation.around import Around
 
 DOWN = "no capacity"
 REMEMBERED_SECONDS = 90.0
 """Longer than a function may take that starts one: no service forgets sooner."""
+UNSURE_SECONDS = 30.0
+"""How long one that was begun may be unknown still."""
+OVERTAKEN = BuildReport(
+    BuildState.FAILED, failure=Failure.of(BuildServiceDown(why="another makes it, or nobody wants it"))
+)
 
 
 class SimBuilds(FakeBuilds):
-    """began: told of each attempt that really begins. planned: told how many seconds it will take.
+    """table: where an attempt's first step records its handle. began: told of each attempt that really begins. planned: told how many
+    seconds it will take.
 
-    seconds: how long an attempt takes.
+    seconds: how long an attempt takes. begun_at: by handle.
     """
 
     def __init__(
-        self, around: Around, events: Queue, began: Callable[[str], None], planned: Callable[[BuildOrder, float], None]
+        self,
+        around: Around,
+        events: Queue,
+        table: DictTable,
+        began: Callable[[str], None],
+        planned: Callable[[BuildOrder, float], None],
     ) -> None:
-        super().__init__(events)
+        super().__init__(events, known_after=60)
         self._around, self._began, self._planned = around, began, planned
+        self._kept = Environments(table, around.clock)
         self.seconds: Callable[[BuildOrder], float] = self._some_seconds
         self.forgotten: Counter[str] = Counter()
+        self.begun_at: dict[str, float] = {}
 
     def start(self, order: BuildOrder) -> str:
         self._before(f"start {order.environment}")
@@ -44,6 +59,9 @@ class SimBuilds(FakeBuilds):
 
     def look(self, handle: str) -> BuildReport:
         self._before(f"look {handle}")
+        young = self._around.now - self.begun_at.get(handle, 0) < UNSURE_SECONDS
+        if young and self._around.scheduler.task and self._around.happens("build_not_known_yet"):
+            return BuildReport(BuildState.UNKNOWN)
         return super().look(handle)
 
     def stop(self, handle: str) -> None:
@@ -58,8 +76,16 @@ class SimBuilds(FakeBuilds):
         return super().has(image)
 
     def running(self) -> list[str]:
-        """Handles of attempts that run."""
+        """Handles of attempts that run, or are about to."""
         return [handle for handle, report in self.reports.items() if report.state is BuildState.RUNNING]
+
+    def working(self) -> list[str]:
+        """Without those that will end at their first step."""
+        return [handle for handle in self.running() if not self.is_given_up(*_attempt_of(handle))]
+
+    def is_given_up(self, environment: str, attempt: int) -> bool:
+        """Whether it ends at its first step, if it has begun."""
+        return self._kept.handle(environment, attempt) == ""
 
     def runs(self, handle: str) -> bool:
         return super().look(handle).state is BuildState.RUNNING
@@ -77,9 +103,12 @@ class SimBuilds(FakeBuilds):
 
     def _plan(self, order: BuildOrder) -> None:
         handle, seconds = f"{order.environment}-{order.attempt}", self.seconds(order)
+        self.begun_at[handle] = self._around.now
         self._planned(order, seconds)
+        first = seconds * self._around.random.choice((0.02, 0.5))  # before that it waits for a machine
+        self._around.later(first, lambda: self._take_first_step(handle))
         for part in (0.1, 0.6):
-            self._around.later(seconds * part, lambda: self._write(handle))
+            self._around.later(first + (seconds - first) * part, lambda: self._write(handle))
         if self._around.happens("build_vanishes"):
             self._around.later(max(seconds, REMEMBERED_SECONDS), lambda: self._vanish(handle))
         elif self._around.happens("build_hangs"):
@@ -90,6 +119,13 @@ class SimBuilds(FakeBuilds):
             self._around.later(seconds, lambda: self._end(handle, bad))
         else:
             self._around.later(seconds, lambda: self._end(handle, None))
+
+    def _take_first_step(self, handle: str) -> None:
+        """As infra/builder's, on a machine of its own: its handle is recorded, or it ends."""
+        if self.runs(handle):
+            self._kept.record_start(*_attempt_of(handle), handle)
+            if self._kept.handle(*_attempt_of(handle)) != handle:
+                self.finish(handle, OVERTAKEN)
 
     def _replay_older(self, order: BuildOrder) -> None:
         """An event of the attempt before comes again, now that it is long over."""
@@ -116,3 +152,8 @@ class SimBuilds(FakeBuilds):
     def _come_back(self, handle: str) -> None:
         self.reports[handle] = BuildReport(BuildState.RUNNING)
         self.finish(handle)
+
+
+def _attempt_of(handle: str) -> tuple[str, int]:
+    environment, _, attempt = handle.rpartition("-")
+    return environment, int(attempt)

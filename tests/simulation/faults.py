@@ -38,6 +38,7 @@ class Faults:
     pushes: float = 0
     build_service_down: float = 0
     build_start_unanswered: float = 0
+    build_not_known_yet: float = 0
     build_fails: float = 0
     build_vanishes: float = 0
     build_comes_back: float = 0
@@ -88,6 +89,7 @@ MOST = Faults(
     pushes=0.5,
     build_service_down=0.2,
     build_start_unanswered=0.2,
+    build_not_known_yet=0.3,
     build_fails=0.25,
     build_vanishes=0.2,
     build_comes_back=0.5,
@@ -154,7 +156,7 @@ THEMES = (
     ("deploys", "message_late", "message_lost"),
     ("message_doomed", "killed"),
     ("host_limits", "host_down", "message_doubled", "slow"),
-    ("build_fails", "pushes"),
+    ("build_fails", "build_not_known_yet", "pushes"),
     ("build_vanishes", "build_comes_back", "message_twins", "slow"),
     ("image_evicted", "session_slow", "pushes"),
     ("session_dies_early", "launcher_down", "session_start_unanswered"),

@@ -37,6 +37,7 @@ class Watched:
     """What is in the table, kept up to date with every write. total, per_repository: limits. tokens: of all sessions.
 
     failed, became_ready, outcome, stopping: told of a launch, an environment, a session (with what it was) at that moment.
+    left: when a launch last ceased to wait for an environment.
     """
 
     total: int | None
@@ -50,6 +51,7 @@ class Watched:
     sessions: dict[str, Session] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
     alive: Counter[str] = field(default_factory=Counter)
+    left: dict[str, float] = field(default_factory=dict)
 
     def wrote(self, change: Item | Delete) -> None:
         """A write has just been made."""
@@ -72,9 +74,16 @@ class Watched:
         if any(word in self.tokens for word in TOKENS.findall(text)):
             raise Broken(f"a session's token stands in {text[:80]!r}", about)
 
+    def wanted(self, environment: str, since: float) -> bool:
+        """Whether a launch waits for it to be built, or has since then."""
+        waits = any(_awaited(launch) == environment for launch in self.launches.values())
+        return waits or self.left.get(environment, 0) >= since
+
     def _launch(self, now: Launch) -> None:
         before = self.launches.get(now.id)
         self.launches[now.id] = now
+        if before and (left := _awaited(before)) and left != _awaited(now):
+            self.left[left] = self.turns.around.now
         if before:
             check_launch(before, now)
         if any(now.events.count(event) > now.retries + 1 for event in (WAITING, FOUND, BUILT)):
@@ -126,6 +135,11 @@ class Watched:
             self.outcome(now)
 
 
+def _awaited(launch: Launch) -> str:
+    """The environment that it waits for."""
+    return launch.environment if launch.stage is Stage.BUILDING else ""
+
+
 def check_launch(before: Launch, now: Launch) -> None:
     """A launch goes forward, and once it has ended nowhere."""
     if before.stage in ENDED and before != now:
@@ -164,7 +178,7 @@ def check_environment(before: Environment | None, now: Environment) -> None:
 
 
 def check_builds(running: list[str], begun: list[str], forgotten: Counter[str], slots: int) -> None:
-    """running: handles, `<environment>-<attempt>`. begun: all that ever began. forgotten: how often, by the build service."""
+    """running: handles, `<environment>-<attempt>`, of those that work. begun: all that ever were. forgotten: how often, by the service."""
     if len(running) > slots:
         raise Broken(f"{len(running)} builds run, and there are {slots} slots", running[-1].rpartition("-")[0])
     for environment, builds in Counter(handle.rpartition("-")[0] for handle in running).items():

@@ -65,6 +65,15 @@ def check_turns(turns: Turns, is_told: Callable[[str, int], bool], seconds: floa
         raise Broken("a slot is free, and whoever is first in line was not told", first[0])
 
 
+def check_held(
+    turns: Turns, is_idle: Callable[[str, int, float], bool], is_told: Callable[[str, int], bool], since: float
+) -> None:
+    """After a sweep without trouble: no attempt that was not started has had a slot since then and nobody who waits for it."""
+    for environment, attempt in turns.held_for_long(since):
+        if is_idle(environment, attempt, since) and not is_told(environment, attempt):
+            raise Broken("a slot is held by what was not started and nobody waits for", environment)
+
+
 def check_quiet(items: list[Item], objects: Mapping[str, Running], running: list[str]) -> None:
     """Long after the last fault and the last visitor."""
     for item in items:

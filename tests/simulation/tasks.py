@@ -16,13 +16,14 @@ class Killed(BaseException):
 
 @dataclass
 class Task:
-    """One run of a function, or a visitor. about: the launch it is for, if one. until: when its time is over.
+    """One run of a function, or a visitor. about: the launch it is for, if one. began, until: when its time begins and is over.
 
     version: of the deployed code. skew: seconds that its clock is ahead. spared: never killed. troubles: faults it met.
     """
 
     name: str
     about: str
+    began: float
     until: float
     greenlet: greenlet
     version: int = 1
@@ -47,7 +48,8 @@ class Scheduler:
 
     def spawn(self, name: str, about: str, seconds: float, work: Callable[[], object]) -> Task:
         """Runs `work` as a task, from now on, for at most `seconds`."""
-        task: Task = Task(name, about, self.clock.time + seconds, greenlet(lambda: self._work(task, work), self._main))
+        now = self.clock.time
+        task: Task = Task(name, about, now, now + seconds, greenlet(lambda: self._work(task, work), self._main))
         self._tasks[task.greenlet] = task
         self.after(0, task.greenlet.switch)
         return task

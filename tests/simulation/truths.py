@@ -108,7 +108,8 @@ class Truths:
         """An attempt's outcome stands in the table: the build service says the same, unless it has forgotten."""
         word = self.builds.word(environment.key, environment.attempt)
         lost = environment.failure is not None and environment.failure.kind == "BuildLost"
-        if word.state is BuildState.RUNNING and not lost:
+        given_up = self.builds.is_given_up(environment.key, environment.attempt)
+        if word.state is BuildState.RUNNING and not lost and not given_up:
             raise Broken(f"a build runs and is {environment.state} already", environment.key)
         if environment.state is EnvironmentState.READY and word.state is BuildState.SUCCEEDED:
             if environment.image != word.image:
@@ -117,6 +118,16 @@ class Truths:
             raise Broken("a build failed and its environment is ready", environment.key)
         elif not lost and word.state is BuildState.SUCCEEDED:
             raise Broken("a build went well and its environment failed", environment.key)
+
+    def begins(self, handle: str) -> None:
+        """A build has just begun: somebody waits for it, or did when the function began that had it started."""
+        environment, task = handle.rpartition("-")[0], self.around.scheduler.task
+        if task and not self.watched.wanted(environment, task.began):
+            raise Broken("a build begins, and nobody waits for it", environment)
+
+    def is_idle(self, environment: str, attempt: int, since: float) -> bool:
+        """Whether the attempt has never begun, and since then nobody has waited for it."""
+        return f"{environment}-{attempt}" not in self.builds.begun_at and not self.watched.wanted(environment, since)
 
     def orphaned(self, launch: Launch) -> bool:
         """Whether it waits for a build that was never started, claimed by a launch that has failed."""

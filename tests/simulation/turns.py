@@ -12,7 +12,8 @@ from tests.simulation.around import Around
 class Turns:
     """slots: how many there are. came: told when somebody becomes first in line beside a free slot.
 
-    held, line: what stands there. left: when an attempt left either. first_since: when whoever is first became so beside a free slot.
+    held, line: what stands there. held_since: by slot. left: when an attempt left either. first_since: when whoever is first became so
+    beside a free slot.
     """
 
     slots: int
@@ -20,6 +21,7 @@ class Turns:
     came: Callable[[], None]
     held: dict[str, Item] = field(default_factory=dict)
     line: dict[str, Item] = field(default_factory=dict)
+    held_since: dict[str, float] = field(default_factory=dict)
     left: dict[tuple[str, int], float] = field(default_factory=dict)
     first_since: dict[str, float] = field(default_factory=dict)
 
@@ -29,6 +31,8 @@ class Turns:
         if item.pk not in (SLOTS, LINE):
             return
         places = self.held if item.pk == SLOTS else self.line
+        if item.pk == SLOTS:
+            self.held_since[item.sk] = self.around.now
         if isinstance(change, Item):
             places[item.sk] = item
         else:
@@ -43,6 +47,11 @@ class Turns:
         self.first_since = {first: known or self.around.now} if first else {}
         if first and known is None:
             self.came()
+
+    def held_for_long(self, since: float) -> list[tuple[str, int]]:
+        """Attempts that have had a slot since then."""
+        long = [item for sk, item in self.held.items() if self.held_since[sk] < since]
+        return [(item.data["environment"], item.data["attempt"]) for item in long]
 
     def passed_over(self, since: float) -> tuple[str, int] | None:
         """Whoever has been first in line since then although a slot was free."""

@@ -70,14 +70,14 @@ class World:
         self.sessions = SimSessions(around.clock, around=around)
         self.queues = SimQueues(around, self._deliver, self._asked, self._buried)
         self.queues.patient = self.timeless
-        self.builds = SimBuilds(around, Events(self.queues), self._build_began, self._build_planned)
+        self.table = SimTable(around, self._wrote)
+        self.builds = SimBuilds(around, Events(self.queues), self.table.real, self._build_began, self._build_planned)
         total, own = (None, None) if self.timeless else (random.choice(TOTALS), random.choice(OWN_TOTALS))
         if quota:
             total = own = quota
         limits = {"quota_total": total, "quota_per_repository": own, "max_age_seconds": random.choice((3600, 1200))}
         slots = slots or random.choice(SLOTS)
         settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, build_slots=slots, **limits)
-        self.table = SimTable(around, self._wrote)
         self.host = SimProvider(around)
         ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
         self.system = System(ports, settings)
@@ -133,8 +133,9 @@ class World:
 
     def _build_began(self, handle: str) -> None:
         self.around.note(f"the build service begins {handle}")
+        self.truths.begins(handle)
         begun = [f"{order.environment}-{order.attempt}" for order in self.builds.started]
-        check_builds(self.builds.running(), begun, self.builds.forgotten, self.system.settings.build_slots)
+        check_builds(self.builds.working(), begun, self.builds.forgotten, self.system.settings.build_slots)
 
     def _build_planned(self, order: BuildOrder, seconds: float) -> None:
         """Somebody may come just when a build ends, for the same or for its slot: that is when things are missed."""
@@ -221,6 +222,7 @@ class World:
             rest.check_deadlines(watched.launches.values(), begun, PERIOD)
             rest.check_pairs(watched.sessions, self.sessions, asked, begun)
             rest.check_turns(watched.turns, self.queues.ask_for, PERIOD, begun)
+            rest.check_held(watched.turns, self.truths.is_idle, self.queues.ask_for, begun - 3 * PERIOD)
         else:
             limit = self.system.settings.max_age_seconds
             rest.check_ages(watched, asked, begun, limit, PERIOD)

@@ -209,7 +209,7 @@ def test_no_repository_s_address_is_too_long_for_codebuild() -> None:
     assert told == {
         "BINDERY_ENVIRONMENT": environment,
         "BINDERY_ATTEMPT": "12345",
-        "BINDERY_BUILD_SECONDS": "86400",
+        "BINDERY_SECONDS": "86400",
     }
 
 

@@ -45,6 +45,8 @@ def test_each_tool_is_told_the_same_build(tool: ContainerTool, tmp_path: Path) -
     assert {"--label=a=--b", "--build-arg=NB_USER=jovyan", "--build-arg=NB_UID=1000"} <= {*command}
     assert command[command.index("--iidfile") + 1] == str(tmp_path / "image")
     assert ("--layers=true" in command) == (tool.name != "docker")
+    widened = ("--allow", "--network", "--privileged", "--security", "--device", "--volume", "--ssh", "--secret")
+    assert not [word for word in command if word.startswith(widened)], "a step gets nothing of the machine's"
 
 
 def test_only_https_pushes_check_certificates_and_no_command_holds_a_secret(

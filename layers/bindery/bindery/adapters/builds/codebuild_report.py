@@ -14,7 +14,7 @@ from bindery.domain.messages import BuildChanged
 if TYPE_CHECKING:
     from mypy_boto3_codebuild.type_defs import BuildTypeDef
 
-ENVIRONMENT, ATTEMPT, SECONDS = "BINDERY_ENVIRONMENT", "BINDERY_ATTEMPT", "BINDERY_BUILD_SECONDS"
+ENVIRONMENT, ATTEMPT, SECONDS = "BINDERY_ENVIRONMENT", "BINDERY_ATTEMPT", "BINDERY_SECONDS"
 IMAGE, FAILURE, WINNER = "BINDERY_IMAGE", "BINDERY_FAILURE", "BINDERY_WINNER"
 SPARE_MINUTES = 4
 """What CodeBuild gives a build beyond its limit, for its own preparations and for the builder to end by itself."""
