@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from bindery.domain.environment import Environment, EnvironmentState, Scope
-from bindery.domain.errors import Stale, Throttled
+from bindery.domain.errors import Throttled
 from bindery.state.build_slots import BuildSlots, Standing
 from tests.fakes.clock import FakeClock
 from tests.fakes.many import REPOSITORY
@@ -159,17 +159,6 @@ def test_fewer_slots_than_are_held_means_none_is_free(slots: BuildSlots, table: 
     assert slots.first() == []
     slots.leave("c", 1)
     assert claim(slots, D) == [True]
-
-
-def test_what_takes_it_out_of_its_place_is_stale_once_it_has_another(slots: BuildSlots, table: DictTable) -> None:
-    claim(slots, A, B)
-    assert slots.out_of("c", 1) == []
-    leaving = slots.out_of("b", 1)
-    slots.leave("a", 1)
-    claim(slots, B)
-    with pytest.raises(Stale):
-        table.transact(leaving)
-    assert slots.held() == [Standing("b", 1)]
 
 
 def test_more_in_line_than_a_page_are_counted(slots: BuildSlots) -> None:

@@ -3,8 +3,7 @@
 import pytest
 
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
-from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildUnwanted, RepositoryUnusable
+from bindery.domain.errors import BuildFailed, BuildServiceDown, RepositoryUnusable
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested
@@ -118,6 +117,10 @@ def test_a_hint_about_a_build_that_runs_frees_nothing(small: Small) -> None:
 def test_a_start_that_met_trouble_keeps_its_slot_and_is_brought_again(small: Small) -> None:
     """A crash between slot and start looks the same: the slot is the attempt's, and reconcile has it started."""
     start = small.builds.start
+
+    def down(order: BuildOrder) -> str:
+        raise BuildServiceDown(why="no capacity")
+
     small.builds.start = down  # type: ignore[method-assign]  # for a while
     launch = small.open(SPECS[0])
     small.handle(small.queue.pop())
@@ -345,99 +348,3 @@ def test_one_that_can_never_be_started_fails_in_words_and_gives_its_slot_back(
     finish(small, built)
     assert small.launch(built).stage is Stage.READY
     assert at_rest(small)
-
-
-def down(order: BuildOrder) -> str:
-    raise BuildServiceDown(why="no capacity")
-
-
-def asked_while_it_is_down(small: Small, monkeypatch: pytest.MonkeyPatch, *, build_only: bool = False) -> Launch:
-    """A launch whose build has a slot and was not begun."""
-    with monkeypatch.context() as ill:
-        ill.setattr(small.builds, "start", down)
-        launch = small.open(SPECS[0], build_only=build_only)
-        small.handle(small.queue.pop())
-        with pytest.raises(BuildServiceDown):
-            small.handle(small.queue.pop())
-    assert len(small.system.state.slots.held()) == 1
-    return small.launch(launch)
-
-
-@pytest.mark.parametrize("build_only", [False, True])
-def test_one_that_nobody_waits_for_any_more_gives_its_slot_back_although_the_service_is_down(
-    small: Small, monkeypatch: pytest.MonkeyPatch, build_only: bool
-) -> None:
-    launch = asked_while_it_is_down(small, monkeypatch, build_only=build_only)
-    small.system.stop_launch(launch.id)
-    monkeypatch.setattr(small.builds, "start", down)
-    small.handle(BuildRequested(environment=launch.environment, attempt=1))
-    assert at_rest(small)
-    assert found(small, launch).failure == Failure.of(BuildUnwanted())
-
-
-def test_a_sweep_finds_it_when_its_message_is_lost(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    launch = asked_while_it_is_down(small, monkeypatch)
-    small.system.stop_launch(launch.id)
-    small.take()
-    small.clock.advance(61)
-    small.system.reconcile()
-    small.pump()
-    assert at_rest(small)
-    assert small.builds.started == []
-
-
-def test_one_that_is_still_waited_for_keeps_its_slot(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A prebuild whose launch has gone, and a visitor's who came meanwhile."""
-    launch = asked_while_it_is_down(small, monkeypatch, build_only=True)
-    (late,) = opened(small, SPECS[0])
-    small.system.stop_launch(launch.id)
-    small.handle(BuildRequested(environment=launch.environment, attempt=1))
-    assert running(small) == [launch.environment]
-    finish(small, late)
-    assert (small.launch(late).stage, small.launch(late).attempt) == (Stage.READY, 1)
-
-
-def test_one_whose_build_has_taken_its_first_step_is_not_given_up(
-    small: Small, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The service had begun it and did not answer; its handle is recorded just when nobody waits any more."""
-    launch = asked_while_it_is_down(small, monkeypatch)
-    small.system.stop_launch(launch.id)
-    order = BuildOrder.of(found(small, launch), 600)
-
-    def step_first(operation: str, keys: object) -> None:
-        if operation == "transact" and "environment#" in str(keys):
-            small.table.before = lambda operation, keys: None
-            handle = small.builds.start(order)
-            small.system.state.environments.record_start(launch.environment, 1, handle)
-
-    small.table.before = step_first
-    small.handle(BuildRequested(environment=launch.environment, attempt=1))
-    assert found(small, launch).state is EnvironmentState.BUILDING
-    assert small.system.state.slots.held() == [Standing(launch.environment, 1)]
-    finish(small, launch)
-    assert at_rest(small)
-
-
-def test_whoever_starts_it_just_when_it_is_given_up_stops_it_again(
-    small: Small, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    launch = asked_while_it_is_down(small, monkeypatch)
-    asked, start = BuildRequested(environment=launch.environment, attempt=1), small.builds.start
-
-    def given_up_meanwhile(order: BuildOrder) -> str:
-        small.system.stop_launch(launch.id)
-        small.handle(asked)
-        return start(order)
-
-    monkeypatch.setattr(small.builds, "start", given_up_meanwhile)
-    small.handle(asked)
-    assert small.system.state.environments.handle(launch.environment, 1) == ""  # its first step would end it, too
-    assert running(small) == []
-    assert at_rest(small)
-
-
-def found(small: Small, launch: Launch) -> Environment:
-    environment = small.system.state.environments.find(launch.environment)
-    assert environment
-    return environment

@@ -57,16 +57,11 @@ class BuildSlots:
             if place is None:
                 return
             try:
-                self.table.transact(self._out_of(place))
+                self.table.transact([Delete(place), *self._stands_at(place)])
             except Stale:
                 continue
             return
         raise Stale
-
-    def out_of(self, environment: str, attempt: int) -> list[Delete]:
-        """What takes the attempt out of its place, to be put together with its outcome; nothing if it has none."""
-        place = self._place(environment, attempt)
-        return self._out_of(place) if place else []
 
     def waits(self, environment: str, attempt: int) -> bool:
         """Whether the attempt stands in line."""
@@ -125,9 +120,6 @@ class BuildSlots:
         old = self._stands_at(place) if place else []
         place = place or Item(*_key(environment.key, environment.attempt))
         self.table.transact([place.with_data({"pk": aim.pk, "sk": aim.sk}), aim, *old])
-
-    def _out_of(self, place: Item) -> list[Delete]:
-        return [Delete(place), *self._stands_at(place)]
 
     def _stands_at(self, place: Item) -> list[Delete]:
         item = self.table.get(place.data["pk"], place.data["sk"])

@@ -1,6 +1,6 @@
 """Environments in the table: claims, waiters, attempts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ from bindery.domain.errors import Stale
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.table import Delete, Item, Table
+from bindery.ports.table import Item, Table
 from bindery.state.shards import FOREVER, due, due_shard, pages, shard_of
 
 BUILDING, READY = EnvironmentState.BUILDING, EnvironmentState.READY
@@ -90,15 +90,12 @@ class Environments:
             return ended
         return None
 
-    def give_up(self, key: str, attempt: int, failure: Failure, place: Sequence[Delete]) -> None:
-        """Ends an attempt that no handle is known of, and leaves an empty one, so that none can come; together with its place.
-
-        Not if it has a handle by now, or its place is another.
-        """
+    def give_up(self, key: str, attempt: int, failure: Failure) -> None:
+        """Ends an attempt that has no handle, and leaves an empty one, so that none can come; not if it has one by now."""
         ending = self._ending(key, attempt, "", failure)
         if ending:
             with suppress(Stale):
-                self.table.transact([self._start(key, attempt, ""), ending[1], *place])
+                self.table.transact([self._start(key, attempt, ""), ending[1]])
 
     def _ending(self, key: str, attempt: int, image: str, failure: Failure | None) -> tuple[Environment, Item] | None:
         item = self.table.get(f"environment#{key}", "environment")

@@ -57,7 +57,7 @@ class StartBuild:
         return handle
 
     def _has_turn(self, environment: Environment, asked: BuildRequested) -> bool:
-        """Whether it has a slot. One that nobody waits for (any more) is given up instead, wherever it stands.
+        """Whether it has a slot. One that nobody waits for (any more) is given up instead; its place is freed as after any end.
 
         The build service may have begun it all the same: it was asked and did not answer, or whoever asked died before the handle
         was written, or asks just now. An attempt's first step writes its handle only if none is there, and `give_up` needs that
@@ -65,9 +65,9 @@ class StartBuild:
         has begun to work and keeps its slot until the build service says that it ended. Whoever registers as waiting meanwhile
         reads the environment after, and tries again.
         """
-        key, attempt = environment.key, environment.attempt
+        key = environment.key
         if not any(self._who_wait(environment)):
-            self.environments.give_up(key, attempt, Failure.of(BuildUnwanted()), self.slots.out_of(key, attempt))
+            self.environments.give_up(key, environment.attempt, Failure.of(BuildUnwanted()))
             return False
         behind = environment.prebuild and all(launch.build_only for launch in self._who_wait(environment))
         return self.slots.claim(environment, behind=behind) and _wanted(self.environments.find(key), asked)
