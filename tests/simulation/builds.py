@@ -102,10 +102,12 @@ class SimBuilds(FakeBuilds):
         return 0.02 if self._around.random.random() < 0.1 else 5 + self._around.random.random() * 200
 
     def _plan(self, order: BuildOrder) -> None:
-        handle, seconds = f"{order.environment}-{order.attempt}", self.seconds(order)
+        handle, random = f"{order.environment}-{order.attempt}", self._around.random
+        waits = random.random() * 300 if self._around.happens("build_waits") else 0.0  # for a machine
+        first = waits + random.choice((0.02, 0.5)) * (makes := self.seconds(order))
+        seconds = waits + makes
         self.begun_at[handle] = self._around.now
         self._planned(order, seconds)
-        first = seconds * self._around.random.choice((0.02, 0.5))  # before that it waits for a machine
         self._around.later(first, lambda: self._take_first_step(handle))
         for part in (0.1, 0.6):
             self._around.later(first + (seconds - first) * part, lambda: self._write(handle))

@@ -39,6 +39,7 @@ class Faults:
     build_service_down: float = 0
     build_start_unanswered: float = 0
     build_not_known_yet: float = 0
+    build_waits: float = 0
     build_fails: float = 0
     build_vanishes: float = 0
     build_comes_back: float = 0
@@ -90,6 +91,7 @@ MOST = Faults(
     build_service_down=0.2,
     build_start_unanswered=0.2,
     build_not_known_yet=0.3,
+    build_waits=0.2,
     build_fails=0.25,
     build_vanishes=0.2,
     build_comes_back=0.5,
@@ -155,7 +157,7 @@ THEMES = (
     ("message_late", "event_late", "event_of_older_attempt"),
     ("deploys", "message_late", "message_lost"),
     ("message_doomed", "killed"),
-    ("host_limits", "host_down", "message_doubled", "slow"),
+    ("host_limits", "host_down", "message_doubled", "message_twins", "slow"),
     ("build_fails", "build_not_known_yet", "pushes"),
     ("build_vanishes", "build_comes_back", "message_twins", "slow"),
     ("image_evicted", "session_slow", "pushes"),
@@ -166,11 +168,21 @@ THEMES = (
 """Troubles that belong together: at their full rates and without the others, so that nothing heals what one of them did."""
 
 
+SELDOM_MET = (
+    Faults(build_start_unanswered=0.5, build_waits=0.8, visitor_stops=0.8),
+    Faults(build_service_down=0.7, visitor_stops=0.8),
+    Faults(host_limits=0.3, message_twins=0.8),
+)
+"""Troubles that seldom meet, at rates at which they do."""
+
+
 def mixed(random: Random, most: Faults = MOST) -> Faults:
-    """Of the faults in `most`: a theme or two, or about half of them, or all, somewhere up to their rates there."""
+    """Of the faults in `most`: a theme or two, or about half of them, or all, somewhere up to their rates there. Or what seldom meets."""
     names = [fault.name for fault in fields(Faults) if getattr(most, fault.name)]
     kind = random.random()
-    if kind < 0.4:
+    if kind < 0.18 and most is MOST:
+        return random.choice(SELDOM_MET)
+    if kind < 0.45:
         themes = {name for theme in random.sample(THEMES, random.choice((1, 1, 2))) for name in theme}
         return replace(Faults(), **{name: getattr(most, name) for name in names if name in themes})
     share = 0.5 if kind < 0.8 else 1

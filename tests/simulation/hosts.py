@@ -68,7 +68,9 @@ class SimProvider:
         return int(self.around.elapsed // COMMIT_SECONDS) + self.pushed
 
     def _trouble(self) -> None:
-        self.around.trouble("host_limits", HostLimited(host=HOST, at=int(self.around.now) + 600))
+        if self.around.happens("host_limits"):  # and says so late: whoever was told the same may have gone on by then
+            self.around.wait(self.around.random.random() * 20)
+            raise HostLimited(host=HOST, at=int(self.around.now) + 600)
         if self.around.happens("host_hangs"):
             self.around.wait(20 + self.around.random.random() * 60)
             raise HostUnreachable(host=HOST, why="no answer in time")
