@@ -39,7 +39,7 @@ class FakeBuilds:
         return self.reports.get(handle, BuildReport(BuildState.UNKNOWN))
 
     def stop(self, handle: str) -> None:
-        if self.look(handle).state is BuildState.RUNNING:
+        if FakeBuilds.look(self, handle).state is BuildState.RUNNING:  # whatever those who ask are told
             self.finish(handle, BuildReport(BuildState.FAILED, failure=STOPPED))
 
     def has(self, image: str) -> bool:
@@ -56,7 +56,7 @@ class FakeBuilds:
 
     def finish(self, handle: str, report: BuildReport | None = None) -> None:
         """A running attempt ends like this; well, with an image named after it, if nothing else is said."""
-        if self.look(handle).state is not BuildState.RUNNING:
+        if FakeBuilds.look(self, handle).state is not BuildState.RUNNING:
             raise ValueError(f"{handle} is not running")
         report = report or BuildReport(BuildState.SUCCEEDED, image=f"fake/{handle}")
         self.reports[handle] = report

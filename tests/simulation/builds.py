@@ -60,7 +60,7 @@ class SimBuilds(FakeBuilds):
     def look(self, handle: str) -> BuildReport:
         self._before(f"look {handle}")
         young = self._around.now - self.begun_at.get(handle, 0) < UNSURE_SECONDS
-        if young and self._around.scheduler.task and self._around.happens("build_not_known_yet"):
+        if young and self._around.happens("build_not_known_yet"):
             return BuildReport(BuildState.UNKNOWN)
         return super().look(handle)
 
