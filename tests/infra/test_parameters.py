@@ -1,0 +1,85 @@
+"""What the template's parameters come to: in the functions' environments, and at the API's own address."""
+
+import re
+from collections.abc import Mapping
+from itertools import combinations
+
+import pytest
+
+from bindery.settings import Settings
+from tests.infra.deployed.rights import FUNCTIONS, RESOURCES, TEMPLATE
+from tests.infra.deployed.variables import SECRET, holds, resolved, variables
+
+A_REGISTRY = {"BINDERY_REGISTRY": "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/bindery"}
+SECRETS = {
+    "GithubTokenSecret": "BINDERY_GITHUB_TOKEN",
+    "GithubAppKeySecret": "BINDERY_GITHUB_APP_KEY",
+    "GitlabTokenSecret": "BINDERY_GITLAB_TOKEN",
+}
+APP = {"GithubAppId": "1234567", "GithubAppInstallation": "12345678", "GithubAppKeySecret": "bindery/app"}
+HOSTS = {
+    "GithubUrl": "https://github.example.org",
+    "GithubApiUrl": "https://github.example.org/api/v3",
+    "GitlabUrl": "https://gitlab.example.org",
+    "ZenodoApiUrl": "https://sandbox.zenodo.org/api",
+    "DataverseHosts": "data.example.org,data.example.com",
+}
+READ = {"dataverse_hosts": ("data.example.org", "data.example.com")}
+LAMBDAS_LIMIT, SPARE = 4096, 600  # characters of a function's variables; the second for longer names and lists
+A_KEY = 1679  # characters of an RSA key of 2048 bits, as GitHub makes them
+
+
+def on_aws(function: str, given: Mapping[str, str]) -> dict[str, str]:
+    return {**variables(function, **given), **A_REGISTRY}
+
+
+def setting(parameter: str) -> str:
+    """`GitlabUrl` is `gitlab_url`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).lower()
+
+
+@pytest.mark.parametrize(("parameter", "variable"), SECRETS.items())
+def test_what_a_host_is_asked_with_comes_out_of_a_secret_to_who_asks_it_and_to_nobody_else(
+    parameter: str, variable: str
+) -> None:
+    given = {parameter: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x"}
+    told = {name: variables(name, **given).get(variable) for name in FUNCTIONS}
+    assert {name: value for name, value in told.items() if value is not None} == {"ResolveRepository": SECRET}
+    assert variables("ResolveRepository")[variable] == ""
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_knows_the_hosts_that_are_the_operator_s_own(function: str) -> None:
+    """Pages say where a repository is, and detect its address, as well as what resolves it does."""
+    usual, own = (Settings.read(on_aws(function, given)).model_dump() for given in ({}, HOSTS))
+    changed = {name: value for name, value in own.items() if value != usual[name]}
+    assert changed == {**{setting(host): url for host, url in HOSTS.items()}, **READ}
+    assert {name: usual[name] for name in changed} == {name: Settings.model_fields[name].default for name in changed}
+
+
+def test_a_github_app_that_is_given_is_taken_and_is_given_whole() -> None:
+    settings = Settings.read(on_aws("ResolveRepository", APP))
+    assert (settings.github_app_id, settings.github_app_installation) == ("1234567", "12345678")
+    assert settings.github_app_key.get_secret_value() == SECRET
+    (rule,) = TEMPLATE["Rules"]["AnAppIsWhole"]["Assertions"]
+    for count in range(4):
+        for names in combinations(APP, count):
+            assert holds(rule["Assert"], {name: APP[name] for name in names}) == (count in (0, 3)), names
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_s_variables_are_no_more_than_lambda_takes(function: str) -> None:
+    """With a GitHub App's key and every host of the operator's own."""
+    told = on_aws(function, {**APP, **HOSTS, "GitlabTokenSecret": "x", "GithubTokenSecret": "x"})
+    if "BINDERY_GITHUB_APP_KEY" in told:
+        told["BINDERY_GITHUB_APP_KEY"] = "k" * A_KEY
+    assert sum(len(name) + len(value) for name, value in told.items()) < LAMBDAS_LIMIT - SPARE
+
+
+def test_behind_a_proxy_before_a_name_the_api_s_own_address_is_closed() -> None:
+    """Pages there would have the proxy's links. Without a name the proxy comes by that address; without a proxy it works."""
+    api, proxy, name = RESOURCES["Api"]["Properties"], {"PublicUrl": "https://b.example.org"}, {"DomainName": "b.test"}
+    closed = [resolved(api["DisableExecuteApiEndpoint"], given) for given in ({}, proxy, name, {**proxy, **name})]
+    assert closed == [False, False, False, True]
+    told = [resolved(api["Variables"]["OnlyByItsName"], given) for given in (name, {**proxy, **name})]
+    assert len(set(told)) == 2, "without a change of its stage an API goes on as it was"
