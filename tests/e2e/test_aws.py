@@ -4,7 +4,9 @@ Real here: `make build`; `sam deploy` with AWS's own SAM transform; every functi
 Python, set off by REST routes, queues, a log subscription, schedules and dead-letter queues; roles and policies, which are
 enforced; sessions, which are Pods of a cluster. Not here, and what stands in:
 
-- no streaming and no Web Adapter: `stream_launch` runs as its run.sh starts it, with its own environment and role;
+- its REST API does not stream: `stream_launch` is not asked by it, but runs out of its package and layer, with its own
+  environment and role, behind the real Web Adapter (built from its crate, as the published layer cannot be had here) on a
+  Runtime API of the tests', which hands requests over and passes answers on in the API's place;
 - `%2F` in a path is decoded before the function sees it, so links are `gh` links;
 - methods that the template calls ANY are not read from the API's description: the test adds that of `/api`;
 - an answer without a body (a redirect) is not passed on;
@@ -117,8 +119,8 @@ def deployed(
 
 
 @pytest.fixture(scope="module")
-def streaming(deployed: Deployed, python: Path) -> Iterator[Streaming]:
-    with deployed.streaming(python) as running:
+def streaming(deployed: Deployed, python: Path, adapter: Path) -> Iterator[Streaming]:
+    with deployed.streaming(python, adapter) as running:
         yield running
 
 
@@ -137,17 +139,17 @@ def image(deployed: Deployed, streaming: Streaming, codebuild: CodeBuild, shippe
     """The image of the link's environment, once the first launch has had it built."""
     image = base_image_as(shipped.cluster, "bindery/sessions")
     told = page(deployed)
-    with streaming.stream(told["build"], told["token"]) as stream:
-        build = codebuild.wait(1)
-        order = json.loads(variables(build)["BINDERY_ORDER"])
-        assert order["repository"]["repo_url"].endswith(NAME)
-        line = {"number": 0, "phase": "building", "message": "Step 1: as CodeBuild would write it\n"}
-        attempt = {"environment": order["environment"], "attempt": order["attempt"]}
-        deployed.log("BuildLogs", json.dumps({**attempt, "lines": [line]}))
-        assert stream.hear("building").message == line["message"]
-        codebuild.finish(build, image)
-        deployed.happened("aws.codebuild", "CodeBuild Build State Change", state_changed(build))
-        stream.finish()
+    stream = streaming.stream(told["build"], told["token"])
+    build = codebuild.wait(1)
+    order = json.loads(variables(build)["BINDERY_ORDER"])
+    assert order["repository"]["repo_url"].endswith(NAME)
+    line = {"number": 0, "phase": "building", "message": "Step 1: as CodeBuild would write it\n"}
+    attempt = {"environment": order["environment"], "attempt": order["attempt"]}
+    deployed.log("BuildLogs", json.dumps({**attempt, "lines": [line]}))
+    assert stream.hear("building").message == line["message"]
+    codebuild.finish(build, image)
+    deployed.happened("aws.codebuild", "CodeBuild Build State Change", state_changed(build))
+    stream.finish()
     assert stream.phases == ["waiting", "building", "built", "launching", "ready"], stream.text
     assert stream.last.data["image"] == image
     return image
@@ -158,8 +160,7 @@ def test_a_link_becomes_an_image_and_a_running_cell(
 ) -> None:
     told = page(deployed)
     before = deployed.asked()
-    with streaming.stream(told["build"], told["token"]) as stream:
-        stream.finish()
+    stream = streaming.stream(told["build"], told["token"]).finish()
     asked = deployed.asked() - before
     assert stream.phases == ["built", "launching", "ready"], stream.text
     session = Session.of(stream.last.data)
@@ -187,10 +188,10 @@ def test_a_poisoned_message_ends_its_launch_readably(
 ) -> None:
     deployed.hide_failed("ResolveQueue", 1)
     told = page(deployed, "gh/somebody/other/HEAD")
-    with streaming.stream(told["build"], told["token"]) as stream:
-        launch = stream.hear("waiting").id.partition(":")[0]
-        deployed.put("ResolveQueue", {"launch": launch, "step": "not a number", "version": 99})
-        stream.finish()
+    stream = streaming.stream(told["build"], told["token"])
+    launch = stream.hear("waiting").id.partition(":")[0]
+    deployed.put("ResolveQueue", {"launch": launch, "step": "not a number", "version": 99})
+    stream.finish()
     assert stream.last.phase == "failed"
     check_readable(stream.last.message)
     until(lambda: not any(map(deployed.waiting, ("ResolveQueue", "DeadLetters", "Unburied"))))
@@ -209,13 +210,11 @@ def test_the_schedule_ends_an_idle_session(
     deployed: Deployed, streaming: Streaming, image: str, shipped: Shipped
 ) -> None:
     told = page(deployed)
-    with streaming.stream(told["build"], told["token"]) as stream:
-        stream.finish()
+    stream = streaming.stream(told["build"], told["token"]).finish()
     session = _id(stream.last.data)
     assert shipped.objects(session)
     until(lambda: not shipped.objects(session), 2 * SCHEDULE_SECONDS + 30)
-    with streaming.stream(told["build"], told["token"]) as again:
-        again.finish()
+    again = streaming.stream(told["build"], told["token"]).finish()
     assert again.last.phase == "failed"
     check_readable(again.last.message)
 
