@@ -96,6 +96,13 @@ def test_one_that_is_opened_to_everybody_is_launched_at_once(host: Host) -> None
     assert provider.resolve(host.spec("acme/secret")).repository.ref == host.secret
 
 
+@pytest.mark.parametrize("ref", ["HEAD", "the commit"])
+def test_one_that_is_named_no_longer_is_not_launched_by_what_was_kept(host: Host, ref: str) -> None:
+    spec = host.spec("acme/secret", host.secret if ref == "the commit" else ref)
+    assert host.provider("gh/acme/*", "gl/acme/*").resolve(spec).repository.private
+    assert type(host.says(host.provider(), spec)) is RepositoryNotFound
+
+
 def test_without_a_token_nobody_is_asked_what_is_private(host: Host) -> None:
     provider = host.provider("gh/acme/*", "gl/acme/*", token="")
     provider.resolve(host.spec("acme/open"))

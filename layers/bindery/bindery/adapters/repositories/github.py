@@ -227,7 +227,10 @@ class GitHubProvider:
             lambda etag: self._api.get(asked, page, etag=etag),
             lambda body: {**self._read_commit(body), **self._seen(repository)},
         )
-        return self._remember(found["commit"], found["tree"], private="private" in found) if found else None
+        if found is None:
+            return None
+        private = self._privacy.known(found, repository, page)
+        return self._remember(found["commit"], found["tree"], private=private)
 
     def _seen(self, repository: str) -> dict[str, str]:
         """What is to be known of one that the host shows us. Raises RepositoryNotFound for one that is not for visitors."""

@@ -130,7 +130,7 @@ class GitLabProvider(FilesByGit):
             clone_url=f"{page}.git",
             repo_url=page,
             ref_url=f"{page}/-/tree/{commit}",
-            private="private" in known,
+            private=self._privacy.known(known, namespace, page),
         )
         return Resolved(found, note)
 

@@ -1,6 +1,6 @@
 """Private repositories: which of them visitors may launch, with the host's token."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -39,9 +39,20 @@ class Privacy:
         body = self.api.get(path, page).body
         if body is not None and not self.is_private(body):
             return {}
-        if body is None or not self._may_be_launched(name):
+        if body is None:
             raise RepositoryNotFound(url=page)
+        self._check(name, page)
         return {"private": "yes"}
+
+    def known(self, facts: Mapping[str, str], name: str, page: str) -> bool:
+        """Whether it is private by what was kept of it. RepositoryNotFound if it was named then, and is not now."""
+        if "private" in facts:
+            self._check(name, page)
+        return "private" in facts
+
+    def _check(self, name: str, page: str) -> None:
+        if not self._may_be_launched(name):
+            raise RepositoryNotFound(url=page)
 
     def _may_be_launched(self, name: str) -> bool:
         wanted = f"{self.provider}/{name}".lower()
