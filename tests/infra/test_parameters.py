@@ -20,11 +20,41 @@ APP = {"GithubAppId": "1234567", "GithubAppInstallation": "12345678", "GithubApp
 HOSTS = {
     "GithubUrl": "https://github.example.org",
     "GithubApiUrl": "https://github.example.org/api/v3",
+    "GistUrl": "https://gist.github.example.org",
     "GitlabUrl": "https://gitlab.example.org",
     "ZenodoApiUrl": "https://sandbox.zenodo.org/api",
     "DataverseHosts": "data.example.org,data.example.com",
 }
 READ = {"dataverse_hosts": ("data.example.org", "data.example.com")}
+SESSIONS = {
+    "MemoryGuarantee": "1G",
+    "MemoryLimit": "8G",
+    "CpuGuarantee": "0.5",
+    "CpuLimit": "2",
+    "StorageGuarantee": "2G",
+    "StorageLimit": "20G",
+    "Gpus": "1",
+    "GpuResource": "amd.com/gpu",
+    "NodeSelector": '{"pool": "sessions"}',
+    "Tolerations": '[{"key": "pool", "operator": "Exists"}]',
+    "SessionEnvironment": '{"COURSE": "one"}',
+    "PullSecret": "registry",
+}
+# What no parameter sets, and why.
+NOT_ON_AWS = {
+    **dict.fromkeys(("home", "port", "container_tool", "disk_bytes", "kubeconfig"), "of engines on one machine"),
+    **dict.fromkeys(("registry_user", "registry_password"), "ECR is asked by the functions' roles"),
+    **dict.fromkeys(("cull_seconds", "reconcile_seconds"), "the schedules' rates"),
+    **dict.fromkeys(
+        ("stream_seconds", "start_seconds", "rate_seconds"), "fit Lambda's limits, and the limits beside them"
+    ),
+    **dict.fromkeys(("gateway", "namespace"), "called so by infra/kubernetes"),
+    **dict.fromkeys(("favoured_specs", "quota_favoured"), "SpecRules says it, too"),
+    **dict.fromkeys(("doi_url", "figshare_api_url", "hydroshare_api_url"), "there is one of each"),
+    "allowed_private_hosts": "functions run outside of private networks",
+    "log_level": "the alarms' numbers are read out of lines of INFO",
+    "private_repositories": "the machine that builds fetches them, and has no token of the host",
+}
 LAMBDAS_LIMIT, SPARE = 4096, 600  # characters of a function's variables; the second for longer names and lists
 A_KEY = 1679  # characters of an RSA key of 2048 bits, as GitHub makes them
 
@@ -55,6 +85,23 @@ def test_every_function_knows_the_hosts_that_are_the_operator_s_own(function: st
     changed = {name: value for name, value in own.items() if value != usual[name]}
     assert changed == {**{setting(host): url for host, url in HOSTS.items()}, **READ}
     assert {name: usual[name] for name in changed} == {name: Settings.model_fields[name].default for name in changed}
+
+
+def test_whatever_an_operator_may_set_is_a_parameter_or_has_a_reason_not_to_be_one() -> None:
+    set_there = {name for function in FUNCTIONS for name in variables(function)}
+    known = {name.removeprefix("BINDERY_").lower() for name in set_there}
+    assert sorted(set(Settings.model_fields) - known) == sorted(NOT_ON_AWS)
+
+
+def test_what_a_session_may_have_reaches_what_starts_it() -> None:
+    usual, own = (Settings.read(on_aws("StartSession", given)) for given in ({}, SESSIONS))
+    changed = {name: value for name, value in own.model_dump().items() if value != usual.model_dump()[name]}
+    assert changed.keys() == {setting(name) for name in SESSIONS}
+    assert (own.memory_limit, own.pull_secret, own.resources.node_selector) == ("8G", "registry", {"pool": "sessions"})
+    assert (
+        usual.resources
+        == Settings.read(A_REGISTRY | {"BINDERY_BUILDER": "codebuild", "BINDERY_LAUNCHER": "kubernetes"}).resources
+    )
 
 
 def test_a_github_app_that_is_given_is_taken_and_is_given_whole() -> None:
