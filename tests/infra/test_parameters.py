@@ -56,6 +56,7 @@ NOT_ON_AWS = {
     "private_repositories": "the machine that builds fetches them, and has no token of the host",
 }
 LAMBDAS_LIMIT, SPARE = 4096, 600  # characters of a function's variables; the second for longer names and lists
+BUILDS_LIMIT, ORDERS_LIMIT = 5500, 4500  # characters of a build's variables; of those that each build is given
 A_KEY = 1679  # characters of an RSA key of 2048 bits, as GitHub makes them
 
 
@@ -85,6 +86,15 @@ def test_every_function_knows_the_hosts_that_are_the_operator_s_own(function: st
     changed = {name: value for name, value in own.items() if value != usual[name]}
     assert changed == {**{setting(host): url for host, url in HOSTS.items()}, **READ}
     assert {name: usual[name] for name in changed} == {name: Settings.model_fields[name].default for name in changed}
+
+
+def test_what_builds_fetches_from_the_hosts_that_functions_ask() -> None:
+    """A record's files are listed once more where they are fetched: of another host it would be another record."""
+    given = RESOURCES["Builds"]["Properties"]["Environment"]["EnvironmentVariables"]
+    there = {each["Name"]: str(resolved(each["Value"], HOSTS)) for each in given}
+    known = {f"BINDERY_{setting(host).upper()}": value for host, value in HOSTS.items()}
+    assert {name: value for name, value in there.items() if name in known} == known
+    assert sum(len(name) + len(value) for name, value in there.items()) < BUILDS_LIMIT - ORDERS_LIMIT
 
 
 def test_whatever_an_operator_may_set_is_a_parameter_or_has_a_reason_not_to_be_one() -> None:
