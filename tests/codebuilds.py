@@ -16,13 +16,12 @@ import pytest
 
 from bindery.adapters.builds.codebuild import CodeBuild
 from bindery.adapters.builds.codebuild_report import changed
-from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.adapters.builds.ecr import EcrRegistry
 from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.domain.messages import LogWritten
 from bindery.domain.repository import Repository
 from tests.building import HeardQueue
-from tests.containers import configure, unmount
+from tests.containers import configure
 from tests.serving import registry
 from tests.serving.aws import REGION, config
 from tests.serving.build_machine import PROJECT, Build, BuildMachine
@@ -30,6 +29,7 @@ from tests.serving.gate import Gate
 from tests.serving.git_http import File, GitServer, make_repository
 from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, MachineAws
 from tests.serving.registry import LocalRegistry, local_registry
+from tests.serving.tool_storage import clear
 
 if TYPE_CHECKING:
     from mypy_boto3_codebuild import CodeBuildClient
@@ -138,14 +138,8 @@ def codebuilding(
             try:
                 machine.close()
             finally:
-                _tidy(folder, machine, tool)
-
-
-def _tidy(folder: Path, machine: BuildMachine, tool: str) -> None:
-    """The tools leave their storage mounted, and folders in /run."""
-    unmount(folder)
-    for home in machine.folder.glob("*"):
-        shutil.rmtree(ContainerTool(tool, home / "tool").run_root, ignore_errors=True)
+                for home in machine.folder.glob("*"):
+                    clear(tool, home / "tool")
 
 
 def _environment(folder: Path, gate: Gate, firewall: str) -> dict[str, str]:

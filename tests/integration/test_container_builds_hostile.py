@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +18,7 @@ from bindery.domain.builds import BuildState
 from bindery.domain.errors import BuildFailed, BuildTooLong
 from bindery.domain.failure import Failure
 from tests.building import ordered
-from tests.containers import FROM_NOTHING, ContainerBuilding, Held, held, processes_of, step, unmount
+from tests.containers import FROM_NOTHING, ContainerBuilding, Held, held, processes_of, step
 from tests.serving.registry import PASSWORD, USER, LocalRegistry, local_registry, what_is_missing
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
@@ -33,15 +34,8 @@ def registry(tmp_path: Path) -> Iterator[LocalRegistry]:
 
 @pytest.fixture
 def building(tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBuilding]:
-    building = ContainerBuilding(tmp_path, registry, monkeypatch)
-    yield building
-    building.close()
-
-
-@pytest.fixture(autouse=True)
-def _unmounted(tmp_path: Path) -> Iterator[None]:
-    yield
-    unmount(tmp_path)
+    with closing(ContainerBuilding(tmp_path, registry, monkeypatch)) as building:
+        yield building
 
 
 @pytest.fixture
@@ -121,12 +115,11 @@ def test_wrong_credentials_are_told_as_the_registry_s_word(
     tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.password = "wrong"
-    building = ContainerBuilding(tmp_path, registry, monkeypatch)
-    failure = building.build(ordered(building.repository({"Dockerfile": FROM_NOTHING}), scope="tree")).failure
+    with closing(ContainerBuilding(tmp_path, registry, monkeypatch)) as building:
+        failure = building.build(ordered(building.repository({"Dockerfile": FROM_NOTHING}), scope="tree")).failure
     assert failure is not None
     assert failure.kind == "PushFailed"
     assert "unauthorized" in str(failure.facts["why"])
-    building.close()
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore", "Dockerfile.dockerignore", "requirements.txt"])
