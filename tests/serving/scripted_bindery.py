@@ -14,9 +14,9 @@ from bindery.ports.repository_provider import RepositoryProvider
 from bindery.usecases.detect_address import DetectAddress
 from bindery.web.assets import asset
 from bindery.web.detected import detected
-from bindery.web.errors import face_of
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.session_paths import path_in_session
+from bindery.web.shown import face_of
 from tests.serving.loopback import Loopback, Quiet
 from tests.serving.providers import every_provider
 
