@@ -67,6 +67,10 @@ Secret = Annotated[SecretStr, AfterValidator(_is_long)]
 Address = Annotated[str, AfterValidator(_is_address)]
 RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+PrivateNames = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^(gh|gl)(/[A-Za-z0-9_.-]+)+/([A-Za-z0-9_.-]+|\*)$")], ...],
+    BeforeValidator(_words),
+]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_is_network)], ...], BeforeValidator(_words)]
 Count = Annotated[
     Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda value: None if value in ("", "0", 0) else value)

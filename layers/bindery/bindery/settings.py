@@ -16,6 +16,7 @@ from bindery.setting_types import (
     Count,
     Networks,
     Patterns,
+    PrivateNames,
     RegistryAddress,
     Secret,
     SpecConfigs,
@@ -148,7 +149,12 @@ class Settings(Resources):
     secret_gists: bool = Field(False, description="whether gists that are listed nowhere may be launched, too")
     gitlab_url: Address = Field("https://gitlab.com", description="GitLab, or a server of your own that runs it")
     gitlab_token: SecretStr = Field(
-        SecretStr(""), description="sees what anonymous visitors do not; never leaves for another host"
+        SecretStr(""), description="raises GitLab's rate limit; never leaves for another host"
+    )
+    private_repositories: PrivateNames = Field(
+        (),
+        description="private repositories that may be launched with their host's token, such as `gh/owner/name` or `gl/group/*`, "
+        "comma-separated: whoever can open Bindery can read them",
     )
     doi_url: Address = Field("https://doi.org", description="the DOI system's proxy, which knows where a DOI leads")
     zenodo_api_url: Address = Field(
