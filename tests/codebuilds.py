@@ -16,6 +16,7 @@ import pytest
 
 from bindery.adapters.builds.codebuild import CodeBuild
 from bindery.adapters.builds.codebuild_report import changed
+from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.adapters.builds.ecr import EcrRegistry
 from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.domain.messages import LogWritten
@@ -139,7 +140,7 @@ def codebuilding(
                 machine.close()
             finally:
                 for home in machine.folder.glob("*"):
-                    clear(tool, home / "tool")
+                    clear(ContainerTool(tool, home / "tool"))
 
 
 def _environment(folder: Path, gate: Gate, firewall: str) -> dict[str, str]:

@@ -89,7 +89,7 @@ class ContainerBuilding:
     def close(self) -> None:
         self.builds.close()
         self.builds.wait(60)
-        clear(TOOL, self.home)
+        clear(self.builds.tool)
 
 
 def configure(folder: Path, environment: pytest.MonkeyPatch, registry: str = "") -> None:

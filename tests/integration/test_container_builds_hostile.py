@@ -20,6 +20,7 @@ from bindery.domain.failure import Failure
 from tests.building import ordered
 from tests.containers import FROM_NOTHING, ContainerBuilding, Held, held, processes_of, step
 from tests.serving.registry import PASSWORD, USER, LocalRegistry, local_registry, what_is_missing
+from tests.serving.tool_storage import unmount
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
 STOPPED = Failure.of(BuildFailed(step="build", why="it was stopped"))
@@ -141,9 +142,16 @@ def test_a_link_in_the_repository_copies_no_file_of_the_machine(building: Contai
     assert "private words" not in building.queue.text
 
 
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Path]:
+    """Of the person whose machine this is."""
+    yield tmp_path / "other"
+    unmount(tmp_path / "other")
+
+
 @pytest.mark.parametrize("where", ["dir:{0}", "containers-storage:[overlay@{1}+{2}]localhost/private"])
-def test_no_image_is_taken_from_the_machine_itself(building: ContainerBuilding, where: str) -> None:
-    roots = [str(building.folder / "other"), str(building.folder / "run")]
+def test_no_image_is_taken_from_the_machine_itself(building: ContainerBuilding, storage: Path, where: str) -> None:
+    roots = [str(storage), str(building.folder / "run")]
     buildah = ["buildah", "--root", roots[0], "--runroot", roots[1]]
     (building.folder / "Private").write_text(FROM_NOTHING)
     context = building.repository({}, "private")

@@ -23,6 +23,7 @@ from urllib.parse import urlencode
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.domain.tokens import Tokens
 from tests.serving.tool_storage import clear
 
@@ -158,7 +159,7 @@ class LocalRuntime:
             self.client.close()
             shutil.rmtree(self._temporary, ignore_errors=True)
             if tool := self._settings.get("BINDERY_CONTAINER_TOOL"):
-                clear(tool, self.home)
+                clear(ContainerTool(tool, self.home / "containers"))
             shutil.rmtree(self.home, ignore_errors=True)
 
     def start(self) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 from bindery.adapters.builds.container_tool import ContainerTool
 
 
-def clear(name: str, folder: Path) -> None:
-    """Of the tool that kept its storage in this folder."""
-    run_root = ContainerTool(name, folder).run_root
-    unmount(folder)
-    unmount(run_root)
-    shutil.rmtree(run_root)
+def clear(tool: ContainerTool) -> None:
+    """The storage itself is for whoever made its folder to remove."""
+    unmount(tool.storage)
+    unmount(tool.run_root)
+    shutil.rmtree(tool.run_root)
 
 
 def unmount(folder: Path) -> None:
