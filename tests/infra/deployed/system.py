@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from bindery.adapters.queues.memory import Delivery
-from bindery.bootstrap import Picked, System, picks
+from bindery.bootstrap import Picked, System, engines, picks
 from bindery.domain.errors import LauncherDown, UnknownProvider
 from bindery.domain.launch import Launch
 from bindery.ports.repository_provider import RepositoryProvider
@@ -86,7 +86,7 @@ def entering(operation: str, _session: str) -> None:
     """The launcher's way into the cluster, as far as it is AWS's: there is no cluster behind, and nothing of it is believed."""
     if operation != "ask":  # asks the sessions themselves
         with suppress(LauncherDown):
-            picks.cluster_access().entry()
+            engines.cluster_access().entry()
 
 
 class Deployed:
