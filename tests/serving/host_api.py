@@ -55,7 +55,7 @@ class ApiServer(Loopback):
 
     limited_until: UTC seconds, then every counted question is refused until it is cleared.
     tokens: those accepted; another one is refused with 401. private: names of repositories that are shown to tokens alone.
-    replies: path -> what is said instead.
+    forbidden: paths that no token is good for. replies: path -> what is said instead.
     """
 
     limited = 403
@@ -64,6 +64,7 @@ class ApiServer(Loopback):
         self.limited_until: int | None = None
         self.tokens: set[str] = set()
         self.private: set[str] = set()
+        self.forbidden: set[str] = set()
         self.replies: dict[str, Reply] = {}
         self.asked: list[Asked] = []
         super().__init__(_Handler)
@@ -90,6 +91,8 @@ class ApiServer(Loopback):
         authorization = headers.get("authorization", "")
         if authorization and authorization.removeprefix("Bearer ") not in self.tokens:
             return Reply(401, {"message": "Bad credentials"})
+        if authorization and path.partition("?")[0] in self.forbidden:
+            return Reply(403, {"message": "Resource not accessible by personal access token"})
         unseen = not authorization and any(f"/{name}/" in unquote(f"{path}/") for name in self.private)
         asked = "/nobody" if unseen else path
         found = self.replies.get(asked.partition("?")[0]) or self.found(asked)
