@@ -53,7 +53,6 @@ NOT_ON_AWS = {
     **dict.fromkeys(("doi_url", "figshare_api_url", "hydroshare_api_url"), "there is one of each"),
     "allowed_private_hosts": "functions run outside of private networks",
     "log_level": "the alarms' numbers are read out of lines of INFO",
-    "private_repositories": "the machine that builds fetches them, and has no token of the host",
 }
 LAMBDAS_LIMIT, SPARE = 4096, 600  # characters of a function's variables; the second for longer names and lists
 BUILDS_LIMIT, ORDERS_LIMIT = 5500, 4500  # characters of a build's variables; of those that each build is given
@@ -62,6 +61,13 @@ A_KEY = 1679  # characters of an RSA key of 2048 bits, as GitHub makes them
 
 def on_aws(function: str, given: Mapping[str, str]) -> dict[str, str]:
     return {**variables(function, **given), **A_REGISTRY}
+
+
+def of_builds(given: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Variables of every build: of what type, and what is written there."""
+    listed = RESOURCES["Builds"]["Properties"]["Environment"]["EnvironmentVariables"]
+    found = [each for one in listed if isinstance(each := resolved(one, given), dict)]
+    return {each["Name"]: (each.get("Type", "PLAINTEXT"), str(each["Value"])) for each in found}
 
 
 def setting(parameter: str) -> str:
@@ -90,8 +96,7 @@ def test_every_function_knows_the_hosts_that_are_the_operator_s_own(function: st
 
 def test_what_builds_fetches_from_the_hosts_that_functions_ask() -> None:
     """A record's files are listed once more where they are fetched: of another host it would be another record."""
-    given = RESOURCES["Builds"]["Properties"]["Environment"]["EnvironmentVariables"]
-    there = {each["Name"]: str(resolved(each["Value"], HOSTS)) for each in given}
+    there = {name: value for name, (kind, value) in of_builds(HOSTS).items() if kind == "PLAINTEXT"}
     known = {f"BINDERY_{setting(host).upper()}": value for host, value in HOSTS.items()}
     assert {name: value for name, value in there.items() if name in known} == known
     assert sum(len(name) + len(value) for name, value in there.items()) < BUILDS_LIMIT - ORDERS_LIMIT
@@ -140,3 +145,46 @@ def test_behind_a_proxy_before_a_name_the_api_s_own_address_is_closed() -> None:
     assert closed == [False, False, False, True]
     told = [resolved(api["Variables"]["OnlyByItsName"], given) for given in (name, {**proxy, **name})]
     assert len(set(told)) == 2, "without a change of its stage an API goes on as it was"
+
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret"
+A_TOKEN = {
+    "GithubTokenSecret": ("BINDERY_GITHUB_TOKEN", {}),
+    "GitlabTokenSecret": ("BINDERY_GITLAB_TOKEN", {}),
+    "GithubAppKeySecret": ("BINDERY_GITHUB_APP_KEY", {"GithubAppId": "1234567", "GithubAppInstallation": "12345678"}),
+}
+
+
+@pytest.mark.parametrize("version", ["", ":SecretString:::8f2c"])
+@pytest.mark.parametrize("secret", A_TOKEN)
+def test_what_builds_private_repositories_reads_their_host_s_token_and_nothing_else(secret: str, version: str) -> None:
+    """As a secret's reference: a text would stand in whatever is told of a build."""
+    variable, words = A_TOKEN[secret]
+    arn = f"{ARN}:{secret}-Ab12Cd"
+    given = {secret: arn + version, "PrivateRepositories": "gh/acme/*", **words}
+    plain, known = of_builds({**given, "PrivateRepositories": ""}), of_builds(given)
+    assert {kind for kind, _ in plain.values()} == {"PLAINTEXT"}
+    assert not {value for _, value in plain.values()} & {arn, *words.values()}
+    assert [(name, value) for name, (kind, value) in known.items() if kind == "SECRETS_MANAGER"] == [(variable, arn)]
+    for parameter, value in words.items():
+        assert known[f"BINDERY_{setting(parameter).upper()}"] == ("PLAINTEXT", value)
+    tokens = RESOURCES["BuilderTokens"]
+    assert not holds(tokens, {**given, "PrivateRepositories": ""})
+    assert holds(tokens, given)
+    (may,) = tokens["Properties"]["PolicyDocument"]["Statement"]
+    assert may["Action"] == "secretsmanager:GetSecretValue"
+    assert [there for each in may["Resource"] if (there := resolved(each, given))] == [arn]
+
+
+def test_only_what_resolves_knows_which_private_repositories_may_be_launched() -> None:
+    given = {"PrivateRepositories": "gh/acme/*", "GithubTokenSecret": ARN}
+    told = {name: variables(name, **given).get("BINDERY_PRIVATE_REPOSITORIES") for name in FUNCTIONS}
+    assert {name: value for name, value in told.items() if value} == {"ResolveRepository": "gh/acme/*"}
+    read = Settings.read(on_aws("ResolveRepository", given) | {"BINDERY_GITHUB_TOKEN": "ghp_0123456789"})
+    assert read.private_repositories == ("gh/acme/*",)
+
+
+def test_private_repositories_without_a_token_are_no_stack() -> None:
+    (rule,) = TEMPLATE["Rules"]["PrivateRepositoriesNeedAToken"]["Assertions"]
+    assert not holds(rule["Assert"], {})
+    assert all(holds(rule["Assert"], {secret: ARN}) for secret in A_TOKEN)

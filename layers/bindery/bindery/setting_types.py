@@ -37,6 +37,23 @@ def _is_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _is_token(secret: SecretStr) -> SecretStr:
+    """Without the space and the line's end that files and copying add. Raises ValueError: what goes into a header has no others."""
+    text = secret.get_secret_value().strip()
+    if not re.fullmatch(r"[\x21-\x7e]*", text):
+        raise ValueError("a token has no spaces, no line breaks and no letters but ASCII")
+    return SecretStr(text)
+
+
+def _is_private_name(name: str) -> str:
+    """`gh/owner/name`, `gl/group/.../project`, or everything below an owner. Raises ValueError."""
+    if not re.fullmatch(PRIVATE, name) or name.endswith(".git"):
+        raise ValueError(
+            f"{name!r} should be like gh/owner/name, gh/owner/*, gl/group/project or gl/group/*: no ref, no .git"
+        )
+    return name
+
+
 def _is_long(secret: SecretStr) -> SecretStr:
     """None at all, or one that nobody guesses. Raises ValueError."""
     if 0 < len(secret.get_secret_value()) < SHORTEST_SECRET:
@@ -61,16 +78,16 @@ def _is_registry(url: str) -> str:
 _NAME = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 REGISTRY = rf"https?://[a-z0-9.-]+(:\d{{1,5}})?(/{_NAME})*/?"
 IMAGE = r"^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$"
+_STEP = r"/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.-]+"
+PRIVATE = rf"gh{_STEP}({_STEP}|/\*)|gl({_STEP})+({_STEP}|/\*)"
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 SESSIONS = rf"https?://({LABEL}\.)*(?!\d+(:|$))({LABEL})(:\d{{1,5}})?"  # no IP address ends in a name
 Secret = Annotated[SecretStr, AfterValidator(_is_long)]
+Token = Annotated[SecretStr, AfterValidator(_is_token)]
 Address = Annotated[str, AfterValidator(_is_address)]
 RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
-PrivateNames = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^(gh|gl)(/[A-Za-z0-9_.-]+)+/([A-Za-z0-9_.-]+|\*)$")], ...],
-    BeforeValidator(_words),
-]
+PrivateNames = Annotated[tuple[Annotated[str, AfterValidator(_is_private_name)], ...], BeforeValidator(_words)]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_is_network)], ...], BeforeValidator(_words)]
 Count = Annotated[
     Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda value: None if value in ("", "0", 0) else value)

@@ -20,6 +20,7 @@ from bindery.setting_types import (
     RegistryAddress,
     Secret,
     SpecConfigs,
+    Token,
     Words,
     is_domain,
 )
@@ -30,11 +31,13 @@ NEEDED_BY_CONTAINERS = {
     "launcher": "a launcher that runs images: kubernetes",
 }
 
+HOSTS_TOKENS = {"gh": ("github_token", "github_app_id"), "gl": ("gitlab_token",)}
+
 
 class Settings(Resources):
     """Field `idle_seconds` is read from `BINDERY_IDLE_SECONDS`, and so on. A value that cannot be used stops the start."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     table: str = Field("sqlite", description="where state lives: `sqlite`, or the name of a DynamoDB table")
     queues: str = Field("memory", pattern="^(memory|sqs)$", description="how messages travel: `memory`, or `sqs`")
@@ -131,9 +134,7 @@ class Settings(Resources):
     )
     github_url: Address = Field("https://github.com", description="GitHub, or an Enterprise server")
     github_api_url: Address = Field("https://api.github.com", description="its REST API")
-    github_token: SecretStr = Field(
-        SecretStr(""), description="raises GitHub's rate limit; never leaves for another host"
-    )
+    github_token: Token = Field(SecretStr(""), description="raises GitHub's rate limit; never leaves for another host")
     github_app_installation: str = Field(
         "", pattern="^[0-9]*$", description="number of the installation of a GitHub App, with the next two"
     )
@@ -148,9 +149,7 @@ class Settings(Resources):
     gist_url: Address = Field("https://gist.github.com", description="GitHub's gists, or an Enterprise server's")
     secret_gists: bool = Field(False, description="whether gists that are listed nowhere may be launched, too")
     gitlab_url: Address = Field("https://gitlab.com", description="GitLab, or a server of your own that runs it")
-    gitlab_token: SecretStr = Field(
-        SecretStr(""), description="raises GitLab's rate limit; never leaves for another host"
-    )
+    gitlab_token: Token = Field(SecretStr(""), description="raises GitLab's rate limit; never leaves for another host")
     private_repositories: PrivateNames = Field(
         (),
         description="private repositories that may be launched with their host's token, such as `gh/owner/name` or `gl/group/*`, "
@@ -176,6 +175,20 @@ class Settings(Resources):
         builder = info.data.get("builder")
         if builder in ("container", "codebuild") and value == UNFIT_FOR_CONTAINERS[info.field_name or ""]:
             raise ValueError(f"BINDERY_BUILDER={builder} needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
+        return value
+
+    @field_validator("private_repositories")
+    @classmethod
+    def _can_be_kept(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Raises ValueError."""
+        if value and info.data.get("launcher") == "process":
+            raise ValueError(
+                "sessions that are processes of this machine can read the token: set BINDERY_LAUNCHER=kubernetes"
+            )
+        for host, names in HOSTS_TOKENS.items():
+            given = [str(info.data.get(name) or "") for name in names]
+            if not any(given) and any(each.startswith(f"{host}/") for each in value):
+                raise ValueError(f"{host}/... needs a token: BINDERY_{names[0].upper()}")
         return value
 
     @field_validator("github_app_key")

@@ -22,16 +22,22 @@ def variables(function: str = "", **parameters: str) -> dict[str, str]:
 def resolved(value: object, parameters: Mapping[str, str]) -> object:
     """What CloudFormation makes of a property of the template."""
     match value:
+        case {"Ref": "AWS::NoValue"}:
+            return None
         case {"Ref": str(name)}:
             return _parameter(name, parameters) if name in TEMPLATE["Parameters"] else f"{PHYSICAL}-{name}"
         case {"If": [str(condition), this, otherwise]}:
             return resolved(this if holds({"Condition": condition}, parameters) else otherwise, parameters)
+        case {"Select": [int(number), {"Split": [str(mark), inner]}]}:
+            return str(resolved(inner, parameters)).split(mark)[number]
         case {"Sub": str(text)} if text.startswith("{{resolve:secretsmanager:"):
             return SECRET
         case {"Sub": str(text)}:
             return re.sub(r"\$\{(\w+)\}", lambda named: _named(named[1], parameters), text)
         case str() | int():
             return value
+        case dict():
+            return {name: resolved(inner, parameters) for name, inner in value.items()}
     raise TypeError(value)
 
 
