@@ -230,6 +230,18 @@ def test_the_list_of_installations_is_names_of_hosts() -> None:
     assert all(name == name.strip().lower() and "/" not in name and "." in name for name in installations())
 
 
+def test_the_list_has_the_map_of_installations_and_the_hosts_of_old_links() -> None:
+    """A few of each, as github.com/IQSS/dataverse-installations (data/data.json) and repo2docker's dataverse.json have them.
+
+    Some of the former are written with a path there, and some of the latter have another name today.
+    """
+    of_the_map = {"dataverse.yale.edu", "uwr.rodbuk.pl", "dv.dataverse.lv", "ssh.datastations.nl", "dataverse.deic.dk"}
+    with_a_path = {"dataverse.acg.maine.edu", "soildata.mapbiomas.org"}
+    of_old_links = {"dataverse.scholarsportal.info", "data.inra.fr", "datasets.socialhistory.org", "data.lipi.go.id"}
+    assert of_the_map | with_a_path | of_old_links <= installations()
+    assert len(installations()) == 147
+
+
 def test_tables_come_as_they_were_uploaded_and_restricted_files_are_told(
     dataverse: DataverseProvider, dataverse_host: Dataverse, lay_out: LayOut
 ) -> None:
