@@ -42,6 +42,7 @@ from bindery.domain.errors import (
 )
 from bindery.domain.repository import Repository
 from bindery.ports.contents import never
+from tests.fakes.table import DictTable
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.record_hosts import DoiSystem, Zenodo
 from tests.serving.scripted import ScriptedServer
@@ -76,7 +77,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     (tmp_path / "work").mkdir()
     with DoiSystem() as dois, Zenodo(dois) as host:
         client, clock = GuardedClient([host.address, dois.address]), SystemClock()
-        provider = ZenodoProvider(client, clock, Dois(client, clock, dois.url), api_url=host.api)
+        provider = ZenodoProvider(client, DictTable(), clock, Dois(client, clock, dois.url), api_url=host.api)
         yield Place(host, client, provider, RecordContents(lambda _: provider, client, clock), tmp_path)
         client.close()
 
@@ -327,7 +328,7 @@ def test_whatever_an_archive_holds_nothing_leaves_its_folder(members: list[tuple
         folder = RecordFolder(inner / "files", room)
         with suppress(RepositoryUnusable):
             unpack(archive, "r.tar", folder, room, lambda: None)
-            root = folder.finish(hoist=hoist)
+            root = folder.finish(lambda: None, hoist=hoist)
             links = [path for path in root.rglob("*") if path.is_symlink()]
             assert all(Path(os.path.realpath(path)).is_relative_to(root.resolve()) for path in links)
         outside = {path.relative_to(top) for path in Path(top).rglob("*") if not path.is_relative_to(inner / "files")}
@@ -505,7 +506,7 @@ def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work:
         place.host.replies[f"/api/records/{asked.ref}/files"] = moved(f"{server.url}/files")
         client = GuardedClient([place.host.address, server.address])
         dois = Dois(client, SystemClock(), place.host.dois.url)
-        provider = ZenodoProvider(client, SystemClock(), dois, api_url=place.host.api)
+        provider = ZenodoProvider(client, DictTable(), SystemClock(), dois, api_url=place.host.api)
         contents = RecordContents(lambda _: provider, client, SystemClock())
         for seconds, stopped in ((60.0, stop.is_set), (0.5, never)):
             began = time.monotonic()

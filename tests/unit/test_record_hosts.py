@@ -23,6 +23,7 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.domain.repository import Repository
+from tests.fakes.table import DictTable
 from tests.serving.dataset_hosts import Ckan, Dataverse, HydroShare
 from tests.serving.record_hosts import FIGSHARE_RECORDINGS, DoiSystem, Figshare
 from tests.serving.site import Reply, moved
@@ -50,7 +51,7 @@ def figshare_host(dois: DoiSystem) -> Iterator[Figshare]:
 @pytest.fixture
 def figshare(figshare_host: Figshare, dois: DoiSystem) -> FigshareProvider:
     client = GuardedClient([dois.address, figshare_host.address])
-    return FigshareProvider(client, CLOCK, Dois(client, CLOCK, dois.url), api_url=figshare_host.api)
+    return FigshareProvider(client, DictTable(), CLOCK, Dois(client, CLOCK, dois.url), api_url=figshare_host.api)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def dataverse_host(dois: DoiSystem) -> Iterator[Dataverse]:
 def dataverse(dataverse_host: Dataverse, dois: DoiSystem) -> DataverseProvider:
     client = GuardedClient([dois.address, dataverse_host.address])
     known = [dataverse_host.address]
-    return DataverseProvider(client, CLOCK, Dois(client, CLOCK, dois.url), installations=known)
+    return DataverseProvider(client, DictTable(), CLOCK, Dois(client, CLOCK, dois.url), installations=known)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def hydroshare_host() -> Iterator[HydroShare]:
 
 @pytest.fixture
 def hydroshare(hydroshare_host: HydroShare) -> HydroShareProvider:
-    return HydroShareProvider(GuardedClient([hydroshare_host.address]), CLOCK, api_url=hydroshare_host.api)
+    return HydroShareProvider(GuardedClient([hydroshare_host.address]), DictTable(), CLOCK, api_url=hydroshare_host.api)
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def ckan_host() -> Iterator[Ckan]:
 
 @pytest.fixture
 def ckan(ckan_host: Ckan) -> CkanProvider:
-    return CkanProvider(GuardedClient([ckan_host.address]), CLOCK)
+    return CkanProvider(GuardedClient([ckan_host.address]), DictTable(), CLOCK)
 
 
 Host = FigshareProvider | DataverseProvider | HydroShareProvider | CkanProvider

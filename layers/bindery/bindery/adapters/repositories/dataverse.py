@@ -16,15 +16,17 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.kept_answers import KEPT
 from bindery.adapters.repositories.pages import pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
-from bindery.domain.errors import BadAddress, BadSpec, RefNotFound, RepositoryNotFound
+from bindery.domain.errors import BadAddress, BadSpec, RecordNotFound, VersionNotFound
 from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display
+from bindery.ports.table import Table
 
 VERSIONED: Final = re.compile(r"(.+)@v([0-9]{1,6}\.[0-9]{1,6})")
 DATASET_PAGE, FILE_PAGE, CITATION = "/dataset.xhtml", "/file.xhtml", "/citation"
@@ -100,10 +102,13 @@ class DataverseProvider(RecordHost):
         ref_default=None,
         grammar="10.7910/DVN/<id>[@v<version>]",
         refs="none: the version after the DOI, else the newest",
-        kept="nothing; each launch asks",
+        kept=KEPT,
     )
 
-    def __init__(self, client: GuardedClient, clock: Clock, dois: Dois, *, installations: Sequence[str] = ()) -> None:
+    def __init__(
+        self, client: GuardedClient, table: Table, clock: Clock, dois: Dois, *, installations: Sequence[str] = ()
+    ) -> None:
+        super().__init__(table, clock)
         self._api = RecordApi(client, clock)
         self._dois = dois
         self._more = frozenset(installations)
@@ -120,7 +125,7 @@ class DataverseProvider(RecordHost):
         doi = doi_in(_identifier(address))
         return pasted(self, doi) if doi else super().detect(address)
 
-    def resolve(self, spec: str) -> Resolved:
+    def found(self, spec: str) -> Repository:
         asked, wanted = self._asked(spec)
         page = self.check(spec)
         base, dataset = self._dataset(asked, page)
@@ -130,12 +135,12 @@ class DataverseProvider(RecordHost):
         try:
             url = _version_url(base, dataset, wanted or ":latest-published")
             version = self._api.get(_VersionAnswer, f"{url}&excludeFiles=true", page).data
-        except RepositoryNotFound:
+        except RecordNotFound:
             if wanted:
-                raise RefNotFound(spec=doi, ref=f"v{wanted}") from None
+                raise VersionNotFound(spec=doi, ref=f"v{wanted}") from None
             raise
         number = f"{version.version_number}.{version.version_minor_number}"
-        repository = Repository(
+        return Repository(
             provider=self.id,
             spec=spec,
             ref=f"{version.dataset_id}.v{number}",
@@ -144,7 +149,6 @@ class DataverseProvider(RecordHost):
             repo_url=page,
             ref_url=f"https://doi.org/{doi}",
         )
-        return Resolved(repository)
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
         found = self._api.get(_VersionAnswer, repository.clone_url, repository.repo_url, within).data.files
@@ -177,7 +181,7 @@ class DataverseProvider(RecordHost):
         try:
             url = _version_url(base, identifier, ":latest-published")
             self._api.get(_VersionAnswer, f"{url}&excludeFiles=true", page)
-        except RepositoryNotFound:
+        except RecordNotFound:
             return False
         return True
 

@@ -83,7 +83,9 @@ class RecordContents:
     def _check(self, listing: Listing, repository: Repository) -> None:
         """What can be known before anything is fetched."""
         if not listing.files:
-            raise RepositoryUnusable(why="it holds no files that everybody may read")
+            raise RepositoryUnusable(
+                why="it holds no files that everybody may read: only a description, or they are restricted or under embargo"
+            )
         if len(listing.files) > self._max_files:
             raise RepositoryTooLarge(url=repository.repo_url, limit=f"{self._max_files} files")
         if sum(file.size or 0 for file in listing.files) > self._max_bytes:
@@ -95,12 +97,12 @@ class RecordContents:
         if lone is None or not is_archive(lone.path):
             for file in listing.files:
                 self._fetch(file, file.path, fetched, errand)
-            return fetched.finish(hoist=False)
+            return fetched.finish(errand.check, hoist=False)
         self._fetch(lone, "archive", fetched, errand)
         room = self._room(repository)
         unpacked = RecordFolder(aside / "unpacked", room)
         unpack(aside / "files" / "archive", lone.path, unpacked, room, errand.check)
-        return unpacked.finish(hoist=True)
+        return unpacked.finish(errand.check, hoist=True)
 
     def _fetch(self, file: RecordFile, path: str, folder: RecordFolder, errand: _Errand) -> None:
         with closing(self._pieces(file, errand)) as pieces:
