@@ -335,6 +335,33 @@ def test_whatever_an_archive_holds_nothing_leaves_its_folder(members: list[tuple
         assert {str(path) for path in outside} == {"x", "x/y", "x/y/archive"}
 
 
+@pytest.mark.parametrize("calls", range(6))
+def test_links_are_made_and_looked_at_in_the_records_time(tmp_path: Path, calls: int) -> None:
+    folder = RecordFolder(tmp_path / "files", Room("r", 10**6, 100))
+    for name in "abc":
+        folder.add_link(name, "there")
+    left = iter(range(calls))
+
+    def check() -> None:
+        if next(left, None) is None:
+            raise HostUnreachable(host="h", why="it was stopped")
+
+    with pytest.raises(HostUnreachable):
+        folder.finish(check, hoist=False)
+
+
+def test_whoever_stops_it_while_links_are_made_is_heard(place: Place, work: Path) -> None:
+    links = [special(f"link{number}", tarfile.SYMTYPE, "a") for number in range(3)]
+
+    def stopped() -> bool:
+        return any(path.is_symlink() for path in work.parent.rglob("*"))
+
+    with pytest.raises(HostUnreachable) as caught:
+        place.contents.lay_out(place.make({"r.tar": tarred(("a", b"1"), *links)}), work, stopped=stopped)
+    assert caught.value.facts["why"] == "it was stopped"
+    assert place.left() == []
+
+
 def test_bombs_are_refused(place: Place, work: Path) -> None:
     zeros = b"\0" * 3_000_000
     contents = place.limited(max_bytes=1_000_000)

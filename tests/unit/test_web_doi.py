@@ -7,8 +7,8 @@ from bindery.ports.doi_directory import Home
 from tests.simulation.small import Small
 
 
-def small(**settings: object) -> Small:
-    made = Small(**settings)
+def small(*, ban_networks: str = "", rate_limit: int = 10) -> Small:
+    made = Small(ban_networks=ban_networks, rate_limit=rate_limit)
     made.system.ports.homes["10.1/x"] = Home("zenodo", "10.1/x")  # type: ignore[attr-defined] # the fake's own
     made.system.ports.homes["10.1/c"] = Home("ckan", "https%3A%2F%2Fdata.example.org%2Fdataset%2Fa")  # type: ignore[attr-defined]
     return made
