@@ -8,7 +8,8 @@ import pytest
 
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.ckan import CkanProvider
-from bindery.adapters.repositories.dataverse import DataverseProvider, installations
+from bindery.adapters.repositories.dataverse import DataverseProvider
+from bindery.adapters.repositories.dataverse_pages import installations
 from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.figshare import FigshareProvider
 from bindery.adapters.repositories.guard import GuardedClient

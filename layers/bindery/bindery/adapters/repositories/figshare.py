@@ -29,7 +29,8 @@ OWN_DOI: Final = re.compile(r"10\.6084/m9\.figshare\.([0-9]{1,15})", re.IGNORECA
 VERSIONED: Final = re.compile(r"(.+)\.v([0-9]{1,6})", re.IGNORECASE)
 PAGE_SIZE, SHORTEST_PAGE, MOST_PAGES = 100, 10, 1000
 """A page may hold fewer than asked for, if the host says so; ten are its default."""
-PAGE: Final = re.compile(r"/articles/(?:[^/]+/){1,2}?([0-9]{1,15})(?:/([0-9]{1,6}))?/?")
+PAGE: Final = re.compile(r"/articles/(?:[^/]+/){0,2}?([0-9]{1,15})(?:/([0-9]{1,6}))?/?")
+"""Kind and title may stand before the number."""
 
 
 class _Version(BaseModel):

@@ -14,10 +14,12 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.dois import PREFIX, plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.pages import Shown, pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
 from bindery.domain.errors import BadSpec, HostUnreachable, RepositoryTooLarge, RepositoryUnusable
+from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display
@@ -25,7 +27,7 @@ from bindery.ports.table import Table
 
 ID: Final = "[0-9a-f]{32}"
 DOI: Final = re.compile(rf"10\.4211/hs\.({ID})", re.IGNORECASE)
-PAGE: Final = re.compile(rf"https?://([^/?#]+)/resource/({ID})(?:[/?#].*)?")
+PAGE: Final = re.compile(rf"https?://([^/?#]+)/(?:hsapi/)?resource/({ID})(?:[/?#].*)?")
 CONTENTS: Final = "/data/contents/"
 MOST_PAGES: Final = 1000
 
@@ -87,6 +89,14 @@ class HydroShareProvider(RecordHost):
 
     def canonical(self, spec: str) -> str:
         return self._resource(spec)
+
+    def detect(self, address: str) -> Pasted | None:
+        place = Place.of(address)
+        resource = self._on_page(place.upto(len(place.steps))) if place else None
+        if place is None or resource is None:
+            return super().detect(address)
+        _, _, path = "/".join(place.steps).partition(CONTENTS.lstrip("/"))
+        return pasted(self, resource, Shown("", path))
 
     def found(self, spec: str) -> Repository:
         resource = self._resource(spec)

@@ -28,7 +28,10 @@ from bindery.ports.table import Table
 
 OWN_DOI: Final = re.compile(r"10\.[0-9.]+/zenodo\.([0-9]{1,15})", re.IGNORECASE)
 PAGE: Final = re.compile(r"https?://([^/?#]+)/(?:api/)?records?/([0-9]{1,15})(?:[/?#].*)?")
-FILE: Final = re.compile(r"/(?:files|preview)/(.+)")
+FILE: Final = re.compile(r"(?:api/)?records?/[0-9]+/(?:files|preview)/(.+?)(?:(?<=.)/content)?")
+DRAFT: Final = re.compile(r"(?:uploads|deposit)/([0-9]{1,15})")
+"""The number that a draft's record will have: whoever launches it is told that it has to be published first."""
+OF_DOI: Final = re.compile(r"(?:doi|badge/DOI)/(10\..+?)(?:\.svg)?", re.IGNORECASE)
 ID: Final = re.compile(r"[0-9]{1,15}")
 
 
@@ -82,6 +85,8 @@ class ZenodoProvider(RecordHost):
         self._dois = dois
         self._url = api_url.rstrip("/")
         self._address = parsed(api_url)
+        at = urlsplit(self._url)
+        self._place = Place.of(f"{at.scheme}://{at.netloc}")
 
     def check(self, spec: str) -> str:
         return doi_page(self._doi(spec))
@@ -91,10 +96,18 @@ class ZenodoProvider(RecordHost):
 
     def detect(self, address: str) -> Pasted | None:
         place = Place.of(address)
-        if place is None or not (number := self._number(place.upto(len(place.steps)))):
+        steps = place.below(self._place) if place else None
+        if place is None or steps is None:
             return super().detect(address)
-        shown_file = FILE.search("/".join(place.steps))
-        return pasted(self, f"10.5281/zenodo.{number}", Shown("", shown_file[1] if shown_file else ""))
+        path = "/".join(steps)
+        if number := self._number(place.upto(len(place.steps))):
+            shown_file = FILE.fullmatch(path)
+            return pasted(self, f"10.5281/zenodo.{number}", Shown("", shown_file[1] if shown_file else ""))
+        if draft := DRAFT.fullmatch(path):
+            return pasted(self, f"10.5281/zenodo.{draft[1]}")
+        named = OF_DOI.fullmatch(path)
+        doi = doi_in(named[1]) if named else None
+        return pasted(self, doi) if doi else None
 
     def found(self, spec: str) -> Repository:
         doi = self._doi(spec)
