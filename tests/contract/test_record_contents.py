@@ -28,7 +28,7 @@ from bindery.adapters.repositories.archives import unpack
 from bindery.adapters.repositories.checkout import Room
 from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.record_contents import RecordContents
+from bindery.adapters.repositories.record_contents import MOST_TRIES, RecordContents
 from bindery.adapters.repositories.record_folder import RecordFolder
 from bindery.adapters.repositories.zenodo import ZenodoProvider
 from bindery.domain.errors import (
@@ -449,10 +449,60 @@ def test_other_content_than_listed_is_the_hosts_fault(place: Place, work: Path, 
 )
 def test_a_file_that_is_refused_fails_it_all(place: Place, work: Path, status: int, error: type[BinderyError]) -> None:
     asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
-    place.host.replies[f"/api/records/{asked.ref}/files/b.txt/content"] = Reply(status)
+    later = {"Retry-After": "4000"}  # than anybody would wait
+    place.host.replies[f"/api/records/{asked.ref}/files/b.txt/content"] = Reply(status, b"", later)
     with pytest.raises(error):
         place.contents.lay_out(asked, work)
     assert place.left() == []
+
+
+def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path) -> None:
+    asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
+    path = f"/api/records/{asked.ref}/files/b.txt/content"
+    place.host.replies[path] = Reply(429, b"", {"Retry-After": "1"})
+    waited: list[float] = []
+
+    def stopped() -> bool:
+        try:
+            place.client.limits.check("127.0.0.1", time.time())
+        except HostLimited as limited:
+            waited.append(float(limited.facts["at"]))
+            place.host.replies.pop(path, None)  # it is well again, and nobody may ask it before its time
+        return False
+
+    place.contents.lay_out(asked, work, stopped=stopped)
+    assert laid_out(work) == {"a.txt": b"abc", "b.txt": b"abc"}
+    assert len([each for each in place.host.asked if each == path]) == 2
+    assert waited
+    assert time.time() >= waited[0]
+
+
+def test_whoever_stops_it_while_a_host_has_us_wait_is_heard(place: Place, work: Path) -> None:
+    asked = place.make({"a.txt": b"abc"})
+    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    place.host.replies[path] = Reply(429, b"", {"Retry-After": "100"})
+    with pytest.raises(HostUnreachable) as caught:
+        place.contents.lay_out(asked, work, stopped=lambda: path in place.host.asked)
+    assert caught.value.facts["why"] == "it was stopped"
+
+
+def test_a_host_that_has_us_wait_again_and_again_is_left(place: Place, work: Path) -> None:
+    asked = place.make({"a.txt": b"abc"})
+    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    place.host.replies[path] = Reply(429, b"", {"Retry-After": "0"})
+    with pytest.raises(HostLimited):
+        place.contents.lay_out(asked, work)
+    assert place.host.asked.count(path) == MOST_TRIES
+
+
+def test_a_host_that_counts_us_is_waited_for_before_it_has_to_refuse(place: Place, work: Path) -> None:
+    """As Zenodo does with each file."""
+    asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
+    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    place.host.replies[path] = Reply(200, b"abc", {"X-RateLimit-Remaining": "0", "Retry-After": "4000"})
+    with pytest.raises(HostLimited):
+        place.contents.lay_out(asked, work)
+    assert not any("b.txt/content" in each for each in place.host.asked)
 
 
 def test_a_record_without_files_is_said_to_be_empty(place: Place, work: Path) -> None:
