@@ -49,7 +49,7 @@ class Place:
 
     def other(self, **limits: int) -> GitContents:
         client = GuardedClient([self.server.address])
-        return GitContents(self.root / "other cache", client, SystemClock(), **limits)
+        return GitContents(self.root / "other cache", client, SystemClock(), **limits)  # type: ignore[arg-type] # words for limits alone
 
     def left(self) -> list[str]:
         return names(self.root / "work")

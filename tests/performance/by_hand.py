@@ -5,8 +5,6 @@ node that asks for a new Pod's Secret before the API server knows that it may tr
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -26,36 +24,42 @@ PATIENCE_SECONDS = 120
 
 
 class ByHand:
-    """One administrator with one client. image: as a launch named it."""
+    """One administrator with one client. image: as a launch named it.
+
+    What was made stays until it is cleared, as launched sessions do: whoever is not ready yet shares the node with all of them.
+    """
 
     def __init__(self, shipped: Shipped, image: str) -> None:
         self.client = new_client_from_config(config_file=str(shipped.cluster.kubeconfig))
         self.api: Any = CoreV1Api(self.client)
         self.order = order_of("by-hand", image=image)
         self._numbers = count()
+        self._made: list[str] = []
 
     def start(self, _run: int = 0) -> float:
         """Seconds from the request to create the Pod until its server answers at the Pod's own address."""
         name = f"by-hand-{next(self._numbers)}"
         begun = time.perf_counter()
-        with self._created(name):
-            address = self._address(name)
-            until = time.monotonic() + PATIENCE_SECONDS
-            while not answers(address, PORT, f"{address}:{PORT}", TOKEN):
-                assert time.monotonic() < until, f"{name} does not answer"
-                time.sleep(EVERY_SECONDS)
-            return time.perf_counter() - begun
+        self._create(name)
+        address = self._address(name)
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not answers(address, PORT, f"{address}:{PORT}", TOKEN):
+            assert time.monotonic() < until, f"{name} does not answer"
+            time.sleep(EVERY_SECONDS)
+        return time.perf_counter() - begun
 
-    @contextmanager
-    def _created(self, name: str) -> Iterator[None]:
+    def clear(self) -> None:
+        """Begins to remove everything that was made."""
+        while self._made:
+            name = self._made.pop()
+            self.api.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=1)
+            self.api.delete_namespaced_secret(name, NAMESPACE)
+
+    def _create(self, name: str) -> None:
+        self._made.append(name)
         token = {"metadata": {"name": name}, "stringData": {"token": self.order.token}}
         self.api.create_namespaced_secret(NAMESPACE, token)
         self.api.create_namespaced_pod(NAMESPACE, same_pod(self.order, name))
-        try:
-            yield
-        finally:
-            self.api.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=1)
-            self.api.delete_namespaced_secret(name, NAMESPACE)
 
     def _address(self, name: str) -> str:
         """As soon as the cluster tells it."""

@@ -41,6 +41,7 @@ class Bench:
         self.shipped, self.bindery = shipped, bindery
         self.spec = f"{quote(server.url('pod'), safe='')}/HEAD"
         self.host = urlsplit(shipped.address)
+        self.clearing: list[Callable[[], None]] = [shipped.remove_sessions]
 
     def launch(self, sightings: Sightings | None = None, steps: Steps | None = None) -> tuple[float, Told]:
         """Seconds from the GET of /build to the session's public address answering, and the last event."""
@@ -65,7 +66,8 @@ class Bench:
         They go when the node looks. So that runs do not all begin at one moment between two of its looks, which would be
         kinder to one side, each begins at another, spread evenly.
         """
-        self.shipped.remove_sessions()
+        for clear in self.clearing:
+            clear()
         self.shipped.kubectl("wait", "--for=delete", "pods", "-l", "!app.kubernetes.io/component", "--timeout=60s")
         time.sleep(SETTLE_SECONDS + TICK_SECONDS * (run * GOLDEN % 1))
 
@@ -118,6 +120,7 @@ def bench_on(shipped: Shipped) -> Iterator[Bench]:
 def measure(bench: Bench) -> list[str]:
     _, told = bench.launch()  # builds it
     by_hand = ByHand(bench.shipped, told["image"])
+    bench.clearing.append(by_hand.clear)
     by_hand.start()
     steps: Steps = defaultdict(list)
     watched: Steps = defaultdict(list)

@@ -92,6 +92,7 @@ class GitServer(Loopback):
     """Serves the bare repositories below `root`, protocol version 2 included, while its `with` block lasts.
 
     asked: what was asked so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
+    private: path prefix -> the only value of Authorization that is let in; told: every value that came, by path.
     answers: path prefix -> (status, headers) answered in place of git.
     halves: path prefixes whose content comes by half, and then nothing, until `well` is set. sent: halves sent so far.
     """
@@ -100,6 +101,8 @@ class GitServer(Loopback):
         self.root = root
         self.asked: list[str] = []
         self.answers: dict[str, tuple[int, dict[str, str]]] = {}
+        self.private: dict[str, str] = {}
+        self.told: list[tuple[str, str]] = []
         self.halves: set[str] = set()
         self.sent = 0
         self.well = threading.Event()
@@ -137,6 +140,10 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
     def _answer(self, body: bytes) -> None:
         owner = self.server.owner
         owner.asked.append(f"{self.command} {self.path}")
+        shown = self.headers.get("Authorization", "")
+        owner.told += [(self.path, shown)] if shown else []
+        if any(self.path.startswith(prefix) and shown != wanted for prefix, wanted in owner.private.items()):
+            return self._send(401, [("WWW-Authenticate", 'Basic realm="git"')], b"")
         for prefix, (status, headers) in owner.answers.items():
             if self.path.startswith(prefix):
                 return self._send(status, list(headers.items()), b"")

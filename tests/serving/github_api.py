@@ -2,7 +2,8 @@
 
 What is not recorded follows GitHub's documentation: trees (docs.github.com/en/rest/git/trees), blobs
 (docs.github.com/en/rest/git/blobs), gists and their revisions (docs.github.com/en/rest/gists/gists), commits
-(docs.github.com/en/rest/commits/commits#get-a-commit), conditional requests and rate limits
+(docs.github.com/en/rest/commits/commits#get-a-commit), whether a repository is private
+(docs.github.com/en/rest/repos/repos#get-a-repository), conditional requests and rate limits
 (docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api and
 .../rate-limits-for-the-rest-api), redirects of renamed repositories (same best practices page).
 """
@@ -43,6 +44,8 @@ class GitHubServer(ApiServer):
             return recorded(known)
         if gist := re.fullmatch(r"/gists/([^/]+)(?:/([^/]+))?", plain):
             return self._gist(gist[1], gist[2] or "HEAD")
+        if about := re.fullmatch(r"/repos/([^/]+/[^/]+)", plain):
+            return self._about(about[1])
         match = re.fullmatch(r"/repos/([^/]+/[^/]+)/(commits|git/trees|git/blobs)/(.+)", plain)
         if match is None:
             return Reply(404, {"message": "Not Found"})
@@ -56,6 +59,12 @@ class GitHubServer(ApiServer):
         if kind == "commits":
             return _commit(folder, unquote(what))
         return self._tree(folder, what, "recursive=1" in query) if kind == "git/trees" else _blob(folder, what)
+
+    def _about(self, name: str) -> Reply:
+        if name not in self.repositories:
+            return Reply(404, {"message": "Not Found"})
+        private = name in self.private
+        return Reply(200, {"full_name": name, "private": private, "visibility": "private" if private else "public"})
 
     def _gist(self, gist: str, revision: str) -> Reply:
         folder = self.gists.get(gist)

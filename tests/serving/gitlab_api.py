@@ -1,7 +1,8 @@
 """GitLab's API on loopback: recorded answers where there are any, else answers made from local git repositories.
 
 What is not recorded follows GitLab's documentation: a commit by its id, branch or tag (docs.gitlab.com/api/commits/), names of
-projects in addresses (docs.gitlab.com/api/rest/#namespaced-paths), limits (docs.gitlab.com/security/rate_limits/ and
+projects in addresses (docs.gitlab.com/api/rest/#namespaced-paths), who may see a project
+(docs.gitlab.com/api/projects/#get-a-single-project), limits (docs.gitlab.com/security/rate_limits/ and
 docs.gitlab.com/administration/settings/user_and_ip_rate_limits/, section "Response headers").
 """
 
@@ -19,7 +20,7 @@ HOST = "gitlab.com"
 
 class GitLabServer(ApiServer):
     """Serves `namespace/project` -> bare repository, while its `with` block lasts. clones: where its git is; asked for anything
-    but its API, it sends on to there.
+    but its API, it sends on to there. levels: who may see a project's code, if not everybody who sees the project.
     """
 
     limited = 429
@@ -28,6 +29,7 @@ class GitLabServer(ApiServer):
         super().__init__()
         self.projects = dict(projects or {})
         self.clones = clones
+        self.levels: dict[str, str] = {}
         self.recorded = recordings(HOST)
 
     def limits(self, until: int) -> dict[str, str]:
@@ -40,6 +42,10 @@ class GitLabServer(ApiServer):
             return Reply(301, None, {"Location": self.clones + path.replace(".git/", "/", 1)})
         if known := self.recorded.get(f"https://{HOST}{plain}"):
             return recorded(known)
+        about = re.fullmatch(r"/api/v4/projects/([^/]+)", plain)
+        if about and (name := unquote(about[1])) in self.projects:
+            visibility = "private" if name in self.private else "public"
+            return Reply(200, {"visibility": visibility, "repository_access_level": self.levels.get(name, "enabled")})
         match = re.fullmatch(r"/api/v4/projects/([^/]+)/repository/commits/([^/]+)", plain)
         folder = self.projects.get(unquote(match[1])) if match else None
         if match is None or folder is None:

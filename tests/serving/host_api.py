@@ -7,6 +7,7 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TypedDict
+from urllib.parse import unquote
 
 from tests.serving.loopback import Loopback, Quiet, Serving
 
@@ -53,7 +54,8 @@ class ApiServer(Loopback):
     """What all hosts have in common; `found` is each one's own. It serves while its `with` block lasts.
 
     limited_until: UTC seconds, then every counted question is refused until it is cleared.
-    tokens: those accepted; another one is refused with 401. replies: path -> what is said instead.
+    tokens: those accepted; another one is refused with 401. private: names of repositories that are shown to tokens alone.
+    replies: path -> what is said instead.
     """
 
     limited = 403
@@ -61,6 +63,7 @@ class ApiServer(Loopback):
     def __init__(self) -> None:
         self.limited_until: int | None = None
         self.tokens: set[str] = set()
+        self.private: set[str] = set()
         self.replies: dict[str, Reply] = {}
         self.asked: list[Asked] = []
         super().__init__(_Handler)
@@ -87,7 +90,9 @@ class ApiServer(Loopback):
         authorization = headers.get("authorization", "")
         if authorization and authorization.removeprefix("Bearer ") not in self.tokens:
             return Reply(401, {"message": "Bad credentials"})
-        found = self.replies.get(path.partition("?")[0]) or self.found(path)
+        unseen = not authorization and any(f"/{name}/" in unquote(f"{path}/") for name in self.private)
+        asked = "/nobody" if unseen else path
+        found = self.replies.get(asked.partition("?")[0]) or self.found(asked)
         etag = found.headers.get("ETag") or f'"{sha256(json.dumps(found.body).encode()).hexdigest()}"'
         if found.status == 200 and headers.get("if-none-match") == etag:
             return Reply(304, headers={"ETag": etag})

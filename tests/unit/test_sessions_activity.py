@@ -245,13 +245,13 @@ def test_three_questions_take_one_connection() -> None:
 
 def test_many_are_asked_at_once_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activity, "AT_ONCE", 4)
-    monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.8)
     with raw(b"", again=b"", every=1) as url:
         begun = time.monotonic()
-        answers = activity.ask({str(n): (url, TOKEN) for n in range(8)}, 10, NOW)
+        answers = activity.ask({str(n): (url, TOKEN) for n in range(8)}, 20, NOW)
         took = time.monotonic() - begun
     assert answers == {str(n): None for n in range(8)}
-    assert 0.5 < took < 2.2  # twice their time, not eight times
+    assert 1.5 < took < 6  # twice their time, not eight times
 
 
 def test_whoever_is_not_asked_in_time_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

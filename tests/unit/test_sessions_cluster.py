@@ -111,11 +111,11 @@ def test_something_else_at_the_cluster_s_address_is_said_to_be_that(body: object
 
 def test_a_server_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "TIMEOUTS", (3.0, 0.3))
-    with answering(lambda asker: time.sleep(0.6)) as (cluster, asked):
+    with answering(lambda asker: time.sleep(2)) as (cluster, asked):
         began = time.monotonic()
         with pytest.raises(LauncherDown):
             cluster.find(POD, "x")
-        assert time.monotonic() - began < 0.6
+        assert time.monotonic() - began < 2
     assert len(asked) == 1
 
 

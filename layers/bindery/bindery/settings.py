@@ -84,6 +84,10 @@ Secret = Annotated[SecretStr, AfterValidator(_is_long)]
 Address = Annotated[str, AfterValidator(_is_address)]
 RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+PrivateNames = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^(gh|gl)(/[A-Za-z0-9_.-]+)+/([A-Za-z0-9_.-]+|\*)$")], ...],
+    BeforeValidator(_words),
+]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_is_network)], ...], BeforeValidator(_words)]
 Count = Annotated[
     Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda value: None if value in ("", "0", 0) else value)
@@ -228,7 +232,12 @@ class Settings(Resources):
     secret_gists: bool = Field(False, description="whether gists that are listed nowhere may be launched, too")
     gitlab_url: Address = Field("https://gitlab.com", description="GitLab, or a server of your own that runs it")
     gitlab_token: SecretStr = Field(
-        SecretStr(""), description="sees what anonymous visitors do not; never leaves for another host"
+        SecretStr(""), description="raises GitLab's rate limit; never leaves for another host"
+    )
+    private_repositories: PrivateNames = Field(
+        (),
+        description="private repositories that may be launched with their host's token, such as `gh/owner/name` or `gl/group/*`, "
+        "comma-separated: whoever can open Bindery can read them",
     )
     doi_url: Address = Field("https://doi.org", description="the DOI system's proxy, which knows where a DOI leads")
     zenodo_api_url: Address = Field(

@@ -14,6 +14,7 @@ class Repository(BaseModel):
     resolved_spec: the spec that leads to exactly this ref (`o/r/<commit>`).
     clone_url: for machines, https, without credentials.
     repo_url, ref_url: for people: the repository's page, and the page of this ref.
+    private: whether its host gives it to nobody without our token.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -25,6 +26,7 @@ class Repository(BaseModel):
     clone_url: str
     repo_url: str
     ref_url: str
+    private: bool = False
 
 
 @dataclass(frozen=True)

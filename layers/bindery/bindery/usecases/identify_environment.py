@@ -12,13 +12,18 @@ from bindery.state.commits import Commits
 
 @dataclass(frozen=True)
 class IdentifyEnvironment:
-    """Asks the host once per commit and builder, then remembers."""
+    """Asks the host once per commit and builder, then remembers.
+
+    A private repository's environment is its commit's alone: its sessions have all files from the image, and fetch nothing.
+    """
 
     builds: BuildService
     commits: Commits
 
     def __call__(self, provider: RepositoryProvider, repository: Repository) -> Identity:
         builder = self.builds.name
+        if repository.private:
+            return self._of_commit(repository, builder)
         known = self.commits.identity(repository, builder)
         if known:
             return known
@@ -26,13 +31,20 @@ class IdentifyEnvironment:
         self.commits.keep(repository, builder, identity)
         return identity
 
-    @staticmethod
-    def _work_out(provider: RepositoryProvider, repository: Repository, builder: str) -> Identity:
-        inputs = {"builder": builder, "repository": repository.clone_url}
+    def _work_out(self, provider: RepositoryProvider, repository: Repository, builder: str) -> Identity:
         tree = provider.tree(repository)
         if tree is None:
-            return Identity.of(Scope.COMMIT, {**inputs, "commit": repository.ref})
+            return self._of_commit(repository, builder)
+        inputs = _common(repository, builder)
         found = configuration(tree, lambda entry: provider.read(repository, entry))
         if found.scope is Scope.TREE:
             return Identity.of(Scope.TREE, {**inputs, "tree": tree.id})
         return Identity.of(Scope.FILES, {**inputs, **{f"file {path}": blob for path, blob in found.files.items()}})
+
+    @staticmethod
+    def _of_commit(repository: Repository, builder: str) -> Identity:
+        return Identity.of(Scope.COMMIT, {**_common(repository, builder), "commit": repository.ref})
+
+
+def _common(repository: Repository, builder: str) -> dict[str, str]:
+    return {"builder": builder, "repository": repository.clone_url}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bindery.adapters.repositories.contents import GitContents
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.private import HostWithPrivate
 from bindery.adapters.repositories.records import RECORD_HOSTS, record_host
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
@@ -19,7 +20,7 @@ class AnyContents:
     def __init__(
         self, folder: Path, client: GuardedClient, clock: Clock, provider: Callable[[str], RepositoryProvider]
     ) -> None:
-        self._git = GitContents(folder, client, clock)
+        self._git = GitContents(folder, client, clock, authorization=self._authorization)
         self._client = client
         self._clock = clock
         self._provider = provider
@@ -33,6 +34,10 @@ class AnyContents:
     def recover(self) -> None:
         """At the start, before anything is fetched: removes what a crash left of transfers."""
         self._git.recover()
+
+    def _authorization(self, repository: Repository) -> str:
+        provider = self._provider(repository.provider) if repository.private else None
+        return provider.authorization() if isinstance(provider, HostWithPrivate) else ""
 
     @cached_property
     def _records(self) -> Contents:

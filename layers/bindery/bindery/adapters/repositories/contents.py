@@ -55,9 +55,25 @@ class _Errand(Errand):
     unnamed: list[bytes] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A commit, and what its host has to be shown before it gives it."""
+
+    url: str
+    commit: str
+    authorization: str = field(default="", repr=False)
+
+    @property
+    def kept_as(self) -> str:
+        """Apart from what is everybody's: nobody else's submodule finds it by its address."""
+        return f"private {self.url}" if self.authorization else self.url
+
+
 class GitContents:
     """Working copies of git repositories.
 
+    authorization: what a private repository's own host is shown, and nobody else: not where it sends us on to, nor the hosts of
+    submodules, which anybody may name.
     folder: where fetched packs are kept; evict bounds it. max_bytes, max_files: of one working copy, submodules included.
     max_file_bytes: of a single file, which passes through memory. seconds: the longest that one working copy
     may take, submodules included.
@@ -70,6 +86,7 @@ class GitContents:
         client: GuardedClient,
         clock: Clock,
         *,
+        authorization: Callable[[Repository], str] = lambda _: "",
         max_bytes: int = 2_000 * MB,
         max_files: int = 200_000,
         max_file_bytes: int = 100 * MB,
@@ -77,6 +94,7 @@ class GitContents:
         cache_bytes: int = 5_000 * MB,
     ) -> None:
         self._client = client
+        self._authorization = authorization
         self._wire = GitWire(client, clock)
         self._cache = ObjectCache(folder)
         self._max_bytes = max_bytes
@@ -90,11 +108,12 @@ class GitContents:
     ) -> LaidOut:
         most = self._seconds if seconds is None else min(self._seconds, seconds)
         room = Room(repository.repo_url, self._max_bytes, self._max_files)
-        errand = _Errand(parsed(repository.clone_url).host, most, stopped, time.monotonic() + most, room)
+        source = _Source(repository.clone_url, repository.ref, self._authorization(repository))
+        errand = _Errand(parsed(source.url).host, most, stopped, time.monotonic() + most, room)
         aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
         aside.mkdir(parents=True)
         try:
-            self._fill(repository.clone_url, repository.ref, aside, errand, depth=0)
+            self._fill(source, aside, errand, depth=0)
             aside.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -110,13 +129,13 @@ class GitContents:
         """Forgets the least recently used packs until at most `max_bytes` are kept; answers the bytes kept."""
         return self._cache.evict(max_bytes)
 
-    def _fill(self, url: str, commit: str, folder: Path, errand: _Errand, depth: int) -> None:
+    def _fill(self, source: _Source, folder: Path, errand: _Errand, depth: int) -> None:
         try:
-            written, modules = self._lay(url, commit, folder, errand)
+            written, modules = self._lay(source, folder, errand)
         except BrokenPack:  # spoiled on disk, perhaps: once more from the host
             _empty(folder)
             try:
-                written, modules = self._lay(url, commit, folder, errand)
+                written, modules = self._lay(source, folder, errand)
             except BrokenPack as error:
                 raise RepositoryUnusable(why="its host sent objects that do not fit together") from error
         errand.pointers += written.pointers
@@ -124,34 +143,35 @@ class GitContents:
             if path in modules:
                 _count_submodule(errand, depth + 1)
                 check_submodule(path, modules[path])
-                self._fill(modules[path], wanted.decode(), folder / os.fsdecode(path), errand, depth + 1)
+                self._fill(_Source(modules[path], wanted.decode()), folder / os.fsdecode(path), errand, depth + 1)
             else:  # git leaves such a folder empty, too
                 errand.unnamed.append(path)
 
-    def _lay(self, url: str, commit: str, folder: Path, errand: _Errand) -> tuple[Written, dict[bytes, str]]:
+    def _lay(self, source: _Source, folder: Path, errand: _Errand) -> tuple[Written, dict[bytes, str]]:
         before = errand.room.size, errand.room.files
-        with self._fetched(url, commit, errand) as place:
+        with self._fetched(source, errand) as place:
             try:
                 with (
                     self._cache.memory_for(place, errand.check),
                     _objects(place, errand.check) as read,
                     _opened(folder) as top,
                 ):
-                    written = write_tree(read, tree_of(read(b"commit", commit.encode())), top, errand.room)
-                    modules = _submodules_of(read, written, url)
+                    written = write_tree(read, tree_of(read(b"commit", source.commit.encode())), top, errand.room)
+                    modules = _submodules_of(read, written, source.url)
             except BrokenPack:
                 self._cache.drop(place)
                 errand.room.size, errand.room.files = before
                 raise
-            write_git_folder(folder, url, commit, place, written)
+            write_git_folder(folder, source.url, source.commit, place, written)
         return written, modules
 
     @contextmanager
-    def _fetched(self, url: str, commit: str, errand: _Errand) -> Iterator[Path]:
+    def _fetched(self, source: _Source, errand: _Errand) -> Iterator[Path]:
+        url, commit = source.url, source.commit
         with ExitStack() as stack:
             try:
-                fetch = partial(self._fetch, url, commit, errand)
-                entry = self._cache.entry(url, commit, fetch, self._limits, errand.check)
+                fetch = partial(self._fetch, source, errand)
+                entry = self._cache.entry(source.kept_as, commit, fetch, self._limits, errand.check)
                 place = stack.enter_context(entry)
             except TooMuch:
                 raise RepositoryTooLarge(url=url, limit=in_words(self._max_bytes)) from None
@@ -161,14 +181,14 @@ class GitContents:
                 raise HostUnreachable(host=parsed(url).host, why="what it sent was cut short or broken") from error
             yield place
 
-    def _fetch(self, url: str, commit: str, errand: _Errand, pack: Path) -> None:
+    def _fetch(self, source: _Source, errand: _Errand, pack: Path) -> None:
         errand.fetched = True
         exchange = self._client.exchange(
-            url, seconds=errand.left(), max_bytes=self._max_bytes, stopped=errand.stopped, download=True
+            source.url, seconds=errand.left(), max_bytes=self._max_bytes, stopped=errand.stopped, download=True
         )
         with exchange, pack.open("xb") as file:
-            remote = self._wire.discover(url)
-            with self._wire.pack(remote, commit, depth=1) as pieces:
+            remote = self._wire.discover(source.url, source.authorization)
+            with self._wire.pack(remote, source.commit, depth=1) as pieces:
                 file.writelines(pieces)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from bindery.adapters.repositories.host_api import Token
 from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
 from bindery.adapters.repositories.object_ids import object_id
 from bindery.adapters.repositories.pages import Shown, pasted, shown_page
+from bindery.adapters.repositories.private import Privacy
 from bindery.adapters.repositories.refs import (
     COMMIT,
     OFTEN_MISSING,
@@ -65,6 +67,10 @@ class _CommitAnswer(BaseModel):
     commit: _CommitFacts
 
 
+class _About(BaseModel):
+    private: bool
+
+
 class _TreeEntry(BaseModel):
     path: str
     mode: str = Field(pattern="^[0-7]{5,6}$")
@@ -86,12 +92,14 @@ class _BlobAnswer(BaseModel):
 class _Known(NamedTuple):
     commit: str
     tree: str
+    private: bool = False
 
 
 class GitHubProvider:
     """Specs: `owner/repository/ref`; the ref may hold slashes, and a commit may be shortened.
 
     api_url, url: addresses of the API and of the pages, without a trailing slash. token: optional, raises the host's rate limit.
+    private: repositories that visitors may launch although only the token sees them.
     table: keeps each ref's last answer with its ETag, since the host does not count what has not changed.
     """
 
@@ -119,8 +127,10 @@ class GitHubProvider:
         api_url: str = "https://api.github.com",
         url: str = "https://github.com",
         token: str | Token = "",
+        private: Sequence[str] = (),
     ) -> None:
         self._api = github_api(client, clock, api_url, token)
+        self._privacy = Privacy(self._api, self.id, private, lambda body: self._api.read(_About, body).private)
         self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
         self._url = url.rstrip("/")
         self._place = Place.of(self._url)
@@ -148,6 +158,7 @@ class GitHubProvider:
         if known is None and ref in OFTEN_MISSING:
             known, note = self._commit(repository, "HEAD"), head_instead(ref)
         if known is None:
+            self._seen(repository)
             raise RefNotFound(spec=repository, ref=ref)
         commit = known.commit
         page = f"{self._url}/{repository}"
@@ -159,8 +170,12 @@ class GitHubProvider:
             clone_url=page,
             repo_url=page,
             ref_url=f"{page}/tree/{commit}",
+            private=known.private,
         )
         return Resolved(found, note)
+
+    def authorization(self) -> str:
+        return self._api.basic("x-access-token")
 
     def tree(self, repository: Repository) -> Tree | None:
         name, _ = _parts(repository.resolved_spec)
@@ -207,9 +222,19 @@ class GitHubProvider:
         asked = f"/repos/{repository}/commits/{quote(ref, safe='/')}?per_page=1"
         page = f"{self._url}/{repository}"
         found = self._refs.facts(
-            repository.lower(), ref, lambda etag: self._api.get(asked, page, etag=etag), self._read_commit
+            repository.lower(),
+            ref,
+            lambda etag: self._api.get(asked, page, etag=etag),
+            lambda body: {**self._read_commit(body), **self._seen(repository)},
         )
-        return self._remember(found["commit"], found["tree"]) if found else None
+        if found is None:
+            return None
+        private = self._privacy.known(found, repository, page)
+        return self._remember(found["commit"], found["tree"], private=private)
+
+    def _seen(self, repository: str) -> dict[str, str]:
+        """What is to be known of one that the host shows us. Raises RepositoryNotFound for one that is not for visitors."""
+        return self._privacy.checked(repository, f"/repos/{repository}", f"{self._url}/{repository}")
 
     def _read_commit(self, body: bytes) -> dict[str, str]:
         found = self._api.read(_CommitAnswer, body)
@@ -217,11 +242,11 @@ class GitHubProvider:
             raise HostUnreachable(host=self._api.host, why="its answer names no commit")
         return {"commit": found.sha, "tree": found.commit.tree.sha}
 
-    def _remember(self, commit: str, tree: str) -> _Known:
+    def _remember(self, commit: str, tree: str, *, private: bool) -> _Known:
         if len(self._trees) >= REMEMBERED:
             self._trees.clear()
         self._trees[commit] = tree
-        return _Known(commit, tree)
+        return _Known(commit, tree, private)
 
 
 def _shown(steps: tuple[str, ...]) -> Shown | None:

@@ -1,6 +1,7 @@
 """Provider `gl`: projects on GitLab, or on a server of one's own that runs it."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -10,8 +11,9 @@ from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.by_git import FilesByGit
 from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
-from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
+from bindery.adapters.repositories.kept_refs import KEPT, Facts, KeptRefs
 from bindery.adapters.repositories.pages import pasted, shown_page
+from bindery.adapters.repositories.private import Privacy
 from bindery.adapters.repositories.refs import (
     COMMIT,
     OFTEN_MISSING,
@@ -41,6 +43,11 @@ class _Commit(BaseModel):
     id: str
 
 
+class _About(BaseModel):
+    visibility: str
+    repository_access_level: str = "enabled"
+
+
 class _Said(BaseModel):
     message: str
 
@@ -49,6 +56,7 @@ class GitLabProvider(FilesByGit):
     """Specs: `namespace%2Fproject/ref`, the groups of a namespace as deep as they are; a commit may be shortened.
 
     url: the server's, without a trailing slash, for pages, clones and its API. token: optional, may see what is not public.
+    private: projects that visitors may launch although only the token sees them.
     table: keeps each ref's last answer. What a commit holds is asked of git: the API lists a hundred files at a time.
     """
 
@@ -68,13 +76,21 @@ class GitLabProvider(FilesByGit):
     )
 
     def __init__(
-        self, client: GuardedClient, table: Table, clock: Clock, *, url: str = "https://gitlab.com", token: str = ""
+        self,
+        client: GuardedClient,
+        table: Table,
+        clock: Clock,
+        *,
+        url: str = "https://gitlab.com",
+        token: str = "",
+        private: Sequence[str] = (),
     ) -> None:
         super().__init__(client, clock)
         self._url = url.rstrip("/")
         self._place = Place.of(self._url)
         headers = {"Accept": "application/json"}
         self._api = HostApi(client, clock, f"{self._url}/api/v4", token, headers=headers, absent=_absent)
+        self._privacy = Privacy(self._api, self.id, private, self._is_private)
         self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
 
     def check(self, spec: str) -> str:
@@ -98,11 +114,13 @@ class GitLabProvider(FilesByGit):
     def resolve(self, spec: str) -> Resolved:
         namespace, ref = _parts(spec)
         note = ""
-        commit = self._commit(namespace, ref)
-        if commit is None and ref in OFTEN_MISSING:
-            commit, note = self._commit(namespace, "HEAD"), head_instead(ref)
-        if commit is None:
+        known = self._commit(namespace, ref)
+        if known is None and ref in OFTEN_MISSING:
+            known, note = self._commit(namespace, "HEAD"), head_instead(ref)
+        if known is None:
+            self._seen(namespace)
             raise RefNotFound(spec=namespace, ref=ref)
+        commit = known["commit"]
         page = f"{self._url}/{namespace}"
         found = Repository(
             provider=self.id,
@@ -112,17 +130,32 @@ class GitLabProvider(FilesByGit):
             clone_url=f"{page}.git",
             repo_url=page,
             ref_url=f"{page}/-/tree/{commit}",
+            private=self._privacy.known(known, namespace, page),
         )
         return Resolved(found, note)
 
-    def _commit(self, namespace: str, ref: str) -> str | None:
-        """The commit, None if the host knows no such ref."""
+    def authorization(self) -> str:
+        return self._api.basic("oauth2")
+
+    def _commit(self, namespace: str, ref: str) -> Facts | None:
+        """The commit and what else is known, None if the host knows no such ref."""
         asked = f"/projects/{quote(namespace, safe='')}/repository/commits/{quote(ref, safe='')}?stats=false"
         page = f"{self._url}/{namespace}"
-        found = self._refs.facts(
-            namespace.lower(), ref, lambda etag: self._api.get(asked, page, etag=etag), self._read_commit
+        return self._refs.facts(
+            namespace.lower(),
+            ref,
+            lambda etag: self._api.get(asked, page, etag=etag),
+            lambda body: {**self._read_commit(body), **self._seen(namespace)},
         )
-        return found["commit"] if found else None
+
+    def _seen(self, namespace: str) -> dict[str, str]:
+        """What is to be known of one that the host shows us. Raises RepositoryNotFound for one that is not for visitors."""
+        return self._privacy.checked(namespace, f"/projects/{quote(namespace, safe='')}", f"{self._url}/{namespace}")
+
+    def _is_private(self, body: bytes) -> bool:
+        """Its code, which may be for members alone although the project is for everybody."""
+        about = self._api.read(_About, body)
+        return about.visibility != "public" or about.repository_access_level == "private"
 
     def _read_commit(self, body: bytes) -> dict[str, str]:
         found = self._api.read(_Commit, body)

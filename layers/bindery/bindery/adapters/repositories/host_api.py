@@ -1,5 +1,6 @@
 """A host's REST API: what its answers mean, whatever is asked."""
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -70,6 +71,15 @@ class HostApi:
         if answer.status in KEPT_FROM_US:
             raise RepositoryNotFound(url=page)
         raise HostUnreachable(host=self.host, why=f"it answers with status {answer.status}")
+
+    def has_token(self) -> bool:
+        """Whether more than strangers see is asked for."""
+        return bool(self._token())
+
+    def basic(self, user: str) -> str:
+        """The token as a password, in the header's value that git's servers take; empty: there is none."""
+        token = self._token()
+        return f"Basic {b64encode(f'{user}:{token}'.encode()).decode()}" if token else ""
 
     def read(self, kind: type[Model], body: bytes) -> Model:
         """The body as JSON of that shape, else HostUnreachable."""

@@ -23,7 +23,15 @@ def _gh(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> R
     from bindery.adapters.repositories.github import GitHubProvider
 
     token = _github_token(given, client, clock)
-    return GitHubProvider(client, table, clock, api_url=given.github_api_url, url=given.github_url, token=token)
+    return GitHubProvider(
+        client,
+        table,
+        clock,
+        api_url=given.github_api_url,
+        url=given.github_url,
+        token=token,
+        private=given.private_repositories,
+    )
 
 
 def _github_token(given: Settings, client: GuardedClient, clock: Clock) -> str | Token:
@@ -60,7 +68,8 @@ def _gl(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> R
     from bindery.adapters.repositories.gitlab import GitLabProvider
 
     token = given.gitlab_token.get_secret_value()
-    return GitLabProvider(client, table, clock, url=given.gitlab_url, token=token)
+    private = given.private_repositories
+    return GitLabProvider(client, table, clock, url=given.gitlab_url, token=token, private=private)
 
 
 def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all

@@ -7,7 +7,7 @@ lines and reads the packs; its own client would list the refs again before each 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -35,11 +35,15 @@ class Refused(Exception):  # the server's word, caught and turned into a fact by
 
 @dataclass(frozen=True)
 class Remote:
-    """A repository's server as it introduced itself. base: the address behind redirects, with a trailing slash."""
+    """A repository's server as it introduced itself. base: the address behind redirects, with a trailing slash.
+
+    authorization: what it wants to see before it gives anything; a header's value, or empty.
+    """
 
     url: str
     base: str
     filters: bool
+    authorization: str = field(default="", repr=False)
 
 
 class GitWire:
@@ -49,10 +53,10 @@ class GitWire:
         self._client = client
         self._clock = clock
 
-    def discover(self, url: str) -> Remote:
-        """One request: what the server at this clone address can do."""
+    def discover(self, url: str, authorization: str = "") -> Remote:
+        """One request: what the server at this clone address can do. Where it sends us on to another host, nothing is shown there."""
         asked = f"{url.rstrip('/')}/{DISCOVERY}"
-        with _refusal_is_absence(url), self._client.ask("GET", asked, VERSION_2) as response:
+        with _refusal_is_absence(url), self._client.ask("GET", asked, _with(authorization)) as response:
             self._check(response, url, f"application/x-{SERVICE}-advertisement")
             reader = _Reader(response, url)
             lines = list(islice(reader.lines(), MOST_CAPABILITIES))
@@ -67,7 +71,9 @@ class GitWire:
         if not base.endswith(DISCOVERY):
             raise BadAddress(url=url, why="it redirects to something that is no git repository")
         fetch = next((line for line in lines if line.startswith(b"fetch=")), b"fetch=")
-        return Remote(url, base.removesuffix(DISCOVERY), b"filter" in fetch.removeprefix(b"fetch=").split())
+        base = base.removesuffix(DISCOVERY)
+        shown = authorization if parsed(base) == parsed(url) else ""
+        return Remote(url, base, b"filter" in fetch.removeprefix(b"fetch=").split(), shown)
 
     def refs(self, remote: Remote, names: Iterable[str]) -> Mapping[str, str]:
         """One request: those of the full names that exist, with the commits they lead to (annotated tags peeled)."""
@@ -103,7 +109,7 @@ class GitWire:
         body = pkt_line(b"command=" + name + b"\n") + pkt_line(b"object-format=sha1\n") + b"0001"
         body += b"".join(pkt_line(argument + b"\n") for argument in arguments) + b"0000"
         result = f"application/x-{SERVICE}-result"
-        headers = {**VERSION_2, "Content-Type": f"application/x-{SERVICE}-request", "Accept": result}
+        headers = {**_with(remote.authorization), "Content-Type": f"application/x-{SERVICE}-request", "Accept": result}
         with self._client.ask("POST", remote.base + SERVICE, headers, body) as response:
             self._check(response, remote.url, result)
             yield _Reader(response, remote.url)
@@ -118,6 +124,10 @@ class GitWire:
             raise HostUnreachable(host=host, why=f"it answers with status {response.status}")
         if response.headers.get("Content-Type", "").partition(";")[0].strip() != content_type:
             raise RepositoryNotFound(url=url)
+
+
+def _with(authorization: str) -> dict[str, str]:
+    return {**VERSION_2, "Authorization": authorization} if authorization else {**VERSION_2}
 
 
 @contextmanager

@@ -1,0 +1,132 @@
+"""Private repositories laid out from a real git server that lets in whoever shows what it wants, and nobody else."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.contents import GitContents
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.domain.errors import RepositoryNotFound
+from bindery.domain.repository import Repository
+from tests.serving.git_http import File, GitServer, git, make_repository
+
+SHOWN = "Basic c2VjcmV0"
+
+
+@dataclass
+class Place:
+    server: GitServer
+    elsewhere: GitServer
+    contents: GitContents
+    root: Path
+
+    def make(self, name: str, files: dict[str, str | File], *, private: bool = True) -> Repository:
+        """A repository, and whether its host hides it."""
+        ref = make_repository(self.server.root / name, files)
+        if private:
+            self.server.private[f"/{name}/"] = SHOWN
+        url = self.server.url(name)
+        words = {"provider": "gh", "spec": "s", "resolved_spec": "s", "repo_url": url, "ref_url": url}
+        return Repository(ref=ref, clone_url=url, private=private, **words)
+
+    def left(self) -> list[str]:
+        return sorted(path.name for path in (self.root / "work").iterdir())
+
+    def told(self) -> set[str]:
+        """The repositories that were asked for with what is shown."""
+        return {path.split("/")[1] for path, shown in self.server.told if shown == SHOWN}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    for name in ("served", "elsewhere", "work"):
+        (tmp_path / name).mkdir()
+    with GitServer(tmp_path / "served") as server, GitServer(tmp_path / "elsewhere") as elsewhere:
+        client = GuardedClient([server.address, elsewhere.address])
+        shown = {True: SHOWN, False: ""}
+        contents = GitContents(
+            tmp_path / "cache", client, SystemClock(), authorization=lambda asked: shown[asked.private]
+        )
+        yield Place(server, elsewhere, contents, tmp_path)
+        client.close()
+
+
+@pytest.fixture
+def work(place: Place) -> Path:
+    return place.root / "work" / "copy"
+
+
+def test_a_private_repository_is_laid_out_and_nothing_of_what_was_shown_is_in_it(place: Place, work: Path) -> None:
+    place.contents.lay_out(place.make("secret.git", {"README.md": "hidden\n"}), work)
+    assert (work / "README.md").read_text() == "hidden\n"
+    assert git("-C", work, "remote", "get-url", "origin").decode().strip() == place.server.url("secret.git")
+    written = [path for path in place.root.joinpath("work").rglob("*") if path.is_file()]
+    assert work / ".git" / "config" in written
+    assert [path for path in written if b"c2VjcmV0" in path.read_bytes() or b"Basic" in path.read_bytes()] == []
+
+
+def test_nothing_is_shown_for_what_is_public(place: Place, work: Path) -> None:
+    place.contents.lay_out(place.make("open.git", {"README.md": "hi\n"}, private=False), work)
+    assert place.server.told == []
+
+
+def test_whoever_shows_nothing_is_not_let_in(place: Place, work: Path) -> None:
+    secret = place.make("secret.git", {"README.md": "hidden\n"})
+    with pytest.raises(RepositoryNotFound):
+        place.contents.lay_out(secret.model_copy(update={"private": False}), work)
+    assert place.left() == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_host_that_it_is_sent_on_to_is_shown_nothing(place: Place, work: Path, status: int) -> None:
+    make_repository(place.elsewhere.root / "secret.git", {"README.md": "another's\n"})
+    secret = place.make("secret.git", {"README.md": "another's\n"})
+    del place.server.private["/secret.git/"]
+    there = f"{place.elsewhere.url('secret.git')}/info/refs?service=git-upload-pack"
+    place.server.answers["/secret.git/info/refs"] = (status, {"Location": there})
+    place.contents.lay_out(secret, work)
+    assert [path for path, _ in place.server.told] == ["/secret.git/info/refs?service=git-upload-pack"]
+    assert len(place.elsewhere.asked) == 2
+    assert place.elsewhere.told == []
+
+
+def test_a_repository_that_moved_at_its_host_is_still_shown_it(place: Place, work: Path) -> None:
+    secret = place.make("new.git", {"README.md": "hidden\n"})
+    there = f"{place.server.url('new.git')}/info/refs?service=git-upload-pack"
+    place.server.answers["/old.git/info/refs"] = (301, {"Location": there})
+    place.contents.lay_out(secret.model_copy(update={"clone_url": place.server.url("old.git")}), work)
+    assert place.told() == {"old.git", "new.git"}
+
+
+def submodule(url: str, ref: str) -> dict[str, str | File]:
+    return {".gitmodules": f'[submodule "m"]\n\tpath = m\n\turl = {url}\n', "m": File(ref, 0o160000)}
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_no_submodule_is_shown_anything_at_the_same_host_neither(place: Place, work: Path, private: bool) -> None:
+    """Anybody may write its address: what only the operator's token sees would be theirs."""
+    other = place.make("other.git", {"README.md": "not for visitors\n"})
+    outer = place.make("outer.git", submodule(other.clone_url, other.ref), private=private)
+    with pytest.raises(RepositoryNotFound):
+        place.contents.lay_out(outer, work)
+    assert place.told() == ({"outer.git"} if private else set())
+    assert place.left() == []
+
+
+def test_what_one_launch_fetched_is_no_others_submodule(place: Place, work: Path) -> None:
+    secret = place.make("secret.git", {"README.md": "hidden\n"})
+    place.contents.lay_out(secret, work)
+    outer = place.make("outer.git", submodule(secret.clone_url, secret.ref), private=False)
+    with pytest.raises(RepositoryNotFound):
+        place.contents.lay_out(outer, work.with_name("another"))
+    assert place.left() == ["copy"]
+
+
+def test_it_is_fetched_once(place: Place, work: Path) -> None:
+    secret = place.make("secret.git", {"README.md": "hidden\n"})
+    for number in range(3):
+        place.contents.lay_out(secret, work.with_name(f"w{number}"))
+    assert sum(asked.startswith("POST") for asked in place.server.asked) == 1

@@ -1,0 +1,146 @@
+"""Private repositories at hosts whose token sees them: launched if the operator says so, and else as if there were none."""
+
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.github import GitHubProvider
+from bindery.adapters.repositories.gitlab import GitLabProvider
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.domain.environment import Scope
+from bindery.domain.errors import BinderyError, RefNotFound, RepositoryNotFound
+from bindery.ports.table import Table
+from bindery.state.commits import Commits
+from bindery.usecases.identify_environment import IdentifyEnvironment
+from tests.fakes.builds import FakeBuilds
+from tests.fakes.queue import FakeQueue
+from tests.serving.git_http import make_repository
+from tests.serving.github_api import GitHubServer
+from tests.serving.gitlab_api import GitLabServer
+
+TOKEN = "t0ken0t0ken"
+
+
+@dataclass
+class Host:
+    """A host with `acme/secret` for whoever has the token, and `acme/open` for everybody."""
+
+    id: str
+    server: GitHubServer | GitLabServer
+    table: Table
+    secret: str
+
+    def provider(self, *private: str, token: str = TOKEN) -> GitHubProvider | GitLabProvider:
+        client, clock = GuardedClient([self.server.address]), SystemClock()
+        if self.id == "gl":
+            return GitLabProvider(client, self.table, clock, url=self.server.url, token=token, private=private)
+        return GitHubProvider(client, self.table, clock, api_url=self.server.url, token=token, private=private)
+
+    def spec(self, name: str, ref: str = "HEAD") -> str:
+        return f"{quote(name, safe='') if self.id == 'gl' else name}/{ref}"
+
+    def says(self, provider: GitHubProvider | GitLabProvider, spec: str) -> BinderyError:
+        with pytest.raises((RefNotFound, RepositoryNotFound)) as caught:
+            provider.resolve(spec)
+        return caught.value
+
+
+@pytest.fixture(params=["gh", "gl"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    secret = make_repository(tmp_path / "secret", {"requirements.txt": ""})
+    make_repository(tmp_path / "open", {"requirements.txt": ""})
+    names = {"acme/secret": tmp_path / "secret", "acme/open": tmp_path / "open"}
+    kind = GitLabServer if request.param == "gl" else GitHubServer
+    table = SqliteTable(None)
+    with kind(names) as server:
+        server.tokens.add(TOKEN)
+        server.private.add("acme/secret")
+        yield Host(request.param, server, table, secret)
+    table.close()
+
+
+@pytest.mark.parametrize("allowed", ["{}/acme/secret", "{}/Acme/*", "{}/ACME/Secret"])
+def test_one_that_the_operator_names_is_launched_and_known_as_private(host: Host, allowed: str) -> None:
+    for _ in range(2):  # the second time by what is kept
+        assert host.provider(allowed.format(host.id)).resolve(host.spec("acme/secret")).repository.private
+
+
+def test_whatever_is_public_is_not(host: Host) -> None:
+    assert not host.provider("gh/acme/*", "gl/acme/*").resolve(host.spec("acme/open")).repository.private
+
+
+@pytest.mark.parametrize("ref", ["HEAD", "main", "master", "nowhere", "a" * 40, "the commit"])
+@pytest.mark.parametrize(
+    "allowed", [(), ("{}/acme/open", "{}/acme/secrets", "{}/acm/*", "{}/acme/sec", "{other}/acme/*")]
+)
+def test_of_any_other_is_said_what_is_said_of_none(host: Host, ref: str, allowed: Sequence[str]) -> None:
+    ref = host.secret if ref == "the commit" else ref
+    other = "gh" if host.id == "gl" else "gl"
+    provider = host.provider(*(each.format(host.id, other=other) for each in allowed))
+    secret = host.says(provider, host.spec("acme/secret", ref))
+    absent = host.says(provider, host.spec("acme/absent", ref))
+    assert type(secret) is type(absent) is RepositoryNotFound
+    assert secret.facts["url"] == str(absent.facts["url"]).replace("absent", "secret")
+
+
+def test_one_that_is_opened_to_everybody_is_launched_at_once(host: Host) -> None:
+    provider = host.provider()
+    host.says(provider, host.spec("acme/secret"))
+    host.server.private.clear()
+    assert provider.resolve(host.spec("acme/secret")).repository.ref == host.secret
+
+
+@pytest.mark.parametrize("ref", ["HEAD", "the commit"])
+def test_one_that_is_named_no_longer_is_not_launched_by_what_was_kept(host: Host, ref: str) -> None:
+    spec = host.spec("acme/secret", host.secret if ref == "the commit" else ref)
+    assert host.provider("gh/acme/*", "gl/acme/*").resolve(spec).repository.private
+    assert type(host.says(host.provider(), spec)) is RepositoryNotFound
+
+
+def test_without_a_token_nobody_is_asked_what_is_private(host: Host) -> None:
+    provider = host.provider("gh/acme/*", "gl/acme/*", token="")
+    provider.resolve(host.spec("acme/open"))
+    assert type(host.says(provider, host.spec("acme/open", "nowhere"))) is RefNotFound
+    assert [each.path for each in host.server.asked if "/commits/" not in each.path] == []
+    assert type(host.says(provider, host.spec("acme/secret"))) is RepositoryNotFound
+
+
+def test_the_host_is_asked_what_is_private_once_for_a_commit(host: Host) -> None:
+    for _ in range(3):
+        host.provider().resolve(host.spec("acme/open"))
+    assert len([each for each in host.server.asked if "/commits/" not in each.path]) == 1
+
+
+def test_code_for_members_of_a_public_project_is_private(tmp_path: Path) -> None:
+    make_repository(tmp_path / "r", {"README.md": ""})
+    with GitLabServer({"acme/half": tmp_path / "r"}) as server:
+        server.tokens.add(TOKEN)
+        server.levels["acme/half"] = "private"
+        host = Host("gl", server, SqliteTable(None), "")
+        assert type(host.says(host.provider(), host.spec("acme/half"))) is RepositoryNotFound
+        assert host.provider("gl/acme/half").resolve(host.spec("acme/half")).repository.private
+
+
+def test_git_is_shown_the_token_as_each_host_wants_it(host: Host) -> None:
+    user = {"gh": "x-access-token", "gl": "oauth2"}[host.id]
+    assert host.provider().authorization() == f"Basic {b64encode(f'{user}:{TOKEN}'.encode()).decode()}"
+    assert host.provider(token="").authorization() == ""
+
+
+def test_the_environment_of_a_private_repository_is_its_commits(host: Host) -> None:
+    """So that no session has to fetch its files."""
+    provider = host.provider("gh/acme/*", "gl/acme/*")
+    commits = Commits(host.table, SystemClock())
+    identify = IdentifyEnvironment(FakeBuilds(FakeQueue()), commits)
+    found = provider.resolve(host.spec("acme/secret")).repository
+    asked = len(host.server.asked)
+    identity = identify(provider, found)
+    assert (identity.scope, identity.inputs["commit"]) == (Scope.COMMIT, host.secret)
+    assert len(host.server.asked) == asked
+    assert identity.key != identify(provider, found.model_copy(update={"ref": "b" * 40})).key
