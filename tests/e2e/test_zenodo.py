@@ -88,7 +88,7 @@ def test_a_program_may_ask_for_a_doi_as_such(with_zenodo: LocalRuntime) -> None:
     assert Session.of(launched.last.data).run("print(open('README.md').read(), end='')") == "second\n"
     failed = with_zenodo.launch("10.1234/none", provider="doi")
     assert failed.phases == ["failed"]
-    assert failed.last.data["status_code"] == 404
+    assert str(failed.last.data["status_code"]) == "404"
     assert "https://doi.org/10.1234/none" in failed.last.message
     check_readable(failed.last.message)
 

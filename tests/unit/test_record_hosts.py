@@ -336,6 +336,15 @@ def test_an_activity_is_the_dataset_as_it_was_then(
     assert lay_out(ckan, found, ckan_host.address)[0] == {"a": b"then"}
 
 
+def test_what_an_activity_left_is_kept_and_what_a_dataset_is_now_is_not(ckan: CkanProvider, ckan_host: Ckan) -> None:
+    page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"then"})
+    for address, questions in ((f"{page}/history/act-turtles-0", 1), (page, 2)):
+        ckan_host.asked.clear()
+        for _ in range(2):
+            ckan.resolve(quote(address, safe=""))
+        assert len(ckan_host.asked) == questions
+
+
 def test_resources_that_lie_elsewhere_come_along_and_equal_names_are_kept_apart(
     ckan: CkanProvider, ckan_host: Ckan, lay_out: LayOut
 ) -> None:

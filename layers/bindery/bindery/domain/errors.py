@@ -89,6 +89,10 @@ class UnknownAddress(Permanent):
     """A pasted address that leads to no repository. Facts: none."""
 
 
+class UnknownDoi(UnknownAddress):
+    """A pasted DOI that does not tell by its spelling where its record is. Facts: doi."""
+
+
 class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 

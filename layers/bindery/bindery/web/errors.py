@@ -86,6 +86,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "This address leads to no repository that is known here. Paste the one of a repository, or of a file, folder, "
             "branch, tag or commit in it.",
         ),
+        e.UnknownDoi: Face(
+            404,
+            "unknown_doi",
+            "{doi} does not tell by its spelling where its record is. Open /v2/doi/{doi} on this Bindery: "
+            "it asks, and leads on to the record if that can be launched.",
+        ),
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),
