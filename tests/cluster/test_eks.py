@@ -28,7 +28,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.daemons import until
 from tests.cluster.shipped import NAMESPACE, ROOT
 from tests.serving.aws import REGION
-from tests.serving.eks_authenticator import Authenticator, authenticator
+from tests.serving.eks_authenticator import Authenticator
 from tests.serving.kubeconfigs import authority_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def control_plane_with(asked: Authenticator, ready: Path) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def eks(cluster: Cluster) -> Iterator[Eks]:
     with (
-        authenticator(NAME, dict(KEYS), GROUP) as asked,
+        Authenticator(NAME, dict(KEYS), GROUP) as asked,
         control_plane_with(asked, cluster.binaries.resolve()) as made,
         mock_aws(),
     ):

@@ -19,9 +19,10 @@ import yaml
 from bindery.adapters.builds import recipe
 from bindery.domain.messages import LogLine, LogWritten
 from bindery.settings import Settings
-from infra.builder.layer import PYTHON, make
+from infra.builder.layer import make
 from infra.builder.lines import MOST_BYTES, Lines
 from infra.local.template import load
+from infra.packages.locked import PYTHON
 from tests.building import written
 
 ROOT = Path(__file__).parents[2]

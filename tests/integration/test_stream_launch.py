@@ -25,7 +25,7 @@ from tests.serving.lambda_function import web_function
 from tests.serving.rest_event import CLIENT, rest_event
 from tests.serving.runtime import STREAM, Stream, until
 from tests.serving.runtime_api import RuntimeApi
-from tests.serving.sqs import Queues, sqs
+from tests.serving.sqs import Queues
 
 pytestmark = pytest.mark.timeout(900)  # the adapter may have to be built first
 SECRET = "a secret of the tests, 32 characters or more"
@@ -99,7 +99,7 @@ def deploy(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Deploy:
             "BINDERY_SECRET": SECRET,
             "BINDERY_STREAM_SECONDS": str(stream_seconds),
         }
-        with RuntimeApi() as api, sqs() as queues:
+        with RuntimeApi() as api, Queues() as queues:
             given = {**settings, **queues.variables}
             with web_function("StreamLaunch", folder, api, adapter, faster, **given) as process:
                 yield Deployed(api, queues, Launches(table, SystemClock()), process.pid)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 from urllib.parse import unquote
 
-from tests.serving.loopback import Loopback, Quiet, Serving
+from tests.serving.loopback import Loopback, Quiet
 
 RECORDINGS = Path(__file__).parents[2].parent / "shared" / "recordings"
 
@@ -102,13 +102,11 @@ class ApiServer(Loopback):
 
 
 class _Handler(Quiet, BaseHTTPRequestHandler):
-    server: Serving
-
     def do_GET(self) -> None:
         self._say(self.server.owner.reply)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.body()
         self._say(self.server.owner.post)
 
     def _say(self, replies: Callable[[str, Mapping[str, str]], Reply]) -> None:
@@ -116,9 +114,4 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         reply = replies(self.path, headers)
         self.server.owner.asked.append(Asked(self.path, headers, reply.status))
         body = b"" if reply.status == 304 else json.dumps(reply.body).encode()
-        self.send_response(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.send(reply.status, body, reply.headers)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from bindery.domain import errors
 from bindery.domain.errors import BinderyError, Fact, Permanent, Retryable
 from bindery.domain.failure import Failure
-from bindery.web.errors import FACES, GENERAL, face_of
+from bindery.web.errors import FACES, GENERAL
+from bindery.web.shown import face_of
 
 
 def concrete(kind: type[BinderyError]) -> list[type[BinderyError]]:

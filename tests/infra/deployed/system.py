@@ -20,7 +20,7 @@ from starlette.requests import Request
 from bindery.adapters.queues.memory import Delivery
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.registry import make_doi_directory
-from bindery.bootstrap import Picked, System, picks
+from bindery.bootstrap import Picked, System, engines, picks
 from bindery.domain.errors import LauncherDown, UnknownProvider
 from bindery.domain.launch import Launch
 from bindery.ports.repository_provider import RepositoryProvider
@@ -96,7 +96,7 @@ def entering(operation: str, _session: str) -> None:
     """The launcher's way into the cluster, as far as it is AWS's: there is no cluster behind, and nothing of it is believed."""
     if operation != "ask":  # asks the sessions themselves
         with suppress(LauncherDown):
-            picks.cluster_access().entry()
+            engines.cluster_access().entry()
 
 
 class Deployed:

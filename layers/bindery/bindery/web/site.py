@@ -13,11 +13,11 @@ from bindery.domain.tokens import Tokens
 from bindery.ports.clock import Clock
 from bindery.ports.doi_directory import DoiDirectory
 from bindery.ports.repository_provider import Display, RepositoryProvider
-from bindery.web.errors import face_of
 from bindery.web.metrics import exposition
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.requests import Own, launch_path, read_link
 from bindery.web.session_paths import path_in_session
+from bindery.web.shown import face_of
 
 TOKEN_SECONDS = 300
 SESSION_ID = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
