@@ -18,6 +18,7 @@ from bindery.domain.errors import RepositoryUnusable
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
 from tests.containers import FROM_NOTHING, ContainerBuilding, step
+from tests.fakes.table import DictTable
 from tests.serving.record_hosts import DoiSystem, Zenodo
 from tests.serving.registry import local_registry, what_is_missing
 
@@ -33,7 +34,7 @@ def zenodo() -> Iterator[Zenodo]:
 @pytest.fixture
 def provider(zenodo: Zenodo) -> ZenodoProvider:
     client, clock = GuardedClient([zenodo.address, zenodo.dois.address]), SystemClock()
-    return ZenodoProvider(client, clock, Dois(client, clock, zenodo.dois.url), api_url=zenodo.api)
+    return ZenodoProvider(client, DictTable(), clock, Dois(client, clock, zenodo.dois.url), api_url=zenodo.api)
 
 
 @pytest.fixture

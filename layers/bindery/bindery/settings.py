@@ -123,7 +123,9 @@ class Settings(Resources):
     allowed_specs: Patterns = Field((), description="JSON list; if not empty, nothing else is launched")
     ban_networks: Networks = Field((), description="clients' networks that are not served, CIDR, comma-separated")
     rate_limit: int = Field(
-        10, ge=1, description="launches per client and window without a page's build token; `make up` allows 1000"
+        10,
+        ge=1,
+        description="launches per client and window without a page's build token, and DOIs to be asked for; `make up` allows 1000",
     )
     rate_seconds: int = Field(3600, ge=1, description="the window")
     cors_allow_origin: str = Field("*", description="`Access-Control-Allow-Origin` of the event stream and the API")

@@ -17,6 +17,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from bindery.adapters.queues.memory import Delivery
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.registry import make_doi_directory
 from bindery.bootstrap import Picked, System, engines, picks
 from bindery.domain.errors import LauncherDown, UnknownProvider
 from bindery.domain.launch import Launch
@@ -33,6 +35,7 @@ from tests.infra.deployed.recorded import PHYSICAL, Recorder
 from tests.infra.deployed.rights import FUNCTIONS, RESOURCES
 from tests.infra.deployed.variables import variables
 from tests.serving import aws, template_table
+from tests.serving.record_hosts import DoiSystem
 from tests.simulation.functions import TEMPLATE as READ
 from tests.simulation.functions import Functions, _loaded
 
@@ -68,6 +71,12 @@ class Ports(Picked):
         self.events = FakeQueue()
         self.time, self.host = FakeClock(), FakeHost()
         self.sessions, self.service = FakeSessions(self.time, before=entering), BuildsOnAws(self.events)
+
+    def know_dois(self, dois: DoiSystem) -> None:
+        """From now on these are all that there are."""
+        given = Settings.read({"BINDERY_DOI_URL": dois.url})
+        client = GuardedClient([dois.address])
+        vars(self)["doi_directory"] = make_doi_directory(given, client, picks.table(), self.time, picks.provider)
 
     clock = property(lambda self: self.time)
     launcher = property(lambda self: self.sessions)

@@ -42,6 +42,7 @@ def site(system: System) -> Site:
         ports.providers,
         ports.provider,
         lambda: ports.doi_directory,
+        kept.rates.count,
         kept.launches.find,
         system.tokens,
         system.rules,

@@ -162,4 +162,4 @@ class Picked:
     def doi_directory(self) -> DoiDirectory:
         from bindery.adapters.repositories.registry import make_doi_directory
 
-        return make_doi_directory(settings(), guarded_client(), clock(), provider)
+        return make_doi_directory(settings(), guarded_client(), table(), clock(), provider)

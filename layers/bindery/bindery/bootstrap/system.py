@@ -67,6 +67,7 @@ class System:
             self.state.rates,
             self.rules,
             self.ports.provider,
+            lambda: self.ports.doi_directory,
             self.ports.clock,
             launch_seconds=self.settings.build_seconds + DEADLINE_GRACE_SECONDS,
             allowed_origins=None if self.ports.isolated else self.settings.allowed_origins,

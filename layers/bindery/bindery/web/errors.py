@@ -74,6 +74,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "This address leads to no repository that is known here. Paste the one of a repository, or of a file, folder, "
             "branch, tag or commit in it.",
         ),
+        e.UnknownDoi: Face(
+            404,
+            "unknown_doi",
+            "{doi} does not tell by its spelling where its record is. Open /v2/doi/{doi} on this Bindery: "
+            "it asks, and leads on to the record if that can be launched.",
+        ),
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),
@@ -89,6 +95,24 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "repository_not_found",
             "There is no repository at {url}, or it is private. Check its spelling, and that everybody may read it.",
         ),
+        e.RecordNotFound: Face(
+            404,
+            "record_not_found",
+            "There is no published record at {url}. Check its spelling; a draft, or a DOI that is only reserved, "
+            "can be launched once the record is published.",
+        ),
+        e.RecordRestricted: Face(
+            403,
+            "record_restricted",
+            "The record at {url} is not open to everybody: it is restricted, under embargo or not published yet. "
+            "Its authors can open its files there; launch again once everybody may download them.",
+        ),
+        e.RecordWithdrawn: Face(
+            410,
+            "record_withdrawn",
+            "The record at {url} has been withdrawn by its host. Its page says why; "
+            "look there for another version, or ask its authors for one.",
+        ),
         e.SecretGist: Face(
             403,
             "secret_gist",
@@ -100,11 +124,16 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "ref_not_found",
             "{spec}: there is no branch, tag or commit called {ref}. Check its spelling.",
         ),
+        e.VersionNotFound: Face(
+            404,
+            "version_not_found",
+            "{spec} has no published version {ref}. Check its number, or leave it out to get the newest.",
+        ),
         e.RepositoryTooLarge: Face(
             422,
             "repository_too_large",
             "{url} is too large to be launched here (limit: {limit}). Launch a smaller repository, "
-            "or keep its data elsewhere and fetch it from a notebook.",
+            "with a notebook that fetches what it needs of the data.",
         ),
         e.RepositoryUnusable: Face(
             422, "repository_unusable", "The repository cannot be used: {why}. Change that there, then launch again."
