@@ -25,14 +25,15 @@ from bindery.domain.messages import LogWritten
 from bindery.domain.repository import Repository
 from bindery.ports.table import Item
 from tests.building import HeardQueue
-from tests.containers import configure, unmount
+from tests.containers import configure
 from tests.serving import registry
 from tests.serving.aws import REGION, config
 from tests.serving.build_machine import PROJECT, Build, BuildMachine
 from tests.serving.gate import Gate
 from tests.serving.git_http import File, GitServer, make_repository
-from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, MachineAws, machine_aws
+from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, MachineAws
 from tests.serving.registry import LocalRegistry, local_registry
+from tests.serving.tool_storage import clear
 
 if TYPE_CHECKING:
     from mypy_boto3_codebuild import CodeBuildClient
@@ -114,9 +115,9 @@ def codebuilding(
     """tool: what the machine builds with. host: where servers listen that builds ask. firewall: iptables' path; else only noted."""
     with ExitStack() as stack:
         images = stack.enter_context(local_registry(folder / "registry", locked=True, host=host))
-        aws = stack.enter_context(machine_aws(images, host))
+        aws = stack.enter_context(MachineAws(images, host))
         if credentials:
-            stack.enter_context(machine_aws(images, *credentials))
+            stack.enter_context(MachineAws(images, *credentials))
         (folder / "git").mkdir()
         git = stack.enter_context(GitServer(folder / "git", host))
         gate, queue = Gate(folder / "go on"), HeardQueue()
@@ -125,7 +126,7 @@ def codebuilding(
             **_environment(folder, gate, firewall),
             "BINDERY_REGISTRY": images.address,
             "BINDERY_ALLOWED_PRIVATE_HOSTS": git.address,
-            "AWS_ENDPOINT_URL_ECR": aws.address,
+            "AWS_ENDPOINT_URL_ECR": aws.origin,
             "BINDERY_CONTAINER_TOOL": tool,
             **_credentials(aws, credentials),
             **_tools(),
@@ -142,7 +143,7 @@ def codebuilding(
             prepare=lambda home: (home / "table.sqlite").symlink_to(folder / "table.sqlite"),
         )
         project = boto3.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name=REGION)
-        ecr = project.client("ecr", config=config(), endpoint_url=aws.address)
+        ecr = project.client("ecr", config=config(), endpoint_url=aws.origin)
         table = SqliteTable(folder / "table.sqlite")
         builds = CodeBuild(PROJECT, lambda: cast("CodeBuildClient", machine), EcrRegistry(images.address, lambda: ecr))
         try:
@@ -153,14 +154,8 @@ def codebuilding(
                 machine.close()
             finally:
                 table.close()
-                _tidy(folder, machine, tool)
-
-
-def _tidy(folder: Path, machine: BuildMachine, tool: str) -> None:
-    """The tools leave their storage mounted, and folders in /run."""
-    unmount(folder)
-    for home in machine.folder.glob("*"):
-        shutil.rmtree(ContainerTool(tool, home / "tool").run_root, ignore_errors=True)
+                for home in machine.folder.glob("*"):
+                    clear(ContainerTool(tool, home / "tool"))
 
 
 def _environment(folder: Path, gate: Gate, firewall: str) -> dict[str, str]:
@@ -189,7 +184,7 @@ def _credentials(aws: MachineAws, served: tuple[str, int] | None) -> dict[str, s
     """Where a build finds the project's credentials: by a path on CodeBuild's own address, or on ours."""
     if served:
         return {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": CREDENTIALS_PATH}
-    return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": aws.address + CREDENTIALS_PATH}
+    return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": aws.origin + CREDENTIALS_PATH}
 
 
 def _layer(file: Path) -> Path:

@@ -5,10 +5,11 @@ import os
 import pytest
 
 from tests.cluster.fixture import cluster, shipped  # one cluster for all suites
+from tests.serving.lambda_function import adapter
 from tests.serving.packages import printed, python
 from tests.sharing import Together
 
-__all__ = ["cluster", "printed", "python", "shipped"]
+__all__ = ["adapter", "cluster", "printed", "python", "shipped"]
 LIMIT_SECONDS = 300
 
 # Nothing that a person has set for their own Bindery may change what a test sees.

@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from bindery.domain.repository import Repository
 from bindery.ports.contents import Contents, LaidOut, never
 from tests.building import WAIT_SECONDS, FolderContents, HeardQueue, written
 from tests.serving.registry import LocalRegistry
+from tests.serving.tool_storage import clear
 
 TOOL = os.environ.get("CONTAINER_TOOL", "buildah")  # the suites pass with podman as well: CONTAINER_TOOL=podman
 FROM_NOTHING = "FROM scratch\nCOPY busybox /bin/busybox\n"
@@ -89,15 +89,7 @@ class ContainerBuilding:
     def close(self) -> None:
         self.builds.close()
         self.builds.wait(60)
-        unmount(self.home)
-        shutil.rmtree(self.builds.tool.run_root, ignore_errors=True)
-
-
-def unmount(folder: Path) -> None:
-    """buildah and podman leave their storage mounted."""
-    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for path in reversed([path for path in mounted if Path(path).is_relative_to(folder)]):
-        subprocess.run(["umount", "--lazy", path], check=True)
+        clear(self.builds.tool)
 
 
 def configure(folder: Path, environment: pytest.MonkeyPatch, registry: str = "") -> None:

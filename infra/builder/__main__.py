@@ -5,7 +5,7 @@ import sys
 
 from bindery.adapters.builds.codebuild_report import ATTEMPT, ENVIRONMENT, SECONDS
 from bindery.adapters.builds.container_tool import ContainerTool
-from bindery.bootstrap import picks
+from bindery.bootstrap import engines, picks
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import EnvironmentState
 from bindery.state.environments import Environments
@@ -33,7 +33,7 @@ def main() -> int:
         contents=picks.contents(),
         queue=Lines(sys.stdout),
         tool=ContainerTool(given.container_tool, home / "tool"),
-        registry=picks.ecr_registry(),
+        registry=engines.ecr_registry(),
         base_image=given.base_image,
         most_bytes=int(float(os.environ.get("BINDERY_BUILD_GIGABYTES", "20")) * GIGABYTE),
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 from infra.local.template import Resource, load
 from infra.packages import library
 from infra.packages.byte_code import NoRuntimePythonError, compile_folder, runtime_python
+from infra.packages.locked import ROOT
 from infra.packages.sizes import size_of, table
 
-ROOT = library.ROOT
 BUILT = ROOT / ".aws-sam" / "build"
 KINDS = ("AWS::Serverless::Function", "AWS::Serverless::LayerVersion")
 

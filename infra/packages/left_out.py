@@ -37,6 +37,7 @@ LOCAL_ENGINES = (
     "adapters/builds/turns.py",
     "adapters/builds/uv*.py",
     "adapters/builds/wanted.py",
+    "adapters/sessions/credentials.py",
     "adapters/sessions/environment.py",
     "adapters/sessions/folder.py",
     "adapters/sessions/held_ports.py",
@@ -48,15 +49,13 @@ LOCAL_ENGINES = (
     "adapters/sessions/working_copy.py",
 )
 
-# Of the locked requirements: the Kubernetes client's asynchronous twin and what only that needs.
-UNUSED_REQUIREMENTS = ("aiohttp", "aiohttp-retry")
+# Of the locked requirements, with what only they need: a function's cluster is EKS or stands in a secret, and both are asked
+# without Kubernetes' own client, which reads kubeconfig files.
+UNUSED_REQUIREMENTS = ("kubernetes",)
 
-# Of what is installed. Kubernetes' typed calls and models are loaded by name, when asked for; the dynamic client asks for none.
+# Of what is installed.
 UNUSED_FILES = (
     "bin",
-    "kubernetes/aio",
-    "kubernetes/client/api/[!_]*.py",
-    "kubernetes/client/models/[!_]*.py",
     "boto3/examples",
     "*/tests",
     "**/*.pyi",

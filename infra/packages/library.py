@@ -1,7 +1,6 @@
 """The layer `Library`: the package `bindery` without local engines, and what it needs in the locked versions."""
 
 import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,16 +12,14 @@ from infra.packages.left_out import (
     UNUSED_FILES,
     UNUSED_REQUIREMENTS,
 )
-
-ROOT = Path(__file__).parents[2]
-PYTHON = "3.13"
-PLATFORM = "x86_64-manylinux_2_28"  # Lambda's Amazon Linux 2023 has glibc 2.34
+from infra.packages.locked import ROOT, install
 
 
 def make(folder: Path, uv: str) -> None:
     """Fills a layer's folder. uv: the command. Raises CalledProcessError, ValueError if something to leave out is not there."""
     target = folder / "python"
-    _install(target, uv)
+    without = [word for name in UNUSED_REQUIREMENTS for word in ("--prune", name)]
+    install(target, uv, ["--no-default-groups", *without])
     ours = target / "bindery"
     shutil.copytree(
         ROOT / "layers" / "bindery" / "bindery", ours, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
@@ -33,17 +30,6 @@ def make(folder: Path, uv: str) -> None:
     for facts in target.glob("*.dist-info"):
         _keep(facts, DISTRIBUTION_FACTS)
     compile_folder(target, "/opt/python")
-
-
-def _install(target: Path, uv: str) -> None:
-    """Exact versions, checked against their hashes, as wheels for Lambda's machines, whatever this machine is."""
-    without = [word for name in UNUSED_REQUIREMENTS for word in ("--prune", name)]
-    export = [uv, "export", "--frozen", "--quiet", "--no-default-groups", "--no-emit-project", *without]
-    locked = subprocess.run(export, cwd=ROOT, check=True, capture_output=True).stdout
-    fitting = ["--python-version", PYTHON, "--python-platform", PLATFORM, "--only-binary", ":all:"]
-    checked = ["--no-deps", "--require-hashes", "--link-mode", "copy"]
-    install = [uv, "pip", "install", "--quiet", "--target", str(target), *fitting, *checked, "-r", "-"]
-    subprocess.run(install, cwd=ROOT, input=locked, check=True)
 
 
 def _remove(folder: Path, patterns: Iterable[str]) -> None:

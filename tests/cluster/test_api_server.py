@@ -10,7 +10,7 @@ import pytest
 from bindery.adapters.sessions.kubernetes import KubernetesSessions
 from bindery.domain.errors import LauncherDown, Retryable
 from bindery.domain.sessions import Liveness, SessionReport
-from bindery.web.errors import face_of
+from bindery.web.shown import face_of
 from tests.cluster.cluster import Cluster
 from tests.cluster.trials import Trials
 from tests.serving.lab import TOKEN, until

@@ -8,7 +8,7 @@ import pytest
 from bindery.adapters.sessions.kubernetes import KubernetesSessions
 from bindery.domain.errors import ContentNotHad
 from bindery.domain.sessions import Liveness, SessionOrder
-from bindery.web.errors import face_of
+from bindery.web.shown import face_of
 from tests.cluster.layers import Layer, push
 from tests.cluster.trials import Trials, told
 from tests.serving.git_http import File, GitServer, git, make_repository

@@ -19,7 +19,7 @@ from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import LauncherDown
 from bindery.domain.launch import Launch, Stage
 from bindery.ports.session_launcher import SessionLauncher
-from bindery.web.errors import face_of
+from bindery.web.shown import face_of
 from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, Shipped
 from tests.cluster.trials import Trials
 from tests.fakes.ports import FakePorts, settings_of

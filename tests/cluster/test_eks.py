@@ -5,7 +5,7 @@ An API server of its own, without nodes: one that runs cannot be told of an auth
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.daemons import until
 from tests.cluster.shipped import NAMESPACE, ROOT
 from tests.serving.aws import REGION
-from tests.serving.eks_authenticator import Authenticator, authenticator
+from tests.serving.eks_authenticator import Authenticator
 from tests.serving.kubeconfigs import authority_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def control_plane_with(asked: Authenticator, ready: Path) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def eks(cluster: Cluster) -> Iterator[Eks]:
     with (
-        authenticator(NAME, dict(KEYS), GROUP) as asked,
+        Authenticator(NAME, dict(KEYS), GROUP) as asked,
         control_plane_with(asked, cluster.binaries.resolve()) as made,
         mock_aws(),
     ):
@@ -134,7 +134,8 @@ def test_an_old_token_is_replaced_within_the_request_that_it_is_refused_for(eks:
     client = Client(access, NAMESPACE)
     entry = access.entry()
     object.__setattr__(entry, "authorization", "Bearer k8s-aws-v1.b2xk")
-    access._made_at = clock.now() - 600
+    assert access._known
+    access._known = replace(access._known, signed_at=clock.now() - 600)
     assert client.find(SERVICE, "session-x") is None
     assert access.entry().authorization != entry.authorization
     client.close()

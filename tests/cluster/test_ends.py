@@ -8,7 +8,7 @@ import pytest
 from bindery.adapters.sessions.kubernetes import KubernetesSessions
 from bindery.domain.errors import BinderyError, SessionEvicted, SessionOutOfMemory
 from bindery.domain.sessions import Liveness
-from bindery.web.errors import face_of
+from bindery.web.shown import face_of
 from tests.cluster.shipped import NAMESPACE
 from tests.cluster.trials import Trials
 from tests.serving.kernel import Session

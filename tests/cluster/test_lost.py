@@ -8,7 +8,7 @@ import pytest
 from bindery.adapters.sessions import kubernetes, pod
 from bindery.domain.errors import NodeLost
 from bindery.domain.sessions import Liveness
-from bindery.web.errors import face_of
+from bindery.web.shown import face_of
 from tests.cluster.changes import another_node
 from tests.cluster.trials import Trials
 from tests.serving.lab import TOKEN, until

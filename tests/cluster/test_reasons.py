@@ -19,7 +19,7 @@ from bindery.domain.errors import (
 )
 from bindery.domain.failure import Failure
 from bindery.domain.sessions import Liveness
-from bindery.web.errors import face_of, hindrance_of
+from bindery.web.shown import face_of, hindrance_of
 from tests.cluster.changes import no_more_pods, tainted, without_ceilings
 from tests.cluster.trials import Trials, told
 from tests.serving.lab import TOKEN

@@ -28,7 +28,7 @@ from bindery.adapters.repositories.archives import unpack
 from bindery.adapters.repositories.checkout import Room
 from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.record_contents import RecordContents
+from bindery.adapters.repositories.record_contents import MOST_TRIES, RecordContents
 from bindery.adapters.repositories.record_folder import RecordFolder
 from bindery.adapters.repositories.zenodo import ZenodoProvider
 from bindery.domain.errors import (
@@ -42,6 +42,7 @@ from bindery.domain.errors import (
 )
 from bindery.domain.repository import Repository
 from bindery.ports.contents import never
+from tests.fakes.table import DictTable
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.record_hosts import DoiSystem, Zenodo
 from tests.serving.scripted import ScriptedServer
@@ -76,7 +77,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     (tmp_path / "work").mkdir()
     with DoiSystem() as dois, Zenodo(dois) as host:
         client, clock = GuardedClient([host.address, dois.address]), SystemClock()
-        provider = ZenodoProvider(client, clock, Dois(client, clock, dois.url), api_url=host.api)
+        provider = ZenodoProvider(client, DictTable(), clock, Dois(client, clock, dois.url), api_url=host.api)
         yield Place(host, client, provider, RecordContents(lambda _: provider, client, clock), tmp_path)
         client.close()
 
@@ -327,11 +328,38 @@ def test_whatever_an_archive_holds_nothing_leaves_its_folder(members: list[tuple
         folder = RecordFolder(inner / "files", room)
         with suppress(RepositoryUnusable):
             unpack(archive, "r.tar", folder, room, lambda: None)
-            root = folder.finish(hoist=hoist)
+            root = folder.finish(lambda: None, hoist=hoist)
             links = [path for path in root.rglob("*") if path.is_symlink()]
             assert all(Path(os.path.realpath(path)).is_relative_to(root.resolve()) for path in links)
         outside = {path.relative_to(top) for path in Path(top).rglob("*") if not path.is_relative_to(inner / "files")}
         assert {str(path) for path in outside} == {"x", "x/y", "x/y/archive"}
+
+
+@pytest.mark.parametrize("calls", range(6))
+def test_links_are_made_and_looked_at_in_the_records_time(tmp_path: Path, calls: int) -> None:
+    folder = RecordFolder(tmp_path / "files", Room("r", 10**6, 100))
+    for name in "abc":
+        folder.add_link(name, "there")
+    left = iter(range(calls))
+
+    def check() -> None:
+        if next(left, None) is None:
+            raise HostUnreachable(host="h", why="it was stopped")
+
+    with pytest.raises(HostUnreachable):
+        folder.finish(check, hoist=False)
+
+
+def test_whoever_stops_it_while_links_are_made_is_heard(place: Place, work: Path) -> None:
+    links = [special(f"link{number}", tarfile.SYMTYPE, "a") for number in range(3)]
+
+    def stopped() -> bool:
+        return any(path.is_symlink() for path in work.parent.rglob("*"))
+
+    with pytest.raises(HostUnreachable) as caught:
+        place.contents.lay_out(place.make({"r.tar": tarred(("a", b"1"), *links)}), work, stopped=stopped)
+    assert caught.value.facts["why"] == "it was stopped"
+    assert place.left() == []
 
 
 def test_bombs_are_refused(place: Place, work: Path) -> None:
@@ -421,10 +449,60 @@ def test_other_content_than_listed_is_the_hosts_fault(place: Place, work: Path, 
 )
 def test_a_file_that_is_refused_fails_it_all(place: Place, work: Path, status: int, error: type[BinderyError]) -> None:
     asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
-    place.host.replies[f"/api/records/{asked.ref}/files/b.txt/content"] = Reply(status)
+    later = {"Retry-After": "4000"}  # than anybody would wait
+    place.host.replies[f"/api/records/{asked.ref}/files/b.txt/content"] = Reply(status, b"", later)
     with pytest.raises(error):
         place.contents.lay_out(asked, work)
     assert place.left() == []
+
+
+def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path) -> None:
+    asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
+    path = f"/api/records/{asked.ref}/files/b.txt/content"
+    place.host.replies[path] = Reply(429, b"", {"Retry-After": "1"})
+    waited: list[float] = []
+
+    def stopped() -> bool:
+        try:
+            place.client.limits.check("127.0.0.1", time.time())
+        except HostLimited as limited:
+            waited.append(float(limited.facts["at"]))
+            place.host.replies.pop(path, None)  # it is well again, and nobody may ask it before its time
+        return False
+
+    place.contents.lay_out(asked, work, stopped=stopped)
+    assert laid_out(work) == {"a.txt": b"abc", "b.txt": b"abc"}
+    assert len([each for each in place.host.asked if each == path]) == 2
+    assert waited
+    assert time.time() >= waited[0]
+
+
+def test_whoever_stops_it_while_a_host_has_us_wait_is_heard(place: Place, work: Path) -> None:
+    asked = place.make({"a.txt": b"abc"})
+    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    place.host.replies[path] = Reply(429, b"", {"Retry-After": "100"})
+    with pytest.raises(HostUnreachable) as caught:
+        place.contents.lay_out(asked, work, stopped=lambda: path in place.host.asked)
+    assert caught.value.facts["why"] == "it was stopped"
+
+
+def test_a_host_that_has_us_wait_again_and_again_is_left(place: Place, work: Path) -> None:
+    asked = place.make({"a.txt": b"abc"})
+    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    place.host.replies[path] = Reply(429, b"", {"Retry-After": "0"})
+    with pytest.raises(HostLimited):
+        place.contents.lay_out(asked, work)
+    assert place.host.asked.count(path) == MOST_TRIES
+
+
+def test_a_host_that_counts_us_is_waited_for_before_it_has_to_refuse(place: Place, work: Path) -> None:
+    """As Zenodo does with each file."""
+    asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
+    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    place.host.replies[path] = Reply(200, b"abc", {"X-RateLimit-Remaining": "0", "Retry-After": "4000"})
+    with pytest.raises(HostLimited):
+        place.contents.lay_out(asked, work)
+    assert not any("b.txt/content" in each for each in place.host.asked)
 
 
 def test_a_record_without_files_is_said_to_be_empty(place: Place, work: Path) -> None:
@@ -505,7 +583,7 @@ def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work:
         place.host.replies[f"/api/records/{asked.ref}/files"] = moved(f"{server.url}/files")
         client = GuardedClient([place.host.address, server.address])
         dois = Dois(client, SystemClock(), place.host.dois.url)
-        provider = ZenodoProvider(client, SystemClock(), dois, api_url=place.host.api)
+        provider = ZenodoProvider(client, DictTable(), SystemClock(), dois, api_url=place.host.api)
         contents = RecordContents(lambda _: provider, client, SystemClock())
         for seconds, stopped in ((60.0, stop.is_set), (0.5, never)):
             began = time.monotonic()

@@ -2,9 +2,12 @@
 
 import itertools
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,22 +23,28 @@ from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.figshare import FigshareProvider
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.hydroshare import HydroShareProvider
+from bindery.adapters.repositories.kept_answers import NEWEST_SECONDS, VERSION_SECONDS
 from bindery.adapters.repositories.record_contents import RecordContents
 from bindery.adapters.repositories.records import RECORD_HOSTS, RecordHost
 from bindery.adapters.repositories.registry import PROVIDERS
 from bindery.adapters.repositories.zenodo import ZenodoProvider
 from bindery.domain.errors import (
     BadSpec,
+    BinderyError,
     ForbiddenAddress,
     HostLimited,
     HostUnreachable,
+    RecordNotFound,
+    RecordRestricted,
+    RecordWithdrawn,
     RefNotFound,
     RepositoryNotFound,
     RepositoryUnusable,
 )
-from bindery.domain.repository import Entry
+from bindery.domain.repository import Entry, Repository
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.settings import Settings
+from tests.fakes.clock import FakeClock
 from tests.fakes.table import DictTable
 from tests.serving.dataset_hosts import Ckan, Dataverse, HydroShare
 from tests.serving.record_hosts import DoiSystem, Figshare, Zenodo
@@ -46,16 +55,24 @@ Provider = ZenodoProvider | FigshareProvider | DataverseProvider | HydroSharePro
 Files = dict[str, bytes]
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a provider keeps its answers in, and by which clock."""
+
+    table: DictTable = field(default_factory=DictTable)
+    clock: FakeClock = field(default_factory=FakeClock)
+
+
 @dataclass
 class Case:
     """A provider with one record behind it, of which `publish` makes a new version.
 
     spec: of the newest. missing: of a record that is not there. spellings: of the same record. versions: whether the host
-    keeps them. make: the same provider, with these hosts allowed.
+    keeps them. make: the same provider, with these hosts allowed, beside these.
     """
 
     site: Site
-    make: Callable[[list[str]], Provider]
+    make: Callable[[list[str], Beside], Provider]
     publish: Callable[[Files], object]
     spec: str
     missing: str
@@ -65,7 +82,7 @@ class Case:
 
     @property
     def provider(self) -> Provider:
-        return self.make(self.allowed)
+        return self.make(self.allowed, Beside())
 
 
 def doi_spellings(doi: str) -> tuple[str, ...]:
@@ -77,9 +94,11 @@ def on_zenodo(stack: ExitStack) -> Case:
     host = stack.enter_context(Zenodo(dois))
     numbers = itertools.count(101)
 
-    def make(allowed: list[str]) -> ZenodoProvider:
+    def make(allowed: list[str], beside: Beside) -> ZenodoProvider:
         client = GuardedClient(allowed)
-        return ZenodoProvider(client, SystemClock(), Dois(client, SystemClock(), dois.url), api_url=host.api)
+        return ZenodoProvider(
+            client, beside.table, beside.clock, Dois(client, beside.clock, dois.url), api_url=host.api
+        )
 
     spec, missing = "10.5281/zenodo.100", "10.5281/zenodo.999"
     allowed = [host.address, dois.address]
@@ -99,9 +118,11 @@ def on_figshare(stack: ExitStack) -> Case:
     dois = stack.enter_context(DoiSystem())
     host = stack.enter_context(Figshare(dois))
 
-    def make(allowed: list[str]) -> FigshareProvider:
+    def make(allowed: list[str], beside: Beside) -> FigshareProvider:
         client = GuardedClient(allowed)
-        return FigshareProvider(client, SystemClock(), Dois(client, SystemClock(), dois.url), api_url=host.api)
+        return FigshareProvider(
+            client, beside.table, beside.clock, Dois(client, beside.clock, dois.url), api_url=host.api
+        )
 
     spec, missing = "10.6084/m9.figshare.77", "10.6084/m9.figshare.78"
     spellings = (*doi_spellings(spec), "https://figshare.com/articles/dataset/a_title/77")
@@ -114,10 +135,10 @@ def on_dataverse(stack: ExitStack) -> Case:
     host = stack.enter_context(Dataverse(dois))
     numbers = itertools.count(1)
 
-    def make(allowed: list[str]) -> DataverseProvider:
+    def make(allowed: list[str], beside: Beside) -> DataverseProvider:
         client = GuardedClient(allowed)
-        dois_ = Dois(client, SystemClock(), dois.url)
-        return DataverseProvider(client, SystemClock(), dois_, installations=[host.address])
+        dois_ = Dois(client, beside.clock, dois.url)
+        return DataverseProvider(client, beside.table, beside.clock, dois_, installations=[host.address])
 
     spec, missing = "10.7910/DVN/TJCLKP", "10.7910/DVN/NOSUCH"
     page = f"{host.url}/dataset.xhtml?persistentId=doi:{spec}&version=1.0"
@@ -134,8 +155,8 @@ def on_hydroshare(stack: ExitStack) -> Case:
     host = stack.enter_context(HydroShare())
     times = itertools.count(1_700_000_000, 60)
 
-    def make(allowed: list[str]) -> HydroShareProvider:
-        return HydroShareProvider(GuardedClient(allowed), SystemClock(), api_url=host.api)
+    def make(allowed: list[str], beside: Beside) -> HydroShareProvider:
+        return HydroShareProvider(GuardedClient(allowed), beside.table, beside.clock, api_url=host.api)
 
     def publish(files: Files) -> None:
         host.resources[RESOURCE] = (next(times), files)
@@ -155,8 +176,8 @@ def on_ckan(stack: ExitStack) -> Case:
     host = stack.enter_context(Ckan("/en"))
     times = itertools.count(1_700_000_000, 60)
 
-    def make(allowed: list[str]) -> CkanProvider:
-        return CkanProvider(GuardedClient(allowed), SystemClock())
+    def make(allowed: list[str], beside: Beside) -> CkanProvider:
+        return CkanProvider(GuardedClient(allowed), beside.table, beside.clock)
 
     page = f"{host.url}/en/dataset/sea-turtles"
     spellings = (
@@ -206,6 +227,60 @@ def test_the_newest_is_meant(case: Case) -> None:
     case.publish({"README.md": b"two\n"})
     second = case.provider.resolve(case.spec).repository
     assert first.ref != second.ref
+
+
+def test_whoever_asks_for_the_newest_again_asks_the_host_after_a_while(case: Case) -> None:
+    beside = Beside()
+    first = case.make(case.allowed, beside).resolve(case.spec).repository
+    asked = len(case.site.asked)
+    case.publish({"README.md": b"two\n"})
+    again = case.make(case.allowed, beside).resolve(case.spec).repository  # as another function would
+    assert (again == first) == (len(case.site.asked) == asked) == case.versions
+    beside.clock.advance(NEWEST_SECONDS + 1)
+    assert case.make(case.allowed, beside).resolve(case.spec).repository.ref != first.ref
+
+
+def test_a_version_is_asked_for_once_in_a_month(case: Case) -> None:
+    beside = Beside()
+    provider = case.make(case.allowed, beside)
+    spec = provider.resolve(case.spec).repository.resolved_spec
+    version = provider.resolve(spec)
+    asked = len(case.site.asked)
+    beside.clock.advance(NEWEST_SECONDS + 1)
+    assert case.make(case.allowed, beside).resolve(spec) == version
+    assert (len(case.site.asked) == asked) == case.versions
+    beside.clock.advance(VERSION_SECONDS)
+    provider.resolve(spec)
+    assert len(case.site.asked) > asked
+
+
+def test_who_spells_it_in_another_way_is_answered_in_that_way(case: Case) -> None:
+    provider = case.provider
+    for spelling in (case.spec, *case.spellings):
+        assert provider.resolve(spelling).repository.spec == spelling
+
+
+def test_of_those_who_ask_at_once_one_asks_the_host(case: Case) -> None:
+    provider, going, asked = case.provider, threading.Event(), []
+    provider.resolve(case.spec)
+    once = len(case.site.asked)
+    provider, first = case.provider, provider.found
+
+    def slow(spec: str) -> Repository:
+        asked.append(spec)
+        going.wait(20)
+        return first(spec)
+
+    provider.found = slow  # type: ignore[method-assign] # each who gets that far is counted
+    with ThreadPoolExecutor(8) as visitors:
+        answers = [visitors.submit(provider.resolve, case.spec) for _ in range(8)]
+        while not asked:
+            time.sleep(0.01)  # nothing tells us when the first has begun
+        time.sleep(0.2)  # for the others to ask too, if they would
+        going.set()
+        assert len({each.result().repository.ref for each in answers}) == 1
+    assert len(asked) == 1
+    assert len(case.site.asked) == 2 * once
 
 
 def test_the_resolved_spec_leads_to_the_same_version_where_the_host_keeps_them(case: Case, tmp_path: Path) -> None:
@@ -300,7 +375,7 @@ def test_a_spec_of_another_kind_is_refused_without_asking(case: Case, spec: str)
 
 def test_a_private_host_is_forbidden_unless_allowed(case: Case) -> None:
     with pytest.raises(ForbiddenAddress):
-        case.make([]).resolve(case.spec)
+        case.make([], Beside()).resolve(case.spec)
 
 
 def test_a_host_that_limits_us_and_one_that_is_ill_are_told_apart(case: Case) -> None:
@@ -311,6 +386,54 @@ def test_a_host_that_limits_us_and_one_that_is_ill_are_told_apart(case: Case) ->
         case.site.replies = dict.fromkeys(paths, reply)
         with pytest.raises(error):
             case.provider.resolve(case.spec)
+
+
+def refusing(case: Case, reply: Reply) -> type[BinderyError]:
+    """What a launch learns when the host says that of all that it is asked for a record."""
+    paths = {asked.partition("?")[0] for asked in case.site.asked}
+    case.site.replies = dict.fromkeys(paths, reply)
+    with pytest.raises(BinderyError) as caught:
+        case.provider.resolve(case.spec)
+    return caught.type
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "error"),
+    [
+        (404, "9", RecordNotFound),
+        (401, "9", RecordRestricted),
+        (403, "9", RecordRestricted),
+        (451, "9", RecordRestricted),
+        (410, "9", RecordWithdrawn),
+        (403, "0", HostLimited),
+        (429, "9", HostLimited),
+    ],
+)
+def test_why_a_record_cannot_be_had_is_told_apart(
+    case: Case, status: int, left: str, error: type[BinderyError]
+) -> None:
+    """`Retry-After` is with every answer, as Zenodo's recorded one has it."""
+    case.provider.resolve(case.spec)
+    reply = Reply(status, {"message": "no"}, {"Retry-After": "60", "X-RateLimit-Remaining": left})
+    assert refusing(case, reply) is error
+
+
+def test_a_host_that_has_us_wait_is_not_asked_meanwhile(case: Case) -> None:
+    case.provider.resolve(case.spec)
+    path = next(asked.partition("?")[0] for asked in case.site.asked)
+    case.site.replies[path] = Reply(429, b"", {"Retry-After": "60"})
+    beside = Beside()
+    provider = case.make(case.allowed, beside)
+    with pytest.raises(HostLimited) as caught:
+        provider.resolve(case.spec)
+    assert caught.value.facts["at"] == beside.clock.now() + 60
+    asked = len(case.site.asked)
+    case.site.replies.clear()
+    with pytest.raises(HostLimited):
+        provider.resolve(case.spec)
+    assert len(case.site.asked) == asked
+    beside.clock.advance(61)
+    assert provider.resolve(case.spec).repository.ref
 
 
 def test_a_host_that_is_down_is_unreachable() -> None:

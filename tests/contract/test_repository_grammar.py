@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.registry import PROVIDERS
-from bindery.domain.errors import BadRef, BadSpec, UnknownAddress
+from bindery.domain.errors import BadRef, BadSpec, UnknownAddress, UnknownDoi
 from bindery.domain.pasted import Pasted
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.usecases.detect_address import DetectAddress
@@ -188,9 +188,6 @@ def test_a_launch_link_that_is_wrong_itself_says_why() -> None:
         "",
         "hello",
         "https://example.org/",
-        "https://doi.org/10.1000/182",
-        "doi:10.1000/182",
-        "10.1000/182",
         "javascript:alert(1)",
         "file:///etc/passwd",
         "https://github.com/o/../r",
@@ -205,3 +202,18 @@ def test_a_launch_link_that_is_wrong_itself_says_why() -> None:
 def test_what_is_no_address_of_a_repository_is_said_so(text: str) -> None:
     with pytest.raises(UnknownAddress):
         detect(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://doi.org/10.25384/SAGE.9",
+        "https://dx.doi.org/10.25384%2FSAGE.9/",
+        "doi:10.25384/SAGE.9",
+        "10.25384/SAGE.9",
+    ],
+)
+def test_a_doi_that_could_be_any_hosts_is_said_to_be_one(text: str) -> None:
+    with pytest.raises(UnknownDoi) as caught:
+        detect(text)
+    assert caught.value.facts == {"doi": "10.25384/SAGE.9"}

@@ -4,7 +4,9 @@ Real here: `make build`; `sam deploy` with AWS's own SAM transform; every functi
 Python, set off by REST routes, queues, a log subscription, schedules and dead-letter queues; roles and policies, which are
 enforced; sessions, which are Pods of a cluster. Not here, and what stands in:
 
-- no streaming and no Web Adapter: `stream_launch` runs as its run.sh starts it, with its own environment and role;
+- its REST API does not stream: `stream_launch` is not asked by it, but runs out of its package and layer, with its own
+  environment and role, behind the real Web Adapter (built from its crate, as the published layer cannot be had here) on a
+  Runtime API of the tests', which hands requests over and passes answers on in the API's place;
 - `%2F` in a path is decoded before the function sees it, so links are `gh` links;
 - methods that the template calls ANY are not read from the API's description: the test adds that of `/api`;
 - an answer without a body (a redirect) is not passed on;
@@ -21,7 +23,6 @@ enforced; sessions, which are Pods of a cluster. Not here, and what stands in:
 
 import json
 import re
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from html import unescape
@@ -29,18 +30,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 from botocore.exceptions import ClientError
 
+from bindery.adapters.clock import SystemClock
 from tests.cluster.renamed import base_image_as
 from tests.cluster.shipped import Shipped
+from tests.infra.deployed.rights import FUNCTIONS
 from tests.serving.aws import config, session
 from tests.serving.aws_gate import AwsGate
 from tests.serving.codebuild import CodeBuild, state_changed, variables
 from tests.serving.deployed import Deployed, Streaming, deploy
 from tests.serving.git_http import GitServer, make_repository
-from tests.serving.github_api import GitHubServer
+from tests.serving.github_app import APP, INSTALLATION, PEM, AppServer
 from tests.serving.kernel import Session
+from tests.serving.kubeconfigs import inlined
 from tests.serving.messages import check_readable
 from tests.serving.ministack import Ministack
 from tests.serving.names import localhost_names
@@ -52,6 +55,7 @@ NAME = "somebody/something"
 LINK = f"gh/{NAME}/HEAD"
 TOLD = re.compile(r'<script type="application/json" id="told">(.*?)</script>', re.DOTALL)
 SCHEDULE_SECONDS = 60
+GITLAB_TOKEN = "glpat-of-the-tests"
 CLICK = ("StreamLaunch", "ResolveRepository", "StartSession")
 CHARGED_MORE = ("dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:TransactWriteItems", "sqs:SendMessage")
 # What a launch of an image that is there writes and sends; it also reads, and the stream looks for news.
@@ -66,7 +70,7 @@ CACHED_LAUNCH = {
 
 
 @pytest.fixture(scope="module")
-def github(git_server: GitServer) -> Iterator[GitHubServer]:
+def github(git_server: GitServer) -> Iterator[AppServer]:
     repositories = {}
     for name in (NAME, "somebody/other"):
         folder = git_server.root / f"{name}.git"
@@ -74,7 +78,7 @@ def github(git_server: GitServer) -> Iterator[GitHubServer]:
         make_repository(folder, {"hello.txt": f"hello from {name}\n"})
         (git_server.root / name).symlink_to(folder)
         repositories[name] = folder
-    with GitHubServer(repositories) as server:
+    with AppServer(SystemClock(), repositories) as server:
         yield server
 
 
@@ -84,7 +88,7 @@ def codebuild() -> CodeBuild:
 
 
 @pytest.fixture(scope="module")
-def settings(shipped: Shipped, github: GitHubServer, git_server: GitServer) -> dict[str, str]:
+def settings(shipped: Shipped, github: AppServer, git_server: GitServer) -> dict[str, str]:
     of_the_cluster = ("sessions_url", "registry", "memory_guarantee", "storage_guarantee")
     return {
         **{name: shipped.settings[name] for name in of_the_cluster},
@@ -94,6 +98,10 @@ def settings(shipped: Shipped, github: GitHubServer, git_server: GitServer) -> d
         "cull_seconds": "5",
         "github_url": f"http://{git_server.address}",
         "github_api_url": github.url,
+        "github_app_id": APP,
+        "github_app_installation": INSTALLATION,
+        "github_app_key_secret": "bindery/github-app",
+        "gitlab_token_secret": "bindery/gitlab",
         "allowed_private_hosts": f"{github.address},{git_server.address}",
     }
 
@@ -111,14 +119,19 @@ def deployed(
         gate = stack.enter_context(AwsGate(emulator.port, codebuild))
         stack.callback(shipped.remove_sessions)
         stack.enter_context(emulator.running({"AWS_ENDPOINT_URL": gate.url}))
-        secrets, name = emulator.client("secretsmanager"), settings["kubeconfig_secret"]
-        secrets.create_secret(Name=name, SecretString=_in_one_piece(shipped.kubeconfig))
+        kept = {
+            "kubeconfig_secret": inlined(shipped.kubeconfig),
+            "github_app_key_secret": PEM,
+            "gitlab_token_secret": GITLAB_TOKEN,
+        }
+        for parameter, text in kept.items():
+            emulator.client("secretsmanager").create_secret(Name=settings[parameter], SecretString=text)
         yield deploy(emulator, gate, settings)
 
 
 @pytest.fixture(scope="module")
-def streaming(deployed: Deployed, python: Path) -> Iterator[Streaming]:
-    with deployed.streaming(python) as running:
+def streaming(deployed: Deployed, python: Path, adapter: Path) -> Iterator[Streaming]:
+    with deployed.streaming(python, adapter) as running:
         yield running
 
 
@@ -137,16 +150,16 @@ def image(deployed: Deployed, streaming: Streaming, codebuild: CodeBuild, shippe
     """The image of the link's environment, once the first launch has had it built."""
     image = base_image_as(shipped.cluster, "bindery/sessions")
     told = page(deployed)
-    with streaming.stream(told["build"], told["token"]) as stream:
-        build = codebuild.wait(1)
-        given = variables(build)
-        line = {"number": 0, "phase": "building", "message": "Step 1: as CodeBuild would write it\n"}
-        attempt = {"environment": given["BINDERY_ENVIRONMENT"], "attempt": int(given["BINDERY_ATTEMPT"])}
-        deployed.log("BuildLogs", json.dumps({**attempt, "lines": [line]}))
-        assert stream.hear("building").message == line["message"]
-        codebuild.finish(build, image)
-        deployed.happened("aws.codebuild", "CodeBuild Build State Change", state_changed(build))
-        stream.finish()
+    stream = streaming.stream(told["build"], told["token"])
+    build = codebuild.wait(1)
+    given = variables(build)
+    line = {"number": 0, "phase": "building", "message": "Step 1: as CodeBuild would write it\n"}
+    attempt = {"environment": given["BINDERY_ENVIRONMENT"], "attempt": int(given["BINDERY_ATTEMPT"])}
+    deployed.log("BuildLogs", json.dumps({**attempt, "lines": [line]}))
+    assert stream.hear("building").message == line["message"]
+    codebuild.finish(build, image)
+    deployed.happened("aws.codebuild", "CodeBuild Build State Change", state_changed(build))
+    stream.finish()
     assert stream.phases == ["waiting", "building", "built", "launching", "ready"], stream.text
     assert stream.last.data["image"] == image
     return image
@@ -157,8 +170,7 @@ def test_a_link_becomes_an_image_and_a_running_cell(
 ) -> None:
     told = page(deployed)
     before = deployed.asked()
-    with streaming.stream(told["build"], told["token"]) as stream:
-        stream.finish()
+    stream = streaming.stream(told["build"], told["token"]).finish()
     asked = deployed.asked() - before
     assert stream.phases == ["built", "launching", "ready"], stream.text
     session = Session.of(stream.last.data)
@@ -186,13 +198,29 @@ def test_a_poisoned_message_ends_its_launch_readably(
 ) -> None:
     deployed.hide_failed("ResolveQueue", 1)
     told = page(deployed, "gh/somebody/other/HEAD")
-    with streaming.stream(told["build"], told["token"]) as stream:
-        launch = stream.hear("waiting").id.partition(":")[0]
-        deployed.put("ResolveQueue", {"launch": launch, "step": "not a number", "version": 99})
-        stream.finish()
+    stream = streaming.stream(told["build"], told["token"])
+    launch = stream.hear("waiting").id.partition(":")[0]
+    deployed.put("ResolveQueue", {"launch": launch, "step": "not a number", "version": 99})
+    stream.finish()
     assert stream.last.phase == "failed"
     check_readable(stream.last.message)
     until(lambda: not any(map(deployed.waiting, ("ResolveQueue", "DeadLetters", "Unburied"))))
+
+
+def test_what_hosts_are_asked_with_comes_out_of_secrets_and_only_where_hosts_are_asked(
+    deployed: Deployed, image: str, github: AppServer
+) -> None:
+    """A key of many lines, too: GitHub took what the App signed with it, and was asked with nothing else."""
+    assert github.permits
+    assert {each.headers.get("authorization") for each in github.asked if "/repos/" in each.path} <= {
+        f"Bearer {token}" for token in github.tokens
+    }
+    asking = deployed.variables("ResolveRepository")
+    assert asking.pop("BINDERY_GITLAB_TOKEN") == GITLAB_TOKEN
+    assert asking.pop("BINDERY_GITHUB_APP_KEY") == PEM
+    everywhere = str([asking, *(deployed.variables(name) for name in FUNCTIONS if name != "ResolveRepository")])
+    assert GITLAB_TOKEN not in everywhere
+    assert "PRIVATE KEY" not in everywhere
 
 
 def test_a_function_s_role_may_not_do_what_its_function_does_not(deployed: Deployed) -> None:
@@ -208,24 +236,13 @@ def test_the_schedule_ends_an_idle_session(
     deployed: Deployed, streaming: Streaming, image: str, shipped: Shipped
 ) -> None:
     told = page(deployed)
-    with streaming.stream(told["build"], told["token"]) as stream:
-        stream.finish()
+    stream = streaming.stream(told["build"], told["token"]).finish()
     session = _id(stream.last.data)
     assert shipped.objects(session)
     until(lambda: not shipped.objects(session), 2 * SCHEDULE_SECONDS + 30)
-    with streaming.stream(told["build"], told["token"]) as again:
-        again.finish()
+    again = streaming.stream(told["build"], told["token"]).finish()
     assert again.last.phase == "failed"
     check_readable(again.last.message)
-
-
-def _in_one_piece(kubeconfig: Path) -> str:
-    """A kubeconfig without names of files, as a secret has to be."""
-    config = yaml.safe_load(kubeconfig.read_text())
-    for each in config["clusters"]:
-        certificate = Path(each["cluster"].pop("certificate-authority")).read_bytes()
-        each["cluster"]["certificate-authority-data"] = b64encode(certificate).decode()
-    return str(yaml.safe_dump(config))
 
 
 def _id(ready: Mapping[str, str]) -> str:

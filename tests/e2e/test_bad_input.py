@@ -3,14 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from urllib.parse import quote
 
 import pytest
 
 from tests.serving.git_http import GitServer, make_repository
+from tests.serving.loopback import Loopback, Quiet
 from tests.serving.messages import check_readable
 from tests.serving.runtime import LocalRuntime
 
@@ -113,20 +113,13 @@ def tempted() -> Iterator[tuple[int, list[str]]]:
     """A server of this machine that nobody may be led to, and what it was asked."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            self.send_error(404)
+            self.send(404)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
-            """Nobody reads it."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield server.server_port, asked
-        server.shutdown()
-        thread.join()
+    with Loopback(Handler) as server:
+        yield server.port, asked
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.serving.browser import chromium
 from tests.serving.kernel import Session
+from tests.serving.loopback import Loopback, Quiet
 from tests.serving.runtime import STREAM, LocalRuntime
 
 EVIL = "evil.example"
@@ -83,23 +83,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def elsewhere() -> Iterator[int]:
     """The port of another site's server."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<!doctype html><title>elsewhere</title><button>win a prize</button>")
+            page = b"<!doctype html><title>elsewhere</title><button>win a prize</button>"
+            self.send(200, page, {"Content-Type": "text/html"})
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with Loopback(Handler) as server:
+        yield server.port
 
 
 @pytest.fixture(scope="module", params=HOSTS)

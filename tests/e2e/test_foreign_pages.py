@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.serving.browser import chromium
-from tests.serving.foreign_site import foreign_site
+from tests.serving.foreign_site import ForeignSite
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.runtime import LocalRuntime, until
 
@@ -28,8 +28,8 @@ def runtime(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """The foreign site's."""
-    with foreign_site() as port:
-        yield port
+    with ForeignSite() as site:
+        yield site.port
 
 
 @pytest.fixture(scope="module")

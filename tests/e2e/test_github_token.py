@@ -1,10 +1,8 @@
 """`gh` with a token: every way to name a commit leads to one build, and the token goes to the API and nowhere else."""
 
 import time
-from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 import pytest
 
@@ -12,12 +10,10 @@ from tests.serving import git_http
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.github_api import GitHubServer
 from tests.serving.kernel import Session
-from tests.serving.runtime import LocalRuntime, until
+from tests.serving.runtime import LocalRuntime
 
 NAME = "octo/cat"
 TOKEN = "ghp_t0ken0t0ken0t0ken"
-SHOWN = f"Basic {b64encode(f'x-access-token:{TOKEN}'.encode()).decode()}"
-SECRET, HIDDEN = "octo/secret", "octo/hidden"
 ENVIRONMENT = "#!/bin/sh\nenv\necho said it all\n"
 
 
@@ -47,11 +43,6 @@ def clones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
 def github(clones: GitServer) -> Iterator[GitHubServer]:
     with GitHubServer({NAME: clones.root / NAME}) as server:
         server.tokens.add(TOKEN)
-        for name in (SECRET, HIDDEN):
-            make_repository(clones.root / name, {"README.md": "hidden\n", "postBuild": File(ENVIRONMENT, 0o100755)})
-            server.repositories[name] = clones.root / name
-            server.private.add(name)
-            clones.private[f"/{name}/"] = SHOWN
         yield server
 
 
@@ -65,7 +56,6 @@ def runtime(
         github_api_url=github.url,
         github_url=f"http://{clones.address}",
         github_token=TOKEN,
-        private_repositories=f"gh/{SECRET}",
         log_level="DEBUG",
     ) as runtime:
         yield runtime
@@ -115,45 +105,6 @@ def test_the_token_is_sent_to_the_api_and_is_found_nowhere_else(
     written = [path for path in runtime.home.rglob("*") if path.is_file() and "site-packages" not in path.parts]
     assert runtime.home / "table.sqlite" in written
     assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []
-
-
-def test_a_private_repository_is_launched_and_the_token_is_in_nothing_that_is_left_of_it(
-    runtime: LocalRuntime, github: GitHubServer, clones: GitServer
-) -> None:
-    launched = runtime.launch(f"{SECRET}/HEAD", provider="gh")
-    assert launched.last.phase == "ready", launched.last.message
-    assert "said it all" in launched.text
-    session = Session.of(launched.last.data)
-    assert session.run("print(open('README.md').read(), end='')") == "hidden\n"
-    said = session.run("import os; print(dict(os.environ)); print(open('.git/config').read())")
-    assert f'url = "{clones.url(SECRET)}"\n' in said
-    assert {path.partition("/info")[0].partition("/git-")[0] for path, _ in clones.told} == {f"/{SECRET}"}
-    written = [path for path in runtime.home.rglob("*") if path.is_file() and "site-packages" not in path.parts]
-    for secret in (TOKEN, SHOWN.removeprefix("Basic ")):
-        assert secret not in launched.text + said + runtime.log + runtime.errors.read_text()
-        assert [path for path in written if secret.encode() in path.read_bytes()] == []
-
-
-def test_a_new_commit_of_a_private_repository_has_an_environment_of_its_own(
-    runtime: LocalRuntime, clones: GitServer, github: GitHubServer
-) -> None:
-    builds = runtime.total("binderhub_build_count_total")
-    for content in ("second\n", "third\n"):
-        make_repository(clones.root / SECRET, {"README.md": content})
-        launched = runtime.launch(f"{SECRET}/HEAD", provider="gh")
-        assert Session.of(launched.last.data).run("print(open('README.md').read(), end='')") == content
-    until(lambda: runtime.total("binderhub_build_count_total") == builds + 2)
-
-
-def test_a_private_repository_that_the_operator_did_not_name_is_not_there(
-    runtime: LocalRuntime, github: GitHubServer, clones: GitServer
-) -> None:
-    hidden, absent = (runtime.launch(f"{name}/HEAD", provider="gh") for name in (HIDDEN, "octo/absent"))
-    assert hidden.phases == absent.phases == ["failed"]
-    assert hidden.last.message == absent.last.message.replace("octo/absent", HIDDEN)
-    by_git = runtime.launch(f"{quote(clones.url(HIDDEN), safe='')}/HEAD")
-    assert by_git.phases == ["failed"]
-    assert [path for path, _ in clones.told if HIDDEN in path] == []
 
 
 def test_a_token_that_the_host_refuses_is_not_told_either(

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect
 
 from tests.serving.browser import chromium
 from tests.serving.runtime import until
-from tests.serving.scripted_bindery import Gate, ScriptedBindery, scripted_bindery
+from tests.serving.scripted_bindery import Gate, ScriptedBindery
 
 LINK = "/v2/gh/o/r/HEAD"
 WAITING = {"phase": "waiting", "message": "Waiting for build to start...\n"}
@@ -28,7 +28,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def bindery() -> Iterator[ScriptedBindery]:
-    with scripted_bindery() as bindery:
+    with ScriptedBindery() as bindery:
         yield bindery
 
 
@@ -43,7 +43,7 @@ def gate() -> Iterator[Gate]:
 @pytest.fixture
 def page(browser: Browser, bindery: ScriptedBindery) -> Iterator[Page]:
     """A page whose own scripts must never fail, and whose policy must never be met."""
-    context = browser.new_context(base_url=bindery.address)
+    context = browser.new_context(base_url=bindery.origin)
     page = context.new_page()
     page.set_default_timeout(15_000)
     wrong: list[str] = []
@@ -370,9 +370,9 @@ def test_the_start_page_recognises_an_address_and_makes_link_and_badge(page: Pag
     expect(page.locator("#repo")).to_have_value("o/r")
     expect(page.locator("#ref")).to_have_value("v1.0")
     expect(page.locator("#path")).to_have_value("notebooks/a (1).ipynb")
-    link = f"{bindery.address}/v2/gh/o/r/v1.0?labpath=notebooks%2Fa%20%281%29.ipynb"
+    link = f"{bindery.origin}/v2/gh/o/r/v1.0?labpath=notebooks%2Fa%20%281%29.ipynb"
     expect(page.locator("#link")).to_have_value(link)
-    expect(page.locator("#badge")).to_have_value(f"[![Binder]({bindery.address}/badge_logo.svg)]({link})")
+    expect(page.locator("#badge")).to_have_value(f"[![Binder]({bindery.origin}/badge_logo.svg)]({link})")
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_the_start_page_recognises_an_address_and_makes_link_and_badge(page: Pag
 def test_addresses_of_every_kind_become_links(page: Page, bindery: ScriptedBindery, address: str, link: str) -> None:
     page.goto("/")
     page.locator("#repo").fill(address)
-    expect(page.locator("#link")).to_have_value(f"{bindery.address}/v2/{link}")
+    expect(page.locator("#link")).to_have_value(f"{bindery.origin}/v2/{link}")
     expect(page.get_by_role("button", name="Launch")).to_be_enabled()
 
 
@@ -409,7 +409,7 @@ def test_an_answer_about_what_is_no_longer_there_changes_nothing(page: Page, bin
         bindery.detecting.opened.set()
     page.wait_for_timeout(200)  # the page has read it by now
     expect(page.locator("#repo")).to_have_value("o/r")
-    expect(page.locator("#link")).to_have_value(f"{bindery.address}/v2/gh/o/r/HEAD")
+    expect(page.locator("#link")).to_have_value(f"{bindery.origin}/v2/gh/o/r/HEAD")
 
 
 def test_an_address_that_nobody_recognises_is_a_git_repository(page: Page, bindery: ScriptedBindery) -> None:
@@ -417,7 +417,7 @@ def test_an_address_that_nobody_recognises_is_a_git_repository(page: Page, binde
     page.locator("#repo").fill("https://git.example.org/o/r.git")
     expect(page.locator("#provider")).to_have_value("git")
     expect(page.locator("#link")).to_have_value(
-        f"{bindery.address}/v2/git/https%3A%2F%2Fgit.example.org%2Fo%2Fr.git/HEAD"
+        f"{bindery.origin}/v2/git/https%3A%2F%2Fgit.example.org%2Fo%2Fr.git/HEAD"
     )
 
 

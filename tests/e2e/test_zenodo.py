@@ -81,6 +81,18 @@ def test_a_doi_alone_leads_to_the_page_of_its_record(with_zenodo: LocalRuntime) 
     assert "https://doi.org/10.5281/zenodo.203" in page.text
 
 
+def test_a_program_may_ask_for_a_doi_as_such(with_zenodo: LocalRuntime) -> None:
+    launched = with_zenodo.launch("10.5281/zenodo.203", provider="doi")
+    assert launched.last.phase == "ready", launched.last.message
+    assert launched.last.data["binder_request"] == "v2/zenodo/10.5281/zenodo.203"
+    assert Session.of(launched.last.data).run("print(open('README.md').read(), end='')") == "second\n"
+    failed = with_zenodo.launch("10.1234/none", provider="doi")
+    assert failed.phases == ["failed"]
+    assert str(failed.last.data["status_code"]) == "404"
+    assert "https://doi.org/10.1234/none" in failed.last.message
+    check_readable(failed.last.message)
+
+
 def test_a_doi_of_nobody_here_is_told_to_be_one(with_zenodo: LocalRuntime, zenodo: Zenodo) -> None:
     zenodo.dois.targets["10.1234/paper"] = f"{zenodo.url}/papers/1"
     for doi, status, words in (

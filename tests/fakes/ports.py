@@ -1,6 +1,6 @@
 """The ports of a system whose world is made of fakes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bindery.domain.errors import UnknownProvider
@@ -16,7 +16,7 @@ from bindery.settings import Settings
 
 @dataclass(frozen=True)
 class FakePorts:
-    """What `System` stands on. host: the only provider. homes: of records, by DOI."""
+    """What `System` stands on. host: the only provider. homes: of records, by DOI. known_homes: for which nobody need be asked."""
 
     table: Table
     queue: Queue
@@ -26,12 +26,16 @@ class FakePorts:
     host: RepositoryProvider
     isolated: bool = True
     homes: dict[str, Home] = field(default_factory=dict)
+    known_homes: set[str] = field(default_factory=set)
 
     @property
     def doi_directory(self) -> DoiDirectory:
         return self
 
-    def home(self, spec: str) -> Home:
+    def home(self, spec: str, before_asking: Callable[[], object] = lambda: None) -> Home:
+        if spec not in self.known_homes:
+            before_asking()
+        self.known_homes.add(spec)
         return self.homes[spec]
 
     def providers(self) -> Mapping[str, RepositoryProvider]:

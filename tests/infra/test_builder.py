@@ -19,9 +19,10 @@ import yaml
 from bindery.adapters.builds import recipe
 from bindery.domain.messages import LogLine, LogWritten
 from bindery.settings import Settings
-from infra.builder.layer import PYTHON, make
+from infra.builder.layer import make
 from infra.builder.lines import MOST_BYTES, Lines
 from infra.local.template import load
+from infra.packages.locked import PYTHON
 from tests.building import written
 
 ROOT = Path(__file__).parents[2]
@@ -42,9 +43,8 @@ def test_the_project_has_the_buildspec_that_is_tested(project: Mapping[str, Any]
 def test_every_variable_that_the_buildspec_names_is_given(project: Mapping[str, Any]) -> None:
     spec = yaml.safe_load(BUILDSPEC)
     named = set(re.findall(r"\$(BINDERY_\w+)", BUILDSPEC))
-    given = {variable["Name"] for variable in project["Environment"]["EnvironmentVariables"]} | set(
-        spec["env"]["variables"]
-    )
+    there = [each.get("If", ["", each])[1] for each in project["Environment"]["EnvironmentVariables"]]
+    given = {variable["Name"] for variable in there} | set(spec["env"]["variables"])
     assert named <= given
     settings = {name.removeprefix("BINDERY_").lower() for name in given if name.startswith("BINDERY_")} - {"layer"}
     assert settings <= Settings.model_fields.keys()

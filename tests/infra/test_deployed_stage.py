@@ -1,4 +1,4 @@
-"""At API Gateway's own address every path begins with the stage; links lead there, and behind a name of its own they do not."""
+"""At API Gateway's own address every path begins with the stage, and links lead there; at a name of the operator's they do not."""
 
 import json
 import re
@@ -10,6 +10,8 @@ import pytest
 from tests.infra.deployed.recorded import Recorder
 from tests.infra.deployed.stories.acting import LINK, running
 from tests.infra.deployed.system import HOST, STAGE, Deployed, deployed
+
+NAME = "binder.example.org"
 
 
 @pytest.fixture
@@ -24,11 +26,38 @@ def own_links(page: Mapping[str, Any]) -> list[str]:
     return links
 
 
-@pytest.mark.parametrize("path", ["/", f"/v2/{LINK}", "/v2/nowhere/o/r", "/sessions/none"])
+@pytest.fixture
+def named() -> Iterator[Deployed]:
+    with deployed(Recorder(), DomainName=NAME) as made:
+        yield made
+
+
+PATHS = ["/", f"/v2/{LINK}", "/v2/nowhere/o/r", "/sessions/none"]
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_every_link_of_a_page_begins_with_the_stage(there: Deployed, path: str) -> None:
     page = there.web("ServePages", "GET", path)
     assert len(own_links(page)) >= 4
     assert [link for link in own_links(page) if not link.startswith(f"/{STAGE}/")] == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_name_of_the_operator_s_own_has_no_stage_and_the_api_s_own_address_keeps_it(
+    named: Deployed, path: str
+) -> None:
+    """Both lead to every page; a link that was made before there was a name still does, too."""
+    at_the_name = own_links(named.web("ServePages", "GET", path, host=NAME))
+    at_the_api = own_links(named.web("ServePages", "GET", path))
+    assert len(at_the_name) >= 4
+    assert at_the_api == [f"/{STAGE}{link}" for link in at_the_name]
+
+
+def test_a_launch_at_the_operator_s_name_is_known_by_it(named: Deployed) -> None:
+    wanted = {"provider": "gh", "spec": "o/r/HEAD"}
+    told = json.loads(named.web("AnswerApi", "POST", "/api/launches", wanted, host=NAME)["body"])
+    assert told["address"] == f"https://{NAME}/api/launches/{told['id']}"
+    assert named.launch(told["id"]).launch_host == f"https://{NAME}/"
 
 
 def test_a_launch_page_s_stream_is_below_the_stage(there: Deployed) -> None:

@@ -113,6 +113,9 @@ class Refused:
     def renewed(self, refused: Entry, /) -> bool:
         return False
 
+    def moved(self, silent: Entry, /) -> bool:
+        return False
+
     def close(self) -> None: ...
 
 

@@ -206,5 +206,5 @@ def test_no_credential_is_in_a_step_s_surroundings_or_in_the_log(building: CodeB
     told = "\n".join(building.machine.builds[handle].lines)
     for secret in (PASSWORD, ACCESS_KEY, SECRET_KEY, SESSION_TOKEN):
         assert secret not in told
-    assert f"AWS_CONTAINER_CREDENTIALS_FULL_URI={building.aws.address}{CREDENTIALS_PATH}" not in building.queue.text
+    assert f"AWS_CONTAINER_CREDENTIALS_FULL_URI={building.aws.origin}{CREDENTIALS_PATH}" not in building.queue.text
     assert "AWS_" not in building.queue.text

@@ -13,7 +13,7 @@ from tests.building import written
 from tests.codebuilds import CodeBuilding, codebuilding
 from tests.containers import FROM_NOTHING, step
 from tests.serving.docker_engine import CREDENTIALS, LOOPBACK, MACHINE, DockerEngine, docker_engine, what_is_missing
-from tests.serving.machine_aws import CREDENTIALS_PATH, SECRET_KEY, machine_aws
+from tests.serving.machine_aws import CREDENTIALS_PATH, SECRET_KEY, MachineAws
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
 CLOSING = '      - sh "$BINDERY_HOME/builder/python/infra/builder/close.sh"\n'
@@ -54,7 +54,7 @@ def building(tmp_path: Path, engine: DockerEngine, monkeypatch: pytest.MonkeyPat
                 firewall=shutil.which("iptables") or "",
             )
         )
-        stack.enter_context(machine_aws(building.registry, MACHINE, 80))
+        stack.enter_context(MachineAws(building.registry, MACHINE, 80))
         (place / "bin" / "docker").symlink_to(engine.commands / "docker")
         building.gate.open()
         yield building

@@ -1,6 +1,7 @@
 """Images that buildah really makes and a registry really takes."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import BuildFailed, BuildServiceDown
 from bindery.domain.failure import Failure
 from tests.building import REF, ordered
-from tests.containers import FROM_NOTHING, ContainerBuilding, step, unmount
+from tests.containers import FROM_NOTHING, ContainerBuilding, step
 from tests.serving.registry import LocalRegistry, local_registry, what_is_missing
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
@@ -23,15 +24,8 @@ def registry(tmp_path: Path) -> Iterator[LocalRegistry]:
 
 @pytest.fixture
 def building(tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBuilding]:
-    building = ContainerBuilding(tmp_path, registry, monkeypatch)
-    yield building
-    building.close()
-
-
-@pytest.fixture(autouse=True)
-def _unmounted(tmp_path: Path) -> Iterator[None]:
-    yield
-    unmount(tmp_path)
+    with closing(ContainerBuilding(tmp_path, registry, monkeypatch)) as building:
+        yield building
 
 
 def digest(building: ContainerBuilding, report: BuildReport) -> str:
@@ -146,27 +140,25 @@ def test_a_registry_that_is_down_is_named_and_the_next_attempt_has_little_left_t
 def test_a_cache_that_has_outgrown_its_room_is_emptied(
     tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    building = ContainerBuilding(tmp_path, registry, monkeypatch, max_bytes=1_000_000)
-    folder = building.repository({"Dockerfile": FROM_NOTHING})
-    for attempt in (1, 2):
-        report = building.build(ordered(folder, attempt=attempt, scope="tree"))
-        assert building.builds.has(f"{registry.host}/bindery/sessions@{digest(building, report)}")
-    assert "Using cache" not in building.queue.text
-    assert building.builds.wait(20)
-    assert list((building.builds.tool.storage / "overlay-layers").glob("*.tar-split.gz")) == []
-    building.close()
+    with closing(ContainerBuilding(tmp_path, registry, monkeypatch, max_bytes=1_000_000)) as building:
+        folder = building.repository({"Dockerfile": FROM_NOTHING})
+        for attempt in (1, 2):
+            report = building.build(ordered(folder, attempt=attempt, scope="tree"))
+            assert building.builds.has(f"{registry.host}/bindery/sessions@{digest(building, report)}")
+        assert "Using cache" not in building.queue.text
+        assert building.builds.wait(20)
+        assert list((building.builds.tool.storage / "overlay-layers").glob("*.tar-split.gz")) == []
 
 
 def test_a_build_that_fills_the_disk_is_ended(
     tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    building = ContainerBuilding(tmp_path, registry, monkeypatch, max_build_bytes=50_000_000)
     text = FROM_NOTHING + step("dd if=/dev/zero of=/big bs=1M count=3000")
-    report = building.build(ordered(building.repository({"Dockerfile": text}), scope="tree"))
+    with closing(ContainerBuilding(tmp_path, registry, monkeypatch, max_build_bytes=50_000_000)) as building:
+        report = building.build(ordered(building.repository({"Dockerfile": text}), scope="tree"))
     assert report.failure == Failure.of(
         BuildFailed(step="Dockerfile", why="the disk holds 0.05 GB more than when it began")
     )
-    building.close()
 
 
 def test_python_s_repositories_get_repo2docker_s_dockerfile(building: ContainerBuilding) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Self
 
@@ -17,8 +18,9 @@ from bindery.domain.builds import BuildState
 from bindery.domain.errors import BuildFailed, BuildTooLong
 from bindery.domain.failure import Failure
 from tests.building import ordered
-from tests.containers import FROM_NOTHING, ContainerBuilding, Held, held, processes_of, step, unmount
+from tests.containers import FROM_NOTHING, ContainerBuilding, Held, held, processes_of, step
 from tests.serving.registry import PASSWORD, USER, LocalRegistry, local_registry, what_is_missing
+from tests.serving.tool_storage import unmount
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
 STOPPED = Failure.of(BuildFailed(step="build", why="it was stopped"))
@@ -33,15 +35,8 @@ def registry(tmp_path: Path) -> Iterator[LocalRegistry]:
 
 @pytest.fixture
 def building(tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBuilding]:
-    building = ContainerBuilding(tmp_path, registry, monkeypatch)
-    yield building
-    building.close()
-
-
-@pytest.fixture(autouse=True)
-def _unmounted(tmp_path: Path) -> Iterator[None]:
-    yield
-    unmount(tmp_path)
+    with closing(ContainerBuilding(tmp_path, registry, monkeypatch)) as building:
+        yield building
 
 
 @pytest.fixture
@@ -121,12 +116,11 @@ def test_wrong_credentials_are_told_as_the_registry_s_word(
     tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.password = "wrong"
-    building = ContainerBuilding(tmp_path, registry, monkeypatch)
-    failure = building.build(ordered(building.repository({"Dockerfile": FROM_NOTHING}), scope="tree")).failure
+    with closing(ContainerBuilding(tmp_path, registry, monkeypatch)) as building:
+        failure = building.build(ordered(building.repository({"Dockerfile": FROM_NOTHING}), scope="tree")).failure
     assert failure is not None
     assert failure.kind == "PushFailed"
     assert "unauthorized" in str(failure.facts["why"])
-    building.close()
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore", "Dockerfile.dockerignore", "requirements.txt"])
@@ -148,9 +142,16 @@ def test_a_link_in_the_repository_copies_no_file_of_the_machine(building: Contai
     assert "private words" not in building.queue.text
 
 
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Path]:
+    """Of the person whose machine this is."""
+    yield tmp_path / "other"
+    unmount(tmp_path / "other")
+
+
 @pytest.mark.parametrize("where", ["dir:{0}", "containers-storage:[overlay@{1}+{2}]localhost/private"])
-def test_no_image_is_taken_from_the_machine_itself(building: ContainerBuilding, where: str) -> None:
-    roots = [str(building.folder / "other"), str(building.folder / "run")]
+def test_no_image_is_taken_from_the_machine_itself(building: ContainerBuilding, storage: Path, where: str) -> None:
+    roots = [str(storage), str(building.folder / "run")]
     buildah = ["buildah", "--root", roots[0], "--runroot", roots[1]]
     (building.folder / "Private").write_text(FROM_NOTHING)
     context = building.repository({}, "private")

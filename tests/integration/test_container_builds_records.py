@@ -17,7 +17,8 @@ from bindery.domain.builds import BuildOrder, BuildReport, BuildState
 from bindery.domain.errors import RepositoryUnusable
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
-from tests.containers import FROM_NOTHING, ContainerBuilding, step, unmount
+from tests.containers import FROM_NOTHING, ContainerBuilding, step
+from tests.fakes.table import DictTable
 from tests.serving.record_hosts import DoiSystem, Zenodo
 from tests.serving.registry import local_registry, what_is_missing
 
@@ -33,7 +34,7 @@ def zenodo() -> Iterator[Zenodo]:
 @pytest.fixture
 def provider(zenodo: Zenodo) -> ZenodoProvider:
     client, clock = GuardedClient([zenodo.address, zenodo.dois.address]), SystemClock()
-    return ZenodoProvider(client, clock, Dois(client, clock, zenodo.dois.url), api_url=zenodo.api)
+    return ZenodoProvider(client, DictTable(), clock, Dois(client, clock, zenodo.dois.url), api_url=zenodo.api)
 
 
 @pytest.fixture
@@ -45,7 +46,6 @@ def building(
         building = ContainerBuilding(tmp_path, registry, monkeypatch, contents=contents)
         yield building
         building.close()
-        unmount(tmp_path)
 
 
 def archive(files: dict[str, bytes]) -> bytes:

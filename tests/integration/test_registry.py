@@ -2,88 +2,69 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from bindery.adapters.builds.registry import Registry
 from bindery.domain.errors import BuildServiceDown
+from tests.serving.loopback import Loopback, Quiet
 
 DIGEST = "sha256:" + "a" * 64
 BASIC = "Basic " + base64.b64encode(b"user:s3cret").decode()
 
 
-class TokenRegistry(ThreadingHTTPServer):
+class TokenRegistry(Loopback):
     """Has one image. asked: method, path and Authorization of each request. realm: where it says that tokens are given."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), TokenAnswer)
-        self.address = f"http://127.0.0.1:{self.server_port}"
-        self.realm = f"{self.address}/token"
+        super().__init__(TokenAnswer)
+        self.realm = f"{self.origin}/token"
         self.asked: list[tuple[str, str, str]] = []
         self.tokens = 0
         self.seconds = 300
         self.status = 0
 
 
-class TokenAnswer(BaseHTTPRequestHandler):
+class TokenAnswer(Quiet, BaseHTTPRequestHandler):
     """As the distribution specification's token page has it."""
-
-    protocol_version = "HTTP/1.1"
-    server: TokenRegistry
 
     def do_HEAD(self) -> None:
         self._note()
-        if self.server.status:
-            self._answer(self.server.status)
-        elif self.headers.get("Authorization") != f"Bearer token-{self.server.tokens}":
-            told = f'Bearer realm="{self.server.realm}",service="registry",scope="repository:x:pull"'
-            self._answer(401, ("WWW-Authenticate", told))
+        if self.server.owner.status:
+            self.send(self.server.owner.status)
+        elif self.headers.get("Authorization") != f"Bearer token-{self.server.owner.tokens}":
+            told = f'Bearer realm="{self.server.owner.realm}",service="registry",scope="repository:x:pull"'
+            self.send(401, b"", {"WWW-Authenticate": told})
         else:
-            self._answer(200 if self.path.endswith(DIGEST) else 404, ("Docker-Content-Digest", DIGEST))
+            self.send(200 if self.path.endswith(DIGEST) else 404, b"", {"Docker-Content-Digest": DIGEST})
 
     def do_GET(self) -> None:
         self._note()
         if self.headers.get("Authorization") != BASIC:
-            self._answer(401)
+            self.send(401)
             return
-        self.server.tokens += 1
-        body = json.dumps({"token": f"token-{self.server.tokens}", "expires_in": self.server.seconds}).encode()
-        self._answer(200, ("Content-Length", str(len(body))))
-        self.wfile.write(body)
+        self.server.owner.tokens += 1
+        body = json.dumps(
+            {"token": f"token-{self.server.owner.tokens}", "expires_in": self.server.owner.seconds}
+        ).encode()
+        self.send(200, body)
 
     def _note(self) -> None:
-        self.server.asked.append((self.command, self.path, self.headers.get("Authorization", "")))
-
-    def _answer(self, status: int, *headers: tuple[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        if not any(name == "Content-Length" for name, _ in headers):
-            self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        self.server.owner.asked.append((self.command, self.path, self.headers.get("Authorization", "")))
 
 
 @pytest.fixture
 def server() -> Iterator[TokenRegistry]:
-    server = TokenRegistry()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with TokenRegistry() as server:
+        yield server
 
 
 @contextmanager
 def client(server: TokenRegistry, user: str = "user", password: str = "s3cret") -> Iterator[Registry]:
-    registry = Registry(f"{server.address}/org", user, password)
+    registry = Registry(f"{server.origin}/org", user, password)
     yield registry
     registry.close()
 

@@ -20,12 +20,11 @@ from bindery.domain.sessions import Session, SessionState
 from bindery.domain.tokens import Tokens, launch_id
 from bindery.ports.table import Item
 from bindery.state.launches import Launches
-from tests.serving import lambda_function, web_adapter
-from tests.serving.lambda_function import web_function
+from tests.serving.lambda_function import of_this_checkout, web_function
 from tests.serving.rest_event import CLIENT, rest_event
 from tests.serving.runtime import STREAM, Stream, until
 from tests.serving.runtime_api import RuntimeApi
-from tests.serving.sqs import Queues, sqs
+from tests.serving.sqs import Queues
 
 pytestmark = pytest.mark.timeout(900)  # the adapter may have to be built first
 SECRET = "a secret of the tests, 32 characters or more"
@@ -81,14 +80,6 @@ Deploy = Callable[..., AbstractContextManager[Deployed]]
 
 
 @pytest.fixture(scope="module")
-def adapter() -> Path:
-    missing = lambda_function.what_is_missing() or web_adapter.what_is_missing()
-    if missing:
-        pytest.skip(missing)
-    return web_adapter.web_adapter()
-
-
-@pytest.fixture(scope="module")
 def deploy(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Deploy:
     @contextmanager
     def deploy(faster: str = "", stream_seconds: float = FOR_EVER) -> Iterator[Deployed]:
@@ -99,9 +90,9 @@ def deploy(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Deploy:
             "BINDERY_SECRET": SECRET,
             "BINDERY_STREAM_SECONDS": str(stream_seconds),
         }
-        with RuntimeApi() as api, sqs() as queues:
-            given = {**settings, **queues.variables}
-            with web_function("StreamLaunch", folder, api, adapter, faster, **given) as process:
+        with RuntimeApi() as api, Queues() as queues:
+            package = of_this_checkout("StreamLaunch", faster, **settings, **queues.variables)
+            with web_function(package, folder, api, adapter) as process:
                 yield Deployed(api, queues, Launches(table, SystemClock()), process.pid)
 
     return deploy

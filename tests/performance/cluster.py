@@ -17,7 +17,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.place import at
 from tests.cluster.shipped import Shipped, apply
 from tests.cluster.start import running
-from tests.containers import configure, unmount
+from tests.containers import configure
 from tests.performance.answers import answers
 from tests.performance.bench import Steps, four, in_turn
 from tests.performance.by_hand import EVERY_SECONDS, ByHand
@@ -108,7 +108,6 @@ def bench_on(shipped: Shipped) -> Iterator[Bench]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bindery-bench-")))
         environment = stack.enter_context(pytest.MonkeyPatch.context())
         configure(folder, environment, shipped.cluster.registry)
-        stack.callback(unmount, folder)
         (folder / "git").mkdir()
         make_repository(folder / "git" / "pod", {"Dockerfile": f"FROM {shipped.cluster.base_image}\n"})
         server = stack.enter_context(GitServer(folder / "git"))

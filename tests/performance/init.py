@@ -10,7 +10,7 @@ BEGUN, USED = time.perf_counter(), time.process_time()  # before anything else i
 import importlib  # noqa: E402
 import sys  # noqa: E402
 
-VERBS = {"stream_launch": "stream", "answer_api": "api", "serve_pages": "site"}
+VERBS = {"stream_launch": "stream"}
 HOST = "gh"
 
 

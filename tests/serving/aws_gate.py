@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from tests.serving.codebuild import CodeBuild
-from tests.serving.loopback import Loopback, Quiet, Serving
+from tests.serving.loopback import Loopback, Quiet
 
 SIGNED = re.compile(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/")
 PLAYED = ("codebuild", "ecr")
@@ -34,15 +34,13 @@ class AwsGate(Loopback):
 
 
 class _Handler(Quiet, BaseHTTPRequestHandler):
-    server: Serving
-
     def do_GET(self) -> None:
         self._answer()
 
     do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # the base class's names
 
     def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body()
         signed = SIGNED.search(self.headers.get("Authorization", ""))
         key, service = (signed[1], signed[2]) if signed else ("", "")
         action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]

@@ -2,11 +2,10 @@
 
 import datetime
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.serving.loopback import Loopback, Quiet
 
 Key = ec.EllipticCurvePrivateKey
 
@@ -56,17 +57,9 @@ def authority(name: str = "kubernetes") -> Authority:
 def serving(by: Authority, body: str, *, clients_of: Authority | None = None) -> Iterator[str]:
     """A server with a certificate by this authority, that gives one answer. clients_of: whom its clients have to be of."""
 
-    class Answers(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Answers(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
+            self.send(200, body.encode())
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with TemporaryDirectory() as folder:
@@ -76,16 +69,8 @@ def serving(by: Authority, body: str, *, clients_of: Authority | None = None) ->
     if clients_of:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(cadata=clients_of.pem)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that do not trust it leave
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"https://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with Loopback(Answers, tls=context) as server:
+        yield server.origin
 
 
 def _builder(name: str, key: Key, issuer: x509.Name) -> x509.CertificateBuilder:

@@ -13,15 +13,18 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
 from infra.local.template import load
 from tests.serving.aws_gate import AwsGate
-from tests.serving.dynamodb_local import free_port
+from tests.serving.lambda_function import Package, web_function
 from tests.serving.ministack import ACCOUNT, KEY, Ministack
 from tests.serving.packages import BUILT, ROOT
-from tests.serving.runtime import PATIENCE_SECONDS, STREAM, Stream, until
+from tests.serving.rest_event import rest_event
+from tests.serving.runtime import PATIENCE_SECONDS, STREAM, Stream
+from tests.serving.runtime_api import RuntimeApi
 
 STACK, BUCKET = "bindery", "artifacts"
 STAGE = "live"
@@ -116,44 +119,27 @@ class Deployed:
         return sum(int(count) for count in told["Attributes"].values())
 
     @contextmanager
-    def streaming(self, python: Path) -> Iterator["Streaming"]:
-        """`stream_launch` as its run.sh starts it, with its own environment and role, without the Web Adapter."""
-        port = free_port()
-        environment = {
-            "PATH": f"{python.parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(BUILT / "Library" / "python"),
-            "AWS_LWA_PORT": str(port),
-            **self.variables("StreamLaunch"),
-            **KEY,
-            **self.streaming_keys,
-            "AWS_ENDPOINT_URL": self.gate.url,
-        }
-        with (self.emulator.folder / "stream_launch.log").open("wb") as log:
-            process = subprocess.Popen(
-                ["./run.sh"], cwd=BUILT / "StreamLaunch", env=environment, stdout=log, stderr=log
-            )
-        try:
-            client = httpx.Client(trust_env=False, timeout=60, base_url=f"http://127.0.0.1:{port}")
-            with client:
-                until(lambda: _listens(client), 30)
-                yield Streaming(client)
-        finally:
-            process.terminate()
-            process.wait(20)
+    def streaming(self, python: Path, adapter: Path) -> Iterator["Streaming"]:
+        """`stream_launch` out of its package, in an instance as Lambda's, with its own environment and role."""
+        about = self.emulator.client("lambda").get_function_configuration(FunctionName=self.resources["StreamLaunch"])
+        variables = {**about["Environment"]["Variables"], **self.streaming_keys, "AWS_ENDPOINT_URL": self.gate.url}
+        layer = tuple((BUILT / "Library" / "python").iterdir())
+        package = Package(BUILT / "StreamLaunch", about["Handler"], layer, python, variables)
+        place = self.emulator.folder / "stream_launch"
+        with RuntimeApi() as api, web_function(package, place, api, adapter):
+            yield Streaming(api)
 
 
 @dataclass(frozen=True)
 class Streaming:
-    """A running `stream_launch`."""
+    """The instance, behind the Web Adapter. api: what it asks for requests; one at a time, as Lambda gives them."""
 
-    client: httpx.Client
+    api: RuntimeApi
 
-    @contextmanager
-    def stream(self, path: str, token: str = "", seconds: float = PATIENCE_SECONDS) -> Iterator[Stream]:
-        """A launch's open stream. path: such as `/build/gh/o/r/HEAD`."""
-        query = {"build_token": token} if token else {}
-        with self.client.stream("GET", path, params=query, headers=STREAM) as response:
-            yield Stream(response, time.monotonic() + seconds)
+    def stream(self, path: str, token: str = "", seconds: float = PATIENCE_SECONDS) -> Stream:
+        """A launch's open stream, as the route hands the request over and passes the answer on. path: such as `/build/gh/o/r/HEAD`."""
+        target = f"{path}?{urlencode({'build_token': token})}" if token else path
+        return Stream(self.api.invoke(rest_event(target, headers=STREAM)), time.monotonic() + seconds)
 
 
 def deploy(emulator: Ministack, gate: AwsGate, settings: Mapping[str, str]) -> Deployed:
@@ -222,13 +208,6 @@ def _key(function: Mapping[str, Any]) -> str:
     """The access key that the emulator gives a function."""
     known = f"{function['FunctionArn']}:{function['Role']}"
     return f"ASIA{sha256(known.encode()).hexdigest()[:16].upper()}"
-
-
-def _listens(client: httpx.Client) -> bool:
-    try:
-        return client.options("/").status_code == 204
-    except httpx.TransportError:
-        return False
 
 
 def _without_sums() -> Path:

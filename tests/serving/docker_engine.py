@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import codebuilds
-from tests.containers import unmount
+from tests.serving.tool_storage import unmount
 
 CREDENTIALS, MACHINE = "169.254.170.2", "169.254.169.254"
 LOOPBACK = "127.0.0.1:2375"

@@ -8,15 +8,14 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit
+
+from tests.serving.loopback import Loopback, Quiet
 
 PREFIX, HEADER = "k8s-aws-v1.", "x-k8s-aws-id"
 LONGEST, LASTS, EXPIRES = 4096, 900, range(901)
@@ -83,16 +82,16 @@ def _signature(host: str, pairs: list[tuple[str, str]], cluster: str, secret: st
     return hmac.new(key, told.encode(), "sha256").hexdigest()
 
 
-@dataclass
-class Authenticator:
+class Authenticator(Loopback):
     """The webhook that an API server asks. keys: who is known; of which group a caller is. refused: why, in order."""
 
-    cluster: str
-    keys: dict[str, str]
-    group: str
-    address: str = ""
-    accepted: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    def __init__(self, cluster: str, keys: dict[str, str], group: str) -> None:
+        self.cluster = cluster
+        self.keys = keys
+        self.group = group
+        self.accepted: list[str] = []
+        self.refused: list[str] = []
+        super().__init__(_Handler)
 
     def review(self, token: str) -> Mapping[str, object]:
         """The status of a TokenReview."""
@@ -110,7 +109,7 @@ class Authenticator:
         config = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "webhook", "cluster": {"server": self.address}}],
+            "clusters": [{"name": "webhook", "cluster": {"server": f"{self.origin}/authenticate"}}],
             "users": [{"name": "server", "user": {}}],
             "contexts": [{"name": "webhook", "context": {"cluster": "webhook", "user": "server"}}],
             "current-context": "webhook",
@@ -120,30 +119,8 @@ class Authenticator:
         return path
 
 
-@contextmanager
-def authenticator(cluster: str, keys: dict[str, str], group: str) -> Iterator[Authenticator]:
-    """On loopback, while the block lasts."""
-    made = Authenticator(cluster, keys, group)
-
-    class Answers(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            body = json.dumps({**asked, "status": made.review(asked["spec"]["token"])}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing: a token stands in the request."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        made.address = f"http://127.0.0.1:{server.server_port}/authenticate"
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            serving.join()
+class _Handler(Quiet, BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        asked = json.loads(self.body())
+        told = {**asked, "status": self.server.owner.review(asked["spec"]["token"])}
+        self.send(200, json.dumps(told).encode(), {"Content-Type": "application/json"})

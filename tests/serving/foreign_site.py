@@ -1,10 +1,9 @@
 """A site that is not ours: its pages try everything that a web page can do to another address."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from tests.serving.loopback import Loopback, Quiet
 
 # Answers one line for each thing tried and what became of it, once all of it has come to an end.
 ATTACK = """
@@ -77,9 +76,14 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>elsewhere</title><h1>elsew
 <form action="{to}"><button id="form">look</button></form>"""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class ForeignSite(Loopback):
+    """`/?to=<address>` is a page with ways there; `/redirect` and `/refresh` lead there by themselves."""
 
+    def __init__(self) -> None:
+        super().__init__(_Handler)
+
+
+class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         to = query.get("to", "")
@@ -96,27 +100,4 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(404, "")
 
     def _answer(self, status: int, text: str, **headers: str) -> None:
-        self.send_response(status)
-        told = {"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(text.encode())), **headers}
-        for name, value in told.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # as the base class names it
-        """Nobody reads it."""
-
-
-@contextmanager
-def foreign_site() -> Iterator[int]:
-    """Its port, on loopback. `/?to=<address>` is a page with ways there; `/redirect` and `/refresh` lead there by themselves."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        self.send(status, text.encode(), {"Content-Type": "text/html; charset=utf-8", **headers})

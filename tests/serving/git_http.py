@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 
-from tests.serving.loopback import Loopback, Quiet, Serving
+from tests.serving.loopback import Loopback, Quiet
 
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", os.defpath),
@@ -120,8 +120,6 @@ class GitServer(Loopback):
 
 
 class _Handler(Quiet, BaseHTTPRequestHandler):
-    server: Serving
-
     def do_GET(self) -> None:
         self._answer(b"")
 
@@ -129,7 +127,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             self._answer(b"".join(iter(self._chunk, b"")))
         else:
-            self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+            self._answer(self.body())
 
     def _chunk(self) -> bytes:
         size = int(self.rfile.readline(), 16)
@@ -177,13 +175,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         }
 
     def _send(self, status: int, headers: Sequence[tuple[str, str]], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers:
-            if name != "Status":
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.send(status, content, {name: value for name, value in headers if name != "Status"})
 
     def _send_half(self, headers: Sequence[tuple[str, str]], content: bytes) -> None:
         """And then goes silent, with the connection open."""

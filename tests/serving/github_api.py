@@ -61,6 +61,8 @@ class GitHubServer(ApiServer):
         return self._tree(folder, what, "recursive=1" in query) if kind == "git/trees" else _blob(folder, what)
 
     def _about(self, name: str) -> Reply:
+        if name in self.renamed:
+            return Reply(301, {"message": "Moved Permanently"}, {"Location": f"{self.url}/repos/{self.renamed[name]}"})
         if name not in self.repositories:
             return Reply(404, {"message": "Not Found"})
         private = name in self.private

@@ -20,7 +20,8 @@ HOST = "gitlab.com"
 
 class GitLabServer(ApiServer):
     """Serves `namespace/project` -> bare repository, while its `with` block lasts. clones: where its git is; asked for anything
-    but its API, it sends on to there. levels: who may see a project's code, if not everybody who sees the project.
+    but its API, it sends on to there. visible: to whom a project is, such as
+    `internal`. levels: who may see a project's code, if not everybody who sees the project.
     """
 
     limited = 429
@@ -29,6 +30,7 @@ class GitLabServer(ApiServer):
         super().__init__()
         self.projects = dict(projects or {})
         self.clones = clones
+        self.visible: dict[str, str] = {}
         self.levels: dict[str, str] = {}
         self.recorded = recordings(HOST)
 
@@ -44,8 +46,15 @@ class GitLabServer(ApiServer):
             return recorded(known)
         about = re.fullmatch(r"/api/v4/projects/([^/]+)", plain)
         if about and (name := unquote(about[1])) in self.projects:
-            visibility = "private" if name in self.private else "public"
-            return Reply(200, {"visibility": visibility, "repository_access_level": self.levels.get(name, "enabled")})
+            visibility = self.visible.get(name) or ("private" if name in self.private else "public")
+            return Reply(
+                200,
+                {
+                    "path_with_namespace": name,
+                    "visibility": visibility,
+                    "repository_access_level": self.levels.get(name, "enabled"),
+                },
+            )
         match = re.fullmatch(r"/api/v4/projects/([^/]+)/repository/commits/([^/]+)", plain)
         folder = self.projects.get(unquote(match[1])) if match else None
         if match is None or folder is None:

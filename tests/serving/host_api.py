@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 from urllib.parse import unquote
 
-from tests.serving.loopback import Loopback, Quiet, Serving
+from tests.serving.loopback import Loopback, Quiet
 
 RECORDINGS = Path(__file__).parents[2].parent / "shared" / "recordings"
 
@@ -55,7 +55,7 @@ class ApiServer(Loopback):
 
     limited_until: UTC seconds, then every counted question is refused until it is cleared.
     tokens: those accepted; another one is refused with 401. private: names of repositories that are shown to tokens alone.
-    replies: path -> what is said instead.
+    forbidden: paths that no token is good for. replies: path -> what is said instead.
     """
 
     limited = 403
@@ -64,6 +64,7 @@ class ApiServer(Loopback):
         self.limited_until: int | None = None
         self.tokens: set[str] = set()
         self.private: set[str] = set()
+        self.forbidden: set[str] = set()
         self.replies: dict[str, Reply] = {}
         self.asked: list[Asked] = []
         super().__init__(_Handler)
@@ -90,6 +91,8 @@ class ApiServer(Loopback):
         authorization = headers.get("authorization", "")
         if authorization and authorization.removeprefix("Bearer ") not in self.tokens:
             return Reply(401, {"message": "Bad credentials"})
+        if authorization and path.partition("?")[0] in self.forbidden:
+            return Reply(403, {"message": "Resource not accessible by personal access token"})
         unseen = not authorization and any(f"/{name}/" in unquote(f"{path}/") for name in self.private)
         asked = "/nobody" if unseen else path
         found = self.replies.get(asked.partition("?")[0]) or self.found(asked)
@@ -102,13 +105,11 @@ class ApiServer(Loopback):
 
 
 class _Handler(Quiet, BaseHTTPRequestHandler):
-    server: Serving
-
     def do_GET(self) -> None:
         self._say(self.server.owner.reply)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.body()
         self._say(self.server.owner.post)
 
     def _say(self, replies: Callable[[str, Mapping[str, str]], Reply]) -> None:
@@ -116,9 +117,4 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         reply = replies(self.path, headers)
         self.server.owner.asked.append(Asked(self.path, headers, reply.status))
         body = b"" if reply.status == 304 else json.dumps(reply.body).encode()
-        self.send_response(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.send(reply.status, body, reply.headers)

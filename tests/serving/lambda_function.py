@@ -9,9 +9,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import pytest
+
+from tests.serving import web_adapter
 from tests.serving.runtime_api import RuntimeApi
 from tests.serving.template_table import properties
 
@@ -43,56 +46,83 @@ def what_is_missing() -> str:
     return "only root on Linux can start a function as Lambda does"
 
 
-@contextmanager
-def web_function(
-    name: str, folder: Path, api: RuntimeApi, adapter: Path, faster: str = "", **variables: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """The function's own process, once it asks for events. name: as in the template.
+@dataclass(frozen=True)
+class Package:
+    """What Lambda unpacks and starts. folder: the function's own. packages: what its layers hold for Python, each by its name.
 
-    faster: Python that its interpreter runs first. variables: beside the template's own.
+    python: the interpreter. variables: the function's. faster: Python that the interpreter runs first.
     """
+
+    folder: Path
+    handler: str
+    packages: tuple[Path, ...]
+    python: Path
+    variables: Mapping[str, str]
+    faster: str = ""
+
+
+def of_this_checkout(name: str, faster: str = "", **variables: str) -> Package:
+    """As it is written, on the packages of the tests. name: as in the template. variables: beside the template's own."""
     about = properties(resource=name)
-    task = _installed(about, folder, adapter, faster)
-    environment = {**_environment(about, folder, task), "AWS_LAMBDA_RUNTIME_API": api.address, **variables}
+    given = {str(key): str(value) for key, value in about["Environment"]["Variables"].items()}
+    packages = (*Path(site.getsitepackages()[0]).iterdir(), ROOT / "layers" / "bindery" / "bindery")
+    # Not the test's own interpreter: that has the packages already.
+    python = Path(sys.executable).resolve()
+    return Package(ROOT / about["CodeUri"], about["Handler"], packages, python, {**given, **variables}, faster)
+
+
+@pytest.fixture(scope="session")
+def adapter() -> Path:
+    """The Web Adapter, where a function can be started behind it."""
+    missing = what_is_missing() or web_adapter.what_is_missing()
+    if missing:
+        pytest.skip(missing)
+    return web_adapter.web_adapter()
+
+
+@contextmanager
+def web_function(package: Package, place: Path, api: RuntimeApi, adapter: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The function's own process, once it asks for events. place: a folder for it, and for its log."""
+    task = _installed(package, place, adapter)
+    environment = {**_environment(package, place, task), "AWS_LAMBDA_RUNTIME_API": api.address}
     wrapper = environment["AWS_LAMBDA_EXEC_WRAPPER"]
-    with ExitStack() as running, (folder / "function.log").open("wb") as log:
+    with ExitStack() as running, (place / "function.log").open("wb") as log:
         for program in ("/opt/extensions/lambda-adapter", wrapper):
-            command = [*OWN_OPT, str(folder / "opt"), program]
+            command = [*OWN_OPT, str(place / "opt"), program]
             process = subprocess.Popen(command, cwd=task, env=environment, stdout=log, stderr=log)
             running.callback(_end, process)
         until = time.monotonic() + STARTS_WITHIN
         while not api.idle:
-            assert time.monotonic() < until and process.poll() is None, (folder / "function.log").read_text()
+            assert time.monotonic() < until and process.poll() is None, (place / "function.log").read_text()
             time.sleep(0.02)
         yield process
 
 
-def _installed(about: Mapping[str, Any], folder: Path, adapter: Path, faster: str) -> Path:
+def _installed(package: Package, place: Path, adapter: Path) -> Path:
     """Lays out what Lambda unpacks: the function's folder, and the layers."""
-    opt, lang = folder / "opt", folder / "lang"
+    opt, lang = place / "opt", place / "lang"
     for made in (opt / "extensions", opt / "python", lang):
         made.mkdir(parents=True)
     shutil.copy(adapter, opt / "extensions" / "lambda-adapter")
     (opt / "bootstrap").write_text(WRAPPER)
     (opt / "bootstrap").chmod(0o755)
-    for package in Path(site.getsitepackages()[0]).iterdir():
-        (opt / "python" / package.name).symlink_to(package)
-    (opt / "python" / "bindery").symlink_to(ROOT / "layers" / "bindery" / "bindery")
-    (opt / "python" / "sitecustomize.py").write_text(faster)
-    (lang / "python3").symlink_to(Path(sys.executable).resolve())  # not the test's own: that has the packages already
-    task = folder / "task"
-    shutil.copytree(ROOT / about["CodeUri"], task)
+    for each in package.packages:
+        (opt / "python" / each.name).symlink_to(each)
+    if package.faster:
+        (opt / "python" / "sitecustomize.py").write_text(package.faster)
+    (lang / "python3").symlink_to(package.python)
+    task = place / "task"
+    shutil.copytree(package.folder, task)
     return task
 
 
-def _environment(about: Mapping[str, Any], folder: Path, task: Path) -> dict[str, str]:
+def _environment(package: Package, place: Path, task: Path) -> dict[str, str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    given = {str(name): str(value) for name, value in about["Environment"]["Variables"].items()}
-    path = f"{folder / 'lang'}:{REAL['PATH']}"
-    told = {"LAMBDA_TASK_ROOT": str(task), "_HANDLER": str(about["Handler"]), "AWS_LWA_PORT": str(port)}
-    return {**REAL, **given, **told, "PATH": path}
+    path = f"{place / 'lang'}:{REAL['PATH']}"
+    told = {"LAMBDA_TASK_ROOT": str(task), "_HANDLER": package.handler, "AWS_LWA_PORT": str(port)}
+    return {**REAL, **package.variables, **told, "PATH": path}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

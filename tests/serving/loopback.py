@@ -1,18 +1,25 @@
 """What the tests' HTTP servers have in common: a server on loopback, in a thread of its own, while a `with` block lasts."""
 
+import ssl
 import sys
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
 
 class Loopback:
-    """handler: `Quiet`, whose `server.owner` is this."""
+    """handler: `Quiet`, whose `server.owner` is this. port: 0 for any free one. tls: with a certificate to show."""
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler], host: str = "127.0.0.1") -> None:
-        self._server = Serving((host, 0), handler)
+    def __init__(
+        self, handler: "type[Quiet]", host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._server = Serving((host, port), handler)
         self._server.owner = self
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
@@ -20,6 +27,15 @@ class Loopback:
         """`<host>:<port>`, as BINDERY_ALLOWED_PRIVATE_HOSTS takes it."""
         host, port, *_ = self._server.server_address
         return f"{host!s}:{port}"
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    @property
+    def origin(self) -> str:
+        """`http://<host>:<port>`."""
+        return f"{self._scheme}://{self.address}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -40,16 +56,30 @@ class Serving(ThreadingHTTPServer):
     owner: Any
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that left early is no error here; everything else is shown."""
-        if not isinstance(sys.exception(), ConnectionError):
+        """A client that left early, or does not trust this server, is no error here; everything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
             super().handle_error(request, client_address)  # type: ignore[arg-type] # a socket and its address, as they came
 
 
-class Quiet:
+class Quiet(BaseHTTPRequestHandler):
     """Before BaseHTTPRequestHandler: keeps connections, and says nothing of requests: tests look at what their server noted."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    server: Serving
+
+    def body(self) -> bytes:
+        """The request's body, of the length that it was said to have."""
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def send(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+        """A whole answer."""
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing."""

@@ -2,12 +2,10 @@
 
 import base64
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from tests.serving.loopback import Loopback, Quiet
 from tests.serving.registry import LocalRegistry
 
 ACCESS_KEY, SECRET_KEY, SESSION_TOKEN = (
@@ -18,28 +16,13 @@ ACCESS_KEY, SECRET_KEY, SESSION_TOKEN = (
 CREDENTIALS_PATH = "/v2/credentials/6b1d7a1e-0c5f-4d0e-9d4e-of-this-build"
 
 
-class MachineAws:
-    """asked: actions and paths, in order."""
+class MachineAws(Loopback):
+    """While its `with` block lasts. asked: actions and paths, in order."""
 
     def __init__(self, registry: LocalRegistry, host: str = "127.0.0.1", port: int = 0) -> None:
         self.asked: list[str] = []
         self._registry = registry
-        self._server = _Server((host, port), _Handler)
-        self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def address(self) -> str:
-        host, port, *_ = self._server.server_address
-        return f"http://{host!s}:{port}"
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_Handler, host, port)
 
     def answer(self, action: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         match action:
@@ -64,26 +47,7 @@ class MachineAws:
         return {"images": images, "failures": failures}
 
 
-@contextmanager
-def machine_aws(registry: LocalRegistry, host: str = "127.0.0.1", port: int = 0) -> Iterator[MachineAws]:
-    aws = MachineAws(registry, host, port)
-    aws.start()
-    try:
-        yield aws
-    finally:
-        aws.close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    owner: MachineAws
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
+class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.owner.asked.append(self.path)
         if self.path != CREDENTIALS_PATH:
@@ -92,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(200, {**given, "Expiration": "2099-01-01T00:00:00Z"})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.body())
         action = self.headers["X-Amz-Target"].rpartition(".")[2]
         self.server.owner.asked.append(action)
         if ACCESS_KEY not in self.headers.get("Authorization", ""):
@@ -100,12 +64,4 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(*self.server.owner.answer(action, body))
 
     def _send(self, status: int, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Tests look at `asked` instead."""
+        self.send(status, json.dumps(content).encode(), {"Content-Type": "application/x-amz-json-1.1"})

@@ -23,7 +23,9 @@ from urllib.parse import urlencode
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.domain.tokens import Tokens
+from tests.serving.tool_storage import clear
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120.0
@@ -156,6 +158,8 @@ class LocalRuntime:
         finally:
             self.client.close()
             shutil.rmtree(self._temporary, ignore_errors=True)
+            if tool := self._settings.get("BINDERY_CONTAINER_TOOL"):
+                clear(ContainerTool(tool, self.home / "containers"))
             shutil.rmtree(self.home, ignore_errors=True)
 
     def start(self) -> None:

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import chain
 from types import TracebackType
-from typing import Self
 
 import httpx
+
+from tests.serving.loopback import Loopback, Quiet
 
 SECONDS = 60
 RUNTIME = "/2018-06-01/runtime/invocation"
@@ -38,7 +39,7 @@ class _Invocation:
             yield part
 
 
-class RuntimeApi:
+class RuntimeApi(Loopback):
     """Serves one instance of a function while its `with` block lasts.
 
     idle: how often the function asked for an event so far; it asks for the next when it is done with one.
@@ -49,24 +50,14 @@ class RuntimeApi:
         self.closed = threading.Event()
         self.waiting: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
         self.taken: dict[str, _Invocation] = {}
-        handler = type("Handler", (_Handler,), {"api": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        super().__init__(_Handler)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.closed.set()
         self.waiting.put(None)
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__(kind, error, trace)
 
     def invoke(self, event: Mapping[str, object]) -> httpx.Response:
         """The function's answer as API Gateway passes it on: once its head is there, while its body still comes.
@@ -81,32 +72,29 @@ class RuntimeApi:
         return httpx.Response(int(str(head["statusCode"])), headers=headers, content=invocation.parts())
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    api: RuntimeApi
-
+class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == f"{EXTENSION}/event/next":
-            self.api.closed.wait()  # no event was asked for
+            self.server.owner.closed.wait()  # no event was asked for
             self.close_connection = True
             return
         assert self.path == f"{RUNTIME}/next"
-        self.api.idle += 1
-        invocation = self.api.waiting.get()
+        self.server.owner.idle += 1
+        invocation = self.server.owner.waiting.get()
         if invocation is None:
             self.close_connection = True
             return
-        self.api.taken[invocation.id] = invocation
+        self.server.owner.taken[invocation.id] = invocation
         about = {"Aws-Request-Id": invocation.id, "Deadline-Ms": str(2**42), "Invoked-Function-Arn": "arn:aws:lambda:f"}
         self._answer(invocation.event, **{f"Lambda-Runtime-{name}": value for name, value in about.items()})
 
     def do_POST(self) -> None:
         if self.path == f"{EXTENSION}/register":
-            self.rfile.read(int(self.headers["Content-Length"]))
+            self.body()
             self._answer({}, **{"Lambda-Extension-Identifier": "adapter"})
             return
         id_, _, what = self.path.removeprefix(f"{RUNTIME}/").partition("/")
-        invocation = self.api.taken[id_]
+        invocation = self.server.owner.taken[id_]
         if what != "response" or any(self.headers[name] != value for name, value in STREAMED.items()):
             invocation.head.set_exception(RuntimeError(f"{what}: {b''.join(self._parts())!r}"))
         else:
@@ -125,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _parts(self) -> Iterator[bytes]:
         """The request's body: in chunks as they come, or by its length."""
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
-            yield self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            yield self.body()
             return
         while size := int(self.rfile.readline(), 16):
             yield self.rfile.read(size)
@@ -134,12 +122,4 @@ class _Handler(BaseHTTPRequestHandler):
             pass  # trailers
 
     def _answer(self, told: Mapping[str, object], **headers: str) -> None:
-        body = json.dumps(told).encode()
-        self.send_response(200)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: the test says what went wrong."""
+        self.send(200, json.dumps(told).encode(), {"Content-Type": "application/json", **headers})

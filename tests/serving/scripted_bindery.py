@@ -2,11 +2,10 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 from bindery.adapters.repositories.guard import GuardedClient
@@ -15,9 +14,10 @@ from bindery.ports.repository_provider import RepositoryProvider
 from bindery.usecases.detect_address import DetectAddress
 from bindery.web.assets import asset
 from bindery.web.detected import detected
-from bindery.web.errors import face_of
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.session_paths import path_in_session
+from bindery.web.shown import face_of
+from tests.serving.loopback import Loopback, Quiet
 from tests.serving.providers import every_provider
 
 WAIT_SECONDS = 30
@@ -51,29 +51,25 @@ class Asked:
     last_event_id: str | None
 
 
-@dataclass
-class ScriptedBindery:
+class ScriptedBindery(Loopback):
     """Each connection to the stream plays the next script; without one it is refused with 503.
 
     looks: what the API answers to whoever looks, one after the other, the last one again and again; without any it is not
     there. created: what it was asked to create. answers: ahead of all that, status, headers and body.
     """
 
-    port: int = 0
-    scripts: list[Script] = field(default_factory=list)
-    looks: list[Mapping[str, object]] = field(default_factory=list)
-    created: list[object] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
-    sessions: list[str] = field(default_factory=list)
-    autostart: bool = True
-    isolated: bool = True
-    detecting: Gate = field(default_factory=open_gate)
-    checked: bool = True  # whether the link's path is checked here too, or by the page alone
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def __init__(self) -> None:
+        self.scripts: list[Script] = []
+        self.looks: list[Mapping[str, object]] = []
+        self.created: list[object] = []
+        self.answers: list[Answer] = []
+        self.asked: list[Asked] = []
+        self.sessions: list[str] = []
+        self.autostart = True
+        self.isolated = True
+        self.detecting = open_gate()
+        self.checked = True  # whether the link's path is checked here too, or by the page alone
+        super().__init__(_Handler)
 
     @property
     def session_url(self) -> str:
@@ -104,29 +100,11 @@ def real_providers() -> Mapping[str, RepositoryProvider]:
     return every_provider(GuardedClient())
 
 
-@contextmanager
-def scripted_bindery() -> Iterator[ScriptedBindery]:
-    bindery = ScriptedBindery()
-
-    class Handler(_Handler):
-        pass
-
-    Handler.bindery = bindery
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    bindery.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield bindery
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    bindery: ScriptedBindery
+class _Handler(Quiet, BaseHTTPRequestHandler):
+    @property
+    def bindery(self) -> ScriptedBindery:
+        owner: ScriptedBindery = self.server.owner
+        return owner
 
     def do_GET(self) -> None:
         name = self.path.removeprefix("/assets/").removeprefix("/")
@@ -139,48 +117,41 @@ class _Handler(BaseHTTPRequestHandler):
             self._tell(200, looks.pop(0) if len(looks) > 1 else looks[0])
         elif self.path.startswith("/session/"):
             self.bindery.sessions.append(self.path)
-            self._answer(200, {"Content-Type": "text/html"}, b"<title>session</title><h1>the session</h1>")
+            self.send(200, b"<title>session</title><h1>the session</h1>", {"Content-Type": "text/html"})
         elif found := asset(name):
-            self._answer(200, {"Content-Type": found.content_type}, found.body)
+            self.send(200, found.body, {"Content-Type": found.content_type})
         else:
             page = self.bindery.page(self.path)
-            self._answer(page.status, page.headers, page.body.encode())
+            self.send(page.status, page.body.encode(), page.headers)
 
     def _detect(self, url: str) -> None:
         self.bindery.detecting.opened.wait(WAIT_SECONDS)
         try:
-            status, told = 200, detected(DetectAddress(real_providers)(url), f"{self.bindery.address}/")
+            status, told = 200, detected(DetectAddress(real_providers)(url), f"{self.bindery.origin}/")
         except BinderyError as error:
             status, told = face_of(error).status, {"message": face_of(error).message}
-        self._answer(status, {"Content-Type": "application/json"}, json.dumps(told).encode())
+        self.send(status, json.dumps(told).encode(), {"Content-Type": "application/json"})
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = json.loads(self.body())
         self.bindery.created.append(asked)
         if self.bindery.looks and self.path == "/api/launches":
             self._tell(201, {"id": "l1", "launcher_token": "launcher"})
         else:
-            self._answer(503, {"Retry-After": "0"}, b"")
+            self.send(503, b"", {"Retry-After": "0"})
 
     def _tell(self, status: int, told: Mapping[str, object]) -> None:
         status, headers, told = self.bindery.answers.pop(0) if self.bindery.answers else (status, {}, told)
-        self._answer(status, {"Content-Type": "application/json", **headers}, json.dumps(told).encode())
-
-    def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.send(status, json.dumps(told).encode(), {"Content-Type": "application/json", **headers})
 
     def _stream(self) -> None:
         self.bindery.asked.append(Asked(self.path, self.headers["Last-Event-ID"]))
         if not self.bindery.scripts:
-            self._answer(503, {}, b"")
+            self.send(503)
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")  # at the script's end
         self.end_headers()
         for step in self.bindery.scripts.pop(0):
             if isinstance(step, Gate):
@@ -197,6 +168,3 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             return False
         return True
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: the test says what went wrong."""

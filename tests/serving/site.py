@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl
 
-from tests.serving.loopback import Loopback, Quiet, Serving
+from tests.serving.loopback import Loopback, Quiet
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,7 @@ class Site(Loopback):
 
 
 class _Handler(Quiet, BaseHTTPRequestHandler):
-    server: Serving
-
     def do_GET(self) -> None:
         reply = self.server.owner.answer(self.path)
         body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
-        self.send_response(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.send(reply.status, body, reply.headers)

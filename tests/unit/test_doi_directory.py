@@ -1,31 +1,27 @@
 """Where the record of a DOI lives."""
 
-from collections.abc import Iterator
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
 
-from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.doi_directory import REMEMBERED_SECONDS
+from bindery.adapters.repositories.doi_directory import FAILED_SECONDS, KEPT_SECONDS, LONGEST_SECONDS, RegisteredDois
+from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.registry import PROVIDERS, make_doi_directory
-from bindery.domain.errors import BadSpec, ForbiddenAddress, RepositoryNotFound
+from bindery.domain.errors import BadAddress, BadSpec, ForbiddenAddress, HostUnreachable, RateLimited, RecordNotFound
 from bindery.ports.doi_directory import DoiDirectory, Home
 from bindery.settings import Settings
+from tests.fakes.clock import FakeClock
 from tests.fakes.table import DictTable
 from tests.serving.record_hosts import DoiSystem
-from tests.serving.site import Site, moved
+from tests.serving.site import MISSING, Reply, Site, moved
 
 RESOURCE = "b8f6eae9d89241cf8b5904033460af61"
-
-
-class SetClock(SystemClock):
-    """A clock that stands where it is put."""
-
-    time = 1_800_000_000.0
-
-    def now(self) -> float:
-        return self.time
 
 
 @pytest.fixture
@@ -35,20 +31,22 @@ def dois() -> Iterator[DoiSystem]:
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def directory(dois: DoiSystem, clock: SetClock) -> DoiDirectory:
+def directory(dois: DoiSystem, clock: FakeClock) -> DoiDirectory:
     return directory_of(dois, clock)
 
 
-def directory_of(dois: DoiSystem, clock: SetClock, *also: str) -> DoiDirectory:
+def directory_of(dois: DoiSystem, clock: FakeClock, *also: str, table: DictTable | None = None) -> DoiDirectory:
     settings = Settings.read({"BINDERY_DOI_URL": dois.url})
     client = GuardedClient([dois.address, *also])
-    table = DictTable()
-    return make_doi_directory(settings, client, clock, lambda name: PROVIDERS[name](settings, client, table, clock))
+    kept = table or DictTable()
+    return make_doi_directory(
+        settings, client, kept, clock, lambda name: PROVIDERS[name](settings, client, kept, clock)
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,17 +91,115 @@ def test_a_doi_goes_to_the_host_that_it_leads_to(
     assert directory.home(quote(f"https://doi.org/{doi}", safe="")) == home
 
 
-def test_a_doi_is_asked_for_once_in_a_while(directory: DoiDirectory, dois: DoiSystem, clock: SetClock) -> None:
+def test_a_doi_is_asked_for_once_in_a_while(directory: DoiDirectory, dois: DoiSystem, clock: FakeClock) -> None:
     dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
     directory.home("10.5281/zenodo.1")
     directory.home("10.5281/ZENODO.1")
     assert len(dois.asked) == 1
-    clock.time += REMEMBERED_SECONDS + 1
+    clock.advance(KEPT_SECONDS + 1)
     directory.home("10.5281/zenodo.1")
     assert len(dois.asked) == 2
 
 
-def test_an_address_that_redirects_to_a_hosts_is_followed_and_guarded(dois: DoiSystem, clock: SetClock) -> None:
+def test_what_one_function_has_asked_another_need_not_ask(dois: DoiSystem, clock: FakeClock) -> None:
+    table = DictTable()
+    dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
+    first = directory_of(dois, clock, table=table).home("10.5281/zenodo.1")
+    assert directory_of(dois, clock, table=table).home("10.5281/zenodo.1") == first
+    assert len(dois.asked) == 1
+
+
+def test_what_failed_is_not_asked_again_for_a_minute_and_said_again(
+    directory: DoiDirectory, dois: DoiSystem, clock: FakeClock
+) -> None:
+    dois.targets["10.1234/nonsense"] = "javascript:alert(1)"
+    dois.replies["/api/handles/10.1234/ill"] = Reply(500)
+    for doi, error in (
+        ("10.1234/nothing", RecordNotFound),
+        ("10.1234/nonsense", BadAddress),
+        ("10.1234/ill", HostUnreachable),
+    ):
+        before = len(dois.asked)
+        facts = []
+        for spelling in (doi, doi.upper(), f"doi:{doi}"):
+            with pytest.raises(error) as caught:
+                directory.home(spelling)
+            facts.append(caught.value.facts)
+        assert facts[0] == facts[1] == facts[2]
+        assert len(dois.asked) == before + 1
+    dois.targets["10.1234/nothing"] = "https://zenodo.org/records/9"
+    clock.advance(FAILED_SECONDS - 1)
+    with pytest.raises(RecordNotFound):
+        directory.home("10.1234/nothing")
+    clock.advance(2)
+    assert directory.home("10.1234/nothing") == Home("zenodo", "10.1234/nothing")
+
+
+def test_whoever_asks_is_counted_before_anybody_is_asked_and_only_then(
+    directory: DoiDirectory, dois: DoiSystem
+) -> None:
+    dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
+    counted: list[int] = []
+
+    def count() -> None:
+        counted.append(len(dois.asked))
+
+    for doi in ("10.5281/zenodo.1", "10.5281/zenodo.1", "10.1234/nothing", "10.1234/nothing", "zenodo.1"):
+        with suppress(RecordNotFound, BadSpec):
+            directory.home(doi, count)
+    assert counted == [0, 1]
+
+
+def test_who_may_not_ask_makes_nobody_else_fail(directory: DoiDirectory, dois: DoiSystem) -> None:
+    dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
+
+    def refuse() -> None:
+        raise RateLimited(limit=1, seconds=9)
+
+    with pytest.raises(RateLimited):
+        directory.home("10.5281/zenodo.1", refuse)
+    assert dois.asked == []
+    assert directory.home("10.5281/zenodo.1")
+
+
+class Hanging(Site):
+    """Answers when its test ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = threading.Event()
+
+    def found(self, path: str, query: Mapping[str, str]) -> Reply:
+        self.ended.wait(30)
+        return MISSING
+
+
+class Slow(DoiSystem):
+    """Takes its time."""
+
+    seconds = 0.5
+
+    def found(self, path: str, query: Mapping[str, str]) -> Reply:
+        time.sleep(self.seconds)
+        return super().found(path, query)
+
+
+def test_a_doi_takes_so_long_and_no_longer_whatever_it_leads_to(clock: FakeClock) -> None:
+    """One time for all that is asked: the page that hangs has what the DOI system has left of it."""
+    with Slow() as dois, Hanging() as host:
+        dois.targets["10.1234/x"] = f"{host.url}/x"
+        client = GuardedClient([dois.address, host.address])
+        directory = RegisteredDois(Dois(client, clock, dois.url), {}, DictTable(), clock, seconds=1)
+        with pytest.raises(HostUnreachable) as caught:
+            directory.home("10.1234/x")
+        host.ended.set()
+    told = re.search(r"within ([0-9.]+) seconds", str(caught.value.facts["why"]))
+    assert told
+    assert float(told[1]) <= 1 - Slow.seconds
+    assert LONGEST_SECONDS < 29 / 2, "API Gateway ends the answer"
+
+
+def test_an_address_that_redirects_to_a_hosts_is_followed_and_guarded(dois: DoiSystem, clock: FakeClock) -> None:
     with Site() as host:
         dois.targets["10.1234/x"] = f"{host.url}/old"
         dataset = f"{host.url}/dataset.xhtml?persistentId=doi:10.1234/x"
@@ -117,14 +213,15 @@ def test_what_is_no_doi_or_nobodys_is_said_so(directory: DoiDirectory, dois: Doi
     with pytest.raises(BadSpec):
         directory.home("zenodo.1")
     assert dois.asked == []
-    with pytest.raises(RepositoryNotFound) as caught:
+    with pytest.raises(RecordNotFound) as caught:
         directory.home("10.1234/nothing")
     assert caught.value.facts == {"url": "https://doi.org/10.1234/nothing"}
 
 
-def test_a_doi_of_another_host_is_said_to_lead_there(dois: DoiSystem, clock: SetClock) -> None:
+def test_a_doi_of_another_host_is_said_to_lead_there(dois: DoiSystem, clock: FakeClock) -> None:
     with Site() as host:
         dois.targets["10.1234/paper"] = f"{host.url}/papers/1"
         with pytest.raises(BadSpec) as caught:
             directory_of(dois, clock, host.address).home("10.1234/paper")
     assert f"{host.url}/papers/1" in str(caught.value.facts["why"])
+    assert "(Zenodo, Figshare, Dataverse, Hydroshare, CKAN)" in str(caught.value.facts["why"])

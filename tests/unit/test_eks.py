@@ -1,9 +1,8 @@
-"""A function's way into an EKS cluster: tokens that AWS would take, and how often anybody is asked."""
+"""A function's way into an EKS cluster: how often anybody is asked, and what AWS refuses."""
 
 import base64
 import json
 import ssl
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,11 @@ import pytest
 from botocore.session import Session
 from botocore.stub import Stubber
 
-from bindery.adapters.sessions.eks import EksAccess, EksTokens
+from bindery.adapters.sessions.eks import EksAccess
 from bindery.domain.errors import BinderyError, ClusterRefused, LauncherDown
 from tests.fakes.clock import FakeClock
 from tests.serving import certificates
 from tests.serving.aws import REGION
-from tests.serving.eks_authenticator import NotAccepted, identity
 
 if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
@@ -32,35 +30,6 @@ def session(region: str = REGION, session_token: str = "") -> Session:
     made.set_config_variable("region", region)
     made.set_credentials("AKIDTESTING", KEYS["AKIDTESTING"], session_token or None)
     return made
-
-
-def token(**given: str) -> str:
-    return EksTokens(CLUSTER, session(**given)).make()
-
-
-@pytest.mark.parametrize("region", ["eu-central-1", "us-east-1", "cn-north-1", "us-gov-west-1"])
-def test_a_token_is_what_an_eks_cluster_takes_for_its_caller(region: str) -> None:
-    assert identity(token(region=region), CLUSTER, KEYS, time.time()) == "AKIDTESTING"
-
-
-def test_a_role_s_session_is_part_of_it() -> None:
-    """A function's credentials are always a role's; what is signed then holds the session too."""
-    made = token(session_token="IQoJb3JpZ2luX2Vj+/=")
-    url = base64.urlsafe_b64decode(made.partition(".")[2] + "==").decode()
-    assert "X-Amz-Security-Token=IQoJb3JpZ2luX2Vj%2B%2F%3D" in url
-    assert identity(made, CLUSTER, KEYS, time.time()) == "AKIDTESTING"
-
-
-def test_it_is_good_for_fifteen_minutes_and_for_one_cluster_and_not_with_another_s_key() -> None:
-    made = token()
-    assert identity(made, CLUSTER, KEYS, time.time() + 880)
-    for cluster, keys, now in (
-        (CLUSTER, KEYS, time.time() + 910),
-        ("another", KEYS, time.time()),
-        (CLUSTER, {"AKIDTESTING": "guessed"}, time.time()),
-    ):
-        with pytest.raises(NotAccepted):
-            identity(made, cluster, keys, now)
 
 
 class World:
@@ -94,6 +63,7 @@ def test_cluster_and_token_are_kept_and_a_token_is_made_anew_shortly_before_its_
     world.clock.advance(14 * 60 - 1)
     assert world.access.entry() is first
     world.clock.advance(1)
+    world.answers()
     second = world.access.entry()
     assert second is not first, "a token of its own"
     assert second.pool is first.pool

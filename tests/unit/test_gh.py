@@ -180,8 +180,11 @@ def test_an_empty_repository_has_no_ref(gh: GitHubProvider, api: GitHubServer, t
         gh.resolve("o/empty/main")
 
 
-def test_a_renamed_repository_is_followed(gh: GitHubProvider, api: GitHubServer) -> None:
+@pytest.mark.parametrize("token", ["", "t0ken"])
+def test_a_renamed_repository_is_followed(api: GitHubServer, table: Table, clock: SetClock, token: str) -> None:
     api.renamed["old/name"] = "o/r"
+    api.tokens.add("t0ken")
+    gh = provider(api, table, clock, token)
     assert gh.resolve("old/name/HEAD").repository.ref == gh.resolve("o/r/HEAD").repository.ref
 
 
@@ -195,7 +198,7 @@ def test_the_token_goes_to_the_api_and_nowhere_else(api: GitHubServer, table: Ta
         gh.resolve("o/r/HEAD")
         with pytest.raises(RepositoryNotFound):
             gh.resolve("o/r/away")
-        assert [asked.headers.get("authorization") for asked in api.asked] == ["Bearer t0ken"] * 3
+        assert [asked.headers.get("authorization") for asked in api.asked] == ["Bearer t0ken"] * 4
         assert [asked.headers.get("authorization") for asked in elsewhere.asked] == [None]
 
 

@@ -213,6 +213,16 @@ def test_a_host_that_limits_us_says_until_when() -> None:
     assert float(caught.value.facts["at"]) - SystemClock().now() == pytest.approx(120, abs=30)
 
 
+def test_a_host_that_has_us_wait_is_not_asked_meanwhile() -> None:
+    reply = answer(b"", "text/plain", "429 Slow down", "Retry-After: 120")
+    with ScriptedServer(lambda head: [reply]) as server:
+        git = provider(server)
+        for repository in ("r", "r", "another"):
+            with pytest.raises(HostLimited):
+                git.resolve(f"{quote(f'{server.url}/{repository}', safe='')}/HEAD")
+        assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "error"),
     [

@@ -2,12 +2,9 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
 
 import pytest
-from joserfc import jwt
-from joserfc.jwk import RSAKey
 from pydantic import ValidationError
 
 from bindery.adapters.clock import SystemClock
@@ -17,12 +14,10 @@ from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
 from bindery.domain.errors import RepositoryNotFound
 from bindery.settings import Settings
-from tests.serving.github_api import GitHubServer
+from tests.serving.github_app import PEM, AppServer
 from tests.serving.host_api import Reply
 from tests.serving.providers import every_provider
 
-KEY = RSAKey.generate_key(2048)
-PEM = KEY.as_pem(private=True).decode()
 START = 1_800_000_000.0
 
 
@@ -35,29 +30,6 @@ class SetClock(SystemClock):
         return self.time
 
 
-class AppServer(GitHubServer):
-    """Gives installation 7 of App 42 a token an hour. permits: what the App signed."""
-
-    def __init__(self, clock: SetClock) -> None:
-        super().__init__()
-        self.clock = clock
-        self.permits: list[dict[str, object]] = []
-        self.replies["/x"] = Reply(200, {})
-
-    def post(self, path: str, headers: Mapping[str, str]) -> Reply:
-        signed = headers["authorization"].removeprefix("Bearer ")
-        claims = jwt.decode(signed, RSAKey.import_key(KEY.as_pem(private=False)), algorithms=["RS256"]).claims
-        now = self.clock.time
-        timely = int(claims["iat"]) <= now < int(claims["exp"]) <= int(claims["iat"]) + 600
-        if path != "/app/installations/7/access_tokens" or claims["iss"] != "42" or not timely:
-            return Reply(401, {"message": "A JSON web token could not be decoded"})
-        self.permits.append(claims)
-        token = f"ghs_{len(self.permits)}"
-        self.tokens.add(token)
-        ends = datetime.fromtimestamp(now + 3600, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Reply(201, {"token": token, "expires_at": ends, "permissions": {}})
-
-
 @pytest.fixture
 def clock() -> SetClock:
     return SetClock()
@@ -66,6 +38,7 @@ def clock() -> SetClock:
 @pytest.fixture
 def server(clock: SetClock) -> Iterator[AppServer]:
     with AppServer(clock) as server:
+        server.replies["/x"] = Reply(200, {})
         yield server
 
 

@@ -84,6 +84,17 @@ def test_groups_may_be_nested_and_branches_may_have_slashes(gl: GitLabProvider, 
     assert gl.resolve(spec(found.ref[:8])).repository.ref == found.ref
 
 
+def test_a_merge_requests_page_leads_to_what_it_asks_to_merge(gl: GitLabProvider, lab: GitLabServer) -> None:
+    """As far as the API takes the name of any ref, as git does; its documentation speaks of branches and tags."""
+    folder = lab.projects[NESTED]
+    git("-C", folder, "branch", "proposed")
+    git("-C", folder, "update-ref", "refs/merge-requests/12/head", "proposed")
+    found = gl.detect(f"{lab.url}/{NESTED}/-/merge_requests/12/diffs")
+    assert found
+    commit = git("-C", folder, "rev-parse", "proposed").decode().strip()
+    assert gl.resolve(found.spec).repository.ref == commit
+
+
 def test_a_missing_project_is_told_from_a_missing_ref(gl: GitLabProvider) -> None:
     with pytest.raises(RefNotFound):
         gl.resolve(spec("nowhere"))
@@ -143,7 +154,7 @@ def test_the_token_goes_to_the_server_and_nowhere_else(lab: GitLabServer, table:
         found = gl.resolve(spec("main"))
         with pytest.raises(RepositoryNotFound):
             gl.resolve(spec("away"))
-        assert [asked.headers.get("authorization") for asked in lab.asked] == ["Bearer t0ken"] * 3
+        assert [asked.headers.get("authorization") for asked in lab.asked] == ["Bearer t0ken"] * 4
         assert elsewhere.asked
         assert [sorted(each.headers) for each in elsewhere.asked if "t0ken" in str(each)] == []
     assert "t0ken" not in str(found)

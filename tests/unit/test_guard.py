@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +19,7 @@ from bindery.adapters.repositories.exchange import AddressInfo, BoundedSocket
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.turns import Queueing, Turns
 from bindery.domain.errors import BadAddress, ForbiddenAddress, HostUnreachable, RepositoryTooLarge
+from tests.serving.loopback import Loopback, Quiet
 from tests.serving.scripted import ScriptedServer, answer
 
 
@@ -102,31 +104,17 @@ def test_a_name_that_is_rebound_after_the_check_changes_nothing(monkeypatch: pyt
 
 
 def test_a_connection_is_used_again() -> None:
-    opened = threading.Event()
     lookups = Names(["127.0.0.1"])
-    from http.server import BaseHTTPRequestHandler, HTTPServer
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"ok")
-            opened.set()
+            self.send(200, b"ok")
 
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        client = GuardedClient([f"forge.example:{server.server_port}"], resolver=lookups)
+    with Loopback(Handler) as server:
+        client = GuardedClient([f"forge.example:{server.port}"], resolver=lookups)
         for _ in range(3):
-            assert client.get(f"http://forge.example:{server.server_port}/").body == b"ok"
+            assert client.get(f"http://forge.example:{server.port}/").body == b"ok"
         client.close()
-        server.shutdown()
-        thread.join()
     assert lookups.asked == ["forge.example"]
 
 

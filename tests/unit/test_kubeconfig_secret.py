@@ -94,6 +94,20 @@ def test_another_cluster_gets_connections_of_its_own(world: World) -> None:
     assert world.access.entry().pool is not first.pool
 
 
+def test_who_reaches_nobody_looks_whether_the_secret_leads_elsewhere_and_not_at_every_call(world: World) -> None:
+    first = world.access.entry()
+    world.keep(kubeconfig(server="https://two.cluster.test/"))
+    assert not world.access.moved(first)
+    world.clock.advance(10)
+    assert world.access.moved(first)
+    assert world.access.entry().address == "https://two.cluster.test"
+    second = world.access.entry()
+    world.clock.advance(10)
+    assert not world.access.moved(second)
+    assert not world.access.moved(second)
+    assert world.reads == 3
+
+
 def test_a_secret_that_cannot_be_read_again_counts_as_it_was(world: World) -> None:
     first = world.access.entry()
     world.client.delete_secret(SecretId=NAME)

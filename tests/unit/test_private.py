@@ -4,18 +4,20 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
 from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.contents import _Source
 from bindery.adapters.repositories.github import GitHubProvider
 from bindery.adapters.repositories.gitlab import GitLabProvider
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.wire import Remote
 from bindery.adapters.tables.sqlite import SqliteTable
-from bindery.domain.environment import Scope
+from bindery.domain.environment import Identity, Scope
 from bindery.domain.errors import BinderyError, RefNotFound, RepositoryNotFound
-from bindery.ports.table import Table
+from bindery.ports.table import Item, Table
 from bindery.state.commits import Commits
 from bindery.usecases.identify_environment import IdentifyEnvironment
 from tests.fakes.builds import FakeBuilds
@@ -86,6 +88,8 @@ def test_of_any_other_is_said_what_is_said_of_none(host: Host, ref: str, allowed
     secret = host.says(provider, host.spec("acme/secret", ref))
     absent = host.says(provider, host.spec("acme/absent", ref))
     assert type(secret) is type(absent) is RepositoryNotFound
+    asked = [unquote(each.path).partition("acme/")[2].split("/")[0] for each in host.server.asked]
+    assert asked.count("secret") == asked.count("absent"), "as many questions, so as much time"
     assert secret.facts["url"] == str(absent.facts["url"]).replace("absent", "secret")
 
 
@@ -104,7 +108,7 @@ def test_one_that_is_named_no_longer_is_not_launched_by_what_was_kept(host: Host
 
 
 def test_without_a_token_nobody_is_asked_what_is_private(host: Host) -> None:
-    provider = host.provider("gh/acme/*", "gl/acme/*", token="")
+    provider = host.provider(token="")
     provider.resolve(host.spec("acme/open"))
     assert type(host.says(provider, host.spec("acme/open", "nowhere"))) is RefNotFound
     assert [each.path for each in host.server.asked if "/commits/" not in each.path] == []
@@ -115,6 +119,89 @@ def test_the_host_is_asked_what_is_private_once_for_a_commit(host: Host) -> None
     for _ in range(3):
         host.provider().resolve(host.spec("acme/open"))
     assert len([each for each in host.server.asked if "/commits/" not in each.path]) == 1
+
+
+def test_one_that_was_public_and_is_private_and_named_now_is_known_as_private(host: Host) -> None:
+    host.server.private.clear()
+    assert not host.provider().resolve(host.spec("acme/secret")).repository.private
+    host.server.private.add("acme/secret")
+    assert host.provider("gh/acme/secret", "gl/acme/secret").resolve(host.spec("acme/secret")).repository.private
+
+
+@pytest.mark.parametrize("token", [TOKEN, ""])
+def test_one_that_was_named_and_is_public_now_is_launched(host: Host, token: str) -> None:
+    host.provider("gh/acme/*", "gl/acme/*").resolve(host.spec("acme/secret"))
+    host.server.private.clear()
+    assert not host.provider(token=token).resolve(host.spec("acme/secret")).repository.private
+
+
+def test_one_whose_token_is_gone_is_not_launched_by_what_was_kept(host: Host) -> None:
+    spec = host.spec("acme/secret", host.secret)
+    host.provider("gh/acme/*", "gl/acme/*").resolve(spec)
+    with pytest.raises(RepositoryNotFound):
+        host.provider("gh/acme/*", "gl/acme/*", token="").resolve(spec)
+
+
+def test_what_was_kept_without_a_look_at_it_is_looked_at(host: Host) -> None:
+    """As an earlier Bindery kept it, which asked nobody what is private."""
+    place = f"ref#{host.id}#127.0.0.1"
+    for ref in ("HEAD", host.secret):
+        kept = {"commit": host.secret, "tree": "b" * 40, "etag": '"x"'}
+        host.table.put(Item(place, f"acme/secret/{ref}", kept, expires_at=SystemClock().now() + 1000))
+        assert type(host.says(host.provider(), host.spec("acme/secret", ref))) is RepositoryNotFound
+
+
+def test_a_named_one_that_nothing_happened_to_costs_nothing_that_the_host_counts(host: Host) -> None:
+    for _ in range(3):
+        host.provider("gh/acme/*", "gl/acme/*").resolve(host.spec("acme/secret"))
+    assert [each.status for each in host.server.asked] == [200, 200, 304, 304, 304, 304]
+
+
+def test_a_token_that_is_not_good_for_a_public_one_is_left_out(host: Host) -> None:
+    about = "/api/v4/projects/acme%2Fopen" if host.id == "gl" else "/repos/acme/open"
+    host.server.forbidden.add(about)
+    assert host.provider().resolve(host.spec("acme/open")).repository.ref
+
+
+def test_an_app_without_a_token_for_a_moment_shows_nothing(tmp_path: Path) -> None:
+    make_repository(tmp_path / "r", {"README.md": ""})
+    with GitHubServer({"acme/secret": tmp_path / "r"}) as server:
+        server.tokens.add(TOKEN)
+        server.private.add("acme/secret")
+        for given in (("", TOKEN), (TOKEN, "")):
+            tokens = iter(given)
+            table, client = SqliteTable(None), GuardedClient([server.address])
+            gh = GitHubProvider(client, table, SystemClock(), api_url=server.url, token=lambda: next(tokens, TOKEN))  # noqa: B023
+            for _ in range(3):
+                with pytest.raises(RepositoryNotFound):
+                    gh.resolve("acme/secret/HEAD")
+
+
+def test_one_that_went_to_somebody_who_is_not_named_is_not_launched(tmp_path: Path) -> None:
+    make_repository(tmp_path / "r", {"README.md": ""})
+    with GitHubServer({"elsewhere/vault": tmp_path / "r"}) as server:
+        server.tokens.add(TOKEN)
+        server.private.add("elsewhere/vault")
+        server.renamed["acme/gone"] = "elsewhere/vault"
+        host = Host("gh", server, SqliteTable(None), "")
+        assert type(host.says(host.provider("gh/acme/*"), "acme/gone/HEAD")) is RepositoryNotFound
+        assert host.provider("gh/acme/gone", "gh/elsewhere/vault").resolve("acme/gone/HEAD").repository.private
+
+
+@pytest.mark.parametrize("visibility", ["internal", "private"])
+def test_a_project_that_not_everybody_sees_is_private(tmp_path: Path, visibility: str) -> None:
+    make_repository(tmp_path / "r", {"README.md": ""})
+    with GitLabServer({"acme/inner": tmp_path / "r"}) as server:
+        server.tokens.add(TOKEN)
+        server.visible["acme/inner"] = visibility
+        host = Host("gl", server, SqliteTable(None), "")
+        assert type(host.says(host.provider(), host.spec("acme/inner"))) is RepositoryNotFound
+
+
+def test_what_git_is_shown_is_in_nothing_that_is_printed() -> None:
+    """Such as an exception with the values around it."""
+    remote = Remote("https://example.org/r", "https://example.org/r/", True, "Basic c2VjcmV0")
+    assert "c2VjcmV0" not in repr(remote) + repr(_Source("https://example.org/r", "a" * 40, "Basic c2VjcmV0"))
 
 
 def test_code_for_members_of_a_public_project_is_private(tmp_path: Path) -> None:
@@ -143,4 +230,6 @@ def test_the_environment_of_a_private_repository_is_its_commits(host: Host) -> N
     identity = identify(provider, found)
     assert (identity.scope, identity.inputs["commit"]) == (Scope.COMMIT, host.secret)
     assert len(host.server.asked) == asked
+    commits.keep(found, FakeBuilds(FakeQueue()).name, Identity.of(Scope.FILES, {"when": "it was public"}))
+    assert identify(provider, found) == identity
     assert identity.key != identify(provider, found.model_copy(update={"ref": "b" * 40})).key

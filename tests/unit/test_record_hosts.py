@@ -8,7 +8,8 @@ import pytest
 
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.ckan import CkanProvider
-from bindery.adapters.repositories.dataverse import DataverseProvider, installations
+from bindery.adapters.repositories.dataverse import DataverseProvider
+from bindery.adapters.repositories.dataverse_pages import installations
 from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.figshare import FigshareProvider
 from bindery.adapters.repositories.guard import GuardedClient
@@ -23,6 +24,7 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.domain.repository import Repository
+from tests.fakes.table import DictTable
 from tests.serving.dataset_hosts import Ckan, Dataverse, HydroShare
 from tests.serving.record_hosts import FIGSHARE_RECORDINGS, DoiSystem, Figshare
 from tests.serving.site import Reply, moved
@@ -50,7 +52,7 @@ def figshare_host(dois: DoiSystem) -> Iterator[Figshare]:
 @pytest.fixture
 def figshare(figshare_host: Figshare, dois: DoiSystem) -> FigshareProvider:
     client = GuardedClient([dois.address, figshare_host.address])
-    return FigshareProvider(client, CLOCK, Dois(client, CLOCK, dois.url), api_url=figshare_host.api)
+    return FigshareProvider(client, DictTable(), CLOCK, Dois(client, CLOCK, dois.url), api_url=figshare_host.api)
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def dataverse_host(dois: DoiSystem) -> Iterator[Dataverse]:
 def dataverse(dataverse_host: Dataverse, dois: DoiSystem) -> DataverseProvider:
     client = GuardedClient([dois.address, dataverse_host.address])
     known = [dataverse_host.address]
-    return DataverseProvider(client, CLOCK, Dois(client, CLOCK, dois.url), installations=known)
+    return DataverseProvider(client, DictTable(), CLOCK, Dois(client, CLOCK, dois.url), installations=known)
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def hydroshare_host() -> Iterator[HydroShare]:
 
 @pytest.fixture
 def hydroshare(hydroshare_host: HydroShare) -> HydroShareProvider:
-    return HydroShareProvider(GuardedClient([hydroshare_host.address]), CLOCK, api_url=hydroshare_host.api)
+    return HydroShareProvider(GuardedClient([hydroshare_host.address]), DictTable(), CLOCK, api_url=hydroshare_host.api)
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def ckan_host() -> Iterator[Ckan]:
 
 @pytest.fixture
 def ckan(ckan_host: Ckan) -> CkanProvider:
-    return CkanProvider(GuardedClient([ckan_host.address]), CLOCK)
+    return CkanProvider(GuardedClient([ckan_host.address]), DictTable(), CLOCK)
 
 
 Host = FigshareProvider | DataverseProvider | HydroShareProvider | CkanProvider
@@ -230,6 +232,18 @@ def test_the_list_of_installations_is_names_of_hosts() -> None:
     assert all(name == name.strip().lower() and "/" not in name and "." in name for name in installations())
 
 
+def test_the_list_has_the_map_of_installations_and_the_hosts_of_old_links() -> None:
+    """A few of each, as github.com/IQSS/dataverse-installations (data/data.json) and repo2docker's dataverse.json have them.
+
+    Some of the former are written with a path there, and some of the latter have another name today.
+    """
+    of_the_map = {"dataverse.yale.edu", "uwr.rodbuk.pl", "dv.dataverse.lv", "ssh.datastations.nl", "dataverse.deic.dk"}
+    with_a_path = {"dataverse.acg.maine.edu", "soildata.mapbiomas.org"}
+    of_old_links = {"dataverse.scholarsportal.info", "data.inra.fr", "datasets.socialhistory.org", "data.lipi.go.id"}
+    assert of_the_map | with_a_path | of_old_links <= installations()
+    assert len(installations()) == 147
+
+
 def test_tables_come_as_they_were_uploaded_and_restricted_files_are_told(
     dataverse: DataverseProvider, dataverse_host: Dataverse, lay_out: LayOut
 ) -> None:
@@ -320,6 +334,15 @@ def test_an_activity_is_the_dataset_as_it_was_then(
     assert found.ref == "turtles.v1712023831"
     assert ckan.resolve(found.resolved_spec).repository.ref == found.ref
     assert lay_out(ckan, found, ckan_host.address)[0] == {"a": b"then"}
+
+
+def test_what_an_activity_left_is_kept_and_what_a_dataset_is_now_is_not(ckan: CkanProvider, ckan_host: Ckan) -> None:
+    page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"then"})
+    for address, questions in ((f"{page}/history/act-turtles-0", 1), (page, 2)):
+        ckan_host.asked.clear()
+        for _ in range(2):
+            ckan.resolve(quote(address, safe=""))
+        assert len(ckan_host.asked) == questions
 
 
 def test_resources_that_lie_elsewhere_come_along_and_equal_names_are_kept_apart(

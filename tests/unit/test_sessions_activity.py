@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import chain, repeat
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
@@ -14,6 +14,7 @@ import pytest
 
 from bindery.adapters.sessions import activity
 from bindery.domain.sessions import Activity
+from tests.serving.loopback import Loopback, Quiet
 
 TOKEN = "the session's token, 32 characters"
 NOW = 1_700_000_000.0
@@ -34,9 +35,7 @@ def serving(
 ) -> Iterator[tuple[str, Seen]]:
     seen = Seen()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             seen.connections.add(self.client_address)
             given = self.headers.get("Authorization")
@@ -44,28 +43,10 @@ def serving(
             if "Cookie" in self.headers:
                 seen.requests.append(("cookie", self.headers["Cookie"]))
             code, body = answer(self.path, given)
-            self.send_response(code)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            try:
-                self.wfile.write(body)
-            except OSError:
-                return  # the asker has had enough
+            self.send(code, body, headers)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the name is the base class's
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/", seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with Loopback(Handler) as server:
+        yield f"{server.origin}/", seen
 
 
 def moment(seconds: float) -> str:

@@ -61,6 +61,9 @@ class Always:
     def renewed(self, _refused: Entry, /) -> bool:
         return False
 
+    def moved(self, _silent: Entry, /) -> bool:
+        return False
+
     def close(self) -> None:
         self._entry.pool.clear()
 

@@ -187,3 +187,58 @@ def test_the_readme_lists_each_setting_with_its_meaning() -> None:
 )
 def test_sessions_may_be_below_any_name(url: str) -> None:
     assert Settings.read({"BINDERY_SESSIONS_URL": url}).sessions_url == url.rstrip("/")
+
+
+PODS = {
+    "BINDERY_BUILDER": "container",
+    "BINDERY_LAUNCHER": "kubernetes",
+    "BINDERY_REGISTRY": "https://registry.example.org",
+    "BINDERY_SESSIONS_URL": "https://sessions.example.org",
+}
+TOKENS = {"BINDERY_GITHUB_TOKEN": "ghp_0123456789", "BINDERY_GITLAB_TOKEN": "glpat-0123456789"}
+
+
+@pytest.mark.parametrize(
+    "names", ["gh/acme/paper", "gh/Acme/*", "gl/group/sub.group/project, gl/group/*", "gl/a/b/c/*"]
+)
+def test_private_repositories_are_named(names: str) -> None:
+    read = Settings.read({**PODS, **TOKENS, "BINDERY_PRIVATE_REPOSITORIES": names})
+    assert ", ".join(read.private_repositories) == names
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *("gh/acme", "gh/*", "gl/*", "*", "acme/paper", "gh/acme/paper/HEAD", "gh/acme/paper/*", "gh/acme/paper.git"),
+        *("gh/../*", "gh/acme/..", "gl/./x", "gh/acme/pap*", "git/x/y", "gh/acme/paper ghp", "gl/group/project.git"),
+    ],
+)
+def test_a_private_name_that_could_never_be_met_is_refused(names: str) -> None:
+    with pytest.raises(ValidationError, match="should be like gh/owner/name"):
+        Settings.read({**PODS, **TOKENS, "BINDERY_PRIVATE_REPOSITORIES": names})
+
+
+@pytest.mark.parametrize(("host", "token"), [("gh", "BINDERY_GITHUB_TOKEN"), ("gl", "BINDERY_GITLAB_TOKEN")])
+def test_private_names_without_their_hosts_token_are_refused(host: str, token: str) -> None:
+    others = {name: value for name, value in TOKENS.items() if name != token}
+    with pytest.raises(ValidationError, match=f"needs a token: {token}"):
+        Settings.read({**PODS, **others, "BINDERY_PRIVATE_REPOSITORIES": f"{host}/acme/*"})
+
+
+def test_private_repositories_are_not_for_sessions_that_can_read_the_token() -> None:
+    with pytest.raises(ValidationError, match="set BINDERY_LAUNCHER=kubernetes"):
+        Settings.read({**TOKENS, "BINDERY_PRIVATE_REPOSITORIES": "gh/acme/*"})
+
+
+@pytest.mark.parametrize("around", ["\n", " ", "\r\n", "\t"])
+def test_a_token_out_of_a_file_is_taken_without_the_file_s_end(around: str) -> None:
+    read = Settings.read({name: f"{around}{token}{around}" for name, token in TOKENS.items()})
+    assert read.github_token.get_secret_value() == TOKENS["BINDERY_GITHUB_TOKEN"]
+    assert read.gitlab_token.get_secret_value() == TOKENS["BINDERY_GITLAB_TOKEN"]
+
+
+@pytest.mark.parametrize("token", ["ghp_1\nghp_2", "ghp 12345", "ghp_\u00fc", "ghp_\u2028x", "ghp_\0x"])
+def test_what_no_header_can_hold_is_no_token_and_is_not_repeated(token: str) -> None:
+    with pytest.raises(ValidationError, match="a token has no spaces") as caught:
+        Settings.read({"BINDERY_GITHUB_TOKEN": token})
+    assert "ghp" not in str(caught.value)

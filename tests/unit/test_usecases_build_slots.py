@@ -8,7 +8,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested
 from bindery.state.build_slots import Standing
-from bindery.web.errors import face_of
+from bindery.web.shown import face_of
 from tests.fakes.host import COMMIT
 from tests.simulation.small import Small
 

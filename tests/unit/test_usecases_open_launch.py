@@ -16,6 +16,7 @@ from bindery.domain.errors import (
 )
 from bindery.domain.messages import ResolveRequested
 from bindery.domain.tokens import Tokens
+from bindery.ports.doi_directory import Home
 from tests.simulation.small import ASKED, OWN_ORIGIN, Small
 
 
@@ -172,3 +173,46 @@ def test_a_cross_site_request_is_not_counted_against_the_visitor() -> None:
     with pytest.raises(CrossSite):
         small.system.open_launch(replace(ASKED, origin="https://evil.example"))
     assert small.open()
+
+
+DOI = replace(ASKED, provider="doi", spec="10.1/x")
+
+
+def with_doi(small: Small) -> Small:
+    small.system.ports.homes["10.1/x"] = Home("gh", "o/r/HEAD")  # type: ignore[attr-defined] # the fake's own
+    return small
+
+
+def test_a_doi_asked_for_as_such_is_launched_from_where_its_record_lives() -> None:
+    small = with_doi(Small())
+    launch = small.system.open_launch(DOI).launch
+    assert (launch.provider, launch.spec, launch.repo_url) == ("gh", "o/r/HEAD", "https://host.example/o/r")
+
+
+def test_a_doi_counts_once_and_is_asked_for_after_all_checks() -> None:
+    small = with_doi(Small(rate_limit=2, banned_specs=("bad/.*",)))
+    rates = [small.system.open_launch(DOI).rate for _ in range(2)]
+    assert [rate and rate.remaining for rate in rates] == [1, 0]
+    with pytest.raises(RateLimited):
+        small.system.open_launch(replace(DOI, spec="10.1/unasked"))
+    small.system.ports.homes["10.1/bad"] = Home("gh", "bad/r/HEAD")  # type: ignore[attr-defined] # the fake's own
+    with pytest.raises(SpecBanned):
+        small.system.open_launch(replace(DOI, spec="10.1/bad", client="198.51.100.9"))
+
+
+def test_a_page_elsewhere_makes_us_ask_for_no_doi() -> None:
+    small = with_doi(Small(isolated=False))
+    with pytest.raises(CrossSite):
+        small.system.open_launch(replace(DOI, site="cross-site"))
+    assert small.system.ports.known_homes == set()  # type: ignore[attr-defined] # the fake's own
+
+
+def test_a_reconnect_to_a_doi_finds_its_launch() -> None:
+    small = with_doi(Small())
+    launch = small.system.open_launch(DOI).launch
+    event = small.system.tokens.event_id(launch.id, "1.0.")
+    opened = small.system.open_launch(replace(DOI, last_event_id=event))
+    assert (opened.launch.id, opened.told) == (launch.id, "1.0.")
+    small.system.ports.homes["10.1/y"] = Home("gh", "o/other/HEAD")  # type: ignore[attr-defined] # the fake's own
+    with pytest.raises(LaunchNotFound):
+        small.system.open_launch(replace(DOI, spec="10.1/y", last_event_id=event))

@@ -2,13 +2,13 @@
 
 import pytest
 
-from bindery.domain.errors import BadRequest, ClientBanned
+from bindery.domain.errors import BadRequest, ClientBanned, RateLimited
 from bindery.ports.doi_directory import Home
 from tests.simulation.small import Small
 
 
-def small(ban_networks: str = "") -> Small:
-    made = Small(ban_networks=ban_networks)
+def small(*, ban_networks: str = "", rate_limit: int = 10) -> Small:
+    made = Small(ban_networks=ban_networks, rate_limit=rate_limit)
     made.system.ports.homes["10.1/x"] = Home("zenodo", "10.1/x")  # type: ignore[attr-defined] # the fake's own
     made.system.ports.homes["10.1/c"] = Home("ckan", "https%3A%2F%2Fdata.example.org%2Fdataset%2Fa")  # type: ignore[attr-defined]
     return made
@@ -24,6 +24,15 @@ def test_it_leads_to_the_provider_with_all_that_was_asked_for() -> None:
 def test_whoever_is_not_served_makes_us_ask_nobody() -> None:
     with pytest.raises(ClientBanned):
         small(ban_networks="192.0.2.0/24").system.site.doi_redirect("/v2/doi/10.1/none", {}, "192.0.2.1")
+
+
+def test_a_doi_that_has_to_be_asked_for_counts_as_a_launch_of_its_client() -> None:
+    site = small(rate_limit=1).system.site
+    for _ in range(3):
+        site.doi_redirect("/v2/doi/10.1/x", {}, "192.0.2.1")
+    with pytest.raises(RateLimited):
+        site.doi_redirect("/v2/doi/10.1/c", {}, "192.0.2.1")
+    assert site.doi_redirect("/v2/doi/10.1/c", {}, "192.0.2.2")
 
 
 def test_a_link_without_a_doi_is_none() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from bindery.domain import errors
 from bindery.domain.errors import BinderyError, Fact, Permanent, Retryable
 from bindery.domain.failure import Failure
-from bindery.web.errors import FACES, GENERAL, face_of
+from bindery.web.errors import FACES, GENERAL
+from bindery.web.shown import face_of
 
 
 def concrete(kind: type[BinderyError]) -> list[type[BinderyError]]:
@@ -117,6 +118,26 @@ def test_a_lost_step_tells_what_the_last_trouble_means() -> None:
     assert "(a step that crashed)" in face_of(errors.StepLost(trouble="a step that crashed")).message
     assert "(StepLost)" in face_of(errors.StepLost(trouble="StepLost")).message
     assert "Throttled" not in face_of(errors.StepLost(trouble="Throttled")).message
+
+
+DOI_PAGE = "https://doi.org/10.5281/zenodo.7"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (errors.RecordNotFound(url=DOI_PAGE), (DOI_PAGE, "Check its spelling", "draft", "reserved", "once")),
+        (errors.RecordRestricted(url=DOI_PAGE), (DOI_PAGE, "restricted", "embargo", "authors", "launch again once")),
+        (errors.RecordWithdrawn(url=DOI_PAGE), (DOI_PAGE, "withdrawn", "page says why", "another version")),
+        (errors.VersionNotFound(spec="10.7910/DVN/X", ref="v3.0"), ("10.7910/DVN/X", "v3.0", "newest")),
+        (errors.RepositoryTooLarge(url=DOI_PAGE, limit="2000 MB"), (DOI_PAGE, "2000 MB", "smaller", "fetches")),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_whoever_published_a_record_is_told_what_to_do_next(error: BinderyError, words: tuple[str, ...]) -> None:
+    message = face_of(error).message
+    assert [word for word in words if word not in message] == []
+    assert not re.search("branch|tag|commit|private", message), "a record has none of these"
 
 
 def test_a_stored_failure_looks_like_the_error_itself() -> None:

@@ -16,8 +16,11 @@ from bindery.domain.errors import (
     ForbiddenAddress,
     HostLimited,
     HostUnreachable,
-    RepositoryNotFound,
+    RecordNotFound,
+    RecordRestricted,
+    RecordWithdrawn,
 )
+from tests.fakes.table import DictTable
 from tests.serving.record_hosts import RECORDINGS, DoiSystem, Zenodo
 from tests.serving.site import Reply, moved
 
@@ -47,7 +50,7 @@ def zenodo(dois: DoiSystem, host: Zenodo) -> ZenodoProvider:
 
 def provider(dois: DoiSystem, host: Zenodo, *allowed: str) -> ZenodoProvider:
     client, clock = GuardedClient(allowed), SystemClock()
-    return ZenodoProvider(client, clock, Dois(client, clock, dois.url), api_url=host.api)
+    return ZenodoProvider(client, DictTable(), clock, Dois(client, clock, dois.url), api_url=host.api)
 
 
 @needs_recordings
@@ -79,13 +82,16 @@ def test_a_version_s_doi_is_that_version(zenodo: ZenodoProvider, host: Zenodo, d
     assert dois.asked == [], "its number is in it: nobody else is asked"
 
 
-def test_the_doi_of_all_versions_is_the_newest_at_that_time(zenodo: ZenodoProvider, host: Zenodo) -> None:
+def test_the_doi_of_all_versions_is_the_newest_at_that_time(
+    zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem
+) -> None:
     first = zenodo.resolve("10.5281/zenodo.100").repository
     assert (first.ref, first.resolved_spec) == ("103", "10.5281/zenodo.103")
     assert first.repo_url == "https://doi.org/10.5281/zenodo.100"
     host.publish(107, 100, {"a.txt": b"three"})
-    assert zenodo.resolve("10.5281/zenodo.100").repository.ref == "107"
-    assert zenodo.resolve(first.resolved_spec).repository.ref == "103"
+    later = provider(dois, host, dois.address, host.address)  # on a table of its own, where nothing is kept
+    assert later.resolve("10.5281/zenodo.100").repository.ref == "107"
+    assert later.resolve(first.resolved_spec).repository.ref == "103"
 
 
 def test_an_api_that_answers_for_all_versions_itself_is_believed(
@@ -103,7 +109,7 @@ def test_a_record_with_a_doi_from_elsewhere_is_found(zenodo: ZenodoProvider, hos
 
 
 def test_a_number_alone_makes_no_record_of_another_s_doi(zenodo: ZenodoProvider) -> None:
-    with pytest.raises(RepositoryNotFound):
+    with pytest.raises(RecordNotFound):
         zenodo.resolve("10.9999/zenodo.101")
 
 
@@ -165,7 +171,7 @@ def test_a_doi_of_another_host_is_said_to_be_one(zenodo: ZenodoProvider, dois: D
 
 def test_an_unknown_doi_is_not_found(zenodo: ZenodoProvider) -> None:
     for doi in ("10.5281/zenodo.999", "10.1234/nowhere"):
-        with pytest.raises(RepositoryNotFound) as caught:
+        with pytest.raises(RecordNotFound) as caught:
             zenodo.resolve(doi)
         assert caught.value.facts == {"url": f"https://doi.org/{doi}"}
 
@@ -179,7 +185,7 @@ def test_a_doi_that_leads_to_a_private_address_is_not_followed(dois: DoiSystem, 
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(410, RepositoryNotFound), (403, RepositoryNotFound), (429, HostLimited), (503, HostUnreachable)],
+    [(410, RecordWithdrawn), (403, RecordRestricted), (429, HostLimited), (503, HostUnreachable)],
 )
 def test_what_the_api_refuses_has_its_own_name(
     zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem, status: int, error: type[BinderyError]
@@ -194,6 +200,23 @@ def test_an_answer_of_another_shape_is_the_hosts_fault(zenodo: ZenodoProvider, h
     host.replies["/api/records/101"] = Reply(200, body)
     with pytest.raises(HostUnreachable):
         zenodo.resolve("10.5281/zenodo.101")
+
+
+def test_a_doi_whose_page_leads_on_to_no_record_is_not_found(
+    zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem
+) -> None:
+    """As that of all versions does once they are withdrawn."""
+    dois.targets["10.5281/zenodo.300"] = f"{host.url}/doi/10.5281/zenodo.300"
+    with pytest.raises(RecordNotFound):
+        zenodo.resolve("10.5281/zenodo.300")
+
+
+def test_files_that_are_not_open_to_everybody_are_said_to_be_so(zenodo: ZenodoProvider, host: Zenodo) -> None:
+    """What is known of a restricted record everybody may read, its files not."""
+    host.replies["/api/records/103/files"] = Reply(403, {"message": "Permission denied."}, {"Retry-After": "60"})
+    with pytest.raises(RecordRestricted) as caught:
+        zenodo.files(zenodo.resolve("10.5281/zenodo.103").repository)
+    assert caught.value.facts == {"url": "https://doi.org/10.5281/zenodo.103"}
 
 
 def test_its_files_come_with_size_and_checksum(zenodo: ZenodoProvider) -> None:
@@ -211,7 +234,7 @@ def test_a_record_without_files_has_none(zenodo: ZenodoProvider, host: Zenodo) -
 @given(st.text(max_size=80) | st.from_regex(r"(doi:)?10\.[0-9]{4}/[!-~]{1,30}", fullmatch=True))
 def test_whatever_is_asked_is_a_plain_doi_or_refused(text: str) -> None:
     client, clock = GuardedClient(), SystemClock()
-    zenodo = ZenodoProvider(client, clock, Dois(client, clock, "https://doi.org"))
+    zenodo = ZenodoProvider(client, DictTable(), clock, Dois(client, clock, "https://doi.org"))
     try:
         page = zenodo.check(text)
     except BadSpec:

@@ -1,123 +1,43 @@
 """Settings: environment variables `BINDERY_*`, read once, typed. The README lists them with their defaults."""
 
 import os
-import re
 from collections.abc import Mapping
-from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+from bindery.domain.resources import Resources
+from bindery.presets import PRESETS
+from bindery.setting_types import (
+    IMAGE,
+    LABEL,
+    Address,
+    Addresses,
+    Count,
+    Networks,
+    Patterns,
+    PrivateNames,
+    RegistryAddress,
+    Secret,
+    SpecConfigs,
+    Token,
+    Words,
+    is_domain,
 )
 
-from bindery.domain.resources import Resources, structured
-from bindery.domain.tokens import SHORTEST_SECRET
-from bindery.presets import PRESETS
-
-
-def _words(value: object) -> object:
-    """`a, b` as a list."""
-    return tuple(word for part in value.split(",") if (word := part.strip())) if isinstance(value, str) else value
-
-
-def _compiles(pattern: str) -> str:
-    """A regular expression. Raises ValueError."""
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
-    return pattern
-
-
-def _is_network(network: str) -> str:
-    """A network in CIDR notation. Raises ValueError."""
-    ip_network(network, strict=False)
-    return network
-
-
-def _is_address(url: str) -> str:
-    """Where a service is. Raises ValueError."""
-    if not url.startswith(("https://", "http://")):
-        raise ValueError("an address begins with https:// or http://")
-    return url.rstrip("/")
-
-
-def _is_long(secret: SecretStr) -> SecretStr:
-    """None at all, or one that nobody guesses. Raises ValueError."""
-    if 0 < len(secret.get_secret_value()) < SHORTEST_SECRET:
-        raise ValueError(f"has to have {SHORTEST_SECRET} random characters or more")
-    return secret
-
-
-def _is_domain(url: str) -> str:
-    """An address whose host has room for names below it, and nothing after it. Raises ValueError."""
-    if not re.fullmatch(SESSIONS, url):
-        raise ValueError("should be like https://sessions.example.org: a name in small letters, and no path after it")
-    return url
-
-
-def _is_registry(url: str) -> str:
-    """A registry's host, and what its repositories' names begin with. Raises ValueError."""
-    if url and not re.fullmatch(REGISTRY, url):
-        raise ValueError("should be like https://quay.io/my-org or http://127.0.0.1:5000/bindery, in small letters")
-    return url.rstrip("/")
-
-
-_NAME = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-REGISTRY = rf"https?://[a-z0-9.-]+(:\d{{1,5}})?(/{_NAME})*/?"
-IMAGE = r"^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$"
 UNFIT_FOR_CONTAINERS = {"registry": "", "launcher": "process"}
 NEEDED_BY_CONTAINERS = {
     "registry": "the registry that images are pushed to",
     "launcher": "a launcher that runs images: kubernetes",
 }
-LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-SESSIONS = rf"https?://({LABEL}\.)*(?!\d+(:|$))({LABEL})(:\d{{1,5}})?"  # no IP address ends in a name
-Secret = Annotated[SecretStr, AfterValidator(_is_long)]
-Address = Annotated[str, AfterValidator(_is_address)]
-RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
-PrivateNames = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^(gh|gl)(/[A-Za-z0-9_.-]+)+/([A-Za-z0-9_.-]+|\*)$")], ...],
-    BeforeValidator(_words),
-]
-Networks = Annotated[tuple[Annotated[str, AfterValidator(_is_network)], ...], BeforeValidator(_words)]
-Count = Annotated[
-    Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda value: None if value in ("", "0", 0) else value)
-]
-"""A limit; 0 or empty: none."""
-Pattern = Annotated[str, AfterValidator(_compiles)]
-Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(structured)]
-Addresses = Annotated[dict[str, str], BeforeValidator(structured)]
 
-
-class SpecQuota(BaseModel):
-    """What a rule sets for the specs that it matches."""
-
-    quota: int = Field(ge=0)
-
-
-class SpecConfig(BaseModel):
-    """One rule of `spec_rules`, in BinderHub's words."""
-
-    pattern: Pattern
-    config: SpecQuota
-
-
-SpecConfigs = Annotated[tuple[SpecConfig, ...], BeforeValidator(structured)]
+HOSTS_TOKENS = {"gh": ("github_token", "github_app_id"), "gl": ("gitlab_token",)}
 
 
 class Settings(Resources):
     """Field `idle_seconds` is read from `BINDERY_IDLE_SECONDS`, and so on. A value that cannot be used stops the start."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     table: str = Field("sqlite", description="where state lives: `sqlite`, or the name of a DynamoDB table")
     queues: str = Field("memory", pattern="^(memory|sqs)$", description="how messages travel: `memory`, or `sqs`")
@@ -160,7 +80,7 @@ class Settings(Resources):
         "bindery-sessions", pattern=f"^{LABEL}$", description="namespace of the sessions, and of their Gateway"
     )
     gateway: str = Field("sessions", pattern=f"^{LABEL}$", description="Gateway that leads to the sessions")
-    sessions_url: Annotated[Address, AfterValidator(_is_domain)] = Field(
+    sessions_url: Annotated[Address, AfterValidator(is_domain)] = Field(
         "http://sessions.localhost:8000",
         description="sessions are at its sub-domains: `http://<id>.sessions.localhost:8000/`",
     )
@@ -203,7 +123,9 @@ class Settings(Resources):
     allowed_specs: Patterns = Field((), description="JSON list; if not empty, nothing else is launched")
     ban_networks: Networks = Field((), description="clients' networks that are not served, CIDR, comma-separated")
     rate_limit: int = Field(
-        10, ge=1, description="launches per client and window without a page's build token; `make up` allows 1000"
+        10,
+        ge=1,
+        description="launches per client and window without a page's build token, and DOIs to be asked for; `make up` allows 1000",
     )
     rate_seconds: int = Field(3600, ge=1, description="the window")
     cors_allow_origin: str = Field("*", description="`Access-Control-Allow-Origin` of the event stream and the API")
@@ -214,9 +136,7 @@ class Settings(Resources):
     )
     github_url: Address = Field("https://github.com", description="GitHub, or an Enterprise server")
     github_api_url: Address = Field("https://api.github.com", description="its REST API")
-    github_token: SecretStr = Field(
-        SecretStr(""), description="raises GitHub's rate limit; never leaves for another host"
-    )
+    github_token: Token = Field(SecretStr(""), description="raises GitHub's rate limit; never leaves for another host")
     github_app_installation: str = Field(
         "", pattern="^[0-9]*$", description="number of the installation of a GitHub App, with the next two"
     )
@@ -231,9 +151,7 @@ class Settings(Resources):
     gist_url: Address = Field("https://gist.github.com", description="GitHub's gists, or an Enterprise server's")
     secret_gists: bool = Field(False, description="whether gists that are listed nowhere may be launched, too")
     gitlab_url: Address = Field("https://gitlab.com", description="GitLab, or a server of your own that runs it")
-    gitlab_token: SecretStr = Field(
-        SecretStr(""), description="raises GitLab's rate limit; never leaves for another host"
-    )
+    gitlab_token: Token = Field(SecretStr(""), description="raises GitLab's rate limit; never leaves for another host")
     private_repositories: PrivateNames = Field(
         (),
         description="private repositories that may be launched with their host's token, such as `gh/owner/name` or `gl/group/*`, "
@@ -259,6 +177,20 @@ class Settings(Resources):
         builder = info.data.get("builder")
         if builder in ("container", "codebuild") and value == UNFIT_FOR_CONTAINERS[info.field_name or ""]:
             raise ValueError(f"BINDERY_BUILDER={builder} needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
+        return value
+
+    @field_validator("private_repositories")
+    @classmethod
+    def _can_be_kept(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Raises ValueError."""
+        if value and info.data.get("launcher") == "process":
+            raise ValueError(
+                "sessions that are processes of this machine can read the token: set BINDERY_LAUNCHER=kubernetes"
+            )
+        for host, names in HOSTS_TOKENS.items():
+            given = [str(info.data.get(name) or "") for name in names]
+            if not any(given) and any(each.startswith(f"{host}/") for each in value):
+                raise ValueError(f"{host}/... needs a token: BINDERY_{names[0].upper()}")
         return value
 
     @field_validator("github_app_key")

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +17,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from bindery.adapters.queues.memory import Delivery
-from bindery.bootstrap import Picked, System, picks
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.registry import make_doi_directory
+from bindery.bootstrap import Picked, System, engines, picks
 from bindery.domain.errors import LauncherDown, UnknownProvider
 from bindery.domain.launch import Launch
 from bindery.ports.repository_provider import RepositoryProvider
@@ -31,12 +32,13 @@ from tests.fakes.queue import FakeQueue
 from tests.fakes.sessions import FakeSessions
 from tests.infra.deployed.builds import BuildsOnAws, prepare
 from tests.infra.deployed.recorded import PHYSICAL, Recorder
-from tests.infra.deployed.rights import FUNCTIONS, RESOURCES, TEMPLATE
+from tests.infra.deployed.rights import FUNCTIONS, RESOURCES
+from tests.infra.deployed.variables import variables
 from tests.serving import aws, template_table
+from tests.serving.record_hosts import DoiSystem
 from tests.simulation.functions import TEMPLATE as READ
 from tests.simulation.functions import Functions, _loaded
 
-SECRET = "a secret of the tests, 32 characters or more"
 PLACES = 6
 HOST = f"a1b2c3.execute-api.{aws.REGION}.amazonaws.com"
 STAGE = RESOURCES["Api"]["Properties"]["StageName"]
@@ -70,6 +72,12 @@ class Ports(Picked):
         self.time, self.host = FakeClock(), FakeHost()
         self.sessions, self.service = FakeSessions(self.time, before=entering), BuildsOnAws(self.events)
 
+    def know_dois(self, dois: DoiSystem) -> None:
+        """From now on these are all that there are."""
+        given = Settings.read({"BINDERY_DOI_URL": dois.url})
+        client = GuardedClient([dois.address])
+        vars(self)["doi_directory"] = make_doi_directory(given, client, picks.table(), self.time, picks.provider)
+
     clock = property(lambda self: self.time)
     launcher = property(lambda self: self.sessions)
     builds = property(lambda self: self.service)
@@ -87,7 +95,7 @@ def entering(operation: str, _session: str) -> None:
     """The launcher's way into the cluster, as far as it is AWS's: there is no cluster behind, and nothing of it is believed."""
     if operation != "ask":  # asks the sessions themselves
         with suppress(LauncherDown):
-            picks.cluster_access().entry()
+            engines.cluster_access().entry()
 
 
 class Deployed:
@@ -96,23 +104,25 @@ class Deployed:
     waiting: what was sent and has not arrived. system: for a look at the state; nobody's calls.
     """
 
-    def __init__(self, recorder: Recorder, cluster: Mapping[str, str]) -> None:
+    def __init__(self, recorder: Recorder, given: Callable[[str], Mapping[str, str]]) -> None:
         self.waiting: list[Waiting] = []
         self._recorder = recorder
         self.ports = Ports()
         self.system = System(self.ports, picks.settings())
-        self._systems = {name: System(self.ports, Settings.read({**variables(name), **cluster})) for name in FUNCTIONS}
+        self._systems = {name: System(self.ports, Settings.read(given(name))) for name in FUNCTIONS}
 
     def call(self, function: str, event: dict[str, Any]) -> Mapping[str, Any] | None:
         """The handler's answer; None if it raised one of our facts."""
         with self._recorder.acting(function):
             return Functions(self._systems[function]).call(_module(function), event)
 
-    def web(self, function: str, method: str, path: str, body: object = None, token: str = "") -> Mapping[str, Any]:
-        """The answer to a request to the API's own address, as the API gets it of the function."""
+    def web(
+        self, function: str, method: str, path: str, body: object = None, token: str = "", host: str = HOST
+    ) -> Mapping[str, Any]:
+        """The answer to a request, as the API gets it of the function. host: the API's own address, or another of its names."""
         path, _, query = path.partition("?")
         headers = {
-            "host": HOST,
+            "host": host,
             "x-forwarded-proto": "https",
             "content-type": "application/json",
             "authorization": f"Bearer {token}",
@@ -175,11 +185,15 @@ async def _streamed(app: Starlette, path: str) -> str:
 
 
 @contextmanager
-def deployed(recorder: Recorder, cluster: Mapping[str, str] = ON_EKS) -> Iterator[Deployed]:
-    """A stack of its own, empty. cluster: the settings that name the sessions' cluster."""
+def deployed(recorder: Recorder, cluster: Mapping[str, str] = ON_EKS, **parameters: str) -> Iterator[Deployed]:
+    """A stack of its own, empty. cluster: the settings that name the sessions' cluster. parameters: the template's."""
+
+    def given(function: str = "") -> dict[str, str]:
+        return {**variables(function, **parameters), **HERE, **cluster}
+
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(boto3, "DEFAULT_SESSION", _session())
-        for variable, value in {**variables(), **cluster, "AWS_DEFAULT_REGION": aws.REGION}.items():
+        for variable, value in {**given(), "AWS_DEFAULT_REGION": aws.REGION}.items():
             patch.setenv(variable, value)
         template_table.create(_session().client("dynamodb"), f"{PHYSICAL}-Table")
         sqs = _session().client("sqs")
@@ -187,7 +201,7 @@ def deployed(recorder: Recorder, cluster: Mapping[str, str] = ON_EKS) -> Iterato
             sqs.create_queue(QueueName=f"{PHYSICAL}-{name}")
         prepare(_session(), f"{PHYSICAL}-Builds", f"{PHYSICAL}-images/sessions")
         _forget()
-        there = Deployed(recorder, cluster)
+        there = Deployed(recorder, given)
         with recorder.listening(there.called):
             yield there
         _forget()
@@ -197,38 +211,6 @@ def deployed(recorder: Recorder, cluster: Mapping[str, str] = ON_EKS) -> Iterato
 def _session() -> boto3.Session:
     """Of every stack: what AWS's services look like is read once."""
     return aws.session()
-
-
-def variables(function: str = "") -> dict[str, str]:
-    """A function's environment; without a name, what all have."""
-    ours = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    own = FUNCTIONS[function]["Properties"].get("Environment", {}).get("Variables", {}) if function else {}
-    return {name: _resolved(value) for name, value in {**ours, **own}.items()} | HERE
-
-
-def _resolved(value: object) -> str:
-    """With every parameter at its default, and so every condition on one false."""
-    match value:
-        case {"Ref": name} if name in TEMPLATE["Parameters"]:
-            return str(TEMPLATE["Parameters"][name].get("Default", ""))
-        case {"Ref": name}:
-            return f"{PHYSICAL}-{name}"
-        case {"If": [_, _, otherwise]}:
-            return _resolved(otherwise)
-        case {"Sub": str(text)} if text.startswith("{{resolve:secretsmanager:"):
-            return SECRET
-        case {"Sub": str(text)}:
-            return re.sub(r"\$\{(\w+)\}", lambda named: _named(named[1]), text)
-        case str() | int():
-            return str(value)
-    raise TypeError(value)
-
-
-def _named(name: str) -> str:
-    """What `${name}` is: a parameter's default, or a queue's address."""
-    if name in TEMPLATE["Parameters"]:
-        return _resolved({"Ref": name})
-    return f"https://sqs.{aws.REGION}.amazonaws.com/123456789012/{PHYSICAL}-{name}"
 
 
 def _module(function: str) -> str:

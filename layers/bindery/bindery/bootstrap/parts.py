@@ -1,17 +1,12 @@
 """What the verbs are put together from: the ports, and every kind of record on the table."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bindery.domain.rules import Rules, SpecRule
-from bindery.ports.build_service import BuildService
-from bindery.ports.clock import Clock
-from bindery.ports.doi_directory import DoiDirectory
-from bindery.ports.queue import Queue
-from bindery.ports.repository_provider import RepositoryProvider
-from bindery.ports.session_launcher import SessionLauncher
-from bindery.ports.table import Table
 from bindery.settings import Settings
 from bindery.state.build_logs import BuildLogs
 from bindery.state.build_slots import BuildSlots
@@ -22,6 +17,15 @@ from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
 from bindery.state.rates import Rates
 from bindery.state.sessions import Sessions
+
+if TYPE_CHECKING:
+    from bindery.ports.build_service import BuildService
+    from bindery.ports.clock import Clock
+    from bindery.ports.doi_directory import DoiDirectory
+    from bindery.ports.queue import Queue
+    from bindery.ports.repository_provider import RepositoryProvider
+    from bindery.ports.session_launcher import SessionLauncher
+    from bindery.ports.table import Table
 
 
 class Ports(Protocol):
@@ -63,7 +67,7 @@ class State:
     rates: Rates
 
     @classmethod
-    def on(cls, table: Table, clock: Clock, settings: Settings) -> "State":
+    def on(cls, table: Table, clock: Clock, settings: Settings) -> State:
         place = (table, clock)
         quotas = Quotas(*place)
         return cls(

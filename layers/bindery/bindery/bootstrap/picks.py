@@ -1,41 +1,32 @@
-"""What the settings pick: the only place where adapters are named.
+"""What the settings pick: here and in `engines`, and nowhere else, adapters are named.
 
 They are imported inside the functions that need them, so that a function loads only what it uses.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from bindery.bootstrap.when_asked import BuildsWhenAsked
 from bindery.domain.errors import UnknownProvider
-from bindery.ports.build_service import BuildService
-from bindery.ports.clock import Clock
-from bindery.ports.contents import Contents
-from bindery.ports.doi_directory import DoiDirectory
-from bindery.ports.queue import Queue
-from bindery.ports.repository_provider import RepositoryProvider
-from bindery.ports.session_launcher import SessionLauncher
-from bindery.ports.table import Table
 from bindery.settings import Settings
 
 if TYPE_CHECKING:
-    from botocore.config import Config
     from botocore.session import Session
-    from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_ecr import ECRClient
-    from mypy_boto3_eks import EKSClient
-    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
-    from bindery.adapters.builds.ecr import EcrRegistry
     from bindery.adapters.repositories.guard import GuardedClient
-    from bindery.adapters.sessions.access import Access
+    from bindery.ports.build_service import BuildService
+    from bindery.ports.clock import Clock
+    from bindery.ports.contents import Contents
+    from bindery.ports.doi_directory import DoiDirectory
+    from bindery.ports.queue import Queue
+    from bindery.ports.repository_provider import RepositoryProvider
+    from bindery.ports.session_launcher import SessionLauncher
+    from bindery.ports.table import Table
 
 
 @cache
@@ -61,13 +52,6 @@ def aws() -> Session:
     from botocore.session import get_session
 
     return get_session()
-
-
-def patience() -> Config:
-    """For what a visitor waits for: AWS' own is minutes."""
-    from botocore.config import Config
-
-    return Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
 
 
 @cache
@@ -124,106 +108,17 @@ def contents() -> Contents:
 
 @cache
 def builds() -> BuildService:
-    engines = {"codebuild": codebuild_builds, "container": container_builds, "uv": uv_builds}
-    return engines[settings().builder]()
+    from bindery.bootstrap import engines
 
-
-def uv_builds() -> BuildService:
-    from bindery.adapters.builds.uv import UvBuilds
-
-    given, beside = settings(), Path(sys.executable).parent / "uv"
-    return UvBuilds(
-        home(),
-        contents(),
-        queue(),
-        clock(),
-        slots=given.build_slots,
-        max_bytes=given.disk_bytes,
-        uv=str(beside) if beside.exists() else "",
-    )
-
-
-def container_builds() -> BuildService:
-    from bindery.adapters.builds.container import ContainerBuilds
-    from bindery.adapters.builds.registry import Registry
-
-    given = settings()
-    return ContainerBuilds(
-        home(),
-        contents(),
-        queue(),
-        clock(),
-        Registry(given.registry, given.registry_user, given.registry_password.get_secret_value()),
-        tool=given.container_tool,
-        base_image=given.base_image,
-        slots=given.build_slots,
-        max_bytes=given.disk_bytes,
-    )
-
-
-def codebuild_builds() -> BuildService:
-    from bindery.adapters.builds.codebuild import CodeBuild
-
-    given = settings()
-    return CodeBuild(
-        given.codebuild_project,
-        lambda: cast("CodeBuildClient", aws().create_client("codebuild")),
-        ecr_registry(),
-        given.base_image,
-    )
-
-
-def ecr_registry() -> EcrRegistry:
-    from bindery.adapters.builds.ecr import EcrRegistry
-
-    return EcrRegistry(settings().registry, lambda: cast("ECRClient", aws().create_client("ecr")))
+    made = {"codebuild": engines.codebuild_builds, "container": engines.container_builds, "uv": engines.uv_builds}
+    return made[settings().builder]()
 
 
 @cache
 def launcher() -> SessionLauncher:
-    return kubernetes_sessions() if settings().launcher == "kubernetes" else process_sessions()
+    from bindery.bootstrap import engines
 
-
-def kubernetes_sessions() -> SessionLauncher:
-    from bindery.adapters.sessions.cluster import Cluster
-    from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
-    from bindery.adapters.sessions.pod import Making
-
-    given = settings()
-    address = PublicAddress(given.sessions_url)
-    making = Making(given.gateway, address.domain, given.resources, given.allowed_origins, given.pull_secret)
-    return KubernetesSessions(Cluster(cluster_access(), given.namespace), making, address, clock())
-
-
-def cluster_access() -> Access:
-    given = settings()
-    if given.eks_cluster:
-        from bindery.adapters.sessions.eks import EksAccess
-
-        eks = cast("EKSClient", aws().create_client("eks", config=patience()))
-        return EksAccess(given.eks_cluster, eks, aws(), clock())
-    if given.kubeconfig_secret:
-        from bindery.adapters.sessions.kubeconfig_secret import SecretAccess
-
-        secrets = cast("SecretsManagerClient", aws().create_client("secretsmanager", config=patience()))
-        return SecretAccess(given.kubeconfig_secret, secrets, clock())
-    from bindery.adapters.sessions.credentials import access_of
-
-    return access_of(given.kubeconfig)
-
-
-def process_sessions() -> SessionLauncher:
-    from bindery.adapters.builds.environments import environment_of, hold
-    from bindery.adapters.sessions.process import ProcessSessions
-
-    return ProcessSessions(
-        home(),
-        contents(),
-        clock(),
-        find_environment=lambda image: environment_of(home(), image),
-        hold_environment=lambda image: hold(home(), image),
-        allowed_origins=settings().allowed_origins,
-    )
+    return engines.kubernetes_sessions() if settings().launcher == "kubernetes" else engines.process_sessions()
 
 
 class Picked:
@@ -240,6 +135,8 @@ class Picked:
     @property
     def builds(self) -> BuildService:
         """Made when it is first asked: whoever moves a launch on holds it, and hardly ever asks."""
+        from bindery.bootstrap.when_asked import BuildsWhenAsked
+
         return BuildsWhenAsked(builds)
 
     @property
@@ -265,4 +162,4 @@ class Picked:
     def doi_directory(self) -> DoiDirectory:
         from bindery.adapters.repositories.registry import make_doi_directory
 
-        return make_doi_directory(settings(), guarded_client(), clock(), provider)
+        return make_doi_directory(settings(), guarded_client(), table(), clock(), provider)

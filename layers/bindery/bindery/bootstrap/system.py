@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from bindery.usecases.stop_session import StopSession
     from bindery.usecases.try_again import TryAgain
     from bindery.web.api import Api
+    from bindery.web.api_routes import ApiRoutes
     from bindery.web.site import Site
+    from bindery.web.site_routes import SiteRoutes
     from bindery.web.stream import Stream
 
 DEADLINE_GRACE_SECONDS = 600
@@ -65,6 +67,7 @@ class System:
             self.state.rates,
             self.rules,
             self.ports.provider,
+            lambda: self.ports.doi_directory,
             self.ports.clock,
             launch_seconds=self.settings.build_seconds + DEADLINE_GRACE_SECONDS,
             allowed_origins=None if self.ports.isolated else self.settings.allowed_origins,
@@ -218,51 +221,30 @@ class System:
 
     @cached_property
     def stream(self) -> Stream:
-        from bindery.web.stream import Stream
+        from bindery.bootstrap.front import stream
 
-        given = self.settings
-        return Stream(
-            self.open_launch,
-            self.follow_launch,
-            self.tokens,
-            given.public_url,
-            given.cors_allow_origin,
-            given.stream_seconds,
-        )
+        return stream(self)
 
     @cached_property
     def api(self) -> Api:
-        from bindery.usecases.detect_address import DetectAddress
-        from bindery.web.api import Api
+        from bindery.bootstrap.front import api
 
-        given = self.settings
-        detect = DetectAddress(self.ports.providers)
-        return Api(self.open_launch, self.follow_launch, self.stop_launch, detect, self.tokens, given.public_url)
+        return api(self)
+
+    @cached_property
+    def answer_api(self) -> ApiRoutes:
+        from bindery.web.api_routes import ApiRoutes
+
+        return ApiRoutes(self.api, lambda: self.site, self.settings.cors_allow_origin)
 
     @cached_property
     def site(self) -> Site:
-        from bindery.web.site import Site
+        from bindery.bootstrap.front import site
 
-        kept, ports = self.state, self.ports
-        return Site(
-            ports.providers,
-            ports.provider,
-            lambda: ports.doi_directory,
-            kept.launches.find,
-            self.tokens,
-            self.rules,
-            ports.clock,
-            self.settings.public_url,
-            self.settings.launch_title,
-            isolated=ports.isolated,
-            checks={"Table": lambda: ports.table.get("health", "health"), "Builder": lambda: ports.builds.name},
-            builder=lambda: ports.builds.name,
-            sums=kept.counters.read,
-            gauges={
-                "binderhub_inprogress_builds": kept.environments.building,
-                "binderhub_inprogress_launches": lambda: sum(1 for _ in kept.launches.unended()),
-                "bindery_build_slots_in_use": lambda: len(kept.slots.held()),
-                "bindery_builds_waiting": kept.slots.waiting,
-                "bindery_sessions": kept.quotas.taken,
-            },
-        )
+        return site(self)
+
+    @cached_property
+    def serve_pages(self) -> SiteRoutes:
+        from bindery.web.site_routes import SiteRoutes
+
+        return SiteRoutes(self.site)

@@ -89,6 +89,10 @@ class UnknownAddress(Permanent):
     """A pasted address that leads to no repository. Facts: none."""
 
 
+class UnknownDoi(UnknownAddress):
+    """A pasted DOI that does not tell by its spelling where its record is. Facts: doi."""
+
+
 class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 
@@ -104,12 +108,28 @@ class RepositoryNotFound(Permanent):
     """The host knows no such repository, or it is private. Facts: url."""
 
 
+class RecordNotFound(RepositoryNotFound):
+    """The host has published no such record, or nobody registered the DOI. Facts: url."""
+
+
+class RecordRestricted(RepositoryNotFound):
+    """The record is there, and not open to everybody. Facts: url."""
+
+
+class RecordWithdrawn(RepositoryNotFound):
+    """The record was there, and its host has taken it back. Facts: url."""
+
+
 class SecretGist(Permanent):
     """Only who has its address knows of it, and the operator does not let such ones be launched. Facts: spec."""
 
 
 class RefNotFound(Permanent):
     """The host knows the repository, not this branch, tag or commit. Facts: spec, ref."""
+
+
+class VersionNotFound(RefNotFound):
+    """The host knows the record, not this version of it. Facts: spec, ref."""
 
 
 class RepositoryTooLarge(Permanent):

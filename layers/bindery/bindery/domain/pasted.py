@@ -111,6 +111,13 @@ def plain_address(text: str) -> str | None:
     return parts._replace(scheme=scheme, netloc=f"{host}{port}").geturl()
 
 
+def doi_of(url: str) -> str | None:
+    """The DOI whose address at the DOI system this is."""
+    parts = urlsplit(url)
+    found = DOI.fullmatch(unquote(parts.path).strip("/")) if parts.hostname in DOI_RESOLVERS else None
+    return found[1] if found else None
+
+
 def query_of(url: str) -> dict[str, str]:
     """The query's parameters, the last of each name."""
     return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=100)) if "?" in url else {}

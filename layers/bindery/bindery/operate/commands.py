@@ -11,7 +11,7 @@ from bindery.domain.errors import BinderyError
 from bindery.operate.hosts import host_table
 from bindery.settings import Settings
 from bindery.usecases.identify_environment import IdentifyEnvironment
-from bindery.web.errors import face_of
+from bindery.web.shown import face_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from bindery.domain.errors import BadRef, BadSpec, UnknownAddress
-from bindery.domain.pasted import Kind, Pasted, plain_address, query_of
+from bindery.domain.errors import BadRef, BadSpec, UnknownAddress, UnknownDoi
+from bindery.domain.pasted import Kind, Pasted, doi_of, plain_address, query_of
 from bindery.domain.viewers import unwrapped
 from bindery.ports.repository_provider import Display, RepositoryProvider
 
@@ -24,7 +24,7 @@ class DetectAddress:
     providers: Callable[[], Mapping[str, RepositoryProvider]]
 
     def __call__(self, text: str) -> Pasted:
-        """Raises UnknownAddress; BadSpec or BadRef for a launch link that is wrong itself."""
+        """Raises UnknownAddress, UnknownDoi; BadSpec or BadRef for a launch link that is wrong itself."""
         url = plain_address(text)
         if url is None:
             raise UnknownAddress
@@ -33,7 +33,8 @@ class DetectAddress:
             inner = unwrapped(url)
             found = self._recognised(inner) or (self._linked(inner) if inner != url else None)
         if found is None:
-            raise UnknownAddress
+            doi = doi_of(url)
+            raise UnknownDoi(doi=doi) if doi else UnknownAddress
         return found
 
     def _linked(self, url: str) -> Pasted | None:

@@ -1,7 +1,7 @@
 """Somebody clicked: the launch that the request means, new or already under way."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bindery.domain.asking import Asked, Opened
 from bindery.domain.errors import BadBuildToken, CrossSite, LaunchNotFound
@@ -10,6 +10,7 @@ from bindery.domain.messages import ResolveRequested
 from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens, launch_id
 from bindery.ports.clock import Clock
+from bindery.ports.doi_directory import IN_LINKS, DoiDirectory
 from bindery.ports.queue import Queue
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.state.launches import Launches
@@ -29,6 +30,7 @@ class OpenLaunch:
     rates: Rates
     rules: Rules
     provider: Callable[[str], RepositoryProvider]
+    dois: Callable[[], DoiDirectory]
     clock: Clock
     launch_seconds: float
     allowed_origins: tuple[str, ...] | None
@@ -36,7 +38,7 @@ class OpenLaunch:
     def __call__(self, asked: Asked) -> Opened:
         self.rules.check_client(asked.client)
         if asked.last_event_id:
-            return self._resume(asked)
+            return self._resume(self._at_home(asked))
         jti, rate = self.clock.random_id(), None
         if asked.build_token:
             token = self.tokens.read_build_token(asked.build_token, f"{asked.provider}/{asked.spec}")
@@ -49,7 +51,7 @@ class OpenLaunch:
         else:
             self._check_site(asked)
             rate = self.rates.count(asked.client)
-        return Opened(self._create(asked, jti), rate=rate)
+        return Opened(self._create(self._at_home(asked), jti), rate=rate)
 
     def _resume(self, asked: Asked) -> Opened:
         launch, told = self.tokens.read_event_id(asked.last_event_id)
@@ -57,6 +59,13 @@ class OpenLaunch:
         if (known.provider, known.spec) != (asked.provider, asked.spec):
             raise LaunchNotFound
         return Opened(known, told)
+
+    def _at_home(self, asked: Asked) -> Asked:
+        """A DOI asked for as such is launched from where its record lives."""
+        if asked.provider != IN_LINKS:
+            return asked
+        home = self.dois().home(asked.spec)
+        return replace(asked, provider=home.provider, spec=home.spec)
 
     def _check_site(self, asked: Asked) -> None:
         """A page elsewhere must not start anything here by itself: its browser says where it comes from."""

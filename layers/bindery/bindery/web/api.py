@@ -15,10 +15,10 @@ from bindery.domain.pasted import Pasted
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.web.detected import detected
-from bindery.web.errors import face_of
 from bindery.web.events import words_of
 from bindery.web.places import words_of_place
 from bindery.web.requests import Own
+from bindery.web.shown import face_of
 
 if TYPE_CHECKING:
     from bindery.web.stream import Follow

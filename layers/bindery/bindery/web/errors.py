@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bindery.domain import errors as e
-from bindery.domain.errors import BinderyError, Fact
-from bindery.domain.failure import Failure
-from bindery.web.text import last_lines
-from bindery.web.words import filled
+from bindery.domain.errors import BinderyError
 
 
 @dataclass(frozen=True)
@@ -22,15 +19,6 @@ class Face:
     code: str
     sentence: str
     meanwhile: str = ""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A face with its facts filled in. message: plain text; HTML escapes are the templates' business."""
-
-    status: int
-    code: str
-    message: str
 
 
 GENERAL = Face(
@@ -86,6 +74,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "This address leads to no repository that is known here. Paste the one of a repository, or of a file, folder, "
             "branch, tag or commit in it.",
         ),
+        e.UnknownDoi: Face(
+            404,
+            "unknown_doi",
+            "{doi} does not tell by its spelling where its record is. Open /v2/doi/{doi} on this Bindery: "
+            "it asks, and leads on to the record if that can be launched.",
+        ),
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),
@@ -101,6 +95,24 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "repository_not_found",
             "There is no repository at {url}, or it is private. Check its spelling, and that everybody may read it.",
         ),
+        e.RecordNotFound: Face(
+            404,
+            "record_not_found",
+            "There is no published record at {url}. Check its spelling; a draft, or a DOI that is only reserved, "
+            "can be launched once the record is published.",
+        ),
+        e.RecordRestricted: Face(
+            403,
+            "record_restricted",
+            "The record at {url} is not open to everybody: it is restricted, under embargo or not published yet. "
+            "Its authors can open its files there; launch again once everybody may download them.",
+        ),
+        e.RecordWithdrawn: Face(
+            410,
+            "record_withdrawn",
+            "The record at {url} has been withdrawn by its host. Its page says why; "
+            "look there for another version, or ask its authors for one.",
+        ),
         e.SecretGist: Face(
             403,
             "secret_gist",
@@ -112,11 +124,16 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "ref_not_found",
             "{spec}: there is no branch, tag or commit called {ref}. Check its spelling.",
         ),
+        e.VersionNotFound: Face(
+            404,
+            "version_not_found",
+            "{spec} has no published version {ref}. Check its number, or leave it out to get the newest.",
+        ),
         e.RepositoryTooLarge: Face(
             422,
             "repository_too_large",
             "{url} is too large to be launched here (limit: {limit}). Launch a smaller repository, "
-            "or keep its data elsewhere and fetch it from a notebook.",
+            "with a notebook that fetches what it needs of the data.",
         ),
         e.RepositoryUnusable: Face(
             422, "repository_unusable", "The repository cannot be used: {why}. Change that there, then launch again."
@@ -249,32 +266,3 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.Stale: Face(503, "stale", "Too much happened here at the same time. Try again in a minute."),
     }
 )
-
-BY_KIND: Mapping[str, type[BinderyError]] = MappingProxyType({error.__name__: error for error in FACES})
-
-
-def face_of(failure: Failure | BinderyError) -> Shown:
-    """How a failure is shown. One of a kind that this version does not know gets the general face."""
-    told = failure if isinstance(failure, Failure) else Failure.of(failure)
-    kind = BY_KIND.get(told.kind)
-    face = FACES[kind] if kind else GENERAL
-    trouble = {"trouble": _meaning(told.facts["trouble"])} if "trouble" in told.facts else {}
-    message = filled(face.sentence, {**told.facts, **trouble})
-    if kind is e.SessionDied and (lines := last_lines(str(told.facts.get("why", "")))):
-        message = f"{message} Its last words:\n{lines}"
-    return Shown(face.status, face.code, message)
-
-
-def hindrance_of(failure: Failure) -> str:
-    """What keeps a launch for now, in a sentence."""
-    kind = BY_KIND.get(failure.kind)
-    meanwhile = FACES[kind].meanwhile if kind else ""
-    return filled(meanwhile, failure.facts) if meanwhile else face_of(failure).message
-
-
-def _meaning(fact: Fact) -> Fact:
-    """What the name of one of our types means: its sentence up to the advice. Anything else stays as it is."""
-    kind = BY_KIND.get(str(fact))
-    if kind is None or kind is e.StepLost:
-        return fact
-    return filled(FACES[kind].sentence, {}).partition(". ")[0].partition(": no reason")[0]

@@ -4,7 +4,7 @@ from bindery.domain.errors import BinderyError
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Event, Launch, Phase
 from bindery.domain.sessions import Session
-from bindery.web.errors import face_of, hindrance_of
+from bindery.web.shown import face_of, hindrance_of
 from bindery.web.text import encodable
 
 Payload = dict[str, object]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from bindery.domain.errors import RequestTooLarge
-from bindery.web.errors import face_of
+from bindery.web.shown import face_of
 
 LARGEST_BODY = 64 * 1024
 """Bytes."""

@@ -13,11 +13,11 @@ from bindery.domain.tokens import Tokens
 from bindery.ports.clock import Clock
 from bindery.ports.doi_directory import DoiDirectory
 from bindery.ports.repository_provider import Display, RepositoryProvider
-from bindery.web.errors import face_of
 from bindery.web.metrics import exposition
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.requests import Own, launch_path, read_link
 from bindery.web.session_paths import path_in_session
+from bindery.web.shown import face_of
 
 TOKEN_SECONDS = 300
 SESSION_ID = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
@@ -27,14 +27,16 @@ Sums = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 @dataclass(frozen=True)
 class Site:
-    """find_launch: by its id, which is also its session's. isolated: whether sessions cannot touch this machine.
+    """count: a client's launch, towards its limit. find_launch: by its id, which is also its session's.
 
+    isolated: whether sessions cannot touch this machine.
     checks: by service, raises if it is ill. builder: its name.
     """
 
     providers: Callable[[], Mapping[str, RepositoryProvider]]
     provider: Callable[[str], RepositoryProvider]
     dois: Callable[[], DoiDirectory]
+    count: Callable[[str], object]
     find_launch: Callable[[str], Launch | None]
     tokens: Tokens
     rules: Rules
@@ -87,9 +89,12 @@ class Site:
         )
 
     def doi_redirect(self, raw_path: str, query: Mapping[str, str], client: str) -> str:
-        """Where `/v2/doi/<DOI>` leads: to the launch page of its record on the host where that lives."""
+        """Where `/v2/doi/<DOI>` leads: to the launch page of its record on the host where that lives.
+
+        A DOI that has to be asked for counts as a launch of the client's: nobody sends us to the DOI system as often as they like.
+        """
         self.rules.check_client(client)
-        home = self.dois().home(read_link(raw_path, "/v2/").spec)
+        home = self.dois().home(read_link(raw_path, "/v2/").spec, lambda: self.count(client))
         return launch_path(home.provider, home.spec) + (f"?{urlencode(query)}" if query else "")
 
     def repo_redirect(self, raw_path: str) -> str:

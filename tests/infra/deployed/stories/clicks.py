@@ -5,6 +5,7 @@ import re
 from tests.infra.deployed.stories.acting import LINK, building, created, handles, running, the_build
 from tests.infra.deployed.stories.telling import story
 from tests.infra.deployed.system import Deployed
+from tests.serving.record_hosts import DoiSystem
 
 
 @story
@@ -37,6 +38,15 @@ def pages_are_looked_at(there: Deployed) -> None:
     for path in ("/", "/repo/o/r", f"/sessions/{launch}", "/assets/launch.js", "/badge.svg", "/health", "/versions"):
         assert there.web("ServePages", "GET", path)["statusCode"] in (200, 302), path
     assert "bindery_sessions" in there.web("ServePages", "GET", "/metrics")["body"]
+
+
+@story
+def a_doi_is_asked_for_once(there: Deployed) -> None:
+    with DoiSystem({"10.5281/zenodo.1": "https://zenodo.org/records/1"}) as dois:
+        there.ports.know_dois(dois)
+        for _ in range(2):
+            moved = there.web("ServePages", "GET", "/v2/doi/10.5281/zenodo.1")
+            assert (moved["statusCode"], len(dois.asked)) == (302, 1)
 
 
 @story

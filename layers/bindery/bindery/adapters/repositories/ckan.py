@@ -16,6 +16,7 @@ from bindery.adapters.repositories.addresses import canonical, parsed
 from bindery.adapters.repositories.dois import plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.kept_answers import VERSION_SECONDS
 from bindery.adapters.repositories.pages import pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
@@ -24,7 +25,8 @@ from bindery.domain.errors import BadAddress, BadSpec, RepositoryUnusable
 from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display
+from bindery.ports.table import Table
 
 SITE: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -87,10 +89,11 @@ class CkanProvider(RecordHost):
         ref_default=None,
         grammar="https%3A%2F%2F...%2Fdataset%2F<name>",
         refs="none: the activity in the address, else the dataset as it is now",
-        kept="nothing; each launch asks",
+        kept=f"an activity, {VERSION_SECONDS // 86400} days; of others nothing: they may change at any time",
     )
 
-    def __init__(self, client: GuardedClient, clock: Clock) -> None:
+    def __init__(self, client: GuardedClient, table: Table, clock: Clock) -> None:
+        super().__init__(table, clock)
         self._api = RecordApi(client, clock)
 
     def check(self, spec: str) -> str:
@@ -104,10 +107,10 @@ class CkanProvider(RecordHost):
         found = PAGE.search("/".join(place.steps)) if place else None
         return pasted(self, _dataset(quote(address, safe="")).page) if found else None
 
-    def resolve(self, spec: str) -> Resolved:
+    def found(self, spec: str) -> Repository:
         dataset = _dataset(spec)
         found = self._api.get(_Answer, dataset.question, dataset.page).result
-        repository = Repository(
+        return Repository(
             provider=self.id,
             spec=spec,
             ref=f"{dataset.name}.v{_changed(found)}",
@@ -116,7 +119,9 @@ class CkanProvider(RecordHost):
             repo_url=dataset.page,
             ref_url=dataset.page,
         )
-        return Resolved(repository)
+
+    def lasts(self, canonical: str, found: Repository) -> float:  # noqa: ARG002 # what is not of the past may change at any time
+        return VERSION_SECONDS if _dataset(quote(canonical, safe="")).activity else 0
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
         found = self._api.get(_Answer, repository.clone_url, repository.repo_url, within).result

@@ -5,30 +5,38 @@ API: guides.dataverse.org/en/latest/api/native-api.html (versions of a dataset, 
 
 import re
 from collections.abc import Sequence
-from importlib.resources import files as shipped
 from typing import Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.dataverse_pages import (
+    CITATION,
+    CONTENT,
+    FILE,
+    FILE_PAGE,
+    VERSION,
+    identifier_in,
+    installations,
+    named_by,
+)
 from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.kept_answers import KEPT
 from bindery.adapters.repositories.pages import pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
-from bindery.domain.errors import BadAddress, BadSpec, RefNotFound, RepositoryNotFound
+from bindery.domain.errors import BadSpec, RecordNotFound, VersionNotFound
 from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display
+from bindery.ports.table import Table
 
-VERSIONED: Final = re.compile(r"(.+)@v([0-9]{1,6}\.[0-9]{1,6})")
-DATASET_PAGE, FILE_PAGE, CITATION = "/dataset.xhtml", "/file.xhtml", "/citation"
-FILE: Final = re.compile(r"(https?://([^/?#]+))/api/access/datafile/([0-9]{1,15})")
+VERSIONED: Final = re.compile(rf"(.+)@v({VERSION})")
 ORIGINAL: Final = "?format=original"
 
 
@@ -100,10 +108,13 @@ class DataverseProvider(RecordHost):
         ref_default=None,
         grammar="10.7910/DVN/<id>[@v<version>]",
         refs="none: the version after the DOI, else the newest",
-        kept="nothing; each launch asks",
+        kept=KEPT,
     )
 
-    def __init__(self, client: GuardedClient, clock: Clock, dois: Dois, *, installations: Sequence[str] = ()) -> None:
+    def __init__(
+        self, client: GuardedClient, table: Table, clock: Clock, dois: Dois, *, installations: Sequence[str] = ()
+    ) -> None:
+        super().__init__(table, clock)
         self._api = RecordApi(client, clock)
         self._dois = dois
         self._more = frozenset(installations)
@@ -117,10 +128,17 @@ class DataverseProvider(RecordHost):
         return doi.lower() + (f"@v{version}" if version else "")
 
     def detect(self, address: str) -> Pasted | None:
-        doi = doi_in(_identifier(address))
-        return pasted(self, doi) if doi else super().detect(address)
+        page = named_by(address)
+        doi = doi_in(page.identifier)
+        if doi:
+            return pasted(self, f"{doi}@v{page.version}" if page.version else doi)
+        file = FILE.fullmatch(page.file or address)
+        if file is None or file[2].lower() not in self._installations:
+            return super().detect(address)
+        spec = quote(file[0] + (f"@v{page.version}" if page.version else ""), safe="")  # no empty step in a link
+        return Pasted(self.id, file[0], spec, "")
 
-    def resolve(self, spec: str) -> Resolved:
+    def found(self, spec: str) -> Repository:
         asked, wanted = self._asked(spec)
         page = self.check(spec)
         base, dataset = self._dataset(asked, page)
@@ -130,12 +148,12 @@ class DataverseProvider(RecordHost):
         try:
             url = _version_url(base, dataset, wanted or ":latest-published")
             version = self._api.get(_VersionAnswer, f"{url}&excludeFiles=true", page).data
-        except RepositoryNotFound:
+        except RecordNotFound:
             if wanted:
-                raise RefNotFound(spec=doi, ref=f"v{wanted}") from None
+                raise VersionNotFound(spec=doi, ref=f"v{wanted}") from None
             raise
         number = f"{version.version_number}.{version.version_minor_number}"
-        repository = Repository(
+        return Repository(
             provider=self.id,
             spec=spec,
             ref=f"{version.dataset_id}.v{number}",
@@ -144,7 +162,6 @@ class DataverseProvider(RecordHost):
             repo_url=page,
             ref_url=f"https://doi.org/{doi}",
         )
-        return Resolved(repository)
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
         found = self._api.get(_VersionAnswer, repository.clone_url, repository.repo_url, within).data.files
@@ -154,17 +171,17 @@ class DataverseProvider(RecordHost):
         return Listing([_listed(base, each) for each in found if not each.restricted], notes)
 
     def spec_of(self, doi: str, address: str) -> str | None:
-        return doi if _identifier(address) else None
+        return doi if identifier_in(address) else None
 
     def _dataset(self, asked: str, page: str) -> tuple[str, str]:
         """The installation, and its dataset's identifier in its own spelling (`doi:10...`), of what was asked for."""
         if match := FILE.fullmatch(asked):
             return match[1], self._dataset_of(match[1], match[3], page)
         target = self._dois.target(asked)
-        address, found = urlsplit(target), _identifier(target)
+        address, found = urlsplit(target), identifier_in(target)
         if not found:  # some are registered with an address that redirects to theirs
             target = self._dois.landing(target)
-            address, found = urlsplit(target), _identifier(target)
+            address, found = urlsplit(target), identifier_in(target)
         if not found:
             raise BadSpec(spec=shown(asked), why=f"it leads to {shown(target)}, which is no page of a Dataverse's")
         base = f"{address.scheme}://{address.netloc}"
@@ -177,7 +194,7 @@ class DataverseProvider(RecordHost):
         try:
             url = _version_url(base, identifier, ":latest-published")
             self._api.get(_VersionAnswer, f"{url}&excludeFiles=true", page)
-        except RepositoryNotFound:
+        except RecordNotFound:
             return False
         return True
 
@@ -194,7 +211,7 @@ class DataverseProvider(RecordHost):
             text, version = match.groups()
         else:
             version = ""
-        found = doi_in(text) or doi_in(_identifier(text))
+        found = doi_in(text) or doi_in(identifier_in(text))
         if found is None and (match := FILE.fullmatch(text)) and match[2].lower() in self._installations:
             found = text
         if found is None:
@@ -206,24 +223,6 @@ class DataverseProvider(RecordHost):
         return self._more | installations()
 
 
-def installations() -> frozenset[str]:
-    """Hosts of those that are known."""
-    text = shipped("bindery.adapters.repositories").joinpath("dataverse_installations.txt").read_text(encoding="ascii")
-    return frozenset(line for line in text.split("\n") if line and not line.startswith("#"))
-
-
-def _identifier(address: str) -> str:
-    """The persistent identifier that a page's address names, or nothing."""
-    try:
-        parsed(address)
-    except BadAddress:
-        return ""
-    parts = urlsplit(address)
-    return (
-        parse_qs(parts.query).get("persistentId", [""])[0] if parts.path in {DATASET_PAGE, FILE_PAGE, CITATION} else ""
-    )
-
-
 def _version_url(base: str, identifier: str, version: str) -> str:
     return f"{base}/api/datasets/:persistentId/versions/{version}?persistentId={quote(identifier, safe='/:')}"
 
@@ -232,7 +231,7 @@ def _listed(base: str, entry: _Entry) -> RecordFile:
     """Tables come as they were uploaded; their checksum may be of what the host made of them."""
     file = entry.data_file
     folder = f"{entry.directory_label}/" if entry.directory_label else ""
-    url = f"{base}/api/access/datafile/{file.id}"
+    url = f"{base}{CONTENT}{file.id}"
     if file.original_file_format or file.original_file_name:
         name = file.original_file_name or entry.label
         return RecordFile(folder + name, url + ORIGINAL, file.original_file_size)

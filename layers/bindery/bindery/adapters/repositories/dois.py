@@ -7,10 +7,11 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient, final_url
-from bindery.adapters.repositories.record_api import RecordApi
+from bindery.adapters.repositories.record_api import RecordApi, time_of
 from bindery.adapters.repositories.refs import check_length, decoded, shown
-from bindery.domain.errors import BadSpec, RepositoryNotFound
+from bindery.domain.errors import BadSpec, RecordNotFound
 from bindery.ports.clock import Clock
 
 # Neither empty steps nor dots alone, nothing that needs quoting in an address: records' DOIs have none of it.
@@ -59,25 +60,27 @@ class _Handle(BaseModel):
 class Dois:
     """Asks the DOI system's proxy (www.doi.org/the-identifier/resources/factsheets/doi-resolution-documentation).
 
-    url: its address. Errors besides the guard's: RepositoryNotFound, HostLimited, HostUnreachable.
+    url: its address. Errors besides the guard's: RecordNotFound, HostLimited, HostUnreachable.
     """
 
     def __init__(self, client: GuardedClient, clock: Clock, url: str) -> None:
         self._client = client
         self._api = RecordApi(client, clock)
         self._url = url.rstrip("/")
+        self.host = parsed(self._url).host
 
-    def target(self, doi: str) -> str:
+    def target(self, doi: str, within: Errand | None = None) -> str:
         """One request: the address that a DOI is registered with, checked as any other (BadAddress)."""
         page = doi_page(doi)
-        handle = self._api.get(_Handle, f"{self._url}/api/handles/{quote(doi, safe='/')}?type=URL", page)
+        handle = self._api.get(_Handle, f"{self._url}/api/handles/{quote(doi, safe='/')}?type=URL", page, within)
         for value in handle.values:
             if value.type == "URL" and isinstance(value.data.value, str):
                 parsed(value.data.value)
                 return value.data.value
-        raise RepositoryNotFound(url=page)
+        raise RecordNotFound(url=page)
 
-    def landing(self, target: str) -> str:
+    def landing(self, target: str, within: Errand | None = None) -> str:
         """One request, redirects aside: the page where a browser ends that follows a registered address."""
-        with self._client.exchange(target, seconds=15), self._client.ask("GET", target, {}) as response:
+        seconds = time_of(within)
+        with self._client.exchange(target, seconds=seconds), self._client.ask("GET", target, {}) as response:
             return final_url(response, target)

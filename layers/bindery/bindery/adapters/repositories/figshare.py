@@ -9,24 +9,28 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, RootModel
 
+from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.kept_answers import KEPT
 from bindery.adapters.repositories.pages import pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
-from bindery.domain.errors import BadSpec, RefNotFound, RepositoryTooLarge
+from bindery.domain.errors import BadSpec, RepositoryTooLarge, VersionNotFound
 from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display
+from bindery.ports.table import Table
 
 OWN_DOI: Final = re.compile(r"10\.6084/m9\.figshare\.([0-9]{1,15})", re.IGNORECASE)
 VERSIONED: Final = re.compile(r"(.+)\.v([0-9]{1,6})", re.IGNORECASE)
 PAGE_SIZE, SHORTEST_PAGE, MOST_PAGES = 100, 10, 1000
 """A page may hold fewer than asked for, if the host says so; ten are its default."""
-PAGE: Final = re.compile(r"/articles/(?:[^/]+/){1,2}?([0-9]{1,15})(?:/([0-9]{1,6}))?/?")
+PAGE: Final = re.compile(r"/articles/(?:[^/]+/){0,2}?([0-9]{1,15})(?:/([0-9]{1,6}))?/?")
+"""Kind and title may stand before the number."""
 
 
 class _Version(BaseModel):
@@ -72,12 +76,19 @@ class FigshareProvider(RecordHost):
         ref_default=None,
         grammar="10.6084/m9.figshare.<number>[.v<version>]",
         refs="none: the version in the DOI, else the newest",
-        kept="nothing; each launch asks",
+        kept=KEPT,
     )
 
     def __init__(
-        self, client: GuardedClient, clock: Clock, dois: Dois, *, api_url: str = "https://api.figshare.com/v2"
+        self,
+        client: GuardedClient,
+        table: Table,
+        clock: Clock,
+        dois: Dois,
+        *,
+        api_url: str = "https://api.figshare.com/v2",
     ) -> None:
+        super().__init__(table, clock, parsed(api_url).host)
         self._api = RecordApi(client, clock)
         self._dois = dois
         self._url = api_url.rstrip("/")
@@ -91,14 +102,14 @@ class FigshareProvider(RecordHost):
     def detect(self, address: str) -> Pasted | None:
         return pasted(self, _doi(address)) if _page(address) else super().detect(address)
 
-    def resolve(self, spec: str) -> Resolved:
+    def found(self, spec: str) -> Repository:
         doi = _doi(spec)
         match = VERSIONED.fullmatch(doi)
         base, wanted = (match[1], int(match[2])) if match else (doi, None)
         article = self._article(base)
         version = self._version(article, wanted, doi)
         resolved = f"{base}.v{version}"
-        repository = Repository(
+        return Repository(
             provider=self.id,
             spec=spec,
             ref=f"{article}.v{version}",
@@ -107,7 +118,6 @@ class FigshareProvider(RecordHost):
             repo_url=doi_page(doi),
             ref_url=f"https://doi.org/{resolved}",
         )
-        return Resolved(repository)
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
         found = self._all_files(repository, within)
@@ -144,7 +154,7 @@ class FigshareProvider(RecordHost):
         known = self._api.get(_Versions, f"{self._url}/articles/{article}/versions", doi_page(doi)).root
         there = [each.version for each in known if wanted in {None, each.version}]
         if not there:
-            raise RefNotFound(spec=doi, ref=f"v{wanted or 1}")
+            raise VersionNotFound(spec=doi, ref=f"v{wanted or 1}")
         return max(there)
 
 

@@ -16,7 +16,7 @@ from bindery.adapters.repositories.host_api import Token
 from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
 from bindery.adapters.repositories.object_ids import object_id
 from bindery.adapters.repositories.pages import Shown, pasted, shown_page
-from bindery.adapters.repositories.private import Privacy
+from bindery.adapters.repositories.private import Privacy, Seen
 from bindery.adapters.repositories.refs import (
     COMMIT,
     OFTEN_MISSING,
@@ -68,6 +68,7 @@ class _CommitAnswer(BaseModel):
 
 
 class _About(BaseModel):
+    full_name: str
     private: bool
 
 
@@ -130,8 +131,15 @@ class GitHubProvider:
         private: Sequence[str] = (),
     ) -> None:
         self._api = github_api(client, clock, api_url, token)
-        self._privacy = Privacy(self._api, self.id, private, lambda body: self._api.read(_About, body).private)
-        self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
+        self._privacy = Privacy(
+            self._api,
+            KeptRefs(table, clock, f"{self.id}#{self._api.host}"),
+            self.id,
+            private,
+            about=lambda name: f"/repos/{name}",
+            page=lambda name: f"{self._url}/{name}",
+            read=self._read_about,
+        )
         self._url = url.rstrip("/")
         self._place = Place.of(self._url)
         self._trees: dict[str, str] = {}
@@ -158,7 +166,6 @@ class GitHubProvider:
         if known is None and ref in OFTEN_MISSING:
             known, note = self._commit(repository, "HEAD"), head_instead(ref)
         if known is None:
-            self._seen(repository)
             raise RefNotFound(spec=repository, ref=ref)
         commit = known.commit
         page = f"{self._url}/{repository}"
@@ -221,20 +228,14 @@ class GitHubProvider:
         """The commit, None if the host knows no such ref."""
         asked = f"/repos/{repository}/commits/{quote(ref, safe='/')}?per_page=1"
         page = f"{self._url}/{repository}"
-        found = self._refs.facts(
-            repository.lower(),
-            ref,
-            lambda etag: self._api.get(asked, page, etag=etag),
-            lambda body: {**self._read_commit(body), **self._seen(repository)},
+        found = self._privacy.facts(
+            repository, ref, lambda etag: self._api.get(asked, page, etag=etag), self._read_commit
         )
-        if found is None:
-            return None
-        private = self._privacy.known(found, repository, page)
-        return self._remember(found["commit"], found["tree"], private=private)
+        return self._remember(found["commit"], found["tree"], private="private" in found) if found else None
 
-    def _seen(self, repository: str) -> dict[str, str]:
-        """What is to be known of one that the host shows us. Raises RepositoryNotFound for one that is not for visitors."""
-        return self._privacy.checked(repository, f"/repos/{repository}", f"{self._url}/{repository}")
+    def _read_about(self, body: bytes) -> Seen:
+        found = self._api.read(_About, body)
+        return Seen(found.full_name, found.private)
 
     def _read_commit(self, body: bytes) -> dict[str, str]:
         found = self._api.read(_CommitAnswer, body)

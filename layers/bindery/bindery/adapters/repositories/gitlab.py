@@ -13,7 +13,7 @@ from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
 from bindery.adapters.repositories.kept_refs import KEPT, Facts, KeptRefs
 from bindery.adapters.repositories.pages import pasted, shown_page
-from bindery.adapters.repositories.private import Privacy
+from bindery.adapters.repositories.private import Privacy, Seen
 from bindery.adapters.repositories.refs import (
     COMMIT,
     OFTEN_MISSING,
@@ -44,6 +44,7 @@ class _Commit(BaseModel):
 
 
 class _About(BaseModel):
+    path_with_namespace: str
     visibility: str
     repository_access_level: str = "enabled"
 
@@ -90,8 +91,15 @@ class GitLabProvider(FilesByGit):
         self._place = Place.of(self._url)
         headers = {"Accept": "application/json"}
         self._api = HostApi(client, clock, f"{self._url}/api/v4", token, headers=headers, absent=_absent)
-        self._privacy = Privacy(self._api, self.id, private, self._is_private)
-        self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
+        self._privacy = Privacy(
+            self._api,
+            KeptRefs(table, clock, f"{self.id}#{self._api.host}"),
+            self.id,
+            private,
+            about=lambda name: f"/projects/{quote(name, safe='')}",
+            page=lambda name: f"{self._url}/{name}",
+            read=self._read_about,
+        )
 
     def check(self, spec: str) -> str:
         namespace, _ = _parts(spec)
@@ -118,7 +126,6 @@ class GitLabProvider(FilesByGit):
         if known is None and ref in OFTEN_MISSING:
             known, note = self._commit(namespace, "HEAD"), head_instead(ref)
         if known is None:
-            self._seen(namespace)
             raise RefNotFound(spec=namespace, ref=ref)
         commit = known["commit"]
         page = f"{self._url}/{namespace}"
@@ -130,7 +137,7 @@ class GitLabProvider(FilesByGit):
             clone_url=f"{page}.git",
             repo_url=page,
             ref_url=f"{page}/-/tree/{commit}",
-            private=self._privacy.known(known, namespace, page),
+            private="private" in known,
         )
         return Resolved(found, note)
 
@@ -141,21 +148,15 @@ class GitLabProvider(FilesByGit):
         """The commit and what else is known, None if the host knows no such ref."""
         asked = f"/projects/{quote(namespace, safe='')}/repository/commits/{quote(ref, safe='')}?stats=false"
         page = f"{self._url}/{namespace}"
-        return self._refs.facts(
-            namespace.lower(),
-            ref,
-            lambda etag: self._api.get(asked, page, etag=etag),
-            lambda body: {**self._read_commit(body), **self._seen(namespace)},
+        return self._privacy.facts(
+            namespace, ref, lambda etag: self._api.get(asked, page, etag=etag), self._read_commit
         )
 
-    def _seen(self, namespace: str) -> dict[str, str]:
-        """What is to be known of one that the host shows us. Raises RepositoryNotFound for one that is not for visitors."""
-        return self._privacy.checked(namespace, f"/projects/{quote(namespace, safe='')}", f"{self._url}/{namespace}")
-
-    def _is_private(self, body: bytes) -> bool:
-        """Its code, which may be for members alone although the project is for everybody."""
+    def _read_about(self, body: bytes) -> Seen:
+        """Of its code, which may be for members alone although the project is for everybody."""
         about = self._api.read(_About, body)
-        return about.visibility != "public" or about.repository_access_level == "private"
+        for_everybody = about.visibility == "public" and about.repository_access_level != "private"
+        return Seen(about.path_with_namespace, not for_everybody)
 
     def _read_commit(self, body: bytes) -> dict[str, str]:
         found = self._api.read(_Commit, body)

@@ -53,6 +53,7 @@ class HostApi:
         self._url = url.rstrip("/")
         self.host = parsed(url).host
         self._token: Token = (lambda: token) if isinstance(token, str) else token
+        self._may = bool(token)
         self._headers = headers
         self._absent = absent
 
@@ -72,9 +73,10 @@ class HostApi:
             raise RepositoryNotFound(url=page)
         raise HostUnreachable(host=self.host, why=f"it answers with status {answer.status}")
 
-    def has_token(self) -> bool:
-        """Whether more than strangers see is asked for."""
-        return bool(self._token())
+    @property
+    def may_have_token(self) -> bool:
+        """Whether more than strangers see may be answered."""
+        return self._may
 
     def basic(self, user: str) -> str:
         """The token as a password, in the header's value that git's servers take; empty: there is none."""
@@ -93,8 +95,8 @@ class HostApi:
         if token := self._token():
             # In this header alone: a client that is sent on to another host leaves it out.
             answer = self._client.get(url, headers | {"Authorization": f"Bearer {token}"}, max_bytes=max_bytes)
-            if answer.status != 401:
-                return answer
+            if answer.status != 401 and (answer.status != 403 or _counted(answer)):
+                return answer  # else the token is not good for this, and what is everybody's needs none
         return self._client.get(url, headers, max_bytes=max_bytes)
 
 

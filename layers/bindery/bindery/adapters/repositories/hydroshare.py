@@ -14,17 +14,20 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.dois import PREFIX, plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.pages import Shown, pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
 from bindery.domain.errors import BadSpec, HostUnreachable, RepositoryTooLarge, RepositoryUnusable
+from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display
+from bindery.ports.table import Table
 
 ID: Final = "[0-9a-f]{32}"
 DOI: Final = re.compile(rf"10\.4211/hs\.({ID})", re.IGNORECASE)
-PAGE: Final = re.compile(rf"https?://([^/?#]+)/resource/({ID})(?:[/?#].*)?")
+PAGE: Final = re.compile(rf"https?://([^/?#]+)/(?:hsapi/)?resource/({ID})(?:[/?#].*)?")
 CONTENTS: Final = "/data/contents/"
 MOST_PAGES: Final = 1000
 
@@ -68,12 +71,13 @@ class HydroShareProvider(RecordHost):
         ref_default=None,
         grammar="<id>",
         refs="none: a resource as it is now",
-        kept="nothing; each launch asks",
+        kept="nothing: it may change at any time",
     )
 
     def __init__(
-        self, client: GuardedClient, clock: Clock, *, api_url: str = "https://www.hydroshare.org/hsapi"
+        self, client: GuardedClient, table: Table, clock: Clock, *, api_url: str = "https://www.hydroshare.org/hsapi"
     ) -> None:
+        super().__init__(table, clock, parsed(api_url).host)
         self._api = RecordApi(client, clock)
         self._url = api_url.rstrip("/")
         parts = urlsplit(self._url)
@@ -86,10 +90,18 @@ class HydroShareProvider(RecordHost):
     def canonical(self, spec: str) -> str:
         return self._resource(spec)
 
-    def resolve(self, spec: str) -> Resolved:
+    def detect(self, address: str) -> Pasted | None:
+        place = Place.of(address)
+        resource = self._on_page(place.upto(len(place.steps))) if place else None
+        if place is None or resource is None:
+            return super().detect(address)
+        _, _, path = "/".join(place.steps).partition(CONTENTS.lstrip("/"))
+        return pasted(self, resource, Shown("", path))
+
+    def found(self, spec: str) -> Repository:
         resource = self._resource(spec)
         page = self._page(resource)
-        repository = Repository(
+        return Repository(
             provider=self.id,
             spec=spec,
             ref=f"{resource}.v{self._changed(resource)}",
@@ -98,7 +110,9 @@ class HydroShareProvider(RecordHost):
             repo_url=page,
             ref_url=page,
         )
-        return Resolved(repository)
+
+    def lasts(self, canonical: str, found: Repository) -> float:  # noqa: ARG002 # it may change at any time
+        return 0
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
         resource, _, changed = repository.ref.partition(".v")

@@ -29,20 +29,33 @@ class KeptRefs:
         self._flights = Flights[Facts | None]()
 
     def facts(
-        self, repository: str, ref: str, ask: Callable[[str], ApiAnswer], read: Callable[[bytes], dict[str, str]]
+        self,
+        repository: str,
+        ref: str,
+        ask: Callable[[str], ApiAnswer],
+        read: Callable[[bytes], dict[str, str]],
+        good: Callable[[Facts], bool] = lambda _: True,
     ) -> Facts | None:
         """What the ref leads to, None if the host knows no such ref. What a full commit id names never changes: asked once.
 
         repository: in one spelling. ask: given the ETag of what is kept, or "". read: the facts in an answer's body, `commit` among them.
+        good: whether what is kept may be used.
         """
         key = f"{repository}/{ref}"
-        return self._flights.one(key, lambda: self._facts(key, ref, ask, read))
+        return self._flights.one(key, lambda: self._facts(key, ref, ask, read, good))
 
     def _facts(
-        self, key: str, ref: str, ask: Callable[[str], ApiAnswer], read: Callable[[bytes], dict[str, str]]
+        self,
+        key: str,
+        ref: str,
+        ask: Callable[[str], ApiAnswer],
+        read: Callable[[bytes], dict[str, str]],
+        good: Callable[[Facts], bool],
     ) -> Facts | None:
         kept = self._kept(key)
         known = {name: str(fact) for name, fact in kept.data.items()}
+        if not good(known):
+            known = {}
         if known and COMMIT.fullmatch(ref):
             return known
         answer = ask(known.get("etag", ""))

@@ -7,6 +7,7 @@ from bindery.domain.errors import HostLimited
 
 RESETS = ("x-ratelimit-reset", "ratelimit-reset")
 """UTC seconds; each host has its own name for it."""
+REMAINING = ("x-ratelimit-remaining", "ratelimit-remaining")
 A_WHILE = 60.0
 REMEMBERED = 1000
 LONGEST = 24 * 3600.0
@@ -21,6 +22,11 @@ def host_limited(host: str, headers: Mapping[str, str], now: float) -> HostLimit
     if at is None:
         at = now + A_WHILE
     return HostLimited(host=host, at=min(max(at, now), now + LONGEST))
+
+
+def used_up(headers: Mapping[str, str]) -> bool:
+    """Whether a host counts what it is asked, and the next question is one too many. headers: names in lower case."""
+    return any(headers.get(name) == "0" for name in REMAINING)
 
 
 class Limits:

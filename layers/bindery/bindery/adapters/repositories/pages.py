@@ -1,6 +1,7 @@
 """How hosts of git write the addresses of a repository's pages, and what such an address asks for."""
 
 import re
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -20,6 +21,9 @@ FILES = frozenset({"blob", "raw", "blame", "edit", "resolve", "src", "media"})
 COMMITS = frozenset({"commit", "commits", "branch"})
 TAGS = frozenset({"releases", "tags", "tag"})
 NO_TAG = frozenset({"latest", "new"})
+# In full, as the refs are called in git. That GitLab's commits API takes such a name is not proved: its documentation speaks of
+# branches and tags (docs.gitlab.com/api/commits). Gitea and Forgejo are asked by git, which takes it for certain.
+CHANGES = MappingProxyType({"merge_requests": "refs/merge-requests/{}/head", "pulls": "refs/pull/{}/head"})
 
 
 def shown_page(steps: tuple[str, ...]) -> Shown | None:
@@ -27,6 +31,8 @@ def shown_page(steps: tuple[str, ...]) -> Shown | None:
     if steps[:1] == ("-",):  # GitLab sets its pages apart from groups like this
         return (shown_page(steps[1:]) if steps[1:2] != ("-",) else None) or Shown("")
     word, rest = next(iter(steps), ""), steps[1:]
+    if word in CHANGES and rest and re.fullmatch("[0-9]{1,10}", rest[0]):
+        return Shown(CHANGES[word].format(rest[0]))
     if word in FILES and len(rest) > 1 and rest[0] in {"branch", "tag", "commit"}:  # Gitea, Forgejo
         rest = rest[1:]
     ref, path = ref_and_path(rest)

@@ -1,10 +1,11 @@
 """Private repositories: which of them visitors may launch, with the host's token."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from bindery.adapters.repositories.host_api import HostApi
+from bindery.adapters.repositories.host_api import ApiAnswer, HostApi
+from bindery.adapters.repositories.kept_refs import Facts, KeptRefs
 from bindery.domain.errors import RepositoryNotFound
 
 
@@ -17,46 +18,75 @@ class HostWithPrivate(Protocol):
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What a host says of a repository that it shows us. name: as it is called now."""
+
+    name: str
+    private: bool
+
+
+@dataclass(frozen=True)
 class Privacy:
     """Whoever cannot launch a private repository hears of it what everybody hears: that there is none.
 
-    api: with its token, without which the host shows nothing that is private. allowed: `provider/name`, or `provider/owner/*`
-    for all that is below, in any case. is_private: by the host's answer on a repository.
+    api: with its token, without which the host shows nothing that is private. provider: its id. allowed: `provider/name`, or
+    `provider/owner/*` for all that is below, in any case. about, page: where the API, and people, find a repository. read: what
+    an answer of the API's says.
     """
 
     api: HostApi
+    refs: KeptRefs
     provider: str
     allowed: Sequence[str]
-    is_private: Callable[[bytes], bool]
+    about: Callable[[str], str]
+    page: Callable[[str], str]
+    read: Callable[[bytes], Seen]
 
-    def checked(self, name: str, path: str, page: str) -> dict[str, str]:
-        """What to remember of the repository: whether it is private. One question, where there is a token.
+    def facts(
+        self, name: str, ref: str, ask: Callable[[str], ApiAnswer], read: Callable[[bytes], dict[str, str]]
+    ) -> Facts | None:
+        """As `KeptRefs.facts`, with `private` among them if it is. Raises RepositoryNotFound for one that nobody is to see.
 
-        name, page: the repository's. path: where the API tells of it. Raises RepositoryNotFound for one that nobody is to see.
+        One that is not named has to be public whenever its answer on a ref is new, and is asked for first: what is said next, and
+        how soon, must not tell that it is there. One that is named is looked at each time, which the host does not count.
         """
-        if not self.api.has_token():
-            return {}
-        body = self.api.get(path, page).body
-        if body is not None and not self.is_private(body):
-            return {}
-        if body is None:
-            raise RepositoryNotFound(url=page)
-        self._check(name, page)
-        return {"private": "yes"}
+        if self._is_named(name):
+            private = {"private": "yes"} if self._named(name).private else {}
+            found = self.refs.facts(name.lower(), ref, ask, read, lambda _: True)
+            return None if found is None else {**found, **private}
 
-    def known(self, facts: Mapping[str, str], name: str, page: str) -> bool:
-        """Whether it is private by what was kept of it. RepositoryNotFound if it was named then, and is not now."""
-        if "private" in facts:
-            self._check(name, page)
-        return "private" in facts
+        def looked(etag: str) -> ApiAnswer:
+            if not etag:
+                self._check_public(name)
+            answer = ask(etag)
+            if etag and answer.body is not None:
+                self._check_public(name)
+            return answer
 
-    def _check(self, name: str, page: str) -> None:
-        if not self._may_be_launched(name):
-            raise RepositoryNotFound(url=page)
+        return self.refs.facts(
+            name.lower(), ref, looked, lambda body: {**read(body), "public": "yes"}, lambda kept: "public" in kept
+        )
 
-    def _may_be_launched(self, name: str) -> bool:
+    def _check_public(self, name: str) -> None:
+        """One question, where there may be a token. Without one, nothing that is private is ever answered."""
+        if self.api.may_have_token:
+            body = self.api.get(self.about(name), self.page(name)).body
+            if body is None or self.read(body).private:
+                raise RepositoryNotFound(url=self.page(name))
+
+    def _named(self, name: str) -> Seen:
+        kept = self.refs.facts(
+            name.lower(), "", lambda etag: self.api.get(self.about(name), self.page(name), etag=etag), self._told
+        )
+        if kept is None or ("private" in kept and not self._is_named(kept["name"])):  # it went elsewhere
+            raise RepositoryNotFound(url=self.page(name))
+        return Seen(kept["name"], "private" in kept)
+
+    def _told(self, body: bytes) -> dict[str, str]:
+        seen = self.read(body)
+        return {"name": seen.name, **({"private": "yes"} if seen.private else {})}
+
+    def _is_named(self, name: str) -> bool:
         wanted = f"{self.provider}/{name}".lower()
-        return any(wanted == each or (each.endswith("/*") and wanted.startswith(each[:-1])) for each in self._allowed())
-
-    def _allowed(self) -> Sequence[str]:
-        return [each.lower() for each in self.allowed]
+        names = [each.lower() for each in self.allowed]
+        return any(wanted == each or (each.endswith("/*") and wanted.startswith(each[:-1])) for each in names)

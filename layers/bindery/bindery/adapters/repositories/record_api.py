@@ -1,5 +1,7 @@
 """APIs of hosts of published records: what their answers mean, whatever is asked."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -8,20 +10,44 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.domain.errors import HostUnreachable, RepositoryNotFound
+from bindery.adapters.repositories.limits import used_up
+from bindery.domain.errors import (
+    HostUnreachable,
+    RecordNotFound,
+    RecordRestricted,
+    RecordWithdrawn,
+    RepositoryNotFound,
+)
 from bindery.ports.clock import Clock
 from bindery.ports.contents import never
 
-NOT_THERE: Final = {400, 401, 403, 404, 410, 451}
-"""400: what one host says of an id that is none of its own."""
+REFUSED: Final[Mapping[int, type[RepositoryNotFound]]] = MappingProxyType(
+    {
+        400: RecordNotFound,  # what one host says of an id that is none of its own
+        401: RecordRestricted,
+        403: RecordRestricted,
+        404: RecordNotFound,
+        410: RecordWithdrawn,
+        451: RecordRestricted,
+    }
+)
 LONGEST_SECONDS, LARGEST = 15.0, 32 * MB
 HEADERS: Final = {"Accept": "application/json"}
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def time_of(within: Errand | None) -> float:
+    """Seconds that one question may take. within: the errand that it is a part of. Raises as `Errand.left` does."""
+    return min(LONGEST_SECONDS, within.left()) if within else LONGEST_SECONDS
+
+
 class RecordApi:
-    """Errors besides the guard's: RepositoryNotFound, HostLimited, HostUnreachable."""
+    """Errors besides the guard's: RecordNotFound, RecordRestricted, RecordWithdrawn, HostLimited, HostUnreachable.
+
+    A host that lets us ask no more for now is not asked, whoever heard it say so. `Retry-After` alone says nothing: some send
+    it with every answer.
+    """
 
     def __init__(self, client: GuardedClient, clock: Clock) -> None:
         self._client = client
@@ -29,15 +55,17 @@ class RecordApi:
 
     def get(self, kind: type[Model], url: str, page: str, within: Errand | None = None) -> Model:
         """The answer as JSON of that shape. page: the record's, for errors. within: the errand that this is a part of."""
-        seconds = min(LONGEST_SECONDS, within.left()) if within else LONGEST_SECONDS
+        seconds = time_of(within)
         stopped = within.stopped if within else never
         host = parsed(url).host
         self._client.limits.check(host, self._clock.now())
         answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=LARGEST, stopped=stopped)
-        if answer.status == 429:
-            raise self._client.limits.told(host, answer.headers, self._clock.now())
-        if answer.status in NOT_THERE:
-            raise RepositoryNotFound(url=page)
+        if answer.status == 429 or used_up(answer.headers):
+            limited = self._client.limits.told(host, answer.headers, self._clock.now())
+            if answer.status in {403, 429}:
+                raise limited
+        if refusal := REFUSED.get(answer.status):
+            raise refusal(url=page)
         if answer.status != 200:
             raise HostUnreachable(host=host, why=f"it answers with status {answer.status}")
         try:

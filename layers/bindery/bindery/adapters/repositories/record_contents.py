@@ -3,8 +3,8 @@
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,17 +18,19 @@ from bindery.adapters.repositories.checkout import Room
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB, in_words
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.limits import host_limited
+from bindery.adapters.repositories.limits import used_up
 from bindery.adapters.repositories.record_folder import RecordFolder
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
-from bindery.domain.errors import HostUnreachable, RepositoryTooLarge, RepositoryUnusable
+from bindery.adapters.repositories.turns import SLICE_SECONDS
+from bindery.domain.errors import HostLimited, HostUnreachable, RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.contents import LaidOut, never
 
 ALGORITHMS: Final = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}
 MOST_NOTES: Final = 10
+MOST_TRIES: Final = 5
 KEPT_FROM_US: Final = {400, 401, 403, 404, 410, 451}
 
 
@@ -83,7 +85,9 @@ class RecordContents:
     def _check(self, listing: Listing, repository: Repository) -> None:
         """What can be known before anything is fetched."""
         if not listing.files:
-            raise RepositoryUnusable(why="it holds no files that everybody may read")
+            raise RepositoryUnusable(
+                why="it holds no files that everybody may read: only a description, or they are restricted or under embargo"
+            )
         if len(listing.files) > self._max_files:
             raise RepositoryTooLarge(url=repository.repo_url, limit=f"{self._max_files} files")
         if sum(file.size or 0 for file in listing.files) > self._max_bytes:
@@ -95,12 +99,12 @@ class RecordContents:
         if lone is None or not is_archive(lone.path):
             for file in listing.files:
                 self._fetch(file, file.path, fetched, errand)
-            return fetched.finish(hoist=False)
+            return fetched.finish(errand.check, hoist=False)
         self._fetch(lone, "archive", fetched, errand)
         room = self._room(repository)
         unpacked = RecordFolder(aside / "unpacked", room)
         unpack(aside / "files" / "archive", lone.path, unpacked, room, errand.check)
-        return unpacked.finish(hoist=True)
+        return unpacked.finish(errand.check, hoist=True)
 
     def _fetch(self, file: RecordFile, path: str, folder: RecordFolder, errand: _Errand) -> None:
         with closing(self._pieces(file, errand)) as pieces:
@@ -111,11 +115,7 @@ class RecordContents:
         algorithm, _, digits = file.checksum.lower().partition(":")
         digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm in ALGORITHMS else None
         size = 0
-        exchange = self._client.exchange(
-            file.url, seconds=errand.left(), max_bytes=self._max_bytes + MB, stopped=errand.stopped, download=True
-        )
-        with exchange, self._client.ask("GET", file.url, {}) as response:
-            self._check_status(response, file)
+        with self._opened(file, errand) as response:
             for piece in response.stream(PIECE, decode_content=False):
                 size += len(piece)
                 if file.size is not None and size > file.size:
@@ -128,10 +128,39 @@ class RecordContents:
         if digest and digest.hexdigest() != digits:
             raise _other_content(file, "checksum")
 
+    @contextmanager
+    def _opened(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
+        """The answer that holds the file. A host that has us wait gets its wait, if that fits into the errand's time."""
+        host = parsed(file.url).host
+        for tries in range(MOST_TRIES):
+            self._wait(host, errand)
+            exchange = self._client.exchange(
+                file.url, seconds=errand.left(), max_bytes=self._max_bytes + MB, stopped=errand.stopped, download=True
+            )
+            with exchange, self._client.ask("GET", file.url, {}) as response:
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                if response.status == 429 or used_up(headers):
+                    limited = self._client.limits.told(host, headers, self._clock.now())
+                    if response.status == 429 and tries == MOST_TRIES - 1:
+                        raise limited
+                if response.status != 429:
+                    self._check_status(response, file)
+                    yield response
+                    return
+
+    def _wait(self, host: str, errand: _Errand) -> None:
+        """Until the host lets us ask; HostLimited if that is later than the errand's end."""
+        while True:
+            try:
+                return self._client.limits.check(host, self._clock.now())
+            except HostLimited as limited:
+                wait = float(limited.facts["at"]) - self._clock.now()
+                if wait > errand.left():
+                    raise
+            time.sleep(max(0.0, min(wait, SLICE_SECONDS)))
+
     def _check_status(self, response: BaseHTTPResponse, file: RecordFile) -> None:
         host = parsed(file.url).host
-        if response.status == 429:
-            raise host_limited(host, response.headers, self._clock.now())
         if response.status in KEPT_FROM_US:
             why = f"its file {shown(file.path)} cannot be had: {host} answers with status {response.status}"
             raise RepositoryUnusable(why=why)

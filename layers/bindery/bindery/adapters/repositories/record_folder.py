@@ -4,7 +4,7 @@ Links are made last: while files are written there is none that a path could lea
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -57,12 +57,13 @@ class RecordFolder:
             self._room.take(0)
             os.link(self._root.joinpath(*_steps(of)), self._place(path), follow_symlinks=False)
 
-    def finish(self, *, hoist: bool) -> Path:
-        """Makes the links; answers the folder that holds everything. hoist: a lone folder at the top is that."""
+    def finish(self, check: Callable[[], None], *, hoist: bool) -> Path:
+        """Makes the links; answers the folder that holds everything. check: may end it. hoist: a lone folder at the top is that."""
         top = self._lone_folder() if hoist else ""
         root = self._root / top
         places = [(path, self._root.joinpath(path)) for path in self._links]
         for path, place in places:
+            check()
             if any(str(above) in self._links for above in PurePosixPath(path).parents):
                 raise RepositoryUnusable(why=f"{shown(path)} in it is below a link")
             with _explained(path):
@@ -70,6 +71,7 @@ class RecordFolder:
                 place.symlink_to(self._links[path])
         inside = root.resolve()
         for path, place in places:
+            check()
             if not Path(os.path.realpath(place)).is_relative_to(inside):
                 raise _leads_out(path)
         return root

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bindery.adapters.repositories.errand import Errand
+from bindery.adapters.repositories.kept_answers import NEWEST_SECONDS, VERSION_SECONDS, Answer, KeptAnswers
 from bindery.adapters.repositories.pages import by_pattern
 from bindery.domain.errors import RefNotFound
 from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Entry, Repository, Tree
+from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
+from bindery.ports.table import Table
 
 RECORD_HOSTS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan")
 """Providers whose content comes by files."""
@@ -37,17 +40,38 @@ class Listing:
 
 
 class RecordHost(ABC):
-    """A host of published records. A record is its own environment key, so nothing of it is read before a build."""
+    """A host of published records. A record is its own environment key, so nothing of it is read before a build.
+
+    site: where its API is, empty if anywhere.
+    """
 
     id: str
     display: Display
+
+    def __init__(self, table: Table, clock: Clock, site: str = "") -> None:
+        self._kept = KeptAnswers(table, clock, f"{self.id}#{site}", Repository)
 
     @abstractmethod
     def check(self, spec: str) -> str: ...
     @abstractmethod
     def canonical(self, spec: str) -> str: ...
+
+    def resolve(self, spec: str) -> Resolved:
+        canonical = self.canonical(spec)
+        found = self._kept.of(canonical, lambda: self._answered(spec, canonical))
+        return Resolved(found.model_copy(update={"spec": spec}))
+
+    def _answered(self, spec: str, canonical: str) -> Answer[Repository]:
+        found = self.found(spec)
+        return Answer(found, self.lasts(canonical, found))
+
     @abstractmethod
-    def resolve(self, spec: str) -> Resolved: ...
+    def found(self, spec: str) -> Repository:
+        """What the host itself says that the spec leads to. Raises what resolve does."""
+
+    def lasts(self, canonical: str, found: Repository) -> float:
+        """For how many seconds a spec, in its one spelling, leads there."""
+        return VERSION_SECONDS if self.canonical(found.resolved_spec) == canonical else NEWEST_SECONDS
 
     def detect(self, address: str) -> Pasted | None:
         return by_pattern(self, address)
@@ -56,7 +80,8 @@ class RecordHost(ABC):
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
         """What the resolved record holds. within: the errand that needs it: its time, and whether it goes on.
 
-        Raises RepositoryNotFound, RepositoryUnusable, RepositoryTooLarge, HostLimited, HostUnreachable, ForbiddenAddress.
+        Raises RecordNotFound, RecordRestricted, RecordWithdrawn, RepositoryUnusable, RepositoryTooLarge, HostLimited,
+        HostUnreachable, ForbiddenAddress.
         """
 
     @abstractmethod

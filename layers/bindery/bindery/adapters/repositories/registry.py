@@ -78,35 +78,35 @@ def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> 
     return GitProvider(client, clock)
 
 
-def _zenodo(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
+def _zenodo(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.repositories.zenodo import ZenodoProvider
 
-    return ZenodoProvider(client, clock, _dois(given, client, clock), api_url=given.zenodo_api_url)
+    return ZenodoProvider(client, table, clock, _dois(given, client, clock), api_url=given.zenodo_api_url)
 
 
-def _figshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+def _figshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.repositories.figshare import FigshareProvider
 
-    return FigshareProvider(client, clock, _dois(given, client, clock), api_url=given.figshare_api_url)
+    return FigshareProvider(client, table, clock, _dois(given, client, clock), api_url=given.figshare_api_url)
 
 
-def _dataverse(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+def _dataverse(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.repositories.dataverse import DataverseProvider
 
     dois = _dois(given, client, clock)
-    return DataverseProvider(client, clock, dois, installations=given.dataverse_hosts)
+    return DataverseProvider(client, table, clock, dois, installations=given.dataverse_hosts)
 
 
-def _hydroshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+def _hydroshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.repositories.hydroshare import HydroShareProvider
 
-    return HydroShareProvider(client, clock, api_url=given.hydroshare_api_url)
+    return HydroShareProvider(client, table, clock, api_url=given.hydroshare_api_url)
 
 
-def _ckan(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # as above
+def _ckan(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
     from bindery.adapters.repositories.ckan import CkanProvider
 
-    return CkanProvider(client, clock)
+    return CkanProvider(client, table, clock)
 
 
 def _dois(given: Settings, client: GuardedClient, clock: Clock) -> Dois:
@@ -129,11 +129,15 @@ PROVIDERS: Mapping[str, Make] = {
 
 
 def make_doi_directory(
-    given: Settings, client: GuardedClient, clock: Clock, provider: Callable[[str], RepositoryProvider]
+    given: Settings,
+    client: GuardedClient,
+    table: Table,
+    clock: Clock,
+    provider: Callable[[str], RepositoryProvider],
 ) -> DoiDirectory:
     """Where records live, among the hosts of records that there are."""
     from bindery.adapters.repositories.doi_directory import RegisteredDois
     from bindery.adapters.repositories.records import RECORD_HOSTS, record_host
 
     hosts = {name: record_host(provider(name)) for name in RECORD_HOSTS}
-    return RegisteredDois(_dois(given, client, clock), hosts, clock)
+    return RegisteredDois(_dois(given, client, clock), hosts, table, clock)

@@ -17,7 +17,6 @@ from urllib3.response import BaseHTTPResponse
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.guard import GuardedClient, final_url
-from bindery.adapters.repositories.limits import host_limited
 from bindery.domain.errors import BadAddress, HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
 
@@ -56,6 +55,7 @@ class GitWire:
     def discover(self, url: str, authorization: str = "") -> Remote:
         """One request: what the server at this clone address can do. Where it sends us on to another host, nothing is shown there."""
         asked = f"{url.rstrip('/')}/{DISCOVERY}"
+        self._check_limits(url)
         with _refusal_is_absence(url), self._client.ask("GET", asked, _with(authorization)) as response:
             self._check(response, url, f"application/x-{SERVICE}-advertisement")
             reader = _Reader(response, url)
@@ -110,14 +110,19 @@ class GitWire:
         body += b"".join(pkt_line(argument + b"\n") for argument in arguments) + b"0000"
         result = f"application/x-{SERVICE}-result"
         headers = {**_with(remote.authorization), "Content-Type": f"application/x-{SERVICE}-request", "Accept": result}
+        self._check_limits(remote.url)
         with self._client.ask("POST", remote.base + SERVICE, headers, body) as response:
             self._check(response, remote.url, result)
             yield _Reader(response, remote.url)
 
+    def _check_limits(self, url: str) -> None:
+        """HostLimited while the host has us wait."""
+        self._client.limits.check(parsed(url).host, self._clock.now())
+
     def _check(self, response: BaseHTTPResponse, url: str, content_type: str) -> None:
         host = parsed(url).host
         if response.status == 429:
-            raise host_limited(host, response.headers, self._clock.now())
+            raise self._client.limits.told(host, response.headers, self._clock.now())
         if response.status in {401, 403, 404, 410}:
             raise RepositoryNotFound(url=url)
         if response.status != 200:

@@ -14,19 +14,24 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.dois import Dois, doi_in, doi_page, plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.kept_answers import KEPT
 from bindery.adapters.repositories.pages import Shown, pasted
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
-from bindery.domain.errors import BadSpec, HostUnreachable, RepositoryNotFound
+from bindery.domain.errors import BadSpec, HostUnreachable, RecordNotFound
 from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display
+from bindery.ports.table import Table
 
 OWN_DOI: Final = re.compile(r"10\.[0-9.]+/zenodo\.([0-9]{1,15})", re.IGNORECASE)
 PAGE: Final = re.compile(r"https?://([^/?#]+)/(?:api/)?records?/([0-9]{1,15})(?:[/?#].*)?")
-FILE: Final = re.compile(r"/(?:files|preview)/(.+)")
+FILE: Final = re.compile(r"(?:api/)?records?/[0-9]+/(?:files|preview)/(.+?)(?:(?<=.)/content)?")
+DRAFT: Final = re.compile(r"(?:uploads|deposit)/([0-9]{1,15})")
+"""The number that a draft's record will have: whoever launches it is told that it has to be published first."""
+OF_DOI: Final = re.compile(r"(?:doi|badge/DOI)/(10\..+?)(?:\.svg)?", re.IGNORECASE)
 ID: Final = re.compile(r"[0-9]{1,15}")
 
 
@@ -69,16 +74,19 @@ class ZenodoProvider(RecordHost):
         ref_default=None,
         grammar="10.5281/zenodo.<number>",
         refs="none: the DOI is of one version, or of all and then the newest is taken",
-        kept="nothing; each launch asks",
+        kept=KEPT,
     )
 
     def __init__(
-        self, client: GuardedClient, clock: Clock, dois: Dois, *, api_url: str = "https://zenodo.org/api"
+        self, client: GuardedClient, table: Table, clock: Clock, dois: Dois, *, api_url: str = "https://zenodo.org/api"
     ) -> None:
+        super().__init__(table, clock, parsed(api_url).host)
         self._api = RecordApi(client, clock)
         self._dois = dois
         self._url = api_url.rstrip("/")
         self._address = parsed(api_url)
+        at = urlsplit(self._url)
+        self._place = Place.of(f"{at.scheme}://{at.netloc}")
 
     def check(self, spec: str) -> str:
         return doi_page(self._doi(spec))
@@ -88,19 +96,27 @@ class ZenodoProvider(RecordHost):
 
     def detect(self, address: str) -> Pasted | None:
         place = Place.of(address)
-        if place is None or not (number := self._number(place.upto(len(place.steps)))):
+        steps = place.below(self._place) if place else None
+        if place is None or steps is None:
             return super().detect(address)
-        shown_file = FILE.search("/".join(place.steps))
-        return pasted(self, f"10.5281/zenodo.{number}", Shown("", shown_file[1] if shown_file else ""))
+        path = "/".join(steps)
+        if number := self._number(place.upto(len(place.steps))):
+            shown_file = FILE.fullmatch(path)
+            return pasted(self, f"10.5281/zenodo.{number}", Shown("", shown_file[1] if shown_file else ""))
+        if draft := DRAFT.fullmatch(path):
+            return pasted(self, f"10.5281/zenodo.{draft[1]}")
+        named = OF_DOI.fullmatch(path)
+        doi = doi_in(named[1]) if named else None
+        return pasted(self, doi) if doi else None
 
-    def resolve(self, spec: str) -> Resolved:
+    def found(self, spec: str) -> Repository:
         doi = self._doi(spec)
         record = self._named(doi) or self._led_to(doi)
         number = str(record.id)
         if not ID.fullmatch(number):
             raise HostUnreachable(host=self._address.host, why="its answer names no record")
         resolved = doi_in(record.doi) or f"10.5281/zenodo.{number}"
-        repository = Repository(
+        return Repository(
             provider=self.id,
             spec=spec,
             ref=number,
@@ -109,7 +125,6 @@ class ZenodoProvider(RecordHost):
             repo_url=doi_page(doi),
             ref_url=f"https://doi.org/{resolved}",
         )
-        return Resolved(repository)
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
         found = self._api.get(_Files, f"{repository.clone_url}/files", repository.repo_url, within)
@@ -124,7 +139,7 @@ class ZenodoProvider(RecordHost):
         """The record whose number is in the DOI, or the newest of those that it stands for."""
         match = OWN_DOI.fullmatch(doi)
         if match:
-            with suppress(RepositoryNotFound):
+            with suppress(RecordNotFound):
                 record = self._record(match[1], doi)
                 if doi.lower() in {record.doi.lower(), record.conceptdoi.lower()}:
                     return record
@@ -137,6 +152,8 @@ class ZenodoProvider(RecordHost):
         if number is None:
             target = self._dois.landing(target)
             number = self._number(target)
+        if number is None and self.spec_of(doi, target):  # its own page of the DOI, which leads on to no record
+            raise RecordNotFound(url=doi_page(doi))
         if number is None:
             raise BadSpec(spec=shown(doi), why=f"it leads to {shown(target)}, which is no record of this host's")
         return self._record(number, doi)

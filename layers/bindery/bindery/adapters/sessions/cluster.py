@@ -15,7 +15,7 @@ from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
 
 from bindery.adapters.sessions.access import RETRIES, Access, Entry
-from bindery.adapters.sessions.refusals import UNKNOWN, refusal
+from bindery.adapters.sessions.refusals import UNKNOWN, reason, refusal
 from bindery.domain.errors import BinderyError, ClusterRefused, LauncherDown
 from bindery.observability import alarm
 
@@ -49,7 +49,7 @@ class Cluster:
     """One namespace. Every call may raise LauncherDown, and what `refusal` makes of a refused one.
 
     Connections are kept for the next call. Credentials that are refused are asked for once more; what is refused then is
-    ClusterRefused, which its operator hears of.
+    ClusterRefused, which its operator hears of. A cluster that does not answer is looked for, in case it has moved.
     """
 
     def __init__(self, access: Access, namespace: str) -> None:
@@ -63,7 +63,7 @@ class Cluster:
             try:
                 return self._told("POST", body["kind"], body=body)
             except _Refused as refused:
-                if refused.status == 409 and _reason(refused) == "AlreadyExists":
+                if refused.status == 409 and reason(refused.body) == "AlreadyExists":
                     return None
                 raise
 
@@ -148,14 +148,24 @@ class Cluster:
 
     def _asked(self, request: "_Request") -> BaseHTTPResponse:
         """The answer, 2xx. Raises _Refused."""
-        entry = self._access.entry()
-        answer = request.send(entry)
+        entry, answer = self._sent(request)
         if answer.status == UNKNOWN and self._access.renewed(entry):
             answer.drain_conn()
             answer = request.send(self._access.entry())
         if not 200 <= answer.status < 300:
             raise _Refused(answer.status, answer.data)
         return answer
+
+    def _sent(self, request: "_Request") -> tuple[Entry, BaseHTTPResponse]:
+        """By which entry, too. One that leads to nobody is given up for where the cluster is now, if that is elsewhere."""
+        entry = self._access.entry()
+        try:
+            return entry, request.send(entry)
+        except HTTPError:
+            if not self._access.moved(entry):
+                raise
+        entry = self._access.entry()
+        return entry, request.send(entry)
 
 
 class Watching:
@@ -217,13 +227,6 @@ class _Request:
             redirect=False,
             preload_content=not self.watched,
         )
-
-
-def _reason(refused: _Refused) -> str:
-    try:
-        return str(json.loads(refused.body)["reason"])
-    except (TypeError, ValueError, KeyError):
-        return ""
 
 
 @contextmanager

@@ -23,6 +23,9 @@ class FileAccess:
         """A file that changed is read by the next start; what expires is renewed in `entry`."""
         return False
 
+    def moved(self, _silent: Entry, /) -> bool:
+        return False
+
     def close(self) -> None:
         self._client.rest_client.pool_manager.clear()
 

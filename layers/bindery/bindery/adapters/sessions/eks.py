@@ -7,7 +7,7 @@ learns the role. Nothing is sent to make one.
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
@@ -17,7 +17,7 @@ from botocore.session import Session
 from botocore.signers import RequestSigner
 from urllib3 import PoolManager
 
-from bindery.adapters.sessions.access import Entry, bearer, trusting
+from bindery.adapters.sessions.access import LOOK_AGAIN_SECONDS, Entry, bearer, trusting
 from bindery.domain.errors import ClusterRefused, LauncherDown
 from bindery.ports.clock import Clock
 
@@ -70,10 +70,24 @@ class EksTokens:
         return RequestSigner(ServiceId("STS"), region, "sts", "v4", credentials, emitter)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A cluster as it was looked up, and the token signed for it: kept as one, so that neither is ever of another.
+
+    authority: in base64, as EKS tells it. signed_at: UTC seconds.
+    """
+
+    entry: Entry
+    authority: str
+    signed_at: float = float("-inf")
+
+
 class EksAccess:
     """The cluster of this name in the session's region.
 
-    Where it is and its authority are asked once, and again when it refuses us; a token is kept for 14 minutes.
+    A token is kept for 14 minutes. Where the cluster is, and its authority, are asked with each new one: a cluster that was
+    made anew under its name is another. They are asked sooner when it refuses us or does not answer; what was found last
+    counts for as long as nobody can be asked.
     """
 
     def __init__(self, cluster: str, eks: "EKSClient", session: Session, clock: Clock) -> None:
@@ -82,48 +96,69 @@ class EksAccess:
         self._eks = eks
         self._tokens = EksTokens(cluster, session)
         self._clock = clock
-        self._authority = ""
-        self._entry: Entry | None = None
-        self._made_at = float("-inf")
+        self._known: _Known | None = None
+        self._looked_at = float("-inf")
 
     def entry(self) -> Entry:
-        if self._entry is None:
-            self._entry = self._found()
-        if self._clock.now() - self._made_at >= FRESH_SECONDS:
-            self._entry = self._signed(self._entry)
-        return self._entry
+        known = self._known
+        if known is None:
+            known = self._signed(self._found())
+        elif self._clock.now() - known.signed_at >= FRESH_SECONDS:
+            known = self._signed(self._found_if_possible(known))
+        return known.entry
 
     def renewed(self, refused: Entry) -> bool:
-        if self._entry is not refused:  # somebody else was here meanwhile
+        known = self._known
+        if known is None or known.entry is not refused:  # somebody else was here meanwhile
             return True
-        young = self._clock.now() - self._made_at < ANEW_SECONDS
+        young = self._clock.now() - known.signed_at < ANEW_SECONDS
         found = self._found()
-        if young and found.pool is refused.pool:
+        if young and found is known:
             return False
-        self._entry = self._signed(found)
+        self._signed(found)
+        return True
+
+    def moved(self, silent: Entry) -> bool:
+        known = self._known
+        if known is None or known.entry.pool is not silent.pool:
+            return True
+        if self._clock.now() - self._looked_at < LOOK_AGAIN_SECONDS:
+            return False
+        found = self._found()
+        if found is known:
+            return False
+        self._signed(found)
         return True
 
     def close(self) -> None:
-        if self._entry:
-            self._entry.pool.clear()
+        if self._known:
+            self._known.entry.pool.clear()
 
-    def _signed(self, entry: Entry) -> Entry:
+    def _signed(self, known: _Known) -> _Known:
+        """With a new token, and kept."""
         with self._facts():
-            signed = replace(entry, authorization=bearer(self._tokens.make()))
-        self._made_at = self._clock.now()
-        return signed
+            entry = replace(known.entry, authorization=bearer(self._tokens.make()))
+        self._known = replace(known, entry=entry, signed_at=self._clock.now())
+        return self._known
 
-    def _found(self) -> Entry:
-        """With the pool of before if the cluster is the one of before."""
+    def _found_if_possible(self, known: _Known) -> _Known:
+        try:
+            return self._found()
+        except LauncherDown:
+            return known
+
+    def _found(self) -> _Known:
+        """What is known already, if the cluster is the one of before."""
+        self._looked_at = self._clock.now()
         with self._facts():
             cluster = self._eks.describe_cluster(name=self._cluster)["cluster"]
         address, encoded = cluster.get("endpoint", ""), cluster.get("certificateAuthority", {}).get("data", "")
         if not address or not encoded:
             raise LauncherDown(why=f"{self.name} is {cluster.get('status', 'not ready').lower()}")
-        if self._entry and (self._entry.address, self._authority) == (address, encoded):
-            return self._entry
-        self._authority = encoded
-        return Entry(address, PoolManager(ssl_context=trusting(base64.b64decode(encoded).decode())))
+        known = self._known
+        if known and (known.entry.address, known.authority) == (address, encoded):
+            return known
+        return _Known(Entry(address, PoolManager(ssl_context=trusting(base64.b64decode(encoded).decode()))), encoded)
 
     @contextmanager
     def _facts(self) -> Iterator[None]:

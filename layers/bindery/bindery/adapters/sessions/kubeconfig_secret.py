@@ -1,13 +1,14 @@
 """How a function is known to a cluster whose kubeconfig is kept in Secrets Manager.
 
-Looked at again every few minutes, and whenever the cluster refuses what it was given: a new one counts without a redeploy.
+Looked at again every few minutes, and when the cluster refuses what it was given or does not answer: a new one counts
+without a redeploy.
 """
 
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from bindery.adapters.sessions.access import Entry, bearer
+from bindery.adapters.sessions.access import LOOK_AGAIN_SECONDS, Entry, bearer
 from bindery.adapters.sessions.kubeconfig import Kubeconfig, Unusable, read
 from bindery.domain.errors import ClusterRefused, LauncherDown
 from bindery.ports.clock import Clock
@@ -51,6 +52,14 @@ class SecretAccess:
         if self._entry is refused:
             self._look_if_possible()
         return self._entry is not refused
+
+    def moved(self, silent: Entry) -> bool:
+        if self._leads_as(silent) and self._clock.now() - self._looked_at >= LOOK_AGAIN_SECONDS:
+            self._look_if_possible()
+        return not self._leads_as(silent)
+
+    def _leads_as(self, entry: Entry) -> bool:
+        return self._entry is not None and self._entry.pool is entry.pool
 
     def close(self) -> None:
         if self._entry:

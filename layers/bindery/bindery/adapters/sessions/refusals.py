@@ -27,6 +27,14 @@ def refusal(status: int, body: str | bytes | None) -> Retryable | NoRoom | Sessi
     return SessionRefused(why=_why(status, said))
 
 
+def reason(body: str | bytes) -> str:
+    """The cluster's own word for it, such as `AlreadyExists`; empty if it gave none."""
+    try:
+        return str(json.loads(body)["reason"])
+    except (TypeError, ValueError, KeyError):
+        return ""
+
+
 def _why(status: int, said: str) -> str:
     if rules := ADMISSION.search(said):
         return f"its rules for security ask for more: {rules['rules']}"

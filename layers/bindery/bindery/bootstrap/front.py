@@ -1,0 +1,63 @@
+"""What meets requests, put together on a system's use cases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bindery.bootstrap.system import System
+    from bindery.web.api import Api
+    from bindery.web.site import Site
+    from bindery.web.stream import Stream
+
+
+def stream(system: System) -> Stream:
+    from bindery.web.stream import Stream
+
+    given = system.settings
+    return Stream(
+        system.open_launch,
+        system.follow_launch,
+        system.tokens,
+        given.public_url,
+        given.cors_allow_origin,
+        given.stream_seconds,
+    )
+
+
+def api(system: System) -> Api:
+    from bindery.usecases.detect_address import DetectAddress
+    from bindery.web.api import Api
+
+    given = system.settings
+    detect = DetectAddress(system.ports.providers)
+    return Api(system.open_launch, system.follow_launch, system.stop_launch, detect, system.tokens, given.public_url)
+
+
+def site(system: System) -> Site:
+    from bindery.web.site import Site
+
+    kept, ports = system.state, system.ports
+    return Site(
+        ports.providers,
+        ports.provider,
+        lambda: ports.doi_directory,
+        kept.rates.count,
+        kept.launches.find,
+        system.tokens,
+        system.rules,
+        ports.clock,
+        system.settings.public_url,
+        system.settings.launch_title,
+        isolated=ports.isolated,
+        checks={"Table": lambda: ports.table.get("health", "health"), "Builder": lambda: ports.builds.name},
+        builder=lambda: ports.builds.name,
+        sums=kept.counters.read,
+        gauges={
+            "binderhub_inprogress_builds": kept.environments.building,
+            "binderhub_inprogress_launches": lambda: sum(1 for _ in kept.launches.unended()),
+            "bindery_build_slots_in_use": lambda: len(kept.slots.held()),
+            "bindery_builds_waiting": kept.slots.waiting,
+            "bindery_sessions": kept.quotas.taken,
+        },
+    )

@@ -1,0 +1,114 @@
+"""What settings may hold: every kind of value, and why one is refused."""
+
+import re
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
+
+from bindery.domain.resources import structured
+from bindery.domain.tokens import SHORTEST_SECRET
+
+
+def _words(value: object) -> object:
+    """`a, b` as a list."""
+    return tuple(word for part in value.split(",") if (word := part.strip())) if isinstance(value, str) else value
+
+
+def _compiles(pattern: str) -> str:
+    """A regular expression. Raises ValueError."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    return pattern
+
+
+def _is_network(network: str) -> str:
+    """A network in CIDR notation. Raises ValueError."""
+    ip_network(network, strict=False)
+    return network
+
+
+def _is_address(url: str) -> str:
+    """Where a service is. Raises ValueError."""
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("an address begins with https:// or http://")
+    return url.rstrip("/")
+
+
+def _is_token(secret: SecretStr) -> SecretStr:
+    """Without the space and the line's end that files and copying add. Raises ValueError: what goes into a header has no others."""
+    text = secret.get_secret_value().strip()
+    if not re.fullmatch(r"[\x21-\x7e]*", text):
+        raise ValueError("a token has no spaces, no line breaks and no letters but ASCII")
+    return SecretStr(text)
+
+
+def _is_private_name(name: str) -> str:
+    """`gh/owner/name`, `gl/group/.../project`, or everything below an owner. Raises ValueError."""
+    if not re.fullmatch(PRIVATE, name) or name.endswith(".git"):
+        raise ValueError(
+            f"{name!r} should be like gh/owner/name, gh/owner/*, gl/group/project or gl/group/*: no ref, no .git"
+        )
+    return name
+
+
+def _is_long(secret: SecretStr) -> SecretStr:
+    """None at all, or one that nobody guesses. Raises ValueError."""
+    if 0 < len(secret.get_secret_value()) < SHORTEST_SECRET:
+        raise ValueError(f"has to have {SHORTEST_SECRET} random characters or more")
+    return secret
+
+
+def is_domain(url: str) -> str:
+    """An address whose host has room for names below it, and nothing after it. Raises ValueError."""
+    if not re.fullmatch(SESSIONS, url):
+        raise ValueError("should be like https://sessions.example.org: a name in small letters, and no path after it")
+    return url
+
+
+def _is_registry(url: str) -> str:
+    """A registry's host, and what its repositories' names begin with. Raises ValueError."""
+    if url and not re.fullmatch(REGISTRY, url):
+        raise ValueError("should be like https://quay.io/my-org or http://127.0.0.1:5000/bindery, in small letters")
+    return url.rstrip("/")
+
+
+_NAME = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+REGISTRY = rf"https?://[a-z0-9.-]+(:\d{{1,5}})?(/{_NAME})*/?"
+IMAGE = r"^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$"
+_STEP = r"/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.-]+"
+PRIVATE = rf"gh{_STEP}({_STEP}|/\*)|gl({_STEP})+({_STEP}|/\*)"
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+SESSIONS = rf"https?://({LABEL}\.)*(?!\d+(:|$))({LABEL})(:\d{{1,5}})?"  # no IP address ends in a name
+Secret = Annotated[SecretStr, AfterValidator(_is_long)]
+Token = Annotated[SecretStr, AfterValidator(_is_token)]
+Address = Annotated[str, AfterValidator(_is_address)]
+RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+PrivateNames = Annotated[tuple[Annotated[str, AfterValidator(_is_private_name)], ...], BeforeValidator(_words)]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_is_network)], ...], BeforeValidator(_words)]
+Count = Annotated[
+    Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda value: None if value in ("", "0", 0) else value)
+]
+"""A limit; 0 or empty: none."""
+Pattern = Annotated[str, AfterValidator(_compiles)]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(structured)]
+Addresses = Annotated[dict[str, str], BeforeValidator(structured)]
+
+
+class SpecQuota(BaseModel):
+    """What a rule sets for the specs that it matches."""
+
+    quota: int = Field(ge=0)
+
+
+class SpecConfig(BaseModel):
+    """One rule of `spec_rules`, in BinderHub's words."""
+
+    pattern: Pattern
+    config: SpecQuota
+
+
+SpecConfigs = Annotated[tuple[SpecConfig, ...], BeforeValidator(structured)]

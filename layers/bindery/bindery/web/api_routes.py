@@ -1,0 +1,89 @@
+"""`/api/...` by its routes, and what every answer bears."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bindery.domain.errors import BinderyError
+from bindery.web.api import Answer, Api, Caller, ask_again
+from bindery.web.gate import too_large
+from bindery.web.repo_providers import repo_providers
+from bindery.web.shown import face_of
+
+if TYPE_CHECKING:
+    from bindery.web.site import Site
+
+ALLOWED = {
+    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Cache-Control": "no-store",
+}
+
+
+class ApiRoutes:
+    """Answers a REST API's event. site: made only when somebody asks which providers it has.
+
+    allow_origin: `Access-Control-Allow-Origin` of every answer; empty: none.
+    """
+
+    def __init__(self, api: Api, site: "Callable[[], Site]", allow_origin: str) -> None:
+        self._api, self._site = api, site
+        self._allowed = {**ALLOWED, **({"Access-Control-Allow-Origin": allow_origin} if allow_origin else {})}
+        self._app = app = APIGatewayRestResolver()
+        app.exception_handler(BinderyError)(self._failed)
+        app.get("/api/repoproviders")(self._providers)
+        app.get("/api/detect")(self._detect)
+        app.post("/api/launches")(self._create)
+        app.get("/api/launches/<launch>")(self._look)
+        app.delete("/api/launches/<launch>")(self._stop)
+        app.route("/api/.+", method=["OPTIONS"])(self._preflight)
+
+    def __call__(self, event: dict[str, object], context: LambdaContext) -> dict[str, object]:
+        return too_large(event) or self._app.resolve(event, context)
+
+    def _providers(self) -> Response[str]:
+        """What forms and clients want to know of each provider."""
+        return self._told(200, repo_providers(self._site().displays()))
+
+    def _detect(self) -> Response[str]:
+        """What a pasted address asks for."""
+        query = self._app.current_event.query_string_parameters
+        return self._answered(self._api.detect(self._caller(), query.get("url")))
+
+    def _create(self) -> Response[str]:
+        """A new launch."""
+        return self._answered(self._api.create(self._caller(), self._app.current_event.body or ""))
+
+    def _look(self, launch: str) -> Response[str]:
+        """How it stands."""
+        return self._answered(self._api.look(self._caller(), launch))
+
+    def _stop(self, launch: str) -> Response[str]:
+        """Ends it."""
+        return self._answered(self._api.stop(self._caller(), launch))
+
+    def _preflight(self) -> Response[str]:
+        """For browsers."""
+        return Response(204, headers=self._allowed)
+
+    def _failed(self, error: BinderyError) -> Response[str]:
+        """The error's face, as JSON."""
+        shown = face_of(error)
+        return self._told(shown.status, {"code": shown.code, "message": shown.message}, **ask_again(error))
+
+    def _answered(self, answer: Answer) -> Response[str]:
+        return self._told(answer.status, answer.body)
+
+    def _told(self, status: int, body: Mapping[str, object] | list[dict[str, object]], **more: str) -> Response[str]:
+        """JSON. more: headers."""
+        return Response(status, "application/json", json.dumps(body), {**self._allowed, **more})
+
+    def _caller(self) -> Caller:
+        event = self._app.current_event
+        headers = {name.lower(): value for name, value in event.headers.items()}
+        context = event.request_context
+        scheme = headers.get("x-forwarded-proto", "http")
+        return Caller(context.identity.source_ip or "", scheme, headers, context.stage or "")

@@ -1,0 +1,112 @@
+"""Pages, badges and what monitors read, by their routes."""
+
+import json
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bindery.domain.errors import BinderyError
+from bindery.web.assets import asset
+from bindery.web.gate import too_large
+from bindery.web.metrics import CONTENT_TYPE
+from bindery.web.pages import Page, error_page
+from bindery.web.requests import Own
+from bindery.web.shown import face_of
+from bindery.web.site import Site
+
+
+class SiteRoutes:
+    """Answers a REST API's event."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._app = app = APIGatewayRestResolver()
+        app.exception_handler(BinderyError)(self._refused)
+        app.get("/")(self._home)
+        app.get("/v2/doi/.+")(self._doi)
+        app.get("/v2/.+")(self._launch)
+        app.get("/repo/.+")(self._repo)
+        app.get("/sessions/.+")(self._again)
+        app.get("/(assets/.+|badge.svg|badge_logo.svg)")(self._file)
+        app.get("/health")(self._health)
+        app.get("/versions")(self._versions)
+        app.get("/metrics")(self._metrics)
+
+    def __call__(self, event: dict[str, object], context: LambdaContext) -> dict[str, object]:
+        return too_large(event) or self._app.resolve(event, context)
+
+    def _home(self) -> Response[str]:
+        """The form that makes links."""
+        return _shown(self._site.home(self._own()))
+
+    def _doi(self) -> Response[str]:
+        """From a DOI to the launch page of its record."""
+        event = self._app.current_event
+        leads = self._site.doi_redirect(event.path, event.query_string_parameters or {}, self._client())
+        return _moved(self._own().root + leads)
+
+    def _launch(self) -> Response[str]:
+        """A launch page with its build token."""
+        event, site = self._app.current_event, self._headers().get("sec-fetch-site", "")
+        query = event.query_string_parameters or {}
+        return _shown(self._site.launch(event.path, query, self._own(), site, self._client()))
+
+    def _repo(self) -> Response[str]:
+        """The oldest kind of link."""
+        location = self._own().root + self._site.repo_redirect(self._app.current_event.path)
+        return Response(302, headers={"Location": location})
+
+    def _again(self) -> Response[str]:
+        """From the address of a session that is over to the launch page that it came from."""
+        return _moved(self._own().root + self._site.again(self._app.current_event.path))
+
+    def _file(self) -> Response[str]:
+        """Badges, and what pages need."""
+        found = asset(self._app.current_event.path.removeprefix("/assets/").removeprefix("/"))
+        if found is None:
+            return _told(404, {"message": "There is no such file."})
+        return Response(200, found.content_type, found.body.decode(), {"Cache-Control": "no-cache"})
+
+    def _health(self) -> Response[str]:
+        """For monitors."""
+        return _told(*self._site.health())
+
+    def _versions(self) -> Response[str]:
+        """What runs here."""
+        return _told(200, self._site.versions())
+
+    def _metrics(self) -> Response[str]:
+        """For Prometheus."""
+        return Response(200, CONTENT_TYPE, self._site.metrics())
+
+    def _refused(self, error: BinderyError) -> Response[str]:
+        """The error's face, as a page."""
+        face = face_of(error)
+        return _shown(error_page(face.status, "This link leads nowhere", face.message, root=self._own().root))
+
+    def _headers(self) -> dict[str, str]:
+        """The request's, by names in lower case."""
+        return {name.lower(): value for name, value in self._app.current_event.headers.items()}
+
+    def _client(self) -> str:
+        """The address that the request came from."""
+        return self._app.current_event.request_context.identity.source_ip or ""
+
+    def _own(self) -> Own:
+        """How the request addresses this Bindery."""
+        return self._site.own(self._headers(), self._app.current_event.request_context.stage or "")
+
+
+def _shown(page: Page) -> Response[str]:
+    """A page as an answer."""
+    return Response(page.status, body=page.body, headers=dict(page.headers))
+
+
+def _told(status: int, body: object) -> Response[str]:
+    """JSON."""
+    return Response(status, "application/json", json.dumps(body), {"Access-Control-Allow-Origin": "*"})
+
+
+def _moved(location: str) -> Response[str]:
+    """To where it leads now."""
+    return Response(302, headers={"Location": location, "Cache-Control": "no-store"})

@@ -1,0 +1,68 @@
+"""What the functions' environments hold, once the stack has its parameters."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tests.infra.deployed.recorded import PHYSICAL
+from tests.infra.deployed.rights import FUNCTIONS, TEMPLATE
+from tests.serving import aws
+
+SECRET = "a secret of the tests, 32 characters or more"
+"""What every secret in Secrets Manager holds."""
+
+
+def variables(function: str = "", **parameters: str) -> dict[str, str]:
+    """A function's environment; without a name, what all have. parameters: those that are not at their defaults."""
+    ours = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    own = FUNCTIONS[function]["Properties"].get("Environment", {}).get("Variables", {}) if function else {}
+    return {name: str(resolved(value, parameters)) for name, value in {**ours, **own}.items()}
+
+
+def resolved(value: object, parameters: Mapping[str, str]) -> object:
+    """What CloudFormation makes of a property of the template."""
+    match value:
+        case {"Ref": "AWS::NoValue"}:
+            return None
+        case {"Ref": str(name)}:
+            return _parameter(name, parameters) if name in TEMPLATE["Parameters"] else f"{PHYSICAL}-{name}"
+        case {"If": [str(condition), this, otherwise]}:
+            return resolved(this if holds({"Condition": condition}, parameters) else otherwise, parameters)
+        case {"Select": [int(number), {"Split": [str(mark), inner]}]}:
+            return str(resolved(inner, parameters)).split(mark)[number]
+        case {"Sub": str(text)} if text.startswith("{{resolve:secretsmanager:"):
+            return SECRET
+        case {"Sub": str(text)}:
+            return re.sub(r"\$\{(\w+)\}", lambda named: _named(named[1], parameters), text)
+        case str() | int():
+            return value
+        case dict():
+            return {name: resolved(inner, parameters) for name, inner in value.items()}
+    raise TypeError(value)
+
+
+def holds(condition: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:
+    """Whether a condition of the template is true."""
+    match condition:
+        case {"Condition": str(name)}:
+            return holds(TEMPLATE["Conditions"][name], parameters)
+        case {"Equals": [this, that]}:
+            return resolved(this, parameters) == resolved(that, parameters)
+        case {"Not": [inner]}:
+            return not holds(inner, parameters)
+        case {"And": list(inner)}:
+            return all(holds(each, parameters) for each in inner)
+        case {"Or": list(inner)}:
+            return any(holds(each, parameters) for each in inner)
+    raise TypeError(condition)
+
+
+def _parameter(name: str, parameters: Mapping[str, str]) -> str:
+    return str(parameters.get(name, TEMPLATE["Parameters"][name]["Default"]))
+
+
+def _named(name: str, parameters: Mapping[str, str]) -> str:
+    """What `${name}` is: a parameter, or a queue's address."""
+    if name in TEMPLATE["Parameters"]:
+        return _parameter(name, parameters)
+    return f"https://sqs.{aws.REGION}.amazonaws.com/123456789012/{PHYSICAL}-{name}"

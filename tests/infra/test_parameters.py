@@ -1,0 +1,190 @@
+"""What the template's parameters come to: in the functions' environments, and at the API's own address."""
+
+import re
+from collections.abc import Mapping
+from itertools import combinations
+
+import pytest
+
+from bindery.settings import Settings
+from tests.infra.deployed.rights import FUNCTIONS, RESOURCES, TEMPLATE
+from tests.infra.deployed.variables import SECRET, holds, resolved, variables
+
+A_REGISTRY = {"BINDERY_REGISTRY": "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/bindery"}
+SECRETS = {
+    "GithubTokenSecret": "BINDERY_GITHUB_TOKEN",
+    "GithubAppKeySecret": "BINDERY_GITHUB_APP_KEY",
+    "GitlabTokenSecret": "BINDERY_GITLAB_TOKEN",
+}
+APP = {"GithubAppId": "1234567", "GithubAppInstallation": "12345678", "GithubAppKeySecret": "bindery/app"}
+HOSTS = {
+    "GithubUrl": "https://github.example.org",
+    "GithubApiUrl": "https://github.example.org/api/v3",
+    "GistUrl": "https://gist.github.example.org",
+    "GitlabUrl": "https://gitlab.example.org",
+    "ZenodoApiUrl": "https://sandbox.zenodo.org/api",
+    "DataverseHosts": "data.example.org,data.example.com",
+}
+READ = {"dataverse_hosts": ("data.example.org", "data.example.com")}
+SESSIONS = {
+    "MemoryGuarantee": "1G",
+    "MemoryLimit": "8G",
+    "CpuGuarantee": "0.5",
+    "CpuLimit": "2",
+    "StorageGuarantee": "2G",
+    "StorageLimit": "20G",
+    "Gpus": "1",
+    "GpuResource": "amd.com/gpu",
+    "NodeSelector": '{"pool": "sessions"}',
+    "Tolerations": '[{"key": "pool", "operator": "Exists"}]',
+    "SessionEnvironment": '{"COURSE": "one"}',
+    "PullSecret": "registry",
+}
+# What no parameter sets, and why.
+NOT_ON_AWS = {
+    **dict.fromkeys(("home", "port", "container_tool", "disk_bytes", "kubeconfig"), "of engines on one machine"),
+    **dict.fromkeys(("registry_user", "registry_password"), "ECR is asked by the functions' roles"),
+    **dict.fromkeys(("cull_seconds", "reconcile_seconds"), "the schedules' rates"),
+    **dict.fromkeys(
+        ("stream_seconds", "start_seconds", "rate_seconds"), "fit Lambda's limits, and the limits beside them"
+    ),
+    **dict.fromkeys(("gateway", "namespace"), "called so by infra/kubernetes"),
+    **dict.fromkeys(("favoured_specs", "quota_favoured"), "SpecRules says it, too"),
+    **dict.fromkeys(("doi_url", "figshare_api_url", "hydroshare_api_url"), "there is one of each"),
+    "allowed_private_hosts": "functions run outside of private networks",
+    "log_level": "the alarms' numbers are read out of lines of INFO",
+}
+LAMBDAS_LIMIT, SPARE = 4096, 600  # characters of a function's variables; the second for longer names and lists
+BUILDS_LIMIT, ORDERS_LIMIT = 5500, 4500  # characters of a build's variables; of those that each build is given
+A_KEY = 1679  # characters of an RSA key of 2048 bits, as GitHub makes them
+
+
+def on_aws(function: str, given: Mapping[str, str]) -> dict[str, str]:
+    return {**variables(function, **given), **A_REGISTRY}
+
+
+def of_builds(given: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Variables of every build: of what type, and what is written there."""
+    listed = RESOURCES["Builds"]["Properties"]["Environment"]["EnvironmentVariables"]
+    found = [each for one in listed if isinstance(each := resolved(one, given), dict)]
+    return {each["Name"]: (each.get("Type", "PLAINTEXT"), str(each["Value"])) for each in found}
+
+
+def setting(parameter: str) -> str:
+    """`GitlabUrl` is `gitlab_url`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).lower()
+
+
+@pytest.mark.parametrize(("parameter", "variable"), SECRETS.items())
+def test_what_a_host_is_asked_with_comes_out_of_a_secret_to_who_asks_it_and_to_nobody_else(
+    parameter: str, variable: str
+) -> None:
+    given = {parameter: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x"}
+    told = {name: variables(name, **given).get(variable) for name in FUNCTIONS}
+    assert {name: value for name, value in told.items() if value is not None} == {"ResolveRepository": SECRET}
+    assert variables("ResolveRepository")[variable] == ""
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_knows_the_hosts_that_are_the_operator_s_own(function: str) -> None:
+    """Pages say where a repository is, and detect its address, as well as what resolves it does."""
+    usual, own = (Settings.read(on_aws(function, given)).model_dump() for given in ({}, HOSTS))
+    changed = {name: value for name, value in own.items() if value != usual[name]}
+    assert changed == {**{setting(host): url for host, url in HOSTS.items()}, **READ}
+    assert {name: usual[name] for name in changed} == {name: Settings.model_fields[name].default for name in changed}
+
+
+def test_what_builds_fetches_from_the_hosts_that_functions_ask() -> None:
+    """A record's files are listed once more where they are fetched: of another host it would be another record."""
+    there = {name: value for name, (kind, value) in of_builds(HOSTS).items() if kind == "PLAINTEXT"}
+    known = {f"BINDERY_{setting(host).upper()}": value for host, value in HOSTS.items()}
+    assert {name: value for name, value in there.items() if name in known} == known
+    assert sum(len(name) + len(value) for name, value in there.items()) < BUILDS_LIMIT - ORDERS_LIMIT
+
+
+def test_whatever_an_operator_may_set_is_a_parameter_or_has_a_reason_not_to_be_one() -> None:
+    set_there = {name for function in FUNCTIONS for name in variables(function)}
+    known = {name.removeprefix("BINDERY_").lower() for name in set_there}
+    assert sorted(set(Settings.model_fields) - known) == sorted(NOT_ON_AWS)
+
+
+def test_what_a_session_may_have_reaches_what_starts_it() -> None:
+    usual, own = (Settings.read(on_aws("StartSession", given)) for given in ({}, SESSIONS))
+    changed = {name: value for name, value in own.model_dump().items() if value != usual.model_dump()[name]}
+    assert changed.keys() == {setting(name) for name in SESSIONS}
+    assert (own.memory_limit, own.pull_secret, own.resources.node_selector) == ("8G", "registry", {"pool": "sessions"})
+    assert (
+        usual.resources
+        == Settings.read(A_REGISTRY | {"BINDERY_BUILDER": "codebuild", "BINDERY_LAUNCHER": "kubernetes"}).resources
+    )
+
+
+def test_a_github_app_that_is_given_is_taken_and_is_given_whole() -> None:
+    settings = Settings.read(on_aws("ResolveRepository", APP))
+    assert (settings.github_app_id, settings.github_app_installation) == ("1234567", "12345678")
+    assert settings.github_app_key.get_secret_value() == SECRET
+    (rule,) = TEMPLATE["Rules"]["AnAppIsWhole"]["Assertions"]
+    for count in range(4):
+        for names in combinations(APP, count):
+            assert holds(rule["Assert"], {name: APP[name] for name in names}) == (count in (0, 3)), names
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_s_variables_are_no_more_than_lambda_takes(function: str) -> None:
+    """With a GitHub App's key and every host of the operator's own."""
+    told = on_aws(function, {**APP, **HOSTS, "GitlabTokenSecret": "x", "GithubTokenSecret": "x"})
+    if "BINDERY_GITHUB_APP_KEY" in told:
+        told["BINDERY_GITHUB_APP_KEY"] = "k" * A_KEY
+    assert sum(len(name) + len(value) for name, value in told.items()) < LAMBDAS_LIMIT - SPARE
+
+
+def test_behind_a_proxy_before_a_name_the_api_s_own_address_is_closed() -> None:
+    """Pages there would have the proxy's links. Without a name the proxy comes by that address; without a proxy it works."""
+    api, proxy, name = RESOURCES["Api"]["Properties"], {"PublicUrl": "https://b.example.org"}, {"DomainName": "b.test"}
+    closed = [resolved(api["DisableExecuteApiEndpoint"], given) for given in ({}, proxy, name, {**proxy, **name})]
+    assert closed == [False, False, False, True]
+    told = [resolved(api["Variables"]["OnlyByItsName"], given) for given in (name, {**proxy, **name})]
+    assert len(set(told)) == 2, "without a change of its stage an API goes on as it was"
+
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret"
+A_TOKEN = {
+    "GithubTokenSecret": ("BINDERY_GITHUB_TOKEN", {}),
+    "GitlabTokenSecret": ("BINDERY_GITLAB_TOKEN", {}),
+    "GithubAppKeySecret": ("BINDERY_GITHUB_APP_KEY", {"GithubAppId": "1234567", "GithubAppInstallation": "12345678"}),
+}
+
+
+@pytest.mark.parametrize("version", ["", ":SecretString:::8f2c"])
+@pytest.mark.parametrize("secret", A_TOKEN)
+def test_what_builds_private_repositories_reads_their_host_s_token_and_nothing_else(secret: str, version: str) -> None:
+    """As a secret's reference: a text would stand in whatever is told of a build."""
+    variable, words = A_TOKEN[secret]
+    arn = f"{ARN}:{secret}-Ab12Cd"
+    given = {secret: arn + version, "PrivateRepositories": "gh/acme/*", **words}
+    plain, known = of_builds({**given, "PrivateRepositories": ""}), of_builds(given)
+    assert {kind for kind, _ in plain.values()} == {"PLAINTEXT"}
+    assert not {value for _, value in plain.values()} & {arn, *words.values()}
+    assert [(name, value) for name, (kind, value) in known.items() if kind == "SECRETS_MANAGER"] == [(variable, arn)]
+    for parameter, value in words.items():
+        assert known[f"BINDERY_{setting(parameter).upper()}"] == ("PLAINTEXT", value)
+    tokens = RESOURCES["BuilderTokens"]
+    assert not holds(tokens, {**given, "PrivateRepositories": ""})
+    assert holds(tokens, given)
+    (may,) = tokens["Properties"]["PolicyDocument"]["Statement"]
+    assert may["Action"] == "secretsmanager:GetSecretValue"
+    assert [there for each in may["Resource"] if (there := resolved(each, given))] == [arn]
+
+
+def test_only_what_resolves_knows_which_private_repositories_may_be_launched() -> None:
+    given = {"PrivateRepositories": "gh/acme/*", "GithubTokenSecret": ARN}
+    told = {name: variables(name, **given).get("BINDERY_PRIVATE_REPOSITORIES") for name in FUNCTIONS}
+    assert {name: value for name, value in told.items() if value} == {"ResolveRepository": "gh/acme/*"}
+    read = Settings.read(on_aws("ResolveRepository", given) | {"BINDERY_GITHUB_TOKEN": "ghp_0123456789"})
+    assert read.private_repositories == ("gh/acme/*",)
+
+
+def test_private_repositories_without_a_token_are_no_stack() -> None:
+    (rule,) = TEMPLATE["Rules"]["PrivateRepositoriesNeedAToken"]["Assertions"]
+    assert not holds(rule["Assert"], {})
+    assert all(holds(rule["Assert"], {secret: ARN}) for secret in A_TOKEN)

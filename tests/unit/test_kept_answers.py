@@ -1,0 +1,118 @@
+"""What hosts of records answered, kept for as long as it holds."""
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from bindery.adapters.repositories.kept_answers import Answer, KeptAnswers
+from bindery.domain.errors import HostUnreachable, Stale, Throttled
+from bindery.ports.doi_directory import Home
+from tests.fakes.clock import FakeClock
+from tests.fakes.table import DictTable
+
+HOME = Home("zenodo", "10.5281/zenodo.1")
+
+
+class Host:
+    """Answers, and counts."""
+
+    def __init__(self, seconds: float = 60) -> None:
+        self.seconds = seconds
+        self.asked = 0
+
+    def __call__(self) -> Answer[Home]:
+        self.asked += 1
+        return Answer(HOME, self.seconds)
+
+
+@pytest.fixture
+def table() -> DictTable:
+    return DictTable()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def kept(table: DictTable, clock: FakeClock) -> KeptAnswers[Home]:
+    return KeptAnswers(table, clock, "doi#doi.org", Home)
+
+
+def test_an_answer_is_asked_for_again_when_it_no_longer_holds(kept: KeptAnswers[Home], clock: FakeClock) -> None:
+    host = Host()
+    assert kept.known("q") is None
+    for asked, seconds in ((1, 0), (1, 59), (2, 1)):
+        clock.advance(seconds)
+        assert kept.of("q", host) == HOME
+        assert host.asked == asked
+    assert kept.known("q") == HOME
+
+
+def test_each_question_and_each_place_has_its_own(table: DictTable, clock: FakeClock, kept: KeptAnswers[Home]) -> None:
+    kept.of("q", Host())
+    assert kept.known("Q") is None
+    assert KeptAnswers(table, clock, "doi#elsewhere", Home).known("q") is None
+
+
+def test_what_does_not_hold_at_all_is_not_kept(kept: KeptAnswers[Home], table: DictTable) -> None:
+    kept.of("q", Host(seconds=0))
+    assert table.items() == []
+
+
+def test_a_question_may_be_longer_than_a_key(kept: KeptAnswers[Home]) -> None:
+    kept.of("q" * 5000, Host())
+    assert kept.known("q" * 5000) == HOME
+
+
+def test_a_failure_is_not_kept(kept: KeptAnswers[Home]) -> None:
+    def fail() -> Answer[Home]:
+        raise HostUnreachable(host="h", why="it is ill")
+
+    with pytest.raises(HostUnreachable):
+        kept.of("q", fail)
+    assert kept.of("q", Host()) == HOME
+
+
+@pytest.mark.parametrize("trouble", [Stale(), Throttled()])
+def test_an_answer_that_cannot_be_kept_is_an_answer(
+    kept: KeptAnswers[Home], table: DictTable, trouble: Exception
+) -> None:
+    def before(operation: str, keys: Sequence[str]) -> None:
+        if operation == "put":
+            raise trouble
+
+    table.before = before
+    assert kept.of("q", Host()) == HOME
+
+
+def test_what_another_version_of_this_program_kept_is_asked_for_anew(kept: KeptAnswers[Home], table: DictTable) -> None:
+    kept.of("q", Host())
+    (item,) = table.items()
+    table.put(item.with_data({"host": "zenodo"}))
+    host = Host()
+    assert kept.of("q", host) == kept.of("q", host) == HOME
+    assert host.asked == 1
+
+
+def test_of_those_who_ask_at_once_one_asks(kept: KeptAnswers[Home]) -> None:
+    going, asked, answers = threading.Event(), threading.Semaphore(0), []
+    host = Host(seconds=0)
+
+    def slow() -> Answer[Home]:
+        asked.release()
+        going.wait(20)
+        return host()
+
+    threads = [threading.Thread(target=lambda: answers.append(kept.of("q", slow))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    assert asked.acquire(timeout=20)
+    assert not asked.acquire(timeout=0.3), "another one asked too"
+    going.set()
+    for thread in threads:
+        thread.join(20)
+    assert answers == [HOME] * 8
+    assert host.asked == 1
