@@ -2,6 +2,7 @@
 
 import pytest
 
+from bindery.state.quotas import ROOM
 from tests.simulation.scale import (
     BUILD_SECONDS,
     LAUNCHES,
@@ -34,7 +35,7 @@ def test_one_new_commit_is_built_once_however_many_want_it(count: int, ten: Meas
     assert all(launch.at_first_attempt for launch in measured.ready)
     assert measured.per_launch() <= ten.per_launch() * 1.1
     assert measured.sends / count <= ten.sends / TEN * 1.1
-    assert measured.hottest[1] <= 2 * ten.hottest[1]
+    assert measured.hottest[1] <= 2 * ROOM + 2  # a counter's places are each taken and given back, and it is recounted
 
 
 @pytest.mark.timeout(900)
