@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
@@ -20,7 +20,6 @@ from bindery.ports.repository_provider import RepositoryProvider
 from bindery.usecases.detect_address import DetectAddress
 from tests.serving.providers import every_provider
 
-STEPS_BEFORE_A_REF = {"gh": 2, "gl": 1, "git": 1}
 FOLDER = Path(__file__).parent / "repositories"
 CASES: Mapping[str, Mapping[str, Any]] = {
     name: tomllib.loads((FOLDER / f"{name}.toml").read_text())
@@ -189,10 +188,22 @@ def test_any_text_is_a_spec_of_one_host_or_refused_by_name(name: str, spec: str)
     assert page.isprintable()
     assert not canonical.startswith("-")
     assert page.isascii()
-    before = STEPS_BEFORE_A_REF.get(name)
-    if before is not None:
-        ref = unquote(spec.split("/", before)[-1])
-        assert not ref.startswith("-"), "git would take it for an option"
+
+
+@pytest.mark.parametrize("name", ["gh", "gl", "git"])
+@given(ref=st.text(max_size=20) | st.lists(pieces, max_size=3).map("/".join) | st.text("-./@{~\n x", max_size=5))
+def test_no_ref_is_an_option_of_gits_or_more_than_one_word(name: str, ref: str) -> None:
+    provider, before = providers()[name], CASES[name]["parts"][0]
+    spec = f"{before if name == 'gh' else quote(before, safe='')}/{quote(ref, safe='', errors='surrogatepass')}"
+    try:
+        provider.check(spec)
+    except (BadSpec, BadRef):
+        return
+    assert ref
+    assert not ref.startswith("-")
+    assert ".." not in ref
+    assert ref.isprintable()
+    assert len(ref.split()) == 1
 
 
 def test_a_launch_link_that_is_wrong_itself_says_why() -> None:
