@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
@@ -90,13 +91,26 @@ def test_an_address_is_recognised(name: str, case: Mapping[str, str]) -> None:
     providers()[name].check(found.spec)
 
 
+def is_ref(text: str) -> bool:
+    """Git's own rules, for refs without slashes: git-scm.com/docs/git-check-ref-format."""
+    return ".." not in text and not text.endswith((".", ".lock"))
+
+
+refs = st.sampled_from(["main", "v1.0", "0" * 40]) | st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,20}", fullmatch=True)
+paths = st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}", fullmatch=True), min_size=1, max_size=4).map(
+    "/".join
+)
+
+
 @pytest.mark.parametrize("name", sorted(PROVIDERS))
 @given(data=st.data())
 def test_a_page_that_a_host_shows_leads_back_to_its_spec(name: str, data: st.DataObject) -> None:
+    """For whatever names a host allows: `made` is their form."""
     told = CASES[name]
-    repo = data.draw(st.sampled_from(told["parts"]))
-    ref = data.draw(st.sampled_from(told.get("refs") or ["main", "v1.0", "0" * 40]))
-    path = data.draw(st.sampled_from(told.get("paths") or ["a.ipynb", "docs/b", "x/y/z.md"]))
+    made = st.from_regex(told["made"], fullmatch=True).filter(lambda text: not text.endswith((".git", ".")))
+    repo = data.draw(st.sampled_from(told["parts"]) | made)
+    ref = data.draw(st.sampled_from(told["refs"]) if "refs" in told else refs.filter(is_ref))
+    path = data.draw(st.sampled_from(told["paths"]) if "paths" in told else paths)
     found = detect(told["address"].format(repo=repo, ref=ref, path=path))
     assert (found.provider, found.repo, found.ref, found.path) == (name, repo, ref, path)
     assert detect(f"https://mybinder.org/v2/{name}/{found.spec}").spec == found.spec
@@ -174,6 +188,22 @@ def test_any_text_is_a_spec_of_one_host_or_refused_by_name(name: str, spec: str)
     assert page.isprintable()
     assert not canonical.startswith("-")
     assert page.isascii()
+
+
+@pytest.mark.parametrize("name", ["gh", "gl", "git"])
+@given(ref=st.text(max_size=20) | st.lists(pieces, max_size=3).map("/".join) | st.text("-./@{~\n x", max_size=5))
+def test_no_ref_is_an_option_of_gits_or_more_than_one_word(name: str, ref: str) -> None:
+    provider, before = providers()[name], CASES[name]["parts"][0]
+    spec = f"{before if name == 'gh' else quote(before, safe='')}/{quote(ref, safe='', errors='surrogatepass')}"
+    try:
+        provider.check(spec)
+    except (BadSpec, BadRef):
+        return
+    assert ref
+    assert not ref.startswith("-")
+    assert ".." not in ref
+    assert ref.isprintable()
+    assert len(ref.split()) == 1
 
 
 def test_a_launch_link_that_is_wrong_itself_says_why() -> None:
