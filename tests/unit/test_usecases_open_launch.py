@@ -207,6 +207,14 @@ def test_a_page_elsewhere_makes_us_ask_for_no_doi() -> None:
     assert small.system.ports.known_homes == set()  # type: ignore[attr-defined] # the fake's own
 
 
+def test_an_event_id_that_somebody_made_up_makes_us_ask_for_no_doi() -> None:
+    small = with_doi(Small())
+    for made_up in ("rubbish", small.system.tokens.event_id("no-launch", "1.0.")):
+        with pytest.raises((BadBuildToken, LaunchNotFound)):
+            small.system.open_launch(replace(DOI, last_event_id=made_up))
+    assert small.system.ports.known_homes == set()  # type: ignore[attr-defined] # the fake's own
+
+
 def test_a_reconnect_to_a_doi_finds_its_launch() -> None:
     small = with_doi(Small())
     launch = small.system.open_launch(DOI).launch

@@ -38,7 +38,7 @@ class OpenLaunch:
     def __call__(self, asked: Asked) -> Opened:
         self.rules.check_client(asked.client)
         if asked.last_event_id:
-            return self._resume(self._at_home(asked))
+            return self._resume(asked)
         jti, rate = self.clock.random_id(), None
         if asked.build_token:
             token = self.tokens.read_build_token(asked.build_token, f"{asked.provider}/{asked.spec}")
@@ -56,6 +56,7 @@ class OpenLaunch:
     def _resume(self, asked: Asked) -> Opened:
         launch, told = self.tokens.read_event_id(asked.last_event_id)
         known = self.launches.get(launch)
+        asked = self._at_home(asked)  # last: whoever made an id up has nobody asked
         if (known.provider, known.spec) != (asked.provider, asked.spec):
             raise LaunchNotFound
         return Opened(known, told)
