@@ -27,7 +27,8 @@ def test_a_second_interrupt_ends_everything_at_once_and_the_next_start_cleans_up
         until(lambda: ended_after_another(bindery.pid))
         assert bindery.stop() == 1
         until(lambda: not bindery.processes())
-        assert len(bindery.session_folders()) <= 1  # none if this machine took longer than the session's own five seconds
+        # None, if this machine took longer than the five seconds that the session's own end may take.
+        assert len(bindery.session_folders()) <= 1
 
         bindery.start()
         assert bindery.session_folders() == []
