@@ -7,7 +7,6 @@ from bindery.adapters.builds.codebuild_report import ATTEMPT, ENVIRONMENT, SECON
 from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.bootstrap import engines, picks
 from bindery.domain.builds import BuildOrder
-from bindery.domain.environment import EnvironmentState
 from bindery.state.environments import Environments
 from infra.builder.attempt import Attempt
 from infra.builder.lines import Lines
@@ -43,9 +42,7 @@ def main() -> int:
 def ordered(environments: Environments, key: str, attempt: int, seconds: int) -> BuildOrder | None:
     """What to build, as the table has it; None if the attempt is over: given up, or lost and followed by another."""
     environment = environments.find(key)
-    if environment is None or environment.attempt != attempt or environment.state is not EnvironmentState.BUILDING:
-        return None
-    return BuildOrder.of(environment, seconds)
+    return BuildOrder.of(environment, seconds) if environment and environment.is_making(attempt) else None
 
 
 if __name__ == "__main__":

@@ -62,3 +62,7 @@ class Environment(BaseModel):
     image: str = ""
     failure: Failure | None = None
     ended_at: float | None = None
+
+    def is_making(self, attempt: int) -> bool:
+        """Whether this attempt is still to be made: it is the newest, and has not ended."""
+        return self.attempt == attempt and self.state is EnvironmentState.BUILDING

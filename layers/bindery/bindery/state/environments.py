@@ -100,7 +100,7 @@ class Environments:
     def _ending(self, key: str, attempt: int, image: str, failure: Failure | None) -> tuple[Environment, Item] | None:
         item = self.table.get(f"environment#{key}", "environment")
         now = Environment.model_validate(item.data) if item else None
-        if item is None or now is None or now.attempt != attempt or now.state is not BUILDING:
+        if item is None or now is None or not now.is_making(attempt):
             return None
         state = EnvironmentState.FAILED if failure else READY
         outcome = {"state": state, "image": image, "failure": failure, "ended_at": self.clock.now()}

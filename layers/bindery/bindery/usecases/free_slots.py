@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from bindery.domain.environment import EnvironmentState
 from bindery.domain.messages import BuildRequested
 from bindery.ports.queue import Queue
 from bindery.state.build_slots import BuildSlots, Standing
@@ -36,8 +35,4 @@ class FreeSlots:
 
     def _builds(self, standing: Standing) -> bool:
         environment = self.environments.find(standing.environment)
-        return (
-            environment is not None
-            and environment.attempt == standing.attempt
-            and environment.state is EnvironmentState.BUILDING
-        )
+        return environment is not None and environment.is_making(standing.attempt)

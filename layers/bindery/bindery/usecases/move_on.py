@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from bindery.domain.environment import Environment, EnvironmentState
+from bindery.domain.environment import Environment
 from bindery.domain.errors import BuildLost, BuildUnwanted, ImageGone
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
@@ -74,8 +74,4 @@ class MoveOn:
 
 
 def _builds_for(environment: Environment | None, launch: Launch) -> TypeGuard[Environment]:
-    return (
-        environment is not None
-        and environment.attempt == launch.attempt
-        and environment.state is EnvironmentState.BUILDING
-    )
+    return environment is not None and environment.is_making(launch.attempt)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from bindery.domain.builds import BuildOrder
-from bindery.domain.environment import Environment, EnvironmentState
+from bindery.domain.environment import Environment
 from bindery.domain.errors import BuildUnwanted, Permanent
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
@@ -82,8 +82,4 @@ class StartBuild:
 
 def _wanted(environment: Environment | None, asked: BuildRequested) -> TypeGuard[Environment]:
     """Whether this attempt is still to be made."""
-    return (
-        environment is not None
-        and environment.attempt == asked.attempt
-        and environment.state is EnvironmentState.BUILDING
-    )
+    return environment is not None and environment.is_making(asked.attempt)

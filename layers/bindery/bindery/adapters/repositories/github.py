@@ -19,11 +19,10 @@ from bindery.adapters.repositories.pages import Shown, pasted, shown_page
 from bindery.adapters.repositories.private import Privacy, Seen
 from bindery.adapters.repositories.refs import (
     COMMIT,
-    OFTEN_MISSING,
     check_length,
     check_ref,
     decoded,
-    head_instead,
+    or_head,
     shown,
 )
 from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryTooLarge
@@ -93,7 +92,7 @@ class _BlobAnswer(BaseModel):
 class _Known(NamedTuple):
     commit: str
     tree: str
-    private: bool = False
+    private: bool
 
 
 class GitHubProvider:
@@ -161,12 +160,7 @@ class GitHubProvider:
 
     def resolve(self, spec: str) -> Resolved:
         repository, ref = _parts(spec)
-        note = ""
-        known = self._commit(repository, ref)
-        if known is None and ref in OFTEN_MISSING:
-            known, note = self._commit(repository, "HEAD"), head_instead(ref)
-        if known is None:
-            raise RefNotFound(spec=repository, ref=ref)
+        known, note = or_head(repository, ref, lambda each: self._commit(repository, each))
         commit = known.commit
         page = f"{self._url}/{repository}"
         found = Repository(
@@ -227,10 +221,7 @@ class GitHubProvider:
     def _commit(self, repository: str, ref: str) -> _Known | None:
         """The commit, None if the host knows no such ref."""
         asked = f"/repos/{repository}/commits/{quote(ref, safe='/')}?per_page=1"
-        page = f"{self._url}/{repository}"
-        found = self._privacy.facts(
-            repository, ref, lambda etag: self._api.get(asked, page, etag=etag), self._read_commit
-        )
+        found = self._privacy.facts(repository, ref, asked, self._read_commit)
         return self._remember(found["commit"], found["tree"], private="private" in found) if found else None
 
     def _read_about(self, body: bytes) -> Seen:

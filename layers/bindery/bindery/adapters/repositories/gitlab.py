@@ -16,14 +16,13 @@ from bindery.adapters.repositories.pages import pasted, shown_page
 from bindery.adapters.repositories.private import Privacy, Seen
 from bindery.adapters.repositories.refs import (
     COMMIT,
-    OFTEN_MISSING,
     check_length,
     check_ref,
     decoded,
-    head_instead,
+    or_head,
     shown,
 )
-from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound
+from bindery.domain.errors import BadSpec, HostUnreachable
 from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
@@ -121,12 +120,7 @@ class GitLabProvider(FilesByGit):
 
     def resolve(self, spec: str) -> Resolved:
         namespace, ref = _parts(spec)
-        note = ""
-        known = self._commit(namespace, ref)
-        if known is None and ref in OFTEN_MISSING:
-            known, note = self._commit(namespace, "HEAD"), head_instead(ref)
-        if known is None:
-            raise RefNotFound(spec=namespace, ref=ref)
+        known, note = or_head(namespace, ref, lambda each: self._commit(namespace, each))
         commit = known["commit"]
         page = f"{self._url}/{namespace}"
         found = Repository(
@@ -147,10 +141,7 @@ class GitLabProvider(FilesByGit):
     def _commit(self, namespace: str, ref: str) -> Facts | None:
         """The commit and what else is known, None if the host knows no such ref."""
         asked = f"/projects/{quote(namespace, safe='')}/repository/commits/{quote(ref, safe='')}?stats=false"
-        page = f"{self._url}/{namespace}"
-        return self._privacy.facts(
-            namespace, ref, lambda etag: self._api.get(asked, page, etag=etag), self._read_commit
-        )
+        return self._privacy.facts(namespace, ref, asked, self._read_commit)
 
     def _read_about(self, body: bytes) -> Seen:
         """Of its code, which may be for members alone although the project is for everybody."""

@@ -33,6 +33,7 @@ class ApiAnswer:
 class HostApi:
     """Asks an API with its token, which goes nowhere else; one that the host refuses is left out.
 
+    may_have_token: whether more than strangers see may be answered.
     absent: whether an answer that is no success says that only the object is missing, and not the whole repository.
     While the host has us wait, it is not asked, but for what it does not count: whether something changed since an ETag.
     Errors besides the guard's: RepositoryNotFound, HostLimited, HostUnreachable.
@@ -53,7 +54,7 @@ class HostApi:
         self._url = url.rstrip("/")
         self.host = parsed(url).host
         self._token: Token = (lambda: token) if isinstance(token, str) else token
-        self._may = bool(token)
+        self.may_have_token = bool(token)
         self._headers = headers
         self._absent = absent
 
@@ -72,11 +73,6 @@ class HostApi:
         if answer.status in KEPT_FROM_US:
             raise RepositoryNotFound(url=page)
         raise HostUnreachable(host=self.host, why=f"it answers with status {answer.status}")
-
-    @property
-    def may_have_token(self) -> bool:
-        """Whether more than strangers see may be answered."""
-        return self._may
 
     def basic(self, user: str) -> str:
         """The token as a password, in the header's value that git's servers take; empty: there is none."""

@@ -1,13 +1,15 @@
 """What may be asked for as a ref, and which of a repository's refs answers it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
-from bindery.domain.errors import BadRef, BadSpec
+from bindery.domain.errors import BadRef, BadSpec, RefNotFound
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+Known = TypeVar("Known")
 LONGEST_REF = 255
 LONGEST_SPEC = 2000
 # BinderHub's links name `master` by default; where it is gone, they mean whatever the repository's default is now.
@@ -77,6 +79,20 @@ def names_of(ref: str) -> tuple[str, ...]:
 def head_instead(ref: str) -> str:
     """The note when HEAD is taken for a missing ref."""
     return f"There is no branch {ref}: using the repository's default branch (HEAD) instead."
+
+
+def or_head(name: str, ref: str, ask: Callable[[str], Known | None]) -> tuple[Known, str]:
+    """What `ask` knows of the ref, or of HEAD for a missing master or main, and then the note. Raises RefNotFound.
+
+    name: the repository's, for people.
+    """
+    known = ask(ref)
+    if known is not None:
+        return known, ""
+    known = ask("HEAD") if ref in OFTEN_MISSING else None
+    if known is None:
+        raise RefNotFound(spec=name, ref=ref)
+    return known, head_instead(ref)
 
 
 def chosen(ref: str, known: Mapping[str, str]) -> Found | None:
