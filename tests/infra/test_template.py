@@ -18,7 +18,7 @@ from bindery.usecases import cull_sessions
 from infra.local.template import load
 from tests.serving import aws
 from tests.serving.messages import check_readable
-from tests.serving.tools import sam
+from tests.serving.packages import sam
 
 ROOT = Path(__file__).parents[2]
 Resource = Mapping[str, Any]

@@ -21,6 +21,13 @@ def make(target: str) -> str:
     return done.stdout
 
 
+def sam() -> Path:
+    """The `sam` command, of the environment that `make build` uses, too: made by the Makefile alone, while nobody uses it."""
+    with alone("packages"):
+        make(".cache/sam/ready")
+    return ROOT / ".cache" / "sam" / "bin" / "sam"
+
+
 @pytest.fixture(scope="session")
 def python() -> Path:
     """Lambda's own."""
