@@ -45,7 +45,7 @@ def test_an_idle_session_ends_and_one_that_computes_in_silence_does_not(
 
 
 def test_a_session_that_is_too_old_ends_busy_or_not(home: Path, git_server: GitServer, plain: str, gate: Gate) -> None:
-    settings = {"max_age_seconds": 6, "cull_seconds": 0.5, "idle_seconds": 0}
+    settings = {"max_age_seconds": 20, "cull_seconds": 0.5, "idle_seconds": 0}  # a kernel may take ten to start
     with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=settings) as bindery:
         token = bindery.token(f"git/{plain}", jti="old")
         session = Session.of(bindery.launch(plain, build_token=token).last.data)
