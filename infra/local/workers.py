@@ -13,6 +13,7 @@ from infra.local.events import Context, Event, from_build_service, from_log, fro
 from infra.local.template import Function, System, Timer
 
 logger = logging.getLogger("bindery")
+LISTEN_SECONDS = 20  # whoever closes the queues wakes who listens
 AT_ONCE = {"sessions": 12, "resolve": 16, "stops": 8, "logs": 1}
 UNDELIVERED = "undelivered events"
 # Seconds after which a message that failed is tried again; from then on, when its queue shows it again.
@@ -67,7 +68,7 @@ class Workers:
     def _consume(self, name: str, function: Function) -> None:
         shape = SHAPES.get(name, from_queue)
         while not self.stopping.is_set():
-            for delivery in self.queues.receive(name, 1, 1.0):
+            for delivery in self.queues.receive(name, 1, LISTEN_SECONDS):
                 answer = _call(function, shape(delivery))
                 if answer is not None and not answer.get("batchItemFailures"):
                     self.queues.delete(delivery)

@@ -22,11 +22,10 @@ Seen = dict[str, float]
 
 
 class Sightings:
-    """seen: by session, when (`time.perf_counter`) each of `service`, `pod`, `runs` and, if asked for, `answers` was first so."""
+    """seen: by session, when (`time.perf_counter`) each of `service`, `pod`, `runs` and `answers` was first so."""
 
-    def __init__(self, shipped: Shipped, *, asks: bool) -> None:
+    def __init__(self, shipped: Shipped) -> None:
         self.seen: dict[str, Seen] = {}
-        self.asks = asks
         self._port = shipped.cluster.gateway_port
         self._client = new_client_from_config(config_file=str(shipped.cluster.kubeconfig))
         self._watches: list[Any] = []
@@ -37,9 +36,11 @@ class Sightings:
     def going_on(self) -> Iterator["Sightings"]:
         """While the block lasts."""
         api: Any = CoreV1Api(self._client)
-        kinds = {"service": api.list_namespaced_service, "pod": api.list_namespaced_pod}
-        if self.asks:
-            kinds["secret"] = api.list_namespaced_secret
+        kinds = {
+            "service": api.list_namespaced_service,
+            "pod": api.list_namespaced_pod,
+            "secret": api.list_namespaced_secret,
+        }
         for kind, listing in kinds.items():
             self._begin(self._watch, kind, listing, listing(NAMESPACE).metadata.resource_version)
         try:

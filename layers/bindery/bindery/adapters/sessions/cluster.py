@@ -92,8 +92,13 @@ class Cluster:
 
     def look(self, kind: str, name: str) -> tuple[Body | None, str]:
         """The object, or None, and the version to watch from."""
-        told = self._list(kind, {"fieldSelector": f"metadata.name={name}"})
-        return next(iter(told["items"]), None), told["metadata"]["resourceVersion"]
+        found, version = self.now(kind, fieldSelector=f"metadata.name={name}")
+        return next(iter(found), None), version
+
+    def now(self, kind: str, **selector: str) -> tuple[list[Body], str]:
+        """The few objects that a selector leaves, and the version to watch from."""
+        told = self._list(kind, selector)
+        return told["items"], told["metadata"]["resourceVersion"]
 
     def each(self, kind: str, labels: str) -> Iterator[Body]:
         """All of a kind with these labels, read in pages."""

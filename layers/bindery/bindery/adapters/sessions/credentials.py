@@ -1,26 +1,39 @@
 """How Bindery is known to a cluster by a file, or as a Pod of it. Anything that kubectl understands."""
 
+import time
+
 from kubernetes.client import ApiClient
 from kubernetes.config import ConfigException, load_incluster_config, new_client_from_config
 from yaml import YAMLError
 
-from bindery.adapters.sessions.access import Entry
+from bindery.adapters.sessions.access import LOOK_AGAIN_SECONDS, Entry
 from bindery.domain.errors import LauncherDown
 
 
 class FileAccess:
-    """By the Kubernetes client's own reading of files, which also runs the commands that they name."""
+    """By the Kubernetes client's own reading of files, which also runs the commands that they name.
+
+    It sets itself up anew each time that it is asked what to show: that took as long as all else of a request.
+    """
 
     def __init__(self, client: ApiClient) -> None:
         self.name = str(client.configuration.host)
         self._client = client
+        self._entry = self._shown()
+        self._until = time.monotonic() + LOOK_AGAIN_SECONDS
 
     def entry(self) -> Entry:
+        if time.monotonic() > self._until:
+            self._entry = self._shown()
+            self._until = time.monotonic() + LOOK_AGAIN_SECONDS
+        return self._entry
+
+    def _shown(self) -> Entry:
         shown = self._client.configuration.auth_settings().get("BearerToken", {})
         return Entry(self.name, self._client.rest_client.pool_manager, str(shown.get("value") or ""))
 
     def renewed(self, _refused: Entry, /) -> bool:
-        """A file that changed is read by the next start; what expires is renewed in `entry`."""
+        """A file that changed is read by the next start; what expires is renewed in `entry`, minutes before."""
         return False
 
     def moved(self, _silent: Entry, /) -> bool:

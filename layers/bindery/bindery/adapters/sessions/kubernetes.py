@@ -28,10 +28,9 @@ from bindery.domain.errors import LauncherDown, NodeLost, SessionDied, SessionEv
 from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
 from bindery.ports.clock import Clock
 
-SOONEST, LATEST, GROWTH = 0.01, 0.1, 1.1  # seconds between two questions to a session's address: ever rarer
+SOONEST, LATEST, GROWTH = 0.04, 0.1, 1.05  # seconds between two questions to a session's address: ever rarer
 FRESH_SECONDS = 5  # trouble that began so lately has not been told yet
 STARTS = 3
-GONE = SessionReport(Liveness.GONE)
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,8 @@ class KubernetesSessions:
 
     def wait(self, session: str, token: str, seconds: float) -> SessionReport:
         until = time.monotonic() + seconds
-        owner = self._owner(session)
-        if owner is None:
-            return GONE
         url, pause = self._address.of(session), SOONEST
-        with PodWatch(self._cluster, run_name(session, owner["metadata"]["labels"][RUN]), seconds) as watch:
+        with PodWatch(self._cluster, session, seconds) as watch:
             told = "" if self._is_fresh(watch.state) else str(watch.state.trouble)
             while not watch.state.gone:
                 left = until - time.monotonic()

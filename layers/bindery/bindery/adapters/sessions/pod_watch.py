@@ -5,7 +5,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from bindery.adapters.sessions.cluster import POD, Cluster, Watching
+from bindery.adapters.sessions.cluster import POD, Body, Cluster, Watching
+from bindery.adapters.sessions.pod import ID
 from bindery.adapters.sessions.pod_state import PodState, state_of
 from bindery.domain.errors import BinderyError
 
@@ -13,16 +14,18 @@ NO_POD = PodState(gone=True)
 
 
 class PodWatch:
-    """For `seconds` at most. Raises LauncherDown where the cluster does not answer."""
+    """A session's Pod, for `seconds` at most. Raises LauncherDown where the cluster does not answer."""
 
-    def __init__(self, cluster: Cluster, pod: str, seconds: float) -> None:
-        found, version = cluster.look(POD, pod)
-        self.state = state_of(found) if found else NO_POD
+    def __init__(self, cluster: Cluster, session: str, seconds: float) -> None:
+        pods, version = cluster.now(POD, labelSelector=f"{ID}={session}")
+        pod = min(pods, key=_is_past, default=None)
+        self.state = state_of(pod) if pod else NO_POD
         self._heard: queue.SimpleQueue[PodState | BinderyError] = queue.SimpleQueue()
         self._watching: Watching | None = None
         self._closed = False
-        if not self.state.gone and seconds > 0:
-            threading.Thread(target=self._listen, args=(cluster, pod, version, seconds), daemon=True).start()
+        if pod and not self.state.gone and seconds > 0:
+            listening = (cluster, pod["metadata"]["name"], version, seconds)
+            threading.Thread(target=self._listen, args=listening, daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -56,5 +59,10 @@ class PodWatch:
                 self._watching.close()
 
 
-def _deleted(pod: dict[str, object]) -> PodState:
+def _is_past(pod: Body) -> tuple[bool, bool]:
+    """Orders the Pods of a session's runs, of which one at most is not on its way out: that one first."""
+    return bool(pod["metadata"].get("deletionTimestamp")), state_of(pod).gone
+
+
+def _deleted(pod: Body) -> PodState:
     return PodState(gone=True, trouble=state_of(pod).trouble)
