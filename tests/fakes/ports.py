@@ -12,6 +12,7 @@ from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.session_launcher import SessionLauncher
 from bindery.ports.table import Table
 from bindery.settings import Settings
+from bindery.web.word import Word
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class FakePorts:
     clock: Clock
     host: RepositoryProvider
     isolated: bool = True
+    word: Word | None = None
     homes: dict[str, Home] = field(default_factory=dict)
     known_homes: set[str] = field(default_factory=set)
 

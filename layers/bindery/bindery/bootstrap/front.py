@@ -22,6 +22,7 @@ def stream(system: System) -> Stream:
         given.public_url,
         given.cors_allow_origin,
         given.stream_seconds,
+        system.ports.word,
     )
 
 

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from bindery.ports.repository_provider import RepositoryProvider
     from bindery.ports.session_launcher import SessionLauncher
     from bindery.ports.table import Table
+    from bindery.web.word import Word
 
 
 class Ports(Protocol):
     """Everything that the verbs need of the world; each may be made only when it is asked for.
 
     provider: raises UnknownProvider. isolated: whether a session cannot touch the machine that this runs on.
+    word: of what is written to the table; None where other processes write it.
     """
 
     @property
@@ -48,6 +50,8 @@ class Ports(Protocol):
     def doi_directory(self) -> DoiDirectory: ...
     @property
     def isolated(self) -> bool: ...
+    @property
+    def word(self) -> Word | None: ...
     def providers(self) -> Mapping[str, RepositoryProvider]: ...
     def provider(self, name: str) -> RepositoryProvider: ...
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bindery.ports.repository_provider import RepositoryProvider
     from bindery.ports.session_launcher import SessionLauncher
     from bindery.ports.table import Table
+    from bindery.web.word import Word
 
 
 @cache
@@ -55,11 +56,18 @@ def aws() -> Session:
 
 
 @cache
+def word() -> Word:
+    from bindery.web.word import Word
+
+    return Word()
+
+
+@cache
 def table() -> Table:
     if settings().table == "sqlite":
         from bindery.adapters.tables.sqlite import SqliteTable
 
-        return SqliteTable(home() / "table.sqlite")
+        return SqliteTable(home() / "table.sqlite", written=word().written)
     from bindery.adapters.tables.dynamodb import DynamoTable
 
     return DynamoTable(settings().table, cast("DynamoDBClient", aws().create_client("dynamodb")))
@@ -151,6 +159,10 @@ class Picked:
     def isolated(self) -> bool:
         """Process sessions are not, so nothing may start one unasked."""
         return settings().launcher != "process"
+
+    @property
+    def word(self) -> Word | None:
+        return word() if settings().table == "sqlite" else None
 
     def providers(self) -> Mapping[str, RepositoryProvider]:
         return providers()

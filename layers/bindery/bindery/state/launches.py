@@ -19,6 +19,11 @@ def counted(item: Item) -> Item:
     return replace(item, due_shard=None, due_at=None)
 
 
+def key_of(launch: str) -> str:
+    """Where a launch's item is."""
+    return f"launch#{launch}"
+
+
 @dataclass(frozen=True)
 class Launches:
     """Each launch is one item, changed only by conditional puts. It stays due until it has ended, and then until it is counted."""
@@ -36,7 +41,7 @@ class Launches:
 
     def find(self, launch: str) -> Launch | None:
         """The launch, or None; consistent."""
-        item = self.table.get(f"launch#{launch}", "launch")
+        item = self.table.get(key_of(launch), "launch")
         return Launch.model_validate(item.data) if item else None
 
     def get(self, launch: str) -> Launch:
@@ -62,14 +67,14 @@ class Launches:
 
     def read(self, launch: str) -> tuple[Item, Launch]:
         """The item beside the launch, for transactions. Raises LaunchNotFound."""
-        item = self.table.get(f"launch#{launch}", "launch")
+        item = self.table.get(key_of(launch), "launch")
         if item is None:
             raise LaunchNotFound
         return item, Launch.model_validate(item.data)
 
     def item(self, launch: Launch, version: int = 0) -> Item:
         """What is stored for a launch: due again when its stage has had its time, or at its deadline."""
-        item = Item(f"launch#{launch.id}", "launch", launch.model_dump(mode="json"), version)
+        item = Item(key_of(launch.id), "launch", launch.model_dump(mode="json"), version)
         if launch.ended:
             at = launch.ended_at or self.clock.now()
             return replace(item, due_shard=due_shard("ended", launch.id), due_at=at, expires_at=at + KEPT_SECONDS)

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -21,12 +21,13 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Phase, Stage
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
+from bindery.state.launches import key_of
 from bindery.web.events import built_payload, failed_payload, payload, ready_payload
 from bindery.web.places import Places
 from bindery.web.requests import Own, read_link
+from bindery.web.word import LATEST, Looks, Word
 
 KEEPALIVE_SECONDS = 25
-SOONEST, LATEST = 0.02, 2.0
 LAST_LINES_SECONDS = 0.4
 GOES_ON = "The build goes on. Open the same link again to see how it stands: {link}\n"
 
@@ -44,6 +45,7 @@ class Stream:
     """The app behind `/build`. public_url: empty means as the request says. cors: `Access-Control-Allow-Origin`.
 
     longest_seconds: how long a stream is open at most, since API Gateway cuts it at 15 minutes; 0: to its launch's end.
+    word: of what is written to the table; None where other processes write it.
     """
 
     open_launch: Callable[[Asked], Opened]
@@ -52,6 +54,7 @@ class Stream:
     public_url: str
     cors: str
     longest_seconds: float = 0
+    word: Word | None = None
 
     def app(self) -> Starlette:
         app = Starlette()
@@ -112,9 +115,15 @@ class Stream:
 
     async def _relay(self, opened: Opened, asked: Asked) -> AsyncIterator[ServerSentEvent]:
         """Everything not told yet, then what comes, until the launch has ended or the stream has been open for long."""
-        told, begun, waited = Told.read(opened.told), time.monotonic(), False
+        with self.word.of(key_of(opened.launch.id)) if self.word else nullcontext() as word:
+            async for event in self._told(opened, asked, Looks(word)):
+                yield event
+
+    async def _told(self, opened: Opened, asked: Asked, looks: Looks) -> AsyncIterator[ServerSentEvent]:
+        told, waited = Told.read(opened.told), False
         places = Places(self.follow.builds_before)
-        while (age := time.monotonic() - begun) < (self.longest_seconds or float("inf")):
+        while looks.age < (self.longest_seconds or float("inf")):
+            looks.begin()
             try:
                 launch, tellings = await run_sync(self.follow, opened.launch.id, told)
             except Retryable:
@@ -137,7 +146,7 @@ class Stream:
                 return
             for telling in await run_sync(places.news, launch, told) if places.due(launch, told) else []:
                 yield self._event(payload(telling.event), launch.id, told)
-            await asyncio.sleep(min(LATEST, max(SOONEST, age / 40)))
+            await looks.pause(word_comes=launch.stage is not Stage.BUILDING)  # the lines of its log come by themselves
         link = f"{asked.launch_host}v2/{asked.provider}/{asked.spec}"
         yield self._event({"phase": "waiting", "message": GOES_ON.format(link=link)}, opened.launch.id, told)
 

@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import takewhile
@@ -50,10 +50,13 @@ class SqliteTable:
     """The table port over SQLite. path: the file (made with mode 0600: session tokens are in it); None: in memory.
 
     busy_seconds: how long a call waits for another process's transaction before it raises Throttled; so long, and no
-    longer, it waits for its turn among the calls that do.
+    longer, it waits for its turn among the calls that do. written: hears the pk of what this table's put and transact wrote.
     """
 
-    def __init__(self, path: Path | None, busy_seconds: float = 5) -> None:
+    def __init__(
+        self, path: Path | None, busy_seconds: float = 5, written: Callable[[str], object] = lambda _: None
+    ) -> None:
+        self._written = written
         self._lock = threading.Lock()
         self._busy_seconds = busy_seconds
         self._connection = _connect(path, busy_seconds)
@@ -67,7 +70,9 @@ class SqliteTable:
     def put(self, item: Item) -> Item:
         text = encode(item)
         with self._use() as connection:
-            return _put(connection, item, text)
+            put = _put(connection, item, text)
+        self._written(item.pk)
+        return put
 
     def delete(self, item: Item) -> None:
         check_key(item.pk, item.sk)
@@ -84,6 +89,8 @@ class SqliteTable:
                     _delete(connection, change.item)
                 else:
                     _put(connection, change, text)
+        for change in changes:
+            self._written(change.item.pk if isinstance(change, Delete) else change.pk)
 
     def query(self, pk: str, prefix: str = "", after: str = "", limit: int = 100) -> list[Item]:
         check_query(pk, prefix, after, limit)
