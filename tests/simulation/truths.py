@@ -15,7 +15,7 @@ from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import Message, ResolveRequested, SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
 from bindery.usecases.try_again import DELAYS, RETRIES
-from bindery.web.errors import GENERAL
+from bindery.web.face import GENERAL
 from bindery.web.shown import BY_KIND, face_of
 from tests.simulation.around import MOST_SKEW_SECONDS, Around
 from tests.simulation.builds import SimBuilds

@@ -13,7 +13,7 @@ from tests.serving.inits import FUNCTIONS, ROOT, Init, init
 
 HOT = ("stream_launch", "resolve_repository", "start_session")
 BUDGETS = {
-    "answer_api": 380,
+    "answer_api": 386,
     "cull_sessions": 300,
     "fail_launch": 335,
     "reconcile": 357,

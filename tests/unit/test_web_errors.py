@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 from bindery.domain import errors
 from bindery.domain.errors import BinderyError, Fact, Permanent, Retryable
 from bindery.domain.failure import Failure
-from bindery.web.errors import FACES, GENERAL
+from bindery.web.errors import FACES
+from bindery.web.face import GENERAL
 from bindery.web.shown import face_of
 
 
 def concrete(kind: type[BinderyError]) -> list[type[BinderyError]]:
     below = [found for child in kind.__subclasses__() for found in (child, *concrete(child))]
-    return [found for found in below if found not in (Permanent, Retryable) and found.__module__ == errors.__name__]
+    return [
+        found for found in below if found not in (Permanent, Retryable) and found.__module__.startswith(errors.__name__)
+    ]
 
 
 def facts_in_docstring(kind: type[BinderyError]) -> set[str]:

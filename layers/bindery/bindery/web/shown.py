@@ -7,7 +7,8 @@ from types import MappingProxyType
 from bindery.domain import errors as e
 from bindery.domain.errors import BinderyError, Fact
 from bindery.domain.failure import Failure
-from bindery.web.errors import FACES, GENERAL
+from bindery.web.errors import FACES
+from bindery.web.face import GENERAL
 from bindery.web.text import last_lines
 from bindery.web.words import filled
 

@@ -1,0 +1,120 @@
+"""What is wrong with what was asked, or with whoever asked; with the repository, or with its host."""
+
+from bindery.domain.errors.kinds import Permanent, Retryable
+
+# What was asked
+
+
+class BadSpec(Permanent):
+    """The spec cannot be one of this provider's. Facts: spec, why."""
+
+
+class UnknownProvider(Permanent):
+    """No such provider. Facts: provider, known (comma-separated ids)."""
+
+
+class BadRef(Permanent):
+    """The ref could not be a name in any git repository. Facts: ref, why."""
+
+
+class ForbiddenAddress(Permanent):
+    """The address is private, loopback, link-local or otherwise not ours to ask. Facts: host."""
+
+
+class BadAddress(Permanent):
+    """Not an address that we can fetch from. Facts: url, why."""
+
+
+class SpecBanned(Permanent):
+    """The operator does not let this repository be launched. Facts: spec."""
+
+
+class ClientBanned(Permanent):
+    """The operator does not serve the client's network."""
+
+
+class BadBuildToken(Permanent):
+    """The build token is forged, for another spec, or was old when its launch was to be created. Facts: why."""
+
+
+class CrossSite(Permanent):
+    """A page of another site asked, and may not. Facts: site."""
+
+
+class RateLimited(Permanent):
+    """The client asked too often. Facts: limit, seconds (until it may ask again)."""
+
+
+class BadRequest(Permanent):
+    """The request itself cannot be understood. Facts: why."""
+
+
+class RequestTooLarge(Permanent):
+    """The request's body has more bytes than we read. Facts: limit (such as "64 KB")."""
+
+
+class UnknownAddress(Permanent):
+    """A pasted address that leads to no repository. Facts: none."""
+
+
+class UnknownDoi(UnknownAddress):
+    """A pasted DOI that does not tell by its spelling where its record is. Facts: doi."""
+
+
+class LaunchNotFound(Permanent):
+    """No such launch, or not the asker's. Facts: none."""
+
+
+class SessionForgotten(Permanent):
+    """No launch of that session's id is known, or not any more. Facts: none."""
+
+
+# The repository and its host
+
+
+class RepositoryNotFound(Permanent):
+    """The host knows no such repository, or it is private. Facts: url."""
+
+
+class RecordNotFound(RepositoryNotFound):
+    """The host has published no such record, or nobody registered the DOI. Facts: url."""
+
+
+class RecordRestricted(RepositoryNotFound):
+    """The record is there, and not open to everybody. Facts: url."""
+
+
+class RecordWithdrawn(RepositoryNotFound):
+    """The record was there, and its host has taken it back. Facts: url."""
+
+
+class SecretGist(Permanent):
+    """Only who has its address knows of it, and the operator does not let such ones be launched. Facts: spec."""
+
+
+class RefNotFound(Permanent):
+    """The host knows the repository, not this branch, tag or commit. Facts: spec, ref."""
+
+
+class VersionNotFound(RefNotFound):
+    """The host knows the record, not this version of it. Facts: spec, ref."""
+
+
+class RepositoryTooLarge(Permanent):
+    """More bytes or files than the limit. Facts: url, limit (in words, such as "500 MB")."""
+
+
+class RepositoryUnusable(Permanent):
+    """The content cannot be laid out or read. Facts: why."""
+
+
+class HostLimited(Permanent):
+    """The host asks us to come back later, and people with us. Facts: host, at (UTC seconds)."""
+
+
+class HostUnreachable(Retryable):
+    """The host did not answer, in time or at all. Facts: host, why."""
+
+
+class HostDown(HostUnreachable):
+    """The host has not answered several times in a row, and is not asked for a while. Facts: host, since (UTC seconds)."""
