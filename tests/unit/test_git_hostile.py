@@ -5,6 +5,7 @@ import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -27,6 +28,8 @@ from bindery.domain.errors import (
     RepositoryTooLarge,
 )
 from bindery.domain.repository import Entry, Repository
+from tests.serving.git_http import git, make_repository
+from tests.serving.loopback import Loopback, Quiet
 from tests.serving.scripted import ScriptedServer, answer
 
 LIMITS = PackLimits(objects=100, object_bytes=1_000_000, total_bytes=2_000_000)
@@ -227,6 +230,8 @@ def test_a_host_that_has_us_wait_is_not_asked_meanwhile() -> None:
     ("body", "content_type", "error"),
     [
         (b"<html>", "text/html", RepositoryNotFound),
+        (b"1" * 40 + b"\trefs/heads/main\n", "text/html", BadAddress),
+        (b"1" * 40 + b" refs/heads/main\n", "text/plain", RepositoryNotFound),
         (b"", ADVERTISED, HostUnreachable),
         (b"zzzz", ADVERTISED, HostUnreachable),
         (b"ffff", ADVERTISED, HostUnreachable),
@@ -244,6 +249,32 @@ def test_a_host_that_has_us_wait_is_not_asked_meanwhile() -> None:
 def test_what_is_no_git_server_is_said_so(body: bytes, content_type: str, error: type[BinderyError]) -> None:
     with ScriptedServer(lambda head: [answer(body, content_type)]) as server, pytest.raises(error):
         provider(server).resolve(spec(server))
+
+
+class Files(Loopback):
+    """A plain web server over a folder: git's "dumb" http, which needs `update-server-info`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        super().__init__(_Handler)
+
+
+class _Handler(Quiet):
+    def do_GET(self) -> None:  # noqa: N802 # the base class names it
+        file = self.server.owner.root / self.path.partition("?")[0].lstrip("/")
+        self.send(200, file.read_bytes()) if file.is_file() else self.send(404)
+
+
+def test_a_web_server_over_a_repositorys_files_is_told_from_a_missing_repository(tmp_path: Path) -> None:
+    make_repository(tmp_path / "r.git", {"a.txt": "x"})
+    git("-C", str(tmp_path / "r.git"), "update-server-info")
+    with Files(tmp_path) as server:
+        asked = GitProvider(GuardedClient([server.address]), SystemClock())
+        with pytest.raises(BadAddress) as caught:
+            asked.resolve(f"{quote(f'{server.origin}/r.git', safe='')}/HEAD")
+        assert "only hands out files" in str(caught.value.facts["why"])
+        with pytest.raises(RepositoryNotFound):
+            asked.resolve(f"{quote(f'{server.origin}/none.git', safe='')}/HEAD")
 
 
 @settings(max_examples=25, deadline=None)

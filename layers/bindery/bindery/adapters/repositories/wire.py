@@ -26,6 +26,9 @@ VERSION_2: Final = {"Git-Protocol": "version=2"}
 OBJECT_ID: Final = re.compile(rb"[0-9a-f]{40}")
 MOST_CAPABILITIES: Final = 1000
 DATA, FATAL = 1, 3
+FILES_LINE: Final = re.compile(rb"[0-9a-f]{40}\trefs/")
+FILES_LINE_BYTES: Final = 64
+ONLY_FILES: Final = "its server only hands out files (dumb http); git's smart protocol is needed, as forges and git http-backend speak it"
 
 
 class Refused(Exception):  # the server's word, caught and turned into a fact by whoever asked
@@ -128,7 +131,13 @@ class GitWire:
         if response.status != 200:
             raise HostUnreachable(host=host, why=f"it answers with status {response.status}")
         if response.headers.get("Content-Type", "").partition(";")[0].strip() != content_type:
-            raise RepositoryNotFound(url=url)
+            raise _no_server(response, url)
+
+
+def _no_server(response: BaseHTTPResponse, url: str) -> BadAddress | RepositoryNotFound:
+    """What answers in another way than git's servers do: a web server over a repository's files, or anything else."""
+    begins = response.read(FILES_LINE_BYTES, decode_content=False)
+    return BadAddress(url=url, why=ONLY_FILES) if FILES_LINE.match(begins) else RepositoryNotFound(url=url)
 
 
 def _with(authorization: str) -> dict[str, str]:
