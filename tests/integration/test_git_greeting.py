@@ -9,7 +9,7 @@ from bindery.adapters.repositories.git import REMEMBERED_SECONDS, GitProvider
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.domain.errors import RefNotFound
 from tests.fakes.clock import FakeClock
-from tests.serving.git_http import GitServer, make_repository
+from tests.serving.git_http import GitServer, git, make_repository
 
 GREETING = "GET /demo/info/refs?service=git-upload-pack"
 
@@ -56,3 +56,16 @@ def test_a_ref_that_is_not_there_is_looked_for_once_more_and_then_refused(tmp_pa
         with pytest.raises(RefNotFound):
             provider.resolve(f"{at}/nowhere")
         assert greetings(server) == 2
+
+
+def test_what_answers_call_a_repositorys_address_can_be_cloned_and_quotas_still_know_one_spelling(
+    tmp_path: Path,
+) -> None:
+    commit = make_repository(tmp_path / "demo.git", {"a": "1"})
+    with GitServer(tmp_path) as server:
+        provider = GitProvider(GuardedClient((server.address,)), FakeClock())
+        spec = f"{quote(server.url('demo.git'), safe='')}/HEAD"
+        found = provider.resolve(spec).repository
+        assert found.repo_url == server.url("demo.git")  # not every server takes the name without .git
+        assert git("ls-remote", found.repo_url, "HEAD").decode().split() == [commit, "HEAD"]
+        assert provider.check(spec) == provider.check(spec.replace("demo.git", "demo"))

@@ -13,6 +13,7 @@ from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.refs import check_ref, chosen, names_of
 from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.errors import BadRef, BadSpec
+from bindery.web.shown import face_of
 
 BAD = [
     "",
@@ -135,6 +136,30 @@ def test_absurd_git_specs_are_refused(spec: str, git: GitProvider) -> None:
 def test_absurd_refs_in_git_specs_are_refused(ref: str, git: GitProvider) -> None:
     with pytest.raises(BadRef):
         git.check(f"https%3A%2F%2Fexample.org%2Fr/{ref}".replace("%00", "%01"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "meant"),
+    [
+        ("https://example.org/o/r/main", "https%3A%2F%2Fexample.org%2Fo%2Fr/main"),
+        ("http:/example.org:3000/o/r/HEAD", "http%3A%2F%2Fexample.org%3A3000%2Fo%2Fr/HEAD"),
+        ("https://example.org/o/r.git", "https%3A%2F%2Fexample.org%2Fo%2Fr.git/HEAD"),
+        ("https://example.org/o/r.git/feature/x", "https%3A%2F%2Fexample.org%2Fo%2Fr.git/feature/x"),
+        ("HTTPS://example.org/r", "https%3A%2F%2Fexample.org%2Fr/HEAD"),
+        ("https://example.org/a%20b/main", "https%3A%2F%2Fexample.org%2Fa%2520b/main"),
+        ("https://me:hunter2@example.org/r/main", "https%3A%2F%2Fexample.org%2Fr/main"),
+        ("https://", GitProvider.display.example),
+        ("https://example.org/" + "r" * 300 + "/main", GitProvider.display.example),
+    ],
+)
+def test_an_address_as_it_is_is_answered_with_the_link_that_is_likely_meant(
+    spec: str, meant: str, git: GitProvider
+) -> None:
+    with pytest.raises(BadSpec) as caught:
+        git.check(spec)
+    assert face_of(caught.value).message.endswith(f"has to be percent-encoded, as in /v2/git/{meant}. Check the link.")
+    assert "hunter2" not in str(caught.value)
+    assert git.check(meant)
 
 
 def test_a_git_spec_names_its_repository(git: GitProvider) -> None:

@@ -51,6 +51,12 @@ def test_built_names_the_image() -> None:
     assert payload(FOUND, "key-1")["imageName"] == "key-1"
 
 
+def test_the_repositorys_address_is_the_one_that_clients_can_clone() -> None:
+    repository = REPOSITORY.model_copy(update={"repo_url": "https://git.example.org/o/r.git"})
+    launch = LAUNCH.model_copy(update={"repo_url": "https://git.example.org/o/r", "repository": repository})
+    assert ready_payload(launch, SESSION, "")["repo_url"] == "https://git.example.org/o/r.git"
+
+
 def test_ready_tells_everything_that_clients_rely_on() -> None:
     assert ready_payload(LAUNCH, SESSION, "203.0.113.9") == {
         "phase": "ready",

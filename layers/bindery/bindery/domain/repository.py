@@ -13,7 +13,8 @@ class Repository(BaseModel):
     ref: full commit id (40 or 64 hex digits), or a record's version.
     resolved_spec: the spec that leads to exactly this ref (`o/r/<commit>`).
     clone_url: for machines, https, without credentials.
-    repo_url, ref_url: for people: the repository's page, and the page of this ref.
+    repo_url, ref_url: for people: the repository's page, and the page of this ref. Of any git server no page is known: both are
+        the clone address as it was asked for, and clients clone it.
     private: whether its host gives it to nobody without our token.
     """
 

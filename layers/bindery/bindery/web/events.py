@@ -36,7 +36,7 @@ def ready_payload(launch: Launch, session: Session, client_ip: str) -> Payload:
         "url": url,
         "token": session.token,
         "image": launch.image,
-        "repo_url": launch.repo_url,
+        "repo_url": repository.repo_url if repository else launch.repo_url,
         "binder_ref_url": repository.ref_url if repository else launch.repo_url,
         "binder_launch_host": _slashed(launch.launch_host),
         "binder_request": request,

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
-from bindery.adapters.repositories.addresses import canonical, parsed
+from bindery.adapters.repositories.addresses import canonical, parsed, without_user
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.listing import NotListed, listing
@@ -39,6 +39,8 @@ FILE_LIMIT: Final = PackLimits(objects=4, object_bytes=MB, total_bytes=2 * MB)
 TREE_LIMIT: Final = PackLimits(objects=100_000, object_bytes=8 * MB, total_bytes=64 * MB)
 COMMIT_LIMIT: Final = PackLimits(objects=100, object_bytes=MB, total_bytes=4 * MB)
 REMEMBERED, REMEMBERED_SECONDS = 256, 300
+UNENCODED: Final = ("https:", "http:")
+LONGEST_SHOWN: Final = 200
 PLAIN: Final = "/~!$&'()*+,;=:@"
 
 
@@ -100,8 +102,8 @@ class GitProvider:
             ref=found.commit,
             resolved_spec=f"{quote(url, safe='')}/{found.commit}",
             clone_url=url,
-            repo_url=_page(url),
-            ref_url=_page(url),
+            repo_url=url,
+            ref_url=url,
         )
         return Resolved(repository, found.note)
 
@@ -182,6 +184,9 @@ def _parts(spec: str) -> tuple[str, str]:
     """The clone address and the ref."""
     check_length(spec)
     quoted, slash, ref = spec.partition("/")
+    if quoted.lower() in UNENCODED:
+        plain = without_user(spec)
+        raise BadSpec(spec=plain, why=f"its address has to be percent-encoded, as in /v2/git/{_encoded(plain)}")
     url = decoded(quoted, spec).rstrip("/")
     if not slash or not url:
         raise BadSpec(spec=shown(spec), why="it is not <percent-encoded clone address>/<ref>")
@@ -192,6 +197,16 @@ def _parts(spec: str) -> tuple[str, str]:
     if "?" in url or "#" in url:
         raise BadSpec(spec=shown(spec), why="a clone address has no ? or #")
     return url, check_ref(decoded(ref, spec))
+
+
+def _encoded(spec: str) -> str:
+    """What is likely meant by a spec with a clone address as it is: what follows `.git` is the ref, else the last step."""
+    scheme, _, rest = spec.partition(":")
+    steps = [step for step in rest.split("/") if step]
+    upto = next((at for at, step in enumerate(steps, 1) if step.endswith(".git")), max(len(steps) - 1, 2))
+    address = f"{scheme.lower()}://{'/'.join(steps[:upto])}"
+    meant = f"{quote(address, safe='')}/{'/'.join(steps[upto:]) or 'HEAD'}"
+    return meant if len(steps) > 1 and len(meant) <= LONGEST_SHOWN else GitProvider.display.example
 
 
 def _page(url: str) -> str:
