@@ -105,6 +105,26 @@ def test_private_literals_are_forbidden(host: str) -> None:
         AddressRules().check(f"http://{host}/a")
 
 
+@pytest.mark.parametrize(
+    ("url", "entry"),
+    [("http://127.0.0.1:3000/r", "127.0.0.1:3000"), ("https://[::1]/r", "[::1]:443")],
+)
+def test_whoever_runs_this_reads_what_would_allow_a_private_address(
+    url: str, entry: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ForbiddenAddress):
+        AddressRules().check(url)
+    assert f"BINDERY_ALLOWED_PRIVATE_HOSTS={entry} " in caplog.text
+    AddressRules([entry]).check(url)
+
+
+def test_the_same_is_read_of_a_name_that_leads_to_one(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ForbiddenAddress):
+        AddressRules().check_answer("forge.internal", 3000, ["10.0.0.1"])
+    assert "BINDERY_ALLOWED_PRIVATE_HOSTS=forge.internal:3000 " in caplog.text
+    AddressRules(["forge.internal:3000"]).check_answer("forge.internal", 3000, ["10.0.0.1"])
+
+
 def test_a_password_is_never_repeated() -> None:
     for url in ("http://me:hunter2@example.org/", "ssh://me:hunter2@example.org/", "http://me:hunter2@exa mple.org/"):
         with pytest.raises(BadAddress) as caught:

@@ -42,6 +42,16 @@ def test_a_sentence_names_only_facts_that_its_error_has(kind: type[BinderyError]
     assert set(re.findall(r"\{(\w+)\}", FACES[kind].sentence)) <= facts_in_docstring(kind)
 
 
+def test_no_visitor_is_told_of_settings() -> None:
+    assert [face.code for face in FACES.values() if "BINDERY_" in face.sentence + face.meanwhile] == []
+
+
+def test_of_a_private_address_a_visitor_hears_who_can_allow_it_and_where_that_is_told() -> None:
+    message = face_of(errors.ForbiddenAddress(host="127.0.0.1")).message
+    assert "127.0.0.1" in message
+    assert message.endswith("Whoever runs this Bindery can allow it: its log says how.")
+
+
 @pytest.mark.parametrize("kind", FACES, ids=lambda kind: kind.__name__)
 def test_a_sentence_without_its_facts_is_still_a_sentence(kind: type[BinderyError]) -> None:
     message = face_of(kind()).message

@@ -20,7 +20,7 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             403,
             "forbidden_address",
             "Repositories are not fetched from {host}: it is a private or reserved address. "
-            "Whoever runs this Bindery can allow it.",
+            "Whoever runs this Bindery can allow it: its log says how.",
         ),
         e.BadAddress: Face(400, "bad_address", "{url} cannot be fetched: {why}. Check the link."),
         e.SpecBanned: Face(

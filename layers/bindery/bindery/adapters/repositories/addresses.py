@@ -1,5 +1,6 @@
-"""Which addresses we ask at all: the guard's rules, pure."""
+"""Which addresses we ask at all: the guard's rules. They look nothing up."""
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 UNCLEAN = re.compile(r"[^\x21-\x7e]|[\"\\<>^`{|}]")
 PORTS = {"http": 80, "https": 443}
 LONGEST = 2000
+logger = logging.getLogger("bindery")
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,7 @@ class AddressRules:
 
     def allows(self, host: str, port: int) -> bool:
         plain = host.strip("[]").rstrip(".").lower()
-        spelled = f"[{plain}]" if ":" in plain else plain
-        return not self._allowed.isdisjoint({plain, spelled, f"{spelled}:{port}"})
+        return not self._allowed.isdisjoint({plain, _spelled(plain), f"{_spelled(plain)}:{port}"})
 
     def check(self, url: str) -> Address:
         """BadAddress or ForbiddenAddress for what need not even be looked up; else the URL's parts."""
@@ -168,10 +169,24 @@ class AddressRules:
         if address.port not in PORTS.values() and address.port < 1024:
             raise BadAddress(url=url, why=f"port {address.port} is not one of a web server")
         if (":" in address.host or _plain_ipv4(address.host)) and not is_public(address.host):
-            raise ForbiddenAddress(host=address.host)
+            raise _forbidden(address.host, address.port)
         return address
 
     def check_answer(self, host: str, port: int, addresses: Sequence[str]) -> None:
         """ForbiddenAddress unless every address of a resolver's answer is public, or the host is allowed."""
         if not self.allows(host, port) and not all(is_public(address) for address in addresses):
-            raise ForbiddenAddress(host=host)
+            raise _forbidden(host, port)
+
+
+def _forbidden(host: str, port: int) -> ForbiddenAddress:
+    """For whoever asked. Whoever runs this reads in the log what would allow it: a visitor could do nothing with that."""
+    entry = f"{_spelled(host)}:{port}"
+    logger.warning(
+        "%s was not asked: it is private or reserved. BINDERY_ALLOWED_PRIVATE_HOSTS=%s allows it.", host, entry
+    )
+    return ForbiddenAddress(host=host)
+
+
+def _spelled(host: str) -> str:
+    """As it stands before a port."""
+    return f"[{host}]" if ":" in host else host
