@@ -1,9 +1,27 @@
 """From a DOI to the launch page of its record."""
 
-import pytest
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
 
-from bindery.domain.errors import BadRequest, ClientBanned, RateLimited
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bindery.domain.errors import (
+    BadRequest,
+    BadSpec,
+    BinderyError,
+    ClientBanned,
+    HostDown,
+    HostLimited,
+    HostUnreachable,
+    RateLimited,
+    RecordNotFound,
+)
 from bindery.ports.doi_directory import Home
+from bindery.web.site_routes import SiteRoutes
+from infra.local.events import Context
+from tests.serving.rest_event import rest_event
 from tests.simulation.small import Small
 
 
@@ -38,3 +56,32 @@ def test_a_doi_that_has_to_be_asked_for_counts_as_a_launch_of_its_client() -> No
 def test_a_link_without_a_doi_is_none() -> None:
     with pytest.raises(BadRequest):
         small().system.site.doi_redirect("/v2/doi//", {}, "192.0.2.1")
+
+
+@dataclass(frozen=True)
+class NoHome:
+    """A DOI directory that has one answer."""
+
+    error: BinderyError
+
+    def home(self, spec: str, before_asking: Callable[[], object] = lambda: None) -> Home:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "heading"),
+    [
+        (HostUnreachable(host="doi.org", why="no answer in time"), "This link cannot be followed just now"),
+        (HostDown(host="doi.org", since=0), "This link cannot be followed just now"),
+        (HostLimited(host="doi.org", at=0), "This link cannot be followed just now"),
+        (RateLimited(limit=10, seconds=60), "This link cannot be followed just now"),
+        (RecordNotFound(url="https://doi.org/10.1/x"), "This link cannot be followed"),
+        (BadSpec(spec="10.1/x", why="it leads to another host"), "This link cannot be followed"),
+        (BadRequest(why="it is no DOI"), "This link cannot be followed"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_the_page_of_a_doi_that_leads_to_no_launch_is_headed_by_what_is_true(error: BinderyError, heading: str) -> None:
+    site = replace(Small().system.site, dois=lambda: NoHome(error))
+    answer = SiteRoutes(site)(rest_event("/v2/doi/10.1/x"), cast("LambdaContext", Context("serve_pages")))
+    assert f"<h1>{heading}</h1>" in str(answer["body"])

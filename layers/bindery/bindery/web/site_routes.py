@@ -14,6 +14,8 @@ from bindery.web.requests import Own
 from bindery.web.shown import face_of
 from bindery.web.site import Site
 
+PASSING = frozenset({429, 502, 503, 504})
+
 
 class SiteRoutes:
     """Answers a REST API's event."""
@@ -82,7 +84,7 @@ class SiteRoutes:
     def _refused(self, error: BinderyError) -> Response[str]:
         """The error's face, as a page."""
         face = face_of(error)
-        return _shown(error_page(face.status, "This link leads nowhere", face.message, root=self._own().root))
+        return _shown(error_page(face.status, _heading(face.status), face.message, root=self._own().root))
 
     def _headers(self) -> dict[str, str]:
         """The request's, by names in lower case."""
@@ -95,6 +97,11 @@ class SiteRoutes:
     def _own(self) -> Own:
         """How the request addresses this Bindery."""
         return self._site.own(self._headers(), self._app.current_event.request_context.stage or "")
+
+
+def _heading(status: int) -> str:
+    """True of a link that is wrong, of one whose record is gone, and of one whose host has to be asked again later."""
+    return "This link cannot be followed just now" if status in PASSING else "This link cannot be followed"
 
 
 def _shown(page: Page) -> Response[str]:
