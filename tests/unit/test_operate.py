@@ -75,7 +75,8 @@ def test_the_key_of_a_link_changes_with_what_its_build_depends_on_and_with_nothi
 )
 def test_a_link_that_is_none_is_told_in_one_sentence(run: Run, provider: str, spec: str, sentence: str) -> None:
     ran = run("key", provider, spec)
-    assert (ran.returncode, ran.stderr) == (1, "")
+    assert ran.returncode == 1
+    assert "BINDERY_ALLOWED_PRIVATE_HOSTS=169.254.169.254:80" in ran.stderr if "169.254" in spec else not ran.stderr
     assert ran.stdout.startswith(sentence)
     assert ran.stdout.count("\n") == 1
 
@@ -115,3 +116,14 @@ def test_a_command_that_is_none_says_how_to_ask(run: Run, arguments: tuple[str, 
     ran = run(*arguments)
     assert ran.returncode == 2
     assert ran.stderr.startswith("usage: python -m bindery")
+
+
+def test_a_setting_that_is_misspelt_is_told_with_the_one_that_is_meant(run: Run) -> None:
+    ran = run("settings", prot="1", allowed_private_host="a:1", nothing_like_it="2", session="x:y", test_kubeconfig="z")
+    assert ran.returncode == 0
+    assert ran.stderr.splitlines() == [
+        "BINDERY_ALLOWED_PRIVATE_HOST is no setting and does nothing: did you mean BINDERY_ALLOWED_PRIVATE_HOSTS?",
+        "BINDERY_NOTHING_LIKE_IT is no setting and does nothing: the README lists all that there are.",
+        "BINDERY_PROT is no setting and does nothing: did you mean BINDERY_PORT?",
+    ]
+    assert json.loads(ran.stdout)["port"] == 8585

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Sequence
 
 from pydantic import ValidationError
@@ -9,6 +11,7 @@ from pydantic import ValidationError
 from bindery import bootstrap
 from bindery.domain.errors import BinderyError
 from bindery.operate.hosts import host_table
+from bindery.operate.misspelt import misspelt
 from bindery.settings import Settings
 from bindery.usecases.identify_environment import IdentifyEnvironment
 from bindery.web.shown import face_of
@@ -37,7 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check_settings() -> Settings:
-    """The settings in force. Raises SystemExit with a line for each that cannot be used; values are not repeated."""
+    """The settings in force; a line on stderr for each variable that only looks like one.
+
+    Raises SystemExit with a line for each that cannot be used; values are not repeated.
+    """
+    for line in misspelt(os.environ):
+        print(line, file=sys.stderr)
     try:
         return Settings.read()
     except ValidationError as error:
