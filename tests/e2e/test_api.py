@@ -1,6 +1,10 @@
 """`/api/launches`: for people who script."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +19,7 @@ from tests.serving.runtime import LocalRuntime, until
 Spec = Callable[..., str]
 Look = dict[str, Any]  # as it came over the wire
 JSON = {"Content-Type": "application/json"}
+README = Path(__file__).parents[2] / "README.md"
 
 
 def created(bindery: LocalRuntime, spec: str, **more: bool) -> tuple[str, dict[str, str]]:
@@ -228,3 +233,24 @@ def test_an_address_that_leads_nowhere_says_why(bindery: LocalRuntime, query: st
     answer = bindery.get(f"/api/detect{query}")
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     check_readable(answer.json()["message"])
+
+
+def follow(bindery: LocalRuntime, spec: str) -> "subprocess.CompletedProcess[str]":
+    """The README's script, but for whom it asks and what for."""
+    (script,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    there = script.replace("http://127.0.0.1:8585", bindery.address)
+    ours = there.replace(
+        '"provider": "gh", "spec": "binder-examples/requirements/HEAD"', f'"provider": "git", "spec": "{spec}"'
+    )
+    assert ours.count(spec) == 1
+    return subprocess.run([sys.executable, "-c", ours], capture_output=True, text=True, timeout=120)
+
+
+def test_the_readmes_script_ends_with_the_sessions_address_or_the_reason(bindery: LocalRuntime, plain: str) -> None:
+    ready = follow(bindery, plain)
+    assert ready.stderr == ""
+    url, _, token = ready.stdout.splitlines()[-1].partition("?token=")
+    assert Session(url, token).run("print(6 * 7)") == "42\n"
+    failed = follow(bindery, plain.replace("HEAD", "nowhere"))
+    assert failed.stderr == ""
+    assert "there is no branch, tag or commit called nowhere" in failed.stdout.splitlines()[-1]

@@ -45,7 +45,9 @@ def test_every_command_of_make_that_a_page_names_is_there(page: Path) -> None:
     assert named
 
 
-@pytest.mark.parametrize("page", [README, *ROOT.glob("infra/decisions/*.md"), CONTRIBUTING], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [README, *ROOT.glob("infra/**/*.md"), CONTRIBUTING], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(((?!https?:|#)[^)#]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists() and not (ROOT / link).exists()] == []
