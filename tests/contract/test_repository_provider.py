@@ -14,6 +14,8 @@ from bindery.adapters.repositories.git import GitProvider
 from bindery.adapters.repositories.github import GitHubProvider
 from bindery.adapters.repositories.gitlab import GitLabProvider
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.records import RECORD_HOSTS
+from bindery.adapters.repositories.registry import PROVIDERS
 from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.errors import (
     BadRef,
@@ -39,6 +41,8 @@ FILES: dict[str, str | bytes | File] = {
     "r\u00e9sum\u00e9 2.txt": "x",
     "a/b/c/d": "",
 }
+
+HOSTS = ("gh", "gist", "gl", "git")
 
 
 @dataclass
@@ -71,7 +75,7 @@ def serving(kind: str, root: Path, table: Table) -> Iterator[Host]:
             yield on_github(api, table, folder) if kind == "gh" else on_gist(api, server, table, folder)
 
 
-@pytest.fixture(params=["git", "gh", "gist", "gl"])
+@pytest.fixture(params=HOSTS)
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     yield from made(request.param, tmp_path)
 
@@ -146,6 +150,10 @@ def gist(name: str) -> str:
 
 def tip(host: Host, ref: str = "HEAD") -> str:
     return git("-C", host.folder, "rev-parse", f"{ref}^{{commit}}").decode().strip()
+
+
+def test_every_provider_is_here_or_among_those_of_records() -> None:
+    assert sorted(HOSTS + RECORD_HOSTS) == sorted(PROVIDERS)
 
 
 def test_head_is_the_default_branchs_tip(host: Host) -> None:
