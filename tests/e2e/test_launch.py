@@ -23,7 +23,7 @@ def test_a_repository_is_launched_and_built_again_only_when_its_environment_chan
     session = Session.of(launched.last.data)
     assert session.run("import iniconfig; print(iniconfig.__name__)") == "iniconfig\n"
     told = session.run(f"import os\nfor name in {BINDER}: print(os.environ[name])").split()
-    repository = git_server.url("demo")
+    repository = git_server.url("demo.git")
     assert told == [
         f"{bindery.address}/",
         repository,
