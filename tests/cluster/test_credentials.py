@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from bindery.adapters.clock import SystemClock
+from bindery.adapters.sessions.access import LOOK_AGAIN_SECONDS
 from bindery.adapters.sessions.cluster import Cluster
 from bindery.adapters.sessions.kubeconfig_secret import SecretAccess
 from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
@@ -22,6 +23,7 @@ from bindery.ports.session_launcher import SessionLauncher
 from bindery.web.shown import face_of
 from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, Shipped
 from tests.cluster.trials import Trials
+from tests.fakes.clock import FakeClock
 from tests.fakes.ports import FakePorts, settings_of
 from tests.serving import aws
 from tests.serving.kubeconfigs import inlined
@@ -97,10 +99,13 @@ class Launches:
 
 
 @contextmanager
-def by_secret(shipped: Shipped, secrets: "SecretsManagerClient", config: str) -> Iterator[KubernetesSessions]:
+def by_secret(
+    shipped: Shipped, secrets: "SecretsManagerClient", config: str, clock: FakeClock
+) -> Iterator[KubernetesSessions]:
+    """clock: by which the secret is looked at."""
     secrets.create_secret(Name=SECRET, SecretString=config)
     address = PublicAddress(shipped.address)
-    access = SecretAccess(SECRET, secrets, SystemClock())
+    access = SecretAccess(SECRET, secrets, clock)
     making = Making(GATEWAY, address.domain, RESOURCES)
     launcher = KubernetesSessions(Cluster(access, NAMESPACE), making, address, SystemClock())
     try:
@@ -115,7 +120,8 @@ def test_a_launch_fails_with_a_wrong_token_and_the_next_goes_well_once_the_secre
 ) -> None:
     right = inlined(trials.shipped.kubeconfig)
     wrong = inlined(trials.shipped.kubeconfig, token="4711")
-    with by_secret(trials.shipped, secrets, wrong) as launcher:
+    clock = FakeClock()
+    with by_secret(trials.shipped, secrets, wrong, clock) as launcher:
         launches = Launches(launcher, trials.image)
         failed = launches.one()
         assert failed.stage is Stage.FAILED
@@ -127,6 +133,7 @@ def test_a_launch_fails_with_a_wrong_token_and_the_next_goes_well_once_the_secre
         }
         assert "4711" not in json.dumps(failed.model_dump(mode="json"))
         secrets.put_secret_value(SecretId=SECRET, SecretString=right)
+        clock.advance(LOOK_AGAIN_SECONDS)
         assert launches.one().stage is Stage.READY
         assert launches.small.queue.sent == [], "what was left of the first is stopped, too"
 
@@ -134,7 +141,8 @@ def test_a_launch_fails_with_a_wrong_token_and_the_next_goes_well_once_the_secre
 def test_a_token_that_is_replaced_while_it_is_used_costs_no_launch_and_no_connection(
     trials: Trials, secrets: "SecretsManagerClient", alarms: Alarms
 ) -> None:
-    with by_secret(trials.shipped, secrets, inlined(trials.shipped.kubeconfig)) as launcher:
+    clock = FakeClock()
+    with by_secret(trials.shipped, secrets, inlined(trials.shipped.kubeconfig), clock) as launcher:
         launches = Launches(launcher, trials.image)
         assert launches.one().stage is Stage.READY
         pool = pool_of(launcher)
@@ -144,6 +152,7 @@ def test_a_token_that_is_replaced_while_it_is_used_costs_no_launch_and_no_connec
         entry = launcher._cluster._access._entry  # type: ignore[attr-defined]
         object.__setattr__(entry, "authorization", "Bearer 4711")
         secrets.put_secret_value(SecretId=SECRET, SecretString=inlined(trials.shipped.cluster.kubeconfig))
+        clock.advance(LOOK_AGAIN_SECONDS)
         assert launches.one().stage is Stage.READY
         assert pool_of(launcher) is pool
         assert pool.num_connections == connections

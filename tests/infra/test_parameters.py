@@ -155,21 +155,34 @@ A_TOKEN = {
 }
 
 
+PRIVATE = {"GithubPrivate": "gh/acme/*, gh/acme/one.two", "GitlabPrivate": "gl/acme/team/*,gl/acme/one"}
+BEHIND = {"GithubPrivate": ("GithubTokenSecret", "GithubAppKeySecret"), "GitlabPrivate": ("GitlabTokenSecret",)}
+
+
+def private(secret: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What may be launched with a host's secret; and the other host's secrets, which are given for its rate limit."""
+    (name,) = [name for name, secrets in BEHIND.items() if secret in secrets]
+    others = [other for whose, secrets in BEHIND.items() for other in secrets if whose != name]
+    return {name: PRIVATE[name]}, dict.fromkeys(others, f"{ARN}:another-Ab12Cd")
+
+
 @pytest.mark.parametrize("version", ["", ":SecretString:::8f2c"])
 @pytest.mark.parametrize("secret", A_TOKEN)
 def test_what_builds_private_repositories_reads_their_host_s_token_and_nothing_else(secret: str, version: str) -> None:
     """As a secret's reference: a text would stand in whatever is told of a build."""
     variable, words = A_TOKEN[secret]
     arn = f"{ARN}:{secret}-Ab12Cd"
-    given = {secret: arn + version, "PrivateRepositories": "gh/acme/*", **words}
-    plain, known = of_builds({**given, "PrivateRepositories": ""}), of_builds(given)
+    names, others = private(secret)
+    public = {secret: arn + version, **words, **others}
+    given = {**public, **names}
+    plain, known = of_builds(public), of_builds(given)
     assert {kind for kind, _ in plain.values()} == {"PLAINTEXT"}
     assert not {value for _, value in plain.values()} & {arn, *words.values()}
     assert [(name, value) for name, (kind, value) in known.items() if kind == "SECRETS_MANAGER"] == [(variable, arn)]
     for parameter, value in words.items():
         assert known[f"BINDERY_{setting(parameter).upper()}"] == ("PLAINTEXT", value)
     tokens = RESOURCES["BuilderTokens"]
-    assert not holds(tokens, {**given, "PrivateRepositories": ""})
+    assert not holds(tokens, public)
     assert holds(tokens, given)
     (may,) = tokens["Properties"]["PolicyDocument"]["Statement"]
     assert may["Action"] == "secretsmanager:GetSecretValue"
@@ -177,14 +190,45 @@ def test_what_builds_private_repositories_reads_their_host_s_token_and_nothing_e
 
 
 def test_only_what_resolves_knows_which_private_repositories_may_be_launched() -> None:
-    given = {"PrivateRepositories": "gh/acme/*", "GithubTokenSecret": ARN}
-    told = {name: variables(name, **given).get("BINDERY_PRIVATE_REPOSITORIES") for name in FUNCTIONS}
-    assert {name: value for name, value in told.items() if value} == {"ResolveRepository": "gh/acme/*"}
-    read = Settings.read(on_aws("ResolveRepository", given) | {"BINDERY_GITHUB_TOKEN": "ghp_0123456789"})
-    assert read.private_repositories == ("gh/acme/*",)
+    knowing = {name for name in FUNCTIONS if "BINDERY_PRIVATE_REPOSITORIES" in variables(name)}
+    assert knowing == {"ResolveRepository"}
+    both = {"GithubTokenSecret": ARN, "GitlabTokenSecret": ARN, **PRIVATE}
+    told = {"BINDERY_GITHUB_TOKEN": "ghp_0123456789", "BINDERY_GITLAB_TOKEN": "glpat-0123456789"}
+    for given, names in (
+        ({}, ()),
+        (PRIVATE, ("gh/acme/*", "gh/acme/one.two", "gl/acme/team/*", "gl/acme/one")),
+        ({**PRIVATE, "GithubPrivate": ""}, ("gl/acme/team/*", "gl/acme/one")),
+    ):
+        read = Settings.read(on_aws("ResolveRepository", {**both, **dict.fromkeys(PRIVATE, ""), **given}) | told)
+        assert read.private_repositories == names
 
 
-def test_private_repositories_without_a_token_are_no_stack() -> None:
-    (rule,) = TEMPLATE["Rules"]["PrivateRepositoriesNeedAToken"]["Assertions"]
-    assert not holds(rule["Assert"], {})
-    assert all(holds(rule["Assert"], {secret: ARN}) for secret in A_TOKEN)
+@pytest.mark.parametrize("name", PRIVATE)
+def test_private_repositories_without_their_own_host_s_token_are_no_stack(name: str) -> None:
+    """The function that resolves would refuse to start: every launch would fail, and only the log would say why."""
+    rule = TEMPLATE["Rules"][f"{name}NeedsAToken"]
+    (must,) = rule["Assertions"]
+    assert holds(rule["RuleCondition"], {name: PRIVATE[name]})
+    assert not holds(rule["RuleCondition"], {})
+    served = {secret for secret in A_TOKEN if holds(must["Assert"], {secret: ARN})}
+    assert served == set(BEHIND[name])
+    assert not holds(must["Assert"], {})
+
+
+def test_a_name_that_no_function_takes_is_refused_before_anything_is_deployed() -> None:
+    """Each host's parameter takes names of its own host only, as its rule knows of one token."""
+    for parameter, own, other in (("GithubPrivate", "gh", "gl"), ("GitlabPrivate", "gl", "gh")):
+        pattern = re.compile(TEMPLATE["Parameters"][parameter]["AllowedPattern"])
+        assert pattern.fullmatch("")
+        assert pattern.fullmatch(PRIVATE[parameter])
+        wrong = (
+            f"{other}/acme/one",
+            f"{own}/acme",
+            f"{own}/acme/one.git",
+            f"{own}/*",
+            "acme/one",
+            f"{own}/a/b {own}/a/c",
+        )
+        for name in wrong:
+            assert not pattern.fullmatch(name), name
+            assert not pattern.fullmatch(f"{own}/acme/one,{name}"), name

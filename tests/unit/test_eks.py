@@ -80,6 +80,7 @@ def test_no_token_stands_in_what_an_entry_says_of_itself(world: World) -> None:
 def test_who_is_refused_looks_whether_the_cluster_is_another_one_now(world: World) -> None:
     world.answers()
     first = world.access.entry()
+    world.clock.advance(10)
     world.answers("https://two.eks.test")
     assert world.access.renewed(first)
     assert world.access.entry().address == "https://two.eks.test"
@@ -89,7 +90,6 @@ def test_who_is_refused_looks_whether_the_cluster_is_another_one_now(world: Worl
 def test_a_fresh_token_that_was_refused_is_not_made_again_and_an_old_one_is(world: World) -> None:
     world.answers()
     first = world.access.entry()
-    world.answers()
     assert not world.access.renewed(first)
     world.clock.advance(60)
     world.answers()
@@ -98,6 +98,27 @@ def test_a_fresh_token_that_was_refused_is_not_made_again_and_an_old_one_is(worl
     assert second is not first
     assert second.pool is first.pool
     assert world.access.renewed(first), "somebody else renewed it meanwhile"
+
+
+def test_a_cluster_that_refuses_every_call_is_looked_up_every_ten_seconds_at_most(world: World) -> None:
+    world.answers()
+    for _ in range(3):
+        entry = world.access.entry()
+        assert not any(world.access.renewed(entry) for _ in range(5)), "neither token nor cluster is another"
+        world.clock.advance(10)
+        world.answers()
+        assert world.access.renewed(entry)
+
+
+def test_a_role_that_may_not_look_the_cluster_up_any_more_asks_no_more_often(world: World) -> None:
+    world.answers()
+    first = world.access.entry()
+    world.clock.advance(10)
+    world.stub.add_client_error("describe_cluster", "AccessDeniedException")
+    with pytest.raises(ClusterRefused, match="AccessDeniedException"):
+        world.access.renewed(first)
+    assert world.access.renewed(first), "with a token of now, which it makes itself"
+    assert not world.access.renewed(world.access.entry())
 
 
 @pytest.mark.parametrize(
@@ -156,6 +177,7 @@ def test_the_authority_that_eks_makes_is_trusted_also_by_a_python_that_asks_for_
         world.answers(address)
         entry = world.access.entry()
         assert entry.pool.request("GET", f"{address}/", retries=False).status == 200
+        world.clock.advance(10)
         world.answers(address, certificates.authority().pem)
         assert world.access.renewed(entry)
         with pytest.raises(Exception, match="CERTIFICATE_VERIFY_FAILED"):

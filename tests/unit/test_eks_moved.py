@@ -65,11 +65,13 @@ def test_another_authority_counts_although_the_token_for_it_could_not_be_made_at
     world.answers()
     first = world.access.entry()
     other = certificates.authority().pem
+    world.clock.advance(10)
     with monkeypatch.context() as patched:
         patched.setattr(EksTokens, "make", _cannot_sign)
         world.answers(ca=other)
         with pytest.raises(ClusterRefused):
             world.access.renewed(first)
+    world.clock.advance(10)
     world.answers(ca=other)
     assert world.access.renewed(first)
     assert world.access.entry().pool is not first.pool

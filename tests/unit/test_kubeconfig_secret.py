@@ -74,10 +74,12 @@ def test_it_is_read_once_and_looked_at_again_every_few_minutes(world: World) -> 
     assert world.reads == 2
 
 
-def test_a_token_that_was_refused_is_replaced_at_once_by_the_new_one_and_connections_stay(world: World) -> None:
+def test_a_token_that_was_refused_is_replaced_by_the_new_one_and_connections_stay(world: World) -> None:
     first = world.access.entry()
+    world.clock.advance(10)
     assert not world.access.renewed(first)
     world.keep(kubeconfig("two"))
+    world.clock.advance(10)
     assert world.access.renewed(first)
     second = world.access.entry()
     assert second.authorization == "Bearer two"
@@ -86,9 +88,18 @@ def test_a_token_that_was_refused_is_replaced_at_once_by_the_new_one_and_connect
     assert world.reads == 3
 
 
+def test_a_cluster_that_refuses_every_call_has_the_secret_read_every_ten_seconds_at_most(world: World) -> None:
+    refused = world.access.entry()
+    for _ in range(3):
+        assert not any(world.access.renewed(refused) for _ in range(5))
+        world.clock.advance(10)
+    assert world.reads == 3
+
+
 def test_another_cluster_gets_connections_of_its_own(world: World) -> None:
     first = world.access.entry()
     world.keep(kubeconfig(server="https://two.cluster.test/"))
+    world.clock.advance(10)
     assert world.access.renewed(first)
     assert world.access.entry().address == "https://two.cluster.test"
     assert world.access.entry().pool is not first.pool
@@ -139,6 +150,7 @@ def test_trouble_of_aws_passes_by_itself(world: World, monkeypatch: pytest.Monke
 def test_what_is_no_kubeconfig_any_more_is_told_until_it_is_one_again(world: World) -> None:
     first = world.access.entry()
     world.keep("hush: [")
+    world.clock.advance(10)
     with pytest.raises(ClusterRefused, match="is not YAML") as refused:
         world.access.renewed(first)
     assert "hush" not in str(refused.value)

@@ -23,7 +23,7 @@ class _AtOnce(Retry):
 
 
 RETRIES = _AtOnce(1, redirect=0, status=0, other=0, respect_retry_after_header=False, allowed_methods=None)
-LOOK_AGAIN_SECONDS = 10  # between two looks at where a silent cluster is
+LOOK_AGAIN_SECONDS = 10  # between two looks at a cluster that is silent, or that refuses us
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Access(Protocol):
 
     entry: for the next request; its pool is the same one for as long as the cluster and whom we trust there are.
     renewed: an entry's credentials were refused; whether `entry` has others now, so that asking again makes sense.
-    moved: nobody was reached by an entry; whether `entry` leads elsewhere now. Looked up seldom, however often it is asked.
+    moved: nobody was reached by an entry; whether `entry` leads elsewhere now.
+    Both look at most once in LOOK_AGAIN_SECONDS, however often they are asked.
     All may raise ClusterRefused where there are no credentials to show, and LauncherDown where that may pass by itself.
     """
 

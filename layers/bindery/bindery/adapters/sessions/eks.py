@@ -112,7 +112,7 @@ class EksAccess:
         if known is None or known.entry is not refused:  # somebody else was here meanwhile
             return True
         young = self._clock.now() - known.signed_at < ANEW_SECONDS
-        found = self._found()
+        found = self._found_again(known)
         if young and found is known:
             return False
         self._signed(found)
@@ -122,9 +122,7 @@ class EksAccess:
         known = self._known
         if known is None or known.entry.pool is not silent.pool:
             return True
-        if self._clock.now() - self._looked_at < LOOK_AGAIN_SECONDS:
-            return False
-        found = self._found()
+        found = self._found_again(known)
         if found is known:
             return False
         self._signed(found)
@@ -146,6 +144,10 @@ class EksAccess:
             return self._found()
         except LauncherDown:
             return known
+
+    def _found_again(self, known: _Known) -> _Known:
+        """What is known, if that was looked up a moment ago: a cluster may refuse everything for hours."""
+        return known if self._clock.now() - self._looked_at < LOOK_AGAIN_SECONDS else self._found()
 
     def _found(self) -> _Known:
         """What is known already, if the cluster is the one of before."""

@@ -50,12 +50,12 @@ class SecretAccess:
 
     def renewed(self, refused: Entry) -> bool:
         if self._entry is refused:
-            self._look_if_possible()
+            self._look_again()
         return self._entry is not refused
 
     def moved(self, silent: Entry) -> bool:
-        if self._leads_as(silent) and self._clock.now() - self._looked_at >= LOOK_AGAIN_SECONDS:
-            self._look_if_possible()
+        if self._leads_as(silent):
+            self._look_again()
         return not self._leads_as(silent)
 
     def _leads_as(self, entry: Entry) -> bool:
@@ -64,6 +64,11 @@ class SecretAccess:
     def close(self) -> None:
         if self._entry:
             self._entry.pool.clear()
+
+    def _look_again(self) -> None:
+        """Not if that was done a moment ago: a cluster may refuse everything for hours."""
+        if self._clock.now() - self._looked_at >= LOOK_AGAIN_SECONDS:
+            self._look_if_possible()
 
     def _look_if_possible(self) -> None:
         try:
