@@ -68,6 +68,9 @@ build-Library: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
 build-BuilderCode: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
 	@$(RUN) -m infra.builder.layer --uv $(UV) "$(ARTIFACTS_DIR)"
 
+build-%: # a function's own files, in a copy of whose folder `sam build` asks for them: it needs nothing besides the layer
+	@cp -p *.* "$${ARTIFACTS_DIR:?}" # folders are byte-code of the machine's own Python
+
 clean: ## removes everything that was made here; state under BINDERY_HOME stays
 	rm -rf .venv .cache .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -62,6 +62,12 @@ def test_sizes_are_told_and_within_their_budgets(printed: str) -> None:
     assert parts - len(sizes) < sizes["total"][0] <= parts
 
 
+def test_nothing_that_is_said_while_packages_are_made_looks_like_trouble(printed: str) -> None:
+    """Functions are not built as pip's projects, which would be missed twelve times to have no requirements.txt."""
+    assert "Building layer 'Library'" in printed
+    assert re.findall(r"^.*(?:not found|warning|error|failed|skipp).*$", printed, re.IGNORECASE | re.MULTILINE) == []
+
+
 @pytest.mark.parametrize("name", function_names())
 def test_every_handler_imports_with_what_is_deployed_and_no_more(python: Path, name: str) -> None:
     told = run(

@@ -15,10 +15,10 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"of-{os.getpid()}")  # several 
 
 
 def make(target: str) -> str:
-    """What it printed. Raises AssertionError with all that it said."""
+    """What it said, its result last. Raises AssertionError with all that."""
     done = subprocess.run(["make", "--no-print-directory", target], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, f"make {target}: {done.stdout}{done.stderr}"
-    return done.stdout
+    return done.stderr + done.stdout
 
 
 def sam() -> Path:
@@ -39,7 +39,7 @@ def python() -> Path:
 
 @pytest.fixture(scope="session")
 def printed(python: Path) -> str:
-    """What `make build` printed; its packages are in BUILT."""
+    """What `make build` said, its sizes last; its packages are in BUILT."""
     note = BUILT.parent / "printed" / RUN
     with alone("packages"):
         if not note.exists():
