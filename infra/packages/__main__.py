@@ -19,7 +19,11 @@ KINDS = ("AWS::Serverless::Function", "AWS::Serverless::LayerVersion")
 def build(sam: str) -> str:
     """All packages; answers their sizes. sam: the command. Raises NoRuntimePythonError, CalledProcessError."""
     python = runtime_python()
-    quiet = {"SAM_CLI_TELEMETRY": "0", "MAKEFLAGS": "--no-print-directory", "__SAM_CLI_APP_DIR": str(ROOT / ".cache" / "sam" / "app")}
+    quiet = {
+        "SAM_CLI_TELEMETRY": "0",
+        "MAKEFLAGS": "--no-print-directory",
+        "__SAM_CLI_APP_DIR": str(ROOT / ".cache" / "sam" / "app"),
+    }
     path = os.pathsep.join((str(python.parent), os.environ.get("PATH", os.defpath)))
     command = [sam, "build", "--template-file", "template.yaml", "--build-dir", str(BUILT)]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **quiet, "PATH": path}, check=True, stdout=subprocess.PIPE)

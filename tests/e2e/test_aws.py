@@ -154,6 +154,7 @@ def image(deployed: Deployed, streaming: Streaming, codebuild: CodeBuild, shippe
     build = codebuild.wait(1)
     given = variables(build)
     line = {"number": 0, "phase": "building", "message": "Step 1: as CodeBuild would write it\n"}
+    assert ":layer:" in given["BINDERY_LAYER"]
     attempt = {"environment": given["BINDERY_ENVIRONMENT"], "attempt": int(given["BINDERY_ATTEMPT"])}
     deployed.log("BuildLogs", json.dumps({**attempt, "lines": [line]}))
     assert stream.hear("building").message == line["message"]

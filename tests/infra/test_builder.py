@@ -76,6 +76,29 @@ def test_a_build_may_write_nothing_into_the_table_but_its_attempt() -> None:
     assert everywhere == ["ecr:GetAuthorizationToken"]
 
 
+def test_builds_under_way_while_another_version_is_deployed_still_get_the_layer_that_they_were_begun_with() -> None:
+    """The role changes before the functions do; a build may wait half an hour for its machine."""
+    resources = load(ROOT / "template.yaml")["Resources"]
+    layer = resources["BuilderCode"]["Properties"]
+    assert layer["RetentionPolicy"] == "Retain"
+    (may,) = [
+        found
+        for found in resources["BuilderRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        if found["Action"] == "lambda:GetLayerVersion"
+    ]
+    assert may["Resource"]["Sub"].endswith(f":layer:{layer['LayerName']['Sub']}:*")
+    told = resources["StartBuild"]["Properties"]["Environment"]["Variables"]
+    assert told["BINDERY_CODEBUILD_LAYER"] == {"Ref": "BuilderCode"}
+
+
+def test_functions_are_deployed_after_the_project_whose_builds_they_start() -> None:
+    """What they tell a build, the project that they name has long been able to read."""
+    template = load(ROOT / "template.yaml")
+    ours = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert ours["BINDERY_CODEBUILD_PROJECT"] == {"Ref": "Builds"}
+    assert template["Resources"]["Builds"]["Properties"]["ServiceRole"] == {"GetAtt": "BuilderRole.Arn"}
+
+
 def test_a_line_of_the_log_is_never_longer_than_a_driver_takes_and_nothing_is_lost() -> None:
     stream = io.StringIO()
     lines = tuple(LogLine(number=n, phase="building", message="\N{GRINNING FACE}" * 500 + "\n") for n in range(40))

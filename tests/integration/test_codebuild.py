@@ -13,6 +13,7 @@ from bindery.domain.failure import Failure
 from bindery.state.environments import Environments
 from tests.codebuilds import CodeBuilding, codebuilding, what_is_missing
 from tests.containers import FROM_NOTHING, Held, held, step
+from tests.serving.build_machine import PROJECT
 from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, SECRET_KEY, SESSION_TOKEN
 from tests.serving.registry import PASSWORD
 
@@ -109,6 +110,21 @@ def test_a_repository_with_the_longest_address_that_there_is_builds_like_any_oth
     url = order.repository.ref_url + "/%D0%96" * 2000
     repository = order.repository.model_copy(update={**long, "repo_url": url, "ref_url": url})
     assert building.build(building.told("env", 1, repository, 120)).state is BuildState.SUCCEEDED, building.queue.text
+
+
+def test_a_build_that_a_function_of_an_older_version_started_is_made(building: CodeBuilding) -> None:
+    """It told no limit, and what is read from the table now it told, too."""
+    order = building.order({"Dockerfile": FROM_NOTHING}, "env", 1)
+    told = {"BINDERY_ORDER": "{}", "BINDERY_ENVIRONMENT": "env", "BINDERY_ATTEMPT": "1"}
+    started = building.machine.start_build(
+        projectName=PROJECT,
+        idempotencyToken="older",
+        environmentVariablesOverride=[{"name": name, "value": text} for name, text in told.items()],
+        timeoutInMinutesOverride=order.seconds,
+    )
+    building.gate.open()
+    building.wait(started["build"]["id"])
+    assert building.builds.look(started["build"]["id"]).state is BuildState.SUCCEEDED, building.queue.text
 
 
 def test_an_attempt_that_was_given_up_before_it_began_ends_at_its_first_step(building: CodeBuilding) -> None:

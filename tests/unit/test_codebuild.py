@@ -213,6 +213,16 @@ def test_no_repository_s_address_is_too_long_for_codebuild() -> None:
     }
 
 
+def test_a_build_runs_on_the_layer_of_whoever_starts_it_and_else_on_the_project_s() -> None:
+    client = Starting()
+    layer = "arn:aws:lambda:eu-central-1:123456789012:layer:bindery-builder:7"
+    registry = EcrRegistry(REGISTRY, lambda: cast("Any", client))
+    for told in ("", layer):
+        CodeBuild("bindery", lambda: cast("Any", client), registry, "", told).start(ordered(Path("x")))
+        variables = client.asked["environmentVariablesOverride"]
+        assert [each["value"] for each in variables if each["name"] == "BINDERY_LAYER"] == [told] * bool(told)
+
+
 def test_a_build_that_codebuild_does_not_know_yet_is_one_that_runs() -> None:
     """Begun a moment ago: BatchGetBuilds, which is eventually consistent, may not find it."""
     small = Small()

@@ -47,6 +47,9 @@ class Settings(Resources):
         "uv", pattern="^(uv|container|codebuild)$", description="build engine: `uv`, `container`, `codebuild`"
     )
     codebuild_project: str = Field("bindery", description="CodeBuild's project that builds, with `codebuild`")
+    codebuild_layer: str = Field(
+        "", description="layer with what runs in a build, by its ARN; empty: as the project has it"
+    )
     container_tool: str = Field(
         "podman", pattern="^(podman|buildah|docker)$", description="what builds images: `podman`, `buildah` or `docker`"
     )

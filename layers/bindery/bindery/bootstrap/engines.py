@@ -66,6 +66,7 @@ def codebuild_builds() -> BuildService:
         lambda: cast("CodeBuildClient", aws().create_client("codebuild")),
         ecr_registry(),
         given.base_image,
+        given.codebuild_layer,
     )
 
 

@@ -13,6 +13,7 @@ from bindery.adapters.builds.aws_trouble import trouble_of
 from bindery.adapters.builds.codebuild_report import (
     ATTEMPT,
     ENVIRONMENT,
+    LAYER,
     SECONDS,
     SPARE_MINUTES,
     report_of,
@@ -37,15 +38,23 @@ class CodeBuild:
     CodeBuild forgets after five minutes that it was asked for an attempt, and would start a second build for it. The first step of
     every build records its handle in the table, on condition that none is there: the second then ends at once, and whoever looks
     at it sees how the first one goes. That step reads from the table what to build, too: the variables of a build have not the room.
+
+    layer: with what runs in a build, by its ARN: of whoever starts it, so that they understand each other while a deployment goes
+    on or is rolled back. Empty: the project's.
     """
 
     known_after = 60.0  # answers are eventually consistent: BatchGetBuilds may not find what StartBuild has just begun
 
     def __init__(
-        self, project: str, make_client: "Callable[[], CodeBuildClient]", registry: EcrRegistry, base_image: str = ""
+        self,
+        project: str,
+        make_client: "Callable[[], CodeBuildClient]",
+        registry: EcrRegistry,
+        base_image: str = "",
+        layer: str = "",
     ) -> None:
         self._project, self._make_client = project, make_client
-        self._registry, self._base_image = registry, base_image
+        self._registry, self._base_image, self._layer = registry, base_image, layer
 
     @property
     def name(self) -> str:
@@ -57,7 +66,7 @@ class CodeBuild:
             answer = self._client.start_build(
                 projectName=self._project,
                 idempotencyToken=hashlib.sha256(f"{order.environment} {order.attempt}".encode()).hexdigest(),
-                environmentVariablesOverride=_variables(order),
+                environmentVariablesOverride=_variables(order, self._layer),
                 timeoutInMinutesOverride=_minutes(order.seconds),
             )
         return answer["build"]["id"]
@@ -93,9 +102,11 @@ class CodeBuild:
         return self._make_client()
 
 
-def _variables(order: BuildOrder) -> "list[EnvironmentVariableTypeDef]":
+def _variables(order: BuildOrder, layer: str) -> "list[EnvironmentVariableTypeDef]":
     """Short, whatever the repository: all variables of a build may have 5,500 characters together. CodeBuild's events tell them."""
     told = {ENVIRONMENT: order.environment, ATTEMPT: str(order.attempt), SECONDS: str(order.seconds)}
+    if layer:
+        told[LAYER] = layer
     return [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in told.items()]
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_codebuild.type_defs import BuildTypeDef
 
 ENVIRONMENT, ATTEMPT, SECONDS = "BINDERY_ENVIRONMENT", "BINDERY_ATTEMPT", "BINDERY_SECONDS"
+LAYER = "BINDERY_LAYER"
 IMAGE, FAILURE, WINNER = "BINDERY_IMAGE", "BINDERY_FAILURE", "BINDERY_WINNER"
 SPARE_MINUTES = 4
 """What CodeBuild gives a build beyond its limit, for its own preparations and for the builder to end by itself."""
