@@ -2,8 +2,12 @@
 
 import json
 import logging
+import os
+import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +25,7 @@ from bindery.domain.errors import LauncherDown
 from bindery.domain.launch import Launch, Stage
 from bindery.ports.session_launcher import SessionLauncher
 from bindery.web.shown import face_of
-from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, Shipped
+from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, ROOT, Shipped
 from tests.cluster.trials import Trials
 from tests.fakes.clock import FakeClock
 from tests.fakes.ports import FakePorts, settings_of
@@ -157,6 +161,23 @@ def test_a_token_that_is_replaced_while_it_is_used_costs_no_launch_and_no_connec
         assert pool_of(launcher) is pool
         assert pool.num_connections == connections
     assert alarms.heard == []
+
+
+def test_the_kubeconfig_that_the_page_for_operators_makes_is_one_that_a_function_gets_in_with(
+    trials: Trials, secrets: "SecretsManagerClient", tmp_path: Path
+) -> None:
+    """Its words, run as they stand by whoever administers the cluster."""
+    page = (ROOT / "infra" / "kubernetes" / "README.md").read_text()
+    (command,) = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "create token" in block]
+    cluster = trials.shipped.cluster
+    paths = os.pathsep.join([str(cluster.binaries), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": paths, "KUBECONFIG": str(cluster.kubeconfig)}
+    ran = subprocess.run(["bash", "-euc", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    made = tmp_path / "bindery.kubeconfig"
+    assert made.stat().st_mode & 0o077 == 0
+    with by_secret(trials.shipped, secrets, made.read_text(), FakeClock()) as launcher:
+        assert Launches(launcher, trials.image).one().stage is Stage.READY
 
 
 def pool_of(launcher: KubernetesSessions) -> Any:

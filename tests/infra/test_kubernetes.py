@@ -139,17 +139,30 @@ def test_kubectl_reads_the_same(folder: Path) -> None:
     assert seen(rendered(kubectl(), folder)) == seen(Manifests(folder).objects)
 
 
-def test_the_overlay_that_the_page_for_operators_shows_changes_what_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "shown", "base", "domain", "gone"),
+    [
+        (FOLDER, "path/or/git/address/of/infra/kubernetes", FOLDER, "*.sessions.example.org", {"traefik'"}),
+        (FOLDER.parent, "../bindery/infra/kubernetes/eks", FOLDER / "eks", "*.sessions.example.net", set()),
+    ],
+    ids=["kubernetes", "aws"],
+)
+def test_the_overlay_that_a_page_for_operators_shows_changes_what_it_says(
+    tmp_path: Path, page: Path, shown: str, base: Path, domain: str, gone: set[str]
+) -> None:
     """The domain, the gateway's namespace and the address behind the link, each wherever it stands."""
-    page = (FOLDER / "README.md").read_text()
-    (overlay,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    base = Path("../" * len(tmp_path.resolve().parts[1:])) / FOLDER.relative_to("/")
-    (tmp_path / "kustomization.yaml").write_text(re.sub(r"resources: \[.*?\]", f"resources: [{base}]", overlay))
+    (margin, overlay), *_ = re.findall(
+        r"^( *)```yaml\n(.*?)^ *```", (page / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    overlay = re.sub(rf"^{margin}", "", overlay, flags=re.MULTILINE)
+    assert f"resources: [{shown}]" in overlay
+    there = Path("../" * len(tmp_path.resolve().parts[1:])) / base.relative_to("/")
+    (tmp_path / "kustomization.yaml").write_text(overlay.replace(shown, str(there)))
     found = str(rendered(kubectl(), tmp_path))
-    for before in ("sessions.localhost", "traefik'", "http://localhost:8585"):
+    for before in {"sessions.localhost", "http://localhost:8585"} | gone:
         assert before in str(Manifests().objects)
         assert before not in found, before
-    for after in ("*.sessions.example.org", "https://bindery.example.org", "sessions-certificate"):
+    for after in (domain, "https://bindery.example.org", "sessions-certificate"):
         assert after in found, after
 
 

@@ -37,7 +37,9 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     assert README.read_text().index("```") < 40
 
 
-@pytest.mark.parametrize("page", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+@pytest.mark.parametrize(
+    "page", [README, CONTRIBUTING, ROOT / "infra" / "README.md"], ids=["README", "CONTRIBUTING", "AWS"]
+)
 def test_every_command_of_make_that_a_page_names_is_there(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(re.findall(r"`[^`]+`", page.read_text()))))

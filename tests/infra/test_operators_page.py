@@ -1,0 +1,87 @@
+"""The operator's page says what there is: followed to the letter it leads to a stack."""
+
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bindery.settings import Settings
+from tests.infra.deployed.rights import FUNCTIONS, TEMPLATE
+from tests.infra.deployed.variables import holds, variables
+from tests.serving.packages import ROOT, sam
+
+PAGES = [ROOT / "infra" / "README.md", ROOT / "README.md"]
+PAGE = PAGES[0].read_text()
+SAMS_READING = """
+import json, sys
+from samcli.cli.types import CfnParameterOverridesType
+print(json.dumps(CfnParameterOverridesType().convert(tuple(sys.argv[1:]), None, None)))
+"""
+REGISTRY = "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/bindery"
+
+
+def blocks(kind: str, text: str = PAGE) -> list[str]:
+    """What stands between fences of this kind, inner indentation aside, with its lines put together."""
+    found = re.findall(rf"^( *)```{kind}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{margin}", "", body, flags=re.MULTILINE).replace("\\\n", "") for margin, body in found]
+
+
+def kept() -> dict[str, Any]:
+    """What `sam deploy` reads from the file that the page shows."""
+    (file,) = blocks("toml")
+    return dict(tomllib.loads(file)["default"]["deploy"]["parameters"])
+
+
+def read_by_sam(words: list[str]) -> dict[str, str]:
+    told = subprocess.run(
+        [sam().parent / "python", "-c", SAMS_READING, *words], capture_output=True, text=True, check=True
+    )
+    return dict(json.loads(told.stdout))
+
+
+def test_every_parameter_that_is_named_is_one() -> None:
+    named = set(re.findall(r"\b([A-Z][a-z]+[A-Za-z]*)=(?!=)", PAGE))
+    listed = {
+        name
+        for row in re.findall(r"^\| ((?:`[A-Z]\w+`(?:, | and | or )?)+) \|", PAGE, re.MULTILINE)
+        for name in re.findall(r"\w+", row)
+    } - {"and", "or"}
+    assert {"SessionsUrl", "KubeconfigSecret", "GithubPrivate", "GitlabPrivate", "WebAdapterLayer"} <= named | listed
+    assert (named | listed) - TEMPLATE["Parameters"].keys() == set()
+
+
+def test_the_command_and_the_file_that_is_kept_make_one_stack_of_which_nothing_is_asked() -> None:
+    (deploy,) = [line for block in blocks("sh") for line in block.splitlines() if "sam deploy --" in line]
+    words, _, overrides = deploy.partition(" --parameter-overrides ")
+    told = kept()
+    assert told["parameter_overrides"][:3] == overrides.split()
+    assert "--resolve-s3" in words.split()
+    assert "--guided" not in words
+    assert told["resolve_s3"] is True
+    for name in ("stack_name", "region", "capabilities"):
+        assert f" --{name.replace('_', '-')} {told[name]} " in f"{words} "
+
+
+def test_the_file_that_is_kept_is_read_as_it_is_meant_and_all_functions_start_with_it() -> None:
+    given = read_by_sam(kept()["parameter_overrides"])
+    for name, rule in TEMPLATE["Rules"].items():
+        if holds(rule.get("RuleCondition", {"Equals": ["", ""]}), given):
+            assert all(holds(each["Assert"], given) for each in rule["Assertions"]), name
+    for function in FUNCTIONS:
+        settings = Settings.read({**variables(function, **given), "BINDERY_REGISTRY": REGISTRY})
+        assert (settings.sessions_url, settings.eks_cluster) == ("https://sessions.example.net", "sessions")
+        assert settings.allowed_specs == ("^gh/acme/",)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=["operators", "readme"])
+def test_every_command_speaks_of_one_stack_in_one_region(page: Path) -> None:
+    text = page.read_text()
+    assert set(re.findall(r"--stack-name ([\w-]+)", text)) == {"bindery"}
+    assert set(re.findall(r"--region ([\w-]+)", text)) == {"eu-central-1"}
+    speaking = re.findall(r"sam (?:deploy --s|delete|logs|list)[^`\n]*|aws cloudformation[^`\n]*", text)
+    assert speaking
+    assert [command for command in speaking if "--stack-name" not in command] == []
