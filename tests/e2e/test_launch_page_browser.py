@@ -246,6 +246,25 @@ def test_pages_ask_ever_less_often_and_not_in_step(page: Page, bindery: Scripted
     assert seen[0] != seen[1]
 
 
+def test_a_page_that_is_turned_away_asks_ever_less_often_and_does_not_give_up(
+    page: Page, bindery: ScriptedBindery
+) -> None:
+    ready = bindery.ready()
+    bindery.looks = [stands("ready", url=ready["url"], token=ready["token"], notes=[])]
+    bindery.answers = [(429, {"Retry-After": "5"}, {}), (503, {"Retry-After": "5"}, {"code": "busy"})] * 4
+    page.add_init_script(
+        "const real = window.setTimeout;"
+        "window.setTimeout = (work, wait) => { if (wait >= 1000) name += ` ${wait}`; return real(work, wait / 1000); };"
+    )
+    page.goto(LINK)
+    page.wait_for_url("**/session/abc/**")
+    waits = [float(wait) for wait in page.evaluate("() => name").split()]
+    assert len(waits) == 8
+    for place, wait in enumerate(waits):
+        about = min(120_000, 5_000 * 2**place)
+        assert about <= wait <= 2 * about
+
+
 def test_a_page_that_asks_says_how_many_builds_are_before_its_own(page: Page, bindery: ScriptedBindery) -> None:
     place = {"builds_before": 3, "message": "Waiting for a build slot: 3 builds are before this one."}
     bindery.looks = [stands("building", queue=place)]

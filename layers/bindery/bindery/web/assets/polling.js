@@ -4,6 +4,7 @@
 const FIRST_WAIT_MS = 2000;
 const LONGEST_WAIT_MS = 15000;
 const GROWTH = 1.5;
+const LONGEST_AWAY_MS = 120000; // for whoever is told again and again that too much is asked, unless told to wait longer
 const MOST_SILENCE = 5; // how often in a row nobody may have an answer
 
 class Polling {
@@ -13,7 +14,7 @@ class Polling {
     this.root = document.body.dataset.root;
     const [, , provider, ...spec] = new URL(build, location).pathname.slice(this.root.length).split("/");
     this.asked = { provider, spec: spec.join("/"), build_token: token };
-    Object.assign(this, { heard, refused, lost, launch: null, silence: 0, wait: FIRST_WAIT_MS, timer: 0, over: false });
+    Object.assign(this, { heard, refused, lost, launch: null, silence: 0, away: 0, wait: FIRST_WAIT_MS, timer: 0, over: false });
     this.ask();
   }
 
@@ -25,6 +26,7 @@ class Polling {
   async ask() {
     const answer = await this.answer();
     if (this.over) return;
+    if (answer?.ok) this.away = 0;
     if (answer?.ok && !this.launch) {
       this.launch = answer.told;
       return this.ask();
@@ -33,11 +35,18 @@ class Polling {
       this.silence = 0;
       return this.heard(answer.told) ? this.stop() : this.later(this.wait * (0.5 + Math.random()));
     }
-    if (answer && answer.status < 500 && answer.status !== 429) return this.refused(answer.told.message ?? "");
+    // Everybody was told the same number of seconds, and should not come back at the same moment.
+    if (crowded(answer)) return this.later(this.farther(answer.wait ?? this.wait) * (1 + Math.random()));
+    if (answer && answer.status < 500) return this.refused(answer.told.message ?? "");
     this.silence += 1;
     if (this.silence === MOST_SILENCE) return this.lost();
-    // Everybody was told the same number of seconds, and should not come back at the same moment.
     this.later((answer?.wait ?? this.wait) * (1 + Math.random()));
+  }
+
+  // Twice as long each time that we are turned away: with a crowd that all come back at once nobody would get anywhere.
+  farther(wait) {
+    this.silence = 0;
+    return Math.max(wait, Math.min(LONGEST_AWAY_MS, wait * 2 ** this.away++));
   }
 
   later(wait) {
@@ -63,6 +72,11 @@ class Polling {
   look() {
     return fetch(`${this.root}/api/launches/${this.launch.id}`, { headers: { Authorization: `Bearer ${this.launch.launcher_token}` } });
   }
+}
+
+// Whether somebody answered, and too much is asked just now.
+function crowded(answer) {
+  return answer?.status === 429 || answer?.told.code === "busy";
 }
 
 // The lines of `now` that come after those of `before`: each answer holds the last lines of the log.

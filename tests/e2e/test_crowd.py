@@ -1,0 +1,83 @@
+"""Ten thousand pages of which two hundred may listen: the others' own code, at the limits that the template has."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from bindery.web.assets import asset
+from tests.infra.deployed.rights import RESOURCES, TEMPLATE
+from tests.serving.browser import chromium
+
+VISITORS = 10_000
+BUILD_SECONDS, ARRIVING_SECONDS = 600, 60
+# The real `Polling`, on a clock that jumps from one timer to the next, before a gate as API Gateway's: a bucket of requests.
+CROWD = """async ({ count, rate, burst, retry, arriving, ready }) => {
+  document.body.dataset.root = "";
+  const STEP = 50, slots = [];
+  let now = 0, filled = 0, left = burst, arrived = 0, lost = 0, refused = 0, last = 0, asked = 0;
+  window.setTimeout = (work, wait) => (slots[Math.ceil((now + wait) / STEP)] ??= []).push(work);
+  window.fetch = async () => {
+    asked += 1;
+    left = Math.min(burst, left + ((now - filled) / 1000) * rate);
+    filled = now;
+    const ok = left >= 1;
+    if (ok) left -= 1;
+    const told = ok ? { id: "l", launcher_token: "t", phase: now >= ready ? "ready" : "building" } : { code: "too_many_requests" };
+    return { ok, status: ok ? 200 : 429, headers: new Map(ok ? [] : [["Retry-After", retry]]), json: async () => told };
+  };
+  const heard = (told) => {
+    if (told.phase !== "ready") return false;
+    arrived += 1;
+    last = now;
+    return true;
+  };
+  const listeners = { heard, refused: () => (refused += 1), lost: () => (lost += 1) };
+  for (let number = 0; number < count; number += 1)
+    setTimeout(() => new Polling("https://b.test/build/gh/o/r/HEAD", "t", listeners), Math.random() * arriving);
+  for (let slot = 0; slot < slots.length; slot += 1) {
+    now = slot * STEP;
+    for (const work of slots[slot] ?? []) {
+      work();
+      for (let tick = 0; tick < 20; tick += 1) await null; // its requests are answered at once
+    }
+    delete slots[slot];
+  }
+  return { arrived, lost, refused, last, asked };
+}"""
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    with chromium(tmp_path) as browser:
+        page = browser.new_page()
+        polling = asset("polling.js")
+        assert polling
+        page.add_script_tag(content=polling.body.decode())
+        yield page
+
+
+def test_ten_thousand_who_watch_one_build_all_get_there(page: Page) -> None:
+    limits = {name: TEMPLATE["Parameters"][name]["Default"] for name in ("RequestsPerSecond", "RequestsAtOnce")}
+    throttled = RESOURCES["Api"]["Properties"]["GatewayResponses"]["THROTTLED"]["ResponseParameters"]["Headers"]
+    watching = TEMPLATE["Parameters"]["WatchersAtOnce"]["Default"]
+    crowd = {
+        "count": VISITORS - watching,
+        "rate": limits["RequestsPerSecond"],
+        "burst": limits["RequestsAtOnce"],
+        "retry": throttled["Retry-After"].strip("'"),
+        "arriving": ARRIVING_SECONDS * 1000,
+        "ready": BUILD_SECONDS * 1000,
+    }
+    told = page.evaluate(CROWD, crowd)
+    assert (told["lost"], told["refused"]) == (0, 0), told
+    assert told["arrived"] == VISITORS - watching
+    assert told["last"] / 1000 < BUILD_SECONDS + 300, "minutes after it is built at the latest"
+
+
+def test_as_many_are_reserved_for_those_who_watch_and_no_more() -> None:
+    """So ten thousand of them leave the workers what the account has beside."""
+    stream = RESOURCES["StreamLaunch"]["Properties"]
+    assert stream["ReservedConcurrentExecutions"] == {"Ref": "WatchersAtOnce"}
+    assert 0 < TEMPLATE["Parameters"]["WatchersAtOnce"]["Default"] <= 200
