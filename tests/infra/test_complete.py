@@ -1,0 +1,89 @@
+"""What the template has that no other test would miss: a name that is optional, streaming, what happens to images and builds."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from bindery.settings import Settings
+from tests.infra.deployed.rights import RESOURCES, TEMPLATE
+from tests.infra.deployed.variables import holds, resolved
+
+NAMED = {"DomainName": "binder.example.org", "CertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/x"}
+
+
+def properties(name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = RESOURCES[name]["Properties"]
+    return found
+
+
+@pytest.mark.parametrize("given", [{}, NAMED], ids=["without", "with"])
+def test_a_name_of_one_s_own_is_optional(given: Mapping[str, str]) -> None:
+    """Without it there is nothing of it, and API Gateway's address is told; with it, that name is."""
+    belonging = {name for name, found in RESOURCES.items() if found.get("Condition") == "HasDomain"}
+    assert belonging == {"OwnName", "OwnNameLeadsHere"}
+    assert all(holds(RESOURCES[name], given) == bool(given) for name in belonging)
+    others = {name: found for name, found in RESOURCES.items() if name not in belonging}
+    assert not [name for name in others if any(f"'{each}" in str(others[name]) for each in belonging)]
+    outputs = TEMPLATE["Outputs"]
+    assert outputs["NameLeadsTo"]["Condition"] == "HasDomain"
+    address = str(resolved(outputs["Address"]["Value"], given))
+    assert address.startswith("https://binder.example.org/" if given else "https://") and address.endswith("/")
+    assert ("binder.example.org" in address) == bool(given)
+
+
+def test_a_name_without_its_certificate_is_no_stack() -> None:
+    rule = TEMPLATE["Rules"]["ANameNeedsItsCertificate"]
+    (must,) = rule["Assertions"]
+    assert not holds(rule["RuleCondition"], {})
+    assert holds(rule["RuleCondition"], NAMED)
+    assert holds(must["Assert"], NAMED)
+    assert not holds(must["Assert"], {**NAMED, "CertificateArn": ""})
+
+
+def test_sessions_run_on_exactly_one_cluster() -> None:
+    (must,) = TEMPLATE["Rules"]["OneCluster"]["Assertions"]
+    eks, other = {"EksCluster": "sessions"}, {"KubeconfigSecret": "bindery-cluster"}
+    assert [holds(must["Assert"], given) for given in ({}, eks, other, {**eks, **other})] == [False, True, True, False]
+
+
+def test_events_are_streamed_for_as_long_as_api_gateway_streams() -> None:
+    """A stream ends by itself, in words, before the function does, and that before or when the API would cut it."""
+    route = properties("StreamLaunch")["Events"]["Build"]["Properties"]
+    assert (route["Path"], route["ResponseTransferMode"]) == ("/build/{proxy+}", "RESPONSE_STREAM")
+    ends = [Settings.model_fields["stream_seconds"].default, properties("StreamLaunch")["Timeout"]]
+    assert [*ends, route["TimeoutInMillis"] / 1000] == [840, 900, 900]
+    told = properties("StreamLaunch")["Environment"]["Variables"]
+    assert (told["AWS_LAMBDA_EXEC_WRAPPER"], told["AWS_LWA_INVOKE_MODE"]) == ("/opt/bootstrap", "response_stream")
+    assert {"Ref": "WebAdapterLayer"} in properties("StreamLaunch")["Layers"]
+    assert properties("Api")["EndpointConfiguration"] in ("REGIONAL", {"Type": "REGIONAL"}), "others do not stream"
+
+
+def test_images_are_kept_for_as_long_as_is_said_and_tags_never_move() -> None:
+    images = properties("Images")
+    text = str(resolved(images["LifecyclePolicy"]["LifecyclePolicyText"], {"ImageDays": "7"}))
+    untagged, old = [rule["selection"] for rule in json.loads(text)["rules"]]
+    assert (untagged["tagStatus"], untagged["countUnit"], untagged["countNumber"]) == ("untagged", "days", 1)
+    assert (old["tagStatus"], old["countUnit"], old["countNumber"]) == ("any", "days", 7)
+    assert images["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
+    (moving,) = images["ImageTagMutabilityExclusionFilters"]
+    assert moving["ImageTagMutabilityExclusionFilterValue"] == "cache-*"
+
+
+def test_what_a_build_says_and_that_it_ended_comes_to_the_functions_that_want_it() -> None:
+    assert properties("Builds")["LogsConfig"]["CloudWatchLogs"] == {
+        "Status": "ENABLED",
+        "GroupName": {"Ref": "BuildLogs"},
+    }
+    assert properties("RecordLog")["Events"]["Lines"]["Properties"]["LogGroupName"] == {"Ref": "BuildLogs"}
+    pattern = properties("RecordBuild")["Events"]["Changed"]["Properties"]["Pattern"]
+    assert pattern["detail"]["project-name"] == [{"Ref": "Builds"}], "and no other project's of the account"
+    assert pattern["detail"]["build-status"] == [{"anything-but": "IN_PROGRESS"}]
+
+
+def test_no_build_outlasts_what_visitors_wait_for_it_by_much() -> None:
+    """CodeBuild's own limits, for what neither the builder nor the build's own limit ends."""
+    project, longest = properties("Builds"), TEMPLATE["Parameters"]["BuildSeconds"]["Default"] / 60
+    assert longest < project["TimeoutInMinutes"] <= 2 * longest
+    assert project["QueuedTimeoutInMinutes"] <= longest
