@@ -58,7 +58,7 @@ def test_the_command_and_the_file_that_is_kept_make_one_stack_of_which_nothing_i
     (deploy,) = [line for block in blocks("sh") for line in block.splitlines() if "sam deploy --" in line]
     words, _, overrides = deploy.partition(" --parameter-overrides ")
     told = kept()
-    assert told["parameter_overrides"][:3] == overrides.split()
+    assert told["parameter_overrides"] == overrides.split()
     assert "--resolve-s3" in words.split()
     assert "--guided" not in words
     assert told["resolve_s3"] is True
@@ -68,13 +68,21 @@ def test_the_command_and_the_file_that_is_kept_make_one_stack_of_which_nothing_i
 
 def test_the_file_that_is_kept_is_read_as_it_is_meant_and_all_functions_start_with_it() -> None:
     given = read_by_sam(kept()["parameter_overrides"])
+    assert given.keys() == {"SessionsUrl", "EksCluster", "AlarmEmail"}
     for name, rule in TEMPLATE["Rules"].items():
         if holds(rule.get("RuleCondition", {"Equals": ["", ""]}), given):
             assert all(holds(each["Assert"], given) for each in rule["Assertions"]), name
     for function in FUNCTIONS:
         settings = Settings.read({**variables(function, **given), "BINDERY_REGISTRY": REGISTRY})
         assert (settings.sessions_url, settings.eks_cluster) == ("https://sessions.example.net", "sessions")
-        assert settings.allowed_specs == ("^gh/acme/",)
+        assert settings.allowed_specs == (), "the first launch is not forbidden by the example"
+
+
+def test_a_value_with_quotes_is_shown_as_sam_wants_it() -> None:
+    (line,) = re.findall(r"^    # (\"\w+=.*\"),$", PAGE, re.MULTILINE)
+    given = read_by_sam([tomllib.loads(f"word = {line}")["word"]])
+    settings = Settings.read({**variables("ResolveRepository", **given), "BINDERY_REGISTRY": REGISTRY})
+    assert settings.allowed_specs == ("^gh/acme/",)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=["operators", "readme"])
