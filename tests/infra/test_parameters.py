@@ -23,9 +23,13 @@ HOSTS = {
     "GistUrl": "https://gist.github.example.org",
     "GitlabUrl": "https://gitlab.example.org",
     "ZenodoApiUrl": "https://sandbox.zenodo.org/api",
+    "FigshareHosts": "research.example.org,research.example.com",
     "DataverseHosts": "data.example.org,data.example.com",
 }
-READ = {"dataverse_hosts": ("data.example.org", "data.example.com")}
+READ = {
+    "figshare_hosts": ("research.example.org", "research.example.com"),
+    "dataverse_hosts": ("data.example.org", "data.example.com"),
+}
 SESSIONS = {
     "MemoryGuarantee": "1G",
     "MemoryLimit": "8G",

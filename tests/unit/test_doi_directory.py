@@ -11,6 +11,7 @@ import pytest
 
 from bindery.adapters.repositories.doi_directory import FAILED_SECONDS, KEPT_SECONDS, LONGEST_SECONDS, RegisteredDois
 from bindery.adapters.repositories.dois import Dois
+from bindery.adapters.repositories.figshare import FigshareProvider
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.registry import PROVIDERS, make_doi_directory
 from bindery.domain.errors import BadAddress, BadSpec, ForbiddenAddress, HostUnreachable, RateLimited, RecordNotFound
@@ -40,8 +41,10 @@ def directory(dois: DoiSystem, clock: FakeClock) -> DoiDirectory:
     return directory_of(dois, clock)
 
 
-def directory_of(dois: DoiSystem, clock: FakeClock, *also: str, table: DictTable | None = None) -> DoiDirectory:
-    settings = Settings.read({"BINDERY_DOI_URL": dois.url})
+def directory_of(
+    dois: DoiSystem, clock: FakeClock, *also: str, table: DictTable | None = None, figshare: str = ""
+) -> DoiDirectory:
+    settings = Settings.read({"BINDERY_DOI_URL": dois.url, "BINDERY_FIGSHARE_HOSTS": figshare})
     client = GuardedClient([dois.address, *also])
     kept = table or DictTable()
     return make_doi_directory(
@@ -89,6 +92,31 @@ def test_a_doi_goes_to_the_host_that_it_leads_to(
     dois.targets[doi.lower()] = target
     assert directory.home(doi) == home
     assert directory.home(quote(f"https://doi.org/{doi}", safe="")) == home
+
+
+@pytest.mark.parametrize("kind", ["dataset", "journal_contribution"])
+def test_a_page_of_another_site_that_looks_like_one_of_figshares_is_none(
+    dois: DoiSystem, clock: FakeClock, kind: str
+) -> None:
+    with Site() as site:
+        dois.targets["10.9999/mine"] = f"{site.url}/articles/{kind}/A_title/55"
+        with pytest.raises(BadSpec):
+            directory_of(dois, clock, site.address).home("10.9999/mine")
+
+
+@pytest.mark.parametrize("host", ["figshare.com.example.org", "notfigshare.com", "example.org"])
+def test_a_name_that_only_ends_or_begins_like_figshares_is_not_its(clock: FakeClock, host: str) -> None:
+    client = GuardedClient()
+    figshare = FigshareProvider(client, DictTable(), clock, Dois(client, clock, "https://doi.org"))
+    page = "/articles/dataset/A_title/55"
+    assert figshare.spec_of("10.9999/mine", f"https://{host}{page}") is None
+    assert figshare.spec_of("10.9999/mine", f"https://sage.figshare.com{page}") == "10.9999/mine"
+
+
+def test_an_institution_s_own_name_for_its_figshare_can_be_told(dois: DoiSystem, clock: FakeClock) -> None:
+    dois.targets["10.9999/ours"] = "https://research.example.edu/articles/dataset/A_title/55"
+    home = directory_of(dois, clock, figshare="research.example.edu").home("10.9999/ours")
+    assert home == Home("figshare", "10.9999/ours")
 
 
 def test_a_doi_is_asked_for_once_in_a_while(directory: DoiDirectory, dois: DoiSystem, clock: FakeClock) -> None:

@@ -165,6 +165,9 @@ class Settings(Resources):
         "https://zenodo.org/api", description="Zenodo, or another host that runs InvenioRDM"
     )
     figshare_api_url: Address = Field("https://api.figshare.com/v2", description="Figshare's API")
+    figshare_hosts: Words = Field(
+        (), description="more hosts of Figshare's, with names of institutions' own, that DOIs lead to, comma-separated"
+    )
     dataverse_hosts: Words = Field(
         (), description="more hosts of Dataverse that files' addresses may name, comma-separated"
     )

@@ -89,7 +89,7 @@ class CkanProvider(RecordHost):
         ref_default=None,
         grammar="https%3A%2F%2F...%2Fdataset%2F<name>",
         refs="none: the activity in the address, else the dataset as it is now",
-        kept=f"an activity, {VERSION_SECONDS // 86400} days; of others nothing: they may change at any time",
+        kept=f"an activity, {VERSION_SECONDS // 3600} hours; of others nothing: they may change at any time",
     )
 
     def __init__(self, client: GuardedClient, table: Table, clock: Clock) -> None:
@@ -134,6 +134,8 @@ class CkanProvider(RecordHost):
         return Listing([_listed(each, lone=names[_name(each)] == 1) for each in there])
 
     def spec_of(self, doi: str, address: str) -> str | None:  # noqa: ARG002 # the dataset's address says it all
+        if not PAGE.search(urlsplit(address).path.rstrip("/")):  # other software has pages below `dataset`, too
+            return None
         try:
             return quote(_dataset(quote(address, safe="")).page, safe="")
         except BadSpec:

@@ -4,6 +4,7 @@ API: docs.figshare.com (articles, their versions and files).
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -61,7 +62,7 @@ class _Files(RootModel[list[_File]]):
 class FigshareProvider(RecordHost):
     """Specs: an article's DOI, with `.v<number>` for one version of it; without, the newest. Or the article's page.
 
-    api_url: without a trailing slash.
+    api_url: without a trailing slash. hosts: of institutions whose articles' pages have names of their own.
     """
 
     id = "figshare"
@@ -87,11 +88,13 @@ class FigshareProvider(RecordHost):
         dois: Dois,
         *,
         api_url: str = "https://api.figshare.com/v2",
+        hosts: Sequence[str] = (),
     ) -> None:
-        super().__init__(table, clock, parsed(api_url).host)
+        super().__init__(table, clock, api_url)
         self._api = RecordApi(client, clock)
         self._dois = dois
         self._url = api_url.rstrip("/")
+        self._hosts = ("figshare.com", *(host.lower() for host in hosts))
 
     def check(self, spec: str) -> str:
         return doi_page(_doi(spec))
@@ -125,7 +128,9 @@ class FigshareProvider(RecordHost):
         return Listing([_listed(each) for each in found if not each.is_link_only], notes)
 
     def spec_of(self, doi: str, address: str) -> str | None:
-        return doi if PAGE.fullmatch(urlsplit(address).path) else None
+        host = parsed(address).host
+        ours = any(host == known or host.endswith(f".{known}") for known in self._hosts)
+        return doi if ours and PAGE.fullmatch(urlsplit(address).path) else None
 
     def _all_files(self, repository: Repository, within: Errand | None) -> list[_File]:
         """Page by page: the article itself names ten at most."""

@@ -87,7 +87,8 @@ def _zenodo(given: Settings, client: GuardedClient, table: Table, clock: Clock) 
 def _figshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.repositories.figshare import FigshareProvider
 
-    return FigshareProvider(client, table, clock, _dois(given, client, clock), api_url=given.figshare_api_url)
+    dois, hosts = _dois(given, client, clock), given.figshare_hosts
+    return FigshareProvider(client, table, clock, dois, api_url=given.figshare_api_url, hosts=hosts)
 
 
 def _dataverse(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
