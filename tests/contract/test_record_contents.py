@@ -28,7 +28,7 @@ from bindery.adapters.repositories.archives import unpack
 from bindery.adapters.repositories.checkout import Room
 from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.record_contents import MOST_TRIES, RecordContents
+from bindery.adapters.repositories.record_contents import MOST_TRIES, MOST_WAIT, RecordContents
 from bindery.adapters.repositories.record_folder import RecordFolder
 from bindery.adapters.repositories.zenodo import ZenodoProvider
 from bindery.domain.errors import (
@@ -444,22 +444,31 @@ def test_other_content_than_listed_is_the_hosts_fault(place: Place, work: Path, 
 
 
 @pytest.mark.parametrize(
-    ("status", "error"),
-    [(403, RepositoryUnusable), (404, RepositoryUnusable), (429, HostLimited), (500, HostUnreachable)],
+    ("status", "left", "error"),
+    [
+        (403, "9", RepositoryUnusable),
+        (403, "0", HostLimited),
+        (404, "9", RepositoryUnusable),
+        (429, "9", HostLimited),
+        (500, "9", HostUnreachable),
+    ],
 )
-def test_a_file_that_is_refused_fails_it_all(place: Place, work: Path, status: int, error: type[BinderyError]) -> None:
+def test_a_file_that_is_refused_fails_it_all(
+    place: Place, work: Path, status: int, left: str, error: type[BinderyError]
+) -> None:
     asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
-    later = {"Retry-After": "4000"}  # than anybody would wait
+    later = {"Retry-After": "4000", "X-RateLimit-Remaining": left}  # than anybody would wait
     place.host.replies[f"/api/records/{asked.ref}/files/b.txt/content"] = Reply(status, b"", later)
     with pytest.raises(error):
         place.contents.lay_out(asked, work)
     assert place.left() == []
 
 
-def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path) -> None:
+@pytest.mark.parametrize("status", [429, 403])
+def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path, status: int) -> None:
     asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
     path = f"/api/records/{asked.ref}/files/b.txt/content"
-    place.host.replies[path] = Reply(429, b"", {"Retry-After": "1"})
+    place.host.replies[path] = Reply(status, b"", {"Retry-After": "1", "X-RateLimit-Remaining": "0"})
     waited: list[float] = []
 
     def stopped() -> bool:
@@ -480,7 +489,7 @@ def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path) -> None
 def test_whoever_stops_it_while_a_host_has_us_wait_is_heard(place: Place, work: Path) -> None:
     asked = place.make({"a.txt": b"abc"})
     path = f"/api/records/{asked.ref}/files/a.txt/content"
-    place.host.replies[path] = Reply(429, b"", {"Retry-After": "100"})
+    place.host.replies[path] = Reply(429, b"", {"Retry-After": "50"})
     with pytest.raises(HostUnreachable) as caught:
         place.contents.lay_out(asked, work, stopped=lambda: path in place.host.asked)
     assert caught.value.facts["why"] == "it was stopped"
@@ -493,6 +502,66 @@ def test_a_host_that_has_us_wait_again_and_again_is_left(place: Place, work: Pat
     with pytest.raises(HostLimited):
         place.contents.lay_out(asked, work)
     assert place.host.asked.count(path) == MOST_TRIES
+
+
+class Hurried(SystemClock):
+    """Ninety seconds pass in one."""
+
+    def __init__(self) -> None:
+        self._began = time.time()
+
+    def now(self) -> float:
+        return self._began + 90 * (time.time() - self._began)
+
+
+@pytest.mark.parametrize(("seconds", "asked_for"), [(MOST_WAIT + 1, 1), (0.6 * MOST_WAIT, 2)])
+def test_a_build_waits_a_minute_for_a_file_and_then_says_until_when(
+    place: Place, work: Path, seconds: float, asked_for: int
+) -> None:
+    """Others wait for its slot."""
+    asked = place.make({"a.txt": b"abc"})
+    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    place.host.replies[path] = Reply(429, b"", {"Retry-After": f"{seconds:.0f}"})
+    clock = Hurried()
+    with pytest.raises(HostLimited) as caught:
+        RecordContents(lambda _: place.provider, place.client, clock).lay_out(asked, work)
+    assert place.host.asked.count(path) == asked_for
+    assert float(caught.value.facts["at"]) > clock.now()
+    assert place.left() == []
+
+
+def test_a_record_of_many_files_may_be_waited_for_with_each(place: Place, work: Path) -> None:
+    files = {f"{letter}.txt": b"abc" for letter in "abc"}
+    asked = place.make(files)
+    waits = {f"/api/records/{asked.ref}/files/{name}/content" for name in files}
+    headers = {"Retry-After": f"{0.6 * MOST_WAIT:.0f}"}
+    place.host.replies = {path: Reply(429, b"", headers) for path in waits}
+
+    def stopped() -> bool:
+        for path in waits & set(place.host.asked):
+            place.host.replies.pop(path, None)
+        return False
+
+    RecordContents(lambda _: place.provider, place.client, Hurried()).lay_out(asked, work, stopped=stopped)
+    assert laid_out(work) == files
+    assert all(place.host.asked.count(path) == 2 for path in waits)
+
+
+def test_where_the_files_are_kept_is_who_has_us_wait(place: Place, work: Path) -> None:
+    """A redirect leads there: the host that was asked goes on answering."""
+    asked = place.make({"a": b"1"})
+    port = place.host.address.rpartition(":")[2]
+    entry = {"key": "a", "size": 1, "links": {"content": f"http://localhost:{port}/a"}}
+    place.host.replies[f"/api/records/{asked.ref}/files"] = Reply(200, {"entries": [entry]})
+    place.host.replies["/a"] = moved(f"{place.host.url}/bucket")
+    place.host.replies["/bucket"] = Reply(429, b"", {"Retry-After": "4000"})
+    client = GuardedClient([place.host.address, f"localhost:{port}"])
+    contents = RecordContents(lambda _: place.provider, client, SystemClock())
+    for _ in range(2):
+        with pytest.raises(HostLimited) as caught:
+            contents.lay_out(asked, work)
+        assert caught.value.facts["host"] == "127.0.0.1"
+    assert (place.host.asked.count("/a"), place.host.asked.count("/bucket")) == (2, 1)
 
 
 def test_a_host_that_counts_us_is_waited_for_before_it_has_to_refuse(place: Place, work: Path) -> None:

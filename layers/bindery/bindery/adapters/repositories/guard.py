@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urljoin
 
 import urllib3
@@ -14,7 +15,7 @@ from urllib3.exceptions import TimeoutError as HTTPTimeout
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry, Timeout
 
-from bindery.adapters.repositories.addresses import AddressRules
+from bindery.adapters.repositories.addresses import Address, AddressRules, parsed
 from bindery.adapters.repositories.circuits import Circuits
 from bindery.adapters.repositories.exchange import (
     CURRENT,
@@ -41,26 +42,37 @@ DOWNLOADS = Queueing(seconds=60, quiet_seconds=60)
 
 
 class GuardedPools(urllib3.PoolManager):
-    """Checks every address that is asked, redirects included. Answers are never unpacked: what counts is what comes over the wire."""
+    """Checks every address that is asked, redirects included. Answers are never unpacked: what counts is what comes over the wire.
 
-    def __init__(self, rules: AddressRules, user_agent: str) -> None:
+    limits: of hosts that redirects lead to; whoever asks looks at the first one's.
+    """
+
+    def __init__(self, rules: AddressRules, limits: Limits, now: Callable[[], float], user_agent: str) -> None:
         super().__init__(num_pools=50, maxsize=8, headers={"User-Agent": user_agent})
         self.pool_classes_by_scheme = {"http": GuardedPool, "https": GuardedTLSPool}
         self._rules = rules
+        self._limits = limits
+        self._now = now
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **kw: object) -> BaseHTTPResponse:  # type: ignore[override] # PoolManager's own differs from its base, too
         address = self._rules.check(url)
         retries = kw.setdefault("retries", _retries())
-        if isinstance(retries, Retry) and retries.history and address.scheme == "http":
-            came_from = retries.history[-1].url or ""
-            if came_from.startswith("https:") and not self._rules.allows(address.host, address.port):
-                raise BadAddress(url=url, why="a redirect would leave https")
+        if isinstance(retries, Retry) and retries.history:
+            self._check_redirect(retries.history[-1].url or "", url, address)
+            free = "If-None-Match" in cast("Mapping[str, str]", kw["headers"])
+            self._limits.check(address.host, self._now(), free=free)
         if address.scheme == "https" and "ssl_context" not in self.connection_pool_kw:
             self.connection_pool_kw["ssl_context"] = (
                 _tls()
             )  # reading the CA list takes a while: once, and only if needed
         kw.update(preload_content=False, decode_content=False)
         return super().urlopen(method, url, redirect and method == "GET", **kw)
+
+    def _check_redirect(self, came_from: str, url: str, address: Address) -> None:
+        """BadAddress."""
+        leaves = came_from.startswith("https:") and address.scheme == "http"
+        if leaves and not self._rules.allows(address.host, address.port):
+            raise BadAddress(url=url, why="a redirect would leave https")
 
 
 def _retries() -> Retry:
@@ -77,15 +89,19 @@ def _tls() -> ssl.SSLContext:
 
 @dataclass(frozen=True)
 class Answer:
-    """headers: names in lower case."""
+    """host: the one that answered, which a redirect may have led to. headers: names in lower case."""
 
+    host: str
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
 class GuardedClient:
-    """Asks repository hosts, within an exchange. Errors: ForbiddenAddress, BadAddress, HostUnreachable, RepositoryTooLarge.
+    """Asks repository hosts, within an exchange.
+
+    Errors: ForbiddenAddress, BadAddress, HostUnreachable, RepositoryTooLarge; HostLimited by a host that a redirect leads to and
+    that has us wait.
 
     allowed_private_hosts: `host` or `host:port` that may be private, and on any port. Other hosts: ports 80, 443, 1024 and above.
     resolver: like socket.getaddrinfo. connect_seconds, read_seconds: the longest single wait. turn_seconds, quiet_seconds: the
@@ -115,7 +131,7 @@ class GuardedClient:
         self._turns = Turns()
         self._circuits = Circuits(now)
         self.limits = Limits()
-        self._pools = GuardedPools(self._rules, user_agent)
+        self._pools = GuardedPools(self._rules, self.limits, now, user_agent)
 
     def check(self, url: str) -> None:
         """BadAddress or ForbiddenAddress for what is wrong before anybody is asked."""
@@ -187,7 +203,7 @@ class GuardedClient:
         with exchange, self.ask("GET", url, headers or {}) as response:
             CURRENT.get().ill = response.status in ILL
             found = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, found, response.read(decode_content=False))
+            return Answer(answering_host(response, url), response.status, found, response.read(decode_content=False))
 
 
 @contextmanager
@@ -210,6 +226,11 @@ def final_url(response: BaseHTTPResponse, asked: str) -> str:
     for step in response.retries.history if response.retries else ():
         asked = urljoin(asked, step.redirect_location or "")
     return asked
+
+
+def answering_host(response: BaseHTTPResponse, asked: str) -> str:
+    """The host at that address."""
+    return parsed(final_url(response, asked)).host
 
 
 def _as_fact(error: HTTPError | OSError, url: str, host: str) -> BadAddress | HostUnreachable:

@@ -51,7 +51,7 @@ class HostApi:
     ) -> None:
         self._client = client
         self._clock = clock
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self.host = parsed(url).host
         self._token: Token = (lambda: token) if isinstance(token, str) else token
         self.may_have_token = bool(token)
@@ -67,7 +67,7 @@ class HostApi:
         if answer.status == 200:
             return ApiAnswer(answer.body, answer.headers.get("etag", ""))
         if answer.status == 429 or (answer.status == 403 and _counted(answer)):
-            raise self._client.limits.told(self.host, answer.headers, self._clock.now())
+            raise self._client.limits.told(answer.host, answer.headers, self._clock.now())
         if self._absent(answer):
             return ApiAnswer(None)
         if answer.status in KEPT_FROM_US:
@@ -87,7 +87,7 @@ class HostApi:
             raise HostUnreachable(host=self.host, why="its answer cannot be read") from None
 
     def _asked(self, path: str, headers: dict[str, str], max_bytes: int) -> Answer:
-        url = self._url + path
+        url = self.url + path
         if token := self._token():
             # In this header alone: a client that is sent on to another host leaves it out.
             answer = self._client.get(url, headers | {"Authorization": f"Bearer {token}"}, max_bytes=max_bytes)

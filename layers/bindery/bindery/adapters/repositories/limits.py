@@ -1,5 +1,6 @@
 """When a host says: not now."""
 
+import threading
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
@@ -33,21 +34,39 @@ class Limits:
     """What hosts' APIs said of waiting, in this process, whichever provider heard it."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._until: dict[str, tuple[float, bool]] = {}
 
     def check(self, host: str, now: float, *, free: bool = False) -> None:
         """HostLimited while the host has us wait. free: it may not count the question, such as whether something changed."""
-        until, strict = self._until.get(host, (0.0, False))
+        with self._lock:
+            until, strict = self._until.get(host, (0.0, False))
         if now < until and (strict or not free):
             raise HostLimited(host=host, at=until)
 
     def told(self, host: str, headers: Mapping[str, str], now: float) -> HostLimited:
-        """The fact, remembered. A host that names the seconds to wait means every question."""
+        """The fact, remembered; of too many the one that was told first is forgotten. host: the one that answered.
+
+        A host that names the seconds to wait means every question.
+        """
         fact = host_limited(host, headers, now)
-        if len(self._until) >= REMEMBERED:
-            self._until.clear()
-        self._until[host] = float(fact.facts["at"]), any(name.lower() == "retry-after" for name in headers)
+        strict = any(name.lower() == "retry-after" for name in headers)
+        with self._lock:
+            self._until.pop(host, None)
+            if len(self._until) >= REMEMBERED:
+                del self._until[next(iter(self._until))]
+            self._until[host] = float(fact.facts["at"]), strict
         return fact
+
+    def heard(self, host: str, status: int, headers: Mapping[str, str], now: float) -> None:
+        """Remembers what an answer says of waiting; HostLimited if it says nothing else.
+
+        `Retry-After` alone says nothing: some send it with every answer.
+        """
+        if status == 429 or used_up({name.lower(): value for name, value in headers.items()}):
+            limited = self.told(host, headers, now)
+            if status in {403, 429}:
+                raise limited
 
 
 def _after(value: str, now: float) -> float | None:

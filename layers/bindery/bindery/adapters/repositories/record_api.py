@@ -10,7 +10,6 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.limits import used_up
 from bindery.domain.errors import (
     HostUnreachable,
     RecordNotFound,
@@ -45,8 +44,7 @@ def time_of(within: Errand | None) -> float:
 class RecordApi:
     """Errors besides the guard's: RecordNotFound, RecordRestricted, RecordWithdrawn, HostLimited, HostUnreachable.
 
-    A host that lets us ask no more for now is not asked, whoever heard it say so. `Retry-After` alone says nothing: some send
-    it with every answer.
+    A host that lets us ask no more for now is not asked, whoever heard it say so.
     """
 
     def __init__(self, client: GuardedClient, clock: Clock) -> None:
@@ -60,10 +58,7 @@ class RecordApi:
         host = parsed(url).host
         self._client.limits.check(host, self._clock.now())
         answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=LARGEST, stopped=stopped)
-        if answer.status == 429 or used_up(answer.headers):
-            limited = self._client.limits.told(host, answer.headers, self._clock.now())
-            if answer.status in {403, 429}:
-                raise limited
+        self._client.limits.heard(answer.host, answer.status, answer.headers, self._clock.now())
         if refusal := REFUSED.get(answer.status):
             raise refusal(url=page)
         if answer.status != 200:

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,8 +17,7 @@ from bindery.adapters.repositories.archives import PIECE, is_archive, unpack
 from bindery.adapters.repositories.checkout import Room
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB, in_words
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.limits import used_up
+from bindery.adapters.repositories.guard import GuardedClient, answering_host
 from bindery.adapters.repositories.record_folder import RecordFolder
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
@@ -31,6 +30,8 @@ from bindery.ports.contents import LaidOut, never
 ALGORITHMS: Final = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}
 MOST_NOTES: Final = 10
 MOST_TRIES: Final = 5
+MOST_WAIT: Final = 60.0
+"""Seconds, for one file: a build has a slot meanwhile, and others wait for theirs. A host that wants more fails it and says until when."""
 KEPT_FROM_US: Final = {400, 401, 403, 404, 410, 451}
 
 
@@ -130,42 +131,51 @@ class RecordContents:
 
     @contextmanager
     def _opened(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
-        """The answer that holds the file. A host that has us wait gets its wait, if that fits into the errand's time."""
-        host = parsed(file.url).host
-        for tries in range(MOST_TRIES):
-            self._wait(host, errand)
-            exchange = self._client.exchange(
-                file.url, seconds=errand.left(), max_bytes=self._max_bytes + MB, stopped=errand.stopped, download=True
-            )
-            with exchange, self._client.ask("GET", file.url, {}) as response:
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                if response.status == 429 or used_up(headers):
-                    limited = self._client.limits.told(host, headers, self._clock.now())
-                    if response.status == 429 and tries == MOST_TRIES - 1:
-                        raise limited
-                if response.status != 429:
-                    self._check_status(response, file)
+        """The answer that holds the file. A host that has us wait gets its wait: MOST_WAIT for one file, within the errand's time."""
+        patience = MOST_WAIT
+        for tries_left in reversed(range(MOST_TRIES)):
+            with ExitStack() as opened:
+                try:
+                    response = opened.enter_context(self._asked(file, errand))
+                except HostLimited as limited:
+                    if not tries_left:
+                        raise
+                    patience -= self._wait(limited, patience, errand)
+                else:
                     yield response
                     return
 
-    def _wait(self, host: str, errand: _Errand) -> None:
-        """Until the host lets us ask; HostLimited if that is later than the errand's end."""
-        while True:
-            try:
-                return self._client.limits.check(host, self._clock.now())
-            except HostLimited as limited:
-                wait = float(limited.facts["at"]) - self._clock.now()
-                if wait > errand.left():
-                    raise
-            time.sleep(max(0.0, min(wait, SLICE_SECONDS)))
+    @contextmanager
+    def _asked(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
+        """The same, asked for once. HostLimited."""
+        self._client.limits.check(parsed(file.url).host, self._clock.now())
+        exchange = self._client.exchange(
+            file.url, seconds=errand.left(), max_bytes=self._max_bytes + MB, stopped=errand.stopped, download=True
+        )
+        with exchange, self._client.ask("GET", file.url, {}) as response:
+            host = answering_host(response, file.url)
+            self._client.limits.heard(host, response.status, response.headers, self._clock.now())
+            _check_status(response.status, host, file)
+            yield response
 
-    def _check_status(self, response: BaseHTTPResponse, file: RecordFile) -> None:
-        host = parsed(file.url).host
-        if response.status in KEPT_FROM_US:
-            why = f"its file {shown(file.path)} cannot be had: {host} answers with status {response.status}"
-            raise RepositoryUnusable(why=why)
-        if response.status != 200:
-            raise HostUnreachable(host=host, why=f"it answers with status {response.status}")
+    def _wait(self, limited: HostLimited, most: float, errand: _Errand) -> float:
+        """Until the host lets us ask; answers the seconds. HostLimited if they are more than `most`, or than the errand has."""
+        at = float(limited.facts["at"])
+        wait = max(0.0, at - self._clock.now())
+        if wait > min(most, errand.left()):
+            raise limited
+        while (left := at - self._clock.now()) > 0:
+            errand.check()
+            time.sleep(min(left, SLICE_SECONDS))
+        return wait
+
+
+def _check_status(status: int, host: str, file: RecordFile) -> None:
+    if status in KEPT_FROM_US:
+        why = f"its file {shown(file.path)} cannot be had: {host} answers with status {status}"
+        raise RepositoryUnusable(why=why)
+    if status != 200:
+        raise HostUnreachable(host=host, why=f"it answers with status {status}")
 
 
 def _few(notes: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from dulwich.protocol import Protocol, pkt_line
 from urllib3.response import BaseHTTPResponse
 
 from bindery.adapters.repositories.addresses import parsed
-from bindery.adapters.repositories.guard import GuardedClient, final_url
+from bindery.adapters.repositories.guard import GuardedClient, answering_host, final_url
 from bindery.domain.errors import BadAddress, HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
 
@@ -60,7 +60,7 @@ class GitWire:
         asked = f"{url.rstrip('/')}/{DISCOVERY}"
         self._check_limits(url)
         with _refusal_is_absence(url), self._client.ask("GET", asked, _with(authorization)) as response:
-            self._check(response, url, f"application/x-{SERVICE}-advertisement")
+            self._check(response, asked, url, f"application/x-{SERVICE}-advertisement")
             reader = _Reader(response, url)
             lines = list(islice(reader.lines(), MOST_CAPABILITIES))
             if lines and lines[0].startswith(b"# service="):  # some servers introduce even version 2 like this
@@ -113,19 +113,20 @@ class GitWire:
         body += b"".join(pkt_line(argument + b"\n") for argument in arguments) + b"0000"
         result = f"application/x-{SERVICE}-result"
         headers = {**_with(remote.authorization), "Content-Type": f"application/x-{SERVICE}-request", "Accept": result}
-        self._check_limits(remote.url)
-        with self._client.ask("POST", remote.base + SERVICE, headers, body) as response:
-            self._check(response, remote.url, result)
+        asked = remote.base + SERVICE
+        self._check_limits(asked)
+        with self._client.ask("POST", asked, headers, body) as response:
+            self._check(response, asked, remote.url, result)
             yield _Reader(response, remote.url)
 
     def _check_limits(self, url: str) -> None:
         """HostLimited while the host has us wait."""
         self._client.limits.check(parsed(url).host, self._clock.now())
 
-    def _check(self, response: BaseHTTPResponse, url: str, content_type: str) -> None:
-        host = parsed(url).host
-        if response.status == 429:
-            raise self._client.limits.told(host, response.headers, self._clock.now())
+    def _check(self, response: BaseHTTPResponse, asked: str, url: str, content_type: str) -> None:
+        """asked: the address that the answer was asked for. url: the repository's, for errors."""
+        host = answering_host(response, asked)
+        self._client.limits.heard(host, response.status, response.headers, self._clock.now())
         if response.status in {401, 403, 404, 410}:
             raise RepositoryNotFound(url=url)
         if response.status != 200:

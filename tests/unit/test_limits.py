@@ -1,0 +1,159 @@
+"""Whose word counts when an answer says: not now."""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import pytest
+from dulwich.protocol import pkt_line
+from pydantic import BaseModel
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.exchange import AddressInfo
+from bindery.adapters.repositories.github_api import github_api
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.limits import REMEMBERED, Limits
+from bindery.adapters.repositories.record_api import RecordApi
+from bindery.adapters.repositories.wire import GitWire
+from bindery.domain.errors import BinderyError, HostLimited
+from tests.serving.site import Reply, Site, moved
+
+LIMITED = {
+    "429": Reply(429, b"", {"Retry-After": "600"}),
+    "403": Reply(403, b"", {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4000000000"}),
+}
+ASKED, ANSWERING = "asked.example", "answering.example"
+
+
+class Thing(BaseModel):
+    """Whatever an API says."""
+
+
+def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+
+class Hosts(NamedTuple):
+    """One that redirects everything to the other, which has us wait. url: the first one's."""
+
+    first: Site
+    second: Site
+    client: GuardedClient
+    url: str
+
+
+class Redirecting(Site):
+    def answer(self, asked: str) -> Reply:
+        self.asked.append(asked)
+        return self.replies.get(asked.partition("?")[0]) or moved(f"{self.to}{asked}")
+
+    to = ""
+
+
+@pytest.fixture
+def hosts() -> Iterator[Hosts]:
+    with Redirecting() as first, Site() as second:
+        names = {ASKED: first, ANSWERING: second}
+        urls = {name: f"{name}:{site.address.rpartition(':')[2]}" for name, site in names.items()}
+        first.to = f"http://{urls[ANSWERING]}"
+        yield Hosts(first, second, GuardedClient([*urls.values()], resolver=on_this_machine), f"http://{urls[ASKED]}")
+
+
+def by_a_forges_api(client: GuardedClient, url: str) -> object:
+    return github_api(client, SystemClock(), url, "").get("/x", "page")
+
+
+def by_an_api_of_records(client: GuardedClient, url: str) -> object:
+    return RecordApi(client, SystemClock()).get(Thing, f"{url}/x", "page")
+
+
+def by_git(client: GuardedClient, url: str) -> object:
+    with client.exchange(url):
+        return GitWire(client, SystemClock()).discover(f"{url}/x")
+
+
+Ask = Callable[[GuardedClient, str], object]
+ASKERS = [by_a_forges_api, by_an_api_of_records, by_git]
+
+
+@pytest.mark.parametrize("ask", ASKERS)
+@pytest.mark.parametrize("status", LIMITED)
+def test_the_host_that_answered_has_us_wait_and_not_the_one_that_led_there(hosts: Hosts, ask: Ask, status: str) -> None:
+    hosts.second.replies = dict.fromkeys(("/x", "/x/info/refs"), LIMITED[status])
+    with pytest.raises(HostLimited) as caught:
+        ask(hosts.client, hosts.url)
+    assert caught.value.facts["host"] == ANSWERING
+    now = SystemClock().now()
+    hosts.client.limits.check(ASKED, now)
+    with pytest.raises(HostLimited):
+        hosts.client.limits.check(ANSWERING, now)
+
+
+@pytest.mark.parametrize("ask", ASKERS)
+def test_a_host_that_has_us_wait_is_not_asked_by_way_of_another(hosts: Hosts, ask: Ask) -> None:
+    hosts.client.limits.told(ANSWERING, {"Retry-After": "600"}, SystemClock().now())
+    with pytest.raises(HostLimited) as caught:
+        ask(hosts.client, hosts.url)
+    assert caught.value.facts["host"] == ANSWERING
+    assert (len(hosts.first.asked), len(hosts.second.asked)) == (1, 0)
+
+
+def test_what_it_does_not_count_it_is_asked_by_way_of_another_too(hosts: Hosts) -> None:
+    hosts.client.limits.told(ANSWERING, {"X-RateLimit-Reset": "4000000000"}, SystemClock().now())
+    hosts.second.replies["/x"] = Reply(304)
+    api = github_api(hosts.client, SystemClock(), hosts.url, "")
+    assert api.get("/x", "page", etag='"e"').unchanged
+    with pytest.raises(HostLimited):
+        api.get("/x", "page")
+
+
+def test_a_git_server_behind_a_redirect_is_not_asked_while_it_has_us_wait(hosts: Hosts) -> None:
+    """Once it is known where it is, it is asked there at once."""
+    introduction = pkt_line(b"version 2\n") + pkt_line(b"fetch=filter\n") + pkt_line(None)
+    headers = {"Content-Type": "application/x-git-upload-pack-advertisement"}
+    hosts.second.replies["/x/info/refs"] = Reply(200, introduction, headers)
+    wire = GitWire(hosts.client, SystemClock())
+    with hosts.client.exchange(hosts.url):
+        remote = wire.discover(f"{hosts.url}/x")
+        hosts.client.limits.told(ANSWERING, {"Retry-After": "600"}, SystemClock().now())
+        with pytest.raises(HostLimited):
+            wire.refs(remote, ["HEAD"])
+    assert len(hosts.second.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "answer", "remembered"),
+    [
+        (200, {}, False, False),
+        (200, {"Retry-After": "9"}, False, False),
+        (200, {"RateLimit-Remaining": "0"}, False, True),
+        (404, {"x-ratelimit-remaining": "0"}, False, True),
+        (403, {"Retry-After": "9"}, False, False),
+        (403, {"X-RateLimit-Remaining": "0"}, True, True),
+        (429, {}, True, True),
+    ],
+)
+def test_what_an_answer_says_of_waiting(status: int, headers: dict[str, str], answer: bool, remembered: bool) -> None:
+    limits = Limits()
+    assert raised(lambda: limits.heard("h", status, headers, 1000.0)) is answer
+    assert raised(lambda: limits.check("h", 1001.0)) is remembered
+
+
+def test_of_very_many_hosts_the_one_that_was_told_first_is_forgotten() -> None:
+    limits = Limits()
+    for number in range(REMEMBERED):
+        limits.told(f"h{number}", {"Retry-After": "600"}, 1000.0)
+    limits.told("h0", {"Retry-After": "600"}, 1000.0)  # once more
+    for number in range(REMEMBERED, REMEMBERED + 10):
+        limits.told(f"h{number}", {"Retry-After": "600"}, 1000.0)
+    known = {n for n in range(REMEMBERED + 10) if raised(partial(limits.check, f"h{n}", 1001.0))}
+    assert set(range(REMEMBERED + 10)) - known == set(range(1, 11))
+
+
+def raised(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except BinderyError as error:
+        return isinstance(error, HostLimited)
+    return False
