@@ -16,8 +16,8 @@ from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.wire import Remote
 from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.environment import Identity, Scope
-from bindery.domain.errors import BinderyError, RefNotFound, RepositoryNotFound
-from bindery.ports.table import Item, Table
+from bindery.domain.errors import BinderyError, HostLimited, RefNotFound, RepositoryNotFound
+from bindery.ports.table import Table
 from bindery.state.commits import Commits
 from bindery.usecases.identify_environment import IdentifyEnvironment
 from tests.fakes.builds import FakeBuilds
@@ -115,10 +115,40 @@ def test_without_a_token_nobody_is_asked_what_is_private(host: Host) -> None:
     assert type(host.says(provider, host.spec("acme/secret"))) is RepositoryNotFound
 
 
-def test_the_host_is_asked_what_is_private_once_for_a_commit(host: Host) -> None:
+def test_a_public_one_that_nothing_happened_to_costs_nothing_that_the_host_counts(host: Host) -> None:
     for _ in range(3):
         host.provider().resolve(host.spec("acme/open"))
-    assert len([each for each in host.server.asked if "/commits/" not in each.path]) == 1
+    assert [each.status for each in host.server.asked] == [200, 200, 304, 304, 304, 304]
+
+
+@pytest.mark.parametrize("ref", ["HEAD", "the commit"])
+def test_one_that_was_public_and_is_closed_is_not_launched_by_what_was_kept(host: Host, ref: str) -> None:
+    spec = host.spec("acme/secret", host.secret if ref == "the commit" else ref)
+    host.server.private.clear()
+    assert not host.provider().resolve(spec).repository.private
+    host.server.private.add("acme/secret")
+    for _ in range(2):
+        assert type(host.says(host.provider(), spec)) is RepositoryNotFound
+
+
+def test_without_a_token_nothing_stays_kept_of_one_that_its_host_no_longer_shows(host: Host) -> None:
+    host.server.private.clear()
+    for ref in ("HEAD", "main", host.secret):
+        host.provider(token="").resolve(host.spec("acme/secret", ref))
+    host.server.private.add("acme/secret")
+    for ref in ("HEAD", host.secret):
+        assert type(host.says(host.provider(token=""), host.spec("acme/secret", ref))) is RepositoryNotFound
+
+
+def test_while_the_host_has_us_wait_nothing_tells_that_one_is_there(host: Host) -> None:
+    """Whoever is kept with an ETag could be asked for all the same."""
+    names = ("acme/secret", "acme/absent")
+    for name in names:
+        host.says(host.provider(), host.spec(name))
+    host.server.limited_until = int(SystemClock().now()) + 600
+    for name in names:
+        with pytest.raises(HostLimited):
+            host.provider().resolve(host.spec(name))
 
 
 def test_one_that_was_public_and_is_private_and_named_now_is_known_as_private(host: Host) -> None:
@@ -140,15 +170,6 @@ def test_one_whose_token_is_gone_is_not_launched_by_what_was_kept(host: Host) ->
     host.provider("gh/acme/*", "gl/acme/*").resolve(spec)
     with pytest.raises(RepositoryNotFound):
         host.provider("gh/acme/*", "gl/acme/*", token="").resolve(spec)
-
-
-def test_what_was_kept_without_a_look_at_it_is_looked_at(host: Host) -> None:
-    """As an earlier Bindery kept it, which asked nobody what is private."""
-    place = f"ref#{host.id}#127.0.0.1"
-    for ref in ("HEAD", host.secret):
-        kept = {"commit": host.secret, "tree": "b" * 40, "etag": '"x"'}
-        host.table.put(Item(place, f"acme/secret/{ref}", kept, expires_at=SystemClock().now() + 1000))
-        assert type(host.says(host.provider(), host.spec("acme/secret", ref))) is RepositoryNotFound
 
 
 def test_a_named_one_that_nothing_happened_to_costs_nothing_that_the_host_counts(host: Host) -> None:

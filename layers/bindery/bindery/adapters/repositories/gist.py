@@ -75,7 +75,7 @@ class GistProvider(FilesByGit):
     ) -> None:
         super().__init__(client, clock)
         self._api = github_api(client, clock, api_url, token)
-        self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.host}")
+        self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.url}")
         self._url = url.rstrip("/")
         self._place = Place.of(self._url)
         self._secret = secret

@@ -1,22 +1,20 @@
 """Provider `gh`: repositories on GitHub, or on a server with its API."""
 
 import re
-from base64 import b64decode
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from bindery.adapters.repositories.addresses import without_git
-from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.github_api import OWNER, github_api
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.host_api import Token
-from bindery.adapters.repositories.kept_refs import KEPT, KeptRefs
-from bindery.adapters.repositories.object_ids import object_id
+from bindery.adapters.repositories.kept_refs import KEPT
 from bindery.adapters.repositories.pages import Shown, pasted, shown_page
-from bindery.adapters.repositories.private import Privacy, Seen
+from bindery.adapters.repositories.private import Seen, privacy
 from bindery.adapters.repositories.refs import (
     COMMIT,
     check_length,
@@ -25,12 +23,15 @@ from bindery.adapters.repositories.refs import (
     or_head,
     shown,
 )
-from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryTooLarge
+from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound
 from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
 from bindery.ports.table import Table
+
+if TYPE_CHECKING:
+    from bindery.adapters.repositories.github_files import GitHubFiles
 
 NAME: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}")
 NOBODYS: Final = frozenset(
@@ -49,7 +50,6 @@ NOBODYS: Final = frozenset(
     }
 )
 """First steps of pages that are no owner's."""
-LARGEST_FILE: Final = MB
 REMEMBERED: Final = 1000
 
 
@@ -69,24 +69,6 @@ class _CommitAnswer(BaseModel):
 class _About(BaseModel):
     full_name: str
     private: bool
-
-
-class _TreeEntry(BaseModel):
-    path: str
-    mode: str = Field(pattern="^[0-7]{5,6}$")
-    type: str
-    sha: str = Field(pattern="^[0-9a-f]{40}$")
-
-
-class _TreeAnswer(BaseModel):
-    tree: list[_TreeEntry]
-    truncated: bool = False
-
-
-class _BlobAnswer(BaseModel):
-    size: int
-    content: str
-    encoding: str
 
 
 class _Known(NamedTuple):
@@ -130,16 +112,15 @@ class GitHubProvider:
         private: Sequence[str] = (),
     ) -> None:
         self._api = github_api(client, clock, api_url, token)
-        self._privacy = Privacy(
-            self._api,
-            KeptRefs(table, clock, f"{self.id}#{self._api.host}"),
-            self.id,
-            private,
-            about=lambda name: f"/repos/{name}",
-            page=lambda name: f"{self._url}/{name}",
+        self._url = url.rstrip("/")
+        self._privacy = privacy(
+            *(self._api, table, clock),
+            provider=self.id,
+            url=self._url,
+            allowed=private,
+            about="/repos/{}".format,
             read=self._read_about,
         )
-        self._url = url.rstrip("/")
         self._place = Place.of(self._url)
         self._trees: dict[str, str] = {}
 
@@ -186,37 +167,18 @@ class GitHubProvider:
             root = known and known.tree
         if root is None:
             raise RefNotFound(spec=repository.spec, ref=repository.ref)
-        try:
-            body = self._api.get(f"/repos/{name}/git/trees/{root}?recursive=1", f"{self._url}/{name}").body
-        except RepositoryTooLarge:
-            return None
-        if body is None:
-            raise RefNotFound(spec=repository.spec, ref=repository.ref)
-        answer = self._api.read(_TreeAnswer, body)
-        if answer.truncated:
-            return None
-        files = (entry for entry in answer.tree if entry.type != "tree")
-        return Tree(root, {entry.path: Entry(entry.path, int(entry.mode, 8), entry.sha) for entry in files})
+        return self._files.tree(name, root, repository)
 
     def read(self, repository: Repository, entry: Entry) -> bytes:
         name, _ = _parts(repository.resolved_spec)
-        too_large = RepositoryTooLarge(url=f"{repository.repo_url} ({shown(entry.path)})", limit="1 MB")
-        try:
-            body = self._api.get(f"/repos/{name}/git/blobs/{entry.id}", repository.repo_url, max_bytes=2 * MB).body
-        except RepositoryTooLarge:
-            raise too_large from None
-        if body is None:
-            raise RefNotFound(spec=repository.spec, ref=entry.id)
-        answer = self._api.read(_BlobAnswer, body)
-        if answer.size > LARGEST_FILE:
-            raise too_large
-        try:
-            content = b64decode(answer.content) if answer.encoding == "base64" else answer.content.encode()
-        except ValueError:
-            content = b""
-        if object_id(b"blob", content).decode() != entry.id:
-            raise HostUnreachable(host=self._api.host, why="it sent another file than the one asked for")
-        return content
+        return self._files.read(name, repository, entry)
+
+    @cached_property
+    def _files(self) -> "GitHubFiles":
+        """Loaded by those who need a commit's files, and not by every visitor's first request."""
+        from bindery.adapters.repositories.github_files import GitHubFiles
+
+        return GitHubFiles(self._api)
 
     def _commit(self, repository: str, ref: str) -> _Known | None:
         """The commit, None if the host knows no such ref."""

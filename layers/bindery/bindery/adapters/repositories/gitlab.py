@@ -11,9 +11,9 @@ from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.by_git import FilesByGit
 from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
-from bindery.adapters.repositories.kept_refs import KEPT, Facts, KeptRefs
+from bindery.adapters.repositories.kept_refs import KEPT, Facts
 from bindery.adapters.repositories.pages import pasted, shown_page
-from bindery.adapters.repositories.private import Privacy, Seen
+from bindery.adapters.repositories.private import Seen, privacy
 from bindery.adapters.repositories.refs import (
     COMMIT,
     check_length,
@@ -90,13 +90,12 @@ class GitLabProvider(FilesByGit):
         self._place = Place.of(self._url)
         headers = {"Accept": "application/json"}
         self._api = HostApi(client, clock, f"{self._url}/api/v4", token, headers=headers, absent=_absent)
-        self._privacy = Privacy(
-            self._api,
-            KeptRefs(table, clock, f"{self.id}#{self._api.host}"),
-            self.id,
-            private,
-            about=lambda name: f"/projects/{quote(name, safe='')}",
-            page=lambda name: f"{self._url}/{name}",
+        self._privacy = privacy(
+            *(self._api, table, clock),
+            provider=self.id,
+            url=self._url,
+            allowed=private,
+            about=_about,
             read=self._read_about,
         )
 
@@ -140,7 +139,7 @@ class GitLabProvider(FilesByGit):
 
     def _commit(self, namespace: str, ref: str) -> Facts | None:
         """The commit and what else is known, None if the host knows no such ref."""
-        asked = f"/projects/{quote(namespace, safe='')}/repository/commits/{quote(ref, safe='')}?stats=false"
+        asked = f"{_about(namespace)}/repository/commits/{quote(ref, safe='')}?stats=false"
         return self._privacy.facts(namespace, ref, asked, self._read_commit)
 
     def _read_about(self, body: bytes) -> Seen:
@@ -154,6 +153,11 @@ class GitLabProvider(FilesByGit):
         if not COMMIT.fullmatch(found.id):
             raise HostUnreachable(host=self._api.host, why="its answer names no commit")
         return {"commit": found.id}
+
+
+def _about(namespace: str) -> str:
+    """Where the API tells of a project."""
+    return f"/projects/{quote(namespace, safe='')}"
 
 
 def _absent(answer: Answer) -> bool:

@@ -3,24 +3,28 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
+from urllib.parse import quote
 
 from bindery.adapters.repositories.flights import Flights
 from bindery.adapters.repositories.host_api import ApiAnswer
 from bindery.adapters.repositories.refs import COMMIT
-from bindery.domain.errors import Stale, Throttled
+from bindery.domain.errors import RepositoryNotFound, Stale, Throttled
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
 
 KEPT_SECONDS: Final = 30 * 24 * 3600
+COMMIT_SECONDS: Final = 24 * 3600
+"""What a full commit id names never changes, but its repository may go, or be closed."""
 KEPT: Final = (
-    f"what a ref led to, {KEPT_SECONDS // 86400} days; each launch asks whether it changed, but for a full commit id"
+    f"what a ref led to, {KEPT_SECONDS // 86400} days, and each launch asks whether it changed; "
+    f"a full commit id, {COMMIT_SECONDS // 3600} hours without asking"
 )
 
 Facts = Mapping[str, str]
 
 
 class KeptRefs:
-    """A provider's refs in the table. place: the provider's id and its API's host, so that no other's answers are taken for its."""
+    """A provider's refs in the table. place: its id and its API's address, so that no other's answers are taken for its."""
 
     def __init__(self, table: Table, clock: Clock, place: str) -> None:
         self._table = table
@@ -36,35 +40,38 @@ class KeptRefs:
         read: Callable[[bytes], dict[str, str]],
         good: Callable[[Facts], bool] = lambda _: True,
     ) -> Facts | None:
-        """What the ref leads to, None if the host knows no such ref. What a full commit id names never changes: asked once.
+        """What the ref leads to, None if the host knows no such ref. Nobody is asked for a full commit id that is kept.
 
-        repository: in one spelling. ask: given the ETag of what is kept, or "". read: the facts in an answer's body, `commit` among them.
-        good: whether what is kept may be used.
+        repository: in one spelling. ask: given the ETag of what is kept, or "". read: the facts in an answer's body, `commit` among
+        them. good: whether what is kept may be used. When `ask` or `read` raises RepositoryNotFound, nothing of it stays kept.
         """
-        key = f"{repository}/{ref}"
-        return self._flights.one(key, lambda: self._facts(key, ref, ask, read, good))
+        key = _of(repository) + ref
+        return self._flights.one(key, lambda: self._facts(repository, ref, ask, read, good))
 
     def _facts(
         self,
-        key: str,
+        repository: str,
         ref: str,
         ask: Callable[[str], ApiAnswer],
         read: Callable[[bytes], dict[str, str]],
         good: Callable[[Facts], bool],
     ) -> Facts | None:
-        kept = self._kept(key)
+        kept = self._kept(_of(repository) + ref)
         known = {name: str(fact) for name, fact in kept.data.items()}
         if not good(known):
             known = {}
         if known and COMMIT.fullmatch(ref):
             return known
-        answer = ask(known.get("etag", ""))
+        try:
+            answer = ask(known.get("etag", ""))
+            found = read(answer.body) if answer.body is not None else None
+        except RepositoryNotFound:
+            self._forget(repository)
+            raise
         if answer.unchanged:
             return known
-        if answer.body is None:
-            return None
-        found = read(answer.body)
-        self._keep(kept, {**found, "etag": answer.etag})
+        if found is not None:
+            self._keep(kept, {**found, "etag": answer.etag}, COMMIT_SECONDS if COMMIT.fullmatch(ref) else KEPT_SECONDS)
         return found
 
     def _kept(self, key: str) -> Item:
@@ -74,7 +81,21 @@ class KeptRefs:
             return Item(self._pk, key, version=item.version if item else 0)
         return item
 
-    def _keep(self, item: Item, facts: Facts) -> None:
-        kept = Item(item.pk, item.sk, dict(facts), item.version, expires_at=self._clock.now() + KEPT_SECONDS)
+    def _keep(self, item: Item, facts: Facts, seconds: float) -> None:
+        kept = Item(item.pk, item.sk, dict(facts), item.version, expires_at=self._clock.now() + seconds)
         with suppress(Stale, Throttled):  # somebody else has just kept the same, or the next one will
             self._table.put(kept)
+
+    def _forget(self, repository: str) -> None:
+        """All that is kept of it. Raises Throttled."""
+        last = ""
+        while items := self._table.query(self._pk, _of(repository), after=last):
+            for item in items:
+                with suppress(Stale):  # somebody else has just kept what it is now
+                    self._table.delete(item)
+            last = items[-1].sk
+
+
+def _of(repository: str) -> str:
+    """How the keys of its refs begin, and no other repository's."""
+    return quote(repository, safe="") + "/"

@@ -1,0 +1,148 @@
+"""What is kept of refs: under whose name, for how long, and what ends it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.gist import GistProvider
+from bindery.adapters.repositories.github import GitHubProvider
+from bindery.adapters.repositories.gitlab import GitLabProvider
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.host_api import ApiAnswer
+from bindery.adapters.repositories.kept_refs import COMMIT_SECONDS, KEPT_SECONDS, Facts, KeptRefs
+from bindery.domain.errors import RepositoryNotFound
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.ports.table import Table
+from tests.fakes.clock import FakeClock
+from tests.fakes.table import DictTable
+from tests.serving.git_http import make_repository
+from tests.serving.github_api import GitHubServer
+from tests.serving.gitlab_api import GitLabServer
+
+COMMIT = "c" * 40
+
+
+class Host:
+    """Says of every ref that it leads to COMMIT, while the repository is there. etags: what it was asked with."""
+
+    def __init__(self) -> None:
+        self.there = True
+        self.etags: list[str] = []
+
+    def __call__(self, etag: str) -> ApiAnswer:
+        self.etags.append(etag)
+        if not self.there:
+            raise RepositoryNotFound(url="u")
+        return ApiAnswer(None, etag, unchanged=True) if etag else ApiAnswer(COMMIT.encode(), "e")
+
+
+def read(body: bytes) -> dict[str, str]:
+    return {"commit": body.decode()}
+
+
+@pytest.fixture
+def table() -> DictTable:
+    return DictTable()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def refs(table: DictTable, clock: FakeClock) -> KeptRefs:
+    return KeptRefs(table, clock, "gh#https://api.example")
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+def ask(refs: KeptRefs, host: Host, repository: str, ref: str) -> Facts | None:
+    return refs.facts(repository, ref, host, read)
+
+
+def test_a_branch_is_asked_for_each_time_with_what_it_was_known_by(
+    refs: KeptRefs, host: Host, clock: FakeClock
+) -> None:
+    for seconds in (0, 0, KEPT_SECONDS - 1, 2):
+        clock.advance(seconds)
+        found = ask(refs, host, "o/r", "main")
+        assert found
+        assert found["commit"] == COMMIT
+    assert host.etags == ["", "e", "e", ""]
+
+
+def test_a_full_commit_id_is_asked_for_once_in_a_day(refs: KeptRefs, host: Host, clock: FakeClock) -> None:
+    for seconds, asked in ((0, 1), (COMMIT_SECONDS - 1, 1), (2, 2), (0, 2)):
+        clock.advance(seconds)
+        assert ask(refs, host, "o/r", COMMIT)
+        assert len(host.etags) == asked
+
+
+def test_of_a_repository_that_is_gone_nothing_stays_kept_and_of_others_all(
+    refs: KeptRefs, host: Host, table: DictTable
+) -> None:
+    mine = [COMMIT, *(f"b{number}" for number in range(250))]  # more than a query answers at once
+    others = ["o", "o/r2", "o/r/x", "o/r%2fx"]
+    for ref in mine:
+        ask(refs, host, "o/r", ref)
+    for name in others:
+        ask(refs, host, name, COMMIT)
+    host.there = False
+    with pytest.raises(RepositoryNotFound):
+        ask(refs, host, "o/r", "HEAD")
+    assert len(table.items()) == len(others)
+    for name in others:
+        assert ask(refs, host, name, COMMIT), name
+    with pytest.raises(RepositoryNotFound):
+        ask(refs, host, "o/r", COMMIT)
+
+
+def test_a_repository_and_a_ref_are_not_taken_for_others_that_are_written_alike(refs: KeptRefs, host: Host) -> None:
+    pairs = [("g/p", f"x/{COMMIT}"), ("g/p/x", COMMIT), ("g", f"p/x/{COMMIT}"), ("g%2fp/x", COMMIT)]
+    for repository, ref in pairs:
+        ask(refs, host, repository, ref)
+    assert host.etags == [""] * len(pairs)
+
+
+def test_the_longest_names_fit_into_a_key(refs: KeptRefs, host: Host) -> None:
+    """Of GitLab: twenty groups below each other."""
+    namespace = "/".join(["g" * 32] * 20 + ["p" * 40])
+    assert len(namespace) == 700
+    assert ask(refs, host, namespace, "r" * 255)
+
+
+def on_github(server: GitHubServer | GitLabServer, table: Table) -> tuple[RepositoryProvider, str]:
+    provider = GitHubProvider(GuardedClient([server.address]), table, SystemClock(), api_url=server.url)
+    return provider, "o/r/{}"
+
+
+def on_gitlab(server: GitHubServer | GitLabServer, table: Table) -> tuple[RepositoryProvider, str]:
+    provider = GitLabProvider(GuardedClient([server.address]), table, SystemClock(), url=server.url)
+    return provider, quote("o/r", safe="") + "/{}"
+
+
+def on_gists(server: GitHubServer | GitLabServer, table: Table) -> tuple[RepositoryProvider, str]:
+    return GistProvider(GuardedClient([server.address]), table, SystemClock(), api_url=server.url), "o/abc/{}"
+
+
+@pytest.mark.parametrize("make", [on_github, on_gitlab, on_gists])
+def test_two_servers_of_one_name_are_two(
+    make: Callable[[GitHubServer | GitLabServer, Table], tuple[RepositoryProvider, str]], tmp_path: Path
+) -> None:
+    commit = make_repository(tmp_path / "r", {"README.md": ""})
+    kind = GitLabServer if make is on_gitlab else GitHubServer
+    with kind({"o/r": tmp_path / "r"}) as first, kind() as second:
+        if isinstance(first, GitHubServer):
+            first.gists["abc"] = tmp_path / "r"
+        table = DictTable()
+        provider, spec = make(first, table)
+        assert provider.resolve(spec.format(commit)).repository.ref == commit
+        with pytest.raises(RepositoryNotFound):
+            make(second, table)[0].resolve(spec.format(commit))
