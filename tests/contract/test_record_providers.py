@@ -240,7 +240,18 @@ def test_whoever_asks_for_the_newest_again_asks_the_host_after_a_while(case: Cas
     assert case.make(case.allowed, beside).resolve(case.spec).repository.ref != first.ref
 
 
-def test_a_version_is_asked_for_once_in_a_month(case: Case) -> None:
+def test_a_record_that_is_withdrawn_is_launched_for_a_day_more_at_most(case: Case) -> None:
+    beside = Beside()
+    provider = case.make(case.allowed, beside)
+    spec = provider.resolve(case.spec).repository.resolved_spec
+    provider.resolve(spec)
+    case.site.replies = dict.fromkeys((asked.partition("?")[0] for asked in case.site.asked), Reply(410))
+    beside.clock.advance(24 * 3600)
+    with pytest.raises(RecordWithdrawn):
+        provider.resolve(spec)
+
+
+def test_a_version_is_asked_for_once_in_a_day(case: Case) -> None:
     beside = Beside()
     provider = case.make(case.allowed, beside)
     spec = provider.resolve(case.spec).repository.resolved_spec

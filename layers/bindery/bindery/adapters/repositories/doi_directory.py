@@ -43,7 +43,7 @@ class RegisteredDois:
         self._hosts = hosts
         self._clock = clock
         self._seconds = seconds
-        self._homes = KeptAnswers(table, clock, f"doi#{dois.host}", Home)
+        self._homes = KeptAnswers(table, clock, f"doi#{dois.url}", Home)
         self._failed: dict[str, tuple[BinderyError, float]] = {}
 
     def home(self, spec: str, before_asking: Callable[[], object] = lambda: None) -> Home:

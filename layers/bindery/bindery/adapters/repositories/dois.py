@@ -66,13 +66,13 @@ class Dois:
     def __init__(self, client: GuardedClient, clock: Clock, url: str) -> None:
         self._client = client
         self._api = RecordApi(client, clock)
-        self._url = url.rstrip("/")
-        self.host = parsed(self._url).host
+        self.url = url.rstrip("/")
+        self.host = parsed(self.url).host
 
     def target(self, doi: str, within: Errand | None = None) -> str:
         """One request: the address that a DOI is registered with, checked as any other (BadAddress)."""
         page = doi_page(doi)
-        handle = self._api.get(_Handle, f"{self._url}/api/handles/{quote(doi, safe='/')}?type=URL", page, within)
+        handle = self._api.get(_Handle, f"{self.url}/api/handles/{quote(doi, safe='/')}?type=URL", page, within)
         for value in handle.values:
             if value.type == "URL" and isinstance(value.data.value, str):
                 parsed(value.data.value)

@@ -77,7 +77,7 @@ class HydroShareProvider(RecordHost):
     def __init__(
         self, client: GuardedClient, table: Table, clock: Clock, *, api_url: str = "https://www.hydroshare.org/hsapi"
     ) -> None:
-        super().__init__(table, clock, parsed(api_url).host)
+        super().__init__(table, clock, api_url)
         self._api = RecordApi(client, clock)
         self._url = api_url.rstrip("/")
         parts = urlsplit(self._url)

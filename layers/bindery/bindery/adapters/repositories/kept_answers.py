@@ -13,9 +13,10 @@ from bindery.domain.errors import Stale, Throttled
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
 
-VERSION_SECONDS: Final = 30 * 24 * 3600
+VERSION_SECONDS: Final = 24 * 3600
+"""A published version never changes, but it may be withdrawn."""
 NEWEST_SECONDS: Final = 5 * 60
-KEPT: Final = f"a version, {VERSION_SECONDS // 86400} days; which one is newest, {NEWEST_SECONDS // 60} minutes"
+KEPT: Final = f"a version, {VERSION_SECONDS // 3600} hours; which one is newest, {NEWEST_SECONDS // 60} minutes"
 
 Known = TypeVar("Known")
 

@@ -42,7 +42,7 @@ class Listing:
 class RecordHost(ABC):
     """A host of published records. A record is its own environment key, so nothing of it is read before a build.
 
-    site: where its API is, empty if anywhere.
+    site: its API's address, empty if it has many.
     """
 
     id: str

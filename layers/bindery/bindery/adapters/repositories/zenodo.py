@@ -80,7 +80,7 @@ class ZenodoProvider(RecordHost):
     def __init__(
         self, client: GuardedClient, table: Table, clock: Clock, dois: Dois, *, api_url: str = "https://zenodo.org/api"
     ) -> None:
-        super().__init__(table, clock, parsed(api_url).host)
+        super().__init__(table, clock, api_url)
         self._api = RecordApi(client, clock)
         self._dois = dois
         self._url = api_url.rstrip("/")
