@@ -9,6 +9,7 @@ LOCAL_ENGINES = (
     "adapters/repositories/checkout.py",
     "adapters/repositories/contents.py",
     "adapters/repositories/object_cache.py",
+    "adapters/repositories/packed_objects.py",
     "adapters/repositories/record_contents.py",
     "adapters/repositories/record_folder.py",
     "adapters/repositories/submodules.py",

@@ -8,12 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
 from uuid import uuid4
-
-from dulwich.object_format import SHA1
-from dulwich.objects import ObjectID
-from dulwich.pack import Pack, PackFileDisappeared
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.checkout import Read, Room, Written, shown, write_tree
@@ -21,17 +16,8 @@ from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB, in_words
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.object_cache import PACK, ObjectCache
-from bindery.adapters.repositories.object_ids import object_id
-from bindery.adapters.repositories.packs import (
-    BLOB,
-    BROKEN,
-    COMMIT,
-    TREE,
-    BrokenPack,
-    PackLimits,
-    TooMuch,
-    tree_of,
-)
+from bindery.adapters.repositories.packed_objects import objects_in
+from bindery.adapters.repositories.packs import BrokenPack, PackLimits, TooMuch, tree_of
 from bindery.adapters.repositories.submodules import check_submodule, submodule_urls
 from bindery.adapters.repositories.wire import GitWire, Refused
 from bindery.adapters.repositories.working_copy import write_git_folder
@@ -41,7 +27,6 @@ from bindery.ports.clock import Clock
 from bindery.ports.contents import LaidOut, never
 
 DEEPEST, MOST_SUBMODULES, MOST_GITMODULES = 3, 50, MB
-KINDS: Final = {BLOB: b"blob", COMMIT: b"commit", TREE: b"tree"}
 
 
 @dataclass
@@ -153,7 +138,7 @@ class GitContents:
             try:
                 with (
                     self._cache.memory_for(place, errand.check),
-                    _objects(place, errand.check) as read,
+                    objects_in(place / PACK, errand.check) as read,
                     _opened(folder) as top,
                 ):
                     written = write_tree(read, tree_of(read(b"commit", source.commit.encode())), top, errand.room)
@@ -199,24 +184,6 @@ def _opened(folder: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _objects(place: Path, check: Callable[[], None]) -> Iterator[Read]:
-    """Reads a pack's objects, each checked against its id: what is written is what the commit's id stands for."""
-    with Pack(str(place / PACK).removesuffix(".pack"), object_format=SHA1) as pack:
-
-        def read(kind: bytes, wanted: bytes) -> bytes:
-            check()
-            try:
-                number, content = pack.get_raw(ObjectID(wanted))
-            except (*BROKEN, PackFileDisappeared) as error:
-                raise BrokenPack("an object is missing") from error
-            if KINDS.get(number) != kind or object_id(kind, content) != wanted:
-                raise BrokenPack("an object is not what it should be")
-            return content
-
-        yield read
 
 
 def _count_submodule(errand: _Errand, depth: int) -> None:
