@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.registry import PROVIDERS
-from bindery.domain.errors import BadRef, BadSpec, UnknownAddress, UnknownDoi
+from bindery.domain.errors import BadRef, BadSpec, BinderyError, UnknownAddress, UnknownDoi
 from bindery.domain.pasted import Pasted
 from bindery.ports.repository_provider import RepositoryProvider
+from bindery.settings import Settings
 from bindery.usecases.detect_address import DetectAddress
+from tests.fakes.table import DictTable
 from tests.serving.providers import every_provider
 
+GIVEN = Settings.read({})
 FOLDER = Path(__file__).parent / "repositories"
 CASES: Mapping[str, Mapping[str, Any]] = {
     name: tomllib.loads((FOLDER / f"{name}.toml").read_text())
@@ -32,7 +37,7 @@ def cases(kind: str) -> list[Any]:
     return [
         pytest.param(name, case, id=f"{name} {case.get('spec')} {case.get('url', '')}".strip())
         for name, told in CASES.items()
-        for case in told[kind]
+        for case in told.get(kind, ())
     ]
 
 
@@ -89,6 +94,18 @@ def test_an_address_is_recognised(name: str, case: Mapping[str, str]) -> None:
     assert "t0ken" not in str(found)
     assert DetectAddress(reversed_providers)(case["url"]) == found, "whoever is asked first"
     providers()[name].check(found.spec)
+
+
+@pytest.mark.parametrize(("name", "case"), cases("typed"))
+def test_what_is_typed_into_a_form_is_found_by_the_pattern_that_its_clients_are_told(
+    name: str, case: Mapping[str, str]
+) -> None:
+    pattern = str(providers()[name].display.detect).replace("(?<", "(?P<")
+    match = re.search(pattern, case["text"])
+    assert match
+    found = match.groupdict()
+    assert found["repo"] == case["repo"]
+    assert (found["ref"] or "", found.get("filepath") or "") == (case.get("ref", ""), case.get("path", ""))
 
 
 def is_ref(text: str) -> bool:
@@ -185,9 +202,61 @@ def test_any_text_is_a_spec_of_one_host_or_refused_by_name(name: str, spec: str)
         str(error.facts).encode()
         return
     assert re.match(r"https?://[^/@\\\s]+(/|\Z)", page)
+    assert page.startswith(CASES[name].get("site", "http"))
     assert page.isprintable()
     assert not canonical.startswith("-")
     assert page.isascii()
+
+
+around = st.sampled_from(
+    ["", "HEAD", "main", "/HEAD", "@evil.example", "//evil.example/", "%2F%2Fevil.example", "\\evil.example"]
+)
+near_specs = st.builds(
+    lambda before, part, after: f"{before}{part}{after}",
+    around,
+    st.sampled_from(["o/r/", "g%2Fp/", "u/0123abcd/"]),
+    around,
+)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, told in CASES.items() if "asks" in told))
+@given(data=st.data())
+def test_whatever_the_spec_only_the_providers_own_hosts_are_asked(name: str, data: st.DataObject) -> None:
+    told = CASES[name]
+    own = st.sampled_from(told["parts"]).map(lambda part: quote(part, safe="/" if name != "gl" else ""))
+    spec = data.draw(st.builds("{}{}".format, own, around | st.text(max_size=20).map("/{}".format)) | near_specs)
+    assert asked_by(name, spec) <= set(told["asks"])
+    assert asked_by(name, told["accepted"][0]["spec"]), "it asks at all"
+
+
+@pytest.mark.parametrize("name", ["git", "ckan", "dataverse"])
+@given(tail=st.lists(st.sampled_from("/?#\\@:;&%") | pieces | st.just("evil.example"), max_size=6).map("".join))
+@example(tail="@evil.example/r")
+@example(tail="\\@evil.example/r")
+@example(tail=":80@evil.example/r")
+@example(tail="#@evil.example/r")
+@example(tail="%2f@evil.example/r")
+def test_an_address_in_a_spec_is_asked_at_its_host_or_not_at_all(name: str, tail: str) -> None:
+    """Whatever else is written behind it; a name that only goes on is another host's, which everybody can read there."""
+    after = tail if tail[:1] in {"/", "?", "#", "\\", "@", ":", "%", ";", "&"} else f"/{tail}"
+    page = {"git": "", "ckan": "/dataset/x", "dataverse": "/dataset.xhtml?persistentId=doi:10.7910/DVN/TJCLKP"}[name]
+    for address in (f"https://forge.example{after}{page}", f"https://forge.example{page}{after}"):
+        spec = quote(address, safe="", errors="surrogatepass")
+        assert asked_by(name, f"{spec}/HEAD" if name == "git" else spec) <= {"forge.example", "doi.org"}
+
+
+def asked_by(name: str, spec: str) -> set[str]:
+    """Hosts that somebody would be asked at for a spec. None of them is known here."""
+    hosts: set[str] = set()
+
+    def resolver(host: str, *_: object) -> list[Any]:
+        hosts.add(host)
+        raise OSError
+
+    provider = PROVIDERS[name](GIVEN, GuardedClient(resolver=resolver), DictTable(), SystemClock())
+    with suppress(BinderyError):
+        provider.resolve(spec)
+    return hosts
 
 
 @pytest.mark.parametrize("name", ["gh", "gl", "git"])

@@ -1,5 +1,6 @@
 """The guarded client, against real sockets."""
 
+import re
 import socket
 import ssl
 import subprocess
@@ -15,6 +16,7 @@ from typing import Self
 
 import pytest
 
+from bindery.adapters.repositories import guard
 from bindery.adapters.repositories.exchange import AddressInfo, BoundedSocket
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.turns import Queueing, Turns
@@ -130,6 +132,18 @@ def test_a_redirect_to_a_private_address_is_forbidden(target: str) -> None:
         assert secret.asked == []
 
 
+def test_a_redirect_that_leads_on_to_a_private_address_is_forbidden_however_late() -> None:
+    with ScriptedServer(unreachable) as secret:
+        hops = [*(f"/{number}" for number in range(4)), f"http://localhost:{secret.address.rpartition(':')[2]}/"]
+
+        def lead_on(head: bytes) -> list[bytes]:
+            return [answer(b"", "text/plain", "302 Found", f"Location: {hops[len(server.asked) - 1]}")]
+
+        with ScriptedServer(lead_on) as server, pytest.raises(ForbiddenAddress):
+            GuardedClient([server.address]).get(server.url)
+        assert (len(server.asked), secret.asked) == (5, [])
+
+
 @pytest.mark.parametrize(
     "target", ["file:///etc/passwd", "gopher://example.org/", "http://a:b@example.org/", "http://127.1/"]
 )
@@ -137,6 +151,30 @@ def test_a_redirect_to_no_address_is_refused(target: str) -> None:
     redirect = answer(b"", "text/plain", "302 Found", f"Location: {target}")
     with ScriptedServer(lambda head: [redirect]) as server, pytest.raises(BadAddress):
         GuardedClient([server.address]).get(server.url)
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+def test_no_question_of_gits_follows_a_redirect(ok: ScriptedServer, status: str) -> None:
+    """What it posts is for one server."""
+    redirect = answer(b"", "text/plain", status, f"Location: {ok.url}/")
+    with ScriptedServer(lambda head: [redirect]) as server:
+        client = GuardedClient([server.address, ok.address])
+        with client.exchange(server.url), client.ask("POST", server.url, {}, b"want") as response:
+            assert response.status == int(status[:3])
+    assert ok.asked == []
+
+
+def test_the_network_is_reached_through_the_guard_alone() -> None:
+    """Of all that asks repository hosts, nothing else opens a connection or has a client that could."""
+    folder = Path(guard.__file__).parent
+    clients = re.compile(
+        r"^\s*(?:import|from) (?:urllib3(?!\.response)|socket|ssl|httpx|requests|http\.client|urllib\.request)",
+        re.MULTILINE,
+    )
+    subprocesses = re.compile(r"^\s*(?:import|from) (?:subprocess|asyncio)", re.MULTILINE)
+    found = {path.name for path in folder.glob("*.py") if clients.search(path.read_text())}
+    assert found == {"guard.py", "exchange.py"}
+    assert [path.name for path in folder.glob("*.py") if subprocesses.search(path.read_text())] == []
 
 
 def test_redirects_end() -> None:

@@ -90,7 +90,7 @@ class GitHubProvider:
         name="GitHub",
         example="jupyterlab/jupyterlab-demo/HEAD",
         regex=r"[^/]+/[^/]+/.+",
-        detect=r"^(https?://github\.com/)?(?<repo>[^/:]+/[^/]+?)(\.git)?(/(tree|blob)/(?<ref>[^/]+)(/(?<filepath>.+))?)?/?$",
+        detect=r"^(https?://github\.com/)?(?<repo>[^/:]+/[^/?#]+?)(\.git)?(/(tree|blob)/(?<ref>[^/?#]+)(/(?<filepath>[^?#]+))?)?/?([?#].*)?$",
         repo_label="GitHub repository name or URL",
         repo_placeholder="owner/repository or https://github.com/owner/repository",
         url_encode=False,
@@ -221,6 +221,8 @@ def _parts(spec: str) -> tuple[str, str]:
     name, slash, ref = rest.partition("/")
     name = decoded(name, spec).removesuffix(".git")
     owner = decoded(owner, spec)
-    if not slash or not OWNER.fullmatch(owner) or not NAME.fullmatch(name):
+    if not OWNER.fullmatch(owner) or not NAME.fullmatch(name):
         raise BadSpec(spec=shown(spec), why="it is not <owner>/<repository>/<ref>")
+    if not slash:
+        raise BadSpec(spec=shown(spec), why=f"it names no ref: did you mean {owner}/{name}/HEAD?")
     return f"{owner}/{name}", check_ref(decoded(ref, spec))

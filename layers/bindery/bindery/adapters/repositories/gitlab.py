@@ -65,7 +65,7 @@ class GitLabProvider(FilesByGit):
         name="GitLab",
         example="gitlab-org%2Fgitlab-foss/HEAD",
         regex=r"[^/]+/.+",
-        detect=r"^(https?://gitlab\.com/)?(?<repo>[^/:]+/[^:]+?)(\.git)?(/-/(tree|blob)/(?<ref>[^/]+)(/(?<filepath>[^?#]+))?)?/?$",
+        detect=r"^(https?://gitlab\.com/)?(?<repo>[^/:]+/[^:?#]+?)(\.git)?(/-/(tree|blob)/(?<ref>[^/?#]+)(/(?<filepath>[^?#]+))?)?/?([?#].*)?$",
         repo_label="GitLab.com repository or URL",
         repo_placeholder="group/project or https://gitlab.com/group/project",
         url_encode=True,

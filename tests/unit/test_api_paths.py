@@ -1,0 +1,73 @@
+"""What is asked of a host's API, whatever a spec holds: one question, about what the spec names."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from urllib.parse import quote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.gist import GistProvider
+from bindery.adapters.repositories.github import GitHubProvider
+from bindery.adapters.repositories.gitlab import GitLabProvider
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.domain.errors import BinderyError
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.ports.table import Table
+from tests.fakes.table import DictTable
+from tests.serving.github_api import GitHubServer
+from tests.serving.gitlab_api import GitLabServer
+
+STEP = r"(?:[A-Za-z0-9_.~!$&'()*+,;=:@-]|%[0-9A-F]{2})+"
+QUESTIONS = {
+    "gh": rf"/repos/[A-Za-z0-9_-]+/(?!\.\.?/)[A-Za-z0-9._-]+/commits/{STEP}(?:/{STEP})*\?per_page=1",
+    "gist": r"/gists/[0-9a-f]+(?:/[0-9a-f]{40})?",
+    "gl": rf"/api/v4/projects/{STEP}/repository/commits/{STEP}\?stats=false",
+}
+Ask = Callable[[str], list[str]]
+
+awkward = st.sampled_from(
+    ["..", ".", "/", "?", "#", "%2F", "%", "&", "\r\n", "\0", "@", ":", "\\", "\u00e9", "-", "a", "HEAD"]
+)
+texts = st.text(max_size=12) | st.lists(awkward, max_size=6).map("".join)
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[GitHubServer]:
+    with GitHubServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[GitLabServer]:
+    with GitLabServer() as server:
+        yield server
+
+
+def made(name: str, hub: GitHubServer, lab: GitLabServer, table: Table) -> RepositoryProvider:
+    if name == "gl":
+        return GitLabProvider(GuardedClient([lab.address]), table, SystemClock(), url=lab.url)
+    kind = GistProvider if name == "gist" else GitHubProvider
+    return kind(GuardedClient([hub.address]), table, SystemClock(), api_url=hub.url)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+@given(project=texts, ref=texts, quoted=st.booleans())
+@example(project="r", ref="a?x=1#y", quoted=True)
+@example(project="r", ref="a/../../../user", quoted=True)
+@example(project="../../user", ref="HEAD", quoted=True)
+@example(project="0a", ref="refs/heads/\u00e9&b", quoted=True)
+def test_a_question_names_what_the_spec_does_and_nothing_above_or_beside_it(
+    name: str, hub: GitHubServer, lab: GitLabServer, project: str, ref: str, quoted: bool
+) -> None:
+    asked = (lab if name == "gl" else hub).asked
+    asked.clear()
+    parts = [quote(part, safe="", errors="surrogatepass") if quoted else part for part in (project, ref)]
+    spec = f"g%2F{parts[0]}/{parts[1]}" if name == "gl" else f"o/{parts[0]}/{parts[1]}"
+    with suppress(BinderyError):
+        made(name, hub, lab, DictTable()).resolve(spec)
+    for each in asked:
+        assert re.fullmatch(QUESTIONS[name], each.path)
