@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import example, given
@@ -23,9 +23,9 @@ from tests.serving.gitlab_api import GitLabServer
 
 STEP = r"(?:[A-Za-z0-9_.~!$&'()*+,;=:@-]|%[0-9A-F]{2})+"
 QUESTIONS = {
-    "gh": rf"/repos/[A-Za-z0-9_-]+/(?!\.\.?/)[A-Za-z0-9._-]+/commits/{STEP}(?:/{STEP})*\?per_page=1",
-    "gist": r"/gists/[0-9a-f]+(?:/[0-9a-f]{40})?",
-    "gl": rf"/api/v4/projects/{STEP}/repository/commits/{STEP}\?stats=false",
+    "gh": rf"/repos/[A-Za-z0-9_-]+/(?!\.\.?/)[A-Za-z0-9._-]+/commits/(?P<ref>{STEP}(?:/{STEP})*)\?per_page=1",
+    "gist": r"/gists/[0-9a-f]+(?:/(?P<ref>[0-9a-f]{40}))?",
+    "gl": rf"/api/v4/projects/{STEP}/repository/commits/(?P<ref>{STEP})\?stats=false",
 }
 Ask = Callable[[str], list[str]]
 
@@ -57,7 +57,10 @@ def made(name: str, hub: GitHubServer, lab: GitLabServer, table: Table) -> Repos
 @pytest.mark.parametrize("name", QUESTIONS)
 @given(project=texts, ref=texts, quoted=st.booleans())
 @example(project="r", ref="a?x=1#y", quoted=True)
+@example(project="r", ref="a#b", quoted=True)
+@example(project="r", ref="a%2Fb", quoted=True)
 @example(project="r", ref="a/../../../user", quoted=True)
+@example(project="a/commits", ref="HEAD", quoted=True)
 @example(project="../../user", ref="HEAD", quoted=True)
 @example(project="0a", ref="refs/heads/\u00e9&b", quoted=True)
 def test_a_question_names_what_the_spec_does_and_nothing_above_or_beside_it(
@@ -69,5 +72,8 @@ def test_a_question_names_what_the_spec_does_and_nothing_above_or_beside_it(
     spec = f"g%2F{parts[0]}/{parts[1]}" if name == "gl" else f"o/{parts[0]}/{parts[1]}"
     with suppress(BinderyError):
         made(name, hub, lab, DictTable()).resolve(spec)
+    wanted = ref if quoted else unquote(ref, errors="surrogateescape")
     for each in asked:
-        assert re.fullmatch(QUESTIONS[name], each.path)
+        question = re.fullmatch(QUESTIONS[name], each.path)
+        assert question
+        assert unquote(question["ref"] or "HEAD") in {wanted, wanted.lower(), "HEAD"}

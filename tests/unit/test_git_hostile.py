@@ -2,9 +2,12 @@
 
 import hashlib
 import struct
+import threading
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -223,6 +226,29 @@ def test_a_host_that_has_us_wait_is_not_asked_meanwhile() -> None:
         for repository in ("r", "r", "another"):
             with pytest.raises(HostLimited):
                 git.resolve(f"{quote(f'{server.url}/{repository}', safe='')}/HEAD")
+        assert len(server.asked) == 1
+
+
+def test_of_those_who_ask_at_once_for_one_spec_one_asks_the_host() -> None:
+    going = threading.Event()
+
+    def slow(head: bytes) -> Iterator[bytes]:
+        going.wait(20)
+        yield answer(b"", "text/plain", "404 Not Found")
+
+    def visit(git: GitProvider, asked: str) -> type[BinderyError]:
+        with pytest.raises(BinderyError) as caught:
+            git.resolve(asked)
+        return caught.type
+
+    with ScriptedServer(slow) as server, ThreadPoolExecutor(3) as visitors:
+        git = provider(server)
+        told = [visitors.submit(visit, git, spec(server)) for _ in range(3)]
+        while not server.asked:
+            time.sleep(0.01)  # nothing tells us when the first has begun
+        time.sleep(0.3)  # for the others to ask too, if they would
+        going.set()
+        assert [each.result() for each in told] == [RepositoryNotFound] * 3
         assert len(server.asked) == 1
 
 

@@ -1,6 +1,9 @@
 """What is kept of refs: under whose name, for how long, and what ends it."""
 
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -116,6 +119,24 @@ def test_the_longest_names_fit_into_a_key(refs: KeptRefs, host: Host) -> None:
     namespace = "/".join(["g" * 32] * 20 + ["p" * 40])
     assert len(namespace) == 700
     assert ask(refs, host, namespace, "r" * 255)
+
+
+def test_of_those_who_ask_at_once_for_one_ref_one_asks(refs: KeptRefs, host: Host) -> None:
+    going = threading.Event()
+
+    def slow(etag: str) -> ApiAnswer:
+        answer = host(etag)
+        going.wait(20)
+        return answer
+
+    with ThreadPoolExecutor(8) as visitors:
+        told = [visitors.submit(refs.facts, "o/r", "main", slow, read) for _ in range(8)]
+        while not host.etags:
+            time.sleep(0.01)  # nothing tells us when the first has begun
+        time.sleep(0.3)  # for the others to ask too, if they would
+        going.set()
+        assert all(each.result() for each in told)
+    assert host.etags == [""]
 
 
 def on_github(server: GitHubServer | GitLabServer, table: Table) -> tuple[RepositoryProvider, str]:

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from bindery.adapters.repositories.addresses import canonical, parsed, without_user
 from bindery.adapters.repositories.exchange import MB
+from bindery.adapters.repositories.flights import Flights
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.listing import NotListed, listing
 from bindery.adapters.repositories.packs import BLOB, COMMIT, BrokenPack, PackLimits, TooMuch, unpacked
@@ -71,6 +72,7 @@ class GitProvider:
         self._wire = GitWire(client, clock)
         self._seconds = seconds
         self._remotes: dict[str, tuple[Remote, float]] = {}
+        self._flights = Flights[Resolved]()
 
     def check(self, spec: str) -> str:
         url, _ = _parts(spec)
@@ -91,6 +93,9 @@ class GitProvider:
         return pasted(self, place.upto(len(place.steps)), sure=False)
 
     def resolve(self, spec: str) -> Resolved:
+        return self._flights.one(spec, lambda: self._resolved(spec))
+
+    def _resolved(self, spec: str) -> Resolved:
         url, ref = _parts(spec)
         with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB):
             found = self._found(url, ref)
