@@ -145,7 +145,14 @@ def test_a_redirect_that_leads_on_to_a_private_address_is_forbidden_however_late
 
 
 @pytest.mark.parametrize(
-    "target", ["file:///etc/passwd", "gopher://example.org/", "http://a:b@example.org/", "http://127.1/"]
+    "target",
+    [
+        "file:///etc/passwd",
+        "gopher://example.org/",
+        "http://a:b@example.org/",
+        "http://127.1/",
+        "http://forge.invalid:25/",
+    ],
 )
 def test_a_redirect_to_no_address_is_refused(target: str) -> None:
     redirect = answer(b"", "text/plain", "302 Found", f"Location: {target}")
