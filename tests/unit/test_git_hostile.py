@@ -24,6 +24,7 @@ from bindery.adapters.repositories.packs import BrokenPack, PackLimits, TooMuch,
 from bindery.domain.errors import (
     BadAddress,
     BinderyError,
+    ForbiddenAddress,
     HostLimited,
     HostUnreachable,
     RefNotFound,
@@ -227,6 +228,28 @@ def test_a_host_that_has_us_wait_is_not_asked_meanwhile() -> None:
             with pytest.raises(HostLimited):
                 git.resolve(f"{quote(f'{server.url}/{repository}', safe='')}/HEAD")
         assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("http://localhost:{port}/r/info/refs?service=git-upload-pack", ForbiddenAddress),
+        ("http://169.254.169.254/r/info/refs?service=git-upload-pack", ForbiddenAddress),
+        ("http://0x7f000001:{port}/r/info/refs?service=git-upload-pack", BadAddress),
+        ("file:///etc/passwd", BadAddress),
+        ("ssh://git@localhost/r", BadAddress),
+        ("ext::sh -c id", BadAddress),
+    ],
+)
+def test_a_server_that_sends_git_to_a_private_address_or_another_protocol_is_not_followed(
+    target: str, error: type[BinderyError]
+) -> None:
+    with ScriptedServer(lambda head: [answer(b"secret")]) as inside:
+        location = target.format(port=inside.address.rpartition(":")[2])
+        redirect = answer(b"", "text/plain", "302 Found", f"Location: {location}")
+        with ScriptedServer(lambda head: [redirect]) as server, pytest.raises(error):
+            provider(server).resolve(spec(server))
+        assert inside.asked == []
 
 
 def test_of_those_who_ask_at_once_for_one_spec_one_asks_the_host() -> None:
