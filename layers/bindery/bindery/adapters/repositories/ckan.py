@@ -30,7 +30,9 @@ from bindery.ports.table import Table
 
 SITE: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
-PAGE: Final = re.compile(r"(?:^|/)dataset/(?!groups|edit|activity|new)[A-Za-z0-9_-]+(?:/(?:resource|history)/.+)?$")
+PAGE: Final = re.compile(
+    r"(?:^|/)dataset/(?!(?:groups|edit|activity|new)(?:/|$))[A-Za-z0-9_-]+(?:/(?:resource|history)/.+)?$"
+)
 DIGESTS: Final = {32: "md5", 40: "sha1", 64: "sha256"}
 
 
