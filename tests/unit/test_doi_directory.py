@@ -111,6 +111,7 @@ def test_a_name_that_only_ends_or_begins_like_figshares_is_not_its(clock: FakeCl
     page = "/articles/dataset/A_title/55"
     assert figshare.spec_of("10.9999/mine", f"https://{host}{page}") is None
     assert figshare.spec_of("10.9999/mine", f"https://sage.figshare.com{page}") == "10.9999/mine"
+    assert figshare.spec_of("10.6084/m9.figshare.55.v1", f"https://{host}{page}") == "10.6084/m9.figshare.55.v1"
 
 
 def test_an_institution_s_own_name_for_its_figshare_can_be_told(dois: DoiSystem, clock: FakeClock) -> None:

@@ -129,7 +129,8 @@ class FigshareProvider(RecordHost):
 
     def spec_of(self, doi: str, address: str) -> str | None:
         host = parsed(address).host
-        ours = any(host == known or host.endswith(f".{known}") for known in self._hosts)
+        own = OWN_DOI.fullmatch(VERSIONED.sub(r"\1", doi))  # nobody else registers these, wherever the page is
+        ours = own or any(host == known or host.endswith(f".{known}") for known in self._hosts)
         return doi if ours and PAGE.fullmatch(urlsplit(address).path) else None
 
     def _all_files(self, repository: Repository, within: Errand | None) -> list[_File]:
