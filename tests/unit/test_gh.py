@@ -46,13 +46,6 @@ def api(tmp_path: Path) -> Iterator[GitHubServer]:
 
 
 @pytest.fixture
-def table() -> Iterator[Table]:
-    table = SqliteTable(None)
-    yield table
-    table.close()
-
-
-@pytest.fixture
 def clock() -> SetClock:
     return SetClock()
 

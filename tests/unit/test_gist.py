@@ -8,7 +8,6 @@ import pytest
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.gist import GistProvider
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.errors import HostUnreachable, RefNotFound, RepositoryNotFound, SecretGist
 from bindery.ports.table import Table
 from tests.serving.git_http import git, make_repository
@@ -24,13 +23,6 @@ def api(tmp_path: Path) -> Iterator[GitHubServer]:
     with GitHubServer() as server:
         server.gists[GIST] = tmp_path / "g"
         yield server
-
-
-@pytest.fixture
-def table() -> Iterator[Table]:
-    table = SqliteTable(None)
-    yield table
-    table.close()
 
 
 def provider(api: GitHubServer, table: Table, *, secret: bool = False, token: str = "") -> GistProvider:

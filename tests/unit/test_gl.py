@@ -10,7 +10,6 @@ import pytest
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.gitlab import GitLabProvider
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.errors import BadSpec, HostLimited, HostUnreachable, RefNotFound, RepositoryNotFound
 from bindery.ports.table import Table
 from tests.serving.git_http import git, make_repository
@@ -30,13 +29,6 @@ def lab(tmp_path: Path) -> Iterator[GitLabServer]:
     make_repository(tmp_path / "r", {"README.md": "hi\n"})
     with GitLabServer({NESTED: tmp_path / "r"}) as server:
         yield server
-
-
-@pytest.fixture
-def table() -> Iterator[Table]:
-    table = SqliteTable(None)
-    yield table
-    table.close()
 
 
 def provider(lab: GitLabServer, table: Table, token: str = "", *also: str) -> GitLabProvider:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from urllib3 import PoolManager
@@ -15,8 +14,6 @@ from urllib3 import PoolManager
 from bindery.adapters.sessions import cluster as adapter
 from bindery.adapters.sessions.access import Entry
 from bindery.adapters.sessions.cluster import POD, Cluster
-from bindery.adapters.sessions.credentials import access_of
-from bindery.adapters.sessions.pod_watch import PodWatch
 from bindery.domain.errors import LauncherDown
 
 Answer = Callable[[socket.socket], None]
@@ -190,26 +187,3 @@ def test_a_watch_that_is_closed_by_another_thread_just_ends() -> None:
             listener.join(5)
             assert not listener.is_alive()
             assert trouble == []
-
-
-def test_nonsense_reaches_whoever_waits_for_the_pod() -> None:
-    there = {"metadata": {"resourceVersion": "1"}, "items": [A_POD]}
-    with answering(saying(there), telling(b"<html>\n")) as (cluster, _), PodWatch(cluster, "x", 5) as watch:
-        began = time.monotonic()
-        with pytest.raises(LauncherDown):
-            watch.next(5)
-        assert time.monotonic() - began < 4
-
-
-@pytest.mark.parametrize("text", ["a: [b", "- a", "\x00", "current-context: x", "4711"])
-def test_a_file_that_is_no_kubeconfig_is_said_to_be_that(text: str, tmp_path: Path) -> None:
-    (tmp_path / "config").write_text(text)
-    with pytest.raises(LauncherDown) as down:
-        access_of(str(tmp_path / "config"))
-    assert text not in str(down.value.facts["why"])
-
-
-def test_a_kubeconfig_that_cannot_be_read_is_said_to_be_that(tmp_path: Path) -> None:
-    with pytest.raises(LauncherDown) as down:
-        access_of(str(tmp_path))
-    assert "directory" in str(down.value.facts["why"])

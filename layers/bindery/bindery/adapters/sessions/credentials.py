@@ -19,22 +19,22 @@ class FileAccess:
     def __init__(self, client: ApiClient) -> None:
         self.name = str(client.configuration.host)
         self._client = client
-        self._entry = self._shown()
-        self._until = time.monotonic() + LOOK_AGAIN_SECONDS
+        self._look()
 
     def entry(self) -> Entry:
         if time.monotonic() > self._until:
-            self._entry = self._shown()
-            self._until = time.monotonic() + LOOK_AGAIN_SECONDS
+            self._look()
         return self._entry
 
-    def _shown(self) -> Entry:
+    def _look(self) -> None:
         shown = self._client.configuration.auth_settings().get("BearerToken", {})
-        return Entry(self.name, self._client.rest_client.pool_manager, str(shown.get("value") or ""))
+        self._entry = Entry(self.name, self._client.rest_client.pool_manager, str(shown.get("value") or ""))
+        self._until = time.monotonic() + LOOK_AGAIN_SECONDS
 
-    def renewed(self, _refused: Entry, /) -> bool:
-        """A file that changed is read by the next start; what expires is renewed in `entry`, minutes before."""
-        return False
+    def renewed(self, refused: Entry, /) -> bool:
+        """By what the client itself renews: a token that expires, minutes before. A file that changed the next start reads."""
+        self._look()
+        return self._entry != refused
 
     def moved(self, _silent: Entry, /) -> bool:
         return False

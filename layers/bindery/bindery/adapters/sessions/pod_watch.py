@@ -7,7 +7,7 @@ from typing import Self
 
 from bindery.adapters.sessions.cluster import POD, Body, Cluster, Watching
 from bindery.adapters.sessions.pod import ID
-from bindery.adapters.sessions.pod_state import PodState, state_of
+from bindery.adapters.sessions.pod_state import PodState, seconds_of, state_of
 from bindery.domain.errors import BinderyError
 
 NO_POD = PodState(gone=True)
@@ -18,7 +18,7 @@ class PodWatch:
 
     def __init__(self, cluster: Cluster, session: str, seconds: float) -> None:
         pods, version = cluster.now(POD, labelSelector=f"{ID}={session}")
-        pod = min(pods, key=_is_past, default=None)
+        pod = min(pods, key=_pastness, default=None)
         self.state = state_of(pod) if pod else NO_POD
         self._heard: queue.SimpleQueue[PodState | BinderyError] = queue.SimpleQueue()
         self._watching: Watching | None = None
@@ -59,9 +59,9 @@ class PodWatch:
                 self._watching.close()
 
 
-def _is_past(pod: Body) -> tuple[bool, bool]:
-    """Orders the Pods of a session's runs, of which one at most is not on its way out: that one first."""
-    return bool(pod["metadata"].get("deletionTimestamp")), state_of(pod).gone
+def _pastness(pod: Body) -> tuple[float, bool]:
+    """Orders the Pods of a session's runs, the latest first: earlier ones may not be marked yet as on their way out."""
+    return -seconds_of(pod["metadata"].get("creationTimestamp", "")), state_of(pod).gone
 
 
 def _deleted(pod: Body) -> PodState:

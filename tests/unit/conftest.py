@@ -1,0 +1,16 @@
+"""What unit tests of several hosts share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.ports.table import Table
+
+
+@pytest.fixture
+def table() -> Iterator[Table]:
+    """A real one, empty, in memory."""
+    table = SqliteTable(None)
+    yield table
+    table.close()
