@@ -120,7 +120,8 @@ def test_a_session_that_is_stopped_while_it_is_started_leaves_nothing(
     with trials.launcher("mute") as first, monkeypatch.context() as patched:
         patched.setattr(Cluster, "create", stopped)
         first.start(order)
-    assert launcher.wait(order.id, TOKEN, 0).liveness is Liveness.GONE
+    # What was made after the stop belongs to a Service that is gone: the cluster takes it away, in a moment.
+    assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.GONE
     until(lambda: not names(trials, order.id), 60)
     assert order.id not in {each.id for each in launcher.objects()}
 
