@@ -69,6 +69,17 @@ def test_a_dockerfile_is_built_pushed_pulled_started_and_used_through_the_gatewa
     assert not Session(session.url, again.last.data["token"]).answers()
 
 
+def test_which_cluster_namespace_and_gateway_are_used_is_said_at_the_start(
+    bindery: LocalRuntime, shipped: Shipped
+) -> None:
+    place = "Pods in namespace bindery-sessions of https://127.0.0.1:"
+    assert place in bindery.errors.read_text()
+    assert (
+        f"Gateway sessions at http://<id>.sessions.localhost:{shipped.cluster.gateway_port}/"
+        in bindery.errors.read_text()
+    )
+
+
 def test_another_visitors_session_cannot_be_read_from_ones_own(
     bindery: LocalRuntime, spec: str, tmp_path: Path
 ) -> None:
@@ -126,8 +137,10 @@ def test_one_ctrl_c_ends_every_session_that_was_started(
 ) -> None:
     with LocalRuntime(tmp_path / "home", allowed_private_hosts=git_server.address, settings=settings) as bindery:
         ready = bindery.launch(spec).last.data
+        assert len(shipped.objects(_id(ready))) == 4
         bindery.stop()
         assert not shipped.pods(_id(ready))
+        until(lambda: not shipped.objects(_id(ready)), 30)
 
 
 def test_sessions_survive_a_control_plane_that_does_not(

@@ -2,15 +2,24 @@
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.bootstrap import System, front, picks
+from bindery.domain.asking import Telling, Told
 from bindery.domain.errors import Stale
+from bindery.domain.launch import READY, WAITING, Launch, Stage
 from bindery.ports.table import Delete, Item
+from bindery.state.launches import key_of
 from bindery.web import word as module
+from bindery.web.stream import Stream
 from bindery.web.word import Looks, Word
+from tests.unit.test_web_stream import TOKENS, Story, launch
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +99,74 @@ def test_the_table_tells_what_was_written_and_only_that(tmp_path: Path) -> None:
         table.transact([Item("c", "x", {}), Item("b", "x", {})])
     assert told == ["a", "b", "a"]
     table.close()
+
+
+@dataclass
+class Written(Story):
+    """A launch that is changed while it is looked at: by another thread, as all handlers are."""
+
+    word: Word = field(default_factory=Word)
+
+    def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]:
+        seen = super().__call__(launch, told)
+        self.word.written(key_of(launch))
+        return seen
+
+
+async def stream(story: Written, *, leaves: bool = False) -> bytes:
+    """What comes of a stream; of one whose reader leaves when the first event has come."""
+    heard, left = bytearray(), asyncio.Event()
+    headers = [(b"accept", b"text/event-stream"), (b"host", b"testserver")]
+    path = "/build/gh/o/r/HEAD"
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": headers}
+
+    async def receive() -> dict[str, Any]:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:  # noqa: ANN401  # as ASGI has it
+        heard.extend(message.get("body", b""))
+        if leaves and heard:
+            left.set()
+
+    app = Stream(story.open, story, TOKENS, "", "*", word=story.word).app()
+    await asyncio.wait_for(app({**scope, "query_string": b"", "scheme": "http"}, receive, send), 20)
+    return bytes(heard)
+
+
+def test_a_stream_tells_what_is_written_as_soon_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SOONEST", 60.0)
+    story = Written([launch(WAITING), launch(WAITING), launch(WAITING, READY, stage=Stage.READY)])
+    assert b'"phase": "ready"' in asyncio.run(stream(story))
+    assert not story.word._waiting
+
+
+def test_a_stream_whose_reader_leaves_leaves_nothing() -> None:
+    story = Written([launch(WAITING)])
+    assert b'"phase": "waiting"' in asyncio.run(stream(story, leaves=True))
+    assert not story.word._waiting
+
+
+@pytest.fixture
+def picked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[System]:
+    """As `make up` has it."""
+    monkeypatch.setenv("BINDERY_HOME", str(tmp_path))
+    monkeypatch.setenv("BINDERY_SECRET", "s" * 40)
+    made_once = picks.settings, picks.home, picks.table, picks.word
+    for each in made_once:
+        each.cache_clear()
+    yield System(picks.Picked(), picks.settings())
+    picks.table().close()  # type: ignore[attr-defined]
+    for each in made_once:
+        each.cache_clear()
+
+
+def test_what_the_table_of_one_machine_writes_its_streams_hear(picked: System) -> None:
+    async def waits() -> None:
+        word = front.stream(picked).word
+        assert word
+        with word.of("launch#a") as heard:
+            picked.ports.table.put(Item("launch#a", "launch", {}))
+            await asyncio.wait_for(heard.wait(), 20)
+
+    asyncio.run(waits())
