@@ -72,11 +72,10 @@ def test_a_dockerfile_is_built_pushed_pulled_started_and_used_through_the_gatewa
 def test_which_cluster_namespace_and_gateway_are_used_is_said_at_the_start(
     bindery: LocalRuntime, shipped: Shipped
 ) -> None:
-    place = "Pods in namespace bindery-sessions of https://127.0.0.1:"
-    assert place in bindery.errors.read_text()
-    assert (
-        f"Gateway sessions at http://<id>.sessions.localhost:{shipped.cluster.gateway_port}/"
-        in bindery.errors.read_text()
+    said = bindery.line()
+    assert said.startswith("Sessions are Pods in namespace bindery-sessions of https://127.0.0.1:")
+    assert said.endswith(
+        f"through Gateway sessions at http://<id>.sessions.localhost:{shipped.cluster.gateway_port}/\n"
     )
 
 

@@ -194,6 +194,12 @@ class LocalRuntime:
         assert self._process is not None
         return self._process.pid
 
+    def line(self) -> str:
+        """The next that it prints, after its address. Waits for it."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
     def memory(self) -> int:
         """The most that it has used so far, in bytes."""
         status = Path(f"/proc/{self.pid}/status").read_text()

@@ -4,8 +4,13 @@ import time
 
 import pytest
 
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
+from bindery.adapters.sessions.pod import Making
 from bindery.adapters.sessions.pod_watch import PodWatch
 from bindery.domain.errors import LauncherDown
+from bindery.domain.resources import Resources
+from bindery.domain.sessions import Liveness
 from tests.unit.test_sessions_cluster import A_POD, answering, event, saying, telling
 
 
@@ -47,3 +52,17 @@ def test_of_two_runs_that_live_the_latest_is_watched() -> None:
     with answering(saying(there), telling(event())) as (cluster, asked), PodWatch(cluster, "x", 5) as watch:
         watch.next(5)
         assert "metadata.name%3Dsession-x-2&" in asked[1]
+
+
+@pytest.mark.parametrize("pod", [A_POD, run(1, 0)])
+def test_a_wait_asks_the_cluster_twice_however_long_it_lasts(pod: dict[str, object]) -> None:
+    there = {"metadata": {"resourceVersion": "1"}, "items": [pod]}
+    with answering(saying(there), telling()) as (cluster, asked):
+        nobody = PublicAddress("http://sessions.localhost:9")
+        launcher = KubernetesSessions(cluster, Making("x", nobody.domain, Resources()), nobody, SystemClock())
+        began = time.monotonic()
+        assert launcher.wait("x", "t" * 32, 1.5).liveness is Liveness.STARTING
+        assert 1.5 <= time.monotonic() - began < 10
+        listed, watched = asked
+    assert "labelSelector=bindery.session%2Fid%3Dx" in listed
+    assert "watch=true" in watched

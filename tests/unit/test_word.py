@@ -124,7 +124,7 @@ async def stream(story: Written, *, leaves: bool = False) -> bytes:
         await left.wait()
         return {"type": "http.disconnect"}
 
-    async def send(message: Any) -> None:  # noqa: ANN401  # as ASGI has it
+    async def send(message: Any) -> None:  # as ASGI has it
         heard.extend(message.get("body", b""))
         if leaves and heard:
             left.set()
