@@ -18,6 +18,7 @@ from bindery.domain.repository import Repository
 from bindery.ports.contents import Contents, LaidOut, never
 from tests.building import WAIT_SECONDS, FolderContents, HeardQueue, written
 from tests.serving.registry import LocalRegistry
+from tests.serving.started import started_with
 from tests.serving.tool_storage import clear
 
 TOOL = os.environ.get("CONTAINER_TOOL", "buildah")  # the suites pass with podman as well: CONTAINER_TOOL=podman
@@ -110,7 +111,8 @@ class Held:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(WAIT_SECONDS)
         port = self._listener.getsockname()[1]
-        self.step = step(f"echo holding; /bin/busybox nc 127.0.0.1 {port}; echo let go")
+        self.command = f"nc 127.0.0.1 {port}"
+        self.step = step(f"echo holding; /bin/busybox {self.command}; echo let go")
 
     def wait(self) -> socket.socket:
         """Until the step runs. It goes on when the connection is closed."""
@@ -130,16 +132,7 @@ def held() -> Iterator[Held]:
         holding.close()
 
 
-def processes_of(building: ContainerBuilding) -> list[str]:
-    """Command lines of whatever still runs for the engine: the tool's, and busybox's in its builds."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal():
-            try:
-                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                environment = (process / "environ").read_bytes()
-            except OSError:
-                continue
-            if str(building.home) in line or os.fsencode(building.home) in environment or "busybox nc" in line:
-                found.append(line)
-    return found
+def processes_of(building: ContainerBuilding, holding: Held) -> list[str]:
+    """Command lines of whatever still runs for the engine: the tool's, and the held step's, which knows nothing of it."""
+    steps = [line for line in started_with("").values() if holding.command in line]
+    return [*started_with(str(building.home)).values(), *steps]

@@ -180,7 +180,7 @@ def test_a_step_that_never_ends_is_ended_at_its_limit(building: ContainerBuildin
     assert building.build(order).failure == Failure.of(BuildTooLong(minutes=1))
     assert time.monotonic() - began < 20
     assert building.builds.wait(20)
-    assert processes_of(building) == []
+    assert processes_of(building, holding) == []
     assert containers(building) == ""
     assert list((building.home / "containers" / "store").iterdir()) == []
 
@@ -192,7 +192,7 @@ def test_stopping_ends_the_step_that_runs(building: ContainerBuilding, holding: 
         building.builds.stop(handle)
         assert building.wait(order).failure == STOPPED
     assert building.builds.wait(20)
-    assert processes_of(building) == []
+    assert processes_of(building, holding) == []
     assert containers(building) == ""
 
 
@@ -201,7 +201,7 @@ def test_what_a_step_leaves_running_is_ended(building: ContainerBuilding, holdin
     report = building.build(ordered(building.repository({"Dockerfile": text}), scope="tree"))
     assert report.state is BuildState.SUCCEEDED, building.queue.text
     assert building.builds.wait(20)
-    assert processes_of(building) == []
+    assert processes_of(building, holding) == []
 
 
 CONTROL_PLANE = """
@@ -233,7 +233,7 @@ def test_what_a_killed_control_plane_left_is_cleared_and_can_be_built_again(
     process.wait()
     building.builds.recover()
     assert building.builds.look("env-1").state is BuildState.UNKNOWN
-    assert processes_of(building) == []
+    assert processes_of(building, holding) == []
     assert containers(building) == ""
     connection.close()
     order = ordered(folder, attempt=2, scope="tree")

@@ -25,6 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.domain.tokens import Tokens
+from tests.serving.started import started_with
 from tests.serving.tool_storage import clear
 
 ROOT = Path(__file__).parents[2]
@@ -231,18 +232,9 @@ class LocalRuntime:
 
     def processes(self, mark: str = "") -> dict[int, str]:
         """Command lines by number of every process, but the runtime itself, that has this home (and `mark`) in what it was started with."""
-        wanted = [os.fsencode(self.home), mark.encode()]
-        found = {}
         own = {os.getpid(), *([self._process.pid] if self._process else [])}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdecimal() or int(entry.name) in own:
-                continue
-            with suppress(OSError):
-                command = (entry / "cmdline").read_bytes()
-                told = command + b"\0" + (entry / "environ").read_bytes()
-                if all(word in told for word in wanted):
-                    found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")[:200]
-        return found
+        found = started_with(str(self.home), mark)
+        return {number: command for number, command in found.items() if number not in own}
 
     def sessions(self) -> dict[int, str]:
         """Processes of sessions."""

@@ -2,16 +2,30 @@
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from bindery.adapters.builds.container_tool import ContainerTool
+from tests.serving.started import started_with
+
+ENDS_WITHIN = 20.0
 
 
 def clear(tool: ContainerTool) -> None:
     """The storage itself is for whoever made its folder to remove."""
+    _await_end(tool.storage.parent)
     unmount(tool.storage)
     unmount(tool.run_root)
     shutil.rmtree(tool.run_root)
+
+
+def _await_end(folder: Path) -> None:
+    """A tool that was cut short lives a moment longer than what it worked for, and would make anew what is removed here."""
+    end = time.monotonic() + ENDS_WITHIN
+    while left := started_with(str(folder)):
+        if time.monotonic() > end:
+            raise TimeoutError(f"something still works in {folder}: {left}")
+        time.sleep(0.02)
 
 
 def unmount(folder: Path) -> None:

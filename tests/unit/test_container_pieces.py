@@ -1,5 +1,6 @@
 """Container builds in pieces: command lines, reasons, what a missing tool says."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bindery.adapters.builds.registry import Registry
 from bindery.adapters.clock import SystemClock
 from bindery.domain.errors import BuildServiceDown
 from tests.building import FolderContents, HeardQueue, ordered, written
+from tests.serving.tool_storage import clear
 
 REGISTRY = Registry("https://quay.io/my-org", "user", "s3cret")
 
@@ -113,3 +115,13 @@ def test_the_end_of_a_push_s_failure_says_why() -> None:
 def test_docker_is_told_to_ask_git_nothing_about_a_folder(tool: ContainerTool, tmp_path: Path) -> None:
     told = tool.environment({"BUILDX_GIT_INFO": "1"}, Desk(tmp_path))
     assert {told[name] for name in ("BUILDX_GIT_INFO", "BUILDX_GIT_LABELS", "BUILDX_GIT_CHECK_DIRTY")} == {"0"}
+
+
+def test_a_test_s_storage_is_cleared_once_nobody_works_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    tool = ContainerTool("buildah", tmp_path / "containers")
+    cut_short = f"sleep 0.5; mkdir -p {tool.run_root}/overlay-layers; : {tool.storage}"
+    with subprocess.Popen(["sh", "-c", cut_short]) as process:
+        clear(tool)
+        assert process.wait() == 0
+    assert [path.name for path in tmp_path.iterdir()] == []
