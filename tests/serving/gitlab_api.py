@@ -16,6 +16,7 @@ from tests.serving.git_http import git
 from tests.serving.host_api import ApiServer, Reply, recorded, recordings
 
 HOST = "gitlab.com"
+FOR_THE_SIGNED_IN = {"visibility", "repository_access_level"}
 
 
 class GitLabServer(ApiServer):
@@ -37,6 +38,15 @@ class GitLabServer(ApiServer):
     def limits(self, until: int) -> dict[str, str]:
         seconds = max(1, until - int(time.time()))
         return {"RateLimit-Remaining": "0", "RateLimit-Reset": str(until), "Retry-After": str(seconds)}
+
+    def to_strangers(self, path: str) -> Reply:
+        found = self.found(path)
+        if not isinstance(found.body, dict):
+            return found
+        if found.body.get("visibility", "public") != "public":
+            return Reply(404, {"message": "404 Project Not Found"})
+        shown = {name: value for name, value in found.body.items() if name not in FOR_THE_SIGNED_IN}
+        return Reply(found.status, shown, found.headers)
 
     def found(self, path: str) -> Reply:
         plain = path.partition("?")[0]

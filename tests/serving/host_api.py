@@ -78,6 +78,10 @@ class ApiServer(Loopback):
         """The host's own answer for a path with its query."""
         raise NotImplementedError
 
+    def to_strangers(self, path: str) -> Reply:
+        """The same to somebody without a token."""
+        return self.found(path)
+
     def limits(self, until: int) -> dict[str, str]:
         """The headers that come with a refusal of one who asked too often."""
         return {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(until)}
@@ -95,7 +99,8 @@ class ApiServer(Loopback):
             return Reply(403, {"message": "Resource not accessible by personal access token"})
         unseen = not authorization and any(f"/{name}/" in unquote(f"{path}/") for name in self.private)
         asked = "/nobody" if unseen else path
-        found = self.replies.get(asked.partition("?")[0]) or self.found(asked)
+        found = self.replies.get(asked.partition("?")[0])
+        found = found or (self.found(asked) if authorization else self.to_strangers(asked))
         etag = found.headers.get("ETag") or f'"{sha256(json.dumps(found.body).encode()).hexdigest()}"'
         if found.status == 200 and headers.get("if-none-match") == etag:
             return Reply(304, headers={"ETag": etag})

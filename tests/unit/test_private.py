@@ -184,6 +184,13 @@ def test_a_token_that_is_not_good_for_a_public_one_is_left_out(host: Host) -> No
     assert host.provider().resolve(host.spec("acme/open")).repository.ref
 
 
+def test_with_a_token_that_is_refused_a_host_shows_what_strangers_see(host: Host) -> None:
+    host.server.tokens.clear()
+    provider = host.provider("gh/acme/*", "gl/acme/*")
+    assert not provider.resolve(host.spec("acme/open")).repository.private
+    assert type(host.says(provider, host.spec("acme/secret"))) is RepositoryNotFound
+
+
 def test_an_app_without_a_token_for_a_moment_shows_nothing(tmp_path: Path) -> None:
     make_repository(tmp_path / "r", {"README.md": ""})
     with GitHubServer({"acme/secret": tmp_path / "r"}) as server:

@@ -43,8 +43,10 @@ class _Commit(BaseModel):
 
 
 class _About(BaseModel):
+    """What strangers are not told has the value of what strangers see: nothing else is shown to them."""
+
     path_with_namespace: str
-    visibility: str
+    visibility: str = "public"
     repository_access_level: str = "enabled"
 
 
