@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -528,6 +529,30 @@ def test_a_build_waits_a_minute_for_a_file_and_then_says_until_when(
     assert place.host.asked.count(path) == asked_for
     assert float(caught.value.facts["at"]) > clock.now()
     assert place.left() == []
+
+
+@pytest.mark.parametrize("ahead", [0, 10])
+def test_a_minute_is_waited_for_by_a_clock_some_seconds_apart_and_after_a_short_wait(
+    place: Place, work: Path, ahead: int
+) -> None:
+    asked = place.make({"a.txt": b"abc"})
+    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    clock = Hurried()
+    date = {"Retry-After": formatdate(clock.now() + 60 + ahead, usegmt=True)}
+    refusals = [Reply(429, b"", date)] if ahead else [Reply(429, b"", {"Retry-After": "10"}), Reply(429)]
+    place.host.replies[path] = refusals[0]
+
+    def stopped() -> bool:
+        told = place.host.asked.count(path)
+        if 0 < told < len(refusals):
+            place.host.replies[path] = refusals[told]
+        elif told:
+            place.host.replies.pop(path, None)
+        return False
+
+    RecordContents(lambda _: place.provider, place.client, clock).lay_out(asked, work, stopped=stopped)
+    assert laid_out(work) == {"a.txt": b"abc"}
+    assert place.host.asked.count(path) == len(refusals) + 1
 
 
 def test_a_record_of_many_files_may_be_waited_for_with_each(place: Place, work: Path) -> None:

@@ -30,8 +30,11 @@ from bindery.ports.contents import LaidOut, never
 ALGORITHMS: Final = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}
 MOST_NOTES: Final = 10
 MOST_TRIES: Final = 5
-MOST_WAIT: Final = 60.0
-"""Seconds, for one file: a build has a slot meanwhile, and others wait for theirs. A host that wants more fails it and says until when."""
+MOST_WAIT: Final = 75.0
+"""Seconds, for one file: a build has a slot meanwhile, and others wait for theirs. A host that wants more fails it and says until when.
+
+More than a minute, which is what hosts mostly want: their clocks may be ahead, or they want some seconds before it.
+"""
 KEPT_FROM_US: Final = {400, 401, 403, 404, 410, 451}
 
 
