@@ -1,5 +1,6 @@
 """What all hosts with an API have in common: waiting when told to, and asking once for what many want."""
 
+import logging
 import subprocess
 import sys
 import threading
@@ -89,6 +90,32 @@ def test_one_that_names_seconds_to_wait_is_not_asked_at_all(
             api.get(path, "", etag=etag)
         assert caught.value.facts["at"] == clock.time + 60
     assert [asked.path for asked in server.asked] == ["/x", "/y"]
+
+
+def test_a_token_that_the_host_refuses_is_said_once_and_not_shown_again_for_ten_minutes(
+    server: GitHubServer, clock: SetClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = github_api(GuardedClient([server.address]), clock, server.url, "t0ken0t0ken")
+    with caplog.at_level(logging.WARNING, "bindery"):
+        for seconds in (0, 0, 599, 1):
+            clock.time += seconds
+            assert api.get("/x", "").body
+            assert api.may_have_token, "else nobody would look what is private"
+    assert [asked.status for asked in server.asked] == [401, 200, 200, 200, 401, 200]
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert "127.0.0.1 refuses its token" in caplog.text
+    assert "t0ken0t0ken" not in caplog.text
+
+
+def test_a_token_that_is_not_good_for_one_thing_is_shown_for_others(server: GitHubServer, clock: SetClock) -> None:
+    api = github_api(GuardedClient([server.address]), clock, server.url, "t")
+    server.tokens.add("t")
+    server.forbidden.add("/x")
+    server.replies["/y"] = Reply(200, {})
+    for path in ("/x", "/y"):
+        api.get(path, "")
+    assert [asked.status for asked in server.asked] == [403, 200, 200]
+    assert "authorization" in server.asked[-1].headers
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A host's REST API: what its answers mean, whatever is asked."""
 
+import logging
+import threading
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +15,10 @@ from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.domain.errors import HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
 
+logger = logging.getLogger("bindery")
+
+REFUSED_SECONDS: Final = 600
+"""So long a token that the host does not know is not shown to it again."""
 KEPT_FROM_US: Final = {401, 403, 404, 410, 451}
 
 Token = Callable[[], str]
@@ -32,6 +38,8 @@ class ApiAnswer:
 
 class HostApi:
     """Asks an API with its token, which goes nowhere else; one that the host refuses is left out.
+
+    One that the host does not know (401) is left out of all questions for REFUSED_SECONDS, which the log says once.
 
     may_have_token: whether more than strangers see may be answered.
     absent: whether an answer that is no success says that only the object is missing, and not the whole repository.
@@ -55,6 +63,8 @@ class HostApi:
         self.host = parsed(url).host
         self._token: Token = (lambda: token) if isinstance(token, str) else token
         self.may_have_token = bool(token)
+        self._refused_until = 0.0
+        self._lock = threading.Lock()
         self._headers = headers
         self._absent = absent
 
@@ -88,12 +98,24 @@ class HostApi:
 
     def _asked(self, path: str, headers: dict[str, str], max_bytes: int) -> Answer:
         url = self.url + path
-        if token := self._token():
+        if self._clock.now() >= self._refused_until and (token := self._token()):
             # In this header alone: a client that is sent on to another host leaves it out.
             answer = self._client.get(url, headers | {"Authorization": f"Bearer {token}"}, max_bytes=max_bytes)
             if answer.status != 401 and (answer.status != 403 or _counted(answer)):
                 return answer  # else the token is not good for this, and what is everybody's needs none
+            if answer.status == 401:
+                self._refused()
         return self._client.get(url, headers, max_bytes=max_bytes)
+
+    def _refused(self) -> None:
+        with self._lock:
+            first = self._clock.now() >= self._refused_until
+            if first:
+                self._refused_until = self._clock.now() + REFUSED_SECONDS
+        if first:
+            logger.warning(
+                "%s refuses its token, and is asked without one for %d minutes", self.host, REFUSED_SECONDS // 60
+            )
 
 
 def _counted(answer: Answer) -> bool:
