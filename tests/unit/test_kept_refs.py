@@ -24,6 +24,7 @@ from tests.fakes.table import DictTable
 from tests.serving.git_http import make_repository
 from tests.serving.github_api import GitHubServer
 from tests.serving.gitlab_api import GitLabServer
+from tests.serving.host_api import Reply
 
 COMMIT = "c" * 40
 
@@ -105,6 +106,22 @@ def test_of_a_repository_that_is_gone_nothing_stays_kept_and_of_others_all(
         assert ask(refs, host, name, COMMIT), name
     with pytest.raises(RepositoryNotFound):
         ask(refs, host, "o/r", COMMIT)
+
+
+@pytest.mark.parametrize(("status", "kept"), [(401, 1), (403, 1), (404, 0), (410, 0), (451, 0)])
+def test_of_a_repository_that_its_host_only_refuses_to_tell_of_all_stays_kept(
+    table: DictTable, tmp_path: Path, status: int, kept: int
+) -> None:
+    """As GitHub does to those who ask too often, with a bare 403."""
+    commit = make_repository(tmp_path / "r", {"README.md": ""})
+    with GitHubServer({"o/r": tmp_path / "r"}) as server:
+        provider, spec = on_github(server, table)
+        provider.resolve(spec.format(commit))
+        server.replies["/repos/o/r/commits/HEAD"] = Reply(status)
+        with pytest.raises(RepositoryNotFound) as caught:
+            provider.resolve(spec.format("HEAD"))
+    assert type(caught.value) is RepositoryNotFound
+    assert len(table.items()) == kept
 
 
 def test_a_repository_and_a_ref_are_not_taken_for_others_that_are_written_alike(refs: KeptRefs, host: Host) -> None:

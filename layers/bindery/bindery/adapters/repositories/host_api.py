@@ -19,7 +19,8 @@ logger = logging.getLogger("bindery")
 
 REFUSED_SECONDS: Final = 600
 """So long a token that the host does not know is not shown to it again."""
-KEPT_FROM_US: Final = {401, 403, 404, 410, 451}
+GONE: Final = {404, 410, 451}
+KEPT_FROM_US: Final = {401, 403, *GONE}
 
 Token = Callable[[], str]
 """The token for now; empty: none. It may ask the host for one."""
@@ -81,7 +82,9 @@ class HostApi:
         if self._absent(answer):
             return ApiAnswer(None)
         if answer.status in KEPT_FROM_US:
-            raise RepositoryNotFound(url=page)
+            missing = RepositoryNotFound(url=page)
+            missing.gone = answer.status in GONE
+            raise missing
         raise HostUnreachable(host=self.host, why=f"it answers with status {answer.status}")
 
     def basic(self, user: str) -> str:

@@ -43,7 +43,8 @@ class KeptRefs:
         """What the ref leads to, None if the host knows no such ref. Nobody is asked for a full commit id that is kept.
 
         repository: in one spelling. ask: given the ETag of what is kept, or "". read: the facts in an answer's body, `commit` among
-        them. good: whether what is kept may be used. When `ask` or `read` raises RepositoryNotFound, nothing of it stays kept.
+        them. good: whether what is kept may be used. When `ask` or `read` raises RepositoryNotFound of one that is gone, nothing of it
+        stays kept.
         """
         key = _of(repository) + ref
         return self._flights.one(key, lambda: self._facts(repository, ref, ask, read, good))
@@ -65,8 +66,9 @@ class KeptRefs:
         try:
             answer = ask(known.get("etag", ""))
             found = read(answer.body) if answer.body is not None else None
-        except RepositoryNotFound:
-            self._forget(repository)
+        except RepositoryNotFound as missing:
+            if missing.gone:
+                self._forget(repository)
             raise
         if answer.unchanged:
             return known

@@ -73,7 +73,12 @@ class SessionForgotten(Permanent):
 
 
 class RepositoryNotFound(Permanent):
-    """The host knows no such repository, or it is private. Facts: url."""
+    """The host knows no such repository, or it is private. Facts: url.
+
+    gone: whether the host says so; else it only refuses to answer, which it may do to whoever asks too often.
+    """
+
+    gone = True
 
 
 class RecordNotFound(RepositoryNotFound):
