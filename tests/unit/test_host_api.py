@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,7 +15,7 @@ from bindery.adapters.repositories.github_api import github_api
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.host_api import HostApi
 from bindery.adapters.repositories.limits import host_limited
-from bindery.domain.errors import HostLimited, RefNotFound
+from bindery.domain.errors import HostLimited, HostUnreachable, RefNotFound
 from tests.serving.github_api import GitHubServer
 from tests.serving.host_api import Reply
 
@@ -179,6 +180,29 @@ def test_whoever_waits_hears_of_the_same_trouble_and_the_next_one_asks_anew() ->
     for thread in threads:
         thread.join(10)
     assert troubles == [str(RefNotFound(spec="s", ref="r"))] * 4
+    assert flights.one("k", lambda: 3) == 3
+
+
+def test_whoever_waits_for_one_that_hangs_is_let_go() -> None:
+    flights, going, waiting = Flights[int](0.2), threading.Event(), threading.Event()
+
+    def ask() -> int:
+        waiting.set()
+        going.wait(20)
+        return 7
+
+    with ThreadPoolExecutor(1) as first:
+        told = first.submit(flights.one, "k", ask)
+        waiting.wait(10)
+        late = threading.Timer(10, going.set)  # for those who would wait for ever
+        late.start()
+        with pytest.raises(HostUnreachable) as caught:
+            flights.one("k", lambda: 1, "git.example")
+        assert not going.is_set()
+        assert caught.value.facts["host"] == "git.example"
+        late.cancel()
+        going.set()
+        assert told.result(10) == 7
     assert flights.one("k", lambda: 3) == 3
 
 

@@ -93,10 +93,10 @@ class GitProvider:
         return pasted(self, place.upto(len(place.steps)), sure=False)
 
     def resolve(self, spec: str) -> Resolved:
-        return self._flights.one(spec, lambda: self._resolved(spec))
-
-    def _resolved(self, spec: str) -> Resolved:
         url, ref = _parts(spec)
+        return self._flights.one(spec, lambda: self._resolved(spec, url, ref), parsed(url).host)
+
+    def _resolved(self, spec: str, url: str, ref: str) -> Resolved:
         with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB):
             found = self._found(url, ref)
         if found is None:
