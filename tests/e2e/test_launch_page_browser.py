@@ -265,6 +265,24 @@ def test_a_page_that_is_turned_away_asks_ever_less_often_and_does_not_give_up(
         assert about <= wait <= 2 * about
 
 
+@pytest.mark.parametrize("told", ["0", "Thu, 01 Jan 2026 00:00:00 GMT"])
+def test_a_page_that_is_told_no_number_of_seconds_waits_for_as_long_as_it_finds_right(
+    page: Page, bindery: ScriptedBindery, told: str
+) -> None:
+    ready = bindery.ready()
+    bindery.looks = [stands("ready", url=ready["url"], token=ready["token"], notes=[])]
+    bindery.answers = [(429, {"Retry-After": told}, {}), (502, {"Retry-After": told}, {})]
+    page.add_init_script(
+        "const real = window.setTimeout;"
+        "window.setTimeout = (work, wait) => { name += ` ${wait}`; return real(work, wait / 1000); };"
+    )
+    page.goto(LINK)
+    page.wait_for_url("**/session/abc/**")
+    first, second = (float(wait) for wait in page.evaluate("() => name").split())
+    assert 2_000 <= first <= 4_000
+    assert 3_000 <= second <= 6_000
+
+
 def test_a_page_that_asks_says_how_many_builds_are_before_its_own(page: Page, bindery: ScriptedBindery) -> None:
     place = {"builds_before": 3, "message": "Waiting for a build slot: 3 builds are before this one."}
     bindery.looks = [stands("building", queue=place)]

@@ -57,7 +57,8 @@ class Polling {
   async answer() {
     try {
       const response = await (this.launch ? this.look() : this.create());
-      const wait = response.headers.has("Retry-After") ? 1000 * response.headers.get("Retry-After") : null;
+      const seconds = Number(response.headers.get("Retry-After")); // neither 0 nor a date is one to wait for
+      const wait = seconds > 0 ? 1000 * seconds : null;
       return { ok: response.ok, status: response.status, wait, told: await response.json().catch(() => ({})) };
     } catch {
       return null;
