@@ -232,7 +232,11 @@ def test_a_name_that_no_function_takes_is_refused_before_anything_is_deployed() 
             f"{own}/*",
             "acme/one",
             f"{own}/a/b {own}/a/c",
+            *(f"{own}/{step}/x" for step in (".", "..")),
+            *(f"{own}/a/{step}" for step in (".", "..")),
         )
         for name in wrong:
             assert not pattern.fullmatch(name), name
             assert not pattern.fullmatch(f"{own}/acme/one,{name}"), name
+            assert not pattern.fullmatch(f"{name},{own}/acme/one"), name
+        assert pattern.fullmatch(f"{own}/.a/..b,{own}/a./...")
