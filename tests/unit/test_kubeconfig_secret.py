@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 from urllib3.exceptions import HTTPError
 
+from bindery.adapters.sessions.access import LOOK_AGAIN_SECONDS
 from bindery.adapters.sessions.kubeconfig import Unusable, read
 from bindery.adapters.sessions.kubeconfig_secret import LOOK_SECONDS, SecretAccess
 from bindery.domain.errors import ClusterRefused, LauncherDown
@@ -134,6 +135,7 @@ def test_one_that_was_never_there_is_for_the_operator_and_counts_from_when_it_is
             late.entry()
         assert refused.value.facts == {"why": "secret late cannot be read: ResourceNotFoundException"}
     world.client.create_secret(Name="late", SecretString=json.dumps(kubeconfig("three")))
+    world.clock.advance(LOOK_AGAIN_SECONDS)
     assert late.entry().authorization == "Bearer three"
 
 
@@ -157,7 +159,18 @@ def test_what_is_no_kubeconfig_any_more_is_told_until_it_is_one_again(world: Wor
     with pytest.raises(ClusterRefused, match="is not YAML"):
         world.access.entry()
     world.keep(kubeconfig("two"))
+    world.clock.advance(LOOK_AGAIN_SECONDS)
     assert world.access.entry().authorization == "Bearer two"
+
+
+def test_a_secret_that_cannot_be_used_is_read_every_ten_seconds_at_most(world: World) -> None:
+    world.keep("hush: [")
+    for _ in range(3):
+        for _ in range(5):
+            with pytest.raises(ClusterRefused, match="is not YAML"):
+                world.access.entry()
+        world.clock.advance(LOOK_AGAIN_SECONDS)
+    assert world.reads == 3
 
 
 def test_neither_token_nor_key_stands_in_what_they_say_of_themselves(world: World) -> None:

@@ -39,8 +39,11 @@ class SecretAccess:
         self._config: Kubeconfig | None = None
         self._entry: Entry | None = None
         self._looked_at = float("-inf")
+        self._refused: ClusterRefused | None = None
 
     def entry(self) -> Entry:
+        if self._entry is None and self._refused and self._clock.now() - self._looked_at < LOOK_AGAIN_SECONDS:
+            raise ClusterRefused(**self._refused.facts)
         if self._entry is None:
             self._look()
         elif self._clock.now() - self._looked_at >= LOOK_SECONDS:
@@ -80,6 +83,15 @@ class SecretAccess:
     def _look(self) -> None:
         """Raises ClusterRefused, LauncherDown."""
         self._looked_at = self._clock.now()
+        self._refused = None
+        try:
+            self._read()
+        except ClusterRefused as error:
+            self._refused = error
+            raise
+
+    def _read(self) -> None:
+        """Raises ClusterRefused, LauncherDown."""
         version, text = self._kept()
         if version == self._version and self._entry:
             return
