@@ -89,6 +89,9 @@ def test_builds_under_way_while_another_version_is_deployed_still_get_the_layer_
     assert may["Resource"]["Sub"].endswith(f":layer:{layer['LayerName']['Sub']}:*")
     told = resources["StartBuild"]["Properties"]["Environment"]["Variables"]
     assert told["BINDERY_CODEBUILD_LAYER"] == {"Ref": "BuilderCode"}
+    assert resources["StartBuild"]["DependsOn"] == "BuilderRole", (
+        "no build is told a layer that its role may not get yet"
+    )
 
 
 def test_functions_are_deployed_after_the_project_whose_builds_they_start() -> None:
