@@ -7,23 +7,30 @@ import pytest
 from playwright.sync_api import Page
 
 from bindery.web.assets import asset
+from bindery.web.site import TOKEN_SECONDS
 from tests.infra.deployed.rights import RESOURCES, TEMPLATE
 from tests.serving.browser import chromium
 
 VISITORS = 10_000
 BUILD_SECONDS, ARRIVING_SECONDS = 600, 60
 # The real `Polling`, on a clock that jumps from one timer to the next, before a gate as API Gateway's: a bucket of requests.
-CROWD = """async ({ count, rate, burst, retry, arriving, ready }) => {
+CROWD = """async ({ count, rate, burst, retry, arriving, ready, permitted }) => {
   document.body.dataset.root = "";
   const STEP = 50, slots = [];
-  let now = 0, filled = 0, left = burst, arrived = 0, lost = 0, refused = 0, last = 0, asked = 0;
+  let now = 0, filled = 0, left = burst, arrived = 0, lost = 0, refused = 0, last = 0, asked = 0, expired = 0;
   window.setTimeout = (work, wait) => (slots[Math.ceil((now + wait) / STEP)] ??= []).push(work);
-  window.fetch = async () => {
+  window.fetch = async (url, { body } = {}) => {
     asked += 1;
     left = Math.min(burst, left + ((now - filled) / 1000) * rate);
     filled = now;
     const ok = left >= 1;
     if (ok) left -= 1;
+    const text = async () => `<script id="told" type="application/json">{"token": ${now}}</script>`;
+    if (ok && url === location.href) return { ok, status: 200, headers: new Map(), text };
+    if (ok && body && now - JSON.parse(body).build_token > permitted) {
+      expired += 1;
+      return { ok: false, status: 403, headers: new Map(), json: async () => ({ code: "bad_build_token" }) };
+    }
     const told = ok ? { id: "l", launcher_token: "t", phase: now >= ready ? "ready" : "building" } : { code: "too_many_requests" };
     return { ok, status: ok ? 200 : 429, headers: new Map(ok ? [] : [["Retry-After", retry]]), json: async () => told };
   };
@@ -35,16 +42,16 @@ CROWD = """async ({ count, rate, burst, retry, arriving, ready }) => {
   };
   const listeners = { heard, refused: () => (refused += 1), lost: () => (lost += 1) };
   for (let number = 0; number < count; number += 1)
-    setTimeout(() => new Polling("https://b.test/build/gh/o/r/HEAD", "t", listeners), Math.random() * arriving);
+    setTimeout(() => new Polling("https://b.test/build/gh/o/r/HEAD", now, listeners), Math.random() * arriving);
   for (let slot = 0; slot < slots.length; slot += 1) {
     now = slot * STEP;
     for (const work of slots[slot] ?? []) {
       work();
-      for (let tick = 0; tick < 20; tick += 1) await null; // its requests are answered at once
+      for (let tick = 0; tick < 40; tick += 1) await null; // its requests are answered at once
     }
     delete slots[slot];
   }
-  return { arrived, lost, refused, last, asked };
+  return { arrived, lost, refused, last, asked, expired };
 }"""
 
 
@@ -69,9 +76,11 @@ def test_ten_thousand_who_watch_one_build_all_get_there(page: Page) -> None:
         "retry": throttled["Retry-After"].strip("'"),
         "arriving": ARRIVING_SECONDS * 1000,
         "ready": BUILD_SECONDS * 1000,
+        "permitted": TOKEN_SECONDS * 1000,
     }
     told = page.evaluate(CROWD, crowd)
     assert (told["lost"], told["refused"]) == (0, 0), told
+    assert told["expired"] > 0, "some are kept outside for longer than their page's permit lasts"
     assert told["arrived"] == VISITORS - watching
     assert told["last"] / 1000 < BUILD_SECONDS + 300, "minutes after it is built at the latest"
 

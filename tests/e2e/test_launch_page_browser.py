@@ -325,6 +325,30 @@ def test_a_launch_that_may_not_be_asked_for_says_why(page: Page, bindery: Script
     assert len(bindery.created) == 1
 
 
+EXPIRED = (403, {}, {"code": "bad_build_token", "message": "This page's permit has expired."})
+AWAY = (429, {"Retry-After": "0.01"}, {"code": "too_many_requests"})
+
+
+def test_a_page_that_was_turned_away_for_longer_than_its_permit_lasts_gets_another_one(
+    page: Page, bindery: ScriptedBindery
+) -> None:
+    ready = bindery.ready()
+    bindery.looks = [stands("ready", url=ready["url"], token=ready["token"], notes=[])]
+    bindery.answers = [AWAY, EXPIRED]
+    bindery.permits = ["first", "second"]
+    page.goto(LINK)
+    page.wait_for_url("**/session/abc/**")
+    assert [asked["build_token"] for asked in bindery.created] == ["first", "first", "second"]
+
+
+def test_a_page_whose_second_permit_is_refused_too_says_why(page: Page, bindery: ScriptedBindery) -> None:
+    bindery.looks = [stands("building")]
+    bindery.answers = [AWAY, EXPIRED, EXPIRED]
+    page.goto(LINK)
+    expect(page.get_by_role("alert")).to_contain_text("This page's permit has expired.")
+    assert len(bindery.created) == 3
+
+
 def test_notes_are_shown_to_whoever_had_to_ask_too(page: Page, bindery: ScriptedBindery) -> None:
     ready = bindery.ready()
     session = {"url": ready["url"], "token": ready["token"], "notes": ["Large files are missing."]}

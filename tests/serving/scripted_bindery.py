@@ -56,12 +56,14 @@ class ScriptedBindery(Loopback):
 
     looks: what the API answers to whoever looks, one after the other, the last one again and again; without any it is not
     there. created: what it was asked to create. answers: ahead of all that, status, headers and body.
+    permits: the build tokens of the pages to come.
     """
 
     def __init__(self) -> None:
         self.scripts: list[Script] = []
         self.looks: list[Mapping[str, object]] = []
-        self.created: list[object] = []
+        self.created: list[Mapping[str, object]] = []
+        self.permits: list[str] = []
         self.answers: list[Answer] = []
         self.asked: list[Asked] = []
         self.sessions: list[str] = []
@@ -91,7 +93,8 @@ class ScriptedBindery(Loopback):
         names = ("urlpath", "labpath", "filepath")
         path = path_in_session(*(query.get(name) for name in names)) if self.checked else query["urlpath"]
         link = LaunchLink(provider, "GitHub", spec, "https://github.com/o/r", path)
-        return launch_page(link, "build token", autostart=self.autostart, isolated=self.isolated)
+        permit = self.permits.pop(0) if self.permits else "build token"
+        return launch_page(link, permit, autostart=self.autostart, isolated=self.isolated)
 
 
 @cache

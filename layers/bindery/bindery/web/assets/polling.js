@@ -14,7 +14,7 @@ class Polling {
     this.root = document.body.dataset.root;
     const [, , provider, ...spec] = new URL(build, location).pathname.slice(this.root.length).split("/");
     this.asked = { provider, spec: spec.join("/"), build_token: token };
-    Object.assign(this, { heard, refused, lost, launch: null, silence: 0, away: 0, wait: FIRST_WAIT_MS, timer: 0, over: false });
+    Object.assign(this, { heard, refused, lost, launch: null, silence: 0, away: 0, wait: FIRST_WAIT_MS, timer: 0, over: false, late: false, stale: false });
     this.ask();
   }
 
@@ -37,6 +37,11 @@ class Polling {
     }
     // Everybody was told the same number of seconds, and should not come back at the same moment.
     if (crowded(answer)) return this.later(this.farther(answer.wait ?? this.wait) * (1 + Math.random()));
+    if (this.late && !this.launch && answer?.told.code === "bad_build_token") {
+      this.late = false;
+      this.stale = true;
+      return this.ask();
+    }
     if (answer && answer.status < 500) return this.refused(answer.told.message ?? "");
     this.silence += 1;
     if (this.silence === MOST_SILENCE) return this.lost();
@@ -46,6 +51,7 @@ class Polling {
   // Twice as long each time that we are turned away: with a crowd that all come back at once nobody would get anywhere.
   farther(wait) {
     this.silence = 0;
+    this.late = true;
     return Math.max(wait, Math.min(LONGEST_AWAY_MS, wait * 2 ** this.away++));
   }
 
@@ -65,7 +71,15 @@ class Polling {
     }
   }
 
-  create() {
+  async create() {
+    if (this.stale) {
+      // Not a reload: that may be turned away too, and then there would be no page any more.
+      const page = await fetch(location.href);
+      if (!page.ok) return page;
+      const fresh = new DOMParser().parseFromString(await page.text(), "text/html");
+      this.asked.build_token = JSON.parse(fresh.getElementById("told").textContent).token;
+      this.stale = false;
+    }
     const headers = { "Content-Type": "application/json" };
     return fetch(`${this.root}/api/launches`, { method: "POST", headers, body: JSON.stringify(this.asked) });
   }
