@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect
 
 from tests.serving.browser import chromium
 from tests.serving.runtime import until
-from tests.serving.scripted_bindery import Gate, ScriptedBindery
+from tests.serving.scripted_bindery import Answer, Gate, ScriptedBindery
 
 LINK = "/v2/gh/o/r/HEAD"
 WAITING = {"phase": "waiting", "message": "Waiting for build to start...\n"}
@@ -325,7 +325,7 @@ def test_a_launch_that_may_not_be_asked_for_says_why(page: Page, bindery: Script
     assert len(bindery.created) == 1
 
 
-EXPIRED = (403, {}, {"code": "bad_build_token", "message": "This page's permit has expired."})
+EXPIRED: Answer = (403, {}, {"code": "bad_build_token", "message": "This page's permit has expired."})
 AWAY = (429, {"Retry-After": "0.01"}, {"code": "too_many_requests"})
 
 
