@@ -47,7 +47,10 @@ def test_a_build_whose_host_goes_silent_fails_soon_and_holds_up_nobody(
         with bindery.stream(spec(silent, "silent.git")) as stalled:
             stalled.hear("fetching")
             until(lambda: silent.sent == 1)
-            for other in (plain, spec(silent, "other.git")):  # without sessions, whose start may take as long as the silence
+            for other in (
+                plain,
+                spec(silent, "other.git"),
+            ):  # without sessions, whose start may take as long as the silence
                 assert bindery.launch(other, build_only="true").last.phase == "ready"
             assert bindery.total("binderhub_inprogress_builds") == 1, "the others were held up until the build failed"
             failed = stalled.finish().last
