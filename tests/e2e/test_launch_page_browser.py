@@ -302,7 +302,7 @@ def test_a_page_that_listens_says_how_many_builds_are_before_its_own(
 
 def test_lines_that_were_told_are_not_told_again(page: Page, bindery: ScriptedBindery) -> None:
     bindery.looks = [stands("building", "1", "2", "3", "3"), stands("building", "3", "3", "4")]
-    bindery.answers = [(429, {"Retry-After": "0"}, {})]
+    bindery.answers = [(429, {"Retry-After": "0.01"}, {})]
     page.goto(LINK)
     expect(page.locator("#lines")).to_have_text("1\n2\n3\n3\n4\n", timeout=15_000)
     assert len(bindery.created) == 2

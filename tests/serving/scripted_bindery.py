@@ -141,7 +141,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         if self.bindery.looks and self.path == "/api/launches":
             self._tell(201, {"id": "l1", "launcher_token": "launcher"})
         else:
-            self.send(503, b"", {"Retry-After": "0"})
+            self.send(503, b"", {"Retry-After": "0.01"})
 
     def _tell(self, status: int, told: Mapping[str, object]) -> None:
         status, headers, told = self.bindery.answers.pop(0) if self.bindery.answers else (status, {}, told)
