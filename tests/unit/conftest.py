@@ -6,6 +6,7 @@ import pytest
 
 from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.ports.table import Table
+from tests.fakes.clock import FakeClock
 
 
 @pytest.fixture
@@ -14,3 +15,9 @@ def table() -> Iterator[Table]:
     table = SqliteTable(None)
     yield table
     table.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Goes when it is told to."""
+    return FakeClock()

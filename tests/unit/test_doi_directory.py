@@ -32,11 +32,6 @@ def dois() -> Iterator[DoiSystem]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def directory(dois: DoiSystem, clock: FakeClock) -> DoiDirectory:
     return directory_of(dois, clock)
 

@@ -32,11 +32,6 @@ def table() -> DictTable:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def kept(table: DictTable, clock: FakeClock) -> KeptAnswers[Home]:
     return KeptAnswers(table, clock, "doi#doi.org", Home)
 

@@ -53,11 +53,6 @@ def table() -> DictTable:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def refs(table: DictTable, clock: FakeClock) -> KeptRefs:
     return KeptRefs(table, clock, "gh#https://api.example")
 

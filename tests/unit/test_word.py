@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,25 +29,22 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LATEST", 60.0)
 
 
-def test_a_pause_ends_with_the_word_from_any_thread() -> None:
+def from_another_thread(word: Word) -> None:
+    threading.Timer(0.05, word.written, ["launch#a"]).start()
+
+
+def during_the_look(word: Word) -> None:
+    word.written("launch#a")
+
+
+@pytest.mark.parametrize("written", [from_another_thread, during_the_look])
+def test_a_pause_ends_with_the_word(written: Callable[[Word], None]) -> None:
     async def waits() -> None:
         word = Word()
         with word.of("launch#a") as heard:
             looks = Looks(heard)
             looks.begin()
-            threading.Timer(0.05, word.written, ["launch#a"]).start()
-            await asyncio.wait_for(looks.pause(word_comes=True), 20)
-
-    asyncio.run(waits())
-
-
-def test_what_is_written_during_the_look_ends_the_pause_after_it() -> None:
-    async def waits() -> None:
-        word = Word()
-        with word.of("launch#a") as heard:
-            looks = Looks(heard)
-            looks.begin()
-            word.written("launch#a")
+            written(word)
             await asyncio.wait_for(looks.pause(word_comes=True), 20)
 
     asyncio.run(waits())

@@ -114,7 +114,9 @@ class GitHubProvider:
         self._api = github_api(client, clock, api_url, token)
         self._url = url.rstrip("/")
         self._privacy = privacy(
-            *(self._api, table, clock),
+            self._api,
+            table,
+            clock,
             provider=self.id,
             url=self._url,
             allowed=private,

@@ -93,7 +93,9 @@ class GitLabProvider(FilesByGit):
         headers = {"Accept": "application/json"}
         self._api = HostApi(client, clock, f"{self._url}/api/v4", token, headers=headers, absent=_absent)
         self._privacy = privacy(
-            *(self._api, table, clock),
+            self._api,
+            table,
+            clock,
             provider=self.id,
             url=self._url,
             allowed=private,

@@ -41,7 +41,7 @@ class Access(Protocol):
     entry: for the next request; its pool is the same one for as long as the cluster and whom we trust there are.
     renewed: an entry's credentials were refused; whether `entry` has others now, so that asking again makes sense.
     moved: nobody was reached by an entry; whether `entry` leads elsewhere now.
-    Both look at most once in LOOK_AGAIN_SECONDS, however often they are asked.
+    Both ask AWS at most once in LOOK_AGAIN_SECONDS, however often they are asked.
     All may raise ClusterRefused where there are no credentials to show, and LauncherDown where that may pass by itself.
     """
 
