@@ -1,23 +1,13 @@
 """Queue `sessions`: start a launch's session and watch it for a few seconds."""
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from bindery.bootstrap import system
+from bindery.deliveries import each_message
 from bindery.domain.messages import SessionRequested
 from bindery.observability import logged
 
-processor = BatchProcessor(event_type=EventType.SQS)
-
-
-def start(record: SQSRecord) -> None:
-    """One message."""
-    received = int(record.attributes.approximate_receive_count)
-    system().start_session(SessionRequested.model_validate_json(record.body), received)
-
 
 @logged
-def handler(event: dict[str, object], context: LambdaContext) -> object:
-    """A batch; what fails comes again."""
-    return process_partial_response(event, start, processor, context)
+@each_message
+def handler(body: str, received: int) -> None:
+    """One message; what fails comes again."""
+    system().start_session(SessionRequested.model_validate_json(body), received)

@@ -6,5 +6,5 @@ from bindery.bootstrap import system
 
 
 def app() -> Starlette:
-    """`uvicorn --factory handler:app`."""
+    """What `serve` serves."""
     return system().stream.app()

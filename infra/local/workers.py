@@ -70,7 +70,7 @@ class Workers:
         while not self.stopping.is_set():
             for delivery in self.queues.receive(name, 1, LISTEN_SECONDS):
                 answer = _call(function, shape(delivery))
-                if answer is not None and not answer.get("batchItemFailures"):
+                if answer is not None:
                     self.queues.delete(delivery)
                 elif delivery.receive_count <= len(SOONER):  # most trouble here, such as a locked table, passes soon
                     self.queues.release(delivery, SOONER[delivery.receive_count - 1])

@@ -50,14 +50,14 @@ def _forget() -> None:
         each.cache_clear()
 
 
-def call(session: str) -> object:
+def call(session: str) -> None:
     body = StopRequested(session=session, reason="idle").model_dump_json()
-    return handler.handler(from_queue(Delivery("1", "stops", body, 1, 0.0, 1)), Context("stop_session"))  # type: ignore[arg-type]  # Lambda's own has no constructor
+    handler.handler(from_queue(Delivery("1", "stops", body, 1, 0.0, 1)), Context("stop_session"))  # type: ignore[arg-type]  # Lambda's own has no constructor
 
 
 def test_two_calls_make_each_client_once_and_one_connection_to_the_cluster(made: list[str]) -> None:
     for session in ("first", "second"):
-        assert call(session) == {"batchItemFailures": []}
+        call(session)
     assert sorted(made) == ["dynamodb", "secretsmanager"]
     entry = picks.launcher()._cluster._access.entry()  # type: ignore[attr-defined]
     assert entry.pool.connection_from_url(entry.address).num_connections == 1

@@ -28,6 +28,7 @@ def deployed(folder: Path) -> tuple[Path, Path]:
     """A Python that has what the layer has, and the functions; both with their byte code."""
     environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder / "environment")}
     wanted = ["--frozen", "--quiet", "--no-default-groups", "--no-editable", "--compile-bytecode"]
+    wanted += ["--reinstall-package", "bindery"]  # else a package kept from earlier, of older code, would be measured
     command = [UV, "sync", *wanted, "--no-python-downloads", "--python", str(python())]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     shutil.copytree(ROOT / "functions", folder / "functions")

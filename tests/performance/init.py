@@ -23,6 +23,8 @@ def bare() -> None:
 
 def function(name: str) -> None:
     """Its handler, its use case and the clients that this needs, as the first message makes them; nothing is asked over a network."""
+    if name == "stream_launch":  # as run.sh starts it
+        importlib.import_module("serve").server()
     importlib.import_module("handler")
     from bindery.bootstrap import builds, system
 
@@ -32,10 +34,6 @@ def function(name: str) -> None:
         made.ports.provider(HOST)
     if name in ("resolve_repository", "start_build", "record_build", "reconcile"):
         builds()
-    if name == "stream_launch":  # as run.sh starts it
-        import uvicorn
-
-        uvicorn.Config("handler:app", factory=True, access_log=False).load()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from pydantic import ValidationError
 
 from bindery.adapters.queues.memory import Delivery
@@ -36,7 +35,7 @@ class Functions:
         """Hands a message to the function of its queue; whether it is done, as the function itself says."""
         shape = SHAPES.get(delivery.queue, from_queue)
         answer = self.call(TEMPLATE.consumers[delivery.queue].module, shape(delivery))
-        return answer is not None and not answer.get("batchItemFailures")
+        return answer is not None
 
     def call(self, module: str, event: Event) -> Mapping[str, Any] | None:
         """The handler's answer; None if it raised. One that is killed leaves no instance behind."""
@@ -44,19 +43,16 @@ class Functions:
         answer: Mapping[str, Any] | None = None
         try:
             answer = instance.handler(event, Context(module, aws_request_id="request")) or {}
-        except BatchProcessingError as error:
-            _check(*(told[1] for told in error.child_exceptions))
         except Exception as error:  # noqa: BLE001  # as Lambda's runtime does: whatever it was, the instance lives on
             _check(error)
         self._idle[module].append(instance)
         return answer
 
 
-def _check(*errors: BaseException | None) -> None:
+def _check(error: Exception) -> None:
     """Facts of ours and messages that cannot be read are no crash: the queue brings them again."""
-    for error in errors:
-        if not isinstance(error, (BinderyError, ValidationError)):
-            raise Crashed(repr(error)) from error
+    if not isinstance(error, (BinderyError, ValidationError)):
+        raise Crashed(repr(error)) from error
 
 
 @cache

@@ -14,17 +14,17 @@ from tests.serving.inits import FUNCTIONS, ROOT, Init, init
 HOT = ("stream_launch", "resolve_repository", "start_session")
 BUDGETS = {
     "answer_api": 386,
-    "cull_sessions": 300,
-    "fail_launch": 335,
-    "reconcile": 357,
-    "record_build": 379,
-    "record_log": 320,
-    "resolve_repository": 390,
+    "cull_sessions": 296,
+    "fail_launch": 290,
+    "reconcile": 315,
+    "record_build": 335,
+    "record_log": 314,
+    "resolve_repository": 320,
     "serve_pages": 415,
-    "start_build": 386,
-    "start_session": 348,
-    "stop_session": 340,
-    "stream_launch": 368,
+    "start_build": 300,
+    "start_session": 305,
+    "stop_session": 293,
+    "stream_launch": 372,
 }
 NOWHERE = (
     "kubernetes",
@@ -38,6 +38,7 @@ NOWHERE = (
     "yaml",
     "tomllib",
     "tests",
+    "aws_lambda_powertools.utilities.batch",
 )
 ONLY_IN = {
     "jinja2": {"serve_pages"},

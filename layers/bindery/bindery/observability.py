@@ -9,6 +9,7 @@ from typing import TypeVar
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+Event = TypeVar("Event")
 Answer = TypeVar("Answer")
 SECRETS = re.compile(
     r"(?i)((?:build_token|token|authorization|secret|password)[\"']?\s*[=:]\s*[\"']?(?:bearer |token )?)[^\s\"'&,}]+"
@@ -37,13 +38,11 @@ def alarm(name: str, told: str) -> None:
     logging.getLogger("bindery").error(told, extra={"alarm": name})
 
 
-def logged(
-    handler: Callable[[dict[str, object], LambdaContext], Answer],
-) -> Callable[[dict[str, object], LambdaContext], Answer]:
+def logged(handler: Callable[[Event, LambdaContext], Answer]) -> Callable[[Event, LambdaContext], Answer]:
     """Around a handler: its request id in every line, and its crash in the log before the runtime hears of it."""
 
     @wraps(handler)
-    def told(event: dict[str, object], context: LambdaContext) -> Answer:
+    def told(event: Event, context: LambdaContext) -> Answer:
         log = logger()
         log.append_keys(function=context.function_name, request=context.aws_request_id)
         try:

@@ -1,0 +1,32 @@
+"""A queue's function gets each message, and one that fails comes again."""
+
+from typing import Any, cast
+
+import pytest
+
+from bindery.adapters.queues.memory import Delivery
+from bindery.deliveries import Batch, each_message
+from infra.local.events import Context, from_queue
+
+CONTEXT = cast("Any", Context("some_function"))
+
+
+def batch(*bodies: str, received: int = 1) -> Batch:
+    events = [from_queue(Delivery(str(at), "resolve", body, received, 0.0, 1)) for at, body in enumerate(bodies)]
+    return cast("Batch", {"Records": [record for event in events for record in event["Records"]]})
+
+
+def test_it_is_handed_its_body_and_how_often_it_was_received() -> None:
+    taken = list[tuple[str, int]]()
+    handler = each_message(lambda body, received: taken.append((body, received)))
+    handler(batch('{"launch": "1"}', received=3), CONTEXT)
+    handler(batch("one", "two"), CONTEXT)
+    assert taken == [('{"launch": "1"}', 3), ("one", 1), ("two", 1)]
+
+
+def test_one_that_fails_fails_the_call_so_that_it_comes_again() -> None:
+    def refuse(body: str, received: int) -> None:
+        raise ValueError(body, received)
+
+    with pytest.raises(ValueError, match="poison"):
+        each_message(refuse)(batch("poison"), CONTEXT)
