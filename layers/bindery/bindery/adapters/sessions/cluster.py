@@ -1,27 +1,22 @@
-"""Objects of one namespace of a Kubernetes cluster: made, listed, watched and deleted, with the cluster's answers as our errors.
-
-On urllib3 alone, which the Kubernetes client stands on too: to import that one was a quarter of a function's cold start, and
-bodies are JSON here as they are there.
-"""
+"""Objects of one namespace of a Kubernetes cluster: made, listed, watched and deleted, with the cluster's answers as our errors."""
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
-from urllib3 import BaseHTTPResponse, Timeout
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from bindery.adapters.sessions.access import RETRIES, Access, Entry
+from bindery.adapters.sessions.access import Access, Entry
 from bindery.adapters.sessions.refusals import UNKNOWN, reason, refusal
+from bindery.adapters.sessions.request import Request
 from bindery.domain.errors import BinderyError, ClusterRefused, LauncherDown
 from bindery.observability import alarm
 
 Body = dict[str, Any]
 PAGE = 500
-TIMEOUTS = (3.0, 10.0)  # seconds to connect, and between two bytes
 NOT_ANSWERING = "the cluster's API server does not answer"
 NO_CLUSTER = "what answers there is no cluster's API server"
 BROKEN_OFF = "the cluster broke off what it was telling"
@@ -118,7 +113,7 @@ class Cluster:
             "watch": "true",
         }
         with _errors():
-            return Watching(self._asked(_Request("GET", self._path(kind), query, watched=seconds)))
+            return Watching(self._asked(Request("GET", self._path(kind), query, watched=seconds)))
 
     def close(self) -> None:
         """Closes the idle connections."""
@@ -140,7 +135,7 @@ class Cluster:
         body: Body | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Body:
-        answer = self._asked(_Request(method, self._path(kind, name), query or {}, body))
+        answer = self._asked(Request(method, self._path(kind, name), query or {}, body))
         try:
             return dict(json.loads(answer.data))
         except (ValueError, TypeError) as error:
@@ -151,7 +146,7 @@ class Cluster:
         within = "" if kind == NAMESPACE else f"/namespaces/{self.namespace}"
         return f"{group}{within}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
 
-    def _asked(self, request: "_Request") -> BaseHTTPResponse:
+    def _asked(self, request: Request) -> BaseHTTPResponse:
         """The answer, 2xx. Raises _Refused."""
         entry, answer = self._sent(request)
         if answer.status == UNKNOWN and self._access.renewed(entry):
@@ -161,7 +156,7 @@ class Cluster:
             raise _Refused(answer.status, answer.data)
         return answer
 
-    def _sent(self, request: "_Request") -> tuple[Entry, BaseHTTPResponse]:
+    def _sent(self, request: Request) -> tuple[Entry, BaseHTTPResponse]:
         """By which entry, too. One that leads to nobody is given up for where the cluster is now, if that is elsewhere."""
         entry = self._access.entry()
         try:
@@ -205,33 +200,6 @@ class Watching:
         with suppress(RuntimeError, ValueError, OSError):  # it has ended by itself
             self._answer.shutdown()
         self._answer.close()
-
-
-@dataclass(frozen=True)
-class _Request:
-    """watched: for so many seconds the answer is to be read as it comes; 0: all of it at once."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: Body | None = None
-    watched: float = 0
-
-    def send(self, entry: Entry) -> BaseHTTPResponse:
-        headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "bindery"}
-        if entry.authorization:
-            headers["Authorization"] = entry.authorization
-        connecting, reading = TIMEOUTS
-        return entry.pool.request(
-            self.method,
-            f"{entry.address}{self.path}" + (f"?{urlencode(self.query)}" if self.query else ""),
-            body=json.dumps(self.body) if self.body else None,
-            headers=headers,
-            timeout=Timeout(connect=connecting, read=self.watched + 1 if self.watched else reading),
-            retries=RETRIES,
-            redirect=False,
-            preload_content=not self.watched,
-        )
 
 
 @contextmanager
