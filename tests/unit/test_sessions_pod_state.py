@@ -69,6 +69,9 @@ def test_a_running_container_may_answer() -> None:
     assert state_of(a_pod("Running", {"running": {"startedAt": "2026-11-24T12:00:00Z"}})).runs
 
 
+ALSO_REJECTED = ("OutOfpods", "UnexpectedAdmissionError", "NodeShutdown", "Terminated")
+
+
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
@@ -104,6 +107,20 @@ def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
             {"why": "it used more disk than it may (50M)"},
         ),
         (a_pod("Failed", reason="Evicted"), SessionEvicted, {"why": "the cluster needed its place"}),
+        *(
+            (
+                a_pod("Failed", reason=reason, message="Pod was rejected: no"),
+                SessionEvicted,
+                {"why": "Pod was rejected: no"},
+            )
+            for reason in (
+                "OutOfmemory",
+                "OutOfephemeral-storage",
+                "OutOfnvidia.com/gpu",
+                "NodeAffinity",
+                *ALSO_REJECTED,
+            )
+        ),
         (a_pod("Failed", reason="NodeLost"), NodeLost, {}),
         (a_pod("Running", deleted=True, conditions=disrupted("DeletionByTaintManager")), NodeLost, {}),
         (a_pod("Failed", conditions=disrupted("DeletionByPodGC")), NodeLost, {}),
@@ -121,6 +138,14 @@ def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
             waiting("ImagePullBackOff", "rpc error: code = Unknown desc = dial tcp: connection refused"),
             ImagePullFailed,
             {"why": "dial tcp: connection refused"},
+        ),
+        *(
+            (waiting("ImagePullBackOff", f"rpc error: code = Unknown desc = {words}"), ImagePullFailed, {"why": words})
+            for words in (
+                "pull access denied, repository does not exist or may require authorization",
+                "unexpected status from HEAD request to https://r.example/v2/x: 401 Unauthorized, not found",
+                "insufficient_scope: authorization failed, does not exist",
+            )
         ),
         (
             waiting("CreateContainerConfigError", 'secret "x" not found'),

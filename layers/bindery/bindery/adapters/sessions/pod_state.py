@@ -23,7 +23,10 @@ from bindery.domain.errors import (
 Body = Mapping[str, Any]
 CONTENT_EXIT = 76
 CONTENT_MARK = "bindery content: "
+# Registries say "does not exist or may require authorization" to nodes that may not ask: what is there is not gone for that.
+DENIED = re.compile(r"access denied|unauthorized|forbidden|insufficient_scope|authorization failed", re.IGNORECASE)
 NOT_THERE = re.compile(r"not found|manifest unknown|does not exist|NotFound", re.IGNORECASE)
+REJECTED = re.compile(r"OutOf\w[\w./-]*|UnexpectedAdmissionError|NodeAffinity|NodeShutdown|Terminated")  # by its node
 PASSES = re.compile(r"failed to sync \S+ cache|timed out|deadline exceeded|is reserved for", re.IGNORECASE)
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 TAINT = re.compile(r"untolerated taint(?:\(s\)| \{([^}]*)\})?")
@@ -71,7 +74,7 @@ def _taken_away(status: Body) -> BinderyError | None:
 
 
 def _end(pod: Body, status: Body, ended: Body) -> BinderyError:
-    if status.get("reason") == "Evicted":
+    if status.get("reason") == "Evicted" or REJECTED.fullmatch(status.get("reason", "")):
         return SessionEvicted(why=_evicted(status.get("message", "")))
     if status.get("reason") == "NodeLost":
         return NodeLost()
@@ -100,7 +103,7 @@ def _at_start(pod: Body, reason: str, message: str) -> PodState | None:
     """What a container's waiting means; None if it merely takes its time."""
     image = str(_ours(pod["spec"]["containers"]).get("image", ""))
     match reason:
-        case "ErrImagePull" | "ImagePullBackOff" if NOT_THERE.search(message):
+        case "ErrImagePull" | "ImagePullBackOff" if NOT_THERE.search(message) and not DENIED.search(message):
             return PodState(gone=True, trouble=ImageGone(image=image))
         case "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName":
             return PodState(gone=True, trouble=ImagePullFailed(why=_pull(message)))
