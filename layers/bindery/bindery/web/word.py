@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 SOONEST, LATEST = 0.02, 2.0  # seconds between two looks, ever more of them
-SELDOM = 1.0  # the same where there is word: another process may write, too
+SELDOM = 0.25  # the same where there is word: another process may write, too
 Waiting = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
