@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from bindery.adapters.queues.memory import Delivery, MemoryQueues
 from bindery.domain.errors import BinderyError
@@ -69,8 +68,7 @@ class Workers:
         shape = SHAPES.get(name, from_queue)
         while not self.stopping.is_set():
             for delivery in self.queues.receive(name, 1, LISTEN_SECONDS):
-                answer = _call(function, shape(delivery))
-                if answer is not None:
+                if _call(function, shape(delivery)):
                     self.queues.delete(delivery)
                 elif delivery.receive_count <= len(SOONER):  # most trouble here, such as a locked table, passes soon
                     self.queues.release(delivery, SOONER[delivery.receive_count - 1])
@@ -87,9 +85,10 @@ class Workers:
                 logger.exception("a chore failed")
 
 
-def _call(function: Function, event: Event) -> dict[str, Any] | None:
-    """The handler's answer; None if it raised (its own wrapper has logged why)."""
+def _call(function: Function, event: Event) -> bool:
+    """Whether it is done; if not, it raised, and its own wrapper has logged why."""
     try:
-        return importlib.import_module(function.module).handler(event, Context(function.name)) or {}
+        importlib.import_module(function.module).handler(event, Context(function.name))
     except Exception:  # noqa: BLE001  # the outermost wrapper: one message must not end its worker
-        return None
+        return False
+    return True

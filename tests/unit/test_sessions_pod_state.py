@@ -69,9 +69,6 @@ def test_a_running_container_may_answer() -> None:
     assert state_of(a_pod("Running", {"running": {"startedAt": "2026-11-24T12:00:00Z"}})).runs
 
 
-ALSO_REJECTED = ("OutOfpods", "UnexpectedAdmissionError", "NodeShutdown", "Terminated")
-
-
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
@@ -115,10 +112,13 @@ def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
             )
             for reason in (
                 "OutOfmemory",
+                "OutOfpods",
                 "OutOfephemeral-storage",
                 "OutOfnvidia.com/gpu",
                 "NodeAffinity",
-                *ALSO_REJECTED,
+                "UnexpectedAdmissionError",
+                "NodeShutdown",
+                "Terminated",
             )
         ),
         (a_pod("Failed", reason="NodeLost"), NodeLost, {}),
