@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -87,8 +88,8 @@ def test_a_session_that_fills_its_disk(launcher: KubernetesSessions, trials: Tri
     reason = "it used more disk than it may (50M)"
     assert (type(trouble), trouble and trouble.facts) == (SessionEvicted, {"why": reason})
     assert trouble is not None
-    assert face_of(trouble).message == f"The machine that the session ran on had to end it: {reason}. Launch again."
-    assert why(launcher, session) == f"the machine that it ran on had to end it: {reason}"
+    assert face_of(trouble).message == f"The cluster ended the session: {reason}. Launch again."
+    assert why(launcher, session) == f"the cluster ended it: {reason}"
 
 
 def test_a_session_that_an_operator_evicts(trials: Trials) -> None:
@@ -103,4 +104,24 @@ def test_a_session_that_an_operator_evicts(trials: Trials) -> None:
         trials.shipped.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(eviction))
         trouble = end_of(launcher, order.id)
         assert (type(trouble), trouble and trouble.facts) == (SessionEvicted, {"why": "Eviction API: evicting"})
+        until(lambda: not trials.shipped.pods(order.id), 60)
+        assert_deleted(launcher, order.id)
         launcher.stop(order.id)
+
+
+def test_a_session_whose_pod_somebody_deletes_while_it_is_waited_for(trials: Trials) -> None:
+    with trials.launcher("mute") as launcher, ThreadPoolExecutor(1) as beside:
+        order = trials.order()
+        launcher.start(order)
+        waits = beside.submit(launcher.wait, order.id, TOKEN, 60)
+        trials.shipped.kubectl("delete", "pods", "-l", f"bindery.session/id={order.id}")
+        assert isinstance(waits.result().trouble, SessionEvicted)
+        assert_deleted(launcher, order.id)
+        launcher.stop(order.id)
+
+
+def assert_deleted(launcher: KubernetesSessions, session: str) -> None:
+    """That is still told once the Pod is no longer there to tell it."""
+    trouble = end_of(launcher, session)
+    assert (type(trouble), trouble and trouble.facts) == (SessionEvicted, {"why": "its Pod was deleted"})
+    assert why(launcher, session) == "the cluster ended it: its Pod was deleted"

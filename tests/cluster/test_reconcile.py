@@ -106,14 +106,16 @@ def test_a_session_that_is_well_stays_and_what_has_no_record_goes(
     trials.shipped.remove_sessions()
 
 
-@pytest.mark.parametrize("kinds", ["pods", "services"])
-def test_a_record_whose_pod_was_taken_away_ends(world: OnCluster, trials: Trials, kinds: str) -> None:
+@pytest.mark.parametrize(
+    ("kinds", "reason"), [("pods", "the cluster ended it: its Pod was deleted"), ("services", "its server ended")]
+)
+def test_a_record_whose_pod_was_taken_away_ends(world: OnCluster, trials: Trials, kinds: str, reason: str) -> None:
     launch = ready(world)
     trials.shipped.kubectl("delete", kinds, "-l", f"bindery.session/id={launch.id}", "--cascade=foreground")
     world.sweep(0)
     assert world.session(launch).state is SessionState.RUNNING, "it has only just become ready"
     world.sweep()
-    assert_over(world, trials, launch, "its server ended")
+    assert_over(world, trials, launch, reason)
 
 
 def test_a_session_that_took_too_much_memory_ends_with_that_reason(world: OnCluster, trials: Trials) -> None:

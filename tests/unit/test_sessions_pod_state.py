@@ -161,9 +161,11 @@ def test_each_end_has_its_own_type(pod: Body, kind: type[BinderyError], facts: B
     assert facts is None or state.trouble.facts == facts
 
 
-def test_a_pod_that_somebody_deletes_is_gone_for_no_reason_of_the_cluster() -> None:
+def test_a_pod_that_somebody_deletes_is_told_as_that() -> None:
     state = state_of(a_pod("Running", {"running": {}}, deleted=True))
-    assert (state.gone, state.trouble) == (True, None)
+    assert (state.gone, type(state.trouble)) == (True, SessionEvicted)
+    assert state.trouble is not None
+    assert state.trouble.facts == {"why": "its Pod was deleted"}
 
 
 def test_a_first_failed_pull_is_trouble_that_may_pass() -> None:

@@ -1,4 +1,4 @@
-"""Which sessions are stopped: the idle, the too old, and those silent for long; never because the network is ill."""
+"""Which sessions are stopped: the idle, the too old, and those silent for long; not because the network is ill."""
 
 import pytest
 
@@ -55,6 +55,26 @@ def test_a_busy_session_is_not_idle_however_silent_its_kernel(small: Small) -> N
     assert len(sweep(small, 200)) == 1
 
 
+def test_a_kernel_that_computes_is_believed_for_so_long_without_any_other_sign_of_life() -> None:
+    small = Small(max_age_seconds=0, busy_seconds=86400)
+    launch = small.ready()
+    small.launcher.running[launch.id].busy = True
+    for _ in range(24):
+        assert sweep(small, 3599) == []
+    assert sweep(small, 300) == []
+    (stop,) = sweep(small, 700)
+    assert stop.reason == "its kernel computed for 24 hours without a sign of life"
+
+
+def test_a_kernel_that_prints_something_now_and_then_keeps_its_session() -> None:
+    small = Small(max_age_seconds=0, busy_seconds=86400)
+    launch = small.ready()
+    small.launcher.running[launch.id].busy = True
+    for _ in range(10):
+        assert sweep(small, 80000) == []
+        small.launcher.running[launch.id].last = small.clock.now()
+
+
 def test_a_session_that_is_too_old_is_stopped_although_it_is_busy(small: Small) -> None:
     launch = small.ready()
     small.launcher.running[launch.id].busy = True
@@ -96,15 +116,37 @@ def test_an_answer_in_between_starts_the_count_over(small: Small) -> None:
         assert sweep(small) == []
 
 
-def test_when_many_are_silent_none_of_them_is_stopped_however_long_that_lasts(small: Small) -> None:
-    launches = ready(small, 6)
-    for launch in launches[:5]:
+def ill(small: Small, count: int) -> list[Launch]:
+    """A network that many sessions do not answer through."""
+    launches = ready(small, count)
+    for launch in launches:
         small.launcher.running[launch.id].answers = False
+    return launches
+
+
+def test_while_many_are_silent_none_of_them_is_stopped_for_hours() -> None:
+    small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0)
+    silent, launch = ill(small, 5), small.ready()
     for _ in range(20):
-        small.launcher.running[launches[5].id].last = small.clock.now()
-        assert sweep(small) == []
+        small.launcher.running[launch.id].last = small.clock.now()
+        assert sweep(small, 1000) == []
     sums = small.system.state.counters.read()["bindery_sweeps_in_doubt"]
     assert sum(sums.values()) == 20
+    small.launcher.running[launch.id].last = small.clock.now()
+    stops = sweep(small, 3000)
+    assert {stop.session for stop in stops} == {launch.id for launch in silent}
+    assert {stop.reason for stop in stops} == {"its server no longer answered"}
+    assert small.session(launch).state is SessionState.RUNNING
+
+
+def test_the_hours_of_silence_begin_anew_with_each_answer() -> None:
+    small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0)
+    launches = ill(small, 6)
+    for hours in range(20):
+        for launch in launches:
+            small.launcher.running[launch.id].answers = hours % 6 == 5
+            small.launcher.running[launch.id].last = small.clock.now() + 3600
+        assert sweep(small, 3600) == []
 
 
 def test_once_the_network_is_well_again_nobody_is_stopped_for_what_it_was(small: Small) -> None:

@@ -113,6 +113,11 @@ class Settings(Resources):
     disk_bytes: int = Field(20_000_000_000, ge=0, description="disk for environments; the least recently used go first")
     idle_seconds: float = Field(600, ge=0, description="a session this long without activity is stopped; 0: never")
     max_age_seconds: float = Field(21600, ge=0, description="a session this old is stopped; 0: never")
+    busy_seconds: float = Field(
+        86400,
+        ge=0,
+        description="a kernel that computes keeps its session this long without other activity; 0: for ever",
+    )
     cull_seconds: float = Field(60, gt=0, description="how often sessions are asked for their activity")
     reconcile_seconds: float = Field(60, gt=0, description="how often lost and left-over things are looked for, local")
     quota_total: Count = Field(200, description="sessions at one time; 0: no limit")

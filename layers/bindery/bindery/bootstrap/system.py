@@ -184,7 +184,7 @@ class System:
         from bindery.usecases.cull_sessions import CullSessions
 
         kept, ports, given = self.state, self.ports, self.settings
-        limits = (given.idle_seconds, given.max_age_seconds, given.cull_seconds)
+        limits = (given.idle_seconds, given.max_age_seconds, given.busy_seconds, given.cull_seconds)
         return CullSessions(kept.sessions, ports.launcher, ports.queue, kept.counters, ports.clock, *limits)
 
     @cached_property

@@ -86,7 +86,8 @@ class Session(BaseModel):
     """A session as it is stored. id: the same as its launch's. token: opens its server.
 
     places: the quota shards it counts in, each (pk, sk). created_at, last_activity: UTC seconds.
-    silent: how often in a row it did not answer. reason: why it ended, for people.
+    silent: how often in a row it did not answer while most others did. silent_since: UTC seconds; 0: it answered.
+    reason: why it ended, for people.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -102,4 +103,5 @@ class Session(BaseModel):
     notes: tuple[str, ...] = ()
     last_activity: float = 0
     silent: int = 0
+    silent_since: float = 0
     reason: str = ""

@@ -13,13 +13,16 @@ from bindery.state.sessions import Sessions
 
 logger = logging.getLogger("bindery")
 SILENCES = 3
+LONGEST_SILENCE = 6 * 3600
+"""Seconds: what nobody reached for so long goes, whatever else is silent."""
 MANY_SHARE, MANY_COUNT = 0.1, 5
 ASKING_SECONDS = 40
 
 
 @dataclass(frozen=True)
 class CullSessions:
-    """idle_seconds, max_age_seconds: 0 means no such limit. cull_seconds: how soon a session is looked at again.
+    """idle_seconds, max_age_seconds: 0 means no such limit. busy_seconds: so long a kernel that computes is believed without any
+    other sign of life; 0: for ever. cull_seconds: how soon a session is looked at again.
 
     A sweep is over all that are due, and asks for ASKING_SECONDS at most: whoever was not asked by then is first next time.
     One transaction keeps what a hundred looks showed; what is to end is read again before.
@@ -32,6 +35,7 @@ class CullSessions:
     clock: Clock
     idle_seconds: float
     max_age_seconds: float
+    busy_seconds: float
     cull_seconds: float
 
     def __call__(self) -> None:
@@ -59,7 +63,7 @@ class CullSessions:
     def _network_is_ill(self, asked: int, silent: int) -> bool:
         ill = silent >= MANY_COUNT and silent > asked * MANY_SHARE
         if ill:
-            logger.error("%d of %d sessions do not answer: none of them is ended now", silent, asked)
+            logger.error("%d of %d sessions do not answer: none is ended for that until it lasts hours", silent, asked)
             self.counters.add("bindery_sweeps_in_doubt")
         return ill
 
@@ -76,17 +80,27 @@ class CullSessions:
         if self._is_too_old(seen):
             return f"it was {_spoken(self.max_age_seconds)} old, the most a session may be"
         if self.idle_seconds and answer and self.clock.now() - seen.last_activity > self.idle_seconds:
+            if answer.busy:
+                return f"its kernel computed for {_spoken(self.busy_seconds)} without a sign of life"
             return f"nothing happened in it for {_spoken(self.idle_seconds)}"
-        return "its server no longer answered" if seen.silent >= SILENCES else ""
+        return "its server no longer answered" if self._is_lost(seen) else ""
+
+    def _is_lost(self, seen: Session) -> bool:
+        since = seen.silent_since
+        return seen.silent >= SILENCES or bool(since and self.clock.now() - since > LONGEST_SILENCE)
 
     def _is_too_old(self, session: Session) -> bool:
         return bool(self.max_age_seconds) and self.clock.now() - session.created_at > self.max_age_seconds
 
-    def _seen(self, session: Session, activity: Activity | None, in_doubt: bool) -> Session:
+    def _seen(self, seen: Session, activity: Activity | None, in_doubt: bool) -> Session:
+        now = self.clock.now()
         if activity is None:
-            return session if in_doubt else session.model_copy(update={"silent": session.silent + 1})
-        last = self.clock.now() if activity.busy else max(activity.last, session.last_activity)
-        return session.model_copy(update={"silent": 0, "last_activity": last})
+            count = seen.silent if in_doubt else seen.silent + 1
+            return seen.model_copy(update={"silent": count, "silent_since": seen.silent_since or now})
+        # A kernel that waits for somebody's input is busy, too: for ever, once they have left.
+        believed = activity.busy and not (self.busy_seconds and now - activity.last > self.busy_seconds)
+        last = now if believed else max(activity.last, seen.last_activity)
+        return seen.model_copy(update={"silent": 0, "silent_since": 0.0, "last_activity": last})
 
 
 def _spoken(seconds: float) -> str:

@@ -45,9 +45,7 @@ SESSION_FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "The session's server used more memory than it may ({limit}) before it answered, and was ended. "
             "Look in the repository's start script for what loads so much.",
         ),
-        e.SessionEvicted: Face(
-            503, "session_evicted", "The machine that the session ran on had to end it: {why}. Launch again."
-        ),
+        e.SessionEvicted: Face(503, "session_evicted", "The cluster ended the session: {why}. Launch again."),
         e.NodeLost: Face(503, "node_lost", "The machine that the session ran on went away. Launch again."),
         e.SessionRefused: Face(
             500,

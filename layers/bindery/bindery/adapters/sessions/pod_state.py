@@ -31,6 +31,7 @@ PASSES = re.compile(r"failed to sync \S+ cache|timed out|deadline exceeded|is re
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 TAINT = re.compile(r"untolerated taint(?:\(s\)| \{([^}]*)\})?")
 TOO_MUCH_DISK = re.compile(r"local storage usage exceeds the total limit of containers (?P<limit>[\w.]*\w)")
+DELETED = "its Pod was deleted"
 LONGEST = 400
 
 
@@ -51,7 +52,7 @@ def state_of(pod: Body) -> PodState:
     """The state of a Pod as the API server tells it."""
     status = pod.get("status", {})
     if pod["metadata"].get("deletionTimestamp"):
-        return PodState(gone=True, trouble=_taken_away(status))
+        return PodState(gone=True, trouble=_taken_away(status) or SessionEvicted(why=DELETED))
     container = _ours(status.get("containerStatuses", ())).get("state", {})
     if status.get("phase") in ("Failed", "Succeeded") or "terminated" in container:  # what is beside it may go on
         return PodState(gone=True, trouble=_end(pod, status, container.get("terminated", {})))

@@ -73,7 +73,7 @@ class SessionOutOfMemory(Permanent):
 
 
 class SessionEvicted(Retryable):
-    """The node ended the session to save itself. Facts: why."""
+    """The cluster ended the session, as to save its node, or somebody deleted its Pod. Facts: why."""
 
 
 class NodeLost(Retryable):
