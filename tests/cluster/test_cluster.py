@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from bindery.adapters.sessions.processes import marked
-from tests.cluster import cgroups
+from tests.cluster import cgroups, claims
+from tests.cluster.__main__ import main
 from tests.cluster.claims import claim
 from tests.cluster.clearing import clear
 from tests.cluster.cluster import Cluster
@@ -173,6 +174,29 @@ def test_the_next_start_clears_away_what_a_dead_one_left() -> None:
     clear(mine)
     assert left_of(place) == []
     assert traces() == before
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_that_stays_is_found_again_until_it_is_told_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = traces()
+    monkeypatch.setattr(claims, "CHECKOUT", str(tmp_path))  # there may be one of this checkout's own
+    told = [_told(monkeypatch, capsys, "up") for _ in range(2)]
+    assert told[0] == told[1]
+    (place,) = claims.of_this_checkout()
+    assert f"BINDERY_TEST_KUBECONFIG={Cluster(place).kubeconfig}\n" in told[0]
+    assert Cluster(place).kubectl("get", "nodes", "--output=name") == "node/localhost\n"
+    _told(monkeypatch, capsys, "down")
+    assert left_of(place) == []
+    assert traces() == before
+
+
+def _told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str) -> str:
+    """What `make` shows of a command."""
+    monkeypatch.setattr(sys, "argv", ["cluster", command])
+    assert main() is None
+    return capsys.readouterr().out
 
 
 def left_of(place: Place) -> list[str]:

@@ -1,16 +1,20 @@
 """A session on another commit than its image's, on a real cluster: its files are exactly its commit's, or the launch fails in words."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from bindery.adapters.sessions.kubernetes import KubernetesSessions
 from bindery.domain.errors import ContentNotHad
+from bindery.domain.launch import Stage
 from bindery.domain.sessions import Liveness, SessionOrder
+from bindery.ports.repository_provider import Resolved
 from bindery.web.shown import face_of
 from tests.cluster.layers import Layer, push
+from tests.cluster.test_reconcile import OnCluster
 from tests.cluster.trials import Trials, told
+from tests.fakes.host import FakeHost
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.kernel import Session
 from tests.serving.lab import TOKEN
@@ -40,6 +44,12 @@ files = {str(path): path.read_text() for path in Path().rglob('*') if path.is_fi
 print(sorted(files.items()), Path('tool').stat().st_mode & 0o100)
 print(subprocess.run(['git', 'rev-parse', 'HEAD'], capture_output=True, text=True).stdout, end='')
 print(subprocess.run(['git', 'status', '--porcelain', '--untracked=no'], capture_output=True, text=True).stdout, end='')
+"""
+
+LOOKS = """
+import subprocess
+commit = subprocess.run(['git', 'rev-parse', 'HEAD'], capture_output=True, text=True).stdout.strip()
+print(open('changed.txt').read(), commit)
 """
 
 
@@ -103,6 +113,32 @@ def test_the_files_are_exactly_the_new_commit_s(place: Place, folder: str) -> No
         files = sorted({**content, "untracked.txt": "by the build"}.items())
         assert looked_at(launcher, order) == [f"{files} 64", place.new]
         launcher.stop(order.id)
+
+
+class AtServer(FakeHost):
+    """A host whose repository is `x.git` of a real server."""
+
+    def __init__(self, server: GitServer, *commits: str) -> None:
+        files = {commit: {"requirements.txt": b"numpy\n", "README.md": commit.encode()} for commit in commits}
+        super().__init__(heads={"o/r": commits[0]}, files={**files})
+        self._url = server.url("x.git")
+
+    def resolve(self, spec: str) -> Resolved:
+        found = super().resolve(spec)
+        return replace(found, repository=found.repository.model_copy(update={"clone_url": self._url}))
+
+
+def test_a_push_that_changes_no_environment_is_launched_from_the_image_that_is_there(
+    launcher: KubernetesSessions, place: Place
+) -> None:
+    host = AtServer(place.server, place.old, place.new)
+    world = OnCluster(launcher, place.image, host)
+    before = world.ended()
+    host.heads["o/r"] = place.new
+    after = world.ended()
+    assert (before.stage, after.stage, len(world.builds.reports)) == (Stage.READY, Stage.READY, 1)
+    looks = [Session(kept.url, kept.token).run(LOOKS) for kept in map(world.session, (before, after))]
+    assert looks == [f"old {place.old}\n", f"new {place.new}\n"]
 
 
 def test_an_equal_commit_asks_nobody(launcher: KubernetesSessions, place: Place) -> None:

@@ -68,9 +68,11 @@ def test_the_token_is_in_no_log_and_in_no_last_words(launcher: KubernetesSession
     running = ready(launcher, trials)
     assert running.server.answers()
     assert httpx.get(f"{running.server.url}lab?token={TOKEN}", follow_redirects=True, trust_env=False).is_success
+    assert httpx.get(f"{running.server.url}not-there?token={TOKEN}", trust_env=False).status_code == 404
     (pod,) = trials.shipped.pods(running.id)
     logged = trials.shipped.kubectl("logs", pod["metadata"]["name"])
     assert "Jupyter Server" in logged
+    assert "/not-there?token=" in logged
     assert TOKEN not in logged
     trials.shipped.kill(running.id)
     until(lambda: trials.shipped.pods(running.id)[0]["status"]["phase"] == "Failed", 60)

@@ -44,9 +44,9 @@ class AheadClock(SystemClock):
 class OnCluster(Small):
     """With sessions that are Pods; whatever is built, one image comes of it."""
 
-    def __init__(self, launcher: KubernetesSessions, image: str) -> None:
+    def __init__(self, launcher: KubernetesSessions, image: str, host: FakeHost | None = None) -> None:
         self.clock = AheadClock()  # type: ignore[assignment]  # it tells the time and can be advanced
-        self.table, self.queue, self.host, self.image = DictTable(), FakeQueue(), FakeHost(), image
+        self.table, self.queue, self.host, self.image = DictTable(), FakeQueue(), host or FakeHost(), image
         self.builds = FakeBuilds(self.queue)
         ports = FakePorts(self.table, self.queue, self.builds, launcher, self.clock, self.host)
         self.system = System(ports, settings_of())
@@ -55,8 +55,8 @@ class OnCluster(Small):
         """A launch that has come to its end."""
         launch = self.open()
         self.pump()
-        (handle,) = self.builds.reports
-        self.builds.finish(handle, BuildReport(BuildState.SUCCEEDED, image=self.image))
+        for handle in [handle for handle, report in self.builds.reports.items() if report.state is BuildState.RUNNING]:
+            self.builds.finish(handle, BuildReport(BuildState.SUCCEEDED, image=self.image))
         self.pump()
         return self.launch(launch)
 

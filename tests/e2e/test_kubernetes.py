@@ -23,6 +23,7 @@ from tests.serving.runtime import ROOT, LocalRuntime, until
 __all__ = ["localhost_names"]
 pytestmark = pytest.mark.usefixtures("localhost_names")
 
+ADMINISTRATOR = "the administrator's"
 ORDER = ["waiting", "fetching", "building", "pushing", "built", "launching", "ready"]
 
 
@@ -169,14 +170,24 @@ def test_what_holds_a_session_up_is_told_while_it_is_waited_for(
 @pytest.mark.parametrize(
     ("changed", "missing"),
     [
+        (
+            {"namespace": "elsewhere", "kubeconfig": ADMINISTRATOR},
+            "There is no namespace elsewhere at https://127.0.0.1:",
+        ),
+        (
+            {"gateway": "another", "kubeconfig": ADMINISTRATOR},
+            "There is no Gateway another in namespace bindery-sessions",
+        ),
         ({"namespace": "elsewhere"}, "Bindery's account may not get namespaces"),
         ({"gateway": "another"}, "Bindery's account may not get gateways"),
         ({"kubeconfig": "/nowhere/config"}, "BINDERY_KUBECONFIG cannot be used"),
     ],
 )
 def test_what_is_missing_on_the_cluster_is_said_at_the_start(
-    settings: dict[str, str], tmp_path: Path, changed: dict[str, str], missing: str
+    settings: dict[str, str], shipped: Shipped, tmp_path: Path, changed: dict[str, str], missing: str
 ) -> None:
+    if changed.get("kubeconfig") == ADMINISTRATOR:  # who may look for what is not there
+        changed = {**changed, "kubeconfig": str(shipped.cluster.kubeconfig)}
     given = {f"BINDERY_{name.upper()}": value for name, value in {**settings, **changed}.items()}
     environment = {**os.environ, **given, "BINDERY_HOME": str(tmp_path / "home"), "BINDERY_PORT": "0"}
     ended = subprocess.run(
@@ -184,6 +195,7 @@ def test_what_is_missing_on_the_cluster_is_said_at_the_start(
     )
     assert ended.returncode == 1
     assert missing in ended.stderr
+    assert "BINDERY_" in ended.stderr, "what to set"
     assert "Traceback" not in ended.stderr
 
 
