@@ -55,7 +55,7 @@ test-cluster: .venv/ready ## what needs that Kubernetes, and no more (one of its
 	@$(RUN) -m pytest tests/cluster tests/contract/test_session_launcher.py tests/e2e/test_kubernetes.py \
 		tests/infra/test_ended_page.py tests/infra/test_kubernetes.py tests/infra/test_kubernetes_network.py
 
-bench-cluster: .venv/ready ## launches on it beside the same Pod by hand; sweeps over ten thousand sessions (forty minutes in all)
+bench-cluster: .venv/ready ## launches on it beside the same Pod by hand; sweeps over ten thousand sessions (an hour in all)
 	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cluster
 	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cull
 
