@@ -81,6 +81,7 @@ clean: ## removes everything that was made here; state under BINDERY_HOME stays
 	@.cache/uv/bin/pip install --quiet --disable-pip-version-check uv
 
 .venv/ready: pyproject.toml uv.lock | $(UV)
+	@test -e $@ || echo "Setting up .venv, once: a minute or so." >&2
 	@$(UV) sync --frozen --quiet --python $(PYTHON) --no-python-downloads
 	@touch $@
 

@@ -64,6 +64,9 @@ class Runtime:
             _on_signals(_unless_at_once(time.monotonic()))
             server.should_exit = True
             _end_by_force_after(END_SECONDS)
+            print(
+                "Stopping Bindery, with every session and build that it started...", flush=True
+            )  # it may take seconds
             workers.close()
             self._stop_everything()
             workers.join(5)

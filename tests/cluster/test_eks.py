@@ -19,7 +19,7 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.sessions.cluster import POD, SECRET, SERVICE
 from bindery.adapters.sessions.cluster import Cluster as Client
 from bindery.adapters.sessions.eks import EksAccess
-from bindery.domain.errors import ClusterRefused, SessionRefused
+from bindery.domain.errors import ClusterRefused
 from tests.cluster import control_plane
 from tests.cluster.binaries import DEFINITIONS
 from tests.cluster.claims import claim
@@ -92,9 +92,9 @@ def test_a_function_gets_in_by_its_role_and_may_do_what_sessions_need_and_no_mor
     client = Client(eks.access(), NAMESPACE)
     assert list(client.each(POD, "a=b")) == []
     assert client.find(SERVICE, "session-x") is None
-    with pytest.raises(SessionRefused, match="may not list secrets"):
+    with pytest.raises(ClusterRefused, match="may not list secrets"):
         client.find(SECRET, "x")
-    with pytest.raises(SessionRefused, match="may not list pods"):
+    with pytest.raises(ClusterRefused, match="may not list pods"):
         list(Client(eks.access(), "kube-system").each(POD, "a=b"))
     client.close()
 

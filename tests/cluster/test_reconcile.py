@@ -54,11 +54,17 @@ class OnCluster(Small):
     def ended(self) -> Launch:
         """A launch that has come to its end."""
         launch = self.open()
-        self.pump()
+        while self.queue.sent:
+            self.step()
+        return self.launch(launch)
+
+    def step(self) -> None:
+        """The next message arrives, and builds that run are over."""
+        sent = self.queue.sent.pop(0)
+        self.clock.advance(sent.delay)
+        self.handle(sent.message)
         for handle in [handle for handle, report in self.builds.reports.items() if report.state is BuildState.RUNNING]:
             self.builds.finish(handle, BuildReport(BuildState.SUCCEEDED, image=self.image))
-        self.pump()
-        return self.launch(launch)
 
     def sweep(self, seconds: float = LATER) -> None:
         """Time passes, and what is found out is acted on."""

@@ -7,12 +7,18 @@ import pytest
 import yaml
 
 from bindery.adapters.sessions.kubernetes import KubernetesSessions
-from bindery.domain.errors import SessionRefused
+from bindery.domain.errors import ClusterRefused
+from bindery.domain.launch import Stage
 from bindery.domain.sessions import Liveness
 from tests.cluster.changes import rules
 from tests.cluster.shipped import ROOT
+from tests.cluster.test_reconcile import OnCluster
 from tests.cluster.trials import Trials
-from tests.serving.lab import TOKEN
+from tests.serving.lab import TOKEN, until
+from tests.serving.names import localhost_names
+
+__all__ = ["localhost_names"]
+pytestmark = pytest.mark.usefixtures("localhost_names")
 
 PATIENCE = 30.0
 ACCOUNT = ROOT / "infra" / "kubernetes" / "base" / "account.yaml"
@@ -54,7 +60,7 @@ def use(launcher: KubernetesSessions, trials: Trials) -> str:
         assert launcher.wait(order.id, TOKEN, 0.3).liveness is Liveness.STARTING
         assert order.id in {each.id for each in launcher.objects()}
         launcher.stop(order.id)
-    except SessionRefused as refused:
+    except ClusterRefused as refused:
         return str(refused.facts["why"])
     assert trials.shipped.pods(order.id) == []
     return ""
@@ -71,6 +77,25 @@ def test_no_rule_can_be_taken_away(launcher: KubernetesSessions, trials: Trials,
         while not (refused := use(launcher, trials)):  # the API server takes a moment to know
             assert time.monotonic() < end, "nothing needs it"
     assert f"Bindery's account may not {rule['verbs'][0]} {rule['resources'][0]}" in refused
+
+
+def test_a_launch_that_meets_a_cluster_which_does_not_know_its_rights_yet_is_tried_again(trials: Trials) -> None:
+    """As an API server does not in its first moments."""
+    fewer = [rule for rule in RULES if (rule["verbs"], rule["resources"]) != (["create"], ["services"])]
+    assert len(fewer) == len(RULES) - 1
+    with trials.launcher() as launcher:
+        world = OnCluster(launcher, trials.image)
+        launch = world.open()
+        with rules(trials.shipped, fewer):
+            until(lambda: not may(trials, "create", "services"))
+            while world.launch(launch).trouble is None:
+                world.step()
+        until(lambda: may(trials, "create", "services"))
+        world.pump()
+    told = world.launch(launch)
+    assert (told.stage, told.retries) == (Stage.READY, 1)
+    assert told.trouble is not None
+    assert told.trouble.kind == "ClusterRefused"
 
 
 def test_the_account_may_do_nothing_else(trials: Trials) -> None:

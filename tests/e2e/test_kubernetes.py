@@ -180,7 +180,7 @@ def test_what_holds_a_session_up_is_told_while_it_is_waited_for(
         ),
         ({"namespace": "elsewhere"}, "Bindery's account may not get namespaces"),
         ({"gateway": "another"}, "Bindery's account may not get gateways"),
-        ({"kubeconfig": "/nowhere/config"}, "BINDERY_KUBECONFIG cannot be used"),
+        ({"kubeconfig": "/nowhere/config"}, "BINDERY_KUBECONFIG, /nowhere/config, cannot be used: "),
     ],
 )
 def test_what_is_missing_on_the_cluster_is_said_at_the_start(

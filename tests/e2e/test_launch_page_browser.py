@@ -459,6 +459,14 @@ def test_an_address_that_leads_nowhere_is_said_so_and_launches_nothing(page: Pag
     expect(page.get_by_role("button", name="Launch")).to_be_disabled()
 
 
+@pytest.mark.parametrize("folder", ["/tmp/repo.git", "~/git/repo", "./repo", "../o/r", "C:/o/r", "C:\\o\\r", "/o/r"])
+def test_a_folder_is_not_taken_for_the_name_of_a_repository(page: Page, folder: str) -> None:
+    page.goto("/")
+    page.locator("#repo").fill(folder)
+    expect(page.locator("#hint")).to_contain_text("Folders are not fetched")
+    expect(page.get_by_role("button", name="Launch")).to_be_disabled()
+
+
 def test_an_answer_about_what_is_no_longer_there_changes_nothing(page: Page, bindery: ScriptedBindery) -> None:
     bindery.detecting.opened.clear()
     page.goto("/")

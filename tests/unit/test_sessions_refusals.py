@@ -33,7 +33,7 @@ UNCOUNTED = 'pods "x" is forbidden: status unknown for quota: sessions, resource
     [
         (403, QUOTA, NoRoom, "the quota sessions of its namespace is used up (requests.memory=2G)"),
         (403, SECURITY, SessionRefused, "runAsNonRoot != true"),
-        (403, RIGHTS, SessionRefused, "Bindery's account may not create pods"),
+        (403, RIGHTS, ClusterRefused, "Bindery's account may not create pods"),
         (403, LIMIT, SessionRefused, "maximum memory usage per Container is 1Gi, but limit is 2G"),
         (403, LIMITS, SessionRefused, "maximum memory usage per Pod is 2G, but limit is 3G"),
         (403, UNCOUNTED, LauncherDown, "not counted yet"),

@@ -56,14 +56,14 @@ def test_a_busy_session_is_not_idle_however_silent_its_kernel(small: Small) -> N
 
 
 def test_a_kernel_that_computes_is_believed_for_so_long_without_any_other_sign_of_life() -> None:
-    small = Small(max_age_seconds=0, busy_seconds=86400)
+    small = Small(idle_seconds=3600, max_age_seconds=0, busy_seconds=86400)
     launch = small.ready()
     small.launcher.running[launch.id].busy = True
     for _ in range(24):
         assert sweep(small, 3599) == []
-    assert sweep(small, 300) == []
+    assert sweep(small, 3000) == []
     (stop,) = sweep(small, 700)
-    assert stop.reason == "its kernel computed for 24 hours without a sign of life"
+    assert stop.reason == "its kernel computed for 25 hours without a sign of life"
 
 
 def test_a_kernel_that_prints_something_now_and_then_keeps_its_session() -> None:
@@ -96,7 +96,10 @@ def test_a_session_is_looked_at_no_sooner_than_it_is_due(small: Small) -> None:
     sweep(small, 59)
     assert asked == []
     sweep(small, 2)
+    sweep(small, 29)
     assert asked == ["ask"]
+    sweep(small, 2)
+    assert asked == ["ask", "ask"]
 
 
 def test_a_server_silent_three_times_in_a_row_is_stopped(small: Small) -> None:
@@ -125,28 +128,56 @@ def ill(small: Small, count: int) -> list[Launch]:
 
 
 def test_while_many_are_silent_none_of_them_is_stopped_for_hours() -> None:
-    small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0)
+    small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0, cull_seconds=600)
     silent, launch = ill(small, 5), small.ready()
-    for _ in range(20):
-        small.launcher.running[launch.id].last = small.clock.now()
-        assert sweep(small, 1000) == []
+    for _ in range(35):
+        assert sweep(small, 601) == []
     sums = small.system.state.counters.read()["bindery_sweeps_in_doubt"]
-    assert sum(sums.values()) == 20
-    small.launcher.running[launch.id].last = small.clock.now()
-    stops = sweep(small, 3000)
+    assert sum(sums.values()) == 35
+    stops = sweep(small, 601)
     assert {stop.session for stop in stops} == {launch.id for launch in silent}
     assert {stop.reason for stop in stops} == {"its server no longer answered"}
     assert small.session(launch).state is SessionState.RUNNING
 
 
-def test_the_hours_of_silence_begin_anew_with_each_answer() -> None:
+def test_hours_in_which_nobody_looked_are_no_silence() -> None:
     small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0)
+    ill(small, 6)
+    for _ in range(10):
+        assert sweep(small, 7 * 3600) == []
+
+
+def test_the_hours_of_silence_begin_anew_with_each_answer() -> None:
+    small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0, cull_seconds=600)
     launches = ill(small, 6)
-    for hours in range(20):
+    for look in range(100):
         for launch in launches:
-            small.launcher.running[launch.id].answers = hours % 6 == 5
-            small.launcher.running[launch.id].last = small.clock.now() + 3600
-        assert sweep(small, 3600) == []
+            small.launcher.running[launch.id].answers = look % 30 == 29
+        assert sweep(small, 601) == []
+
+
+def test_one_that_was_not_asked_any_more_is_judged_by_its_age_alone() -> None:
+    small = Small(rate_limit=1000, idle_seconds=600, max_age_seconds=0, cull_seconds=60)
+    launches = ready(small, 2)
+    for launch in launches:
+        small.launcher.running[launch.id].answers = False
+    assert sweep(small) + sweep(small) == []
+    small.launcher.pace = 0  # the sweep's time was over before their turn came
+    assert sweep(small, 7000) == []
+    small.launcher.pace = 1e9
+    assert {stop.session for stop in sweep(small)} == {launch.id for launch in launches}
+
+
+@pytest.mark.parametrize("seconds", [55, 60, 65])
+def test_a_timer_sees_every_session_each_time_though_looks_are_over_later_than_it_began(seconds: float) -> None:
+    small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0, cull_seconds=60)
+    ready(small, 3)
+    small.launcher.before = lambda operation, _: small.clock.advance(2) if operation == "ask" else None
+    small.clock.advance(60)
+    for _ in range(5):
+        assert len(small.system.state.sessions.due()) == 3
+        sweep(small, 0)
+        small.clock.advance(seconds - 2)
 
 
 def test_once_the_network_is_well_again_nobody_is_stopped_for_what_it_was(small: Small) -> None:

@@ -116,7 +116,7 @@ class Settings(Resources):
     busy_seconds: float = Field(
         86400,
         ge=0,
-        description="a kernel that computes keeps its session this long without other activity; 0: for ever",
+        description="a kernel that computes is activity for this long without any other; 0: for ever",
     )
     cull_seconds: float = Field(60, gt=0, description="how often sessions are asked for their activity")
     reconcile_seconds: float = Field(60, gt=0, description="how often lost and left-over things are looked for, local")

@@ -86,7 +86,7 @@ class Session(BaseModel):
     """A session as it is stored. id: the same as its launch's. token: opens its server.
 
     places: the quota shards it counts in, each (pk, sk). created_at, last_activity: UTC seconds.
-    silent: how often in a row it did not answer while most others did. silent_since: UTC seconds; 0: it answered.
+    silent: how often in a row it did not answer while most others did. unheard: the same, whatever others did.
     reason: why it ended, for people.
     """
 
@@ -103,5 +103,5 @@ class Session(BaseModel):
     notes: tuple[str, ...] = ()
     last_activity: float = 0
     silent: int = 0
-    silent_since: float = 0
+    unheard: int = 0
     reason: str = ""

@@ -1,6 +1,7 @@
 """Timer: ask due sessions what they do; stop the idle, the too old, and those that have been silent for long."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bindery.domain.messages import StopRequested
@@ -14,9 +15,10 @@ from bindery.state.sessions import Sessions
 logger = logging.getLogger("bindery")
 SILENCES = 3
 LONGEST_SILENCE = 6 * 3600
-"""Seconds: what nobody reached for so long goes, whatever else is silent."""
+"""Seconds' worth of looks: what answered none of them goes, whatever else is silent."""
 MANY_SHARE, MANY_COUNT = 0.1, 5
 ASKING_SECONDS = 40
+Answers = Mapping[str, Activity | None]
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class CullSessions:
     """idle_seconds, max_age_seconds: 0 means no such limit. busy_seconds: so long a kernel that computes is believed without any
     other sign of life; 0: for ever. cull_seconds: how soon a session is looked at again.
 
-    A sweep is over all that are due, and asks for ASKING_SECONDS at most: whoever was not asked by then is first next time.
+    A look makes a session due again after half that time, so that a timer that comes a little early still sees all of them: from a
+    few it could not tell whether the network is ill. A sweep is over all that are due, and asks for ASKING_SECONDS at most:
+    whoever was not asked by then is first next time.
     One transaction keeps what a hundred looks showed; what is to end is read again before.
     """
 
@@ -49,58 +53,64 @@ class CullSessions:
         in_doubt = self._network_is_ill(len(answers), sum(answer is None for answer in answers.values()))
         stay, over = [], []
         for found in running:
-            answer, seen = answers.get(found.session.id), found.session
-            if seen.id in answers:
-                seen = self._seen(seen, answer, in_doubt)
-            if self._why_over(seen, answer):
+            seen, why = self._judged(found.session, answers, in_doubt)
+            if why:
                 over.append(seen.id)
             elif seen.id in answers:
                 stay.append(replace(found, session=seen))
-        self.sessions.looked_at(stay, self.cull_seconds)
+        self.sessions.looked_at(stay, self.cull_seconds / 2)
         for session in over:
-            self._end(session, answers.get(session), in_doubt)
+            self._end(session, answers, in_doubt)
 
     def _network_is_ill(self, asked: int, silent: int) -> bool:
         ill = silent >= MANY_COUNT and silent > asked * MANY_SHARE
         if ill:
-            logger.error("%d of %d sessions do not answer: none is ended for that until it lasts hours", silent, asked)
+            logger.error("%d of %d sessions do not answer: none of them is ended now", silent, asked)
             self.counters.add("bindery_sweeps_in_doubt")
         return ill
 
-    def _end(self, session: str, answer: Activity | None, in_doubt: bool) -> None:
+    def _end(self, session: str, answers: Answers, in_doubt: bool) -> None:
         """Unless the session, read again, is not what it was taken for."""
         now = self.sessions.find(session)
         if now and now.state is SessionState.RUNNING:
-            reason = self._why_over(self._seen(now, answer, in_doubt), answer)
+            _, reason = self._judged(now, answers, in_doubt)
             if reason:
                 self.queue.send(StopRequested(session=session, reason=reason))
 
+    def _judged(self, session: Session, answers: Answers, in_doubt: bool) -> tuple[Session, str]:
+        """The session as the look showed it, and why it is to end; empty if it may stay. One that was not asked can only be too old."""
+        if self._is_too_old(session):
+            return session, f"it was {_spoken(self.max_age_seconds)} old, the most a session may be"
+        if session.id not in answers:
+            return session, ""
+        answer = answers[session.id]
+        seen = self._seen(session, answer, in_doubt)
+        return seen, self._why_over(seen, answer)
+
     def _why_over(self, seen: Session, answer: Activity | None) -> str:
-        """Why it is to end; empty if it may stay."""
-        if self._is_too_old(seen):
-            return f"it was {_spoken(self.max_age_seconds)} old, the most a session may be"
         if self.idle_seconds and answer and self.clock.now() - seen.last_activity > self.idle_seconds:
             if answer.busy:
-                return f"its kernel computed for {_spoken(self.busy_seconds)} without a sign of life"
+                return (
+                    f"its kernel computed for {_spoken(self.busy_seconds + self.idle_seconds)} without a sign of life"
+                )
             return f"nothing happened in it for {_spoken(self.idle_seconds)}"
         return "its server no longer answered" if self._is_lost(seen) else ""
 
     def _is_lost(self, seen: Session) -> bool:
-        since = seen.silent_since
-        return seen.silent >= SILENCES or bool(since and self.clock.now() - since > LONGEST_SILENCE)
+        return seen.silent >= SILENCES or seen.unheard >= max(SILENCES, LONGEST_SILENCE / self.cull_seconds)
 
     def _is_too_old(self, session: Session) -> bool:
         return bool(self.max_age_seconds) and self.clock.now() - session.created_at > self.max_age_seconds
 
     def _seen(self, seen: Session, activity: Activity | None, in_doubt: bool) -> Session:
-        now = self.clock.now()
         if activity is None:
             count = seen.silent if in_doubt else seen.silent + 1
-            return seen.model_copy(update={"silent": count, "silent_since": seen.silent_since or now})
+            return seen.model_copy(update={"silent": count, "unheard": seen.unheard + 1})
+        now = self.clock.now()
         # A kernel that waits for somebody's input is busy, too: for ever, once they have left.
         believed = activity.busy and not (self.busy_seconds and now - activity.last > self.busy_seconds)
         last = now if believed else max(activity.last, seen.last_activity)
-        return seen.model_copy(update={"silent": 0, "silent_since": 0.0, "last_activity": last})
+        return seen.model_copy(update={"silent": 0, "unheard": 0, "last_activity": last})
 
 
 def _spoken(seconds: float) -> str:

@@ -127,7 +127,8 @@ class Exchange:
                 sock.connect(address)
             except (OSError, HostUnreachable) as error:
                 sock.close()
-                why = "no connection in time" if isinstance(error, TimeoutError) else "the connection was refused"
+                timed_out = isinstance(error, TimeoutError)
+                why = "no connection in time" if timed_out else f"it refuses connections to port {port}"
             else:
                 return sock
         raise HostUnreachable(host=host, why=why)

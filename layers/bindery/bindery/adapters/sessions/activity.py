@@ -2,7 +2,8 @@
 
 What counts as activity is the server's own `last_activity` (requests to its API, except ours; messages of a kernel; what
 goes through an open terminal), and the output of terminals that nobody looks at. A kernel that computes is busy, however
-silent. A connection that is merely open counts for nothing: a forgotten tab does not keep a session.
+silent. A connection that is merely open counts for nothing. A tab in front of somebody does: JupyterLab asks for kernels and
+terminals every ten seconds while it is seen, which is how who reads is told from who has left; in the background it does not ask.
 The servers belong to visitors, so an answer may be endless, slow or nonsense: size and time are bounded.
 """
 

@@ -52,7 +52,9 @@ def access_of(kubeconfig: str) -> FileAccess:
         client: ApiClient = new_client_from_config(config_file=kubeconfig or None)
     except ConfigException as error:
         if kubeconfig:
-            raise LauncherDown(why=f"BINDERY_KUBECONFIG cannot be used: {error}") from error
+            raise LauncherDown(
+                why=f"BINDERY_KUBECONFIG, {kubeconfig}, cannot be used: {str(error).rstrip('.')}"
+            ) from error
         client = _as_a_pod()
     except OSError as error:
         raise LauncherDown(why=f"{error.filename or 'its kubeconfig'} cannot be read: {error.strerror}") from error

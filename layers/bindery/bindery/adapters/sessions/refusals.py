@@ -24,6 +24,10 @@ def refusal(status: int, body: str | bytes | None) -> Retryable | NoRoom | Sessi
         return LauncherDown(why="the cluster has not counted yet what its quota leaves")
     if full := QUOTA.search(said):
         return NoRoom(why=f"the quota {full['name'].rstrip(',')} of its namespace is used up ({full['asked']})")
+    if lacking := RIGHTS.search(
+        said
+    ):  # for a moment also of an API server that has just started, which knows no rights yet
+        return ClusterRefused(why=f"Bindery's account may not {lacking['verb']} {lacking['what']}")
     return SessionRefused(why=_why(status, said))
 
 
@@ -38,8 +42,6 @@ def reason(body: str | bytes) -> str:
 def _why(status: int, said: str) -> str:
     if rules := ADMISSION.search(said):
         return f"its rules for security ask for more: {rules['rules']}"
-    if lacking := RIGHTS.search(said):
-        return f"Bindery's account may not {lacking['verb']} {lacking['what']}"
     if limits := LIMIT.search(said):
         return limits["what"]
     return f"something that sessions need is not there ({said})" if status == NOT_FOUND else said

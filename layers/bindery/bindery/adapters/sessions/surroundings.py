@@ -2,7 +2,7 @@
 
 from bindery.adapters.sessions.cluster import GATEWAY, NAMESPACE, Cluster
 from bindery.adapters.sessions.pod import Making
-from bindery.domain.errors import LauncherDown, SessionRefused
+from bindery.domain.errors import ClusterRefused, LauncherDown, SessionRefused
 
 APPLY = "Apply infra/kubernetes (kubectl apply -k infra/kubernetes)"
 
@@ -17,11 +17,11 @@ def missing(cluster: Cluster, making: Making) -> str:
                 f"There is no Gateway {making.gateway} in namespace {cluster.namespace} at {cluster.address}. "
                 f"{APPLY}, or set BINDERY_GATEWAY."
             )
-    except LauncherDown as down:
-        return f"The cluster at {cluster.address} cannot be used: {down.facts['why']}."
-    except SessionRefused as refused:
+    except (ClusterRefused, SessionRefused) as refused:
         return (
             f"The cluster at {cluster.address} does not show namespace {cluster.namespace} and its Gateway {making.gateway}: "
-            f"{refused.facts['why']}. {APPLY}, or set BINDERY_NAMESPACE and BINDERY_GATEWAY."
+            f"{refused.facts['why']}. {APPLY}, or set BINDERY_NAMESPACE and BINDERY_GATEWAY, or another BINDERY_KUBECONFIG."
         )
+    except LauncherDown as down:
+        return f"The cluster at {cluster.address} cannot be used: {down.facts['why']}."
     return ""

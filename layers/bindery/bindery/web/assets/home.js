@@ -13,6 +13,10 @@ let asked = 0;
 // An address of any page, or of a remote as git writes it; what else is in the field stands for itself.
 const isAddress = (text) => /^([a-z+]+:\/\/.|[\w.-]+@[\w.-]+:.)/i.test(text);
 
+// A folder of somebody's machine, which would otherwise be taken for the name of a repository.
+const isFolder = (text) => /^([/~\\]|\.{1,2}[/\\]|[a-z]:[/\\])/i.test(text);
+const FOLDERS = "Folders are not fetched. Name a repository on a host, or serve yours over http.";
+
 // Asks what an address leads to. Whoever goes on typing meanwhile is not disturbed by an answer about what was there before.
 async function pasted() {
   const address = element("repo").value.trim();
@@ -58,7 +62,7 @@ function spec() {
   const provider = chosen();
   const repo = element("repo").value.trim().replace(/^\/+|\/+$/g, "");
   const ref = element("ref").value.trim() || provider.ref.default || "";
-  if (!repo || (isAddress(repo) && !provider.repo.urlEncode)) return "";
+  if (!repo || isFolder(element("repo").value.trim()) || (isAddress(repo) && !provider.repo.urlEncode)) return "";
   const encoded = provider.repo.urlEncode ? encodeURIComponent(repo) : perSegment(repo);
   const made = provider.ref.enabled && ref ? `${encoded}/${perSegment(ref)}` : encoded;
   return new RegExp(`^(?:${provider.spec.validateRegex})$`).test(made) ? made : "";
@@ -76,8 +80,9 @@ function written() {
   element("badge").value = link ? `[![Binder](${location.origin}${root}/badge_logo.svg)](${link})` : "";
   element("go").disabled = !link;
   for (const button of document.querySelectorAll("[data-copy]")) button.disabled = !link;
-  const incomplete = element("repo").value.trim() && !made;
-  element("hint").textContent = incomplete ? `It should look like ${chosen().repo.placeholder}` : "";
+  const given = element("repo").value.trim();
+  const hint = isFolder(given) ? FOLDERS : `It should look like ${chosen().repo.placeholder}`;
+  element("hint").textContent = given && !made ? hint : "";
   element("copied").textContent = "";
 }
 
