@@ -64,9 +64,8 @@ class Runtime:
             _on_signals(_unless_at_once(time.monotonic()))
             server.should_exit = True
             _end_by_force_after(END_SECONDS)
-            print(
-                "Stopping Bindery, with every session and build that it started...", flush=True
-            )  # it may take seconds
+            with suppress(OSError):  # whoever listened may be gone
+                print("Stopping Bindery, with every session and build that it started...", flush=True)
             workers.close()
             self._stop_everything()
             workers.join(5)

@@ -60,9 +60,11 @@ function described() {
 // The part of a link after `/v2/<provider>/`; empty while it cannot be one of the provider's.
 function spec() {
   const provider = chosen();
-  const repo = element("repo").value.trim().replace(/^\/+|\/+$/g, "");
+  const given = element("repo").value.trim();
+  if (isFolder(given)) return "";
+  const repo = given.replace(/\/+$/, "");
   const ref = element("ref").value.trim() || provider.ref.default || "";
-  if (!repo || isFolder(element("repo").value.trim()) || (isAddress(repo) && !provider.repo.urlEncode)) return "";
+  if (!repo || (isAddress(repo) && !provider.repo.urlEncode)) return "";
   const encoded = provider.repo.urlEncode ? encodeURIComponent(repo) : perSegment(repo);
   const made = provider.ref.enabled && ref ? `${encoded}/${perSegment(ref)}` : encoded;
   return new RegExp(`^(?:${provider.spec.validateRegex})$`).test(made) ? made : "";
