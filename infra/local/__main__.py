@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import httpx
 
 ROOT = Path(__file__).parents[2]
+NOT_THERE = (
+    "BINDERY_PUBLIC_URL is set, but as sessions are not isolated, Bindery answers only to this machine's own names: "
+    "links to it lead nowhere. Unset it, or have sessions on a cluster."
+)
 
 
 def main() -> None:
@@ -32,7 +36,8 @@ def main() -> None:
         from infra.local.runtime import Runtime
 
         on_cluster.check_builder()
-        more = [on_cluster.where()] if on_cluster.are_elsewhere() else []
+        elsewhere = on_cluster.are_elsewhere()
+        more = [on_cluster.where()] if elsewhere else [NOT_THERE] if settings.public_url else []
         threading.Thread(target=_tell, args=(listener, more), daemon=True).start()
         Runtime(system, listener).run()
 

@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -196,6 +197,11 @@ def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_trouble(edited:
 def test_what_went_wrong_here_was_told_to_the_log_alone(edited: LocalRuntime) -> None:
     """Runs last: nobody's crash but the planted one, which our own wrapper would have logged, is on the terminal."""
     assert "Traceback" not in edited.errors.read_text()
+
+
+def test_a_public_address_that_cannot_lead_here_is_told_at_the_start(tmp_path: Path) -> None:
+    with LocalRuntime(tmp_path / "home", settings={"public_url": "https://bindery.example.org"}) as runtime:
+        assert runtime.line().startswith("BINDERY_PUBLIC_URL is set, but ")
 
 
 def test_a_log_on_a_full_disk_loses_lines_and_says_nothing_of_it(capsys: pytest.CaptureFixture[str]) -> None:
