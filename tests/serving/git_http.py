@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import unquote
 
 from tests.serving.loopback import Loopback, Quiet
 
@@ -20,6 +21,8 @@ ENVIRONMENT = {
     "GIT_CONFIG_KEY_0": "safe.directory",
     "GIT_CONFIG_VALUE_0": "*",
 }
+ALLOWED = ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant")
+"""What large hosts allow."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def make_repository(
     """
     if not folder.exists():
         git("init", "--quiet", "--bare", f"--initial-branch={branch}", folder)
-        for key in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"):
+        for key in ALLOWED:
             git("-C", folder, "config", key, "true")
     # As a pack, which is sent as it is: objects by themselves are packed for each fetch, in which half a gigabyte takes its time.
     packed = ("-c", "fastimport.unpackLimit=1")
@@ -93,7 +96,7 @@ def _quoted(path: bytes) -> bytes:
 class GitServer(Loopback):
     """Serves the bare repositories below `root`, protocol version 2 included, while its `with` block lasts.
 
-    asked: what was asked so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
+    environment: what git gets. asked: what was asked so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
     private: path prefix -> the only value of Authorization that is let in; told: every value that came, by path.
     answers: path prefix -> (status, headers) answered in place of git.
     halves: path prefixes whose content comes by half, and then nothing, until `well` is set. sent: halves sent so far.
@@ -101,6 +104,7 @@ class GitServer(Loopback):
 
     def __init__(self, root: Path, host: str = "127.0.0.1") -> None:
         self.root = root
+        self.environment = ENVIRONMENT
         self.asked: list[str] = []
         self.answers: dict[str, tuple[int, dict[str, str]]] = {}
         self.private: dict[str, str] = {}
@@ -163,12 +167,13 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
 
     def _cgi(self, length: int) -> dict[str, str]:
         path, _, query = self.path.partition("?")
-        return ENVIRONMENT | {
+        return {
+            **self.server.owner.environment,
             "GIT_PROJECT_ROOT": str(self.server.owner.root),
             "GIT_HTTP_EXPORT_ALL": "1",
             "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
             "REQUEST_METHOD": self.command,
-            "PATH_INFO": path,
+            "PATH_INFO": unquote(path),
             "QUERY_STRING": query,
             "CONTENT_TYPE": self.headers.get("Content-Type", ""),
             "CONTENT_LENGTH": str(length),

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.serving.git_http import GitServer, make_repository
+from tests.serving.git_http import GitServer, git, make_repository
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -55,13 +55,23 @@ def test_the_key_of_a_link_changes_with_what_its_build_depends_on_and_with_nothi
     assert first["key"] == read_again["key"] != another["key"]
     assert first["inputs"] == read_again["inputs"] != another["inputs"]
     assert first["depends_on"] == another["depends_on"] == "files"
+    assert str(first["why"]).startswith("these files alone")
     assert (first["state"], first["image"]) == ("never built", "")
     inputs = first["inputs"]
     assert isinstance(inputs, dict)
     assert inputs.keys() == {"builder", "repository", "file requirements.txt"}
     whole = key(README_md="second\n", postBuild="true\n")
     assert whole["depends_on"] == "tree"
+    assert str(whole["why"]).startswith("something in it may read any of its files")
     assert key(README_md="third\n", postBuild="true\n")["key"] != whole["key"]
+
+
+def test_a_server_that_does_not_show_what_a_commit_holds_is_said_to_cost_builds(run: Run, server: GitServer) -> None:
+    make_repository(server.root / "whole.git", {"requirements.txt": "iniconfig\n"})
+    git("config", "--file", server.root / "whole.git" / "config", "uploadpack.allowFilter", "false")
+    told = json.loads(run("key", "git", f"{quote(server.url('whole.git'), safe='')}/HEAD").stdout)
+    assert told["depends_on"] == "commit"
+    assert "uploadpack.allowFilter" in told["why"]
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,25 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
 from bindery import bootstrap
+from bindery.domain.environment import Scope
 from bindery.domain.errors import BinderyError
 from bindery.operate.hosts import host_table
 from bindery.operate.misspelt import misspelt
 from bindery.settings import Settings
 from bindery.usecases.identify_environment import IdentifyEnvironment
 from bindery.web.shown import face_of
+
+WHY: Mapping[Scope, str] = {
+    Scope.FILES: "these files alone say what is installed: commits that agree in them share an environment",
+    Scope.TREE: "something in it may read any of its files: only commits with the very same files share an environment",
+    Scope.COMMIT: "its host did not show what the commit holds (a git server needs uploadpack.allowFilter): each one is built",
+}
+PRIVATE = "a private repository's sessions fetch nothing: each commit is built"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,6 +71,7 @@ def show_key(provider_name: str, spec: str) -> str:
     told = {
         "key": identity.key,
         "depends_on": identity.scope.value,
+        "why": PRIVATE if repository.private else WHY[identity.scope],
         "inputs": identity.inputs,
         "ref": repository.ref,
         "state": environment.state.value if environment else "never built",

@@ -1,0 +1,32 @@
+"""What the README names for repositories on this machine: a folder of them, served."""
+
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+from tests.serving.git_http import git
+from tests.serving.runtime import ROOT
+
+
+def test_a_folder_of_repositories_is_served_with_all_that_spares_builds(tmp_path: Path) -> None:
+    folder = tmp_path / "my repo"
+    git("init", "--quiet", folder)
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    (folder / "large").write_text("not sent before it is asked for")
+    git("-C", folder, "add", "large")
+    git("-C", folder, *identity, "commit", "--quiet", "--message=one")
+    command = [sys.executable, "-m", "tests.serving.git_folder", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as served:
+        try:
+            assert served.stdout is not None
+            told, link = served.stdout.readline().split(), served.stdout.readline().strip()
+            kind, _, spec = link.removeprefix("/v2/").partition("/")
+            url = unquote(spec.removesuffix("/HEAD"))
+            assert (kind, told[1:]) == ("git", ["make", "up"])
+            assert url.startswith(f"http://{told[0].removeprefix('BINDERY_ALLOWED_PRIVATE_HOSTS=')}/")
+            git("clone", "--quiet", "--bare", "--filter=blob:none", url, tmp_path / "cloned")
+        finally:
+            served.terminate()
+    blob = git("-C", folder, "rev-parse", "HEAD:large").strip()
+    assert b"?" + blob in git("-C", tmp_path / "cloned", "rev-list", "--objects", "--missing=print", "HEAD").split()
