@@ -36,10 +36,14 @@ def main() -> None:
         from infra.local.runtime import Runtime
 
         on_cluster.check_builder()
-        elsewhere = on_cluster.are_elsewhere()
-        more = [on_cluster.where()] if elsewhere else [NOT_THERE] if settings.public_url else []
+        more = [on_cluster.where()] if on_cluster.are_elsewhere() else _here(settings.public_url)
         threading.Thread(target=_tell, args=(listener, more), daemon=True).start()
         Runtime(system, listener).run()
+
+
+def _here(public_url: str) -> list[str]:
+    """What there is to say where sessions are processes of this machine."""
+    return [NOT_THERE] if public_url else []
 
 
 def _listen(port: int) -> socket.socket:

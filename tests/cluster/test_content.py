@@ -12,7 +12,7 @@ from bindery.domain.sessions import Liveness, SessionOrder
 from bindery.ports.repository_provider import Resolved
 from bindery.web.shown import face_of
 from tests.cluster.layers import Layer, push
-from tests.cluster.test_reconcile import OnCluster
+from tests.cluster.on_cluster import OnCluster
 from tests.cluster.trials import Trials, told
 from tests.fakes.host import FakeHost
 from tests.serving.git_http import File, GitServer, git, make_repository
@@ -46,7 +46,7 @@ print(subprocess.run(['git', 'rev-parse', 'HEAD'], capture_output=True, text=Tru
 print(subprocess.run(['git', 'status', '--porcelain', '--untracked=no'], capture_output=True, text=True).stdout, end='')
 """
 
-LOOKS = """
+BRIEF_LOOK = """
 import subprocess
 commit = subprocess.run(['git', 'rev-parse', 'HEAD'], capture_output=True, text=True).stdout.strip()
 print(open('changed.txt').read(), commit)
@@ -119,8 +119,10 @@ class AtServer(FakeHost):
     """A host whose repository is `x.git` of a real server."""
 
     def __init__(self, server: GitServer, *commits: str) -> None:
-        files = {commit: {"requirements.txt": b"numpy\n", "README.md": commit.encode()} for commit in commits}
-        super().__init__(heads={"o/r": commits[0]}, files={**files})
+        files: dict[str, dict[str, bytes] | None] = {
+            commit: {"requirements.txt": b"numpy\n", "README.md": commit.encode()} for commit in commits
+        }
+        super().__init__(heads={"o/r": commits[0]}, files=files)
         self._url = server.url("x.git")
 
     def resolve(self, spec: str) -> Resolved:
@@ -137,7 +139,7 @@ def test_a_push_that_changes_no_environment_is_launched_from_the_image_that_is_t
     host.heads["o/r"] = place.new
     after = world.ended()
     assert (before.stage, after.stage, len(world.builds.reports)) == (Stage.READY, Stage.READY, 1)
-    looks = [Session(kept.url, kept.token).run(LOOKS) for kept in map(world.session, (before, after))]
+    looks = [Session(kept.url, kept.token).run(BRIEF_LOOK) for kept in map(world.session, (before, after))]
     assert looks == [f"old {place.old}\n", f"new {place.new}\n"]
 
 

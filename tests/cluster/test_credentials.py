@@ -80,10 +80,9 @@ class Launches:
         """From the click to its end, and whatever else is under way."""
         opened = self.small.open()
         self.pump()
-        for handle, report in list(self.small.builds.reports.items()):
-            if report.state is BuildState.RUNNING:
-                self.small.builds.images.add(self.image)
-                self.small.builds.finish(handle, BuildReport(BuildState.SUCCEEDED, image=self.image))
+        for handle in self.small.builds.running():
+            self.small.builds.images.add(self.image)
+            self.small.builds.finish(handle, BuildReport(BuildState.SUCCEEDED, image=self.image))
         self.pump()
         return self.small.launch(opened)
 

@@ -1,76 +1,21 @@
 """The use cases on sessions of a real cluster: what has no record goes, what has no Pod ends, and each end says why."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from bindery.adapters.clock import SystemClock
 from bindery.adapters.sessions.kubernetes import KubernetesSessions
-from bindery.bootstrap import System
-from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.sessions import SessionState
+from tests.cluster.on_cluster import OnCluster
 from tests.cluster.test_ends import EAT_TOGETHER
 from tests.cluster.trials import Trials
-from tests.fakes.builds import FakeBuilds
-from tests.fakes.host import FakeHost
-from tests.fakes.ports import FakePorts, settings_of
-from tests.fakes.queue import FakeQueue
-from tests.fakes.table import DictTable
 from tests.serving.kernel import Session
 from tests.serving.lab import until
 from tests.serving.names import localhost_names
-from tests.simulation.small import Small
 
 __all__ = ["localhost_names"]
 pytestmark = pytest.mark.usefixtures("localhost_names")
-
-LATER = 61.0  # seconds after which nothing counts as young any more
-
-
-class AheadClock(SystemClock):
-    """This machine's, as far ahead as it was told to be."""
-
-    ahead = 0.0
-
-    def now(self) -> float:
-        return time.time() + self.ahead
-
-    def advance(self, seconds: float) -> None:
-        self.ahead += seconds
-
-
-class OnCluster(Small):
-    """With sessions that are Pods; whatever is built, one image comes of it."""
-
-    def __init__(self, launcher: KubernetesSessions, image: str, host: FakeHost | None = None) -> None:
-        self.clock = AheadClock()  # type: ignore[assignment]  # it tells the time and can be advanced
-        self.table, self.queue, self.host, self.image = DictTable(), FakeQueue(), host or FakeHost(), image
-        self.builds = FakeBuilds(self.queue)
-        ports = FakePorts(self.table, self.queue, self.builds, launcher, self.clock, self.host)
-        self.system = System(ports, settings_of())
-
-    def ended(self) -> Launch:
-        """A launch that has come to its end."""
-        launch = self.open()
-        while self.queue.sent:
-            self.step()
-        return self.launch(launch)
-
-    def step(self) -> None:
-        """The next message arrives, and builds that run are over."""
-        sent = self.queue.sent.pop(0)
-        self.clock.advance(sent.delay)
-        self.handle(sent.message)
-        for handle in [handle for handle, report in self.builds.reports.items() if report.state is BuildState.RUNNING]:
-            self.builds.finish(handle, BuildReport(BuildState.SUCCEEDED, image=self.image))
-
-    def sweep(self, seconds: float = LATER) -> None:
-        """Time passes, and what is found out is acted on."""
-        self.clock.advance(seconds)
-        self.system.reconcile()
-        self.pump()
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from bindery.domain.errors import ClusterRefused
 from bindery.domain.launch import Stage
 from bindery.domain.sessions import Liveness
 from tests.cluster.changes import rules
+from tests.cluster.on_cluster import OnCluster
 from tests.cluster.shipped import ROOT
-from tests.cluster.test_reconcile import OnCluster
 from tests.cluster.trials import Trials
 from tests.serving.lab import TOKEN, until
 from tests.serving.names import localhost_names

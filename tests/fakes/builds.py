@@ -45,6 +45,10 @@ class FakeBuilds:
     def has(self, image: str) -> bool:
         return image in self.images
 
+    def running(self) -> list[str]:
+        """Handles of attempts that run, or are about to."""
+        return [handle for handle, report in self.reports.items() if report.state is BuildState.RUNNING]
+
     def write(self, handle: str, *messages: str, phase: str = "building") -> None:
         """A running attempt prints these lines."""
         order, first = self._orders[handle], self._lines.get(handle, 0)

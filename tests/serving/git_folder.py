@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.serving.git_http import ALLOWED, ENVIRONMENT, GitServer
+from tests.serving.git_http import ALLOWED, SAFE, GitServer, with_config
 
 
 def main() -> None:
@@ -18,19 +18,11 @@ def main() -> None:
     if not found:
         parser.error(f"there is no repository in {root}")
     with GitServer(root) as server, suppress(KeyboardInterrupt):
-        server.environment = ENVIRONMENT | _allowed()
+        server.environment = with_config(SAFE | dict.fromkeys(ALLOWED, "true"))
         print(f"BINDERY_ALLOWED_PRIVATE_HOSTS={server.address} make up", flush=True)
         for name in found:
             print(f"/v2/git/{quote(server.url(quote(name)), safe='')}/HEAD", flush=True)
         threading.Event().wait()
-
-
-def _allowed() -> dict[str, str]:
-    """As git's environment has it: the repositories' own files stay as they are."""
-    told = {"GIT_CONFIG_COUNT": str(len(ALLOWED) + 1)}  # one is there
-    for number, key in enumerate(ALLOWED, 1):
-        told |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": "true"}
-    return told
 
 
 if __name__ == "__main__":

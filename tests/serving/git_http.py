@@ -12,15 +12,24 @@ from urllib.parse import unquote
 
 from tests.serving.loopback import Loopback, Quiet
 
-ENVIRONMENT = {
+ALONE = {
     "PATH": os.environ.get("PATH", os.defpath),
     "HOME": "/nonexistent",
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_COUNT": "1",
-    "GIT_CONFIG_KEY_0": "safe.directory",
-    "GIT_CONFIG_VALUE_0": "*",
 }
+
+
+def with_config(settings: Mapping[str, str]) -> dict[str, str]:
+    """git's environment: no file of the machine's, and these settings before those of a repository's own."""
+    told = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        told |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return ALONE | told
+
+
+SAFE = {"safe.directory": "*"}
+ENVIRONMENT = with_config(SAFE)
 ALLOWED = ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant")
 """What large hosts allow."""
 

@@ -75,10 +75,6 @@ class SimBuilds(FakeBuilds):
             self.images.discard(image)
         return super().has(image)
 
-    def running(self) -> list[str]:
-        """Handles of attempts that run, or are about to."""
-        return [handle for handle, report in self.reports.items() if report.state is BuildState.RUNNING]
-
     def working(self) -> list[str]:
         """Without those that will end at their first step."""
         return [handle for handle in self.running() if not self.is_given_up(*_attempt_of(handle))]

@@ -81,20 +81,24 @@ class Small:
         taken, self.queue.sent[:] = list(self.queue.sent), []
         return taken
 
+    def step(self) -> None:
+        """The next message arrives, after its delay."""
+        sent = self.queue.sent.pop(0)
+        self.clock.advance(sent.delay)
+        self.handle(sent.message)
+
     def pump(self, most: int = 100) -> None:
         """Messages arrive, each once, in order, after their delay, until there are none."""
         for _ in range(most):
             if not self.queue.sent:
                 return
-            sent = self.queue.sent.pop(0)
-            self.clock.advance(sent.delay)
-            self.handle(sent.message)
+            self.step()
         raise AssertionError(f"messages go round: {self.queue.sent}")
 
     def build(self) -> None:
         """Every build that runs ends well, and everything that follows happens."""
         self.pump()
-        for handle in [handle for handle, report in self.builds.reports.items() if report.state.value == "running"]:
+        for handle in self.builds.running():
             self.builds.finish(handle)
         self.pump()
 

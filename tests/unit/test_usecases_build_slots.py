@@ -38,11 +38,7 @@ def opened(small: Small, *specs: str, build_only: bool = False) -> list[Launch]:
 
 
 def running(small: Small) -> list[str]:
-    return [
-        handle.rpartition("-")[0]
-        for handle, report in small.builds.reports.items()
-        if report.state is BuildState.RUNNING
-    ]
+    return [handle.rpartition("-")[0] for handle in small.builds.running()]
 
 
 def before(small: Small, *launches: Launch) -> list[int | None]:

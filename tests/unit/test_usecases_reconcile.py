@@ -26,7 +26,7 @@ def test_whichever_message_is_lost_the_launch_becomes_ready(small: Small, lost: 
     launch = small.open()
     for n in range(40):
         if not small.queue.sent:
-            running = [handle for handle, report in small.builds.reports.items() if report.state.value == "running"]
+            running = small.builds.running()
             if running:
                 small.builds.finish(running[0])
             else:

@@ -217,5 +217,4 @@ def test_an_order_that_comes_after_its_attempt_ended_leaves_nothing_running(smal
 
     small.builds.start = meanwhile  # type: ignore[assignment, method-assign]  # once
     small.handle(order)
-    running = [handle for handle, report in small.builds.reports.items() if report.state is BuildState.RUNNING]
-    assert running == [f"{key}-2"]
+    assert small.builds.running() == [f"{key}-2"]

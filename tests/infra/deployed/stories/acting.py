@@ -71,7 +71,7 @@ def starting(there: Deployed) -> str:
 
 def handles(there: Deployed) -> list[str]:
     """Builds under way."""
-    return [name for name, report in there.ports.service.reports.items() if report.state is BuildState.RUNNING]
+    return there.ports.service.running()
 
 
 def the_build(there: Deployed) -> str:

@@ -21,7 +21,7 @@ from bindery.adapters.sessions.pod import (
     service,
     service_name,
 )
-from bindery.adapters.sessions.pod_state import DELETED, PodState, seconds_of, state_of
+from bindery.adapters.sessions.pod_state import PodState, no_pod, seconds_of, state_of
 from bindery.adapters.sessions.pod_watch import PodWatch
 from bindery.adapters.sessions.surroundings import missing
 from bindery.domain.errors import LauncherDown, NodeLost, SessionDied, SessionEvicted, SessionOutOfMemory
@@ -31,7 +31,6 @@ from bindery.ports.clock import Clock
 SOONEST, LATEST, GROWTH = 0.04, 0.1, 1.05  # seconds between two questions to a session's address: ever rarer
 FRESH_SECONDS = 5  # trouble that began so lately has not been told yet
 STARTS = 3
-ENDED = "the cluster ended it: "
 
 
 @dataclass(frozen=True)
@@ -106,9 +105,7 @@ class KubernetesSessions:
 
     def objects(self) -> Sequence[SessionObject]:
         # Of each page only this is kept: bodies of thousands of Pods would fill a function's memory.
-        found = {
-            each["metadata"]["uid"]: _object(each, f"{ENDED}{DELETED}") for each in self._cluster.each(SERVICE, MARKED)
-        }
+        found = {each["metadata"]["uid"]: _object(each, no_pod()) for each in self._cluster.each(SERVICE, MARKED)}
         strays = {}
         for each in self._cluster.each(POD, MARKED):
             uid = next((owner["uid"] for owner in each["metadata"].get("ownerReferences", ())), "")
@@ -116,7 +113,7 @@ class KubernetesSessions:
             if uid in found:
                 found[uid] = replace(found[uid], alive=not state.gone, why=_spoken(state))
             elif not each["metadata"].get("deletionTimestamp"):  # else it is on its way out
-                strays[each["metadata"]["labels"][ID]] = _object(each, "")
+                strays[each["metadata"]["labels"][ID]] = _object(each, PodState(gone=True))
         owned = {each.id for each in found.values()}
         return [*found.values(), *(stray for stray in strays.values() if stray.id not in owned)]
 
@@ -162,10 +159,10 @@ def _gone(state: PodState) -> SessionReport:
     return SessionReport(Liveness.GONE, trouble=state.trouble)
 
 
-def _object(body: Body, why: str) -> SessionObject:
-    """One without a server, as far as is known."""
+def _object(body: Body, state: PodState) -> SessionObject:
     metadata = body["metadata"]
-    return SessionObject(metadata["labels"][ID], seconds_of(metadata["creationTimestamp"]), alive=False, why=why)
+    started = seconds_of(metadata["creationTimestamp"])
+    return SessionObject(metadata["labels"][ID], started, alive=not state.gone, why=_spoken(state))
 
 
 def _spoken(state: PodState) -> str:
@@ -174,7 +171,7 @@ def _spoken(state: PodState) -> str:
         case SessionOutOfMemory() as trouble:
             return f"it used more memory than it may ({trouble.facts['limit']})"
         case SessionEvicted() as trouble:
-            return f"{ENDED}{trouble.facts['why']}"
+            return f"the cluster ended it: {trouble.facts['why']}"
         case NodeLost():
             return "the machine that it ran on went away"
         case _:

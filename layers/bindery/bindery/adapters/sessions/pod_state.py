@@ -31,7 +31,6 @@ PASSES = re.compile(r"failed to sync \S+ cache|timed out|deadline exceeded|is re
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 TAINT = re.compile(r"untolerated taint(?:\(s\)| \{([^}]*)\})?")
 TOO_MUCH_DISK = re.compile(r"local storage usage exceeds the total limit of containers (?P<limit>[\w.]*\w)")
-DELETED = "its Pod was deleted"
 LONGEST = 400
 
 
@@ -48,11 +47,17 @@ class PodState:
     since: float = 0
 
 
+def no_pod() -> PodState:
+    """Of a session whose Pod is no longer there, or is on its way out without the cluster's saying why."""
+    return PodState(gone=True, trouble=SessionEvicted(why="its Pod was deleted"))
+
+
 def state_of(pod: Body) -> PodState:
     """The state of a Pod as the API server tells it."""
     status = pod.get("status", {})
     if pod["metadata"].get("deletionTimestamp"):
-        return PodState(gone=True, trouble=_taken_away(status) or SessionEvicted(why=DELETED))
+        taken = _taken_away(status)
+        return PodState(gone=True, trouble=taken) if taken else no_pod()
     container = _ours(status.get("containerStatuses", ())).get("state", {})
     if status.get("phase") in ("Failed", "Succeeded") or "terminated" in container:  # what is beside it may go on
         return PodState(gone=True, trouble=_end(pod, status, container.get("terminated", {})))

@@ -7,8 +7,8 @@ from typing import Self
 
 from bindery.adapters.sessions.cluster import POD, Body, Cluster, Watching
 from bindery.adapters.sessions.pod import ID
-from bindery.adapters.sessions.pod_state import DELETED, PodState, seconds_of, state_of
-from bindery.domain.errors import BinderyError, SessionEvicted
+from bindery.adapters.sessions.pod_state import PodState, no_pod, seconds_of, state_of
+from bindery.domain.errors import BinderyError
 
 
 class PodWatch:
@@ -17,7 +17,7 @@ class PodWatch:
     def __init__(self, cluster: Cluster, session: str, seconds: float) -> None:
         pods, version = cluster.now(POD, labelSelector=f"{ID}={session}")
         pod = min(pods, key=_pastness, default=None)
-        self.state = state_of(pod) if pod else PodState(gone=True, trouble=SessionEvicted(why=DELETED))
+        self.state = state_of(pod) if pod else no_pod()
         self._heard: queue.SimpleQueue[PodState | BinderyError] = queue.SimpleQueue()
         self._watching: Watching | None = None
         self._closed = False

@@ -4,6 +4,7 @@
 const providers = JSON.parse(document.getElementById("told").textContent);
 const { root } = document.body.dataset;
 const element = (id) => document.getElementById(id);
+const given = () => element("repo").value.trim();
 const chosen = () => providers.find((provider) => provider.id === element("provider").value);
 const perSegment = (text) => text.split("/").map(encodeURIComponent).join("/");
 
@@ -19,7 +20,7 @@ const FOLDERS = "Folders are not fetched. Name a repository on a host, or serve 
 
 // Asks what an address leads to. Whoever goes on typing meanwhile is not disturbed by an answer about what was there before.
 async function pasted() {
-  const address = element("repo").value.trim();
+  const address = given();
   const mine = ++asked;
   written();
   if (!isAddress(address)) return;
@@ -60,9 +61,8 @@ function described() {
 // The part of a link after `/v2/<provider>/`; empty while it cannot be one of the provider's.
 function spec() {
   const provider = chosen();
-  const given = element("repo").value.trim();
-  if (isFolder(given)) return "";
-  const repo = given.replace(/\/+$/, "");
+  if (isFolder(given())) return "";
+  const repo = given().replace(/\/+$/, "");
   const ref = element("ref").value.trim() || provider.ref.default || "";
   if (!repo || (isAddress(repo) && !provider.repo.urlEncode)) return "";
   const encoded = provider.repo.urlEncode ? encodeURIComponent(repo) : perSegment(repo);
@@ -82,9 +82,8 @@ function written() {
   element("badge").value = link ? `[![Binder](${location.origin}${root}/badge_logo.svg)](${link})` : "";
   element("go").disabled = !link;
   for (const button of document.querySelectorAll("[data-copy]")) button.disabled = !link;
-  const given = element("repo").value.trim();
-  const hint = isFolder(given) ? FOLDERS : `It should look like ${chosen().repo.placeholder}`;
-  element("hint").textContent = given && !made ? hint : "";
+  const hint = isFolder(given()) ? FOLDERS : `It should look like ${chosen().repo.placeholder}`;
+  element("hint").textContent = given() && !made ? hint : "";
   element("copied").textContent = "";
 }
 
