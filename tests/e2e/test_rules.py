@@ -20,8 +20,8 @@ def strict(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> I
         tmp_path_factory.mktemp("strict") / "home",
         settings={"rate_limit": 3, "quota_total": 2, "quota_per_repository": 1},
         allowed_private_hosts=git_server.address,
-        banned_specs='["^.*banned.*"]',
-        allowed_specs='[".*(allowed|banned|other|third)"]',
+        banned_specs='["^git/.*banned.*"]',
+        allowed_specs='["^git/.*(allowed|banned|other|third)"]',
         ban_networks=f"{BANNED}/32, 192.0.2.0/24",
     ) as runtime:
         yield runtime

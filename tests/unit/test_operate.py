@@ -137,3 +137,36 @@ def test_a_setting_that_is_misspelt_is_told_with_the_one_that_is_meant(run: Run)
         "BINDERY_PROT is no setting and does nothing: did you mean BINDERY_PORT?",
     ]
     assert json.loads(ran.stdout)["port"] == 8585
+
+
+def test_rules_are_added_listed_and_removed(run: Run) -> None:
+    assert run("rules", "list").stdout == "The table holds no rules.\n"
+    added = run("rules", "add", "ban", "^gh/evil/", "--for", "7d", "--why", "mining")
+    assert (added.returncode, added.stderr) == (0, "")
+    rule = added.stdout.partition(":")[0]
+    run("rules", "add", "quota", "^gh/o/", "--quota", "3")
+    header, ban, quota = (line.split("\t") for line in run("rules", "list").stdout.splitlines())
+    assert header == ["id", "kind", "value", "quota", "ends", "why"]
+    assert ban[:4] == [rule, "ban", "^gh/evil/", ""]
+    assert ban[4].endswith(" UTC")
+    assert ban[5] == "mining"
+    assert quota[1:5] == ["quota", "^gh/o/", "3", "when removed"]
+    assert run("rules", "remove", rule).returncode == 0
+    assert rule not in run("rules", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("add", "ban", "evil/"), "a pattern begins with"),
+        (("add", "ban", "^gh/evil/", "--for", "soon"), "no duration"),
+        (("add", "ban-network", "somewhere"), "IPv4 or IPv6 network"),
+        (("add", "quota", "^gh/o/"), "quota"),
+        (("remove", "0123456789"), "There is no rule"),
+    ],
+)
+def test_a_rule_that_cannot_be_used_is_refused_with_a_sentence(run: Run, arguments: tuple[str, ...], word: str) -> None:
+    ran = run("rules", *arguments)
+    assert ran.returncode in (1, 2)
+    assert word in ran.stderr
+    assert "Traceback" not in ran.stderr

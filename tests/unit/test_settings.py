@@ -25,14 +25,14 @@ def test_an_empty_variable_counts_as_absent() -> None:
 
 
 def test_lists_are_json_or_words() -> None:
-    read = Settings.read({"BINDERY_BANNED_SPECS": '["^evil/"]', "BINDERY_BAN_NETWORKS": "10.0.0.0/8, 192.0.2.0/24"})
-    assert read.banned_specs == ("^evil/",)
+    read = Settings.read({"BINDERY_BANNED_SPECS": '["^gh/evil/"]', "BINDERY_BAN_NETWORKS": "10.0.0.0/8, 192.0.2.0/24"})
+    assert read.banned_specs == ("^gh/evil/",)
     assert read.ban_networks == ("10.0.0.0/8", "192.0.2.0/24")
 
 
 def test_spec_rules_are_in_binderhubs_words() -> None:
-    (rule,) = Settings.read({"BINDERY_SPEC_RULES": '[{"pattern": "^o/", "config": {"quota": 3}}]'}).spec_rules
-    assert (rule.pattern, rule.config.quota) == ("^o/", 3)
+    (rule,) = Settings.read({"BINDERY_SPEC_RULES": '[{"pattern": "^gh/o/", "config": {"quota": 3}}]'}).spec_rules
+    assert (rule.pattern, rule.config.quota) == ("^gh/o/", 3)
 
 
 @pytest.mark.parametrize("none", ["0", ""])

@@ -34,7 +34,7 @@ def test_a_click_creates_one_launch_and_asks_for_its_repository(small: Small) ->
 
 def test_checks_come_in_binderhubs_order() -> None:
     """Everything is wrong; each time the first thing is mended, the next one is said."""
-    small = Small(ban_networks="203.0.113.0/24", banned_specs=("bad/.*",), rate_limit=1)
+    small = Small(ban_networks="203.0.113.0/24", banned_specs=("^gh/bad/.*",), rate_limit=1)
     small.system.open_launch(replace(ASKED, client="198.51.100.7"))
     all_wrong = replace(ASKED, provider="nowhere", spec="bad/r/HEAD", build_token="forged")
     steps = [
@@ -190,7 +190,7 @@ def test_a_doi_asked_for_as_such_is_launched_from_where_its_record_lives() -> No
 
 
 def test_a_doi_counts_once_and_is_asked_for_after_all_checks() -> None:
-    small = with_doi(Small(rate_limit=2, banned_specs=("bad/.*",)))
+    small = with_doi(Small(rate_limit=2, banned_specs=("^gh/bad/.*",)))
     rates = [small.system.open_launch(DOI).rate for _ in range(2)]
     assert [rate and rate.remaining for rate in rates] == [1, 0]
     with pytest.raises(RateLimited):

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
 
 from bindery.domain.resources import structured
+from bindery.domain.rule_pattern import PROVIDERS, check_pattern
 from bindery.domain.tokens import SHORTEST_SECRET
 
 
@@ -15,13 +16,11 @@ def _words(value: object) -> object:
     return tuple(word for part in value.split(",") if (word := part.strip())) if isinstance(value, str) else value
 
 
-def _compiles(pattern: str) -> str:
-    """A regular expression. Raises ValueError."""
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
-    return pattern
+def _is_provider(name: str) -> str:
+    """Return a provider's name. Raises ValueError."""
+    if name not in PROVIDERS:
+        raise ValueError(f"{name!r} is no provider; there are {', '.join(PROVIDERS)}")
+    return name
 
 
 def _is_network(network: str) -> str:
@@ -87,13 +86,14 @@ Token = Annotated[SecretStr, AfterValidator(_is_token)]
 Address = Annotated[str, AfterValidator(_is_address)]
 RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+ProviderNames = Annotated[tuple[Annotated[str, AfterValidator(_is_provider)], ...], BeforeValidator(_words)]
 PrivateNames = Annotated[tuple[Annotated[str, AfterValidator(_is_private_name)], ...], BeforeValidator(_words)]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_is_network)], ...], BeforeValidator(_words)]
 Count = Annotated[
     Annotated[int, Field(ge=1)] | None, BeforeValidator(lambda value: None if value in ("", "0", 0) else value)
 ]
 """A limit; 0 or empty: none."""
-Pattern = Annotated[str, AfterValidator(_compiles)]
+Pattern = Annotated[str, AfterValidator(check_pattern)]
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(structured)]
 Addresses = Annotated[dict[str, str], BeforeValidator(structured)]
 

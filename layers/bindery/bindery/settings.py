@@ -17,6 +17,7 @@ from bindery.setting_types import (
     Networks,
     Patterns,
     PrivateNames,
+    ProviderNames,
     RegistryAddress,
     Secret,
     SpecConfigs,
@@ -123,12 +124,15 @@ class Settings(Resources):
     quota_total: Count = Field(200, description="sessions at one time; 0: no limit")
     quota_per_repository: Count = Field(100, description="sessions of one repository at one time; 0: no limit")
     quota_favoured: Count = Field(None, description="the same for repositories that match `favoured_specs`")
-    favoured_specs: Patterns = Field((), description="JSON list of regular expressions on specs")
+    favoured_specs: Patterns = Field((), description="JSON list of patterns")
     spec_rules: SpecConfigs = Field(
-        (), description='JSON: [{"pattern": regular expression on the spec, "config": {"quota": N}}], first match wins'
+        (), description='JSON: [{"pattern": a pattern, "config": {"quota": N}}]; the first that matches counts'
     )
-    banned_specs: Patterns = Field((), description="JSON list of regular expressions on specs; beats allowed")
-    allowed_specs: Patterns = Field((), description="JSON list; if not empty, nothing else is launched")
+    banned_specs: Patterns = Field((), description="JSON list of patterns that are not launched; beats allowed")
+    allowed_specs: Patterns = Field((), description="JSON list of patterns; if not empty, nothing else is launched")
+    providers_off: ProviderNames = Field(
+        (), description="providers that are switched off, such as `gist`, comma-separated"
+    )
     ban_networks: Networks = Field((), description="clients' networks that are not served, CIDR, comma-separated")
     rate_limit: int = Field(
         10,

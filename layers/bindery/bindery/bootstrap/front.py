@@ -46,7 +46,7 @@ def site(system: System) -> Site:
         kept.rates.count,
         kept.launches.find,
         system.tokens,
-        system.rules,
+        system.rule_book.rules,
         ports.clock,
         system.settings.public_url,
         system.settings.launch_title,

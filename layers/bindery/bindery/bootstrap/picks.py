@@ -94,7 +94,7 @@ def guarded_client() -> GuardedClient:
 def providers() -> Mapping[str, RepositoryProvider]:
     from bindery.adapters.repositories.registry import PROVIDERS
 
-    return {name: provider(name) for name in PROVIDERS}
+    return {name: provider(name) for name in PROVIDERS if name not in settings().providers_off}
 
 
 @cache
@@ -102,8 +102,9 @@ def provider(name: str) -> RepositoryProvider:
     """Each by itself: most launches are of one host, whose provider loads no git."""
     from bindery.adapters.repositories.registry import PROVIDERS
 
-    if name not in PROVIDERS:
-        raise UnknownProvider(provider=name, known=", ".join(PROVIDERS))
+    served = [each for each in PROVIDERS if each not in settings().providers_off]
+    if name not in served:
+        raise UnknownProvider(provider=name, known=", ".join(served))
     return PROVIDERS[name](settings(), guarded_client(), table(), clock())
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from bindery.bootstrap.parts import Ports, State, rules_of
 from bindery.domain.launch import Stage
 from bindery.domain.messages import ResolveRequested, SessionRequested
-from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens
 from bindery.settings import Settings
+from bindery.state.rule_book import RuleBook
 
 if TYPE_CHECKING:
     from bindery.usecases.cull_sessions import CullSessions
@@ -49,8 +49,8 @@ class System:
         return State.on(self.ports.table, self.ports.clock, self.settings)
 
     @cached_property
-    def rules(self) -> Rules:
-        return rules_of(self.settings)
+    def rule_book(self) -> RuleBook:
+        return RuleBook(self.ports.table, self.ports.clock, rules_of(self.settings))
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -65,7 +65,7 @@ class System:
             self.ports.queue,
             self.tokens,
             self.state.rates,
-            self.rules,
+            self.rule_book.rules,
             self.ports.provider,
             lambda: self.ports.doi_directory,
             self.ports.clock,
@@ -113,7 +113,7 @@ class System:
             IdentifyEnvironment(ports.builds, kept.commits),
             ports.builds,
             kept.quotas,
-            self.rules,
+            self.rule_book.rules,
             self.move_on,
             ports.clock,
         )
@@ -158,7 +158,7 @@ class System:
             kept.sessions,
             ports.launcher,
             ports.queue,
-            self.rules,
+            self.rule_book.rules,
             self.move_on,
             self.try_again,
             ports.clock,

@@ -57,6 +57,7 @@ FOUND = Event(phase=Phase.BUILT, message="Found built image, launching...\n")
 class Launch(BaseModel):
     """A launch as it is stored.
 
+    name: `<provider>/<canonical spec>`, which the operator's rules are compared with.
     step: the number that its next message must carry; every move raises it. tries: retries within the stage.
     created_at, stage_since, deadline: UTC seconds. repo_url: the repository's address for people, and its name in quotas.
     launch_host: this Bindery's public address. owner: an anonymous visitor's random id.
@@ -71,6 +72,7 @@ class Launch(BaseModel):
     id: str
     provider: str
     spec: str
+    name: str = ""
     repo_url: str
     owner: str
     launch_host: str

@@ -1,11 +1,11 @@
-"""What the operator allows: who, which repositories, how many."""
+"""The operator's rules: which clients and repositories are served, and how many sessions each may have."""
 
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from urllib.parse import unquote
 
 from bindery.domain.errors import ClientBanned, SpecBanned
+from bindery.domain.rule_pattern import matches
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class SpecRule:
-    """quota holds for specs that match `pattern`, a regular expression from the spec's start, in any case."""
+    """A quota of sessions for the repositories that `pattern` matches."""
 
     pattern: str
     quota: int
@@ -26,9 +26,12 @@ class SpecRule:
 
 @dataclass(frozen=True)
 class Rules:
-    """As BinderHub's settings: banned beats allowed; the first rule that matches a spec sets its quota.
+    """Bans beat allow-lists; the first quota rule that matches counts (BinderHub's order).
 
-    favoured: patterns of specs whose limit is `favoured_quota`. banned_networks: in CIDR notation.
+    Patterns match a repository's name: `<provider>/<canonical spec>`, such as `gh/owner/repository/HEAD`. No other spelling
+    is compared, so that two links to one repository get one answer.
+    allowed_specs: patterns; if there are any, or only_allowed is set, no other repository is launched.
+    favoured: patterns of repositories whose limit is `favoured_quota`. banned_networks: in CIDR notation.
     """
 
     total: int | None = None
@@ -39,9 +42,10 @@ class Rules:
     banned_specs: tuple[str, ...] = ()
     allowed_specs: tuple[str, ...] = ()
     banned_networks: tuple[str, ...] = ()
+    only_allowed: bool = False
 
     def check_client(self, client: str) -> None:
-        """Raises ClientBanned. An address that is none is nobody's."""
+        """Raises ClientBanned for an address in a banned network. Unparsable addresses are not banned."""
         try:
             address = ip_address(client)
         except ValueError:
@@ -50,23 +54,22 @@ class Rules:
         if any(address in ip_network(network, strict=False) for network in self.banned_networks):
             raise ClientBanned
 
-    def check_spec(self, spec: str, canonical: str) -> None:
-        """Raises SpecBanned. A ban holds however the spec is spelled: `canonical` is the one spelling of what it means."""
-        spellings = (spec, unquote(spec), canonical)
-        if any(_any_matches(self.banned_specs, spelling) for spelling in spellings):
+    def check_spec(self, spec: str, name: str) -> None:
+        """Raises SpecBanned for a repository that is banned or not allowed. spec: as in the link, for the message."""
+        if _any_matches(self.banned_specs, name):
             raise SpecBanned(spec=spec)
-        if self.allowed_specs and not any(_any_matches(self.allowed_specs, each) for each in (spec, canonical)):
+        if (self.allowed_specs or self.only_allowed) and not _any_matches(self.allowed_specs, name):
             raise SpecBanned(spec=spec)
 
-    def limits(self, spec: str) -> Limits:
-        """How many sessions there may be when this spec is launched."""
+    def limits(self, name: str) -> Limits:
+        """Return the most sessions that may run when this repository is launched."""
         for rule in self.spec_rules:
-            if _any_matches((rule.pattern,), spec):
+            if matches(rule.pattern, name):
                 return Limits(self.total, rule.quota)
-        if self.favoured_quota is not None and _any_matches(self.favoured, spec):
+        if self.favoured_quota is not None and _any_matches(self.favoured, name):
             return Limits(self.total, self.favoured_quota)
         return Limits(self.total, self.per_repository)
 
 
-def _any_matches(patterns: tuple[str, ...], spec: str) -> bool:
-    return any(re.match(pattern, spec, re.IGNORECASE) for pattern in patterns)
+def _any_matches(patterns: Iterable[str], name: str) -> bool:
+    return any(matches(pattern, name) for pattern in patterns)

@@ -13,6 +13,7 @@ from bindery.domain.environment import Scope
 from bindery.domain.errors import BinderyError
 from bindery.operate.hosts import host_table
 from bindery.operate.misspelt import misspelt
+from bindery.operate.rules import add_commands
 from bindery.settings import Settings
 from bindery.usecases.identify_environment import IdentifyEnvironment
 from bindery.web.shown import face_of
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings.set_defaults(run=lambda _: show_settings())
     hosts = commands.add_parser("hosts", help="every kind of link: its grammar, its refs, what is kept; as Markdown")
     hosts.set_defaults(run=lambda _: show_hosts())
+    add_commands(commands)
     given = parser.parse_args(arguments)
     check_settings()
     try:

@@ -28,7 +28,7 @@ class OpenLaunch:
     queue: Queue
     tokens: Tokens
     rates: Rates
-    rules: Rules
+    rules: Callable[[], Rules]
     provider: Callable[[str], RepositoryProvider]
     dois: Callable[[], DoiDirectory]
     clock: Clock
@@ -36,7 +36,7 @@ class OpenLaunch:
     allowed_origins: tuple[str, ...] | None
 
     def __call__(self, asked: Asked) -> Opened:
-        self.rules.check_client(asked.client)
+        self.rules().check_client(asked.client)
         if asked.last_event_id:
             return self._resume(asked)
         jti, rate = self.clock.random_id(), None
@@ -79,12 +79,14 @@ class OpenLaunch:
     def _create(self, asked: Asked, jti: str) -> Launch:
         provider = self.provider(asked.provider)
         repo_url = provider.check(asked.spec)
-        self.rules.check_spec(asked.spec, provider.canonical(asked.spec))
+        name = f"{asked.provider}/{provider.canonical(asked.spec)}"
+        self.rules().check_spec(asked.spec, name)
         now = self.clock.now()
         launch = Launch(
             id=launch_id(jti),
             provider=asked.provider,
             spec=asked.spec,
+            name=name,
             repo_url=repo_url,
             owner=self.clock.random_id(),
             launch_host=asked.launch_host,

@@ -28,7 +28,7 @@ class ResolveRepository:
     identify: IdentifyEnvironment
     builds: BuildService
     quotas: Quotas
-    rules: Rules
+    rules: Callable[[], Rules]
     move_on: MoveOn
     clock: Clock
 
@@ -43,7 +43,7 @@ class ResolveRepository:
         resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
         identity = self.identify(provider, resolved.repository)
         if not launch.session:  # one that is resolved again may hold a place already
-            self.quotas.check(launch.repo_url, self.rules.limits(launch.spec))
+            self.quotas.check(launch.repo_url, self.rules().limits(launch.name))
         environment = self.environments.claim(
             identity, resolved.repository, launch.id, self.builds.has, prebuild=launch.build_only
         )

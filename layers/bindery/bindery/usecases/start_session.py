@@ -1,5 +1,6 @@
 """The launch's image is there: give it a session, and tell where once the session's own server answered."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -35,7 +36,7 @@ class StartSession:
     sessions: Sessions
     launcher: SessionLauncher
     queue: Queue
-    rules: Rules
+    rules: Callable[[], Rules]
     move_on: MoveOn
     try_again: TryAgain
     clock: Clock
@@ -57,7 +58,7 @@ class StartSession:
             self._start(launch, environment)
 
     def _start(self, launch: Launch, environment: Environment) -> None:
-        session = self.sessions.reserve(launch, self.rules.limits(launch.spec))
+        session = self.sessions.reserve(launch, self.rules().limits(launch.name))
         begun = self._begun(launch, environment)
         if begun is None:
             return

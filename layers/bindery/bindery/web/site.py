@@ -39,7 +39,7 @@ class Site:
     count: Callable[[str], object]
     find_launch: Callable[[str], Launch | None]
     tokens: Tokens
-    rules: Rules
+    rules: Callable[[], Rules]
     clock: Clock
     public_url: str
     title: str
@@ -70,11 +70,11 @@ class Site:
             return error_page(shown.status, title, shown.message, name=self.title, root=own.root)
 
     def _launch(self, raw_path: str, query: Mapping[str, str], own: Own, site: str, client: str) -> Page:
-        self.rules.check_client(client)
+        self.rules().check_client(client)
         link = read_link(raw_path, "/v2/")
         provider = self.provider(link.provider)
         repo_url = provider.check(link.spec)
-        self.rules.check_spec(link.spec, provider.canonical(link.spec))
+        self.rules().check_spec(link.spec, f"{link.provider}/{provider.canonical(link.spec)}")
         path = path_in_session(query.get("urlpath"), query.get("labpath"), query.get("filepath"))
         token = self.tokens.build_token(
             f"{link.provider}/{link.spec}", own.origin, self.clock.random_id(), self.clock.now() + TOKEN_SECONDS
@@ -93,7 +93,7 @@ class Site:
 
         A DOI that has to be asked for counts as a launch of the client's: nobody sends us to the DOI system as often as they like.
         """
-        self.rules.check_client(client)
+        self.rules().check_client(client)
         home = self.dois().home(read_link(raw_path, "/v2/").spec, lambda: self.count(client))
         return launch_path(home.provider, home.spec) + (f"?{urlencode(query)}" if query else "")
 

@@ -105,6 +105,18 @@ def canonical(url: str) -> str:
     return f"{address.scheme}://{host}{port}/{without_git('/'.join(steps))}".rstrip("/")
 
 
+def check_one_spelling(url: str) -> None:
+    """Raises BadAddress for a path that a server may read in another way than `canonical` does.
+
+    Rules of the operator are compared with the canonical address, and the server gets the address of the link.
+    """
+    path = unquote(urlsplit(url).path)
+    if unquote(path) != path:
+        raise BadAddress(url=without_user(url), why="its path is percent-encoded twice")
+    if any(step in {".", ".."} for step in re.split(r"[/\\]", path)):
+        raise BadAddress(url=without_user(url), why="its path has steps such as .. in it")
+
+
 def without_git(path: str) -> str:
     """The path without `.git` at its end, in any case and number."""
     while path.lower().endswith(".git"):

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
-from bindery.adapters.repositories.addresses import canonical, parsed, without_user
+from bindery.adapters.repositories.addresses import canonical, check_one_spelling, parsed, without_user
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.flights import Flights
 from bindery.adapters.repositories.guard import GuardedClient
@@ -197,6 +197,7 @@ def _parts(spec: str) -> tuple[str, str]:
         raise BadSpec(spec=shown(spec), why="it is not <percent-encoded clone address>/<ref>")
     try:
         parsed(url)
+        check_one_spelling(url)
     except BadAddress as error:
         raise BadSpec(spec=error.facts["url"], why=error.facts["why"]) from None
     if "?" in url or "#" in url:

@@ -140,5 +140,6 @@ def make_doi_directory(
     from bindery.adapters.repositories.doi_directory import RegisteredDois
     from bindery.adapters.repositories.records import RECORD_HOSTS, record_host
 
-    hosts = {name: record_host(provider(name)) for name in RECORD_HOSTS}
+    served = [name for name in RECORD_HOSTS if name not in given.providers_off]
+    hosts = {name: record_host(provider(name)) for name in served}
     return RegisteredDois(_dois(given, client, clock), hosts, table, clock)

@@ -1,0 +1,39 @@
+"""The page on rules: its patterns and commands are those that the code takes."""
+
+import re
+import shlex
+
+import pytest
+
+from bindery.domain.rule_pattern import check_pattern
+from bindery.operate import commands
+from tests.contract.test_repository_grammar import providers
+from tests.serving.inits import ROOT
+
+PAGE = (ROOT / "infra" / "docs" / "rules.md").read_text()
+HERE = PAGE.partition("## Coming from BinderHub")[0]
+
+
+@pytest.mark.parametrize("pattern", sorted({each for each in re.findall(r"`(\^[^`]*)`", HERE) if each != "^"}))
+def test_a_pattern_on_the_page_is_accepted(pattern: str) -> None:
+    check_pattern(pattern)
+
+
+@pytest.mark.parametrize(("provider", "spec", "name"), re.findall(r"\| `/v2/(\w+)/([^`]*)` \| `([^`]*)` \|", PAGE))
+def test_a_name_on_the_page_is_the_one_that_is_compared(provider: str, spec: str, name: str) -> None:
+    assert f"{provider}/{providers()[provider].canonical(spec)}" == name
+
+
+def test_what_a_binderhub_list_becomes_is_accepted() -> None:
+    becomes = re.findall(r"becomes\s+(?:one pattern with a group: )?`(\^[^`]*)`", PAGE)
+    assert len(becomes) == 4
+    for pattern in becomes:
+        check_pattern(pattern)
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\.venv/bin/python -m bindery (rules .*)$", PAGE, re.MULTILINE))
+def test_a_command_on_the_page_can_be_run(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bindery.operate.rules.show_rules", lambda: "shown")
+    monkeypatch.setattr("bindery.operate.rules.add_rule", lambda *_: "added")
+    monkeypatch.setattr("bindery.operate.rules.remove_rule", lambda _: "removed")
+    assert commands.main(shlex.split(line)) == 0

@@ -1,0 +1,140 @@
+"""Rules in the table: when they count, when they end, and what happens while the table is throttled."""
+
+import pytest
+from pydantic import ValidationError
+
+from bindery.domain.errors import ClientBanned, SpecBanned, Throttled
+from bindery.domain.rules import Rules, SpecRule
+from bindery.ports.table import Item, Table
+from bindery.state import rule_book
+from bindery.state.rule_book import FRESH_SECONDS, Entry, Kind, RuleBook, RuleBookFull
+from tests.fakes.clock import FakeClock
+from tests.fakes.table import DictTable
+
+
+@pytest.fixture
+def book(table: Table, clock: FakeClock) -> RuleBook:
+    return RuleBook(table, clock, Rules(total=200, per_repository=100))
+
+
+def entry(book: RuleBook, kind: Kind, value: str, lasts: float | None = None, quota: int | None = None) -> Entry:
+    now = book.clock.now()
+    return Entry(kind=kind, value=value, quota=quota, created_at=now, expires_at=now + lasts if lasts else None)
+
+
+def another_process(book: RuleBook) -> RuleBook:
+    return RuleBook(book.table, book.clock, book.base)
+
+
+def is_served(book: RuleBook, name: str) -> bool:
+    try:
+        book.rules().check_spec("a link", name)
+    except SpecBanned:
+        return False
+    return True
+
+
+def test_an_entry_counts_in_another_process_within_the_time_that_is_promised(book: RuleBook, clock: FakeClock) -> None:
+    reader = another_process(book)
+    assert is_served(reader, "gh/evil/r/HEAD")
+    book.add(entry(book, Kind.BAN, "^gh/evil/"))
+    clock.advance(FRESH_SECONDS)
+    assert not is_served(reader, "gh/evil/r/HEAD")
+    assert book.remove(entry(book, Kind.BAN, "^gh/evil/").id)
+    clock.advance(FRESH_SECONDS)
+    assert is_served(reader, "gh/evil/r/HEAD")
+
+
+def test_a_ban_ends_by_itself(book: RuleBook, clock: FakeClock) -> None:
+    book.add(entry(book, Kind.BAN, "^gh/evil/", lasts=FRESH_SECONDS / 2))
+    assert not is_served(book, "gh/evil/r/HEAD")
+    clock.advance(FRESH_SECONDS / 2)
+    assert is_served(book, "gh/evil/r/HEAD"), "judged by its time, not by when it is read again"
+
+
+def test_an_allow_list_whose_entries_end_does_not_open_the_instance(book: RuleBook, clock: FakeClock) -> None:
+    book.add(entry(book, Kind.ALLOW, "^gh/guest/", lasts=60))
+    assert is_served(book, "gh/guest/r/HEAD")
+    assert not is_served(book, "gh/o/r/HEAD")
+    clock.advance(10 * 86400)
+    assert not is_served(another_process(book), "gh/guest/r/HEAD")
+    assert not is_served(another_process(book), "gh/o/r/HEAD")
+
+
+def test_networks_and_quotas_are_added_to_those_of_the_settings(table: Table, clock: FakeClock) -> None:
+    base = Rules(banned_networks=("192.0.2.0/24",), spec_rules=(SpecRule("^gh/o/", 1),))
+    book = RuleBook(table, clock, base)
+    book.add(entry(book, Kind.BAN_NETWORK, "203.0.113.0/24"))
+    book.add(entry(book, Kind.QUOTA, "^gh/o/", quota=7))
+    clock.advance(1)
+    book.add(entry(book, Kind.QUOTA, "^gh/o/r/", quota=9))
+    for client in ("192.0.2.1", "203.0.113.1"):
+        with pytest.raises(ClientBanned):
+            book.rules().check_client(client)
+    assert book.rules().limits("gh/o/r/HEAD").per_repository == 9, "the newest goes first"
+    assert book.rules().limits("gh/o/x/HEAD").per_repository == 7
+
+
+def test_to_add_a_rule_again_renews_it(book: RuleBook, clock: FakeClock) -> None:
+    book.add(entry(book, Kind.BAN, "^gh/evil/", lasts=60))
+    clock.advance(30)
+    book.add(entry(book, Kind.BAN, "^gh/evil/", lasts=60))
+    (only,) = book.entries()
+    assert only.expires_at == clock.now() + 60
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "quota"),
+    [
+        (Kind.BAN, "evil/", None),
+        (Kind.BAN_NETWORK, "not a network", None),
+        (Kind.QUOTA, "^gh/o/", None),
+        (Kind.BAN, "^gh/o/", 3),
+        (Kind.QUOTA, "^gh/o/", -1),
+    ],
+)
+def test_an_entry_that_cannot_be_used_is_refused(book: RuleBook, kind: Kind, value: str, quota: int | None) -> None:
+    with pytest.raises(ValidationError):
+        entry(book, kind, value, quota=quota)
+
+
+def test_there_are_only_so_many_rules(book: RuleBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule_book, "MOST_ENTRIES", 2)
+    book.add(entry(book, Kind.BAN, "^gh/a/"))
+    book.add(entry(book, Kind.BAN, "^gh/b/"))
+    book.add(entry(book, Kind.BAN, "^gh/b/"))
+    with pytest.raises(RuleBookFull):
+        book.add(entry(book, Kind.BAN, "^gh/c/"))
+
+
+class CountingTable(DictTable):
+    """A table that counts queries, and is throttled on request."""
+
+    queries = 0
+    throttled = False
+
+    def query(self, pk: str, prefix: str = "", after: str = "", limit: int = 100) -> list[Item]:
+        self.queries += 1
+        if self.throttled:
+            raise Throttled
+        return super().query(pk, prefix, after, limit)
+
+
+def test_visitors_of_one_process_share_one_read(clock: FakeClock) -> None:
+    table = CountingTable()
+    book = RuleBook(table, clock, Rules())
+    for _ in range(100):
+        book.rules()
+    assert table.queries == 1
+
+
+def test_while_the_table_is_throttled_the_rules_read_last_count(clock: FakeClock) -> None:
+    table = CountingTable()
+    book = RuleBook(table, clock, Rules())
+    book.add(entry(book, Kind.BAN, "^gh/evil/"))
+    assert not is_served(book, "gh/evil/r/HEAD")
+    table.throttled = True
+    clock.advance(FRESH_SECONDS)
+    assert not is_served(book, "gh/evil/r/HEAD")
+    with pytest.raises(Throttled):
+        another_process(book).rules()
