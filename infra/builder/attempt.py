@@ -92,7 +92,8 @@ class Attempt:
         runner = Runner(environment, deadline, never, log, Growth(self.tool.disk, self.most_bytes))
         task = Task(self.order, folder, deadline, never, log)
         tag = cache_tag(self.order.repository)
-        return ContainerAttempt(task, self.contents, self.tool, self.registry, runner, self.base_image, tag)
+        tool = self.tool.within("build")  # the machine makes one image, so that one storage is enough
+        return ContainerAttempt(task, self.contents, tool, self.registry, runner, self.base_image, tag)
 
     def _leave(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)

@@ -147,7 +147,7 @@ def test_a_cache_that_has_outgrown_its_room_is_emptied(
             assert building.builds.has(f"{registry.host}/bindery/sessions@{digest(building, report)}")
         assert "Using cache" not in building.queue.text
         assert building.builds.wait(20)
-        assert list((building.builds.tool.storage / "overlay-layers").glob("*.tar-split.gz")) == []
+        assert list(building.builds.tool.storages.rglob("*.tar-split.gz")) == []
 
 
 def test_a_build_that_fills_the_disk_is_ended(

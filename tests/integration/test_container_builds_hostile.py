@@ -46,9 +46,15 @@ def holding() -> Iterator[Held]:
 
 
 def containers(building: ContainerBuilding) -> str:
-    """Those that the tool still keeps."""
-    roots = ["--root", str(building.builds.tool.storage), "--runroot", str(building.builds.tool.run_root)]
-    return subprocess.check_output(["buildah", *roots, "containers", "--quiet"], text=True)
+    """Return the ids of the containers that are in any storage of the tool."""
+    tools = [building.builds.tool.within(each.name) for each in building.builds.tool.storages.iterdir()]
+    return "".join(
+        subprocess.check_output(
+            ["buildah", "--root", str(tool.storage), "--runroot", str(tool.run_root), "containers", "--quiet"],
+            text=True,
+        )
+        for tool in tools
+    )
 
 
 class CommandLines:

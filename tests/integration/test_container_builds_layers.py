@@ -1,4 +1,4 @@
-"""Layers are shared between builds: what one repository makes must not get into another's image."""
+"""Layers are kept for the next build of a repository. What one repository makes never gets into another's image."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.builds.container_tool import ContainerTool, Desk
+from bindery.adapters.builds.disk import bytes_in
 from bindery.domain.builds import BuildState
 from tests.building import ordered, written
 from tests.containers import FROM_NOTHING, ContainerBuilding, step
@@ -22,18 +23,45 @@ def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Contai
         containers.close()
 
 
-def built(building: ContainerBuilding, name: str, dockerfile: str) -> str:
-    """What the build of a repository that says its name told."""
+def built(building: ContainerBuilding, name: str, dockerfile: str, attempt: int = 1) -> str:
+    """Build a repository whose file `words` says its name. Return the log."""
     repository = building.repository({"Dockerfile": dockerfile, "words": f"said by {name}"}, name)
     before = len(building.queue.text)
-    assert building.build(ordered(repository, name)).state is BuildState.SUCCEEDED, building.queue.text
+    report = building.build(ordered(repository, name, attempt))
+    assert report.state is BuildState.SUCCEEDED, building.queue.text
     return building.queue.text[before:]
 
 
-def test_a_layer_that_says_all_is_made_once(building: ContainerBuilding) -> None:
+def test_a_layer_is_made_once_for_a_repository(building: ContainerBuilding) -> None:
     dockerfile = FROM_NOTHING + step("echo made here")
     assert "Using cache" not in built(building, "one", dockerfile)
-    assert "Using cache" in built(building, "two", dockerfile)
+    assert "Using cache" in built(building, "one", dockerfile, attempt=2)
+
+
+def test_another_repository_makes_the_same_layer_anew(building: ContainerBuilding) -> None:
+    dockerfile = FROM_NOTHING + step("echo made here")
+    built(building, "one", dockerfile)
+    assert "Using cache" not in built(building, "two", dockerfile)
+
+
+def test_a_global_argument_of_another_repository_does_not_place_one_s_files(building: ContainerBuilding) -> None:
+    """Both Dockerfiles copy an equal file by equal words: the tool does not record the value of DEST with the layer."""
+    look = step("/bin/busybox ls -d /owner/words /stranger/words || true")
+    dockerfile = "ARG DEST={}\n" + FROM_NOTHING + "ARG DEST\nCOPY busybox $DEST/words\n" + look
+    assert "\n/stranger/words\n" in built(building, "one", dockerfile.format("/stranger"))
+    log = built(building, "two", dockerfile.format("/owner"))
+    assert "\n/owner/words\n" in log
+    assert "\n/stranger/words\n" not in log
+
+
+def test_the_storage_that_was_used_least_recently_goes_first(building: ContainerBuilding) -> None:
+    for name in ("one", "two"):
+        built(building, name, FROM_NOTHING)
+    assert building.builds.wait(20)
+    tool = building.builds.tool
+    _, second = tool.by_last_use()
+    tool.tidy(bytes_in(second))
+    assert [each.name for each in tool.by_last_use()] == [second.name]
 
 
 def test_what_another_repository_s_mounted_files_made_is_not_taken_for_one_s_own(building: ContainerBuilding) -> None:

@@ -13,10 +13,10 @@ ENDS_WITHIN = 20.0
 
 def clear(tool: ContainerTool) -> None:
     """The storage itself is for whoever made its folder to remove."""
-    _await_end(tool.storage.parent)
-    unmount(tool.storage)
-    unmount(tool.run_root)
-    shutil.rmtree(tool.run_root)
+    _await_end(tool.storages.parent)
+    unmount(tool.storages)
+    unmount(tool.run_roots)
+    shutil.rmtree(tool.run_roots)
 
 
 def _await_end(folder: Path) -> None:

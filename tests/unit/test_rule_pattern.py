@@ -9,7 +9,7 @@ from bindery.domain.rule_pattern import LONGEST_PATTERN, PROVIDERS, check_patter
 
 
 def test_the_names_of_providers_are_those_that_are_registered() -> None:
-    assert PROVIDERS == tuple(REGISTERED)
+    assert tuple(REGISTERED) == PROVIDERS
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from bindery.adapters.builds.container_attempt import ContainerAttempt
 from bindery.adapters.builds.container_tool import ContainerTool, Desk
 from bindery.adapters.builds.context import repo2docker_version
 from bindery.adapters.builds.disk import words
+from bindery.adapters.builds.layer_cache import namespace
 from bindery.adapters.builds.recipe import engine_name
 from bindery.adapters.builds.registry import Registry
 from bindery.adapters.builds.running import Growth, Runner
@@ -19,6 +20,7 @@ from bindery.ports.contents import Contents
 from bindery.ports.queue import Queue
 
 GIGABYTE = 1_000_000_000
+_NAMESPACE_DIGITS = 16  # of a folder's name: podman wants short paths
 
 
 class ContainerBuilds:
@@ -97,7 +99,8 @@ class ContainerBuilds:
         room = Growth(self.tool.disk, self._max_build_bytes)
         environment = self.tool.environment(os.environ, Desk(task.folder))
         runner = Runner(environment, task.deadline, task.stopped, task.log, room)
-        return ContainerAttempt(task, self._contents, self.tool, self._registry, runner, self._base_image)
+        tool = self.tool.within(namespace(task.order.repository)[:_NAMESPACE_DIGITS])
+        return ContainerAttempt(task, self._contents, tool, self._registry, runner, self._base_image)
 
     def _tidy(self) -> None:
         self.tool.tidy(self._max_bytes)

@@ -58,16 +58,24 @@ class Desk:
 
 
 class ContainerTool:
-    """podman and buildah get a storage of their own in `folder`, shared by all builds: no repository's `FROM` can name an
-    image of the person who runs this. docker's storage is its daemon's.
+    """podman, buildah or docker. podman and buildah get storages of their own in `folder`, one for each namespace of layers.
 
-    name: `podman`, `buildah` or `docker`. Raises BuildServiceDown where it is not installed.
+    A repository's builds use the storage of its own namespace: podman and buildah recognise a layer by its instruction's words, and
+    these do not tell the value of a global ARG, so that another repository's layer could be taken for one of this repository.
+    docker's storage is its daemon's.
+
+    name: `podman`, `buildah` or `docker`. namespace: letters and digits. Raises BuildServiceDown where the tool is not installed.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name, self._folder = name, folder
-        self.storage = folder / "storage"
+    def __init__(self, name: str, folder: Path, namespace: str = "none") -> None:
+        self.name, self._folder, self._namespace = name, folder, namespace
+        self.storages = folder / "storage"
+        self.storage = self.storages / namespace
         self._lock = folder / "tool.lock"
+
+    def within(self, namespace: str) -> "ContainerTool":
+        """Return the same tool with the storage of a namespace."""
+        return ContainerTool(self.name, self._folder, namespace)
 
     @cached_property
     def path(self) -> str:
@@ -83,7 +91,7 @@ class ContainerTool:
 
     def prepare(self) -> None:
         """Folders and policies. Raises OSError."""
-        for folder in (self.storage, self._home):
+        for folder in (self.storages, self._home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._policy.write_text(json.dumps(_pulls_only(_machine_policy())))
         self._push_policy.write_text(json.dumps({"default": _ACCEPT}))
@@ -144,29 +152,57 @@ class ContainerTool:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Nothing is tidied meanwhile, by whichever thread or process."""
+        """Hold off `tidy`, of every thread and process; the storage counts as used now."""
         descriptor = locked(self._lock, fcntl.LOCK_SH, create=True)
         try:
+            if not self._is_docker:
+                self.storage.mkdir(mode=0o700, exist_ok=True)
+                os.utime(self.storage)
             yield
         finally:
             if descriptor is not None:
                 os.close(descriptor)
 
     def tidy(self, most_bytes: int) -> None:
-        """Remove what ended builds left in our storage, and all of the cache if it holds more. Only while nobody builds."""
-        if self._is_docker or not self.storage.exists():
+        """Remove what ended builds left. Then remove whole storages, the least recently used first, until `most_bytes` are left.
+
+        Does nothing while a build runs.
+        """
+        if self._is_docker or not self.storages.exists():
             return
         descriptor = locked(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB, create=True)
         if descriptor is None:
             return
         try:
-            listing = ["ps", "--all", "--external", "--quiet"] if self.name == "podman" else ["containers", "--quiet"]
-            if left := self._ask(listing).split():
-                self._ask(["rm", *(["--force"] if self.name == "podman" else []), *left])
-            if bytes_in(self.storage) > most_bytes:
-                self._ask(["rmi", "--all", "--force"])
+            used = {self.within(each.name): bytes_in(each) for each in self.by_last_use()}
+            for tool in used:
+                tool.remove_containers()
+            total = sum(used.values())
+            for tool, size in used.items():
+                if total <= most_bytes:
+                    break
+                tool.empty()
+                total -= size
         finally:
             os.close(descriptor)
+
+    def by_last_use(self) -> list[Path]:
+        """Return the storages, the least recently used first."""
+        return sorted(
+            (each for each in self.storages.iterdir() if each.is_dir()), key=lambda each: each.stat().st_mtime
+        )
+
+    def remove_containers(self) -> None:
+        """Remove the containers that ended builds left in this storage."""
+        listing = ["ps", "--all", "--external", "--quiet"] if self.name == "podman" else ["containers", "--quiet"]
+        if left := self._ask(listing).split():
+            self._ask(["rm", *(["--force"] if self.name == "podman" else []), *left])
+
+    def empty(self) -> None:
+        """Remove all layers with the tool, then the folder, as far as its files belong to this user."""
+        self._ask(["rmi", "--all", "--force"])
+        shutil.rmtree(self.storage, ignore_errors=True)
+        shutil.rmtree(self.run_root, ignore_errors=True)
 
     def _ask(self, words: Sequence[str]) -> str:
         """Best effort: what is left now is removed the next time."""
@@ -189,9 +225,14 @@ class ContainerTool:
             return [self.path]
         return [self.path, "--root", str(self.storage), "--runroot", str(self.run_root)]
 
-    @cached_property
+    @property
     def run_root(self) -> Path:
-        """What is mounted: on a file system that a restart of the machine empties, and short, as podman wants it."""
+        """Return the folder for mounts of this storage."""
+        return self.run_roots / self._namespace
+
+    @cached_property
+    def run_roots(self) -> Path:
+        """Return the folder for mounts: on a file system that a restart of the machine empties, and short, as podman wants it."""
         runtime = os.environ.get("XDG_RUNTIME_DIR", "")
         beside = Path(runtime) if runtime else Path("/run" if os.geteuid() == 0 else f"/tmp/bindery-{os.geteuid()}")  # noqa: S108 - its owner is checked
         folder = beside / f"bindery-{hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]}"

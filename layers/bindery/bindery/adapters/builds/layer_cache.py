@@ -12,9 +12,14 @@ from bindery.domain.errors import BuildServiceDown
 from bindery.domain.repository import Repository
 
 
+def namespace(repository: Repository) -> str:
+    """Return the name under which a repository's layers are kept: 40 hex digits, one for each clone address."""
+    return hashlib.sha256(repository.clone_url.encode()).hexdigest()[:40]
+
+
 def cache_tag(repository: Repository) -> str:
-    """One for each repository, so that nobody's image begins with a stranger's layers."""
-    return f"cache-{hashlib.sha256(repository.clone_url.encode()).hexdigest()[:40]}"
+    """Return the tag under which a registry keeps a repository's layers."""
+    return f"cache-{namespace(repository)}"
 
 
 @dataclass(frozen=True)
