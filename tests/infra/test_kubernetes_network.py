@@ -53,7 +53,7 @@ def test_only_the_gateway_reaches_a_session_and_only_its_server(shipped: Manifes
 
 
 def test_a_session_asks_names_of_the_cluster_s_own_server_only(shipped: Manifests) -> None:
-    (rule,) = (rule for rule in policies(shipped, SESSION, "Egress") if "ports" in rule)
+    (rule,) = policies_of(shipped, "out-to-names")
     (peer,) = rule["to"]
     assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}
     assert peer["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
@@ -81,6 +81,13 @@ def test_a_session_reaches_nothing_that_is_not_public(shipped: Manifests, addres
 )
 def test_a_session_reaches_the_internet(shipped: Manifests, address: str) -> None:
     assert reaches(shipped, address)
+
+
+def test_a_session_reaches_the_internet_on_mybinder_s_ports_only(shipped: Manifests) -> None:
+    (rule,) = policies_of(shipped, "out-to-the-internet")
+    assert {port["protocol"] for port in rule["ports"]} == {"TCP"}
+    assert sorted(port["port"] for port in rule["ports"]) == [80, 443, 873, 1094, 9418]
+    assert not any("endPort" in port for port in rule["ports"])
 
 
 def test_sessions_are_kept_from_what_the_guard_refuses_to_fetch_from(shipped: Manifests) -> None:

@@ -41,6 +41,8 @@ SESSIONS = {
     "GpuResource": "amd.com/gpu",
     "NodeSelector": '{"pool": "sessions"}',
     "Tolerations": '[{"key": "pool", "operator": "Exists"}]',
+    "RuntimeClass": "gvisor",
+    "UserNamespaces": "true",
     "SessionEnvironment": '{"COURSE": "one"}',
     "PullSecret": "registry",
 }

@@ -83,6 +83,8 @@ def test_what_a_community_allows_is_in_the_pod() -> None:
             "gpus": 2,
             "node_selector": {"pool": "users"},
             "tolerations": [{"key": "users", "operator": "Exists"}],
+            "runtime_class": "gvisor",
+            "user_namespaces": True,
             "session_environment": {"DATA": "/data"},
         }
     )
@@ -91,5 +93,7 @@ def test_what_a_community_allows_is_in_the_pod() -> None:
     assert (resources["requests"]["memory"], resources["limits"]["memory"]) == ("2G", "4G")
     assert resources["limits"]["nvidia.com/gpu"] == "2"
     assert spec["nodeSelector"] == {"pool": "users"}
+    assert (spec["runtimeClassName"], spec["hostUsers"]) == ("gvisor", False)
+    assert not {"runtimeClassName", "hostUsers"} & made()["spec"].keys(), "the cluster's own, unless it is set"
     assert spec["tolerations"][0] == {"key": "users", "operator": "Exists"}
     assert {"name": "DATA", "value": "/data"} in spec["containers"][0]["env"]

@@ -89,7 +89,7 @@ class Resources(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     memory_guarantee: Bytes = Field(
-        "450M", description="memory reserved for a session; this and the next ten: on Kubernetes"
+        "450M", description="memory reserved for a session; this and the next twelve: on Kubernetes"
     )
     memory_limit: Annotated[Bytes, AfterValidator(_at_least("memory_guarantee"))] = Field(
         "2G", validate_default=True, description="memory that a session may take; beyond it what takes it is killed"
@@ -111,6 +111,12 @@ class Resources(BaseModel):
     )
     tolerations: Annotated[tuple[Toleration, ...], BeforeValidator(structured)] = Field(
         (), description="JSON list of taints that sessions tolerate: key, operator, value, effect, tolerationSeconds"
+    )
+    runtime_class: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$")] = Field(
+        "", description="RuntimeClass of sessions, such as `gvisor`; empty: the cluster's usual one"
+    )
+    user_namespaces: bool = Field(
+        False, description="whether each session has a user namespace of its own (`hostUsers: false`)"
     )
     session_environment: Annotated[dict[Name, Value], BeforeValidator(structured)] = Field(
         {}, description="JSON: more environment variables of a session, which its visitor sees"

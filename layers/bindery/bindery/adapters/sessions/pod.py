@@ -105,6 +105,10 @@ def pod(order: SessionOrder, run: str, owner: Body, making: Making) -> Body:
         "tolerations": [*_tolerations(making.resources), *_gone_nodes()],
         "containers": [_container(order, run, making)],
     }
+    if making.resources.runtime_class:
+        spec["runtimeClassName"] = making.resources.runtime_class
+    if making.resources.user_namespaces:
+        spec["hostUsers"] = False
     if making.pull_secret:
         spec["imagePullSecrets"] = [{"name": making.pull_secret}]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
