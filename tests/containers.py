@@ -1,8 +1,10 @@
 """What tests of container builds share: the engine with a registry, and images that need no base."""
 
+import io
 import os
 import shutil
 import socket
+import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -91,6 +93,21 @@ class ContainerBuilding:
         self.builds.close()
         self.builds.wait(60)
         clear(self.builds.tool)
+
+
+def image_files(building: ContainerBuilding, report: BuildReport) -> Mapping[str, bytes]:
+    """Return the files of an image as the registry has it: path without a leading slash to content."""
+    repository = "bindery/sessions"
+    digest = report.image.partition("@")[2]
+    manifest = building.registry.ask("GET", f"{repository}/manifests/{digest}").json()
+    files: dict[str, bytes] = {}
+    for layer in manifest["layers"]:
+        blob = building.registry.ask("GET", f"{repository}/blobs/{layer['digest']}").content
+        with tarfile.open(fileobj=io.BytesIO(blob)) as archive:
+            for member in archive:
+                if content := archive.extractfile(member):
+                    files[member.name] = content.read()
+    return files
 
 
 def configure(folder: Path, environment: pytest.MonkeyPatch, registry: str = "") -> None:

@@ -20,7 +20,11 @@ def test_a_test_that_is_named_exists(file: str, test: str) -> None:
 
 
 def test_every_row_of_an_attack_names_a_test_or_says_why_there_is_none() -> None:
-    rows = [line for line in PAGE.splitlines() if re.match(r"\| (author|fork|page|client|host|session|neighbour)\b.* \|", line)]
+    rows = [
+        line
+        for line in PAGE.splitlines()
+        if re.match(r"\| (author|fork|page|client|host|session|neighbour)\b.* \|", line)
+    ]
     attacks = [row for row in rows if row.count(" | ") >= 3]
     assert attacks
     assert [row for row in attacks if "`tests/" not in row and "none: " not in row] == []
