@@ -25,6 +25,8 @@ from tests.serving.tool_storage import clear
 
 TOOL = os.environ.get("CONTAINER_TOOL", "buildah")  # the suites pass with podman as well: CONTAINER_TOOL=podman
 FROM_NOTHING = "FROM scratch\nCOPY busybox /bin/busybox\n"
+RELAYED = "/bin/busybox sleep 2"
+"""The end of a step whose output a test reads: buildah's chroot isolation loses what it has not relayed when the step ends."""
 
 
 def step(script: str) -> str:

@@ -10,7 +10,7 @@ from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import BuildFailed, BuildServiceDown
 from bindery.domain.failure import Failure
 from tests.building import REF, ordered
-from tests.containers import FROM_NOTHING, ContainerBuilding, step
+from tests.containers import FROM_NOTHING, RELAYED, ContainerBuilding, step
 from tests.serving.registry import LocalRegistry, local_registry, what_is_missing
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
@@ -50,7 +50,9 @@ def test_an_image_is_recorded_by_the_digest_that_the_registry_serves(building: C
 
 
 def test_the_log_tells_what_happens_in_order(building: ContainerBuilding) -> None:
-    order = ordered(building.repository({"Dockerfile": FROM_NOTHING + step("echo hello from the step")}), scope="tree")
+    order = ordered(
+        building.repository({"Dockerfile": FROM_NOTHING + step(f"echo hello from the step; {RELAYED}")}), scope="tree"
+    )
     digest(building, building.build(order))
     phases = [line.phase for line in building.queue.lines]
     assert phases == sorted(phases, key=["fetching", "building", "pushing"].index)
@@ -72,11 +74,11 @@ def test_an_image_that_the_registry_lost_is_not_there(building: ContainerBuildin
     assert not building.builds.has(report.image)
 
 
-def test_builds_share_their_layers(building: ContainerBuilding) -> None:
-    files: dict[str, str | bytes] = {"Dockerfile": FROM_NOTHING + step("echo this takes long")}
-    first = digest(building, building.build(ordered(building.repository(files, "one"), "one", scope="tree")))
+def test_two_environments_of_a_repository_share_their_layers(building: ContainerBuilding) -> None:
+    repository = building.repository({"Dockerfile": FROM_NOTHING + step("echo this takes long")})
+    first = digest(building, building.build(ordered(repository, "one", scope="tree")))
     building.queue.messages.clear()
-    second = digest(building, building.build(ordered(building.repository(files, "two"), "two", scope="tree")))
+    second = digest(building, building.build(ordered(repository, "two", scope="tree")))
     assert "this takes long\n" not in building.queue.text.splitlines(keepends=True)
     assert building.queue.text.count("Using cache") >= 2
     assert first != second  # they say what they were built for
@@ -106,7 +108,7 @@ def test_a_dockerignore_is_honoured(building: ContainerBuilding) -> None:
 
 
 def test_a_failing_step_is_told_with_its_last_words(building: ContainerBuilding) -> None:
-    text = FROM_NOTHING + step("echo first words") + step("echo no such package: spam; exit 7")
+    text = FROM_NOTHING + step("echo first words") + step("echo no such package: spam; " + RELAYED + "; exit 7")
     report = building.build(ordered(building.repository({"Dockerfile": text}), scope="tree"))
     assert report.failure is not None
     assert report.failure.kind == "BuildFailed"
