@@ -129,6 +129,11 @@ class Settings(Resources):
     )
     banned_specs: Patterns = Field((), description="JSON list of regular expressions on specs; beats allowed")
     allowed_specs: Patterns = Field((), description="JSON list; if not empty, nothing else is launched")
+    own_refs_only: bool = Field(
+        False,
+        description="whether only branches and tags of the repository itself may be launched, and no commits of pull requests and "
+        "forks, which hosts show under the same name",
+    )
     ban_networks: Networks = Field((), description="clients' networks that are not served, CIDR, comma-separated")
     rate_limit: int = Field(
         10,

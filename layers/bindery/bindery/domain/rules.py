@@ -29,6 +29,7 @@ class Rules:
     """As BinderHub's settings: banned beats allowed; the first rule that matches a spec sets its quota.
 
     favoured: patterns of specs whose limit is `favoured_quota`. banned_networks: in CIDR notation.
+    own_refs_only: true if only commits on a branch or a tag of the repository itself may be launched.
     """
 
     total: int | None = None
@@ -39,6 +40,7 @@ class Rules:
     banned_specs: tuple[str, ...] = ()
     allowed_specs: tuple[str, ...] = ()
     banned_networks: tuple[str, ...] = ()
+    own_refs_only: bool = False
 
     def check_client(self, client: str) -> None:
         """Raises ClientBanned. An address that is none is nobody's."""

@@ -155,8 +155,19 @@ class GitHubProvider:
             repo_url=page,
             ref_url=f"{page}/tree/{commit}",
             private=known.private,
+            on_branch_or_tag=ref == "HEAD" or bool(note),
         )
         return Resolved(found, note)
+
+    def on_branch_or_tag(self, repository: Repository) -> bool:
+        from bindery.adapters.repositories.github_refs import GitHubRefs
+
+        name, ref = _parts(repository.spec)
+        refs = GitHubRefs(self._api, name, repository.repo_url)
+        if refs.is_head(repository.ref) or (not COMMIT.fullmatch(ref) and refs.is_tag(ref, repository.ref)):
+            return True
+        default = self._commit(name, "HEAD")
+        return default is not None and refs.is_in_history(repository.ref, default.commit)
 
     def authorization(self) -> str:
         return self._api.basic("x-access-token")
