@@ -28,9 +28,8 @@ class IdentifyEnvironment:
         if known:
             return known
         identity = self._work_out(provider, repository, builder)
-        if (
-            repository.on_branch_or_tag
-        ):  # so that a link to the commit's id is known for one of the repository's own later
+        # A link to the commit's id names one of the repository's own from now on, also when the branch has moved on.
+        if repository.on_branch_or_tag:
             self.commits.keep_on_branch_or_tag(repository, found=True)
         self.commits.keep(repository, builder, identity)
         return identity
