@@ -2,7 +2,7 @@
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bindery.domain.environment import Identity, Scope
 from bindery.domain.errors import Stale
@@ -44,12 +44,14 @@ class Commits:
 
     def keep_on_branch_or_tag(self, repository: Repository, found: bool) -> None:
         """Keep it: a positive answer for KEPT_SECONDS, although the branch may move on, a negative one for UNKNOWN_SECONDS."""
-        pk = _pk(repository)
         until = self.clock.now() + (KEPT_SECONDS if found else UNKNOWN_SECONDS)
-        before = self.table.get(pk, ON_BRANCH_OR_TAG)
-        with suppress(Stale):  # another launch has just written its answer
-            version = before.version if before else 0
-            self.table.put(Item(pk, ON_BRANCH_OR_TAG, {"found": found}, version, expires_at=until))
+        item = Item(_pk(repository), ON_BRANCH_OR_TAG, {"found": found}, expires_at=until)
+        try:
+            self.table.put(item)
+        except Stale:
+            before = self.table.get(item.pk, item.sk)
+            with suppress(Stale):  # another launch has just written its answer
+                self.table.put(replace(item, version=before.version if before else 0))
 
 
 def _pk(repository: Repository) -> str:
