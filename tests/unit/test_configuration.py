@@ -90,6 +90,7 @@ def test_an_install_r_that_only_installs_from_servers_counts_by_itself(script: s
             "install.packages('./a')",
             "install.packages(readLines('p.txt'))",
         ),
+        *("install.packages('a', .libPaths()[1], NULL)", "install.packages('a', '/lib', NULL)"),
         *("install.packages('x', contriburl='vendor')", "install.packages('file:///home/jovyan/x')", "system('make')"),
         "install.packages(c('a',\n# ') ; source('x.R') # '\n'b'))",
         *("sapply(c('a'), source)", "install.packages('a\\u002fb')", "c('a')\n" * 5000, b"\xff\xfe"),
@@ -97,6 +98,13 @@ def test_an_install_r_that_only_installs_from_servers_counts_by_itself(script: s
 )
 def test_an_install_r_that_may_read_another_file_makes_the_tree_count(script: str | bytes) -> None:
     assert configured({"install.R": script}).scope is Scope.TREE
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("unit", ["a", "a.", "a:", "a::", "\n", " ", "#\n", "#'", "'", "c(", "repos =", "uuid"])
+def test_text_of_a_stranger_is_searched_in_a_time_that_grows_with_its_length(unit: str) -> None:
+    for name, size in (("install.R", 20_000), ("Project.toml", 1_000_000), ("Pipfile", 1_000_000)):
+        configured({name: unit * (size // len(unit))})
 
 
 @pytest.mark.parametrize("text", ["name = 'A'\nuuid = '1'\n", "[workspace]\nprojects = ['docs']\n", "  uuid='1'"])

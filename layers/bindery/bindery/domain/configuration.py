@@ -67,7 +67,7 @@ ARCHIVES = (
     ".tar.zst",
 )
 PATH_NAMED = re.compile(r"""\b(path|file)["']?\s*[=:]""")
-JULIA_PACKAGE = re.compile(r"^\s*(uuid\s*=|\[workspace\])", re.MULTILINE)
+JULIA_PACKAGE = re.compile(r"^[ \t]*(uuid[ \t]*=|\[workspace\])", re.MULTILINE)
 """A project of Julia's that is a package, whose source is compiled at the installation, or that has projects below it."""
 FILE_ADDRESS = re.compile(r"\bfile:")
 
@@ -118,7 +118,7 @@ def configuration(tree: Tree, read: Read) -> Configuration:
 
 def _versioned_manifests(folder: str, tree: Tree) -> Iterator[str]:
     for path in tree.entries:
-        if path.startswith(folder) and VERSIONED_MANIFEST.fullmatch(path, len(folder)):
+        if path.endswith(".toml") and path.startswith(folder) and VERSIONED_MANIFEST.fullmatch(path, len(folder)):
             yield path[len(folder) :]
 
 

@@ -5,11 +5,13 @@ import re
 ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 LARGEST = 20_000
 """Characters. A longer script counts as one that reads files."""
-CALL = re.compile(r"((?:[A-Za-z][\w.]*:::?)?[A-Za-z.][\w.]*)\s*\(")
+CALL = re.compile(r"(?<![\w.])((?:[A-Za-z][\w.]*:::?)?[A-Za-z.][\w.]*)\s*\(")
+"""Begins where a word begins, so that the time of a search grows with the text's length and not with its square."""
 COMMENT_LINE = re.compile(r"""^[^\S\n]*#[^\n"'`]*$""", re.MULTILINE)
 """Without quotes: such a line ends no string, so what is taken out is no code."""
 STRING = re.compile(r"""["']([^"'\n]*)["']""")
-NO_REPOSITORY = re.compile(r"\b(repos|contriburl)\s*=\s*(NULL|[\"'](?!https?://))")
+NO_SERVER = re.compile(r"\bNULL\b|\b(repos|contriburl)\s*=\s*[\"'](?!https?://)")
+"""A package comes from a file where there is no repository of packages (`repos = NULL`), or where that is a folder."""
 CALLS = frozenset(
     {
         *("install.packages", "install_github", "install_gitlab", "install_cran", "install_bioc", "install_version"),
@@ -24,7 +26,7 @@ CALLS = frozenset(
 def only_installs(text: str) -> bool:
     """Return True if the script calls nothing but installers of packages from servers.
 
-    The test is coarse: a script that it does not understand counts as one that reads files, which costs builds, never a wrong
+    The check is coarse: a script that it does not understand counts as one that reads files, which costs builds, never a wrong
     image.
     """
     if len(text) > LARGEST or "\\" in text:
@@ -32,7 +34,7 @@ def only_installs(text: str) -> bool:
     code = COMMENT_LINE.sub("", text)
     if any(match[1] not in CALLS and match[1].rpartition(":")[2] not in CALLS for match in CALL.finditer(code)):
         return False
-    return not NO_REPOSITORY.search(code) and not any(_is_path(match[1]) for match in STRING.finditer(code))
+    return not NO_SERVER.search(code) and not any(_is_path(match[1]) for match in STRING.finditer(code))
 
 
 def _is_path(string: str) -> bool:
