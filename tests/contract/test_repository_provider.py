@@ -238,7 +238,7 @@ def foreign(host: Host, name: str = "refs/pull/1/head") -> str:
 
 
 def is_own(host: Host, ref: str) -> bool:
-    """What the provider finds out when it is asked again, or knows at once."""
+    """Return True if the provider knows at once, or finds out, that the ref's commit is the repository's own."""
     repository = host.provider.resolve(host.spec("o/r", ref)).repository
     return repository.on_branch_or_tag or host.provider.on_branch_or_tag(repository)
 

@@ -272,13 +272,13 @@ def test_whether_a_commit_is_on_a_branch_takes_three_requests_with_the_token(
     api.asked.clear()
     assert provider(api, table, clock, "s3cret").on_branch_or_tag(found)
     tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
-    paths = [asked.path.partition("?")[0] for asked in api.asked if asked.path != "/repos/o/r"]
+    paths = [request.path.partition("?")[0] for request in api.asked if request.path != "/repos/o/r"]
     assert paths == [
         f"/repos/o/r/commits/{found.ref}/branches-where-head",
         "/repos/o/r/commits/HEAD",
         f"/repos/o/r/compare/{tip}...{found.ref}",
     ]
-    assert {asked.headers.get("authorization") for asked in api.asked} == {"Bearer s3cret"}
+    assert {request.headers.get("authorization") for request in api.asked} == {"Bearer s3cret"}
 
 
 @pytest.mark.parametrize("status", ["ahead", "diverged", "", "of a new kind"])

@@ -175,7 +175,7 @@ def test_a_host_that_does_not_answer_counts_as_one_that_says_no_and_that_is_not_
     assert small.builds.started[-1].scope == "files"
 
 
-def test_a_private_repository_is_built_for_each_commit_and_nobody_is_asked(small: Small) -> None:
+def test_a_private_repository_is_built_for_each_commit_and_its_host_is_not_asked(small: Small) -> None:
     private = small.host.resolve(PULL).repository.model_copy(update={"private": True})
     state, builds = small.system.state, small.builds
     know_commit = KnowCommit(state.commits)

@@ -38,7 +38,7 @@ class Commits:
             return
 
     def on_branch_or_tag(self, repository: Repository) -> bool | None:
-        """What was found out last about this commit; None: nothing, or too long ago."""
+        """Return the last answer of the commit's host, None if there is none or if it is too old."""
         item = self.table.get(_pk(repository), ON_BRANCH_OR_TAG)
         return bool(item.data["found"]) if item and (item.expires_at or 0) > self.clock.now() else None
 

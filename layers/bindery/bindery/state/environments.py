@@ -48,7 +48,7 @@ class Environments:
         return Environment.model_validate(item.data) if item else None
 
     def usable(self, key: str, usable: Callable[[str], bool]) -> Environment | None:
-        """The environment if it builds, or if its image is usable; else None."""
+        """Return the environment if it builds or if its image is usable, else None."""
         environment = self.find(key)
         return environment if environment and _is_usable(environment, usable) else None
 

@@ -42,7 +42,7 @@ class ClaimEnvironment:
         return self.environments.claim(identity, repository, launch.id, self.builds.has, prebuild=launch.build_only)
 
     def _known(self, provider: RepositoryProvider, repository: Repository) -> Repository:
-        """Whether a host that does not answer would say yes is unknown, and unknown counts as no: the build is the commit's own."""
+        """Return the repository as its host knows it, or unchanged if the host does not answer: unknown counts as no."""
         try:
             return self.know_commit(provider, repository)
         except (HostLimited, HostUnreachable):

@@ -58,10 +58,10 @@ class ResolveRepository:
 
     def _own(self, provider: RepositoryProvider, repository: Repository) -> Repository:
         """Return the repository, known to be at a commit of its own. Raises ForeignCommit."""
-        known = self.know_commit(provider, repository)
-        if not known.on_branch_or_tag:
+        repository = self.know_commit(provider, repository)
+        if not repository.on_branch_or_tag:
             raise ForeignCommit(url=repository.repo_url, ref=repository.ref)
-        return known
+        return repository
 
     def _towards(
         self, launch: Launch, environment: Environment, repository: Repository, note: tuple[Event, ...]

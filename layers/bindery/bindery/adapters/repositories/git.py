@@ -114,7 +114,7 @@ class GitProvider:
         return Resolved(repository, found.note)
 
     def on_branch_or_tag(self, repository: Repository) -> bool:
-        """Return True if a branch or a tag leads to the commit now. That it is in a branch's history is not found out."""
+        """Return True if a branch or a tag leads to the commit now. Branches' histories are not searched."""
         url = repository.clone_url
         try:
             with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB):

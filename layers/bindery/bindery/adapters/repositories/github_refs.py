@@ -1,4 +1,4 @@
-"""Whether a commit that GitHub serves under a repository's name is on one of its own branches or tags.
+"""Requests that find out whether a commit that GitHub shows under a repository's name is on a branch or tag of its own.
 
 GitHub keeps the objects of a repository and of all its forks together, and shows each commit under every one of their names.
 """

@@ -149,11 +149,11 @@ class GitLabProvider(FilesByGit):
         return Resolved(found, note)
 
     def on_branch_or_tag(self, repository: Repository) -> bool:
-        """Return True if the history of a branch or a tag holds the commit. What merge requests brought is in none before the merge."""
+        """Return True if the history of a branch or a tag holds the commit. No history holds a merge request's before the merge."""
         namespace, _ = _parts(repository.spec)
-        asked = f"{_about(namespace)}/repository/commits/{repository.ref}/refs?type=all&per_page=1"
+        path = f"{_about(namespace)}/repository/commits/{repository.ref}/refs?type=all&per_page=1"
         try:
-            body = self._api.get(asked, repository.repo_url).body
+            body = self._api.get(path, repository.repo_url).body
         except (RepositoryNotFound, RepositoryTooLarge):
             return False
         return body is not None and any(ref.type in BRANCH_OR_TAG for ref in self._api.read(_Refs, body).root)

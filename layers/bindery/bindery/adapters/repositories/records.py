@@ -62,7 +62,7 @@ class RecordHost(ABC):
         return Resolved(found.model_copy(update={"spec": spec, "on_branch_or_tag": True}))
 
     def on_branch_or_tag(self, repository: Repository) -> bool:  # noqa: ARG002 # the port's shape
-        """Return True: nobody but its owner publishes a version of a record."""
+        """Return True: only its owner publishes a version of a record."""
         return True
 
     def _answered(self, spec: str, canonical: str) -> Answer[Repository]:
