@@ -339,6 +339,12 @@ def test_what_it_says_of_its_files_is_verified(case: Case) -> None:
     assert re.fullmatch(r"md5:9001.*|sha1:a999.*|sha256:ba78.*", file.checksum)
 
 
+def test_a_record_is_known_for_its_owners_own(case: Case) -> None:
+    found = case.provider.resolve(case.spec).repository
+    assert found.on_branch_or_tag
+    assert case.provider.on_branch_or_tag(found)
+
+
 def test_a_record_is_its_own_environment_key(case: Case) -> None:
     found = case.provider.resolve(case.spec).repository
     assert case.provider.tree(found) is None

@@ -43,6 +43,7 @@ FILES: dict[str, str | bytes | File] = {
 }
 
 HOSTS = ("gh", "gist", "gl", "git")
+AUTHOR = ("-c", "user.name=A", "-c", "user.email=a@example.org")
 
 
 @dataclass
@@ -223,6 +224,81 @@ def test_master_is_master_where_there_is_one(branching: Host) -> None:
     make_repository(branching.folder, {"x": "y"})
     found = branching.provider.resolve(branching.spec("o/r", "master"))
     assert (found.repository.ref, found.note) == (first, "")
+
+
+def foreign(host: Host, name: str = "refs/pull/1/head") -> str:
+    """A commit that a stranger made from the default branch's tip, under a ref that is no branch and no tag."""
+    commit = (
+        git("-C", host.folder, *AUTHOR, "commit-tree", "-p", tip(host), "-m", "mine", f"{tip(host)}^{{tree}}")
+        .decode()
+        .strip()
+    )
+    git("-C", host.folder, "update-ref", name, commit)
+    return commit
+
+
+def is_own(host: Host, ref: str) -> bool:
+    """Return True if the provider knows at once, or finds out, that the ref's commit is the repository's own."""
+    repository = host.provider.resolve(host.spec("o/r", ref)).repository
+    return repository.on_branch_or_tag or host.provider.on_branch_or_tag(repository)
+
+
+def test_the_default_branch_is_known_for_one_of_the_repositorys_own_at_once(host: Host) -> None:
+    assert host.provider.resolve(host.spec("o/r", "HEAD")).repository.on_branch_or_tag
+    assert host.provider.resolve(host.spec("o/r", "master")).repository.on_branch_or_tag
+
+
+@pytest.mark.parametrize("ref", ["refs/pull/1/head", "pull/1/head", "refs/merge-requests/1/head", "refs/changes/01/1"])
+def test_a_ref_that_is_no_branch_and_no_tag_is_not_the_repositorys_own(branching: Host, ref: str) -> None:
+    commit = foreign(branching, ref if ref.startswith("refs/") else f"refs/{ref}")
+    found = branching.provider.resolve(branching.spec("o/r", ref)).repository
+    assert (found.ref, found.on_branch_or_tag) == (commit, False)
+    assert not branching.provider.on_branch_or_tag(found)
+
+
+def test_a_commit_of_a_stranger_by_its_id_is_not_the_repositorys_own(host: Host) -> None:
+    found = host.provider.resolve(host.spec("o/r", foreign(host))).repository
+    assert not found.on_branch_or_tag
+    assert not host.provider.on_branch_or_tag(found)
+
+
+def test_a_commit_of_a_stranger_without_a_common_one_is_not_the_repositorys_own(host: Host) -> None:
+    commit = git("-C", host.folder, *AUTHOR, "commit-tree", "-m", "mine", f"{tip(host)}^{{tree}}").decode().strip()
+    assert not is_own(host, commit)
+
+
+def test_branches_and_tags_of_both_kinds_are_the_repositorys_own_although_the_default_branch_lacks_them(
+    branching: Host,
+) -> None:
+    commit = foreign(branching, "refs/heads/feature/x")
+    git("-C", branching.folder, "tag", "light", tagged := foreign(branching, "refs/hidden/light"))
+    git("-C", branching.folder, *AUTHOR, "tag", "-am", "x", "v1.0", annotated := foreign(branching, "refs/hidden/v1"))
+    for ref, expected in (("feature/x", commit), ("light", tagged), ("v1.0", annotated)):
+        assert branching.provider.resolve(branching.spec("o/r", ref)).repository.ref == expected
+        assert is_own(branching, ref)
+    assert is_own(branching, commit), "a branch leads to it"
+
+
+@pytest.mark.parametrize("kind", ["gh", "gl", "gist"])
+def test_a_commit_in_the_default_branchs_history_is_the_repositorys_own(kind: str, tmp_path: Path) -> None:
+    for host in made(kind, tmp_path):
+        first = tip(host)
+        make_repository(host.folder, {"x": "y"})
+        assert is_own(host, first)
+        assert is_own(host, tip(host))
+
+
+def test_a_commit_that_the_host_no_longer_has_is_not_the_repositorys_own(host: Host) -> None:
+    found = host.provider.resolve(host.spec("o/r", tip(host))).repository
+    assert not host.provider.on_branch_or_tag(
+        found.model_copy(update={"ref": "1" * 40, "spec": host.spec("o/r", "1" * 40)})
+    )
+
+
+def test_a_repository_that_has_gone_has_no_commits_of_its_own(host: Host) -> None:
+    found = host.provider.resolve(host.spec("o/r", tip(host))).repository
+    gone = {"spec": host.spec("o/gone", found.ref), "clone_url": host.clone("o/gone"), "resolved_spec": ""}
+    assert not host.provider.on_branch_or_tag(found.model_copy(update=gone))
 
 
 def test_a_repository_that_is_not_there_is_said_so(host: Host) -> None:

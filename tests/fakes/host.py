@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bindery.domain.errors import BadSpec, RefNotFound, Retryable
+from bindery.domain.errors import BadSpec, BinderyError, RefNotFound, Retryable
 from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.repository_provider import Display, Resolved
@@ -16,6 +16,8 @@ class FakeHost:
     """The repository provider port. heads: spec without ref -> commit. files: commit -> path -> content; None: no tree to be had.
 
     trouble: what resolve raises until it is taken away. resolved: how often it was asked.
+    Specs that end in HEAD name the default branch. own: other commits that are on a branch or a tag; looked_up: those asked for.
+    silent: what the question for them raises until it is taken away.
     """
 
     heads: dict[str, str] = field(default_factory=lambda: {"o/r": COMMIT})
@@ -25,6 +27,9 @@ class FakeHost:
     trouble: Retryable | None = None
     note: str = ""
     resolved: int = 0
+    own: set[str] = field(default_factory=set)
+    looked_up: list[str] = field(default_factory=list)
+    silent: BinderyError | None = None
     id: str = "gh"
     display: Display = DISPLAY
 
@@ -48,7 +53,7 @@ class FakeHost:
         name, _, ref = spec.rpartition("/")
         if name not in self.heads:
             raise RefNotFound(spec=spec, ref=ref)
-        url, commit = self.check(spec), self.heads[name]
+        url, commit = self.check(spec), ref if ref in self.files else self.heads[name]
         repository = Repository(
             provider=self.id,
             spec=spec,
@@ -57,8 +62,15 @@ class FakeHost:
             clone_url=f"{url}.git",
             repo_url=url,
             ref_url=f"{url}/tree/{commit}",
+            on_branch_or_tag=ref == "HEAD",
         )
         return Resolved(repository, self.note)
+
+    def on_branch_or_tag(self, repository: Repository) -> bool:
+        self.looked_up.append(repository.ref)
+        if self.silent:
+            raise self.silent
+        return repository.ref in self.own
 
     def tree(self, repository: Repository) -> Tree | None:
         files = self.files[repository.ref]

@@ -13,6 +13,7 @@ REPOSITORY = Repository(
     clone_url="https://github.com/o/r",
     repo_url="https://github.com/o/r",
     ref_url="https://github.com/o/r/tree/0123456789abcdef0123456789abcdef01234567",
+    on_branch_or_tag=True,
 )
 
 

@@ -35,6 +35,7 @@ def context_of(folder: Path, files: dict[str, str | bytes], base_image: str = ""
         ({"requirements.txt": "six\n"}, 'pip install --no-cache-dir -r "requirements.txt"'),
         ({"binder/requirements.txt": "six\n"}, 'pip install --no-cache-dir -r "binder/requirements.txt"'),
         ({"environment.yml": "dependencies: [numpy]\n"}, "environment.yml"),
+        ({"environment.yaml": "dependencies: [numpy]\n"}, "environment.yaml"),
         ({"apt.txt": "vim\n"}, "apt-get install --yes --no-install-recommends vim"),
         ({"postBuild": "true\n"}, "RUN ./postBuild"),
         ({"default.nix": "{}\n"}, "nix-shell"),
@@ -51,6 +52,13 @@ def test_each_configuration_file_has_its_part_of_the_dockerfile(
     (name, *_) = files
     assert (context.folder / "src" / name).read_bytes() == str(files[name]).encode()
     assert os.access(context.folder / "repo2docker-entrypoint", os.X_OK)
+
+
+def test_a_dockerfile_of_the_root_changes_nothing_where_binder_holds_the_configuration(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"binder/requirements.txt": "six\n"}
+    _, text = context_of(tmp_path / "without", files)
+    _, beside = context_of(tmp_path / "beside", {**files, "Dockerfile": "FROM andrewosh/binder-base\n"})
+    assert beside == text
 
 
 def test_the_base_image_can_be_another(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 What is not recorded follows GitHub's documentation: trees (docs.github.com/en/rest/git/trees), blobs
 (docs.github.com/en/rest/git/blobs), gists and their revisions (docs.github.com/en/rest/gists/gists), commits
-(docs.github.com/en/rest/commits/commits#get-a-commit), whether a repository is private
+(docs.github.com/en/rest/commits/commits#get-a-commit, .../commits#list-branches-for-head-commit, .../commits#compare-two-commits),
+refs and tags (docs.github.com/en/rest/git/refs#get-a-reference, .../git/tags#get-a-tag), whether a repository is private
 (docs.github.com/en/rest/repos/repos#get-a-repository), conditional requests and rate limits
 (docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api and
 .../rate-limits-for-the-rest-api), redirects of renamed repositories (same best practices page).
@@ -15,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from tests.serving.git_http import git
+from tests.serving.github_refs import a_ref, a_tag, branches_where_head, compared
 from tests.serving.host_api import ApiServer, Reply, recorded, recordings
 
 HOST = "api.github.com"
@@ -42,11 +44,13 @@ class GitHubServer(ApiServer):
         plain, _, query = path.partition("?")
         if known := self.recorded.get(f"https://{HOST}{plain}"):
             return recorded(known)
+        if gist := re.fullmatch(r"/gists/([^/]+)/commits", plain):
+            return self._revisions(gist[1])
         if gist := re.fullmatch(r"/gists/([^/]+)(?:/([^/]+))?", plain):
             return self._gist(gist[1], gist[2] or "HEAD")
         if about := re.fullmatch(r"/repos/([^/]+/[^/]+)", plain):
             return self._about(about[1])
-        match = re.fullmatch(r"/repos/([^/]+/[^/]+)/(commits|git/trees|git/blobs)/(.+)", plain)
+        match = re.fullmatch(r"/repos/([^/]+/[^/]+)/(commits|compare|git/trees|git/blobs|git/ref|git/tags)/(.+)", plain)
         if match is None:
             return Reply(404, {"message": "Not Found"})
         name, kind, what = match.groups()
@@ -56,9 +60,12 @@ class GitHubServer(ApiServer):
         folder = self.repositories.get(name)
         if folder is None:
             return Reply(404, {"message": "Not Found"})
-        if kind == "commits":
-            return _commit(folder, unquote(what))
-        return self._tree(folder, what, "recursive=1" in query) if kind == "git/trees" else _blob(folder, what)
+        if kind == "commits" and what.endswith("/branches-where-head"):
+            return branches_where_head(folder, what.partition("/")[0])
+        if kind == "git/trees":
+            return self._tree(folder, what, "recursive=1" in query)
+        answers = {"commits": _commit, "compare": compared, "git/blobs": _blob, "git/ref": a_ref, "git/tags": a_tag}
+        return answers[kind](folder, unquote(what))
 
     def _about(self, name: str) -> Reply:
         if name in self.renamed:
@@ -85,6 +92,13 @@ class GitHubServer(ApiServer):
         return Reply(
             200, {"id": gist, "public": gist not in self.secret, "owner": owner, "files": {}, "history": history}
         )
+
+    def _revisions(self, gist: str) -> Reply:
+        folder = self.gists.get(gist)
+        if folder is None:
+            return Reply(404, {"message": "Not Found"})
+        log = git("-C", folder, "log", "--format=%H", "-100", "HEAD").decode().split()
+        return Reply(200, [{"version": commit, "change_status": {}} for commit in log])
 
     def _tree(self, folder: Path, tree: str, recursive: bool) -> Reply:
         listed = git("-C", folder, "ls-tree", "-z", *(["-r", "-t"] if recursive else []), tree)

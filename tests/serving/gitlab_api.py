@@ -1,9 +1,10 @@
 """GitLab's API on loopback: recorded answers where there are any, else answers made from local git repositories.
 
-What is not recorded follows GitLab's documentation: a commit by its id, branch or tag (docs.gitlab.com/api/commits/), names of
-projects in addresses (docs.gitlab.com/api/rest/#namespaced-paths), who may see a project
-(docs.gitlab.com/api/projects/#get-a-single-project), limits (docs.gitlab.com/security/rate_limits/ and
-docs.gitlab.com/administration/settings/user_and_ip_rate_limits/, section "Response headers").
+What is not recorded follows GitLab's documentation: a commit by its id, branch or tag (docs.gitlab.com/api/commits/), the refs
+whose history holds a commit (docs.gitlab.com/api/commits/#get-references-a-commit-is-pushed-to), names of projects in addresses
+(docs.gitlab.com/api/rest/#namespaced-paths), who may see a project (docs.gitlab.com/api/projects/#get-a-single-project), limits
+(docs.gitlab.com/security/rate_limits/ and docs.gitlab.com/administration/settings/user_and_ip_rate_limits/, section
+"Response headers").
 """
 
 import re
@@ -65,11 +66,11 @@ class GitLabServer(ApiServer):
                     "repository_access_level": self.levels.get(name, "enabled"),
                 },
             )
-        match = re.fullmatch(r"/api/v4/projects/([^/]+)/repository/commits/([^/]+)", plain)
+        match = re.fullmatch(r"/api/v4/projects/([^/]+)/repository/commits/([^/]+)(/refs)?", plain)
         folder = self.projects.get(unquote(match[1])) if match else None
         if match is None or folder is None:
             return Reply(404, {"message": "404 Project Not Found"})
-        return _commit(folder, unquote(match[2]))
+        return _refs(folder, unquote(match[2])) if match[3] else _commit(folder, unquote(match[2]))
 
 
 def _commit(folder: Path, ref: str) -> Reply:
@@ -78,3 +79,16 @@ def _commit(folder: Path, ref: str) -> Reply:
     except RuntimeError:
         return Reply(404, {"message": "404 Commit Not Found"})
     return Reply(200, {"id": commit, "short_id": commit[:8], "parent_ids": [], "title": "change"})
+
+
+def _refs(folder: Path, commit: str) -> Reply:
+    """Branches and tags whose history holds the commit."""
+    try:
+        listed = git(
+            "-C", folder, "for-each-ref", "--contains", commit, "--format=%(refname)", "refs/heads", "refs/tags"
+        )
+    except RuntimeError:
+        return Reply(404, {"message": "404 Commit Not Found"})
+    kinds = {"heads": "branch", "tags": "tag"}
+    parts = (line.split("/", 2) for line in listed.decode().splitlines())
+    return Reply(200, [{"type": kinds[kind], "name": name} for _, kind, name in parts])

@@ -10,8 +10,15 @@ from tests.fakes.host import DISPLAY
 from tests.simulation.around import Around
 
 HOST = "github.example"
+FOREIGN = 1 << 64
+"""Added to the number of a commit that a stranger made from the branch's newest one. It has the same configuration files."""
 COMMIT_SECONDS = 300
 COMMITS_AN_ENVIRONMENT = 3
+
+
+def is_own(repository: Repository) -> bool:
+    """Return True if the commit is on the repository's branch, whatever is known of it."""
+    return int(repository.ref, 16) < FOREIGN
 
 
 @dataclass
@@ -19,6 +26,7 @@ class SimProvider:
     """The repository provider port. `o/missing/HEAD` has no such ref; every five minutes there is a new commit.
 
     Every third commit changes what the environment is made of. pushed: commits ahead of that, by somebody who pushes.
+    Of each repository, HEAD is the branch's newest commit, `id` the one before, by its id, and `pull` one that a stranger made.
     """
 
     around: Around
@@ -27,7 +35,7 @@ class SimProvider:
     display: Display = DISPLAY
 
     def check(self, spec: str) -> str:
-        return f"https://{HOST}/{spec.removesuffix('/HEAD')}"
+        return f"https://{HOST}/{spec.rpartition('/')[0]}"
 
     def canonical(self, spec: str) -> str:
         return spec
@@ -38,10 +46,10 @@ class SimProvider:
     def resolve(self, spec: str) -> Resolved:
         self.around.before(f"host.resolve {spec}")
         self._trouble()
-        name = spec.removesuffix("/HEAD")
+        name, _, named = spec.rpartition("/")
         if name.endswith("missing"):
             raise RefNotFound(spec=spec, ref="HEAD")
-        ref, url = f"{self._commit():040x}", self.check(spec)
+        ref, url = f"{self._commit(named):040x}", self.check(spec)
         return Resolved(
             Repository(
                 provider="gh",
@@ -51,21 +59,28 @@ class SimProvider:
                 clone_url=f"{url}.git",
                 repo_url=url,
                 ref_url=f"{url}/tree/{ref}",
+                on_branch_or_tag=named == "HEAD",
             )
         )
+
+    def on_branch_or_tag(self, repository: Repository) -> bool:
+        self.around.before(f"host.on_branch_or_tag {repository.ref}")
+        self._trouble()
+        return is_own(repository)
 
     def tree(self, repository: Repository) -> Tree | None:
         self.around.before(f"host.tree {repository.ref}")
         self._trouble()
-        made_of = f"{int(repository.ref, 16) // COMMITS_AN_ENVIRONMENT:x}"
+        made_of = f"{int(repository.ref, 16) % FOREIGN // COMMITS_AN_ENVIRONMENT:x}"
         return Tree(repository.ref, {"requirements.txt": Entry("requirements.txt", 0o100644, made_of)})
 
     def read(self, repository: Repository, entry: Entry) -> bytes:
         self.around.before(f"host.read {entry.path}")
         return b"numpy\n"
 
-    def _commit(self) -> int:
-        return int(self.around.elapsed // COMMIT_SECONDS) + self.pushed
+    def _commit(self, named: str) -> int:
+        newest = int(self.around.elapsed // COMMIT_SECONDS) + self.pushed
+        return {"HEAD": newest, "id": max(0, newest - 1), "pull": newest + FOREIGN}[named]
 
     def _trouble(self) -> None:
         if self.around.happens("host_limits"):  # and says so late: whoever was told the same may have gone on by then

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bindery.domain.environment import Environment, EnvironmentState
+from bindery.domain.environment import Environment, EnvironmentState, Scope
 from bindery.domain.launch import BUILT, ENDED, FOUND, WAITING, Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Delete, Item
+from tests.simulation.hosts import is_own
 from tests.simulation.turns import Turns
 
 MOST_EVENTS = 60
@@ -131,6 +132,7 @@ class Watched:
         before = self.environments.get(now.key)
         self.environments[now.key] = now
         check_environment(before, now)
+        check_source(now)
         if now.state is not EnvironmentState.BUILDING:
             self.outcome(now)
 
@@ -175,6 +177,15 @@ def check_environment(before: Environment | None, now: Environment) -> None:
     if not right:
         was = f"{before.state} of attempt {before.attempt}" if before else "nothing"
         raise Broken(f"an environment went from {was} to {now.state} of attempt {now.attempt}", now.key)
+
+
+def check_source(environment: Environment) -> None:
+    """An environment that commits share is built from none that a stranger made; another one from its own commit."""
+    if environment.scope is Scope.COMMIT:
+        if environment.inputs["commit"] != environment.repository.ref:
+            raise Broken("the environment of one commit is built from another", environment.key)
+    elif not is_own(environment.repository):
+        raise Broken("a shared environment is built from a commit that is on no branch", environment.key)
 
 
 def check_builds(running: list[str], begun: list[str], forgotten: Counter[str], slots: int) -> None:

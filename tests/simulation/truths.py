@@ -19,6 +19,7 @@ from bindery.web.face import GENERAL
 from bindery.web.shown import BY_KIND, face_of
 from tests.simulation.around import MOST_SKEW_SECONDS, Around
 from tests.simulation.builds import SimBuilds
+from tests.simulation.hosts import is_own
 from tests.simulation.invariants import Broken, Watched
 from tests.simulation.sessions import Facts, SimSessions
 
@@ -59,6 +60,7 @@ class Truths:
             "BuildsQueued": self._waits_in_line,
             "DeadlinePassed": lambda launch: self.around.now >= launch.deadline - SLACK_SECONDS,
             "HostLimited": lambda launch: launch.stage is Stage.RESOLVING and self.around.injected["host_limits"] > 0,
+            "ForeignCommit": lambda launch: self.system.settings.own_refs_only and launch.spec.endswith("/pull"),
             "LaunchStopped": lambda launch: launch.id in self.stopped,
             "QuotaReached": lambda _: self.watched.total is not None,
             "RepositoryQuotaReached": lambda _: self.watched.per_repository is not None,
@@ -85,6 +87,8 @@ class Truths:
 
     def ready(self, launch: Launch) -> None:
         """A launch has just become ready: its session runs, answered as this session, in the right image, with the right files."""
+        if self.system.settings.own_refs_only and not (launch.repository and is_own(launch.repository)):
+            raise Broken("a launch is ready at a commit that is on no branch", launch.id)
         image = self.builds.word(launch.environment, launch.attempt).image
         if not _image_of(launch.image, launch.environment) or (image and image != launch.image):
             raise Broken(f"a launch is ready in {launch.image}", launch.id)

@@ -107,6 +107,19 @@ def test_a_runtime_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
         plan(tmp_path, {"runtime.txt": text})
 
 
+def test_environment_yaml_is_read_as_environment_yml_is_and_after_it(tmp_path: Path) -> None:
+    yaml = {"environment.yaml": "dependencies: [python=3.12, pip: [six]]", "requirements.txt": "numpy"}
+    read = plan(tmp_path, yaml)
+    assert read.python
+    assert (read.python.file, read.python.request) == ("environment.yaml", "3.12")
+    assert read.requirements
+    assert read.requirements.text == "six\n"
+    assert read.notes == ("requirements.txt is not read: environment.yaml counts.",)
+    both = plan(tmp_path, {**yaml, "environment.yml": "dependencies: [python=3.11]"})
+    assert both.python
+    assert both.python.file == "environment.yml"
+
+
 def test_environment_yml_gives_its_pip_part_and_its_python(tmp_path: Path) -> None:
     text = """
         dependencies:

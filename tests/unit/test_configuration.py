@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bindery.domain.configuration import Configuration, configuration, folder_of
+from bindery.domain.configuration import CONDA, FILES, Configuration, configuration, folder_of
 from bindery.domain.environment import Scope
 from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Entry, Tree
@@ -45,14 +45,80 @@ def paths(files: Mapping[str, str | bytes]) -> set[str]:
 @pytest.mark.parametrize("folder", ["", "binder/", ".binder/"])
 @pytest.mark.parametrize(
     "name",
-    [
-        *("environment.yml", "requirements.txt", "requirements3.txt", "Pipfile", "Pipfile.lock", "runtime.txt"),
-        *("apt.txt", "install.R", "Project.toml", "JuliaProject.toml", "Manifest.toml", "REQUIRE", "start"),
-    ],
+    [*FILES, "Manifest-v1.11.toml", "JuliaManifest-v1.12.toml"],
 )
 def test_each_file_that_repo2docker_reads_counts_by_itself(folder: str, name: str) -> None:
-    text = "dependencies: [numpy]\n" if name.endswith(".yml") else "numpy\n"
-    assert paths({folder + name: text, "README.md": "x", "src/a.py": "y"}) == {folder + name}
+    text = "dependencies: [numpy]\n" if name in CONDA else "numpy\n"
+    assert paths({folder + name: text, "README.md": "x", "src/a.py": "y", f"sub/{name}": text}) == {folder + name}
+
+
+def test_two_contents_of_an_environment_yaml_are_two_environments() -> None:
+    one, other = (configured({"environment.yaml": f"dependencies: [{name}]"}) for name in ("numpy", "pandas"))
+    assert one.files != other.files
+    assert one.files != configured({"README.md": "x"}).files
+
+
+@pytest.mark.parametrize(("yaml", "scope"), [("-e .", Scope.TREE), ("numpy", Scope.FILES)])
+def test_the_pip_part_of_an_environment_yaml_is_followed_unless_an_environment_yml_is_there(
+    yaml: str, scope: Scope
+) -> None:
+    files = {"environment.yaml": f"dependencies: [pip: ['{yaml}']]"}
+    assert configured(files).scope is scope
+    assert configured({**files, "environment.yml": "dependencies: [numpy]"}).scope is Scope.FILES
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        *("", "install.packages('ggplot2')\n", 'install.packages(c("a", "b"), repos = "https://cran.r-project.org")'),
+        "# Packages (of CRAN)\npkgs <- c('a')\nif (!require('a')) install.packages(pkgs)\n",
+        "library(devtools)\ndevtools::install_github('owner/repository')\n",
+        "BiocManager::install(c('limma'), ask = FALSE)",
+        "for (p in c('a', 'b')) if (!(p %in% rownames(installed.packages()))) install.packages(p)",
+    ],
+)
+def test_an_install_r_that_only_installs_from_servers_counts_by_itself(script: str) -> None:
+    assert paths({"install.R": script, "R/deps.R": "x"}) == {"install.R"}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        *("source('R/deps.R')", "renv::restore()", "devtools::install()", "remotes::install_deps('.')", "install('a')"),
+        *(
+            "install.packages('a.tar.gz', repos = NULL)",
+            "install.packages('./a')",
+            "install.packages(readLines('p.txt'))",
+        ),
+        *("install.packages('a', .libPaths()[1], NULL)", "install.packages('a', '/lib', NULL)"),
+        *("install.packages('x', contriburl='vendor')", "install.packages('file:///home/jovyan/x')", "system('make')"),
+        "install.packages(c('a',\n# ') ; source('x.R') # '\n'b'))",
+        *("sapply(c('a'), source)", "install.packages('a\\u002fb')", "c('a')\n" * 5000, b"\xff\xfe"),
+    ],
+)
+def test_an_install_r_that_may_read_another_file_makes_the_tree_count(script: str | bytes) -> None:
+    assert configured({"install.R": script}).scope is Scope.TREE
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("unit", ["a", "a.", "a:", "a::", "\n", " ", "#\n", "#'", "'", "c(", "repos =", "uuid"])
+def test_text_of_a_stranger_is_searched_in_a_time_that_grows_with_its_length(unit: str) -> None:
+    for name, size in (("install.R", 20_000), ("Project.toml", 1_000_000), ("Pipfile", 1_000_000)):
+        configured({name: unit * (size // len(unit))})
+
+
+@pytest.mark.parametrize("text", ["name = 'A'\nuuid = '1'\n", "[workspace]\nprojects = ['docs']\n", "  uuid='1'"])
+@pytest.mark.parametrize("name", ["Project.toml", "JuliaProject.toml"])
+def test_a_julia_project_that_is_a_package_makes_the_tree_count(name: str, text: str) -> None:
+    assert configured({name: text, "src/A.jl": "x"}).scope is Scope.TREE
+
+
+def test_a_julia_environment_counts_by_itself() -> None:
+    files = {
+        "Project.toml": "[deps]\nPlots = 'uuid of it'\n[compat]\njulia = '1.10'\n",
+        "Manifest.toml": "[[deps.A]]\nuuid = '1'\n",
+    }
+    assert paths(files) == set(files)
 
 
 @pytest.mark.parametrize("folder", ["", "binder/", ".binder/"])

@@ -17,7 +17,7 @@ from bindery.domain.errors import (
     RepositoryTooLarge,
     Stale,
 )
-from bindery.domain.repository import Entry
+from bindery.domain.repository import Entry, Repository
 from bindery.ports.table import Item, Table
 from tests.serving.git_http import File, git, make_repository
 from tests.serving.github_api import HOST, GitHubServer
@@ -255,3 +255,66 @@ def test_a_cache_that_somebody_else_has_just_written_is_no_trouble(api: GitHubSe
     table = Contended(None)
     assert provider(api, table, clock).resolve("o/r/HEAD").repository.ref
     table.close()
+
+
+@pytest.fixture
+def found(gh: GitHubProvider, api: GitHubServer) -> Repository:
+    """A commit by its id that is no branch's newest."""
+    first = gh.resolve("o/r/HEAD").repository
+    make_repository(api.repositories["o/r"], {"x": "y"})
+    return gh.resolve(first.resolved_spec).repository
+
+
+def test_whether_a_commit_is_on_a_branch_takes_three_requests_with_the_token(
+    api: GitHubServer, table: Table, clock: SetClock, found: Repository
+) -> None:
+    api.tokens = {"s3cret"}
+    api.asked.clear()
+    assert provider(api, table, clock, "s3cret").on_branch_or_tag(found)
+    tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
+    paths = [request.path.partition("?")[0] for request in api.asked if request.path != "/repos/o/r"]
+    assert paths == [
+        f"/repos/o/r/commits/{found.ref}/branches-where-head",
+        "/repos/o/r/commits/HEAD",
+        f"/repos/o/r/compare/{tip}...{found.ref}",
+    ]
+    assert {request.headers.get("authorization") for request in api.asked} == {"Bearer s3cret"}
+
+
+@pytest.mark.parametrize("status", ["ahead", "diverged", "", "of a new kind"])
+def test_only_a_commit_that_is_behind_is_in_the_history(
+    gh: GitHubProvider, api: GitHubServer, found: Repository, status: str
+) -> None:
+    tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
+    assert gh.on_branch_or_tag(found)
+    api.replies[f"/repos/o/r/compare/{tip}...{found.ref}"] = Reply(200, {"status": status})
+    assert not gh.on_branch_or_tag(found)
+
+
+def test_a_comparison_that_is_too_large_counts_as_one_that_says_no(
+    gh: GitHubProvider, api: GitHubServer, found: Repository
+) -> None:
+    tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
+    large = {"status": "behind", "files": ["x" * 5_000_000]}
+    api.replies[f"/repos/o/r/compare/{tip}...{found.ref}"] = Reply(200, large)
+    assert not gh.on_branch_or_tag(found)
+
+
+@pytest.mark.parametrize("what", ["commits/{}/branches-where-head", "compare/{1}...{0}"])
+def test_a_host_that_is_ill_or_limits_us_says_neither_yes_nor_no(
+    gh: GitHubProvider, api: GitHubServer, clock: SetClock, found: Repository, what: str
+) -> None:
+    tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
+    path = f"/repos/o/r/{what.format(found.ref, tip)}"
+    for reply in (Reply(500, {}), Reply(200, "not of this shape")):
+        api.replies[path] = reply
+        with pytest.raises(HostUnreachable):
+            gh.on_branch_or_tag(found)
+    api.replies[path] = Reply(403, {}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(clock.time) + 60)})
+    with pytest.raises(HostLimited):
+        gh.on_branch_or_tag(found)
+
+
+def test_a_renamed_repository_knows_its_commits(gh: GitHubProvider, api: GitHubServer, found: Repository) -> None:
+    api.renamed["old/name"] = "o/r"
+    assert gh.on_branch_or_tag(gh.resolve(f"old/name/{found.ref}").repository)

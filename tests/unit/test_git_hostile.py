@@ -168,6 +168,29 @@ def test_a_file_over_the_limit_is_too_large() -> None:
     assert caught.value.facts["limit"] == "1 MB"
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("refs/pull/1/head", False),
+        ("refs/xheads/a", False),
+        ("HEAD", False),
+        ("refs/heads/a", True),
+        ("refs/tags/a", True),
+    ],
+)
+def test_a_server_that_lists_every_ref_has_only_branches_and_tags_believed(name: str, expected: bool) -> None:
+    other = "1" * 40
+    refs = (f"{other} refs/heads/main", f"{COMMIT_ID} {name}", f"{other} refs/tags/v1 peeled:{other}")
+    listed = b"".join(line(f"{ref}\n".encode()) for ref in refs) + b"0000"
+    with ScriptedServer(Forge(lambda head: listed)) as server:
+        assert provider(server).on_branch_or_tag(repository(server, COMMIT_ID)) is expected
+
+
+def test_a_server_that_refuses_to_list_its_refs_counts_as_one_that_says_no() -> None:
+    with ScriptedServer(Forge(lambda head: line(b"ERR no\n"))) as server:
+        assert not provider(server).on_branch_or_tag(repository(server, COMMIT_ID))
+
+
 def test_an_endless_list_of_refs_ends_at_the_limit() -> None:
     def endless(head: bytes) -> Iterator[bytes]:
         if head.startswith(b"GET"):
@@ -180,6 +203,8 @@ def test_an_endless_list_of_refs_ends_at_the_limit() -> None:
 
     with ScriptedServer(endless) as server, pytest.raises(RepositoryTooLarge):
         provider(server).resolve(spec(server))
+    with ScriptedServer(endless) as server:
+        assert not provider(server).on_branch_or_tag(repository(server, COMMIT_ID))
 
 
 def test_a_dripping_list_of_refs_ends_at_the_deadline() -> None:

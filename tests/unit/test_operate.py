@@ -66,6 +66,18 @@ def test_the_key_of_a_link_changes_with_what_its_build_depends_on_and_with_nothi
     assert key(README_md="third\n", postBuild="true\n")["key"] != whole["key"]
 
 
+def test_a_pull_request_shows_the_shared_key_and_the_one_that_it_would_be_built_under(
+    run: Run, server: GitServer
+) -> None:
+    commit = make_repository(server.root / "asked.git", {"requirements.txt": "iniconfig\n"})
+    git("-C", server.root / "asked.git", "update-ref", "refs/pull/1/head", commit)
+    make_repository(server.root / "asked.git", {"requirements.txt": "iniconfig\n", "more": ""})
+    address = quote(server.url("asked.git"), safe="")
+    head, pull = (json.loads(run("key", "git", f"{address}/{ref}").stdout) for ref in ("HEAD", "refs/pull/1/head"))
+    assert pull["key"] == head["key"] == head["built_under"] != pull["built_under"]
+    assert ("not known to be on a branch" in head["why"], "not known to be on a branch" in pull["why"]) == (False, True)
+
+
 def test_a_server_that_does_not_show_what_a_commit_holds_is_said_to_cost_builds(run: Run, server: GitServer) -> None:
     make_repository(server.root / "whole.git", {"requirements.txt": "iniconfig\n"})
     git("config", "--file", server.root / "whole.git" / "config", "uploadpack.allowFilter", "false")

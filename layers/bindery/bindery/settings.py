@@ -133,6 +133,11 @@ class Settings(Resources):
     providers_off: ProviderNames = Field(
         (), description="providers that are switched off, such as `gist`, comma-separated"
     )
+    own_refs_only: bool = Field(
+        False,
+        description="whether only branches and tags of the repository itself may be launched, and no commits of pull requests and "
+        "forks, which hosts show under the same name",
+    )
     ban_networks: Networks = Field((), description="clients' networks that are not served, CIDR, comma-separated")
     rate_limit: int = Field(
         10,

@@ -98,4 +98,5 @@ def rules_of(settings: Settings) -> Rules:
         banned_specs=settings.banned_specs,
         allowed_specs=settings.allowed_specs,
         banned_networks=settings.ban_networks,
+        own_refs_only=settings.own_refs_only,
     )

@@ -101,17 +101,19 @@ class System:
 
     @cached_property
     def resolve_repository(self) -> Persevere[ResolveRequested]:
+        from bindery.usecases.claim_environment import ClaimEnvironment
         from bindery.usecases.identify_environment import IdentifyEnvironment
+        from bindery.usecases.know_commit import KnowCommit
         from bindery.usecases.persevere import Persevere
         from bindery.usecases.resolve_repository import ResolveRepository
 
         kept, ports = self.state, self.ports
+        identify, know_commit = IdentifyEnvironment(ports.builds, kept.commits), KnowCommit(kept.commits)
         step = ResolveRepository(
             kept.launches,
-            kept.environments,
             ports.provider,
-            IdentifyEnvironment(ports.builds, kept.commits),
-            ports.builds,
+            know_commit,
+            ClaimEnvironment(kept.environments, identify, know_commit, ports.builds),
             kept.quotas,
             self.rule_book.rules,
             self.move_on,

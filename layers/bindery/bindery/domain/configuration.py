@@ -1,6 +1,7 @@
 """Which files of a tree define its environment: the ones repo2docker reads, and what they point to.
 
-Read from repo2docker's documentation of configuration files; what it does not look at cannot change an environment.
+The names stand here alone: builds find no file under another name (`adapters/builds/files.py`), and a test compares them with
+the names in the installed repo2docker's own source. What no build looks at cannot change an environment.
 Whatever is unclear, or too much to look into, makes the whole tree count: a build too many is better than a wrong image.
 """
 
@@ -12,11 +13,24 @@ from dataclasses import dataclass, field
 from bindery.domain.bounded_yaml import NotPlain, plain_yaml
 from bindery.domain.environment import Scope
 from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
+from bindery.domain.install_r import only_installs
 from bindery.domain.repository import Entry, Tree
 
 FOLDERS = ("binder/", ".binder/")
+CONDA = ("environment.yml", "environment.yaml")
+"""Names of the file of conda packages. Builds read the first that is there."""
+IGNORED = (".dockerignore", ".containerignore")
+"""Lists of files that an image does not get."""
+JULIA = tuple(
+    f"{julia}{name}.toml"
+    for name in ("Project", "Manifest", "Artifacts", "LocalPreferences")
+    for julia in ("Julia", "")
+)
+"""Files that Julia's package manager reads in a project's folder, besides VERSIONED_MANIFEST."""
+VERSIONED_MANIFEST = re.compile(r"(Julia)?Manifest-v\d{1,3}\.\d{1,3}\.toml")
+"""Manifests of one version of Julia each (pkgdocs.julialang.org, "Different Manifests for Different Julia versions")."""
 FILES = (
-    "environment.yml",
+    *CONDA,
     "requirements.txt",
     "requirements3.txt",
     "Pipfile",
@@ -24,16 +38,16 @@ FILES = (
     "runtime.txt",
     "apt.txt",
     "install.R",
-    "Project.toml",
-    "JuliaProject.toml",
-    "Manifest.toml",
-    "JuliaManifest.toml",
+    *JULIA,
     "REQUIRE",
     "start",
+    *IGNORED,
 )
 READ_THE_TREE = ("Dockerfile", "postBuild", "default.nix")
 PACKAGES = ("setup.py", "pyproject.toml", "DESCRIPTION")
-MAY_NAME_PATHS = ("Pipfile", "Pipfile.lock", "Project.toml", "JuliaProject.toml", "Manifest.toml", "JuliaManifest.toml")
+MAY_NAME_PATHS = ("Pipfile", "Pipfile.lock", *JULIA)
+NAMES = frozenset((*FILES, *READ_THE_TREE, *PACKAGES))
+"""Every fixed name under which a build may look for a configuration file."""
 LINK, SUBMODULE = 0o120000, 0o160000
 LINES_READ, FILES_FOLLOWED = 5000, 100
 ARCHIVES = (
@@ -53,6 +67,8 @@ ARCHIVES = (
     ".tar.zst",
 )
 PATH_NAMED = re.compile(r"""\b(path|file)["']?\s*[=:]""")
+JULIA_PACKAGE = re.compile(r"^[ \t]*(uuid[ \t]*=|\[workspace\])", re.MULTILINE)
+"""A project of Julia's that is a package, whose source is compiled at the installation, or that has projects below it."""
 FILE_ADDRESS = re.compile(r"\bfile:")
 
 Read = Callable[[Entry], bytes]
@@ -83,7 +99,7 @@ def configuration(tree: Tree, read: Read) -> Configuration:
     """The configuration files of a tree. `read` answers a file's content; it is called for those that may point further."""
     folder = folder_of(tree)
     found = Configuration()
-    for name in (*FILES, *READ_THE_TREE):
+    for name in (*FILES, *READ_THE_TREE, *_versioned_manifests(folder, tree)):
         if entry := tree.entries.get(folder + name):
             found.files[entry.path] = entry.id
             if name in READ_THE_TREE or entry.mode in (LINK, SUBMODULE):
@@ -98,6 +114,12 @@ def configuration(tree: Tree, read: Read) -> Configuration:
         except (_Unclear, UnicodeDecodeError, NotPlain, RepositoryTooLarge):
             found.scope = Scope.TREE
     return found
+
+
+def _versioned_manifests(folder: str, tree: Tree) -> Iterator[str]:
+    for path in tree.entries:
+        if path.endswith(".toml") and path.startswith(folder) and VERSIONED_MANIFEST.fullmatch(path, len(folder)):
+            yield path[len(folder) :]
 
 
 def _leads_elsewhere(entry: Entry | None) -> bool:
@@ -119,13 +141,17 @@ def _is_package(entry: Entry, read: Read) -> bool:
 
 def _follow(folder: str, tree: Tree, read: Read, found: Configuration) -> None:
     """Adds what the files point to, and what those point to. Raises _Unclear as soon as anything could reach the tree."""
-    for name in MAY_NAME_PATHS:
-        if (entry := tree.entries.get(folder + name)) and PATH_NAMED.search(_text(entry, read)):
+    for name in (*MAY_NAME_PATHS, *_versioned_manifests(folder, tree)):
+        entry = tree.entries.get(folder + name)
+        if entry and (PATH_NAMED.search(text := _text(entry, read)) or _compiles_source(name, text)):
             raise _Unclear
+    if (entry := tree.entries.get(folder + "install.R")) and not only_installs(_text(entry, read)):
+        raise _Unclear
+    conda = next((name for name in CONDA if folder + name in tree.entries), CONDA[0])
     named: tuple[tuple[str, Lines], ...] = (
         ("requirements.txt", _lines),
         ("requirements3.txt", _lines),
-        ("environment.yml", _pip_lines),
+        (conda, _pip_lines),
     )
     waiting = [(tree.entries[folder + name], lines) for name, lines in named if folder + name in tree.entries]
     while waiting:
@@ -136,6 +162,10 @@ def _follow(folder: str, tree: Tree, read: Read, found: Configuration) -> None:
                 waiting.append((target, _lines))
         if len(found.files) > FILES_FOLLOWED:
             raise _Unclear
+
+
+def _compiles_source(name: str, text: str) -> bool:
+    return name.endswith("Project.toml") and bool(JULIA_PACKAGE.search(text))
 
 
 def _text(entry: Entry, read: Read) -> str:
@@ -166,7 +196,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _pip_lines(text: str) -> Iterator[str]:
-    """The pip part of an environment.yml."""
+    """The pip part of a file of conda packages."""
     if FILE_ADDRESS.search(text):
         raise _Unclear
     loaded = plain_yaml(text)

@@ -32,6 +32,13 @@ class Identity:
         told = json.dumps({"scope": scope.value, "inputs": inputs}, sort_keys=True, separators=(",", ":"))
         return cls(hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:40], scope, inputs)
 
+    def may_be_built_from(self, repository: Repository) -> bool:
+        """Return True if the environment is this commit's alone, or if the commit is the repository's own.
+
+        An environment that commits share is never built from a commit of a pull request or of a fork: strangers make those.
+        """
+        return self.scope is Scope.COMMIT or repository.on_branch_or_tag
+
 
 class EnvironmentState(StrEnum):
     """Of the newest attempt."""

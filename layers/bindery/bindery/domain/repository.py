@@ -16,6 +16,8 @@ class Repository(BaseModel):
     repo_url, ref_url: for people: the repository's page, and the page of this ref. Of any git server no page is known: both are
         the clone address as it was asked for, and clients clone it.
     private: whether its host gives it to nobody without our token.
+    on_branch_or_tag: true if the commit is known to be on a branch or a tag of the repository itself, or is a published record.
+        False if it is not, or if that is unknown: hosts also serve commits of pull requests and of forks under this address.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,6 +30,7 @@ class Repository(BaseModel):
     repo_url: str
     ref_url: str
     private: bool = False
+    on_branch_or_tag: bool = False
 
 
 @dataclass(frozen=True)

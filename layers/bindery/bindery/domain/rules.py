@@ -32,6 +32,7 @@ class Rules:
     is compared, so that two links to one repository get one answer.
     allowed_specs: patterns; if there are any, or only_allowed is set, no other repository is launched.
     favoured: patterns of repositories whose limit is `favoured_quota`. banned_networks: in CIDR notation.
+    own_refs_only: true if only commits on a branch or a tag of the repository itself may be launched.
     """
 
     total: int | None = None
@@ -43,6 +44,7 @@ class Rules:
     allowed_specs: tuple[str, ...] = ()
     banned_networks: tuple[str, ...] = ()
     only_allowed: bool = False
+    own_refs_only: bool = False
 
     def check_client(self, client: str) -> None:
         """Raises ClientBanned for an address in a banned network. Unparsable addresses are not banned."""

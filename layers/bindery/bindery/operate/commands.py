@@ -16,6 +16,7 @@ from bindery.operate.misspelt import misspelt
 from bindery.operate.rules import add_commands
 from bindery.settings import Settings
 from bindery.usecases.identify_environment import IdentifyEnvironment
+from bindery.usecases.know_commit import KnowCommit
 from bindery.web.shown import face_of
 
 WHY: Mapping[Scope, str] = {
@@ -23,6 +24,7 @@ WHY: Mapping[Scope, str] = {
     Scope.TREE: "something in it may read any of its files: only commits with the very same files share an environment",
     Scope.COMMIT: "its host did not show what the commit holds (a git server needs uploadpack.allowFilter): each one is built",
 }
+FOREIGN = "; this one is not known to be on a branch or a tag: it builds an environment of its own, built_under"
 PRIVATE = "a private repository's sessions fetch nothing: each commit is built"
 
 
@@ -68,14 +70,20 @@ def show_key(provider_name: str, spec: str) -> str:
     provider = bootstrap.provider(provider_name)
     provider.check(spec)
     repository = provider.resolve(spec).repository
-    identity = IdentifyEnvironment(bootstrap.builds(), bootstrap.system().state.commits)(provider, repository)
-    environment = bootstrap.system().state.environments.find(identity.key)
+    state = bootstrap.system().state
+    identify = IdentifyEnvironment(bootstrap.builds(), state.commits)
+    identity = identify(provider, repository)
+    own = identity.may_be_built_from(repository) or identity.may_be_built_from(
+        KnowCommit(state.commits)(provider, repository)
+    )
+    environment = state.environments.find(identity.key)
     told = {
         "key": identity.key,
         "depends_on": identity.scope.value,
-        "why": PRIVATE if repository.private else WHY[identity.scope],
+        "why": PRIVATE if repository.private else WHY[identity.scope] + ("" if own else FOREIGN),
         "inputs": identity.inputs,
         "ref": repository.ref,
+        "built_under": identity.key if own else identify.of_commit(repository).key,
         "state": environment.state.value if environment else "never built",
         "image": environment.image if environment else "",
     }

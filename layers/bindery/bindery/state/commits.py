@@ -1,7 +1,8 @@
-"""Which environment a commit has: worked out once, then read."""
+"""Facts about commits: which environment one has, and whether it is on a branch or a tag of its repository."""
 
 import hashlib
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from bindery.domain.environment import Identity, Scope
 from bindery.domain.errors import Stale
@@ -9,12 +10,15 @@ from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
 
+ON_BRANCH_OR_TAG = "on-branch-or-tag"
 KEPT_SECONDS = 90 * 86400
+UNKNOWN_SECONDS = 300
+"""How long a commit counts as one of no branch and no tag: somebody may push or merge it."""
 
 
 @dataclass(frozen=True)
 class Commits:
-    """Environment identities by repository, ref and builder."""
+    """Facts by repository and ref; environment identities also by builder."""
 
     table: Table
     clock: Clock
@@ -32,6 +36,22 @@ class Commits:
             self.table.put(Item(_pk(repository), _sk(builder), data, expires_at=until))
         except Stale:
             return
+
+    def on_branch_or_tag(self, repository: Repository) -> bool | None:
+        """Return the last answer of the commit's host, None if there is none or if it is too old."""
+        item = self.table.get(_pk(repository), ON_BRANCH_OR_TAG)
+        return bool(item.data["found"]) if item and (item.expires_at or 0) > self.clock.now() else None
+
+    def keep_on_branch_or_tag(self, repository: Repository, found: bool) -> None:
+        """Keep it: a positive answer for KEPT_SECONDS, although the branch may move on, a negative one for UNKNOWN_SECONDS."""
+        until = self.clock.now() + (KEPT_SECONDS if found else UNKNOWN_SECONDS)
+        item = Item(_pk(repository), ON_BRANCH_OR_TAG, {"found": found}, expires_at=until)
+        try:
+            self.table.put(item)
+        except Stale:
+            before = self.table.get(item.pk, item.sk)
+            with suppress(Stale):  # another launch has just written its answer
+                self.table.put(replace(item, version=before.version if before else 0))
 
 
 def _pk(repository: Repository) -> str:

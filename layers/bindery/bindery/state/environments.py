@@ -47,6 +47,11 @@ class Environments:
         item = self.table.get(f"environment#{key}", "environment")
         return Environment.model_validate(item.data) if item else None
 
+    def usable(self, key: str, usable: Callable[[str], bool]) -> Environment | None:
+        """Return the environment if it builds or if its image is usable, else None."""
+        environment = self.find(key)
+        return environment if environment and _is_usable(environment, usable) else None
+
     def claim(
         self,
         identity: Identity,
@@ -56,11 +61,16 @@ class Environments:
         *,
         prebuild: bool = False,
     ) -> Environment:
-        """The environment as it is, if it builds or its image is usable; else its next attempt, now claimed for `launch`."""
+        """The environment as it is, if it builds or its image is usable; else its next attempt, now claimed for `launch`.
+
+        Raises ValueError if the environment may not be built from this commit.
+        """
+        if not identity.may_be_built_from(repository):
+            raise ValueError(f"{repository.ref} may not build the environment {identity.key}")
         while True:
             item = self.table.get(f"environment#{identity.key}", "environment")
             now = Environment.model_validate(item.data) if item else None
-            if now and (now.state is BUILDING or (now.state is READY and usable(now.image))):
+            if now and _is_usable(now, usable):
                 return now
             claimed = Environment(
                 key=identity.key,
@@ -195,6 +205,10 @@ class Environments:
         item = self.table.get(f"build#{environment.key}#{environment.attempt}", "attempt")
         # One that an older version started has no time of its own.
         return Started(str(item.data["handle"]), item.data.get("at", environment.claimed_at)) if item else None
+
+
+def _is_usable(environment: Environment, usable: Callable[[str], bool]) -> bool:
+    return environment.state is BUILDING or (environment.state is READY and usable(environment.image))
 
 
 def _waiters(key: str, launch: str) -> str:

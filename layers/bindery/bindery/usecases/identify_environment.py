@@ -28,8 +28,15 @@ class IdentifyEnvironment:
         if known:
             return known
         identity = self._work_out(provider, repository, builder)
+        # A link to the commit's id names one of the repository's own from now on, also when the branch has moved on.
+        if repository.on_branch_or_tag:
+            self.commits.keep_on_branch_or_tag(repository, found=True)
         self.commits.keep(repository, builder, identity)
         return identity
+
+    def of_commit(self, repository: Repository) -> Identity:
+        """Return the identity of the environment that is this commit's alone."""
+        return self._of_commit(repository, self.builds.name)
 
     def _work_out(self, provider: RepositoryProvider, repository: Repository, builder: str) -> Identity:
         tree = provider.tree(repository)

@@ -1,20 +1,20 @@
 """Resolve a launch's repository, then give it a session, a build, or a place among those who wait for one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bindery.domain.environment import Environment, EnvironmentState
+from bindery.domain.errors import ForeignCommit
 from bindery.domain.launch import FOUND, WAITING, Event, Launch, Phase, Stage
 from bindery.domain.messages import ResolveRequested
 from bindery.domain.repository import Repository
 from bindery.domain.rules import Rules
-from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import RepositoryProvider, Resolved
-from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
-from bindery.usecases.identify_environment import IdentifyEnvironment
+from bindery.usecases.claim_environment import ClaimEnvironment
+from bindery.usecases.know_commit import KnowCommit
 from bindery.usecases.move_on import MoveOn
 
 
@@ -23,10 +23,9 @@ class ResolveRepository:
     """Step 1 of every launch. Told twice, it only makes sure that step 2 is coming."""
 
     launches: Launches
-    environments: Environments
     provider: Callable[[str], RepositoryProvider]
-    identify: IdentifyEnvironment
-    builds: BuildService
+    know_commit: KnowCommit
+    claim: ClaimEnvironment
     quotas: Quotas
     rules: Callable[[], Rules]
     move_on: MoveOn
@@ -41,12 +40,11 @@ class ResolveRepository:
         provider = self.provider(launch.provider)
         # One that comes back stays with its commit: a session of its own may already hold that commit's files.
         resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
-        identity = self.identify(provider, resolved.repository)
+        if self.rules().own_refs_only:
+            resolved = replace(resolved, repository=self._own(provider, resolved.repository))
         if not launch.session:  # one that is resolved again may hold a place already
             self.quotas.check(launch.repo_url, self.rules().limits(launch.name))
-        environment = self.environments.claim(
-            identity, resolved.repository, launch.id, self.builds.has, prebuild=launch.build_only
-        )
+        environment = self.claim(provider, resolved.repository, launch)
         note = (Event(phase=Phase.WAITING, message=resolved.note + "\n"),) if resolved.note else ()
 
         def next_step(now: Launch) -> Launch | None:
@@ -57,6 +55,13 @@ class ResolveRepository:
         moved = self.launches.change(launch.id, next_step)
         if moved:
             self.move_on(moved)
+
+    def _own(self, provider: RepositoryProvider, repository: Repository) -> Repository:
+        """Return the repository, known to be at a commit of its own. Raises ForeignCommit."""
+        repository = self.know_commit(provider, repository)
+        if not repository.on_branch_or_tag:
+            raise ForeignCommit(url=repository.repo_url, ref=repository.ref)
+        return repository
 
     def _towards(
         self, launch: Launch, environment: Environment, repository: Repository, note: tuple[Event, ...]

@@ -28,6 +28,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "spec_banned",
             "{spec} may not be launched here. If you think it should be, tell whoever runs this Bindery.",
         ),
+        e.ForeignCommit: Face(
+            403,
+            "foreign_commit",
+            "{ref} is not known to be on a branch or a tag of {url} itself: it may come from a pull request or from a fork. "
+            "Only branches and tags are launched here. Launch a branch or a tag, or the fork's own repository.",
+        ),
         e.ClientBanned: Face(
             403,
             "client_banned",

@@ -8,12 +8,11 @@ from pathlib import Path
 from bindery.adapters.builds.files import ConfigurationFiles
 from bindery.adapters.builds.reason import failed, reason
 from bindery.adapters.builds.running import Runner
-from bindery.domain.configuration import FILES, PACKAGES, READ_THE_TREE
+from bindery.domain.configuration import FILES, IGNORED, PACKAGES, READ_THE_TREE
 from bindery.domain.errors import CannotBuild
 
 PACKAGE = "jupyter-repo2docker"
 _SCRIPT = Path(__file__).with_name("repo2docker_script.py")
-_IGNORING = (".dockerignore", ".containerignore")
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,10 @@ def repo2docker_version() -> str:
 def prepared(content: Path, folder: Path, runner: Runner, base_image: str) -> Context:
     """The content may move into `folder`. Raises RepositoryUnusable, BuildFailed, CannotBuild."""
     files = ConfigurationFiles.of(content)
-    there = [path for name in (*FILES, *READ_THE_TREE, *PACKAGES) if (path := files.find(name))]
-    ignoring = [path for name in _IGNORING if (path := files.find(name))]
+    there = [path for name in (*FILES, *READ_THE_TREE, *PACKAGES) if name not in IGNORED and (path := files.find(name))]
+    ignoring = [path for name in IGNORED if (path := files.find(name))]
     if dockerfile := files.find("Dockerfile"):
-        for name in (*_IGNORING, f"{files.name(dockerfile)}.dockerignore", f"{files.name(dockerfile)}.containerignore"):
+        for name in (*IGNORED, f"{files.name(dockerfile)}.dockerignore", f"{files.name(dockerfile)}.containerignore"):
             files.checked(content / name)
         return Context(content, dockerfile, files.name(dockerfile))
     named = files.name(there[0]) if there else "A repository without a Dockerfile"

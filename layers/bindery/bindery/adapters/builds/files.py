@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from bindery.domain.configuration import FOLDERS, NAMES
 from bindery.domain.errors import BuildFailed, RepositoryUnusable
 
 MOST_BYTES = 1_000_000
@@ -20,7 +21,7 @@ class ConfigurationFiles:
     @classmethod
     def of(cls, content: Path) -> "ConfigurationFiles":
         """Raises RepositoryUnusable."""
-        there = [name for name in ("binder", ".binder") if (content / name).is_dir()]
+        there = [folder.rstrip("/") for folder in FOLDERS if (content / folder).is_dir()]
         if len(there) > 1:
             raise RepositoryUnusable(why="it has both binder/ and .binder/: only one may be there")
         files = cls(content, content / there[0] if there else content)
@@ -32,9 +33,14 @@ class ConfigurationFiles:
     def at_root(self) -> bool:
         return self.folder == self.content
 
-    def find(self, name: str) -> Path | None:
-        """The file, if it is there. Raises RepositoryUnusable."""
-        return self.checked(self.folder / name)
+    def find(self, *names: str) -> Path | None:
+        """The first of these files that is there. Raises RepositoryUnusable.
+
+        Raises LookupError for a name that environment keys do not cover: a build may not depend on it.
+        """
+        if uncovered := set(names) - NAMES:
+            raise LookupError(f"no environment key covers {sorted(uncovered)}")
+        return next((found for name in names if (found := self.checked(self.folder / name))), None)
 
     def checked(self, path: Path) -> Path | None:
         if path.is_symlink():

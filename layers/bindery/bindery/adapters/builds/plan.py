@@ -9,6 +9,7 @@ from bindery.adapters.builds.environment_yml import read_environment_yml
 from bindery.adapters.builds.files import ConfigurationFiles
 from bindery.adapters.builds.pipfile import read_pipfile
 from bindery.adapters.builds.wanted import PythonWanted, Requirements, python_of
+from bindery.domain.configuration import CONDA
 from bindery.domain.errors import BuildFailed, CannotBuild
 
 _CONTAINERS = "podman, buildah or docker, for BINDERY_BUILDER=container"
@@ -42,12 +43,12 @@ def read_plan(content: Path) -> Plan:
 
 def _packages(files: ConfigurationFiles, python: PythonWanted | None) -> Plan:
     """environment.yml counts before a Pipfile, and a Pipfile before requirements.txt and the repository's own package."""
-    environment, requirements = files.find("environment.yml"), files.find("requirements.txt")
+    environment, requirements = files.find(*CONDA), files.find("requirements.txt")
     if environment:
         conda = read_environment_yml(files, environment)
-        notes = (f"{files.name(requirements)} is not read: environment.yml counts.",) if requirements else ()
+        notes = (f"{files.name(requirements)} is not read: {environment.name} counts.",) if requirements else ()
         return Plan(conda.python or python, conda.requirements, environment if conda.tool_needed else None, notes=notes)
-    if locked := files.find("Pipfile.lock") or files.find("Pipfile"):
+    if locked := files.find("Pipfile.lock", "Pipfile"):
         asked, wanted = read_pipfile(files, locked)
         return Plan(asked or python, wanted)
     if requirements:

@@ -16,13 +16,15 @@ def main() -> int:
     content, folder, base_image = sys.argv[1:]
     sys.path.append(str(Path(__file__).resolve().parents[3]))  # where we are, repo2docker may be, too
     from repo2docker.app import Repo2Docker
-    from repo2docker.buildpacks import base
+    from repo2docker.buildpacks import LegacyBinderDockerBuildPack, base
 
     base.exclude_paths = (
         lambda *_: ()
     )  # the repository's files need not go through memory: they are moved there afterwards
     app = Repo2Docker(repo=content, user_id=1000, user_name="jovyan", output_image_spec="image", run=False)
     app.initialize()  # its log, line by line
+    # It looks into the root's Dockerfile although binder/ holds the configuration, and only to refuse it.
+    app.buildpacks = [pack for pack in app.buildpacks if pack is not LegacyBinderDockerBuildPack]
     app.get_engine = lambda: _Writing(Path(folder))
     if base_image:
         app.base_image = base_image

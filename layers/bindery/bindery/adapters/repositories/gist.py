@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.by_git import FilesByGit
@@ -13,7 +13,14 @@ from bindery.adapters.repositories.host_api import ApiAnswer, Token
 from bindery.adapters.repositories.kept_refs import KEPT, Facts, KeptRefs
 from bindery.adapters.repositories.pages import Shown, pasted
 from bindery.adapters.repositories.refs import COMMIT, check_length, check_ref, decoded, shown
-from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryNotFound, SecretGist
+from bindery.domain.errors import (
+    BadSpec,
+    HostUnreachable,
+    RefNotFound,
+    RepositoryNotFound,
+    RepositoryTooLarge,
+    SecretGist,
+)
 from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
@@ -22,6 +29,7 @@ from bindery.ports.table import Table
 
 ID: Final = re.compile(r"[0-9a-f]{1,40}")
 NEWEST: Final = frozenset({"HEAD", "master", "main"})
+REVISIONS: Final = 100
 NOBODY: Final = "anonymous"
 """Whose gists have no owner."""
 
@@ -32,6 +40,10 @@ class _Owner(BaseModel):
 
 class _Version(BaseModel):
     version: str
+
+
+class _Revisions(RootModel[list[_Version]]):
+    """As docs.github.com/en/rest/gists/gists#list-gist-commits has it, newest first."""
 
 
 class _Gist(BaseModel):
@@ -121,8 +133,19 @@ class GistProvider(FilesByGit):
             clone_url=f"{page}.git",
             repo_url=page,
             ref_url=f"{page}/{commit}",
+            on_branch_or_tag=ref in NEWEST,
         )
         return Resolved(repository)
+
+    def on_branch_or_tag(self, repository: Repository) -> bool:
+        """Return True if the commit is among the gist's newest revisions. Forks have ids of their own, and may share its objects."""
+        _, gist, _ = _parts(repository.spec)
+        try:
+            body = self._api.get(f"/gists/{gist}/commits?per_page={REVISIONS}", repository.repo_url).body
+        except (RepositoryNotFound, RepositoryTooLarge):
+            return False
+        revisions = self._api.read(_Revisions, body).root if body else []
+        return any(revision.version == repository.ref for revision in revisions)
 
     def _facts(self, gist: str, ref: str, page: str) -> Facts | None:
         """What the host says of the revision, None if it knows the gist and not the revision."""

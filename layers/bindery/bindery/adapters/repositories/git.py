@@ -109,8 +109,18 @@ class GitProvider:
             clone_url=url,
             repo_url=url,
             ref_url=url,
+            on_branch_or_tag=found.own,
         )
         return Resolved(repository, found.note)
+
+    def on_branch_or_tag(self, repository: Repository) -> bool:
+        """Return True if a branch or a tag leads to the commit now. Branches' histories are not searched."""
+        url = repository.clone_url
+        try:
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB):
+                return self._wire.is_tip(self._known(url), repository.ref)
+        except (RepositoryNotFound, RepositoryTooLarge, BadAddress):
+            return False
 
     def tree(self, repository: Repository) -> Tree | None:
         url = repository.clone_url

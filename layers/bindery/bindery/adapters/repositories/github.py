@@ -23,7 +23,7 @@ from bindery.adapters.repositories.refs import (
     or_head,
     shown,
 )
-from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound
+from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryNotFound
 from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.ports.clock import Clock
@@ -155,8 +155,22 @@ class GitHubProvider:
             repo_url=page,
             ref_url=f"{page}/tree/{commit}",
             private=known.private,
+            on_branch_or_tag=ref == "HEAD" or bool(note),
         )
         return Resolved(found, note)
+
+    def on_branch_or_tag(self, repository: Repository) -> bool:
+        from bindery.adapters.repositories.github_refs import GitHubRefs
+
+        name, ref = _parts(repository.spec)
+        refs = GitHubRefs(self._api, name, repository.repo_url)
+        if refs.is_head(repository.ref) or (not COMMIT.fullmatch(ref) and refs.is_tag(ref, repository.ref)):
+            return True
+        try:
+            default = self._commit(name, "HEAD")
+        except RepositoryNotFound:
+            return False
+        return default is not None and refs.is_in_history(repository.ref, default.commit)
 
     def authorization(self) -> str:
         return self._api.basic("x-access-token")

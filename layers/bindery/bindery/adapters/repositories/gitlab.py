@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
 from bindery.adapters.repositories.addresses import without_git
 from bindery.adapters.repositories.by_git import FilesByGit
@@ -22,7 +22,7 @@ from bindery.adapters.repositories.refs import (
     or_head,
     shown,
 )
-from bindery.domain.errors import BadSpec, HostUnreachable
+from bindery.domain.errors import BadSpec, HostUnreachable, RepositoryNotFound, RepositoryTooLarge
 from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
@@ -35,11 +35,20 @@ LONGEST: Final = 700
 """Together with a ref it has to fit into a key of the table."""
 NOBODYS: Final = frozenset({"-", "admin", "dashboard", "explore", "groups", "help", "projects", "search", "users"})
 """First steps of pages that are no group's."""
+BRANCH_OR_TAG: Final = {"branch", "tag"}
 NO_PROJECT: Final = "Project Not Found"
 
 
 class _Commit(BaseModel):
     id: str
+
+
+class _Ref(BaseModel):
+    type: str
+
+
+class _Refs(RootModel[list[_Ref]]):
+    """As docs.gitlab.com/api/commits/#get-references-a-commit-is-pushed-to has it."""
 
 
 class _About(BaseModel):
@@ -135,8 +144,19 @@ class GitLabProvider(FilesByGit):
             repo_url=page,
             ref_url=f"{page}/-/tree/{commit}",
             private="private" in known,
+            on_branch_or_tag=ref == "HEAD" or bool(note),
         )
         return Resolved(found, note)
+
+    def on_branch_or_tag(self, repository: Repository) -> bool:
+        """Return True if the history of a branch or a tag holds the commit. No history holds a merge request's before the merge."""
+        namespace, _ = _parts(repository.spec)
+        path = f"{_about(namespace)}/repository/commits/{repository.ref}/refs?type=all&per_page=1"
+        try:
+            body = self._api.get(path, repository.repo_url).body
+        except (RepositoryNotFound, RepositoryTooLarge):
+            return False
+        return body is not None and any(ref.type in BRANCH_OR_TAG for ref in self._api.read(_Refs, body).root)
 
     def authorization(self) -> str:
         return self._api.basic("oauth2")

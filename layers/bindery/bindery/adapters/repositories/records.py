@@ -59,7 +59,11 @@ class RecordHost(ABC):
     def resolve(self, spec: str) -> Resolved:
         canonical = self.canonical(spec)
         found = self._kept.of(canonical, lambda: self._answered(spec, canonical))
-        return Resolved(found.model_copy(update={"spec": spec}))
+        return Resolved(found.model_copy(update={"spec": spec, "on_branch_or_tag": True}))
+
+    def on_branch_or_tag(self, repository: Repository) -> bool:  # noqa: ARG002 # the port's shape
+        """Return True: only its owner publishes a version of a record."""
+        return True
 
     def _answered(self, spec: str, canonical: str) -> Answer[Repository]:
         found = self.found(spec)

@@ -14,6 +14,8 @@ LONGEST_REF = 255
 LONGEST_SPEC = 2000
 # BinderHub's links name `master` by default; where it is gone, they mean whatever the repository's default is now.
 OFTEN_MISSING = ("master", "main")
+OWN = ("refs/heads/", "refs/tags/")
+"""Refs that only people who may push to the repository write. Others, such as `refs/pull/1/head`, may lead to anybody's commits."""
 
 
 FAULTS = (
@@ -62,10 +64,11 @@ def shown(spec: str) -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """commit: full id. note: a sentence for the visitor."""
+    """commit: full id. note: a sentence for the visitor. own: true if a branch or a tag of the repository leads there."""
 
     commit: str
     note: str = ""
+    own: bool = False
 
 
 def names_of(ref: str) -> tuple[str, ...]:
@@ -99,7 +102,7 @@ def chosen(ref: str, known: Mapping[str, str]) -> Found | None:
     """The commit that `ref` stands for among full names -> commits, HEAD for a missing master or main; else None."""
     for name in names_of(ref):
         if commit := known.get(name):
-            return Found(commit)
+            return Found(commit, own=name == "HEAD" or name.startswith(OWN))
     if ref in OFTEN_MISSING and (commit := known.get("HEAD")):
-        return Found(commit, head_instead(ref))
+        return Found(commit, head_instead(ref), own=True)
     return None

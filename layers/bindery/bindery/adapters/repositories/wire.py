@@ -26,6 +26,7 @@ VERSION_2: Final = {"Git-Protocol": "version=2"}
 OBJECT_ID: Final = re.compile(rb"[0-9a-f]{40}")
 MOST_CAPABILITIES: Final = 1000
 DATA, FATAL = 1, 3
+TIPS: Final = (b"refs/heads/", b"refs/tags/")
 FILES_LINE: Final = re.compile(rb"[0-9a-f]{40}\trefs/")
 FILES_LINE_BYTES: Final = 64
 ONLY_FILES: Final = "its server only hands out files (dumb http); git's smart protocol is needed, as forges and git http-backend speak it"
@@ -90,6 +91,21 @@ class GitWire:
                 peeled = next((part[7:] for part in attributes if part.startswith(b"peeled:")), object_id)
                 if name in wanted and OBJECT_ID.fullmatch(peeled):
                     found[name.decode()] = peeled.decode()
+            reader.finish()
+        return found
+
+    def is_tip(self, remote: Remote, commit: str) -> bool:
+        """One request: True if a branch or a tag leads to the commit (annotated tags peeled). Reads the names of all of them."""
+        found, wanted = False, commit.encode()
+        arguments = [b"peel", *(b"ref-prefix " + prefix for prefix in TIPS)]
+        with _refusal_is_absence(remote.url), self._command(remote, b"ls-refs", arguments) as reader:
+            for line in reader.lines():
+                object_id, _, rest = line.partition(b" ")
+                name, *attributes = rest.split(b" ")
+                leads_to = {object_id, *(part[7:] for part in attributes if part.startswith(b"peeled:"))}
+                found = found or (
+                    wanted in leads_to and name.startswith(TIPS)
+                )  # servers may list more than was asked for
             reader.finish()
         return found
 

@@ -29,6 +29,10 @@ class SpecBanned(Permanent):
     """The operator does not let this repository be launched. Facts: spec."""
 
 
+class ForeignCommit(Permanent):
+    """The commit is not known to be on a branch or tag of the repository, and the operator lets no other be launched. Facts: url, ref."""
+
+
 class ClientBanned(Permanent):
     """The operator does not serve the client's network."""
 

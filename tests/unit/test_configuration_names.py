@@ -1,0 +1,107 @@
+"""The table of configuration files has every name that the installed repo2docker's source looks for, and builds know no other."""
+
+import ast
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.builds.files import ConfigurationFiles
+from bindery.domain.configuration import FILES, FOLDERS, JULIA, NAMES
+
+SPEC = find_spec("repo2docker")
+assert SPEC
+assert SPEC.origin
+PACKS = Path(SPEC.origin).parent / "buildpacks"
+LOOKS = {"binder_path", "exists", "isdir", "isfile", "open", "open_guess_encoding", "Path"}
+NEVER_USED = {"legacy/__init__.py"}
+"""repo2docker_script.py leaves out this build pack."""
+RUN_BY_HAND = {"conda/freeze.py"}
+"""A tool for repo2docker's own developers."""
+Names = dict[str, set[str]]
+
+
+def constants(node: ast.expr | None) -> set[str]:
+    """The strings in a constant, a list or a tuple; none in anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return {node.value}
+    if isinstance(node, ast.List | ast.Tuple):
+        return {string for element in node.elts for string in constants(element)}
+    return set()
+
+
+def named(tree: ast.AST) -> Names:
+    """The strings that each variable, loop variable or class attribute may hold."""
+    found: Names = {}
+    for node in ast.walk(tree):
+        pairs: list[tuple[ast.expr, ast.expr]] = []
+        if isinstance(node, ast.Assign):
+            pairs = [(target, node.value) for target in node.targets]
+        elif isinstance(node, ast.For):
+            pairs = [(node.target, node.iter)]
+        for target, value in pairs:
+            if isinstance(target, ast.Name):
+                found.setdefault(target.id, set()).update(constants(value))
+    return found
+
+
+def looked_for(tree: ast.AST) -> Iterator[tuple[str, str, set[str]]]:
+    """Each call that looks for a file: the function, the argument's source, and the names that it may have."""
+    variables = named(tree)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        function = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        argument = node.args[0]
+        if function in LOOKS:
+            variable = getattr(argument, "attr", getattr(argument, "id", ""))
+            yield function, ast.unparse(argument), constants(argument) | variables.get(variable, set())
+
+
+def names_of_repo2docker() -> set[str]:
+    """The names of a repository's files in the source of every build pack."""
+    found: set[str] = set()
+    for file in PACKS.rglob("*.py"):
+        if str(file.relative_to(PACKS)) in NEVER_USED | RUN_BY_HAND:
+            continue
+        for function, argument, names in looked_for(ast.parse(file.read_text())):
+            assert names or function != "binder_path", (
+                f"{file}: the names in binder_path({argument}) are not understood"
+            )
+            found |= {name for name in names if not name.startswith("/")}
+    return found
+
+
+def test_the_key_covers_every_name_that_repo2docker_looks_for() -> None:
+    found = names_of_repo2docker()
+    assert {"environment.yml", "environment.yaml", "postBuild", "DESCRIPTION", ".dockerignore"} <= found
+    assert found - NAMES == {folder.rstrip("/") for folder in FOLDERS}
+
+
+def test_names_that_repo2docker_does_not_look_for_are_those_that_julia_reads() -> None:
+    assert NAMES - names_of_repo2docker() <= set(JULIA)
+
+
+def test_a_name_in_a_loop_or_a_variable_of_a_build_pack_is_found() -> None:
+    source = (
+        "for name in ('a.txt', 'b.txt'):\n  self.binder_path(name)\nc = 'c.txt'\nopen(c)\nself.binder_path('d' + x)\n"
+    )
+    found = {argument: names for _, argument, names in looked_for(ast.parse(source))}
+    assert found == {"name": {"a.txt", "b.txt"}, "c": {"c.txt"}, "'d' + x": set()}
+
+
+@pytest.mark.parametrize("name", ["environment2.yml", "../requirements.txt", "README.md"])
+def test_a_build_finds_no_file_under_a_name_that_keys_do_not_cover(tmp_path: Path, name: str) -> None:
+    (tmp_path / "README.md").write_text("x")
+    with pytest.raises(LookupError):
+        ConfigurationFiles.of(tmp_path).find("requirements.txt", name)
+
+
+def test_a_build_finds_the_first_of_several_names(tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_text("x")
+    files = ConfigurationFiles.of(tmp_path)
+    assert files.find("Pipfile.lock", "Pipfile") == tmp_path / "Pipfile.lock"
+    (tmp_path / "Pipfile.lock").unlink()
+    assert files.find("Pipfile.lock", "Pipfile") == tmp_path / "Pipfile"
