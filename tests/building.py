@@ -82,6 +82,7 @@ def ordered(
         clone_url=str(folder),
         repo_url="https://example.org/r",
         ref_url="https://example.org/r",
+        on_branch_or_tag=True,
     )
     return BuildOrder(environment=environment, attempt=attempt, repository=repository, scope=scope, seconds=seconds)
 

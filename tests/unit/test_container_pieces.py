@@ -8,6 +8,7 @@ import pytest
 from bindery.adapters.builds.container import ContainerBuilds
 from bindery.adapters.builds.container_reason import why_failed, why_not_pushed
 from bindery.adapters.builds.container_tool import ContainerTool, Desk
+from bindery.adapters.builds.layer_cache import namespace
 from bindery.adapters.builds.registry import Registry
 from bindery.adapters.clock import SystemClock
 from bindery.domain.errors import BuildServiceDown
@@ -125,3 +126,11 @@ def test_a_test_s_storage_is_cleared_once_nobody_works_in_it(tmp_path: Path, mon
         clear(tool)
         assert process.wait() == 0
     assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_a_strangers_commit_shares_layers_with_no_other_commit() -> None:
+    own = ordered(Path("/repository")).repository
+    foreign = own.model_copy(update={"on_branch_or_tag": False, "ref": "f" * 40})
+    later = own.model_copy(update={"ref": "e" * 40})
+    assert namespace(own) == namespace(later)
+    assert len({namespace(own), namespace(foreign), namespace(foreign.model_copy(update={"ref": "d" * 40}))}) == 3
