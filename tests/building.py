@@ -8,6 +8,7 @@ from pathlib import Path
 from bindery.adapters.builds.uv import UvBuilds
 from bindery.adapters.clock import SystemClock
 from bindery.domain.builds import BuildOrder, BuildReport
+from bindery.domain.environment import Scope
 from bindery.domain.messages import BuildChanged, LogLine, LogWritten, Message
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
@@ -72,8 +73,12 @@ def written(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 
 
 def ordered(
-    folder: Path, environment: str = "env", attempt: int = 1, *, scope: str = "files", seconds: int = 300
+    folder: Path, environment: str = "env", attempt: int = 1, *, scope: str = "", seconds: int = 300
 ) -> BuildOrder:
+    """An order for the repository in `folder`. scope: without one, `commit` where there is a Dockerfile, else `files`: all of them."""
+    scope = scope or (Scope.COMMIT if [*folder.glob("Dockerfile"), *folder.glob("*/Dockerfile")] else Scope.FILES)
+    regular = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    files = tuple(sorted(path.relative_to(folder).as_posix() for path in regular)) if scope == Scope.FILES else ()
     repository = Repository(
         provider="git",
         spec="s",
@@ -83,7 +88,9 @@ def ordered(
         repo_url="https://example.org/r",
         ref_url="https://example.org/r",
     )
-    return BuildOrder(environment=environment, attempt=attempt, repository=repository, scope=scope, seconds=seconds)
+    return BuildOrder(
+        environment=environment, attempt=attempt, repository=repository, scope=scope, files=files, seconds=seconds
+    )
 
 
 def uv_that_installs_nothing(folder: Path) -> str:

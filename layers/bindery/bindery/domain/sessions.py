@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from bindery.domain.environment import Scope
 from bindery.domain.errors import BinderyError
 from bindery.domain.repository import Repository
 
@@ -14,8 +15,10 @@ class SessionOrder(BaseModel):
     """What a launcher needs to start a session. environment variables are the `BINDER_*` ones.
 
     id: names the session everywhere (lower-case letters and digits, at most 40). token: opens its server, at least 32 characters.
-    image: as the build service named it. built_from: a ref whose files the image holds; the session's are exactly those of
-    `repository.ref`.
+    image: as the build service named it. built_from: the commit that the image was built from. The session's files are exactly
+    those of `repository.ref`.
+    scope: what the image's key covers. With FILES, commits with other files share the image: where a session runs or reads
+    anything, the image holds no file of `built_from` that the key does not cover.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -24,6 +27,7 @@ class SessionOrder(BaseModel):
     token: str
     image: str
     built_from: str
+    scope: Scope
     repository: Repository
     variables: dict[str, str]
 
