@@ -1,5 +1,6 @@
 """What tests of real builds share: repositories that are local folders, and a queue that can be waited on."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -76,9 +77,10 @@ def ordered(
     folder: Path, environment: str = "env", attempt: int = 1, *, scope: str = "", seconds: int = 300
 ) -> BuildOrder:
     """An order for the repository in `folder`. scope: without one, `commit` where there is a Dockerfile, else `files`: all of them."""
-    scope = scope or (Scope.COMMIT if [*folder.glob("Dockerfile"), *folder.glob("*/Dockerfile")] else Scope.FILES)
-    regular = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    files = tuple(sorted(path.relative_to(folder).as_posix() for path in regular)) if scope == Scope.FILES else ()
+    paths = [Path(inner, name) for inner, _, names in os.walk(folder) for name in names]
+    scope = scope or (Scope.COMMIT if "Dockerfile" in {path.name for path in paths} else Scope.FILES)
+    regular = [path.relative_to(folder).as_posix() for path in paths if path.is_file() and not path.is_symlink()]
+    files = tuple(sorted(regular)) if scope == Scope.FILES else ()
     repository = Repository(
         provider="git",
         spec="s",

@@ -44,12 +44,17 @@ class ContainerAttempt:
             most = self.runner.room.most_bytes / 1e9
             raise BuildFailed(step=self.step, why=f"the disk holds {most:g} GB more than when it began") from None
 
-    def _make(self) -> Manifest:
+    def context(self) -> Context:
+        """Fetch the commit and return what the container tool is to build from. Raises what `make` raises."""
         self._desk.prepare()
         lay_out(self.contents, self.task.order, self._commit, self._content, self.runner)
         context = prepared(self._content, self.task.folder / "context", self.runner, self.base_image)
         if self._commit.exists():
             carry(self._commit, self.task.order.repository.ref, context.folder, context.dockerfile, self._check)
+        return context
+
+    def _make(self) -> Manifest:
+        context = self.context()
         self.step = context.step
         with self.tool.in_use():
             image = self._build(context)
