@@ -223,6 +223,7 @@ def same_as_fresh(place: Place, ours: Files, theirs: Files, left: Mapping[str, s
 @example(ours=hostile("OURS"), theirs=hostile("THEIRS"))
 @example(ours=KEYED, theirs=hostile("THEIRS"))
 @example(ours={**KEYED, ".cache": "a file", ".conda": File("/etc", LINK)}, theirs=hostile("THEIRS"))
+@example(ours={**KEYED, ".gitattributes": "* text eol=crlf ident\n", "a": "$Id$\n"}, theirs=KEYED)
 @given(ours=trees("OURS"), theirs=trees("THEIRS"))
 @settings(
     max_examples=6,
@@ -289,7 +290,7 @@ def test_git_s_folder_in_an_image_of_an_equal_tree_is_the_session_s_commit_s(pla
     ended = place.session(image, commit, built_from=built)
     assert ended.code == 0, ended.log
     assert ended.git("log", "--format=%H %s") == f"{commit.ref} ours\n"
-    assert ended.git("status", "--porcelain", "--untracked-files=no") == ""
+    assert ended.git("status", "--porcelain", "--untracked-files=no") == " M postBuild\n"  # repo2docker's chmod
     assert (ended.root / "home/jovyan/made").read_text() == "by postBuild"
 
 
