@@ -65,7 +65,17 @@ class Image:
         left_by_steps: path below HOME -> content; one that begins with `-> ` is a link's target.
         """
         image = cls(root, {"PATH": "/usr/local/bin:/usr/bin:/bin"})
-        for path in ("usr/local/bin", "dev", "proc", "etc", "tmp", "var", OUT, "home/jovyan", Path(_SERVER_PATH).parent):
+        for path in (
+            "usr/local/bin",
+            "dev",
+            "proc",
+            "etc",
+            "tmp",
+            "var",
+            OUT,
+            "home/jovyan",
+            Path(_SERVER_PATH).parent,
+        ):
             (root / path).mkdir(parents=True)
         for link in ("bin", "lib", "lib64", "sbin"):
             (root / link).symlink_to(f"usr/{link}")
