@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
-from importlib.resources import files
+from importlib.metadata import distribution
 from pathlib import Path
 
 from bindery.adapters.builds.carried import FOLDER, carry
@@ -35,6 +35,9 @@ def whole(clone: Path) -> Layer:
 
 
 def _layer(content: Mapping[str, str | bytes]) -> Layer:
-    package = files("repo2docker.buildpacks")
-    scripts = {f"/usr/local/bin/{name}": package.joinpath(name).read_bytes() for name in _SCRIPTS}
+    found = distribution("jupyter-repo2docker")  # an import of it warns
+    scripts = {
+        f"/usr/local/bin/{name}": Path(str(found.locate_file(f"repo2docker/buildpacks/{name}"))).read_bytes()
+        for name in _SCRIPTS
+    }
     return Layer({**_PROFILE, **scripts, **content}, frozenset(scripts))
