@@ -46,6 +46,7 @@ STARTUP = (".bash_profile", ".profile", ".bash_login", ".bashrc", "hook.sh", ".i
 PYTHON = ("sitecustomize.py", "usercustomize.py", "json.py", f".local/lib/{python()}/site-packages/usercustomize.py")
 PROGRAMS = ("python3", "sh", "bash", "git", "tar", "env", "rm", "chmod", "jupyter-lab")
 LEFT = {".cache/pip/http": "kept by pip", ".conda/environments.txt": "/srv/conda\n", ".profile": "# of /etc/skel\n"}
+STATUS = "status --porcelain --untracked-files=no"
 SPECIAL = (".gitattributes", ".config", ".cache", ".cache/pip", ".conda", "data", ".dockerignore", ".jupyter")
 
 
@@ -210,11 +211,8 @@ def same_as_fresh(place: Place, ours: Files, theirs: Files, left: Mapping[str, s
     assert shared.records == fresh.records
     assert shared.files == fresh.files
     assert shared.environment == fresh.environment
-    for words in (("rev-parse", "HEAD"), ("log", "--format=%H %an %s"), ("remote", "-v")):
-        assert shared.git(*words) == fresh.git(*words)
-    assert shared.git("status", "--porcelain", "--untracked-files=no") == fresh.git(
-        "status", "--porcelain", "--untracked-files=no"
-    )
+    for question in ("rev-parse HEAD", "log -1 --format=%an%s", "remote get-url origin", STATUS):
+        assert shared.git(*question.split()) == fresh.git(*question.split())
     assert not (shared.root / "home/jovyan/.git/hooks").exists()
     assert list((shared.root / FOLDER[1:] / "content").iterdir()) == []
     return shared
@@ -250,7 +248,7 @@ def test_a_session_of_the_commit_that_an_image_was_built_for_sends_no_request(pl
     ended = place.session(image, commit, built_from=commit)
     assert (ended.code, (ended.root / "home/jovyan/data.txt").read_text()) == (0, "x"), ended.log
     assert len(place.server.asked) == before
-    assert ended.git("status", "--porcelain", "--untracked-files=no") == ""
+    assert ended.git(*STATUS.split()) == ""
 
 
 def submodule(place: Place, path: str, files: Files, name: str) -> Files:
@@ -290,7 +288,7 @@ def test_git_s_folder_in_an_image_of_an_equal_tree_is_the_session_s_commit_s(pla
     ended = place.session(image, commit, built_from=built)
     assert ended.code == 0, ended.log
     assert ended.git("log", "--format=%H %s") == f"{commit.ref} ours\n"
-    assert ended.git("status", "--porcelain", "--untracked-files=no") == " M postBuild\n"  # repo2docker's chmod
+    assert ended.git(*STATUS.split()) == " M postBuild\n"  # repo2docker's chmod
     assert (ended.root / "home/jovyan/made").read_text() == "by postBuild"
 
 
