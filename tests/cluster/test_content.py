@@ -69,7 +69,7 @@ class Place:
         order = self.trials.order(self.image)
         changed = {"ref": ref or self.new, "clone_url": url or self.server.url("x.git")}
         repository = order.repository.model_copy(update=changed)
-        return order.model_copy(update={"repository": repository, "built_from": self.old, "scope": Scope.FILES})
+        return order.model_copy(update={"repository": repository, "scope": Scope.FILES})
 
 
 @pytest.fixture(scope="module")

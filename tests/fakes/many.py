@@ -42,7 +42,6 @@ def order_of(session: str) -> SessionOrder:
         id=session,
         token=token_of(session),
         image=f"registry.example/session@sha256:{0:064}",
-        built_from=REPOSITORY.ref,
         scope=Scope.FILES,
         repository=REPOSITORY,
         variables={"BINDER_REPO_URL": REPOSITORY.repo_url, "BINDER_REQUEST": "v2/gh/o/r/HEAD"},

@@ -143,14 +143,12 @@ class Place:
         attempt = ContainerAttempt(task, self.contents, tool, Registry("localhost:9"), runner)
         return Image.assembled(attempt.context(), folder / "root", left)
 
-    def session(self, image: Image, commit: Repository, built_from: Repository) -> Ended:
-        scope = self.order(built_from).scope
+    def session(self, image: Image, commit: Repository) -> Ended:
         order = SessionOrder(
             id="one",
             token=TOKEN,
             image="image",
-            built_from=built_from.ref,
-            scope=Scope(scope),
+            scope=Scope.FILES,
             repository=commit,
             variables={"BINDER_REQUEST": "v2/git/s"},
         )
@@ -203,8 +201,8 @@ def same_as_fresh(place: Place, ours: Files, theirs: Files, left: Mapping[str, s
     other, commit = place.commit(theirs, "pull"), place.commit(ours)
     assert place.identity(other) == place.identity(commit)
     assert place.identity(commit).scope is Scope.FILES
-    shared = place.session(place.image(other, left), commit, built_from=other)
-    fresh = place.session(place.image(commit, left), commit, built_from=commit)
+    shared = place.session(place.image(other, left), commit)
+    fresh = place.session(place.image(commit, left), commit)
     assert (shared.code, shared.reason) == (0, ""), shared.log
     assert (fresh.code, fresh.reason) == (0, ""), fresh.log
     assert "THEIRS" not in shared.records + shared.log
@@ -245,7 +243,7 @@ def test_a_session_of_the_commit_that_an_image_was_built_for_sends_no_request(pl
     commit = place.commit({**KEYED, "data.txt": "x"})
     image = place.image(commit)
     before = len(place.server.asked)
-    ended = place.session(image, commit, built_from=commit)
+    ended = place.session(image, commit)
     assert (ended.code, (ended.root / "home/jovyan/data.txt").read_text()) == (0, "x"), ended.log
     assert len(place.server.asked) == before
     assert ended.git(*STATUS.split()) == ""
@@ -272,24 +270,10 @@ def test_a_commit_has_its_own_submodules_from_either_place(place: Place) -> None
 
 def test_a_commit_that_cannot_be_had_ends_the_session_in_words_before_anything_runs(place: Place) -> None:
     built = place.commit(hostile("THEIRS"))
-    ended = place.session(place.image(built), place.repository("f" * 40), built_from=built)
+    ended = place.session(place.image(built), place.repository("f" * 40))
     assert (ended.code, ended.records) == (76, "")
     assert ended.reason.startswith("bindery content: fatal: ")
     assert "not our ref" in ended.reason
-
-
-def test_git_s_folder_in_an_image_of_an_equal_tree_is_the_session_s_commit_s(place: Place) -> None:
-    files = {**KEYED, "postBuild": "true\n", "data.txt": "x"}
-    built = place.commit(files, "pull")
-    commit = place.repository(make_repository(place.server.root / "r.git", files, message="ours"))
-    assert place.identity(built) == place.identity(commit)
-    assert place.identity(commit).scope is Scope.TREE
-    image = place.image(built, {"made": "by postBuild"})
-    ended = place.session(image, commit, built_from=built)
-    assert ended.code == 0, ended.log
-    assert ended.git("log", "--format=%H %s") == f"{commit.ref} ours\n"
-    assert ended.git(*STATUS.split()) == " M postBuild\n"  # repo2docker's chmod
-    assert (ended.root / "home/jovyan/made").read_text() == "by postBuild"
 
 
 def test_a_shared_build_reads_the_files_of_its_key_alone(place: Place) -> None:

@@ -119,7 +119,6 @@ def order_of(session: str, ref: str = REF, image: str = "uv/one", **variables: s
         id=session,
         token=TOKEN,
         image=image,
-        built_from=ref,
         scope=Scope.COMMIT,
         repository=repository,
         variables=variables,

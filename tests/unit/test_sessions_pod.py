@@ -69,24 +69,18 @@ def test_variables_are_handed_over_as_they_are() -> None:
     assert told["BINDER_REQUEST"] == "$$(JUPYTER_TOKEN) $$$$ `x`"
 
 
-@pytest.mark.parametrize("built_from", [REF, "b" * 40])
-def test_a_shared_image_begins_with_the_layout_and_its_entry_point_follows(built_from: str) -> None:
-    body = container(scope=Scope.FILES, built_from=built_from)
+def test_a_shared_image_begins_with_the_layout_and_its_entry_point_follows() -> None:
+    body = container(scope=Scope.FILES)
     assert body["command"][:2] == ["/bin/sh", "-c"]
-    assert body["args"][:6] == ["files", REF, "https://example.org/x", REPO2DOCKER, "sh", "-c"]
+    assert body["command"][3:] == ["lay_out", REF, "https://example.org/x"]
+    assert body["args"][:3] == [REPO2DOCKER, "sh", "-c"]
 
 
 @pytest.mark.parametrize("scope", [Scope.TREE, Scope.COMMIT])
-def test_an_image_of_the_session_s_own_commit_begins_with_its_own_entry_point(scope: Scope) -> None:
+def test_an_image_that_holds_the_commit_begins_with_its_own_entry_point(scope: Scope) -> None:
     body = container(scope=scope)
     assert "command" not in body
     assert body["args"][3] == "serve"
-
-
-def test_an_image_of_an_equal_tree_gets_git_s_folder_of_the_session_s_commit() -> None:
-    body = container(scope=Scope.TREE, built_from="b" * 40)
-    assert "command" not in body
-    assert body["args"][4:9] == ["git", REF, "https://example.org/x", "sh", "-c"]
 
 
 def test_what_a_community_allows_is_in_the_pod() -> None:

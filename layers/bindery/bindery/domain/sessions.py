@@ -15,10 +15,8 @@ class SessionOrder(BaseModel):
     """What a launcher needs to start a session. environment variables are the `BINDER_*` ones.
 
     id: names the session everywhere (lower-case letters and digits, at most 40). token: opens its server, at least 32 characters.
-    image: as the build service named it. built_from: the commit that the image was built from. The session's files are exactly
-    those of `repository.ref`.
-    scope: what the image's key covers. With FILES, commits with other files share the image: where a session runs or reads
-    anything, the image holds no file of `built_from` that the key does not cover.
+    image: as the build service named it. scope: what its key covers. With FILES, commits with other files share the image, and
+    the launcher lays out those of `repository.ref`: the session's files are exactly these. With another scope the image has them.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -26,7 +24,6 @@ class SessionOrder(BaseModel):
     id: str
     token: str
     image: str
-    built_from: str
     scope: Scope
     repository: Repository
     variables: dict[str, str]

@@ -163,7 +163,6 @@ def _order(launch: Launch, session: Session, environment: Environment) -> Sessio
         id=session.id,
         token=session.token,
         image=environment.image,
-        built_from=environment.repository.ref,
         scope=environment.scope,
         repository=repository,
         variables={

@@ -166,13 +166,11 @@ def _command(order: SessionOrder, making: Making) -> Body:
     startup files: `command` goes round it, and `lay_out.sh` runs it when the commit is there.
     """
     serve = ["sh", "-c", _shipped("serve.sh"), "serve", _shipped("lab.py"), *_options(making)]
-    commit = _literal(order.repository.ref), _literal(order.repository.clone_url)
-    layout = ["/bin/sh", "-c", _shipped("lay_out.sh"), "lay_out"]
-    if order.scope is Scope.FILES:
-        return {"command": layout, "args": ["files", *commit, REPO2DOCKER, *serve]}
-    if order.built_from == order.repository.ref:
+    if order.scope is not Scope.FILES:
         return {"args": serve}
-    return {"args": [*layout, "git", *commit, *serve]}
+    commit = _literal(order.repository.ref), _literal(order.repository.clone_url)
+    layout = ["/bin/sh", "-c", _shipped("lay_out.sh"), "lay_out", *commit]
+    return {"command": layout, "args": [REPO2DOCKER, *serve]}
 
 
 def _options(making: Making) -> tuple[str, ...]:
