@@ -9,7 +9,7 @@ fail() {
     exit 76
 }
 
-search_path() { # PATH without relative folders, and without those that a commit's files may be in
+clean_path() { # sets PATH without relative folders, and without those that a commit's files may be in
     left=$PATH: clean=
     while [ -n "$left" ]; do
         entry=${left%%:*} left=${left#*:}
@@ -18,7 +18,7 @@ search_path() { # PATH without relative folders, and without those that a commit
             /*) clean=$clean${clean:+:}$entry ;;
         esac
     done
-    printf '%s' "$clean"
+    PATH=$clean
 }
 
 bring() { # runs git, whose settings are these alone; if it fails, its first fatal words are the reason
@@ -50,7 +50,8 @@ fetch() { # the commit's own bytes, as a build lays them out: without conversion
 
 lay_out() { # in a process of its own: its variables are not the session's
     ref=$1 url=$2 folder=${REPO_DIR:-.} carried=/var/lib/bindery/content
-    PATH=$(search_path) HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent
+    clean_path
+    HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent
     GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
     export PATH HOME XDG_CONFIG_HOME GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL GIT_ATTR_NOSYSTEM GIT_TERMINAL_PROMPT
     umask 022
