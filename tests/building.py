@@ -1,5 +1,6 @@
 """What tests of real builds share: repositories that are local folders, and a queue that can be waited on."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from bindery.adapters.builds.uv import UvBuilds
 from bindery.adapters.clock import SystemClock
 from bindery.domain.builds import BuildOrder, BuildReport
+from bindery.domain.environment import Scope
 from bindery.domain.messages import BuildChanged, LogLine, LogWritten, Message
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
@@ -72,8 +74,13 @@ def written(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 
 
 def ordered(
-    folder: Path, environment: str = "env", attempt: int = 1, *, scope: str = "files", seconds: int = 300
+    folder: Path, environment: str = "env", attempt: int = 1, *, scope: str = "", seconds: int = 300
 ) -> BuildOrder:
+    """An order for the repository in `folder`. scope: without one, `commit` where there is a Dockerfile, else `files`: all of them."""
+    paths = [Path(inner, name) for inner, _, names in os.walk(folder) for name in names]
+    scope = scope or (Scope.COMMIT if "Dockerfile" in {path.name for path in paths} else Scope.FILES)
+    regular = [path.relative_to(folder).as_posix() for path in paths if path.is_file() and not path.is_symlink()]
+    files = tuple(sorted(regular)) if scope == Scope.FILES else ()
     repository = Repository(
         provider="git",
         spec="s",
@@ -84,7 +91,9 @@ def ordered(
         ref_url="https://example.org/r",
         on_branch_or_tag=True,
     )
-    return BuildOrder(environment=environment, attempt=attempt, repository=repository, scope=scope, seconds=seconds)
+    return BuildOrder(
+        environment=environment, attempt=attempt, repository=repository, scope=scope, files=files, seconds=seconds
+    )
 
 
 def uv_that_installs_nothing(folder: Path) -> str:

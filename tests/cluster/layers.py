@@ -45,11 +45,13 @@ class Layer:
         return content.encode() if isinstance(content, str) else content
 
 
-def push(registry: str, name: str, layer: Layer) -> str:
-    """The image's address by digest. registry: host and port."""
+def push(registry: str, name: str, layer: Layer, entry_point: str = "") -> str:
+    """The image's address by digest. registry: host and port. entry_point: a program; empty for the base image's."""
     with httpx.Client(base_url=f"http://{registry}/v2/base/", trust_env=False, timeout=30) as base:
         manifest = base.get(f"manifests/{TAG}", headers={"Accept": MANIFEST}).raise_for_status().json()
         config = base.get(f"blobs/{manifest['config']['digest']}").raise_for_status().json()
+    if entry_point:
+        config["config"]["Entrypoint"] = [entry_point]
     tar = layer.tar()
     config["rootfs"]["diff_ids"].append(_digest(tar))
     config.pop("history", None)  # it has to speak of as many layers as there are

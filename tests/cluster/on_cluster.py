@@ -8,7 +8,7 @@ from bindery.bootstrap import System
 from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.launch import Launch
 from tests.fakes.builds import FakeBuilds
-from tests.fakes.host import FakeHost
+from tests.fakes.host import COMMIT, FakeHost
 from tests.fakes.ports import FakePorts, settings_of
 from tests.fakes.queue import FakeQueue
 from tests.fakes.table import DictTable
@@ -29,12 +29,17 @@ class AheadClock(SystemClock):
         self.ahead += seconds
 
 
+def own_image() -> FakeHost:
+    """A host whose repository has a Dockerfile: its image is no other commit's, and may have any entry point."""
+    return FakeHost(files={COMMIT: {"Dockerfile": b"FROM scratch\n"}})
+
+
 class OnCluster(Small):
     """With sessions that are Pods; whatever is built, one image comes of it."""
 
     def __init__(self, launcher: KubernetesSessions, image: str, host: FakeHost | None = None) -> None:
         self.clock = AheadClock()  # type: ignore[assignment]  # it tells the time and can be advanced
-        self.table, self.queue, self.host, self.image = DictTable(), FakeQueue(), host or FakeHost(), image
+        self.table, self.queue, self.host, self.image = DictTable(), FakeQueue(), host or own_image(), image
         self.builds = FakeBuilds(self.queue)
         ports = FakePorts(self.table, self.queue, self.builds, launcher, self.clock, self.host)
         self.system = System(ports, settings_of())

@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 import pytest
 
 from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.domain.environment import Scope
 from bindery.domain.errors import ContentNotHad
 from bindery.domain.launch import Stage
 from bindery.domain.sessions import Liveness, SessionOrder
 from bindery.ports.repository_provider import Resolved
 from bindery.web.shown import face_of
-from tests.cluster.layers import Layer, push
+from tests.cluster.layers import push
 from tests.cluster.on_cluster import OnCluster
+from tests.cluster.shared_image import ENVIRONMENT, HOME, shared
 from tests.cluster.trials import Trials, told
 from tests.fakes.host import FakeHost
 from tests.serving.git_http import File, GitServer, git, make_repository
@@ -36,7 +38,6 @@ NEW: Mapping[str, str | bytes | File] = {
     "folder/new file.txt": "new",
     "tool": File("#!/bin/sh\n", 0o100755),
 }
-WITH, WITHOUT = "/home/jovyan", "/srv/without"
 LOOK = """
 import subprocess
 from pathlib import Path
@@ -55,7 +56,7 @@ print(open('changed.txt').read(), commit)
 
 @dataclass(frozen=True)
 class Place:
-    """A repository, and an image with its old commit's files: in WITH with git's own, in WITHOUT without."""
+    """A repository, and an image that its old commit's launch built: with that commit's archive, and what the build made."""
 
     trials: Trials
     server: GitServer
@@ -63,12 +64,12 @@ class Place:
     old: str
     new: str
 
-    def order(self, ref: str = "", url: str = "", built_from: str = "") -> SessionOrder:
+    def order(self, ref: str = "", url: str = "") -> SessionOrder:
         """For the new commit, unless other values are given."""
         order = self.trials.order(self.image)
         changed = {"ref": ref or self.new, "clone_url": url or self.server.url("x.git")}
         repository = order.repository.model_copy(update=changed)
-        return order.model_copy(update={"repository": repository, "built_from": built_from or self.old})
+        return order.model_copy(update={"repository": repository, "scope": Scope.FILES})
 
 
 @pytest.fixture(scope="module")
@@ -78,21 +79,14 @@ def place(trials: Trials, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         old = make_repository(server.root / "x.git", OLD)
         git("clone", "--quiet", server.url("x.git"), folder / "clone")
         new = make_repository(server.root / "x.git", NEW)
-        cloned = {path: path.read_bytes() for path in (folder / "clone").rglob("*") if path.is_file()}
-        files = {str(path.relative_to(folder / "clone")): content for path, content in cloned.items()}
-        files["built.txt"] = b"by the build"
-        files["untracked.txt"] = b"by the build"
-        image = push(cluster.registry, "content", Layer({**below(WITH, files), **below(WITHOUT, files)}))
+        by_build = {f"{HOME}/{name}": "by the build" for name in ("built.txt", "untracked.txt")}
+        image = push(cluster.registry, "content", shared(folder / "clone", old, by_build))
         yield Place(trials, server, image, old, new)
-
-
-def below(folder: str, files: dict[str, bytes]) -> dict[str, str | bytes]:
-    return {f"{folder}/{name}": files[name] for name in files if folder == WITH or not name.startswith(".git/")}
 
 
 @pytest.fixture(scope="module")
 def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
-    with trials.launcher() as launcher:
+    with trials.launcher(session_environment=ENVIRONMENT) as launcher:
         yield launcher
     trials.shipped.remove_sessions()
 
@@ -105,14 +99,12 @@ def looked_at(launcher: KubernetesSessions, order: SessionOrder) -> list[str]:
     return Session(report.url, TOKEN).run(LOOK).splitlines()
 
 
-@pytest.mark.parametrize("folder", [WITH, WITHOUT])
-def test_the_files_are_exactly_the_new_commit_s(place: Place, folder: str) -> None:
+def test_the_files_are_exactly_the_new_commit_s(launcher: KubernetesSessions, place: Place) -> None:
     content = {name: file.content if isinstance(file, File) else file for name, file in NEW.items()}
-    with place.trials.launcher(session_environment={"REPO_DIR": folder}) as launcher:
-        order = place.order()
-        files = sorted({**content, "untracked.txt": "by the build"}.items())
-        assert looked_at(launcher, order) == [f"{files} 64", place.new]
-        launcher.stop(order.id)
+    order = place.order()
+    files = sorted({**content, "untracked.txt": "by the build"}.items())
+    assert looked_at(launcher, order) == [f"{files} 64", place.new]
+    launcher.stop(order.id)
 
 
 class AtServer(FakeHost):
@@ -143,14 +135,14 @@ def test_a_push_that_changes_no_environment_is_launched_from_the_image_that_is_t
     assert looks == [f"old {place.old}\n", f"new {place.new}\n"]
 
 
-def test_an_equal_commit_asks_nobody(launcher: KubernetesSessions, place: Place) -> None:
-    order, asked = (
-        place.order(ref=place.old, url=f"http://{place.trials.shipped.cluster.host_address}:9/x.git"),
-        len(place.server.asked),
-    )
+def test_the_commit_that_an_image_was_built_for_needs_no_host(launcher: KubernetesSessions, place: Place) -> None:
+    nobody = f"http://{place.trials.shipped.cluster.host_address}:9/x.git"
+    order, before = place.order(ref=place.old, url=nobody), len(place.server.asked)
     launcher.start(order)
-    assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.READY
-    assert len(place.server.asked) == asked
+    report = launcher.wait(order.id, TOKEN, 60)
+    assert report.liveness is Liveness.READY, report
+    assert Session(report.url, TOKEN).run(BRIEF_LOOK) == f"old {place.old}\n"
+    assert len(place.server.asked) == before
     launcher.stop(order.id)
 
 

@@ -1,5 +1,6 @@
 """Sessions by the thousand, as the table has them."""
 
+from bindery.domain.environment import Scope
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import Session, SessionOrder, SessionState
 from bindery.ports.table import Item
@@ -42,7 +43,7 @@ def order_of(session: str) -> SessionOrder:
         id=session,
         token=token_of(session),
         image=f"registry.example/session@sha256:{0:064}",
-        built_from=REPOSITORY.ref,
+        scope=Scope.FILES,
         repository=REPOSITORY,
         variables={"BINDER_REPO_URL": REPOSITORY.repo_url, "BINDER_REQUEST": "v2/gh/o/r/HEAD"},
     )

@@ -95,7 +95,7 @@ from bindery import bootstrap
 from bindery.adapters.sessions import pod
 picked = bootstrap.table(), bootstrap.queue(), bootstrap.builds(), bootstrap.launcher()
 print(*(type(each).__name__ for each in picked), *bootstrap.providers())
-assert pod._shipped("serve.sh") and pod._shipped("lab.py")"""
+assert pod._shipped("lay_out.sh") and pod._shipped("serve.sh") and pod._shipped("lab.py")"""
     settings = {"table": "t", "queues": "sqs", "builder": "codebuild", "registry": "https://registry.example"}
     settings |= {"launcher": "kubernetes", "secret": "x" * 48, **cluster}
     told = run(python, code, variables={f"BINDERY_{name.upper()}": value for name, value in settings.items()})

@@ -168,7 +168,7 @@ def test_a_setup_that_fails_gives_its_reason(building: Building) -> None:
 def test_a_repository_that_cannot_be_read_fails_as_such(building: Building) -> None:
     folder = building.repository({})
     (folder / "requirements.txt").symlink_to("/etc/hostname")
-    order = ordered(folder)
+    order = ordered(folder, scope="tree")
     building.builds.start(order)
     report = building.wait(order)
     assert report.failure is not None

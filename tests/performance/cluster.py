@@ -8,14 +8,21 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 
+from bindery.domain.environment import Scope
+from bindery.domain.resources import Resources
+from bindery.domain.sessions import Liveness
 from tests.cluster.cluster import Cluster
+from tests.cluster.layers import push
 from tests.cluster.place import at
-from tests.cluster.shipped import Shipped, apply
+from tests.cluster.shared_image import ENTRY_POINT, ENVIRONMENT, shared, whole
+from tests.cluster.shipped import RESOURCES, Shipped, apply
 from tests.cluster.start import running
 from tests.containers import configure
 from tests.performance.answers import answers
@@ -23,10 +30,11 @@ from tests.performance.bench import Steps, four, in_turn
 from tests.performance.by_hand import EVERY_SECONDS, ByHand
 from tests.performance.ratios import line
 from tests.performance.sightings import Sightings
-from tests.serving.git_http import GitServer, make_repository
+from tests.serving.git_http import GitServer, git, make_repository
+from tests.serving.lab import TOKEN, order_of
 from tests.serving.runtime import LocalRuntime
 
-PAIRS, FOUR_PAIRS, LAG_RUNS = 16, 60, 16  # four at once differ by a third from run to run
+PAIRS, FOUR_PAIRS, LAG_RUNS, LAYOUT_PAIRS = 16, 60, 16, 24  # four at once differ by a third from run to run
 SETTLE_SECONDS = 1
 TICK_SECONDS = 1  # a kubelet looks once in so long at what its containers do
 STEPS = ("service", "pod", "runs", "answers")
@@ -115,6 +123,58 @@ def bench_on(shipped: Shipped) -> Iterator[Bench]:
         yield Bench(shipped, server, stack.enter_context(runtime))
 
 
+class Layouts:
+    """Starts of one commit's session in two images of it: one that other commits share, and one that holds the commit's files.
+
+    files, size: how many the commit has, and how many bytes all of them.
+    """
+
+    def __init__(self, shipped: Shipped, folder: Path, files: int, size: int) -> None:
+        resources = {**RESOURCES.model_dump(), "session_environment": ENVIRONMENT}
+        self._launcher = shipped.launcher(Resources.model_validate(resources))
+        content = {f"part{number}.bin": os.urandom(size // files) for number in range(files)}
+        self._ref = make_repository(folder / "bare", content)
+        git("clone", "--quiet", folder / "bare", folder / "clone")
+        registry, numbers = shipped.cluster.registry, count()
+        self._whole = push(registry, "whole", whole(folder / "clone"), ENTRY_POINT)
+        self._shared = push(registry, "shared", shared(folder / "clone", self._ref, {}), ENTRY_POINT)
+        self._name = partial(next, numbers)
+
+    def shared(self, _run: int = 0) -> float:
+        return self._start(self._shared, Scope.FILES)
+
+    def whole(self, _run: int = 0) -> float:
+        return self._start(self._whole, Scope.COMMIT)
+
+    def _start(self, image: str, scope: Scope) -> float:
+        """Seconds from the order until the session's public address answers. The session is gone afterwards."""
+        order = order_of(f"layout{self._name()}", ref=self._ref, image=image).model_copy(update={"scope": scope})
+        begun = time.perf_counter()
+        self._launcher.start(order)
+        report = self._launcher.wait(order.id, TOKEN, 60)
+        took = time.perf_counter() - begun
+        assert report.liveness is Liveness.READY, report
+        self._launcher.stop(order.id)
+        return took
+
+
+def layouts(bench: Bench) -> list[str]:
+    """What it costs a commit's own launch that its image carries the commit as an archive."""
+    lines = []
+    for files, size in ((20, 200_000), (400, 40_000_000)):
+        with tempfile.TemporaryDirectory(prefix="bindery-bench-") as name:
+            starts = Layouts(bench.shipped, Path(name), files, size)
+        for take in (starts.shared, starts.whole):  # the node has both images from now on
+            take()
+        ours, theirs = in_turn(cleared(bench, starts.shared), cleared(bench, starts.whole), LAYOUT_PAIRS)
+        apart = statistics.median(mine - other for mine, other in zip(ours, theirs, strict=True))
+        print(f"  a shared image adds {apart:.3f} s (median of pairs)")
+        lines.append(
+            line(f"start in a shared image / in the commit's own, {files} files, {size / 1e6:g} MB", ours, theirs)
+        )
+    return lines
+
+
 def measure(bench: Bench) -> list[str]:
     _, told = bench.launch()  # builds it
     by_hand = ByHand(bench.shipped, told["image"])
@@ -141,7 +201,7 @@ def main() -> None:
     """Everything, about twenty minutes."""
     with some_cluster() as cluster, bench_on(apply(cluster)) as bench:
         try:
-            print("\n".join(measure(bench)))
+            print("\n".join([*measure(bench), *layouts(bench)]))
         finally:
             bench.clear()
 

@@ -17,6 +17,7 @@ import httpx
 from websockets.sync.client import connect
 
 from bindery.adapters.sessions.processes import Process, everything
+from bindery.domain.environment import Scope
 from bindery.domain.errors import BinderyError
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import SessionOrder
@@ -115,7 +116,12 @@ def order_of(session: str, ref: str = REF, image: str = "uv/one", **variables: s
         ref_url=f"https://example.org/x/{ref}",
     )
     return SessionOrder(
-        id=session, token=TOKEN, image=image, built_from=ref, repository=repository, variables=variables
+        id=session,
+        token=TOKEN,
+        image=image,
+        scope=Scope.COMMIT,
+        repository=repository,
+        variables=variables,
     )
 
 

@@ -272,7 +272,7 @@ def test_nothing_is_asked_of_a_handle_that_could_be_none_of_its() -> None:
 def test_both_container_engines_have_one_name() -> None:
     builds = CodeBuild("p", lambda: cast("Any", None), EcrRegistry(REGISTRY, lambda: cast("Any", None)), "base:1")
     assert (
-        builds.name == engine_name(REPO2DOCKER, "base:1") == "containers, repo2docker 2026.4.0, base base:1, recipe 1"
+        builds.name == engine_name(REPO2DOCKER, "base:1") == "containers, repo2docker 2026.4.0, base base:1, recipe 2"
     )
 
 

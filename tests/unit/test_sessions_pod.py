@@ -3,7 +3,10 @@
 import json
 from typing import Any
 
-from bindery.adapters.sessions.pod import MARKED, Making, pod, route, run_name, secret, service
+import pytest
+
+from bindery.adapters.sessions.pod import MARKED, REPO2DOCKER, Making, pod, route, run_name, secret, service
+from bindery.domain.environment import Scope
 from bindery.domain.resources import Resources
 from tests.serving.lab import REF, TOKEN, order_of
 
@@ -66,13 +69,18 @@ def test_variables_are_handed_over_as_they_are() -> None:
     assert told["BINDER_REQUEST"] == "$$(JUPYTER_TOKEN) $$$$ `x`"
 
 
-def test_no_extra_step_where_the_image_holds_the_commit() -> None:
-    assert container()["args"][4:7] == ["", "", ""]
+def test_a_shared_image_begins_with_the_layout_and_its_entry_point_follows() -> None:
+    body = container(scope=Scope.FILES)
+    assert body["command"][:2] == ["/bin/sh", "-c"]
+    assert body["command"][3:] == ["lay_out", REF, "https://example.org/x"]
+    assert body["args"][:3] == [REPO2DOCKER, "sh", "-c"]
 
 
-def test_another_commit_is_named_with_the_images_and_the_address() -> None:
-    told = container(built_from="b" * 40)["args"][4:7]
-    assert told == [REF, "b" * 40, "https://example.org/x"]
+@pytest.mark.parametrize("scope", [Scope.TREE, Scope.COMMIT])
+def test_an_image_that_holds_the_commit_begins_with_its_own_entry_point(scope: Scope) -> None:
+    body = container(scope=scope)
+    assert "command" not in body
+    assert body["args"][3] == "serve"
 
 
 def test_what_a_community_allows_is_in_the_pod() -> None:

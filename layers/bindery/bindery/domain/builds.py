@@ -13,6 +13,7 @@ from bindery.domain.repository import Repository
 class BuildOrder(BaseModel):
     """One attempt at one environment. scope: what the key covers (`files`, `tree` or `commit`), so what a build may read.
 
+    files: with scope `files`, the paths of those files: the build reads no other file of the repository.
     seconds: the build's limit; the service ends the attempt when it is over.
     """
 
@@ -22,6 +23,7 @@ class BuildOrder(BaseModel):
     attempt: int
     repository: Repository
     scope: str
+    files: tuple[str, ...] = ()
     seconds: int
 
     @classmethod
@@ -32,6 +34,7 @@ class BuildOrder(BaseModel):
             attempt=environment.attempt,
             repository=environment.repository,
             scope=environment.scope.value,
+            files=environment.files,
             seconds=seconds,
         )
 

@@ -40,6 +40,10 @@ class Identity:
         return self.scope is Scope.COMMIT or repository.on_branch_or_tag
 
 
+FILE = "file "
+"""Begins the name of each input that is a file: the rest is its path in the repository."""
+
+
 class EnvironmentState(StrEnum):
     """Of the newest attempt."""
 
@@ -69,6 +73,11 @@ class Environment(BaseModel):
     image: str = ""
     failure: Failure | None = None
     ended_at: float | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Return the paths of the files that the key covers one by one, in order. Empty where it covers a tree or a commit."""
+        return tuple(sorted(name.removeprefix(FILE) for name in self.inputs if name.startswith(FILE)))
 
     def is_making(self, attempt: int) -> bool:
         """Whether this attempt is still to be made: it is the newest, and has not ended."""

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from bindery.domain.environment import Scope
 from bindery.domain.errors import BinderyError
 from bindery.domain.repository import Repository
 
@@ -14,8 +15,8 @@ class SessionOrder(BaseModel):
     """What a launcher needs to start a session. environment variables are the `BINDER_*` ones.
 
     id: names the session everywhere (lower-case letters and digits, at most 40). token: opens its server, at least 32 characters.
-    image: as the build service named it. built_from: a ref whose files the image holds; the session's are exactly those of
-    `repository.ref`.
+    image: as the build service named it. scope: what its key covers. With FILES, commits with other files share the image, and
+    the launcher lays out those of `repository.ref`: the session's files are exactly these. With another scope the image has them.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -23,7 +24,7 @@ class SessionOrder(BaseModel):
     id: str
     token: str
     image: str
-    built_from: str
+    scope: Scope
     repository: Repository
     variables: dict[str, str]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from bindery.domain.environment import Environment, EnvironmentState, Scope
+from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import BinderyError, ImageGone, NoRoom, SessionDied, SessionNotReady
 from bindery.domain.failure import Failure
 from bindery.domain.launch import BUILT, LAUNCHING, READY, Event, Launch, Phase, Stage
@@ -164,8 +164,7 @@ def _order(launch: Launch, session: Session, environment: Environment) -> Sessio
         id=session.id,
         token=session.token,
         image=environment.image,
-        # Where the key covers files alone, the rest of the image may be of another commit.
-        built_from=environment.repository.ref if environment.scope is Scope.FILES else repository.ref,
+        scope=environment.scope,
         repository=repository,
         variables={
             "BINDER_LAUNCH_HOST": launch.launch_host,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bindery.adapters.builds.attempts import Task
+from bindery.adapters.builds.carried import carry
 from bindery.adapters.builds.container_reason import why_failed, why_not_pushed
 from bindery.adapters.builds.container_tool import ContainerTool, Desk
 from bindery.adapters.builds.context import Context, prepared
@@ -43,10 +44,17 @@ class ContainerAttempt:
             most = self.runner.room.most_bytes / 1e9
             raise BuildFailed(step=self.step, why=f"the disk holds {most:g} GB more than when it began") from None
 
-    def _make(self) -> Manifest:
+    def context(self) -> Context:
+        """Fetch the commit and return what the container tool is to build from. Raises what `make` raises."""
         self._desk.prepare()
-        lay_out(self.contents, self.task.order.repository, self._content, self.runner)
+        lay_out(self.contents, self.task.order, self._commit, self._content, self.runner)
         context = prepared(self._content, self.task.folder / "context", self.runner, self.base_image)
+        if self._commit.exists():
+            carry(self._commit, self.task.order.repository.ref, context.folder, context.dockerfile, self._check)
+        return context
+
+    def _make(self) -> Manifest:
+        context = self.context()
         self.step = context.step
         with self.tool.in_use():
             image = self._build(context)
@@ -97,6 +105,10 @@ class ContainerAttempt:
             raise PushFailed(registry=self.registry.host, why="it does not tell the image's digest")
         return digest
 
+    def _check(self) -> None:
+        self.runner.check()
+        self.runner.room.check()
+
     @property
     def _layers(self) -> LayerCache:
         return LayerCache(self.tool, self.registry, self.runner, self._desk, self.cache)
@@ -117,6 +129,10 @@ class ContainerAttempt:
         """`<environment key>-<attempt>`."""
         tag = self.task.folder.name
         return tag if len(tag) <= _TAG_CHARACTERS else hashlib.sha256(tag.encode()).hexdigest()
+
+    @property
+    def _commit(self) -> Path:
+        return self.task.folder / "commit"
 
     @property
     def _content(self) -> Path:

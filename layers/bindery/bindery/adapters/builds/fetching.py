@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from bindery.adapters.builds.inputs import select_inputs
 from bindery.adapters.builds.running import Runner
+from bindery.domain.builds import BuildOrder
 from bindery.domain.errors import HostUnreachable
-from bindery.domain.repository import Repository
 from bindery.ports.contents import Contents
 
 RECORDS = {
@@ -17,14 +18,19 @@ RECORDS = {
 """Providers of records by the names that repo2docker has for them."""
 
 
-def lay_out(contents: Contents, repository: Repository, folder: Path, runner: Runner) -> None:
-    """Into `folder`, within the build's time. Raises what the contents port raises, Stopped, TimeOver."""
+def lay_out(contents: Contents, order: BuildOrder, commit: Path, folder: Path, runner: Runner) -> None:
+    """Lay the order's commit out in `commit`, within the build's time, and what the build may read of it in `folder`.
+
+    `commit` stays only if `folder` is not all of it. Raises what the contents port raises, RepositoryUnusable, Stopped, TimeOver.
+    """
+    repository = order.repository
     runner.log.say(f"Picked {RECORDS.get(repository.provider, 'Git')} content provider.")
     try:
-        notes = contents.lay_out(repository, folder, runner.seconds_left, runner.stopped.is_set).notes
+        notes = contents.lay_out(repository, commit, runner.seconds_left, runner.stopped.is_set).notes
     except HostUnreachable:
         runner.check()  # it may have ended because we asked it to
         raise
     for note in notes:
         runner.log.say(note)
+    select_inputs(order, commit, folder)
     runner.check()

@@ -2,7 +2,7 @@
 
 REPO2DOCKER = "2026.4.0"
 """The version that is locked: functions do not have it installed, and still have to know which one builds."""
-RECIPE = 1  # raised whenever the same files would give another image
+RECIPE = 2  # raised whenever the same files would give another image
 
 
 def engine_name(repo2docker: str, base_image: str) -> str:

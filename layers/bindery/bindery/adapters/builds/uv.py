@@ -15,7 +15,7 @@ from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents
 from bindery.ports.queue import Queue
 
-RECIPE = 1  # raised whenever the same files would give another environment
+RECIPE = 2  # raised whenever the same files would give another environment
 GIGABYTE = 1_000_000_000
 
 

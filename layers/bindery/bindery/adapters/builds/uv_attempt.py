@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bindery.adapters.builds.conda import make_conda_environment
+from bindery.adapters.builds.disk import remove
 from bindery.adapters.builds.environments import Manifest
 from bindery.adapters.builds.fetching import lay_out
 from bindery.adapters.builds.files import script_command
@@ -54,7 +55,9 @@ class UvAttempt:
     def _fetch(self) -> Plan:
         for name in ("home", "tmp"):
             (self.folder / name).mkdir(parents=True)
-        lay_out(self.contents, self.order.repository, self._content, self.runner)
+        commit = self.folder / "commit"
+        lay_out(self.contents, self.order, commit, self._content, self.runner)
+        remove(commit)
         plan = read_plan(self._content)
         for note in plan.notes:
             self.log.say(note, "building")

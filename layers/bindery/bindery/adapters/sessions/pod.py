@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from bindery.adapters.sessions.options import server_options
+from bindery.domain.environment import Scope
 from bindery.domain.resources import Resources
 from bindery.domain.sessions import SessionOrder
 
@@ -19,6 +20,7 @@ REF = "bindery/ref"
 LONGEST_ANNOTATION = 1000
 NODE_LOST_SECONDS = 60  # how long a session may be on a node that does not answer
 END_SECONDS = 10
+REPO2DOCKER = "/usr/local/bin/repo2docker-entrypoint"
 
 
 def service_name(session: str) -> str:
@@ -120,7 +122,7 @@ def _container(order: SessionOrder, run: str, making: Making) -> Body:
     return {
         "name": CONTAINER,
         "image": order.image,
-        "args": ["sh", "-c", _shipped("serve.sh"), "serve", *_content(order), _shipped("lab.py"), *_options(making)],
+        **_command(order, making),
         "ports": [{"name": "http", "containerPort": PORT}],
         "env": [
             *({"name": name, "value": _literal(value)} for name, value in plain.items()),
@@ -161,11 +163,18 @@ def _shipped(name: str) -> str:
     return _literal(files("bindery.adapters.sessions").joinpath(name).read_text())
 
 
-def _content(order: SessionOrder) -> tuple[str, str, str]:
-    repository = order.repository
-    if order.built_from == repository.ref:
-        return "", "", ""
-    return _literal(repository.ref), _literal(order.built_from), _literal(repository.clone_url)
+def _command(order: SessionOrder, making: Making) -> Body:
+    """Return `command` and `args`: the server, and before it what lays out the session's commit, where the image needs that.
+
+    An image of scope FILES is repo2docker's, so its entry point is known. That is a login shell, which reads the commit's
+    startup files: `command` goes round it, and `lay_out.sh` runs it when the commit is there.
+    """
+    serve = ["sh", "-c", _shipped("serve.sh"), "serve", _shipped("lab.py"), *_options(making)]
+    if order.scope is not Scope.FILES:
+        return {"args": serve}
+    commit = _literal(order.repository.ref), _literal(order.repository.clone_url)
+    layout = ["/bin/sh", "-c", _shipped("lay_out.sh"), "lay_out", *commit]
+    return {"command": layout, "args": [REPO2DOCKER, *serve]}
 
 
 def _options(making: Making) -> tuple[str, ...]:
