@@ -19,12 +19,12 @@ BUDGETS = {
     "reconcile": 315,
     "record_build": 335,
     "record_log": 314,
-    "resolve_repository": 320,
+    "resolve_repository": 324,
     "serve_pages": 415,
     "start_build": 300,
     "start_session": 305,
     "stop_session": 293,
-    "stream_launch": 368,
+    "stream_launch": 372,
 }
 NOWHERE = (
     "kubernetes",

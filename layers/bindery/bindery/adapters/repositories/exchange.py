@@ -7,9 +7,13 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import LocationParseError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import parse_url
 
 from bindery.adapters.repositories.addresses import AddressRules
 from bindery.adapters.repositories.turns import SLICE_SECONDS
@@ -183,8 +187,26 @@ class GuardedPool(HTTPConnectionPool):
 
     ConnectionCls = GuardedConnection
 
+    def urlopen(self, *args: object, **kw: object) -> BaseHTTPResponse:
+        return _checked(super().urlopen(*args, **kw))  # type: ignore[arg-type] # as above
+
 
 class GuardedTLSPool(HTTPSConnectionPool):
     """Connections to one https host."""
 
     ConnectionCls = GuardedTLSConnection
+
+    def urlopen(self, *args: object, **kw: object) -> BaseHTTPResponse:
+        return _checked(super().urlopen(*args, **kw))  # type: ignore[arg-type] # as above
+
+
+def _checked(response: BaseHTTPResponse) -> BaseHTTPResponse:
+    """The response, unless it leads on to what cannot be read as an address: HostUnreachable then."""
+    try:
+        location = response.get_redirect_location() or ""
+        urlsplit(location)
+        parse_url(location)
+    except (ValueError, LocationParseError):
+        response.close()
+        raise HostUnreachable(host=CURRENT.get().host, why="it redirects to what is no address") from None
+    return response

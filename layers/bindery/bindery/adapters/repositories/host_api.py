@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import Answer, GuardedClient
+from bindery.adapters.repositories.json_answers import read_json
 from bindery.domain.errors import HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
 
@@ -94,10 +95,7 @@ class HostApi:
 
     def read(self, kind: type[Model], body: bytes) -> Model:
         """The body as JSON of that shape, else HostUnreachable."""
-        try:
-            return kind.model_validate_json(body)
-        except ValidationError:
-            raise HostUnreachable(host=self.host, why="its answer cannot be read") from None
+        return read_json(kind, body, self.host)
 
     def _asked(self, path: str, headers: dict[str, str], max_bytes: int) -> Answer:
         url = self.url + path
