@@ -11,7 +11,8 @@ from bindery.adapters.builds.fetching import lay_out
 from bindery.adapters.builds.files import script_command
 from bindery.adapters.builds.install import install
 from bindery.adapters.builds.log import BuildLog
-from bindery.adapters.builds.plan import Plan, read_plan
+from bindery.adapters.builds.plan import Plan
+from bindery.adapters.builds.planning import planned
 from bindery.adapters.builds.reason import failed, reason
 from bindery.adapters.builds.running import RoomOver, Runner
 from bindery.adapters.builds.uv_command import UvCommand
@@ -55,7 +56,7 @@ class UvAttempt:
         for name in ("home", "tmp"):
             (self.folder / name).mkdir(parents=True)
         lay_out(self.contents, self.order.repository, self._content, self.runner)
-        plan = read_plan(self._content)
+        plan = planned(self.runner, self._content, self.folder / "tmp")
         for note in plan.notes:
             self.log.say(note, "building")
         return plan
