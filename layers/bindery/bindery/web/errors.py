@@ -178,6 +178,13 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "The launch met the same trouble again and again and was given up ({trouble}). Launch again; "
             "if that does not help, tell whoever runs this Bindery.",
         ),
+        e.StepCrashed: Face(
+            500,
+            "step_crashed",
+            "The launch was given up: {step} ended the process that did it, twice, and is not tried again. "
+            "Tell whoever runs this Bindery.",
+        ),
+        e.StepUnderWay: Face(503, "step_under_way", "The launch is still being worked on. Try again in a minute."),
         # The table
         e.Throttled: Face(503, "throttled", "Nothing can be recorded here just now. Try again in a minute."),
         e.Stale: Face(503, "stale", "Too much happened here at the same time. Try again in a minute."),
