@@ -5,7 +5,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urljoin
 
@@ -59,8 +59,8 @@ class GuardedPools(urllib3.PoolManager):
         retries = kw.setdefault("retries", _retries())
         if isinstance(retries, Retry) and retries.history:
             self._check_redirect(retries.history[-1].url or "", url, address)
-            free = "If-None-Match" in cast("Mapping[str, str]", kw["headers"])
-            self._limits.check(address.host, self._now(), free=free)
+            headers = cast("Mapping[str, str]", kw["headers"])
+            self._limits.check(url, self._now(), headers.get("Authorization", ""), free="If-None-Match" in headers)
         if address.scheme == "https" and "ssl_context" not in self.connection_pool_kw:
             self.connection_pool_kw["ssl_context"] = (
                 _tls()
@@ -89,12 +89,20 @@ def _tls() -> ssl.SSLContext:
 
 @dataclass(frozen=True)
 class Answer:
-    """host: the one that answered, which a redirect may have led to. headers: names in lower case."""
+    """url: the address that answered, which a redirect may have led to. headers: names in lower case.
 
-    host: str
+    authorization: what that address was shown: nothing, if it is another server's than the one that was asked.
+    """
+
+    url: str
     status: int
     headers: Mapping[str, str]
     body: bytes
+    authorization: str = field(default="", repr=False)
+
+    @property
+    def host(self) -> str:
+        return parsed(self.url).host
 
 
 class GuardedClient:
@@ -203,7 +211,9 @@ class GuardedClient:
         with exchange, self.ask("GET", url, headers or {}) as response:
             CURRENT.get().ill = response.status in ILL
             found = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(answering_host(response, url), response.status, found, response.read(decode_content=False))
+            shown = shown_to(response, url, (headers or {}).get("Authorization", ""))
+            body = response.read(decode_content=False)
+            return Answer(final_url(response, url), response.status, found, body, shown)
 
 
 @contextmanager
@@ -226,6 +236,11 @@ def final_url(response: BaseHTTPResponse, asked: str) -> str:
     for step in response.retries.history if response.retries else ():
         asked = urljoin(asked, step.redirect_location or "")
     return asked
+
+
+def shown_to(response: BaseHTTPResponse, asked: str, authorization: str) -> str:
+    """The credential that the answering address was shown: redirects to other servers leave it out."""
+    return authorization if parsed(final_url(response, asked)) == parsed(asked) else ""
 
 
 def answering_host(response: BaseHTTPResponse, asked: str) -> str:

@@ -72,14 +72,13 @@ class HostApi:
 
     def get(self, path: str, page: str, *, etag: str = "", max_bytes: int = 16 * MB) -> ApiAnswer:
         """The answer for a path below the API's address. page: the repository's, for errors."""
-        self._client.limits.check(self.host, self._clock.now(), free=bool(etag))
         answer = self._asked(path, {**self._headers, **({"If-None-Match": etag} if etag else {})}, max_bytes)
         if answer.status == 304 and etag:
             return ApiAnswer(None, etag, unchanged=True)
         if answer.status == 200:
             return ApiAnswer(answer.body, answer.headers.get("etag", ""))
         if answer.status == 429 or (answer.status == 403 and _counted(answer)):
-            raise self._client.limits.told(answer.host, answer.headers, self._clock.now())
+            raise self._client.limits.told(answer.url, answer.headers, self._clock.now(), answer.authorization)
         if self._absent(answer):
             return ApiAnswer(None)
         if answer.status in KEPT_FROM_US:
@@ -98,15 +97,21 @@ class HostApi:
         return read_json(kind, body, self.host)
 
     def _asked(self, path: str, headers: dict[str, str], max_bytes: int) -> Answer:
-        url = self.url + path
         if self._clock.now() >= self._refused_until and (token := self._token()):
-            # In this header alone: a client that is sent on to another host leaves it out.
-            answer = self._client.get(url, headers | {"Authorization": f"Bearer {token}"}, max_bytes=max_bytes)
+            answer = self._ask(path, headers, max_bytes, f"Bearer {token}")
             if answer.status != 401 and (answer.status != 403 or _counted(answer)):
                 return answer  # else the token is not good for this, and what is everybody's needs none
             if answer.status == 401:
                 self._refused()
-        return self._client.get(url, headers, max_bytes=max_bytes)
+        return self._ask(path, headers, max_bytes)
+
+    def _ask(self, path: str, headers: dict[str, str], max_bytes: int, authorization: str = "") -> Answer:
+        """One request, unless the host has this credential wait. Raises HostLimited."""
+        url = self.url + path
+        self._client.limits.check(url, self._clock.now(), authorization, free="If-None-Match" in headers)
+        # In this header alone: a client that is sent on to another host leaves it out.
+        shown = {"Authorization": authorization} if authorization else {}
+        return self._client.get(url, headers | shown, max_bytes=max_bytes)
 
     def _refused(self) -> None:
         with self._lock:

@@ -1,9 +1,11 @@
 """When a host says: not now."""
 
+import hashlib
 import threading
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+from bindery.adapters.repositories.addresses import parsed
 from bindery.domain.errors import HostLimited
 
 RESETS = ("x-ratelimit-reset", "ratelimit-reset")
@@ -31,42 +33,55 @@ def used_up(headers: Mapping[str, str]) -> bool:
 
 
 class Limits:
-    """What hosts' APIs said of waiting, in this process, whichever provider heard it."""
+    """Until when each server has us wait, in this process, whichever provider heard it.
+
+    Kept by host, port and credential: a server counts strangers and each token apart, and what it says to one request must not stop
+    those that it counts elsewhere. url: the address that answered. authorization: the header's value that it was shown, or empty.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._until: dict[str, tuple[float, bool]] = {}
+        self._until: dict[tuple[str, int, str], tuple[float, bool]] = {}
 
-    def check(self, host: str, now: float, *, free: bool = False) -> None:
-        """HostLimited while the host has us wait. free: it may not count the question, such as whether something changed."""
+    def check(self, url: str, now: float, authorization: str = "", *, free: bool = False) -> None:
+        """Raise HostLimited while the server has us wait. free: it may not count the request, such as whether something changed."""
+        key = _account(url, authorization)
         with self._lock:
-            until, strict = self._until.get(host, (0.0, False))
+            until, strict = self._until.get(key, (0.0, False))
         if now < until and (strict or not free):
-            raise HostLimited(host=host, at=until)
+            raise HostLimited(host=key[0], at=until)
 
-    def told(self, host: str, headers: Mapping[str, str], now: float) -> HostLimited:
-        """The fact, remembered; of too many the one that was told first is forgotten. host: the one that answered.
+    def told(self, url: str, headers: Mapping[str, str], now: float, authorization: str = "") -> HostLimited:
+        """Return the fact, remembered; of too many the one that was told first is forgotten.
 
-        A host that names the seconds to wait means every question.
+        A server that names the seconds to wait means every request.
         """
-        fact = host_limited(host, headers, now)
+        key = _account(url, authorization)
+        fact = host_limited(key[0], headers, now)
         strict = any(name.lower() == "retry-after" for name in headers)
         with self._lock:
-            self._until.pop(host, None)
+            self._until.pop(key, None)
             if len(self._until) >= REMEMBERED:
                 del self._until[next(iter(self._until))]
-            self._until[host] = float(fact.facts["at"]), strict
+            self._until[key] = float(fact.facts["at"]), strict
         return fact
 
-    def heard(self, host: str, status: int, headers: Mapping[str, str], now: float) -> None:
-        """Remembers what an answer says of waiting; HostLimited if it says nothing else.
+    def heard(self, url: str, status: int, headers: Mapping[str, str], now: float, authorization: str = "") -> None:
+        """Remember what an answer says of waiting. Raises HostLimited if it says nothing else.
 
         `Retry-After` alone says nothing: some send it with every answer.
         """
         if status == 429 or used_up({name.lower(): value for name, value in headers.items()}):
-            limited = self.told(host, headers, now)
+            limited = self.told(url, headers, now, authorization)
             if status in {403, 429}:
                 raise limited
+
+
+def _account(url: str, authorization: str) -> tuple[str, int, str]:
+    """Host, port and a digest of the credential, which tells no token."""
+    address = parsed(url)
+    digest = hashlib.sha256(authorization.encode()).hexdigest()[:16] if authorization else ""
+    return address.host, address.port, digest
 
 
 def _after(value: str, now: float) -> float | None:

@@ -60,9 +60,9 @@ class RecordApi:
         stopped = within.stopped if within else never
         most = LARGEST_LISTING if within else LARGEST_FACTS
         host = parsed(url).host
-        self._client.limits.check(host, self._clock.now())
+        self._client.limits.check(url, self._clock.now())
         answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=most, stopped=stopped)
-        self._client.limits.heard(answer.host, answer.status, answer.headers, self._clock.now())
+        self._client.limits.heard(answer.url, answer.status, answer.headers, self._clock.now())
         if refusal := REFUSED.get(answer.status):
             raise refusal(url=page)
         if answer.status != 200:
