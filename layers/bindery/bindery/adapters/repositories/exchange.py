@@ -38,12 +38,16 @@ def system_resolver(host: str, port: int, family: int, kind: int) -> Sequence[Ad
     return cast("Sequence[AddressInfo]", socket.getaddrinfo(host, port, family, kind))
 
 
+def anywhere(_url: str) -> None:
+    """No address is refused."""
+
+
 @dataclass
 class Exchange:
     """One errand's limits: what it may take in seconds and bytes, over all its connections.
 
     stopped: whether nobody wants it any more. slowest: bytes per second that must come, averaged over each pace_seconds.
-    ill: whether what came was no answer of the host itself.
+    ill: whether what came was no answer of the host itself. may_lead: raises for an address that no redirect may lead to.
     """
 
     rules: AddressRules
@@ -60,6 +64,7 @@ class Exchange:
     pace_seconds: float = PACE_SECONDS
     received: int = 0
     ill: bool = False
+    may_lead: Callable[[str], None] = anywhere
     paced: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
 
     def patience(self, most: float) -> float:

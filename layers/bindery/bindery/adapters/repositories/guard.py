@@ -26,6 +26,7 @@ from bindery.adapters.repositories.exchange import (
     GuardedPool,
     GuardedTLSPool,
     Resolver,
+    anywhere,
     system_resolver,
 )
 from bindery.adapters.repositories.limits import Limits
@@ -59,6 +60,7 @@ class GuardedPools(urllib3.PoolManager):
         retries = kw.setdefault("retries", _retries())
         if isinstance(retries, Retry) and retries.history:
             self._check_redirect(retries.history[-1].url or "", url, address)
+            CURRENT.get().may_lead(url)
             headers = cast("Mapping[str, str]", kw["headers"])
             self._limits.check(url, self._now(), headers.get("Authorization", ""), free="If-None-Match" in headers)
         if address.scheme == "https" and "ssl_context" not in self.connection_pool_kw:
@@ -158,10 +160,12 @@ class GuardedClient:
         max_bytes: int = 10 * MB,
         stopped: Callable[[], bool] = never,
         download: bool = False,
+        may_lead: Callable[[str], None] = anywhere,
     ) -> Iterator[None]:
         """Limits everything that is asked inside it, and turns transport errors into facts about the host of `url`.
 
         download: it may go on for long, if it goes on: counted apart from questions, and must keep a pace.
+        may_lead: raises for an address that no redirect may lead to.
         """
         address = self._rules.check(url)
         host = address.host
@@ -172,6 +176,7 @@ class GuardedClient:
             stopped=stopped,
             slowest=SLOWEST if download else 0,
             pace_seconds=self._pace_seconds,
+            may_lead=may_lead,
         )
         queueing = DOWNLOADS if download else self._questions
         place = f"{host}:{address.port}"
