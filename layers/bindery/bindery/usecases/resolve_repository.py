@@ -10,12 +10,16 @@ from bindery.domain.repository import Repository
 from bindery.domain.rules import Rules
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
+from bindery.ports.deadline import within
 from bindery.ports.repository_provider import RepositoryProvider, Resolved
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
 from bindery.usecases.identify_environment import IdentifyEnvironment
 from bindery.usecases.move_on import MoveOn
+
+HOST_SECONDS = (40.0, 20.0, 20.0)
+"""What the first try and each retry may spend on hosts: ref, listing and files; together less than the function's timeout."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,10 @@ class ResolveRepository:
         if launch.step != asked.step or launch.stage is not Stage.RESOLVING:
             return
         provider = self.provider(launch.provider)
-        # One that comes back stays with its commit: a session of its own may already hold that commit's files.
-        resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
-        identity = self.identify(provider, resolved.repository)
+        with within(HOST_SECONDS[min(launch.tries, len(HOST_SECONDS) - 1)]):
+            # One that comes back stays with its commit: a session of its own may already hold that commit's files.
+            resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
+            identity = self.identify(provider, resolved.repository)
         if not launch.session:  # one that is resolved again may hold a place already
             self.quotas.check(launch.repo_url, self.rules.limits(launch.spec))
         environment = self.environments.claim(

@@ -122,6 +122,11 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.HostLimited: Face(
             429, "host_limited", "{host} has been asked too often and lets us ask again at {at}. Launch again then."
         ),
+        e.HostTooSlow: Face(
+            504,
+            "host_too_slow",
+            "{host} did not say within {seconds} what the launch needs to know. Launch again in a while.",
+        ),
         e.HostUnreachable: Face(502, "host_unreachable", "{host} cannot be reached: {why}. Launch again in a while."),
         e.HostDown: Face(502, "host_down", "{host} has not answered since {since}. Launch again in a few minutes."),
         # Builds

@@ -2,10 +2,12 @@
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Final, cast
 from urllib.parse import urlsplit
 
@@ -120,12 +122,30 @@ class Exchange:
             raise RepositoryTooLarge(url=self.url, limit=in_words(self.max_bytes))
         return size
 
+    def _looked_up(self, host: str, port: int) -> Sequence[AddressInfo]:
+        """The name's addresses. A resolver has no time limit of its own, and a stranger's name server may be slow: it is left then."""
+        answers: SimpleQueue[Sequence[AddressInfo] | Exception] = SimpleQueue()
+
+        def look() -> None:
+            try:
+                answers.put(self.resolver(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM))
+            except Exception as error:  # noqa: BLE001  # raised by the one who waits
+                answers.put(error)
+
+        threading.Thread(target=look, daemon=True, name=f"look up {host}"[:60]).start()
+        try:
+            found = answers.get(timeout=self.patience(self.connect_seconds))
+        except Empty:
+            raise HostUnreachable(host=host, why="its name was not looked up in time") from None
+        if isinstance(found, OSError | UnicodeError):
+            raise HostUnreachable(host=host, why="its name is not known") from None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
     def connect(self, host: str, port: int) -> socket.socket:
         """A connection to one of the host's addresses: looked up once, all checked, then pinned."""
-        try:
-            found = self.resolver(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise HostUnreachable(host=host, why="its name is not known") from None
+        found = self._looked_up(host, port)
         self.rules.check_answer(host, port, [str(info[4][0]) for info in found])
         why = "its name has no address"
         for family, kind, proto, _, address in found:

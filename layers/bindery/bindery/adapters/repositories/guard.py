@@ -3,9 +3,9 @@
 import errno
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import cast
 from urllib.parse import urljoin
 
@@ -29,10 +29,12 @@ from bindery.adapters.repositories.exchange import (
     anywhere,
     system_resolver,
 )
+from bindery.adapters.repositories.host_groups import group_of
 from bindery.adapters.repositories.limits import Limits
 from bindery.adapters.repositories.turns import Queueing, Turns
 from bindery.domain.errors import BadAddress, HostUnreachable
 from bindery.ports.contents import never
+from bindery.ports.deadline import most
 
 SLOWEST = 1000
 """Bytes per second of a download."""
@@ -40,6 +42,10 @@ OF_DISKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 ILL = frozenset({502, 503, 504})
 """What whoever stands before a host says when that does not answer."""
 DOWNLOADS = Queueing(seconds=60, quiet_seconds=60)
+GROUP_WAITING, STRANGERS_AT_ONCE = 3, 8
+"""Of hosts that no setting names: requests that wait for a turn at one group of them, and requests to all of them at a time.
+
+The local control plane has 16 threads that resolve repositories: one group holds at most 6 of them, and all groups half."""
 
 
 class GuardedPools(urllib3.PoolManager):
@@ -114,6 +120,7 @@ class GuardedClient:
     that has us wait.
 
     allowed_private_hosts: `host` or `host:port` that may be private, and on any port. Other hosts: ports 80, 443, 1024 and above.
+    known_hosts: those that settings name: each has its turns for itself, and none of them waits for other hosts.
     resolver: like socket.getaddrinfo. connect_seconds, read_seconds: the longest single wait. turn_seconds, quiet_seconds: the
     longest wait for a turn at a host that is asked a lot; the latter while none of the others ends.
     pace_seconds: how long a download may be slower than SLOWEST. now: UTC seconds.
@@ -123,6 +130,7 @@ class GuardedClient:
         self,
         allowed_private_hosts: Sequence[str] = (),
         *,
+        known_hosts: Collection[str] = (),
         resolver: Resolver = system_resolver,
         connect_seconds: float = 5,
         read_seconds: float = 10,
@@ -133,6 +141,7 @@ class GuardedClient:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._rules = AddressRules(allowed_private_hosts)
+        self._known_hosts = frozenset(known_hosts)
         self._resolver = resolver
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
@@ -169,6 +178,7 @@ class GuardedClient:
         """
         address = self._rules.check(url)
         host = address.host
+        seconds = most(seconds)
         waits = (self._connect_seconds, self._read_seconds)
         exchange = Exchange(
             *(self._rules, self._resolver, url, host, seconds, max_bytes, *waits),
@@ -178,15 +188,33 @@ class GuardedClient:
             pace_seconds=self._pace_seconds,
             may_lead=may_lead,
         )
-        queueing = DOWNLOADS if download else self._questions
         place = f"{host}:{address.port}"
         with (
-            self._turns.turn(f"{place} {download}", host, queueing, exchange.check),
+            self._turn(address, exchange, download=download),
             self._circuits.errand(place, host, exchange.heard),
         ):
+            exchange.check()
             exchange.restart_pace()
             with _in_exchange(exchange):
                 yield
+
+    @contextmanager
+    def _turn(self, address: Address, exchange: Exchange, *, download: bool) -> Iterator[None]:
+        """A turn at the host: at itself if the operator named it, else at its group and among all hosts that strangers name."""
+        queueing = DOWNLOADS if download else self._questions
+        host, check = address.host, exchange.check
+        with ExitStack() as turns:
+            if host in self._known_hosts or self._rules.allows(host, address.port):
+                turns.enter_context(self._turns.turn(f"{host}:{address.port} {download}", host, queueing, check))
+            else:
+                waiting = None if download else GROUP_WAITING
+                grouped, among_all = (
+                    replace(queueing, most_waiting=waiting),
+                    replace(queueing, at_once=STRANGERS_AT_ONCE),
+                )
+                turns.enter_context(self._turns.turn(f"group {group_of(host)} {download}", host, grouped, check))
+                turns.enter_context(self._turns.turn(f"strangers {download}", host, among_all, check))
+            yield
 
     @contextmanager
     def ask(

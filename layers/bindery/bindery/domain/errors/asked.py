@@ -117,6 +117,10 @@ class HostLimited(Permanent):
     """The host asks us to come back later, and people with us. Facts: host, at (UTC seconds)."""
 
 
+class HostTooSlow(Permanent):
+    """The host did not say in time what the launch needs to know. Facts: host, seconds."""
+
+
 class HostUnreachable(Retryable):
     """The host did not answer, in time or at all. Facts: host, why."""
 
