@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from bindery.domain.errors import Permanent, Retryable, Stale, StepCrashed, StepUnderWay, Throttled
+from bindery.domain.errors import HostLimited, Permanent, Retryable, Stale, StepCrashed, StepUnderWay, Throttled
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import ResolveRequested, SessionRequested
@@ -22,6 +22,8 @@ MOST_BEGUN: Final = 2
 """Beginnings of one step that have not reported back: more of them are not begun."""
 LONGEST_SECONDS: Final = 80.0
 """A step that began longer ago and has not reported back has lost its process: shorter than its queue hides its message."""
+MOST_WAIT_SECONDS: Final = 120.0
+"""GitHub's secondary limit names no time, and a minute at least is to be waited then."""
 DOING: Final = {Stage.RESOLVING: "looking at the repository", Stage.STARTING: "starting the session"}
 
 
@@ -49,6 +51,8 @@ class Persevere(Generic[Step]):
         except (Throttled, Stale):
             self._report_back(message)
             raise
+        except HostLimited as limited:
+            self._wait(message, limited)
         except Permanent as error:
             self.end_launch(message.launch, error, message.step)
         except Retryable as error:
@@ -82,6 +86,15 @@ class Persevere(Generic[Step]):
         logger.error("launch %s crashed its step %d %d times", message.launch, message.step, exhausted[0].begun)
         self.end_launch(message.launch, StepCrashed(step=DOING[self.stage]), message.step)
         return False
+
+    def _wait(self, message: Step, limited: HostLimited) -> None:
+        """Try again when the host lets us ask, if that is soon; else the launch fails with the host's time."""
+        wait = float(limited.facts["at"]) - self.clock.now()
+        launch = self.launches.get(message.launch)
+        if wait > MOST_WAIT_SECONDS:
+            self.end_launch(message.launch, limited, message.step)
+        elif launch.step == message.step:
+            self.try_again(launch, Failure.of(limited), self.stage, max(wait, 0) + 1)
 
     def _report_back(self, message: Step) -> None:
         """The step comes again by its queue, and has crashed nothing."""

@@ -61,6 +61,7 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "{doi} does not tell by its spelling where its record is. Open /v2/doi/{doi} on this Bindery: "
             "it asks, and leads on to the record if that can be launched.",
         ),
+        e.NotARepository: Face(404, "not_a_repository", "This page is no repository: {why}."),
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),
@@ -75,6 +76,17 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             404,
             "repository_not_found",
             "There is no repository at {url}, or it is private. Check its spelling, and that everybody may read it.",
+        ),
+        e.RepositoryGone: Face(
+            410, "repository_gone", "The repository at {url} was there and has been removed by its host or its owner."
+        ),
+        e.RepositoryBlocked: Face(
+            451,
+            "repository_blocked",
+            "The repository at {url} is blocked by its host, for legal reasons or for the host's own rules. Its page says more.",
+        ),
+        e.RepositoryEmpty: Face(
+            404, "repository_empty", "The repository at {url} has no commits yet. Push one, then launch again."
         ),
         e.RecordNotFound: Face(
             404,
@@ -120,7 +132,16 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             422, "repository_unusable", "The repository cannot be used: {why}. Change that there, then launch again."
         ),
         e.HostLimited: Face(
-            429, "host_limited", "{host} has been asked too often and lets us ask again at {at}. Launch again then."
+            429,
+            "host_limited",
+            "{host} has been asked too often and lets us ask again at {at}. Launch again then.",
+            meanwhile="{host} has been asked too often and lets us ask again at {at}: waiting until then.",
+        ),
+        e.HostBusy: Face(
+            503,
+            "host_busy",
+            "{host} is down or in maintenance and expects to be back at {at}. Launch again then.",
+            meanwhile="{host} is down or in maintenance and expects to be back at {at}: waiting until then.",
         ),
         e.HostTooSlow: Face(
             504,

@@ -29,6 +29,7 @@ from bindery.domain.errors import (
     BadSpec,
     HostUnreachable,
     RefNotFound,
+    RepositoryEmpty,
     RepositoryNotFound,
     RepositoryTooLarge,
 )
@@ -112,6 +113,8 @@ class GitProvider:
     def _resolved(self, spec: str, url: str, ref: str) -> Resolved:
         with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
             found = self._found(url, ref)
+            if found is None and self._wire.is_empty(self._known(url)):
+                raise RepositoryEmpty(url=_page(url))
         if found is None:
             raise RefNotFound(spec=_page(url), ref=ref)
         repository = Repository(

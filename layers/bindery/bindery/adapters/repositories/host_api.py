@@ -13,7 +13,8 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.adapters.repositories.json_answers import read_json
-from bindery.domain.errors import HostUnreachable, RepositoryNotFound
+from bindery.adapters.repositories.refusals import asks_to_wait, ill, refusal
+from bindery.domain.errors import HostBusy, RepositoryEmpty
 from bindery.ports.clock import Clock
 
 logger = logging.getLogger("bindery")
@@ -21,7 +22,6 @@ logger = logging.getLogger("bindery")
 REFUSED_SECONDS: Final = 600
 """So long a token that the host does not know is not shown to it again."""
 GONE: Final = {404, 410, 451}
-KEPT_FROM_US: Final = {401, 403, *GONE}
 
 Token = Callable[[], str]
 """The token for now; empty: none. It may ask the host for one."""
@@ -45,8 +45,9 @@ class HostApi:
 
     may_have_token: whether more than strangers see may be answered.
     absent: whether an answer that is no success says that only the object is missing, and not the whole repository.
+    empty: whether it says that the repository has no commits.
     While the host has us wait, it is not asked, but for what it does not count: whether something changed since an ETag.
-    Errors besides the guard's: RepositoryNotFound, HostLimited, HostUnreachable.
+    Errors besides the guard's: RepositoryNotFound and its kinds, RepositoryEmpty, HostLimited, HostBusy, HostUnreachable.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class HostApi:
         *,
         headers: Mapping[str, str],
         absent: Callable[[Answer], bool],
+        empty: Callable[[Answer], bool] = lambda _: False,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -69,6 +71,7 @@ class HostApi:
         self._lock = threading.Lock()
         self._headers = headers
         self._absent = absent
+        self._empty = empty
 
     def get(self, path: str, page: str, *, etag: str = "", max_bytes: int = 16 * MB) -> ApiAnswer:
         """The answer for a path below the API's address. page: the repository's, for errors."""
@@ -77,15 +80,23 @@ class HostApi:
             return ApiAnswer(None, etag, unchanged=True)
         if answer.status == 200:
             return ApiAnswer(answer.body, answer.headers.get("etag", ""))
-        if answer.status == 429 or (answer.status == 403 and _counted(answer)):
-            raise self._client.limits.told(answer.url, answer.headers, self._clock.now(), answer.authorization)
+        self._raise_wait(answer)
+        if self._empty(answer):
+            raise RepositoryEmpty(url=page)
         if self._absent(answer):
             return ApiAnswer(None)
-        if answer.status in KEPT_FROM_US:
-            missing = RepositoryNotFound(url=page)
+        if missing := refusal(answer.status, page, answer.body):
             missing.gone = answer.status in GONE
             raise missing
-        raise HostUnreachable(host=self.host, why=f"it answers with status {answer.status}")
+        raise ill(self.host, answer.status)
+
+    def _raise_wait(self, answer: Answer) -> None:
+        """Raise HostLimited or HostBusy for an answer that asks to wait."""
+        limits, now = self._client.limits, self._clock.now()
+        if _counted(answer):
+            raise limits.told(answer.url, answer.headers, now, answer.authorization)
+        if answer.status == 503 and "retry-after" in answer.headers:
+            raise limits.told(answer.url, answer.headers, now, answer.authorization, HostBusy)
 
     def basic(self, user: str) -> str:
         """The token as a password, in the header's value that git's servers take; empty: there is none."""
@@ -125,4 +136,7 @@ class HostApi:
 
 
 def _counted(answer: Answer) -> bool:
-    return answer.headers.get("x-ratelimit-remaining") == "0" or "retry-after" in answer.headers
+    """Whether the host refuses because of a limit: an API sends `Retry-After` with a refusal only then."""
+    if answer.status == 403 and "retry-after" in answer.headers:
+        return True
+    return asks_to_wait(answer.status, answer.headers, answer.body)

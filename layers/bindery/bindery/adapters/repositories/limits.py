@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from bindery.adapters.repositories.addresses import parsed
-from bindery.domain.errors import HostLimited
+from bindery.adapters.repositories.refusals import asks_to_wait
+from bindery.domain.errors import HostBusy, HostLimited
 
 RESETS = ("x-ratelimit-reset", "ratelimit-reset")
 """UTC seconds; each host has its own name for it."""
@@ -16,15 +17,21 @@ REMEMBERED = 1000
 LONGEST = 24 * 3600.0
 
 
-def host_limited(host: str, headers: Mapping[str, str], now: float) -> HostLimited:
-    """The fact with the host's own time: `Retry-After` (seconds or a date), else when its count begins anew, else a minute on."""
+def host_limited(
+    host: str, headers: Mapping[str, str], now: float, kind: type[HostLimited] = HostLimited
+) -> HostLimited:
+    """The fact with the host's own time: `Retry-After` (seconds or a date), else when its count begins anew, else a minute on.
+
+    When the count begins anew says nothing where the count is not used up: it is another limit that was met then.
+    """
     named = {name.lower(): value for name, value in headers.items()}
     at = _after(named.get("retry-after", ""), now)
-    for name in RESETS:
+    left = [named[name] for name in REMAINING if name in named]
+    for name in RESETS if not left or "0" in left else ():
         at = _number(named.get(name, "")) if at is None else at
     if at is None:
         at = now + A_WHILE
-    return HostLimited(host=host, at=min(max(at, now), now + LONGEST))
+    return kind(host=host, at=min(max(at, now), now + LONGEST))
 
 
 def used_up(headers: Mapping[str, str]) -> bool:
@@ -41,40 +48,59 @@ class Limits:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._until: dict[tuple[str, int, str], tuple[float, bool]] = {}
+        self._until: dict[tuple[str, int, str], tuple[HostLimited, bool]] = {}
 
     def check(self, url: str, now: float, authorization: str = "", *, free: bool = False) -> None:
         """Raise HostLimited while the server has us wait. free: it may not count the request, such as whether something changed."""
         key = _account(url, authorization)
         with self._lock:
-            until, strict = self._until.get(key, (0.0, False))
-        if now < until and (strict or not free):
-            raise HostLimited(host=key[0], at=until)
+            fact, strict = self._until.get(key, (None, False))
+        if fact and now < float(fact.facts["at"]) and (strict or not free):
+            raise type(fact)(**fact.facts)
 
-    def told(self, url: str, headers: Mapping[str, str], now: float, authorization: str = "") -> HostLimited:
+    def told(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        now: float,
+        authorization: str = "",
+        kind: type[HostLimited] = HostLimited,
+    ) -> HostLimited:
         """Return the fact, remembered; of too many the one that was told first is forgotten.
 
         A server that names the seconds to wait means every request.
         """
         key = _account(url, authorization)
-        fact = host_limited(key[0], headers, now)
+        fact = host_limited(key[0], headers, now, kind)
         strict = any(name.lower() == "retry-after" for name in headers)
         with self._lock:
             self._until.pop(key, None)
             if len(self._until) >= REMEMBERED:
                 del self._until[next(iter(self._until))]
-            self._until[key] = float(fact.facts["at"]), strict
+            self._until[key] = fact, strict
         return fact
 
-    def heard(self, url: str, status: int, headers: Mapping[str, str], now: float, authorization: str = "") -> None:
-        """Remember what an answer says of waiting. Raises HostLimited if it says nothing else.
+    def heard(
+        self,
+        url: str,
+        status: int,
+        headers: Mapping[str, str],
+        now: float,
+        authorization: str = "",
+        *,
+        body: bytes = b"",
+    ) -> None:
+        """Remember what an answer says of waiting. Raises HostLimited or HostBusy if it says nothing else.
 
-        `Retry-After` alone says nothing: some send it with every answer.
+        `Retry-After` says something only with 429 and 503: some servers send it with every answer. body: the beginning of a refusal's.
         """
-        if status == 429 or used_up({name.lower(): value for name, value in headers.items()}):
-            limited = self.told(url, headers, now, authorization)
-            if status in {403, 429}:
-                raise limited
+        named = {name.lower(): value for name, value in headers.items()}
+        if asks_to_wait(status, named, body):
+            raise self.told(url, headers, now, authorization)
+        if status == 503 and "retry-after" in named:
+            raise self.told(url, headers, now, authorization, HostBusy)
+        if used_up(named):
+            self.told(url, headers, now, authorization)
 
 
 def _account(url: str, authorization: str) -> tuple[str, int, str]:

@@ -11,11 +11,12 @@ from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.json_answers import FEW_VALUES, MANY_VALUES, read_json
+from bindery.adapters.repositories.refusals import ill
 from bindery.domain.errors import (
-    HostUnreachable,
     RecordNotFound,
     RecordRestricted,
     RecordWithdrawn,
+    RepositoryBlocked,
     RepositoryNotFound,
 )
 from bindery.ports.clock import Clock
@@ -28,7 +29,7 @@ REFUSED: Final[Mapping[int, type[RepositoryNotFound]]] = MappingProxyType(
         403: RecordRestricted,
         404: RecordNotFound,
         410: RecordWithdrawn,
-        451: RecordRestricted,
+        451: RepositoryBlocked,
     }
 )
 LONGEST_SECONDS = 15.0
@@ -62,9 +63,9 @@ class RecordApi:
         host = parsed(url).host
         self._client.limits.check(url, self._clock.now())
         answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=most, stopped=stopped)
-        self._client.limits.heard(answer.url, answer.status, answer.headers, self._clock.now())
+        self._client.limits.heard(answer.url, answer.status, answer.headers, self._clock.now(), body=answer.body)
         if refusal := REFUSED.get(answer.status):
             raise refusal(url=page)
         if answer.status != 200:
-            raise HostUnreachable(host=host, why=f"it answers with status {answer.status}")
+            raise ill(host, answer.status)
         return read_json(kind, answer.body, host, MANY_VALUES if within else FEW_VALUES)

@@ -17,6 +17,7 @@ from urllib3.response import BaseHTTPResponse
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.guard import GuardedClient, answering_host, final_url, shown_to
+from bindery.adapters.repositories.refusals import READ_BYTES, ill, refusal
 from bindery.domain.errors import BadAddress, HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
 
@@ -93,6 +94,11 @@ class GitWire:
             reader.finish()
         return found
 
+    def is_empty(self, remote: Remote) -> bool:
+        """One request: whether the repository has no refs at all, and so no commits."""
+        with _refusal_is_absence(remote.url), self._command(remote, b"ls-refs", ()) as reader:
+            return next(reader.lines(), None) is None
+
     @contextmanager
     def pack(self, remote: Remote, want: str, *, depth: int = 0, filtered: str = "") -> Iterator[Iterator[bytes]]:
         """One request: the bytes of a pack with the object `want` and what belongs to it. Refused if the server has no such object."""
@@ -126,13 +132,14 @@ class GitWire:
     def _check(self, response: BaseHTTPResponse, asked: str, url: str, content_type: str, authorization: str) -> None:
         """asked: the address that the answer was asked for. url: the repository's, for errors."""
         host, shown = answering_host(response, asked), shown_to(response, asked, authorization)
+        said = response.read(READ_BYTES, decode_content=False) if response.status == 403 else b""
         self._client.limits.heard(
-            final_url(response, asked), response.status, response.headers, self._clock.now(), shown
+            final_url(response, asked), response.status, response.headers, self._clock.now(), shown, body=said
         )
-        if response.status in {401, 403, 404, 410}:
-            raise RepositoryNotFound(url=url)
+        if missing := refusal(response.status, url, said):
+            raise missing
         if response.status != 200:
-            raise HostUnreachable(host=host, why=f"it answers with status {response.status}")
+            raise ill(host, response.status)
         if response.headers.get("Content-Type", "").partition(";")[0].strip() != content_type:
             raise _no_server(response, url)
 
