@@ -47,8 +47,8 @@ class RepositoryProvider(Protocol):
     canonical: the spec, decoded, in the one spelling that the operator's rules are compared with; asks nobody. Raises like check.
     detect: what an address of one of the host's pages asks for, None if it is none of them; asks nobody. The spec may be one that
         check refuses.
-    resolve: the spec's repository at one immutable ref. Raises RepositoryNotFound, RefNotFound, RepositoryTooLarge,
-        ForbiddenAddress, BadAddress, HostLimited, HostUnreachable.
+    resolve: the spec's repository at one immutable ref. Raises RepositoryNotFound (RepositoryGone, RepositoryBlocked),
+        RepositoryEmpty, RefNotFound, RepositoryTooLarge, ForbiddenAddress, BadAddress, HostLimited (HostBusy), HostUnreachable.
     tree: the listing at that ref, or None if it cannot be had cheaply.
     read: a file's content of that tree, at most 1 MB (RepositoryTooLarge).
     """
