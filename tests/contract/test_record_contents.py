@@ -474,7 +474,7 @@ def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path, status:
 
     def stopped() -> bool:
         try:
-            place.client.limits.check("127.0.0.1", time.time())
+            place.client.limits.check(place.host.url, time.time())
         except HostLimited as limited:
             waited.append(float(limited.facts["at"]))
             place.host.replies.pop(path, None)  # it is well again, and nobody may ask it before its time

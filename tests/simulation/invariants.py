@@ -9,6 +9,7 @@ from bindery.domain.environment import Environment, EnvironmentState, Scope
 from bindery.domain.launch import BUILT, ENDED, FOUND, WAITING, Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Delete, Item
+from bindery.usecases.persevere import MOST_BEGUN
 from tests.simulation.hosts import is_own
 from tests.simulation.turns import Turns
 
@@ -91,6 +92,8 @@ class Watched:
             raise Broken("a launch took a step twice", now.id)
         if len(now.events) > MOST_EVENTS:
             raise Broken(f"a launch has {len(now.events)} events", now.id)
+        if now.begun > MOST_BEGUN:
+            raise Broken("a step that may have crashed twice was begun once more", now.id)
         if before and before.stage in ENDED:
             return
         if now.stage is Stage.FAILED:

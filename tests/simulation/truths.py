@@ -14,6 +14,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import Message, ResolveRequested, SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
+from bindery.usecases.persevere import MOST_BEGUN
 from bindery.usecases.try_again import DELAYS, RETRIES
 from bindery.web.face import GENERAL
 from bindery.web.shown import BY_KIND, face_of
@@ -31,7 +32,10 @@ NEVER_STARTED = Facts()
 
 @dataclass
 class Truths:
-    """stopped: launches that somebody wanted to end. buried: dead letters so far. asked_to_stop: sessions, with the first reason."""
+    """stopped: launches that somebody wanted to end. buried: dead letters so far. asked_to_stop: sessions, with the first reason.
+
+    unreported: by launch, functions that may have left its step without a word: killed, or in trouble with the table.
+    """
 
     around: Around
     builds: SimBuilds
@@ -42,6 +46,7 @@ class Truths:
     buried: list[str] = field(default_factory=list)
     asked_to_stop: dict[str, str] = field(default_factory=dict)
     steps: Counter[tuple[str, int]] = field(default_factory=Counter)
+    unreported: Counter[str] = field(default_factory=Counter)
 
     def failed(self, before: Launch | None, launch: Launch) -> None:
         """A launch has just failed: a person can read why, and it is so."""
@@ -66,6 +71,7 @@ class Truths:
             "RepositoryQuotaReached": lambda _: self.watched.per_repository is not None,
             "RefNotFound": lambda launch: "missing" in launch.spec,
             "SessionEnded": lambda launch: launch.id in self.asked_to_stop,
+            "StepCrashed": lambda launch: launch.begun >= MOST_BEGUN and self.unreported[launch.id] >= MOST_BEGUN,
             "StepLost": lambda launch: any(
                 launch.id in body or (launch.environment and launch.environment in body) for body in self.buried
             ),

@@ -174,11 +174,16 @@ class World:
 
     def _survives(self, work: Callable[[], object]) -> bool:
         """Whether it came to its end, as it says itself."""
+        task, killed = self.around.scheduler.task, False
         try:
-            return work() is not False
+            if work() is not False:
+                return True
         except (BinderyError, Killed) as error:
             self.around.note(f"ended by {error!r}")
-            return False
+            killed = isinstance(error, Killed)
+        if task and (killed or task.troubles):
+            self.truths.unreported[task.about] += 1
+        return False
 
     def _tick(self, timer: str) -> None:
         self.around.later(PERIOD, lambda: self._tick(timer))

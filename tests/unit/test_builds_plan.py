@@ -283,7 +283,7 @@ def test_a_script_with_windows_line_endings_runs_from_a_copy(tmp_path: Path) -> 
         ("a: &a {x: 1}\nb:\n  <<: [*a, *a]", "alias .*line 3"),
         ("dependencies: " + "[" * 12, "nested more than 10 deep"),
         ("#" * 200_001, "over 200,000 characters"),
-        ("a: [", "is not YAML .line 1."),
+        ("a: [", "is not YAML .line 2."),
     ],
 )
 def test_an_environment_yml_that_could_grow_is_refused_in_words(tmp_path: Path, text: str, why: str) -> None:

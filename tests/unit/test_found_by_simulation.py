@@ -147,10 +147,13 @@ def test_a_waiter_that_was_moved_and_not_told_is_told_at_the_next_try(
     assert [sent.message for sent in small.queue.sent] == [ResolveRequested(launch=launch.id, step=2)]
 
 
-def test_a_note_that_cannot_be_made_costs_no_step(small: Small) -> None:
+def test_a_beginning_that_cannot_be_noted_begins_nothing_and_comes_again(small: Small) -> None:
     launch = small.open()
     small.take()
     once(small, "put", f"launch#{launch.id}", throttle)
+    with pytest.raises(Throttled):
+        small.system.resolve_repository(ResolveRequested(launch=launch.id, step=0), 1)
+    assert small.launch(launch).stage is Stage.RESOLVING
     small.system.resolve_repository(ResolveRequested(launch=launch.id, step=0), 2)
     assert small.launch(launch).stage is Stage.BUILDING
 

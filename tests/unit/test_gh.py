@@ -13,6 +13,7 @@ from bindery.domain.errors import (
     HostLimited,
     HostUnreachable,
     RefNotFound,
+    RepositoryEmpty,
     RepositoryNotFound,
     RepositoryTooLarge,
     Stale,
@@ -166,10 +167,10 @@ def test_an_answer_of_another_shape_is_the_hosts_fault(gh: GitHubProvider, api: 
         gh.resolve("o/r/HEAD")
 
 
-def test_an_empty_repository_has_no_ref(gh: GitHubProvider, api: GitHubServer, tmp_path: Path) -> None:
+def test_an_empty_repository_is_told_as_one(gh: GitHubProvider, api: GitHubServer, tmp_path: Path) -> None:
     git("init", "--quiet", "--bare", tmp_path / "empty")
     api.repositories["o/empty"] = tmp_path / "empty"
-    with pytest.raises(RefNotFound):
+    with pytest.raises(RepositoryEmpty):
         gh.resolve("o/empty/main")
 
 

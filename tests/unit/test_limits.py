@@ -24,6 +24,7 @@ LIMITED = {
     "403": Reply(403, b"", {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4000000000"}),
 }
 ASKED, ANSWERING = "asked.example", "answering.example"
+URL = "https://forge.example/x"
 
 
 class Thing(BaseModel):
@@ -37,7 +38,7 @@ def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[Ad
 class Hosts(NamedTuple):
     """One that redirects everything to the other, which has us wait. url: the first one's."""
 
-    first: Site
+    first: "Redirecting"
     second: Site
     client: GuardedClient
     url: str
@@ -85,14 +86,14 @@ def test_the_host_that_answered_has_us_wait_and_not_the_one_that_led_there(hosts
         ask(hosts.client, hosts.url)
     assert caught.value.facts["host"] == ANSWERING
     now = SystemClock().now()
-    hosts.client.limits.check(ASKED, now)
+    hosts.client.limits.check(hosts.url, now)
     with pytest.raises(HostLimited):
-        hosts.client.limits.check(ANSWERING, now)
+        hosts.client.limits.check(hosts.first.to, now)
 
 
 @pytest.mark.parametrize("ask", ASKERS)
 def test_a_host_that_has_us_wait_is_not_asked_by_way_of_another(hosts: Hosts, ask: Ask) -> None:
-    hosts.client.limits.told(ANSWERING, {"Retry-After": "600"}, SystemClock().now())
+    hosts.client.limits.told(hosts.first.to, {"Retry-After": "600"}, SystemClock().now())
     with pytest.raises(HostLimited) as caught:
         ask(hosts.client, hosts.url)
     assert caught.value.facts["host"] == ANSWERING
@@ -100,7 +101,7 @@ def test_a_host_that_has_us_wait_is_not_asked_by_way_of_another(hosts: Hosts, as
 
 
 def test_what_it_does_not_count_it_is_asked_by_way_of_another_too(hosts: Hosts) -> None:
-    hosts.client.limits.told(ANSWERING, {"X-RateLimit-Reset": "4000000000"}, SystemClock().now())
+    hosts.client.limits.told(hosts.first.to, {"X-RateLimit-Reset": "4000000000"}, SystemClock().now())
     hosts.second.replies["/x"] = Reply(304)
     api = github_api(hosts.client, SystemClock(), hosts.url, "")
     assert api.get("/x", "page", etag='"e"').unchanged
@@ -116,7 +117,7 @@ def test_a_git_server_behind_a_redirect_is_not_asked_while_it_has_us_wait(hosts:
     wire = GitWire(hosts.client, SystemClock())
     with hosts.client.exchange(hosts.url):
         remote = wire.discover(f"{hosts.url}/x")
-        hosts.client.limits.told(ANSWERING, {"Retry-After": "600"}, SystemClock().now())
+        hosts.client.limits.told(hosts.first.to, {"Retry-After": "600"}, SystemClock().now())
         with pytest.raises(HostLimited):
             wire.refs(remote, ["HEAD"])
     assert len(hosts.second.asked) == 1
@@ -136,18 +137,18 @@ def test_a_git_server_behind_a_redirect_is_not_asked_while_it_has_us_wait(hosts:
 )
 def test_what_an_answer_says_of_waiting(status: int, headers: dict[str, str], answer: bool, remembered: bool) -> None:
     limits = Limits()
-    assert raised(lambda: limits.heard("h", status, headers, 1000.0)) is answer
-    assert raised(lambda: limits.check("h", 1001.0)) is remembered
+    assert raised(lambda: limits.heard(URL, status, headers, 1000.0)) is answer
+    assert raised(lambda: limits.check(URL, 1001.0)) is remembered
 
 
 def test_of_very_many_hosts_the_one_that_was_told_first_is_forgotten() -> None:
     limits = Limits()
     for number in range(REMEMBERED):
-        limits.told(f"h{number}", {"Retry-After": "600"}, 1000.0)
-    limits.told("h1", {"Retry-After": "600"}, 1000.0)  # once more
+        limits.told(f"https://h{number}/", {"Retry-After": "600"}, 1000.0)
+    limits.told("https://h1/", {"Retry-After": "600"}, 1000.0)  # once more
     for number in range(REMEMBERED, REMEMBERED + 10):
-        limits.told(f"h{number}", {"Retry-After": "600"}, 1000.0)
-    known = {n for n in range(REMEMBERED + 10) if raised(partial(limits.check, f"h{n}", 1001.0))}
+        limits.told(f"https://h{number}/", {"Retry-After": "600"}, 1000.0)
+    known = {n for n in range(REMEMBERED + 10) if raised(partial(limits.check, f"https://h{n}/", 1001.0))}
     assert set(range(REMEMBERED + 10)) - known == {0, *range(2, 11)}
 
 
@@ -157,3 +158,40 @@ def raised(ask: Callable[[], object]) -> bool:
     except BinderyError as error:
         return isinstance(error, HostLimited)
     return False
+
+
+@pytest.mark.parametrize(
+    ("other", "authorization"),
+    [
+        ("https://forge.example:8443/x", ""),
+        ("http://forge.example/x", ""),
+        ("https://other.example/x", ""),
+        (URL, "Bearer a"),
+        (URL, "Bearer b"),
+    ],
+)
+def test_what_one_account_was_told_binds_no_other_host_port_or_credential(other: str, authorization: str) -> None:
+    limits = Limits()
+    limits.told(URL, {"Retry-After": "600"}, 1000.0)
+    assert raised(lambda: limits.check(f"{URL}/more", 1001.0))
+    assert not raised(lambda: limits.check(other, 1001.0, authorization))
+    limits.told(URL, {"Retry-After": "600"}, 1000.0, "Bearer c")
+    assert raised(lambda: limits.check(URL, 1001.0, "Bearer c"))
+    assert not raised(lambda: limits.check(other, 1001.0, authorization))
+
+
+def test_no_token_stands_in_what_is_remembered() -> None:
+    limits = Limits()
+    limits.told(URL, {"Retry-After": "600"}, 1000.0, "Bearer secret-token")
+    assert "secret" not in str(vars(limits))
+
+
+def test_a_token_goes_on_while_strangers_wait(hosts: Hosts) -> None:
+    """An anonymous request of whatever provider to the API's host stops nobody who shows a token."""
+    hosts.first.replies["/x"] = LIMITED["403"]
+    with pytest.raises(HostLimited):
+        github_api(hosts.client, SystemClock(), hosts.url, "").get("/x", "page")
+    hosts.first.replies["/y"] = Reply(200, b"{}")
+    assert github_api(hosts.client, SystemClock(), hosts.url, "token").get("/y", "page").body == b"{}"
+    with pytest.raises(HostLimited):
+        github_api(hosts.client, SystemClock(), hosts.url, "").get("/y", "page")

@@ -14,6 +14,7 @@ from bindery.domain.errors import (
     BadSpec,
     BinderyError,
     ForbiddenAddress,
+    HostBusy,
     HostLimited,
     HostUnreachable,
     RecordNotFound,
@@ -185,7 +186,7 @@ def test_a_doi_that_leads_to_a_private_address_is_not_followed(dois: DoiSystem, 
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(410, RecordWithdrawn), (403, RecordRestricted), (429, HostLimited), (503, HostUnreachable)],
+    [(410, RecordWithdrawn), (403, RecordRestricted), (429, HostLimited), (503, HostBusy)],
 )
 def test_what_the_api_refuses_has_its_own_name(
     zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem, status: int, error: type[BinderyError]

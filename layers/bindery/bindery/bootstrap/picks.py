@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from bindery.domain.errors import UnknownProvider
 from bindery.settings import Settings
@@ -88,7 +89,10 @@ def queue() -> Queue:
 def guarded_client() -> GuardedClient:
     from bindery.adapters.repositories.guard import GuardedClient
 
-    return GuardedClient(settings().allowed_private_hosts, now=clock().now)
+    given = settings()
+    apis = (given.github_api_url, given.zenodo_api_url, given.figshare_api_url, given.hydroshare_api_url, given.doi_url)
+    known = {urlsplit(url).hostname or "" for url in (given.github_url, given.gist_url, given.gitlab_url, *apis)}
+    return GuardedClient(given.allowed_private_hosts, known_hosts=known, now=clock().now)
 
 
 def providers() -> Mapping[str, RepositoryProvider]:

@@ -119,7 +119,7 @@ class System:
             self.move_on,
             ports.clock,
         )
-        return Persevere(step, Stage.RESOLVING, kept.launches, self.end_launch, self.try_again)
+        return Persevere(step, Stage.RESOLVING, kept.launches, self.end_launch, self.try_again, ports.clock)
 
     @cached_property
     def start_build(self) -> StartBuild:
@@ -167,7 +167,7 @@ class System:
             cull_seconds=self.settings.cull_seconds,
             start_seconds=self.settings.start_seconds,
         )
-        return Persevere(step, Stage.STARTING, kept.launches, self.end_launch, self.try_again)
+        return Persevere(step, Stage.STARTING, kept.launches, self.end_launch, self.try_again, ports.clock)
 
     @cached_property
     def stop_session(self) -> StopSession:

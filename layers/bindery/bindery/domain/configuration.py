@@ -14,6 +14,7 @@ from bindery.domain.bounded_yaml import NotPlain, plain_yaml
 from bindery.domain.environment import Scope
 from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.install_r import only_installs
+from bindery.domain.pyproject import may_be_package
 from bindery.domain.repository import Entry, Tree
 
 FOLDERS = ("binder/", ".binder/")
@@ -49,7 +50,7 @@ MAY_NAME_PATHS = ("Pipfile", "Pipfile.lock", *JULIA)
 NAMES = frozenset((*FILES, *READ_THE_TREE, *PACKAGES))
 """Every fixed name under which a build may look for a configuration file."""
 LINK, SUBMODULE = 0o120000, 0o160000
-LINES_READ, FILES_FOLLOWED = 5000, 100
+LINES_READ, FILES_FOLLOWED, CHARACTERS_FOLLOWED = 5000, 100, 4_000_000
 ARCHIVES = (
     ".whl",
     ".zip",
@@ -130,13 +131,10 @@ def _is_package(entry: Entry, read: Read) -> bool:
     """Whether the root is installed as a package: a pyproject.toml that only configures tools is not one."""
     if entry.path != "pyproject.toml" or entry.mode == LINK:
         return True
-    import tomllib  # here, since most launches read no TOML
-
     try:
-        project = tomllib.loads(read(entry).decode())
-    except (ValueError, RecursionError, RepositoryTooLarge):
+        return may_be_package(read(entry))
+    except RepositoryTooLarge:
         return True
-    return "project" in project or "build-system" in project
 
 
 def _follow(folder: str, tree: Tree, read: Read, found: Configuration) -> None:
@@ -154,9 +152,14 @@ def _follow(folder: str, tree: Tree, read: Read, found: Configuration) -> None:
         (conda, _pip_lines),
     )
     waiting = [(tree.entries[folder + name], lines) for name, lines in named if folder + name in tree.entries]
+    characters = 0
     while waiting:
         entry, lines = waiting.pop()
-        for target in _pointed_to(entry, lines(_text(entry, read)), tree):
+        text = _text(entry, read)
+        characters += len(text)
+        if characters > CHARACTERS_FOLLOWED:
+            raise _Unclear
+        for target in _pointed_to(entry, lines(text), tree):
             if target.path not in found.files:
                 found.files[target.path] = target.id
                 waiting.append((target, _lines))

@@ -63,6 +63,7 @@ class Launch(BaseModel):
     launch_host: this Bindery's public address. owner: an anonymous visitor's random id.
     environment, attempt: what it waits for or runs in. image: once known. session: once one is reserved.
     rescues: how often a step had to be brought again, by its queue or by a timer.
+    begun: how often the present step was begun and has not reported back. begun_at: when it last was, UTC seconds.
     watched: whether its session has been seen to start in this try; gone then means that it died.
     events: a few per stage and retry, both bounded; log lines are kept with the build.
     """
@@ -85,6 +86,8 @@ class Launch(BaseModel):
     tries: int = 0
     retries: int = 0
     rescues: int = 0
+    begun: int = 0
+    begun_at: float = 0
     trouble: Failure | None = None
     repository: Repository | None = None
     environment: str = ""
@@ -110,6 +113,14 @@ class Launch(BaseModel):
         """The same, with one more to remember."""
         return self.model_copy(update={"rescues": self.rescues + 1})
 
+    def begins(self, now: float) -> Self:
+        """Return the launch with one more beginning of its present step, noted before the step does anything."""
+        return self.model_copy(update={"begun": self.begun + 1, "begun_at": now})
+
+    def reported_back(self) -> Self:
+        """Return the launch with one beginning fewer: the step did not go on, but its process lives."""
+        return self.model_copy(update={"begun": max(0, self.begun - 1)})
+
     def awaits(self, step: int) -> bool:
         """Whether it is under way and this step may go on; checked again wherever the launch is changed."""
         return not self.ended and self.step == step
@@ -123,7 +134,7 @@ class Launch(BaseModel):
 
     def moved(self, stage: Stage, now: float, *events: Event, **changes: object) -> Self:
         """The same, one step further: what is still under way for the old step changes nothing any more."""
-        return self.entered(stage, now, *events, **changes, step=self.step + 1)
+        return self.entered(stage, now, *events, **changes, step=self.step + 1, begun=0)
 
     @property
     def next_message(self) -> Message | None:

@@ -47,8 +47,8 @@ class RepositoryProvider(Protocol):
     canonical: the spec, decoded, in the one spelling that the operator's rules are compared with; asks nobody. Raises like check.
     detect: what an address of one of the host's pages asks for, None if it is none of them; asks nobody. The spec may be one that
         check refuses.
-    resolve: the spec's repository at one immutable ref. Raises RepositoryNotFound, RefNotFound, RepositoryTooLarge,
-        ForbiddenAddress, BadAddress, HostLimited, HostUnreachable.
+    resolve: the spec's repository at one immutable ref. Raises RepositoryNotFound (RepositoryGone, RepositoryBlocked),
+        RepositoryEmpty, RefNotFound, RepositoryTooLarge, ForbiddenAddress, BadAddress, HostLimited (HostBusy), HostUnreachable.
     on_branch_or_tag: asks the host again whether the commit is on a branch or a tag of the repository itself. False also if the
         host cannot tell. Raises HostLimited, HostUnreachable. Slow: for launches that would start a build.
     tree: the listing at that ref, or None if it cannot be had cheaply.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from bindery.domain.errors import BadRef, BadSpec, UnknownAddress, UnknownDoi
+from bindery.domain.errors import BadRef, BadSpec, NotARepository, UnknownAddress, UnknownDoi
+from bindery.domain.no_repository import why_no_repository
 from bindery.domain.pasted import Kind, Pasted, doi_of, plain_address, query_of
 from bindery.domain.viewers import unwrapped
 from bindery.ports.repository_provider import Display, RepositoryProvider
@@ -24,14 +25,16 @@ class DetectAddress:
     providers: Callable[[], Mapping[str, RepositoryProvider]]
 
     def __call__(self, text: str) -> Pasted:
-        """Raises UnknownAddress, UnknownDoi; BadSpec or BadRef for a launch link that is wrong itself."""
+        """Raises UnknownAddress, UnknownDoi, NotARepository; BadSpec or BadRef for a launch link that is wrong itself."""
         url = plain_address(text)
         if url is None:
             raise UnknownAddress
-        found = self._linked(url)
+        found, inner = self._linked(url), url
         if found is None:
             inner = unwrapped(url)
             found = self._recognised(inner) or (self._linked(inner) if inner != url else None)
+        if (found is None or not found.sure) and (why := why_no_repository(inner)):
+            raise NotARepository(why=why)
         if found is None:
             doi = doi_of(url)
             raise UnknownDoi(doi=doi) if doi else UnknownAddress

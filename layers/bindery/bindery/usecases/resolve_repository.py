@@ -10,12 +10,16 @@ from bindery.domain.messages import ResolveRequested
 from bindery.domain.repository import Repository
 from bindery.domain.rules import Rules
 from bindery.ports.clock import Clock
+from bindery.ports.deadline import within
 from bindery.ports.repository_provider import RepositoryProvider, Resolved
 from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
 from bindery.usecases.claim_environment import ClaimEnvironment
 from bindery.usecases.know_commit import KnowCommit
 from bindery.usecases.move_on import MoveOn
+
+HOST_SECONDS = (40.0, 20.0, 20.0)
+"""What the first try and each retry may spend on hosts: ref, listing and files; together less than the function's timeout."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,11 @@ class ResolveRepository:
         if launch.step != asked.step or launch.stage is not Stage.RESOLVING:
             return
         provider = self.provider(launch.provider)
-        # One that comes back stays with its commit: a session of its own may already hold that commit's files.
-        resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
-        if self.rules().own_refs_only:
-            resolved = replace(resolved, repository=self._own(provider, resolved.repository))
-        if not launch.session:  # one that is resolved again may hold a place already
-            self.quotas.check(launch.repo_url, self.rules().limits(launch.name))
-        environment = self.claim(provider, resolved.repository, launch)
+        with within(HOST_SECONDS[min(launch.tries, len(HOST_SECONDS) - 1)]):
+            resolved = self._resolved(launch, provider)
+            if not launch.session:  # one that is resolved again may hold a place already
+                self.quotas.check(launch.repo_url, self.rules().limits(launch.name))
+            environment = self.claim(provider, resolved.repository, launch)
         note = (Event(phase=Phase.WAITING, message=resolved.note + "\n"),) if resolved.note else ()
 
         def next_step(now: Launch) -> Launch | None:
@@ -55,6 +57,13 @@ class ResolveRepository:
         moved = self.launches.change(launch.id, next_step)
         if moved:
             self.move_on(moved)
+
+    def _resolved(self, launch: Launch, provider: RepositoryProvider) -> Resolved:
+        """Return the launch's repository. A launch that comes back keeps its commit: its session may hold that commit's files."""
+        resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
+        if self.rules().own_refs_only:
+            return replace(resolved, repository=self._own(provider, resolved.repository))
+        return resolved
 
     def _own(self, provider: RepositoryProvider, repository: Repository) -> Repository:
         """Return the repository, known to be at a commit of its own. Raises ForeignCommit."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bindery.domain.failure import Failure
-from bindery.domain.launch import LAUNCHING, Event, Launch, Stage
+from bindery.domain.launch import LAUNCHING, Event, Launch, Phase, Stage
 from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
 from bindery.state.launches import Launches
@@ -22,12 +22,13 @@ class TryAgain:
     end_launch: EndLaunch
     clock: Clock
 
-    def __call__(self, launch: Launch, trouble: Failure, stage: Stage) -> None:
+    def __call__(self, launch: Launch, trouble: Failure, stage: Stage, wait: float | None = None) -> None:
+        """wait: seconds until a host lets us ask again, which the visitor is told; None: as many as the try's number says."""
         tries = launch.tries if stage is launch.stage else 0
         if tries >= len(DELAYS[stage]) or launch.retries >= RETRIES:
             self.end_launch(launch.id, trouble, launch.step)
             return
-        told = self._notice(stage, tries)
+        told = self._notice(stage, tries) if wait is None else _waiting(trouble, stage)
 
         def again(now: Launch) -> Launch | None:
             if not now.awaits(launch.step):
@@ -44,10 +45,15 @@ class TryAgain:
 
         moved = self.launches.change(launch.id, again)
         if moved and (message := moved.next_message):
-            self.queue.send(message, DELAYS[stage][tries])
+            self.queue.send(message, DELAYS[stage][tries] if wait is None else wait)
 
     @staticmethod
     def _notice(stage: Stage, tries: int) -> tuple[Event, ...]:
         if stage is not Stage.STARTING:
             return ()
         return (Event(phase=LAUNCHING.phase, message=f"Launch attempt {tries + 1} failed, trying again...\n"),)
+
+
+def _waiting(trouble: Failure, stage: Stage) -> tuple[Event, ...]:
+    phase = LAUNCHING.phase if stage is Stage.STARTING else Phase.WAITING
+    return (Event(phase=phase, message="", trouble=trouble),)

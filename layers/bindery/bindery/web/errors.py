@@ -67,6 +67,7 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "{doi} does not tell by its spelling where its record is. Open /v2/doi/{doi} on this Bindery: "
             "it asks, and leads on to the record if that can be launched.",
         ),
+        e.NotARepository: Face(404, "not_a_repository", "This page is no repository: {why}."),
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),
@@ -81,6 +82,17 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             404,
             "repository_not_found",
             "There is no repository at {url}, or it is private. Check its spelling, and that everybody may read it.",
+        ),
+        e.RepositoryGone: Face(
+            410, "repository_gone", "The repository at {url} was there and has been removed by its host or its owner."
+        ),
+        e.RepositoryBlocked: Face(
+            451,
+            "repository_blocked",
+            "The repository at {url} is blocked by its host, for legal reasons or for the host's own rules. Its page says more.",
+        ),
+        e.RepositoryEmpty: Face(
+            404, "repository_empty", "The repository at {url} has no commits yet. Push one, then launch again."
         ),
         e.RecordNotFound: Face(
             404,
@@ -126,7 +138,21 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             422, "repository_unusable", "The repository cannot be used: {why}. Change that there, then launch again."
         ),
         e.HostLimited: Face(
-            429, "host_limited", "{host} has been asked too often and lets us ask again at {at}. Launch again then."
+            429,
+            "host_limited",
+            "{host} has been asked too often and lets us ask again at {at}. Launch again then.",
+            meanwhile="{host} has been asked too often and lets us ask again at {at}: waiting until then.",
+        ),
+        e.HostBusy: Face(
+            503,
+            "host_busy",
+            "{host} is down or in maintenance and expects to be back at {at}. Launch again then.",
+            meanwhile="{host} is down or in maintenance and expects to be back at {at}: waiting until then.",
+        ),
+        e.HostTooSlow: Face(
+            504,
+            "host_too_slow",
+            "{host} did not say within {seconds} what the launch needs to know. Launch again in a while.",
         ),
         e.HostUnreachable: Face(502, "host_unreachable", "{host} cannot be reached: {why}. Launch again in a while."),
         e.HostDown: Face(502, "host_down", "{host} has not answered since {since}. Launch again in a few minutes."),
@@ -184,6 +210,13 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "The launch met the same trouble again and again and was given up ({trouble}). Launch again; "
             "if that does not help, tell whoever runs this Bindery.",
         ),
+        e.StepCrashed: Face(
+            500,
+            "step_crashed",
+            "The launch was given up: {step} ended the process that did it, twice, and is not tried again. "
+            "Tell whoever runs this Bindery.",
+        ),
+        e.StepUnderWay: Face(503, "step_under_way", "The launch is still being worked on. Try again in a minute."),
         # The table
         e.Throttled: Face(503, "throttled", "Nothing can be recorded here just now. Try again in a minute."),
         e.Stale: Face(503, "stale", "Too much happened here at the same time. Try again in a minute."),

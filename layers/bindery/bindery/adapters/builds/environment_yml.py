@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bindery.adapters.builds.files import ConfigurationFiles
 from bindery.adapters.builds.wanted import PythonWanted, Requirements, python_of
-from bindery.domain.bounded_yaml import NotPlain, plain_yaml
+from bindery.domain.bounded_yaml import LARGEST_ELSEWHERE, NotPlain, plain_yaml
 from bindery.domain.errors import BuildFailed
 
 # The same packages under the same names on both sides: no conda tool is needed for these.
@@ -51,7 +51,7 @@ def read_environment_yml(files: ConfigurationFiles, file: Path) -> EnvironmentYm
 
 def _dependencies(files: ConfigurationFiles, file: Path) -> list[object]:
     try:
-        read = plain_yaml(files.text(file))
+        read = plain_yaml(files.text(file), LARGEST_ELSEWHERE)
     except NotPlain as error:
         raise BuildFailed(step=files.name(file), why=str(error)) from None
     dependencies = _value(read, "dependencies") if read not in _NOTHING else None

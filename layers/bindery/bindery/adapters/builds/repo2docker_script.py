@@ -15,6 +15,9 @@ def main() -> int:
     """0, or 1 after a line that says why."""
     content, folder, base_image = sys.argv[1:]
     sys.path.append(str(Path(__file__).resolve().parents[3]))  # where we are, repo2docker may be, too
+    from bindery.adapters.builds.limited import limit
+
+    limit()
     from repo2docker.app import Repo2Docker
     from repo2docker.buildpacks import LegacyBinderDockerBuildPack, base
 
@@ -30,6 +33,9 @@ def main() -> int:
         app.base_image = base_image
     try:
         app.build()
+    except MemoryError:
+        print("error: its files take more memory to be read than they may", flush=True)  # noqa: T201
+        return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, it is about the repository's files
         print(f"error: {error}", flush=True)  # noqa: T201
         return 1

@@ -12,7 +12,8 @@ from bindery.adapters.builds.fetching import lay_out
 from bindery.adapters.builds.files import script_command
 from bindery.adapters.builds.install import install
 from bindery.adapters.builds.log import BuildLog
-from bindery.adapters.builds.plan import Plan, read_plan
+from bindery.adapters.builds.plan import Plan
+from bindery.adapters.builds.planning import planned
 from bindery.adapters.builds.reason import failed, reason
 from bindery.adapters.builds.running import RoomOver, Runner
 from bindery.adapters.builds.uv_command import UvCommand
@@ -58,7 +59,7 @@ class UvAttempt:
         commit = self.folder / "commit"
         lay_out(self.contents, self.order, commit, self._content, self.runner)
         remove(commit)
-        plan = read_plan(self._content)
+        plan = planned(self.runner, self._content, self.folder / "tmp")
         for note in plan.notes:
             self.log.say(note, "building")
         return plan

@@ -88,6 +88,14 @@ def without_user(url: str) -> str:
     return shown[:200].encode(errors="replace").decode()
 
 
+def path_in(url: str) -> str:
+    """Return the path of an address that a host sent, percent-encoded; empty for what cannot be read as an address."""
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
+
+
 def canonical(url: str) -> str:
     """A clone address in the one spelling of all that lead to the same place, its path decoded, without `.git`. BadAddress."""
     address = parsed(url)

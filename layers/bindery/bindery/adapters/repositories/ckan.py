@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pydantic import BaseModel
 
-from bindery.adapters.repositories.addresses import canonical, parsed
+from bindery.adapters.repositories.addresses import canonical, parsed, path_in
 from bindery.adapters.repositories.dois import plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
@@ -151,7 +151,7 @@ def _changed(package: _Package) -> int:
 
 
 def _name(resource: _Resource) -> str:
-    return unquote(urlsplit(resource.url).path.rpartition("/")[2]) or resource.id
+    return unquote(path_in(resource.url).rpartition("/")[2]) or resource.id
 
 
 def _listed(resource: _Resource, *, lone: bool) -> RecordFile:
@@ -162,7 +162,7 @@ def _listed(resource: _Resource, *, lone: bool) -> RecordFile:
     digits = (resource.hash or "").rpartition(":")[2].lower()
     algorithm = DIGESTS.get(len(digits), "") if re.fullmatch("[0-9a-f]+", digits) else ""
     told = str(resource.size or "")
-    size = int(told) if told.isascii() and told.isdecimal() else None
+    size = int(told) if re.fullmatch("[0-9]{1,15}", told) else None
     return RecordFile(path, resource.url, size, f"{algorithm}:{digits}" if algorithm else "")
 
 

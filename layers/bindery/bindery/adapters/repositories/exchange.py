@@ -2,14 +2,20 @@
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import LocationParseError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import parse_url
 
 from bindery.adapters.repositories.addresses import AddressRules
 from bindery.adapters.repositories.turns import SLICE_SECONDS
@@ -34,12 +40,16 @@ def system_resolver(host: str, port: int, family: int, kind: int) -> Sequence[Ad
     return cast("Sequence[AddressInfo]", socket.getaddrinfo(host, port, family, kind))
 
 
+def anywhere(_url: str) -> None:
+    """No address is refused."""
+
+
 @dataclass
 class Exchange:
     """One errand's limits: what it may take in seconds and bytes, over all its connections.
 
     stopped: whether nobody wants it any more. slowest: bytes per second that must come, averaged over each pace_seconds.
-    ill: whether what came was no answer of the host itself.
+    ill: whether what came was no answer of the host itself. may_lead: raises for an address that no redirect may lead to.
     """
 
     rules: AddressRules
@@ -56,6 +66,7 @@ class Exchange:
     pace_seconds: float = PACE_SECONDS
     received: int = 0
     ill: bool = False
+    may_lead: Callable[[str], None] = anywhere
     paced: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
 
     def patience(self, most: float) -> float:
@@ -111,12 +122,30 @@ class Exchange:
             raise RepositoryTooLarge(url=self.url, limit=in_words(self.max_bytes))
         return size
 
+    def _looked_up(self, host: str, port: int) -> Sequence[AddressInfo]:
+        """The name's addresses. A resolver has no time limit of its own, and a stranger's name server may be slow: it is left then."""
+        answers: SimpleQueue[Sequence[AddressInfo] | Exception] = SimpleQueue()
+
+        def look() -> None:
+            try:
+                answers.put(self.resolver(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM))
+            except Exception as error:  # noqa: BLE001  # raised by the one who waits
+                answers.put(error)
+
+        threading.Thread(target=look, daemon=True, name=f"look up {host}"[:60]).start()
+        try:
+            found = answers.get(timeout=self.patience(self.connect_seconds))
+        except Empty:
+            raise HostUnreachable(host=host, why="its name was not looked up in time") from None
+        if isinstance(found, OSError | UnicodeError):
+            raise HostUnreachable(host=host, why="its name is not known") from None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
     def connect(self, host: str, port: int) -> socket.socket:
         """A connection to one of the host's addresses: looked up once, all checked, then pinned."""
-        try:
-            found = self.resolver(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise HostUnreachable(host=host, why="its name is not known") from None
+        found = self._looked_up(host, port)
         self.rules.check_answer(host, port, [str(info[4][0]) for info in found])
         why = "its name has no address"
         for family, kind, proto, _, address in found:
@@ -183,8 +212,26 @@ class GuardedPool(HTTPConnectionPool):
 
     ConnectionCls = GuardedConnection
 
+    def urlopen(self, *args: object, **kw: object) -> BaseHTTPResponse:
+        return _checked(super().urlopen(*args, **kw))  # type: ignore[arg-type] # as above
+
 
 class GuardedTLSPool(HTTPSConnectionPool):
     """Connections to one https host."""
 
     ConnectionCls = GuardedTLSConnection
+
+    def urlopen(self, *args: object, **kw: object) -> BaseHTTPResponse:
+        return _checked(super().urlopen(*args, **kw))  # type: ignore[arg-type] # as above
+
+
+def _checked(response: BaseHTTPResponse) -> BaseHTTPResponse:
+    """The response, unless it leads on to what cannot be read as an address: HostUnreachable then."""
+    try:
+        location = response.get_redirect_location() or ""
+        urlsplit(location)
+        parse_url(location)
+    except (ValueError, LocationParseError):
+        response.close()
+        raise HostUnreachable(host=CURRENT.get().host, why="it redirects to what is no address") from None
+    return response

@@ -9,6 +9,7 @@ from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.flights import Flights
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.listing import NotListed, listing
+from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.packs import BLOB, COMMIT, BrokenPack, PackLimits, TooMuch, unpacked
 from bindery.adapters.repositories.pages import pasted, shown_page
 from bindery.adapters.repositories.refs import COMMIT as FULL_COMMIT
@@ -28,6 +29,7 @@ from bindery.domain.errors import (
     BadSpec,
     HostUnreachable,
     RefNotFound,
+    RepositoryEmpty,
     RepositoryNotFound,
     RepositoryTooLarge,
 )
@@ -48,7 +50,7 @@ PLAIN: Final = "/~!$&'()*+,;=:@"
 class GitProvider:
     """Specs: the clone address percent-encoded, `/`, then HEAD, a branch, a tag or a full commit id.
 
-    Servers must speak version 2 of git's protocol. seconds: the longest that one question may take.
+    Servers must speak version 2 of git's protocol. seconds: the longest that one question may take. refused: addresses of APIs.
     """
 
     id = "git"
@@ -66,8 +68,11 @@ class GitProvider:
         kept=f"which server it is, {REMEMBERED_SECONDS // 60} minutes; each launch asks for the ref",
     )
 
-    def __init__(self, client: GuardedClient, clock: Clock, *, seconds: float = 15) -> None:
+    def __init__(
+        self, client: GuardedClient, clock: Clock, *, seconds: float = 15, refused: NoGit | None = None
+    ) -> None:
         self._client = client
+        self._refused = refused or NoGit()
         self._clock = clock
         self._wire = GitWire(client, clock)
         self._seconds = seconds
@@ -75,7 +80,7 @@ class GitProvider:
         self._flights = Flights[Resolved]()
 
     def check(self, spec: str) -> str:
-        url, _ = _parts(spec)
+        url, _ = self._parts(spec)
         return _page(url)
 
     def canonical(self, spec: str) -> str:
@@ -92,13 +97,24 @@ class GitProvider:
                 return pasted(self, place.upto(count), shown, sure=False)
         return pasted(self, place.upto(len(place.steps)), sure=False)
 
-    def resolve(self, spec: str) -> Resolved:
+    def _parts(self, spec: str) -> tuple[str, str]:
+        """The clone address and the ref. Raises BadSpec, BadRef."""
         url, ref = _parts(spec)
+        try:
+            self._refused.check(url)
+        except BadAddress as error:
+            raise BadSpec(spec=url, why=error.facts["why"]) from None
+        return url, ref
+
+    def resolve(self, spec: str) -> Resolved:
+        url, ref = self._parts(spec)
         return self._flights.one(spec, lambda: self._resolved(spec, url, ref), parsed(url).host)
 
     def _resolved(self, spec: str, url: str, ref: str) -> Resolved:
-        with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB):
+        with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
             found = self._found(url, ref)
+            if found is None and self._wire.is_empty(self._known(url)):
+                raise RepositoryEmpty(url=_page(url))
         if found is None:
             raise RefNotFound(spec=_page(url), ref=ref)
         repository = Repository(
@@ -125,7 +141,7 @@ class GitProvider:
     def tree(self, repository: Repository) -> Tree | None:
         url = repository.clone_url
         try:
-            with self._client.exchange(url, seconds=self._seconds, max_bytes=32 * MB):
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=32 * MB, may_lead=self._refused.check):
                 remote = self._known(url)
                 if not remote.filters:
                     return None
@@ -139,7 +155,7 @@ class GitProvider:
     def read(self, repository: Repository, entry: Entry) -> bytes:
         url = repository.clone_url
         try:
-            with self._client.exchange(url, seconds=self._seconds, max_bytes=2 * MB):
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=2 * MB, may_lead=self._refused.check):
                 pack = self._fetched(self._known(url), entry.id)
             kind, content = unpacked(pack, FILE_LIMIT)[entry.id.encode()]
         except (RepositoryTooLarge, TooMuch):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
@@ -16,13 +17,21 @@ from bindery.adapters.repositories.pages import pasted, shown_page
 from bindery.adapters.repositories.private import Seen, privacy
 from bindery.adapters.repositories.refs import (
     COMMIT,
+    OFTEN_MISSING,
     check_length,
     check_ref,
     decoded,
     or_head,
     shown,
 )
-from bindery.domain.errors import BadSpec, HostUnreachable, RepositoryNotFound, RepositoryTooLarge
+from bindery.domain.errors import (
+    BadSpec,
+    HostUnreachable,
+    RefNotFound,
+    RepositoryEmpty,
+    RepositoryNotFound,
+    RepositoryTooLarge,
+)
 from bindery.domain.pasted import Pasted, Place
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
@@ -57,6 +66,10 @@ class _About(BaseModel):
     path_with_namespace: str
     visibility: str = "public"
     repository_access_level: str = "enabled"
+
+
+class _Emptiness(BaseModel):
+    empty_repo: bool = False
 
 
 class _Said(BaseModel):
@@ -132,7 +145,12 @@ class GitLabProvider(FilesByGit):
 
     def resolve(self, spec: str) -> Resolved:
         namespace, ref = _parts(spec)
-        known, note = or_head(namespace, ref, lambda each: self._commit(namespace, each))
+        try:
+            known, note = or_head(namespace, ref, lambda each: self._commit(namespace, each))
+        except RefNotFound:
+            if ref in {"HEAD", *OFTEN_MISSING}:  # HEAD itself is missing
+                self._check_empty(namespace)
+            raise
         commit = known["commit"]
         page = f"{self._url}/{namespace}"
         found = Repository(
@@ -160,6 +178,14 @@ class GitLabProvider(FilesByGit):
 
     def authorization(self) -> str:
         return self._api.basic("oauth2")
+
+    def _check_empty(self, namespace: str) -> None:
+        """Raise RepositoryEmpty for a project without commits (docs.gitlab.com/api/projects, `empty_repo`)."""
+        page = f"{self._url}/{namespace}"
+        with suppress(RepositoryNotFound):
+            body = self._api.get(_about(namespace), page).body
+            if body is not None and self._api.read(_Emptiness, body).empty_repo:
+                raise RepositoryEmpty(url=page)
 
     def _commit(self, namespace: str, ref: str) -> Facts | None:
         """The commit and what else is known, None if the host knows no such ref."""

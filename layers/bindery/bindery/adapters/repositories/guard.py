@@ -3,9 +3,9 @@
 import errno
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import cast
 from urllib.parse import urljoin
 
@@ -26,12 +26,15 @@ from bindery.adapters.repositories.exchange import (
     GuardedPool,
     GuardedTLSPool,
     Resolver,
+    anywhere,
     system_resolver,
 )
+from bindery.adapters.repositories.host_groups import group_of
 from bindery.adapters.repositories.limits import Limits
 from bindery.adapters.repositories.turns import Queueing, Turns
 from bindery.domain.errors import BadAddress, HostUnreachable
 from bindery.ports.contents import never
+from bindery.ports.deadline import most
 
 SLOWEST = 1000
 """Bytes per second of a download."""
@@ -39,6 +42,10 @@ OF_DISKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 ILL = frozenset({502, 503, 504})
 """What whoever stands before a host says when that does not answer."""
 DOWNLOADS = Queueing(seconds=60, quiet_seconds=60)
+GROUP_WAITING, STRANGERS_AT_ONCE = 3, 8
+"""Of hosts that no setting names: requests that wait for a turn at one group of them, and requests to all of them at a time.
+
+The local control plane has 16 threads that resolve repositories: one group holds at most 6 of them, and all groups half."""
 
 
 class GuardedPools(urllib3.PoolManager):
@@ -59,8 +66,9 @@ class GuardedPools(urllib3.PoolManager):
         retries = kw.setdefault("retries", _retries())
         if isinstance(retries, Retry) and retries.history:
             self._check_redirect(retries.history[-1].url or "", url, address)
-            free = "If-None-Match" in cast("Mapping[str, str]", kw["headers"])
-            self._limits.check(address.host, self._now(), free=free)
+            CURRENT.get().may_lead(url)
+            headers = cast("Mapping[str, str]", kw["headers"])
+            self._limits.check(url, self._now(), headers.get("Authorization", ""), free="If-None-Match" in headers)
         if address.scheme == "https" and "ssl_context" not in self.connection_pool_kw:
             self.connection_pool_kw["ssl_context"] = (
                 _tls()
@@ -89,12 +97,20 @@ def _tls() -> ssl.SSLContext:
 
 @dataclass(frozen=True)
 class Answer:
-    """host: the one that answered, which a redirect may have led to. headers: names in lower case."""
+    """url: the address that answered, which a redirect may have led to. headers: names in lower case.
 
-    host: str
+    authorization: what that address was shown: nothing, if it is another server's than the one that was asked.
+    """
+
+    url: str
     status: int
     headers: Mapping[str, str]
     body: bytes
+    authorization: str = field(default="", repr=False)
+
+    @property
+    def host(self) -> str:
+        return parsed(self.url).host
 
 
 class GuardedClient:
@@ -104,6 +120,7 @@ class GuardedClient:
     that has us wait.
 
     allowed_private_hosts: `host` or `host:port` that may be private, and on any port. Other hosts: ports 80, 443, 1024 and above.
+    known_hosts: those that settings name: each has its turns for itself, and none of them waits for other hosts.
     resolver: like socket.getaddrinfo. connect_seconds, read_seconds: the longest single wait. turn_seconds, quiet_seconds: the
     longest wait for a turn at a host that is asked a lot; the latter while none of the others ends.
     pace_seconds: how long a download may be slower than SLOWEST. now: UTC seconds.
@@ -113,6 +130,7 @@ class GuardedClient:
         self,
         allowed_private_hosts: Sequence[str] = (),
         *,
+        known_hosts: Collection[str] = (),
         resolver: Resolver = system_resolver,
         connect_seconds: float = 5,
         read_seconds: float = 10,
@@ -123,6 +141,7 @@ class GuardedClient:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._rules = AddressRules(allowed_private_hosts)
+        self._known_hosts = frozenset(known_hosts)
         self._resolver = resolver
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
@@ -150,13 +169,16 @@ class GuardedClient:
         max_bytes: int = 10 * MB,
         stopped: Callable[[], bool] = never,
         download: bool = False,
+        may_lead: Callable[[str], None] = anywhere,
     ) -> Iterator[None]:
         """Limits everything that is asked inside it, and turns transport errors into facts about the host of `url`.
 
         download: it may go on for long, if it goes on: counted apart from questions, and must keep a pace.
+        may_lead: raises for an address that no redirect may lead to.
         """
         address = self._rules.check(url)
         host = address.host
+        seconds = most(seconds)
         waits = (self._connect_seconds, self._read_seconds)
         exchange = Exchange(
             *(self._rules, self._resolver, url, host, seconds, max_bytes, *waits),
@@ -164,16 +186,35 @@ class GuardedClient:
             stopped=stopped,
             slowest=SLOWEST if download else 0,
             pace_seconds=self._pace_seconds,
+            may_lead=may_lead,
         )
-        queueing = DOWNLOADS if download else self._questions
         place = f"{host}:{address.port}"
         with (
-            self._turns.turn(f"{place} {download}", host, queueing, exchange.check),
+            self._turn(address, exchange, download=download),
             self._circuits.errand(place, host, exchange.heard),
         ):
+            exchange.check()
             exchange.restart_pace()
             with _in_exchange(exchange):
                 yield
+
+    @contextmanager
+    def _turn(self, address: Address, exchange: Exchange, *, download: bool) -> Iterator[None]:
+        """A turn at the host: at itself if the operator named it, else at its group and among all hosts that strangers name."""
+        queueing = DOWNLOADS if download else self._questions
+        host, check = address.host, exchange.check
+        with ExitStack() as turns:
+            if host in self._known_hosts or self._rules.allows(host, address.port):
+                turns.enter_context(self._turns.turn(f"{host}:{address.port} {download}", host, queueing, check))
+            else:
+                waiting = None if download else GROUP_WAITING
+                grouped, among_all = (
+                    replace(queueing, most_waiting=waiting),
+                    replace(queueing, at_once=STRANGERS_AT_ONCE),
+                )
+                turns.enter_context(self._turns.turn(f"group {group_of(host)} {download}", host, grouped, check))
+                turns.enter_context(self._turns.turn(f"strangers {download}", host, among_all, check))
+            yield
 
     @contextmanager
     def ask(
@@ -203,7 +244,9 @@ class GuardedClient:
         with exchange, self.ask("GET", url, headers or {}) as response:
             CURRENT.get().ill = response.status in ILL
             found = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(answering_host(response, url), response.status, found, response.read(decode_content=False))
+            shown = shown_to(response, url, (headers or {}).get("Authorization", ""))
+            body = response.read(decode_content=False)
+            return Answer(final_url(response, url), response.status, found, body, shown)
 
 
 @contextmanager
@@ -226,6 +269,11 @@ def final_url(response: BaseHTTPResponse, asked: str) -> str:
     for step in response.retries.history if response.retries else ():
         asked = urljoin(asked, step.redirect_location or "")
     return asked
+
+
+def shown_to(response: BaseHTTPResponse, asked: str, authorization: str) -> str:
+    """The credential that the answering address was shown: redirects to other servers leave it out."""
+    return authorization if parsed(final_url(response, asked)) == parsed(asked) else ""
 
 
 def answering_host(response: BaseHTTPResponse, asked: str) -> str:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import Answer, GuardedClient
-from bindery.domain.errors import HostUnreachable, RepositoryNotFound
+from bindery.adapters.repositories.json_answers import read_json
+from bindery.adapters.repositories.refusals import asks_to_wait, ill, refusal
+from bindery.domain.errors import HostBusy, RepositoryEmpty
 from bindery.ports.clock import Clock
 
 logger = logging.getLogger("bindery")
@@ -20,7 +22,6 @@ logger = logging.getLogger("bindery")
 REFUSED_SECONDS: Final = 600
 """So long a token that the host does not know is not shown to it again."""
 GONE: Final = {404, 410, 451}
-KEPT_FROM_US: Final = {401, 403, *GONE}
 
 Token = Callable[[], str]
 """The token for now; empty: none. It may ask the host for one."""
@@ -44,8 +45,9 @@ class HostApi:
 
     may_have_token: whether more than strangers see may be answered.
     absent: whether an answer that is no success says that only the object is missing, and not the whole repository.
+    empty: whether it says that the repository has no commits.
     While the host has us wait, it is not asked, but for what it does not count: whether something changed since an ETag.
-    Errors besides the guard's: RepositoryNotFound, HostLimited, HostUnreachable.
+    Errors besides the guard's: RepositoryNotFound and its kinds, RepositoryEmpty, HostLimited, HostBusy, HostUnreachable.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class HostApi:
         *,
         headers: Mapping[str, str],
         absent: Callable[[Answer], bool],
+        empty: Callable[[Answer], bool] = lambda _: False,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -68,24 +71,32 @@ class HostApi:
         self._lock = threading.Lock()
         self._headers = headers
         self._absent = absent
+        self._empty = empty
 
     def get(self, path: str, page: str, *, etag: str = "", max_bytes: int = 16 * MB) -> ApiAnswer:
         """The answer for a path below the API's address. page: the repository's, for errors."""
-        self._client.limits.check(self.host, self._clock.now(), free=bool(etag))
         answer = self._asked(path, {**self._headers, **({"If-None-Match": etag} if etag else {})}, max_bytes)
         if answer.status == 304 and etag:
             return ApiAnswer(None, etag, unchanged=True)
         if answer.status == 200:
             return ApiAnswer(answer.body, answer.headers.get("etag", ""))
-        if answer.status == 429 or (answer.status == 403 and _counted(answer)):
-            raise self._client.limits.told(answer.host, answer.headers, self._clock.now())
+        self._raise_wait(answer)
+        if self._empty(answer):
+            raise RepositoryEmpty(url=page)
         if self._absent(answer):
             return ApiAnswer(None)
-        if answer.status in KEPT_FROM_US:
-            missing = RepositoryNotFound(url=page)
+        if missing := refusal(answer.status, page, answer.body):
             missing.gone = answer.status in GONE
             raise missing
-        raise HostUnreachable(host=self.host, why=f"it answers with status {answer.status}")
+        raise ill(self.host, answer.status)
+
+    def _raise_wait(self, answer: Answer) -> None:
+        """Raise HostLimited or HostBusy for an answer that asks to wait."""
+        limits, now = self._client.limits, self._clock.now()
+        if _counted(answer):
+            raise limits.told(answer.url, answer.headers, now, answer.authorization)
+        if answer.status == 503 and "retry-after" in answer.headers:
+            raise limits.told(answer.url, answer.headers, now, answer.authorization, HostBusy)
 
     def basic(self, user: str) -> str:
         """The token as a password, in the header's value that git's servers take; empty: there is none."""
@@ -94,21 +105,24 @@ class HostApi:
 
     def read(self, kind: type[Model], body: bytes) -> Model:
         """The body as JSON of that shape, else HostUnreachable."""
-        try:
-            return kind.model_validate_json(body)
-        except ValidationError:
-            raise HostUnreachable(host=self.host, why="its answer cannot be read") from None
+        return read_json(kind, body, self.host)
 
     def _asked(self, path: str, headers: dict[str, str], max_bytes: int) -> Answer:
-        url = self.url + path
         if self._clock.now() >= self._refused_until and (token := self._token()):
-            # In this header alone: a client that is sent on to another host leaves it out.
-            answer = self._client.get(url, headers | {"Authorization": f"Bearer {token}"}, max_bytes=max_bytes)
+            answer = self._ask(path, headers, max_bytes, f"Bearer {token}")
             if answer.status != 401 and (answer.status != 403 or _counted(answer)):
                 return answer  # else the token is not good for this, and what is everybody's needs none
             if answer.status == 401:
                 self._refused()
-        return self._client.get(url, headers, max_bytes=max_bytes)
+        return self._ask(path, headers, max_bytes)
+
+    def _ask(self, path: str, headers: dict[str, str], max_bytes: int, authorization: str = "") -> Answer:
+        """One request, unless the host has this credential wait. Raises HostLimited."""
+        url = self.url + path
+        self._client.limits.check(url, self._clock.now(), authorization, free="If-None-Match" in headers)
+        # In this header alone: a client that is sent on to another host leaves it out.
+        shown = {"Authorization": authorization} if authorization else {}
+        return self._client.get(url, headers | shown, max_bytes=max_bytes)
 
     def _refused(self) -> None:
         with self._lock:
@@ -122,4 +136,7 @@ class HostApi:
 
 
 def _counted(answer: Answer) -> bool:
-    return answer.headers.get("x-ratelimit-remaining") == "0" or "retry-after" in answer.headers
+    """Whether the host refuses because of a limit: an API sends `Retry-After` with a refusal only then."""
+    if answer.status == 403 and "retry-after" in answer.headers:
+        return True
+    return asks_to_wait(answer.status, answer.headers, answer.body)

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import BaseModel
 
-from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.addresses import parsed, path_in
 from bindery.adapters.repositories.dois import PREFIX, plain
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient
@@ -163,6 +163,6 @@ class HydroShareProvider(RecordHost):
 
 
 def _listed(asked: str, file: _File) -> RecordFile:
-    path = unquote(urlsplit(file.url).path.partition(CONTENTS)[2])
+    path = unquote(path_in(file.url).partition(CONTENTS)[2])
     checksum = f"md5:{file.checksum}" if file.checksum and re.fullmatch(ID, file.checksum) else ""
     return RecordFile(path, f"{asked}{quote(path)}/", file.size, checksum)

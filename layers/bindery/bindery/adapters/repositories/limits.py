@@ -1,10 +1,13 @@
 """When a host says: not now."""
 
+import hashlib
 import threading
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from bindery.domain.errors import HostLimited
+from bindery.adapters.repositories.addresses import parsed
+from bindery.adapters.repositories.refusals import asks_to_wait
+from bindery.domain.errors import HostBusy, HostLimited
 
 RESETS = ("x-ratelimit-reset", "ratelimit-reset")
 """UTC seconds; each host has its own name for it."""
@@ -14,15 +17,21 @@ REMEMBERED = 1000
 LONGEST = 24 * 3600.0
 
 
-def host_limited(host: str, headers: Mapping[str, str], now: float) -> HostLimited:
-    """The fact with the host's own time: `Retry-After` (seconds or a date), else when its count begins anew, else a minute on."""
+def host_limited(
+    host: str, headers: Mapping[str, str], now: float, kind: type[HostLimited] = HostLimited
+) -> HostLimited:
+    """The fact with the host's own time: `Retry-After` (seconds or a date), else when its count begins anew, else a minute on.
+
+    When the count begins anew says nothing where the count is not used up: it is another limit that was met then.
+    """
     named = {name.lower(): value for name, value in headers.items()}
     at = _after(named.get("retry-after", ""), now)
-    for name in RESETS:
+    left = [named[name] for name in REMAINING if name in named]
+    for name in RESETS if not left or "0" in left else ():
         at = _number(named.get(name, "")) if at is None else at
     if at is None:
         at = now + A_WHILE
-    return HostLimited(host=host, at=min(max(at, now), now + LONGEST))
+    return kind(host=host, at=min(max(at, now), now + LONGEST))
 
 
 def used_up(headers: Mapping[str, str]) -> bool:
@@ -31,42 +40,74 @@ def used_up(headers: Mapping[str, str]) -> bool:
 
 
 class Limits:
-    """What hosts' APIs said of waiting, in this process, whichever provider heard it."""
+    """Until when each server has us wait, in this process, whichever provider heard it.
+
+    Kept by host, port and credential: a server counts strangers and each token apart, and what it says to one request must not stop
+    those that it counts elsewhere. url: the address that answered. authorization: the header's value that it was shown, or empty.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._until: dict[str, tuple[float, bool]] = {}
+        self._until: dict[tuple[str, int, str], tuple[HostLimited, bool]] = {}
 
-    def check(self, host: str, now: float, *, free: bool = False) -> None:
-        """HostLimited while the host has us wait. free: it may not count the question, such as whether something changed."""
+    def check(self, url: str, now: float, authorization: str = "", *, free: bool = False) -> None:
+        """Raise HostLimited while the server has us wait. free: it may not count the request, such as whether something changed."""
+        key = _account(url, authorization)
         with self._lock:
-            until, strict = self._until.get(host, (0.0, False))
-        if now < until and (strict or not free):
-            raise HostLimited(host=host, at=until)
+            fact, strict = self._until.get(key, (None, False))
+        if fact and now < float(fact.facts["at"]) and (strict or not free):
+            raise type(fact)(**fact.facts)
 
-    def told(self, host: str, headers: Mapping[str, str], now: float) -> HostLimited:
-        """The fact, remembered; of too many the one that was told first is forgotten. host: the one that answered.
+    def told(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        now: float,
+        authorization: str = "",
+        kind: type[HostLimited] = HostLimited,
+    ) -> HostLimited:
+        """Return the fact, remembered; of too many the one that was told first is forgotten.
 
-        A host that names the seconds to wait means every question.
+        A server that names the seconds to wait means every request.
         """
-        fact = host_limited(host, headers, now)
+        key = _account(url, authorization)
+        fact = host_limited(key[0], headers, now, kind)
         strict = any(name.lower() == "retry-after" for name in headers)
         with self._lock:
-            self._until.pop(host, None)
+            self._until.pop(key, None)
             if len(self._until) >= REMEMBERED:
                 del self._until[next(iter(self._until))]
-            self._until[host] = float(fact.facts["at"]), strict
+            self._until[key] = fact, strict
         return fact
 
-    def heard(self, host: str, status: int, headers: Mapping[str, str], now: float) -> None:
-        """Remembers what an answer says of waiting; HostLimited if it says nothing else.
+    def heard(
+        self,
+        url: str,
+        status: int,
+        headers: Mapping[str, str],
+        now: float,
+        authorization: str = "",
+        *,
+        body: bytes = b"",
+    ) -> None:
+        """Remember what an answer says of waiting. Raises HostLimited or HostBusy if it says nothing else.
 
-        `Retry-After` alone says nothing: some send it with every answer.
+        `Retry-After` says something only with 429 and 503: some servers send it with every answer. body: the beginning of a refusal's.
         """
-        if status == 429 or used_up({name.lower(): value for name, value in headers.items()}):
-            limited = self.told(host, headers, now)
-            if status in {403, 429}:
-                raise limited
+        named = {name.lower(): value for name, value in headers.items()}
+        if asks_to_wait(status, named, body):
+            raise self.told(url, headers, now, authorization)
+        if status == 503 and "retry-after" in named:
+            raise self.told(url, headers, now, authorization, HostBusy)
+        if used_up(named):
+            self.told(url, headers, now, authorization)
+
+
+def _account(url: str, authorization: str) -> tuple[str, int, str]:
+    """Host, port and a digest of the credential, which tells no token."""
+    address = parsed(url)
+    digest = hashlib.sha256(authorization.encode()).hexdigest()[:16] if authorization else ""
+    return address.host, address.port, digest
 
 
 def _after(value: str, now: float) -> float | None:

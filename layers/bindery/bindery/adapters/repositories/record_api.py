@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.json_answers import FEW_VALUES, MANY_VALUES, read_json
+from bindery.adapters.repositories.refusals import ill
 from bindery.domain.errors import (
-    HostUnreachable,
     RecordNotFound,
     RecordRestricted,
     RecordWithdrawn,
+    RepositoryBlocked,
     RepositoryNotFound,
 )
 from bindery.ports.clock import Clock
@@ -27,10 +29,12 @@ REFUSED: Final[Mapping[int, type[RepositoryNotFound]]] = MappingProxyType(
         403: RecordRestricted,
         404: RecordNotFound,
         410: RecordWithdrawn,
-        451: RecordRestricted,
+        451: RepositoryBlocked,
     }
 )
-LONGEST_SECONDS, LARGEST = 15.0, 32 * MB
+LONGEST_SECONDS = 15.0
+LARGEST_FACTS, LARGEST_LISTING = 2 * MB, 32 * MB
+"""Bytes of an answer: about a record, which each launch asks for; of its files, which a build asks for."""
 HEADERS: Final = {"Accept": "application/json"}
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -55,15 +59,13 @@ class RecordApi:
         """The answer as JSON of that shape. page: the record's, for errors. within: the errand that this is a part of."""
         seconds = time_of(within)
         stopped = within.stopped if within else never
+        most = LARGEST_LISTING if within else LARGEST_FACTS
         host = parsed(url).host
-        self._client.limits.check(host, self._clock.now())
-        answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=LARGEST, stopped=stopped)
-        self._client.limits.heard(answer.host, answer.status, answer.headers, self._clock.now())
+        self._client.limits.check(url, self._clock.now())
+        answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=most, stopped=stopped)
+        self._client.limits.heard(answer.url, answer.status, answer.headers, self._clock.now(), body=answer.body)
         if refusal := REFUSED.get(answer.status):
             raise refusal(url=page)
         if answer.status != 200:
-            raise HostUnreachable(host=host, why=f"it answers with status {answer.status}")
-        try:
-            return kind.model_validate_json(answer.body)
-        except ValidationError:
-            raise HostUnreachable(host=host, why="its answer cannot be read") from None
+            raise ill(host, answer.status)
+        return read_json(kind, answer.body, host, MANY_VALUES if within else FEW_VALUES)

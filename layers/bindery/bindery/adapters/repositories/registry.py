@@ -74,8 +74,11 @@ def _gl(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> R
 
 def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
     from bindery.adapters.repositories.git import GitProvider
+    from bindery.adapters.repositories.no_git import NoGit
 
-    return GitProvider(client, clock)
+    records = (given.zenodo_api_url, given.figshare_api_url, given.hydroshare_api_url, given.doi_url)
+    apis = (given.github_api_url, f"{given.gitlab_url.rstrip('/')}/api", *records)
+    return GitProvider(client, clock, refused=NoGit(apis, (given.github_url, given.gist_url, given.gitlab_url)))
 
 
 def _zenodo(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:

@@ -10,16 +10,22 @@ from typing import Final
 from bindery.domain.errors import HostUnreachable
 
 AT_ONCE: Final = 3
+TOO_MANY: Final = "too many requests to it are under way; try again in a moment"
 SLICE_SECONDS: Final = 0.5
 """How often whoever waits looks whether it was stopped."""
 
 
 @dataclass(frozen=True)
 class Queueing:
-    """seconds: the longest wait for a turn. quiet_seconds: the longest while no errand to the same host ends, as if all hang."""
+    """seconds: the longest wait for a turn. quiet_seconds: the longest while no errand to the same host ends, as if all hang.
+
+    at_once: errands that run at a time. most_waiting: errands that wait at a time; None: any number.
+    """
 
     seconds: float
     quiet_seconds: float
+    at_once: int = AT_ONCE
+    most_waiting: int | None = None
 
 
 @dataclass
@@ -30,7 +36,7 @@ class _Place:
 
 
 class Turns:
-    """At most AT_ONCE errands run at a time for each key."""
+    """At most `at_once` errands run at a time for each key."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -59,13 +65,14 @@ class Turns:
 
     def _wait(self, place: _Place, host: str, queueing: Queueing, check: Callable[[], None]) -> None:
         began = time.monotonic()
-        while place.running >= AT_ONCE:
+        while place.running >= queueing.at_once:
             check()
+            if queueing.most_waiting is not None and place.waiting > queueing.most_waiting:
+                raise HostUnreachable(host=host, why=TOO_MANY)
             end = min(began + queueing.seconds, max(began, place.moved) + queueing.quiet_seconds)
             left = end - time.monotonic()
             if left <= 0:
-                why = "too many requests to it are under way; try again in a moment"
-                raise HostUnreachable(host=host, why=why)
+                raise HostUnreachable(host=host, why=TOO_MANY)
             self._changed.wait(min(left, SLICE_SECONDS))
 
     def _forget(self, key: str, place: _Place) -> None:

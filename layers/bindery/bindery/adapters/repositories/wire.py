@@ -16,7 +16,8 @@ from dulwich.protocol import Protocol, pkt_line
 from urllib3.response import BaseHTTPResponse
 
 from bindery.adapters.repositories.addresses import parsed
-from bindery.adapters.repositories.guard import GuardedClient, answering_host, final_url
+from bindery.adapters.repositories.guard import GuardedClient, answering_host, final_url, shown_to
+from bindery.adapters.repositories.refusals import READ_BYTES, ill, refusal
 from bindery.domain.errors import BadAddress, HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
 
@@ -59,9 +60,9 @@ class GitWire:
     def discover(self, url: str, authorization: str = "") -> Remote:
         """One request: what the server at this clone address can do. Where it sends us on to another host, nothing is shown there."""
         asked = f"{url.rstrip('/')}/{DISCOVERY}"
-        self._check_limits(url)
+        self._check_limits(url, authorization)
         with _refusal_is_absence(url), self._client.ask("GET", asked, _with(authorization)) as response:
-            self._check(response, asked, url, f"application/x-{SERVICE}-advertisement")
+            self._check(response, asked, url, f"application/x-{SERVICE}-advertisement", authorization)
             reader = _Reader(response, url)
             lines = list(islice(reader.lines(), MOST_CAPABILITIES))
             if lines and lines[0].startswith(b"# service="):  # some servers introduce even version 2 like this
@@ -109,6 +110,11 @@ class GitWire:
             reader.finish()
         return found
 
+    def is_empty(self, remote: Remote) -> bool:
+        """One request: whether the repository has no refs at all, and so no commits."""
+        with _refusal_is_absence(remote.url), self._command(remote, b"ls-refs", ()) as reader:
+            return next(reader.lines(), None) is None
+
     @contextmanager
     def pack(self, remote: Remote, want: str, *, depth: int = 0, filtered: str = "") -> Iterator[Iterator[bytes]]:
         """One request: the bytes of a pack with the object `want` and what belongs to it. Refused if the server has no such object."""
@@ -130,23 +136,26 @@ class GitWire:
         result = f"application/x-{SERVICE}-result"
         headers = {**_with(remote.authorization), "Content-Type": f"application/x-{SERVICE}-request", "Accept": result}
         asked = remote.base + SERVICE
-        self._check_limits(asked)
+        self._check_limits(asked, remote.authorization)
         with self._client.ask("POST", asked, headers, body) as response:
-            self._check(response, asked, remote.url, result)
+            self._check(response, asked, remote.url, result, remote.authorization)
             yield _Reader(response, remote.url)
 
-    def _check_limits(self, url: str) -> None:
-        """HostLimited while the host has us wait."""
-        self._client.limits.check(parsed(url).host, self._clock.now())
+    def _check_limits(self, url: str, authorization: str) -> None:
+        """Raise HostLimited while the host has this credential wait."""
+        self._client.limits.check(url, self._clock.now(), authorization)
 
-    def _check(self, response: BaseHTTPResponse, asked: str, url: str, content_type: str) -> None:
+    def _check(self, response: BaseHTTPResponse, asked: str, url: str, content_type: str, authorization: str) -> None:
         """asked: the address that the answer was asked for. url: the repository's, for errors."""
-        host = answering_host(response, asked)
-        self._client.limits.heard(host, response.status, response.headers, self._clock.now())
-        if response.status in {401, 403, 404, 410}:
-            raise RepositoryNotFound(url=url)
+        host, shown = answering_host(response, asked), shown_to(response, asked, authorization)
+        said = response.read(READ_BYTES, decode_content=False) if response.status == 403 else b""
+        self._client.limits.heard(
+            final_url(response, asked), response.status, response.headers, self._clock.now(), shown, body=said
+        )
+        if missing := refusal(response.status, url, said):
+            raise missing
         if response.status != 200:
-            raise HostUnreachable(host=host, why=f"it answers with status {response.status}")
+            raise ill(host, response.status)
         if response.headers.get("Content-Type", "").partition(";")[0].strip() != content_type:
             raise _no_server(response, url)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib3 import PoolManager
 
 from bindery.adapters.sessions.access import trusting
-from bindery.domain.bounded_yaml import NotPlain, plain_yaml
+from bindery.domain.bounded_yaml import LARGEST_ELSEWHERE, NotPlain, plain_yaml
 
 Part = Mapping[str, object]
 ELSEWHERE: Mapping[str, str] = {
@@ -63,7 +63,7 @@ class Kubeconfig:
 def read(text: str) -> Kubeconfig:
     """What its current context leads to. Raises Unusable."""
     try:
-        config = _part(plain_yaml(text), "it")
+        config = _part(plain_yaml(text, LARGEST_ELSEWHERE), "it")
     except NotPlain as error:
         raise Unusable(f"it {error}") from None
     context = _part(_named(config, "contexts", str(config.get("current-context", ""))).get("context"), "its context")

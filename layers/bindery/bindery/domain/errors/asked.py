@@ -65,6 +65,10 @@ class UnknownDoi(UnknownAddress):
     """A pasted DOI that does not tell by its spelling where its record is. Facts: doi."""
 
 
+class NotARepository(UnknownAddress):
+    """A pasted address of a page that is known to be no repository. Facts: why (and what to do)."""
+
+
 class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 
@@ -83,6 +87,18 @@ class RepositoryNotFound(Permanent):
     """
 
     gone = True
+
+
+class RepositoryGone(RepositoryNotFound):
+    """The host had the repository and has removed it. Facts: url."""
+
+
+class RepositoryBlocked(RepositoryNotFound):
+    """The host shows the repository to nobody, for legal reasons or for its own rules. Facts: url."""
+
+
+class RepositoryEmpty(Permanent):
+    """The repository is there and has no commits. Facts: url."""
 
 
 class RecordNotFound(RepositoryNotFound):
@@ -119,6 +135,14 @@ class RepositoryUnusable(Permanent):
 
 class HostLimited(Permanent):
     """The host asks us to come back later, and people with us. Facts: host, at (UTC seconds)."""
+
+
+class HostBusy(HostLimited):
+    """The host is down, and says when it is back. Facts: host, at (UTC seconds)."""
+
+
+class HostTooSlow(Permanent):
+    """The host did not say in time what the launch needs to know. Facts: host, seconds."""
 
 
 class HostUnreachable(Retryable):

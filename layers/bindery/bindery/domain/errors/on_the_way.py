@@ -115,6 +115,14 @@ class StepLost(Permanent):
     """A message of this launch could not be handled, again and again. Facts: trouble."""
 
 
+class StepCrashed(Permanent):
+    """A step ended the process that ran it, as often as a step is begun. Facts: step (such as "looking at the repository")."""
+
+
+class StepUnderWay(Retryable):
+    """The step was begun as often as it may be, and may still run elsewhere. Facts: none."""
+
+
 # The table
 
 

@@ -1,0 +1,67 @@
+"""Configuration files are read in a process with limits: what they take beyond them is told as the repository's fault."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.builds.log import BuildLog
+from bindery.adapters.builds.plan import read_plan
+from bindery.adapters.builds.planning import planned
+from bindery.adapters.builds.running import Room, Runner
+from bindery.domain.errors import BuildFailed, CannotBuild, RepositoryUnusable
+from tests.building import written
+from tests.fakes.queue import FakeQueue
+
+DOTTED = "a" + ".a" * 26_000 + " = 1\n"
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    log = BuildLog(FakeQueue(), "key", 1)
+    environment = {"PATH": os.environ["PATH"]}
+    return Runner(environment, time.monotonic() + 200, threading.Event(), log, Room(tmp_path, 10**9))
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "Pipfile"])
+def test_dotted_keys_that_take_gigabytes_fail_the_build_with_words(tmp_path: Path, runner: Runner, name: str) -> None:
+    content = written(tmp_path / "content", {name: DOTTED})
+    with pytest.raises(BuildFailed, match=r"more (memory|time)") as failed:
+        planned(runner, content, tmp_path)
+    assert failed.value.facts["step"] == "configuration files"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"requirements.txt": "six", "postBuild": "#!/bin/sh\n", "start": "#!/bin/sh\n", "runtime.txt": "python-3.11"},
+        {"environment.yml": "dependencies: [python=3.11, numpy, pip: [six]]"},
+        {"Pipfile": '[packages]\nsix = "*"\n[requires]\npython_version = "3.11"\n'},
+        {"pyproject.toml": "[project]\nname = 'x'\n"},
+    ],
+)
+def test_the_plan_is_as_a_reader_in_this_process_has_it(tmp_path: Path, runner: Runner, files: dict[str, str]) -> None:
+    content = written(tmp_path / "content", files)
+    assert planned(runner, content, tmp_path) == read_plan(content)
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({"runtime.txt": "x"}, BuildFailed),
+        ({"Dockerfile": "FROM x"}, CannotBuild),
+        ({"binder/start": "", ".binder/start": ""}, RepositoryUnusable),
+    ],
+)
+def test_a_refusal_comes_with_its_facts(
+    tmp_path: Path, runner: Runner, files: dict[str, str], kind: type[Exception]
+) -> None:
+    content = written(tmp_path / "content", files)
+    with pytest.raises(kind) as here:
+        read_plan(content)
+    with pytest.raises(kind) as there:
+        planned(runner, content, tmp_path)
+    assert str(there.value) == str(here.value)

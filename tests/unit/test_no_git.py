@@ -1,0 +1,69 @@
+"""Git links to hosts that other providers ask by their API."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories.git import GitProvider
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.no_git import NoGit
+from bindery.adapters.repositories.registry import PROVIDERS
+from bindery.domain.errors import BadAddress, BadSpec
+from bindery.settings import Settings
+from tests.fakes.table import DictTable
+from tests.serving.site import Site, moved
+
+
+@pytest.fixture
+def git() -> GitProvider:
+    settings = Settings.read({"BINDERY_SECRET": "s" * 48})
+    made = PROVIDERS["git"](settings, GuardedClient(), DictTable(), SystemClock())
+    assert isinstance(made, GitProvider)
+    return made
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://api.github.com/o/r", "http://api.github.com/o/r", "https://API.github.com./o/r"),
+        *("https://api.github.com:443/o", "http://api.github.com:443/o", "https://zenodo.org/o/r.git"),
+        *("https://gitlab.com/api/v4/projects", "https://gitlab.com//api/%76%34/o", "https://gitlab.com/o/../API/v4/x"),
+        *("https://api.figshare.com/v2", "https://www.hydroshare.org/x/y", "https://doi.org/10.5281/zenodo.1"),
+    ],
+)
+def test_a_git_link_to_an_apis_host_is_refused_with_a_sentence(git: GitProvider, url: str) -> None:
+    for ask in (git.check, git.resolve):
+        with pytest.raises(BadSpec, match="asked by its API"):
+            ask(f"{quote(url, safe='')}/HEAD")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com/o/r",
+        "https://gitlab.com/o/r",
+        "https://gitlab.com/apis/r",
+        "https://api.github.com.example/o/r",
+    ],
+)
+def test_hosts_of_repositories_stay_git_hosts(git: GitProvider, url: str) -> None:
+    assert git.check(f"{quote(url, safe='')}/HEAD")
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with Site() as site:
+        yield site
+
+
+def test_no_redirect_of_a_git_server_leads_to_an_apis_host(site: Site) -> None:
+    with Site() as api:
+        site.replies["/r/info/refs"] = moved(f"{api.url}/x")
+        client = GuardedClient([site.address, api.address])
+        git = GitProvider(client, SystemClock(), refused=NoGit([api.url]))
+        with pytest.raises(BadAddress, match="asked by its API"):
+            git.resolve(f"{quote(f'{site.url}/r', safe='')}/HEAD")
+        client.close()
+        assert api.asked == []

@@ -1,0 +1,116 @@
+"""A step that took its process along twice is not begun a third time, and its launch fails with words."""
+
+from pathlib import Path
+
+import pytest
+
+from bindery.domain.errors import HostUnreachable, StepUnderWay, Throttled
+from bindery.domain.launch import Launch, Stage
+from bindery.domain.messages import ResolveRequested, SessionRequested
+from bindery.ports.repository_provider import Resolved
+from bindery.usecases.persevere import LONGEST_SECONDS, MOST_BEGUN
+from infra.local.template import read
+from tests.simulation.small import Small
+
+TEMPLATE = read(Path(__file__).parents[2] / "template.yaml")
+
+
+class OutOfMemory(BaseException):
+    """The process is gone: nothing in it may catch this."""
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small()
+
+
+def crash(small: Small, message: ResolveRequested | SessionRequested) -> None:
+    with pytest.raises(OutOfMemory):
+        small.handle(message)
+
+
+def that_crashes(spec: str) -> Resolved:
+    raise OutOfMemory
+
+
+@pytest.fixture
+def launch(small: Small, monkeypatch: pytest.MonkeyPatch) -> Launch:
+    """One whose repository crashes whatever looks at it."""
+    monkeypatch.setattr(small.host, "resolve", that_crashes)
+    return small.open()
+
+
+def test_a_step_that_crashed_twice_fails_its_launch(small: Small, launch: Launch) -> None:
+    message = ResolveRequested(launch=launch.id, step=0)
+    for begun in (1, 2):
+        crash(small, message)
+        assert small.launch(launch).begun == begun
+        small.clock.advance(LONGEST_SECONDS)
+    small.handle(message)
+    failed = small.launch(launch)
+    assert failed.failure is not None
+    assert (failed.stage, failed.failure.kind) == (Stage.FAILED, "StepCrashed")
+    assert "repository" in str(failed.failure.facts["step"])
+
+
+def test_a_restart_begins_no_step_that_crashed_twice(small: Small, launch: Launch) -> None:
+    """A start takes every launch up again, at once: the step must not be begun while it is not known to have crashed either."""
+    for _ in range(MOST_BEGUN):
+        small.system.reconcile(ahead=1e9)
+        crash(small, ResolveRequested(launch=launch.id, step=0))
+    with pytest.raises(StepUnderWay):
+        small.handle(ResolveRequested(launch=launch.id, step=0))
+    assert small.launch(launch).begun == MOST_BEGUN
+
+
+def test_a_session_step_that_crashed_twice_fails_its_launch(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.ready()
+    launch = small.open()
+    small.handle(small.queue.pop())
+    message = small.queue.pop()
+    assert isinstance(message, SessionRequested)
+
+    def crashing(*_: object) -> None:
+        raise OutOfMemory
+
+    monkeypatch.setattr(small.launcher, "start", crashing)
+    for _ in range(MOST_BEGUN):
+        crash(small, message)
+    small.clock.advance(LONGEST_SECONDS)
+    small.handle(message)
+    failure = small.launch(launch).failure
+    assert failure is not None
+    assert failure.kind == "StepCrashed"
+
+
+def test_trouble_that_reports_back_counts_for_nothing(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = small.open()
+
+    def throttled(*_: object, **__: object) -> None:
+        raise Throttled
+
+    monkeypatch.setattr(small.host, "resolve", throttled)
+    for _ in range(5):
+        with pytest.raises(Throttled):
+            small.handle(ResolveRequested(launch=launch.id, step=0))
+    assert small.launch(launch).begun == 0
+    assert not small.launch(launch).ended
+
+
+def test_a_step_that_moves_on_begins_its_count_anew(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = small.open()
+
+    def down(_: str) -> Resolved:
+        raise HostUnreachable(host="h", why="no answer")
+
+    monkeypatch.setattr(small.host, "resolve", down)
+    small.handle(small.queue.pop())
+    now = small.launch(launch)
+    assert (now.step, now.begun) == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["resolve", "sessions"])
+def test_a_message_comes_again_when_its_step_counts_as_crashed(name: str) -> None:
+    """Else the last delivery would find a step that may still run, and the launch would wait for a timer."""
+    queue = next(queue for queue in TEMPLATE.queues if queue.name == name)
+    assert queue.visibility_seconds >= LONGEST_SECONDS + 10
