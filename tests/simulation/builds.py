@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
+from bindery.domain.environment import Environment
 from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildTooLong
 from bindery.domain.failure import Failure
 from bindery.domain.messages import BuildChanged
@@ -27,7 +28,7 @@ class SimBuilds(FakeBuilds):
     """table: where an attempt's first step records its handle. began: told of each attempt that really begins. planned: told how many
     seconds it will take.
 
-    seconds: how long an attempt takes. begun_at: by handle.
+    seconds: how long an attempt takes. begun_at: by handle. stops: called before an attempt that runs is stopped.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class SimBuilds(FakeBuilds):
         self.seconds: Callable[[BuildOrder], float] = self._some_seconds
         self.forgotten: Counter[str] = Counter()
         self.begun_at: dict[str, float] = {}
+        self.stops: Callable[[str], None] = lambda handle: None
 
     def start(self, order: BuildOrder) -> str:
         self._before(f"start {order.environment}")
@@ -66,6 +68,8 @@ class SimBuilds(FakeBuilds):
 
     def stop(self, handle: str) -> None:
         self._before(f"stop {handle}")
+        if self.runs(handle):
+            self.stops(handle)
         super().stop(handle)
         self._around.after("builds.stop")
 
@@ -85,6 +89,11 @@ class SimBuilds(FakeBuilds):
 
     def runs(self, handle: str) -> bool:
         return super().look(handle).state is BuildState.RUNNING
+
+    def started_at(self, environment: Environment) -> float | None:
+        """When its newest attempt's handle was recorded."""
+        started = self._kept.started(environment)
+        return started.at if started else None
 
     def word(self, environment: str, attempt: int) -> BuildReport:
         """What the service would say of an attempt."""

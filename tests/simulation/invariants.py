@@ -1,7 +1,7 @@
 """The design's rules as predicates on every write: how launches, sessions and environments may change, and what may be stored."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -37,7 +37,8 @@ class Watched:
     """What is in the table, kept up to date with every write. total, per_repository: limits. tokens: of all sessions.
 
     failed, became_ready, outcome, stopping: told of a launch, an environment, a session (with what it was) at that moment.
-    left: when a launch last ceased to wait for an environment.
+    left: when a launch last ceased to wait for an environment. waiters: by environment, when each launch registered as waiting for it.
+    last_left: when a registered launch last ceased to wait for an environment.
     """
 
     total: int | None
@@ -52,10 +53,13 @@ class Watched:
     environments: dict[str, Environment] = field(default_factory=dict)
     alive: Counter[str] = field(default_factory=Counter)
     left: dict[str, float] = field(default_factory=dict)
+    waiters: defaultdict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    last_left: dict[str, float] = field(default_factory=dict)
 
     def wrote(self, change: Item | Delete) -> None:
         """A write has just been made."""
         self.turns.wrote(change)
+        self._note_waiter(change)
         if isinstance(change, Delete):
             if change.item.sk in ("launch", "session", "environment"):
                 raise Broken(f"a {change.item.sk} was deleted", change.item.pk.partition("#")[2])
@@ -74,6 +78,20 @@ class Watched:
         if any(word in self.tokens for word in TOKENS.findall(text)):
             raise Broken(f"a session's token stands in {text[:80]!r}", about)
 
+    def _note_waiter(self, change: Item | Delete) -> None:
+        item = change.item if isinstance(change, Delete) else change
+        _, _, rest = item.pk.partition("environment#")
+        environment, found, _ = rest.partition("#waiters#")
+        if found and isinstance(change, Delete):
+            self.waiters[environment].pop(item.sk, None)
+        elif found:
+            self.waiters[environment].setdefault(item.sk, self.turns.around.now)
+
+    def waited_since(self, environment: str, since: float) -> bool:
+        """Whether a launch has waited for the environment, and was registered for that, since then and until now."""
+        registered = [launch for launch, at in self.waiters[environment].items() if at < since]
+        return any(_awaited(self.launches[launch]) == environment for launch in registered)
+
     def wanted(self, environment: str, since: float) -> bool:
         """Whether a launch waits for it to be built, or has since then."""
         waits = any(_awaited(launch) == environment for launch in self.launches.values())
@@ -84,6 +102,8 @@ class Watched:
         self.launches[now.id] = now
         if before and (left := _awaited(before)) and left != _awaited(now):
             self.left[left] = self.turns.around.now
+            if now.id in self.waiters[left]:
+                self.last_left[left] = self.turns.around.now
         if before:
             check_launch(before, now)
         if any(now.events.count(event) > now.retries + 1 for event in (WAITING, FOUND, BUILT)):

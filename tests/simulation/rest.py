@@ -74,6 +74,13 @@ def check_held(
             raise Broken("a slot is held by what was not started and nobody waits for", environment)
 
 
+def check_unwanted(running: Iterable[str], runs_unwanted: Callable[[str, float], bool], since: float) -> None:
+    """After a sweep without trouble: no build runs that no launch has waited for since then."""
+    for handle in running:
+        if runs_unwanted(handle, since):
+            raise Broken("a build runs on, and no launch waits for it", handle.rpartition("-")[0])
+
+
 def check_quiet(items: list[Item], objects: Mapping[str, Running], running: list[str]) -> None:
     """Long after the last fault and the last visitor."""
     for item in items:

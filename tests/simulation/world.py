@@ -84,6 +84,7 @@ class World:
         self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
         told, turns = (truths.failed, truths.ready, self._outcome), Turns(slots, around, self._turn_came)
         self.watched = truths.watched = Watched(total, own, set(), *told, turns)
+        self.builds.stops = truths.stops
         self.functions = Functions(self.system)
         self.visitors = [self._visitor(n) for n in range(visitors or random.choice((1, 2, 3, 4, 6, 9)))]
         self.late_comers = [self._visitor(100 + n) for n in range(6)]
@@ -222,6 +223,7 @@ class World:
             rest.check_deadlines(watched.launches.values(), begun, PERIOD)
             rest.check_pairs(watched.sessions, self.sessions, asked, begun)
             rest.check_turns(watched.turns, self.queues.ask_for, PERIOD, begun)
+            rest.check_unwanted(self.builds.working(), self.truths.runs_unwanted, begun - 4 * PERIOD)
             rest.check_held(watched.turns, self.truths.is_idle, self.queues.ask_for, begun - 3 * PERIOD)
         else:
             limit = self.system.settings.max_age_seconds

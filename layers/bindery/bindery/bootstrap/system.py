@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bindery.usecases.stop_launch import StopLaunch
     from bindery.usecases.stop_session import StopSession
     from bindery.usecases.try_again import TryAgain
+    from bindery.usecases.wanted_builds import WantedBuilds
     from bindery.web.api import Api
     from bindery.web.api_routes import ApiRoutes
     from bindery.web.site import Site
@@ -124,7 +125,15 @@ class System:
         from bindery.usecases.start_build import StartBuild
 
         kept, seconds = self.state, self.settings.build_seconds
-        return StartBuild(kept.environments, kept.launches, kept.slots, self.ports.builds, self.record_build, seconds)
+        return StartBuild(
+            kept.environments, self.wanted_builds, kept.slots, self.ports.builds, self.record_build, seconds
+        )
+
+    @cached_property
+    def wanted_builds(self) -> WantedBuilds:
+        from bindery.usecases.wanted_builds import WantedBuilds
+
+        return WantedBuilds(self.state.environments, self.state.launches)
 
     @cached_property
     def free_slots(self) -> FreeSlots:
@@ -191,6 +200,7 @@ class System:
     def reconcile(self) -> Reconcile:
         from bindery.usecases.reconcile import Reconcile
         from bindery.usecases.recount_places import RecountPlaces
+        from bindery.usecases.stop_unwanted import StopUnwanted
         from bindery.usecases.tally_launches import TallyLaunches
 
         kept, ports = self.state, self.ports
@@ -205,6 +215,7 @@ class System:
             self.move_on,
             self.end_launch,
             self.record_build,
+            StopUnwanted(kept.environments, self.wanted_builds, ports.builds, ports.clock),
             self.free_slots,
             RecountPlaces(ports.table, kept.quotas, kept.sessions),
             TallyLaunches(kept.launches, kept.counters),

@@ -29,10 +29,11 @@ class Waiter:
 
 @dataclass(frozen=True)
 class Started:
-    """An attempt that the build service was told to make. at: UTC seconds."""
+    """An attempt that the build service was told to make. at: UTC seconds. unwanted: its stop was decided, as no launch waited."""
 
     handle: str
     at: float
+    unwanted: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,12 @@ class Environments:
             with suppress(Stale):  # somebody told them too, or the next attempt was claimed
                 self.table.put(replace(item, due_shard=None, due_at=None))
 
-    def postpone(self, key: str) -> None:
+    def postpone(self, key: str, seconds: float = LOOK_AGAIN_SECONDS) -> None:
         """Looked at: due again later. Losing a race to somebody who wrote more is fine."""
         item = self.table.get(f"environment#{key}", "environment")
         if item and item.due_at:
             try:
-                self.table.put(replace(item, due_at=self.clock.now() + LOOK_AGAIN_SECONDS))
+                self.table.put(replace(item, due_at=self.clock.now() + seconds))
             except Stale:
                 return
 
@@ -193,8 +194,22 @@ class Environments:
     def started(self, environment: Environment) -> Started | None:
         """How the environment's attempt was started; None while it was not."""
         item = self.table.get(f"build#{environment.key}#{environment.attempt}", "attempt")
+        if item is None:
+            return None
         # One that an older version started has no time of its own.
-        return Started(str(item.data["handle"]), item.data.get("at", environment.claimed_at)) if item else None
+        at = item.data.get("at", environment.claimed_at)
+        return Started(str(item.data["handle"]), at, bool(item.data.get("unwanted")))
+
+    def mark_unwanted(self, key: str, attempt: int) -> bool:
+        """Note that a started attempt is stopped because no launch waits for it. The mark stays. Return False if a race was lost."""
+        item = self.table.get(f"build#{key}#{attempt}", "attempt")
+        if item is None:
+            return False
+        try:
+            self.table.put(item.with_data({**item.data, "unwanted": True}))
+        except Stale:
+            return False
+        return True
 
 
 def _waiters(key: str, launch: str) -> str:

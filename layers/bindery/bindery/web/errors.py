@@ -147,6 +147,9 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.BuildUnwanted: Face(
             503, "build_unwanted", "The build was given up when nobody waited for it any more. Launch again."
         ),
+        e.BuildStopped: Face(
+            503, "build_stopped", "The build was stopped when no launch waited for it any more. Launch again to build anew."
+        ),
         e.BuildServiceDown: Face(
             503, "build_service_down", "Nothing can be built just now: {why}. Launch again in a few minutes."
         ),

@@ -29,6 +29,10 @@ class BuildUnwanted(Retryable):
     """The build's turn came, and nobody waited for it any more. Facts: none."""
 
 
+class BuildStopped(Retryable):
+    """The build was stopped while it ran, as no launch waited for it any more. Facts: none."""
+
+
 class BuildServiceDown(Retryable):
     """The build service did not take the order. Facts: why."""
 
