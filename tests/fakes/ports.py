@@ -49,13 +49,18 @@ class FakePorts:
         return self.host
 
 
+NO_SHARES = {"page_rate_limit": None, "client_streams": None, "client_sessions": None}
+"""Most tests have one client do everything."""
+
+
 def settings_of(**given: object) -> Settings:
-    """Settings as an operator gives them, shorter than the product's own; no quotas unless given."""
+    """Settings as an operator gives them, shorter than the product's own; no quotas and no shares of clients unless given."""
     usual = {
         "secret": "a secret of the tests, 32 characters or more",
         "build_seconds": 600,
         "max_age_seconds": 3600,
         "quota_total": None,
         "quota_per_repository": None,
+        **NO_SHARES,
     }
     return Settings.model_validate({**usual, **given})

@@ -10,7 +10,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.messages import BuildChanged
 from bindery.ports.queue import Queue
 from bindery.state.environments import Environments
-from tests.fakes.builds import FakeBuilds
+from tests.fakes.builds import STOPPED, FakeBuilds
 from tests.fakes.table import DictTable
 from tests.simulation.around import Around
 
@@ -19,6 +19,7 @@ REMEMBERED_SECONDS = 90.0
 """Longer than a function may take that starts one: no service forgets sooner."""
 UNSURE_SECONDS = 30.0
 """How long one that was begun may be unknown still."""
+FORCED = BuildReport(BuildState.FAILED, failure=STOPPED)
 OVERTAKEN = BuildReport(
     BuildState.FAILED, failure=Failure.of(BuildServiceDown(why="another makes it, or nobody wants it"))
 )
@@ -70,7 +71,7 @@ class SimBuilds(FakeBuilds):
         self._before(f"stop {handle}")
         if self.runs(handle):
             self.stops(handle)
-        super().stop(handle)
+            self._around.later(self._around.random.choice((0, 20, 40)), lambda: self._end(handle, FORCED))
         self._around.after("builds.stop")
 
     def has(self, image: str) -> bool:

@@ -84,7 +84,7 @@ class World:
         self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
         told, turns = (truths.failed, truths.ready, self._outcome), Turns(slots, around, self._turn_came)
         self.watched = truths.watched = Watched(total, own, set(), *told, turns)
-        self.builds.stops = truths.stops
+        self.builds.stops = self._build_stops
         self.functions = Functions(self.system)
         self.visitors = [self._visitor(n) for n in range(visitors or random.choice((1, 2, 3, 4, 6, 9)))]
         self.late_comers = [self._visitor(100 + n) for n in range(6)]
@@ -146,6 +146,14 @@ class World:
             visitor.spec = order.repository.spec if self.random.random() < 0.6 else new
             before = self.random.random() * 50 * self.around.latency
             self.around.later(max(0.0, seconds - before), partial(self.arrive, visitor))
+
+    def _build_stops(self, handle: str) -> None:
+        """Somebody may come for it just when it is stopped."""
+        self.truths.stops(handle)
+        if self.late_comers:
+            visitor = self._visitor(300)
+            visitor.spec = self.watched.environments[handle.rpartition("-")[0]].repository.spec
+            self.around.later(self.random.random() * 15, partial(self.arrive, visitor))
 
     # Functions and timers
 

@@ -122,6 +122,7 @@ class Settings(Resources):
     reconcile_seconds: float = Field(60, gt=0, description="how often lost and left-over things are looked for, local")
     quota_total: Count = Field(200, description="sessions at one time; 0: no limit")
     quota_per_repository: Count = Field(100, description="sessions of one repository at one time; 0: no limit")
+    quota_per_owner: Count = Field(None, description="sessions of one owner's repositories at one time; 0: no limit")
     quota_favoured: Count = Field(None, description="the same for repositories that match `favoured_specs`")
     favoured_specs: Patterns = Field((), description="JSON list of regular expressions on specs")
     spec_rules: SpecConfigs = Field(
@@ -136,6 +137,16 @@ class Settings(Resources):
         description="launches per client and window without a page's build token, and DOIs to be asked for; `make up` allows 1000",
     )
     rate_seconds: int = Field(3600, ge=1, description="the window")
+    page_rate_limit: Count = Field(
+        60,
+        description="launches per client and window in all, a page's included; 0: no limit. Not for this machine's own clients",
+    )
+    client_streams: Count = Field(
+        10, description="event streams of one client at one time; 0: no limit. Not for this machine's own clients"
+    )
+    client_sessions: Count = Field(
+        10, description="sessions of one client at one time; 0: no limit. Not for this machine's own clients"
+    )
     cors_allow_origin: str = Field("*", description="`Access-Control-Allow-Origin` of the event stream and the API")
     allowed_origins: Words = Field((), description="sites that may launch here without our page, comma-separated")
 

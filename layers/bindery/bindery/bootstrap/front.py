@@ -23,6 +23,7 @@ def stream(system: System) -> Stream:
         given.cors_allow_origin,
         given.stream_seconds,
         system.ports.word,
+        system.state.shares.close,
     )
 
 
@@ -43,7 +44,7 @@ def site(system: System) -> Site:
         ports.providers,
         ports.provider,
         lambda: ports.doi_directory,
-        kept.rates.count,
+        kept.shares.count,
         kept.launches.find,
         system.tokens,
         system.rules,

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from bindery.domain.clients import Clients
 from bindery.domain.rules import Rules, SpecRule
 from bindery.settings import Settings
 from bindery.state.build_logs import BuildLogs
 from bindery.state.build_slots import BuildSlots
+from bindery.state.client_shares import ClientLimits, ClientShares
 from bindery.state.commits import Commits
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
-from bindery.state.rates import Rates
 from bindery.state.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from bindery.ports.session_launcher import SessionLauncher
     from bindery.ports.table import Table
     from bindery.web.word import Word
+
+
+DEADLINE_GRACE_SECONDS = 600
+"""What a launch may take beyond its build."""
 
 
 class Ports(Protocol):
@@ -68,7 +73,7 @@ class State:
     slots: BuildSlots
     counters: Counters
     commits: Commits
-    rates: Rates
+    shares: ClientShares
 
     @classmethod
     def on(cls, table: Table, clock: Clock, settings: Settings) -> State:
@@ -83,8 +88,22 @@ class State:
             BuildSlots(*place, settings.build_slots),
             Counters(*place),
             Commits(*place),
-            Rates(*place, settings.rate_limit, settings.rate_seconds),
+            shares_of(table, clock, settings),
         )
+
+
+def shares_of(table: Table, clock: Clock, settings: Settings) -> ClientShares:
+    """What each client may take."""
+    launch_seconds = settings.build_seconds + DEADLINE_GRACE_SECONDS
+    limits = ClientLimits(
+        settings.rate_limit,
+        settings.rate_seconds,
+        page_launches=settings.page_rate_limit,
+        streams=settings.client_streams,
+        lease_seconds=settings.stream_seconds or launch_seconds,
+    )
+    window = max(limits.seconds, limits.lease_seconds, settings.max_age_seconds)
+    return ClientShares(table, clock, Clients(settings.secret.get_secret_value(), window), limits)
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -92,6 +111,8 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(
         total=settings.quota_total,
         per_repository=settings.quota_per_repository,
+        per_owner=settings.quota_per_owner,
+        per_client=settings.client_sessions,
         favoured_quota=settings.quota_favoured,
         favoured=settings.favoured_specs,
         spec_rules=tuple(SpecRule(rule.pattern, rule.config.quota) for rule in settings.spec_rules),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bindery.bootstrap.parts import Ports, State, rules_of
+from bindery.bootstrap.parts import DEADLINE_GRACE_SECONDS, Ports, State, rules_of
 from bindery.domain.launch import Stage
 from bindery.domain.messages import ResolveRequested, SessionRequested
 from bindery.domain.rules import Rules
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from bindery.web.site_routes import SiteRoutes
     from bindery.web.stream import Stream
 
-DEADLINE_GRACE_SECONDS = 600
-
 
 class System:
     """Each verb is put together when it is first asked for, so that a function loads and makes only what it uses."""
@@ -65,7 +63,8 @@ class System:
             self.state.launches,
             self.ports.queue,
             self.tokens,
-            self.state.rates,
+            self.state.shares,
+            self.state.quotas,
             self.rules,
             self.ports.provider,
             lambda: self.ports.doi_directory,

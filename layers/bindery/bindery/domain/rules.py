@@ -10,10 +10,12 @@ from bindery.domain.errors import ClientBanned, SpecBanned
 
 @dataclass(frozen=True)
 class Limits:
-    """Most sessions at one time. None: no limit."""
+    """Most sessions at one time: in all, of one repository, of one repository's owner, of one client. None: no limit."""
 
     total: int | None = None
     per_repository: int | None = None
+    per_owner: int | None = None
+    per_client: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Rules:
 
     total: int | None = None
     per_repository: int | None = None
+    per_owner: int | None = None
+    per_client: int | None = None
     favoured_quota: int | None = None
     favoured: tuple[str, ...] = ()
     spec_rules: tuple[SpecRule, ...] = ()
@@ -62,10 +66,13 @@ class Rules:
         """How many sessions there may be when this spec is launched."""
         for rule in self.spec_rules:
             if _any_matches((rule.pattern,), spec):
-                return Limits(self.total, rule.quota)
+                return self._limits(rule.quota)
         if self.favoured_quota is not None and _any_matches(self.favoured, spec):
-            return Limits(self.total, self.favoured_quota)
-        return Limits(self.total, self.per_repository)
+            return self._limits(self.favoured_quota)
+        return self._limits(self.per_repository)
+
+    def _limits(self, per_repository: int | None) -> Limits:
+        return Limits(self.total, per_repository, self.per_owner, self.per_client)
 
 
 def _any_matches(patterns: tuple[str, ...], spec: str) -> bool:

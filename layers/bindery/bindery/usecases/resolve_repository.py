@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.launch import FOUND, WAITING, Event, Launch, Phase, Stage
 from bindery.domain.messages import ResolveRequested
+from bindery.domain.owners import owner_of
 from bindery.domain.repository import Repository
 from bindery.domain.rules import Rules
 from bindery.ports.build_service import BuildService
@@ -43,7 +44,8 @@ class ResolveRepository:
         resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
         identity = self.identify(provider, resolved.repository)
         if not launch.session:  # one that is resolved again may hold a place already
-            self.quotas.check(launch.repo_url, self.rules.limits(launch.spec))
+            owner = owner_of(launch.provider, launch.repo_url)
+            self.quotas.check(launch.repo_url, self.rules.limits(launch.spec), owner)
         environment = self.environments.claim(
             identity, resolved.repository, launch.id, self.builds.has, prebuild=launch.build_only
         )

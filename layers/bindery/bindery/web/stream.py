@@ -3,20 +3,21 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from anyio import CancelScope
 from anyio.to_thread import run_sync
 from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import request_response
 
 from bindery.domain.asking import Asked, Opened, Telling, Told
-from bindery.domain.errors import BinderyError, Retryable
+from bindery.domain.errors import BinderyError, Retryable, TooManyStreams
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Phase, Stage
 from bindery.domain.sessions import Session
@@ -25,9 +26,12 @@ from bindery.state.launches import key_of
 from bindery.web.events import built_payload, failed_payload, payload, ready_payload
 from bindery.web.places import Places
 from bindery.web.requests import Own, read_link
+from bindery.web.shown import face_of
 from bindery.web.word import LATEST, Looks, Word
 
 KEEPALIVE_SECONDS = 25
+BUSY_SECONDS = 30
+"""When a client that watches too many launches may try again: one of them may have ended."""
 LAST_LINES_SECONDS = 0.4
 GOES_ON = "The build goes on. Open the same link again to see how it stands: {link}\n"
 
@@ -46,6 +50,7 @@ class Stream:
 
     longest_seconds: how long a stream is open at most, since API Gateway cuts it at 15 minutes; 0: to its launch's end.
     word: of what is written to the table; None where other processes write it.
+    close: gives back the place of a client's stream among those that one client may have open.
     """
 
     open_launch: Callable[[Asked], Opened]
@@ -55,6 +60,7 @@ class Stream:
     cors: str
     longest_seconds: float = 0
     word: Word | None = None
+    close: Callable[[str, str], None] | None = None
 
     def app(self) -> Starlette:
         app = Starlette()
@@ -73,6 +79,8 @@ class Stream:
         try:
             asked = self._asked(request)
             opened = await run_sync(self.open_launch, asked)
+        except TooManyStreams as error:
+            return self._busy(error)
         except BinderyError as error:
             return self._events(_once(failed_payload(error, status_code=True)), {})
         rate = opened.rate
@@ -94,6 +102,7 @@ class Stream:
             build_token=query.get("build_token", ""),
             last_event_id=headers.get("last-event-id", ""),
             build_only=query.get("build_only", "").lower() in ("true", "1"),
+            streams=True,
         )
 
     def _headers(self) -> dict[str, str]:
@@ -103,6 +112,12 @@ class Stream:
             "access-control-allow-headers": "authorization, last-event-id, x-xsrftoken",
             "cache-control": "no-store",
         }
+
+    def _busy(self, error: TooManyStreams) -> Response:
+        """Not as an event: a failed phase would say that the launch has ended. Pages then ask the API, as after any refusal."""
+        shown = face_of(error)
+        headers = {**self._headers(), "retry-after": str(BUSY_SECONDS)}
+        return JSONResponse({"code": shown.code, "message": shown.message}, shown.status, headers)
 
     def _events(self, events: AsyncIterator[ServerSentEvent], headers: Mapping[str, str]) -> Response:
         return EventSourceResponse(
@@ -115,9 +130,19 @@ class Stream:
 
     async def _relay(self, opened: Opened, asked: Asked) -> AsyncIterator[ServerSentEvent]:
         """Everything not told yet, then what comes, until the launch has ended or the stream has been open for long."""
-        with self.word.of(key_of(opened.launch.id)) if self.word else nullcontext() as word:
-            async for event in self._told(opened, asked, Looks(word)):
-                yield event
+        try:
+            with self.word.of(key_of(opened.launch.id)) if self.word else nullcontext() as word:
+                async for event in self._told(opened, asked, Looks(word)):
+                    yield event
+        finally:
+            with CancelScope(shield=True):  # also when the client has left
+                await run_sync(self._close, opened, asked)
+
+    def _close(self, opened: Opened, asked: Asked) -> None:
+        """Trouble is no reason to end a stream badly: its lease ends by itself."""
+        if self.close and opened.stream:
+            with suppress(BinderyError):
+                self.close(asked.client, opened.stream)
 
     async def _told(self, opened: Opened, asked: Asked, looks: Looks) -> AsyncIterator[ServerSentEvent]:
         told, waited = Told.read(opened.told), False

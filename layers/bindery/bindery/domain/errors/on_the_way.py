@@ -56,6 +56,14 @@ class RepositoryQuotaReached(Permanent):
     """All places of this repository are taken. Facts: limit, url."""
 
 
+class OwnerQuotaReached(Permanent):
+    """All places of the repository's owner are taken. Facts: limit, owner (its address)."""
+
+
+class OwnerBuildsReached(Permanent):
+    """As many builds of the repository's owner as may be in line wait for their turn already. Facts: limit, owner (its address)."""
+
+
 class SessionDied(Retryable):
     """The session's server ended before it answered. Facts: why (its last log lines)."""
 
