@@ -49,7 +49,17 @@ class FakePorts:
         return self.host
 
 
-NO_SHARES = {"page_rate_limit": None, "client_streams": None, "client_sessions": None}
+NO_SHARES = dict.fromkeys(
+    (
+        "page_rate_limit",
+        "client_streams",
+        "client_sessions",
+        "client_builds",
+        "client_builds_waiting",
+        "owner_builds",
+        "owner_builds_waiting",
+    )
+)
 """Most tests have one client do everything."""
 
 

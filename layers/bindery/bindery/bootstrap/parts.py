@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 from bindery.domain.clients import Clients
 from bindery.domain.rules import Rules, SpecRule
 from bindery.settings import Settings
+from bindery.state.build_claims import BuildClaims
 from bindery.state.build_logs import BuildLogs
 from bindery.state.build_slots import BuildSlots
 from bindery.state.client_shares import ClientLimits, ClientShares
 from bindery.state.commits import Commits
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
+from bindery.state.fair_order import FairOrder
 from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
 from bindery.state.sessions import Sessions
@@ -71,6 +73,7 @@ class State:
     sessions: Sessions
     logs: BuildLogs
     slots: BuildSlots
+    claims: BuildClaims
     counters: Counters
     commits: Commits
     shares: ClientShares
@@ -78,14 +81,17 @@ class State:
     @classmethod
     def on(cls, table: Table, clock: Clock, settings: Settings) -> State:
         place = (table, clock)
-        quotas = Quotas(*place)
+        quotas, environments = Quotas(*place), Environments(*place)
+        slots = BuildSlots(*place, FairOrder(settings.build_slots, settings.client_builds, settings.owner_builds))
+        waiting = (settings.client_builds_waiting, settings.owner_builds_waiting)
         return cls(
             Launches(*place),
-            Environments(*place),
+            environments,
             quotas,
             Sessions(*place, quotas),
             BuildLogs(*place),
-            BuildSlots(*place, settings.build_slots),
+            slots,
+            BuildClaims(*place, environments, slots, *waiting),
             Counters(*place),
             Commits(*place),
             shares_of(table, clock, settings),

@@ -113,6 +113,7 @@ class System:
             IdentifyEnvironment(ports.builds, kept.commits),
             ports.builds,
             kept.quotas,
+            kept.claims,
             self.rules,
             self.move_on,
             ports.clock,

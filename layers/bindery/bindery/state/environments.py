@@ -56,8 +56,13 @@ class Environments:
         usable: Callable[[str], bool],
         *,
         prebuild: bool = False,
+        client: str = "",
+        room: Callable[[str, int], list[Item]] | None = None,
     ) -> Environment:
-        """The environment as it is, if it builds or its image is usable; else its next attempt, now claimed for `launch`."""
+        """The environment as it is, if it builds or its image is usable; else its next attempt, now claimed for `launch`.
+
+        room: makes what is to be written together with the claim of an attempt; raises if the attempt may not be claimed.
+        """
         while True:
             item = self.table.get(f"environment#{identity.key}", "environment")
             now = Environment.model_validate(item.data) if item else None
@@ -73,9 +78,11 @@ class Environments:
                 claimed_at=self.clock.now(),
                 repository=repository,
                 prebuild=prebuild,
+                client=client,
             )
+            shares = room(claimed.key, claimed.attempt) if room else []
             try:
-                self.table.put(self._item(claimed, item.version if item else 0))
+                self.table.transact([self._item(claimed, item.version if item else 0), *shares])
             except Stale:
                 continue
             return claimed

@@ -12,6 +12,7 @@ from bindery.domain.rules import Rules
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import RepositoryProvider, Resolved
+from bindery.state.build_claims import BuildClaims
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
@@ -29,6 +30,7 @@ class ResolveRepository:
     identify: IdentifyEnvironment
     builds: BuildService
     quotas: Quotas
+    claims: BuildClaims
     rules: Rules
     move_on: MoveOn
     clock: Clock
@@ -43,11 +45,17 @@ class ResolveRepository:
         # One that comes back stays with its commit: a session of its own may already hold that commit's files.
         resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
         identity = self.identify(provider, resolved.repository)
+        owner = owner_of(launch.provider, launch.repo_url)
         if not launch.session:  # one that is resolved again may hold a place already
-            owner = owner_of(launch.provider, launch.repo_url)
             self.quotas.check(launch.repo_url, self.rules.limits(launch.spec), owner)
         environment = self.environments.claim(
-            identity, resolved.repository, launch.id, self.builds.has, prebuild=launch.build_only
+            identity,
+            resolved.repository,
+            launch.id,
+            self.builds.has,
+            prebuild=launch.build_only,
+            client=launch.client,
+            room=self.claims.room_for(launch.client, owner),
         )
         note = (Event(phase=Phase.WAITING, message=resolved.note + "\n"),) if resolved.note else ()
 
