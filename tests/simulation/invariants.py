@@ -9,6 +9,7 @@ from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.launch import BUILT, ENDED, FOUND, WAITING, Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Delete, Item
+from tests.simulation.broken import Broken
 from tests.simulation.turns import Turns
 
 MOST_EVENTS = 60
@@ -22,14 +23,6 @@ AFTER = {
     SessionState.STOPPING: {SessionState.STOPPING, SessionState.ENDED},
     SessionState.ENDED: set(),  # its tombstone is written once, with the places that it gives back
 }
-
-
-class Broken(BaseException):
-    """A rule does not hold; no code under test may catch it. about: the launch or the environment that it happened to."""
-
-    def __init__(self, rule: str, about: str) -> None:
-        super().__init__(rule)
-        self.rule, self.about = rule, about
 
 
 @dataclass
@@ -52,9 +45,13 @@ class Watched:
     sessions: dict[str, Session] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
     alive: Counter[str] = field(default_factory=Counter)
+    alive_of: Counter[str] = field(default_factory=Counter)
     left: dict[str, float] = field(default_factory=dict)
     waiters: defaultdict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     last_left: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.turns.is_making = lambda key, attempt: self.environments[key].is_making(attempt)
 
     def wrote(self, change: Item | Delete) -> None:
         """A write has just been made."""
@@ -135,6 +132,10 @@ class Watched:
         total, own = self.alive.total(), self.alive[now.repo_url]
         if self.total is not None and total > self.total:
             raise Broken(f"{total} sessions, and the limit is {self.total}", now.id)
+        client, most = self.launches[now.id].client, self.turns.limits.client_sessions
+        self.alive_of[client] += (now.state is not SessionState.ENDED) - was
+        if most is not None and client and self.alive_of[client] > most:
+            raise Broken(f"{self.alive_of[client]} sessions of one client, and the limit is {most}", now.id)
         if self.per_repository is not None and own > self.per_repository:
             raise Broken(f"{own} sessions of one repository, and the limit is {self.per_repository}", now.id)
 

@@ -9,7 +9,8 @@ from bindery.ports.table import Item
 from bindery.state.build_slots import LINE, SLOTS
 from tests.fakes.sessions import Running
 from tests.simulation.around import MOST_SKEW_SECONDS
-from tests.simulation.invariants import Broken, Watched
+from tests.simulation.broken import Broken
+from tests.simulation.invariants import Watched
 from tests.simulation.sessions import SimSessions
 from tests.simulation.tables import MOST_LAG_SECONDS
 from tests.simulation.turns import Turns

@@ -20,8 +20,9 @@ from bindery.web.face import GENERAL
 from bindery.web.shown import BY_KIND, face_of
 from tests.fakes.builds import STOPPED
 from tests.simulation.around import MOST_SKEW_SECONDS, Around
+from tests.simulation.broken import Broken
 from tests.simulation.builds import SimBuilds
-from tests.simulation.invariants import Broken, Watched
+from tests.simulation.invariants import Watched
 from tests.simulation.sessions import Facts, SimSessions
 
 SLACK_SECONDS = 2 * MOST_SKEW_SECONDS
@@ -70,6 +71,9 @@ class Truths:
             "LaunchStopped": lambda launch: launch.id in self.stopped,
             "QuotaReached": lambda _: self.watched.total is not None,
             "RepositoryQuotaReached": lambda _: self.watched.per_repository is not None,
+            "OwnerBuildsReached": lambda _: self.watched.turns.limits.owner_in_line is not None,
+            "TooManyBuilds": lambda _: self.watched.turns.limits.client_in_line is not None,
+            "TooManySessions": lambda _: self.watched.turns.limits.client_sessions is not None,
             "RefNotFound": lambda launch: "missing" in launch.spec,
             "SessionEnded": lambda launch: launch.id in self.asked_to_stop,
             "StepLost": lambda launch: any(

@@ -131,6 +131,10 @@ class Settings(Resources):
     banned_specs: Patterns = Field((), description="JSON list of regular expressions on specs; beats allowed")
     allowed_specs: Patterns = Field((), description="JSON list; if not empty, nothing else is launched")
     ban_networks: Networks = Field((), description="clients' networks that are not served, CIDR, comma-separated")
+    trusted_proxies: Networks = Field(
+        (),
+        description="networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, CIDR, comma-separated",
+    )
     rate_limit: int = Field(
         10,
         ge=1,

@@ -24,6 +24,7 @@ def stream(system: System) -> Stream:
         given.stream_seconds,
         system.ports.word,
         system.state.shares.close,
+        system.proxies,
     )
 
 

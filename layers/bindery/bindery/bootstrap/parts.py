@@ -126,3 +126,17 @@ def rules_of(settings: Settings) -> Rules:
         allowed_specs=settings.allowed_specs,
         banned_networks=settings.ban_networks,
     )
+
+
+def blind_to_clients(settings: Settings) -> str:
+    """Return a warning if others reach this Bindery by a proxy only, and none is trusted to say who they are; else an empty text.
+
+    The local front listens on loopback, so with sessions that are not processes others come by a proxy. API Gateway knows its peer,
+    which is a proxy where `public_url` is that proxy's address.
+    """
+    front, gateway = settings.queues == "memory", bool(settings.public_url)
+    if settings.trusted_proxies or settings.launcher == "process" or (not front and not gateway):
+        return ""
+    banned = "BINDERY_BAN_NETWORKS refuses none of them, and " if settings.ban_networks else ""
+    limits = "limits per client do not hold for them" if front else "they share the limits of one client"
+    return f"Clients that come by a proxy cannot be told apart: {banned}{limits}. Name the proxy's network in BINDERY_TRUSTED_PROXIES."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bindery.bootstrap.parts import DEADLINE_GRACE_SECONDS, Ports, State, rules_of
+from bindery.bootstrap.parts import DEADLINE_GRACE_SECONDS, Ports, State, blind_to_clients, rules_of
 from bindery.domain.launch import Stage
 from bindery.domain.messages import ResolveRequested, SessionRequested
 from bindery.domain.rules import Rules
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from bindery.usecases.wanted_builds import WantedBuilds
     from bindery.web.api import Api
     from bindery.web.api_routes import ApiRoutes
+    from bindery.web.proxies import Proxies
     from bindery.web.site import Site
     from bindery.web.site_routes import SiteRoutes
     from bindery.web.stream import Stream
@@ -231,6 +233,15 @@ class System:
         return FailLaunch(kept.launches, kept.environments, self.end_launch, self.move_on, self.record_build)
 
     @cached_property
+    def proxies(self) -> Proxies:
+        from bindery.web.proxies import Proxies
+
+        warning = blind_to_clients(self.settings)
+        if warning and self.settings.queues == "sqs":  # the local runtime says it at its start
+            logging.getLogger("bindery").warning(warning)
+        return Proxies.of(self.settings.trusted_proxies)
+
+    @cached_property
     def stream(self) -> Stream:
         from bindery.bootstrap.front import stream
 
@@ -246,7 +257,7 @@ class System:
     def answer_api(self) -> ApiRoutes:
         from bindery.web.api_routes import ApiRoutes
 
-        return ApiRoutes(self.api, lambda: self.site, self.settings.cors_allow_origin)
+        return ApiRoutes(self.api, lambda: self.site, self.settings.cors_allow_origin, self.proxies)
 
     @cached_property
     def site(self) -> Site:
@@ -258,4 +269,4 @@ class System:
     def serve_pages(self) -> SiteRoutes:
         from bindery.web.site_routes import SiteRoutes
 
-        return SiteRoutes(self.site)
+        return SiteRoutes(self.site, self.proxies)

@@ -151,21 +151,21 @@ class BuildSlots:
         """An attempt's turn, and what is to be written with one that is new: its round is taken from its client and its owner."""
         repository, client = environment.repository, environment.client
         owner = owner_of(repository.provider, repository.repo_url) if client else ""
-        shares = self.order.shares({"client": client, "owner": owner})
-        begun = [] if place else [self.table.get(key, "round") or Item(key, "round", {"next": 0.0}) for key in shares]
+        limits = self.order.limits({"client": client, "owner": owner})
+        begun = [] if place else [self.table.get(key, "round") or Item(key, "round", {"next": 0.0}) for key in limits]
         number = max([float(present.data["round"]), *(float(item.data["next"]) for item in begun)])
         if place:
             number = round_of(place.data["sk"])
         sk = f"{int(behind)}#{number:{ROUND_FORMAT}}#{environment.claimed_at:017.6f}#{environment.key}#{environment.attempt}"
         turn = {"environment": environment.key, "attempt": environment.attempt, "client": client, "owner": owner}
         until = self.clock.now() + ROUNDS_SECONDS
-        taken = [replace(item, data={"next": number + shares[item.pk]}, expires_at=until) for item in begun]
+        taken = [replace(item, data={"next": number + 1 / limits[item.pk]}, expires_at=until) for item in begun]
         return Item(LINE, sk, {**turn, "round": number}), taken
 
     def _moved_on(self, present: Item, turn: Item) -> list[Item]:
         """The present round once the turn has its slot. Written for each build that has a share, so that no two take slots unseen."""
         number = max(float(present.data["round"]), float(turn.data["round"]))
-        return [present.with_data({"round": number})] if self.order.shares(whose(turn)) else []
+        return [present.with_data({"round": number})] if self.order.limits(whose(turn)) else []
 
     def _move(self, environment: Environment, place: Item | None, aim: Item, shares: list[Item]) -> None:
         """From its place, if it has one. Raises Stale."""

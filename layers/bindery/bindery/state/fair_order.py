@@ -27,25 +27,25 @@ class FairOrder:
     per_client: int | None = None
     per_owner: int | None = None
 
-    def shares(self, whose: Mapping[str, str]) -> dict[str, float]:
-        """Return what a build takes of its round, by the keys of those it counts for. whose: its client and its owner."""
+    def limits(self, whose: Mapping[str, str]) -> dict[str, int]:
+        """Return builds per round by the keys of those that a build counts for. whose: its client and its owner."""
         limits = (("client", self.per_client), ("owner", self.per_owner)) if whose["client"] else ()
-        return {f"{name}#{whose[name]}": 1 / limit for name, limit in limits if limit}
+        return {f"{name}#{whose[name]}": limit for name, limit in limits if limit}
 
     def admitted(self, line: Iterable[Item], held: Sequence[Item]) -> Iterator[Item]:
         """Return those in line for whom there is a slot now. line: in order. held: builds that have a slot."""
-        running: Counter[str] = Counter(key for item in held for key in self.shares(whose(item)))
+        running: Counter[str] = Counter(key for item in held for key in self.limits(whose(item)))
         free = self.slots - len(held)
         for item in line:
             if free <= 0:
                 return
-            shares = self.shares(whose(item))
-            over = any(running[key] * share >= 1 for key, share in shares.items())
+            limits = self.limits(whose(item))
+            over = any(running[key] >= limit for key, limit in limits.items())
             if over and free == 1 and self.slots > 1:
                 continue
             yield item
             free -= 1
-            running.update(shares.keys())
+            running.update(limits.keys())
 
 
 def whose(item: Item) -> dict[str, str]:

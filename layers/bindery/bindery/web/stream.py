@@ -25,6 +25,7 @@ from bindery.domain.tokens import Tokens
 from bindery.state.launches import key_of
 from bindery.web.events import built_payload, failed_payload, payload, ready_payload
 from bindery.web.places import Places
+from bindery.web.proxies import NO_PROXIES, Proxies
 from bindery.web.requests import Own, read_link
 from bindery.web.shown import face_of
 from bindery.web.word import LATEST, Looks, Word
@@ -50,7 +51,7 @@ class Stream:
 
     longest_seconds: how long a stream is open at most, since API Gateway cuts it at 15 minutes; 0: to its launch's end.
     word: of what is written to the table; None where other processes write it.
-    close: gives back the place of a client's stream among those that one client may have open.
+    close: gives back a client's stream, of which it may have so many open. proxies: whose word counts on who the client is.
     """
 
     open_launch: Callable[[Asked], Opened]
@@ -61,6 +62,7 @@ class Stream:
     longest_seconds: float = 0
     word: Word | None = None
     close: Callable[[str, str], None] | None = None
+    proxies: Proxies = NO_PROXIES
 
     def app(self) -> Starlette:
         app = Starlette()
@@ -90,11 +92,12 @@ class Stream:
     def _asked(self, request: Request) -> Asked:
         link = read_link(request.scope["raw_path"].decode("utf-8", "replace"), "/build/")
         headers, query = request.headers, request.query_params
-        own = Own.of(self.public_url, request.url.scheme, headers.get("host", ""), stage_of(request))
+        client, scheme = self._sender(request)
+        own = Own.of(self.public_url, scheme, headers.get("host", ""), stage_of(request))
         return Asked(
             provider=link.provider,
             spec=link.spec,
-            client=client_of(request),
+            client=client,
             launch_host=own.address,
             own_origin=own.origin,
             origin=headers.get("origin", ""),
@@ -104,6 +107,17 @@ class Stream:
             build_only=query.get("build_only", "").lower() in ("true", "1"),
             streams=True,
         )
+
+    def _sender(self, request: Request) -> tuple[str, str]:
+        """The client's address, and the scheme of its own connection, as API Gateway or else trusted proxies have them."""
+        peer = peer_of(request)
+        forwarded_for, proto = (
+            ",".join(request.headers.getlist(name)) for name in ("x-forwarded-for", "x-forwarded-proto")
+        )
+        client = self.proxies.client(peer, forwarded_for)
+        if _context(request) is not None:  # API Gateway has written it
+            return client, proto or "http"
+        return client, self.proxies.scheme(peer, request.url.scheme, proto)
 
     def _headers(self) -> dict[str, str]:
         allowed = {"access-control-allow-origin": self.cors} if self.cors else {}
@@ -199,8 +213,8 @@ async def _once(data: Mapping[str, object]) -> AsyncIterator[ServerSentEvent]:
     yield ServerSentEvent(json.dumps(data), sep="\n")
 
 
-def client_of(request: Request) -> str:
-    """The client's address: as API Gateway saw it where the Web Adapter tells, else the connection's."""
+def peer_of(request: Request) -> str:
+    """The peer's address: as API Gateway saw it where the Web Adapter tells, else the connection's."""
     context = _context(request)
     if context is not None:
         try:
