@@ -59,6 +59,7 @@ class Sessions:
                 owner=launch.owner,
                 token=self.clock.random_id(24),
                 repo_url=launch.repo_url,
+                client=launch.client,
                 state=SessionState.STARTING,
                 created_at=self.clock.now(),
                 places=tuple((item.pk, item.sk) for item in counters),
