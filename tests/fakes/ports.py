@@ -55,9 +55,9 @@ NO_SHARES = dict.fromkeys(
         "client_streams",
         "client_sessions",
         "client_builds",
-        "client_builds_waiting",
+        "client_line",
         "owner_builds",
-        "owner_builds_waiting",
+        "owner_line",
     )
 )
 """Most tests have one client do everything."""

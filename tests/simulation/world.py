@@ -83,9 +83,9 @@ class World:
         limits |= {
             "build_slots": shared.slots,
             "client_builds": shared.client,
-            "client_builds_waiting": shared.client_in_line,
+            "client_line": shared.client_in_line,
             "owner_builds": shared.owner,
-            "owner_builds_waiting": shared.owner_in_line,
+            "owner_line": shared.owner_in_line,
             "client_sessions": shared.client_sessions,
             "page_rate_limit": 60,
             "client_streams": 10,

@@ -175,7 +175,7 @@ def test_reload_of_a_page_is_not_counted() -> None:
 
 
 def test_no_address_is_stored() -> None:
-    made = small(page_rate_limit=60, client_sessions=3, client_streams=3, client_builds=1, client_builds_waiting=1)
+    made = small(page_rate_limit=60, client_sessions=3, client_streams=3, client_builds=1, client_line=1)
     for client in (ONE, "2001:db8:1:2:3:4:5:6"):
         come(made, client, streams=True)
         come(made, client, page=False)

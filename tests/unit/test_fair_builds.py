@@ -12,7 +12,7 @@ ONE, TWO, THREE, OWN_MACHINE = "203.0.113.1", "203.0.113.2", "203.0.113.3", "127
 
 
 def made(slots: int = 2, **settings: object) -> Small:
-    limits = {"client_builds": 1, "owner_builds": None, "client_builds_waiting": 3, **settings}
+    limits = {"client_builds": 1, "owner_builds": None, "client_line": 3, **settings}
     small = Small(**{"rate_limit": 1000, "build_slots": slots, **limits})  # type: ignore[arg-type]  # settings of any kind
     small.host.heads = {f"{owner}/{name}": COMMIT for owner in ("o", "p", "q") for name in "abcdefghij"}
     return small
@@ -88,7 +88,7 @@ def test_two_builds_of_one_client_that_are_begun_at_one_time_do_not_take_both_sl
 
 
 def test_waiting_builds_are_taken_in_turns_between_clients() -> None:
-    small = made(slots=1, client_builds_waiting=9)
+    small = made(slots=1, client_line=9)
     first, *crowd = come(small, ONE, "o/a", "o/b", "o/c", "o/d")
     (second,), (third,) = come(small, TWO, "p/a"), come(small, THREE, "q/a")
     assert places(small, *crowd, second, third) == [2, 3, 4, 0, 1]
@@ -135,7 +135,7 @@ def test_prebuilds_stand_behind_visitors_of_any_client() -> None:
 
 
 def test_this_machines_own_clients_are_served_in_the_order_in_which_they_come() -> None:
-    small = made(owner_builds=1, client_builds_waiting=1, owner_builds_waiting=1)
+    small = made(owner_builds=1, client_line=1, owner_line=1)
     come(small, OWN_MACHINE, "o/a", "o/b", "o/c", "o/d", "o/e")
     assert running(small) == ["o/a", "o/b"]
 
@@ -153,21 +153,21 @@ def test_a_client_has_only_so_many_builds_in_line() -> None:
 
 
 def test_a_refused_launch_claims_nothing() -> None:
-    small = made(slots=1, client_builds_waiting=1)
+    small = made(slots=1, client_line=1)
     come(small, ONE, "o/a", "o/b", "o/c")
     assert come(small, TWO, "o/c")[0].attempt == 1
     assert small.system.state.slots.waiting() == 2
 
 
 def test_a_client_at_its_limit_may_still_wait_for_a_build_of_others() -> None:
-    small = made(slots=1, client_builds_waiting=1)
+    small = made(slots=1, client_line=1)
     come(small, TWO, "p/a")
     come(small, ONE, "o/a")
     assert come(small, ONE, "p/a")[0].stage is Stage.BUILDING
 
 
 def test_an_owner_has_only_so_many_builds_in_line_whoever_launches() -> None:
-    small = made(slots=1, owner_builds_waiting=1)
+    small = made(slots=1, owner_line=1)
     come(small, ONE, "o/a", "o/b")
     refused = come(small, TWO, "o/c")[0].failure
     assert refused
@@ -176,7 +176,7 @@ def test_an_owner_has_only_so_many_builds_in_line_whoever_launches() -> None:
 
 
 def test_claims_made_at_one_time_are_all_counted() -> None:
-    small = made(slots=1, client_builds_waiting=1)
+    small = made(slots=1, client_line=1)
     come(small, TWO, "p/a")
     first, second = [
         small.system.open_launch(replace(ASKED, spec=spec, client=ONE)).launch for spec in ("o/a/HEAD", "o/b/HEAD")
@@ -194,7 +194,7 @@ def test_claims_made_at_one_time_are_all_counted() -> None:
 
 
 def test_nothing_is_written_for_shares_that_are_not_limited() -> None:
-    small = made(client_builds=None, client_builds_waiting=None)
+    small = made(client_builds=None, client_line=None)
     come(small, ONE, "o/a", "o/b", "o/c")
     assert running(small) == ["o/a", "o/b"]
     assert not [item for item in small.table.items() if item.sk in ("round", "builds")]

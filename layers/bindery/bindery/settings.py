@@ -153,11 +153,11 @@ class Settings(Resources):
         description="builds of one client that run while others wait; beyond that none takes the last free slot. 0: no limit. "
         "Not for this machine's own clients",
     )
-    client_builds_waiting: Count = Field(
+    client_line: Count = Field(
         3, description="builds of one client that wait in line; 0: no limit. Not for this machine's own clients"
     )
     owner_builds: Count = Field(1, description="`client_builds`, for one owner's repositories")
-    owner_builds_waiting: Count = Field(30, description="`client_builds_waiting`, for one owner's repositories")
+    owner_line: Count = Field(30, description="`client_line`, for one owner's repositories")
     client_sessions: Count = Field(
         10, description="sessions of one client at one time; 0: no limit. Not for this machine's own clients"
     )

@@ -83,7 +83,7 @@ class State:
         place = (table, clock)
         quotas, environments = Quotas(*place), Environments(*place)
         slots = BuildSlots(*place, FairOrder(settings.build_slots, settings.client_builds, settings.owner_builds))
-        waiting = (settings.client_builds_waiting, settings.owner_builds_waiting)
+        waiting = (settings.client_line, settings.owner_line)
         return cls(
             Launches(*place),
             environments,
