@@ -87,6 +87,27 @@ def test_two_builds_of_one_client_that_are_begun_at_one_time_do_not_take_both_sl
     assert running(small) == ["o/b"]
 
 
+def test_a_slot_that_another_build_of_the_client_takes_between_two_reads_is_noticed() -> None:
+    small = made()
+    holders = [*come(small, TWO, "p/a"), *come(small, THREE, "q/a")]
+    first, second = [
+        BuildRequested(environment=launch.environment, attempt=1) for launch in come(small, ONE, "o/a", "o/b")
+    ]
+    for launch in holders:
+        small.system.state.slots.leave(launch.environment, 1)
+        small.builds.finish(f"{launch.environment}-1")
+    small.take()
+
+    def other_first(operation: str, keys: object) -> None:
+        if operation == "query" and "build-line" in str(keys):
+            small.table.before = lambda operation, keys: None
+            small.handle(first)
+
+    small.table.before = other_first
+    small.handle(second)
+    assert running(small) == ["o/a"]
+
+
 def test_waiting_builds_are_taken_in_turns_between_clients() -> None:
     small = made(slots=1, client_line=9)
     first, *crowd = come(small, ONE, "o/a", "o/b", "o/c", "o/d")

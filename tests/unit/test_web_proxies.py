@@ -161,6 +161,11 @@ def test_warning_says_which_setting_helps_and_that_bans_do_nothing() -> None:
     assert "BINDERY_BAN_NETWORKS refuses none" in warning
 
 
-def test_setting_refuses_what_is_no_network() -> None:
+@pytest.mark.parametrize("networks", ["proxy.example", "0.0.0.0/0", "10.0.0.0/8, ::/0"])
+def test_setting_refuses_what_is_no_network_and_trust_in_everybody(networks: str) -> None:
     with pytest.raises(ValueError, match="trusted_proxies"):
-        Settings.model_validate({"trusted_proxies": "proxy.example"})
+        Settings.model_validate({"trusted_proxies": networks})
+
+
+def test_scheme_of_api_gateways_event_is_never_anything_else_than_http_or_https() -> None:
+    assert sender_of(event("203.0.113.9", "HTTP/1.1", x_forwarded_proto=["javascript"]), TRUSTED).scheme == "http"

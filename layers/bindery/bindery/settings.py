@@ -215,6 +215,16 @@ class Settings(Resources):
             raise ValueError(f"BINDERY_BUILDER={builder} needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_not_everybody(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Raises ValueError."""
+        if any(network.endswith("/0") for network in value):
+            raise ValueError(
+                "who trusts every address believes whatever any client says: name the proxies' own networks"
+            )
+        return value
+
     @field_validator("private_repositories")
     @classmethod
     def _can_be_kept(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:

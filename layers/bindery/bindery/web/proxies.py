@@ -43,8 +43,7 @@ class Proxies:
 
     def scheme(self, peer: str, scheme: str, forwarded_proto: str) -> str:
         """Return what the client's own connection speaks. scheme: that of the peer's connection."""
-        told = forwarded_proto.rpartition(",")[2].strip().lower()
-        return told if told in SCHEMES and self.trusts(peer) else scheme
+        return scheme_of(forwarded_proto, scheme) if self.trusts(peer) else scheme
 
     def trusts(self, address: str) -> bool:
         """Return whether the address is a trusted proxy's."""
@@ -53,6 +52,12 @@ class Proxies:
 
 
 NO_PROXIES = Proxies()
+
+
+def scheme_of(forwarded_proto: str, otherwise: str) -> str:
+    """Return the scheme that the nearest proxy has written last; `otherwise` if it is none."""
+    told = forwarded_proto.rpartition(",")[2].strip().lower()
+    return told if told in SCHEMES else otherwise
 
 
 def _address(hop: str) -> IPv4Address | IPv6Address | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bindery.web.proxies import SCHEMES, Proxies
+from bindery.web.proxies import SCHEMES, Proxies, scheme_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def sender_of(event: Mapping[str, Any], proxies: Proxies) -> Sender:
     forwarded = _header(event, "x-forwarded-proto")
     scheme = str(context.get("protocol") or "")
     if scheme not in SCHEMES:
-        return Sender(proxies.client(peer, _header(event, "x-forwarded-for")), forwarded or "http")
+        return Sender(proxies.client(peer, _header(event, "x-forwarded-for")), scheme_of(forwarded, "http"))
     return Sender(proxies.client(peer, _header(event, "x-forwarded-for")), proxies.scheme(peer, scheme, forwarded))
 
 

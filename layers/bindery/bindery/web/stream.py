@@ -25,7 +25,7 @@ from bindery.domain.tokens import Tokens
 from bindery.state.launches import key_of
 from bindery.web.events import built_payload, failed_payload, payload, ready_payload
 from bindery.web.places import Places
-from bindery.web.proxies import NO_PROXIES, Proxies
+from bindery.web.proxies import NO_PROXIES, Proxies, scheme_of
 from bindery.web.requests import Own, read_link
 from bindery.web.shown import face_of
 from bindery.web.word import LATEST, Looks, Word
@@ -116,7 +116,7 @@ class Stream:
         )
         client = self.proxies.client(peer, forwarded_for)
         if _context(request) is not None:  # API Gateway has written it
-            return client, proto or "http"
+            return client, scheme_of(proto, "http")
         return client, self.proxies.scheme(peer, request.url.scheme, proto)
 
     def _headers(self) -> dict[str, str]:
