@@ -16,7 +16,9 @@ def server() -> uvicorn.Server:
     import uvicorn
 
     port = int(os.environ.get("AWS_LWA_PORT", "8080"))
-    config = uvicorn.Config("handler:app", factory=True, host="127.0.0.1", port=port, access_log=False)
+    config = uvicorn.Config(
+        "handler:app", factory=True, host="127.0.0.1", port=port, access_log=False, proxy_headers=False
+    )
     config.load()
     gc.freeze()
     gc.enable()

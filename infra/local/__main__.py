@@ -32,11 +32,13 @@ def main() -> None:
     settings = check_settings()
     listener = _listen(settings.port)
     with prepare(Path(settings.home).expanduser().absolute()):  # before bootstrap reads the secret, once and for all
+        from bindery.bootstrap.parts import blind_to_clients
         from infra.local import on_cluster
         from infra.local.runtime import Runtime
 
         on_cluster.check_builder()
         more = [on_cluster.where()] if on_cluster.are_elsewhere() else _here(settings.public_url)
+        more += [warning] if (warning := blind_to_clients(settings)) else []
         threading.Thread(target=_tell, args=(listener, more), daemon=True).start()
         Runtime(system, listener).run()
 

@@ -49,13 +49,28 @@ class FakePorts:
         return self.host
 
 
+NO_SHARES = dict.fromkeys(
+    (
+        "page_rate_limit",
+        "client_streams",
+        "client_sessions",
+        "client_builds",
+        "client_line",
+        "owner_builds",
+        "owner_line",
+    )
+)
+"""Most tests have one client do everything."""
+
+
 def settings_of(**given: object) -> Settings:
-    """Settings as an operator gives them, shorter than the product's own; no quotas unless given."""
+    """Settings as an operator gives them, shorter than the product's own; no quotas and no shares of clients unless given."""
     usual = {
         "secret": "a secret of the tests, 32 characters or more",
         "build_seconds": 600,
         "max_age_seconds": 3600,
         "quota_total": None,
         "quota_per_repository": None,
+        **NO_SHARES,
     }
     return Settings.model_validate({**usual, **given})

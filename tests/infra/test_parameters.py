@@ -242,3 +242,33 @@ def test_a_name_that_no_function_takes_is_refused_before_anything_is_deployed() 
             assert not pattern.fullmatch(f"{own}/acme/one,{name}"), name
             assert not pattern.fullmatch(f"{name},{own}/acme/one"), name
         assert pattern.fullmatch(f"{own}/.a/..b,{own}/a./...")
+
+
+SHARES = {
+    ("TrustedProxies", "10.0.0.0/8"): ("ServePages", "StreamLaunch", "AnswerApi"),
+    ("PageRateLimit", "7"): ("ServePages", "StreamLaunch", "AnswerApi"),
+    ("ClientStreams", "7"): ("StreamLaunch", "AnswerApi"),
+    ("ClientSessions", "7"): ("StreamLaunch", "AnswerApi", "StartSession"),
+    ("QuotaPerOwner", "7"): ("ResolveRepository", "StartSession"),
+    ("ClientLine", "7"): ("ResolveRepository",),
+    ("OwnerLine", "7"): ("ResolveRepository",),
+    ("ClientBuilds", "7"): ("StartBuild", "RecordBuild", "Reconcile", "FailLaunch"),
+    ("OwnerBuilds", "7"): ("StartBuild", "RecordBuild", "Reconcile", "FailLaunch"),
+}
+
+
+@pytest.mark.parametrize(("parameter", "value"), SHARES)
+def test_each_share_reaches_the_functions_that_keep_it(parameter: str, value: str) -> None:
+    """Not in all: what a function's variables may hold together is little."""
+    for function in SHARES[parameter, value]:
+        usual, own = (Settings.read(on_aws(function, given)) for given in ({}, {parameter: value}))
+        changed = {name for name, had in usual.model_dump().items() if own.model_dump()[name] != had}
+        assert changed == {setting(parameter)}, function
+
+
+def test_defaults_of_shares_are_those_of_the_settings() -> None:
+    """`make up` reads no function's own variables."""
+    for parameter, _ in SHARES:
+        default = TEMPLATE["Parameters"][parameter]["Default"]
+        told = Settings.read({f"BINDERY_{setting(parameter).upper()}": str(default)} if default != "" else {})
+        assert getattr(told, setting(parameter)) == getattr(Settings(), setting(parameter)), parameter

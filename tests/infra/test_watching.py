@@ -24,7 +24,7 @@ Line = Mapping[str, Any]
 Numbers = list[tuple[str, float, tuple[str, ...]]]
 OURS = "Bindery/${AWS::StackName}"
 # Ours by their status, but the repository or its host has to mend them; or nobody has to, as nobody waits.
-THEIRS = {"HostUnreachable", "HostDown", "SessionDied", "ContentNotHad", "BuildUnwanted"}
+THEIRS = {"HostUnreachable", "HostDown", "SessionDied", "ContentNotHad", "BuildUnwanted", "BuildStopped"}
 
 
 def of_type(kind: str) -> dict[str, Mapping[str, Any]]:

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Callable
 
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
+from bindery.domain.environment import Environment
 from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildTooLong
 from bindery.domain.failure import Failure
 from bindery.domain.messages import BuildChanged
 from bindery.ports.queue import Queue
 from bindery.state.environments import Environments
-from tests.fakes.builds import FakeBuilds
+from tests.fakes.builds import STOPPED, FakeBuilds
 from tests.fakes.table import DictTable
 from tests.simulation.around import Around
 
@@ -18,6 +19,7 @@ REMEMBERED_SECONDS = 90.0
 """Longer than a function may take that starts one: no service forgets sooner."""
 UNSURE_SECONDS = 30.0
 """How long one that was begun may be unknown still."""
+FORCED = BuildReport(BuildState.FAILED, failure=STOPPED)
 OVERTAKEN = BuildReport(
     BuildState.FAILED, failure=Failure.of(BuildServiceDown(why="another makes it, or nobody wants it"))
 )
@@ -27,7 +29,7 @@ class SimBuilds(FakeBuilds):
     """table: where an attempt's first step records its handle. began: told of each attempt that really begins. planned: told how many
     seconds it will take.
 
-    seconds: how long an attempt takes. begun_at: by handle.
+    seconds: how long an attempt takes. begun_at: by handle. stops: called before an attempt that runs is stopped.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SimBuilds(FakeBuilds):
         self.seconds: Callable[[BuildOrder], float] = self._some_seconds
         self.forgotten: Counter[str] = Counter()
         self.begun_at: dict[str, float] = {}
+        self.stops: Callable[[str], None] = lambda handle: None
 
     def start(self, order: BuildOrder) -> str:
         self._before(f"start {order.environment}")
@@ -66,7 +69,9 @@ class SimBuilds(FakeBuilds):
 
     def stop(self, handle: str) -> None:
         self._before(f"stop {handle}")
-        super().stop(handle)
+        if self.runs(handle):
+            self.stops(handle)
+            self._around.later(self._around.random.choice((0, 20, 40)), lambda: self._end(handle, FORCED))
         self._around.after("builds.stop")
 
     def has(self, image: str) -> bool:
@@ -85,6 +90,11 @@ class SimBuilds(FakeBuilds):
 
     def runs(self, handle: str) -> bool:
         return super().look(handle).state is BuildState.RUNNING
+
+    def started_at(self, environment: Environment) -> float | None:
+        """When its newest attempt's handle was recorded."""
+        started = self._kept.started(environment)
+        return started.at if started else None
 
     def word(self, environment: str, attempt: int) -> BuildReport:
         """What the service would say of an attempt."""

@@ -1,7 +1,7 @@
 """The design's rules as predicates on every write: how launches, sessions and environments may change, and what may be stored."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,6 +10,7 @@ from bindery.domain.launch import BUILT, ENDED, FOUND, WAITING, Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Delete, Item
 from bindery.usecases.persevere import MOST_BEGUN
+from tests.simulation.broken import Broken
 from tests.simulation.hosts import is_own
 from tests.simulation.turns import Turns
 
@@ -26,20 +27,13 @@ AFTER = {
 }
 
 
-class Broken(BaseException):
-    """A rule does not hold; no code under test may catch it. about: the launch or the environment that it happened to."""
-
-    def __init__(self, rule: str, about: str) -> None:
-        super().__init__(rule)
-        self.rule, self.about = rule, about
-
-
 @dataclass
 class Watched:
     """What is in the table, kept up to date with every write. total, per_repository: limits. tokens: of all sessions.
 
     failed, became_ready, outcome, stopping: told of a launch, an environment, a session (with what it was) at that moment.
-    left: when a launch last ceased to wait for an environment.
+    left: when a launch last ceased to wait for an environment. waiters: by environment, when each launch registered as waiting for it.
+    last_left: when a registered launch last ceased to wait for an environment.
     """
 
     total: int | None
@@ -53,11 +47,18 @@ class Watched:
     sessions: dict[str, Session] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
     alive: Counter[str] = field(default_factory=Counter)
+    alive_of: Counter[str] = field(default_factory=Counter)
     left: dict[str, float] = field(default_factory=dict)
+    waiters: defaultdict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    last_left: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.turns.is_making = lambda key, attempt: self.environments[key].is_making(attempt)
 
     def wrote(self, change: Item | Delete) -> None:
         """A write has just been made."""
         self.turns.wrote(change)
+        self._note_waiter(change)
         if isinstance(change, Delete):
             if change.item.sk in ("launch", "session", "environment"):
                 raise Broken(f"a {change.item.sk} was deleted", change.item.pk.partition("#")[2])
@@ -76,6 +77,20 @@ class Watched:
         if any(word in self.tokens for word in TOKENS.findall(text)):
             raise Broken(f"a session's token stands in {text[:80]!r}", about)
 
+    def _note_waiter(self, change: Item | Delete) -> None:
+        item = change.item if isinstance(change, Delete) else change
+        _, _, rest = item.pk.partition("environment#")
+        environment, found, _ = rest.partition("#waiters#")
+        if found and isinstance(change, Delete):
+            self.waiters[environment].pop(item.sk, None)
+        elif found:
+            self.waiters[environment].setdefault(item.sk, self.turns.around.now)
+
+    def waited_since(self, environment: str, since: float) -> bool:
+        """Whether a launch has waited for the environment, and was registered for that, since then and until now."""
+        registered = [launch for launch, at in self.waiters[environment].items() if at < since]
+        return any(_awaited(self.launches[launch]) == environment for launch in registered)
+
     def wanted(self, environment: str, since: float) -> bool:
         """Whether a launch waits for it to be built, or has since then."""
         waits = any(_awaited(launch) == environment for launch in self.launches.values())
@@ -86,6 +101,8 @@ class Watched:
         self.launches[now.id] = now
         if before and (left := _awaited(before)) and left != _awaited(now):
             self.left[left] = self.turns.around.now
+            if now.id in self.waiters[left]:
+                self.last_left[left] = self.turns.around.now
         if before:
             check_launch(before, now)
         if any(now.events.count(event) > now.retries + 1 for event in (WAITING, FOUND, BUILT)):
@@ -119,6 +136,10 @@ class Watched:
         total, own = self.alive.total(), self.alive[now.repo_url]
         if self.total is not None and total > self.total:
             raise Broken(f"{total} sessions, and the limit is {self.total}", now.id)
+        client, most = self.launches[now.id].client, self.turns.limits.client_sessions
+        self.alive_of[client] += (now.state is not SessionState.ENDED) - was
+        if most is not None and client and self.alive_of[client] > most:
+            raise Broken(f"{self.alive_of[client]} sessions of one client, and the limit is {most}", now.id)
         if self.per_repository is not None and own > self.per_repository:
             raise Broken(f"{own} sessions of one repository, and the limit is {self.per_repository}", now.id)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from bindery.domain.launch import Stage
+from tests.simulation.broken import Broken
 from tests.simulation.functions import Crashed
-from tests.simulation.invariants import Broken
 from tests.simulation.world import World
 
 CHUNK = 20

@@ -9,7 +9,8 @@ from bindery.ports.table import Item
 from bindery.state.build_slots import LINE, SLOTS
 from tests.fakes.sessions import Running
 from tests.simulation.around import MOST_SKEW_SECONDS
-from tests.simulation.invariants import Broken, Watched
+from tests.simulation.broken import Broken
+from tests.simulation.invariants import Watched
 from tests.simulation.sessions import SimSessions
 from tests.simulation.tables import MOST_LAG_SECONDS
 from tests.simulation.turns import Turns
@@ -72,6 +73,13 @@ def check_held(
     for environment, attempt in turns.held_for_long(since):
         if is_idle(environment, attempt, since) and not is_told(environment, attempt):
             raise Broken("a slot is held by what was not started and nobody waits for", environment)
+
+
+def check_unwanted(running: Iterable[str], runs_unwanted: Callable[[str, float], bool], since: float) -> None:
+    """After a sweep without trouble: no build runs that no launch has waited for since then."""
+    for handle in running:
+        if runs_unwanted(handle, since):
+            raise Broken("a build runs on, and no launch waits for it", handle.rpartition("-")[0])
 
 
 def check_quiet(items: list[Item], objects: Mapping[str, Running], running: list[str]) -> None:

@@ -15,17 +15,22 @@ from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import Message, ResolveRequested, SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
 from bindery.usecases.persevere import MOST_BEGUN
+from bindery.usecases.reconcile import BUILD_GRACE_SECONDS
 from bindery.usecases.try_again import DELAYS, RETRIES
 from bindery.web.face import GENERAL
 from bindery.web.shown import BY_KIND, face_of
+from tests.fakes.builds import STOPPED
 from tests.simulation.around import MOST_SKEW_SECONDS, Around
+from tests.simulation.broken import Broken
 from tests.simulation.builds import SimBuilds
 from tests.simulation.hosts import is_own
-from tests.simulation.invariants import Broken, Watched
+from tests.simulation.invariants import Watched
 from tests.simulation.sessions import Facts, SimSessions
 
 SLACK_SECONDS = 2 * MOST_SKEW_SECONDS
 SILENCES = 3
+UNWANTED_SECONDS = 60
+"""How long a build goes on that no launch waits for, as documented."""
 MOST_SENDS = 60
 NEVER_STARTED = Facts()
 
@@ -35,6 +40,7 @@ class Truths:
     """stopped: launches that somebody wanted to end. buried: dead letters so far. asked_to_stop: sessions, with the first reason.
 
     unreported: by launch, functions that may have left its step without a word: killed, or in trouble with the table.
+    unwanted: builds that were stopped because no launch waited for them.
     """
 
     around: Around
@@ -45,6 +51,7 @@ class Truths:
     stopped: set[str] = field(default_factory=set)
     buried: list[str] = field(default_factory=list)
     asked_to_stop: dict[str, str] = field(default_factory=dict)
+    unwanted: set[str] = field(default_factory=set)
     steps: Counter[tuple[str, int]] = field(default_factory=Counter)
     unreported: Counter[str] = field(default_factory=Counter)
 
@@ -69,6 +76,9 @@ class Truths:
             "LaunchStopped": lambda launch: launch.id in self.stopped,
             "QuotaReached": lambda _: self.watched.total is not None,
             "RepositoryQuotaReached": lambda _: self.watched.per_repository is not None,
+            "OwnerBuildsReached": lambda _: self.watched.turns.limits.owner_in_line is not None,
+            "TooManyBuilds": lambda _: self.watched.turns.limits.client_in_line is not None,
+            "TooManySessions": lambda _: self.watched.turns.limits.client_sessions is not None,
             "RefNotFound": lambda launch: "missing" in launch.spec,
             "SessionEnded": lambda launch: launch.id in self.asked_to_stop,
             "StepCrashed": lambda launch: launch.begun >= MOST_BEGUN and self.unreported[launch.id] >= MOST_BEGUN,
@@ -82,6 +92,9 @@ class Truths:
         return issubclass(kind, Retryable) and _tried_enough(before)
 
     def _built_so(self, launch: Launch, failure: Failure) -> bool:
+        """And not because the build was stopped when no launch waited for it: then the launch goes on with the next attempt."""
+        if failure == STOPPED and f"{launch.environment}-{launch.attempt}" in self.unwanted:
+            return False
         return self.builds.word(launch.environment, launch.attempt).failure == failure
 
     def _waits_in_line(self, launch: Launch) -> bool:
@@ -135,6 +148,29 @@ class Truths:
         environment, task = handle.rpartition("-")[0], self.around.scheduler.task
         if task and not self.watched.wanted(environment, task.began):
             raise Broken("a build begins, and nobody waits for it", environment)
+
+    def stops(self, handle: str) -> None:
+        """A build that runs is about to be stopped: over its time, not to be made any more, or no launch waits for it, for long enough."""
+        key, _, attempt = handle.rpartition("-")
+        environment, task, now = self.watched.environments[key], self.around.scheduler.task, self.around.now
+        limit = self.system.settings.build_seconds + BUILD_GRACE_SECONDS - SLACK_SECONDS
+        started_at = self.builds.started_at(environment)
+        if not environment.is_making(int(attempt)) or (started_at is not None and now - started_at > limit):
+            return
+        self.unwanted.add(handle)
+        if task and self.watched.waited_since(key, task.began):
+            raise Broken("a build is stopped, and a launch waits for it", key)
+        left = self.watched.last_left.get(key, 0)
+        if task and left < task.began and left > now - UNWANTED_SECONDS + SLACK_SECONDS:
+            raise Broken("a build is stopped too soon after the last launch that waited for it", key)
+
+    def runs_unwanted(self, handle: str, since: float) -> bool:
+        """Whether a build that was recorded as started before then runs although no launch has waited for it since then."""
+        key, _, attempt = handle.rpartition("-")
+        environment = self.watched.environments[key]
+        started_at = self.builds.started_at(environment)
+        long = started_at is not None and started_at < since and environment.is_making(int(attempt))
+        return long and not self.watched.wanted(key, since)
 
     def is_idle(self, environment: str, attempt: int, since: float) -> bool:
         """Whether the attempt has never begun, and since then nobody has waited for it."""

@@ -1,24 +1,49 @@
 """Who has a build slot and who stands in line, as the table's writes tell it."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bindery.ports.table import Delete, Item
 from bindery.state.build_slots import LINE, SLOTS
 from tests.simulation.around import Around
+from tests.simulation.broken import Broken
+
+
+@dataclass(frozen=True)
+class Limits:
+    """slots: builds at one time. Of one client and of one owner: builds that may have the last slot, builds in line, sessions."""
+
+    slots: int
+    client: int | None = None
+    client_in_line: int | None = None
+    owner: int | None = None
+    owner_in_line: int | None = None
+    client_sessions: int | None = None
+
+    @property
+    def shares(self) -> tuple[tuple[str, int | None, int | None], ...]:
+        """Whose, how many builds may run while the last slot is free, and how many may be in line."""
+        return ("client", self.client, self.client_in_line), ("owner", self.owner, self.owner_in_line)
+
+
+def _whose(item: Item, name: str) -> str:
+    """A build's client or owner; empty if it has no client and is exempt."""
+    return str(item.data.get(name, "")) if item.data.get("client") else ""
 
 
 @dataclass
 class Turns:
-    """slots: how many there are. came: told when somebody becomes first in line beside a free slot.
+    """limits: how many slots there are, and who may have how many. came: told when somebody becomes first in line beside a free slot.
 
-    held, line: what stands there. held_since: by slot. left: when an attempt left either. first_since: when whoever is first became so
-    beside a free slot.
+    is_making: whether an attempt is still to be made. held, line: what stands there. held_since: by slot. left: when an attempt left
+    either. first_since: when whoever is first became so beside a free slot.
     """
 
-    slots: int
+    limits: Limits
     around: Around
     came: Callable[[], None]
+    is_making: Callable[[str, int], bool] = lambda environment, attempt: True
     held: dict[str, Item] = field(default_factory=dict)
     line: dict[str, Item] = field(default_factory=dict)
     held_since: dict[str, float] = field(default_factory=dict)
@@ -38,11 +63,36 @@ class Turns:
         else:
             places.pop(item.sk, None)
             self.left[item.data["environment"], item.data["attempt"]] = self.around.now
+        self._check_shares()
         self._note_first()
 
+    def _check_shares(self) -> None:
+        """No client, and no owner, holds all slots if there are more than it may have; none has more in line than it may have."""
+        for name, most, in_line in self.limits.shares:
+            held, waiting = (self._counted(name, places) for places in (self.held, self.line))
+            for key in (held + waiting).keys() - {""}:
+                if most is not None and self.limits.slots > max(1, most) and held[key] >= self.limits.slots:
+                    raise Broken(f"one {name} holds all {held[key]} slots", key)
+                if in_line is not None and waiting[key] > in_line:
+                    raise Broken(f"{waiting[key]} builds of one {name} are in line", key)
+
+    def _counted(self, name: str, places: Mapping[str, Item]) -> Counter[str]:
+        """Attempts by client, or by owner. One that is moved is in two places for a moment; one that has ended leaves soon."""
+        attempts = {(item.data["environment"], item.data["attempt"]): _whose(item, name) for item in places.values()}
+        return Counter(key for attempt, key in attempts.items() if self.is_making(*attempt))
+
+    def _may_have_the_last(self, item: Item) -> bool:
+        shares = ((name, most) for name, most, _ in self.limits.shares if most is not None and _whose(item, name))
+        return all(
+            sum(_whose(held, name) == _whose(item, name) for held in self.held.values()) < most for name, most in shares
+        )
+
     def _note_first(self) -> None:
-        """Since when whoever is first in line has been so beside a free slot."""
-        first = min(self.line, default="") if len(self.held) < self.slots else ""
+        """Since when whoever is first in line has been so beside a free slot that is not kept for others."""
+        free = self.limits.slots - len(self.held)
+        last = free == 1 and self.limits.slots > 1
+        may = [sk for sk, item in self.line.items() if not last or self._may_have_the_last(item)]
+        first = min(may, default="") if free > 0 else ""
         known = self.first_since.get(first)
         self.first_since = {first: known or self.around.now} if first else {}
         if first and known is None:

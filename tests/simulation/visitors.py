@@ -11,7 +11,7 @@ from bindery.domain.errors import BinderyError, Retryable
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from tests.simulation.around import Around
-from tests.simulation.invariants import Broken
+from tests.simulation.broken import Broken
 from tests.simulation.tasks import Killed
 
 T = TypeVar("T")

@@ -16,11 +16,12 @@ from tests.fakes.ports import FakePorts, settings_of
 from tests.simulation import faults as faulty
 from tests.simulation import rest
 from tests.simulation.around import Around
+from tests.simulation.broken import Broken
 from tests.simulation.builds import SimBuilds
 from tests.simulation.faults import Faults
 from tests.simulation.functions import TEMPLATE, Functions
 from tests.simulation.hosts import SimProvider
-from tests.simulation.invariants import Broken, Watched, check_builds
+from tests.simulation.invariants import Watched, check_builds
 from tests.simulation.logs import listening
 from tests.simulation.queues import SETTINGS, Events, SimQueues
 from tests.simulation.sessions import SimSessions
@@ -28,7 +29,7 @@ from tests.simulation.story import Told, story
 from tests.simulation.tables import SimTable
 from tests.simulation.tasks import Killed, Task
 from tests.simulation.truths import Truths
-from tests.simulation.turns import Turns
+from tests.simulation.turns import Limits, Turns
 from tests.simulation.versions import Deploy, understood
 from tests.simulation.visitors import Visitor
 
@@ -43,6 +44,8 @@ TIMER_SECONDS = {"reconcile": 300.0, "cull_sessions": 120.0}
 DEAD = "DeadLetters"
 TOTALS, OWN_TOTALS = (None, None, None, None, 1, 3, 17), (None, None, None, None, 1, 5)
 SLOTS = (1, 1, 2, 3)
+SHARES, IN_LINE, OWN_SESSIONS = (None, 1, 1, 2), (None, None, 1, 3), (None, None, 1, 4)
+CLIENTS = ("203.0.113.9", "203.0.113.9", "2001:db8::9", "127.0.0.1")
 SPECS = (
     *("o/popular/HEAD", "o/popular/HEAD", "o/popular/HEAD", "o/popular/pull", "o/popular/id"),
     *("o/other/HEAD", "o/other/HEAD", "o/other/pull", "o/third/HEAD", "o/missing/HEAD"),
@@ -79,18 +82,36 @@ class World:
         if quota:
             total = own = quota
         limits = {"quota_total": total, "quota_per_repository": own, "max_age_seconds": random.choice((3600, 1200))}
-        slots = slots or random.choice(SLOTS)
-        limits |= {"own_refs_only": not quota and random.random() < 0.25}
-        settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, build_slots=slots, **limits)
+        shared = self._shares(slots or random.choice(SLOTS), crowd=bool(quota))
+        limits |= {
+            "own_refs_only": not quota and random.random() < 0.25,
+            "build_slots": shared.slots,
+            "client_builds": shared.client,
+            "client_line": shared.client_in_line,
+            "owner_builds": shared.owner,
+            "owner_line": shared.owner_in_line,
+            "client_sessions": shared.client_sessions,
+            "page_rate_limit": 60,
+            "client_streams": 10,
+        }
+        settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, **limits)
         self.host = SimProvider(around)
         ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
         self.system = System(ports, settings)
         self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
-        told, turns = (truths.failed, truths.ready, self._outcome), Turns(slots, around, self._turn_came)
+        told, turns = (truths.failed, truths.ready, self._outcome), Turns(shared, around, self._turn_came)
         self.watched = truths.watched = Watched(total, own, set(), *told, turns)
+        self.builds.stops = self._build_stops
         self.functions = Functions(self.system)
         self.visitors = [self._visitor(n) for n in range(visitors or random.choice((1, 2, 3, 4, 6, 9)))]
         self.late_comers = [self._visitor(100 + n) for n in range(6)]
+
+    def _shares(self, slots: int, *, crowd: bool) -> Limits:
+        """What one client and one owner may have; in crowds of clients as documented, and nothing for owners: there is one."""
+        if crowd:
+            return Limits(slots, client=1, client_in_line=3, client_sessions=10)
+        some = self.random.choice
+        return Limits(slots, some(SHARES), some(IN_LINE), some(SHARES), some(IN_LINE), some(OWN_SESSIONS))
 
     def _climate(self) -> Faults:
         most = faulty.CALM if self.calm else faulty.ROUGH if self.timeless else faulty.MOST
@@ -98,7 +119,8 @@ class World:
 
     def _visitor(self, number: int) -> Visitor:
         spec, build_only = self.random.choice(SPECS), self.random.random() < 0.1
-        return Visitor(f"visitor {number}", spec, build_only, self.system, self.around, self.truths.stopped.add)
+        stops, address = self.truths.stopped.add, self.random.choice(CLIENTS)
+        return Visitor(f"visitor {number}", spec, build_only, self.system, self.around, stops, address=address)
 
     # The world's own life
 
@@ -149,6 +171,14 @@ class World:
             visitor.spec = order.repository.spec if self.random.random() < 0.6 else new
             before = self.random.random() * 50 * self.around.latency
             self.around.later(max(0.0, seconds - before), partial(self.arrive, visitor))
+
+    def _build_stops(self, handle: str) -> None:
+        """Somebody may come for it just when it is stopped."""
+        self.truths.stops(handle)
+        if self.late_comers:
+            visitor = self._visitor(300)
+            visitor.spec = self.watched.environments[handle.rpartition("-")[0]].repository.spec
+            self.around.later(self.random.random() * 15, partial(self.arrive, visitor))
 
     # Functions and timers
 
@@ -231,6 +261,7 @@ class World:
             rest.check_deadlines(watched.launches.values(), begun, PERIOD)
             rest.check_pairs(watched.sessions, self.sessions, asked, begun)
             rest.check_turns(watched.turns, self.queues.ask_for, PERIOD, begun)
+            rest.check_unwanted(self.builds.working(), self.truths.runs_unwanted, begun - 4 * PERIOD)
             rest.check_held(watched.turns, self.truths.is_idle, self.queues.ask_for, begun - 3 * PERIOD)
         else:
             limit = self.system.settings.max_age_seconds

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from bindery.domain.clients import Clients
 from bindery.domain.errors import RateLimited, Throttled
 from bindery.domain.messages import LogLine
 from bindery.state.build_logs import BuildLogs
+from bindery.state.client_shares import ClientLimits, ClientShares
 from bindery.state.counters import Counters
-from bindery.state.rates import Rates
 from tests.fakes.clock import FakeClock
 from tests.fakes.table import DictTable
 
@@ -36,8 +37,12 @@ def once(what: Callable[[], object], at: str) -> Callable[[str, object], None]:
     return hook
 
 
+def rates_of(table: DictTable, clock: FakeClock, limit: int, seconds: int) -> ClientShares:
+    return ClientShares(table, clock, Clients("a secret of the tests", seconds), ClientLimits(limit, seconds))
+
+
 def test_a_client_may_launch_as_often_as_the_limit_says(table: DictTable, clock: FakeClock) -> None:
-    rates = Rates(table, clock, 3, 3600)
+    rates = rates_of(table, clock, 3, 3600)
     assert [rates.count("203.0.113.1").remaining for _ in range(3)] == [2, 1, 0]
     clock.advance(100)
     with pytest.raises(RateLimited) as caught:
@@ -47,7 +52,7 @@ def test_a_client_may_launch_as_often_as_the_limit_says(table: DictTable, clock:
 
 
 def test_a_new_window_begins_when_the_old_is_over(table: DictTable, clock: FakeClock) -> None:
-    rates = Rates(table, clock, 1, 60)
+    rates = rates_of(table, clock, 1, 60)
     first = rates.count("203.0.113.1")
     clock.advance(60)
     again = rates.count("203.0.113.1")
@@ -55,7 +60,7 @@ def test_a_new_window_begins_when_the_old_is_over(table: DictTable, clock: FakeC
 
 
 def test_two_at_once_are_counted_as_two(table: DictTable, clock: FakeClock) -> None:
-    rates = Rates(table, clock, 2, 60)
+    rates = rates_of(table, clock, 2, 60)
     table.before = once(lambda: rates.count("203.0.113.1"), "put")
     assert rates.count("203.0.113.1").remaining == 0
     with pytest.raises(RateLimited):
@@ -63,7 +68,7 @@ def test_two_at_once_are_counted_as_two(table: DictTable, clock: FakeClock) -> N
 
 
 def test_addresses_are_not_stored(table: DictTable, clock: FakeClock) -> None:
-    Rates(table, clock, 2, 60).count("203.0.113.1")
+    rates_of(table, clock, 2, 60).count("203.0.113.1")
     assert "203.0.113.1" not in str(table.items())
 
 

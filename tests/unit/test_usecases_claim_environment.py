@@ -179,7 +179,8 @@ def test_a_private_repository_is_built_for_each_commit_and_its_host_is_not_asked
     private = small.host.resolve(PULL).repository.model_copy(update={"private": True})
     state, builds = small.system.state, small.builds
     know_commit = KnowCommit(state.commits)
-    claim = ClaimEnvironment(state.environments, IdentifyEnvironment(builds, state.commits), know_commit, builds)
+    identify = IdentifyEnvironment(builds, state.commits)
+    claim = ClaimEnvironment(state.environments, identify, know_commit, builds, state.claims)
     assert claim(small.host, private, small.open(PULL)).scope is Scope.COMMIT
     assert small.host.looked_up == []
 

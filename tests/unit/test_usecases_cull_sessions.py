@@ -1,11 +1,13 @@
 """Which sessions are stopped: the idle, the too old, and those silent for long; not because the network is ill."""
 
+from dataclasses import replace
+
 import pytest
 
 from bindery.domain.launch import Launch
 from bindery.domain.messages import StopRequested
 from bindery.domain.sessions import SessionState
-from tests.simulation.small import Small
+from tests.simulation.small import ASKED, Small
 
 
 @pytest.fixture
@@ -21,6 +23,13 @@ def sweep(small: Small, seconds: float = 61) -> list[StopRequested]:
     for stop in stops:
         small.handle(stop)
     return stops
+
+
+def ready_for(small: Small, client: str, count: int) -> list[Launch]:
+    """Sessions of one client."""
+    launches = [small.system.open_launch(replace(ASKED, client=client)).launch for _ in range(count)]
+    small.build()
+    return [small.launch(launch) for launch in launches]
 
 
 def ready(small: Small, count: int) -> list[Launch]:
@@ -224,3 +233,29 @@ def test_a_look_does_not_bring_back_what_was_stopped_meanwhile(small: Small) -> 
     small.launcher.before = stopped_meanwhile
     sweep(small)
     assert small.session(launch).state is SessionState.STOPPING
+
+
+def silence(small: Small, launches: list[Launch]) -> None:
+    for launch in launches:
+        small.launcher.running[launch.id].answers = False
+
+
+def test_silence_of_one_clients_sessions_alone_is_no_ill_network(small: Small) -> None:
+    hostile, honest = ready_for(small, "203.0.113.1", 6), ready_for(small, "203.0.113.2", 1)
+    silence(small, hostile)
+    stops = [stop for _ in range(3) for stop in sweep(small)]
+    assert {stop.session for stop in stops} == {launch.id for launch in hostile}
+    assert "bindery_sweeps_in_doubt" not in small.system.state.counters.read()
+    assert small.session(honest[0]).state is SessionState.RUNNING
+
+
+def test_silence_of_several_clients_sessions_is_an_ill_network(small: Small) -> None:
+    silent = ready_for(small, "203.0.113.1", 5) + ready_for(small, "203.0.113.2", 1)
+    ready_for(small, "203.0.113.3", 1)
+    silence(small, silent)
+    assert [stop for _ in range(3) for stop in sweep(small)] == []
+
+
+def test_silence_where_there_is_no_other_client_to_tell_is_an_ill_network(small: Small) -> None:
+    silence(small, ready_for(small, "203.0.113.1", 6))
+    assert [stop for _ in range(3) for stop in sweep(small)] == []

@@ -123,6 +123,7 @@ class Settings(Resources):
     reconcile_seconds: float = Field(60, gt=0, description="how often lost and left-over things are looked for, local")
     quota_total: Count = Field(200, description="sessions at one time; 0: no limit")
     quota_per_repository: Count = Field(100, description="sessions of one repository at one time; 0: no limit")
+    quota_per_owner: Count = Field(None, description="sessions of one owner's repositories at one time; 0: no limit")
     quota_favoured: Count = Field(None, description="the same for repositories that match `favoured_specs`")
     favoured_specs: Patterns = Field((), description="JSON list of patterns")
     spec_rules: SpecConfigs = Field(
@@ -139,12 +140,36 @@ class Settings(Resources):
         "forks, which hosts show under the same name",
     )
     ban_networks: Networks = Field((), description="clients' networks that are not served, CIDR, comma-separated")
+    trusted_proxies: Networks = Field(
+        (),
+        description="networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, CIDR, comma-separated",
+    )
     rate_limit: int = Field(
         10,
         ge=1,
         description="launches per client and window without a page's build token, and DOIs to be asked for; `make up` allows 1000",
     )
     rate_seconds: int = Field(3600, ge=1, description="the window")
+    page_rate_limit: Count = Field(
+        60,
+        description="launches per client and window in all, a page's included; 0: no limit. Not for this machine's own clients",
+    )
+    client_streams: Count = Field(
+        10, description="event streams of one client at one time; 0: no limit. Not for this machine's own clients"
+    )
+    client_builds: Count = Field(
+        1,
+        description="builds of one client that run while others wait; beyond that none takes the last free slot. 0: no limit. "
+        "Not for this machine's own clients",
+    )
+    client_line: Count = Field(
+        3, description="builds of one client that wait in line; 0: no limit. Not for this machine's own clients"
+    )
+    owner_builds: Count = Field(1, description="`client_builds`, for one owner's repositories")
+    owner_line: Count = Field(30, description="`client_line`, for one owner's repositories")
+    client_sessions: Count = Field(
+        10, description="sessions of one client at one time; 0: no limit. Not for this machine's own clients"
+    )
     cors_allow_origin: str = Field("*", description="`Access-Control-Allow-Origin` of the event stream and the API")
     allowed_origins: Words = Field((), description="sites that may launch here without our page, comma-separated")
 
@@ -197,6 +222,16 @@ class Settings(Resources):
         builder = info.data.get("builder")
         if builder in ("container", "codebuild") and value == UNFIT_FOR_CONTAINERS[info.field_name or ""]:
             raise ValueError(f"BINDERY_BUILDER={builder} needs {NEEDED_BY_CONTAINERS[info.field_name or '']}")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_not_everybody(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Raises ValueError."""
+        if any(network.endswith("/0") for network in value):
+            raise ValueError(
+                "who trusts every address believes whatever any client says: name the proxies' own networks"
+            )
         return value
 
     @field_validator("private_repositories")

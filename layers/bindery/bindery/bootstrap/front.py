@@ -23,6 +23,8 @@ def stream(system: System) -> Stream:
         given.cors_allow_origin,
         given.stream_seconds,
         system.ports.word,
+        system.state.shares.close,
+        system.proxies,
     )
 
 
@@ -43,7 +45,7 @@ def site(system: System) -> Site:
         ports.providers,
         ports.provider,
         lambda: ports.doi_directory,
-        kept.rates.count,
+        kept.shares.count,
         kept.launches.find,
         system.tokens,
         system.rule_book.rules,

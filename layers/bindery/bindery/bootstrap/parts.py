@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from bindery.domain.clients import Clients
 from bindery.domain.rules import Rules, SpecRule
 from bindery.settings import Settings
+from bindery.state.build_claims import BuildClaims
 from bindery.state.build_logs import BuildLogs
 from bindery.state.build_slots import BuildSlots
+from bindery.state.client_shares import ClientLimits, ClientShares
 from bindery.state.commits import Commits
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
+from bindery.state.fair_order import FairOrder
 from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
-from bindery.state.rates import Rates
 from bindery.state.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
     from bindery.ports.session_launcher import SessionLauncher
     from bindery.ports.table import Table
     from bindery.web.word import Word
+
+
+DEADLINE_GRACE_SECONDS = 600
+"""What a launch may take beyond its build."""
 
 
 class Ports(Protocol):
@@ -66,25 +73,43 @@ class State:
     sessions: Sessions
     logs: BuildLogs
     slots: BuildSlots
+    claims: BuildClaims
     counters: Counters
     commits: Commits
-    rates: Rates
+    shares: ClientShares
 
     @classmethod
     def on(cls, table: Table, clock: Clock, settings: Settings) -> State:
         place = (table, clock)
-        quotas = Quotas(*place)
+        quotas, environments = Quotas(*place), Environments(*place)
+        slots = BuildSlots(*place, FairOrder(settings.build_slots, settings.client_builds, settings.owner_builds))
+        waiting = (settings.client_line, settings.owner_line)
         return cls(
             Launches(*place),
-            Environments(*place),
+            environments,
             quotas,
             Sessions(*place, quotas),
             BuildLogs(*place),
-            BuildSlots(*place, settings.build_slots),
+            slots,
+            BuildClaims(*place, environments, slots, *waiting),
             Counters(*place),
             Commits(*place),
-            Rates(*place, settings.rate_limit, settings.rate_seconds),
+            shares_of(table, clock, settings),
         )
+
+
+def shares_of(table: Table, clock: Clock, settings: Settings) -> ClientShares:
+    """What each client may take."""
+    launch_seconds = settings.build_seconds + DEADLINE_GRACE_SECONDS
+    limits = ClientLimits(
+        settings.rate_limit,
+        settings.rate_seconds,
+        page_launches=settings.page_rate_limit,
+        streams=settings.client_streams,
+        lease_seconds=settings.stream_seconds or launch_seconds,
+    )
+    window = max(limits.seconds, limits.lease_seconds, settings.max_age_seconds)
+    return ClientShares(table, clock, Clients(settings.secret.get_secret_value(), window), limits)
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -92,6 +117,8 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(
         total=settings.quota_total,
         per_repository=settings.quota_per_repository,
+        per_owner=settings.quota_per_owner,
+        per_client=settings.client_sessions,
         favoured_quota=settings.quota_favoured,
         favoured=settings.favoured_specs,
         spec_rules=tuple(SpecRule(rule.pattern, rule.config.quota) for rule in settings.spec_rules),
@@ -100,3 +127,17 @@ def rules_of(settings: Settings) -> Rules:
         banned_networks=settings.ban_networks,
         own_refs_only=settings.own_refs_only,
     )
+
+
+def blind_to_clients(settings: Settings) -> str:
+    """Return a warning if others reach this Bindery by a proxy only, and none is trusted to say who they are; else an empty text.
+
+    The local front listens on loopback, so with sessions that are not processes others come by a proxy. API Gateway knows its peer,
+    which is a proxy where `public_url` is that proxy's address.
+    """
+    front, gateway = settings.queues == "memory", bool(settings.public_url)
+    if settings.trusted_proxies or settings.launcher == "process" or (not front and not gateway):
+        return ""
+    banned = "BINDERY_BAN_NETWORKS refuses none of them, and " if settings.ban_networks else ""
+    limits = "limits per client do not hold for them" if front else "they share the limits of one client"
+    return f"Clients that come by a proxy cannot be told apart: {banned}{limits}. Name the proxy's network in BINDERY_TRUSTED_PROXIES."

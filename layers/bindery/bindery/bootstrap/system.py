@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bindery.bootstrap.parts import Ports, State, rules_of
+from bindery.bootstrap.parts import DEADLINE_GRACE_SECONDS, Ports, State, blind_to_clients, rules_of
 from bindery.domain.launch import Stage
 from bindery.domain.messages import ResolveRequested, SessionRequested
 from bindery.domain.tokens import Tokens
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
     from bindery.usecases.stop_launch import StopLaunch
     from bindery.usecases.stop_session import StopSession
     from bindery.usecases.try_again import TryAgain
+    from bindery.usecases.wanted_builds import WantedBuilds
     from bindery.web.api import Api
     from bindery.web.api_routes import ApiRoutes
+    from bindery.web.proxies import Proxies
     from bindery.web.site import Site
     from bindery.web.site_routes import SiteRoutes
     from bindery.web.stream import Stream
-
-DEADLINE_GRACE_SECONDS = 600
 
 
 class System:
@@ -64,7 +65,8 @@ class System:
             self.state.launches,
             self.ports.queue,
             self.tokens,
-            self.state.rates,
+            self.state.shares,
+            self.state.quotas,
             self.rule_book.rules,
             self.ports.provider,
             lambda: self.ports.doi_directory,
@@ -113,7 +115,7 @@ class System:
             kept.launches,
             ports.provider,
             know_commit,
-            ClaimEnvironment(kept.environments, identify, know_commit, ports.builds),
+            ClaimEnvironment(kept.environments, identify, know_commit, ports.builds, kept.claims),
             kept.quotas,
             self.rule_book.rules,
             self.move_on,
@@ -126,7 +128,15 @@ class System:
         from bindery.usecases.start_build import StartBuild
 
         kept, seconds = self.state, self.settings.build_seconds
-        return StartBuild(kept.environments, kept.launches, kept.slots, self.ports.builds, self.record_build, seconds)
+        return StartBuild(
+            kept.environments, self.wanted_builds, kept.slots, self.ports.builds, self.record_build, seconds
+        )
+
+    @cached_property
+    def wanted_builds(self) -> WantedBuilds:
+        from bindery.usecases.wanted_builds import WantedBuilds
+
+        return WantedBuilds(self.state.environments, self.state.launches)
 
     @cached_property
     def free_slots(self) -> FreeSlots:
@@ -193,6 +203,7 @@ class System:
     def reconcile(self) -> Reconcile:
         from bindery.usecases.reconcile import Reconcile
         from bindery.usecases.recount_places import RecountPlaces
+        from bindery.usecases.stop_unwanted import StopUnwanted
         from bindery.usecases.tally_launches import TallyLaunches
 
         kept, ports = self.state, self.ports
@@ -207,6 +218,7 @@ class System:
             self.move_on,
             self.end_launch,
             self.record_build,
+            StopUnwanted(kept.environments, self.wanted_builds, ports.builds, ports.clock),
             self.free_slots,
             RecountPlaces(ports.table, kept.quotas, kept.sessions),
             TallyLaunches(kept.launches, kept.counters),
@@ -220,6 +232,15 @@ class System:
 
         kept = self.state
         return FailLaunch(kept.launches, kept.environments, self.end_launch, self.move_on, self.record_build)
+
+    @cached_property
+    def proxies(self) -> Proxies:
+        from bindery.web.proxies import Proxies
+
+        warning = blind_to_clients(self.settings)
+        if warning and self.settings.queues == "sqs":  # the local runtime says it at its start
+            logging.getLogger("bindery").warning(warning)
+        return Proxies.of(self.settings.trusted_proxies)
 
     @cached_property
     def stream(self) -> Stream:
@@ -237,7 +258,7 @@ class System:
     def answer_api(self) -> ApiRoutes:
         from bindery.web.api_routes import ApiRoutes
 
-        return ApiRoutes(self.api, lambda: self.site, self.settings.cors_allow_origin)
+        return ApiRoutes(self.api, lambda: self.site, self.settings.cors_allow_origin, self.proxies)
 
     @cached_property
     def site(self) -> Site:
@@ -249,4 +270,4 @@ class System:
     def serve_pages(self) -> SiteRoutes:
         from bindery.web.site_routes import SiteRoutes
 
-        return SiteRoutes(self.site)
+        return SiteRoutes(self.site, self.proxies)

@@ -20,6 +20,7 @@ class Asked:
     """A request for a launch. spec: as it stood in the link, percent-encoding kept.
 
     client: its address. origin, site: the `Origin` and `Sec-Fetch-Site` headers, empty if absent.
+    streams: whether the launch's events will be streamed as the answer.
     own_origin, launch_host: how this Bindery was addressed (`http://host:port`, and the same with `/`).
     """
 
@@ -33,15 +34,20 @@ class Asked:
     build_token: str = ""
     last_event_id: str = ""
     build_only: bool = False
+    streams: bool = False
 
 
 @dataclass(frozen=True)
 class Opened:
-    """told: how much of the launch's story the client says it has (empty: nothing). rate: when the launch was counted."""
+    """told: how much of the launch's story the client says it has (empty: nothing). rate: when the launch was counted.
+
+    stream: the id under which the stream of its events is counted; empty if there is none.
+    """
 
     launch: Launch
     told: str = ""
     rate: Rate | None = None
+    stream: str = ""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Environment(BaseModel):
     """An environment as it is stored. attempt: the newest, from 1. claimed_by: the launch that won the right to build it.
 
     repository: what the attempt builds from. image, when ready; failure, when failed. claimed_at: UTC seconds.
-    prebuild: whether the launch that claimed it only builds.
+    prebuild: whether the launch that claimed it only builds. client: of that launch; empty if it is exempt from shares.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +70,7 @@ class Environment(BaseModel):
     claimed_at: float
     repository: Repository
     prebuild: bool = False
+    client: str = ""
     image: str = ""
     failure: Failure | None = None
     ended_at: float | None = None

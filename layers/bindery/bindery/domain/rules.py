@@ -10,10 +10,12 @@ from bindery.domain.rule_pattern import matches
 
 @dataclass(frozen=True)
 class Limits:
-    """Most sessions at one time. None: no limit."""
+    """Most sessions at one time: in all, of one repository, of one repository's owner, of one client. None: no limit."""
 
     total: int | None = None
     per_repository: int | None = None
+    per_owner: int | None = None
+    per_client: int | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Rules:
 
     total: int | None = None
     per_repository: int | None = None
+    per_owner: int | None = None
+    per_client: int | None = None
     favoured_quota: int | None = None
     favoured: tuple[str, ...] = ()
     spec_rules: tuple[SpecRule, ...] = ()
@@ -67,10 +71,13 @@ class Rules:
         """Return the most sessions that may run when this repository is launched."""
         for rule in self.spec_rules:
             if matches(rule.pattern, name):
-                return Limits(self.total, rule.quota)
+                return self._limits(rule.quota)
         if self.favoured_quota is not None and _any_matches(self.favoured, name):
-            return Limits(self.total, self.favoured_quota)
-        return Limits(self.total, self.per_repository)
+            return self._limits(self.favoured_quota)
+        return self._limits(self.per_repository)
+
+    def _limits(self, per_repository: int | None) -> Limits:
+        return Limits(self.total, per_repository, self.per_owner, self.per_client)
 
 
 def _any_matches(patterns: Iterable[str], name: str) -> bool:

@@ -84,7 +84,7 @@ class SessionState(StrEnum):
 
 
 class Session(BaseModel):
-    """A session as it is stored. id: the same as its launch's. token: opens its server.
+    """A session as it is stored. id, client: the same as its launch's. token: opens its server.
 
     places: the quota shards it counts in, each (pk, sk). created_at, last_activity: UTC seconds.
     silent: how often in a row it did not answer while most others did. unheard: the same, whatever others did.
@@ -97,6 +97,7 @@ class Session(BaseModel):
     owner: str
     token: str
     repo_url: str
+    client: str = ""
     state: SessionState
     created_at: float
     places: tuple[tuple[str, str], ...] = ()

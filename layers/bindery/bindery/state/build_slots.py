@@ -4,17 +4,23 @@ An attempt has one place, a slot or one in line. Where it stands and what stands
 twice for the same attempt finds its place. All of it is written a few times per attempt, never per visitor.
 """
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bindery.domain.environment import Environment
 from bindery.domain.errors import Stale
+from bindery.domain.owners import owner_of
 from bindery.ports.clock import Clock
 from bindery.ports.table import Delete, Item, Table
+from bindery.state.fair_order import ROUND_FORMAT, FairOrder, round_of, whose
 from bindery.state.shards import pages
 
 SLOTS, LINE = "build-slots", "build-line"
 CONFLICTS = 12
+ROUND = ("build-round", "round")
+ROUNDS_SECONDS = 7 * 86400
+"""How long a client's round is kept after its last build. One that is forgotten begins with the present round."""
 BEHIND = "1#"
 
 
@@ -28,26 +34,29 @@ class Standing:
 
 @dataclass(frozen=True)
 class BuildSlots:
-    """count: builds at the same time; lowered, it holds when the builds beyond it have ended."""
+    """order: who is next, and how many build at the same time; lowered, that holds when the builds beyond it have ended."""
 
     table: Table
     clock: Clock
-    count: int
+    order: FairOrder
 
     def claim(self, environment: Environment, *, behind: bool) -> bool:
         """Whether its attempt has a slot, from now on or already; else it stands in line, `behind` all who are not. Raises Stale."""
         for _ in range(CONFLICTS):
+            present = self._round()  # first: a slot that is taken meanwhile is noticed
             place = self._place(environment.key, environment.attempt)
             if place and place.data["pk"] == SLOTS:
                 return True
-            turn = _turn(environment, behind)
+            turn, shares = self._turn(environment, behind, place, present)
             aim = self._free_slot(turn) or turn
             if place and place.data["sk"] == aim.sk:
                 return False
+            if aim.pk == SLOTS:
+                shares = [*shares, *self._moved_on(present, turn)]
             with suppress(
                 Stale
             ):  # whoever came in between, or now stands in line: looks again, as a slot may have become free
-                self._move(environment, place, aim)
+                self._move(environment, place, aim, shares)
         raise Stale
 
     def leave(self, environment: str, attempt: int) -> None:
@@ -67,6 +76,11 @@ class BuildSlots:
         """Whether the attempt stands in line."""
         return bool(self._turn_of(environment, attempt))
 
+    def has(self, environment: str, attempt: int) -> bool:
+        """Return whether the attempt has a slot."""
+        place = self._place(environment, attempt)
+        return place is not None and place.data["pk"] == SLOTS
+
     def is_behind(self, environment: str, attempt: int) -> bool:
         """Whether it does so behind all that somebody waits to open."""
         return self._turn_of(environment, attempt).startswith(BEHIND)
@@ -85,8 +99,10 @@ class BuildSlots:
 
     def first(self) -> list[Standing]:
         """Those in line for whom there is a slot now, in order."""
-        free = self.count - len(self._held())
-        return [_standing(item) for item in self.table.query(LINE, limit=free)] if free > 0 else []
+        held = self._held()
+        if len(held) >= self.order.slots:
+            return []
+        return [_standing(item) for item in self.order.admitted(pages(self.table, LINE), held)]
 
     def held(self) -> list[Standing]:
         """Attempts that have a slot."""
@@ -107,29 +123,59 @@ class BuildSlots:
         return list(pages(self.table, SLOTS))
 
     def _free_slot(self, turn: Item) -> Item | None:
-        """A slot that is free, and not for those who stand in line before."""
-        held = {item.sk for item in self._held()}
-        free = self.count - len(held)
-        if free <= 0 or sum(item.sk < turn.sk for item in self.table.query(LINE, limit=free)) >= free:
+        """A slot that is free, and for this attempt as it stands in line."""
+        held = self._held()
+        if len(held) >= self.order.slots or turn not in self.order.admitted(self._line_with(turn), held):
             return None
-        numbers = [sk for n in range(self.count) if (sk := f"{n:04d}") not in held]
+        taken = {item.sk for item in held}
+        numbers = [sk for n in range(self.order.slots) if (sk := f"{n:04d}") not in taken]
         return replace(turn, pk=SLOTS, sk=numbers[self.clock.pick(len(numbers))])
 
-    def _move(self, environment: Environment, place: Item | None, aim: Item) -> None:
+    def _line_with(self, turn: Item) -> Iterator[Item]:
+        """The line up to the turn, which stands nowhere else in it."""
+        for item in pages(self.table, LINE):
+            if item.sk > turn.sk:
+                break
+            if _standing(item) != _standing(turn):
+                yield item
+        yield turn
+
+    def _round(self) -> Item:
+        """The present round; with no shares to be kept it stays the first."""
+        first = Item(*ROUND, {"round": 0.0})
+        return (self.table.get(*ROUND) or first) if self.order.per_client or self.order.per_owner else first
+
+    def _turn(
+        self, environment: Environment, behind: bool, place: Item | None, present: Item
+    ) -> tuple[Item, list[Item]]:
+        """An attempt's turn, and what is to be written with one that is new: its round is taken from its client and its owner."""
+        repository, client = environment.repository, environment.client
+        owner = owner_of(repository.provider, repository.repo_url) if client else ""
+        limits = self.order.limits({"client": client, "owner": owner})
+        begun = [] if place else [self.table.get(key, "round") or Item(key, "round", {"next": 0.0}) for key in limits]
+        number = max([float(present.data["round"]), *(float(item.data["next"]) for item in begun)])
+        if place:
+            number = round_of(place.data["sk"])
+        sk = f"{int(behind)}#{number:{ROUND_FORMAT}}#{environment.claimed_at:017.6f}#{environment.key}#{environment.attempt}"
+        turn = {"environment": environment.key, "attempt": environment.attempt, "client": client, "owner": owner}
+        until = self.clock.now() + ROUNDS_SECONDS
+        taken = [replace(item, data={"next": number + 1 / limits[item.pk]}, expires_at=until) for item in begun]
+        return Item(LINE, sk, {**turn, "round": number}), taken
+
+    def _moved_on(self, present: Item, turn: Item) -> list[Item]:
+        """The present round once the turn has its slot. Written for each build that has a share, so that no two take slots unseen."""
+        number = max(float(present.data["round"]), float(turn.data["round"]))
+        return [present.with_data({"round": number})] if self.order.limits(whose(turn)) else []
+
+    def _move(self, environment: Environment, place: Item | None, aim: Item, shares: list[Item]) -> None:
         """From its place, if it has one. Raises Stale."""
         old = self._stands_at(place) if place else []
         place = place or Item(*_key(environment.key, environment.attempt))
-        self.table.transact([place.with_data({"pk": aim.pk, "sk": aim.sk}), aim, *old])
+        self.table.transact([place.with_data({"pk": aim.pk, "sk": aim.sk}), aim, *old, *shares])
 
     def _stands_at(self, place: Item) -> list[Delete]:
         item = self.table.get(place.data["pk"], place.data["sk"])
         return [Delete(item)] if item else []
-
-
-def _turn(environment: Environment, behind: bool) -> Item:
-    """By the time of the claim."""
-    sk = f"{int(behind)}#{environment.claimed_at:017.6f}#{environment.key}#{environment.attempt}"
-    return Item(LINE, sk, {"environment": environment.key, "attempt": environment.attempt})
 
 
 def _key(environment: str, attempt: int) -> tuple[str, str]:

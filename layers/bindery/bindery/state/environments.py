@@ -29,10 +29,11 @@ class Waiter:
 
 @dataclass(frozen=True)
 class Started:
-    """An attempt that the build service was told to make. at: UTC seconds."""
+    """An attempt that the build service was told to make. at: UTC seconds. unwanted: its stop was decided, as no launch waited."""
 
     handle: str
     at: float
+    unwanted: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,12 @@ class Environments:
         usable: Callable[[str], bool],
         *,
         prebuild: bool = False,
+        client: str = "",
+        room: Callable[[str, int], list[Item]] | None = None,
     ) -> Environment:
         """The environment as it is, if it builds or its image is usable; else its next attempt, now claimed for `launch`.
 
+        room: makes what is to be written together with the claim of an attempt; raises if the attempt may not be claimed.
         Raises ValueError if the environment may not be built from this commit.
         """
         if not identity.may_be_built_from(repository):
@@ -82,9 +86,11 @@ class Environments:
                 claimed_at=self.clock.now(),
                 repository=repository,
                 prebuild=prebuild,
+                client=client,
             )
+            shares = room(claimed.key, claimed.attempt) if room else []
             try:
-                self.table.put(self._item(claimed, item.version if item else 0))
+                self.table.transact([self._item(claimed, item.version if item else 0), *shares])
             except Stale:
                 continue
             return claimed
@@ -124,12 +130,12 @@ class Environments:
             with suppress(Stale):  # somebody told them too, or the next attempt was claimed
                 self.table.put(replace(item, due_shard=None, due_at=None))
 
-    def postpone(self, key: str) -> None:
+    def postpone(self, key: str, seconds: float = LOOK_AGAIN_SECONDS) -> None:
         """Looked at: due again later. Losing a race to somebody who wrote more is fine."""
         item = self.table.get(f"environment#{key}", "environment")
         if item and item.due_at:
             try:
-                self.table.put(replace(item, due_at=self.clock.now() + LOOK_AGAIN_SECONDS))
+                self.table.put(replace(item, due_at=self.clock.now() + seconds))
             except Stale:
                 return
 
@@ -203,8 +209,22 @@ class Environments:
     def started(self, environment: Environment) -> Started | None:
         """How the environment's attempt was started; None while it was not."""
         item = self.table.get(f"build#{environment.key}#{environment.attempt}", "attempt")
+        if item is None:
+            return None
         # One that an older version started has no time of its own.
-        return Started(str(item.data["handle"]), item.data.get("at", environment.claimed_at)) if item else None
+        at = item.data.get("at", environment.claimed_at)
+        return Started(str(item.data["handle"]), at, bool(item.data.get("unwanted")))
+
+    def mark_unwanted(self, key: str, attempt: int) -> bool:
+        """Note that a started attempt is stopped because no launch waits for it. The mark stays. Return False if a race was lost."""
+        item = self.table.get(f"build#{key}#{attempt}", "attempt")
+        if item is None:
+            return False
+        try:
+            self.table.put(item.with_data({**item.data, "unwanted": True}))
+        except Stale:
+            return False
+        return True
 
 
 def _is_usable(environment: Environment, usable: Callable[[str], bool]) -> bool:

@@ -1,4 +1,4 @@
-"""How many sessions there are, in all and of one repository: counters split over shards, so that no key is hot.
+"""How many sessions there are: counters split over shards, so that no key is hot. In all, of a repository, an owner, a client.
 
 A place is taken in the same transaction that writes its session, and given back in the one that ends it.
 """
@@ -6,7 +6,8 @@ A place is taken in the same transaction that writes its session, and given back
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bindery.domain.errors import QuotaReached, RepositoryQuotaReached
+from bindery.domain.clients import ClientKeys
+from bindery.domain.errors import OwnerQuotaReached, QuotaReached, RepositoryQuotaReached, TooManySessions
 from bindery.domain.rules import Limits
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
@@ -29,19 +30,44 @@ class Quotas:
     table: Table
     clock: Clock
 
-    def check(self, repo_url: str, limits: Limits) -> None:
-        """Whether there is a place now; asked before building too. Raises QuotaReached, RepositoryQuotaReached."""
-        self.take(repo_url, limits)
+    def check(self, repo_url: str, limits: Limits, owner: str = "") -> None:
+        """Whether there is a place now; asked before building too. Raises QuotaReached, RepositoryQuotaReached, OwnerQuotaReached."""
+        self.take(repo_url, limits, owner)
 
-    def take(self, repo_url: str, limits: Limits) -> list[Item]:
-        """The counters with one place more, to be put together with the session. Raises as `check` does."""
+    def check_client(self, keys: ClientKeys, limits: Limits) -> None:
+        """Raises TooManySessions, also if only the client's keys of two epochs together have that many."""
+        if limits.per_client is None:
+            return
+        items = (self.table.get(_of_client(key), _sk(0)) for key in (keys.now, keys.before) if key)
+        if sum(int(item.data["taken"]) for item in items if item) >= limits.per_client:
+            raise TooManySessions(limit=limits.per_client)
+
+    def take(self, repo_url: str, limits: Limits, owner: str = "", client: str = "") -> list[Item]:
+        """The counters with one place more, to be put together with the session.
+
+        owner: of the repository. client: the client's key; empty: exempt. Raises as `check` and `check_client` do.
+        """
         total = self._with_room(TOTAL, limits.total)
         if total is None:
             raise QuotaReached(limit=limits.total or 0)
         own = self._with_room(f"places#{repo_url}", limits.per_repository)
         if own is None:
             raise RepositoryQuotaReached(limit=limits.per_repository or 0, url=repo_url)
-        return [self._changed(total, 1), self._changed(own, 1)]
+        return [self._changed(item, 1) for item in (total, own, *self._of_shares(limits, owner, client))]
+
+    def _of_shares(self, limits: Limits, owner: str, client: str) -> Iterator[Item]:
+        """Counters of the owner and of the client, where they are limited: nothing is written for the others."""
+        if owner and limits.per_owner is not None:
+            item = self._with_room(f"places#owner#{owner}", limits.per_owner)
+            if item is None:
+                raise OwnerQuotaReached(limit=limits.per_owner, owner=owner)
+            yield item
+        if client and limits.per_client is not None:
+            pk, sk = _of_client(client), _sk(0)
+            item = self.table.get(pk, sk) or Item(pk, sk, {"taken": 0})
+            if int(item.data["taken"]) >= limits.per_client:
+                raise TooManySessions(limit=limits.per_client)
+            yield item
 
     def give_back(self, places: tuple[tuple[str, str], ...]) -> list[Item]:
         """The counters with one place less, to be put together with the session that ends."""
@@ -72,6 +98,11 @@ class Quotas:
     def _changed(self, item: Item, by: int) -> Item:
         taken = max(0, int(item.data["taken"]) + by)
         return replace(item, data={"taken": taken}, expires_at=None if taken else self.clock.now() + FREE_SECONDS)
+
+
+def _of_client(key: str) -> str:
+    """One counter, without shards: only the client's own sessions write to it."""
+    return f"places#client#{key}"
 
 
 def _shards(limit: int | None) -> int:

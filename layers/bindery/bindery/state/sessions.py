@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bindery.domain.errors import SessionEnded, Stale, Throttled
 from bindery.domain.launch import Launch
+from bindery.domain.owners import owner_of
 from bindery.domain.rules import Limits
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.clock import Clock
@@ -44,19 +45,21 @@ class Sessions:
         return Session.model_validate(item.data) if item else None
 
     def reserve(self, launch: Launch, limits: Limits) -> Session:
-        """The launch's session, reserved if it was not. Raises QuotaReached, RepositoryQuotaReached; SessionEnded."""
+        """The launch's session, reserved if it was not. Raises as Quotas.take does; SessionEnded."""
         for _ in range(CONFLICTS):
             found = self.find(launch.id)
             if found:
                 if found.state in ENDING:
                     raise SessionEnded(reason=found.reason)
                 return found
-            counters = self.quotas.take(launch.repo_url, limits)
+            owner = owner_of(launch.provider, launch.repo_url)
+            counters = self.quotas.take(launch.repo_url, limits, owner, launch.client)
             session = Session(
                 id=launch.id,
                 owner=launch.owner,
                 token=self.clock.random_id(24),
                 repo_url=launch.repo_url,
+                client=launch.client,
                 state=SessionState.STARTING,
                 created_at=self.clock.now(),
                 places=tuple((item.pk, item.sk) for item in counters),

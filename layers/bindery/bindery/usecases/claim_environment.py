@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from bindery.domain.environment import Environment, Identity
 from bindery.domain.errors import HostLimited, HostUnreachable
 from bindery.domain.launch import Launch
+from bindery.domain.owners import owner_of
 from bindery.domain.repository import Repository
 from bindery.ports.build_service import BuildService
 from bindery.ports.repository_provider import RepositoryProvider
+from bindery.state.build_claims import BuildClaims
 from bindery.state.environments import Environments
 from bindery.usecases.identify_environment import IdentifyEnvironment
 from bindery.usecases.know_commit import KnowCommit
@@ -25,6 +27,7 @@ class ClaimEnvironment:
     identify: IdentifyEnvironment
     know_commit: KnowCommit
     builds: BuildService
+    claims: BuildClaims
 
     def __call__(self, provider: RepositoryProvider, repository: Repository, launch: Launch) -> Environment:
         """Return the environment, its next attempt claimed for the launch if there is no usable one. Raises repository errors."""
@@ -39,7 +42,16 @@ class ClaimEnvironment:
         return self._claim(identity, repository, launch)
 
     def _claim(self, identity: Identity, repository: Repository, launch: Launch) -> Environment:
-        return self.environments.claim(identity, repository, launch.id, self.builds.has, prebuild=launch.build_only)
+        owner = owner_of(launch.provider, launch.repo_url)
+        return self.environments.claim(
+            identity,
+            repository,
+            launch.id,
+            self.builds.has,
+            prebuild=launch.build_only,
+            client=launch.client,
+            room=self.claims.room_for(launch.client, owner),
+        )
 
     def _known(self, provider: RepositoryProvider, repository: Repository) -> Repository:
         """Return the repository as its host knows it, or unchanged if the host does not answer: unknown counts as no."""

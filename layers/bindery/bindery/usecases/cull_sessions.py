@@ -50,7 +50,7 @@ class CullSessions:
         answers = self.launcher.ask(told, ASKING_SECONDS)
         if left := len(running) - len(answers):
             logger.warning("%d of %d sessions were not asked: a sweep's time was over", left, len(running))
-        in_doubt = self._network_is_ill(len(answers), sum(answer is None for answer in answers.values()))
+        in_doubt = self._network_is_ill([found.session for found in running if found.session.id in answers], answers)
         stay, over = [], []
         for found in running:
             seen, why = self._judged(found.session, answers, in_doubt)
@@ -62,10 +62,13 @@ class CullSessions:
         for session in over:
             self._end(session, answers, in_doubt)
 
-    def _network_is_ill(self, asked: int, silent: int) -> bool:
-        ill = silent >= MANY_COUNT and silent > asked * MANY_SHARE
+    def _network_is_ill(self, asked: list[Session], answers: Answers) -> bool:
+        silent = [session for session in asked if answers[session.id] is None]
+        ill = len(silent) >= MANY_COUNT and len(silent) > len(asked) * MANY_SHARE
+        if ill and _are_of_one_client(silent, asked, answers):
+            return False
         if ill:
-            logger.error("%d of %d sessions do not answer: none of them is ended now", silent, asked)
+            logger.error("%d of %d sessions do not answer: none of them is ended now", len(silent), len(asked))
             self.counters.add("bindery_sweeps_in_doubt")
         return ill
 
@@ -111,6 +114,13 @@ class CullSessions:
         believed = activity.busy and not (self.busy_seconds and now - activity.last > self.busy_seconds)
         last = now if believed else max(activity.last, seen.last_activity)
         return seen.model_copy(update={"silent": 0, "unheard": 0, "last_activity": last})
+
+
+def _are_of_one_client(silent: list[Session], asked: list[Session], answers: Answers) -> bool:
+    """Return whether one client's sessions alone are silent, and another's answer: that is that client's doing, not the network's."""
+    clients = {session.client for session in silent}
+    others = any(answers[session.id] and session.client not in clients for session in asked)
+    return len(clients) == 1 and "" not in clients and others
 
 
 def _spoken(seconds: float) -> str:

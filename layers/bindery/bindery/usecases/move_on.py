@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from bindery.domain.environment import Environment
-from bindery.domain.errors import BuildLost, BuildUnwanted, ImageGone
+from bindery.domain.errors import BuildLost, BuildStopped, BuildUnwanted, ImageGone
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested, SessionRequested
@@ -15,7 +15,7 @@ from bindery.state.environments import Environments
 from bindery.usecases.end_launch import EndLaunch
 from bindery.usecases.try_again import TryAgain
 
-PASSING = frozenset(kind.__name__ for kind in (BuildLost, BuildUnwanted, ImageGone))
+PASSING = frozenset(kind.__name__ for kind in (BuildLost, BuildStopped, BuildUnwanted, ImageGone))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bindery.domain.asking import Asked, Opened
-from bindery.domain.errors import BadBuildToken, CrossSite, LaunchNotFound
+from bindery.domain.clients import is_own_machine
+from bindery.domain.errors import BadBuildToken, BinderyError, CrossSite, LaunchNotFound
 from bindery.domain.launch import Launch
 from bindery.domain.messages import ResolveRequested
 from bindery.domain.rules import Rules
@@ -13,8 +14,9 @@ from bindery.ports.clock import Clock
 from bindery.ports.doi_directory import IN_LINKS, DoiDirectory
 from bindery.ports.queue import Queue
 from bindery.ports.repository_provider import RepositoryProvider
+from bindery.state.client_shares import ClientShares
 from bindery.state.launches import Launches
-from bindery.state.rates import Rates
+from bindery.state.quotas import Quotas
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class OpenLaunch:
     launches: Launches
     queue: Queue
     tokens: Tokens
-    rates: Rates
+    shares: ClientShares
+    quotas: Quotas
     rules: Callable[[], Rules]
     provider: Callable[[str], RepositoryProvider]
     dois: Callable[[], DoiDirectory]
@@ -39,19 +42,39 @@ class OpenLaunch:
         self.rules().check_client(asked.client)
         if asked.last_event_id:
             return self._resume(asked)
-        jti, rate = self.clock.random_id(), None
+        jti = self.clock.random_id()
         if asked.build_token:
             token = self.tokens.read_build_token(asked.build_token, f"{asked.provider}/{asked.spec}")
             known = self.launches.find(launch_id(token.jti))
             if known:
-                return Opened(known)
+                return self._again(asked, Opened(known))
             if token.expires < self.clock.now():
                 raise BadBuildToken(why="it has expired")
             jti = token.jti
         else:
             self._check_site(asked)
-            rate = self.rates.count(asked.client)
-        return Opened(self._create(self._at_home(asked), jti), rate=rate)
+        return self._open(asked, jti)
+
+    def _open(self, asked: Asked, jti: str) -> Opened:
+        """A new launch, counted as its client's; what is refused has no stream that would hold a place."""
+        stream = self._stream_of(asked)
+        rate = self.shares.take(asked.client, page=bool(asked.build_token), stream=stream)
+        try:
+            return Opened(self._create(self._at_home(asked), jti), rate=rate, stream=stream)
+        except BinderyError:
+            if stream:
+                self.shares.close(asked.client, stream)
+            raise
+
+    def _again(self, asked: Asked, opened: Opened) -> Opened:
+        """A launch that was counted before; only its stream is new."""
+        stream = self._stream_of(asked)
+        if stream:
+            self.shares.resume(asked.client, stream)
+        return replace(opened, stream=stream)
+
+    def _stream_of(self, asked: Asked) -> str:
+        return self.clock.random_id(4) if asked.streams else ""
 
     def _resume(self, asked: Asked) -> Opened:
         launch, told = self.tokens.read_event_id(asked.last_event_id)
@@ -59,7 +82,7 @@ class OpenLaunch:
         asked = self._at_home(asked)  # last: whoever made an id up has nobody asked
         if (known.provider, known.spec) != (asked.provider, asked.spec):
             raise LaunchNotFound
-        return Opened(known, told)
+        return self._again(asked, Opened(known, told))
 
     def _at_home(self, asked: Asked) -> Asked:
         """A DOI asked for as such is launched from where its record lives."""
@@ -82,6 +105,7 @@ class OpenLaunch:
         name = f"{asked.provider}/{provider.canonical(asked.spec)}"
         self.rules().check_spec(asked.spec, name)
         now = self.clock.now()
+        client = self._client(asked, name, now)
         launch = Launch(
             id=launch_id(jti),
             provider=asked.provider,
@@ -94,8 +118,18 @@ class OpenLaunch:
             stage_since=now,
             deadline=now + self.launch_seconds,
             build_only=asked.build_only,
+            client=client,
         )
         created, new = self.launches.create(launch)
         if new:
             self.queue.send(ResolveRequested(launch=created.id, step=created.step))
         return created
+
+    def _client(self, asked: Asked, name: str, now: float) -> str:
+        """The client's key; empty on this machine itself. Raises TooManySessions, before anything is done for one that has too many."""
+        if is_own_machine(asked.client):
+            return ""
+        keys = self.shares.clients.keys(asked.client, now)
+        if not asked.build_only:
+            self.quotas.check_client(keys, self.rules().limits(name))
+        return keys.now

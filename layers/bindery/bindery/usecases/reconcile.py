@@ -18,7 +18,7 @@ from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
 from bindery.ports.session_launcher import SessionLauncher
 from bindery.state.build_slots import BuildSlots
-from bindery.state.environments import Environments
+from bindery.state.environments import LOOK_AGAIN_SECONDS, Environments
 from bindery.state.launches import PATIENCE_SECONDS, Launches
 from bindery.state.sessions import Sessions
 from bindery.usecases.end_launch import EndLaunch
@@ -26,6 +26,7 @@ from bindery.usecases.free_slots import FreeSlots
 from bindery.usecases.move_on import MoveOn
 from bindery.usecases.record_build import RecordBuild
 from bindery.usecases.recount_places import RecountPlaces
+from bindery.usecases.stop_unwanted import StopUnwanted
 from bindery.usecases.tally_launches import TallyLaunches
 
 logger = logging.getLogger("bindery")
@@ -47,6 +48,7 @@ class Reconcile:
     move_on: MoveOn
     end_launch: EndLaunch
     record_build: RecordBuild
+    stop_unwanted: StopUnwanted
     free_slots: FreeSlots
     recount: RecountPlaces
     tally: TallyLaunches
@@ -94,13 +96,15 @@ class Reconcile:
         if now is None:
             return
         if now.state is EnvironmentState.BUILDING:
-            started = self.environments.started(now)
+            started, pause = self.environments.started(now), float(LOOK_AGAIN_SECONDS)
             if started is None:
                 if not self.slots.waits(now.key, now.attempt):
                     self.queue.send(BuildRequested(environment=now.key, attempt=now.attempt))
             elif self.clock.now() - started.at > self.build_seconds + BUILD_GRACE_SECONDS:
                 self.builds.stop(started.handle)
-            self.environments.postpone(now.key)
+            else:
+                pause = self.stop_unwanted(now, started.handle)
+            self.environments.postpone(now.key, pause)
         self.record_build(BuildChanged(environment=now.key, attempt=now.attempt))
 
     def _compare(self, objects: Mapping[str, SessionObject], listed_at: float) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bindery.domain.builds import BuildState
 from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import BuildLost
+from bindery.domain.errors import BuildLost, BuildStopped
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged
@@ -55,7 +55,8 @@ class RecordBuild:
             case BuildState.SUCCEEDED:
                 ended = self.environments.finish(environment.key, environment.attempt, image=report.image)
             case BuildState.FAILED:
-                ended = self.environments.finish(environment.key, environment.attempt, failure=report.failure)
+                failure = Failure.of(BuildStopped()) if started.unwanted else report.failure
+                ended = self.environments.finish(environment.key, environment.attempt, failure=failure)
             case BuildState.UNKNOWN:
                 lost = Failure.of(BuildLost())
                 ended = self.environments.finish(environment.key, environment.attempt, failure=lost)
@@ -64,10 +65,11 @@ class RecordBuild:
 
     def _count(self, ended: Environment, took: float) -> None:
         """For /metrics; and the line that alarms and dashboards count."""
-        status = "success" if ended.image else "failure"
+        status = "success" if ended.image else "stopped" if _was_stopped(ended) else "failure"
         self.counters.add("binderhub_build_count", status=status)
         self.counters.observe("binderhub_build_time_seconds", took, SECONDS, status=status)
-        told = {"environment": ended.key, "attempt": ended.attempt, "outcome": ended.state.value, "seconds": took}
+        outcome = "stopped" if _was_stopped(ended) else ended.state.value
+        told = {"environment": ended.key, "attempt": ended.attempt, "outcome": outcome, "seconds": took}
         logger.info("build ended", extra=told)
 
     def _tell_waiters(self, over: Environment, attempt: int) -> None:
@@ -84,6 +86,11 @@ class RecordBuild:
             self.move_on.leave(launch, over)
         else:  # whoever told it may not have sent what comes next
             self.move_on(launch)
+
+
+def _was_stopped(environment: Environment) -> bool:
+    """Return whether its newest attempt was stopped because no launch waited for it: neither the service nor the repository failed."""
+    return environment.failure is not None and environment.failure.kind == BuildStopped.__name__
 
 
 def _over(environment: Environment, attempt: int) -> bool:

@@ -7,6 +7,7 @@ from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import ForeignCommit
 from bindery.domain.launch import FOUND, WAITING, Event, Launch, Phase, Stage
 from bindery.domain.messages import ResolveRequested
+from bindery.domain.owners import owner_of
 from bindery.domain.repository import Repository
 from bindery.domain.rules import Rules
 from bindery.ports.clock import Clock
@@ -45,7 +46,8 @@ class ResolveRepository:
         with within(HOST_SECONDS[min(launch.tries, len(HOST_SECONDS) - 1)]):
             resolved = self._resolved(launch, provider)
             if not launch.session:  # one that is resolved again may hold a place already
-                self.quotas.check(launch.repo_url, self.rules().limits(launch.name))
+                owner = owner_of(launch.provider, launch.repo_url)
+                self.quotas.check(launch.repo_url, self.rules().limits(launch.name), owner)
             environment = self.claim(provider, resolved.repository, launch)
         note = (Event(phase=Phase.WAITING, message=resolved.note + "\n"),) if resolved.note else ()
 

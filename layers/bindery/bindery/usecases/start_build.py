@@ -1,6 +1,5 @@
 """Start a claimed attempt in the build service, once, when it is its turn."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -8,13 +7,12 @@ from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment
 from bindery.domain.errors import BuildUnwanted, Permanent
 from bindery.domain.failure import Failure
-from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested
 from bindery.ports.build_service import BuildService
 from bindery.state.build_slots import BuildSlots
 from bindery.state.environments import Environments
-from bindery.state.launches import Launches
 from bindery.usecases.record_build import RecordBuild
+from bindery.usecases.wanted_builds import WantedBuilds
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class StartBuild:
     """seconds: a build's limit. Without a slot the attempt stands in line, and whoever frees one sends its message again."""
 
     environments: Environments
-    launches: Launches
+    wanted: WantedBuilds
     slots: BuildSlots
     builds: BuildService
     record_build: RecordBuild
@@ -66,18 +64,11 @@ class StartBuild:
         reads the environment after, and tries again.
         """
         key = environment.key
-        if not any(self._who_wait(environment)):
+        if not any(self.wanted.who_wait(environment)):
             self.environments.give_up(key, environment.attempt, Failure.of(BuildUnwanted()))
             return False
-        behind = environment.prebuild and all(launch.build_only for launch in self._who_wait(environment))
+        behind = environment.prebuild and all(launch.build_only for launch in self.wanted.who_wait(environment))
         return self.slots.claim(environment, behind=behind) and _wanted(self.environments.find(key), asked)
-
-    def _who_wait(self, environment: Environment) -> Iterator[Launch]:
-        """Launches under way that wait for this attempt."""
-        for waiter in self.environments.waiters(environment.key, environment.attempt):
-            launch = self.launches.find(waiter.launch)
-            if launch and launch.stage is Stage.BUILDING and launch.environment == environment.key:
-                yield launch
 
 
 def _wanted(environment: Environment | None, asked: BuildRequested) -> TypeGuard[Environment]:

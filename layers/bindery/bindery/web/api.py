@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bindery.domain.asking import Asked, Opened, Telling, Told
-from bindery.domain.errors import BadRequest, BinderyError, LaunchNotFound, RateLimited, Retryable
+from bindery.domain.errors import (
+    BadRequest,
+    BinderyError,
+    LaunchNotFound,
+    RateLimited,
+    Retryable,
+    TooManyBuilds,
+    TooManySessions,
+)
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.pasted import Pasted
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
 
 LOG_LINES = 100
 PASSES_SECONDS = 5
+SHARE_SECONDS = 60
+"""When a client that has as much as one client may can try again: a session or a build of its own has to end first."""
 
 
 class Wanted(BaseModel):
@@ -146,6 +156,8 @@ class Api:
 
 def ask_again(error: BinderyError) -> dict[str, str]:
     """A header that says when the same request may do better; none if it will not by itself."""
+    if isinstance(error, TooManySessions | TooManyBuilds):
+        return {"Retry-After": str(SHARE_SECONDS)}
     if isinstance(error, RateLimited):
         return {"Retry-After": str(error.facts["seconds"])}
     return {"Retry-After": str(PASSES_SECONDS)} if isinstance(error, Retryable) else {}

@@ -10,7 +10,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from bindery.domain.errors import BinderyError
 from bindery.web.api import Answer, Api, Caller, ask_again
 from bindery.web.gate import too_large
+from bindery.web.proxies import NO_PROXIES, Proxies
 from bindery.web.repo_providers import repo_providers
+from bindery.web.senders import sender_of
 from bindery.web.shown import face_of
 
 if TYPE_CHECKING:
@@ -26,11 +28,11 @@ ALLOWED = {
 class ApiRoutes:
     """Answers a REST API's event. site: made only when somebody asks which providers it has.
 
-    allow_origin: `Access-Control-Allow-Origin` of every answer; empty: none.
+    allow_origin: `Access-Control-Allow-Origin` of every answer; empty: none. proxies: whose word counts on who the client is.
     """
 
-    def __init__(self, api: Api, site: "Callable[[], Site]", allow_origin: str) -> None:
-        self._api, self._site = api, site
+    def __init__(self, api: Api, site: "Callable[[], Site]", allow_origin: str, proxies: Proxies = NO_PROXIES) -> None:
+        self._api, self._site, self._proxies = api, site, proxies
         self._allowed = {**ALLOWED, **({"Access-Control-Allow-Origin": allow_origin} if allow_origin else {})}
         self._app = app = APIGatewayRestResolver()
         app.exception_handler(BinderyError)(self._failed)
@@ -84,6 +86,5 @@ class ApiRoutes:
     def _caller(self) -> Caller:
         event = self._app.current_event
         headers = {name.lower(): value for name, value in event.headers.items()}
-        context = event.request_context
-        scheme = headers.get("x-forwarded-proto", "http")
-        return Caller(context.identity.source_ip or "", scheme, headers, context.stage or "")
+        sender = sender_of(event.raw_event, self._proxies)
+        return Caller(sender.client, sender.scheme, headers, event.request_context.stage or "")

@@ -53,6 +53,24 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.RateLimited: Face(
             429, "rate_limited", "You have launched too often (limit: {limit}). Try again in {seconds}."
         ),
+        e.TooManyStreams: Face(
+            429,
+            "too_many_streams",
+            "From your network {limit} launches are watched at this moment, as many as may be. Close pages that wait for a launch "
+            "and try again, or ask the API how a launch stands: that needs no place.",
+        ),
+        e.TooManySessions: Face(
+            429,
+            "too_many_sessions",
+            "From your network {limit} sessions run at this moment, as many as may be. End one that is no longer needed "
+            "(File > Shut Down) and launch again. If many people share your network, ask whoever runs this Bindery for more.",
+        ),
+        e.TooManyBuilds: Face(
+            429,
+            "too_many_builds",
+            "{limit} builds that were launched from your network wait for their turn, as many as may. "
+            "Launch again when one of them has begun.",
+        ),
         e.BadRequest: Face(400, "bad_request", "The request cannot be understood: {why}."),
         e.RequestTooLarge: Face(413, "request_too_large", "The request is larger than it may be ({limit})."),
         e.UnknownAddress: Face(
@@ -178,6 +196,11 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         ),
         e.BuildUnwanted: Face(
             503, "build_unwanted", "The build was given up when nobody waited for it any more. Launch again."
+        ),
+        e.BuildStopped: Face(
+            503,
+            "build_stopped",
+            "The build was stopped when no launch waited for it any more. Launch again to build anew.",
         ),
         e.BuildServiceDown: Face(
             503, "build_service_down", "Nothing can be built just now: {why}. Launch again in a few minutes."

@@ -13,6 +13,14 @@ SESSION_FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.RepositoryQuotaReached: Face(
             429, "repository_quota_reached", "Too many users running {url}! Try again soon."
         ),
+        e.OwnerQuotaReached: Face(
+            429, "owner_quota_reached", "Too many users running repositories of {owner}! Try again soon."
+        ),
+        e.OwnerBuildsReached: Face(
+            429,
+            "owner_builds_reached",
+            "{limit} builds of repositories of {owner} wait for their turn, as many as may. Launch again when one of them has begun.",
+        ),
         e.SessionDied: Face(
             502,
             "session_died",

@@ -49,9 +49,9 @@ class Site:
     sums: Callable[[], Sums]
     gauges: Mapping[str, Callable[[], float]]
 
-    def own(self, headers: Mapping[str, str], stage: str) -> Own:
-        """How the request addresses this Bindery. headers: names in lower case."""
-        return Own.of(self.public_url, headers.get("x-forwarded-proto", "http"), headers.get("host", ""), stage)
+    def own(self, scheme: str, headers: Mapping[str, str], stage: str) -> Own:
+        """How the request addresses this Bindery. scheme: of the client's own connection. headers: names in lower case."""
+        return Own.of(self.public_url, scheme, headers.get("host", ""), stage)
 
     def home(self, own: Own) -> Page:
         return home_page(self.displays(), name=self.title, root=own.root)

@@ -10,7 +10,9 @@ from bindery.web.assets import asset
 from bindery.web.gate import too_large
 from bindery.web.metrics import CONTENT_TYPE
 from bindery.web.pages import Page, error_page
+from bindery.web.proxies import NO_PROXIES, Proxies
 from bindery.web.requests import Own
+from bindery.web.senders import sender_of
 from bindery.web.shown import face_of
 from bindery.web.site import Site
 
@@ -18,10 +20,10 @@ PASSING = frozenset({429, 502, 503, 504})
 
 
 class SiteRoutes:
-    """Answers a REST API's event."""
+    """Answers a REST API's event. proxies: whose word counts on who the client is."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Site, proxies: Proxies = NO_PROXIES) -> None:
+        self._site, self._proxies = site, proxies
         self._app = app = APIGatewayRestResolver()
         app.exception_handler(BinderyError)(self._refused)
         app.get("/")(self._home)
@@ -92,11 +94,13 @@ class SiteRoutes:
 
     def _client(self) -> str:
         """The address that the request came from."""
-        return self._app.current_event.request_context.identity.source_ip or ""
+        return sender_of(self._app.current_event.raw_event, self._proxies).client
 
     def _own(self) -> Own:
         """How the request addresses this Bindery."""
-        return self._site.own(self._headers(), self._app.current_event.request_context.stage or "")
+        event = self._app.current_event
+        scheme = sender_of(event.raw_event, self._proxies).scheme
+        return self._site.own(scheme, self._headers(), event.request_context.stage or "")
 
 
 def _heading(status: int) -> str:

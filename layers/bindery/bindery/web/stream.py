@@ -3,20 +3,21 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from anyio import CancelScope
 from anyio.to_thread import run_sync
 from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import request_response
 
 from bindery.domain.asking import Asked, Opened, Telling, Told
-from bindery.domain.errors import BinderyError, Retryable
+from bindery.domain.errors import BinderyError, Retryable, TooManyStreams
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Phase, Stage
 from bindery.domain.sessions import Session
@@ -24,10 +25,14 @@ from bindery.domain.tokens import Tokens
 from bindery.state.launches import key_of
 from bindery.web.events import built_payload, failed_payload, payload, ready_payload
 from bindery.web.places import Places
+from bindery.web.proxies import NO_PROXIES, Proxies, scheme_of
 from bindery.web.requests import Own, read_link
+from bindery.web.shown import face_of
 from bindery.web.word import LATEST, Looks, Word
 
 KEEPALIVE_SECONDS = 25
+BUSY_SECONDS = 30
+"""When a client that watches too many launches may try again: one of them may have ended."""
 LAST_LINES_SECONDS = 0.4
 GOES_ON = "The build goes on. Open the same link again to see how it stands: {link}\n"
 
@@ -46,6 +51,7 @@ class Stream:
 
     longest_seconds: how long a stream is open at most, since API Gateway cuts it at 15 minutes; 0: to its launch's end.
     word: of what is written to the table; None where other processes write it.
+    close: gives back a client's stream, of which it may have so many open. proxies: whose word counts on who the client is.
     """
 
     open_launch: Callable[[Asked], Opened]
@@ -55,6 +61,8 @@ class Stream:
     cors: str
     longest_seconds: float = 0
     word: Word | None = None
+    close: Callable[[str, str], None] | None = None
+    proxies: Proxies = NO_PROXIES
 
     def app(self) -> Starlette:
         app = Starlette()
@@ -73,6 +81,8 @@ class Stream:
         try:
             asked = self._asked(request)
             opened = await run_sync(self.open_launch, asked)
+        except TooManyStreams as error:
+            return self._busy(error)
         except BinderyError as error:
             return self._events(_once(failed_payload(error, status_code=True)), {})
         rate = opened.rate
@@ -82,11 +92,12 @@ class Stream:
     def _asked(self, request: Request) -> Asked:
         link = read_link(request.scope["raw_path"].decode("utf-8", "replace"), "/build/")
         headers, query = request.headers, request.query_params
-        own = Own.of(self.public_url, request.url.scheme, headers.get("host", ""), stage_of(request))
+        client, scheme = self._sender(request)
+        own = Own.of(self.public_url, scheme, headers.get("host", ""), stage_of(request))
         return Asked(
             provider=link.provider,
             spec=link.spec,
-            client=client_of(request),
+            client=client,
             launch_host=own.address,
             own_origin=own.origin,
             origin=headers.get("origin", ""),
@@ -94,7 +105,19 @@ class Stream:
             build_token=query.get("build_token", ""),
             last_event_id=headers.get("last-event-id", ""),
             build_only=query.get("build_only", "").lower() in ("true", "1"),
+            streams=True,
         )
+
+    def _sender(self, request: Request) -> tuple[str, str]:
+        """The client's address, and the scheme of its own connection, as API Gateway or else trusted proxies have them."""
+        peer = peer_of(request)
+        forwarded_for, proto = (
+            ",".join(request.headers.getlist(name)) for name in ("x-forwarded-for", "x-forwarded-proto")
+        )
+        client = self.proxies.client(peer, forwarded_for)
+        if _context(request) is not None:  # API Gateway has written it
+            return client, scheme_of(proto, "http")
+        return client, self.proxies.scheme(peer, request.url.scheme, proto)
 
     def _headers(self) -> dict[str, str]:
         allowed = {"access-control-allow-origin": self.cors} if self.cors else {}
@@ -103,6 +126,12 @@ class Stream:
             "access-control-allow-headers": "authorization, last-event-id, x-xsrftoken",
             "cache-control": "no-store",
         }
+
+    def _busy(self, error: TooManyStreams) -> Response:
+        """Not as an event: a failed phase would say that the launch has ended. Pages then ask the API, as after any refusal."""
+        shown = face_of(error)
+        headers = {**self._headers(), "retry-after": str(BUSY_SECONDS)}
+        return JSONResponse({"code": shown.code, "message": shown.message}, shown.status, headers)
 
     def _events(self, events: AsyncIterator[ServerSentEvent], headers: Mapping[str, str]) -> Response:
         return EventSourceResponse(
@@ -115,9 +144,19 @@ class Stream:
 
     async def _relay(self, opened: Opened, asked: Asked) -> AsyncIterator[ServerSentEvent]:
         """Everything not told yet, then what comes, until the launch has ended or the stream has been open for long."""
-        with self.word.of(key_of(opened.launch.id)) if self.word else nullcontext() as word:
-            async for event in self._told(opened, asked, Looks(word)):
-                yield event
+        try:
+            with self.word.of(key_of(opened.launch.id)) if self.word else nullcontext() as word:
+                async for event in self._told(opened, asked, Looks(word)):
+                    yield event
+        finally:
+            with CancelScope(shield=True):  # also when the client has left
+                await run_sync(self._close, opened, asked)
+
+    def _close(self, opened: Opened, asked: Asked) -> None:
+        """Trouble is no reason to end a stream badly: its lease ends by itself."""
+        if self.close and opened.stream:
+            with suppress(BinderyError):
+                self.close(asked.client, opened.stream)
 
     async def _told(self, opened: Opened, asked: Asked, looks: Looks) -> AsyncIterator[ServerSentEvent]:
         told, waited = Told.read(opened.told), False
@@ -174,8 +213,8 @@ async def _once(data: Mapping[str, object]) -> AsyncIterator[ServerSentEvent]:
     yield ServerSentEvent(json.dumps(data), sep="\n")
 
 
-def client_of(request: Request) -> str:
-    """The client's address: as API Gateway saw it where the Web Adapter tells, else the connection's."""
+def peer_of(request: Request) -> str:
+    """The peer's address: as API Gateway saw it where the Web Adapter tells, else the connection's."""
     context = _context(request)
     if context is not None:
         try:

@@ -49,6 +49,18 @@ class RateLimited(Permanent):
     """The client asked too often. Facts: limit, seconds (until it may ask again)."""
 
 
+class TooManyStreams(Permanent):
+    """The client watches as many launches as one client may. Facts: limit."""
+
+
+class TooManySessions(Permanent):
+    """The client has as many sessions as one client may. Facts: limit."""
+
+
+class TooManyBuilds(Permanent):
+    """As many builds as one client may have in line wait for their turn already. Facts: limit."""
+
+
 class BadRequest(Permanent):
     """The request itself cannot be understood. Facts: why."""
 

@@ -29,6 +29,10 @@ class BuildUnwanted(Retryable):
     """The build's turn came, and nobody waited for it any more. Facts: none."""
 
 
+class BuildStopped(Retryable):
+    """The build was stopped while it ran, as no launch waited for it any more. Facts: none."""
+
+
 class BuildServiceDown(Retryable):
     """The build service did not take the order. Facts: why."""
 
@@ -50,6 +54,14 @@ class QuotaReached(Permanent):
 
 class RepositoryQuotaReached(Permanent):
     """All places of this repository are taken. Facts: limit, url."""
+
+
+class OwnerQuotaReached(Permanent):
+    """All places of the repository's owner are taken. Facts: limit, owner (its address)."""
+
+
+class OwnerBuildsReached(Permanent):
+    """As many builds of the repository's owner as may be in line wait for their turn already. Facts: limit, owner (its address)."""
 
 
 class SessionDied(Retryable):

@@ -1,0 +1,72 @@
+"""How many builds of one client, and of one owner's repositories, may wait for their turn."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bindery.domain.environment import Environment
+from bindery.domain.errors import OwnerBuildsReached, TooManyBuilds
+from bindery.ports.clock import Clock
+from bindery.ports.table import Item, Table
+from bindery.state.build_slots import BuildSlots
+from bindery.state.environments import Environments
+
+KEPT_SECONDS = 86400
+
+
+@dataclass(frozen=True)
+class BuildClaims:
+    """Each client and each owner has one item: the attempts claimed for it last. It is written with the claim, in one transaction,
+    so that claims made at the same time are all counted; ended attempts are taken out only when it is full.
+
+    per_client, per_owner: attempts that wait. None: no limit, and nothing is read or written.
+    """
+
+    table: Table
+    clock: Clock
+    environments: Environments
+    slots: BuildSlots
+    per_client: int | None = None
+    per_owner: int | None = None
+
+    def room_for(self, client: str, owner: str) -> Callable[[str, int], list[Item]]:
+        """Return what makes the items to be written with a claim, from its environment's key and attempt.
+
+        client: empty if exempt. The function raises TooManyBuilds, OwnerBuildsReached.
+        """
+
+        def room(key: str, attempt: int) -> list[Item]:
+            return list(self._items(client, owner, [key, attempt])) if client else []
+
+        return room
+
+    def _items(self, client: str, owner: str, claim: list[object]) -> Iterator[Item]:
+        if self.per_client is not None:
+            item = self._with(f"client#{client}", claim, self.per_client)
+            if item is None:
+                raise TooManyBuilds(limit=self.per_client)
+            yield item
+        if self.per_owner is not None:
+            item = self._with(f"owner#{owner}", claim, self.per_owner)
+            if item is None:
+                raise OwnerBuildsReached(limit=self.per_owner, owner=owner)
+            yield item
+
+    def _with(self, pk: str, claim: list[object], limit: int) -> Item | None:
+        """The item with one claim more; None if as many as may wait already."""
+        item = self.table.get(pk, "builds") or Item(pk, "builds", {"claims": []})
+        claims = list(item.data["claims"])
+        if len(claims) >= limit:
+            claims = [[key, attempt] for key, attempt in claims if self._waits(key, attempt)]
+        if len(claims) >= limit:
+            return None
+        until = self.clock.now() + KEPT_SECONDS
+        return Item(pk, "builds", {"claims": [*claims, claim]}, item.version, expires_at=until)
+
+    def _waits(self, key: str, attempt: int) -> bool:
+        """Whether the attempt is still to be made and has no slot yet: it stands in line, or is about to."""
+        environment = self.environments.find(key)
+        return _is_making(environment, attempt) and not self.slots.has(key, attempt)
+
+
+def _is_making(environment: Environment | None, attempt: int) -> bool:
+    return environment is not None and environment.is_making(attempt)

@@ -1,0 +1,40 @@
+"""Launches that wait for a build: whether there are any, and since when there are none."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bindery.domain.environment import Environment
+from bindery.domain.launch import Launch, Stage
+from bindery.state.environments import Environments
+from bindery.state.launches import Launches
+
+
+@dataclass(frozen=True)
+class WantedBuilds:
+    """Reads only, consistently. A launch waits until it ends or leaves the building stage, whether or not a stream is open."""
+
+    environments: Environments
+    launches: Launches
+
+    def who_wait(self, environment: Environment) -> Iterator[Launch]:
+        """Launches under way that wait for the environment's newest attempt."""
+        return (launch for launch in self._registered(environment) if _waits(launch, environment))
+
+    def left_at(self, environment: Environment) -> float | None:
+        """Return when the last launch left that waited for the newest attempt, in UTC seconds; None while a launch waits."""
+        left = environment.claimed_at
+        for launch in self._registered(environment):
+            if _waits(launch, environment):
+                return None
+            left = max(left, launch.ended_at or launch.stage_since)
+        return left
+
+    def _registered(self, environment: Environment) -> Iterator[Launch]:
+        """Launches with a waiter's record, which stays until the attempt ends."""
+        for waiter in self.environments.waiters(environment.key, environment.attempt):
+            if launch := self.launches.find(waiter.launch):
+                yield launch
+
+
+def _waits(launch: Launch, environment: Environment) -> bool:
+    return launch.stage is Stage.BUILDING and launch.environment == environment.key

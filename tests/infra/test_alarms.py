@@ -1,0 +1,62 @@
+"""Alarms ring at what the template's defaults can reach."""
+
+import re
+
+import pytest
+
+from tests.infra.deployed.rights import RESOURCES, TEMPLATE
+from tests.infra.deployed.variables import resolved
+
+HOUR = 3600
+
+
+def default(parameter: str) -> float:
+    return float(TEMPLATE["Parameters"][parameter]["Default"])
+
+
+def alarm(name: str) -> dict[str, object]:
+    found: dict[str, object] = RESOURCES[name]["Properties"]
+    return found
+
+
+def build_minutes(seconds: float, slots: int) -> float:
+    """The alarm's own number for one hour in which builds ended that took so many seconds together."""
+    metrics = alarm("BuildsTakeLong")["Metrics"]
+    assert isinstance(metrics, list)
+    expression = str(resolved(metrics[0]["Expression"], {"BuildSlots": str(slots)}))
+    match = re.fullmatch(r"seconds / (\d+) / (\d+)", expression)
+    assert match, expression
+    return seconds / int(match[1]) / int(match[2])
+
+
+@pytest.mark.parametrize("slots", [1, 2, 20])
+def test_build_minutes_alarm_rings_when_all_slots_build_all_the_time_and_not_at_half_of_that(slots: int) -> None:
+    threshold = float(str(resolved(alarm("BuildsTakeLong")["Threshold"], {})))
+    assert build_minutes(slots * HOUR, slots) > threshold
+    assert build_minutes(slots * HOUR / 2, slots) < threshold
+
+
+def test_build_minutes_alarm_rings_for_builds_at_their_limit() -> None:
+    """Minutes count when a build ends: an hour has to see enough builds of the longest kind end."""
+    slots, threshold = int(default("BuildSlots")), default("BuildMinutesToAlarm")
+    ended = int(HOUR / default("BuildSeconds")) * slots
+    assert build_minutes(ended * default("BuildSeconds"), slots) > threshold
+
+
+def test_build_minutes_alarm_cannot_be_set_above_what_can_happen() -> None:
+    assert TEMPLATE["Parameters"]["BuildMinutesToAlarm"]["MaxValue"] < 60
+
+
+def test_failures_alarm_rings_before_one_client_is_out_of_launches() -> None:
+    """Within its period, and with nobody else there."""
+    period = float(str(alarm("LaunchesFailHere")["Period"]))
+    assert default("FailuresToAlarm") < default("PageRateLimit") * period / HOUR
+
+
+def test_silence_alarm_can_ring_with_the_sessions_that_there_may_be() -> None:
+    """The sessions of more than one client: one client alone cannot set it off."""
+    from bindery.usecases.cull_sessions import MANY_COUNT, MANY_SHARE
+
+    most = default("QuotaTotal")
+    assert max(MANY_COUNT, most * MANY_SHARE) < most
+    assert default("ClientSessions") < most

@@ -1,0 +1,258 @@
+"""What one client may take, and under which name it is stored."""
+
+from dataclasses import replace
+
+import pytest
+
+from bindery.domain.clients import SHORTEST_EPOCH, Clients, network_of
+from bindery.domain.errors import BadSpec, RateLimited, TooManySessions, TooManyStreams
+from bindery.domain.launch import Launch, Stage
+from bindery.state.client_shares import ClientLimits, ClientShares
+from tests.fakes.clock import FakeClock
+from tests.fakes.table import DictTable
+from tests.simulation.small import ASKED, Small
+
+ONE, TWO, OWN_MACHINE = "203.0.113.1", "203.0.113.2", "127.0.0.1"
+
+
+@pytest.fixture
+def table() -> DictTable:
+    return DictTable()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    clock = FakeClock(seed=5)
+    clock.time = 20_000 * SHORTEST_EPOCH + 40_000.0
+    return clock
+
+
+def shares_of(table: DictTable, clock: FakeClock, *, pages: int | None = 3, streams: int | None = 2) -> ClientShares:
+    limits = ClientLimits(10, 3600, page_launches=pages, streams=streams)
+    return ClientShares(table, clock, Clients("a secret of the tests", 3600), limits)
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.1", "203.0.113.1"),
+        ("::ffff:203.0.113.1", "203.0.113.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_one_client_is_an_ipv4_address_or_a_64_of_ipv6(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+def test_key_depends_on_the_secret_and_changes_with_the_epoch() -> None:
+    at = 20_000.0 * SHORTEST_EPOCH
+    clients = Clients("one secret", 3600)
+    today, tomorrow = clients.keys(ONE, at), clients.keys(ONE, at + SHORTEST_EPOCH)
+    assert today.now != Clients("other secret", 3600).keys(ONE, at).now
+    assert today.now != tomorrow.now
+    assert tomorrow.before == today.now
+    assert clients.keys(ONE, at + 3600).before == ""
+
+
+def test_epoch_outlives_the_longest_window() -> None:
+    clients = Clients("one secret", 10 * SHORTEST_EPOCH)
+    first, later = (clients.keys(ONE, at * SHORTEST_EPOCH) for at in (100.0, 109.0))
+    assert first.now == later.now
+
+
+def test_key_without_a_secret_is_refused() -> None:
+    with pytest.raises(ValueError, match="BINDERY_SECRET"):
+        Clients("", 3600).keys(ONE, 0)
+
+
+def test_pages_launches_are_counted_against_their_own_limit(table: DictTable, clock: FakeClock) -> None:
+    shares = shares_of(table, clock)
+    for _ in range(3):
+        assert shares.take(ONE, page=True) is None
+    with pytest.raises(RateLimited) as caught:
+        shares.take(ONE, page=True)
+    assert caught.value.facts == {"limit": 3, "seconds": 3601}
+    shares.take(TWO, page=True)
+    clock.advance(3601)
+    shares.take(ONE, page=True)
+
+
+def test_launches_without_a_token_count_for_both_limits(table: DictTable, clock: FakeClock) -> None:
+    shares = shares_of(table, clock)
+    for _ in range(3):
+        shares.take(ONE)
+    with pytest.raises(RateLimited):
+        shares.take(ONE, page=True)
+
+
+def test_addresses_of_one_64_share_a_limit(table: DictTable, clock: FakeClock) -> None:
+    shares = shares_of(table, clock)
+    for n in range(3):
+        shares.take(f"2001:db8::{n}", page=True)
+    with pytest.raises(RateLimited):
+        shares.take("2001:db8::ffff", page=True)
+
+
+def test_window_goes_on_when_the_key_changes(table: DictTable, clock: FakeClock) -> None:
+    shares = shares_of(table, clock)
+    clock.time = 20_001 * SHORTEST_EPOCH - 10.0
+    for _ in range(3):
+        shares.take(ONE, page=True)
+    clock.advance(20)
+    with pytest.raises(RateLimited):
+        shares.take(ONE, page=True)
+
+
+def test_streams_are_counted_until_they_are_closed_or_their_lease_ends(table: DictTable, clock: FakeClock) -> None:
+    shares = shares_of(table, clock, pages=None)
+    shares.resume(ONE, "a")
+    shares.resume(ONE, "b")
+    with pytest.raises(TooManyStreams):
+        shares.resume(ONE, "c")
+    shares.close(ONE, "a")
+    shares.resume(ONE, "c")
+    clock.advance(901)
+    shares.resume(ONE, "d")
+    shares.resume(ONE, "e")
+
+
+def test_close_after_the_key_changed_gives_the_place_back(table: DictTable, clock: FakeClock) -> None:
+    shares = shares_of(table, clock)
+    clock.time = 20_001 * SHORTEST_EPOCH - 10.0
+    shares.resume(ONE, "a")
+    shares.resume(ONE, "b")
+    clock.advance(20)
+    shares.close(ONE, "a")
+    shares.resume(ONE, "c")
+
+
+def test_this_machines_own_clients_have_no_share_and_cost_nothing(table: DictTable, clock: FakeClock) -> None:
+    shares = shares_of(table, clock)
+    for address in ("127.0.0.1", "127.8.8.8", "::1"):
+        for n in range(20):
+            shares.take(address, page=True, stream=str(n))
+    assert table.items() == []
+
+
+def test_new_launch_with_its_stream_costs_one_read_and_one_write(table: DictTable, clock: FakeClock) -> None:
+    shares = shares_of(table, clock)
+    operations: list[str] = []
+    table.before = lambda operation, keys: operations.append(operation)
+    shares.take(ONE, page=True, stream="a")
+    assert operations == ["get", "put"]
+
+
+def test_items_of_a_client_end_with_what_they_count(table: DictTable, clock: FakeClock) -> None:
+    shares_of(table, clock).take(ONE, page=True, stream="a")
+    (item,) = table.items()
+    assert item.expires_at == clock.now() + 3600
+
+
+def small(**settings: object) -> Small:
+    return Small(**{"rate_limit": 1000, **settings})  # type: ignore[arg-type]  # settings of any kind
+
+
+def come(made: Small, client: str, spec: str = "o/r/HEAD", *, streams: bool = False, page: bool = True) -> Launch:
+    token = made.token(spec) if page else ""
+    return made.system.open_launch(replace(ASKED, client=client, spec=spec, build_token=token, streams=streams)).launch
+
+
+def test_pages_token_is_no_way_round_the_limits() -> None:
+    made = small(page_rate_limit=2)
+    come(made, ONE)
+    come(made, ONE)
+    with pytest.raises(RateLimited):
+        come(made, ONE)
+
+
+def test_reload_of_a_page_is_not_counted() -> None:
+    made, asked = small(page_rate_limit=1), replace(ASKED, client=ONE)
+    asked = replace(asked, build_token=made.token())
+    first = made.system.open_launch(asked).launch
+    assert made.system.open_launch(asked).launch.id == first.id
+
+
+def test_no_address_is_stored() -> None:
+    made = small(page_rate_limit=60, client_sessions=3, client_streams=3, client_builds=1, client_line=1)
+    for client in (ONE, "2001:db8:1:2:3:4:5:6"):
+        come(made, client, streams=True)
+        come(made, client, page=False)
+    made.build()
+    text = str(made.table.items())
+    assert ONE not in text
+    assert "2001:db8:1:2" not in text
+
+
+def test_client_has_only_so_many_sessions() -> None:
+    made = small(client_sessions=1)
+    first = come(made, ONE)
+    made.build()
+    with pytest.raises(TooManySessions) as caught:
+        come(made, ONE)
+    assert caught.value.facts == {"limit": 1}
+    come(made, TWO)
+    come(made, OWN_MACHINE)
+    made.system.stop_launch(first.id)
+    made.pump()
+    come(made, ONE)
+
+
+def test_launches_under_way_at_one_time_do_not_get_past_the_limit_of_sessions() -> None:
+    made = small(client_sessions=1)
+    launches = [come(made, ONE) for _ in range(3)]
+    made.build()
+    stages = [made.launch(launch).stage for launch in launches]
+    assert sorted(stages) == [Stage.FAILED, Stage.FAILED, Stage.READY]
+
+
+def test_sessions_of_the_last_epoch_count() -> None:
+    made = small(client_sessions=1)
+    made.clock.time = 20_001 * SHORTEST_EPOCH - 10.0
+    come(made, ONE)
+    made.build()
+    made.clock.advance(20)
+    with pytest.raises(TooManySessions):
+        come(made, ONE)
+
+
+def test_build_without_a_session_needs_no_place_for_one() -> None:
+    made = small(client_sessions=1)
+    come(made, ONE)
+    made.build()
+    made.system.open_launch(replace(ASKED, client=ONE, build_only=True))
+
+
+def test_owner_has_only_so_many_sessions_over_all_its_repositories() -> None:
+    made = small(quota_per_owner=1)
+    made.host.heads["o/other"] = made.host.heads["o/r"]
+    come(made, ONE)
+    made.build()
+    refused = come(made, TWO, "o/other/HEAD")
+    made.pump()
+    failure = made.launch(refused).failure
+    assert failure
+    assert (failure.kind, failure.facts["limit"]) == ("OwnerQuotaReached", 1)
+
+
+def test_stream_that_is_refused_creates_no_launch() -> None:
+    made = small(client_streams=1)
+    come(made, ONE, streams=True)
+    before = len(made.table.items())
+    with pytest.raises(TooManyStreams):
+        come(made, ONE, streams=True)
+    assert len(made.table.items()) == before
+
+
+def test_link_that_is_refused_holds_no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = small(client_streams=1)
+
+    def refuse(spec: str) -> str:
+        raise BadSpec(spec=spec, why="no")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(made.host, "check", refuse)
+        with pytest.raises(BadSpec):
+            come(made, ONE, streams=True)
+    come(made, ONE, streams=True)

@@ -1,0 +1,221 @@
+"""Build slots are shared between clients, and between owners of repositories."""
+
+from dataclasses import replace
+
+from bindery.domain.errors import OwnerBuildsReached, TooManyBuilds
+from bindery.domain.launch import Launch, Stage
+from bindery.domain.messages import BuildRequested
+from tests.fakes.host import COMMIT
+from tests.simulation.small import ASKED, Small
+
+ONE, TWO, THREE, OWN_MACHINE = "203.0.113.1", "203.0.113.2", "203.0.113.3", "127.0.0.1"
+
+
+def made(slots: int = 2, **settings: object) -> Small:
+    limits = {"client_builds": 1, "owner_builds": None, "client_line": 3, **settings}
+    small = Small(**{"rate_limit": 1000, "build_slots": slots, **limits})  # type: ignore[arg-type]  # settings of any kind
+    small.host.heads = {f"{owner}/{name}": COMMIT for owner in ("o", "p", "q") for name in "abcdefghij"}
+    return small
+
+
+def come(small: Small, client: str, *repositories: str, build_only: bool = False) -> list[Launch]:
+    """Launches of a client, a second apart, each of whose builds has its slot or its place in line."""
+    launches = []
+    for repository in repositories:
+        small.clock.advance(1)
+        asked = replace(ASKED, spec=f"{repository}/HEAD", client=client, build_only=build_only)
+        launches.append(small.system.open_launch(asked).launch)
+        small.pump()
+    return [small.launch(launch) for launch in launches]
+
+
+def running(small: Small) -> list[str]:
+    """Repositories that are built, in the order in which their builds began."""
+    begun = [
+        order for order in small.builds.started if f"{order.environment}-{order.attempt}" in small.builds.running()
+    ]
+    return [order.repository.spec.removesuffix("/HEAD") for order in begun]
+
+
+def finish(small: Small, launch: Launch) -> None:
+    small.builds.finish(f"{launch.environment}-{launch.attempt}")
+    small.pump()
+
+
+def places(small: Small, *launches: Launch) -> list[int | None]:
+    return [small.system.follow_launch.builds_before(small.launch(launch)) for launch in launches]
+
+
+def test_one_client_never_holds_every_slot() -> None:
+    small = made()
+    come(small, ONE, "o/a", "o/b", "o/c")
+    assert running(small) == ["o/a"]
+    come(small, TWO, "p/a")
+    assert running(small) == ["o/a", "p/a"]
+
+
+def test_one_client_may_hold_all_slots_but_one_while_nobody_else_waits() -> None:
+    small = made(slots=4)
+    come(small, ONE, "o/a", "o/b", "o/c", "o/d")
+    assert running(small) == ["o/a", "o/b", "o/c"]
+
+
+def test_a_single_slot_is_for_anybody() -> None:
+    small = made(slots=1)
+    come(small, ONE, "o/a")
+    assert running(small) == ["o/a"]
+
+
+def test_two_builds_of_one_client_that_are_begun_at_one_time_do_not_take_both_slots() -> None:
+    small = made()
+    launches = [
+        small.system.open_launch(replace(ASKED, spec=spec, client=ONE)).launch for spec in ("o/a/HEAD", "o/b/HEAD")
+    ]
+    for launch in launches:
+        small.handle(next(sent.message for sent in small.queue.sent if launch.id in str(sent.message)))
+    first, second = [BuildRequested(environment=small.launch(launch).environment, attempt=1) for launch in launches]
+    small.take()
+
+    def other_first(operation: str, keys: object) -> None:
+        if operation == "transact" and "build-slots" in str(keys):
+            small.table.before = lambda operation, keys: None
+            small.handle(second)
+
+    small.table.before = other_first
+    small.handle(first)
+    small.pump()
+    assert running(small) == ["o/b"]
+
+
+def test_a_slot_that_another_build_of_the_client_takes_between_two_reads_is_noticed() -> None:
+    small = made()
+    holders = [*come(small, TWO, "p/a"), *come(small, THREE, "q/a")]
+    first, second = [
+        BuildRequested(environment=launch.environment, attempt=1) for launch in come(small, ONE, "o/a", "o/b")
+    ]
+    for launch in holders:
+        small.system.state.slots.leave(launch.environment, 1)
+        small.builds.finish(f"{launch.environment}-1")
+    small.take()
+
+    def other_first(operation: str, keys: object) -> None:
+        if operation == "query" and "build-line" in str(keys):
+            small.table.before = lambda operation, keys: None
+            small.handle(first)
+
+    small.table.before = other_first
+    small.handle(second)
+    assert running(small) == ["o/a"]
+
+
+def test_waiting_builds_are_taken_in_turns_between_clients() -> None:
+    small = made(slots=1, client_line=9)
+    first, *crowd = come(small, ONE, "o/a", "o/b", "o/c", "o/d")
+    (second,), (third,) = come(small, TWO, "p/a"), come(small, THREE, "q/a")
+    assert places(small, *crowd, second, third) == [2, 3, 4, 0, 1]
+    order = [first]
+    for _ in range(5):
+        finish(small, order[-1])
+        (now,) = [launch for launch in (*crowd, second, third) if running(small) == [launch.spec.removesuffix("/HEAD")]]
+        order.append(now)
+    assert [launch.spec for launch in order] == [f"{name}/HEAD" for name in ("o/a", "p/a", "q/a", "o/b", "o/c", "o/d")]
+
+
+def test_waiting_builds_are_taken_in_turns_between_owners() -> None:
+    small = made(slots=1, owner_builds=1)
+    (first,) = come(small, ONE, "o/a")
+    come(small, TWO, "o/b")
+    come(small, THREE, "p/a")
+    finish(small, first)
+    assert running(small) == ["p/a"]
+
+
+def test_one_owner_never_holds_every_slot() -> None:
+    small = made(owner_builds=1)
+    come(small, ONE, "o/a")
+    come(small, TWO, "o/b")
+    assert running(small) == ["o/a"]
+    come(small, THREE, "p/a")
+    assert running(small) == ["o/a", "p/a"]
+
+
+def test_a_build_that_was_kept_from_the_last_slot_begins_when_its_clients_other_build_ends() -> None:
+    small = made()
+    first, *_ = come(small, ONE, "o/a", "o/b")
+    finish(small, first)
+    assert running(small) == ["o/b"]
+
+
+def test_prebuilds_stand_behind_visitors_of_any_client() -> None:
+    small = made(slots=1)
+    (first,) = come(small, ONE, "o/a")
+    come(small, TWO, "p/a", build_only=True)
+    come(small, ONE, "o/b")
+    finish(small, first)
+    assert running(small) == ["o/b"]
+
+
+def test_this_machines_own_clients_are_served_in_the_order_in_which_they_come() -> None:
+    small = made(owner_builds=1, client_line=1, owner_line=1)
+    come(small, OWN_MACHINE, "o/a", "o/b", "o/c", "o/d", "o/e")
+    assert running(small) == ["o/a", "o/b"]
+
+
+def test_a_client_has_only_so_many_builds_in_line() -> None:
+    small = made(slots=1)
+    first, *rest = come(small, ONE, "o/a", "o/b", "o/c", "o/d", "o/e")
+    refused = rest[-1].failure
+    assert refused
+    assert (refused.kind, refused.facts) == (TooManyBuilds.__name__, {"limit": 3})
+    assert [launch.stage for launch in rest[:-1]] == [Stage.BUILDING] * 3
+    finish(small, first)
+    assert come(small, ONE, "o/f")[0].stage is Stage.BUILDING
+    assert come(small, ONE, "o/g")[0].stage is Stage.FAILED
+
+
+def test_a_refused_launch_claims_nothing() -> None:
+    small = made(slots=1, client_line=1)
+    come(small, ONE, "o/a", "o/b", "o/c")
+    assert come(small, TWO, "o/c")[0].attempt == 1
+    assert small.system.state.slots.waiting() == 2
+
+
+def test_a_client_at_its_limit_may_still_wait_for_a_build_of_others() -> None:
+    small = made(slots=1, client_line=1)
+    come(small, TWO, "p/a")
+    come(small, ONE, "o/a")
+    assert come(small, ONE, "p/a")[0].stage is Stage.BUILDING
+
+
+def test_an_owner_has_only_so_many_builds_in_line_whoever_launches() -> None:
+    small = made(slots=1, owner_line=1)
+    come(small, ONE, "o/a", "o/b")
+    refused = come(small, TWO, "o/c")[0].failure
+    assert refused
+    assert (refused.kind, refused.facts["limit"]) == (OwnerBuildsReached.__name__, 1)
+    assert come(small, TWO, "p/a")[0].stage is Stage.BUILDING
+
+
+def test_claims_made_at_one_time_are_all_counted() -> None:
+    small = made(slots=1, client_line=1)
+    come(small, TWO, "p/a")
+    first, second = [
+        small.system.open_launch(replace(ASKED, spec=spec, client=ONE)).launch for spec in ("o/a/HEAD", "o/b/HEAD")
+    ]
+    one, two = [sent.message for sent in small.take()]
+
+    def other_first(operation: str, keys: object) -> None:
+        if operation == "transact" and "environment#" in str(keys):
+            small.table.before = lambda operation, keys: None
+            small.handle(two)
+
+    small.table.before = other_first
+    small.handle(one)
+    assert {small.launch(first).stage, small.launch(second).stage} == {Stage.BUILDING, Stage.FAILED}
+
+
+def test_nothing_is_written_for_shares_that_are_not_limited() -> None:
+    small = made(client_builds=None, client_line=None)
+    come(small, ONE, "o/a", "o/b", "o/c")
+    assert running(small) == ["o/a", "o/b"]
+    assert not [item for item in small.table.items() if item.sk in ("round", "builds")]

@@ -1,0 +1,171 @@
+"""Who the client is behind proxies: what trusted ones say is believed, and nothing else."""
+
+import asyncio
+from typing import Any, cast
+
+import httpx
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bindery.bootstrap.parts import blind_to_clients
+from bindery.domain.asking import Asked, Opened
+from bindery.domain.errors import LaunchNotFound
+from bindery.domain.tokens import Tokens
+from bindery.settings import Settings
+from bindery.web.proxies import Proxies
+from bindery.web.senders import sender_of
+from bindery.web.stream import Stream
+from infra.local.events import Context
+from tests.fakes.ports import settings_of
+from tests.serving.rest_event import rest_event
+from tests.simulation.small import Small
+
+TRUSTED = Proxies.of(["127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"])
+SECRET = "s" * 40
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "client"),
+    [
+        ("127.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),  # the left part is what the client made up
+        ("127.0.0.1", "203.0.113.7, 10.1.2.3", "203.0.113.7"),
+        ("127.0.0.1", "198.51.100.1, 203.0.113.7, 10.1.2.3, 10.0.0.1", "203.0.113.7"),
+        ("10.9.9.9", "203.0.113.7, 10.9.9.9", "203.0.113.7"),  # API Gateway adds its own peer
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
+        ("203.0.113.9", "10.0.0.1", "203.0.113.9"),
+        ("203.0.113.9", "198.51.100.1, 127.0.0.1", "203.0.113.9"),
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", "unknown", "127.0.0.1"),
+        ("127.0.0.1", "203.0.113.7, evil", "127.0.0.1"),
+        ("127.0.0.1", "10.0.0.1", "10.0.0.1"),
+        ("127.0.0.1", "203.0.113.7:4711", "203.0.113.7"),
+        ("127.0.0.1", "[2001:db8:2::1]:4711", "2001:db8:2::1"),
+        ("127.0.0.1", "2001:db8:2::1, 2001:db8:1::5", "2001:db8:2::1"),
+        ("::ffff:127.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", "::ffff:203.0.113.7", "203.0.113.7"),
+        ("unknown", "203.0.113.7", "unknown"),
+    ],
+)
+def test_client_is_the_first_hop_from_the_right_that_is_no_trusted_proxy(
+    peer: str, forwarded_for: str, client: str
+) -> None:
+    assert TRUSTED.client(peer, forwarded_for) == client
+
+
+def test_endless_header_is_read_for_so_many_hops_only() -> None:
+    assert TRUSTED.client("127.0.0.1", "203.0.113.7," + "10.0.0.1," * 1000 + "10.0.0.2") == "10.0.0.1"
+
+
+def test_without_trusted_proxies_no_header_counts() -> None:
+    assert Proxies().client("127.0.0.1", "203.0.113.7") == "127.0.0.1"
+    assert Proxies().scheme("127.0.0.1", "http", "https") == "http"
+
+
+@pytest.mark.parametrize(
+    ("peer", "proto", "scheme"),
+    [
+        ("127.0.0.1", "https", "https"),
+        ("127.0.0.1", "http, HTTPS", "https"),
+        ("127.0.0.1", "javascript", "http"),
+        ("127.0.0.1", "", "http"),
+        ("203.0.113.9", "https", "http"),
+    ],
+)
+def test_scheme_is_believed_from_trusted_proxies_only(peer: str, proto: str, scheme: str) -> None:
+    assert TRUSTED.scheme(peer, "http", proto) == scheme
+
+
+def event(peer: str, protocol: str, **headers: list[str]) -> dict[str, object]:
+    named = {name.replace("_", "-").title(): values for name, values in headers.items()}
+    context = {"identity": {"sourceIp": peer}, "protocol": protocol}
+    return {"requestContext": context, "multiValueHeaders": named, "headers": {k: v[-1] for k, v in named.items()}}
+
+
+def test_event_of_the_local_front_is_read_with_all_its_header_lines() -> None:
+    told = event("127.0.0.1", "http", x_forwarded_for=["198.51.100.1", "203.0.113.7"], x_forwarded_proto=["https"])
+    sender = sender_of(told, TRUSTED)
+    assert (sender.client, sender.scheme) == ("203.0.113.7", "https")
+    blind = sender_of(told, Proxies())
+    assert (blind.client, blind.scheme) == ("127.0.0.1", "http")
+
+
+def test_event_of_api_gateway_has_its_scheme_and_its_peer_unless_that_is_a_trusted_proxy() -> None:
+    told = event("10.1.1.1", "HTTP/1.1", x_forwarded_for=["203.0.113.7, 10.1.1.1"], x_forwarded_proto=["https"])
+    assert sender_of(told, Proxies()).client == "10.1.1.1"
+    assert sender_of(told, TRUSTED).client == "203.0.113.7"
+    assert sender_of(told, Proxies()).scheme == "https"
+
+
+def asked_of(proxies: Proxies, headers: dict[str, str]) -> Asked:
+    """What a stream's request, from loopback, asks for."""
+    asked: list[Asked] = []
+
+    def refuse(request: Asked) -> Opened:
+        asked.append(request)
+        raise LaunchNotFound
+
+    async def get() -> None:
+        app = Stream(refuse, None, Tokens(SECRET), "", "", proxies=proxies).app()  # type: ignore[arg-type]  # nothing is followed
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://front.example") as client:
+            await client.get("/build/gh/o/r/HEAD", headers={"accept": "text/event-stream", **headers})
+
+    asyncio.run(get())
+    return asked[0]
+
+
+def test_stream_believes_trusted_proxies_only() -> None:
+    headers = {"x-forwarded-for": "198.51.100.1, 203.0.113.7", "x-forwarded-proto": "https"}
+    trusting, blind = asked_of(TRUSTED, headers), asked_of(Proxies(), headers)
+    assert (trusting.client, trusting.own_origin) == ("203.0.113.7", "https://front.example")
+    assert (blind.client, blind.own_origin) == ("127.0.0.1", "http://front.example")
+
+
+def test_banned_network_is_refused_behind_a_trusted_proxy() -> None:
+    small = Small(ban_networks="203.0.113.0/24", trusted_proxies="127.0.0.1")
+    context = cast("LambdaContext", Context("serve_pages"))
+    told = cast("dict[str, Any]", rest_event("/v2/gh/o/r/HEAD"))
+    told["requestContext"]["identity"]["sourceIp"] = "127.0.0.1"
+    told["multiValueHeaders"] = {"X-Forwarded-For": ["203.0.113.7"]}
+    assert small.system.serve_pages(told, context)["statusCode"] == 403
+    told["multiValueHeaders"] = {"X-Forwarded-For": ["198.51.100.7"]}
+    assert small.system.serve_pages(told, context)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({"launcher": "kubernetes", "builder": "container", "registry": "https://r.example"}, True),
+        (
+            {
+                "launcher": "kubernetes",
+                "builder": "container",
+                "registry": "https://r.example",
+                "trusted_proxies": "127.0.0.1",
+            },
+            False,
+        ),
+        ({}, False),
+    ],
+)
+def test_start_warns_where_clients_cannot_be_told_apart(settings: dict[str, object], warned: bool) -> None:
+    assert bool(blind_to_clients(settings_of(**settings))) == warned
+
+
+def test_warning_says_which_setting_helps_and_that_bans_do_nothing() -> None:
+    aws = {"launcher": "kubernetes", "builder": "codebuild", "registry": "https://r.example", "queues": "sqs"}
+    assert blind_to_clients(settings_of(**aws)) == ""
+    warning = blind_to_clients(settings_of(**aws, public_url="https://b.example", ban_networks="203.0.113.0/24"))
+    assert "BINDERY_TRUSTED_PROXIES" in warning
+    assert "BINDERY_BAN_NETWORKS refuses none" in warning
+
+
+@pytest.mark.parametrize("networks", ["proxy.example", "0.0.0.0/0", "10.0.0.0/8, ::/0"])
+def test_setting_refuses_what_is_no_network_and_trust_in_everybody(networks: str) -> None:
+    with pytest.raises(ValueError, match="trusted_proxies"):
+        Settings.model_validate({"trusted_proxies": networks})
+
+
+def test_scheme_of_api_gateways_event_is_never_anything_else_than_http_or_https() -> None:
+    assert sender_of(event("203.0.113.9", "HTTP/1.1", x_forwarded_proto=["javascript"]), TRUSTED).scheme == "http"

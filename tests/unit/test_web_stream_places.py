@@ -1,0 +1,100 @@
+"""A stream's place among those that one client may have open: taken before, given back however the stream ends."""
+
+import asyncio
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from bindery.domain.asking import Asked, Opened
+from bindery.domain.errors import Stale, TooManyStreams
+from bindery.domain.launch import READY, WAITING, Stage
+from bindery.web.stream import Stream
+from tests.unit.test_web_stream import TOKENS, Story, launch
+
+ENDED, GOING = launch(READY, stage=Stage.READY), launch(WAITING)
+EVENTS = {"Accept": "text/event-stream"}
+
+
+class Counted(Story):
+    """A story whose streams are counted. closed: client and stream's id of each that gave its place back."""
+
+    def __init__(self, *looks: object, trouble: bool = False) -> None:
+        super().__init__(list(looks))  # type: ignore[arg-type]  # launches and errors
+        self.closed: list[tuple[str, str]] = []
+        self.trouble = trouble
+
+    def open(self, asked: Asked) -> Opened:
+        return replace(super().open(asked), stream="s1" if asked.streams else "")
+
+    def close(self, client: str, stream: str) -> None:
+        self.closed.append((client, stream))
+        if self.trouble:
+            raise Stale
+
+
+def app_of(story: Counted) -> httpx.ASGITransport:
+    return httpx.ASGITransport(Stream(story.open, story, TOKENS, "", "*", longest_seconds=0.3, close=story.close).app())
+
+
+def get(story: Counted) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=app_of(story), base_url="http://testserver") as client:
+            return await client.get("/build/gh/o/r/HEAD", headers=EVENTS)
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("look", [ENDED, GOING], ids=["its launch ended", "it was open for long"])
+def test_place_is_given_back_when_the_stream_ends(look: object) -> None:
+    story = Counted(look)
+    assert get(story).status_code == 200
+    assert story.closed == [("127.0.0.1", "s1")]
+
+
+def test_place_is_given_back_when_the_client_leaves() -> None:
+    story = Counted(GOING)
+    gone = asyncio.Event()
+
+    async def receive() -> dict[str, object]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        if isinstance(message, dict) and message.get("body"):
+            gone.set()
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/build/gh/o/r/HEAD",
+        "raw_path": b"/build/gh/o/r/HEAD",
+        "query_string": b"",
+        "headers": [(b"accept", b"text/event-stream"), (b"host", b"testserver")],
+        "client": ("127.0.0.1", 1),
+        "server": ("testserver", 80),
+    }
+    app = Stream(story.open, story, TOKENS, "", "*", longest_seconds=600, close=story.close).app()
+    asyncio.run(asyncio.wait_for(app(scope, receive, send), 60))
+    assert story.closed == [("127.0.0.1", "s1")]
+
+
+def test_trouble_with_the_table_does_not_spoil_a_streams_end() -> None:
+    story = Counted(ENDED, trouble=True)
+    assert '"phase": "ready"' in get(story).text
+    assert story.closed == [("127.0.0.1", "s1")]
+
+
+def test_client_with_too_many_streams_is_told_so_and_when_to_come_again() -> None:
+    story = Counted(GOING)
+    story.refuse = TooManyStreams(limit=10)
+    answer = get(story)
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.json()["code"] == "too_many_streams"
+    assert "10 launches" in answer.json()["message"]
+    assert story.closed == []
