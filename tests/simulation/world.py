@@ -12,6 +12,7 @@ from bindery.domain.errors import BinderyError
 from bindery.domain.launch import Launch
 from bindery.domain.messages import Message
 from bindery.ports.table import Delete, Item
+from bindery.usecases.running_here import RunningHere
 from tests.fakes.ports import FakePorts, settings_of
 from tests.simulation import faults as faulty
 from tests.simulation import rest
@@ -50,6 +51,13 @@ SPECS = (
     *("o/popular/HEAD", "o/popular/HEAD", "o/popular/HEAD", "o/popular/pull", "o/popular/id"),
     *("o/other/HEAD", "o/other/HEAD", "o/other/pull", "o/third/HEAD", "o/missing/HEAD"),
 )
+
+
+class Apart(RunningHere):
+    """Each function is a process of its own, and knows nothing of the others."""
+
+    def runs(self, launch: str, step: int) -> bool:
+        return False
 
 
 class World:
@@ -98,6 +106,7 @@ class World:
         self.host = SimProvider(around)
         ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
         self.system = System(ports, settings)
+        self.system.running_here = Apart()
         self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
         told, turns = (truths.failed, truths.ready, self._outcome), Turns(shared, around, self._turn_came)
         self.watched = truths.watched = Watched(total, own, set(), *told, turns)

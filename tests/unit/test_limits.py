@@ -195,3 +195,10 @@ def test_a_token_goes_on_while_strangers_wait(hosts: Hosts) -> None:
     assert github_api(hosts.client, SystemClock(), hosts.url, "token").get("/y", "page").body == b"{}"
     with pytest.raises(HostLimited):
         github_api(hosts.client, SystemClock(), hosts.url, "").get("/y", "page")
+
+
+def test_a_limit_of_another_kind_than_the_count_stops_every_request() -> None:
+    limits = Limits()
+    limits.told(URL, {"X-RateLimit-Remaining": "4876", "X-RateLimit-Reset": "4000000000"}, 1000.0)
+    assert raised(lambda: limits.check(URL, 1001.0, free=True))
+    assert not raised(lambda: limits.check(URL, 1061.0))

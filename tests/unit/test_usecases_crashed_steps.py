@@ -109,6 +109,27 @@ def test_a_step_that_moves_on_begins_its_count_anew(small: Small, monkeypatch: p
     assert (now.step, now.begun) == (1, 0)
 
 
+def test_a_step_that_still_runs_in_this_process_has_not_crashed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process on one machine has no timeout: a large working copy may take minutes."""
+    launch = small.open()
+    message = ResolveRequested(launch=launch.id, step=0)
+    real, deliveries = small.host.resolve, [LONGEST_SECONDS, LONGEST_SECONDS]
+
+    def slow(spec: str) -> Resolved:
+        if deliveries:
+            small.clock.advance(deliveries.pop())
+            if deliveries:
+                small.handle(message)
+            else:
+                with pytest.raises(StepUnderWay):
+                    small.handle(message)
+        return real(spec)
+
+    monkeypatch.setattr(small.host, "resolve", slow)
+    small.handle(message)
+    assert small.launch(launch).stage is Stage.BUILDING
+
+
 @pytest.mark.parametrize("name", ["resolve", "sessions"])
 def test_a_message_comes_again_when_its_step_counts_as_crashed(name: str) -> None:
     """Else the last delivery would find a step that may still run, and the launch would wait for a timer."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bindery.usecases.reconcile import Reconcile
     from bindery.usecases.record_build import RecordBuild
     from bindery.usecases.record_log import RecordLog
+    from bindery.usecases.running_here import RunningHere
     from bindery.usecases.start_build import StartBuild
     from bindery.usecases.stop_launch import StopLaunch
     from bindery.usecases.stop_session import StopSession
@@ -95,6 +96,12 @@ class System:
         return TryAgain(self.state.launches, self.ports.queue, self.end_launch, self.ports.clock)
 
     @cached_property
+    def running_here(self) -> RunningHere:
+        from bindery.usecases.running_here import RunningHere
+
+        return RunningHere()
+
+    @cached_property
     def move_on(self) -> MoveOn:
         from bindery.usecases.move_on import MoveOn
 
@@ -121,7 +128,9 @@ class System:
             self.move_on,
             ports.clock,
         )
-        return Persevere(step, Stage.RESOLVING, kept.launches, self.end_launch, self.try_again, ports.clock)
+        return Persevere(
+            step, Stage.RESOLVING, kept.launches, self.end_launch, self.try_again, ports.clock, self.running_here
+        )
 
     @cached_property
     def start_build(self) -> StartBuild:
@@ -177,7 +186,9 @@ class System:
             cull_seconds=self.settings.cull_seconds,
             start_seconds=self.settings.start_seconds,
         )
-        return Persevere(step, Stage.STARTING, kept.launches, self.end_launch, self.try_again, ports.clock)
+        return Persevere(
+            step, Stage.STARTING, kept.launches, self.end_launch, self.try_again, ports.clock, self.running_here
+        )
 
     @cached_property
     def stop_session(self) -> StopSession:

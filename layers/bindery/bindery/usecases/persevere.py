@@ -13,6 +13,7 @@ from bindery.domain.messages import ResolveRequested, SessionRequested
 from bindery.ports.clock import Clock
 from bindery.state.launches import Launches
 from bindery.usecases.end_launch import EndLaunch
+from bindery.usecases.running_here import RunningHere
 from bindery.usecases.try_again import TryAgain
 
 logger = logging.getLogger("bindery")
@@ -41,13 +42,15 @@ class Persevere(Generic[Step]):
     end_launch: EndLaunch
     try_again: TryAgain
     clock: Clock
+    here: RunningHere
 
     def __call__(self, message: Step, received: int = 1) -> None:
         """received: how often its queue has brought this message. Raises StepUnderWay, Throttled, Stale."""
         if not self._begun(message, received):
             return
         try:
-            self.step(message)
+            with self.here.running(message.launch, message.step):
+                self.step(message)
         except (Throttled, Stale):
             self._report_back(message)
             raise
@@ -81,7 +84,8 @@ class Persevere(Generic[Step]):
         self.launches.change(message.launch, begin)
         if not exhausted:
             return True
-        if self.clock.now() - exhausted[0].begun_at < LONGEST_SECONDS:
+        young = self.clock.now() - exhausted[0].begun_at < LONGEST_SECONDS
+        if young or self.here.runs(message.launch, message.step):
             raise StepUnderWay
         logger.error("launch %s crashed its step %d %d times", message.launch, message.step, exhausted[0].begun)
         self.end_launch(message.launch, StepCrashed(step=DOING[self.stage]), message.step)

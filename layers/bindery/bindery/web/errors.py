@@ -236,7 +236,7 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.StepCrashed: Face(
             500,
             "step_crashed",
-            "The launch was given up: {step} ended the process that did it, twice, and is not tried again. "
+            "The launch was given up: {step} crashed twice here, and is not tried again. "
             "Tell whoever runs this Bindery.",
         ),
         e.StepUnderWay: Face(503, "step_under_way", "The launch is still being worked on. Try again in a minute."),

@@ -68,11 +68,13 @@ class Limits:
     ) -> HostLimited:
         """Return the fact, remembered; of too many the one that was told first is forgotten.
 
-        A server that names the seconds to wait means every request.
+        A server that names the seconds to wait means every request, and so does one whose count is not used up.
         """
         key = _account(url, authorization)
         fact = host_limited(key[0], headers, now, kind)
-        strict = any(name.lower() == "retry-after" for name in headers)
+        named = {name.lower(): value for name, value in headers.items()}
+        left = [named[name] for name in REMAINING if name in named]
+        strict = "retry-after" in named or (bool(left) and "0" not in left)
         with self._lock:
             self._until.pop(key, None)
             if len(self._until) >= REMEMBERED:
