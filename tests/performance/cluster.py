@@ -35,6 +35,7 @@ from tests.serving.lab import TOKEN, order_of
 from tests.serving.runtime import LocalRuntime
 
 PAIRS, FOUR_PAIRS, LAG_RUNS, LAYOUT_PAIRS = 16, 60, 16, 24  # four at once differ by a third from run to run
+SIZES = ((20, 200_000), (400, 40_000_000))  # files and bytes of the commits whose layout is measured
 SETTLE_SECONDS = 1
 TICK_SECONDS = 1  # a kubelet looks once in so long at what its containers do
 STEPS = ("service", "pod", "runs", "answers")
@@ -161,7 +162,7 @@ class Layouts:
 def layouts(bench: Bench) -> list[str]:
     """What it costs a commit's own launch that its image carries the commit as an archive."""
     lines = []
-    for files, size in ((20, 200_000), (400, 40_000_000)):
+    for files, size in SIZES:
         with tempfile.TemporaryDirectory(prefix="bindery-bench-") as name:
             starts = Layouts(bench.shipped, Path(name), files, size)
         for take in (starts.shared, starts.whole):  # the node has both images from now on
