@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from bindery.domain.errors import OwnerBuildsReached, TooManyBuilds
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested
@@ -87,7 +89,9 @@ def test_two_builds_of_one_client_that_are_begun_at_one_time_do_not_take_both_sl
     assert running(small) == ["o/b"]
 
 
-def test_a_slot_that_another_build_of_the_client_takes_between_two_reads_is_noticed() -> None:
+def test_a_slot_that_another_build_of_the_client_takes_between_two_reads_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     small = made()
     holders = [*come(small, TWO, "p/a"), *come(small, THREE, "q/a")]
     first, second = [
@@ -97,6 +101,8 @@ def test_a_slot_that_another_build_of_the_client_takes_between_two_reads_is_noti
         small.system.state.slots.leave(launch.environment, 1)
         small.builds.finish(f"{launch.environment}-1")
     small.take()
+    picks = iter(range(9))
+    monkeypatch.setattr(small.clock, "pick", lambda n: next(picks) % n)  # another slot each time
 
     def other_first(operation: str, keys: object) -> None:
         if operation == "query" and "build-line" in str(keys):
