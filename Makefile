@@ -5,9 +5,10 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench simulate simulate-planted simulate-scale cluster-build cluster cluster-down test-cluster bench-cluster build clean
+.PHONY: help up test lint format bench simulate simulate-planted simulate-scale cluster-build cluster cluster-down test-cluster bench-cluster build audit clean
 SEEDS ?= 1000
 FIRST ?= 1
+ARCHITECTURE ?= x86_64
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -59,17 +60,20 @@ bench-cluster: .venv/ready ## launches on it beside the same Pod by hand; sweeps
 	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cluster
 	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cull
 
-build: .venv/ready .cache/sam/ready ## packages as they are deployed, in .aws-sam/build, and how large they are
-	@$(RUN) -m infra.packages build --sam $(CURDIR)/.cache/sam/bin/sam
+build: .venv/ready .cache/sam/ready ## packages as they are deployed, in .aws-sam/build, and how large they are (ARCHITECTURE=x86_64)
+	@$(RUN) -m infra.packages build --sam $(CURDIR)/.cache/sam/bin/sam --architecture $(ARCHITECTURE)
 
 build-Library: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
-	@$(RUN) -m infra.packages library --uv $(UV) "$(ARTIFACTS_DIR)"
+	@$(RUN) -m infra.packages library --uv $(UV) --architecture $(ARCHITECTURE) "$(ARTIFACTS_DIR)"
 
 build-BuilderCode: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
 	@$(RUN) -m infra.builder.layer --uv $(UV) "$(ARTIFACTS_DIR)"
 
 build-%: # a function's own files, in a copy of whose folder `sam build` asks for them: it needs nothing besides the layer
 	@cp -p *.* "$${ARTIFACTS_DIR:?}" # folders are byte-code of the machine's own Python
+
+audit: .venv/ready .cache/audit/ready ## known vulnerabilities of the locked packages, in one line; a report that never fails
+	@$(RUN) -m infra.supply.audit --uv $(UV) --pip-audit .cache/audit/bin/pip-audit
 
 clean: ## removes everything that was made here; state under BINDERY_HOME stays
 	rm -rf .venv .cache .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -88,6 +92,11 @@ clean: ## removes everything that was made here; state under BINDERY_HOME stays
 .cache/sam/ready: Makefile | $(UV)
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) --no-python-downloads .cache/sam
 	@$(UV) pip install --quiet --python .cache/sam/bin/python aws-sam-cli==1.170.0
+	@touch $@
+
+.cache/audit/ready: Makefile | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) --no-python-downloads .cache/audit
+	@$(UV) pip install --quiet --python .cache/audit/bin/python pip-audit==2.10.1
 	@touch $@
 
 .cache/ministack/ready: Makefile | .venv/ready # AWS's stand-in for tests, with AWS's own SAM transform

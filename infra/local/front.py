@@ -72,6 +72,8 @@ class Front:
             answer = _response(refusal())
         else:
             answer = await run_sync(_invoke, function, from_request(request, body))
+        if request.method == "HEAD":
+            del answer.headers["content-length"]  # it would be that of a GET, whose body the function left out
         await answer(request.scope, request.receive, send)
 
 

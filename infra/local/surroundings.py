@@ -15,6 +15,7 @@ LOCAL = {
     "BINDERY_QUEUES": "memory",
     "BINDERY_BUILDER": "uv",
     "BINDERY_LAUNCHER": "process",
+    "BINDERY_BUILD_SLOTS": "2",  # the template begins with a new account's quota
     "BINDERY_RATE_LIMIT": "1000",  # the clients are this machine's own
     "BINDERY_STREAM_SECONDS": "0",  # no gateway here that would cut a stream
 }

@@ -15,6 +15,8 @@ logger = logging.getLogger("bindery")
 LISTEN_SECONDS = 20  # whoever closes the queues wakes who listens
 AT_ONCE = {"sessions": 12, "resolve": 16, "stops": 8, "logs": 1}
 UNDELIVERED = "undelivered events"
+MOST_RECEIVES = 5
+"""Of one message. The template allows more, since Lambda counts receives that no function could take; here each receive is a try."""
 # Seconds after which a message that failed is tried again; from then on, when its queue shows it again.
 SOONER = (2, 8, 30)
 TRIED_AGAIN_AFTER = 60  # events are best effort; reconcile does the rest
@@ -35,7 +37,8 @@ class Workers:
         self.stopping = threading.Event()
         self.threads: list[threading.Thread] = []
         for queue in system.queues:
-            queues.configure(queue.name, queue.visibility_seconds, queue.max_receive_count, queue.dead_letter)
+            most = min(queue.max_receive_count, MOST_RECEIVES)
+            queues.configure(queue.name, queue.visibility_seconds, most, queue.dead_letter)
         queues.configure(UNDELIVERED, TRIED_AGAIN_AFTER, 1, None)
         for name in SHAPES.keys() & system.consumers.keys():
             queues.configure(name, TRIED_AGAIN_AFTER, 3, UNDELIVERED)

@@ -9,23 +9,28 @@ from pathlib import Path
 from infra.local.template import Resource, load
 from infra.packages import library
 from infra.packages.byte_code import NoRuntimePythonError, compile_folder, runtime_python
-from infra.packages.locked import ROOT
+from infra.packages.locked import PLATFORMS, ROOT
 from infra.packages.sizes import size_of, table
 
 BUILT = ROOT / ".aws-sam" / "build"
 KINDS = ("AWS::Serverless::Function", "AWS::Serverless::LayerVersion")
 
 
-def build(sam: str) -> str:
-    """All packages; answers their sizes. sam: the command. Raises NoRuntimePythonError, CalledProcessError."""
+def build(sam: str, architecture: str) -> str:
+    """Build all packages; return their sizes. sam: the command. architecture: a key of PLATFORMS.
+
+    Raises NoRuntimePythonError, CalledProcessError.
+    """
     python = runtime_python()
     quiet = {
         "SAM_CLI_TELEMETRY": "0",
+        "ARCHITECTURE": architecture,  # for the Makefile, which sam runs for each layer
         "MAKEFLAGS": "--no-print-directory",
         "__SAM_CLI_APP_DIR": str(ROOT / ".cache" / "sam" / "app"),
     }
     path = os.pathsep.join((str(python.parent), os.environ.get("PATH", os.defpath)))
     command = [sam, "build", "--template-file", "template.yaml", "--build-dir", str(BUILT)]
+    command += ["--parameter-overrides", f"Architecture={architecture}"]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **quiet, "PATH": path}, check=True, stdout=subprocess.PIPE)
     resources = load(ROOT / "template.yaml")["Resources"]
     names = [name for name, found in resources.items() if found["Type"] in KINDS]
@@ -46,19 +51,21 @@ def main() -> str | None:
     commands = parser.add_subparsers(dest="command", required=True)
     every = commands.add_parser("build", help="all packages, by way of sam")
     every.add_argument("--sam", default="sam", help="the command")
+    every.add_argument("--architecture", choices=PLATFORMS, default="x86_64", help="what the functions run on")
     layer = commands.add_parser("library", help="what sam asks of make: the layer, into a folder")
     layer.add_argument("folder", type=Path)
     layer.add_argument("--uv", default="uv", help="the command")
+    layer.add_argument("--architecture", choices=PLATFORMS, default="x86_64", help="what the functions run on")
     commands.add_parser("python", help="where Lambda's own Python is here")
     given = parser.parse_args()
     try:
         match given.command:
             case "library":
-                library.make(given.folder, given.uv)
+                library.make(given.folder, given.uv, given.architecture)
             case "python":
                 print(runtime_python())
             case _:
-                print(build(given.sam))
+                print(build(given.sam, given.architecture))
     except NoRuntimePythonError as error:
         return str(error)
     except subprocess.CalledProcessError as error:

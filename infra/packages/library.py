@@ -14,12 +14,17 @@ from infra.packages.left_out import (
 )
 from infra.packages.locked import ROOT, install
 
+WANTED = ["--no-default-groups", *(word for name in UNUSED_REQUIREMENTS for word in ("--prune", name))]
+"""uv's words for what the library needs of the lock file."""
 
-def make(folder: Path, uv: str) -> None:
-    """Fills a layer's folder. uv: the command. Raises CalledProcessError, ValueError if something to leave out is not there."""
+
+def make(folder: Path, uv: str, architecture: str) -> None:
+    """Fills a layer's folder. uv: the command. architecture: a key of PLATFORMS.
+
+    Raises CalledProcessError, ValueError if something to leave out is not there.
+    """
     target = folder / "python"
-    without = [word for name in UNUSED_REQUIREMENTS for word in ("--prune", name)]
-    install(target, uv, ["--no-default-groups", *without])
+    install(target, uv, WANTED, architecture)
     ours = target / "bindery"
     shutil.copytree(
         ROOT / "layers" / "bindery" / "bindery", ours, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True

@@ -5,17 +5,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PYTHON = "3.13"  # Lambda's, and the buildspec's
-PLATFORM = "x86_64-manylinux_2_28"  # Amazon Linux 2023 has glibc 2.34, in Lambda and in CodeBuild
+# By Lambda's name of the architecture. Amazon Linux 2023 has glibc 2.34, in Lambda and in CodeBuild.
+PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 
 
-def install(target: Path, uv: str, which: list[str]) -> None:
+def install(
+    target: Path, uv: str, which: list[str], architecture: str = "x86_64", *, only_resolve: bool = False
+) -> None:
     """Exact versions, checked against their hashes, as wheels for those machines, whatever this machine is.
 
-    uv: the command. which: its words for what is wanted of the lock file. Raises CalledProcessError.
+    uv: the command. which: its words for what is wanted of the lock file. architecture: a key of PLATFORMS.
+    only_resolve: find a wheel for each package, and download none. Raises CalledProcessError.
     """
     export = [uv, "export", "--frozen", "--quiet", "--no-emit-project", *which]
     locked = subprocess.run(export, cwd=ROOT, check=True, capture_output=True).stdout
-    fitting = ["--python-version", PYTHON, "--python-platform", PLATFORM, "--only-binary", ":all:"]
+    fitting = ["--python-version", PYTHON, "--python-platform", PLATFORMS[architecture], "--only-binary", ":all:"]
     checked = ["--no-deps", "--require-hashes", "--link-mode", "copy"]
-    command = [uv, "pip", "install", "--quiet", "--target", str(target), *fitting, *checked, "-r", "-"]
+    dry = ["--dry-run"] if only_resolve else []
+    command = [uv, "pip", "install", "--quiet", *dry, "--target", str(target), *fitting, *checked, "-r", "-"]
     subprocess.run(command, cwd=ROOT, input=locked, check=True)

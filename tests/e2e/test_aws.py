@@ -15,6 +15,7 @@ enforced; sessions, which are Pods of a cluster. Not here, and what stands in:
   ECR, both without policies, and brings the event to where the rule leads that it fits;
   ECR's images are in the cluster's own registry, whose address is set on the functions, as is all that has no parameter;
 - a function that crashes or fails a message lets it wait for its visibility timeout, as on AWS: the test shortens that;
+- conditions on the table's keys (`dynamodb:LeadingKeys`) are not understood: the test's gate keeps them;
 - alarms on sums of several metrics are not understood: they are left out;
 - reserved concurrency, memory limits and the time limit of a function that hangs are not tried, nor are point-in-time recovery,
   alarms and encryption: they are accepted and do nothing;
@@ -231,6 +232,31 @@ def test_a_function_s_role_may_not_do_what_its_function_does_not(deployed: Deplo
     )
     with pytest.raises(ClientError, match="AccessDenied"):
         sqs.send_message(QueueUrl=deployed.resources["StopsQueue"], MessageBody="{}")
+
+
+@pytest.mark.parametrize(
+    ("function", "allowed", "refused"),
+    [
+        ("ServePages", "rate#x", "launch#x"),
+        ("StreamLaunch", "launch#x", "session#x"),
+        ("AnswerApi", "launch#x", "environment#x"),
+        ("RecordLog", "build#x", "environment#x"),
+    ],
+)
+def test_a_role_that_strangers_reach_writes_only_its_own_kinds_of_items(
+    deployed: Deployed, function: str, allowed: str, refused: str
+) -> None:
+    """The gate holds them to it, so that what the other tests do shows that the kinds suffice."""
+    keys = deployed.keys(function).values()
+    table = session(*keys).client("dynamodb", endpoint_url=deployed.gate.url, config=config())
+
+    def put(key: str) -> None:
+        item = {"pk": {"S": key}, "sk": {"S": "of-a-test"}}
+        table.put_item(TableName=deployed.resources["Table"], Item=item)
+
+    put(allowed)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        put(refused)
 
 
 def test_the_schedule_ends_an_idle_session(

@@ -63,6 +63,22 @@ def test_five_visitors_where_two_may_watch_all_reach_a_session(
         assert bindery.launches() == 5
 
 
+def test_where_nobody_may_watch_a_page_polls_its_way_to_a_session(
+    home: Path, git_server: GitServer, plain: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """WatchersAtOnce=0: what an account gets along with that may reserve no concurrent executions."""
+    with ExitStack() as stack:
+        bindery = stack.enter_context(may_watch(home, git_server, 0))
+        browser = stack.enter_context(chromium(tmp_path_factory.mktemp("chromium")))
+        assert bindery.get(f"/build/git/{plain}", **STREAM).status_code == 503
+        page = browser.new_page()
+        page.goto(f"{bindery.address}/v2/git/{plain}?urlpath=api/status")
+        page.wait_for_url(lambda url: not url.startswith(bindery.address), timeout=120_000)
+        expect(page.locator("body")).to_contain_text("last_activity")
+        assert bindery.launches() == 1
+        is_ready(bindery, *created(bindery, plain))
+
+
 def test_whoever_only_scripts_gets_there_while_watchers_are_full(
     home: Path, git_server: GitServer, plain: str, held: str, gate: Gate
 ) -> None:

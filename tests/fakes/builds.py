@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
-from bindery.domain.errors import BuildFailed
+from bindery.domain.errors import BuildFailed, BuildsRefused
 from bindery.domain.failure import Failure
 from bindery.domain.messages import BuildChanged, LogLine, LogWritten
 from bindery.ports.queue import Queue
@@ -15,12 +15,14 @@ STOPPED = Failure.of(BuildFailed(step="build", why="it was stopped"))
 class FakeBuilds:
     """The build service port, synchronous. started: every attempt that was really begun, in order, once each.
 
+    refusal: the words with which it takes no new builds, while it does not.
     images: what can be run; take one out, and it has been evicted. reports: take a handle out, and it is forgotten.
     """
 
     queue: Queue
     name: str = "fake 1"
     known_after: float = 0
+    refusal: str = ""
     started: list[BuildOrder] = field(default_factory=list)
     reports: dict[str, BuildReport] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
@@ -30,6 +32,8 @@ class FakeBuilds:
     def start(self, order: BuildOrder) -> str:
         handle = f"{order.environment}-{order.attempt}"
         if handle not in self.reports:
+            if self.refusal:
+                raise BuildsRefused(why=self.refusal)
             self.reports[handle] = BuildReport(BuildState.RUNNING)
             self.started.append(order)
             self._orders[handle] = order

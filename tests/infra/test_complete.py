@@ -1,6 +1,7 @@
 """What the template has that no other test would miss: a name that is optional, streaming, what happens to images and builds."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_events_are_streamed_for_as_long_as_api_gateway_streams() -> None:
     assert [*ends, route["TimeoutInMillis"] / 1000] == [840, 900, 900]
     told = properties("StreamLaunch")["Environment"]["Variables"]
     assert (told["AWS_LAMBDA_EXEC_WRAPPER"], told["AWS_LWA_INVOKE_MODE"]) == ("/opt/bootstrap", "response_stream")
-    assert {"Ref": "WebAdapterLayer"} in properties("StreamLaunch")["Layers"]
+    assert [resolved(each, {"WebAdapterLayer": "x"}) for each in properties("StreamLaunch")["Layers"]] == ["x"]
     assert properties("Api")["EndpointConfiguration"] in ("REGIONAL", {"Type": "REGIONAL"}), "others do not stream"
 
 
@@ -87,3 +88,35 @@ def test_no_build_outlasts_what_visitors_wait_for_it_by_much() -> None:
     project, longest = properties("Builds"), TEMPLATE["Parameters"]["BuildSeconds"]["Default"] / 60
     assert longest < project["TimeoutInMinutes"] <= 2 * longest
     assert project["QueuedTimeoutInMinutes"] <= longest
+
+
+@pytest.mark.parametrize(
+    ("parameters", "layer"),
+    [
+        ({}, "LambdaAdapterLayerX86:27"),
+        ({"Architecture": "arm64"}, "LambdaAdapterLayerArm64:27"),
+        ({"WebAdapterLayer": "arn:aws-cn:lambda:cn-north-1:1:layer:x:1"}, "x:1"),
+    ],
+)
+def test_the_web_adapter_is_the_region_s_own_and_of_the_functions_architecture(
+    parameters: Mapping[str, str], layer: str
+) -> None:
+    (address,) = [str(resolved(each, parameters)) for each in properties("StreamLaunch")["Layers"]]
+    assert address.endswith(f":layer:{layer}")
+    if "WebAdapterLayer" not in parameters:
+        assert address.startswith("arn:${AWS::Partition}:lambda:${AWS::Region}:753240598075:")
+    assert resolved(TEMPLATE["Globals"]["Function"]["Architectures"][0], parameters) == parameters.get(
+        "Architecture", "x86_64"
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [({}, "bindery-51af3dc0-da77-11e4-872e-1234567db123"), ({"ImagesName": "acme/binder"}, "acme/binder")],
+)
+def test_images_are_in_a_repository_that_is_this_stack_s_alone(parameters: Mapping[str, str], name: str) -> None:
+    """A stack's name may have capitals, which ECR refuses; its id has none."""
+    assert resolved(properties("Images")["RepositoryName"], parameters) == f"{name}/sessions"
+    told = resolved(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["BINDERY_REGISTRY"], parameters)
+    assert str(told).partition("://")[2].partition("/")[2] == name
+    assert re.fullmatch(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*", f"{name}/sessions")

@@ -60,7 +60,7 @@ def test_no_log_of_the_gate_holds_a_query_or_a_header_where_tokens_are() -> None
 
 
 def test_the_access_log_is_allowed_before_it_is_asked_for() -> None:
-    assert RESOURCES["Api"]["DependsOn"] == "AccessLogAccount"
+    assert RESOURCES["Api"]["Metadata"]["After"] == {"If": ["MakesAccessLogRole", {"Ref": "AccessLogAccount"}, ""]}
     assert RESOURCES["AccessLogAccount"]["Properties"]["CloudWatchRoleArn"] == {"GetAtt": "ApiLogsRole.Arn"}
 
 

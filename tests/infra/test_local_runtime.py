@@ -18,6 +18,7 @@ from tests.serving.runtime import ROOT, LocalRuntime, until
 
 TEMPLATE = ROOT / "template.yaml"
 BADGE = "        Badge: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /badge.svg, Method: GET}}\n"
+BADGE_HEAD = BADGE.replace("Badge:", "BadgeHead:").replace("GET", "HEAD")
 HELLO = "        Hello: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /hello.svg, Method: GET}}\n"
 RESOURCES = "\nResources:\n"
 COUNTING = """
@@ -30,8 +31,9 @@ COUNTING = """
         Crash: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /crash, Method: GET}}
         Timer: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 second)}}
 """
-CULL_TIMER = """      Events:
-        Timer: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 minute)}}
+ONCE = "RetryPolicy: {MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60}"
+CULL_TIMER = f"""      Events:
+        Timer: {{Type: ScheduleV2, Properties: {{ScheduleExpression: rate(1 minute), OmitName: true, {ONCE}}}}}
 
   Reconcile:"""
 NO_CULL_TIMER = "\n  Reconcile:"
@@ -54,7 +56,7 @@ def plain(git_server: GitServer) -> str:
 def edited(tmp_path_factory: pytest.TempPathFactory, git_server: GitServer) -> Iterator[LocalRuntime]:
     """On a copy of the template with a route less, a route and a function more, and without the culling timer."""
     text = TEMPLATE.read_text()
-    for old, new in ((BADGE, HELLO), (RESOURCES, RESOURCES + COUNTING), (CULL_TIMER, NO_CULL_TIMER)):
+    for old, new in ((BADGE, HELLO), (BADGE_HEAD, ""), (RESOURCES, RESOURCES + COUNTING), (CULL_TIMER, NO_CULL_TIMER)):
         assert text.count(old) == 1
         text = text.replace(old, new)
     folder = tmp_path_factory.mktemp("edited")

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from bindery.adapters.queues.memory import MemoryQueues
-from infra.local.template import Function, Refusal, Route, System, Timer, load, read
-from infra.local.workers import Workers
+from bindery.domain.messages import ResolveRequested
+from infra.local.template import Function, Queue, Refusal, Route, System, Timer, load, read
+from infra.local.workers import MOST_RECEIVES, Workers
+from tests.fakes.clock import FakeClock
 
 NOTHING = """
 Globals: {Function: {Environment: {Variables: {%s}}}}
@@ -109,6 +111,22 @@ def test_queues_have_the_names_that_messages_use(tmp_path: Path) -> None:
     assert (resolve.name, resolve.visibility_seconds, resolve.dead_letter) == ("resolve", 9, dead.name)
     assert resolve.max_receive_count == 5
     assert dead.dead_letter is None
+
+
+@pytest.mark.parametrize(("allowed", "received"), [(20, MOST_RECEIVES), (2, 2)])
+def test_a_message_is_tried_no_more_often_here_than_it_is_worth(allowed: int, received: int) -> None:
+    """On AWS a receive may be one that no function could take; here none is."""
+    clock = FakeClock()
+    queues = MemoryQueues(elapsed=clock.now, now=clock.now)
+    Workers(System((), (Queue("resolve", 1, allowed, "dead"), Queue("dead", 1, 1, None)), {}, (), {}), queues, {})
+    queues.send(ResolveRequested(launch="l", step=1))
+    counts = []
+    while deliveries := queues.receive("resolve"):
+        counts += [delivery.receive_count for delivery in deliveries]
+        clock.advance(2)
+    assert counts == list(range(1, received + 1))
+    assert queues.receive("dead")
+    queues.close()
 
 
 def test_a_short_tag_is_kept_with_its_value(tmp_path: Path) -> None:

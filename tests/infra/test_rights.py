@@ -1,12 +1,22 @@
 """Least privilege: what each function does in whole launches is exactly what its role allows."""
 
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
 from tests.infra.deployed.recorded import Recorder
-from tests.infra.deployed.rights import FUNCTIONS, RESOURCES, Right, granted, needed_by_the_platform, role_of
+from tests.infra.deployed.rights import (
+    FUNCTIONS,
+    RESOURCES,
+    Right,
+    granted,
+    narrowed,
+    needed_by_the_platform,
+    role_of,
+    writable_keys,
+)
 from tests.infra.deployed.simulated import TABLE, lived_through
 from tests.infra.deployed.stories import STORIES
 from tests.infra.deployed.system import ON_ANOTHER_CLUSTER, deployed
@@ -17,8 +27,8 @@ pytestmark = pytest.mark.xdist_group("rights")  # the stories are told once
 
 
 @pytest.fixture(scope="module")
-def used() -> Used:
-    """By function, everything that any story made it do."""
+def recorder() -> Recorder:
+    """Everything that any story made any function do."""
     recorder = Recorder()
     for story in STORIES.values():
         with deployed(recorder) as there:
@@ -26,6 +36,11 @@ def used() -> Used:
     for name in ("sessions_are_idle", "sessions_and_records_are_compared"):
         with deployed(recorder, ON_ANOTHER_CLUSTER) as there:
             STORIES[name](there)
+    return recorder
+
+
+@pytest.fixture(scope="module")
+def used(recorder: Recorder) -> Used:
     return recorder.used
 
 
@@ -34,6 +49,22 @@ def test_a_function_may_do_what_it_does_and_no_more(used: Used, function: str) -
     needed = used[function] | needed_by_the_platform(function)
     assert sorted(granted(function) - needed) == [], "allowed, and never done"
     assert sorted(needed - granted(function)) == [], "done, and not allowed"
+
+
+@pytest.mark.parametrize("function", narrowed())
+def test_a_function_that_strangers_reach_writes_its_own_kinds_of_items_and_no_others(
+    recorder: Recorder, function: str
+) -> None:
+    patterns = writable_keys(function)
+    assert "*" not in patterns
+    used = {pattern for pattern in patterns for key in recorder.written[function] if fnmatchcase(key, pattern)}
+    refused = {key for key in recorder.written[function] if not any(fnmatchcase(key, pattern) for pattern in patterns)}
+    assert sorted(patterns - used) == [], "allowed, and never written"
+    assert sorted(refused) == [], "written, and not allowed"
+
+
+def test_the_functions_that_strangers_reach_are_these() -> None:
+    assert narrowed() == ["ServePages", "StreamLaunch", "AnswerApi", "RecordLog"]
 
 
 def test_no_fault_makes_a_function_do_what_it_may_not() -> None:

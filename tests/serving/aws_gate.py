@@ -1,9 +1,13 @@
-"""Stands between functions and the emulator: counts what each asks of AWS, and answers for CodeBuild and ECR."""
+"""Stands between functions and the emulator: counts what each asks of AWS, and answers for CodeBuild and ECR.
+
+It also holds the table's writers to `dynamodb:LeadingKeys` of their roles, which the emulator does not know.
+"""
 
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -13,18 +17,21 @@ from tests.serving.loopback import Loopback, Quiet
 
 SIGNED = re.compile(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/")
 PLAYED = ("codebuild", "ecr")
+REFUSED = {"__type": "com.amazon.coral.service#AccessDeniedException", "Message": "dynamodb:LeadingKeys"}
 OF_THE_CONNECTION = ("connection", "transfer-encoding", "keep-alive")
 
 
 class AwsGate(Loopback):
     """While its `with` block lasts. behind: the emulator's port.
 
+    writable: by access key, patterns of the partition keys that it may write; a key that is not listed may write any.
     asked: how often each access key asked for what, such as `dynamodb:GetItem`: a function has a key of its own.
     """
 
     def __init__(self, behind: int, codebuild: CodeBuild) -> None:
         self.behind = behind
         self.codebuild = codebuild
+        self.writable: dict[str, set[str]] = {}
         self.asked: Counter[tuple[str, str]] = Counter()
         super().__init__(_Handler)
 
@@ -45,11 +52,17 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         key, service = (signed[1], signed[2]) if signed else ("", "")
         action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
         self.server.owner.asked[key, f"{service}:{action}"] += 1
-        if service in PLAYED:
+        if service == "dynamodb" and self._is_refused(key, json.loads(body)):
+            self._send(400, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(REFUSED).encode())
+        elif service in PLAYED:
             told = self.server.owner.codebuild.answer(action, json.loads(body))
             self._send(200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(told).encode())
         else:
             self._pass_on(body)
+
+    def _is_refused(self, key: str, params: Mapping[str, Any]) -> bool:
+        patterns = self.server.owner.writable.get(key, {"*"})
+        return not all(any(fnmatchcase(pk, pattern) for pattern in patterns) for pk in _changed(params))
 
     def _pass_on(self, body: bytes) -> None:
         connection = HTTPConnection("127.0.0.1", self.server.owner.behind, timeout=60)
@@ -70,3 +83,13 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def _changed(params: Mapping[str, Any]) -> Iterator[str]:
+    """Return the partition keys that a call to DynamoDB writes or deletes; a read has no `Item`, nor a condition to it."""
+    changes = [change for each in params.get("TransactItems", ()) for change in each.values()]
+    for change in (params, *changes):
+        if "Item" in change:
+            yield change["Item"]["pk"]["S"]
+        elif "Key" in change and "ConditionExpression" in change:
+            yield change["Key"]["pk"]["S"]

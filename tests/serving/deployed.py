@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import httpx
 
 from infra.local.template import load
+from tests.infra.deployed.rights import writable_keys
 from tests.serving.aws_gate import AwsGate
 from tests.serving.lambda_function import Package, web_function
 from tests.serving.ministack import ACCOUNT, KEY, Ministack
@@ -81,6 +82,7 @@ class Deployed:
         """Credentials of a function's role."""
         role = self.emulator.client("lambda").get_function_configuration(FunctionName=self.resources[function])["Role"]
         given = self.emulator.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        self.gate.writable[given["AccessKeyId"]] = writable_keys(function)
         return {
             "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
@@ -164,6 +166,9 @@ def deploy(emulator: Ministack, gate: AwsGate, settings: Mapping[str, str]) -> D
     told = emulator.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
     resources = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in told}
     deployed = Deployed(emulator, gate, resources)
+    names = {physical: name for name, physical in resources.items()}
+    for each in emulator.client("lambda").list_functions()["Functions"]:
+        gate.writable[_key(each)] = writable_keys(names[each["FunctionName"]])
     _set(deployed, {name: value for name, value in settings.items() if _parameter(name) not in known})
     _route_any_method(deployed, "/api/{proxy+}", "AnswerApi")
     _let_every_line_pass(deployed, "BuildLogs")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.cluster.cached import cache, made
 
-CRATE, VERSION = "lambda_web_adapter", "0.9.1"
-"""What template.yaml's layer holds."""
+CRATE, VERSION = "lambda_web_adapter", "1.0.0-rc1"
+"""The last one that was published as a crate; template.yaml's layer holds 1.0.0."""
 READY = "BINDERY_TEST_WEB_ADAPTER"
 """A variable that leads to a ready binary."""
 

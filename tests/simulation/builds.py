@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
 from bindery.domain.environment import Environment
-from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildTooLong
+from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildsRefused, BuildTooLong
 from bindery.domain.failure import Failure
 from bindery.domain.messages import BuildChanged
 from bindery.ports.queue import Queue
@@ -50,6 +50,8 @@ class SimBuilds(FakeBuilds):
 
     def start(self, order: BuildOrder) -> str:
         self._before(f"start {order.environment}")
+        if f"{order.environment}-{order.attempt}" not in self.reports:
+            self._around.trouble("build_refused", BuildsRefused(why=DOWN))
         known = len(self.started)
         handle = super().start(order)
         if len(self.started) > known:

@@ -15,7 +15,7 @@ from bindery.adapters.builds.codebuild_report import changed, report_of
 from bindery.adapters.builds.ecr import EcrRegistry
 from bindery.adapters.builds.recipe import REPO2DOCKER, engine_name
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
-from bindery.domain.errors import BuildServiceDown
+from bindery.domain.errors import BuildServiceDown, BuildsRefused
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildChanged
@@ -178,6 +178,20 @@ def test_trouble_with_aws_is_the_build_service_being_down(error: Exception) -> N
         with pytest.raises(BuildServiceDown) as down:
             ask()
         assert down.value.facts["why"]
+
+
+def test_a_full_account_is_a_refusal_in_codebuild_s_words() -> None:
+    """Nothing has begun, so the attempt may wait in line; with any other error it may have."""
+    words = "Cannot have more than 0 builds in queue for the account"
+    error = refused("AccountLimitExceededException")
+    error.response["Error"]["Message"] = words
+    with pytest.raises(BuildsRefused) as refusal:
+        service(Refusing(error)).start(ordered(Path("x")))
+    assert str(refusal.value.facts["why"]).endswith(words)
+    for other in ("ThrottlingException", "AccessDeniedException"):
+        with pytest.raises(BuildServiceDown) as down:
+            service(Refusing(refused(other))).start(ordered(Path("x")))
+        assert not isinstance(down.value, BuildsRefused)
 
 
 def test_a_build_that_is_gone_needs_no_stopping() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
-from bindery.domain.errors import BuildFailed, BuildServiceDown, RepositoryUnusable
+from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildsRefused, RepositoryUnusable
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested
@@ -344,3 +344,74 @@ def test_one_that_can_never_be_started_fails_in_words_and_gives_its_slot_back(
     finish(small, built)
     assert small.launch(built).stage is Stage.READY
     assert at_rest(small)
+
+
+FULL = "CodeBuild says AccountLimitExceededException: Cannot have more than 0 builds in queue for the account"
+
+
+def swept(small: Small) -> None:
+    small.clock.advance(61)
+    small.system.reconcile()
+    small.pump()
+
+
+def test_a_build_that_the_service_refuses_has_a_place_in_line_with_its_words(small: Small) -> None:
+    small.builds.refusal = FULL
+    (a,) = opened(small, SPECS[0])
+    follow = small.system.follow_launch
+    for _ in range(3):
+        assert before(small, a) == [0]
+        assert follow.builds_refused(small.launch(a)) == FULL
+        assert not small.system.state.slots.held()
+        assert small.launch(a).stage is Stage.BUILDING
+        swept(small)
+    small.builds.refusal = ""
+    swept(small)
+    assert running(small) == [a.environment]
+    assert before(small, a) == [None]
+    assert follow.builds_refused(small.launch(a)) == ""
+    finish(small, a)
+    assert small.launch(a).stage is Stage.READY
+    assert at_rest(small)
+
+
+def test_a_refused_build_keeps_its_turn(small: Small) -> None:
+    small.builds.refusal = FULL
+    a, b = opened(small, *SPECS[:2])
+    assert before(small, a, b) == [0, 1]
+    small.builds.refusal = ""
+    swept(small)
+    assert running(small) == [a.environment]
+
+
+def test_a_launch_whose_time_is_over_while_builds_are_refused_is_told_the_words(small: Small) -> None:
+    small.builds.refusal = FULL
+    (a,) = opened(small, SPECS[0])
+    small.clock.advance(1201)
+    small.system.reconcile()
+    failure = small.launch(a).failure
+    assert failure
+    assert (failure.kind, failure.facts["why"]) == ("BuildsRefused", FULL)
+    assert FULL in face_of(failure).message
+
+
+def test_a_refused_build_that_nobody_waits_for_is_given_up(small: Small) -> None:
+    small.builds.refusal = FULL
+    (a,) = opened(small, SPECS[0])
+    small.system.stop_launch(a.id)
+    swept(small)
+    assert at_rest(small)
+
+
+def test_a_message_that_comes_twice_and_is_refused_the_second_time_takes_no_slot_away(small: Small) -> None:
+    """The first one's build runs, as its handle says by then."""
+    start, environments = small.builds.start, small.system.state.environments
+
+    def late(order: BuildOrder) -> str:
+        environments.record_start(order.environment, order.attempt, start(order))
+        raise BuildsRefused(why=FULL)
+
+    small.builds.start = late  # type: ignore[method-assign]  # for a while
+    (a,) = opened(small, SPECS[0])
+    assert running(small) == [a.environment]
+    assert small.system.state.slots.held() == [Standing(a.environment, 1)]

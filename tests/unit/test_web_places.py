@@ -48,6 +48,15 @@ class Line:
         return heard
 
 
+def test_a_refusal_of_the_build_service_is_told_with_the_place() -> None:
+    """Its words come from outside: they stay on one line."""
+    told = words_of_place(0, "CodeBuild says: Cannot have more than 0 builds\nin queue.")
+    assert told == (
+        "Waiting for the build service: this build is next. It is asked again every minute; "
+        "the last time CodeBuild says: Cannot have more than 0 builds in queue.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("before", "words"),
     [

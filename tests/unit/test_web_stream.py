@@ -78,6 +78,9 @@ class Story:
             raise now
         return now
 
+    def builds_refused(self, launch: Launch) -> str:
+        return ""
+
     def session(self, launch: Launch) -> Session | Failure:
         return self.found
 

@@ -20,10 +20,11 @@ CHANGES = {"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem", "Co
 
 
 class Recorder:
-    """used: rights by function."""
+    """used: rights by function. written: partition keys of the items that it puts into the table, by function."""
 
     def __init__(self) -> None:
         self.used: dict[str, set[Right]] = defaultdict(set)
+        self.written: dict[str, set[str]] = defaultdict(set)
         self._acting = ""
 
     @contextmanager
@@ -53,6 +54,7 @@ class Recorder:
     def _heard(self, params: Mapping[str, Any], model: OperationModel, **_: object) -> None:
         if self._acting:
             self.used[self._acting].update(_rights(params, model))
+            self.written[self._acting].update(_written(params))
 
 
 def _rights(params: Mapping[str, Any], model: OperationModel) -> Iterator[Right]:
@@ -64,6 +66,14 @@ def _rights(params: Mapping[str, Any], model: OperationModel) -> Iterator[Right]
         return
     index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
     yield Right(f"{service}:{model.name}", _resource(str(params)) + index)
+
+
+def _written(params: Mapping[str, Any]) -> Iterator[str]:
+    """Return the partition keys of what a call to DynamoDB puts, alone or in a transaction."""
+    puts = [change["Put"] for change in params.get("TransactItems", ()) if "Put" in change]
+    for put in (params, *puts):
+        if "TableName" in put and "Item" in put:
+            yield put["Item"]["pk"]["S"]
 
 
 def _resource(told: str) -> str:

@@ -10,6 +10,7 @@ from infra.local.template import load
 TEMPLATE = load(Path(__file__).parents[3] / "template.yaml")
 RESOURCES: Mapping[str, Mapping[str, Any]] = TEMPLATE["Resources"]
 FUNCTIONS = {name: found for name, found in RESOURCES.items() if found["Type"] == "AWS::Serverless::Function"}
+CHANGING = ("dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem")
 NAMED = re.compile(r"\$\{(?!AWS::)(\w+)(?:\.\w+)?\}")
 
 
@@ -43,6 +44,27 @@ def allowed(role: str) -> Iterator[Right]:
             for action in _either(statement["Action"]):
                 for resource in _either(statement["Resource"]):
                     yield Right(action, _named(resource))
+
+
+def narrowed() -> list[str]:
+    """Return the functions that strangers reach: by a request, or by the lines that a repository's own build prints."""
+    reached = ("Api", "CloudWatchLogs")
+    return [
+        name
+        for name, found in FUNCTIONS.items()
+        if any(event["Type"] in reached for event in found["Properties"]["Events"].values())
+    ]
+
+
+def writable_keys(function: str) -> set[str]:
+    """Return the patterns of partition keys that a function's role lets it write in the table; `*` for any."""
+    found: set[str] = set()
+    for policy in RESOURCES[role_of(function)]["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if any(action in CHANGING for action in _either(statement["Action"])):
+                keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys")
+                found |= set(keys or ["*"])
+    return found
 
 
 def needed_by_the_platform(function: str) -> set[Right]:

@@ -10,6 +10,7 @@ from tests.serving import aws
 
 SECRET = "a secret of the tests, 32 characters or more"
 """What every secret in Secrets Manager holds."""
+STACK_ID = f"arn:aws:cloudformation:{aws.REGION}:123456789012:stack/Bindery/51af3dc0-da77-11e4-872e-1234567db123"
 
 
 def variables(function: str = "", **parameters: str) -> dict[str, str]:
@@ -24,20 +25,36 @@ def resolved(value: object, parameters: Mapping[str, str]) -> object:
     match value:
         case {"Ref": "AWS::NoValue"}:
             return None
+        case {"Ref": "AWS::StackId"}:
+            return STACK_ID
         case {"Ref": str(name)}:
             return _parameter(name, parameters) if name in TEMPLATE["Parameters"] else f"{PHYSICAL}-{name}"
         case {"If": [str(condition), this, otherwise]}:
             return resolved(this if holds({"Condition": condition}, parameters) else otherwise, parameters)
-        case {"Select": [int(number), {"Split": [str(mark), inner]}]}:
-            return str(resolved(inner, parameters)).split(mark)[number]
-        case {"Sub": str(text)} if text.startswith("{{resolve:secretsmanager:"):
-            return SECRET
-        case {"Sub": str(text)}:
-            return re.sub(r"\$\{(\w+)\}", lambda named: _named(named[1], parameters), text)
+        case {"Select": _} | {"Join": _} | {"Sub": _}:
+            return _text(value, parameters)
         case str() | int():
             return value
         case dict():
             return {name: resolved(inner, parameters) for name, inner in value.items()}
+    raise TypeError(value)
+
+
+def _text(value: object, parameters: Mapping[str, str]) -> str:
+    """Return the text that a function of CloudFormation puts together or takes apart."""
+    match value:
+        case {"Select": [int(number), {"Split": [str(mark), inner]}]}:
+            return str(resolved(inner, parameters)).split(mark)[number]
+        case {"Join": [str(between), list(parts)]}:
+            return between.join(str(resolved(part, parameters)) for part in parts)
+        case {"Sub": [str(text), dict(more)]}:
+            for name, inner in more.items():
+                text = text.replace(f"${{{name}}}", str(resolved(inner, parameters)))
+            return _text({"Sub": text}, parameters)
+        case {"Sub": str(text)} if text.startswith("{{resolve:secretsmanager:"):
+            return SECRET
+        case {"Sub": str(text)}:
+            return re.sub(r"\$\{(\w+)\}", lambda named: _named(named[1], parameters), text)
     raise TypeError(value)
 
 

@@ -59,6 +59,26 @@ class BuildSlots:
                 self._move(environment, place, aim, shares)
         raise Stale
 
+    def put_back(self, environment: Environment, *, behind: bool, why: str) -> None:
+        """Move the attempt from its slot to its own place in line. why: the build service's words. Raises Stale."""
+        for _ in range(CONFLICTS):
+            place = self._place(environment.key, environment.attempt)
+            if place is None or place.data["pk"] == LINE:
+                return
+            slot = self.table.get(SLOTS, place.data["sk"])
+            if slot is None:
+                continue
+            aim = Item(LINE, _turn_key(environment, behind, float(slot.data["round"])), slot.data)
+            with suppress(Stale):
+                self._move(environment, place, aim, [], why)
+                return
+        raise Stale
+
+    def refusal(self, environment: str, attempt: int) -> str:
+        """Return why an attempt was put back into the line; empty if it waits for a slot, or does not wait."""
+        place = self._place(environment, attempt)
+        return str(place.data.get("why", "")) if place and place.data["pk"] == LINE else ""
+
     def leave(self, environment: str, attempt: int) -> None:
         """The attempt has ended: its place is free. Again is fine. Raises Stale."""
         for _ in range(CONFLICTS):
@@ -156,22 +176,22 @@ class BuildSlots:
         number = max([float(present.data["round"]), *(float(item.data["next"]) for item in begun)])
         if place:
             number = round_of(place.data["sk"])
-        sk = f"{int(behind)}#{number:{ROUND_FORMAT}}#{environment.claimed_at:017.6f}#{environment.key}#{environment.attempt}"
         turn = {"environment": environment.key, "attempt": environment.attempt, "client": client, "owner": owner}
         until = self.clock.now() + ROUNDS_SECONDS
         taken = [replace(item, data={"next": number + 1 / limits[item.pk]}, expires_at=until) for item in begun]
-        return Item(LINE, sk, {**turn, "round": number}), taken
+        return Item(LINE, _turn_key(environment, behind, number), {**turn, "round": number}), taken
 
     def _moved_on(self, present: Item, turn: Item) -> list[Item]:
         """The present round once the turn has its slot. Written for each build that has a share, so that no two take slots unseen."""
         number = max(float(present.data["round"]), float(turn.data["round"]))
         return [present.with_data({"round": number})] if self.order.limits(whose(turn)) else []
 
-    def _move(self, environment: Environment, place: Item | None, aim: Item, shares: list[Item]) -> None:
-        """From its place, if it has one. Raises Stale."""
+    def _move(self, environment: Environment, place: Item | None, aim: Item, shares: list[Item], why: str = "") -> None:
+        """From its place, if it has one. why: in line, the build service's words. Raises Stale."""
         old = self._stands_at(place) if place else []
         place = place or Item(*_key(environment.key, environment.attempt))
-        self.table.transact([place.with_data({"pk": aim.pk, "sk": aim.sk}), aim, *old, *shares])
+        stands = {"pk": aim.pk, "sk": aim.sk, **({"why": why} if why else {})}
+        self.table.transact([place.with_data(stands), aim, *old, *shares])
 
     def _stands_at(self, place: Item) -> list[Delete]:
         item = self.table.get(place.data["pk"], place.data["sk"])
@@ -180,6 +200,13 @@ class BuildSlots:
 
 def _key(environment: str, attempt: int) -> tuple[str, str]:
     return f"build#{environment}#{attempt}", "place"
+
+
+def _turn_key(environment: Environment, behind: bool, number: float) -> str:
+    """Return the key that orders the line: prebuilds last, then by round, then by the time of the claim."""
+    return (
+        f"{int(behind)}#{number:{ROUND_FORMAT}}#{environment.claimed_at:017.6f}#{environment.key}#{environment.attempt}"
+    )
 
 
 def _standing(item: Item) -> Standing:

@@ -59,6 +59,10 @@ class FollowLaunch:
         """How many builds are before the launch's own in line; None if it does not wait for a slot."""
         return self.slots.before(launch.environment, launch.attempt) if launch.stage is Stage.BUILDING else None
 
+    def builds_refused(self, launch: Launch) -> str:
+        """Return the build service's words if it did not take the launch's build for now; else an empty string."""
+        return self.slots.refusal(launch.environment, launch.attempt) if launch.stage is Stage.BUILDING else ""
+
     def session(self, launch: Launch) -> Session | Failure:
         """The running session of a launch that is ready, or why there is none any more."""
         session = self.sessions.find(launch.session) if launch.session else None

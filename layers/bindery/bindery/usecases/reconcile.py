@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import BinderyError, BuildsQueued, DeadlinePassed
+from bindery.domain.errors import BinderyError, BuildsQueued, BuildsRefused, DeadlinePassed
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested, StopRequested
 from bindery.domain.sessions import Session, SessionObject, SessionState
@@ -85,11 +85,17 @@ class Reconcile:
         if launch is None:
             return
         if self.clock.now() >= launch.deadline:
-            minutes = round((launch.deadline - launch.created_at) / 60)
-            queued = launch.stage is Stage.BUILDING and self.slots.waits(launch.environment, launch.attempt)
-            self.end_launch(launch.id, BuildsQueued(minutes=minutes) if queued else DeadlinePassed(minutes=minutes))
+            self.end_launch(launch.id, self._late(launch))
         else:
             self.move_on(launch)
+
+    def _late(self, launch: Launch) -> BinderyError:
+        """Return why the launch's deadline has passed."""
+        minutes = round((launch.deadline - launch.created_at) / 60)
+        if launch.stage is not Stage.BUILDING or not self.slots.waits(launch.environment, launch.attempt):
+            return DeadlinePassed(minutes=minutes)
+        refusal = self.slots.refusal(launch.environment, launch.attempt)
+        return BuildsRefused(why=refusal) if refusal else BuildsQueued(minutes=minutes)
 
     def _environment(self, nominated: Environment) -> None:
         now = self.environments.find(nominated.key)

@@ -5,7 +5,7 @@ from typing import TypeGuard
 
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment
-from bindery.domain.errors import BuildUnwanted, Permanent
+from bindery.domain.errors import BuildsRefused, BuildUnwanted, Permanent
 from bindery.domain.failure import Failure
 from bindery.domain.messages import BuildChanged, BuildRequested
 from bindery.ports.build_service import BuildService
@@ -48,6 +48,9 @@ class StartBuild:
             return ""
         try:
             handle = self.builds.start(BuildOrder.of(environment, self.seconds))
+        except BuildsRefused as refusal:
+            self._stand_back(environment, str(refusal.facts["why"]))
+            return ""
         except Permanent as error:  # it can never be started: its slot is another's, and whoever waits is told
             self.environments.finish(environment.key, environment.attempt, failure=Failure.of(error))
             return ""
@@ -67,8 +70,20 @@ class StartBuild:
         if not any(self.wanted.who_wait(environment)):
             self.environments.give_up(key, environment.attempt, Failure.of(BuildUnwanted()))
             return False
-        behind = environment.prebuild and all(launch.build_only for launch in self.wanted.who_wait(environment))
-        return self.slots.claim(environment, behind=behind) and _wanted(self.environments.find(key), asked)
+        claimed = self.slots.claim(environment, behind=self._is_behind(environment))
+        return claimed and _wanted(self.environments.find(key), asked)
+
+    def _stand_back(self, environment: Environment, why: str) -> None:
+        """Give the slot up for a place in line; `FreeSlots.recover` sends the message again with each sweep.
+
+        An attempt that has its handle by now keeps its slot: a message that came twice was refused the second time.
+        """
+        if self.environments.handle(environment.key, environment.attempt) is None:
+            self.slots.put_back(environment, behind=self._is_behind(environment), why=why)
+
+    def _is_behind(self, environment: Environment) -> bool:
+        """Return True for a prebuild that nobody waits to open."""
+        return environment.prebuild and all(launch.build_only for launch in self.wanted.who_wait(environment))
 
 
 def _wanted(environment: Environment | None, asked: BuildRequested) -> TypeGuard[Environment]:

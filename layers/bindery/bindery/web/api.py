@@ -120,7 +120,8 @@ class Api:
         self._check(caller, launch)
         now, tellings = self.follow(launch, Told())
         before = self.follow.builds_before(now)
-        queue = None if before is None else {"builds_before": before, "message": words_of_place(before).strip()}
+        words = "" if before is None else words_of_place(before, self.follow.builds_refused(now)).strip()
+        queue = None if before is None else {"builds_before": before, "message": words}
         return Answer(HTTPStatus.OK, {**_about(now), "queue": queue, **self._outcome(now), "log": _log(tellings)})
 
     def stop(self, caller: Caller, launch: str) -> Answer:

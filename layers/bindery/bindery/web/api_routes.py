@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from bindery.domain.errors import BinderyError
 from bindery.web.api import Answer, Api, Caller, ask_again
 from bindery.web.gate import too_large
+from bindery.web.head import answered
 from bindery.web.proxies import NO_PROXIES, Proxies
 from bindery.web.repo_providers import repo_providers
 from bindery.web.senders import sender_of
@@ -44,7 +45,7 @@ class ApiRoutes:
         app.route("/api/.+", method=["OPTIONS"])(self._preflight)
 
     def __call__(self, event: dict[str, object], context: LambdaContext) -> dict[str, object]:
-        return too_large(event) or self._app.resolve(event, context)
+        return too_large(event) or answered(event, lambda read: self._app.resolve(read, context))
 
     def _providers(self) -> Response[str]:
         """What forms and clients want to know of each provider."""

@@ -205,6 +205,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
         e.BuildServiceDown: Face(
             503, "build_service_down", "Nothing can be built just now: {why}. Launch again in a few minutes."
         ),
+        e.BuildsRefused: Face(
+            503,
+            "builds_refused",
+            "The build service takes no more builds just now: {why}. Launch again later; "
+            "if that does not help, tell whoever runs this Bindery.",
+        ),
         e.PushFailed: Face(
             502,
             "push_failed",

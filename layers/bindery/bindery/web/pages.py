@@ -9,6 +9,7 @@ from types import MappingProxyType
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bindery.ports.repository_provider import Display
+from bindery.web.assets import hashed
 from bindery.web.repo_providers import repo_providers
 from bindery.web.text import encodable, one_line
 
@@ -95,10 +96,12 @@ def _rendered(template: str, **values: object) -> str:
 
 @cache
 def _templates() -> Environment:
-    return Environment(
+    templates = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.globals["asset"] = hashed
+    return templates

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from bindery.domain.asking import Telling, Told
 from bindery.domain.errors import Retryable
 from bindery.domain.launch import Event, Launch, Phase, Stage
+from bindery.web.text import one_line
 
 SOONEST_LOOK, LATEST_LOOK = 1.0, 30.0
 TURN = "The build's turn has come. Waiting for it to start...\n"
 
 
-def words_of_place(before: int) -> str:
-    """before: how many builds are to begin first."""
+def words_of_place(before: int, refusal: str = "") -> str:
+    """before: how many builds are to begin first. refusal: the build service's words, if it takes no more builds for now."""
     match before:
         case 0:
             ahead = "this build is next"
@@ -21,6 +22,9 @@ def words_of_place(before: int) -> str:
             ahead = "1 build is before this one"
         case _:
             ahead = f"{before} builds are before this one"
+    if refusal:
+        words = one_line(refusal).rstrip(". ")
+        return f"Waiting for the build service: {ahead}. It is asked again every minute; the last time {words}.\n"
     return f"Waiting for a build slot: {ahead}.\n"
 
 
@@ -28,12 +32,15 @@ def words_of_place(before: int) -> str:
 class Places:
     """What one stream has told. ask: how many are before the launch's build; None: it does not wait, or not any more.
 
+    why: the build service's refusal, if the build waits for that; empty if not.
+
     Asked while the build has said nothing yet, ever more rarely. A place is no event of the launch: whoever reconnects is told anew.
     """
 
     ask: Callable[[Launch], int | None]
     clock: Callable[[], float] = time.monotonic
-    _told: int | None = field(default=None, init=False)
+    why: Callable[[Launch], str] = lambda _: ""
+    _told: tuple[int | None, str] = field(default=(None, ""), init=False)
     _begun: float = field(default=-1, init=False)
     _next: float = field(default=0, init=False)
 
@@ -49,10 +56,11 @@ class Places:
         self._next = now + min(LATEST_LOOK, max(SOONEST_LOOK, (now - self._begun) / 10))
         try:
             before = self.ask(launch)
+            refusal = "" if before is None else self.why(launch)
         except Retryable:  # the next look may know
             return []
-        if before == self._told:
+        if (before, refusal) == self._told:
             return []
-        self._told = before
-        message = TURN if before is None else words_of_place(before)
+        self._told = (before, refusal)
+        message = TURN if before is None else words_of_place(before, refusal)
         return [Telling(Event(phase=Phase.WAITING, message=message), told)]

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from bindery.domain.errors import BinderyError
 from bindery.web.assets import asset
 from bindery.web.gate import too_large
+from bindery.web.head import answered
 from bindery.web.metrics import CONTENT_TYPE
 from bindery.web.pages import Page, error_page
 from bindery.web.proxies import NO_PROXIES, Proxies
@@ -37,7 +38,7 @@ class SiteRoutes:
         app.get("/metrics")(self._metrics)
 
     def __call__(self, event: dict[str, object], context: LambdaContext) -> dict[str, object]:
-        return too_large(event) or self._app.resolve(event, context)
+        return too_large(event) or answered(event, lambda read: self._app.resolve(read, context))
 
     def _home(self) -> Response[str]:
         """The form that makes links."""
@@ -69,7 +70,7 @@ class SiteRoutes:
         found = asset(self._app.current_event.path.removeprefix("/assets/").removeprefix("/"))
         if found is None:
             return _told(404, {"message": "There is no such file."})
-        return Response(200, found.content_type, found.body.decode(), {"Cache-Control": "no-cache"})
+        return Response(200, found.content_type, found.body.decode(), {"Cache-Control": found.cache_control})
 
     def _health(self) -> Response[str]:
         """For monitors."""

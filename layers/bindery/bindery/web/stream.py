@@ -42,6 +42,7 @@ class Follow(Protocol):
 
     def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]: ...
     def builds_before(self, launch: Launch) -> int | None: ...
+    def builds_refused(self, launch: Launch) -> str: ...
     def session(self, launch: Launch) -> Session | Failure: ...
 
 
@@ -160,7 +161,7 @@ class Stream:
 
     async def _told(self, opened: Opened, asked: Asked, looks: Looks) -> AsyncIterator[ServerSentEvent]:
         told, waited = Told.read(opened.told), False
-        places = Places(self.follow.builds_before)
+        places = Places(self.follow.builds_before, why=self.follow.builds_refused)
         while looks.age < (self.longest_seconds or float("inf")):
             looks.begin()
             try:

@@ -16,8 +16,13 @@ def trouble_of(service: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        told = error.response.get("Error", {})
-        words = f"{told.get('Code', 'unknown')}: {told.get('Message', '')}".rstrip(": ")
-        raise BuildServiceDown(why=f"{service} says {words[:_WORDS]}") from error
+        raise BuildServiceDown(why=words_of(service, error)) from error
     except BotoCoreError as error:
         raise BuildServiceDown(why=f"{service} does not answer ({type(error).__name__})") from error
+
+
+def words_of(service: str, error: ClientError) -> str:
+    """Return the service's error code and message, in one bounded line."""
+    about = error.response.get("Error", {})
+    words = f"{about.get('Code', 'unknown')}: {about.get('Message', '')}".rstrip(": ")
+    return f"{service} says {words[:_WORDS]}"

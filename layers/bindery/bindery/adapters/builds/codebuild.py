@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from bindery.adapters.builds.aws_trouble import trouble_of
+from bindery.adapters.builds.aws_trouble import trouble_of, words_of
 from bindery.adapters.builds.codebuild_report import (
     ATTEMPT,
     ENVIRONMENT,
@@ -22,6 +22,7 @@ from bindery.adapters.builds.codebuild_report import (
 from bindery.adapters.builds.ecr import EcrRegistry
 from bindery.adapters.builds.recipe import REPO2DOCKER, engine_name
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
+from bindery.domain.errors import BuildsRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_codebuild import CodeBuildClient
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,254}:[0-9a-f-]{36}")
 _FEWEST_MINUTES, _MOST_MINUTES = 5, 2160
+_TOO_MANY = "AccountLimitExceededException"  # common on new accounts: "Cannot have more than 0 builds in queue"
 _NOTHING_TO_STOP = {"ResourceNotFoundException", "InvalidInputException"}
 
 
@@ -63,12 +65,17 @@ class CodeBuild:
 
     def start(self, order: BuildOrder) -> str:
         with trouble_of("CodeBuild"):
-            answer = self._client.start_build(
-                projectName=self._project,
-                idempotencyToken=hashlib.sha256(f"{order.environment} {order.attempt}".encode()).hexdigest(),
-                environmentVariablesOverride=_variables(order, self._layer),
-                timeoutInMinutesOverride=_minutes(order.seconds),
-            )
+            try:
+                answer = self._client.start_build(
+                    projectName=self._project,
+                    idempotencyToken=hashlib.sha256(f"{order.environment} {order.attempt}".encode()).hexdigest(),
+                    environmentVariablesOverride=_variables(order, self._layer),
+                    timeoutInMinutesOverride=_minutes(order.seconds),
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] == _TOO_MANY:
+                    raise BuildsRefused(why=words_of("CodeBuild", error)) from error
+                raise
         return answer["build"]["id"]
 
     def look(self, handle: str) -> BuildReport:

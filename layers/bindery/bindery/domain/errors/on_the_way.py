@@ -37,6 +37,10 @@ class BuildServiceDown(Retryable):
     """The build service did not take the order. Facts: why."""
 
 
+class BuildsRefused(BuildServiceDown):
+    """The build service takes no more builds just now, and has begun nothing of this one. Facts: why."""
+
+
 class PushFailed(Retryable):
     """The image was made, but its registry did not take it. Facts: registry, why."""
 

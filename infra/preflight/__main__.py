@@ -1,0 +1,33 @@
+"""`python -m infra.preflight`: checks the account before a deployment, with the parameters that it is going to have."""
+
+import argparse
+import sys
+
+import boto3
+
+from infra.preflight.checks import findings
+from infra.preflight.finding import Level
+from infra.preflight.stack import Stack, read_parameters
+
+
+def main(words: list[str] | None = None) -> int:
+    """Print a line for each finding; return 1 if something has to change before the deployment, 2 for wrong words."""
+    parser = argparse.ArgumentParser(prog="python -m infra.preflight", description=__doc__)
+    parser.add_argument("--region", required=True, help="the stack's region")
+    parser.add_argument("parameters", nargs="*", metavar="Name=value", help="as for sam deploy --parameter-overrides")
+    given = parser.parse_args(words)
+    session = boto3.Session(region_name=given.region)
+    try:
+        parameters = read_parameters(given.parameters)
+    except ValueError as error:
+        print(error)
+        return 2
+    stack = Stack(given.region, session.get_partition_for_region(given.region), parameters)
+    found = list(findings(stack, session.client))  # type: ignore[arg-type]  # its stub has an overload for each service
+    for finding in found:
+        print(finding)
+    return int(any(finding.level is Level.CHANGE for finding in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

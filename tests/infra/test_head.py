@@ -1,0 +1,56 @@
+"""HEAD: every address that answers GET answers HEAD with GET's status and headers, without a body, and starts nothing."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.infra.deployed.recorded import Recorder
+from tests.infra.deployed.rights import FUNCTIONS
+from tests.infra.deployed.stories.acting import LINK
+from tests.infra.deployed.system import Deployed, deployed
+
+PATHS = ["/", f"/v2/{LINK}", "/v2/nowhere/o/r", "/repo/o/r", "/assets/launch.js", "/assets/nothing", "/badge.svg"]
+PATHS += ["/badge_logo.svg", "/health", "/versions", "/metrics", "/sessions/none"]
+WANTED = {"provider": "gh", "spec": "o/r/HEAD"}
+
+
+@pytest.fixture
+def there() -> Iterator[Deployed]:
+    with deployed(Recorder()) as made:
+        yield made
+
+
+def test_every_get_route_is_a_head_route() -> None:
+    routes = [
+        (event["Properties"]["Path"], event["Properties"]["Method"])
+        for function in FUNCTIONS.values()
+        for event in function["Properties"]["Events"].values()
+        if event["Type"] == "Api"
+    ]
+    read = {path for path, method in routes if method == "GET"}
+    assert {"/", "/v2/{proxy+}", "/badge.svg", "/badge_logo.svg", "/health"} <= read
+    assert {path for path, method in routes if method == "HEAD"} == read
+    assert {method for path, method in routes if path not in read} == {"ANY"}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_head_is_get_without_its_body(there: Deployed, path: str) -> None:
+    get, head = (there.web("ServePages", method, path) for method in ("GET", "HEAD"))
+    assert get["statusCode"] == head["statusCode"]
+    assert get.get("multiValueHeaders") == head.get("multiValueHeaders")
+    assert head["body"] == ""
+    assert not there.waiting, "no launch was created"
+
+
+def test_head_of_a_launch_by_the_api_is_get_without_its_body(there: Deployed) -> None:
+    created = json.loads(there.web("AnswerApi", "POST", "/api/launches", WANTED)["body"])
+    path, token = f"/api/launches/{created['id']}", created["launcher_token"]
+    get, head = (there.web("AnswerApi", method, path, token=token) for method in ("GET", "HEAD"))
+    assert (get["statusCode"], head["statusCode"], head["body"]) == (200, 200, "")
+
+
+def test_head_where_only_post_is_answered_creates_nothing(there: Deployed) -> None:
+    answer = there.web("AnswerApi", "HEAD", "/api/launches", WANTED)
+    assert (answer["statusCode"], answer["body"]) == (404, "")
+    assert not there.waiting

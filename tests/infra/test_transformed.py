@@ -1,0 +1,173 @@
+"""What SAM makes of the template: names, stages and chains of messages that only the expanded template shows."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from tests.infra.deployed.rights import FUNCTIONS, granted
+from tests.infra.deployed.variables import holds
+from tests.serving import aws
+from tests.serving.transformed import transformed
+
+Resource = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def resources() -> Mapping[str, Resource]:
+    found: Mapping[str, Resource] = transformed()["Resources"]
+    return found
+
+
+def of_type(resources: Mapping[str, Resource], kind: str) -> dict[str, Resource]:
+    return {name: found["Properties"] for name, found in resources.items() if found["Type"] == kind}
+
+
+def test_the_api_has_exactly_one_stage(resources: Mapping[str, Resource]) -> None:
+    """A second one, which SAM makes of a deployment with a stage's name, would have neither throttle nor access log."""
+    (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
+    assert stage["StageName"] == "live"
+    assert stage["MethodSettings"]
+    assert stage["AccessLogSetting"]
+    deployments = of_type(resources, "AWS::ApiGateway::Deployment").values()
+    assert [each["StageName"] for each in deployments if "StageName" in each] == []
+
+
+def test_every_physical_name_is_of_this_stack_alone(resources: Mapping[str, Resource]) -> None:
+    """With parameters at their defaults, so that two stacks fit into one account and region."""
+    named = {
+        name: given
+        for name, found in resources.items()
+        if holds({"Condition": found["Condition"]} if "Condition" in found else {"Equals": ["", ""]}, {})
+        if (given := names_of(found))
+    }
+    assert named.keys() >= {"Images", "ApiliveStage"}
+    assert any(name.startswith("Library") for name in named)
+    shared = {name: given for name, given in named.items() if not any(map(is_of_the_stack, given.values()))}
+    assert shared == {}
+
+
+def names_of(resource: Resource) -> dict[str, object]:
+    """Return the properties that name a resource, by CloudFormation's own description of its type."""
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(aws.REGION, resource["Type"]).schema
+    fixed = {path.removeprefix("/properties/") for path in schema.get("createOnlyProperties", [])}
+    identifier = {path.removeprefix("/properties/") for path in schema["primaryIdentifier"]}
+    naming = identifier | {name for name in fixed if name.endswith("Name")}
+    return {name: value for name, value in resource.get("Properties", {}).items() if name in naming}
+
+
+def is_of_the_stack(value: object) -> bool:
+    """True if a value contains the stack's name or id, or a resource of it."""
+    match value:
+        case {"Ref": str(name)}:
+            return name in ("AWS::StackName", "AWS::StackId") or name in transformed()["Resources"]
+        case {"Fn::GetAtt": _}:
+            return True
+        case {"Fn::Sub": str(text)}:
+            return any(is_of_the_stack({"Ref": name}) for name in re.findall(r"\$\{([\w:]+)", text))
+        case {"Fn::Sub": [str(text), dict(variables)]}:
+            named = re.findall(r"\$\{([\w:]+)", text)
+            return any(is_of_the_stack(variables.get(name, {"Ref": name})) for name in named)
+        case {"Fn::If": [str(condition), this, otherwise]}:
+            return is_of_the_stack(this if holds({"Condition": condition}, {}) else otherwise)
+        case dict():
+            return any(map(is_of_the_stack, value.values()))
+        case list():
+            return any(map(is_of_the_stack, value))
+        case _:
+            return False
+
+
+def test_a_function_in_a_chain_of_messages_may_be_called_more_than_sixteen_times(
+    resources: Mapping[str, Resource],
+) -> None:
+    """Lambda ends such a chain after 16 calls, unless the function allows it; a slow start of a session takes up to 75."""
+    mappings = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    consumers = {each["EventSourceArn"]["Fn::GetAtt"][0]: each["FunctionName"]["Ref"] for each in mappings}
+    leads_to = {
+        function: {consumers[right.resource] for right in granted(function) if right.action == "sqs:SendMessage"}
+        for function in FUNCTIONS
+    }
+    in_a_loop = {function for function in FUNCTIONS if function in reached_from(function, leads_to)}
+    assert "StartSession" in in_a_loop
+    functions = of_type(resources, "AWS::Lambda::Function")
+    assert {name for name in FUNCTIONS if functions[name].get("RecursiveLoop") == "Allow"} == in_a_loop
+
+
+def reached_from(function: str, leads_to: Mapping[str, set[str]]) -> set[str]:
+    """Return the functions that get messages from this one, or from one of those."""
+    reached: set[str] = set()
+    further = set(leads_to[function])
+    while further:
+        reached |= further
+        further = {each for found in further for each in leads_to[found]} - reached
+    return reached
+
+
+def test_a_chain_that_lambda_ends_all_the_same_raises_an_alarm(resources: Mapping[str, Resource]) -> None:
+    (alarm,) = [
+        each
+        for each in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        if "RecursiveInvocationsDropped" in str(each)
+    ]
+    assert alarm["Threshold"] == 0
+    watched = set(re.findall(r"'FunctionName', 'Value': \{'Ref': '(\w+)'\}", str(alarm["Metrics"])))
+    mappings = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    assert watched == {each["FunctionName"]["Ref"] for each in mappings}
+
+
+def test_every_queue_has_a_ceiling_of_concurrent_executions(resources: Mapping[str, Resource]) -> None:
+    ceilings = {
+        each["FunctionName"]["Ref"]: each["ScalingConfig"]["MaximumConcurrency"]["Ref"]
+        for each in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    }
+    assert len(set(ceilings.values())) == len(ceilings), "each has a parameter of its own"
+    for parameter in ceilings.values():
+        about = transformed()["Parameters"][parameter]
+        assert (about["MinValue"], about["MaxValue"]) == (2, 1000), "as Lambda takes it"
+
+
+def test_a_timer_is_never_retried(resources: Mapping[str, Resource]) -> None:
+    """Neither by its schedule nor by Lambda, which would keep a tick for six hours: the next tick does its work."""
+    schedules = of_type(resources, "AWS::Scheduler::Schedule")
+    assert len(schedules) == 2
+    once = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+    functions = set()
+    for schedule in schedules.values():
+        assert schedule["Target"]["RetryPolicy"] == once
+        functions.add(schedule["Target"]["Arn"]["Fn::GetAtt"][0])
+    limits = {
+        each["FunctionName"]["Ref"]: {name: each[name] for name in once}
+        for each in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
+    }
+    assert limits == dict.fromkeys(functions, once)
+
+
+def test_what_the_platform_says_of_each_call_is_not_logged(resources: Mapping[str, Resource]) -> None:
+    for function in of_type(resources, "AWS::Lambda::Function").values():
+        assert function["LoggingConfig"]["SystemLogLevel"] == "WARN"
+
+
+def test_every_reference_between_resources_is_to_one_that_is_there(resources: Mapping[str, Resource]) -> None:
+    """DependsOn on a resource under a condition is not documented to work where the condition is false."""
+    for name, found in resources.items():
+        for needed in each_name(found.get("DependsOn", [])):
+            assert "Condition" not in resources[needed], f"{name} depends on {needed}"
+    after = resources["Api"]["Metadata"]["After"]
+    assert after == {"Fn::If": ["MakesAccessLogRole", {"Ref": "AccessLogAccount"}, ""]}
+
+
+def each_name(value: str | list[str]) -> Iterator[str]:
+    yield from [value] if isinstance(value, str) else value
+
+
+def test_a_creation_that_fails_leaves_nothing_behind(resources: Mapping[str, Resource]) -> None:
+    """`Retain` also keeps what a creation made that is rolled back. Versions of layers, which SAM keeps, cost nothing."""
+    policies = {
+        name: found["DeletionPolicy"]
+        for name, found in resources.items()
+        if found.get("DeletionPolicy", "Delete") != "Delete" and found["Type"] != "AWS::Lambda::LayerVersion"
+    }
+    assert policies == dict.fromkeys(("Table", "AccessLogAccount", "ApiLogsRole"), "RetainExceptOnCreate")

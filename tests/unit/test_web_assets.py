@@ -1,0 +1,57 @@
+"""How long browsers keep the files that pages need."""
+
+import re
+
+import pytest
+
+from bindery.web.assets import ASK_AGAIN, FILES, FOREVER, asset, hashed
+from bindery.web.pages import LaunchLink, error_page, home_page, launch_page
+from tests.serving.displays import GITHUB
+
+LINK = LaunchLink("gh", "GitHub", "o/r/HEAD", "https://github.com/o/r")
+OTHER_HASH = "0123456789ab"
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_a_name_with_the_content_s_hash_is_kept_for_a_year(file: str) -> None:
+    plain, lasting = asset(file), asset(hashed(file))
+    assert plain and lasting
+    assert (lasting.body, lasting.content_type) == (plain.body, plain.content_type)
+    assert re.fullmatch(r"public, max-age=31536000, immutable", lasting.cache_control)
+
+
+@pytest.mark.parametrize("name", ["badge.svg", "badge_logo.svg", "images/badge.svg", "launch.js", "icon.svg"])
+def test_a_plain_name_is_asked_for_again(name: str) -> None:
+    found = asset(name)
+    assert found
+    assert found.cache_control == "no-cache"
+
+
+def test_another_version_s_name_gets_this_version_and_does_not_last() -> None:
+    """A page from before a deployment goes on working, and its browser keeps no wrong content under that name."""
+    found, now = asset(f"launch.{OTHER_HASH}.js"), asset("launch.js")
+    assert found and now
+    assert (found.body, found.cache_control) == (now.body, ASK_AGAIN)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"nothing.{OTHER_HASH}.js",
+        f"launch.{OTHER_HASH}.css",
+        f"launch.{OTHER_HASH[:-1]}.js",
+        f"launch.{OTHER_HASH.upper()}.js",
+        f"../assets.{OTHER_HASH}.py",
+        f"launch.{OTHER_HASH}.{OTHER_HASH}.js",
+    ],
+)
+def test_no_other_name_is_a_file(name: str) -> None:
+    assert asset(name) is None
+
+
+def test_every_file_that_a_page_loads_lasts() -> None:
+    """Badges aside, which stand in a page as examples and have to keep their names."""
+    pages = [launch_page(LINK, "t"), error_page(404, "No", "nothing"), home_page([("gh", GITHUB)])]
+    loaded = {name for page in pages for name in re.findall(r'(?:src|href)="/assets/([^"]+)"', page.body)}
+    assert len(loaded) == len(FILES - {"badge.svg", "badge_logo.svg"})
+    assert {found.cache_control for name in loaded if (found := asset(name))} == {FOREVER}
