@@ -13,18 +13,18 @@ from tests.serving.inits import FUNCTIONS, ROOT, Init, init
 
 HOT = ("stream_launch", "resolve_repository", "start_session")
 BUDGETS = {
-    "answer_api": 390,
+    "answer_api": 400,
     "cull_sessions": 296,
     "fail_launch": 290,
     "reconcile": 315,
     "record_build": 335,
     "record_log": 314,
     "resolve_repository": 320,
-    "serve_pages": 417,
+    "serve_pages": 430,
     "start_build": 300,
     "start_session": 305,
     "stop_session": 293,
-    "stream_launch": 380,
+    "stream_launch": 390,
 }
 NOWHERE = (
     "kubernetes",
