@@ -19,7 +19,7 @@ from bindery.domain.builds import BuildOrder
 from bindery.domain.errors import BinderyError, BuildFailed, BuildServiceDown, BuildTooLong
 from bindery.domain.failure import Failure
 from bindery.ports.contents import Contents
-from bindery.ports.queue import Queue
+from bindery.ports.queue import Sender
 from bindery.state.environments import Environments
 
 SEND_SECONDS = 1.0
@@ -38,7 +38,7 @@ class Attempt:
     folder: Path
     environments: Environments
     contents: Contents
-    queue: Queue
+    queue: Sender
     tool: ContainerTool
     registry: Registry
     base_image: str

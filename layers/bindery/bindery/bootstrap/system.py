@@ -135,10 +135,11 @@ class System:
     @cached_property
     def record_build(self) -> RecordBuild:
         from bindery.usecases.record_build import RecordBuild
+        from bindery.usecases.tell_waiters import TellWaiters
 
         kept, ports = self.state, self.ports
-        told = (self.move_on, self.free_slots)
-        return RecordBuild(kept.environments, kept.launches, ports.builds, kept.counters, *told, ports.clock)
+        tell = TellWaiters(kept.environments, kept.launches, ports.queue, self.move_on)
+        return RecordBuild(kept.environments, ports.builds, kept.counters, tell, self.free_slots, ports.clock)
 
     @cached_property
     def record_log(self) -> RecordLog:

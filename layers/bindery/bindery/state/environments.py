@@ -1,16 +1,16 @@
 """Environments in the table: claims, waiters, attempts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bindery.domain.environment import Environment, EnvironmentState, Identity
-from bindery.domain.errors import Stale
+from bindery.domain.errors import Stale, Throttled
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.table import Item, Table
-from bindery.state.shards import FOREVER, due, due_shard, pages, shard_of
+from bindery.ports.table import Delete, Item, Table
+from bindery.state.shards import FOREVER, due, due_shard, shard_of, whole_pages
 
 BUILDING, READY = EnvironmentState.BUILDING, EnvironmentState.READY
 WAITER_SHARDS = 8
@@ -157,17 +157,25 @@ class Environments:
                 continue
             return
 
-    def waiters(self, key: str, attempt: int) -> Iterator[Waiter]:
-        """Launches that wait for this attempt, or for one before: what was left untold then is told now."""
+    def waiters(self, key: str, attempt: int) -> Iterator[list[Waiter]]:
+        """Yield the launches that wait for this attempt or for one before it, up to 100 at a time."""
         for shard in range(WAITER_SHARDS):
-            for item in pages(self.table, f"environment#{key}#waiters#{shard}"):
-                if item.data["attempt"] <= attempt:
-                    yield Waiter(item.sk, item)
+            for page in whole_pages(self.table, f"environment#{key}#waiters#{shard}"):
+                if waiters := [Waiter(item.sk, item) for item in page if item.data["attempt"] <= attempt]:
+                    yield waiters
 
     def forget(self, waiter: Waiter) -> None:
         """The launch has been told how the attempt went. One that has registered anew since stays."""
         with suppress(Stale):
             self.table.delete(waiter.item)
+
+    def forget_all(self, waiters: Sequence[Waiter]) -> None:
+        """Do as `forget` for up to 100 waiters, in one transaction where none of them changed."""
+        try:
+            self.table.transact([Delete(waiter.item) for waiter in waiters])
+        except (Stale, Throttled):
+            for waiter in waiters:
+                self.forget(waiter)
 
     def forget_waiter(self, key: str, attempt: int, launch: str) -> None:
         """The same for one launch."""

@@ -74,10 +74,10 @@ class StartBuild:
 
     def _who_wait(self, environment: Environment) -> Iterator[Launch]:
         """Launches under way that wait for this attempt."""
-        for waiter in self.environments.waiters(environment.key, environment.attempt):
-            launch = self.launches.find(waiter.launch)
-            if launch and launch.stage is Stage.BUILDING and launch.environment == environment.key:
-                yield launch
+        for waiters in self.environments.waiters(environment.key, environment.attempt):
+            for _, launch in self.launches.find_all([waiter.launch for waiter in waiters]):
+                if launch.stage is Stage.BUILDING and launch.environment == environment.key:
+                    yield launch
 
 
 def _wanted(environment: Environment | None, asked: BuildRequested) -> TypeGuard[Environment]:
