@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bindery.domain.environment import OLDEST_IMAGE_DAYS
 from bindery.settings import Settings
 from tests.infra.deployed.rights import RESOURCES, TEMPLATE
 from tests.infra.deployed.variables import holds, resolved
@@ -62,10 +63,14 @@ def test_events_are_streamed_for_as_long_as_api_gateway_streams() -> None:
 
 def test_images_are_kept_for_as_long_as_is_said_and_tags_never_move() -> None:
     images = properties("Images")
-    text = str(resolved(images["LifecyclePolicy"]["LifecyclePolicyText"], {"ImageDays": "7"}))
+    text = images["LifecyclePolicy"]["LifecyclePolicyText"]
     untagged, old = [rule["selection"] for rule in json.loads(text)["rules"]]
     assert (untagged["tagStatus"], untagged["countUnit"], untagged["countNumber"]) == ("untagged", "days", 1)
-    assert (old["tagStatus"], old["countUnit"], old["countNumber"]) == ("any", "days", 7)
+    assert (old["tagStatus"], old["countUnit"]) == ("any", "days")
+    assert old["countNumber"] > OLDEST_IMAGE_DAYS + 30, (
+        "an image that is launched, or in use, is made again before it goes"
+    )
+    assert properties("Reconcile")["Environment"]["Variables"]["BINDERY_IMAGE_DAYS"] == {"Ref": "ImageDays"}
     assert images["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
     (moving,) = images["ImageTagMutabilityExclusionFilters"]
     assert moving["ImageTagMutabilityExclusionFilterValue"] == "cache-*"

@@ -75,6 +75,12 @@ class SimBuilds(FakeBuilds):
             self.images.discard(image)
         return super().has(image)
 
+    def remove(self, image: str) -> bool:
+        self._before(f"remove {image}")
+        removed = super().remove(image)
+        self._around.after("builds.remove")
+        return removed
+
     def working(self) -> list[str]:
         """Without those that will end at their first step."""
         return [handle for handle in self.running() if not self.is_given_up(*_attempt_of(handle))]

@@ -179,6 +179,7 @@ def test_trouble_with_aws_is_the_build_service_being_down(error: Exception) -> N
         lambda: builds.look(HANDLE),
         lambda: builds.stop(HANDLE),
         lambda: builds.has(image),
+        lambda: builds.remove(image),
     ):
         with pytest.raises(BuildServiceDown) as down:
             ask()
@@ -295,5 +296,10 @@ def test_ecr_tells_which_images_there_are_and_gives_its_password() -> None:
         assert registry.has(registry.by_digest(digest))
         assert not registry.has(registry.by_digest("sha256:" + "0" * 64))
         assert not registry.has(f"{registry.host}/others/sessions@{digest}")
+        assert registry.remove(f"{registry.host}/others/sessions@{digest}")
+        assert registry.has(registry.by_digest(digest))
+        for _ in range(2):
+            assert registry.remove(registry.by_digest(digest))
+            assert not registry.has(registry.by_digest(digest))
         login = json.loads(registry.login)["auths"][registry.host]["auth"]
         assert base64.b64decode(login).startswith(b"AWS:")

@@ -110,6 +110,12 @@ class Settings(Resources):
         840, ge=0, description="an event stream is open this long at most; 0, as with `make up`: to its end"
     )
     build_slots: int = Field(2, ge=1, description="builds at the same time; others wait in line")
+    image_days: int = Field(
+        0,
+        ge=0,
+        description="an image that was not launched for this many days is deleted from the registry, and built again when it is "
+        "wanted; 0: never",
+    )
     disk_bytes: int = Field(20_000_000_000, ge=0, description="disk for environments; the least recently used go first")
     idle_seconds: float = Field(600, ge=0, description="a session this long without activity is stopped; 0: never")
     max_age_seconds: float = Field(21600, ge=0, description="a session this old is stopped; 0: never")

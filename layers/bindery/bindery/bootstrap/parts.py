@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from bindery.domain.environment import OLDEST_IMAGE_DAYS
 from bindery.domain.rules import Rules, SpecRule
 from bindery.settings import Settings
 from bindery.state.build_logs import BuildLogs
@@ -76,7 +77,7 @@ class State:
         quotas = Quotas(*place)
         return cls(
             Launches(*place),
-            Environments(*place),
+            Environments(*place, OLDEST_IMAGE_DAYS * 86400 if settings.builder == "codebuild" else 0),
             quotas,
             Sessions(*place, quotas),
             BuildLogs(*place),

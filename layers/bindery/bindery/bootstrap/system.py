@@ -190,6 +190,7 @@ class System:
 
     @cached_property
     def reconcile(self) -> Reconcile:
+        from bindery.usecases.evict_images import EvictImages
         from bindery.usecases.reconcile import Reconcile
         from bindery.usecases.recount_places import RecountPlaces
         from bindery.usecases.tally_launches import TallyLaunches
@@ -207,7 +208,8 @@ class System:
             self.end_launch,
             self.record_build,
             self.free_slots,
-            RecountPlaces(ports.table, kept.quotas, kept.sessions),
+            RecountPlaces(ports.table, kept.quotas),
+            EvictImages(kept.environments, ports.builds, self.settings.image_days),
             TallyLaunches(kept.launches, kept.counters),
             ports.clock,
             self.settings.build_seconds,

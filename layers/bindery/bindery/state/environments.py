@@ -17,6 +17,7 @@ WAITER_SHARDS = 8
 LOOK_AGAIN_SECONDS = 60
 WAITERS_KEPT_SECONDS = 86400
 ATTEMPTS_KEPT_SECONDS = 7 * 86400
+DAY_SECONDS = 86400
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,14 @@ class Started:
 
 @dataclass(frozen=True)
 class Environments:
-    """One item per environment, written a few times per build however many launches want it; waiters beside it in shards."""
+    """One item per environment, written a few times per build and once a day however many launches want it; waiters beside it in shards.
+
+    oldest_image_seconds: an older image is not used any more; 0: whatever its age.
+    """
 
     table: Table
     clock: Clock
+    oldest_image_seconds: float = 0
 
     def find(self, key: str) -> Environment | None:
         """The environment as it is now; consistent."""
@@ -60,8 +65,12 @@ class Environments:
         while True:
             item = self.table.get(f"environment#{identity.key}", "environment")
             now = Environment.model_validate(item.data) if item else None
-            if now and (now.state is BUILDING or (now.state is READY and usable(now.image))):
+            if now and now.state is BUILDING:
                 return now
+            if item and now and now.state is READY and self._is_young(now) and usable(now.image):
+                if self._note_use(item, now):
+                    return now
+                continue  # somebody wrote it meanwhile
             claimed = Environment(
                 key=identity.key,
                 scope=identity.scope,
@@ -104,15 +113,81 @@ class Environments:
             return None
         state = EnvironmentState.FAILED if failure else READY
         outcome = {"state": state, "image": image, "failure": failure, "ended_at": self.clock.now()}
+        outcome["launched_day"] = self._today
         ended = now.model_copy(update=outcome)
         return ended, self._item(ended, item.version)
 
     def settle(self, key: str, attempt: int) -> None:
-        """Takes an ended attempt that nobody waits for any more out of the due index."""
+        """Takes an ended attempt that nobody waits for any more out of the due index; its image stands in that of images."""
         item = self.table.get(f"environment#{key}", "environment")
-        if item and item.due_at and Environment.model_validate(item.data).attempt == attempt:
+        now = Environment.model_validate(item.data) if item else None
+        if item and now and item.due_shard == due_shard("environment", key) and now.attempt == attempt:
             with suppress(Stale):  # somebody told them too, or the next attempt was claimed
-                self.table.put(replace(item, due_shard=None, due_at=None))
+                self.table.put(self._settled(item, now))
+
+    def _settled(self, item: Item, now: Environment) -> Item:
+        if now.state is not READY:
+            return replace(item, due_shard=None, due_at=None)
+        return replace(item, due_shard=due_shard("image", now.key), due_at=(now.launched_day + 1.0) * DAY_SECONDS)
+
+    @property
+    def _today(self) -> int:
+        return int(self.clock.now() // DAY_SECONDS)
+
+    def _is_young(self, environment: Environment) -> bool:
+        age = self.clock.now() - (environment.ended_at or 0)
+        return not self.oldest_image_seconds or age < self.oldest_image_seconds
+
+    def _note_use(self, item: Item, now: Environment) -> bool:
+        """Note that the image is launched today, with one write a day; False if the environment changed since it was read."""
+        if now.launched_day >= self._today:
+            return True
+        used = now.model_copy(update={"launched_day": self._today})
+        noted = replace(item, data=used.model_dump(mode="json"))
+        untold = item.due_shard == due_shard("environment", now.key)  # it stays due until all who wait were told
+        try:
+            self.table.put(noted if untold else self._settled(noted, used))
+        except Stale:
+            return False
+        return True
+
+    def note_use(self, key: str) -> None:
+        """Note that an environment's image is in use today."""
+        item = self.table.get(f"environment#{key}", "environment")
+        now = Environment.model_validate(item.data) if item else None
+        if item and now and now.state is READY:
+            self._note_use(item, now)
+
+    def unlaunched(self, days: int, limit: int) -> Iterator[Environment]:
+        """Environments whose image was not launched for so many days; nominated, not decided. limit: for each shard of the index."""
+        for item in due(self.table, "image", self.clock.now() - days * DAY_SECONDS, limit):
+            yield Environment.model_validate(item.data)
+
+    def mark_evicted(self, key: str, days: int) -> Environment | None:
+        """Mark an environment whose image was not launched for so many days; None if it was, or another attempt was claimed."""
+        item = self.table.get(f"environment#{key}", "environment")
+        now = Environment.model_validate(item.data) if item else None
+        if item is None or now is None or now.state not in (READY, EnvironmentState.EVICTED):
+            return None
+        if now.state is EnvironmentState.EVICTED:
+            return now
+        if self._today - now.launched_day <= days or item.due_shard == due_shard("environment", key):
+            return None
+        marked = now.model_copy(update={"state": EnvironmentState.EVICTED})
+        try:
+            self.table.put(replace(item, data=marked.model_dump(mode="json")))
+        except Stale:
+            return None
+        return marked
+
+    def settle_evicted(self, key: str, attempt: int) -> None:
+        """Take an environment whose image was deleted out of the due index."""
+        item = self.table.get(f"environment#{key}", "environment")
+        now = Environment.model_validate(item.data) if item else None
+        if item and now and now.state is EnvironmentState.EVICTED and now.attempt == attempt:
+            gone = now.model_copy(update={"image": ""}).model_dump(mode="json")
+            with suppress(Stale):
+                self.table.put(replace(item, data=gone, due_shard=None, due_at=None))
 
     def postpone(self, key: str) -> None:
         """Looked at: due again later. Losing a race to somebody who wrote more is fine."""

@@ -70,6 +70,9 @@ class ContainerBuilds:
     def has(self, image: str) -> bool:
         return self._registry.has(image)
 
+    def remove(self, image: str) -> bool:
+        return self._registry.remove(image)
+
     def recover(self) -> None:
         """Remove what a crash left half-built, its processes, and what the tool kept for it."""
         self._prepare()
