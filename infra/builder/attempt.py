@@ -4,6 +4,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bindery.adapters.builds.container_tool import ContainerTool, Desk
 from bindery.adapters.builds.disk import is_full, words
 from bindery.adapters.builds.layer_cache import cache_tag
 from bindery.adapters.builds.log import BuildLog
+from bindery.adapters.builds.pull_logins import PullLogin
 from bindery.adapters.builds.registry import Registry
 from bindery.adapters.builds.running import Growth, Runner, TimeOver
 from bindery.domain.builds import BuildOrder
@@ -42,6 +44,7 @@ class Attempt:
     tool: ContainerTool
     registry: Registry
     base_image: str
+    logins: Sequence[PullLogin]
     most_bytes: int
 
     def run(self) -> int:
@@ -95,7 +98,8 @@ class Attempt:
         runner = Runner(environment, deadline, never, log, Growth(self.tool.disk, self.most_bytes))
         task = Task(self.order, folder, deadline, never, log)
         tag = cache_tag(self.order.repository)
-        return ContainerAttempt(task, self.contents, self.tool, self.registry, runner, self.base_image, tag)
+        made_of = (self.contents, self.tool, self.registry, runner, self.base_image, tag, self.logins)
+        return ContainerAttempt(task, *made_of)
 
     def _leave(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
