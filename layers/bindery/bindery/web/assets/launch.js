@@ -28,7 +28,7 @@ const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
 let source = null;
 let polling = null; // instead of the source, where that is refused or costs too much
-let crowded = false; // whether the source was refused
+let turnedAway = false; // whether the source was refused
 let expected = false; // whether the server said that it ends the stream, and that all is well
 let shown = []; // the last lines of the log that came by the source
 let current = "find";
@@ -53,7 +53,7 @@ function launch() {
 function clear() {
   current = "find";
   built = false;
-  crowded = expected = false;
+  turnedAway = expected = false;
   shown = [];
   heard = new Set();
   waiting = [];
@@ -202,7 +202,7 @@ function lose() {
   }
   resume();
   clear();
-  crowded = true;
+  turnedAway = true;
   element("crowd").hidden = false;
   poll();
 }
@@ -227,7 +227,7 @@ function poll(pace) {
 // How the launch stands, where nobody tells its events. Answers whether that was all.
 function look(now) {
   const ended = ["ready", "failed"].includes(now.phase);
-  element("crowd").hidden = ended || !crowded;
+  element("crowd").hidden = ended || !turnedAway;
   if (now.phase in PHASE) advance(PHASE[now.phase]);
   if (now.phase === "failed") fail("The launch failed", now.failure.message);
   else if (now.url) open({ ...now, message: [...now.notes, now.url].join("\n") });
