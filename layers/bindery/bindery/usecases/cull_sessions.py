@@ -18,7 +18,8 @@ LONGEST_SILENCE = 6 * 3600
 """Seconds' worth of looks: what answered none of them goes, whatever else is silent."""
 MANY_SHARE, MANY_COUNT = 0.1, 5
 WRITE_SECONDS = 300
-"""A session of which nothing is new is written this seldom: until then it stays due, and is looked at all the same."""
+"""A session of which nothing is new is written this seldom: until then it stays due, and is looked at all the same. After a sweep
+that could not ask all of them, each one that was asked is written: it is due after those that were not."""
 ASKING_SECONDS = 40
 Answers = Mapping[str, Activity | None]
 
@@ -58,16 +59,11 @@ class CullSessions:
             seen, why = self._judged(found.session, answers, in_doubt)
             if why:
                 over.append(seen.id)
-            elif seen.id in answers and (
-                left or self._is_news(found, seen)
-            ):  # left: who was asked stands behind who was not
+            elif seen.id in answers and (left or self._is_news(found, seen)):
                 stay.append(replace(found, session=seen))
         self.sessions.looked_at(stay, self.cull_seconds / 2)
         for session in over:
             self._end(session, answers, in_doubt)
-
-    def _is_news(self, found: Found, seen: Session) -> bool:
-        return seen != found.session or self.clock.now() - found.due_at >= WRITE_SECONDS
 
     def _network_is_ill(self, asked: int, silent: int) -> bool:
         ill = silent >= MANY_COUNT and silent > asked * MANY_SHARE
@@ -75,6 +71,9 @@ class CullSessions:
             logger.error("%d of %d sessions do not answer: none of them is ended now", silent, asked)
             self.counters.add("bindery_sweeps_in_doubt")
         return ill
+
+    def _is_news(self, found: Found, seen: Session) -> bool:
+        return seen != found.session or self.clock.now() - found.due_at >= WRITE_SECONDS
 
     def _end(self, session: str, answers: Answers, in_doubt: bool) -> None:
         """Unless the session, read again, is not what it was taken for."""
