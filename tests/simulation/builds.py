@@ -27,7 +27,7 @@ class SimBuilds(FakeBuilds):
     """table: where an attempt's first step records its handle. began: told of each attempt that really begins. planned: told how many
     seconds it will take.
 
-    seconds: how long an attempt takes. begun_at: by handle.
+    seconds: how long an attempt takes. begun_at: by handle. removing: told of each image before it is deleted.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class SimBuilds(FakeBuilds):
         self.seconds: Callable[[BuildOrder], float] = self._some_seconds
         self.forgotten: Counter[str] = Counter()
         self.begun_at: dict[str, float] = {}
+        self.removing: Callable[[str], None] = lambda image: None
 
     def start(self, order: BuildOrder) -> str:
         self._before(f"start {order.environment}")
@@ -77,6 +78,7 @@ class SimBuilds(FakeBuilds):
 
     def remove(self, image: str) -> bool:
         self._before(f"remove {image}")
+        self.removing(image)
         removed = super().remove(image)
         self._around.after("builds.remove")
         return removed

@@ -40,12 +40,13 @@ class Started:
 class Environments:
     """One item per environment, written a few times per build and once a day however many launches want it; waiters beside it in shards.
 
-    oldest_image_seconds: an older image is not used any more; 0: whatever its age.
+    oldest_image_seconds: an older image is not used any more; 0: whatever its age. day_seconds: a day, longer than any launch takes.
     """
 
     table: Table
     clock: Clock
     oldest_image_seconds: float = 0
+    day_seconds: float = DAY_SECONDS
 
     def find(self, key: str) -> Environment | None:
         """The environment as it is now; consistent."""
@@ -128,11 +129,11 @@ class Environments:
     def _settled(self, item: Item, now: Environment) -> Item:
         if now.state is not READY:
             return replace(item, due_shard=None, due_at=None)
-        return replace(item, due_shard=due_shard("image", now.key), due_at=(now.launched_day + 1.0) * DAY_SECONDS)
+        return replace(item, due_shard=due_shard("image", now.key), due_at=(now.launched_day + 1.0) * self.day_seconds)
 
     @property
     def _today(self) -> int:
-        return int(self.clock.now() // DAY_SECONDS)
+        return int(self.clock.now() // self.day_seconds)
 
     def _is_young(self, environment: Environment) -> bool:
         age = self.clock.now() - (environment.ended_at or 0)
@@ -160,7 +161,7 @@ class Environments:
 
     def unlaunched(self, days: int, limit: int) -> Iterator[Environment]:
         """Environments whose image was not launched for so many days; nominated, not decided. limit: for each shard of the index."""
-        for item in due(self.table, "image", self.clock.now() - days * DAY_SECONDS, limit):
+        for item in due(self.table, "image", self.clock.now() - days * self.day_seconds, limit):
             yield Environment.model_validate(item.data)
 
     def mark_evicted(self, key: str, days: int) -> Environment | None:
