@@ -3,7 +3,7 @@
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bindery.adapters.builds.uv import UvBuilds
@@ -45,6 +45,10 @@ class HeardQueue:
         with self._changed:
             self.messages.append(message)
             self._changed.notify_all()
+
+    def send_all(self, messages: Sequence[Message], delay: float = 0) -> None:
+        for message in messages:
+            self.send(message, delay)
 
     def wait(self, until: Callable[[], bool]) -> None:
         with self._changed:

@@ -34,6 +34,7 @@ def main() -> int:
         tool=ContainerTool(given.container_tool, home / "tool"),
         registry=engines.ecr_registry(),
         base_image=given.base_image,
+        logins=[*engines.pull_logins(), engines.ecr_public_login()],
         most_bytes=int(float(os.environ.get("BINDERY_BUILD_GIGABYTES", "20")) * GIGABYTE),
     )
     return attempt.run()

@@ -4,6 +4,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from bindery.adapters.builds.container_tool import ContainerTool, Desk
 from bindery.adapters.builds.disk import is_full, words
 from bindery.adapters.builds.layer_cache import cache_tag
 from bindery.adapters.builds.log import BuildLog
+from bindery.adapters.builds.pull_logins import PullLogin
 from bindery.adapters.builds.registry import Registry
 from bindery.adapters.builds.running import Growth, Runner, TimeOver
 from bindery.domain.builds import BuildOrder
 from bindery.domain.errors import BinderyError, BuildFailed, BuildServiceDown, BuildTooLong
 from bindery.domain.failure import Failure
 from bindery.ports.contents import Contents
-from bindery.ports.queue import Queue
+from bindery.ports.queue import Sender
 from bindery.state.environments import Environments
 
 SEND_SECONDS = 1.0
@@ -38,14 +40,18 @@ class Attempt:
     folder: Path
     environments: Environments
     contents: Contents
-    queue: Queue
+    queue: Sender
     tool: ContainerTool
     registry: Registry
     base_image: str
+    logins: Sequence[PullLogin]
     most_bytes: int
 
     def run(self) -> int:
-        """The exit status: 0 if there is an image, or somebody else makes it."""
+        """Return exit status 0, always: a file in `folder` holds the outcome.
+
+        CodeBuild promises exported variables for builds that succeed only, so a failed attempt is a build that succeeds.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         if (winner := self._claim()) != self.handle:
             self._leave(WINNER, winner)
@@ -54,8 +60,8 @@ class Attempt:
         outcome = self._outcome()
         if isinstance(outcome, Failure):
             self._leave(FAILURE, outcome.model_dump_json())
-            return 1
-        self._leave(IMAGE, outcome)
+        else:
+            self._leave(IMAGE, outcome)
         return 0
 
     def _claim(self) -> str:
@@ -93,7 +99,8 @@ class Attempt:
         task = Task(self.order, folder, deadline, never, log)
         tag = cache_tag(self.order.repository)
         tool = self.tool.within("build")  # the machine makes one image, so that one storage is enough
-        return ContainerAttempt(task, self.contents, tool, self.registry, runner, self.base_image, tag)
+        made_of = (self.contents, tool, self.registry, runner, self.base_image, tag, self.logins)
+        return ContainerAttempt(task, *made_of)
 
     def _leave(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)

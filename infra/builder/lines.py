@@ -9,7 +9,7 @@ MOST_BYTES = 12_000  # some log drivers cut what is longer than 16 kB
 
 
 class Lines:
-    """The queue port, onto a stream. What a build's step prints is inside a JSON string: it cannot begin a line of its own."""
+    """A port for single messages, onto a stream. What a build's step prints is inside a JSON string: it cannot begin a line of its own."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

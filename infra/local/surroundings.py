@@ -18,6 +18,8 @@ LOCAL = {
     "BINDERY_BUILD_SLOTS": "2",  # the template begins with a new account's quota
     "BINDERY_RATE_LIMIT": "1000",  # the clients are this machine's own
     "BINDERY_STREAM_SECONDS": "0",  # no gateway here that would cut a stream
+    "BINDERY_PAGE_STREAM_SECONDS": "0",  # and none that is paid for by the second
+    "BINDERY_IMAGE_DAYS": "0",  # environments on this disk go when it is full; a registry's images are its owner's
 }
 
 

@@ -76,7 +76,75 @@ def test_messages_of_the_fake_queue_can_be_delivered_in_any_order() -> None:
     assert [queue.pop(2), queue.pop(), queue.pop()] == [numbered(2), numbered(0), numbered(1)]
 
 
+# send_all, on every queue
+
+
+def test_messages_that_are_sent_together_all_arrive_in_their_queues(sending: Sending) -> None:
+    sending.queue.send_all([numbered(number) for number in range(25)] + [BUILD])
+    arrived: list[object] = []
+    while page := sending.arrived("resolve"):
+        arrived += page
+        if len(page) == 25:  # the fake keeps what it was given
+            break
+    assert sorted(str(body) for body in arrived) == sorted(str(numbered(n).model_dump()) for n in range(25))
+    assert sending.arrived("builds") == [BUILD.model_dump()]
+
+
+def test_no_message_at_all_is_sent_without_an_error(sending: Sending) -> None:
+    sending.queue.send_all([])
+    assert sending.arrived("resolve") == []
+
+
+def test_messages_that_are_sent_together_may_all_be_delayed(sending: Sending) -> None:
+    sending.queue.send_all([numbered(1), numbered(2)], delay=60)
+    assert sending.arrived("resolve") == []
+    assert sending.delayed("resolve") == 2
+
+
+def test_messages_too_large_for_one_call_are_sent_in_several(sending: Sending) -> None:
+    large = [ResolveRequested(launch="x" * 700_000, step=number) for number in range(2)]
+    sending.queue.send_all(large)
+    arrived = [*sending.arrived("resolve"), *sending.arrived("resolve")]
+    assert {ResolveRequested.model_validate(body).step for body in arrived} == {0, 1}
+
+
+def test_of_messages_sent_together_one_that_is_too_large_is_refused_before_any_is_sent(sending: Sending) -> None:
+    with pytest.raises(ValueError, match="a message has"):
+        sending.queue.send_all([ASKED, ResolveRequested(launch="x" * 1024 * 1024, step=1)])
+    assert sending.arrived("resolve") == []
+
+
 # SQS's errors
+
+
+@pytest.mark.parametrize(
+    ("code", "sender", "expected"),
+    [
+        ("InternalError", False, Throttled),
+        ("ThrottlingException", True, Throttled),
+        ("InvalidMessageContents", True, ClientError),
+    ],
+)
+def test_a_batch_of_which_sqs_took_only_a_part_is_not_taken_for_sent(
+    code: str, sender: bool, expected: type[Exception]
+) -> None:
+    client = aws.session().client("sqs", config=aws.config())
+    failed = {"Id": "1", "Code": code, "SenderFault": sender}
+    with Stubber(client) as stub:
+        stub.add_response("send_message_batch", {"Successful": [], "Failed": [failed]})
+        with pytest.raises(expected):
+            SqsQueues(client, {"resolve": "https://queue.invalid/1/resolve"}).send_all([numbered(1), numbered(2)])
+    client.close()
+
+
+def test_sqs_takes_ten_messages_in_a_call() -> None:
+    client = aws.session().client("sqs", config=aws.config())
+    with Stubber(client) as stub:
+        for _ in range(3):
+            stub.add_response("send_message_batch", {"Successful": [], "Failed": []})
+        SqsQueues(client, {"resolve": "https://queue.invalid/1/resolve"}).send_all([numbered(n) for n in range(25)])
+        stub.assert_no_pending_responses()
+    client.close()
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,28 @@ def test_an_item_without_times_reads_back_without_them(table: Table) -> None:
     assert (stored.due_shard, stored.due_at, stored.expires_at) == (None, None, None)
 
 
+def test_items_that_are_read_together_are_those_that_exist(table: Table) -> None:
+    keys = [(f"launch#{number}", "launch") for number in range(100)]
+    written = [table.put(Item(pk, sk, {"n": pk}, 0, "shard", 1.5, 2.5)) for pk, sk in keys[::3]]
+    found = table.get_all(keys)
+    assert sorted(found, key=lambda item: item.pk) == sorted(written, key=lambda item: item.pk)
+    assert table.get_all([]) == []
+    assert table.get_all([("absent", "absent")]) == []
+
+
+def test_items_that_fill_more_than_one_answer_are_all_read(table: Table) -> None:
+    keys = [(f"large#{number}", "x") for number in range(70)]
+    for pk, sk in keys:
+        table.put(Item(pk, sk, {"text": "x" * 300_000}))
+    assert sorted(item.pk for item in table.get_all(keys)) == sorted(pk for pk, _ in keys)
+
+
+@pytest.mark.parametrize("keys", [[("a", "b")] * 2, [(f"{n}", "x") for n in range(101)], [("", "x")], [("x", "")]])
+def test_keys_that_no_table_reads_together_are_refused(table: Table, keys: list[tuple[str, str]]) -> None:
+    with pytest.raises(ValueError, match=r"items are read together|keys have"):
+        table.get_all(keys)
+
+
 def test_a_put_with_the_version_that_was_read_replaces_the_item(table: Table) -> None:
     first = table.put(Item("launch#1", "state", {"phase": "waiting", "old": True}))
     second = table.put(first.with_data({"phase": "building"}))

@@ -91,7 +91,7 @@ def test_a_launch_is_shown_phase_by_phase_and_ends_in_the_session(
     last.opened.set()
     page.wait_for_url("**/session/abc/**")
     assert bindery.sessions == ["/session/abc/lab/tree/x.ipynb?token=s3cret"]
-    assert bindery.asked[0].target == "/build/gh/o/r/HEAD?build_token=build%20token"
+    assert bindery.asked[0].target == "/build/gh/o/r/HEAD?build_token=build%20token&resumes=1"
     assert len(bindery.asked) == 1
 
 
@@ -225,6 +225,48 @@ def test_a_page_that_may_not_listen_asks_and_gets_there(page: Page, bindery: Scr
     page.wait_for_url("**/session/abc/**")
     assert bindery.created == [{"provider": "gh", "spec": "o/r/HEAD", "build_token": "build token"}]
     assert len(bindery.asked) == 1
+
+
+def test_a_page_that_waits_for_a_build_asks_instead_of_listening_and_gets_there(
+    page: Page, bindery: ScriptedBindery
+) -> None:
+    """The log goes on where the stream left it; nothing says that anything is wrong."""
+    lines = [{**BUILDING, "message": f"Step {n}\n"} for n in (1, 2, 2)]
+    bindery.scripts = [[WAITING, *lines, {"event": "ask", "id": "3"}]]
+    logs = [("Waiting", "Step 1", "Step 2", "Step 2"), ("Step 2", "Step 2", "Step 3"), ("Step 2", "Step 3", "Step 4")]
+    bindery.looks = [stands("building", *log) for log in logs]
+    page.goto(LINK)
+    expect(page.locator("#lines")).to_have_text(re.compile("Step 4"), timeout=40_000)
+    assert [line for line in log(page).splitlines() if "Step" in line] == [f"Step {n}" for n in (1, 2, 2, 3, 4)]
+    expect(page.locator("#crowd")).to_be_hidden()
+    expect(page.get_by_role("status")).to_have_text("Building the environment...")
+    assert [asked["build_token"] for asked in bindery.created] == ["build token"]
+    bindery.looks = [stands("starting"), stands("ready", url=bindery.session_url, token="s3cret", notes=[])]
+    page.wait_for_url("**/session/abc/**", timeout=40_000)
+    assert len(bindery.asked) == 1
+
+
+def test_a_stream_that_the_server_ends_on_purpose_is_no_interruption(
+    page: Page, bindery: ScriptedBindery, gate: Gate
+) -> None:
+    bindery.scripts = [
+        [{**FOUND, "id": "1"}, {**LAUNCHING, "id": "2"}, {"event": "again", "id": "2", "retry": 300}],
+        [gate, bindery.ready()],
+    ]
+    page.add_init_script(
+        """addEventListener("DOMContentLoaded", () => {
+            const status = document.getElementById("status"); // the session has none
+            const hear = () => { window.said = [...(window.said ?? []), status.textContent]; };
+            if (status) new MutationObserver(hear).observe(status, { childList: true, characterData: true, subtree: true });
+        });"""
+    )
+    page.goto(LINK)
+    until(lambda: len(bindery.asked) == 2)
+    assert bindery.asked[1].last_event_id == "2"
+    expect(page.get_by_role("status")).to_have_text("Starting the session...")
+    assert not [words for words in page.evaluate("window.said") if "interrupted" in words]
+    gate.opened.set()
+    page.wait_for_url("**/session/abc/**")
 
 
 def test_pages_ask_ever_less_often_and_not_in_step(page: Page, bindery: ScriptedBindery) -> None:

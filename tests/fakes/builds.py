@@ -49,6 +49,10 @@ class FakeBuilds:
     def has(self, image: str) -> bool:
         return image in self.images
 
+    def remove(self, image: str) -> bool:
+        self.images.discard(image)
+        return True
+
     def running(self) -> list[str]:
         """Handles of attempts that run, or are about to."""
         return [handle for handle, report in self.reports.items() if report.state is BuildState.RUNNING]

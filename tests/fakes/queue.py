@@ -1,5 +1,6 @@
 """A queue that keeps what it was given, in the order it came, for whoever wants to deliver it in any other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bindery.adapters.queues.messages import body_of, check_delay
@@ -24,6 +25,12 @@ class FakeQueue:
         check_delay(delay)
         # Read back at once: what arrives is only what was serialised.
         self.sent.append(Sent(type(message).model_validate_json(body_of(message)), delay))
+
+    def send_all(self, messages: Sequence[Message], delay: float = 0) -> None:
+        for message in messages:
+            body_of(message)  # refused before any is sent
+        for message in messages:
+            self.send(message, delay)
 
     def pop(self, index: int = 0) -> Message:
         """Takes a message out, whatever its delay. Raises IndexError."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 
-from bindery.adapters.tables.encoding import check_key, check_limit, check_query, encode, encode_all
+from bindery.adapters.tables.encoding import check_key, check_keys, check_limit, check_query, encode, encode_all
 from bindery.domain.errors import Stale
 from bindery.ports.table import Delete, Item
 
@@ -36,6 +36,13 @@ class DictTable:
         with self._lock:
             found = self._stored[pk].get(sk)
         return _read(found) if found else None
+
+    def get_all(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
+        check_keys(keys)
+        self.before("get_all", [pk for pk, _ in keys])
+        with self._lock:
+            found = [self._stored[pk].get(sk) for pk, sk in keys]
+        return [_read(each) for each in found if each]
 
     def put(self, item: Item) -> Item:
         text = encode(item)

@@ -73,7 +73,8 @@ def test_a_build_may_write_nothing_into_the_table_but_its_attempt() -> None:
     assert environments["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["environment#*"]}}
     assert [found for found in statements if "dynamodb" in str(found["Action"])] == [attempts, environments]
     everywhere = [found["Action"] for found in statements if found["Resource"] == "*"]
-    assert everywhere == ["ecr:GetAuthorizationToken"]
+    public = ["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"]
+    assert everywhere == ["ecr:GetAuthorizationToken", public]
 
 
 def test_builds_under_way_while_another_version_is_deployed_still_get_the_layer_that_they_were_begun_with() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bindery.domain.environment import OLDEST_IMAGE_DAYS
 from bindery.settings import Settings
 from tests.infra.deployed.rights import RESOURCES, TEMPLATE
 from tests.infra.deployed.variables import holds, resolved
@@ -43,6 +44,24 @@ def test_a_name_without_its_certificate_is_no_stack() -> None:
     assert not holds(must["Assert"], {**NAMED, "CertificateArn": ""})
 
 
+def test_a_budget_is_optional_and_has_somebody_to_tell() -> None:
+    given = {"MonthlyBudget": "100", "AlarmEmail": "you@example.net"}
+    assert [holds(RESOURCES["Budget"], each) for each in ({}, given)] == [False, True]
+    rule = TEMPLATE["Rules"]["ABudgetNeedsSomebodyToTell"]
+    (must,) = rule["Assertions"]
+    assert not holds(rule["RuleCondition"], {})
+    assert [holds(must["Assert"], each) for each in ({"MonthlyBudget": "100"}, given)] == [False, True]
+    told = properties("Budget")["NotificationsWithSubscribers"]
+    assert [each["Subscribers"][0]["Address"] for each in told] == [{"Ref": "AlarmEmail"}] * 2
+    assert "BudgetName" not in properties("Budget")["Budget"], "a second stack has one of its own"
+
+
+def test_what_a_watcher_costs_is_bounded() -> None:
+    told = properties("StreamLaunch")
+    assert told["MemorySize"] == 256
+    assert told["Environment"]["Variables"]["BINDERY_PAGE_STREAM_SECONDS"] == 90
+
+
 def test_sessions_run_on_exactly_one_cluster() -> None:
     (must,) = TEMPLATE["Rules"]["OneCluster"]["Assertions"]
     eks, other = {"EksCluster": "sessions"}, {"KubeconfigSecret": "bindery-cluster"}
@@ -63,10 +82,14 @@ def test_events_are_streamed_for_as_long_as_api_gateway_streams() -> None:
 
 def test_images_are_kept_for_as_long_as_is_said_and_tags_never_move() -> None:
     images = properties("Images")
-    text = str(resolved(images["LifecyclePolicy"]["LifecyclePolicyText"], {"ImageDays": "7"}))
+    text = images["LifecyclePolicy"]["LifecyclePolicyText"]
     untagged, old = [rule["selection"] for rule in json.loads(text)["rules"]]
     assert (untagged["tagStatus"], untagged["countUnit"], untagged["countNumber"]) == ("untagged", "days", 1)
-    assert (old["tagStatus"], old["countUnit"], old["countNumber"]) == ("any", "days", 7)
+    assert (old["tagStatus"], old["countUnit"]) == ("any", "days")
+    assert old["countNumber"] > OLDEST_IMAGE_DAYS + 30, (
+        "an image that is launched, or in use, is made again before it goes"
+    )
+    assert properties("Reconcile")["Environment"]["Variables"]["BINDERY_IMAGE_DAYS"] == {"Ref": "ImageDays"}
     assert images["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
     (moving,) = images["ImageTagMutabilityExclusionFilters"]
     assert moving["ImageTagMutabilityExclusionFilterValue"] == "cache-*"

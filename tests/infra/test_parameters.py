@@ -57,6 +57,7 @@ NOT_ON_AWS = {
     **dict.fromkeys(("gateway", "namespace"), "called so by infra/kubernetes"),
     **dict.fromkeys(("favoured_specs", "quota_favoured"), "SpecRules says it, too"),
     **dict.fromkeys(("doi_url", "figshare_api_url", "hydroshare_api_url"), "there is one of each"),
+    "docker_hub_login": "builds are given it, out of DockerHubSecret, and no function is",
     "allowed_private_hosts": "functions run outside of private networks",
     "log_level": "the alarms' numbers are read out of lines of INFO",
 }

@@ -1,6 +1,8 @@
 """The buildspec, executed phase by phase: real git, real images, a locked registry, the project's credentials."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,11 +61,31 @@ def test_lines_appear_while_it_builds(building: CodeBuilding, holding: Held) -> 
 
 def test_a_failing_step_is_told_with_its_last_words(building: CodeBuilding) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING + step("echo no such package: spam; exit 7")})
-    failure = building.build(order).failure
+    handle = building.builds.start(order)
+    building.gate.open()
+    assert building.wait(handle).status == "SUCCEEDED", "only such a build's variables are sure to be exported"
+    failure = building.builds.look(handle).failure
     assert failure is not None
     assert failure.kind == "BuildFailed"
     assert str(failure.facts["step"]).startswith("RUN /bin/busybox sh -c echo no such package")
     assert failure.facts["why"] == "exit status 7: no such package: spam"
+
+
+def test_a_builder_that_is_killed_leaves_no_outcome_and_is_a_fault_of_the_service(
+    building: CodeBuilding, holding: Held
+) -> None:
+    handle = building.builds.start(building.order({"Dockerfile": FROM_NOTHING + holding.step}))
+    building.gate.open()
+    with holding.wait():
+        shell = building.machine.builds[handle].process
+        assert shell is not None
+        [builder] = Path(f"/proc/{shell.pid}/task/{shell.pid}/children").read_text().split()
+        os.kill(int(builder), signal.SIGKILL)
+        building.wait(handle)
+    failure = building.builds.look(handle).failure
+    assert failure is not None
+    assert failure.kind == "BuildServiceDown"
+    assert "BUILD" in str(failure.facts["why"])
 
 
 def test_one_that_never_ends_is_ended_at_its_limit(building: CodeBuilding, holding: Held) -> None:

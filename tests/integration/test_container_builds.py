@@ -74,6 +74,17 @@ def test_an_image_that_the_registry_lost_is_not_there(building: ContainerBuildin
     assert not building.builds.has(report.image)
 
 
+def test_an_image_is_deleted_from_the_registry_once_and_for_all(building: ContainerBuilding) -> None:
+    report = building.build(ordered(building.repository({"Dockerfile": FROM_NOTHING}), scope="tree"))
+    for _ in range(2):
+        assert building.builds.remove(report.image)
+        assert not building.builds.has(report.image)
+    building.registry.stop()
+    with pytest.raises(BuildServiceDown):
+        building.builds.remove(report.image)
+    building.registry.start()
+
+
 def test_two_environments_of_a_repository_share_their_layers(building: ContainerBuilding) -> None:
     repository = building.repository({"Dockerfile": FROM_NOTHING + step("echo this takes long")})
     first = digest(building, building.build(ordered(repository, "one", scope="tree")))

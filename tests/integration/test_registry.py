@@ -41,6 +41,20 @@ class TokenAnswer(Quiet, BaseHTTPRequestHandler):
         else:
             self.send(200 if self.path.endswith(DIGEST) else 404, b"", {"Docker-Content-Digest": DIGEST})
 
+    def do_DELETE(self) -> None:
+        """As do_HEAD, for a token that was given for deleting."""
+        self._note()
+        if self.server.owner.status:
+            self.send(self.server.owner.status)
+        elif self.headers.get("Authorization") != f"Bearer token-{self.server.owner.tokens}" or not self._may_delete():
+            self.send(401, b"", {"WWW-Authenticate": f'Bearer realm="{self.server.owner.realm}",service="registry"'})
+        else:
+            self.send(202 if self.path.endswith(DIGEST) else 404)
+
+    def _may_delete(self) -> bool:
+        given = [path for method, path, _ in self.server.owner.asked if method == "GET"]
+        return str(given[-1]).endswith("%3Adelete")
+
     def do_GET(self) -> None:
         self._note()
         if self.headers.get("Authorization") != BASIC:
@@ -99,6 +113,31 @@ def test_credentials_go_to_no_realm_without_encryption_elsewhere(server: TokenRe
     with client(server) as registry, pytest.raises(BuildServiceDown, match="does not accept the credentials"):
         registry.has(registry.by_digest(DIGEST))
     assert {shown for _, _, shown in server.asked} == {""}
+
+
+def test_an_image_is_deleted_with_a_token_for_deleting_and_asked_for_with_one_for_pulling(
+    server: TokenRegistry,
+) -> None:
+    with client(server) as registry:
+        assert registry.has(registry.by_digest(DIGEST))
+        assert registry.remove(registry.by_digest(DIGEST))
+        assert registry.remove(registry.by_digest("sha256:" + "b" * 64)), "one that is gone is no error"
+        assert registry.has(registry.by_digest(DIGEST))
+    scopes = [path.rpartition("%3A")[2] for method, path, _ in server.asked if method == "GET"]
+    assert scopes == ["pull", "delete", "delete", "pull"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 405])
+def test_a_registry_that_lets_nobody_delete_says_so(server: TokenRegistry, status: int) -> None:
+    server.status = status
+    with client(server) as registry:
+        assert not registry.remove(registry.by_digest(DIGEST))
+
+
+def test_an_ill_registry_has_not_deleted_an_image(server: TokenRegistry) -> None:
+    server.status = 503
+    with client(server) as registry, pytest.raises(BuildServiceDown, match="answered 503"):
+        registry.remove(registry.by_digest(DIGEST))
 
 
 @pytest.mark.parametrize("realm", ["https://[", "https://\x01/"])

@@ -50,6 +50,10 @@ class CountedTable:
         self.calls["get"] += 1
         return self._table.get(pk, sk)
 
+    def get_all(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
+        self.calls["get_all"] += 1
+        return self._table.get_all(keys)
+
     def put(self, item: Item) -> Item:
         self.calls["put"] += 1
         return self._table.put(item)

@@ -155,6 +155,8 @@ class BuildMachine:
         with build.turn:
             bad = [status for _, status, _ in build.phases if status != "SUCCEEDED"]
             build.status = build.cut or (bad[0] if bad else "SUCCEEDED")
+            if build.status != "SUCCEEDED":
+                build.exported = {}  # AWS's documentation promises them for no other build
             build.ended.set()
         self.changed(build.event())
 

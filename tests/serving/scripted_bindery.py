@@ -21,6 +21,7 @@ from tests.serving.loopback import Loopback, Quiet
 from tests.serving.providers import every_provider
 
 WAIT_SECONDS = 30
+BESIDE = ("id", "event", "retry")
 
 
 @dataclass
@@ -37,7 +38,7 @@ def open_gate() -> Gate:
 
 
 Script = Sequence[Mapping[str, object] | Gate]
-"""Events (`id` goes beside the data) and gates; at its end the connection is closed."""
+"""Events (what is in BESIDE goes beside the data) and gates; at its end the connection is closed."""
 
 
 Answer = tuple[int, Mapping[str, str], Mapping[str, object]]
@@ -163,8 +164,8 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
                 return
 
     def _told(self, event: Mapping[str, object]) -> bool:
-        bears = f"id: {event['id']}\n" if "id" in event else ""
-        data = json.dumps({name: value for name, value in event.items() if name != "id"})
+        bears = "".join(f"{name}: {event[name]}\n" for name in BESIDE if name in event)
+        data = json.dumps({name: value for name, value in event.items() if name not in BESIDE})
         try:
             self.wfile.write(f"{bears}data: {data}\n\n".encode())
             self.wfile.flush()

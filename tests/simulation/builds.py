@@ -30,6 +30,7 @@ class SimBuilds(FakeBuilds):
     seconds it will take.
 
     seconds: how long an attempt takes. begun_at: by handle. stops: called before an attempt that runs is stopped.
+    removing: called with each image before it is deleted.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class SimBuilds(FakeBuilds):
         self.forgotten: Counter[str] = Counter()
         self.begun_at: dict[str, float] = {}
         self.stops: Callable[[str], None] = lambda handle: None
+        self.removing: Callable[[str], None] = lambda image: None
 
     def start(self, order: BuildOrder) -> str:
         self._before(f"start {order.environment}")
@@ -81,6 +83,13 @@ class SimBuilds(FakeBuilds):
         if image in self.images and self._around.happens("image_evicted"):
             self.images.discard(image)
         return super().has(image)
+
+    def remove(self, image: str) -> bool:
+        self._before(f"remove {image}")
+        self.removing(image)
+        removed = super().remove(image)
+        self._around.after("builds.remove")
+        return removed
 
     def working(self) -> list[str]:
         """Without those that will end at their first step."""

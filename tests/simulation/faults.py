@@ -141,7 +141,6 @@ ROUGH = replace(
     host_down=0.1,
     build_service_down=0.1,
     build_start_unanswered=0.1,
-    build_refused=0.2,
     build_fails=0.4,
     launcher_down=0.1,
     session_start_unanswered=0.1,

@@ -186,6 +186,8 @@ def check_environment(before: Environment | None, now: Environment) -> None:
         right = now.attempt == 1 and now.state is EnvironmentState.BUILDING
     elif now.attempt == before.attempt and (now.claimed_by, now.repository) != (before.claimed_by, before.repository):
         right = False
+    elif now.state is EnvironmentState.EVICTED:
+        right = before.state in (EnvironmentState.READY, EnvironmentState.EVICTED) and now.attempt == before.attempt
     elif now.attempt == before.attempt:
         right = before.state is EnvironmentState.BUILDING or (now.state, now.image, now.failure) == (
             before.state,

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bindery.adapters.queues.memory import Delivery
@@ -65,6 +65,11 @@ class SimQueues:
         self.accept(message, delay)
         self._around.after(f"send {message.queue}")
         self._around.trouble("unanswered", Throttled())
+
+    def send_all(self, messages: Sequence[Message], delay: float = 0) -> None:
+        """Trouble may come between any two of them: those before arrive, those after do not."""
+        for message in messages:
+            self.send(message, delay)
 
     def accept(self, message: Message, delay: float = 0) -> None:
         """Takes it without any hook, as from the build service, whose events are best effort."""
@@ -135,3 +140,7 @@ class Events:
 
     def send(self, message: Message, delay: float = 0) -> None:
         self.queues.accept(message, delay)
+
+    def send_all(self, messages: Sequence[Message], delay: float = 0) -> None:
+        for message in messages:
+            self.send(message, delay)

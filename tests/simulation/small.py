@@ -112,4 +112,5 @@ class Small:
 
     def waiters(self, key: str) -> list[str]:
         """Launches that are registered as waiting for the environment."""
-        return [waiter.launch for waiter in self.system.state.environments.waiters(key, attempt=10**6)]
+        pages = self.system.state.environments.waiters(key, attempt=10**6)
+        return [waiter.launch for page in pages for waiter in page]

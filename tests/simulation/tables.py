@@ -26,6 +26,10 @@ class SimTable:
         self._before("get", pk)
         return self.real.get(pk, sk)
 
+    def get_all(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
+        self._before("get_all", " ".join(pk for pk, _ in keys))
+        return self.real.get_all(keys)
+
     def put(self, item: Item) -> Item:
         self._before("put", item.pk)
         self._rival(item)

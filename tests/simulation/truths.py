@@ -140,7 +140,7 @@ class Truths:
                 raise Broken(f"an environment has the image {environment.image}", environment.key)
         elif environment.state is EnvironmentState.READY and word.state is BuildState.FAILED:
             raise Broken("a build failed and its environment is ready", environment.key)
-        elif not lost and word.state is BuildState.SUCCEEDED:
+        elif not lost and word.state is BuildState.SUCCEEDED and environment.state is not EnvironmentState.EVICTED:
             raise Broken("a build went well and its environment failed", environment.key)
 
     def begins(self, handle: str) -> None:

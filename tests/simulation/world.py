@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from bindery.adapters.queues.memory import Delivery
@@ -9,8 +10,9 @@ from bindery.bootstrap import System
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment
 from bindery.domain.errors import BinderyError
-from bindery.domain.launch import Launch
+from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import Message
+from bindery.domain.sessions import SessionState
 from bindery.ports.table import Delete, Item
 from bindery.usecases.running_here import RunningHere
 from tests.fakes.ports import FakePorts, settings_of
@@ -38,6 +40,8 @@ PERIOD, FOREVER = 60.0, 1e9
 TROUBLED_SECONDS = 1800.0
 QUIET_SECONDS = 6000.0
 TOLD_SECONDS = 30.0
+DAY_SECONDS = 1500.0
+"""For images: longer than a launch takes, as a real day is."""
 PATIENT_SECONDS = 3600.0
 """Until the first timer, in worlds that need none."""
 TIMERS = {timer.function.module.split(".")[1]: timer.function for timer in TEMPLATE.timers}
@@ -102,11 +106,15 @@ class World:
             "page_rate_limit": 60,
             "client_streams": 10,
         }
+        limits["image_days"] = 0 if quota else 1
         settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, **limits)
         self.host = SimProvider(around)
         ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
         self.system = System(ports, settings)
         self.system.running_here = Apart()
+        state = self.system.state
+        vars(self.system)["state"] = replace(state, environments=replace(state.environments, day_seconds=DAY_SECONDS))
+        self.builds.removing = self._image_goes
         self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
         told, turns = (truths.failed, truths.ready, self._outcome), Turns(shared, around, self._turn_came)
         self.watched = truths.watched = Watched(total, own, set(), *told, turns)
@@ -165,6 +173,15 @@ class World:
             visitor = self._visitor(200)
             visitor.build_only = True
             self.arrive(visitor)
+
+    def _image_goes(self, image: str) -> None:
+        """No session that runs loses its image, nor does a launch that is about to start one."""
+        for session in self.watched.sessions.values():
+            if session.state is SessionState.RUNNING and session.image == image:
+                raise Broken("an image is deleted, and a session runs in it", session.id)
+        for launch in self.watched.launches.values():
+            if launch.stage is Stage.STARTING and launch.image == image:
+                raise Broken("an image is deleted, and a launch is starting a session in it", launch.id)
 
     def _build_began(self, handle: str) -> None:
         self.around.note(f"the build service begins {handle}")

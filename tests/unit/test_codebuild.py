@@ -54,8 +54,13 @@ def test_an_image_is_there_when_a_build_succeeded_and_says_which() -> None:
     assert built("FAILED", IMAGE="x@sha256:1").state is BuildState.FAILED
 
 
-def test_the_builder_s_own_word_on_a_failure_counts() -> None:
-    assert built("FAILED", FAILURE=FAILURE.model_dump_json()) == BuildReport(BuildState.FAILED, failure=FAILURE)
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+def test_the_builder_s_failure_is_reported_whatever_the_status_of_its_build(status: str) -> None:
+    assert built(status, FAILURE=FAILURE.model_dump_json()) == BuildReport(BuildState.FAILED, failure=FAILURE)
+
+
+def test_a_build_that_succeeded_without_an_outcome_is_a_fault_of_the_service() -> None:
+    assert built("SUCCEEDED") == failed("BuildServiceDown", why="CodeBuild ended at UNKNOWN: SUCCEEDED")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "Exception"}', '{"kind": "Fact"}', '{"kind": "__name__"}'])
@@ -174,6 +179,7 @@ def test_trouble_with_aws_is_the_build_service_being_down(error: Exception) -> N
         lambda: builds.look(HANDLE),
         lambda: builds.stop(HANDLE),
         lambda: builds.has(image),
+        lambda: builds.remove(image),
     ):
         with pytest.raises(BuildServiceDown) as down:
             ask()
@@ -304,5 +310,10 @@ def test_ecr_tells_which_images_there_are_and_gives_its_password() -> None:
         assert registry.has(registry.by_digest(digest))
         assert not registry.has(registry.by_digest("sha256:" + "0" * 64))
         assert not registry.has(f"{registry.host}/others/sessions@{digest}")
+        assert registry.remove(f"{registry.host}/others/sessions@{digest}")
+        assert registry.has(registry.by_digest(digest))
+        for _ in range(2):
+            assert registry.remove(registry.by_digest(digest))
+            assert not registry.has(registry.by_digest(digest))
         login = json.loads(registry.login)["auths"][registry.host]["auth"]
         assert base64.b64decode(login).startswith(b"AWS:")

@@ -98,12 +98,29 @@ def test_without_limits_nothing_is_stopped() -> None:
     assert sweep(small, 1e6) == []
 
 
+def test_a_session_of_which_nothing_is_new_is_looked_at_and_seldom_written() -> None:
+    small = Small(idle_seconds=0)
+    launch = small.ready()
+    asked: list[str] = []
+    written: list[str] = []
+    small.launcher.before = lambda operation, session: asked.append(operation)
+    small.table.before = lambda operation, keys: written.append(operation) if operation != "due" else None
+    for _ in range(20):
+        sweep(small, 60)
+    assert asked.count("ask") == 20
+    assert 3 <= len(written) <= 4
+    small.launcher.running[launch.id].last = small.clock.now()
+    sweep(small, 60)
+    assert small.session(launch).last_activity == small.launcher.running[launch.id].last
+
+
 def test_a_session_is_looked_at_no_sooner_than_it_is_due(small: Small) -> None:
-    small.ready()
+    launch = small.ready()
     asked = []
     small.launcher.before = lambda operation, session: asked.append(operation)
     sweep(small, 59)
     assert asked == []
+    small.launcher.running[launch.id].last = small.clock.now()  # what is new is written, and so it is due again later
     sweep(small, 2)
     sweep(small, 29)
     assert asked == ["ask"]

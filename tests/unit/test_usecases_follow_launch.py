@@ -114,6 +114,53 @@ def test_a_chunk_that_comes_twice_is_told_once(small: Small) -> None:
     assert len(heard(small, launch)) == 11
 
 
+def followed(small: Small, launch: Launch, told: Told) -> tuple[list[str], Told]:
+    """The log's lines that are new to a client, and its cursor after them."""
+    _, tellings = small.system.follow_launch(launch.id, told)
+    lines = [telling.event.message for telling in tellings if telling.event.phase is Phase.BUILDING]
+    return lines, tellings[-1].told if tellings else told
+
+
+def test_a_chunk_that_arrives_late_is_shown_in_its_place(small: Small) -> None:
+    launch = waiting(small)
+    _, told = followed(small, launch, Told())
+    written(small, launch, range(10, 20))
+    early, told = followed(small, launch, told)
+    small.clock.advance(9)
+    written(small, launch, range(10))
+    assert early + followed(small, launch, told)[0] == [f"{n}\n" for n in range(20)]
+
+
+def test_a_chunk_that_is_missing_in_the_middle_holds_back_what_follows_it(small: Small) -> None:
+    launch = waiting(small)
+    _, told = followed(small, launch, Told())
+    for part in (range(10), range(20, 30), range(30, 40)):
+        written(small, launch, part)
+    early, told = followed(small, launch, told)
+    assert early == [f"{n}\n" for n in range(10)]
+    written(small, launch, range(10, 20))
+    assert followed(small, launch, told)[0] == [f"{n}\n" for n in range(10, 40)]
+
+
+def test_a_chunk_that_is_lost_holds_the_log_back_for_ten_seconds(small: Small) -> None:
+    launch = waiting(small)
+    _, told = followed(small, launch, Told())
+    written(small, launch, range(10, 20))
+    small.clock.advance(10)
+    lines, told = followed(small, launch, told)
+    assert lines == [f"{n}\n" for n in range(10, 20)]
+    written(small, launch, range(20, 30))
+    assert followed(small, launch, told)[0] == [f"{n}\n" for n in range(20, 30)]
+
+
+def test_a_build_that_ended_shows_all_lines_whatever_is_missing(small: Small) -> None:
+    launch = waiting(small)
+    _, told = followed(small, launch, Told())
+    written(small, launch, range(10, 20))
+    small.build()
+    assert followed(small, launch, told)[0] == [f"{n}\n" for n in range(10, 20)]
+
+
 def test_an_image_that_was_there_tells_nothing_of_its_old_build(small: Small) -> None:
     waiting(small, 5)
     small.build()

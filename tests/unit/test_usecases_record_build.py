@@ -1,12 +1,14 @@
 """A build's state changed, or may have: the build service's word decides, and everybody who waits is told once."""
 
+from collections import Counter
+
 import pytest
 
 from bindery.domain.builds import BuildReport, BuildState
-from bindery.domain.errors import BuildFailed
+from bindery.domain.errors import BuildFailed, BuildLost, LaunchStopped, Throttled
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
-from bindery.domain.messages import BuildChanged, BuildRequested, SessionRequested
+from bindery.domain.messages import BuildChanged, BuildRequested, Message, ResolveRequested, SessionRequested
 from tests.simulation.small import Small
 
 BAD = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
@@ -110,13 +112,13 @@ def test_waiters_that_a_crash_left_are_told_by_the_next_look(small: Small) -> No
     small.builds.finish(f"{key}-1")
     hint, told = small.queue.pop(), 0
 
-    def crash_at_the_fifth(operation: str, keys: object) -> None:
+    def crash_at_the_third(operation: str, keys: object) -> None:
         nonlocal told
-        told += operation == "delete"
-        if told == 5:
+        told += operation == "transact" and "#waiters#" in str(keys)
+        if told == 3:
             raise KeyboardInterrupt
 
-    small.table.before = crash_at_the_fifth
+    small.table.before = crash_at_the_third
     with pytest.raises(KeyboardInterrupt):
         small.handle(hint)
     small.table.before = lambda operation, keys: None
@@ -126,6 +128,78 @@ def test_waiters_that_a_crash_left_are_told_by_the_next_look(small: Small) -> No
     small.system.reconcile()
     small.pump()
     assert {small.launch(launch).stage for launch in launches} == {Stage.READY}
+    assert small.waiters(key) == []
+
+
+@pytest.mark.parametrize("report", [None, BAD, BuildReport(BuildState.FAILED, failure=Failure.of(BuildLost()))])
+def test_a_thousand_waiters_take_few_calls_of_table_and_queue(small: Small, report: BuildReport | None) -> None:
+    """One by one it was three calls for each."""
+    (first,), key = building(small)
+    for number in range(999):
+        launch = first.model_copy(update={"id": f"launch{number}"})
+        small.system.state.launches.create(launch)
+        small.system.state.environments.wait(key, 1, launch.id)
+    small.builds.finish(f"{key}-1", report)
+    hint, calls = small.queue.pop(), 0
+
+    def count(operation: str, keys: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    small.table.before = count
+    small.handle(hint)
+    small.table.before = lambda operation, keys: None
+    assert calls < 150
+    assert small.waiters(key) == []
+    stages = Counter(small.launch(each).stage for each in small.system.state.launches.unended(10_000))
+    messages = Counter(type(sent.message) for sent in small.take())
+    if report is None:
+        assert messages == {SessionRequested: 1000}
+    elif report is BAD:
+        assert (messages, stages) == ({}, {})
+    else:
+        assert (messages, stages) == ({ResolveRequested: 1000}, {Stage.RESOLVING: 1000})
+
+
+def test_messages_that_the_queue_did_not_take_are_sent_by_the_next_look(small: Small) -> None:
+    launches, key = building(small, 12)
+    small.builds.finish(f"{key}-1")
+    hint, send, taken = small.queue.pop(), small.queue.send, 0
+
+    def refuse_the_fourth(message: Message, delay: float = 0) -> None:
+        nonlocal taken
+        taken += 1
+        if taken == 4:
+            raise Throttled
+        send(message, delay)
+
+    small.queue.send = refuse_the_fourth  # type: ignore[method-assign]  # trouble in the middle of a batch
+    with pytest.raises(Throttled):
+        small.handle(hint)
+    assert small.waiters(key)
+    small.handle(hint)
+    small.pump()
+    assert {small.launch(launch).stage for launch in launches} == {Stage.READY}
+    assert small.waiters(key) == []
+
+
+@pytest.mark.parametrize("report", [BAD, BuildReport(BuildState.FAILED, failure=Failure.of(BuildLost()))])
+def test_a_launch_that_moved_while_a_batch_was_told_stays_as_it_is(small: Small, report: BuildReport) -> None:
+    launches, key = building(small, 12)
+    small.builds.finish(f"{key}-1", report)
+    stopped = launches[3]
+
+    def stop_first(operation: str, keys: object) -> None:
+        if operation == "transact" and f"launch#{stopped.id}" in str(keys):
+            small.table.before = lambda operation, keys: None
+            small.system.end_launch(stopped.id, LaunchStopped())
+
+    small.table.before = stop_first
+    small.handle(small.queue.pop())
+    small.table.before = lambda operation, keys: None
+    assert small.launch(stopped).failure == Failure.of(LaunchStopped())
+    others = {small.launch(each).stage for each in launches if each is not stopped}
+    assert others == {Stage.FAILED if report is BAD else Stage.RESOLVING}
     assert small.waiters(key) == []
 
 

@@ -91,11 +91,12 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LAST_LINES_SECONDS", 0)
 
 
-def get(story: Story, path: str, headers: dict[str, str]) -> httpx.Response:
+def get(story: Story, path: str, headers: dict[str, str], page_seconds: float = 0) -> httpx.Response:
     """The whole answer, once the stream has ended."""
 
     async def asked() -> httpx.Response:
-        transport = httpx.ASGITransport(Stream(story.open, story, TOKENS, "", "*", longest_seconds=0.3).app())
+        stream = Stream(story.open, story, TOKENS, "", "*", longest_seconds=0.3, page_seconds=page_seconds)
+        transport = httpx.ASGITransport(stream.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             return await client.get(path, headers=headers)
 
@@ -197,6 +198,56 @@ def test_a_stream_open_for_long_says_where_to_look_and_ends() -> None:
     events, _, _ = ask(story)
     assert events[-1]["phase"] == "waiting"
     assert "http://testserver/v2/gh/o/r/HEAD" in str(events[-1]["message"])
+
+
+EVENTS = {"Accept": "text/event-stream"}
+OUR_PAGE = "/build/gh/o/r/HEAD?build_token=a.b.c&resumes=1"
+
+
+def test_our_own_page_s_stream_ends_early_and_says_that_it_may_come_back() -> None:
+    story = Story([launch(WAITING)])
+    text = get(story, OUR_PAGE, EVENTS, page_seconds=0.05).text
+    last = text.strip().rpartition("\n\n")[2].split("\n")
+    [event_id] = [line.removeprefix("id: ") for line in last if line.startswith("id: ")]
+    assert sorted(line for line in last if not line.startswith("id: ")) == ["data: {}", "event: again", "retry: 500"]
+    assert TOKENS.read_event_id(event_id) == ("l", "1.0.")
+    assert "The build goes on" not in text
+
+
+def test_our_own_page_asks_while_a_build_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_AFTER_SECONDS", 0.05)
+    text = get(Story([launch(WAITING, stage=Stage.BUILDING)]), OUR_PAGE, EVENTS, page_seconds=60).text
+    assert text.count("event: ask\n") == 1
+    assert "event: again" not in text
+
+
+def test_our_own_page_goes_on_listening_while_no_build_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_AFTER_SECONDS", 0)
+    looks: list[Launch | Exception] = [launch(WAITING, LAUNCHING, stage=Stage.STARTING)] * 5
+    ends = launch(WAITING, LAUNCHING, READY, stage=Stage.READY)
+    text = get(Story([*looks, ends]), OUR_PAGE, EVENTS, page_seconds=60).text
+    assert '"phase": "ready"' in text
+    assert "event: " not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "page_seconds"),
+    [
+        ("/build/gh/o/r/HEAD", 0.05),
+        ("/build/gh/o/r/HEAD?resumes=1", 0.05),
+        ("/build/gh/o/r/HEAD?build_token=a.b.c", 0.05),
+        (OUR_PAGE, 0),
+    ],
+)
+def test_everybody_else_s_stream_stays_open_and_bears_no_named_event(
+    monkeypatch: pytest.MonkeyPatch, path: str, page_seconds: float
+) -> None:
+    """BinderHub's clients take a closed stream for a failed launch, and know unnamed events only."""
+    monkeypatch.setattr(module, "ASK_AFTER_SECONDS", 0)
+    story = Story([launch(WAITING, stage=Stage.BUILDING)])
+    text = get(story, path, EVENTS, page_seconds=page_seconds).text
+    assert "event: " not in text
+    assert "The build goes on" in text  # longest_seconds is over
 
 
 def test_silence_is_filled_with_keepalives(monkeypatch: pytest.MonkeyPatch) -> None:

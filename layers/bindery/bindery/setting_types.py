@@ -74,6 +74,13 @@ def _is_registry(url: str) -> str:
     return url.rstrip("/")
 
 
+def _is_login(login: SecretStr) -> SecretStr:
+    """A registry's user and token. Raises ValueError."""
+    if not re.fullmatch(r"([^:\s]{1,255}:[^\s]{1,1000})?", login.get_secret_value()):
+        raise ValueError("should be like user:token")
+    return login
+
+
 _NAME = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 REGISTRY = rf"https?://[a-z0-9.-]+(:\d{{1,5}})?(/{_NAME})*/?"
 IMAGE = r"^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$"
@@ -83,6 +90,7 @@ LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 SESSIONS = rf"https?://({LABEL}\.)*(?!\d+(:|$))({LABEL})(:\d{{1,5}})?"  # no IP address ends in a name
 Secret = Annotated[SecretStr, AfterValidator(_is_long)]
 Token = Annotated[SecretStr, AfterValidator(_is_token)]
+Login = Annotated[SecretStr, AfterValidator(_is_login)]
 Address = Annotated[str, AfterValidator(_is_address)]
 RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]

@@ -14,6 +14,7 @@ from bindery.setting_types import (
     Address,
     Addresses,
     Count,
+    Login,
     Networks,
     Patterns,
     PrivateNames,
@@ -64,6 +65,10 @@ class Settings(Resources):
     base_image: str = Field(
         "", pattern=IMAGE, description="what repo2docker's images begin from; empty: as repo2docker has it"
     )
+    docker_hub_login: Login = Field(
+        SecretStr(""),
+        description="`user:token` of Docker Hub: with it public images are pulled that builds begin from, which raises its limit",
+    )
     launcher: str = Field(
         "process",
         pattern="^(process|kubernetes)$",
@@ -110,7 +115,19 @@ class Settings(Resources):
     stream_seconds: float = Field(
         840, ge=0, description="an event stream is open this long at most; 0, as with `make up`: to its end"
     )
+    page_stream_seconds: float = Field(
+        0,
+        ge=0,
+        description="Bindery's own page, which resumes, is given a stream for this long at most and asks while a build runs; "
+        "0: as others, to its end",
+    )
     build_slots: int = Field(2, ge=1, description="builds at the same time; others wait in line")
+    image_days: int = Field(
+        0,
+        ge=0,
+        description="an image that was not launched for this many days is deleted from the registry, and built again when it is "
+        "wanted; 0: never",
+    )
     disk_bytes: int = Field(20_000_000_000, ge=0, description="disk for environments; the least recently used go first")
     idle_seconds: float = Field(600, ge=0, description="a session this long without activity is stopped; 0: never")
     max_age_seconds: float = Field(21600, ge=0, description="a session this old is stopped; 0: never")

@@ -36,6 +36,10 @@ class BuildsOnAws(FakeBuilds):
         picks.builds().has(f"{picks.settings().registry.removeprefix('https://')}/sessions@{DIGEST}")
         return super().has(image)
 
+    def remove(self, image: str) -> bool:
+        picks.builds().remove(f"{picks.settings().registry.removeprefix('https://')}/sessions@{DIGEST}")
+        return super().remove(image)
+
 
 def prepare(session: boto3.Session, project: str, repository: str) -> None:
     """What the template makes for builds."""

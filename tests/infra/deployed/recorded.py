@@ -64,8 +64,9 @@ def _rights(params: Mapping[str, Any], model: OperationModel) -> Iterator[Right]
             for kind, what in change.items():
                 yield Right(f"dynamodb:{CHANGES[kind]}", _resource(what["TableName"]))
         return
+    action = {"SendMessageBatch": "SendMessage"}.get(model.name, model.name)  # the right's name is the single call's
     index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
-    yield Right(f"{service}:{model.name}", _resource(str(params)) + index)
+    yield Right(f"{service}:{action}", _resource(str(params)) + index)
 
 
 def _written(params: Mapping[str, Any]) -> Iterator[str]:

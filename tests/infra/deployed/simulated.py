@@ -18,6 +18,7 @@ from tests.simulation.world import TIMERS, World
 # As the stories show of the adapters: each of these calls takes these rights.
 TABLE = {
     "get": ("GetItem Table",),
+    "get_all": ("BatchGetItem Table",),
     "put": ("PutItem Table",),
     "delete": ("DeleteItem Table",),
     "query": ("Query Table",),

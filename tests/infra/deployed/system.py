@@ -168,11 +168,9 @@ class Deployed:
 
     def called(self, params: Mapping[str, Any], model: OperationModel, **_: object) -> None:
         """What a function sends is on its way."""
-        if model.name == "SendMessage":
-            self._sent(params)
-
-    def _sent(self, params: Mapping[str, Any]) -> None:
-        self.waiting.append(Waiting(queue_name(params["QueueUrl"].rpartition("-")[2]), params["MessageBody"]))
+        if model.name in ("SendMessage", "SendMessageBatch"):
+            name = queue_name(params["QueueUrl"].rpartition("-")[2])
+            self.waiting += [Waiting(name, each["MessageBody"]) for each in params.get("Entries", [params])]
 
     def launch(self, launch: str) -> Launch:
         return self.system.state.launches.get(launch)

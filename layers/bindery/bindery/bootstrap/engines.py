@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from bindery.adapters.builds.ecr import EcrRegistry
+    from bindery.adapters.builds.pull_logins import PullLogin
     from bindery.adapters.sessions.access import Access
     from bindery.ports.build_service import BuildService
     from bindery.ports.session_launcher import SessionLauncher
@@ -52,6 +53,7 @@ def container_builds() -> BuildService:
         Registry(given.registry, given.registry_user, given.registry_password.get_secret_value()),
         tool=given.container_tool,
         base_image=given.base_image,
+        logins=pull_logins(),
         slots=given.build_slots,
         max_bytes=given.disk_bytes,
     )
@@ -74,6 +76,21 @@ def ecr_registry() -> EcrRegistry:
     from bindery.adapters.builds.ecr import EcrRegistry
 
     return EcrRegistry(settings().registry, lambda: cast("ECRClient", aws().create_client("ecr")))
+
+
+def pull_logins() -> list[PullLogin]:
+    """For images that builds begin from."""
+    from bindery.adapters.builds.pull_logins import docker_hub
+
+    login = settings().docker_hub_login.get_secret_value()
+    return [docker_hub(login)] if login else []
+
+
+def ecr_public_login() -> PullLogin:
+    """AWS's, where a build has the project's role."""
+    from bindery.adapters.builds.ecr_public import REGION, EcrPublicClient, ecr_public
+
+    return ecr_public(lambda: cast("EcrPublicClient", aws().create_client("ecr-public", region_name=REGION)))
 
 
 def patience() -> Config:

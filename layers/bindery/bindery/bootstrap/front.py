@@ -23,6 +23,7 @@ def stream(system: System) -> Stream:
         given.cors_allow_origin,
         given.stream_seconds,
         system.ports.word,
+        given.page_stream_seconds,
         system.state.shares.close,
         system.proxies,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from bindery.domain.clients import Clients
+from bindery.domain.environment import OLDEST_IMAGE_DAYS
 from bindery.domain.rules import Rules, SpecRule
 from bindery.settings import Settings
 from bindery.state.build_claims import BuildClaims
@@ -81,7 +82,8 @@ class State:
     @classmethod
     def on(cls, table: Table, clock: Clock, settings: Settings) -> State:
         place = (table, clock)
-        quotas, environments = Quotas(*place), Environments(*place)
+        oldest_image = OLDEST_IMAGE_DAYS * 86400 if settings.builder == "codebuild" else 0
+        quotas, environments = Quotas(*place), Environments(*place, oldest_image)
         slots = BuildSlots(*place, FairOrder(settings.build_slots, settings.client_builds, settings.owner_builds))
         waiting = (settings.client_line, settings.owner_line)
         return cls(

@@ -156,10 +156,11 @@ class System:
     @cached_property
     def record_build(self) -> RecordBuild:
         from bindery.usecases.record_build import RecordBuild
+        from bindery.usecases.tell_waiters import TellWaiters
 
         kept, ports = self.state, self.ports
-        told = (self.move_on, self.free_slots)
-        return RecordBuild(kept.environments, kept.launches, ports.builds, kept.counters, *told, ports.clock)
+        tell = TellWaiters(kept.environments, kept.launches, ports.queue, self.move_on)
+        return RecordBuild(kept.environments, ports.builds, kept.counters, tell, self.free_slots, ports.clock)
 
     @cached_property
     def record_log(self) -> RecordLog:
@@ -212,6 +213,7 @@ class System:
 
     @cached_property
     def reconcile(self) -> Reconcile:
+        from bindery.usecases.evict_images import EvictImages
         from bindery.usecases.reconcile import Reconcile
         from bindery.usecases.recount_places import RecountPlaces
         from bindery.usecases.stop_unwanted import StopUnwanted
@@ -231,7 +233,8 @@ class System:
             self.record_build,
             StopUnwanted(kept.environments, self.wanted_builds, ports.builds, ports.clock),
             self.free_slots,
-            RecountPlaces(ports.table, kept.quotas, kept.sessions),
+            RecountPlaces(ports.table, kept.quotas),
+            EvictImages(kept.environments, ports.builds, self.settings.image_days),
             TallyLaunches(kept.launches, kept.counters),
             ports.clock,
             self.settings.build_seconds,

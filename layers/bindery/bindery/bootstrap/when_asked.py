@@ -32,3 +32,6 @@ class BuildsWhenAsked:
 
     def has(self, image: str) -> bool:
         return self.make().has(image)
+
+    def remove(self, image: str) -> bool:
+        return self.make().remove(image)

@@ -45,11 +45,16 @@ FILE = "file "
 
 
 class EnvironmentState(StrEnum):
-    """Of the newest attempt."""
+    """Of the newest attempt. EVICTED: its image is being deleted, or is; the next launch has it built again."""
 
     BUILDING = "building"
     READY = "ready"
     FAILED = "failed"
+    EVICTED = "evicted"
+
+
+OLDEST_IMAGE_DAYS = 365
+"""An image this old is built again when it is launched: the registry's own rule deletes older ones, whoever launches them."""
 
 
 class Environment(BaseModel):
@@ -57,6 +62,7 @@ class Environment(BaseModel):
 
     repository: what the attempt builds from. image, when ready; failure, when failed. claimed_at: UTC seconds.
     prebuild: whether the launch that claimed it only builds. client: of that launch; empty if it is exempt from shares.
+    launched_day: when its image was last launched, in days since 1970 (UTC).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,6 +80,7 @@ class Environment(BaseModel):
     image: str = ""
     failure: Failure | None = None
     ended_at: float | None = None
+    launched_day: int = 0
 
     @property
     def files(self) -> tuple[str, ...]:

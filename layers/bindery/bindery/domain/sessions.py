@@ -88,7 +88,7 @@ class Session(BaseModel):
 
     places: the quota shards it counts in, each (pk, sk). created_at, last_activity: UTC seconds.
     silent: how often in a row it did not answer while most others did. unheard: the same, whatever others did.
-    reason: why it ended, for people.
+    reason: why it ended, for people. image: what it runs in, once it runs.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -107,3 +107,4 @@ class Session(BaseModel):
     silent: int = 0
     unheard: int = 0
     reason: str = ""
+    image: str = ""

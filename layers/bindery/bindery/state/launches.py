@@ -1,9 +1,9 @@
 """Launches in the table."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bindery.domain.errors import LaunchNotFound, Stale
+from bindery.domain.errors import LaunchNotFound, Stale, Throttled
 from bindery.domain.launch import Launch, Stage
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
@@ -12,6 +12,8 @@ from bindery.state.shards import FOREVER, due, due_shard
 KEPT_SECONDS = 14 * 86400
 PATIENCE_SECONDS = 60
 CONFLICTS = 12
+MOST_CHANGES = 25
+"""Launches in one transaction: 25 of the longest addresses and all their events stay far below a transaction's 4 MB."""
 
 
 def counted(item: Item) -> Item:
@@ -64,6 +66,31 @@ class Launches:
                 continue
             return changed
         raise Stale
+
+    def find_all(self, launches: Sequence[str]) -> list[tuple[Item, Launch]]:
+        """Return those of up to 100 launches that exist, each with its item for `change_all`; each read consistently."""
+        items = self.table.get_all([(key_of(launch), "launch") for launch in launches])
+        return [(item, Launch.model_validate(item.data)) for item in items]
+
+    def change_all(
+        self, read: Sequence[tuple[Item, Launch]], change: Callable[[Launch], Launch | None]
+    ) -> list[Launch]:
+        """Apply `change` to launches that `find_all` returned, a few in one transaction; return what was written.
+
+        One of them that changed meanwhile stops its transaction: then each is read again and changed by itself.
+        """
+        written: list[Launch] = []
+        pairs = [(item, changed) for item, launch in read if (changed := change(launch))]
+        for start in range(0, len(pairs), MOST_CHANGES):
+            some = pairs[start : start + MOST_CHANGES]
+            try:
+                self.table.transact([self.item(changed, item.version) for item, changed in some])
+            except (Stale, Throttled):
+                again = (self.change(changed.id, change) for _, changed in some)
+                written += [each for each in again if each]
+            else:
+                written += [changed for _, changed in some]
+        return written
 
     def read(self, launch: str) -> tuple[Item, Launch]:
         """The item beside the launch, for transactions. Raises LaunchNotFound."""

@@ -25,10 +25,14 @@ MOST_CHANGES = 100
 
 @dataclass(frozen=True)
 class Found:
-    """A session as it was read, perhaps a while ago; version: the record's, by which a later change of it is noticed."""
+    """A session as it was read, perhaps a while ago; version: the record's, by which a later change of it is noticed.
+
+    due_at: since when it is due, UTC seconds.
+    """
 
     session: Session
     version: int
+    due_at: float
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ class Sessions:
     def due(self, limit: int = MOST_DUE) -> list[Found]:
         """Sessions to look at, those that wait longest first; nominated, not decided. limit: for each shard of the index."""
         items = sorted(due(self.table, "session", self.clock.now(), limit), key=lambda item: item.due_at or 0)
-        return [Found(Session.model_validate(item.data), item.version) for item in items]
+        return [Found(Session.model_validate(item.data), item.version, item.due_at or 0) for item in items]
 
     def alive(self, limit: int = MOST_DUE) -> Iterator[Session]:
         """Every session that has not ended, as the due index has it."""

@@ -27,7 +27,13 @@ def due(table: Table, kind: str, now: float, limit: int) -> Iterator[Item]:
 
 def pages(table: Table, pk: str, prefix: str = "") -> Iterator[Item]:
     """Every item of a query, page after page."""
+    for page in whole_pages(table, pk, prefix):
+        yield from page
+
+
+def whole_pages(table: Table, pk: str, prefix: str = "") -> Iterator[list[Item]]:
+    """Yield every item of a query, up to 100 at a time."""
     after = ""
     while items := table.query(pk, prefix, after):
-        yield from items
+        yield items
         after = items[-1].sk

@@ -10,13 +10,16 @@ from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
 from bindery.ports.session_launcher import SessionLauncher
 from bindery.state.counters import Counters
-from bindery.state.sessions import Sessions
+from bindery.state.sessions import Found, Sessions
 
 logger = logging.getLogger("bindery")
 SILENCES = 3
 LONGEST_SILENCE = 6 * 3600
 """Seconds' worth of looks: what answered none of them goes, whatever else is silent."""
 MANY_SHARE, MANY_COUNT = 0.1, 5
+WRITE_SECONDS = 300
+"""A session of which nothing is new is written this seldom: until then it stays due, and is looked at all the same. After a sweep
+that could not ask all of them, each one that was asked is written: it is due after those that were not."""
 ASKING_SECONDS = 40
 Answers = Mapping[str, Activity | None]
 
@@ -29,7 +32,7 @@ class CullSessions:
     A look makes a session due again after half that time, so that a timer that comes a little early still sees all of them: from a
     few it could not tell whether the network is ill. A sweep is over all that are due, and asks for ASKING_SECONDS at most:
     whoever was not asked by then is first next time.
-    One transaction keeps what a hundred looks showed; what is to end is read again before.
+    One transaction keeps what a hundred looks showed, of sessions of which something is new; what is to end is read again before.
     """
 
     sessions: Sessions
@@ -56,7 +59,7 @@ class CullSessions:
             seen, why = self._judged(found.session, answers, in_doubt)
             if why:
                 over.append(seen.id)
-            elif seen.id in answers:
+            elif seen.id in answers and (left or self._is_news(found, seen)):
                 stay.append(replace(found, session=seen))
         self.sessions.looked_at(stay, self.cull_seconds / 2)
         for session in over:
@@ -71,6 +74,9 @@ class CullSessions:
             logger.error("%d of %d sessions do not answer: none of them is ended now", len(silent), len(asked))
             self.counters.add("bindery_sweeps_in_doubt")
         return ill
+
+    def _is_news(self, found: Found, seen: Session) -> bool:
+        return seen != found.session or self.clock.now() - found.due_at >= WRITE_SECONDS
 
     def _end(self, session: str, answers: Answers, in_doubt: bool) -> None:
         """Unless the session, read again, is not what it was taken for."""

@@ -1,6 +1,7 @@
 """The one way a launch fails: with a reason, and its session on the way out."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bindery.domain.errors import BinderyError
@@ -9,6 +10,7 @@ from bindery.domain.launch import FAILED, Launch, Stage
 from bindery.domain.messages import StopRequested
 from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
+from bindery.ports.table import Item
 from bindery.state.launches import Launches
 
 logger = logging.getLogger("bindery")
@@ -32,7 +34,29 @@ class EndLaunch:
 
         failed = self.launches.change(launch, fail)
         if failed:
-            logger.info("launch %s of %s/%s failed: %s", launch, failed.provider, failed.spec, failure.kind)
+            _log(failed, failure)
         current = failed or self.launches.find(launch)
         if current and current.stage is Stage.FAILED and current.session:
             self.queue.send(StopRequested(session=current.session, reason="its launch failed"))
+
+    def all(self, read: Sequence[tuple[Item, Launch]], failure: Failure) -> None:
+        """Fail launches that were read together, each unless it has moved since."""
+        steps = {launch.id: launch.step for _, launch in read}
+
+        def fail(now: Launch) -> Launch | None:
+            return (
+                now.moved(Stage.FAILED, self.clock.now(), FAILED, failure=failure)
+                if now.awaits(steps[now.id])
+                else None
+            )
+
+        failed = self.launches.change_all(read, fail)
+        for launch in failed:
+            _log(launch, failure)
+        stops = [StopRequested(session=each.session, reason="its launch failed") for each in failed if each.session]
+        if stops:
+            self.queue.send_all(stops)
+
+
+def _log(failed: Launch, failure: Failure) -> None:
+    logger.info("launch %s of %s/%s failed: %s", failed.id, failed.provider, failed.spec, failure.kind)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ValidationError
 
 from bindery.domain.errors import StepLost
+from bindery.domain.failure import Failure
 from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildChanged
 from bindery.state.environments import Environments
@@ -65,11 +66,12 @@ class FailLaunch:
         if self.environments.handle(environment, attempt) is not None:
             self.record_build(BuildChanged(environment=environment, attempt=attempt))
             return
-        for waiter in self.environments.waiters(environment, attempt):
-            launch = self.launches.find(waiter.launch)
-            if launch and launch.stage is Stage.BUILDING and launch.attempt == attempt:
-                self.end_launch(launch.id, StepLost(trouble="the build could not be started"), launch.step)
-            self.environments.forget(waiter)
+        failure = Failure.of(StepLost(trouble="the build could not be started"))
+        for waiters in self.environments.waiters(environment, attempt):
+            found = self.launches.find_all([waiter.launch for waiter in waiters])
+            waiting = [each for each in found if each[1].stage is Stage.BUILDING and each[1].attempt == attempt]
+            self.end_launch.all(waiting, failure)
+            self.environments.forget_all(waiters)
 
 
 def _name(value: object) -> str:

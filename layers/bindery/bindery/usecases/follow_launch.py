@@ -6,7 +6,7 @@ from bindery.domain.asking import Telling, Told
 from bindery.domain.failure import Failure
 from bindery.domain.launch import WAITING, Event, Launch, Phase, Stage
 from bindery.domain.sessions import Session, SessionState
-from bindery.state.build_logs import BuildLogs
+from bindery.state.build_logs import GAP_SECONDS, BuildLogs
 from bindery.state.build_slots import BuildSlots
 from bindery.state.launches import Launches
 from bindery.state.sessions import Sessions
@@ -28,7 +28,7 @@ class FollowLaunch:
         tellings: list[Telling] = []
         for event in now.events[told.events :]:
             if event.phase in AFTER_THE_LOG:
-                told = self._lines(now, told, tellings)
+                told = self._lines(now, told, tellings, gap_seconds=0)  # the log is not read again after this event
             elif event == WAITING:
                 told = self._beginning(now, told)
             told = Told(told.events + 1, told.attempt, told.line)
@@ -37,12 +37,12 @@ class FollowLaunch:
             self._lines(now, told, tellings)
         return now, tellings
 
-    def _lines(self, launch: Launch, told: Told, tellings: list[Telling]) -> Told:
+    def _lines(self, launch: Launch, told: Told, tellings: list[Telling], gap_seconds: float = GAP_SECONDS) -> Told:
         if not launch.attempt or WAITING not in launch.events:  # it never waited for a build
             return told
         told = self._beginning(launch, told)
         line = -1 if told.line is None else told.line
-        while lines := self.logs.read(launch.environment, launch.attempt, line):
+        while lines := self.logs.read(launch.environment, launch.attempt, line, gap_seconds):
             for read in lines:
                 event = Event(phase=Phase(read.phase), message=read.message)
                 tellings.append(Telling(event, Told(told.events, launch.attempt, read.number)))

@@ -1,5 +1,6 @@
 """Whatever a launch waits for next: sends its message, or asks after its build. Safe to call at any time, by anybody."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -10,6 +11,7 @@ from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested, SessionRequested
 from bindery.ports.build_service import BuildService
 from bindery.ports.queue import Queue
+from bindery.ports.table import Item
 from bindery.state.build_slots import BuildSlots
 from bindery.state.environments import Environments
 from bindery.usecases.end_launch import EndLaunch
@@ -50,8 +52,7 @@ class MoveOn:
 
     def leave(self, launch: Launch, environment: Environment | None) -> None:
         """The attempt that the launch waits for is over: so it stands in the environment, unless the next was claimed since."""
-        ours = environment is not None and environment.attempt == launch.attempt
-        failure = environment.failure if environment is not None and ours else self._failure(launch)
+        failure = self._why_left(launch.environment, launch.attempt, environment)
         if failure is None:
             self.queue.send(SessionRequested(launch=launch.id, step=launch.step))
         elif failure.kind in PASSING:
@@ -59,9 +60,27 @@ class MoveOn:
         else:
             self.end_launch(launch.id, failure, launch.step)
 
-    def _failure(self, launch: Launch) -> Failure:
-        """Why the launch cannot go on from its attempt although another was claimed since: as the build service remembers it."""
-        handle = self.environments.handle(launch.environment, launch.attempt)
+    def leave_all(self, read: Sequence[tuple[Item, Launch]], environment: Environment) -> None:
+        """Do as `leave` for launches that wait for this environment and were read together."""
+        for attempt in {launch.attempt for _, launch in read}:
+            some = [each for each in read if each[1].attempt == attempt]
+            failure = self._why_left(environment.key, attempt, environment)
+            if failure is None:
+                self.queue.send_all([SessionRequested(launch=launch.id, step=launch.step) for _, launch in some])
+            elif failure.kind in PASSING:
+                self.try_again.all(some, failure, Stage.RESOLVING)
+            else:
+                self.end_launch.all(some, failure)
+
+    def _why_left(self, key: str, attempt: int, environment: Environment | None) -> Failure | None:
+        """Return why launches cannot go on from their attempt; None if it made an image."""
+        if environment is not None and environment.attempt == attempt:
+            return environment.failure
+        return self._failure(key, attempt)
+
+    def _failure(self, key: str, attempt: int) -> Failure:
+        """Why launches cannot go on from an attempt although another was claimed since: as the build service remembers it."""
+        handle = self.environments.handle(key, attempt)
         report = self.builds.look(handle) if handle else None
         return report.failure if report and report.failure else Failure.of(BuildLost())
 

@@ -4,7 +4,7 @@ Timers nominate, they do not decide: everything found is read again and changed 
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from bindery.state.environments import LOOK_AGAIN_SECONDS, Environments
 from bindery.state.launches import PATIENCE_SECONDS, Launches
 from bindery.state.sessions import Sessions
 from bindery.usecases.end_launch import EndLaunch
+from bindery.usecases.evict_images import EvictImages
 from bindery.usecases.free_slots import FreeSlots
 from bindery.usecases.move_on import MoveOn
 from bindery.usecases.record_build import RecordBuild
@@ -51,6 +52,7 @@ class Reconcile:
     stop_unwanted: StopUnwanted
     free_slots: FreeSlots
     recount: RecountPlaces
+    evict_images: EvictImages
     tally: TallyLaunches
     clock: Clock
     build_seconds: int
@@ -71,14 +73,25 @@ class Reconcile:
                     self._environment(environment)
         with _trouble_of("build slots"):
             self.free_slots.recover()
-        with _trouble_of("sessions"):
-            listed_at = self.clock.now()
-            objects = {found.id: found for found in self.launcher.objects()}
-            self._compare(objects, listed_at)  # after that: what starts in between has its record by now
-        with _trouble_of("places"):
-            self.recount()
+        self._sessions()
         with _trouble_of("counts"):
             self.tally()
+
+    def _sessions(self) -> None:
+        """Compare sessions with the cluster, with their places and with the images; all of them are read once."""
+        objects: dict[str, SessionObject] | None = None
+        listed_at = self.clock.now()
+        with _trouble_of("the cluster"):
+            objects = {found.id: found for found in self.launcher.objects()}
+        with _trouble_of("sessions"):
+            alive = list(self.sessions.alive())  # after the cluster: what starts in between has its record by now
+            if objects is not None:
+                with _trouble_of("sessions"):
+                    self._compare(objects, alive, listed_at)
+            with _trouble_of("places"):
+                self.recount(alive)
+            with _trouble_of("images"):
+                self.evict_images({session.image for session in alive})
 
     def _launch(self, nominated: Launch, ahead: float) -> None:
         launch = self.launches.change(nominated.id, lambda now: _looked_at(now, self.clock.now() + ahead))
@@ -113,10 +126,10 @@ class Reconcile:
             self.environments.postpone(now.key, pause)
         self.record_build(BuildChanged(environment=now.key, attempt=now.attempt))
 
-    def _compare(self, objects: Mapping[str, SessionObject], listed_at: float) -> None:
+    def _compare(self, objects: Mapping[str, SessionObject], alive: Sequence[Session], listed_at: float) -> None:
         """Of thousands that are well the two lists are enough; only what is not is read again."""
         recorded = set()
-        for nominated in self.sessions.alive():
+        for nominated in alive:
             recorded.add(nominated.id)
             found = objects.get(nominated.id)
             if nominated.state is not SessionState.RUNNING or not (found and found.alive):

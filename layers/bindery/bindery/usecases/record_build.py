@@ -7,16 +7,14 @@ from bindery.domain.builds import BuildState
 from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import BuildLost, BuildStopped
 from bindery.domain.failure import Failure
-from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged
 from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
-from bindery.state.launches import Launches
 from bindery.usecases.free_slots import FreeSlots
-from bindery.usecases.move_on import MoveOn
 from bindery.usecases.tally_launches import SECONDS
+from bindery.usecases.tell_waiters import TellWaiters
 
 logger = logging.getLogger("bindery")
 
@@ -26,10 +24,9 @@ class RecordBuild:
     """Events are hints: they may be late, doubled, out of order. The outcome is written first, each waiter removed after it moved on."""
 
     environments: Environments
-    launches: Launches
     builds: BuildService
     counters: Counters
-    move_on: MoveOn
+    tell_waiters: TellWaiters
     free_slots: FreeSlots
     clock: Clock
 
@@ -40,7 +37,7 @@ class RecordBuild:
             environment = self.environments.find(changed.environment)
         if environment and _over(environment, changed.attempt):
             self.free_slots(environment.key, changed.attempt)
-            self._tell_waiters(environment, changed.attempt)
+            self.tell_waiters(environment, changed.attempt)
 
     def _ask(self, environment: Environment) -> None:
         started = self.environments.started(environment)
@@ -71,21 +68,6 @@ class RecordBuild:
         outcome = "stopped" if _was_stopped(ended) else ended.state.value
         told = {"environment": ended.key, "attempt": ended.attempt, "outcome": outcome, "seconds": took}
         logger.info("build ended", extra=told)
-
-    def _tell_waiters(self, over: Environment, attempt: int) -> None:
-        """Also if the next attempt was claimed meanwhile: who waited for this one must not wait for that."""
-        for waiter in self.environments.waiters(over.key, attempt):
-            launch = self.launches.find(waiter.launch)
-            if launch and launch.environment == over.key and launch.attempt <= attempt:
-                self._tell(launch, over)
-            self.environments.forget(waiter)
-        self.environments.settle(over.key, attempt)
-
-    def _tell(self, launch: Launch, over: Environment) -> None:
-        if launch.stage is Stage.BUILDING:
-            self.move_on.leave(launch, over)
-        else:  # whoever told it may not have sent what comes next
-            self.move_on(launch)
 
 
 def _was_stopped(environment: Environment) -> bool:

@@ -1,12 +1,13 @@
 """Counters of places against the sessions that hold them: a difference seen again a while later is corrected."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bindery.domain.errors import Stale
+from bindery.domain.sessions import Session
 from bindery.ports.table import Item, Table
 from bindery.state.quotas import Quotas
-from bindery.state.sessions import Sessions
 
 APART_SECONDS = 30
 
@@ -17,10 +18,10 @@ class RecountPlaces:
 
     table: Table
     quotas: Quotas
-    sessions: Sessions
 
-    def __call__(self) -> None:
-        held = Counter(place for session in self.sessions.alive() for place in session.places)
+    def __call__(self, alive: Iterable[Session]) -> None:
+        """alive: every session that has not ended, as it was listed a moment ago."""
+        held = Counter(place for session in alive for place in session.places)
         counters = {(item.pk, item.sk): item for item in self.quotas.counters()}
         for pk, sk in held:
             if (pk, sk) not in counters and (item := self.table.get(pk, sk)):

@@ -108,7 +108,13 @@ class StartSession:
     def _open(self, launch: Launch, session: Session, report: SessionReport) -> None:
         at = self.clock.now()
         running = session.model_copy(
-            update={"state": SessionState.RUNNING, "url": report.url, "notes": report.notes, "last_activity": at}
+            update={
+                "state": SessionState.RUNNING,
+                "url": report.url,
+                "notes": report.notes,
+                "last_activity": at,
+                "image": launch.image,
+            }
         )
 
         def ready(now: Launch) -> Launch | None:

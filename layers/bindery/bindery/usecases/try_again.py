@@ -1,11 +1,13 @@
 """A step that met trouble which may pass: a few tries more, each later than the last, then the launch fails with that trouble."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bindery.domain.failure import Failure
 from bindery.domain.launch import LAUNCHING, Event, Launch, Phase, Stage
 from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
+from bindery.ports.table import Item
 from bindery.state.launches import Launches
 from bindery.usecases.end_launch import EndLaunch
 
@@ -28,10 +30,28 @@ class TryAgain:
         if tries >= len(DELAYS[stage]) or launch.retries >= RETRIES:
             self.end_launch(launch.id, trouble, launch.step)
             return
-        told = self._notice(stage, tries) if wait is None else _waiting(trouble, stage)
+        notice = self._notice(stage, tries) if wait is None else _waiting(trouble, stage)
+        again = self._again({launch.id: launch.step}, trouble, stage, tries, notice)
+        moved = self.launches.change(launch.id, again)
+        if moved and (message := moved.next_message):
+            self.queue.send(message, DELAYS[stage][tries] if wait is None else wait)
+
+    def all(self, read: Sequence[tuple[Item, Launch]], trouble: Failure, stage: Stage) -> None:
+        """Do so for launches that were read together, none of which is in `stage` yet."""
+        self.end_launch.all([each for each in read if each[1].retries >= RETRIES], trouble)
+        steps = {launch.id: launch.step for _, launch in read}
+        going_on = [each for each in read if each[1].retries < RETRIES]
+        moved = self.launches.change_all(going_on, self._again(steps, trouble, stage, 0, self._notice(stage, 0)))
+        if messages := [message for each in moved if (message := each.next_message)]:
+            self.queue.send_all(messages, DELAYS[stage][0])
+
+    def _again(
+        self, steps: dict[str, int], trouble: Failure, stage: Stage, tries: int, notice: tuple[Event, ...]
+    ) -> Callable[[Launch], Launch | None]:
+        """Return the change of a launch that is still at the step of its id."""
 
         def again(now: Launch) -> Launch | None:
-            if not now.awaits(launch.step):
+            if not now.awaits(steps[now.id]):
                 return None
             at = self.clock.now()
             changes = {
@@ -41,11 +61,9 @@ class TryAgain:
                 "stage_since": at,
                 "watched": False,
             }
-            return now.moved(stage, at, *told, **changes)
+            return now.moved(stage, at, *notice, **changes)
 
-        moved = self.launches.change(launch.id, again)
-        if moved and (message := moved.next_message):
-            self.queue.send(message, DELAYS[stage][tries] if wait is None else wait)
+        return again
 
     @staticmethod
     def _notice(stage: Stage, tries: int) -> tuple[Event, ...]:

@@ -31,8 +31,8 @@ class WantedBuilds:
 
     def _registered(self, environment: Environment) -> Iterator[Launch]:
         """Launches with a waiter's record, which stays until the attempt ends."""
-        for waiter in self.environments.waiters(environment.key, environment.attempt):
-            if launch := self.launches.find(waiter.launch):
+        for waiters in self.environments.waiters(environment.key, environment.attempt):
+            for _, launch in self.launches.find_all([waiter.launch for waiter in waiters]):
                 yield launch
 
 

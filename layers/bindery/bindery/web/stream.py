@@ -34,6 +34,9 @@ KEEPALIVE_SECONDS = 25
 BUSY_SECONDS = 30
 """When a client that watches too many launches may try again: one of them may have ended."""
 LAST_LINES_SECONDS = 0.4
+ASK_AFTER_SECONDS = 5
+"""A page that waits for a build asks from then on: holding a stream open costs several times as much."""
+AGAIN_MS = 500
 GOES_ON = "The build goes on. Open the same link again to see how it stands: {link}\n"
 
 
@@ -53,6 +56,8 @@ class Stream:
     longest_seconds: how long a stream is open at most, since API Gateway cuts it at 15 minutes; 0: to its launch's end.
     word: of what is written to the table; None where other processes write it.
     close: gives back a client's stream, of which it may have so many open. proxies: whose word counts on who the client is.
+    page_seconds: the same as longest_seconds for our own page, which says that it resumes; 0: as for others. Nobody else's stream
+    ends before its launch because of it: BinderHub's clients take a closed stream for a failure.
     """
 
     open_launch: Callable[[Asked], Opened]
@@ -62,6 +67,7 @@ class Stream:
     cors: str
     longest_seconds: float = 0
     word: Word | None = None
+    page_seconds: float = 0
     close: Callable[[str, str], None] | None = None
     proxies: Proxies = NO_PROXIES
 
@@ -88,7 +94,12 @@ class Stream:
             return self._events(_once(failed_payload(error, status_code=True)), {})
         rate = opened.rate
         limits = {f"x-ratelimit-{name}": str(value) for name, value in vars(rate).items()} if rate else {}
-        return self._events(self._relay(opened, asked), limits)
+        return self._events(self._relay(opened, asked, resumes=self._resumes(request)), limits)
+
+    def _resumes(self, request: Request) -> bool:
+        """Return whether this is our own page, and is to come back."""
+        query = request.query_params
+        return bool(self.page_seconds and query.get("resumes") == "1" and query.get("build_token"))
 
     def _asked(self, request: Request) -> Asked:
         link = read_link(request.scope["raw_path"].decode("utf-8", "replace"), "/build/")
@@ -143,11 +154,11 @@ class Stream:
             ping_message_factory=lambda: b":keepalive\n\n",  # type: ignore[arg-type, return-value]  # bytes go out as they are
         )
 
-    async def _relay(self, opened: Opened, asked: Asked) -> AsyncIterator[ServerSentEvent]:
+    async def _relay(self, opened: Opened, asked: Asked, *, resumes: bool) -> AsyncIterator[ServerSentEvent]:
         """Everything not told yet, then what comes, until the launch has ended or the stream has been open for long."""
         try:
             with self.word.of(key_of(opened.launch.id)) if self.word else nullcontext() as word:
-                async for event in self._told(opened, asked, Looks(word)):
+                async for event in self._told(opened, asked, Looks(word), resumes=resumes):
                     yield event
         finally:
             with CancelScope(shield=True):  # also when the client has left
@@ -159,10 +170,13 @@ class Stream:
             with suppress(BinderyError):
                 self.close(asked.client, opened.stream)
 
-    async def _told(self, opened: Opened, asked: Asked, looks: Looks) -> AsyncIterator[ServerSentEvent]:
+    async def _told(
+        self, opened: Opened, asked: Asked, looks: Looks, *, resumes: bool
+    ) -> AsyncIterator[ServerSentEvent]:
         told, waited = Told.read(opened.told), False
+        longest = (self.page_seconds if resumes else self.longest_seconds) or float("inf")
         places = Places(self.follow.builds_before, why=self.follow.builds_refused)
-        while looks.age < (self.longest_seconds or float("inf")):
+        while looks.age < longest:
             looks.begin()
             try:
                 launch, tellings = await run_sync(self.follow, opened.launch.id, told)
@@ -186,9 +200,18 @@ class Stream:
                 return
             for telling in await run_sync(places.news, launch, told) if places.due(launch, told) else []:
                 yield self._event(payload(telling.event), launch.id, told)
+            if resumes and launch.stage is Stage.BUILDING and looks.age >= ASK_AFTER_SECONDS:
+                yield self._page_event("ask", opened.launch.id, told)
+                return
             await looks.pause(word_comes=launch.stage is not Stage.BUILDING)  # the lines of its log come by themselves
+        yield self._last_word(opened.launch.id, told, asked, resumes=resumes)
+
+    def _last_word(self, launch: str, told: Told, asked: Asked, *, resumes: bool) -> ServerSentEvent:
+        """Of a stream that has been open for long."""
+        if resumes:
+            return self._page_event("again", launch, told)
         link = f"{asked.launch_host}v2/{asked.provider}/{asked.spec}"
-        yield self._event({"phase": "waiting", "message": GOES_ON.format(link=link)}, opened.launch.id, told)
+        return self._event({"phase": "waiting", "message": GOES_ON.format(link=link)}, launch, told)
 
     async def _payload(self, launch: Launch, telling: Telling, asked: Asked) -> dict[str, object]:
         match telling.event.phase:
@@ -205,6 +228,10 @@ class Stream:
                 )
             case _:
                 return payload(telling.event, launch.image)
+
+    def _page_event(self, name: str, launch: str, told: Told) -> ServerSentEvent:
+        """For our own page. `ask`: ask the API how the launch stands from now on. `again`: connect again, all is well."""
+        return ServerSentEvent("{}", event=name, id=self.tokens.event_id(launch, str(told)), retry=AGAIN_MS, sep="\n")
 
     def _event(self, data: Mapping[str, object], launch: str, told: Told) -> ServerSentEvent:
         return ServerSentEvent(json.dumps(data), id=self.tokens.event_id(launch, str(told)), sep="\n")

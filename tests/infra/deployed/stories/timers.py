@@ -112,6 +112,16 @@ def places_are_counted_again(there: Deployed) -> None:
 
 
 @story
+def an_image_is_launched_no_more(there: Deployed) -> None:
+    launch = running(there)
+    there.system.state.sessions.stopping(launch, "by hand")
+    there.system.state.sessions.ended(launch)
+    there.ports.time.advance(40 * 86400)
+    there.call("Reconcile", {})
+    assert there.ports.service.images == set()
+
+
+@story
 def a_build_never_ends(there: Deployed) -> None:
     launch = building(there)
     there.settle()

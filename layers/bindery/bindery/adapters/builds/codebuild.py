@@ -97,6 +97,9 @@ class CodeBuild:
     def has(self, image: str) -> bool:
         return self._registry.has(image)
 
+    def remove(self, image: str) -> bool:
+        return self._registry.remove(image)
+
     def _build(self, handle: str) -> "BuildTypeDef | None":
         if not _HANDLE.fullmatch(handle):
             return None

@@ -24,7 +24,11 @@ _BEFORE_OURS = {"SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTA
 
 
 def report_of(build: "BuildTypeDef") -> BuildReport:
-    """A build as BatchGetBuilds has it. What ended without a word of the builder's ended by no fault of the repository."""
+    """Return the report of a build that BatchGetBuilds described.
+
+    A build that wrote an outcome has status SUCCEEDED; its variables say which outcome. A build that wrote none did not fail
+    because of the repository: BuildServiceDown.
+    """
     status, told = build.get("buildStatus", ""), _exported(build)
     if status == "IN_PROGRESS":
         return BuildReport(BuildState.RUNNING)

@@ -1,6 +1,7 @@
 """The container build engine: images made by podman, buildah or docker on this machine, kept in a registry."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from bindery.adapters.builds.attempts import Attempts, Task
@@ -9,6 +10,7 @@ from bindery.adapters.builds.container_tool import ContainerTool, Desk
 from bindery.adapters.builds.context import repo2docker_version
 from bindery.adapters.builds.disk import words
 from bindery.adapters.builds.layer_cache import namespace
+from bindery.adapters.builds.pull_logins import PullLogin
 from bindery.adapters.builds.recipe import engine_name
 from bindery.adapters.builds.registry import Registry
 from bindery.adapters.builds.running import Growth, Runner
@@ -28,7 +30,7 @@ class ContainerBuilds:
 
     home: what is here lies in its folder `containers`: attempts, and the tool's layers, at most `max_bytes` of them between
     builds. One build may fill the disk by `max_build_bytes`. tool: `podman`, `buildah` or `docker`. base_image: instead of
-    repo2docker's own. Call `recover` once at the start, `close` at the end.
+    repo2docker's own. logins: for images that builds begin from. Call `recover` once at the start, `close` at the end.
     """
 
     known_after = 0.0
@@ -43,12 +45,14 @@ class ContainerBuilds:
         *,
         tool: str,
         base_image: str = "",
+        logins: Sequence[PullLogin] = (),
         slots: int = 2,
         max_bytes: int = 20 * GIGABYTE,
         max_build_bytes: int = 20 * GIGABYTE,
     ) -> None:
         self._store = Environments(home / "containers", clock)
         self._contents, self._registry, self._base_image = contents, registry, base_image
+        self._logins = logins
         self._max_bytes, self._max_build_bytes = max_bytes, max_build_bytes
         self.tool = ContainerTool(tool, self._store.home)
         self._attempts = Attempts(self._store, queue, slots, self._begin, self._tidy)
@@ -71,6 +75,9 @@ class ContainerBuilds:
 
     def has(self, image: str) -> bool:
         return self._registry.has(image)
+
+    def remove(self, image: str) -> bool:
+        return self._registry.remove(image)
 
     def recover(self) -> None:
         """Remove what a crash left half-built, its processes, and what the tool kept for it."""
@@ -100,7 +107,9 @@ class ContainerBuilds:
         environment = self.tool.environment(os.environ, Desk(task.folder))
         runner = Runner(environment, task.deadline, task.stopped, task.log, room)
         tool = self.tool.within(namespace(task.order.repository)[:_NAMESPACE_DIGITS])
-        return ContainerAttempt(task, self._contents, tool, self._registry, runner, self._base_image)
+        return ContainerAttempt(
+            task, self._contents, tool, self._registry, runner, self._base_image, logins=self._logins
+        )
 
     def _tidy(self) -> None:
         self.tool.tidy(self._max_bytes)

@@ -1,10 +1,12 @@
 """One container build, step by step: content, Dockerfile, image, registry."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bindery.adapters.builds.attempts import Task
+from bindery.adapters.builds.base_images import BaseImages
 from bindery.adapters.builds.carried import carry
 from bindery.adapters.builds.container_reason import why_failed, why_not_pushed
 from bindery.adapters.builds.container_tool import ContainerTool, Desk
@@ -13,6 +15,7 @@ from bindery.adapters.builds.disk import remove
 from bindery.adapters.builds.environments import Manifest
 from bindery.adapters.builds.fetching import lay_out
 from bindery.adapters.builds.layer_cache import LayerCache
+from bindery.adapters.builds.pull_logins import PullLogin
 from bindery.adapters.builds.registry import DIGEST, Registry
 from bindery.adapters.builds.running import RoomOver, Runner
 from bindery.domain.errors import BuildFailed, BuildServiceDown, PushFailed
@@ -25,6 +28,7 @@ _TAG_CHARACTERS = 128
 class ContainerAttempt:
     """Makes an image and pushes it; of the folder, nothing stays. step: what is being done, as in Work.
 
+    logins: with which images are pulled that a build begins from.
     cache: the tag under which layers are kept for the next build, if the tool keeps none itself; empty: none are.
     """
 
@@ -35,6 +39,7 @@ class ContainerAttempt:
     runner: Runner
     base_image: str = ""
     cache: str = ""
+    logins: Sequence[PullLogin] = ()
     step: str = field(default="build", init=False)
 
     def make(self) -> Manifest:
@@ -66,6 +71,7 @@ class ContainerAttempt:
 
     def _build(self, context: Context) -> str:
         self.runner.log.say(f"Building the image from {context.step}", "building")
+        BaseImages(self.tool, self.runner, self._desk, self.logins).fetch(context.dockerfile, self.task.folder)
         words = self._layers.fetch(self.task.folder) if self.cache else []
         command = self.tool.build(context.folder, context.dockerfile, self._labels, self._desk, words)
         code, last = self.runner.run(command, self.task.folder)

@@ -132,6 +132,18 @@ class ContainerTool:
         """An image of ours, under its name. For docker only: its daemon takes layers from images that it has."""
         return [self.path, "pull", "--quiet", name]
 
+    def find(self, name: str) -> list[str]:
+        """Ends with 0 if an image of this name is here."""
+        words = {"docker": ["image", "inspect"], "podman": ["image", "exists"], "buildah": ["inspect", "--type=image"]}
+        return [*self._begin(), *words[self.name], name]
+
+    def pull_base(self, name: str, desk: Desk) -> list[str]:
+        """An image that a build begins from, under its name."""
+        if self._is_docker:
+            return [self.path, "pull", "--quiet", name]
+        rules = ["--authfile", str(desk.login), "--signature-policy", str(self._policy)]
+        return [*self._begin(), "pull", "--quiet", *rules, f"docker://{name}"]
+
     def cached(self, name: str, fetched: bool) -> list[str]:
         """Words for `build`: take layers from the image that was pulled, and tell the next one what this one's are made of."""
         return ["--build-arg=BUILDKIT_INLINE_CACHE=1", *([f"--cache-from={name}"] if fetched else [])]

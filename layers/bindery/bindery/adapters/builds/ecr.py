@@ -43,6 +43,17 @@ class EcrRegistry(Registry):
             return False
         raise BuildServiceDown(why=f"ECR says {', '.join(sorted(codes))}")
 
+    def remove(self, image: str) -> bool:
+        name, _, digest = image.partition("@")
+        if name != self.name or not DIGEST.fullmatch(digest):
+            return True
+        with trouble_of("ECR"):
+            answer = self._ecr.batch_delete_image(repositoryName=self.repository, imageIds=[{"imageDigest": digest}])
+        codes = {failure.get("failureCode", "unknown") for failure in answer.get("failures", [])}
+        if codes <= {_GONE}:
+            return True
+        raise BuildServiceDown(why=f"ECR says {', '.join(sorted(codes))}")
+
     @property
     def _credentials(self) -> tuple[str, str]:
         if time.monotonic() >= self._password_until:

@@ -6,7 +6,7 @@ from collections import deque
 
 from bindery.domain.errors import Retryable
 from bindery.domain.messages import LogLine, LogWritten
-from bindery.ports.queue import Queue
+from bindery.ports.queue import Sender
 
 LINE_CHARACTERS = 2_000
 MOST_LINES = 5_000
@@ -29,7 +29,7 @@ class BuildLog:
     """
 
     def __init__(
-        self, queue: Queue, environment: str, attempt: int, hidden: str = "", *, every: float = EVERY_SECONDS
+        self, queue: Sender, environment: str, attempt: int, hidden: str = "", *, every: float = EVERY_SECONDS
     ) -> None:
         self._every = every
         self._queue, self._environment, self._attempt, self._hidden = queue, environment, attempt, hidden

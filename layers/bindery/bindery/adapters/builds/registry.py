@@ -26,7 +26,8 @@ _MANIFESTS = (
 _SECONDS, _CONNECT_SECONDS = 5.0, 2.0
 _TOKEN_SECONDS, _EARLY_SECONDS = 60.0, 10.0
 _SAID = re.compile(r'(\w+)="([^"]*)"')
-_MISSING, _UNAUTHORIZED = 404, (401, 403)
+_MISSING, _NOT_ALLOWED, _UNAUTHORIZED = 404, 405, (401, 403)
+_ACTIONS = {"HEAD": "pull", "DELETE": "delete"}
 
 
 class Registry:
@@ -67,6 +68,25 @@ class Registry:
         name, _, digest = image.partition("@")
         return name == self.name and DIGEST.fullmatch(digest) is not None and self._manifest(digest) is not None
 
+    def remove(self, image: str) -> bool:
+        """Delete an image that was pushed there, named by digest; False if the registry lets nobody delete.
+
+        https://github.com/opencontainers/distribution-spec/blob/main/spec.md#deleting-manifests
+        """
+        name, _, digest = image.partition("@")
+        if name != self.name or not DIGEST.fullmatch(digest):
+            return True
+        self._forget_token()  # it may have been given for pulls only
+        try:
+            answer = self._answer(f"{self._api}/v2/{self.repository}/manifests/{digest}", "DELETE")
+        finally:
+            self._forget_token()
+        if answer.is_success or answer.status_code == _MISSING:
+            return True
+        if answer.status_code in (*_UNAUTHORIZED, _NOT_ALLOWED):
+            return False
+        raise BuildServiceDown(why=f"the registry {self.host} answered {answer.status_code}")
+
     def digest_of(self, tag: str) -> str | None:
         """What the tag stands for."""
         answer = self._manifest(tag) if _TAG.fullmatch(tag) else None
@@ -84,22 +104,27 @@ class Registry:
             raise BuildServiceDown(why=f"the registry {self.host} does not accept the credentials that are set for it")
         raise BuildServiceDown(why=f"the registry {self.host} answered {answer.status_code}")
 
-    def _answer(self, url: str) -> "httpx.Response":
+    def _answer(self, url: str, method: str = "HEAD") -> "httpx.Response":
         """After what it takes to be let in."""
         import httpx
 
+        actions = _ACTIONS[method]
         try:
-            answer = self._head(url)
-            if answer.status_code in _UNAUTHORIZED and self._user_or_token(answer.headers.get("WWW-Authenticate", "")):
-                answer = self._head(url)
+            answer = self._shown(method, url)
+            challenge = answer.headers.get("WWW-Authenticate", "")
+            if answer.status_code in _UNAUTHORIZED and self._user_or_token(challenge, actions):
+                answer = self._shown(method, url)
         except (httpx.InvalidURL, ValueError, RecursionError) as error:  # where its tokens are, or a token itself
             raise BuildServiceDown(why=f"the registry {self.host} wants what makes no sense") from error
         return answer
 
-    def _head(self, url: str) -> "httpx.Response":
+    def _forget_token(self) -> None:
+        self._authorization, self._good_until = "", 0.0
+
+    def _shown(self, method: str, url: str) -> "httpx.Response":
         known = self._authorization if time.monotonic() < self._good_until else ""
         headers = {"Accept": ", ".join(_MANIFESTS), **({"Authorization": known} if known else {})}
-        return self._ask("HEAD", url, headers)
+        return self._ask(method, url, headers)
 
     def _ask(self, method: str, url: str, headers: dict[str, str]) -> "httpx.Response":
         import httpx
@@ -113,7 +138,7 @@ class Registry:
             host = urlsplit(url).netloc
             raise BuildServiceDown(why=f"the registry {host} does not answer ({type(error).__name__})") from error
 
-    def _user_or_token(self, challenge: str) -> bool:
+    def _user_or_token(self, challenge: str, actions: str) -> bool:
         """Whether there is something new to authorize with, after the registry said how it wants it."""
         scheme, _, rest = challenge.partition(" ")
         said = dict(_SAID.findall(rest))
@@ -121,7 +146,7 @@ class Registry:
             self._authorization, self._good_until = f"Basic {self._basic}", float("inf")
             return True
         if scheme.lower() == "bearer" and self._may_be_told(said.get("realm", "")):
-            self._fetch_token(said)
+            self._fetch_token(said, actions)
             return True
         return False
 
@@ -129,10 +154,10 @@ class Registry:
         parts = urlsplit(realm)
         return parts.scheme == "https" or (parts.scheme == "http" and not self.secure and parts.netloc == self.host)
 
-    def _fetch_token(self, said: dict[str, str]) -> None:
+    def _fetch_token(self, said: dict[str, str], actions: str) -> None:
         import httpx
 
-        wanted = {"service": said.get("service", ""), "scope": f"repository:{self.repository}:pull"}
+        wanted = {"service": said.get("service", ""), "scope": f"repository:{self.repository}:{actions}"}
         url = httpx.URL(said["realm"]).copy_merge_params({key: value for key, value in wanted.items() if value})
         answer = self._ask("GET", str(url), {"Authorization": f"Basic {self._basic}"} if self._credentials[0] else {})
         try:

@@ -72,6 +72,10 @@ class UvBuilds:
             return False
         return True
 
+    def remove(self, image: str) -> bool:  # noqa: ARG002 - the port's
+        """Return False: environments go when the disk that they may fill is full, the least recently used first."""
+        return False
+
     def recover(self) -> None:
         """Take finished environments back into use; remove what a crash left half-built, and its processes."""
         self._attempts.prepare()

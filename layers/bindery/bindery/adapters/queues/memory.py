@@ -3,7 +3,7 @@
 import heapq
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -77,12 +77,17 @@ class MemoryQueues:
                 made.dead_letter = dead_letter
 
     def send(self, message: Message, delay: float = 0) -> None:
+        self.send_all([message], delay)
+
+    def send_all(self, messages: Sequence[Message], delay: float = 0) -> None:
         check_delay(delay)
-        body = body_of(message)
+        bodies = [body_of(message) for message in messages]
         with self._lock:
             if self._closed:
                 raise Throttled
-            self._add(self._queues[message.queue], _Stored(f"{next(self._order):032x}", body, self._now()), delay)
+            for message, body in zip(messages, bodies, strict=True):
+                stored = _Stored(f"{next(self._order):032x}", body, self._now())
+                self._add(self._queues[message.queue], stored, delay)
 
     def receive(self, queue: str, max_messages: int = 10, wait_seconds: float = 0) -> list[Delivery]:
         """At least one delivery, as soon as there is one; none after `wait_seconds`, or at once when closed."""

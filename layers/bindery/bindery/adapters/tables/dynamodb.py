@@ -20,7 +20,15 @@ from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from bindery.adapters.tables.dynamodb_records import delete, item_of, key, number, put
-from bindery.adapters.tables.encoding import check_key, check_limit, check_query, encode, encode_all, fresh_version
+from bindery.adapters.tables.encoding import (
+    check_key,
+    check_keys,
+    check_limit,
+    check_query,
+    encode,
+    encode_all,
+    fresh_version,
+)
 from bindery.domain.errors import Stale, Throttled
 from bindery.ports.table import Delete, Item
 
@@ -63,6 +71,10 @@ class DynamoTable:
         with _facts():
             answer = self._client.get_item(TableName=self._name, Key=key(pk, sk), ConsistentRead=True)
         return item_of(answer["Item"]) if "Item" in answer else None
+
+    def get_all(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
+        check_keys(keys)
+        return self._read([key(pk, sk) for pk, sk in keys]) if keys else []
 
     def put(self, item: Item) -> Item:
         text = encode(item)

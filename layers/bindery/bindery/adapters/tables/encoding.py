@@ -13,6 +13,7 @@ from bindery.ports.table import Delete, Item, Json
 MAX_DATA = 300 * 1024
 MAX_TRANSACTION = 4_000_000
 MAX_CHANGES = 100
+MAX_READS = 100
 MAX_PK = 2048
 MAX_SK = 1024
 
@@ -29,6 +30,14 @@ def check_key(pk: str, sk: str) -> None:
     """Refuses what DynamoDB refuses: empty keys, more than 2048 (pk) or 1024 (sk) bytes of UTF-8."""
     if not 0 < len(pk.encode()) <= MAX_PK or not 0 < len(sk.encode()) <= MAX_SK:
         raise ValueError(f"keys have 1 to {MAX_PK} (pk) and 1 to {MAX_SK} (sk) bytes")
+
+
+def check_keys(keys: Sequence[tuple[str, str]]) -> None:
+    """Refuse more than 100 keys, a key that comes twice, and what `check_key` refuses."""
+    if len(keys) > MAX_READS or len(set(keys)) != len(keys):
+        raise ValueError(f"at most {MAX_READS} items are read together, each once")
+    for pk, sk in keys:
+        check_key(pk, sk)
 
 
 def check_limit(limit: int) -> None:

@@ -16,7 +16,15 @@ from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
-from bindery.adapters.tables.encoding import check_key, check_limit, check_query, encode, encode_all, fresh_version
+from bindery.adapters.tables.encoding import (
+    check_key,
+    check_keys,
+    check_limit,
+    check_query,
+    encode,
+    encode_all,
+    fresh_version,
+)
 from bindery.domain.errors import Stale, Throttled
 from bindery.ports.table import Delete, Item
 
@@ -66,6 +74,12 @@ class SqliteTable:
         with self._use() as connection:
             row: Row | None = connection.execute(f"{SELECT} WHERE pk = ? AND sk = ?", (pk, sk)).fetchone()
         return _item(row) if row else None
+
+    def get_all(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
+        check_keys(keys)
+        with self._use() as connection:
+            found = [connection.execute(f"{SELECT} WHERE pk = ? AND sk = ?", key).fetchone() for key in keys]
+        return [_item(row) for row in found if row]
 
     def put(self, item: Item) -> Item:
         text = encode(item)

@@ -19,13 +19,18 @@ const SAYS = {
   launching: "Starting the session...",
 };
 const TITLE = document.title;
+const LOG = ["fetching", "building", "pushing"]; // phases whose messages are lines of a build's log
+const LINES_TO_MATCH = 5; // by so many lines the log goes on where the source left it
 const MOST_LINES = 5000;
 const NOTES_READ_MS = 10000;
 const ANSI = /\x1b\[[0-9;?]*[ -/]*[@-~]/g;
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
 let source = null;
-let polling = null; // instead of the source, where that is refused
+let polling = null; // instead of the source, where that is refused or costs too much
+let turnedAway = false; // whether the source was refused
+let expected = false; // whether the server said that it ends the stream, and that all is well
+let shown = []; // the last lines of the log that came by the source
 let current = "find";
 let built = false; // whether this launch saw its environment being built
 let saying = ""; // what the status line says, but for interruptions
@@ -37,8 +42,10 @@ function launch() {
   source?.close();
   polling?.stop();
   clear();
-  source = new EventSource(`${told.build}?build_token=${encodeURIComponent(told.token)}`);
+  source = new EventSource(`${told.build}?build_token=${encodeURIComponent(told.token)}&resumes=1`);
   source.onmessage = hear;
+  source.addEventListener("again", () => { expected = true; });
+  source.addEventListener("ask", askInstead);
   source.onerror = lose;
   source.onopen = resume;
 }
@@ -46,6 +53,8 @@ function launch() {
 function clear() {
   current = "find";
   built = false;
+  turnedAway = expected = false;
+  shown = [];
   heard = new Set();
   waiting = [];
   element("lines").replaceChildren();
@@ -66,6 +75,7 @@ function hear(event) {
   const message = news.message ?? "";
   if (news.phase === "failed") return fail("The launch failed", message);
   write(message);
+  if (LOG.includes(news.phase)) shown = [...shown.slice(1 - LINES_TO_MATCH), message.trimEnd()];
   if (news.phase in STEP) advance(news.phase);
   if (news.phase === "ready") return news.url ? open(news) : finish("The environment is built.");
   say(SAYS[news.phase] ?? message.trim());
@@ -185,27 +195,39 @@ function fail(title, reason, how = "failed") {
 // can listen at one time. Everybody can ask.
 function lose() {
   if (source.readyState !== EventSource.CLOSED) {
+    if (expected) return;
     element("status").classList.add("interrupted");
     element("status").textContent = "The connection was interrupted. Connecting again...";
     return;
   }
   resume();
   clear();
+  turnedAway = true;
   element("crowd").hidden = false;
-  let log = [];
+  poll();
+}
+
+// A stream that is open while a build runs costs the server more than a question every few seconds.
+function askInstead() {
+  source.close();
+  poll((now) => (now?.phase === "starting" ? STARTING_WAIT_MS : BUILDING_WAIT_MS));
+}
+
+function poll(pace) {
+  let log = null;
   const heard = (now) => {
-    for (const line of freshLines(log, now.log)) write(`${line}\n`);
+    for (const line of log ? freshLines(log, now.log) : linesAfter(shown, now.log)) write(`${line}\n`);
     log = now.log;
     return look(now);
   };
   const refused = (why) => look({ phase: "failed", failure: { message: why } });
-  polling = new Polling(told.build, told.token, { heard, refused, lost: giveUp });
+  polling = new Polling(told.build, told.token, { heard, refused, lost: giveUp, pace });
 }
 
 // How the launch stands, where nobody tells its events. Answers whether that was all.
 function look(now) {
   const ended = ["ready", "failed"].includes(now.phase);
-  element("crowd").hidden = ended;
+  element("crowd").hidden = ended || !turnedAway;
   if (now.phase in PHASE) advance(PHASE[now.phase]);
   if (now.phase === "failed") fail("The launch failed", now.failure.message);
   else if (now.url) open({ ...now, message: [...now.notes, now.url].join("\n") });
@@ -221,6 +243,7 @@ function giveUp() {
 }
 
 function resume() {
+  expected = false;
   const status = element("status");
   if (status.classList.contains("interrupted")) say(saying);
   status.classList.remove("interrupted");

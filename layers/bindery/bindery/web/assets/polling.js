@@ -4,17 +4,20 @@
 const FIRST_WAIT_MS = 2000;
 const LONGEST_WAIT_MS = 15000;
 const GROWTH = 1.5;
+const BUILDING_WAIT_MS = 4000;
+const STARTING_WAIT_MS = 1000;
 const LONGEST_AWAY_MS = 120000; // for whoever is told again and again that too much is asked, unless told to wait longer
 const MOST_SILENCE = 5; // how often in a row nobody may have an answer
 
 class Polling {
   // build: the stream's path, which names the launch. heard: called with each answer; true from it is the end.
   // refused: called with why, if there will be no answer. lost: if nobody answers any more.
-  constructor(build, token, { heard, refused, lost }) {
+  // pace: milliseconds until the next question, by the last answer; without it they grow.
+  constructor(build, token, { heard, refused, lost, pace = null }) {
     this.root = document.body.dataset.root;
     const [, , provider, ...spec] = new URL(build, location).pathname.slice(this.root.length).split("/");
     this.asked = { provider, spec: spec.join("/"), build_token: token };
-    Object.assign(this, { heard, refused, lost, launch: null, silence: 0, away: 0, wait: FIRST_WAIT_MS, timer: 0, over: false, late: false, stale: false });
+    Object.assign(this, { heard, refused, lost, pace, launch: null, silence: 0, away: 0, wait: FIRST_WAIT_MS, timer: 0, over: false, late: false, stale: false });
     this.ask();
   }
 
@@ -33,7 +36,8 @@ class Polling {
     }
     if (answer?.ok) {
       this.silence = 0;
-      return this.heard(answer.told) ? this.stop() : this.later(this.wait * (0.5 + Math.random()));
+      const wait = this.pace ? this.pace(answer.told) : this.wait;
+      return this.heard(answer.told) ? this.stop() : this.later(wait * (0.5 + Math.random()));
     }
     // Everybody was told the same number of seconds, and should not come back at the same moment.
     if (crowded(answer)) return this.later(this.farther(answer.wait ?? this.wait) * (1 + Math.random()));
@@ -92,6 +96,15 @@ class Polling {
 // Whether somebody answered, and too much is asked just now.
 function crowded(answer) {
   return answer?.status === 429 || answer?.told.code === "busy";
+}
+
+// The lines of `now` that come after the last lines that are `shown`; all of them where those are not among them.
+function linesAfter(shown, now) {
+  if (!shown.length) return now;
+  for (let end = shown.length; end <= now.length; end += 1) {
+    if (shown.every((line, place) => line === now[end - shown.length + place])) return now.slice(end);
+  }
+  return now;
 }
 
 // The lines of `now` that come after those of `before`: each answer holds the last lines of the log.

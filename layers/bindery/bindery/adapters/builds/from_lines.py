@@ -1,0 +1,112 @@
+"""Names of the images that a Dockerfile begins from, as far as they can be known before it is built.
+
+A stranger wrote the Dockerfile. It is read up to a limit and never evaluated: a name that depends on anything but the defaults of
+global `ARG`s is left to the build. https://docs.docker.com/reference/dockerfile/
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+MOST_BYTES, MOST_IMAGES, MOST_CHARACTERS = 200_000, 20, 255
+_ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.IGNORECASE)
+_DIRECTIVE = re.compile(r"#\s*\w+\s*=.*")
+_HEREDOC = re.compile(r"<<-?\s*([\"']?)(\w+)\1")
+_FROM = re.compile(r"FROM\s+((?:--\w+=\S+\s+)*)(\S+)(?:\s+AS\s+(\S+))?\s*", re.IGNORECASE)
+_COPY = re.compile(r"COPY\s+(?:--\S+\s+)*--from=(\S+)\s", re.IGNORECASE)
+_ARG = re.compile(r"(\w+)=(\"[^\"]*\"|'[^']*'|\S*)")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::-([^${}]*))?\})")
+_IMAGE = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?/)?"
+    r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
+
+
+def images_of(dockerfile: Path) -> list[str]:
+    """Return names of images in the order of their first use, each once, at most MOST_IMAGES. Raises OSError."""
+    with dockerfile.open("rb") as file:
+        text = file.read(MOST_BYTES).decode(errors="replace")
+    arguments: dict[str, str] = {}
+    stages: set[str] = {"scratch"}
+    found: dict[str, None] = {}
+    begun = False
+    for instruction in _instructions(text):
+        if not begun and instruction[:4].upper() == "ARG ":
+            arguments |= _defaults(instruction, arguments)
+        elif source := _FROM.fullmatch(instruction):
+            begun = True
+            _add(found, stages, source[2], arguments, source[1])
+            stages.add((source[3] or "").lower())
+        elif copied := _COPY.match(instruction):
+            _add(found, stages, copied[1], {}, "")
+        if len(found) == MOST_IMAGES:
+            break
+    return list(found)
+
+
+def host_of(image: str) -> str:
+    """Return the host that an image's name leads to: `docker.io` for names without one."""
+    first, slash, _ = image.partition("/")
+    named = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    host = first if named else "docker.io"
+    return "docker.io" if host in ("index.docker.io", "registry-1.docker.io") else host
+
+
+def _add(found: dict[str, None], stages: set[str], text: str, arguments: dict[str, str], flags: str) -> None:
+    name = _filled(text, arguments)
+    if name is None or name.lower() in stages or name.isdecimal() or len(name) > MOST_CHARACTERS:
+        return
+    if "--platform=" not in flags.lower() and _IMAGE.fullmatch(name):  # for another platform: left to the build
+        found[name] = None
+
+
+def _filled(text: str, arguments: dict[str, str]) -> str | None:
+    """Return the text with its variables replaced; None if one of them is not known."""
+
+    def value(match: re.Match[str]) -> str:
+        known = arguments.get(match[1] or match[2], "")
+        return known or match[3] or "$"
+
+    filled = _VARIABLE.sub(value, text.strip("\"'"))
+    return None if "$" in filled else filled
+
+
+def _defaults(instruction: str, before: dict[str, str]) -> dict[str, str]:
+    """Return what a global `ARG` instruction sets."""
+    pairs = ((name, _filled(text, before)) for name, text in _ARG.findall(instruction[4:]))
+    return {name: text[:MOST_CHARACTERS] for name, text in pairs if text is not None}
+
+
+def _instructions(text: str) -> Iterator[str]:
+    """Yield instructions, each on one line, without comments and without what stands in here-documents."""
+    lines = text.splitlines()
+    escape = _escape(lines)
+    whole, ends = "", list[str]()
+    for line in lines:
+        if ends:
+            if line.strip() == ends[0]:
+                ends.pop(0)
+            continue
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        if stripped.endswith(escape):
+            whole += stripped[:-1] + " "
+            continue
+        instruction, whole = (whole + stripped).strip(), ""
+        if instruction[:4].upper() in ("RUN ", "COPY", "ADD "):
+            ends = [word for _, word in _HEREDOC.findall(instruction)][:MOST_IMAGES]
+        yield instruction
+    if whole:
+        yield whole.strip()
+
+
+def _escape(lines: list[str]) -> str:
+    """Return the character that continues a line: directives stand before everything else."""
+    for line in lines:
+        if match := _ESCAPE.fullmatch(line.strip()):
+            return match[1]
+        if not _DIRECTIVE.fullmatch(line.strip()):
+            break
+    return "\\"

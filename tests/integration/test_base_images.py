@@ -1,0 +1,127 @@
+"""Images that builds begin from: pulled before the build's own steps, with a login that is gone by then, and again when it was too much."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.builds.base_images import BaseImages
+from bindery.adapters.builds.container_tool import ContainerTool, Desk
+from bindery.adapters.builds.log import BuildLog
+from bindery.adapters.builds.pull_logins import PullLogin
+from bindery.adapters.builds.running import Room, Runner
+from bindery.domain.builds import BuildState
+from bindery.domain.errors import BuildServiceDown
+from tests.building import HeardQueue, ordered
+from tests.containers import FROM_NOTHING, ContainerBuilding, Held, configure, held, step
+from tests.serving.registry import PASSWORD, USER, local_registry, what_is_missing
+
+pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
+
+
+@pytest.fixture
+def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBuilding]:
+    """Its registry wants a login for everything, and holds one image."""
+    with local_registry(tmp_path / "registry", locked=True) as registry:
+        building = ContainerBuilding(tmp_path, registry, monkeypatch)
+        configure(tmp_path, monkeypatch, registry.host)
+        report = building.build(
+            ordered(building.repository({"Dockerfile": FROM_NOTHING}, "base"), "base", scope="tree")
+        )
+        assert report.state is BuildState.SUCCEEDED, building.queue.text
+        building.queue.messages.clear()
+        yield building
+        building.close()
+
+
+@pytest.fixture
+def holding() -> Iterator[Held]:
+    with held() as holding:
+        yield holding
+
+
+def login(building: ContainerBuilding, *, only_public: bool) -> PullLogin:
+    host = building.registry.host
+    return PullLogin(host, lambda: (USER, PASSWORD), only_public=only_public, address=f"http://{host}")
+
+
+def image(building: ContainerBuilding) -> str:
+    return f"{building.registry.host}/bindery/sessions:base-1"
+
+
+def test_an_image_is_pulled_with_the_login_and_the_login_is_gone_before_the_first_step(
+    building: ContainerBuilding, holding: Held
+) -> None:
+    building.builds._logins = [login(building, only_public=True)]
+    files: dict[str, str | bytes] = {"Dockerfile": f"FROM {image(building)}\n" + holding.step}
+    order = ordered(building.repository(files), scope="tree")
+    building.builds.start(order)
+    with holding.wait():
+        logins = list(building.home.rglob("login/config.json"))
+        assert [file.read_text() for file in logins] == ["{}"]
+    report = building.wait(order)
+    assert report.state is BuildState.SUCCEEDED, building.queue.text
+    assert PASSWORD not in building.queue.text
+
+
+def test_an_image_that_only_the_operator_may_pull_is_not_pulled_for_a_repository(building: ContainerBuilding) -> None:
+    building.builds._logins = [login(building, only_public=False)]
+    files: dict[str, str | bytes] = {"Dockerfile": f"FROM {image(building)}\n" + step("echo ran")}
+    report = building.build(ordered(building.repository(files), scope="tree"))
+    assert report.state is BuildState.FAILED
+    assert "\nran\n" not in building.queue.text
+
+
+class Tool(ContainerTool):
+    """Says what it is told to say, once for each pull. pulls: how many there were. seen: the login at each."""
+
+    def __init__(self, folder: Path, *answers: str) -> None:
+        super().__init__("docker", folder)
+        self.answers, self.seen = list(answers), list[str]()
+
+    def find(self, name: str) -> list[str]:
+        return ["false"]
+
+    def pull_base(self, name: str, desk: Desk) -> list[str]:
+        self.seen.append(desk.login.read_text())
+        answer = self.answers.pop(0)
+        return ["sh", "-c", f"echo '{answer}'; exit 1"] if answer else ["true"]
+
+
+LIMITED = "toomanyrequests: You have reached your unauthenticated pull rate limit."
+
+
+def pulling(folder: Path, *answers: str, stopped: bool = False) -> tuple[Tool, HeardQueue]:
+    """One image is fetched. Raises what BaseImages raises."""
+    (folder / "Dockerfile").write_text("FROM someone/image:1\n")
+    desk, queue, stop = Desk(folder / "desk"), HeardQueue(), threading.Event()
+    desk.prepare()
+    log = BuildLog(queue, "key", 1, every=0)
+    runner = Runner({"PATH": "/usr/bin:/bin"}, float("inf"), stop, log, Room(folder, 10**9))
+    tool = Tool(folder, *answers)
+    hub = PullLogin("docker.io", lambda: ("us", "token"), only_public=True)
+    BaseImages(tool, runner, desk, [hub], pauses=(0.01, 0.01)).fetch(folder / "Dockerfile", folder)
+    log.close()
+    assert desk.login.read_text() == "{}"
+    return tool, queue
+
+
+@pytest.mark.parametrize("words", [LIMITED, "received unexpected HTTP status: 429 Too Many Requests", "Rate exceeded"])
+def test_a_host_that_limits_pulls_is_asked_three_times(tmp_path: Path, words: str) -> None:
+    tool, queue = pulling(tmp_path, words, words, "")
+    assert len(tool.seen) == 3
+    assert all("index.docker.io" in seen for seen in tool.seen)
+    assert queue.text.count("trying again") == 2
+
+
+def test_a_host_that_limits_pulls_for_long_is_no_fault_of_the_repository(tmp_path: Path) -> None:
+    with pytest.raises(BuildServiceDown, match=r"docker\.io limits how often images are pulled"):
+        pulling(tmp_path, LIMITED, LIMITED, LIMITED)
+    assert (tmp_path / "desk" / "login" / "config.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("words", ["manifest unknown", "denied: requested access to the resource is denied"])
+def test_an_image_that_cannot_be_had_is_left_to_the_build_s_own_words(tmp_path: Path, words: str) -> None:
+    tool, _ = pulling(tmp_path, words)
+    assert len(tool.seen) == 1

@@ -1,0 +1,116 @@
+"""Logins for images that builds begin from: whose, how they are written, and that nothing private is pulled with them."""
+
+import base64
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from bindery.adapters.builds.ecr_public import ecr_public
+from bindery.adapters.builds.pull_logins import PullLogin, docker_hub
+from bindery.domain.errors import BuildServiceDown
+from bindery.settings import Settings
+from tests.serving.loopback import Loopback, Quiet
+
+DIGEST = "sha256:" + "a" * 64
+
+
+class Hub(Loopback):
+    """Gives anybody a token. status: of every manifest. asked: their paths, and whether a login was shown."""
+
+    def __init__(self, status: int = 200) -> None:
+        super().__init__(HubAnswer)
+        self.status = status
+        self.asked: list[str] = []
+
+
+class HubAnswer(Quiet, BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        owner = self.server.owner
+        if self.headers.get("Authorization") != "Bearer for-anybody":
+            self.send(401, b"", {"WWW-Authenticate": f'Bearer realm="{owner.origin}/token",service="hub"'})
+            return
+        owner.asked.append(self.path)
+        self.send(owner.status)
+
+    def do_GET(self) -> None:
+        assert "Authorization" not in self.headers
+        self.send(200, b'{"token": "for-anybody"}')
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with Hub() as hub:
+        yield hub
+
+
+def login(hub: Hub) -> PullLogin:
+    return PullLogin("docker.io", lambda: ("us", "token"), address=hub.origin)
+
+
+@pytest.mark.parametrize(
+    ("status", "public"), [(200, True), (429, True), (401, False), (403, False), (404, False), (500, False)]
+)
+def test_a_login_is_used_for_images_that_anybody_may_pull(hub: Hub, status: int, public: bool) -> None:
+    """Else a Dockerfile could name a private image of the operator's account, and its visitors would read it."""
+    hub.status = status
+    assert login(hub).may_be_used_for("somebody/something:1") is public
+
+
+def test_a_host_that_does_not_answer_gets_no_login() -> None:
+    assert not PullLogin("docker.io", lambda: ("", ""), address="http://127.0.0.1:1").may_be_used_for("x")
+
+
+@pytest.mark.parametrize(
+    ("image", "path"),
+    [
+        ("ubuntu", "library/ubuntu/manifests/latest"),
+        ("ubuntu:22.04", "library/ubuntu/manifests/22.04"),
+        (f"ubuntu:22.04@{DIGEST}", f"library/ubuntu/manifests/{DIGEST}"),
+        ("docker.io/ubuntu", "library/ubuntu/manifests/latest"),
+        ("docker.io/library/ubuntu:1", "library/ubuntu/manifests/1"),
+        ("jupyter/base-notebook", "jupyter/base-notebook/manifests/latest"),
+        ("index.docker.io/a/b/c:1", "a/b/c/manifests/1"),
+    ],
+)
+def test_the_image_that_is_asked_about_is_the_one_that_is_pulled(hub: Hub, image: str, path: str) -> None:
+    login(hub).may_be_used_for(image)
+    assert hub.asked == [f"/v2/{path}"]
+
+
+def test_docker_hub_s_login_is_written_as_container_tools_read_it() -> None:
+    written = json.loads(docker_hub("us:tok:en").text())["auths"]
+    assert base64.b64decode(written["https://index.docker.io/v1/"]["auth"]) == b"us:tok:en"
+
+
+class EcrPublic:
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def get_authorization_token(self) -> dict[str, dict[str, str]]:
+        return {"authorizationData": {"authorizationToken": self.token}}
+
+
+def test_aws_s_login_for_its_public_registry_is_asked_for_when_it_is_used() -> None:
+    asked: list[bool] = []
+
+    def client() -> EcrPublic:
+        asked.append(True)
+        return EcrPublic(base64.b64encode(b"AWS:long").decode())
+
+    given = ecr_public(client)
+    assert given.may_be_used_for("public.ecr.aws/x/y")
+    assert not asked
+    assert base64.b64decode(json.loads(given.text())["auths"]["public.ecr.aws"]["auth"]) == b"AWS:long"
+
+
+def test_a_token_of_aws_s_that_makes_no_sense_is_the_service_s_trouble() -> None:
+    with pytest.raises(BuildServiceDown):
+        ecr_public(lambda: EcrPublic("\xff")).text()
+
+
+@pytest.mark.parametrize("text", ["user", ":token", "user:", "us er:token", "user:to\nken"])
+def test_a_login_that_could_be_none_stops_the_start(text: str) -> None:
+    with pytest.raises(ValueError, match="user:token"):
+        Settings.read({"BINDERY_DOCKER_HUB_LOGIN": text})
