@@ -29,6 +29,8 @@ class FolderContents:
         folder: Path,
         seconds: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        *,
+        exact: bool = False,
     ) -> LaidOut:
         shutil.copytree(repository.clone_url, folder, symlinks=True)
         return LaidOut()

@@ -42,11 +42,17 @@ class HeldContents:
         self.release: Callable[[], None] = self._released.set
 
     def lay_out(
-        self, repository: Repository, folder: Path, seconds: float | None = None, stopped: Callable[[], bool] = never
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = never,
+        *,
+        exact: bool = False,
     ) -> LaidOut:
         while not self._released.wait(0.02) and not stopped():
             pass
-        return FolderContents().lay_out(repository, folder, seconds, stopped)
+        return FolderContents().lay_out(repository, folder, seconds, stopped, exact=exact)
 
 
 class ContainerBuilding:

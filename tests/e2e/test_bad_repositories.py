@@ -19,8 +19,14 @@ COMMIT = "1234567890123456789012345678901234567890"
 CONDA = "name: x\nchannels: [conda-forge]\ndependencies: [gdal]\n"
 
 
-def submodule(url: str) -> Files:
-    return {".gitmodules": f'[submodule "m"]\n\tpath = m\n\turl = {url}\n', "m": File(COMMIT, SUBMODULE)}
+HOSTILE_SUBMODULES = (
+    "file:///etc",
+    "ext::sh -c touch% /tmp/pwned",
+    "--upload-pack=touch /tmp/pwned",
+    "http://169.254.169.254/r",
+    "http://127.0.0.1:1/r",
+    "ssh://-oProxyCommand=touch% /tmp/pwned/r",
+)
 
 
 UNUSABLE: dict[str, tuple[Files, str]] = {
@@ -29,12 +35,6 @@ UNUSABLE: dict[str, tuple[Files, str]] = {
     "postBuild outside": ({"postBuild": File("/bin/true", LINK)}, "postBuild is a link"),
     "binder outside": ({"binder": File("/etc", LINK)}, "binder is a link"),
     "circle": ({"environment.yml": File("environment.yml", LINK)}, "environment.yml is a link"),
-    "submodule file": (submodule("file:///etc"), "submodule"),
-    "submodule ssh": (submodule("ssh://git@example.org/r"), "submodule"),
-    "submodule ext": (submodule("ext::sh -c touch% /tmp/pwned"), "submodule"),
-    "submodule option": (submodule("--upload-pack=touch /tmp/pwned"), "submodule"),
-    "submodule private": (submodule("http://169.254.169.254/r"), "169.254.169.254"),
-    "submodule here": (submodule("http://127.0.0.1:1/r"), "127.0.0.1"),
     "two folders": ({"binder/x": "", ".binder/x": ""}, "both a binder/ and a .binder/"),
     "large requirements": ({"requirements.txt": "# long\n" * 200_000}, "1 MB"),
     "apt": ({"apt.txt": "graphviz\n"}, "apt.txt asks for Debian packages (graphviz)"),
@@ -55,6 +55,13 @@ ODD: dict[str, Files] = {
     "names that differ in case": {"README.md": "1\n", "readme.md": "2\n", "ReadMe.md": "3\n"},
     "names that are no text": {"caf\udce9.txt": "1\n", "\udcff\udcfe": "2\n", "line\nbreak": "3\n"},
     "links out of the tree": {"passwd": File("/etc/passwd", LINK), "up": File("../../..", LINK)},
+    "submodules that cannot be had": {
+        ".gitmodules": "".join(
+            f'[submodule "m{number}"]\n\tpath = m{number}\n\turl = {url}\n'
+            for number, url in enumerate(HOSTILE_SUBMODULES)
+        ),
+        **{f"m{number}": File(COMMIT, SUBMODULE) for number in range(len(HOSTILE_SUBMODULES))},
+    },
     "an unnamed submodule": {"m": File(COMMIT, SUBMODULE)},
     "a name like an option": {"--upload-pack=x": "1\n", "-rf": "2\n"},
 }
@@ -150,5 +157,6 @@ def test_a_huge_file_is_refused_before_it_fills_the_disk(
 ) -> None:
     failed = built(bindery, git_server, spec_of, "huge", {"data.bin": bytes(501 * 1024 * 1024)})
     assert failed.last.phase == "failed"
-    assert "too large" in failed.last.message
+    assert "data.bin" in failed.last.message
+    assert "100 MiB" in failed.last.message
     check_readable(failed.last.message)

@@ -18,6 +18,7 @@ class FakeHost:
     trouble: what resolve raises until it is taken away. resolved: how often it was asked.
     Specs that end in HEAD name the default branch. own: other commits that are on a branch or a tag; looked_up: those asked for.
     silent: what the question for them raises until it is taken away.
+    tagged: the digest of the tags. tags_listed: how often they were asked for.
     """
 
     heads: dict[str, str] = field(default_factory=lambda: {"o/r": COMMIT})
@@ -26,6 +27,8 @@ class FakeHost:
     )
     trouble: Retryable | None = None
     note: str = ""
+    tagged: str = ""
+    tags_listed: int = 0
     resolved: int = 0
     own: set[str] = field(default_factory=set)
     looked_up: list[str] = field(default_factory=list)
@@ -80,3 +83,9 @@ class FakeHost:
 
     def read(self, repository: Repository, entry: Entry) -> bytes:
         return (self.files[repository.ref] or {})[entry.path]
+
+    def tags(self, repository: Repository) -> str:
+        self.tags_listed += 1
+        if self.trouble:
+            raise self.trouble
+        return self.tagged

@@ -375,6 +375,8 @@ class Dripping(WrittenContents):
         folder: Path,
         seconds: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        *,
+        exact: bool = False,
     ) -> LaidOut:
         assert seconds
         self.asked.release()

@@ -401,6 +401,8 @@ class FailingContents:
         folder: Path,
         seconds: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        *,
+        exact: bool = False,
     ) -> LaidOut:
         folder.mkdir()
         raise self.error
@@ -435,6 +437,8 @@ class EndlessContents:
         folder: Path,
         seconds: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        *,
+        exact: bool = False,
     ) -> LaidOut:
         assert seconds is not None
         until = time.monotonic() + seconds
@@ -507,6 +511,8 @@ class NotedContents(FolderContents):
         folder: Path,
         seconds: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        *,
+        exact: bool = False,
     ) -> LaidOut:
         super().lay_out(repository, folder)
         return LaidOut(notes=("Large files are missing.", "Another note."))

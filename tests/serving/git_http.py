@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote
 
+from tests.serving.lfs_store import LfsStore
 from tests.serving.loopback import Loopback, Quiet
 
 ALONE = {
@@ -108,7 +109,9 @@ class GitServer(Loopback):
     environment: what git gets. asked: what was asked so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
     private: path prefix -> the only value of Authorization that is let in; told: every value that came, by path.
     answers: path prefix -> (status, headers) answered in place of git.
-    halves: path prefixes whose content comes by half, and then nothing, until `well` is set. sent: halves sent so far.
+    lfs: serves objects of Git LFS for all repositories, if there is one.
+    halves: path prefixes whose content comes by half, and then nothing, until `well` is set; half_histories: the same of histories.
+    sent: halves sent so far.
     """
 
     def __init__(self, root: Path, host: str = "127.0.0.1") -> None:
@@ -119,8 +122,10 @@ class GitServer(Loopback):
         self.private: dict[str, str] = {}
         self.told: list[tuple[str, str]] = []
         self.halves: set[str] = set()
+        self.half_histories: set[str] = set()
         self.sent = 0
         self.well = threading.Event()
+        self.lfs: LfsStore | None = None
         super().__init__(_Handler, host)
 
     def url(self, name: str) -> str:
@@ -160,6 +165,8 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         for prefix, (status, headers) in owner.answers.items():
             if self.path.startswith(prefix):
                 return self._send(status, list(headers.items()), b"")
+        if owner.lfs and (reply := owner.lfs.reply(self.command, self.path, dict(self.headers), body)):
+            return self._send(reply.status, list(reply.headers.items()), reply.content)
         ran = subprocess.run(
             ["git", "http-backend"], input=body, env=self._cgi(len(body)), capture_output=True, check=False
         )
@@ -170,6 +177,8 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
             if name
         ]
         if b"deepen" in body and b"filter" not in body and self.path.startswith(tuple(owner.halves)):
+            return self._send_half(headers_out, content)
+        if b"filter tree:0" in body and self.path.startswith(tuple(owner.half_histories)):
             return self._send_half(headers_out, content)
         status = next((int(value.split()[0]) for name, value in headers_out if name == "Status"), 200)
         return self._send(status, headers_out, content)

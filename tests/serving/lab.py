@@ -92,6 +92,8 @@ class WrittenContents:
         folder: Path,
         seconds: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        *,
+        exact: bool = False,
     ) -> LaidOut:
         self.laid_out += 1
         if self.error:

@@ -78,6 +78,11 @@ class SimProvider:
         self.around.before(f"host.read {entry.path}")
         return b"numpy\n"
 
+    def tags(self, repository: Repository) -> str:
+        self.around.before(f"host.tags {repository.ref}")
+        self._trouble()
+        return ""
+
     def _commit(self, named: str) -> int:
         newest = int(self.around.elapsed // COMMIT_SECONDS) + self.pushed
         return {"HEAD": newest, "id": max(0, newest - 1), "pull": newest + FOREIGN}[named]

@@ -9,10 +9,10 @@ from urllib.parse import quote, unquote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.contents import _Source
 from bindery.adapters.repositories.github import GitHubProvider
 from bindery.adapters.repositories.gitlab import GitLabProvider
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.source import Source
 from bindery.adapters.repositories.wire import Remote
 from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.environment import Identity, Scope
@@ -229,7 +229,7 @@ def test_a_project_that_not_everybody_sees_is_private(tmp_path: Path, visibility
 def test_what_git_is_shown_is_in_nothing_that_is_printed() -> None:
     """Such as an exception with the values around it."""
     remote = Remote("https://example.org/r", "https://example.org/r/", True, "Basic c2VjcmV0")
-    assert "c2VjcmV0" not in repr(remote) + repr(_Source("https://example.org/r", "a" * 40, "Basic c2VjcmV0"))
+    assert "c2VjcmV0" not in repr(remote) + repr(Source("https://example.org/r", "a" * 40, "Basic c2VjcmV0"))
 
 
 def test_code_for_members_of_a_public_project_is_private(tmp_path: Path) -> None:

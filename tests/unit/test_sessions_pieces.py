@@ -190,6 +190,8 @@ def test_what_a_build_added_is_never_written_through_a_link(tmp_path: Path) -> N
             folder: Path,
             seconds: float | None = None,
             stopped: Callable[[], bool] = lambda: False,
+            *,
+            exact: bool = False,
         ) -> LaidOut:
             said = super().lay_out(repository, folder)
             (folder / "data").symlink_to(outside)

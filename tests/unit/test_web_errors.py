@@ -143,6 +143,10 @@ DOI_PAGE = "https://doi.org/10.5281/zenodo.7"
         (errors.RecordRestricted(url=DOI_PAGE), (DOI_PAGE, "restricted", "embargo", "authors", "launch again once")),
         (errors.RecordWithdrawn(url=DOI_PAGE), (DOI_PAGE, "withdrawn", "page says why", "another version")),
         (errors.VersionNotFound(spec="10.7910/DVN/X", ref="v3.0"), ("10.7910/DVN/X", "v3.0", "newest")),
+        (
+            errors.FileTooLarge(url=DOI_PAGE, file="big.bin", limit="100 MiB"),
+            (DOI_PAGE, "big.bin", "100 MiB", "one file"),
+        ),
         (errors.RepositoryTooLarge(url=DOI_PAGE, limit="2000 MB"), (DOI_PAGE, "2000 MB", "smaller", "fetches")),
     ],
     ids=lambda given: type(given).__name__,

@@ -28,7 +28,9 @@ class Contents(Protocol):
         RepositoryUnusable, RefNotFound, RepositoryNotFound, HostUnreachable, HostLimited, ForbiddenAddress, ...)
         and leaves no folder. Nothing is ever written outside `folder`. seconds: the longest that it may take, if that is less
         than the adapter's own limit. stopped: asked again and again, at least every half second while a host is waited for;
-        once it answers True, HostUnreachable ("it was stopped") is raised.
+        once it answers True, HostUnreachable ("it was stopped") is raised. A part that cannot be had (a submodule, a file kept in
+        Git LFS, the history) is left out, and a note says why. exact: for builds, whose environment depends on history and tags:
+        these are as the host has them now, and HostUnreachable or HostLimited is raised if the host does not answer.
     """
 
     def lay_out(
@@ -37,4 +39,6 @@ class Contents(Protocol):
         folder: Path,
         seconds: float | None = None,
         stopped: Callable[[], bool] = never,
+        *,
+        exact: bool = False,
     ) -> LaidOut: ...

@@ -53,6 +53,8 @@ class RepositoryProvider(Protocol):
         host cannot tell. Raises HostLimited, HostUnreachable. Slow: for launches that would start a build.
     tree: the listing at that ref, or None if it cannot be had cheaply.
     read: a file's content of that tree, at most 1 MB (RepositoryTooLarge).
+    tags: a digest of the repository's tags and the commits that they name, empty if it has no tags to be seen. A build that can read
+        `.git` depends on them.
     """
 
     id: str
@@ -65,3 +67,4 @@ class RepositoryProvider(Protocol):
     def on_branch_or_tag(self, repository: Repository) -> bool: ...
     def tree(self, repository: Repository) -> Tree | None: ...
     def read(self, repository: Repository, entry: Entry) -> bytes: ...
+    def tags(self, repository: Repository) -> str: ...

@@ -1,11 +1,12 @@
 """Facts about commits: which environment one has, and whether it is on a branch or a tag of its repository."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bindery.domain.environment import Identity, Scope
-from bindery.domain.errors import Stale
+from bindery.domain.errors import HostLimited, HostUnreachable, Stale
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
@@ -14,6 +15,8 @@ ON_BRANCH_OR_TAG = "on-branch-or-tag"
 KEPT_SECONDS = 90 * 86400
 UNKNOWN_SECONDS = 300
 """How long a commit counts as one of no branch and no tag: somebody may push or merge it."""
+TAGS_SECONDS = 600
+TAGS = "tags"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,29 @@ class Commits:
             before = self.table.get(item.pk, item.sk)
             with suppress(Stale):  # another launch has just written its answer
                 self.table.put(replace(item, version=before.version if before else 0))
+
+    def tags(self, repository: Repository, ask: Callable[[], str]) -> str:
+        """Return the digest of the repository's tags, at most TAGS_SECONDS old.
+
+        ask: returns it from the host. If the host does not answer, the last digest counts; without one its error is raised.
+        """
+        item, now = self.table.get(_tags_pk(repository), TAGS), self.clock.now()
+        if item and item.data["at"] > now - TAGS_SECONDS:
+            return str(item.data["digest"])
+        try:
+            digest = ask()
+        except (HostUnreachable, HostLimited):
+            if item is None:
+                raise
+            return str(item.data["digest"])
+        with suppress(Stale):  # another launch asked at the same time
+            new = item or Item(_tags_pk(repository), TAGS)
+            self.table.put(replace(new, data={"digest": digest, "at": now}, expires_at=now + KEPT_SECONDS))
+        return digest
+
+
+def _tags_pk(repository: Repository) -> str:
+    return f"tags#{hashlib.sha256(repository.clone_url.encode()).hexdigest()[:32]}"
 
 
 def _pk(repository: Repository) -> str:

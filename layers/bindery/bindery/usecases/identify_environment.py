@@ -24,15 +24,21 @@ class IdentifyEnvironment:
         builder = self.builds.name
         if repository.private:
             return self._of_commit(repository, builder)
-        known = self.commits.identity(repository, builder)
-        if known:
-            return known
-        identity = self._work_out(provider, repository, builder)
         # A link to the commit's id names one of the repository's own from now on, also when the branch has moved on.
-        if repository.on_branch_or_tag:
-            self.commits.keep_on_branch_or_tag(repository, found=True)
-        self.commits.keep(repository, builder, identity)
-        return identity
+        identity = self.commits.identity(repository, builder)
+        if identity is None:
+            identity = self._work_out(provider, repository, builder)
+            if repository.on_branch_or_tag:
+                self.commits.keep_on_branch_or_tag(repository, found=True)
+            self.commits.keep(repository, builder, identity)
+        return self._with_history(identity, provider, repository)
+
+    def _with_history(self, identity: Identity, provider: RepositoryProvider, repository: Repository) -> Identity:
+        """Return the identity with what a build sees in `.git`, if the build may read it: the commit, and the tags at the host."""
+        if identity.scope is Scope.FILES:
+            return identity
+        tags = self.commits.tags(repository, lambda: provider.tags(repository))
+        return Identity.of(identity.scope, {**identity.inputs, "commit": repository.ref, "tags": tags})
 
     def of_commit(self, repository: Repository) -> Identity:
         """Return the identity of the environment that is this commit's alone."""

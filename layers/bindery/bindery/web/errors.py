@@ -152,6 +152,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "{url} is too large to be launched here (limit: {limit}). Launch a smaller repository, "
             "with a notebook that fetches what it needs of the data.",
         ),
+        e.FileTooLarge: Face(
+            422,
+            "file_too_large",
+            "{url} holds {file}, which is too large to be launched here (limit for one file: {limit}). Keep the file elsewhere, "
+            "and let a notebook fetch it.",
+        ),
         e.RepositoryUnusable: Face(
             422, "repository_unusable", "The repository cannot be used: {why}. Change that there, then launch again."
         ),

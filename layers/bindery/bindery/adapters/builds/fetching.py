@@ -26,7 +26,7 @@ def lay_out(contents: Contents, order: BuildOrder, commit: Path, folder: Path, r
     repository = order.repository
     runner.log.say(f"Picked {RECORDS.get(repository.provider, 'Git')} content provider.")
     try:
-        notes = contents.lay_out(repository, commit, runner.seconds_left, runner.stopped.is_set).notes
+        notes = contents.lay_out(repository, commit, runner.seconds_left, runner.stopped.is_set, exact=True).notes
     except HostUnreachable:
         runner.check()  # it may have ended because we asked it to
         raise

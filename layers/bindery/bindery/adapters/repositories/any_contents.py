@@ -26,10 +26,16 @@ class AnyContents:
         self._provider = provider
 
     def lay_out(
-        self, repository: Repository, folder: Path, seconds: float | None = None, stopped: Callable[[], bool] = never
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = never,
+        *,
+        exact: bool = False,
     ) -> LaidOut:
         chosen = self._records if repository.provider in RECORD_HOSTS else self._git
-        return chosen.lay_out(repository, folder, seconds, stopped)
+        return chosen.lay_out(repository, folder, seconds, stopped, exact=exact)
 
     def recover(self) -> None:
         """At the start, before anything is fetched: removes what a crash left of transfers."""

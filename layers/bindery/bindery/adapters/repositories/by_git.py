@@ -27,3 +27,6 @@ class FilesByGit:
 
     def read(self, repository: Repository, entry: Entry) -> bytes:
         return self._git.read(repository, entry)
+
+    def tags(self, repository: Repository) -> str:
+        return self._git.tags(repository)

@@ -51,9 +51,9 @@ class Room:
 
     def grow(self, size: int) -> None:
         """Room for more bytes of what is there already; RepositoryTooLarge."""
-        self.size += size
-        if self.size > self.max_bytes:
+        if self.size + size > self.max_bytes:
             raise RepositoryTooLarge(url=self.url, limit=in_words(self.max_bytes))
+        self.size += size
 
 
 @dataclass
@@ -104,7 +104,7 @@ class _Writing:
         self.room.take(len(content))
         made = _write_file(path.rpartition(b"/")[2], here, mode, content)
         self.written.index[path] = index_entry_from_stat(made, found)
-        if len(content) < LARGEST_POINTER and content.startswith(LFS):
+        if stat.S_IFMT(mode) == FILE and len(content) < LARGEST_POINTER and content.startswith(LFS):
             self.written.pointers.append(path)
 
 

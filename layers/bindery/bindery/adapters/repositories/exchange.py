@@ -27,11 +27,14 @@ Resolver = Callable[[str, int, int, int], Sequence[AddressInfo]]
 """Like socket.getaddrinfo(host, port, family, type)."""
 
 MB: Final = 1_000_000
+MIB: Final = 1 << 20
 PACE_SECONDS: Final = 20.0
 
 
 def in_words(size: int) -> str:
-    """A limit for people: `1 MB`, `500 kB`."""
+    """A limit for people: `1 MB`, `500 kB`, `100 MiB`."""
+    if size and size % MIB == 0:
+        return f"{size // MIB} MiB"
     return f"{size // MB} MB" if size >= MB else f"{size // 1000} kB"
 
 

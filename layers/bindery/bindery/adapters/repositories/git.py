@@ -23,7 +23,7 @@ from bindery.adapters.repositories.refs import (
     names_of,
     shown,
 )
-from bindery.adapters.repositories.wire import GitWire, Refused, Remote
+from bindery.adapters.repositories.wire import HEADS, TAGS, GitWire, Refused, Remote, TooManyRefs, fingerprint
 from bindery.domain.errors import (
     BadAddress,
     BadSpec,
@@ -167,6 +167,16 @@ class GitProvider:
         if kind != BLOB:
             raise RefNotFound(spec=repository.spec, ref=entry.id)
         return content
+
+    def tags(self, repository: Repository) -> str:
+        """As the port has it. Where histories cannot be fetched, no build sees tags either: the digest is empty."""
+        url = repository.clone_url
+        try:
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB):
+                remote = self._known(url)
+                return fingerprint(self._wire.listed(remote, ("HEAD", HEADS, TAGS))) if remote.filters else ""
+        except (TooManyRefs, RepositoryTooLarge):
+            return ""
 
     def _found(self, url: str, ref: str) -> Found | None:
         """Whoever was met lately is asked without a greeting, which saves half of the way; one that moved is met anew."""

@@ -112,6 +112,8 @@ class GitHubProvider:
         private: Sequence[str] = (),
     ) -> None:
         self._api = github_api(client, clock, api_url, token)
+        self._client = client
+        self._clock = clock
         self._url = url.rstrip("/")
         self._privacy = privacy(
             self._api,
@@ -188,6 +190,11 @@ class GitHubProvider:
     def read(self, repository: Repository, entry: Entry) -> bytes:
         name, _ = _parts(repository.resolved_spec)
         return self._files.read(name, repository, entry)
+
+    def tags(self, repository: Repository) -> str:
+        from bindery.adapters.repositories.git import GitProvider  # here, since few launches ask for tags
+
+        return GitProvider(self._client, self._clock).tags(repository)
 
     @cached_property
     def _files(self) -> "GitHubFiles":

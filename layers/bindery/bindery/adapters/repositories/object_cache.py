@@ -42,25 +42,32 @@ class ObjectCache:
         self._large = Lock()
 
     @contextmanager
-    def entry(
-        self, url: str, commit: str, fetch: Callable[[Path], None], limits: PackLimits, check: Callable[[], None]
-    ) -> Iterator[Path]:
-        """The folder with this commit's pack and index, not evicted meanwhile; `fetch` writes the pack's bytes to a path.
+    def entry(self, url: str, name: str, make: Callable[[Path], None], check: Callable[[], None]) -> Iterator[Path]:
+        """The folder of this name, such as a commit's id, not evicted meanwhile; `make` fills a new one, PACK at least.
 
-        check: called again and again, such as while somebody else fetches the same. Raises BrokenPack, TooMuch, and what `fetch`
-        and `check` raise.
+        check: called again and again, such as while somebody else fetches the same. Raises what `make` and `check` raise.
         """
-        name = sha256(url.encode()).hexdigest()[:32]
-        place = self._folder / name / commit
+        place = self.place(url, name)
         held = _held(place)
         while held is None:
             with self._maker(place, check):
-                held = _held(place) or self._made(place, fetch, limits, check)
+                held = _held(place) or self._made(place, make)
         try:
             os.utime(place)
             yield place
         finally:
             held.close()
+
+    def place(self, url: str, name: str) -> Path:
+        """Return the folder of an entry, there or not."""
+        return self._folder / sha256(url.encode()).hexdigest()[:32] / name
+
+    def index(self, folder: Path, limits: PackLimits, check: Callable[[], None]) -> None:
+        """Measure and index the pack in a new folder. Raises BrokenPack, TooMuch, and what `check` raises."""
+        largest = measured(folder / PACK, limits, check)
+        (folder / LARGEST).write_text(str(largest), encoding="ascii")
+        with self.memory_for(folder, check):
+            index_pack(folder, check)
 
     @contextmanager
     def memory_for(self, place: Path, check: Callable[[], None]) -> Iterator[None]:
@@ -93,18 +100,12 @@ class ObjectCache:
                 self._making.discard(place)
                 self._changed.notify_all()
 
-    def _made(
-        self, place: Path, fetch: Callable[[Path], None], limits: PackLimits, check: Callable[[], None]
-    ) -> BinaryIO | None:
+    def _made(self, place: Path, make: Callable[[Path], None]) -> BinaryIO | None:
         """A new entry's pack, open and held; None if another process was faster, with the same content."""
         aside = place.with_name(f"{ASIDE}{uuid4().hex}")
         aside.mkdir(parents=True)
         try:
-            fetch(aside / PACK)
-            largest = _measure(aside / PACK, limits, check)
-            (aside / LARGEST).write_text(str(largest), encoding="ascii")
-            with self.memory_for(aside, check):
-                _index(aside, check)
+            make(aside)
             pack = (aside / PACK).open("rb")
             fcntl.flock(pack, fcntl.LOCK_SH)  # held before anybody can see it
             try:
@@ -144,11 +145,12 @@ class ObjectCache:
         for _, size, place in sorted(kept):
             if total <= max_bytes:
                 break
-            if self._evicted(place):
+            if self.forget(place):
                 total -= size
         return total
 
-    def _evicted(self, place: Path) -> bool:
+    def forget(self, place: Path) -> bool:
+        """Forget an entry unless it is being read; return True if it is gone."""
         try:
             with (place / PACK).open("rb") as pack:
                 fcntl.flock(pack, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -174,7 +176,8 @@ def _held(place: Path) -> BinaryIO | None:
     return None
 
 
-def _measure(pack: Path, limits: PackLimits, check: Callable[[], None]) -> int:
+def measured(pack: Path, limits: PackLimits, check: Callable[[], None]) -> int:
+    """Return the bytes of the pack's largest object. Raises BrokenPack, TooMuch, and what `check` raises."""
     with pack.open("rb") as file:
         if os.fstat(file.fileno()).st_size < 32:
             raise BrokenPack("cut short")
@@ -182,7 +185,8 @@ def _measure(pack: Path, limits: PackLimits, check: Callable[[], None]) -> int:
             return measure(content, limits, check)
 
 
-def _index(folder: Path, check: Callable[[], None]) -> None:
+def index_pack(folder: Path, check: Callable[[], None]) -> None:
+    """Write the index of the pack in `folder`. Raises BrokenPack, and what `check` raises."""
     try:
         with PackData(folder / PACK, SHA1) as data:
             data.check()

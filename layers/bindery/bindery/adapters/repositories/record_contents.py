@@ -68,7 +68,13 @@ class RecordContents:
         self._seconds = seconds
 
     def lay_out(
-        self, repository: Repository, folder: Path, seconds: float | None = None, stopped: Callable[[], bool] = never
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = never,
+        *,
+        exact: bool = False,  # noqa: ARG002 # a record has no history
     ) -> LaidOut:
         most = self._seconds if seconds is None else min(self._seconds, seconds)
         host = parsed(repository.clone_url).host

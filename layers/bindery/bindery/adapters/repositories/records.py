@@ -101,6 +101,9 @@ class RecordHost(ABC):
     def read(self, repository: Repository, entry: Entry) -> bytes:
         raise RefNotFound(spec=repository.spec, ref=entry.path)
 
+    def tags(self, repository: Repository) -> str:  # noqa: ARG002 # the port's shape
+        return ""
+
 
 def record_host(provider: RepositoryProvider) -> RecordHost:
     """A provider as the host of records that it is. TypeError."""

@@ -1,33 +1,113 @@
-"""Where a commit's submodules are."""
+"""Submodules of a commit: where each one is fetched from, and which of git's settings for it count."""
 
+from dataclasses import dataclass
 from io import BytesIO
-from urllib.parse import urljoin
+from typing import Final
+from urllib.parse import urljoin, urlsplit
 
-from dulwich.config import ConfigFile, parse_submodules
+from dulwich.config import ConfigFile
 
 from bindery.adapters.repositories.addresses import parsed, without_user
 from bindery.adapters.repositories.checkout import shown
 from bindery.adapters.repositories.packs import BROKEN
-from bindery.domain.errors import BadAddress, RepositoryUnusable
+from bindery.domain.errors import (
+    BadAddress,
+    BinderyError,
+    ForbiddenAddress,
+    HostDown,
+    HostLimited,
+    HostUnreachable,
+    RefNotFound,
+    RepositoryNotFound,
+    RepositoryTooLarge,
+    RepositoryUnusable,
+)
+from bindery.domain.pasted import SCP, plain_address
+
+MOST_SUBMODULES: Final = 50
+DEEPEST: Final = 3
+MOST_NOTES: Final = 10
+"""Missing submodules that a launch names one by one."""
 
 
-def submodule_urls(gitmodules: bytes, parent: str) -> dict[bytes, str]:
-    """Clone addresses by path, from `.gitmodules` as the commit has it; relative ones are below `parent`, a clone address."""
+@dataclass(frozen=True)
+class Submodule:
+    """One entry of `.gitmodules`. url: as written there. fetched: False for `update = none`.
+
+    Other values of `update` are not read: they may be commands. Submodules are always shallow, as `shallow = true` asks. git
+    reads `branch` from the working copy's own `.gitmodules`, for `git submodule update --remote`.
+    """
+
+    name: bytes
+    url: str
+    fetched: bool = True
+
+
+def read_gitmodules(content: bytes) -> dict[bytes, Submodule]:
+    """Return the entries of a `.gitmodules` file by path.
+
+    The file is a stranger's: what it includes is not read. Raises RepositoryUnusable.
+    """
     try:
-        found = parse_submodules(ConfigFile.from_file(BytesIO(gitmodules)))
-        return {path: _absolute(url.decode(errors="replace"), parent) for path, url, _ in found}
+        config = ConfigFile.from_file(BytesIO(content), expand_includes=False)
+        found = [_entry(config, section) for section in config.sections()]
     except BROKEN as error:
         raise RepositoryUnusable(why="its .gitmodules cannot be read") from error
+    return dict(entry for entry in found if entry is not None)
 
 
-def check_submodule(path: bytes, url: str) -> None:
-    """RepositoryUnusable unless the address can be fetched from, its host aside."""
-    try:
-        parsed(url)
-    except BadAddress as error:
-        why = f"its submodule {shown(path)} is at {without_user(url)}: {error.facts['why']}"
-        raise RepositoryUnusable(why=why) from None
+def _entry(config: ConfigFile, section: tuple[bytes, ...]) -> tuple[bytes, Submodule] | None:
+    if len(section) != 2 or section[0].lower() != b"submodule":
+        return None
+    values = {name.lower(): value for name, value in config.items(section)}
+    if b"path" not in values or b"url" not in values:
+        return None
+    fetched = values.get(b"update", b"").strip().lower() != b"none"
+    return values[b"path"], Submodule(section[1], values[b"url"].decode(errors="replace"), fetched)
 
 
-def _absolute(url: str, parent: str) -> str:
-    return urljoin(f"{parent.rstrip('/')}/", url).rstrip("/") if url.startswith(("./", "../")) else url
+def web_address(url: str, parent: str) -> str:
+    """Return the http or https address of a submodule whose `.gitmodules` entry has `url`.
+
+    parent: the clone address of the repository that the entry is in. Relative addresses are below it. Addresses for ssh and for
+    git's own protocol become https, or the parent's scheme and port if they name the parent's host. User and password are
+    dropped. Raises BadAddress.
+    """
+    if url.startswith(("./", "../")):
+        absolute: str | None = urljoin(f"{parent.rstrip('/')}/", url).rstrip("/")
+    elif "://" in url or SCP.fullmatch(url):
+        absolute = plain_address(url)
+    else:
+        absolute = None
+    if absolute is None:
+        raise BadAddress(url=without_user(url), why="only http and https addresses can be fetched")
+    parts, home = urlsplit(absolute), urlsplit(parent)
+    if not url.lower().startswith(("http:", "https:")) and parts.hostname == home.hostname:
+        absolute = parts._replace(scheme=home.scheme, netloc=home.netloc).geturl()
+    parsed(absolute)
+    return absolute
+
+
+def note_of(path: bytes, url: str, error: BinderyError) -> str:
+    """Return the note for a submodule that could not be fetched. url: as in `.gitmodules`."""
+    return f"The submodule {shown(path)} ({without_user(url)}) is missing and its folder is empty: {why(error)}."
+
+
+REASONS: Final = (
+    (RepositoryNotFound, "there is no repository at this address, or it is private"),
+    (RefNotFound, "its repository has no commit {ref}"),
+    (RepositoryTooLarge, "it is over the limit ({limit})"),
+    (ForbiddenAddress, "{host} is a private or reserved address"),
+    (HostLimited, "{host} has had too many requests and does not answer for a while"),
+    (HostDown, "{host} has not answered lately"),
+    (HostUnreachable, "{host} cannot be reached: {why}"),
+    (BadAddress, "{why}"),
+    (RepositoryUnusable, "{why}"),
+)
+"""By the error's type: why a part of a working copy could not be had."""
+
+
+def why(error: BinderyError) -> str:
+    """Return why a part of a working copy could not be had, as the end of a sentence."""
+    found = (reason for kind, reason in REASONS if isinstance(error, kind))
+    return next(found, type(error).__name__).format(**error.facts)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import islice
 from typing import Final
 
@@ -26,6 +27,8 @@ DISCOVERY: Final = f"info/refs?service={SERVICE}"
 VERSION_2: Final = {"Git-Protocol": "version=2"}
 OBJECT_ID: Final = re.compile(rb"[0-9a-f]{40}")
 MOST_CAPABILITIES: Final = 1000
+HEADS, TAGS = "refs/heads/", "refs/tags/"
+MOST_REFS: Final = 20_000
 DATA, FATAL = 1, 3
 TIPS: Final = (b"refs/heads/", b"refs/tags/")
 FILES_LINE: Final = re.compile(rb"[0-9a-f]{40}\trefs/")
@@ -48,6 +51,26 @@ class Remote:
     base: str
     filters: bool
     authorization: str = field(default="", repr=False)
+
+
+class TooManyRefs(Exception):  # caught and turned into a note by the caller
+    """The repository has more branches and tags than are listed."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """name: in full. id: the object that it names. commit: where that leads (annotated tags peeled). target: of a symbolic ref."""
+
+    name: str
+    id: str
+    commit: str
+    target: str = ""
+
+
+def fingerprint(refs: Iterable[Ref]) -> str:
+    """Return a digest of the tags among the refs: what `git describe` sees, and which commits they name."""
+    lines = sorted(f"{ref.name} {ref.id} {ref.commit}" for ref in refs if ref.name.startswith(TAGS))
+    return sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
 class GitWire:
@@ -115,6 +138,36 @@ class GitWire:
         with _refusal_is_absence(remote.url), self._command(remote, b"ls-refs", ()) as reader:
             return next(reader.lines(), None) is None
 
+    def listed(self, remote: Remote, prefixes: Iterable[str]) -> tuple[Ref, ...]:
+        """One request: all refs whose full names begin with one of `prefixes`. Raises TooManyRefs."""
+        arguments = [b"peel", b"symrefs", *(b"ref-prefix " + prefix.encode() for prefix in prefixes)]
+        found: list[Ref] = []
+        with _refusal_is_absence(remote.url), self._command(remote, b"ls-refs", arguments) as reader:
+            for line in reader.lines():
+                found.append(_ref(line))
+                if len(found) > MOST_REFS:
+                    raise TooManyRefs(f"it has more than {MOST_REFS} branches and tags")
+            reader.finish()
+        return tuple(ref for ref in found if OBJECT_ID.fullmatch(ref.commit.encode()))
+
+    @contextmanager
+    def history(self, remote: Remote, want: str, depth: int) -> Iterator[tuple[tuple[str, ...], Iterator[bytes]]]:
+        """One request: the shallow commits, and the bytes of a pack with the commits that lead to `want` and their annotated tags.
+
+        Neither trees nor files come along. Raises Refused.
+        """
+        arguments = [b"no-progress", b"ofs-delta", b"include-tag", b"filter tree:0", b"deepen %d" % depth]
+        shallow: list[str] = []
+        with self._command(remote, b"fetch", [*arguments, b"want " + want.encode(), b"done"]) as reader:
+            while not (line := reader.line()).startswith(b"packfile"):
+                kind, _, commit = line.partition(b" ")
+                if kind == b"shallow" and OBJECT_ID.fullmatch(commit):
+                    shallow.append(commit.decode())
+                if len(shallow) > MOST_REFS:
+                    raise Refused("too many shallow commits")
+            yield tuple(shallow), reader.band()
+            reader.finish()
+
     @contextmanager
     def pack(self, remote: Remote, want: str, *, depth: int = 0, filtered: str = "") -> Iterator[Iterator[bytes]]:
         """One request: the bytes of a pack with the object `want` and what belongs to it. Refused if the server has no such object."""
@@ -158,6 +211,14 @@ class GitWire:
             raise ill(host, response.status)
         if response.headers.get("Content-Type", "").partition(";")[0].strip() != content_type:
             raise _no_server(response, url)
+
+
+def _ref(line: bytes) -> Ref:
+    """Return a line of ls-refs. Names that are no UTF-8 are no names that count."""
+    found, _, rest = line.decode(errors="replace").partition(" ")
+    name, *attributes = rest.split(" ")
+    values = dict(part.partition(":")[::2] for part in attributes)
+    return Ref(name, found, values.get("peeled", found), values.get("symref-target", ""))
 
 
 def _no_server(response: BaseHTTPResponse, url: str) -> BadAddress | RepositoryNotFound:

@@ -21,10 +21,84 @@ clean_path() { # sets PATH without relative folders, and without those that a co
     PATH=$clean
 }
 
-bring() { # runs git, whose settings are these alone; if it fails, its first fatal words are the reason
-    words=$(git -c protocol.allow=never -c protocol.https.allow=always -c protocol.http.allow=always -c credential.helper= \
-        -c core.hooksPath=/dev/null -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 "$@" 2>&1) ||
+quiet_git() { # git with these settings alone
+    git -c protocol.allow=never -c protocol.https.allow=always -c protocol.http.allow=always -c credential.helper= \
+        -c core.hooksPath=/dev/null -c fetch.recurseSubmodules=false -c submodule.recurse=false \
+        -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 "$@"
+}
+
+bring() { # if git fails, its first fatal words are the reason
+    words=$(quiet_git "$@" 2>&1) ||
         fail "$(printf '%s\n' "$words" | grep -m 1 '^fatal: ' || printf '%s\n' "$words" | tail -n 1)"
+}
+
+as_stored() { # lays out HEAD's files by command $1, without conversions that .gitattributes names
+    mkdir .git/info &&
+        echo '* -text -ident -filter -working-tree-encoding' >.git/info/attributes &&
+        "$1" reset -q --hard && # removes what is in a file's way
+        rm -r .git/info
+}
+
+web_address() { # prints the web address of a submodule that .gitmodules says is at $1, in the repository at $2; or is false
+    case $1 in
+        ./* | ../*)
+            step=$1 base=${2%/}
+            while :; do
+                case $step in
+                    ./*) step=${step#./} ;;
+                    ../*) step=${step#../} base=${base%/*} ;;
+                    *) break ;;
+                esac
+            done
+            printf '%s\n' "$base/$step"
+            ;;
+        http://* | https://*)
+            rest=${1#*://} host=${rest%%/*}
+            printf '%s\n' "${1%%://*}://${host##*@}/${rest#*/}"
+            ;;
+        ssh://* | git://* | git+ssh://*)
+            rest=${1#*://} host=${rest%%/*} host=${host##*@}
+            printf '%s\n' "https://${host%%:*}/${rest#*/}"
+            ;;
+        *://* | *::* | -*) return 1 ;;
+        *@*:*)
+            host=${1%%:*} path=${1#*:}
+            printf '%s\n' "https://${host#*@}/${path#/}"
+            ;;
+        *) return 1 ;;
+    esac
+}
+
+submodules() { # fills the submodules of the repository in this folder, without `git submodule`. $1: its address, $2: its depth
+    [ -f .gitmodules ] && [ ! -h .gitmodules ] && [ "$2" -lt 3 ] || return 0
+    listed --name-only --get-regexp '^submodule\..*\.path$' | head -n 50 | while IFS= read -r key; do
+        name=${key#submodule.} name=${name%.path}
+        path=$(listed "submodule.$name.path") && from=$(listed "submodule.$name.url") || continue
+        [ "$(listed "submodule.$name.update")" != none ] || continue # other values may be commands
+        entry=$(git ls-files -s -- ":(top,literal)$path" | head -n 1)
+        commit=${entry#160000 } commit=${commit%% *}
+        [ "$entry" != "${entry#160000 }" ] || continue # no submodule of this commit
+        (submodule "$from" "$path" "$commit" "$1" "$2") || {
+            echo "The submodule $path ($from) is missing and its folder is empty." >&2
+            rm -rf -- "./$path" && mkdir -p -- "./$path"
+        }
+    done
+}
+
+submodule() { # in a process of its own. $1: its address in .gitmodules, $2: its path, $3: commit, $4, $5: the parent's address and depth
+    address=$(web_address "$1" "$4") && cd -- "./$2" && quiet_git init -q --template= . || return 1
+    quiet_git remote add -- origin "$address" && fetch_submodule "$3" 2>/dev/null || return 1
+    quiet_git update-ref --no-deref HEAD "$3" && as_stored quiet_git && submodules "$address" $(($5 + 1))
+}
+
+fetch_submodule() { # for a minute, where the image can tell when that is over
+    set -- -c protocol.allow=never -c protocol.https.allow=always -c protocol.http.allow=always -c credential.helper= \
+        -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=20 fetch -q --depth 1 --no-tags origin "$1"
+    if command -v timeout >/dev/null; then timeout 60 git "$@"; else git "$@"; fi
+}
+
+listed() { # values of .gitmodules, without files that it includes
+    git config -f .gitmodules --no-includes "$@"
 }
 
 unpack() { # false if the image does not carry the commit, or if a file cannot be written
@@ -39,13 +113,8 @@ fetch() { # the commit's own bytes, as a build lays them out: without conversion
     bring fetch -q --depth 1 --no-tags -- "$url" "$ref"
     bring update-ref --no-deref HEAD FETCH_HEAD
     bring remote add -- origin "$url"
-    mkdir .git/info
-    echo '* -text -ident -filter -working-tree-encoding' >.git/info/attributes
-    bring reset -q --hard # removes what is in a file's way
-    rm -r .git/info
-    if [ -e .gitmodules ]; then
-        bring submodule -q update --init --recursive --depth 1
-    fi
+    as_stored bring
+    submodules "$url" 0
 }
 
 lay_out() { # in a process of its own: its variables are not the session's

@@ -141,6 +141,10 @@ class RepositoryTooLarge(Permanent):
     """More bytes or files than the limit. Facts: url, limit (in words, such as "500 MB")."""
 
 
+class FileTooLarge(RepositoryTooLarge):
+    """One file has more bytes than the limit for a file. Facts: url, file (its path, or "a file"), limit (such as "100 MiB")."""
+
+
 class RepositoryUnusable(Permanent):
     """The content cannot be laid out or read. Facts: why."""
 

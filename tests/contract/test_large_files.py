@@ -1,0 +1,294 @@
+"""Files kept in Git LFS: in the working copy, or left as pointers with a note that says why."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories import lfs
+from bindery.adapters.repositories.contents import GitContents
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.source import Source
+from bindery.adapters.sessions.working_copy import copy_folder
+from bindery.domain.errors import BadAddress, HostUnreachable
+from bindery.domain.repository import Repository
+from tests.serving.git_http import File, GitServer, git, make_repository
+from tests.serving.lfs_store import LfsStore, Reply, pointer
+
+Files = Mapping[str, str | bytes | File]
+MARKED = "*.bin filter=lfs diff=lfs merge=lfs -text\n"
+SHOWN = "Basic c2VjcmV0"
+
+
+@dataclass
+class Place:
+    """Two servers of repositories and of Git LFS."""
+
+    server: GitServer
+    elsewhere: GitServer
+    client: GuardedClient
+    root: Path
+
+    @property
+    def store(self) -> LfsStore:
+        assert self.server.lfs
+        return self.server.lfs
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work" / "copy"
+
+    def contents(self, **limits: int) -> GitContents:
+        return GitContents(
+            self.root / "cache",
+            self.client,
+            SystemClock(),
+            authorization=lambda asked: SHOWN if asked.private else "",
+            **limits,
+        )
+
+    def make(self, files: Files, name: str = "r.git", *, private: bool = False) -> Repository:
+        """A repository whose `.gitattributes` marks `*.bin`, unless `files` has another one."""
+        ref, url = make_repository(self.server.root / name, {".gitattributes": MARKED, **files}), self.server.url(name)
+        words = {"provider": "git", "spec": "s", "resolved_spec": "s", "repo_url": url, "ref_url": url}
+        return Repository(ref=ref, clone_url=url, private=private, **words)
+
+    def notes(self, files: Files, **limits: int) -> tuple[str, ...]:
+        return self.contents(**limits).lay_out(self.make(files), self.work).notes
+
+    def read(self, path: str) -> bytes:
+        return (self.work / path).read_bytes()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    for name in ("served", "elsewhere", "work"):
+        (tmp_path / name).mkdir()
+    with GitServer(tmp_path / "served") as server, GitServer(tmp_path / "elsewhere") as elsewhere:
+        for each in (server, elsewhere):
+            each.lfs = LfsStore(f"http://{each.address}")
+        client = GuardedClient([server.address, elsewhere.address])
+        yield Place(server, elsewhere, client, tmp_path)
+        client.close()
+
+
+def in_git(folder: Path, *arguments: str) -> str:
+    return git("-C", folder, *arguments).decode().strip()
+
+
+def test_objects_are_in_place_of_their_pointers_and_git_sees_no_change(place: Place) -> None:
+    content = b"large" * 100_000
+    files: Files = {"data/x.bin": place.store.add(content), "run.bin": File(place.store.add(b"#!"), 0o100755), "a": "b"}
+    assert place.notes(files) == ()
+    assert place.read("data/x.bin") == content
+    assert place.read("run.bin") == b"#!"
+    assert (place.work / "run.bin").stat().st_mode & 0o100
+    assert in_git(place.work, "status", "--porcelain") == ""
+    assert in_git(place.work, "show", "HEAD:data/x.bin").startswith("version https://git-lfs")
+    assert sorted(path.name for path in (place.work / ".git").iterdir() if "incoming" in path.name) == []
+    (place.work / "data/x.bin").write_bytes(b"mine")
+    assert in_git(place.work, "status", "--porcelain") == "M data/x.bin"
+
+
+def test_a_copy_of_the_working_copy_is_clean_too(place: Place) -> None:
+    place.notes({"x.bin": place.store.add(b"large" * 1000), "a": "b"})
+    time.sleep(1.1)  # a copy made later, as a session's is
+    copy_folder(place.work, place.root / "work" / "second")
+    shutil.rmtree(place.work)
+    assert in_git(place.root / "work" / "second", "status", "--porcelain") == ""
+
+
+def test_objects_of_submodules_come_from_the_submodule_s_own_server(place: Place) -> None:
+    inner = place.make({"in.bin": place.store.add(b"inner")}, "inner.git")
+    listed = '[submodule "m"]\n\tpath = m\n\turl = ../inner.git\n'
+    assert place.notes({"m": File(inner.ref, 0o160000), ".gitmodules": listed}) == ()
+    assert place.read("m/in.bin") == b"inner"
+    assert [path for method, path, _ in place.store.asked if method == "POST"] == ["/inner.git/info/lfs/objects/batch"]
+    assert in_git(place.work, "status", "--porcelain") == ""
+
+
+def test_objects_are_fetched_once_and_the_same_object_only_once(place: Place) -> None:
+    repository = place.make({"x.bin": place.store.add(b"large"), "y.bin": place.store.add(b"large")})
+    contents = place.contents()
+    for number in range(3):
+        contents.lay_out(repository, place.root / "work" / f"w{number}")
+    assert [method for method, _, _ in place.store.asked] == ["POST", "GET"]
+    assert (place.root / "work/w2/y.bin").read_bytes() == b"large"
+
+
+def test_an_object_spoiled_on_disk_is_noticed(place: Place) -> None:
+    repository = place.make({"x.bin": place.store.add(b"large")})
+    contents = place.contents()
+    contents.lay_out(repository, place.work)
+    for kept in (place.root / "cache").glob("*/*/objects.pack"):
+        if kept.read_bytes() == b"large":
+            kept.write_bytes(b"spoil")
+    second = place.root / "work" / "second"
+    (note,) = contents.lay_out(repository, second).notes
+    assert "x.bin" in note
+    assert (second / "x.bin").read_text(encoding="utf-8") == pointer(b"large")
+    third = place.root / "work" / "third"
+    assert contents.lay_out(repository, third).notes == ()
+    assert (third / "x.bin").read_bytes() == b"large"
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (Reply(404), "does not give them out (status 404)"),
+        (Reply(401), "does not give them out (status 401)"),
+        (Reply(501), "status 501"),
+        (Reply(302, headers={"Location": "/elsewhere"}), "status 302"),
+        (Reply(200, b"<html>"), "not that of a Git LFS server"),
+        (Reply(200, b'{"objects": [{"oid": 1}]}'), "not that of a Git LFS server"),
+        (Reply(200, b"[" * 100_000), "not that of a Git LFS server"),
+        (Reply(200, b"x" * 4_000_001), "over the limit"),
+        (Reply(200, b'{"objects": []}'), "does not have them"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else f"{value.status} {value.content[:12]!r}",
+)
+def test_a_server_that_does_not_give_objects_leaves_pointers_and_a_note(place: Place, reply: Reply, why: str) -> None:
+    text = place.store.add(b"large")
+    place.store.batch = reply
+    (note,) = place.notes({"x.bin": text, "y.bin": pointer(b"other")})
+    assert why in note
+    assert note.startswith("2 files are kept in Git LFS and missing here")
+    assert "x.bin" in note
+    assert place.read("x.bin").decode() == text
+    assert in_git(place.work, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (Reply(500), "status 500"),
+        (Reply(404), "status 404"),
+        (Reply(200, b"LARGE"), "something else"),
+        (Reply(200, b"larg"), "something else"),
+        (Reply(200, b"x" * 2_000_000), "over the limit"),
+        (Reply(302, headers={"Location": "http://169.254.169.254/latest"}), "private or reserved"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else f"{value.status} {value.content[:5]!r}",
+)
+def test_an_object_that_is_not_what_its_pointer_names_stays_a_pointer(place: Place, reply: Reply, why: str) -> None:
+    text = place.store.add(b"large")
+    place.store.downloads = reply
+    (note,) = place.notes({"x.bin": text})
+    assert why in note
+    assert place.read("x.bin").decode() == text
+    assert list((place.root / "cache").glob("*/.aside-*")) == []
+
+
+@pytest.mark.parametrize("base", ["http://127.0.0.1:9", "http://169.254.169.254", "file:///etc", "ftp://example.org"])
+def test_addresses_of_objects_are_under_the_guard(place: Place, base: str) -> None:
+    text = place.store.add(b"large")
+    place.store.base = base
+    (note,) = place.notes({"x.bin": text})
+    assert "x.bin" in note
+    assert place.read("x.bin").decode() == text
+
+
+def test_an_https_repository_s_objects_do_not_come_over_http() -> None:
+    action = lfs._Action(href="http://example.org/x")
+    found = lfs._Pointer(b"x", "0" * 64, 1, 1)
+    source = Source("https://example.org/r", "1" * 40)
+    with pytest.raises(BadAddress, match="leave https"):
+        lfs.LargeFiles._download(None, source, found, action, None, Path())  # type: ignore[arg-type] # refused before
+
+
+def test_a_private_repository_s_authorization_is_for_its_own_server_alone(place: Place) -> None:
+    assert place.elsewhere.lfs
+    content = b"large"
+    text = place.store.add(content)
+    place.elsewhere.lfs.add(content)
+    place.store.base = f"http://{place.elsewhere.address}"
+    place.server.private["/r.git/"] = SHOWN
+    repository = place.make({"x.bin": text}, private=True)
+    assert place.contents().lay_out(repository, place.work).notes == ()
+    assert place.read("x.bin") == content
+    assert [headers.get("authorization") for _, _, headers in place.store.asked] == [SHOWN]
+    assert [headers.get("authorization") for _, _, headers in place.elsewhere.lfs.asked] == [None]
+    assert place.elsewhere.told == []
+
+
+def test_what_a_server_asks_to_be_shown_is_shown_at_that_address(place: Place) -> None:
+    text = place.store.add(b"large")
+    place.store.header = place.store.required = {"Authorization": "RemoteAuth t0ken", "X-Part": "1"}
+    assert place.notes({"x.bin": text}) == ()
+    place.store.required = {}
+    place.store.header = {
+        "Host": "metadata",
+        "Cookie": "a",
+        "Range": "bytes=0-1",
+        "Bad name": "x",
+        "X-Long": "a\r\nb: c",
+    }
+    assert place.contents().lay_out(place.make({"y.bin": place.store.add(b"other")}), place.root / "work/w").notes == ()
+    assert not {"bad name", "x-long", "b", "cookie", "range"} & place.store.asked[-1][2].keys()
+    assert place.store.asked[-1][2]["host"] == place.server.address
+
+
+def test_objects_count_as_the_working_copy_s_bytes(place: Place) -> None:
+    files: Files = {f"{n}.bin": place.store.add(bytes([n]) * 60_000) for n in range(4)}
+    (note,) = place.notes(files, max_bytes=150_000)
+    assert note.startswith("2 files")
+    assert "over the limit (150 kB)" in note
+    assert place.read("0.bin") == bytes([0]) * 60_000
+    assert sum(method == "GET" for method, _, _ in place.store.asked) == 2
+
+
+def test_an_object_larger_than_its_limit_is_not_even_asked_for_its_content(place: Place) -> None:
+    (note,) = place.notes({"x.bin": pointer(b"x", 10**14)})
+    assert "over the limit" in note
+    assert [method for method, _, _ in place.store.asked] == ["POST"]
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({".gitattributes": "*.bin -text\n", "x.bin": pointer(b"large")}, "no .gitattributes"),
+        ({".gitattributes": "", "other/.gitattributes": MARKED, "x.bin": pointer(b"large")}, "no .gitattributes"),
+        ({"x.bin": pointer(b"large").replace("sha256", "sha512")}, "version 1"),
+        ({"x.bin": pointer(b"large") + "more\n"}, "version 1"),
+    ],
+)
+def test_a_file_that_git_lfs_would_not_take_for_a_pointer_stays_as_it_is(place: Place, files: Files, why: str) -> None:
+    place.store.add(b"large")
+    (note,) = place.notes(files)
+    assert why in note
+    assert place.store.asked == []
+
+
+def test_a_link_that_reads_like_a_pointer_is_a_link(place: Place) -> None:
+    assert place.notes({"x.bin": File(pointer(b"large").rstrip(), 0o120000)}) == ()
+    assert (place.work / "x.bin").is_symlink()
+
+
+def test_more_objects_than_a_batch_are_fetched_in_several(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lfs, "BATCH", 2)
+    monkeypatch.setattr(lfs, "MOST_OBJECTS", 5)
+    (note,) = place.notes({f"{n}.bin": place.store.add(b"%d" % n) for n in range(6)})
+    assert "only 5 files" in note
+    assert [place.read(f"{n}.bin") for n in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+    assert sum(method == "POST" for method, _, _ in place.store.asked) == 3
+
+
+def test_a_server_whose_objects_fail_is_not_asked_for_all_of_them(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lfs, "MOST_FAILURES", 3)
+    place.store.downloads = Reply(404)
+    (note,) = place.notes({f"{n}.bin": place.store.add(b"%d" % n) for n in range(9)})
+    assert note.startswith("9 files")
+    assert sum(method == "GET" for method, _, _ in place.store.asked) == 3
+
+
+def test_a_launch_that_is_stopped_while_objects_are_fetched_ends(place: Place) -> None:
+    repository = place.make({"x.bin": place.store.add(b"large")})
+    with pytest.raises(HostUnreachable, match="stopped"):
+        place.contents().lay_out(repository, place.work, stopped=lambda: bool(place.store.asked))
+    assert not place.work.exists()

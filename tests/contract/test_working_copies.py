@@ -1,0 +1,362 @@
+"""Working copies as a clone has them: history, tags, and a branch that follows its remote."""
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from bindery.adapters.clock import SystemClock
+from bindery.adapters.repositories import history, wire
+from bindery.adapters.repositories.contents import GitContents
+from bindery.adapters.repositories.git import GitProvider
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.packs import PackLimits
+from bindery.domain.errors import HostUnreachable
+from bindery.domain.repository import Repository
+from tests.serving.git_http import ENVIRONMENT, File, GitServer, git, make_repository
+
+Files = Mapping[str, str | bytes | File]
+WHO = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "A"}
+WHO["GIT_COMMITTER_EMAIL"] = "a@example.org"
+
+
+@dataclass
+class Place:
+    """A server with one repository of four commits on main: v1.0 (annotated) is the first, `light` (lightweight) the second."""
+
+    server: GitServer
+    contents: GitContents
+    root: Path
+    commits: list[str]
+
+    @property
+    def folder(self) -> Path:
+        return self.server.root / "r.git"
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work" / "copy"
+
+    def repository(self, ref: str = "HEAD", commit: str = "") -> Repository:
+        """As the provider `git` resolves it."""
+        url, commit = self.server.url("r.git"), commit or self.commits[-1]
+        before = quote(url, safe="")
+        return Repository(
+            provider="git",
+            spec=f"{before}/{quote(ref, safe='/')}",
+            ref=commit,
+            resolved_spec=f"{before}/{commit}",
+            clone_url=url,
+            repo_url=url,
+            ref_url=url,
+        )
+
+    def lay_out(self, ref: str = "HEAD", commit: str = "", *, exact: bool = False) -> tuple[str, ...]:
+        return self.contents.lay_out(self.repository(ref, commit), self.work, exact=exact).notes
+
+    def change(self, files: Files, branch: str = "main") -> str:
+        return make_repository(self.folder, files, branch=branch, message="next")
+
+    def tag(self, name: str, commit: str, *, annotated: bool = True) -> None:
+        words = ["-a", "-m", name] if annotated else []
+        git("-C", self.folder, "-c", "user.name=A", "-c", "user.email=a@example.org", "tag", *words, name, commit)
+
+    def git(self, *arguments: str) -> str:
+        """Run git in the working copy as its visitor does; return what it prints."""
+        ran = subprocess.run(
+            ["git", "-C", self.work, *arguments], env=ENVIRONMENT | WHO, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.strip()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    for name in ("served", "work"):
+        (tmp_path / name).mkdir()
+    folder = tmp_path / "served" / "r.git"
+    commits = [make_repository(folder, {"a.txt": f"{n}\n", f"d{n}/b.txt": "b"}, message=f"c{n}") for n in range(4)]
+    with GitServer(tmp_path / "served") as server:
+        client = GuardedClient([server.address])
+        found = Place(server, GitContents(tmp_path / "cache", client, SystemClock()), tmp_path, commits)
+        found.tag("v1.0", commits[0])
+        found.tag("light", commits[1], annotated=False)
+        yield found
+        client.close()
+
+
+def test_a_working_copy_has_all_commits_and_tags_and_no_other_files(place: Place) -> None:
+    assert place.lay_out() == ()
+    assert place.git("log", "--format=%H").split() == place.commits[::-1]
+    assert place.git("tag").split() == ["light", "v1.0"]
+    assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
+    assert place.git("describe", "--tags", "--abbrev=0") == "light"
+    assert place.git("status", "--porcelain", "--branch") == "## main...origin/main"
+    assert place.git("rev-parse", "--is-shallow-repository") == "false"
+    assert place.git("fsck", "--no-dangling") == ""
+    assert place.git("fsck", "--connectivity-only", "--no-dangling") == ""
+    missing = place.git("rev-list", "--objects", "--all", "--missing=print").count("?")
+    assert missing == 3  # the trees of the older commits
+
+
+def test_git_pull_brings_what_is_new(place: Place) -> None:
+    place.lay_out()
+    new = place.change({"a.txt": "new\n"})
+    place.git("pull", "--quiet")
+    assert place.git("rev-parse", "HEAD") == new
+    assert (place.work / "a.txt").read_text(encoding="utf-8") == "new\n"
+    assert place.git("status", "--porcelain") == ""
+
+
+def test_an_older_commit_can_be_checked_out_and_compared(place: Place) -> None:
+    place.lay_out()
+    assert "-0" in place.git("diff", "HEAD~3", "HEAD", "--", "a.txt")
+    place.git("checkout", "--quiet", "HEAD~3")
+    assert (place.work / "a.txt").read_text(encoding="utf-8") == "0\n"
+    assert place.git("status", "--porcelain") == ""
+    place.git("checkout", "--quiet", "main")
+    place.git("gc", "--quiet")
+    assert place.git("fsck", "--connectivity-only", "--no-dangling") == ""
+
+
+def test_a_commit_made_in_the_session_is_on_the_branch(place: Place) -> None:
+    place.lay_out()
+    (place.work / "a.txt").write_text("mine\n", encoding="utf-8")
+    place.git("commit", "--quiet", "-am", "mine")
+    assert place.git("status", "--porcelain", "--branch") == "## main...origin/main [ahead 1]"
+
+
+@pytest.mark.parametrize(
+    ("ref", "branch"),
+    [
+        ("HEAD", "main"),
+        ("main", "main"),
+        ("refs/heads/main", "main"),
+        ("master", "main"),  # missing, so HEAD is taken for it
+        ("feature/x#1", "feature/x#1"),
+        ('say"so', 'say"so'),
+        ("v1.0", ""),
+        ("refs/tags/v1.0", ""),
+        ("refs/pull/1/head", ""),
+        ("commit", ""),
+    ],
+)
+def test_the_launched_branch_is_checked_out_and_follows_its_remote(place: Place, ref: str, branch: str) -> None:
+    for name in ("feature/x#1", 'say"so'):
+        git("-C", place.folder, "branch", name, place.commits[3])
+    place.lay_out(place.commits[3] if ref == "commit" else ref)
+    assert place.git("branch", "--show-current") == branch
+    assert place.git("rev-parse", "HEAD") == place.commits[3]
+    assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
+    assert place.git("status", "--porcelain") == ""
+    if branch:
+        assert place.git("rev-parse", "--abbrev-ref", "@{upstream}") == f"origin/{branch}"
+        place.change({"a.txt": "new\n"}, branch)
+        place.git("pull", "--quiet")
+        assert (place.work / "a.txt").read_text(encoding="utf-8") == "new\n"
+
+
+def test_tags_of_other_branches_are_left_out(place: Place) -> None:
+    other = place.change({"a.txt": "other"}, "other")
+    place.tag("v9", other)
+    place.lay_out()
+    assert place.git("tag").split() == ["light", "v1.0"]
+
+
+def test_an_older_commit_sees_only_what_leads_to_it(place: Place) -> None:
+    place.tag("v2.0", place.commits[3])
+    place.lay_out(place.commits[1], place.commits[1])
+    assert place.git("describe") == f"v1.0-1-g{place.commits[1][:7]}"
+    assert place.git("rev-list", "--count", "--all") == "2"
+
+
+@pytest.mark.parametrize("name", ["../../config", "a..b", "x.lock", "a b", "-x/.y", "new\tline"])
+def test_refs_that_git_does_not_allow_are_left_out(place: Place, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = wire.GitWire.listed
+
+    def hostile(self: wire.GitWire, remote: wire.Remote, prefixes: tuple[str, ...]) -> tuple[wire.Ref, ...]:
+        commit = place.commits[3]
+        bad = [wire.Ref(f"{kind}{name}", commit, commit) for kind in (wire.HEADS, wire.TAGS)]
+        return (*bad, *listed(self, remote, prefixes))
+
+    monkeypatch.setattr(wire.GitWire, "listed", hostile)
+    place.lay_out(name)
+    written = (place.work / ".git/packed-refs").read_text(encoding="utf-8")
+    assert name not in written
+    assert place.git("tag").split() == ["light", "v1.0"]
+    assert place.git("branch", "--show-current") == ""
+
+
+def test_a_server_without_filters_gives_a_shallow_working_copy_and_a_note(place: Place) -> None:
+    git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
+    (note,) = place.lay_out()
+    assert "no history" in note
+    assert place.git("rev-parse", "--is-shallow-repository") == "true"
+    assert place.git("status", "--porcelain") == ""
+    place.git("fetch", "--quiet", "--unshallow", "--tags")
+    assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
+
+
+def test_a_server_without_filters_is_not_asked_for_history_again(place: Place) -> None:
+    git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
+    place.lay_out()
+    asked = len(place.server.asked)
+    place.contents.lay_out(place.repository(), place.root / "work" / "second")
+    assert len(place.server.asked) == asked == 2
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"LIMITS": PackLimits(2, 10**6, 10**6)},
+        {"LIMITS": PackLimits(100, 10, 10**6)},
+        {"LIMITS": PackLimits(100, 10**6, 500)},
+        {"MOST_BYTES": 900},
+    ],
+    ids=["objects", "object", "total", "bytes"],
+)
+def test_a_history_over_a_limit_is_left_out_with_a_note_and_not_tried_again(
+    place: Place, limit: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in limit.items():
+        monkeypatch.setattr(history, name, value)
+    (note,) = place.lay_out()
+    assert "over the limit" in note
+    assert place.git("status", "--porcelain") == ""
+    assert place.git("rev-parse", "--is-shallow-repository") == "true"
+    asked = len(place.server.asked)
+    place.contents.lay_out(place.repository(), place.root / "work" / "second")
+    assert len(place.server.asked) == asked
+
+
+def test_a_longer_history_is_cut_and_a_note_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "DEPTH", 3)
+    (note,) = place.lay_out()
+    assert "newest 3 commits" in note
+    assert place.git("rev-list", "--count", "HEAD") == "3"
+    assert place.git("tag") == "light"
+    assert place.git("fsck", "--connectivity-only", "--no-dangling") == ""
+
+
+def test_too_many_refs_leave_the_history_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MOST_REFS", 2)
+    (note,) = place.lay_out()
+    assert "branches and tags" in note
+
+
+def test_packs_with_deltas_are_indexed_too(place: Place) -> None:
+    message = "\n".join(f"line {number} of a long message" for number in range(300))
+    for number in range(3):
+        make_repository(place.folder, {"a.txt": f"d{number}"}, message=f"{message}\n{number}")
+    git("-C", place.folder, "repack", "-adfq", "--depth=50", "--window=50")
+    head = git("-C", place.folder, "rev-parse", "main").decode().strip()
+    assert place.lay_out(commit=head) == ()
+    assert place.git("rev-list", "--count", "HEAD") == "7"
+    assert place.git("fsck", "--no-dangling") == ""
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_host_that_stops_answering_after_the_files(place: Place, exact: bool) -> None:
+    """A session starts without history. A build does not: its environment depends on it."""
+    place.lay_out()
+    for entry in (place.root / "cache").glob("*/*/refs.json"):
+        place.contents._cache.drop(entry.parent)
+    place.server.answers["/r.git/"] = (503, {})
+    second = place.root / "work" / "second"
+    if exact:
+        with pytest.raises(HostUnreachable):
+            place.contents.lay_out(place.repository(), second, exact=True)
+        assert not second.exists()
+    else:
+        (note,) = place.contents.lay_out(place.repository(), second).notes
+        assert "no history" in note
+        assert (second / "a.txt").exists()
+
+
+def test_a_history_that_never_ends_takes_a_share_of_the_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "SECONDS", 1)
+    place.server.half_histories.add("/r.git/")
+    (note,) = place.lay_out()
+    assert "in time" in note
+    asked = len(place.server.asked)
+    assert "in time" in place.contents.lay_out(place.repository(), place.root / "work" / "second").notes[0]
+    assert len(place.server.asked) == asked  # not tried again for a while
+    assert (place.work / "a.txt").exists()
+    assert list((place.root / "cache").glob("*/.aside-*")) == []
+
+
+def test_a_launch_that_is_stopped_while_its_history_comes_ends(place: Place) -> None:
+    place.server.half_histories.add("/r.git/")
+    with pytest.raises(HostUnreachable, match="stopped"):
+        place.contents.lay_out(place.repository(), place.work, stopped=lambda: place.server.sent > 0)
+    assert not place.work.exists()
+
+
+def test_a_build_sees_a_tag_that_is_newer_than_what_is_kept(place: Place) -> None:
+    place.lay_out()
+    place.tag("v2.0", place.commits[3])
+    second = place.root / "work" / "second"
+    place.contents.lay_out(place.repository(), second)
+    assert git("-C", second, "describe").decode().startswith("v1.0-3-")
+    third = place.root / "work" / "third"
+    place.contents.lay_out(place.repository(), third, exact=True)
+    assert git("-C", third, "describe").decode().strip() == "v2.0"
+
+
+def test_a_session_sees_new_tags_after_a_while(place: Place) -> None:
+    place.lay_out()
+    place.tag("v2.0", place.commits[3])
+    (refs,) = (place.root / "cache").glob("*/*/refs.json")
+    os.utime(refs, (1, 1))
+    second = place.root / "work" / "second"
+    place.contents.lay_out(place.repository(), second)
+    assert git("-C", second, "describe").decode().strip() == "v2.0"
+
+
+def test_a_history_that_is_being_copied_is_not_taken_away(place: Place) -> None:
+    """A build forgets a kept history with old tags; a session that copies just then is not disturbed."""
+    place.lay_out()
+    (refs,) = (place.root / "cache").glob("*/*/refs.json")
+    place.tag("v2.0", place.commits[3])
+    third = place.root / "work" / "third"
+    with ThreadPoolExecutor(1) as workers, (refs.parent / "objects.pack").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        build = workers.submit(place.contents.lay_out, place.repository(), third, exact=True)
+        with pytest.raises(TimeoutError):
+            build.result(1)
+        assert refs.exists()
+        fcntl.flock(held, fcntl.LOCK_UN)
+        build.result(30)
+    assert git("-C", third, "describe").decode().strip() == "v2.0"
+
+
+def test_a_history_that_was_spoiled_on_disk_is_fetched_again(place: Place) -> None:
+    place.lay_out()
+    (refs,) = (place.root / "cache").glob("*/*/refs.json")
+    for name in ("objects.pack", "objects.idx"):
+        content = bytearray((refs.parent / name).read_bytes())
+        content[40] ^= 255
+        (refs.parent / name).write_bytes(content)
+    second = place.root / "work" / "second"
+    assert place.contents.lay_out(place.repository(), second).notes == ()
+    assert git("-C", second, "fsck", "--no-dangling") == b""
+
+
+def test_the_digest_of_the_tags_changes_with_each_tag_and_with_no_branch(place: Place) -> None:
+    provider = GitProvider(GuardedClient([place.server.address]), SystemClock())
+    seen = [provider.tags(place.repository())]
+    place.change({"a.txt": "new"})
+    assert provider.tags(place.repository()) == seen[0] != ""
+    for change in (("v2", place.commits[2]), ("-f", "v2", place.commits[1]), ("-d", "v2")):
+        git("-C", place.folder, "tag", *change)
+        seen.append(provider.tags(place.repository()))
+    assert len(set(seen)) == 3
+    assert seen[3] == seen[0]
+    git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
+    assert GitProvider(GuardedClient([place.server.address]), SystemClock()).tags(place.repository()) == ""
