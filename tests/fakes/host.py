@@ -15,13 +15,14 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class FakeHost:
     """The repository provider port. heads: spec without ref -> commit. files: commit -> path -> content; None: no tree to be had.
 
-    trouble: what resolve raises until it is taken away. resolved: how often it was asked.
+    private: names of private repositories. trouble: what resolve raises until it is taken away. resolved: how often it was asked.
     """
 
     heads: dict[str, str] = field(default_factory=lambda: {"o/r": COMMIT})
     files: dict[str, dict[str, bytes] | None] = field(
         default_factory=lambda: {COMMIT: {"requirements.txt": b"numpy\n", "README.md": b"hello\n"}}
     )
+    private: frozenset[str] = frozenset()
     trouble: Retryable | None = None
     note: str = ""
     resolved: int = 0
@@ -57,6 +58,7 @@ class FakeHost:
             clone_url=f"{url}.git",
             repo_url=url,
             ref_url=f"{url}/tree/{commit}",
+            private=name in self.private,
         )
         return Resolved(repository, self.note)
 

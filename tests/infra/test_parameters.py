@@ -240,3 +240,14 @@ def test_a_name_that_no_function_takes_is_refused_before_anything_is_deployed() 
             assert not pattern.fullmatch(f"{own}/acme/one,{name}"), name
             assert not pattern.fullmatch(f"{name},{own}/acme/one"), name
         assert pattern.fullmatch(f"{own}/.a/..b,{own}/a./...")
+
+
+@pytest.mark.parametrize("private", ["GithubPrivate", "GitlabPrivate"])
+def test_with_private_repositories_the_functions_that_answer_let_no_other_site_read(private: str) -> None:
+    named = {private: "gh/o/r" if private == "GithubPrivate" else "gl/o/r"}
+    for function in ("StreamLaunch", "AnswerApi"):
+        given = {"KubeconfigSecret": "cluster", "SessionsUrl": "https://sessions.example.net"}
+        assert Settings.read({**variables(function, **given), **A_REGISTRY}).allow_origin == "*"
+        assert Settings.read({**variables(function, **given, **named), **A_REGISTRY}).allow_origin == ""
+        listed = variables(function, **given, **named, CorsAllowOrigin="https://a.example")
+        assert Settings.read({**listed, **A_REGISTRY}).allow_origin == "https://a.example"

@@ -136,8 +136,14 @@ class Settings(Resources):
         description="launches per client and window without a page's build token, and DOIs to be asked for; `make up` allows 1000",
     )
     rate_seconds: int = Field(3600, ge=1, description="the window")
-    cors_allow_origin: str = Field("*", description="`Access-Control-Allow-Origin` of the event stream and the API")
-    allowed_origins: Words = Field((), description="sites that may launch here without our page, comma-separated")
+    cors_allow_origin: str = Field(
+        "",
+        description="`Access-Control-Allow-Origin` of the event stream and the API; empty: `*`, or none with private repositories; "
+        "`none`: none",
+    )
+    allowed_origins: Words = Field(
+        (), description="sites that may launch here without our page, private repositories too, comma-separated"
+    )
 
     allowed_private_hosts: Words = Field(
         (), description="`host` or `host:port` that repositories may be fetched from although private, comma-separated"
@@ -198,6 +204,10 @@ class Settings(Resources):
             raise ValueError(
                 "sessions that are processes of this machine can read the token: set BINDERY_LAUNCHER=kubernetes"
             )
+        if value and "*" in (info.data.get("cors_allow_origin"), *(info.data.get("allowed_origins") or ())):
+            raise ValueError(
+                "with * in BINDERY_CORS_ALLOW_ORIGIN or BINDERY_ALLOWED_ORIGINS every web page could read them: name the sites"
+            )
         for host, names in HOSTS_TOKENS.items():
             given = [str(info.data.get(name) or "") for name in names]
             if not any(given) and any(each.startswith(f"{host}/") for each in value):
@@ -232,6 +242,13 @@ class Settings(Resources):
         variables = {name: environment.get(f"BINDERY_{name.upper()}", "") for name in cls.model_fields}
         given = {name: text for name, text in variables.items() if text}
         return cls.model_validate({**PRESETS.get(given.get("preset", ""), {}), **given})
+
+    @property
+    def allow_origin(self) -> str:
+        """The value of `Access-Control-Allow-Origin`. Empty: the header is left out."""
+        if not self.cors_allow_origin:
+            return "" if self.private_repositories else "*"
+        return "" if self.cors_allow_origin == "none" else self.cors_allow_origin
 
     @property
     def resources(self) -> Resources:

@@ -20,7 +20,7 @@ def stream(system: System) -> Stream:
         system.follow_launch,
         system.tokens,
         given.public_url,
-        given.cors_allow_origin,
+        given.allow_origin,
         given.stream_seconds,
         system.ports.word,
     )

@@ -70,7 +70,8 @@ class System:
             lambda: self.ports.doi_directory,
             self.ports.clock,
             launch_seconds=self.settings.build_seconds + DEADLINE_GRACE_SECONDS,
-            allowed_origins=None if self.ports.isolated else self.settings.allowed_origins,
+            allowed_origins=self.settings.allowed_origins,
+            isolated=self.ports.isolated,
         )
 
     @cached_property
@@ -235,7 +236,7 @@ class System:
     def answer_api(self) -> ApiRoutes:
         from bindery.web.api_routes import ApiRoutes
 
-        return ApiRoutes(self.api, lambda: self.site, self.settings.cors_allow_origin)
+        return ApiRoutes(self.api, lambda: self.site, self.settings.allow_origin)
 
     @cached_property
     def site(self) -> Site:

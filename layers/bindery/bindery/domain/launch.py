@@ -60,6 +60,7 @@ class Launch(BaseModel):
     step: the number that its next message must carry; every move raises it. tries: retries within the stage.
     created_at, stage_since, deadline: UTC seconds. repo_url: the repository's address for people, and its name in quotas.
     launch_host: this Bindery's public address. owner: an anonymous visitor's random id.
+    cross_site: True if a page of another site asked for it without our page's token. Such a launch gets public repositories only.
     environment, attempt: what it waits for or runs in. image: once known. session: once one is reserved.
     rescues: how often a step had to be brought again, by its queue or by a timer.
     watched: whether its session has been seen to start in this try; gone then means that it died.
@@ -77,6 +78,7 @@ class Launch(BaseModel):
     created_at: float
     deadline: float
     build_only: bool = False
+    cross_site: bool = False
     stage: Stage = Stage.RESOLVING
     stage_since: float = 0
     step: int = 0

@@ -21,7 +21,8 @@ from bindery.state.rates import Rates
 class OpenLaunch:
     """Checks come in BinderHub's order. A reconnect finds its launch before anything that only a new one must pass.
 
-    allowed_origins: sites that may launch here without a token of our page; None: every site may.
+    allowed_origins: sites that may launch anything here without a token of our page.
+    isolated: True if sessions cannot touch this machine. Then every other site may launch public repositories.
     """
 
     launches: Launches
@@ -33,13 +34,14 @@ class OpenLaunch:
     dois: Callable[[], DoiDirectory]
     clock: Clock
     launch_seconds: float
-    allowed_origins: tuple[str, ...] | None
+    allowed_origins: tuple[str, ...]
+    isolated: bool
 
     def __call__(self, asked: Asked) -> Opened:
         self.rules.check_client(asked.client)
         if asked.last_event_id:
             return self._resume(asked)
-        jti, rate = self.clock.random_id(), None
+        jti, rate, cross_site = self.clock.random_id(), None, False
         if asked.build_token:
             token = self.tokens.read_build_token(asked.build_token, f"{asked.provider}/{asked.spec}")
             known = self.launches.find(launch_id(token.jti))
@@ -49,9 +51,11 @@ class OpenLaunch:
                 raise BadBuildToken(why="it has expired")
             jti = token.jti
         else:
-            self._check_site(asked)
+            cross_site = self._is_cross_site(asked)
+            if cross_site and not self.isolated:
+                raise CrossSite(site=asked.origin or "another site")
             rate = self.rates.count(asked.client)
-        return Opened(self._create(self._at_home(asked), jti), rate=rate)
+        return Opened(self._create(self._at_home(asked), jti, cross_site), rate=rate)
 
     def _resume(self, asked: Asked) -> Opened:
         launch, told = self.tokens.read_event_id(asked.last_event_id)
@@ -68,15 +72,13 @@ class OpenLaunch:
         home = self.dois().home(asked.spec)
         return replace(asked, provider=home.provider, spec=home.spec)
 
-    def _check_site(self, asked: Asked) -> None:
-        """A page elsewhere must not start anything here by itself: its browser says where it comes from."""
-        if self.allowed_origins is None or not {asked.origin, "*"}.isdisjoint(self.allowed_origins):
-            return
-        foreign = asked.origin not in ("", asked.own_origin) or asked.site not in ("", "none", "same-origin")
-        if foreign:
-            raise CrossSite(site=asked.origin or "another site")
+    def _is_cross_site(self, asked: Asked) -> bool:
+        """True if a browser says that a page of a site outside `allowed_origins` sent the request."""
+        if not {asked.origin, "*"}.isdisjoint(self.allowed_origins):
+            return False
+        return asked.origin not in ("", asked.own_origin) or asked.site not in ("", "none", "same-origin")
 
-    def _create(self, asked: Asked, jti: str) -> Launch:
+    def _create(self, asked: Asked, jti: str, cross_site: bool) -> Launch:
         provider = self.provider(asked.provider)
         repo_url = provider.check(asked.spec)
         self.rules.check_spec(asked.spec, provider.canonical(asked.spec))
@@ -92,6 +94,7 @@ class OpenLaunch:
             stage_since=now,
             deadline=now + self.launch_seconds,
             build_only=asked.build_only,
+            cross_site=cross_site,
         )
         created, new = self.launches.create(launch)
         if new:

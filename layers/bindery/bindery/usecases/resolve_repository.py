@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bindery.domain.environment import Environment, EnvironmentState
+from bindery.domain.errors import RepositoryNotFound
 from bindery.domain.launch import FOUND, WAITING, Event, Launch, Phase, Stage
 from bindery.domain.messages import ResolveRequested
 from bindery.domain.repository import Repository
@@ -41,6 +42,10 @@ class ResolveRepository:
         provider = self.provider(launch.provider)
         # One that comes back stays with its commit: a session of its own may already hold that commit's files.
         resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
+        if launch.cross_site and resolved.repository.private:
+            raise RepositoryNotFound(
+                url=resolved.repository.repo_url
+            )  # as for a private repository that is not allowed
         identity = self.identify(provider, resolved.repository)
         if not launch.session:  # one that is resolved again may hold a place already
             self.quotas.check(launch.repo_url, self.rules.limits(launch.spec))
