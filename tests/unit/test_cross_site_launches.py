@@ -24,7 +24,7 @@ PRIVATE = {
 
 
 def with_private(**settings: object) -> Small:
-    small = Small(**settings)
+    small = Small(isolated=True, **settings)
     small.host.private = frozenset({"o/r"})
     return small
 

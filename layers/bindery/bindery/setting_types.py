@@ -61,6 +61,13 @@ def _is_long(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _is_hard_to_guess(secret: SecretStr) -> SecretStr:
+    """A metrics token, or none. Raises ValueError for a short one."""
+    if 0 < len(secret.get_secret_value()) < SHORTEST_TOKEN:
+        raise ValueError(f"has to have {SHORTEST_TOKEN} random characters or more")
+    return secret
+
+
 def is_domain(url: str) -> str:
     """An address whose host has room for names below it, and nothing after it. Raises ValueError."""
     if not re.fullmatch(SESSIONS, url):
@@ -75,6 +82,7 @@ def _is_registry(url: str) -> str:
     return url.rstrip("/")
 
 
+SHORTEST_TOKEN = 16
 _NAME = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 REGISTRY = rf"https?://[a-z0-9.-]+(:\d{{1,5}})?(/{_NAME})*/?"
 IMAGE = r"^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$"
@@ -84,6 +92,7 @@ LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 SESSIONS = rf"https?://({LABEL}\.)*(?!\d+(:|$))({LABEL})(:\d{{1,5}})?"  # no IP address ends in a name
 Secret = Annotated[SecretStr, AfterValidator(_is_long)]
 Token = Annotated[SecretStr, AfterValidator(_is_token)]
+MetricsToken = Annotated[SecretStr, AfterValidator(_is_token), AfterValidator(_is_hard_to_guess)]
 Address = Annotated[str, AfterValidator(_is_address)]
 RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]

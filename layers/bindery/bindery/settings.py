@@ -14,6 +14,7 @@ from bindery.setting_types import (
     Address,
     Addresses,
     Count,
+    MetricsToken,
     Networks,
     Patterns,
     PrivateNames,
@@ -143,6 +144,15 @@ class Settings(Resources):
     )
     allowed_origins: Words = Field(
         (), description="sites that may launch here without our page, private repositories too, comma-separated"
+    )
+
+    metrics_token: MetricsToken = Field(
+        SecretStr(""), description="opens `/metrics`, sent as `Authorization: Bearer ...`; 16 characters or more"
+    )
+    metrics_networks: Networks = Field(
+        (),
+        description="clients' networks that read `/metrics` without a token, CIDR, comma-separated; with process sessions every "
+        "request is this user's own and needs neither",
     )
 
     allowed_private_hosts: Words = Field(

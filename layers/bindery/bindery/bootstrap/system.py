@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from bindery.usecases.reconcile import Reconcile
     from bindery.usecases.record_build import RecordBuild
     from bindery.usecases.record_log import RecordLog
+    from bindery.usecases.render_metrics import RenderMetrics
     from bindery.usecases.start_build import StartBuild
     from bindery.usecases.stop_launch import StopLaunch
     from bindery.usecases.stop_session import StopSession
     from bindery.usecases.try_again import TryAgain
     from bindery.web.api import Api
     from bindery.web.api_routes import ApiRoutes
+    from bindery.web.metrics_access import MetricsAccess
     from bindery.web.site import Site
     from bindery.web.site_routes import SiteRoutes
     from bindery.web.stream import Stream
@@ -208,10 +210,25 @@ class System:
             self.record_build,
             self.free_slots,
             RecountPlaces(ports.table, kept.quotas, kept.sessions),
-            TallyLaunches(kept.launches, kept.counters),
+            TallyLaunches(kept.launches, kept.counters, kept.popular),
+            self.render_metrics if self.metrics_access.possible else None,
             ports.clock,
             self.settings.build_seconds,
         )
+
+    @cached_property
+    def metrics_access(self) -> MetricsAccess:
+        from bindery.web.metrics_access import MetricsAccess
+
+        settings = self.settings
+        token = settings.metrics_token.get_secret_value()
+        return MetricsAccess(token, settings.metrics_networks, local=not self.ports.isolated)
+
+    @cached_property
+    def render_metrics(self) -> RenderMetrics:
+        from bindery.bootstrap.front import render_metrics
+
+        return render_metrics(self)
 
     @cached_property
     def fail_launch(self) -> FailLaunch:

@@ -42,12 +42,7 @@ class Rules:
 
     def check_client(self, client: str) -> None:
         """Raises ClientBanned. An address that is none is nobody's."""
-        try:
-            address = ip_address(client)
-        except ValueError:
-            return
-        address = getattr(address, "ipv4_mapped", None) or address  # as a dual-stack socket names IPv4 clients
-        if any(address in ip_network(network, strict=False) for network in self.banned_networks):
+        if is_in(client, self.banned_networks):
             raise ClientBanned
 
     def check_spec(self, spec: str, canonical: str) -> None:
@@ -66,6 +61,16 @@ class Rules:
         if self.favoured_quota is not None and _any_matches(self.favoured, spec):
             return Limits(self.total, self.favoured_quota)
         return Limits(self.total, self.per_repository)
+
+
+def is_in(client: str, networks: tuple[str, ...]) -> bool:
+    """True if a client's address lies in one of the networks (CIDR); False for text that is no address."""
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address  # as a dual-stack socket names IPv4 clients
+    return any(address in ip_network(network, strict=False) for network in networks)
 
 
 def _any_matches(patterns: tuple[str, ...], spec: str) -> bool:

@@ -26,6 +26,7 @@ from bindery.usecases.free_slots import FreeSlots
 from bindery.usecases.move_on import MoveOn
 from bindery.usecases.record_build import RecordBuild
 from bindery.usecases.recount_places import RecountPlaces
+from bindery.usecases.render_metrics import RenderMetrics
 from bindery.usecases.tally_launches import TallyLaunches
 
 logger = logging.getLogger("bindery")
@@ -35,7 +36,10 @@ MOST_LAUNCHES = 1000
 
 @dataclass(frozen=True)
 class Reconcile:
-    """build_seconds: a build's limit, from its start. start_seconds: how young an object may be and still have its record unseen."""
+    """render_metrics: None where no client could read /metrics. build_seconds: a build's limit, from its start.
+
+    start_seconds: how young an object may be and still have its record unseen.
+    """
 
     launches: Launches
     environments: Environments
@@ -50,6 +54,7 @@ class Reconcile:
     free_slots: FreeSlots
     recount: RecountPlaces
     tally: TallyLaunches
+    render_metrics: RenderMetrics | None
     clock: Clock
     build_seconds: int
     start_seconds: float = 60
@@ -77,6 +82,9 @@ class Reconcile:
             self.recount()
         with _trouble_of("counts"):
             self.tally()
+        if self.render_metrics:
+            with _trouble_of("metrics"):
+                self.render_metrics()
 
     def _launch(self, nominated: Launch, ahead: float) -> None:
         launch = self.launches.change(nominated.id, lambda now: _looked_at(now, self.clock.now() + ahead))

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from bindery import __version__
-from bindery.domain.errors import BadRequest, BinderyError, SessionForgotten
+from bindery.domain.errors import BadRequest, BinderyError, MetricsNotReady, SessionForgotten
 from bindery.domain.launch import Launch
 from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens
 from bindery.ports.clock import Clock
 from bindery.ports.doi_directory import DoiDirectory
 from bindery.ports.repository_provider import Display, RepositoryProvider
-from bindery.web.metrics import exposition
+from bindery.web.metrics_access import MetricsAccess
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.requests import Own, launch_path, read_link
 from bindery.web.session_paths import path_in_session
@@ -22,7 +22,6 @@ from bindery.web.shown import face_of
 TOKEN_SECONDS = 300
 SESSION_ID = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
 OWN_SITES = ("none", "same-origin")
-Sums = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Site:
     """count: a client's launch, towards its limit. find_launch: by its id, which is also its session's.
 
     isolated: whether sessions cannot touch this machine.
-    checks: by service, raises if it is ill. builder: its name.
+    checks: by service, raises if it is ill. builder: its name. metrics_text: as it was rendered last; None: not lately.
     """
 
     providers: Callable[[], Mapping[str, RepositoryProvider]]
@@ -46,8 +45,8 @@ class Site:
     isolated: bool
     checks: Mapping[str, Callable[[], object]]
     builder: Callable[[], str]
-    sums: Callable[[], Sums]
-    gauges: Mapping[str, Callable[[], float]]
+    metrics_access: MetricsAccess
+    metrics_text: Callable[[], str | None]
 
     def own(self, headers: Mapping[str, str], stage: str) -> Own:
         """How the request addresses this Bindery. headers: names in lower case."""
@@ -123,9 +122,13 @@ class Site:
         """What runs here, under BinderHub's names."""
         return {"builder_info": {"name": self.builder()}, "binderhub": __version__, "builder": self.builder()}
 
-    def metrics(self) -> str:
-        """Prometheus' text: sums from the table, gauges asked now."""
-        return exposition(self.sums(), {name: ask() for name, ask in self.gauges.items()})
+    def metrics(self, client: str, authorization: str) -> str:
+        """Prometheus' text as the timer rendered it. Raises MetricsClosed, MetricsNotReady."""
+        self.metrics_access.check(client, authorization)
+        text = self.metrics_text()
+        if text is None:
+            raise MetricsNotReady
+        return text
 
 
 def _well(check: Callable[[], object]) -> bool:

@@ -61,6 +61,14 @@ class UnknownDoi(UnknownAddress):
     """A pasted DOI that does not tell by its spelling where its record is. Facts: doi."""
 
 
+class MetricsClosed(Permanent):
+    """The metrics are for the operator, and the client is not known as such. Facts: none."""
+
+
+class MetricsNotReady(Retryable):
+    """The metrics have not been rendered lately. Facts: none."""
+
+
 class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 
