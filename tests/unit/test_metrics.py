@@ -132,7 +132,7 @@ def test_a_text_that_no_timer_renders_any_more_is_not_shown() -> None:
 def test_a_text_is_rendered_only_where_it_can_be_read() -> None:
     closed = Small()
     closed.system.reconcile()
-    assert closed.system.state.metrics_text.get() is None
+    assert closed.system.metrics_text.get() is None
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def site(system: System) -> Site:
         checks={"Table": lambda: ports.table.get("health", "health"), "Builder": lambda: ports.builds.name},
         builder=lambda: ports.builds.name,
         metrics_access=system.metrics_access,
-        metrics_text=kept.metrics_text.get,
+        metrics_text=system.metrics_text.get,
     )
 
 
@@ -80,4 +80,4 @@ def render_metrics(system: System) -> RenderMetrics:
         "bindery_builds_waiting": kept.slots.waiting,
         "bindery_sessions": kept.quotas.taken,
     }
-    return RenderMetrics(kept.counters, kept.popular, kept.metrics_text, gauges, render, system.ports.clock)
+    return RenderMetrics(kept.counters, system.popular, system.metrics_text, gauges, render, system.ports.clock)

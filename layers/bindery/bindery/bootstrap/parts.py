@@ -14,8 +14,6 @@ from bindery.state.commits import Commits
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
-from bindery.state.metrics_text import MetricsText
-from bindery.state.popular import Popular
 from bindery.state.quotas import Quotas
 from bindery.state.rates import Rates
 from bindery.state.sessions import Sessions
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
     from bindery.ports.session_launcher import SessionLauncher
     from bindery.ports.table import Table
     from bindery.web.word import Word
-
-METRICS_SECONDS = 900
-"""How long a rendering of /metrics counts, at least."""
 
 
 class Ports(Protocol):
@@ -74,8 +69,6 @@ class State:
     counters: Counters
     commits: Commits
     rates: Rates
-    popular: Popular
-    metrics_text: MetricsText
 
     @classmethod
     def on(cls, table: Table, clock: Clock, settings: Settings) -> State:
@@ -91,8 +84,6 @@ class State:
             Counters(*place),
             Commits(*place),
             Rates(*place, settings.rate_limit, settings.rate_seconds),
-            Popular(*place),
-            MetricsText(*place, max(METRICS_SECONDS, 3 * settings.reconcile_seconds)),
         )
 
 

@@ -13,6 +13,8 @@ from bindery.domain.tokens import Tokens
 from bindery.settings import Settings
 
 if TYPE_CHECKING:
+    from bindery.state.metrics_text import MetricsText
+    from bindery.state.popular import Popular
     from bindery.usecases.cull_sessions import CullSessions
     from bindery.usecases.end_launch import EndLaunch
     from bindery.usecases.fail_launch import FailLaunch
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from bindery.web.stream import Stream
 
 DEADLINE_GRACE_SECONDS = 600
+METRICS_SECONDS = 900
+"""How long a rendering of /metrics counts, at least."""
 
 
 class System:
@@ -210,11 +214,24 @@ class System:
             self.record_build,
             self.free_slots,
             RecountPlaces(ports.table, kept.quotas, kept.sessions),
-            TallyLaunches(kept.launches, kept.counters, kept.popular),
+            TallyLaunches(kept.launches, kept.counters, self.popular),
             self.render_metrics if self.metrics_access.possible else None,
             ports.clock,
             self.settings.build_seconds,
         )
+
+    @cached_property
+    def popular(self) -> Popular:
+        from bindery.state.popular import Popular
+
+        return Popular(self.ports.table, self.ports.clock)
+
+    @cached_property
+    def metrics_text(self) -> MetricsText:
+        from bindery.state.metrics_text import MetricsText
+
+        seconds = max(METRICS_SECONDS, 3 * self.settings.reconcile_seconds)
+        return MetricsText(self.ports.table, self.ports.clock, seconds)
 
     @cached_property
     def metrics_access(self) -> MetricsAccess:
