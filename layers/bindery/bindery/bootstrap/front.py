@@ -55,6 +55,7 @@ def site(system: System) -> Site:
         system.settings.public_url,
         system.settings.launch_title,
         isolated=ports.isolated,
+        is_confirmed=system.confirmed.has,
         checks={"Table": lambda: ports.table.get("health", "health"), "Builder": lambda: ports.builds.name},
         builder=lambda: ports.builds.name,
         metrics_access=system.metrics_access,

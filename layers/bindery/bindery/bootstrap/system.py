@@ -13,6 +13,7 @@ from bindery.domain.tokens import Tokens
 from bindery.settings import Settings
 
 if TYPE_CHECKING:
+    from bindery.state.confirmed import Confirmed
     from bindery.state.metrics_text import MetricsText
     from bindery.state.popular import Popular
     from bindery.usecases.cull_sessions import CullSessions
@@ -78,6 +79,7 @@ class System:
             launch_seconds=self.settings.build_seconds + DEADLINE_GRACE_SECONDS,
             allowed_origins=self.settings.allowed_origins,
             isolated=self.ports.isolated,
+            confirm=None if self.ports.isolated else self.confirmed.remember,
         )
 
     @cached_property
@@ -219,6 +221,12 @@ class System:
             ports.clock,
             self.settings.build_seconds,
         )
+
+    @cached_property
+    def confirmed(self) -> Confirmed:
+        from bindery.state.confirmed import Confirmed
+
+        return Confirmed(self.ports.table, self.ports.clock)
 
     @cached_property
     def popular(self) -> Popular:

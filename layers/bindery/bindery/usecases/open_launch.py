@@ -23,6 +23,7 @@ class OpenLaunch:
 
     allowed_origins: sites that may launch anything here without a token of our page.
     isolated: True if sessions cannot touch this machine. Then every other site may launch public repositories.
+    confirm: remembers a provider with a canonical spec that was launched from our page. None with isolated sessions.
     """
 
     launches: Launches
@@ -36,6 +37,7 @@ class OpenLaunch:
     launch_seconds: float
     allowed_origins: tuple[str, ...]
     isolated: bool
+    confirm: Callable[[str], object] | None
 
     def __call__(self, asked: Asked) -> Opened:
         self.rules.check_client(asked.client)
@@ -81,7 +83,8 @@ class OpenLaunch:
     def _create(self, asked: Asked, jti: str, cross_site: bool) -> Launch:
         provider = self.provider(asked.provider)
         repo_url = provider.check(asked.spec)
-        self.rules.check_spec(asked.spec, provider.canonical(asked.spec))
+        canonical = provider.canonical(asked.spec)
+        self.rules.check_spec(asked.spec, canonical)
         now = self.clock.now()
         launch = Launch(
             id=launch_id(jti),
@@ -97,6 +100,8 @@ class OpenLaunch:
             cross_site=cross_site,
         )
         created, new = self.launches.create(launch)
+        if new and asked.build_token and self.confirm:
+            self.confirm(f"{asked.provider}/{canonical}")
         if new:
             self.queue.send(ResolveRequested(launch=created.id, step=created.step))
         return created

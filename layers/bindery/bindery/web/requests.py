@@ -1,5 +1,6 @@
 """What a request says, wherever it came in."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -9,7 +10,7 @@ from bindery.web.text import encodable
 LONGEST_LINK = 4096
 IN_PATHS = "/%:@!$&'()*+,;=~"  # what stands in a path as it is; what is encoded already stays so
 GATEWAYS_OWN = (".amazonaws.com", ".amazonaws.com.cn")
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])\.?(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,5 @@ class Own:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a `Host` header names this machine itself."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".") in LOOPBACK_NAMES
-    except ValueError:
-        return False
+    """True if a `Host` header is one of this machine's own names, with a port or without."""
+    return LOOPBACK_HOST.fullmatch(host) is not None

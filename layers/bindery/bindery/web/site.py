@@ -21,14 +21,14 @@ from bindery.web.shown import face_of
 
 TOKEN_SECONDS = 300
 SESSION_ID = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
-OWN_SITES = ("none", "same-origin")
 
 
 @dataclass(frozen=True)
 class Site:
     """count: a client's launch, towards its limit. find_launch: by its id, which is also its session's.
 
-    isolated: whether sessions cannot touch this machine.
+    isolated: whether sessions cannot touch this machine. is_confirmed: True for a provider with a canonical spec whose launch the
+    user of this machine has agreed to before.
     checks: by service, raises if it is ill. builder: its name. metrics_text: as it was rendered last; None: not lately.
     """
 
@@ -43,6 +43,7 @@ class Site:
     public_url: str
     title: str
     isolated: bool
+    is_confirmed: Callable[[str], bool]
     checks: Mapping[str, Callable[[], object]]
     builder: Callable[[], str]
     metrics_access: MetricsAccess
@@ -73,7 +74,8 @@ class Site:
         link = read_link(raw_path, "/v2/")
         provider = self.provider(link.provider)
         repo_url = provider.check(link.spec)
-        self.rules.check_spec(link.spec, provider.canonical(link.spec))
+        canonical = provider.canonical(link.spec)
+        self.rules.check_spec(link.spec, canonical)
         path = path_in_session(query.get("urlpath"), query.get("labpath"), query.get("filepath"))
         token = self.tokens.build_token(
             f"{link.provider}/{link.spec}", own.origin, self.clock.random_id(), self.clock.now() + TOKEN_SECONDS
@@ -81,11 +83,19 @@ class Site:
         return launch_page(
             LaunchLink(link.provider, provider.display.name, link.spec, repo_url, path),
             token,
-            autostart=self.isolated or site in OWN_SITES,
+            autostart=self._starts_at_once(site, f"{link.provider}/{canonical}"),
             isolated=self.isolated,
             name=self.title,
             root=own.root,
         )
+
+    def _starts_at_once(self, site: str, name: str) -> bool:
+        """True if the page may launch before its visitor has pressed a button.
+
+        Where sessions can touch this machine, only our own pages' links do, and links from outside the browser (`none`) to what was
+        launched here before. site: `Sec-Fetch-Site`, which only a browser's own words may set.
+        """
+        return self.isolated or site == "same-origin" or (site == "none" and self.is_confirmed(name))
 
     def doi_redirect(self, raw_path: str, query: Mapping[str, str], client: str) -> str:
         """Where `/v2/doi/<DOI>` leads: to the launch page of its record on the host where that lives.
@@ -105,10 +115,13 @@ class Site:
         return f"/v2/gh/{owner}/{repository}/master" + (f"?{urlencode({'urlpath': path})}" if path else "")
 
     def again(self, raw_path: str) -> str:
-        """Where `/sessions/<id>` leads, to launch again what a session ran: its launch page, which decides. Raises SessionForgotten."""
+        """Where `/sessions/<id>` leads, to launch again what a session ran: its launch page, which decides.
+
+        Whoever sees a session's host name may ask, so only public repositories are named. Raises SessionForgotten.
+        """
         session = raw_path.removeprefix("/sessions/")
         launch = self.find_launch(session) if SESSION_ID.fullmatch(session) else None
-        if launch is None:
+        if launch is None or launch.repository is None or launch.repository.private:
             raise SessionForgotten
         return launch_path(launch.provider, launch.spec)
 
