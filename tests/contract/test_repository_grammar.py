@@ -316,3 +316,22 @@ def test_a_doi_that_could_be_any_hosts_is_said_to_be_one(text: str) -> None:
     with pytest.raises(UnknownDoi) as caught:
         detect(text)
     assert caught.value.facts == {"doi": "10.25384/SAGE.9"}
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://mybinder.org//v2/gh/o/r/HEAD",
+        "https://mybinder.org/v2//gh/o/r/HEAD",
+        "https://mybinder.org/v2/gh/o/r//HEAD/",
+        "mybinder.org/v2/gh/o/%72/HEAD",
+    ],
+)
+def test_another_spelling_of_a_link_is_detected_as_the_link(link: str) -> None:
+    found = detect(link)
+    assert (found.provider, found.spec) == ("gh", "o/r/HEAD")
+
+
+def test_slashes_at_the_start_and_end_of_the_oldest_links_mean_nothing() -> None:
+    found = detect("https://mybinder.org//repo/o/r/")
+    assert (found.provider, found.spec) == ("gh", "o/r/master")

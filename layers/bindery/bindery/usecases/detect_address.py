@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from bindery.domain.errors import BadRef, BadSpec, UnknownAddress, UnknownDoi
+from bindery.domain.links import plain_path, plain_spec
 from bindery.domain.pasted import Kind, Pasted, doi_of, plain_address, query_of
 from bindery.domain.viewers import unwrapped
 from bindery.ports.repository_provider import Display, RepositoryProvider
@@ -40,16 +41,17 @@ class DetectAddress:
     def _linked(self, url: str) -> Pasted | None:
         """What a launch link leads to."""
         parts = urlsplit(url)
-        oldest = OLDEST_LINK.fullmatch(parts.path) if parts.hostname == OLDEST_HOST else None
+        way = plain_path(parts.path)
+        oldest = OLDEST_LINK.fullmatch(way) if parts.hostname == OLDEST_HOST else None
         if oldest:
             return self._link("gh", f"{oldest[1]}/master", unquote(oldest[2]), Kind.PAGE)
-        link = LINK.fullmatch(parts.path)
+        link = LINK.fullmatch(way)
         if link is None:
             return None
         query = query_of(url)
         file = query.get("labpath") or query.get("filepath") or ""
         path, kind = (file, Kind.FILE) if file else (query.get("urlpath", ""), Kind.PAGE)
-        spec = link[3].rstrip("/")
+        spec = plain_spec(link[2], link[3])
         if link[2] in self.providers():
             return self._link(link[2], spec, path.lstrip("/"), kind if path else Kind.FILE)
         if link[1]:  # a repository may be called v2

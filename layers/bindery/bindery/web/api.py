@@ -11,6 +11,7 @@ from bindery.domain.asking import Asked, Opened, Telling, Told
 from bindery.domain.errors import BadRequest, BinderyError, LaunchNotFound, RateLimited, Retryable
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
+from bindery.domain.links import plain_spec
 from bindery.domain.pasted import Pasted
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
@@ -88,7 +89,7 @@ class Api:
         opened = self.open_launch(
             Asked(
                 provider=wanted.provider,
-                spec=wanted.spec,
+                spec=plain_spec(wanted.provider, wanted.spec),
                 client=caller.client,
                 launch_host=own.address,
                 own_origin=own.origin,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from bindery.domain.errors import BadRequest
+from bindery.domain.links import plain_spec
 from bindery.web.text import encodable
 
 LONGEST_LINK = 4096
@@ -15,7 +16,7 @@ LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])\.?(:[0-9]{1,5})?",
 
 @dataclass(frozen=True)
 class Link:
-    """provider, spec: as they stand in a link's path, percent-encoding kept."""
+    """provider, spec: of a link's path, in their one spelling, percent-encoded."""
 
     provider: str
     spec: str
@@ -25,8 +26,10 @@ def read_link(raw_path: str, prefix: str) -> Link:
     """`/v2/gh/o/r/HEAD` behind `prefix` (`/v2/`). Raises BadRequest."""
     if len(raw_path) > LONGEST_LINK:
         raise BadRequest(why=f"the link is longer than {LONGEST_LINK} characters")
-    provider, _, spec = raw_path.removeprefix(prefix).partition("/")
-    if not provider or not spec.strip("/"):
+    path = "/" + raw_path.lstrip("/")
+    provider, _, rest = path.removeprefix(prefix).lstrip("/").partition("/")
+    spec = plain_spec(provider, rest)
+    if not provider or not spec:
         raise BadRequest(why=f"a link looks like {prefix}gh/owner/repository/HEAD")
     return Link(provider, spec)
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from bindery import __version__
 from bindery.domain.errors import BadRequest, BinderyError, MetricsNotReady, SessionForgotten
 from bindery.domain.launch import Launch
+from bindery.domain.links import plain_path
 from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens
 from bindery.ports.clock import Clock
@@ -108,7 +109,7 @@ class Site:
 
     def repo_redirect(self, raw_path: str) -> str:
         """Where `/repo/<owner>/<repository>[/<path>]`, the oldest kind of link, leads."""
-        owner, _, rest = raw_path.removeprefix("/repo/").partition("/")
+        owner, _, rest = plain_path(raw_path).removeprefix("/repo/").partition("/")
         repository, _, path = rest.partition("/")
         if not owner or not repository:
             raise BadRequest(why="a link of this kind looks like /repo/owner/repository")
@@ -119,7 +120,7 @@ class Site:
 
         Whoever sees a session's host name may ask, so only public repositories are named. Raises SessionForgotten.
         """
-        session = raw_path.removeprefix("/sessions/")
+        session = plain_path(raw_path).removeprefix("/sessions/").removesuffix("/")
         launch = self.find_launch(session) if SESSION_ID.fullmatch(session) else None
         if launch is None or launch.repository is None or launch.repository.private:
             raise SessionForgotten
