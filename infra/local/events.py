@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -60,9 +61,15 @@ def from_log(delivery: Delivery) -> Event:
     return {"awslogs": {"data": base64.b64encode(packed).decode()}}
 
 
+def path_of(scope: Mapping[str, Any]) -> str:
+    """A request's path, percent-encoded, with one slash at its start however many were sent."""
+    path: str = scope["raw_path"].decode("utf-8", "replace").partition("?")[0]
+    return "/" + path.lstrip("/")
+
+
 def from_request(request: Request, body: bytes) -> Event:
     """A request, as a Regional REST API hands it over: the path still percent-encoded."""
-    path = request.scope["raw_path"].decode("utf-8", "replace").partition("?")[0]
+    path = path_of(request.scope)
     query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     headers: dict[str, list[str]] = {}
     for name, value in request.headers.items():

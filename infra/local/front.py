@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bindery.web.gate import LARGEST_BODY, refusal
 from bindery.web.requests import is_loopback
-from infra.local.events import Context, from_request
+from infra.local.events import Context, from_request, path_of
 from infra.local.peers import is_ours
 from infra.local.template import Function, System
 
@@ -37,7 +37,7 @@ class Front:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        path = scope["raw_path"].decode("utf-8", "replace").partition("?")[0]
+        path = path_of(scope)
         route = next((route for route in self.routes if route.matches(request.method, path)), None)
         if self.only_loopback and not is_loopback(request.headers.get("host", "")):
             await PlainTextResponse(FOREIGN_HOST, 421)(scope, receive, send)

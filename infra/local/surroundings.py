@@ -5,6 +5,7 @@ import logging
 import logging.handlers
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ def prepare(home: Path) -> IO[str]:
     """The home folder with its secret, locked for this process. Raises SystemExit if another Bindery uses it."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _close(home)
         lock = (home / "lock").open("w")
     except OSError as error:
         raise SystemExit(f"BINDERY_HOME: {home} cannot be used: {error.strerror}.") from None
@@ -52,6 +54,15 @@ def prepare(home: Path) -> IO[str]:
     if not os.environ.get("BINDERY_SECRET"):
         os.environ["BINDERY_SECRET"] = secret.read_text()
     return lock
+
+
+def _close(home: Path) -> None:
+    """Take other users' rights away from a folder that was there before. Raises OSError; SystemExit for a folder of all users."""
+    mode = home.stat().st_mode
+    if mode & stat.S_ISVTX:
+        raise SystemExit(f"BINDERY_HOME: {home} is shared by all users of this machine. Name a folder of its own.")
+    if mode & 0o077:
+        home.chmod(0o700)
 
 
 class LogFile(logging.handlers.RotatingFileHandler):

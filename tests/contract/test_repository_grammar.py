@@ -316,3 +316,68 @@ def test_a_doi_that_could_be_any_hosts_is_said_to_be_one(text: str) -> None:
     with pytest.raises(UnknownDoi) as caught:
         detect(text)
     assert caught.value.facts == {"doi": "10.25384/SAGE.9"}
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://mybinder.org//v2/gh/o/r/HEAD",
+        "https://mybinder.org/v2//gh/o/r/HEAD",
+        "https://mybinder.org/v2/gh/o/r//HEAD/",
+        "mybinder.org/v2/gh/o/%72/HEAD",
+    ],
+)
+def test_another_spelling_of_a_link_is_detected_as_the_link(link: str) -> None:
+    found = detect(link)
+    assert (found.provider, found.spec) == ("gh", "o/r/HEAD")
+
+
+def test_slashes_at_the_start_and_end_of_the_oldest_links_mean_nothing() -> None:
+    found = detect("https://mybinder.org//repo/o/r/")
+    assert (found.provider, found.spec) == ("gh", "o/r/master")
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("git clone https://github.com/o/r.git", "o/r/HEAD"),
+        ("$ git clone git@github.com:o/r.git folder", "o/r/HEAD"),
+        ("git clone --depth=1 'https://github.com/o/r'", "o/r/HEAD"),
+        ("git clone -b feature/x https://github.com/o/r", "o/r/feature/x"),
+        ("git clone https://github.com/o/r --branch v1", "o/r/v1"),
+        ("git clone --branch=v1 https://github.com/o/r/tree/dev", "o/r/v1"),
+        ("[![Binder](https://a.example/b.svg)](https://mybinder.org/v2/gh/o/r/HEAD)", "o/r/HEAD"),
+        ("[our code](https://github.com/o/r/tree/dev)", "o/r/dev"),
+        ('<a href="https://mybinder.org/v2/gh/o/r/HEAD"><img src="https://a.example/b.svg"></a>', "o/r/HEAD"),
+        (".. image:: https://a.example/b.svg :target: https://mybinder.org/v2/gh/o/r/HEAD", "o/r/HEAD"),
+        ("o/r/tree/dev", "o/r/dev"),
+        ("o/r/pull/12", "o/r/pull/12/head"),
+        ("o/r/releases/tag/v1", "o/r/v1"),
+    ],
+)
+def test_words_around_an_address_are_no_part_of_it(text: str, spec: str) -> None:
+    found = detect(text)
+    assert (found.provider, found.spec) == ("gh", spec)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "git clone",
+            "git clone --depth 1",
+            "git clone nowhere",
+            "git clone -b x",
+            "[a](b)",
+            "<a href=x>",
+            "o/r",
+            "o",
+        ),
+        *("https://github.com/my org/repo", "see https://git.example.org/o/r", "o/r/tree/", "o/r/tree/a b"),
+        "git clone " + "-" * 10_000,
+        "](https://a.example/" + "(" * 4000,
+    ],
+)
+def test_text_without_an_address_of_a_repository_is_refused(text: str) -> None:
+    with pytest.raises(UnknownAddress):
+        detect(text)

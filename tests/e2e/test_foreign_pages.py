@@ -124,10 +124,16 @@ def test_whom_a_page_elsewhere_sends_here_is_asked_first(
     expect(arrived.get_by_role("alert")).to_contain_text("there is no branch, tag or commit called nowhere")
 
 
-def test_an_address_that_somebody_typed_starts_by_itself(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
-    before = launches(runtime)
-    page.goto(f"{runtime.address}/v2/git/{nowhere}")
+def test_an_address_that_somebody_typed_is_asked_once(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
+    before, link = launches(runtime), f"{runtime.address}/v2/git/{nowhere}-typed"
+    for _ in range(2):
+        page.goto(link)
+        expect(page.locator("h1")).to_have_text(ASKS)
+        assert launches(runtime) == before
+    page.get_by_role("button", name="Launch").click()
     until(lambda: launches(runtime) == before + 1)
+    page.goto(link)
+    until(lambda: launches(runtime) == before + 2)
 
 
 def test_what_our_own_start_page_leads_to_starts_by_itself(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
@@ -172,10 +178,7 @@ def test_a_page_elsewhere_that_leads_here_by_itself_is_asked_first(
     arrive(page, runtime, port, "refresh", nowhere)
 
 
-@pytest.mark.xfail(
-    reason="browsers call a typed address `none` even when its server sends it on: it cannot be told apart"
-)
 def test_an_address_elsewhere_that_was_typed_and_is_sent_on_to_here_is_asked_first(
-    page: Page, runtime: LocalRuntime, port: int, nowhere: str
+    page: Page, runtime: LocalRuntime, port: int, nowhere: str, untouched: Callable[[], None]
 ) -> None:
-    arrive(page, runtime, port, "redirect", nowhere)
+    arrive(page, runtime, port, "redirect", f"{nowhere}-redirected")

@@ -57,6 +57,7 @@ def runtime(
         github_url=f"http://{clones.address}",
         github_token=TOKEN,
         log_level="DEBUG",
+        reconcile_seconds="2",
     ) as runtime:
         yield runtime
 

@@ -18,7 +18,7 @@ BANNED, STRANGER = "127.0.0.2", "127.0.0.3"
 def strict(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
     with LocalRuntime(
         tmp_path_factory.mktemp("strict") / "home",
-        settings={"rate_limit": 3, "quota_total": 2, "quota_per_repository": 1},
+        settings={"rate_limit": 3, "quota_total": 2, "quota_per_repository": 1, "reconcile_seconds": 2},
         allowed_private_hosts=git_server.address,
         banned_specs='["^git/.*banned.*"]',
         allowed_specs='["^git/.*(allowed|banned|other|third)"]',

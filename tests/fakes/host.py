@@ -15,7 +15,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class FakeHost:
     """The repository provider port. heads: spec without ref -> commit. files: commit -> path -> content; None: no tree to be had.
 
-    trouble: what resolve raises until it is taken away. resolved: how often it was asked.
+    private: names of private repositories. trouble: what resolve raises until it is taken away. resolved: how often it was asked.
     Specs that end in HEAD name the default branch. own: other commits that are on a branch or a tag; looked_up: those asked for.
     silent: what the question for them raises until it is taken away.
     tagged: the digest of the tags. tags_listed: how often they were asked for.
@@ -25,6 +25,7 @@ class FakeHost:
     files: dict[str, dict[str, bytes] | None] = field(
         default_factory=lambda: {COMMIT: {"requirements.txt": b"numpy\n", "README.md": b"hello\n"}}
     )
+    private: frozenset[str] = frozenset()
     trouble: Retryable | None = None
     note: str = ""
     tagged: str = ""
@@ -66,6 +67,7 @@ class FakeHost:
             repo_url=url,
             ref_url=f"{url}/tree/{commit}",
             on_branch_or_tag=ref == "HEAD",
+            private=name in self.private,
         )
         return Resolved(repository, self.note)
 

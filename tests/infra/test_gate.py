@@ -43,15 +43,21 @@ def test_an_address_that_leads_nowhere_is_told_in_the_same_words_here() -> None:
 
 
 def test_a_burst_of_requests_meets_a_limit_on_every_route() -> None:
-    (every,) = API["MethodSettings"]
+    every, _ = API["MethodSettings"]
     assert (every["ResourcePath"], every["HttpMethod"]) == ("/*", "*")
     limits = [every["ThrottlingRateLimit"]["Ref"], every["ThrottlingBurstLimit"]["Ref"]]
     assert all(TEMPLATE["Parameters"][name]["Default"] > 0 for name in limits)
 
 
+def test_metrics_are_read_once_a_second_at_most() -> None:
+    _, metrics = API["MethodSettings"]
+    assert (metrics["ResourcePath"], metrics["HttpMethod"]) == ("/~1metrics", "GET")
+    assert (metrics["ThrottlingRateLimit"], metrics["ThrottlingBurstLimit"]) == (1, 5)
+
+
 def test_no_log_of_the_gate_holds_a_query_or_a_header_where_tokens_are() -> None:
-    (every,) = API["MethodSettings"]
-    assert (every["LoggingLevel"], every["DataTraceEnabled"]) == ("OFF", False)
+    for each in API["MethodSettings"]:
+        assert (each["LoggingLevel"], each["DataTraceEnabled"]) == ("OFF", False)
     told = json.loads(API["AccessLogSetting"]["Format"])
     assert "$context.requestId" in told.values()
     queries = ("querystring", "input", "header", "authorizer", "integration.requestParameters", "protocol")

@@ -273,3 +273,14 @@ def test_defaults_of_shares_are_those_of_the_settings() -> None:
         default = TEMPLATE["Parameters"][parameter]["Default"]
         told = Settings.read({f"BINDERY_{setting(parameter).upper()}": str(default)} if default != "" else {})
         assert getattr(told, setting(parameter)) == getattr(Settings(), setting(parameter)), parameter
+
+
+@pytest.mark.parametrize("private", ["GithubPrivate", "GitlabPrivate"])
+def test_with_private_repositories_the_functions_that_answer_let_no_other_site_read(private: str) -> None:
+    named = {private: "gh/o/r" if private == "GithubPrivate" else "gl/o/r"}
+    for function in ("StreamLaunch", "AnswerApi"):
+        given = {"KubeconfigSecret": "cluster", "SessionsUrl": "https://sessions.example.net"}
+        assert Settings.read({**variables(function, **given), **A_REGISTRY}).allow_origin == "*"
+        assert Settings.read({**variables(function, **given, **named), **A_REGISTRY}).allow_origin == ""
+        listed = variables(function, **given, **named, CorsAllowOrigin="https://a.example")
+        assert Settings.read({**listed, **A_REGISTRY}).allow_origin == "https://a.example"

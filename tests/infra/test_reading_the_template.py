@@ -11,6 +11,7 @@ import yaml
 
 from bindery.adapters.queues.memory import MemoryQueues
 from bindery.domain.messages import ResolveRequested
+from infra.local.events import path_of
 from infra.local.template import Function, Queue, Refusal, Route, System, Timer, load, read
 from infra.local.workers import MOST_RECEIVES, Workers
 from tests.fakes.clock import FakeClock
@@ -175,3 +176,8 @@ def test_a_timer_goes_off_at_its_setting_or_else_at_its_rate_whatever_its_functi
     workers.close()
     workers.join(5)
     assert not any(thread.is_alive() for thread in workers.threads)
+
+
+@pytest.mark.parametrize("path", ["//v2/gh/o/r/HEAD", "///v2/gh/o/r/HEAD", "/v2/gh/o/r/HEAD?x=//y"])
+def test_a_path_has_one_slash_at_its_start_however_many_were_sent(path: str) -> None:
+    assert path_of({"raw_path": path.encode()}) == "/v2/gh/o/r/HEAD"

@@ -282,13 +282,21 @@ class LocalRuntime:
         return int(count)
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Samples of `/metrics`, by name and labels."""
+        """Samples of `/metrics`, by name and labels, rendered after this call began."""
+        began = time.time()
+        until(lambda: self._rendered_at() >= began, 90)
         families = text_string_to_metric_families(self.client.get("/metrics").raise_for_status().text)
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in families
             for sample in family.samples
         }
+
+    def _rendered_at(self) -> float:
+        """UTC seconds of the last rendering of `/metrics`; 0 without one."""
+        with closing(sqlite3.connect(f"file:{self.home}/table.sqlite?mode=ro", uri=True)) as table:
+            found = table.execute("SELECT data FROM items WHERE pk = 'metrics'").fetchone()
+        return float(json.loads(found[0])["at"]) if found else 0
 
     def total(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""

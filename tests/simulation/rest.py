@@ -126,6 +126,10 @@ def _check_counts(items: list[Item]) -> None:
         if item.pk.startswith("counters#"):
             name, *labels = item.sk.split("\x1f")
             counted.update({(name, label): int(item.data["sum"]) for label in labels})
+        if item.pk.startswith("popular#"):  # launches of repositories that are named are counted there
+            for row, count in item.data["rows"].items():
+                name, *labels = row.split("\x1f")
+                counted.update({(name, label): int(count) for label in labels})
     for (name, label), count in true.items():
         if counted[name, label] != count:
             raise Broken(f"{name} {label} counts {counted[name, label]} launches of {count}", "")

@@ -39,10 +39,10 @@ NOWHERE = (
     "tomllib",
     "tests",
     "aws_lambda_powertools.utilities.batch",
+    "prometheus_client",
 )
 ONLY_IN = {
     "jinja2": {"serve_pages"},
-    "prometheus_client": {"serve_pages"},
     "starlette": {"stream_launch"},
     "uvicorn": {"stream_launch"},
     "sse_starlette": {"stream_launch"},

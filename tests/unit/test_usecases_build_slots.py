@@ -302,7 +302,8 @@ def test_a_dead_letter_of_a_build_in_line_leaves_nobody_waiting(small: Small) ->
 
 def test_gauges_tell_slots_and_line(small: Small) -> None:
     opened(small, *SPECS[:3])
-    text = small.system.site.metrics()
+    small.system.render_metrics()
+    text = small.system.metrics_text.get() or ""
     assert "\nbindery_build_slots_in_use 1.0\n" in text
     assert "\nbindery_builds_waiting 2.0\n" in text
 

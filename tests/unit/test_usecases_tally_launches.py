@@ -31,8 +31,10 @@ def test_each_launch_is_counted_once_however_often_the_timer_comes(small: Small)
     for _ in range(3):
         tally(small)()
     assert small.system.state.counters.read()["binderhub_launch_count"] == {
+        (("provider", "gh"), ("repo", "other"), ("status", "failure")): 1,
+    }
+    assert small.system.popular.today().sums()["binderhub_launch_count"] == {
         (("provider", "gh"), ("repo", "https://host.example/o/r"), ("status", "success")): 2,
-        (("provider", "gh"), ("repo", ""), ("status", "failure")): 1,
     }
     assert sums(small, "bindery_launches_ready") == {"first": 2}
     assert list(small.system.state.launches.uncounted()) == []

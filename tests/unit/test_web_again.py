@@ -19,11 +19,19 @@ def test_a_session_leads_to_the_page_of_what_was_launched(small: Small) -> None:
     assert small.system.site.again(f"/sessions/{launch.id}") == "/v2/gh/o/r/HEAD"
 
 
-def test_so_does_one_that_never_came_to_be(small: Small) -> None:
+def test_a_session_of_a_private_repository_is_not_told(small: Small) -> None:
+    small.host.private = frozenset({"o/r"})
+    launch = small.ready()
+    with pytest.raises(SessionForgotten):
+        small.system.site.again(f"/sessions/{launch.id}")
+
+
+def test_a_launch_whose_repository_is_not_known_to_be_public_is_not_told(small: Small) -> None:
     launch = small.open("o/missing/HEAD")
     small.pump()
     assert small.launch(launch).failure
-    assert small.system.site.again(f"/sessions/{launch.id}") == "/v2/gh/o/missing/HEAD"
+    with pytest.raises(SessionForgotten):
+        small.system.site.again(f"/sessions/{launch.id}")
 
 
 def test_looking_starts_nothing(small: Small) -> None:

@@ -1,9 +1,12 @@
 """What `/api/detect` tells."""
 
+from urllib.parse import parse_qsl, unquote, urlsplit
+
 import pytest
 
 from bindery.domain.pasted import Kind, Pasted
 from bindery.web.detected import detected
+from bindery.web.session_paths import path_in_session
 
 
 def told(path: str, kind: Kind = Kind.FILE, spec: str = "o/r/main") -> dict[str, object]:
@@ -50,3 +53,16 @@ def test_a_spec_of_any_text_makes_a_link_of_plain_characters() -> None:
     assert link.isascii()
     assert link.isprintable()
     assert " " not in link
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["part #1.ipynb", "100% #1.ipynb", "q?.ipynb", "a.ipynb#b.ipynb", "notes.md#draft", "a%20b/c.ipynb", "x.ipynb?y"],
+)
+@pytest.mark.parametrize("kind", [Kind.FILE, Kind.FOLDER])
+def test_a_file_s_page_leads_to_that_file_whatever_its_name(path: str, kind: Kind) -> None:
+    query = dict(parse_qsl(urlsplit(str(told(path, kind)["link"])).query))
+    opened = path_in_session(query.get("urlpath"), query.get("labpath"), query.get("filepath"))
+    plain = urlsplit(opened)
+    assert (plain.query, plain.fragment) == ("", "")
+    assert unquote(plain.path).removeprefix("doc/").removeprefix("lab/") == f"tree/{path}"

@@ -60,6 +60,13 @@ def _is_long(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _is_hard_to_guess(secret: SecretStr) -> SecretStr:
+    """A metrics token, or none. Raises ValueError for a short one."""
+    if 0 < len(secret.get_secret_value()) < SHORTEST_TOKEN:
+        raise ValueError(f"has to have {SHORTEST_TOKEN} random characters or more")
+    return secret
+
+
 def is_domain(url: str) -> str:
     """An address whose host has room for names below it, and nothing after it. Raises ValueError."""
     if not re.fullmatch(SESSIONS, url):
@@ -81,6 +88,7 @@ def _is_login(login: SecretStr) -> SecretStr:
     return login
 
 
+SHORTEST_TOKEN = 16
 _NAME = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 REGISTRY = rf"https?://[a-z0-9.-]+(:\d{{1,5}})?(/{_NAME})*/?"
 IMAGE = r"^([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$"
@@ -91,6 +99,7 @@ SESSIONS = rf"https?://({LABEL}\.)*(?!\d+(:|$))({LABEL})(:\d{{1,5}})?"  # no IP 
 Secret = Annotated[SecretStr, AfterValidator(_is_long)]
 Token = Annotated[SecretStr, AfterValidator(_is_token)]
 Login = Annotated[SecretStr, AfterValidator(_is_login)]
+MetricsToken = Annotated[SecretStr, AfterValidator(_is_token), AfterValidator(_is_hard_to_guess)]
 Address = Annotated[str, AfterValidator(_is_address)]
 RegistryAddress = Annotated[str, AfterValidator(_is_registry)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]

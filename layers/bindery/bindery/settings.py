@@ -15,6 +15,7 @@ from bindery.setting_types import (
     Addresses,
     Count,
     Login,
+    MetricsToken,
     Networks,
     Patterns,
     PrivateNames,
@@ -187,8 +188,23 @@ class Settings(Resources):
     client_sessions: Count = Field(
         10, description="sessions of one client at one time; 0: no limit. Not for this machine's own clients"
     )
-    cors_allow_origin: str = Field("*", description="`Access-Control-Allow-Origin` of the event stream and the API")
-    allowed_origins: Words = Field((), description="sites that may launch here without our page, comma-separated")
+    cors_allow_origin: str = Field(
+        "",
+        description="`Access-Control-Allow-Origin` of the event stream and the API; empty: `*`, or none with private repositories; "
+        "`none`: none",
+    )
+    allowed_origins: Words = Field(
+        (), description="sites that may launch here without our page, private repositories too, comma-separated"
+    )
+
+    metrics_token: MetricsToken = Field(
+        SecretStr(""), description="opens `/metrics`, sent as `Authorization: Bearer ...`; 16 characters or more"
+    )
+    metrics_networks: Networks = Field(
+        (),
+        description="clients' networks that read `/metrics` without a token, CIDR, comma-separated; with process sessions every "
+        "request is this user's own and needs neither",
+    )
 
     allowed_private_hosts: Words = Field(
         (), description="`host` or `host:port` that repositories may be fetched from although private, comma-separated"
@@ -259,6 +275,10 @@ class Settings(Resources):
             raise ValueError(
                 "sessions that are processes of this machine can read the token: set BINDERY_LAUNCHER=kubernetes"
             )
+        if value and "*" in (info.data.get("cors_allow_origin"), *(info.data.get("allowed_origins") or ())):
+            raise ValueError(
+                "with * in BINDERY_CORS_ALLOW_ORIGIN or BINDERY_ALLOWED_ORIGINS every web page could read them: name the sites"
+            )
         for host, names in HOSTS_TOKENS.items():
             given = [str(info.data.get(name) or "") for name in names]
             if not any(given) and any(each.startswith(f"{host}/") for each in value):
@@ -293,6 +313,13 @@ class Settings(Resources):
         variables = {name: environment.get(f"BINDERY_{name.upper()}", "") for name in cls.model_fields}
         given = {name: text for name, text in variables.items() if text}
         return cls.model_validate({**PRESETS.get(given.get("preset", ""), {}), **given})
+
+    @property
+    def allow_origin(self) -> str:
+        """The value of `Access-Control-Allow-Origin`. Empty: the header is left out."""
+        if not self.cors_allow_origin:
+            return "" if self.private_repositories else "*"
+        return "" if self.cors_allow_origin == "none" else self.cors_allow_origin
 
     @property
     def resources(self) -> Resources:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bindery.bootstrap.system import System
+    from bindery.state.counters import Labels
+    from bindery.usecases.render_metrics import RenderMetrics
     from bindery.web.api import Api
     from bindery.web.site import Site
     from bindery.web.stream import Stream
@@ -20,7 +24,7 @@ def stream(system: System) -> Stream:
         system.follow_launch,
         system.tokens,
         given.public_url,
-        given.cors_allow_origin,
+        given.allow_origin,
         given.stream_seconds,
         system.ports.word,
         given.page_stream_seconds,
@@ -54,14 +58,30 @@ def site(system: System) -> Site:
         system.settings.public_url,
         system.settings.launch_title,
         isolated=ports.isolated,
+        is_confirmed=system.confirmed.has,
         checks={"Table": lambda: ports.table.get("health", "health"), "Builder": lambda: ports.builds.name},
         builder=lambda: ports.builds.name,
-        sums=kept.counters.read,
-        gauges={
-            "binderhub_inprogress_builds": kept.environments.building,
-            "binderhub_inprogress_launches": lambda: sum(1 for _ in kept.launches.unended()),
-            "bindery_build_slots_in_use": lambda: len(kept.slots.held()),
-            "bindery_builds_waiting": kept.slots.waiting,
-            "bindery_sessions": kept.quotas.taken,
-        },
+        metrics_access=system.metrics_access,
+        metrics_text=system.metrics_text.get,
     )
+
+
+def render_metrics(system: System) -> RenderMetrics:
+    from bindery.usecases.render_metrics import RenderMetrics
+
+    def render(sums: Mapping[str, Mapping[Labels, float]], gauges: Mapping[str, float]) -> str:
+        from bindery.web.metrics import (
+            exposition,
+        )  # it loads Prometheus' client, which no start of a function waits for
+
+        return exposition(sums, gauges)
+
+    kept = system.state
+    gauges = {
+        "binderhub_inprogress_builds": kept.environments.building,
+        "binderhub_inprogress_launches": lambda: sum(1 for _ in kept.launches.unended()),
+        "bindery_build_slots_in_use": lambda: len(kept.slots.held()),
+        "bindery_builds_waiting": kept.slots.waiting,
+        "bindery_sessions": kept.quotas.taken,
+    }
+    return RenderMetrics(kept.counters, system.popular, system.metrics_text, gauges, render, system.ports.clock)

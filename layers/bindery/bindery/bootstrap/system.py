@@ -14,6 +14,9 @@ from bindery.settings import Settings
 from bindery.state.rule_book import RuleBook
 
 if TYPE_CHECKING:
+    from bindery.state.confirmed import Confirmed
+    from bindery.state.metrics_text import MetricsText
+    from bindery.state.popular import Popular
     from bindery.usecases.cull_sessions import CullSessions
     from bindery.usecases.end_launch import EndLaunch
     from bindery.usecases.fail_launch import FailLaunch
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from bindery.usecases.reconcile import Reconcile
     from bindery.usecases.record_build import RecordBuild
     from bindery.usecases.record_log import RecordLog
+    from bindery.usecases.render_metrics import RenderMetrics
     from bindery.usecases.running_here import RunningHere
     from bindery.usecases.start_build import StartBuild
     from bindery.usecases.stop_launch import StopLaunch
@@ -33,10 +37,14 @@ if TYPE_CHECKING:
     from bindery.usecases.wanted_builds import WantedBuilds
     from bindery.web.api import Api
     from bindery.web.api_routes import ApiRoutes
+    from bindery.web.metrics_access import MetricsAccess
     from bindery.web.proxies import Proxies
     from bindery.web.site import Site
     from bindery.web.site_routes import SiteRoutes
     from bindery.web.stream import Stream
+
+METRICS_SECONDS = 900
+"""How long a rendering of /metrics counts, at least."""
 
 
 class System:
@@ -73,7 +81,9 @@ class System:
             lambda: self.ports.doi_directory,
             self.ports.clock,
             launch_seconds=self.settings.build_seconds + DEADLINE_GRACE_SECONDS,
-            allowed_origins=None if self.ports.isolated else self.settings.allowed_origins,
+            allowed_origins=self.settings.allowed_origins,
+            isolated=self.ports.isolated,
+            confirm=None if self.ports.isolated else self.confirmed.remember,
         )
 
     @cached_property
@@ -235,10 +245,44 @@ class System:
             self.free_slots,
             RecountPlaces(ports.table, kept.quotas),
             EvictImages(kept.environments, ports.builds, self.settings.image_days),
-            TallyLaunches(kept.launches, kept.counters),
+            TallyLaunches(kept.launches, kept.counters, self.popular),
+            self.render_metrics if self.metrics_access.possible else None,
             ports.clock,
             self.settings.build_seconds,
         )
+
+    @cached_property
+    def confirmed(self) -> Confirmed:
+        from bindery.state.confirmed import Confirmed
+
+        return Confirmed(self.ports.table, self.ports.clock)
+
+    @cached_property
+    def popular(self) -> Popular:
+        from bindery.state.popular import Popular
+
+        return Popular(self.ports.table, self.ports.clock)
+
+    @cached_property
+    def metrics_text(self) -> MetricsText:
+        from bindery.state.metrics_text import MetricsText
+
+        seconds = max(METRICS_SECONDS, 3 * self.settings.reconcile_seconds)
+        return MetricsText(self.ports.table, self.ports.clock, seconds)
+
+    @cached_property
+    def metrics_access(self) -> MetricsAccess:
+        from bindery.web.metrics_access import MetricsAccess
+
+        settings = self.settings
+        token = settings.metrics_token.get_secret_value()
+        return MetricsAccess(token, settings.metrics_networks, local=not self.ports.isolated)
+
+    @cached_property
+    def render_metrics(self) -> RenderMetrics:
+        from bindery.bootstrap.front import render_metrics
+
+        return render_metrics(self)
 
     @cached_property
     def fail_launch(self) -> FailLaunch:
@@ -272,7 +316,7 @@ class System:
     def answer_api(self) -> ApiRoutes:
         from bindery.web.api_routes import ApiRoutes
 
-        return ApiRoutes(self.api, lambda: self.site, self.settings.cors_allow_origin, self.proxies)
+        return ApiRoutes(self.api, lambda: self.site, self.settings.allow_origin, self.proxies)
 
     @cached_property
     def site(self) -> Site:

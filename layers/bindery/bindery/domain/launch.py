@@ -62,6 +62,7 @@ class Launch(BaseModel):
     created_at, stage_since, deadline: UTC seconds. repo_url: the repository's address for people, and its name in quotas.
     launch_host: this Bindery's public address. owner: an anonymous visitor's random id.
     client: a keyed hash of the network that it was launched from, whose shares it takes; empty: on this machine itself.
+    cross_site: True if a page of another site asked for it without our page's token. Such a launch gets public repositories only.
     environment, attempt: what it waits for or runs in. image: once known. session: once one is reserved.
     rescues: how often a step had to be brought again, by its queue or by a timer.
     begun: how often the present step was begun and has not reported back. begun_at: when it last was, UTC seconds.
@@ -82,6 +83,7 @@ class Launch(BaseModel):
     deadline: float
     build_only: bool = False
     client: str = ""
+    cross_site: bool = False
     stage: Stage = Stage.RESOLVING
     stage_since: float = 0
     step: int = 0

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -15,6 +16,12 @@ SCP: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}@([A-Za-z0-9.-]{1,253}):(?!//)(.+)
 DOI: Final = re.compile(r"(?:doi:\s*|info:doi/)?(10\.[0-9]{4,9}(?:\.[0-9]+)*/\S+)", re.IGNORECASE)
 DOI_RESOLVERS: Final = frozenset({"doi.org", "dx.doi.org", "www.doi.org"})
 HOST: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]{1,5})?/.")
+TARGETS: Final = (
+    re.compile(r"\]\((https?://[^\s)]+(?:\([^\s)]*\)[^\s)]*)*)\)\s*\Z"),
+    re.compile(r"<a\s[^>]{0,1000}?href=[\"']?(https?://[^\s\"'>]+)", re.IGNORECASE),
+    re.compile(r":target:\s*(https?://\S+)"),
+)
+"""Where a badge in Markdown, HTML and reStructuredText leads."""
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -81,6 +88,36 @@ class Place:
     def upto(self, count: int) -> str:
         """The address that ends after so many steps."""
         return "/".join((f"{self.scheme}://{self.host}", *(quote(step, safe="~@+") for step in self.steps[:count])))
+
+
+@dataclass(frozen=True)
+class Copied:
+    """An address without the words around it. ref: a branch that those words name, or empty."""
+
+    address: str
+    ref: str = ""
+
+
+def without_words(text: str) -> Copied:
+    """Return the address in a `git clone` command, or the one that a badge leads to; of any other text all of it."""
+    text = text.strip()
+    if len(text) > LONGEST:
+        return Copied(text)
+    words = text.removeprefix("$ ").split()
+    if words[:2] == ["git", "clone"]:
+        return _cloned(words[2:])
+    target = next((found for pattern in TARGETS if (found := pattern.search(text))), None)
+    return Copied(target[1] if target else text)
+
+
+def _cloned(words: Sequence[str]) -> Copied:
+    """The arguments of `git clone`: the first that is an address, and the branch."""
+    branch = next((word.partition("=")[2] for word in words if word.startswith("--branch=")), "")
+    branch = next((value for word, value in pairwise(words) if word in {"-b", "--branch"}), branch)
+    address = next(
+        (word.strip("'\"") for word in words if "/" in word and not word.startswith("-") and word != branch), ""
+    )
+    return Copied(address, branch)
 
 
 def plain_address(text: str) -> str | None:

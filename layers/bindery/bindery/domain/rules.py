@@ -52,12 +52,7 @@ class Rules:
 
     def check_client(self, client: str) -> None:
         """Raises ClientBanned for an address in a banned network. Unparsable addresses are not banned."""
-        try:
-            address = ip_address(client)
-        except ValueError:
-            return
-        address = getattr(address, "ipv4_mapped", None) or address  # as a dual-stack socket names IPv4 clients
-        if any(address in ip_network(network, strict=False) for network in self.banned_networks):
+        if is_in(client, self.banned_networks):
             raise ClientBanned
 
     def check_spec(self, spec: str, name: str) -> None:
@@ -78,6 +73,16 @@ class Rules:
 
     def _limits(self, per_repository: int | None) -> Limits:
         return Limits(self.total, per_repository, self.per_owner, self.per_client)
+
+
+def is_in(client: str, networks: tuple[str, ...]) -> bool:
+    """True if a client's address lies in one of the networks (CIDR); False for text that is no address."""
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address  # as a dual-stack socket names IPv4 clients
+    return any(address in ip_network(network, strict=False) for network in networks)
 
 
 def _any_matches(patterns: Iterable[str], name: str) -> bool:

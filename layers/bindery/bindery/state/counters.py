@@ -52,14 +52,20 @@ class Counters:
         sums: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
         for shard in range(SHARDS):
             for item in pages(self.table, _pk(shard)):
-                name, *labels = item.sk.split("\x1f")
-                sums[name][tuple((k, v) for k, _, v in (label.partition("=") for label in labels))] += item.data["sum"]
+                name, labels = labels_of(item.sk)
+                sums[name][labels] += item.data["sum"]
         return sums
 
 
 def named(name: str, **labels: str) -> str:
     """The key of one sum."""
     return "\x1f".join((name, *(f"{key}={value[:LONGEST_LABEL]}" for key, value in sorted(labels.items()))))
+
+
+def labels_of(key: str) -> tuple[str, Labels]:
+    """A sum's name and labels from the key that `named` made."""
+    name, *labels = key.split("\x1f")
+    return name, tuple((label, value) for label, _, value in (each.partition("=") for each in labels))
 
 
 def observed(name: str, value: float, bounds: tuple[float, ...], **labels: str) -> Iterator[tuple[str, float]]:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from bindery.domain.errors import BadRef, BadSpec, NotARepository, UnknownAddress, UnknownDoi
+from bindery.domain.links import plain_path, plain_spec
 from bindery.domain.no_repository import why_no_repository
-from bindery.domain.pasted import Kind, Pasted, doi_of, plain_address, query_of
+from bindery.domain.pasted import Kind, Pasted, doi_of, plain_address, query_of, without_words
 from bindery.domain.viewers import unwrapped
 from bindery.ports.repository_provider import Display, RepositoryProvider
 
@@ -16,6 +17,10 @@ LINK: Final = re.compile(r"(/[^/]+)?/v2/([a-z0-9]+)/(.+)")
 """Any Binder's, such as mybinder.org's; some are one step below their host."""
 OLDEST_LINK: Final = re.compile(r"/repo/([^/]+/[^/]+)/?(.*)")
 OLDEST_HOST: Final = "mybinder.org"
+GITHUB_PAGE: Final = re.compile(
+    r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+/(tree|blob|raw|blame|edit|commit|commits|releases|pull)/\S+"
+)
+SPACE: Final = re.compile(r"\s")
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,13 @@ class DetectAddress:
 
     def __call__(self, text: str) -> Pasted:
         """Raises UnknownAddress, UnknownDoi, NotARepository; BadSpec or BadRef for a launch link that is wrong itself."""
-        url = plain_address(text)
+        copied = without_words(text)
+        found = self._of(copied.address)
+        return self._at(found, copied.ref) if copied.ref else found
+
+    def _of(self, text: str) -> Pasted:
+        """What an address asks for."""
+        url = plain_address(text) or self._page_of_github(text)
         if url is None:
             raise UnknownAddress
         found, inner = self._linked(url), url
@@ -40,19 +51,36 @@ class DetectAddress:
             raise UnknownDoi(doi=doi) if doi else UnknownAddress
         return found
 
+    def _at(self, found: Pasted, ref: str) -> Pasted:
+        """The same repository at a branch. A provider without refs has none."""
+        display = self.providers()[found.provider].display
+        if display.ref_default is None:
+            return found
+        spec = f"{quote(found.repo, safe='' if display.url_encode else '/')}/{quote(ref, safe='/')}"
+        self.providers()[found.provider].check(spec)
+        return replace(found, spec=spec, ref=ref, path="")
+
+    def _page_of_github(self, text: str) -> str | None:
+        """The address of a page of GitHub that was copied without its host, such as `o/r/tree/dev`."""
+        github = self.providers().get("gh")
+        if github is None or not GITHUB_PAGE.fullmatch(text.strip()):
+            return None
+        return github.check("o/r/HEAD").removesuffix("o/r") + text.strip()
+
     def _linked(self, url: str) -> Pasted | None:
         """What a launch link leads to."""
         parts = urlsplit(url)
-        oldest = OLDEST_LINK.fullmatch(parts.path) if parts.hostname == OLDEST_HOST else None
+        way = plain_path(parts.path)
+        oldest = OLDEST_LINK.fullmatch(way) if parts.hostname == OLDEST_HOST else None
         if oldest:
             return self._link("gh", f"{oldest[1]}/master", unquote(oldest[2]), Kind.PAGE)
-        link = LINK.fullmatch(parts.path)
+        link = LINK.fullmatch(way)
         if link is None:
             return None
         query = query_of(url)
         file = query.get("labpath") or query.get("filepath") or ""
         path, kind = (file, Kind.FILE) if file else (query.get("urlpath", ""), Kind.PAGE)
-        spec = link[3].rstrip("/")
+        spec = plain_spec(link[2], link[3])
         if link[2] in self.providers():
             return self._link(link[2], spec, path.lstrip("/"), kind if path else Kind.FILE)
         if link[1]:  # a repository may be called v2
@@ -70,6 +98,8 @@ class DetectAddress:
         for provider in self.providers().values():
             found = provider.detect(url)
             if found is None or not _fits(provider, found.spec):
+                continue
+            if not found.sure and SPACE.search(unquote(found.repo)):  # a mistake, or text around an address
                 continue
             if found.sure:
                 return found

@@ -23,7 +23,9 @@ from bindery.state.quotas import Quotas
 class OpenLaunch:
     """Checks come in BinderHub's order. A reconnect finds its launch before anything that only a new one must pass.
 
-    allowed_origins: sites that may launch here without a token of our page; None: every site may.
+    allowed_origins: sites that may launch anything here without a token of our page.
+    isolated: True if sessions cannot touch this machine. Then every other site may launch public repositories.
+    confirm: remembers a provider with a canonical spec that was launched from our page. None with isolated sessions.
     """
 
     launches: Launches
@@ -36,13 +38,15 @@ class OpenLaunch:
     dois: Callable[[], DoiDirectory]
     clock: Clock
     launch_seconds: float
-    allowed_origins: tuple[str, ...] | None
+    allowed_origins: tuple[str, ...]
+    isolated: bool
+    confirm: Callable[[str], object] | None
 
     def __call__(self, asked: Asked) -> Opened:
         self.rules().check_client(asked.client)
         if asked.last_event_id:
             return self._resume(asked)
-        jti = self.clock.random_id()
+        jti, cross_site = self.clock.random_id(), False
         if asked.build_token:
             token = self.tokens.read_build_token(asked.build_token, f"{asked.provider}/{asked.spec}")
             known = self.launches.find(launch_id(token.jti))
@@ -52,15 +56,17 @@ class OpenLaunch:
                 raise BadBuildToken(why="it has expired")
             jti = token.jti
         else:
-            self._check_site(asked)
-        return self._open(asked, jti)
+            cross_site = self._is_cross_site(asked)
+            if cross_site and not self.isolated:
+                raise CrossSite(site=asked.origin or "another site")
+        return self._open(asked, jti, cross_site)
 
-    def _open(self, asked: Asked, jti: str) -> Opened:
+    def _open(self, asked: Asked, jti: str, cross_site: bool) -> Opened:
         """A new launch, counted as its client's; what is refused has no stream that would hold a place."""
         stream = self._stream_of(asked)
         rate = self.shares.take(asked.client, page=bool(asked.build_token), stream=stream)
         try:
-            return Opened(self._create(self._at_home(asked), jti), rate=rate, stream=stream)
+            return Opened(self._create(self._at_home(asked), jti, cross_site), rate=rate, stream=stream)
         except BinderyError:
             if stream:
                 self.shares.close(asked.client, stream)
@@ -91,15 +97,13 @@ class OpenLaunch:
         home = self.dois().home(asked.spec)
         return replace(asked, provider=home.provider, spec=home.spec)
 
-    def _check_site(self, asked: Asked) -> None:
-        """A page elsewhere must not start anything here by itself: its browser says where it comes from."""
-        if self.allowed_origins is None or not {asked.origin, "*"}.isdisjoint(self.allowed_origins):
-            return
-        foreign = asked.origin not in ("", asked.own_origin) or asked.site not in ("", "none", "same-origin")
-        if foreign:
-            raise CrossSite(site=asked.origin or "another site")
+    def _is_cross_site(self, asked: Asked) -> bool:
+        """True if a browser says that a page of a site outside `allowed_origins` sent the request."""
+        if not {asked.origin, "*"}.isdisjoint(self.allowed_origins):
+            return False
+        return asked.origin not in ("", asked.own_origin) or asked.site not in ("", "none", "same-origin")
 
-    def _create(self, asked: Asked, jti: str) -> Launch:
+    def _create(self, asked: Asked, jti: str, cross_site: bool) -> Launch:
         provider = self.provider(asked.provider)
         repo_url = provider.check(asked.spec)
         name = f"{asked.provider}/{provider.canonical(asked.spec)}"
@@ -119,8 +123,11 @@ class OpenLaunch:
             deadline=now + self.launch_seconds,
             build_only=asked.build_only,
             client=client,
+            cross_site=cross_site,
         )
         created, new = self.launches.create(launch)
+        if new and asked.build_token and self.confirm:
+            self.confirm(name)
         if new:
             self.queue.send(ResolveRequested(launch=created.id, step=created.step))
         return created

@@ -27,6 +27,7 @@ from bindery.usecases.free_slots import FreeSlots
 from bindery.usecases.move_on import MoveOn
 from bindery.usecases.record_build import RecordBuild
 from bindery.usecases.recount_places import RecountPlaces
+from bindery.usecases.render_metrics import RenderMetrics
 from bindery.usecases.stop_unwanted import StopUnwanted
 from bindery.usecases.tally_launches import TallyLaunches
 
@@ -37,7 +38,10 @@ MOST_LAUNCHES = 1000
 
 @dataclass(frozen=True)
 class Reconcile:
-    """build_seconds: a build's limit, from its start. start_seconds: how young an object may be and still have its record unseen."""
+    """render_metrics: None where no client could read /metrics. build_seconds: a build's limit, from its start.
+
+    start_seconds: how young an object may be and still have its record unseen.
+    """
 
     launches: Launches
     environments: Environments
@@ -54,6 +58,7 @@ class Reconcile:
     recount: RecountPlaces
     evict_images: EvictImages
     tally: TallyLaunches
+    render_metrics: RenderMetrics | None
     clock: Clock
     build_seconds: int
     start_seconds: float = 60
@@ -76,6 +81,9 @@ class Reconcile:
         self._sessions()
         with _trouble_of("counts"):
             self.tally()
+        if self.render_metrics:
+            with _trouble_of("metrics"):
+                self.render_metrics()
 
     def _sessions(self) -> None:
         """Compare sessions with the cluster, with their places and with the images; all of them are read once."""

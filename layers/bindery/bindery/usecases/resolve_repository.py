@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import ForeignCommit
+from bindery.domain.errors import ForeignCommit, RepositoryNotFound
 from bindery.domain.launch import FOUND, WAITING, Event, Launch, Phase, Stage
 from bindery.domain.messages import ResolveRequested
 from bindery.domain.owners import owner_of
@@ -63,6 +63,10 @@ class ResolveRepository:
     def _resolved(self, launch: Launch, provider: RepositoryProvider) -> Resolved:
         """Return the launch's repository. A launch that comes back keeps its commit: its session may hold that commit's files."""
         resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
+        if launch.cross_site and resolved.repository.private:
+            raise RepositoryNotFound(
+                url=resolved.repository.repo_url
+            )  # as for a private repository that is not allowed
         if self.rules().own_refs_only:
             return replace(resolved, repository=self._own(provider, resolved.repository))
         return resolved

@@ -11,8 +11,10 @@ from bindery.domain.launch import Launch, Stage
 from bindery.ports.table import Item
 from bindery.state.counters import Counters, named, observed
 from bindery.state.launches import Launches, counted
+from bindery.state.popular import OTHER, Day, Popular
 
 logger = logging.getLogger("bindery")
+LAUNCHES = "binderhub_launch_count"
 SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 MOST_CHANGES = 100
 """In one transaction."""
@@ -20,8 +22,9 @@ MOST_CHANGES = 100
 
 @dataclass
 class _Batch:
-    """Launches that are counted together, and what they add."""
+    """Launches that are counted together, and what they add. day: the day's most launched repositories."""
 
+    day: Day
     items: list[Item] = field(default_factory=list)
     launches: list[Launch] = field(default_factory=list)
     sums: Counter[str] = field(default_factory=Counter)
@@ -33,39 +36,59 @@ class TallyLaunches:
 
     launches: Launches
     counters: Counters
+    popular: Popular
 
     def __call__(self) -> None:
         for batch in self._batches():
             with suppress(Stale):  # another sweep was here; what it left comes next time
                 counters = self.counters.with_more(batch.sums)
-                self.counters.table.transact([*map(counted, batch.items), *counters])
+                self.counters.table.transact([*map(counted, batch.items), *counters, batch.day.item])
                 for launch in batch.launches:
                     _tell(launch)
 
     def _batches(self) -> Iterator[_Batch]:
-        batch = _Batch()
+        batch: _Batch | None = None
         for item, launch in self.launches.uncounted():
             adds = dict(counts_of(launch))
-            if len(batch.items) + 1 + len(batch.sums.keys() | adds.keys()) > MOST_CHANGES:
+            if (
+                batch and len(batch.items) + 2 + len(batch.sums.keys() | adds.keys()) > MOST_CHANGES
+            ):  # launch and day are two
                 yield batch
-                batch = _Batch()
+                batch = None
+            batch = batch or _Batch(self.popular.today())
+            if _is_named(launch, batch.day):
+                del adds[_unnamed(launch)]
             batch.items.append(item)
             batch.launches.append(launch)
             batch.sums.update(adds)
-        if batch.items:
+        if batch:
             yield batch
 
 
 def counts_of(launch: Launch) -> Iterator[tuple[str, float]]:
     """What one launch adds, by the sum's key: BinderHub's names, and how many got there without trying anything again."""
-    ready = launch.stage is Stage.READY
-    status = "success" if ready else "failure"
-    repo = launch.repo_url if launch.repository else ""
-    yield named("binderhub_launch_count", status=status, provider=launch.provider, repo=repo), 1
+    ready, status = launch.stage is Stage.READY, _status(launch)
+    yield _unnamed(launch), 1
     retries = str(launch.retries)
     yield from observed("binderhub_launch_time_seconds", _took(launch), SECONDS, status=status, retries=retries)
     if ready:
         yield named("bindery_launches_ready", attempt="first" if launch.at_first_attempt else "later"), 1
+
+
+def _unnamed(launch: Launch) -> str:
+    """The key of the sum that counts the launch if its repository is not named."""
+    return named(LAUNCHES, status=_status(launch), provider=launch.provider, repo=OTHER)
+
+
+def _is_named(launch: Launch, day: Day) -> bool:
+    """True if the launch was counted under its repository's name: a public one with many launches today."""
+    if launch.repository is None or launch.repository.private:
+        return False
+    return day.count(launch.repo_url, LAUNCHES, status=_status(launch), provider=launch.provider)
+
+
+def _status(launch: Launch) -> str:
+    return "success" if launch.stage is Stage.READY else "failure"
 
 
 def _tell(launch: Launch) -> None:

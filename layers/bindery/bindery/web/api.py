@@ -19,6 +19,7 @@ from bindery.domain.errors import (
 )
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
+from bindery.domain.links import plain_spec
 from bindery.domain.pasted import Pasted
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
@@ -98,7 +99,7 @@ class Api:
         opened = self.open_launch(
             Asked(
                 provider=wanted.provider,
-                spec=wanted.spec,
+                spec=plain_spec(wanted.provider, wanted.spec),
                 client=caller.client,
                 launch_host=own.address,
                 own_origin=own.origin,

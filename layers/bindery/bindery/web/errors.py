@@ -86,6 +86,17 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "it asks, and leads on to the record if that can be launched.",
         ),
         e.NotARepository: Face(404, "not_a_repository", "This page is no repository: {why}."),
+        e.MetricsClosed: Face(
+            403,
+            "metrics_closed",
+            "The metrics are for the operator of this Bindery. Send the token that the operator has set for them as "
+            "`Authorization: Bearer ...`, or ask from a network that the operator has named.",
+        ),
+        e.MetricsNotReady: Face(
+            503,
+            "metrics_not_ready",
+            "The metrics are rendered by a timer, and have not been lately. Ask again in a minute.",
+        ),
         e.LaunchNotFound: Face(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),

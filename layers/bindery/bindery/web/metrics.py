@@ -15,7 +15,6 @@ from bindery.web.text import encodable
 
 Sums = Mapping[str, Mapping[Labels, float]]
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 INFINITY = float("inf")
 HELP: Mapping[str, str] = MappingProxyType(
     {

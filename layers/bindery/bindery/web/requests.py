@@ -1,20 +1,22 @@
 """What a request says, wherever it came in."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from bindery.domain.errors import BadRequest
+from bindery.domain.links import plain_spec
 from bindery.web.text import encodable
 
 LONGEST_LINK = 4096
 IN_PATHS = "/%:@!$&'()*+,;=~"  # what stands in a path as it is; what is encoded already stays so
 GATEWAYS_OWN = (".amazonaws.com", ".amazonaws.com.cn")
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])\.?(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Link:
-    """provider, spec: as they stand in a link's path, percent-encoding kept."""
+    """provider, spec: of a link's path, in their one spelling, percent-encoded."""
 
     provider: str
     spec: str
@@ -24,8 +26,10 @@ def read_link(raw_path: str, prefix: str) -> Link:
     """`/v2/gh/o/r/HEAD` behind `prefix` (`/v2/`). Raises BadRequest."""
     if len(raw_path) > LONGEST_LINK:
         raise BadRequest(why=f"the link is longer than {LONGEST_LINK} characters")
-    provider, _, spec = raw_path.removeprefix(prefix).partition("/")
-    if not provider or not spec.strip("/"):
+    path = "/" + raw_path.lstrip("/")
+    provider, _, rest = path.removeprefix(prefix).lstrip("/").partition("/")
+    spec = plain_spec(provider, rest)
+    if not provider or not spec:
         raise BadRequest(why=f"a link looks like {prefix}gh/owner/repository/HEAD")
     return Link(provider, spec)
 
@@ -57,8 +61,5 @@ class Own:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a `Host` header names this machine itself."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".") in LOOPBACK_NAMES
-    except ValueError:
-        return False
+    """True if a `Host` header is one of this machine's own names, with a port or without."""
+    return LOOPBACK_HOST.fullmatch(host) is not None

@@ -12,43 +12,65 @@ from bindery.web.text import encodable
 
 LONGEST = 8192
 # What JavaScript's encodeURI leaves alone; clients build file paths with it.
-_ENCODE_URI = ";,/?:@&=+$-_.!~*'()#"
+_IN_PATHS = ";,/:@&=+$-_.!~*'()"
+_AFTER_PATHS = _IN_PATHS + "?#"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_DOCUMENT = r"\.(?:ipynb|md|[rq]md|rst|html?)"
+_ENDS = re.compile(rf"{_DOCUMENT}\Z", re.IGNORECASE)
+_NAMED = re.compile(rf"{_DOCUMENT}(?=[?#])", re.IGNORECASE)
+"""The end of a document's name before an anchor or a query, as old links have them: `index.ipynb#Heading`, which BinderHub's client
+leaves alone. Any other `?` or `#` is part of a file's name, and so are all where the whole ends like a document's name:
+`part #1.ipynb`."""
 
 
 def path_in_session(urlpath: str | None, labpath: str | None, filepath: str | None) -> str:
     """The path relative to the session's address, in ASCII, without a leading slash; empty: the session's start.
 
     Arguments are query parameters, decoded once. labpath goes before filepath before urlpath, as in BinderHub's client.
-    Raises BadRequest when the result would leave the session's address.
+    labpath and filepath name a file, urlpath is an address: only there `?` and `#` always end the path, and `%` begins an escape.
+    An empty one counts as absent. Raises BadRequest when the result would leave the session's address.
     """
-    if labpath is not None:
-        return _inside("labpath", "doc/tree/" + _file(labpath))
-    if filepath is not None:
-        return _inside("filepath", "tree/" + _file(filepath))
-    text = urlpath or ""
-    return _inside("urlpath", text.removeprefix("/"), safe=_ENCODE_URI + "%[]")
+    if labpath:
+        return _inside("labpath", "doc/tree/", *_file(labpath))
+    if filepath:
+        return _inside("filepath", "tree/", *_file(filepath))
+    path, rest = _parted((urlpath or "").removeprefix("/"))
+    return _inside("urlpath", "", path, rest, "%[]")
 
 
-def _file(path: str) -> str:
-    return path.removesuffix("/").lstrip("/")
+def is_plain_name(file: str) -> bool:
+    """True if `labpath` with this file's name opens this file, and does not take a part of the name for an anchor."""
+    return not _file(file)[1]
 
 
-def _inside(name: str, text: str, safe: str = _ENCODE_URI) -> str:
-    why = _trouble(text)
-    encoded = "" if why else quote(encodable(text), safe=safe)
-    path = re.split(r"[?#]", encoded, maxsplit=1)[0]
-    if not why and any(_climbs(reading) for reading in _readings(path)):
+def _file(text: str) -> tuple[str, str]:
+    """A file's name, and the anchor or query after it."""
+    found = None if _ENDS.search(text) else _NAMED.search(text)
+    file, rest = (text[: found.end()], text[found.end() :]) if found else (text, "")
+    return file.removesuffix("/").lstrip("/"), rest
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """An address's path, and the query and fragment after it."""
+    at = re.search(r"[?#]", text)
+    return (text[: at.start()], text[at.start() :]) if at else (text, "")
+
+
+def _inside(name: str, folder: str, path: str, rest: str, safe: str = "") -> str:
+    """The encoded path. name: the parameter's. rest: what follows the path. safe: more characters that stay as they are."""
+    path = folder + path
+    why = _trouble(path, rest)
+    encoded = "" if why else quote(encodable(path), safe=_IN_PATHS + safe)
+    if not why and any(_climbs(reading) for reading in _readings(encoded)):
         why = "leads out of the session with '..'"
     if why:
         raise BadRequest(why=f"{name} {why}")
-    return encoded
+    return encoded + quote(encodable(rest), safe=_AFTER_PATHS + safe)
 
 
-def _trouble(text: str) -> str:
+def _trouble(path: str, rest: str) -> str:
     """Why a relative address might be read as an absolute one; empty if it cannot be."""
-    path = re.split(r"[?#]", text, maxsplit=1)[0]
-    first = path.partition("/")[0]
+    text, first = path + rest, path.partition("/")[0]
     troubles = {
         f"is longer than {LONGEST} characters": len(text) > LONGEST,
         "holds control characters": bool(_CONTROLS.search(text)),

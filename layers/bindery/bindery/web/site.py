@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from bindery import __version__
-from bindery.domain.errors import BadRequest, BinderyError, SessionForgotten
+from bindery.domain.errors import BadRequest, BinderyError, MetricsNotReady, SessionForgotten
 from bindery.domain.launch import Launch
+from bindery.domain.links import plain_path
 from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens
 from bindery.ports.clock import Clock
 from bindery.ports.doi_directory import DoiDirectory
 from bindery.ports.repository_provider import Display, RepositoryProvider
-from bindery.web.metrics import exposition
+from bindery.web.metrics_access import MetricsAccess
 from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
 from bindery.web.requests import Own, launch_path, read_link
 from bindery.web.session_paths import path_in_session
@@ -21,16 +22,15 @@ from bindery.web.shown import face_of
 
 TOKEN_SECONDS = 300
 SESSION_ID = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
-OWN_SITES = ("none", "same-origin")
-Sums = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 
 @dataclass(frozen=True)
 class Site:
     """count: a client's launch, towards its limit. find_launch: by its id, which is also its session's.
 
-    isolated: whether sessions cannot touch this machine.
-    checks: by service, raises if it is ill. builder: its name.
+    isolated: whether sessions cannot touch this machine. is_confirmed: True for a provider with a canonical spec whose launch the
+    user of this machine has agreed to before.
+    checks: by service, raises if it is ill. builder: its name. metrics_text: as it was rendered last; None: not lately.
     """
 
     providers: Callable[[], Mapping[str, RepositoryProvider]]
@@ -44,10 +44,11 @@ class Site:
     public_url: str
     title: str
     isolated: bool
+    is_confirmed: Callable[[str], bool]
     checks: Mapping[str, Callable[[], object]]
     builder: Callable[[], str]
-    sums: Callable[[], Sums]
-    gauges: Mapping[str, Callable[[], float]]
+    metrics_access: MetricsAccess
+    metrics_text: Callable[[], str | None]
 
     def own(self, scheme: str, headers: Mapping[str, str], stage: str) -> Own:
         """How the request addresses this Bindery. scheme: of the client's own connection. headers: names in lower case."""
@@ -74,7 +75,8 @@ class Site:
         link = read_link(raw_path, "/v2/")
         provider = self.provider(link.provider)
         repo_url = provider.check(link.spec)
-        self.rules().check_spec(link.spec, f"{link.provider}/{provider.canonical(link.spec)}")
+        canonical = provider.canonical(link.spec)
+        self.rules().check_spec(link.spec, f"{link.provider}/{canonical}")
         path = path_in_session(query.get("urlpath"), query.get("labpath"), query.get("filepath"))
         token = self.tokens.build_token(
             f"{link.provider}/{link.spec}", own.origin, self.clock.random_id(), self.clock.now() + TOKEN_SECONDS
@@ -82,11 +84,19 @@ class Site:
         return launch_page(
             LaunchLink(link.provider, provider.display.name, link.spec, repo_url, path),
             token,
-            autostart=self.isolated or site in OWN_SITES,
+            autostart=self._starts_at_once(site, f"{link.provider}/{canonical}"),
             isolated=self.isolated,
             name=self.title,
             root=own.root,
         )
+
+    def _starts_at_once(self, site: str, name: str) -> bool:
+        """True if the page may launch before its visitor has pressed a button.
+
+        Where sessions can touch this machine, only our own pages' links do, and links from outside the browser (`none`) to what was
+        launched here before. site: `Sec-Fetch-Site`, which only a browser's own words may set.
+        """
+        return self.isolated or site == "same-origin" or (site == "none" and self.is_confirmed(name))
 
     def doi_redirect(self, raw_path: str, query: Mapping[str, str], client: str) -> str:
         """Where `/v2/doi/<DOI>` leads: to the launch page of its record on the host where that lives.
@@ -99,17 +109,20 @@ class Site:
 
     def repo_redirect(self, raw_path: str) -> str:
         """Where `/repo/<owner>/<repository>[/<path>]`, the oldest kind of link, leads."""
-        owner, _, rest = raw_path.removeprefix("/repo/").partition("/")
+        owner, _, rest = plain_path(raw_path).removeprefix("/repo/").partition("/")
         repository, _, path = rest.partition("/")
         if not owner or not repository:
             raise BadRequest(why="a link of this kind looks like /repo/owner/repository")
         return f"/v2/gh/{owner}/{repository}/master" + (f"?{urlencode({'urlpath': path})}" if path else "")
 
     def again(self, raw_path: str) -> str:
-        """Where `/sessions/<id>` leads, to launch again what a session ran: its launch page, which decides. Raises SessionForgotten."""
-        session = raw_path.removeprefix("/sessions/")
+        """Where `/sessions/<id>` leads, to launch again what a session ran: its launch page, which decides.
+
+        Whoever sees a session's host name may ask, so only public repositories are named. Raises SessionForgotten.
+        """
+        session = plain_path(raw_path).removeprefix("/sessions/").removesuffix("/")
         launch = self.find_launch(session) if SESSION_ID.fullmatch(session) else None
-        if launch is None:
+        if launch is None or launch.repository is None or launch.repository.private:
             raise SessionForgotten
         return launch_path(launch.provider, launch.spec)
 
@@ -123,9 +136,13 @@ class Site:
         """What runs here, under BinderHub's names."""
         return {"builder_info": {"name": self.builder()}, "binderhub": __version__, "builder": self.builder()}
 
-    def metrics(self) -> str:
-        """Prometheus' text: sums from the table, gauges asked now."""
-        return exposition(self.sums(), {name: ask() for name, ask in self.gauges.items()})
+    def metrics(self, client: str, authorization: str) -> str:
+        """Prometheus' text as the timer rendered it. Raises MetricsClosed, MetricsNotReady."""
+        self.metrics_access.check(client, authorization)
+        text = self.metrics_text()
+        if text is None:
+            raise MetricsNotReady
+        return text
 
 
 def _well(check: Callable[[], object]) -> bool:

@@ -9,7 +9,6 @@ from bindery.domain.errors import BinderyError
 from bindery.web.assets import asset
 from bindery.web.gate import too_large
 from bindery.web.head import answered
-from bindery.web.metrics import CONTENT_TYPE
 from bindery.web.pages import Page, error_page
 from bindery.web.proxies import NO_PROXIES, Proxies
 from bindery.web.requests import Own
@@ -17,6 +16,7 @@ from bindery.web.senders import sender_of
 from bindery.web.shown import face_of
 from bindery.web.site import Site
 
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PASSING = frozenset({429, 502, 503, 504})
 
 
@@ -82,7 +82,8 @@ class SiteRoutes:
 
     def _metrics(self) -> Response[str]:
         """For Prometheus."""
-        return Response(200, CONTENT_TYPE, self._site.metrics())
+        text = self._site.metrics(self._client(), self._headers().get("authorization", ""))
+        return Response(200, METRICS_TYPE, text, {"Cache-Control": "no-store"})
 
     def _refused(self, error: BinderyError) -> Response[str]:
         """The error's face, as a page."""

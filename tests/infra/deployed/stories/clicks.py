@@ -37,6 +37,7 @@ def pages_are_looked_at(there: Deployed) -> None:
     building(there)
     for path in ("/", "/repo/o/r", f"/sessions/{launch}", "/assets/launch.js", "/badge.svg", "/health", "/versions"):
         assert there.web("ServePages", "GET", path)["statusCode"] in (200, 302), path
+    there.call("Reconcile", {})
     assert "bindery_sessions" in there.web("ServePages", "GET", "/metrics")["body"]
 
 

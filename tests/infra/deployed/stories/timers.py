@@ -34,6 +34,7 @@ def the_network_is_ill(there: Deployed) -> None:
         found.answers = False
     there.ports.time.advance(120)
     there.call("CullSessions", {})
+    there.call("Reconcile", {})
     assert "bindery_sweeps_in_doubt" in there.web("ServePages", "GET", "/metrics")["body"]
     assert not any(has_stopped(there, launch) for launch in launches)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bindery.adapters.builds.disk import bytes_in, locked
 from bindery.adapters.builds.registry import Registry
-from bindery.adapters.builds.surroundings import search_path, tool_environment
+from bindery.adapters.builds.surroundings import PROXIES, has_password, search_path, tool_environment
 from bindery.domain.errors import BuildServiceDown
 
 # As repo2docker and BinderHub tell every build; nothing else is told.
@@ -117,6 +117,8 @@ class ContainerTool:
             words += [f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={desk.folder.name}", *cache]
         else:
             # Docker's own format: the other one has no SHELL, and many a Dockerfile relies on that.
+            if any(has_password(value) for name, value in os.environ.items() if name.lower() in PROXIES):
+                words += ["--http-proxy=false"]  # it would hand the proxy's password to the repository's own steps
             words += [f"--layers={'true' if _says_all(dockerfile) else 'false'}", "--format", "docker"]
             words += ["--authfile", str(desk.login), "--signature-policy", str(self._policy)]
         words += [f"--build-arg={argument}" for argument in ARGUMENTS]

@@ -40,6 +40,14 @@ _CONTAINER_TOOLS = (
 )
 
 
+PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
+
+
+def has_password(proxy: str) -> bool:
+    """True if a proxy's address holds a user or a password, which are the operator's."""
+    return "@" in proxy
+
+
 def search_path(machine: Mapping[str, str]) -> str:
     """PATH, with what pyenv's shims stand for in their place: a shim reads the folder it runs in, which is a visitor's."""
     folders: list[str] = []
@@ -61,12 +69,16 @@ def _numbers(version: Path) -> list[int]:
 def build_environment(machine: Mapping[str, str], folder: Path, cache: Path) -> dict[str, str]:
     """Variables of every process of the build in `folder`, the repository's own scripts included.
 
-    The folder is also the mark by which a stray process is known. HOME and TMPDIR lie in it; the cache is uv's.
+    A proxy whose address has a password in it is left out: the repository's scripts would read it. The folder is also the mark by
+    which a stray process is known. HOME and TMPDIR lie in it; the cache is uv's.
     """
+    without_passwords = {
+        name: value for name, value in machine.items() if name.lower() not in PROXIES or not has_password(value)
+    }
     venv = folder / "venv"
     path = os.pathsep.join([str(venv / "bin"), search_path(machine)])
     return {
-        **_common(machine, folder, _INSTALLERS),
+        **_common(without_passwords, folder, _INSTALLERS),
         "PATH": path,
         "HOME": str(folder / "home"),
         "VIRTUAL_ENV": str(venv),

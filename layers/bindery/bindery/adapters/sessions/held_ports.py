@@ -1,6 +1,7 @@
 """Ports that nobody else may take before a session's server listens there."""
 
 import socket
+from urllib.parse import urlsplit
 
 
 class HeldPorts:
@@ -26,6 +27,11 @@ class HeldPorts:
     def close(self) -> None:
         for session in list(self._held):
             self.let_go(session)
+
+
+def port_of(url: str) -> int:
+    """The port of a session's address; 0 if it names none."""
+    return urlsplit(url).port or 0
 
 
 def listens(port: int) -> bool:

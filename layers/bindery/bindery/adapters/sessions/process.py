@@ -14,10 +14,10 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from bindery.adapters.builds.disk import is_full, words
-from bindery.adapters.sessions import activity
+from bindery.adapters.sessions import activity, listeners
 from bindery.adapters.sessions.environment import Environment, FindEnvironment, HoldEnvironment
 from bindery.adapters.sessions.folder import ID, Record, SessionFolder, folder_of, found_on_disk
-from bindery.adapters.sessions.held_ports import HeldPorts, listens
+from bindery.adapters.sessions.held_ports import HeldPorts, listens, port_of
 from bindery.adapters.sessions.keeper import ENVIRONMENT_LOCK, UNTOUCHED
 from bindery.adapters.sessions.processes import (
     Process,
@@ -102,7 +102,11 @@ class ProcessSessions:
         return report
 
     def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
-        return activity.ask(sessions, seconds, self._clock.now())
+        """A session whose port another user has taken does not answer: that user must not see its token."""
+        listening = listeners.owners()
+        ours = {session: at for session, at in sessions.items() if listeners.is_ours(port_of(at[0]), listening)}
+        answers = activity.ask(ours, seconds, self._clock.now())
+        return {**dict.fromkeys(sessions.keys() - ours.keys()), **answers}
 
     def stop(self, session: str) -> None:
         folder = self._folder(session)
@@ -211,7 +215,8 @@ class ProcessSessions:
         if not alive(record.process):
             return SessionReport(Liveness.GONE, why=folder.last_words())
         url = f"http://127.0.0.1:{record.port}/"
-        if listens(record.port) and activity.is_session(url, token):
+        ours = listens(record.port) and listeners.is_ours(record.port, listeners.owners())
+        if ours and activity.is_session(url, token):
             return SessionReport(Liveness.READY, url=url, notes=record.notes)
         return STARTING
 

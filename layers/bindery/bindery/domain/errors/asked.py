@@ -81,6 +81,14 @@ class NotARepository(UnknownAddress):
     """A pasted address of a page that is known to be no repository. Facts: why (and what to do)."""
 
 
+class MetricsClosed(Permanent):
+    """The metrics are for the operator, and the client is not known as such. Facts: none."""
+
+
+class MetricsNotReady(Retryable):
+    """The metrics have not been rendered lately. Facts: none."""
+
+
 class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 

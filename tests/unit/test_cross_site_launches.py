@@ -1,0 +1,130 @@
+"""Pages of other sites launch public repositories only."""
+
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from bindery.domain.failure import Failure
+from bindery.domain.launch import Launch, Stage
+from bindery.settings import Settings
+from bindery.web.api import Caller
+from bindery.web.requests import Own
+from tests.simulation.small import ASKED, OWN_ORIGIN, Small
+
+EVIL = "https://evil.example"
+BOOK = "https://book.example"
+PRIVATE = {
+    "BINDERY_BUILDER": "container",
+    "BINDERY_LAUNCHER": "kubernetes",
+    "BINDERY_REGISTRY": "https://quay.io/my-org/",
+    "BINDERY_GITHUB_TOKEN": "ghp_token",
+    "BINDERY_PRIVATE_REPOSITORIES": "gh/o/r",
+}
+
+
+def with_private(**settings: object) -> Small:
+    small = Small(isolated=True, **settings)
+    small.host.private = frozenset({"o/r"})
+    return small
+
+
+def outcome(small: Small, launch: Launch) -> Launch:
+    """The launch after every step that can be taken, builds included."""
+    small.pump()
+    if small.builds.running():
+        small.build()
+        small.pump()
+    return small.launch(launch)
+
+
+@pytest.mark.parametrize(
+    ("origin", "site"),
+    [(EVIL, "cross-site"), (EVIL, ""), ("", "cross-site"), ("", "same-site"), ("null", ""), (OWN_ORIGIN, "cross-site")],
+)
+def test_a_page_of_another_site_gets_no_private_repository(origin: str, site: str) -> None:
+    small = with_private()
+    launch = small.system.open_launch(replace(ASKED, origin=origin, site=site)).launch
+    ended = outcome(small, launch)
+    assert ended.stage is Stage.FAILED
+    assert ended.failure == Failure(kind="RepositoryNotFound", facts={"url": "https://host.example/o/r"})
+    assert not small.builds.started
+    assert not ended.session
+
+
+@pytest.mark.parametrize("build_only", [True, False])
+def test_a_private_image_is_neither_built_nor_told_to_a_page_of_another_site(build_only: bool) -> None:
+    small = with_private()
+    small.ready()
+    asked = replace(ASKED, origin=EVIL, site="cross-site", build_only=build_only)
+    ended = outcome(small, small.system.open_launch(asked).launch)
+    assert (ended.stage, ended.image) == (Stage.FAILED, "")
+
+
+@pytest.mark.parametrize(("origin", "site"), [("", ""), ("", "none"), (OWN_ORIGIN, "same-origin")])
+def test_our_own_page_and_clients_without_a_browser_get_a_private_repository(origin: str, site: str) -> None:
+    small = with_private()
+    launch = small.system.open_launch(replace(ASKED, origin=origin, site=site)).launch
+    assert outcome(small, launch).stage is Stage.READY
+
+
+def test_a_listed_site_and_a_page_token_get_a_private_repository() -> None:
+    small = with_private(allowed_origins=BOOK)
+    for asked in (
+        replace(ASKED, origin=BOOK, site="cross-site"),
+        replace(ASKED, origin=EVIL, site="cross-site", build_token=small.token()),
+    ):
+        assert outcome(small, small.system.open_launch(asked).launch).stage is Stage.READY
+
+
+def test_a_page_of_another_site_gets_public_repositories() -> None:
+    small = Small()
+    launch = small.system.open_launch(replace(ASKED, origin=EVIL, site="cross-site")).launch
+    assert outcome(small, launch).stage is Stage.READY
+
+
+def test_a_retry_of_a_cross_site_launch_stays_without_private_repositories() -> None:
+    small = Small()
+    launch = small.system.open_launch(replace(ASKED, origin=EVIL, site="cross-site")).launch
+    small.host.private = frozenset({"o/r"})  # made private after the click
+    assert outcome(small, launch).stage is Stage.FAILED
+
+
+def test_the_api_gives_a_page_of_another_site_no_private_repository() -> None:
+    small = with_private()
+    headers = {"origin": EVIL, "sec-fetch-site": "cross-site", "content-type": "application/json"}
+    answer = small.system.api.create(Caller("203.0.113.7", "https", headers), '{"provider": "gh", "spec": "o/r/HEAD"}')
+    small.pump()
+    assert small.launch(str(answer.body["id"])).stage is Stage.FAILED
+
+
+def test_a_page_with_a_build_token_can_be_neither_read_nor_framed_by_another_site() -> None:
+    small = with_private(cors_allow_origin=BOOK)
+    page = small.system.site.launch(
+        "/v2/gh/o/r/HEAD", {}, Own("http://bindery.example", ""), "cross-site", "203.0.113.7"
+    )
+    assert page.status == 200
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    assert not [name for name in page.headers if name.lower().startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("variables", "header"),
+    [
+        ({}, "*"),
+        ({"BINDERY_CORS_ALLOW_ORIGIN": BOOK}, BOOK),
+        ({"BINDERY_CORS_ALLOW_ORIGIN": "none"}, ""),
+        (PRIVATE, ""),
+        ({**PRIVATE, "BINDERY_CORS_ALLOW_ORIGIN": BOOK}, BOOK),
+        ({**PRIVATE, "BINDERY_CORS_ALLOW_ORIGIN": "none"}, ""),
+    ],
+)
+def test_with_private_repositories_no_site_may_read_by_default(variables: dict[str, str], header: str) -> None:
+    assert Settings.read(variables).allow_origin == header
+
+
+@pytest.mark.parametrize("name", ["CORS_ALLOW_ORIGIN", "ALLOWED_ORIGINS"])
+def test_every_site_together_with_private_repositories_is_refused_at_the_start(name: str) -> None:
+    assert Settings.read({f"BINDERY_{name}": "*"})
+    with pytest.raises(ValidationError, match="name the sites"):
+        Settings.read({**PRIVATE, f"BINDERY_{name}": "*"})

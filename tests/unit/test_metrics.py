@@ -1,0 +1,173 @@
+"""/metrics: which repositories it names, how much it may cost, and who may read it."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from bindery.domain.errors import MetricsClosed, MetricsNotReady
+from bindery.domain.launch import Launch
+from bindery.settings import Settings
+from bindery.state.popular import CANDIDATES, OTHER, SHOWN, Day, Popular
+from bindery.usecases.tally_launches import counts_of
+from tests.fakes.clock import FakeClock
+from tests.fakes.table import DictTable
+from tests.simulation.small import Small
+
+OPERATOR = "192.0.2.1"
+STRANGER = "203.0.113.9"
+TOKEN = "a metrics token!".replace(" ", "-")
+ITEM_LIMIT = 300_000
+
+
+def count(day: Day, repository: str, times: int = 1) -> list[bool]:
+    return [day.count(repository, "launches", status="success") for _ in range(times)]
+
+
+def today(table: DictTable, clock: FakeClock) -> Day:
+    return Popular(table, clock).today()
+
+
+def shown_repositories(day: Day) -> set[str]:
+    return {dict(labels)["repo"] for rows in day.sums().values() for labels in rows}
+
+
+def readable(**settings: object) -> Small:
+    """A system whose /metrics the operator's address may read."""
+    return Small(isolated=True, metrics_networks=f"{OPERATOR}/32", **settings)
+
+
+def test_most_launched_repositories_are_named_whatever_else_is_launched() -> None:
+    day = today(DictTable(), FakeClock())
+    popular = [f"https://host.example/popular/{number}" for number in range(SHOWN)]
+    for turn in range(60):
+        for name in popular:
+            count(day, name)
+        for number in range(40):
+            count(day, f"https://evil.example/{turn}/{number}")
+    assert shown_repositories(day) == set(popular)
+
+
+@pytest.mark.parametrize("name", ["https://evil.example/{}", "https://evil.example/{}/" + "é" * 4000])
+def test_names_that_a_stranger_makes_up_do_not_grow_the_item(name: str) -> None:
+    table, clock = DictTable(), FakeClock()
+    for number in range(3000):
+        day = today(table, clock)
+        count(day, name.format(number))
+        table.put(day.item)
+    day = today(table, clock)
+    assert len(day.candidates) <= CANDIDATES
+    assert len(day.item.data["rows"]) <= SHOWN
+    assert len(json.dumps(day.item.data)) < ITEM_LIMIT
+    assert len(table.items()) == 1
+
+
+def test_each_launch_is_counted_in_one_row_or_not_at_all() -> None:
+    day = today(DictTable(), FakeClock())
+    counted = [day.count(f"r{number % 7}", "launches", status="success") for number in range(100)]
+    (rows,) = day.sums().values()
+    assert sum(rows.values()) == sum(counted) == 100
+
+
+def test_names_begin_anew_each_day_and_their_item_expires() -> None:
+    table, clock = DictTable(), FakeClock()
+    day = today(table, clock)
+    count(day, "r", 3)
+    table.put(day.item)
+    assert day.item.expires_at is not None
+    assert day.item.expires_at - clock.now() == 2 * 86400
+    clock.advance(86400)
+    assert today(table, clock).sums() == {}
+
+
+def text_of(small: Small) -> str:
+    small.system.reconcile()
+    return small.system.site.metrics(OPERATOR, "")
+
+
+def test_launches_of_private_repositories_are_counted_without_their_name() -> None:
+    small = readable()
+    small.host.heads["o/secret"] = small.host.heads["o/r"]
+    small.host.private = frozenset({"o/secret"})
+    small.ready("o/secret/HEAD")
+    small.ready()
+    small.system.stop_launch(small.open().id)  # failed before its repository was known
+    text = text_of(small)
+    assert "secret" not in text
+    assert 'repo="https://host.example/o/r"' in text
+    assert 'binderhub_launch_count_total{provider="gh",repo="other",status="success"} 1.0' in text
+    assert 'binderhub_launch_count_total{provider="gh",repo="other",status="failure"} 1.0' in text
+
+
+def test_no_sum_has_a_repository_in_its_name() -> None:
+    launch = Launch(
+        id="a", provider="gh", spec="o/r/HEAD", repo_url="https://host.example/o/r", owner="", launch_host="",
+        created_at=0, deadline=9,
+    )  # fmt: skip
+    keys = [key for key, _ in counts_of(launch)]
+    assert not [key for key in keys if "host.example" in key]
+    assert [key for key in keys if f"repo={OTHER}" in key]
+
+
+def test_a_request_reads_one_item() -> None:
+    small = readable()
+    small.ready()
+    small.system.reconcile()
+    calls: list[str] = []
+    small.table.before = lambda operation, keys: calls.append(operation)
+    assert small.system.site.metrics(OPERATOR, "")
+    assert calls == ["get"]
+
+
+def test_a_text_that_no_timer_renders_any_more_is_not_shown() -> None:
+    small = readable()
+    with pytest.raises(MetricsNotReady):
+        small.system.site.metrics(OPERATOR, "")
+    assert text_of(small)
+    small.clock.advance(901)
+    with pytest.raises(MetricsNotReady):
+        small.system.site.metrics(OPERATOR, "")
+
+
+def test_a_text_is_rendered_only_where_it_can_be_read() -> None:
+    closed = Small()
+    closed.system.reconcile()
+    assert closed.system.metrics_text.get() is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "client", "authorization", "opens"),
+    [
+        ({}, "127.0.0.1", "", False),
+        ({}, STRANGER, "Bearer ", False),
+        ({}, STRANGER, f"Bearer {TOKEN}", False),
+        ({"metrics_token": TOKEN}, "127.0.0.1", "", False),
+        ({"metrics_token": TOKEN}, STRANGER, f"Bearer {TOKEN}", True),
+        ({"metrics_token": TOKEN}, STRANGER, f"bearer  {TOKEN}", True),
+        ({"metrics_token": TOKEN}, STRANGER, f"Basic {TOKEN}", False),
+        ({"metrics_token": TOKEN}, STRANGER, f"Bearer {TOKEN}x", False),
+        ({"metrics_token": TOKEN}, STRANGER, "Bearer \ud800é", False),
+        ({"metrics_networks": "192.0.2.0/24"}, OPERATOR, "", True),
+        ({"metrics_networks": "192.0.2.0/24"}, "::ffff:192.0.2.1", "", True),
+        ({"metrics_networks": "192.0.2.0/24"}, STRANGER, "", False),
+        ({"metrics_networks": "192.0.2.0/24"}, "unknown", "", False),
+        ({"isolated": False}, "127.0.0.1", "", True),
+    ],
+)
+def test_metrics_are_read_by_the_operator_only(
+    settings: dict[str, object], client: str, authorization: str, opens: bool
+) -> None:
+    isolated = bool(settings.get("isolated", True))
+    small = Small(isolated=isolated, **{name: value for name, value in settings.items() if name != "isolated"})
+    small.system.render_metrics()
+    if opens:
+        assert small.system.site.metrics(client, authorization)
+    else:
+        with pytest.raises(MetricsClosed):
+            small.system.site.metrics(client, authorization)
+
+
+@pytest.mark.parametrize("token", ["short", "with a space in the middle", "é" * 20])
+def test_a_token_that_can_be_guessed_or_sent_in_no_header_is_refused_at_the_start(token: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.read({"BINDERY_METRICS_TOKEN": token})
