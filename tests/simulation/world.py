@@ -44,8 +44,8 @@ DEAD = "DeadLetters"
 TOTALS, OWN_TOTALS = (None, None, None, None, 1, 3, 17), (None, None, None, None, 1, 5)
 SLOTS = (1, 1, 2, 3)
 SPECS = (
-    *("o/popular/HEAD", "o/popular/HEAD", "o/popular/HEAD", "o/popular/pull", "o/popular/id"),
-    *("o/other/HEAD", "o/other/HEAD", "o/other/pull", "o/third/HEAD", "o/missing/HEAD"),
+    *("o/popular/HEAD", "o/popular/HEAD", "o/popular/HEAD", "o/popular/HEAD", "o/popular/HEAD", "o/popular/pull"),
+    *("o/popular/id", "o/other/HEAD", "o/other/HEAD", "o/other/HEAD", "o/other/pull", "o/third/HEAD", "o/missing/HEAD"),
 )
 
 
@@ -80,7 +80,7 @@ class World:
             total = own = quota
         limits = {"quota_total": total, "quota_per_repository": own, "max_age_seconds": random.choice((3600, 1200))}
         slots = slots or random.choice(SLOTS)
-        limits |= {"own_refs_only": not quota and random.random() < 0.25}
+        limits |= {"own_refs_only": not quota and random.random() < 0.1}
         settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, build_slots=slots, **limits)
         self.host = SimProvider(around)
         ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
