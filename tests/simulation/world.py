@@ -52,8 +52,8 @@ SLOTS = (1, 1, 2, 3)
 SHARES, IN_LINE, OWN_SESSIONS = (None, 1, 1, 2), (None, None, 1, 3), (None, None, 1, 4)
 CLIENTS = ("203.0.113.9", "203.0.113.9", "2001:db8::9", "127.0.0.1")
 SPECS = (
-    *("o/popular/HEAD", "o/popular/HEAD", "o/popular/HEAD", "o/popular/pull", "o/popular/id"),
-    *("o/other/HEAD", "o/other/HEAD", "o/other/pull", "o/third/HEAD", "o/missing/HEAD"),
+    *("o/popular/HEAD", "o/popular/HEAD", "o/popular/HEAD", "o/popular/HEAD", "o/popular/HEAD", "o/popular/pull"),
+    *("o/popular/id", "o/other/HEAD", "o/other/HEAD", "o/other/HEAD", "o/other/pull", "o/third/HEAD", "o/missing/HEAD"),
 )
 
 
@@ -96,7 +96,7 @@ class World:
         limits = {"quota_total": total, "quota_per_repository": own, "max_age_seconds": random.choice((3600, 1200))}
         shared = self._shares(slots or random.choice(SLOTS), crowd=bool(quota))
         limits |= {
-            "own_refs_only": not quota and random.random() < 0.25,
+            "own_refs_only": not quota and random.random() < 0.1,
             "build_slots": shared.slots,
             "client_builds": shared.client,
             "client_line": shared.client_in_line,
