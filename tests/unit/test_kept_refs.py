@@ -16,7 +16,7 @@ from bindery.adapters.repositories.gitlab import GitLabProvider
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.host_api import ApiAnswer
 from bindery.adapters.repositories.kept_refs import COMMIT_SECONDS, KEPT_SECONDS, Facts, KeptRefs
-from bindery.domain.errors import RepositoryNotFound
+from bindery.domain.errors import RepositoryBlocked, RepositoryGone, RepositoryNotFound
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.table import Table
 from tests.fakes.clock import FakeClock
@@ -115,7 +115,8 @@ def test_of_a_repository_that_its_host_only_refuses_to_tell_of_all_stays_kept(
         server.replies["/repos/o/r/commits/HEAD"] = Reply(status)
         with pytest.raises(RepositoryNotFound) as caught:
             provider.resolve(spec.format("HEAD"))
-    assert type(caught.value) is RepositoryNotFound
+    kinds: dict[int, type[RepositoryNotFound]] = {410: RepositoryGone, 451: RepositoryBlocked}
+    assert type(caught.value) is kinds.get(status, RepositoryNotFound)
     assert len(table.items()) == kept
 
 
