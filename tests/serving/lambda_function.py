@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.deployed.rights import FUNCTIONS
+from tests.infra.deployed.variables import resolved
 from tests.serving import web_adapter
 from tests.serving.runtime_api import RuntimeApi
 from tests.serving.template_table import properties
@@ -64,7 +66,8 @@ class Package:
 def of_this_checkout(name: str, faster: str = "", **variables: str) -> Package:
     """As it is written, on the packages of the tests. name: as in the template. variables: beside the template's own."""
     about = properties(resource=name)
-    given = {str(key): str(value) for key, value in about["Environment"]["Variables"].items()}
+    own = FUNCTIONS[name]["Properties"]["Environment"]["Variables"]
+    given = {str(key): str(resolved(value, {})) for key, value in own.items()}
     packages = (*Path(site.getsitepackages()[0]).iterdir(), ROOT / "layers" / "bindery" / "bindery")
     # Not the test's own interpreter: that has the packages already.
     python = Path(sys.executable).resolve()
