@@ -45,21 +45,21 @@ def test_a_name_without_its_certificate_is_no_stack() -> None:
 
 
 def test_a_budget_is_optional_and_has_somebody_to_tell() -> None:
-    given = {"MonthlyBudget": "100", "AlarmEmail": "you@example.net"}
-    assert [holds(RESOURCES["Budget"], each) for each in ({}, given)] == [False, True]
+    budget = {"MonthlyBudget": "100", "AlarmEmail": "you@example.net"}
+    assert [holds(RESOURCES["Budget"], each) for each in ({}, budget)] == [False, True]
     rule = TEMPLATE["Rules"]["ABudgetNeedsSomebodyToTell"]
     (must,) = rule["Assertions"]
     assert not holds(rule["RuleCondition"], {})
-    assert [holds(must["Assert"], each) for each in ({"MonthlyBudget": "100"}, given)] == [False, True]
-    told = properties("Budget")["NotificationsWithSubscribers"]
-    assert [each["Subscribers"][0]["Address"] for each in told] == [{"Ref": "AlarmEmail"}] * 2
+    assert [holds(must["Assert"], each) for each in ({"MonthlyBudget": "100"}, budget)] == [False, True]
+    notices = properties("Budget")["NotificationsWithSubscribers"]
+    assert [each["Subscribers"][0]["Address"] for each in notices] == [{"Ref": "AlarmEmail"}] * 2
     assert "BudgetName" not in properties("Budget")["Budget"], "a second stack has one of its own"
 
 
 def test_what_a_watcher_costs_is_bounded() -> None:
-    told = properties("StreamLaunch")
-    assert told["MemorySize"] == 256
-    assert told["Environment"]["Variables"]["BINDERY_PAGE_STREAM_SECONDS"] == 90
+    function = properties("StreamLaunch")
+    assert function["MemorySize"] == 256
+    assert function["Environment"]["Variables"]["BINDERY_PAGE_STREAM_SECONDS"] == 90
 
 
 def test_sessions_run_on_exactly_one_cluster() -> None:

@@ -74,7 +74,7 @@ def test_an_image_that_only_the_operator_may_pull_is_not_pulled_for_a_repository
 
 
 class Tool(ContainerTool):
-    """Says what it is told to say, once for each pull. pulls: how many there were. seen: the login at each."""
+    """Prints one of `answers` for each pull and fails, or succeeds where it is empty. seen: the login at each pull."""
 
     def __init__(self, folder: Path, *answers: str) -> None:
         super().__init__("docker", folder)

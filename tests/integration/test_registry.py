@@ -42,7 +42,7 @@ class TokenAnswer(Quiet, BaseHTTPRequestHandler):
             self.send(200 if self.path.endswith(DIGEST) else 404, b"", {"Docker-Content-Digest": DIGEST})
 
     def do_DELETE(self) -> None:
-        """As do_HEAD, for a token that was given for deleting."""
+        """As do_HEAD, for a token with the right to delete."""
         self._note()
         if self.server.owner.status:
             self.send(self.server.owner.status)
@@ -52,8 +52,8 @@ class TokenAnswer(Quiet, BaseHTTPRequestHandler):
             self.send(202 if self.path.endswith(DIGEST) else 404)
 
     def _may_delete(self) -> bool:
-        given = [path for method, path, _ in self.server.owner.asked if method == "GET"]
-        return str(given[-1]).endswith("%3Adelete")
+        tokens = [path for method, path, _ in self.server.owner.asked if method == "GET"]
+        return str(tokens[-1]).endswith("%3Adelete")
 
     def do_GET(self) -> None:
         self._note()
@@ -128,7 +128,7 @@ def test_an_image_is_deleted_with_a_token_for_deleting_and_asked_for_with_one_fo
 
 
 @pytest.mark.parametrize("status", [401, 403, 405])
-def test_a_registry_that_lets_nobody_delete_says_so(server: TokenRegistry, status: int) -> None:
+def test_a_registry_that_does_not_allow_deletion_says_so(server: TokenRegistry, status: int) -> None:
     server.status = status
     with client(server) as registry:
         assert not registry.remove(registry.by_digest(DIGEST))

@@ -99,10 +99,10 @@ def test_aws_s_login_for_its_public_registry_is_asked_for_when_it_is_used() -> N
         asked.append(True)
         return EcrPublic(base64.b64encode(b"AWS:long").decode())
 
-    given = ecr_public(client)
-    assert given.may_be_used_for("public.ecr.aws/x/y")
+    login = ecr_public(client)
+    assert login.may_be_used_for("public.ecr.aws/x/y")
     assert not asked
-    assert base64.b64decode(json.loads(given.text())["auths"]["public.ecr.aws"]["auth"]) == b"AWS:long"
+    assert base64.b64decode(json.loads(login.text())["auths"]["public.ecr.aws"]["auth"]) == b"AWS:long"
 
 
 def test_a_token_of_aws_s_that_makes_no_sense_is_the_service_s_trouble() -> None:

@@ -239,7 +239,7 @@ def test_our_own_page_goes_on_listening_while_no_build_runs(monkeypatch: pytest.
         (OUR_PAGE, 0),
     ],
 )
-def test_everybody_else_s_stream_stays_open_and_bears_no_named_event(
+def test_a_stream_of_another_client_stays_open_and_has_no_named_event(
     monkeypatch: pytest.MonkeyPatch, path: str, page_seconds: float
 ) -> None:
     """BinderHub's clients take a closed stream for a failed launch, and know unnamed events only."""

@@ -54,7 +54,7 @@ class EnvironmentState(StrEnum):
 
 
 OLDEST_IMAGE_DAYS = 365
-"""An image this old is built again when it is launched: the registry's own rule deletes older ones, whoever launches them."""
+"""An image this old is built again when it is launched: the registry's own rule deletes older images, launched or not."""
 
 
 class Environment(BaseModel):

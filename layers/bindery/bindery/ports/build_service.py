@@ -15,7 +15,7 @@ class BuildService(Protocol):
     look: the service's own word on a handle. Once SUCCEEDED or FAILED, always that, until forgotten (UNKNOWN).
     stop: ends the attempt; afterwards look soon says FAILED. An attempt that ended or is unknown is no error.
     has: whether the image can be run now; keeps it from being evicted for a while.
-    remove: deletes an image that nothing uses; one that is gone is no error. False if the service lets nobody delete images.
+    remove: deletes an image that nothing uses; one that is gone is no error. False if the service does not allow it.
     Every call may raise BuildServiceDown. start raises BuildsRefused if the service takes no more builds and has begun nothing; else it may
         have begun the attempt all the same, if its first step records its handle in the table and ends where another, or an empty
         one, is recorded.

@@ -65,8 +65,8 @@ def _filled(text: str, arguments: dict[str, str]) -> str | None:
     """Return the text with its variables replaced; None if one of them is not known."""
 
     def value(match: re.Match[str]) -> str:
-        known = arguments.get(match[1] or match[2], "")
-        return known or match[3] or "$"
+        argument = arguments.get(match[1] or match[2], "")
+        return argument or match[3] or "$"
 
     filled = _VARIABLE.sub(value, text.strip("\"'"))
     return None if "$" in filled else filled

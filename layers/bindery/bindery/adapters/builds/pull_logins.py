@@ -15,7 +15,9 @@ _TOO_MANY = 429
 
 @dataclass(frozen=True)
 class PullLogin:
-    """credentials: user and password, asked for at each use; may raise BuildServiceDown. only_public: the host has no private images.
+    """A registry's login for pulls.
+
+    credentials: user and password, fetched at each use; may raise BuildServiceDown. only_public: the host has no private images.
 
     address: where the host is asked, if not by its name.
     """
@@ -33,7 +35,7 @@ class PullLogin:
     def may_be_used_for(self, image: str) -> bool:
         """Return whether anybody may pull this image of the host's.
 
-        A Dockerfile can name any image that the operator's account can read. Pulling it would hand it to whoever launches.
+        A Dockerfile can name any image that the operator's account can read. Pulling it would hand it to the visitors of that repository.
         """
         return self.only_public or _Source(self.address or f"https://{self.host}", *_parts(image)).is_public()
 
@@ -46,7 +48,7 @@ class _Source(Registry):
         self.repository, self._reference = repository, reference
 
     def is_public(self) -> bool:
-        """A host that limits its answers has let us in by then: what is private it refuses before."""
+        """Return True if the image exists and needs no login. A registry refuses private images (401) before it counts pulls (429)."""
         try:
             answer = self._answer(f"{self._api}/v2/{self.repository}/manifests/{self._reference}")
         except BuildServiceDown:

@@ -69,7 +69,7 @@ class Registry:
         return name == self.name and DIGEST.fullmatch(digest) is not None and self._manifest(digest) is not None
 
     def remove(self, image: str) -> bool:
-        """Delete an image that was pushed there, named by digest; False if the registry lets nobody delete.
+        """Delete an image that was pushed there, named by digest; False if the registry does not allow it.
 
         https://github.com/opencontainers/distribution-spec/blob/main/spec.md#deleting-manifests
         """
