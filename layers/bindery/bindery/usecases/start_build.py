@@ -1,5 +1,6 @@
 """Start a claimed attempt in the build service, once, when it is its turn."""
 
+import logging
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -13,6 +14,8 @@ from bindery.state.build_slots import BuildSlots
 from bindery.state.environments import Environments
 from bindery.usecases.record_build import RecordBuild
 from bindery.usecases.wanted_builds import WantedBuilds
+
+logger = logging.getLogger("bindery")
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class StartBuild:
         An attempt that has its handle by now keeps its slot: a message that came twice was refused the second time.
         """
         if self.environments.handle(environment.key, environment.attempt) is None:
+            logger.warning("the build service takes no more builds: %s", why)
             self.slots.put_back(environment, behind=self._is_behind(environment), why=why)
 
     def _is_behind(self, environment: Environment) -> bool:
