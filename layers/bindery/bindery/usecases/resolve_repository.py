@@ -64,9 +64,8 @@ class ResolveRepository:
         """Return the launch's repository. A launch that comes back keeps its commit: its session may hold that commit's files."""
         resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
         if launch.cross_site and resolved.repository.private:
-            raise RepositoryNotFound(
-                url=resolved.repository.repo_url
-            )  # as for a private repository that is not allowed
+            # As for a private repository that is not allowed.
+            raise RepositoryNotFound(url=resolved.repository.repo_url)
         if self.rules().own_refs_only:
             return replace(resolved, repository=self._own(provider, resolved.repository))
         return resolved
