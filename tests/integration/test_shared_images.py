@@ -3,13 +3,17 @@
 The image is put together without the steps that need a network. A session runs in it as on a node, as the image's user.
 """
 
+import contextlib
 import itertools
 import os
 import shutil
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -291,3 +295,23 @@ def test_the_mode_of_a_configuration_file_is_no_part_of_a_shared_image(place: Pl
     theirs = {**KEYED, "requirements.txt": File("six\n", PROGRAM)}
     ended = same_as_fresh(place, {**KEYED, "start": str(START.content)}, theirs)
     assert (ended.root / "home/jovyan/start").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_session_that_is_stopped_while_its_commit_is_fetched_ends_at_once(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    with GitServer(tmp_path / "served") as server:
+        ref = make_repository(tmp_path / "served" / "r.git", KEYED)
+        server.halves.add("/r.git")
+        script = files("bindery.adapters.sessions").joinpath("lay_out.sh").read_text()
+        command = ["/bin/sh", "-c", script, "lay_out", ref, server.url("r.git"), "/bin/true"]
+        variables = {"PATH": os.environ["PATH"], "REPO_DIR": str(tmp_path / "home")}
+        started = subprocess.Popen(command, env=variables, start_new_session=True)
+        try:
+            until = time.monotonic() + 60
+            while not server.sent and time.monotonic() < until:
+                time.sleep(0.02)
+            started.terminate()
+            assert started.wait(60) == 143
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
