@@ -29,7 +29,7 @@ def git() -> GitProvider:
     [
         *("https://api.github.com/o/r", "http://api.github.com/o/r", "https://API.github.com./o/r"),
         *("https://api.github.com:443/o", "http://api.github.com:443/o", "https://zenodo.org/o/r.git"),
-        *("https://gitlab.com/api/v4/projects", "https://gitlab.com//api/%76%34/o", "https://gitlab.com/o/../API/v4/x"),
+        *("https://gitlab.com/api/v4/projects", "https://gitlab.com//api/%76%34/o"),
         *("https://api.figshare.com/v2", "https://www.hydroshare.org/x/y", "https://doi.org/10.5281/zenodo.1"),
     ],
 )
