@@ -80,7 +80,7 @@ class World:
             total = own = quota
         limits = {"quota_total": total, "quota_per_repository": own, "max_age_seconds": random.choice((3600, 1200))}
         slots = slots or random.choice(SLOTS)
-        limits |= {"own_refs_only": not quota and random.random() < 0.1}
+        limits |= {"own_refs_only": not quota and random.random() < 0.2}
         settings = settings_of(rate_limit=1000, idle_seconds=60 if quota else 600, build_slots=slots, **limits)
         self.host = SimProvider(around)
         ports = FakePorts(self.table, self.queues, self.builds, self.sessions, around.clock, self.host)
