@@ -96,7 +96,7 @@ class World:
         limits = {"quota_total": total, "quota_per_repository": own, "max_age_seconds": random.choice((3600, 1200))}
         shared = self._shares(slots or random.choice(SLOTS), crowd=bool(quota))
         limits |= {
-            "own_refs_only": not quota and random.random() < 0.1,
+            "own_refs_only": not quota and random.random() < 0.2,
             "build_slots": shared.slots,
             "client_builds": shared.client,
             "client_line": shared.client_in_line,
