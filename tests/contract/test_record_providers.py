@@ -38,6 +38,7 @@ from bindery.domain.errors import (
     RecordRestricted,
     RecordWithdrawn,
     RefNotFound,
+    RepositoryBlocked,
     RepositoryNotFound,
     RepositoryUnusable,
 )
@@ -420,7 +421,7 @@ def refusing(case: Case, reply: Reply) -> type[BinderyError]:
         (404, "9", RecordNotFound),
         (401, "9", RecordRestricted),
         (403, "9", RecordRestricted),
-        (451, "9", RecordRestricted),
+        (451, "9", RepositoryBlocked),
         (410, "9", RecordWithdrawn),
         (403, "0", HostLimited),
         (429, "9", HostLimited),
