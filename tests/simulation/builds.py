@@ -116,7 +116,8 @@ class SimBuilds(FakeBuilds):
         self._around.trouble("build_service_down", BuildServiceDown(why=DOWN))
 
     def _some_seconds(self, _order: BuildOrder) -> float:
-        return 0.02 if self._around.random.random() < 0.1 else 5 + self._around.random.random() * 200
+        kind, part = self._around.random.random(), self._around.random.random()
+        return 0.02 if kind < 0.1 else 300 + part * 250 if kind > 0.85 else 5 + part * 200
 
     def _plan(self, order: BuildOrder) -> None:
         handle, random = f"{order.environment}-{order.attempt}", self._around.random

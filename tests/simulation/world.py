@@ -287,7 +287,9 @@ class World:
             rest.check_deadlines(watched.launches.values(), begun, PERIOD)
             rest.check_pairs(watched.sessions, self.sessions, asked, begun)
             rest.check_turns(watched.turns, self.queues.ask_for, PERIOD, begun)
-            rest.check_unwanted(self.builds.working(), self.truths.runs_unwanted, begun - 4 * PERIOD)
+            rest.check_unwanted(
+                self.builds.working(), self.truths.runs_unwanted, begun - 3 * PERIOD - rest.APART_SECONDS
+            )
             rest.check_held(watched.turns, self.truths.is_idle, self.queues.ask_for, begun - 3 * PERIOD)
         else:
             limit = self.system.settings.max_age_seconds

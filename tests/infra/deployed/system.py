@@ -103,10 +103,12 @@ def entering(operation: str, _session: str) -> None:
 class Deployed:
     """call, web and stream run a function as AWS would; settle() delivers messages until none are left.
 
-    waiting: what was sent and has not arrived. system: for a look at the state; nobody's calls.
+    client: the address that requests come from. waiting: what was sent and has not arrived.
+    system: for a look at the state; nobody's calls.
     """
 
     def __init__(self, recorder: Recorder, given: Callable[[str], Mapping[str, str]]) -> None:
+        self.client = "192.0.2.1"
         self.waiting: list[Waiting] = []
         self._recorder = recorder
         self.ports = Ports()
@@ -131,7 +133,7 @@ class Deployed:
         }
         told = [(name.encode(), value.encode()) for name, value in headers.items()]
         scope = {"type": "http", "method": method, "raw_path": path.encode(), "query_string": query.encode()}
-        request = Request({**scope, "scheme": "https", "headers": told, "client": ("192.0.2.1", 1), "path": path})
+        request = Request({**scope, "scheme": "https", "headers": told, "client": (self.client, 1), "path": path})
         event = from_request(request, json.dumps(body).encode() if body else b"")
         event["requestContext"]["path"] = f"/{STAGE}{path}"
         answer = self.call(function, event)

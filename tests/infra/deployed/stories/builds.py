@@ -130,8 +130,9 @@ def a_second_build_fails(there: Deployed) -> None:
 
 
 def three_for_two_slots(there: Deployed) -> None:
-    """The third build waits in line."""
-    for name in ("o/a", "o/b", "o/c"):
+    """The third build waits in line. Each is another client's, of another owner: one alone would get one slot."""
+    for number, name in enumerate(("o/a", "p/b", "q/c"), 1):
+        there.client = f"192.0.2.{number}"
         there.ports.host.heads[name] = COMMIT
         created(there, f"{name}/HEAD")
     there.settle()
