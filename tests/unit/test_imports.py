@@ -24,7 +24,7 @@ BUDGETS = {
     "start_build": 300,
     "start_session": 305,
     "stop_session": 293,
-    "stream_launch": 368,
+    "stream_launch": 369,
 }
 NOWHERE = (
     "kubernetes",

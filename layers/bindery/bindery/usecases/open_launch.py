@@ -100,8 +100,8 @@ class OpenLaunch:
             cross_site=cross_site,
         )
         created, new = self.launches.create(launch)
-        if new and asked.build_token and self.confirm:
-            self.confirm(f"{asked.provider}/{canonical}")
         if new:
             self.queue.send(ResolveRequested(launch=created.id, step=created.step))
+        if new and asked.build_token and self.confirm:
+            self.confirm(f"{asked.provider}/{canonical}")
         return created
