@@ -376,6 +376,7 @@ def test_words_around_an_address_are_no_part_of_it(text: str, spec: str) -> None
         *("https://github.com/my org/repo", "see https://git.example.org/o/r", "o/r/tree/", "o/r/tree/a b"),
         "git clone " + "-" * 10_000,
         "](https://a.example/" + "(" * 4000,
+        "](https://a.example/" + "((x)" * 1000,
     ],
 )
 def test_text_without_an_address_of_a_repository_is_refused(text: str) -> None:

@@ -350,6 +350,8 @@ def test_a_yaml_bomb_is_not_built(text: str) -> None:
         ("Pipfile", '[packages.mine]\n"path" = "./sub"\n'),
         ("Pipfile", '[packages]\nmine = {file = "a.whl"}\n'),
         ("Pipfile.lock", '{"default": {"mine": {"path": "."}}}'),
+        ("Pipfile.lock", r'{"default": {"mine": {"\u0070ath": "."}}}'),
+        ("Pipfile", '[packages]\nmine = {"pa\\U00000074h" = "."}\n'),
         ("Manifest.toml", 'path = "../Mine.jl"\n'),
         ("Project.toml", '[sources]\nMine = {path = "Mine.jl"}\n'),
     ],

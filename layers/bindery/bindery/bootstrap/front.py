@@ -70,9 +70,7 @@ def render_metrics(system: System) -> RenderMetrics:
     from bindery.usecases.render_metrics import RenderMetrics
 
     def render(sums: Mapping[str, Mapping[Labels, float]], gauges: Mapping[str, float]) -> str:
-        from bindery.web.metrics import (
-            exposition,
-        )  # it loads Prometheus' client, which no start of a function waits for
+        from bindery.web.metrics import exposition  # loads Prometheus' client: no start waits for it
 
         return exposition(sums, gauges)
 

@@ -68,6 +68,8 @@ ARCHIVES = (
     ".tar.zst",
 )
 PATH_NAMED = re.compile(r"""\b(path|file)["']?\s*[=:]""")
+ESCAPED = re.compile(r"\\[uUx]")
+"""An escape in TOML or JSON, which may spell a letter of `path`."""
 JULIA_PACKAGE = re.compile(r"^[ \t]*(uuid[ \t]*=|\[workspace\])", re.MULTILINE)
 """A project of Julia's that is a package, whose source is compiled at the installation, or that has projects below it."""
 FILE_ADDRESS = re.compile(r"\bfile:")
@@ -141,7 +143,9 @@ def _follow(folder: str, tree: Tree, read: Read, found: Configuration) -> None:
     """Adds what the files point to, and what those point to. Raises _Unclear as soon as anything could reach the tree."""
     for name in (*MAY_NAME_PATHS, *_versioned_manifests(folder, tree)):
         entry = tree.entries.get(folder + name)
-        if entry and (PATH_NAMED.search(text := _text(entry, read)) or _compiles_source(name, text)):
+        if entry and (
+            PATH_NAMED.search(text := _text(entry, read)) or ESCAPED.search(text) or _compiles_source(name, text)
+        ):
             raise _Unclear
     if (entry := tree.entries.get(folder + "install.R")) and not only_installs(_text(entry, read)):
         raise _Unclear

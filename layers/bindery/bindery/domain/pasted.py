@@ -17,7 +17,7 @@ DOI: Final = re.compile(r"(?:doi:\s*|info:doi/)?(10\.[0-9]{4,9}(?:\.[0-9]+)*/\S+
 DOI_RESOLVERS: Final = frozenset({"doi.org", "dx.doi.org", "www.doi.org"})
 HOST: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]{1,5})?/.")
 TARGETS: Final = (
-    re.compile(r"\]\((https?://[^\s)]+(?:\([^\s)]*\)[^\s)]*)*)\)\s*\Z"),
+    re.compile(r"\]\((https?://[^\s()]+(?:\([^\s()]*\)[^\s()]*)*)\)\s*\Z"),
     re.compile(r"<a\s[^>]{0,1000}?href=[\"']?(https?://[^\s\"'>]+)", re.IGNORECASE),
     re.compile(r":target:\s*(https?://\S+)"),
 )

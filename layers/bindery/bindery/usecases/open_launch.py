@@ -126,10 +126,10 @@ class OpenLaunch:
             cross_site=cross_site,
         )
         created, new = self.launches.create(launch)
-        if new and asked.build_token and self.confirm:
-            self.confirm(name)
         if new:
             self.queue.send(ResolveRequested(launch=created.id, step=created.step))
+        if new and asked.build_token and self.confirm:
+            self.confirm(name)
         return created
 
     def _client(self, asked: Asked, name: str, now: float) -> str:
