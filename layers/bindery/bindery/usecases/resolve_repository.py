@@ -43,9 +43,7 @@ class ResolveRepository:
         # One that comes back stays with its commit: a session of its own may already hold that commit's files.
         resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
         if launch.cross_site and resolved.repository.private:
-            raise RepositoryNotFound(
-                url=resolved.repository.repo_url
-            )  # as for a private repository that is not allowed
+            raise RepositoryNotFound(url=resolved.repository.repo_url)  # as of one that is not allowed
         identity = self.identify(provider, resolved.repository)
         if not launch.session:  # one that is resolved again may hold a place already
             self.quotas.check(launch.repo_url, self.rules.limits(launch.spec))
