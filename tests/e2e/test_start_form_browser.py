@@ -32,6 +32,7 @@ ADDRESSES = {
 REFUSED = {
     "https://github.com/my org/repo": "leads to no repository",
     "https://example.org/": "leads to no repository",
+    "https://github.com/jupyterlab": "open one of their repositories",
     "owner": "It should look like",
     "owner/repo/more": "It should look like",
     "o/r and more": "It should look like",

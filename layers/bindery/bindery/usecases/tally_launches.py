@@ -50,9 +50,8 @@ class TallyLaunches:
         batch: _Batch | None = None
         for item, launch in self.launches.uncounted():
             adds = dict(counts_of(launch))
-            if (
-                batch and len(batch.items) + 2 + len(batch.sums.keys() | adds.keys()) > MOST_CHANGES
-            ):  # launch and day are two
+            # The launch and the day are two more changes.
+            if batch and len(batch.items) + 2 + len(batch.sums.keys() | adds.keys()) > MOST_CHANGES:
                 yield batch
                 batch = None
             batch = batch or _Batch(self.popular.today())
