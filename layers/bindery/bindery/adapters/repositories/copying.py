@@ -18,9 +18,9 @@ class Copy:
 
     ref: as in the link. exact: the tags have to be those that the host has now. remotes: servers that introduced themselves, by
     clone address. fetched: something was written to the cache. downloaded: bytes of packs that came over the network, those of
-    failed fetches included. submodules: how many
-    were begun. pointers: paths of Git LFS pointers that stay, each with the reason. unnamed: paths of submodules without an entry
-    in `.gitmodules`. missing: a note for each submodule that could not be fetched. notes: other sentences for the visitor.
+    failed fetches included. submodules: how many were begun. pointers: paths of Git LFS pointers that stay, each with the reason.
+    unnamed: paths of submodules without an entry in `.gitmodules`. missing: a note for each submodule that could not be fetched.
+    notes: other sentences for the visitor.
     """
 
     room: Room
