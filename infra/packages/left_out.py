@@ -19,22 +19,27 @@ LOCAL_ENGINES = (
     "adapters/repositories/submodules.py",
     "adapters/repositories/working_copy.py",
     "adapters/builds/attempts.py",
+    "adapters/builds/base_images.py",
     "adapters/builds/carried.py",
     "adapters/builds/conda.py",
     "adapters/builds/container*.py",
     "adapters/builds/context.py",
     "adapters/builds/disk.py",
+    "adapters/builds/ecr_public.py",
     "adapters/builds/environment_yml.py",
     "adapters/builds/environments.py",
     "adapters/builds/fetching.py",
     "adapters/builds/files.py",
+    "adapters/builds/from_lines.py",
     "adapters/builds/inputs.py",
     "adapters/builds/install.py",
     "adapters/builds/keeper.py",
     "adapters/builds/layer_cache.py",
+    "adapters/builds/limited.py",
     "adapters/builds/log.py",
     "adapters/builds/pipfile.py",
-    "adapters/builds/plan.py",
+    "adapters/builds/plan*.py",
+    "adapters/builds/pull_logins.py",
     "adapters/builds/reason.py",
     "adapters/builds/repo2docker_script.py",
     "adapters/builds/running.py",
@@ -74,4 +79,4 @@ UNUSED_FILES = (
 DISTRIBUTION_FACTS = ("METADATA", "licenses", "LICENSE*", "NOTICE*")
 
 # AWS describes each of its 400 services in files that clients are made from; these are the ones that adapters ask.
-AWS_SERVICES = ("codebuild", "dynamodb", "ecr", "eks", "logs", "secretsmanager", "sqs", "ssm", "sts")
+AWS_SERVICES = ("codebuild", "dynamodb", "ecr", "ecr-public", "eks", "logs", "secretsmanager", "sqs", "ssm", "sts")

@@ -24,7 +24,9 @@ Line = Mapping[str, Any]
 Numbers = list[tuple[str, float, tuple[str, ...]]]
 OURS = "Bindery/${AWS::StackName}"
 # Ours by their status, but the repository or its host has to mend them; or nobody has to, as nobody waits.
-THEIRS = {"HostUnreachable", "HostDown", "SessionDied", "ContentNotHad", "BuildUnwanted", "BuildStopped"}
+HOSTS = {"HostUnreachable", "HostDown", "HostTooSlow", "HostBusy"}
+THEIRS = HOSTS | {"SessionDied", "ContentNotHad", "BuildUnwanted", "BuildStopped"}
+NEVER_ENDS = {"StepUnderWay", "MetricsNotReady"}
 
 
 def of_type(kind: str) -> dict[str, Mapping[str, Any]]:
@@ -134,7 +136,7 @@ def test_who_is_turned_away_by_the_api_is_counted() -> None:
 def test_every_reason_on_our_side_and_no_other_counts_for_the_alarm() -> None:
     counted = set(re.findall(r'\$\.reason = "(\w+)"', FILTERS["CountOurFailures"]["FilterPattern"]))
     ours = {kind.__name__ for kind, face in FACES.items() if face.status >= 500}
-    assert counted == ours - THEIRS
+    assert counted == ours - THEIRS - NEVER_ENDS
 
 
 def alarmed(alarm: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
