@@ -22,7 +22,7 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.checkout import Written
 from bindery.adapters.repositories.copying import CopyErrand
 from bindery.adapters.repositories.exchange import MB
-from bindery.adapters.repositories.guard import GuardedClient, answering_host
+from bindery.adapters.repositories.guard import GuardedClient, answering_host, final_url, shown_to
 from bindery.adapters.repositories.object_cache import PACK, ObjectCache
 from bindery.adapters.repositories.source import Source
 from bindery.adapters.repositories.submodules import why
@@ -126,11 +126,12 @@ class LargeFiles:
         body = json.dumps({"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"})
         headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
         headers |= {"Authorization": source.authorization} if source.authorization else {}
-        self._client.limits.check(parsed(url).host, self._clock.now())
+        self._client.limits.check(url, self._clock.now(), source.authorization)
         exchange = self._client.exchange(url, seconds=errand.left(), max_bytes=MOST_ANSWER, stopped=errand.stopped)
         with exchange, self._client.ask("POST", url, headers, body.encode()) as response:
-            host = answering_host(response, url)
-            self._client.limits.heard(host, response.status, response.headers, self._clock.now())
+            address, shown = final_url(response, url), shown_to(response, url, source.authorization)
+            host = parsed(address).host
+            self._client.limits.heard(address, response.status, response.headers, self._clock.now(), shown)
             if response.status in {401, 403, 404, 410}:
                 raise RepositoryUnusable(why=f"{host} does not give them out (status {response.status})")
             if response.status != 200:
