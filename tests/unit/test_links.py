@@ -90,3 +90,11 @@ def test_an_empty_parameter_counts_as_absent(
     labpath: str | None, filepath: str | None, urlpath: str | None, path: str
 ) -> None:
     assert path_in_session(urlpath, labpath, filepath) == path
+
+
+@pytest.mark.parametrize("slashes", ["/" * 60_000, "%2F" * 20_000, "/%2f" * 15_000])
+@pytest.mark.timeout(10)  # what is quadratic in the link's length takes longer, on any machine
+def test_a_row_of_slashes_is_read_quickly(slashes: str) -> None:
+    """The API's bodies may have 64 kB, and nothing is counted before the spec is read."""
+    assert plain_spec("gh", f"o/r/HEAD{slashes}") == "o/r/HEAD"
+    assert plain_spec("gh", f"o/r{slashes}x").startswith("o/r")
