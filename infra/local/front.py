@@ -2,6 +2,7 @@
 
 import base64
 import importlib
+import re
 from collections import Counter
 from collections.abc import Callable, MutableMapping
 from functools import cache
@@ -19,18 +20,27 @@ from infra.local.peers import is_ours
 from infra.local.template import Function, System
 
 FOREIGN_HOST = "This Bindery runs its sessions as processes of this machine, so it answers only to localhost.\n"
+FOREIGN_NAME = (
+    "This Bindery launches private repositories, so it answers only to the name that BINDERY_PUBLIC_URL gives it.\n"
+)
 OTHER_USER = "This Bindery runs code as the user who started it, so it answers only to that user.\n"
 NO_ROUTE = {"message": "There is nothing at this address. A launch link looks like /v2/gh/owner/repository/HEAD"}
+PORT = re.compile(r":[0-9]{1,5}\Z", re.ASCII)
 Handler = Callable[[object, object], MutableMapping[str, Any]]
 
 
 class Front:
-    """Hands each request to the function that the template names for it, and nothing else to nobody."""
+    """Hands each request to the function that the template names for it, and nothing else to nobody.
 
-    def __init__(self, system: System, only_loopback: bool) -> None:
+    only_loopback: only to this user, and only under loopback names. public_name: the one other host name that is answered, empty
+    if there is none; None: whatever the name. A page whose own name was made to lead here would otherwise count as ours.
+    """
+
+    def __init__(self, system: System, only_loopback: bool, public_name: str | None = None) -> None:
         self.routes = system.routes
         self.busy = system.busy
         self.only_loopback = only_loopback
+        self.public_name = public_name
         self.streams: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,7 +49,10 @@ class Front:
         request = Request(scope, receive)
         path = path_of(scope)
         route = next((route for route in self.routes if route.matches(request.method, path)), None)
-        if self.only_loopback and not is_loopback(request.headers.get("host", "")):
+        host = request.headers.get("host", "")
+        if self.public_name is not None and not (is_loopback(host) or name_of(host) == self.public_name):
+            await PlainTextResponse(FOREIGN_NAME, 421)(scope, receive, send)
+        elif self.only_loopback and not is_loopback(host):
             await PlainTextResponse(FOREIGN_HOST, 421)(scope, receive, send)
         elif self.only_loopback and not is_ours(scope["client"], scope["server"]):
             await PlainTextResponse(OTHER_USER, 403)(scope, receive, send)
@@ -75,6 +88,11 @@ class Front:
         if request.method == "HEAD":
             del answer.headers["content-length"]  # it would be that of a GET, whose body the function left out
         await answer(request.scope, request.receive, send)
+
+
+def name_of(host: str) -> str:
+    """The name in a `Host` header, in lower case and without its port."""
+    return PORT.sub("", host).lower()
 
 
 async def _body(request: Request) -> bytes | None:

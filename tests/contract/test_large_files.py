@@ -12,6 +12,7 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories import lfs
 from bindery.adapters.repositories.contents import GitContents
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.source import Source
 from bindery.adapters.sessions.working_copy import copy_folder
 from bindery.domain.errors import BadAddress, HostUnreachable
@@ -42,12 +43,13 @@ class Place:
     def work(self) -> Path:
         return self.root / "work" / "copy"
 
-    def contents(self, **limits: int) -> GitContents:
+    def contents(self, refused: NoGit | None = None, **limits: int) -> GitContents:
         return GitContents(
             self.root / "cache",
             self.client,
             SystemClock(),
             authorization=lambda asked: SHOWN if asked.private else "",
+            refused=refused,
             **limits,
         )
 
@@ -58,7 +60,7 @@ class Place:
         return Repository(ref=ref, clone_url=url, private=private, **words)
 
     def notes(self, files: Files, **limits: int) -> tuple[str, ...]:
-        return self.contents(**limits).lay_out(self.make(files), self.work).notes
+        return self.contents(None, **limits).lay_out(self.make(files), self.work).notes
 
     def read(self, path: str) -> bytes:
         return (self.work / path).read_bytes()
@@ -109,6 +111,16 @@ def test_objects_of_submodules_come_from_the_submodule_s_own_server(place: Place
     assert place.read("m/in.bin") == b"inner"
     assert [path for method, path, _ in place.store.asked if method == "POST"] == ["/inner.git/info/lfs/objects/batch"]
     assert in_git(place.work, "status", "--porcelain") == ""
+
+
+def test_neither_an_object_nor_a_submodule_is_asked_for_at_an_apis_address(place: Place) -> None:
+    api = f"http://{place.elsewhere.address}"
+    listed = f'[submodule "m"]\n\tpath = m\n\turl = {api}/inner.git\n'
+    made = place.make({"x.bin": place.store.add(b"large"), "m": File("1" * 40, 0o160000), ".gitmodules": listed})
+    place.store.base = api
+    notes = "\n".join(place.contents(NoGit([api])).lay_out(made, place.work).notes)
+    assert notes.count("asked by its API") == 2
+    assert place.elsewhere.asked == []
 
 
 def test_objects_are_fetched_once_and_the_same_object_only_once(place: Place) -> None:

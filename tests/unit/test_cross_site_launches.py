@@ -83,6 +83,15 @@ def test_a_page_of_another_site_gets_public_repositories() -> None:
     assert outcome(small, launch).stage is Stage.READY
 
 
+def test_a_page_of_another_site_gets_nothing_of_the_operators_own_network() -> None:
+    small = Small(allowed_private_hosts="host.example")
+    launch = small.system.open_launch(replace(ASKED, origin=EVIL, site="cross-site")).launch
+    ended = outcome(small, launch)
+    assert ended.failure == Failure(kind="RepositoryNotFound", facts={"url": "https://host.example/o/r"})
+    for asked in (ASKED, replace(ASKED, origin=EVIL, site="cross-site", build_token=small.token())):
+        assert outcome(small, small.system.open_launch(asked).launch).stage is Stage.READY
+
+
 def test_a_retry_of_a_cross_site_launch_stays_without_private_repositories() -> None:
     small = Small()
     launch = small.system.open_launch(replace(ASKED, origin=EVIL, site="cross-site")).launch

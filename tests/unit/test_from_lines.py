@@ -91,6 +91,7 @@ def test_a_file_larger_than_any_dockerfile_is_read_to_a_limit(tmp_path: Path) ->
         "FROM x " + " " * 190_000 + "y",
         "COPY " + "--a " * 45_000 + "x",
         "ARG " + "A=1 " * 45_000 + "\nFROM x",
+        "ARG " + "A" * 190_000 + "\nFROM x",
         "".join(f"ARG A{n}=$A{n - 1}$A{n - 1}\n" for n in range(8_000)) + "FROM $A7999",
         "ARG A0=aaaaaaaaaa\n" + "".join(f"ARG A{n}=$A{n - 1}$A{n - 1}\n" for n in range(1, 200)) + "FROM $A199",
         "FROM " + "${A:-" * 30_000,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bindery.domain.errors import BadRequest
 from bindery.domain.links import plain_path, plain_spec
+from bindery.domain.pasted import query_of
 from bindery.web.api import Caller
 from bindery.web.requests import Link, read_link
 from bindery.web.session_paths import path_in_session
@@ -90,3 +91,16 @@ def test_an_empty_parameter_counts_as_absent(
     labpath: str | None, filepath: str | None, urlpath: str | None, path: str
 ) -> None:
     assert path_in_session(urlpath, labpath, filepath) == path
+
+
+@pytest.mark.parametrize("slashes", ["/" * 60_000, "%2F" * 20_000, "/%2f" * 15_000])
+@pytest.mark.timeout(10)  # what is quadratic in the link's length takes longer, on any machine
+def test_a_row_of_slashes_is_read_quickly(slashes: str) -> None:
+    """The API's bodies may have 64 kB, and nothing is counted before the spec is read."""
+    assert plain_spec("gh", f"o/r/HEAD{slashes}") == "o/r/HEAD"
+    assert plain_spec("gh", f"o/r{slashes}x").startswith("o/r")
+
+
+def test_a_link_with_more_parameters_than_anybody_writes_is_read_without_them() -> None:
+    assert query_of("https://mybinder.org/v2/gh/o/r/HEAD?" + "a=1&" * 200) == {}
+    assert query_of("https://mybinder.org/v2/gh/o/r/HEAD?a=1&a=2") == {"a": "2"}

@@ -11,6 +11,7 @@ from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.registry import PROVIDERS
 from bindery.domain.errors import BadAddress, BadSpec
+from bindery.domain.repository import Repository
 from bindery.settings import Settings
 from tests.fakes.table import DictTable
 from tests.serving.site import Site, moved
@@ -65,5 +66,20 @@ def test_no_redirect_of_a_git_server_leads_to_an_apis_host(site: Site) -> None:
         git = GitProvider(client, SystemClock(), refused=NoGit([api.url]))
         with pytest.raises(BadAddress, match="asked by its API"):
             git.resolve(f"{quote(f'{site.url}/r', safe='')}/HEAD")
+        client.close()
+        assert api.asked == []
+
+
+def test_no_redirect_leads_there_when_a_commit_or_tags_are_asked_for_later(site: Site) -> None:
+    with Site() as api:
+        site.replies["/r/info/refs"] = moved(f"{api.url}/x")
+        client = GuardedClient([site.address, api.address])
+        git = GitProvider(client, SystemClock(), refused=NoGit([api.url]))
+        url = f"{site.url}/r"
+        words = {"provider": "git", "spec": "s", "resolved_spec": "s", "repo_url": url, "ref_url": url}
+        repository = Repository(ref="1" * 40, clone_url=url, **words)
+        assert not git.on_branch_or_tag(repository)
+        with pytest.raises(BadAddress, match="asked by its API"):
+            git.tags(repository)
         client.close()
         assert api.asked == []

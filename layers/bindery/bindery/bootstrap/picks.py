@@ -115,8 +115,9 @@ def provider(name: str) -> RepositoryProvider:
 @cache
 def contents() -> Contents:
     from bindery.adapters.repositories.any_contents import AnyContents
+    from bindery.adapters.repositories.registry import no_git
 
-    return AnyContents(home() / "repositories", guarded_client(), clock(), provider)
+    return AnyContents(home() / "repositories", guarded_client(), clock(), provider, no_git(settings()))
 
 
 @cache

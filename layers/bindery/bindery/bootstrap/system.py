@@ -120,6 +120,7 @@ class System:
 
     @cached_property
     def resolve_repository(self) -> Persevere[ResolveRequested]:
+        from bindery.adapters.repositories.addresses import AddressRules
         from bindery.usecases.claim_environment import ClaimEnvironment
         from bindery.usecases.identify_environment import IdentifyEnvironment
         from bindery.usecases.know_commit import KnowCommit
@@ -137,6 +138,7 @@ class System:
             self.rule_book.rules,
             self.move_on,
             ports.clock,
+            AddressRules(self.settings.allowed_private_hosts).allows_url,
         )
         return Persevere(
             step, Stage.RESOLVING, kept.launches, self.end_launch, self.try_again, ports.clock, self.running_here

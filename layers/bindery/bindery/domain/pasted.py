@@ -156,8 +156,11 @@ def doi_of(url: str) -> str | None:
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The query's parameters, the last of each name."""
-    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=100)) if "?" in url else {}
+    """The query's parameters, the last of each name. Of a query with over 100 none counts."""
+    try:
+        return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=100)) if "?" in url else {}
+    except ValueError:
+        return {}
 
 
 def ref_and_path(steps: Sequence[str]) -> tuple[str, str]:

@@ -25,7 +25,10 @@ HOST_SECONDS = (40.0, 20.0, 20.0)
 
 @dataclass(frozen=True)
 class ResolveRepository:
-    """Step 1 of every launch. Told twice, it only makes sure that step 2 is coming."""
+    """Step 1 of every launch. Told twice, it only makes sure that step 2 is coming.
+
+    is_internal: True for an address at a host that only the operator's own network may reach.
+    """
 
     launches: Launches
     provider: Callable[[str], RepositoryProvider]
@@ -35,6 +38,7 @@ class ResolveRepository:
     rules: Callable[[], Rules]
     move_on: MoveOn
     clock: Clock
+    is_internal: Callable[[str], bool]
 
     def __call__(self, asked: ResolveRequested) -> None:
         launch = self.launches.get(asked.launch)
@@ -63,12 +67,16 @@ class ResolveRepository:
     def _resolved(self, launch: Launch, provider: RepositoryProvider) -> Resolved:
         """Return the launch's repository. A launch that comes back keeps its commit: its session may hold that commit's files."""
         resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
-        if launch.cross_site and resolved.repository.private:
+        if launch.cross_site and self._is_closed(resolved.repository):
             # As for a private repository that is not allowed.
             raise RepositoryNotFound(url=resolved.repository.repo_url)
         if self.rules().own_refs_only:
             return replace(resolved, repository=self._own(provider, resolved.repository))
         return resolved
+
+    def _is_closed(self, repository: Repository) -> bool:
+        """Return True if the page that asks may be out of reach of the repository, which we can have."""
+        return repository.private or any(map(self.is_internal, (repository.clone_url, repository.repo_url)))
 
     def _own(self, provider: RepositoryProvider, repository: Repository) -> Repository:
         """Return the repository, known to be at a commit of its own. Raises ForeignCommit."""

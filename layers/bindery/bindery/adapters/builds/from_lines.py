@@ -14,7 +14,7 @@ _DIRECTIVE = re.compile(r"#\s*\w+\s*=.*")
 _HEREDOC = re.compile(r"<<-?\s*([\"']?)(\w+)\1")
 _FROM = re.compile(r"FROM\s+((?:--\w+=\S+\s+)*)(\S+)(?:\s+AS\s+(\S+))?\s*", re.IGNORECASE)
 _COPY = re.compile(r"COPY\s+(?:--\S+\s+)*--from=(\S+)\s", re.IGNORECASE)
-_ARG = re.compile(r"(\w+)=(\"[^\"]*\"|'[^']*'|\S*)")
+_ARG = re.compile(r"(?<!\w)(\w+)=(\"[^\"]*\"|'[^']*'|\S*)")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::-([^${}]*))?\})")
 _IMAGE = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?/)?"

@@ -181,6 +181,14 @@ class AddressRules:
         plain = host.strip("[]").rstrip(".").lower()
         return not self._allowed.isdisjoint({plain, _spelled(plain), f"{_spelled(plain)}:{port}"})
 
+    def allows_url(self, url: str) -> bool:
+        """Return True for an address at an allowed host; False for what is no address of the web, too."""
+        try:
+            address = parsed(url)
+        except BadAddress:
+            return False
+        return self.allows(address.host, address.port)
+
     def check(self, url: str) -> Address:
         """BadAddress or ForbiddenAddress for what need not even be looked up; else the URL's parts."""
         address = parsed(url)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bindery.adapters.repositories.contents import GitContents
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.private import HostWithPrivate
 from bindery.adapters.repositories.records import RECORD_HOSTS, record_host
 from bindery.domain.repository import Repository
@@ -15,12 +16,17 @@ from bindery.ports.repository_provider import RepositoryProvider
 
 
 class AnyContents:
-    """Picks by the repository's provider. folder: where git's packs are kept. provider: by its id."""
+    """Picks by the repository's provider. folder: where git's packs are kept. provider: by its id. refused: addresses of APIs."""
 
     def __init__(
-        self, folder: Path, client: GuardedClient, clock: Clock, provider: Callable[[str], RepositoryProvider]
+        self,
+        folder: Path,
+        client: GuardedClient,
+        clock: Clock,
+        provider: Callable[[str], RepositoryProvider],
+        refused: NoGit | None = None,
     ) -> None:
-        self._git = GitContents(folder, client, clock, authorization=self._authorization)
+        self._git = GitContents(folder, client, clock, authorization=self._authorization, refused=refused)
         self._client = client
         self._clock = clock
         self._provider = provider

@@ -19,6 +19,7 @@ from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.history import Histories, History, ref_of
 from bindery.adapters.repositories.lfs import LargeFiles
 from bindery.adapters.repositories.listing import NotListed, listing
+from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.object_cache import PACK, ObjectCache
 from bindery.adapters.repositories.packed_objects import objects_in
 from bindery.adapters.repositories.packs import BrokenPack, PackLimits, TooMuch, tree_of, unpacked
@@ -60,6 +61,7 @@ class GitContents:
 
     authorization: what a private repository's own host is shown, and nobody else: not where it sends us on to, nor the hosts of
     submodules, which anybody may name.
+    refused: addresses of APIs, which neither submodules, files of Git LFS nor redirects lead to.
     folder: where fetched packs are kept; evict bounds it. max_bytes, max_files: of one working copy, submodules included.
     max_file_bytes: of a single file, which passes through memory; the default is GitHub's own.
     seconds: the longest that one working copy may take, submodules included.
@@ -73,6 +75,7 @@ class GitContents:
         clock: Clock,
         *,
         authorization: Callable[[Repository], str] = lambda _: "",
+        refused: NoGit | None = None,
         max_bytes: int = 2_000 * MB,
         max_files: int = 200_000,
         max_file_bytes: int = 100 * MIB,
@@ -81,10 +84,11 @@ class GitContents:
     ) -> None:
         self._client = client
         self._authorization = authorization
+        self._refused = refused or NoGit()
         self._wire = GitWire(client, clock)
         self._cache = ObjectCache(folder)
-        self._large_files = LargeFiles(client, clock, self._cache)
-        self._histories = Histories(client, self._wire, self._cache)
+        self._large_files = LargeFiles(client, clock, self._cache, self._refused)
+        self._histories = Histories(client, self._wire, self._cache, self._refused)
         self._max_bytes = max_bytes
         self._max_files = max_files
         self._limits = PackLimits(max_files * 2, max_file_bytes, max_bytes * 2)
@@ -158,6 +162,7 @@ class GitContents:
         try:
             errand.copy.count_submodule(spot.depth)
             url = web_address(module.url, source.url)
+            self._refused.check(url)
             self._fill(Source(url, source.commit), spot, replace(errand, host=parsed(url).host))
         except BinderyError as error:
             if errand.stopped():
@@ -222,7 +227,11 @@ class GitContents:
         try:
             seconds = min(errand.left(), LISTING_SECONDS)
             with self._client.exchange(
-                source.url, seconds=seconds, max_bytes=TREE_LIMIT.total_bytes, stopped=errand.stopped
+                source.url,
+                seconds=seconds,
+                max_bytes=TREE_LIMIT.total_bytes,
+                stopped=errand.stopped,
+                may_lead=self._refused.check,
             ):
                 remote = self._wire.discover(source.url, source.authorization)
                 if not remote.filters:
@@ -245,7 +254,12 @@ class GitContents:
         if left <= 0:
             raise too_large
         exchange = self._client.exchange(
-            source.url, seconds=errand.left(), max_bytes=left, stopped=errand.stopped, download=True
+            source.url,
+            seconds=errand.left(),
+            max_bytes=left,
+            stopped=errand.stopped,
+            download=True,
+            may_lead=self._refused.check,
         )
         try:
             with exchange, pack.open("xb") as file:

@@ -133,7 +133,7 @@ class GitProvider:
         """Return True if a branch or a tag leads to the commit now. Branches' histories are not searched."""
         url = repository.clone_url
         try:
-            with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB):
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
                 return self._wire.is_tip(self._known(url), repository.ref)
         except (RepositoryNotFound, RepositoryTooLarge, BadAddress):
             return False
@@ -172,7 +172,7 @@ class GitProvider:
         """As the port has it. Where histories cannot be fetched, no build sees tags either: the digest is empty."""
         url = repository.clone_url
         try:
-            with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB):
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
                 remote = self._known(url)
                 return fingerprint(self._wire.listed(remote, ("HEAD", HEADS, TAGS))) if remote.filters else ""
         except (TooManyRefs, RepositoryTooLarge):

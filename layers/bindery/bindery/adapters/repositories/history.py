@@ -21,6 +21,7 @@ from bindery.adapters.repositories.copying import CopyErrand
 from bindery.adapters.repositories.exchange import MB, in_words
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.history_pack import CHECKSUM_BYTES, index_history
+from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.object_cache import INDEX, PACK, ObjectCache
 from bindery.adapters.repositories.packs import BrokenPack, PackLimits, TooMuch
 from bindery.adapters.repositories.refs import COMMIT, OFTEN_MISSING
@@ -90,8 +91,9 @@ class _Known:
 class Histories:
     """Histories of commits, fetched once and kept beside the packs of their files."""
 
-    def __init__(self, client: GuardedClient, wire: GitWire, cache: ObjectCache) -> None:
+    def __init__(self, client: GuardedClient, wire: GitWire, cache: ObjectCache, refused: NoGit) -> None:
         self._client = client
+        self._no_git = refused
         self._wire = wire
         self._cache = cache
         self._refused: dict[str, tuple[str, float]] = {}
@@ -208,7 +210,12 @@ class Histories:
     @contextmanager
     def _exchange(self, source: Source, errand: CopyErrand) -> Iterator[None]:
         with self._client.exchange(
-            source.url, seconds=errand.left(), max_bytes=MOST_BYTES, stopped=errand.stopped, download=True
+            source.url,
+            seconds=errand.left(),
+            max_bytes=MOST_BYTES,
+            stopped=errand.stopped,
+            download=True,
+            may_lead=self._no_git.check,
         ):
             yield
 

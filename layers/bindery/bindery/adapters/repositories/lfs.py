@@ -22,7 +22,8 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.checkout import Written
 from bindery.adapters.repositories.copying import CopyErrand
 from bindery.adapters.repositories.exchange import MB
-from bindery.adapters.repositories.guard import GuardedClient, answering_host
+from bindery.adapters.repositories.guard import GuardedClient, answering_host, final_url, shown_to
+from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.object_cache import PACK, ObjectCache
 from bindery.adapters.repositories.source import Source
 from bindery.adapters.repositories.submodules import why
@@ -83,7 +84,8 @@ class _Pointer:
 class LargeFiles:
     """Objects of Git LFS, fetched once and kept beside the packs of the same repository."""
 
-    def __init__(self, client: GuardedClient, clock: Clock, cache: ObjectCache) -> None:
+    def __init__(self, client: GuardedClient, clock: Clock, cache: ObjectCache, refused: NoGit) -> None:
+        self._refused = refused
         self._client = client
         self._clock = clock
         self._cache = cache
@@ -126,11 +128,18 @@ class LargeFiles:
         body = json.dumps({"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"})
         headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
         headers |= {"Authorization": source.authorization} if source.authorization else {}
-        self._client.limits.check(parsed(url).host, self._clock.now())
-        exchange = self._client.exchange(url, seconds=errand.left(), max_bytes=MOST_ANSWER, stopped=errand.stopped)
+        self._client.limits.check(url, self._clock.now(), source.authorization)
+        exchange = self._client.exchange(
+            url,
+            seconds=errand.left(),
+            max_bytes=MOST_ANSWER,
+            stopped=errand.stopped,
+            may_lead=self._refused.check,
+        )
         with exchange, self._client.ask("POST", url, headers, body.encode()) as response:
-            host = answering_host(response, url)
-            self._client.limits.heard(host, response.status, response.headers, self._clock.now())
+            address, shown = final_url(response, url), shown_to(response, url, source.authorization)
+            host = parsed(address).host
+            self._client.limits.heard(address, response.status, response.headers, self._clock.now(), shown)
             if response.status in {401, 403, 404, 410}:
                 raise RepositoryUnusable(why=f"{host} does not give them out (status {response.status})")
             if response.status != 200:
@@ -181,11 +190,17 @@ class LargeFiles:
             raise RepositoryUnusable(why="its host does not have them")
         if source.url.startswith("https:") and not action.href.lower().startswith("https:"):
             raise BadAddress(url=action.href, why="its address would leave https")
+        self._refused.check(action.href)
         errand.copy.fetched = True
         hashed, size = sha256(), 0
         seconds, most = errand.left(), pointer.size + MB
         exchange = self._client.exchange(
-            action.href, seconds=seconds, max_bytes=most, stopped=errand.stopped, download=True
+            action.href,
+            seconds=seconds,
+            max_bytes=most,
+            stopped=errand.stopped,
+            download=True,
+            may_lead=self._refused.check,
         )
         with (
             exchange,

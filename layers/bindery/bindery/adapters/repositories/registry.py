@@ -15,6 +15,7 @@ from bindery.settings import Settings
 if TYPE_CHECKING:
     from bindery.adapters.repositories.dois import Dois
     from bindery.adapters.repositories.host_api import Token
+    from bindery.adapters.repositories.no_git import NoGit
 
 Make = Callable[[Settings, GuardedClient, Table, Clock], RepositoryProvider]
 
@@ -74,11 +75,17 @@ def _gl(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> R
 
 def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
     from bindery.adapters.repositories.git import GitProvider
+
+    return GitProvider(client, clock, refused=no_git(given))
+
+
+def no_git(given: Settings) -> NoGit:
+    """Return what refuses addresses that providers ask by their API."""
     from bindery.adapters.repositories.no_git import NoGit
 
     records = (given.zenodo_api_url, given.figshare_api_url, given.hydroshare_api_url, given.doi_url)
     apis = (given.github_api_url, f"{given.gitlab_url.rstrip('/')}/api", *records)
-    return GitProvider(client, clock, refused=NoGit(apis, (given.github_url, given.gist_url, given.gitlab_url)))
+    return NoGit(apis, (given.github_url, given.gist_url, given.gitlab_url))
 
 
 def _zenodo(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
