@@ -237,7 +237,7 @@ def test_a_function_s_role_may_not_do_what_its_function_does_not(deployed: Deplo
 @pytest.mark.parametrize(
     ("function", "allowed", "refused"),
     [
-        ("ServePages", "rate#x", "launch#x"),
+        ("ServePages", "client#x", "launch#x"),
         ("StreamLaunch", "launch#x", "session#x"),
         ("AnswerApi", "launch#x", "environment#x"),
         ("RecordLog", "build#x", "environment#x"),
