@@ -23,8 +23,10 @@ from tests.infra.deployed.system import QUEUES, Deployed, deployed
 Line = Mapping[str, Any]
 Numbers = list[tuple[str, float, tuple[str, ...]]]
 OURS = "Bindery/${AWS::StackName}"
-# Ours by their status, but the repository or its host has to mend them; or nobody has to, as nobody waits.
-THEIRS = {"HostUnreachable", "HostDown", "SessionDied", "ContentNotHad", "BuildUnwanted", "BuildStopped"}
+# Ours by their status, but the repository or its host has to mend them; or nobody has to, as nobody waits; or no launch ends by them.
+THEIRS = {"HostUnreachable", "HostDown", "HostBusy", "HostTooSlow", "SessionDied", "ContentNotHad"} | {
+    *("BuildUnwanted", "BuildStopped", "MetricsNotReady", "StepUnderWay")
+}
 
 
 def of_type(kind: str) -> dict[str, Mapping[str, Any]]:
