@@ -11,7 +11,9 @@ from infra.preflight.stack import Stack, read_parameters
 
 
 def main(words: list[str] | None = None) -> int:
-    """Print a line for each finding; return 1 if something has to change before the deployment, 2 for wrong words."""
+    """Print a line for each finding; return 1 if something has to change before the deployment, 2 for wrong words or without
+    credentials.
+    """
     parser = argparse.ArgumentParser(prog="python -m infra.preflight", description=__doc__)
     parser.add_argument("--region", required=True, help="the stack's region")
     parser.add_argument("parameters", nargs="*", metavar="Name=value", help="as for sam deploy --parameter-overrides")
@@ -21,6 +23,9 @@ def main(words: list[str] | None = None) -> int:
         parameters = read_parameters(given.parameters)
     except ValueError as error:
         print(error)
+        return 2
+    if session.get_credentials() is None:
+        print("There are no AWS credentials, so nothing can be checked: sign in first, as for sam deploy.")
         return 2
     stack = Stack(given.region, session.get_partition_for_region(given.region), parameters)
     found = list(findings(stack, session.client))  # type: ignore[arg-type]  # its stub has an overload for each service

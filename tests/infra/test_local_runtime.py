@@ -98,13 +98,18 @@ def test_a_function_that_crashes_is_an_answer_and_the_service_goes_on(edited: Lo
 
 
 @pytest.mark.parametrize(
-    "path", ["/nowhere", "/v2", "/v2/", "/api/", "/build/", "//", "/badge.svg/x", "/health/", "/../health"]
+    "path", ["/nowhere", "/v2", "/v2/", "/api/", "/build/", "//nowhere", "/badge.svg/x", "/health/", "/../health"]
 )
 def test_an_address_that_leads_nowhere_is_told_so(edited: LocalRuntime, path: str) -> None:
     answer = edited.raw(path.encode())
     assert answer.status == 404
     assert answer.headers["content-type"].startswith("application/json")
     assert json.loads(answer.body)["message"].startswith(NO_ROUTE)
+
+
+def test_more_slashes_than_one_lead_to_the_start_page_too(edited: LocalRuntime) -> None:
+    answer = edited.raw(b"//")
+    assert (answer.status, answer.body) == (200, edited.raw(b"/").body)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])

@@ -148,7 +148,8 @@ def test_clients_of_all_services_that_adapters_ask_can_be_made(python: Path) -> 
         for path in SOURCE.rglob("*.py")
         for service in re.findall(r"""client\(\s*["']([a-z0-9-]+)["']""", path.read_text())
     }
-    assert {"dynamodb", "sqs"} <= named <= set(left_out.AWS_SERVICES)
+    of_builds = {"ecr-public"}  # the builder's layer has every service
+    assert {"dynamodb", "sqs"} <= named - of_builds <= set(left_out.AWS_SERVICES)
     code = f"import boto3; [boto3.client(name).meta.endpoint_url for name in {left_out.AWS_SERVICES!r}]"
     run(python, code)
     described = {path.name for path in (LIBRARY / "botocore" / "data").iterdir() if path.is_dir()}

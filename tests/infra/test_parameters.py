@@ -247,6 +247,9 @@ def test_a_name_that_no_function_takes_is_refused_before_anything_is_deployed() 
 
 SHARES = {
     ("TrustedProxies", "10.0.0.0/8"): ("ServePages", "StreamLaunch", "AnswerApi"),
+    ("LaunchTitle", "Our own"): ("ServePages",),
+    ("MetricsNetworks", "10.0.0.0/8"): ("ServePages", "Reconcile"),
+    ("RateLimit", "7"): ("ServePages", "StreamLaunch", "AnswerApi"),
     ("PageRateLimit", "7"): ("ServePages", "StreamLaunch", "AnswerApi"),
     ("ClientStreams", "7"): ("StreamLaunch", "AnswerApi"),
     ("ClientSessions", "7"): ("StreamLaunch", "AnswerApi", "StartSession"),

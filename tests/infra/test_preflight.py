@@ -225,11 +225,20 @@ def test_the_command_prints_each_finding_and_fails_if_something_has_to_change(
     more: Calls = [("lambda", "get_layer_version_by_arn", {"Version": 27}), ("apigateway", "get_account", {})]
     with clients(*calls, *more) as answers:
         monkeypatch.setattr(boto3.Session, "client", lambda _session, service: answers(service))
+        monkeypatch.setattr(boto3.Session, "get_credentials", lambda _session: object())
         assert command.main(["--region", aws.REGION]) == 1
     printed = capsys.readouterr().out
     assert "change Lambda, 10 concurrent executions: WatchersAtOnce=200 cannot be reserved" in printed
     assert "ok     CodeBuild, Linux/Medium: the quota is 1, BuildSlots=1." in printed
     assert "request-service-quota-increase --service-code lambda" in printed
+
+
+def test_without_credentials_it_does_not_look_as_if_all_were_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(boto3.Session, "get_credentials", lambda _session: None)
+    assert command.main(["--region", aws.REGION]) == 2
+    assert capsys.readouterr().out.startswith("There are no AWS credentials")
 
 
 @pytest.mark.parametrize("word", ["NoParameter=1", "WatchersAtOnce", "="])

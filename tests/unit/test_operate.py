@@ -131,6 +131,7 @@ def test_a_setting_that_cannot_be_used_is_named_and_its_value_is_not_repeated(
     assert "BINDERY_SPEC_RULES: " in ran.stderr
     assert "s3cret" not in ran.stderr
     assert "Traceback" not in ran.stderr
+    assert "Value error" not in ran.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("nonsense",), ("key", "git")])
@@ -182,3 +183,4 @@ def test_a_rule_that_cannot_be_used_is_refused_with_a_sentence(run: Run, argumen
     assert ran.returncode in (1, 2)
     assert word in ran.stderr
     assert "Traceback" not in ran.stderr
+    assert "Value error" not in ran.stderr

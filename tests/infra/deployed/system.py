@@ -180,9 +180,11 @@ class Deployed:
 
 
 async def _streamed(app: Starlette, path: str) -> str:
+    """All that the function streams. As with the Web Adapter, which asks by http and hands on API Gateway's headers."""
     context = {"stage": STAGE, "path": f"/{STAGE}{path}", "identity": {"sourceIp": "192.0.2.1"}}
-    headers = {"accept": "text/event-stream", "x-amzn-request-context": json.dumps(context)}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"https://{HOST}") as client:
+    told = {"x-amzn-request-context": json.dumps(context), "x-forwarded-proto": "https"}
+    headers = {"accept": "text/event-stream", **told}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{HOST}") as client:
         return (await client.get(path, headers=headers)).text
 
 

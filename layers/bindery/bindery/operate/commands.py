@@ -13,6 +13,7 @@ from bindery.domain.environment import Scope
 from bindery.domain.errors import BinderyError
 from bindery.operate.hosts import host_table
 from bindery.operate.misspelt import misspelt
+from bindery.operate.plainly import plainly
 from bindery.operate.rules import add_commands
 from bindery.settings import Settings
 from bindery.usecases.identify_environment import IdentifyEnvironment
@@ -61,7 +62,8 @@ def check_settings() -> Settings:
     try:
         return Settings.read()
     except ValidationError as error:
-        lines = (f"BINDERY_{str(told['loc'][0]).upper()}: {told['msg']}" for told in error.errors(include_input=False))
+        troubles = error.errors(include_input=False)
+        lines = (f"BINDERY_{str(each['loc'][0]).upper()}: {plainly(each)}" for each in troubles)
         raise SystemExit("These settings cannot be used:\n" + "\n".join(lines)) from None
 
 
