@@ -72,7 +72,7 @@ class CodeBuilding:
         ref = make_repository(self.git.root / name, {**files, "busybox": File(busybox, 0o100755)})
         url = self.git.url(name)
         told = {"provider": "git", "spec": "s", "ref": ref, "resolved_spec": "s", "clone_url": url}
-        repository_ = Repository.model_validate({**told, "repo_url": url, "ref_url": url})
+        repository_ = Repository.model_validate({**told, "on_branch_or_tag": True, "repo_url": url, "ref_url": url})
         return self.told(environment, attempt, repository_, seconds)
 
     def told(self, environment: str, attempt: int, repository: Repository, seconds: int) -> BuildOrder:

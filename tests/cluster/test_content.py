@@ -41,7 +41,8 @@ NEW: Mapping[str, str | bytes | File] = {
 LOOK = """
 import subprocess
 from pathlib import Path
-files = {str(path): path.read_text() for path in Path().rglob('*') if path.is_file() and path.parts[0][0] != '.'}
+paths = [path for path in Path().rglob('*') if path.is_file() and path.parts[0][0] != '.' and '.git' not in path.parts]
+files = {str(path): path.read_text() for path in paths}
 print(sorted(files.items()), Path('tool').stat().st_mode & 0o100)
 print(subprocess.run(['git', 'rev-parse', 'HEAD'], capture_output=True, text=True).stdout, end='')
 print(subprocess.run(['git', 'status', '--porcelain', '--untracked=no'], capture_output=True, text=True).stdout, end='')

@@ -28,6 +28,7 @@ from bindery.web.shown import face_of
 from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, ROOT, Shipped
 from tests.cluster.trials import Trials
 from tests.fakes.clock import FakeClock
+from tests.fakes.host import COMMIT
 from tests.fakes.ports import FakePorts, settings_of
 from tests.serving import aws
 from tests.serving.kubeconfigs import inlined
@@ -72,6 +73,9 @@ class Launches:
     def __init__(self, launcher: SessionLauncher, image: str) -> None:
         self.small, self.image = Small(), image
         small = self.small
+        small.host.files = {
+            COMMIT: {"Dockerfile": b"FROM scratch"}
+        }  # an image of a whole commit: nothing is fetched at its start
         small.clock.random_id = SystemClock().random_id  # type: ignore[method-assign]  # names of their own on the cluster
         ports = FakePorts(small.table, small.queue, small.builds, launcher, small.clock, small.host)
         small.system = System(ports, settings_of())

@@ -194,9 +194,7 @@ def test_bytes_that_are_no_text_are_answered(bindery: LocalRuntime, target: byte
     assert "Traceback" not in answer.body
 
 
-@pytest.mark.parametrize(
-    "target", [b"/build/git/\0/HEAD", b"/v2/git/a b/HEAD", b"/" + b"a" * 100_000, b"*", b"//", b""]
-)
+@pytest.mark.parametrize("target", [b"/build/git/\0/HEAD", b"/v2/git/a b/HEAD", b"/" + b"a" * 100_000, b"*", b""])
 def test_targets_that_are_none_are_refused(bindery: LocalRuntime, target: bytes) -> None:
     assert bindery.raw(target, ACCEPT).status in (400, 404, 414, 431)
 

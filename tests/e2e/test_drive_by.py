@@ -162,13 +162,14 @@ def test_a_session_does_not_answer_to_a_name_that_points_here(
         assert answer.status == 403
 
 
-def test_who_opens_a_link_themselves_gets_a_session(
+def test_who_opens_a_link_themselves_and_agrees_gets_a_session(
     browser: Browser, bindery: LocalRuntime, target: dict[str, str], nothing_starts: Callable[[], None]
 ) -> None:
     nothing_starts()
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(target["link"])
+        page.get_by_role("button", name="Launch", exact=True).click()
         page.wait_for_url(lambda url: not url.startswith(bindery.address), wait_until="commit", timeout=60_000)
         assert page.url.startswith("http://127.0.0.1:")
 

@@ -51,7 +51,7 @@ PYTHON = ("sitecustomize.py", "usercustomize.py", "json.py", f".local/lib/{pytho
 PROGRAMS = ("python3", "sh", "bash", "git", "tar", "env", "rm", "chmod", "jupyter-lab")
 LEFT = {".cache/pip/http": "kept by pip", ".conda/environments.txt": "/srv/conda\n", ".profile": "# of /etc/skel\n"}
 STATUS = "status --porcelain --untracked-files=no"
-SPECIAL = (".gitattributes", ".config", ".cache", ".cache/pip", ".conda", "data", ".dockerignore", ".jupyter")
+SPECIAL = (".gitattributes", ".config", ".cache", ".cache/pip", ".conda", "data", ".jupyter")
 
 
 def spy(commit: str, path: str) -> str | File:

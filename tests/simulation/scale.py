@@ -60,7 +60,7 @@ def lived(visits: Sequence[Visit], build_seconds: Callable[[BuildOrder], float])
     world.late_comers.clear()
     for number, (visitor, visit) in enumerate(zip(world.visitors, visits, strict=True)):
         visitor.spec, visitor.build_only, visitor.attentive = visit.spec, False, 30
-        visitor.address = f"2001:db8::{number:x}"
+        visitor.address = f"2001:db8:{number:x}::1"
         around.later(visit.at, partial(world.arrive, visitor))
     world.visitors.clear()
     world.run(troubled=visits[-1].at + 3600)

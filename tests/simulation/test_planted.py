@@ -20,7 +20,7 @@ def found() -> Iterator[dict[Path, Future[Caught]]]:
     pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("patch", patches(), ids=lambda patch: patch.stem)
 def test_a_planted_bug_is_caught(patch: Path, found: dict[Path, Future[Caught]]) -> None:
     result = found[patch].result()

@@ -70,6 +70,7 @@ class Truths:
             "BuildFailed": lambda launch: self._built_so(launch, failure),
             "BuildTooLong": lambda launch: self._built_so(launch, failure),
             "BuildsQueued": self._waits_in_line,
+            "BuildsRefused": lambda launch: self._waits_in_line(launch) and self.around.injected["build_refused"] > 0,
             "DeadlinePassed": lambda launch: self.around.now >= launch.deadline - SLACK_SECONDS,
             "HostLimited": lambda launch: launch.stage is Stage.RESOLVING and self.around.injected["host_limits"] > 0,
             "ForeignCommit": lambda launch: self.system.settings.own_refs_only and launch.spec.endswith("/pull"),

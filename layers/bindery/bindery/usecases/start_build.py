@@ -46,6 +46,7 @@ class StartBuild:
         """The attempt's handle, once it is started; empty if it is not to be made, or not yet."""
         known = self.environments.handle(environment.key, environment.attempt)
         if known:
+            self._keep_slot(environment)
             return known
         if not self._has_turn(environment, asked):
             return ""
@@ -58,6 +59,7 @@ class StartBuild:
             self.environments.finish(environment.key, environment.attempt, failure=Failure.of(error))
             return ""
         self.environments.record_start(environment.key, environment.attempt, handle)
+        self._keep_slot(environment)
         return handle
 
     def _has_turn(self, environment: Environment, asked: BuildRequested) -> bool:
@@ -84,6 +86,17 @@ class StartBuild:
         if self.environments.handle(environment.key, environment.attempt) is None:
             logger.warning("the build service takes no more builds: %s", why)
             self.slots.put_back(environment, behind=self._is_behind(environment), why=why)
+            if self.environments.handle(environment.key, environment.attempt):
+                self._keep_slot(environment)
+
+    def _keep_slot(self, environment: Environment) -> None:
+        """Take the slot again for an attempt that has its handle and stands in line.
+
+        Of two messages for one attempt, one may be refused while the other starts it. Each writes first and then reads what the
+        other writes, so that at least one of them comes here.
+        """
+        if self.slots.waits(environment.key, environment.attempt):
+            self.slots.claim(environment, behind=self._is_behind(environment))
 
     def _is_behind(self, environment: Environment) -> bool:
         """Return True for a prebuild that nobody waits to open."""
