@@ -18,6 +18,7 @@ from tests.simulation.scale import (
 )
 
 TEN = SIZES[0]
+COUNTED_TOGETHER = 90
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,11 @@ def test_one_new_commit_is_built_once_however_many_want_it(count: int, ten: Meas
     assert all(launch.at_first_attempt for launch in measured.ready)
     assert measured.per_launch() <= ten.per_launch() * 1.1
     assert measured.sends / count <= ten.sends / TEN * 1.1
-    assert measured.hottest[1] <= 2 * ROOM + 2  # a counter's places are each taken and given back, and it is recounted
+    places = 2 * ROOM + 2  # a counter's places are each taken and given back, and it is recounted
+    batches = (
+        count / COUNTED_TOGETHER + 5
+    )  # the timer counts launches in batches, each with one write of the day's names
+    assert measured.hottest[1] <= max(places, batches)
 
 
 @pytest.mark.timeout(900)
