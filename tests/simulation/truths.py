@@ -171,7 +171,7 @@ class Truths:
         environment = self.watched.environments[key]
         started_at = self.builds.started_at(environment)
         long = started_at is not None and started_at < since and environment.is_making(int(attempt))
-        return long and not self.watched.wanted(key, since)
+        return long and handle not in self.unwanted and not self.watched.wanted(key, since)
 
     def is_idle(self, environment: str, attempt: int, since: float) -> bool:
         """Whether the attempt has never begun, and since then nobody has waited for it."""
