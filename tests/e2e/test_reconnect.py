@@ -124,7 +124,7 @@ def test_a_launch_that_is_ready_is_told_again_and_no_other_session_starts(binder
     [
         (lambda id_: id_[:-1] + ("A" if id_[-1] != "A" else "B"), None),
         (lambda id_: id_.replace(":", ":9", 1), None),
-        (lambda id_: "x" + id_[1:], None),
+        (lambda id_: ("x" if id_[0] != "x" else "y") + id_[1:], None),
         (lambda id_: "nonsense", None),
         (lambda id_: id_ * 1000, None),
         (lambda id_: id_, "another"),
