@@ -59,7 +59,7 @@ def test_a_budget_is_optional_and_has_somebody_to_tell() -> None:
 def test_what_a_watcher_costs_is_bounded() -> None:
     function = properties("StreamLaunch")
     assert function["MemorySize"] == 256
-    assert function["Environment"]["Variables"]["BINDERY_PAGE_STREAM_SECONDS"] == 90
+    assert int(function["Environment"]["Variables"]["BINDERY_PAGE_STREAM_SECONDS"]) == 90
 
 
 def test_sessions_run_on_exactly_one_cluster() -> None:
