@@ -93,10 +93,14 @@ class Deployed:
         """Sends any message."""
         self.emulator.client("sqs").send_message(QueueUrl=self.resources[queue], MessageBody=json.dumps(message))
 
-    def hide_failed(self, queue: str, seconds: int) -> None:
-        """How long a message that failed is hidden, from now on."""
-        given = {"VisibilityTimeout": str(seconds)}
-        self.emulator.client("sqs").set_queue_attributes(QueueUrl=self.resources[queue], Attributes=given)
+    def give_up_soon(self, queue: str, seconds: int, receives: int) -> None:
+        """Set how long a message that failed is hidden, and how often it is received before it is a dead letter."""
+        queues, url = self.emulator.client("sqs"), self.resources[queue]
+        stored = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]
+        redrive = json.dumps({**json.loads(stored["RedrivePolicy"]), "maxReceiveCount": receives})
+        queues.set_queue_attributes(
+            QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds), "RedrivePolicy": redrive}
+        )
 
     def log(self, group: str, line: str) -> None:
         """Writes into a log group, as a build does."""
@@ -170,6 +174,8 @@ def deploy(emulator: Ministack, gate: AwsGate, settings: Mapping[str, str]) -> D
     for each in emulator.client("lambda").list_functions()["Functions"]:
         gate.writable[_key(each)] = writable_keys(names[each["FunctionName"]])
     _set(deployed, {name: value for name, value in settings.items() if _parameter(name) not in known})
+    _count_in_numbers(deployed)
+    _let_batches_be_sent(deployed)
     _route_any_method(deployed, "/api/{proxy+}", "AnswerApi")
     _let_every_line_pass(deployed, "BuildLogs")
     return deployed
@@ -186,6 +192,25 @@ def _set(deployed: Deployed, settings: Mapping[str, str]) -> None:
     for each in functions.list_functions()["Functions"]:
         together = {"Variables": {**each["Environment"]["Variables"], **more}}
         functions.update_function_configuration(FunctionName=each["FunctionName"], Environment=together)
+
+
+def _count_in_numbers(deployed: Deployed) -> None:
+    """Set how many functions of a queue run at once: the emulator keeps a parameter's text where AWS makes it a number."""
+    functions = deployed.emulator.client("lambda")
+    for each in functions.list_event_source_mappings()["EventSourceMappings"]:
+        if most := each.get("ScalingConfig", {}).get("MaximumConcurrency"):
+            functions.update_event_source_mapping(UUID=each["UUID"], ScalingConfig={"MaximumConcurrency": int(most)})
+
+
+def _let_batches_be_sent(deployed: Deployed) -> None:
+    """Allow each role that sends messages to send batches of them: on AWS `sqs:SendMessage` covers both."""
+    roles = deployed.emulator.client("iam")
+    for role in (each["RoleName"] for each in roles.list_roles()["Roles"]):
+        for policy in roles.list_role_policies(RoleName=role)["PolicyNames"]:
+            text = json.dumps(roles.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"])
+            both = text.replace('"sqs:SendMessage"', '"sqs:SendMessage*"')
+            if both != text:
+                roles.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=both)
 
 
 def _route_any_method(deployed: Deployed, path: str, function: str) -> None:
