@@ -93,7 +93,7 @@ class Deployed:
         """Sends any message."""
         self.emulator.client("sqs").send_message(QueueUrl=self.resources[queue], MessageBody=json.dumps(message))
 
-    def give_up_soon(self, queue: str, seconds: int, receives: int) -> None:
+    def set_patience(self, queue: str, seconds: int, receives: int) -> None:
         """Set how long a message that failed is hidden, and how often it is received before it is a dead letter."""
         queues, url = self.emulator.client("sqs"), self.resources[queue]
         stored = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]
