@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from bindery.domain.errors import BuildServiceDown
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_ecr.type_defs import ImageFailureTypeDef
 
 _PASSWORD_SECONDS = 6 * 3600  # AWS's hold for twelve hours
 _GONE = "ImageNotFound"
@@ -31,28 +32,30 @@ class EcrRegistry(Registry):
         self._password_until = 0.0
 
     def has(self, image: str) -> bool:
-        name, _, digest = image.partition("@")
-        if name != self.name or not DIGEST.fullmatch(digest):
+        digest = self._digest(image)
+        if not digest:
             return False
         with trouble_of("ECR"):
             answer = self._ecr.batch_get_image(repositoryName=self.repository, imageIds=[{"imageDigest": digest}])
         if answer.get("images"):
             return True
-        codes = {failure.get("failureCode", "unknown") for failure in answer.get("failures", [])}
-        if codes <= {_GONE}:
-            return False
-        raise BuildServiceDown(why=f"ECR says {', '.join(sorted(codes))}")
+        _check_gone(answer.get("failures", []))
+        return False
 
     def remove(self, image: str) -> bool:
+        digest = self._digest(image)
+        if digest:
+            with trouble_of("ECR"):
+                answer = self._ecr.batch_delete_image(
+                    repositoryName=self.repository, imageIds=[{"imageDigest": digest}]
+                )
+            _check_gone(answer.get("failures", []))
+        return True
+
+    def _digest(self, image: str) -> str:
+        """Return the digest of an image of this repository; empty for any other image."""
         name, _, digest = image.partition("@")
-        if name != self.name or not DIGEST.fullmatch(digest):
-            return True
-        with trouble_of("ECR"):
-            answer = self._ecr.batch_delete_image(repositoryName=self.repository, imageIds=[{"imageDigest": digest}])
-        codes = {failure.get("failureCode", "unknown") for failure in answer.get("failures", [])}
-        if codes <= {_GONE}:
-            return True
-        raise BuildServiceDown(why=f"ECR says {', '.join(sorted(codes))}")
+        return digest if name == self.name and DIGEST.fullmatch(digest) else ""
 
     @property
     def _credentials(self) -> tuple[str, str]:
@@ -66,3 +69,10 @@ class EcrRegistry(Registry):
     @cached_property
     def _ecr(self) -> "ECRClient":
         return self._make_client()
+
+
+def _check_gone(failures: "Sequence[ImageFailureTypeDef]") -> None:
+    """Raise BuildServiceDown for a failure other than an image that is not there."""
+    codes = {failure.get("failureCode", "unknown") for failure in failures}
+    if not codes <= {_GONE}:
+        raise BuildServiceDown(why=f"ECR says {', '.join(sorted(codes))}")
