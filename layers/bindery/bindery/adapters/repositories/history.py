@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha1
@@ -207,17 +207,15 @@ class Histories:
         except TooManyRefs as error:
             raise self._refuse(source.kept_as, str(error)) from None
 
-    @contextmanager
-    def _exchange(self, source: Source, errand: CopyErrand) -> Iterator[None]:
-        with self._client.exchange(
+    def _exchange(self, source: Source, errand: CopyErrand) -> AbstractContextManager[None]:
+        return self._client.exchange(
             source.url,
             seconds=errand.left(),
             max_bytes=MOST_BYTES,
             stopped=errand.stopped,
             download=True,
             may_lead=self._no_git.check,
-        ):
-            yield
+        )
 
 
 def ref_of(repository: Repository) -> str:
