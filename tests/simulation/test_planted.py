@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.lives import lived
-from tests.simulation.planted import Caught, caught, patches
+from tests.simulation.planted import FIRST_SEED, Caught, caught, patches
 
 FEWEST = 15
 
@@ -32,9 +32,10 @@ def test_a_planted_bug_is_caught(patch: Path, found: dict[Path, Future[Caught]])
 def test_there_are_enough_of_them_and_each_says_what_it_is() -> None:
     assert len(patches()) >= FEWEST
     for patch in patches():
-        told, blank, diff, *_ = patch.read_text().splitlines()
-        assert told.endswith(".")
-        assert blank == ""
+        header, diff = patch.read_text().split("\n\n", 1)
+        sentence, *first_seed = header.splitlines()
+        assert sentence.endswith(".")
+        assert all(FIRST_SEED.fullmatch(line) for line in first_seed)
         assert diff.startswith("--- a/layers/bindery/bindery/")
 
 
