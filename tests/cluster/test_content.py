@@ -45,6 +45,7 @@ paths = [path for path in Path().rglob('*') if path.is_file() and path.parts[0][
 files = {str(path): path.read_text() for path in paths}
 print(sorted(files.items()), Path('tool').stat().st_mode & 0o100)
 print(subprocess.run(['git', 'rev-parse', 'HEAD'], capture_output=True, text=True).stdout, end='')
+print(subprocess.run(['git', 'rev-list', '--count', 'HEAD'], capture_output=True, text=True).stdout, end='')
 print(subprocess.run(['git', 'status', '--porcelain', '--untracked=no'], capture_output=True, text=True).stdout, end='')
 """
 
@@ -104,7 +105,7 @@ def test_the_files_are_exactly_the_new_commit_s(launcher: KubernetesSessions, pl
     content = {name: file.content if isinstance(file, File) else file for name, file in NEW.items()}
     order = place.order()
     files = sorted({**content, "untracked.txt": "by the build"}.items())
-    assert looked_at(launcher, order) == [f"{files} 64", place.new]
+    assert looked_at(launcher, order) == [f"{files} 64", place.new, "2"]  # with its history: of two commits
     launcher.stop(order.id)
 
 

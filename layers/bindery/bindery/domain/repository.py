@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,6 +32,13 @@ class Repository(BaseModel):
     ref_url: str
     private: bool = False
     on_branch_or_tag: bool = False
+
+    @property
+    def link_ref(self) -> str:
+        """Return the ref that the link names, decoded: `HEAD`, a branch, a tag, a full name or a commit."""
+        before = self.resolved_spec.count("/")
+        steps = self.spec.split("/", before)
+        return unquote(steps[before]) if len(steps) > before and steps[before] else "HEAD"
 
 
 @dataclass(frozen=True)

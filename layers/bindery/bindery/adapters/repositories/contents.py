@@ -16,7 +16,7 @@ from bindery.adapters.repositories.copying import Copy, CopyErrand
 from bindery.adapters.repositories.exchange import MB, MIB, in_words
 from bindery.adapters.repositories.git import TREE_LIMIT
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.history import Histories, History, ref_of
+from bindery.adapters.repositories.history import Histories, History
 from bindery.adapters.repositories.lfs import LargeFiles
 from bindery.adapters.repositories.listing import NotListed, listing
 from bindery.adapters.repositories.no_git import NoGit
@@ -106,7 +106,7 @@ class GitContents:
     ) -> LaidOut:
         most = self._seconds if seconds is None else min(self._seconds, seconds)
         room = Room(repository.repo_url, self._max_bytes, self._max_files)
-        copy = Copy(room, ref_of(repository), exact)
+        copy = Copy(room, repository.link_ref, exact)
         source = Source(repository.clone_url, repository.ref, self._authorization(repository))
         errand = CopyErrand(parsed(source.url).host, most, stopped, time.monotonic() + most, copy)
         aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")

@@ -9,7 +9,6 @@ from functools import partial
 from hashlib import sha1
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 from dulwich.object_format import SHA1
 from dulwich.objects import ObjectID
@@ -29,7 +28,6 @@ from bindery.adapters.repositories.source import Source
 from bindery.adapters.repositories.turns import SLICE_SECONDS
 from bindery.adapters.repositories.wire import HEADS, TAGS, GitWire, Ref, Refused, Remote, TooManyRefs, fingerprint
 from bindery.domain.errors import BinderyError, HostLimited, HostUnreachable, RepositoryTooLarge
-from bindery.domain.repository import Repository
 
 DEPTH: Final = 20_000
 LIMITS: Final = PackLimits(objects=200_000, object_bytes=MB, total_bytes=400 * MB)
@@ -216,13 +214,6 @@ class Histories:
             download=True,
             may_lead=self._no_git.check,
         )
-
-
-def ref_of(repository: Repository) -> str:
-    """Return the ref that a link names, decoded: `HEAD`, a branch, a tag, a full name or a commit."""
-    before = repository.resolved_spec.count("/")
-    steps = repository.spec.split("/", before)
-    return unquote(steps[before]) if len(steps) > before and steps[before] else "HEAD"
 
 
 def _kept_as(source: Source) -> str:

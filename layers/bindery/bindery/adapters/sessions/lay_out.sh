@@ -1,7 +1,7 @@
 # Lays out the session's commit, then becomes the rest of its arguments. For images that several commits share: of any commit
 # such an image holds, where a session reads, only the files that its key covers. /bin/sh runs this before the image's entry
 # point. Until the last line it looks for no program, and reads no configuration, in folders that hold files of a commit.
-# Arguments: the commit, its clone address, then a command.
+# Arguments: the commit, its clone address, the ref that the link names, then a command.
 
 fail() {
     echo "$1" >&2
@@ -21,8 +21,8 @@ clean_path() { # sets PATH without relative folders, and without those that a co
     PATH=$clean
 }
 
-quiet_git() { # git with these settings alone
-    git -c protocol.allow=never -c protocol.https.allow=always -c protocol.http.allow=always -c credential.helper= \
+quiet_git() { # git with these settings alone; for $limit seconds, if that is set
+    ${limit:+timeout "$limit"} git -c protocol.allow=never -c protocol.https.allow=always -c protocol.http.allow=always -c credential.helper= \
         -c core.hooksPath=/dev/null -c fetch.recurseSubmodules=false -c submodule.recurse=false \
         -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 "$@"
 }
@@ -87,18 +87,43 @@ submodules() { # fills the submodules of the repository in this folder, without 
 
 submodule() { # in a process of its own. $1: its address in .gitmodules, $2: its path, $3: commit, $4, $5: the parent's address and depth
     address=$(web_address "$1" "$4") && cd -- "./$2" && quiet_git init -q --template= . || return 1
-    quiet_git remote add -- origin "$address" && fetch_submodule "$3" 2>/dev/null || return 1
+    quiet_git remote add -- origin "$address" || return 1
+    limit=$(seconds 60) quiet_git -c http.lowSpeedTime=20 fetch -q --depth 1 --no-tags origin "$3" 2>/dev/null || return 1
     quiet_git update-ref --no-deref HEAD "$3" && as_stored quiet_git && submodules "$address" $(($5 + 1))
 }
 
-fetch_submodule() { # for a minute, where the image can tell when that is over
-    set -- -c protocol.allow=never -c protocol.https.allow=always -c protocol.http.allow=always -c credential.helper= \
-        -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=20 fetch -q --depth 1 --no-tags origin "$1"
-    if command -v timeout >/dev/null; then timeout 60 git "$@"; else git "$@"; fi
+seconds() { # prints $1 where the image can end a command after so many seconds
+    command -v timeout >/dev/null && echo "$1"
 }
 
 listed() { # values of .gitmodules, without files that it includes
     git config -f .gitmodules --no-includes "$@"
+}
+
+history() { # in a process of its own: adds to the commit $1 what a clone has, except files. $2: the ref that the link names
+    limit=$(seconds 15) tab=$(printf '\t') name=${2#refs/heads/} branch=
+    offer=$(GIT_TRACE_PACKET=1 quiet_git ls-remote --symref origin HEAD "refs/heads/$name" "refs/tags/$name" 2>&1 |
+        grep -e "^[^ ]*${tab}refs/" -e "^ref: refs/heads/[^ ]*${tab}HEAD\$" -e ' packet: .*[ =]filter')
+    printf '%s\n' "$offer" | grep -q ' packet: ' || return 1 # without filters all files of all commits would come
+    quiet_git fetch -q --depth 20000 --filter=tree:0 origin "$1:refs/bindery/commit" 2>/dev/null || return 1
+    quiet_git update-ref -d refs/bindery/commit
+    default=$(printf '%s\n' "$offer" | sed -n "s|^ref: refs/heads/\(.*\)${tab}HEAD\$|\1|p")
+    refs=$(printf '%s\n' "$offer" | cut -s -f 2)
+    case $name in
+        HEAD) branch=$default ;;
+        *) if printf '%s\n' "$refs" | grep -qxF "refs/heads/$name"; then branch=$name; fi ;;
+    esac
+    case $name in
+        main | master) [ -n "$branch$(printf '%s\n' "$refs" | grep -xF "refs/tags/$name")" ] || branch=$default ;;
+    esac
+    [ -z "$branch" ] || follow "$1" "$branch" "$default"
+}
+
+follow() { # puts the commit $1 on the branch $2, which follows its remote. $3: the repository's default branch
+    quiet_git update-ref "refs/heads/$2" "$1" && quiet_git update-ref "refs/remotes/origin/$2" "$1" || return 1
+    quiet_git config "branch.$2.remote" origin && quiet_git config "branch.$2.merge" "refs/heads/$2" || return 1
+    [ "$2" != "$3" ] || quiet_git symbolic-ref refs/remotes/origin/HEAD "refs/remotes/origin/$2"
+    quiet_git symbolic-ref HEAD "refs/heads/$2"
 }
 
 unpack() { # false if the image does not carry the commit, or if a file cannot be written
@@ -115,10 +140,14 @@ fetch() { # the commit's own bytes, as a build lays them out: without conversion
     bring remote add -- origin "$url"
     as_stored bring
     submodules "$url" 0
+    (history "$ref" "$link") || {
+        echo "The working copy has no history and no tags. In a terminal, git fetch --unshallow --tags gets them." >&2
+        rm -f .git/objects/pack/tmp_*
+    }
 }
 
 lay_out() { # in a process of its own: its variables are not the session's
-    ref=$1 url=$2 folder=${REPO_DIR:-.} carried=/var/lib/bindery/content
+    ref=$1 url=$2 link=$3 limit= folder=${REPO_DIR:-.} carried=/var/lib/bindery/content
     clean_path
     HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent
     GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
@@ -131,8 +160,8 @@ lay_out() { # in a process of its own: its variables are not the session's
 }
 
 trap 'exit 143' TERM # at once, also while a fetch lasts
-lay_out "$1" "$2" &
+lay_out "$1" "$2" "$3" &
 wait "$!" || exit
 trap - TERM
-shift 2
+shift 3
 exec "$@"

@@ -172,7 +172,8 @@ def _command(order: SessionOrder, making: Making) -> Body:
     serve = ["sh", "-c", _shipped("serve.sh"), "serve", _shipped("lab.py"), *_options(making)]
     if order.scope is not Scope.FILES:
         return {"args": serve}
-    commit = _literal(order.repository.ref), _literal(order.repository.clone_url)
+    repository = order.repository
+    commit = [_literal(text) for text in (repository.ref, repository.clone_url, repository.link_ref)]
     layout = ["/bin/sh", "-c", _shipped("lay_out.sh"), "lay_out", *commit]
     return {"command": layout, "args": [REPO2DOCKER, *serve]}
 

@@ -1,0 +1,151 @@
+"""Working copies that the start script of a container fetches: history, tags and a branch, as a clone has them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.serving.git_http import ENVIRONMENT, GitServer, git, make_repository
+from tests.serving.start_script import SHELLS, started
+
+
+@dataclass
+class Place:
+    """A server with four commits on main: v1.0 (annotated) is the first, `light` (lightweight) the second."""
+
+    server: GitServer
+    root: Path
+    commits: list[str]
+
+    @property
+    def folder(self) -> Path:
+        return self.server.root / "r.git"
+
+    def start(self, link_ref: str = "HEAD", commit: str = "", shell: str = "sh") -> str:
+        """Start a session; return what the script says."""
+        ran = started(self.server, commit or self.commits[-1], self.root, shell, link_ref)
+        assert ran.stdout == "started\n", ran.stderr
+        return ran.stderr
+
+    def git(self, *arguments: str) -> str:
+        """Return what git prints in the working copy."""
+        command = ["git", "-C", str(self.root / "work"), *arguments]
+        ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.strip()
+
+    def tag(self, name: str, commit: str, *words: str) -> None:
+        git("-C", self.folder, "-c", "user.name=A", "-c", "user.email=a@example.org", "tag", *words, name, commit)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    (tmp_path / "served").mkdir()
+    folder = tmp_path / "served" / "r.git"
+    commits = [make_repository(folder, {"a.txt": f"{n}\n", f"d{n}/b.txt": "b"}, message=f"c{n}") for n in range(4)]
+    with GitServer(tmp_path / "served") as server:
+        found = Place(server, tmp_path, commits)
+        found.tag("v1.0", commits[0], "-a", "-m", "one")
+        found.tag("light", commits[1])
+        yield found
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_session_has_all_commits_and_tags_and_no_other_files(place: Place, shell: str) -> None:
+    assert "history" not in place.start(shell=shell)
+    assert place.git("log", "--format=%H").split() == place.commits[::-1]
+    assert place.git("tag").split() == ["light", "v1.0"]
+    assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
+    assert place.git("status", "--porcelain", "--branch") == "## main...origin/main"
+    assert place.git("rev-parse", "--is-shallow-repository") == "false"
+    assert place.git("rev-parse", "--abbrev-ref", "origin/HEAD") == "origin/main"
+    assert place.git("fsck", "--connectivity-only", "--no-dangling") == ""
+    refs = place.git("for-each-ref", "--format=%(refname)").split()
+    assert [ref for ref in refs if not ref.startswith(("refs/heads/", "refs/remotes/origin/", "refs/tags/"))] == []
+    missing = place.git("rev-list", "--objects", "--all", "--missing=print").count("?")
+    assert missing == 3  # the trees of the older commits
+
+
+def test_git_pull_and_older_files_work(place: Place) -> None:
+    place.start()
+    new = make_repository(place.folder, {"a.txt": "new\n"}, message="next")
+    place.git("pull", "--quiet")
+    assert place.git("rev-parse", "HEAD") == new
+    place.git("checkout", "--quiet", "HEAD~3")
+    assert (place.root / "work" / "a.txt").read_text(encoding="utf-8") == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("link_ref", "branch"),
+    [
+        ("HEAD", "main"),
+        ("main", "main"),
+        ("refs/heads/main", "main"),
+        ("master", "main"),  # missing, so HEAD is taken for it
+        ("feature/x#1", "feature/x#1"),
+        ('say"so', 'say"so'),
+        ("v1.0", ""),
+        ("refs/tags/v1.0", ""),
+        ("refs/pull/1/head", ""),
+        ("*", ""),
+        ("--upload-pack=id", ""),
+    ],
+)
+def test_the_launched_branch_is_checked_out_and_follows_its_remote(place: Place, link_ref: str, branch: str) -> None:
+    for name in ("feature/x#1", 'say"so'):
+        git("-C", place.folder, "branch", name, place.commits[3])
+    place.start(link_ref)
+    assert place.git("branch", "--show-current") == branch
+    assert place.git("rev-parse", "HEAD") == place.commits[3]
+    assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
+    assert place.git("status", "--porcelain") == ""
+    if branch:
+        assert place.git("rev-parse", "--abbrev-ref", "@{upstream}") == f"origin/{branch}"
+
+
+def test_a_tag_that_is_called_main_is_no_branch(place: Place) -> None:
+    git("-C", place.folder, "branch", "-m", "main", "trunk")
+    git("-C", place.folder, "symbolic-ref", "HEAD", "refs/heads/trunk")
+    place.tag("main", place.commits[3])
+    place.start("main")
+    assert place.git("branch", "--show-current") == ""
+
+
+def test_an_older_commit_sees_only_what_leads_to_it(place: Place) -> None:
+    place.tag("v2.0", place.commits[3])
+    place.start("main", place.commits[1])
+    assert place.git("describe") == f"v1.0-1-g{place.commits[1][:7]}"
+    assert place.git("rev-list", "--count", "--all") == "2"
+    assert place.git("tag").split() == ["light", "v1.0"]
+
+
+def test_a_server_without_filters_gives_a_shallow_working_copy_and_a_note(place: Place) -> None:
+    git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
+    assert "no history" in place.start()
+    assert place.git("rev-parse", "--is-shallow-repository") == "true"
+    assert place.git("status", "--porcelain") == ""
+    place.git("fetch", "--quiet", "--unshallow", "--tags")
+    assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
+
+
+def test_a_host_that_stops_answering_after_the_files_gives_a_note(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = place.root / "bin" / "timeout"
+    impatient.parent.mkdir()
+    impatient.write_text(f'#!/bin/sh\nshift\nexec {shutil.which("timeout")} 1 "$@"\n', encoding="utf-8")
+    impatient.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{impatient.parent}:{os.environ['PATH']}")
+    place.server.half_histories.add("/r.git/")
+    assert "no history" in place.start()
+    assert place.server.sent > 0
+    assert (place.root / "work" / "a.txt").exists()
+    assert place.git("rev-parse", "--is-shallow-repository") == "true"
+    assert list((place.root / "work/.git/objects/pack").glob("tmp_*")) == []
+    place.server.half_histories.clear()
+    place.git("fetch", "--quiet", "--unshallow", "--tags")
+    assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
