@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from bindery.domain.builds import BuildReport, BuildState
-from bindery.domain.errors import BuildFailed, BuildLost, LaunchStopped, Throttled
+from bindery.domain.errors import BuildFailed, BuildLost, BuildUnwanted, LaunchStopped, Throttled
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested, Message, ResolveRequested, SessionRequested
@@ -201,6 +201,29 @@ def test_a_launch_that_moved_while_a_batch_was_told_stays_as_it_is(small: Small,
     others = {small.launch(each).stage for each in launches if each is not stopped}
     assert others == {Stage.FAILED if report is BAD else Stage.RESOLVING}
     assert small.waiters(key) == []
+
+
+@pytest.mark.parametrize("kind", ["ImageGone", "BuildUnwanted"])
+def test_a_launch_that_hears_late_of_its_attempt_counts_no_build_as_lost(small: Small, kind: str) -> None:
+    """Its attempt ended as it should, and the next was claimed: that is no sign of a crash."""
+    first, state = small.open(), small.system.state.environments
+    small.handle(small.queue.pop())
+    key = small.launch(first).environment
+    if kind == "ImageGone":
+        small.pump()
+        small.builds.finish(f"{key}-1")
+        state.finish(key, 1, image=f"fake/{key}-1")
+        small.builds.images.clear()
+    else:
+        state.give_up(key, 1, Failure.of(BuildUnwanted()))
+    small.take()
+    small.open()
+    small.pump()
+    small.clock.advance(61)
+    small.system.reconcile()
+    now = small.launch(first)
+    assert now.trouble is not None
+    assert (now.trouble.kind, now.lost_builds) == (kind, 0)
 
 
 def test_waiters_that_a_crash_left_are_told_even_after_a_new_attempt_began(small: Small) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from bindery.domain.builds import BuildState
 from bindery.domain.environment import Environment
 from bindery.domain.errors import BuildLost, BuildStopped, BuildUnwanted, ImageGone
 from bindery.domain.failure import Failure
@@ -79,10 +80,14 @@ class MoveOn:
         return self._failure(key, attempt)
 
     def _failure(self, key: str, attempt: int) -> Failure:
-        """Why launches cannot go on from an attempt although another was claimed since: as the build service remembers it."""
+        """Return why launches cannot go on from an attempt although another was claimed since: as the build service remembers it."""
         handle = self.environments.handle(key, attempt)
-        report = self.builds.look(handle) if handle else None
-        return report.failure if report and report.failure else Failure.of(BuildLost())
+        if not handle:
+            return Failure.of(BuildUnwanted())
+        report = self.builds.look(handle)
+        if report.state is BuildState.SUCCEEDED:
+            return Failure.of(ImageGone(image=report.image))
+        return report.failure or Failure.of(BuildLost())
 
     def _have_it_started(self, launch: Launch, environment: Environment) -> None:
         key, attempt = environment.key, environment.attempt

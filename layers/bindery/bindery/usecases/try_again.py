@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from bindery.domain.errors import BuildLost
 from bindery.domain.failure import Failure
 from bindery.domain.launch import LAUNCHING, Event, Launch, Phase, Stage
 from bindery.ports.clock import Clock
@@ -13,6 +15,8 @@ from bindery.usecases.end_launch import EndLaunch
 
 DELAYS: dict[Stage, tuple[float, ...]] = {Stage.RESOLVING: (1, 4), Stage.STARTING: (4, 8, 16)}
 RETRIES = 8
+MOST_LOST_BUILDS: Final = 2
+"""Builds of one launch that were lost: a build may have taken its process along, and is not made a third time."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class TryAgain:
     def __call__(self, launch: Launch, trouble: Failure, stage: Stage, wait: float | None = None) -> None:
         """wait: seconds until a host lets us ask again, which the visitor is told; None: as many as the try's number says."""
         tries = launch.tries if stage is launch.stage else 0
-        if tries >= len(DELAYS[stage]) or launch.retries >= RETRIES:
+        if tries >= len(DELAYS[stage]) or _is_last(launch, trouble):
             self.end_launch(launch.id, trouble, launch.step)
             return
         notice = self._notice(stage, tries) if wait is None else _waiting(trouble, stage)
@@ -38,9 +42,9 @@ class TryAgain:
 
     def all(self, read: Sequence[tuple[Item, Launch]], trouble: Failure, stage: Stage) -> None:
         """Do so for launches that were read together, none of which is in `stage` yet."""
-        self.end_launch.all([each for each in read if each[1].retries >= RETRIES], trouble)
+        self.end_launch.all([each for each in read if _is_last(each[1], trouble)], trouble)
         steps = {launch.id: launch.step for _, launch in read}
-        going_on = [each for each in read if each[1].retries < RETRIES]
+        going_on = [each for each in read if not _is_last(each[1], trouble)]
         moved = self.launches.change_all(going_on, self._again(steps, trouble, stage, 0, self._notice(stage, 0)))
         if messages := [message for each in moved if (message := each.next_message)]:
             self.queue.send_all(messages, DELAYS[stage][0])
@@ -57,6 +61,7 @@ class TryAgain:
             changes = {
                 "tries": tries + 1,
                 "retries": now.retries + 1,
+                "lost_builds": now.lost_builds + _is_lost(trouble),
                 "trouble": trouble,
                 "stage_since": at,
                 "watched": False,
@@ -70,6 +75,16 @@ class TryAgain:
         if stage is not Stage.STARTING:
             return ()
         return (Event(phase=LAUNCHING.phase, message=f"Launch attempt {tries + 1} failed, trying again...\n"),)
+
+
+def _is_lost(trouble: Failure) -> bool:
+    return trouble.kind == BuildLost.__name__
+
+
+def _is_last(launch: Launch, trouble: Failure) -> bool:
+    """Return True if the launch has met as much trouble as it may."""
+    lost = launch.lost_builds + _is_lost(trouble)
+    return launch.retries >= RETRIES or (_is_lost(trouble) and lost >= MOST_LOST_BUILDS)
 
 
 def _waiting(trouble: Failure, stage: Stage) -> tuple[Event, ...]:
