@@ -20,12 +20,17 @@ def made(slots: int = 2, **settings: object) -> Small:
     return small
 
 
+def spec_of(repository: str) -> str:
+    """The link to a repository's newest commit, or to that of a pull request (`o/a/pull/1`)."""
+    return f"{repository}/{'head' if '/pull/' in repository else 'HEAD'}"
+
+
 def come(small: Small, client: str, *repositories: str, build_only: bool = False) -> list[Launch]:
     """Launches of a client, a second apart, each of whose builds has its slot or its place in line."""
     launches = []
     for repository in repositories:
         small.clock.advance(1)
-        asked = replace(ASKED, spec=f"{repository}/HEAD", client=client, build_only=build_only)
+        asked = replace(ASKED, spec=spec_of(repository), client=client, build_only=build_only)
         launches.append(small.system.open_launch(asked).launch)
         small.pump()
     return [small.launch(launch) for launch in launches]
@@ -36,7 +41,7 @@ def running(small: Small) -> list[str]:
     begun = [
         order for order in small.builds.started if f"{order.environment}-{order.attempt}" in small.builds.running()
     ]
-    return [order.repository.spec.removesuffix("/HEAD") for order in begun]
+    return [order.repository.spec.rpartition("/")[0] for order in begun]
 
 
 def finish(small: Small, launch: Launch) -> None:
@@ -200,6 +205,91 @@ def test_an_owner_has_only_so_many_builds_in_line_whoever_launches() -> None:
     assert refused
     assert (refused.kind, refused.facts["limit"]) == (OwnerBuildsReached.__name__, 1)
     assert come(small, TWO, "p/a")[0].stage is Stage.BUILDING
+
+
+def pull_requests(small: Small, repository: str, count: int, *, tree: bool = True) -> list[str]:
+    """Links to that many pull requests, all of other content. tree: False if the host does not list what they hold."""
+    names = []
+    for number in range(count):
+        commit = f"{number:x}".rjust(40, "f")
+        small.host.heads[f"{repository}/pull/{number}"] = commit
+        small.host.files[commit] = {"requirements.txt": b"%d" % number} if tree else None
+        names.append(f"{repository}/pull/{number}")
+    return names
+
+
+def come_each(small: Small, *repositories: str) -> list[Launch]:
+    """One launch of each, by as many clients."""
+    return [come(small, f"198.51.100.{number}", name)[0] for number, name in enumerate(repositories)]
+
+
+@pytest.mark.parametrize("tree", [True, False])
+def test_foreign_commits_leave_an_owners_places_in_line_to_its_own(tree: bool) -> None:
+    small = made(slots=1, owner_line=2)
+    come(small, ONE, "p/a")
+    *_, refused = come_each(small, *pull_requests(small, "o/a", 3, tree=tree))
+    assert refused.failure
+    assert refused.failure.kind == OwnerBuildsReached.__name__
+    assert "pull requests and forks" in str(refused.failure.facts["owner"])
+    own = [*come(small, TWO, "o/a"), *come(small, THREE, "o/b")]
+    assert [launch.stage for launch in own] == [Stage.BUILDING] * 2
+
+
+def test_an_owners_own_commits_leave_places_in_line_to_pull_requests() -> None:
+    small = made(slots=1, owner_line=1)
+    come(small, ONE, "o/a", "o/b")
+    assert come_each(small, *pull_requests(small, "o/a", 2))[0].stage is Stage.BUILDING
+
+
+def test_a_commit_that_its_host_finds_on_a_branch_is_not_counted_as_foreign() -> None:
+    small = made(slots=1, owner_line=1)
+    come(small, ONE, "p/a")
+    foreign, own = pull_requests(small, "o/a", 2, tree=False)
+    small.host.own.add(small.host.heads[own])
+    assert [launch.stage for launch in come_each(small, foreign, own)] == [Stage.BUILDING] * 2
+
+
+def test_commits_of_a_private_repository_are_never_foreign() -> None:
+    small = made(slots=1, owner_line=1)
+    come(small, ONE, "p/a")
+    foreign, private = *pull_requests(small, "o/a", 1), *pull_requests(small, "o/b", 1)
+    small.host.private = frozenset({private})
+    assert [launch.stage for launch in come_each(small, foreign, private)] == [Stage.BUILDING] * 2
+    assert small.host.looked_up == [small.host.heads[foreign]]
+
+
+def test_a_foreign_commit_that_builds_does_not_keep_its_owner_from_the_last_slot() -> None:
+    small = made(owner_builds=1)
+    (foreign,) = come_each(small, *pull_requests(small, "o/a", 1))
+    come(small, TWO, "o/b")
+    assert running(small) == [foreign.spec.rpartition("/")[0], "o/b"]
+
+
+def test_foreign_commits_take_no_turns_from_their_owner() -> None:
+    small = made(slots=1, owner_builds=1)
+    come(small, ONE, "p/a")
+    first, second, third = come_each(small, *pull_requests(small, "o/a", 3))
+    (own,) = come(small, TWO, "o/b")
+    assert places(small, first, own, second, third) == [0, 1, 2, 3]
+
+
+def test_foreign_commits_claimed_at_one_time_are_all_counted() -> None:
+    small = made(slots=1, owner_line=1)
+    come(small, ONE, "p/a")
+    launches = [
+        small.system.open_launch(replace(ASKED, spec=spec_of(name), client=client)).launch
+        for name, client in zip(pull_requests(small, "o/a", 2), (TWO, THREE), strict=True)
+    ]
+    one, two = [sent.message for sent in small.take()]
+
+    def other_first(operation: str, keys: object) -> None:
+        if operation == "transact" and "environment#" in str(keys):
+            small.table.before = lambda operation, keys: None
+            small.handle(two)
+
+    small.table.before = other_first
+    small.handle(one)
+    assert {small.launch(launch).stage for launch in launches} == {Stage.BUILDING, Stage.FAILED}
 
 
 def test_claims_made_at_one_time_are_all_counted() -> None:

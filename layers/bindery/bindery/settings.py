@@ -183,8 +183,13 @@ class Settings(Resources):
     client_line: Count = Field(
         3, description="builds of one client that wait in line; 0: no limit. Not for this machine's own clients"
     )
-    owner_builds: Count = Field(1, description="`client_builds`, for one owner's repositories")
-    owner_line: Count = Field(30, description="`client_line`, for one owner's repositories")
+    owner_builds: Count = Field(
+        1, description="`client_builds`, for one owner's repositories; counted like `owner_line`"
+    )
+    owner_line: Count = Field(
+        30,
+        description="`client_line`, for one owner's repositories; as many again for commits of pull requests and forks of them",
+    )
     client_sessions: Count = Field(
         10, description="sessions of one client at one time; 0: no limit. Not for this machine's own clients"
     )

@@ -40,6 +40,11 @@ class Repository(BaseModel):
         steps = self.spec.split("/", before)
         return unquote(steps[before]) if len(steps) > before and steps[before] else "HEAD"
 
+    @property
+    def may_be_foreign(self) -> bool:
+        """Return True if a stranger may have made the commit: in a pull request or a fork of a public repository."""
+        return not (self.on_branch_or_tag or self.private)
+
 
 @dataclass(frozen=True)
 class Entry:

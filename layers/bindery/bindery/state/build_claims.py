@@ -1,4 +1,4 @@
-"""How many builds of one client, and of one owner's repositories, may wait for their turn."""
+"""How many builds of one client, and of one owner's share, may wait for their turn."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class BuildClaims:
     def room_for(self, client: str, owner: str) -> Callable[[str, int], list[Item]]:
         """Return what makes the items to be written with a claim, from its environment's key and attempt.
 
-        client: empty if exempt. The function raises TooManyBuilds, OwnerBuildsReached.
+        client: empty if exempt. owner: the name of the owner's share. The function raises TooManyBuilds, OwnerBuildsReached.
         """
 
         def room(key: str, attempt: int) -> list[Item]:

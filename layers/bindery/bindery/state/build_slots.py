@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from bindery.domain.environment import Environment
 from bindery.domain.errors import Stale
-from bindery.domain.owners import owner_of
+from bindery.domain.owners import build_share_of
 from bindery.ports.clock import Clock
 from bindery.ports.table import Delete, Item, Table
 from bindery.state.fair_order import ROUND_FORMAT, FairOrder, round_of, whose
@@ -169,8 +169,8 @@ class BuildSlots:
         self, environment: Environment, behind: bool, place: Item | None, present: Item
     ) -> tuple[Item, list[Item]]:
         """An attempt's turn, and what is to be written with one that is new: its round is taken from its client and its owner."""
-        repository, client = environment.repository, environment.client
-        owner = owner_of(repository.provider, repository.repo_url) if client else ""
+        client = environment.client
+        owner = build_share_of(environment.repository) if client else ""
         limits = self.order.limits({"client": client, "owner": owner})
         begun = [] if place else [self.table.get(key, "round") or Item(key, "round", {"next": 0.0}) for key in limits]
         number = max([float(present.data["round"]), *(float(item.data["next"]) for item in begun)])

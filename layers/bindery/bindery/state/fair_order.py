@@ -20,7 +20,7 @@ class FairOrder:
     """slots: builds at the same time. per_client, per_owner: builds of each in one round; None: first come, first served.
 
     Beyond that number of running builds a client, or an owner, gets no slot that is the last free one: with two slots or more
-    there is always one that a single client cannot hold. A build without a client is exempt.
+    there is always one that a single client cannot hold. A build without a client is exempt. An owner: the name of its share.
     """
 
     slots: int

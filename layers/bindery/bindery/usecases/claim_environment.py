@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from bindery.domain.environment import Environment, Identity
+from bindery.domain.environment import Environment, Identity, Scope
 from bindery.domain.errors import HostLimited, HostUnreachable
 from bindery.domain.launch import Launch
-from bindery.domain.owners import owner_of
+from bindery.domain.owners import build_share_of
 from bindery.domain.repository import Repository
 from bindery.ports.build_service import BuildService
 from bindery.ports.repository_provider import RepositoryProvider
@@ -20,7 +20,8 @@ class ClaimEnvironment:
     """Every commit may use a shared environment. Only a commit of the repository's own branches and tags may build one.
 
     A stranger can make a commit that a host serves under a repository's address: a pull request, or a fork. Such a commit never
-    decides what launches of the repository's branches run in. The host is asked only if a build would start.
+    decides what launches of the repository's branches run in, and its builds are counted apart. The host is asked only if a build
+    would start.
     """
 
     environments: Environments
@@ -32,9 +33,9 @@ class ClaimEnvironment:
     def __call__(self, provider: RepositoryProvider, repository: Repository, launch: Launch) -> Environment:
         """Return the environment, its next attempt claimed for the launch if there is no usable one. Raises repository errors."""
         identity = self.identify(provider, repository)
-        if not identity.may_be_built_from(repository):
-            own = self.identify.of_commit(repository)
-            for key in (identity.key, own.key):
+        if repository.may_be_foreign:
+            own = identity if identity.scope is Scope.COMMIT else self.identify.of_commit(repository)
+            for key in dict.fromkeys((identity.key, own.key)):
                 if environment := self.environments.usable(key, self.builds.has):
                     return environment
             repository = self._known(provider, repository)
@@ -42,7 +43,6 @@ class ClaimEnvironment:
         return self._claim(identity, repository, launch)
 
     def _claim(self, identity: Identity, repository: Repository, launch: Launch) -> Environment:
-        owner = owner_of(launch.provider, launch.repo_url)
         return self.environments.claim(
             identity,
             repository,
@@ -50,7 +50,7 @@ class ClaimEnvironment:
             self.builds.has,
             prebuild=launch.build_only,
             client=launch.client,
-            room=self.claims.room_for(launch.client, owner),
+            room=self.claims.room_for(launch.client, build_share_of(repository)),
         )
 
     def _known(self, provider: RepositoryProvider, repository: Repository) -> Repository:

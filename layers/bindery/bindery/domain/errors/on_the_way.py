@@ -65,7 +65,7 @@ class OwnerQuotaReached(Permanent):
 
 
 class OwnerBuildsReached(Permanent):
-    """As many builds of the repository's owner as may be in line wait for their turn already. Facts: limit, owner (its address)."""
+    """As many builds of the repository's owner as may be in line wait for their turn already. Facts: limit, owner (its share's name)."""
 
 
 class SessionDied(Retryable):
