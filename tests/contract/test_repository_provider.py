@@ -69,10 +69,10 @@ def serving(kind: str, root: Path, table: Table) -> Iterator[Host]:
         if kind == "git":
             yield on_git(server, folder)
         elif kind == "gl":
-            lab = stack.enter_context(GitLabServer({"o/r": folder}, clones=server.url("").rstrip("/")))
+            lab = stack.enter_context(GitLabServer({"o/r": folder, "O/R": folder}, clones=server.url("").rstrip("/")))
             yield on_gitlab(lab, server, table, folder)
         else:
-            api = stack.enter_context(GitHubServer({"o/r": folder}))
+            api = stack.enter_context(GitHubServer({"o/r": folder, "O/R": folder}))
             yield on_github(api, table, folder) if kind == "gh" else on_gist(api, server, table, folder)
 
 
@@ -90,6 +90,8 @@ def branching(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
 def made(kind: str, root: Path) -> Iterator[Host]:
     (root / "o").mkdir()
     make_repository(root / "o" / "r", FILES)
+    (root / "O").symlink_to("o")
+    (root / "o" / "R").symlink_to("r")
     table = SqliteTable(None)
     with serving(kind, root, table) as host:
         yield host
@@ -146,7 +148,7 @@ def on_gist(api: GitHubServer, server: GitServer, table: Table, folder: Path) ->
 def gist(name: str) -> str:
     """The gist in a repository's place: its id is a number."""
     owner, _, repository = name.partition("/")
-    return f"{owner}/{repository.encode().hex()}"
+    return f"{owner}/{repository.lower().encode().hex()}"
 
 
 def tip(host: Host, ref: str = "HEAD") -> str:
@@ -165,6 +167,14 @@ def test_head_is_the_default_branchs_tip(host: Host) -> None:
     assert found.repository.ref == tip(host)
     assert found.repository.clone_url == host.clone("o/r")
     assert found.repository.repo_url == host.provider.check(host.spec("o/r", "HEAD"))
+
+
+def test_names_in_any_case_are_one_repository_where_the_host_reads_them_so(host: Host) -> None:
+    lower, upper = [host.provider.resolve(host.spec(name, "HEAD")).repository for name in ("o/r", "O/R")]
+    assert lower.canonical_url == host.provider.check(lower.spec)
+    assert upper.canonical_url == host.provider.check(upper.spec)
+    assert (lower.canonical_url == upper.canonical_url) is (host.provider.id != "git")
+    assert (upper.clone_url, upper.repo_url) == (host.clone("O/R"), host.page("O/R"))
 
 
 def test_branches_with_slashes_and_tags_of_both_kinds_lead_to_commits(branching: Host) -> None:

@@ -16,7 +16,8 @@ class FakeHost:
     """The repository provider port. heads: spec without ref -> commit. files: commit -> path -> content; None: no tree to be had.
 
     private: names of private repositories. trouble: what resolve raises until it is taken away. resolved: how often it was asked.
-    Specs that end in HEAD name the default branch. own: other commits that are on a branch or a tag; looked_up: those asked for.
+    Names are read in any case. Specs that end in HEAD name the default branch.
+    own: other commits that are on a branch or a tag; looked_up: those asked for.
     silent: what the question for them raises until it is taken away.
     tagged: the digest of the tags. tags_listed: how often they were asked for.
     """
@@ -42,7 +43,7 @@ class FakeHost:
         name, _, _ = rest.partition("/")
         if not owner or not name:
             raise BadSpec(spec=spec, why="it is no repository")
-        return f"https://host.example/{owner}/{name}"
+        return f"https://host.example/{owner}/{name}".lower()
 
     def canonical(self, spec: str) -> str:
         return spec
@@ -55,15 +56,17 @@ class FakeHost:
         if self.trouble:
             raise self.trouble
         name, _, ref = spec.rpartition("/")
-        if name not in self.heads:
+        head = self.heads.get(name.lower())
+        if head is None:
             raise RefNotFound(spec=spec, ref=ref)
-        url, commit = self.check(spec), ref if ref in self.files else self.heads[name]
+        url, commit = f"https://host.example/{'/'.join(spec.split('/')[:2])}", ref if ref in self.files else head
         repository = Repository(
             provider=self.id,
             spec=spec,
             ref=commit,
             resolved_spec=f"{name}/{commit}",
             clone_url=f"{url}.git",
+            canonical_url=self.check(spec),
             repo_url=url,
             ref_url=f"{url}/tree/{commit}",
             on_branch_or_tag=ref == "HEAD",

@@ -134,3 +134,9 @@ def test_a_strangers_commit_shares_layers_with_no_other_commit() -> None:
     later = own.model_copy(update={"ref": "e" * 40})
     assert namespace(own) == namespace(later)
     assert len({namespace(own), namespace(foreign), namespace(foreign.model_copy(update={"ref": "d" * 40}))}) == 3
+
+
+def test_all_spellings_of_a_repository_share_layers() -> None:
+    own = ordered(Path("/repository")).repository.model_copy(update={"canonical_url": "https://example.org/o/r"})
+    spelling = own.model_copy(update={"clone_url": "https://example.org/O/R"})
+    assert namespace(spelling) == namespace(own)

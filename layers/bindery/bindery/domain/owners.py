@@ -30,5 +30,5 @@ def build_share_of(repository: Repository) -> str:
     Strangers can make any number of commits that a host serves under the owner's name. Those have a share for themselves, as if they
     were another owner's, so that they take neither places nor turns from commits on the owner's branches and tags.
     """
-    owner = owner_of(repository.provider, repository.repo_url)
+    owner = owner_of(repository.provider, repository.canonical_url)
     return f"{owner}{FOREIGN}" if repository.may_be_foreign else owner

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Repository(BaseModel):
@@ -16,6 +16,8 @@ class Repository(BaseModel):
     clone_url: for machines, https, without credentials.
     repo_url, ref_url: for people: the repository's page, and the page of this ref. Of any git server no page is known: both are
         the clone address as it was asked for, and clients clone it.
+    canonical_url: the address that names the repository wherever it is a key or is counted: one for all spellings of a link. Its
+        provider decides it; else it is the clone address. Nothing is fetched from there.
     private: whether its host gives it to nobody without our token.
     on_branch_or_tag: true if the commit is known to be on a branch or a tag of the repository itself, or is a published record.
         False if it is not, or if that is unknown: hosts also serve commits of pull requests and of forks under this address.
@@ -30,6 +32,7 @@ class Repository(BaseModel):
     clone_url: str
     repo_url: str
     ref_url: str
+    canonical_url: str = Field(default_factory=lambda fields: fields["clone_url"])
     private: bool = False
     on_branch_or_tag: bool = False
 

@@ -43,7 +43,8 @@ class RepositoryProvider(Protocol):
 
     id: its name in links (`gh`).
     check: raises BadSpec or BadRef unless `spec` (percent-encoding as it stood in the link) could be one of this provider's;
-        asks nobody. Answers the repository's address for people, which also names it in quotas: one spelling per repository.
+        asks nobody. Answers the repository's address for people, which also names it in quotas: one spelling per repository. Where hosts
+        read names in any case, it is in lower case.
     canonical: the spec, decoded, in the one spelling that the operator's rules are compared with; asks nobody. Raises like check.
     detect: what an address of one of the host's pages asks for, None if it is none of them; asks nobody. The spec may be one that
         check refuses.

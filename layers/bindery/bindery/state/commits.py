@@ -77,11 +77,11 @@ class Commits:
 
 
 def _tags_pk(repository: Repository) -> str:
-    return f"tags#{hashlib.sha256(repository.clone_url.encode()).hexdigest()[:32]}"
+    return f"tags#{hashlib.sha256(repository.canonical_url.encode()).hexdigest()[:32]}"
 
 
 def _pk(repository: Repository) -> str:
-    return f"commit#{hashlib.sha256(repository.clone_url.encode()).hexdigest()[:32]}#{repository.ref}"
+    return f"commit#{hashlib.sha256(repository.canonical_url.encode()).hexdigest()[:32]}#{repository.ref}"
 
 
 def _sk(builder: str) -> str:

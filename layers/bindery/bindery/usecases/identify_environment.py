@@ -60,4 +60,4 @@ class IdentifyEnvironment:
 
 
 def _common(repository: Repository, builder: str) -> dict[str, str]:
-    return {"builder": builder, "repository": repository.clone_url}
+    return {"builder": builder, "repository": repository.canonical_url}

@@ -13,12 +13,13 @@ from bindery.domain.repository import Repository
 
 
 def namespace(repository: Repository) -> str:
-    """Return the name under which layers are kept: 40 hex digits, one for each clone address.
+    """Return the name under which layers are kept: 40 hex digits, one for each repository.
 
     A commit that is not known to be the repository's own (a pull request's, a fork's) has a name for itself: a stranger's layers
     are never taken for the repository's.
     """
-    source = repository.clone_url if repository.on_branch_or_tag else f"{repository.clone_url} {repository.ref}"
+    name = repository.canonical_url
+    source = name if repository.on_branch_or_tag else f"{name} {repository.ref}"
     return hashlib.sha256(source.encode()).hexdigest()[:40]
 
 

@@ -131,6 +131,7 @@ class GistProvider(FilesByGit):
             ref=commit,
             resolved_spec=f"{user}/{gist}/{commit}",
             clone_url=f"{page}.git",
+            canonical_url=self.check(spec),
             repo_url=page,
             ref_url=f"{page}/{commit}",
             on_branch_or_tag=ref in NEWEST,

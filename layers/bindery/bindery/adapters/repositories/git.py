@@ -1,5 +1,6 @@
 """Provider `git`: any repository that a server offers over http or https."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
@@ -51,6 +52,7 @@ class GitProvider:
     """Specs: the clone address percent-encoded, `/`, then HEAD, a branch, a tag or a full commit id.
 
     Servers must speak version 2 of git's protocol. seconds: the longest that one question may take. refused: addresses of APIs.
+    any_case: addresses of servers that read names of repositories in any case; of all others the case counts.
     """
 
     id = "git"
@@ -69,10 +71,17 @@ class GitProvider:
     )
 
     def __init__(
-        self, client: GuardedClient, clock: Clock, *, seconds: float = 15, refused: NoGit | None = None
+        self,
+        client: GuardedClient,
+        clock: Clock,
+        *,
+        seconds: float = 15,
+        refused: NoGit | None = None,
+        any_case: Sequence[str] = (),
     ) -> None:
         self._client = client
         self._refused = refused or NoGit()
+        self._any_case = tuple(f"{_below_scheme(canonical(server)).lower()}/" for server in any_case)
         self._clock = clock
         self._wire = GitWire(client, clock)
         self._seconds = seconds
@@ -81,11 +90,16 @@ class GitProvider:
 
     def check(self, spec: str) -> str:
         url, _ = self._parts(spec)
-        return _page(url)
+        return _page(self._canonical(url))
 
     def canonical(self, spec: str) -> str:
         url, ref = _parts(spec)
-        return f"{canonical(url)}/{ref}"
+        return f"{self._canonical(url)}/{ref}"
+
+    def _canonical(self, url: str) -> str:
+        """Return the address in the one spelling of all that lead to the same repository, its path decoded."""
+        name = canonical(url)
+        return name.lower() if f"{_below_scheme(name)}/".lower().startswith(self._any_case) else name
 
     def detect(self, address: str) -> Pasted | None:
         """Pages of forges of every kind; else the address as it is. A guess: whoever knows the host knows better."""
@@ -114,15 +128,16 @@ class GitProvider:
         with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
             found = self._found(url, ref)
             if found is None and self._wire.is_empty(self._known(url)):
-                raise RepositoryEmpty(url=_page(url))
+                raise RepositoryEmpty(url=_page(canonical(url)))
         if found is None:
-            raise RefNotFound(spec=_page(url), ref=ref)
+            raise RefNotFound(spec=_page(canonical(url)), ref=ref)
         repository = Repository(
             provider=self.id,
             spec=spec,
             ref=found.commit,
             resolved_spec=f"{quote(url, safe='')}/{found.commit}",
             clone_url=url,
+            canonical_url=_page(self._canonical(url)),
             repo_url=url,
             ref_url=url,
             on_branch_or_tag=found.own,
@@ -251,8 +266,13 @@ def _encoded(spec: str) -> str:
     return meant if len(steps) > 1 and len(meant) <= LONGEST_SHOWN else GitProvider.display.example
 
 
-def _page(url: str) -> str:
-    """The address for people, one for all spellings: a valid URL again, since what its path stood for is decoded."""
-    scheme, _, rest = canonical(url).partition("://")
+def _page(name: str) -> str:
+    """Return a canonical address as a valid URL for people: what its path stood for is decoded in it."""
+    scheme, _, rest = name.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host}{slash}{quote(path, safe=PLAIN)}"
+
+
+def _below_scheme(url: str) -> str:
+    """Return the host and the path: a name is read in one way over http and https."""
+    return url.partition("://")[2]

@@ -154,6 +154,7 @@ class GitHubProvider:
             ref=commit,
             resolved_spec=f"{repository}/{commit}",
             clone_url=page,
+            canonical_url=self.check(spec),
             repo_url=page,
             ref_url=f"{page}/tree/{commit}",
             private=known.private,

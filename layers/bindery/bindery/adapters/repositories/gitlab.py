@@ -159,6 +159,7 @@ class GitLabProvider(FilesByGit):
             ref=commit,
             resolved_spec=f"{quote(namespace, safe='')}/{commit}",
             clone_url=f"{page}.git",
+            canonical_url=self.check(spec),
             repo_url=page,
             ref_url=f"{page}/-/tree/{commit}",
             private="private" in known,

@@ -76,7 +76,8 @@ def _gl(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> R
 def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
     from bindery.adapters.repositories.git import GitProvider
 
-    return GitProvider(client, clock, refused=no_git(given))
+    any_case = (given.github_url, given.gist_url, given.gitlab_url)
+    return GitProvider(client, clock, refused=no_git(given), any_case=any_case)
 
 
 def no_git(given: Settings) -> NoGit:
