@@ -15,7 +15,7 @@ from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.source import Source
 from bindery.adapters.sessions.working_copy import copy_folder
-from bindery.domain.errors import BadAddress, HostUnreachable
+from bindery.domain.errors import BadAddress, HostLimited, HostUnreachable
 from bindery.domain.repository import Repository
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.lfs_store import LfsStore, Reply, pointer
@@ -202,6 +202,52 @@ def test_addresses_of_objects_are_under_the_guard(place: Place, base: str) -> No
     (note,) = place.notes({"x.bin": text})
     assert "x.bin" in note
     assert place.read("x.bin").decode() == text
+
+
+def moved_out(place: Place) -> LfsStore:
+    """Return the store of the second host, which the first host's server names as the place of its objects."""
+    assert place.elsewhere.lfs
+    place.store.base = f"http://{place.elsewhere.address}"
+    return place.elsewhere.lfs
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(429, headers={"Retry-After": "600"}), Reply(503, headers={"Retry-After": "600"}), Reply(403, b"rate limit")],
+    ids=lambda reply: str(reply.status),
+)
+def test_the_wait_that_an_object_s_host_asks_for_is_remembered(place: Place, reply: Reply) -> None:
+    elsewhere = moved_out(place)
+    elsewhere.downloads = reply
+    files: Files = {name: place.store.add(name.encode()) for name in ("x.bin", "y.bin")}
+    place.notes(files)
+    assert len(elsewhere.asked) == 1
+    now = SystemClock().now()
+    with pytest.raises(HostLimited):
+        place.client.limits.check(place.store.base, now)
+    place.client.limits.check(place.server.url("r.git"), now)
+
+
+def test_an_object_is_not_fetched_while_its_host_has_us_wait(place: Place) -> None:
+    elsewhere = moved_out(place)
+    text = place.store.add(b"large")
+    elsewhere.add(b"large")
+    place.client.limits.told(place.store.base, {"Retry-After": "600"}, SystemClock().now())
+    (note,) = place.notes({"x.bin": text})
+    assert "x.bin" in note
+    assert elsewhere.asked == []
+
+
+def test_a_wait_of_an_object_s_host_is_for_the_credential_that_it_was_shown(place: Place) -> None:
+    elsewhere = moved_out(place)
+    text = place.store.add(b"large")
+    elsewhere.downloads = Reply(429, headers={"Retry-After": "600"})
+    place.store.header = {"authorization": "RemoteAuth t0ken"}
+    place.notes({"x.bin": text})
+    now = SystemClock().now()
+    place.client.limits.check(place.store.base, now)
+    with pytest.raises(HostLimited):
+        place.client.limits.check(place.store.base, now, "RemoteAuth t0ken")
 
 
 def test_an_https_repository_s_objects_do_not_come_over_http() -> None:

@@ -14,7 +14,15 @@ from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.figshare import FigshareProvider
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.registry import PROVIDERS, make_doi_directory
-from bindery.domain.errors import BadAddress, BadSpec, ForbiddenAddress, HostUnreachable, RateLimited, RecordNotFound
+from bindery.domain.errors import (
+    BadAddress,
+    BadSpec,
+    ForbiddenAddress,
+    HostLimited,
+    HostUnreachable,
+    RateLimited,
+    RecordNotFound,
+)
 from bindery.ports.doi_directory import DoiDirectory, Home
 from bindery.settings import Settings
 from tests.fakes.clock import FakeClock
@@ -231,6 +239,17 @@ def test_an_address_that_redirects_to_a_hosts_is_followed_and_guarded(dois: DoiS
         assert directory_of(dois, clock, host.address).home("10.1234/x") == Home("dataverse", "10.1234/x")
         with pytest.raises(ForbiddenAddress):
             directory_of(dois, clock).home("10.1234/x")
+
+
+def test_a_page_that_asks_to_wait_is_found_once_and_then_not_asked(dois: DoiSystem, clock: FakeClock) -> None:
+    with Site() as host:
+        client = GuardedClient([dois.address, host.address])
+        page = f"{host.url}/old"
+        host.replies["/old"] = Reply(429, b"", {"Retry-After": "600"})
+        assert Dois(client, clock, dois.url).landing(page) == page
+        with pytest.raises(HostLimited):
+            Dois(client, clock, dois.url).landing(page)
+        assert len(host.asked) == 1
 
 
 def test_what_is_no_doi_or_nobodys_is_said_so(directory: DoiDirectory, dois: DoiSystem) -> None:

@@ -1,6 +1,7 @@
 """DOIs: how people write them, and where they lead."""
 
 import re
+from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient, final_url
 from bindery.adapters.repositories.record_api import RecordApi, time_of
 from bindery.adapters.repositories.refs import check_length, decoded, shown
-from bindery.domain.errors import BadSpec, RecordNotFound
+from bindery.domain.errors import BadSpec, HostLimited, RecordNotFound
 from bindery.ports.clock import Clock
 
 # Neither empty steps nor dots alone, nothing that needs quoting in an address: records' DOIs have none of it.
@@ -65,6 +66,7 @@ class Dois:
 
     def __init__(self, client: GuardedClient, clock: Clock, url: str) -> None:
         self._client = client
+        self._clock = clock
         self._api = RecordApi(client, clock)
         self.url = url.rstrip("/")
         self.host = parsed(self.url).host
@@ -82,5 +84,8 @@ class Dois:
     def landing(self, target: str, within: Errand | None = None) -> str:
         """One request, redirects aside: the page where a browser ends that follows a registered address."""
         seconds = time_of(within)
+        self._client.limits.check(target, self._clock.now())
         with self._client.exchange(target, seconds=seconds), self._client.ask("GET", target, {}) as response:
+            with suppress(HostLimited):  # remembered for the next request: what counts here is the address alone
+                self._client.hear(response, target, self._clock.now())
             return final_url(response, target)

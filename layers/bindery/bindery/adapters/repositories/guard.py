@@ -31,6 +31,7 @@ from bindery.adapters.repositories.exchange import (
 )
 from bindery.adapters.repositories.host_groups import group_of
 from bindery.adapters.repositories.limits import Limits
+from bindery.adapters.repositories.refusals import READ_BYTES
 from bindery.adapters.repositories.turns import Queueing, Turns
 from bindery.domain.errors import BadAddress, HostUnreachable
 from bindery.ports.contents import never
@@ -215,6 +216,16 @@ class GuardedClient:
                 turns.enter_context(self._turns.turn(f"group {group_of(host)} {download}", host, grouped, check))
                 turns.enter_context(self._turns.turn(f"strangers {download}", host, among_all, check))
             yield
+
+    def hear(self, response: BaseHTTPResponse, url: str, now: float, authorization: str = "") -> bytes:
+        """Remember what a response says of waiting. Return the beginning of its body if its status is 403, else nothing.
+
+        url, authorization: those of the request. now: UTC seconds. Raises HostLimited and HostBusy.
+        """
+        said = response.read(READ_BYTES, decode_content=False) if response.status == 403 else b""
+        shown = shown_to(response, url, authorization)
+        self.limits.heard(final_url(response, url), response.status, response.headers, now, shown, body=said)
+        return said
 
     @contextmanager
     def ask(

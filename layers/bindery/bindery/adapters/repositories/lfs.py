@@ -22,7 +22,7 @@ from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.checkout import Written
 from bindery.adapters.repositories.copying import CopyErrand
 from bindery.adapters.repositories.exchange import MB
-from bindery.adapters.repositories.guard import GuardedClient, answering_host, final_url, shown_to
+from bindery.adapters.repositories.guard import GuardedClient, answering_host
 from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.object_cache import PACK, ObjectCache
 from bindery.adapters.repositories.source import Source
@@ -137,9 +137,8 @@ class LargeFiles:
             may_lead=self._refused.check,
         )
         with exchange, self._client.ask("POST", url, headers, body.encode()) as response:
-            address, shown = final_url(response, url), shown_to(response, url, source.authorization)
-            host = parsed(address).host
-            self._client.limits.heard(address, response.status, response.headers, self._clock.now(), shown)
+            host = answering_host(response, url)
+            self._client.hear(response, url, self._clock.now(), source.authorization)
             if response.status in {401, 403, 404, 410}:
                 raise RepositoryUnusable(why=f"{host} does not give them out (status {response.status})")
             if response.status != 200:
@@ -191,6 +190,8 @@ class LargeFiles:
         if source.url.startswith("https:") and not action.href.lower().startswith("https:"):
             raise BadAddress(url=action.href, why="its address would leave https")
         self._refused.check(action.href)
+        headers, shown = _allowed(action.header), _authorization(action.header)
+        self._client.limits.check(action.href, self._clock.now(), shown)
         errand.copy.fetched = True
         hashed, size = sha256(), 0
         seconds, most = errand.left(), pointer.size + MB
@@ -205,8 +206,9 @@ class LargeFiles:
         with (
             exchange,
             (aside / PACK).open("xb") as file,
-            self._client.ask("GET", action.href, _allowed(action.header)) as response,
+            self._client.ask("GET", action.href, headers) as response,
         ):
+            self._client.hear(response, action.href, self._clock.now(), shown)
             if response.status != 200:
                 host = answering_host(response, action.href)
                 raise RepositoryUnusable(why=f"{host} answers with status {response.status}")
@@ -233,6 +235,11 @@ def _allowed(headers: dict[str, str]) -> dict[str, str]:
     sound = {name: value for name, value in headers.items() if HEADER.fullmatch(name)}
     sound = {name: value for name, value in sound.items() if value.isascii() and value.isprintable()}
     return {**sound, "Accept-Encoding": "identity"}
+
+
+def _authorization(headers: dict[str, str]) -> str:
+    """Return the credential among the headers that `_allowed` leaves, or an empty string."""
+    return next((value for name, value in _allowed(headers).items() if name.lower() == "authorization"), "")
 
 
 def _copied(source: Path, target: Path, errand: CopyErrand) -> str:

@@ -17,7 +17,7 @@ from bindery.adapters.repositories.archives import PIECE, is_archive, unpack
 from bindery.adapters.repositories.checkout import Room
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.exchange import MB, in_words
-from bindery.adapters.repositories.guard import GuardedClient, answering_host, final_url
+from bindery.adapters.repositories.guard import GuardedClient, answering_host
 from bindery.adapters.repositories.record_folder import RecordFolder
 from bindery.adapters.repositories.records import Listing, RecordFile, RecordHost
 from bindery.adapters.repositories.refs import shown
@@ -163,9 +163,7 @@ class RecordContents:
         )
         with exchange, self._client.ask("GET", file.url, {}) as response:
             host = answering_host(response, file.url)
-            self._client.limits.heard(
-                final_url(response, file.url), response.status, response.headers, self._clock.now()
-            )
+            self._client.hear(response, file.url, self._clock.now())
             _check_status(response.status, host, file)
             yield response
 

@@ -17,8 +17,8 @@ from dulwich.protocol import Protocol, pkt_line
 from urllib3.response import BaseHTTPResponse
 
 from bindery.adapters.repositories.addresses import parsed
-from bindery.adapters.repositories.guard import GuardedClient, answering_host, final_url, shown_to
-from bindery.adapters.repositories.refusals import READ_BYTES, ill, refusal
+from bindery.adapters.repositories.guard import GuardedClient, answering_host, final_url
+from bindery.adapters.repositories.refusals import ill, refusal
 from bindery.domain.errors import BadAddress, HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
 
@@ -200,15 +200,11 @@ class GitWire:
 
     def _check(self, response: BaseHTTPResponse, asked: str, url: str, content_type: str, authorization: str) -> None:
         """asked: the address that the answer was asked for. url: the repository's, for errors."""
-        host, shown = answering_host(response, asked), shown_to(response, asked, authorization)
-        said = response.read(READ_BYTES, decode_content=False) if response.status == 403 else b""
-        self._client.limits.heard(
-            final_url(response, asked), response.status, response.headers, self._clock.now(), shown, body=said
-        )
+        said = self._client.hear(response, asked, self._clock.now(), authorization)
         if missing := refusal(response.status, url, said):
             raise missing
         if response.status != 200:
-            raise ill(host, response.status)
+            raise ill(answering_host(response, asked), response.status)
         if response.headers.get("Content-Type", "").partition(";")[0].strip() != content_type:
             raise _no_server(response, url)
 
