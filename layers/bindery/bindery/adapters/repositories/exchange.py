@@ -17,7 +17,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import parse_url
 
-from bindery.adapters.repositories.addresses import AddressRules
+from bindery.adapters.repositories.addresses import Address, AddressRules
 from bindery.adapters.repositories.turns import SLICE_SECONDS
 from bindery.domain.errors import HostUnreachable, RepositoryTooLarge
 from bindery.ports.contents import never
@@ -51,6 +51,9 @@ def anywhere(_url: str) -> None:
 class Exchange:
     """One errand's limits: what it may take in seconds and bytes, over all its connections.
 
+    host: the one that is asked now, for errors. place: its `host:port`, empty before the first. before: bytes of earlier hosts.
+    go: called with each address before a request.
+
     stopped: whether nobody wants it any more. slowest: bytes per second that must come, averaged over each pace_seconds.
     ill: whether what came was no answer of the host itself. may_lead: raises for an address that no redirect may lead to.
     """
@@ -68,8 +71,11 @@ class Exchange:
     slowest: int = 0
     pace_seconds: float = PACE_SECONDS
     received: int = 0
+    place: str = ""
+    before: int = 0
     ill: bool = False
     may_lead: Callable[[str], None] = anywhere
+    go: Callable[[Address], None] = lambda _: None
     paced: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
 
     def patience(self, most: float) -> float:
@@ -102,9 +108,13 @@ class Exchange:
             raise HostUnreachable(host=self.host, why="it sends too slowly")
         self.paced = time.monotonic(), self.received
 
+    def arrive(self, host: str, place: str) -> None:
+        """Begin with a host: what it answers is counted by itself."""
+        self.host, self.place, self.before, self.ill = host, place, self.received, False
+
     def heard(self, unreachable: bool) -> bool | None:
         """Whether the host, found unreachable or not, answered anything. None: it was not asked, or not given the time."""
-        if self.received:
+        if self.received > self.before:
             return not self.ill
         return False if unreachable and not self.stopped() else None
 

@@ -4,8 +4,9 @@ import errno
 import ssl
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 from urllib.parse import urljoin
 
@@ -33,6 +34,7 @@ from bindery.adapters.repositories.host_groups import group_of
 from bindery.adapters.repositories.limits import Limits
 from bindery.adapters.repositories.refusals import READ_BYTES
 from bindery.adapters.repositories.turns import Queueing, Turns
+from bindery.adapters.repositories.visits import Visit
 from bindery.domain.errors import BadAddress, HostUnreachable
 from bindery.ports.contents import never
 from bindery.ports.deadline import most
@@ -70,6 +72,7 @@ class GuardedPools(urllib3.PoolManager):
             CURRENT.get().may_lead(url)
             headers = cast("Mapping[str, str]", kw["headers"])
             self._limits.check(url, self._now(), headers.get("Authorization", ""), free="If-None-Match" in headers)
+        CURRENT.get().go(address)
         if address.scheme == "https" and "ssl_context" not in self.connection_pool_kw:
             self.connection_pool_kw["ssl_context"] = (
                 _tls()
@@ -172,7 +175,9 @@ class GuardedClient:
         download: bool = False,
         may_lead: Callable[[str], None] = anywhere,
     ) -> Iterator[None]:
-        """Limits everything that is asked inside it, and turns transport errors into facts about the host of `url`.
+        """Limits everything that is asked inside it, and turns transport errors into facts about the host that was asked.
+
+        It has a turn at the host of `url`, and at each other host that is asked inside it or that a redirect leads to, one at a time.
 
         download: it may go on for long, if it goes on: counted apart from questions, and must keep a pace.
         may_lead: raises for an address that no redirect may lead to.
@@ -189,33 +194,22 @@ class GuardedClient:
             pace_seconds=self._pace_seconds,
             may_lead=may_lead,
         )
-        place = f"{host}:{address.port}"
-        with (
-            self._turn(address, exchange, download=download),
-            self._circuits.errand(place, host, exchange.heard),
-        ):
-            exchange.check()
-            exchange.restart_pace()
+        with Visit(self._turns, self._circuits, exchange, partial(self._queues, download=download)) as visit:
+            visit.go(address)
+            exchange.go = visit.go
             with _in_exchange(exchange):
                 yield
 
-    @contextmanager
-    def _turn(self, address: Address, exchange: Exchange, *, download: bool) -> Iterator[None]:
-        """A turn at the host: at itself if the operator named it, else at its group and among all hosts that strangers name."""
-        queueing = DOWNLOADS if download else self._questions
-        host, check = address.host, exchange.check
-        with ExitStack() as turns:
-            if host in self._known_hosts or self._rules.allows(host, address.port):
-                turns.enter_context(self._turns.turn(f"{host}:{address.port} {download}", host, queueing, check))
-            else:
-                waiting = None if download else GROUP_WAITING
-                grouped, among_all = (
-                    replace(queueing, most_waiting=waiting),
-                    replace(queueing, at_once=STRANGERS_AT_ONCE),
-                )
-                turns.enter_context(self._turns.turn(f"group {group_of(host)} {download}", host, grouped, check))
-                turns.enter_context(self._turns.turn(f"strangers {download}", host, among_all, check))
-            yield
+    def _queues(self, address: Address, *, download: bool) -> Mapping[str, Queueing]:
+        """Return the turns that a request needs: the host's own if the operator named it, else its group's and all strangers'."""
+        host, queueing = address.host, DOWNLOADS if download else self._questions
+        if host in self._known_hosts or self._rules.allows(host, address.port):
+            return {f"{host}:{address.port} {download}": queueing}
+        waiting = None if download else GROUP_WAITING
+        return {
+            f"group {group_of(host)} {download}": replace(queueing, most_waiting=waiting),
+            f"strangers {download}": replace(queueing, at_once=STRANGERS_AT_ONCE),
+        }
 
     def hear(self, response: BaseHTTPResponse, url: str, now: float, authorization: str = "") -> bytes:
         """Remember what a response says of waiting. Return the beginning of its body if its status is 403, else nothing.
