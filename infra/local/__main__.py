@@ -32,13 +32,13 @@ def main() -> None:
     settings = check_settings()
     listener = _listen(settings.port)
     with prepare(Path(settings.home).expanduser().absolute()):  # before bootstrap reads the secret, once and for all
-        from bindery.bootstrap.parts import blind_to_clients
+        from bindery.bootstrap.parts import blind_to_clients, open_to_other_names
         from infra.local import on_cluster
         from infra.local.runtime import Runtime
 
         on_cluster.check_builder()
         more = [on_cluster.where()] if on_cluster.are_elsewhere() else _here(settings.public_url)
-        more += [warning] if (warning := blind_to_clients(settings)) else []
+        more += [warning for warning in (blind_to_clients(settings), open_to_other_names(settings)) if warning]
         threading.Thread(target=_tell, args=(listener, more), daemon=True).start()
         Runtime(system, listener).run()
 

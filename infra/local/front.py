@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Callable, MutableMapping
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bindery.settings import Settings
 from bindery.web.gate import LARGEST_BODY, refusal
 from bindery.web.requests import is_loopback
 from infra.local.events import Context, from_request, path_of
@@ -20,9 +22,7 @@ from infra.local.peers import is_ours
 from infra.local.template import Function, System
 
 FOREIGN_HOST = "This Bindery runs its sessions as processes of this machine, so it answers only to localhost.\n"
-FOREIGN_NAME = (
-    "This Bindery launches private repositories, so it answers only to the name that BINDERY_PUBLIC_URL gives it.\n"
-)
+FOREIGN_NAME = "This Bindery fetches repositories that are not public, so it answers only to the name that BINDERY_PUBLIC_URL gives it.\n"
 OTHER_USER = "This Bindery runs code as the user who started it, so it answers only to that user.\n"
 NO_ROUTE = {"message": "There is nothing at this address. A launch link looks like /v2/gh/owner/repository/HEAD"}
 PORT = re.compile(r":[0-9]{1,5}\Z", re.ASCII)
@@ -88,6 +88,19 @@ class Front:
         if request.method == "HEAD":
             del answer.headers["content-length"]  # it would be that of a GET, whose body the function left out
         await answer(request.scope, request.receive, send)
+
+
+def public_name(settings: Settings) -> str | None:
+    """Return the front's `public_name`: compared if repositories that are not public can be fetched.
+
+    Private repositories: with or without a public address. Private hosts: only with one, since without it Bindery has whatever
+    name a request says. Sessions that are processes of this machine: None, since the front is bound to loopback names then.
+    """
+    if settings.launcher == "process":
+        return None
+    name = name_of(urlsplit(settings.public_url).netloc)
+    is_compared = settings.private_repositories or (settings.allowed_private_hosts and name)
+    return name if is_compared else None
 
 
 def name_of(host: str) -> str:

@@ -13,7 +13,6 @@ from contextlib import suppress
 from itertools import repeat
 from types import FrameType
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -28,7 +27,7 @@ from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.errors import BinderyError, Throttled
 from bindery.domain.messages import StopRequested
 from infra.local import on_cluster
-from infra.local.front import Front, name_of
+from infra.local.front import Front, public_name
 from infra.local.surroundings import keep_log
 from infra.local.template import System
 from infra.local.workers import Workers
@@ -83,9 +82,7 @@ class Runtime:
         return Workers(self.system, queues, periods, chores=((TIDY_SECONDS, _tidy),))
 
     def _server(self) -> uvicorn.Server:
-        settings = bootstrap.settings()
-        public_name = name_of(urlsplit(settings.public_url).netloc) if settings.private_repositories else None
-        front = Front(self.system, not bootstrap.system().ports.isolated, public_name)
+        front = Front(self.system, not bootstrap.system().ports.isolated, public_name(bootstrap.settings()))
         return uvicorn.Server(
             uvicorn.Config(
                 front,

@@ -6,10 +6,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.local.front import Front, name_of
+from bindery.bootstrap.parts import open_to_other_names
+from infra.local.front import Front, name_of, public_name
 from infra.local.template import System, read
+from tests.fakes.ports import settings_of
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+ON_A_CLUSTER: dict[str, object] = {"launcher": "kubernetes", "builder": "container", "registry": "https://r.example"}
+PRIVATE: dict[str, object] = {"github_token": "t", "private_repositories": "gh/o/r"}
+PRIVATE_HOST: dict[str, object] = {"allowed_private_hosts": "forge.internal"}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +44,36 @@ def status_of(front: Front, host: str) -> int:
 )
 def test_with_a_public_name_a_name_that_points_here_is_no_way_in(system: System, host: str, status: int) -> None:
     assert status_of(Front(system, only_loopback=False, public_name="bindery.example"), host) == status
+
+
+@pytest.mark.parametrize(
+    ("settings", "compared"),
+    [
+        ({**ON_A_CLUSTER}, None),
+        ({**ON_A_CLUSTER, "public_url": "https://bindery.example"}, None),
+        ({**ON_A_CLUSTER, **PRIVATE}, ""),
+        ({**ON_A_CLUSTER, **PRIVATE, "public_url": "https://Bindery.example:8585/b"}, "bindery.example"),
+        ({**ON_A_CLUSTER, **PRIVATE_HOST}, None),
+        ({**ON_A_CLUSTER, **PRIVATE_HOST, "public_url": "https://Bindery.example:8585/b"}, "bindery.example"),
+        ({**PRIVATE_HOST, "public_url": "https://bindery.example"}, None),
+    ],
+)
+def test_name_is_compared_where_what_is_not_public_can_be_fetched(
+    settings: dict[str, object], compared: str | None
+) -> None:
+    assert public_name(settings_of(**settings)) == compared
+
+
+def test_start_warns_where_private_hosts_are_open_to_every_name() -> None:
+    assert "BINDERY_PUBLIC_URL" in open_to_other_names(settings_of(**ON_A_CLUSTER, **PRIVATE_HOST))
+    for settings in (
+        ON_A_CLUSTER,
+        PRIVATE_HOST,
+        {**ON_A_CLUSTER, **PRIVATE_HOST, **PRIVATE},
+        {**ON_A_CLUSTER, **PRIVATE_HOST, "public_url": "https://bindery.example"},
+        {**ON_A_CLUSTER, **PRIVATE_HOST, "queues": "sqs"},
+    ):
+        assert open_to_other_names(settings_of(**settings)) == ""
 
 
 def test_without_private_repositories_every_name_is_answered(system: System) -> None:

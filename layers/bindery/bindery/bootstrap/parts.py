@@ -131,6 +131,21 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
+def open_to_other_names(settings: Settings) -> str:
+    """Return a warning if a web page whose own name was made to lead here could read private hosts' repositories; else an empty text.
+
+    The local front compares the request's name with its own where it has one: see `infra/local/front.py`.
+    """
+    if settings.queues != "memory" or settings.launcher == "process":
+        return ""
+    if settings.public_url or settings.private_repositories or not settings.allowed_private_hosts:
+        return ""
+    return (
+        "A web page whose name is made to lead to this Bindery can read repositories at the hosts in BINDERY_ALLOWED_PRIVATE_HOSTS. "
+        "Name this Bindery's own address in BINDERY_PUBLIC_URL: then it answers to that name and localhost only."
+    )
+
+
 def blind_to_clients(settings: Settings) -> str:
     """Return a warning if others reach this Bindery by a proxy only, and none is trusted to say who they are; else an empty text.
 
