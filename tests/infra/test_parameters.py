@@ -279,11 +279,15 @@ def test_defaults_of_shares_are_those_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize("private", ["GithubPrivate", "GitlabPrivate"])
-def test_with_private_repositories_the_functions_that_answer_let_no_other_site_read(private: str) -> None:
+def test_with_private_repositories_the_functions_that_answer_let_listed_sites_read(private: str) -> None:
     named = {private: "gh/o/r" if private == "GithubPrivate" else "gl/o/r"}
     for function in ("StreamLaunch", "AnswerApi"):
         given = {"KubeconfigSecret": "cluster", "SessionsUrl": "https://sessions.example.net"}
         assert Settings.read({**variables(function, **given), **A_REGISTRY}).allow_origin == "*"
-        assert Settings.read({**variables(function, **given, **named), **A_REGISTRY}).allow_origin == ""
+        settings = Settings.read({**variables(function, **given, **named), **A_REGISTRY})
+        assert (settings.allow_origin, settings.reading_origins) == ("", ())
+        sites = variables(function, **given, **named, AllowedOrigins="https://a.example, https://b.example")
+        settings = Settings.read({**sites, **A_REGISTRY})
+        assert (settings.allow_origin, settings.reading_origins) == ("", ("https://a.example", "https://b.example"))
         listed = variables(function, **given, **named, CorsAllowOrigin="https://a.example")
         assert Settings.read({**listed, **A_REGISTRY}).allow_origin == "https://a.example"

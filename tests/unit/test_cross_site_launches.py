@@ -121,6 +121,9 @@ def test_a_page_with_a_build_token_can_be_neither_read_nor_framed_by_another_sit
     ("variables", "header"),
     [
         ({}, "*"),
+        ({"BINDERY_ALLOWED_ORIGINS": BOOK}, "*"),
+        ({"BINDERY_CORS_ALLOW_ORIGIN": "listed"}, ""),
+        ({"BINDERY_CORS_ALLOW_ORIGIN": "listed", "BINDERY_ALLOWED_ORIGINS": "*"}, "*"),
         ({"BINDERY_CORS_ALLOW_ORIGIN": BOOK}, BOOK),
         ({"BINDERY_CORS_ALLOW_ORIGIN": "none"}, ""),
         (PRIVATE, ""),
@@ -130,6 +133,21 @@ def test_a_page_with_a_build_token_can_be_neither_read_nor_framed_by_another_sit
 )
 def test_with_private_repositories_no_site_may_read_by_default(variables: dict[str, str], header: str) -> None:
     assert Settings.read(variables).allow_origin == header
+
+
+@pytest.mark.parametrize(
+    ("variables", "origins"),
+    [
+        ({}, ()),
+        (PRIVATE, (BOOK, EVIL)),
+        ({"BINDERY_CORS_ALLOW_ORIGIN": "listed"}, (BOOK, EVIL)),
+        ({**PRIVATE, "BINDERY_CORS_ALLOW_ORIGIN": "none"}, ()),
+        ({**PRIVATE, "BINDERY_CORS_ALLOW_ORIGIN": BOOK}, ()),
+    ],
+)
+def test_with_private_repositories_listed_sites_may_read(variables: dict[str, str], origins: tuple[str, ...]) -> None:
+    listed = {"BINDERY_ALLOWED_ORIGINS": f"{BOOK}, {EVIL}"}
+    assert Settings.read({**variables, **listed}).reading_origins == origins
 
 
 @pytest.mark.parametrize("name", ["CORS_ALLOW_ORIGIN", "ALLOWED_ORIGINS"])

@@ -13,7 +13,7 @@ from tests.serving.inits import FUNCTIONS, ROOT, Init, init
 
 HOT = ("stream_launch", "resolve_repository", "start_session")
 BUDGETS = {
-    "answer_api": 400,
+    "answer_api": 405,
     "cull_sessions": 296,
     "fail_launch": 290,
     "reconcile": 325,

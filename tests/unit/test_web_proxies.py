@@ -12,6 +12,7 @@ from bindery.domain.asking import Asked, Opened
 from bindery.domain.errors import LaunchNotFound
 from bindery.domain.tokens import Tokens
 from bindery.settings import Settings
+from bindery.web.cors import Cors
 from bindery.web.proxies import Proxies
 from bindery.web.senders import sender_of
 from bindery.web.stream import Stream
@@ -106,7 +107,7 @@ def asked_of(proxies: Proxies, headers: dict[str, str]) -> Asked:
         raise LaunchNotFound
 
     async def get() -> None:
-        app = Stream(refuse, None, Tokens(SECRET), "", "", proxies=proxies).app()  # type: ignore[arg-type]  # nothing is followed
+        app = Stream(refuse, None, Tokens(SECRET), "", Cors(), proxies=proxies).app()  # type: ignore[arg-type]  # nothing is followed
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://front.example") as client:
             await client.get("/build/gh/o/r/HEAD", headers={"accept": "text/event-stream", **headers})

@@ -15,6 +15,7 @@ from bindery.domain.repository import Repository
 from bindery.domain.sessions import Session, SessionState
 from bindery.domain.tokens import Tokens
 from bindery.web import stream as module
+from bindery.web.cors import Cors
 from bindery.web.stream import Stream
 
 REPOSITORY = Repository(
@@ -95,7 +96,7 @@ def get(story: Story, path: str, headers: dict[str, str], page_seconds: float = 
     """The whole answer, once the stream has ended."""
 
     async def asked() -> httpx.Response:
-        stream = Stream(story.open, story, TOKENS, "", "*", longest_seconds=0.3, page_seconds=page_seconds)
+        stream = Stream(story.open, story, TOKENS, "", Cors("*"), longest_seconds=0.3, page_seconds=page_seconds)
         transport = httpx.ASGITransport(stream.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             return await client.get(path, headers=headers)

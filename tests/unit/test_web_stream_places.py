@@ -9,6 +9,7 @@ import pytest
 from bindery.domain.asking import Asked, Opened
 from bindery.domain.errors import Stale, TooManyStreams
 from bindery.domain.launch import READY, WAITING, Stage
+from bindery.web.cors import Cors
 from bindery.web.stream import Stream
 from tests.unit.test_web_stream import TOKENS, Story, launch
 
@@ -34,7 +35,9 @@ class Counted(Story):
 
 
 def app_of(story: Counted) -> httpx.ASGITransport:
-    return httpx.ASGITransport(Stream(story.open, story, TOKENS, "", "*", longest_seconds=0.3, close=story.close).app())
+    return httpx.ASGITransport(
+        Stream(story.open, story, TOKENS, "", Cors("*"), longest_seconds=0.3, close=story.close).app()
+    )
 
 
 def get(story: Counted) -> httpx.Response:
@@ -77,7 +80,7 @@ def test_place_is_given_back_when_the_client_leaves() -> None:
         "client": ("127.0.0.1", 1),
         "server": ("testserver", 80),
     }
-    app = Stream(story.open, story, TOKENS, "", "*", longest_seconds=600, close=story.close).app()
+    app = Stream(story.open, story, TOKENS, "", Cors("*"), longest_seconds=600, close=story.close).app()
     asyncio.run(asyncio.wait_for(app(scope, receive, send), 60))
     assert story.closed == [("127.0.0.1", "s1")]
 

@@ -17,6 +17,7 @@ from bindery.domain.launch import READY, WAITING, Launch, Stage
 from bindery.ports.table import Delete, Item
 from bindery.state.launches import key_of
 from bindery.web import word as module
+from bindery.web.cors import Cors
 from bindery.web.stream import Stream
 from bindery.web.word import Looks, Word
 from tests.unit.test_web_stream import TOKENS, Story, launch
@@ -126,7 +127,7 @@ async def stream(story: Written, *, leaves: bool = False) -> bytes:
         if leaves and heard:
             left.set()
 
-    app = Stream(story.open, story, TOKENS, "", "*", word=story.word).app()
+    app = Stream(story.open, story, TOKENS, "", Cors("*"), word=story.word).app()
     await asyncio.wait_for(app({**scope, "query_string": b"", "scheme": "http"}, receive, send), 20)
     return bytes(heard)
 

@@ -195,11 +195,13 @@ class Settings(Resources):
     )
     cors_allow_origin: str = Field(
         "",
-        description="`Access-Control-Allow-Origin` of the event stream and the API; empty: `*`, or none with private repositories; "
-        "`none`: none",
+        description="`Access-Control-Allow-Origin` of the event stream and the API; `listed`: each of `allowed_origins` gets its own; "
+        "`none`: none; empty: `*`, or `listed` with private repositories",
     )
     allowed_origins: Words = Field(
-        (), description="sites that may launch here without our page, private repositories too, comma-separated"
+        (),
+        description="sites that may launch here without our page, private repositories too, comma-separated; which sites may read "
+        "the answers: `cors_allow_origin`",
     )
 
     metrics_token: MetricsToken = Field(
@@ -321,10 +323,19 @@ class Settings(Resources):
 
     @property
     def allow_origin(self) -> str:
-        """The value of `Access-Control-Allow-Origin`. Empty: the header is left out."""
-        if not self.cors_allow_origin:
-            return "" if self.private_repositories else "*"
-        return "" if self.cors_allow_origin == "none" else self.cors_allow_origin
+        """The value of `Access-Control-Allow-Origin` for every site. Empty: none, or what `reading_origins` say."""
+        if self._reads == "listed":
+            return "*" if "*" in self.allowed_origins else ""
+        return "" if self._reads == "none" else self._reads
+
+    @property
+    def reading_origins(self) -> tuple[str, ...]:
+        """The sites that are each answered with their own origin."""
+        return self.allowed_origins if self._reads == "listed" and "*" not in self.allowed_origins else ()
+
+    @property
+    def _reads(self) -> str:
+        return self.cors_allow_origin or ("listed" if self.private_repositories else "*")
 
     @property
     def resources(self) -> Resources:

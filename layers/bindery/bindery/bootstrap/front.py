@@ -8,11 +8,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bindery.bootstrap.system import System
+    from bindery.settings import Settings
     from bindery.state.counters import Labels
     from bindery.usecases.render_metrics import RenderMetrics
     from bindery.web.api import Api
+    from bindery.web.cors import Cors
     from bindery.web.site import Site
     from bindery.web.stream import Stream
+
+
+def cors(settings: Settings) -> Cors:
+    from bindery.web.cors import Cors
+
+    return Cors(settings.allow_origin, settings.reading_origins)
 
 
 def stream(system: System) -> Stream:
@@ -24,7 +32,7 @@ def stream(system: System) -> Stream:
         system.follow_launch,
         system.tokens,
         given.public_url,
-        given.allow_origin,
+        cors(given),
         given.stream_seconds,
         system.ports.word,
         given.page_stream_seconds,

@@ -316,9 +316,10 @@ class System:
 
     @cached_property
     def answer_api(self) -> ApiRoutes:
+        from bindery.bootstrap.front import cors
         from bindery.web.api_routes import ApiRoutes
 
-        return ApiRoutes(self.api, lambda: self.site, self.settings.allow_origin, self.proxies)
+        return ApiRoutes(self.api, lambda: self.site, cors(self.settings), self.proxies)
 
     @cached_property
     def site(self) -> Site:

@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bindery.domain.errors import BinderyError
 from bindery.web.api import Answer, Api, Caller, ask_again
+from bindery.web.cors import Cors
 from bindery.web.gate import too_large
 from bindery.web.head import answered
 from bindery.web.proxies import NO_PROXIES, Proxies
@@ -29,12 +30,11 @@ ALLOWED = {
 class ApiRoutes:
     """Answers a REST API's event. site: made only when somebody asks which providers it has.
 
-    allow_origin: `Access-Control-Allow-Origin` of every answer; empty: none. proxies: whose word counts on who the client is.
+    cors: sites whose scripts may read the answers. proxies: whose word counts on who the client is.
     """
 
-    def __init__(self, api: Api, site: "Callable[[], Site]", allow_origin: str, proxies: Proxies = NO_PROXIES) -> None:
-        self._api, self._site, self._proxies = api, site, proxies
-        self._allowed = {**ALLOWED, **({"Access-Control-Allow-Origin": allow_origin} if allow_origin else {})}
+    def __init__(self, api: Api, site: "Callable[[], Site]", cors: Cors, proxies: Proxies = NO_PROXIES) -> None:
+        self._api, self._site, self._cors, self._proxies = api, site, cors, proxies
         self._app = app = APIGatewayRestResolver()
         app.exception_handler(BinderyError)(self._failed)
         app.get("/api/repoproviders")(self._providers)
@@ -70,7 +70,7 @@ class ApiRoutes:
 
     def _preflight(self) -> Response[str]:
         """For browsers."""
-        return Response(204, headers=self._allowed)
+        return Response(204, headers=self._headers())
 
     def _failed(self, error: BinderyError) -> Response[str]:
         """The error's face, as JSON."""
@@ -82,7 +82,10 @@ class ApiRoutes:
 
     def _told(self, status: int, body: Mapping[str, object] | list[dict[str, object]], **more: str) -> Response[str]:
         """JSON. more: headers."""
-        return Response(status, "application/json", json.dumps(body), {**self._allowed, **more})
+        return Response(status, "application/json", json.dumps(body), {**self._headers(), **more})
+
+    def _headers(self) -> dict[str, str]:
+        return {**ALLOWED, **self._cors.headers(self._app.current_event.headers.get("origin", ""))}
 
     def _caller(self) -> Caller:
         event = self._app.current_event

@@ -23,6 +23,7 @@ from bindery.domain.launch import Launch, Phase, Stage
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.state.launches import key_of
+from bindery.web.cors import Cors
 from bindery.web.events import built_payload, failed_payload, payload, ready_payload
 from bindery.web.places import Places
 from bindery.web.proxies import NO_PROXIES, Proxies, scheme_of
@@ -51,7 +52,7 @@ class Follow(Protocol):
 
 @dataclass(frozen=True)
 class Stream:
-    """The app behind `/build`. public_url: empty means as the request says. cors: `Access-Control-Allow-Origin`.
+    """The app behind `/build`. public_url: empty means as the request says. cors: sites whose scripts may read the events.
 
     longest_seconds: how long a stream is open at most, since API Gateway cuts it at 15 minutes; 0: to its launch's end.
     word: of what is written to the table; None where other processes write it.
@@ -64,7 +65,7 @@ class Stream:
     follow: Follow
     tokens: Tokens
     public_url: str
-    cors: str
+    cors: Cors
     longest_seconds: float = 0
     word: Word | None = None
     page_seconds: float = 0
@@ -80,21 +81,25 @@ class Stream:
         """Always 200 with events, whatever is wrong with the launch; BinderHub's clients expect that."""
         if request.method != "GET":  # looking starts nothing
             if request.method in ("HEAD", "OPTIONS"):
-                return Response(status_code=204, headers=self._headers())
-            return PlainTextResponse("This address is only read, with GET.\n", 405, {**self._headers(), "allow": "GET"})
+                return Response(status_code=204, headers=self._headers(request))
+            return PlainTextResponse(
+                "This address is only read, with GET.\n", 405, {**self._headers(request), "allow": "GET"}
+            )
         if "text/event-stream" not in request.headers.get("accept", ""):
             told = "This address streams events. Ask with the header `Accept: text/event-stream`, or open the link under /v2/.\n"
-            return PlainTextResponse(told, 406, self._headers())
+            return PlainTextResponse(told, 406, self._headers(request))
         try:
             asked = self._asked(request)
             opened = await run_sync(self.open_launch, asked)
         except TooManyStreams as error:
-            return self._busy(error)
+            return self._busy(error, request)
         except BinderyError as error:
-            return self._events(_once(failed_payload(error, status_code=True)), {})
+            return self._events(_once(failed_payload(error, status_code=True)), self._headers(request))
         rate = opened.rate
         limits = {f"x-ratelimit-{name}": str(value) for name, value in vars(rate).items()} if rate else {}
-        return self._events(self._relay(opened, asked, resumes=self._resumes(request)), limits)
+        return self._events(
+            self._relay(opened, asked, resumes=self._resumes(request)), {**self._headers(request), **limits}
+        )
 
     def _resumes(self, request: Request) -> bool:
         """Return whether this is our own page, and is to come back."""
@@ -131,24 +136,23 @@ class Stream:
             return client, scheme_of(proto, "http")
         return client, self.proxies.scheme(peer, request.url.scheme, proto)
 
-    def _headers(self) -> dict[str, str]:
-        allowed = {"access-control-allow-origin": self.cors} if self.cors else {}
+    def _headers(self, request: Request) -> dict[str, str]:
         return {
-            **allowed,
+            **self.cors.headers(request.headers.get("origin", "")),
             "access-control-allow-headers": "authorization, last-event-id, x-xsrftoken",
             "cache-control": "no-store",
         }
 
-    def _busy(self, error: TooManyStreams) -> Response:
+    def _busy(self, error: TooManyStreams, request: Request) -> Response:
         """Not as an event: a failed phase would say that the launch has ended. Pages then ask the API, as after any refusal."""
         shown = face_of(error)
-        headers = {**self._headers(), "retry-after": str(BUSY_SECONDS)}
+        headers = {**self._headers(request), "retry-after": str(BUSY_SECONDS)}
         return JSONResponse({"code": shown.code, "message": shown.message}, shown.status, headers)
 
     def _events(self, events: AsyncIterator[ServerSentEvent], headers: Mapping[str, str]) -> Response:
         return EventSourceResponse(
             events,
-            headers={**self._headers(), **headers},
+            headers=headers,
             ping=KEEPALIVE_SECONDS,
             sep="\n",
             ping_message_factory=lambda: b":keepalive\n\n",  # type: ignore[arg-type, return-value]  # bytes go out as they are
