@@ -2,12 +2,15 @@
 
 import base64
 import json
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.stub import Stubber
 from moto import mock_aws
 
 from bindery.adapters.builds.codebuild import CodeBuild
@@ -317,3 +320,30 @@ def test_ecr_tells_which_images_there_are_and_gives_its_password() -> None:
             assert not registry.has(registry.by_digest(digest))
         login = json.loads(registry.login)["auths"][registry.host]["auth"]
         assert base64.b64decode(login).startswith(b"AWS:")
+
+
+Call = Callable[[EcrRegistry, str], bool]
+CALLS: dict[str, Call] = {"batch_get_image": EcrRegistry.has, "batch_delete_image": EcrRegistry.remove}
+
+
+def after_failures(operation: str, *codes: str) -> bool:
+    """Return what the registry makes of an image when ECR answers the operation with failures of these codes."""
+    client = session().client("ecr", config=config())
+    registry = EcrRegistry(REGISTRY, lambda: client)
+    image = registry.by_digest("sha256:" + "1" * 64)
+    failures = [{"failureCode": code} if code else {} for code in codes]
+    with closing(client), Stubber(client) as stub:
+        stub.add_response(operation, {"failures": failures})
+        return CALLS[operation](registry, image)
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("codes", [("KmsError",), ("ImageNotFound", "InaccessibleImage"), ("",)], ids=" and ".join)
+def test_an_image_is_not_gone_when_ecr_fails_for_another_reason(operation: str, codes: tuple[str, ...]) -> None:
+    with pytest.raises(BuildServiceDown, match=f"ECR says .*{codes[-1] or 'unknown'}"):
+        after_failures(operation, *codes)
+
+
+@pytest.mark.parametrize(("operation", "result"), [("batch_get_image", False), ("batch_delete_image", True)])
+def test_an_image_that_ecr_does_not_find_is_gone(operation: str, result: bool) -> None:
+    assert after_failures(operation, "ImageNotFound") is result
