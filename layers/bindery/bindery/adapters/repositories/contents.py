@@ -253,16 +253,8 @@ class GitContents:
         left = self._max_bytes - errand.copy.downloaded
         if left <= 0:
             raise too_large
-        exchange = self._client.exchange(
-            source.url,
-            seconds=errand.left(),
-            max_bytes=left,
-            stopped=errand.stopped,
-            download=True,
-            may_lead=self._refused.check,
-        )
         try:
-            with exchange, pack.open("xb") as file:
+            with errand.download(self._client, source.url, left, self._refused), pack.open("xb") as file:
                 remote = self._wire.discover(source.url, source.authorization)
                 errand.copy.remotes[source.url] = remote
                 with self._wire.pack(remote, source.commit, depth=1) as pieces:

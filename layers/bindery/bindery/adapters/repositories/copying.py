@@ -1,10 +1,13 @@
 """The state of one working copy while it is made, submodules included."""
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from bindery.adapters.repositories.checkout import Room, shown
 from bindery.adapters.repositories.errand import Errand
+from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.submodules import DEEPEST, MOST_NOTES, MOST_SUBMODULES
 from bindery.adapters.repositories.wire import Remote
 from bindery.domain.errors import RepositoryTooLarge
@@ -77,6 +80,17 @@ class CopyErrand(Errand):
     """An errand that makes a working copy, or one submodule of it in a share of the time."""
 
     copy: Copy
+
+    def download(self, client: GuardedClient, url: str, max_bytes: int, refused: NoGit) -> AbstractContextManager[None]:
+        """Return the exchange of a download in what is left of the time. refused: addresses that no redirect may lead to."""
+        return client.exchange(
+            url,
+            seconds=self.left(),
+            max_bytes=max_bytes,
+            stopped=self.stopped,
+            download=True,
+            may_lead=refused.check,
+        )
 
     def share(self, waiting: int) -> "CopyErrand":
         """Return an errand for the next of `waiting` submodules: it leaves equal time to the others, and as much to what follows."""

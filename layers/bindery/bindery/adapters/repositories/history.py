@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha1
@@ -160,7 +160,7 @@ class Histories:
         if not exact and age < (UNKNOWN_SECONDS if known.branch(ref) is None else REFS_SECONDS):
             return
         try:
-            with self._exchange(source, errand):
+            with errand.download(self._client, source.url, MOST_BYTES, self._no_git):
                 refs = self._refs(source, self._remote(source, errand))
         except (HostUnreachable, HostLimited):
             if exact:
@@ -177,7 +177,7 @@ class Histories:
         """Fetch the history into a new folder of the cache. Raises _NoHistory and BinderyError."""
         errand.copy.fetched = True
         try:
-            with self._exchange(source, errand):
+            with errand.download(self._client, source.url, MOST_BYTES, self._no_git):
                 remote = self._remote(source, errand)
                 refs = self._refs(source, remote)
                 with (
@@ -204,16 +204,6 @@ class Histories:
             return self._wire.listed(remote, ("HEAD", HEADS, TAGS))
         except TooManyRefs as error:
             raise self._refuse(source.kept_as, str(error)) from None
-
-    def _exchange(self, source: Source, errand: CopyErrand) -> AbstractContextManager[None]:
-        return self._client.exchange(
-            source.url,
-            seconds=errand.left(),
-            max_bytes=MOST_BYTES,
-            stopped=errand.stopped,
-            download=True,
-            may_lead=self._no_git.check,
-        )
 
 
 def _kept_as(source: Source) -> str:

@@ -194,17 +194,8 @@ class LargeFiles:
         self._client.limits.check(action.href, self._clock.now(), shown)
         errand.copy.fetched = True
         hashed, size = sha256(), 0
-        seconds, most = errand.left(), pointer.size + MB
-        exchange = self._client.exchange(
-            action.href,
-            seconds=seconds,
-            max_bytes=most,
-            stopped=errand.stopped,
-            download=True,
-            may_lead=self._refused.check,
-        )
         with (
-            exchange,
+            errand.download(self._client, action.href, pointer.size + MB, self._refused),
             (aside / PACK).open("xb") as file,
             self._client.ask("GET", action.href, headers) as response,
         ):
