@@ -3,7 +3,9 @@
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,12 @@ from bindery.adapters.repositories.contents import GitContents
 from bindery.adapters.repositories.guard import GuardedClient
 from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.source import Source
+from bindery.adapters.repositories.turns import AT_ONCE
 from bindery.adapters.sessions.working_copy import copy_folder
 from bindery.domain.errors import BadAddress, HostLimited, HostUnreachable
 from bindery.domain.repository import Repository
 from tests.serving.git_http import File, GitServer, git, make_repository
-from tests.serving.lfs_store import LfsStore, Reply, pointer
+from tests.serving.lfs_store import OBJECTS, LfsStore, Reply, pointer
 
 Files = Mapping[str, str | bytes | File]
 MARKED = "*.bin filter=lfs diff=lfs merge=lfs -text\n"
@@ -209,6 +212,29 @@ def moved_out(place: Place) -> LfsStore:
     assert place.elsewhere.lfs
     place.store.base = f"http://{place.elsewhere.address}"
     return place.elsewhere.lfs
+
+
+def test_no_redirect_of_an_object_leads_to_an_apis_address(place: Place) -> None:
+    elsewhere = place.elsewhere.lfs
+    assert elsewhere
+    elsewhere.add(b"large")
+    text = place.store.add(b"large")
+    path = f"{OBJECTS}{sha256(b'large').hexdigest()}"
+    place.store.downloads = Reply(302, headers={"Location": f"{elsewhere.base}{path}"})
+    refused = NoGit([elsewhere.base])
+    (note,) = place.contents(refused).lay_out(place.make({"x.bin": text}), place.work).notes
+    assert "is asked by its API" in note
+    assert elsewhere.asked == []
+
+
+def test_objects_do_not_wait_for_requests_that_are_no_downloads(place: Place) -> None:
+    elsewhere = moved_out(place)
+    elsewhere.add(b"large")
+    text = place.store.add(b"large")
+    with ExitStack() as held:
+        for _ in range(AT_ONCE):
+            held.enter_context(place.client.exchange(elsewhere.base))
+        assert place.notes({"x.bin": text}) == ()
 
 
 @pytest.mark.parametrize(
