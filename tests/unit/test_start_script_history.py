@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.git_http import ENVIRONMENT, GitServer, git, make_repository
+from tests.serving.git_http import ENVIRONMENT, SAFE, GitServer, git, make_repository, with_config
 from tests.serving.start_script import SHELLS, started
 
 
@@ -132,6 +132,30 @@ def test_a_server_without_filters_gives_a_shallow_working_copy_and_a_note(place:
     assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
 
 
+@pytest.fixture(params=["0", "2"])
+def version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version of git's protocol that the session's git speaks: 0 is that of git before 2.26."""
+    for name, value in with_config(SAFE | {"protocol.version": request.param}).items():
+        monkeypatch.setitem(ENVIRONMENT, name, value)
+
+
+@pytest.mark.usefixtures("version")
+def test_every_version_of_the_protocol_brings_history(place: Place) -> None:
+    place.start("main")
+    assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
+    assert place.git("status", "--porcelain", "--branch") == "## main...origin/main"
+
+
+@pytest.mark.usefixtures("version")
+def test_a_ref_does_not_pass_for_a_server_that_filters(place: Place) -> None:
+    """Without filters the files of all commits would come."""
+    for name in ("a=filter", "fetch=filter"):
+        git("-C", place.folder, "branch", name)
+    git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
+    assert "no history" in place.start("a=filter")
+    assert place.git("rev-parse", "--is-shallow-repository") == "true"
+
+
 def test_a_host_that_stops_answering_after_the_files_gives_a_note(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,3 +173,4 @@ def test_a_host_that_stops_answering_after_the_files_gives_a_note(
     place.server.half_histories.clear()
     place.git("fetch", "--quiet", "--unshallow", "--tags")
     assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
+    assert "?" not in place.git("rev-list", "--objects", "--all", "--missing=print")

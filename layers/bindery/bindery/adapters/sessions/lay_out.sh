@@ -103,7 +103,8 @@ listed() { # values of .gitmodules, without files that it includes
 history() { # in a process of its own: adds to the commit $1 what a clone has, except files. $2: the ref that the link names
     limit=$(seconds 15) tab=$(printf '\t') name=${2#refs/heads/} branch=
     offer=$(GIT_TRACE_PACKET=1 quiet_git ls-remote --symref origin HEAD "refs/heads/$name" "refs/tags/$name" 2>&1 |
-        grep -e "^[^ ]*${tab}refs/" -e "^ref: refs/heads/[^ ]*${tab}HEAD\$" -e ' packet: .*[ =]filter')
+        grep -e "^[^ ]*${tab}refs/" -e "^ref: refs/heads/[^ ]*${tab}HEAD\$" \
+            -e ' packet: [^<]*< fetch=.*filter' -e ' packet: [^<]*< .*\\0.* filter') # as servers offer filters: version 2, or older
     printf '%s\n' "$offer" | grep -q ' packet: ' || return 1 # without filters all files of all commits would come
     quiet_git fetch -q --depth 20000 --filter=tree:0 origin "$1:refs/bindery/commit" 2>/dev/null || return 1
     quiet_git update-ref -d refs/bindery/commit
@@ -116,7 +117,7 @@ history() { # in a process of its own: adds to the commit $1 what a clone has, e
     case $name in
         main | master) [ -n "$branch$(printf '%s\n' "$refs" | grep -xF "refs/tags/$name")" ] || branch=$default ;;
     esac
-    [ -z "$branch" ] || follow "$1" "$branch" "$default"
+    if [ -n "$branch" ]; then follow "$1" "$branch" "$default" || echo "The working copy is not on its branch." >&2; fi
 }
 
 follow() { # puts the commit $1 on the branch $2, which follows its remote. $3: the repository's default branch
@@ -143,6 +144,9 @@ fetch() { # the commit's own bytes, as a build lays them out: without conversion
     (history "$ref" "$link") || {
         echo "The working copy has no history and no tags. In a terminal, git fetch --unshallow --tags gets them." >&2
         rm -f .git/objects/pack/tmp_*
+        for key in remote.origin.promisor remote.origin.partialclonefilter extensions.partialclone; do
+            quiet_git config --unset-all "$key"
+        done
     }
 }
 
