@@ -15,7 +15,7 @@ from typing import Self
 import pytest
 
 from bindery.domain.builds import BuildState
-from bindery.domain.errors import BuildFailed, BuildTooLong
+from bindery.domain.errors import BuildCrashed, BuildFailed, BuildTooLong
 from bindery.domain.failure import Failure
 from tests.building import ordered
 from tests.containers import FROM_NOTHING, ContainerBuilding, Held, held, processes_of, step
@@ -238,7 +238,7 @@ def test_what_a_killed_control_plane_left_is_cleared_and_can_be_built_again(
     process.send_signal(signal.SIGKILL)
     process.wait()
     building.builds.recover()
-    assert building.builds.look("env-1").state is BuildState.UNKNOWN
+    assert building.builds.look("env-1").failure == Failure.of(BuildCrashed())
     assert processes_of(building, holding) == []
     assert containers(building) == ""
     connection.close()

@@ -16,7 +16,7 @@ import pytest
 from bindery.adapters.builds.environments import environment_of, hold
 from bindery.adapters.builds.log import MOST_LINES
 from bindery.domain.builds import BuildReport, BuildState
-from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildTooLong, HostUnreachable
+from bindery.domain.errors import BuildCrashed, BuildFailed, BuildServiceDown, BuildTooLong, HostUnreachable
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
 from bindery.ports.contents import LaidOut
@@ -232,6 +232,14 @@ def test_a_crash_leaves_nothing_after_recovery(building: Building, told: Path, q
     building.builds.recover()
     assert_gone(orphans)
     assert folders(building) == []
+    assert building.builds.look("env-1").failure == Failure.of(BuildCrashed())
+
+
+def test_an_end_in_order_during_a_build_is_no_crash(building: Building, told: Path, quick_uv: str) -> None:
+    building.builds.start(ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}), scope="tree"))
+    watched(told)
+    building.builds.close()
+    building.builds.recover()
     assert building.builds.look("env-1").state is BuildState.UNKNOWN
 
 

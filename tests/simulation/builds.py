@@ -104,7 +104,7 @@ class SimBuilds(FakeBuilds):
 
     def started_at(self, environment: Environment) -> float | None:
         """When its newest attempt's handle was recorded."""
-        started = self._kept.started(environment)
+        started = self._kept.started(environment.key, environment.attempt, environment.claimed_at)
         return started.at if started else None
 
     def word(self, environment: str, attempt: int) -> BuildReport:

@@ -16,7 +16,7 @@ from bindery.domain.messages import Message, ResolveRequested, SessionRequested,
 from bindery.domain.sessions import SessionState
 from bindery.usecases.persevere import MOST_BEGUN
 from bindery.usecases.reconcile import BUILD_GRACE_SECONDS
-from bindery.usecases.try_again import DELAYS, MOST_LOST_BUILDS, RETRIES
+from bindery.usecases.try_again import DELAYS, RETRIES
 from bindery.web.face import GENERAL
 from bindery.web.shown import BY_KIND, face_of
 from tests.fakes.builds import STOPPED
@@ -68,7 +68,6 @@ class Truths:
     def _is_so(self, failure: Failure, before: Launch) -> bool:
         checks: Mapping[str, Callable[[Launch], bool]] = {
             "BuildFailed": lambda launch: self._built_so(launch, failure),
-            "BuildLost": self._lost_enough,
             "BuildTooLong": lambda launch: self._built_so(launch, failure),
             "BuildsQueued": self._waits_in_line,
             "BuildsRefused": lambda launch: self._waits_in_line(launch) and self.around.injected["build_refused"] > 0,
@@ -92,11 +91,6 @@ class Truths:
             return checks[failure.kind](before)
         kind: type[errors.BinderyError] = getattr(errors, failure.kind)
         return issubclass(kind, Retryable) and _tried_enough(before)
-
-    def _lost_enough(self, launch: Launch) -> bool:
-        """Return True if this launch's builds vanished as often as one is made anew."""
-        vanished = self.around.injected["build_vanishes"] >= MOST_LOST_BUILDS
-        return vanished and launch.lost_builds == MOST_LOST_BUILDS - 1
 
     def _built_so(self, launch: Launch, failure: Failure) -> bool:
         """And not because the build was stopped when no launch waited for it: then the launch goes on with the next attempt."""

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from bindery.domain.errors import HostUnreachable, StepUnderWay, Throttled
+from bindery.domain.builds import BuildReport, BuildState
+from bindery.domain.errors import BuildCrashed, HostUnreachable, StepUnderWay, Throttled
+from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import ResolveRequested, SessionRequested
 from bindery.ports.repository_provider import Resolved
 from bindery.usecases.persevere import LONGEST_SECONDS, MOST_BEGUN
-from bindery.usecases.try_again import MOST_LOST_BUILDS
+from bindery.usecases.try_again import MOST_CRASHED_BUILDS
 from infra.local.template import read
 from tests.simulation.small import Small
 
@@ -85,18 +87,17 @@ def test_a_session_step_that_crashed_twice_fails_its_launch(small: Small, monkey
 
 
 @pytest.mark.parametrize("waiting", [1, 3])
-def test_a_build_that_was_lost_twice_is_not_made_a_third_time(small: Small, waiting: int) -> None:
+def test_a_build_that_crashed_twice_is_not_made_a_third_time(small: Small, waiting: int) -> None:
     """It may be what ended the process: the content, or the plan, of a hostile repository."""
+    crashed = BuildReport(BuildState.FAILED, failure=Failure.of(BuildCrashed()))
     launches = [small.open() for _ in range(waiting)]
     for _ in range(5):
         small.pump()
         for handle in small.builds.running():
-            del small.builds.reports[handle]  # its process is gone
-        small.clock.advance(small.builds.known_after + 1)
-        small.system.reconcile(ahead=1e9)
-    assert len(small.builds.started) == MOST_LOST_BUILDS
+            small.builds.finish(handle, crashed)
+    assert len(small.builds.started) == MOST_CRASHED_BUILDS
     failures = [small.launch(launch).failure for launch in launches]
-    assert [failure and failure.kind for failure in failures] == ["BuildLost"] * waiting
+    assert failures == [crashed.failure] * waiting
 
 
 def test_trouble_that_reports_back_counts_for_nothing(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

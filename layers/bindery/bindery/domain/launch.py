@@ -66,7 +66,7 @@ class Launch(BaseModel):
     environment, attempt: what it waits for or runs in. image: once known. session: once one is reserved.
     rescues: how often a step had to be brought again, by its queue or by a timer.
     begun: how often the present step was begun and has not reported back. begun_at: when it last was, UTC seconds.
-    lost_builds: how many builds that it waited for were lost.
+    crashed_builds: how many builds that it waited for ended with the process that made them.
     watched: whether its session has been seen to start in this try; gone then means that it died.
     events: a few per stage and retry, both bounded; log lines are kept with the build.
     """
@@ -93,7 +93,7 @@ class Launch(BaseModel):
     rescues: int = 0
     begun: int = 0
     begun_at: float = 0
-    lost_builds: int = 0
+    crashed_builds: int = 0
     trouble: Failure | None = None
     repository: Repository | None = None
     environment: str = ""

@@ -304,14 +304,15 @@ class Environments:
         item = self.table.get(f"build#{key}#{attempt}", "attempt")
         return str(item.data["handle"]) if item else None
 
-    def started(self, environment: Environment) -> Started | None:
-        """How the environment's attempt was started; None while it was not."""
-        item = self.table.get(f"build#{environment.key}#{environment.attempt}", "attempt")
+    def started(self, key: str, attempt: int, claimed_at: float = 0) -> Started | None:
+        """Return how an attempt was started, with an empty handle if it was given up before; None while it was not.
+
+        claimed_at: its time if an older version started it, which wrote none.
+        """
+        item = self.table.get(f"build#{key}#{attempt}", "attempt")
         if item is None:
             return None
-        # One that an older version started has no time of its own.
-        at = item.data.get("at", environment.claimed_at)
-        return Started(str(item.data["handle"]), at, bool(item.data.get("unwanted")))
+        return Started(str(item.data["handle"]), item.data.get("at", claimed_at), bool(item.data.get("unwanted")))
 
     def mark_unwanted(self, key: str, attempt: int) -> bool:
         """Note that a started attempt is stopped because no launch waits for it. The mark stays. Return False if a race was lost."""

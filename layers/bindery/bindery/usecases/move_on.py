@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 from bindery.domain.builds import BuildState
 from bindery.domain.environment import Environment
-from bindery.domain.errors import BuildLost, BuildStopped, BuildUnwanted, ImageGone
+from bindery.domain.errors import BuildCrashed, BuildLost, BuildStopped, BuildUnwanted, ImageGone
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested, SessionRequested
@@ -18,7 +18,7 @@ from bindery.state.environments import Environments
 from bindery.usecases.end_launch import EndLaunch
 from bindery.usecases.try_again import TryAgain
 
-PASSING = frozenset(kind.__name__ for kind in (BuildLost, BuildStopped, BuildUnwanted, ImageGone))
+PASSING = frozenset(kind.__name__ for kind in (BuildCrashed, BuildLost, BuildStopped, BuildUnwanted, ImageGone))
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,12 @@ class MoveOn:
 
     def _failure(self, key: str, attempt: int) -> Failure:
         """Return why launches cannot go on from an attempt although another was claimed since: as the build service remembers it."""
-        handle = self.environments.handle(key, attempt)
-        if not handle:
+        started = self.environments.started(key, attempt)
+        if started is None or not started.handle:
             return Failure.of(BuildUnwanted())
-        report = self.builds.look(handle)
+        if started.unwanted:
+            return Failure.of(BuildStopped())
+        report = self.builds.look(started.handle)
         if report.state is BuildState.SUCCEEDED:
             return Failure.of(ImageGone(image=report.image))
         return report.failure or Failure.of(BuildLost())

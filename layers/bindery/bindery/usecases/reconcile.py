@@ -123,7 +123,8 @@ class Reconcile:
         if now is None:
             return
         if now.state is EnvironmentState.BUILDING:
-            started, pause = self.environments.started(now), float(LOOK_AGAIN_SECONDS)
+            started = self.environments.started(now.key, now.attempt, now.claimed_at)
+            pause = float(LOOK_AGAIN_SECONDS)
             if started is None:
                 if not self.slots.waits(now.key, now.attempt):
                     self.queue.send(BuildRequested(environment=now.key, attempt=now.attempt))

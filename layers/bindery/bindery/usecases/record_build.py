@@ -40,7 +40,7 @@ class RecordBuild:
             self.tell_waiters(environment, changed.attempt)
 
     def _ask(self, environment: Environment) -> None:
-        started = self.environments.started(environment)
+        started = self.environments.started(environment.key, environment.attempt, environment.claimed_at)
         if started is None:  # it waits for a slot, or reconcile sees to it
             return
         report = self.builds.look(started.handle)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bindery.domain.errors import BuildLost
+from bindery.domain.errors import BuildCrashed
 from bindery.domain.failure import Failure
 from bindery.domain.launch import LAUNCHING, Event, Launch, Phase, Stage
 from bindery.ports.clock import Clock
@@ -15,8 +15,8 @@ from bindery.usecases.end_launch import EndLaunch
 
 DELAYS: dict[Stage, tuple[float, ...]] = {Stage.RESOLVING: (1, 4), Stage.STARTING: (4, 8, 16)}
 RETRIES = 8
-MOST_LOST_BUILDS: Final = 2
-"""Builds of one launch that were lost: a build may have taken its process along, and is not made a third time."""
+MOST_CRASHED_BUILDS: Final = 2
+"""Builds of one launch that ended with their process: a build may be what ends it, and is not made a third time."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class TryAgain:
             changes = {
                 "tries": tries + 1,
                 "retries": now.retries + 1,
-                "lost_builds": now.lost_builds + _is_lost(trouble),
+                "crashed_builds": now.crashed_builds + _is_crash(trouble),
                 "trouble": trouble,
                 "stage_since": at,
                 "watched": False,
@@ -77,14 +77,14 @@ class TryAgain:
         return (Event(phase=LAUNCHING.phase, message=f"Launch attempt {tries + 1} failed, trying again...\n"),)
 
 
-def _is_lost(trouble: Failure) -> bool:
-    return trouble.kind == BuildLost.__name__
+def _is_crash(trouble: Failure) -> bool:
+    return trouble.kind == BuildCrashed.__name__
 
 
 def _is_last(launch: Launch, trouble: Failure) -> bool:
     """Return True if the launch has met as much trouble as it may."""
-    lost = launch.lost_builds + _is_lost(trouble)
-    return launch.retries >= RETRIES or (_is_lost(trouble) and lost >= MOST_LOST_BUILDS)
+    crashed = launch.crashed_builds + _is_crash(trouble)
+    return launch.retries >= RETRIES or (_is_crash(trouble) and crashed >= MOST_CRASHED_BUILDS)
 
 
 def _waiting(trouble: Failure, stage: Stage) -> tuple[Event, ...]:

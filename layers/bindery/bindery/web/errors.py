@@ -205,6 +205,12 @@ FACES: Mapping[type[BinderyError], Face] = MappingProxyType(
             "Ask for fewer packages, or for ones that need no compiling.",
         ),
         e.BuildLost: Face(502, "build_lost", "The build was lost before it ended. Launch again to start it anew."),
+        e.BuildCrashed: Face(
+            502,
+            "build_crashed",
+            "The machine that built this environment stopped during the build, twice. Launch again later; "
+            "if that does not help, ask the operator to look at Bindery's log.",
+        ),
         e.BuildsQueued: Face(
             503,
             "builds_queued",

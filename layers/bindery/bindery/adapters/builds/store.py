@@ -17,6 +17,7 @@ from bindery.adapters.builds.disk import NEW, bytes_in, locked, remove, write_wh
 from bindery.adapters.builds.environments import HANDLE, Hold, Manifest, image_of
 from bindery.adapters.builds.strays import end_strays
 from bindery.domain.builds import BuildReport, BuildState
+from bindery.domain.errors import BuildCrashed
 from bindery.domain.failure import Failure
 from bindery.ports.clock import Clock
 
@@ -104,10 +105,10 @@ class Environments:
                 total -= sizes[handle]
 
     def recover(self) -> None:
-        """End what dead builders left running, remove what they left half-built, forget old ends of which nothing is here."""
+        """End what dead builders left running, record what they left half-built as crashed, forget old ends of which nothing is here."""
         for folder in list(self._store.iterdir()):
             if not self._manifest(folder.name).exists() and (hold := self.claim(folder.name)):
-                self.abandon(folder.name)
+                self.fail(folder.name, Failure.of(BuildCrashed()))  # a process that ends in order leaves no folder
                 hold.close()
         before = self._clock.now() - ENDS_KEPT_SECONDS
         for path in [*self._marks.glob("*.failed"), *self._marks.glob("*.json")]:

@@ -21,6 +21,10 @@ class BuildLost(Retryable):
     """The build service no longer knows the attempt. Facts: none."""
 
 
+class BuildCrashed(Retryable):
+    """The process that made the build ended before the build did, by no wish of an operator. Facts: none."""
+
+
 class BuildsQueued(Permanent):
     """The launch's time was over before its build had its turn. Facts: minutes."""
 
