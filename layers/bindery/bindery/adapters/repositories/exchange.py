@@ -108,9 +108,14 @@ class Exchange:
             raise HostUnreachable(host=self.host, why="it sends too slowly")
         self.paced = time.monotonic(), self.received
 
-    def arrive(self, host: str, place: str) -> None:
-        """Begin with a host: what it answers is counted by itself."""
-        self.host, self.place, self.before, self.ill = host, place, self.received, False
+    def set_out(self, host: str) -> None:
+        """Leave for a host, which errors name from now on."""
+        self.host, self.place = host, ""
+
+    def arrive(self, place: str) -> None:
+        """Begin with the host: what it answers is counted by itself."""
+        self.place, self.before, self.ill = place, self.received, False
+        self.restart_pace()
 
     def heard(self, unreachable: bool) -> bool | None:
         """Whether the host, found unreachable or not, answered anything. None: it was not asked, or not given the time."""

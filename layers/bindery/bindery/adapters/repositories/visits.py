@@ -44,19 +44,33 @@ class Visit:
             self._turn.__exit__(kind, error, trace)
 
     def go(self, address: Address) -> None:
-        """Take a turn at the address, unless the exchange is there already. Raises HostUnreachable and HostDown."""
+        """Take a turn at the address, unless the exchange is there already.
+
+        Raises HostUnreachable and HostDown: the exchange is nowhere then, and a later request goes through all of this again.
+        """
         exchange, place = self._exchange, f"{address.host}:{address.port}"
         if exchange.place == place:
             return
         self._circuit.close()
-        exchange.arrive(address.host, place)
-        queues = self._queues(address)
-        if tuple(queues) != self._held:
-            self._turn.close()
-            self._held = ()
-            for key, queueing in queues.items():
-                self._turn.enter_context(self._turns.turn(key, address.host, queueing, exchange.check))
-            self._held = tuple(queues)
-        self._circuit.enter_context(self._circuits.errand(place, address.host, exchange.heard))
+        exchange.set_out(address.host)
+        try:
+            self._take_turn(address)
+            self._circuit.enter_context(self._circuits.errand(place, address.host, exchange.heard))
+        except BaseException:
+            self._leave_turn()
+            raise
+        exchange.arrive(place)
         exchange.check()
-        exchange.restart_pace()
+
+    def _take_turn(self, address: Address) -> None:
+        queues = self._queues(address)
+        if tuple(queues) == self._held:
+            return
+        self._leave_turn()
+        for key, queueing in queues.items():
+            self._turn.enter_context(self._turns.turn(key, address.host, queueing, self._exchange.check))
+        self._held = tuple(queues)
+
+    def _leave_turn(self) -> None:
+        self._held = ()
+        self._turn.close()
