@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -9,15 +10,17 @@ from typing import NamedTuple
 
 import pytest
 
-from bindery.adapters.repositories.addresses import parsed
-from bindery.adapters.repositories.circuits import IN_A_ROW
-from bindery.adapters.repositories.exchange import CURRENT, AddressInfo
+from bindery.adapters.repositories.addresses import AddressRules, parsed
+from bindery.adapters.repositories.circuits import IN_A_ROW, Circuits
+from bindery.adapters.repositories.exchange import CURRENT, AddressInfo, Exchange
 from bindery.adapters.repositories.guard import STRANGERS_AT_ONCE, GuardedClient
-from bindery.adapters.repositories.turns import AT_ONCE
+from bindery.adapters.repositories.turns import AT_ONCE, Turns
+from bindery.adapters.repositories.visits import Visit
 from bindery.domain.errors import BadAddress, HostDown, HostUnreachable
 from tests.serving.scripted import ScriptedServer, answer
 
 FIRST, SECOND = "first.example", "second.example"
+LATE_SECONDS = 0.2
 
 
 def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
@@ -25,7 +28,7 @@ def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[Ad
 
 
 class Way(NamedTuple):
-    """first: redirects `/away` to `second`, `/circle` to its `/back`; answers anything else.
+    """first: redirects `/away` to `second`, `/late` after LATE_SECONDS, `/circle` to its `/back`; answers anything else.
 
     second: answers once `open` is set, breaks off while `broken` is; redirects `/back` to the first, `/round` to its `/circle`.
     """
@@ -50,8 +53,10 @@ def way() -> Iterator[Way]:
             yield reply(b"second", {b"/back": back, b"/round": f"{back}circle"}.get(path(head)))
 
     def leads(head: bytes) -> Iterator[bytes]:
+        if path(head) == b"/late":
+            time.sleep(LATE_SECONDS)
         there = f"http://{SECOND}:{port(second)}/"
-        ways = {b"/away": there, b"/there": f"{there}back", b"/circle": f"{there}round"}
+        ways = {b"/away": there, b"/late": there, b"/there": f"{there}back", b"/circle": f"{there}round"}
         yield reply(b"first", ways.get(path(head)))
 
     with ScriptedServer(script) as second, ScriptedServer(leads) as first:
@@ -186,6 +191,54 @@ def test_a_host_that_is_silent_behind_redirects_is_left_alone_and_named(way: Way
             assert running(way.client) == {}
     assert way.arrived() == arrived
     assert way.client.get(way.first).body == b"first"
+
+
+def test_a_host_that_a_slow_one_leads_to_is_not_blamed_for_the_time_that_it_did_not_have(way: Way) -> None:
+    way.open.clear()
+    for _ in range(IN_A_ROW):
+        with pytest.raises(HostUnreachable) as caught:
+            way.client.get(f"{way.first}late", seconds=LATE_SECONDS + 0.4)
+        assert (type(caught.value), caught.value.facts["host"]) == (HostUnreachable, SECOND)
+        assert running(way.client) == {}
+    way.open.set()
+    assert way.client.get(way.second).body == b"second"
+
+
+def test_a_host_that_an_errand_comes_to_at_its_end_is_not_blamed_either(way: Way) -> None:
+    way.open.clear()
+    for _ in range(IN_A_ROW):
+        late = way.client.exchange(way.second, seconds=0.1, download=True)
+        with pytest.raises(HostUnreachable), late, way.client.ask("GET", way.second, {}):
+            pass
+    way.open.set()
+    assert way.client.get(way.second).body == b"second"
+
+
+def exchange(seconds: float) -> Exchange:
+    """Return one whose longest waits are one second each."""
+    deadline = time.monotonic() + seconds
+    return Exchange(AddressRules(), on_this_machine, "http://x.example/", "", seconds, 1, 1, 1, deadline=deadline)
+
+
+@pytest.mark.parametrize(("left", "verdict"), [(20, False), (0.9, None)])
+def test_the_end_of_an_exchange_counts_for_a_host_that_had_its_share_of_it(left: float, verdict: bool | None) -> None:
+    errand = exchange(left)
+    errand.arrive("x.example:80")
+    assert errand.heard(True) is False  # refused before the end, as by a closed port
+    errand.deadline = time.monotonic()
+    assert errand.heard(True) is verdict
+
+
+def test_time_that_was_lost_before_a_turn_came_leaves_the_circuit_alone() -> None:
+    turns, circuits, errand = Turns(), Circuits(time.time), exchange(0)
+    for _ in range(IN_A_ROW):
+        with (
+            pytest.raises(HostUnreachable, match="no full answer"),
+            Visit(turns, circuits, errand, lambda _: {}) as visit,
+        ):
+            visit.go(parsed("http://x.example/"))
+    assert circuits._silences == {}
+    assert errand.place == ""
 
 
 def test_a_turn_is_kept_on_the_way_to_another_name_of_its_group() -> None:

@@ -56,6 +56,7 @@ class Exchange:
 
     stopped: whether nobody wants it any more. slowest: bytes per second that must come, averaged over each pace_seconds.
     ill: whether what came was no answer of the host itself. may_lead: raises for an address that no redirect may lead to.
+    hurried: whether the exchange had little time left when it came to the host.
     """
 
     rules: AddressRules
@@ -74,6 +75,7 @@ class Exchange:
     place: str = ""
     before: int = 0
     ill: bool = False
+    hurried: bool = False
     may_lead: Callable[[str], None] = anywhere
     go: Callable[[Address], None] = lambda _: None
     paced: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
@@ -114,14 +116,20 @@ class Exchange:
 
     def arrive(self, place: str) -> None:
         """Begin with the host: what it answers is counted by itself."""
+        fair = (self.connect_seconds + self.read_seconds) / 2
+        self.hurried = self.deadline - time.monotonic() < fair
         self.place, self.before, self.ill = place, self.received, False
         self.restart_pace()
 
     def heard(self, unreachable: bool) -> bool | None:
-        """Whether the host, found unreachable or not, answered anything. None: it was not asked, or not given the time."""
+        """Whether the host, found unreachable or not, answered anything. None: it was not asked, or not given the time.
+
+        Another host, a line or an errand may have taken the time: the exchange's end then says nothing of a host that came late in it.
+        """
         if self.received > self.before:
             return not self.ill
-        return False if unreachable and not self.stopped() else None
+        cut_short = self.hurried and time.monotonic() >= self.deadline
+        return False if unreachable and not cut_short and not self.stopped() else None
 
     def receive(self, once: Callable[[float], int]) -> int:
         """What `once`, given the seconds it may wait, received. Waits in slices: whoever stops it is heard."""

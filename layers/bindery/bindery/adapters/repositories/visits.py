@@ -55,12 +55,12 @@ class Visit:
         exchange.set_out(address.host)
         try:
             self._take_turn(address)
+            exchange.check()  # before the circuit: a wait for a turn that took all the time says nothing of the host
             self._circuit.enter_context(self._circuits.errand(place, address.host, exchange.heard))
         except BaseException:
             self._leave_turn()
             raise
         exchange.arrive(place)
-        exchange.check()
 
     def _take_turn(self, address: Address) -> None:
         queues = self._queues(address)
