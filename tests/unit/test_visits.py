@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from bindery.adapters.repositories.addresses import AddressRules, parsed
-from bindery.adapters.repositories.circuits import IN_A_ROW, Circuits
+from bindery.adapters.repositories.circuits import ALONE_SECONDS, IN_A_ROW, Circuits
 from bindery.adapters.repositories.exchange import CURRENT, AddressInfo, Exchange
 from bindery.adapters.repositories.guard import STRANGERS_AT_ONCE, GuardedClient
 from bindery.adapters.repositories.turns import AT_ONCE, Turns
@@ -239,6 +239,23 @@ def test_time_that_was_lost_before_a_turn_came_leaves_the_circuit_alone() -> Non
             visit.go(parsed("http://x.example/"))
     assert circuits._silences == {}
     assert errand.place == ""
+
+
+def test_a_try_of_a_silent_host_that_had_no_time_leaves_the_next_one_to_try() -> None:
+    now = 1000.0
+    circuits = Circuits(lambda: now)
+
+    def errand(verdict: bool | None) -> None:
+        with circuits.errand("x.example:80", "x.example", lambda _: verdict):
+            pass
+
+    for _ in range(IN_A_ROW):
+        errand(False)
+    now += ALONE_SECONDS + 1
+    errand(None)
+    errand(False)
+    with pytest.raises(HostDown):
+        errand(None)
 
 
 def test_a_turn_is_kept_on_the_way_to_another_name_of_its_group() -> None:

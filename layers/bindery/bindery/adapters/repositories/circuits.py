@@ -35,7 +35,7 @@ class Circuits:
 
         heard: whether the host answered anything, given whether it was found unreachable; None: nothing is known of it.
         """
-        self._check(key, host)
+        tries = self._check(key, host)
         unreachable = False
         try:
             yield
@@ -43,12 +43,14 @@ class Circuits:
             unreachable = True
             raise
         finally:
-            self._note(key, heard(unreachable))
+            self._note(key, heard(unreachable), tries)
 
-    def _note(self, key: str, heard: bool | None) -> None:
+    def _note(self, key: str, heard: bool | None, tries: bool) -> None:
         with self._lock:
             if heard:
                 self._silences.pop(key, None)
+            elif heard is None and tries and key in self._silences:
+                self._silences[key].until = 0  # it found nothing out: the next one tries
             if heard is not False:
                 return
             if len(self._silences) >= REMEMBERED:
@@ -58,11 +60,13 @@ class Circuits:
             if silence.failures >= IN_A_ROW:
                 silence.until = self._now() + ALONE_SECONDS
 
-    def _check(self, key: str, host: str) -> None:
+    def _check(self, key: str, host: str) -> bool:
+        """Return whether this errand is the one that tries a host that was silent. Raises HostDown for the others."""
         with self._lock:
             silence = self._silences.get(key)
             if silence is None or silence.failures < IN_A_ROW:
-                return
+                return False
             if self._now() < silence.until:
                 raise HostDown(host=host, since=silence.since)
-            silence.until = self._now() + ALONE_SECONDS  # this one tries; the others wait for what it finds
+            silence.until = self._now() + ALONE_SECONDS  # the others wait for what this one finds
+            return True
