@@ -14,6 +14,7 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories import lfs
 from bindery.adapters.repositories.contents import GitContents
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.limits import LONGEST_ELSEWHERE
 from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.source import Source
 from bindery.adapters.repositories.turns import AT_ONCE
@@ -252,6 +253,16 @@ def test_the_wait_that_an_object_s_host_asks_for_is_remembered(place: Place, rep
     with pytest.raises(HostLimited):
         place.client.limits.check(place.store.base, now)
     place.client.limits.check(place.server.url("r.git"), now)
+
+
+def test_an_object_s_address_has_its_whole_host_wait_for_minutes_at_most(place: Place) -> None:
+    elsewhere = moved_out(place)
+    elsewhere.downloads = Reply(429, headers={"Retry-After": "86400"})
+    place.notes({"x.bin": place.store.add(b"large")})
+    now = SystemClock().now()
+    with pytest.raises(HostLimited):
+        place.client.limits.check(place.store.base, now)
+    place.client.limits.check(place.store.base, now + LONGEST_ELSEWHERE)
 
 
 def test_an_object_is_not_fetched_while_its_host_has_us_wait(place: Place) -> None:

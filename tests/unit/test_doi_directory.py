@@ -13,6 +13,7 @@ from bindery.adapters.repositories.doi_directory import FAILED_SECONDS, KEPT_SEC
 from bindery.adapters.repositories.dois import Dois
 from bindery.adapters.repositories.figshare import FigshareProvider
 from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.repositories.limits import LONGEST_ELSEWHERE
 from bindery.adapters.repositories.registry import PROVIDERS, make_doi_directory
 from bindery.domain.errors import (
     BadAddress,
@@ -250,6 +251,17 @@ def test_a_page_that_asks_to_wait_is_found_once_and_then_not_asked(dois: DoiSyst
         with pytest.raises(HostLimited):
             Dois(client, clock, dois.url).landing(page)
         assert len(host.asked) == 1
+
+
+def test_a_page_that_asks_to_wait_for_long_is_asked_again_after_minutes(dois: DoiSystem, clock: FakeClock) -> None:
+    with Site() as host:
+        client = GuardedClient([dois.address, host.address])
+        page = f"{host.url}/old"
+        host.replies["/old"] = Reply(429, b"", {"Retry-After": "86400"})
+        for _ in range(2):
+            assert Dois(client, clock, dois.url).landing(page) == page
+            clock.advance(LONGEST_ELSEWHERE)
+        assert len(host.asked) == 2
 
 
 def test_what_is_no_doi_or_nobodys_is_said_so(directory: DoiDirectory, dois: DoiSystem) -> None:

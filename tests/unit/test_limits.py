@@ -13,7 +13,7 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.repositories.exchange import AddressInfo
 from bindery.adapters.repositories.github_api import github_api
 from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.limits import REMEMBERED, Limits
+from bindery.adapters.repositories.limits import LONGEST_ELSEWHERE, REMEMBERED, Limits
 from bindery.adapters.repositories.record_api import RecordApi
 from bindery.adapters.repositories.wire import GitWire
 from bindery.domain.errors import BinderyError, HostLimited
@@ -89,6 +89,30 @@ def test_the_host_that_answered_has_us_wait_and_not_the_one_that_led_there(hosts
     hosts.client.limits.check(hosts.url, now)
     with pytest.raises(HostLimited):
         hosts.client.limits.check(hosts.first.to, now)
+
+
+@pytest.mark.parametrize("ask", ASKERS)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_redirect_has_the_host_that_it_leads_to_wait_for_minutes_at_most(hosts: Hosts, ask: Ask, status: int) -> None:
+    """A stranger may have named the one page there that asks for a day; the request that it answered is told of the day."""
+    there = Reply(status, b"", {"Retry-After": "86400"})
+    hosts.second.replies = dict.fromkeys(("/x", "/x/info/refs"), there)
+    now = SystemClock().now()
+    with pytest.raises(HostLimited) as caught:
+        ask(hosts.client, hosts.url)
+    assert float(caught.value.facts["at"]) >= now + 86400
+    with pytest.raises(HostLimited):
+        hosts.client.limits.check(hosts.first.to, now)
+    hosts.client.limits.check(hosts.first.to, SystemClock().now() + LONGEST_ELSEWHERE)
+
+
+@pytest.mark.parametrize("ask", ASKERS)
+def test_a_host_that_was_asked_itself_has_us_wait_for_as_long_as_it_says(hosts: Hosts, ask: Ask) -> None:
+    hosts.second.replies = dict.fromkeys(("/x", "/x/info/refs"), Reply(429, b"", {"Retry-After": "80000"}))
+    with pytest.raises(HostLimited):
+        ask(hosts.client, hosts.first.to)
+    with pytest.raises(HostLimited):
+        hosts.client.limits.check(hosts.first.to, SystemClock().now() + 79000)
 
 
 @pytest.mark.parametrize("ask", ASKERS)

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from bindery.adapters.repositories.addresses import parsed
 from bindery.adapters.repositories.errand import Errand
 from bindery.adapters.repositories.guard import GuardedClient, final_url
+from bindery.adapters.repositories.limits import LONGEST_ELSEWHERE
 from bindery.adapters.repositories.record_api import RecordApi, time_of
 from bindery.adapters.repositories.refs import check_length, decoded, shown
 from bindery.domain.errors import BadSpec, HostLimited, RecordNotFound
@@ -87,5 +88,5 @@ class Dois:
         self._client.limits.check(target, self._clock.now())
         with self._client.exchange(target, seconds=seconds), self._client.ask("GET", target, {}) as response:
             with suppress(HostLimited):  # remembered for the next request: what counts here is the address alone
-                self._client.hear(response, target, self._clock.now())
+                self._client.hear(response, target, self._clock.now(), longest=LONGEST_ELSEWHERE)
             return final_url(response, target)

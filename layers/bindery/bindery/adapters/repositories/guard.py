@@ -31,7 +31,7 @@ from bindery.adapters.repositories.exchange import (
     system_resolver,
 )
 from bindery.adapters.repositories.host_groups import group_of
-from bindery.adapters.repositories.limits import Limits
+from bindery.adapters.repositories.limits import LONGEST, Limits, longest_wait
 from bindery.adapters.repositories.refusals import READ_BYTES
 from bindery.adapters.repositories.turns import Queueing, Turns
 from bindery.adapters.repositories.visits import Visit
@@ -104,6 +104,7 @@ class Answer:
     """url: the address that answered, which a redirect may have led to. headers: names in lower case.
 
     authorization: what that address was shown: nothing, if it is another server's than the one that was asked.
+    longest_wait: seconds that a wait is remembered at most which it asks for.
     """
 
     url: str
@@ -111,6 +112,7 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     authorization: str = field(default="", repr=False)
+    longest_wait: float = LONGEST
 
     @property
     def host(self) -> str:
@@ -211,14 +213,19 @@ class GuardedClient:
             f"strangers {download}": replace(queueing, at_once=STRANGERS_AT_ONCE),
         }
 
-    def hear(self, response: BaseHTTPResponse, url: str, now: float, authorization: str = "") -> bytes:
+    def hear(
+        self, response: BaseHTTPResponse, url: str, now: float, authorization: str = "", *, longest: float = LONGEST
+    ) -> bytes:
         """Remember what a response says of waiting. Return the beginning of its body if its status is 403, else nothing.
 
-        url, authorization: those of the request. now: UTC seconds. Raises HostLimited and HostBusy.
+        url, authorization: those of the request. now: UTC seconds. longest: seconds that a wait is remembered, and less where a
+        redirect led to another server. Raises HostLimited and HostBusy.
         """
         said = response.read(READ_BYTES, decode_content=False) if response.status == 403 else b""
         shown = shown_to(response, url, authorization)
-        self.limits.heard(final_url(response, url), response.status, response.headers, now, shown, body=said)
+        answered = final_url(response, url)
+        longest = min(longest, longest_wait(url, answered))
+        self.limits.heard(answered, response.status, response.headers, now, shown, body=said, longest=longest)
         return said
 
     @contextmanager
@@ -251,7 +258,8 @@ class GuardedClient:
             found = {name.lower(): value for name, value in response.headers.items()}
             shown = shown_to(response, url, (headers or {}).get("Authorization", ""))
             body = response.read(decode_content=False)
-            return Answer(final_url(response, url), response.status, found, body, shown)
+            answered = final_url(response, url)
+            return Answer(answered, response.status, found, body, shown, longest_wait(url, answered))
 
 
 @contextmanager

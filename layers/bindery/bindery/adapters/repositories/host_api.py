@@ -14,7 +14,7 @@ from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import Answer, GuardedClient
 from bindery.adapters.repositories.json_answers import read_json
 from bindery.adapters.repositories.refusals import asks_to_wait, ill, refusal
-from bindery.domain.errors import HostBusy, RepositoryEmpty
+from bindery.domain.errors import HostBusy, HostLimited, RepositoryEmpty
 from bindery.ports.clock import Clock
 
 logger = logging.getLogger("bindery")
@@ -92,11 +92,10 @@ class HostApi:
 
     def _raise_wait(self, answer: Answer) -> None:
         """Raise HostLimited or HostBusy for an answer that asks to wait."""
-        limits, now = self._client.limits, self._clock.now()
-        if _counted(answer):
-            raise limits.told(answer.url, answer.headers, now, answer.authorization)
-        if answer.status == 503 and "retry-after" in answer.headers:
-            raise limits.told(answer.url, answer.headers, now, answer.authorization, HostBusy)
+        busy = answer.status == 503 and "retry-after" in answer.headers
+        if busy or _counted(answer):
+            kind, now, longest = HostBusy if busy else HostLimited, self._clock.now(), answer.longest_wait
+            raise self._client.limits.told(answer.url, answer.headers, now, answer.authorization, kind, longest=longest)
 
     def basic(self, user: str) -> str:
         """The token as a password, in the header's value that git's servers take; empty: there is none."""

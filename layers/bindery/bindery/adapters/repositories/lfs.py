@@ -23,6 +23,7 @@ from bindery.adapters.repositories.checkout import Written
 from bindery.adapters.repositories.copying import CopyErrand
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.guard import GuardedClient, answering_host
+from bindery.adapters.repositories.limits import LONGEST_ELSEWHERE
 from bindery.adapters.repositories.no_git import NoGit
 from bindery.adapters.repositories.object_cache import PACK, ObjectCache
 from bindery.adapters.repositories.source import Source
@@ -199,7 +200,7 @@ class LargeFiles:
             (aside / PACK).open("xb") as file,
             self._client.ask("GET", action.href, headers) as response,
         ):
-            self._client.hear(response, action.href, self._clock.now(), shown)
+            self._client.hear(response, action.href, self._clock.now(), shown, longest=LONGEST_ELSEWHERE)
             if response.status != 200:
                 host = answering_host(response, action.href)
                 raise RepositoryUnusable(why=f"{host} answers with status {response.status}")

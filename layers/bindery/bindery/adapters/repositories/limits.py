@@ -15,6 +15,8 @@ REMAINING = ("x-ratelimit-remaining", "ratelimit-remaining")
 A_WHILE = 60.0
 REMEMBERED = 1000
 LONGEST = 24 * 3600.0
+LONGEST_ELSEWHERE = 300.0
+"""Seconds that a wait is remembered which an address asks for that a stranger may have named: one page of a host that others use, too."""
 
 
 def host_limited(
@@ -37,6 +39,11 @@ def host_limited(
 def used_up(headers: Mapping[str, str]) -> bool:
     """Whether a host counts what it is asked, and the next question is one too many. headers: names in lower case."""
     return any(headers.get(name) == "0" for name in REMAINING)
+
+
+def longest_wait(asked: str, answered: str) -> float:
+    """Return the seconds that a wait is remembered. answered: the address that answered, where redirects of the asked one led."""
+    return LONGEST if parsed(asked) == parsed(answered) else LONGEST_ELSEWHERE
 
 
 class Limits:
@@ -65,10 +72,13 @@ class Limits:
         now: float,
         authorization: str = "",
         kind: type[HostLimited] = HostLimited,
+        *,
+        longest: float = LONGEST,
     ) -> HostLimited:
         """Return the fact, remembered; of too many the one that was told first is forgotten.
 
         A server that names the seconds to wait means every request, and so does one whose count is not used up.
+        longest: seconds that it is remembered at most.
         """
         key = _account(url, authorization)
         fact = host_limited(key[0], headers, now, kind)
@@ -79,7 +89,7 @@ class Limits:
             self._until.pop(key, None)
             if len(self._until) >= REMEMBERED:
                 del self._until[next(iter(self._until))]
-            self._until[key] = fact, strict
+            self._until[key] = kind(host=key[0], at=min(float(fact.facts["at"]), now + longest)), strict
         return fact
 
     def heard(
@@ -91,18 +101,20 @@ class Limits:
         authorization: str = "",
         *,
         body: bytes = b"",
+        longest: float = LONGEST,
     ) -> None:
         """Remember what an answer says of waiting. Raises HostLimited or HostBusy if it says nothing else.
 
         `Retry-After` says something only with 429 and 503: some servers send it with every answer. body: the beginning of a refusal's.
+        longest: as in `told`.
         """
         named = {name.lower(): value for name, value in headers.items()}
         if asks_to_wait(status, named, body):
-            raise self.told(url, headers, now, authorization)
+            raise self.told(url, headers, now, authorization, longest=longest)
         if status == 503 and "retry-after" in named:
-            raise self.told(url, headers, now, authorization, HostBusy)
+            raise self.told(url, headers, now, authorization, HostBusy, longest=longest)
         if used_up(named):
-            self.told(url, headers, now, authorization)
+            self.told(url, headers, now, authorization, longest=longest)
 
 
 def _account(url: str, authorization: str) -> tuple[str, int, str]:

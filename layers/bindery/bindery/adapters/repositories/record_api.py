@@ -63,7 +63,8 @@ class RecordApi:
         host = parsed(url).host
         self._client.limits.check(url, self._clock.now())
         answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=most, stopped=stopped)
-        self._client.limits.heard(answer.url, answer.status, answer.headers, self._clock.now(), body=answer.body)
+        now, longest = self._clock.now(), answer.longest_wait
+        self._client.limits.heard(answer.url, answer.status, answer.headers, now, body=answer.body, longest=longest)
         if refusal := REFUSED.get(answer.status):
             raise refusal(url=page)
         if answer.status != 200:
