@@ -29,6 +29,7 @@ from bindery.settings import Settings
 from tests.fakes.clock import FakeClock
 from tests.fakes.table import DictTable
 from tests.serving.record_hosts import DoiSystem
+from tests.serving.scripted import ScriptedServer
 from tests.serving.site import MISSING, Reply, Site, moved
 
 RESOURCE = "b8f6eae9d89241cf8b5904033460af61"
@@ -262,6 +263,18 @@ def test_a_page_that_asks_to_wait_for_long_is_asked_again_after_minutes(dois: Do
             assert Dois(client, clock, dois.url).landing(page) == page
             clock.advance(LONGEST_ELSEWHERE)
         assert len(host.asked) == 2
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_refusal_whose_body_does_not_come_names_its_address(is_silent: bool, clock: FakeClock) -> None:
+    def refuses(_: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n"
+        if is_silent:
+            host.closing.wait(20)
+
+    with ScriptedServer(refuses) as host:
+        client = GuardedClient([host.address], read_seconds=0.5)
+        assert Dois(client, clock, "https://doi.org").landing(f"{host.url}/x") == f"{host.url}/x"
 
 
 def test_what_is_no_doi_or_nobodys_is_said_so(directory: DoiDirectory, dois: DoiSystem) -> None:

@@ -87,6 +87,7 @@ class Dois:
         seconds = time_of(within)
         self._client.limits.check(target, self._clock.now())
         with self._client.exchange(target, seconds=seconds), self._client.ask("GET", target, {}) as response:
-            with suppress(HostLimited):  # remembered for the next request: what counts here is the address alone
-                self._client.hear(response, target, self._clock.now(), longest=LONGEST_ELSEWHERE)
-            return final_url(response, target)
+            answered, now = final_url(response, target), self._clock.now()
+            with suppress(HostLimited):  # remembered for the next request; of this one counts the address, not a body
+                self._client.limits.heard(answered, response.status, response.headers, now, longest=LONGEST_ELSEWHERE)
+            return answered
