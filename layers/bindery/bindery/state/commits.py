@@ -21,7 +21,10 @@ TAGS = "tags"
 
 @dataclass(frozen=True)
 class Commits:
-    """Facts by repository and ref; environment identities also by builder."""
+    """Facts by repository, provider and ref; environment identities also by builder.
+
+    Providers of one repository find out different things: GitLab's API searches histories for a commit, and git's protocol lists tips only.
+    """
 
     table: Table
     clock: Clock
@@ -77,11 +80,13 @@ class Commits:
 
 
 def _tags_pk(repository: Repository) -> str:
+    """Return the key of the tags. All providers list them by git's protocol, so one digest serves them all: keys depend on it."""
     return f"tags#{hashlib.sha256(repository.canonical_url.encode()).hexdigest()[:32]}"
 
 
 def _pk(repository: Repository) -> str:
-    return f"commit#{hashlib.sha256(repository.canonical_url.encode()).hexdigest()[:32]}#{repository.ref}"
+    place = hashlib.sha256(repository.canonical_url.encode()).hexdigest()[:32]
+    return f"commit#{repository.provider}#{place}#{repository.ref}"
 
 
 def _sk(builder: str) -> str:
