@@ -216,11 +216,13 @@ def test_different_places_stay_different() -> None:
         "http://forge.example/a",
         "https://forge.example:8443/a",
         "https://forge.example/A",
+        "https://forge.example/a.git.git",
         "https://[2606:4700:0::1]/a",
         "https://forge.example/",
     ]
     assert [canonical(url) for url in urls] == [
         *urls[:3],
+        "https://forge.example/a.git",
         "https://[2606:4700::1]/a",
         "https://forge.example",
     ]

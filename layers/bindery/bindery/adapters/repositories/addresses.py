@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from bindery.domain.errors import BadAddress, ForbiddenAddress
 
@@ -97,7 +97,10 @@ def path_in(url: str) -> str:
 
 
 def canonical(url: str) -> str:
-    """A clone address in the one spelling of all that lead to the same place, its path decoded, without `.git`. BadAddress."""
+    """A clone address in the one spelling of all that lead to the same place, its path decoded, without one `.git`. BadAddress.
+
+    Not more than one: git's own server has `r` and `r.git` at one address, and `r.git.git` is another repository.
+    """
     address = parsed(url)
     host = f"[{IPv6Address(address.host)}]" if ":" in address.host else address.host
     port = "" if address.port == PORTS[address.scheme] else f":{address.port}"
@@ -110,7 +113,9 @@ def canonical(url: str) -> str:
             del steps[-1:]
         elif step not in {"", "."}:
             steps.append(step)
-    return f"{address.scheme}://{host}{port}/{without_git('/'.join(steps))}".rstrip("/")
+    place = "/".join(steps)
+    place = place[:-4] if place.lower().endswith(".git") else place
+    return f"{address.scheme}://{host}{port}/{place}".rstrip("/")
 
 
 def check_one_spelling(url: str) -> None:
@@ -118,11 +123,21 @@ def check_one_spelling(url: str) -> None:
 
     Rules of the operator are compared with the canonical address, and the server gets the address of the link.
     """
-    path = unquote(urlsplit(url).path)
+    quoted = urlsplit(url).path
+    if not _is_utf8(unquote_to_bytes(quoted)):  # else one name would stand for all bytes that are none
+        raise BadAddress(url=without_user(url), why="it is not valid UTF-8")
+    path = unquote(quoted)
     if unquote(path) != path:
         raise BadAddress(url=without_user(url), why="its path is percent-encoded twice")
     if any(step in {".", ".."} for step in re.split(r"[/\\]", path)):
         raise BadAddress(url=without_user(url), why="its path has steps such as .. in it")
+    if path.count("/") != quoted.count("/"):  # some servers read it as a slash, and some do not
+        raise BadAddress(url=without_user(url), why="its path has a slash that is percent-encoded twice, %252F")
+
+
+def folded(name: str) -> str:
+    """Return a name as servers have it that read it in any case: only ASCII letters have two."""
+    return name.encode().lower().decode()
 
 
 def without_git(path: str) -> str:
@@ -130,6 +145,14 @@ def without_git(path: str) -> str:
     while path.lower().endswith(".git"):
         path = path[:-4].rstrip("/")
     return path
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def _check_host(host: str, url: str) -> None:

@@ -5,7 +5,14 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
-from bindery.adapters.repositories.addresses import canonical, check_one_spelling, parsed, without_user
+from bindery.adapters.repositories.addresses import (
+    canonical,
+    check_one_spelling,
+    folded,
+    parsed,
+    without_git,
+    without_user,
+)
 from bindery.adapters.repositories.exchange import MB
 from bindery.adapters.repositories.flights import Flights
 from bindery.adapters.repositories.guard import GuardedClient
@@ -81,7 +88,7 @@ class GitProvider:
     ) -> None:
         self._client = client
         self._refused = refused or NoGit()
-        self._any_case = tuple(f"{_below_scheme(canonical(server)).lower()}/" for server in any_case)
+        self._any_case = tuple(f"{folded(_below_scheme(canonical(server)))}/" for server in any_case)
         self._clock = clock
         self._wire = GitWire(client, clock)
         self._seconds = seconds
@@ -99,7 +106,7 @@ class GitProvider:
     def _canonical(self, url: str) -> str:
         """Return the address in the one spelling of all that lead to the same repository, its path decoded."""
         name = canonical(url)
-        return name.lower() if f"{_below_scheme(name)}/".lower().startswith(self._any_case) else name
+        return folded(without_git(name)) if folded(f"{_below_scheme(name)}/").startswith(self._any_case) else name
 
     def detect(self, address: str) -> Pasted | None:
         """Pages of forges of every kind; else the address as it is. A guess: whoever knows the host knows better."""
