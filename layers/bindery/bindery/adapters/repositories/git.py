@@ -59,7 +59,8 @@ class GitProvider:
     """Specs: the clone address percent-encoded, `/`, then HEAD, a branch, a tag or a full commit id.
 
     Servers must speak version 2 of git's protocol. seconds: the longest that one question may take. refused: addresses of APIs.
-    any_case: addresses of servers that read names of repositories in any case; of all others the case counts.
+    any_case: addresses of servers that read names of repositories in any case; of all others the case counts. Links to them by the other
+        scheme, or with or without `www.`, lead to these addresses.
     """
 
     id = "git"
@@ -88,7 +89,7 @@ class GitProvider:
     ) -> None:
         self._client = client
         self._refused = refused or NoGit()
-        self._any_case = tuple(f"{folded(_below_scheme(canonical(server)))}/" for server in any_case)
+        self._any_case = tuple(canonical(server) for server in any_case)
         self._clock = clock
         self._wire = GitWire(client, clock)
         self._seconds = seconds
@@ -101,12 +102,29 @@ class GitProvider:
 
     def canonical(self, spec: str) -> str:
         url, ref = _parts(spec)
-        return f"{self._canonical(url)}/{ref}"
+        return f"{self._canonical(self._at_home(url))}/{ref}"
 
     def _canonical(self, url: str) -> str:
         """Return the address in the one spelling of all that lead to the same repository, its path decoded."""
         name = canonical(url)
-        return folded(without_git(name)) if folded(f"{_below_scheme(name)}/").startswith(self._any_case) else name
+        return folded(without_git(name)) if self._home(url) else name
+
+    def _home(self, url: str) -> str:
+        """Return the address of the server that reads names in any case and has this repository; empty if it is another's."""
+        place = _place(canonical(url))
+        return next((home for home in self._any_case if place.startswith(_place(home))), "")
+
+    def _at_home(self, url: str) -> str:
+        """Return a repository's address with its server's own scheme and host.
+
+        It is asked there: a name that is shared with other links says where the files come from, and by which scheme.
+        """
+        home = self._home(url)
+        if not home:
+            return url
+        scheme, _, rest = home.partition("://")
+        _, slash, path = url.partition("://")[2].partition("/")
+        return f"{scheme}://{rest.partition('/')[0]}{slash}{path}"
 
     def detect(self, address: str) -> Pasted | None:
         """Pages of forges of every kind; else the address as it is. A guess: whoever knows the host knows better."""
@@ -121,6 +139,7 @@ class GitProvider:
     def _parts(self, spec: str) -> tuple[str, str]:
         """The clone address and the ref. Raises BadSpec, BadRef."""
         url, ref = _parts(spec)
+        url = self._at_home(url)
         try:
             self._refused.check(url)
         except BadAddress as error:
@@ -280,6 +299,6 @@ def _page(name: str) -> str:
     return f"{scheme}://{host}{slash}{quote(path, safe=PLAIN)}"
 
 
-def _below_scheme(url: str) -> str:
-    """Return the host and the path: a name is read in one way over http and https."""
-    return url.partition("://")[2]
+def _place(name: str) -> str:
+    """Return the host without `www.`, and the path: http and https lead to one server, and so do both names of the host."""
+    return folded(f"{name.partition('://')[2].removeprefix('www.')}/")
