@@ -9,12 +9,13 @@ RUN := .venv/bin/python
 SEEDS ?= 1000
 FIRST ?= 1
 ARCHITECTURE ?= x86_64
+PACKAGES := layers/bindery:layers/builder:infra/local
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 up: .venv/ready ## runs Bindery here, until Ctrl-C
-	@exec $(RUN) -m infra.local
+	@exec $(RUN) -m bindery_local
 
 test: .venv/ready ## everything that can run here
 	@folder=$$(mktemp -d /tmp/b.XXXX) && trap 'rm -rf '$$folder EXIT && \
@@ -44,21 +45,21 @@ simulate-scale: .venv/ready ## ten to ten thousand launches, and what one costs
 	@$(RUN) -m tests.simulation scale
 
 cluster-build: .venv/ready ## builds what `make cluster` and the tests start, as root; kept outside the checkout
-	@PYTHONPATH=layers/bindery $(RUN) -m tests.cluster build
+	@PYTHONPATH=$(PACKAGES) $(RUN) -m tests.cluster build
 
 cluster: .venv/ready ## builds and starts a real Kubernetes for tests, as root; it stays until `make cluster-down`
-	@PYTHONPATH=layers/bindery $(RUN) -m tests.cluster up
+	@PYTHONPATH=$(PACKAGES) $(RUN) -m tests.cluster up
 
 cluster-down: .venv/ready ## ends that Kubernetes; nothing of it stays but what was built
-	@PYTHONPATH=layers/bindery $(RUN) -m tests.cluster down
+	@PYTHONPATH=$(PACKAGES) $(RUN) -m tests.cluster down
 
 test-cluster: .venv/ready ## what needs that Kubernetes, and no more (one of its own if none runs)
 	@$(RUN) -m pytest tests/cluster tests/contract/test_session_launcher.py tests/e2e/test_kubernetes.py \
 		tests/infra/test_ended_page.py tests/infra/test_kubernetes.py tests/infra/test_kubernetes_network.py
 
 bench-cluster: .venv/ready ## launches on it beside the same Pod by hand; sweeps over ten thousand sessions (an hour in all)
-	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cluster
-	@PYTHONPATH=layers/bindery $(RUN) -m tests.performance.cull
+	@PYTHONPATH=$(PACKAGES) $(RUN) -m tests.performance.cluster
+	@PYTHONPATH=$(PACKAGES) $(RUN) -m tests.performance.cull
 
 build: .venv/ready .cache/sam/ready ## packages as they are deployed, in .aws-sam/build, and how large they are (ARCHITECTURE=x86_64)
 	@$(RUN) -m infra.packages build --sam $(CURDIR)/.cache/sam/bin/sam --architecture $(ARCHITECTURE)
@@ -67,7 +68,7 @@ build-Library: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
 	@$(RUN) -m infra.packages library --uv $(UV) --architecture $(ARCHITECTURE) "$(ARTIFACTS_DIR)"
 
 build-BuilderCode: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
-	@$(RUN) -m infra.builder.layer --uv $(UV) "$(ARTIFACTS_DIR)"
+	@$(RUN) -m infra.packages.builder_layer --uv $(UV) "$(ARTIFACTS_DIR)"
 
 build-%: # a function's own files, in a copy of whose folder `sam build` asks for them: it needs nothing besides the layer
 	@cp -p *.* "$${ARTIFACTS_DIR:?}" # folders are byte-code of the machine's own Python

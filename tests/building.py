@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bindery.adapters.builds.uv import UvBuilds
 from bindery.adapters.clock import SystemClock
 from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.domain.environment import Scope
@@ -14,6 +13,7 @@ from bindery.domain.messages import BuildChanged, LogLine, LogWritten, Message
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents, LaidOut
+from bindery_local.builds.uv.builds import UvBuilds
 from tests.serving.uv import UV
 
 REF = "0123456789abcdef0123456789abcdef01234567"

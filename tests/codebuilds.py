@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, cast
 import boto3
 import pytest
 
-from bindery.adapters.builds.codebuild import CodeBuild
-from bindery.adapters.builds.codebuild_report import changed
-from bindery.adapters.builds.container_tool import ContainerTool
-from bindery.adapters.builds.ecr import EcrRegistry
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.adapters.aws.codebuild import CodeBuild
+from bindery.adapters.aws.codebuild_report import changed
+from bindery.adapters.aws.ecr import EcrRegistry
 from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.domain.environment import Environment, EnvironmentState, Scope
 from bindery.domain.messages import LogWritten
 from bindery.domain.repository import Repository
 from bindery.ports.table import Item
+from bindery_builder.images.tool import ContainerTool
+from bindery_local.sqlite_table import SqliteTable
 from tests.building import HeardQueue
 from tests.containers import configure
 from tests.serving import registry
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_codebuild import CodeBuildClient
 
 ROOT = Path(__file__).parents[1]
-BUILDSPEC = ROOT / "infra" / "builder" / "buildspec.yml"
+BUILDSPEC = ROOT / "infra" / "codebuild" / "buildspec.yml"
 LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:builder:1"
 
 
@@ -187,12 +187,26 @@ def _credentials(aws: MachineAws, served: tuple[str, int] | None) -> dict[str, s
     return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": aws.origin + CREDENTIALS_PATH}
 
 
+ON_SQLITE = """
+from functools import cached_property
+from bindery_builder.adapters import BuilderAdapters
+from bindery_local.sqlite_table import SqliteTable
+BuilderAdapters.table = cached_property(lambda self: SqliteTable(self.home / "table.sqlite"))
+BuilderAdapters.table.__set_name__(BuilderAdapters, "table")
+"""
+"""Run when a build's Python starts: SQLite in DynamoDB's place, in a file that the test reads, too."""
+
+
 def _layer(file: Path) -> Path:
     """The project's own code as the layer has it; what it needs is installed here."""
+    local = ROOT / "infra" / "local" / "bindery_local"
     with zipfile.ZipFile(file, "w") as zipped:
+        zipped.writestr("python/sitecustomize.py", ON_SQLITE)
+        for name in ("__init__.py", "sqlite_table.py"):
+            zipped.write(local / name, f"python/bindery_local/{name}")
         for root, inside in (
             (ROOT / "layers" / "bindery" / "bindery", "bindery"),
-            (ROOT / "infra" / "builder", "infra/builder"),
+            (ROOT / "layers" / "builder" / "bindery_builder", "bindery_builder"),
         ):
             for path in root.rglob("*"):
                 if path.is_file() and "__pycache__" not in path.parts:

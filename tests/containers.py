@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.container import ContainerBuilds
-from bindery.adapters.builds.registry import Registry
 from bindery.adapters.clock import SystemClock
+from bindery.adapters.oci_registry import Registry
 from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.domain.repository import Repository
 from bindery.ports.contents import Contents, LaidOut, never
+from bindery_local.builds.container_builds import ContainerBuilds
 from tests.building import WAIT_SECONDS, FolderContents, HeardQueue, written
 from tests.serving.registry import LocalRegistry
 from tests.serving.started import started_with

@@ -3,7 +3,7 @@
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bindery.bootstrap import system
-from bindery.observability import logged
+from bindery.lambda_support.logging import logged
 
 
 @logged

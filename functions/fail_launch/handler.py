@@ -1,8 +1,8 @@
 """Dead-letter queues: a message that cannot be handled ends its launch with a readable failure."""
 
 from bindery.bootstrap import system
-from bindery.deliveries import each_message
-from bindery.observability import logged
+from bindery.lambda_support.logging import logged
+from bindery.lambda_support.sqs import each_message
 
 
 @logged

@@ -3,9 +3,9 @@
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.adapters.builds.codebuild_report import changed
+from bindery.adapters.aws.codebuild_report import changed
 from bindery.bootstrap import system
-from bindery.observability import logged
+from bindery.lambda_support.logging import logged
 
 
 @logged

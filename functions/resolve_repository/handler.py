@@ -1,9 +1,9 @@
 """Queue `resolve`: learn what a launch asks for and send it on its way."""
 
 from bindery.bootstrap import system
-from bindery.deliveries import each_message
 from bindery.domain.messages import ResolveRequested
-from bindery.observability import logged
+from bindery.lambda_support.logging import logged
+from bindery.lambda_support.sqs import each_message
 
 
 @logged

@@ -1,9 +1,9 @@
 """Queue `builds`: start a claimed attempt in the build service."""
 
 from bindery.bootstrap import system
-from bindery.deliveries import each_message
 from bindery.domain.messages import BuildRequested
-from bindery.observability import logged
+from bindery.lambda_support.logging import logged
+from bindery.lambda_support.sqs import each_message
 
 
 @logged

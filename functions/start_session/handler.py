@@ -1,9 +1,9 @@
 """Queue `sessions`: start a launch's session and watch it for a few seconds."""
 
 from bindery.bootstrap import system
-from bindery.deliveries import each_message
 from bindery.domain.messages import SessionRequested
-from bindery.observability import logged
+from bindery.lambda_support.logging import logged
+from bindery.lambda_support.sqs import each_message
 
 
 @logged

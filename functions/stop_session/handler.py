@@ -1,9 +1,9 @@
 """Queue `stops`: the only way a session ends."""
 
 from bindery.bootstrap import system
-from bindery.deliveries import each_message
 from bindery.domain.messages import StopRequested
-from bindery.observability import logged
+from bindery.lambda_support.logging import logged
+from bindery.lambda_support.sqs import each_message
 
 
 @logged

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.local.template import Resource, load
+from bindery_local.template import Resource, load
 from infra.packages import library
 from infra.packages.byte_code import NoRuntimePythonError, compile_folder, runtime_python
 from infra.packages.locked import PLATFORMS, ROOT

@@ -1,4 +1,4 @@
-"""The layer `Library`: the package `bindery` without local engines, and what it needs in the locked versions."""
+"""The layer `Library`: the package `bindery`, and what it needs in the locked versions."""
 
 import shutil
 from collections.abc import Iterable
@@ -8,7 +8,6 @@ from infra.packages.byte_code import compile_folder
 from infra.packages.left_out import (
     AWS_SERVICES,
     DISTRIBUTION_FACTS,
-    LOCAL_ENGINES,
     UNUSED_FILES,
     UNUSED_REQUIREMENTS,
 )
@@ -25,11 +24,8 @@ def make(folder: Path, uv: str, architecture: str) -> None:
     """
     target = folder / "python"
     install(target, uv, WANTED, architecture)
-    ours = target / "bindery"
-    shutil.copytree(
-        ROOT / "layers" / "bindery" / "bindery", ours, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
-    )
-    _remove(ours, LOCAL_ENGINES)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "layers" / "bindery" / "bindery", target / "bindery", ignore=ignored, dirs_exist_ok=True)
     _remove(target, UNUSED_FILES)
     _keep_services(target / "botocore" / "data")
     for facts in target.glob("*.dist-info"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local.template import load
+from bindery_local.template import load
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 # The parameters that limit concurrent executions: of the queues' functions, and of the function that streams.

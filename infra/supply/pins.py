@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bindery.adapters.builds.registry import DIGEST, Registry
+from bindery.adapters.oci_registry import DIGEST, Registry
 from bindery.domain.errors import BuildServiceDown
 
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,7 @@
 import time
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.bootstrap import System
 from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.launch import Launch

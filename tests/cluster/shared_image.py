@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.metadata import distribution
 from pathlib import Path
 
-from bindery.adapters.builds.carried import FOLDER, carry
+from bindery_builder.images.carried import FOLDER, carry
 from tests.cluster.layers import Layer
 
 HOME = "/home/jovyan"

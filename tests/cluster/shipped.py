@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.sessions.cluster import Cluster as Client
-from bindery.adapters.sessions.credentials import access_of
-from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
-from bindery.adapters.sessions.pod import Making
+from bindery.adapters.kubernetes.api import Cluster as Client
+from bindery.adapters.kubernetes.launcher import KubernetesSessions, PublicAddress
+from bindery.adapters.kubernetes.manifests import Making
 from bindery.domain.resources import Resources
+from bindery_local.kubeconfig_file import access_of
 from tests.cluster.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]

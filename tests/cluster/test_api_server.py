@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.errors import LauncherDown, Retryable
 from bindery.domain.sessions import Liveness, SessionReport
-from bindery.web.shown import face_of
+from bindery.web.errors.render import error_message
 from tests.cluster.cluster import Cluster
 from tests.cluster.trials import Trials
 from tests.serving.lab import TOKEN, until
@@ -50,7 +50,7 @@ def test_every_call_says_that_the_api_server_is_down_and_may_be_repeated(
                 call()
             assert down.value.facts == {"why": DOWN}
         assert isinstance(down.value, Retryable)
-        assert face_of(down.value).message == (
+        assert error_message(down.value).message == (
             f"Sessions cannot be started just now: {DOWN}. Launch again in a few minutes."
         )
         assert DOWN in launcher.missing()

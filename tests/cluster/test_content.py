@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.environment import Scope
 from bindery.domain.errors import ContentNotHad
 from bindery.domain.launch import Stage
 from bindery.domain.sessions import Liveness, SessionOrder
 from bindery.ports.repository_provider import Resolved
-from bindery.web.shown import face_of
+from bindery.web.errors.render import error_message
 from tests.cluster.layers import push
 from tests.cluster.on_cluster import OnCluster
 from tests.cluster.shared_image import ENVIRONMENT, HOME, shared
@@ -173,7 +173,7 @@ def test_what_cannot_be_had_fails_in_words(launcher: KubernetesSessions, place: 
     assert f"unable to access '{nobody}/'" in down
     assert "not our ref" in unknown
     assert f"repository '{place.server.url('gone.git')}/' not found" in gone
-    assert face_of(ContentNotHad(ref=place.new, why=down)).message == (
+    assert error_message(ContentNotHad(ref=place.new, why=down)).message == (
         f"The session's files could not be brought to {place.new}: {down}. Launch again; "
         "if that does not help, look whether its repository can be reached by everybody."
     )

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto import mock_aws
 
+from bindery.adapters.aws.kubeconfig_secret import SecretAccess
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.sessions.access import LOOK_AGAIN_SECONDS
-from bindery.adapters.sessions.cluster import Cluster
-from bindery.adapters.sessions.kubeconfig_secret import SecretAccess
-from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
-from bindery.adapters.sessions.pod import Making
+from bindery.adapters.kubernetes.access import LOOK_AGAIN_SECONDS
+from bindery.adapters.kubernetes.api import Cluster
+from bindery.adapters.kubernetes.launcher import KubernetesSessions, PublicAddress
+from bindery.adapters.kubernetes.manifests import Making
 from bindery.bootstrap import System
 from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import LauncherDown
 from bindery.domain.launch import Launch, Stage
 from bindery.ports.session_launcher import SessionLauncher
-from bindery.web.shown import face_of
+from bindery.web.errors.render import error_message
 from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, ROOT, Shipped
 from tests.cluster.trials import Trials
 from tests.fakes.clock import FakeClock
@@ -133,7 +133,7 @@ def test_a_launch_fails_with_a_wrong_token_and_the_next_goes_well_once_the_secre
         failed = launches.one()
         assert failed.stage is Stage.FAILED
         assert failed.failure
-        assert face_of(failed.failure).message == TOLD
+        assert error_message(failed.failure).message == TOLD
         assert len(alarms.heard) >= 4, "each try"
         assert set(alarms.heard) == {
             ("ClusterRefused", "no way into the cluster: the cluster does not accept Bindery's credentials")

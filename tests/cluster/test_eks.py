@@ -15,10 +15,10 @@ from botocore.session import Session
 from moto import mock_aws
 from moto.eks.models import eks_backends
 
+from bindery.adapters.aws.eks import EksAccess
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.sessions.cluster import POD, SECRET, SERVICE
-from bindery.adapters.sessions.cluster import Cluster as Client
-from bindery.adapters.sessions.eks import EksAccess
+from bindery.adapters.kubernetes.api import POD, SECRET, SERVICE
+from bindery.adapters.kubernetes.api import Cluster as Client
 from bindery.domain.errors import ClusterRefused
 from tests.cluster import control_plane
 from tests.cluster.binaries import DEFINITIONS

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.errors import BinderyError, SessionEvicted, SessionOutOfMemory
 from bindery.domain.sessions import Liveness
-from bindery.web.shown import face_of
+from bindery.web.errors.render import error_message
 from tests.cluster.shipped import NAMESPACE
 from tests.cluster.trials import Trials
 from tests.serving.kernel import Session
@@ -88,7 +88,7 @@ def test_a_session_that_fills_its_disk(launcher: KubernetesSessions, trials: Tri
     reason = "it used more disk than it may (50M)"
     assert (type(trouble), trouble and trouble.facts) == (SessionEvicted, {"why": reason})
     assert trouble is not None
-    assert face_of(trouble).message == f"The cluster ended the session: {reason}. Launch again."
+    assert error_message(trouble).message == f"The cluster ended the session: {reason}. Launch again."
     assert why(launcher, session) == f"the cluster ended it: {reason}"
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bindery.adapters.sessions.cluster import POD, ROUTE, SECRET, SERVICE, Body, Cluster
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.adapters.kubernetes.api import POD, ROUTE, SECRET, SERVICE, Body, Cluster
+from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.sessions import Liveness, SessionReport
 from tests.cluster.trials import Trials
 from tests.serving.lab import TOKEN, until

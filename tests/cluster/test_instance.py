@@ -7,11 +7,11 @@ import pytest
 from botocore.session import Session
 from moto import mock_aws
 
-from bindery.adapters.queues.memory import Delivery
-from bindery.bootstrap import picks, system
+from bindery.bootstrap import Adapters, ports, settings, system
 from bindery.domain.messages import StopRequested
+from bindery_local.aws_events import Context, from_queue
+from bindery_local.memory_queue import Delivery
 from functions.stop_session import handler
-from infra.local.events import Context, from_queue
 from tests.cluster.shipped import Shipped
 from tests.serving import aws, template_table
 from tests.serving.inits import SURROUNDINGS
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 SECRET = "bindery/kubeconfig"
-MADE_ONCE = (picks.settings, picks.clock, picks.aws, picks.table, picks.queue, picks.launcher, system)
+MADE_ONCE = (settings, ports, system)
 
 
 @pytest.fixture
@@ -59,7 +59,9 @@ def test_two_calls_make_each_client_once_and_one_connection_to_the_cluster(made:
     for session in ("first", "second"):
         call(session)
     assert sorted(made) == ["dynamodb", "secretsmanager"]
-    entry = picks.launcher()._cluster._access.entry()  # type: ignore[attr-defined]
+    adapters = ports()
+    assert isinstance(adapters, Adapters)
+    entry = adapters.kubernetes._cluster._access.entry()
     assert entry.pool.connection_from_url(entry.address).num_connections == 1
     assert entry.pool.connection_from_url(entry.address).num_requests >= 4, "two of each call"
-    picks.launcher().close()  # type: ignore[attr-defined]
+    adapters.kubernetes.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.sessions import Liveness
 from tests.cluster.trials import Trials
 from tests.serving.kernel import Session

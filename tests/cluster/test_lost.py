@@ -5,18 +5,19 @@ import time
 
 import pytest
 
-from bindery.adapters.sessions import kubernetes, pod
+from bindery.adapters.kubernetes import launcher as module
+from bindery.adapters.kubernetes import manifests
 from bindery.domain.errors import NodeLost
 from bindery.domain.sessions import Liveness
-from bindery.web.shown import face_of
+from bindery.web.errors.render import error_message
 from tests.cluster.changes import another_node
 from tests.cluster.trials import Trials
 from tests.serving.lab import TOKEN, until
 
 
 def test_a_node_that_goes_away_takes_its_sessions_with_it(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pod, "NODE_LOST_SECONDS", 1)
-    monkeypatch.setattr(kubernetes, "END_SECONDS", 0)
+    monkeypatch.setattr(manifests, "NODE_LOST_SECONDS", 1)
+    monkeypatch.setattr(module, "END_SECONDS", 0)
     order, cluster = trials.order(), trials.shipped.cluster
     with trials.launcher("mute") as launcher, another_node(trials.shipped) as renew:
         launcher.start(order)
@@ -28,7 +29,7 @@ def test_a_node_that_goes_away_takes_its_sessions_with_it(trials: Trials, monkey
                 renew()
                 report = launcher.wait(order.id, TOKEN, 4)
             assert (report.liveness, type(report.trouble)) == (Liveness.GONE, NodeLost)
-            assert face_of(NodeLost()).message == "The machine that the session ran on went away. Launch again."
+            assert error_message(NodeLost()).message == "The machine that the session ran on went away. Launch again."
             (found,) = [each for each in launcher.objects() if each.id == order.id]
             assert (found.alive, found.why) == (False, "the machine that it ran on went away")
             launcher.stop(order.id)

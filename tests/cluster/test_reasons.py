@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bindery.adapters.sessions import kubernetes
-from bindery.adapters.sessions.pod import pod
+from bindery.adapters.kubernetes import launcher as module
+from bindery.adapters.kubernetes.manifests import pod
 from bindery.domain.errors import (
     BinderyError,
     ImageGone,
@@ -19,7 +19,7 @@ from bindery.domain.errors import (
 )
 from bindery.domain.failure import Failure
 from bindery.domain.sessions import Liveness
-from bindery.web.shown import face_of, hindrance_of
+from bindery.web.errors.render import error_message, waiting_message
 from tests.cluster.changes import no_more_pods, tainted, without_ceilings
 from tests.cluster.trials import Trials, told
 from tests.serving.lab import TOKEN
@@ -30,7 +30,7 @@ LAST_WORDS = "step 1\nstep 2\nstep 3\nValueError: no such colour"
 
 
 def sentence(error: BinderyError) -> str:
-    return face_of(error).message
+    return error_message(error).message
 
 
 def assert_no_room(error: BinderyError, why: str) -> None:
@@ -114,7 +114,7 @@ def test_a_pod_against_the_rules_for_security_is_refused(trials: Trials, monkeyp
         made["spec"]["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0}
         return made
 
-    monkeypatch.setattr(kubernetes, "pod", as_root)
+    monkeypatch.setattr(module, "pod", as_root)
     assert_refused(trials.fails(), r"its rules for security ask for more: runAsNonRoot != true .*runAsUser=0.*")
 
 
@@ -127,7 +127,7 @@ def test_a_registry_that_does_not_answer_is_told_with_its_words(trials: Trials) 
         assert isinstance(report.trouble, ImagePullFailed)
         assert "connection refused" in str(report.trouble.facts["why"])
         assert sentence(report.trouble).startswith("The session's image could not be fetched to where it runs: ")
-        assert "Trying again..." in hindrance_of(Failure.of(report.trouble))
+        assert "Trying again..." in waiting_message(Failure.of(report.trouble))
         report = launcher.wait(order.id, TOKEN, 60)
         assert (report.liveness, type(report.trouble)) == (Liveness.GONE, ImagePullFailed)
         launcher.stop(order.id)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.sessions import SessionState
 from tests.cluster.on_cluster import OnCluster

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.errors import ClusterRefused
 from bindery.domain.launch import Stage
 from bindery.domain.sessions import Liveness

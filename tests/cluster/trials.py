@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bindery.adapters.sessions.kubernetes import KubernetesSessions
+from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.errors import BinderyError, SessionDied
 from bindery.domain.resources import Resources
 from bindery.domain.sessions import Liveness, SessionOrder, SessionReport

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 from moto import mock_aws
 
-from bindery.adapters.queues.memory import MemoryQueues
-from bindery.adapters.queues.sqs import SqsQueues
-from bindery.adapters.tables.dynamodb import DynamoTable
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.adapters.aws.dynamodb import DynamoTable
+from bindery.adapters.aws.sqs import SqsQueues
 from bindery.ports.queue import Queue
 from bindery.ports.table import Table
+from bindery_local.memory_queue import MemoryQueues
+from bindery_local.sqlite_table import SqliteTable
 from tests.fakes.queue import FakeQueue
 from tests.fakes.table import DictTable
 from tests.serving import aws, template_table

@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.checkout import Read, Room, Written, write_tree
-from bindery.adapters.repositories.contents import GitContents
-from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import (
     HostUnreachable,
     RefNotFound,
@@ -21,6 +19,8 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.domain.repository import Repository
+from bindery_builder.contents.checkout import Read, Room, Written, write_tree
+from bindery_builder.contents.git import GitContents
 from tests.serving.git_http import ENVIRONMENT, File, GitServer, git, make_repository
 from tests.serving.scripted import ScriptedServer
 
@@ -433,7 +433,7 @@ def test_large_files_pass_through_memory_one_after_the_other(
             met.append(False)
         return write_tree(read, tree, top, room)
 
-    monkeypatch.setattr("bindery.adapters.repositories.contents.write_tree", met_first)
+    monkeypatch.setattr("bindery_builder.contents.git.write_tree", met_first)
     with ThreadPoolExecutor(2) as workers:
         list(workers.map(place.contents.lay_out, asked, [work.with_name("a"), work.with_name("b")]))
     assert met == [together, together]

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
-from bindery.adapters.tables.dynamodb import DynamoTable
+from bindery.adapters.aws.dynamodb import DynamoTable
 from bindery.domain.errors import Stale, Throttled
 from bindery.ports.table import Delete, Item
 from tests.contract.conftest import Dynamo

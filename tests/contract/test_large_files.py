@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories import lfs
-from bindery.adapters.repositories.contents import GitContents
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.limits import LONGEST_ELSEWHERE
-from bindery.adapters.repositories.no_git import NoGit
-from bindery.adapters.repositories.source import Source
-from bindery.adapters.repositories.turns import AT_ONCE
-from bindery.adapters.sessions.working_copy import copy_folder
+from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.concurrency import AT_ONCE
+from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE
 from bindery.domain.errors import BadAddress, HostLimited, HostUnreachable
 from bindery.domain.repository import Repository
+from bindery_builder.contents import lfs
+from bindery_builder.contents.git import GitContents
+from bindery_builder.contents.source import Source
+from bindery_local.sessions.working_copy import copy_folder
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.lfs_store import OBJECTS, LfsStore, Reply, pointer
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bindery.adapters.queues.memory import Delivery, MemoryQueues
 from bindery.domain.errors import Throttled
 from bindery.domain.messages import ResolveRequested
+from bindery_local.memory_queue import Delivery, MemoryQueues
 from tests.fakes.clock import FakeClock
 
 ASKED = ResolveRequested(launch="launch#1", step=3)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.contents import GitContents
-from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import RepositoryNotFound
 from bindery.domain.repository import Repository
+from bindery_builder.contents.git import GitContents
 from tests.serving.git_http import File, GitServer, git, make_repository
 
 SHOWN = "Basic c2VjcmV0"

@@ -4,10 +4,10 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from bindery.adapters.queues.memory import MemoryQueues
-from bindery.adapters.queues.sqs import SqsQueues
+from bindery.adapters.aws.sqs import SqsQueues
 from bindery.domain.errors import Throttled
 from bindery.domain.messages import BuildRequested, LogLine, LogWritten, ResolveRequested
+from bindery_local.memory_queue import MemoryQueues
 from tests.contract.conftest import Sending
 from tests.fakes.queue import FakeQueue
 from tests.serving import aws

@@ -24,14 +24,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.any_contents import AnyContents
-from bindery.adapters.repositories.archives import unpack
-from bindery.adapters.repositories.checkout import Room
-from bindery.adapters.repositories.dois import Dois
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.record_contents import MOST_TRIES, MOST_WAIT, RecordContents
-from bindery.adapters.repositories.record_folder import RecordFolder
-from bindery.adapters.repositories.zenodo import ZenodoProvider
+from bindery.adapters.hosts.records.dois import Dois
+from bindery.adapters.hosts.records.zenodo import ZenodoProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import (
     BinderyError,
     ForbiddenAddress,
@@ -43,6 +38,11 @@ from bindery.domain.errors import (
 )
 from bindery.domain.repository import Repository
 from bindery.ports.contents import never
+from bindery_builder.contents.archives import unpack
+from bindery_builder.contents.checkout import Room
+from bindery_builder.contents.record_folder import RecordFolder
+from bindery_builder.contents.records import MOST_TRIES, MOST_WAIT, RecordContents
+from bindery_builder.contents.router import AnyContents
 from tests.fakes.table import DictTable
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.record_hosts import DoiSystem, Zenodo

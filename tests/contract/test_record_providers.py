@@ -15,19 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bindery.adapters.builds.fetching import RECORDS
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.ckan import CkanProvider
-from bindery.adapters.repositories.dataverse import DataverseProvider
-from bindery.adapters.repositories.dois import Dois
-from bindery.adapters.repositories.figshare import FigshareProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.hydroshare import HydroShareProvider
-from bindery.adapters.repositories.kept_answers import NEWEST_SECONDS, VERSION_SECONDS
-from bindery.adapters.repositories.record_contents import RecordContents
-from bindery.adapters.repositories.records import RECORD_HOSTS, RecordHost
-from bindery.adapters.repositories.registry import PROVIDERS
-from bindery.adapters.repositories.zenodo import ZenodoProvider
+from bindery.adapters.hosts.records.answer_cache import NEWEST_SECONDS, VERSION_SECONDS
+from bindery.adapters.hosts.records.base import RECORD_HOSTS, RecordHost
+from bindery.adapters.hosts.records.ckan import CkanProvider
+from bindery.adapters.hosts.records.dataverse import DataverseProvider
+from bindery.adapters.hosts.records.dois import Dois
+from bindery.adapters.hosts.records.figshare import FigshareProvider
+from bindery.adapters.hosts.records.hydroshare import HydroShareProvider
+from bindery.adapters.hosts.records.zenodo import ZenodoProvider
+from bindery.adapters.hosts.registry import PROVIDERS
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import (
     BadSpec,
     BinderyError,
@@ -45,6 +43,8 @@ from bindery.domain.errors import (
 from bindery.domain.repository import Entry, Repository
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.settings import Settings
+from bindery_builder.contents.records import RecordContents
+from bindery_builder.fetch import RECORDS
 from tests.fakes.clock import FakeClock
 from tests.fakes.table import DictTable
 from tests.serving.dataset_hosts import Ckan, Dataverse, HydroShare

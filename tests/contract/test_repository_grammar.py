@@ -14,10 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.registry import PROVIDERS
+from bindery.adapters.hosts.registry import PROVIDERS
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadRef, BadSpec, BinderyError, UnknownAddress, UnknownDoi
-from bindery.domain.pasted import Pasted
+from bindery.domain.urls.pasted import Pasted
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.settings import Settings
 from bindery.usecases.detect_address import DetectAddress

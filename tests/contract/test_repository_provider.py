@@ -9,14 +9,13 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.gist import GistProvider
-from bindery.adapters.repositories.git import GitProvider
-from bindery.adapters.repositories.github import GitHubProvider
-from bindery.adapters.repositories.gitlab import GitLabProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.records import RECORD_HOSTS
-from bindery.adapters.repositories.registry import PROVIDERS
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.adapters.hosts.git import GitProvider
+from bindery.adapters.hosts.github.gist import GistProvider
+from bindery.adapters.hosts.github.provider import GitHubProvider
+from bindery.adapters.hosts.gitlab import GitLabProvider
+from bindery.adapters.hosts.records.base import RECORD_HOSTS
+from bindery.adapters.hosts.registry import PROVIDERS
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import (
     BadRef,
     BadSpec,
@@ -28,6 +27,7 @@ from bindery.domain.errors import (
 )
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.table import Table
+from bindery_local.sqlite_table import SqliteTable
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.github_api import GitHubServer
 from tests.serving.gitlab_api import GitLabServer

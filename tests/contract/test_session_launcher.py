@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.sessions.process import ProcessSessions
 from bindery.domain.errors import ImageGone
 from bindery.domain.sessions import Liveness, SessionOrder
 from bindery.ports.clock import Clock
 from bindery.ports.session_launcher import SessionLauncher
+from bindery_local.sessions.launcher import ProcessSessions
 from tests.cluster.shipped import Shipped
 from tests.fakes.clock import FakeClock
 from tests.fakes.sessions import FakeSessions

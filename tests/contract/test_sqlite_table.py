@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.errors import Stale, Throttled
 from bindery.ports.table import Delete, Item
+from bindery_local.sqlite_table import SqliteTable
+from tests.serving.paths import python_path
 
 # Puts items until it is killed, and says each one's number once the put has returned.
 PUTS_FOR_EVER = """
 import sys
 from itertools import count
 from pathlib import Path
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery_local.sqlite_table import SqliteTable
 from bindery.ports.table import Item
 
 table = SqliteTable(Path(sys.argv[1]))
@@ -33,7 +34,7 @@ for number in count():
 INCREMENTS = """
 import sys
 from pathlib import Path
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery_local.sqlite_table import SqliteTable
 from bindery.domain.errors import Stale
 from bindery.ports.table import Item
 
@@ -69,7 +70,7 @@ def other(table: SqliteTable, path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def run(code: str, path: Path) -> subprocess.Popen[str]:
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2] / "layers" / "bindery")}
+    environment = {"PYTHONPATH": python_path()}
     return subprocess.Popen([sys.executable, "-c", code, path], env=environment, stdout=subprocess.PIPE, text=True)
 
 

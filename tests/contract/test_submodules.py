@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.contents import GitContents
-from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import HostUnreachable
+from bindery_builder.contents.git import GitContents
 from tests.contract.test_contents import (
     Dripping,
     Files,

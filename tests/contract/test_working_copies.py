@@ -12,13 +12,14 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories import history, wire
-from bindery.adapters.repositories.contents import GitContents
-from bindery.adapters.repositories.git import GitProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.packs import PackLimits
+from bindery.adapters.git import protocol
+from bindery.adapters.git.packs import PackLimits
+from bindery.adapters.hosts.git import GitProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import HostUnreachable
 from bindery.domain.repository import Repository
+from bindery_builder.contents import history
+from bindery_builder.contents.git import GitContents
 from tests.serving.git_http import ENVIRONMENT, File, GitServer, git, make_repository
 
 Files = Mapping[str, str | bytes | File]
@@ -178,14 +179,14 @@ def test_an_older_commit_sees_only_what_leads_to_it(place: Place) -> None:
 
 @pytest.mark.parametrize("name", ["../../config", "a..b", "x.lock", "a b", "-x/.y", "new\tline"])
 def test_refs_that_git_does_not_allow_are_left_out(place: Place, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = wire.GitWire.listed
+    listed = protocol.GitWire.listed
 
-    def hostile(self: wire.GitWire, remote: wire.Remote, prefixes: tuple[str, ...]) -> tuple[wire.Ref, ...]:
+    def hostile(self: protocol.GitWire, remote: protocol.Remote, prefixes: tuple[str, ...]) -> tuple[protocol.Ref, ...]:
         commit = place.commits[3]
-        bad = [wire.Ref(f"{kind}{name}", commit, commit) for kind in (wire.HEADS, wire.TAGS)]
+        bad = [protocol.Ref(f"{kind}{name}", commit, commit) for kind in (protocol.HEADS, protocol.TAGS)]
         return (*bad, *listed(self, remote, prefixes))
 
-    monkeypatch.setattr(wire.GitWire, "listed", hostile)
+    monkeypatch.setattr(protocol.GitWire, "listed", hostile)
     place.lay_out(name)
     written = (place.work / ".git/packed-refs").read_text(encoding="utf-8")
     assert name not in written
@@ -245,7 +246,7 @@ def test_a_longer_history_is_cut_and_a_note_says_so(place: Place, monkeypatch: p
 
 
 def test_too_many_refs_leave_the_history_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MOST_REFS", 2)
+    monkeypatch.setattr(protocol, "MOST_REFS", 2)
     (note,) = place.lay_out()
     assert "branches and tags" in note
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.state.build_slots import BuildSlots
 from bindery.state.fair_order import FairOrder
+from bindery_local.sqlite_table import SqliteTable
 from tests.serving.gate import Gate
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.runtime import LocalRuntime, Stream, until

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from bindery.web.assets import asset
-from bindery.web.site import TOKEN_SECONDS
+from bindery.web.pages.assets import asset
+from bindery.web.pages.site import TOKEN_SECONDS
 from tests.infra.deployed.rights import RESOURCES, TEMPLATE
 from tests.serving.browser import chromium
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from bindery.adapters.sessions.processes import alive, status_of
-from infra.local.surroundings import LOCAL
+from bindery_local.sessions.processes import alive, status_of
+from bindery_local.setup import LOCAL
 from tests.serving.git_http import GitServer
 from tests.serving.kernel import Session
 from tests.serving.runtime import ROOT, LocalRuntime, until
@@ -20,7 +20,7 @@ def test_a_second_interrupt_ends_everything_at_once_and_the_next_start_cleans_up
 ) -> None:
     with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
         Session.of(bindery.launch(plain).last.data).run("import subprocess; subprocess.Popen(['sleep', '1000'])")
-        (keeper,) = [pid for pid, command in bindery.sessions().items() if "keeper.py" in command]
+        (keeper,) = [pid for pid, command in bindery.sessions().items() if "session_reaper.py" in command]
         os.kill(keeper, signal.SIGSTOP)  # its end takes its time now
         os.kill(bindery.pid, signal.SIGINT)
         until(lambda: not listens(bindery))
@@ -37,7 +37,7 @@ def test_a_second_interrupt_ends_everything_at_once_and_the_next_start_cleans_up
 
 HANGING = """
 import subprocess, sys, threading
-from infra.local import runtime
+from bindery_local import runtime
 child = subprocess.Popen(["sleep", "1000"])
 print(child.pid, flush=True)
 sys.stdin.read()

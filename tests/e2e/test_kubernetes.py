@@ -191,7 +191,7 @@ def test_what_is_missing_on_the_cluster_is_said_at_the_start(
     given = {f"BINDERY_{name.upper()}": value for name, value in {**settings, **changed}.items()}
     environment = {**os.environ, **given, "BINDERY_HOME": str(tmp_path / "home"), "BINDERY_PORT": "0"}
     ended = subprocess.run(
-        [sys.executable, "-m", "infra.local"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "bindery_local"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 1
     assert missing in ended.stderr

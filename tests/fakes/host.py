@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from bindery.domain.errors import BadSpec, BinderyError, RefNotFound, Retryable
-from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Entry, Repository, Tree
+from bindery.domain.urls.pasted import Pasted
 from bindery.ports.repository_provider import Display, Resolved
 
 DISPLAY = Display("GitHub", "o/r", ".*", None, "repository", "o/r", url_encode=False, ref_default="HEAD")

@@ -4,7 +4,7 @@ from bindery.domain.environment import Scope
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import Session, SessionOrder, SessionState
 from bindery.ports.table import Item
-from bindery.state.shards import due_shard
+from bindery.state.due_index import due_shard
 
 REPOSITORY = Repository(
     provider="gh",

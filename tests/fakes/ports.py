@@ -12,7 +12,7 @@ from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.session_launcher import SessionLauncher
 from bindery.ports.table import Table
 from bindery.settings import Settings
-from bindery.web.word import Word
+from bindery.web.stream.change_notifier import Word
 
 
 @dataclass(frozen=True)

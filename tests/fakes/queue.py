@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bindery.adapters.queues.messages import body_of, check_delay
+from bindery.adapters.queue_limits import body_of, check_delay
 from bindery.domain.messages import Message
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 
-from bindery.adapters.tables.encoding import check_key, check_keys, check_limit, check_query, encode, encode_all
+from bindery.adapters.table_limits import check_key, check_keys, check_limit, check_query, encode, encode_all
 from bindery.domain.errors import Stale
 from bindery.ports.table import Delete, Item
 

@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 import yaml
 
-from bindery.adapters.builds import recipe
+from bindery.adapters import builder_version
 from bindery.domain.messages import LogLine, LogWritten
 from bindery.settings import Settings
-from infra.builder.layer import make
-from infra.builder.lines import MOST_BYTES, Lines
-from infra.local.template import load
+from bindery_builder.codebuild.lines import MOST_BYTES, Lines
+from bindery_local.template import load
+from infra.packages.builder_layer import make
 from infra.packages.locked import PYTHON
 from tests.building import written
 
 ROOT = Path(__file__).parents[2]
-BUILDSPEC = (ROOT / "infra" / "builder" / "buildspec.yml").read_text()
+BUILDSPEC = (ROOT / "infra" / "codebuild" / "buildspec.yml").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,8 @@ def test_every_variable_that_the_buildspec_names_is_given(project: Mapping[str, 
 
 def test_repo2docker_s_version_is_one_wherever_it_is_named() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    assert f"jupyter-repo2docker=={recipe.REPO2DOCKER}" in groups["builder"]
-    assert version("jupyter-repo2docker") == recipe.REPO2DOCKER
+    assert f"jupyter-repo2docker=={builder_version.REPO2DOCKER}" in groups["builder"]
+    assert version("jupyter-repo2docker") == builder_version.REPO2DOCKER
 
 
 def test_the_template_s_base_image_is_repo2docker_s_own_from_elsewhere() -> None:
@@ -128,10 +128,12 @@ def test_the_layer_has_all_that_a_build_imports(tmp_path: Path) -> None:
     make(tmp_path / "layer", uv)
     code = tmp_path / "layer" / "python"
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(code)}
-    started = subprocess.run([runtime_python(), "-m", "infra.builder"], env=environment, capture_output=True, text=True)
+    started = subprocess.run(
+        [runtime_python(), "-m", "bindery_builder.codebuild"], env=environment, capture_output=True, text=True
+    )
     assert started.stderr.rstrip().endswith("KeyError: 'BINDERY_ENVIRONMENT'"), started.stderr
     content = written(tmp_path / "content", {"requirements.txt": "six\n"})
-    script = code / "bindery" / "adapters" / "builds" / "repo2docker_script.py"
+    script = code / "bindery_builder" / "images" / "repo2docker_script.py"
     alone = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
     command = [runtime_python(), "-I", str(script), str(content), str(tmp_path / "context"), "base:1"]
     wrote = subprocess.run(command, env=alone, capture_output=True, text=True)

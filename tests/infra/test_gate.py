@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bindery.web.gate import LARGEST_BODY
-from infra.local.front import NO_ROUTE
+from bindery.web.body_limit import LARGEST_BODY
+from bindery_local.http_server import NO_ROUTE
 from tests.infra.deployed.recorded import Recorder
 from tests.infra.deployed.rights import RESOURCES, TEMPLATE
 from tests.infra.deployed.system import deployed

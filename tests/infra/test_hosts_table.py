@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.registry import PROVIDERS
-from bindery.operate.hosts import host_table
+from bindery.adapters.hosts.registry import PROVIDERS
+from bindery.adapters.http.client import GuardedClient
+from bindery.cli.hosts_table import host_table
 from bindery.ports.repository_provider import Display
 from tests.serving.providers import every_provider
 
@@ -24,7 +24,7 @@ def displays() -> list[tuple[str, Display]]:
 
 
 def test_the_readme_holds_the_table_as_the_code_makes_it(displays: list[tuple[str, Display]]) -> None:
-    assert host_table(displays) in README.read_text(), "put in what `.venv/bin/python -m bindery hosts` prints"
+    assert host_table(displays) in README.read_text(), "put in what `.venv/bin/bindery hosts` prints"
 
 
 def test_every_provider_says_what_its_specs_and_refs_are_and_what_is_kept(displays: list[tuple[str, Display]]) -> None:
@@ -37,6 +37,6 @@ def test_every_provider_says_what_its_specs_and_refs_are_and_what_is_kept(displa
 
 def test_the_command_prints_it(displays: list[tuple[str, Display]], tmp_path: Path) -> None:
     environment = {**os.environ, "BINDERY_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "bindery", "hosts"]
+    command = [sys.executable, "-m", "bindery_local.command", "hosts"]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout == host_table(displays) + "\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bindery.domain.quantities import amount
+from bindery.domain.kubernetes_quantities import amount
 from bindery.settings import Settings
 from tests.serving.manifests import FOLDER, Body, Manifests, find_kubectl, rendered, selects
 

@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from bindery.adapters.repositories.addresses import GLOBAL_6, REFUSED_4, REFUSED_6
+from bindery.adapters.http.address_rules import GLOBAL_6, REFUSED_4, REFUSED_6
 from tests.serving.manifests import Body, Manifests, selects
 
 SESSIONS = "bindery-sessions"

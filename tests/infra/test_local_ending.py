@@ -8,17 +8,20 @@ import pytest
 from bindery import bootstrap
 from bindery.domain.errors import LauncherDown
 from bindery.domain.sessions import SessionState
-from infra.local.runtime import ENDED_AT_ONCE, Runtime
-from infra.local.template import System
+from bindery_local.adapters import LocalAdapters
+from bindery_local.runtime import ENDED_AT_ONCE, Runtime
+from bindery_local.template import System
+from tests.fakes.ports import settings_of
 from tests.simulation.small import Small
 
 
 def ends(small: Small, environment: pytest.MonkeyPatch) -> bool:
     """What Ctrl-C does to sessions."""
     environment.setattr(bootstrap, "system", lambda: small.system)
-    environment.setattr(bootstrap, "launcher", lambda: small.launcher)
+    adapters = LocalAdapters(settings_of())
+    vars(adapters)["processes"] = None  # the launcher is a fake
     with socket.socket() as listener:
-        return Runtime(System((), (), {}, (), {}), listener)._end_sessions("Bindery was stopped")
+        return Runtime(System((), (), {}, (), {}), listener, adapters)._end_sessions("Bindery was stopped")
 
 
 def test_sessions_are_ended_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from bindery.web.gate import LARGEST_BODY
-from infra.local.surroundings import LogFile
+from bindery.web.body_limit import LARGEST_BODY
+from bindery_local.setup import LogFile
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.kernel import Session
 from tests.serving.runtime import ROOT, LocalRuntime, until

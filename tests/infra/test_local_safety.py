@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.container_tool import ContainerTool, Desk
-from bindery.adapters.builds.surroundings import build_environment, tool_environment
-from bindery.adapters.sessions import listeners
-from bindery.adapters.sessions.process import ProcessSessions
-from bindery.web.requests import is_loopback
-from infra.local.surroundings import prepare
+from bindery.web.base_url import is_loopback
+from bindery_builder.images.tool import ContainerTool, Desk
+from bindery_builder.process.environment import build_environment, tool_environment
+from bindery_local.sessions import listeners
+from bindery_local.sessions.launcher import ProcessSessions
+from bindery_local.setup import prepare
 from tests.fakes.clock import FakeClock
 from tests.serving.lab import WrittenContents
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.template import load
+from bindery_local.template import load
 from infra.packages import left_out
 from tests.serving.packages import BUILT, ROOT
 
@@ -82,7 +82,7 @@ def test_everything_of_ours_that_is_deployed_imports(python: Path) -> None:
 import importlib, pkgutil, bindery
 names = [each.name for each in pkgutil.walk_packages(bindery.__path__, "bindery.")]
 for name in names:
-    if name not in ("bindery.__main__", "bindery.adapters.sessions.lab"):  # these are to be run, not imported
+    if name not in ("bindery.adapters.jupyter.start_lab",):  # these are to be run, not imported
         importlib.import_module(name)
 print(len(names))"""
     assert int(run(python, code)) > 80
@@ -92,10 +92,11 @@ print(len(names))"""
 def test_what_the_deployed_settings_pick_can_be_made(python: Path, cluster: dict[str, str]) -> None:
     code = """
 from bindery import bootstrap
-from bindery.adapters.sessions import pod
-picked = bootstrap.table(), bootstrap.queue(), bootstrap.builds(), bootstrap.launcher()
-print(*(type(each).__name__ for each in picked), *bootstrap.providers())
-assert pod._shipped("lay_out.sh") and pod._shipped("serve.sh") and pod._shipped("lab.py")"""
+from bindery.adapters.kubernetes import manifests
+adapters = bootstrap.ports()
+picked = adapters.table, adapters.queue, adapters.build_service, adapters.launcher
+print(*(type(each).__name__ for each in picked), *adapters.providers())
+assert manifests._shipped(manifests.HERE, "lay_out.sh") and manifests._shipped(manifests.JUPYTER, "serve.sh")"""
     settings = {"table": "t", "queues": "sqs", "builder": "codebuild", "registry": "https://registry.example"}
     settings |= {"launcher": "kubernetes", "secret": "x" * 48, **cluster}
     told = run(python, code, variables={f"BINDERY_{name.upper()}": value for name, value in settings.items()})
@@ -103,10 +104,9 @@ assert pod._shipped("lay_out.sh") and pod._shipped("serve.sh") and pod._shipped(
     assert "gh" in told.split()[4:]
 
 
-def test_only_engines_of_one_machine_are_left_out_of_ours() -> None:
-    local = {str(path.relative_to(SOURCE)) for pattern in left_out.LOCAL_ENGINES for path in SOURCE.glob(pattern)}
-    assert files(SOURCE) - files(LIBRARY / "bindery") == local
-    assert files(LIBRARY / "bindery") < files(SOURCE)
+def test_the_library_has_all_of_the_control_plane_and_no_package_of_builders_or_of_one_machine() -> None:
+    assert files(LIBRARY / "bindery") == files(SOURCE)
+    assert not list(LIBRARY.glob("bindery_*"))
 
 
 def test_a_function_is_its_handler_and_nothing_else() -> None:

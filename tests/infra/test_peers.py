@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from infra.local.peers import TABLE, is_ours
+from bindery_local.loopback_owner import TABLE, is_ours
 
 pytestmark = pytest.mark.skipif(not TABLE.exists(), reason="no /proc/net/tcp: connections do not tell whose they are")
 NOBODY = 65534

@@ -9,11 +9,11 @@ from types import ModuleType
 import pytest
 import yaml
 
-from bindery.adapters.queues.memory import MemoryQueues
 from bindery.domain.messages import ResolveRequested
-from infra.local.events import path_of
-from infra.local.template import Function, Queue, Refusal, Route, System, Timer, load, read
-from infra.local.workers import MOST_RECEIVES, Workers
+from bindery_local.aws_events import path_of
+from bindery_local.memory_queue import MemoryQueues
+from bindery_local.template import Function, Queue, Refusal, Route, System, Timer, load, read
+from bindery_local.workers import MOST_RECEIVES, Workers
 from tests.fakes.clock import FakeClock
 
 NOTHING = """

@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 
+from bindery.cli import commands
 from bindery.domain.rule_pattern import check_pattern
-from bindery.operate import commands
 from tests.contract.test_repository_grammar import providers
 from tests.serving.inits import ROOT
 
@@ -31,9 +31,9 @@ def test_what_a_binderhub_list_becomes_is_accepted() -> None:
         check_pattern(pattern)
 
 
-@pytest.mark.parametrize("line", re.findall(r"^\.venv/bin/python -m bindery (rules .*)$", PAGE, re.MULTILINE))
+@pytest.mark.parametrize("line", re.findall(r"^\.venv/bin/bindery (rules .*)$", PAGE, re.MULTILINE))
 def test_a_command_on_the_page_can_be_run(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bindery.operate.rules.show_rules", lambda: "shown")
-    monkeypatch.setattr("bindery.operate.rules.add_rule", lambda *_: "added")
-    monkeypatch.setattr("bindery.operate.rules.remove_rule", lambda _: "removed")
+    monkeypatch.setattr("bindery.cli.rules.show_rules", lambda: "shown")
+    monkeypatch.setattr("bindery.cli.rules.add_rule", lambda *_: "added")
+    monkeypatch.setattr("bindery.cli.rules.remove_rule", lambda _: "removed")
     assert commands.main(shlex.split(line)) == 0

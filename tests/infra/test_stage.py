@@ -5,13 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.serving.paths import python_path
 from tests.serving.record_hosts import DoiSystem
 
 ROOT = Path(__file__).parents[2]
 ASK = """
 import json
+from bindery import bootstrap
+from bindery_local.adapters import LocalAdapters
+bootstrap.install(LocalAdapters)
 from functions.serve_pages.handler import handler
-from infra.local.events import Context
+from bindery_local.aws_events import Context
 from tests.serving.rest_event import rest_event
 for target in ("/v2/gh/o/r/HEAD", "/repo/o/r", "/v2/doi/10.5281/zenodo.1?urlpath=lab", "/"):
     event = rest_event(target, headers={"Host": "a1b2c3.execute-api.eu-central-1.amazonaws.com"})
@@ -23,7 +27,7 @@ for target in ("/v2/gh/o/r/HEAD", "/repo/o/r", "/v2/doi/10.5281/zenodo.1?urlpath
 
 def test_pages_and_redirects_keep_the_stage(tmp_path: Path) -> None:
     environment = {**os.environ, "BINDERY_HOME": str(tmp_path), "BINDERY_SECRET": "s" * 40}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "bindery")])
+    environment["PYTHONPATH"] = python_path()
     with DoiSystem({"10.5281/zenodo.1": "https://zenodo.org/records/1"}) as dois:
         environment |= {"BINDERY_DOI_URL": dois.url, "BINDERY_ALLOWED_PRIVATE_HOSTS": dois.address}
         ran = subprocess.run(

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from bindery.adapters.sessions import activity
-from bindery.bootstrap.parts import DEADLINE_GRACE_SECONDS
+from bindery.adapters.jupyter import activity
 from bindery.settings import Settings
+from bindery.state.records import DEADLINE_GRACE_SECONDS
 from bindery.usecases import cull_sessions
-from infra.local.template import load
+from bindery_local.template import load
 from tests.serving import aws
 from tests.serving.messages import check_readable
 from tests.serving.packages import sam

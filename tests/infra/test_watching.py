@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bindery.adapters.sessions.access import Entry
-from bindery.adapters.sessions.cluster import Cluster
+from bindery.adapters.kubernetes.access import Entry
+from bindery.adapters.kubernetes.api import Cluster
 from bindery.domain.errors import ClusterRefused
-from bindery.observability import logger
-from bindery.web.errors import FACES
+from bindery.lambda_support.logging import logger
+from bindery.web.errors.catalog import CATALOG
 from tests.infra.deployed.patterns import matches
 from tests.infra.deployed.recorded import Recorder
 from tests.infra.deployed.rights import FUNCTIONS, RESOURCES
@@ -135,7 +135,7 @@ def test_who_is_turned_away_by_the_api_is_counted() -> None:
 
 def test_every_reason_on_our_side_and_no_other_counts_for_the_alarm() -> None:
     counted = set(re.findall(r'\$\.reason = "(\w+)"', FILTERS["CountOurFailures"]["FilterPattern"]))
-    ours = {kind.__name__ for kind, face in FACES.items() if face.status >= 500}
+    ours = {kind.__name__ for kind, face in CATALOG.items() if face.status >= 500}
     assert counted == ours - THEIRS - NEVER_ENDS
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.base_images import BaseImages
-from bindery.adapters.builds.container_tool import ContainerTool, Desk
-from bindery.adapters.builds.log import BuildLog
-from bindery.adapters.builds.pull_logins import PullLogin
-from bindery.adapters.builds.running import Room, Runner
 from bindery.domain.builds import BuildState
 from bindery.domain.errors import BuildServiceDown
+from bindery_builder.build_log import BuildLog
+from bindery_builder.images.base_images import BaseImages
+from bindery_builder.images.pull_logins import PullLogin
+from bindery_builder.images.tool import ContainerTool, Desk
+from bindery_builder.process.runner import Room, Runner
 from tests.building import HeardQueue, ordered
 from tests.containers import FROM_NOTHING, ContainerBuilding, Held, configure, held, step
 from tests.serving.registry import PASSWORD, USER, local_registry, what_is_missing

@@ -16,7 +16,7 @@ from tests.serving.docker_engine import CREDENTIALS, LOOPBACK, MACHINE, DockerEn
 from tests.serving.machine_aws import CREDENTIALS_PATH, SECRET_KEY, MachineAws
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
-CLOSING = '      - sh "$BINDERY_HOME/builder/python/infra/builder/close.sh"\n'
+CLOSING = '      - sh "$BINDERY_HOME/builder/python/bindery_builder/codebuild/close.sh"\n'
 WORD, PORT = "said by the machine itself", 8099
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.container_tool import ContainerTool, Desk
-from bindery.adapters.builds.disk import bytes_in
 from bindery.domain.builds import BuildState
+from bindery_builder.images.tool import ContainerTool, Desk
+from bindery_builder.process.files import bytes_in
 from tests.building import ordered, written
 from tests.containers import FROM_NOTHING, ContainerBuilding, image_files, step
 from tests.serving.registry import local_registry, what_is_missing

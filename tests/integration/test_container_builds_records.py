@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.dois import Dois
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.record_contents import RecordContents
-from bindery.adapters.repositories.zenodo import ZenodoProvider
+from bindery.adapters.hosts.records.dois import Dois
+from bindery.adapters.hosts.records.zenodo import ZenodoProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
 from bindery.domain.errors import RepositoryUnusable
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
+from bindery_builder.contents.records import RecordContents
 from tests.containers import FROM_NOTHING, ContainerBuilding, image_files
 from tests.fakes.table import DictTable
 from tests.serving.record_hosts import DoiSystem, Zenodo

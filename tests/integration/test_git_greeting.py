@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from bindery.adapters.repositories.git import REMEMBERED_SECONDS, GitProvider
-from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.hosts.git import REMEMBERED_SECONDS, GitProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import RefNotFound
 from tests.fakes.clock import FakeClock
 from tests.serving.git_http import GitServer, git, make_repository

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.log import BuildLog
-from bindery.adapters.builds.plan import read_plan
-from bindery.adapters.builds.planning import planned
-from bindery.adapters.builds.running import Room, Runner
 from bindery.domain.errors import BuildFailed, CannotBuild, RepositoryUnusable
+from bindery_builder.build_log import BuildLog
+from bindery_builder.environments.plan import read_plan
+from bindery_builder.environments.planning import planned
+from bindery_builder.process.runner import Room, Runner
 from tests.building import written
 from tests.fakes.queue import FakeQueue
 

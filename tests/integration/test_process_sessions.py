@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.sessions.folder import SessionFolder
-from bindery.adapters.sessions.process import ProcessSessions
-from bindery.adapters.sessions.processes import Process, alive, marked, variables_of
 from bindery.domain.errors import HostUnreachable, LauncherDown, RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import Activity, Liveness, SessionReport
 from bindery.ports.contents import LaidOut
+from bindery_local.sessions.folder import SessionFolder
+from bindery_local.sessions.launcher import ProcessSessions
+from bindery_local.sessions.processes import Process, alive, marked, variables_of
 from tests.serving.lab import (
     REF,
     TOKEN,

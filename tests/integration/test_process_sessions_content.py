@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.sessions.process import ProcessSessions
 from bindery.domain.errors import RepositoryUnusable
+from bindery_local.sessions.launcher import ProcessSessions
 from tests.integration.test_process_sessions import Place, gone, launcher, place, ready
 from tests.serving.lab import REF, TOKEN, kernel_of, order_of
 

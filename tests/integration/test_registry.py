@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from bindery.adapters.builds.registry import Registry
+from bindery.adapters.oci_registry import Registry
 from bindery.domain.errors import BuildServiceDown
 from tests.serving.loopback import Loopback, Quiet
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.container_tool import ContainerTool, Desk
-from bindery.adapters.builds.context import PACKAGE, Context, prepared
-from bindery.adapters.builds.log import BuildLog
-from bindery.adapters.builds.running import Growth, Runner
 from bindery.domain.errors import BuildFailed, CannotBuild
+from bindery_builder.build_log import BuildLog
+from bindery_builder.images.context import PACKAGE, Context, prepared
+from bindery_builder.images.tool import ContainerTool, Desk
+from bindery_builder.process.runner import Growth, Runner
 from tests.building import HeardQueue, written
 
 DEFAULT_BASE = "FROM docker.io/library/buildpack-deps:24.04"
@@ -91,7 +91,7 @@ def test_what_repo2docker_refuses_is_the_repository_s_failure(tmp_path: Path, fi
 
 
 def test_without_repo2docker_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bindery.adapters.builds.context.repo2docker_version", lambda: "")
+    monkeypatch.setattr("bindery_builder.images.context.repo2docker_version", lambda: "")
     with pytest.raises(CannotBuild) as cannot:
         context_of(tmp_path, {"requirements.txt": ""})
     assert (cannot.value.facts["file"], PACKAGE in str(cannot.value.facts["install"])) == ("requirements.txt", True)

@@ -20,23 +20,23 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from bindery.adapters.builds.attempts import Task
-from bindery.adapters.builds.carried import FOLDER
-from bindery.adapters.builds.container_attempt import ContainerAttempt
-from bindery.adapters.builds.container_tool import ContainerTool, Desk
-from bindery.adapters.builds.log import BuildLog
-from bindery.adapters.builds.registry import Registry
-from bindery.adapters.builds.running import Growth, Runner
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.contents import GitContents
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.sessions.pod import Making, pod
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.kubernetes.manifests import Making, pod
+from bindery.adapters.oci_registry import Registry
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment, EnvironmentState, Identity, Scope
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.domain.resources import Resources
 from bindery.domain.sessions import SessionOrder
-from bindery.usecases.identify_environment import IdentifyEnvironment
+from bindery.usecases.steps.identify_environment import IdentifyEnvironment
+from bindery_builder.build_log import BuildLog
+from bindery_builder.contents.git import GitContents
+from bindery_builder.images.build import ContainerAttempt
+from bindery_builder.images.carried import FOLDER
+from bindery_builder.images.tool import ContainerTool, Desk
+from bindery_builder.process.runner import Growth, Runner
+from bindery_builder.task import Task
 from tests.building import HeardQueue
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.image_root import OUT, Ended, Image, need_root, python
@@ -302,7 +302,7 @@ def test_a_session_that_is_stopped_while_its_commit_is_fetched_ends_at_once(tmp_
     with GitServer(tmp_path / "served") as server:
         ref = make_repository(tmp_path / "served" / "r.git", KEYED)
         server.halves.add("/r.git")
-        script = files("bindery.adapters.sessions").joinpath("lay_out.sh").read_text()
+        script = files("bindery.adapters.kubernetes").joinpath("lay_out.sh").read_text()
         command = ["/bin/sh", "-c", script, "lay_out", ref, server.url("r.git"), "HEAD", "/bin/true"]
         variables = {"PATH": os.environ["PATH"], "REPO_DIR": str(tmp_path / "home")}
         started = subprocess.Popen(command, env=variables, start_new_session=True)

@@ -13,14 +13,14 @@ import httpx
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.launch import LAUNCHING, READY, WAITING, Event, Launch, Phase, Stage
 from bindery.domain.messages import ResolveRequested
 from bindery.domain.sessions import Session, SessionState
 from bindery.domain.tokens import Tokens, launch_id
 from bindery.ports.table import Item
 from bindery.state.launches import Launches
-from bindery.web.requests import read_link
+from bindery.web.base_url import read_link
+from bindery_local.sqlite_table import SqliteTable
 from tests.serving.lambda_function import of_this_checkout, web_function
 from tests.serving.rest_event import CLIENT, rest_event
 from tests.serving.runtime import STREAM, Stream, until
@@ -33,7 +33,7 @@ PATH = "gh/o/r/HEAD"
 FOUND = Event(phase=Phase.BUILT, message="Found built image, launching...\n")
 FOR_EVER = 840
 # Comments come every 25 seconds: nobody wants to wait for that.
-OFTEN = "import bindery.web.stream\nbindery.web.stream.KEEPALIVE_SECONDS = 1\n"
+OFTEN = "import bindery.web.stream.app\nbindery.web.stream.KEEPALIVE_SECONDS = 1\n"
 
 
 @dataclass

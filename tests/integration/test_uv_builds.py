@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.environments import BuiltEnvironment, environment_of
-from bindery.adapters.builds.uv_command import UvCommand
 from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import BuildServiceDown, CannotBuild, RepositoryUnusable
 from bindery.domain.failure import Failure
+from bindery_builder.environments.uv_command import UvCommand
+from bindery_local.builds.environments import BuiltEnvironment, environment_of
 from tests.building import REF, Building, ordered
 from tests.serving.uv import UV
 

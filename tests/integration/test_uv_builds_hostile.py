@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.environments import environment_of, hold
-from bindery.adapters.builds.log import MOST_LINES
 from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import BuildCrashed, BuildFailed, BuildServiceDown, BuildTooLong, HostUnreachable
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
 from bindery.ports.contents import LaidOut
+from bindery_builder.build_log import MOST_LINES
+from bindery_local.builds.environments import environment_of, hold
 from tests.building import WAIT_SECONDS, Building, FolderContents, ordered, uv_that_installs_nothing
 from tests.fakes.clock import FakeClock
 
@@ -477,7 +477,7 @@ def test_a_host_that_never_ends_has_the_builds_seconds_and_no_more(tmp_path: Pat
 
 
 def test_closing_does_not_wait_for_what_hangs(tmp_path: Path, quick_uv: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bindery.adapters.builds.attempts.CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("bindery_local.builds.attempts.CLOSE_SECONDS", 0.1)
     contents = EndlessContents(heeds=False)
     building = Building(tmp_path, uv=quick_uv, contents=contents)
     building.builds.start(ordered(building.repository({})))
@@ -491,7 +491,7 @@ def test_closing_does_not_wait_for_what_hangs(tmp_path: Path, quick_uv: str, mon
 HANGING = """
 import sys
 from pathlib import Path
-import bindery.adapters.builds.uv as uv
+import bindery_local.builds.uv.builds as uv
 from tests.building import Building, ordered
 from tests.integration.test_uv_builds_hostile import EndlessContents
 uv.CLOSE_SECONDS = 0.1

@@ -12,8 +12,8 @@ from kubernetes.client import CoreV1Api
 from kubernetes.config import new_client_from_config
 from kubernetes.watch import Watch
 
-from bindery.adapters.sessions.pod import PORT, Making, pod
-from bindery.adapters.sessions.pod_state import state_of
+from bindery.adapters.kubernetes.manifests import PORT, Making, pod
+from bindery.adapters.kubernetes.pod_state import state_of
 from bindery.domain.sessions import SessionOrder
 from tests.cluster.shipped import DOMAIN, GATEWAY, NAMESPACE, RESOURCES, Shipped
 from tests.performance.answers import answers

@@ -13,7 +13,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from bindery.adapters.builds.uv_command import UvCommand
+from bindery_builder.environments.uv_command import UvCommand
 from tests.performance.ratios import line
 from tests.serving.inits import FUNCTIONS, ROOT, Init, imports, init
 from tests.serving.uv import UV

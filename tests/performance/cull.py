@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.sessions.cluster import Cluster
-from bindery.adapters.sessions.credentials import access_of
-from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
-from bindery.adapters.tables.sqlite import SqliteTable
-from bindery.bootstrap.system import System
+from bindery.adapters.kubernetes.api import Cluster
+from bindery.adapters.kubernetes.launcher import KubernetesSessions, PublicAddress
+from bindery.bootstrap import System
+from bindery_local.kubeconfig_file import access_of
+from bindery_local.sqlite_table import SqliteTable
 from tests.cluster.shipped import NAMESPACE, Shipped, apply
 from tests.cluster.start import running
 from tests.fakes.builds import FakeBuilds

@@ -26,14 +26,14 @@ def function(name: str) -> None:
     if name == "stream_launch":  # as run.sh starts it
         importlib.import_module("serve").server()
     importlib.import_module("handler")
-    from bindery.bootstrap import builds, system
+    from bindery.bootstrap import system
 
     made = system()
     getattr(made, VERBS.get(name, name))
     if name in ("stream_launch", "resolve_repository", "answer_api", "serve_pages"):
         made.ports.provider(HOST)
     if name in ("resolve_repository", "start_build", "record_build", "reconcile"):
-        builds()
+        _ = made.ports.builds.name
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bindery.adapters.sessions.access import Access
-from bindery.adapters.sessions.cluster import Cluster
-from bindery.adapters.sessions.credentials import access_of
-from bindery.adapters.sessions.pod import Making, pod, service
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.adapters.kubernetes.access import Access
+from bindery.adapters.kubernetes.api import Cluster
+from bindery.adapters.kubernetes.manifests import Making, pod, service
 from bindery.domain.resources import Resources
 from bindery.ports.table import Delete, Item
+from bindery_local.kubeconfig_file import access_of
+from bindery_local.sqlite_table import SqliteTable
 from tests.cluster.shipped import GATEWAY, NAMESPACE
 from tests.fakes.many import order_of
 from tests.performance.many_servers import DOMAIN

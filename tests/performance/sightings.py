@@ -12,8 +12,8 @@ from kubernetes.config import new_client_from_config
 from kubernetes.watch import Watch
 from urllib3.exceptions import HTTPError
 
-from bindery.adapters.sessions.pod import ID
-from bindery.adapters.sessions.pod_state import state_of
+from bindery.adapters.kubernetes.manifests import ID
+from bindery.adapters.kubernetes.pod_state import state_of
 from tests.cluster.shipped import DOMAIN, NAMESPACE, Shipped
 from tests.performance.answers import answers
 

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from infra.local.template import load
+from bindery_local.template import load
 from tests.infra.deployed.rights import writable_keys
 from tests.serving.aws_gate import AwsGate
 from tests.serving.lambda_function import Package, web_function

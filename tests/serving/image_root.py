@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.context import Context
+from bindery_builder.images.context import Context
 
 USER = 1000
 ARGUMENTS = {"NB_USER": "jovyan", "NB_UID": str(USER)}

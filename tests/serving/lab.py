@@ -16,12 +16,12 @@ from typing import cast
 import httpx
 from websockets.sync.client import connect
 
-from bindery.adapters.sessions.processes import Process, everything
 from bindery.domain.environment import Scope
 from bindery.domain.errors import BinderyError
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import SessionOrder
 from bindery.ports.contents import LaidOut
+from bindery_local.sessions.processes import Process, everything
 from tests.serving.uv import UV
 
 REF = "a" * 40
@@ -135,7 +135,7 @@ def lab_server(process: Process) -> Process:
             if status.parent in below:
                 below.add(status.process.pid)
                 words = Path(f"/proc/{status.process.pid}/cmdline").read_bytes().split(b"\0")
-                if len(words) > 1 and words[1].endswith(b"/lab.py"):
+                if len(words) > 1 and words[1].endswith(b"/start_lab.py"):
                     return status.process
     raise LookupError("no server below the keeper")
 

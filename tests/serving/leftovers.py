@@ -30,7 +30,7 @@ def left_over(bindery: LocalRuntime) -> list[str]:
 
 def running(bindery: LocalRuntime) -> set[str]:
     """Ids of the sessions that have a keeper."""
-    kept = {pid for pid, command in bindery.sessions().items() if "sessions/keeper.py" in command}
+    kept = {pid for pid, command in bindery.sessions().items() if "process/session_reaper.py" in command}
     return {session for pid, session in marked(bindery).items() if pid in kept}
 
 

@@ -1,12 +1,12 @@
 """Every provider, made as the settings say."""
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.registry import PROVIDERS
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.adapters.hosts.registry import PROVIDERS
+from bindery.adapters.http.client import GuardedClient
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.settings import Settings
+from bindery_local.sqlite_table import SqliteTable
 
 
 def every_provider(

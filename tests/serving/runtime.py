@@ -23,8 +23,8 @@ from urllib.parse import urlencode
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from bindery.adapters.builds.container_tool import ContainerTool
 from bindery.domain.tokens import Tokens
+from bindery_builder.images.tool import ContainerTool
 from tests.serving.started import started_with
 from tests.serving.tool_storage import clear
 
@@ -169,7 +169,7 @@ class LocalRuntime:
         settings = {"BINDERY_HOME": str(self.home), "BINDERY_PORT": "0", **self._settings}
         with self.errors.open("a") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "infra.local", *self._arguments],
+                [sys.executable, "-m", "bindery_local", *self._arguments],
                 cwd=ROOT,
                 env={**outer, **settings, "TMPDIR": str(self._temporary)},
                 stdout=subprocess.PIPE,

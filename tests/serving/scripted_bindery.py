@@ -8,15 +8,15 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
-from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BinderyError
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.usecases.detect_address import DetectAddress
-from bindery.web.assets import asset
-from bindery.web.detected import detected
-from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
-from bindery.web.session_paths import path_in_session
-from bindery.web.shown import face_of
+from bindery.web.api.detect import detected
+from bindery.web.errors.render import error_message
+from bindery.web.pages.assets import asset
+from bindery.web.pages.render import LaunchLink, Page, error_page, home_page, launch_page
+from bindery.web.pages.session_paths import path_in_session
 from tests.serving.loopback import Loopback, Quiet
 from tests.serving.providers import every_provider
 
@@ -133,7 +133,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         try:
             status, told = 200, detected(DetectAddress(real_providers)(url), f"{self.bindery.origin}/")
         except BinderyError as error:
-            status, told = face_of(error).status, {"message": face_of(error).message}
+            status, told = error_message(error).status, {"message": error_message(error).message}
         self.send(status, json.dumps(told).encode(), {"Content-Type": "application/json"})
 
     def do_POST(self) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from bindery.adapters.builds.container_tool import ContainerTool
+from bindery_builder.images.tool import ContainerTool
 from tests.serving.started import started_with
 
 ENDS_WITHIN = 20.0

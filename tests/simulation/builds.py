@@ -141,7 +141,7 @@ class SimBuilds(FakeBuilds):
             self._around.later(seconds, lambda: self._end(handle, None))
 
     def _take_first_step(self, handle: str) -> None:
-        """As infra/builder's, on a machine of its own: its handle is recorded, or it ends."""
+        """As bindery_builder.codebuild's, on a machine of its own: its handle is recorded, or it ends."""
         if self.runs(handle):
             self._kept.record_start(*_attempt_of(handle), handle)
             if self._kept.handle(*_attempt_of(handle)) != handle:

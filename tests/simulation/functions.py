@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bindery.adapters.queues.memory import Delivery
 from bindery.bootstrap import System
 from bindery.domain.errors import BinderyError
-from infra.local.events import Context, Event, from_build_service, from_log, from_queue
-from infra.local.template import read
+from bindery_local.aws_events import Context, Event, from_build_service, from_log, from_queue
+from bindery_local.memory_queue import Delivery
+from bindery_local.template import read
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = read(ROOT / "template.yaml")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from bindery.domain.errors import HostLimited, HostUnreachable, RefNotFound
-from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Entry, Repository, Tree
+from bindery.domain.urls.pasted import Pasted
 from bindery.ports.repository_provider import Display, Resolved
 from tests.fakes.host import DISPLAY
 from tests.simulation.around import Around

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bindery.observability import logger
+from bindery.lambda_support.logging import logger
 
 
 @contextmanager

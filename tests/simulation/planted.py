@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.serving.paths import python_path
 from tests.simulation.functions import ROOT
 from tests.simulation.lives import CRASH
 
@@ -76,10 +77,9 @@ def _copy(source: Path, target: Path) -> None:
 
 def _alone(copy: Path) -> dict[str, str]:
     """The copy's code before any installed; no repository around it."""
-    path = os.pathsep.join((str(copy / "layers" / "bindery"), str(copy)))
     return {
         **os.environ,
-        "PYTHONPATH": path,
+        "PYTHONPATH": python_path(copy),
         "PYTHONDONTWRITEBYTECODE": "1",
         "GIT_CEILING_DIRECTORIES": str(copy.parent),
     }

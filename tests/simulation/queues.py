@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bindery.adapters.queues.memory import Delivery
-from bindery.adapters.queues.messages import body_of, check_delay
+from bindery.adapters.queue_limits import body_of, check_delay
 from bindery.domain.errors import Throttled
 from bindery.domain.messages import Message
-from infra.local.template import Queue
+from bindery_local.memory_queue import Delivery
+from bindery_local.template import Queue
 from tests.simulation.around import Around
 from tests.simulation.functions import TEMPLATE
 from tests.simulation.versions import newer

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from bindery.bootstrap import System
-from bindery.domain.asking import Asked
 from bindery.domain.launch import Launch, Stage
+from bindery.domain.launch_request import Asked
 from bindery.domain.messages import (
     BuildChanged,
     BuildRequested,

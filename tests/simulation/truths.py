@@ -14,11 +14,10 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import Message, ResolveRequested, SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
-from bindery.usecases.persevere import MOST_BEGUN
 from bindery.usecases.reconcile import BUILD_GRACE_SECONDS
-from bindery.usecases.try_again import DELAYS, RETRIES
-from bindery.web.face import GENERAL
-from bindery.web.shown import BY_KIND, face_of
+from bindery.usecases.steps.retry import DELAYS, MOST_BEGUN, RETRIES
+from bindery.web.errors.catalog import GENERAL
+from bindery.web.errors.render import BY_KIND, error_message
 from tests.fakes.builds import STOPPED
 from tests.simulation.around import MOST_SKEW_SECONDS, Around
 from tests.simulation.broken import Broken
@@ -60,7 +59,7 @@ class Truths:
         failure = launch.failure
         if failure is None or failure.kind not in BY_KIND:
             raise Broken(f"a launch failed without a reason: {failure}", launch.id)
-        if face_of(failure).message == GENERAL.sentence:
+        if error_message(failure).message == GENERAL.sentence:
             raise Broken(f"a launch failed for a reason without a face: {failure}", launch.id)
         if before is None or not self._is_so(failure, before):
             raise Broken(f"a launch failed, and it is not so: {failure}", launch.id)

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TypeVar
 
 from bindery.bootstrap import System
-from bindery.domain.asking import Asked, Opened, Told
 from bindery.domain.errors import BinderyError, Retryable
 from bindery.domain.launch import Launch, Stage
+from bindery.domain.launch_request import Asked, Opened, Told
 from bindery.domain.sessions import Session, SessionState
 from tests.simulation.around import Around
 from tests.simulation.broken import Broken

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from bindery.adapters.queues.memory import Delivery
 from bindery.bootstrap import System
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment
@@ -14,7 +13,8 @@ from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import Message
 from bindery.domain.sessions import SessionState
 from bindery.ports.table import Delete, Item
-from bindery.usecases.running_here import RunningHere
+from bindery.usecases.steps.running_here import RunningHere
+from bindery_local.memory_queue import Delivery
 from tests.fakes.ports import FakePorts, settings_of
 from tests.simulation import faults as faulty
 from tests.simulation import rest

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.ports.table import Table
+from bindery_local.sqlite_table import SqliteTable
 from tests.fakes.clock import FakeClock
 
 

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.gist import GistProvider
-from bindery.adapters.repositories.github import GitHubProvider
-from bindery.adapters.repositories.gitlab import GitLabProvider
-from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.hosts.github.gist import GistProvider
+from bindery.adapters.hosts.github.provider import GitHubProvider
+from bindery.adapters.hosts.gitlab import GitLabProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BinderyError
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.table import Table

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.inputs import select_inputs
 from bindery.domain.errors import RepositoryUnusable
+from bindery_builder.images.inputs import select_inputs
 from tests.building import ordered, written
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from bindery.adapters.builds.log import LINE_CHARACTERS, MOST_CHARACTERS, MOST_LINES, BuildLog
-from bindery.adapters.builds.reason import MOST_CHARACTERS as REASON_CHARACTERS
-from bindery.adapters.builds.reason import failed, reason
 from bindery.domain.errors import BinderyError, BuildFailed, BuildServiceDown, Throttled
 from bindery.domain.messages import LogWritten, Message
+from bindery_builder.build_log import LINE_CHARACTERS, MOST_CHARACTERS, MOST_LINES, BuildLog
+from bindery_builder.failure_reason import MOST_CHARACTERS as REASON_CHARACTERS
+from bindery_builder.failure_reason import failed, reason
 from tests.building import HeardQueue
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.environment_yml import read_environment_yml
-from bindery.adapters.builds.files import ConfigurationFiles, script_command
-from bindery.adapters.builds.plan import Plan, read_plan
 from bindery.domain.errors import BuildFailed, CannotBuild, RepositoryUnusable
+from bindery_builder.environments.environment_yml import read_environment_yml
+from bindery_builder.environments.plan import Plan, read_plan
+from bindery_builder.process.scripts import ConfigurationFiles, script_command
 from tests.building import written
 
 Files = Mapping[str, str | bytes]

@@ -6,10 +6,10 @@ from contextlib import suppress
 
 import pytest
 
-from bindery.adapters.repositories.circuits import ALONE_SECONDS, IN_A_ROW
-from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.http.circuit_breaker import ALONE_SECONDS, IN_A_ROW
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import ForbiddenAddress, HostDown, HostUnreachable, RepositoryTooLarge
-from bindery.web.shown import face_of
+from bindery.web.errors.render import error_message
 from tests.serving.github_api import GitHubServer
 from tests.serving.host_api import Reply
 
@@ -62,7 +62,7 @@ def test_a_host_that_does_not_answer_is_no_longer_asked_and_it_is_said_since_whe
     with pytest.raises(HostDown) as caught:
         ask()
     assert caught.value.facts == {"host": "127.0.0.1", "since": START + 1}
-    assert "127.0.0.1 has not answered since 08:00 UTC" in face_of(caught.value).message
+    assert "127.0.0.1 has not answered since 08:00 UTC" in error_message(caught.value).message
 
 
 def test_after_a_while_one_tries_and_the_others_wait_for_what_it_finds(server: GitHubServer, time: Time) -> None:

@@ -13,17 +13,17 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from bindery.adapters.builds.codebuild import CodeBuild
-from bindery.adapters.builds.codebuild_report import changed, report_of
-from bindery.adapters.builds.ecr import EcrRegistry
-from bindery.adapters.builds.recipe import REPO2DOCKER, engine_name
+from bindery.adapters.aws.codebuild import CodeBuild
+from bindery.adapters.aws.codebuild_report import changed, report_of
+from bindery.adapters.aws.ecr import EcrRegistry
+from bindery.adapters.builder_version import REPO2DOCKER, engine_name
 from bindery.domain.builds import BuildOrder, BuildReport, BuildState
 from bindery.domain.errors import BuildServiceDown, BuildsRefused
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildChanged
+from bindery_local.aws_events import Context
 from functions.record_build import handler
-from infra.local.events import Context
 from tests.building import ordered
 from tests.serving.aws import config, session
 from tests.simulation.small import Small

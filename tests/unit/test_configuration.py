@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bindery.domain.configuration import CONDA, FILES, Configuration, configuration, folder_of
+from bindery.domain.build_files import CONDA, FILES, Configuration, configuration, folder_of
 from bindery.domain.environment import Scope
 from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Entry, Tree

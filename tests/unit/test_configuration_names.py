@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.files import ConfigurationFiles
-from bindery.domain.configuration import FILES, FOLDERS, JULIA, NAMES
+from bindery.domain.build_files import FILES, FOLDERS, JULIA, NAMES
+from bindery_builder.process.scripts import ConfigurationFiles
 
 SPEC = find_spec("repo2docker")
 assert SPEC

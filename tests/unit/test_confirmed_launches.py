@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bindery.state.confirmed import KEPT_SECONDS
-from bindery.web.pages import Page
-from bindery.web.requests import Own
+from bindery.web.base_url import Own
+from bindery.web.pages.render import Page
 from tests.simulation.small import ASKED, Small
 
 OWN = Own("http://127.0.0.1:8585", "")

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.container import ContainerBuilds
-from bindery.adapters.builds.container_reason import why_failed, why_not_pushed
-from bindery.adapters.builds.container_tool import ContainerTool, Desk
-from bindery.adapters.builds.layer_cache import namespace
-from bindery.adapters.builds.registry import Registry
 from bindery.adapters.clock import SystemClock
+from bindery.adapters.oci_registry import Registry
 from bindery.domain.errors import BuildServiceDown
+from bindery_builder.images.failure_reasons import why_failed, why_not_pushed
+from bindery_builder.images.layer_cache import namespace
+from bindery_builder.images.tool import ContainerTool, Desk
+from bindery_local.builds.container_builds import ContainerBuilds
 from tests.building import FolderContents, HeardQueue, ordered, written
 from tests.serving.tool_storage import clear
 

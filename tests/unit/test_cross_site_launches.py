@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.settings import Settings
-from bindery.web.api import Caller
-from bindery.web.requests import Own
+from bindery.web.api.launches import Caller
+from bindery.web.base_url import Own
 from tests.simulation.small import ASKED, OWN_ORIGIN, Small
 
 EVIL = "https://evil.example"

@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from bindery.adapters.queues.memory import Delivery
-from bindery.deliveries import Batch, each_message
-from infra.local.events import Context, from_queue
+from bindery.lambda_support.sqs import Batch, each_message
+from bindery_local.aws_events import Context, from_queue
+from bindery_local.memory_queue import Delivery
 
 CONTEXT = cast("Any", Context("some_function"))
 

@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import pytest
 
-from bindery.adapters.repositories.doi_directory import FAILED_SECONDS, KEPT_SECONDS, LONGEST_SECONDS, RegisteredDois
-from bindery.adapters.repositories.dois import Dois
-from bindery.adapters.repositories.figshare import FigshareProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.limits import LONGEST_ELSEWHERE
-from bindery.adapters.repositories.registry import PROVIDERS, make_doi_directory
+from bindery.adapters.hosts.records.doi_directory import FAILED_SECONDS, KEPT_SECONDS, LONGEST_SECONDS, RegisteredDois
+from bindery.adapters.hosts.records.dois import Dois
+from bindery.adapters.hosts.records.figshare import FigshareProvider
+from bindery.adapters.hosts.registry import PROVIDERS, make_doi_directory
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE
 from bindery.domain.errors import (
     BadAddress,
     BadSpec,

@@ -11,7 +11,7 @@ import pytest
 from botocore.session import Session
 from botocore.stub import Stubber
 
-from bindery.adapters.sessions.eks import EksAccess
+from bindery.adapters.aws.eks import EksAccess
 from bindery.domain.errors import BinderyError, ClusterRefused, LauncherDown
 from tests.fakes.clock import FakeClock
 from tests.serving import certificates

@@ -5,8 +5,8 @@ import json
 import pytest
 from botocore.exceptions import NoCredentialsError
 
-from bindery.adapters.sessions.cluster import POD, Cluster
-from bindery.adapters.sessions.eks import EksTokens
+from bindery.adapters.aws.eks import EksTokens
+from bindery.adapters.kubernetes.api import POD, Cluster
 from bindery.domain.errors import ClusterRefused, LauncherDown
 from tests.serving import certificates
 from tests.unit.test_eks import AUTHORITY, World, world

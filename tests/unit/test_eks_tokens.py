@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bindery.adapters.sessions.eks import EksTokens
+from bindery.adapters.aws.eks import EksTokens
 from tests.serving.eks_authenticator import NotAccepted, identity
 from tests.unit.test_eks import CLUSTER, KEYS, session
 

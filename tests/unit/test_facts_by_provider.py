@@ -1,11 +1,11 @@
 """A repository that two providers lead to: each believes its own facts about commits, and both share environments."""
 
-from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.environment import Scope
 from bindery.domain.repository import Repository
-from bindery.state.commits import Commits
-from bindery.usecases.identify_environment import IdentifyEnvironment
-from bindery.usecases.know_commit import KnowCommit
+from bindery.state.environment_keys import Commits
+from bindery.usecases.steps.identify_environment import IdentifyEnvironment
+from bindery.usecases.steps.know_commit import KnowCommit
+from bindery_local.sqlite_table import SqliteTable
 from tests.fakes.builds import FakeBuilds
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import COMMIT, FakeHost

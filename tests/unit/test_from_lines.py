@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bindery.adapters.builds.from_lines import MOST_IMAGES, host_of, images_of
+from bindery_builder.images.from_lines import MOST_IMAGES, host_of, images_of
 
 DIGEST = "sha256:" + "a" * 64
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.github import GitHubProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.adapters.hosts.github.provider import GitHubProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import (
     HostLimited,
     HostUnreachable,
@@ -20,6 +19,7 @@ from bindery.domain.errors import (
 )
 from bindery.domain.repository import Entry, Repository
 from bindery.ports.table import Item, Table
+from bindery_local.sqlite_table import SqliteTable
 from tests.serving.git_http import File, git, make_repository
 from tests.serving.github_api import HOST, GitHubServer
 from tests.serving.host_api import RECORDINGS, Reply

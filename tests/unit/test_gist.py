@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.gist import GistProvider
-from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.hosts.github.gist import GistProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import HostUnreachable, RefNotFound, RepositoryNotFound, SecretGist
 from bindery.ports.table import Table
 from tests.serving.git_http import git, make_repository

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.exchange import system_resolver
-from bindery.adapters.repositories.git import GitProvider
-from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.hosts.git import GitProvider
+from bindery.adapters.http.budget import system_resolver
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BinderyError
 from bindery.domain.owners import build_share_of
 from tests.serving.git_http import GitServer, make_repository

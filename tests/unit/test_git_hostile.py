@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.git import GitProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.listing import NotListed, listing
-from bindery.adapters.repositories.object_ids import object_id
-from bindery.adapters.repositories.packs import BrokenPack, PackLimits, TooMuch, measure, unpacked
+from bindery.adapters.git.object_ids import object_id
+from bindery.adapters.git.packs import BrokenPack, PackLimits, TooMuch, measure, unpacked
+from bindery.adapters.git.tree import NotListed, listing
+from bindery.adapters.hosts.git import GitProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import (
     BadAddress,
     BinderyError,

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.git import GitProvider
-from bindery.adapters.repositories.github import GitHubProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.refs import check_ref, chosen, names_of
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.adapters.git.refs import check_ref, chosen, names_of
+from bindery.adapters.hosts.git import GitProvider
+from bindery.adapters.hosts.github.provider import GitHubProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadRef, BadSpec
-from bindery.web.shown import face_of
+from bindery.web.errors.render import error_message
+from bindery_local.sqlite_table import SqliteTable
 
 BAD = [
     "",
@@ -157,7 +157,9 @@ def test_an_address_as_it_is_is_answered_with_the_link_that_is_likely_meant(
 ) -> None:
     with pytest.raises(BadSpec) as caught:
         git.check(spec)
-    assert face_of(caught.value).message.endswith(f"has to be percent-encoded, as in /v2/git/{meant}. Check the link.")
+    assert error_message(caught.value).message.endswith(
+        f"has to be percent-encoded, as in /v2/git/{meant}. Check the link."
+    )
     assert "hunter2" not in str(caught.value)
     assert git.check(meant)
 

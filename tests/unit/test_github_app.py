@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.github_api import github_api
-from bindery.adapters.repositories.github_app import GitHubApp
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.host_api import HostApi
+from bindery.adapters.hosts.github.api import github_api
+from bindery.adapters.hosts.github.app_tokens import GitHubApp
+from bindery.adapters.hosts.rest_api import HostApi
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import RepositoryNotFound
 from bindery.settings import Settings
 from tests.serving.github_app import PEM, AppServer

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.gitlab import GitLabProvider
-from bindery.adapters.repositories.guard import GuardedClient
+from bindery.adapters.hosts.gitlab import GitLabProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, HostLimited, HostUnreachable, RefNotFound, RepositoryNotFound
 from bindery.ports.table import Table
 from tests.serving.git_http import git, make_repository

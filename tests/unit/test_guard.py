@@ -16,11 +16,12 @@ from typing import Self
 
 import pytest
 
-from bindery.adapters.repositories import guard
-from bindery.adapters.repositories.exchange import AddressInfo, BoundedSocket
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.turns import Queueing, Turns
+from bindery.adapters.http import client as module
+from bindery.adapters.http.budget import AddressInfo, BoundedSocket
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.concurrency import Queueing, Turns
 from bindery.domain.errors import BadAddress, ForbiddenAddress, HostUnreachable, RepositoryTooLarge
+from bindery_builder import contents
 from tests.serving.loopback import Loopback, Quiet
 from tests.serving.scripted import ScriptedServer, answer
 
@@ -173,15 +174,18 @@ def test_no_question_of_gits_follows_a_redirect(ok: ScriptedServer, status: str)
 
 def test_the_network_is_reached_through_the_guard_alone() -> None:
     """Of all that asks repository hosts, nothing else opens a connection or has a client that could."""
-    folder = Path(guard.__file__).parent
+    adapters = Path(module.__file__).parents[1]
+    folders = [adapters / name for name in ("http", "git", "hosts")] + [Path(contents.__file__).parent]
+    files = [path for folder in folders for path in folder.rglob("*.py")]
+    assert len(files) > 40
     clients = re.compile(
         r"^\s*(?:import|from) (?:urllib3(?!\.response)|socket|ssl|httpx|requests|http\.client|urllib\.request)",
         re.MULTILINE,
     )
     subprocesses = re.compile(r"^\s*(?:import|from) (?:subprocess|asyncio)", re.MULTILINE)
-    found = {path.name for path in folder.glob("*.py") if clients.search(path.read_text())}
-    assert found == {"guard.py", "exchange.py"}
-    assert [path.name for path in folder.glob("*.py") if subprocesses.search(path.read_text())] == []
+    found = {path.relative_to(adapters).as_posix() for path in files if clients.search(path.read_text())}
+    assert found == {"http/client.py", "http/budget.py"}
+    assert [path for path in files if subprocesses.search(path.read_text())] == []
 
 
 def test_redirects_end() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bindery.adapters.repositories.addresses import AddressRules, canonical, is_public, parsed, without_user
+from bindery.adapters.http.address_rules import AddressRules, canonical, is_public, parsed, without_user
 from bindery.domain.errors import BadAddress, ForbiddenAddress
 
 PRIVATE = [

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.flights import Flights
-from bindery.adapters.repositories.github_api import github_api
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.host_api import HostApi
-from bindery.adapters.repositories.limits import host_limited
+from bindery.adapters.hosts.github.api import github_api
+from bindery.adapters.hosts.rest_api import HostApi
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.rate_limits import host_limited
+from bindery.adapters.http.single_flight import Flights
 from bindery.domain.errors import HostLimited, HostUnreachable, RefNotFound
 from tests.serving.github_api import GitHubServer
 from tests.serving.host_api import Reply
@@ -213,7 +213,7 @@ def test_an_error_that_nobody_foresaw_keeps_nobody_waiting() -> None:
     assert flights.one("k", lambda: 3) == 3
 
 
-@pytest.mark.parametrize("name", ["github", "gitlab", "gist"])
+@pytest.mark.parametrize("name", ["github.provider", "gitlab", "github.gist"])
 def test_a_host_with_an_api_is_made_without_loading_git(name: str) -> None:
-    code = f"import sys, bindery.adapters.repositories.{name}; sys.exit('dulwich' in sys.modules)"
+    code = f"import sys, bindery.adapters.hosts.{name}; sys.exit('dulwich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -7,12 +7,12 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.git import GitProvider
-from bindery.adapters.repositories.github_api import github_api
-from bindery.adapters.repositories.gitlab import GitLabProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.registry import PROVIDERS
-from bindery.adapters.repositories.wire import GitWire
+from bindery.adapters.git.protocol import GitWire
+from bindery.adapters.hosts.git import GitProvider
+from bindery.adapters.hosts.github.api import github_api
+from bindery.adapters.hosts.gitlab import GitLabProvider
+from bindery.adapters.hosts.registry import PROVIDERS
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain import errors
 from bindery.domain.errors import BinderyError, HostBusy, HostLimited, NotARepository, RepositoryEmpty
 from bindery.domain.launch import Stage
@@ -20,8 +20,8 @@ from bindery.domain.messages import ResolveRequested
 from bindery.ports.repository_provider import Resolved
 from bindery.settings import Settings
 from bindery.usecases.detect_address import DetectAddress
-from bindery.usecases.persevere import MOST_WAIT_SECONDS
-from bindery.web.shown import face_of, hindrance_of
+from bindery.usecases.steps.retry import MOST_WAIT_SECONDS
+from bindery.web.errors.render import error_message, waiting_message
 from tests.fakes.table import DictTable
 from tests.serving.git_http import GitServer, git, make_repository
 from tests.serving.gitlab_api import GitLabServer
@@ -157,7 +157,7 @@ def test_a_launch_waits_for_a_limit_that_passes_soon(monkeypatch: pytest.MonkeyP
     small.handle(small.queue.pop())
     waiting = small.launch(launch)
     assert waiting.stage is Stage.RESOLVING
-    assert "waiting until then" in hindrance_of(next(event.trouble for event in waiting.events if event.trouble))
+    assert "waiting until then" in waiting_message(next(event.trouble for event in waiting.events if event.trouble))
     (sent,) = small.queue.sent
     assert (sent.message, 60 <= sent.delay <= 70) == (ResolveRequested(launch=launch.id, step=1), True)
     monkeypatch.setattr(small.host, "resolve", real)
@@ -224,7 +224,7 @@ def test_a_page_that_is_no_repository_is_said_to_be_none(detect: DetectAddress, 
         return
     with pytest.raises(NotARepository, match=word) as caught:
         detect(address)
-    assert face_of(caught.value).message.startswith("This page is no repository: ")
+    assert error_message(caught.value).message.startswith("This page is no repository: ")
 
 
 @pytest.mark.parametrize(

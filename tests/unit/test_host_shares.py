@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.repositories.exchange import AddressInfo
-from bindery.adapters.repositories.guard import GROUP_WAITING, STRANGERS_AT_ONCE, GuardedClient
-from bindery.adapters.repositories.host_groups import group_of
-from bindery.adapters.repositories.turns import AT_ONCE
+from bindery.adapters.http.budget import AddressInfo
+from bindery.adapters.http.client import GROUP_WAITING, STRANGERS_AT_ONCE, GuardedClient
+from bindery.adapters.http.concurrency import AT_ONCE
+from bindery.adapters.http.host_groups import group_of
 from bindery.domain.errors import HostTooSlow, HostUnreachable
 from bindery.domain.launch import Stage
 from bindery.ports.deadline import within
 from bindery.ports.repository_provider import Resolved
 from bindery.usecases import resolve_repository
 from bindery.usecases.resolve_repository import HOST_SECONDS
-from infra.local.template import load
-from infra.local.workers import AT_ONCE as WORKERS
+from bindery_local.template import load
+from bindery_local.workers import AT_ONCE as WORKERS
 from tests.serving.scripted import ScriptedServer, answer
 from tests.simulation.small import Small
 

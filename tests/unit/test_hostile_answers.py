@@ -10,9 +10,9 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.ckan import CkanProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.json_answers import FEW_VALUES
+from bindery.adapters.hosts.records.ckan import CkanProvider
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.json_answers import FEW_VALUES
 from bindery.domain.errors import BinderyError, HostUnreachable
 from tests.fakes.table import DictTable
 from tests.serving.scripted import ScriptedServer, answer
@@ -22,8 +22,8 @@ MEMORY_BYTES = 400_000_000
 READ = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
-from bindery.adapters.repositories.ckan import _Answer
-from bindery.adapters.repositories.json_answers import FEW_VALUES, read_json
+from bindery.adapters.hosts.records.ckan import _Answer
+from bindery.adapters.http.json_answers import FEW_VALUES, read_json
 from bindery.domain.errors import HostUnreachable
 try:
     read_json(_Answer, sys.stdin.buffer.read(), "ckan.example", FEW_VALUES)

@@ -47,9 +47,9 @@ ONLY_IN = {
     "uvicorn": {"stream_launch"},
     "sse_starlette": {"stream_launch"},
     "aws_lambda_powertools": set(FUNCTIONS) - {"stream_launch"},
-    "bindery.adapters.repositories": {"answer_api", "serve_pages", "stream_launch", "resolve_repository"},
-    "bindery.adapters.sessions": {"start_session", "stop_session", "cull_sessions", "reconcile"},
-    "bindery.adapters.builds": {"resolve_repository", "start_build", "record_build", "reconcile"},
+    "bindery.adapters.hosts": {"answer_api", "serve_pages", "stream_launch", "resolve_repository"},
+    "bindery.adapters.kubernetes": {"start_session", "stop_session", "cull_sessions", "reconcile"},
+    "bindery.adapters.aws.codebuild": {"resolve_repository", "start_build", "record_build", "reconcile"},
 }
 
 

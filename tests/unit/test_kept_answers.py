@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bindery.adapters.repositories.kept_answers import Answer, KeptAnswers
+from bindery.adapters.hosts.records.answer_cache import Answer, KeptAnswers
 from bindery.domain.errors import HostUnreachable, Stale, Throttled
 from bindery.ports.doi_directory import Home
 from tests.fakes.clock import FakeClock

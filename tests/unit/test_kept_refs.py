@@ -10,12 +10,12 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.gist import GistProvider
-from bindery.adapters.repositories.github import GitHubProvider
-from bindery.adapters.repositories.gitlab import GitLabProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.host_api import ApiAnswer
-from bindery.adapters.repositories.kept_refs import COMMIT_SECONDS, KEPT_SECONDS, Facts, KeptRefs
+from bindery.adapters.hosts.github.gist import GistProvider
+from bindery.adapters.hosts.github.provider import GitHubProvider
+from bindery.adapters.hosts.gitlab import GitLabProvider
+from bindery.adapters.hosts.ref_cache import COMMIT_SECONDS, KEPT_SECONDS, Facts, KeptRefs
+from bindery.adapters.hosts.rest_api import ApiAnswer
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import RepositoryBlocked, RepositoryGone, RepositoryNotFound
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.table import Table

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from bindery.adapters.tables.sqlite import SqliteTable
 from bindery.domain.environment import Identity, Scope
 from bindery.domain.errors import HostUnreachable
 from bindery.domain.repository import Repository, Tree
-from bindery.state.commits import TAGS_SECONDS, Commits
-from bindery.usecases.identify_environment import IdentifyEnvironment
+from bindery.state.environment_keys import TAGS_SECONDS, Commits
+from bindery.usecases.steps.identify_environment import IdentifyEnvironment
+from bindery_local.sqlite_table import SqliteTable
 from tests.fakes.builds import FakeBuilds
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost

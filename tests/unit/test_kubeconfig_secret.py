@@ -10,9 +10,9 @@ import pytest
 from moto import mock_aws
 from urllib3.exceptions import HTTPError
 
-from bindery.adapters.sessions.access import LOOK_AGAIN_SECONDS
-from bindery.adapters.sessions.kubeconfig import Unusable, read
-from bindery.adapters.sessions.kubeconfig_secret import LOOK_SECONDS, SecretAccess
+from bindery.adapters.aws.kubeconfig_secret import LOOK_SECONDS, SecretAccess
+from bindery.adapters.kubernetes.access import LOOK_AGAIN_SECONDS
+from bindery.adapters.kubernetes.kubeconfig import Unusable, read
 from bindery.domain.errors import ClusterRefused, LauncherDown
 from tests.fakes.clock import FakeClock
 from tests.serving import aws, certificates

@@ -10,12 +10,12 @@ from dulwich.protocol import pkt_line
 from pydantic import BaseModel
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.exchange import AddressInfo
-from bindery.adapters.repositories.github_api import github_api
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.limits import LONGEST_ELSEWHERE, REMEMBERED, Limits
-from bindery.adapters.repositories.record_api import RecordApi
-from bindery.adapters.repositories.wire import GitWire
+from bindery.adapters.git.protocol import GitWire
+from bindery.adapters.hosts.github.api import github_api
+from bindery.adapters.hosts.records.rest_api import RecordApi
+from bindery.adapters.http.budget import AddressInfo
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE, REMEMBERED, Limits
 from bindery.domain.errors import BinderyError, HostLimited
 from tests.serving.site import Reply, Site, moved
 

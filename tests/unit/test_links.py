@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from bindery.domain.errors import BadRequest
 from bindery.domain.links import plain_path, plain_spec
-from bindery.domain.pasted import query_of
-from bindery.web.api import Caller
-from bindery.web.requests import Link, read_link
-from bindery.web.session_paths import path_in_session
+from bindery.domain.urls.pasted import query_of
+from bindery.web.api.launches import Caller
+from bindery.web.base_url import Link, read_link
+from bindery.web.pages.session_paths import path_in_session
 from tests.simulation.small import Small
 
 GIT = "https%3A%2F%2Fgit.example%2Fo%2Fr"

@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bindery.bootstrap.parts import open_to_other_names
-from infra.local.front import Front, name_of, public_name
-from infra.local.template import System, read
+from bindery.setting_warnings import open_to_other_names
+from bindery_local.http_server import Front, name_of, public_name
+from bindery_local.template import System, read
 from tests.fakes.ports import settings_of
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"

@@ -9,7 +9,7 @@ from bindery.domain.errors import MetricsClosed, MetricsNotReady
 from bindery.domain.launch import Launch
 from bindery.settings import Settings
 from bindery.state.popular import CANDIDATES, OTHER, SHOWN, Day, Popular
-from bindery.usecases.tally_launches import counts_of
+from bindery.usecases.steps.count_launches import counts_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.table import DictTable
 from tests.simulation.small import Small

@@ -6,10 +6,10 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.git import GitProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.no_git import NoGit
-from bindery.adapters.repositories.registry import PROVIDERS
+from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.hosts.git import GitProvider
+from bindery.adapters.hosts.registry import PROVIDERS
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadAddress, BadSpec
 from bindery.domain.repository import Repository
 from bindery.settings import Settings

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from bindery.observability import Redaction, alarm, logged, logger
-from infra.local.events import Context
+from bindery.lambda_support.logging import Redaction, alarm, logged, logger
+from bindery_local.aws_events import Context
 
 
 @pytest.mark.parametrize(

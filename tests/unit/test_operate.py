@@ -1,4 +1,4 @@
-"""`python -m bindery`: what an operator asks, in a process of its own."""
+"""`bindery`: what an operator asks, in a process of its own."""
 
 import json
 import os
@@ -29,7 +29,11 @@ def run(tmp_path: Path, server: GitServer) -> Run:
         given = {"home": str(tmp_path / "home"), "allowed_private_hosts": server.address, **settings}
         environment = {**os.environ, **{f"BINDERY_{name.upper()}": value for name, value in given.items()}}
         return subprocess.run(
-            [sys.executable, "-m", "bindery", *arguments], env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, "-m", "bindery_local.command", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
 
     return run
@@ -138,7 +142,7 @@ def test_a_setting_that_cannot_be_used_is_named_and_its_value_is_not_repeated(
 def test_a_command_that_is_none_says_how_to_ask(run: Run, arguments: tuple[str, ...]) -> None:
     ran = run(*arguments)
     assert ran.returncode == 2
-    assert ran.stderr.startswith("usage: python -m bindery")
+    assert ran.stderr.startswith("usage: bindery")
 
 
 def test_a_setting_that_is_misspelt_is_told_with_the_one_that_is_meant(run: Run) -> None:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bindery.domain.bounded_yaml import LARGEST as LARGEST_YAML
-from bindery.domain.configuration import CHARACTERS_FOLLOWED, configuration
+from bindery.domain.build_files import CHARACTERS_FOLLOWED, configuration
 from bindery.domain.environment import Scope
 from bindery.domain.pyproject import LARGEST, may_be_package
 from bindery.domain.repository import Entry, Tree
+from bindery.domain.safe_yaml import LARGEST as LARGEST_YAML
 
 ROOT = Path(__file__).parents[2]
 MEMORY_BYTES, CPU_SECONDS = 400_000_000, 20
@@ -21,7 +21,7 @@ SCOPE_OF = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
 resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
-from bindery.domain.configuration import configuration
+from bindery.domain.build_files import configuration
 from bindery.domain.repository import Entry, Tree
 content = sys.stdin.buffer.read()
 print(configuration(Tree("tree", {{"{name}": Entry("{name}", 0o100644, "1")}}), lambda entry: content).scope)

@@ -9,17 +9,17 @@ from urllib.parse import quote, unquote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.github import GitHubProvider
-from bindery.adapters.repositories.gitlab import GitLabProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.source import Source
-from bindery.adapters.repositories.wire import Remote
-from bindery.adapters.tables.sqlite import SqliteTable
+from bindery.adapters.git.protocol import Remote
+from bindery.adapters.hosts.github.provider import GitHubProvider
+from bindery.adapters.hosts.gitlab import GitLabProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.environment import Identity, Scope
 from bindery.domain.errors import BinderyError, HostLimited, RefNotFound, RepositoryNotFound
 from bindery.ports.table import Table
-from bindery.state.commits import Commits
-from bindery.usecases.identify_environment import IdentifyEnvironment
+from bindery.state.environment_keys import Commits
+from bindery.usecases.steps.identify_environment import IdentifyEnvironment
+from bindery_builder.contents.source import Source
+from bindery_local.sqlite_table import SqliteTable
 from tests.fakes.builds import FakeBuilds
 from tests.fakes.queue import FakeQueue
 from tests.serving.git_http import make_repository

@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from bindery.adapters.builds.ecr_public import ecr_public
-from bindery.adapters.builds.pull_logins import PullLogin, docker_hub
 from bindery.domain.errors import BuildServiceDown
 from bindery.settings import Settings
+from bindery_builder.images.ecr_public import ecr_public
+from bindery_builder.images.pull_logins import PullLogin, docker_hub
 from tests.serving.loopback import Loopback, Quiet
 
 DIGEST = "sha256:" + "a" * 64

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bindery.domain.quantities import amount, is_bytes
+from bindery.domain.kubernetes_quantities import amount, is_bytes
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,13 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.ckan import CkanProvider
-from bindery.adapters.repositories.dataverse import DataverseProvider
-from bindery.adapters.repositories.dataverse_pages import installations
-from bindery.adapters.repositories.dois import Dois
-from bindery.adapters.repositories.figshare import FigshareProvider
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.hydroshare import HydroShareProvider
-from bindery.adapters.repositories.record_contents import RecordContents
+from bindery.adapters.hosts.records.ckan import CkanProvider
+from bindery.adapters.hosts.records.dataverse import DataverseProvider
+from bindery.adapters.hosts.records.dataverse_pages import installations
+from bindery.adapters.hosts.records.dois import Dois
+from bindery.adapters.hosts.records.figshare import FigshareProvider
+from bindery.adapters.hosts.records.hydroshare import HydroShareProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import (
     BadAddress,
     BadSpec,
@@ -24,6 +23,7 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.domain.repository import Repository
+from bindery_builder.contents.records import RecordContents
 from tests.fakes.table import DictTable
 from tests.serving.dataset_hosts import Ckan, Dataverse, HydroShare
 from tests.serving.record_hosts import FIGSHARE_RECORDINGS, DoiSystem, Figshare

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bindery.adapters.repositories.registry import PROVIDERS as REGISTERED
+from bindery.adapters.hosts.registry import PROVIDERS as REGISTERED
 from bindery.domain.rule_pattern import LONGEST_PATTERN, PROVIDERS, check_pattern, matches
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bindery.domain.access_policy import Limits, Rules, SpecRule
 from bindery.domain.errors import ClientBanned, SpecBanned
-from bindery.domain.rules import Limits, Rules, SpecRule
 
 
 @pytest.mark.parametrize(

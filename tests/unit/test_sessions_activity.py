@@ -12,7 +12,7 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 
-from bindery.adapters.sessions import activity
+from bindery.adapters.jupyter import activity
 from bindery.domain.sessions import Activity
 from tests.serving.loopback import Loopback, Quiet
 

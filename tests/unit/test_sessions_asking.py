@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.sessions import asking
-from bindery.adapters.sessions.asking import NoAnswer, Server
+from bindery.adapters.jupyter import client
+from bindery.adapters.jupyter.client import NoAnswer, Server
 
 HOST = "one.sessions.localhost"
 
@@ -25,9 +25,9 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     subprocess.run([*command, "-keyout", path, "-out", tmp_path / "public.pem"], check=True, capture_output=True)
     path.write_text(path.read_text() + (tmp_path / "public.pem").read_text())
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    asking._tls.cache_clear()
+    client._tls.cache_clear()
     yield path
-    asking._tls.cache_clear()
+    client._tls.cache_clear()
 
 
 class TlsServer:

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 import pytest
 from urllib3 import PoolManager
 
-from bindery.adapters.sessions import cluster as adapter
-from bindery.adapters.sessions import request
-from bindery.adapters.sessions.access import Entry
-from bindery.adapters.sessions.cluster import POD, Cluster
+from bindery.adapters.kubernetes import api as adapter
+from bindery.adapters.kubernetes.access import Entry
+from bindery.adapters.kubernetes.api import POD, Cluster
 from bindery.domain.errors import LauncherDown
 
 Answer = Callable[[socket.socket], None]
@@ -111,7 +110,7 @@ def test_something_else_at_the_cluster_s_address_is_said_to_be_that(body: object
 
 
 def test_a_server_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request, "TIMEOUTS", (3.0, 0.3))
+    monkeypatch.setattr(adapter, "TIMEOUTS", (3.0, 0.3))
     with answering(lambda asker: time.sleep(2)) as (cluster, asked):
         began = time.monotonic()
         with pytest.raises(LauncherDown):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.sessions.credentials import access_of
 from bindery.domain.errors import LauncherDown
+from bindery_local.kubeconfig_file import access_of
 
 COMMAND = {"apiVersion": "client.authentication.k8s.io/v1", "command": "cat", "interactiveMode": "Never"}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.builds.uv_command import UvCommand
-from bindery.adapters.sessions import lab
+from bindery.adapters.jupyter import start_lab
+from bindery_builder.environments.uv_command import UvCommand
 from tests.serving.uv import UV
 
 TOLD = """
@@ -24,6 +24,6 @@ def test_the_servers_starter_can_be_read_by(version: str, tmp_path: Path) -> Non
     python = UvCommand(UV, tmp_path).python(version)
     if python is None:
         pytest.skip(f"only one Python is on this machine that serves: no {version}")
-    code = f"import runpy; starter = runpy.run_path({str(lab.__file__)!r}, run_name='starter')\n{TOLD}"
+    code = f"import runpy; starter = runpy.run_path({str(start_lab.__file__)!r}, run_name='starter')\n{TOLD}"
     ran = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")

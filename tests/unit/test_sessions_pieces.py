@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.sessions.folder import Record, SessionFolder, folder_of
-from bindery.adapters.sessions.keeper import Log
-from bindery.adapters.sessions.processes import Process, alive, marked, send, status_of, with_descendants
-from bindery.adapters.sessions.removal import remove_folder
-from bindery.adapters.sessions.server import command, prepare_home, variables
-from bindery.adapters.sessions.working_copy import copy_folder, lay_out
 from bindery.domain.repository import Repository
 from bindery.ports.contents import LaidOut
+from bindery_builder.process.session_reaper import Log
+from bindery_local.sessions.folder import Record, SessionFolder, folder_of
+from bindery_local.sessions.processes import Process, alive, marked, send, status_of, with_descendants
+from bindery_local.sessions.remove_tree import remove_folder
+from bindery_local.sessions.server import command, prepare_home, variables
+from bindery_local.sessions.working_copy import copy_folder, lay_out
 from tests.serving.lab import REF, TOKEN, LabEnvironment, WrittenContents, lab_python, order_of, until
 
 PYTHON = Path("/environments/one/bin/python")
@@ -256,7 +256,7 @@ def test_the_question_about_news_is_answered_unless_the_build_did(tmp_path: Path
 CHECKED = """
 import sys
 sys.path.append(sys.argv[1])
-from lab import defer_grammar
+from start_lab import defer_grammar
 defer_grammar()
 import jsonschema
 assert "rfc3987_syntax.syntax_helpers" not in sys.modules, "compiled at import"
@@ -269,9 +269,9 @@ assert "rfc3987_syntax.syntax_helpers" in sys.modules
 
 
 def test_the_grammar_that_waits_is_there_when_somebody_validates(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from bindery.adapters.sessions import lab
+    from bindery.adapters.jupyter import start_lab
 
     python = lab_python(tmp_path_factory.getbasetemp())
-    arguments = [str(python), "-c", CHECKED, str(Path(lab.__file__).parent)]
+    arguments = [str(python), "-c", CHECKED, str(Path(start_lab.__file__).parent)]
     seen = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert (seen.stdout, seen.stderr) == ("True False\n", "")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bindery.adapters.sessions.pod import MARKED, REPO2DOCKER, Making, pod, route, run_name, secret, service
+from bindery.adapters.kubernetes.manifests import MARKED, REPO2DOCKER, Making, pod, route, run_name, secret, service
 from bindery.domain.environment import Scope
 from bindery.domain.resources import Resources
 from tests.serving.lab import REF, TOKEN, order_of

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bindery.adapters.sessions.pod_state import lack_of, state_of
+from bindery.adapters.kubernetes.pod_state import lack_of, state_of
 from bindery.domain.errors import (
     BinderyError,
     ContentNotHad,

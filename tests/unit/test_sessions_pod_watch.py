@@ -5,9 +5,9 @@ import time
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.sessions.kubernetes import KubernetesSessions, PublicAddress
-from bindery.adapters.sessions.pod import Making
-from bindery.adapters.sessions.pod_watch import PodWatch
+from bindery.adapters.kubernetes.launcher import KubernetesSessions, PublicAddress
+from bindery.adapters.kubernetes.manifests import Making
+from bindery.adapters.kubernetes.pod_watch import PodWatch
 from bindery.domain.errors import LauncherDown
 from bindery.domain.resources import Resources
 from bindery.domain.sessions import Liveness

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bindery.adapters.sessions.refusals import refusal
+from bindery.adapters.kubernetes.api_errors import refusal
 from bindery.domain.errors import BinderyError, ClusterRefused, LauncherDown, NoRoom, SessionRefused
 
 QUOTA = (

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from bindery.domain.resources import Resources, Toleration
 from bindery.presets import PRESETS
 from bindery.settings import Settings
-from infra.local import template
+from bindery_local import template
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

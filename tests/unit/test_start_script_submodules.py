@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.repositories.submodules import web_address
+from bindery_builder.contents.submodules import web_address
 from tests.serving.git_http import File, GitServer, make_repository
 from tests.serving.start_script import SCRIPT, SHELLS, started
 

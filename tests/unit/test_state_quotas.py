@@ -4,9 +4,9 @@ from itertools import count
 
 import pytest
 
+from bindery.domain.access_policy import Limits
 from bindery.domain.errors import QuotaReached, RepositoryQuotaReached, SessionEnded
 from bindery.domain.launch import Launch
-from bindery.domain.rules import Limits
 from bindery.state.quotas import ROOM, TOTAL, TRIES, Quotas
 from bindery.state.sessions import Sessions
 from tests.fakes.clock import FakeClock

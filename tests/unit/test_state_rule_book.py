@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
+from bindery.domain.access_policy import Rules, SpecRule
 from bindery.domain.errors import ClientBanned, SpecBanned, Throttled
-from bindery.domain.rules import Rules, SpecRule
 from bindery.ports.table import Item, Table
 from bindery.state import rule_book
 from bindery.state.rule_book import FRESH_SECONDS, Entry, Kind, RuleBook, RuleBookFull

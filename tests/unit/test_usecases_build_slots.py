@@ -8,7 +8,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested
 from bindery.state.build_slots import Standing
-from bindery.web.shown import face_of
+from bindery.web.errors.render import error_message
 from tests.fakes.host import COMMIT
 from tests.simulation.small import Small
 
@@ -229,7 +229,7 @@ def test_a_launch_whose_time_is_over_in_line_says_so_and_its_build_keeps_its_pla
     assert first
     assert second
     assert (first.kind, second.kind) == ("DeadlinePassed", "BuildsQueued")
-    assert "after 20 minutes this repository's turn had not come" in face_of(second).message
+    assert "after 20 minutes this repository's turn had not come" in error_message(second).message
     assert small.system.state.slots.before(b.environment, 1) == 0
 
 
@@ -393,7 +393,7 @@ def test_a_launch_whose_time_is_over_while_builds_are_refused_is_told_the_words(
     failure = small.launch(a).failure
     assert failure
     assert (failure.kind, failure.facts["why"]) == ("BuildsRefused", FULL)
-    assert FULL in face_of(failure).message
+    assert FULL in error_message(failure).message
 
 
 def test_a_refused_build_that_nobody_waits_for_is_given_up(small: Small) -> None:

@@ -6,10 +6,10 @@ from bindery.domain.environment import EnvironmentState, Identity, Scope
 from bindery.domain.errors import BinderyError, HostLimited, HostUnreachable
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
-from bindery.state.commits import KEPT_SECONDS, UNKNOWN_SECONDS
-from bindery.usecases.claim_environment import ClaimEnvironment
-from bindery.usecases.identify_environment import IdentifyEnvironment
-from bindery.usecases.know_commit import KnowCommit
+from bindery.state.environment_keys import KEPT_SECONDS, UNKNOWN_SECONDS
+from bindery.usecases.steps.claim_environment import ClaimEnvironment
+from bindery.usecases.steps.identify_environment import IdentifyEnvironment
+from bindery.usecases.steps.know_commit import KnowCommit
 from tests.fakes.host import COMMIT
 from tests.fakes.many import REPOSITORY
 from tests.simulation.small import Small

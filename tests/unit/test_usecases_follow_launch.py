@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bindery.domain.asking import Told
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Phase
+from bindery.domain.launch_request import Told
 from bindery.domain.messages import LogLine, LogWritten, StopRequested
 from bindery.domain.sessions import Session
 from tests.simulation.small import Small

@@ -8,7 +8,7 @@ from bindery.domain.errors import BuildFailed, BuildServiceDown, BuildStopped
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged
-from bindery.usecases.stop_unwanted import GRACE_SECONDS
+from bindery.usecases.steps.stop_unwanted import GRACE_SECONDS
 from tests.fakes.host import COMMIT
 from tests.simulation.small import Small
 

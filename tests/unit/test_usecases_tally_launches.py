@@ -5,7 +5,7 @@ import pytest
 from bindery.domain.errors import LauncherDown, Stale
 from bindery.domain.messages import ResolveRequested
 from bindery.state.counters import Counters
-from bindery.usecases.tally_launches import MOST_CHANGES, TallyLaunches
+from bindery.usecases.steps.count_launches import MOST_CHANGES, TallyLaunches
 from tests.simulation.small import Small
 
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import pytest
 
-from bindery.adapters.repositories.addresses import AddressRules, parsed
-from bindery.adapters.repositories.circuits import ALONE_SECONDS, IN_A_ROW, Circuits
-from bindery.adapters.repositories.exchange import CURRENT, AddressInfo, Exchange
-from bindery.adapters.repositories.guard import STRANGERS_AT_ONCE, GuardedClient
-from bindery.adapters.repositories.turns import AT_ONCE, Turns
-from bindery.adapters.repositories.visits import Visit
+from bindery.adapters.http.address_rules import AddressRules, parsed
+from bindery.adapters.http.budget import CURRENT, AddressInfo, Exchange
+from bindery.adapters.http.circuit_breaker import ALONE_SECONDS, IN_A_ROW, Circuits
+from bindery.adapters.http.client import STRANGERS_AT_ONCE, GuardedClient
+from bindery.adapters.http.concurrency import AT_ONCE, Turns
+from bindery.adapters.http.visits import Visit
 from bindery.domain.errors import BadAddress, HostDown, HostUnreachable
 from tests.serving.scripted import ScriptedServer, answer
 

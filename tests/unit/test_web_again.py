@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bindery.domain.errors import SessionForgotten
-from bindery.web.requests import launch_path
+from bindery.web.base_url import launch_path
 from tests.simulation.small import Small
 
 

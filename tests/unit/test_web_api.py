@@ -6,7 +6,7 @@ import pytest
 
 from bindery.domain.errors import BadSpec, BinderyError, LaunchNotFound, RateLimited, Stale, Throttled
 from bindery.domain.launch import Launch
-from bindery.web.api import Caller, ask_again
+from bindery.web.api.launches import Caller, ask_again
 from tests.fakes.host import COMMIT
 from tests.simulation.small import Small
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from bindery.web.assets import ASK_AGAIN, FILES, FOREVER, asset, hashed
-from bindery.web.pages import LaunchLink, error_page, home_page, launch_page
+from bindery.web.pages.assets import ASK_AGAIN, FILES, FOREVER, asset, hashed
+from bindery.web.pages.render import LaunchLink, error_page, home_page, launch_page
 from tests.serving.displays import GITHUB
 
 LINK = LaunchLink("gh", "GitHub", "o/r/HEAD", "https://github.com/o/r")

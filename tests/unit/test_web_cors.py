@@ -8,7 +8,7 @@ import httpx
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from infra.local.events import Context
+from bindery_local.aws_events import Context
 from tests.serving.rest_event import rest_event
 from tests.simulation.small import Small
 

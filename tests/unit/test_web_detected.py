@@ -4,9 +4,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
-from bindery.domain.pasted import Kind, Pasted
-from bindery.web.detected import detected
-from bindery.web.session_paths import path_in_session
+from bindery.domain.urls.pasted import Kind, Pasted
+from bindery.web.api.detect import detected
+from bindery.web.pages.session_paths import path_in_session
 
 
 def told(path: str, kind: Kind = Kind.FILE, spec: str = "o/r/main") -> dict[str, object]:

@@ -19,8 +19,8 @@ from bindery.domain.errors import (
     RecordNotFound,
 )
 from bindery.ports.doi_directory import Home
-from bindery.web.site_routes import SiteRoutes
-from infra.local.events import Context
+from bindery.web.pages.routes import SiteRoutes
+from bindery_local.aws_events import Context
 from tests.serving.rest_event import rest_event
 from tests.simulation.small import Small
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from bindery.domain import errors
 from bindery.domain.errors import BinderyError, Fact, Permanent, Retryable
 from bindery.domain.failure import Failure
-from bindery.web.errors import FACES
-from bindery.web.face import GENERAL
-from bindery.web.shown import face_of
+from bindery.web.errors.catalog import CATALOG, GENERAL
+from bindery.web.errors.render import error_message
 
 
 def concrete(kind: type[BinderyError]) -> list[type[BinderyError]]:
@@ -28,38 +27,38 @@ def facts_in_docstring(kind: type[BinderyError]) -> set[str]:
 
 
 def test_every_error_has_a_face() -> None:
-    assert set(FACES) == set(concrete(BinderyError))
+    assert set(CATALOG) == set(concrete(BinderyError))
 
 
 def test_codes_are_unique_and_statuses_are_errors() -> None:
-    codes = [face.code for face in FACES.values()]
+    codes = [face.code for face in CATALOG.values()]
     assert len({*codes, GENERAL.code}) == len(codes) + 1
-    assert all(400 <= face.status < 600 for face in FACES.values())
+    assert all(400 <= face.status < 600 for face in CATALOG.values())
 
 
-@pytest.mark.parametrize("kind", FACES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.__name__)
 def test_a_sentence_names_only_facts_that_its_error_has(kind: type[BinderyError]) -> None:
-    assert set(re.findall(r"\{(\w+)\}", FACES[kind].sentence)) <= facts_in_docstring(kind)
+    assert set(re.findall(r"\{(\w+)\}", CATALOG[kind].sentence)) <= facts_in_docstring(kind)
 
 
 def test_no_visitor_is_told_of_settings() -> None:
-    assert [face.code for face in FACES.values() if "BINDERY_" in face.sentence + face.meanwhile] == []
+    assert [face.code for face in CATALOG.values() if "BINDERY_" in face.sentence + face.meanwhile] == []
 
 
 def test_of_a_private_address_a_visitor_hears_who_can_allow_it_and_where_that_is_told() -> None:
-    message = face_of(errors.ForbiddenAddress(host="127.0.0.1")).message
+    message = error_message(errors.ForbiddenAddress(host="127.0.0.1")).message
     assert "127.0.0.1" in message
     assert message.endswith("Whoever runs this Bindery can allow it: its log says how.")
 
 
-@pytest.mark.parametrize("kind", FACES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.__name__)
 def test_a_sentence_without_its_facts_is_still_a_sentence(kind: type[BinderyError]) -> None:
-    message = face_of(kind()).message
+    message = error_message(kind()).message
     assert re.fullmatch(r"[A-Z][^{}]*[.!]", message), message
 
 
 @given(
-    kind=st.sampled_from([*(kind.__name__ for kind in FACES), "FromTomorrow"]),
+    kind=st.sampled_from([*(kind.__name__ for kind in CATALOG), "FromTomorrow"]),
     facts=st.dictionaries(
         st.sampled_from(["spec", "why", "ref", "url", "at", "seconds", "minutes", "limit", "trouble", "host", "other"]),
         st.one_of(st.text(st.characters()), st.integers(), st.floats()),
@@ -67,7 +66,7 @@ def test_a_sentence_without_its_facts_is_still_a_sentence(kind: type[BinderyErro
 )
 @settings(deadline=None, database=None)
 def test_no_fact_breaks_a_sentence(kind: str, facts: dict[str, Fact]) -> None:
-    shown = face_of(Failure.model_construct(kind=kind, facts=facts))
+    shown = error_message(Failure.model_construct(kind=kind, facts=facts))
     assert shown.message.encode()
     assert "\x00" not in shown.message
     assert len(shown.message) < 6000
@@ -75,12 +74,12 @@ def test_no_fact_breaks_a_sentence(kind: str, facts: dict[str, Fact]) -> None:
 
 
 def test_facts_with_braces_are_shown_as_they_are() -> None:
-    message = face_of(errors.RefNotFound(spec="o/r/{ref}", ref="{spec.__class__}")).message
+    message = error_message(errors.RefNotFound(spec="o/r/{ref}", ref="{spec.__class__}")).message
     assert message.startswith("o/r/{ref}: there is no branch, tag or commit called {spec.__class__}.")
 
 
 def test_a_host_that_limits_us_says_when_to_come_back() -> None:
-    shown = face_of(errors.HostLimited(host="api.github.com", at=1_700_000_000.5))
+    shown = error_message(errors.HostLimited(host="api.github.com", at=1_700_000_000.5))
     assert shown.status == 429
     assert "api.github.com" in shown.message
     assert "22:13 UTC" in shown.message
@@ -88,7 +87,7 @@ def test_a_host_that_limits_us_says_when_to_come_back() -> None:
 
 @pytest.mark.parametrize("at", ["soon", float("nan"), float("inf"), 1e300, -1e300, ""])
 def test_a_time_that_is_none_becomes_a_later_time(at: Fact) -> None:
-    assert "a later time" in face_of(errors.HostLimited(host="h", at=at)).message
+    assert "a later time" in error_message(errors.HostLimited(host="h", at=at)).message
 
 
 @pytest.mark.parametrize(
@@ -96,22 +95,22 @@ def test_a_time_that_is_none_becomes_a_later_time(at: Fact) -> None:
     [(1, "1 second"), (0.4, "0 seconds"), (90, "90 seconds"), (121, "3 minutes"), (3600, "60 minutes")],
 )
 def test_durations_are_told_as_people_say_them(seconds: float, words: str) -> None:
-    assert f"in {words}." in face_of(errors.RateLimited(limit=10, seconds=seconds)).message
+    assert f"in {words}." in error_message(errors.RateLimited(limit=10, seconds=seconds)).message
 
 
 def test_minutes_are_minutes() -> None:
-    assert "(30 minutes)" in face_of(errors.BuildTooLong(minutes=30)).message
+    assert "(30 minutes)" in error_message(errors.BuildTooLong(minutes=30)).message
 
 
 def test_quotas_speak_as_binderhub_does() -> None:
-    assert face_of(errors.QuotaReached(limit=3)).message == "Too many users on this BinderHub! Try again soon."
-    of_one = face_of(errors.RepositoryQuotaReached(limit=3, url="https://github.com/o/r"))
+    assert error_message(errors.QuotaReached(limit=3)).message == "Too many users on this BinderHub! Try again soon."
+    of_one = error_message(errors.RepositoryQuotaReached(limit=3, url="https://github.com/o/r"))
     assert of_one.message == "Too many users running https://github.com/o/r! Try again soon."
     assert of_one.status == 429
 
 
 def test_what_cannot_be_built_is_one_line_with_file_need_and_remedy() -> None:
-    message = face_of(
+    message = error_message(
         errors.CannotBuild(file="binder/apt.txt", needs="Debian packages\n(curl)", install="a container engine.")
     ).message
     assert message == (
@@ -121,16 +120,16 @@ def test_what_cannot_be_built_is_one_line_with_file_need_and_remedy() -> None:
 
 def test_a_session_that_died_shows_its_last_lines() -> None:
     why = "\x1b[31mTraceback\x1b[0m\n  File x\nModuleNotFoundError: No module named 'foo'\n"
-    message = face_of(errors.SessionDied(why=why)).message
+    message = error_message(errors.SessionDied(why=why)).message
     assert message.splitlines()[-2:] == ["  File x", "ModuleNotFoundError: No module named 'foo'"]
     assert "\x1b" not in message
 
 
 def test_a_lost_step_tells_what_the_last_trouble_means() -> None:
-    assert "cannot be reached" in face_of(errors.StepLost(trouble="HostUnreachable")).message
-    assert "(a step that crashed)" in face_of(errors.StepLost(trouble="a step that crashed")).message
-    assert "(StepLost)" in face_of(errors.StepLost(trouble="StepLost")).message
-    assert "Throttled" not in face_of(errors.StepLost(trouble="Throttled")).message
+    assert "cannot be reached" in error_message(errors.StepLost(trouble="HostUnreachable")).message
+    assert "(a step that crashed)" in error_message(errors.StepLost(trouble="a step that crashed")).message
+    assert "(StepLost)" in error_message(errors.StepLost(trouble="StepLost")).message
+    assert "Throttled" not in error_message(errors.StepLost(trouble="Throttled")).message
 
 
 DOI_PAGE = "https://doi.org/10.5281/zenodo.7"
@@ -152,24 +151,24 @@ DOI_PAGE = "https://doi.org/10.5281/zenodo.7"
     ids=lambda given: type(given).__name__,
 )
 def test_whoever_published_a_record_is_told_what_to_do_next(error: BinderyError, words: tuple[str, ...]) -> None:
-    message = face_of(error).message
+    message = error_message(error).message
     assert [word for word in words if word not in message] == []
     assert not re.search("branch|tag|commit|private", message), "a record has none of these"
 
 
 def test_a_stored_failure_looks_like_the_error_itself() -> None:
     error = errors.RepositoryNotFound(url="https://github.com/o/gone")
-    assert face_of(Failure.of(error)) == face_of(error)
+    assert error_message(Failure.of(error)) == error_message(error)
 
 
 @pytest.mark.parametrize("kind", ["FromTomorrow", "BinderyError", "Permanent", ""])
 def test_a_kind_that_nobody_knows_gets_the_general_face(kind: str) -> None:
-    shown = face_of(Failure(kind=kind, facts={"why": "secret plans"}))
+    shown = error_message(Failure(kind=kind, facts={"why": "secret plans"}))
     assert (shown.status, shown.code, shown.message) == (500, "internal", GENERAL.sentence)
 
 
 def test_absurdly_long_facts_are_cut_and_both_ends_kept() -> None:
-    message = face_of(errors.BadSpec(spec="a" + "x" * 100_000 + "z", why="it is too long")).message
+    message = error_message(errors.BadSpec(spec="a" + "x" * 100_000 + "z", why="it is too long")).message
     assert len(message) < 500
     assert message.startswith("ax")
     assert "xz does not name" in message
@@ -177,6 +176,6 @@ def test_absurdly_long_facts_are_cut_and_both_ends_kept() -> None:
 
 
 def test_a_fact_cannot_turn_the_sentence_around() -> None:
-    message = face_of(errors.RefNotFound(spec="o/r/x", ref="\u202egnp.exe\u2066")).message
+    message = error_message(errors.RefNotFound(spec="o/r/x", ref="\u202egnp.exe\u2066")).message
     assert "\u202e" not in message
     assert "\u2066" not in message

@@ -7,7 +7,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import BUILT, FOUND, LAUNCHING, WAITING, Event, Launch, Phase
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import Session, SessionState
-from bindery.web.events import built_payload, failed_payload, payload, ready_payload
+from bindery.web.stream.payloads import built_payload, failed_payload, payload, ready_payload
 
 REPOSITORY = Repository(
     provider="gh",

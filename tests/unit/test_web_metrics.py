@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bindery.state.counters import Counters, Labels
-from bindery.web.metrics import exposition
+from bindery.web.pages.metrics import exposition
 from tests.fakes.clock import FakeClock
 from tests.fakes.table import DictTable
 

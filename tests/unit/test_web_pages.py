@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bindery.web.assets import FILES, asset, hashed
-from bindery.web.pages import POLICY, LaunchLink, Page, error_page, home_page, launch_page
-from bindery.web.text import encodable
+from bindery.web.errors.text import encodable
+from bindery.web.pages.assets import FILES, asset, hashed
+from bindery.web.pages.render import POLICY, LaunchLink, Page, error_page, home_page, launch_page
 from tests.serving.displays import GIT, GITHUB
 
 LINK = LaunchLink("gh", "GitHub", "o/r/HEAD", "https://github.com/o/r", "lab/tree/x.ipynb")

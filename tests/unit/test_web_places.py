@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bindery.domain.asking import Told
 from bindery.domain.errors import Throttled
 from bindery.domain.launch import Launch, Stage
-from bindery.web.places import TURN, Places, words_of_place
+from bindery.domain.launch_request import Told
+from bindery.web.stream.queue_position import TURN, Places, words_of_place
 
 SILENT = Told(1, 1, -1)
 LAUNCH = Launch(

@@ -7,16 +7,16 @@ import httpx
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bindery.bootstrap.parts import blind_to_clients
-from bindery.domain.asking import Asked, Opened
 from bindery.domain.errors import LaunchNotFound
+from bindery.domain.launch_request import Asked, Opened
 from bindery.domain.tokens import Tokens
+from bindery.setting_warnings import blind_to_clients
 from bindery.settings import Settings
 from bindery.web.cors import Cors
 from bindery.web.proxies import Proxies
 from bindery.web.senders import sender_of
-from bindery.web.stream import Stream
-from infra.local.events import Context
+from bindery.web.stream.app import Stream
+from bindery_local.aws_events import Context
 from tests.fakes.ports import settings_of
 from tests.serving.rest_event import rest_event
 from tests.simulation.small import Small

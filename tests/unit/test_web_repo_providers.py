@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bindery.web.repo_providers import repo_providers
+from bindery.web.api.providers import repo_providers
 from tests.serving.displays import GIT, GITHUB
 
 

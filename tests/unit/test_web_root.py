@@ -5,9 +5,9 @@ import re
 import pytest
 
 from bindery.ports.repository_provider import Display
-from bindery.web.assets import asset
-from bindery.web.pages import LaunchLink, Page, error_page, home_page, launch_page
-from bindery.web.requests import Own
+from bindery.web.base_url import Own
+from bindery.web.pages.assets import asset
+from bindery.web.pages.render import LaunchLink, Page, error_page, home_page, launch_page
 from tests.serving.displays import GITHUB
 from tests.unit.test_web_pages import told_to_the_script
 

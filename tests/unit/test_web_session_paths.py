@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bindery.domain.errors import BadRequest
-from bindery.web.session_paths import LONGEST, path_in_session
+from bindery.web.pages.session_paths import LONGEST, path_in_session
 
 BASE = "http://127.0.0.1:8888/base/"
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from bindery.domain.asking import Asked, Opened, Rate, Telling, Told
 from bindery.domain.errors import LaunchNotFound, RateLimited, Throttled
 from bindery.domain.failure import Failure
 from bindery.domain.launch import BUILT, FAILED, LAUNCHING, READY, WAITING, Event, Launch, Stage
+from bindery.domain.launch_request import Asked, Opened, Rate, Telling, Told
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import Session, SessionState
 from bindery.domain.tokens import Tokens
-from bindery.web import stream as module
 from bindery.web.cors import Cors
-from bindery.web.stream import Stream
+from bindery.web.stream import app as module
+from bindery.web.stream.app import Stream
 
 REPOSITORY = Repository(
     provider="gh",

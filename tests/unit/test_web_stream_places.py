@@ -6,11 +6,11 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from bindery.domain.asking import Asked, Opened
 from bindery.domain.errors import Stale, TooManyStreams
 from bindery.domain.launch import READY, WAITING, Stage
+from bindery.domain.launch_request import Asked, Opened
 from bindery.web.cors import Cors
-from bindery.web.stream import Stream
+from bindery.web.stream.app import Stream
 from tests.unit.test_web_stream import TOKENS, Story, launch
 
 ENDED, GOING = launch(READY, stage=Stage.READY), launch(WAITING)

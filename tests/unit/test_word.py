@@ -9,17 +9,19 @@ from typing import Any
 
 import pytest
 
-from bindery.adapters.tables.sqlite import SqliteTable
-from bindery.bootstrap import System, front, picks
-from bindery.domain.asking import Telling, Told
+from bindery.bootstrap import System
 from bindery.domain.errors import Stale
 from bindery.domain.launch import READY, WAITING, Launch, Stage
+from bindery.domain.launch_request import Telling, Told
 from bindery.ports.table import Delete, Item
+from bindery.settings import Settings
 from bindery.state.launches import key_of
-from bindery.web import word as module
 from bindery.web.cors import Cors
-from bindery.web.stream import Stream
-from bindery.web.word import Looks, Word
+from bindery.web.stream import change_notifier as module
+from bindery.web.stream.app import Stream
+from bindery.web.stream.change_notifier import Looks, Word
+from bindery_local.adapters import LocalAdapters
+from bindery_local.sqlite_table import SqliteTable
 from tests.unit.test_web_stream import TOKENS, Story, launch
 
 
@@ -150,18 +152,15 @@ def picked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[System]:
     """As `make up` has it."""
     monkeypatch.setenv("BINDERY_HOME", str(tmp_path))
     monkeypatch.setenv("BINDERY_SECRET", "s" * 40)
-    made_once = picks.settings, picks.home, picks.table, picks.word
-    for each in made_once:
-        each.cache_clear()
-    yield System(picks.Picked(), picks.settings())
-    picks.table().close()  # type: ignore[attr-defined]
-    for each in made_once:
-        each.cache_clear()
+    adapters = LocalAdapters(Settings.read())
+    yield System(adapters, adapters.settings)
+    assert adapters.sqlite
+    adapters.sqlite.close()
 
 
 def test_what_the_table_of_one_machine_writes_its_streams_hear(picked: System) -> None:
     async def waits() -> None:
-        word = front.stream(picked).word
+        word = picked.stream.word
         assert word
         with word.of("launch#a") as heard:
             picked.ports.table.put(Item("launch#a", "launch", {}))

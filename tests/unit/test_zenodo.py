@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.repositories.dois import DOI, Dois, doi_in
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.zenodo import ZenodoProvider
+from bindery.adapters.hosts.records.dois import DOI, Dois, doi_in
+from bindery.adapters.hosts.records.zenodo import ZenodoProvider
+from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import (
     BadSpec,
     BinderyError,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import boto3
 
-from bindery.bootstrap import picks
+from bindery.bootstrap import Adapters
 from bindery.domain.builds import BuildOrder, BuildReport
 from tests.fakes.builds import FakeBuilds
 
@@ -13,31 +13,34 @@ DIGEST = "sha256:" + "0" * 64
 
 @dataclass
 class BuildsOnAws(FakeBuilds):
-    """What the adapter answers is not used. handles: CodeBuild's, by the fake's."""
+    """What the adapter answers is not used. adapters: of the deployed system. handles: CodeBuild's, by the fake's."""
 
     handles: dict[str, str] = field(default_factory=dict)
+    adapters: Adapters = field(kw_only=True)
 
     def start(self, order: BuildOrder) -> str:
         handle = super().start(order)
-        self.handles[handle] = picks.builds().start(order)
+        self.handles[handle] = self.adapters.build_service.start(order)
         return handle
 
     def look(self, handle: str) -> BuildReport:
         if handle in self.handles:
-            picks.builds().look(self.handles[handle])
+            self.adapters.build_service.look(self.handles[handle])
         return super().look(handle)
 
     def stop(self, handle: str) -> None:
         if handle in self.handles:
-            picks.builds().stop(self.handles[handle])
+            self.adapters.build_service.stop(self.handles[handle])
         super().stop(handle)
 
     def has(self, image: str) -> bool:
-        picks.builds().has(f"{picks.settings().registry.removeprefix('https://')}/sessions@{DIGEST}")
+        self.adapters.build_service.has(f"{self.adapters.settings.registry.removeprefix('https://')}/sessions@{DIGEST}")
         return super().has(image)
 
     def remove(self, image: str) -> bool:
-        picks.builds().remove(f"{picks.settings().registry.removeprefix('https://')}/sessions@{DIGEST}")
+        self.adapters.build_service.remove(
+            f"{self.adapters.settings.registry.removeprefix('https://')}/sessions@{DIGEST}"
+        )
         return super().remove(image)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infra.local.template import load
+from bindery_local.template import load
 
 TEMPLATE = load(Path(__file__).parents[3] / "template.yaml")
 RESOURCES: Mapping[str, Mapping[str, Any]] = TEMPLATE["Resources"]

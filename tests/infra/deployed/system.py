@@ -16,16 +16,17 @@ from moto import mock_aws
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from bindery.adapters.queues.memory import Delivery
-from bindery.adapters.repositories.guard import GuardedClient
-from bindery.adapters.repositories.registry import make_doi_directory
-from bindery.bootstrap import Picked, System, engines, picks
+from bindery import bootstrap
+from bindery.adapters.hosts.registry import make_doi_directory
+from bindery.adapters.http.client import GuardedClient
+from bindery.bootstrap import Adapters, System
 from bindery.domain.errors import LauncherDown, UnknownProvider
 from bindery.domain.launch import Launch
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.settings import Settings
-from infra.local.events import from_build_service, from_log, from_queue, from_request
-from infra.local.template import queue_name
+from bindery_local.aws_events import from_build_service, from_log, from_queue, from_request
+from bindery_local.memory_queue import Delivery
+from bindery_local.template import queue_name
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost
 from tests.fakes.queue import FakeQueue
@@ -66,19 +67,21 @@ class Waiting:
     received: int = 0
 
 
-class Ports(Picked):
+class Ports(Adapters):
     """What is AWS's as the settings pick it; the rest as fakes."""
 
     def __init__(self) -> None:
+        super().__init__(Settings.read())
         self.events = FakeQueue()
         self.time, self.host = FakeClock(), FakeHost()
-        self.sessions, self.service = FakeSessions(self.time, before=entering), BuildsOnAws(self.events)
+        self.sessions = FakeSessions(self.time, before=self._enter)
+        self.service = BuildsOnAws(self.events, adapters=self)
 
     def know_dois(self, dois: DoiSystem) -> None:
         """From now on these are all that there are."""
         given = Settings.read({"BINDERY_DOI_URL": dois.url})
         client = GuardedClient([dois.address])
-        vars(self)["doi_directory"] = make_doi_directory(given, client, picks.table(), self.time, picks.provider)
+        vars(self)["doi_directory"] = make_doi_directory(given, client, self.table, self.time, super().provider)
 
     clock = property(lambda self: self.time)
     launcher = property(lambda self: self.sessions)
@@ -92,12 +95,11 @@ class Ports(Picked):
             raise UnknownProvider(provider=name, known=self.host.id)
         return self.host
 
-
-def entering(operation: str, _session: str) -> None:
-    """The launcher's way into the cluster, as far as it is AWS's: there is no cluster behind, and nothing of it is believed."""
-    if operation != "ask":  # asks the sessions themselves
-        with suppress(LauncherDown):
-            engines.cluster_access().entry()
+    def _enter(self, operation: str, _session: str) -> None:
+        """Go the launcher's way into the cluster, as far as it is AWS's: there is no cluster behind, and nothing of it is believed."""
+        if operation != "ask":  # asks the sessions themselves
+            with suppress(LauncherDown):
+                self.cluster_access().entry()
 
 
 class Deployed:
@@ -112,7 +114,7 @@ class Deployed:
         self.waiting: list[Waiting] = []
         self._recorder = recorder
         self.ports = Ports()
-        self.system = System(self.ports, picks.settings())
+        self.system = System(self.ports, self.ports.settings)
         self._systems = {name: System(self.ports, Settings.read(given(name))) for name in FUNCTIONS}
 
     def call(self, function: str, event: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -223,6 +225,5 @@ def _module(function: str) -> str:
 
 def _forget() -> None:
     """What the composition root has made for others."""
-    for made in vars(picks).values():
-        if hasattr(made, "cache_clear"):
-            made.cache_clear()
+    for made in (bootstrap.settings, bootstrap.ports, bootstrap.system):
+        made.cache_clear()

@@ -1,46 +1,39 @@
-"""The composition root. Each function of the system asks here for its use case; everything is made once."""
+"""The composition root of the control plane: adapters as the settings want them, and use cases on these adapters.
 
+Each function of the system gets its use case from `system()`; everything is made once.
+"""
+
+from collections.abc import Callable
 from functools import cache
 
-from bindery.bootstrap.parts import Ports, State
-from bindery.bootstrap.picks import (
-    Picked,
-    builds,
-    clock,
-    contents,
-    guarded_client,
-    home,
-    launcher,
-    provider,
-    providers,
-    queue,
-    settings,
-    table,
-)
-from bindery.bootstrap.system import System
+from bindery.bootstrap.adapters import Adapters
+from bindery.bootstrap.application import Ports, System
+from bindery.settings import Settings
+
+_makers: list[Callable[[Settings], Ports]] = [Adapters]
+
+
+def install(make: Callable[[Settings], Ports]) -> None:
+    """Have `ports()` made by `make`. For other runtimes than Lambda, before anything is made here."""
+    _makers[:] = [make]
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings, from the environment. Raises ValidationError."""
+    return Settings.read()
+
+
+@cache
+def ports() -> Ports:
+    """Return the adapters."""
+    return _makers[0](settings())
 
 
 @cache
 def system() -> System:
-    """Every verb, on what the settings pick."""
-    return System(Picked(), settings())
+    """Return every use case, on these adapters."""
+    return System(ports(), settings())
 
 
-__all__ = [
-    "Picked",
-    "Ports",
-    "State",
-    "System",
-    "builds",
-    "clock",
-    "contents",
-    "guarded_client",
-    "home",
-    "launcher",
-    "provider",
-    "providers",
-    "queue",
-    "settings",
-    "system",
-    "table",
-]
+__all__ = ["Adapters", "Ports", "System", "install", "ports", "settings", "system"]

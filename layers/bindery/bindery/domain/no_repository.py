@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from bindery.domain.pasted import Place
+from bindery.domain.urls.pasted import Place
 
 FORGES: Final = frozenset(
     {"github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "gist.github.com", "huggingface.co"}

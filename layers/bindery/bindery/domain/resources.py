@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from bindery.domain.quantities import amount, is_bytes, is_quantity
+from bindery.domain.kubernetes_quantities import amount, is_bytes, is_quantity
 
 _OURS = re.compile(r"JUPYTER_TOKEN|BINDERY?_.*", re.DOTALL)
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from bindery.domain.pasted import Pasted
 from bindery.domain.repository import Entry, Repository, Tree
+from bindery.domain.urls.pasted import Pasted
 
 
 @dataclass(frozen=True)

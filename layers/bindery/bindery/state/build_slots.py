@@ -13,8 +13,8 @@ from bindery.domain.errors import Stale
 from bindery.domain.owners import build_share_of
 from bindery.ports.clock import Clock
 from bindery.ports.table import Delete, Item, Table
+from bindery.state.due_index import pages
 from bindery.state.fair_order import ROUND_FORMAT, FairOrder, round_of, whose
-from bindery.state.shards import pages
 
 SLOTS, LINE = "build-slots", "build-line"
 CONFLICTS = 12

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bindery.domain.asking import Rate
 from bindery.domain.clients import Clients, is_own_machine
 from bindery.domain.errors import RateLimited, Stale, TooManyStreams
+from bindery.domain.launch_request import Rate
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
 

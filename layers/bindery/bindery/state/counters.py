@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from bindery.domain.errors import Stale, Throttled
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
-from bindery.state.shards import pages
+from bindery.state.due_index import pages
 
 SHARDS = 16
 CONFLICTS = 5

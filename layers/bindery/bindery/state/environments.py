@@ -10,7 +10,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.table import Delete, Item, Table
-from bindery.state.shards import FOREVER, due, due_shard, shard_of, whole_pages
+from bindery.state.due_index import FOREVER, due, due_shard, shard_of, whole_pages
 
 BUILDING, READY = EnvironmentState.BUILDING, EnvironmentState.READY
 WAITER_SHARDS = 8

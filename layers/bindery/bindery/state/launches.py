@@ -7,7 +7,7 @@ from bindery.domain.errors import LaunchNotFound, Stale, Throttled
 from bindery.domain.launch import Launch, Stage
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
-from bindery.state.shards import FOREVER, due, due_shard
+from bindery.state.due_index import FOREVER, due, due_shard
 
 KEPT_SECONDS = 14 * 86400
 PATIENCE_SECONDS = 60

@@ -6,12 +6,12 @@ A place is taken in the same transaction that writes its session, and given back
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from bindery.domain.access_policy import Limits
 from bindery.domain.clients import ClientKeys
 from bindery.domain.errors import OwnerQuotaReached, QuotaReached, RepositoryQuotaReached, TooManySessions
-from bindery.domain.rules import Limits
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
-from bindery.state.shards import pages
+from bindery.state.due_index import pages
 
 ROOM = 8
 """Places in one counter: how many sessions may write to the same key at one time, however many there may be in all."""

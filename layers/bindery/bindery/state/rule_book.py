@@ -9,9 +9,9 @@ from ipaddress import ip_network
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bindery.domain.access_policy import Rules, SpecRule
 from bindery.domain.errors import Stale, Throttled
 from bindery.domain.rule_pattern import check_pattern
-from bindery.domain.rules import Rules, SpecRule
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
 
@@ -21,7 +21,7 @@ FRESH_SECONDS = 30
 
 
 class Kind(StrEnum):
-    """What an entry does. The values are the words of `python -m bindery rules add`."""
+    """What an entry does. The values are the words of `bindery rules add`."""
 
     BAN = "ban"
     ALLOW = "allow"

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from bindery.domain.access_policy import Limits
 from bindery.domain.errors import SessionEnded, Stale, Throttled
 from bindery.domain.launch import Launch
 from bindery.domain.owners import owner_of
-from bindery.domain.rules import Limits
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
+from bindery.state.due_index import FOREVER, due, due_shard
 from bindery.state.launches import CONFLICTS, Launches
 from bindery.state.quotas import Quotas
-from bindery.state.shards import FOREVER, due, due_shard
 
 TOMBSTONE_SECONDS = 15 * 86400  # queues keep messages for 14 days at most
 START_SECONDS = 900

@@ -9,8 +9,8 @@ from urllib.parse import quote, unquote, urlsplit
 from bindery.domain.errors import BadRef, BadSpec, NotARepository, UnknownAddress, UnknownDoi
 from bindery.domain.links import plain_path, plain_spec
 from bindery.domain.no_repository import why_no_repository
-from bindery.domain.pasted import Kind, Pasted, doi_of, plain_address, query_of, without_words
-from bindery.domain.viewers import unwrapped
+from bindery.domain.urls.notebook_viewers import unwrapped
+from bindery.domain.urls.pasted import Kind, Pasted, doi_of, plain_address, query_of, without_words
 from bindery.ports.repository_provider import Display, RepositoryProvider
 
 LINK: Final = re.compile(r"(/[^/]+)?/v2/([a-z0-9]+)/(.+)")

@@ -11,9 +11,9 @@ from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildChanged
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
-from bindery.usecases.end_launch import EndLaunch
-from bindery.usecases.move_on import MoveOn
 from bindery.usecases.record_build import RecordBuild
+from bindery.usecases.steps.advance import MoveOn
+from bindery.usecases.steps.fail import EndLaunch
 
 logger = logging.getLogger("bindery")
 LONGEST_NAME = 100

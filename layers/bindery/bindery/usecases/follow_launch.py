@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from bindery.domain.asking import Telling, Told
 from bindery.domain.failure import Failure
 from bindery.domain.launch import WAITING, Event, Launch, Phase, Stage
+from bindery.domain.launch_request import Telling, Told
 from bindery.domain.sessions import Session, SessionState
 from bindery.state.build_logs import GAP_SECONDS, BuildLogs
 from bindery.state.build_slots import BuildSlots

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from bindery.domain.asking import Asked, Opened
+from bindery.domain.access_policy import Rules
 from bindery.domain.clients import is_own_machine
 from bindery.domain.errors import BadBuildToken, BinderyError, CrossSite, LaunchNotFound
 from bindery.domain.launch import Launch
+from bindery.domain.launch_request import Asked, Opened
 from bindery.domain.messages import ResolveRequested
-from bindery.domain.rules import Rules
 from bindery.domain.tokens import Tokens, launch_id
 from bindery.ports.clock import Clock
 from bindery.ports.doi_directory import IN_LINKS, DoiDirectory

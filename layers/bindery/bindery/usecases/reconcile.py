@@ -21,15 +21,15 @@ from bindery.state.build_slots import BuildSlots
 from bindery.state.environments import LOOK_AGAIN_SECONDS, Environments
 from bindery.state.launches import PATIENCE_SECONDS, Launches
 from bindery.state.sessions import Sessions
-from bindery.usecases.end_launch import EndLaunch
-from bindery.usecases.evict_images import EvictImages
-from bindery.usecases.free_slots import FreeSlots
-from bindery.usecases.move_on import MoveOn
 from bindery.usecases.record_build import RecordBuild
-from bindery.usecases.recount_places import RecountPlaces
 from bindery.usecases.render_metrics import RenderMetrics
-from bindery.usecases.stop_unwanted import StopUnwanted
-from bindery.usecases.tally_launches import TallyLaunches
+from bindery.usecases.steps.advance import MoveOn
+from bindery.usecases.steps.count_launches import TallyLaunches
+from bindery.usecases.steps.evict_images import EvictImages
+from bindery.usecases.steps.fail import EndLaunch
+from bindery.usecases.steps.recount_quotas import RecountPlaces
+from bindery.usecases.steps.release_slots import FreeSlots
+from bindery.usecases.steps.stop_unwanted import StopUnwanted
 
 logger = logging.getLogger("bindery")
 BUILD_GRACE_SECONDS = 120

@@ -12,9 +12,9 @@ from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
-from bindery.usecases.free_slots import FreeSlots
-from bindery.usecases.tally_launches import SECONDS
-from bindery.usecases.tell_waiters import TellWaiters
+from bindery.usecases.steps.count_launches import SECONDS
+from bindery.usecases.steps.release_slots import FreeSlots
+from bindery.usecases.steps.tell_waiters import TellWaiters
 
 logger = logging.getLogger("bindery")
 

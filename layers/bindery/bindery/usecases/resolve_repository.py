@@ -3,21 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from bindery.domain.access_policy import Rules
 from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import ForeignCommit, RepositoryNotFound
 from bindery.domain.launch import FOUND, WAITING, Event, Launch, Phase, Stage
 from bindery.domain.messages import ResolveRequested
 from bindery.domain.owners import owner_of
 from bindery.domain.repository import Repository
-from bindery.domain.rules import Rules
 from bindery.ports.clock import Clock
 from bindery.ports.deadline import within
 from bindery.ports.repository_provider import RepositoryProvider, Resolved
 from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
-from bindery.usecases.claim_environment import ClaimEnvironment
-from bindery.usecases.know_commit import KnowCommit
-from bindery.usecases.move_on import MoveOn
+from bindery.usecases.steps.advance import MoveOn
+from bindery.usecases.steps.claim_environment import ClaimEnvironment
+from bindery.usecases.steps.know_commit import KnowCommit
 
 HOST_SECONDS = (40.0, 20.0, 20.0)
 """What the first try and each retry may spend on hosts: ref, listing and files; together less than the function's timeout."""

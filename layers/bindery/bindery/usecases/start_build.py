@@ -13,7 +13,7 @@ from bindery.ports.build_service import BuildService
 from bindery.state.build_slots import BuildSlots
 from bindery.state.environments import Environments
 from bindery.usecases.record_build import RecordBuild
-from bindery.usecases.wanted_builds import WantedBuilds
+from bindery.usecases.steps.wanted_builds import WantedBuilds
 
 logger = logging.getLogger("bindery")
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from bindery.domain.access_policy import Rules
 from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import BinderyError, ImageGone, NoRoom, SessionDied, SessionNotReady
 from bindery.domain.failure import Failure
 from bindery.domain.launch import BUILT, LAUNCHING, READY, Event, Launch, Phase, Stage
 from bindery.domain.messages import SessionRequested, StopRequested
-from bindery.domain.rules import Rules
 from bindery.domain.sessions import Liveness, Session, SessionOrder, SessionReport, SessionState
 from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
@@ -17,8 +17,8 @@ from bindery.ports.session_launcher import SessionLauncher
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.state.sessions import Sessions
-from bindery.usecases.move_on import MoveOn
-from bindery.usecases.try_again import TryAgain
+from bindery.usecases.steps.advance import MoveOn
+from bindery.usecases.steps.retry import TryAgain
 
 WATCH_SECONDS = 8
 MOST_HINDRANCES = 5

@@ -3,8 +3,8 @@
 import hmac
 from dataclasses import dataclass
 
+from bindery.domain.access_policy import is_in
 from bindery.domain.errors import MetricsClosed
-from bindery.domain.rules import is_in
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,203 @@
+"""Attempts on this machine, whatever makes them: each in a thread of its own, in its turn, recorded once it has ended."""
+
+import contextlib
+import functools
+import hashlib
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bindery.domain.builds import BuildOrder, BuildReport, BuildState
+from bindery.domain.errors import BinderyError, BuildFailed, BuildServiceDown, BuildTooLong, Retryable
+from bindery.domain.failure import Failure
+from bindery.domain.messages import BuildChanged
+from bindery.ports.queue import Queue
+from bindery_builder.build_log import BuildLog
+from bindery_builder.process.files import is_full, words
+from bindery_builder.process.orphans import end_strays
+from bindery_builder.process.runner import Stopped, TimeOver
+from bindery_builder.task import Manifest, Task, Work
+from bindery_local.builds.environments import HANDLE, Hold
+from bindery_local.builds.store import Environments
+from bindery_local.builds.worker_pool import Turns
+
+CLOSE_SECONDS = 5.0
+
+
+@dataclass
+class _Running:
+    order: BuildOrder
+    handle: str
+    claim: Hold
+    stopped: threading.Event = field(default_factory=threading.Event)
+    turn: Callable[[], None] | None = None
+
+
+class Attempts:
+    """At most `slots` attempts at a time, the others wait their turn.
+
+    begin: how the engine sets to work. tidy: makes room, before each attempt and after it.
+    """
+
+    def __init__(
+        self,
+        store: Environments,
+        queue: Queue,
+        slots: int,
+        begin: Callable[[Task], Work],
+        tidy: Callable[[], None],
+    ) -> None:
+        self._environments, self._queue, self._begin, self._make_room = store, queue, begin, tidy
+        self._turns = Turns(slots)
+        self._lock = threading.Lock()
+        self._running: dict[str, _Running] = {}
+        self._unwritten: dict[str, Failure] = {}  # failures that the disk did not take
+        self._closed = False
+
+    def prepare(self) -> None:
+        """Raises BuildServiceDown."""
+        try:
+            self._environments.prepare()
+        except OSError as error:
+            raise BuildServiceDown(why=f"its folder cannot be made: {words(error)}") from error
+
+    def start(self, order: BuildOrder) -> str:
+        """As the port's. `prepare` comes first."""
+        handle = handle_of(order)
+        with self._lock:
+            if self._closed:
+                raise BuildServiceDown(why="it is being shut down")
+            if handle in self._running or handle in self._unwritten:
+                return handle
+            try:
+                claim = self._environments.claim(handle)
+            except OSError as error:
+                raise BuildServiceDown(why=words(error)) from error
+            if claim is not None:
+                running = self._running[handle] = _Running(order, handle, claim)
+                running.turn = functools.partial(self._see_to, running)
+                self._turns.take(running.turn)
+        return handle
+
+    def look(self, handle: str) -> BuildReport:
+        with self._lock:
+            if handle in self._running:
+                return BuildReport(BuildState.RUNNING)
+            if failure := self._unwritten.get(handle):
+                return BuildReport(BuildState.FAILED, failure=failure)
+        return self._environments.report(handle)
+
+    def stop(self, handle: str) -> None:
+        with self._lock:
+            running = self._running.get(handle)
+        if running:
+            self._stop(running)
+
+    def close(self) -> None:
+        """End every attempt and wait for that, CLOSE_SECONDS at most: what hangs is for the next `recover` to clear.
+
+        They count as never heard of, so that they may be started again.
+        """
+        with self._lock:
+            self._closed = True
+            all_running = list(self._running.values())
+        for running in all_running:
+            self._stop(running)
+        self.wait(CLOSE_SECONDS)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether every attempt has ended, and its room was seen to, within that time."""
+        return self._turns.wait(seconds)
+
+    def _stop(self, running: _Running) -> None:
+        running.stopped.set()
+        if running.turn and self._turns.give_up(running.turn):  # it still waited for its turn
+            self._settle(running, self._stopped())
+
+    def _stopped(self) -> Failure | None:
+        return None if self._closed else Failure.of(BuildFailed(step="build", why="it was stopped"))
+
+    def _see_to(self, running: _Running) -> None:
+        """An attempt's whole life, in a thread of its own."""
+        self._settle(running, self._outcome(running))
+
+    def _settle(self, running: _Running, outcome: Manifest | Failure | None) -> None:
+        """Whatever happened, it has ended, and somebody is told. None: it was ended by `close`."""
+        handle = running.handle
+        try:
+            self._record(handle, outcome)
+        finally:
+            with self._lock:
+                del self._running[handle]
+            running.claim.close()
+        if outcome is None:
+            return
+        with contextlib.suppress(Retryable):  # best effort: reconcile asks
+            self._queue.send(BuildChanged(environment=running.order.environment, attempt=running.order.attempt))
+        self._tidy()
+
+    def _tidy(self) -> None:
+        with contextlib.suppress(OSError):
+            self._make_room()
+
+    def _outcome(self, running: _Running) -> Manifest | Failure | None:
+        order, folder = running.order, self._environments.folder(running.handle)
+        log = BuildLog(self._queue, order.environment, order.attempt, hidden=str(folder))
+        work: Work | None = None
+        try:
+            self._tidy()  # its room may be what those before it hold
+            work = self._begin(Task(order, folder, time.monotonic() + order.seconds, running.stopped, log))
+            return work.make()
+        except Stopped:
+            return self._stopped()
+        except TimeOver:
+            return Failure.of(BuildTooLong(minutes=math.ceil(order.seconds / 60)))
+        except BinderyError as error:
+            return Failure.of(error)
+        except OSError as error:
+            return _of_disk(error, work.step if work else "build")
+        except Exception as error:  # noqa: BLE001 - the outermost wrapper of a thread: a launch waits for the outcome
+            return Failure.of(
+                BuildFailed(step=work.step if work else "build", why=f"unexpected {type(error).__name__}")
+            )
+        finally:
+            log.close()
+            end_strays(folder)
+
+    def _record(self, handle: str, outcome: Manifest | Failure | None) -> None:
+        """On disk, or else in memory: an outcome once told stays."""
+        try:
+            match outcome:
+                case Manifest():
+                    self._environments.commit(handle, outcome)
+                case Failure():
+                    self._environments.fail(handle, outcome)
+                case None:
+                    self._environments.abandon(handle)
+        except OSError as error:
+            if outcome is not None:  # one that counts as never heard of leaves no word on disk
+                self._record_trouble(handle, outcome if isinstance(outcome, Failure) else _of_disk(error, "build"))
+
+    def _record_trouble(self, handle: str, failure: Failure) -> None:
+        try:
+            self._environments.fail(handle, failure)  # makes room first
+        except OSError:
+            with self._lock:
+                self._unwritten[handle] = failure
+
+
+def _of_disk(error: OSError, step: str) -> Failure:
+    """A full disk is this machine's trouble and no repository's."""
+    if is_full(error):
+        return Failure.of(BuildServiceDown(why=words(error)))
+    return Failure.of(BuildFailed(step=step, why=words(error)))
+
+
+def handle_of(order: BuildOrder) -> str:
+    """Names the attempt everywhere, also as a folder: a key that could not be one is hashed."""
+    handle = f"{order.environment}-{order.attempt}"
+    if HANDLE.fullmatch(handle):
+        return handle
+    return f"{hashlib.sha256(order.environment.encode()).hexdigest()}-{order.attempt}"

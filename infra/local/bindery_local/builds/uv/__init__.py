@@ -1,0 +1,1 @@
+"""Builds of Python environments with uv."""

@@ -1,0 +1,120 @@
+"""One attempt, step by step: content, plan, Python, packages, postBuild."""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bindery.domain.builds import BuildOrder
+from bindery.domain.errors import BuildFailed, CannotBuild
+from bindery.ports.contents import Contents
+from bindery_builder.build_log import BuildLog
+from bindery_builder.environments.conda import make_conda_environment
+from bindery_builder.environments.install import install
+from bindery_builder.environments.plan import Plan
+from bindery_builder.environments.planning import planned
+from bindery_builder.environments.python_version import PythonWanted
+from bindery_builder.environments.uv_command import UvCommand
+from bindery_builder.failure_reason import failed, reason
+from bindery_builder.fetch import lay_out
+from bindery_builder.process.files import remove
+from bindery_builder.process.runner import RoomOver, Runner
+from bindery_builder.process.scripts import script_command
+from bindery_builder.task import Manifest
+
+
+@dataclass
+class UvAttempt:
+    """Makes an environment in `folder`. step: what is being done, for whoever has to say what went wrong."""
+
+    order: BuildOrder
+    folder: Path
+    contents: Contents
+    uv: UvCommand
+    runner: Runner
+    log: BuildLog
+    step: str = field(default="build", init=False)
+
+    def make(self) -> Manifest:
+        """Raises a BinderyError, Stopped, TimeOver or OSError; then the folder is good for nothing."""
+        try:
+            return self._make()
+        except RoomOver:
+            most = self.runner.room.most_bytes / 1e9
+            raise BuildFailed(step=self.step, why=f"the build holds more than {most:g} GB on disk") from None
+
+    def _make(self) -> Manifest:
+        plan = self._fetch()
+        self._environment(plan)
+        if plan.requirements or plan.project:
+            self.step = plan.requirements.file if plan.requirements else plan.project
+        install(self.runner, self.uv, self.folder, plan)
+        if plan.post_build:
+            self._post_build(plan.post_build)
+        return self._finish(plan)
+
+    def _fetch(self) -> Plan:
+        for name in ("home", "tmp"):
+            (self.folder / name).mkdir(parents=True)
+        commit = self.folder / "commit"
+        lay_out(self.contents, self.order, commit, self._content, self.runner)
+        remove(commit)
+        plan = planned(self.runner, self._content, self.folder / "tmp")
+        for note in plan.notes:
+            self.log.say(note, "building")
+        return plan
+
+    def _environment(self, plan: Plan) -> None:
+        self.step = "Python"
+        if plan.conda:
+            self.step = plan.conda.name
+            make_conda_environment(
+                self.runner, self._content, self.folder / "venv", plan.conda, self.uv.default_version
+            )
+            return
+        python = self._python(plan.python)
+        command = [self.uv.path, "venv", *self.uv.configuration, "--quiet", "--no-project", "--python", str(python)]
+        code, last = self.runner.run([*command, str(self.folder / "venv")], self.folder)
+        if code:
+            raise failed(self.step, code, last)
+
+    def _python(self, wanted: PythonWanted | None) -> Path:
+        if wanted is None:
+            if found := self.uv.python():
+                return found
+            raise CannotBuild(
+                file="the build", needs=f"Python {self.uv.default_version}", install="it, so that uv finds it on PATH"
+            )
+        if found := self.uv.python(wanted.request):
+            return found
+        if wanted.close and (found := self.uv.python(wanted.close)):
+            self.log.say(
+                f"{wanted.file} asks for Python {wanted.request}: another {wanted.close} is here, and taken.",
+                "building",
+            )
+            return found
+        raise CannotBuild(
+            file=wanted.file, needs=f"Python {wanted.request}", install="that Python, so that uv finds it on PATH"
+        )
+
+    def _post_build(self, script: Path) -> None:
+        self.step = script.relative_to(self._content).as_posix()
+        self.log.say(f"Running {self.step}", "building")
+        try:
+            code, last = self.runner.run(script_command(script, self.folder / "tmp"), self._content)
+        except FileNotFoundError:
+            raise BuildFailed(step=self.step, why="what its first line names is not on this machine") from None
+        if code:
+            why = f"exit status {code}" + (f": {reason(last[-1:])}" if last else "")
+            raise failed(self.step, code, last, why)
+
+    def _finish(self, plan: Plan) -> Manifest:
+        keeps_content = self.order.scope != "files"
+        for name in ("tmp", "project") if keeps_content else ("tmp", "project", "content", "home"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        start = os.fspath(plan.start) if plan.start else None
+        return Manifest(ref=self.order.repository.ref, keeps_content=keeps_content, start=start)
+
+    @property
+    def _content(self) -> Path:
+        return self.folder / "content"

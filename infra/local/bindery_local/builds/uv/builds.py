@@ -1,0 +1,101 @@
+"""The local build engine: uv makes a repository's environment on this machine, without containers."""
+
+import os
+from pathlib import Path
+
+from bindery.domain.builds import BuildOrder, BuildReport
+from bindery.ports.clock import Clock
+from bindery.ports.contents import Contents
+from bindery.ports.queue import Queue
+from bindery_builder.environments.uv_command import UvCommand
+from bindery_builder.process.environment import build_environment
+from bindery_builder.process.runner import Room, Runner
+from bindery_builder.task import Task
+from bindery_local.builds.attempts import Attempts
+from bindery_local.builds.environments import environment_of
+from bindery_local.builds.store import Environments
+from bindery_local.builds.uv.build import UvAttempt
+
+RECIPE = 2  # raised whenever the same files would give another environment
+GIGABYTE = 1_000_000_000
+
+
+class UvBuilds:
+    """BuildService on this machine. At most `slots` attempts at a time, the others wait their turn.
+
+    home: where environments are kept, at most `max_bytes` of them but for those in use; one that is being
+    built may take `max_build_bytes`. contents: lays out repositories.
+    uv: the command, found on PATH unless given. Call `recover` once at the start, `close` at the end.
+    """
+
+    known_after = 0.0
+
+    def __init__(
+        self,
+        home: Path,
+        contents: Contents,
+        queue: Queue,
+        clock: Clock,
+        *,
+        slots: int = 2,
+        max_bytes: int = 20 * GIGABYTE,
+        max_build_bytes: int = 10 * GIGABYTE,
+        uv: str = "",
+    ) -> None:
+        self._environments = Environments(home, clock)
+        self._contents, self._max_build_bytes = contents, max_build_bytes
+        self._max_bytes = max_bytes
+        self._uv = UvCommand(uv, self._environments.home)
+        self._attempts = Attempts(self._environments, queue, slots, self._begin, self._evict)
+
+    @property
+    def name(self) -> str:
+        self._attempts.prepare()
+        return f"uv {self._uv.version}, Python {self._uv.default_version}, recipe {RECIPE}"
+
+    def start(self, order: BuildOrder) -> str:
+        self._attempts.prepare()
+        _ = self._uv.path  # raises where uv is missing
+        return self._attempts.start(order)
+
+    def look(self, handle: str) -> BuildReport:
+        return self._attempts.look(handle)
+
+    def stop(self, handle: str) -> None:
+        self._attempts.stop(handle)
+
+    def has(self, image: str) -> bool:
+        if environment_of(self._environments.home, image) is None:
+            return False
+        try:
+            self._environments.touch(image.partition("/")[2])
+        except FileNotFoundError:  # evicted between the two
+            return False
+        return True
+
+    def remove(self, image: str) -> bool:  # noqa: ARG002 - the port's
+        """Return False: environments go when the disk that they may fill is full, the least recently used first."""
+        return False
+
+    def recover(self) -> None:
+        """Take finished environments back into use; remove what a crash left half-built, and its processes."""
+        self._attempts.prepare()
+        self._environments.recover()
+        self._evict()
+
+    def close(self) -> None:
+        """End every attempt and wait for that, a few seconds at most. They count as never heard of."""
+        self._attempts.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether every attempt has ended, and room was made after it, within that time."""
+        return self._attempts.wait(seconds)
+
+    def _evict(self) -> None:
+        self._environments.evict(self._max_bytes)
+
+    def _begin(self, task: Task) -> UvAttempt:
+        environment = build_environment(os.environ, task.folder, self._uv.cache)
+        room = Room(task.folder, self._max_build_bytes)
+        runner = Runner(environment, task.deadline, task.stopped, task.log, room)
+        return UvAttempt(task.order, task.folder, self._contents, self._uv, runner, task.log)

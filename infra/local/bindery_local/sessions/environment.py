@@ -1,0 +1,37 @@
+"""What a session needs to know of the environment that it runs in; `bindery_local.builds.environments` has it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+
+class Environment(Protocol):
+    """A built environment on this machine.
+
+    python: its interpreter, in `bin` of a virtual environment. ref: what it was built from.
+    content: the working copy as the build left it, if the build may change it. home: the HOME that the build left.
+    start: the `start` script, relative to the working copy.
+    """
+
+    @property
+    def python(self) -> Path: ...
+    @property
+    def ref(self) -> str: ...
+    @property
+    def content(self) -> Path | None: ...
+    @property
+    def home(self) -> Path | None: ...
+    @property
+    def start(self) -> Path | None: ...
+
+
+class Hold(Protocol):
+    """Keeps an environment from being evicted until `close`, or until every process that inherited `descriptor` is gone."""
+
+    @property
+    def descriptor(self) -> int: ...
+    def close(self) -> None: ...
+
+
+FindEnvironment = Callable[[str], Environment | None]
+HoldEnvironment = Callable[[str], Hold | None]

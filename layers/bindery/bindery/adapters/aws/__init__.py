@@ -1,0 +1,1 @@
+"""AWS: DynamoDB, SQS, CodeBuild, ECR, EKS, Secrets Manager."""

@@ -1,0 +1,78 @@
+"""ECR: a registry whose password AWS gives for some hours, and that is asked through AWS's own interface."""
+
+import base64
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from bindery.adapters.aws.errors import trouble_of
+from bindery.adapters.oci_registry import DIGEST, Registry
+from bindery.domain.errors import BuildServiceDown
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_ecr.type_defs import ImageFailureTypeDef
+
+_PASSWORD_SECONDS = 6 * 3600  # AWS's hold for twelve hours
+_GONE = "ImageNotFound"
+
+
+class EcrRegistry(Registry):
+    """As Registry. make_client: called when AWS is first asked, as not every function does.
+
+    What is there is asked with one signed call, as when an image is pulled: a function needs neither an HTTP client of its own nor
+    the right to a password.
+    """
+
+    def __init__(self, address: str, make_client: "Callable[[], ECRClient]") -> None:
+        super().__init__(address)
+        self._make_client = make_client
+        self._password: tuple[str, str] = ("", "")
+        self._password_until = 0.0
+
+    def has(self, image: str) -> bool:
+        digest = self._digest(image)
+        if not digest:
+            return False
+        with trouble_of("ECR"):
+            answer = self._ecr.batch_get_image(repositoryName=self.repository, imageIds=[{"imageDigest": digest}])
+        if answer.get("images"):
+            return True
+        _check_gone(answer.get("failures", []))
+        return False
+
+    def remove(self, image: str) -> bool:
+        digest = self._digest(image)
+        if digest:
+            with trouble_of("ECR"):
+                answer = self._ecr.batch_delete_image(
+                    repositoryName=self.repository, imageIds=[{"imageDigest": digest}]
+                )
+            _check_gone(answer.get("failures", []))
+        return True
+
+    def _digest(self, image: str) -> str:
+        """Return the digest of an image of this repository; empty for any other image."""
+        name, _, digest = image.partition("@")
+        return digest if name == self.name and DIGEST.fullmatch(digest) else ""
+
+    @property
+    def _credentials(self) -> tuple[str, str]:
+        if time.monotonic() >= self._password_until:
+            with trouble_of("ECR"):
+                given = self._ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+            user, _, password = base64.b64decode(given).decode().partition(":")
+            self._password, self._password_until = (user, password), time.monotonic() + _PASSWORD_SECONDS
+        return self._password
+
+    @cached_property
+    def _ecr(self) -> "ECRClient":
+        return self._make_client()
+
+
+def _check_gone(failures: "Sequence[ImageFailureTypeDef]") -> None:
+    """Raise BuildServiceDown for a failure other than an image that is not there."""
+    codes = {failure.get("failureCode", "unknown") for failure in failures}
+    if not codes <= {_GONE}:
+        raise BuildServiceDown(why=f"ECR says {', '.join(sorted(codes))}")

@@ -1,0 +1,123 @@
+"""How a function is known to a cluster whose kubeconfig is kept in Secrets Manager.
+
+Looked at again every few minutes, and when the cluster refuses what it was given or does not answer: a new one counts
+without a redeploy.
+"""
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from bindery.adapters.kubernetes.access import LOOK_AGAIN_SECONDS, Entry, bearer
+from bindery.adapters.kubernetes.kubeconfig import Kubeconfig, Unusable, read
+from bindery.domain.errors import ClusterRefused, LauncherDown
+from bindery.ports.clock import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+LOOK_SECONDS = 300
+LASTING = {
+    "AccessDeniedException",
+    "DecryptionFailure",
+    "ExpiredTokenException",
+    "InvalidRequestException",  # it is being deleted
+    "ResourceNotFoundException",
+    "UnrecognizedClientException",
+}
+
+
+class SecretAccess:
+    """secret: its name or ARN. What was read last counts for as long as the secret cannot be read again."""
+
+    def __init__(self, secret: str, client: "SecretsManagerClient", clock: Clock) -> None:
+        self.name = f"the cluster of secret {secret}"
+        self._secret = secret
+        self._client = client
+        self._clock = clock
+        self._version = ""
+        self._config: Kubeconfig | None = None
+        self._entry: Entry | None = None
+        self._looked_at = float("-inf")
+        self._refused: ClusterRefused | None = None
+
+    def entry(self) -> Entry:
+        if self._entry is None and self._refused and self._clock.now() - self._looked_at < LOOK_AGAIN_SECONDS:
+            raise ClusterRefused(**self._refused.facts)
+        if self._entry is None:
+            self._look()
+        elif self._clock.now() - self._looked_at >= LOOK_SECONDS:
+            self._look_if_possible()
+        assert self._entry is not None  # noqa: S101  # else looking has raised
+        return self._entry
+
+    def renewed(self, refused: Entry) -> bool:
+        if self._entry is refused:
+            self._look_again()
+        return self._entry is not refused
+
+    def moved(self, silent: Entry) -> bool:
+        if self._leads_as(silent):
+            self._look_again()
+        return not self._leads_as(silent)
+
+    def _leads_as(self, entry: Entry) -> bool:
+        return self._entry is not None and self._entry.pool is entry.pool
+
+    def close(self) -> None:
+        if self._entry:
+            self._entry.pool.clear()
+
+    def _look_again(self) -> None:
+        """Not if that was done a moment ago: a cluster may refuse everything for hours."""
+        if self._clock.now() - self._looked_at >= LOOK_AGAIN_SECONDS:
+            self._look_if_possible()
+
+    def _look_if_possible(self) -> None:
+        try:
+            self._look()
+        except LauncherDown:
+            if self._entry is None:
+                raise
+
+    def _look(self) -> None:
+        """Raises ClusterRefused, LauncherDown."""
+        self._looked_at = self._clock.now()
+        self._refused = None
+        try:
+            self._read()
+        except ClusterRefused as error:
+            self._refused = error
+            raise
+
+    def _read(self) -> None:
+        """Raises ClusterRefused, LauncherDown."""
+        version, text = self._kept()
+        if version == self._version and self._entry:
+            return
+        try:
+            self._take(read(text))
+        except Unusable as error:
+            self._entry = None  # whoever changed it meant to: what it was does not count any more
+            raise ClusterRefused(why=f"secret {self._secret} cannot be used: {error}") from None
+        self._version = version
+
+    def _take(self, config: Kubeconfig) -> None:
+        """With the connections of before, if they lead to the same cluster and show the same certificate."""
+        same = self._entry is not None and self._config is not None and self._config.way == config.way
+        pool = self._entry.pool if same and self._entry else config.pool()
+        self._config = config
+        self._entry = Entry(config.address, pool, bearer(config.token) if config.token else "")
+
+    def _kept(self) -> tuple[str, str]:
+        try:
+            answer = self._client.get_secret_value(SecretId=self._secret)
+        except NoCredentialsError as error:
+            raise ClusterRefused(why=f"there are no credentials to read secret {self._secret} with") from error
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            kind = ClusterRefused if code in LASTING else LauncherDown
+            raise kind(why=f"secret {self._secret} cannot be read: {code}") from error
+        except BotoCoreError as error:
+            raise LauncherDown(why=f"secret {self._secret} cannot be read: {type(error).__name__}") from error
+        return answer["VersionId"], answer.get("SecretString", "")

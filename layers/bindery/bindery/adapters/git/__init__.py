@@ -1,0 +1,1 @@
+"""Git's protocol, packs and trees, without a git command."""

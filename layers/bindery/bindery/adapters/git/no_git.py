@@ -1,0 +1,39 @@
+"""Hosts that other providers ask by their API: no git link may spend what these hosts let us ask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bindery.adapters.http.address_rules import PORTS, Address, canonical, parsed
+from bindery.domain.errors import BadAddress
+
+USUAL_PORTS: Final = frozenset(PORTS.values())
+
+
+@dataclass(frozen=True)
+class NoGit:
+    """apis: addresses of APIs. git_hosts: addresses of servers that have repositories too, so that only their API's path is refused."""
+
+    apis: Sequence[str] = ()
+    git_hosts: Sequence[str] = ()
+
+    def check(self, url: str) -> None:
+        """Raise BadAddress for an API's address. url: one that `parsed` takes."""
+        address = parsed(url)
+        for api in self.apis:
+            if _same(address, parsed(api)) and (not self._has_git(parsed(api)) or _below(url, api)):
+                why = f"{address.host} is asked by its API and keeps no git repository there: take the repository's own page"
+                raise BadAddress(url=url, why=why)
+
+    def _has_git(self, api: Address) -> bool:
+        return any(_same(api, parsed(host)) for host in self.git_hosts)
+
+
+def _same(one: Address, other: Address) -> bool:
+    """Whether both are one server: the usual ports of http and https lead to the same."""
+    return one.host == other.host and (one.port == other.port or {one.port, other.port} <= USUAL_PORTS)
+
+
+def _below(url: str, api: str) -> bool:
+    path, home = (canonical(each).partition("://")[2].partition("/")[2] for each in (url, api))
+    return bool(home) and f"{path}/".lower().startswith(f"{home}/".lower())

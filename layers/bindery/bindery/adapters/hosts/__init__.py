@@ -1,0 +1,1 @@
+"""Repository hosts, one per file, and the registry that names them."""

@@ -1,0 +1,304 @@
+"""Provider `git`: any repository that a server offers over http or https."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+from urllib.parse import quote
+
+from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.git.packs import BLOB, COMMIT, BrokenPack, PackLimits, TooMuch, unpacked
+from bindery.adapters.git.protocol import HEADS, TAGS, GitWire, Refused, Remote, TooManyRefs, fingerprint
+from bindery.adapters.git.refs import COMMIT as FULL_COMMIT
+from bindery.adapters.git.refs import (
+    OFTEN_MISSING,
+    Found,
+    check_length,
+    check_ref,
+    chosen,
+    decoded,
+    names_of,
+    shown,
+)
+from bindery.adapters.git.tree import NotListed, listing
+from bindery.adapters.hosts.page_urls import pasted, shown_page
+from bindery.adapters.http.address_rules import (
+    canonical,
+    check_one_spelling,
+    folded,
+    parsed,
+    without_git,
+    without_user,
+)
+from bindery.adapters.http.budget import MB
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.single_flight import Flights
+from bindery.domain.errors import (
+    BadAddress,
+    BadSpec,
+    HostUnreachable,
+    RefNotFound,
+    RepositoryEmpty,
+    RepositoryNotFound,
+    RepositoryTooLarge,
+)
+from bindery.domain.repository import Entry, Repository, Tree
+from bindery.domain.urls.pasted import DOI_RESOLVERS, Pasted, Place
+from bindery.ports.clock import Clock
+from bindery.ports.repository_provider import Display, Resolved
+
+FILE_LIMIT: Final = PackLimits(objects=4, object_bytes=MB, total_bytes=2 * MB)
+TREE_LIMIT: Final = PackLimits(objects=100_000, object_bytes=8 * MB, total_bytes=64 * MB)
+COMMIT_LIMIT: Final = PackLimits(objects=100, object_bytes=MB, total_bytes=4 * MB)
+REMEMBERED, REMEMBERED_SECONDS = 256, 300
+UNENCODED: Final = ("https:", "http:")
+LONGEST_SHOWN: Final = 200
+PLAIN: Final = "/~!$&'()*+,;=:@"
+
+
+class GitProvider:
+    """Specs: the clone address percent-encoded, `/`, then HEAD, a branch, a tag or a full commit id.
+
+    Servers must speak version 2 of git's protocol. seconds: the longest that one question may take. refused: addresses of APIs.
+    any_case: addresses of servers that read names of repositories in any case; of all others the case counts. Links to them by the other
+        scheme, or with or without `www.`, lead to these addresses.
+    """
+
+    id = "git"
+    display = Display(
+        name="Git repository",
+        example="https%3A%2F%2Fgit.example.org%2Fowner%2Frepository/HEAD",
+        regex=r"[^/]+/.+",
+        detect=None,
+        repo_label="Arbitrary git repository URL",
+        repo_placeholder="https://git.example.com/my/repo",
+        url_encode=True,
+        ref_default="HEAD",
+        grammar="https%3A%2F%2F.../ref",
+        refs="HEAD (which stands in for a missing master or main), a branch, a tag, a ref's full name, a full commit id",
+        kept=f"which server it is, {REMEMBERED_SECONDS // 60} minutes; each launch asks for the ref",
+    )
+
+    def __init__(
+        self,
+        client: GuardedClient,
+        clock: Clock,
+        *,
+        seconds: float = 15,
+        refused: NoGit | None = None,
+        any_case: Sequence[str] = (),
+    ) -> None:
+        self._client = client
+        self._refused = refused or NoGit()
+        self._any_case = tuple(canonical(server) for server in any_case)
+        self._clock = clock
+        self._wire = GitWire(client, clock)
+        self._seconds = seconds
+        self._remotes: dict[str, tuple[Remote, float]] = {}
+        self._flights = Flights[Resolved]()
+
+    def check(self, spec: str) -> str:
+        url, _ = self._parts(spec)
+        return _page(self._canonical(url))
+
+    def canonical(self, spec: str) -> str:
+        url, ref = _parts(spec)
+        return f"{self._canonical(self._at_home(url))}/{ref}"
+
+    def _canonical(self, url: str) -> str:
+        """Return the address in the one spelling of all that lead to the same repository, its path decoded."""
+        name = canonical(url)
+        return folded(without_git(name)) if self._home(url) else name
+
+    def _home(self, url: str) -> str:
+        """Return the address of the server that reads names in any case and has this repository; empty if it is another's."""
+        place = _place(canonical(url))
+        return next((home for home in self._any_case if place.startswith(_place(home))), "")
+
+    def _at_home(self, url: str) -> str:
+        """Return a repository's address with its server's own scheme and host.
+
+        It is asked there: a name that is shared with other links says where the files come from, and by which scheme.
+        """
+        home = self._home(url)
+        if not home:
+            return url
+        scheme, _, rest = home.partition("://")
+        _, slash, path = url.partition("://")[2].partition("/")
+        return f"{scheme}://{rest.partition('/')[0]}{slash}{path}"
+
+    def detect(self, address: str) -> Pasted | None:
+        """Pages of forges of every kind; else the address as it is. A guess: whoever knows the host knows better."""
+        place = Place.of(address)
+        if place is None or not place.steps or place.host in DOI_RESOLVERS:
+            return None
+        for count in range(1, len(place.steps)):
+            if shown := shown_page(place.steps[count:]):
+                return pasted(self, place.upto(count), shown, sure=False)
+        return pasted(self, place.upto(len(place.steps)), sure=False)
+
+    def _parts(self, spec: str) -> tuple[str, str]:
+        """The clone address and the ref. Raises BadSpec, BadRef."""
+        url, ref = _parts(spec)
+        url = self._at_home(url)
+        try:
+            self._refused.check(url)
+        except BadAddress as error:
+            raise BadSpec(spec=url, why=error.facts["why"]) from None
+        return url, ref
+
+    def resolve(self, spec: str) -> Resolved:
+        url, ref = self._parts(spec)
+        return self._flights.one(spec, lambda: self._resolved(spec, url, ref), parsed(url).host)
+
+    def _resolved(self, spec: str, url: str, ref: str) -> Resolved:
+        with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
+            found = self._found(url, ref)
+            if found is None and self._wire.is_empty(self._known(url)):
+                raise RepositoryEmpty(url=_page(canonical(url)))
+        if found is None:
+            raise RefNotFound(spec=_page(canonical(url)), ref=ref)
+        repository = Repository(
+            provider=self.id,
+            spec=spec,
+            ref=found.commit,
+            resolved_spec=f"{quote(url, safe='')}/{found.commit}",
+            clone_url=url,
+            canonical_url=_page(self._canonical(url)),
+            repo_url=url,
+            ref_url=url,
+            on_branch_or_tag=found.own,
+        )
+        return Resolved(repository, found.note)
+
+    def on_branch_or_tag(self, repository: Repository) -> bool:
+        """Return True if a branch or a tag leads to the commit now. Branches' histories are not searched."""
+        url = repository.clone_url
+        try:
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
+                return self._wire.is_tip(self._known(url), repository.ref)
+        except (RepositoryNotFound, RepositoryTooLarge, BadAddress):
+            return False
+
+    def tree(self, repository: Repository) -> Tree | None:
+        url = repository.clone_url
+        try:
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=32 * MB, may_lead=self._refused.check):
+                remote = self._known(url)
+                if not remote.filters:
+                    return None
+                pack = self._fetched(remote, repository.ref, depth=1, filtered="blob:none")
+            return listing(unpacked(pack, TREE_LIMIT), repository.ref)
+        except (RepositoryTooLarge, TooMuch, NotListed, BrokenPack):
+            return None
+        except Refused:
+            raise RefNotFound(spec=repository.spec, ref=repository.ref) from None
+
+    def read(self, repository: Repository, entry: Entry) -> bytes:
+        url = repository.clone_url
+        try:
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=2 * MB, may_lead=self._refused.check):
+                pack = self._fetched(self._known(url), entry.id)
+            kind, content = unpacked(pack, FILE_LIMIT)[entry.id.encode()]
+        except (RepositoryTooLarge, TooMuch):
+            raise RepositoryTooLarge(url=f"{repository.repo_url} ({shown(entry.path)})", limit="1 MB") from None
+        except Refused:
+            raise RefNotFound(spec=repository.spec, ref=repository.ref) from None
+        except (BrokenPack, KeyError):
+            raise HostUnreachable(host=parsed(url).host, why="it sent something else than what was asked") from None
+        if kind != BLOB:
+            raise RefNotFound(spec=repository.spec, ref=entry.id)
+        return content
+
+    def tags(self, repository: Repository) -> str:
+        """As the port has it. Where histories cannot be fetched, no build sees tags either: the digest is empty."""
+        url = repository.clone_url
+        try:
+            with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
+                remote = self._known(url)
+                return fingerprint(self._wire.listed(remote, ("HEAD", HEADS, TAGS))) if remote.filters else ""
+        except (TooManyRefs, RepositoryTooLarge):
+            return ""
+
+    def _found(self, url: str, ref: str) -> Found | None:
+        """Whoever was met lately is asked without a greeting, which saves half of the way; one that moved is met anew."""
+        met = self._remotes.get(url)
+        if met and self._clock.now() - met[1] < REMEMBERED_SECONDS:
+            with suppress(RepositoryNotFound):
+                if found := self._asked(met[0], ref):
+                    return found
+        return self._asked(self._meet(url), ref)
+
+    def _asked(self, remote: Remote, ref: str) -> Found | None:
+        return self._commit(remote, ref) if FULL_COMMIT.fullmatch(ref) else self._named(remote, ref)
+
+    def _meet(self, url: str) -> Remote:
+        remote = self._wire.discover(url)
+        if len(self._remotes) >= REMEMBERED:
+            self._remotes.clear()
+        self._remotes[url] = remote, self._clock.now()
+        return remote
+
+    def _known(self, url: str) -> Remote:
+        met = self._remotes.get(url)
+        return met[0] if met else self._meet(url)
+
+    def _named(self, remote: Remote, ref: str) -> Found | None:
+        names = (*names_of(ref), *(("HEAD",) if ref in OFTEN_MISSING else ()))
+        return chosen(ref, self._wire.refs(remote, names))
+
+    def _commit(self, remote: Remote, ref: str) -> Found | None:
+        """The commit if the server has it. Without filters its whole content would come: then its word that it has it is enough."""
+        try:
+            if not remote.filters:
+                with self._wire.pack(remote, ref, depth=1) as pieces:
+                    return Found(ref) if next(pieces, b"") else None
+            objects = unpacked(self._fetched(remote, ref, depth=1, filtered="tree:0"), COMMIT_LIMIT)
+        except (Refused, BrokenPack, TooMuch):
+            return None
+        return Found(ref) if objects.get(ref.encode(), (0, b""))[0] == COMMIT else None
+
+    def _fetched(self, remote: Remote, want: str, *, depth: int = 0, filtered: str = "") -> bytes:
+        with self._wire.pack(remote, want, depth=depth, filtered=filtered) as pieces:
+            return b"".join(pieces)
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    """The clone address and the ref."""
+    check_length(spec)
+    quoted, slash, ref = spec.partition("/")
+    if quoted.lower() in UNENCODED:
+        plain = without_user(spec)
+        raise BadSpec(spec=plain, why=f"its address has to be percent-encoded, as in /v2/git/{_encoded(plain)}")
+    url = decoded(quoted, spec).rstrip("/")
+    if not slash or not url:
+        raise BadSpec(spec=shown(spec), why="it is not <percent-encoded clone address>/<ref>")
+    try:
+        parsed(url)
+        check_one_spelling(url)
+    except BadAddress as error:
+        raise BadSpec(spec=error.facts["url"], why=error.facts["why"]) from None
+    if "?" in url or "#" in url:
+        raise BadSpec(spec=shown(spec), why="a clone address has no ? or #")
+    return url, check_ref(decoded(ref, spec))
+
+
+def _encoded(spec: str) -> str:
+    """What is likely meant by a spec with a clone address as it is: what follows `.git` is the ref, else the last step."""
+    scheme, _, rest = spec.partition(":")
+    steps = [step for step in rest.split("/") if step]
+    upto = next((at for at, step in enumerate(steps, 1) if step.endswith(".git")), max(len(steps) - 1, 2))
+    address = f"{scheme.lower()}://{'/'.join(steps[:upto])}"
+    meant = f"{quote(address, safe='')}/{'/'.join(steps[upto:]) or 'HEAD'}"
+    return meant if len(steps) > 1 and len(meant) <= LONGEST_SHOWN else GitProvider.display.example
+
+
+def _page(name: str) -> str:
+    """Return a canonical address as a valid URL for people: what its path stood for is decoded in it."""
+    scheme, _, rest = name.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}{slash}{quote(path, safe=PLAIN)}"
+
+
+def _place(name: str) -> str:
+    """Return the host without `www.`, and the path: http and https lead to one server, and so do both names of the host."""
+    return folded(f"{name.partition('://')[2].removeprefix('www.')}/")

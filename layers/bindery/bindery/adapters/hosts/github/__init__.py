@@ -1,0 +1,1 @@
+"""GitHub: repositories, gists, and the tokens of a GitHub App."""

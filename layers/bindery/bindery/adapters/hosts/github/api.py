@@ -1,0 +1,26 @@
+"""GitHub's REST API, for repositories and for gists."""
+
+import re
+from typing import Final
+
+from bindery.adapters.hosts.rest_api import HostApi, Token
+from bindery.adapters.http.client import Answer, GuardedClient
+from bindery.ports.clock import Clock
+
+OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+HEADERS: Final = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+NO_SUCH_OBJECT: Final = 422
+NO_COMMITS: Final = 409
+
+
+def github_api(client: GuardedClient, clock: Clock, url: str, token: str | Token) -> HostApi:
+    """The API at that address."""
+    return HostApi(client, clock, url, token, headers=HEADERS, absent=_absent, empty=_empty)
+
+
+def _absent(answer: Answer) -> bool:
+    return answer.status == NO_SUCH_OBJECT
+
+
+def _empty(answer: Answer) -> bool:
+    return answer.status == NO_COMMITS

@@ -1,0 +1,79 @@
+"""Tokens of a GitHub App's installation: each lives an hour, so none has to be kept anywhere.
+
+docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-an-installation-access-token-for-a-github-app
+"""
+
+import logging
+from typing import Final
+
+from pydantic import AwareDatetime, BaseModel, ValidationError
+
+from bindery.adapters.hosts.github.api import HEADERS
+from bindery.adapters.http.budget import MB
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.single_flight import Flights
+from bindery.ports.clock import Clock
+
+logger = logging.getLogger("bindery")
+
+RENEWED_SECONDS: Final = 300
+"""So long before a token ends the next one is asked for."""
+REFUSED_SECONDS: Final = 600
+PERMIT_SECONDS: Final = 540
+"""What the App signs may live ten minutes at most."""
+SKEW_SECONDS: Final = 60
+
+
+class _Token(BaseModel):
+    token: str
+    expires_at: AwareDatetime
+
+
+class GitHubApp:
+    """Answers a token that is good for minutes at least, one question an hour.
+
+    app, installation: their ids. key: the App's private key, PEM. One that the host refuses is said in the log, and questions go
+    without a token until it is tried again. Errors: the guard's.
+    """
+
+    def __init__(self, client: GuardedClient, clock: Clock, url: str, *, app: str, installation: str, key: str) -> None:
+        self._client = client
+        self._clock = clock
+        self._url = f"{url.rstrip('/')}/app/installations/{installation}/access_tokens"
+        self._app = app
+        self._key = key
+        self._known: tuple[str, float] = ("", 0)
+        self._flights = Flights[str]()
+
+    def __call__(self) -> str:
+        token, until = self._known
+        return token if self._clock.now() < until else self._flights.one("token", self._renewed)
+
+    def _renewed(self) -> str:
+        try:
+            headers = HEADERS | {"Authorization": f"Bearer {self._permit()}"}
+        except ValueError:
+            return self._without("its key cannot be read")
+        with self._client.exchange(self._url, max_bytes=MB), self._client.ask("POST", self._url, headers) as response:
+            status, body = response.status, response.read(decode_content=False)
+        try:
+            found = _Token.model_validate_json(body) if status == 201 else None
+        except ValidationError:
+            found = None
+        if found is None:
+            return self._without(f"the host answers with status {status}")
+        self._known = found.token, found.expires_at.timestamp() - RENEWED_SECONDS
+        return found.token
+
+    def _without(self, why: str) -> str:
+        logger.warning("the GitHub App gets no token, and GitHub is asked without one: %s", why)
+        self._known = "", self._clock.now() + REFUSED_SECONDS
+        return ""
+
+    def _permit(self) -> str:
+        from joserfc import jwt
+        from joserfc.jwk import RSAKey
+
+        now = int(self._clock.now())
+        claims = {"iss": self._app, "iat": now - SKEW_SECONDS, "exp": now + PERMIT_SECONDS}
+        return jwt.encode({"alg": "RS256"}, claims, RSAKey.import_key(self._key))

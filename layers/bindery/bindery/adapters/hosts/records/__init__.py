@@ -1,0 +1,1 @@
+"""Hosts of published records, such as Zenodo, one per file."""

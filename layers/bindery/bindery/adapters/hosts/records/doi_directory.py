@@ -1,0 +1,89 @@
+"""The DOI directory port: asks the DOI system where a DOI leads, and the hosts of records whether that is theirs."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from bindery.adapters.git.refs import shown
+from bindery.adapters.hosts.records.answer_cache import Answer, KeptAnswers
+from bindery.adapters.hosts.records.base import RecordHost
+from bindery.adapters.hosts.records.dois import Dois, doi_of
+from bindery.adapters.http.budget import Errand
+from bindery.domain.errors import BadSpec, BinderyError
+from bindery.ports.clock import Clock
+from bindery.ports.contents import never
+from bindery.ports.doi_directory import Home
+from bindery.ports.table import Table
+
+KEPT_SECONDS: Final = 24 * 3600
+"""A DOI hardly ever moves to another host."""
+FAILED_SECONDS: Final = 60
+LONGEST_SECONDS: Final = 10.0
+"""Somebody waits for the page, and API Gateway waits for 29 seconds."""
+REMEMBERED: Final = 1000
+WHY: Final = "it leads to {target}, which is on none of the hosts of records that are known here ({hosts})"
+
+
+class RegisteredDois:
+    """hosts: by provider's id, asked in this order. seconds: the longest that one DOI may take.
+
+    Homes are kept in the table; what failed, in this process for a minute, in which whoever asks again is told the same.
+    """
+
+    def __init__(
+        self,
+        dois: Dois,
+        hosts: Mapping[str, RecordHost],
+        table: Table,
+        clock: Clock,
+        *,
+        seconds: float = LONGEST_SECONDS,
+    ) -> None:
+        self._dois = dois
+        self._hosts = hosts
+        self._clock = clock
+        self._seconds = seconds
+        self._homes = KeptAnswers(table, clock, f"doi#{dois.url}", Home)
+        self._failed: dict[str, tuple[BinderyError, float]] = {}
+
+    def home(self, spec: str, before_asking: Callable[[], object] = lambda: None) -> Home:
+        doi = doi_of(spec)
+        key = doi.lower()
+        self._check_failed(key)
+        known = self._homes.known(key)
+        if known is not None:
+            return known
+        before_asking()
+        return self._homes.of(key, lambda: self._asked(doi))
+
+    def _asked(self, doi: str) -> Answer[Home]:
+        try:
+            return Answer(self._found(doi), KEPT_SECONDS)
+        except BinderyError as error:
+            if len(self._failed) >= REMEMBERED:
+                self._failed.clear()
+            self._failed[doi.lower()] = error, self._clock.now() + FAILED_SECONDS
+            raise
+
+    def _check_failed(self, key: str) -> None:
+        error, until = self._failed.get(key, (None, 0.0))
+        if error is not None and self._clock.now() < until:
+            raise type(error)(**error.facts)
+
+    def _found(self, doi: str) -> Home:
+        within = Errand(self._dois.host, self._seconds, never, time.monotonic() + self._seconds)
+        target = self._dois.target(doi, within)
+        home = self._on(doi, target)
+        if home is None:
+            target = self._dois.landing(target, within)
+            home = self._on(doi, target)
+        if home is None:
+            known = ", ".join(host.display.name.partition(" ")[0] for host in self._hosts.values())
+            raise BadSpec(spec=shown(doi), why=WHY.format(target=shown(target), hosts=known))
+        return home
+
+    def _on(self, doi: str, address: str) -> Home | None:
+        for name, host in self._hosts.items():
+            if spec := host.spec_of(doi, address):
+                return Home(name, spec)
+        return None

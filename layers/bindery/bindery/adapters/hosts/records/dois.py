@@ -1,0 +1,93 @@
+"""DOIs: how people write them, and where they lead."""
+
+import re
+from contextlib import suppress
+from typing import Final
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from bindery.adapters.git.refs import check_length, decoded, shown
+from bindery.adapters.hosts.records.rest_api import RecordApi, time_of
+from bindery.adapters.http.address_rules import parsed
+from bindery.adapters.http.budget import Errand
+from bindery.adapters.http.client import GuardedClient, final_url
+from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE
+from bindery.domain.errors import BadSpec, HostLimited, RecordNotFound
+from bindery.ports.clock import Clock
+
+# Neither empty steps nor dots alone, nothing that needs quoting in an address: records' DOIs have none of it.
+DOI: Final = re.compile(r"10\.[0-9]{4,9}(?:\.[0-9]+)*(?:/[A-Za-z0-9(][A-Za-z0-9._;():+~@-]*)+")
+PREFIX: Final = re.compile(r"(?:https?://(?:dx\.|www\.)?doi\.org/|doi:\s*|info:doi/)", re.IGNORECASE)
+
+
+def plain(spec: str) -> str:
+    """A spec as text, without the slashes at its end. BadSpec."""
+    check_length(spec)
+    return decoded(spec, spec).rstrip("/")
+
+
+def doi_in(text: str) -> str | None:
+    """The DOI that a text is, bare (`10.5281/zenodo.1`) or as `doi:...` or `https://doi.org/...`; as it is written there."""
+    bare = text[match.end() :] if (match := PREFIX.match(text)) else text
+    return bare if DOI.fullmatch(bare) else None
+
+
+def doi_of(spec: str) -> str:
+    """The same of a spec, or BadSpec."""
+    doi = doi_in(plain(spec))
+    if doi is None:
+        raise BadSpec(spec=shown(spec), why="it is not a DOI such as 10.5281/zenodo.3242074")
+    return doi
+
+
+def doi_page(doi: str) -> str:
+    """Its address for people, one for all spellings: DOIs are read in any case."""
+    return f"https://doi.org/{doi.lower()}"
+
+
+class _Data(BaseModel):
+    value: object
+
+
+class _Value(BaseModel):
+    type: str
+    data: _Data
+
+
+class _Handle(BaseModel):
+    values: list[_Value] = []
+
+
+class Dois:
+    """Asks the DOI system's proxy (www.doi.org/the-identifier/resources/factsheets/doi-resolution-documentation).
+
+    url: its address. Errors besides the guard's: RecordNotFound, HostLimited, HostUnreachable.
+    """
+
+    def __init__(self, client: GuardedClient, clock: Clock, url: str) -> None:
+        self._client = client
+        self._clock = clock
+        self._api = RecordApi(client, clock)
+        self.url = url.rstrip("/")
+        self.host = parsed(self.url).host
+
+    def target(self, doi: str, within: Errand | None = None) -> str:
+        """One request: the address that a DOI is registered with, checked as any other (BadAddress)."""
+        page = doi_page(doi)
+        handle = self._api.get(_Handle, f"{self.url}/api/handles/{quote(doi, safe='/')}?type=URL", page, within)
+        for value in handle.values:
+            if value.type == "URL" and isinstance(value.data.value, str):
+                parsed(value.data.value)
+                return value.data.value
+        raise RecordNotFound(url=page)
+
+    def landing(self, target: str, within: Errand | None = None) -> str:
+        """One request, redirects aside: the page where a browser ends that follows a registered address."""
+        seconds = time_of(within)
+        self._client.limits.check(target, self._clock.now())
+        with self._client.exchange(target, seconds=seconds), self._client.ask("GET", target, {}) as response:
+            answered, now = final_url(response, target), self._clock.now()
+            with suppress(HostLimited):  # remembered for the next request; of this one counts the address, not a body
+                self._client.limits.heard(answered, response.status, response.headers, now, longest=LONGEST_ELSEWHERE)
+            return answered

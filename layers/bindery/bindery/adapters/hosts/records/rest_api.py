@@ -1,0 +1,71 @@
+"""APIs of hosts of published records: what their answers mean, whatever is asked."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from pydantic import BaseModel
+
+from bindery.adapters.http.address_rules import parsed
+from bindery.adapters.http.budget import MB, Errand
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.json_answers import FEW_VALUES, MANY_VALUES, read_json
+from bindery.adapters.http.refusals import ill
+from bindery.domain.errors import (
+    RecordNotFound,
+    RecordRestricted,
+    RecordWithdrawn,
+    RepositoryBlocked,
+    RepositoryNotFound,
+)
+from bindery.ports.clock import Clock
+from bindery.ports.contents import never
+
+REFUSED: Final[Mapping[int, type[RepositoryNotFound]]] = MappingProxyType(
+    {
+        400: RecordNotFound,  # what one host says of an id that is none of its own
+        401: RecordRestricted,
+        403: RecordRestricted,
+        404: RecordNotFound,
+        410: RecordWithdrawn,
+        451: RepositoryBlocked,
+    }
+)
+LONGEST_SECONDS = 15.0
+LARGEST_FACTS, LARGEST_LISTING = 2 * MB, 32 * MB
+"""Bytes of an answer: about a record, which each launch asks for; of its files, which a build asks for."""
+HEADERS: Final = {"Accept": "application/json"}
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def time_of(within: Errand | None) -> float:
+    """Seconds that one question may take. within: the errand that it is a part of. Raises as `Errand.left` does."""
+    return min(LONGEST_SECONDS, within.left()) if within else LONGEST_SECONDS
+
+
+class RecordApi:
+    """Errors besides the guard's: RecordNotFound, RecordRestricted, RecordWithdrawn, HostLimited, HostUnreachable.
+
+    A host that lets us ask no more for now is not asked, whoever heard it say so.
+    """
+
+    def __init__(self, client: GuardedClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+
+    def get(self, kind: type[Model], url: str, page: str, within: Errand | None = None) -> Model:
+        """The answer as JSON of that shape. page: the record's, for errors. within: the errand that this is a part of."""
+        seconds = time_of(within)
+        stopped = within.stopped if within else never
+        most = LARGEST_LISTING if within else LARGEST_FACTS
+        host = parsed(url).host
+        self._client.limits.check(url, self._clock.now())
+        answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=most, stopped=stopped)
+        now, longest = self._clock.now(), answer.longest_wait
+        self._client.limits.heard(answer.url, answer.status, answer.headers, now, body=answer.body, longest=longest)
+        if refusal := REFUSED.get(answer.status):
+            raise refusal(url=page)
+        if answer.status != 200:
+            raise ill(host, answer.status)
+        return read_json(kind, answer.body, host, MANY_VALUES if within else FEW_VALUES)

@@ -1,0 +1,76 @@
+"""The host that an exchange is at: it holds a turn there, and what it hears counts for that host's circuit."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from bindery.adapters.http.address_rules import Address
+from bindery.adapters.http.budget import Exchange
+from bindery.adapters.http.circuit_breaker import Circuits
+from bindery.adapters.http.concurrency import Queueing, Turns
+
+
+class Visit:
+    """One exchange's way from host to host, such as along redirects.
+
+    An exchange is at one host at a time: it leaves a turn before it waits for the next one, so that no two exchanges wait for
+    each other, and a host that redirects holds no turn for the host that the redirect leads to.
+    queues: the turns that an address needs, by key.
+    """
+
+    def __init__(
+        self, turns: Turns, circuits: Circuits, exchange: Exchange, queues: Callable[[Address], Mapping[str, Queueing]]
+    ) -> None:
+        self._turns = turns
+        self._circuits = circuits
+        self._exchange = exchange
+        self._queues = queues
+        self._held: tuple[str, ...] = ()
+        self._turn = ExitStack()
+        self._circuit = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._turn.__enter__()
+        self._circuit.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._circuit.__exit__(kind, error, trace)
+        finally:
+            self._turn.__exit__(kind, error, trace)
+
+    def go(self, address: Address) -> None:
+        """Take a turn at the address, unless the exchange is there already.
+
+        Raises HostUnreachable and HostDown: the exchange is nowhere then, and a later request goes through all of this again.
+        """
+        exchange, place = self._exchange, f"{address.host}:{address.port}"
+        if exchange.place == place:
+            return
+        self._circuit.close()
+        exchange.set_out(address.host)
+        try:
+            self._take_turn(address)
+            exchange.check()  # before the circuit: a wait for a turn that took all the time says nothing of the host
+            self._circuit.enter_context(self._circuits.errand(place, address.host, exchange.heard))
+        except BaseException:
+            self._leave_turn()
+            raise
+        exchange.arrive(place)
+
+    def _take_turn(self, address: Address) -> None:
+        queues = self._queues(address)
+        if tuple(queues) == self._held:
+            return
+        self._leave_turn()
+        for key, queueing in queues.items():
+            self._turn.enter_context(self._turns.turn(key, address.host, queueing, self._exchange.check))
+        self._held = tuple(queues)
+
+    def _leave_turn(self) -> None:
+        self._held = ()
+        self._turn.close()

@@ -1,0 +1,168 @@
+"""What a Pod's own record says of its session: how far it has come, what keeps it, what it died of."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bindery.adapters.kubernetes.manifests import CONTAINER, REF
+from bindery.domain.errors import (
+    BinderyError,
+    ContentNotHad,
+    ImageGone,
+    ImagePullFailed,
+    NodeLost,
+    NoRoom,
+    SessionDied,
+    SessionEvicted,
+    SessionOutOfMemory,
+    SessionRefused,
+)
+
+Body = Mapping[str, Any]
+CONTENT_EXIT = 76
+CONTENT_MARK = "bindery content: "
+# Registries say "does not exist or may require authorization" to nodes that may not ask: what is there is not gone for that.
+DENIED = re.compile(r"access denied|unauthorized|forbidden|insufficient_scope|authorization failed", re.IGNORECASE)
+NOT_THERE = re.compile(r"not found|manifest unknown|does not exist|NotFound", re.IGNORECASE)
+REJECTED = re.compile(r"OutOf\w[\w./-]*|UnexpectedAdmissionError|NodeAffinity|NodeShutdown|Terminated")  # by its node
+PASSES = re.compile(r"failed to sync \S+ cache|timed out|deadline exceeded|is reserved for", re.IGNORECASE)
+INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
+TAINT = re.compile(r"untolerated taint(?:\(s\)| \{([^}]*)\})?")
+TOO_MUCH_DISK = re.compile(r"local storage usage exceeds the total limit of containers (?P<limit>[\w.]*\w)")
+LONGEST = 400
+
+
+@dataclass(frozen=True)
+class PodState:
+    """runs: its server may answer by now. gone: it never will. trouble: what it died of, or what keeps it.
+
+    since: UTC seconds of when that trouble was noticed; 0: not known.
+    """
+
+    runs: bool = False
+    gone: bool = False
+    trouble: BinderyError | None = None
+    since: float = 0
+
+
+def no_pod() -> PodState:
+    """Of a session whose Pod is no longer there, or is on its way out without the cluster's saying why."""
+    return PodState(gone=True, trouble=SessionEvicted(why="its Pod was deleted"))
+
+
+def state_of(pod: Body) -> PodState:
+    """The state of a Pod as the API server tells it."""
+    status = pod.get("status", {})
+    if pod["metadata"].get("deletionTimestamp"):
+        taken = _taken_away(status)
+        return PodState(gone=True, trouble=taken) if taken else no_pod()
+    container = _ours(status.get("containerStatuses", ())).get("state", {})
+    if status.get("phase") in ("Failed", "Succeeded") or "terminated" in container:  # what is beside it may go on
+        return PodState(gone=True, trouble=_end(pod, status, container.get("terminated", {})))
+    if "running" in container:
+        return PodState(runs=True)
+    waiting = container.get("waiting", {})
+    if trouble := _at_start(pod, waiting.get("reason", ""), waiting.get("message", "")):
+        return trouble
+    return _scheduling(status)
+
+
+def _taken_away(status: Body) -> BinderyError | None:
+    """Why a Pod is being deleted, if the cluster does it."""
+    for condition in status.get("conditions", ()):
+        if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+            if condition.get("reason") in ("DeletionByTaintManager", "DeletionByPodGC"):
+                return NodeLost()
+            return SessionEvicted(why=_evicted(condition.get("message", "")))
+    return None
+
+
+def _end(pod: Body, status: Body, ended: Body) -> BinderyError:
+    if status.get("reason") == "Evicted" or REJECTED.fullmatch(status.get("reason", "")):
+        return SessionEvicted(why=_evicted(status.get("message", "")))
+    if status.get("reason") == "NodeLost":
+        return NodeLost()
+    if taken := _taken_away(status):
+        return taken
+    if ended.get("reason") == "OOMKilled" and ended.get("exitCode") != 0:  # else it was something in it, earlier
+        return SessionOutOfMemory(limit=memory_of(pod))
+    words = str(ended.get("message", ""))
+    if ended.get("exitCode") == CONTENT_EXIT and words.startswith(CONTENT_MARK):
+        ref = str(pod["metadata"].get("annotations", {}).get(REF, ""))
+        return ContentNotHad(ref=ref, why=_short(words.removeprefix(CONTENT_MARK)))
+    return SessionDied(why=words or str(status.get("message", "")))
+
+
+def _ours(containers: Iterable[Body]) -> Body:
+    """The session's own: a cluster may put others beside it, and before it."""
+    return next((each for each in containers if each.get("name") == CONTAINER), {})
+
+
+def memory_of(pod: Body) -> str:
+    """The most memory that its container may use, as a quantity."""
+    return str(_ours(pod["spec"]["containers"]).get("resources", {}).get("limits", {}).get("memory", "its limit"))
+
+
+def _at_start(pod: Body, reason: str, message: str) -> PodState | None:
+    """What a container's waiting means; None if it merely takes its time."""
+    image = str(_ours(pod["spec"]["containers"]).get("image", ""))
+    match reason:
+        case "ErrImagePull" | "ImagePullBackOff" if NOT_THERE.search(message) and not DENIED.search(message):
+            return PodState(gone=True, trouble=ImageGone(image=image))
+        case "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName":
+            return PodState(gone=True, trouble=ImagePullFailed(why=_pull(message)))
+        case "ErrImagePull" | "RegistryUnavailable":
+            return PodState(trouble=ImagePullFailed(why=_pull(message)))
+        case "CreateContainerConfigError" | "CreateContainerError" if PASSES.search(message):
+            return None  # a node with much to do, which tries again at once
+        case "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError":
+            return PodState(gone=True, trouble=SessionRefused(why=_short(message)))
+        case _:
+            return None
+
+
+def _scheduling(status: Body) -> PodState:
+    for condition in status.get("conditions", ()):
+        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            since = seconds_of(condition.get("lastTransitionTime", ""))
+            return PodState(trouble=NoRoom(why=lack_of(condition.get("message", ""))), since=since)
+    return PodState()
+
+
+def lack_of(message: str) -> str:
+    """The scheduler's sentence (`0/3 nodes are available: 2 Insufficient memory, 1 node(s) had untolerated taint {x: y}.`)
+    as people would say it."""
+    said = message.partition(" preemption:")[0]
+    lacks = [f"not enough {lack.replace('ephemeral-storage', 'disk')}" for lack in INSUFFICIENT.findall(said)]
+    if taints := TAINT.findall(said):
+        named = ", ".join(dict.fromkeys(taint.rstrip(": ") for taint in taints if taint))
+        lacks.append(f"nodes are kept for others (taint {named})" if named else "nodes are kept for others (taints)")
+    if "didn't match Pod's node affinity/selector" in said:
+        lacks.append("no node has the labels that are asked for")
+    if "Too many pods" in said:
+        lacks.append("nodes hold as many sessions as they may")
+    if "no nodes available" in said:
+        lacks.append("there is no node")
+    return ", ".join(dict.fromkeys(lacks)) or _short(said)
+
+
+def seconds_of(moment: str) -> float:
+    """UTC seconds of a time as the API writes it; 0 if there is none."""
+    return datetime.fromisoformat(moment).timestamp() if moment else 0.0
+
+
+def _pull(message: str) -> str:
+    """The registry's own words, at the end of what the node wraps around them."""
+    return _short(message.rpartition("desc = ")[2] or message)
+
+
+def _evicted(message: str) -> str:
+    if full := TOO_MUCH_DISK.search(message):
+        return f"it used more disk than it may ({full['limit']})"
+    return _short(message.rstrip(". ")) or "the cluster needed its place"
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= LONGEST else f"{words[: LONGEST // 2]} ... {words[-LONGEST // 2 :]}"

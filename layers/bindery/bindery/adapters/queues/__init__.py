@@ -1,1 +1,0 @@
-"""Message queues: in memory here, SQS on AWS."""

@@ -1,1 +1,0 @@
-"""Repository hosts, one per file, and the guarded client that all of them use."""

@@ -1,1 +1,0 @@
-"""The one table: SQLite here, DynamoDB on AWS."""

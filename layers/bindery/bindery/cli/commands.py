@@ -1,0 +1,102 @@
+"""`bindery <command>`: what an operator wants to know."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
+from bindery import bootstrap
+from bindery.cli.hosts_table import host_table
+from bindery.cli.plainly import plainly
+from bindery.cli.rules import add_commands
+from bindery.cli.unknown_variables import misspelt
+from bindery.domain.environment import Scope
+from bindery.domain.errors import BinderyError
+from bindery.settings import Settings
+from bindery.usecases.steps.identify_environment import IdentifyEnvironment
+from bindery.usecases.steps.know_commit import KnowCommit
+from bindery.web.errors.render import error_message
+
+WHY: Mapping[Scope, str] = {
+    Scope.FILES: "these files alone say what is installed: commits that agree in them share an environment",
+    Scope.TREE: "something in it may read any of its files: only commits with the very same files share an environment",
+    Scope.COMMIT: "its host did not show what the commit holds (a git server needs uploadpack.allowFilter): each one is built",
+}
+FOREIGN = "; this one is not known to be on a branch or a tag: it builds an environment of its own, built_under"
+PRIVATE = "a private repository's sessions fetch nothing: each commit is built"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; answers the exit code."""
+    parser = argparse.ArgumentParser(prog="bindery", description="Commands for operators.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    key = commands.add_parser("key", help="which environment a link has, and what its key is made from")
+    key.add_argument("provider", help="such as gh")
+    key.add_argument("spec", help="as in a link: owner/repository/HEAD")
+    key.set_defaults(run=lambda given: show_key(given.provider, given.spec))
+    settings = commands.add_parser("settings", help="every setting as it is in force, secrets blanked")
+    settings.set_defaults(run=lambda _: show_settings())
+    hosts = commands.add_parser("hosts", help="every kind of link: its grammar, its refs, what is kept; as Markdown")
+    hosts.set_defaults(run=lambda _: show_hosts())
+    add_commands(commands)
+    given = parser.parse_args(arguments)
+    check_settings()
+    try:
+        print(given.run(given))
+    except BinderyError as error:
+        print(error_message(error).message)
+        return 1
+    return 0
+
+
+def check_settings() -> Settings:
+    """The settings in force; a line on stderr for each variable that only looks like one.
+
+    Raises SystemExit with a line for each that cannot be used; values are not repeated.
+    """
+    for line in misspelt(os.environ):
+        print(line, file=sys.stderr)
+    try:
+        return Settings.read()
+    except ValidationError as error:
+        troubles = error.errors(include_input=False)
+        lines = (f"BINDERY_{str(each['loc'][0]).upper()}: {plainly(each)}" for each in troubles)
+        raise SystemExit("These settings cannot be used:\n" + "\n".join(lines)) from None
+
+
+def show_key(provider_name: str, spec: str) -> str:
+    """The environment key of a link, asked anew at the host, with its inputs."""
+    provider = bootstrap.ports().provider(provider_name)
+    provider.check(spec)
+    repository = provider.resolve(spec).repository
+    state = bootstrap.system().state
+    identify = IdentifyEnvironment(bootstrap.ports().builds, state.commits)
+    identity = identify(provider, repository)
+    own = identity.may_be_built_from(repository) or identity.may_be_built_from(
+        KnowCommit(state.commits)(provider, repository)
+    )
+    environment = state.environments.find(identity.key)
+    told = {
+        "key": identity.key,
+        "depends_on": identity.scope.value,
+        "why": PRIVATE if repository.private else WHY[identity.scope] + ("" if own else FOREIGN),
+        "inputs": identity.inputs,
+        "ref": repository.ref,
+        "built_under": identity.key if own else identify.of_commit(repository).key,
+        "state": environment.state.value if environment else "never built",
+        "image": environment.image if environment else "",
+    }
+    return json.dumps(told, indent=2)
+
+
+def show_hosts() -> str:
+    """The README's table of hosts, of those that are there."""
+    return host_table((name, provider.display) for name, provider in bootstrap.ports().providers().items())
+
+
+def show_settings() -> str:
+    """As JSON; secrets show only whether they are set."""
+    return bootstrap.settings().model_dump_json(indent=2)

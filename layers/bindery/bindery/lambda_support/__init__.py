@@ -1,0 +1,1 @@
+"""Queue events and logs of Lambda functions."""

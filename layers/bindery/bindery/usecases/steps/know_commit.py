@@ -1,0 +1,27 @@
+"""Find out whether a commit is on a branch or a tag of its repository itself, or of a pull request or fork."""
+
+from dataclasses import dataclass
+
+from bindery.domain.repository import Repository
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery.state.environment_keys import Commits
+
+
+@dataclass(frozen=True)
+class KnowCommit:
+    """The fact comes with the ref, from the table, or from the host, in this order. The host's answer is kept."""
+
+    commits: Commits
+
+    def __call__(self, provider: RepositoryProvider, repository: Repository) -> Repository:
+        """Return the repository with `on_branch_or_tag` set if its commit is the repository's own.
+
+        Raises HostLimited, HostUnreachable.
+        """
+        if repository.on_branch_or_tag:
+            return repository
+        found = self.commits.on_branch_or_tag(repository)
+        if found is None:
+            found = provider.on_branch_or_tag(repository)
+            self.commits.keep_on_branch_or_tag(repository, found)
+        return repository.model_copy(update={"on_branch_or_tag": found})

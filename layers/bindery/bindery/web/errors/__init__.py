@@ -1,0 +1,1 @@
+"""The error catalogue, and how an error is shown."""

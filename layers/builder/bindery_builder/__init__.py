@@ -1,0 +1,1 @@
+"""Fetches contents of repositories, and makes environments and images of them."""

@@ -1,0 +1,1 @@
+"""Contents of repositories, fetched and laid out as working copies."""

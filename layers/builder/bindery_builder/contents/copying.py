@@ -1,0 +1,105 @@
+"""The state of one working copy while it is made, submodules included."""
+
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.git.protocol import Remote
+from bindery.adapters.http.budget import Errand
+from bindery.adapters.http.client import GuardedClient
+from bindery.domain.errors import RepositoryTooLarge
+from bindery_builder.contents.checkout import Room, shown
+from bindery_builder.contents.submodules import DEEPEST, MOST_NOTES, MOST_SUBMODULES
+
+State = tuple[int, ...]
+
+
+@dataclass
+class Copy:
+    """Counts and notes of one working copy.
+
+    ref: as in the link. exact: the tags have to be those that the host has now. remotes: servers that introduced themselves, by
+    clone address. fetched: something was written to the cache. downloaded: bytes of packs that came over the network, those of
+    failed fetches included. submodules: how many were begun. pointers: paths of Git LFS pointers that stay, each with the reason.
+    unnamed: paths of submodules without an entry in `.gitmodules`. missing: a note for each submodule that could not be fetched.
+    notes: other sentences for the visitor.
+    """
+
+    room: Room
+    ref: str = "HEAD"
+    exact: bool = False
+    remotes: dict[str, Remote] = field(default_factory=dict)
+    fetched: bool = False
+    downloaded: int = 0
+    submodules: int = 0
+    pointers: list[tuple[bytes, str]] = field(default_factory=list)
+    unnamed: list[bytes] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def count_submodule(self, depth: int) -> None:
+        """Count a submodule before it is fetched. Raises RepositoryTooLarge."""
+        self.submodules += 1
+        if depth > DEEPEST or self.submodules > MOST_SUBMODULES:
+            raise RepositoryTooLarge(url=self.room.url, limit=f"{MOST_SUBMODULES} submodules, {DEEPEST} deep")
+
+    def state(self) -> State:
+        """Return what `restore` needs to forget everything that was laid out since."""
+        return (self.room.size, self.room.files, *(len(each) for each in self._lists))
+
+    def restore(self, state: State) -> None:
+        """Forget what was laid out since `state`. Downloads and begun submodules still count."""
+        self.room.size, self.room.files = state[:2]
+        for each, length in zip(self._lists, state[2:], strict=True):
+            del each[length:]
+
+    @property
+    def _lists(self) -> tuple[list[tuple[bytes, str]] | list[bytes] | list[str], ...]:
+        return self.pointers, self.unnamed, self.missing, self.notes
+
+    def all_notes(self) -> tuple[str, ...]:
+        """Return the notes for the visitor, a bounded number."""
+        notes = self.missing[:MOST_NOTES]
+        if more := len(self.missing) - len(notes):
+            notes.append(f"{more} more submodules are missing.")
+        notes += self.notes[:MOST_NOTES]
+        if count := len(self.pointers):
+            path, reason = self.pointers[0]
+            which = "file is" if count == 1 else "files are"
+            notes.append(
+                f"{count} {which} kept in Git LFS and missing here: only pointers, such as {shown(path)} ({reason})."
+            )
+        if self.unnamed:
+            notes.append(f"The submodule {shown(self.unnamed[0])} is not named in .gitmodules and stays empty.")
+        return tuple(notes)
+
+
+@dataclass
+class CopyErrand(Errand):
+    """An errand that makes a working copy, or one submodule of it in a share of the time."""
+
+    copy: Copy
+
+    def download(self, client: GuardedClient, url: str, max_bytes: int, refused: NoGit) -> AbstractContextManager[None]:
+        """Return the exchange of a download in what is left of the time. refused: addresses that no redirect may lead to."""
+        return client.exchange(
+            url,
+            seconds=self.left(),
+            max_bytes=max_bytes,
+            stopped=self.stopped,
+            download=True,
+            may_lead=refused.check,
+        )
+
+    def share(self, waiting: int) -> "CopyErrand":
+        """Return an errand for the next of `waiting` submodules: it leaves equal time to the others, and as much to what follows."""
+        now = time.monotonic()
+        seconds = max(self.deadline - now, 0) / (waiting + 1)
+        return replace(self, seconds=seconds, deadline=now + seconds)
+
+    def bounded(self, most: float) -> "CopyErrand":
+        """Return an errand for something that may fail: it takes at most `most` seconds, and at most a quarter of what is left."""
+        now = time.monotonic()
+        seconds = min(max(self.deadline - now, 0) / 4, most)
+        return replace(self, seconds=seconds, deadline=now + seconds)

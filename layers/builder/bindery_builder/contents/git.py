@@ -1,0 +1,297 @@
+"""The contents port: working copies laid out from packs that were fetched once."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.git.packs import BrokenPack, PackLimits, TooMuch, tree_of, unpacked
+from bindery.adapters.git.protocol import GitWire, Refused
+from bindery.adapters.git.tree import NotListed, listing
+from bindery.adapters.hosts.git import TREE_LIMIT
+from bindery.adapters.http.address_rules import parsed
+from bindery.adapters.http.budget import MB, MIB, in_words
+from bindery.adapters.http.client import GuardedClient
+from bindery.domain.errors import (
+    BinderyError,
+    FileTooLarge,
+    HostUnreachable,
+    RefNotFound,
+    RepositoryTooLarge,
+    RepositoryUnusable,
+)
+from bindery.domain.repository import Repository
+from bindery.ports.clock import Clock
+from bindery.ports.contents import LaidOut, never
+from bindery_builder.contents.checkout import Read, Room, Written, shown, write_tree
+from bindery_builder.contents.copying import Copy, CopyErrand
+from bindery_builder.contents.git_folder import write_git_folder, write_index
+from bindery_builder.contents.history import Histories, History
+from bindery_builder.contents.lfs import LargeFiles
+from bindery_builder.contents.pack_cache import PACK, ObjectCache
+from bindery_builder.contents.packed_objects import objects_in
+from bindery_builder.contents.source import Source
+from bindery_builder.contents.submodules import Submodule, note_of, read_gitmodules, web_address
+
+MOST_GITMODULES = MB
+LISTING_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """A repository's place in the working copy. path: below the top, empty for the top itself. depth: submodules above it."""
+
+    folder: Path
+    path: bytes = b""
+    depth: int = 0
+
+    def inner(self, path: bytes) -> "_Spot":
+        """Return the place of what is at `path` in this repository."""
+        return _Spot(self.folder / os.fsdecode(path), self.path + b"/" + path if self.path else path, self.depth + 1)
+
+
+class GitContents:
+    """Working copies of git repositories.
+
+    authorization: what a private repository's own host is shown, and nobody else: not where it sends us on to, nor the hosts of
+    submodules, which anybody may name.
+    refused: addresses of APIs, which neither submodules, files of Git LFS nor redirects lead to.
+    folder: where fetched packs are kept; evict bounds it. max_bytes, max_files: of one working copy, submodules included.
+    max_file_bytes: of a single file, which passes through memory; the default is GitHub's own.
+    seconds: the longest that one working copy may take, submodules included.
+    cache_bytes: how much of what was fetched is kept; the least recently used goes first.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        client: GuardedClient,
+        clock: Clock,
+        *,
+        authorization: Callable[[Repository], str] = lambda _: "",
+        refused: NoGit | None = None,
+        max_bytes: int = 2_000 * MB,
+        max_files: int = 200_000,
+        max_file_bytes: int = 100 * MIB,
+        seconds: float = 300,
+        cache_bytes: int = 5_000 * MB,
+    ) -> None:
+        self._client = client
+        self._authorization = authorization
+        self._refused = refused or NoGit()
+        self._wire = GitWire(client, clock)
+        self._cache = ObjectCache(folder)
+        self._large_files = LargeFiles(client, clock, self._cache, self._refused)
+        self._histories = Histories(client, self._wire, self._cache, self._refused)
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        self._limits = PackLimits(max_files * 2, max_file_bytes, max_bytes * 2)
+        self._seconds = seconds
+        self._cache_bytes = cache_bytes
+
+    def lay_out(
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = never,
+        *,
+        exact: bool = False,
+    ) -> LaidOut:
+        most = self._seconds if seconds is None else min(self._seconds, seconds)
+        room = Room(repository.repo_url, self._max_bytes, self._max_files)
+        copy = Copy(room, repository.link_ref, exact)
+        source = Source(repository.clone_url, repository.ref, self._authorization(repository))
+        errand = CopyErrand(parsed(source.url).host, most, stopped, time.monotonic() + most, copy)
+        aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
+        aside.mkdir(parents=True)
+        try:
+            self._fill(source, _Spot(aside), errand)
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+            if copy.fetched:
+                self.evict(self._cache_bytes)
+        return LaidOut(copy.all_notes())
+
+    def recover(self) -> None:
+        """At the start, before anything is fetched: removes what a crash left of transfers."""
+        self._cache.recover()
+
+    def evict(self, max_bytes: int) -> int:
+        """Forgets the least recently used packs until at most `max_bytes` are kept; answers the bytes kept."""
+        return self._cache.evict(max_bytes)
+
+    def _fill(self, source: Source, spot: _Spot, errand: CopyErrand) -> None:
+        """Lay out a commit with its submodules."""
+        try:
+            written, modules = self._lay(source, spot, errand)
+        except BrokenPack:  # spoiled on disk, perhaps: once more from the host
+            _empty(spot.folder)
+            try:
+                written, modules = self._lay(source, spot, errand)
+            except BrokenPack as error:
+                raise RepositoryUnusable(why="its host sent objects that do not fit together") from error
+        for done, (path, commit) in enumerate(written.submodules.items()):
+            inner, module = spot.inner(path), modules.get(path)
+            if module is None:  # git leaves such a folder empty, too
+                errand.copy.unnamed.append(inner.path)
+            elif not module.fetched:
+                errand.copy.notes.append(
+                    f"The submodule {shown(inner.path)} is skipped: .gitmodules has update = none."
+                )
+            else:
+                share = errand.share(len(written.submodules) - done)
+                self._submodule(module, Source(source.url, commit.decode()), inner, share)
+        pointers = self._large_files.fill(source, spot.folder, written, errand)
+        errand.copy.pointers += [(spot.inner(path).path, reason) for path, reason in pointers]
+        write_index(spot.folder, written, large_files=len(pointers) < len(written.pointers))
+
+    def _submodule(self, module: Submodule, source: Source, spot: _Spot, errand: CopyErrand) -> None:
+        """Lay out a submodule. If it cannot be had, its folder is empty and a note says why: the launch goes on.
+
+        source: the parent's address and the submodule's commit. The parent's authorization is not for submodules.
+        """
+        before = errand.copy.state()
+        try:
+            errand.copy.count_submodule(spot.depth)
+            url = web_address(module.url, source.url)
+            self._refused.check(url)
+            self._fill(Source(url, source.commit), spot, replace(errand, host=parsed(url).host))
+        except BinderyError as error:
+            if errand.stopped():
+                raise
+            _empty(spot.folder)
+            errand.copy.restore(before)
+            errand.copy.missing.append(note_of(spot.path, module.url, error))
+
+    def _lay(self, source: Source, spot: _Spot, errand: CopyErrand) -> tuple[Written, dict[bytes, Submodule]]:
+        before, folder = errand.copy.state(), spot.folder
+        with self._fetched(source, errand) as place:
+            try:
+                with (
+                    self._cache.memory_for(place, errand.check),
+                    objects_in(place / PACK, errand.check) as read,
+                    _opened(folder) as top,
+                ):
+                    written = write_tree(read, tree_of(read(b"commit", source.commit.encode())), top, errand.copy.room)
+                    modules = _submodules_of(read, written, errand)
+            except BrokenPack:
+                self._cache.drop(place)
+                errand.copy.restore(before)
+                raise
+            with self._history(source, errand, spot.depth) as history:
+                write_git_folder(folder, source, place, history)
+        return written, modules
+
+    @contextmanager
+    def _history(self, source: Source, errand: CopyErrand, depth: int) -> Iterator[History | None]:
+        """Yield the history of the repository itself. Its submodules are shallow."""
+        if depth:
+            yield None
+            return
+        with self._histories.entry(source, errand.copy.ref, errand, exact=errand.copy.exact) as history:
+            yield history
+
+    @contextmanager
+    def _fetched(self, source: Source, errand: CopyErrand) -> Iterator[Path]:
+        url, commit = source.url, source.commit
+        with ExitStack() as stack:
+            try:
+                make = partial(self._make, source, errand)
+                entry = self._cache.entry(source.kept_as, commit, make, errand.check)
+                place = stack.enter_context(entry)
+            except TooMuch as error:
+                raise self._too_large(source, errand, error) from None
+            except Refused:
+                raise RefNotFound(spec=url, ref=commit) from None
+            except BrokenPack as error:
+                raise HostUnreachable(host=parsed(url).host, why="what it sent was cut short or broken") from error
+            yield place
+
+    def _too_large(self, source: Source, errand: CopyErrand, error: TooMuch) -> RepositoryTooLarge:
+        """Return the error that names the limit, and the file if one file alone is over it."""
+        if not error.one_file:
+            return RepositoryTooLarge(url=source.url, limit=error.limit)
+        file = self._path_of(error.blob, source, errand) if error.blob else ""
+        return FileTooLarge(url=source.url, file=file or "a file", limit=error.limit)
+
+    def _path_of(self, blob: bytes, source: Source, errand: CopyErrand) -> str:
+        """Return the path of a file of the commit, from a listing without contents; empty if that cannot be had."""
+        try:
+            seconds = min(errand.left(), LISTING_SECONDS)
+            with self._client.exchange(
+                source.url,
+                seconds=seconds,
+                max_bytes=TREE_LIMIT.total_bytes,
+                stopped=errand.stopped,
+                may_lead=self._refused.check,
+            ):
+                remote = self._wire.discover(source.url, source.authorization)
+                if not remote.filters:
+                    return ""
+                with self._wire.pack(remote, source.commit, depth=1, filtered="blob:none") as pieces:
+                    objects = unpacked(b"".join(pieces), TREE_LIMIT)
+            entries = listing(objects, source.commit).entries.values()
+        except (BinderyError, Refused, TooMuch, NotListed, BrokenPack):
+            return ""
+        return next((shown(os.fsencode(entry.path)) for entry in entries if entry.id == blob.decode()), "")
+
+    def _make(self, source: Source, errand: CopyErrand, aside: Path) -> None:
+        self._fetch(source, errand, aside / PACK)
+        self._cache.index(aside, self._limits, errand.check)
+
+    def _fetch(self, source: Source, errand: CopyErrand, pack: Path) -> None:
+        errand.copy.fetched = True
+        too_large = RepositoryTooLarge(url=source.url, limit=in_words(self._max_bytes))
+        left = self._max_bytes - errand.copy.downloaded
+        if left <= 0:
+            raise too_large
+        try:
+            with errand.download(self._client, source.url, left, self._refused), pack.open("xb") as file:
+                remote = self._wire.discover(source.url, source.authorization)
+                errand.copy.remotes[source.url] = remote
+                with self._wire.pack(remote, source.commit, depth=1) as pieces:
+                    file.writelines(pieces)
+        except RepositoryTooLarge:
+            raise too_large from None
+        finally:
+            errand.copy.downloaded += pack.stat().st_size if pack.exists() else 0
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _submodules_of(read: Read, written: Written, errand: CopyErrand) -> dict[bytes, Submodule]:
+    """Return the entries of the commit's `.gitmodules` by path; none, and a note, if it cannot be read."""
+    listed = written.index.get(b".gitmodules")
+    if not written.submodules or listed is None or listed.mode & 0o170000 != 0o100000:
+        return {}
+    if listed.size > MOST_GITMODULES:
+        errand.copy.notes.append(f"Submodules stay empty: .gitmodules is larger than {in_words(MOST_GITMODULES)}.")
+        return {}
+    try:
+        return read_gitmodules(read(b"blob", listed.sha))
+    except RepositoryUnusable as error:
+        errand.copy.notes.append(f"Submodules stay empty: {error.facts['why']}.")
+        return {}
+
+
+def _empty(folder: Path) -> None:
+    for inner in folder.iterdir():
+        if inner.is_dir() and not inner.is_symlink():
+            shutil.rmtree(inner)
+        else:
+            inner.unlink()

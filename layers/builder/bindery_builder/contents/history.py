@@ -1,0 +1,267 @@
+"""The history of a commit: all commits and tags that lead to it, without files, for a working copy as a clone has it."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha1
+from pathlib import Path
+from typing import Final
+
+from dulwich.object_format import SHA1
+from dulwich.objects import ObjectID
+from dulwich.pack import load_pack_index
+from dulwich.refs import Ref as RefName
+from dulwich.refs import check_ref_format
+
+from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.git.packs import BrokenPack, PackLimits, TooMuch
+from bindery.adapters.git.protocol import HEADS, TAGS, GitWire, Ref, Refused, Remote, TooManyRefs, fingerprint
+from bindery.adapters.git.refs import COMMIT, OFTEN_MISSING
+from bindery.adapters.http.budget import MB, in_words
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.concurrency import SLICE_SECONDS
+from bindery.domain.errors import BinderyError, HostLimited, HostUnreachable, RepositoryTooLarge
+from bindery_builder.contents.copying import CopyErrand
+from bindery_builder.contents.history_pack import CHECKSUM_BYTES, index_history
+from bindery_builder.contents.pack_cache import INDEX, PACK, ObjectCache
+from bindery_builder.contents.source import Source
+
+DEPTH: Final = 20_000
+LIMITS: Final = PackLimits(objects=200_000, object_bytes=MB, total_bytes=400 * MB)
+MOST_BYTES: Final = 50 * MB
+SECONDS: Final = 15.0
+EXACT_SECONDS: Final = 120.0
+REFS_SECONDS: Final = 3600.0
+LATER_SECONDS: Final = 300.0
+UNKNOWN_SECONDS: Final = 60.0
+REFUSED_SECONDS: Final = 3600.0
+MOST_REFUSED: Final = 1000
+REFS: Final = "refs.json"
+UNREADABLE: Final = "\ufffd"
+
+
+class _NoHistory(Exception):  # caught here: the working copy is shallow then
+    """The history cannot be had from this server, now and later. The text says why."""
+
+
+@dataclass(frozen=True)
+class History:
+    """place: the folder with the pack of commits and tags. branch: the one that was launched, or empty.
+
+    default: the repository's default branch. tags: those that lead to commits in the pack. shallow: commits whose parents are
+    left out.
+    """
+
+    place: Path
+    branch: str
+    default: str
+    tags: tuple[Ref, ...]
+    shallow: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was written down of a fetched history. fingerprint: of all tags when it was fetched."""
+
+    fingerprint: str
+    default: str
+    heads: frozenset[str]
+    tags: tuple[Ref, ...]
+    shallow: tuple[str, ...]
+
+    def branch(self, ref: str) -> str | None:
+        """Return the branch that `ref` names, empty for a tag or a commit, or None if no such ref was seen."""
+        if ref == "HEAD":
+            return self.default
+        name = ref.removeprefix(HEADS)
+        if name in self.heads:
+            return name
+        if COMMIT.fullmatch(ref) or (ref.startswith("refs/") and ref != name):
+            return ""
+        if any(tag.name == f"{TAGS}{ref.removeprefix(TAGS)}" for tag in self.tags):
+            return ""
+        return self.default if ref in OFTEN_MISSING else None
+
+
+class Histories:
+    """Histories of commits, fetched once and kept beside the packs of their files."""
+
+    def __init__(self, client: GuardedClient, wire: GitWire, cache: ObjectCache, refused: NoGit) -> None:
+        self._client = client
+        self._no_git = refused
+        self._wire = wire
+        self._cache = cache
+        self._refused: dict[str, tuple[str, float]] = {}
+
+    @contextmanager
+    def entry(self, source: Source, ref: str, errand: CopyErrand, *, exact: bool) -> Iterator[History | None]:
+        """Yield the history of the source's commit, or None after a note that says why the working copy is shallow.
+
+        ref: as in the link, such as `HEAD` or `main`. exact: the tags must be those that the host has now, and a host that does
+        not answer raises HostUnreachable or HostLimited.
+        """
+        share = errand.bounded(EXACT_SECONDS if exact else SECONDS)
+        with ExitStack() as stack:
+            try:
+                place, known = self._entered(source, ref, share, stack, exact=exact)
+            except BinderyError as error:
+                if errand.stopped() or (exact and isinstance(error, HostUnreachable | HostLimited)):
+                    raise
+                refused = self._refuse(f"later {source.kept_as}", "its host did not send it in time", LATER_SECONDS)
+                errand.copy.notes.append(_note(str(refused)))
+                yield None
+            except _NoHistory as error:
+                errand.copy.notes.append(_note(str(error)))
+                yield None
+            else:
+                if known.shallow:
+                    errand.copy.notes.append(
+                        f"The repository's history is long: only its newest {DEPTH} commits are here."
+                    )
+                yield History(place, known.branch(ref) or "", known.default, known.tags, known.shallow)
+
+    def _entered(
+        self, source: Source, ref: str, errand: CopyErrand, stack: ExitStack, *, exact: bool
+    ) -> tuple[Path, _Known]:
+        """Return the entry in the cache, held until `stack` is closed. One that was spoiled on disk is fetched again."""
+        for name in (source.kept_as, *(() if exact else (f"later {source.kept_as}",))):
+            why, until = self._refused.get(name, ("", 0.0))
+            if time.monotonic() < until:
+                raise _NoHistory(why)
+        self._refresh(source, ref, errand, exact=exact)
+        for _ in range(2):
+            make = partial(self._make, source, errand)
+            entry = self._cache.entry(_kept_as(source), source.commit, make, errand.check)
+            place = stack.enter_context(entry)
+            try:
+                return place, _checked(place)
+            except (OSError, ValueError):
+                self._cache.drop(place)
+        raise _NoHistory("it could not be kept on this machine's disk")
+
+    def _refuse(self, name: str, why: str, seconds: float = REFUSED_SECONDS) -> _NoHistory:
+        """Remember for a while that a repository's history cannot be had, so that the next launch does not try again."""
+        if len(self._refused) >= MOST_REFUSED:
+            self._refused.clear()
+        self._refused[name] = why, time.monotonic() + seconds
+        return _NoHistory(why)
+
+    def _refresh(self, source: Source, ref: str, errand: CopyErrand, *, exact: bool) -> None:
+        """Forget a kept history whose tags may have changed since, or that does not know `ref`."""
+        place = self._cache.place(_kept_as(source), source.commit)
+        try:
+            age = time.time() - (place / REFS).stat().st_mtime
+            known = _read(place)
+        except (OSError, ValueError):
+            return
+        if not exact and age < (UNKNOWN_SECONDS if known.branch(ref) is None else REFS_SECONDS):
+            return
+        try:
+            with errand.download(self._client, source.url, MOST_BYTES, self._no_git):
+                refs = self._refs(source, self._remote(source, errand))
+        except (HostUnreachable, HostLimited):
+            if exact:
+                raise
+            return
+        if fingerprint(refs) == known.fingerprint and known.heads == _heads(refs):
+            (place / REFS).touch()
+            return
+        while not self._cache.forget(place):  # a session that starts just now copies it
+            errand.check()
+            time.sleep(SLICE_SECONDS)
+
+    def _make(self, source: Source, errand: CopyErrand, aside: Path) -> None:
+        """Fetch the history into a new folder of the cache. Raises _NoHistory and BinderyError."""
+        errand.copy.fetched = True
+        try:
+            with errand.download(self._client, source.url, MOST_BYTES, self._no_git):
+                remote = self._remote(source, errand)
+                refs = self._refs(source, remote)
+                with (
+                    (aside / PACK).open("xb") as file,
+                    self._wire.history(remote, source.commit, DEPTH) as (shallow, pieces),
+                ):
+                    file.writelines(pieces)
+            index_history(aside, LIMITS, errand.check)
+        except TooMuch as error:
+            raise self._refuse(source.kept_as, f"it is over the limit ({error.limit})") from None
+        except RepositoryTooLarge:
+            raise self._refuse(source.kept_as, f"it is over the limit ({in_words(MOST_BYTES)})") from None
+        except (Refused, BrokenPack):
+            raise self._refuse(source.kept_as, "its server does not send it by itself") from None
+        _write(aside, refs, shallow)
+
+    def _remote(self, source: Source, errand: CopyErrand) -> Remote:
+        return errand.copy.remotes.get(source.url) or self._wire.discover(source.url, source.authorization)
+
+    def _refs(self, source: Source, remote: Remote) -> tuple[Ref, ...]:
+        if not remote.filters:
+            raise self._refuse(source.kept_as, "its server does not send it by itself (no filters)")
+        try:
+            return self._wire.listed(remote, ("HEAD", HEADS, TAGS))
+        except TooManyRefs as error:
+            raise self._refuse(source.kept_as, str(error)) from None
+
+
+def _kept_as(source: Source) -> str:
+    return f"history of {source.kept_as}"
+
+
+def _note(why: str) -> str:
+    return f"The working copy has no history and no tags: {why}. In a terminal, git fetch --unshallow --tags gets them."
+
+
+def _heads(refs: tuple[Ref, ...]) -> frozenset[str]:
+    return frozenset(ref.name.removeprefix(HEADS) for ref in refs if ref.name.startswith(HEADS) and _is_valid(ref.name))
+
+
+def _is_valid(name: str) -> bool:
+    return check_ref_format(RefName(name.encode())) and name.isprintable() and UNREADABLE not in name
+
+
+def _write(aside: Path, refs: tuple[Ref, ...], shallow: tuple[str, ...]) -> None:
+    """Write down the refs beside the pack. Tags count whose objects are in the pack."""
+    with closing(load_pack_index(str(aside / INDEX), SHA1)) as index:
+
+        def is_there(found: str) -> bool:
+            try:
+                index.object_offset(ObjectID(found.encode()))
+            except KeyError:
+                return False
+            return True
+
+        tags = [ref for ref in refs if ref.name.startswith(TAGS) and _is_valid(ref.name)]
+        tags = [tag for tag in tags if is_there(tag.commit) and is_there(tag.id)]
+        shallow = tuple(commit for commit in shallow if is_there(commit))
+    default = next((ref.target.removeprefix(HEADS) for ref in refs if ref.name == "HEAD"), "")
+    heads = _heads(refs)
+    known = {
+        "fingerprint": fingerprint(refs),
+        "default": default if default in heads else "",
+        "heads": sorted(heads),
+        "tags": [[tag.name, tag.id, tag.commit] for tag in tags],
+        "shallow": shallow,
+    }
+    (aside / REFS).write_text(json.dumps(known), encoding="utf-8")
+
+
+def _checked(place: Path) -> _Known:
+    """Return what was written down, once pack and index are as they were written. Raises OSError, ValueError."""
+    for name in (PACK, INDEX):
+        content = (place / name).read_bytes()
+        if sha1(content[:-CHECKSUM_BYTES], usedforsecurity=False).digest() != content[-CHECKSUM_BYTES:]:
+            raise ValueError("spoiled on disk")
+    return _read(place)
+
+
+def _read(place: Path) -> _Known:
+    """Return what was written down beside the pack. Raises OSError, ValueError."""
+    try:
+        known = json.loads((place / REFS).read_bytes())
+        tags = tuple(Ref(name, found, commit) for name, found, commit in known["tags"])
+        return _Known(known["fingerprint"], known["default"], frozenset(known["heads"]), tags, tuple(known["shallow"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError("spoiled on disk") from error

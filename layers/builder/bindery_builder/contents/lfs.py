@@ -1,0 +1,276 @@
+"""Files kept in Git LFS: fetched in place of their pointers, through the guarded client.
+
+The batch API (https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md) names an address for each object. A pointer is told
+by its content, as `git lfs pull` does, if a `.gitattributes` above the file names the filter `lfs`.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from dulwich.index import IndexEntry, index_entry_from_stat
+from pydantic import BaseModel, Field, ValidationError
+
+from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.http.address_rules import parsed
+from bindery.adapters.http.budget import MB
+from bindery.adapters.http.client import GuardedClient, answering_host
+from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE
+from bindery.domain.errors import (
+    BadAddress,
+    BinderyError,
+    HostLimited,
+    HostUnreachable,
+    RepositoryUnusable,
+)
+from bindery.ports.clock import Clock
+from bindery_builder.contents.checkout import Written
+from bindery_builder.contents.copying import CopyErrand
+from bindery_builder.contents.pack_cache import PACK, ObjectCache
+from bindery_builder.contents.source import Source
+from bindery_builder.contents.submodules import why
+
+MEDIA_TYPE: Final = "application/vnd.git-lfs+json"
+POINTER: Final = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>[0-9]{1,15})\n"
+)
+LARGEST_POINTER: Final = 1024
+LARGEST_ATTRIBUTES: Final = 100_000
+BATCH: Final = 100
+MOST_OBJECTS: Final = 2000
+MOST_FAILURES: Final = 20
+MOST_ANSWER: Final = 4 * MB
+PIECE: Final = 1 << 16
+EARLIER_SECONDS: Final = 10
+HEADER: Final = re.compile(r"authorization|accept|x-[a-z0-9-]{1,64}", re.IGNORECASE)
+"""Those that a server may have us send to the address of an object."""
+INCOMING: Final = "incoming"
+
+
+class _Action(BaseModel):
+    href: str = Field(max_length=8192)
+    header: dict[str, str] = Field(default_factory=dict, max_length=20)
+
+
+class _Actions(BaseModel):
+    download: _Action | None = None
+
+
+class _Object(BaseModel):
+    oid: str
+    actions: _Actions = _Actions()
+
+
+class _Answer(BaseModel):
+    objects: list[_Object] = Field(max_length=BATCH * 2)
+
+
+@dataclass(frozen=True)
+class _Pointer:
+    """A file of the working copy that stands for an object. path: below the repository's own folder. size: bytes."""
+
+    path: bytes
+    oid: str
+    size: int
+    pointer_bytes: int
+
+
+class LargeFiles:
+    """Objects of Git LFS, fetched once and kept beside the packs of the same repository."""
+
+    def __init__(self, client: GuardedClient, clock: Clock, cache: ObjectCache, refused: NoGit) -> None:
+        self._refused = refused
+        self._client = client
+        self._clock = clock
+        self._cache = cache
+
+    def fill(self, source: Source, folder: Path, written: Written, errand: CopyErrand) -> list[tuple[bytes, str]]:
+        """Put the objects in place of their pointers in `folder`, a repository that was just laid out.
+
+        Updates `written.index`. Returns the paths of the pointers that stay, each with the reason.
+        """
+        pointers, left = _pointers(folder, written)
+        failures = 0
+        for begin in range(0, len(pointers), BATCH):
+            batch = pointers[begin : begin + BATCH]
+            try:
+                actions = self._actions(source, batch, errand)
+            except BinderyError as error:
+                _go_on(errand, error)
+                return left + [(pointer.path, why(error)) for pointer in pointers[begin:]]
+            for number, pointer in enumerate(batch, begin):
+                try:
+                    self._replace(source, folder, written.index, pointer, actions.get(pointer.oid), errand)
+                except (HostUnreachable, HostLimited) as error:
+                    _go_on(errand, error)
+                    return left + [(other.path, why(error)) for other in pointers[number:]]
+                except BinderyError as error:
+                    _go_on(errand, error)
+                    left.append((pointer.path, why(error)))
+                    failures += 1
+                    if failures >= MOST_FAILURES:  # a server must not have us ask others for ever more
+                        return left + [(other.path, why(error)) for other in pointers[number + 1 :]]
+        return left
+
+    def _actions(self, source: Source, batch: Sequence[_Pointer], errand: CopyErrand) -> dict[str, _Action]:
+        """Return where each object is. One request. Those that the server does not have are left out."""
+        missing = {p.oid: p.size for p in batch if not (self._cache.place(_kept_as(source), p.oid) / PACK).exists()}
+        if not missing:
+            return {}
+        url = f"{source.url.rstrip('/').removesuffix('.git')}.git/info/lfs/objects/batch"
+        objects = [{"oid": oid, "size": size} for oid, size in missing.items()]
+        body = json.dumps({"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"})
+        headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
+        headers |= {"Authorization": source.authorization} if source.authorization else {}
+        self._client.limits.check(url, self._clock.now(), source.authorization)
+        exchange = self._client.exchange(
+            url,
+            seconds=errand.left(),
+            max_bytes=MOST_ANSWER,
+            stopped=errand.stopped,
+            may_lead=self._refused.check,
+        )
+        with exchange, self._client.ask("POST", url, headers, body.encode()) as response:
+            host = answering_host(response, url)
+            self._client.hear(response, url, self._clock.now(), source.authorization)
+            if response.status in {401, 403, 404, 410}:
+                raise RepositoryUnusable(why=f"{host} does not give them out (status {response.status})")
+            if response.status != 200:
+                raise HostUnreachable(host=host, why=f"it answers with status {response.status}")
+            answer = response.read(decode_content=False)
+        try:
+            found = _Answer.model_validate_json(answer).objects
+        except ValidationError:
+            raise HostUnreachable(host=host, why="its answer is not that of a Git LFS server") from None
+        return {each.oid: each.actions.download for each in found if each.oid in missing and each.actions.download}
+
+    def _replace(  # noqa: PLR0917 # one step of `fill`
+        self,
+        source: Source,
+        folder: Path,
+        index: dict[bytes, IndexEntry],
+        pointer: _Pointer,
+        action: _Action | None,
+        errand: CopyErrand,
+    ) -> None:
+        errand.check()
+        errand.copy.room.grow(
+            pointer.size - pointer.pointer_bytes
+        )  # counts even if it fails: that bounds the downloads
+        target, incoming = folder / os.fsdecode(pointer.path), folder / ".git" / INCOMING
+        make = partial(self._download, source, pointer, action, errand)
+        try:
+            for _ in range(2):  # what was spoiled on disk is fetched again
+                with self._cache.entry(_kept_as(source), pointer.oid, make, errand.check) as place:
+                    if _copied(place / PACK, incoming, errand) == pointer.oid:
+                        break
+                    self._cache.drop(place)
+            else:
+                raise RepositoryUnusable(why="it could not be kept on this machine's disk")
+            incoming.chmod(target.lstat().st_mode & 0o777)
+            earlier = time.time() - EARLIER_SECONDS  # git looks into files that are as new as its index
+            os.utime(incoming, (earlier, earlier))
+            incoming.replace(target)
+        finally:
+            incoming.unlink(missing_ok=True)
+        index[pointer.path] = index_entry_from_stat(target.lstat(), index[pointer.path].sha)
+
+    def _download(
+        self, source: Source, pointer: _Pointer, action: _Action | None, errand: CopyErrand, aside: Path
+    ) -> None:
+        """Write the object into a new folder of the cache, once its size and hash are the pointer's."""
+        if action is None:
+            raise RepositoryUnusable(why="its host does not have them")
+        if source.url.startswith("https:") and not action.href.lower().startswith("https:"):
+            raise BadAddress(url=action.href, why="its address would leave https")
+        self._refused.check(action.href)
+        headers, shown = _allowed(action.header), _authorization(action.header)
+        self._client.limits.check(action.href, self._clock.now(), shown)
+        errand.copy.fetched = True
+        hashed, size = sha256(), 0
+        with (
+            errand.download(self._client, action.href, pointer.size + MB, self._refused),
+            (aside / PACK).open("xb") as file,
+            self._client.ask("GET", action.href, headers) as response,
+        ):
+            self._client.hear(response, action.href, self._clock.now(), shown, longest=LONGEST_ELSEWHERE)
+            if response.status != 200:
+                host = answering_host(response, action.href)
+                raise RepositoryUnusable(why=f"{host} answers with status {response.status}")
+            for piece in response.stream(PIECE, decode_content=False):
+                hashed.update(piece)
+                size += len(piece)
+                file.write(piece)
+        if (size, hashed.hexdigest()) != (pointer.size, pointer.oid):
+            raise RepositoryUnusable(why=f"{parsed(action.href).host} sent something else than the pointer names")
+
+
+def _go_on(errand: CopyErrand, error: BinderyError) -> None:
+    """Raise the error if the launch was stopped."""
+    if errand.stopped():
+        raise error
+
+
+def _kept_as(source: Source) -> str:
+    return f"lfs of {source.kept_as}"
+
+
+def _allowed(headers: dict[str, str]) -> dict[str, str]:
+    """Return the headers that a server may ask for at its own address."""
+    sound = {name: value for name, value in headers.items() if HEADER.fullmatch(name)}
+    sound = {name: value for name, value in sound.items() if value.isascii() and value.isprintable()}
+    return {**sound, "Accept-Encoding": "identity"}
+
+
+def _authorization(headers: dict[str, str]) -> str:
+    """Return the credential among the headers that `_allowed` leaves, or an empty string."""
+    return next((value for name, value in _allowed(headers).items() if name.lower() == "authorization"), "")
+
+
+def _copied(source: Path, target: Path, errand: CopyErrand) -> str:
+    """Copy a file; return its SHA-256 in hex."""
+    hashed = sha256()
+    with source.open("rb") as old, target.open("wb") as new:
+        while piece := old.read(1 << 20):
+            errand.check()
+            hashed.update(piece)
+            new.write(piece)
+    return hashed.hexdigest()
+
+
+def _pointers(folder: Path, written: Written) -> tuple[list[_Pointer], list[tuple[bytes, str]]]:
+    """Return the pointers to fetch, and those that stay, each with the reason."""
+    found: list[_Pointer] = []
+    left: list[tuple[bytes, str]] = []
+    marking = {path.rpartition(b".gitattributes")[0] for path in _attribute_files(folder, written)}
+    for path in written.pointers:
+        with (folder / os.fsdecode(path)).open("rb") as file:
+            content = file.read(LARGEST_POINTER)
+        match = POINTER.fullmatch(content)
+        if match is None:
+            left.append((path, "its pointer is not one of version 1 with a SHA-256 id"))
+        elif not any(path.startswith(above) for above in marking):
+            left.append((path, "no .gitattributes names the filter lfs for it"))
+        elif len(found) >= MOST_OBJECTS:
+            left.append((path, f"only {MOST_OBJECTS} files are fetched"))
+        else:
+            found.append(_Pointer(path, match["oid"].decode(), int(match["size"]), len(content)))
+    return found, left
+
+
+def _attribute_files(folder: Path, written: Written) -> Iterator[bytes]:
+    """Yield the paths of the `.gitattributes` files that name the filter."""
+    if not written.pointers:
+        return
+    for path, entry in written.index.items():
+        named = path == b".gitattributes" or path.endswith(b"/.gitattributes")
+        plain = entry.mode & 0o170000 == 0o100000 and entry.size <= LARGEST_ATTRIBUTES
+        if named and plain and b"filter=lfs" in (folder / os.fsdecode(path)).read_bytes():
+            yield path

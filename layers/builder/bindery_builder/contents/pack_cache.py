@@ -1,0 +1,195 @@
+"""Packs of commits already fetched, kept on this machine: one folder per repository and commit."""
+
+import errno
+import fcntl
+import mmap
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from threading import Condition, Lock
+from typing import BinaryIO, Final
+from uuid import uuid4
+
+from dulwich.object_format import SHA1
+from dulwich.pack import PackData
+
+from bindery.adapters.git.packs import BROKEN, BrokenPack, PackLimits, measure
+from bindery.adapters.http.budget import MB
+from bindery.adapters.http.concurrency import SLICE_SECONDS
+
+PACK, INDEX = "objects.pack", "objects.idx"
+ASIDE: Final = ".aside-"
+LARGEST: Final = "largest"
+"""The file that says how many bytes the pack's largest object has."""
+LARGE_BYTES: Final = 20 * MB
+FORGOTTEN_SECONDS: Final = 3600.0
+
+
+class ObjectCache:
+    """A folder of packs, each made beside and renamed into place: what is there is whole, whoever crashed.
+
+    Safe for threads and processes; threads of one process fetch a commit once. What is being read is not evicted.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._changed = Condition()
+        self._making: set[Path] = set()
+        self._large = Lock()
+
+    @contextmanager
+    def entry(self, url: str, name: str, make: Callable[[Path], None], check: Callable[[], None]) -> Iterator[Path]:
+        """The folder of this name, such as a commit's id, not evicted meanwhile; `make` fills a new one, PACK at least.
+
+        check: called again and again, such as while somebody else fetches the same. Raises what `make` and `check` raise.
+        """
+        place = self.place(url, name)
+        held = _held(place)
+        while held is None:
+            with self._maker(place, check):
+                held = _held(place) or self._made(place, make)
+        try:
+            os.utime(place)
+            yield place
+        finally:
+            held.close()
+
+    def place(self, url: str, name: str) -> Path:
+        """Return the folder of an entry, there or not."""
+        return self._folder / sha256(url.encode()).hexdigest()[:32] / name
+
+    def index(self, folder: Path, limits: PackLimits, check: Callable[[], None]) -> None:
+        """Measure and index the pack in a new folder. Raises BrokenPack, TooMuch, and what `check` raises."""
+        largest = measured(folder / PACK, limits, check)
+        (folder / LARGEST).write_text(str(largest), encoding="ascii")
+        with self.memory_for(folder, check):
+            index_pack(folder, check)
+
+    @contextmanager
+    def memory_for(self, place: Path, check: Callable[[], None]) -> Iterator[None]:
+        """While an entry's objects are read: those with large ones, which pass through memory whole, one after the other."""
+        try:
+            large = int((place / LARGEST).read_text(encoding="ascii")) > LARGE_BYTES
+        except (FileNotFoundError, ValueError):
+            large = True
+        if not large:
+            yield
+            return
+        while not self._large.acquire(timeout=SLICE_SECONDS):
+            check()
+        try:
+            yield
+        finally:
+            self._large.release()
+
+    @contextmanager
+    def _maker(self, place: Path, check: Callable[[], None]) -> Iterator[None]:
+        with self._changed:
+            while place in self._making:
+                check()
+                self._changed.wait(SLICE_SECONDS)
+            self._making.add(place)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._making.discard(place)
+                self._changed.notify_all()
+
+    def _made(self, place: Path, make: Callable[[Path], None]) -> BinaryIO | None:
+        """A new entry's pack, open and held; None if another process was faster, with the same content."""
+        aside = place.with_name(f"{ASIDE}{uuid4().hex}")
+        aside.mkdir(parents=True)
+        try:
+            make(aside)
+            pack = (aside / PACK).open("rb")
+            fcntl.flock(pack, fcntl.LOCK_SH)  # held before anybody can see it
+            try:
+                aside.rename(place)
+            except OSError as error:
+                pack.close()
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # the disk's trouble
+                    raise
+                return None
+            return pack
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def recover(self) -> None:
+        """Removes what a crash left aside. Only while nobody else fetches into this folder."""
+        for aside in self._folder.glob(f"*/{ASIDE}*"):
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def drop(self, place: Path) -> None:
+        """Forgets an entry."""
+        gone = place.with_name(f"{ASIDE}{uuid4().hex}")
+        with suppress(OSError):
+            place.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def evict(self, max_bytes: int) -> int:
+        """Forgets the least recently used entries until at most `max_bytes` are kept, and what crashes left; answers the bytes kept."""
+        kept: list[tuple[float, int, Path]] = []
+        for place in self._folder.glob("*/*"):
+            with suppress(FileNotFoundError):
+                used = place.stat().st_mtime
+                if not place.name.startswith(ASIDE):
+                    kept.append((used, sum(file.stat().st_size for file in place.iterdir()), place))
+                elif used < time.time() - FORGOTTEN_SECONDS:
+                    shutil.rmtree(place, ignore_errors=True)
+        total = sum(size for _, size, _ in kept)
+        for _, size, place in sorted(kept):
+            if total <= max_bytes:
+                break
+            if self.forget(place):
+                total -= size
+        return total
+
+    def forget(self, place: Path) -> bool:
+        """Forget an entry unless it is being read; return True if it is gone."""
+        try:
+            with (place / PACK).open("rb") as pack:
+                fcntl.flock(pack, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.drop(place)
+        except FileNotFoundError:
+            return True
+        except BlockingIOError:  # somebody reads it
+            return False
+        return True
+
+
+def _held(place: Path) -> BinaryIO | None:
+    """The entry's pack, open and held against eviction; None if there is no entry (any more)."""
+    try:
+        pack = (place / PACK).open("rb")
+    except FileNotFoundError:
+        return None
+    fcntl.flock(pack, fcntl.LOCK_SH)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(pack.fileno()), (place / PACK).stat()):
+            return pack
+    pack.close()
+    return None
+
+
+def measured(pack: Path, limits: PackLimits, check: Callable[[], None]) -> int:
+    """Return the bytes of the pack's largest object. Raises BrokenPack, TooMuch, and what `check` raises."""
+    with pack.open("rb") as file:
+        if os.fstat(file.fileno()).st_size < 32:
+            raise BrokenPack("cut short")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as content:
+            return measure(content, limits, check)
+
+
+def index_pack(folder: Path, check: Callable[[], None]) -> None:
+    """Write the index of the pack in `folder`. Raises BrokenPack, and what `check` raises."""
+    try:
+        with PackData(folder / PACK, SHA1) as data:
+            data.check()
+            data.create_index_v2(str(folder / INDEX), progress=lambda _done, _all: check())
+    except BROKEN as error:
+        raise BrokenPack("its objects cannot be read") from error

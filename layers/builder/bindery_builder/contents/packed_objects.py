@@ -1,0 +1,34 @@
+"""A fetched pack's objects, on disk."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from dulwich.object_format import SHA1
+from dulwich.objects import ObjectID
+from dulwich.pack import Pack, PackFileDisappeared
+
+from bindery.adapters.git.object_ids import object_id
+from bindery.adapters.git.packs import BLOB, BROKEN, COMMIT, TREE, BrokenPack
+from bindery_builder.contents.checkout import Read
+
+KINDS: Final = {BLOB: b"blob", COMMIT: b"commit", TREE: b"tree"}
+
+
+@contextmanager
+def objects_in(pack: Path, check: Callable[[], None]) -> Iterator[Read]:
+    """Reads the objects of a pack and its index, each checked against its id: what is written is what the commit's id stands for."""
+    with Pack(str(pack).removesuffix(".pack"), object_format=SHA1) as opened:
+
+        def read(kind: bytes, wanted: bytes) -> bytes:
+            check()
+            try:
+                number, content = opened.get_raw(ObjectID(wanted))
+            except (*BROKEN, PackFileDisappeared) as error:
+                raise BrokenPack("an object is missing") from error
+            if KINDS.get(number) != kind or object_id(kind, content) != wanted:
+                raise BrokenPack("an object is not what it should be")
+            return content
+
+        yield read

@@ -1,0 +1,197 @@
+"""The contents port for published records: their files, each as its host lists it; a lone archive is unpacked."""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from urllib3.response import BaseHTTPResponse
+
+from bindery.adapters.git.refs import shown
+from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
+from bindery.adapters.http.address_rules import parsed
+from bindery.adapters.http.budget import MB, Errand, in_words
+from bindery.adapters.http.client import GuardedClient, answering_host
+from bindery.adapters.http.concurrency import SLICE_SECONDS
+from bindery.domain.errors import HostLimited, HostUnreachable, RepositoryTooLarge, RepositoryUnusable
+from bindery.domain.repository import Repository
+from bindery.ports.clock import Clock
+from bindery.ports.contents import LaidOut, never
+from bindery_builder.contents.archives import PIECE, is_archive, unpack
+from bindery_builder.contents.checkout import Room
+from bindery_builder.contents.record_folder import RecordFolder
+
+ALGORITHMS: Final = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}
+MOST_NOTES: Final = 10
+MOST_TRIES: Final = 5
+MOST_WAIT: Final = 75.0
+"""Seconds, for one file: a build has a slot meanwhile, and others wait for theirs. A host that wants more fails it and says until when.
+
+More than a minute, which is what hosts mostly want: their clocks may be ahead, or they want some seconds before it.
+"""
+KEPT_FROM_US: Final = {400, 401, 403, 404, 410, 451}
+
+
+@dataclass
+class _Errand(Errand):
+    room: Room
+
+
+class RecordContents:
+    """Files of published records. Nothing is kept: a record's environment is made once, and holds them.
+
+    host: by provider's id. max_bytes, max_files: of what is fetched, and again of what is unpacked. seconds: the longest
+    that one record may take.
+    """
+
+    def __init__(
+        self,
+        host: Callable[[str], RecordHost],
+        client: GuardedClient,
+        clock: Clock,
+        *,
+        max_bytes: int = 2_000 * MB,
+        max_files: int = 200_000,
+        seconds: float = 300,
+    ) -> None:
+        self._host = host
+        self._client = client
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        self._seconds = seconds
+
+    def lay_out(
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = never,
+        *,
+        exact: bool = False,  # noqa: ARG002 # a record has no history
+    ) -> LaidOut:
+        most = self._seconds if seconds is None else min(self._seconds, seconds)
+        host = parsed(repository.clone_url).host
+        errand = _Errand(host, most, stopped, time.monotonic() + most, self._room(repository))
+        listing = self._host(repository.provider).files(repository, errand)
+        self._check(listing, repository)
+        aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
+        aside.mkdir(parents=True)
+        try:
+            self._fill(listing, repository, aside, errand).rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return LaidOut(_few(listing.notes))
+
+    def _room(self, repository: Repository) -> Room:
+        return Room(repository.repo_url, self._max_bytes, self._max_files)
+
+    def _check(self, listing: Listing, repository: Repository) -> None:
+        """What can be known before anything is fetched."""
+        if not listing.files:
+            raise RepositoryUnusable(
+                why="it holds no files that everybody may read: only a description, or they are restricted or under embargo"
+            )
+        if len(listing.files) > self._max_files:
+            raise RepositoryTooLarge(url=repository.repo_url, limit=f"{self._max_files} files")
+        if sum(file.size or 0 for file in listing.files) > self._max_bytes:
+            raise RepositoryTooLarge(url=repository.repo_url, limit=in_words(self._max_bytes))
+
+    def _fill(self, listing: Listing, repository: Repository, aside: Path, errand: _Errand) -> Path:
+        fetched = RecordFolder(aside / "files", errand.room)
+        lone = listing.files[0] if len(listing.files) == 1 else None
+        if lone is None or not is_archive(lone.path):
+            for file in listing.files:
+                self._fetch(file, file.path, fetched, errand)
+            return fetched.finish(errand.check, hoist=False)
+        self._fetch(lone, "archive", fetched, errand)
+        room = self._room(repository)
+        unpacked = RecordFolder(aside / "unpacked", room)
+        unpack(aside / "files" / "archive", lone.path, unpacked, room, errand.check)
+        return unpacked.finish(errand.check, hoist=True)
+
+    def _fetch(self, file: RecordFile, path: str, folder: RecordFolder, errand: _Errand) -> None:
+        with closing(self._pieces(file, errand)) as pieces:
+            folder.write(path, pieces)
+
+    def _pieces(self, file: RecordFile, errand: _Errand) -> Generator[bytes, None, None]:
+        """A file's content, all of it what its host's listing says, or an error at its end."""
+        algorithm, _, digits = file.checksum.lower().partition(":")
+        digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm in ALGORITHMS else None
+        size = 0
+        with self._opened(file, errand) as response:
+            for piece in response.stream(PIECE, decode_content=False):
+                size += len(piece)
+                if file.size is not None and size > file.size:
+                    break
+                if digest:
+                    digest.update(piece)
+                yield piece
+        if file.size is not None and size != file.size:
+            raise _other_content(file, "size")
+        if digest and digest.hexdigest() != digits:
+            raise _other_content(file, "checksum")
+
+    @contextmanager
+    def _opened(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
+        """The answer that holds the file. A host that has us wait gets its wait: MOST_WAIT for one file, within the errand's time."""
+        patience = MOST_WAIT
+        for tries_left in reversed(range(MOST_TRIES)):
+            with ExitStack() as opened:
+                try:
+                    response = opened.enter_context(self._asked(file, errand))
+                except HostLimited as limited:
+                    if not tries_left:
+                        raise
+                    patience -= self._wait(limited, patience, errand)
+                else:
+                    yield response
+                    return
+
+    @contextmanager
+    def _asked(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
+        """The same, asked for once. HostLimited."""
+        self._client.limits.check(file.url, self._clock.now())
+        exchange = self._client.exchange(
+            file.url, seconds=errand.left(), max_bytes=self._max_bytes + MB, stopped=errand.stopped, download=True
+        )
+        with exchange, self._client.ask("GET", file.url, {}) as response:
+            host = answering_host(response, file.url)
+            self._client.hear(response, file.url, self._clock.now())
+            _check_status(response.status, host, file)
+            yield response
+
+    def _wait(self, limited: HostLimited, most: float, errand: _Errand) -> float:
+        """Until the host lets us ask; answers the seconds. HostLimited if they are more than `most`, or than the errand has."""
+        at = float(limited.facts["at"])
+        wait = max(0.0, at - self._clock.now())
+        if wait > min(most, errand.left()):
+            raise limited
+        while (left := at - self._clock.now()) > 0:
+            errand.check()
+            time.sleep(min(left, SLICE_SECONDS))
+        return wait
+
+
+def _check_status(status: int, host: str, file: RecordFile) -> None:
+    if status in KEPT_FROM_US:
+        why = f"its file {shown(file.path)} cannot be had: {host} answers with status {status}"
+        raise RepositoryUnusable(why=why)
+    if status != 200:
+        raise HostUnreachable(host=host, why=f"it answers with status {status}")
+
+
+def _few(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """As many as somebody reads."""
+    more = len(notes) - MOST_NOTES
+    return notes if more <= 0 else (*notes[:MOST_NOTES], f"So it is with {more} more.")
+
+
+def _other_content(file: RecordFile, what: str) -> HostUnreachable:
+    why = f"it sent {shown(file.path)} with another {what} than its listing says"
+    return HostUnreachable(host=parsed(file.url).host, why=why)

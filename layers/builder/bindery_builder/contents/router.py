@@ -1,0 +1,59 @@
+"""The contents port for every provider: git by git, records by their files."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.hosts.private_repositories import HostWithPrivate
+from bindery.adapters.hosts.records.base import RECORD_HOSTS, record_host
+from bindery.adapters.http.client import GuardedClient
+from bindery.domain.repository import Repository
+from bindery.ports.clock import Clock
+from bindery.ports.contents import Contents, LaidOut, never
+from bindery.ports.repository_provider import RepositoryProvider
+from bindery_builder.contents.git import GitContents
+
+
+class AnyContents:
+    """Picks by the repository's provider. folder: where git's packs are kept. provider: by its id. refused: addresses of APIs."""
+
+    def __init__(
+        self,
+        folder: Path,
+        client: GuardedClient,
+        clock: Clock,
+        provider: Callable[[str], RepositoryProvider],
+        refused: NoGit | None = None,
+    ) -> None:
+        self._git = GitContents(folder, client, clock, authorization=self._authorization, refused=refused)
+        self._client = client
+        self._clock = clock
+        self._provider = provider
+
+    def lay_out(
+        self,
+        repository: Repository,
+        folder: Path,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = never,
+        *,
+        exact: bool = False,
+    ) -> LaidOut:
+        chosen = self._records if repository.provider in RECORD_HOSTS else self._git
+        return chosen.lay_out(repository, folder, seconds, stopped, exact=exact)
+
+    def recover(self) -> None:
+        """At the start, before anything is fetched: removes what a crash left of transfers."""
+        self._git.recover()
+
+    def _authorization(self, repository: Repository) -> str:
+        provider = self._provider(repository.provider) if repository.private else None
+        return provider.authorization() if isinstance(provider, HostWithPrivate) else ""
+
+    @cached_property
+    def _records(self) -> Contents:
+        """Archives' formats are loaded by whoever has a record."""
+        from bindery_builder.contents.records import RecordContents
+
+        return RecordContents(lambda name: record_host(self._provider(name)), self._client, self._clock)

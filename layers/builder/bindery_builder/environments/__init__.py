@@ -1,0 +1,1 @@
+"""Plans and installs environments from a repository's files."""

@@ -1,0 +1,110 @@
+"""Reads a repository's configuration files into what uv is to do, or says what cannot be done here."""
+
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bindery.domain.build_files import CONDA
+from bindery.domain.errors import BuildFailed, CannotBuild
+from bindery_builder.environments.environment_yml import read_environment_yml
+from bindery_builder.environments.pipfile import read_pipfile
+from bindery_builder.environments.python_version import PythonWanted, Requirements, python_of
+from bindery_builder.process.scripts import ConfigurationFiles
+
+_CONTAINERS = "podman, buildah or docker, for BINDERY_BUILDER=container"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """requirements: what to install, if anything. conda: environment.yml, where a conda tool has to read it.
+
+    project: `setup.py` or `pyproject.toml`, if the repository itself is to be installed. start: relative to the content.
+    notes: sentences for the log.
+    """
+
+    python: PythonWanted | None = None
+    requirements: Requirements | None = None
+    conda: Path | None = None
+    project: str = ""
+    post_build: Path | None = None
+    start: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_plan(content: Path) -> Plan:
+    """Raises CannotBuild, RepositoryUnusable, BuildFailed (a file that cannot be understood)."""
+    files = ConfigurationFiles.of(content)
+    _refuse_what_needs_more(files)
+    start = files.find("start")
+    plan = _packages(files, _runtime(files))
+    return replace(plan, post_build=files.find("postBuild"), start=start.relative_to(content) if start else None)
+
+
+def _packages(files: ConfigurationFiles, python: PythonWanted | None) -> Plan:
+    """environment.yml counts before a Pipfile, and a Pipfile before requirements.txt and the repository's own package."""
+    environment, requirements = files.find(*CONDA), files.find("requirements.txt")
+    if environment:
+        conda = read_environment_yml(files, environment)
+        notes = (f"{files.name(requirements)} is not read: {environment.name} counts.",) if requirements else ()
+        return Plan(conda.python or python, conda.requirements, environment if conda.tool_needed else None, notes=notes)
+    if locked := files.find("Pipfile.lock", "Pipfile"):
+        asked, wanted = read_pipfile(files, locked)
+        return Plan(asked or python, wanted)
+    if requirements:
+        files.text(requirements)  # uv's own word on other encodings names no line
+        return Plan(python, Requirements(files.name(requirements), files.content), project=_project(files))
+    return Plan(python, project=_project(files))
+
+
+def _refuse_what_needs_more(files: ConfigurationFiles) -> None:
+    for name, needs in (
+        ("Dockerfile", "a container image"),
+        ("Project.toml", "Julia"),
+        ("JuliaProject.toml", "Julia"),
+        ("REQUIRE", "Julia"),
+        ("default.nix", "Nix"),
+        ("install.R", "R"),
+    ):
+        if found := files.find(name):
+            raise CannotBuild(file=files.name(found), needs=needs, install=_CONTAINERS)
+    description = files.find("DESCRIPTION") if files.at_root else None
+    if description and re.search(rb"^Package:\s", description.read_bytes(), re.MULTILINE):
+        raise CannotBuild(file="DESCRIPTION", needs="R", install=_CONTAINERS)
+    if apt := files.find("apt.txt"):
+        names = [word for line in files.text(apt).splitlines() for word in line.partition("#")[0].split()]
+        if names:
+            raise CannotBuild(file=files.name(apt), needs=f"Debian packages ({some_of(names)})", install=_CONTAINERS)
+
+
+def some_of(names: list[str]) -> str:
+    """The first few of a list, for a sentence."""
+    return ", ".join(name[:40] for name in names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _runtime(files: ConfigurationFiles) -> PythonWanted | None:
+    file = files.find("runtime.txt")
+    text = files.text(file).strip() if file else ""
+    if not file or not text:
+        return None
+    if found := re.fullmatch(r"[rR]-([\w.-]{1,30})", text):
+        raise CannotBuild(file=files.name(file), needs=f"R {found[1]}", install=_CONTAINERS)
+    if found := re.fullmatch(r"python-(\d{1,3}(\.\d{1,3}){0,2})(\.x)?", text):
+        return python_of(files.name(file), found[1])
+    raise BuildFailed(step=files.name(file), why=f"should be like python-3.11, but is {text[:40]!r}")
+
+
+def _project(files: ConfigurationFiles) -> str:
+    """The repository itself is installed only where its root holds the configuration."""
+    if not files.at_root:
+        return ""
+    if pyproject := files.find("pyproject.toml"):
+        try:
+            tables = tomllib.loads(files.text(pyproject))
+        except tomllib.TOMLDecodeError as error:
+            raise BuildFailed(step="pyproject.toml", why=str(error)) from None
+        except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets in ...
+            raise BuildFailed(step="pyproject.toml", why="cannot be read: a value is too long or too deep") from None
+        if "project" in tables or "build-system" in tables:  # else it only configures tools
+            return "pyproject.toml"
+    return "setup.py" if files.find("setup.py") else ""

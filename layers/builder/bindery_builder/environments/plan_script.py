@@ -1,0 +1,28 @@
+"""Runs as a process of its own, within limits: reads a repository's configuration files into a plan.
+
+Arguments: the repository's folder, the file to write the answer into, the folders of Bindery's packages. A file that a parser cannot
+bear ends this process at worst.
+"""
+
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Return 0 once the answer is written, OUT_OF_MEMORY without one."""
+    content, answer = map(Path, sys.argv[1:3])
+    sys.path += sys.argv[3:]
+    from bindery_builder.process.limited import OUT_OF_MEMORY, limit
+
+    limit()
+    try:
+        from bindery_builder.environments.plan_answer import PlanAnswer
+
+        answer.write_bytes(PlanAnswer.of(content).model_dump_json().encode())
+    except MemoryError:
+        return OUT_OF_MEMORY
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Reads a repository's configuration files in a process of its own, so that no file can take the control plane's memory or time."""
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import bindery
+import bindery_builder
+from bindery.domain.errors import BuildFailed
+from bindery_builder.environments.plan import Plan
+from bindery_builder.environments.plan_answer import PlanAnswer
+from bindery_builder.process.limited import OUT_OF_MEMORY
+from bindery_builder.process.runner import Runner, TimeOver
+
+WALL_SECONDS: Final = 90.0
+_SCRIPT = Path(__file__).with_name("plan_script.py")
+_PACKAGES = dict.fromkeys(str(Path(name).parents[1]) for name in (bindery.__file__, bindery_builder.__file__) if name)
+_STEP = "configuration files"
+
+
+def planned(runner: Runner, content: Path, folder: Path) -> Plan:
+    """Return the plan of the repository in `content`. folder: for the answer, out of the repository's reach.
+
+    Raises CannotBuild, RepositoryUnusable, BuildFailed (a file that cannot be understood, or takes too much to be read), and what
+    `Runner.run` raises.
+    """
+    answer = folder / "plan.json"
+    hurried = replace(runner, deadline=min(runner.deadline, time.monotonic() + WALL_SECONDS))
+    try:
+        command = [sys.executable, "-I", str(_SCRIPT), str(content), str(answer), *_PACKAGES]
+        code, _ = hurried.run(command, folder, quiet=True)
+    except TimeOver:
+        runner.check()
+        raise _too_much("time") from None
+    if code:
+        raise _too_much("memory" if code == OUT_OF_MEMORY else "time or memory")
+    return PlanAnswer.model_validate_json(answer.read_bytes()).opened()
+
+
+def _too_much(what: str) -> BuildFailed:
+    return BuildFailed(step=_STEP, why=f"they take more {what} to be read than they may: is one of them very large?")

@@ -1,0 +1,148 @@
+"""One container build, step by step: content, Dockerfile, image, registry."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bindery.adapters.oci_registry import DIGEST, Registry
+from bindery.domain.errors import BuildFailed, BuildServiceDown, PushFailed
+from bindery.ports.contents import Contents
+from bindery_builder.fetch import lay_out
+from bindery_builder.images.base_images import BaseImages
+from bindery_builder.images.carried import carry
+from bindery_builder.images.context import Context, prepared
+from bindery_builder.images.failure_reasons import why_failed, why_not_pushed
+from bindery_builder.images.layer_cache import LayerCache
+from bindery_builder.images.pull_logins import PullLogin
+from bindery_builder.images.tool import ContainerTool, Desk
+from bindery_builder.process.files import remove
+from bindery_builder.process.runner import RoomOver, Runner
+from bindery_builder.task import Manifest, Task
+
+_TAG_CHARACTERS = 128
+
+
+@dataclass
+class ContainerAttempt:
+    """Makes an image and pushes it; of the folder, nothing stays. step: what is being done, as in Work.
+
+    logins: with which images are pulled that a build begins from.
+    cache: the tag under which layers are kept for the next build, if the tool keeps none itself; empty: none are.
+    """
+
+    task: Task
+    contents: Contents
+    tool: ContainerTool
+    registry: Registry
+    runner: Runner
+    base_image: str = ""
+    cache: str = ""
+    logins: Sequence[PullLogin] = ()
+    step: str = field(default="build", init=False)
+
+    def make(self) -> Manifest:
+        try:
+            return self._make()
+        except RoomOver:
+            most = self.runner.room.most_bytes / 1e9
+            raise BuildFailed(step=self.step, why=f"the disk holds {most:g} GB more than when it began") from None
+
+    def context(self) -> Context:
+        """Fetch the commit and return what the container tool is to build from. Raises what `make` raises."""
+        self._desk.prepare()
+        lay_out(self.contents, self.task.order, self._commit, self._content, self.runner)
+        context = prepared(self._content, self.task.folder / "context", self.runner, self.base_image)
+        if self._commit.exists():
+            carry(self._commit, self.task.order.repository.ref, context.folder, context.dockerfile, self._check)
+        return context
+
+    def _make(self) -> Manifest:
+        context = self.context()
+        self.step = context.step
+        with self.tool.in_use():
+            image = self._build(context)
+            remove(context.folder)  # a push may take long, and needs none of it
+            self.step = "push"
+            digest = self._push(image)
+        remove(self.task.folder)
+        return Manifest(ref=self.task.order.repository.ref, image=self.registry.by_digest(digest))
+
+    def _build(self, context: Context) -> str:
+        self.runner.log.say(f"Building the image from {context.step}", "building")
+        BaseImages(self.tool, self.runner, self._desk, self.logins).fetch(context.dockerfile, self.task.folder)
+        words = self._layers.fetch(self.task.folder) if self.cache else []
+        command = self.tool.build(context.folder, context.dockerfile, self._labels, self._desk, words)
+        code, last = self.runner.run(command, self.task.folder)
+        if code:
+            raise why_failed(code, last)
+        return self._desk.image.read_text().strip()
+
+    def _push(self, image: str) -> str:
+        """The digest under which the registry has it. Credentials are on disk only now that the build's steps have ended."""
+        self.runner.log.say(f"Pushing the image to {self.registry.host}", "pushing")
+        self._desk.write_login(self.registry.login)
+        try:
+            self._run_all(self.tool.push(image, self.registry, self._tag, self._desk))
+            if self.cache:
+                self._layers.keep(image, self.task.folder)
+        finally:
+            self._desk.write_login("{}")
+            for command in self.tool.after_push(self.registry, self._tag):
+                self.runner.run(command, self.task.folder, quiet=True)
+        return self._pushed()
+
+    def _run_all(self, commands: list[list[str]]) -> None:
+        for command in commands:
+            code, last = self.runner.run(command, self.task.folder)
+            if code:
+                raise PushFailed(registry=self.registry.host, why=why_not_pushed(last))
+
+    def _pushed(self) -> str:
+        try:
+            digest = self._desk.digest.read_text().strip()
+        except FileNotFoundError:  # docker tells no digest in a form for programs
+            try:
+                digest = self.registry.digest_of(self._tag) or ""
+            except BuildServiceDown as error:
+                raise PushFailed(registry=self.registry.host, why=str(error.facts["why"])) from None
+        if not DIGEST.fullmatch(digest):
+            raise PushFailed(registry=self.registry.host, why="it does not tell the image's digest")
+        return digest
+
+    def _check(self) -> None:
+        self.runner.check()
+        self.runner.room.check()
+
+    @property
+    def _layers(self) -> LayerCache:
+        return LayerCache(self.tool, self.registry, self.runner, self._desk, self.cache)
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        order = self.task.order
+        source = order.repository
+        return {
+            "org.opencontainers.image.source": source.repo_url,
+            "org.opencontainers.image.revision": source.ref,
+            "bindery.environment": order.environment,
+            "bindery.attempt": str(order.attempt),
+        }
+
+    @property
+    def _tag(self) -> str:
+        """`<environment key>-<attempt>`."""
+        tag = self.task.folder.name
+        return tag if len(tag) <= _TAG_CHARACTERS else hashlib.sha256(tag.encode()).hexdigest()
+
+    @property
+    def _commit(self) -> Path:
+        return self.task.folder / "commit"
+
+    @property
+    def _content(self) -> Path:
+        return self.task.folder / "content"
+
+    @property
+    def _desk(self) -> Desk:
+        return Desk(self.task.folder)

@@ -1,0 +1,36 @@
+"""The commit that an image was built for, carried in it as one archive that only this commit's sessions unpack."""
+
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bindery_builder.process.files import remove
+
+FOLDER = "/var/lib/bindery"
+"""Of the image. `content` in it holds `<commit>.tar`; `sessions/lay_out.sh` knows this place, too."""
+_SOURCE = "carried"
+_USER = 1000
+
+
+def carry(commit: Path, ref: str, context: Path, dockerfile: Path, check: Callable[[], None]) -> None:
+    """Move the laid out `commit` into an archive of the build context `context`, and copy that in `dockerfile`'s last step.
+
+    No step of the build runs after the copy, so none can read the archive. Sessions remove it: it belongs to their user.
+    check: called for each file; its exceptions end the work.
+    """
+    archive = context / _SOURCE / "content" / f"{ref}.tar"
+    archive.parent.mkdir(parents=True)
+
+    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        check()
+        entry.uid = entry.gid = _USER
+        entry.uname = entry.gname = ""
+        return entry if entry.isreg() or entry.isdir() or entry.issym() else None
+
+    # GNU's format has no limits of name or size, and takes names that are not UTF-8 as they are.
+    with tarfile.open(archive, "x", format=tarfile.GNU_FORMAT, errors="surrogateescape") as tar:
+        for path in sorted(commit.iterdir()):
+            tar.add(path, path.name, filter=plain)
+    remove(commit)
+    with dockerfile.open("a", encoding="utf-8") as file:
+        file.write(f"\n# The commit itself, for its own sessions\nCOPY --chown={_USER}:{_USER} {_SOURCE}/ {FOLDER}/\n")

@@ -1,0 +1,67 @@
+"""Runs as a process of its own: lets repo2docker write its Dockerfile and what goes with it, and builds nothing.
+
+Arguments: the repository's folder, the folder to write into, the base image (empty: repo2docker's own).
+repo2docker hands a finished build context to a container engine; the engine here writes it down.
+"""
+
+import io
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def main() -> int:
+    """0, or 1 after a line that says why."""
+    content, folder, base_image = sys.argv[1:]
+    sys.path.append(str(Path(__file__).resolve().parents[2]))  # where we are, repo2docker may be, too
+    from bindery_builder.process.limited import limit
+
+    limit()
+    from repo2docker.app import Repo2Docker
+    from repo2docker.buildpacks import LegacyBinderDockerBuildPack, base
+
+    base.exclude_paths = (
+        lambda *_: ()
+    )  # the repository's files need not go through memory: they are moved there afterwards
+    app = Repo2Docker(repo=content, user_id=1000, user_name="jovyan", output_image_spec="image", run=False)
+    app.initialize()  # its log, line by line
+    # It looks into the root's Dockerfile although binder/ holds the configuration, and only to refuse it.
+    app.buildpacks = [pack for pack in app.buildpacks if pack is not LegacyBinderDockerBuildPack]
+    app.get_engine = lambda: _Writing(Path(folder))
+    if base_image:
+        app.base_image = base_image
+    try:
+        app.build()
+    except MemoryError:
+        print("error: its files take more memory to be read than they may", flush=True)  # noqa: T201
+        return 1
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is about the repository's files
+        print(f"error: {error}", flush=True)  # noqa: T201
+        return 1
+    return 0
+
+
+class _Writing:
+    """What repo2docker asks of an engine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def inspect_image(self, _name: str) -> None:
+        """None is there already."""
+
+    def build(self, *, fileobj: io.BytesIO, **_: object) -> Iterator[str]:
+        """Files of repo2docker's own only."""
+        with tarfile.open(fileobj=fileobj) as tar:
+            for member in tar:
+                path = self._folder / member.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if file := tar.extractfile(member):
+                    path.write_bytes(file.read())
+                    path.chmod(member.mode)
+        return iter(())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Child processes: started with limits, ended with all their descendants."""
