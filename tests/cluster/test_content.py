@@ -7,7 +7,7 @@ import pytest
 
 from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.environment import Scope
-from bindery.domain.errors import ContentNotHad
+from bindery.domain.errors import ContentUnavailable
 from bindery.domain.launch import Stage
 from bindery.domain.sessions import Liveness, SessionOrder
 from bindery.ports.repository_provider import Resolved
@@ -155,7 +155,7 @@ def failures(launcher: KubernetesSessions, *orders: SessionOrder) -> list[str]:
     found = []
     for order in orders:
         trouble = told(launcher, order.id).trouble
-        assert isinstance(trouble, ContentNotHad), (order, trouble)
+        assert isinstance(trouble, ContentUnavailable), (order, trouble)
         assert trouble.facts["ref"] == order.repository.ref
         found.append(str(trouble.facts["why"]))
         launcher.stop(order.id)
@@ -173,7 +173,7 @@ def test_what_cannot_be_had_fails_in_words(launcher: KubernetesSessions, place: 
     assert f"unable to access '{nobody}/'" in down
     assert "not our ref" in unknown
     assert f"repository '{place.server.url('gone.git')}/' not found" in gone
-    assert error_message(ContentNotHad(ref=place.new, why=down)).message == (
+    assert error_message(ContentUnavailable(ref=place.new, why=down)).message == (
         f"The session's files could not be brought to {place.new}: {down}. Launch again; "
         "if that does not help, look whether its repository can be reached by everybody."
     )

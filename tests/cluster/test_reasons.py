@@ -10,9 +10,9 @@ from bindery.adapters.kubernetes import launcher as module
 from bindery.adapters.kubernetes.manifests import pod
 from bindery.domain.errors import (
     BinderyError,
+    ClusterFull,
     ImageGone,
     ImagePullFailed,
-    NoRoom,
     SessionDied,
     SessionOutOfMemory,
     SessionRefused,
@@ -34,7 +34,7 @@ def sentence(error: BinderyError) -> str:
 
 
 def assert_no_room(error: BinderyError, why: str) -> None:
-    assert (type(error), error.facts) == (NoRoom, {"why": why})
+    assert (type(error), error.facts) == (ClusterFull, {"why": why})
     advice = "Launch again in a while; if that does not help, tell whoever runs this Bindery."
     assert sentence(error) == f"The cluster has no room for the session: {why}. {advice}"
 
@@ -66,7 +66,7 @@ def test_that_there_is_no_room_is_told_at_once_and_not_at_the_wait_s_end(trials:
         launcher.start(order)
         began = time.monotonic()
         report = launcher.wait(order.id, TOKEN, 200)
-        assert (report.liveness, type(report.trouble)) == (Liveness.STARTING, NoRoom)
+        assert (report.liveness, type(report.trouble)) == (Liveness.STARTING, ClusterFull)
         assert time.monotonic() - began < SOON
         launcher.stop(order.id)
 
@@ -76,7 +76,7 @@ def test_a_session_starts_once_there_is_room_on_a_node(trials: Trials) -> None:
         order = trials.order()
         with tainted(trials.shipped):
             launcher.start(order)
-            assert isinstance(told(launcher, order.id).trouble, NoRoom)
+            assert isinstance(told(launcher, order.id).trouble, ClusterFull)
         report = launcher.wait(order.id, TOKEN, 0)
         while report.liveness is Liveness.STARTING:
             report = launcher.wait(order.id, TOKEN, SOON)
@@ -88,7 +88,7 @@ def test_a_used_up_quota_is_no_room_and_a_session_starts_once_there_is_some(tria
     with trials.launcher() as launcher:
         order = trials.order()
         with no_more_pods(trials.shipped):
-            with pytest.raises(NoRoom) as full:
+            with pytest.raises(ClusterFull) as full:
                 launcher.start(order)
             assert_no_room(full.value, "the quota sessions of its namespace is used up (pods=1)")
         launcher.start(order)

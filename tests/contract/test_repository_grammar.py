@@ -17,7 +17,7 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.hosts.registry import PROVIDERS
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadRef, BadSpec, BinderyError, UnknownAddress, UnknownDoi
-from bindery.domain.urls.pasted import Pasted
+from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery.settings import Settings
 from bindery.usecases.detect_address import DetectAddress
@@ -55,7 +55,7 @@ def nobody(*_: object) -> list[Any]:
     raise AssertionError("somebody was asked")
 
 
-def detect(text: str) -> Pasted:
+def detect(text: str) -> PastedUrl:
     return DetectAddress(providers)(text)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from bindery.domain.errors import BadSpec, BinderyError, RefNotFound, Retryable
 from bindery.domain.repository import Entry, Repository, Tree
-from bindery.domain.urls.pasted import Pasted
+from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.repository_provider import Display, Resolved
 
 DISPLAY = Display("GitHub", "o/r", ".*", None, "repository", "o/r", url_encode=False, ref_default="HEAD")
@@ -48,7 +48,7 @@ class FakeHost:
     def canonical(self, spec: str) -> str:
         return spec
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         return None
 
     def resolve(self, spec: str) -> Resolved:

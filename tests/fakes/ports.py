@@ -12,7 +12,7 @@ from bindery.ports.repository_provider import RepositoryProvider
 from bindery.ports.session_launcher import SessionLauncher
 from bindery.ports.table import Table
 from bindery.settings import Settings
-from bindery.web.stream.change_notifier import Word
+from bindery.web.stream.change_notifier import ChangeNotifier
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FakePorts:
     clock: Clock
     host: RepositoryProvider
     isolated: bool = True
-    word: Word | None = None
+    word: ChangeNotifier | None = None
     homes: dict[str, Home] = field(default_factory=dict)
     known_homes: set[str] = field(default_factory=set)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import ceil
 
-from bindery.domain.errors import BinderyError, ImageGone, NoRoom
+from bindery.domain.errors import BinderyError, ClusterFull, ImageGone
 from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
 from tests.fakes.clock import FakeClock
 
@@ -62,7 +62,7 @@ class FakeSessions:
             raise ImageGone(image=order.image)
         if self.full:
             self.full -= 1
-            raise NoRoom(why="the quota is used up")
+            raise ClusterFull(why="the quota is used up")
         now = self.clock.now()
         self.running[order.id] = Running(order, started=now, looks=self.looks, last=now)
         self.started.append(order.id)

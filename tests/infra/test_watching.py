@@ -25,7 +25,7 @@ Numbers = list[tuple[str, float, tuple[str, ...]]]
 OURS = "Bindery/${AWS::StackName}"
 # Ours by their status, but the repository or its host has to mend them; or nobody has to, as nobody waits.
 HOSTS = {"HostUnreachable", "HostDown", "HostTooSlow", "HostBusy"}
-THEIRS = HOSTS | {"SessionDied", "ContentNotHad", "BuildUnwanted", "BuildStopped"}
+THEIRS = HOSTS | {"SessionDied", "ContentUnavailable", "BuildAbandoned", "BuildStopped"}
 NEVER_ENDS = {"StepUnderWay", "MetricsNotReady"}
 
 
@@ -86,7 +86,7 @@ def test_a_launch_that_fails_is_counted_by_its_reason_and_ours_apart(heard: Hear
     STORIES["a_build_fails"](heard.there)
     STORIES["letters_nobody_understands"](heard.there)
     heard.there.call("Reconcile", {})
-    assert sorted(heard.named("LaunchesFailed")) == [(1, ("BuildFailed",)), (1, ("StepLost",))]
+    assert sorted(heard.named("LaunchesFailed")) == [(1, ("BuildFailed",)), (1, ("StepFailed",))]
     assert heard.named("LaunchesFailedHere") == [(1, ())]
     assert heard.named("LaunchSeconds") == []
 

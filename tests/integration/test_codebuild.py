@@ -10,7 +10,7 @@ import pytest
 
 from bindery.adapters.clock import SystemClock
 from bindery.domain.builds import BuildState
-from bindery.domain.errors import BuildFailed, BuildTooLong, BuildUnwanted
+from bindery.domain.errors import BuildAbandoned, BuildFailed, BuildTooLong
 from bindery.domain.failure import Failure
 from bindery.state.environments import Environments
 from tests.codebuilds import CodeBuilding, codebuilding, what_is_missing
@@ -153,7 +153,7 @@ def test_an_attempt_that_was_given_up_before_it_began_ends_at_its_first_step(bui
     order = building.order({"Dockerfile": FROM_NOTHING + step("echo ran")})
     handle = building.builds.start(order)
     environments = Environments(building.table, SystemClock())
-    environments.give_up("env", 1, Failure.of(BuildUnwanted()))
+    environments.give_up("env", 1, Failure.of(BuildAbandoned()))
     building.gate.open()
     assert "Nobody waits for this attempt any more" in building.wait(handle).lines
     assert environments.handle("env", 1) == ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bindery.domain.errors import HostLimited, HostUnreachable, RefNotFound
 from bindery.domain.repository import Entry, Repository, Tree
-from bindery.domain.urls.pasted import Pasted
+from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.repository_provider import Display, Resolved
 from tests.fakes.host import DISPLAY
 from tests.simulation.around import Around
@@ -40,7 +40,7 @@ class SimProvider:
     def canonical(self, spec: str) -> str:
         return spec
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         return None
 
     def resolve(self, spec: str) -> Resolved:

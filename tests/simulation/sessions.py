@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bindery.domain.errors import LauncherDown, NoRoom
+from bindery.domain.errors import ClusterFull, LauncherDown
 from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
 from tests.fakes.sessions import FakeSessions
 from tests.simulation.around import Around
@@ -36,7 +36,7 @@ class SimSessions(FakeSessions):
 
     def start(self, order: SessionOrder) -> None:
         self._before("start", order.id)
-        self.around.trouble("cluster_full", NoRoom(why="the quota is used up"))
+        self.around.trouble("cluster_full", ClusterFull(why="the quota is used up"))
         known = len(self.started)
         super().start(order)
         if len(self.started) > known:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bindery.bootstrap import System
 from bindery.domain.launch import Launch, Stage
-from bindery.domain.launch_request import Asked
+from bindery.domain.launch_request import LaunchRequest
 from bindery.domain.messages import (
     BuildChanged,
     BuildRequested,
@@ -24,7 +24,7 @@ from tests.fakes.sessions import FakeSessions
 from tests.fakes.table import DictTable
 
 OWN_ORIGIN = "https://bindery.example"
-ASKED = Asked("gh", "o/r/HEAD", "203.0.113.9", f"{OWN_ORIGIN}/", OWN_ORIGIN)
+ASKED = LaunchRequest("gh", "o/r/HEAD", "203.0.113.9", f"{OWN_ORIGIN}/", OWN_ORIGIN)
 
 
 class Small:

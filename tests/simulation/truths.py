@@ -82,7 +82,7 @@ class Truths:
             "RefNotFound": lambda launch: "missing" in launch.spec,
             "SessionEnded": lambda launch: launch.id in self.asked_to_stop,
             "StepCrashed": lambda launch: launch.begun >= MOST_BEGUN and self.unreported[launch.id] >= MOST_BEGUN,
-            "StepLost": lambda launch: any(
+            "StepFailed": lambda launch: any(
                 launch.id in body or (launch.environment and launch.environment in body) for body in self.buried
             ),
         }

@@ -8,7 +8,7 @@ from typing import TypeVar
 from bindery.bootstrap import System
 from bindery.domain.errors import BinderyError, Retryable
 from bindery.domain.launch import Launch, Stage
-from bindery.domain.launch_request import Asked, Opened, Told
+from bindery.domain.launch_request import LaunchRequest, OpenedLaunch, StreamCursor
 from bindery.domain.sessions import Session, SessionState
 from tests.simulation.around import Around
 from tests.simulation.broken import Broken
@@ -57,8 +57,8 @@ class Visitor:
             if self.token and random.random() < 0.5:
                 event_id = ""  # a reload of the page knows only the token
 
-    def _open(self, event_id: str) -> Opened | None:
-        asked = Asked(
+    def _open(self, event_id: str) -> OpenedLaunch | None:
+        asked = LaunchRequest(
             provider="gh",
             spec=self.spec,
             client=self.address,
@@ -82,9 +82,9 @@ class Visitor:
         self.launch = opened.launch.id
         return opened
 
-    def _watch(self, opened: Opened, stops: float | None) -> str:
+    def _watch(self, opened: OpenedLaunch, stops: float | None) -> str:
         """Until the launch has ended (empty), or an event id to come back with."""
-        told = Told.read(opened.told)
+        told = StreamCursor.read(opened.told)
         while True:
             if stops is not None and self.around.clock.now() >= stops:
                 self.stops(opened.launch.id)
@@ -109,7 +109,7 @@ class Visitor:
                 return self._back_with(opened.launch.id, told)
             self.around.wait(self.attentive * (0.1 + 1.9 * self.around.random.random()))
 
-    def _back_with(self, launch: str, told: Told) -> str:
+    def _back_with(self, launch: str, told: StreamCursor) -> str:
         self.around.wait(0.5 + self.around.random.random() * 5)
         return self.system.tokens.event_id(launch, str(told))
 

@@ -201,8 +201,8 @@ def test_a_launch_that_left_with_nobody_to_tell_the_rest_leaves_no_waiter(small:
     small.take()
     once(small, "delete", "#waiters#", throttle)
     with pytest.raises(Throttled):
-        small.system.move_on(launch)
+        small.system.advance(launch)
     assert small.queue.sent == []  # it has not left, so somebody comes again
-    small.system.move_on(launch)
+    small.system.advance(launch)
     assert small.waiters(key) == []
     assert [sent.message for sent in small.queue.sent] == [SessionRequested(launch=launch.id, step=1)]

@@ -19,7 +19,7 @@ import pytest
 from bindery.adapters.http import client as module
 from bindery.adapters.http.budget import AddressInfo, BoundedSocket
 from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.concurrency import Queueing, Turns
+from bindery.adapters.http.concurrency import ConcurrencyLimit, Queueing
 from bindery.domain.errors import BadAddress, ForbiddenAddress, HostUnreachable, RepositoryTooLarge
 from bindery_builder import contents
 from tests.serving.loopback import Loopback, Quiet
@@ -450,7 +450,7 @@ def test_many_at_once_at_a_quick_host_all_have_their_turn() -> None:
 
 
 def test_whoever_waits_for_a_turn_can_be_stopped() -> None:
-    turns, stop = Turns(), threading.Event()
+    turns, stop = ConcurrencyLimit(), threading.Event()
 
     def check() -> None:
         if stop.is_set():

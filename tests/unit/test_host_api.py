@@ -14,7 +14,7 @@ from bindery.adapters.hosts.github.api import github_api
 from bindery.adapters.hosts.rest_api import HostApi
 from bindery.adapters.http.client import GuardedClient
 from bindery.adapters.http.rate_limits import host_limited
-from bindery.adapters.http.single_flight import Flights
+from bindery.adapters.http.single_flight import SingleFlight
 from bindery.domain.errors import HostLimited, HostUnreachable, RefNotFound
 from tests.serving.github_api import GitHubServer
 from tests.serving.host_api import Reply
@@ -138,7 +138,7 @@ def test_how_long_to_wait_is_the_hosts_word_within_a_day(headers: dict[str, str]
 
 
 def test_many_who_ask_for_one_thing_ask_once() -> None:
-    flights, going, asked = Flights[int](), threading.Event(), []
+    flights, going, asked = SingleFlight[int](), threading.Event(), []
 
     def ask() -> int:
         asked.append(1)
@@ -158,7 +158,7 @@ def test_many_who_ask_for_one_thing_ask_once() -> None:
 
 
 def test_whoever_waits_hears_of_the_same_trouble_and_the_next_one_asks_anew() -> None:
-    flights, going, waiting = Flights[int](), threading.Event(), threading.Event()
+    flights, going, waiting = SingleFlight[int](), threading.Event(), threading.Event()
     troubles: list[str] = []
 
     def ask() -> int:
@@ -184,7 +184,7 @@ def test_whoever_waits_hears_of_the_same_trouble_and_the_next_one_asks_anew() ->
 
 
 def test_whoever_waits_for_one_that_hangs_is_let_go() -> None:
-    flights, going, waiting = Flights[int](0.2), threading.Event(), threading.Event()
+    flights, going, waiting = SingleFlight[int](0.2), threading.Event(), threading.Event()
 
     def ask() -> int:
         waiting.set()
@@ -207,7 +207,7 @@ def test_whoever_waits_for_one_that_hangs_is_let_go() -> None:
 
 
 def test_an_error_that_nobody_foresaw_keeps_nobody_waiting() -> None:
-    flights = Flights[int]()
+    flights = SingleFlight[int]()
     with pytest.raises(ZeroDivisionError):
         flights.one("k", lambda: 1 // 0)
     assert flights.one("k", lambda: 3) == 3

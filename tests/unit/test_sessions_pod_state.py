@@ -7,11 +7,11 @@ import pytest
 from bindery.adapters.kubernetes.pod_state import lack_of, state_of
 from bindery.domain.errors import (
     BinderyError,
-    ContentNotHad,
+    ClusterFull,
+    ContentUnavailable,
     ImageGone,
     ImagePullFailed,
     NodeLost,
-    NoRoom,
     SessionDied,
     SessionEvicted,
     SessionOutOfMemory,
@@ -93,7 +93,7 @@ def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
         (ended("Completed", "", 0), SessionDied, {"why": ""}),
         (
             ended("Error", "bindery content: fatal: could not read", 76),
-            ContentNotHad,
+            ContentUnavailable,
             {"ref": "abc", "why": "fatal: could not read"},
         ),
         (ended("Error", "bindery content: abc a program's own words", 1), SessionDied, None),
@@ -179,7 +179,7 @@ def test_one_that_cannot_be_placed_says_since_when() -> None:
         unschedulable("0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available")
     )
     assert not state.gone
-    assert isinstance(state.trouble, NoRoom)
+    assert isinstance(state.trouble, ClusterFull)
     assert state.trouble.facts == {"why": "not enough memory"}
     assert state.since == 1795521600
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bindery.adapters.kubernetes.api_errors import refusal
-from bindery.domain.errors import BinderyError, ClusterRefused, LauncherDown, NoRoom, SessionRefused
+from bindery.domain.errors import BinderyError, ClusterFull, ClusterRefused, LauncherDown, SessionRefused
 
 QUOTA = (
     'pods "session-x" is forbidden: exceeded quota: sessions, requested: requests.memory=2G, '
@@ -31,7 +31,7 @@ UNCOUNTED = 'pods "x" is forbidden: status unknown for quota: sessions, resource
 @pytest.mark.parametrize(
     ("status", "said", "kind", "words"),
     [
-        (403, QUOTA, NoRoom, "the quota sessions of its namespace is used up (requests.memory=2G)"),
+        (403, QUOTA, ClusterFull, "the quota sessions of its namespace is used up (requests.memory=2G)"),
         (403, SECURITY, SessionRefused, "runAsNonRoot != true"),
         (403, RIGHTS, ClusterRefused, "Bindery's account may not create pods"),
         (403, LIMIT, SessionRefused, "maximum memory usage per Container is 1Gi, but limit is 2G"),

@@ -1,4 +1,4 @@
-"""Places: never more than there are, all of them usable, each given back once."""
+"""QueuePositions: never more than there are, all of them usable, each given back once."""
 
 from itertools import count
 

@@ -21,7 +21,7 @@ def test_a_dead_step_ends_its_launch_with_a_reason(small: Small) -> None:
     small.system.fail_launch(small.queue.pop().model_dump_json())
     failure = small.launch(launch).failure
     assert failure
-    assert (failure.kind, failure.facts) == ("StepLost", {"trouble": "a step that crashed"})
+    assert (failure.kind, failure.facts) == ("StepFailed", {"trouble": "a step that crashed"})
 
 
 def test_a_dead_step_that_the_launch_has_left_changes_nothing(small: Small) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Phase
-from bindery.domain.launch_request import Told
+from bindery.domain.launch_request import StreamCursor
 from bindery.domain.messages import LogLine, LogWritten, StopRequested
 from bindery.domain.sessions import Session
 from tests.simulation.small import Small
@@ -33,38 +33,38 @@ def written(small: Small, launch: Launch, numbers: range, chunk: int = 100) -> N
         small.handle(LogWritten(environment=launch.environment, attempt=launch.attempt, lines=lines))
 
 
-def heard(small: Small, launch: Launch, told: Told | None = None) -> list[str]:
-    _, tellings = small.system.follow_launch(launch.id, told or Told())
+def heard(small: Small, launch: Launch, told: StreamCursor | None = None) -> list[str]:
+    _, tellings = small.system.follow_launch(launch.id, told or StreamCursor())
     return [telling.event.message for telling in tellings]
 
 
 @given(
     st.builds(
-        Told,
+        StreamCursor,
         st.integers(0, 999_999_999),
         st.integers(0, 999_999_999),
         st.none() | st.integers(-1, 999_999_999),
     )
 )
-def test_how_far_a_client_has_heard_survives_the_way_there_and_back(told: Told) -> None:
-    assert Told.read(str(told)) == told
+def test_how_far_a_client_has_heard_survives_the_way_there_and_back(told: StreamCursor) -> None:
+    assert StreamCursor.read(str(told)) == told
 
 
 @given(st.text())
 def test_whatever_a_client_claims_to_have_heard_is_survived(text: str) -> None:
-    assert Told.read(text) == Told() or str(Told.read(text))
+    assert StreamCursor.read(text) == StreamCursor() or str(StreamCursor.read(text))
 
 
 @pytest.mark.parametrize(
     "text", ["", "x", "1", "1.1", "-1.0.", "1.0.--5", "1.0.-2", "1.0.x", "٣.0.", "9" * 5000 + ".0."]
 )
 def test_what_we_did_not_say_means_nothing_told(text: str) -> None:
-    assert Told.read(text) == Told()
+    assert StreamCursor.read(text) == StreamCursor()
 
 
 def test_events_are_told_in_order_and_once(small: Small) -> None:
     launch = small.ready()
-    _, tellings = small.system.follow_launch(launch.id, Told())
+    _, tellings = small.system.follow_launch(launch.id, StreamCursor())
     phases = [telling.event.phase for telling in tellings]
     assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
     assert small.system.follow_launch(launch.id, tellings[-1].told)[1] == []
@@ -75,7 +75,7 @@ def test_log_lines_come_between_waiting_and_built(small: Small) -> None:
     launch = waiting(small, 3)
     assert heard(small, launch)[1:] == ["0\n", "1\n", "2\n"]
     small.build()
-    _, tellings = small.system.follow_launch(launch.id, Told())
+    _, tellings = small.system.follow_launch(launch.id, StreamCursor())
     assert [telling.event.phase.value for telling in tellings] == [
         *("waiting", "building", "building", "building", "built", "launching", "ready")
     ]
@@ -92,7 +92,7 @@ def test_a_late_joiner_hears_the_last_100_lines(small: Small, lines: int, chunk:
 
 def test_whoever_listened_from_the_beginning_hears_every_line(small: Small) -> None:
     launch = waiting(small)
-    _, (first_telling,) = small.system.follow_launch(launch.id, Told())
+    _, (first_telling,) = small.system.follow_launch(launch.id, StreamCursor())
     told, lines = first_telling.told, []
     for first in range(0, 1000, 130):
         written(small, launch, range(first, first + 130))
@@ -105,7 +105,7 @@ def test_whoever_listened_from_the_beginning_hears_every_line(small: Small) -> N
 @pytest.mark.parametrize("heard_last", [0, 1, 49, 98, 99, 100, 150])
 def test_a_reconnect_in_the_middle_of_a_chunk_loses_no_line(small: Small, heard_last: int) -> None:
     launch = waiting(small, 200)
-    assert heard(small, launch, Told(1, 1, heard_last)) == [f"{n}\n" for n in range(heard_last + 1, 200)]
+    assert heard(small, launch, StreamCursor(1, 1, heard_last)) == [f"{n}\n" for n in range(heard_last + 1, 200)]
 
 
 def test_a_chunk_that_comes_twice_is_told_once(small: Small) -> None:
@@ -114,7 +114,7 @@ def test_a_chunk_that_comes_twice_is_told_once(small: Small) -> None:
     assert len(heard(small, launch)) == 11
 
 
-def followed(small: Small, launch: Launch, told: Told) -> tuple[list[str], Told]:
+def followed(small: Small, launch: Launch, told: StreamCursor) -> tuple[list[str], StreamCursor]:
     """The log's lines that are new to a client, and its cursor after them."""
     _, tellings = small.system.follow_launch(launch.id, told)
     lines = [telling.event.message for telling in tellings if telling.event.phase is Phase.BUILDING]
@@ -123,7 +123,7 @@ def followed(small: Small, launch: Launch, told: Told) -> tuple[list[str], Told]
 
 def test_a_chunk_that_arrives_late_is_shown_in_its_place(small: Small) -> None:
     launch = waiting(small)
-    _, told = followed(small, launch, Told())
+    _, told = followed(small, launch, StreamCursor())
     written(small, launch, range(10, 20))
     early, told = followed(small, launch, told)
     small.clock.advance(9)
@@ -133,7 +133,7 @@ def test_a_chunk_that_arrives_late_is_shown_in_its_place(small: Small) -> None:
 
 def test_a_chunk_that_is_missing_in_the_middle_holds_back_what_follows_it(small: Small) -> None:
     launch = waiting(small)
-    _, told = followed(small, launch, Told())
+    _, told = followed(small, launch, StreamCursor())
     for part in (range(10), range(20, 30), range(30, 40)):
         written(small, launch, part)
     early, told = followed(small, launch, told)
@@ -144,7 +144,7 @@ def test_a_chunk_that_is_missing_in_the_middle_holds_back_what_follows_it(small:
 
 def test_a_chunk_that_is_lost_holds_the_log_back_for_ten_seconds(small: Small) -> None:
     launch = waiting(small)
-    _, told = followed(small, launch, Told())
+    _, told = followed(small, launch, StreamCursor())
     written(small, launch, range(10, 20))
     small.clock.advance(10)
     lines, told = followed(small, launch, told)
@@ -155,7 +155,7 @@ def test_a_chunk_that_is_lost_holds_the_log_back_for_ten_seconds(small: Small) -
 
 def test_a_build_that_ended_shows_all_lines_whatever_is_missing(small: Small) -> None:
     launch = waiting(small)
-    _, told = followed(small, launch, Told())
+    _, told = followed(small, launch, StreamCursor())
     written(small, launch, range(10, 20))
     small.build()
     assert followed(small, launch, told)[0] == [f"{n}\n" for n in range(10, 20)]
@@ -166,14 +166,14 @@ def test_an_image_that_was_there_tells_nothing_of_its_old_build(small: Small) ->
     small.build()
     small.host.note = "There is no master: using HEAD."
     launch = small.ready()
-    _, tellings = small.system.follow_launch(launch.id, Told())
+    _, tellings = small.system.follow_launch(launch.id, StreamCursor())
     phases = [telling.event.phase for telling in tellings]
     assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
 
 
 def test_a_second_attempt_tells_its_own_lines(small: Small) -> None:
     launch = waiting(small, 5)
-    _, tellings = small.system.follow_launch(launch.id, Told())
+    _, tellings = small.system.follow_launch(launch.id, StreamCursor())
     del small.builds.reports[f"{launch.environment}-1"]
     small.clock.advance(61)
     small.system.reconcile()
@@ -197,6 +197,6 @@ def test_looking_writes_nothing(small: Small) -> None:
     launch = small.ready()
     written_to: list[str] = []
     small.table.before = lambda operation, keys: written_to.append(operation)
-    small.system.follow_launch(launch.id, Told())
+    small.system.follow_launch(launch.id, StreamCursor())
     small.system.follow_launch.session(launch)
     assert set(written_to) <= {"get", "query"}

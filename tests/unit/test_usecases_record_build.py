@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from bindery.domain.builds import BuildReport, BuildState
-from bindery.domain.errors import BuildFailed, BuildLost, BuildStopped, BuildUnwanted, LaunchStopped, Throttled
+from bindery.domain.errors import BuildAbandoned, BuildFailed, BuildLost, BuildStopped, LaunchStopped, Throttled
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested, Message, ResolveRequested, SessionRequested
@@ -203,7 +203,7 @@ def test_a_launch_that_moved_while_a_batch_was_told_stays_as_it_is(small: Small,
     assert small.waiters(key) == []
 
 
-@pytest.mark.parametrize("kind", ["ImageGone", "BuildUnwanted", "BuildStopped"])
+@pytest.mark.parametrize("kind", ["ImageGone", "BuildAbandoned", "BuildStopped"])
 def test_a_launch_that_hears_late_of_its_attempt_goes_on_for_the_right_reason(small: Small, kind: str) -> None:
     """Its attempt ended as it should, and the next was claimed: no build was lost."""
     first, state = small.open(), small.system.state.environments
@@ -220,7 +220,7 @@ def test_a_launch_that_hears_late_of_its_attempt_goes_on_for_the_right_reason(sm
         small.builds.stop(f"{key}-1")
         state.finish(key, 1, failure=Failure.of(BuildStopped()))
     else:
-        state.give_up(key, 1, Failure.of(BuildUnwanted()))
+        state.give_up(key, 1, Failure.of(BuildAbandoned()))
     small.take()
     small.open()
     small.pump()

@@ -4,10 +4,10 @@ import pytest
 
 from bindery.domain.errors import (
     BinderyError,
-    ContentNotHad,
+    ClusterFull,
+    ContentUnavailable,
     ImageGone,
     LauncherDown,
-    NoRoom,
     SessionOutOfMemory,
 )
 from bindery.domain.failure import Failure
@@ -321,9 +321,9 @@ def hindered(small: Small, trouble: BinderyError) -> tuple[Launch, str]:
 
 
 def test_what_keeps_a_session_is_told_once_and_at_once(small: Small) -> None:
-    launch, _ = hindered(small, NoRoom(why="not enough memory"))
+    launch, _ = hindered(small, ClusterFull(why="not enough memory"))
     told = [event.trouble for event in launch.events if event.trouble]
-    assert told == [Failure(kind="NoRoom", facts={"why": "not enough memory"})]
+    assert told == [Failure(kind="ClusterFull", facts={"why": "not enough memory"})]
     assert launch.stage is Stage.READY
 
 
@@ -331,7 +331,7 @@ def test_no_more_than_a_few_hindrances_are_told(small: Small) -> None:
     small.launcher.looks = 30
     launch = starting(small)
     for number in range(10):
-        small.launcher.trouble = NoRoom(why=f"{number} nodes")
+        small.launcher.trouble = ClusterFull(why=f"{number} nodes")
         small.handle(small.queue.pop())
     assert sum(1 for event in small.launch(launch).events if event.trouble) == 5
 
@@ -339,10 +339,10 @@ def test_no_more_than_a_few_hindrances_are_told(small: Small) -> None:
 def test_a_cluster_may_take_its_time_and_no_more(small: Small) -> None:
     launch = starting(small)
     small.launcher.looks = 10**6
-    small.launcher.trouble = NoRoom(why="not enough memory")
+    small.launcher.trouble = ClusterFull(why="not enough memory")
     small.pump(most=2000)
     failed = small.launch(launch)
-    assert failed.failure == Failure(kind="NoRoom", facts={"why": "not enough memory"})
+    assert failed.failure == Failure(kind="ClusterFull", facts={"why": "not enough memory"})
     assert failed.retries == 0
     assert failed.ended_at is not None
     assert 600 <= failed.ended_at - failed.created_at < 700
@@ -357,7 +357,7 @@ def test_a_full_quota_is_waited_for_and_then_started(small: Small) -> None:
     assert small.launcher.started.count(launch.id) == 1
 
 
-@pytest.mark.parametrize("trouble", [SessionOutOfMemory(limit="2G"), ContentNotHad(ref="abc", why="gone")])
+@pytest.mark.parametrize("trouble", [SessionOutOfMemory(limit="2G"), ContentUnavailable(ref="abc", why="gone")])
 def test_what_will_not_pass_is_not_tried_again(small: Small, trouble: BinderyError) -> None:
     small.launcher.looks = 1
     launch = starting(small)
@@ -389,19 +389,19 @@ def test_no_token_is_told_of_whatever_a_server_died(small: Small) -> None:
         if operation == "wait":
             token = small.session(launch).token
             small.launcher.die(session)
-            small.launcher.running[session].trouble = ContentNotHad(ref="abc", why=f"could not read {token}")
+            small.launcher.running[session].trouble = ContentUnavailable(ref="abc", why=f"could not read {token}")
 
     small.launcher.before = die
     small.pump()
     now = small.launch(launch)
-    assert now.failure == Failure(kind="ContentNotHad", facts={"ref": "abc", "why": "could not read ..."})
+    assert now.failure == Failure(kind="ContentUnavailable", facts={"ref": "abc", "why": "could not read ..."})
     assert token
     assert token not in now.model_dump_json()
 
 
 def test_what_found_no_room_in_time_is_stopped_once(small: Small) -> None:
     launch, stopped = starting(small), 0
-    small.launcher.looks, small.launcher.trouble = 10**6, NoRoom(why="not enough memory")
+    small.launcher.looks, small.launcher.trouble = 10**6, ClusterFull(why="not enough memory")
 
     def count(operation: str, session: str) -> None:
         nonlocal stopped
@@ -412,4 +412,4 @@ def test_what_found_no_room_in_time_is_stopped_once(small: Small) -> None:
         small.handle(small.queue.pop())
     failure = small.launch(launch).failure
     assert failure
-    assert (failure.kind, stopped) == ("NoRoom", 1)
+    assert (failure.kind, stopped) == ("ClusterFull", 1)

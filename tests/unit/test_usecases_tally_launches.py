@@ -5,7 +5,7 @@ import pytest
 from bindery.domain.errors import LauncherDown, Stale
 from bindery.domain.messages import ResolveRequested
 from bindery.state.counters import Counters
-from bindery.usecases.steps.count_launches import MOST_CHANGES, TallyLaunches
+from bindery.usecases.steps.count_launches import MOST_CHANGES, CountLaunches
 from tests.simulation.small import Small
 
 
@@ -20,7 +20,7 @@ def sums(small: Small, name: str) -> dict[str, float]:
     return {labels[0][1]: value for labels, value in found.items()}
 
 
-def tally(small: Small) -> TallyLaunches:
+def tally(small: Small) -> CountLaunches:
     return small.system.reconcile.tally
 
 

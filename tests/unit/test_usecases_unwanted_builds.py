@@ -4,7 +4,7 @@ import pytest
 
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import BuildServiceDown, BuildUnwanted
+from bindery.domain.errors import BuildAbandoned, BuildServiceDown
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested
@@ -56,7 +56,7 @@ def test_one_that_nobody_waits_for_any_more_gives_its_slot_back_although_the_ser
     monkeypatch.setattr(small.builds, "start", down)
     small.handle(BuildRequested(environment=launch.environment, attempt=1))
     assert at_rest(small)
-    assert found(small, launch).failure == Failure.of(BuildUnwanted())
+    assert found(small, launch).failure == Failure.of(BuildAbandoned())
 
 
 def test_a_sweep_finds_it_when_its_message_is_lost(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

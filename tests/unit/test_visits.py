@@ -12,9 +12,9 @@ import pytest
 
 from bindery.adapters.http.address_rules import AddressRules, parsed
 from bindery.adapters.http.budget import CURRENT, AddressInfo, Exchange
-from bindery.adapters.http.circuit_breaker import ALONE_SECONDS, IN_A_ROW, Circuits
+from bindery.adapters.http.circuit_breaker import ALONE_SECONDS, IN_A_ROW, CircuitBreakers
 from bindery.adapters.http.client import STRANGERS_AT_ONCE, GuardedClient
-from bindery.adapters.http.concurrency import AT_ONCE, Turns
+from bindery.adapters.http.concurrency import AT_ONCE, ConcurrencyLimit
 from bindery.adapters.http.visits import Visit
 from bindery.domain.errors import BadAddress, HostDown, HostUnreachable
 from tests.serving.scripted import ScriptedServer, answer
@@ -79,7 +79,7 @@ def reply(body: bytes, location: str | None) -> bytes:
 
 
 def running(client: GuardedClient) -> dict[str, int]:
-    """Turns that are held, by key; nothing waits."""
+    """Return the turns that are held, by key; nothing waits."""
     assert not any(place.waiting for place in client._turns._places.values())
     return {key: place.running for key, place in client._turns._places.items()}
 
@@ -230,7 +230,7 @@ def test_the_end_of_an_exchange_counts_for_a_host_that_had_its_share_of_it(left:
 
 
 def test_time_that_was_lost_before_a_turn_came_leaves_the_circuit_alone() -> None:
-    turns, circuits, errand = Turns(), Circuits(time.time), exchange(0)
+    turns, circuits, errand = ConcurrencyLimit(), CircuitBreakers(time.time), exchange(0)
     for _ in range(IN_A_ROW):
         with (
             pytest.raises(HostUnreachable, match="no full answer"),
@@ -243,7 +243,7 @@ def test_time_that_was_lost_before_a_turn_came_leaves_the_circuit_alone() -> Non
 
 def test_a_try_of_a_silent_host_that_had_no_time_leaves_the_next_one_to_try() -> None:
     now = 1000.0
-    circuits = Circuits(lambda: now)
+    circuits = CircuitBreakers(lambda: now)
 
     def errand(verdict: bool | None) -> None:
         with circuits.errand("x.example:80", "x.example", lambda _: verdict):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bindery.domain.errors import SessionForgotten
+from bindery.domain.errors import SessionNotFound
 from bindery.web.base_url import launch_path
 from tests.simulation.small import Small
 
@@ -22,7 +22,7 @@ def test_a_session_leads_to_the_page_of_what_was_launched(small: Small) -> None:
 def test_a_session_of_a_private_repository_is_not_told(small: Small) -> None:
     small.host.private = frozenset({"o/r"})
     launch = small.ready()
-    with pytest.raises(SessionForgotten):
+    with pytest.raises(SessionNotFound):
         small.system.site.again(f"/sessions/{launch.id}")
 
 
@@ -30,7 +30,7 @@ def test_a_launch_whose_repository_is_not_known_to_be_public_is_not_told(small: 
     launch = small.open("o/missing/HEAD")
     small.pump()
     assert small.launch(launch).failure
-    with pytest.raises(SessionForgotten):
+    with pytest.raises(SessionNotFound):
         small.system.site.again(f"/sessions/{launch.id}")
 
 
@@ -56,7 +56,7 @@ def test_only_provider_and_spec_are_told(small: Small) -> None:
     ["nobody", "", "A", "a" * 41, "a/b", "../health", "%2e%2e", "a?b", "a\n", "ä", "٣", "launch#x", "\udcff", "a b"],
 )
 def test_what_is_no_session_of_ours_is_forgotten(small: Small, path: str) -> None:
-    with pytest.raises(SessionForgotten):
+    with pytest.raises(SessionNotFound):
         small.system.site.again(f"/sessions/{path}")
 
 

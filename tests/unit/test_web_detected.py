@@ -4,13 +4,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
-from bindery.domain.urls.pasted import Kind, Pasted
+from bindery.domain.urls.pasted import Kind, PastedUrl
 from bindery.web.api.detect import detected
 from bindery.web.pages.session_paths import path_in_session
 
 
 def told(path: str, kind: Kind = Kind.FILE, spec: str = "o/r/main") -> dict[str, object]:
-    return detected(Pasted("gh", "o/r", spec, "main", path, kind), "https://b.example/live/")
+    return detected(PastedUrl("gh", "o/r", spec, "main", path, kind), "https://b.example/live/")
 
 
 @pytest.mark.parametrize(

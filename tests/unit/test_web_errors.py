@@ -126,10 +126,10 @@ def test_a_session_that_died_shows_its_last_lines() -> None:
 
 
 def test_a_lost_step_tells_what_the_last_trouble_means() -> None:
-    assert "cannot be reached" in error_message(errors.StepLost(trouble="HostUnreachable")).message
-    assert "(a step that crashed)" in error_message(errors.StepLost(trouble="a step that crashed")).message
-    assert "(StepLost)" in error_message(errors.StepLost(trouble="StepLost")).message
-    assert "Throttled" not in error_message(errors.StepLost(trouble="Throttled")).message
+    assert "cannot be reached" in error_message(errors.StepFailed(trouble="HostUnreachable")).message
+    assert "(a step that crashed)" in error_message(errors.StepFailed(trouble="a step that crashed")).message
+    assert "(StepFailed)" in error_message(errors.StepFailed(trouble="StepFailed")).message
+    assert "Throttled" not in error_message(errors.StepFailed(trouble="Throttled")).message
 
 
 DOI_PAGE = "https://doi.org/10.5281/zenodo.7"

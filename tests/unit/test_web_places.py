@@ -6,10 +6,10 @@ import pytest
 
 from bindery.domain.errors import Throttled
 from bindery.domain.launch import Launch, Stage
-from bindery.domain.launch_request import Told
-from bindery.web.stream.queue_position import TURN, Places, words_of_place
+from bindery.domain.launch_request import StreamCursor
+from bindery.web.stream.queue_position import TURN, QueuePositions, words_of_place
 
-SILENT = Told(1, 1, -1)
+SILENT = StreamCursor(1, 1, -1)
 LAUNCH = Launch(
     id="l",
     provider="gh",
@@ -35,9 +35,9 @@ class Line:
         self.asked.append(self.now)
         return self.places.pop(0) if len(self.places) > 1 else self.places[0]
 
-    def watch(self, seconds: float, launch: Launch = LAUNCH, told: Told = SILENT) -> list[str]:
+    def watch(self, seconds: float, launch: Launch = LAUNCH, told: StreamCursor = SILENT) -> list[str]:
         """What a stream that looks twice a second says."""
-        places, heard = Places(self.ask, lambda: self.now), []
+        places, heard = QueuePositions(self.ask, lambda: self.now), []
         end = self.now + seconds
         while self.now < end:
             if places.due(launch, told):
@@ -87,8 +87,8 @@ def test_it_is_asked_for_ever_more_rarely() -> None:
     assert len(line.asked) < 160
 
 
-@pytest.mark.parametrize("told", [Told(1, 1, 0), Told(1, 1, 99)])
-def test_nobody_asks_once_the_build_has_said_something(told: Told) -> None:
+@pytest.mark.parametrize("told", [StreamCursor(1, 1, 0), StreamCursor(1, 1, 99)])
+def test_nobody_asks_once_the_build_has_said_something(told: StreamCursor) -> None:
     line = Line([3])
     assert line.watch(60, told=told) == []
     assert line.asked == []
@@ -105,4 +105,4 @@ def test_trouble_with_the_table_is_no_news() -> None:
     def throttled(launch: Launch) -> int | None:
         raise Throttled
 
-    assert Places(throttled, lambda: 1.0).news(LAUNCH, SILENT) == []
+    assert QueuePositions(throttled, lambda: 1.0).news(LAUNCH, SILENT) == []

@@ -8,7 +8,7 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bindery.domain.errors import LaunchNotFound
-from bindery.domain.launch_request import Asked, Opened
+from bindery.domain.launch_request import LaunchRequest, OpenedLaunch
 from bindery.domain.tokens import Tokens
 from bindery.setting_warnings import blind_to_clients
 from bindery.settings import Settings
@@ -98,11 +98,11 @@ def test_event_of_api_gateway_has_its_scheme_and_its_peer_unless_that_is_a_trust
     assert sender_of(told, Proxies()).scheme == "https"
 
 
-def asked_of(proxies: Proxies, headers: dict[str, str]) -> Asked:
+def asked_of(proxies: Proxies, headers: dict[str, str]) -> LaunchRequest:
     """What a stream's request, from loopback, asks for."""
-    asked: list[Asked] = []
+    asked: list[LaunchRequest] = []
 
-    def refuse(request: Asked) -> Opened:
+    def refuse(request: LaunchRequest) -> OpenedLaunch:
         asked.append(request)
         raise LaunchNotFound
 

@@ -10,7 +10,7 @@ import pytest
 from bindery.domain.errors import LaunchNotFound, RateLimited, Throttled
 from bindery.domain.failure import Failure
 from bindery.domain.launch import BUILT, FAILED, LAUNCHING, READY, WAITING, Event, Launch, Stage
-from bindery.domain.launch_request import Asked, Opened, Rate, Telling, Told
+from bindery.domain.launch_request import LaunchRequest, OpenedLaunch, Rate, StreamCursor, StreamEvent
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import Session, SessionState
 from bindery.domain.tokens import Tokens
@@ -53,25 +53,25 @@ class Story:
 
     looks: list[Launch | Exception]
     found: Session | Failure = SESSION
-    asked: list[Asked] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
+    asked: list[LaunchRequest] = field(default_factory=list)
+    told: list[StreamCursor] = field(default_factory=list)
     refuse: Exception | None = None
     resumed_at: str = ""
     before: list[int | Exception | None] = field(default_factory=lambda: [None])
 
-    def open(self, asked: Asked) -> Opened:
+    def open(self, asked: LaunchRequest) -> OpenedLaunch:
         self.asked.append(asked)
         if self.refuse:
             raise self.refuse
-        return Opened(launch(), self.resumed_at, Rate(limit=10, remaining=9, reset=99))
+        return OpenedLaunch(launch(), self.resumed_at, Rate(limit=10, remaining=9, reset=99))
 
-    def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]:
+    def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
         self.told.append(told)
         now = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         if isinstance(now, Exception):
             raise now
         news = now.events[told.events :]
-        return now, [Telling(event, Told(told.events + n, 0, None)) for n, event in enumerate(news, 1)]
+        return now, [StreamEvent(event, StreamCursor(told.events + n, 0, None)) for n, event in enumerate(news, 1)]
 
     def builds_before(self, launch: Launch) -> int | None:
         now = self.before.pop(0) if len(self.before) > 1 else self.before[0]

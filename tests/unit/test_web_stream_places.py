@@ -8,7 +8,7 @@ import pytest
 
 from bindery.domain.errors import Stale, TooManyStreams
 from bindery.domain.launch import READY, WAITING, Stage
-from bindery.domain.launch_request import Asked, Opened
+from bindery.domain.launch_request import LaunchRequest, OpenedLaunch
 from bindery.web.cors import Cors
 from bindery.web.stream.app import Stream
 from tests.unit.test_web_stream import TOKENS, Story, launch
@@ -25,7 +25,7 @@ class Counted(Story):
         self.closed: list[tuple[str, str]] = []
         self.trouble = trouble
 
-    def open(self, asked: Asked) -> Opened:
+    def open(self, asked: LaunchRequest) -> OpenedLaunch:
         return replace(super().open(asked), stream="s1" if asked.streams else "")
 
     def close(self, client: str, stream: str) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bindery.ports.queue import Queue
     from bindery.ports.session_launcher import SessionLauncher
     from bindery.ports.table import Table
-    from bindery.web.stream.change_notifier import Word
+    from bindery.web.stream.change_notifier import ChangeNotifier
     from bindery_local.builds.container_builds import ContainerBuilds
     from bindery_local.builds.uv.builds import UvBuilds
     from bindery_local.memory_queue import MemoryQueues
@@ -31,10 +31,10 @@ class LocalAdapters(BuilderAdapters):
         return self.settings.launcher != "process"
 
     @cached_property
-    def word(self) -> Word | None:
-        from bindery.web.stream.change_notifier import Word
+    def word(self) -> ChangeNotifier | None:
+        from bindery.web.stream.change_notifier import ChangeNotifier
 
-        return Word() if self.settings.table == "sqlite" else None
+        return ChangeNotifier() if self.settings.table == "sqlite" else None
 
     @cached_property
     def sqlite(self) -> SqliteTable | None:

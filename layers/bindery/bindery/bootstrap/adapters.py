@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bindery.ports.repository_provider import RepositoryProvider
     from bindery.ports.session_launcher import SessionLauncher
     from bindery.ports.table import Table
-    from bindery.web.stream.change_notifier import Word
+    from bindery.web.stream.change_notifier import ChangeNotifier
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Adapters:
         return get_session()
 
     @property
-    def word(self) -> Word | None:
+    def word(self) -> ChangeNotifier | None:
         return None
 
     @cached_property

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from bindery.usecases.record_log import RecordLog
     from bindery.usecases.render_metrics import RenderMetrics
     from bindery.usecases.start_build import StartBuild
-    from bindery.usecases.steps.advance import MoveOn
+    from bindery.usecases.steps.advance import Advance
     from bindery.usecases.steps.fail import EndLaunch
-    from bindery.usecases.steps.release_slots import FreeSlots
-    from bindery.usecases.steps.retry import Persevere, TryAgain
+    from bindery.usecases.steps.release_slots import ReleaseSlots
+    from bindery.usecases.steps.retry import RetryStep, RunStep
     from bindery.usecases.steps.running_here import RunningHere
     from bindery.usecases.steps.wanted_builds import WantedBuilds
     from bindery.usecases.stop_launch import StopLaunch
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from bindery.web.pages.site import Site
     from bindery.web.proxies import Proxies
     from bindery.web.stream.app import Stream
-    from bindery.web.stream.change_notifier import Word
+    from bindery.web.stream.change_notifier import ChangeNotifier
 
 METRICS_SECONDS = 900
 """How long a rendering of /metrics counts, at least."""
@@ -81,7 +81,7 @@ class Ports(Protocol):
     @property
     def isolated(self) -> bool: ...
     @property
-    def word(self) -> Word | None: ...
+    def word(self) -> ChangeNotifier | None: ...
     def providers(self) -> Mapping[str, RepositoryProvider]: ...
     def provider(self, name: str) -> RepositoryProvider: ...
 
@@ -139,10 +139,10 @@ class System:
         return EndLaunch(self.state.launches, self.ports.queue, self.ports.clock)
 
     @cached_property
-    def try_again(self) -> TryAgain:
-        from bindery.usecases.steps.retry import TryAgain
+    def retry(self) -> RetryStep:
+        from bindery.usecases.steps.retry import RetryStep
 
-        return TryAgain(self.state.launches, self.ports.queue, self.end_launch, self.ports.clock)
+        return RetryStep(self.state.launches, self.ports.queue, self.end_launch, self.ports.clock)
 
     @cached_property
     def running_here(self) -> RunningHere:
@@ -151,20 +151,20 @@ class System:
         return RunningHere()
 
     @cached_property
-    def move_on(self) -> MoveOn:
-        from bindery.usecases.steps.advance import MoveOn
+    def advance(self) -> Advance:
+        from bindery.usecases.steps.advance import Advance
 
         kept, ports = self.state, self.ports
-        return MoveOn(kept.environments, kept.slots, ports.builds, ports.queue, self.end_launch, self.try_again)
+        return Advance(kept.environments, kept.slots, ports.builds, ports.queue, self.end_launch, self.retry)
 
     @cached_property
-    def resolve_repository(self) -> Persevere[ResolveRequested]:
+    def resolve_repository(self) -> RunStep[ResolveRequested]:
         from bindery.adapters.http.address_rules import AddressRules
         from bindery.usecases.resolve_repository import ResolveRepository
         from bindery.usecases.steps.claim_environment import ClaimEnvironment
         from bindery.usecases.steps.identify_environment import IdentifyEnvironment
         from bindery.usecases.steps.know_commit import KnowCommit
-        from bindery.usecases.steps.retry import Persevere
+        from bindery.usecases.steps.retry import RunStep
 
         kept, ports = self.state, self.ports
         identify, know_commit = IdentifyEnvironment(ports.builds, kept.commits), KnowCommit(kept.commits)
@@ -175,12 +175,12 @@ class System:
             ClaimEnvironment(kept.environments, identify, know_commit, ports.builds, kept.claims),
             kept.quotas,
             self.rule_book.rules,
-            self.move_on,
+            self.advance,
             ports.clock,
             AddressRules(self.settings.allowed_private_hosts).allows_url,
         )
-        return Persevere(
-            step, Stage.RESOLVING, kept.launches, self.end_launch, self.try_again, ports.clock, self.running_here
+        return RunStep(
+            step, Stage.RESOLVING, kept.launches, self.end_launch, self.retry, ports.clock, self.running_here
         )
 
     @cached_property
@@ -199,10 +199,10 @@ class System:
         return WantedBuilds(self.state.environments, self.state.launches)
 
     @cached_property
-    def free_slots(self) -> FreeSlots:
-        from bindery.usecases.steps.release_slots import FreeSlots
+    def release_slots(self) -> ReleaseSlots:
+        from bindery.usecases.steps.release_slots import ReleaseSlots
 
-        return FreeSlots(self.state.slots, self.state.environments, self.ports.queue)
+        return ReleaseSlots(self.state.slots, self.state.environments, self.ports.queue)
 
     @cached_property
     def record_build(self) -> RecordBuild:
@@ -210,8 +210,8 @@ class System:
         from bindery.usecases.steps.tell_waiters import TellWaiters
 
         kept, ports = self.state, self.ports
-        tell = TellWaiters(kept.environments, kept.launches, ports.queue, self.move_on)
-        return RecordBuild(kept.environments, ports.builds, kept.counters, tell, self.free_slots, ports.clock)
+        tell = TellWaiters(kept.environments, kept.launches, ports.queue, self.advance)
+        return RecordBuild(kept.environments, ports.builds, kept.counters, tell, self.release_slots, ports.clock)
 
     @cached_property
     def record_log(self) -> RecordLog:
@@ -220,9 +220,9 @@ class System:
         return RecordLog(self.state.logs)
 
     @cached_property
-    def start_session(self) -> Persevere[SessionRequested]:
+    def start_session(self) -> RunStep[SessionRequested]:
         from bindery.usecases.start_session import StartSession
-        from bindery.usecases.steps.retry import Persevere
+        from bindery.usecases.steps.retry import RunStep
 
         kept, ports = self.state, self.ports
         step = StartSession(
@@ -232,15 +232,13 @@ class System:
             ports.launcher,
             ports.queue,
             self.rule_book.rules,
-            self.move_on,
-            self.try_again,
+            self.advance,
+            self.retry,
             ports.clock,
             cull_seconds=self.settings.cull_seconds,
             start_seconds=self.settings.start_seconds,
         )
-        return Persevere(
-            step, Stage.STARTING, kept.launches, self.end_launch, self.try_again, ports.clock, self.running_here
-        )
+        return RunStep(step, Stage.STARTING, kept.launches, self.end_launch, self.retry, ports.clock, self.running_here)
 
     @cached_property
     def stop_session(self) -> StopSession:
@@ -265,9 +263,9 @@ class System:
     @cached_property
     def reconcile(self) -> Reconcile:
         from bindery.usecases.reconcile import Reconcile
-        from bindery.usecases.steps.count_launches import TallyLaunches
+        from bindery.usecases.steps.count_launches import CountLaunches
         from bindery.usecases.steps.evict_images import EvictImages
-        from bindery.usecases.steps.recount_quotas import RecountPlaces
+        from bindery.usecases.steps.recount_quotas import RecountQuotas
         from bindery.usecases.steps.stop_unwanted import StopUnwanted
 
         kept, ports = self.state, self.ports
@@ -279,14 +277,14 @@ class System:
             ports.builds,
             ports.launcher,
             ports.queue,
-            self.move_on,
+            self.advance,
             self.end_launch,
             self.record_build,
             StopUnwanted(kept.environments, self.wanted_builds, ports.builds, ports.clock),
-            self.free_slots,
-            RecountPlaces(ports.table, kept.quotas),
+            self.release_slots,
+            RecountQuotas(ports.table, kept.quotas),
             EvictImages(kept.environments, ports.builds, self.settings.image_days),
-            TallyLaunches(kept.launches, kept.counters, self.popular),
+            CountLaunches(kept.launches, kept.counters, self.popular),
             self.render_metrics if self.metrics_access.possible else None,
             ports.clock,
             self.settings.build_seconds,
@@ -343,7 +341,7 @@ class System:
         from bindery.usecases.fail_launch import FailLaunch
 
         kept = self.state
-        return FailLaunch(kept.launches, kept.environments, self.end_launch, self.move_on, self.record_build)
+        return FailLaunch(kept.launches, kept.environments, self.end_launch, self.advance, self.record_build)
 
     @cached_property
     def proxies(self) -> Proxies:

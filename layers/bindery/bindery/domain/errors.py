@@ -124,7 +124,7 @@ class LaunchNotFound(Permanent):
     """No such launch, or not the asker's. Facts: none."""
 
 
-class SessionForgotten(Permanent):
+class SessionNotFound(Permanent):
     """No launch of that session's id is known, or not any more. Facts: none."""
 
 
@@ -235,7 +235,7 @@ class BuildsQueued(Permanent):
     """The launch's time was over before its build had its turn. Facts: minutes."""
 
 
-class BuildUnwanted(Retryable):
+class BuildAbandoned(Retryable):
     """The build's turn came, and nobody waited for it any more. Facts: none."""
 
 
@@ -286,7 +286,7 @@ class SessionNotReady(Retryable):
     """The session's server did not answer in time. Facts: seconds."""
 
 
-class NoRoom(Permanent):
+class ClusterFull(Permanent):
     """The cluster has no place for the session, and made none in time. Facts: why (such as "not enough memory")."""
 
 
@@ -310,7 +310,7 @@ class SessionRefused(Permanent):
     """The cluster does not admit the session's objects, by its own rules. Facts: why."""
 
 
-class ContentNotHad(Permanent):
+class ContentUnavailable(Permanent):
     """The session's files could not be brought to the commit asked for. Facts: ref, why."""
 
 
@@ -337,7 +337,7 @@ class DeadlinePassed(Permanent):
     """It took longer than a launch may. Facts: minutes."""
 
 
-class StepLost(Permanent):
+class StepFailed(Permanent):
     """A message of this launch could not be handled, again and again. Facts: trouble."""
 
 

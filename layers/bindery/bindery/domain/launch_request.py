@@ -16,7 +16,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Asked:
+class LaunchRequest:
     """A request for a launch. spec: as it stood in the link, percent-encoding kept.
 
     client: its address. origin, site: the `Origin` and `Sec-Fetch-Site` headers, empty if absent.
@@ -38,7 +38,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedLaunch:
     """told: how much of the launch's story the client says it has (empty: nothing). rate: when the launch was counted.
 
     stream: the id under which the stream of its events is counted; empty if there is none.
@@ -51,7 +51,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Told:
+class StreamCursor:
     """How far a client has heard: events of the launch, and the last log line of an attempt (-1: none, None: not asked yet)."""
 
     events: int = 0
@@ -62,7 +62,7 @@ class Told:
         return f"{self.events}.{self.attempt}.{'' if self.line is None else self.line}"
 
     @classmethod
-    def read(cls, told: str) -> "Told":
+    def read(cls, told: str) -> "StreamCursor":
         """From what `str` made; anything else means nothing told."""
         match = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})\.(-1|[0-9]{1,9})?", told)
         if match is None:
@@ -71,8 +71,8 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Telling:
+class StreamEvent:
     """One event for the client, and how much is told with it."""
 
     event: Event
-    told: Told
+    told: StreamCursor

@@ -10,7 +10,7 @@ class SessionLauncher(Protocol):
     """Starts, finds, asks and stops sessions.
 
     start: begins the session; idempotent by `order.id`: a session that is there already is left as it is.
-        Raises ImageGone (or wait tells it); NoRoom if there is none just now, and nothing was begun; or a Permanent error,
+        Raises ImageGone (or wait tells it); ClusterFull if there is none just now, and nothing was begun; or a Permanent error,
         such as SessionRefused, or that the content cannot be had.
     wait: what became of the session; returns as soon as it is READY or GONE, or something new keeps it from starting (STARTING,
         with the trouble), else STARTING after `seconds`.

@@ -14,7 +14,7 @@ from bindery.ports.table import Item, Table
 from bindery.state.due_index import pages
 
 ROOM = 8
-"""Places in one counter: how many sessions may write to the same key at one time, however many there may be in all."""
+"""Places in one counter: how many sessions may write to one key at one time, whatever the number of places in all."""
 SHARDS = 1024
 """Counters where there is no limit."""
 TRIES = 3
@@ -75,7 +75,7 @@ class Quotas:
         return [self._changed(item, -1) for item in items if item]
 
     def taken(self) -> int:
-        """Places taken in all."""
+        """QueuePositions taken in all."""
         return sum(int(item.data["taken"]) for item in pages(self.table, TOTAL))
 
     def counters(self) -> Iterator[Item]:

@@ -10,7 +10,7 @@ from bindery.domain.errors import BadRef, BadSpec, NotARepository, UnknownAddres
 from bindery.domain.links import plain_path, plain_spec
 from bindery.domain.no_repository import why_no_repository
 from bindery.domain.urls.notebook_viewers import unwrapped
-from bindery.domain.urls.pasted import Kind, Pasted, doi_of, plain_address, query_of, without_words
+from bindery.domain.urls.pasted import Kind, PastedUrl, doi_of, plain_address, query_of, without_words
 from bindery.ports.repository_provider import Display, RepositoryProvider
 
 LINK: Final = re.compile(r"(/[^/]+)?/v2/([a-z0-9]+)/(.+)")
@@ -29,13 +29,13 @@ class DetectAddress:
 
     providers: Callable[[], Mapping[str, RepositoryProvider]]
 
-    def __call__(self, text: str) -> Pasted:
+    def __call__(self, text: str) -> PastedUrl:
         """Raises UnknownAddress, UnknownDoi, NotARepository; BadSpec or BadRef for a launch link that is wrong itself."""
         copied = without_words(text)
         found = self._of(copied.address)
         return self._at(found, copied.ref) if copied.ref else found
 
-    def _of(self, text: str) -> Pasted:
+    def _of(self, text: str) -> PastedUrl:
         """What an address asks for."""
         url = plain_address(text) or self._page_of_github(text)
         if url is None:
@@ -51,7 +51,7 @@ class DetectAddress:
             raise UnknownDoi(doi=doi) if doi else UnknownAddress
         return found
 
-    def _at(self, found: Pasted, ref: str) -> Pasted:
+    def _at(self, found: PastedUrl, ref: str) -> PastedUrl:
         """The same repository at a branch. A provider without refs has none."""
         display = self.providers()[found.provider].display
         if display.ref_default is None:
@@ -67,7 +67,7 @@ class DetectAddress:
             return None
         return github.check("o/r/HEAD").removesuffix("o/r") + text.strip()
 
-    def _linked(self, url: str) -> Pasted | None:
+    def _linked(self, url: str) -> PastedUrl | None:
         """What a launch link leads to."""
         parts = urlsplit(url)
         way = plain_path(parts.path)
@@ -87,13 +87,13 @@ class DetectAddress:
             return None
         raise UnknownAddress
 
-    def _link(self, name: str, spec: str, path: str, kind: Kind) -> Pasted:
+    def _link(self, name: str, spec: str, path: str, kind: Kind) -> PastedUrl:
         provider = self.providers()[name]
         provider.check(spec)
         repo, ref = _split(provider.display, spec)
-        return Pasted(name, repo, spec, ref, path, kind)
+        return PastedUrl(name, repo, spec, ref, path, kind)
 
-    def _recognised(self, url: str) -> Pasted | None:
+    def _recognised(self, url: str) -> PastedUrl | None:
         guess = None
         for provider in self.providers().values():
             found = provider.detect(url)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from bindery.domain.errors import StepLost
+from bindery.domain.errors import StepFailed
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildChanged
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.usecases.record_build import RecordBuild
-from bindery.usecases.steps.advance import MoveOn
+from bindery.usecases.steps.advance import Advance
 from bindery.usecases.steps.fail import EndLaunch
 
 logger = logging.getLogger("bindery")
@@ -36,7 +36,7 @@ class FailLaunch:
     launches: Launches
     environments: Environments
     end_launch: EndLaunch
-    move_on: MoveOn
+    advance: Advance
     record_build: RecordBuild
 
     def __call__(self, body: str) -> None:
@@ -56,17 +56,17 @@ class FailLaunch:
     def _fail(self, name: str, step: int | None) -> None:
         launch = self.launches.find(name)
         if launch and step is not None and launch.step == step + 1 and not launch.ended:
-            self.move_on(launch)  # the step was taken, and whoever took it may not have seen to the next
+            self.advance(launch)  # the step was taken, and whoever took it may not have seen to the next
         elif launch:
             trouble = launch.trouble.kind if launch.trouble else "a step that crashed"
-            self.end_launch(launch.id, StepLost(trouble=trouble), step)
+            self.end_launch(launch.id, StepFailed(trouble=trouble), step)
 
     def _fail_those_who_wait(self, environment: str, attempt: int) -> None:
         """The attempt itself goes on: only the build service's word ends it, and it may run although nobody could note that."""
         if self.environments.handle(environment, attempt) is not None:
             self.record_build(BuildChanged(environment=environment, attempt=attempt))
             return
-        failure = Failure.of(StepLost(trouble="the build could not be started"))
+        failure = Failure.of(StepFailed(trouble="the build could not be started"))
         for waiters in self.environments.waiters(environment, attempt):
             found = self.launches.find_all([waiter.launch for waiter in waiters])
             waiting = [each for each in found if each[1].stage is Stage.BUILDING and each[1].attempt == attempt]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bindery.domain.failure import Failure
 from bindery.domain.launch import WAITING, Event, Launch, Phase, Stage
-from bindery.domain.launch_request import Telling, Told
+from bindery.domain.launch_request import StreamCursor, StreamEvent
 from bindery.domain.sessions import Session, SessionState
 from bindery.state.build_logs import GAP_SECONDS, BuildLogs
 from bindery.state.build_slots import BuildSlots
@@ -23,21 +23,23 @@ class FollowLaunch:
     logs: BuildLogs
     slots: BuildSlots
 
-    def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]:
+    def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
         now = self.launches.get(launch)
-        tellings: list[Telling] = []
+        tellings: list[StreamEvent] = []
         for event in now.events[told.events :]:
             if event.phase in AFTER_THE_LOG:
                 told = self._lines(now, told, tellings, gap_seconds=0)  # the log is not read again after this event
             elif event == WAITING:
                 told = self._beginning(now, told)
-            told = Told(told.events + 1, told.attempt, told.line)
-            tellings.append(Telling(event, told))
+            told = StreamCursor(told.events + 1, told.attempt, told.line)
+            tellings.append(StreamEvent(event, told))
         if now.stage is Stage.BUILDING:
             self._lines(now, told, tellings)
         return now, tellings
 
-    def _lines(self, launch: Launch, told: Told, tellings: list[Telling], gap_seconds: float = GAP_SECONDS) -> Told:
+    def _lines(
+        self, launch: Launch, told: StreamCursor, tellings: list[StreamEvent], gap_seconds: float = GAP_SECONDS
+    ) -> StreamCursor:
         if not launch.attempt or WAITING not in launch.events:  # it never waited for a build
             return told
         told = self._beginning(launch, told)
@@ -45,15 +47,15 @@ class FollowLaunch:
         while lines := self.logs.read(launch.environment, launch.attempt, line, gap_seconds):
             for read in lines:
                 event = Event(phase=Phase(read.phase), message=read.message)
-                tellings.append(Telling(event, Told(told.events, launch.attempt, read.number)))
+                tellings.append(StreamEvent(event, StreamCursor(told.events, launch.attempt, read.number)))
             line = lines[-1].number
-        return Told(told.events, launch.attempt, line)
+        return StreamCursor(told.events, launch.attempt, line)
 
-    def _beginning(self, launch: Launch, told: Told) -> Told:
+    def _beginning(self, launch: Launch, told: StreamCursor) -> StreamCursor:
         """Where the log begins for this client: whoever comes late hears its last lines, whoever was there all of it."""
         if told.attempt == launch.attempt and told.line is not None:
             return told
-        return Told(told.events, launch.attempt, self.logs.tail_start(launch.environment, launch.attempt))
+        return StreamCursor(told.events, launch.attempt, self.logs.tail_start(launch.environment, launch.attempt))
 
     def builds_before(self, launch: Launch) -> int | None:
         """How many builds are before the launch's own in line; None if it does not wait for a slot."""

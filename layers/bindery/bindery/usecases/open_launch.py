@@ -7,7 +7,7 @@ from bindery.domain.access_policy import Rules
 from bindery.domain.clients import is_own_machine
 from bindery.domain.errors import BadBuildToken, BinderyError, CrossSite, LaunchNotFound
 from bindery.domain.launch import Launch
-from bindery.domain.launch_request import Asked, Opened
+from bindery.domain.launch_request import LaunchRequest, OpenedLaunch
 from bindery.domain.messages import ResolveRequested
 from bindery.domain.tokens import Tokens, launch_id
 from bindery.ports.clock import Clock
@@ -42,7 +42,7 @@ class OpenLaunch:
     isolated: bool
     confirm: Callable[[str], object] | None
 
-    def __call__(self, asked: Asked) -> Opened:
+    def __call__(self, asked: LaunchRequest) -> OpenedLaunch:
         self.rules().check_client(asked.client)
         if asked.last_event_id:
             return self._resume(asked)
@@ -51,7 +51,7 @@ class OpenLaunch:
             token = self.tokens.read_build_token(asked.build_token, f"{asked.provider}/{asked.spec}")
             known = self.launches.find(launch_id(token.jti))
             if known:
-                return self._again(asked, Opened(known))
+                return self._again(asked, OpenedLaunch(known))
             if token.expires < self.clock.now():
                 raise BadBuildToken(why="it has expired")
             jti = token.jti
@@ -61,49 +61,49 @@ class OpenLaunch:
                 raise CrossSite(site=asked.origin or "another site")
         return self._open(asked, jti, cross_site)
 
-    def _open(self, asked: Asked, jti: str, cross_site: bool) -> Opened:
+    def _open(self, asked: LaunchRequest, jti: str, cross_site: bool) -> OpenedLaunch:
         """A new launch, counted as its client's; what is refused has no stream that would hold a place."""
         stream = self._stream_of(asked)
         rate = self.shares.take(asked.client, page=bool(asked.build_token), stream=stream)
         try:
-            return Opened(self._create(self._at_home(asked), jti, cross_site), rate=rate, stream=stream)
+            return OpenedLaunch(self._create(self._at_home(asked), jti, cross_site), rate=rate, stream=stream)
         except BinderyError:
             if stream:
                 self.shares.close(asked.client, stream)
             raise
 
-    def _again(self, asked: Asked, opened: Opened) -> Opened:
+    def _again(self, asked: LaunchRequest, opened: OpenedLaunch) -> OpenedLaunch:
         """A launch that was counted before; only its stream is new."""
         stream = self._stream_of(asked)
         if stream:
             self.shares.resume(asked.client, stream)
         return replace(opened, stream=stream)
 
-    def _stream_of(self, asked: Asked) -> str:
+    def _stream_of(self, asked: LaunchRequest) -> str:
         return self.clock.random_id(4) if asked.streams else ""
 
-    def _resume(self, asked: Asked) -> Opened:
+    def _resume(self, asked: LaunchRequest) -> OpenedLaunch:
         launch, told = self.tokens.read_event_id(asked.last_event_id)
         known = self.launches.get(launch)
         asked = self._at_home(asked)  # last: whoever made an id up has nobody asked
         if (known.provider, known.spec) != (asked.provider, asked.spec):
             raise LaunchNotFound
-        return self._again(asked, Opened(known, told))
+        return self._again(asked, OpenedLaunch(known, told))
 
-    def _at_home(self, asked: Asked) -> Asked:
+    def _at_home(self, asked: LaunchRequest) -> LaunchRequest:
         """A DOI asked for as such is launched from where its record lives."""
         if asked.provider != IN_LINKS:
             return asked
         home = self.dois().home(asked.spec)
         return replace(asked, provider=home.provider, spec=home.spec)
 
-    def _is_cross_site(self, asked: Asked) -> bool:
+    def _is_cross_site(self, asked: LaunchRequest) -> bool:
         """True if a browser says that a page of a site outside `allowed_origins` sent the request."""
         if not {asked.origin, "*"}.isdisjoint(self.allowed_origins):
             return False
         return asked.origin not in ("", asked.own_origin) or asked.site not in ("", "none", "same-origin")
 
-    def _create(self, asked: Asked, jti: str, cross_site: bool) -> Launch:
+    def _create(self, asked: LaunchRequest, jti: str, cross_site: bool) -> Launch:
         provider = self.provider(asked.provider)
         repo_url = provider.check(asked.spec)
         name = f"{asked.provider}/{provider.canonical(asked.spec)}"
@@ -132,7 +132,7 @@ class OpenLaunch:
             self.confirm(name)
         return created
 
-    def _client(self, asked: Asked, name: str, now: float) -> str:
+    def _client(self, asked: LaunchRequest, name: str, now: float) -> str:
         """The client's key; empty on this machine itself. Raises TooManySessions, before anything is done for one that has too many."""
         if is_own_machine(asked.client):
             return ""

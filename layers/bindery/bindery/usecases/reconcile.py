@@ -23,12 +23,12 @@ from bindery.state.launches import PATIENCE_SECONDS, Launches
 from bindery.state.sessions import Sessions
 from bindery.usecases.record_build import RecordBuild
 from bindery.usecases.render_metrics import RenderMetrics
-from bindery.usecases.steps.advance import MoveOn
-from bindery.usecases.steps.count_launches import TallyLaunches
+from bindery.usecases.steps.advance import Advance
+from bindery.usecases.steps.count_launches import CountLaunches
 from bindery.usecases.steps.evict_images import EvictImages
 from bindery.usecases.steps.fail import EndLaunch
-from bindery.usecases.steps.recount_quotas import RecountPlaces
-from bindery.usecases.steps.release_slots import FreeSlots
+from bindery.usecases.steps.recount_quotas import RecountQuotas
+from bindery.usecases.steps.release_slots import ReleaseSlots
 from bindery.usecases.steps.stop_unwanted import StopUnwanted
 
 logger = logging.getLogger("bindery")
@@ -50,14 +50,14 @@ class Reconcile:
     builds: BuildService
     launcher: SessionLauncher
     queue: Queue
-    move_on: MoveOn
+    advance: Advance
     end_launch: EndLaunch
     record_build: RecordBuild
     stop_unwanted: StopUnwanted
-    free_slots: FreeSlots
-    recount: RecountPlaces
+    release_slots: ReleaseSlots
+    recount: RecountQuotas
     evict_images: EvictImages
-    tally: TallyLaunches
+    tally: CountLaunches
     render_metrics: RenderMetrics | None
     clock: Clock
     build_seconds: int
@@ -77,7 +77,7 @@ class Reconcile:
                 with _trouble_of(f"environment {environment.key}"):
                     self._environment(environment)
         with _trouble_of("build slots"):
-            self.free_slots.recover()
+            self.release_slots.recover()
         self._sessions()
         with _trouble_of("counts"):
             self.tally()
@@ -108,7 +108,7 @@ class Reconcile:
         if self.clock.now() >= launch.deadline:
             self.end_launch(launch.id, self._late(launch))
         else:
-            self.move_on(launch)
+            self.advance(launch)
 
     def _late(self, launch: Launch) -> BinderyError:
         """Return why the launch's deadline has passed."""

@@ -13,7 +13,7 @@ from bindery.ports.clock import Clock
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
 from bindery.usecases.steps.count_launches import SECONDS
-from bindery.usecases.steps.release_slots import FreeSlots
+from bindery.usecases.steps.release_slots import ReleaseSlots
 from bindery.usecases.steps.tell_waiters import TellWaiters
 
 logger = logging.getLogger("bindery")
@@ -27,7 +27,7 @@ class RecordBuild:
     builds: BuildService
     counters: Counters
     tell_waiters: TellWaiters
-    free_slots: FreeSlots
+    release_slots: ReleaseSlots
     clock: Clock
 
     def __call__(self, changed: BuildChanged) -> None:
@@ -36,7 +36,7 @@ class RecordBuild:
             self._ask(environment)
             environment = self.environments.find(changed.environment)
         if environment and _over(environment, changed.attempt):
-            self.free_slots(environment.key, changed.attempt)
+            self.release_slots(environment.key, changed.attempt)
             self.tell_waiters(environment, changed.attempt)
 
     def _ask(self, environment: Environment) -> None:

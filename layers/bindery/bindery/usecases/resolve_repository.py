@@ -15,7 +15,7 @@ from bindery.ports.deadline import within
 from bindery.ports.repository_provider import RepositoryProvider, Resolved
 from bindery.state.launches import Launches
 from bindery.state.quotas import Quotas
-from bindery.usecases.steps.advance import MoveOn
+from bindery.usecases.steps.advance import Advance
 from bindery.usecases.steps.claim_environment import ClaimEnvironment
 from bindery.usecases.steps.know_commit import KnowCommit
 
@@ -36,14 +36,14 @@ class ResolveRepository:
     claim: ClaimEnvironment
     quotas: Quotas
     rules: Callable[[], Rules]
-    move_on: MoveOn
+    advance: Advance
     clock: Clock
     is_internal: Callable[[str], bool]
 
     def __call__(self, asked: ResolveRequested) -> None:
         launch = self.launches.get(asked.launch)
         if launch.step == asked.step + 1:
-            self.move_on(launch)
+            self.advance(launch)
         if launch.step != asked.step or launch.stage is not Stage.RESOLVING:
             return
         provider = self.provider(launch.provider)
@@ -62,7 +62,7 @@ class ResolveRepository:
 
         moved = self.launches.change(launch.id, next_step)
         if moved:
-            self.move_on(moved)
+            self.advance(moved)
 
     def _resolved(self, launch: Launch, provider: RepositoryProvider) -> Resolved:
         """Return the launch's repository. A launch that comes back keeps its commit: its session may hold that commit's files."""

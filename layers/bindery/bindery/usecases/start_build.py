@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 from bindery.domain.builds import BuildOrder
 from bindery.domain.environment import Environment
-from bindery.domain.errors import BuildsRefused, BuildUnwanted, Permanent
+from bindery.domain.errors import BuildAbandoned, BuildsRefused, Permanent
 from bindery.domain.failure import Failure
 from bindery.domain.messages import BuildChanged, BuildRequested
 from bindery.ports.build_service import BuildService
@@ -73,13 +73,13 @@ class StartBuild:
         """
         key = environment.key
         if not any(self.wanted.who_wait(environment)):
-            self.environments.give_up(key, environment.attempt, Failure.of(BuildUnwanted()))
+            self.environments.give_up(key, environment.attempt, Failure.of(BuildAbandoned()))
             return False
         claimed = self.slots.claim(environment, behind=self._is_behind(environment))
         return claimed and _wanted(self.environments.find(key), asked)
 
     def _stand_back(self, environment: Environment, why: str) -> None:
-        """Give the slot up for a place in line; `FreeSlots.recover` sends the message again with each sweep.
+        """Give the slot up for a place in line; `ReleaseSlots.recover` sends the message again with each sweep.
 
         An attempt that has its handle by now keeps its slot: a message that came twice was refused the second time.
         """

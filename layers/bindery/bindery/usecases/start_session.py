@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from bindery.domain.access_policy import Rules
 from bindery.domain.environment import Environment, EnvironmentState
-from bindery.domain.errors import BinderyError, ImageGone, NoRoom, SessionDied, SessionNotReady
+from bindery.domain.errors import BinderyError, ClusterFull, ImageGone, SessionDied, SessionNotReady
 from bindery.domain.failure import Failure
 from bindery.domain.launch import BUILT, LAUNCHING, READY, Event, Launch, Phase, Stage
 from bindery.domain.messages import SessionRequested, StopRequested
@@ -17,8 +17,8 @@ from bindery.ports.session_launcher import SessionLauncher
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.state.sessions import Sessions
-from bindery.usecases.steps.advance import MoveOn
-from bindery.usecases.steps.retry import TryAgain
+from bindery.usecases.steps.advance import Advance
+from bindery.usecases.steps.retry import RetryStep
 
 WATCH_SECONDS = 8
 MOST_HINDRANCES = 5
@@ -37,8 +37,8 @@ class StartSession:
     launcher: SessionLauncher
     queue: Queue
     rules: Callable[[], Rules]
-    move_on: MoveOn
-    try_again: TryAgain
+    advance: Advance
+    retry: RetryStep
     clock: Clock
     cull_seconds: float
     start_seconds: float
@@ -46,12 +46,12 @@ class StartSession:
     def __call__(self, asked: SessionRequested) -> None:
         launch = self.launches.get(asked.launch)
         if launch.step == asked.step + 1:
-            self.move_on(launch)
+            self.advance(launch)
         if not launch.awaits(asked.step) or launch.stage is Stage.RESOLVING:
             return
         environment = self.environments.find(launch.environment)
         if environment is None or environment.attempt != launch.attempt or not environment.image:
-            self.try_again(launch, Failure.of(ImageGone(image=launch.image)), Stage.RESOLVING)
+            self.retry(launch, Failure.of(ImageGone(image=launch.image)), Stage.RESOLVING)
         elif launch.build_only:
             self._end_built(launch, environment)
         else:
@@ -66,14 +66,14 @@ class StartSession:
             report, there = self._looked(begun, session, environment)
             self._go_on(begun, session, report.without(session.token), begun=there)
         except ImageGone as gone:
-            self.try_again(begun, Failure.of(gone), Stage.RESOLVING)
+            self.retry(begun, Failure.of(gone), Stage.RESOLVING)
 
     def _looked(self, launch: Launch, session: Session, environment: Environment) -> tuple[SessionReport, bool]:
         """How far its session is, and whether anything of it is there yet."""
         try:
             if not launch.watched:  # starting again would hide that it died
                 self.launcher.start(_order(launch, session, environment))
-        except NoRoom as full:
+        except ClusterFull as full:
             return SessionReport(Liveness.STARTING, trouble=full), False
         return self.launcher.wait(session.id, session.token, WATCH_SECONDS), True
 

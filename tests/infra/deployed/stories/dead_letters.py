@@ -21,7 +21,7 @@ def letters_nobody_understands(there: Deployed) -> None:
     launch, _ = created(there)
     there.waiting[0].body = there.waiting[0].body.replace('"version":1', '"version":99')
     there.settle()
-    assert reason(there, launch) == "StepLost"
+    assert reason(there, launch) == "StepFailed"
     there.waiting.append(Waiting("stops", "no JSON"))
     there.settle()
 
@@ -57,7 +57,7 @@ def a_build_cannot_be_started(there: Deployed) -> None:
     launch = building(there)
     there.ports.service.start = down  # type: ignore[method-assign, assignment]
     there.settle()
-    assert reason(there, launch) == "StepLost"
+    assert reason(there, launch) == "StepFailed"
 
 
 @story

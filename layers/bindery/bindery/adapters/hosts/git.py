@@ -31,7 +31,7 @@ from bindery.adapters.http.address_rules import (
 )
 from bindery.adapters.http.budget import MB
 from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.single_flight import Flights
+from bindery.adapters.http.single_flight import SingleFlight
 from bindery.domain.errors import (
     BadAddress,
     BadSpec,
@@ -42,7 +42,7 @@ from bindery.domain.errors import (
     RepositoryTooLarge,
 )
 from bindery.domain.repository import Entry, Repository, Tree
-from bindery.domain.urls.pasted import DOI_RESOLVERS, Pasted, Place
+from bindery.domain.urls.pasted import DOI_RESOLVERS, PastedUrl, Place
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
 
@@ -94,7 +94,7 @@ class GitProvider:
         self._wire = GitWire(client, clock)
         self._seconds = seconds
         self._remotes: dict[str, tuple[Remote, float]] = {}
-        self._flights = Flights[Resolved]()
+        self._flights = SingleFlight[Resolved]()
 
     def check(self, spec: str) -> str:
         url, _ = self._parts(spec)
@@ -126,7 +126,7 @@ class GitProvider:
         _, slash, path = url.partition("://")[2].partition("/")
         return f"{scheme}://{rest.partition('/')[0]}{slash}{path}"
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         """Pages of forges of every kind; else the address as it is. A guess: whoever knows the host knows better."""
         place = Place.of(address)
         if place is None or not place.steps or place.host in DOI_RESOLVERS:

@@ -33,7 +33,7 @@ from bindery.domain.errors import (
     RepositoryTooLarge,
 )
 from bindery.domain.repository import Repository
-from bindery.domain.urls.pasted import Pasted, Place
+from bindery.domain.urls.pasted import PastedUrl, Place
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
 from bindery.ports.table import Table
@@ -133,7 +133,7 @@ class GitLabProvider(FilesByGit):
         namespace, ref = _parts(spec)
         return f"{_folded(namespace)}/{ref}"
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         place = Place.of(address)
         steps = place.below(self._place) if place else None
         if steps is None or len(steps) < 2 or steps[0] in NOBODYS:

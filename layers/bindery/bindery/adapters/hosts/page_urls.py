@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from bindery.domain.urls.pasted import Kind, Pasted, ref_and_path
+from bindery.domain.urls.pasted import Kind, PastedUrl, ref_and_path
 from bindery.ports.repository_provider import RepositoryProvider
 
 
@@ -52,16 +52,16 @@ def _tag(steps: tuple[str, ...]) -> str:
     return "" if steps[0] in NO_TAG else "/".join(steps[1:] if steps[0] == "tag" else steps)
 
 
-def pasted(provider: RepositoryProvider, repo: str, shown: Shown | None = None, *, sure: bool = True) -> Pasted:
+def pasted(provider: RepositoryProvider, repo: str, shown: Shown | None = None, *, sure: bool = True) -> PastedUrl:
     """What an address asks for, with the spec as a link to this provider has it."""
     display, (ref, path, kind) = provider.display, shown or Shown("")
     ref = ref or display.ref_default or ""
     quoted = quote(repo, safe="" if display.url_encode else "/")
     spec = f"{quoted}/{quote(ref, safe='/')}" if ref else quoted
-    return Pasted(provider.id, repo, spec, ref, path, kind, sure)
+    return PastedUrl(provider.id, repo, spec, ref, path, kind, sure)
 
 
-def by_pattern(provider: RepositoryProvider, address: str) -> Pasted | None:
+def by_pattern(provider: RepositoryProvider, address: str) -> PastedUrl | None:
     """What the provider's own pattern for forms (`display.detect`) finds: enough for hosts whose pages are written in one way."""
     pattern = re.sub(r"\(\?<(?=[a-z])", "(?P<", provider.display.detect or "(?!)")  # JavaScript's way of naming groups
     found = re.search(pattern, address)

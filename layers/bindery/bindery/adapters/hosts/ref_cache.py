@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from bindery.adapters.git.refs import COMMIT
 from bindery.adapters.hosts.rest_api import ApiAnswer
-from bindery.adapters.http.single_flight import Flights
+from bindery.adapters.http.single_flight import SingleFlight
 from bindery.domain.errors import RepositoryNotFound, Stale, Throttled
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
@@ -30,7 +30,7 @@ class KeptRefs:
         self._table = table
         self._clock = clock
         self._pk = f"ref#{place}"
-        self._flights = Flights[Facts | None]()
+        self._flights = SingleFlight[Facts | None]()
 
     def facts(
         self,

@@ -21,7 +21,7 @@ class _Silence:
     until: float = 0
 
 
-class Circuits:
+class CircuitBreakers:
     """Each process has its own. now: UTC seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:

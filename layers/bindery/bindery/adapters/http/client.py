@@ -29,8 +29,8 @@ from bindery.adapters.http.budget import (
     anywhere,
     system_resolver,
 )
-from bindery.adapters.http.circuit_breaker import Circuits
-from bindery.adapters.http.concurrency import Queueing, Turns
+from bindery.adapters.http.circuit_breaker import CircuitBreakers
+from bindery.adapters.http.concurrency import ConcurrencyLimit, Queueing
 from bindery.adapters.http.host_groups import group_of
 from bindery.adapters.http.rate_limits import LONGEST, Limits, longest_wait
 from bindery.adapters.http.refusals import READ_BYTES
@@ -153,8 +153,8 @@ class GuardedClient:
         self._read_seconds = read_seconds
         self._questions = Queueing(turn_seconds, quiet_seconds)
         self._pace_seconds = pace_seconds
-        self._turns = Turns()
-        self._circuits = Circuits(now)
+        self._turns = ConcurrencyLimit()
+        self._circuits = CircuitBreakers(now)
         self.limits = Limits()
         self._pools = GuardedPools(self._rules, self.limits, now, user_agent)
 

@@ -35,7 +35,7 @@ class _Place:
     moved: float = 0
 
 
-class Turns:
+class ConcurrencyLimit:
     """At most `at_once` errands run at a time for each key."""
 
     def __init__(self) -> None:

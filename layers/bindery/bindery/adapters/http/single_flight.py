@@ -13,7 +13,7 @@ PATIENCE_SECONDS: Final = 5.0
 """So long others wait for whoever was first: a host that hangs must not hold all workers."""
 
 
-class Flights(Generic[T]):
+class SingleFlight(Generic[T]):
     """Questions under way in this process, by key. seconds: the longest that others wait for the first one's answer."""
 
     def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:

@@ -7,8 +7,8 @@ from typing import Self
 
 from bindery.adapters.http.address_rules import Address
 from bindery.adapters.http.budget import Exchange
-from bindery.adapters.http.circuit_breaker import Circuits
-from bindery.adapters.http.concurrency import Queueing, Turns
+from bindery.adapters.http.circuit_breaker import CircuitBreakers
+from bindery.adapters.http.concurrency import ConcurrencyLimit, Queueing
 
 
 class Visit:
@@ -20,7 +20,11 @@ class Visit:
     """
 
     def __init__(
-        self, turns: Turns, circuits: Circuits, exchange: Exchange, queues: Callable[[Address], Mapping[str, Queueing]]
+        self,
+        turns: ConcurrencyLimit,
+        circuits: CircuitBreakers,
+        exchange: Exchange,
+        queues: Callable[[Address], Mapping[str, Queueing]],
     ) -> None:
         self._turns = turns
         self._circuits = circuits

@@ -3,7 +3,7 @@
 import json
 import re
 
-from bindery.domain.errors import ClusterRefused, LauncherDown, NoRoom, Retryable, SessionRefused
+from bindery.domain.errors import ClusterFull, ClusterRefused, LauncherDown, Retryable, SessionRefused
 
 QUOTA = re.compile(r"exceeded quota: (?P<name>\S+), requested: (?P<asked>[^;]*?), used: ")
 ADMISSION = re.compile(r'violates PodSecurity "[^"]*": (?P<rules>.*)')
@@ -13,7 +13,7 @@ LIMIT = re.compile(r"(?P<what>(?:maximum|minimum) [^\]]*)")
 UNKNOWN, NOT_FOUND, LATER = 401, 404, frozenset({408, 409, 410, 429})
 
 
-def refusal(status: int, body: str | bytes | None) -> Retryable | NoRoom | SessionRefused:
+def refusal(status: int, body: str | bytes | None) -> Retryable | ClusterFull | SessionRefused:
     """The error for an answer of this HTTP status; body: a `Status` object in JSON, if it was one."""
     said = _message(body)
     if status in LATER or not 400 <= status < 500:
@@ -23,7 +23,7 @@ def refusal(status: int, body: str | bytes | None) -> Retryable | NoRoom | Sessi
     if UNCOUNTED.search(said):
         return LauncherDown(why="the cluster has not counted yet what its quota leaves")
     if full := QUOTA.search(said):
-        return NoRoom(why=f"the quota {full['name'].rstrip(',')} of its namespace is used up ({full['asked']})")
+        return ClusterFull(why=f"the quota {full['name'].rstrip(',')} of its namespace is used up ({full['asked']})")
     if lacking := RIGHTS.search(
         said
     ):  # for a moment also of an API server that has just started, which knows no rights yet

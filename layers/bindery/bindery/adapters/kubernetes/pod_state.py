@@ -9,11 +9,11 @@ from typing import Any
 from bindery.adapters.kubernetes.manifests import CONTAINER, REF
 from bindery.domain.errors import (
     BinderyError,
-    ContentNotHad,
+    ClusterFull,
+    ContentUnavailable,
     ImageGone,
     ImagePullFailed,
     NodeLost,
-    NoRoom,
     SessionDied,
     SessionEvicted,
     SessionOutOfMemory,
@@ -91,7 +91,7 @@ def _end(pod: Body, status: Body, ended: Body) -> BinderyError:
     words = str(ended.get("message", ""))
     if ended.get("exitCode") == CONTENT_EXIT and words.startswith(CONTENT_MARK):
         ref = str(pod["metadata"].get("annotations", {}).get(REF, ""))
-        return ContentNotHad(ref=ref, why=_short(words.removeprefix(CONTENT_MARK)))
+        return ContentUnavailable(ref=ref, why=_short(words.removeprefix(CONTENT_MARK)))
     return SessionDied(why=words or str(status.get("message", "")))
 
 
@@ -127,7 +127,7 @@ def _scheduling(status: Body) -> PodState:
     for condition in status.get("conditions", ()):
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             since = seconds_of(condition.get("lastTransitionTime", ""))
-            return PodState(trouble=NoRoom(why=lack_of(condition.get("message", ""))), since=since)
+            return PodState(trouble=ClusterFull(why=lack_of(condition.get("message", ""))), since=since)
     return PodState()
 
 

@@ -34,7 +34,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Pasted:
+class PastedUrl:
     """What an address asks for.
 
     repo: the repository as forms show it (`o/r`, a clone address). spec: as in a link, ref included. ref: as people write it,

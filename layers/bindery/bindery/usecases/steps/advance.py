@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 from bindery.domain.builds import BuildState
 from bindery.domain.environment import Environment
-from bindery.domain.errors import BuildCrashed, BuildLost, BuildStopped, BuildUnwanted, ImageGone
+from bindery.domain.errors import BuildAbandoned, BuildCrashed, BuildLost, BuildStopped, ImageGone
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested, SessionRequested
@@ -16,13 +16,13 @@ from bindery.ports.table import Item
 from bindery.state.build_slots import BuildSlots
 from bindery.state.environments import Environments
 from bindery.usecases.steps.fail import EndLaunch
-from bindery.usecases.steps.retry import TryAgain
+from bindery.usecases.steps.retry import RetryStep
 
-PASSING = frozenset(kind.__name__ for kind in (BuildCrashed, BuildLost, BuildStopped, BuildUnwanted, ImageGone))
+PASSING = frozenset(kind.__name__ for kind in (BuildCrashed, BuildLost, BuildStopped, BuildAbandoned, ImageGone))
 
 
 @dataclass(frozen=True)
-class MoveOn:
+class Advance:
     """Nothing here decides for a launch what its own step decides; it only makes sure that the step is coming."""
 
     environments: Environments
@@ -30,7 +30,7 @@ class MoveOn:
     builds: BuildService
     queue: Queue
     end_launch: EndLaunch
-    try_again: TryAgain
+    retry: RetryStep
 
     def __call__(self, launch: Launch) -> None:
         if launch.stage is Stage.BUILDING:
@@ -57,7 +57,7 @@ class MoveOn:
         if failure is None:
             self.queue.send(SessionRequested(launch=launch.id, step=launch.step))
         elif failure.kind in PASSING:
-            self.try_again(launch, failure, Stage.RESOLVING)
+            self.retry(launch, failure, Stage.RESOLVING)
         else:
             self.end_launch(launch.id, failure, launch.step)
 
@@ -69,7 +69,7 @@ class MoveOn:
             if failure is None:
                 self.queue.send_all([SessionRequested(launch=launch.id, step=launch.step) for _, launch in some])
             elif failure.kind in PASSING:
-                self.try_again.all(some, failure, Stage.RESOLVING)
+                self.retry.all(some, failure, Stage.RESOLVING)
             else:
                 self.end_launch.all(some, failure)
 
@@ -83,7 +83,7 @@ class MoveOn:
         """Return why launches cannot go on from an attempt although another was claimed since: as the build service remembers it."""
         started = self.environments.started(key, attempt)
         if started is None or not started.handle:
-            return Failure.of(BuildUnwanted())
+            return Failure.of(BuildAbandoned())
         if started.unwanted:
             return Failure.of(BuildStopped())
         report = self.builds.look(started.handle)

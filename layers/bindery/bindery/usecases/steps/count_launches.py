@@ -31,7 +31,7 @@ class _Batch:
 
 
 @dataclass(frozen=True)
-class TallyLaunches:
+class CountLaunches:
     """The sums change in one transaction with what marks the launches as counted; who comes second finds nothing to count."""
 
     launches: Launches

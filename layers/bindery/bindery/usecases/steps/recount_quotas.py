@@ -13,7 +13,7 @@ APART_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class RecountPlaces:
+class RecountQuotas:
     """The list of sessions may lag behind the counters, so one look proves nothing; any change in between starts over."""
 
     table: Table

@@ -9,7 +9,7 @@ from bindery.state.environments import Environments
 
 
 @dataclass(frozen=True)
-class FreeSlots:
+class ReleaseSlots:
     """Safe to call at any time, by anybody: whoever is told takes a slot only if it is its turn."""
 
     slots: BuildSlots

@@ -33,7 +33,7 @@ MOST_CRASHED_BUILDS: Final = 2
 
 
 @dataclass(frozen=True)
-class TryAgain:
+class RetryStep:
     """Moves the launch to `stage` once more with a new step number, so that what is left of the old step changes nothing."""
 
     launches: Launches
@@ -118,7 +118,7 @@ DOING: Final = {Stage.RESOLVING: "looking at the repository", Stage.STARTING: "s
 
 
 @dataclass(frozen=True)
-class Persevere(Generic[Step]):
+class RunStep(Generic[Step]):
     """Runs a launch's step. Trouble with the table itself is passed on: the queue brings the message again.
 
     A beginning is noted before the step does anything, so that a step which takes its process along is known by what is missing:
@@ -129,7 +129,7 @@ class Persevere(Generic[Step]):
     stage: Stage
     launches: Launches
     end_launch: EndLaunch
-    try_again: TryAgain
+    retry: RetryStep
     clock: Clock
     here: RunningHere
 
@@ -152,7 +152,7 @@ class Persevere(Generic[Step]):
             if launch.stage is Stage.BUILDING and launch.step == message.step + 1:
                 raise  # the step was taken, and waiting for the build met trouble: the queue brings it again
             if launch.step == message.step:
-                self.try_again(launch, Failure.of(error), self.stage)
+                self.retry(launch, Failure.of(error), self.stage)
 
     def _begun(self, message: Step, received: int) -> bool:
         """Note one more beginning. False if the step may not begin and its launch has failed for that reason.
@@ -187,7 +187,7 @@ class Persevere(Generic[Step]):
         if wait > MOST_WAIT_SECONDS:
             self.end_launch(message.launch, limited, message.step)
         elif launch.step == message.step:
-            self.try_again(launch, Failure.of(limited), self.stage, max(wait, 0) + 1)
+            self.retry(launch, Failure.of(limited), self.stage, max(wait, 0) + 1)
 
     def _report_back(self, message: Step) -> None:
         """The step comes again by its queue, and has crashed nothing."""

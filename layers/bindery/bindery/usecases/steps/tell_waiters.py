@@ -12,7 +12,7 @@ from bindery.domain.launch import Stage
 from bindery.ports.queue import Queue
 from bindery.state.environments import Environments, Waiter
 from bindery.state.launches import Launches
-from bindery.usecases.steps.advance import MoveOn
+from bindery.usecases.steps.advance import Advance
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TellWaiters:
     environments: Environments
     launches: Launches
     queue: Queue
-    move_on: MoveOn
+    advance: Advance
 
     def __call__(self, over: Environment, attempt: int) -> None:
         """Tell those who waited for this attempt, even if the next one was claimed meanwhile: they must not wait for that."""
@@ -34,7 +34,7 @@ class TellWaiters:
     def _tell(self, over: Environment, attempt: int, waiters: Sequence[Waiter]) -> None:
         found = self.launches.find_all([waiter.launch for waiter in waiters])
         ours = [each for each in found if each[1].environment == over.key and each[1].attempt <= attempt]
-        self.move_on.leave_all([each for each in ours if each[1].stage is Stage.BUILDING], over)
+        self.advance.leave_all([each for each in ours if each[1].stage is Stage.BUILDING], over)
         # Of a launch that has left, the function that moved it may have ended before it sent the next message.
         messages = [launch.next_message for _, launch in ours if launch.stage is not Stage.BUILDING]
         if messages := [message for message in messages if message]:

@@ -4,7 +4,7 @@ import re
 from urllib.parse import quote, urlencode
 
 from bindery.domain.errors import BadRequest
-from bindery.domain.urls.pasted import Kind, Pasted
+from bindery.domain.urls.pasted import Kind, PastedUrl
 from bindery.web.base_url import launch_path
 from bindery.web.errors.text import encodable
 from bindery.web.pages.session_paths import is_plain_name, path_in_session
@@ -13,7 +13,7 @@ MEANT = re.compile(r"[%?#]")
 """Characters of a name that mean something else in an address."""
 
 
-def detected(found: Pasted, address: str) -> dict[str, object]:
+def detected(found: PastedUrl, address: str) -> dict[str, object]:
     """JSON. address: this Bindery's, with a trailing slash. A path that could not be opened in a session is left out."""
     kind, place, opened = _opened(found)
     try:
@@ -31,7 +31,7 @@ def detected(found: Pasted, address: str) -> dict[str, object]:
     }
 
 
-def _opened(found: Pasted) -> tuple[Kind, str, dict[str, str]]:
+def _opened(found: PastedUrl) -> tuple[Kind, str, dict[str, str]]:
     """What the path is, the path, and the parameter of a link that opens it."""
     path = encodable(found.path)
     match found.kind:

@@ -18,11 +18,11 @@ from bindery.domain.errors import (
 )
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
-from bindery.domain.launch_request import Asked, Opened, Telling, Told
+from bindery.domain.launch_request import LaunchRequest, OpenedLaunch, StreamCursor, StreamEvent
 from bindery.domain.links import plain_spec
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
-from bindery.domain.urls.pasted import Pasted
+from bindery.domain.urls.pasted import PastedUrl
 from bindery.web.api.detect import detected
 from bindery.web.base_url import Own
 from bindery.web.errors.render import error_message
@@ -75,10 +75,10 @@ class Answer:
 class Api:
     """Create, look, stop. Looking and stopping need the launcher's token that creating answered."""
 
-    open_launch: Callable[[Asked], Opened]
+    open_launch: Callable[[LaunchRequest], OpenedLaunch]
     follow: "Follow"
     stop_launch: Callable[[str], None]
-    detect_address: Callable[[str], Pasted]
+    detect_address: Callable[[str], PastedUrl]
     tokens: Tokens
     public_url: str
 
@@ -97,7 +97,7 @@ class Api:
             raise BadRequest(why=f"{where}: {first['msg']}") from None
         own = Own.of(self.public_url, caller.scheme, caller.header("host"), caller.stage)
         opened = self.open_launch(
-            Asked(
+            LaunchRequest(
                 provider=wanted.provider,
                 spec=plain_spec(wanted.provider, wanted.spec),
                 client=caller.client,
@@ -119,7 +119,7 @@ class Api:
         queue: while its build waits for a slot, how many are to be built first, and the same in words; else null.
         """
         self._check(caller, launch)
-        now, tellings = self.follow(launch, Told())
+        now, tellings = self.follow(launch, StreamCursor())
         before = self.follow.builds_before(now)
         words = "" if before is None else words_of_place(before, self.follow.builds_refused(now)).strip()
         queue = None if before is None else {"builds_before": before, "message": words}
@@ -129,7 +129,7 @@ class Api:
         """Ends the launch or its session. 202: the session goes within seconds."""
         self._check(caller, launch)
         self.stop_launch(launch)
-        now, _ = self.follow(launch, Told())
+        now, _ = self.follow(launch, StreamCursor())
         return Answer(HTTPStatus.ACCEPTED, _about(now))
 
     def detect(self, caller: Caller, url: str | None) -> Answer:
@@ -148,7 +148,7 @@ class Api:
     def _outcome(self, launch: Launch) -> dict[str, object]:
         match launch.stage:
             case Stage.FAILED:
-                return _failed(launch.failure or Failure(kind="StepLost"))
+                return _failed(launch.failure or Failure(kind="StepFailed"))
             case Stage.READY if not launch.build_only:
                 session = self.follow.session(launch)
                 return _failed(session) if isinstance(session, Failure) else _ready(session)
@@ -188,5 +188,5 @@ def _ready(session: Session) -> dict[str, object]:
     return {"url": session.url, "token": session.token, "notes": list(session.notes)}
 
 
-def _log(tellings: list[Telling]) -> list[str]:
+def _log(tellings: list[StreamEvent]) -> list[str]:
     return [words for telling in tellings if (words := words_of(telling.event).rstrip("\n"))][-LOG_LINES:]

@@ -122,7 +122,7 @@ CATALOG: Mapping[type[BinderyError], CatalogEntry] = MappingProxyType(
         e.LaunchNotFound: CatalogEntry(
             404, "launch_not_found", "There is no such launch, or it is somebody else's. Launch again to get a new one."
         ),
-        e.SessionForgotten: CatalogEntry(
+        e.SessionNotFound: CatalogEntry(
             404,
             "session_forgotten",
             "Nothing is known here of this session, or not any more. "
@@ -247,7 +247,7 @@ CATALOG: Mapping[type[BinderyError], CatalogEntry] = MappingProxyType(
             "Others were being built all the time: after {minutes} this repository's turn had not come. "
             "It still has its place in line; launch again to go on waiting.",
         ),
-        e.BuildUnwanted: CatalogEntry(
+        e.BuildAbandoned: CatalogEntry(
             503, "build_unwanted", "The build was given up when nobody waited for it any more. Launch again."
         ),
         e.BuildStopped: CatalogEntry(
@@ -300,7 +300,7 @@ CATALOG: Mapping[type[BinderyError], CatalogEntry] = MappingProxyType(
             "The session's server did not answer within {seconds}. Launch again; "
             "if that does not help, tell whoever runs this Bindery.",
         ),
-        e.NoRoom: CatalogEntry(
+        e.ClusterFull: CatalogEntry(
             503,
             "no_room",
             "The cluster has no room for the session: {why}. Launch again in a while; "
@@ -327,7 +327,7 @@ CATALOG: Mapping[type[BinderyError], CatalogEntry] = MappingProxyType(
             "session_refused",
             "The cluster does not admit the session: {why}. That is for whoever runs this Bindery to mend: tell them.",
         ),
-        e.ContentNotHad: CatalogEntry(
+        e.ContentUnavailable: CatalogEntry(
             502,
             "content_not_had",
             "The session's files could not be brought to {ref}: {why}. Launch again; "
@@ -356,7 +356,7 @@ CATALOG: Mapping[type[BinderyError], CatalogEntry] = MappingProxyType(
             "The launch took longer than it may ({minutes}) and was given up. Launch again; "
             "if that does not help, tell whoever runs this Bindery.",
         ),
-        e.StepLost: CatalogEntry(
+        e.StepFailed: CatalogEntry(
             500,
             "step_lost",
             "The launch met the same trouble again and again and was given up ({trouble}). Launch again; "

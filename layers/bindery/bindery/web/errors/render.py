@@ -46,7 +46,7 @@ def waiting_message(failure: Failure) -> str:
 def _meaning(fact: Fact) -> Fact:
     """Return the sentence, up to its advice, of an error that a fact names by its type. Other facts stay as they are."""
     kind = BY_KIND.get(str(fact))
-    if kind is None or kind is e.StepLost:
+    if kind is None or kind is e.StepFailed:
         return fact
     return filled(CATALOG[kind].sentence, {}).partition(". ")[0].partition(": no reason")[0]
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from bindery import __version__
 from bindery.domain.access_policy import Rules
-from bindery.domain.errors import BadRequest, BinderyError, MetricsNotReady, SessionForgotten
+from bindery.domain.errors import BadRequest, BinderyError, MetricsNotReady, SessionNotFound
 from bindery.domain.launch import Launch
 from bindery.domain.links import plain_path
 from bindery.domain.tokens import Tokens
@@ -118,12 +118,12 @@ class Site:
     def again(self, raw_path: str) -> str:
         """Where `/sessions/<id>` leads, to launch again what a session ran: its launch page, which decides.
 
-        Whoever sees a session's host name may ask, so only public repositories are named. Raises SessionForgotten.
+        Whoever sees a session's host name may ask, so only public repositories are named. Raises SessionNotFound.
         """
         session = plain_path(raw_path).removeprefix("/sessions/").removesuffix("/")
         launch = self.find_launch(session) if SESSION_ID.fullmatch(session) else None
         if launch is None or launch.repository is None or launch.repository.private:
-            raise SessionForgotten
+            raise SessionNotFound
         return launch_path(launch.provider, launch.spec)
 
     def health(self) -> tuple[int, dict[str, object]]:

@@ -19,7 +19,7 @@ from starlette.routing import request_response
 from bindery.domain.errors import BinderyError, Retryable, TooManyStreams
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Phase, Stage
-from bindery.domain.launch_request import Asked, Opened, Telling, Told
+from bindery.domain.launch_request import LaunchRequest, OpenedLaunch, StreamCursor, StreamEvent
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.state.launches import key_of
@@ -27,9 +27,9 @@ from bindery.web.base_url import Own, read_link
 from bindery.web.cors import Cors
 from bindery.web.errors.render import error_message
 from bindery.web.proxies import NO_PROXIES, Proxies, scheme_of
-from bindery.web.stream.change_notifier import LATEST, Looks, Word
+from bindery.web.stream.change_notifier import LATEST, ChangeNotifier, PollInterval
 from bindery.web.stream.payloads import built_payload, failed_payload, payload, ready_payload
-from bindery.web.stream.queue_position import Places
+from bindery.web.stream.queue_position import QueuePositions
 
 KEEPALIVE_SECONDS = 25
 BUSY_SECONDS = 30
@@ -44,7 +44,7 @@ GOES_ON = "The build goes on. Open the same link again to see how it stands: {li
 class Follow(Protocol):
     """What there is to tell of a launch since `told`, its build's place in line, and its session once it is ready."""
 
-    def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]: ...
+    def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]: ...
     def builds_before(self, launch: Launch) -> int | None: ...
     def builds_refused(self, launch: Launch) -> str: ...
     def session(self, launch: Launch) -> Session | Failure: ...
@@ -61,13 +61,13 @@ class Stream:
     ends before its launch because of it: BinderHub's clients take a closed stream for a failure.
     """
 
-    open_launch: Callable[[Asked], Opened]
+    open_launch: Callable[[LaunchRequest], OpenedLaunch]
     follow: Follow
     tokens: Tokens
     public_url: str
     cors: Cors
     longest_seconds: float = 0
-    word: Word | None = None
+    word: ChangeNotifier | None = None
     page_seconds: float = 0
     close: Callable[[str, str], None] | None = None
     proxies: Proxies = NO_PROXIES
@@ -106,12 +106,12 @@ class Stream:
         query = request.query_params
         return bool(self.page_seconds and query.get("resumes") == "1" and query.get("build_token"))
 
-    def _asked(self, request: Request) -> Asked:
+    def _asked(self, request: Request) -> LaunchRequest:
         link = read_link(request.scope["raw_path"].decode("utf-8", "replace"), "/build/")
         headers, query = request.headers, request.query_params
         client, scheme = self._sender(request)
         own = Own.of(self.public_url, scheme, headers.get("host", ""), stage_of(request))
-        return Asked(
+        return LaunchRequest(
             provider=link.provider,
             spec=link.spec,
             client=client,
@@ -158,28 +158,30 @@ class Stream:
             ping_message_factory=lambda: b":keepalive\n\n",  # type: ignore[arg-type, return-value]  # bytes go out as they are
         )
 
-    async def _relay(self, opened: Opened, asked: Asked, *, resumes: bool) -> AsyncIterator[ServerSentEvent]:
+    async def _relay(
+        self, opened: OpenedLaunch, asked: LaunchRequest, *, resumes: bool
+    ) -> AsyncIterator[ServerSentEvent]:
         """Everything not told yet, then what comes, until the launch has ended or the stream has been open for long."""
         try:
             with self.word.of(key_of(opened.launch.id)) if self.word else nullcontext() as word:
-                async for event in self._told(opened, asked, Looks(word), resumes=resumes):
+                async for event in self._told(opened, asked, PollInterval(word), resumes=resumes):
                     yield event
         finally:
             with CancelScope(shield=True):  # also when the client has left
                 await run_sync(self._close, opened, asked)
 
-    def _close(self, opened: Opened, asked: Asked) -> None:
+    def _close(self, opened: OpenedLaunch, asked: LaunchRequest) -> None:
         """Trouble is no reason to end a stream badly: its lease ends by itself."""
         if self.close and opened.stream:
             with suppress(BinderyError):
                 self.close(asked.client, opened.stream)
 
     async def _told(
-        self, opened: Opened, asked: Asked, looks: Looks, *, resumes: bool
+        self, opened: OpenedLaunch, asked: LaunchRequest, looks: PollInterval, *, resumes: bool
     ) -> AsyncIterator[ServerSentEvent]:
-        told, waited = Told.read(opened.told), False
+        told, waited = StreamCursor.read(opened.told), False
         longest = (self.page_seconds if resumes else self.longest_seconds) or float("inf")
-        places = Places(self.follow.builds_before, why=self.follow.builds_refused)
+        places = QueuePositions(self.follow.builds_before, why=self.follow.builds_refused)
         while looks.age < longest:
             looks.begin()
             try:
@@ -210,17 +212,17 @@ class Stream:
             await looks.pause(word_comes=launch.stage is not Stage.BUILDING)  # the lines of its log come by themselves
         yield self._last_word(opened.launch.id, told, asked, resumes=resumes)
 
-    def _last_word(self, launch: str, told: Told, asked: Asked, *, resumes: bool) -> ServerSentEvent:
+    def _last_word(self, launch: str, told: StreamCursor, asked: LaunchRequest, *, resumes: bool) -> ServerSentEvent:
         """Of a stream that has been open for long."""
         if resumes:
             return self._page_event("again", launch, told)
         link = f"{asked.launch_host}v2/{asked.provider}/{asked.spec}"
         return self._event({"phase": "waiting", "message": GOES_ON.format(link=link)}, launch, told)
 
-    async def _payload(self, launch: Launch, telling: Telling, asked: Asked) -> dict[str, object]:
+    async def _payload(self, launch: Launch, telling: StreamEvent, asked: LaunchRequest) -> dict[str, object]:
         match telling.event.phase:
             case Phase.FAILED:
-                return failed_payload(launch.failure or Failure(kind="StepLost"))
+                return failed_payload(launch.failure or Failure(kind="StepFailed"))
             case Phase.READY if launch.build_only:
                 return built_payload(launch)
             case Phase.READY:
@@ -233,11 +235,11 @@ class Stream:
             case _:
                 return payload(telling.event, launch.image)
 
-    def _page_event(self, name: str, launch: str, told: Told) -> ServerSentEvent:
+    def _page_event(self, name: str, launch: str, told: StreamCursor) -> ServerSentEvent:
         """For our own page. `ask`: ask the API how the launch stands from now on. `again`: connect again, all is well."""
         return ServerSentEvent("{}", event=name, id=self.tokens.event_id(launch, str(told)), retry=AGAIN_MS, sep="\n")
 
-    def _event(self, data: Mapping[str, object], launch: str, told: Told) -> ServerSentEvent:
+    def _event(self, data: Mapping[str, object], launch: str, told: StreamCursor) -> ServerSentEvent:
         return ServerSentEvent(json.dumps(data), id=self.tokens.event_id(launch, str(told)), sep="\n")
 
 

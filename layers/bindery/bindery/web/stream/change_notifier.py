@@ -16,7 +16,7 @@ SELDOM = 0.25  # the same where there is word: another process may write, too
 Waiting = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
-class Word:
+class ChangeNotifier:
     """What was written in this process, for its streams. Safe for many threads."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Word:
                     del self._waiting[key]
 
 
-class Looks:
+class PollInterval:
     """The pauses of one stream. word: set when there is something new; None where nobody tells."""
 
     def __init__(self, word: asyncio.Event | None) -> None:

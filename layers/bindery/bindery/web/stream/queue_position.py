@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bindery.domain.errors import Retryable
 from bindery.domain.launch import Event, Launch, Phase, Stage
-from bindery.domain.launch_request import Telling, Told
+from bindery.domain.launch_request import StreamCursor, StreamEvent
 from bindery.web.errors.text import one_line
 
 SOONEST_LOOK, LATEST_LOOK = 1.0, 30.0
@@ -29,12 +29,13 @@ def words_of_place(before: int, refusal: str = "") -> str:
 
 
 @dataclass
-class Places:
+class QueuePositions:
     """What one stream has told. ask: how many are before the launch's build; None: it does not wait, or not any more.
 
     why: the build service's refusal, if the build waits for that; empty if not.
 
-    Asked while the build has said nothing yet, ever more rarely. A place is no event of the launch: whoever reconnects is told anew.
+    It asks while the build has said nothing yet, ever more rarely. A place is no event of the launch: a client that reconnects gets
+    it again.
     """
 
     ask: Callable[[Launch], int | None]
@@ -44,12 +45,12 @@ class Places:
     _begun: float = field(default=-1, init=False)
     _next: float = field(default=0, init=False)
 
-    def due(self, launch: Launch, told: Told) -> bool:
+    def due(self, launch: Launch, told: StreamCursor) -> bool:
         """Whether it is time to ask."""
         silent = told.line is None or told.line < 0
         return launch.stage is Stage.BUILDING and silent and self.clock() >= self._next
 
-    def news(self, launch: Launch, told: Told) -> list[Telling]:
+    def news(self, launch: Launch, told: StreamCursor) -> list[StreamEvent]:
         """At most one telling, that leaves `told` as it is."""
         now = self.clock()
         self._begun = now if self._begun < 0 else self._begun
@@ -63,4 +64,4 @@ class Places:
             return []
         self._told = (before, refusal)
         message = TURN if before is None else words_of_place(before, refusal)
-        return [Telling(Event(phase=Phase.WAITING, message=message), told)]
+        return [StreamEvent(Event(phase=Phase.WAITING, message=message), told)]

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from bindery.adapters.hosts.github.api import HEADERS
 from bindery.adapters.http.budget import MB
 from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.single_flight import Flights
+from bindery.adapters.http.single_flight import SingleFlight
 from bindery.ports.clock import Clock
 
 logger = logging.getLogger("bindery")
@@ -43,7 +43,7 @@ class GitHubApp:
         self._app = app
         self._key = key
         self._known: tuple[str, float] = ("", 0)
-        self._flights = Flights[str]()
+        self._flights = SingleFlight[str]()
 
     def __call__(self) -> str:
         token, until = self._known

@@ -22,7 +22,7 @@ from bindery.domain.errors import (
     SecretGist,
 )
 from bindery.domain.repository import Repository
-from bindery.domain.urls.pasted import Pasted, Place
+from bindery.domain.urls.pasted import PastedUrl, Place
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
 from bindery.ports.table import Table
@@ -100,7 +100,7 @@ class GistProvider(FilesByGit):
         user, gist, ref = _parts(spec)
         return f"{user.lower()}/{gist}/{ref}"
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         place = Place.of(address)
         match place.below(self._place) if place else None:
             case (user, gist, "raw", revision, *file) if COMMIT.fullmatch(revision):

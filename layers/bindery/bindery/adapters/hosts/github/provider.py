@@ -25,7 +25,7 @@ from bindery.adapters.http.address_rules import without_git
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryNotFound
 from bindery.domain.repository import Entry, Repository, Tree
-from bindery.domain.urls.pasted import Pasted, Place
+from bindery.domain.urls.pasted import PastedUrl, Place
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, Resolved
 from bindery.ports.table import Table
@@ -136,7 +136,7 @@ class GitHubProvider:
         repository, ref = _parts(spec)
         return f"{_folded(repository)}/{ref}"
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         place = Place.of(address)
         steps = place.below(self._place) if place else None
         if steps is None or len(steps) < 2 or steps[0] in NOBODYS:

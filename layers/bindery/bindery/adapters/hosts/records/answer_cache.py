@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from bindery.adapters.http.single_flight import Flights
+from bindery.adapters.http.single_flight import SingleFlight
 from bindery.domain.errors import Stale, Throttled
 from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
@@ -40,7 +40,7 @@ class KeptAnswers(Generic[Known]):
         self._clock = clock
         self._pk = f"answer#{place}"
         self._kind = TypeAdapter(kind)
-        self._flights = Flights[Known]()
+        self._flights = SingleFlight[Known]()
 
     def known(self, question: str) -> Known | None:
         """What is kept and still holds. Raises Throttled."""

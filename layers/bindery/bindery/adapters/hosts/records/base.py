@@ -9,7 +9,7 @@ from bindery.adapters.hosts.records.answer_cache import NEWEST_SECONDS, VERSION_
 from bindery.adapters.http.budget import Errand
 from bindery.domain.errors import RefNotFound
 from bindery.domain.repository import Entry, Repository, Tree
-from bindery.domain.urls.pasted import Pasted
+from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
 from bindery.ports.table import Table
@@ -77,7 +77,7 @@ class RecordHost(ABC):
         """For how many seconds a spec, in its one spelling, leads there."""
         return VERSION_SECONDS if self.canonical(found.resolved_spec) == canonical else NEWEST_SECONDS
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         return by_pattern(self, address)
 
     @abstractmethod

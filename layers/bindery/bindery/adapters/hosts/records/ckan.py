@@ -23,7 +23,7 @@ from bindery.adapters.http.budget import Errand
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadAddress, BadSpec, RepositoryUnusable
 from bindery.domain.repository import Repository
-from bindery.domain.urls.pasted import Pasted, Place
+from bindery.domain.urls.pasted import PastedUrl, Place
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display
 from bindery.ports.table import Table
@@ -104,7 +104,7 @@ class CkanProvider(RecordHost):
     def canonical(self, spec: str) -> str:
         return _dataset(spec).page
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         place = Place.of(address)
         found = PAGE.search("/".join(place.steps)) if place else None
         return pasted(self, _dataset(quote(address, safe="")).page) if found else None

@@ -31,7 +31,7 @@ from bindery.adapters.http.budget import Errand
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, RecordNotFound, VersionNotFound
 from bindery.domain.repository import Repository
-from bindery.domain.urls.pasted import Pasted
+from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display
 from bindery.ports.table import Table
@@ -127,7 +127,7 @@ class DataverseProvider(RecordHost):
         doi, version = self._asked(spec)
         return doi.lower() + (f"@v{version}" if version else "")
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         page = named_by(address)
         doi = doi_in(page.identifier)
         if doi:
@@ -136,7 +136,7 @@ class DataverseProvider(RecordHost):
         if file is None or file[2].lower() not in self._installations:
             return super().detect(address)
         spec = quote(file[0] + (f"@v{page.version}" if page.version else ""), safe="")  # no empty step in a link
-        return Pasted(self.id, file[0], spec, "")
+        return PastedUrl(self.id, file[0], spec, "")
 
     def found(self, spec: str) -> Repository:
         asked, wanted = self._asked(spec)

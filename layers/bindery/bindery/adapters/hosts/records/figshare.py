@@ -21,7 +21,7 @@ from bindery.adapters.http.budget import Errand
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, RepositoryTooLarge, VersionNotFound
 from bindery.domain.repository import Repository
-from bindery.domain.urls.pasted import Pasted
+from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display
 from bindery.ports.table import Table
@@ -102,7 +102,7 @@ class FigshareProvider(RecordHost):
     def canonical(self, spec: str) -> str:
         return _doi(spec).lower()
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         return pasted(self, _doi(address)) if _page(address) else super().detect(address)
 
     def found(self, spec: str) -> Repository:

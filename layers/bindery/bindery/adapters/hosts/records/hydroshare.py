@@ -20,7 +20,7 @@ from bindery.adapters.http.budget import Errand
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, HostUnreachable, RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Repository
-from bindery.domain.urls.pasted import Pasted, Place
+from bindery.domain.urls.pasted import PastedUrl, Place
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display
 from bindery.ports.table import Table
@@ -90,7 +90,7 @@ class HydroShareProvider(RecordHost):
     def canonical(self, spec: str) -> str:
         return self._resource(spec)
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         place = Place.of(address)
         resource = self._on_page(place.upto(len(place.steps))) if place else None
         if place is None or resource is None:

@@ -21,7 +21,7 @@ from bindery.adapters.http.budget import Errand
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, HostUnreachable, RecordNotFound
 from bindery.domain.repository import Repository
-from bindery.domain.urls.pasted import Pasted, Place
+from bindery.domain.urls.pasted import PastedUrl, Place
 from bindery.ports.clock import Clock
 from bindery.ports.repository_provider import Display
 from bindery.ports.table import Table
@@ -94,7 +94,7 @@ class ZenodoProvider(RecordHost):
     def canonical(self, spec: str) -> str:
         return self._doi(spec).lower()
 
-    def detect(self, address: str) -> Pasted | None:
+    def detect(self, address: str) -> PastedUrl | None:
         place = Place.of(address)
         steps = place.below(self._place) if place else None
         if place is None or steps is None:

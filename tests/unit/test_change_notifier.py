@@ -12,14 +12,14 @@ import pytest
 from bindery.bootstrap import System
 from bindery.domain.errors import Stale
 from bindery.domain.launch import READY, WAITING, Launch, Stage
-from bindery.domain.launch_request import Telling, Told
+from bindery.domain.launch_request import StreamCursor, StreamEvent
 from bindery.ports.table import Delete, Item
 from bindery.settings import Settings
 from bindery.state.launches import key_of
 from bindery.web.cors import Cors
 from bindery.web.stream import change_notifier as module
 from bindery.web.stream.app import Stream
-from bindery.web.stream.change_notifier import Looks, Word
+from bindery.web.stream.change_notifier import ChangeNotifier, PollInterval
 from bindery_local.adapters import LocalAdapters
 from bindery_local.sqlite_table import SqliteTable
 from tests.unit.test_web_stream import TOKENS, Story, launch
@@ -32,20 +32,20 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LATEST", 60.0)
 
 
-def from_another_thread(word: Word) -> None:
+def from_another_thread(word: ChangeNotifier) -> None:
     threading.Timer(0.05, word.written, ["launch#a"]).start()
 
 
-def during_the_look(word: Word) -> None:
+def during_the_look(word: ChangeNotifier) -> None:
     word.written("launch#a")
 
 
 @pytest.mark.parametrize("written", [from_another_thread, during_the_look])
-def test_a_pause_ends_with_the_word(written: Callable[[Word], None]) -> None:
+def test_a_pause_ends_with_the_word(written: Callable[[ChangeNotifier], None]) -> None:
     async def waits() -> None:
-        word = Word()
+        word = ChangeNotifier()
         with word.of("launch#a") as heard:
-            looks = Looks(heard)
+            looks = PollInterval(heard)
             looks.begin()
             written(word)
             await asyncio.wait_for(looks.pause(word_comes=True), 20)
@@ -55,9 +55,9 @@ def test_a_pause_ends_with_the_word(written: Callable[[Word], None]) -> None:
 
 def test_other_launches_words_and_old_ones_end_no_pause() -> None:
     async def waits() -> None:
-        word = Word()
+        word = ChangeNotifier()
         with word.of("launch#a") as heard, word.of("launch#b"):
-            looks = Looks(heard)
+            looks = PollInterval(heard)
             word.written("launch#a")
             await asyncio.sleep(0.01)
             looks.begin()
@@ -71,14 +71,14 @@ def test_other_launches_words_and_old_ones_end_no_pause() -> None:
 @pytest.mark.parametrize(("heard", "word_comes"), [(False, True), (True, False)])
 def test_without_word_there_is_a_look_soon(heard: bool, word_comes: bool) -> None:
     async def waits() -> None:
-        looks = Looks(asyncio.Event() if heard else None)
+        looks = PollInterval(asyncio.Event() if heard else None)
         await asyncio.wait_for(looks.pause(word_comes=word_comes), 20)
 
     asyncio.run(waits())
 
 
 def test_word_for_a_stream_that_is_over_harms_nobody() -> None:
-    word = Word()
+    word = ChangeNotifier()
 
     async def leaves_it() -> None:
         word.of("launch#a").__enter__()  # as a loop that ends in the midst of it
@@ -105,9 +105,9 @@ def test_the_table_tells_what_was_written_and_only_that(tmp_path: Path) -> None:
 class Written(Story):
     """A launch that is changed while it is looked at: by another thread, as all handlers are."""
 
-    word: Word = field(default_factory=Word)
+    word: ChangeNotifier = field(default_factory=ChangeNotifier)
 
-    def __call__(self, launch: str, told: Told) -> tuple[Launch, list[Telling]]:
+    def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
         seen = super().__call__(launch, told)
         self.word.written(key_of(launch))
         return seen
