@@ -61,6 +61,15 @@ NOT_ON_AWS = {
     "allowed_private_hosts": "functions run outside of private networks",
     "log_level": "the alarms' numbers are read out of lines of INFO",
 }
+# Parameters whose description differs from that of their setting, and why.
+DESCRIBED_OTHERWISE = {
+    **dict.fromkeys(("Builder", "Launcher"), "one engine is for AWS; tests set others"),
+    **dict.fromkeys(("RateLimit", "PageRateLimit"), "the window is an hour there"),
+    "ImageDays": "0 is no value there",
+    "BaseImage": "it has a default of its own, and a reason for it",
+    "KubeconfigSecret": "a name, no ARN",
+}
+ONE_MACHINE = ". Not for this machine's own clients"
 LAMBDAS_LIMIT, SPARE = 4096, 600  # characters of a function's variables; the second for longer names and lists
 BUILDS_LIMIT, ORDERS_LIMIT = 5500, 4500  # characters of a build's variables; of those that each build is given
 A_KEY = 1679  # characters of an RSA key of 2048 bits, as GitHub makes them
@@ -113,6 +122,23 @@ def test_whatever_an_operator_may_set_is_a_parameter_or_has_a_reason_not_to_be_o
     set_there = {name for function in FUNCTIONS for name in variables(function)}
     known = {name.removeprefix("BINDERY_").lower() for name in set_there}
     assert sorted(set(Settings.model_fields) - known) == sorted(NOT_ON_AWS)
+
+
+def description_of(name: str) -> str:
+    """Return the setting's description as a parameter's: settings that it names are parameters there."""
+    parameters = {setting(parameter): parameter for parameter in TEMPLATE["Parameters"]}
+    parameters |= {setting(parameter.removesuffix("Secret")): parameter for parameter in SECRETS}
+    text = (Settings.model_fields[name].description or "").removesuffix(ONE_MACHINE)
+    text = re.sub(r"`(\w+)`", lambda word: parameters.get(word[1], word[0]), text)
+    return text[:1].upper() + text[1:]
+
+
+def test_parameter_of_a_setting_begins_with_its_description() -> None:
+    described = {name: str(rule["Description"]) for name, rule in TEMPLATE["Parameters"].items()}
+    same = {name for name in described if setting(name) in Settings.model_fields} - DESCRIBED_OTHERWISE.keys()
+    assert len(same) > 40
+    differ = {name: described[name] for name in same if not described[name].startswith(description_of(setting(name)))}
+    assert differ == {}
 
 
 def test_what_a_session_may_have_reaches_what_starts_it() -> None:

@@ -150,7 +150,7 @@ def test_a_setting_that_is_misspelt_is_told_with_the_one_that_is_meant(run: Run)
     assert ran.returncode == 0
     assert ran.stderr.splitlines() == [
         "BINDERY_ALLOWED_PRIVATE_HOST is no setting and does nothing: did you mean BINDERY_ALLOWED_PRIVATE_HOSTS?",
-        "BINDERY_NOTHING_LIKE_IT is no setting and does nothing: the README lists all that there are.",
+        "BINDERY_NOTHING_LIKE_IT is no setting and does nothing: infra/docs/settings.md lists all settings.",
         "BINDERY_PROT is no setting and does nothing: did you mean BINDERY_PORT?",
     ]
     assert json.loads(ran.stdout)["port"] == 8585

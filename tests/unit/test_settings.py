@@ -1,19 +1,20 @@
 """Settings as they are read from variables."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from bindery.cli import commands
+from bindery.cli.settings_table import GROUPS, settings_tables
 from bindery.domain.resources import Resources, Toleration
 from bindery.presets import PRESETS
 from bindery.settings import Settings
 from bindery_local import template
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+PAGE = ROOT / "infra" / "docs" / "settings.md"
 
 
 def test_without_variables_everything_has_its_default() -> None:
@@ -177,9 +178,19 @@ def _tolerations(given: str) -> tuple[Toleration, ...]:
     return Settings.read({"BINDERY_TOLERATIONS": given}).tolerations
 
 
-def test_the_readme_lists_each_setting_with_its_meaning() -> None:
-    rows = dict(re.findall(r"^\| `BINDERY_(\w+)` \| [^|]*\| (.*) \|$", README.read_text(), re.MULTILINE))
-    assert rows == {name.upper(): field.description for name, field in Settings.model_fields.items()}
+def test_page_holds_the_tables_as_the_code_makes_them() -> None:
+    assert settings_tables() in PAGE.read_text(), "put in what `.venv/bin/bindery settings --table` prints"
+
+
+def test_each_setting_is_in_one_table_with_its_meaning() -> None:
+    names = [name for group in GROUPS.values() for name in group]
+    assert sorted(names) == sorted(Settings.model_fields)
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_command_prints_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["settings", "--table"]) == 0
+    assert capsys.readouterr().out == settings_tables() + "\n"
 
 
 @pytest.mark.parametrize(

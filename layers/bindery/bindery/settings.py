@@ -1,4 +1,4 @@
-"""Settings: environment variables `BINDERY_*`, read once, typed. The README lists them with their defaults."""
+"""Settings: environment variables `BINDERY_*`, read once, typed. infra/docs/settings.md lists them."""
 
 import os
 from collections.abc import Mapping
@@ -42,33 +42,41 @@ class Settings(Resources):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    table: str = Field("sqlite", description="where state lives: `sqlite`, or the name of a DynamoDB table")
-    queues: str = Field("memory", pattern="^(memory|sqs)$", description="how messages travel: `memory`, or `sqs`")
-    queue_urls: Addresses = Field({}, description="JSON: queue name to SQS address, with `BINDERY_QUEUES=sqs`")
-    home: str = Field("~/.local/share/bindery", description="folder of everything local: state, environments, sessions")
-    builder: str = Field(
-        "uv", pattern="^(uv|container|codebuild)$", description="build engine: `uv`, `container`, `codebuild`"
+    table: str = Field("sqlite", description="table that holds all state: `sqlite`, or the name of a DynamoDB table")
+    queues: str = Field("memory", pattern="^(memory|sqs)$", description="queue service: `memory` or `sqs`")
+    queue_urls: Addresses = Field(
+        {}, description="JSON object: the SQS address of each queue, with `BINDERY_QUEUES=sqs`"
     )
-    codebuild_project: str = Field("bindery", description="CodeBuild's project that builds, with `codebuild`")
+    home: str = Field("~/.local/share/bindery", description="folder of all local state: table, environments, sessions")
+    builder: str = Field(
+        "uv", pattern="^(uv|container|codebuild)$", description="build engine: `uv`, `container` or `codebuild`"
+    )
+    codebuild_project: str = Field("bindery", description="CodeBuild project of the builds, with `codebuild`")
     codebuild_layer: str = Field(
-        "", description="layer with what runs in a build, by its ARN; empty: as the project has it"
+        "", description="ARN of the layer with the code that runs in a build; empty: the project's own"
     )
     container_tool: str = Field(
-        "podman", pattern="^(podman|buildah|docker)$", description="what builds images: `podman`, `buildah` or `docker`"
+        "podman",
+        pattern="^(podman|buildah|docker)$",
+        description="tool that builds images: `podman`, `buildah` or `docker`",
     )
     registry: RegistryAddress = Field(
-        "", validate_default=True, description="where images are pushed to: `https://quay.io/my-org`; http: without TLS"
+        "",
+        validate_default=True,
+        description="registry that images are pushed to, such as `https://quay.io/my-org`; `http`: without TLS",
     )
-    registry_user: str = Field("", description="who pushes there, and asks what is there; empty: anybody may")
+    registry_user: str = Field("", description="user of the registry; empty: it needs no login")
     registry_password: SecretStr = Field(
-        SecretStr(""), description="never leaves for another host than the registry and where it gives its tokens"
+        SecretStr(""), description="password of that user; sent to the registry and its token server only"
     )
     base_image: str = Field(
-        "", pattern=IMAGE, description="what repo2docker's images begin from; empty: as repo2docker has it"
+        "",
+        pattern=IMAGE,
+        description="base image of the Dockerfiles that repo2docker writes; empty: repo2docker's default",
     )
     docker_hub_login: Login = Field(
         SecretStr(""),
-        description="`user:token` of Docker Hub: with it public images are pulled that builds begin from, which raises its limit",
+        description="`user:token` of Docker Hub, for pulls of public base images; raises the pull limit",
     )
     launcher: str = Field(
         "process",
@@ -83,175 +91,209 @@ class Settings(Resources):
         "",
         pattern=r"^[0-9A-Za-z/_+=.@:-]{0,512}$",
         validate_default=True,
-        description="or any other cluster: the Secrets Manager secret, by name or ARN, that holds its kubeconfig",
+        description="Secrets Manager secret, by name or ARN, with the kubeconfig of any other cluster",
     )
-    kubeconfig: str = Field("", description="file that leads to the cluster; empty: `KUBECONFIG`, `~/.kube/config`")
+    kubeconfig: str = Field("", description="kubeconfig file of the cluster; empty: `KUBECONFIG`, `~/.kube/config`")
     namespace: str = Field(
-        "bindery-sessions", pattern=f"^{LABEL}$", description="namespace of the sessions, and of their Gateway"
+        "bindery-sessions", pattern=f"^{LABEL}$", description="namespace of the sessions and of their Gateway"
     )
-    gateway: str = Field("sessions", pattern=f"^{LABEL}$", description="Gateway that leads to the sessions")
+    gateway: str = Field("sessions", pattern=f"^{LABEL}$", description="name of the Gateway of the sessions")
     sessions_url: Annotated[Address, AfterValidator(is_domain)] = Field(
         "http://sessions.localhost:8000",
-        description="sessions are at its sub-domains: `http://<id>.sessions.localhost:8000/`",
+        description="address of the sessions; each session is at a sub-domain of it",
     )
     pull_secret: str = Field(
         "",
         pattern=rf"^({LABEL}(\.{LABEL})*)?$",
-        description="Secret in the sessions' namespace that nodes fetch images with",
+        description="Secret in the sessions' namespace with which nodes pull images",
     )
-    secret: Secret = Field(SecretStr(""), description="signs tokens; 32 random characters or more. Local: made once")
-    public_url: str = Field("", description="this Bindery's address; empty: as each request names it")
-    port: int = Field(8585, ge=0, le=65535, description="port of the local front, on loopback; 0: any free one")
+    secret: Secret = Field(
+        SecretStr(""), description="key that signs tokens, 32 random characters or more; on one machine it is made once"
+    )
+    public_url: str = Field("", description="public address of this Bindery; empty: the address in each request")
+    port: int = Field(8585, ge=0, le=65535, description="port of the local front, on loopback; 0: any free port")
 
     preset: str = Field(
         "",
         pattern="^(|egi|mybinder)$",
-        description="limits that suit a community, `egi` or `mybinder`; what is set explicitly goes before them",
+        description="session limits of a community, `egi` or `mybinder`; explicit settings override them",
     )
-    launch_title: str = Field("Bindery", description="what this instance is called on its pages")
-    build_seconds: int = Field(1800, ge=10, description="a build's limit; a launch may take 10 minutes longer")
+    launch_title: str = Field("Bindery", description="name of this instance on its pages")
+    build_seconds: int = Field(
+        1800, ge=10, description="maximum duration of a build; a launch may take 10 minutes longer"
+    )
     start_seconds: float = Field(
-        600, gt=0, description="how long a session may take to start, a cluster that makes room for it included"
+        600,
+        gt=0,
+        description="maximum duration of a session's start, the time in which the cluster makes room included",
     )
     stream_seconds: float = Field(
-        840, ge=0, description="an event stream is open this long at most; 0, as with `make up`: to its end"
+        840, ge=0, description="maximum duration of an event stream; 0: no limit, as with `make up`"
     )
     page_stream_seconds: float = Field(
         0,
         ge=0,
-        description="Bindery's own page, which resumes, is given a stream for this long at most and asks while a build runs; "
-        "0: as others, to its end",
+        description="maximum duration of an event stream of Bindery's own page, which resumes it and polls while a "
+        "build runs; 0: as for other clients",
     )
-    build_slots: int = Field(2, ge=1, description="builds at the same time; others wait in line")
+    build_slots: int = Field(2, ge=1, description="builds at one time; others wait in line")
     image_days: int = Field(
         0,
         ge=0,
-        description="an image that was not launched for this many days is deleted from the registry, and built again when it is "
-        "wanted; 0: never",
+        description="an image that was not launched for this many days is deleted from the registry, and built again "
+        "when needed; 0: never",
     )
-    disk_bytes: int = Field(20_000_000_000, ge=0, description="disk for environments; the least recently used go first")
-    idle_seconds: float = Field(600, ge=0, description="a session this long without activity is stopped; 0: never")
-    max_age_seconds: float = Field(21600, ge=0, description="a session this old is stopped; 0: never")
+    disk_bytes: int = Field(
+        20_000_000_000, ge=0, description="disk for environments; the least recently used are removed first"
+    )
+    idle_seconds: float = Field(600, ge=0, description="a session without activity for this long is stopped; 0: never")
+    max_age_seconds: float = Field(21600, ge=0, description="a session of this age is stopped; 0: never")
     busy_seconds: float = Field(
         86400,
         ge=0,
-        description="a kernel that computes is activity for this long without any other; 0: for ever",
+        description="maximum time for which a busy kernel alone counts as activity; 0: no limit",
     )
-    cull_seconds: float = Field(60, gt=0, description="how often sessions are asked for their activity")
-    reconcile_seconds: float = Field(60, gt=0, description="how often lost and left-over things are looked for, local")
+    cull_seconds: float = Field(60, gt=0, description="interval at which sessions are asked for their activity")
+    reconcile_seconds: float = Field(
+        60,
+        gt=0,
+        description="interval of the reconcile timer on one machine: it finds lost messages, builds and sessions",
+    )
     quota_total: Count = Field(200, description="sessions at one time; 0: no limit")
     quota_per_repository: Count = Field(100, description="sessions of one repository at one time; 0: no limit")
     quota_per_owner: Count = Field(None, description="sessions of one owner's repositories at one time; 0: no limit")
-    quota_favoured: Count = Field(None, description="the same for repositories that match `favoured_specs`")
-    favoured_specs: Patterns = Field((), description="JSON list of patterns")
-    spec_rules: SpecConfigs = Field(
-        (), description='JSON: [{"pattern": a pattern, "config": {"quota": N}}]; the first that matches counts'
+    quota_favoured: Count = Field(
+        None, description="sessions of one repository at one time, for those that match `favoured_specs`; 0: no limit"
     )
-    banned_specs: Patterns = Field((), description="JSON list of patterns that are not launched; beats allowed")
-    allowed_specs: Patterns = Field((), description="JSON list of patterns; if not empty, nothing else is launched")
+    favoured_specs: Patterns = Field(
+        (), description="JSON list of patterns of the repositories that have `quota_favoured`"
+    )
+    spec_rules: SpecConfigs = Field(
+        (),
+        description='JSON list of quotas by pattern: `[{"pattern": "^gh/owner/", "config": {"quota": 5}}]`; the '
+        "first match counts",
+    )
+    banned_specs: Patterns = Field(
+        (), description="JSON list of patterns that are not launched; overrides `allowed_specs`"
+    )
+    allowed_specs: Patterns = Field(
+        (), description="JSON list of patterns; if not empty, only repositories that match are launched"
+    )
     providers_off: ProviderNames = Field(
         (), description="providers that are switched off, such as `gist`, comma-separated"
     )
     own_refs_only: bool = Field(
         False,
-        description="whether only branches and tags of the repository itself may be launched, and no commits of pull requests and "
-        "forks, which hosts show under the same name",
+        description="`true`: commits that are on no branch or tag of the repository itself are refused, such as "
+        "those of pull requests and forks, which hosts show under the same name",
     )
-    ban_networks: Networks = Field((), description="clients' networks that are not served, CIDR, comma-separated")
+    ban_networks: Networks = Field((), description="networks of clients that are refused, CIDR, comma-separated")
     trusted_proxies: Networks = Field(
         (),
-        description="networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, CIDR, comma-separated",
+        description="networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted, CIDR, "
+        "comma-separated",
     )
     rate_limit: int = Field(
         10,
         ge=1,
-        description="launches per client and window without a page's build token, and DOIs to be asked for; `make up` allows 1000",
+        description="launches per client and `rate_seconds` without a page's build token, and DOI lookups; `make up` "
+        "sets 1000",
     )
-    rate_seconds: int = Field(3600, ge=1, description="the window")
+    rate_seconds: int = Field(3600, ge=1, description="window of `rate_limit` and `page_rate_limit`")
     page_rate_limit: Count = Field(
         60,
-        description="launches per client and window in all, a page's included; 0: no limit. Not for this machine's own clients",
+        description="launches per client and `rate_seconds` in total; 0: no limit. Not for this machine's own clients",
     )
     client_streams: Count = Field(
         10, description="event streams of one client at one time; 0: no limit. Not for this machine's own clients"
     )
     client_builds: Count = Field(
         1,
-        description="builds of one client that run while others wait; beyond that none takes the last free slot. 0: no limit. "
-        "Not for this machine's own clients",
+        description="builds of one client that run while others wait; a further one does not take the last free "
+        "slot. 0: no limit. Not for this machine's own clients",
     )
     client_line: Count = Field(
         3, description="builds of one client that wait in line; 0: no limit. Not for this machine's own clients"
     )
     owner_builds: Count = Field(
-        1, description="`client_builds`, for one owner's repositories; counted like `owner_line`"
+        1, description="`client_builds` for the repositories of one owner; counted like `owner_line`"
     )
     owner_line: Count = Field(
         30,
-        description="`client_line`, for one owner's repositories; as many again for commits of pull requests and forks of them",
+        description="`client_line` for the repositories of one owner; the same number again for commits of pull "
+        "requests and forks of them",
     )
     client_sessions: Count = Field(
         10, description="sessions of one client at one time; 0: no limit. Not for this machine's own clients"
     )
     cors_allow_origin: str = Field(
         "",
-        description="`Access-Control-Allow-Origin` of the event stream and the API; `listed`: each of `allowed_origins` gets its own; "
-        "`none`: none; empty: `*`, or `listed` with private repositories",
+        description="`Access-Control-Allow-Origin` of the event stream and the API. `listed`: the origin of the "
+        "request, if it is in `allowed_origins`; `none`: no header; empty: `*`, or `listed` with private "
+        "repositories",
     )
     allowed_origins: Words = Field(
         (),
-        description="sites that may launch here without our page, private repositories too, comma-separated; which sites may read "
-        "the answers: `cors_allow_origin`",
+        description="sites that may launch here without Bindery's page, private repositories included, "
+        "comma-separated; `cors_allow_origin` sets which sites may read the answers",
     )
 
     metrics_token: MetricsToken = Field(
-        SecretStr(""), description="opens `/metrics`, sent as `Authorization: Bearer ...`; 16 characters or more"
+        SecretStr(""), description="bearer token that opens `/metrics`, 16 characters or more"
     )
     metrics_networks: Networks = Field(
         (),
-        description="clients' networks that read `/metrics` without a token, CIDR, comma-separated; with process sessions every "
-        "request is this user's own and needs neither",
+        description="networks of clients that read `/metrics` without a token, CIDR, comma-separated",
     )
 
     allowed_private_hosts: Words = Field(
-        (), description="`host` or `host:port` that repositories may be fetched from although private, comma-separated"
+        (),
+        description="`host` or `host:port` at private addresses from which repositories may be fetched, "
+        "comma-separated",
     )
     github_url: Address = Field("https://github.com", description="GitHub, or an Enterprise server")
-    github_api_url: Address = Field("https://api.github.com", description="its REST API")
-    github_token: Token = Field(SecretStr(""), description="raises GitHub's rate limit; never leaves for another host")
-    github_app_installation: str = Field(
-        "", pattern="^[0-9]*$", description="number of the installation of a GitHub App, with the next two"
+    github_api_url: Address = Field(
+        "https://api.github.com", description="REST API of GitHub, or of an Enterprise server"
     )
+    github_token: Token = Field(
+        SecretStr(""), description="token of GitHub; raises the rate limit; sent to no other host"
+    )
+    github_app_installation: str = Field("", pattern="^[0-9]*$", description="installation number of the GitHub App")
     github_app_key: SecretStr = Field(
-        SecretStr(""), description="the App's private key, PEM; its lines may be parted by \\n"
+        SecretStr(""), description="private key of the GitHub App, PEM; \\n may separate its lines"
     )
     github_app_id: str = Field(
         "",
         validate_default=True,
-        description="the App's id: its tokens, an hour each, are taken in place of `github_token`",
+        description="id of a GitHub App, whose tokens are used in place of `github_token`; needs "
+        "`github_app_installation` and `github_app_key`",
     )
-    gist_url: Address = Field("https://gist.github.com", description="GitHub's gists, or an Enterprise server's")
-    secret_gists: bool = Field(False, description="whether gists that are listed nowhere may be launched, too")
-    gitlab_url: Address = Field("https://gitlab.com", description="GitLab, or a server of your own that runs it")
-    gitlab_token: Token = Field(SecretStr(""), description="raises GitLab's rate limit; never leaves for another host")
+    gist_url: Address = Field(
+        "https://gist.github.com", description="GitHub Gist, or the gists of an Enterprise server"
+    )
+    secret_gists: bool = Field(False, description="`true`: gists that are listed nowhere may be launched, too")
+    gitlab_url: Address = Field("https://gitlab.com", description="GitLab, or a GitLab server of your own")
+    gitlab_token: Token = Field(
+        SecretStr(""), description="token of GitLab; raises the rate limit; sent to no other host"
+    )
     private_repositories: PrivateNames = Field(
         (),
-        description="private repositories that may be launched with their host's token, such as `gh/owner/name` or `gl/group/*`, "
-        "comma-separated: whoever can open Bindery can read them",
+        description="private repositories that may be launched with their host's token, such as `gh/owner/name` or "
+        "`gl/group/*`, comma-separated. Every visitor of this Bindery can read them",
     )
-    doi_url: Address = Field("https://doi.org", description="the DOI system's proxy, which knows where a DOI leads")
+    doi_url: Address = Field("https://doi.org", description="resolver of DOIs")
     zenodo_api_url: Address = Field(
-        "https://zenodo.org/api", description="Zenodo, or another host that runs InvenioRDM"
+        "https://zenodo.org/api", description="API of Zenodo, or of another InvenioRDM host"
     )
-    figshare_api_url: Address = Field("https://api.figshare.com/v2", description="Figshare's API")
+    figshare_api_url: Address = Field("https://api.figshare.com/v2", description="API of Figshare")
     figshare_hosts: Words = Field(
-        (), description="more hosts of Figshare's, with names of institutions' own, that DOIs lead to, comma-separated"
+        (), description="Figshare hosts of institutions, to which DOIs may lead, comma-separated"
     )
-    dataverse_hosts: Words = Field(
-        (), description="more hosts of Dataverse that files' addresses may name, comma-separated"
+    dataverse_hosts: Words = Field((), description="Dataverse hosts besides the known ones, comma-separated")
+    hydroshare_api_url: Address = Field("https://www.hydroshare.org/hsapi", description="API of HydroShare")
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`"
     )
-    hydroshare_api_url: Address = Field("https://www.hydroshare.org/hsapi", description="HydroShare's API")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("registry", "launcher")
     @classmethod

@@ -12,6 +12,7 @@ from bindery import bootstrap
 from bindery.cli.hosts_table import host_table
 from bindery.cli.plainly import plainly
 from bindery.cli.rules import add_commands
+from bindery.cli.settings_table import settings_tables
 from bindery.cli.unknown_variables import misspelt
 from bindery.domain.environment import Scope
 from bindery.domain.errors import BinderyError
@@ -38,8 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     key.add_argument("spec", help="as in a link: owner/repository/HEAD")
     key.set_defaults(run=lambda given: show_key(given.provider, given.spec))
     settings = commands.add_parser("settings", help="every setting as it is in force, secrets blanked")
-    settings.set_defaults(run=lambda _: show_settings())
-    hosts = commands.add_parser("hosts", help="every kind of link: its grammar, its refs, what is kept; as Markdown")
+    settings.add_argument("--table", action="store_true", help="the tables of infra/docs/settings.md, as Markdown")
+    settings.set_defaults(run=lambda words: settings_tables() if words.table else show_settings())
+    hosts = commands.add_parser(
+        "hosts", help="the table of infra/docs/hosts.md: each provider with its spec, refs and cache; as Markdown"
+    )
     hosts.set_defaults(run=lambda _: show_hosts())
     add_commands(commands)
     given = parser.parse_args(arguments)
@@ -93,7 +97,7 @@ def show_key(provider_name: str, spec: str) -> str:
 
 
 def show_hosts() -> str:
-    """The README's table of hosts, of those that are there."""
+    """Return the table of hosts in infra/docs/hosts.md, without providers that are switched off."""
     return host_table((name, provider.display) for name, provider in bootstrap.ports().providers().items())
 
 

@@ -16,5 +16,5 @@ def misspelt(variables: Iterable[str]) -> Iterator[str]:
     for name in sorted(variables):
         if name.startswith("BINDERY_") and not name.startswith(OF_TESTS) and name not in {*known, *OTHERS}:
             nearest = get_close_matches(name, known, n=1, cutoff=0.8)
-            hint = f"did you mean {nearest[0]}?" if nearest else "the README lists all that there are."
+            hint = f"did you mean {nearest[0]}?" if nearest else "infra/docs/settings.md lists all settings."
             yield f"{name} is no setting and does nothing: {hint}"

@@ -88,36 +88,38 @@ class Resources(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    memory_guarantee: Bytes = Field(
-        "450M", description="memory reserved for a session; this and the next twelve: on Kubernetes"
-    )
+    memory_guarantee: Bytes = Field("450M", description="memory reserved for a session")
     memory_limit: Annotated[Bytes, AfterValidator(_at_least("memory_guarantee"))] = Field(
-        "2G", validate_default=True, description="memory that a session may take; beyond it what takes it is killed"
+        "2G", validate_default=True, description="maximum memory of a session; a process that exceeds it is killed"
     )
     cpu_guarantee: Quantity = Field("0.01", description="CPUs reserved for a session")
     cpu_limit: Annotated[Quantity, AfterValidator(_at_least("cpu_guarantee"))] = Field(
-        "1", validate_default=True, description="CPUs that a session may use"
+        "1", validate_default=True, description="maximum CPUs of a session"
     )
-    storage_guarantee: Bytes = Field("1G", description="disk of its node reserved for a session")
+    storage_guarantee: Bytes = Field("1G", description="disk of the node reserved for a session")
     storage_limit: Annotated[Bytes, AfterValidator(_at_least("storage_guarantee"))] = Field(
-        "10G", validate_default=True, description="disk of its node that a session may fill; beyond it the session ends"
+        "10G",
+        validate_default=True,
+        description="maximum disk of the node for a session; a session that exceeds it ends",
     )
     gpus: int = Field(0, ge=0, le=64, description="GPUs of a session")
     gpu_resource: Annotated[str, StringConstraints(pattern=f"^{_PREFIX}{_NAME}$")] = Field(
-        "nvidia.com/gpu", description="what the cluster calls a GPU"
+        "nvidia.com/gpu", description="name of the GPU resource in the cluster"
     )
     node_selector: Annotated[dict[LabelKey, LabelValue], BeforeValidator(structured)] = Field(
-        {}, description="JSON: labels of the nodes that sessions run on"
+        {}, description="JSON object: labels of the nodes that run sessions"
     )
     tolerations: Annotated[tuple[Toleration, ...], BeforeValidator(structured)] = Field(
-        (), description="JSON list of taints that sessions tolerate: key, operator, value, effect, tolerationSeconds"
+        (),
+        description="JSON list of taints that sessions tolerate: `key`, `operator`, `value`, `effect`, "
+        "`tolerationSeconds`",
     )
     runtime_class: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$")] = Field(
-        "", description="RuntimeClass of sessions, such as `gvisor`; empty: the cluster's usual one"
+        "", description="RuntimeClass of sessions, such as `gvisor`; empty: the cluster's default"
     )
     user_namespaces: bool = Field(
-        False, description="whether each session has a user namespace of its own (`hostUsers: false`)"
+        False, description="`true`: each session has a user namespace of its own (`hostUsers: false`)"
     )
     session_environment: Annotated[dict[Name, Value], BeforeValidator(structured)] = Field(
-        {}, description="JSON: more environment variables of a session, which its visitor sees"
+        {}, description="JSON object: more environment variables of each session; its visitor sees them"
     )
