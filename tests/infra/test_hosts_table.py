@@ -1,4 +1,4 @@
-"""The README's table of hosts is the code's."""
+"""The page on hosts holds the table that the code makes."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from bindery.cli.hosts_table import host_table
 from bindery.ports.repository_provider import Display
 from tests.serving.providers import every_provider
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "infra" / "docs" / "hosts.md"
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def displays() -> list[tuple[str, Display]]:
     return [(name, provider.display) for name, provider in made.items()]
 
 
-def test_the_readme_holds_the_table_as_the_code_makes_it(displays: list[tuple[str, Display]]) -> None:
-    assert host_table(displays) in README.read_text(), "put in what `.venv/bin/bindery hosts` prints"
+def test_the_page_holds_the_table_as_the_code_makes_it(displays: list[tuple[str, Display]]) -> None:
+    assert host_table(displays) in PAGE.read_text(), "put in what `.venv/bin/bindery hosts` prints"
 
 
 def test_every_provider_says_what_its_specs_and_refs_are_and_what_is_kept(displays: list[tuple[str, Display]]) -> None:

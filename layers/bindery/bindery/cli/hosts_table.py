@@ -1,14 +1,14 @@
-"""The table of hosts in the README, made from what each provider says of itself."""
+"""The table of hosts in infra/docs/hosts.md, made from each provider's display."""
 
 from collections.abc import Iterable
 
 from bindery.ports.repository_provider import Display
 
-COLUMNS = ("in links", "host", "spec", "such as", "a ref may be", "kept of its answers")
+COLUMNS = ("provider", "host", "spec", "example", "ref", "kept in the cache")
 
 
 def host_table(displays: Iterable[tuple[str, Display]]) -> str:
-    """Markdown, a line for each provider, from (id, display)."""
+    """Return Markdown, a line for each provider, from (id, display)."""
     rows = [COLUMNS, ("---",) * len(COLUMNS), *(_row(name, display) for name, display in displays)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

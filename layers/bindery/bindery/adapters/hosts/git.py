@@ -74,8 +74,8 @@ class GitProvider:
         url_encode=True,
         ref_default="HEAD",
         grammar="https%3A%2F%2F.../ref",
-        refs="HEAD (which stands in for a missing master or main), a branch, a tag, a ref's full name, a full commit id",
-        kept=f"which server it is, {REMEMBERED_SECONDS // 60} minutes; each launch asks for the ref",
+        refs="HEAD (also used for a missing master or main), a branch, a tag, the full name of a ref, or a full commit id",
+        kept=f"kind of server: {REMEMBERED_SECONDS // 60} minutes; ref: not kept",
     )
 
     def __init__(

@@ -95,7 +95,7 @@ class GitLabProvider(FilesByGit):
         url_encode=True,
         ref_default="HEAD",
         grammar="group%2F...%2Fproject/ref",
-        refs="HEAD (which stands in for a missing master or main), a branch, a tag, a commit, short or full",
+        refs="HEAD (also used for a missing master or main), a branch, a tag, or a commit id, short or full",
         kept=KEPT,
     )
 

@@ -16,8 +16,8 @@ KEPT_SECONDS: Final = 30 * 24 * 3600
 COMMIT_SECONDS: Final = 24 * 3600
 """What a full commit id names never changes, but its repository may go, or be closed."""
 KEPT: Final = (
-    f"what a ref led to, {KEPT_SECONDS // 86400} days, and each launch asks whether it changed; "
-    f"a full commit id, {COMMIT_SECONDS // 3600} hours without asking"
+    f"commit of a ref: {KEPT_SECONDS // 86400} days, checked at each launch; "
+    f"full commit id: {COMMIT_SECONDS // 3600} hours, not checked"
 )
 
 Facts = Mapping[str, str]

@@ -70,7 +70,7 @@ class GistProvider(FilesByGit):
         url_encode=False,
         ref_default="HEAD",
         grammar="user/id[/ref]",
-        refs="HEAD, master or main for the newest revision, or a revision's full id",
+        refs="HEAD, master or main (newest revision), or the full id of a revision",
         kept=KEPT,
     )
 

@@ -96,7 +96,7 @@ class GitHubProvider:
         url_encode=False,
         ref_default="HEAD",
         grammar="owner/repository/ref",
-        refs="HEAD (which stands in for a missing master or main), a branch, a tag, a commit, short or full",
+        refs="HEAD (also used for a missing master or main), a branch, a tag, or a commit id, short or full",
         kept=KEPT,
     )
 

@@ -16,7 +16,7 @@ from bindery.ports.table import Item, Table
 VERSION_SECONDS: Final = 24 * 3600
 """A published version never changes, but it may be withdrawn."""
 NEWEST_SECONDS: Final = 5 * 60
-KEPT: Final = f"a version, {VERSION_SECONDS // 3600} hours; which one is newest, {NEWEST_SECONDS // 60} minutes"
+KEPT: Final = f"version: {VERSION_SECONDS // 3600} hours; number of the newest: {NEWEST_SECONDS // 60} minutes"
 
 Known = TypeVar("Known")
 

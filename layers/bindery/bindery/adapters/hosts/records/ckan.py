@@ -90,8 +90,8 @@ class CkanProvider(RecordHost):
         url_encode=True,
         ref_default=None,
         grammar="https%3A%2F%2F...%2Fdataset%2F<name>",
-        refs="none: the activity in the address, else the dataset as it is now",
-        kept=f"an activity, {VERSION_SECONDS // 3600} hours; of others nothing: they may change at any time",
+        refs="none: the activity in the address, or the present dataset",
+        kept=f"activity: {VERSION_SECONDS // 3600} hours; present dataset: not kept, as it may change at any time",
     )
 
     def __init__(self, client: GuardedClient, table: Table, clock: Clock) -> None:

@@ -107,7 +107,7 @@ class DataverseProvider(RecordHost):
         url_encode=False,
         ref_default=None,
         grammar="10.7910/DVN/<id>[@v<version>]",
-        refs="none: the version after the DOI, else the newest",
+        refs="none: the version after the DOI, or the newest",
         kept=KEPT,
     )
 

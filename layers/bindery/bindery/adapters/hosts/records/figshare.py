@@ -76,7 +76,7 @@ class FigshareProvider(RecordHost):
         url_encode=False,
         ref_default=None,
         grammar="10.6084/m9.figshare.<number>[.v<version>]",
-        refs="none: the version in the DOI, else the newest",
+        refs="none: the version in the DOI, or the newest",
         kept=KEPT,
     )
 

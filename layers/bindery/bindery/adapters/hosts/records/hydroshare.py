@@ -70,8 +70,8 @@ class HydroShareProvider(RecordHost):
         url_encode=False,
         ref_default=None,
         grammar="<id>",
-        refs="none: a resource as it is now",
-        kept="nothing: it may change at any time",
+        refs="none: the present resource",
+        kept="not kept, as it may change at any time",
     )
 
     def __init__(

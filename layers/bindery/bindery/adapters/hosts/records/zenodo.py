@@ -73,7 +73,7 @@ class ZenodoProvider(RecordHost):
         url_encode=False,
         ref_default=None,
         grammar="10.5281/zenodo.<number>",
-        refs="none: the DOI is of one version, or of all and then the newest is taken",
+        refs="none: the DOI names one version, or all versions, of which the newest is launched",
         kept=KEPT,
     )
 
