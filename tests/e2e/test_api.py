@@ -19,7 +19,7 @@ from tests.serving.runtime import LocalRuntime, until
 Spec = Callable[..., str]
 Look = dict[str, Any]  # as it came over the wire
 JSON = {"Content-Type": "application/json"}
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "infra" / "docs" / "api.md"
 
 
 def created(bindery: LocalRuntime, spec: str, **more: bool) -> tuple[str, dict[str, str]]:
@@ -236,8 +236,8 @@ def test_an_address_that_leads_nowhere_says_why(bindery: LocalRuntime, query: st
 
 
 def follow(bindery: LocalRuntime, spec: str) -> "subprocess.CompletedProcess[str]":
-    """The README's script, but for whom it asks and what for."""
-    (script,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    """Run the script of infra/docs/api.md, with this Bindery's address and another spec."""
+    (script,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     there = script.replace("http://127.0.0.1:8585", bindery.address)
     ours = there.replace(
         '"provider": "gh", "spec": "binder-examples/requirements/HEAD"', f'"provider": "git", "spec": "{spec}"'
@@ -246,7 +246,7 @@ def follow(bindery: LocalRuntime, spec: str) -> "subprocess.CompletedProcess[str
     return subprocess.run([sys.executable, "-c", ours], capture_output=True, text=True, timeout=120)
 
 
-def test_the_readmes_script_ends_with_the_sessions_address_or_the_reason(bindery: LocalRuntime, plain: str) -> None:
+def test_the_pages_script_ends_with_the_sessions_address_or_the_reason(bindery: LocalRuntime, plain: str) -> None:
     ready = follow(bindery, plain)
     assert ready.stderr == ""
     url, _, token = ready.stdout.splitlines()[-1].partition("?token=")

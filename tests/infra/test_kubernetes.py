@@ -142,8 +142,20 @@ def test_kubectl_reads_the_same(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "shown", "base", "domain", "gone"),
     [
-        (FOLDER, "path/or/git/address/of/infra/kubernetes", FOLDER, "*.sessions.example.org", {"traefik'"}),
-        (FOLDER.parent, "../bindery/infra/kubernetes/eks", FOLDER / "eks", "*.sessions.example.net", set()),
+        (
+            FOLDER / "README.md",
+            "path/or/git/address/of/infra/kubernetes",
+            FOLDER,
+            "*.sessions.example.org",
+            {"traefik'"},
+        ),
+        (
+            FOLDER.parent / "docs" / "aws.md",
+            "../bindery/infra/kubernetes/eks",
+            FOLDER / "eks",
+            "*.sessions.example.net",
+            set(),
+        ),
     ],
     ids=["kubernetes", "aws"],
 )
@@ -151,9 +163,7 @@ def test_the_overlay_that_a_page_for_operators_shows_changes_what_it_says(
     tmp_path: Path, page: Path, shown: str, base: Path, domain: str, gone: set[str]
 ) -> None:
     """The domain, the gateway's namespace and the address behind the link, each wherever it stands."""
-    (margin, overlay), *_ = re.findall(
-        r"^( *)```yaml\n(.*?)^ *```", (page / "README.md").read_text(), re.DOTALL | re.MULTILINE
-    )
+    (margin, overlay), *_ = re.findall(r"^( *)```yaml\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE)
     overlay = re.sub(rf"^{margin}", "", overlay, flags=re.MULTILINE)
     assert f"resources: [{shown}]" in overlay
     there = Path("../" * len(tmp_path.resolve().parts[1:])) / base.relative_to("/")

@@ -1,4 +1,4 @@
-"""The operator's page says what there is: followed to the letter it leads to a stack."""
+"""The page on AWS: followed to the letter it leads to a stack."""
 
 import json
 import re
@@ -14,7 +14,8 @@ from tests.infra.deployed.rights import FUNCTIONS, TEMPLATE
 from tests.infra.deployed.variables import holds, variables
 from tests.serving.packages import ROOT, sam
 
-PAGES = [ROOT / "infra" / "README.md", ROOT / "README.md"]
+DOCS = ROOT / "infra" / "docs"
+PAGES = [DOCS / "aws.md", DOCS / "operations.md", ROOT / "README.md"]
 PAGE = PAGES[0].read_text()
 SAMS_READING = """
 import json, sys
@@ -85,7 +86,7 @@ def test_a_value_with_quotes_is_shown_as_sam_wants_it() -> None:
     assert settings.allowed_specs == ("^gh/acme/",)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=["operators", "readme"])
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_speaks_of_one_stack_in_one_region(page: Path) -> None:
     text = page.read_text()
     assert set(re.findall(r"--stack-name ([\w-]+)", text)) == {"bindery"}

@@ -1,4 +1,4 @@
-"""What the README names for repositories on this machine: a folder of them, served."""
+"""The command of infra/docs/hosts.md that serves a folder of repositories on this machine."""
 
 import subprocess
 import sys
