@@ -1,4 +1,4 @@
-"""Which addresses we ask at all: the guard's rules. They look nothing up."""
+"""Rules for the addresses that the guarded client may request. The rules do no DNS lookup."""
 
 import logging
 import re
@@ -9,7 +9,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from bindery.domain.errors import BadAddress, ForbiddenAddress
 
-# Not `is_global`: what Python counts as global differs between its versions. Everything here is refused in all of them.
+# `is_global` is not used: its result differs between Python versions. These networks are refused in every version.
 REFUSED_4 = tuple(
     IPv4Network(net)
     for net in (
@@ -44,7 +44,7 @@ REFUSED_6 = tuple(
 NAT64 = IPv6Network("64:ff9b::/96")
 NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-# What urlsplit would drop or read in its own way, and what would need quoting in a configuration file.
+# Characters that urlsplit drops or reinterprets, and characters that need quoting in a configuration file.
 UNCLEAN = re.compile(r"[^\x21-\x7e]|[\"\\<>^`{|}]")
 PORTS = {"http": 80, "https": 443}
 LONGEST = 2000
@@ -53,7 +53,7 @@ logger = logging.getLogger("bindery")
 
 @dataclass(frozen=True)
 class Address:
-    """A checked URL's parts. host: lower case, without brackets or trailing dot."""
+    """Parts of a checked URL. host: lower case, without brackets or trailing dot."""
 
     scheme: str
     host: str
@@ -61,7 +61,7 @@ class Address:
 
 
 def parsed(url: str) -> Address:
-    """The URL's parts, or BadAddress: only http and https, only plain spellings, no credentials."""
+    """Return the URL's parts. Raises BadAddress unless it is an http or https URL in a plain spelling without credentials."""
     if len(url) > LONGEST:
         raise BadAddress(url=without_user(url), why=f"it is longer than {LONGEST} characters")
     if UNCLEAN.search(url):
@@ -82,14 +82,14 @@ def parsed(url: str) -> Address:
 
 
 def without_user(url: str) -> str:
-    """The URL fit to be shown: cut to 200 characters, without what may be a password, valid Unicode."""
-    # Not a regular expression: that takes minutes for a long one. Not cut first: half a password would no longer look like one.
-    shown = "/".join(part.rpartition("@")[2] for part in url.split("/"))
-    return shown[:200].encode(errors="replace").decode()
+    """Return the URL for display: at most 200 characters, without a possible password, in valid Unicode."""
+    # A regular expression takes minutes for a long URL. Cutting comes last: half a password is not recognized as one.
+    display = "/".join(part.rpartition("@")[2] for part in url.split("/"))
+    return display[:200].encode(errors="replace").decode()
 
 
 def path_in(url: str) -> str:
-    """Return the path of an address that a host sent, percent-encoded; empty for what cannot be read as an address."""
+    """Return the percent-encoded path of an address that a host sent; empty if the address cannot be parsed."""
     try:
         return urlsplit(url).path
     except ValueError:
@@ -97,9 +97,9 @@ def path_in(url: str) -> str:
 
 
 def canonical(url: str) -> str:
-    """A clone address in the one spelling of all that lead to the same place, its path decoded, without one `.git`. BadAddress.
+    """Return the canonical spelling of a clone address: the path is decoded, and one trailing `.git` is removed. Raises BadAddress.
 
-    Not more than one: git's own server has `r` and `r.git` at one address, and `r.git.git` is another repository.
+    Only one `.git` is removed: git's own server serves `r` and `r.git` as one repository, and `r.git.git` is another repository.
     """
     address = parsed(url)
     host = f"[{IPv6Address(address.host)}]" if ":" in address.host else address.host
@@ -119,29 +119,29 @@ def canonical(url: str) -> str:
 
 
 def check_one_spelling(url: str) -> None:
-    """Raises BadAddress for a path that a server may read in another way than `canonical` does.
+    """Raise BadAddress for a path that a server may read differently than `canonical` does.
 
-    Rules of the operator are compared with the canonical address, and the server gets the address of the link.
+    The operator's rules are compared with the canonical address, but the server gets the address of the link.
     """
     quoted = urlsplit(url).path
-    if not _is_utf8(unquote_to_bytes(quoted)):  # else one name would stand for all bytes that are none
+    if not _is_utf8(unquote_to_bytes(quoted)):  # else one name would stand for all invalid byte sequences
         raise BadAddress(url=without_user(url), why="it is not valid UTF-8")
     path = unquote(quoted)
     if unquote(path) != path:
         raise BadAddress(url=without_user(url), why="its path is percent-encoded twice")
     if any(step in {".", ".."} for step in re.split(r"[/\\]", path)):
         raise BadAddress(url=without_user(url), why="its path has steps such as .. in it")
-    if path.count("/") != quoted.count("/"):  # some servers read it as a slash, and some do not
+    if path.count("/") != quoted.count("/"):  # only some servers read it as a slash
         raise BadAddress(url=without_user(url), why="its path has a slash that is percent-encoded twice, %252F")
 
 
 def folded(name: str) -> str:
-    """Return a name as servers have it that read it in any case: only ASCII letters have two."""
+    """Return the lower-case name for servers that ignore case; only ASCII letters change."""
     return name.encode().lower().decode()
 
 
 def without_git(path: str) -> str:
-    """The path without `.git` at its end, in any case and number."""
+    """Return the path without trailing `.git` suffixes, in any case and number."""
     while path.lower().endswith(".git"):
         path = path[:-4].rstrip("/")
     return path
@@ -179,7 +179,7 @@ def _plain_ipv4(name: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address, as a resolver gives it, is on the public internet for certain."""
+    """Return True if an address from a resolver is certainly on the public internet."""
     try:
         ip = ip_address(address)
     except ValueError:
@@ -195,7 +195,7 @@ def is_public(address: str) -> bool:
 
 
 class AddressRules:
-    """What may be asked. allowed: `host` or `host:port` entries that skip the check of addresses and ports (IPv6 as `[::1]:80`)."""
+    """Rules for permitted addresses. allowed: `host` or `host:port` entries that skip the address and port checks (IPv6: `[::1]:80`)."""
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._allowed = frozenset(entry.strip().lower() for entry in allowed if entry.strip())
@@ -205,7 +205,7 @@ class AddressRules:
         return not self._allowed.isdisjoint({plain, _spelled(plain), f"{_spelled(plain)}:{port}"})
 
     def allows_url(self, url: str) -> bool:
-        """Return True for an address at an allowed host; False for what is no address of the web, too."""
+        """Return True for an address at an allowed host; False also if it is not a web address."""
         try:
             address = parsed(url)
         except BadAddress:
@@ -213,7 +213,7 @@ class AddressRules:
         return self.allows(address.host, address.port)
 
     def check(self, url: str) -> Address:
-        """BadAddress or ForbiddenAddress for what need not even be looked up; else the URL's parts."""
+        """Return the URL's parts. Raises BadAddress or ForbiddenAddress if it is refused before any DNS lookup."""
         address = parsed(url)
         if self.allows(address.host, address.port):
             return address
@@ -224,13 +224,16 @@ class AddressRules:
         return address
 
     def check_answer(self, host: str, port: int, addresses: Sequence[str]) -> None:
-        """ForbiddenAddress unless every address of a resolver's answer is public, or the host is allowed."""
+        """Raise ForbiddenAddress unless the host is allowed or all its resolved addresses are public."""
         if not self.allows(host, port) and not all(is_public(address) for address in addresses):
             raise _forbidden(host, port)
 
 
 def _forbidden(host: str, port: int) -> ForbiddenAddress:
-    """For whoever asked. Whoever runs this reads in the log what would allow it: a visitor could do nothing with that."""
+    """Return the error for the visitor, and log for the operator the setting that allows the host.
+
+    The setting is not in the error: a visitor cannot change it.
+    """
     entry = f"{_spelled(host)}:{port}"
     logger.warning(
         "%s was not asked: it is private or reserved. BINDERY_ALLOWED_PRIVATE_HOSTS=%s allows it.", host, entry
@@ -239,5 +242,5 @@ def _forbidden(host: str, port: int) -> ForbiddenAddress:
 
 
 def _spelled(host: str) -> str:
-    """As it stands before a port."""
+    """Return the host as written before a port: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host

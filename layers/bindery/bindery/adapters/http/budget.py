@@ -1,4 +1,4 @@
-"""What one errand to a host may take, and the sockets that hold to it."""
+"""Time and size limits of one exchange with a host, and the sockets that enforce them."""
 
 import socket
 import ssl
@@ -32,31 +32,31 @@ PACE_SECONDS: Final = 20.0
 
 
 def in_words(size: int) -> str:
-    """A limit for people: `1 MB`, `500 kB`, `100 MiB`."""
+    """Return a size limit as readable text: `1 MB`, `500 kB`, `100 MiB`."""
     if size and size % MIB == 0:
         return f"{size // MIB} MiB"
     return f"{size // MB} MB" if size >= MB else f"{size // 1000} kB"
 
 
 def system_resolver(host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
-    """The machine's own."""
+    """Resolve a name with the machine's own resolver."""
     return cast("Sequence[AddressInfo]", socket.getaddrinfo(host, port, family, kind))
 
 
 def anywhere(_url: str) -> None:
-    """No address is refused."""
+    """Accept every address."""
 
 
 @dataclass
 class Exchange:
-    """One errand's limits: what it may take in seconds and bytes, over all its connections.
+    """Limits of one exchange in seconds and bytes, over all its connections.
 
-    host: the one that is asked now, for errors. place: its `host:port`, empty before the first. before: bytes of earlier hosts.
-    go: called with each address before a request.
+    host: the current host, named in errors. place: its `host:port`, empty before the first host. before: bytes received from
+    earlier hosts. go: called with each address before a request.
 
-    stopped: whether nobody wants it any more. slowest: bytes per second that must come, averaged over each pace_seconds.
-    ill: whether what came was no answer of the host itself. may_lead: raises for an address that no redirect may lead to.
-    hurried: whether the exchange had little time left when it came to the host.
+    stopped: returns True once the caller no longer needs the result. slowest: minimum bytes per second, averaged over each pace_seconds.
+    ill: True if the response did not come from the host itself. may_lead: raises for an address that no redirect may lead to.
+    hurried: True if the exchange had little time left when it reached the host.
     """
 
     rules: AddressRules
@@ -81,24 +81,24 @@ class Exchange:
     paced: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
 
     def patience(self, most: float) -> float:
-        """Seconds that the next wait for the host may take."""
+        """Return the seconds that the next wait for the host may take."""
         self._check_pace()
         return min(most, self._left())
 
     def _left(self) -> float:
         if self.stopped():
             raise HostUnreachable(host=self.host, why="it was stopped")
-        left = self.deadline - time.monotonic()
-        if left <= 0:
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
             raise HostUnreachable(host=self.host, why=f"no full answer within {self.seconds:.3g} seconds")
-        return left
+        return remaining
 
     def check(self) -> None:
-        """HostUnreachable once it was stopped or took too long."""
+        """Raise HostUnreachable if the exchange was stopped or its deadline has passed."""
         self._left()
 
     def restart_pace(self) -> None:
-        """Measured from now on."""
+        """Measure the transfer rate from now on."""
         self.paced = time.monotonic(), self.received
 
     def _check_pace(self) -> None:
@@ -111,20 +111,21 @@ class Exchange:
         self.paced = time.monotonic(), self.received
 
     def set_out(self, host: str) -> None:
-        """Leave for a host, which errors name from now on."""
+        """Leave the current host for another host, which errors name from now on."""
         self.host, self.place = host, ""
 
     def arrive(self, place: str) -> None:
-        """Begin with the host: what it answers is counted by itself."""
+        """Start counting the bytes and the transfer rate of a new host."""
         fair = (self.connect_seconds + self.read_seconds) / 2
         self.hurried = self.deadline - time.monotonic() < fair
         self.place, self.before, self.ill = place, self.received, False
         self.restart_pace()
 
     def heard(self, unreachable: bool) -> bool | None:
-        """Whether the host, found unreachable or not, answered anything. None: it was not asked, or not given the time.
+        """Return True if the host sent a response, False if it was silent, None if the exchange cannot tell.
 
-        Another host, a line or an errand may have taken the time: the exchange's end then says nothing of a host that came late in it.
+        None: the host got no request or too little time. Another host, a queue or an exchange may have used the time; the
+        exchange's timeout is then no evidence about a host that came late in it. unreachable: True if HostUnreachable was raised.
         """
         if self.received > self.before:
             return not self.ill
@@ -132,14 +133,17 @@ class Exchange:
         return False if unreachable and not cut_short and not self.stopped() else None
 
     def receive(self, once: Callable[[float], int]) -> int:
-        """What `once`, given the seconds it may wait, received. Waits in slices: whoever stops it is heard."""
+        """Return the number of bytes that `once` received. It is called with the seconds it may wait.
+
+        The wait is split into slices, so that a stopped exchange ends soon.
+        """
         end = time.monotonic() + self.read_seconds
         while True:
             wait = self.patience(min(SLICE_SECONDS, max(end - time.monotonic(), 0.001)))
             try:
                 return self.took(once(wait))
             except TimeoutError:
-                if time.monotonic() >= end:  # not urllib3's to try again: that would double the wait
+                if time.monotonic() >= end:  # no retry by urllib3: it would double the wait
                     raise HostUnreachable(host=self.host, why="no answer in time") from None
 
     def took(self, size: int) -> int:
@@ -149,32 +153,35 @@ class Exchange:
         return size
 
     def _looked_up(self, host: str, port: int) -> Sequence[AddressInfo]:
-        """The name's addresses. A resolver has no time limit of its own, and a stranger's name server may be slow: it is left then."""
+        """Return the name's addresses.
+
+        A resolver has no timeout, and a visitor-chosen name server may be slow: after the timeout its thread is abandoned.
+        """
         answers: SimpleQueue[Sequence[AddressInfo] | Exception] = SimpleQueue()
 
         def look() -> None:
             try:
                 answers.put(self.resolver(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM))
-            except Exception as error:  # noqa: BLE001  # raised by the one who waits
+            except Exception as error:  # noqa: BLE001  # raised in the waiting thread
                 answers.put(error)
 
         threading.Thread(target=look, daemon=True, name=f"look up {host}"[:60]).start()
         try:
-            found = answers.get(timeout=self.patience(self.connect_seconds))
+            result = answers.get(timeout=self.patience(self.connect_seconds))
         except Empty:
             raise HostUnreachable(host=host, why="its name was not looked up in time") from None
-        if isinstance(found, OSError | UnicodeError):
+        if isinstance(result, OSError | UnicodeError):
             raise HostUnreachable(host=host, why="its name is not known") from None
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """A connection to one of the host's addresses: looked up once, all checked, then pinned."""
-        found = self._looked_up(host, port)
-        self.rules.check_answer(host, port, [str(info[4][0]) for info in found])
+        """Connect to one of the host's addresses. They are looked up once, all checked, then pinned."""
+        addresses = self._looked_up(host, port)
+        self.rules.check_answer(host, port, [str(info[4][0]) for info in addresses])
         why = "its name has no address"
-        for family, kind, proto, _, address in found:
+        for family, kind, proto, _, address in addresses:
             sock = BoundedSocket(family, kind, proto)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -189,13 +196,13 @@ class Exchange:
         raise HostUnreachable(host=host, why=why)
 
 
-# Sockets outlive exchanges in the pool, so they ask who reads just now. Without an exchange nothing connects or is read.
+# Pooled sockets outlive an exchange, so they look up the current one here. Connecting and reading require an exchange.
 CURRENT: ContextVar[Exchange] = ContextVar("exchange")
 
 
 @dataclass
 class Errand:
-    """One working copy being made. host: whom to name. deadline: on the monotonic clock, `seconds` after it began."""
+    """Time limit of making one working copy. host: named in errors. deadline: on the monotonic clock, `seconds` after the start."""
 
     host: str
     seconds: float
@@ -203,23 +210,23 @@ class Errand:
     deadline: float
 
     def left(self) -> float:
-        """Seconds; HostUnreachable if there are none, or it was stopped."""
+        """Return the remaining seconds. Raises HostUnreachable after the deadline or if it was stopped."""
         if self.stopped():
             raise HostUnreachable(host=self.host, why="it was stopped")
-        left = self.deadline - time.monotonic()
-        if left <= 0:
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
             raise HostUnreachable(host=self.host, why=f"not everything was there within {self.seconds:.3g} seconds")
-        return left
+        return remaining
 
     def check(self) -> None:
-        """Raises as `left` does."""
+        """Raise HostUnreachable after the deadline or if it was stopped."""
         self.left()
 
 
 class BoundedSocket(socket.socket):
-    """Each wait is cut to what the exchange has left: a slow drip ends at its deadline."""
+    """Socket that cuts each wait to the exchange's remaining time: a slow sender cannot outlast the deadline."""
 
-    def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override] # what SocketIO and ssl hand in
+    def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override] # arguments of SocketIO and ssl
         receive = super().recv_into
 
         def once(seconds: float) -> int:
@@ -230,7 +237,7 @@ class BoundedSocket(socket.socket):
 
 
 class BoundedTLSSocket(ssl.SSLSocket):
-    """The same above TLS."""
+    """TLS socket with the limits of BoundedSocket."""
 
     def recv_into(self, buffer: bytearray | memoryview, nbytes: int | None = None, flags: int = 0) -> int:  # type: ignore[override] # as above
         receive = super().recv_into
@@ -243,21 +250,21 @@ class BoundedTLSSocket(ssl.SSLSocket):
 
 
 class GuardedConnection(HTTPConnection):
-    """Connects by the exchange's rules; the Host header stays the name."""
+    """HTTP connection that follows the exchange's address rules; the Host header stays the name."""
 
     def _new_conn(self) -> socket.socket:
         return CURRENT.get().connect(self._dns_host.strip("[]"), self.port)
 
 
 class GuardedTLSConnection(HTTPSConnection):
-    """The same; certificates are verified for the name."""
+    """HTTPS connection that follows the exchange's address rules; certificates are verified for the name."""
 
     def _new_conn(self) -> socket.socket:
         return CURRENT.get().connect(self._dns_host.strip("[]"), self.port or 443)
 
 
 class GuardedPool(HTTPConnectionPool):
-    """Connections to one http host."""
+    """Pool of connections to one http host."""
 
     ConnectionCls = GuardedConnection
 
@@ -266,7 +273,7 @@ class GuardedPool(HTTPConnectionPool):
 
 
 class GuardedTLSPool(HTTPSConnectionPool):
-    """Connections to one https host."""
+    """Pool of connections to one https host."""
 
     ConnectionCls = GuardedTLSConnection
 
@@ -275,7 +282,7 @@ class GuardedTLSPool(HTTPSConnectionPool):
 
 
 def _checked(response: BaseHTTPResponse) -> BaseHTTPResponse:
-    """The response, unless it leads on to what cannot be read as an address: HostUnreachable then."""
+    """Return the response. Raises HostUnreachable if it redirects to an unparsable address."""
     try:
         location = response.get_redirect_location() or ""
         urlsplit(location)

@@ -1,4 +1,4 @@
-"""A host that does not answer is left alone for a while: those who ask for it are told at once, and since when."""
+"""Circuit breakers: requests to a silent host fail at once for a while, with the time since it has been silent."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Final
 from bindery.domain.errors import HostDown, HostUnreachable
 
 IN_A_ROW: Final = 5
-"""So many questions, none of them answered by a single byte. Who asks for a slow repository of a host that is well cannot get there."""
+"""Requests in a row without a single byte in response. Requests for a slow repository of a healthy host cannot open the circuit."""
 ALONE_SECONDS: Final = 30
 REMEMBERED: Final = 1000
 
@@ -22,7 +22,7 @@ class _Silence:
 
 
 class CircuitBreakers:
-    """Each process has its own. now: UTC seconds."""
+    """Circuit breakers of this process, by key. now: UTC seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -31,9 +31,10 @@ class CircuitBreakers:
 
     @contextmanager
     def errand(self, key: str, host: str, heard: Callable[[bool], bool | None]) -> Iterator[None]:
-        """One errand, or HostDown at once.
+        """Run one exchange with the host. Raises HostDown at once while its circuit is open.
 
-        heard: whether the host answered anything, given whether it was found unreachable; None: nothing is known of it.
+        heard: called with True if HostUnreachable was raised; returns True if the host sent a response, False if it was
+        silent, None if unknown.
         """
         tries = self._check(key, host)
         unreachable = False
@@ -50,7 +51,7 @@ class CircuitBreakers:
             if heard:
                 self._silences.pop(key, None)
             elif heard is None and tries and key in self._silences:
-                self._silences[key].until = 0  # it found nothing out: the next one tries
+                self._silences[key].until = 0  # no result: the next exchange probes the host
             if heard is not False:
                 return
             if len(self._silences) >= REMEMBERED:
@@ -61,12 +62,12 @@ class CircuitBreakers:
                 silence.until = self._now() + ALONE_SECONDS
 
     def _check(self, key: str, host: str) -> bool:
-        """Return whether this errand is the one that tries a host that was silent. Raises HostDown for the others."""
+        """Return True if this exchange probes a silent host. Raises HostDown for the other exchanges."""
         with self._lock:
             silence = self._silences.get(key)
             if silence is None or silence.failures < IN_A_ROW:
                 return False
             if self._now() < silence.until:
                 raise HostDown(host=host, since=silence.since)
-            silence.until = self._now() + ALONE_SECONDS  # the others wait for what this one finds
+            silence.until = self._now() + ALONE_SECONDS  # the others wait for this probe
             return True

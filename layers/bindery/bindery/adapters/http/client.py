@@ -1,4 +1,4 @@
-"""The one client towards repository hosts: it connects only where it may, for as long as it may, for as much as it may."""
+"""The one HTTP client for repository hosts. It limits the addresses it connects to, the time of an exchange, and the bytes received."""
 
 import errno
 import ssl
@@ -40,21 +40,21 @@ from bindery.ports.contents import never
 from bindery.ports.deadline import most
 
 SLOWEST = 1000
-"""Bytes per second of a download."""
+"""Minimum transfer rate of a download, in bytes per second."""
 OF_DISKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 ILL = frozenset({502, 503, 504})
-"""What whoever stands before a host says when that does not answer."""
+"""Statuses that a proxy sends when the host behind it does not respond."""
 DOWNLOADS = Queueing(seconds=60, quiet_seconds=60)
 GROUP_WAITING, STRANGERS_AT_ONCE = 3, 8
-"""Of hosts that no setting names: requests that wait for a turn at one group of them, and requests to all of them at a time.
+"""Limits for hosts that the settings do not name: requests that wait for a turn at one group, and concurrent requests to all groups.
 
 The local control plane has 16 threads that resolve repositories: one group holds at most 6 of them, and all groups half."""
 
 
 class GuardedPools(urllib3.PoolManager):
-    """Checks every address that is asked, redirects included. Answers are never unpacked: what counts is what comes over the wire.
+    """Pool manager that checks the address of every request and redirect. It never decompresses: size limits count bytes on the wire.
 
-    limits: of hosts that redirects lead to; whoever asks looks at the first one's.
+    limits: checked for hosts that redirects lead to; the caller checks the first host's.
     """
 
     def __init__(self, rules: AddressRules, limits: Limits, now: Callable[[], float], user_agent: str) -> None:
@@ -64,7 +64,7 @@ class GuardedPools(urllib3.PoolManager):
         self._limits = limits
         self._now = now
 
-    def urlopen(self, method: str, url: str, redirect: bool = True, **kw: object) -> BaseHTTPResponse:  # type: ignore[override] # PoolManager's own differs from its base, too
+    def urlopen(self, method: str, url: str, redirect: bool = True, **kw: object) -> BaseHTTPResponse:  # type: ignore[override] # PoolManager's own signature also differs from its base
         address = self._rules.check(url)
         retries = kw.setdefault("retries", _retries())
         if isinstance(retries, Retry) and retries.history:
@@ -81,14 +81,14 @@ class GuardedPools(urllib3.PoolManager):
         return super().urlopen(method, url, redirect and method == "GET", **kw)
 
     def _check_redirect(self, came_from: str, url: str, address: Address) -> None:
-        """BadAddress."""
+        """Raise BadAddress for a redirect from https to http, unless the operator allowed the host."""
         leaves = came_from.startswith("https:") and address.scheme == "http"
         if leaves and not self._rules.allows(address.host, address.port):
             raise BadAddress(url=url, why="a redirect would leave https")
 
 
 def _retries() -> Retry:
-    """One more try on a connection that broke, up to five redirects."""
+    """Return urllib3's retry rules: one retry on a broken connection, and up to five redirects."""
     return Retry(total=None, connect=1, read=1, redirect=5, status=0, other=0, allowed_methods=None)
 
 
@@ -101,10 +101,10 @@ def _tls() -> ssl.SSLContext:
 
 @dataclass(frozen=True)
 class Answer:
-    """url: the address that answered, which a redirect may have led to. headers: names in lower case.
+    """Response with its whole body. url: the final address, after redirects. headers: names in lower case.
 
-    authorization: what that address was shown: nothing, if it is another server's than the one that was asked.
-    longest_wait: seconds that a wait is remembered at most which it asks for.
+    authorization: the credential sent to that address; empty if a redirect led to another server.
+    longest_wait: maximum seconds that a wait which the response demands is remembered.
     """
 
     url: str
@@ -120,16 +120,16 @@ class Answer:
 
 
 class GuardedClient:
-    """Asks repository hosts, within an exchange.
+    """Client for repository hosts. Every request runs within an exchange.
 
-    Errors: ForbiddenAddress, BadAddress, HostUnreachable, RepositoryTooLarge; HostLimited by a host that a redirect leads to and
-    that has us wait.
+    Errors: ForbiddenAddress, BadAddress, HostUnreachable, RepositoryTooLarge; HostLimited if a redirect leads to a host with a
+    rate limit that applies now.
 
     allowed_private_hosts: `host` or `host:port` that may be private, and on any port. Other hosts: ports 80, 443, 1024 and above.
-    known_hosts: those that settings name: each has its turns for itself, and none of them waits for other hosts.
-    resolver: like socket.getaddrinfo. connect_seconds, read_seconds: the longest single wait. turn_seconds, quiet_seconds: the
-    longest wait for a turn at a host that is asked a lot; the latter while none of the others ends.
-    pace_seconds: how long a download may be slower than SLOWEST. now: UTC seconds.
+    known_hosts: hosts that the settings name. Each has turns of its own, and does not wait for other hosts.
+    resolver: like socket.getaddrinfo. connect_seconds, read_seconds: the longest single wait. turn_seconds: the longest wait for a
+    turn at a busy host. quiet_seconds: the longest wait for a turn while no other request to the host ends.
+    pace_seconds: the longest time that a download may be slower than SLOWEST. now: UTC seconds.
     """
 
     def __init__(
@@ -159,11 +159,11 @@ class GuardedClient:
         self._pools = GuardedPools(self._rules, self.limits, now, user_agent)
 
     def check(self, url: str) -> None:
-        """BadAddress or ForbiddenAddress for what is wrong before anybody is asked."""
+        """Raise BadAddress or ForbiddenAddress for an address that is refused before any request."""
         self._rules.check(url)
 
     def close(self) -> None:
-        """Closes the idle connections."""
+        """Close the idle connections."""
         self._pools.clear()
 
     @contextmanager
@@ -177,11 +177,11 @@ class GuardedClient:
         download: bool = False,
         may_lead: Callable[[str], None] = anywhere,
     ) -> Iterator[None]:
-        """Limits everything that is asked inside it, and turns transport errors into facts about the host that was asked.
+        """Limit all requests inside the block, and turn transport errors into errors about the requested host.
 
-        It has a turn at the host of `url`, and at each other host that is asked inside it or that a redirect leads to, one at a time.
+        The exchange holds a turn at one host at a time: the host of `url`, then each other host that it requests or is redirected to.
 
-        download: it may go on for long, if it goes on: counted apart from questions, and must keep a pace.
+        download: the exchange may be long, but must keep a minimum transfer rate; its turns are counted apart from other requests.
         may_lead: raises for an address that no redirect may lead to.
         """
         address = self._rules.check(url)
@@ -203,7 +203,7 @@ class GuardedClient:
                 yield
 
     def _queues(self, address: Address, *, download: bool) -> Mapping[str, Queueing]:
-        """Return the turns that a request needs: the host's own if the operator named it, else its group's and all strangers'."""
+        """Return the turns that a request needs: the host's own if the settings name it, else its group's and the shared one."""
         host, queueing = address.host, DOWNLOADS if download else self._questions
         if host in self._known_hosts or self._rules.allows(host, address.port):
             return {f"{host}:{address.port} {download}": queueing}
@@ -216,23 +216,23 @@ class GuardedClient:
     def hear(
         self, response: BaseHTTPResponse, url: str, now: float, authorization: str = "", *, longest: float = LONGEST
     ) -> bytes:
-        """Remember what a response says of waiting. Return the beginning of its body if its status is 403, else nothing.
+        """Record a response's rate limit. Return the beginning of its body if its status is 403, else empty bytes.
 
-        url, authorization: those of the request. now: UTC seconds. longest: seconds that a wait is remembered, and less where a
+        url, authorization: those of the request. now: UTC seconds. longest: maximum seconds that a wait is remembered; less if a
         redirect led to another server. Raises HostLimited and HostBusy.
         """
-        said = response.read(READ_BYTES, decode_content=False) if response.status == 403 else b""
-        shown = shown_to(response, url, authorization)
+        body = response.read(READ_BYTES, decode_content=False) if response.status == 403 else b""
+        credential = shown_to(response, url, authorization)
         answered = final_url(response, url)
         longest = min(longest, longest_wait(url, answered))
-        self.limits.heard(answered, response.status, response.headers, now, shown, body=said, longest=longest)
-        return said
+        self.limits.heard(answered, response.status, response.headers, now, credential, body=body, longest=longest)
+        return body
 
     @contextmanager
     def ask(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Iterator[BaseHTTPResponse]:
-        """An answer to read from, inside an exchange. Its connection is kept for the next one if it was read to its end."""
+        """Send a request inside an exchange and yield the response. The connection is reused if the response was read to its end."""
         patience = Timeout(connect=self._connect_seconds, read=self._read_seconds)
         merged = {**self._pools.headers, **headers}
         response = self._pools.urlopen(method, url, headers=merged, body=body, timeout=patience)
@@ -251,15 +251,15 @@ class GuardedClient:
         max_bytes: int = 10 * MB,
         stopped: Callable[[], bool] = never,
     ) -> Answer:
-        """One small answer, whatever its status."""
+        """Return one small response, of any status."""
         exchange = self.exchange(url, seconds=seconds, max_bytes=max_bytes, stopped=stopped)
         with exchange, self.ask("GET", url, headers or {}) as response:
             CURRENT.get().ill = response.status in ILL
-            found = {name.lower(): value for name, value in response.headers.items()}
-            shown = shown_to(response, url, (headers or {}).get("Authorization", ""))
+            received = {name.lower(): value for name, value in response.headers.items()}
+            credential = shown_to(response, url, (headers or {}).get("Authorization", ""))
             body = response.read(decode_content=False)
             answered = final_url(response, url)
-            return Answer(answered, response.status, found, body, shown, longest_wait(url, answered))
+            return Answer(answered, response.status, received, body, credential, longest_wait(url, answered))
 
 
 @contextmanager
@@ -270,28 +270,29 @@ def _in_exchange(exchange: Exchange) -> Iterator[None]:
     except LocationParseError:
         raise BadAddress(url=exchange.url, why="it cannot be read") from None
     except (HTTPError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in OF_DISKS:  # what was fetched could not be written
+        if isinstance(error, OSError) and error.errno in OF_DISKS:  # the fetched data could not be written
             raise
         raise _as_fact(error, exchange.url, exchange.host) from error
     finally:
         CURRENT.reset(token)
 
 
-def final_url(response: BaseHTTPResponse, asked: str) -> str:
-    """Where the answer came from: the address that was asked, or where its redirects led."""
+def final_url(response: BaseHTTPResponse, requested: str) -> str:
+    """Return the response's address: the requested one, or the target of its redirects."""
+    url = requested
     for step in response.retries.history if response.retries else ():
-        asked = urljoin(asked, step.redirect_location or "")
-    return asked
+        url = urljoin(url, step.redirect_location or "")
+    return url
 
 
-def shown_to(response: BaseHTTPResponse, asked: str, authorization: str) -> str:
-    """The credential that the answering address was shown: redirects to other servers leave it out."""
-    return authorization if parsed(final_url(response, asked)) == parsed(asked) else ""
+def shown_to(response: BaseHTTPResponse, requested: str, authorization: str) -> str:
+    """Return the credential sent to the responding address; empty after a redirect to another server."""
+    return authorization if parsed(final_url(response, requested)) == parsed(requested) else ""
 
 
-def answering_host(response: BaseHTTPResponse, asked: str) -> str:
-    """The host at that address."""
-    return parsed(final_url(response, asked)).host
+def answering_host(response: BaseHTTPResponse, requested: str) -> str:
+    """Return the host of the response's address, after redirects."""
+    return parsed(final_url(response, requested)).host
 
 
 def _as_fact(error: HTTPError | OSError, url: str, host: str) -> BadAddress | HostUnreachable:

@@ -1,4 +1,4 @@
-"""Few errands at a time to one host: a host that hangs holds few workers, however many people ask for it."""
+"""Limit on concurrent exchanges with one host: a hanging host blocks few workers, however many visitors request it."""
 
 import threading
 import time
@@ -12,14 +12,15 @@ from bindery.domain.errors import HostUnreachable
 AT_ONCE: Final = 3
 TOO_MANY: Final = "too many requests to it are under way; try again in a moment"
 SLICE_SECONDS: Final = 0.5
-"""How often whoever waits looks whether it was stopped."""
+"""Interval at which a waiting exchange checks if it was stopped."""
 
 
 @dataclass(frozen=True)
 class Queueing:
-    """seconds: the longest wait for a turn. quiet_seconds: the longest while no errand to the same host ends, as if all hang.
+    """Limits of one queue for turns. seconds: the longest wait for a turn.
 
-    at_once: errands that run at a time. most_waiting: errands that wait at a time; None: any number.
+    quiet_seconds: the longest wait while no exchange with the same host ends: all of them probably hang.
+    at_once: concurrent exchanges. most_waiting: maximum of waiting exchanges; None: unlimited.
     """
 
     seconds: float
@@ -36,7 +37,7 @@ class _Place:
 
 
 class ConcurrencyLimit:
-    """At most `at_once` errands run at a time for each key."""
+    """Semaphore per key: at most `at_once` exchanges run at a time for each key."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -44,7 +45,7 @@ class ConcurrencyLimit:
 
     @contextmanager
     def turn(self, key: str, host: str, queueing: Queueing, check: Callable[[], None]) -> Iterator[None]:
-        """One errand's turn, or HostUnreachable about `host`. check: called while waiting; may raise."""
+        """Wait for a turn and hold it in the block. Raises HostUnreachable about `host`. check: called while waiting; may raise."""
         with self._changed:
             place = self._places.setdefault(key, _Place())
             place.waiting += 1
@@ -70,10 +71,10 @@ class ConcurrencyLimit:
             if queueing.most_waiting is not None and place.waiting > queueing.most_waiting:
                 raise HostUnreachable(host=host, why=TOO_MANY)
             end = min(began + queueing.seconds, max(began, place.moved) + queueing.quiet_seconds)
-            left = end - time.monotonic()
-            if left <= 0:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
                 raise HostUnreachable(host=host, why=TOO_MANY)
-            self._changed.wait(min(left, SLICE_SECONDS))
+            self._changed.wait(min(remaining, SLICE_SECONDS))
 
     def _forget(self, key: str, place: _Place) -> None:
         if not place.running and not place.waiting:

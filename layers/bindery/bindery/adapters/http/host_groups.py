@@ -1,4 +1,4 @@
-"""Which hosts count as one when requests are shared out: names below one registered domain, addresses of one network."""
+"""Groups of hosts that share one request limit: names below one registered domain, or addresses of one network."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
@@ -6,14 +6,14 @@ from typing import Final
 GENERIC: Final = frozenset(
     {"ac", "co", "com", "edu", "gob", "gov", "gouv", "govt", "mil", "ne", "net", "nom", "or", "org"}
 )
-"""Second levels below which countries register names."""
+"""Second-level domains below which countries register names."""
 
 
 def group_of(host: str) -> str:
-    """Return the group of a host as `parsed` spells it.
+    """Return the group of a host. host: as `parsed` spells it.
 
-    A wildcard name has any number of hosts, and an address block too, so neither multiplies a stranger's share. The rule for
-    names below countries is approximate: where it is wrong, unrelated hosts share one group's turns.
+    A wildcard name and an address block each have any number of hosts. Grouping keeps them from multiplying one visitor's share.
+    The rule for names below countries is approximate: if it is wrong, unrelated hosts share one group's turns.
     """
     try:
         address = ip_address(host)

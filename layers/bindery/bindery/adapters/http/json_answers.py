@@ -1,4 +1,4 @@
-"""JSON from hosts, bounded in the number of its values before any of them is made."""
+"""JSON from hosts. The number of values is bounded before parsing."""
 
 from typing import Final, TypeVar
 
@@ -7,18 +7,18 @@ from pydantic import BaseModel, ValidationError
 from bindery.domain.errors import HostUnreachable
 
 FEW_VALUES: Final = 50_000
-"""For hosts that anybody may name: at most 100 MB of memory, whatever the values are."""
+"""Limit for hosts that visitors choose: at most 100 MB of memory for any values."""
 MANY_VALUES: Final = 800_000
-"""The longest listing of files that GitHub sends: 100,000 entries of six values each, and the entries themselves."""
+"""Size of the longest file listing that GitHub sends: 100,000 entries of six values each, and the entries themselves."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_json(kind: type[Model], body: bytes, host: str, most: int = MANY_VALUES) -> Model:
-    """Return the body as JSON of that shape. Raises HostUnreachable about `host`.
+    """Return the JSON body as an instance of `kind`. Raises HostUnreachable about `host`.
 
-    A list of empty objects takes 300 bytes of memory for each byte of text, so the size of the body alone bounds nothing.
-    Depth and the length of numbers are bounded by pydantic's parser.
+    A list of empty objects takes 300 bytes of memory for each byte of text, so a limit on the body's size is not enough.
+    pydantic's parser bounds the depth and the length of numbers.
     """
     if sum(body.count(mark) for mark in (b",", b"{", b"[")) > most:
         raise HostUnreachable(host=host, why="its answer holds more than can be read")

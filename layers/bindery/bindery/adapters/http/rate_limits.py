@@ -1,4 +1,4 @@
-"""When a host says: not now."""
+"""Rate limits of hosts: parsing them from responses, and remembering them per server and credential."""
 
 import hashlib
 import threading
@@ -10,47 +10,48 @@ from bindery.adapters.http.refusals import asks_to_wait
 from bindery.domain.errors import HostBusy, HostLimited
 
 RESETS = ("x-ratelimit-reset", "ratelimit-reset")
-"""UTC seconds; each host has its own name for it."""
+"""Headers with the reset time in UTC seconds; the name depends on the host."""
 REMAINING = ("x-ratelimit-remaining", "ratelimit-remaining")
 A_WHILE = 60.0
 REMEMBERED = 1000
 LONGEST = 24 * 3600.0
 LONGEST_ELSEWHERE = 300.0
-"""Seconds that a wait is remembered which an address asks for that a stranger may have named: one page of a host that others use, too."""
+"""Maximum seconds that a wait from a redirect's target is remembered. A visitor may have chosen the address: it may be one page of a
+host that others use, too."""
 
 
 def host_limited(
     host: str, headers: Mapping[str, str], now: float, kind: type[HostLimited] = HostLimited
 ) -> HostLimited:
-    """The fact with the host's own time: `Retry-After` (seconds or a date), else when its count begins anew, else a minute on.
+    """Return the error with the time of the next request: `Retry-After` (seconds or a date), else the quota's reset, else in a minute.
 
-    When the count begins anew says nothing where the count is not used up: it is another limit that was met then.
+    The quota's reset is ignored while the quota is not used up: another limit was exceeded then.
     """
-    named = {name.lower(): value for name, value in headers.items()}
-    at = _after(named.get("retry-after", ""), now)
-    left = [named[name] for name in REMAINING if name in named]
-    for name in RESETS if not left or "0" in left else ():
-        at = _number(named.get(name, "")) if at is None else at
+    lowered = {name.lower(): value for name, value in headers.items()}
+    at = _after(lowered.get("retry-after", ""), now)
+    remaining = [lowered[name] for name in REMAINING if name in lowered]
+    for name in RESETS if not remaining or "0" in remaining else ():
+        at = _number(lowered.get(name, "")) if at is None else at
     if at is None:
         at = now + A_WHILE
     return kind(host=host, at=min(max(at, now), now + LONGEST))
 
 
 def used_up(headers: Mapping[str, str]) -> bool:
-    """Whether a host counts what it is asked, and the next question is one too many. headers: names in lower case."""
+    """Return True if the host's request quota is used up. headers: names in lower case."""
     return any(headers.get(name) == "0" for name in REMAINING)
 
 
-def longest_wait(asked: str, answered: str) -> float:
-    """Return the seconds that a wait is remembered. answered: the address that answered, where redirects of the asked one led."""
-    return LONGEST if parsed(asked) == parsed(answered) else LONGEST_ELSEWHERE
+def longest_wait(requested: str, answered: str) -> float:
+    """Return the maximum seconds that a wait is remembered. answered: the responding address, after redirects."""
+    return LONGEST if parsed(requested) == parsed(answered) else LONGEST_ELSEWHERE
 
 
 class Limits:
-    """Until when each server has us wait, in this process, whichever provider heard it.
+    """Rate limits of the servers, shared by all providers of this process.
 
-    Kept by host, port and credential: a server counts strangers and each token apart, and what it says to one request must not stop
-    those that it counts elsewhere. url: the address that answered. authorization: the header's value that it was shown, or empty.
+    They are stored by host, port and credential: a server counts anonymous requests and each token apart, and the limit of one must
+    not stop the others. url: the responding address. authorization: the header value that it received, or empty.
     """
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class Limits:
         self._until: dict[tuple[str, int, str], tuple[HostLimited, bool]] = {}
 
     def check(self, url: str, now: float, authorization: str = "", *, free: bool = False) -> None:
-        """Raise HostLimited while the server has us wait. free: it may not count the request, such as whether something changed."""
+        """Raise HostLimited while the server's limit applies. free: the server may not count the request, such as a conditional one."""
         key = _account(url, authorization)
         with self._lock:
             fact, strict = self._until.get(key, (None, False))
@@ -75,16 +76,16 @@ class Limits:
         *,
         longest: float = LONGEST,
     ) -> HostLimited:
-        """Return the fact, remembered; of too many the one that was told first is forgotten.
+        """Record the limit and return its error. Drop the oldest record if there are too many.
 
-        A server that names the seconds to wait means every request, and so does one whose count is not used up.
-        longest: seconds that it is remembered at most.
+        The limit covers every request, free ones included, if the server names the seconds to wait or its quota is not used up.
+        longest: maximum seconds that the limit is remembered.
         """
         key = _account(url, authorization)
         fact = host_limited(key[0], headers, now, kind)
-        named = {name.lower(): value for name, value in headers.items()}
-        left = [named[name] for name in REMAINING if name in named]
-        strict = "retry-after" in named or (bool(left) and "0" not in left)
+        lowered = {name.lower(): value for name, value in headers.items()}
+        remaining = [lowered[name] for name in REMAINING if name in lowered]
+        strict = "retry-after" in lowered or (bool(remaining) and "0" not in remaining)
         with self._lock:
             self._until.pop(key, None)
             if len(self._until) >= REMEMBERED:
@@ -103,22 +104,22 @@ class Limits:
         body: bytes = b"",
         longest: float = LONGEST,
     ) -> None:
-        """Remember what an answer says of waiting. Raises HostLimited or HostBusy if it says nothing else.
+        """Record the limit that a response contains. Raises HostLimited or HostBusy if the response is a refusal for that limit.
 
-        `Retry-After` says something only with 429 and 503: some servers send it with every answer. body: the beginning of a refusal's.
+        `Retry-After` counts only with 429 and 503: some servers send it with every response. body: the beginning of a refusal's body.
         longest: as in `told`.
         """
-        named = {name.lower(): value for name, value in headers.items()}
-        if asks_to_wait(status, named, body):
+        lowered = {name.lower(): value for name, value in headers.items()}
+        if asks_to_wait(status, lowered, body):
             raise self.told(url, headers, now, authorization, longest=longest)
-        if status == 503 and "retry-after" in named:
+        if status == 503 and "retry-after" in lowered:
             raise self.told(url, headers, now, authorization, HostBusy, longest=longest)
-        if used_up(named):
+        if used_up(lowered):
             self.told(url, headers, now, authorization, longest=longest)
 
 
 def _account(url: str, authorization: str) -> tuple[str, int, str]:
-    """Host, port and a digest of the credential, which tells no token."""
+    """Return host, port and a digest of the credential. The digest does not reveal the token."""
     address = parsed(url)
     digest = hashlib.sha256(authorization.encode()).hexdigest()[:16] if authorization else ""
     return address.host, address.port, digest

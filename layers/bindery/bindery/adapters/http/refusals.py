@@ -1,4 +1,4 @@
-"""What a host's refusal means: wait, no repository, an empty one, one that is kept from us, or trouble of its own."""
+"""Meaning of a host's refusal: a rate limit, a missing, empty or inaccessible repository, or an error of the host."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Final
 from bindery.domain.errors import HostUnreachable, RepositoryBlocked, RepositoryGone, RepositoryNotFound
 
 READ_BYTES: Final = 4096
-"""Of a refusal's body."""
+"""Bytes that are read of a refusal's body."""
 NAMES_A_LIMIT: Final = re.compile(rb"rate limit|abuse detection|too many requests", re.IGNORECASE)
 NAMES_A_BLOCK: Final = re.compile(rb"access blocked|dmca|unavailable due to", re.IGNORECASE)
 REFUSED: Final = frozenset({401, 403, 404, 410, 451})
@@ -15,10 +15,10 @@ ILL: Final = {500: "an error of its own", 502: "down", 503: "down or in maintena
 
 
 def asks_to_wait(status: int, headers: Mapping[str, str], body: bytes = b"") -> bool:
-    """Whether a refusal is one of a limit on requests. headers: names in lower case.
+    """Return True if a refusal is a rate limit. headers: names in lower case.
 
-    GitHub's secondary limit is a 403 whose quota is not used up and which names no time; only its message tells it from others
-    (docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+    GitHub's secondary limit is a 403 without a time, while the quota is not used up. Only its message distinguishes it from other
+    refusals (docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
     """
     if status != 403:
         return status == 429
@@ -27,7 +27,7 @@ def asks_to_wait(status: int, headers: Mapping[str, str], body: bytes = b"") -> 
 
 
 def refusal(status: int, url: str, body: bytes = b"") -> RepositoryNotFound | None:
-    """The fact about the repository at `url`; None for a status that says nothing of a repository."""
+    """Return the error about the repository at `url`; None if the status is not about a repository."""
     if status == 410:
         return RepositoryGone(url=url)
     if status == 451 or (status == 403 and NAMES_A_BLOCK.search(body[:READ_BYTES])):
@@ -36,6 +36,6 @@ def refusal(status: int, url: str, body: bytes = b"") -> RepositoryNotFound | No
 
 
 def ill(host: str, status: int) -> HostUnreachable:
-    """The fact about a host that answers neither with what was asked for nor with a refusal."""
+    """Return the error for a host that sent neither a success nor a refusal."""
     means = f", which means: {ILL[status]}" if status in ILL else ""
     return HostUnreachable(host=host, why=f"it answers with status {status}{means}")

@@ -1,4 +1,4 @@
-"""One question at a time for one thing: whoever asks while it is under way gets its answer."""
+"""Sharing of identical concurrent requests: later callers get the response of the request that is under way."""
 
 import threading
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from bindery.domain.errors import BinderyError, HostUnreachable
 T = TypeVar("T")
 
 PATIENCE_SECONDS: Final = 5.0
-"""So long others wait for whoever was first: a host that hangs must not hold all workers."""
+"""The longest wait of later callers for the first caller: a hanging host must not block all workers."""
 
 
 class SingleFlight(Generic[T]):
-    """Questions under way in this process, by key. seconds: the longest that others wait for the first one's answer."""
+    """Requests under way in this process, by key. seconds: the longest wait of later callers for the first caller's response."""
 
     def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
         self._seconds = seconds
@@ -22,22 +22,25 @@ class SingleFlight(Generic[T]):
         self._under_way: dict[str, Future[T]] = {}
 
     def one(self, key: str, ask: Callable[[], T], host: str = "its host") -> T:
-        """What `ask` answers or raises, asked here or by whoever was first, or HostUnreachable about `host`."""
+        """Return the result of `ask`, or raise its error. Only the first caller of a key calls `ask`.
+
+        Raises HostUnreachable about `host` if the wait of a later caller times out.
+        """
         with self._lock:
             first = self._under_way.get(key)
             if first is None:
-                mine = self._under_way[key] = Future[T]()
+                future = self._under_way[key] = Future[T]()
         if first is not None:
             return self._followed(first, host)
         try:
-            mine.set_result(ask())
+            future.set_result(ask())
         except BinderyError as error:
-            mine.set_exception(error)
+            future.set_exception(error)
         finally:
-            mine.cancel()  # nothing if it is done; else nobody waits for what will never come
+            future.cancel()  # no effect on a finished future; else it ends the wait of the later callers
             with self._lock:
                 del self._under_way[key]
-        return mine.result()
+        return future.result()
 
     def _followed(self, first: Future[T], host: str) -> T:
         try:

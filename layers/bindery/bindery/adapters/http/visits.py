@@ -1,4 +1,4 @@
-"""The host that an exchange is at: it holds a turn there, and what it hears counts for that host's circuit."""
+"""Current host of an exchange: the exchange holds a turn there, and its result counts for that host's circuit breaker."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -12,10 +12,10 @@ from bindery.adapters.http.concurrency import ConcurrencyLimit, Queueing
 
 
 class Visit:
-    """One exchange's way from host to host, such as along redirects.
+    """Turns and circuit breakers of one exchange as it moves from host to host, such as along redirects.
 
-    An exchange is at one host at a time: it leaves a turn before it waits for the next one, so that no two exchanges wait for
-    each other, and a host that redirects holds no turn for the host that the redirect leads to.
+    An exchange is at one host at a time. It releases its turn before it waits for the next one, so two exchanges never wait for
+    each other, and no turn at a redirecting host is held during the request to the redirect's target.
     queues: the turns that an address needs, by key.
     """
 
@@ -48,9 +48,9 @@ class Visit:
             self._turn.__exit__(kind, error, trace)
 
     def go(self, address: Address) -> None:
-        """Take a turn at the address, unless the exchange is there already.
+        """Take a turn at the address, unless the exchange already has it.
 
-        Raises HostUnreachable and HostDown: the exchange is nowhere then, and a later request goes through all of this again.
+        Raises HostUnreachable and HostDown. The exchange then holds no turn, and a later request takes all these steps again.
         """
         exchange, place = self._exchange, f"{address.host}:{address.port}"
         if exchange.place == place:
@@ -59,7 +59,7 @@ class Visit:
         exchange.set_out(address.host)
         try:
             self._take_turn(address)
-            exchange.check()  # before the circuit: a wait for a turn that took all the time says nothing of the host
+            exchange.check()  # before the circuit: a timeout while waiting for a turn is no evidence about the host
             self._circuit.enter_context(self._circuits.errand(place, address.host, exchange.heard))
         except BaseException:
             self._leave_turn()
