@@ -1,1 +1,1 @@
-"""The ports on real things. Only here are boto3, httpx, urllib3 and dulwich."""
+"""Adapters that connect the ports to real services. Only these packages import boto3, httpx, urllib3 and dulwich."""

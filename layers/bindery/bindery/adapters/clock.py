@@ -1,11 +1,11 @@
-"""This machine's time and randomness."""
+"""Time and randomness of this machine."""
 
 import secrets
 import time
 
 
 class SystemClock:
-    """The clock port."""
+    """Clock port over the system's time and `secrets`."""
 
     def now(self) -> float:
         return time.time()

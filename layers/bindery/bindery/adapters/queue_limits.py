@@ -1,6 +1,7 @@
-"""What all queues share: a message's body, and the limits of the strictest queue (SQS), so that what works here works on AWS.
+"""Rules shared by all queues: a message's body, and the limits of the strictest queue (SQS).
 
-Everything refused here raises ValueError: it is a mistake in the program, and nothing was sent.
+Code that works on one machine therefore works on AWS. Each refusal raises ValueError: it is a mistake in the program, and no
+message was sent.
 """
 
 from bindery.domain.messages import Message
@@ -10,7 +11,7 @@ MAX_DELAY = 900
 
 
 def body_of(message: Message) -> str:
-    """The message as JSON in ASCII: some characters that a build's log may hold are not let through by SQS as they are."""
+    """Return the message as JSON in ASCII: SQS refuses some characters that a build's log may contain. Raises ValueError."""
     body = message.model_dump_json(ensure_ascii=True)
     if len(body) > MAX_BODY:
         raise ValueError(f"a message has at most {MAX_BODY} bytes")
@@ -18,6 +19,6 @@ def body_of(message: Message) -> str:
 
 
 def check_delay(delay: float) -> None:
-    """Refuses delays that are not 0 to 900 seconds."""
+    """Raise ValueError for a delay that is not 0 to 900 seconds."""
     if not 0 <= delay <= MAX_DELAY:
         raise ValueError(f"delay is 0 to {MAX_DELAY} seconds")

@@ -1,6 +1,7 @@
-"""What all tables share: data as JSON text, opaque versions, and the limits of the strictest table, so that what works here works on AWS.
+"""Rules shared by all tables: data as JSON text, opaque versions, and the limits of the strictest table.
 
-Everything refused here raises ValueError: it is a mistake in the program, never the table's state, and nothing was written.
+Code that works on one machine therefore works on AWS. Each refusal raises ValueError: it is a mistake in the program, never the
+table's state, and no item was written.
 """
 
 import json
@@ -19,21 +20,21 @@ MAX_SK = 1024
 
 
 def fresh_version() -> int:
-    """A version that no item had before: an item removed and made again is not taken for the one that was read.
+    """Return a new random version. It distinguishes a recreated item from the item that was read before.
 
-    It also tells a writer its own write from another's when the answer was lost.
+    It also lets a writer recognize its own write after a lost response.
     """
     return secrets.randbits(52) + 1
 
 
 def check_key(pk: str, sk: str) -> None:
-    """Refuses what DynamoDB refuses: empty keys, more than 2048 (pk) or 1024 (sk) bytes of UTF-8."""
+    """Raise ValueError for keys that DynamoDB refuses: empty ones, or more than 2048 (pk) or 1024 (sk) bytes of UTF-8."""
     if not 0 < len(pk.encode()) <= MAX_PK or not 0 < len(sk.encode()) <= MAX_SK:
         raise ValueError(f"keys have 1 to {MAX_PK} (pk) and 1 to {MAX_SK} (sk) bytes")
 
 
 def check_keys(keys: Sequence[tuple[str, str]]) -> None:
-    """Refuse more than 100 keys, a key that comes twice, and what `check_key` refuses."""
+    """Raise ValueError for more than 100 keys, a duplicate key, or a key that `check_key` refuses."""
     if len(keys) > MAX_READS or len(set(keys)) != len(keys):
         raise ValueError(f"at most {MAX_READS} items are read together, each once")
     for pk, sk in keys:
@@ -41,20 +42,20 @@ def check_keys(keys: Sequence[tuple[str, str]]) -> None:
 
 
 def check_limit(limit: int) -> None:
-    """Refuses limits below 1."""
+    """Raise ValueError for a limit below 1."""
     if limit < 1:
         raise ValueError("limit must be at least 1")
 
 
 def check_query(pk: str, prefix: str, after: str, limit: int) -> None:
-    """Refuses what could name no item, and limits below 1. `prefix` and `after` may be empty."""
+    """Raise ValueError for keys that no item can have, and for a limit below 1. `prefix` and `after` may be empty."""
     check_key(pk, prefix or "any")
     check_key(pk, after or "any")
     check_limit(limit)
 
 
 def encode(item: Item) -> str:
-    """The item's data as JSON text, once the whole item is found fit to be stored."""
+    """Return the item's data as JSON text. Raises ValueError if the item cannot be stored."""
     check_key(item.pk, item.sk)
     if (item.due_shard is None) != (item.due_at is None) or item.due_shard == "":
         raise ValueError("due_shard and due_at go together, and due_shard is not empty")
@@ -67,7 +68,7 @@ def encode(item: Item) -> str:
 
 
 def encode_all(changes: Sequence[Item | Delete]) -> list[str]:
-    """Each change's data as JSON text (empty for deletes), once the whole transaction is found fit."""
+    """Return each change's data as JSON text (empty for deletes). Raises ValueError if the transaction breaks a limit."""
     items = [change.item if isinstance(change, Delete) else change for change in changes]
     if not 1 <= len(items) <= MAX_CHANGES or len({(item.pk, item.sk) for item in items}) != len(items):
         raise ValueError(f"a transaction has 1 to {MAX_CHANGES} changes, each of another item")
@@ -83,6 +84,6 @@ def _json(data: Json) -> str:
     text = json.dumps(dict(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair, as undecodable log lines have: it survives as an escape only
+    except UnicodeEncodeError:  # half a surrogate pair, as in undecodable log lines: only an escape preserves it
         return json.dumps(dict(data), allow_nan=False, separators=(",", ":"))
     return text

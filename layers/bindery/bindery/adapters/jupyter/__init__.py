@@ -1,1 +1,1 @@
-"""Jupyter servers of sessions: their options, start, and activity."""
+"""Jupyter servers of sessions: their options, start and activity."""

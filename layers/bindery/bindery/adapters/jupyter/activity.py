@@ -1,10 +1,10 @@
-"""Asks a session's own server: is it this session's, and what did it last do?
+"""Requests to a session's server for its identity and its last activity.
 
-What counts as activity is the server's own `last_activity` (requests to its API, except ours; messages of a kernel; what
-goes through an open terminal), and the output of terminals that nobody looks at. A kernel that computes is busy, however
-silent. A connection that is merely open counts for nothing. A tab in front of somebody does: JupyterLab asks for kernels and
-terminals every ten seconds while it is seen, which is how who reads is told from who has left; in the background it does not ask.
-The servers belong to visitors, so an answer may be endless, slow or nonsense: size and time are bounded.
+Activity is the server's own `last_activity` (requests to its API, except Bindery's; messages of a kernel; data of an open
+terminal), and the output of terminals without a viewer. A computing kernel is busy, even without output. An open connection
+alone is no activity. A visible browser tab is activity: JupyterLab polls kernels and terminals every ten seconds while the tab is
+visible, and stops in the background. This distinguishes a reading visitor from an absent one.
+The servers belong to visitors, so a response may be endless, slow or invalid: size and time are bounded.
 """
 
 import threading
@@ -22,21 +22,21 @@ ANSWER_SECONDS = 8.0
 
 
 class ServerStatus(BaseModel):
-    """What `/api/status` says."""
+    """Response of `/api/status`."""
 
     started: AwareDatetime
     last_activity: AwareDatetime
 
 
 class Kernel(BaseModel):
-    """What `/api/kernels` says of each."""
+    """Entry in the response of `/api/kernels`."""
 
     execution_state: str
     last_activity: AwareDatetime | None = None
 
 
 class Terminal(BaseModel):
-    """What `/api/terminals` says of each."""
+    """Entry in the response of `/api/terminals`."""
 
     last_activity: AwareDatetime | None = None
 
@@ -46,9 +46,9 @@ TERMINALS = TypeAdapter(list[Terminal])
 
 
 def is_session(url: str, token: str, seconds: float = ANSWER_SECONDS) -> bool:
-    """Whether this session's server answers there: it refuses who has no token, and knows the session's.
+    """Return True if this session's server responds at `url`: it refuses a request without the token, and accepts the token.
 
-    Asked without first, so that a program that merely took the port is not shown the token.
+    The request without the token comes first: another program at the port never receives the token.
     """
     try:
         with Server(url, seconds) as server:
@@ -62,18 +62,20 @@ def is_session(url: str, token: str, seconds: float = ANSWER_SECONDS) -> bool:
 
 
 def ask(sessions: Mapping[str, tuple[str, str]], seconds: float, now: float) -> dict[str, Activity | None]:
-    """Each session's activity (`id -> (url, token)`); None for one that did not answer. Those whose turn did not come within
-    `seconds` are left out. now: UTC seconds."""
+    """Return each session's activity (sessions: `id -> (url, token)`); None for a session that did not respond.
+
+    Sessions that were not requested within `seconds` are missing in the result. now: UTC seconds.
+    """
     answers: dict[str, Activity | None] = {}
     waiting, turn, until = iter(sessions.items()), threading.Lock(), time.monotonic() + seconds
 
     def go_on() -> None:
         while time.monotonic() < until:
             with turn:
-                given = next(waiting, None)
-            if given is None:
+                entry = next(waiting, None)
+            if entry is None:
                 return
-            session, (url, token) = given
+            session, (url, token) = entry
             answers[session] = _activity(url, token, now)
 
     if sessions:
@@ -85,17 +87,17 @@ def ask(sessions: Mapping[str, tuple[str, str]], seconds: float, now: float) -> 
 
 
 def _activity(url: str, token: str, now: float) -> Activity | None:
-    """One session's activity, if it answers."""
+    """Return one session's activity; None if it does not respond."""
     try:
         with Server(url, ANSWER_SECONDS) as server:
             status = ServerStatus.model_validate_json(server.must("api/status", token))
             kernels = KERNELS.validate_json(server.must("api/kernels?no_track_activity=1", token))
             code, body = server.get("api/terminals?no_track_activity=1", token)
-        terminals = TERMINALS.validate_json(body) if code == 200 else []  # a server may have none
+        terminals = TERMINALS.validate_json(body) if code == 200 else []  # a server may have no terminals
     except (NoAnswer, ValidationError):
         return None
     moments = [status.last_activity, *(kernel.last_activity for kernel in kernels)]
     moments += [terminal.last_activity for terminal in terminals]
     last = max(moment.timestamp() for moment in moments if moment)
-    # A clock that is ahead must not keep a session for ever.
+    # A server's clock that is ahead must not keep a session forever.
     return Activity(last=min(last, now), busy=any(kernel.execution_state == "busy" for kernel in kernels))

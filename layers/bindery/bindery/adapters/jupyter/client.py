@@ -1,8 +1,8 @@
-"""Requests to a session's server, which belongs to a visitor: it may be slow, endless, hostile, and must never hold us up.
+"""Client for a session's server. The server belongs to a visitor: it may be slow, endless or hostile, but must never block Bindery.
 
-Everything that a server is waited for is cut to what is left of its time: also a header that never ends, and interim
-answers without number. No redirect is followed, no cookie kept, nothing taken from the environment. The standard library's
-client does that for a quarter of the processor time that httpx took, which is what a sweep over thousands is made of.
+Each wait is cut to the remaining time of the server, including waits for endless headers and endless interim responses. The
+client follows no redirects, stores no cookies and reads no environment variables. The standard library's client needs a quarter of
+httpx's processor time; a sweep over thousands of sessions depends on it.
 """
 
 import socket
@@ -21,11 +21,11 @@ PORTS = {"http": 80, "https": 443}
 
 
 class NoAnswer(Exception):
-    """The server did not answer, or not as a Jupyter server does."""
+    """Error for a server that did not respond, or not as a Jupyter server."""
 
 
 class Server:
-    """A server at `url`, asked a few things within `seconds` altogether, over one connection if it keeps it. Raises NoAnswer."""
+    """Session's server at `url`. All requests share `seconds`, and one connection if the server keeps it open. Raises NoAnswer."""
 
     def __init__(self, url: str, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -46,7 +46,7 @@ class Server:
         self._connection.close()
 
     def get(self, path: str, token: str = "") -> tuple[int, bytes]:
-        """Status code and body. path: below the server's address. Raises NoAnswer; afterwards ask nothing more."""
+        """Return status code and body. path: below the server's address. Raises NoAnswer; send no further request after that."""
         headers = {"Host": self._host, "Accept-Encoding": "identity"}
         if token:
             headers["Authorization"] = f"token {token}"
@@ -61,7 +61,7 @@ class Server:
         return answer.status, body
 
     def must(self, path: str, token: str) -> bytes:
-        """The body. Raises NoAnswer for everything but a 200."""
+        """Return the body. Raises NoAnswer for a status other than 200."""
         code, body = self.get(path, token)
         if code != 200:
             raise NoAnswer(f"status {code}")
@@ -75,7 +75,7 @@ class _Connection(HTTPConnection):
         self._until = until
 
     def connect(self) -> None:
-        # Names below `localhost` are this machine (RFC 6761), whether its resolver knows them or not.
+        # Names below `localhost` are this machine (RFC 6761), even if its resolver does not know them.
         at = "127.0.0.1" if self.host.endswith(".localhost") else self.host
         plain = socket.create_connection((at, self.port), min(CONNECT_SECONDS, _left(self._until)))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -96,17 +96,17 @@ class _Connection(HTTPConnection):
 
 
 class _Socket(socket.socket):
-    """Each wait is cut to what is left: a slow drip ends in time."""
+    """Socket that cuts each wait to the remaining time: a slow sender cannot outlast the deadline."""
 
     until = 0.0
 
-    def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override]  # what SocketIO hands in
+    def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override]  # arguments of SocketIO
         self.settimeout(min(READ_SECONDS, _left(self.until)))
         return super().recv_into(buffer, nbytes, flags)
 
 
 class _TLSSocket(ssl.SSLSocket):
-    """The same above TLS."""
+    """TLS socket with the limits of _Socket."""
 
     until = 0.0
 
@@ -116,10 +116,10 @@ class _TLSSocket(ssl.SSLSocket):
 
 
 def _left(until: float) -> float:
-    left = until - time.monotonic()
-    if left <= 0:
+    remaining = until - time.monotonic()
+    if remaining <= 0:
         raise TimeoutError
-    return left
+    return remaining
 
 
 @cache

@@ -1,17 +1,17 @@
-"""What every session's server is told, wherever it runs."""
+"""Command-line options of every session's server, for all launchers."""
 
 import re
 
 
 def server_options(port: int, allowed_origins: tuple[str, ...]) -> tuple[str, ...]:
-    """allowed_origins: pages elsewhere that may talk to it, given its token; `*`: any."""
+    """Return the server's command-line options. allowed_origins: other sites that may send it requests with its token; `*`: all."""
     return (
         f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0",
         "--ServerApp.base_url=/",
         "--ServerApp.open_browser=False",
         "--ServerApp.quit_button=False",
-        # Nothing is asked of the outside while starting.
+        # The server sends no request to the internet while it starts.
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=None",
         *_origins(allowed_origins),

@@ -1,10 +1,10 @@
-"""Starts JupyterLab as its `jupyter-lab` command does, sooner. Runs in the session's own Python, whichever that is.
+"""Fast start of JupyterLab, with the effect of its `jupyter-lab` command. Runs in the session's own Python, of any version.
 
-jsonschema imports `rfc3987_syntax` just in case somebody validates an IRI, which compiles its grammar for over a second,
-most of the server's start (jupyter_server issue 1559). Here that import waits until somebody does.
+jsonschema imports `rfc3987_syntax` for the validation of IRIs. The import compiles a grammar for over a second, which is most of
+the server's start time (jupyter_server issue 1559). Here the import is deferred to the first validation of an IRI.
 """
 
-from __future__ import annotations  # so that older Pythons than our own can run it
+from __future__ import annotations  # for Python versions older than Bindery's own
 
 import importlib
 import importlib.util
@@ -18,7 +18,7 @@ TOLD_TO_END = 128 + signal.SIGTERM
 
 
 def defer_grammar() -> None:
-    """Puts a stand-in for the package that becomes the package at its first use; nothing if it is not installed."""
+    """Install a stand-in for the package, which imports the real one at first use. No effect if it is not installed."""
     spec = importlib.util.find_spec(GRAMMAR)
     if spec is None or spec.submodule_search_locations is None:
         return
@@ -34,7 +34,7 @@ def defer_grammar() -> None:
         return bool(real().is_valid_syntax(term, value))
 
     def missing(name: str) -> object:
-        if name.startswith("__"):  # the import system's own questions
+        if name.startswith("__"):  # a lookup by the import system
             raise AttributeError(name)
         return getattr(real(), name)
 
@@ -43,31 +43,34 @@ def defer_grammar() -> None:
 
 
 def note_orders() -> list[int]:
-    """Grows with each SIGTERM, whoever handles it. JupyterLab ends well when it is told to end; a node that evicts a session
-    for its disk takes such an end for the session's own, and forgets its reason."""
+    """Return a list that grows with each SIGTERM, with any handler.
+
+    JupyterLab exits with status 0 after SIGTERM. A node that evicts a session for its disk use then treats the exit as the
+    session's own, and drops the reason of the eviction.
+    """
     orders: list[int] = []
     install = signal.signal
 
     def noting(number: int, handler: object) -> object:
-        def noted(*given: object) -> object:
+        def noted(*arguments: object) -> object:
             orders.append(number)
-            return handler(*given)  # type: ignore[operator]  # asked below
+            return handler(*arguments)  # type: ignore[operator]  # checked below
 
-        return install(number, noted if number == signal.SIGTERM and callable(handler) else handler)  # type: ignore[arg-type]  # as it came
+        return install(number, noted if number == signal.SIGTERM and callable(handler) else handler)  # type: ignore[arg-type]  # passed on
 
-    signal.signal = noting  # type: ignore[assignment]  # for whoever installs one later
+    signal.signal = noting  # type: ignore[assignment]  # for handlers that are installed later
     return orders
 
 
 def main() -> int | None:
-    """JupyterLab's own command, seen from the outside: its name, and the folder that a console script has on its path."""
+    """Run JupyterLab with the command name and the module path of its own console script. Return the exit status."""
     commands = sys.executable.rpartition("/")[0]
-    sys.path[0] = commands  # not this folder: its modules must not stand in for others
+    sys.path[0] = commands  # not this folder: its modules must not shadow others
     sys.argv[0] = f"{commands}/jupyter-lab"
     defer_grammar()
     orders = note_orders()
-    # Until JupyterLab has a handler of its own: a container's first process ends by nothing that it does not handle.
-    signal.signal(signal.SIGTERM, lambda *_given: os._exit(TOLD_TO_END))
+    # Needed until JupyterLab installs its handler: a container's first process ignores each signal without a handler.
+    signal.signal(signal.SIGTERM, lambda *_arguments: os._exit(TOLD_TO_END))
     ended: int | None = importlib.import_module("jupyterlab.labapp").main()
     return TOLD_TO_END if orders else ended
 
