@@ -1,1 +1,1 @@
-"""AWS: DynamoDB, SQS, CodeBuild, ECR, EKS, Secrets Manager."""
+"""Adapters for AWS: DynamoDB, SQS, CodeBuild, ECR, EKS, Secrets Manager."""

@@ -1,4 +1,4 @@
-"""CodeBuild: each attempt is one build of one project, which runs `bindery_builder.codebuild`."""
+"""Build service on CodeBuild: each attempt is one build of one project, which runs `bindery_builder.codebuild`."""
 
 import hashlib
 import math
@@ -35,17 +35,18 @@ _NOTHING_TO_STOP = {"ResourceNotFoundException", "InvalidInputException"}
 
 
 class CodeBuild:
-    """BuildService on AWS. make_client: called when CodeBuild is first asked, as not every function does.
+    """BuildService on AWS. make_client: called at the first request to CodeBuild; some functions never send one.
 
-    CodeBuild forgets after five minutes that it was asked for an attempt, and would start a second build for it. The first step of
-    every build records its handle in the table, on condition that none is there: the second then ends at once, and whoever looks
-    at it sees how the first one goes. That step reads from the table what to build, too: the variables of a build have not the room.
+    CodeBuild forgets the idempotency token of an attempt after five minutes, and would start a second build for the attempt. The
+    first step of each build records its handle in the table, on the condition that the table has no handle yet. The second build
+    then ends at once, and its report is that of the first build. The first step also reads the build order from the table, because
+    the variables of a build have too little room for it.
 
-    layer: with what runs in a build, by its ARN: of whoever starts it, so that they understand each other while a deployment goes
-    on or is rolled back. Empty: the project's.
+    layer: ARN of the layer with the build's code. It is the layer of the function that starts the build, so both have the same
+    version during a deployment or a rollback. Empty: the project's layer.
     """
 
-    known_after = 60.0  # answers are eventually consistent: BatchGetBuilds may not find what StartBuild has just begun
+    known_after = 60.0  # responses are eventually consistent: BatchGetBuilds may not find a build just after StartBuild
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class CodeBuild:
 
     @property
     def name(self) -> str:
-        """As the engine's on one machine: the same files give the same environment with each."""
+        """Return the name that the engine on one machine has, too: both make the same environment of the same files."""
         return engine_name(REPO2DOCKER, self._base_image)
 
     def start(self, order: BuildOrder) -> str:
@@ -104,8 +105,8 @@ class CodeBuild:
         if not _HANDLE.fullmatch(handle):
             return None
         with trouble_of("CodeBuild"):
-            found = self._client.batch_get_builds(ids=[handle])["builds"]
-        return found[0] if found else None
+            builds = self._client.batch_get_builds(ids=[handle])["builds"]
+        return builds[0] if builds else None
 
     @cached_property
     def _client(self) -> "CodeBuildClient":
@@ -113,13 +114,16 @@ class CodeBuild:
 
 
 def _variables(order: BuildOrder, layer: str) -> "list[EnvironmentVariableTypeDef]":
-    """Short, whatever the repository: all variables of a build may have 5,500 characters together. CodeBuild's events tell them."""
-    told = {ENVIRONMENT: order.environment, ATTEMPT: str(order.attempt), SECONDS: str(order.seconds)}
+    """Return the build's environment variables. CodeBuild's events contain them.
+
+    They are short for every repository: all variables of a build together may have at most 5,500 characters.
+    """
+    values = {ENVIRONMENT: order.environment, ATTEMPT: str(order.attempt), SECONDS: str(order.seconds)}
     if layer:
-        told[LAYER] = layer
-    return [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in told.items()]
+        values[LAYER] = layer
+    return [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in values.items()]
 
 
 def _minutes(seconds: int) -> int:
-    """The builder keeps the exact limit; this ends what the builder could not."""
+    """Return CodeBuild's timeout in minutes. The builder enforces the exact limit; this timeout ends a build that the builder could not."""
     return max(_FEWEST_MINUTES, min(_MOST_MINUTES, math.ceil(seconds / 60) + SPARE_MINUTES))

@@ -1,13 +1,13 @@
-"""The table in DynamoDB.
+"""Table in DynamoDB.
 
-Keys `pk` and `sk`, data as one JSON text (numbers and nesting stay exact), `expires_at` for its TTL in whole seconds.
-The index `due` is asked for keys only, and the items are then read consistently: so its projection can be KEYS_ONLY, which
-writes to it only when an item's due time changes, and what it nominates is never older than the table.
+Keys are `pk` and `sk`, data is one JSON text (numbers and nesting stay exact), and `expires_at` is the TTL in whole seconds.
+The index `due` is queried for keys only, and the items are then read consistently. Its projection can therefore be KEYS_ONLY: only
+a change of an item's due time writes to the index, and the returned items are never older than the table.
 
-A lost answer: the client sends a call again that timed out, and the first may have landed. A put then finds the version it
-was about to write and knows its own write; a transaction carries a token by which DynamoDB itself knows it for ten minutes.
-Only when every attempt goes unanswered is the outcome unknown: that is raised as Throttled, and whoever tries again reads
-first, or meets Stale.
+Lost responses: boto3 repeats a call that timed out, and the first call may have succeeded. A put then finds the version that it
+was about to write, and recognizes its own write. A transaction carries a token; DynamoDB recognizes a repetition by it for ten
+minutes. If no attempt gets a response, the outcome is unknown and Throttled is raised. The caller's retry reads the item first, or
+gets Stale.
 """
 
 import secrets
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 BATCH = 100
 
-# What passes by itself; the first group as whole answers, the second as one change's reason in a cancelled transaction.
+# Temporary errors: codes of a whole response, and reasons of one change in a cancelled transaction.
 PASSING = {
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
@@ -60,7 +60,7 @@ PASSING_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThrough
 
 
 class DynamoTable:
-    """The table port over a DynamoDB table with keys pk, sk and the index `due`. client: boto3's; its retries and timeouts count."""
+    """Table port over a DynamoDB table with keys pk, sk and the index `due`. client: boto3's, with its retries and timeouts."""
 
     def __init__(self, name: str, client: "DynamoDBClient") -> None:
         self._name = name
@@ -113,60 +113,60 @@ class DynamoTable:
     def query(self, pk: str, prefix: str = "", after: str = "", limit: int = 100) -> list[Item]:
         check_query(pk, prefix, after, limit)
         if after > prefix and not after.startswith(prefix):
-            return []  # everything that starts with the prefix comes before
-        asked: QueryInputTypeDef = {
+            return []  # all keys with the prefix sort before `after`
+        query: QueryInputTypeDef = {
             "TableName": self._name,
             "ConsistentRead": True,
             "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)" if prefix else "pk = :pk",
             "ExpressionAttributeValues": {":pk": {"S": pk}} | ({":prefix": {"S": prefix}} if prefix else {}),
         }
         if after and after >= prefix:
-            asked["ExclusiveStartKey"] = key(pk, after)
-        return [item_of(record) for record in self._pages(asked, limit)]
+            query["ExclusiveStartKey"] = key(pk, after)
+        return [item_of(record) for record in self._pages(query, limit)]
 
     def due(self, shard: str, now: float, limit: int = 100) -> list[Item]:
         check_limit(limit)
-        asked: QueryInputTypeDef = {
+        query: QueryInputTypeDef = {
             "TableName": self._name,
             "IndexName": "due",
             "KeyConditionExpression": "due_shard = :shard AND due_at <= :now",
             "ExpressionAttributeValues": {":shard": {"S": shard}, ":now": number(now)},
         }
-        keys = [key(record["pk"]["S"], record["sk"]["S"]) for record in self._pages(asked, limit)]
+        keys = [key(record["pk"]["S"], record["sk"]["S"]) for record in self._pages(query, limit)]
         items = [item for start in range(0, len(keys), BATCH) for item in self._read(keys[start : start + BATCH])]
-        # The index may lag: what was put off or has moved on since is not due.
+        # The index may lag: an item that was postponed or changed since then is not due.
         due = [item for item in items if item.due_shard == shard and item.due_at is not None and item.due_at <= now]
         return sorted(due, key=lambda item: (item.due_at, item.pk, item.sk))
 
-    def _pages(self, asked: "QueryInputTypeDef", limit: int) -> "list[Record]":
-        found: list[Record] = []
+    def _pages(self, query: "QueryInputTypeDef", limit: int) -> "list[Record]":
+        records: list[Record] = []
         while True:
-            asked["Limit"] = limit - len(found)
+            query["Limit"] = limit - len(records)
             with _facts():
-                page = self._client.query(**asked)
-            found += page["Items"]
-            if len(found) >= limit or "LastEvaluatedKey" not in page:
-                return found
-            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+                page = self._client.query(**query)
+            records += page["Items"]
+            if len(records) >= limit or "LastEvaluatedKey" not in page:
+                return records
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _read(self, keys: "Sequence[Mapping[str, Value]]") -> list[Item]:
-        wanted: Mapping[str, KeysAndAttributesUnionTypeDef] = {self._name: {"Keys": keys, "ConsistentRead": True}}
+        request: Mapping[str, KeysAndAttributesUnionTypeDef] = {self._name: {"Keys": keys, "ConsistentRead": True}}
         items: list[Item] = []
-        while wanted:
+        while request:
             with _facts():
-                answer = self._client.batch_get_item(RequestItems=wanted)
-            got = [item_of(record) for record in answer["Responses"].get(self._name, [])]
-            wanted = answer["UnprocessedKeys"]
-            # Some left over is more than fits one answer; nothing at all is a table that cannot keep up.
-            if wanted and not got:
+                answer = self._client.batch_get_item(RequestItems=request)
+            received = [item_of(record) for record in answer["Responses"].get(self._name, [])]
+            request = answer["UnprocessedKeys"]
+            # Some unprocessed keys: one response is too small. No items at all: the table is overloaded.
+            if request and not received:
                 raise Throttled
-            items += got
+            items += received
         return items
 
 
 @contextmanager
 def _facts() -> Iterator[None]:
-    """DynamoDB's errors as the port's."""
+    """Raise DynamoDB's errors as the port's."""
     try:
         yield
     except ClientError as error:
@@ -190,7 +190,7 @@ def _fact(error: ClientError) -> Stale | Throttled | None:
 
 
 def _stored_version(stale: Stale) -> int | None:
-    """The version that the failed condition met, when DynamoDB told it."""
+    """Return the stored version for which the condition failed; None if DynamoDB's response does not contain it."""
     cause = stale.__cause__
     if not isinstance(cause, ClientError):
         return None

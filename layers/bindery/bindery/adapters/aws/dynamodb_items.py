@@ -1,4 +1,4 @@
-"""How items lie in DynamoDB: keys `pk` and `sk`, data as one JSON text, so that numbers and nesting stay exact."""
+"""Format of items in DynamoDB: keys `pk` and `sk`, data as one JSON text, so that numbers and nesting stay exact."""
 
 import json
 import math
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def key(pk: str, sk: str) -> "dict[str, Value]":
-    """An item's key."""
+    """Return an item's key."""
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def number(value: float) -> "Value":
-    """At most 17 digits, of the 38 that DynamoDB keeps: comes back exactly."""
+    """Return a number that is read back exactly: it has at most 17 digits, and DynamoDB stores 38."""
     return {"N": repr(float(value))}
 
 
 def put(table: str, item: Item, text: str, read: int) -> "PutTypeDef":
-    """Writes `item` with `text` as its data, on the condition that the stored version is still `read`."""
+    """Return the request that writes `item` with `text` as its data, on the condition that the stored version is still `read`."""
     record: dict[str, Value] = {
         **key(item.pk, item.sk),
         "version": {"N": str(item.version)},
@@ -38,7 +38,7 @@ def put(table: str, item: Item, text: str, read: int) -> "PutTypeDef":
     }
     if item.due_shard is not None and item.due_at is not None:
         record |= {"due_shard": {"S": item.due_shard}, "due_at": number(item.due_at)}
-    if item.expires_at is not None:  # TTL wants whole seconds, and must not come early
+    if item.expires_at is not None:  # TTL is in whole seconds, and must not be early
         record |= {"expires_at": {"N": str(math.ceil(item.expires_at))}, "expires_exactly": number(item.expires_at)}
     write: PutTypeDef = {"TableName": table, "Item": record, "ConditionExpression": _unchanged(read)}
     if read:
@@ -47,7 +47,7 @@ def put(table: str, item: Item, text: str, read: int) -> "PutTypeDef":
 
 
 def delete(table: str, item: Item) -> "DeleteTypeDef":
-    """Removes `item`, on the condition that the stored version is still its own."""
+    """Return the request that deletes `item`, on the condition that the stored version is still its own."""
     write: DeleteTypeDef = {
         "TableName": table,
         "Key": key(item.pk, item.sk),
@@ -59,7 +59,7 @@ def delete(table: str, item: Item) -> "DeleteTypeDef":
 
 
 def item_of(record: "Record") -> Item:
-    """The item that lies in `record`."""
+    """Return the item that is stored in `record`."""
     return Item(
         pk=record["pk"]["S"],
         sk=record["sk"]["S"],

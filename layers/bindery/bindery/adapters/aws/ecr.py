@@ -1,4 +1,4 @@
-"""ECR: a registry whose password AWS gives for some hours, and that is asked through AWS's own interface."""
+"""Registry on ECR: AWS issues its password for some hours, and images are looked up with AWS's own API."""
 
 import base64
 import time
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_ecr.type_defs import ImageFailureTypeDef
 
-_PASSWORD_SECONDS = 6 * 3600  # AWS's hold for twelve hours
+_PASSWORD_SECONDS = 6 * 3600  # AWS's passwords are valid for twelve hours
 _GONE = "ImageNotFound"
 
 
 class EcrRegistry(Registry):
-    """As Registry. make_client: called when AWS is first asked, as not every function does.
+    """Registry on ECR. make_client: called at the first request to AWS; some functions never send one.
 
-    What is there is asked with one signed call, as when an image is pulled: a function needs neither an HTTP client of its own nor
-    the right to a password.
+    One signed API call looks an image up, like the call that pulls an image. A function needs neither an HTTP client of its own nor
+    the permission to get a password.
     """
 
     def __init__(self, address: str, make_client: "Callable[[], ECRClient]") -> None:
@@ -61,8 +61,8 @@ class EcrRegistry(Registry):
     def _credentials(self) -> tuple[str, str]:
         if time.monotonic() >= self._password_until:
             with trouble_of("ECR"):
-                given = self._ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-            user, _, password = base64.b64decode(given).decode().partition(":")
+                token = self._ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+            user, _, password = base64.b64decode(token).decode().partition(":")
             self._password, self._password_until = (user, password), time.monotonic() + _PASSWORD_SECONDS
         return self._password
 
@@ -72,7 +72,7 @@ class EcrRegistry(Registry):
 
 
 def _check_gone(failures: "Sequence[ImageFailureTypeDef]") -> None:
-    """Raise BuildServiceDown for a failure other than an image that is not there."""
+    """Raise BuildServiceDown for a failure other than a missing image."""
     codes = {failure.get("failureCode", "unknown") for failure in failures}
     if not codes <= {_GONE}:
         raise BuildServiceDown(why=f"ECR says {', '.join(sorted(codes))}")

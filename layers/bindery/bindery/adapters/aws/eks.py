@@ -1,7 +1,7 @@
-"""How a function is known to an EKS cluster: by its own role, in a call that it signs and the cluster makes.
+"""Authentication of a function at an EKS cluster with the function's own role.
 
-The token is the address of AWS' "who am I", signed by us together with the cluster's name; the cluster asks it, and so
-learns the role. Nothing is sent to make one.
+The token is a presigned URL of STS's GetCallerIdentity. The function signs it together with the cluster's name; the cluster
+requests it, and its response names the role. Making a token sends no request.
 """
 
 import base64
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
 
 PREFIX, HEADER = "k8s-aws-v1.", "x-k8s-aws-id"
-SIGNED_SECONDS = 60  # what authenticators ask for; AWS takes the address for 15 minutes whatever it says
+SIGNED_SECONDS = 60  # authenticators require this value; AWS accepts the URL for 15 minutes regardless of it
 FRESH_SECONDS = 14 * 60
-ANEW_SECONDS = 10  # a token this young was not refused for its age
+ANEW_SECONDS = 10  # a younger token was not refused for its age
 LASTING = {"AccessDeniedException", "ResourceNotFoundException", "UnrecognizedClientException", "ExpiredTokenException"}
 
 
 class EksTokens:
-    """session: its credentials sign, each time those that it has then."""
+    """Tokens for one cluster. session: its current credentials sign each token."""
 
     def __init__(self, cluster: str, session: Session) -> None:
         self._cluster = cluster
         self._session = session
 
     def make(self) -> str:
-        """Good for 15 minutes. Raises botocore's errors where there is nothing to sign with."""
+        """Return a new token, valid for 15 minutes. Raises botocore's errors if credentials or the region are missing."""
         region = self._session.get_config_variable("region")
         request = {
             "method": "GET",
@@ -55,14 +55,14 @@ class EksTokens:
         return PREFIX + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
 
     def _host(self, region: str) -> str:
-        known = self._session.get_component("data_loader").load_data("endpoints")
-        at = EndpointResolver(known, uses_builtin_data=True).construct_endpoint("sts", region)
-        if at is None:
+        endpoints = self._session.get_component("data_loader").load_data("endpoints")
+        endpoint = EndpointResolver(endpoints, uses_builtin_data=True).construct_endpoint("sts", region)
+        if endpoint is None:
             raise NoRegionError
-        return str(at["hostname"])
+        return str(endpoint["hostname"])
 
     def _signer(self, region: str) -> RequestSigner:
-        """Not a client of STS: to load that takes longer than the rest, and it would never be asked."""
+        """Return a signer for STS. A client of STS is not needed: loading it takes longer than signing, and no request is sent."""
         credentials = self._session.get_credentials()
         if credentials is None:
             raise NoCredentialsError
@@ -71,10 +71,10 @@ class EksTokens:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A cluster as it was looked up, and the token signed for it: kept as one, so that neither is ever of another.
+class _Lookup:
+    """Result of a cluster's lookup and the token signed for it. One object holds both, so they always belong to the same cluster.
 
-    authority: in base64, as EKS tells it. signed_at: UTC seconds.
+    authority: in base64, as in EKS's response. signed_at: UTC seconds.
     """
 
     entry: Entry
@@ -83,11 +83,11 @@ class _Known:
 
 
 class EksAccess:
-    """The cluster of this name in the session's region.
+    """Access to the cluster of this name in the session's region.
 
-    A token is kept for 14 minutes. Where the cluster is, and its authority, are asked with each new one: a cluster that was
-    made anew under its name is another. They are asked sooner when it refuses us or does not answer; what was found last
-    counts for as long as nobody can be asked.
+    A token is reused for 14 minutes. The cluster's address and authority are looked up with each new token, because a cluster
+    that was recreated under its name has others. They are looked up sooner when the cluster refuses Bindery or does not respond.
+    If a lookup fails, the last result stays in use.
     """
 
     def __init__(self, cluster: str, eks: "EKSClient", session: Session, clock: Clock) -> None:
@@ -96,75 +96,75 @@ class EksAccess:
         self._eks = eks
         self._tokens = EksTokens(cluster, session)
         self._clock = clock
-        self._known: _Known | None = None
+        self._lookup: _Lookup | None = None
         self._looked_at = float("-inf")
 
     def entry(self) -> Entry:
-        known = self._known
-        if known is None:
-            known = self._signed(self._found())
-        elif self._clock.now() - known.signed_at >= FRESH_SECONDS:
-            known = self._signed(self._found_if_possible(known))
-        return known.entry
+        lookup = self._lookup
+        if lookup is None:
+            lookup = self._signed(self._look_up())
+        elif self._clock.now() - lookup.signed_at >= FRESH_SECONDS:
+            lookup = self._signed(self._look_up_if_possible(lookup))
+        return lookup.entry
 
     def renewed(self, refused: Entry) -> bool:
-        known = self._known
-        if known is None or known.entry is not refused:  # somebody else was here meanwhile
+        lookup = self._lookup
+        if lookup is None or lookup.entry is not refused:  # another thread has renewed it already
             return True
-        young = self._clock.now() - known.signed_at < ANEW_SECONDS
-        found = self._found_again(known)
-        if young and found is known:
+        young = self._clock.now() - lookup.signed_at < ANEW_SECONDS
+        current = self._look_up_again(lookup)
+        if young and current is lookup:
             return False
-        self._signed(found)
+        self._signed(current)
         return True
 
     def moved(self, silent: Entry) -> bool:
-        known = self._known
-        if known is None or known.entry.pool is not silent.pool:
+        lookup = self._lookup
+        if lookup is None or lookup.entry.pool is not silent.pool:
             return True
-        found = self._found_again(known)
-        if found is known:
+        current = self._look_up_again(lookup)
+        if current is lookup:
             return False
-        self._signed(found)
+        self._signed(current)
         return True
 
     def close(self) -> None:
-        if self._known:
-            self._known.entry.pool.clear()
+        if self._lookup:
+            self._lookup.entry.pool.clear()
 
-    def _signed(self, known: _Known) -> _Known:
-        """With a new token, and kept."""
+    def _signed(self, lookup: _Lookup) -> _Lookup:
+        """Sign a new token for the cluster, store both, and return them."""
         with self._facts():
-            entry = replace(known.entry, authorization=bearer(self._tokens.make()))
-        self._known = replace(known, entry=entry, signed_at=self._clock.now())
-        return self._known
+            entry = replace(lookup.entry, authorization=bearer(self._tokens.make()))
+        self._lookup = replace(lookup, entry=entry, signed_at=self._clock.now())
+        return self._lookup
 
-    def _found_if_possible(self, known: _Known) -> _Known:
+    def _look_up_if_possible(self, lookup: _Lookup) -> _Lookup:
         try:
-            return self._found()
+            return self._look_up()
         except LauncherDown:
-            return known
+            return lookup
 
-    def _found_again(self, known: _Known) -> _Known:
-        """What is known, if that was looked up a moment ago: a cluster may refuse everything for hours."""
-        return known if self._clock.now() - self._looked_at < LOOK_AGAIN_SECONDS else self._found()
+    def _look_up_again(self, lookup: _Lookup) -> _Lookup:
+        """Return a new lookup, or the given one if the last lookup was a moment ago: a cluster may refuse all requests for hours."""
+        return lookup if self._clock.now() - self._looked_at < LOOK_AGAIN_SECONDS else self._look_up()
 
-    def _found(self) -> _Known:
-        """What is known already, if the cluster is the one of before."""
+    def _look_up(self) -> _Lookup:
+        """Look up the cluster. Return the stored lookup if the cluster is still the same."""
         self._looked_at = self._clock.now()
         with self._facts():
             cluster = self._eks.describe_cluster(name=self._cluster)["cluster"]
         address, encoded = cluster.get("endpoint", ""), cluster.get("certificateAuthority", {}).get("data", "")
         if not address or not encoded:
             raise LauncherDown(why=f"{self.name} is {cluster.get('status', 'not ready').lower()}")
-        known = self._known
-        if known and (known.entry.address, known.authority) == (address, encoded):
-            return known
-        return _Known(Entry(address, PoolManager(ssl_context=trusting(base64.b64decode(encoded).decode()))), encoded)
+        lookup = self._lookup
+        if lookup and (lookup.entry.address, lookup.authority) == (address, encoded):
+            return lookup
+        return _Lookup(Entry(address, PoolManager(ssl_context=trusting(base64.b64decode(encoded).decode()))), encoded)
 
     @contextmanager
     def _facts(self) -> Iterator[None]:
-        """What AWS says of it as our errors."""
+        """Raise AWS's errors about the cluster as Bindery's."""
         try:
             yield
         except NoCredentialsError as error:

@@ -1,4 +1,4 @@
-"""AWS's errors as the build service's: retryable, in its own words."""
+"""Conversion of AWS's errors to the build service's: retryable, with AWS's message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ _WORDS = 200
 
 @contextmanager
 def trouble_of(service: str) -> Iterator[None]:
-    """Raises BuildServiceDown: also where rights are missing, since that passes once an operator has given them."""
+    """Raise AWS's errors as BuildServiceDown, also for missing permissions: an operator can still grant them."""
     try:
         yield
     except ClientError as error:
@@ -22,7 +22,7 @@ def trouble_of(service: str) -> Iterator[None]:
 
 
 def words_of(service: str, error: ClientError) -> str:
-    """Return the service's error code and message, in one bounded line."""
+    """Return the service's error code and message in one line of bounded length."""
     about = error.response.get("Error", {})
     words = f"{about.get('Code', 'unknown')}: {about.get('Message', '')}".rstrip(": ")
     return f"{service} says {words[:_WORDS]}"

@@ -1,7 +1,7 @@
-"""How a function is known to a cluster whose kubeconfig is kept in Secrets Manager.
+"""Access to a cluster with a kubeconfig that is stored in Secrets Manager.
 
-Looked at again every few minutes, and when the cluster refuses what it was given or does not answer: a new one counts
-without a redeploy.
+The secret is read again every few minutes, and when the cluster refuses the credentials or does not respond. A new kubeconfig
+therefore takes effect without a redeploy.
 """
 
 from typing import TYPE_CHECKING
@@ -21,14 +21,14 @@ LASTING = {
     "AccessDeniedException",
     "DecryptionFailure",
     "ExpiredTokenException",
-    "InvalidRequestException",  # it is being deleted
+    "InvalidRequestException",  # the secret is being deleted
     "ResourceNotFoundException",
     "UnrecognizedClientException",
 }
 
 
 class SecretAccess:
-    """secret: its name or ARN. What was read last counts for as long as the secret cannot be read again."""
+    """Access by a kubeconfig in a secret. secret: its name or ARN. The last version stays in use while the secret cannot be read."""
 
     def __init__(self, secret: str, client: "SecretsManagerClient", clock: Clock) -> None:
         self.name = f"the cluster of secret {secret}"
@@ -48,7 +48,7 @@ class SecretAccess:
             self._look()
         elif self._clock.now() - self._looked_at >= LOOK_SECONDS:
             self._look_if_possible()
-        assert self._entry is not None  # noqa: S101  # else looking has raised
+        assert self._entry is not None  # noqa: S101  # else `_look` has raised an error
         return self._entry
 
     def renewed(self, refused: Entry) -> bool:
@@ -69,7 +69,7 @@ class SecretAccess:
             self._entry.pool.clear()
 
     def _look_again(self) -> None:
-        """Not if that was done a moment ago: a cluster may refuse everything for hours."""
+        """Read the secret again, unless it was read a moment ago: a cluster may refuse all requests for hours."""
         if self._clock.now() - self._looked_at >= LOOK_AGAIN_SECONDS:
             self._look_if_possible()
 
@@ -81,7 +81,7 @@ class SecretAccess:
                 raise
 
     def _look(self) -> None:
-        """Raises ClusterRefused, LauncherDown."""
+        """Read the secret and remember its refusal. Raises ClusterRefused, LauncherDown."""
         self._looked_at = self._clock.now()
         self._refused = None
         try:
@@ -91,25 +91,25 @@ class SecretAccess:
             raise
 
     def _read(self) -> None:
-        """Raises ClusterRefused, LauncherDown."""
-        version, text = self._kept()
+        """Read the secret and use its kubeconfig. Raises ClusterRefused, LauncherDown."""
+        version, text = self._stored()
         if version == self._version and self._entry:
             return
         try:
             self._take(read(text))
         except Unusable as error:
-            self._entry = None  # whoever changed it meant to: what it was does not count any more
+            self._entry = None  # the operator changed the secret on purpose: its old value is no longer valid
             raise ClusterRefused(why=f"secret {self._secret} cannot be used: {error}") from None
         self._version = version
 
     def _take(self, config: Kubeconfig) -> None:
-        """With the connections of before, if they lead to the same cluster and show the same certificate."""
+        """Use a kubeconfig. Reuse the open connections if the cluster and the client certificate are still the same."""
         same = self._entry is not None and self._config is not None and self._config.way == config.way
         pool = self._entry.pool if same and self._entry else config.pool()
         self._config = config
         self._entry = Entry(config.address, pool, bearer(config.token) if config.token else "")
 
-    def _kept(self) -> tuple[str, str]:
+    def _stored(self) -> tuple[str, str]:
         try:
             answer = self._client.get_secret_value(SecretId=self._secret)
         except NoCredentialsError as error:

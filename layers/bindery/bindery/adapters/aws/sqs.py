@@ -1,4 +1,4 @@
-"""Messages through SQS."""
+"""Queues on SQS."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import BatchResultErrorEntryTypeDef
 
-# What passes by itself, in the spellings of SQS's older and newer protocol.
+# Temporary errors, in the spellings of SQS's older and newer protocol.
 PASSING = {
     "AWS.SimpleQueueService.RequestThrottled",
     "KMS.ThrottlingException",
@@ -31,9 +31,9 @@ BATCH = 10
 
 
 class SqsQueues:
-    """The queue port over SQS. urls: each queue's address by its name; a message for a queue without one raises KeyError.
+    """Queue port over SQS. urls: each queue's address by its name; a message for a queue without an address raises KeyError.
 
-    A send whose answer was lost is sent again: the message may arrive twice, as the port allows.
+    A send with a lost response is repeated: the message may arrive twice, as the port allows.
     """
 
     def __init__(self, client: "SQSClient", urls: Mapping[str, str]) -> None:
@@ -56,7 +56,7 @@ class SqsQueues:
                 self._send_batch(url, batch, math.ceil(delay))
 
     def _send_batch(self, url: str, bodies: Sequence[str], delay: int) -> None:
-        """Raises Throttled if SQS did not take one of the messages now, ClientError if it never will."""
+        """Send one batch. Raises Throttled if SQS did not accept a message now, ClientError if SQS will never accept it."""
         with _facts():
             answer = self._client.send_message_batch(
                 QueueUrl=url,
@@ -89,7 +89,7 @@ def _refusal(entry: "BatchResultErrorEntryTypeDef") -> ClientError:
 
 @contextmanager
 def _facts() -> Iterator[None]:
-    """Raise SQS's passing errors as the port's."""
+    """Raise SQS's temporary errors as the port's."""
     try:
         yield
     except ClientError as error:
