@@ -1,1 +1,1 @@
-"""Sessions as Pods of a Kubernetes cluster."""
+"""Session launcher for Kubernetes: each session is a Pod of a cluster."""

@@ -1,4 +1,4 @@
-"""How Bindery gets into a cluster: where its API server is, whom to trust there, and what to show it."""
+"""Access to a cluster: its API server's address, its trusted certificate authority, and the credentials."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from urllib3.util import Retry
 
 
 class _AtOnce(Retry):
-    """A kept connection that had ended makes room for a new one, whatever was asked: nothing here does harm twice.
+    """Retry rule: a closed pooled connection is replaced by a new one for every method, because all requests here are repeatable.
 
-    Who is slow, or asks us to come back in an hour, is not asked again: the queue does that.
+    A timeout or a `Retry-After` causes no retry here: the queue retries the message later.
     """
 
     def increment(self, method: str | None = None, url: str | None = None, *rest: Any, **more: Any) -> Self:  # noqa: ANN401
@@ -23,12 +23,15 @@ class _AtOnce(Retry):
 
 
 RETRIES = _AtOnce(1, redirect=0, status=0, other=0, respect_retry_after_header=False, allowed_methods=None)
-LOOK_AGAIN_SECONDS = 10  # between two looks at a cluster that is silent, or that refuses us
+LOOK_AGAIN_SECONDS = 10  # between two lookups of a cluster that is silent or refuses Bindery
 
 
 @dataclass(frozen=True)
 class Entry:
-    """address: of the API server. authorization: the header; empty where the connection itself says who asks."""
+    """Connections and credentials for one cluster. address: of the API server.
+
+    authorization: the header; empty if the connection's client certificate authenticates Bindery.
+    """
 
     address: str
     pool: PoolManager = field(repr=False)
@@ -36,13 +39,13 @@ class Entry:
 
 
 class Access(Protocol):
-    """name: which cluster, for people.
+    """Source of entries to one cluster. name: the cluster's name for people.
 
-    entry: for the next request; its pool is the same one for as long as the cluster and whom we trust there are.
-    renewed: an entry's credentials were refused; whether `entry` has others now, so that asking again makes sense.
-    moved: nobody was reached by an entry; whether `entry` leads elsewhere now.
-    Both ask AWS at most once in LOOK_AGAIN_SECONDS, however often they are asked.
-    All may raise ClusterRefused where there are no credentials to show, and LauncherDown where that may pass by itself.
+    entry: returns the entry for the next request; its pool stays the same while the cluster and its authority stay the same.
+    renewed: call it if an entry's credentials were refused; returns True if `entry` has other credentials now and a retry makes sense.
+    moved: call it if an entry's address did not respond; returns True if `entry` has another address now.
+    Both send at most one request to AWS in LOOK_AGAIN_SECONDS, for any number of calls.
+    All may raise ClusterRefused if there are no credentials, and LauncherDown for a temporary error.
     """
 
     @property
@@ -54,10 +57,10 @@ class Access(Protocol):
 
 
 def trusting(authority: str) -> ssl.SSLContext:
-    """TLS towards a cluster. authority: its own, in PEM; empty: those of this machine. Raises ValueError.
+    """Return the TLS settings for a cluster. authority: the cluster's own, in PEM; empty: those of this machine. Raises ValueError.
 
-    Not as strict as Python is from 3.13 on: the authority that EKS makes for a cluster lacks the key identifiers that are
-    asked for there. Chain, dates and name are checked as ever.
+    They are less strict than Python's default since 3.13: the authority of an EKS cluster lacks the key identifiers that Python
+    requires. Chain, dates and name are still checked.
     """
     try:
         context = ssl.create_default_context(cadata=authority or None)
@@ -68,5 +71,5 @@ def trusting(authority: str) -> ssl.SSLContext:
 
 
 def bearer(token: str) -> str:
-    """The header that shows it."""
+    """Return the Authorization header's value for a token."""
     return f"Bearer {token}"

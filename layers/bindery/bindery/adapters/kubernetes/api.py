@@ -1,4 +1,4 @@
-"""Objects of one namespace of a Kubernetes cluster: made, listed, watched and deleted, with the cluster's answers as our errors."""
+"""Client for the objects of one namespace of a Kubernetes cluster. It converts the cluster's errors to Bindery's."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ TIMEOUTS = (3.0, 10.0)  # seconds to connect, and between two bytes
 
 @dataclass(frozen=True)
 class Request:
-    """path: from the server's root. watched: for so many seconds the answer is to be read as it comes; 0: all of it at once."""
+    """Request to the API server. path: from the server's root. watched: seconds to stream the response; 0: read it at once."""
 
     method: str
     path: str
@@ -46,7 +46,7 @@ class Request:
     watched: float = 0
 
     def send(self, entry: Entry) -> BaseHTTPResponse:
-        """The answer, whatever it is. Raises urllib3's HTTPError."""
+        """Send the request and return the response, of any status. Raises urllib3's HTTPError."""
         headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "bindery"}
         if entry.authorization:
             headers["Authorization"] = entry.authorization
@@ -64,7 +64,7 @@ class Request:
 
 
 class _Refused(Exception):
-    """An answer that is none of 2xx."""
+    """Error for a response with a status other than 2xx."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status = status
@@ -72,10 +72,10 @@ class _Refused(Exception):
 
 
 class Cluster:
-    """One namespace. Every call may raise LauncherDown, and what `refusal` makes of a refused one.
+    """Client for one namespace of a cluster. Every call may raise LauncherDown, and for a refusal the error from `refusal`.
 
-    Connections are kept for the next call. Credentials that are refused are asked for once more; what is refused then is
-    ClusterRefused, which its operator hears of. A cluster that does not answer is looked for, in case it has moved.
+    Connections are reused. After refused credentials, the client gets new ones and retries once; a second refusal raises
+    ClusterRefused and alarms the operator. If the cluster does not respond, its address is looked up again, because it may have moved.
     """
 
     def __init__(self, access: Access, namespace: str) -> None:
@@ -84,59 +84,59 @@ class Cluster:
         self._access = access
 
     def create(self, body: Body) -> Body | None:
-        """The object as it was made; None if there is one of that name."""
+        """Create an object and return it; None if an object of that name exists."""
         with _errors():
             try:
-                return self._told("POST", body["kind"], body=body)
+                return self._request("POST", body["kind"], body=body)
             except _Refused as refused:
                 if refused.status == 409 and reason(refused.body) == "AlreadyExists":
                     return None
                 raise
 
     def delete(self, kind: str, name: str) -> None:
-        """One that is not there is no error. What it owns goes soon after."""
+        """Delete an object. A missing object is no error. The cluster deletes the objects that it owns soon after."""
         with _errors():
             try:
-                self._told("DELETE", kind, name, query={"propagationPolicy": "Background"})
+                self._request("DELETE", kind, name, query={"propagationPolicy": "Background"})
             except _Refused as refused:
                 if refused.status != 404:
                     raise
 
     def get(self, kind: str, name: str) -> Body | None:
-        """The object, or None."""
+        """Return the object; None if it is missing."""
         with _errors():
             try:
-                return self._told("GET", kind, name)
+                return self._request("GET", kind, name)
             except _Refused as refused:
                 if refused.status != 404:
                     raise
                 return None
 
     def find(self, kind: str, name: str) -> Body | None:
-        """The same for whoever may only list."""
+        """Return the object; None if it is missing. Needs only the permission to list."""
         return self.look(kind, name)[0]
 
     def look(self, kind: str, name: str) -> tuple[Body | None, str]:
-        """The object, or None, and the version to watch from."""
-        found, version = self.now(kind, fieldSelector=f"metadata.name={name}")
-        return next(iter(found), None), version
+        """Return the object (None if it is missing) and the version to watch from."""
+        objects, version = self.now(kind, fieldSelector=f"metadata.name={name}")
+        return next(iter(objects), None), version
 
     def now(self, kind: str, **selector: str) -> tuple[list[Body], str]:
-        """The few objects that a selector leaves, and the version to watch from."""
-        told = self._list(kind, selector)
-        return told["items"], told["metadata"]["resourceVersion"]
+        """Return the few objects that match a selector, and the version to watch from."""
+        page = self._list(kind, selector)
+        return page["items"], page["metadata"]["resourceVersion"]
 
     def each(self, kind: str, labels: str) -> Iterator[Body]:
-        """All of a kind with these labels, read in pages."""
+        """Yield all objects of a kind with these labels, read in pages."""
         query = {"labelSelector": labels, "limit": str(PAGE)}
-        told = self._list(kind, query)
-        yield from told["items"]
-        while more := told["metadata"].get("continue"):
-            told = self._list(kind, {**query, "continue": more})
-            yield from told["items"]
+        page = self._list(kind, query)
+        yield from page["items"]
+        while more := page["metadata"].get("continue"):
+            page = self._list(kind, {**query, "continue": more})
+            yield from page["items"]
 
     def watch(self, kind: str, name: str, version: str, seconds: float) -> "Watching":
-        """What becomes of an object after `version`, for `seconds` at most. Close it."""
+        """Watch an object's changes after `version`, for at most `seconds`. The caller must close the result."""
         query = {
             "fieldSelector": f"metadata.name={name}",
             "resourceVersion": version,
@@ -144,20 +144,20 @@ class Cluster:
             "watch": "true",
         }
         with _errors():
-            return Watching(self._asked(Request("GET", self._path(kind), query, watched=seconds)))
+            return Watching(self._send(Request("GET", self._path(kind), query, watched=seconds)))
 
     def close(self) -> None:
-        """Closes the idle connections."""
+        """Close the idle connections."""
         self._access.close()
 
     def _list(self, kind: str, query: Mapping[str, str]) -> Body:
         with _errors():
-            told = self._told("GET", kind, query=query)
-            if not {"items", "metadata"} <= told.keys():
+            page = self._request("GET", kind, query=query)
+            if not {"items", "metadata"} <= page.keys():
                 raise LauncherDown(why=NO_CLUSTER)
-            return told
+            return page
 
-    def _told(
+    def _request(
         self,
         method: str,
         kind: str,
@@ -166,7 +166,7 @@ class Cluster:
         body: Body | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Body:
-        answer = self._asked(Request(method, self._path(kind, name), query or {}, body))
+        answer = self._send(Request(method, self._path(kind, name), query or {}, body))
         try:
             return dict(json.loads(answer.data))
         except (ValueError, TypeError) as error:
@@ -177,9 +177,9 @@ class Cluster:
         within = "" if kind == NAMESPACE else f"/namespaces/{self.namespace}"
         return f"{group}{within}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
 
-    def _asked(self, request: Request) -> BaseHTTPResponse:
-        """The answer, 2xx. Raises _Refused."""
-        entry, answer = self._sent(request)
+    def _send(self, request: Request) -> BaseHTTPResponse:
+        """Send a request and return the 2xx response. Retry once with new credentials after a 401. Raises _Refused."""
+        entry, answer = self._send_to_current(request)
         if answer.status == UNKNOWN and self._access.renewed(entry):
             answer.drain_conn()
             answer = request.send(self._access.entry())
@@ -187,8 +187,8 @@ class Cluster:
             raise _Refused(answer.status, answer.data)
         return answer
 
-    def _sent(self, request: Request) -> tuple[Entry, BaseHTTPResponse]:
-        """By which entry, too. One that leads to nobody is given up for where the cluster is now, if that is elsewhere."""
+    def _send_to_current(self, request: Request) -> tuple[Entry, BaseHTTPResponse]:
+        """Send a request, and retry once if the cluster has moved. Return the used entry and the response."""
         entry = self._access.entry()
         try:
             return entry, request.send(entry)
@@ -200,35 +200,35 @@ class Cluster:
 
 
 class Watching:
-    """Iterated once: (type, object) as the cluster tells them. Raises LauncherDown when the cluster breaks it off in trouble."""
+    """Event stream of a watch, to iterate once: (type, object). Raises LauncherDown if the cluster ends it with an error."""
 
-    def __init__(self, answer: Any) -> None:  # noqa: ANN401  # urllib3's response, as the untyped client passes it on
+    def __init__(self, answer: Any) -> None:  # noqa: ANN401  # urllib3's response, which the untyped client passes on
         self._answer = answer
         self._closed = False
 
     def __iter__(self) -> Iterator[tuple[str, Body]]:
         try:
             with _errors():
-                yield from self._told()
-        # A response that is closed while it is read fails in any of these ways.
+                yield from self._events()
+        # Reading from a closed response raises one of these errors.
         except (BinderyError, AttributeError, ValueError, TypeError, KeyError) as error:
             if not self._closed:
                 raise LauncherDown(why=BROKEN_OFF) from error
 
-    def _told(self) -> Iterator[tuple[str, Body]]:
+    def _events(self) -> Iterator[tuple[str, Body]]:
         rest = b""
         for piece in self._answer.stream(amt=None, decode_content=False):
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
-                told = json.loads(line)
-                if told["type"] == "ERROR":
+                event = json.loads(line)
+                if event["type"] == "ERROR":
                     raise LauncherDown(why=BROKEN_OFF)
-                yield told["type"], told["object"]
+                yield event["type"], event["object"]
 
     def close(self) -> None:
-        """Also from another thread, which ends the iteration."""
+        """Close the stream. A call from another thread ends the iteration."""
         self._closed = True
-        with suppress(RuntimeError, ValueError, OSError):  # it has ended by itself
+        with suppress(RuntimeError, ValueError, OSError):  # the stream has already ended
             self._answer.shutdown()
         self._answer.close()
 

@@ -1,4 +1,4 @@
-"""What the cluster's API server means when it refuses something: its status and sentence as one of our errors."""
+"""Conversion of the API server's refusals, by status and message, to Bindery's errors."""
 
 import json
 import re
@@ -14,37 +14,36 @@ UNKNOWN, NOT_FOUND, LATER = 401, 404, frozenset({408, 409, 410, 429})
 
 
 def refusal(status: int, body: str | bytes | None) -> Retryable | ClusterFull | SessionRefused:
-    """The error for an answer of this HTTP status; body: a `Status` object in JSON, if it was one."""
-    said = _message(body)
+    """Return the error for a response of this HTTP status. body: usually a `Status` object in JSON."""
+    message = _message(body)
     if status in LATER or not 400 <= status < 500:
         return LauncherDown(why=f"the cluster's API server answered {status}")
     if status == UNKNOWN:
         return ClusterRefused(why="the cluster does not accept Bindery's credentials")
-    if UNCOUNTED.search(said):
+    if UNCOUNTED.search(message):
         return LauncherDown(why="the cluster has not counted yet what its quota leaves")
-    if full := QUOTA.search(said):
+    if full := QUOTA.search(message):
         return ClusterFull(why=f"the quota {full['name'].rstrip(',')} of its namespace is used up ({full['asked']})")
-    if lacking := RIGHTS.search(
-        said
-    ):  # for a moment also of an API server that has just started, which knows no rights yet
+    # An API server that has just started also sends this for a moment: it has not loaded the permissions yet.
+    if lacking := RIGHTS.search(message):
         return ClusterRefused(why=f"Bindery's account may not {lacking['verb']} {lacking['what']}")
-    return SessionRefused(why=_why(status, said))
+    return SessionRefused(why=_why(status, message))
 
 
 def reason(body: str | bytes) -> str:
-    """The cluster's own word for it, such as `AlreadyExists`; empty if it gave none."""
+    """Return the cluster's reason code, such as `AlreadyExists`; empty if the body has no reason."""
     try:
         return str(json.loads(body)["reason"])
     except (TypeError, ValueError, KeyError):
         return ""
 
 
-def _why(status: int, said: str) -> str:
-    if rules := ADMISSION.search(said):
+def _why(status: int, message: str) -> str:
+    if rules := ADMISSION.search(message):
         return f"its rules for security ask for more: {rules['rules']}"
-    if limits := LIMIT.search(said):
+    if limits := LIMIT.search(message):
         return limits["what"]
-    return f"something that sessions need is not there ({said})" if status == NOT_FOUND else said
+    return f"something that sessions need is not there ({message})" if status == NOT_FOUND else message
 
 
 def _message(body: str | bytes | None) -> str:

@@ -1,4 +1,4 @@
-"""A kubeconfig that stands for itself, as a secret has to: what it leads to besides, files or commands, a function has not."""
+"""Parser for self-contained kubeconfigs in secrets: a function does not have the files or commands that a kubeconfig may name."""
 
 import base64
 import os
@@ -28,12 +28,12 @@ ELSEWHERE: Mapping[str, str] = {
 
 
 class Unusable(ValueError):
-    """Why, in words that hold nothing of the text."""
+    """Error for an unusable kubeconfig. Its message contains no text of the kubeconfig."""
 
 
 @dataclass(frozen=True)
 class Kubeconfig:
-    """One cluster and one user of it. authority, certificate, key: PEM. tls_name: what the server's certificate says, if not its host."""
+    """Cluster and user of a kubeconfig. authority, certificate, key: PEM. tls_name: name in the server's certificate, if not its host."""
 
     address: str
     authority: str
@@ -44,11 +44,11 @@ class Kubeconfig:
 
     @property
     def way(self) -> tuple[str, ...]:
-        """What connections depend on."""
+        """Return the settings that an open connection depends on."""
         return self.address, self.authority, self.tls_name, self.certificate, self.key
 
     def pool(self) -> PoolManager:
-        """Raises Unusable."""
+        """Return a connection pool for the cluster. Raises Unusable."""
         try:
             context = trusting(self.authority)
             if self.certificate:
@@ -61,7 +61,7 @@ class Kubeconfig:
 
 
 def read(text: str) -> Kubeconfig:
-    """What its current context leads to. Raises Unusable."""
+    """Return the cluster and the user of a kubeconfig's current context. Raises Unusable."""
     try:
         config = _part(plain_yaml(text, LARGEST_ELSEWHERE), "it")
     except NotPlain as error:
@@ -82,10 +82,10 @@ def read(text: str) -> Kubeconfig:
     return Kubeconfig(address.rstrip("/"), authority, _text(cluster, "tls-server-name"), certificate, key, token)
 
 
-def _part(found: object, what: str) -> Part:
-    if not isinstance(found, dict):
-        raise Unusable(f"{what} is not what a kubeconfig has there")
-    return found
+def _part(value: object, description: str) -> Part:
+    if not isinstance(value, dict):
+        raise Unusable(f"{description} is not what a kubeconfig has there")
+    return value
 
 
 def _named(config: Part, kind: str, name: str) -> Part:
@@ -111,7 +111,7 @@ def _decoded(part: Part, key: str) -> str:
 
 
 def _show(context: ssl.SSLContext, pem: str) -> None:
-    """OpenSSL takes a client's certificate from a file only: one that nobody else may read, for this moment."""
+    """Load a client certificate with its key. OpenSSL reads it only from a file: a temporary one, readable by its owner only."""
     handle, path = tempfile.mkstemp()
     try:
         with os.fdopen(handle, "w") as file:

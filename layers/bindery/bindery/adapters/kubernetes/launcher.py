@@ -1,4 +1,4 @@
-"""Sessions as Pods, each behind a Gateway on its own host name."""
+"""Session launcher for Kubernetes: each session is a Pod behind a Gateway, with its own host name."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -28,30 +28,30 @@ from bindery.domain.errors import LauncherDown, NodeLost, SessionDied, SessionEv
 from bindery.domain.sessions import Activity, Liveness, SessionObject, SessionOrder, SessionReport
 from bindery.ports.clock import Clock
 
-SOONEST, LATEST, GROWTH = 0.04, 0.1, 1.05  # seconds between two questions to a session's address: ever rarer
-FRESH_SECONDS = 5  # trouble that began so lately has not been told yet
+SOONEST, LATEST, GROWTH = 0.04, 0.1, 1.05  # seconds between two requests to a session's address: growing intervals
+FRESH_SECONDS = 5  # trouble that began less than this ago has not been reported yet
 STARTS = 3
 
 
 @dataclass(frozen=True)
 class PublicAddress:
-    """Where sessions are reached: `base` is an address; each session is at a sub-domain of its host."""
+    """Public address of sessions. base: a URL; each session has a sub-domain of its host."""
 
     base: str
 
     @property
     def domain(self) -> str:
-        """The host whose sub-domains are sessions'."""
+        """Return the parent domain of the sessions' hosts."""
         return urlsplit(self.base).hostname or ""
 
     def of(self, session: str) -> str:
-        """A session's public address, with a trailing slash."""
+        """Return a session's public address, with a trailing slash."""
         parts = urlsplit(self.base)
         return f"{parts.scheme}://{session}.{parts.netloc}/"
 
 
 class KubernetesSessions:
-    """The session launcher for a cluster. Everything it must know of a session is in the cluster."""
+    """Session launcher for a cluster. The cluster stores the whole state of the sessions."""
 
     def __init__(self, cluster: Cluster, making: Making, address: PublicAddress, clock: Clock) -> None:
         self._cluster = cluster
@@ -63,93 +63,94 @@ class KubernetesSessions:
         for _ in range(STARTS):
             owner = self._cluster.create(service(order, self._clock.random_id(4))) or self._owner(order.id)
             if owner is None:
-                continue  # it was ended in this moment: its name is free
+                continue  # the session was stopped just now: its name is free
             run = owner["metadata"]["labels"][RUN]
             self._cluster.create(secret(order, run, owner))
             if self._cluster.create(pod(order, run, owner, self._making)) or self._lives(order.id, run):
                 self._cluster.create(route(order, run, owner, self._making))
                 return
-            self.stop(order.id)  # what an earlier try left
+            self.stop(order.id)  # remove the objects of an earlier start
         raise LauncherDown(why="what an earlier start left is still being removed")
 
     def wait(self, session: str, token: str, seconds: float) -> SessionReport:
         until = time.monotonic() + seconds
         url, pause = self._address.of(session), SOONEST
         with PodWatch(self._cluster, session, seconds) as watch:
-            told = "" if self._is_fresh(watch.state) else str(watch.state.trouble)
+            reported = "" if self._is_fresh(watch.state) else str(watch.state.trouble)
             while not watch.state.gone:
-                left = until - time.monotonic()
-                if watch.state.runs and activity.is_session(url, token, max(left, 1)):
+                remaining = until - time.monotonic()
+                if watch.state.runs and activity.is_session(url, token, max(remaining, 1)):
                     return SessionReport(Liveness.READY, url=url)
-                if left <= 0 or (watch.state.trouble and str(watch.state.trouble) != told):
+                if remaining <= 0 or (watch.state.trouble and str(watch.state.trouble) != reported):
                     return SessionReport(Liveness.STARTING, trouble=watch.state.trouble)
                 if watch.state.runs:
-                    watch.next(min(pause, left))
+                    watch.next(min(pause, remaining))
                     pause = min(LATEST, pause * GROWTH)
                 else:
-                    watch.next(left)
+                    watch.next(remaining)
             return _gone(watch.state)
 
     def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
         return activity.ask(sessions, seconds, self._clock.now())
 
     def stop(self, session: str) -> None:
-        """The Service goes first, and with it the name; what it owns the cluster removes. The Pod is not left to that.
+        """Delete the session's Service, then its Pods, and wait for their end.
 
-        A Pod that does not end in time is on a node that does not answer: it is marked, and goes when the node is heard of.
+        The Service goes first, which frees the name; the cluster deletes the objects that it owns. The Pods are also deleted here. A
+        Pod that does not end in time is on a node that does not respond: it is marked for deletion, and ends when the node responds.
         """
         self._cluster.delete(SERVICE, service_name(session))
-        for left in list(self._cluster.each(POD, f"{ID}={session}")):
-            self._cluster.delete(POD, left["metadata"]["name"])
-            self._await_end(left["metadata"]["name"])
+        for body in list(self._cluster.each(POD, f"{ID}={session}")):
+            self._cluster.delete(POD, body["metadata"]["name"])
+            self._await_end(body["metadata"]["name"])
 
     def objects(self) -> Sequence[SessionObject]:
-        # Of each page only this is kept: bodies of thousands of Pods would fill a function's memory.
-        found = {each["metadata"]["uid"]: _object(each, no_pod()) for each in self._cluster.each(SERVICE, MARKED)}
+        # Only these fields of each page are stored: the bodies of thousands of Pods would fill a function's memory.
+        services = {each["metadata"]["uid"]: _object(each, no_pod()) for each in self._cluster.each(SERVICE, MARKED)}
         strays = {}
         for each in self._cluster.each(POD, MARKED):
             uid = next((owner["uid"] for owner in each["metadata"].get("ownerReferences", ())), "")
             state = state_of(each)
-            if uid in found:
-                found[uid] = replace(found[uid], alive=not state.gone, why=_spoken(state))
-            elif not each["metadata"].get("deletionTimestamp"):  # else it is on its way out
+            if uid in services:
+                services[uid] = replace(services[uid], alive=not state.gone, why=_spoken(state))
+            elif not each["metadata"].get("deletionTimestamp"):  # else it is being deleted
                 strays[each["metadata"]["labels"][ID]] = _object(each, PodState(gone=True))
-        owned = {each.id for each in found.values()}
-        return [*found.values(), *(stray for stray in strays.values() if stray.id not in owned)]
+        owned = {each.id for each in services.values()}
+        return [*services.values(), *(stray for stray in strays.values() if stray.id not in owned)]
 
     def missing(self) -> str:
-        """What has to be there and is not, and what to do about it; empty if all is well."""
+        """Return the missing prerequisite and its remedy; empty if all prerequisites exist."""
         return missing(self._cluster, self._making)
 
     @property
     def where(self) -> str:
-        """Which cluster, namespace and gateway, for people."""
+        """Return the cluster, namespace and gateway as readable text."""
         return (
             f"Sessions are Pods in namespace {self._cluster.namespace} of {self._cluster.address}, "
             f"reached through Gateway {self._making.gateway} at {self._address.of('<id>')}"
         )
 
     def close(self) -> None:
-        """Closes connections. Sessions live on."""
+        """Close the connections. Sessions keep running."""
         self._cluster.close()
 
     def _owner(self, session: str) -> Body | None:
-        """The Service that owns a session's objects, unless it is on its way out."""
-        found = self._cluster.find(SERVICE, service_name(session))
-        return found if found and not found["metadata"].get("deletionTimestamp") else None
+        """Return the Service that owns a session's objects; None if it is missing or being deleted."""
+        owner = self._cluster.find(SERVICE, service_name(session))
+        return owner if owner and not owner["metadata"].get("deletionTimestamp") else None
 
     def _lives(self, session: str, run: str) -> bool:
-        found = self._cluster.find(POD, run_name(session, run))
-        return found is not None and not state_of(found).gone
+        body = self._cluster.find(POD, run_name(session, run))
+        return body is not None and not state_of(body).gone
 
     def _await_end(self, name: str) -> None:
-        found, version = self._cluster.look(POD, name)
-        if found:
+        body, version = self._cluster.look(POD, name)
+        if body:
             with closing(self._cluster.watch(POD, name, version, END_SECONDS + 2)) as watching:
                 any(kind == "DELETED" for kind, _ in watching)
 
     def _is_fresh(self, state: PodState) -> bool:
-        """Whether its trouble has not been told yet."""
+        """Return True if the Pod's trouble is so new that it has not been reported yet."""
         return self._clock.now() - state.since < FRESH_SECONDS
 
 
@@ -166,7 +167,7 @@ def _object(body: Body, state: PodState) -> SessionObject:
 
 
 def _spoken(state: PodState) -> str:
-    """What ended a session, as its record keeps it; empty: nothing that the cluster knows of."""
+    """Return the reason of a session's end, as in its record; empty if the cluster has no reason."""
     match state.trouble:
         case SessionOutOfMemory() as trouble:
             return f"it used more memory than it may ({trouble.facts['limit']})"

@@ -1,6 +1,6 @@
-# Lays out the session's commit, then becomes the rest of its arguments. For images that several commits share: of any commit
-# such an image holds, where a session reads, only the files that its key covers. /bin/sh runs this before the image's entry
-# point. Until the last line it looks for no program, and reads no configuration, in folders that hold files of a commit.
+# Checks out the session's commit, then executes its remaining arguments. Used for images that several commits share: the session's
+# folder in such an image has only the files that the environment's key covers. /bin/sh runs this script before the image's entry
+# point. Before the last line, it never searches for programs or configuration in folders with files of a commit.
 # Arguments: the commit, its clone address, the ref that the link names, then a command.
 
 fail() {
@@ -9,7 +9,7 @@ fail() {
     exit 76
 }
 
-clean_path() { # sets PATH without relative folders, and without those that a commit's files may be in
+clean_path() { # removes from PATH relative folders and folders with files of a commit
     left=$PATH: clean=
     while [ -n "$left" ]; do
         entry=${left%%:*} left=${left#*:}
@@ -21,25 +21,25 @@ clean_path() { # sets PATH without relative folders, and without those that a co
     PATH=$clean
 }
 
-quiet_git() { # git with these settings alone; for $limit seconds, if that is set
+quiet_git() { # git with only these settings; for at most $limit seconds, if $limit is set
     ${limit:+timeout "$limit"} git -c protocol.allow=never -c protocol.https.allow=always -c protocol.http.allow=always -c credential.helper= \
         -c core.hooksPath=/dev/null -c fetch.recurseSubmodules=false -c submodule.recurse=false \
         -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 "$@"
 }
 
-bring() { # if git fails, its first fatal words are the reason
+bring() { # runs git; if it fails, its first "fatal:" line is the reason
     words=$(quiet_git "$@" 2>&1) ||
         fail "$(printf '%s\n' "$words" | grep -m 1 '^fatal: ' || printf '%s\n' "$words" | tail -n 1)"
 }
 
-as_stored() { # lays out HEAD's files by command $1, without conversions that .gitattributes names
+as_stored() { # checks out HEAD's files with command $1, without the conversions of .gitattributes
     mkdir .git/info &&
         echo '* -text -ident -filter -working-tree-encoding' >.git/info/attributes &&
-        "$1" reset -q --hard && # removes what is in a file's way
+        "$1" reset -q --hard && # removes other files in the way of HEAD's files
         rm -r .git/info
 }
 
-web_address() { # prints the web address of a submodule that .gitmodules says is at $1, in the repository at $2; or is false
+web_address() { # prints the web address of a submodule; false if it has none. $1: its address in .gitmodules, $2: the parent's address
     case $1 in
         ./* | ../*)
             step=$1 base=${2%/}
@@ -69,7 +69,7 @@ web_address() { # prints the web address of a submodule that .gitmodules says is
     esac
 }
 
-submodules() { # fills the submodules of the repository in this folder, without `git submodule`. $1: its address, $2: its depth
+submodules() { # checks out the submodules of the repository in this folder, without `git submodule`. $1: its address, $2: its depth
     [ -f .gitmodules ] && [ ! -h .gitmodules ] && [ "$2" -lt 3 ] || return 0
     listed --name-only --get-regexp '^submodule\..*\.path$' | head -n 50 | while IFS= read -r key; do
         name=${key#submodule.} name=${name%.path}
@@ -77,7 +77,7 @@ submodules() { # fills the submodules of the repository in this folder, without 
         [ "$(listed "submodule.$name.update")" != none ] || continue # other values may be commands
         entry=$(git ls-files -s -- ":(top,literal)$path" | head -n 1)
         commit=${entry#160000 } commit=${commit%% *}
-        [ "$entry" != "${entry#160000 }" ] || continue # no submodule of this commit
+        [ "$entry" != "${entry#160000 }" ] || continue # this commit has no such submodule
         (submodule "$from" "$path" "$commit" "$1" "$2") || {
             echo "The submodule $path ($from) is missing and its folder is empty." >&2
             rm -rf -- "./$path" && mkdir -p -- "./$path"
@@ -85,27 +85,27 @@ submodules() { # fills the submodules of the repository in this folder, without 
     done
 }
 
-submodule() { # in a process of its own. $1: its address in .gitmodules, $2: its path, $3: commit, $4, $5: the parent's address and depth
+submodule() { # runs in a subshell. $1: its address in .gitmodules, $2: its path, $3: commit, $4, $5: the parent's address and depth
     address=$(web_address "$1" "$4") && cd -- "./$2" && quiet_git init -q --template= . || return 1
     quiet_git remote add -- origin "$address" || return 1
     limit=$(seconds 60) quiet_git -c http.lowSpeedTime=20 fetch -q --depth 1 --no-tags origin "$3" 2>/dev/null || return 1
     quiet_git update-ref --no-deref HEAD "$3" && as_stored quiet_git && submodules "$address" $(($5 + 1))
 }
 
-seconds() { # prints $1 where the image can end a command after so many seconds
+seconds() { # prints $1 if the image has the command `timeout`
     command -v timeout >/dev/null && echo "$1"
 }
 
-listed() { # values of .gitmodules, without files that it includes
+listed() { # prints values of .gitmodules, without included files
     git config -f .gitmodules --no-includes "$@"
 }
 
-history() { # in a process of its own: adds to the commit $1 what a clone has, except files. $2: the ref that the link names
+history() { # runs in a subshell. Adds to the commit $1 the history and refs of a clone, without files. $2: the ref that the link names
     limit=$(seconds 15) tab=$(printf '\t') name=${2#refs/heads/} branch=
     offer=$(GIT_TRACE_PACKET=1 quiet_git ls-remote --symref origin HEAD "refs/heads/$name" "refs/tags/$name" 2>&1 |
         grep -e "^[^ ]*${tab}refs/" -e "^ref: refs/heads/[^ ]*${tab}HEAD\$" \
-            -e ' packet: [^<]*< fetch=.*filter' -e ' packet: [^<]*< .*\\0.* filter') # as servers offer filters: version 2, or older
-    printf '%s\n' "$offer" | grep -q ' packet: ' || return 1 # without filters all files of all commits would come
+            -e ' packet: [^<]*< fetch=.*filter' -e ' packet: [^<]*< .*\\0.* filter') # filters, as protocol version 2 and older ones offer them
+    printf '%s\n' "$offer" | grep -q ' packet: ' || return 1 # without filters, the server would send all files of all commits
     quiet_git fetch -q --depth 20000 --filter=tree:0 origin "$1:refs/bindery/commit" 2>/dev/null || return 1
     quiet_git update-ref -d refs/bindery/commit
     default=$(printf '%s\n' "$offer" | sed -n "s|^ref: refs/heads/\(.*\)${tab}HEAD\$|\1|p")
@@ -120,18 +120,18 @@ history() { # in a process of its own: adds to the commit $1 what a clone has, e
     if [ -n "$branch" ]; then follow "$1" "$branch" "$default" || echo "The working copy is not on its branch." >&2; fi
 }
 
-follow() { # puts the commit $1 on the branch $2, which follows its remote. $3: the repository's default branch
+follow() { # sets the branch $2 to the commit $1, with its upstream branch. $3: the repository's default branch
     quiet_git update-ref "refs/heads/$2" "$1" && quiet_git update-ref "refs/remotes/origin/$2" "$1" || return 1
     quiet_git config "branch.$2.remote" origin && quiet_git config "branch.$2.merge" "refs/heads/$2" || return 1
     [ "$2" != "$3" ] || quiet_git symbolic-ref refs/remotes/origin/HEAD "refs/remotes/origin/$2"
     quiet_git symbolic-ref HEAD "refs/heads/$2"
 }
 
-unpack() { # false if the image does not carry the commit, or if a file cannot be written
+unpack() { # unpacks the commit from the image; false if the image does not have it, or if a file cannot be written
     [ -f "$carried/$ref.tar" ] && tar -x -o -f "$carried/$ref.tar"
 }
 
-fetch() { # the commit's own bytes, as a build lays them out: without conversions that .gitattributes names
+fetch() { # fetches and checks out the commit's own bytes, as a build does: without the conversions of .gitattributes
     command -v git >/dev/null || fail "git is not in the image"
     echo "Bringing files to $ref ..." >&2
     rm -rf .git
@@ -150,7 +150,7 @@ fetch() { # the commit's own bytes, as a build lays them out: without conversion
     }
 }
 
-lay_out() { # in a process of its own: its variables are not the session's
+lay_out() { # runs in a subshell: its variables do not reach the session
     ref=$1 url=$2 link=$3 limit= folder=${REPO_DIR:-.} carried=/var/lib/bindery/content
     clean_path
     HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent
@@ -160,10 +160,10 @@ lay_out() { # in a process of its own: its variables are not the session's
     cd "$folder" || fail "its folder is not in the image"
     unpack || fetch
     rm -rf "$carried"/*
-    [ -z "${R2D_ENTRYPOINT:-}" ] || chmod +x "$R2D_ENTRYPOINT" # as repo2docker does when it builds
+    [ -z "${R2D_ENTRYPOINT:-}" ] || chmod +x "$R2D_ENTRYPOINT" # as in a build by repo2docker
 }
 
-trap 'exit 143' TERM # at once, also while a fetch lasts
+trap 'exit 143' TERM # exits at once, also during a fetch
 lay_out "$1" "$2" "$3" &
 wait "$!" || exit
 trap - TERM

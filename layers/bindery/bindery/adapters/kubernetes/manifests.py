@@ -1,4 +1,4 @@
-"""A session's objects: a Service that owns the others, a Secret with the token, the Pod, the route to its own host name."""
+"""Manifests of a session's objects: a Service that owns the others, a Secret with the token, the Pod, the route to its host name."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -19,27 +19,27 @@ MARKED = ",".join((*(f"{name}={value}" for name, value in MARK.items()), ID, RUN
 CONTAINER = "session"
 REF = "bindery/ref"
 LONGEST_ANNOTATION = 1000
-NODE_LOST_SECONDS = 60  # how long a session may be on a node that does not answer
+NODE_LOST_SECONDS = 60  # maximum time of a session on a node that does not respond
 END_SECONDS = 10
 REPO2DOCKER = "/usr/local/bin/repo2docker-entrypoint"
 
 
 def service_name(session: str) -> str:
-    """Deterministic: what makes starting idempotent."""
+    """Return the name of a session's Service. It is deterministic, which makes starting idempotent."""
     return f"session-{session}"
 
 
 def run_name(session: str, run: str) -> str:
-    """Of everything else. A new start under the same id collides with nothing that an old one left."""
+    """Return the name of a session's other objects. A new start with the same id does not collide with leftovers of an old one."""
     return f"session-{session}-{run}"
 
 
 @dataclass(frozen=True)
 class Making:
-    """How sessions are made here. gateway: name of the Gateway, in the sessions' namespace. domain: sessions' hosts are below it.
+    """Settings of new sessions. gateway: name of the Gateway, in the sessions' namespace. domain: parent domain of the sessions' hosts.
 
-    allowed_origins: pages elsewhere that may talk to a session's server, given its token (`*`: any).
-    pull_secret: name of the Secret with which nodes fetch images; empty: they need none.
+    allowed_origins: other sites that may send requests to a session's server with its token (`*`: all).
+    pull_secret: name of the Secret with which nodes pull images; empty: nodes pull without a Secret.
     """
 
     gateway: str
@@ -50,7 +50,10 @@ class Making:
 
 
 def service(order: SessionOrder, run: str) -> Body:
-    """Owns the others. Headless, and published before the Pod is ready: the gateway knows the way before the server answers."""
+    """Return the Service that owns the session's other objects.
+
+    It is headless and publishes the Pod before it is ready: the gateway has the Pod's address before the server responds.
+    """
     spec = {
         "clusterIP": "None",
         "publishNotReadyAddresses": True,
@@ -66,7 +69,7 @@ def service(order: SessionOrder, run: str) -> Body:
 
 
 def secret(order: SessionOrder, run: str, owner: Body) -> Body:
-    """The only object that holds the token."""
+    """Return the Secret, the only object with the session's token."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -77,7 +80,7 @@ def secret(order: SessionOrder, run: str, owner: Body) -> Body:
 
 
 def route(order: SessionOrder, run: str, owner: Body, making: Making) -> Body:
-    """From the session's host name to its Service."""
+    """Return the route from the session's host name to its Service."""
     spec = {
         "parentRefs": [{"name": making.gateway}],
         "hostnames": [f"{order.id}.{making.domain}"],
@@ -92,7 +95,7 @@ def route(order: SessionOrder, run: str, owner: Body, making: Making) -> Body:
 
 
 def pod(order: SessionOrder, run: str, owner: Body, making: Making) -> Body:
-    """Fits Pod Security's `restricted`. It is never restarted: a session whose server ended is over."""
+    """Return the Pod. It conforms to Pod Security's `restricted`. It is never restarted: the session ends with its server."""
     metadata = _metadata(order.id, run, owner)
     metadata["annotations"] = {
         "bindery/repository": order.repository.repo_url[:LONGEST_ANNOTATION],
@@ -131,31 +134,31 @@ def _container(order: SessionOrder, run: str, making: Making) -> Body:
         ],
         "resources": _limits(making.resources),
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "terminationMessagePolicy": "FallbackToLogsOnError",  # the log's end in the Pod's own record
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # stores the log's end in the Pod's status
     }
 
 
-def _limits(given: Resources) -> Body:
-    """A container's requests and limits."""
-    gpus = {given.gpu_resource: str(given.gpus)} if given.gpus else {}
+def _limits(resources: Resources) -> Body:
+    """Return a container's requests and limits."""
+    gpus = {resources.gpu_resource: str(resources.gpus)} if resources.gpus else {}
     return {
         "requests": {
-            "memory": given.memory_guarantee,
-            "cpu": given.cpu_guarantee,
-            "ephemeral-storage": given.storage_guarantee,
+            "memory": resources.memory_guarantee,
+            "cpu": resources.cpu_guarantee,
+            "ephemeral-storage": resources.storage_guarantee,
             **gpus,
         },
         "limits": {
-            "memory": given.memory_limit,
-            "cpu": given.cpu_limit,
-            "ephemeral-storage": given.storage_limit,
+            "memory": resources.memory_limit,
+            "cpu": resources.cpu_limit,
+            "ephemeral-storage": resources.storage_limit,
             **gpus,
         },
     }
 
 
-def _tolerations(given: Resources) -> list[Body]:
-    return [each.model_dump(by_alias=True, exclude_defaults=True) for each in given.tolerations]
+def _tolerations(resources: Resources) -> list[Body]:
+    return [each.model_dump(by_alias=True, exclude_defaults=True) for each in resources.tolerations]
 
 
 @cache
@@ -165,10 +168,10 @@ def _shipped(package: str, name: str) -> str:
 
 
 def _command(order: SessionOrder, making: Making) -> Body:
-    """Return `command` and `args`: the server, and before it what lays out the session's commit, where the image needs that.
+    """Return `command` and `args`, which start the server. For scope FILES, `lay_out.sh` checks out the session's commit first.
 
-    An image of scope FILES is repo2docker's, so its entry point is known. That is a login shell, which reads the commit's
-    startup files: `command` goes round it, and `lay_out.sh` runs it when the commit is there.
+    repo2docker makes the images of scope FILES, so their entry point is known. It is a login shell, which reads the commit's
+    startup files: `command` replaces it, and `lay_out.sh` runs it after the checkout.
     """
     serve = ["sh", "-c", _shipped(JUPYTER, "serve.sh"), "serve", _shipped(JUPYTER, "start_lab.py"), *_options(making)]
     if order.scope is not Scope.FILES:
@@ -180,7 +183,7 @@ def _command(order: SessionOrder, making: Making) -> Body:
 
 
 def _options(making: Making) -> tuple[str, ...]:
-    """Options on the command line win over any configuration file of the image. The token is not among them."""
+    """Return the server's options. The command line overrides any configuration file of the image. It does not contain the token."""
     return (
         "--ServerApp.ip=0.0.0.0",
         "--ServerApp.trust_xheaders=True",
@@ -189,12 +192,12 @@ def _options(making: Making) -> tuple[str, ...]:
 
 
 def _literal(text: str) -> str:
-    """Kubernetes would put the value of a variable for `$(NAME)`."""
+    """Return the text with escaped `$`: Kubernetes would replace `$(NAME)` with a variable's value."""
     return text.replace("$", "$$")
 
 
 def _gone_nodes() -> list[Body]:
-    """A session on a node that went away is over after a minute, not after Kubernetes' five."""
+    """Return tolerations that end a session on a lost node after one minute, instead of Kubernetes' five."""
     return [
         {
             "key": f"node.kubernetes.io/{state}",

@@ -1,4 +1,4 @@
-"""What a Pod's own record says of its session: how far it has come, what keeps it, what it died of."""
+"""State of a session from its Pod's status: its progress, the obstacle to its start, or the cause of its end."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ from bindery.domain.errors import (
 Body = Mapping[str, Any]
 CONTENT_EXIT = 76
 CONTENT_MARK = "bindery content: "
-# Registries say "does not exist or may require authorization" to nodes that may not ask: what is there is not gone for that.
+# Registries send "does not exist or may require authorization" to nodes without permission: the image may still exist.
 DENIED = re.compile(r"access denied|unauthorized|forbidden|insufficient_scope|authorization failed", re.IGNORECASE)
 NOT_THERE = re.compile(r"not found|manifest unknown|does not exist|NotFound", re.IGNORECASE)
 REJECTED = re.compile(r"OutOf\w[\w./-]*|UnexpectedAdmissionError|NodeAffinity|NodeShutdown|Terminated")  # by its node
@@ -36,9 +36,9 @@ LONGEST = 400
 
 @dataclass(frozen=True)
 class PodState:
-    """runs: its server may answer by now. gone: it never will. trouble: what it died of, or what keeps it.
+    """State of a session's Pod. runs: its server may respond now. gone: it will never respond.
 
-    since: UTC seconds of when that trouble was noticed; 0: not known.
+    trouble: the cause of its end, or the obstacle to its start. since: UTC seconds when the trouble was noticed; 0: unknown.
     """
 
     runs: bool = False
@@ -48,18 +48,20 @@ class PodState:
 
 
 def no_pod() -> PodState:
-    """Of a session whose Pod is no longer there, or is on its way out without the cluster's saying why."""
+    """Return the state of a session without a Pod, or with a Pod that is being deleted without a stated reason."""
     return PodState(gone=True, trouble=SessionEvicted(why="its Pod was deleted"))
 
 
 def state_of(pod: Body) -> PodState:
-    """The state of a Pod as the API server tells it."""
+    """Return the state of a Pod. pod: the object from the API server."""
     status = pod.get("status", {})
     if pod["metadata"].get("deletionTimestamp"):
         taken = _taken_away(status)
         return PodState(gone=True, trouble=taken) if taken else no_pod()
     container = _ours(status.get("containerStatuses", ())).get("state", {})
-    if status.get("phase") in ("Failed", "Succeeded") or "terminated" in container:  # what is beside it may go on
+    if (
+        status.get("phase") in ("Failed", "Succeeded") or "terminated" in container
+    ):  # other containers of the Pod may continue
         return PodState(gone=True, trouble=_end(pod, status, container.get("terminated", {})))
     if "running" in container:
         return PodState(runs=True)
@@ -70,7 +72,7 @@ def state_of(pod: Body) -> PodState:
 
 
 def _taken_away(status: Body) -> BinderyError | None:
-    """Why a Pod is being deleted, if the cluster does it."""
+    """Return the reason why the cluster deletes a Pod; None if the cluster does not delete it."""
     for condition in status.get("conditions", ()):
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
             if condition.get("reason") in ("DeletionByTaintManager", "DeletionByPodGC"):
@@ -86,7 +88,7 @@ def _end(pod: Body, status: Body, ended: Body) -> BinderyError:
         return NodeLost()
     if taken := _taken_away(status):
         return taken
-    if ended.get("reason") == "OOMKilled" and ended.get("exitCode") != 0:  # else it was something in it, earlier
+    if ended.get("reason") == "OOMKilled" and ended.get("exitCode") != 0:  # else an earlier process in it was killed
         return SessionOutOfMemory(limit=memory_of(pod))
     words = str(ended.get("message", ""))
     if ended.get("exitCode") == CONTENT_EXIT and words.startswith(CONTENT_MARK):
@@ -96,17 +98,17 @@ def _end(pod: Body, status: Body, ended: Body) -> BinderyError:
 
 
 def _ours(containers: Iterable[Body]) -> Body:
-    """The session's own: a cluster may put others beside it, and before it."""
+    """Return the session's own container: a cluster may add sidecar and init containers."""
     return next((each for each in containers if each.get("name") == CONTAINER), {})
 
 
 def memory_of(pod: Body) -> str:
-    """The most memory that its container may use, as a quantity."""
+    """Return the memory limit of the session's container, as a Kubernetes quantity."""
     return str(_ours(pod["spec"]["containers"]).get("resources", {}).get("limits", {}).get("memory", "its limit"))
 
 
 def _at_start(pod: Body, reason: str, message: str) -> PodState | None:
-    """What a container's waiting means; None if it merely takes its time."""
+    """Return the state of a waiting container; None if its start is only slow."""
     image = str(_ours(pod["spec"]["containers"]).get("image", ""))
     match reason:
         case "ErrImagePull" | "ImagePullBackOff" if NOT_THERE.search(message) and not DENIED.search(message):
@@ -116,7 +118,7 @@ def _at_start(pod: Body, reason: str, message: str) -> PodState | None:
         case "ErrImagePull" | "RegistryUnavailable":
             return PodState(trouble=ImagePullFailed(why=_pull(message)))
         case "CreateContainerConfigError" | "CreateContainerError" if PASSES.search(message):
-            return None  # a node with much to do, which tries again at once
+            return None  # a busy node, which retries at once
         case "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError":
             return PodState(gone=True, trouble=SessionRefused(why=_short(message)))
         case _:
@@ -132,29 +134,31 @@ def _scheduling(status: Body) -> PodState:
 
 
 def lack_of(message: str) -> str:
-    """The scheduler's sentence (`0/3 nodes are available: 2 Insufficient memory, 1 node(s) had untolerated taint {x: y}.`)
-    as people would say it."""
-    said = message.partition(" preemption:")[0]
-    lacks = [f"not enough {lack.replace('ephemeral-storage', 'disk')}" for lack in INSUFFICIENT.findall(said)]
-    if taints := TAINT.findall(said):
-        named = ", ".join(dict.fromkeys(taint.rstrip(": ") for taint in taints if taint))
-        lacks.append(f"nodes are kept for others (taint {named})" if named else "nodes are kept for others (taints)")
-    if "didn't match Pod's node affinity/selector" in said:
+    """Return the scheduler's message in plain words.
+
+    message: such as `0/3 nodes are available: 2 Insufficient memory, 1 node(s) had untolerated taint {x: y}.`
+    """
+    sentence = message.partition(" preemption:")[0]
+    lacks = [f"not enough {lack.replace('ephemeral-storage', 'disk')}" for lack in INSUFFICIENT.findall(sentence)]
+    if taints := TAINT.findall(sentence):
+        names = ", ".join(dict.fromkeys(taint.rstrip(": ") for taint in taints if taint))
+        lacks.append(f"nodes are kept for others (taint {names})" if names else "nodes are kept for others (taints)")
+    if "didn't match Pod's node affinity/selector" in sentence:
         lacks.append("no node has the labels that are asked for")
-    if "Too many pods" in said:
+    if "Too many pods" in sentence:
         lacks.append("nodes hold as many sessions as they may")
-    if "no nodes available" in said:
+    if "no nodes available" in sentence:
         lacks.append("there is no node")
-    return ", ".join(dict.fromkeys(lacks)) or _short(said)
+    return ", ".join(dict.fromkeys(lacks)) or _short(sentence)
 
 
 def seconds_of(moment: str) -> float:
-    """UTC seconds of a time as the API writes it; 0 if there is none."""
+    """Return the UTC seconds of a time in the API's format; 0 if it is empty."""
     return datetime.fromisoformat(moment).timestamp() if moment else 0.0
 
 
 def _pull(message: str) -> str:
-    """The registry's own words, at the end of what the node wraps around them."""
+    """Return the registry's own message from the end of the node's message."""
     return _short(message.rpartition("desc = ")[2] or message)
 
 

@@ -1,4 +1,4 @@
-"""A Pod's state as it changes: one look, then a watch, read by a thread so that its session can be asked meanwhile."""
+"""Watch of a Pod's state: one list request, then a watch. A thread reads it, so the session can be requested in the meantime."""
 
 import queue
 import threading
@@ -12,13 +12,13 @@ from bindery.domain.errors import BinderyError
 
 
 class PodWatch:
-    """A session's Pod, for `seconds` at most. Raises LauncherDown where the cluster does not answer."""
+    """Watch of a session's Pod for at most `seconds`. Raises LauncherDown if the cluster does not respond."""
 
     def __init__(self, cluster: Cluster, session: str, seconds: float) -> None:
         pods, version = cluster.now(POD, labelSelector=f"{ID}={session}")
         pod = min(pods, key=_pastness, default=None)
         self.state = state_of(pod) if pod else no_pod()
-        self._heard: queue.SimpleQueue[PodState | BinderyError] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[PodState | BinderyError] = queue.SimpleQueue()
         self._watching: Watching | None = None
         self._closed = False
         if pod and not self.state.gone and seconds > 0:
@@ -34,31 +34,31 @@ class PodWatch:
             self._watching.close()
 
     def next(self, seconds: float) -> PodState:
-        """The state as soon as it has changed, or as it is after `seconds`."""
+        """Wait at most `seconds` for a change, and return the state."""
         try:
-            heard = self._heard.get(timeout=max(0.0, seconds))
+            result = self._results.get(timeout=max(0.0, seconds))
         except queue.Empty:
             return self.state
-        if isinstance(heard, BinderyError):
-            raise heard
-        self.state = heard
-        return heard
+        if isinstance(result, BinderyError):
+            raise result
+        self.state = result
+        return result
 
     def _listen(self, cluster: Cluster, pod: str, version: str, seconds: float) -> None:
         try:
             self._watching = cluster.watch(POD, pod, version, seconds)
             for kind, changed in () if self._closed else self._watching:
-                self._heard.put(state_of(changed) if kind != "DELETED" else _deleted(changed))
+                self._results.put(state_of(changed) if kind != "DELETED" else _deleted(changed))
         except BinderyError as error:
             if not self._closed:
-                self._heard.put(error)
+                self._results.put(error)
         finally:
             if self._watching:
                 self._watching.close()
 
 
 def _pastness(pod: Body) -> tuple[float, bool]:
-    """Orders the Pods of a session's runs, the latest first: earlier ones may not be marked yet as on their way out."""
+    """Return a sort key that orders a session's Pods, the latest first: earlier ones may not be marked for deletion yet."""
     return -seconds_of(pod["metadata"].get("creationTimestamp", "")), state_of(pod).gone
 
 

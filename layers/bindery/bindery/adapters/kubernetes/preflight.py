@@ -1,4 +1,4 @@
-"""What sessions on a cluster need to be there before them."""
+"""Check of the prerequisites for sessions on a cluster."""
 
 from bindery.adapters.kubernetes.api import GATEWAY, NAMESPACE, Cluster
 from bindery.adapters.kubernetes.manifests import Making
@@ -8,7 +8,7 @@ APPLY = "Apply infra/kubernetes (kubectl apply -k infra/kubernetes)"
 
 
 def missing(cluster: Cluster, making: Making) -> str:
-    """What is not there, and what to do about it; empty if all is well. A Gateway without an address yet counts as there."""
+    """Return the missing prerequisite and its remedy; empty if all exist. A Gateway that has no address yet counts as existing."""
     try:
         if cluster.get(NAMESPACE, cluster.namespace) is None:
             return f"There is no namespace {cluster.namespace} at {cluster.address}. {APPLY}, or set BINDERY_NAMESPACE."
