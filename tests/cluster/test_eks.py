@@ -134,8 +134,8 @@ def test_an_old_token_is_replaced_within_the_request_that_it_is_refused_for(eks:
     client = Client(access, NAMESPACE)
     entry = access.entry()
     object.__setattr__(entry, "authorization", "Bearer k8s-aws-v1.b2xk")
-    assert access._known
-    access._known = replace(access._known, signed_at=clock.now() - 600)
+    assert access._lookup
+    access._lookup = replace(access._lookup, signed_at=clock.now() - 600)
     assert client.find(SERVICE, "session-x") is None
     assert access.entry().authorization != entry.authorization
     client.close()

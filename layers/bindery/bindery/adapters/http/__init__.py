@@ -1,1 +1,1 @@
-"""The guarded HTTP client: every request to an address that a stranger may have named."""
+"""Guarded HTTP client for all requests to addresses that a visitor may have chosen."""

@@ -236,7 +236,7 @@ def _forbidden(host: str, port: int) -> ForbiddenAddress:
     """
     entry = f"{_spelled(host)}:{port}"
     logger.warning(
-        "%s was not asked: it is private or reserved. BINDERY_ALLOWED_PRIVATE_HOSTS=%s allows it.", host, entry
+        "No request to %s: it is private or reserved. BINDERY_ALLOWED_PRIVATE_HOSTS=%s allows it.", host, entry
     )
     return ForbiddenAddress(host=host)
 

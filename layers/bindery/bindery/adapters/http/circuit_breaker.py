@@ -46,13 +46,13 @@ class CircuitBreakers:
         finally:
             self._note(key, heard(unreachable), tries)
 
-    def _note(self, key: str, heard: bool | None, tries: bool) -> None:
+    def _note(self, key: str, responded: bool | None, tries: bool) -> None:
         with self._lock:
-            if heard:
+            if responded:
                 self._silences.pop(key, None)
-            elif heard is None and tries and key in self._silences:
+            elif responded is None and tries and key in self._silences:
                 self._silences[key].until = 0  # no result: the next exchange probes the host
-            if heard is not False:
+            if responded is not False:
                 return
             if len(self._silences) >= REMEMBERED:
                 self._silences.clear()

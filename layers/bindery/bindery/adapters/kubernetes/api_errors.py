@@ -5,11 +5,11 @@ import re
 
 from bindery.domain.errors import ClusterFull, ClusterRefused, LauncherDown, Retryable, SessionRefused
 
-QUOTA = re.compile(r"exceeded quota: (?P<name>\S+), requested: (?P<asked>[^;]*?), used: ")
+QUOTA = re.compile(r"exceeded quota: (?P<name>\S+), requested: (?P<request>[^;]*?), used: ")
 ADMISSION = re.compile(r'violates PodSecurity "[^"]*": (?P<rules>.*)')
-RIGHTS = re.compile(r'User "[^"]*" cannot (?P<verb>\w+) resource "(?P<what>\w+)"')
+RIGHTS = re.compile(r'User "[^"]*" cannot (?P<verb>\w+) resource "(?P<resource>\w+)"')
 UNCOUNTED = re.compile(r"status unknown for quota: ")
-LIMIT = re.compile(r"(?P<what>(?:maximum|minimum) [^\]]*)")
+LIMIT = re.compile(r"(?P<limit>(?:maximum|minimum) [^\]]*)")
 UNKNOWN, NOT_FOUND, LATER = 401, 404, frozenset({408, 409, 410, 429})
 
 
@@ -23,10 +23,10 @@ def refusal(status: int, body: str | bytes | None) -> Retryable | ClusterFull | 
     if UNCOUNTED.search(message):
         return LauncherDown(why="the cluster has not counted yet what its quota leaves")
     if full := QUOTA.search(message):
-        return ClusterFull(why=f"the quota {full['name'].rstrip(',')} of its namespace is used up ({full['asked']})")
+        return ClusterFull(why=f"the quota {full['name'].rstrip(',')} of its namespace is used up ({full['request']})")
     # An API server that has just started also sends this for a moment: it has not loaded the permissions yet.
     if lacking := RIGHTS.search(message):
-        return ClusterRefused(why=f"Bindery's account may not {lacking['verb']} {lacking['what']}")
+        return ClusterRefused(why=f"Bindery's account may not {lacking['verb']} {lacking['resource']}")
     return SessionRefused(why=_why(status, message))
 
 
@@ -42,7 +42,7 @@ def _why(status: int, message: str) -> str:
     if rules := ADMISSION.search(message):
         return f"its rules for security ask for more: {rules['rules']}"
     if limits := LIMIT.search(message):
-        return limits["what"]
+        return limits["limit"]
     return f"something that sessions need is not there ({message})" if status == NOT_FOUND else message
 
 

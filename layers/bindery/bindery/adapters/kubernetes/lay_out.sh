@@ -10,9 +10,9 @@ fail() {
 }
 
 clean_path() { # removes from PATH relative folders and folders with files of a commit
-    left=$PATH: clean=
-    while [ -n "$left" ]; do
-        entry=${left%%:*} left=${left#*:}
+    rest=$PATH: clean=
+    while [ -n "$rest" ]; do
+        entry=${rest%%:*} rest=${rest#*:}
         case $entry in
             "${HOME:-/home}" | "${HOME:-/home}"/* | "$folder" | "$folder"/*) ;;
             /*) clean=$clean${clean:+:}$entry ;;
@@ -104,7 +104,7 @@ history() { # runs in a subshell. Adds to the commit $1 the history and refs of 
     limit=$(seconds 15) tab=$(printf '\t') name=${2#refs/heads/} branch=
     offer=$(GIT_TRACE_PACKET=1 quiet_git ls-remote --symref origin HEAD "refs/heads/$name" "refs/tags/$name" 2>&1 |
         grep -e "^[^ ]*${tab}refs/" -e "^ref: refs/heads/[^ ]*${tab}HEAD\$" \
-            -e ' packet: [^<]*< fetch=.*filter' -e ' packet: [^<]*< .*\\0.* filter') # filters, as protocol version 2 and older ones offer them
+            -e ' packet: [^<]*< fetch=.*filter' -e ' packet: [^<]*< .*\\0.* filter') # filters, as protocol 2 and older ones offer them
     printf '%s\n' "$offer" | grep -q ' packet: ' || return 1 # without filters, the server would send all files of all commits
     quiet_git fetch -q --depth 20000 --filter=tree:0 origin "$1:refs/bindery/commit" 2>/dev/null || return 1
     quiet_git update-ref -d refs/bindery/commit
