@@ -1,18 +1,18 @@
-"""Presets: settings that suit a community. What is set explicitly goes before them."""
+"""Presets: sets of settings for a community. An explicit setting overrides its preset."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        # EGI Replay: people with projects, who come back after lunch.
+        # EGI Replay: users work on projects and return to a session after a break.
         "egi": {
             "memory_guarantee": "2G",
             "memory_limit": "4G",
             "idle_seconds": "3600",
             "max_age_seconds": "0",
         },
-        # mybinder.org: anybody, for a look.
+        # mybinder.org: public use, short visits.
         "mybinder": {
             "memory_guarantee": "450M",
             "memory_limit": "2G",

@@ -1,12 +1,13 @@
-"""Warnings at the start: settings that are allowed, and leave a limit or a check without effect."""
+"""Warnings at the start: allowed settings that leave a limit or a check without effect."""
 
 from bindery.settings import Settings
 
 
 def open_to_other_names(settings: Settings) -> str:
-    """Return a warning if a web page whose own name was made to lead here could read private hosts' repositories; else an empty text.
+    """Return a warning if a web page can read private hosts' repositories by DNS rebinding (its name resolves to this Bindery).
 
-    The local front compares the request's name with its own where it has one: see `infra/local/bindery_local/http_server.py`.
+    Otherwise return an empty text. The local server compares the request's host name with its own name, if it has one: see
+    `infra/local/bindery_local/http_server.py`.
     """
     if settings.queues != "memory" or settings.launcher == "process":
         return ""
@@ -19,10 +20,10 @@ def open_to_other_names(settings: Settings) -> str:
 
 
 def blind_to_clients(settings: Settings) -> str:
-    """Return a warning if others reach this Bindery by a proxy only, and none is trusted to say who they are; else an empty text.
+    """Return a warning if other machines reach this Bindery only by a proxy, and no proxy is trusted to name its clients.
 
-    The local front listens on loopback, so with sessions that are not processes others come by a proxy. API Gateway knows its peer,
-    which is a proxy where `public_url` is that proxy's address.
+    Otherwise return an empty text. The local server listens on loopback. If sessions are not processes, clients on other machines
+    therefore use a proxy. API Gateway knows only its peer, which is a proxy if `public_url` is the proxy's address.
     """
     front, gateway = settings.queues == "memory", bool(settings.public_url)
     if settings.trusted_proxies or settings.launcher == "process" or (not front and not gateway):

@@ -38,7 +38,7 @@ HOSTS_TOKENS = {"gh": ("github_token", "github_app_id"), "gl": ("gitlab_token",)
 
 
 class Settings(Resources):
-    """Field `idle_seconds` is read from `BINDERY_IDLE_SECONDS`, and so on. A value that cannot be used stops the start."""
+    """Settings of Bindery. Field `idle_seconds` is read from `BINDERY_IDLE_SECONDS`, and so on. An invalid value stops the start."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -298,7 +298,7 @@ class Settings(Resources):
     @field_validator("registry", "launcher")
     @classmethod
     def _works_with_the_builder(cls, value: str, info: ValidationInfo) -> str:
-        """Raises ValueError."""
+        """Return the value if the builder supports it. Raises ValueError."""
         if info.data.get("builder") == "uv" and value == "kubernetes":
             raise ValueError("it starts images: set BINDERY_BUILDER=container")
         builder = info.data.get("builder")
@@ -309,7 +309,7 @@ class Settings(Resources):
     @field_validator("trusted_proxies")
     @classmethod
     def _are_not_everybody(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """Raises ValueError."""
+        """Return the networks if none of them contains every address. Raises ValueError."""
         if any(network.endswith("/0") for network in value):
             raise ValueError(
                 "who trusts every address believes whatever any client says: name the proxies' own networks"
@@ -319,7 +319,7 @@ class Settings(Resources):
     @field_validator("private_repositories")
     @classmethod
     def _can_be_kept(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Raises ValueError."""
+        """Return the names if the other settings keep these repositories private. Raises ValueError."""
         if value and info.data.get("launcher") == "process":
             raise ValueError(
                 "sessions that are processes of this machine can read the token: set BINDERY_LAUNCHER=kubernetes"
@@ -329,8 +329,8 @@ class Settings(Resources):
                 "with * in BINDERY_CORS_ALLOW_ORIGIN or BINDERY_ALLOWED_ORIGINS every web page could read them: name the sites"
             )
         for host, names in HOSTS_TOKENS.items():
-            given = [str(info.data.get(name) or "") for name in names]
-            if not any(given) and any(each.startswith(f"{host}/") for each in value):
+            tokens = [str(info.data.get(name) or "") for name in names]
+            if not any(tokens) and any(each.startswith(f"{host}/") for each in value):
                 raise ValueError(f"{host}/... needs a token: BINDERY_{names[0].upper()}")
         return value
 
@@ -342,7 +342,7 @@ class Settings(Resources):
     @field_validator("github_app_id")
     @classmethod
     def _is_whole(cls, value: str, info: ValidationInfo) -> str:
-        """Raises ValueError."""
+        """Return the GitHub App's id if its key and installation are set too. Raises ValueError."""
         key = info.data.get("github_app_key") or SecretStr("")
         if len({bool(value), bool(info.data.get("github_app_installation")), bool(key.get_secret_value())}) > 1:
             raise ValueError("a GitHub App needs its id, its key and its installation")
@@ -351,28 +351,31 @@ class Settings(Resources):
     @field_validator("kubeconfig_secret")
     @classmethod
     def _is_the_only_way(cls, value: str, info: ValidationInfo) -> str:
-        """Raises ValueError."""
+        """Return the secret's name if no other cluster is set. Raises ValueError."""
         if value and info.data.get("eks_cluster"):
             raise ValueError("sessions run on one cluster: set BINDERY_EKS_CLUSTER or this, not both")
         return value
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """From environment variables; an empty one counts as absent. Raises pydantic's ValidationError, which names the setting."""
+        """Return the settings from environment variables; an empty one counts as absent.
+
+        Raises pydantic's ValidationError, which names the setting.
+        """
         variables = {name: environment.get(f"BINDERY_{name.upper()}", "") for name in cls.model_fields}
-        given = {name: text for name, text in variables.items() if text}
-        return cls.model_validate({**PRESETS.get(given.get("preset", ""), {}), **given})
+        values = {name: text for name, text in variables.items() if text}
+        return cls.model_validate({**PRESETS.get(values.get("preset", ""), {}), **values})
 
     @property
     def allow_origin(self) -> str:
-        """The value of `Access-Control-Allow-Origin` for every site. Empty: none, or what `reading_origins` say."""
+        """Return the value of `Access-Control-Allow-Origin` for every site. Empty: no header, or only for `reading_origins`."""
         if self._reads == "listed":
             return "*" if "*" in self.allowed_origins else ""
         return "" if self._reads == "none" else self._reads
 
     @property
     def reading_origins(self) -> tuple[str, ...]:
-        """The sites that are each answered with their own origin."""
+        """Return the sites that get their own origin in `Access-Control-Allow-Origin`."""
         return self.allowed_origins if self._reads == "listed" and "*" not in self.allowed_origins else ()
 
     @property
@@ -381,5 +384,5 @@ class Settings(Resources):
 
     @property
     def resources(self) -> Resources:
-        """What each session may have, without everything else that is set."""
+        """Return the resources of each session, without the other settings."""
         return Resources.model_validate({name: getattr(self, name) for name in Resources.model_fields})

@@ -1,1 +1,1 @@
-"""What Bindery is about: launches, repositories, environments, sessions. Pure; nothing here reads, waits or connects."""
+"""Domain model: launches, repositories, environments, sessions. Pure code without I/O and without waiting."""

@@ -1,4 +1,4 @@
-"""The operator's rules: which clients and repositories are served, and how many sessions each may have."""
+"""The operator's rules: bans and allow-lists for clients and repositories, and the limits of their sessions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bindery.domain.rule_pattern import matches
 
 @dataclass(frozen=True)
 class Limits:
-    """Most sessions at one time: in all, of one repository, of one repository's owner, of one client. None: no limit."""
+    """Limits of sessions at one time: in total, per repository, per owner of repositories, per client. None: no limit."""
 
     total: int | None = None
     per_repository: int | None = None
@@ -20,7 +20,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class SpecRule:
-    """A quota of sessions for the repositories that `pattern` matches."""
+    """Quota of sessions for the repositories that `pattern` matches."""
 
     pattern: str
     quota: int
@@ -28,12 +28,12 @@ class SpecRule:
 
 @dataclass(frozen=True)
 class Rules:
-    """Bans beat allow-lists; the first quota rule that matches counts (BinderHub's order).
+    """Rules of the operator. Bans take precedence over allow-lists; the first matching quota rule applies (BinderHub's order).
 
-    Patterns match a repository's name: `<provider>/<canonical spec>`, such as `gh/owner/repository/HEAD`. No other spelling
-    is compared, so that two links to one repository get one answer.
-    allowed_specs: patterns; if there are any, or only_allowed is set, no other repository is launched.
-    favoured: patterns of repositories whose limit is `favoured_quota`. banned_networks: in CIDR notation.
+    Patterns match a repository's name: `<provider>/<canonical spec>`, such as `gh/owner/repository/HEAD`. Other spellings
+    are not compared, so two links to one repository get the same result.
+    allowed_specs: patterns. If there are any, or only_allowed is set, other repositories are not launched.
+    favoured: patterns of repositories with the limit `favoured_quota`. banned_networks: in CIDR notation.
     own_refs_only: true if only commits on a branch or a tag of the repository itself may be launched.
     """
 
@@ -51,19 +51,19 @@ class Rules:
     own_refs_only: bool = False
 
     def check_client(self, client: str) -> None:
-        """Raises ClientBanned for an address in a banned network. Unparsable addresses are not banned."""
+        """Raise ClientBanned for an address in a banned network. Unparsable addresses are not banned."""
         if is_in(client, self.banned_networks):
             raise ClientBanned
 
     def check_spec(self, spec: str, name: str) -> None:
-        """Raises SpecBanned for a repository that is banned or not allowed. spec: as in the link, for the message."""
+        """Raise SpecBanned for a repository that is banned or not allowed. spec: as in the link, for the message."""
         if _any_matches(self.banned_specs, name):
             raise SpecBanned(spec=spec)
         if (self.allowed_specs or self.only_allowed) and not _any_matches(self.allowed_specs, name):
             raise SpecBanned(spec=spec)
 
     def limits(self, name: str) -> Limits:
-        """Return the most sessions that may run when this repository is launched."""
+        """Return the limits of sessions that apply to a launch of this repository."""
         for rule in self.spec_rules:
             if matches(rule.pattern, name):
                 return self._limits(rule.quota)
@@ -76,12 +76,12 @@ class Rules:
 
 
 def is_in(client: str, networks: tuple[str, ...]) -> bool:
-    """True if a client's address lies in one of the networks (CIDR); False for text that is no address."""
+    """Return True if a client's address is in one of the networks (CIDR); False for text that is no address."""
     try:
         address = ip_address(client)
     except ValueError:
         return False
-    address = getattr(address, "ipv4_mapped", None) or address  # as a dual-stack socket names IPv4 clients
+    address = getattr(address, "ipv4_mapped", None) or address  # dual-stack sockets report IPv4 clients like this
     return any(address in ip_network(network, strict=False) for network in networks)
 
 

@@ -1,8 +1,8 @@
-"""Which files of a tree define its environment: the ones repo2docker reads, and what they point to.
+"""The files of a tree that define its environment: the files that repo2docker reads, and the files that these name.
 
-The names stand here alone: builds find no file under another name (`bindery_builder/process/scripts.py`), and a test compares them with
-the names in the installed repo2docker's own source. What no build looks at cannot change an environment.
-Whatever is unclear, or too much to look into, makes the whole tree count: a build too many is better than a wrong image.
+Only this module lists the names. Builds read no configuration file under another name (`bindery_builder/process/scripts.py`), and a test
+compares the list with the source of the installed repo2docker. A file that no build reads cannot change an environment.
+If a file is unclear, or too large to check, the whole tree counts: an unnecessary build is better than a wrong image.
 """
 
 import posixpath
@@ -19,9 +19,9 @@ from bindery.domain.safe_yaml import NotPlain, plain_yaml
 
 FOLDERS = ("binder/", ".binder/")
 CONDA = ("environment.yml", "environment.yaml")
-"""Names of the file of conda packages. Builds read the first that is there."""
+"""Names of the file of conda packages. Builds read the first one that exists."""
 IGNORED = (".dockerignore", ".containerignore")
-"""Lists of files that an image does not get."""
+"""Lists of files that are not copied into an image."""
 JULIA = tuple(
     f"{julia}{name}.toml"
     for name in ("Project", "Manifest", "Artifacts", "LocalPreferences")
@@ -48,7 +48,7 @@ READ_THE_TREE = ("Dockerfile", "postBuild", "default.nix")
 PACKAGES = ("setup.py", "pyproject.toml", "DESCRIPTION")
 MAY_NAME_PATHS = ("Pipfile", "Pipfile.lock", *JULIA)
 NAMES = frozenset((*FILES, *READ_THE_TREE, *PACKAGES))
-"""Every fixed name under which a build may look for a configuration file."""
+"""All fixed names of configuration files that a build may read."""
 LINK, SUBMODULE = 0o120000, 0o160000
 LINES_READ, FILES_FOLLOWED, CHARACTERS_FOLLOWED = 5000, 100, 4_000_000
 ARCHIVES = (
@@ -71,7 +71,7 @@ PATH_NAMED = re.compile(r"""\b(path|file)["']?\s*[=:]""")
 ESCAPED = re.compile(r"\\[uUx]")
 """An escape in TOML or JSON, which may spell a letter of `path`."""
 JULIA_PACKAGE = re.compile(r"^[ \t]*(uuid[ \t]*=|\[workspace\])", re.MULTILINE)
-"""A project of Julia's that is a package, whose source is compiled at the installation, or that has projects below it."""
+"""A Julia project that is a package (its source is compiled at the installation), or that has projects below it."""
 FILE_ADDRESS = re.compile(r"\bfile:")
 
 Read = Callable[[Entry], bytes]
@@ -79,44 +79,47 @@ Lines = Callable[[str], Iterator[str]]
 
 
 class _Unclear(Exception):
-    """What the file may depend on cannot be told, or is anything in the tree."""
+    """A file's dependencies are unclear, or may be any file of the tree."""
 
 
 def folder_of(tree: Tree) -> str:
-    """Where configuration files count: `binder/`, `.binder/`, or the root (empty). Raises RepositoryUnusable for both."""
-    there = [folder for folder in FOLDERS if any(path.startswith(folder) for path in tree.entries)]
-    if len(there) > 1:
+    """Return the folder of the configuration files: `binder/`, `.binder/`, or the root (empty).
+
+    Raises RepositoryUnusable if both folders exist.
+    """
+    folders = [folder for folder in FOLDERS if any(path.startswith(folder) for path in tree.entries)]
+    if len(folders) > 1:
         raise RepositoryUnusable(why="it has both a binder/ and a .binder/ folder; keep one")
-    return there[0] if there else ""
+    return folders[0] if folders else ""
 
 
 @dataclass
 class Configuration:
-    """What was found: scope, and path to blob id of each file that the build may depend on."""
+    """Configuration of a tree: scope, and path to blob id of each file that the build may depend on."""
 
     scope: Scope = Scope.FILES
     files: dict[str, str] = field(default_factory=dict)
 
 
 def configuration(tree: Tree, read: Read) -> Configuration:
-    """The configuration files of a tree. `read` answers a file's content; it is called for those that may point further."""
+    """Return the configuration files of a tree. `read` returns a file's content; it is called for files that may name other files."""
     folder = folder_of(tree)
-    found = Configuration()
+    result = Configuration()
     for name in (*FILES, *READ_THE_TREE, *_versioned_manifests(folder, tree)):
         if entry := tree.entries.get(folder + name):
-            found.files[entry.path] = entry.id
+            result.files[entry.path] = entry.id
             if name in READ_THE_TREE or entry.mode in (LINK, SUBMODULE):
-                found.scope = Scope.TREE
+                result.scope = Scope.TREE
     if any(_leads_elsewhere(tree.entries.get(name.rstrip("/"))) for name in FOLDERS):
-        found.scope = Scope.TREE
+        result.scope = Scope.TREE
     if not folder and any(_is_package(tree.entries[name], read) for name in PACKAGES if name in tree.entries):
-        found.scope = Scope.TREE
-    if found.scope is Scope.FILES:
+        result.scope = Scope.TREE
+    if result.scope is Scope.FILES:
         try:
-            _follow(folder, tree, read, found)
+            _follow(folder, tree, read, result)
         except (_Unclear, UnicodeDecodeError, NotPlain, RepositoryTooLarge):
-            found.scope = Scope.TREE
-    return found
+            result.scope = Scope.TREE
+    return result
 
 
 def _versioned_manifests(folder: str, tree: Tree) -> Iterator[str]:
@@ -130,7 +133,7 @@ def _leads_elsewhere(entry: Entry | None) -> bool:
 
 
 def _is_package(entry: Entry, read: Read) -> bool:
-    """Whether the root is installed as a package: a pyproject.toml that only configures tools is not one."""
+    """Return whether the root is installed as a package. A pyproject.toml that only configures tools is no package."""
     if entry.path != "pyproject.toml" or entry.mode == LINK:
         return True
     try:
@@ -139,8 +142,8 @@ def _is_package(entry: Entry, read: Read) -> bool:
         return True
 
 
-def _follow(folder: str, tree: Tree, read: Read, found: Configuration) -> None:
-    """Adds what the files point to, and what those point to. Raises _Unclear as soon as anything could reach the tree."""
+def _follow(folder: str, tree: Tree, read: Read, result: Configuration) -> None:
+    """Add the files that configuration files name, recursively. Raises _Unclear if a file may depend on any other file of the tree."""
     for name in (*MAY_NAME_PATHS, *_versioned_manifests(folder, tree)):
         entry = tree.entries.get(folder + name)
         if entry and (
@@ -150,12 +153,12 @@ def _follow(folder: str, tree: Tree, read: Read, found: Configuration) -> None:
     if (entry := tree.entries.get(folder + "install.R")) and not only_installs(_text(entry, read)):
         raise _Unclear
     conda = next((name for name in CONDA if folder + name in tree.entries), CONDA[0])
-    named: tuple[tuple[str, Lines], ...] = (
+    requirements: tuple[tuple[str, Lines], ...] = (
         ("requirements.txt", _lines),
         ("requirements3.txt", _lines),
         (conda, _pip_lines),
     )
-    waiting = [(tree.entries[folder + name], lines) for name, lines in named if folder + name in tree.entries]
+    waiting = [(tree.entries[folder + name], lines) for name, lines in requirements if folder + name in tree.entries]
     characters = 0
     while waiting:
         entry, lines = waiting.pop()
@@ -164,10 +167,10 @@ def _follow(folder: str, tree: Tree, read: Read, found: Configuration) -> None:
         if characters > CHARACTERS_FOLLOWED:
             raise _Unclear
         for target in _pointed_to(entry, lines(text), tree):
-            if target.path not in found.files:
-                found.files[target.path] = target.id
+            if target.path not in result.files:
+                result.files[target.path] = target.id
                 waiting.append((target, _lines))
-        if len(found.files) > FILES_FOLLOWED:
+        if len(result.files) > FILES_FOLLOWED:
             raise _Unclear
 
 
@@ -180,7 +183,10 @@ def _text(entry: Entry, read: Read) -> str:
 
 
 def _pointed_to(entry: Entry, lines: Iterator[str], tree: Tree) -> Iterator[Entry]:
-    """Other files of requirements. Raises _Unclear for a line that names anything else in the tree, or what is not there."""
+    """Yield the other files of requirements that the lines name.
+
+    Raises _Unclear for a line that names a missing file, or another file or folder of the tree.
+    """
     folder = posixpath.dirname(entry.path)
     for number, line in enumerate(lines):
         if number >= LINES_READ:
@@ -195,15 +201,15 @@ def _pointed_to(entry: Entry, lines: Iterator[str], tree: Tree) -> Iterator[Entr
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Requirements as pip reads them: a comment line ends a continued one, and is never continued itself."""
+    """Yield the requirements as pip reads them: a comment line ends a continued line, and is never continued itself."""
     text = re.sub(r"(?m)^[^\S\n]*#.*$", "", text).replace("\\\n", "")
     for line in text.splitlines():
-        if told := re.sub(r"(^|\s)#.*", "", line).strip():
-            yield told
+        if requirement := re.sub(r"(^|\s)#.*", "", line).strip():
+            yield requirement
 
 
 def _pip_lines(text: str) -> Iterator[str]:
-    """The pip part of a file of conda packages."""
+    """Yield the requirements in the pip part of a file of conda packages. Raises _Unclear for paths in the tree, NotPlain."""
     if FILE_ADDRESS.search(text):
         raise _Unclear
     loaded = plain_yaml(text)
@@ -223,13 +229,13 @@ def _file_named(line: str) -> str | None:
 
 
 def _is_local(line: str) -> bool:
-    """Whether a requirement names something in the tree (or might): a path, an editable, a folder of wheels."""
+    """Return whether a requirement names (or may name) a place in the tree: a path, an editable, a folder of wheels."""
     if FILE_ADDRESS.search(line):
         return True
     if "://" in line:
         return False
     if "@" in line:  # a direct reference, and not to an address
         return True
-    named = re.sub(r"^(-e|--editable|-f|--find-links|--index-url|-i)[\s=]*", "", line)
-    first = re.split(r"[\[;\s]", named, maxsplit=1)[0]
-    return named != line or "/" in first or first.startswith(".") or first.lower().endswith(ARCHIVES)
+    requirement = re.sub(r"^(-e|--editable|-f|--find-links|--index-url|-i)[\s=]*", "", line)
+    first = re.split(r"[\[;\s]", requirement, maxsplit=1)[0]
+    return requirement != line or "/" in first or first.startswith(".") or first.lower().endswith(ARCHIVES)

@@ -1,4 +1,4 @@
-"""What a build is asked for and how it went."""
+"""Build orders and build reports."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,10 +11,11 @@ from bindery.domain.repository import Repository
 
 
 class BuildOrder(BaseModel):
-    """One attempt at one environment. scope: what the key covers (`files`, `tree` or `commit`), so what a build may read.
+    """Order of one build attempt for one environment.
 
+    scope: the part of the repository that the key covers (`files`, `tree` or `commit`); the build may read only this part.
     files: with scope `files`, the paths of those files: the build reads no other file of the repository.
-    seconds: the build's limit; the service ends the attempt when it is over.
+    seconds: the build's timeout; the service ends the attempt after it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,7 +29,7 @@ class BuildOrder(BaseModel):
 
     @classmethod
     def of(cls, environment: Environment, seconds: int) -> "BuildOrder":
-        """For the environment's newest attempt."""
+        """Return the order for the environment's newest attempt."""
         return cls(
             environment=environment.key,
             attempt=environment.attempt,
@@ -40,7 +41,7 @@ class BuildOrder(BaseModel):
 
 
 class BuildState(StrEnum):
-    """How far an attempt has come."""
+    """State of a build attempt."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -50,7 +51,10 @@ class BuildState(StrEnum):
 
 @dataclass(frozen=True)
 class BuildReport:
-    """The build service's own word on an attempt. image: when succeeded. failure: when failed. UNKNOWN: never heard of, or forgotten."""
+    """Report of the build service on an attempt.
+
+    image: set if it succeeded. failure: set if it failed. UNKNOWN: the service never had the attempt, or has forgotten it.
+    """
 
     state: BuildState
     image: str = ""

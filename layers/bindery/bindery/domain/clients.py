@@ -1,7 +1,7 @@
-"""Keyed hashes that stand for clients' networks, so that no address is stored.
+"""Keyed hashes of clients' networks. They are stored instead of addresses.
 
-A hash without a key would hide nothing: there are only 2^32 IPv4 addresses to try. The key is derived from the secret and
-from the epoch, and no table holds it. A new epoch begins with new keys, so a client cannot be followed from one to the next.
+A hash without a key would not hide an address: there are only 2^32 IPv4 addresses to try. The key is derived from the secret and
+from the epoch, and is not stored in any table. Each epoch has new keys, so a client cannot be tracked from one epoch to the next.
 """
 
 import hmac
@@ -14,7 +14,7 @@ SHORTEST_EPOCH = 86400
 
 @dataclass(frozen=True)
 class ClientKeys:
-    """now: the client's key in this epoch. before: its key in the last epoch, while that may still count; else empty."""
+    """Keys of a client. now: its key in this epoch. before: its key in the last epoch while that may still count; otherwise empty."""
 
     now: str
     before: str = ""
@@ -22,7 +22,7 @@ class ClientKeys:
 
 @dataclass(frozen=True)
 class Clients:
-    """secret: this Bindery's own. window: the longest time that a client's share is counted over, in seconds."""
+    """Key derivation for clients. secret: this Bindery's secret. window: the longest time that a client's share is counted, in seconds."""
 
     secret: str
     window: float
@@ -45,8 +45,8 @@ class Clients:
 def network_of(address: str) -> str:
     """Return the network that counts as one client: the IPv4 address itself, or the /64 of an IPv6 address.
 
-    A wider IPv4 network would make neighbours pay for each other. A single IPv6 customer has a /64 or more, and may
-    use another address for each request. What is no address stays as it is.
+    With a wider IPv4 network, one client would use up its neighbours' share. A single IPv6 customer has a /64 or more, and may
+    use another address for each request. Text that is no address is returned unchanged.
     """
     parsed = _parsed(address)
     if isinstance(parsed, IPv6Address):
@@ -55,7 +55,7 @@ def network_of(address: str) -> str:
 
 
 def is_own_machine(address: str) -> bool:
-    """Return whether the client is on the machine that Bindery runs on: one person, who shares with nobody."""
+    """Return whether the client is on the machine that Bindery runs on. Its user does not share the machine with other clients."""
     parsed = _parsed(address)
     return parsed is not None and parsed.is_loopback
 
@@ -65,4 +65,4 @@ def _parsed(address: str) -> IPv4Address | IPv6Address | None:
         parsed = ip_address(address)
     except ValueError:
         return None
-    return getattr(parsed, "ipv4_mapped", None) or parsed  # as a dual-stack socket names IPv4 clients
+    return getattr(parsed, "ipv4_mapped", None) or parsed  # dual-stack sockets report IPv4 clients like this

@@ -1,4 +1,4 @@
-"""Environments: what a repository's configuration files define, and the key that names them."""
+"""Environments: the software that a repository's configuration files define, and the key that identifies it."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from bindery.domain.repository import Repository
 
 
 class Scope(StrEnum):
-    """How much of a repository a build may depend on."""
+    """Part of a repository that a build may depend on."""
 
     FILES = "files"
     TREE = "tree"
@@ -21,7 +21,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Identity:
-    """An environment's key and what it was made from: `inputs` is what the key hashes, kept for the operator to read."""
+    """Key of an environment and the inputs that it is a hash of. The operator can read the stored `inputs`."""
 
     key: str
     scope: Scope
@@ -29,23 +29,23 @@ class Identity:
 
     @classmethod
     def of(cls, scope: Scope, inputs: dict[str, str]) -> "Identity":
-        told = json.dumps({"scope": scope.value, "inputs": inputs}, sort_keys=True, separators=(",", ":"))
-        return cls(hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:40], scope, inputs)
+        text = json.dumps({"scope": scope.value, "inputs": inputs}, sort_keys=True, separators=(",", ":"))
+        return cls(hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:40], scope, inputs)
 
     def may_be_built_from(self, repository: Repository) -> bool:
-        """Return True if the environment is this commit's alone, or if the commit is the repository's own.
+        """Return True if the environment belongs to this commit only, or if the commit is on a branch or tag of the repository.
 
-        An environment that commits share is never built from a commit of a pull request or of a fork: strangers make those.
+        A shared environment is never built from a commit of a pull request or of a fork: every user of the host can create them.
         """
         return self.scope is Scope.COMMIT or repository.on_branch_or_tag
 
 
 FILE = "file "
-"""Begins the name of each input that is a file: the rest is its path in the repository."""
+"""Prefix of the name of each input that is a file. The file's path in the repository follows it."""
 
 
 class EnvironmentState(StrEnum):
-    """Of the newest attempt. EVICTED: its image is being deleted, or is; the next launch has it built again."""
+    """State of an environment's newest attempt. EVICTED: its image is deleted or being deleted; the next launch builds it again."""
 
     BUILDING = "building"
     READY = "ready"
@@ -54,15 +54,16 @@ class EnvironmentState(StrEnum):
 
 
 OLDEST_IMAGE_DAYS = 365
-"""An image this old is built again when it is launched: the registry's own rule deletes older images, launched or not."""
+"""An image of this age is built again at its next launch: the registry's own rule deletes older images, even if they are in use."""
 
 
 class Environment(BaseModel):
-    """An environment as it is stored. attempt: the newest, from 1. claimed_by: the launch that won the right to build it.
+    """Environment as it is stored.
 
-    repository: what the attempt builds from. image, when ready; failure, when failed. claimed_at: UTC seconds.
-    prebuild: whether the launch that claimed it only builds. client: of that launch; empty if it is exempt from shares.
-    launched_day: when its image was last launched, in days since 1970 (UTC).
+    attempt: the newest attempt, from 1. claimed_by: the launch that claimed this attempt. claimed_at: UTC seconds.
+    repository: the source of the attempt. image: set if ready. failure: set if failed.
+    prebuild: whether the launch that claimed it only builds. client: the client of that launch; empty if it is exempt from shares.
+    launched_day: the day when its image was last launched, in days since 1970 (UTC).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,9 +85,9 @@ class Environment(BaseModel):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Return the paths of the files that the key covers one by one, in order. Empty where it covers a tree or a commit."""
+        """Return the paths of the files that the key covers one by one, sorted. Empty if the key covers a tree or a commit."""
         return tuple(sorted(name.removeprefix(FILE) for name in self.inputs if name.startswith(FILE)))
 
     def is_making(self, attempt: int) -> bool:
-        """Whether this attempt is still to be made: it is the newest, and has not ended."""
+        """Return whether this attempt is pending or running: it is the newest attempt, and has not ended."""
         return self.attempt == attempt and self.state is EnvironmentState.BUILDING

@@ -1,4 +1,4 @@
-"""Why something failed, as it is stored: the error's name and facts. Sentences are made when somebody looks."""
+"""Stored failures: the error's class name and facts. Sentences are rendered when a page or a stream shows the failure."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,7 +6,7 @@ from bindery.domain.errors import BinderyError, Fact
 
 
 class Failure(BaseModel):
-    """kind: the error's class name. facts: what its sentence names."""
+    """Failure of a launch, an attempt or a step. kind: the error's class name. facts: the values for its sentence."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,17 +1,17 @@
-"""The script `install.R`: a list of packages to install, or code that may read any file of the repository."""
+"""Check of the script `install.R`: it is a list of packages to install, or code that may read any file of the repository."""
 
 import re
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 LARGEST = 20_000
-"""Characters. A longer script counts as one that reads files."""
+"""Limit in characters. A longer script counts as one that reads files."""
 CALL = re.compile(r"(?<![\w.])((?:[A-Za-z][\w.]*:::?)?[A-Za-z.][\w.]*)\s*\(")
-"""Begins where a word begins, so that the time of a search grows with the text's length and not with its square."""
+"""A match starts at the start of a word, so the time of a search is linear in the text's length, not quadratic."""
 COMMENT_LINE = re.compile(r"""^[^\S\n]*#[^\n"'`]*$""", re.MULTILINE)
-"""Without quotes: such a line ends no string, so what is taken out is no code."""
+"""A comment line without quotes. It cannot end a string, so removing it never removes code."""
 STRING = re.compile(r"""["']([^"'\n]*)["']""")
 NO_SERVER = re.compile(r"\bNULL\b|\b(repos|contriburl)\s*=\s*[\"'](?!https?://)")
-"""A package comes from a file where there is no repository of packages (`repos = NULL`), or where that is a folder."""
+"""A package is installed from a file if there is no package repository (`repos = NULL`), or if that repository is a folder."""
 CALLS = frozenset(
     {
         *("install.packages", "install_github", "install_gitlab", "install_cran", "install_bioc", "install_version"),
@@ -20,13 +20,13 @@ CALLS = frozenset(
         *("setdiff", "unique", "is.element", "length", "suppressMessages", "suppressWarnings", "invisible", "print"),
     }
 )
-"""Calls that read no file of the repository, except by their arguments."""
+"""Calls that read no file of the repository unless an argument names one."""
 
 
 def only_installs(text: str) -> bool:
-    """Return True if the script calls nothing but installers of packages from servers.
+    """Return True if the script calls only functions that install packages from servers.
 
-    The check is coarse: a script that it does not understand counts as one that reads files, which costs builds, never a wrong
+    The check is coarse: a script that it does not understand counts as one that reads files. This causes extra builds, never a wrong
     image.
     """
     if len(text) > LARGEST or "\\" in text:

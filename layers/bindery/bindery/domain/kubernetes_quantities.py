@@ -1,4 +1,4 @@
-"""Kubernetes' quantities: `450M`, `2Gi`, `0.5`, `500m`, `1e9`."""
+"""Parser for Kubernetes' quantities: `450M`, `2Gi`, `0.5`, `500m`, `1e9`."""
 
 import re
 from decimal import Decimal
@@ -14,22 +14,22 @@ _UNITS = {
 
 
 def amount(quantity: str) -> Decimal:
-    """What a quantity stands for: bytes, CPUs. Raises ValueError."""
-    found = _QUANTITY.fullmatch(quantity)
-    if found is None:
+    """Return the number that a quantity stands for (bytes, CPUs). Raises ValueError."""
+    match = _QUANTITY.fullmatch(quantity)
+    if match is None:
         raise ValueError(f"{quantity!r} is no quantity: write 450M, 2Gi or 0.5")
-    number, unit, exponent = found.groups()
+    number, unit, exponent = match.groups()
     return Decimal(number) * (_UNITS[unit] if unit else Decimal(10) ** int(exponent or 0))
 
 
 def is_quantity(quantity: str) -> str:
-    """A quantity. Raises ValueError."""
+    """Return a valid quantity unchanged. Raises ValueError."""
     amount(quantity)
     return quantity
 
 
 def is_bytes(quantity: str) -> str:
-    """A quantity of bytes, of which there are no parts: who writes 400m means 400M. Raises ValueError."""
+    """Return a quantity of whole bytes unchanged. Raises ValueError, also for 400m, which is a typing error for 400M."""
     if amount(quantity) % 1:
         raise ValueError(f"{quantity} is no whole number of bytes; is {quantity.rstrip('num')}M meant?")
     return quantity

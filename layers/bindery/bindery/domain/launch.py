@@ -1,4 +1,4 @@
-"""One visitor's request, from the click to `ready` or `failed`."""
+"""Launches: the requests of visitors, from the click to `ready` or `failed`."""
 
 from enum import StrEnum
 from typing import Self
@@ -11,7 +11,7 @@ from bindery.domain.repository import Repository
 
 
 class Phase(StrEnum):
-    """What clients see, in this order; the words are BinderHub's."""
+    """Phases that clients see, in this order; the words are BinderHub's."""
 
     WAITING = "waiting"
     FETCHING = "fetching"
@@ -24,7 +24,7 @@ class Phase(StrEnum):
 
 
 class Stage(StrEnum):
-    """What the launch waits for: each stage has one message, or one environment, that moves it on."""
+    """Stages of a launch. Each stage has one message, or one environment, that moves the launch to the next stage."""
 
     RESOLVING = "resolving"
     BUILDING = "building"
@@ -37,7 +37,7 @@ ENDED = frozenset({Stage.READY, Stage.FAILED})
 
 
 class Event(BaseModel):
-    """Something to tell the visitor. message ends with a newline; trouble: told by its sentence, instead."""
+    """Event for the visitor. message: ends with a newline. trouble: if set, the visitor gets its sentence instead of the message."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,20 +55,21 @@ FOUND = Event(phase=Phase.BUILT, message="Found built image, launching...\n")
 
 
 class Launch(BaseModel):
-    """A launch as it is stored.
+    """Launch as it is stored.
 
     name: `<provider>/<canonical spec>`, which the operator's rules are compared with.
-    step: the number that its next message must carry; every move raises it. tries: retries within the stage.
+    step: the number that its next message must carry; each change of stage or step increments it. tries: retries within the stage.
     created_at, stage_since, deadline: UTC seconds. repo_url: the repository's address for people, and its name in quotas.
     launch_host: this Bindery's public address. owner: an anonymous visitor's random id.
-    client: a keyed hash of the network that it was launched from, whose shares it takes; empty: on this machine itself.
-    cross_site: True if a page of another site asked for it without our page's token. Such a launch gets public repositories only.
-    environment, attempt: what it waits for or runs in. image: once known. session: once one is reserved.
-    rescues: how often a step had to be brought again, by its queue or by a timer.
-    begun: how often the present step was begun and has not reported back. begun_at: when it last was, UTC seconds.
-    crashed_builds: how many builds that it waited for ended with the process that made them.
-    watched: whether its session has been seen to start in this try; gone then means that it died.
-    events: a few per stage and retry, both bounded; log lines are kept with the build.
+    client: a keyed hash of the client's network; the launch counts in the shares of this network. Empty: a client on this machine itself.
+    cross_site: True if a page of another site requested it without a token of Bindery's page. Such a launch uses public repositories only.
+    environment, attempt: the environment and build attempt that it waits for or runs in. image: set as soon as it exists.
+    session: set as soon as a session is reserved.
+    rescues: how often a step was delivered again, by its queue or by a timer.
+    begun: how often the current step was started without reporting back. begun_at: the last start, UTC seconds.
+    crashed_builds: how many builds that it waited for ended because their process crashed.
+    watched: whether the launcher has reported that the session starts, in this try. GONE after that means that the session died.
+    events: a few per stage and retry, both bounded; log lines are stored with the build.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,44 +108,44 @@ class Launch(BaseModel):
 
     @property
     def ended(self) -> bool:
-        """Whether it is ready or failed: nothing moves it on any more."""
+        """Return whether the launch is ready or failed. Its stage does not change any more."""
         return self.stage in ENDED
 
     @property
     def at_first_attempt(self) -> bool:
-        """Whether nothing had to be tried again so far, be it with success."""
+        """Return whether the launch had no retries and no rescues so far, successful ones included."""
         return not self.retries and not self.rescues
 
     def rescued(self) -> Self:
-        """The same, with one more to remember."""
+        """Return the launch with one more rescue counted."""
         return self.model_copy(update={"rescues": self.rescues + 1})
 
     def begins(self, now: float) -> Self:
-        """Return the launch with one more beginning of its present step, noted before the step does anything."""
+        """Return the launch with one more start of its current step counted. It is stored before the step runs."""
         return self.model_copy(update={"begun": self.begun + 1, "begun_at": now})
 
     def reported_back(self) -> Self:
-        """Return the launch with one beginning fewer: the step did not go on, but its process lives."""
+        """Return the launch with one start fewer: the step did not continue, but its process is alive."""
         return self.model_copy(update={"begun": max(0, self.begun - 1)})
 
     def awaits(self, step: int) -> bool:
-        """Whether it is under way and this step may go on; checked again wherever the launch is changed."""
+        """Return whether the launch has not ended and `step` is its current step. Every change of the launch checks this again."""
         return not self.ended and self.step == step
 
     def entered(self, stage: Stage, now: float, *events: Event, **changes: object) -> Self:
-        """The launch in `stage`, at the same step, with more to tell. A stage entered anew starts its own time and tries."""
-        anew = {} if stage == self.stage else {"stage_since": now, "tries": 0}
+        """Return the launch in `stage`, at the same step, with `events` appended. A new stage resets stage_since and tries."""
+        fresh = {} if stage == self.stage else {"stage_since": now, "tries": 0}
         ended = {"ended_at": now} if stage in ENDED else {}
-        told = (*self.events, *events)
-        return self.model_copy(update={"stage": stage, "events": told, **anew, **ended, **changes})
+        all_events = (*self.events, *events)
+        return self.model_copy(update={"stage": stage, "events": all_events, **fresh, **ended, **changes})
 
     def moved(self, stage: Stage, now: float, *events: Event, **changes: object) -> Self:
-        """The same, one step further: what is still under way for the old step changes nothing any more."""
+        """Return the launch as `entered` does, with the next step number. A process that still runs the old step cannot change it."""
         return self.entered(stage, now, *events, **changes, step=self.step + 1, begun=0)
 
     @property
     def next_message(self) -> Message | None:
-        """What moves it on, if a message does."""
+        """Return the message that moves the launch to its next stage; None if the stage has no message."""
         match self.stage:
             case Stage.RESOLVING:
                 return ResolveRequested(launch=self.id, step=self.step)

@@ -1,4 +1,4 @@
-"""A request for a launch, and how far its story has been told to somebody."""
+"""Requests for launches, and the position of a client in a launch's event stream."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from bindery.domain.launch import Event, Launch
 
 @dataclass(frozen=True)
 class Rate:
-    """What the `x-ratelimit-*` headers say. reset: UTC seconds."""
+    """Values of the `x-ratelimit-*` headers. reset: UTC seconds."""
 
     limit: int
     remaining: int
@@ -17,11 +17,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class LaunchRequest:
-    """A request for a launch. spec: as it stood in the link, percent-encoding kept.
+    """Request for a launch. spec: as in the link, still percent-encoded.
 
-    client: its address. origin, site: the `Origin` and `Sec-Fetch-Site` headers, empty if absent.
-    streams: whether the launch's events will be streamed as the answer.
-    own_origin, launch_host: how this Bindery was addressed (`http://host:port`, and the same with `/`).
+    client: the client's address. origin, site: the `Origin` and `Sec-Fetch-Site` headers, empty if absent.
+    streams: whether the response streams the launch's events.
+    own_origin, launch_host: this Bindery's address in the request (`http://host:port`, and the same with `/`).
     """
 
     provider: str
@@ -39,9 +39,10 @@ class LaunchRequest:
 
 @dataclass(frozen=True)
 class OpenedLaunch:
-    """told: how much of the launch's story the client says it has (empty: nothing). rate: when the launch was counted.
+    """Result of a launch request. rate: set if the launch was counted.
 
-    stream: the id under which the stream of its events is counted; empty if there is none.
+    told: the cursor that the client sent, after the events that it has received (empty: it has received no events).
+    stream: the id under which the stream of its events is counted; empty if there is no stream.
     """
 
     launch: Launch
@@ -52,7 +53,10 @@ class OpenedLaunch:
 
 @dataclass(frozen=True)
 class StreamCursor:
-    """How far a client has heard: events of the launch, and the last log line of an attempt (-1: none, None: not asked yet)."""
+    """Position of a client in the stream: number of the launch's events, and the last log line of an attempt.
+
+    line: -1: no line was sent. None: the log was not read yet.
+    """
 
     events: int = 0
     attempt: int = 0
@@ -62,9 +66,9 @@ class StreamCursor:
         return f"{self.events}.{self.attempt}.{'' if self.line is None else self.line}"
 
     @classmethod
-    def read(cls, told: str) -> "StreamCursor":
-        """From what `str` made; anything else means nothing told."""
-        match = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})\.(-1|[0-9]{1,9})?", told)
+    def read(cls, text: str) -> "StreamCursor":
+        """Parse a cursor that `str` made. Return the start of the stream for any other text."""
+        match = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})\.(-1|[0-9]{1,9})?", text)
         if match is None:
             return cls()
         return cls(int(match[1]), int(match[2]), int(match[3]) if match[3] else None)
@@ -72,7 +76,7 @@ class StreamCursor:
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """One event for the client, and how much is told with it."""
+    """Event for the client, and the client's position after it."""
 
     event: Event
     told: StreamCursor

@@ -1,4 +1,4 @@
-"""What functions tell one another. Each message names its queue, and all of them may arrive twice, late or never."""
+"""Messages between functions. Each message class names its queue. A message may arrive twice, late or never."""
 
 from typing import ClassVar, Literal
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Message(BaseModel):
-    """Sent as JSON. Unknown fields are ignored, so an older function understands a newer message."""
+    """Base class of messages, which are sent as JSON. Unknown fields are ignored: an older function can read a newer message."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -15,7 +15,7 @@ class Message(BaseModel):
 
 
 class ResolveRequested(Message):
-    """Learn what the launch asks for. Only the launch's stored step may go on."""
+    """Request to resolve the launch's repository. Only a message with the launch's stored step is handled."""
 
     queue = "resolve"
     launch: str
@@ -23,7 +23,7 @@ class ResolveRequested(Message):
 
 
 class BuildRequested(Message):
-    """Start this attempt of this environment (idempotent)."""
+    """Request to start this attempt of this environment (idempotent)."""
 
     queue = "builds"
     environment: str
@@ -31,7 +31,7 @@ class BuildRequested(Message):
 
 
 class SessionRequested(Message):
-    """The launch's image is there: give it a session. Only the launch's stored step may go on."""
+    """Request to start the launch's session, because its image exists. Only a message with the launch's stored step is handled."""
 
     queue = "sessions"
     launch: str
@@ -39,7 +39,7 @@ class SessionRequested(Message):
 
 
 class StopRequested(Message):
-    """End the session, for this reason (shown to its visitor)."""
+    """Request to end the session, for this reason (shown to its visitor)."""
 
     queue = "stops"
     session: str
@@ -47,7 +47,7 @@ class StopRequested(Message):
 
 
 class BuildChanged(Message):
-    """Something happened to an attempt: look at it. Only a hint; the build service's own answer decides."""
+    """Hint that an attempt's state changed. The handler asks the build service; its response decides."""
 
     queue = "events"
     environment: str
@@ -55,7 +55,7 @@ class BuildChanged(Message):
 
 
 class LogLine(BaseModel):
-    """One line of a build's log. number: dense from 0 within the attempt. phase: fetching, building or pushing."""
+    """Line of a build's log. number: counted from 0 without gaps within the attempt. phase: fetching, building or pushing."""
 
     model_config = ConfigDict(frozen=True)
 

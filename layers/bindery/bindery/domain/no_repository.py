@@ -1,4 +1,4 @@
-"""Pages that look like addresses of repositories and are none: told by their spelling, so that nobody is asked."""
+"""Pages that are no repositories although their addresses look like it. The spelling of the address decides; no request is sent."""
 
 import re
 from typing import Final
@@ -46,7 +46,7 @@ PATTERNS: Final = (
 
 
 def why_no_repository(url: str) -> str:
-    """Return why the page at this address is no repository, and what to do, for a sentence; empty if nothing is known of it."""
+    """Return the reason why the page at this address is no repository, and advice, for a sentence; empty if no pattern matches."""
     place = Place.of(url)
     if place is None:
         return ""

@@ -1,4 +1,4 @@
-"""The owner of a repository, who may have many: what their launches take together is limited, too."""
+"""Owners of repositories. Limits also apply to the launches of all repositories of one owner together."""
 
 import hashlib
 from urllib.parse import urlsplit
@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 from bindery.domain.repository import Repository
 
 WITH_OWNERS = frozenset({"gh", "gist", "gl", "git"})
-"""Providers whose repositories' addresses begin with their owner's. A published record stands for itself."""
+"""Providers whose repositories' addresses begin with the owner's address. A published record is its own owner."""
 LONGEST = 300
-"""Characters of an owner's address that is stored as it is; a part of keys, which may not be long."""
+"""Limit in bytes for an owner's address that is stored unchanged. The address is part of keys, whose length is limited."""
 FOREIGN = " (commits of pull requests and forks)"
-"""Follows an owner's address in the name of the second share. No address has a space."""
+"""Suffix of an owner's address in the name of the second share. No address contains a space."""
 
 
 def owner_of(provider: str, repo_url: str) -> str:
@@ -27,8 +27,8 @@ def owner_of(provider: str, repo_url: str) -> str:
 def build_share_of(repository: Repository) -> str:
     """Return the name of the share that a repository's builds are counted in: its owner's address.
 
-    Strangers can make any number of commits that a host serves under the owner's name. Those have a share for themselves, as if they
-    were another owner's, so that they take neither places nor turns from commits on the owner's branches and tags.
+    Every user of a host can create any number of commits that it serves under the owner's name. These commits have a separate share,
+    like those of another owner. They do not use up the places and turns of commits on the owner's branches and tags.
     """
     owner = owner_of(repository.provider, repository.canonical_url)
     return f"{owner}{FOREIGN}" if repository.may_be_foreign else owner

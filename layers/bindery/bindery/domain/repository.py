@@ -1,4 +1,4 @@
-"""A repository once it is resolved, and what its tree holds."""
+"""Resolved repositories, and the content of their trees."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Repository(BaseModel):
-    """A resolved repository: the same forever, wherever its branches move.
+    """Resolved repository. It stays the same when its branches move.
 
-    provider, spec: as asked (`gh`, `o/r/HEAD`).
+    provider, spec: as requested (`gh`, `o/r/HEAD`).
     ref: full commit id (40 or 64 hex digits), or a record's version.
     resolved_spec: the spec that leads to exactly this ref (`o/r/<commit>`).
     clone_url: for machines, https, without credentials.
-    repo_url, ref_url: for people: the repository's page, and the page of this ref. Of any git server no page is known: both are
-        the clone address as it was asked for, and clients clone it.
-    canonical_url: the address that names the repository wherever it is a key or is counted: one for all spellings of a link. Its
-        provider decides it; else it is the clone address. Nothing is fetched from there.
-    private: whether its host gives it to nobody without our token.
+    repo_url, ref_url: for people: the repository's page, and the page of this ref. The pages of an arbitrary git server are unknown:
+        both are the requested clone address then, and clients clone it.
+    canonical_url: the address that names the repository in keys and counters: one address for all spellings of a link. The provider
+        sets it; the default is the clone address. Bindery sends no requests to it.
+    private: whether its host requires Bindery's token for access.
     on_branch_or_tag: true if the commit is known to be on a branch or a tag of the repository itself, or is a published record.
         False if it is not, or if that is unknown: hosts also serve commits of pull requests and of forks under this address.
     """
@@ -45,13 +45,13 @@ class Repository(BaseModel):
 
     @property
     def may_be_foreign(self) -> bool:
-        """Return True if a stranger may have made the commit: in a pull request or a fork of a public repository."""
+        """Return True if another person may have made the commit: in a pull request or a fork of a public repository."""
         return not (self.on_branch_or_tag or self.private)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a tree: git mode (0o100644, 0o100755, 0o120000 link, 0o160000 submodule) and blob id."""
+    """File of a tree: git mode (0o100644, 0o100755, 0o120000 link, 0o160000 submodule) and blob id."""
 
     path: str
     mode: int
@@ -60,7 +60,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Tree:
-    """A commit's whole listing. id: the root tree's; entries: by path, files only, `/` between folders."""
+    """Complete listing of a commit. id: the id of the root tree. entries: by path, files only, `/` between folders."""
 
     id: str
     entries: Mapping[str, Entry] = field(default_factory=dict)

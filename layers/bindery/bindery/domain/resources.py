@@ -1,4 +1,4 @@
-"""What a session may have of the cluster that it runs on."""
+"""Resources of a session on its cluster."""
 
 import re
 from collections.abc import Callable
@@ -18,16 +18,16 @@ from pydantic_core import from_json
 
 from bindery.domain.kubernetes_quantities import amount, is_bytes, is_quantity
 
-_OURS = re.compile(r"JUPYTER_TOKEN|BINDERY?_.*", re.DOTALL)
+_SET_BY_BINDERY = re.compile(r"JUPYTER_TOKEN|BINDERY?_.*", re.DOTALL)
 
 
 def structured(value: object) -> object:
-    """JSON, as a variable holds it."""
+    """Return the value of JSON text, such as an environment variable has; any other value unchanged."""
     return from_json(value) if isinstance(value, str) else value
 
 
 def _at_least(guarantee: str) -> Callable[[str, ValidationInfo], str]:
-    """For a limit: something, and no less than what is guaranteed. The check raises ValueError."""
+    """Return a check that a limit is above zero and not below its guarantee. The check raises ValueError."""
 
     def check(limit: str, fields: ValidationInfo) -> str:
         guaranteed = fields.data.get(guarantee, "0")
@@ -40,9 +40,9 @@ def _at_least(guarantee: str) -> Callable[[str, ValidationInfo], str]:
     return check
 
 
-def _is_theirs(name: str) -> str:
-    """The name of a variable that is not ours to set. Raises ValueError."""
-    if _OURS.fullmatch(name):
+def _is_settable(name: str) -> str:
+    """Return the name of a variable that Bindery does not set itself. Raises ValueError."""
+    if _SET_BY_BINDERY.fullmatch(name):
         raise ValueError(f"{name} is set by Bindery itself")
     return name
 
@@ -53,12 +53,12 @@ _NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _PREFIX = r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)"
 LabelKey = Annotated[str, StringConstraints(pattern=f"^{_PREFIX}?{_NAME}$")]
 LabelValue = Annotated[str, StringConstraints(pattern=f"^({_NAME})?$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_is_theirs)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_is_settable)]
 Value = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=32768)]
 
 
 class Toleration(BaseModel):
-    """A taint that sessions put up with, in Kubernetes' words: `model_dump(by_alias=True, exclude_defaults=True)`."""
+    """Taint that sessions tolerate, in Kubernetes' format: `model_dump(by_alias=True, exclude_defaults=True)`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -69,22 +69,22 @@ class Toleration(BaseModel):
     toleration_seconds: int | None = Field(None, alias="tolerationSeconds")
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        """What the API server refuses would fail every launch. Raises ValueError."""
+    def _is_consistent(self) -> Self:
+        """Check the toleration like the API server, which would refuse every session otherwise. Raises ValueError."""
         troubles = {
             "without a key, operator has to be Exists": not self.key and self.operator != "Exists",
             "with operator Exists there is no value": self.operator == "Exists" and self.value != "",
             "tolerationSeconds goes with effect NoExecute": self.toleration_seconds is not None
             and self.effect != "NoExecute",
         }
-        for trouble, met in troubles.items():
-            if met:
+        for trouble, applies in troubles.items():
+            if applies:
                 raise ValueError(trouble)
         return self
 
 
 class Resources(BaseModel):
-    """Quantities are Kubernetes' (`450M`, `2Gi`, `0.5`, `500m`). A guarantee of 0 reserves nothing."""
+    """Resources of each session. Quantities are Kubernetes' (`450M`, `2Gi`, `0.5`, `500m`). A guarantee of 0 makes no reservation."""
 
     model_config = ConfigDict(frozen=True)
 

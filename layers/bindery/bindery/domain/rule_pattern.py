@@ -4,7 +4,7 @@ import re
 import warnings
 
 PROVIDERS = ("gh", "gist", "gl", "git", "zenodo", "figshare", "dataverse", "hydroshare", "ckan")
-"""Every provider's name in links. A test compares it with the providers that are registered."""
+"""Names of all providers in links. A test compares them with the registered providers."""
 
 LONGEST_PATTERN = 1000
 _HEAD = re.compile(r"\^(?:([a-z]+)|\((?:\?:)?([a-z]+(?:\|[a-z]+)*)\))/")
@@ -12,7 +12,7 @@ _SHAPE = "a pattern begins with ^, a provider and /, such as ^gh/owner/ or ^(gh|
 
 
 def check_pattern(pattern: str) -> str:
-    """Return the pattern. Raises ValueError, with words for the operator, for one that could match another provider.
+    """Return the pattern. Raises ValueError, with a message for the operator, for a pattern that could match another provider.
 
     An alternative outside of parentheses is refused: `^gh/acme/|gl/` would match every repository of the second provider.
     """
@@ -35,12 +35,12 @@ def check_pattern(pattern: str) -> str:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """True if the pattern matches `name` (`gh/owner/repository/HEAD`) from its start, in upper or lower case."""
+    """Return True if the pattern matches `name` (`gh/owner/repository/HEAD`) from its start, ignoring case."""
     return re.match(pattern, name, re.IGNORECASE) is not None
 
 
 def _has_outer_alternative(pattern: str) -> bool:
-    """Return True if a `|` stands outside of parentheses and character classes."""
+    """Return True if a `|` is outside of parentheses and character classes."""
     depth, place, in_class = 0, 0, False
     while place < len(pattern):
         character = pattern[place]
@@ -60,6 +60,6 @@ def _has_outer_alternative(pattern: str) -> bool:
 
 
 def _length_of_class_start(text: str) -> int:
-    """Return how many characters begin a class: `[`, `[^`, `[]` or `[^]`, where a leading `]` is a member."""
+    """Return the length of a class's start: `[`, `[^`, `[]` or `[^]`, where a leading `]` is a member."""
     match = re.match(r"\[\^?\]?", text)
     return len(match[0]) if match else 1

@@ -1,31 +1,29 @@
-"""YAML from strangers: bounded in length, depth and number of nodes before any value is made."""
+"""Parser for untrusted YAML: length, depth and number of nodes are limited before any value is created."""
 
 from typing import Final
 
 LARGEST: Final = 20_000
-"""Characters that the control plane parses. libyaml takes a few milliseconds for the worst text of this length."""
+"""Limit in characters for the control plane. libyaml takes a few milliseconds for the worst text of this length."""
 LARGEST_ELSEWHERE: Final = 200_000
-"""Characters of what the operator wrote, and of what is parsed in a process with limits of its own."""
+"""Limit in characters for text from the operator, and for text that is parsed in a process with its own limits."""
 DEEPEST: Final = 10
 
 
 class NotPlain(ValueError):
-    """The text is not YAML, or could grow. Its words say which, for the file's author."""
+    """The text is not YAML, or could expand while it is parsed. The message gives the reason to the file's author."""
 
 
 def plain_yaml(text: str, largest: int = LARGEST) -> object:
     """Return lists, dictionaries and strings (numbers and dates too are strings), or None for no document.
 
-    An alias may stand for much more than itself, and a merge of aliases for more still, so neither is read.
-    largest: the longest text that is parsed, in characters. Raises NotPlain.
+    Aliases and merges of aliases can expand to much larger values, so both are refused.
+    largest: the maximum length of the text in characters. Raises NotPlain.
     """
-    import yaml  # here, since most launches read no YAML
+    import yaml  # imported here because most launches read no YAML
 
     if len(text) > largest:
         raise NotPlain(f"is over {largest:,} characters")
-    loader = getattr(
-        yaml, "CBaseLoader", yaml.BaseLoader
-    )  # libyaml's parser, about ten times as fast, where it was built
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml's parser, if available, is about ten times as fast
     depth = 0
     try:
         for event in yaml.parse(text, Loader=loader):

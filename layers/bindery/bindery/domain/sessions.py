@@ -1,4 +1,4 @@
-"""Sessions: what is started, what became of it, what it said when asked."""
+"""Sessions: orders, reports, activity and stored records."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -12,11 +12,13 @@ from bindery.domain.repository import Repository
 
 
 class SessionOrder(BaseModel):
-    """What a launcher needs to start a session. environment variables are the `BINDER_*` ones.
+    """Order to start a session. variables: the `BINDER_*` environment variables.
 
-    id: names the session everywhere (lower-case letters and digits, at most 40). token: opens its server, at least 32 characters.
-    image: as the build service named it. scope: what its key covers. With FILES, commits with other files share the image, and
-    the launcher lays out those of `repository.ref`: the session's files are exactly these. With another scope the image has them.
+    id: the session's name everywhere (lower-case letters and digits, at most 40).
+    token: gives access to its server, at least 32 characters.
+    image: the image's name from the build service. scope: the part of the repository that the image's key covers. With FILES, commits
+    with other files share the image, and the launcher writes the files of `repository.ref`: the session has exactly these files. With
+    another scope, the image contains the files.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -30,7 +32,7 @@ class SessionOrder(BaseModel):
 
 
 class Liveness(StrEnum):
-    """How far a session has come."""
+    """State of a session at its launcher."""
 
     STARTING = "starting"
     READY = "ready"
@@ -39,8 +41,11 @@ class Liveness(StrEnum):
 
 @dataclass(frozen=True)
 class SessionReport:
-    """url: the server's public address, with a trailing slash, when READY. notes: sentences for the visitor (missing LFS content).
-    why: last log lines, when GONE. trouble: why it is GONE, or what keeps it STARTING, where the launcher knows."""
+    """Report of the launcher on a session.
+
+    url: the server's public address, with a trailing slash, if READY. notes: sentences for the visitor (missing LFS content).
+    why: the last log lines, if GONE. trouble: the reason why it is GONE or still STARTING, if the launcher can tell.
+    """
 
     liveness: Liveness
     url: str = ""
@@ -49,15 +54,15 @@ class SessionReport:
     trouble: BinderyError | None = None
 
     def without(self, token: str) -> Self:
-        """The same, should what a server said hold its token."""
+        """Return the report with the token masked, because a server's output may contain it."""
         return replace(self, why=self.why.replace(token, "..."), trouble=self.trouble and self.trouble.without(token))
 
 
 @dataclass(frozen=True)
 class SessionObject:
-    """Something that bears our mark. started: UTC seconds. alive: false for what a session left whose server has ended.
+    """Object with Bindery's label. started: UTC seconds. alive: false for the remains of a session after the end of its server.
 
-    why: the reason for its end, for people, where the launcher knows it.
+    why: the reason for its end, for people, if the launcher can tell.
     """
 
     id: str
@@ -68,14 +73,17 @@ class SessionObject:
 
 @dataclass(frozen=True)
 class Activity:
-    """A server's own word. last: UTC seconds of its last activity. busy: a kernel computes, or an open connection is in use."""
+    """Activity that a server reports. last: its last activity, UTC seconds. busy: a kernel computes, or an open connection is in use."""
 
     last: float
     busy: bool
 
 
 class SessionState(StrEnum):
-    """STARTING holds a place in the quota; only RUNNING is handed out; ENDED stays as a tombstone."""
+    """State of a stored session.
+
+    STARTING: holds a place in the quota. RUNNING: visitors are redirected only to sessions in this state. ENDED: stays as a tombstone.
+    """
 
     STARTING = "starting"
     RUNNING = "running"
@@ -84,11 +92,11 @@ class SessionState(StrEnum):
 
 
 class Session(BaseModel):
-    """A session as it is stored. id, client: the same as its launch's. token: opens its server.
+    """Session as it is stored. id, client: equal to those of its launch. token: gives access to its server.
 
-    places: the quota shards it counts in, each (pk, sk). created_at, last_activity: UTC seconds.
-    silent: how often in a row it did not answer while most others did. unheard: the same, whatever others did.
-    reason: why it ended, for people. image: what it runs in, once it runs.
+    places: the quota shards that count it, each (pk, sk). created_at, last_activity: UTC seconds.
+    silent: how often in a row it did not answer while most other sessions did. unheard: how often in a row it did not answer.
+    reason: the reason of its end, for people. image: the image that it runs in, set as soon as it runs.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)

@@ -1,1 +1,1 @@
-"""What Bindery needs of the world. The docstring of each Protocol is its contract, and tests/contract tests its sentences."""
+"""Ports: the interfaces that adapters implement. The docstring of each Protocol is its contract; tests/contract tests its sentences."""

@@ -6,20 +6,21 @@ from bindery.domain.builds import BuildOrder, BuildReport
 
 
 class BuildService(Protocol):
-    """Makes images, and tells how that goes.
+    """Service that builds images and reports the state of each build attempt.
 
-    name: what builds and with which base, such as `uv 0.9, Python 3.11`; it is part of every environment's key.
-    start: begins the attempt and returns at once with its handle; asked again for the same environment and attempt, it starts
-        nothing and answers the same handle.
-    known_after: seconds from an attempt's start within which look may still say UNKNOWN of it, although it was begun.
-    look: the service's own word on a handle. Once SUCCEEDED or FAILED, always that, until forgotten (UNKNOWN).
-    stop: ends the attempt; afterwards look soon says FAILED. An attempt that ended or is unknown is no error.
-    has: whether the image can be run now; keeps it from being evicted for a while.
-    remove: deletes an image that nothing uses; one that is gone is no error. False if the service does not allow it.
-    Every call may raise BuildServiceDown. start raises BuildsRefused if the service takes no more builds and has begun nothing; else it may
-        have begun the attempt all the same, if its first step records its handle in the table and ends where another, or an empty
-        one, is recorded.
-    While it runs, an attempt sends LogWritten, and BuildChanged when its state changes; both are best effort.
+    name: the build engine and its base, such as `uv 0.9, Python 3.11`; it is part of every environment's key.
+    start: starts the attempt and returns its handle at once. A second call for the same environment and attempt starts no second
+        build and returns the same handle.
+    known_after: seconds after an attempt's start. Until then, look may return UNKNOWN for an attempt that was started.
+    look: returns the service's current report for a handle. After SUCCEEDED or FAILED the state stays the same, until the service
+        forgets the attempt (UNKNOWN).
+    stop: ends the attempt; look returns FAILED soon afterwards. An attempt that has ended or is unknown is no error.
+    has: returns whether the image can be run now. The call keeps the image from being evicted for a while.
+    remove: deletes an unused image. A missing image is no error. Returns False if the service does not allow it.
+    Every call may raise BuildServiceDown. start raises BuildsRefused if the service takes no more builds and has not started this one.
+        After any other error of start, the attempt may be running. In that case its first step must record its handle in the table,
+        and must end if the table holds another handle or an empty one.
+    A running attempt sends LogWritten, and BuildChanged when its state changes; both are best effort.
     """
 
     @property

@@ -1,10 +1,13 @@
-"""The clock port: time, randomness and ids, so that a simulation can own them."""
+"""The clock port: time, random numbers and ids. A simulation can replace all three."""
 
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """now: UTC seconds. random_id: fresh, unguessable, `size` bytes as lower-case hex. pick: evenly one of 0 to n-1."""
+    """Source of time and randomness.
+
+    now: UTC seconds. random_id: a new, unguessable id, `size` bytes as lower-case hex. pick: a number from 0 to n-1, uniformly distributed.
+    """
 
     def now(self) -> float: ...
     def random_id(self, size: int = 16) -> str: ...

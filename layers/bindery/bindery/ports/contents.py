@@ -1,4 +1,4 @@
-"""The contents port: a repository's files, laid out on disk for engines that run on this machine."""
+"""The contents port: writes a repository's files to disk for build engines that run on this machine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,27 +10,29 @@ from bindery.domain.repository import Repository
 
 @dataclass(frozen=True)
 class LaidOut:
-    """notes: sentences for the visitor, such as that large files kept elsewhere (LFS) are missing."""
+    """Result of `lay_out`. notes: sentences for the visitor, such as that large files stored in Git LFS are missing."""
 
     notes: tuple[str, ...] = ()
 
 
 def never() -> bool:
-    """Nobody stops it."""
+    """Return False: the call is never stopped."""
     return False
 
 
 class Contents(Protocol):
-    """Files of repositories at exactly one ref.
+    """Source of the files of repositories, each at exactly one ref.
 
-    lay_out: makes `folder` (absent before) hold exactly the files of the repository's ref: of git, submodules included, as a
-        working copy; of a published record its files, or what its lone archive holds; or raises (RepositoryTooLarge,
-        RepositoryUnusable, RefNotFound, RepositoryNotFound, HostUnreachable, HostLimited, ForbiddenAddress, ...)
-        and leaves no folder. Nothing is ever written outside `folder`. seconds: the longest that it may take, if that is less
-        than the adapter's own limit. stopped: asked again and again, at least every half second while a host is waited for;
-        once it answers True, HostUnreachable ("it was stopped") is raised. A part that cannot be had (a submodule, a file kept in
-        Git LFS, the history) is left out, and a note says why. exact: for builds, whose environment depends on history and tags:
-        these are as the host has them now, and HostUnreachable or HostLimited is raised if the host does not answer.
+    lay_out: creates `folder`, which must not exist before, with exactly the files of the repository's ref. For git this is a working
+        copy with submodules. For a published record these are its files, or the content of its only archive. On an error it raises
+        (RepositoryTooLarge, RepositoryUnusable, RefNotFound, RepositoryNotFound, HostUnreachable, HostLimited, ForbiddenAddress, ...)
+        and leaves no folder. It never writes outside `folder`.
+        A part that cannot be fetched (a submodule, a file in Git LFS, the history) is left out, and a note gives the reason.
+    seconds: the timeout, if it is shorter than the adapter's own limit.
+    stopped: is called at least every half second while the adapter waits for a host. If it returns True, HostUnreachable
+        ("it was stopped") is raised.
+    exact: for builds, because their environment depends on history and tags. History and tags are as the host has them now;
+        HostUnreachable or HostLimited is raised if the host does not answer.
     """
 
     def lay_out(

@@ -1,4 +1,4 @@
-"""The time that one step of a launch may spend on hosts, over everything that it asks of them."""
+"""Deadline for the requests to hosts that one step of a launch makes, all of them together."""
 
 import time
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ _UNTIL: Final[ContextVar[float | None]] = ContextVar("until", default=None)
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Let everything that is asked of hosts in this context take at most `seconds` together.
+    """Limit all requests to hosts in this context to `seconds` together.
 
-    Raises HostTooSlow, which is not retried, in place of the HostUnreachable that the end of this time led to.
+    Raises HostTooSlow, which is not retried, instead of a HostUnreachable that is raised after the deadline.
     """
     until = time.monotonic() + seconds
     token = _UNTIL.set(until)
@@ -30,6 +30,6 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def most(seconds: float) -> float:
-    """Return the seconds that a request may take: at most what the step has left, which may be nothing."""
+    """Return the timeout of a request in seconds: at most the time that the step has left, which may be zero or negative."""
     until = _UNTIL.get()
     return seconds if until is None else min(seconds, until - time.monotonic())

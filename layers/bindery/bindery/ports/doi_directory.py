@@ -5,24 +5,24 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 IN_LINKS: Final = "doi"
-"""What stands in links where others have a provider."""
+"""The first part of links to DOIs. Other links have their provider's id there."""
 
 
 @dataclass(frozen=True)
 class Home:
-    """Where a record lives: a provider's id, and its spec there, percent-encoded as in a link."""
+    """Location of a record: a provider's id, and the record's spec at this provider, percent-encoded as in a link."""
 
     provider: str
     spec: str
 
 
 class DoiDirectory(Protocol):
-    """Knows where records live.
+    """Directory of the locations of published records.
 
-    home: of the record that a DOI names (bare, `doi:...` or an address, percent-encoded or not). Raises BadSpec if it is no DOI,
-        or its record is on no host that is known here; RepositoryNotFound if nobody registered it; HostLimited, HostUnreachable,
-        ForbiddenAddress, BadAddress. Answers within about ten seconds. before_asking: called before anybody outside is asked,
-        which happens once in a while for each DOI; what it raises is raised.
+    home: returns the location of the record that a DOI names (bare, `doi:...` or an address, percent-encoded or not). Returns within
+        about ten seconds. Raises BadSpec if the text is no DOI, or if its record is on no host that Bindery knows. Raises
+        RepositoryNotFound if the DOI is not registered. Raises HostLimited, HostUnreachable, ForbiddenAddress, BadAddress.
+    before_asking: is called before a request leaves this machine, which happens once in a while for each DOI. Its errors are passed on.
     """
 
     def home(self, spec: str, before_asking: Callable[[], object] = ...) -> Home: ...

@@ -7,18 +7,18 @@ from bindery.domain.messages import Message
 
 
 class Sender(Protocol):
-    """Takes messages one by one, as Queue does: all that a build's log needs."""
+    """The part of Queue that a build's log needs: it takes messages one by one."""
 
     def send(self, message: Message, delay: float = 0) -> None: ...
 
 
 class Queue(Sender, Protocol):
-    """Carries messages to the function that handles their `queue`.
+    """Queue that delivers messages to the function that handles their `queue`.
 
-    send: the message will arrive at least once, no sooner than `delay` seconds (at most 900) from now, in any order;
-    or, in memory, is lost with the process. A queue that does not take it raises Throttled.
-    send_all: sends each message as `send` does, in as few calls as the queue allows. Raises Throttled if some were not taken:
-    the others arrive all the same, so a caller sends all of them again.
+    send: delivers the message at least once, not before `delay` seconds (at most 900) from now, in any order. A queue in memory
+        loses its messages when its process ends. Raises Throttled if the queue does not accept the message.
+    send_all: sends each message as `send` does, in as few calls as the queue allows. Raises Throttled if the queue did not accept
+        some of them. The others are delivered anyway; the caller must send all of them again.
     """
 
     def send_all(self, messages: Sequence[Message], delay: float = 0) -> None: ...

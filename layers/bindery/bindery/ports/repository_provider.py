@@ -1,4 +1,4 @@
-"""The repository provider port: one host of repositories."""
+"""The repository provider port: access to one host of repositories."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,12 +9,12 @@ from bindery.domain.urls.pasted import PastedUrl
 
 @dataclass(frozen=True)
 class Display:
-    """How a provider shows itself to people and to `/api/repoproviders`.
+    """Description of a provider for people and for `/api/repoproviders`.
 
-    example: what a spec looks like. regex: JavaScript-compatible, matches whole specs, ref included, as in BinderHub.
-    detect: named group `repo` (and maybe `ref`, `filepath`, `urlpath`) on a pasted address.
-    grammar: of a spec, for people. refs: what a ref may be. kept: what is kept of the host's answers, and for how long.
-    url_encode: whether the repository part is percent-encoded in a spec. ref_default: None when a spec has no ref.
+    example: an example of a spec. regex: JavaScript-compatible; it matches whole specs, ref included, as in BinderHub.
+    detect: a regex for pasted addresses, with the named group `repo` (and optionally `ref`, `filepath`, `urlpath`).
+    grammar: the form of a spec, for people. refs: the allowed forms of a ref. kept: which responses of the host are cached, and how long.
+    url_encode: whether the repository part is percent-encoded in a spec. ref_default: None if a spec has no ref.
     """
 
     name: str
@@ -32,30 +32,31 @@ class Display:
 
 @dataclass(frozen=True)
 class Resolved:
-    """note: a sentence for the visitor, such as that HEAD was taken for a missing `master`."""
+    """Result of `resolve`. note: a sentence for the visitor, such as that HEAD was taken for a missing `master`."""
 
     repository: Repository
     note: str = ""
 
 
 class RepositoryProvider(Protocol):
-    """One host of repositories.
+    """Client for one host of repositories.
 
-    id: its name in links (`gh`).
-    check: raises BadSpec or BadRef unless `spec` (percent-encoding as it stood in the link) could be one of this provider's;
-        asks nobody. Answers the repository's address for people, which also names it in quotas: one spelling per repository. Where hosts
-        read names in any case, it is in lower case.
-    canonical: the spec, decoded, in the one spelling that the operator's rules are compared with; asks nobody. Raises like check.
-    detect: what an address of one of the host's pages asks for, None if it is none of them; asks nobody. The spec may be one that
-        check refuses.
-    resolve: the spec's repository at one immutable ref. Raises RepositoryNotFound (RepositoryGone, RepositoryBlocked),
+    id: the provider's name in links (`gh`).
+    check: raises BadSpec or BadRef if `spec` (percent-encoded as in the link) cannot be a spec of this provider; sends no request.
+        Returns the repository's address for people, which also names the repository in quotas: one spelling per repository. The address
+        is in lower case if the host ignores the case of names.
+    canonical: returns the spec, decoded, in its canonical spelling, which the operator's rules are compared with; sends no request.
+        Raises like check.
+    detect: returns the repository and path that the address of one of the host's pages refers to, None for any other address; sends no
+        request. check may refuse the returned spec.
+    resolve: returns the spec's repository at one immutable ref. Raises RepositoryNotFound (RepositoryGone, RepositoryBlocked),
         RepositoryEmpty, RefNotFound, RepositoryTooLarge, ForbiddenAddress, BadAddress, HostLimited (HostBusy), HostUnreachable.
-    on_branch_or_tag: asks the host again whether the commit is on a branch or a tag of the repository itself. False also if the
-        host cannot tell. Raises HostLimited, HostUnreachable. Slow: for launches that would start a build.
-    tree: the listing at that ref, or None if it cannot be had cheaply.
-    read: a file's content of that tree, at most 1 MB (RepositoryTooLarge).
-    tags: a digest of the repository's tags and the commits that they name, empty if it has no tags to be seen. A build that can read
-        `.git` depends on them.
+    on_branch_or_tag: asks the host again whether the commit is on a branch or a tag of the repository itself. Returns False also if
+        the host cannot tell. Raises HostLimited, HostUnreachable. Slow: for launches that would start a build.
+    tree: returns the listing at that ref, or None if listing it is expensive.
+    read: returns a file's content from that tree, at most 1 MB (RepositoryTooLarge).
+    tags: returns a digest of the repository's tags and of the commits that they name, empty if no tags are visible. A build that can
+        read `.git` depends on them.
     """
 
     id: str

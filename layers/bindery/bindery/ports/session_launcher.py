@@ -7,20 +7,20 @@ from bindery.domain.sessions import Activity, SessionObject, SessionOrder, Sessi
 
 
 class SessionLauncher(Protocol):
-    """Starts, finds, asks and stops sessions.
+    """Launcher that starts, lists, polls and stops sessions.
 
-    start: begins the session; idempotent by `order.id`: a session that is there already is left as it is.
-        Raises ImageGone (or wait tells it); ClusterFull if there is none just now, and nothing was begun; or a Permanent error,
-        such as SessionRefused, or that the content cannot be had.
-    wait: what became of the session; returns as soon as it is READY or GONE, or something new keeps it from starting (STARTING,
-        with the trouble), else STARTING after `seconds`.
-        READY only when the session's own server answered as this session (it knows `token`), at its public address.
-    ask: each session's activity, asked at its server with its token (`id -> (url, token)`); None: it did not answer. Asks many at
-        once, in their order, and begins with none after `seconds`: those are left out.
-    stop: afterwards nothing of the session is left, neither processes nor files. One that is gone is no error.
-    objects: everything here that bears our mark: sessions that run or start, and, not alive, what is left of others until
-        they are stopped.
-    Every call may raise LauncherDown; start and stop may have been done all the same.
+    start: starts the session; idempotent by `order.id`: an existing session stays as it is.
+        Raises ImageGone (or wait reports it). Raises ClusterFull if the cluster has no place now; no object was created then. Raises a
+        Permanent error, such as SessionRefused or the error that its content is unavailable.
+    wait: returns the session's state as soon as it is READY or GONE, or as soon as a new problem keeps it from starting (STARTING,
+        with the trouble); otherwise STARTING after `seconds`.
+        READY requires that the session's own server has answered as this session (it knows `token`), at its public address.
+    ask: requests each session's activity from its server with its token (`id -> (url, token)`); None: the server did not answer. Sends
+        many requests at once, in the given order. After `seconds` it sends no more requests; the remaining sessions are left out.
+    stop: removes the session's processes and files completely. A missing session is no error.
+    objects: returns all objects with Bindery's label: sessions that run or start, and, with alive=False, the remains of other sessions
+        until they are stopped.
+    Every call may raise LauncherDown; start and stop may have taken effect anyway.
     """
 
     def start(self, order: SessionOrder) -> None: ...

@@ -9,11 +9,11 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Item:
-    """One record. data: JSON values; at most 300 kB.
+    """Record of the table. data: JSON values; at most 300 kB.
 
-    version 0: not stored yet; others mean nothing but themselves.
-    due_shard and due_at go together: they put the item into the due index.
-    due_at, expires_at: UTC seconds. An item past expires_at may still be read: readers compare times.
+    version: 0 if the item is not stored yet. Other values can only be compared for equality.
+    due_shard and due_at are set together: they put the item into the due index.
+    due_at, expires_at: UTC seconds. A read may return an item after its expires_at: readers compare times.
     """
 
     pk: str
@@ -25,30 +25,31 @@ class Item:
     expires_at: float | None = None
 
     def with_data(self, data: Json) -> "Item":
-        """The same item with other data, its version kept for the next put."""
+        """Return the item with other data and the same version, for the next put."""
         return replace(self, data=data)
 
 
 @dataclass(frozen=True)
 class Delete:
-    """In a transaction: remove the item, if its stored version is the one it was read with."""
+    """Deletion in a transaction: removes the item if its stored version is the version that was read."""
 
     item: Item
 
 
 class Table(Protocol):
-    """Items under string keys, each with a version: the only place where state lives.
+    """Table of items with string keys and versions. It holds all state.
 
-    get: the item, or None. Consistent: sees every put that returned before.
-    get_all: the items that exist of 0 to 100 different keys (pk, sk), in any order. Each is read as by `get`; not all at one moment.
-    put: writes if the stored version is the one that `item` was read with (0: absent); else raises Stale, writes nothing.
-        Answers the item with its new version.
-    delete: removes the item if its stored version is the one it was read with; else raises Stale. An absent item is no error.
-    transact: all of 1 to 100 puts and deletes (each key once, 4 MB in all), or none: Stale if any version is not the one read;
-        here, unlike in delete, an item that is gone counts as changed.
-    query: items of one pk whose sk starts with `prefix` and comes after `after`, in the order of sk, at most `limit`. Consistent.
-    due: at most `limit` items of one shard whose `due_at` is at or before `now`, oldest first; may lag behind puts.
-    Every call may raise Throttled (retryable): nothing was written.
+    get: returns the item, or None. Consistent: it sees every put that returned before.
+    get_all: returns the items that exist for 0 to 100 different keys (pk, sk), in any order. It reads each item as `get` does, but not
+        all of them at one moment.
+    put: writes the item if the stored version is the version that was read (0: absent). Otherwise it raises Stale and writes no data.
+        Returns the item with its new version.
+    delete: removes the item if its stored version is the version that was read; otherwise raises Stale. An absent item is no error.
+    transact: applies 1 to 100 puts and deletes together (each key once, 4 MB in total), or raises Stale if a version differs from the
+        version that was read. In contrast to delete, a missing item counts as changed.
+    query: returns at most `limit` items of one pk with an sk that starts with `prefix` and sorts after `after`, ordered by sk. Consistent.
+    due: returns at most `limit` items of one shard with a `due_at` at or before `now`, oldest first; it may lag behind puts.
+    Every call may raise Throttled (retryable); the table is unchanged then.
     """
 
     def get(self, pk: str, sk: str) -> Item | None: ...

@@ -1,1 +1,1 @@
-"""What the system keeps in the one table: each kind of record, written once above the table port."""
+"""Records of the system in the table: one module for each kind of record, all on top of the table port."""

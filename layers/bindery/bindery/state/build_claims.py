@@ -1,4 +1,4 @@
-"""How many builds of one client, and of one owner's share, may wait for their turn."""
+"""Limits of the builds in the queue, per client and per owner's share."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,10 +15,12 @@ KEPT_SECONDS = 86400
 
 @dataclass(frozen=True)
 class BuildClaims:
-    """Each client and each owner has one item: the attempts claimed for it last. It is written with the claim, in one transaction,
-    so that claims made at the same time are all counted; ended attempts are taken out only when it is full.
+    """Records of the build attempts that each client and each owner has claimed.
 
-    per_client, per_owner: attempts that wait. None: no limit, and nothing is read or written.
+    Each client and each owner has one item with its last claimed attempts. It is written with the claim, in one transaction,
+    so that concurrent claims are all counted. Ended attempts are removed only when the item is full.
+
+    per_client, per_owner: limits of attempts in the queue. None: no limit, and the item is neither read nor written.
     """
 
     table: Table
@@ -29,7 +31,7 @@ class BuildClaims:
     per_owner: int | None = None
 
     def room_for(self, client: str, owner: str) -> Callable[[str, int], list[Item]]:
-        """Return what makes the items to be written with a claim, from its environment's key and attempt.
+        """Return a function that makes the items to be written with a claim, from its environment's key and attempt.
 
         client: empty if exempt. owner: the name of the owner's share. The function raises TooManyBuilds, OwnerBuildsReached.
         """
@@ -52,7 +54,7 @@ class BuildClaims:
             yield item
 
     def _with(self, pk: str, claim: list[object], limit: int) -> Item | None:
-        """The item with one claim more; None if as many as may wait already."""
+        """Return the item with one more claim; None if the limit of waiting attempts is reached."""
         item = self.table.get(pk, "builds") or Item(pk, "builds", {"claims": []})
         claims = list(item.data["claims"])
         if len(claims) >= limit:
@@ -63,7 +65,7 @@ class BuildClaims:
         return Item(pk, "builds", {"claims": [*claims, claim]}, item.version, expires_at=until)
 
     def _waits(self, key: str, attempt: int) -> bool:
-        """Whether the attempt is still to be made and has no slot yet: it stands in line, or is about to."""
+        """Return whether the attempt has not ended and has no slot yet: it is in the queue, or will enter it."""
         environment = self.environments.find(key)
         return _is_making(environment, attempt) and not self.slots.has(key, attempt)
 

@@ -1,8 +1,8 @@
-"""Logs of build attempts, in chunks: the last line's number is the key, so a chunk that comes twice is written once,
-and whoever read up to any line finds the chunk that holds the next.
+"""Logs of build attempts, stored in chunks. The key of a chunk is the number of its last line.
 
+A chunk that is delivered twice is therefore stored once, and a reader finds the next chunk after any line.
 Chunks may arrive out of order: CloudWatch delivers them asynchronously. A reader's cursor is a line number, so a reader that
-went past a missing chunk would never show it. Lines are numbered without holes, which makes a missing chunk visible.
+skips a missing chunk would never show it. Lines are numbered without gaps, so a missing chunk can be detected.
 """
 
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from bindery.ports.table import Item, Table
 
 KEPT_SECONDS = 7 * 86400
 GAP_SECONDS = 10.0
-"""So long readers wait for a missing chunk, from the arrival of the chunk behind it. After that it counts as lost."""
+"""Time that readers wait for a missing chunk after the next chunk has arrived. After this time the chunk counts as lost."""
 TAIL_LINES = 100
 
 
 @dataclass(frozen=True)
 class BuildLogs:
-    """Written by whoever hears from the build; read by every stream that waits for it."""
+    """Store of build logs. The handlers of log messages write it; every event stream that waits for the build reads it."""
 
     table: Table
     clock: Clock
 
     def append(self, key: str, attempt: int, lines: tuple[LogLine, ...]) -> None:
-        """Keeps a chunk of lines."""
+        """Store a chunk of lines."""
         now = self.clock.now()
         data = {"lines": [[line.number, line.phase, line.message] for line in lines], "at": now}
         try:
@@ -38,7 +38,7 @@ class BuildLogs:
     def read(self, key: str, attempt: int, after: int, gap_seconds: float = GAP_SECONDS) -> list[LogLine]:
         """Return lines numbered above `after`, at most a page, up to the first chunk that is missing.
 
-        gap_seconds: how long a missing chunk is waited for; 0: not at all, as for a reader that will not come again.
+        gap_seconds: how long to wait for a missing chunk. 0: no wait, for the last read of a reader.
         """
         items = self.table.query(f"build#{key}#{attempt}", "log#", _sk(after) if after >= 0 else "", 100)
         lines: list[LogLine] = []
@@ -51,7 +51,7 @@ class BuildLogs:
         return lines
 
     def tail_start(self, key: str, attempt: int) -> int:
-        """The number after which the last 100 lines begin; -1 for all. A few small reads, however long the log."""
+        """Return the number of the line before the last 100 lines; -1 for all lines. It takes a few small reads for any length."""
         low, high = -1, TAIL_LINES - 1
         while self._goes_on(key, attempt, high):
             low, high = high, 4 * high
@@ -66,7 +66,7 @@ class BuildLogs:
         return low + 1 - TAIL_LINES
 
     def _goes_on(self, key: str, attempt: int, number: int) -> bool:
-        """Whether there are lines after this one."""
+        """Return whether the log has lines after this number."""
         return bool(self.table.query(f"build#{key}#{attempt}", "log#", _sk(number), 1))
 
 

@@ -1,7 +1,7 @@
-"""Build slots: how many attempts are built at one time, and who waits for a turn.
+"""Build slots limit the number of concurrent builds; the other attempts wait in a queue.
 
-An attempt has one place, a slot or one in line. Where it stands and what stands there change in one transaction, so whoever asks
-twice for the same attempt finds its place. All of it is written a few times per attempt, never per visitor.
+An attempt has one place: a slot or a position in the queue. The attempt's record and the item of its place change in one transaction,
+so a repeated claim for the same attempt finds its place. These items are written a few times per attempt, never per visitor.
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ SLOTS, LINE = "build-slots", "build-line"
 CONFLICTS = 12
 ROUND = ("build-round", "round")
 ROUNDS_SECONDS = 7 * 86400
-"""How long a client's round is kept after its last build. One that is forgotten begins with the present round."""
+"""Time that a client's round is stored after its last build. Afterwards the client starts with the current round."""
 BEHIND = "1#"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """An attempt that has a slot, or waits for one."""
+    """Attempt that has a slot, or waits for one."""
 
     environment: str
     attempt: int
@@ -34,16 +34,22 @@ class Standing:
 
 @dataclass(frozen=True)
 class BuildSlots:
-    """order: who is next, and how many build at the same time; lowered, that holds when the builds beyond it have ended."""
+    """Slots and queue of build attempts.
+
+    order: selects the next attempts, and has the number of slots. A lower number takes effect when enough running builds have ended.
+    """
 
     table: Table
     clock: Clock
     order: FairOrder
 
     def claim(self, environment: Environment, *, behind: bool) -> bool:
-        """Whether its attempt has a slot, from now on or already; else it stands in line, `behind` all who are not. Raises Stale."""
+        """Take a slot for the environment's attempt, or put it into the queue. Return True if it has a slot now.
+
+        behind: in the queue, the attempt comes after all attempts without this flag. Raises Stale.
+        """
         for _ in range(CONFLICTS):
-            present = self._round()  # first: a slot that is taken meanwhile is noticed
+            present = self._round()  # read first, so that a slot taken since then causes a conflict
             place = self._place(environment.key, environment.attempt)
             if place and place.data["pk"] == SLOTS:
                 return True
@@ -53,14 +59,13 @@ class BuildSlots:
                 return False
             if aim.pk == SLOTS:
                 shares = [*shares, *self._moved_on(present, turn)]
-            with suppress(
-                Stale
-            ):  # whoever came in between, or now stands in line: looks again, as a slot may have become free
+            # After a conflict, and after the move into the queue, the loop checks again: a slot may have become free.
+            with suppress(Stale):
                 self._move(environment, place, aim, shares)
         raise Stale
 
     def put_back(self, environment: Environment, *, behind: bool, why: str) -> None:
-        """Move the attempt from its slot to its own place in line. why: the build service's words. Raises Stale."""
+        """Move the attempt from its slot back to its own position in the queue. why: the build service's reason. Raises Stale."""
         for _ in range(CONFLICTS):
             place = self._place(environment.key, environment.attempt)
             if place is None or place.data["pk"] == LINE:
@@ -75,12 +80,12 @@ class BuildSlots:
         raise Stale
 
     def refusal(self, environment: str, attempt: int) -> str:
-        """Return why an attempt was put back into the line; empty if it waits for a slot, or does not wait."""
+        """Return the reason why an attempt was put back into the queue; empty if it waits for a slot, or does not wait."""
         place = self._place(environment, attempt)
         return str(place.data.get("why", "")) if place and place.data["pk"] == LINE else ""
 
     def leave(self, environment: str, attempt: int) -> None:
-        """The attempt has ended: its place is free. Again is fine. Raises Stale."""
+        """Free the place of an attempt that has ended. Idempotent. Raises Stale."""
         for _ in range(CONFLICTS):
             place = self._place(environment, attempt)
             if place is None:
@@ -93,7 +98,7 @@ class BuildSlots:
         raise Stale
 
     def waits(self, environment: str, attempt: int) -> bool:
-        """Whether the attempt stands in line."""
+        """Return whether the attempt is in the queue."""
         return bool(self._turn_of(environment, attempt))
 
     def has(self, environment: str, attempt: int) -> bool:
@@ -102,11 +107,11 @@ class BuildSlots:
         return place is not None and place.data["pk"] == SLOTS
 
     def is_behind(self, environment: str, attempt: int) -> bool:
-        """Whether it does so behind all that somebody waits to open."""
+        """Return whether the attempt is in the queue behind all attempts of launches that open a session."""
         return self._turn_of(environment, attempt).startswith(BEHIND)
 
     def before(self, environment: str, attempt: int) -> int | None:
-        """How many attempts stand in line before it; None if it does not stand there."""
+        """Return the number of attempts before it in the queue; None if it is not in the queue."""
         turn = self._turn_of(environment, attempt)
         if not turn:
             return None
@@ -118,18 +123,18 @@ class BuildSlots:
         return count
 
     def first(self) -> list[Standing]:
-        """Those in line for whom there is a slot now, in order."""
+        """Return the queued attempts that can get a slot now, in order."""
         held = self._held()
         if len(held) >= self.order.slots:
             return []
         return [_standing(item) for item in self.order.admitted(pages(self.table, LINE), held)]
 
     def held(self) -> list[Standing]:
-        """Attempts that have a slot."""
+        """Return the attempts that have a slot."""
         return [_standing(item) for item in self._held()]
 
     def waiting(self) -> int:
-        """How many stand in line, for gauges."""
+        """Return the length of the queue, for gauges."""
         return sum(1 for _ in pages(self.table, LINE))
 
     def _place(self, environment: str, attempt: int) -> Item | None:
@@ -143,7 +148,7 @@ class BuildSlots:
         return list(pages(self.table, SLOTS))
 
     def _free_slot(self, turn: Item) -> Item | None:
-        """A slot that is free, and for this attempt as it stands in line."""
+        """Return a free slot's item for this attempt; None if no slot is free, or if other attempts are before it."""
         held = self._held()
         if len(held) >= self.order.slots or turn not in self.order.admitted(self._line_with(turn), held):
             return None
@@ -152,7 +157,7 @@ class BuildSlots:
         return replace(turn, pk=SLOTS, sk=numbers[self.clock.pick(len(numbers))])
 
     def _line_with(self, turn: Item) -> Iterator[Item]:
-        """The line up to the turn, which stands nowhere else in it."""
+        """Yield the queue up to and with `turn`, without other items of the same attempt."""
         for item in pages(self.table, LINE):
             if item.sk > turn.sk:
                 break
@@ -161,33 +166,36 @@ class BuildSlots:
         yield turn
 
     def _round(self) -> Item:
-        """The present round; with no shares to be kept it stays the first."""
+        """Return the current round. Without limits per client or owner, it stays the first round."""
         first = Item(*ROUND, {"round": 0.0})
         return (self.table.get(*ROUND) or first) if self.order.per_client or self.order.per_owner else first
 
     def _turn(
         self, environment: Environment, behind: bool, place: Item | None, present: Item
     ) -> tuple[Item, list[Item]]:
-        """An attempt's turn, and what is to be written with one that is new: its round is taken from its client and its owner."""
+        """Return an attempt's turn, and the items to be written with a new turn, which use up rounds of its client and its owner."""
         client = environment.client
         owner = build_share_of(environment.repository) if client else ""
         limits = self.order.limits({"client": client, "owner": owner})
-        begun = [] if place else [self.table.get(key, "round") or Item(key, "round", {"next": 0.0}) for key in limits]
-        number = max([float(present.data["round"]), *(float(item.data["next"]) for item in begun)])
+        rounds = [] if place else [self.table.get(key, "round") or Item(key, "round", {"next": 0.0}) for key in limits]
+        number = max([float(present.data["round"]), *(float(item.data["next"]) for item in rounds)])
         if place:
             number = round_of(place.data["sk"])
         turn = {"environment": environment.key, "attempt": environment.attempt, "client": client, "owner": owner}
         until = self.clock.now() + ROUNDS_SECONDS
-        taken = [replace(item, data={"next": number + 1 / limits[item.pk]}, expires_at=until) for item in begun]
+        taken = [replace(item, data={"next": number + 1 / limits[item.pk]}, expires_at=until) for item in rounds]
         return Item(LINE, _turn_key(environment, behind, number), {**turn, "round": number}), taken
 
     def _moved_on(self, present: Item, turn: Item) -> list[Item]:
-        """The present round once the turn has its slot. Written for each build that has a share, so that no two take slots unseen."""
+        """Return the current round after the turn gets its slot; no item without limits.
+
+        It is written for each build that has a share, so that concurrent claims of slots conflict.
+        """
         number = max(float(present.data["round"]), float(turn.data["round"]))
         return [present.with_data({"round": number})] if self.order.limits(whose(turn)) else []
 
     def _move(self, environment: Environment, place: Item | None, aim: Item, shares: list[Item], why: str = "") -> None:
-        """From its place, if it has one. why: in line, the build service's words. Raises Stale."""
+        """Move the attempt from its place, if it has one, to `aim`. why: the build service's reason, in the queue. Raises Stale."""
         old = self._stands_at(place) if place else []
         place = place or Item(*_key(environment.key, environment.attempt))
         stands = {"pk": aim.pk, "sk": aim.sk, **({"why": why} if why else {})}

@@ -1,4 +1,4 @@
-"""What one client takes of what all share: launches per window, and event streams that are open."""
+"""Limits per client: launches per window, and open event streams."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,16 @@ from bindery.ports.clock import Clock
 from bindery.ports.table import Item, Table
 
 CONFLICTS = 50
-"""Each is another request of the same client that was counted first."""
+"""Maximum of retries. Each conflict is caused by another request of the same client that was counted first."""
 
 
 @dataclass(frozen=True)
 class ClientLimits:
-    """launches: per window, without a page's token. page_launches: in all. streams: open at one time. None: no limit.
+    """Limits of one client. None: no limit.
 
-    seconds: the window's length. lease_seconds: how long a stream may be open; whatever ends its function, its place is free after that.
+    launches: per window, without a page's token. page_launches: per window in total. streams: open at one time.
+    seconds: the window's length. lease_seconds: the longest time that a stream may be open. After it the stream's place is free, even if
+    its function ended without freeing it.
     """
 
     launches: int
@@ -30,8 +32,9 @@ class ClientLimits:
 
 @dataclass
 class _Shares:
-    """reset: when the window ends. launches, page_launches: counts in it. streams: stream's id to the end of its lease.
+    """Counts of one client.
 
+    reset: the end of the window. launches, page_launches: counts in the window. streams: a stream's id to the end of its lease.
     Times are UTC seconds.
     """
 
@@ -42,7 +45,7 @@ class _Shares:
 
     @classmethod
     def read(cls, data: Mapping[str, Any], now: float) -> "_Shares":
-        """Return what still counts."""
+        """Return the stored counts without expired windows and leases."""
         shares = cls(**data)
         shares.streams = {name: until for name, until in shares.streams.items() if until > now}
         return shares if shares.reset > now else cls(streams=shares.streams)
@@ -50,9 +53,10 @@ class _Shares:
 
 @dataclass(frozen=True)
 class ClientShares:
-    """One item per client and epoch, under a keyed hash of its network: read once and written once per launch, and per stream's end.
+    """Counters per client. Each client has one item per epoch, with a keyed hash of its network as the key.
 
-    The machine's own clients are exempt, but for the limit of launches without a page's token.
+    The item is read once and written once per launch, and per end of a stream.
+    Clients on this machine are exempt, except from the limit of launches without a page's token.
     """
 
     table: Table
@@ -63,13 +67,13 @@ class ClientShares:
     def count(self, address: str) -> Rate:
         """Count a launch without a page's token. Raises RateLimited, Stale."""
         rate = self.take(address)
-        assert rate is not None  # noqa: S101  # of a launch without a token there always is one
+        assert rate is not None  # noqa: S101  # always set for a launch without a token
         return rate
 
     def take(self, address: str, *, page: bool = False, stream: str = "") -> Rate | None:
-        """Count a new launch, and its stream. Return how many launches are left without a page's token; None with one.
+        """Count a new launch, and its stream. Return the rate for launches without a page's token; None for a launch with a token.
 
-        stream: an id for the stream of its events; empty if there will be none. Raises RateLimited, TooManyStreams, Stale.
+        stream: an id for the stream of its events; empty if there is no stream. Raises RateLimited, TooManyStreams, Stale.
         """
         exempt = is_own_machine(address)
         paged = self.limits.page_launches is not None and not exempt
@@ -86,12 +90,12 @@ class ClientShares:
         return None if page else Rate(self.limits.launches, self.limits.launches - shares.launches, int(shares.reset))
 
     def resume(self, address: str, stream: str) -> None:
-        """Count a stream of a launch that was counted before. Raises TooManyStreams, Stale."""
+        """Count another stream of a launch that is already counted. Raises TooManyStreams, Stale."""
         if self.limits.streams is not None and not is_own_machine(address):
             self._change(address, lambda shares, now: self._open(shares, stream, now))
 
     def close(self, address: str, stream: str) -> None:
-        """Give a stream's place back. Idempotent. Raises Stale."""
+        """Free a stream's place. Idempotent. Raises Stale."""
         if self.limits.streams is not None and not is_own_machine(address):
             self._change(address, lambda shares, _now: shares.streams.pop(stream, None))
 
@@ -125,7 +129,7 @@ class ClientShares:
         raise Stale
 
     def _read(self, address: str, now: float) -> tuple[Item, _Shares]:
-        """The client's item; at first in an epoch with what is left of the last epoch's."""
+        """Return the client's item and counts. The first read of an epoch returns the counts of the last epoch that still apply."""
         keys = self.clients.keys(address, now)
         item = self.table.get(*_key(keys.now))
         before = self.table.get(*_key(keys.before)) if item is None and keys.before else None

@@ -12,14 +12,17 @@ KEPT_SECONDS = 180 * 86400
 
 @dataclass(frozen=True)
 class Confirmed:
-    """name: provider and canonical spec (`gh/o/r/HEAD`). Another ref of the same repository is another name: hosts show the commits
-    of forks under the repository that they were forked from."""
+    """Store of confirmed repositories.
+
+    name: provider and canonical spec (`gh/o/r/HEAD`). Another ref of the same repository is another name, because hosts serve the commits
+    of forks under the address of the original repository.
+    """
 
     table: Table
     clock: Clock
 
     def remember(self, name: str) -> None:
-        """Keep it for half a year from now. Idempotent."""
+        """Store the confirmation for half a year from now. Idempotent."""
         stored = self.table.get(_pk(name), "confirmed") or Item(_pk(name), "confirmed")
         try:
             self.table.put(
@@ -29,7 +32,7 @@ class Confirmed:
             return
 
     def has(self, name: str) -> bool:
-        """True if it was confirmed and that has not expired."""
+        """Return True if the name was confirmed and the confirmation has not expired."""
         stored = self.table.get(_pk(name), "confirmed")
         return stored is not None and (stored.expires_at or 0) > self.clock.now()
 

@@ -1,4 +1,4 @@
-"""Counters behind /metrics. No function remembers, so they live in the table, split over shards."""
+"""Counters for /metrics. Functions keep no state between calls, so the counters are in the table, split over shards."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -18,13 +18,16 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Counters:
-    """Sums, by name and labels. `add` rather loses one to trouble than fails what is counted; `with_more` loses none."""
+    """Sums, by name and labels.
+
+    If the table fails, `add` loses the addition, so that the counted operation does not fail. `with_more` loses no addition.
+    """
 
     table: Table
     clock: Clock
 
     def add(self, name: str, by: float = 1, **labels: str) -> None:
-        """Adds `by` to the sum of this name and these labels."""
+        """Add `by` to the sum of this name and these labels."""
         self._add(named(name, **labels), by)
 
     def _add(self, key: str, by: float) -> None:
@@ -37,18 +40,21 @@ class Counters:
             return
 
     def observe(self, name: str, value: float, bounds: tuple[float, ...], **labels: str) -> None:
-        """Counts `value` into a histogram: its first bucket that holds it, and the sum."""
+        """Add `value` to a histogram: to the first bucket that contains it, and to the sum."""
         for key, by in observed(name, value, bounds, **labels):
             self._add(key, by)
 
     def with_more(self, sums: Mapping[str, float]) -> list[Item]:
-        """The counters with these added, to be put together with what is counted: then all of it is counted, once."""
+        """Return the counters with these sums added. The caller puts them in one transaction with the counted items.
+
+        Each of these items is then counted exactly once.
+        """
         pk = _pk(self.clock.pick(SHARDS))
         items = (self.table.get(pk, key) or Item(pk, key, {"sum": 0}) for key in sums)
         return [replace(item, data={"sum": item.data["sum"] + sums[item.sk]}) for item in items]
 
     def read(self) -> dict[str, dict[Labels, float]]:
-        """Every sum, by name, then by labels."""
+        """Return every sum, by name, then by labels."""
         sums: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
         for shard in range(SHARDS):
             for item in pages(self.table, _pk(shard)):
@@ -58,18 +64,18 @@ class Counters:
 
 
 def named(name: str, **labels: str) -> str:
-    """The key of one sum."""
+    """Return the key of a sum."""
     return "\x1f".join((name, *(f"{key}={value[:LONGEST_LABEL]}" for key, value in sorted(labels.items()))))
 
 
 def labels_of(key: str) -> tuple[str, Labels]:
-    """A sum's name and labels from the key that `named` made."""
+    """Return a sum's name and labels from the key that `named` made."""
     name, *labels = key.split("\x1f")
     return name, tuple((label, value) for label, _, value in (each.partition("=") for each in labels))
 
 
 def observed(name: str, value: float, bounds: tuple[float, ...], **labels: str) -> Iterator[tuple[str, float]]:
-    """What an observation adds to a histogram: one to the first bucket that holds it, and itself to the sum."""
+    """Yield the keys and additions of an observation in a histogram: 1 to the first bucket that contains it, its value to the sum."""
     bucket = next((f"{bound:g}" for bound in bounds if value <= bound), "+Inf")
     yield named(f"{name}_bucket", le=bucket, **labels), 1
     yield named(f"{name}_sum", **labels), value

@@ -1,4 +1,4 @@
-"""How keys spread, so that nothing that grows with the number of visitors is written to one of them."""
+"""Distribution of keys over shards, so that the writes to one key do not grow with the number of visitors."""
 
 from collections.abc import Iterator
 from zlib import crc32
@@ -10,23 +10,23 @@ FOREVER = 1e12
 
 
 def shard_of(name: str, shards: int) -> int:
-    """The same shard for the same name, evenly spread."""
+    """Return the shard of a name: always the same one, and evenly distributed over names."""
     return crc32(name.encode("utf-8", "surrogateescape")) % shards
 
 
 def due_shard(kind: str, name: str) -> str:
-    """Where a record of this kind stands in the due index."""
+    """Return the shard of the due index for a record of this kind."""
     return f"{kind}#{shard_of(name, DUE_SHARDS)}"
 
 
 def due(table: Table, kind: str, now: float, limit: int) -> Iterator[Item]:
-    """What of this kind is due, oldest first in each shard; `limit` counts per shard."""
+    """Yield the due items of this kind, oldest first in each shard; `limit` applies to each shard."""
     for shard in range(DUE_SHARDS):
         yield from table.due(f"{kind}#{shard}", now, limit)
 
 
 def pages(table: Table, pk: str, prefix: str = "") -> Iterator[Item]:
-    """Every item of a query, page after page."""
+    """Yield every item of a query, page by page."""
     for page in whole_pages(table, pk, prefix):
         yield from page
 

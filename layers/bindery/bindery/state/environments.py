@@ -22,7 +22,7 @@ DAY_SECONDS = 86400
 
 @dataclass(frozen=True)
 class Waiter:
-    """A launch that waits for a build, as it was read."""
+    """Launch that waits for a build, as it was read."""
 
     launch: str
     item: Item
@@ -30,7 +30,10 @@ class Waiter:
 
 @dataclass(frozen=True)
 class Started:
-    """An attempt that the build service was told to make. at: UTC seconds. unwanted: its stop was decided, as no launch waited."""
+    """Attempt that the build service was asked to start.
+
+    at: UTC seconds. unwanted: it is to be stopped, because no launch waits for it.
+    """
 
     handle: str
     at: float
@@ -39,9 +42,10 @@ class Started:
 
 @dataclass(frozen=True)
 class Environments:
-    """One item per environment, written a few times per build and once a day however many launches want it; waiters beside it in shards.
+    """Store of environments. Each environment is one item; its waiters are separate items, in shards.
 
-    oldest_image_seconds: an older image is not used any more; 0: whatever its age. day_seconds: a day, longer than any launch takes.
+    The item is written a few times per build and once a day, for any number of launches.
+    oldest_image_seconds: an older image is not used any more; 0: no limit. day_seconds: the length of a day, longer than any launch.
     """
 
     table: Table
@@ -50,7 +54,7 @@ class Environments:
     day_seconds: float = DAY_SECONDS
 
     def find(self, key: str) -> Environment | None:
-        """The environment as it is now; consistent."""
+        """Return the current environment or None, with a consistent read."""
         item = self.table.get(f"environment#{key}", "environment")
         return Environment.model_validate(item.data) if item else None
 
@@ -72,9 +76,9 @@ class Environments:
         client: str = "",
         room: Callable[[str, int], list[Item]] | None = None,
     ) -> Environment:
-        """The environment as it is, if it builds or its image is usable; else its next attempt, now claimed for `launch`.
+        """Return the environment unchanged if it builds or its image is usable; otherwise claim its next attempt for `launch`.
 
-        room: makes what is to be written together with the claim of an attempt; raises if the attempt may not be claimed.
+        room: returns the items to be written together with the claim of an attempt; raises an error if the claim exceeds a limit.
         Raises ValueError if the environment may not be built from this commit.
         """
         if not identity.may_be_built_from(repository):
@@ -120,7 +124,7 @@ class Environments:
         return True
 
     def finish(self, key: str, attempt: int, image: str = "", failure: Failure | None = None) -> Environment | None:
-        """Writes the attempt's outcome, and answers it; None if it has one already, or a newer attempt took over."""
+        """Store the attempt's outcome and return the environment; None if it already has an outcome, or if a newer attempt exists."""
         while ending := self._ending(key, attempt, image, failure):
             ended, item = ending
             try:
@@ -131,7 +135,10 @@ class Environments:
         return None
 
     def give_up(self, key: str, attempt: int, failure: Failure) -> None:
-        """Ends an attempt that has no handle, and leaves an empty one, so that none can come; not if it has one by now."""
+        """End an attempt without a handle, and store an empty handle, so that the attempt cannot get one later.
+
+        If the attempt has a handle by now, no change is written.
+        """
         ending = self._ending(key, attempt, "", failure)
         if ending:
             with suppress(Stale):
@@ -149,11 +156,11 @@ class Environments:
         return ended, self._item(ended, item.version)
 
     def settle(self, key: str, attempt: int) -> None:
-        """Takes an ended attempt that nobody waits for any more out of the due index; its image stands in that of images."""
+        """Remove an ended attempt without waiters from the due index of environments; its image is added to that of images."""
         item = self.table.get(f"environment#{key}", "environment")
         now = Environment.model_validate(item.data) if item else None
         if item and now and item.due_shard == due_shard("environment", key) and now.attempt == attempt:
-            with suppress(Stale):  # somebody told them too, or the next attempt was claimed
+            with suppress(Stale):  # another process notified the waiters too, or the next attempt was claimed
                 self.table.put(self._settled(item, now))
 
     def _settled(self, item: Item, now: Environment) -> Item:
@@ -170,32 +177,38 @@ class Environments:
         return not self.oldest_image_seconds or age < self.oldest_image_seconds
 
     def _note_use(self, item: Item, now: Environment) -> bool:
-        """Note that the image is launched today, with one write a day; False if the environment changed since it was read."""
+        """Record that the image is launched today, with one write a day. Return False if the environment changed since it was read."""
         if now.launched_day >= self._today:
             return True
         used = now.model_copy(update={"launched_day": self._today})
         noted = replace(item, data=used.model_dump(mode="json"))
-        untold = item.due_shard == due_shard("environment", now.key)  # it stays due until all who wait were told
+        has_waiters = item.due_shard == due_shard("environment", now.key)  # it stays due until all waiters are notified
         try:
-            self.table.put(noted if untold else self._settled(noted, used))
+            self.table.put(noted if has_waiters else self._settled(noted, used))
         except Stale:
             return False
         return True
 
     def note_use(self, key: str) -> None:
-        """Note that an environment's image is in use today."""
+        """Record that an environment's image is in use today."""
         item = self.table.get(f"environment#{key}", "environment")
         now = Environment.model_validate(item.data) if item else None
         if item and now and now.state is READY:
             self._note_use(item, now)
 
     def unlaunched(self, days: int, limit: int) -> Iterator[Environment]:
-        """Environments whose image was not launched for so many days; nominated, not decided. limit: for each shard of the index."""
+        """Yield candidates for eviction: environments with an image that was not launched for `days` days. The caller checks each again.
+
+        limit: applies to each shard of the index.
+        """
         for item in due(self.table, "image", self.clock.now() - days * self.day_seconds, limit):
             yield Environment.model_validate(item.data)
 
     def mark_evicted(self, key: str, days: int) -> Environment | None:
-        """Mark an environment whose image was not launched for so many days; None if it was, or another attempt was claimed."""
+        """Mark an environment as evicted if its image was not launched for `days` days, and return it.
+
+        Return None if it was launched since then, or if another attempt was claimed.
+        """
         item = self.table.get(f"environment#{key}", "environment")
         now = Environment.model_validate(item.data) if item else None
         if item is None or now is None or now.state not in (READY, EnvironmentState.EVICTED):
@@ -212,7 +225,7 @@ class Environments:
         return marked
 
     def settle_evicted(self, key: str, attempt: int) -> None:
-        """Take an environment whose image was deleted out of the due index."""
+        """Remove an environment from the due index after its image was deleted."""
         item = self.table.get(f"environment#{key}", "environment")
         now = Environment.model_validate(item.data) if item else None
         if item and now and now.state is EnvironmentState.EVICTED and now.attempt == attempt:
@@ -221,7 +234,7 @@ class Environments:
                 self.table.put(replace(item, data=gone, due_shard=None, due_at=None))
 
     def postpone(self, key: str, seconds: float = LOOK_AGAIN_SECONDS) -> None:
-        """Looked at: due again later. Losing a race to somebody who wrote more is fine."""
+        """Make the environment due again after `seconds`. A conflict with another write is ignored."""
         item = self.table.get(f"environment#{key}", "environment")
         if item and item.due_at:
             try:
@@ -230,12 +243,12 @@ class Environments:
                 return
 
     def due(self, ahead: float = 0, limit: int = 100) -> Iterator[Environment]:
-        """Environments that build, or whose waiters may not all have been told; nominated, not decided."""
+        """Yield due candidates: environments that build, or that may have waiters to notify. The caller checks each again."""
         for item in due(self.table, "environment", self.clock.now() + ahead, limit):
             yield Environment.model_validate(item.data)
 
     def building(self) -> int:
-        """How many build now, for gauges."""
+        """Return the number of environments that build now, for gauges."""
         return sum(item.data["state"] == "building" for item in due(self.table, "environment", FOREVER, 1000))
 
     def _item(self, environment: Environment, version: int) -> Item:
@@ -250,7 +263,7 @@ class Environments:
         )
 
     def wait(self, key: str, attempt: int, launch: str) -> None:
-        """Registers the launch as waiting for the attempt, and for no older one; again is fine."""
+        """Register the launch as a waiter for the attempt, instead of an older attempt. Idempotent."""
         while True:
             pk = _waiters(key, launch)
             item = self.table.get(pk, launch) or Item(pk, launch)
@@ -271,12 +284,12 @@ class Environments:
                     yield waiters
 
     def forget(self, waiter: Waiter) -> None:
-        """The launch has been told how the attempt went. One that has registered anew since stays."""
+        """Delete a waiter after its launch was notified of the attempt's outcome. A waiter that has registered again since then stays."""
         with suppress(Stale):
             self.table.delete(waiter.item)
 
     def forget_all(self, waiters: Sequence[Waiter]) -> None:
-        """Do as `forget` for up to 100 waiters, in one transaction where none of them changed."""
+        """Delete up to 100 waiters as `forget` does, in one transaction if they are all unchanged."""
         try:
             self.table.transact([Delete(waiter.item) for waiter in waiters])
         except (Stale, Throttled):
@@ -284,13 +297,13 @@ class Environments:
                 self.forget(waiter)
 
     def forget_waiter(self, key: str, attempt: int, launch: str) -> None:
-        """The same for one launch."""
+        """Delete the waiter of one launch as `forget` does, if it waits for this attempt or an older one."""
         item = self.table.get(_waiters(key, launch), launch)
         if item and item.data["attempt"] <= attempt:
             self.forget(Waiter(launch, item))
 
     def record_start(self, key: str, attempt: int, handle: str) -> None:
-        """Keeps the build service's handle of an attempt, and the time; the first one stays."""
+        """Store the build service's handle of an attempt, and the time. The first handle stays."""
         with suppress(Stale):
             self.table.put(self._start(key, attempt, handle))
 
@@ -300,14 +313,14 @@ class Environments:
         return Item(f"build#{key}#{attempt}", "attempt", data, expires_at=until)
 
     def handle(self, key: str, attempt: int) -> str | None:
-        """The build service's handle of an attempt, once it was started; empty if it was given up before."""
+        """Return the build service's handle of an attempt; None if it was not started, empty if it was given up before."""
         item = self.table.get(f"build#{key}#{attempt}", "attempt")
         return str(item.data["handle"]) if item else None
 
     def started(self, key: str, attempt: int, claimed_at: float = 0) -> Started | None:
-        """Return how an attempt was started, with an empty handle if it was given up before; None while it was not.
+        """Return the start of an attempt, with an empty handle if it was given up before; None if it was not started.
 
-        claimed_at: its time if an older version started it, which wrote none.
+        claimed_at: the time to use if an older version of Bindery started the attempt, because it stored no time.
         """
         item = self.table.get(f"build#{key}#{attempt}", "attempt")
         if item is None:
@@ -315,7 +328,7 @@ class Environments:
         return Started(str(item.data["handle"]), item.data.get("at", claimed_at), bool(item.data.get("unwanted")))
 
     def mark_unwanted(self, key: str, attempt: int) -> bool:
-        """Note that a started attempt is stopped because no launch waits for it. The mark stays. Return False if a race was lost."""
+        """Mark a started attempt as unwanted: no launch waits for it, so it is stopped. The mark stays. Return False after a conflict."""
         item = self.table.get(f"build#{key}#{attempt}", "attempt")
         if item is None:
             return False

@@ -1,4 +1,4 @@
-"""The text of /metrics as it was rendered last: one item, written by a timer and read by every request."""
+"""The last rendered text of /metrics: one item, written by a timer and read by every request."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,17 @@ PK, SK = "metrics", "text"
 
 @dataclass(frozen=True)
 class MetricsText:
-    """seconds: how long a rendering counts. An older one is not shown: its numbers would look like those of a system at rest."""
+    """Store of the rendered metrics.
+
+    seconds: lifetime of a rendering. An older one is not shown, because its constant numbers would look like those of an idle system.
+    """
 
     table: Table
     clock: Clock
     seconds: float
 
     def put(self, text: str, at: float) -> None:
-        """Store a rendering. at: UTC seconds from before the first number was read. A rendering that was stored meanwhile stays."""
+        """Store a rendering. at: UTC seconds before the first number was read. A rendering that was stored meanwhile stays."""
         stored = self.table.get(PK, SK) or Item(PK, SK)
         try:
             self.table.put(Item(PK, SK, {"text": text, "at": at}, stored.version, expires_at=at + self.seconds))
@@ -26,6 +29,6 @@ class MetricsText:
             return
 
     def get(self) -> str | None:
-        """The last rendering; None if there is none, or it is too old."""
+        """Return the last rendering; None if it is missing or too old."""
         stored = self.table.get(PK, SK)
         return stored.data["text"] if stored and (stored.expires_at or 0) > self.clock.now() else None

@@ -1,8 +1,8 @@
-"""The repositories with the most launches of a day: one item of bounded size, however many names strangers make up.
+"""The repositories with the most launches of a day, in one item of bounded size for any number of names in requests.
 
 The day's candidates are counted with the space-saving algorithm (Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent
-and Top-k Elements in Data Streams", 2005): a new name takes the place of the least counted candidate, and inherits its count as
-an error. Only counts without that error decide who is shown, so a flood of names that come once each shows none of them.
+and Top-k Elements in Data Streams", 2005): a new name replaces the candidate with the lowest count, and inherits this count as
+its error. Only counts minus errors decide which names are shown, so a flood of names with one launch each shows none of these names.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from bindery.ports.table import Item, Table
 from bindery.state.counters import LONGEST_LABEL, Labels, labels_of, named
 
 SHOWN = 20
-"""Repositories that are named at one time."""
+"""Number of repositories that are shown at one time."""
 CANDIDATES = 100
 KEPT_SECONDS = 2 * 86400
 OTHER = "other"
-"""The label of every launch whose repository is not named."""
+"""Label of all launches of repositories that are not shown."""
 
 
 @dataclass
 class Day:
-    """One day's counts, changed in memory and stored with `item`.
+    """Counts of one day, changed in memory and stored with `item`.
 
     candidates: repository -> [count, error]. rows: a sum's key, as `named` makes it -> launches counted while it was shown.
     """
@@ -33,7 +33,7 @@ class Day:
     rows: dict[str, float] = field(default_factory=dict)
 
     def count(self, repository: str, name: str, **labels: str) -> bool:
-        """Count a launch of a public repository. True if it is one of the shown ones, and then counted in its row.
+        """Count a launch of a public repository. Return True if the repository is shown; the launch is counted in its row then.
 
         repository: its address for people, cut to 200 characters.
         """
@@ -46,24 +46,24 @@ class Day:
         return True
 
     def shown(self) -> frozenset[str]:
-        """The repositories with the most launches of the day."""
+        """Return the repositories with the most launches of the day."""
         sure = {name: count - error for name, (count, error) in self.candidates.items()}
         return frozenset(sorted(sure, key=lambda name: (-sure[name], name))[:SHOWN])
 
     def sums(self) -> Mapping[str, Mapping[Labels, float]]:
-        """The rows of what is shown, as `Counters.read` returns sums."""
-        shown, sums = self.shown(), dict[str, dict[Labels, float]]()
+        """Return the rows of the shown repositories, in the form of `Counters.read`."""
+        repositories, sums = self.shown(), dict[str, dict[Labels, float]]()
         for row, count in self.rows.items():
             name, labels = labels_of(row)
-            if dict(labels)["repo"] in shown:
+            if dict(labels)["repo"] in repositories:
                 sums.setdefault(name, {})[labels] = count
         return sums
 
     @property
     def item(self) -> Item:
-        """The item to put. Rows of repositories that are no longer shown are left out."""
+        """Return the item to put. Rows of repositories that are no longer shown are left out."""
         rows = {
-            named(name, **dict(labels)): count for name, found in self.sums().items() for labels, count in found.items()
+            named(name, **dict(labels)): count for name, sums in self.sums().items() for labels, count in sums.items()
         }
         return replace(self.stored, data={"candidates": self.candidates, "rows": rows})
 
@@ -80,13 +80,13 @@ class Day:
 
 @dataclass(frozen=True)
 class Popular:
-    """The day's counts in the table: an item for each UTC day, gone two days after its last change."""
+    """Store of the daily counts: one item for each UTC day. It expires two days after its last change."""
 
     table: Table
     clock: Clock
 
     def today(self) -> Day:
-        """The day's counts as they are stored now."""
+        """Return the day's counts as they are stored now."""
         now = self.clock.now()
         pk = f"popular#{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
         stored = replace(self.table.get(pk, "day") or Item(pk, "day"), expires_at=now + KEPT_SECONDS)

@@ -1,6 +1,6 @@
-"""How many sessions there are: counters split over shards, so that no key is hot. In all, of a repository, an owner, a client.
+"""Quotas of sessions: counters in total, per repository, per owner and per client, split over shards to avoid hot keys.
 
-A place is taken in the same transaction that writes its session, and given back in the one that ends it.
+A place is taken in the same transaction that writes its session, and freed in the transaction that ends the session.
 """
 
 from collections.abc import Iterator
@@ -14,28 +14,28 @@ from bindery.ports.table import Item, Table
 from bindery.state.due_index import pages
 
 ROOM = 8
-"""Places in one counter: how many sessions may write to one key at one time, whatever the number of places in all."""
+"""Number of places in one counter. It limits the sessions that write to one key at one time, for any total number of places."""
 SHARDS = 1024
-"""Counters where there is no limit."""
+"""Number of counters if there is no limit."""
 TRIES = 3
 FREE_SECONDS = 86400
-"""How long a counter without any session is kept."""
+"""Lifetime of a counter without sessions."""
 TOTAL = "places#total"
 
 
 @dataclass(frozen=True)
 class Quotas:
-    """Counts places; never writes by itself, but answers the items that belong into the session's transaction."""
+    """Counters of places. They are not written here: the methods return the items for the session's transaction."""
 
     table: Table
     clock: Clock
 
     def check(self, repo_url: str, limits: Limits, owner: str = "") -> None:
-        """Whether there is a place now; asked before building too. Raises QuotaReached, RepositoryQuotaReached, OwnerQuotaReached."""
+        """Raise QuotaReached, RepositoryQuotaReached or OwnerQuotaReached if there is no place now. It is also called before a build."""
         self.take(repo_url, limits, owner)
 
     def check_client(self, keys: ClientKeys, limits: Limits) -> None:
-        """Raises TooManySessions, also if only the client's keys of two epochs together have that many."""
+        """Raise TooManySessions if the client's keys of this epoch and the last one together reach the limit."""
         if limits.per_client is None:
             return
         items = (self.table.get(_of_client(key), _sk(0)) for key in (keys.now, keys.before) if key)
@@ -43,7 +43,7 @@ class Quotas:
             raise TooManySessions(limit=limits.per_client)
 
     def take(self, repo_url: str, limits: Limits, owner: str = "", client: str = "") -> list[Item]:
-        """The counters with one place more, to be put together with the session.
+        """Return the counters with one more place taken, to be put in one transaction with the session.
 
         owner: of the repository. client: the client's key; empty: exempt. Raises as `check` and `check_client` do.
         """
@@ -56,7 +56,7 @@ class Quotas:
         return [self._changed(item, 1) for item in (total, own, *self._of_shares(limits, owner, client))]
 
     def _of_shares(self, limits: Limits, owner: str, client: str) -> Iterator[Item]:
-        """Counters of the owner and of the client, where they are limited: nothing is written for the others."""
+        """Yield the counters of the owner and of the client if they have limits. Without a limit, no counter is written."""
         if owner and limits.per_owner is not None:
             item = self._with_room(f"places#owner#{owner}", limits.per_owner)
             if item is None:
@@ -70,20 +70,20 @@ class Quotas:
             yield item
 
     def give_back(self, places: tuple[tuple[str, str], ...]) -> list[Item]:
-        """The counters with one place less, to be put together with the session that ends."""
+        """Return the counters with one place freed, to be put in one transaction with the session that ends."""
         items = (self.table.get(pk, sk) for pk, sk in places)
         return [self._changed(item, -1) for item in items if item]
 
     def taken(self) -> int:
-        """QueuePositions taken in all."""
+        """Return the total number of places taken."""
         return sum(int(item.data["taken"]) for item in pages(self.table, TOTAL))
 
     def counters(self) -> Iterator[Item]:
-        """The total's shards, for reconcile's recount."""
+        """Yield the shards of the total, for reconcile's recount."""
         return pages(self.table, TOTAL)
 
     def _with_room(self, pk: str, limit: int | None) -> Item | None:
-        """A counter with a place: by luck as long as most have one, else from the list of all."""
+        """Return a counter with a free place: try a few at random, then search all of them. None if all are full."""
         shards = _shards(limit)
         for _ in range(TRIES if limit else 1):
             sk = _sk(self.clock.pick(shards))
@@ -101,7 +101,7 @@ class Quotas:
 
 
 def _of_client(key: str) -> str:
-    """One counter, without shards: only the client's own sessions write to it."""
+    """Return the key of a client's counter. It has no shards, because only the client's own sessions write to it."""
     return f"places#client#{key}"
 
 
@@ -114,6 +114,6 @@ def _sk(shard: int) -> str:
 
 
 def _has_room(item: Item, limit: int) -> bool:
-    """The limit is spread evenly over its counters."""
+    """Return whether a counter has a free place. The limit is divided evenly between the counters."""
     shards = _shards(limit)
     return int(item.data["taken"]) < limit // shards + (int(item.sk) < limit % shards)

@@ -1,4 +1,4 @@
-"""Every kind of record, on one table."""
+"""Factory of all kinds of records on one table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bindery.state.quotas import Quotas
 from bindery.state.sessions import Sessions
 
 DEADLINE_GRACE_SECONDS = 600
-"""What a launch may take beyond its build."""
+"""Time that a launch may take in addition to its build."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class State:
 
 
 def shares_of(table: Table, clock: Clock, settings: Settings) -> ClientShares:
-    """What each client may take."""
+    """Return the limits per client, from the settings."""
     launch_seconds = settings.build_seconds + DEADLINE_GRACE_SECONDS
     limits = ClientLimits(
         settings.rate_limit,

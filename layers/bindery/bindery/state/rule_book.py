@@ -1,4 +1,4 @@
-"""Rules that the operator keeps in the table: they count within seconds, and each may have an end."""
+"""Rules that the operator stores in the table. They take effect within seconds, and each may have an end."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ FRESH_SECONDS = 30
 
 
 class Kind(StrEnum):
-    """What an entry does. The values are the words of `bindery rules add`."""
+    """Kind of an entry. The values are the words of `bindery rules add`."""
 
     BAN = "ban"
     ALLOW = "allow"
@@ -30,9 +30,9 @@ class Kind(StrEnum):
 
 
 class Entry(BaseModel):
-    """One rule. value: a pattern, or a network in CIDR notation. quota: sessions of one repository, with Kind.QUOTA.
+    """Rule in the table. value: a pattern, or a network in CIDR notation. quota: sessions of one repository, with Kind.QUOTA.
 
-    created_at, expires_at: UTC seconds; expires_at None: until it is removed. Raises ValidationError for a value that is
+    created_at, expires_at: UTC seconds. expires_at None: valid until it is removed. Raises ValidationError for a value that is
     no pattern or network.
     """
 
@@ -47,7 +47,7 @@ class Entry(BaseModel):
 
     @model_validator(mode="after")
     def _is_usable(self) -> "Entry":
-        """Raises ValueError."""
+        """Check value and quota for the entry's kind. Raises ValueError."""
         if self.kind is Kind.BAN_NETWORK:
             ip_network(self.value, strict=False)
         else:
@@ -58,24 +58,24 @@ class Entry(BaseModel):
 
     @property
     def id(self) -> str:
-        """Ten hex digits, the same for the same rule: to add it again is to renew it."""
+        """Return ten hex digits, equal for equal rules: adding a rule again renews it."""
         return hashlib.sha256(f"{self.kind}\n{self.value}".encode()).hexdigest()[:10]
 
     def counts(self, now: float) -> bool:
-        """True until the entry expires."""
+        """Return True if the entry has not expired."""
         return self.expires_at is None or self.expires_at > now
 
 
 class RuleBookFull(ValueError):
-    """The table holds MOST_ENTRIES rules already."""
+    """The table already has MOST_ENTRIES rules."""
 
 
 @dataclass
 class RuleBook:
-    """Rules in force: those of the settings, with the table's entries added.
+    """Rules in force: those of the settings and the table's entries.
 
-    A process reads the table again after FRESH_SECONDS, so that a change counts everywhere within that time and a visitor
-    costs no more than one read. While the table is throttled, the entries that were read last count.
+    A process reads the table again after FRESH_SECONDS. A change takes effect everywhere within that time, and a visitor
+    causes at most one read. While the table is throttled, the last read entries stay in force.
     """
 
     table: Table
@@ -97,14 +97,14 @@ class RuleBook:
         return with_entries(self.base, self._entries, now)
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every entry, oldest first, expired ones that are still there included."""
+        """Yield every entry, oldest first, including expired entries that are still stored."""
         items = self.table.query(PK, limit=MOST_ENTRIES)
         yield from sorted((Entry.model_validate(item.data) for item in items), key=lambda entry: entry.created_at)
 
     def add(self, entry: Entry) -> None:
-        """Write an entry, in place of one of the same kind and value. Raises RuleBookFull.
+        """Write an entry; it replaces an entry of the same kind and value. Raises RuleBookFull.
 
-        An expired allow-entry stays in the table: with it gone, every repository could be launched again.
+        An expired allow-entry stays in the table: without it, every repository could be launched again.
         """
         if entry.id not in {each.id for each in self.entries()} and len(list(self.entries())) >= MOST_ENTRIES:
             raise RuleBookFull(f"there are {MOST_ENTRIES} rules: remove some first")
@@ -116,7 +116,7 @@ class RuleBook:
                 return
 
     def remove(self, entry_id: str) -> bool:
-        """Remove an entry by its id. False if there is none."""
+        """Remove an entry by its id. Return False if it does not exist."""
         while item := self.table.get(PK, entry_id):
             with suppress(Stale):
                 self.table.delete(item)
@@ -125,7 +125,7 @@ class RuleBook:
 
 
 def with_entries(base: Rules, entries: tuple[Entry, ...], now: float) -> Rules:
-    """Return `base` with the entries that count at `now`. The newest quota entry goes before older ones and the settings'."""
+    """Return `base` with the entries that are valid at `now`. Newer quota entries precede older ones and those of the settings."""
 
     def values(kind: Kind) -> tuple[str, ...]:
         return tuple(entry.value for entry in entries if entry.kind is kind and entry.counts(now))

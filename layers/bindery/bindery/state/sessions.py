@@ -1,4 +1,4 @@
-"""Sessions in the table: a record before any object, a tombstone after."""
+"""Store of sessions in the table: a record is written before any object exists, and a tombstone stays after the end."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -20,14 +20,14 @@ START_SECONDS = 900
 ENDING = frozenset({SessionState.STOPPING, SessionState.ENDED})
 MOST_DUE = 5000
 MOST_CHANGES = 100
-"""In one transaction."""
+"""Limit of sessions in one transaction."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A session as it was read, perhaps a while ago; version: the record's, by which a later change of it is noticed.
+    """Session as it was read, maybe some time ago. version: the version of its record; a later change of the record is detected by it.
 
-    due_at: since when it is due, UTC seconds.
+    due_at: the time since which it is due, UTC seconds.
     """
 
     session: Session
@@ -37,25 +37,25 @@ class Found:
 
 @dataclass(frozen=True)
 class Sessions:
-    """Each session is one item. Its state and the counters of its places change in one transaction."""
+    """Store of sessions. Each session is one item. Its state and the counters of its places change in one transaction."""
 
     table: Table
     clock: Clock
     quotas: Quotas
 
     def find(self, session: str) -> Session | None:
-        """The session, or None; consistent."""
+        """Return the session or None, with a consistent read."""
         item = self.table.get(f"session#{session}", "session")
         return Session.model_validate(item.data) if item else None
 
     def reserve(self, launch: Launch, limits: Limits) -> Session:
-        """The launch's session, reserved if it was not. Raises as Quotas.take does; SessionEnded."""
+        """Return the launch's session; reserve it if it does not exist. Raises SessionEnded, and the errors of Quotas.take."""
         for _ in range(CONFLICTS):
-            found = self.find(launch.id)
-            if found:
-                if found.state in ENDING:
-                    raise SessionEnded(reason=found.reason)
-                return found
+            existing = self.find(launch.id)
+            if existing:
+                if existing.state in ENDING:
+                    raise SessionEnded(reason=existing.reason)
+                return existing
             owner = owner_of(launch.provider, launch.repo_url)
             counters = self.quotas.take(launch.repo_url, limits, owner, launch.client)
             session = Session(
@@ -78,21 +78,21 @@ class Sessions:
     def open(
         self, launches: Launches, session: Session, ready: Callable[[Launch], Launch | None], look_after: float
     ) -> Launch | None:
-        """Session running and launch ready, in one transaction. None if the launch does not want it any more.
+        """Write the session as running and the launch as ready, in one transaction. Return None if the launch does not need it any more.
 
-        Raises SessionEnded if the session is on its way out.
+        Raises SessionEnded if the session is stopping or has ended.
         """
         for _ in range(CONFLICTS):
             item = self.table.get(f"session#{session.id}", "session")
             if item is None or Session.model_validate(item.data).state in ENDING:
                 raise SessionEnded(reason="it was stopped while it started")
-            seen, now = launches.read(session.id)
+            launch_item, now = launches.read(session.id)
             changed = ready(now)
             if changed is None:
                 return None
             try:
                 self.table.transact(
-                    [self._item(session, item.version, look_after), launches.item(changed, seen.version)]
+                    [self._item(session, item.version, look_after), launches.item(changed, launch_item.version)]
                 )
             except Stale:
                 continue
@@ -100,7 +100,7 @@ class Sessions:
         raise Stale
 
     def stopping(self, session: str, reason: str) -> Session | None:
-        """Marks the session as ending, so that nobody is sent to it any more; None if there is none or it has ended."""
+        """Mark the session as stopping and return it; None if it is missing or has ended. No visitor is redirected to it any more."""
         for _ in range(CONFLICTS):
             item = self.table.get(f"session#{session}", "session")
             if item is None:
@@ -119,7 +119,7 @@ class Sessions:
         raise Stale
 
     def ended(self, session: str) -> None:
-        """Leaves the tombstone and gives the places back, once."""
+        """Write the tombstone and free the places. Idempotent."""
         for _ in range(CONFLICTS):
             item = self.table.get(f"session#{session}", "session")
             if item is None:
@@ -138,24 +138,24 @@ class Sessions:
         raise Stale
 
     def looked_at(self, looks: Sequence[Found], look_after: float) -> None:
-        """Keeps what looks at sessions showed; where somebody wrote since a session was found, they know better."""
+        """Store the results of session checks. A record that was changed since its session was read stays as it is."""
         for start in range(0, len(looks), MOST_CHANGES):
             some = looks[start : start + MOST_CHANGES]
-            items = [self._item(found.session, found.version, look_after) for found in some]
+            items = [self._item(look.session, look.version, look_after) for look in some]
             try:
                 self.table.transact(items)
-            except (Stale, Throttled):  # one of them may be the reason: each for itself, then
+            except (Stale, Throttled):  # one item may be the reason, so each is written separately
                 for item in items:
                     with suppress(Stale):
                         self.table.put(item)
 
     def due(self, limit: int = MOST_DUE) -> list[Found]:
-        """Sessions to look at, those that wait longest first; nominated, not decided. limit: for each shard of the index."""
+        """Return candidates for a check, longest due first. The caller checks each again. limit: applies to each shard of the index."""
         items = sorted(due(self.table, "session", self.clock.now(), limit), key=lambda item: item.due_at or 0)
         return [Found(Session.model_validate(item.data), item.version, item.due_at or 0) for item in items]
 
     def alive(self, limit: int = MOST_DUE) -> Iterator[Session]:
-        """Every session that has not ended, as the due index has it."""
+        """Yield every session in the due index; ended sessions are not in it."""
         for item in due(self.table, "session", FOREVER, limit):
             yield Session.model_validate(item.data)
 

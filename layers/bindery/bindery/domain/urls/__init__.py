@@ -1,1 +1,1 @@
-"""Addresses of other sites' pages, and the links that they stand for."""
+"""Addresses of other sites' pages, and the launch links for them."""

@@ -1,4 +1,4 @@
-"""Pages that show what lives elsewhere: notebook viewers, editors, raw files, links that other services launch from."""
+"""Pages that show content of another site: notebook viewers, editors, raw files, launch links of other services."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,7 +13,7 @@ DEEPEST: Final = 3
 
 
 def unwrapped(url: str) -> str:
-    """The address of what a viewer shows, through viewers of viewers; any other address as it is."""
+    """Return the address of the content that a viewer shows, also through nested viewers; any other address unchanged."""
     for _ in range(DEEPEST):
         inner = _inner(url)
         if inner is None:
@@ -28,21 +28,24 @@ def _inner(url: str) -> str | None:
         return None
     if place.steps[-1:] == ("git-pull",) and (repository := query_of(url).get("repo")):
         return _pulled(repository, query_of(url).get("branch", ""))
-    named = QUERIES.get(place.host)
-    if named and (inner := query_of(url).get(named)):
+    parameter = QUERIES.get(place.host)
+    if parameter and (inner := query_of(url).get(parameter)):
         return plain_address(inner)
     shows = SHOWS.get(place.host)
     return shows(place.steps) if shows else None
 
 
 def _pulled(repository: str, branch: str) -> str | None:
-    """What nbgitpuller's links pull."""
+    """Return the address of the repository and branch in an nbgitpuller link."""
     url = plain_address(repository)
     return f"{url.rstrip('/').removesuffix('.git')}/tree/{quote(branch)}" if url and branch else url
 
 
 def _viewer(steps: tuple[str, ...]) -> str | None:
-    """nbviewer and those who took its addresses over: `/github/o/r/blob/...`, `/gist/user/id/file`, `/urls/host/...`."""
+    """Return the content's address for nbviewer and sites with its paths.
+
+    Such paths are `/github/o/r/blob/...`, `/gist/user/id/file` and `/urls/host/...`.
+    """
     match steps:
         case ("github", _, _, *_):
             return _joined(GITHUB, steps[1:])

@@ -1,4 +1,4 @@
-"""Addresses that people copy from their browser or their terminal, and what they ask for: text only, nobody is asked."""
+"""Parser for addresses that people copy from their browser or their terminal. It reads only the text and sends no requests."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ LONGEST: Final = 4096
 USUAL_PORTS: Final = {"http": 80, "https": 443}
 OTHER_SCHEMES: Final = frozenset({"ssh", "git"})
 SCP: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}@([A-Za-z0-9.-]{1,253}):(?!//)(.+)")
-"""As git writes what ssh reaches: `git@host:owner/repository.git`."""
+"""Git's short form of ssh addresses: `git@host:owner/repository.git`."""
 DOI: Final = re.compile(r"(?:doi:\s*|info:doi/)?(10\.[0-9]{4,9}(?:\.[0-9]+)*/\S+)", re.IGNORECASE)
 DOI_RESOLVERS: Final = frozenset({"doi.org", "dx.doi.org", "www.doi.org"})
 HOST: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]{1,5})?/.")
@@ -21,12 +21,12 @@ TARGETS: Final = (
     re.compile(r"<a\s[^>]{0,1000}?href=[\"']?(https?://[^\s\"'>]+)", re.IGNORECASE),
     re.compile(r":target:\s*(https?://\S+)"),
 )
-"""Where a badge in Markdown, HTML and reStructuredText leads."""
+"""Targets of badges in Markdown, HTML and reStructuredText."""
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Kind(StrEnum):
-    """What a path is: a file or a folder of the repository, or a page of the session's server."""
+    """Kind of a path: a file or a folder of the repository, or a page of the session's server."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -35,10 +35,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class PastedUrl:
-    """What an address asks for.
+    """Repository and path that an address refers to.
 
     repo: the repository as forms show it (`o/r`, a clone address). spec: as in a link, ref included. ref: as people write it,
-    empty where specs have none. path: decoded, without a leading slash. sure: False if another host's word goes before this.
+    empty if specs have no ref. path: decoded, without a leading slash. sure: False if another provider's result takes precedence.
     """
 
     provider: str
@@ -52,7 +52,10 @@ class PastedUrl:
 
 @dataclass(frozen=True)
 class Place:
-    """An address in parts. host: lower case, with its port unless it is the usual one. steps: of the path, decoded, none empty or `.`."""
+    """Parts of an address. host: lower case, with its port unless it is the default port.
+
+    steps: the steps of the path, decoded, without empty steps and `.`.
+    """
 
     scheme: str
     host: str
@@ -60,7 +63,7 @@ class Place:
 
     @classmethod
     def of(cls, url: str) -> "Place | None":
-        """None for what is no address of a page."""
+        """Return the parts of a page's address; None for other text."""
         try:
             parts = urlsplit(url)
             host, port = (parts.hostname or "").rstrip("."), parts.port
@@ -74,44 +77,44 @@ class Place:
             or CONTROLS.search("".join(steps))
         ):
             return None
-        shown = f"[{host}]" if ":" in host else host
+        name = f"[{host}]" if ":" in host else host
         usual = port in {None, USUAL_PORTS[parts.scheme]}
-        return cls(parts.scheme, shown if usual else f"{shown}:{port}", steps)
+        return cls(parts.scheme, name if usual else f"{name}:{port}", steps)
 
     def below(self, home: "Place | None") -> tuple[str, ...] | None:
-        """The steps after those of `home`, which may be written with `www.`; None if it is not below it."""
+        """Return the steps after those of `home`; None if the address is not below `home`. A leading `www.` is ignored."""
         if home is None or self.host.removeprefix("www.") != home.host.removeprefix("www."):
             return None
         count = len(home.steps)
         return self.steps[count:] if self.steps[:count] == home.steps else None
 
     def upto(self, count: int) -> str:
-        """The address that ends after so many steps."""
+        """Return the address up to its first `count` steps."""
         return "/".join((f"{self.scheme}://{self.host}", *(quote(step, safe="~@+") for step in self.steps[:count])))
 
 
 @dataclass(frozen=True)
 class Copied:
-    """An address without the words around it. ref: a branch that those words name, or empty."""
+    """Address without the text around it. ref: a branch that this text names, or empty."""
 
     address: str
     ref: str = ""
 
 
 def without_words(text: str) -> Copied:
-    """Return the address in a `git clone` command, or the one that a badge leads to; of any other text all of it."""
+    """Return the address in a `git clone` command, or the target of a badge; any other text unchanged."""
     text = text.strip()
     if len(text) > LONGEST:
         return Copied(text)
     words = text.removeprefix("$ ").split()
     if words[:2] == ["git", "clone"]:
         return _cloned(words[2:])
-    target = next((found for pattern in TARGETS if (found := pattern.search(text))), None)
+    target = next((match for pattern in TARGETS if (match := pattern.search(text))), None)
     return Copied(target[1] if target else text)
 
 
 def _cloned(words: Sequence[str]) -> Copied:
-    """The arguments of `git clone`: the first that is an address, and the branch."""
+    """Return the first address and the branch from the arguments of `git clone`."""
     branch = next((word.partition("=")[2] for word in words if word.startswith("--branch=")), "")
     branch = next((value for word, value in pairwise(words) if word in {"-b", "--branch"}), branch)
     address = next(
@@ -121,9 +124,9 @@ def _cloned(words: Sequence[str]) -> Copied:
 
 
 def plain_address(text: str) -> str | None:
-    """An https or http address without user or password, from any spelling of one; None for what is no address.
+    """Return an https or http address without user and password, from any spelling; None for text that is no address.
 
-    Addresses for ssh and for git's own protocol become the ones of the same repository on the web, DOIs the ones they lead from.
+    Addresses for ssh and for git's own protocol become web addresses of the same repository. DOIs become addresses at doi.org.
     """
     text = text.strip().removeprefix("git+")
     if len(text) > LONGEST or CONTROLS.search(text):
@@ -139,7 +142,7 @@ def plain_address(text: str) -> str | None:
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         port = (
             f":{parts.port}" if parts.port and parts.scheme in USUAL_PORTS else ""
-        )  # ssh's port says nothing of the web's
+        )  # ssh's port is unrelated to the web server's port
     except ValueError:
         return None
     if not host or parts.scheme not in {*USUAL_PORTS, *OTHER_SCHEMES}:
@@ -149,14 +152,14 @@ def plain_address(text: str) -> str | None:
 
 
 def doi_of(url: str) -> str | None:
-    """The DOI whose address at the DOI system this is."""
+    """Return the DOI of an address at the DOI system; None for other addresses."""
     parts = urlsplit(url)
-    found = DOI.fullmatch(unquote(parts.path).strip("/")) if parts.hostname in DOI_RESOLVERS else None
-    return found[1] if found else None
+    match = DOI.fullmatch(unquote(parts.path).strip("/")) if parts.hostname in DOI_RESOLVERS else None
+    return match[1] if match else None
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The query's parameters, the last of each name. Of a query with over 100 none counts."""
+    """Return the query's parameters, the last value of each name; no parameters for a query with more than 100."""
     try:
         return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=100)) if "?" in url else {}
     except ValueError:
@@ -164,6 +167,9 @@ def query_of(url: str) -> dict[str, str]:
 
 
 def ref_and_path(steps: Sequence[str]) -> tuple[str, str]:
-    """`main/a/b`, or `refs/heads/main/a/b`, as a ref and a path. Where a ref has slashes nobody can tell: its first part is taken."""
-    named = 2 if tuple(steps[:1]) == ("refs",) and len(steps) > 2 and steps[1] in {"heads", "tags"} else 0
-    return (steps[named] if len(steps) > named else ""), "/".join(steps[named + 1 :])
+    """Split `main/a/b`, or `refs/heads/main/a/b`, into a ref and a path.
+
+    The steps do not tell whether a ref contains slashes: its first part is taken as the ref.
+    """
+    first = 2 if tuple(steps[:1]) == ("refs",) and len(steps) > 2 and steps[1] in {"heads", "tags"} else 0
+    return (steps[first] if len(steps) > first else ""), "/".join(steps[first + 1 :])
