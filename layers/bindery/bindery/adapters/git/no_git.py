@@ -1,4 +1,4 @@
-"""Hosts that other providers ask by their API: no git link may spend what these hosts let us ask."""
+"""Rule for APIs that other providers use: git links must not use up the rate limits of these hosts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,16 @@ USUAL_PORTS: Final = frozenset(PORTS.values())
 
 @dataclass(frozen=True)
 class NoGit:
-    """apis: addresses of APIs. git_hosts: addresses of servers that have repositories too, so that only their API's path is refused."""
+    """Rule that refuses addresses of APIs. apis: addresses of APIs.
+
+    git_hosts: addresses of servers that also have repositories: only the path of their API is refused.
+    """
 
     apis: Sequence[str] = ()
     git_hosts: Sequence[str] = ()
 
     def check(self, url: str) -> None:
-        """Raise BadAddress for an API's address. url: one that `parsed` takes."""
+        """Raise BadAddress for an address of an API. url: an address that `parsed` accepts."""
         address = parsed(url)
         for api in self.apis:
             if _same(address, parsed(api)) and (not self._has_git(parsed(api)) or _below(url, api)):
@@ -30,7 +33,7 @@ class NoGit:
 
 
 def _same(one: Address, other: Address) -> bool:
-    """Whether both are one server: the usual ports of http and https lead to the same."""
+    """Return True if both addresses are of one server: the default ports of http and https count as the same port."""
     return one.host == other.host and (one.port == other.port or {one.port, other.port} <= USUAL_PORTS)
 
 

@@ -1,10 +1,10 @@
-"""What git calls an object."""
+"""Ids of git objects."""
 
 from hashlib import sha1
 
 
 def object_id(kind: bytes, content: bytes) -> bytes:
-    """An object's id in hex, from its type's name and its content."""
+    """Return an object's id in hex, from its type's name and its content."""
     hashed = sha1(kind + b" %d\0" % len(content), usedforsecurity=False)
-    hashed.update(content)  # not joined: that would be a copy of what may be large
+    hashed.update(content)  # not joined: joining would copy the content, which may be large
     return hashed.hexdigest().encode()

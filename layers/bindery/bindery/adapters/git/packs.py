@@ -1,4 +1,4 @@
-"""Reading packs that a stranger sent: measured before anything is unpacked, and every object checked against its id."""
+"""Reader of packs from untrusted servers: measured before they are unpacked, and every object checked against its id."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,18 +28,21 @@ BROKEN = (
     ValueError,
     zlib.error,
 )
-"""What dulwich raises for packs and objects that are not as they should be."""
+"""Errors that dulwich raises for invalid packs and objects."""
 
 
-WIDEST = 63  # bits of a size or an offset: reading longer ones takes time that grows with the square
+WIDEST = 63  # bits of a size or an offset: the time to read a number grows with the square of its length
 
 
-class BrokenPack(Exception):  # caught and turned into a fact by whoever asked
-    """Not a pack, cut short, or not with the objects it should have."""
+class BrokenPack(Exception):  # caught and turned into a fact by the caller
+    """Error for data that is not a pack, is cut short, or lacks the objects that it should have."""
 
 
 class TooMuch(Exception):  # as above
-    """A pack is over a limit. limit: that limit, in words. blob: the id of the file that is over it alone, if it could be told."""
+    """Error for a pack over a limit.
+
+    limit: that limit, in words. blob: the id of the one file that is over the limit, if it could be computed.
+    """
 
     def __init__(self, limit: str, blob: bytes = b"", *, one_file: bool = False) -> None:
         super().__init__(limit)
@@ -50,7 +53,7 @@ class TooMuch(Exception):  # as above
 
 @dataclass(frozen=True)
 class PackLimits:
-    """objects: how many. object_bytes, total_bytes: unpacked."""
+    """Limits of a pack. objects: number of objects. object_bytes, total_bytes: unpacked."""
 
     objects: int
     object_bytes: int
@@ -58,9 +61,9 @@ class PackLimits:
 
 
 def measure(pack: bytes | memoryview, limits: PackLimits, check: Callable[[], None] = lambda: None) -> int:
-    """The largest object's bytes; or TooMuch, BrokenPack.
+    """Return the bytes of the largest object. Raises TooMuch, BrokenPack.
 
-    Unpacks in small pieces and keeps none, so that no claim of a pack can fill the memory. check: called again and again; may raise.
+    Unpacks in small pieces and discards them, so that false sizes in a pack cannot fill the memory. check: called repeatedly; may raise.
     """
     try:
         at, total, largest = 12, 0, 0
@@ -77,7 +80,7 @@ def measure(pack: bytes | memoryview, limits: PackLimits, check: Callable[[], No
 
 
 def check_count(pack: bytes | memoryview, limits: PackLimits) -> int:
-    """Return how many objects a pack says that it has. Raises BrokenPack, TooMuch."""
+    """Return the number of objects in the header of a pack. Raises BrokenPack, TooMuch."""
     if bytes(pack[:8]) not in {b"PACK\0\0\0\2", b"PACK\0\0\0\3"}:
         raise BrokenPack("not a pack")
     count = int.from_bytes(pack[8:12], "big")
@@ -87,7 +90,7 @@ def check_count(pack: bytes | memoryview, limits: PackLimits) -> int:
 
 
 def object_header(pack: bytes | memoryview, at: int) -> tuple[int, int, int]:
-    """Return the type and the size that the object at `at` says it has, and where the rest of it begins. Raises BrokenPack."""
+    """Return the type and the size in the header of the object at `at`, and the header's end. Raises BrokenPack."""
     first = pack[at]
     kind, size, shift = first >> 4 & 7, first & 15, 4
     while pack[at] & 0x80:
@@ -100,7 +103,7 @@ def object_header(pack: bytes | memoryview, at: int) -> tuple[int, int, int]:
 
 
 def inflated(pack: bytes | memoryview, at: int, size: int) -> tuple[bytes, int]:
-    """Return the content of a small compressed object, and where it ends. Raises BrokenPack unless it has `size` bytes."""
+    """Return the content of a small compressed object, and its end. Raises BrokenPack unless it has `size` bytes."""
     pieces: list[bytes] = []
     _, end = _inflate(pack, at, size, pieces.append)
     return b"".join(pieces), end
@@ -109,7 +112,10 @@ def inflated(pack: bytes | memoryview, at: int, size: int) -> tuple[bytes, int]:
 def _measure_object(
     pack: bytes | memoryview, at: int, limits: PackLimits, check: Callable[[], None]
 ) -> tuple[int, int]:
-    """One object's size once unpacked (a delta's result, where it is larger), and where the next one begins."""
+    """Return the unpacked size of an object, and the offset of the next object.
+
+    For a delta, the size is that of its result, if it is larger.
+    """
     kind, size, at = object_header(pack, at)
     if kind == OFS_DELTA:
         begin = at
@@ -122,8 +128,8 @@ def _measure_object(
         at += 20
     most = limits.object_bytes
     if size > most:
-        known = kind == BLOB and size <= limits.total_bytes
-        raise TooMuch(in_words(most), _blob_id(pack, at, size, check) if known else b"", one_file=True)
+        can_hash = kind == BLOB and size <= limits.total_bytes
+        raise TooMuch(in_words(most), _blob_id(pack, at, size, check) if can_hash else b"", one_file=True)
     head, at = _inflate(pack, at, size)
     if kind in {OFS_DELTA, REF_DELTA}:
         _, rest = _varint(head, 0)
@@ -149,7 +155,7 @@ def _blob_id(pack: bytes | memoryview, at: int, size: int, check: Callable[[], N
 def _inflate(
     pack: bytes | memoryview, at: int, size: int, take: Callable[[bytes], None] = lambda _: None
 ) -> tuple[bytes, int]:
-    """The first bytes of a compressed object, and where it ends; BrokenPack unless it has exactly `size` bytes.
+    """Return the first bytes of a compressed object, and its end. Raises BrokenPack unless it has exactly `size` bytes.
 
     take: called with each unpacked piece.
     """
@@ -184,28 +190,31 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def unpacked(pack: bytes, limits: PackLimits) -> dict[bytes, tuple[int, bytes]]:
-    """A small pack's objects by id: type and content. Ids are computed from the content, so they cannot lie."""
+    """Return a small pack's objects by id: type and content. Raises TooMuch, BrokenPack.
+
+    The ids are computed from the content, so they are correct.
+    """
     measure(pack, limits)
     try:
         with PackData.from_file(BytesIO(pack), SHA1, len(pack)) as data:
-            return {_id(found): (found.type_num, found.as_raw_string()) for found in PackInflater.for_pack_data(data)}
+            return {_id(item): (item.type_num, item.as_raw_string()) for item in PackInflater.for_pack_data(data)}
     except BROKEN as error:
         raise BrokenPack("its objects cannot be read") from error
 
 
-def _id(found: ShaFile) -> bytes:
-    return object_id(found.type_name, found.as_raw_string())
+def _id(item: ShaFile) -> bytes:
+    return object_id(item.type_name, item.as_raw_string())
 
 
 def tree_of(commit: bytes) -> bytes:
-    """The root tree's id, from a commit's content."""
+    """Return the root tree's id from a commit's content. Raises BrokenPack."""
     if not commit.startswith(b"tree ") or commit[45:46] != b"\n":
         raise BrokenPack("a commit names no tree")
     return commit[5:45]
 
 
 def tree_entries(content: bytes) -> Iterator[tuple[bytes, int, bytes]]:
-    """name, mode and id of each entry of a tree's content."""
+    """Yield the name, mode and id of each entry in a tree's content. Raises BrokenPack."""
     try:
         yield from parse_tree(content, 20)
     except BROKEN as error:

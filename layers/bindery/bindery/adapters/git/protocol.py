@@ -1,7 +1,8 @@
-"""Git's protocol, version 2, over the guarded client: which refs there are, and packs of just what is wanted.
+"""Client for git's protocol, version 2, over the guarded HTTP client. Lists refs, and fetches packs with only the needed objects.
 
-Version 2 alone: it lists only the refs asked for and sends any object by id; every large host speaks it. dulwich frames the
-lines and reads the packs; its own client would list the refs again before each fetch and drops the server's refusals.
+Only version 2 is supported: it lists only the requested refs and sends any object by id, and every large host speaks it. dulwich frames
+the lines and reads the packs. Its own client is not used: it would list the refs again before each fetch, and it drops the server's
+refusals.
 """
 
 import re
@@ -36,15 +37,15 @@ FILES_LINE_BYTES: Final = 64
 ONLY_FILES: Final = "its server only hands out files (dumb http); git's smart protocol is needed, as forges and git http-backend speak it"
 
 
-class Refused(Exception):  # the server's word, caught and turned into a fact by whoever asked
-    """The server says that it will not or cannot, such as for an object that it does not have."""
+class Refused(Exception):  # a message of the server, caught and turned into a fact by the caller
+    """Error of a server that refuses or cannot fulfil a request, such as for an object that it does not have."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A repository's server as it introduced itself. base: the address behind redirects, with a trailing slash.
+    """Server of a repository, as its discovery response describes it.
 
-    authorization: what it wants to see before it gives anything; a header's value, or empty.
+    base: the address after redirects, with a trailing slash. authorization: value of the header that the server requires, or empty.
     """
 
     url: str
@@ -54,12 +55,16 @@ class Remote:
 
 
 class TooManyRefs(Exception):  # caught and turned into a note by the caller
-    """The repository has more branches and tags than are listed."""
+    """Error for a repository with more branches and tags than MOST_REFS."""
 
 
 @dataclass(frozen=True)
 class Ref:
-    """name: in full. id: the object that it names. commit: where that leads (annotated tags peeled). target: of a symbolic ref."""
+    """Ref of a repository.
+
+    name: in full. id: id of the object that it names. commit: the commit that it leads to (annotated tags peeled). target: of a symbolic
+    ref.
+    """
 
     name: str
     id: str
@@ -68,30 +73,36 @@ class Ref:
 
 
 def fingerprint(refs: Iterable[Ref]) -> str:
-    """Return a digest of the tags among the refs: what `git describe` sees, and which commits they name."""
+    """Return a digest of the tags among the refs, with their commits: the tags that `git describe` reads."""
     lines = sorted(f"{ref.name} {ref.id} {ref.commit}" for ref in refs if ref.name.startswith(TAGS))
     return sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
 class GitWire:
-    """Asks git servers, each call inside the caller's exchange. Errors besides the guard's: RepositoryNotFound, HostLimited, BadAddress."""
+    """Client for git servers. Each call needs the caller's exchange.
+
+    Raises, besides the guard's errors: RepositoryNotFound, HostLimited, BadAddress.
+    """
 
     def __init__(self, client: GuardedClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
 
     def discover(self, url: str, authorization: str = "") -> Remote:
-        """One request: what the server at this clone address can do. Where it sends us on to another host, nothing is shown there."""
-        asked = f"{url.rstrip('/')}/{DISCOVERY}"
+        """Return the capabilities of the server at this clone address. Sends one request.
+
+        If the server redirects to another host, that host gets no authorization.
+        """
+        address = f"{url.rstrip('/')}/{DISCOVERY}"
         self._check_limits(url, authorization)
-        with _refusal_is_absence(url), self._client.ask("GET", asked, _with(authorization)) as response:
-            self._check(response, asked, url, f"application/x-{SERVICE}-advertisement", authorization)
+        with _refusal_is_absence(url), self._client.ask("GET", address, _with(authorization)) as response:
+            self._check(response, address, url, f"application/x-{SERVICE}-advertisement", authorization)
             reader = _Reader(response, url)
             lines = list(islice(reader.lines(), MOST_CAPABILITIES))
-            if lines and lines[0].startswith(b"# service="):  # some servers introduce even version 2 like this
+            if lines and lines[0].startswith(b"# service="):  # some servers send this line in version 2, too
                 lines = list(islice(reader.lines(), MOST_CAPABILITIES))
             reader.finish()
-            base = final_url(response, asked)
+            base = final_url(response, address)
         if not lines or lines[0] != b"version 2":
             raise BadAddress(url=url, why="its server does not speak version 2 of git's protocol")
         if b"object-format=sha256" in lines:
@@ -100,61 +111,63 @@ class GitWire:
             raise BadAddress(url=url, why="it redirects to something that is no git repository")
         fetch = next((line for line in lines if line.startswith(b"fetch=")), b"fetch=")
         base = base.removesuffix(DISCOVERY)
-        shown = authorization if parsed(base) == parsed(url) else ""
-        return Remote(url, base, b"filter" in fetch.removeprefix(b"fetch=").split(), shown)
+        credentials = authorization if parsed(base) == parsed(url) else ""
+        return Remote(url, base, b"filter" in fetch.removeprefix(b"fetch=").split(), credentials)
 
     def refs(self, remote: Remote, names: Iterable[str]) -> Mapping[str, str]:
-        """One request: those of the full names that exist, with the commits they lead to (annotated tags peeled)."""
-        wanted = {name.encode() for name in names}
-        arguments = [b"peel", *(b"ref-prefix " + name for name in sorted(wanted))]
-        found: dict[str, str] = {}
+        """Return the commits of the full names that exist (annotated tags peeled). Sends one request."""
+        requested = {name.encode() for name in names}
+        arguments = [b"peel", *(b"ref-prefix " + name for name in sorted(requested))]
+        commits: dict[str, str] = {}
         with _refusal_is_absence(remote.url), self._command(remote, b"ls-refs", arguments) as reader:
             for line in reader.lines():
                 object_id, _, rest = line.partition(b" ")
                 name, *attributes = rest.split(b" ")
                 peeled = next((part[7:] for part in attributes if part.startswith(b"peeled:")), object_id)
-                if name in wanted and OBJECT_ID.fullmatch(peeled):
-                    found[name.decode()] = peeled.decode()
+                if name in requested and OBJECT_ID.fullmatch(peeled):
+                    commits[name.decode()] = peeled.decode()
             reader.finish()
-        return found
+        return commits
 
     def is_tip(self, remote: Remote, commit: str) -> bool:
-        """One request: True if a branch or a tag leads to the commit (annotated tags peeled). Reads the names of all of them."""
-        found, wanted = False, commit.encode()
+        """Return True if a branch or a tag points to the commit (annotated tags peeled).
+
+        Reads the names of all branches and tags. Sends one request.
+        """
+        is_listed, tip = False, commit.encode()
         arguments = [b"peel", *(b"ref-prefix " + prefix for prefix in TIPS)]
         with _refusal_is_absence(remote.url), self._command(remote, b"ls-refs", arguments) as reader:
             for line in reader.lines():
                 object_id, _, rest = line.partition(b" ")
                 name, *attributes = rest.split(b" ")
                 leads_to = {object_id, *(part[7:] for part in attributes if part.startswith(b"peeled:"))}
-                found = found or (
-                    wanted in leads_to and name.startswith(TIPS)
-                )  # servers may list more than was asked for
+                # Servers may list more refs than requested.
+                is_listed = is_listed or (tip in leads_to and name.startswith(TIPS))
             reader.finish()
-        return found
+        return is_listed
 
     def is_empty(self, remote: Remote) -> bool:
-        """One request: whether the repository has no refs at all, and so no commits."""
+        """Return True if the repository has no refs at all, and so no commits. Sends one request."""
         with _refusal_is_absence(remote.url), self._command(remote, b"ls-refs", ()) as reader:
             return next(reader.lines(), None) is None
 
     def listed(self, remote: Remote, prefixes: Iterable[str]) -> tuple[Ref, ...]:
-        """One request: all refs whose full names begin with one of `prefixes`. Raises TooManyRefs."""
+        """Return all refs with full names that begin with one of `prefixes`. Sends one request. Raises TooManyRefs."""
         arguments = [b"peel", b"symrefs", *(b"ref-prefix " + prefix.encode() for prefix in prefixes)]
-        found: list[Ref] = []
+        refs: list[Ref] = []
         with _refusal_is_absence(remote.url), self._command(remote, b"ls-refs", arguments) as reader:
             for line in reader.lines():
-                found.append(_ref(line))
-                if len(found) > MOST_REFS:
+                refs.append(_ref(line))
+                if len(refs) > MOST_REFS:
                     raise TooManyRefs(f"it has more than {MOST_REFS} branches and tags")
             reader.finish()
-        return tuple(ref for ref in found if OBJECT_ID.fullmatch(ref.commit.encode()))
+        return tuple(ref for ref in refs if OBJECT_ID.fullmatch(ref.commit.encode()))
 
     @contextmanager
     def history(self, remote: Remote, want: str, depth: int) -> Iterator[tuple[tuple[str, ...], Iterator[bytes]]]:
-        """One request: the shallow commits, and the bytes of a pack with the commits that lead to `want` and their annotated tags.
+        """Yield the shallow commits, and the bytes of a pack with the commits that lead to `want` and their annotated tags.
 
-        Neither trees nor files come along. Raises Refused.
+        The pack has no trees and no files. Sends one request. Raises Refused.
         """
         arguments = [b"no-progress", b"ofs-delta", b"include-tag", b"filter tree:0", b"deepen %d" % depth]
         shallow: list[str] = []
@@ -170,7 +183,10 @@ class GitWire:
 
     @contextmanager
     def pack(self, remote: Remote, want: str, *, depth: int = 0, filtered: str = "") -> Iterator[Iterator[bytes]]:
-        """One request: the bytes of a pack with the object `want` and what belongs to it. Refused if the server has no such object."""
+        """Yield the bytes of a pack with the object `want` and the objects that belong to it. Sends one request.
+
+        Raises Refused if the server has no such object.
+        """
         arguments = [b"no-progress", b"ofs-delta", b"want " + want.encode()]
         if depth:
             arguments.append(b"deepen %d" % depth)
@@ -188,37 +204,40 @@ class GitWire:
         body += b"".join(pkt_line(argument + b"\n") for argument in arguments) + b"0000"
         result = f"application/x-{SERVICE}-result"
         headers = {**_with(remote.authorization), "Content-Type": f"application/x-{SERVICE}-request", "Accept": result}
-        asked = remote.base + SERVICE
-        self._check_limits(asked, remote.authorization)
-        with self._client.ask("POST", asked, headers, body) as response:
-            self._check(response, asked, remote.url, result, remote.authorization)
+        address = remote.base + SERVICE
+        self._check_limits(address, remote.authorization)
+        with self._client.ask("POST", address, headers, body) as response:
+            self._check(response, address, remote.url, result, remote.authorization)
             yield _Reader(response, remote.url)
 
     def _check_limits(self, url: str, authorization: str) -> None:
         """Raise HostLimited while the host has this credential wait."""
         self._client.limits.check(url, self._clock.now(), authorization)
 
-    def _check(self, response: BaseHTTPResponse, asked: str, url: str, content_type: str, authorization: str) -> None:
-        """asked: the address that the answer was asked for. url: the repository's, for errors."""
-        said = self._client.hear(response, asked, self._clock.now(), authorization)
-        if missing := refusal(response.status, url, said):
+    def _check(self, response: BaseHTTPResponse, address: str, url: str, content_type: str, authorization: str) -> None:
+        """Raise the error for a response that is not the expected one.
+
+        address: the address of the request. url: the repository's address, for errors.
+        """
+        message = self._client.hear(response, address, self._clock.now(), authorization)
+        if missing := refusal(response.status, url, message):
             raise missing
         if response.status != 200:
-            raise ill(answering_host(response, asked), response.status)
+            raise ill(answering_host(response, address), response.status)
         if response.headers.get("Content-Type", "").partition(";")[0].strip() != content_type:
             raise _no_server(response, url)
 
 
 def _ref(line: bytes) -> Ref:
-    """Return a line of ls-refs. Names that are no UTF-8 are no names that count."""
-    found, _, rest = line.decode(errors="replace").partition(" ")
+    """Return the ref in a line of ls-refs. Names that are not UTF-8 are not used."""
+    object_id, _, rest = line.decode(errors="replace").partition(" ")
     name, *attributes = rest.split(" ")
     values = dict(part.partition(":")[::2] for part in attributes)
-    return Ref(name, found, values.get("peeled", found), values.get("symref-target", ""))
+    return Ref(name, object_id, values.get("peeled", object_id), values.get("symref-target", ""))
 
 
 def _no_server(response: BaseHTTPResponse, url: str) -> BadAddress | RepositoryNotFound:
-    """What answers in another way than git's servers do: a web server over a repository's files, or anything else."""
+    """Return the error for a response that is not of a git server, such as of a web server over a repository's files."""
     begins = response.read(FILES_LINE_BYTES, decode_content=False)
     return BadAddress(url=url, why=ONLY_FILES) if FILES_LINE.match(begins) else RepositoryNotFound(url=url)
 
@@ -236,7 +255,10 @@ def _refusal_is_absence(url: str) -> Iterator[None]:
 
 
 class _Reader:
-    """An answer's lines. Whatever is not git's protocol becomes HostUnreachable, the server's refusals Refused."""
+    """Reader of a response's lines.
+
+    Data that is not git's protocol raises HostUnreachable. A refusal of the server raises Refused.
+    """
 
     def __init__(self, response: BaseHTTPResponse, url: str) -> None:
         self._chunks = response.stream(1 << 16, decode_content=False)
@@ -252,7 +274,7 @@ class _Reader:
         return taken
 
     def packet(self) -> bytes | None:
-        """The next one; None where a section or the answer ends."""
+        """Return the next packet, or None at the end of a section or of the response."""
         try:
             packet = self._protocol.read_pkt_line()
         except (GitProtocolError, ValueError) as error:
@@ -262,19 +284,19 @@ class _Reader:
         return packet
 
     def line(self) -> bytes:
-        """The next line, over the ends of sections."""
+        """Return the next line, across the ends of sections."""
         for _ in range(3):
             if packet := self.packet():
                 return packet.rstrip(b"\n")
         raise self._garbled()
 
     def lines(self) -> Iterator[bytes]:
-        """Lines up to the section's end."""
+        """Yield the lines up to the end of the section."""
         while packet := self.packet():
             yield packet.rstrip(b"\n")
 
     def band(self) -> Iterator[bytes]:
-        """The data channel of what follows, up to its end."""
+        """Yield the data channel up to the end of the section."""
         while packet := self.packet():
             if packet[0] == DATA:
                 yield packet[1:]
@@ -282,7 +304,7 @@ class _Reader:
                 raise Refused(packet[1:].decode(errors="replace").strip())
 
     def finish(self) -> None:
-        """Reads what little may be left, so that the connection can be used again."""
+        """Read the few bytes that may be left, so that the connection can be used again."""
         for _ in range(4):
             if not next(self._chunks, b""):
                 return

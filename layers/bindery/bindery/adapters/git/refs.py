@@ -1,4 +1,4 @@
-"""What may be asked for as a ref, and which of a repository's refs answers it."""
+"""Rules for refs in specs, and the choice of the commit that a ref stands for."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,13 +9,13 @@ from urllib.parse import unquote_to_bytes
 from bindery.domain.errors import BadRef, BadSpec, RefNotFound
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-Known = TypeVar("Known")
+Result = TypeVar("Result")
 LONGEST_REF = 255
 LONGEST_SPEC = 2000
-# BinderHub's links name `master` by default; where it is gone, they mean whatever the repository's default is now.
+# BinderHub's links name `master` by default. If it is missing, they mean the repository's current default branch.
 OFTEN_MISSING = ("master", "main")
 OWN = ("refs/heads/", "refs/tags/")
-"""Refs that only people who may push to the repository write. Others, such as `refs/pull/1/head`, may lead to anybody's commits."""
+"""Refs that only people with push access write. Others, such as `refs/pull/1/head`, may point to commits of any user."""
 
 
 FAULTS = (
@@ -29,7 +29,7 @@ FAULTS = (
 
 
 def check_ref(ref: str) -> str:
-    """The ref, a full commit id in lower case; BadRef if no repository could have it."""
+    """Return the ref, a full commit id in lower case. Raises BadRef if no repository can have the ref."""
     why = next((why for fault, why in FAULTS if fault.search(ref)), "")
     if not why and len(ref.encode(errors="surrogatepass")) > LONGEST_REF:
         why = f"it is longer than {LONGEST_REF} bytes"
@@ -41,7 +41,7 @@ def check_ref(ref: str) -> str:
 
 
 def decoded(part: str, spec: str) -> str:
-    """A percent-encoded part of a spec as text; BadSpec unless it is valid UTF-8 without NUL."""
+    """Return a percent-encoded part of a spec as text. Raises BadSpec unless it is valid UTF-8 without NUL."""
     try:
         text = unquote_to_bytes(part).decode()
     except UnicodeError:
@@ -52,19 +52,22 @@ def decoded(part: str, spec: str) -> str:
 
 
 def check_length(spec: str) -> None:
-    """BadSpec for what is too long for any repository's address."""
+    """Raise BadSpec if the spec is too long for the address of a repository."""
     if len(spec) > LONGEST_SPEC:
         raise BadSpec(spec=shown(spec), why=f"it is longer than {LONGEST_SPEC} characters")
 
 
 def shown(spec: str) -> str:
-    """The spec, fit to be repeated in a message: at most 200 characters, valid Unicode."""
+    """Return the spec in a form that fits into a message: at most 200 characters, valid Unicode."""
     return spec[:200].encode(errors="replace").decode()
 
 
 @dataclass(frozen=True)
 class Found:
-    """commit: full id. note: a sentence for the visitor. own: true if a branch or a tag of the repository leads there."""
+    """Commit that a ref points to.
+
+    commit: full id. note: a sentence for the visitor. own: true if a branch or a tag of the repository points to the commit.
+    """
 
     commit: str
     note: str = ""
@@ -72,7 +75,7 @@ class Found:
 
 
 def names_of(ref: str) -> tuple[str, ...]:
-    """Full names that the ref may stand for, the first that exists wins."""
+    """Return the full names that the ref may stand for. The first name that exists wins."""
     if ref == "HEAD":
         return ("HEAD",)
     own = (ref,) if ref.startswith("refs/") else ()
@@ -80,29 +83,32 @@ def names_of(ref: str) -> tuple[str, ...]:
 
 
 def head_instead(ref: str) -> str:
-    """The note when HEAD is taken for a missing ref."""
+    """Return the note for a launch that uses HEAD instead of a missing ref."""
     return f"There is no branch {ref}: using the repository's default branch (HEAD) instead."
 
 
-def or_head(name: str, ref: str, ask: Callable[[str], Known | None]) -> tuple[Known, str]:
-    """What `ask` knows of the ref, or of HEAD for a missing master or main, and then the note. Raises RefNotFound.
+def or_head(name: str, ref: str, ask: Callable[[str], Result | None]) -> tuple[Result, str]:
+    """Return the result of `ask` for the ref, and an empty note. Raises RefNotFound.
 
-    name: the repository's, for people.
+    For a missing master or main, return the result for HEAD and a note. name: the repository's name, for messages.
     """
-    known = ask(ref)
-    if known is not None:
-        return known, ""
-    known = ask("HEAD") if ref in OFTEN_MISSING else None
-    if known is None:
+    result = ask(ref)
+    if result is not None:
+        return result, ""
+    result = ask("HEAD") if ref in OFTEN_MISSING else None
+    if result is None:
         raise RefNotFound(spec=name, ref=ref)
-    return known, head_instead(ref)
+    return result, head_instead(ref)
 
 
-def chosen(ref: str, known: Mapping[str, str]) -> Found | None:
-    """The commit that `ref` stands for among full names -> commits, HEAD for a missing master or main; else None."""
+def chosen(ref: str, commits: Mapping[str, str]) -> Found | None:
+    """Return the commit that `ref` stands for, or None.
+
+    commits: commit ids by full ref name. A missing master or main stands for HEAD.
+    """
     for name in names_of(ref):
-        if commit := known.get(name):
+        if commit := commits.get(name):
             return Found(commit, own=name == "HEAD" or name.startswith(OWN))
-    if ref in OFTEN_MISSING and (commit := known.get("HEAD")):
+    if ref in OFTEN_MISSING and (commit := commits.get("HEAD")):
         return Found(commit, head_instead(ref), own=True)
     return None

@@ -1,4 +1,4 @@
-"""A commit's whole listing, from its trees."""
+"""Listing of a commit's files, read from its trees."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -13,12 +13,12 @@ LONGEST_PATH: Final = 4096
 FOLDER: Final = 0o040000
 
 
-class NotListed(Exception):  # "no listing" is an answer of the port, not an error
-    """The listing cannot be had cheaply: contents came along, trees are missing, or it is too long."""
+class NotListed(Exception):  # "no listing" is a valid result of the port, not an error
+    """Error for a listing that is too costly to read: contents came along, trees are missing, or it is too long."""
 
 
 def listing(objects: Mapping[bytes, tuple[int, bytes]], commit: str) -> Tree:
-    """The listing of `commit` among the objects by id (type, content); NotListed or BrokenPack."""
+    """Return the listing of `commit` from the objects by id (type, content). Raises NotListed, BrokenPack."""
     if any(kind == BLOB for kind, _ in objects.values()):
         raise NotListed("the server ignores filters")
     kind, content = objects.get(commit.encode(), (0, b""))
@@ -35,14 +35,14 @@ def listing(objects: Mapping[bytes, tuple[int, bytes]], commit: str) -> Tree:
         kind, content = objects.get(tree, (0, b""))
         if kind != TREE:
             raise NotListed("a tree is missing")
-        for raw, mode, found in tree_entries(content):
+        for raw, mode, object_id in tree_entries(content):
             path = folder + raw.decode(errors="surrogateescape")
             if len(path) > LONGEST_PATH:
                 raise NotListed("a path is too long")
             if mode & 0o170000 == FOLDER:
-                waiting.append((f"{path}/", found, depth + 1))
+                waiting.append((f"{path}/", object_id, depth + 1))
             else:
-                entries[path] = Entry(path, mode, found.decode())
+                entries[path] = Entry(path, mode, object_id.decode())
         if len(entries) > MOST_ENTRIES:
             raise NotListed("too many files")
     return Tree(root.decode(), dict(sorted(entries.items())))

@@ -1,4 +1,4 @@
-"""Hosts whose API answers what a ref is, and whose files are asked of git."""
+"""Base class of hosts with an API that resolves refs. Files are read with git."""
 
 from functools import cached_property
 
@@ -9,7 +9,7 @@ from bindery.ports.repository_provider import RepositoryProvider
 
 
 class FilesByGit:
-    """What a commit holds."""
+    """Reader of a commit's files, with git."""
 
     def __init__(self, client: GuardedClient, clock: Clock) -> None:
         self._client = client
@@ -17,7 +17,7 @@ class FilesByGit:
 
     @cached_property
     def _git(self) -> RepositoryProvider:
-        """Loaded by those who need a commit's files, and not by every visitor's first request."""
+        """Return the git provider. It is imported on first use: most requests of visitors need no files."""
         from bindery.adapters.hosts.git import GitProvider
 
         return GitProvider(self._client, self._clock)

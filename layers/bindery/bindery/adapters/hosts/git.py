@@ -1,4 +1,4 @@
-"""Provider `git`: any repository that a server offers over http or https."""
+"""Provider `git`: any repository on an http or https server."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -56,11 +56,11 @@ PLAIN: Final = "/~!$&'()*+,;=:@"
 
 
 class GitProvider:
-    """Specs: the clone address percent-encoded, `/`, then HEAD, a branch, a tag or a full commit id.
+    """Provider for git repositories. Specs: percent-encoded clone address, `/`, then HEAD, a branch, a tag or a full commit id.
 
-    Servers must speak version 2 of git's protocol. seconds: the longest that one question may take. refused: addresses of APIs.
-    any_case: addresses of servers that read names of repositories in any case; of all others the case counts. Links to them by the other
-        scheme, or with or without `www.`, lead to these addresses.
+    Servers must speak version 2 of git's protocol. seconds: maximum time for one exchange. refused: addresses of APIs.
+    any_case: addresses of servers that ignore the case of repository names; other servers distinguish case. A link to such a server with
+    the other scheme, or with or without `www.`, leads to the configured address.
     """
 
     id = "git"
@@ -105,19 +105,19 @@ class GitProvider:
         return f"{self._canonical(self._at_home(url))}/{ref}"
 
     def _canonical(self, url: str) -> str:
-        """Return the address in the one spelling of all that lead to the same repository, its path decoded."""
+        """Return the canonical spelling of an address, the same for all addresses of one repository. Its path is decoded."""
         name = canonical(url)
         return folded(without_git(name)) if self._home(url) else name
 
     def _home(self, url: str) -> str:
-        """Return the address of the server that reads names in any case and has this repository; empty if it is another's."""
+        """Return the address of the server in `any_case` that has this repository; empty for other servers."""
         place = _place(canonical(url))
         return next((home for home in self._any_case if place.startswith(_place(home))), "")
 
     def _at_home(self, url: str) -> str:
-        """Return a repository's address with its server's own scheme and host.
+        """Return a repository's address with the configured scheme and host of its server.
 
-        It is asked there: a name that is shared with other links says where the files come from, and by which scheme.
+        Requests go to this address: several links share one repository name, and the name states the source of the files and the scheme.
         """
         home = self._home(url)
         if not home:
@@ -127,17 +127,20 @@ class GitProvider:
         return f"{scheme}://{rest.partition('/')[0]}{slash}{path}"
 
     def detect(self, address: str) -> PastedUrl | None:
-        """Pages of forges of every kind; else the address as it is. A guess: whoever knows the host knows better."""
+        """Return the repository of a forge's page, or the address itself as a repository.
+
+        The result is a guess: the provider of a known host takes precedence.
+        """
         place = Place.of(address)
         if place is None or not place.steps or place.host in DOI_RESOLVERS:
             return None
         for count in range(1, len(place.steps)):
-            if shown := shown_page(place.steps[count:]):
-                return pasted(self, place.upto(count), shown, sure=False)
+            if page := shown_page(place.steps[count:]):
+                return pasted(self, place.upto(count), page, sure=False)
         return pasted(self, place.upto(len(place.steps)), sure=False)
 
     def _parts(self, spec: str) -> tuple[str, str]:
-        """The clone address and the ref. Raises BadSpec, BadRef."""
+        """Return the clone address and the ref. Raises BadSpec, BadRef."""
         url, ref = _parts(spec)
         url = self._at_home(url)
         try:
@@ -148,34 +151,34 @@ class GitProvider:
 
     def resolve(self, spec: str) -> Resolved:
         url, ref = self._parts(spec)
-        return self._flights.one(spec, lambda: self._resolved(spec, url, ref), parsed(url).host)
+        return self._flights.one(spec, lambda: self._resolve(spec, url, ref), parsed(url).host)
 
-    def _resolved(self, spec: str, url: str, ref: str) -> Resolved:
+    def _resolve(self, spec: str, url: str, ref: str) -> Resolved:
         with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
-            found = self._found(url, ref)
-            if found is None and self._wire.is_empty(self._known(url)):
+            result = self._find(url, ref)
+            if result is None and self._wire.is_empty(self._remote(url)):
                 raise RepositoryEmpty(url=_page(canonical(url)))
-        if found is None:
+        if result is None:
             raise RefNotFound(spec=_page(canonical(url)), ref=ref)
         repository = Repository(
             provider=self.id,
             spec=spec,
-            ref=found.commit,
-            resolved_spec=f"{quote(url, safe='')}/{found.commit}",
+            ref=result.commit,
+            resolved_spec=f"{quote(url, safe='')}/{result.commit}",
             clone_url=url,
             canonical_url=_page(self._canonical(url)),
             repo_url=url,
             ref_url=url,
-            on_branch_or_tag=found.own,
+            on_branch_or_tag=result.own,
         )
-        return Resolved(repository, found.note)
+        return Resolved(repository, result.note)
 
     def on_branch_or_tag(self, repository: Repository) -> bool:
-        """Return True if a branch or a tag leads to the commit now. Branches' histories are not searched."""
+        """Return True if a branch or a tag points to the commit now. The histories of branches are not searched."""
         url = repository.clone_url
         try:
             with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
-                return self._wire.is_tip(self._known(url), repository.ref)
+                return self._wire.is_tip(self._remote(url), repository.ref)
         except (RepositoryNotFound, RepositoryTooLarge, BadAddress):
             return False
 
@@ -183,10 +186,10 @@ class GitProvider:
         url = repository.clone_url
         try:
             with self._client.exchange(url, seconds=self._seconds, max_bytes=32 * MB, may_lead=self._refused.check):
-                remote = self._known(url)
+                remote = self._remote(url)
                 if not remote.filters:
                     return None
-                pack = self._fetched(remote, repository.ref, depth=1, filtered="blob:none")
+                pack = self._fetch(remote, repository.ref, depth=1, filtered="blob:none")
             return listing(unpacked(pack, TREE_LIMIT), repository.ref)
         except (RepositoryTooLarge, TooMuch, NotListed, BrokenPack):
             return None
@@ -197,7 +200,7 @@ class GitProvider:
         url = repository.clone_url
         try:
             with self._client.exchange(url, seconds=self._seconds, max_bytes=2 * MB, may_lead=self._refused.check):
-                pack = self._fetched(self._known(url), entry.id)
+                pack = self._fetch(self._remote(url), entry.id)
             kind, content = unpacked(pack, FILE_LIMIT)[entry.id.encode()]
         except (RepositoryTooLarge, TooMuch):
             raise RepositoryTooLarge(url=f"{repository.repo_url} ({shown(entry.path)})", limit="1 MB") from None
@@ -210,60 +213,67 @@ class GitProvider:
         return content
 
     def tags(self, repository: Repository) -> str:
-        """As the port has it. Where histories cannot be fetched, no build sees tags either: the digest is empty."""
+        """Return a digest of the tags. It is empty if histories cannot be fetched, since builds see no tags in this case."""
         url = repository.clone_url
         try:
             with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
-                remote = self._known(url)
+                remote = self._remote(url)
                 return fingerprint(self._wire.listed(remote, ("HEAD", HEADS, TAGS))) if remote.filters else ""
         except (TooManyRefs, RepositoryTooLarge):
             return ""
 
-    def _found(self, url: str, ref: str) -> Found | None:
-        """Whoever was met lately is asked without a greeting, which saves half of the way; one that moved is met anew."""
-        met = self._remotes.get(url)
-        if met and self._clock.now() - met[1] < REMEMBERED_SECONDS:
+    def _find(self, url: str, ref: str) -> Found | None:
+        """Return the commit of the ref, or None if the repository has no such ref.
+
+        A server that was discovered lately is asked without discovery, which saves half of the requests. If the repository has moved, it
+        is discovered again.
+        """
+        entry = self._remotes.get(url)
+        if entry and self._clock.now() - entry[1] < REMEMBERED_SECONDS:
             with suppress(RepositoryNotFound):
-                if found := self._asked(met[0], ref):
-                    return found
-        return self._asked(self._meet(url), ref)
+                if result := self._look_up(entry[0], ref):
+                    return result
+        return self._look_up(self._discover(url), ref)
 
-    def _asked(self, remote: Remote, ref: str) -> Found | None:
-        return self._commit(remote, ref) if FULL_COMMIT.fullmatch(ref) else self._named(remote, ref)
+    def _look_up(self, remote: Remote, ref: str) -> Found | None:
+        return self._find_commit(remote, ref) if FULL_COMMIT.fullmatch(ref) else self._find_name(remote, ref)
 
-    def _meet(self, url: str) -> Remote:
+    def _discover(self, url: str) -> Remote:
         remote = self._wire.discover(url)
         if len(self._remotes) >= REMEMBERED:
             self._remotes.clear()
         self._remotes[url] = remote, self._clock.now()
         return remote
 
-    def _known(self, url: str) -> Remote:
-        met = self._remotes.get(url)
-        return met[0] if met else self._meet(url)
+    def _remote(self, url: str) -> Remote:
+        entry = self._remotes.get(url)
+        return entry[0] if entry else self._discover(url)
 
-    def _named(self, remote: Remote, ref: str) -> Found | None:
+    def _find_name(self, remote: Remote, ref: str) -> Found | None:
         names = (*names_of(ref), *(("HEAD",) if ref in OFTEN_MISSING else ()))
         return chosen(ref, self._wire.refs(remote, names))
 
-    def _commit(self, remote: Remote, ref: str) -> Found | None:
-        """The commit if the server has it. Without filters its whole content would come: then its word that it has it is enough."""
+    def _find_commit(self, remote: Remote, ref: str) -> Found | None:
+        """Return the commit if the server has it, else None.
+
+        A server without filters would send the commit's whole content; the start of its pack is enough in this case.
+        """
         try:
             if not remote.filters:
                 with self._wire.pack(remote, ref, depth=1) as pieces:
                     return Found(ref) if next(pieces, b"") else None
-            objects = unpacked(self._fetched(remote, ref, depth=1, filtered="tree:0"), COMMIT_LIMIT)
+            objects = unpacked(self._fetch(remote, ref, depth=1, filtered="tree:0"), COMMIT_LIMIT)
         except (Refused, BrokenPack, TooMuch):
             return None
         return Found(ref) if objects.get(ref.encode(), (0, b""))[0] == COMMIT else None
 
-    def _fetched(self, remote: Remote, want: str, *, depth: int = 0, filtered: str = "") -> bytes:
+    def _fetch(self, remote: Remote, want: str, *, depth: int = 0, filtered: str = "") -> bytes:
         with self._wire.pack(remote, want, depth=depth, filtered=filtered) as pieces:
             return b"".join(pieces)
 
 
 def _parts(spec: str) -> tuple[str, str]:
-    """The clone address and the ref."""
+    """Return the clone address and the ref. Raises BadSpec, BadRef."""
     check_length(spec)
     quoted, slash, ref = spec.partition("/")
     if quoted.lower() in UNENCODED:
@@ -283,22 +293,25 @@ def _parts(spec: str) -> tuple[str, str]:
 
 
 def _encoded(spec: str) -> str:
-    """What is likely meant by a spec with a clone address as it is: what follows `.git` is the ref, else the last step."""
+    """Return the probably intended spec for a spec with a clone address that is not percent-encoded.
+
+    The ref follows `.git`; without `.git`, the ref is the last segment.
+    """
     scheme, _, rest = spec.partition(":")
     steps = [step for step in rest.split("/") if step]
     upto = next((at for at, step in enumerate(steps, 1) if step.endswith(".git")), max(len(steps) - 1, 2))
     address = f"{scheme.lower()}://{'/'.join(steps[:upto])}"
-    meant = f"{quote(address, safe='')}/{'/'.join(steps[upto:]) or 'HEAD'}"
-    return meant if len(steps) > 1 and len(meant) <= LONGEST_SHOWN else GitProvider.display.example
+    suggestion = f"{quote(address, safe='')}/{'/'.join(steps[upto:]) or 'HEAD'}"
+    return suggestion if len(steps) > 1 and len(suggestion) <= LONGEST_SHOWN else GitProvider.display.example
 
 
 def _page(name: str) -> str:
-    """Return a canonical address as a valid URL for people: what its path stood for is decoded in it."""
+    """Return a canonical address as a valid URL for people. The decoded path is percent-encoded again."""
     scheme, _, rest = name.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host}{slash}{quote(path, safe=PLAIN)}"
 
 
 def _place(name: str) -> str:
-    """Return the host without `www.`, and the path: http and https lead to one server, and so do both names of the host."""
+    """Return the host without `www.`, and the path: both schemes and both host names lead to the same server."""
     return folded(f"{name.partition('://')[2].removeprefix('www.')}/")

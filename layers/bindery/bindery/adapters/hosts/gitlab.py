@@ -1,4 +1,4 @@
-"""Provider `gl`: projects on GitLab, or on a server of one's own that runs it."""
+"""Provider `gl`: projects on GitLab.com or on another GitLab server."""
 
 import re
 from collections.abc import Sequence
@@ -41,9 +41,9 @@ from bindery.ports.table import Table
 NAME: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}"
 NAMESPACE: Final = re.compile(rf"{NAME}(?:/{NAME}){{1,21}}")
 LONGEST: Final = 700
-"""Together with a ref it has to fit into a key of the table."""
-NOBODYS: Final = frozenset({"-", "admin", "dashboard", "explore", "groups", "help", "projects", "search", "users"})
-"""First steps of pages that are no group's."""
+"""Maximum length of a namespace: together with a ref it has to fit into a key of the table."""
+RESERVED: Final = frozenset({"-", "admin", "dashboard", "explore", "groups", "help", "projects", "search", "users"})
+"""First path segments of pages that belong to no group."""
 BRANCH_OR_TAG: Final = {"branch", "tag"}
 NO_PROJECT: Final = "Project Not Found"
 
@@ -57,11 +57,15 @@ class _Ref(BaseModel):
 
 
 class _Refs(RootModel[list[_Ref]]):
-    """As docs.gitlab.com/api/commits/#get-references-a-commit-is-pushed-to has it."""
+    """List of refs that contain a commit: docs.gitlab.com/api/commits/#get-references-a-commit-is-pushed-to."""
 
 
 class _About(BaseModel):
-    """What strangers are not told has the value of what strangers see: nothing else is shown to them."""
+    """Description of a project.
+
+    GitLab leaves fields out of responses to anonymous requests. The defaults are the values of public projects: anonymous requests see
+    only public projects.
+    """
 
     path_with_namespace: str
     visibility: str = "public"
@@ -72,16 +76,17 @@ class _Emptiness(BaseModel):
     empty_repo: bool = False
 
 
-class _Said(BaseModel):
+class _Message(BaseModel):
     message: str
 
 
 class GitLabProvider(FilesByGit):
-    """Specs: `namespace%2Fproject/ref`, the groups of a namespace as deep as they are; a commit may be shortened.
+    """Provider for GitLab projects. Specs: `namespace%2Fproject/ref`; groups may be nested, a commit id may be shortened.
 
-    url: the server's, without a trailing slash, for pages, clones and its API. token: optional, may see what is not public.
-    private: projects that visitors may launch although only the token sees them.
-    table: keeps each ref's last answer. What a commit holds is asked of git: the API lists a hundred files at a time.
+    url: address of the server without a trailing slash, for pages, clones and its API.
+    token: optional, may read projects that are not public.
+    private: projects that visitors may launch although only the token can read them.
+    table: stores the last response for each ref. The files of a commit are read with git: the API lists a hundred files at a time.
     """
 
     id = "gl"
@@ -136,24 +141,24 @@ class GitLabProvider(FilesByGit):
     def detect(self, address: str) -> PastedUrl | None:
         place = Place.of(address)
         steps = place.below(self._place) if place else None
-        if steps is None or len(steps) < 2 or steps[0] in NOBODYS:
+        if steps is None or len(steps) < 2 or steps[0] in RESERVED:
             return None
         for count in range(2, len(steps)):
-            if shown := shown_page(steps[count:]):
-                return pasted(self, "/".join(steps[:count]), shown)
+            if page := shown_page(steps[count:]):
+                return pasted(self, "/".join(steps[:count]), page)
         return pasted(self, without_git("/".join(steps)))
 
     def resolve(self, spec: str) -> Resolved:
         namespace, ref = _parts(spec)
         try:
-            known, note = or_head(namespace, ref, lambda each: self._commit(namespace, each))
+            facts, note = or_head(namespace, ref, lambda each: self._commit(namespace, each))
         except RefNotFound:
             if ref in {"HEAD", *OFTEN_MISSING}:  # HEAD itself is missing
                 self._check_empty(namespace)
             raise
-        commit = known["commit"]
+        commit = facts["commit"]
         page = f"{self._url}/{namespace}"
-        found = Repository(
+        repository = Repository(
             provider=self.id,
             spec=spec,
             ref=commit,
@@ -162,13 +167,16 @@ class GitLabProvider(FilesByGit):
             canonical_url=self.check(spec),
             repo_url=page,
             ref_url=f"{page}/-/tree/{commit}",
-            private="private" in known,
+            private="private" in facts,
             on_branch_or_tag=ref == "HEAD" or bool(note),
         )
-        return Resolved(found, note)
+        return Resolved(repository, note)
 
     def on_branch_or_tag(self, repository: Repository) -> bool:
-        """Return True if the history of a branch or a tag holds the commit. No history holds a merge request's before the merge."""
+        """Return True if the history of a branch or a tag contains the commit.
+
+        A commit of a merge request is in no such history before the merge.
+        """
         namespace, _ = _parts(repository.spec)
         path = f"{_about(namespace)}/repository/commits/{repository.ref}/refs?type=all&per_page=1"
         try:
@@ -189,45 +197,49 @@ class GitLabProvider(FilesByGit):
                 raise RepositoryEmpty(url=page)
 
     def _commit(self, namespace: str, ref: str) -> Facts | None:
-        """The commit and what else is known, None if the host knows no such ref."""
-        asked = f"{_about(namespace)}/repository/commits/{quote(ref, safe='')}?stats=false"
-        return self._privacy.facts(namespace, ref, asked, self._read_commit)
+        """Return the commit and further facts about it, or None if the host has no such ref."""
+        path = f"{_about(namespace)}/repository/commits/{quote(ref, safe='')}?stats=false"
+        return self._privacy.facts(namespace, ref, path, self._read_commit)
 
     def _read_about(self, body: bytes) -> Seen:
-        """Of its code, which may be for members alone although the project is for everybody."""
+        """Read the visibility of a project's code, which may be for members only although the project is public."""
         about = self._api.read(_About, body)
-        for_everybody = about.visibility == "public" and about.repository_access_level != "private"
-        return Seen(about.path_with_namespace, not for_everybody)
+        public = about.visibility == "public" and about.repository_access_level != "private"
+        return Seen(about.path_with_namespace, not public)
 
     def _read_commit(self, body: bytes) -> dict[str, str]:
-        found = self._api.read(_Commit, body)
-        if not COMMIT.fullmatch(found.id):
+        commit = self._api.read(_Commit, body)
+        if not COMMIT.fullmatch(commit.id):
             raise HostUnreachable(host=self._api.host, why="its answer names no commit")
-        return {"commit": found.id}
+        return {"commit": commit.id}
 
 
 def _about(namespace: str) -> str:
-    """Where the API tells of a project."""
+    """Return the API path of a project."""
     return f"/projects/{quote(namespace, safe='')}"
 
 
 def _absent(answer: Answer) -> bool:
-    """GitLab answers 404 for both, and says which of the two is missing. What it says of a private project is that there is none."""
+    """Return True if only the object is missing.
+
+    GitLab sends status 404 for a missing object and for a missing project; the message names which of the two is missing. For a private
+    project the message says that the project does not exist.
+    """
     if answer.status != 404:
         return False
     try:
-        return NO_PROJECT not in _Said.model_validate_json(answer.body).message
+        return NO_PROJECT not in _Message.model_validate_json(answer.body).message
     except ValidationError:
         return False
 
 
 def _folded(namespace: str) -> str:
-    """The one spelling of a project whose host reads names in any case."""
+    """Return the canonical spelling of a project, for a host that ignores the case of names."""
     return without_git(namespace).lower()
 
 
 def _parts(spec: str) -> tuple[str, str]:
-    """`group/project` and the ref."""
+    """Return `group/project` and the ref. Raises BadSpec, BadRef."""
     check_length(spec)
     quoted, slash, ref = spec.partition("/")
     namespace = decoded(quoted, spec).strip("/").removesuffix(".git")

@@ -1,4 +1,4 @@
-"""How hosts of git write the addresses of a repository's pages, and what such an address asks for."""
+"""Page addresses of repositories on git hosts, and the refs and paths that they show."""
 
 import re
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from bindery.ports.repository_provider import RepositoryProvider
 
 
 class Shown(NamedTuple):
-    """What a page shows of its repository. ref: empty where the page is no branch's."""
+    """Ref and path that a page shows. ref: empty if the page belongs to no branch."""
 
     ref: str
     path: str = ""
@@ -21,14 +21,14 @@ FILES = frozenset({"blob", "raw", "blame", "edit", "resolve", "src", "media"})
 COMMITS = frozenset({"commit", "commits", "branch"})
 TAGS = frozenset({"releases", "tags", "tag"})
 NO_TAG = frozenset({"latest", "new"})
-# In full, as the refs are called in git. That GitLab's commits API takes such a name is not proved: its documentation speaks of
-# branches and tags (docs.gitlab.com/api/commits). Gitea and Forgejo are asked by git, which takes it for certain.
+# Full names of the refs in git. It is not verified that GitLab's commits API accepts them: its documentation mentions only
+# branches and tags (docs.gitlab.com/api/commits). Gitea and Forgejo are asked with git, which accepts them.
 CHANGES = MappingProxyType({"merge_requests": "refs/merge-requests/{}/head", "pulls": "refs/pull/{}/head"})
 
 
 def shown_page(steps: tuple[str, ...]) -> Shown | None:
-    """What the steps of an address behind its repository mean; None if they mean nothing that is known."""
-    if steps[:1] == ("-",):  # GitLab sets its pages apart from groups like this
+    """Return the ref and path for the address segments after a repository, or None for unknown segments."""
+    if steps[:1] == ("-",):  # GitLab separates its pages from group names with `-`
         return (shown_page(steps[1:]) if steps[1:2] != ("-",) else None) or Shown("")
     word, rest = next(iter(steps), ""), steps[1:]
     if word in CHANGES and rest and re.fullmatch("[0-9]{1,10}", rest[0]):
@@ -46,14 +46,14 @@ def shown_page(steps: tuple[str, ...]) -> Shown | None:
 
 
 def _tag(steps: tuple[str, ...]) -> str:
-    """The tag of a release: its name may have slashes."""
+    """Return the tag of a release page. A tag's name may contain slashes."""
     if steps[0] == "download":
         return next(iter(steps[1:]), "")
     return "" if steps[0] in NO_TAG else "/".join(steps[1:] if steps[0] == "tag" else steps)
 
 
 def pasted(provider: RepositoryProvider, repo: str, shown: Shown | None = None, *, sure: bool = True) -> PastedUrl:
-    """What an address asks for, with the spec as a link to this provider has it."""
+    """Return the parts of a pasted address, with the spec as links to this provider contain it."""
     display, (ref, path, kind) = provider.display, shown or Shown("")
     ref = ref or display.ref_default or ""
     quoted = quote(repo, safe="" if display.url_encode else "/")
@@ -62,10 +62,14 @@ def pasted(provider: RepositoryProvider, repo: str, shown: Shown | None = None, 
 
 
 def by_pattern(provider: RepositoryProvider, address: str) -> PastedUrl | None:
-    """What the provider's own pattern for forms (`display.detect`) finds: enough for hosts whose pages are written in one way."""
-    pattern = re.sub(r"\(\?<(?=[a-z])", "(?P<", provider.display.detect or "(?!)")  # JavaScript's way of naming groups
-    found = re.search(pattern, address)
-    parts = {name: unquote(value) for name, value in found.groupdict().items() if value} if found else {}
+    """Return the parts of an address that the provider's form pattern (`display.detect`) matches, else None.
+
+    The pattern is sufficient for hosts that use one format of page addresses.
+    """
+    # The pattern has JavaScript's syntax for named groups.
+    pattern = re.sub(r"\(\?<(?=[a-z])", "(?P<", provider.display.detect or "(?!)")
+    match = re.search(pattern, address)
+    parts = {name: unquote(value) for name, value in match.groupdict().items() if value} if match else {}
     if "repo" not in parts:
         return None
     folder = parts.get("urlpath", "")

@@ -1,4 +1,4 @@
-"""Private repositories: which of them visitors may launch, with the host's token."""
+"""Private repositories that visitors may launch with the host's token."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from bindery.ports.clock import Clock
 from bindery.ports.table import Table
 
 PRIVATE: Final = {"private": "yes"}
-"""The fact, beside what else is kept."""
+"""Fact that marks a private repository in the cache."""
 
 
 @runtime_checkable
 class HostWithPrivate(Protocol):
-    """A provider whose token lets git have what is private."""
+    """Provider with a token that lets git read private repositories."""
 
     def authorization(self) -> str:
-        """The header's value for git's requests to the repository's own host; empty: there is no token."""
+        """Return the Authorization header for git's requests to the repository's own host; empty without a token."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a host says of a repository that it shows us. name: as it is called now."""
+    """Repository as the host's API describes it. name: its current name."""
 
     name: str
     private: bool
@@ -32,11 +32,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Privacy:
-    """Whoever cannot launch a private repository hears of it what everybody hears: that there is none.
+    """Check of private repositories. A hidden one raises the same error as a repository that does not exist.
 
-    api: with its token, without which the host shows nothing that is private. provider: its id. url: of its pages, without a
-    trailing slash. allowed: `provider/name`, or `provider/owner/*` for all that is below, in any case. about: where the API tells
-    of a repository. read: what an answer of the API's says.
+    api: with its token; without a token, the host shows no private repositories. provider: its id. url: of its pages, without a trailing
+    slash. allowed: `provider/name`, or `provider/owner/*` for all repositories below, in any case. about: returns the API path of a
+    repository. read: reads a response about a repository.
     """
 
     api: HostApi
@@ -48,53 +48,59 @@ class Privacy:
     read: Callable[[bytes], Seen]
 
     def facts(self, name: str, ref: str, path: str, read: Callable[[bytes], dict[str, str]]) -> Facts | None:
-        """As `KeptRefs.facts`, with `private` among them if it is. path: where the API tells of the ref.
+        """Return the facts of `KeptRefs.facts`, with `private` among them for a private repository.
 
-        Raises RepositoryNotFound for one that nobody is to see.
+        path: API path of the ref. Raises RepositoryNotFound for a repository that visitors may not see.
 
-        Where there may be a token, the repository is asked for itself first, each time, whatever is kept: it may have been closed
-        since; and what is said next, and how soon, must not tell that it is there. Without one, the host itself tells nothing of it.
+        If the API may have a token, the repository itself is requested first, each time and regardless of the cache: it may have become
+        private. The later responses and their timing must not reveal that a hidden repository exists. Without a token, the host itself
+        hides it.
         """
-        looked = self.api.may_have_token or self._is_named(name)
-        private = PRIVATE if looked and self._is_private(name) else {}
-        found = self.refs.facts(
+        may_be_shown = self.api.may_have_token or self._is_allowed(name)
+        private = PRIVATE if may_be_shown and self._is_private(name) else {}
+        facts = self.refs.facts(
             name.lower(),
             ref,
-            lambda etag: self._asked(name, path, etag),
+            lambda etag: self._request(name, path, etag),
             lambda body: {**read(body), **private},
-            lambda kept: bool(private) or "private" not in kept,
+            lambda cached: bool(private) or "private" not in cached,
         )
-        return {**found, **private} if found else found
+        return {**facts, **private} if facts else facts
 
     def _is_private(self, name: str) -> bool:
-        """By the ETag of the last look. Raises RepositoryNotFound for one that nobody is to see, of which nothing is kept."""
+        """Return True for a private repository. Raises RepositoryNotFound for one that visitors may not see.
 
-        def may_be_seen(facts: Facts) -> bool:
-            return "private" not in facts or (self._is_named(name) and self._is_named(facts["name"]))
+        The request carries the last ETag. A repository that visitors may not see is not cached.
+        """
 
-        def told(body: bytes) -> dict[str, str]:
-            seen = self.read(body)
-            facts = {"name": seen.name, **(PRIVATE if seen.private else {})}
-            if not may_be_seen(facts):  # nobody named it, or it went to somebody who is not named
+        def is_visible(facts: Facts) -> bool:
+            return "private" not in facts or (self._is_allowed(name) and self._is_allowed(facts["name"]))
+
+        def read_facts(body: bytes) -> dict[str, str]:
+            repository = self.read(body)
+            facts = {"name": repository.name, **(PRIVATE if repository.private else {})}
+            if not is_visible(facts):  # not in `allowed`, or moved to a name that is not
                 raise RepositoryNotFound(url=self._page(name))
             return facts
 
         about = self.about(name)
-        kept = self.refs.facts(name.lower(), "", lambda etag: self._asked(name, about, etag), told, may_be_seen)
-        if kept is None:
+        cached = self.refs.facts(
+            name.lower(), "", lambda etag: self._request(name, about, etag), read_facts, is_visible
+        )
+        if cached is None:
             raise RepositoryNotFound(url=self._page(name))
-        return "private" in kept
+        return "private" in cached
 
     def _page(self, name: str) -> str:
         return f"{self.url}/{name}"
 
-    def _asked(self, name: str, path: str, etag: str = "") -> ApiAnswer:
+    def _request(self, name: str, path: str, etag: str = "") -> ApiAnswer:
         return self.api.get(path, self._page(name), etag=etag)
 
-    def _is_named(self, name: str) -> bool:
-        wanted = f"{self.provider}/{name}".lower()
+    def _is_allowed(self, name: str) -> bool:
+        full_name = f"{self.provider}/{name}".lower()
         names = [each.lower() for each in self.allowed]
-        return any(wanted == each or (each.endswith("/*") and wanted.startswith(each[:-1])) for each in names)
+        return any(full_name == each or (each.endswith("/*") and full_name.startswith(each[:-1])) for each in names)
 
 
 def privacy(
@@ -108,5 +114,5 @@ def privacy(
     about: Callable[[str], str],
     read: Callable[[bytes], Seen],
 ) -> Privacy:
-    """The same for what a provider is made of; its refs are kept in the table."""
+    """Return the Privacy of a provider. Its refs are cached in the table."""
     return Privacy(api, KeptRefs(table, clock, f"{provider}#{api.url}"), provider, url, allowed, about, read)

@@ -1,4 +1,4 @@
-"""What each ref led to when its host was last asked, with the ETag: what has not changed is not sent again, nor counted."""
+"""Cache of refs with their ETags. The host does not send an unchanged response again, and does not count it."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,7 +14,7 @@ from bindery.ports.table import Item, Table
 
 KEPT_SECONDS: Final = 30 * 24 * 3600
 COMMIT_SECONDS: Final = 24 * 3600
-"""What a full commit id names never changes, but its repository may go, or be closed."""
+"""A full commit id always means the same commit, but its repository may be deleted or become private."""
 KEPT: Final = (
     f"commit of a ref: {KEPT_SECONDS // 86400} days, checked at each launch; "
     f"full commit id: {COMMIT_SECONDS // 3600} hours, not checked"
@@ -24,7 +24,7 @@ Facts = Mapping[str, str]
 
 
 class KeptRefs:
-    """A provider's refs in the table. place: its id and its API's address, so that no other's answers are taken for its."""
+    """Cache of a provider's refs in the table. place: the provider's id and its API's address, so that caches share no entries."""
 
     def __init__(self, table: Table, clock: Clock, place: str) -> None:
         self._table = table
@@ -40,13 +40,14 @@ class KeptRefs:
         read: Callable[[bytes], dict[str, str]],
         good: Callable[[Facts], bool] = lambda _: True,
     ) -> Facts | None:
-        """What the ref leads to, None if the host knows no such ref. Nobody is asked for a full commit id that is kept.
+        """Return the facts about a ref, or None if the host has no such ref. A cached full commit id causes no request.
 
-        repository: in one spelling. ask: given the ETag of what is kept, or "". read: the facts in an answer's body, `commit` among
-        them. good: whether what is kept may be used. When `ask` or `read` raises RepositoryNotFound of one that is gone, nothing of it
-        stays kept.
+        repository: in its canonical spelling. ask: called with the ETag of the cached facts, or "". read: returns the facts in a
+        response's body, `commit` among them. good: returns True if the cached facts may be used.
+
+        If `ask` or `read` raises RepositoryNotFound for a deleted repository, its cached refs are deleted.
         """
-        key = _of(repository) + ref
+        key = _prefix(repository) + ref
         return self._flights.one(key, lambda: self._facts(repository, ref, ask, read, good))
 
     def _facts(
@@ -57,47 +58,47 @@ class KeptRefs:
         read: Callable[[bytes], dict[str, str]],
         good: Callable[[Facts], bool],
     ) -> Facts | None:
-        kept = self._kept(_of(repository) + ref)
-        known = {name: str(fact) for name, fact in kept.data.items()}
-        if not good(known):
-            known = {}
-        if known and COMMIT.fullmatch(ref):
-            return known
+        item = self._item(_prefix(repository) + ref)
+        cached = {name: str(fact) for name, fact in item.data.items()}
+        if not good(cached):
+            cached = {}
+        if cached and COMMIT.fullmatch(ref):
+            return cached
         try:
-            answer = ask(known.get("etag", ""))
-            found = read(answer.body) if answer.body is not None else None
+            answer = ask(cached.get("etag", ""))
+            facts = read(answer.body) if answer.body is not None else None
         except RepositoryNotFound as missing:
             if missing.gone:
                 self._forget(repository)
             raise
         if answer.unchanged:
-            return known
-        if found is not None:
-            self._keep(kept, {**found, "etag": answer.etag}, COMMIT_SECONDS if COMMIT.fullmatch(ref) else KEPT_SECONDS)
-        return found
+            return cached
+        if facts is not None:
+            self._keep(item, {**facts, "etag": answer.etag}, COMMIT_SECONDS if COMMIT.fullmatch(ref) else KEPT_SECONDS)
+        return facts
 
-    def _kept(self, key: str) -> Item:
-        """The item; without data if there is none, or none that is still good."""
+    def _item(self, key: str) -> Item:
+        """Return the cached item, or an item without data if it is missing or expired."""
         item = self._table.get(self._pk, key)
         if item is None or (item.expires_at or 0) < self._clock.now():
             return Item(self._pk, key, version=item.version if item else 0)
         return item
 
     def _keep(self, item: Item, facts: Facts, seconds: float) -> None:
-        kept = Item(item.pk, item.sk, dict(facts), item.version, expires_at=self._clock.now() + seconds)
-        with suppress(Stale, Throttled):  # somebody else has just kept the same, or the next one will
-            self._table.put(kept)
+        entry = Item(item.pk, item.sk, dict(facts), item.version, expires_at=self._clock.now() + seconds)
+        with suppress(Stale, Throttled):  # another request has just stored it, or the next one will
+            self._table.put(entry)
 
     def _forget(self, repository: str) -> None:
-        """All that is kept of it. Raises Throttled."""
+        """Delete all cached refs of a repository. Raises Throttled."""
         last = ""
-        while items := self._table.query(self._pk, _of(repository), after=last):
+        while items := self._table.query(self._pk, _prefix(repository), after=last):
             for item in items:
-                with suppress(Stale):  # somebody else has just kept what it is now
+                with suppress(Stale):  # another request has just stored the current state
                     self._table.delete(item)
             last = items[-1].sk
 
 
-def _of(repository: str) -> str:
-    """How the keys of its refs begin, and no other repository's."""
+def _prefix(repository: str) -> str:
+    """Return the key prefix of a repository's refs. No other repository's keys start with it."""
     return quote(repository, safe="") + "/"

@@ -1,4 +1,4 @@
-"""Which providers there are. A host more is one file beside this one, one function and one line here."""
+"""Registry of the providers. A new host needs a file in this folder, a function here and a line in PROVIDERS."""
 
 from __future__ import annotations
 
@@ -20,111 +20,111 @@ if TYPE_CHECKING:
 Make = Callable[[Settings, GuardedClient, Table, Clock], RepositoryProvider]
 
 
-def _gh(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+def _gh(settings: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.hosts.github.provider import GitHubProvider
 
-    token = _github_token(given, client, clock)
+    token = _github_token(settings, client, clock)
     return GitHubProvider(
         client,
         table,
         clock,
-        api_url=given.github_api_url,
-        url=given.github_url,
+        api_url=settings.github_api_url,
+        url=settings.github_url,
         token=token,
-        private=given.private_repositories,
+        private=settings.private_repositories,
     )
 
 
-def _github_token(given: Settings, client: GuardedClient, clock: Clock) -> str | Token:
-    if not given.github_app_id:
-        return given.github_token.get_secret_value()
+def _github_token(settings: Settings, client: GuardedClient, clock: Clock) -> str | Token:
+    if not settings.github_app_id:
+        return settings.github_token.get_secret_value()
     from bindery.adapters.hosts.github.app_tokens import GitHubApp
 
-    key = given.github_app_key.get_secret_value()
+    key = settings.github_app_key.get_secret_value()
     return GitHubApp(
         client,
         clock,
-        given.github_api_url,
-        app=given.github_app_id,
-        installation=given.github_app_installation,
+        settings.github_api_url,
+        app=settings.github_app_id,
+        installation=settings.github_app_installation,
         key=key,
     )
 
 
-def _gist(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+def _gist(settings: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.hosts.github.gist import GistProvider
 
     return GistProvider(
         client,
         table,
         clock,
-        api_url=given.github_api_url,
-        url=given.gist_url,
-        token=_github_token(given, client, clock),
-        secret=given.secret_gists,
+        api_url=settings.github_api_url,
+        url=settings.gist_url,
+        token=_github_token(settings, client, clock),
+        secret=settings.secret_gists,
     )
 
 
-def _gl(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+def _gl(settings: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.hosts.gitlab import GitLabProvider
 
-    token = given.gitlab_token.get_secret_value()
-    private = given.private_repositories
-    return GitLabProvider(client, table, clock, url=given.gitlab_url, token=token, private=private)
+    token = settings.gitlab_token.get_secret_value()
+    private = settings.private_repositories
+    return GitLabProvider(client, table, clock, url=settings.gitlab_url, token=token, private=private)
 
 
-def _git(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
+def _git(settings: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # same signature for all
     from bindery.adapters.hosts.git import GitProvider
 
-    any_case = (given.github_url, given.gist_url, given.gitlab_url)
-    return GitProvider(client, clock, refused=no_git(given), any_case=any_case)
+    any_case = (settings.github_url, settings.gist_url, settings.gitlab_url)
+    return GitProvider(client, clock, refused=no_git(settings), any_case=any_case)
 
 
-def no_git(given: Settings) -> NoGit:
-    """Return what refuses addresses that providers ask by their API."""
+def no_git(settings: Settings) -> NoGit:
+    """Return the rule that refuses addresses of APIs that providers use."""
     from bindery.adapters.git.no_git import NoGit
 
-    records = (given.zenodo_api_url, given.figshare_api_url, given.hydroshare_api_url, given.doi_url)
-    apis = (given.github_api_url, f"{given.gitlab_url.rstrip('/')}/api", *records)
-    return NoGit(apis, (given.github_url, given.gist_url, given.gitlab_url))
+    records = (settings.zenodo_api_url, settings.figshare_api_url, settings.hydroshare_api_url, settings.doi_url)
+    apis = (settings.github_api_url, f"{settings.gitlab_url.rstrip('/')}/api", *records)
+    return NoGit(apis, (settings.github_url, settings.gist_url, settings.gitlab_url))
 
 
-def _zenodo(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+def _zenodo(settings: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.hosts.records.zenodo import ZenodoProvider
 
-    return ZenodoProvider(client, table, clock, _dois(given, client, clock), api_url=given.zenodo_api_url)
+    return ZenodoProvider(client, table, clock, _dois(settings, client, clock), api_url=settings.zenodo_api_url)
 
 
-def _figshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+def _figshare(settings: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.hosts.records.figshare import FigshareProvider
 
-    dois, hosts = _dois(given, client, clock), given.figshare_hosts
-    return FigshareProvider(client, table, clock, dois, api_url=given.figshare_api_url, hosts=hosts)
+    dois, hosts = _dois(settings, client, clock), settings.figshare_hosts
+    return FigshareProvider(client, table, clock, dois, api_url=settings.figshare_api_url, hosts=hosts)
 
 
-def _dataverse(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+def _dataverse(settings: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.hosts.records.dataverse import DataverseProvider
 
-    dois = _dois(given, client, clock)
-    return DataverseProvider(client, table, clock, dois, installations=given.dataverse_hosts)
+    dois = _dois(settings, client, clock)
+    return DataverseProvider(client, table, clock, dois, installations=settings.dataverse_hosts)
 
 
-def _hydroshare(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
+def _hydroshare(settings: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:
     from bindery.adapters.hosts.records.hydroshare import HydroShareProvider
 
-    return HydroShareProvider(client, table, clock, api_url=given.hydroshare_api_url)
+    return HydroShareProvider(client, table, clock, api_url=settings.hydroshare_api_url)
 
 
-def _ckan(given: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # one shape for all
+def _ckan(settings: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:  # noqa: ARG001 # same signature for all
     from bindery.adapters.hosts.records.ckan import CkanProvider
 
     return CkanProvider(client, table, clock)
 
 
-def _dois(given: Settings, client: GuardedClient, clock: Clock) -> Dois:
+def _dois(settings: Settings, client: GuardedClient, clock: Clock) -> Dois:
     from bindery.adapters.hosts.records.dois import Dois
 
-    return Dois(client, clock, given.doi_url)
+    return Dois(client, clock, settings.doi_url)
 
 
 PROVIDERS: Mapping[str, Make] = {
@@ -141,16 +141,16 @@ PROVIDERS: Mapping[str, Make] = {
 
 
 def make_doi_directory(
-    given: Settings,
+    settings: Settings,
     client: GuardedClient,
     table: Table,
     clock: Clock,
     provider: Callable[[str], RepositoryProvider],
 ) -> DoiDirectory:
-    """Where records live, among the hosts of records that there are."""
+    """Return the DOI directory for the record hosts that are served."""
     from bindery.adapters.hosts.records.base import RECORD_HOSTS, record_host
     from bindery.adapters.hosts.records.doi_directory import RegisteredDois
 
-    served = [name for name in RECORD_HOSTS if name not in given.providers_off]
+    served = [name for name in RECORD_HOSTS if name not in settings.providers_off]
     hosts = {name: record_host(provider(name)) for name in served}
-    return RegisteredDois(_dois(given, client, clock), hosts, table, clock)
+    return RegisteredDois(_dois(settings, client, clock), hosts, table, clock)

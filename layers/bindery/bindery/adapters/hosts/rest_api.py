@@ -1,4 +1,4 @@
-"""A host's REST API: what its answers mean, whatever is asked."""
+"""Client for a host's REST API, with the errors for its responses."""
 
 import logging
 import threading
@@ -20,18 +20,22 @@ from bindery.ports.clock import Clock
 logger = logging.getLogger("bindery")
 
 REFUSED_SECONDS: Final = 600
-"""So long a token that the host does not know is not shown to it again."""
+"""Time for which a token that the host does not know is not sent again."""
 GONE: Final = {404, 410, 451}
 
 Token = Callable[[], str]
-"""The token for now; empty: none. It may ask the host for one."""
+"""Function that returns the current token; empty: no token. It may request a token from the host."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class ApiAnswer:
-    """body: None if the host knows the repository and not the object. unchanged: since the ETag that was sent along."""
+    """Response of the API.
+
+    body: None if the host has the repository but not the object. unchanged: true if the body has not changed since the ETag of the
+    request.
+    """
 
     body: bytes | None
     etag: str = ""
@@ -39,15 +43,16 @@ class ApiAnswer:
 
 
 class HostApi:
-    """Asks an API with its token, which goes nowhere else; one that the host refuses is left out.
+    """Client for an API with a token, which is sent to no other host.
 
-    One that the host does not know (401) is left out of all questions for REFUSED_SECONDS, which the log says once.
+    If the host refuses a request with the token, the request is repeated without it. If the host does not know the token (401), it is
+    left out of all requests for REFUSED_SECONDS; this is logged once.
 
-    may_have_token: whether more than strangers see may be answered.
-    absent: whether an answer that is no success says that only the object is missing, and not the whole repository.
-    empty: whether it says that the repository has no commits.
-    While the host has us wait, it is not asked, but for what it does not count: whether something changed since an ETag.
-    Errors besides the guard's: RepositoryNotFound and its kinds, RepositoryEmpty, HostLimited, HostBusy, HostUnreachable.
+    may_have_token: true if responses may contain more than anonymous requests get.
+    absent: returns True if an error response says that only the object is missing, not the whole repository.
+    empty: returns True if an error response says that the repository has no commits.
+    While the host's rate limit applies, only requests with an ETag are sent: the host does not count unchanged responses.
+    Raises, besides the guard's errors: RepositoryNotFound and its kinds, RepositoryEmpty, HostLimited, HostBusy, HostUnreachable.
     """
 
     def __init__(
@@ -74,8 +79,8 @@ class HostApi:
         self._empty = empty
 
     def get(self, path: str, page: str, *, etag: str = "", max_bytes: int = 16 * MB) -> ApiAnswer:
-        """The answer for a path below the API's address. page: the repository's, for errors."""
-        answer = self._asked(path, {**self._headers, **({"If-None-Match": etag} if etag else {})}, max_bytes)
+        """Return the response for a path below the API's address. page: the repository's page, for errors."""
+        answer = self._request(path, {**self._headers, **({"If-None-Match": etag} if etag else {})}, max_bytes)
         if answer.status == 304 and etag:
             return ApiAnswer(None, etag, unchanged=True)
         if answer.status == 200:
@@ -91,51 +96,51 @@ class HostApi:
         raise ill(self.host, answer.status)
 
     def _raise_wait(self, answer: Answer) -> None:
-        """Raise HostLimited or HostBusy for an answer that asks to wait."""
+        """Raise HostLimited or HostBusy for a response that asks the client to wait."""
         busy = answer.status == 503 and "retry-after" in answer.headers
         if busy or _counted(answer):
             kind, now, longest = HostBusy if busy else HostLimited, self._clock.now(), answer.longest_wait
             raise self._client.limits.told(answer.url, answer.headers, now, answer.authorization, kind, longest=longest)
 
     def basic(self, user: str) -> str:
-        """The token as a password, in the header's value that git's servers take; empty: there is none."""
+        """Return the Basic Authorization header for git's servers, with the token as password; empty without a token."""
         token = self._token()
         return f"Basic {b64encode(f'{user}:{token}'.encode()).decode()}" if token else ""
 
     def read(self, kind: type[Model], body: bytes) -> Model:
-        """The body as JSON of that shape, else HostUnreachable."""
+        """Return the JSON body as a model of `kind`. Raises HostUnreachable."""
         return read_json(kind, body, self.host)
 
-    def _asked(self, path: str, headers: dict[str, str], max_bytes: int) -> Answer:
+    def _request(self, path: str, headers: dict[str, str], max_bytes: int) -> Answer:
         if self._clock.now() >= self._refused_until and (token := self._token()):
-            answer = self._ask(path, headers, max_bytes, f"Bearer {token}")
+            answer = self._send(path, headers, max_bytes, f"Bearer {token}")
             if answer.status != 401 and (answer.status != 403 or _counted(answer)):
-                return answer  # else the token is not good for this, and what is everybody's needs none
+                return answer  # else the token has no access; public data needs no token
             if answer.status == 401:
-                self._refused()
-        return self._ask(path, headers, max_bytes)
+                self._pause_token()
+        return self._send(path, headers, max_bytes)
 
-    def _ask(self, path: str, headers: dict[str, str], max_bytes: int, authorization: str = "") -> Answer:
-        """One request, unless the host has this credential wait. Raises HostLimited."""
+    def _send(self, path: str, headers: dict[str, str], max_bytes: int, authorization: str = "") -> Answer:
+        """Send one request, unless the host's rate limit applies to this credential. Raises HostLimited."""
         url = self.url + path
         self._client.limits.check(url, self._clock.now(), authorization, free="If-None-Match" in headers)
-        # In this header alone: a client that is sent on to another host leaves it out.
-        shown = {"Authorization": authorization} if authorization else {}
-        return self._client.get(url, headers | shown, max_bytes=max_bytes)
+        # The token is in this header only: on a redirect to another host, the client drops the header.
+        credentials = {"Authorization": authorization} if authorization else {}
+        return self._client.get(url, headers | credentials, max_bytes=max_bytes)
 
-    def _refused(self) -> None:
+    def _pause_token(self) -> None:
         with self._lock:
             first = self._clock.now() >= self._refused_until
             if first:
                 self._refused_until = self._clock.now() + REFUSED_SECONDS
         if first:
             logger.warning(
-                "%s refuses its token, and is asked without one for %d minutes", self.host, REFUSED_SECONDS // 60
+                "%s refuses its token; requests are sent without it for %d minutes", self.host, REFUSED_SECONDS // 60
             )
 
 
 def _counted(answer: Answer) -> bool:
-    """Whether the host refuses because of a limit: an API sends `Retry-After` with a refusal only then."""
+    """Return True if the host refuses because of a rate limit: only then an API sends `Retry-After` with a refusal."""
     if answer.status == 403 and "retry-after" in answer.headers:
         return True
     return asks_to_wait(answer.status, answer.headers, answer.body)

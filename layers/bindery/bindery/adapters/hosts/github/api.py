@@ -1,4 +1,4 @@
-"""GitHub's REST API, for repositories and for gists."""
+"""Client for GitHub's REST API, for repositories and for gists."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ NO_COMMITS: Final = 409
 
 
 def github_api(client: GuardedClient, clock: Clock, url: str, token: str | Token) -> HostApi:
-    """The API at that address."""
+    """Return a client for the API at this address."""
     return HostApi(client, clock, url, token, headers=HEADERS, absent=_absent, empty=_empty)
 
 

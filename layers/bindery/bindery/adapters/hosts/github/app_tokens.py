@@ -1,4 +1,4 @@
-"""Tokens of a GitHub App's installation: each lives an hour, so none has to be kept anywhere.
+"""Tokens of a GitHub App's installation: each is valid for an hour, so the tokens are not stored.
 
 docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-an-installation-access-token-for-a-github-app
 """
@@ -17,10 +17,10 @@ from bindery.ports.clock import Clock
 logger = logging.getLogger("bindery")
 
 RENEWED_SECONDS: Final = 300
-"""So long before a token ends the next one is asked for."""
+"""A new token is requested this long before the current one expires."""
 REFUSED_SECONDS: Final = 600
 PERMIT_SECONDS: Final = 540
-"""What the App signs may live ten minutes at most."""
+"""GitHub accepts a JWT of the App for ten minutes at most."""
 SKEW_SECONDS: Final = 60
 
 
@@ -30,10 +30,10 @@ class _Token(BaseModel):
 
 
 class GitHubApp:
-    """Answers a token that is good for minutes at least, one question an hour.
+    """Source of tokens that are valid for at least some minutes. Sends one request an hour.
 
-    app, installation: their ids. key: the App's private key, PEM. One that the host refuses is said in the log, and questions go
-    without a token until it is tried again. Errors: the guard's.
+    app, installation: their ids. key: the App's private key, PEM. If the key is unreadable or the host refuses it, a warning is logged,
+    and requests are sent without a token until the next attempt. Raises the guard's errors.
     """
 
     def __init__(self, client: GuardedClient, clock: Clock, url: str, *, app: str, installation: str, key: str) -> None:
@@ -42,35 +42,35 @@ class GitHubApp:
         self._url = f"{url.rstrip('/')}/app/installations/{installation}/access_tokens"
         self._app = app
         self._key = key
-        self._known: tuple[str, float] = ("", 0)
+        self._current: tuple[str, float] = ("", 0)
         self._flights = SingleFlight[str]()
 
     def __call__(self) -> str:
-        token, until = self._known
-        return token if self._clock.now() < until else self._flights.one("token", self._renewed)
+        token, until = self._current
+        return token if self._clock.now() < until else self._flights.one("token", self._renew)
 
-    def _renewed(self) -> str:
+    def _renew(self) -> str:
         try:
-            headers = HEADERS | {"Authorization": f"Bearer {self._permit()}"}
+            headers = HEADERS | {"Authorization": f"Bearer {self._jwt()}"}
         except ValueError:
             return self._without("its key cannot be read")
         with self._client.exchange(self._url, max_bytes=MB), self._client.ask("POST", self._url, headers) as response:
             status, body = response.status, response.read(decode_content=False)
         try:
-            found = _Token.model_validate_json(body) if status == 201 else None
+            answer = _Token.model_validate_json(body) if status == 201 else None
         except ValidationError:
-            found = None
-        if found is None:
+            answer = None
+        if answer is None:
             return self._without(f"the host answers with status {status}")
-        self._known = found.token, found.expires_at.timestamp() - RENEWED_SECONDS
-        return found.token
+        self._current = answer.token, answer.expires_at.timestamp() - RENEWED_SECONDS
+        return answer.token
 
     def _without(self, why: str) -> str:
-        logger.warning("the GitHub App gets no token, and GitHub is asked without one: %s", why)
-        self._known = "", self._clock.now() + REFUSED_SECONDS
+        logger.warning("the GitHub App gets no token; requests to GitHub are sent without a token: %s", why)
+        self._current = "", self._clock.now() + REFUSED_SECONDS
         return ""
 
-    def _permit(self) -> str:
+    def _jwt(self) -> str:
         from joserfc import jwt
         from joserfc.jwk import RSAKey
 

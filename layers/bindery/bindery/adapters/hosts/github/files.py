@@ -1,4 +1,4 @@
-"""What a commit on GitHub holds: its listing and its files, as the API answers them."""
+"""Files of a commit on GitHub: listing and contents from the API."""
 
 from base64 import b64decode
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ class _BlobAnswer(BaseModel):
 
 @dataclass(frozen=True)
 class GitHubFiles:
-    """Asks by `owner/repository`."""
+    """Reader of the files of `owner/repository`."""
 
     api: HostApi
 
     def tree(self, name: str, root: str, repository: Repository) -> Tree | None:
-        """As the provider port has it. root: the id of the commit's tree."""
+        """Return the listing of a commit, or None if it is too large. root: id of the commit's tree. Raises RefNotFound."""
         try:
             body = self.api.get(f"/repos/{name}/git/trees/{root}?recursive=1", repository.repo_url).body
         except RepositoryTooLarge:
@@ -55,7 +55,7 @@ class GitHubFiles:
         return Tree(root, {entry.path: Entry(entry.path, int(entry.mode, 8), entry.sha) for entry in files})
 
     def read(self, name: str, repository: Repository, entry: Entry) -> bytes:
-        """As the provider port has it."""
+        """Return the content of a file. Raises RepositoryTooLarge, RefNotFound, HostUnreachable."""
         too_large = RepositoryTooLarge(url=f"{repository.repo_url} ({shown(entry.path)})", limit="1 MB")
         try:
             body = self.api.get(f"/repos/{name}/git/blobs/{entry.id}", repository.repo_url, max_bytes=2 * MB).body

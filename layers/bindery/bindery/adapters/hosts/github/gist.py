@@ -30,8 +30,8 @@ from bindery.ports.table import Table
 ID: Final = re.compile(r"[0-9a-f]{1,40}")
 NEWEST: Final = frozenset({"HEAD", "master", "main"})
 REVISIONS: Final = 100
-NOBODY: Final = "anonymous"
-"""Whose gists have no owner."""
+NO_OWNER: Final = "anonymous"
+"""User in the address of a gist without an owner."""
 
 
 class _Owner(BaseModel):
@@ -43,7 +43,7 @@ class _Version(BaseModel):
 
 
 class _Revisions(RootModel[list[_Version]]):
-    """As docs.github.com/en/rest/gists/gists#list-gist-commits has it, newest first."""
+    """List of revisions, newest first: docs.github.com/en/rest/gists/gists#list-gist-commits."""
 
 
 class _Gist(BaseModel):
@@ -53,10 +53,11 @@ class _Gist(BaseModel):
 
 
 class GistProvider(FilesByGit):
-    """Specs: `user/id`, or `user/id/ref`: HEAD (or master, or main) for the newest revision, or a revision's full id.
+    """Provider for gists. Specs: `user/id` or `user/id/ref`.
 
-    api_url, url: addresses of GitHub's API and of the gists, without a trailing slash. token: optional, raises the rate limit.
-    secret: whether gists that are not listed anywhere may be launched. table: keeps each ref's last answer.
+    ref: HEAD (or master, or main) for the newest revision, or a revision's full id.
+    api_url, url: addresses of GitHub's API and of the gists, without a trailing slash. token: optional, raises the rate limit. secret:
+    true if unlisted gists may be launched. table: stores the last response for each ref.
     """
 
     id = "gist"
@@ -117,14 +118,15 @@ class GistProvider(FilesByGit):
     def resolve(self, spec: str) -> Resolved:
         user, gist, ref = _parts(spec)
         page = f"{self._url}/{user}/{gist}"
-        found = self._facts(gist, ref, page) if ref in NEWEST or COMMIT.fullmatch(ref) else None
-        if found is None:
+        facts = self._facts(gist, ref, page) if ref in NEWEST or COMMIT.fullmatch(ref) else None
+        if facts is None:
             raise RefNotFound(spec=f"{user}/{gist}", ref=ref)
-        if found["owner"].lower() != user.lower():  # or whoever may launch would depend on the name that a link gives
+        # Without this check, the permission to launch would depend on the link's user name.
+        if facts["owner"].lower() != user.lower():
             raise RepositoryNotFound(url=page)
-        if not found["public"] and not self._secret:
+        if not facts["public"] and not self._secret:
             raise SecretGist(spec=f"{user}/{gist}")
-        commit = found["commit"]
+        commit = facts["commit"]
         repository = Repository(
             provider=self.id,
             spec=spec,
@@ -139,7 +141,10 @@ class GistProvider(FilesByGit):
         return Resolved(repository)
 
     def on_branch_or_tag(self, repository: Repository) -> bool:
-        """Return True if the commit is among the gist's newest revisions. Forks have ids of their own, and may share its objects."""
+        """Return True if the commit is among the gist's newest revisions.
+
+        Forks have ids of their own, and may share the gist's objects.
+        """
         _, gist, _ = _parts(repository.spec)
         try:
             body = self._api.get(f"/gists/{gist}/commits?per_page={REVISIONS}", repository.repo_url).body
@@ -149,14 +154,14 @@ class GistProvider(FilesByGit):
         return any(revision.version == repository.ref for revision in revisions)
 
     def _facts(self, gist: str, ref: str, page: str) -> Facts | None:
-        """What the host says of the revision, None if it knows the gist and not the revision."""
+        """Return the facts about the revision, or None if the host has the gist but not the revision."""
         if ref in NEWEST:
             return self._refs.facts(gist, "HEAD", lambda etag: self._newest(gist, page, etag), self._read_gist)
 
         def ask(_: str) -> ApiAnswer:
             try:
                 return self._api.get(f"/gists/{gist}/{ref}", page)
-            except RepositoryNotFound:  # it says the same of both
+            except RepositoryNotFound:  # the same response for a missing gist and a missing revision
                 self._newest(gist, page, "")
                 return ApiAnswer(None)
 
@@ -166,16 +171,16 @@ class GistProvider(FilesByGit):
         return self._api.get(f"/gists/{gist}", page, etag=etag)
 
     def _read_gist(self, body: bytes) -> dict[str, str]:
-        found = self._api.read(_Gist, body)
-        commit = found.history[0].version
+        gist = self._api.read(_Gist, body)
+        commit = gist.history[0].version
         if not COMMIT.fullmatch(commit):
             raise HostUnreachable(host=self._api.host, why="its answer names no revision")
-        owner = found.owner.login if found.owner else NOBODY
-        return {"commit": commit, "owner": owner, "public": "yes" if found.public else ""}
+        owner = gist.owner.login if gist.owner else NO_OWNER
+        return {"commit": commit, "owner": owner, "public": "yes" if gist.public else ""}
 
 
 def _parts(spec: str) -> tuple[str, str, str]:
-    """The user, the gist's id and the ref."""
+    """Return the user, the gist's id and the ref. Raises BadSpec, BadRef."""
     check_length(spec)
     user, _, rest = spec.partition("/")
     gist, _, ref = rest.partition("/")

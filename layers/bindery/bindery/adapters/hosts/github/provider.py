@@ -1,4 +1,4 @@
-"""Provider `gh`: repositories on GitHub, or on a server with its API."""
+"""Provider `gh`: repositories on GitHub or on a server with its API."""
 
 import re
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bindery.adapters.hosts.github.files import GitHubFiles
 
 NAME: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}")
-NOBODYS: Final = frozenset(
+RESERVED: Final = frozenset(
     {
         "apps",
         "collections",
@@ -49,7 +49,7 @@ NOBODYS: Final = frozenset(
         "topics",
     }
 )
-"""First steps of pages that are no owner's."""
+"""First path segments of pages that belong to no owner."""
 REMEMBERED: Final = 1000
 
 
@@ -71,18 +71,19 @@ class _About(BaseModel):
     private: bool
 
 
-class _Known(NamedTuple):
+class _CommitRecord(NamedTuple):
     commit: str
     tree: str
     private: bool
 
 
 class GitHubProvider:
-    """Specs: `owner/repository/ref`; the ref may hold slashes, and a commit may be shortened.
+    """Provider for GitHub repositories. Specs: `owner/repository/ref`.
 
-    api_url, url: addresses of the API and of the pages, without a trailing slash. token: optional, raises the host's rate limit.
-    private: repositories that visitors may launch although only the token sees them.
-    table: keeps each ref's last answer with its ETag, since the host does not count what has not changed.
+    The ref may contain slashes, and a commit id may be shortened.
+    api_url, url: addresses of the API and of the pages, without a trailing slash. token: optional, raises the host's rate limit. private:
+    repositories that visitors may launch although only the token can read them.
+    table: stores the last response for each ref with its ETag: the host does not count unchanged responses.
     """
 
     id = "gh"
@@ -139,16 +140,16 @@ class GitHubProvider:
     def detect(self, address: str) -> PastedUrl | None:
         place = Place.of(address)
         steps = place.below(self._place) if place else None
-        if steps is None or len(steps) < 2 or steps[0] in NOBODYS:
+        if steps is None or len(steps) < 2 or steps[0] in RESERVED:
             return None
         return pasted(self, f"{steps[0]}/{without_git(steps[1])}", _shown(steps[2:]))
 
     def resolve(self, spec: str) -> Resolved:
         repository, ref = _parts(spec)
-        known, note = or_head(repository, ref, lambda each: self._commit(repository, each))
-        commit = known.commit
+        record, note = or_head(repository, ref, lambda each: self._commit(repository, each))
+        commit = record.commit
         page = f"{self._url}/{repository}"
-        found = Repository(
+        result = Repository(
             provider=self.id,
             spec=spec,
             ref=commit,
@@ -157,10 +158,10 @@ class GitHubProvider:
             canonical_url=self.check(spec),
             repo_url=page,
             ref_url=f"{page}/tree/{commit}",
-            private=known.private,
+            private=record.private,
             on_branch_or_tag=ref == "HEAD" or bool(note),
         )
-        return Resolved(found, note)
+        return Resolved(result, note)
 
     def on_branch_or_tag(self, repository: Repository) -> bool:
         from bindery.adapters.hosts.github.refs import GitHubRefs
@@ -182,8 +183,8 @@ class GitHubProvider:
         name, _ = _parts(repository.resolved_spec)
         root = self._trees.get(repository.ref)
         if root is None:
-            known = self._commit(name, repository.ref)
-            root = known and known.tree
+            record = self._commit(name, repository.ref)
+            root = record and record.tree
         if root is None:
             raise RefNotFound(spec=repository.spec, ref=repository.ref)
         return self._files.tree(name, root, repository)
@@ -193,38 +194,38 @@ class GitHubProvider:
         return self._files.read(name, repository, entry)
 
     def tags(self, repository: Repository) -> str:
-        from bindery.adapters.hosts.git import GitProvider  # here, since few launches ask for tags
+        from bindery.adapters.hosts.git import GitProvider  # imported here: few launches need tags
 
         return GitProvider(self._client, self._clock).tags(repository)
 
     @cached_property
     def _files(self) -> "GitHubFiles":
-        """Loaded by those who need a commit's files, and not by every visitor's first request."""
+        """Return the reader of files. It is imported on first use: most requests of visitors need no files."""
         from bindery.adapters.hosts.github.files import GitHubFiles
 
         return GitHubFiles(self._api)
 
-    def _commit(self, repository: str, ref: str) -> _Known | None:
-        """The commit, None if the host knows no such ref."""
-        asked = f"/repos/{repository}/commits/{quote(ref, safe='/')}?per_page=1"
-        found = self._privacy.facts(repository, ref, asked, self._read_commit)
-        return self._remember(found["commit"], found["tree"], private="private" in found) if found else None
+    def _commit(self, repository: str, ref: str) -> _CommitRecord | None:
+        """Return the commit, or None if the host has no such ref."""
+        path = f"/repos/{repository}/commits/{quote(ref, safe='/')}?per_page=1"
+        facts = self._privacy.facts(repository, ref, path, self._read_commit)
+        return self._remember(facts["commit"], facts["tree"], private="private" in facts) if facts else None
 
     def _read_about(self, body: bytes) -> Seen:
-        found = self._api.read(_About, body)
-        return Seen(found.full_name, found.private)
+        repository = self._api.read(_About, body)
+        return Seen(repository.full_name, repository.private)
 
     def _read_commit(self, body: bytes) -> dict[str, str]:
-        found = self._api.read(_CommitAnswer, body)
-        if not COMMIT.fullmatch(found.sha) or not COMMIT.fullmatch(found.commit.tree.sha):
+        answer = self._api.read(_CommitAnswer, body)
+        if not COMMIT.fullmatch(answer.sha) or not COMMIT.fullmatch(answer.commit.tree.sha):
             raise HostUnreachable(host=self._api.host, why="its answer names no commit")
-        return {"commit": found.sha, "tree": found.commit.tree.sha}
+        return {"commit": answer.sha, "tree": answer.commit.tree.sha}
 
-    def _remember(self, commit: str, tree: str, *, private: bool) -> _Known:
+    def _remember(self, commit: str, tree: str, *, private: bool) -> _CommitRecord:
         if len(self._trees) >= REMEMBERED:
             self._trees.clear()
         self._trees[commit] = tree
-        return _Known(commit, tree, private)
+        return _CommitRecord(commit, tree, private)
 
 
 def _shown(steps: tuple[str, ...]) -> Shown | None:
@@ -234,12 +235,12 @@ def _shown(steps: tuple[str, ...]) -> Shown | None:
 
 
 def _folded(repository: str) -> str:
-    """The one spelling of a repository whose host reads names in any case."""
+    """Return the canonical spelling of a repository, for a host that ignores the case of names."""
     return without_git(repository).lower()
 
 
 def _parts(spec: str) -> tuple[str, str]:
-    """`owner/repository` and the ref."""
+    """Return `owner/repository` and the ref. Raises BadSpec, BadRef."""
     check_length(spec)
     owner, _, rest = spec.partition("/")
     name, slash, ref = rest.partition("/")

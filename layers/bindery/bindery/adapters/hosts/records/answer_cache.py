@@ -1,4 +1,4 @@
-"""What hosts of records answered, kept in the table for as long as it holds: a published version never changes, what is newest does."""
+"""Cache of record hosts' answers in the table. A published version never changes; the newest version may change."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,62 +18,65 @@ VERSION_SECONDS: Final = 24 * 3600
 NEWEST_SECONDS: Final = 5 * 60
 KEPT: Final = f"version: {VERSION_SECONDS // 3600} hours; number of the newest: {NEWEST_SECONDS // 60} minutes"
 
-Known = TypeVar("Known")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Answer(Generic[Known]):
-    """seconds: how long it holds; 0: it is not kept."""
+class Answer(Generic[Value]):
+    """Answer of a host. seconds: how long it is valid; 0: it is not cached."""
 
-    known: Known
+    known: Value
     seconds: float
 
 
-class KeptAnswers(Generic[Known]):
-    """One kind of answer of one host. place: names both, so that no other's answers are taken for its.
+class KeptAnswers(Generic[Value]):
+    """Cache of one kind of answer of one host. place: names both, so that caches share no entries.
 
-    Nobody asks for what is kept, and of those who ask at once for the same only one. Failures are not kept.
+    A cached answer causes no request. Concurrent calls with the same question send one request. Failures are not cached.
     """
 
-    def __init__(self, table: Table, clock: Clock, place: str, kind: type[Known]) -> None:
+    def __init__(self, table: Table, clock: Clock, place: str, kind: type[Value]) -> None:
         self._table = table
         self._clock = clock
         self._pk = f"answer#{place}"
         self._kind = TypeAdapter(kind)
-        self._flights = SingleFlight[Known]()
+        self._flights = SingleFlight[Value]()
 
-    def known(self, question: str) -> Known | None:
-        """What is kept and still holds. Raises Throttled."""
-        return self._read(self._kept(question))
+    def known(self, question: str) -> Value | None:
+        """Return the cached answer, or None if it is missing or expired. Raises Throttled."""
+        return self._read(self._item(question))
 
-    def of(self, question: str, ask: Callable[[], Answer[Known]]) -> Known:
-        """What is kept, else what `ask` answers. question: in one spelling. Raises what `ask` does, and Throttled."""
+    def of(self, question: str, ask: Callable[[], Answer[Value]]) -> Value:
+        """Return the cached answer, else the answer of `ask`. Raises the errors of `ask`, and Throttled.
+
+        question: in its canonical spelling.
+        """
         return self._flights.one(question, lambda: self._of(question, ask))
 
-    def _of(self, question: str, ask: Callable[[], Answer[Known]]) -> Known:
-        kept = self._kept(question)
-        known = self._read(kept)
-        if known is not None:
-            return known
+    def _of(self, question: str, ask: Callable[[], Answer[Value]]) -> Value:
+        item = self._item(question)
+        value = self._read(item)
+        if value is not None:
+            return value
         answer = ask()
         if answer.seconds:
-            self._keep(kept, answer)
+            self._keep(item, answer)
         return answer.known
 
-    def _kept(self, question: str) -> Item:
-        sk = hashlib.sha256(question.encode()).hexdigest()  # a question may be longer than a key of the table
+    def _item(self, question: str) -> Item:
+        sk = hashlib.sha256(question.encode()).hexdigest()  # a question may be longer than a table key
         return self._table.get(self._pk, sk) or Item(self._pk, sk)
 
-    def _read(self, item: Item) -> Known | None:
+    def _read(self, item: Item) -> Value | None:
         if (item.expires_at or 0) <= self._clock.now():
             return None
         try:
             return self._kind.validate_python(item.data)
-        except ValidationError:  # as another version of this program kept it
+        except ValidationError:  # another version of this program stored it
             return None
 
-    def _keep(self, kept: Item, answer: Answer[Known]) -> None:
+    def _keep(self, item: Item, answer: Answer[Value]) -> None:
         data = self._kind.dump_python(answer.known, mode="json")
         until = self._clock.now() + answer.seconds
-        with suppress(Stale, Throttled):  # somebody else has just kept the same, or the next one will
-            self._table.put(Item(kept.pk, kept.sk, data, kept.version, expires_at=until))
+        with suppress(Stale, Throttled):  # another request has just stored it, or the next one will
+            self._table.put(Item(item.pk, item.sk, data, item.version, expires_at=until))

@@ -1,4 +1,4 @@
-"""What all providers of published records have in common."""
+"""Base class of all providers of published records."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,14 +15,15 @@ from bindery.ports.repository_provider import Display, RepositoryProvider, Resol
 from bindery.ports.table import Table
 
 RECORD_HOSTS = ("zenodo", "figshare", "dataverse", "hydroshare", "ckan")
-"""Providers whose content comes by files."""
+"""Ids of the providers with content that is downloaded file by file."""
 
 
 @dataclass(frozen=True)
 class RecordFile:
-    """path: as the host has it, `/` between folders, not checked. size: bytes, None if the host does not say.
+    """File of a record.
 
-    checksum: algorithm and hex digits, such as `md5:...`; empty if the host has none.
+    path: as the host returns it, `/` between folders, not checked. size: bytes, None if the host does not return it.
+    checksum: algorithm and hex digits, such as `md5:...`; empty if the host has no checksum.
     """
 
     path: str
@@ -33,23 +34,23 @@ class RecordFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """A record's files. notes: sentences for the visitor, such as that one is missing here."""
+    """Files of a record. notes: sentences for the visitor, such as that a file is missing."""
 
     files: Sequence[RecordFile]
     notes: tuple[str, ...] = ()
 
 
 class RecordHost(ABC):
-    """A host of published records. A record is its own environment key, so nothing of it is read before a build.
+    """Host of published records. A record is its own environment key, so its files are not read before a build.
 
-    site: its API's address, empty if it has many.
+    site: address of its API; empty if the provider has many APIs.
     """
 
     id: str
     display: Display
 
     def __init__(self, table: Table, clock: Clock, site: str = "") -> None:
-        self._kept = KeptAnswers(table, clock, f"{self.id}#{site}", Repository)
+        self._cache = KeptAnswers(table, clock, f"{self.id}#{site}", Repository)
 
     @abstractmethod
     def check(self, spec: str) -> str: ...
@@ -58,55 +59,57 @@ class RecordHost(ABC):
 
     def resolve(self, spec: str) -> Resolved:
         canonical = self.canonical(spec)
-        found = self._kept.of(canonical, lambda: self._answered(spec, canonical))
-        return Resolved(found.model_copy(update={"spec": spec, "on_branch_or_tag": True}))
+        repository = self._cache.of(canonical, lambda: self._ask(spec, canonical))
+        return Resolved(repository.model_copy(update={"spec": spec, "on_branch_or_tag": True}))
 
-    def on_branch_or_tag(self, repository: Repository) -> bool:  # noqa: ARG002 # the port's shape
+    def on_branch_or_tag(self, repository: Repository) -> bool:  # noqa: ARG002 # the port's signature
         """Return True: only its owner publishes a version of a record."""
         return True
 
-    def _answered(self, spec: str, canonical: str) -> Answer[Repository]:
-        found = self.found(spec)
-        return Answer(found, self.lasts(canonical, found))
+    def _ask(self, spec: str, canonical: str) -> Answer[Repository]:
+        repository = self.found(spec)
+        return Answer(repository, self.lasts(canonical, repository))
 
     @abstractmethod
     def found(self, spec: str) -> Repository:
-        """What the host itself says that the spec leads to. Raises what resolve does."""
+        """Return the repository that the host has for the spec. Raises the errors of `resolve`."""
 
-    def lasts(self, canonical: str, found: Repository) -> float:
-        """For how many seconds a spec, in its one spelling, leads there."""
-        return VERSION_SECONDS if self.canonical(found.resolved_spec) == canonical else NEWEST_SECONDS
+    def lasts(self, canonical: str, repository: Repository) -> float:
+        """Return the number of seconds for which the repository of a canonical spec may be cached."""
+        return VERSION_SECONDS if self.canonical(repository.resolved_spec) == canonical else NEWEST_SECONDS
 
     def detect(self, address: str) -> PastedUrl | None:
         return by_pattern(self, address)
 
     @abstractmethod
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
-        """What the resolved record holds. within: the errand that needs it: its time, and whether it goes on.
+        """Return the files of the resolved record.
 
-        Raises RecordNotFound, RecordRestricted, RecordWithdrawn, RepositoryUnusable, RepositoryTooLarge, HostLimited,
-        HostUnreachable, ForbiddenAddress.
+        within: the errand that needs them, with its deadline and its check for cancellation.
+
+        Raises RecordNotFound, RecordRestricted, RecordWithdrawn, RepositoryUnusable, RepositoryTooLarge, HostLimited, HostUnreachable,
+        ForbiddenAddress.
         """
 
     @abstractmethod
     def spec_of(self, doi: str, address: str) -> str | None:
-        """The spec of the record that the DOI is, told by the address that it leads to; None: it is on no page of this host's.
+        """Return the spec of the record with this DOI, or None if the DOI leads to no page of this host.
 
-        Asks nobody. address: checked.
+        address: the checked address that the DOI leads to. Sends no requests.
         """
 
-    def tree(self, repository: Repository) -> Tree | None:  # noqa: ARG002 # the port's shape
+    def tree(self, repository: Repository) -> Tree | None:  # noqa: ARG002 # the port's signature
         return None
 
     def read(self, repository: Repository, entry: Entry) -> bytes:
         raise RefNotFound(spec=repository.spec, ref=entry.path)
 
-    def tags(self, repository: Repository) -> str:  # noqa: ARG002 # the port's shape
+    def tags(self, repository: Repository) -> str:  # noqa: ARG002 # the port's signature
         return ""
 
 
 def record_host(provider: RepositoryProvider) -> RecordHost:
-    """A provider as the host of records that it is. TypeError."""
+    """Return the provider as a RecordHost. Raises TypeError if it is no host of records."""
     if isinstance(provider, RecordHost):
         return provider
     raise TypeError(f"{provider.id} is no host of records")

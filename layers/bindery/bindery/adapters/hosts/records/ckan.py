@@ -56,7 +56,10 @@ class _Answer(BaseModel):
 
 @dataclass(frozen=True)
 class _Dataset:
-    """site: address with the prefix that CKAN has there. activity: id of one that left the dataset as it is asked for."""
+    """Dataset on a CKAN site.
+
+    site: address with the path prefix of CKAN there. activity: id of the activity that left the dataset in the requested state, or empty.
+    """
 
     site: str
     name: str
@@ -74,9 +77,10 @@ class _Dataset:
 
 
 class CkanProvider(RecordHost):
-    """Specs: a dataset's address, percent-encoded; with `/history/<activity>` or `?activity_id=<activity>`, as it was then.
+    """Provider for CKAN datasets. Specs: a dataset's percent-encoded address.
 
-    Without, a dataset is whatever it is now: one that changes between a launch and its build is refused.
+    With `/history/<activity>` or `?activity_id=<activity>`, the address means the state after that activity. Without, it means the
+    current state: a dataset that changes between a launch and its build is refused.
     """
 
     id = "ckan"
@@ -106,36 +110,36 @@ class CkanProvider(RecordHost):
 
     def detect(self, address: str) -> PastedUrl | None:
         place = Place.of(address)
-        found = PAGE.search("/".join(place.steps)) if place else None
-        return pasted(self, _dataset(quote(address, safe="")).page) if found else None
+        match = PAGE.search("/".join(place.steps)) if place else None
+        return pasted(self, _dataset(quote(address, safe="")).page) if match else None
 
     def found(self, spec: str) -> Repository:
         dataset = _dataset(spec)
-        found = self._api.get(_Answer, dataset.question, dataset.page).result
+        package = self._api.get(_Answer, dataset.question, dataset.page).result
         return Repository(
             provider=self.id,
             spec=spec,
-            ref=f"{dataset.name}.v{_changed(found)}",
+            ref=f"{dataset.name}.v{_changed(package)}",
             resolved_spec=quote(dataset.page, safe=""),
             clone_url=dataset.question,
             repo_url=dataset.page,
             ref_url=dataset.page,
         )
 
-    def lasts(self, canonical: str, found: Repository) -> float:  # noqa: ARG002 # what is not of the past may change at any time
+    def lasts(self, canonical: str, repository: Repository) -> float:  # noqa: ARG002 # a dataset without an activity may change at any time
         return VERSION_SECONDS if _dataset(quote(canonical, safe="")).activity else 0
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
-        found = self._api.get(_Answer, repository.clone_url, repository.repo_url, within).result
-        if not repository.ref.endswith(f".v{_changed(found)}"):
+        package = self._api.get(_Answer, repository.clone_url, repository.repo_url, within).result
+        if not repository.ref.endswith(f".v{_changed(package)}"):
             raise RepositoryUnusable(
                 why="its host has changed it since it was asked for; launch again to get what it is now"
             )
-        there = [each for each in found.resources if each.url]
-        names = Counter(_name(each) for each in there)
-        return Listing([_listed(each, lone=names[_name(each)] == 1) for each in there])
+        resources = [each for each in package.resources if each.url]
+        names = Counter(_name(each) for each in resources)
+        return Listing([_listed(each, lone=names[_name(each)] == 1) for each in resources])
 
-    def spec_of(self, doi: str, address: str) -> str | None:  # noqa: ARG002 # the dataset's address says it all
+    def spec_of(self, doi: str, address: str) -> str | None:  # noqa: ARG002 # the address identifies the dataset
         if not PAGE.search(urlsplit(address).path.rstrip("/")):  # other software has pages below `dataset`, too
             return None
         try:
@@ -145,7 +149,7 @@ class CkanProvider(RecordHost):
 
 
 def _changed(package: _Package) -> int:
-    """UTC seconds; the host's times have no zone."""
+    """Return the time of the last change in UTC seconds; the host's times have no zone."""
     at = package.metadata_modified
     return int(at.replace(tzinfo=at.tzinfo or UTC).timestamp())
 
@@ -155,14 +159,17 @@ def _name(resource: _Resource) -> str:
 
 
 def _listed(resource: _Resource, *, lone: bool) -> RecordFile:
-    """What lies elsewhere may have changed since its size was written down; what was uploaded has not."""
+    """Return the file of a resource, with size and checksum only if it was uploaded.
+
+    A file on another server may have changed since its size was stored; an uploaded file has not.
+    """
     path = _name(resource) if lone else f"{resource.id}/{_name(resource)}"
     if resource.url_type != "upload":
         return RecordFile(path, resource.url)
     digits = (resource.hash or "").rpartition(":")[2].lower()
     algorithm = DIGESTS.get(len(digits), "") if re.fullmatch("[0-9a-f]+", digits) else ""
-    told = str(resource.size or "")
-    size = int(told) if re.fullmatch("[0-9]{1,15}", told) else None
+    size_text = str(resource.size or "")
+    size = int(size_text) if re.fullmatch("[0-9]{1,15}", size_text) else None
     return RecordFile(path, resource.url, size, f"{algorithm}:{digits}" if algorithm else "")
 
 
@@ -173,9 +180,9 @@ def _dataset(spec: str) -> _Dataset:
     except BadAddress as error:
         raise BadSpec(spec=error.facts["url"], why=error.facts["why"]) from None
     address = urlsplit(text)
-    prefix, found, rest = address.path.partition("/dataset/")
+    prefix, separator, rest = address.path.partition("/dataset/")
     name, *more = rest.split("/")
-    if not found or not NAME.fullmatch(name) or not SITE.fullmatch(prefix):
+    if not separator or not NAME.fullmatch(name) or not SITE.fullmatch(prefix):
         raise BadSpec(
             spec=shown(text), why="it is no address of a dataset, such as https://demo.ckan.org/dataset/example"
         )

@@ -40,16 +40,16 @@ VERSIONED: Final = re.compile(rf"(.+)@v({VERSION})")
 ORIGINAL: Final = "?format=original"
 
 
-class _Said(BaseModel):
+class _CamelCaseModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-class _Checksum(_Said):
+class _Checksum(_CamelCaseModel):
     type: str
     value: str
 
 
-class _DataFile(_Said):
+class _DataFile(_CamelCaseModel):
     id: int
     filename: str = ""
     filesize: int | None = None
@@ -59,41 +59,41 @@ class _DataFile(_Said):
     checksum: _Checksum | None = None
 
 
-class _Entry(_Said):
+class _Entry(_CamelCaseModel):
     label: str
     directory_label: str = ""
     restricted: bool = False
     data_file: _DataFile
 
 
-class _Version(_Said):
+class _Version(_CamelCaseModel):
     dataset_id: int
     version_number: int
     version_minor_number: int
     files: list[_Entry] = []
 
 
-class _VersionAnswer(_Said):
+class _VersionAnswer(_CamelCaseModel):
     data: _Version
 
 
-class _Dataset(_Said):
+class _Dataset(_CamelCaseModel):
     dataset_persistent_id: str
 
 
-class _File(_Said):
+class _File(_CamelCaseModel):
     dataset_version: _Dataset
 
 
-class _FileAnswer(_Said):
+class _FileAnswer(_CamelCaseModel):
     data: _File
 
 
 class DataverseProvider(RecordHost):
-    """Specs: the DOI of a dataset, or of a file, which stands for its dataset; with `@v<major>.<minor>`, one version of it.
+    """Provider for Dataverse datasets. Specs: the DOI of a dataset, or of a file, which stands for its dataset.
 
-    Also pages of both, and addresses of files on the installations that are known. installations: more of these, `host` or
-    `host:port`.
+    With `@v<major>.<minor>`, a spec means one version of the dataset. Specs may also be pages of datasets and files, and addresses of
+    files on known installations. installations: further known installations, `host` or `host:port`.
     """
 
     id = "dataverse"
@@ -120,11 +120,11 @@ class DataverseProvider(RecordHost):
         self._more = frozenset(installations)
 
     def check(self, spec: str) -> str:
-        doi, _ = self._asked(spec)
+        doi, _ = self._read_spec(spec)
         return doi_page(doi) if doi_in(doi) else doi
 
     def canonical(self, spec: str) -> str:
-        doi, version = self._asked(spec)
+        doi, version = self._read_spec(spec)
         return doi.lower() + (f"@v{version}" if version else "")
 
     def detect(self, address: str) -> PastedUrl | None:
@@ -135,22 +135,22 @@ class DataverseProvider(RecordHost):
         file = FILE.fullmatch(page.file or address)
         if file is None or file[2].lower() not in self._installations:
             return super().detect(address)
-        spec = quote(file[0] + (f"@v{page.version}" if page.version else ""), safe="")  # no empty step in a link
+        spec = quote(file[0] + (f"@v{page.version}" if page.version else ""), safe="")  # no empty segment in a link
         return PastedUrl(self.id, file[0], spec, "")
 
     def found(self, spec: str) -> Repository:
-        asked, wanted = self._asked(spec)
+        identifier, requested = self._read_spec(spec)
         page = self.check(spec)
-        base, dataset = self._dataset(asked, page)
+        base, dataset = self._dataset(identifier, page)
         doi = doi_in(dataset)
         if doi is None:
             raise BadSpec(spec=shown(spec), why=f"its dataset is {shown(dataset)}, which is not a DOI")
         try:
-            url = _version_url(base, dataset, wanted or ":latest-published")
+            url = _version_url(base, dataset, requested or ":latest-published")
             version = self._api.get(_VersionAnswer, f"{url}&excludeFiles=true", page).data
         except RecordNotFound:
-            if wanted:
-                raise VersionNotFound(spec=doi, ref=f"v{wanted}") from None
+            if requested:
+                raise VersionNotFound(spec=doi, ref=f"v{requested}") from None
             raise
         number = f"{version.version_number}.{version.version_minor_number}"
         return Repository(
@@ -164,33 +164,36 @@ class DataverseProvider(RecordHost):
         )
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
-        found = self._api.get(_VersionAnswer, repository.clone_url, repository.repo_url, within).data.files
+        entries = self._api.get(_VersionAnswer, repository.clone_url, repository.repo_url, within).data.files
         address = urlsplit(repository.clone_url)
         base = f"{address.scheme}://{address.netloc}"
-        notes = tuple(f"{shown(each.label)} is restricted and missing here." for each in found if each.restricted)
-        return Listing([_listed(base, each) for each in found if not each.restricted], notes)
+        notes = tuple(f"{shown(each.label)} is restricted and missing here." for each in entries if each.restricted)
+        return Listing([_listed(base, each) for each in entries if not each.restricted], notes)
 
     def spec_of(self, doi: str, address: str) -> str | None:
         return doi if identifier_in(address) else None
 
-    def _dataset(self, asked: str, page: str) -> tuple[str, str]:
-        """The installation, and its dataset's identifier in its own spelling (`doi:10...`), of what was asked for."""
-        if match := FILE.fullmatch(asked):
+    def _dataset(self, requested: str, page: str) -> tuple[str, str]:
+        """Return the installation's address and the dataset's identifier as the installation spells it (`doi:10...`).
+
+        requested: a DOI or a file's address. Raises BadSpec.
+        """
+        if match := FILE.fullmatch(requested):
             return match[1], self._dataset_of(match[1], match[3], page)
-        target = self._dois.target(asked)
-        address, found = urlsplit(target), identifier_in(target)
-        if not found:  # some are registered with an address that redirects to theirs
+        target = self._dois.target(requested)
+        address, identifier = urlsplit(target), identifier_in(target)
+        if not identifier:  # some are registered with an address that redirects to the page
             target = self._dois.landing(target)
-            address, found = urlsplit(target), identifier_in(target)
-        if not found:
-            raise BadSpec(spec=shown(asked), why=f"it leads to {shown(target)}, which is no page of a Dataverse's")
+            address, identifier = urlsplit(target), identifier_in(target)
+        if not identifier:
+            raise BadSpec(spec=shown(requested), why=f"it leads to {shown(target)}, which is no page of a Dataverse's")
         base = f"{address.scheme}://{address.netloc}"
-        if address.path == FILE_PAGE or (address.path == CITATION and not self._is_dataset(base, found, page)):
-            return base, self._dataset_of(base, f":persistentId?persistentId={quote(found, safe='/:')}", page)
-        return base, found
+        if address.path == FILE_PAGE or (address.path == CITATION and not self._is_dataset(base, identifier, page)):
+            return base, self._dataset_of(base, f":persistentId?persistentId={quote(identifier, safe='/:')}", page)
+        return base, identifier
 
     def _is_dataset(self, base: str, identifier: str, page: str) -> bool:
-        """A citation page's may be a dataset or a file."""
+        """Return True if the identifier of a citation page is of a dataset, False if it is of a file."""
         try:
             url = _version_url(base, identifier, ":latest-published")
             self._api.get(_VersionAnswer, f"{url}&excludeFiles=true", page)
@@ -199,24 +202,24 @@ class DataverseProvider(RecordHost):
         return True
 
     def _dataset_of(self, base: str, file: str, page: str) -> str:
-        """The identifier of a file's dataset."""
+        """Return the identifier of a file's dataset."""
         more = "&" if "?" in file else "?"
-        asked = f"{base}/api/files/{file}{more}returnDatasetVersion=true"
-        return self._api.get(_FileAnswer, asked, page).data.dataset_version.dataset_persistent_id
+        url = f"{base}/api/files/{file}{more}returnDatasetVersion=true"
+        return self._api.get(_FileAnswer, url, page).data.dataset_version.dataset_persistent_id
 
-    def _asked(self, spec: str) -> tuple[str, str]:
-        """A DOI, or a file's address; and the version, if one is named."""
+    def _read_spec(self, spec: str) -> tuple[str, str]:
+        """Return a DOI or a file's address, and the version or an empty string. Raises BadSpec."""
         text = plain(spec)
         if match := VERSIONED.fullmatch(text):
             text, version = match.groups()
         else:
             version = ""
-        found = doi_in(text) or doi_in(identifier_in(text))
-        if found is None and (match := FILE.fullmatch(text)) and match[2].lower() in self._installations:
-            found = text
-        if found is None:
+        identifier = doi_in(text) or doi_in(identifier_in(text))
+        if identifier is None and (match := FILE.fullmatch(text)) and match[2].lower() in self._installations:
+            identifier = text
+        if identifier is None:
             raise BadSpec(spec=shown(spec), why="it is not a DOI such as 10.7910/DVN/TJCLKP")
-        return found, version
+        return identifier, version
 
     @property
     def _installations(self) -> frozenset[str]:
@@ -228,7 +231,10 @@ def _version_url(base: str, identifier: str, version: str) -> str:
 
 
 def _listed(base: str, entry: _Entry) -> RecordFile:
-    """Tables come as they were uploaded; their checksum may be of what the host made of them."""
+    """Return the file of an entry. Tables are downloaded as uploaded, without checksum.
+
+    The checksum of a table may be of the host's converted file.
+    """
     file = entry.data_file
     folder = f"{entry.directory_label}/" if entry.directory_label else ""
     url = f"{base}{CONTENT}{file.id}"

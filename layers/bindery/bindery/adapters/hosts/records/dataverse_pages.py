@@ -1,4 +1,4 @@
-"""Addresses of Dataverse installations' pages, and what they name: text only, nobody is asked."""
+"""Page addresses of Dataverse installations, and the datasets and files that they identify. Sends no requests."""
 
 import re
 from importlib.resources import files as shipped
@@ -15,13 +15,16 @@ FILE: Final = re.compile(rf"(https?://([^/?#]+)){CONTENT}([0-9]{{1,15}})")
 
 
 def installations() -> frozenset[str]:
-    """Hosts of those that are known."""
+    """Return the hosts of the known installations."""
     text = shipped("bindery.adapters.hosts.records").joinpath("dataverse_installations.txt").read_text(encoding="ascii")
     return frozenset(line for line in text.split("\n") if line and not line.startswith("#"))
 
 
 class Named(NamedTuple):
-    """What a page's address names; each may be empty. file: the address of a file's content. version: a published one."""
+    """Dataset or file that a page address identifies. Each field may be empty.
+
+    file: address of a file's content. version: a published version.
+    """
 
     identifier: str = ""
     file: str = ""
@@ -29,7 +32,7 @@ class Named(NamedTuple):
 
 
 def named_by(address: str) -> Named:
-    """Nothing, for what is no page of a dataset or a file."""
+    """Return the identifiers in a page address; all are empty if it is not a page of a dataset or a file."""
     try:
         parsed(address)
     except BadAddress:
@@ -37,12 +40,12 @@ def named_by(address: str) -> Named:
     parts = urlsplit(address)
     if parts.path not in {DATASET_PAGE, FILE_PAGE, CITATION}:
         return Named()
-    named = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    number, version = named.get("fileId", ""), re.fullmatch(VERSION, named.get("version", ""))
+    parameters = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    number, version = parameters.get("fileId", ""), re.fullmatch(VERSION, parameters.get("version", ""))
     file = f"{parts.scheme}://{parts.netloc}{CONTENT}{number}" if number and parts.path == FILE_PAGE else ""
-    return Named(named.get("persistentId", ""), file, version[0] if version else "")
+    return Named(parameters.get("persistentId", ""), file, version[0] if version else "")
 
 
 def identifier_in(address: str) -> str:
-    """The persistent identifier that a page's address names, or nothing."""
+    """Return the persistent identifier in a page address, or an empty string."""
     return named_by(address).identifier

@@ -1,4 +1,4 @@
-"""The DOI directory port: asks the DOI system where a DOI leads, and the hosts of records whether that is theirs."""
+"""Adapter for the DOI directory port. Asks the DOI system where a DOI leads, and the record hosts whether the page is theirs."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,18 +16,19 @@ from bindery.ports.doi_directory import Home
 from bindery.ports.table import Table
 
 KEPT_SECONDS: Final = 24 * 3600
-"""A DOI hardly ever moves to another host."""
+"""A DOI rarely moves to another host."""
 FAILED_SECONDS: Final = 60
 LONGEST_SECONDS: Final = 10.0
-"""Somebody waits for the page, and API Gateway waits for 29 seconds."""
+"""A visitor waits for the page, and the timeout of API Gateway is 29 seconds."""
 REMEMBERED: Final = 1000
 WHY: Final = "it leads to {target}, which is on none of the hosts of records that are known here ({hosts})"
 
 
 class RegisteredDois:
-    """hosts: by provider's id, asked in this order. seconds: the longest that one DOI may take.
+    """Directory of registered DOIs.
 
-    Homes are kept in the table; what failed, in this process for a minute, in which whoever asks again is told the same.
+    hosts: by provider id, tried in this order. seconds: maximum time for one DOI.
+    Homes are cached in the table. Failures are cached in this process for a minute: further requests for the DOI get the same error.
     """
 
     def __init__(
@@ -50,15 +51,15 @@ class RegisteredDois:
         doi = doi_of(spec)
         key = doi.lower()
         self._check_failed(key)
-        known = self._homes.known(key)
-        if known is not None:
-            return known
+        cached = self._homes.known(key)
+        if cached is not None:
+            return cached
         before_asking()
-        return self._homes.of(key, lambda: self._asked(doi))
+        return self._homes.of(key, lambda: self._ask(doi))
 
-    def _asked(self, doi: str) -> Answer[Home]:
+    def _ask(self, doi: str) -> Answer[Home]:
         try:
-            return Answer(self._found(doi), KEPT_SECONDS)
+            return Answer(self._find(doi), KEPT_SECONDS)
         except BinderyError as error:
             if len(self._failed) >= REMEMBERED:
                 self._failed.clear()
@@ -70,7 +71,7 @@ class RegisteredDois:
         if error is not None and self._clock.now() < until:
             raise type(error)(**error.facts)
 
-    def _found(self, doi: str) -> Home:
+    def _find(self, doi: str) -> Home:
         within = Errand(self._dois.host, self._seconds, never, time.monotonic() + self._seconds)
         target = self._dois.target(doi, within)
         home = self._on(doi, target)
@@ -78,8 +79,8 @@ class RegisteredDois:
             target = self._dois.landing(target, within)
             home = self._on(doi, target)
         if home is None:
-            known = ", ".join(host.display.name.partition(" ")[0] for host in self._hosts.values())
-            raise BadSpec(spec=shown(doi), why=WHY.format(target=shown(target), hosts=known))
+            names = ", ".join(host.display.name.partition(" ")[0] for host in self._hosts.values())
+            raise BadSpec(spec=shown(doi), why=WHY.format(target=shown(target), hosts=names))
         return home
 
     def _on(self, doi: str, address: str) -> Home | None:

@@ -1,4 +1,4 @@
-"""DOIs: how people write them, and where they lead."""
+"""DOIs: the spellings that people use, and a client that finds the pages of DOIs."""
 
 import re
 from contextlib import suppress
@@ -16,25 +16,28 @@ from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE
 from bindery.domain.errors import BadSpec, HostLimited, RecordNotFound
 from bindery.ports.clock import Clock
 
-# Neither empty steps nor dots alone, nothing that needs quoting in an address: records' DOIs have none of it.
+# Without empty segments, segments of dots only, and characters that need quoting: DOIs of records have no such parts.
 DOI: Final = re.compile(r"10\.[0-9]{4,9}(?:\.[0-9]+)*(?:/[A-Za-z0-9(][A-Za-z0-9._;():+~@-]*)+")
 PREFIX: Final = re.compile(r"(?:https?://(?:dx\.|www\.)?doi\.org/|doi:\s*|info:doi/)", re.IGNORECASE)
 
 
 def plain(spec: str) -> str:
-    """A spec as text, without the slashes at its end. BadSpec."""
+    """Return the decoded spec without trailing slashes. Raises BadSpec."""
     check_length(spec)
     return decoded(spec, spec).rstrip("/")
 
 
 def doi_in(text: str) -> str | None:
-    """The DOI that a text is, bare (`10.5281/zenodo.1`) or as `doi:...` or `https://doi.org/...`; as it is written there."""
+    """Return the DOI in its spelling in the text, or None if the text is not a DOI.
+
+    The text may be bare (`10.5281/zenodo.1`), `doi:...` or `https://doi.org/...`.
+    """
     bare = text[match.end() :] if (match := PREFIX.match(text)) else text
     return bare if DOI.fullmatch(bare) else None
 
 
 def doi_of(spec: str) -> str:
-    """The same of a spec, or BadSpec."""
+    """Return the DOI of a spec. Raises BadSpec."""
     doi = doi_in(plain(spec))
     if doi is None:
         raise BadSpec(spec=shown(spec), why="it is not a DOI such as 10.5281/zenodo.3242074")
@@ -42,7 +45,7 @@ def doi_of(spec: str) -> str:
 
 
 def doi_page(doi: str) -> str:
-    """Its address for people, one for all spellings: DOIs are read in any case."""
+    """Return the address of a DOI's page, the same for all spellings: DOIs are case-insensitive."""
     return f"https://doi.org/{doi.lower()}"
 
 
@@ -60,9 +63,9 @@ class _Handle(BaseModel):
 
 
 class Dois:
-    """Asks the DOI system's proxy (www.doi.org/the-identifier/resources/factsheets/doi-resolution-documentation).
+    """Client for the proxy of the DOI system (www.doi.org/the-identifier/resources/factsheets/doi-resolution-documentation).
 
-    url: its address. Errors besides the guard's: RecordNotFound, HostLimited, HostUnreachable.
+    url: address of the proxy. Raises, besides the guard's errors: RecordNotFound, HostLimited, HostUnreachable.
     """
 
     def __init__(self, client: GuardedClient, clock: Clock, url: str) -> None:
@@ -73,7 +76,10 @@ class Dois:
         self.host = parsed(self.url).host
 
     def target(self, doi: str, within: Errand | None = None) -> str:
-        """One request: the address that a DOI is registered with, checked as any other (BadAddress)."""
+        """Return the address that a DOI is registered with. Sends one request.
+
+        The address is checked like all addresses: raises BadAddress.
+        """
         page = doi_page(doi)
         handle = self._api.get(_Handle, f"{self.url}/api/handles/{quote(doi, safe='/')}?type=URL", page, within)
         for value in handle.values:
@@ -83,11 +89,11 @@ class Dois:
         raise RecordNotFound(url=page)
 
     def landing(self, target: str, within: Errand | None = None) -> str:
-        """One request, redirects aside: the page where a browser ends that follows a registered address."""
+        """Return the address where a browser ends that follows a registered address. Sends one request, plus redirects."""
         seconds = time_of(within)
         self._client.limits.check(target, self._clock.now())
         with self._client.exchange(target, seconds=seconds), self._client.ask("GET", target, {}) as response:
-            answered, now = final_url(response, target), self._clock.now()
-            with suppress(HostLimited):  # remembered for the next request; of this one counts the address, not a body
-                self._client.limits.heard(answered, response.status, response.headers, now, longest=LONGEST_ELSEWHERE)
-            return answered
+            url, now = final_url(response, target), self._clock.now()
+            with suppress(HostLimited):  # stored for the next request; this one needs the address, not a body
+                self._client.limits.heard(url, response.status, response.headers, now, longest=LONGEST_ELSEWHERE)
+            return url

@@ -1,4 +1,4 @@
-"""Provider `figshare`: articles on Figshare, the ones of institutions included.
+"""Provider `figshare`: articles on Figshare, including those of institutions.
 
 API: docs.figshare.com (articles, their versions and files).
 """
@@ -29,9 +29,9 @@ from bindery.ports.table import Table
 OWN_DOI: Final = re.compile(r"10\.6084/m9\.figshare\.([0-9]{1,15})", re.IGNORECASE)
 VERSIONED: Final = re.compile(r"(.+)\.v([0-9]{1,6})", re.IGNORECASE)
 PAGE_SIZE, SHORTEST_PAGE, MOST_PAGES = 100, 10, 1000
-"""A page may hold fewer than asked for, if the host says so; ten are its default."""
+"""The host may limit a page to fewer files than requested; its default is ten."""
 PAGE: Final = re.compile(r"/articles/(?:[^/]+/){0,2}?([0-9]{1,15})(?:/([0-9]{1,6}))?/?")
-"""Kind and title may stand before the number."""
+"""Path of an article. Its kind and its title may precede the number."""
 
 
 class _Version(BaseModel):
@@ -39,7 +39,7 @@ class _Version(BaseModel):
 
 
 class _Versions(RootModel[list[_Version]]):
-    """Of one article."""
+    """List of the versions of an article."""
 
 
 class _Article(BaseModel):
@@ -56,13 +56,14 @@ class _File(BaseModel):
 
 
 class _Files(RootModel[list[_File]]):
-    """One page of a version's."""
+    """List of files of a version: one page."""
 
 
 class FigshareProvider(RecordHost):
-    """Specs: an article's DOI, with `.v<number>` for one version of it; without, the newest. Or the article's page.
+    """Provider for Figshare articles. Specs: an article's DOI, or its page.
 
-    api_url: without a trailing slash. hosts: of institutions whose articles' pages have names of their own.
+    A DOI with `.v<number>` means one version of the article; without it, the newest version.
+    api_url: without a trailing slash. hosts: host names of institutions that have article pages on domains of their own.
     """
 
     id = "figshare"
@@ -108,9 +109,9 @@ class FigshareProvider(RecordHost):
     def found(self, spec: str) -> Repository:
         doi = _doi(spec)
         match = VERSIONED.fullmatch(doi)
-        base, wanted = (match[1], int(match[2])) if match else (doi, None)
+        base, requested = (match[1], int(match[2])) if match else (doi, None)
         article = self._article(base)
-        version = self._version(article, wanted, doi)
+        version = self._version(article, requested, doi)
         resolved = f"{base}.v{version}"
         return Repository(
             provider=self.id,
@@ -123,29 +124,32 @@ class FigshareProvider(RecordHost):
         )
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
-        found = self._all_files(repository, within)
-        notes = tuple(f"{shown(each.name)} is kept elsewhere and missing here." for each in found if each.is_link_only)
-        return Listing([_listed(each) for each in found if not each.is_link_only], notes)
+        files = self._all_files(repository, within)
+        notes = tuple(f"{shown(each.name)} is kept elsewhere and missing here." for each in files if each.is_link_only)
+        return Listing([_listed(each) for each in files if not each.is_link_only], notes)
 
     def spec_of(self, doi: str, address: str) -> str | None:
         host = parsed(address).host
-        own = OWN_DOI.fullmatch(VERSIONED.sub(r"\1", doi))  # nobody else registers these, wherever the page is
-        ours = own or any(host == known or host.endswith(f".{known}") for known in self._hosts)
-        return doi if ours and PAGE.fullmatch(urlsplit(address).path) else None
+        own = OWN_DOI.fullmatch(VERSIONED.sub(r"\1", doi))  # only Figshare registers these, on any host
+        is_own_page = own or any(host == name or host.endswith(f".{name}") for name in self._hosts)
+        return doi if is_own_page and PAGE.fullmatch(urlsplit(address).path) else None
 
     def _all_files(self, repository: Repository, within: Errand | None) -> list[_File]:
-        """Page by page: the article itself names ten at most."""
-        found: list[_File] = []
+        """Return all files, page by page: the article itself lists ten at most. Raises RepositoryTooLarge."""
+        files: list[_File] = []
         for page in range(1, MOST_PAGES + 1):
-            asked = f"{repository.clone_url}/files?page={page}&page_size={PAGE_SIZE}"
-            files = self._api.get(_Files, asked, repository.repo_url, within).root
-            found += files
-            if len(files) < SHORTEST_PAGE:
-                return found
+            url = f"{repository.clone_url}/files?page={page}&page_size={PAGE_SIZE}"
+            page_files = self._api.get(_Files, url, repository.repo_url, within).root
+            files += page_files
+            if len(page_files) < SHORTEST_PAGE:
+                return files
         raise RepositoryTooLarge(url=repository.repo_url, limit=f"{MOST_PAGES} pages of files")
 
     def _article(self, doi: str) -> str:
-        """Its number: from the DOI, or from the page that the DOI is registered with if the article agrees."""
+        """Return the article's number.
+
+        It is in the DOI, or in the page address that the DOI is registered with, if the article has this DOI. Raises BadSpec.
+        """
         if match := OWN_DOI.fullmatch(doi):
             return match[1]
         target = self._dois.target(doi)
@@ -156,12 +160,12 @@ class FigshareProvider(RecordHost):
                 return page[1]
         raise BadSpec(spec=shown(doi), why=f"it leads to {shown(target)}, which is no article of Figshare's")
 
-    def _version(self, article: str, wanted: int | None, doi: str) -> int:
-        known = self._api.get(_Versions, f"{self._url}/articles/{article}/versions", doi_page(doi)).root
-        there = [each.version for each in known if wanted in {None, each.version}]
-        if not there:
-            raise VersionNotFound(spec=doi, ref=f"v{wanted or 1}")
-        return max(there)
+    def _version(self, article: str, requested: int | None, doi: str) -> int:
+        versions = self._api.get(_Versions, f"{self._url}/articles/{article}/versions", doi_page(doi)).root
+        numbers = [each.version for each in versions if requested in {None, each.version}]
+        if not numbers:
+            raise VersionNotFound(spec=doi, ref=f"v{requested or 1}")
+        return max(numbers)
 
 
 def _listed(file: _File) -> RecordFile:
@@ -180,6 +184,6 @@ def _doi(spec: str) -> str:
 
 
 def _page(text: str) -> re.Match[str] | None:
-    """An article's address, as browsers show it."""
+    """Return the match of an article's page address, as browsers show it, or None."""
     match = re.fullmatch(r"https?://(?:www\.)?figshare\.com(/[^?#]*)(?:[?#].*)?", text)
     return PAGE.fullmatch(match[1]) if match else None

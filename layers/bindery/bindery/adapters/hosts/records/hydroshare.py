@@ -53,9 +53,9 @@ class _Files(BaseModel):
 
 
 class HydroShareProvider(RecordHost):
-    """Specs: a resource's id (32 hex digits), its DOI (`10.4211/hs.<id>`), or its page.
+    """Provider for HydroShare resources. Specs: a resource's id (32 hex digits), its DOI (`10.4211/hs.<id>`), or its page.
 
-    A resource is whatever it is now: the host keeps no versions. One that changes between a launch and its build is refused.
+    The host keeps no versions: a launch uses the current content. A resource that changes between a launch and its build is refused.
     api_url: without a trailing slash; pages are on the same host.
     """
 
@@ -111,7 +111,7 @@ class HydroShareProvider(RecordHost):
             ref_url=page,
         )
 
-    def lasts(self, canonical: str, found: Repository) -> float:  # noqa: ARG002 # it may change at any time
+    def lasts(self, canonical: str, repository: Repository) -> float:  # noqa: ARG002 # a resource may change at any time
         return 0
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
@@ -120,22 +120,22 @@ class HydroShareProvider(RecordHost):
             raise RepositoryUnusable(
                 why="its host has changed it since it was asked for; launch again to get what it is now"
             )
-        found: list[RecordFile] = []
-        asked = f"{repository.clone_url}/files/"
+        files: list[RecordFile] = []
+        url = f"{repository.clone_url}/files/"
         for page in range(1, MOST_PAGES + 1):
-            answer = self._api.get(_Files, f"{asked}?page={page}", repository.repo_url, within)
-            found += [_listed(asked, each) for each in answer.results]
+            answer = self._api.get(_Files, f"{url}?page={page}", repository.repo_url, within)
+            files += [_listed(url, each) for each in answer.results]
             if not answer.next:
-                return Listing(found)
+                return Listing(files)
         raise RepositoryTooLarge(url=repository.repo_url, limit=f"{MOST_PAGES} pages of files")
 
-    def spec_of(self, doi: str, address: str) -> str | None:  # noqa: ARG002 # the resource's id says it all
+    def spec_of(self, doi: str, address: str) -> str | None:  # noqa: ARG002 # the address contains the resource's id
         return self._on_page(address)
 
     def _changed(self, resource: str, within: Errand | None = None) -> int:
-        """When it was last changed, UTC seconds."""
-        asked = f"{self._url}/resource/{resource}/scimeta/elements"
-        dates = self._api.get(_Elements, asked, self._page(resource), within).dates
+        """Return the time of the last change in UTC seconds. Raises HostUnreachable."""
+        url = f"{self._url}/resource/{resource}/scimeta/elements"
+        dates = self._api.get(_Elements, url, self._page(resource), within).dates
         for date in dates:
             if date.type == "modified":
                 return int(date.start_date.replace(tzinfo=date.start_date.tzinfo or UTC).timestamp())
@@ -156,13 +156,13 @@ class HydroShareProvider(RecordHost):
         raise BadSpec(spec=shown(spec), why="it is neither a HydroShare resource's id (32 hex digits) nor its address")
 
     def _on_page(self, address: str) -> str | None:
-        """The id of the resource that a page of this host's shows."""
+        """Return the resource id in a page address of this host, or None."""
         match = PAGE.fullmatch(address)
-        ours = urlsplit(self._site).netloc.removeprefix("www.")
-        return match[2] if match and match[1].lower().removeprefix("www.") == ours else None
+        host = urlsplit(self._site).netloc.removeprefix("www.")
+        return match[2] if match and match[1].lower().removeprefix("www.") == host else None
 
 
-def _listed(asked: str, file: _File) -> RecordFile:
+def _listed(url: str, file: _File) -> RecordFile:
     path = unquote(path_in(file.url).partition(CONTENTS)[2])
     checksum = f"md5:{file.checksum}" if file.checksum and re.fullmatch(ID, file.checksum) else ""
-    return RecordFile(path, f"{asked}{quote(path)}/", file.size, checksum)
+    return RecordFile(path, f"{url}{quote(path)}/", file.size, checksum)

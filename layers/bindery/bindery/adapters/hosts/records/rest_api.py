@@ -1,4 +1,4 @@
-"""APIs of hosts of published records: what their answers mean, whatever is asked."""
+"""Client for the APIs of record hosts, with the errors for their responses."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -23,7 +23,7 @@ from bindery.ports.contents import never
 
 REFUSED: Final[Mapping[int, type[RepositoryNotFound]]] = MappingProxyType(
     {
-        400: RecordNotFound,  # what one host says of an id that is none of its own
+        400: RecordNotFound,  # one host's response to an unknown id
         401: RecordRestricted,
         403: RecordRestricted,
         404: RecordNotFound,
@@ -33,21 +33,25 @@ REFUSED: Final[Mapping[int, type[RepositoryNotFound]]] = MappingProxyType(
 )
 LONGEST_SECONDS = 15.0
 LARGEST_FACTS, LARGEST_LISTING = 2 * MB, 32 * MB
-"""Bytes of an answer: about a record, which each launch asks for; of its files, which a build asks for."""
+"""Maximum bytes of a response about a record, which each launch requests, and of a file listing, which a build requests."""
 HEADERS: Final = {"Accept": "application/json"}
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def time_of(within: Errand | None) -> float:
-    """Seconds that one question may take. within: the errand that it is a part of. Raises as `Errand.left` does."""
+    """Return the maximum seconds for one request. Raises the errors of `Errand.left`.
+
+    within: the errand that the request is part of.
+    """
     return min(LONGEST_SECONDS, within.left()) if within else LONGEST_SECONDS
 
 
 class RecordApi:
-    """Errors besides the guard's: RecordNotFound, RecordRestricted, RecordWithdrawn, HostLimited, HostUnreachable.
+    """Client for record APIs.
 
-    A host that lets us ask no more for now is not asked, whoever heard it say so.
+    Raises, besides the guard's errors: RecordNotFound, RecordRestricted, RecordWithdrawn, HostLimited, HostUnreachable.
+    Sends no request while a host's rate limit applies, regardless of which client met the limit.
     """
 
     def __init__(self, client: GuardedClient, clock: Clock) -> None:
@@ -55,7 +59,10 @@ class RecordApi:
         self._clock = clock
 
     def get(self, kind: type[Model], url: str, page: str, within: Errand | None = None) -> Model:
-        """The answer as JSON of that shape. page: the record's, for errors. within: the errand that this is a part of."""
+        """Return the JSON response as a model of `kind`.
+
+        page: the record's page, for errors. within: the errand that the request is part of.
+        """
         seconds = time_of(within)
         stopped = within.stopped if within else never
         most = LARGEST_LISTING if within else LARGEST_FACTS

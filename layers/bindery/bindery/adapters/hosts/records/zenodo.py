@@ -1,4 +1,4 @@
-"""Provider `zenodo`: records on Zenodo, or on another host that runs InvenioRDM.
+"""Provider `zenodo`: records on Zenodo, or on another InvenioRDM host.
 
 API: developers.zenodo.org and inveniordm.docs.cern.ch/reference/rest_api_drafts_records.
 """
@@ -30,7 +30,7 @@ OWN_DOI: Final = re.compile(r"10\.[0-9.]+/zenodo\.([0-9]{1,15})", re.IGNORECASE)
 PAGE: Final = re.compile(r"https?://([^/?#]+)/(?:api/)?records?/([0-9]{1,15})(?:[/?#].*)?")
 FILE: Final = re.compile(r"(?:api/)?records?/[0-9]+/(?:files|preview)/(.+?)(?:(?<=.)/content)?")
 DRAFT: Final = re.compile(r"(?:uploads|deposit)/([0-9]{1,15})")
-"""The number that a draft's record will have: whoever launches it is told that it has to be published first."""
+"""The future record number of a draft. A launch of it fails: the draft has to be published first."""
 OF_DOI: Final = re.compile(r"(?:doi|badge/DOI)/(10\..+?)(?:\.svg)?", re.IGNORECASE)
 ID: Final = re.compile(r"[0-9]{1,15}")
 
@@ -57,9 +57,9 @@ class _Files(BaseModel):
 
 
 class ZenodoProvider(RecordHost):
-    """Specs: a record's DOI, or the one that stands for its newest version; bare, as `doi:` or as an address.
+    """Provider for Zenodo records. Specs: a record's DOI, or the DOI that stands for its newest version.
 
-    api_url: without a trailing slash; pages are on the same host.
+    A DOI may be bare, start with `doi:`, or be an address. api_url: without a trailing slash; pages are on the same host.
     """
 
     id = "zenodo"
@@ -105,13 +105,13 @@ class ZenodoProvider(RecordHost):
             return pasted(self, f"10.5281/zenodo.{number}", Shown("", shown_file[1] if shown_file else ""))
         if draft := DRAFT.fullmatch(path):
             return pasted(self, f"10.5281/zenodo.{draft[1]}")
-        named = OF_DOI.fullmatch(path)
-        doi = doi_in(named[1]) if named else None
+        match = OF_DOI.fullmatch(path)
+        doi = doi_in(match[1]) if match else None
         return pasted(self, doi) if doi else None
 
     def found(self, spec: str) -> Repository:
         doi = self._doi(spec)
-        record = self._named(doi) or self._led_to(doi)
+        record = self._own_record(doi) or self._target_record(doi)
         number = str(record.id)
         if not ID.fullmatch(number):
             raise HostUnreachable(host=self._address.host, why="its answer names no record")
@@ -127,16 +127,19 @@ class ZenodoProvider(RecordHost):
         )
 
     def files(self, repository: Repository, within: Errand | None = None) -> Listing:
-        found = self._api.get(_Files, f"{repository.clone_url}/files", repository.repo_url, within)
-        return Listing([RecordFile(e.key, e.links.content, e.size, e.checksum or "") for e in found.entries])
+        answer = self._api.get(_Files, f"{repository.clone_url}/files", repository.repo_url, within)
+        return Listing([RecordFile(e.key, e.links.content, e.size, e.checksum or "") for e in answer.entries])
 
     def spec_of(self, doi: str, address: str) -> str | None:
         at = urlsplit(address)
-        ours = at.netloc.lower().removeprefix("www.") in self._hosts
-        return doi if ours and at.path.startswith(("/record/", "/records/", "/doi/")) else None
+        is_own_host = at.netloc.lower().removeprefix("www.") in self._hosts
+        return doi if is_own_host and at.path.startswith(("/record/", "/records/", "/doi/")) else None
 
-    def _named(self, doi: str) -> _Record | None:
-        """The record whose number is in the DOI, or the newest of those that it stands for."""
+    def _own_record(self, doi: str) -> _Record | None:
+        """Return the record with the number in the DOI, or the newest version if the DOI stands for all versions.
+
+        Return None if the DOI has no record number, or the host has no record with this number and DOI.
+        """
         match = OWN_DOI.fullmatch(doi)
         if match:
             with suppress(RecordNotFound):
@@ -145,14 +148,17 @@ class ZenodoProvider(RecordHost):
                     return record
         return None
 
-    def _led_to(self, doi: str) -> _Record:
-        """The record that the DOI leads to, by the address that it is registered with or where that redirects."""
+    def _target_record(self, doi: str) -> _Record:
+        """Return the record that the DOI leads to. Raises RecordNotFound, BadSpec.
+
+        The record is in the address that the DOI is registered with, or in the address that this one redirects to.
+        """
         target = self._dois.target(doi)
         number = self._number(target)
         if number is None:
             target = self._dois.landing(target)
             number = self._number(target)
-        if number is None and self.spec_of(doi, target):  # its own page of the DOI, which leads on to no record
+        if number is None and self.spec_of(doi, target):  # the host's own page of the DOI, which redirects to no record
             raise RecordNotFound(url=doi_page(doi))
         if number is None:
             raise BadSpec(spec=shown(doi), why=f"it leads to {shown(target)}, which is no record of this host's")
@@ -162,7 +168,7 @@ class ZenodoProvider(RecordHost):
         return self._api.get(_Record, f"{self._url}/records/{number}", doi_page(doi))
 
     def _number(self, address: str) -> str | None:
-        """The record that a page of this host's shows."""
+        """Return the record number in a page address of this host, or None."""
         match = PAGE.fullmatch(address)
         if not match or match[1].lower().removeprefix("www.") not in self._hosts:
             return None
