@@ -1,4 +1,4 @@
-"""The API for people who script: create a launch, look at it, stop it; what the providers look like, and what an address asks for."""
+"""JSON API: create, show and stop launches, list providers, detect pasted addresses."""
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -8,5 +8,5 @@ from bindery.lambda_support.logging import logged
 
 @logged
 def handler(event: dict[str, object], context: LambdaContext) -> object:
-    """One request."""
+    """Handle one request."""
     return system().answer_api(event, context)

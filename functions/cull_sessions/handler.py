@@ -8,5 +8,5 @@ from bindery.lambda_support.logging import logged
 
 @logged
 def handler(event: dict[str, object], context: LambdaContext) -> None:
-    """One sweep."""
+    """Run one sweep."""
     system().cull_sessions()

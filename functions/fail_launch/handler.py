@@ -8,5 +8,5 @@ from bindery.lambda_support.sqs import each_message
 @logged
 @each_message
 def handler(body: str, _: int) -> None:
-    """One dead letter, whatever it was; what fails comes again."""
+    """Handle one dead letter of any kind; after an error the queue delivers it again."""
     system().fail_launch(body)

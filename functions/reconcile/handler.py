@@ -1,4 +1,4 @@
-"""Timer: lost events, stuck launches, builds nobody heard from, sessions and records without each other."""
+"""Timer: recover lost events, stuck launches and silent builds; compare sessions with their records."""
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -8,5 +8,5 @@ from bindery.lambda_support.logging import logged
 
 @logged
 def handler(event: dict[str, object], context: LambdaContext) -> None:
-    """One sweep."""
+    """Run one sweep."""
     system().reconcile()

@@ -10,5 +10,5 @@ from bindery.lambda_support.logging import logged
 
 @logged
 def handler(event: dict[str, object], context: LambdaContext) -> None:
-    """One event; only a hint to ask the build service."""
+    """Handle one event. It is only a hint to ask the build service."""
     system().record_build(changed(EventBridgeEvent(event).detail))

@@ -1,4 +1,4 @@
-"""Queue `resolve`: learn what a launch asks for and send it on its way."""
+"""Queue `resolve`: resolve a launch's repository and request its next step."""
 
 from bindery.bootstrap import system
 from bindery.domain.messages import ResolveRequested
@@ -9,5 +9,5 @@ from bindery.lambda_support.sqs import each_message
 @logged
 @each_message
 def handler(body: str, received: int) -> None:
-    """One message; what fails comes again."""
+    """Handle one message; after an error the queue delivers it again."""
     system().resolve_repository(ResolveRequested.model_validate_json(body), received)

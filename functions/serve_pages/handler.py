@@ -1,4 +1,4 @@
-"""Pages, badges, health, versions, metrics: everything that a browser or a monitor only looks at."""
+"""Pages, badges, health, versions and metrics: read-only responses for browsers and monitors."""
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -8,5 +8,5 @@ from bindery.lambda_support.logging import logged
 
 @logged
 def handler(event: dict[str, object], context: LambdaContext) -> object:
-    """One request."""
+    """Handle one request."""
     return system().serve_pages(event, context)

@@ -9,5 +9,5 @@ from bindery.lambda_support.sqs import each_message
 @logged
 @each_message
 def handler(body: str, _: int) -> None:
-    """One message; what fails comes again."""
+    """Handle one message; after an error the queue delivers it again."""
     system().start_build(BuildRequested.model_validate_json(body))

@@ -1,4 +1,4 @@
-"""Queue `stops`: the only way a session ends."""
+"""Queue `stops`: stop sessions. Sessions end in no other way."""
 
 from bindery.bootstrap import system
 from bindery.domain.messages import StopRequested
@@ -9,5 +9,5 @@ from bindery.lambda_support.sqs import each_message
 @logged
 @each_message
 def handler(body: str, _: int) -> None:
-    """One message; what fails comes again."""
+    """Handle one message; after an error the queue delivers it again."""
     system().stop_session(StopRequested.model_validate_json(body))

@@ -1,4 +1,4 @@
-"""`GET /build/...`: the launch's events, streamed. An ASGI app: here as it is, on AWS behind the Lambda Web Adapter."""
+"""`GET /build/...`: the launch's events, streamed. An ASGI app: directly in the local runtime, on AWS behind the Lambda Web Adapter."""
 
 from starlette.applications import Starlette
 
@@ -6,5 +6,5 @@ from bindery.bootstrap import system
 
 
 def app() -> Starlette:
-    """What `serve` serves."""
+    """Return the app that `serve` runs."""
     return system().stream.app()

@@ -1,4 +1,4 @@
-"""What the Lambda Web Adapter starts, by way of run.sh: the app, on the port that it asks."""
+"""Server process that the Lambda Web Adapter starts through run.sh. It runs the app on the adapter's port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def server() -> uvicorn.Server:
-    """Ready to run. Nothing that a start makes is garbage: looking for some is a tenth of it, and waits until the end."""
+    """Return a server that is ready to run.
+
+    A start makes no garbage, so the collector, which takes a tenth of the start, waits until its end.
+    """
     gc.disable()
     import uvicorn
 

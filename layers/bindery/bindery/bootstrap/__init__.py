@@ -1,6 +1,6 @@
-"""The composition root of the control plane: adapters as the settings want them, and use cases on these adapters.
+"""Composition root of the control plane: adapters from the settings, and use cases on these adapters.
 
-Each function of the system gets its use case from `system()`; everything is made once.
+Each function of the system gets its use case from `system()`; each object is made once.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _makers: list[Callable[[Settings], Ports]] = [Adapters]
 
 
 def install(make: Callable[[Settings], Ports]) -> None:
-    """Have `ports()` made by `make`. For other runtimes than Lambda, before anything is made here."""
+    """Replace the factory of `ports()` by `make`. For other runtimes than Lambda; call it before the first `ports()`."""
     _makers[:] = [make]
 
 

@@ -1,6 +1,6 @@
-"""An adapter for each port, made as the settings want it. Adapters are named here, and nowhere else in this package.
+"""Adapters for each port, made from the settings. No other module of this package names adapters.
 
-They are imported inside the properties that need them, so that a function loads only what it uses.
+They are imported inside the properties that need them, so that a function loads only the adapters that it uses.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LazyBuilds:
-    """The build service port, made when it is first used: most of a function's messages do not need it.
+    """Build service port, made at its first use: most of a function's messages do not need it.
 
-    make: returns the same one each time.
+    make: returns the same object each time.
     """
 
     make: Callable[[], BuildService]
@@ -73,10 +73,10 @@ class LazyBuilds:
 
 
 class Adapters:
-    """The ports on AWS and Kubernetes. Each is made once, when it is first used.
+    """Ports on AWS and Kubernetes. Each is made once, at its first use.
 
-    isolated: True if a session cannot touch the machine that this runs on, so that it may be started unasked.
-    word: of what is written to the table; None where other processes write it.
+    isolated: True if a session cannot touch the machine that Bindery runs on, so that it may start without confirmation.
+    word: notifies of writes to the table; None if other processes write it.
     """
 
     isolated = True
@@ -93,7 +93,10 @@ class Adapters:
 
     @cached_property
     def aws(self) -> Session:
-        """Botocore's own session, which makes all clients. What boto3 adds to it is for other services, and loaded all the same."""
+        """Return botocore's own session, which makes all clients.
+
+        The additions of boto3 are for other services, and would be loaded, too.
+        """
         from botocore.session import get_session
 
         return get_session()
@@ -154,7 +157,7 @@ class Adapters:
         return KubernetesSessions(Cluster(self.cluster_access(), settings.namespace), making, address, self.clock)
 
     def cluster_access(self) -> Access:
-        """Return the way to the cluster's API server: as EKS says, or as the kubeconfig in a secret says."""
+        """Return the access to the cluster's API server: from EKS, or from the kubeconfig in a secret."""
         settings = self.settings
         if settings.eks_cluster:
             from bindery.adapters.aws.eks import EksAccess
@@ -193,7 +196,7 @@ class Adapters:
         return tuple(name for name in PROVIDERS if name not in self.settings.providers_off)
 
     def provider(self, name: str) -> RepositoryProvider:
-        """Return the provider of a name. Each is made by itself: most launches are of one host, whose provider loads no git."""
+        """Return the provider of a name. Each is made separately: most launches are of one host, and its provider loads no git."""
         from bindery.adapters.hosts.registry import PROVIDERS
 
         if name not in self._served:
@@ -210,7 +213,7 @@ class Adapters:
 
 
 def _patience() -> Config:
-    """Return limits for what a visitor waits for: AWS' own are minutes."""
+    """Return timeouts for requests that a visitor waits for: AWS' own timeouts are minutes."""
     from botocore.config import Config
 
     return Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})

@@ -1,4 +1,4 @@
-"""Use cases and pages, put together on given ports: one wiring for what is deployed, what runs here and what is simulated."""
+"""Use cases and pages, wired on the given ports: the same wiring for deployment, the local runtime and the simulation."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ if TYPE_CHECKING:
     from bindery.web.stream.change_notifier import ChangeNotifier
 
 METRICS_SECONDS = 900
-"""How long a rendering of /metrics counts, at least."""
+"""Seconds for which a rendering of /metrics is valid, at least."""
 
 
 class Ports(Protocol):
-    """Everything that the verbs need of the world; each may be made only when it is asked for.
+    """Ports that the use cases need; each may be made at its first use.
 
-    provider: raises UnknownProvider. isolated: whether a session cannot touch the machine that this runs on.
-    word: of what is written to the table; None where other processes write it.
+    provider: raises UnknownProvider. isolated: True if a session cannot touch the machine that Bindery runs on.
+    word: notifies of writes to the table; None if other processes write it.
     """
 
     @property
@@ -87,7 +87,7 @@ class Ports(Protocol):
 
 
 class System:
-    """Each verb is put together when it is first asked for, so that a function loads and makes only what it uses."""
+    """Use cases, each made at its first use, so that a function loads and makes only the objects that it uses."""
 
     def __init__(self, ports: Ports, settings: Settings) -> None:
         self.ports = ports
@@ -129,8 +129,8 @@ class System:
     def follow_launch(self) -> FollowLaunch:
         from bindery.usecases.follow_launch import FollowLaunch
 
-        kept = self.state
-        return FollowLaunch(kept.launches, kept.sessions, kept.logs, kept.slots)
+        state = self.state
+        return FollowLaunch(state.launches, state.sessions, state.logs, state.slots)
 
     @cached_property
     def end_launch(self) -> EndLaunch:
@@ -154,8 +154,8 @@ class System:
     def advance(self) -> Advance:
         from bindery.usecases.steps.advance import Advance
 
-        kept, ports = self.state, self.ports
-        return Advance(kept.environments, kept.slots, ports.builds, ports.queue, self.end_launch, self.retry)
+        state, ports = self.state, self.ports
+        return Advance(state.environments, state.slots, ports.builds, ports.queue, self.end_launch, self.retry)
 
     @cached_property
     def resolve_repository(self) -> RunStep[ResolveRequested]:
@@ -166,30 +166,30 @@ class System:
         from bindery.usecases.steps.know_commit import KnowCommit
         from bindery.usecases.steps.retry import RunStep
 
-        kept, ports = self.state, self.ports
-        identify, know_commit = IdentifyEnvironment(ports.builds, kept.commits), KnowCommit(kept.commits)
+        state, ports = self.state, self.ports
+        identify, know_commit = IdentifyEnvironment(ports.builds, state.commits), KnowCommit(state.commits)
         step = ResolveRepository(
-            kept.launches,
+            state.launches,
             ports.provider,
             know_commit,
-            ClaimEnvironment(kept.environments, identify, know_commit, ports.builds, kept.claims),
-            kept.quotas,
+            ClaimEnvironment(state.environments, identify, know_commit, ports.builds, state.claims),
+            state.quotas,
             self.rule_book.rules,
             self.advance,
             ports.clock,
             AddressRules(self.settings.allowed_private_hosts).allows_url,
         )
         return RunStep(
-            step, Stage.RESOLVING, kept.launches, self.end_launch, self.retry, ports.clock, self.running_here
+            step, Stage.RESOLVING, state.launches, self.end_launch, self.retry, ports.clock, self.running_here
         )
 
     @cached_property
     def start_build(self) -> StartBuild:
         from bindery.usecases.start_build import StartBuild
 
-        kept, seconds = self.state, self.settings.build_seconds
+        state, seconds = self.state, self.settings.build_seconds
         return StartBuild(
-            kept.environments, self.wanted_builds, kept.slots, self.ports.builds, self.record_build, seconds
+            state.environments, self.wanted_builds, state.slots, self.ports.builds, self.record_build, seconds
         )
 
     @cached_property
@@ -209,9 +209,9 @@ class System:
         from bindery.usecases.record_build import RecordBuild
         from bindery.usecases.steps.tell_waiters import TellWaiters
 
-        kept, ports = self.state, self.ports
-        tell = TellWaiters(kept.environments, kept.launches, ports.queue, self.advance)
-        return RecordBuild(kept.environments, ports.builds, kept.counters, tell, self.release_slots, ports.clock)
+        state, ports = self.state, self.ports
+        tell = TellWaiters(state.environments, state.launches, ports.queue, self.advance)
+        return RecordBuild(state.environments, ports.builds, state.counters, tell, self.release_slots, ports.clock)
 
     @cached_property
     def record_log(self) -> RecordLog:
@@ -224,11 +224,11 @@ class System:
         from bindery.usecases.start_session import StartSession
         from bindery.usecases.steps.retry import RunStep
 
-        kept, ports = self.state, self.ports
+        state, ports = self.state, self.ports
         step = StartSession(
-            kept.launches,
-            kept.environments,
-            kept.sessions,
+            state.launches,
+            state.environments,
+            state.sessions,
             ports.launcher,
             ports.queue,
             self.rule_book.rules,
@@ -238,7 +238,9 @@ class System:
             cull_seconds=self.settings.cull_seconds,
             start_seconds=self.settings.start_seconds,
         )
-        return RunStep(step, Stage.STARTING, kept.launches, self.end_launch, self.retry, ports.clock, self.running_here)
+        return RunStep(
+            step, Stage.STARTING, state.launches, self.end_launch, self.retry, ports.clock, self.running_here
+        )
 
     @cached_property
     def stop_session(self) -> StopSession:
@@ -256,9 +258,9 @@ class System:
     def cull_sessions(self) -> CullSessions:
         from bindery.usecases.cull_sessions import CullSessions
 
-        kept, ports, given = self.state, self.ports, self.settings
-        limits = (given.idle_seconds, given.max_age_seconds, given.busy_seconds, given.cull_seconds)
-        return CullSessions(kept.sessions, ports.launcher, ports.queue, kept.counters, ports.clock, *limits)
+        state, ports, settings = self.state, self.ports, self.settings
+        limits = (settings.idle_seconds, settings.max_age_seconds, settings.busy_seconds, settings.cull_seconds)
+        return CullSessions(state.sessions, ports.launcher, ports.queue, state.counters, ports.clock, *limits)
 
     @cached_property
     def reconcile(self) -> Reconcile:
@@ -268,23 +270,23 @@ class System:
         from bindery.usecases.steps.recount_quotas import RecountQuotas
         from bindery.usecases.steps.stop_unwanted import StopUnwanted
 
-        kept, ports = self.state, self.ports
+        state, ports = self.state, self.ports
         return Reconcile(
-            kept.launches,
-            kept.environments,
-            kept.sessions,
-            kept.slots,
+            state.launches,
+            state.environments,
+            state.sessions,
+            state.slots,
             ports.builds,
             ports.launcher,
             ports.queue,
             self.advance,
             self.end_launch,
             self.record_build,
-            StopUnwanted(kept.environments, self.wanted_builds, ports.builds, ports.clock),
+            StopUnwanted(state.environments, self.wanted_builds, ports.builds, ports.clock),
             self.release_slots,
-            RecountQuotas(ports.table, kept.quotas),
-            EvictImages(kept.environments, ports.builds, self.settings.image_days),
-            CountLaunches(kept.launches, kept.counters, self.popular),
+            RecountQuotas(ports.table, state.quotas),
+            EvictImages(state.environments, ports.builds, self.settings.image_days),
+            CountLaunches(state.launches, state.counters, self.popular),
             self.render_metrics if self.metrics_access.possible else None,
             ports.clock,
             self.settings.build_seconds,
@@ -326,29 +328,29 @@ class System:
 
             return exposition(sums, gauges)
 
-        kept = self.state
+        state = self.state
         gauges = {
-            "binderhub_inprogress_builds": kept.environments.building,
-            "binderhub_inprogress_launches": lambda: sum(1 for _ in kept.launches.unended()),
-            "bindery_build_slots_in_use": lambda: len(kept.slots.held()),
-            "bindery_builds_waiting": kept.slots.waiting,
-            "bindery_sessions": kept.quotas.taken,
+            "binderhub_inprogress_builds": state.environments.building,
+            "binderhub_inprogress_launches": lambda: sum(1 for _ in state.launches.unended()),
+            "bindery_build_slots_in_use": lambda: len(state.slots.held()),
+            "bindery_builds_waiting": state.slots.waiting,
+            "bindery_sessions": state.quotas.taken,
         }
-        return RenderMetrics(kept.counters, self.popular, self.metrics_text, gauges, render, self.ports.clock)
+        return RenderMetrics(state.counters, self.popular, self.metrics_text, gauges, render, self.ports.clock)
 
     @cached_property
     def fail_launch(self) -> FailLaunch:
         from bindery.usecases.fail_launch import FailLaunch
 
-        kept = self.state
-        return FailLaunch(kept.launches, kept.environments, self.end_launch, self.advance, self.record_build)
+        state = self.state
+        return FailLaunch(state.launches, state.environments, self.end_launch, self.advance, self.record_build)
 
     @cached_property
     def proxies(self) -> Proxies:
         from bindery.web.proxies import Proxies
 
         warning = blind_to_clients(self.settings)
-        if warning and self.settings.queues == "sqs":  # the local runtime says it at its start
+        if warning and self.settings.queues == "sqs":  # the local runtime prints the warning at its start
             logging.getLogger("bindery").warning(warning)
         return Proxies.of(self.settings.trusted_proxies)
 
@@ -395,13 +397,13 @@ class System:
     def site(self) -> Site:
         from bindery.web.pages.site import Site
 
-        kept, ports = self.state, self.ports
+        state, ports = self.state, self.ports
         return Site(
             ports.providers,
             ports.provider,
             lambda: ports.doi_directory,
-            kept.shares.count,
-            kept.launches.find,
+            state.shares.count,
+            state.launches.find,
             self.tokens,
             self.rule_book.rules,
             ports.clock,
@@ -423,7 +425,7 @@ class System:
 
 
 def _rules(settings: Settings) -> Rules:
-    """What the operator allows."""
+    """Return the operator's access rules from the settings."""
     return Rules(
         total=settings.quota_total,
         per_repository=settings.quota_per_repository,

@@ -1,4 +1,4 @@
-"""`bindery <command>`: what an operator wants to know."""
+"""`bindery <command>`: information and rules for operators."""
 
 import argparse
 import json
@@ -31,13 +31,13 @@ PRIVATE = "a private repository's sessions fetch nothing: each commit is built"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; answers the exit code."""
+    """Run one command; return the exit code."""
     parser = argparse.ArgumentParser(prog="bindery", description="Commands for operators.")
     commands = parser.add_subparsers(required=True, metavar="command")
     key = commands.add_parser("key", help="which environment a link has, and what its key is made from")
     key.add_argument("provider", help="such as gh")
     key.add_argument("spec", help="as in a link: owner/repository/HEAD")
-    key.set_defaults(run=lambda given: show_key(given.provider, given.spec))
+    key.set_defaults(run=lambda options: show_key(options.provider, options.spec))
     settings = commands.add_parser("settings", help="every setting as it is in force, secrets blanked")
     settings.add_argument("--table", action="store_true", help="the tables of infra/docs/settings.md, as Markdown")
     settings.set_defaults(run=lambda words: settings_tables() if words.table else show_settings())
@@ -46,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     hosts.set_defaults(run=lambda _: show_hosts())
     add_commands(commands)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     check_settings()
     try:
-        print(given.run(given))
+        print(options.run(options))
     except BinderyError as error:
         print(error_message(error).message)
         return 1
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check_settings() -> Settings:
-    """The settings in force; a line on stderr for each variable that only looks like one.
+    """Return the settings in force; write a line to stderr for each variable that only looks like a setting.
 
-    Raises SystemExit with a line for each that cannot be used; values are not repeated.
+    Raises SystemExit with a line for each unusable setting; values are not repeated.
     """
     for line in misspelt(os.environ):
         print(line, file=sys.stderr)
@@ -72,7 +72,7 @@ def check_settings() -> Settings:
 
 
 def show_key(provider_name: str, spec: str) -> str:
-    """The environment key of a link, asked anew at the host, with its inputs."""
+    """Return the environment key of a link with its inputs, from a new request to the host."""
     provider = bootstrap.ports().provider(provider_name)
     provider.check(spec)
     repository = provider.resolve(spec).repository
@@ -83,7 +83,7 @@ def show_key(provider_name: str, spec: str) -> str:
         KnowCommit(state.commits)(provider, repository)
     )
     environment = state.environments.find(identity.key)
-    told = {
+    fields = {
         "key": identity.key,
         "depends_on": identity.scope.value,
         "why": PRIVATE if repository.private else WHY[identity.scope] + ("" if own else FOREIGN),
@@ -93,7 +93,7 @@ def show_key(provider_name: str, spec: str) -> str:
         "state": environment.state.value if environment else "never built",
         "image": environment.image if environment else "",
     }
-    return json.dumps(told, indent=2)
+    return json.dumps(fields, indent=2)
 
 
 def show_hosts() -> str:
@@ -102,5 +102,5 @@ def show_hosts() -> str:
 
 
 def show_settings() -> str:
-    """As JSON; secrets show only whether they are set."""
+    """Return the settings as JSON; of a secret it shows only that it is set."""
     return bootstrap.settings().model_dump_json(indent=2)

@@ -1,4 +1,4 @@
-"""The table of hosts in infra/docs/hosts.md, made from each provider's display."""
+"""Table of hosts in infra/docs/hosts.md, made from each provider's display."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ COLUMNS = ("provider", "host", "spec", "example", "ref", "kept in the cache")
 
 
 def host_table(displays: Iterable[tuple[str, Display]]) -> str:
-    """Return Markdown, a line for each provider, from (id, display)."""
+    """Return Markdown with a line for each provider, from (id, display)."""
     rows = [COLUMNS, ("---",) * len(COLUMNS), *(_row(name, display) for name, display in displays)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -1,4 +1,4 @@
-"""What is wrong with a value, for the one who wrote it."""
+"""Validation errors in plain words, for the author of the value."""
 
 from typing import TYPE_CHECKING
 
@@ -7,5 +7,5 @@ if TYPE_CHECKING:
 
 
 def plainly(trouble: "ErrorDetails") -> str:
-    """Return pydantic's message; of a validator of ours, its own sentence alone."""
+    """Return pydantic's message; for Bindery's own validators only their sentence."""
     return trouble["msg"].removeprefix("Value error, ")

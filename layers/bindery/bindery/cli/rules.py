@@ -51,7 +51,7 @@ def show_rules() -> str:
 
 
 def add_rule(kind: str, value: str, quota: int | None, lasts: int | None, why: str) -> str:
-    """Write the rule. Raises SystemExit with a sentence for one that cannot be used."""
+    """Write the rule. Raises SystemExit with a sentence if the rule cannot be used."""
     now = bootstrap.ports().clock.now()
     until = now + lasts if lasts else None
     try:
@@ -65,7 +65,7 @@ def add_rule(kind: str, value: str, quota: int | None, lasts: int | None, why: s
 
 
 def remove_rule(entry_id: str) -> str:
-    """Remove the rule. Raises SystemExit if there is none of that id."""
+    """Remove the rule. Raises SystemExit if no rule has that id."""
     if not _book().remove(entry_id):
         raise SystemExit(f"There is no rule {entry_id}: `rules list` shows all.")
     return f"{entry_id} is removed: that counts within {FRESH_SECONDS} seconds."

@@ -1,4 +1,4 @@
-"""The tables of settings in infra/docs/settings.md, made from the descriptions of the settings."""
+"""Tables of settings in infra/docs/settings.md, made from the descriptions of the settings."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""JSON logs with a redaction of their own: what looks like a token never reaches a log."""
+"""JSON logs with a redaction filter: values that look like tokens never reach a log."""
 
 import logging
 import re
@@ -17,32 +17,32 @@ SECRETS = re.compile(
 
 
 class Redaction(logging.Filter):
-    """Blanks values behind words such as `token=`."""
+    """Log filter that blanks values behind words such as `token=`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        told = record.getMessage()
-        record.msg, record.args = SECRETS.sub(r"\1***", told), ()
+        message = record.getMessage()
+        record.msg, record.args = SECRETS.sub(r"\1***", message), ()
         return True
 
 
 @cache
 def logger() -> Logger:
-    """The functions' logger, made at first use; `logging.getLogger("bindery")` is the same one."""
-    made = Logger(service="bindery", name="bindery")
-    made.addFilter(Redaction())
-    return made
+    """Return the functions' logger, made at its first use; `logging.getLogger("bindery")` returns the same logger."""
+    powertools_logger = Logger(service="bindery", name="bindery")
+    powertools_logger.addFilter(Redaction())
+    return powertools_logger
 
 
-def alarm(name: str, told: str) -> None:
-    """An ERROR line for whoever runs this; what counts such lines finds them by `name`, under the key `alarm`."""
-    logging.getLogger("bindery").error(told, extra={"alarm": name})
+def alarm(name: str, message: str) -> None:
+    """Log an ERROR line for the operator. Alarms find such lines by `name`, under the key `alarm`."""
+    logging.getLogger("bindery").error(message, extra={"alarm": name})
 
 
 def logged(handler: Callable[[Event, LambdaContext], Answer]) -> Callable[[Event, LambdaContext], Answer]:
-    """Around a handler: its request id in every line, and its crash in the log before the runtime hears of it."""
+    """Wrap a handler: its request id is in every line, and its crash is logged before the runtime reports it."""
 
     @wraps(handler)
-    def told(event: Event, context: LambdaContext) -> Answer:
+    def wrapper(event: Event, context: LambdaContext) -> Answer:
         log = logger()
         log.append_keys(function=context.function_name, request=context.aws_request_id)
         try:
@@ -51,4 +51,4 @@ def logged(handler: Callable[[Event, LambdaContext], Answer]) -> Callable[[Event
             log.exception("crashed")
             raise
 
-    return told
+    return wrapper

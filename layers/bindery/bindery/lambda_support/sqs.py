@@ -1,7 +1,7 @@
-"""What SQS hands to a function: messages, of which Bindery's queues bring one at a time.
+"""SQS events of a function: batches of messages. Bindery's queues deliver one message at a time.
 
-Powertools' batch processor would do, but it loads asyncio and the shapes of all of AWS' events: 50 ms of a cold start that a
-visitor waits for. What it is for, a batch that fails in part, cannot happen to a batch of one.
+Powertools' batch processor would work, but it loads asyncio and the types of all AWS events: 50 ms of a cold start that a visitor
+waits for. It handles batches that fail in part, which cannot happen to a batch of one message.
 """
 
 from collections.abc import Callable
@@ -12,28 +12,31 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 class Attributes(TypedDict):
-    """ApproximateReceiveCount: how often the message was handed out, this time included; a number, in digits."""
+    """Attributes of a message. ApproximateReceiveCount: how often the message was delivered, including this time; a number, in digits."""
 
     ApproximateReceiveCount: str
 
 
 class Record(TypedDict):
-    """One message, as SQS hands it over."""
+    """Message in the format of SQS."""
 
     body: str
     attributes: Attributes
 
 
 class Batch(TypedDict):
-    """The event of a queue's function."""
+    """Event of a queue's function."""
 
     Records: list[Record]
 
 
 def each_message(take: Callable[[str, int], object]) -> Callable[[Batch, LambdaContext], None]:
-    """A handler that hands on each message's body, and how often it was received. What raises comes again, as the queue says.
+    """Return a handler that passes on each message's body and its receive count.
 
-    From a mapping that somebody made larger, those before it come again with it, which changes nothing: steps are told twice.
+    After an error the queue delivers the message again.
+
+    If an operator sets a larger batch size, the messages before the failed one come again, too. This is harmless: steps are
+    idempotent.
     """
 
     @wraps(take)

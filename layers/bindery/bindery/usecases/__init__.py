@@ -1,1 +1,1 @@
-"""One file per verb. They know the domain, the ports and the state; never AWS, HTTP or a clock of their own."""
+"""Use cases, one module per operation. They use the domain, ports and state; never AWS, HTTP or a clock directly."""

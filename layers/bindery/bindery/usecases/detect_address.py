@@ -1,4 +1,4 @@
-"""Somebody pastes an address: what it asks for, in the words of links."""
+"""Detect the repository, ref and path of a pasted address."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from bindery.domain.urls.pasted import Kind, PastedUrl, doi_of, plain_address, q
 from bindery.ports.repository_provider import Display, RepositoryProvider
 
 LINK: Final = re.compile(r"(/[^/]+)?/v2/([a-z0-9]+)/(.+)")
-"""Any Binder's, such as mybinder.org's; some are one step below their host."""
+"""A launch link of any Binder, such as mybinder.org. Some Binders are one path segment below their host."""
 OLDEST_LINK: Final = re.compile(r"/repo/([^/]+/[^/]+)/?(.*)")
 OLDEST_HOST: Final = "mybinder.org"
 GITHUB_PAGE: Final = re.compile(
@@ -25,56 +25,62 @@ SPACE: Final = re.compile(r"\s")
 
 @dataclass(frozen=True)
 class DetectAddress:
-    """Links of any Binder, then what each provider recognises; what only looks like an address of git comes last. Asks nobody."""
+    """Detector for pasted addresses.
+
+    It tries launch links first, then each provider; unsure git addresses come last. It sends no requests.
+    """
 
     providers: Callable[[], Mapping[str, RepositoryProvider]]
 
     def __call__(self, text: str) -> PastedUrl:
-        """Raises UnknownAddress, UnknownDoi, NotARepository; BadSpec or BadRef for a launch link that is wrong itself."""
+        """Return the parts of the pasted address.
+
+        Raises UnknownAddress, UnknownDoi, NotARepository; BadSpec or BadRef for a malformed launch link.
+        """
         copied = without_words(text)
-        found = self._of(copied.address)
-        return self._at(found, copied.ref) if copied.ref else found
+        detected = self._of(copied.address)
+        return self._at(detected, copied.ref) if copied.ref else detected
 
     def _of(self, text: str) -> PastedUrl:
-        """What an address asks for."""
+        """Return the parts of an address without a ref beside it."""
         url = plain_address(text) or self._page_of_github(text)
         if url is None:
             raise UnknownAddress
-        found, inner = self._linked(url), url
-        if found is None:
+        detected, inner = self._linked(url), url
+        if detected is None:
             inner = unwrapped(url)
-            found = self._recognised(inner) or (self._linked(inner) if inner != url else None)
-        if (found is None or not found.sure) and (why := why_no_repository(inner)):
+            detected = self._recognised(inner) or (self._linked(inner) if inner != url else None)
+        if (detected is None or not detected.sure) and (why := why_no_repository(inner)):
             raise NotARepository(why=why)
-        if found is None:
+        if detected is None:
             doi = doi_of(url)
             raise UnknownDoi(doi=doi) if doi else UnknownAddress
-        return found
+        return detected
 
-    def _at(self, found: PastedUrl, ref: str) -> PastedUrl:
-        """The same repository at a branch. A provider without refs has none."""
-        display = self.providers()[found.provider].display
+    def _at(self, detected: PastedUrl, ref: str) -> PastedUrl:
+        """Return the same repository at a branch. A provider without refs ignores the branch."""
+        display = self.providers()[detected.provider].display
         if display.ref_default is None:
-            return found
-        spec = f"{quote(found.repo, safe='' if display.url_encode else '/')}/{quote(ref, safe='/')}"
-        self.providers()[found.provider].check(spec)
-        return replace(found, spec=spec, ref=ref, path="")
+            return detected
+        spec = f"{quote(detected.repo, safe='' if display.url_encode else '/')}/{quote(ref, safe='/')}"
+        self.providers()[detected.provider].check(spec)
+        return replace(detected, spec=spec, ref=ref, path="")
 
     def _page_of_github(self, text: str) -> str | None:
-        """The address of a page of GitHub that was copied without its host, such as `o/r/tree/dev`."""
+        """Return the address of a GitHub page that was copied without its host, such as `o/r/tree/dev`."""
         github = self.providers().get("gh")
         if github is None or not GITHUB_PAGE.fullmatch(text.strip()):
             return None
         return github.check("o/r/HEAD").removesuffix("o/r") + text.strip()
 
     def _linked(self, url: str) -> PastedUrl | None:
-        """What a launch link leads to."""
+        """Return the target of a launch link, None for other addresses."""
         parts = urlsplit(url)
-        way = plain_path(parts.path)
-        oldest = OLDEST_LINK.fullmatch(way) if parts.hostname == OLDEST_HOST else None
+        plain = plain_path(parts.path)
+        oldest = OLDEST_LINK.fullmatch(plain) if parts.hostname == OLDEST_HOST else None
         if oldest:
             return self._link("gh", f"{oldest[1]}/master", unquote(oldest[2]), Kind.PAGE)
-        link = LINK.fullmatch(way)
+        link = LINK.fullmatch(plain)
         if link is None:
             return None
         query = query_of(url)
@@ -96,14 +102,14 @@ class DetectAddress:
     def _recognised(self, url: str) -> PastedUrl | None:
         guess = None
         for provider in self.providers().values():
-            found = provider.detect(url)
-            if found is None or not _fits(provider, found.spec):
+            detected = provider.detect(url)
+            if detected is None or not _fits(provider, detected.spec):
                 continue
-            if not found.sure and SPACE.search(unquote(found.repo)):  # a mistake, or text around an address
+            if not detected.sure and SPACE.search(unquote(detected.repo)):  # a mistake, or text around an address
                 continue
-            if found.sure:
-                return found
-            guess = guess or found
+            if detected.sure:
+                return detected
+            guess = guess or detected
         return guess
 
 
@@ -116,7 +122,7 @@ def _fits(provider: RepositoryProvider, spec: str) -> bool:
 
 
 def _split(display: Display, spec: str) -> tuple[str, str]:
-    """A link's spec as a repository and a ref, as forms show them."""
+    """Return a link's spec as a repository and a ref, as forms show them."""
     if display.ref_default is None:
         return unquote(spec), ""
     steps = spec.split("/")

@@ -1,4 +1,4 @@
-"""A message that could not be handled came out at the dead-letter queue: what waited for it ends with a reason."""
+"""Handle a dead letter: fail the launches that waited for its message."""
 
 import logging
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LONGEST_NAME = 100
 
 
 class _Named(BaseModel):
-    """What any message of any version may bear, in whatever shape."""
+    """Fields that a message of any version may have, of any type."""
 
     launch: object = None
     step: object = None
@@ -31,7 +31,7 @@ class _Named(BaseModel):
 
 @dataclass(frozen=True)
 class FailLaunch:
-    """Reads only what the message names, so that one of a version that nobody understands ends its launch too."""
+    """Handler of dead letters. It reads only the ids in the message, so a message of an unknown version ends its launch, too."""
 
     launches: Launches
     environments: Environments
@@ -41,35 +41,38 @@ class FailLaunch:
 
     def __call__(self, body: str) -> None:
         try:
-            dead = _Named.model_validate_json(body)
+            message = _Named.model_validate_json(body)
         except ValidationError:
-            dead = _Named()
-        if launch := _name(dead.launch):
-            self._fail(launch, _number(dead.step))
-        elif (environment := _name(dead.environment)) and (attempt := _number(dead.attempt)):
+            message = _Named()
+        if launch := _name(message.launch):
+            self._fail(launch, _number(message.step))
+        elif (environment := _name(message.environment)) and (attempt := _number(message.attempt)):
             self._fail_those_who_wait(environment, attempt)
-        elif session := _name(dead.session):
+        elif session := _name(message.session):
             logger.error("session %s could not be stopped; reconcile asks again", session)
         else:
-            logger.error("a dead letter that names nothing: %d characters", len(body))
+            logger.error("a dead letter without any id: %d characters", len(body))
 
     def _fail(self, name: str, step: int | None) -> None:
         launch = self.launches.find(name)
         if launch and step is not None and launch.step == step + 1 and not launch.ended:
-            self.advance(launch)  # the step was taken, and whoever took it may not have seen to the next
+            self.advance(launch)  # the step was taken, but its function may have sent no next message
         elif launch:
             trouble = launch.trouble.kind if launch.trouble else "a step that crashed"
             self.end_launch(launch.id, StepFailed(trouble=trouble), step)
 
     def _fail_those_who_wait(self, environment: str, attempt: int) -> None:
-        """The attempt itself goes on: only the build service's word ends it, and it may run although nobody could note that."""
+        """Fail the launches that wait for an attempt.
+
+        The attempt itself goes on: only the build service's report ends it. It may run although its handle could not be written.
+        """
         if self.environments.handle(environment, attempt) is not None:
             self.record_build(BuildChanged(environment=environment, attempt=attempt))
             return
         failure = Failure.of(StepFailed(trouble="the build could not be started"))
         for waiters in self.environments.waiters(environment, attempt):
-            found = self.launches.find_all([waiter.launch for waiter in waiters])
-            waiting = [each for each in found if each[1].stage is Stage.BUILDING and each[1].attempt == attempt]
+            launches = self.launches.find_all([waiter.launch for waiter in waiters])
+            waiting = [each for each in launches if each[1].stage is Stage.BUILDING and each[1].attempt == attempt]
             self.end_launch.all(waiting, failure)
             self.environments.forget_all(waiters)
 

@@ -1,4 +1,4 @@
-"""What there is to tell of a launch since the last look: its own events, and the lines of the build it waits for."""
+"""Read the news of a launch: its own events, and the log lines of its build."""
 
 from dataclasses import dataclass
 
@@ -16,49 +16,49 @@ AFTER_THE_LOG = frozenset({Phase.BUILT, Phase.READY, Phase.FAILED})
 
 @dataclass(frozen=True)
 class FollowLaunch:
-    """Reads only; any number of clients may follow one launch."""
+    """Reader of launches. It writes no record; any number of clients may follow one launch."""
 
     launches: Launches
     sessions: Sessions
     logs: BuildLogs
     slots: BuildSlots
 
-    def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
-        now = self.launches.get(launch)
-        tellings: list[StreamEvent] = []
-        for event in now.events[told.events :]:
+    def __call__(self, launch: str, cursor: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
+        record = self.launches.get(launch)
+        news: list[StreamEvent] = []
+        for event in record.events[cursor.events :]:
             if event.phase in AFTER_THE_LOG:
-                told = self._lines(now, told, tellings, gap_seconds=0)  # the log is not read again after this event
+                cursor = self._lines(record, cursor, news, gap_seconds=0)  # the log is not read again after this event
             elif event == WAITING:
-                told = self._beginning(now, told)
-            told = StreamCursor(told.events + 1, told.attempt, told.line)
-            tellings.append(StreamEvent(event, told))
-        if now.stage is Stage.BUILDING:
-            self._lines(now, told, tellings)
-        return now, tellings
+                cursor = self._beginning(record, cursor)
+            cursor = StreamCursor(cursor.events + 1, cursor.attempt, cursor.line)
+            news.append(StreamEvent(event, cursor))
+        if record.stage is Stage.BUILDING:
+            self._lines(record, cursor, news)
+        return record, news
 
     def _lines(
-        self, launch: Launch, told: StreamCursor, tellings: list[StreamEvent], gap_seconds: float = GAP_SECONDS
+        self, launch: Launch, cursor: StreamCursor, news: list[StreamEvent], gap_seconds: float = GAP_SECONDS
     ) -> StreamCursor:
-        if not launch.attempt or WAITING not in launch.events:  # it never waited for a build
-            return told
-        told = self._beginning(launch, told)
-        line = -1 if told.line is None else told.line
+        if not launch.attempt or WAITING not in launch.events:  # the launch never waited for a build
+            return cursor
+        cursor = self._beginning(launch, cursor)
+        line = -1 if cursor.line is None else cursor.line
         while lines := self.logs.read(launch.environment, launch.attempt, line, gap_seconds):
             for read in lines:
                 event = Event(phase=Phase(read.phase), message=read.message)
-                tellings.append(StreamEvent(event, StreamCursor(told.events, launch.attempt, read.number)))
+                news.append(StreamEvent(event, StreamCursor(cursor.events, launch.attempt, read.number)))
             line = lines[-1].number
-        return StreamCursor(told.events, launch.attempt, line)
+        return StreamCursor(cursor.events, launch.attempt, line)
 
-    def _beginning(self, launch: Launch, told: StreamCursor) -> StreamCursor:
-        """Where the log begins for this client: whoever comes late hears its last lines, whoever was there all of it."""
-        if told.attempt == launch.attempt and told.line is not None:
-            return told
-        return StreamCursor(told.events, launch.attempt, self.logs.tail_start(launch.environment, launch.attempt))
+    def _beginning(self, launch: Launch, cursor: StreamCursor) -> StreamCursor:
+        """Return the cursor at which the log begins for this client: a late client gets the last lines, an early client gets all lines."""
+        if cursor.attempt == launch.attempt and cursor.line is not None:
+            return cursor
+        return StreamCursor(cursor.events, launch.attempt, self.logs.tail_start(launch.environment, launch.attempt))
 
     def builds_before(self, launch: Launch) -> int | None:
-        """How many builds are before the launch's own in line; None if it does not wait for a slot."""
+        """Return how many builds are before the launch's build in the queue; None if it does not wait for a slot."""
         return self.slots.before(launch.environment, launch.attempt) if launch.stage is Stage.BUILDING else None
 
     def builds_refused(self, launch: Launch) -> str:
@@ -66,7 +66,7 @@ class FollowLaunch:
         return self.slots.refusal(launch.environment, launch.attempt) if launch.stage is Stage.BUILDING else ""
 
     def session(self, launch: Launch) -> Session | Failure:
-        """The running session of a launch that is ready, or why there is none any more."""
+        """Return the running session of a ready launch, or the reason why it has ended."""
         session = self.sessions.find(launch.session) if launch.session else None
         if session and session.state is SessionState.RUNNING:
             return session

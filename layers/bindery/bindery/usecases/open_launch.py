@@ -1,4 +1,4 @@
-"""Somebody clicked: the launch that the request means, new or already under way."""
+"""Open a launch for a request: a new launch, or one under way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,10 +21,10 @@ from bindery.state.quotas import Quotas
 
 @dataclass(frozen=True)
 class OpenLaunch:
-    """Checks come in BinderHub's order. A reconnect finds its launch before anything that only a new one must pass.
+    """Opener of launches. Checks have BinderHub's order. A reconnect finds its launch before the checks for new launches.
 
-    allowed_origins: sites that may launch anything here without a token of our page.
-    isolated: True if sessions cannot touch this machine. Then every other site may launch public repositories.
+    allowed_origins: sites that may launch here without a token of our page.
+    isolated: True if sessions cannot touch this machine. Then all other sites may launch public repositories.
     confirm: remembers a provider with a canonical spec that was launched from our page. None with isolated sessions.
     """
 
@@ -42,101 +42,101 @@ class OpenLaunch:
     isolated: bool
     confirm: Callable[[str], object] | None
 
-    def __call__(self, asked: LaunchRequest) -> OpenedLaunch:
-        self.rules().check_client(asked.client)
-        if asked.last_event_id:
-            return self._resume(asked)
+    def __call__(self, request: LaunchRequest) -> OpenedLaunch:
+        self.rules().check_client(request.client)
+        if request.last_event_id:
+            return self._resume(request)
         jti, cross_site = self.clock.random_id(), False
-        if asked.build_token:
-            token = self.tokens.read_build_token(asked.build_token, f"{asked.provider}/{asked.spec}")
-            known = self.launches.find(launch_id(token.jti))
-            if known:
-                return self._again(asked, OpenedLaunch(known))
+        if request.build_token:
+            token = self.tokens.read_build_token(request.build_token, f"{request.provider}/{request.spec}")
+            launch = self.launches.find(launch_id(token.jti))
+            if launch:
+                return self._again(request, OpenedLaunch(launch))
             if token.expires < self.clock.now():
                 raise BadBuildToken(why="it has expired")
             jti = token.jti
         else:
-            cross_site = self._is_cross_site(asked)
+            cross_site = self._is_cross_site(request)
             if cross_site and not self.isolated:
-                raise CrossSite(site=asked.origin or "another site")
-        return self._open(asked, jti, cross_site)
+                raise CrossSite(site=request.origin or "another site")
+        return self._open(request, jti, cross_site)
 
-    def _open(self, asked: LaunchRequest, jti: str, cross_site: bool) -> OpenedLaunch:
-        """A new launch, counted as its client's; what is refused has no stream that would hold a place."""
-        stream = self._stream_of(asked)
-        rate = self.shares.take(asked.client, page=bool(asked.build_token), stream=stream)
+    def _open(self, request: LaunchRequest, jti: str, cross_site: bool) -> OpenedLaunch:
+        """Create a launch and count it for its client. A refused launch releases its stream's place."""
+        stream = self._stream_of(request)
+        rate = self.shares.take(request.client, page=bool(request.build_token), stream=stream)
         try:
-            return OpenedLaunch(self._create(self._at_home(asked), jti, cross_site), rate=rate, stream=stream)
+            return OpenedLaunch(self._create(self._at_home(request), jti, cross_site), rate=rate, stream=stream)
         except BinderyError:
             if stream:
-                self.shares.close(asked.client, stream)
+                self.shares.close(request.client, stream)
             raise
 
-    def _again(self, asked: LaunchRequest, opened: OpenedLaunch) -> OpenedLaunch:
-        """A launch that was counted before; only its stream is new."""
-        stream = self._stream_of(asked)
+    def _again(self, request: LaunchRequest, opened: OpenedLaunch) -> OpenedLaunch:
+        """Return a launch that was counted before, with a new stream."""
+        stream = self._stream_of(request)
         if stream:
-            self.shares.resume(asked.client, stream)
+            self.shares.resume(request.client, stream)
         return replace(opened, stream=stream)
 
-    def _stream_of(self, asked: LaunchRequest) -> str:
-        return self.clock.random_id(4) if asked.streams else ""
+    def _stream_of(self, request: LaunchRequest) -> str:
+        return self.clock.random_id(4) if request.streams else ""
 
-    def _resume(self, asked: LaunchRequest) -> OpenedLaunch:
-        launch, told = self.tokens.read_event_id(asked.last_event_id)
-        known = self.launches.get(launch)
-        asked = self._at_home(asked)  # last: whoever made an id up has nobody asked
-        if (known.provider, known.spec) != (asked.provider, asked.spec):
+    def _resume(self, request: LaunchRequest) -> OpenedLaunch:
+        launch, cursor = self.tokens.read_event_id(request.last_event_id)
+        record = self.launches.get(launch)
+        request = self._at_home(request)  # after the id is checked: an invented id causes no request to a host
+        if (record.provider, record.spec) != (request.provider, request.spec):
             raise LaunchNotFound
-        return self._again(asked, OpenedLaunch(known, told))
+        return self._again(request, OpenedLaunch(record, cursor))
 
-    def _at_home(self, asked: LaunchRequest) -> LaunchRequest:
-        """A DOI asked for as such is launched from where its record lives."""
-        if asked.provider != IN_LINKS:
-            return asked
-        home = self.dois().home(asked.spec)
-        return replace(asked, provider=home.provider, spec=home.spec)
+    def _at_home(self, request: LaunchRequest) -> LaunchRequest:
+        """Return the request with a DOI replaced by the repository that holds its record."""
+        if request.provider != IN_LINKS:
+            return request
+        home = self.dois().home(request.spec)
+        return replace(request, provider=home.provider, spec=home.spec)
 
-    def _is_cross_site(self, asked: LaunchRequest) -> bool:
-        """True if a browser says that a page of a site outside `allowed_origins` sent the request."""
-        if not {asked.origin, "*"}.isdisjoint(self.allowed_origins):
+    def _is_cross_site(self, request: LaunchRequest) -> bool:
+        """Return True if a browser says that a page of a site outside `allowed_origins` sent the request."""
+        if not {request.origin, "*"}.isdisjoint(self.allowed_origins):
             return False
-        return asked.origin not in ("", asked.own_origin) or asked.site not in ("", "none", "same-origin")
+        return request.origin not in ("", request.own_origin) or request.site not in ("", "none", "same-origin")
 
-    def _create(self, asked: LaunchRequest, jti: str, cross_site: bool) -> Launch:
-        provider = self.provider(asked.provider)
-        repo_url = provider.check(asked.spec)
-        name = f"{asked.provider}/{provider.canonical(asked.spec)}"
-        self.rules().check_spec(asked.spec, name)
+    def _create(self, request: LaunchRequest, jti: str, cross_site: bool) -> Launch:
+        provider = self.provider(request.provider)
+        repo_url = provider.check(request.spec)
+        name = f"{request.provider}/{provider.canonical(request.spec)}"
+        self.rules().check_spec(request.spec, name)
         now = self.clock.now()
-        client = self._client(asked, name, now)
+        client = self._client(request, name, now)
         launch = Launch(
             id=launch_id(jti),
-            provider=asked.provider,
-            spec=asked.spec,
+            provider=request.provider,
+            spec=request.spec,
             name=name,
             repo_url=repo_url,
             owner=self.clock.random_id(),
-            launch_host=asked.launch_host,
+            launch_host=request.launch_host,
             created_at=now,
             stage_since=now,
             deadline=now + self.launch_seconds,
-            build_only=asked.build_only,
+            build_only=request.build_only,
             client=client,
             cross_site=cross_site,
         )
         created, new = self.launches.create(launch)
         if new:
             self.queue.send(ResolveRequested(launch=created.id, step=created.step))
-        if new and asked.build_token and self.confirm:
+        if new and request.build_token and self.confirm:
             self.confirm(name)
         return created
 
-    def _client(self, asked: LaunchRequest, name: str, now: float) -> str:
-        """The client's key; empty on this machine itself. Raises TooManySessions, before anything is done for one that has too many."""
-        if is_own_machine(asked.client):
+    def _client(self, request: LaunchRequest, name: str, now: float) -> str:
+        """Return the client's key; empty for this machine itself. Raises TooManySessions, before any work for a client at its limit."""
+        if is_own_machine(request.client):
             return ""
-        keys = self.shares.clients.keys(asked.client, now)
-        if not asked.build_only:
+        keys = self.shares.clients.keys(request.client, now)
+        if not request.build_only:
             self.quotas.check_client(keys, self.rules().limits(name))
         return keys.now

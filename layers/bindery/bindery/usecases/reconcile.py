@@ -1,6 +1,6 @@
-"""Timer: what was lost is found again, what is stuck moves on or fails, what is left over goes.
+"""Timer: recover lost messages, move stuck launches on or fail them, delete leftovers.
 
-Timers nominate, they do not decide: everything found is read again and changed conditionally.
+Timers only nominate records. Each nominated record is read again and changed conditionally.
 """
 
 import logging
@@ -38,9 +38,10 @@ MOST_LAUNCHES = 1000
 
 @dataclass(frozen=True)
 class Reconcile:
-    """render_metrics: None where no client could read /metrics. build_seconds: a build's limit, from its start.
+    """Sweep over launches, environments, build slots, sessions, counts and metrics.
 
-    start_seconds: how young an object may be and still have its record unseen.
+    render_metrics: None where no client could read /metrics. build_seconds: a build's limit, from its start.
+    start_seconds: the record of an object younger than this may not be visible yet.
     """
 
     launches: Launches
@@ -64,9 +65,9 @@ class Reconcile:
     start_seconds: float = 60
 
     def __call__(self, ahead: float = 0) -> None:
-        """Also takes up what is due within `ahead` seconds, as after a crash that lost every message.
+        """Handle due records, and records that are due within `ahead` seconds, as after a crash that lost every message.
 
-        Visitors first: trouble with a cluster or a build must not keep a launch from its end.
+        Launches come first: trouble with a cluster or a build must not keep a launch from its end.
         """
         with _trouble_of("launches"):
             for launch in self.launches.due(ahead, MOST_LAUNCHES):
@@ -86,13 +87,14 @@ class Reconcile:
                 self.render_metrics()
 
     def _sessions(self) -> None:
-        """Compare sessions with the cluster, with their places and with the images; all of them are read once."""
+        """Compare sessions with the cluster, with their places and with the images. All sessions are read once."""
         objects: dict[str, SessionObject] | None = None
         listed_at = self.clock.now()
         with _trouble_of("the cluster"):
-            objects = {found.id: found for found in self.launcher.objects()}
+            objects = {item.id: item for item in self.launcher.objects()}
         with _trouble_of("sessions"):
-            alive = list(self.sessions.alive())  # after the cluster: what starts in between has its record by now
+            # After the cluster: a session that starts in between has its record by now.
+            alive = list(self.sessions.alive())
             if objects is not None:
                 with _trouble_of("sessions"):
                     self._compare(objects, alive, listed_at)
@@ -119,41 +121,41 @@ class Reconcile:
         return BuildsRefused(why=refusal) if refusal else BuildsQueued(minutes=minutes)
 
     def _environment(self, nominated: Environment) -> None:
-        now = self.environments.find(nominated.key)
-        if now is None:
+        current = self.environments.find(nominated.key)
+        if current is None:
             return
-        if now.state is EnvironmentState.BUILDING:
-            started = self.environments.started(now.key, now.attempt, now.claimed_at)
+        if current.state is EnvironmentState.BUILDING:
+            started = self.environments.started(current.key, current.attempt, current.claimed_at)
             pause = float(LOOK_AGAIN_SECONDS)
             if started is None:
-                if not self.slots.waits(now.key, now.attempt):
-                    self.queue.send(BuildRequested(environment=now.key, attempt=now.attempt))
+                if not self.slots.waits(current.key, current.attempt):
+                    self.queue.send(BuildRequested(environment=current.key, attempt=current.attempt))
             elif self.clock.now() - started.at > self.build_seconds + BUILD_GRACE_SECONDS:
                 self.builds.stop(started.handle)
             else:
-                pause = self.stop_unwanted(now, started.handle)
-            self.environments.postpone(now.key, pause)
-        self.record_build(BuildChanged(environment=now.key, attempt=now.attempt))
+                pause = self.stop_unwanted(current, started.handle)
+            self.environments.postpone(current.key, pause)
+        self.record_build(BuildChanged(environment=current.key, attempt=current.attempt))
 
     def _compare(self, objects: Mapping[str, SessionObject], alive: Sequence[Session], listed_at: float) -> None:
-        """Of thousands that are well the two lists are enough; only what is not is read again."""
+        """Compare the two lists of sessions. Healthy sessions need no further read; only the others are read again."""
         recorded = set()
         for nominated in alive:
             recorded.add(nominated.id)
-            found = objects.get(nominated.id)
-            if nominated.state is not SessionState.RUNNING or not (found and found.alive):
+            item = objects.get(nominated.id)
+            if nominated.state is not SessionState.RUNNING or not (item and item.alive):
                 with _trouble_of(f"session {nominated.id}"):
-                    self._session(nominated.id, found, listed_at)
-        for found in objects.values():
-            if found.id not in recorded and self.clock.now() - found.started >= self.start_seconds:
-                with _trouble_of(f"object {found.id}"):
-                    self._object(found.id)
+                    self._session(nominated.id, item, listed_at)
+        for item in objects.values():
+            if item.id not in recorded and self.clock.now() - item.started >= self.start_seconds:
+                with _trouble_of(f"object {item.id}"):
+                    self._object(item.id)
         if recorded:  # for alarms and dashboards; a Bindery at rest is silent
             logger.info("sessions compared", extra={"sessions": len(recorded)})
 
-    def _session(self, nominated: str, found: SessionObject | None, listed_at: float) -> None:
+    def _session(self, nominated: str, item: SessionObject | None, listed_at: float) -> None:
         session = self.sessions.find(nominated)
-        if session and (reason := self._over(session, found, listed_at)):
+        if session and (reason := self._over(session, item, listed_at)):
             self.queue.send(StopRequested(session=session.id, reason=reason))
 
     def _object(self, nominated: str) -> None:
@@ -161,17 +163,17 @@ class Reconcile:
         if session is None or session.state is SessionState.ENDED:
             self.launcher.stop(nominated)
 
-    def _over(self, session: Session, found: SessionObject | None, listed_at: float) -> str:
-        """Why a session has to go; empty if it is well, or may yet come. The list may be old by now: that is no reason."""
+    def _over(self, session: Session, item: SessionObject | None, listed_at: float) -> str:
+        """Return the reason to stop a session; empty if it is healthy, or may yet start. The list may be old: that alone is no reason."""
         young = listed_at - max(session.created_at, session.last_activity) < self.start_seconds
         match session.state:
             case SessionState.STOPPING:
                 return session.reason
-            case SessionState.RUNNING if not (found and found.alive) and not young:
-                return (found and found.why) or "its server ended"
+            case SessionState.RUNNING if not (item and item.alive) and not young:
+                return (item and item.why) or "its server ended"
             case SessionState.STARTING:
                 launch = self.launches.find(session.id)
-                # One that is ready by now has its session running, whatever was read before.
+                # If the launch is ready by now, its session is running, although the record read before says STARTING.
                 failed = launch is None or launch.stage is Stage.FAILED
                 return "its launch ended" if failed else ""
             case _:
@@ -179,8 +181,10 @@ class Reconcile:
 
 
 def _looked_at(launch: Launch, until: float) -> Launch | None:
-    """Written back, a launch is due again later. One that waits for its own message, not for a build, should not need us;
-    None for one that has just moved on by itself."""
+    """Return the launch to write back, so that it is due again later; None for a launch that has just moved on by itself.
+
+    A launch that waits for its own message, not for a build, should not need this sweep.
+    """
     if launch.ended:
         return None
     if launch.stage is Stage.BUILDING:
@@ -189,9 +193,9 @@ def _looked_at(launch: Launch, until: float) -> Launch | None:
 
 
 @contextmanager
-def _trouble_of(what: str) -> Iterator[None]:
-    """Trouble with one thing keeps nothing else from its turn; what met it is still due."""
+def _trouble_of(subject: str) -> Iterator[None]:
+    """Log an error of one record, so that the sweep goes on. The record stays due."""
     try:
         yield
     except BinderyError as error:
-        logger.warning("reconcile met trouble with %s: %s", what, error)
+        logger.warning("reconcile met trouble with %s: %s", subject, error)

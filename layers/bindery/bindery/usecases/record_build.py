@@ -1,4 +1,4 @@
-"""Something happened to a build: ask the build service how it stands, and tell everybody who waits."""
+"""Handle an event of a build: ask the build service for its state, and notify the waiting launches."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,11 @@ logger = logging.getLogger("bindery")
 
 @dataclass(frozen=True)
 class RecordBuild:
-    """Events are hints: they may be late, doubled, out of order. The outcome is written first, each waiter removed after it moved on."""
+    """Recorder of build outcomes.
+
+    Events are hints: they may be late, doubled or out of order. The outcome is written first; each waiter is removed after it
+    moved on.
+    """
 
     environments: Environments
     builds: BuildService
@@ -60,23 +64,23 @@ class RecordBuild:
         if ended and ended.ended_at:
             self._count(ended, ended.ended_at - started.at)
 
-    def _count(self, ended: Environment, took: float) -> None:
-        """For /metrics; and the line that alarms and dashboards count."""
+    def _count(self, ended: Environment, seconds: float) -> None:
+        """Count the build for /metrics, and write the log line that alarms and dashboards count."""
         status = "success" if ended.image else "stopped" if _was_stopped(ended) else "failure"
         self.counters.add("binderhub_build_count", status=status)
-        self.counters.observe("binderhub_build_time_seconds", took, SECONDS, status=status)
+        self.counters.observe("binderhub_build_time_seconds", seconds, SECONDS, status=status)
         outcome = "stopped" if _was_stopped(ended) else ended.state.value
-        told = {"environment": ended.key, "attempt": ended.attempt, "outcome": outcome, "seconds": took}
-        logger.info("build ended", extra=told)
+        fields = {"environment": ended.key, "attempt": ended.attempt, "outcome": outcome, "seconds": seconds}
+        logger.info("build ended", extra=fields)
 
 
 def _was_stopped(environment: Environment) -> bool:
-    """Return whether its newest attempt was stopped because no launch waited for it: neither the service nor the repository failed."""
+    """Return True if the newest attempt was stopped because no launch waited for it: neither the service nor the repository failed."""
     return environment.failure is not None and environment.failure.kind == BuildStopped.__name__
 
 
 def _over(environment: Environment, attempt: int) -> bool:
-    """Whether this attempt has ended. One that nobody has claimed yet has not."""
+    """Return True if this attempt has ended. An attempt that no launch has claimed yet has not ended."""
     if environment.attempt == attempt:
         return environment.state is not EnvironmentState.BUILDING
     return environment.attempt > attempt

@@ -1,4 +1,4 @@
-"""Lines of a build's log arrived: keep them for everybody who watches."""
+"""Store lines of a build's log for all clients that follow it."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from bindery.state.build_logs import BuildLogs
 
 @dataclass(frozen=True)
 class RecordLog:
-    """Chunks may come twice and out of order."""
+    """Writer of build logs. Chunks may come twice and out of order."""
 
     logs: BuildLogs
 

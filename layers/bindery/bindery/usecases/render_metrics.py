@@ -1,4 +1,4 @@
-"""Render /metrics from the table's sums and from what is counted now, for the requests of the next minute."""
+"""Render /metrics from the table's sums and the current gauges, for the requests of the next minute."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ Sums = Mapping[str, Mapping[Labels, float]]
 
 @dataclass(frozen=True)
 class RenderMetrics:
-    """gauges: by name, what counts it now. render: makes Prometheus' text of sums and gauges."""
+    """Renderer of /metrics.
+
+    gauges: by name, the function that counts the current value. render: returns Prometheus' text of sums and gauges.
+    """
 
     counters: Counters
     popular: Popular
@@ -23,9 +26,9 @@ class RenderMetrics:
     clock: Clock
 
     def __call__(self) -> None:
-        """Raises Throttled. The text before stays then."""
+        """Write the text of /metrics. Raises Throttled; the previous text stays then."""
         at = self.clock.now()
-        sums = {name: dict(found) for name, found in self.counters.read().items()}
+        sums = {name: dict(rows_by_labels) for name, rows_by_labels in self.counters.read().items()}
         for name, rows in self.popular.today().sums().items():
             sums.setdefault(name, {}).update(rows)
         self.text.put(self.render(sums, {name: count() for name, count in self.gauges.items()}), at)

@@ -1,4 +1,4 @@
-"""Resolve a launch's repository, then give it a session, a build, or a place among those who wait for one."""
+"""Resolve a launch's repository, then give it a session, a build, or a place among the waiters of a build."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,12 +20,12 @@ from bindery.usecases.steps.claim_environment import ClaimEnvironment
 from bindery.usecases.steps.know_commit import KnowCommit
 
 HOST_SECONDS = (40.0, 20.0, 20.0)
-"""What the first try and each retry may spend on hosts: ref, listing and files; together less than the function's timeout."""
+"""Seconds that the first try and each retry may spend on hosts: ref, listing and files. Together less than the function's timeout."""
 
 
 @dataclass(frozen=True)
 class ResolveRepository:
-    """Step 1 of every launch. Told twice, it only makes sure that step 2 is coming.
+    """Step 1 of every launch. For a repeated message it only makes sure that step 2 is coming.
 
     is_internal: True for an address at a host that only the operator's own network may reach.
     """
@@ -40,23 +40,23 @@ class ResolveRepository:
     clock: Clock
     is_internal: Callable[[str], bool]
 
-    def __call__(self, asked: ResolveRequested) -> None:
-        launch = self.launches.get(asked.launch)
-        if launch.step == asked.step + 1:
+    def __call__(self, message: ResolveRequested) -> None:
+        launch = self.launches.get(message.launch)
+        if launch.step == message.step + 1:
             self.advance(launch)
-        if launch.step != asked.step or launch.stage is not Stage.RESOLVING:
+        if launch.step != message.step or launch.stage is not Stage.RESOLVING:
             return
         provider = self.provider(launch.provider)
         with within(HOST_SECONDS[min(launch.tries, len(HOST_SECONDS) - 1)]):
             resolved = self._resolved(launch, provider)
-            if not launch.session:  # one that is resolved again may hold a place already
+            if not launch.session:  # a launch that is resolved again may hold a place already
                 owner = owner_of(launch.provider, launch.repo_url)
                 self.quotas.check(launch.repo_url, self.rules().limits(launch.name), owner)
             environment = self.claim(provider, resolved.repository, launch)
         note = (Event(phase=Phase.WAITING, message=resolved.note + "\n"),) if resolved.note else ()
 
         def next_step(now: Launch) -> Launch | None:
-            if not now.awaits(asked.step):
+            if not now.awaits(message.step):
                 return None
             return self._towards(now, environment, resolved.repository, note)
 
@@ -65,17 +65,17 @@ class ResolveRepository:
             self.advance(moved)
 
     def _resolved(self, launch: Launch, provider: RepositoryProvider) -> Resolved:
-        """Return the launch's repository. A launch that comes back keeps its commit: its session may hold that commit's files."""
+        """Return the launch's repository. A launch that is resolved again keeps its commit: its session may hold that commit's files."""
         resolved = Resolved(launch.repository) if launch.repository else provider.resolve(launch.spec)
         if launch.cross_site and self._is_closed(resolved.repository):
-            # As for a private repository that is not allowed.
+            # The same error as for a private repository that is not allowed.
             raise RepositoryNotFound(url=resolved.repository.repo_url)
         if self.rules().own_refs_only:
             return replace(resolved, repository=self._own(provider, resolved.repository))
         return resolved
 
     def _is_closed(self, repository: Repository) -> bool:
-        """Return True if the page that asks may be out of reach of the repository, which we can have."""
+        """Return True if the requesting page may have no access to the repository, while Bindery has it."""
         return repository.private or any(map(self.is_internal, (repository.clone_url, repository.repo_url)))
 
     def _own(self, provider: RepositoryProvider, repository: Repository) -> Repository:
@@ -88,12 +88,12 @@ class ResolveRepository:
     def _towards(
         self, launch: Launch, environment: Environment, repository: Repository, note: tuple[Event, ...]
     ) -> Launch:
-        known = {
+        fields = {
             "repository": repository,
             "environment": environment.key,
             "attempt": environment.attempt,
             "image": environment.image,
         }
         if environment.state is EnvironmentState.READY:
-            return launch.moved(Stage.STARTING, self.clock.now(), *note, FOUND, **known)
-        return launch.moved(Stage.BUILDING, self.clock.now(), *note, WAITING, **known)
+            return launch.moved(Stage.STARTING, self.clock.now(), *note, FOUND, **fields)
+        return launch.moved(Stage.BUILDING, self.clock.now(), *note, WAITING, **fields)

@@ -1,4 +1,4 @@
-"""The launch's image is there: give it a session, and tell where once the session's own server answered."""
+"""Start a launch's session from its image; mark the launch ready once the session's server answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +26,11 @@ MOST_HINDRANCES = 5
 
 @dataclass(frozen=True)
 class StartSession:
-    """Record, then objects, then `ready`. Every part may be done already by somebody told the same.
+    """Step of a launch that starts its session: record, then objects, then `ready`.
 
-    start_seconds: how long one try may take until the server answers, a cluster that makes room included.
+    Another delivery of the message may have done each part.
+
+    start_seconds: how long one try may take until the server answers, including the time in which a cluster makes room.
     """
 
     launches: Launches
@@ -43,11 +45,11 @@ class StartSession:
     cull_seconds: float
     start_seconds: float
 
-    def __call__(self, asked: SessionRequested) -> None:
-        launch = self.launches.get(asked.launch)
-        if launch.step == asked.step + 1:
+    def __call__(self, message: SessionRequested) -> None:
+        launch = self.launches.get(message.launch)
+        if launch.step == message.step + 1:
             self.advance(launch)
-        if not launch.awaits(asked.step) or launch.stage is Stage.RESOLVING:
+        if not launch.awaits(message.step) or launch.stage is Stage.RESOLVING:
             return
         environment = self.environments.find(launch.environment)
         if environment is None or environment.attempt != launch.attempt or not environment.image:
@@ -59,19 +61,19 @@ class StartSession:
 
     def _start(self, launch: Launch, environment: Environment) -> None:
         session = self.sessions.reserve(launch, self.rules().limits(launch.name))
-        begun = self._begun(launch, environment)
-        if begun is None:
+        starting = self._begun(launch, environment)
+        if starting is None:
             return
         try:
-            report, there = self._looked(begun, session, environment)
-            self._go_on(begun, session, report.without(session.token), begun=there)
+            report, exists = self._looked(starting, session, environment)
+            self._go_on(starting, session, report.without(session.token), begun=exists)
         except ImageGone as gone:
-            self.retry(begun, Failure.of(gone), Stage.RESOLVING)
+            self.retry(starting, Failure.of(gone), Stage.RESOLVING)
 
     def _looked(self, launch: Launch, session: Session, environment: Environment) -> tuple[SessionReport, bool]:
-        """How far its session is, and whether anything of it is there yet."""
+        """Return the state of the launch's session, and whether any of its objects exists."""
         try:
-            if not launch.watched:  # starting again would hide that it died
+            if not launch.watched:  # starting again would hide that the session died
                 self.launcher.start(_order(launch, session, environment))
         except ClusterFull as full:
             return SessionReport(Liveness.STARTING, trouble=full), False
@@ -82,7 +84,7 @@ class StartSession:
             case Liveness.READY:
                 self._open(launch, session, report)
             case Liveness.GONE:
-                # Not stopped here: by now another try may run under the same name. Starting again clears it away.
+                # The session is not stopped here: another try may run under the same name by now. The next start deletes it.
                 raise report.trouble or SessionDied(why=report.why)
             case Liveness.STARTING if self.clock.now() - launch.stage_since > self.start_seconds:
                 self._give_up(launch, session, report.trouble)
@@ -90,18 +92,18 @@ class StartSession:
                 self._watch_on(launch, report.trouble, begun)
 
     def _begun(self, launch: Launch, environment: Environment) -> Launch | None:
-        """The launch in its STARTING stage at the same step, with its session named; None if it has moved on since."""
+        """Return the launch in its STARTING stage at the same step, with its session's id; None if it has moved on since."""
         if launch.stage is Stage.STARTING and launch.session:
             return launch
 
         def begin(now: Launch) -> Launch | None:
             if not now.awaits(launch.step):
                 return None
-            if now.stage is Stage.STARTING and now.session:  # somebody told the same began it meanwhile
+            if now.stage is Stage.STARTING and now.session:  # another delivery of the message began it meanwhile
                 return now
-            told = (LAUNCHING,) if now.stage is Stage.STARTING else (BUILT, LAUNCHING)
-            known = {"session": launch.id, "image": environment.image}
-            return now.entered(Stage.STARTING, self.clock.now(), *told, **known)
+            events = (LAUNCHING,) if now.stage is Stage.STARTING else (BUILT, LAUNCHING)
+            fields = {"session": launch.id, "image": environment.image}
+            return now.entered(Stage.STARTING, self.clock.now(), *events, **fields)
 
         return self.launches.change(launch.id, begin)
 
@@ -125,7 +127,10 @@ class StartSession:
             self.queue.send(StopRequested(session=session.id, reason="its launch ended"))
 
     def _give_up(self, launch: Launch, session: Session, trouble: BinderyError | None) -> NoReturn:
-        """It runs and does not answer: only a fresh start may help. Nothing is stopped that a later step has started."""
+        """Stop a session that runs and does not answer, and raise: only a fresh start may help.
+
+        A session that a later step has started is not stopped.
+        """
         if self.launches.get(launch.id).step == launch.step:
             self.launcher.stop(session.id)
         raise trouble or SessionNotReady(seconds=self.start_seconds)
@@ -142,20 +147,20 @@ class StartSession:
             self.queue.send(SessionRequested(launch=moved.id, step=moved.step), delay=delay)
 
     def _end_built(self, launch: Launch, environment: Environment) -> None:
-        told = (READY,) if launch.stage is Stage.STARTING else (BUILT, READY)
+        events = (READY,) if launch.stage is Stage.STARTING else (BUILT, READY)
 
         def done(now: Launch) -> Launch | None:
             if not now.awaits(launch.step):
                 return None
-            return now.moved(Stage.READY, self.clock.now(), *told, image=environment.image)
+            return now.moved(Stage.READY, self.clock.now(), *events, image=environment.image)
 
         self.launches.change(launch.id, done)
 
 
 def _hindrance(launch: Launch, trouble: BinderyError | None) -> tuple[Event, ...]:
-    """What keeps the session from starting, told once, a few of them."""
-    told = [event.trouble for event in launch.events if event.trouble]
-    if trouble is None or Failure.of(trouble) in told or len(told) >= MOST_HINDRANCES:
+    """Return the event for the trouble that keeps the session from starting: once for each trouble, a few at most."""
+    earlier = [event.trouble for event in launch.events if event.trouble]
+    if trouble is None or Failure.of(trouble) in earlier or len(earlier) >= MOST_HINDRANCES:
         return ()
     return (Event(phase=Phase.LAUNCHING, message="", trouble=Failure.of(trouble)),)
 

@@ -1,4 +1,4 @@
-"""Whoever launched wants it to end."""
+"""End a launch at the request of the client that launched it."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from bindery.usecases.steps.fail import EndLaunch
 
 @dataclass(frozen=True)
 class StopLaunch:
-    """A launch under way fails as stopped; one that is ready loses its session. Again is fine."""
+    """Stopper of launches. A launch under way fails as stopped; a ready launch loses its session. Idempotent."""
 
     launches: Launches
     queue: Queue

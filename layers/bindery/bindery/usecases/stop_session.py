@@ -1,4 +1,4 @@
-"""The only way a session ends: marked, stopped, remembered as ended."""
+"""Stop a session: mark it, delete its objects, record its end. Sessions end in no other way."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from bindery.state.sessions import Sessions
 
 @dataclass(frozen=True)
 class StopSession:
-    """Whatever happens in between, the next one told goes on from there; what has no record is stopped all the same."""
+    """Stopper of sessions. After a crash, the next message continues the stop. Objects without a record are deleted, too."""
 
     sessions: Sessions
     launcher: SessionLauncher
 
-    def __call__(self, asked: StopRequested) -> None:
-        self.sessions.stopping(asked.session, asked.reason)
-        self.launcher.stop(asked.session)
-        self.sessions.ended(asked.session)
+    def __call__(self, message: StopRequested) -> None:
+        self.sessions.stopping(message.session, message.reason)
+        self.launcher.stop(message.session)
+        self.sessions.ended(message.session)

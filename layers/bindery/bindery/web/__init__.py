@@ -1,1 +1,1 @@
-"""How launches look over HTTP: event stream, pages, the faces of errors."""
+"""HTTP view of launches: event stream, pages, JSON API, error responses."""

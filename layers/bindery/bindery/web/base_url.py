@@ -1,4 +1,4 @@
-"""What a request says, wherever it came in."""
+"""Parse links, build launch paths, and derive Bindery's own address from a request."""
 
 import re
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from bindery.domain.links import plain_spec
 from bindery.web.errors.text import encodable
 
 LONGEST_LINK = 4096
-IN_PATHS = "/%:@!$&'()*+,;=~"  # what stands in a path as it is; what is encoded already stays so
+IN_PATHS = "/%:@!$&'()*+,;=~"  # characters that stay as they are in a path; encoded characters stay encoded
 GATEWAYS_OWN = (".amazonaws.com", ".amazonaws.com.cn")
 LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])\.?(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Link:
-    """provider, spec: of a link's path, in their one spelling, percent-encoded."""
+    """Provider and spec of a link's path, in canonical spelling, percent-encoded."""
 
     provider: str
     spec: str
 
 
 def read_link(raw_path: str, prefix: str) -> Link:
-    """`/v2/gh/o/r/HEAD` behind `prefix` (`/v2/`). Raises BadRequest."""
+    """Return the link of a path such as `/v2/gh/o/r/HEAD`, behind `prefix` (`/v2/`). Raises BadRequest."""
     if len(raw_path) > LONGEST_LINK:
         raise BadRequest(why=f"the link is longer than {LONGEST_LINK} characters")
     path = "/" + raw_path.lstrip("/")
@@ -35,25 +35,28 @@ def read_link(raw_path: str, prefix: str) -> Link:
 
 
 def launch_path(provider: str, spec: str) -> str:
-    """The launch page of what was launched, fit for a header. spec: as it stood in its link, or as a script gave it."""
+    """Return the path of the launch page, fit for a header. spec: as in the launched link, or as sent by an API client."""
     return f"/v2/{provider}/" + quote(encodable(spec), safe=IN_PATHS)
 
 
 @dataclass(frozen=True)
 class Own:
-    """How this Bindery is addressed. origin: as a browser means it. root: the path that it is at, empty or like `/live`."""
+    """Address of this Bindery. origin: in the form that browsers send. root: the path that Bindery is at, empty or like `/live`."""
 
     origin: str
     root: str
 
     @property
     def address(self) -> str:
-        """With a trailing slash."""
+        """Return the address with a trailing slash."""
         return f"{self.origin}{self.root}/"
 
     @classmethod
     def of(cls, public_url: str, scheme: str, host: str, stage: str = "") -> "Own":
-        """As set, or as the request says. stage: API Gateway's, which stands in paths unless the name is the operator's own."""
+        """Return the address from the setting, or else from the request.
+
+        stage: API Gateway's, a part of paths unless the host name is the operator's own.
+        """
         if public_url:
             parts = urlsplit(public_url)
             return cls(f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"))
@@ -61,5 +64,5 @@ class Own:
 
 
 def is_loopback(host: str) -> bool:
-    """True if a `Host` header is one of this machine's own names, with a port or without."""
+    """Return True if a `Host` header is one of this machine's own names, with a port or without."""
     return LOOPBACK_HOST.fullmatch(host) is not None

@@ -1,4 +1,4 @@
-"""What is refused before anybody reads it: the same here as on AWS, where API Gateway itself lets ten megabytes pass."""
+"""Refuse large request bodies before they are parsed: the same limit here and on AWS, where API Gateway accepts ten megabytes."""
 
 import json
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ LARGEST_BODY = 64 * 1024
 
 
 def too_large(event: Mapping[str, object]) -> dict[str, object] | None:
-    """The answer to a REST API's event whose body is over the limit; None for one that may pass."""
+    """Return the response to a REST API event with a body over the limit; None for a body within it."""
     body = event.get("body")
     fits = not isinstance(body, str) or len(body.encode("utf-8", "surrogatepass")) <= LARGEST_BODY
     return None if fits else refusal()
 
 
 def refusal() -> dict[str, object]:
-    """That a body is over the limit, as a REST API wants to be told."""
-    shown = error_message(RequestTooLarge(limit=f"{LARGEST_BODY // 1024} KB"))
+    """Return the response to a body over the limit, in the format of a REST API."""
+    error = error_message(RequestTooLarge(limit=f"{LARGEST_BODY // 1024} KB"))
     headers = {"Content-Type": "application/json", "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store"}
-    body = json.dumps({"code": shown.code, "message": shown.message})
-    return {"statusCode": shown.status, "headers": headers, "body": body}
+    body = json.dumps({"code": error.code, "message": error.message})
+    return {"statusCode": error.status, "headers": headers, "body": body}

@@ -7,9 +7,9 @@ Answer = dict[str, Any]
 
 
 def answered(event: Mapping[str, Any], resolve: Callable[[dict[str, Any]], Answer]) -> Answer:
-    """Return the answer to a REST API's event; HEAD is resolved as GET.
+    """Return the response to a REST API event; HEAD is resolved as GET.
 
-    resolve: what answers the event of any other method. GET is safe everywhere here, so HEAD starts nothing, too.
+    resolve: returns the response to an event of any other method. GET is safe everywhere here, so HEAD starts no launch either.
     """
     if event.get("httpMethod") != "HEAD":
         return resolve(dict(event))

@@ -1,4 +1,4 @@
-"""Who may read /metrics."""
+"""Access check of /metrics."""
 
 import hmac
 from dataclasses import dataclass
@@ -9,9 +9,11 @@ from bindery.domain.errors import MetricsClosed
 
 @dataclass(frozen=True)
 class MetricsAccess:
-    """token: opens /metrics as a bearer token; empty: no token does. networks: clients' networks that need none, CIDR.
+    """Access rules of /metrics.
 
-    local: True where only the user who started Bindery can send requests.
+    token: the accepted bearer token; empty: no token is accepted. networks: client networks that need no token, CIDR.
+
+    local: True if only the user that started Bindery can send requests.
     """
 
     token: str
@@ -20,13 +22,16 @@ class MetricsAccess:
 
     @property
     def possible(self) -> bool:
-        """False if no client could read the text, so that it need not be rendered."""
+        """Return False if no client could read the text, so that it need not be rendered."""
         return bool(self.token or self.networks or self.local)
 
     def check(self, client: str, authorization: str) -> None:
-        """Raises MetricsClosed. client: its address. authorization: the header of that name, or empty."""
+        """Raise MetricsClosed if the client may not read /metrics.
+
+        client: its address. authorization: the header of that name, or empty.
+        """
         scheme, _, token = authorization.partition(" ")
-        bears = scheme.lower() == "bearer" and bool(self.token)
+        is_bearer = scheme.lower() == "bearer" and bool(self.token)
         matches = hmac.compare_digest(token.strip().encode("utf-8", "surrogatepass"), self.token.encode())
-        if not (self.local or (bears and matches) or is_in(client, self.networks)):
+        if not (self.local or (is_bearer and matches) or is_in(client, self.networks)):
             raise MetricsClosed

@@ -1,7 +1,7 @@
-"""Who the client is where trusted proxies stand between: `X-Forwarded-For` and `X-Forwarded-Proto`.
+"""Client address and scheme behind trusted proxies: `X-Forwarded-For` and `X-Forwarded-Proto`.
 
-Anybody can send these headers. They say something only where the peer of the connection is a proxy of the operator's, and then only
-what that proxy has written: each proxy adds its own peer's address at the right end of `X-Forwarded-For`
+Any client can send these headers. They are believed only if the peer of the connection is a proxy of the operator's, and only the
+part that this proxy has written. Each proxy adds its own peer's address at the right end of `X-Forwarded-For`
 (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For, "Selecting an IP address").
 """
 
@@ -17,36 +17,36 @@ WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5}
 
 @dataclass(frozen=True)
 class Proxies:
-    """trusted: networks of proxies whose headers are believed. `Host` is always the request's own: see BINDERY_PUBLIC_URL."""
+    """Networks of trusted proxies. Their headers are believed. `Host` is always the request's own: see BINDERY_PUBLIC_URL."""
 
     trusted: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @classmethod
     def of(cls, networks: Sequence[str]) -> "Proxies":
-        """From CIDR notation. Raises ValueError."""
+        """Return the proxies of networks in CIDR notation. Raises ValueError."""
         return cls(tuple(ip_network(network, strict=False) for network in networks))
 
     def client(self, peer: str, forwarded_for: str) -> str:
-        """Return the address of the first hop, seen from here, that is no trusted proxy.
+        """Return the address of the nearest hop that is no trusted proxy.
 
-        peer: whose connection it is. forwarded_for: all values of the header, comma-separated, as received.
+        peer: the peer address of the connection. forwarded_for: all values of the header, comma-separated, as received.
         """
         client = peer
         for hop in reversed(forwarded_for.split(",")[-MOST_HOPS:]):
             if not self.trusts(client):
                 break
             address = _address(hop)
-            if address is None:  # not an address: the proxy that wrote it is the last one known
+            if address is None:  # not an address: the client is the proxy that wrote it
                 break
             client = str(address)
         return client
 
     def scheme(self, peer: str, scheme: str, forwarded_proto: str) -> str:
-        """Return what the client's own connection speaks. scheme: that of the peer's connection."""
+        """Return the scheme of the client's own connection. scheme: that of the peer's connection."""
         return scheme_of(forwarded_proto, scheme) if self.trusts(peer) else scheme
 
     def trusts(self, address: str) -> bool:
-        """Return whether the address is a trusted proxy's."""
+        """Return True if the address belongs to a trusted proxy."""
         parsed = _address(address)
         return parsed is not None and any(parsed in network for network in self.trusted)
 
@@ -55,13 +55,13 @@ NO_PROXIES = Proxies()
 
 
 def scheme_of(forwarded_proto: str, otherwise: str) -> str:
-    """Return the scheme that the nearest proxy has written last; `otherwise` if it is none."""
-    told = forwarded_proto.rpartition(",")[2].strip().lower()
-    return told if told in SCHEMES else otherwise
+    """Return the scheme that the nearest proxy has written last; `otherwise` if that is no scheme."""
+    scheme = forwarded_proto.rpartition(",")[2].strip().lower()
+    return scheme if scheme in SCHEMES else otherwise
 
 
 def _address(hop: str) -> IPv4Address | IPv6Address | None:
-    """A hop's address, which some proxies write with its port."""
+    """Return a hop's address, which some proxies write with its port; None if it is no address."""
     text = hop.strip()
     if match := WITH_PORT.fullmatch(text):
         text = match[1] or match[2]

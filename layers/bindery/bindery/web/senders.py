@@ -1,4 +1,4 @@
-"""Who sent a REST API's event, and over what: API Gateway's own word, or the local front's, and that of trusted proxies before them."""
+"""Sender and scheme of a REST API event, from API Gateway or the local front, and from trusted proxies before them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from bindery.web.proxies import SCHEMES, Proxies, scheme_of
 
 @dataclass(frozen=True)
 class Sender:
-    """client: its address. scheme: of its own connection."""
+    """Sender of a request. client: its address. scheme: of its own connection."""
 
     client: str
     scheme: str
 
 
 def sender_of(event: Mapping[str, Any], proxies: Proxies) -> Sender:
-    """Return whose request the event is.
+    """Return the sender of the event.
 
-    Its context names the connection's peer and, here, the scheme. API Gateway names a version of HTTP instead, and has itself
-    written `X-Forwarded-Proto`.
+    Its context contains the connection's peer and, in the local runtime, the scheme. API Gateway puts a version of HTTP there
+    instead, and has itself written `X-Forwarded-Proto`.
     """
     context = event["requestContext"]
     peer = str(context["identity"].get("sourceIp") or "")
@@ -31,7 +31,7 @@ def sender_of(event: Mapping[str, Any], proxies: Proxies) -> Sender:
 
 
 def _header(event: Mapping[str, Any], name: str) -> str:
-    """All values of a header, comma-separated, as they came. name: in lower case."""
+    """Return all values of a header, comma-separated, as received. name: in lower case."""
     many = {key.lower(): values for key, values in (event.get("multiValueHeaders") or {}).items()}
     one = {key.lower(): value for key, value in (event.get("headers") or {}).items()}
     return ",".join(many[name]) if many.get(name) else str(one.get(name) or "")

@@ -1,4 +1,4 @@
-"""Whatever a launch waits for next: sends its message, or asks after its build. Safe to call at any time, by anybody."""
+"""Request a launch's next step: send its message, or check its build. Idempotent; any process may call it at any time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ PASSING = frozenset(kind.__name__ for kind in (BuildCrashed, BuildLost, BuildSto
 
 @dataclass(frozen=True)
 class Advance:
-    """Nothing here decides for a launch what its own step decides; it only makes sure that the step is coming."""
+    """Sender of a launch's next step. It makes no decision of a step; it only makes sure that the step is coming."""
 
     environments: Environments
     slots: BuildSlots
@@ -39,7 +39,7 @@ class Advance:
             self.queue.send(message)
 
     def _await_build(self, launch: Launch) -> None:
-        """Registers as a waiter and reads the environment after: whoever writes the outcome in between finds the waiter."""
+        """Register the launch as a waiter, then read the environment. A process that writes the outcome in between finds the waiter."""
         environment = self.environments.find(launch.environment)
         if _builds_for(environment, launch):
             self.environments.wait(launch.environment, launch.attempt, launch.id)
@@ -47,12 +47,15 @@ class Advance:
         if _builds_for(environment, launch):
             self._have_it_started(launch, environment)
             return
-        # First, as nobody else may come for it; whoever is cut short here comes again while the launch has not left.
+        # Before `leave`, as no other process may remove the waiter. After a crash here the message comes again.
         self.environments.forget_waiter(launch.environment, launch.attempt, launch.id)
         self.leave(launch, environment)
 
     def leave(self, launch: Launch, environment: Environment | None) -> None:
-        """The attempt that the launch waits for is over: so it stands in the environment, unless the next was claimed since."""
+        """Move the launch on from an ended attempt.
+
+        The environment holds the attempt's outcome, unless the next attempt was claimed since.
+        """
         failure = self._why_left(launch.environment, launch.attempt, environment)
         if failure is None:
             self.queue.send(SessionRequested(launch=launch.id, step=launch.step))
@@ -62,25 +65,25 @@ class Advance:
             self.end_launch(launch.id, failure, launch.step)
 
     def leave_all(self, read: Sequence[tuple[Item, Launch]], environment: Environment) -> None:
-        """Do as `leave` for launches that wait for this environment and were read together."""
+        """Do the same as `leave` for launches that wait for this environment and were read together."""
         for attempt in {launch.attempt for _, launch in read}:
-            some = [each for each in read if each[1].attempt == attempt]
+            group = [each for each in read if each[1].attempt == attempt]
             failure = self._why_left(environment.key, attempt, environment)
             if failure is None:
-                self.queue.send_all([SessionRequested(launch=launch.id, step=launch.step) for _, launch in some])
+                self.queue.send_all([SessionRequested(launch=launch.id, step=launch.step) for _, launch in group])
             elif failure.kind in PASSING:
-                self.retry.all(some, failure, Stage.RESOLVING)
+                self.retry.all(group, failure, Stage.RESOLVING)
             else:
-                self.end_launch.all(some, failure)
+                self.end_launch.all(group, failure)
 
     def _why_left(self, key: str, attempt: int, environment: Environment | None) -> Failure | None:
-        """Return why launches cannot go on from their attempt; None if it made an image."""
+        """Return the failure that keeps launches from using their attempt; None if the attempt made an image."""
         if environment is not None and environment.attempt == attempt:
             return environment.failure
         return self._failure(key, attempt)
 
     def _failure(self, key: str, attempt: int) -> Failure:
-        """Return why launches cannot go on from an attempt although another was claimed since: as the build service remembers it."""
+        """Return the failure of an attempt after which another was claimed, as the build service remembers it."""
         started = self.environments.started(key, attempt)
         if started is None or not started.handle:
             return Failure.of(BuildAbandoned())

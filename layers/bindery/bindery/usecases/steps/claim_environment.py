@@ -1,4 +1,4 @@
-"""Choose the environment that a launch gets: the shared one of its files, or one of its commit alone. Claim it if it is to be built."""
+"""Choose a launch's environment: the shared one of its files, or one for its commit alone. Claim it if it has to be built."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,12 @@ from bindery.usecases.steps.know_commit import KnowCommit
 
 @dataclass(frozen=True)
 class ClaimEnvironment:
-    """Every commit may use a shared environment. Only a commit of the repository's own branches and tags may build one.
+    """Claimer of environments.
+
+    All commits may use a shared environment. Only a commit on the repository's own branches and tags may build one.
 
     A stranger can make a commit that a host serves under a repository's address: a pull request, or a fork. Such a commit never
-    decides what launches of the repository's branches run in, and its builds are counted apart. The host is asked only if a build
+    changes the environment of the repository's branches, and its builds are counted apart. The host is asked only if a build
     would start.
     """
 
@@ -31,7 +33,7 @@ class ClaimEnvironment:
     claims: BuildClaims
 
     def __call__(self, provider: RepositoryProvider, repository: Repository, launch: Launch) -> Environment:
-        """Return the environment, its next attempt claimed for the launch if there is no usable one. Raises repository errors."""
+        """Return the environment. Without a usable image, claim its next attempt for the launch. Raises repository errors."""
         identity = self.identify(provider, repository)
         if repository.may_be_foreign:
             own = identity if identity.scope is Scope.COMMIT else self.identify.of_commit(repository)

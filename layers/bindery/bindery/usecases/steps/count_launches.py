@@ -1,4 +1,4 @@
-"""What /metrics and the log tell of launches that ended: each is counted once, whatever fails, and no click waits for it."""
+"""Count ended launches for /metrics and the log. Each launch is counted once, even after errors, and no request waits for the count."""
 
 import logging
 from collections import Counter
@@ -17,12 +17,12 @@ logger = logging.getLogger("bindery")
 LAUNCHES = "binderhub_launch_count"
 SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 MOST_CHANGES = 100
-"""In one transaction."""
+"""Changes in one transaction."""
 
 
 @dataclass
 class _Batch:
-    """Launches that are counted together, and what they add. day: the day's most launched repositories."""
+    """Launches that are counted together, and their sums. day: the day's most launched repositories."""
 
     day: Day
     items: list[Item] = field(default_factory=list)
@@ -32,7 +32,10 @@ class _Batch:
 
 @dataclass(frozen=True)
 class CountLaunches:
-    """The sums change in one transaction with what marks the launches as counted; who comes second finds nothing to count."""
+    """Counter of ended launches.
+
+    The sums and the marks of counted launches change in one transaction, so a second sweep finds no launch to count.
+    """
 
     launches: Launches
     counters: Counters
@@ -40,7 +43,7 @@ class CountLaunches:
 
     def __call__(self) -> None:
         for batch in self._batches():
-            with suppress(Stale):  # another sweep was here; what it left comes next time
+            with suppress(Stale):  # another sweep was faster; its leftovers are counted next time
                 counters = self.counters.with_more(batch.sums)
                 self.counters.table.transact([*map(counted, batch.items), *counters, batch.day.item])
                 for launch in batch.launches:
@@ -65,7 +68,7 @@ class CountLaunches:
 
 
 def counts_of(launch: Launch) -> Iterator[tuple[str, float]]:
-    """What one launch adds, by the sum's key: BinderHub's names, and how many got there without trying anything again."""
+    """Return the sums that one launch adds, by key: BinderHub's names, and the number of launches that became ready without a retry."""
     ready, status = launch.stage is Stage.READY, _status(launch)
     yield _unnamed(launch), 1
     retries = str(launch.retries)
@@ -75,12 +78,12 @@ def counts_of(launch: Launch) -> Iterator[tuple[str, float]]:
 
 
 def _unnamed(launch: Launch) -> str:
-    """The key of the sum that counts the launch if its repository is not named."""
+    """Return the key of the sum that counts the launch if its repository is not named."""
     return named(LAUNCHES, status=_status(launch), provider=launch.provider, repo=OTHER)
 
 
 def _is_named(launch: Launch, day: Day) -> bool:
-    """True if the launch was counted under its repository's name: a public one with many launches today."""
+    """Return True if the launch was counted under its repository's name: a public repository with many launches today."""
     if launch.repository is None or launch.repository.private:
         return False
     return day.count(launch.repo_url, LAUNCHES, status=_status(launch), provider=launch.provider)
@@ -91,10 +94,10 @@ def _status(launch: Launch) -> str:
 
 
 def _tell(launch: Launch) -> None:
-    """The line that alarms and dashboards count. One who is killed just now leaves it out: it may be told once at most."""
-    told = {"launch": launch.id, "provider": launch.provider, "outcome": launch.stage.value, "seconds": _took(launch)}
+    """Write the log line that alarms and dashboards count. A process that is killed now leaves it out: it is written at most once."""
+    fields = {"launch": launch.id, "provider": launch.provider, "outcome": launch.stage.value, "seconds": _took(launch)}
     reason = {"reason": launch.failure.kind} if launch.failure else {}
-    logger.info("launch ended", extra={**told, **reason, "retries": launch.retries})
+    logger.info("launch ended", extra={**fields, **reason, "retries": launch.retries})
 
 
 def _took(launch: Launch) -> float:

@@ -1,7 +1,7 @@
-"""Delete images that were not launched for long: they cost more than everything else does.
+"""Delete images that were not launched for a long time: image storage is the largest cost.
 
-At ECR's prices a week's storage of a 2 GB image costs what building it costs, so an image that is launched every few weeks is worth
-its place, and most are launched on one day only.
+At ECR's prices a week's storage of a 2 GB image costs as much as its build. So an image that is launched every few weeks is worth
+its storage, and most images are launched on one day only.
 The registry cannot tell when an image was last used; each environment remembers the day of its last launch.
 """
 
@@ -16,16 +16,16 @@ from bindery.state.environments import Environments
 
 logger = logging.getLogger("bindery")
 MOST_IMAGES = 25
-"""In one sweep, for each shard of the index."""
+"""Images in one sweep, for each shard of the index."""
 
 
 @dataclass(frozen=True)
 class EvictImages:
-    """days: an image is kept so many days after the day of its last launch; 0: for ever.
+    """Deleter of images. days: days to keep an image after the day of its last launch; 0: for ever.
 
-    The environment is marked first, on condition that nothing changed since it was read, and a launch notes its day by the same
-    kind of write. So either the launch finds the mark and has a new image built, or the mark is not written. What is marked and
-    was not deleted, because a function ended in between, is still due.
+    The environment is marked first, on condition that it did not change since it was read. A launch notes its day by the same
+    kind of write. So either the launch finds the mark and has a new image built, or the mark is not written. An environment with
+    a mark and an image, because a function ended in between, is still due.
     """
 
     environments: Environments
@@ -33,7 +33,7 @@ class EvictImages:
     days: int
 
     def __call__(self, in_use: Collection[str]) -> None:
-        """in_use: images of sessions that run, which stay however old their launch is."""
+        """Delete due images. in_use: images of running sessions, which stay however old their launch is."""
         if not self.days:
             return
         for nominated in self.environments.unlaunched(self.days, MOST_IMAGES):

@@ -1,4 +1,4 @@
-"""The one way a launch fails: with a reason, and its session on the way out."""
+"""Fail a launch with a reason, and request the stop of its session. Launches fail in no other way."""
 
 import logging
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ logger = logging.getLogger("bindery")
 
 @dataclass(frozen=True)
 class EndLaunch:
-    """Fails the launch unless it has ended, or has moved past `step`."""
+    """Failer of launches. It fails a launch unless the launch has ended, or has moved past `step`."""
 
     launches: Launches
     queue: Queue
@@ -40,7 +40,7 @@ class EndLaunch:
             self.queue.send(StopRequested(session=current.session, reason="its launch failed"))
 
     def all(self, read: Sequence[tuple[Item, Launch]], failure: Failure) -> None:
-        """Fail launches that were read together, each unless it has moved since."""
+        """Fail launches that were read together, except launches that have moved since."""
         steps = {launch.id: launch.step for _, launch in read}
 
         def fail(now: Launch) -> Launch | None:

@@ -1,4 +1,4 @@
-"""Which environment a resolved repository has: its key, from as little of the tree as its build may depend on."""
+"""Compute the environment key of a resolved repository, from only those files that its build may depend on."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,10 @@ from bindery.state.environment_keys import Commits
 
 @dataclass(frozen=True)
 class IdentifyEnvironment:
-    """Asks the host once per commit and builder, then remembers.
+    """Source of environment keys. It asks the host once per commit and builder, then remembers.
 
-    A private repository's environment is its commit's alone: its sessions have all files from the image, and fetch nothing.
+    A private repository's environment belongs to its commit alone: its sessions have all files from the image, and fetch no
+    files.
     """
 
     builds: BuildService
@@ -24,7 +25,7 @@ class IdentifyEnvironment:
         builder = self.builds.name
         if repository.private:
             return self._of_commit(repository, builder)
-        # A link to the commit's id names one of the repository's own from now on, also when the branch has moved on.
+        # From now on a link to the commit's id counts as the repository's own, also when the branch has moved on.
         identity = self.commits.identity(repository, builder)
         if identity is None:
             identity = self._work_out(provider, repository, builder)
@@ -34,14 +35,14 @@ class IdentifyEnvironment:
         return self._with_history(identity, provider, repository)
 
     def _with_history(self, identity: Identity, provider: RepositoryProvider, repository: Repository) -> Identity:
-        """Return the identity with what a build sees in `.git`, if the build may read it: the commit, and the tags at the host."""
+        """Return the identity with the parts of `.git` that a build may read: the commit, and the tags at the host."""
         if identity.scope is Scope.FILES:
             return identity
         tags = self.commits.tags(repository, lambda: provider.tags(repository))
         return Identity.of(identity.scope, {**identity.inputs, "commit": repository.ref, "tags": tags})
 
     def of_commit(self, repository: Repository) -> Identity:
-        """Return the identity of the environment that is this commit's alone."""
+        """Return the identity of the environment for this commit alone."""
         return self._of_commit(repository, self.builds.name)
 
     def _work_out(self, provider: RepositoryProvider, repository: Repository, builder: str) -> Identity:
@@ -49,10 +50,10 @@ class IdentifyEnvironment:
         if tree is None:
             return self._of_commit(repository, builder)
         inputs = _common(repository, builder)
-        found = configuration(tree, lambda entry: provider.read(repository, entry))
-        if found.scope is Scope.TREE:
+        config = configuration(tree, lambda entry: provider.read(repository, entry))
+        if config.scope is Scope.TREE:
             return Identity.of(Scope.TREE, {**inputs, "tree": tree.id})
-        return Identity.of(Scope.FILES, {**inputs, **{f"file {path}": blob for path, blob in found.files.items()}})
+        return Identity.of(Scope.FILES, {**inputs, **{f"file {path}": blob for path, blob in config.files.items()}})
 
     @staticmethod
     def _of_commit(repository: Repository, builder: str) -> Identity:

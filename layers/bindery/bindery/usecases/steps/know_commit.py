@@ -9,7 +9,10 @@ from bindery.state.environment_keys import Commits
 
 @dataclass(frozen=True)
 class KnowCommit:
-    """The fact comes with the ref, from the table, or from the host, in this order. The host's answer is kept."""
+    """Check of a commit's origin.
+
+    The result comes with the ref, from the table, or from the host, in this order. The host's answer is stored.
+    """
 
     commits: Commits
 
@@ -20,8 +23,8 @@ class KnowCommit:
         """
         if repository.on_branch_or_tag:
             return repository
-        found = self.commits.on_branch_or_tag(repository)
-        if found is None:
-            found = provider.on_branch_or_tag(repository)
-            self.commits.keep_on_branch_or_tag(repository, found)
-        return repository.model_copy(update={"on_branch_or_tag": found})
+        is_own = self.commits.on_branch_or_tag(repository)
+        if is_own is None:
+            is_own = provider.on_branch_or_tag(repository)
+            self.commits.keep_on_branch_or_tag(repository, is_own)
+        return repository.model_copy(update={"on_branch_or_tag": is_own})

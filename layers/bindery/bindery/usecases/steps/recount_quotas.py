@@ -1,4 +1,4 @@
-"""Counters of places against the sessions that hold them: a difference seen again a while later is corrected."""
+"""Compare the counters of places with the sessions that hold them. A difference that a later sweep finds again is corrected."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,13 +14,16 @@ APART_SECONDS = 30
 
 @dataclass(frozen=True)
 class RecountQuotas:
-    """The list of sessions may lag behind the counters, so one look proves nothing; any change in between starts over."""
+    """Corrector of the counters of places.
+
+    The list of sessions may lag behind the counters, so one look proves no error. Any change in between starts over.
+    """
 
     table: Table
     quotas: Quotas
 
     def __call__(self, alive: Iterable[Session]) -> None:
-        """alive: every session that has not ended, as it was listed a moment ago."""
+        """Correct the counters. alive: every session that has not ended, as listed a moment ago."""
         held = Counter(place for session in alive for place in session.places)
         counters = {(item.pk, item.sk): item for item in self.quotas.counters()}
         for pk, sk in held:

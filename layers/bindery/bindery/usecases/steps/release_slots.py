@@ -1,4 +1,4 @@
-"""Build slots pass on: from an attempt that has ended to the one that is first in line."""
+"""Pass build slots from ended attempts to the first attempts in the queue."""
 
 from dataclasses import dataclass
 
@@ -10,24 +10,24 @@ from bindery.state.environments import Environments
 
 @dataclass(frozen=True)
 class ReleaseSlots:
-    """Safe to call at any time, by anybody: whoever is told takes a slot only if it is its turn."""
+    """Releaser of build slots. Any process may call it at any time: a message takes a slot only if its attempt has the turn."""
 
     slots: BuildSlots
     environments: Environments
     queue: Queue
 
     def __call__(self, environment: str, attempt: int) -> None:
-        """The attempt has ended. Told again, as after a crash, it still sees to those in line."""
+        """Free the slot of an ended attempt. A second call, as after a crash, still wakes the queue."""
         self.slots.leave(environment, attempt)
         self.wake()
 
     def wake(self) -> None:
-        """Whoever there is a slot for is told."""
+        """Send the build message of each attempt that has a free slot."""
         for standing in self.slots.first():
             self.queue.send(BuildRequested(environment=standing.environment, attempt=standing.attempt))
 
     def recover(self) -> None:
-        """What ended unheard of holds no slot, and nobody waits beside a free one."""
+        """Free the slots of ended attempts after a lost message, and wake the attempts that wait beside a free slot."""
         for standing in self.slots.held():
             if not self._builds(standing):
                 self.slots.leave(standing.environment, standing.attempt)

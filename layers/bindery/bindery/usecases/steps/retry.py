@@ -1,4 +1,4 @@
-"""A step that met trouble which may pass: a few tries more, each later than the last, then the launch fails with that trouble."""
+"""Run a step; retry it after retryable errors, each time later than before, then fail the launch with the last error."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -29,12 +29,12 @@ from bindery.usecases.steps.running_here import RunningHere
 DELAYS: dict[Stage, tuple[float, ...]] = {Stage.RESOLVING: (1, 4), Stage.STARTING: (4, 8, 16)}
 RETRIES = 8
 MOST_CRASHED_BUILDS: Final = 2
-"""Builds of one launch that ended with their process: a build may be what ends it, and is not made a third time."""
+"""Builds of one launch that ended with their process. The build itself may end the process, so a third one is not started."""
 
 
 @dataclass(frozen=True)
 class RetryStep:
-    """Moves the launch to `stage` once more with a new step number, so that what is left of the old step changes nothing."""
+    """Retrier of steps. It moves the launch to `stage` once more with a new step number, so that the old step changes no record."""
 
     launches: Launches
     queue: Queue
@@ -42,7 +42,10 @@ class RetryStep:
     clock: Clock
 
     def __call__(self, launch: Launch, trouble: Failure, stage: Stage, wait: float | None = None) -> None:
-        """wait: seconds until a host lets us ask again, which the visitor is told; None: as many as the try's number says."""
+        """Retry the launch or fail it.
+
+        wait: seconds until a host accepts requests again, which the visitor reads; None: the delay of the try's number.
+        """
         tries = launch.tries if stage is launch.stage else 0
         if tries >= len(DELAYS[stage]) or _is_last(launch, trouble):
             self.end_launch(launch.id, trouble, launch.step)
@@ -54,11 +57,11 @@ class RetryStep:
             self.queue.send(message, DELAYS[stage][tries] if wait is None else wait)
 
     def all(self, read: Sequence[tuple[Item, Launch]], trouble: Failure, stage: Stage) -> None:
-        """Do so for launches that were read together, none of which is in `stage` yet."""
+        """Retry launches that were read together, none of which is in `stage` yet."""
         self.end_launch.all([each for each in read if _is_last(each[1], trouble)], trouble)
         steps = {launch.id: launch.step for _, launch in read}
-        going_on = [each for each in read if not _is_last(each[1], trouble)]
-        moved = self.launches.change_all(going_on, self._again(steps, trouble, stage, 0, self._notice(stage, 0)))
+        retried = [each for each in read if not _is_last(each[1], trouble)]
+        moved = self.launches.change_all(retried, self._again(steps, trouble, stage, 0, self._notice(stage, 0)))
         if messages := [message for each in moved if (message := each.next_message)]:
             self.queue.send_all(messages, DELAYS[stage][0])
 
@@ -95,7 +98,7 @@ def _is_crash(trouble: Failure) -> bool:
 
 
 def _is_last(launch: Launch, trouble: Failure) -> bool:
-    """Return True if the launch has met as much trouble as it may."""
+    """Return True if the launch has reached its limit of retries."""
     crashed = launch.crashed_builds + _is_crash(trouble)
     return launch.retries >= RETRIES or (_is_crash(trouble) and crashed >= MOST_CRASHED_BUILDS)
 
@@ -109,20 +112,20 @@ logger = logging.getLogger("bindery")
 Step = TypeVar("Step", ResolveRequested, SessionRequested)
 
 MOST_BEGUN: Final = 2
-"""Beginnings of one step that have not reported back: more of them are not begun."""
+"""Starts of one step that have not reported back. With this many, the step is not started again."""
 LONGEST_SECONDS: Final = 80.0
-"""A step that began longer ago and has not reported back has lost its process: shorter than its queue hides its message."""
+"""A step that started longer ago and has not reported back has lost its process. Shorter than the queue's visibility timeout."""
 MOST_WAIT_SECONDS: Final = 120.0
-"""GitHub's secondary limit names no time, and a minute at least is to be waited then."""
+"""GitHub's secondary limit gives no time; the client has to wait for a minute at least."""
 DOING: Final = {Stage.RESOLVING: "looking at the repository", Stage.STARTING: "starting the session"}
 
 
 @dataclass(frozen=True)
 class RunStep(Generic[Step]):
-    """Runs a launch's step. Trouble with the table itself is passed on: the queue brings the message again.
+    """Runner of a launch's step. Errors of the table itself are passed on: the queue brings the message again.
 
-    A beginning is noted before the step does anything, so that a step which takes its process along is known by what is missing:
-    it neither moved the launch on nor reported back. Two deliveries of one message may both be under way; a third waits.
+    The start is noted before the step runs. So a step that ends its process is recognised: it neither moved the launch on nor
+    reported back. Two deliveries of one message may both be under way; a third waits.
     """
 
     step: Callable[[Step], None]
@@ -134,7 +137,7 @@ class RunStep(Generic[Step]):
     here: RunningHere
 
     def __call__(self, message: Step, received: int = 1) -> None:
-        """received: how often its queue has brought this message. Raises StepUnderWay, Throttled, Stale."""
+        """Run the step. received: how often the queue has delivered this message. Raises StepUnderWay, Throttled, Stale."""
         if not self._begun(message, received):
             return
         try:
@@ -150,14 +153,14 @@ class RunStep(Generic[Step]):
         except Retryable as error:
             launch = self.launches.get(message.launch)
             if launch.stage is Stage.BUILDING and launch.step == message.step + 1:
-                raise  # the step was taken, and waiting for the build met trouble: the queue brings it again
+                raise  # the step was taken, but waiting for the build failed: the queue brings the message again
             if launch.step == message.step:
                 self.retry(launch, Failure.of(error), self.stage)
 
     def _begun(self, message: Step, received: int) -> bool:
-        """Note one more beginning. False if the step may not begin and its launch has failed for that reason.
+        """Note one more start. Return False if the step may not start and its launch has failed for that reason.
 
-        A message for a step that has been taken begins nothing, and goes on to the step, which knows what to do. Raises StepUnderWay.
+        A message for a step that was taken notes no start. It goes on to the step, which handles it. Raises StepUnderWay.
         """
         exhausted: list[Launch] = []
 
@@ -181,7 +184,7 @@ class RunStep(Generic[Step]):
         return False
 
     def _wait(self, message: Step, limited: HostLimited) -> None:
-        """Try again when the host lets us ask, if that is soon; else the launch fails with the host's time."""
+        """Retry when the host accepts requests again, if that is soon; else fail the launch with the host's time."""
         wait = float(limited.facts["at"]) - self.clock.now()
         launch = self.launches.get(message.launch)
         if wait > MOST_WAIT_SECONDS:
@@ -190,7 +193,7 @@ class RunStep(Generic[Step]):
             self.retry(launch, Failure.of(limited), self.stage, max(wait, 0) + 1)
 
     def _report_back(self, message: Step) -> None:
-        """The step comes again by its queue, and has crashed nothing."""
+        """Note that the step has not crashed; its queue brings the message again."""
         with suppress(Retryable):
             self.launches.change(
                 message.launch, lambda now: now.reported_back() if now.awaits(message.step) and now.begun else None

@@ -1,4 +1,4 @@
-"""The steps that this process runs just now, which have not crashed however long they take."""
+"""Registry of the steps that run in this process. They have not crashed, however long they take."""
 
 import threading
 from collections import Counter
@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 
 class RunningHere:
-    """Thread-safe. A function on AWS runs one step at a time, and ends it at its timeout; a process on one machine does neither."""
+    """Thread-safe registry.
+
+    A function on AWS runs one step at a time, and ends it at its timeout; a process on one machine does neither.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -15,7 +18,7 @@ class RunningHere:
 
     @contextmanager
     def running(self, launch: str, step: int) -> Iterator[None]:
-        """Count the step in, and out again when it ends."""
+        """Register the step while the block runs."""
         with self._lock:
             self._steps[launch, step] += 1
         try:
@@ -27,6 +30,6 @@ class RunningHere:
                     del self._steps[launch, step]
 
     def runs(self, launch: str, step: int) -> bool:
-        """Whether the step runs in this process."""
+        """Return True if the step runs in this process."""
         with self._lock:
             return self._steps[launch, step] > 0

@@ -11,15 +11,17 @@ from bindery.usecases.steps.wanted_builds import WantedBuilds
 
 logger = logging.getLogger("bindery")
 GRACE_SECONDS = 60
-"""From the end of the last launch that waited, so that a visitor who launches again finds the build under way."""
+"""Seconds from the end of the last launch that waited, so that a visitor that launches again finds the build under way."""
 
 
 @dataclass(frozen=True)
 class StopUnwanted:
-    """Only asks the build service for the stop. The attempt ends when the service confirms that, as after any end.
+    """Stopper of builds without waiting launches.
 
-    A launch that registers as a waiter before the read here cancels the stop. One that registers after it is told the outcome
-    `BuildStopped` and goes on with the next attempt, so it never waits for a build that will not come.
+    It only requests the stop. The attempt ends when the build service confirms it, as after any end.
+
+    A launch that registers as a waiter before the read here cancels the stop. A launch that registers after it gets the outcome
+    `BuildStopped` and goes on with the next attempt, so it never waits for a stopped build.
     """
 
     environments: Environments
@@ -28,7 +30,7 @@ class StopUnwanted:
     clock: Clock
 
     def __call__(self, environment: Environment, handle: str) -> float:
-        """Stop the attempt if its grace is over. Idempotent. Return the seconds until it is to be looked at again.
+        """Stop the attempt if its grace is over. Idempotent. Return the seconds until the next check.
 
         Raises BuildServiceDown.
         """
@@ -38,7 +40,7 @@ class StopUnwanted:
         remaining = left_at + GRACE_SECONDS - self.clock.now()
         if remaining > 0:
             return remaining
-        # First, so that whoever records the end does not take it for a failure of the build's own.
+        # Before the stop, so that the recorded end does not count as the build's own failure.
         if self.environments.mark_unwanted(environment.key, environment.attempt):
             logger.info("build %s is stopped: no launch waits for it", handle)
             self.builds.stop(handle)

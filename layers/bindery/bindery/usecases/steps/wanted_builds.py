@@ -1,4 +1,4 @@
-"""Launches that wait for a build: whether there are any, and since when there are none."""
+"""Find the launches that wait for a build, and the time at which the last of them left."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,26 +11,29 @@ from bindery.state.launches import Launches
 
 @dataclass(frozen=True)
 class WantedBuilds:
-    """Reads only, consistently. A launch waits until it ends or leaves the building stage, whether or not a stream is open."""
+    """Reader of waiting launches, with consistent reads.
+
+    A launch waits until it ends or leaves the building stage, whether or not a stream is open.
+    """
 
     environments: Environments
     launches: Launches
 
     def who_wait(self, environment: Environment) -> Iterator[Launch]:
-        """Launches under way that wait for the environment's newest attempt."""
+        """Return the launches under way that wait for the environment's newest attempt."""
         return (launch for launch in self._registered(environment) if _waits(launch, environment))
 
     def left_at(self, environment: Environment) -> float | None:
-        """Return when the last launch left that waited for the newest attempt, in UTC seconds; None while a launch waits."""
-        left = environment.claimed_at
+        """Return the UTC seconds at which the last launch stopped waiting for the newest attempt; None while a launch waits."""
+        latest = environment.claimed_at
         for launch in self._registered(environment):
             if _waits(launch, environment):
                 return None
-            left = max(left, launch.ended_at or launch.stage_since)
-        return left
+            latest = max(latest, launch.ended_at or launch.stage_since)
+        return latest
 
     def _registered(self, environment: Environment) -> Iterator[Launch]:
-        """Launches with a waiter's record, which stays until the attempt ends."""
+        """Return the launches with a waiter's record, which stays until the attempt ends."""
         for waiters in self.environments.waiters(environment.key, environment.attempt):
             for _, launch in self.launches.find_all([waiter.launch for waiter in waiters]):
                 yield launch

@@ -1,4 +1,4 @@
-"""What `/api/detect` tells of a pasted address."""
+"""Response of `/api/detect` for a pasted address."""
 
 import re
 from urllib.parse import quote, urlencode
@@ -10,33 +10,33 @@ from bindery.web.errors.text import encodable
 from bindery.web.pages.session_paths import is_plain_name, path_in_session
 
 MEANT = re.compile(r"[%?#]")
-"""Characters of a name that mean something else in an address."""
+"""Characters of a name that have another meaning in an address."""
 
 
-def detected(found: PastedUrl, address: str) -> dict[str, object]:
-    """JSON. address: this Bindery's, with a trailing slash. A path that could not be opened in a session is left out."""
-    kind, place, opened = _opened(found)
+def detected(pasted: PastedUrl, address: str) -> dict[str, object]:
+    """Return the response body. address: this Bindery's, with a trailing slash. A path that a session could not open is left out."""
+    kind, place, opened = _opened(pasted)
     try:
         path_in_session(*(opened.get(name) for name in ("urlpath", "labpath", "filepath")))
     except BadRequest:
-        kind, place, opened = found.kind, "", {}
+        kind, place, opened = pasted.kind, "", {}
     return {
-        "provider": found.provider,
-        "repo": found.repo,
-        "spec": encodable(found.spec),
-        "ref": found.ref,
+        "provider": pasted.provider,
+        "repo": pasted.repo,
+        "spec": encodable(pasted.spec),
+        "ref": pasted.ref,
         "path": place,
         "kind": kind.value,
-        "link": address + launch_path(found.provider, found.spec)[1:] + (f"?{urlencode(opened)}" if opened else ""),
+        "link": address + launch_path(pasted.provider, pasted.spec)[1:] + (f"?{urlencode(opened)}" if opened else ""),
     }
 
 
-def _opened(found: PastedUrl) -> tuple[Kind, str, dict[str, str]]:
-    """What the path is, the path, and the parameter of a link that opens it."""
-    path = encodable(found.path)
-    match found.kind:
+def _opened(pasted: PastedUrl) -> tuple[Kind, str, dict[str, str]]:
+    """Return the kind of the path, the path, and the link parameter that opens it."""
+    path = encodable(pasted.path)
+    match pasted.kind:
         case _ if not path:
-            return found.kind, "", {}
+            return pasted.kind, "", {}
         case Kind.FILE if is_plain_name(path):
             return Kind.FILE, path, {"labpath": path}
         case Kind.FILE:
@@ -49,5 +49,5 @@ def _opened(found: PastedUrl) -> tuple[Kind, str, dict[str, str]]:
 
 
 def _in_address(name: str) -> str:
-    """A name as a path in an address spells it."""
-    return MEANT.sub(lambda found: quote(found[0]), name)
+    """Return a name in the spelling of an address's path."""
+    return MEANT.sub(lambda match: quote(match[0]), name)

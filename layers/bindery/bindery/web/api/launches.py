@@ -1,4 +1,4 @@
-"""`/api/launches`: what the event stream does, for people who script."""
+"""`/api/launches`: launches for API clients, as an alternative to the event stream."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 LOG_LINES = 100
 PASSES_SECONDS = 5
 SHARE_SECONDS = 60
-"""When a client that has as much as one client may can try again: a session or a build of its own has to end first."""
+"""Seconds until a client at its limit should try again: a session or a build of its own has to end first."""
 
 
 class Wanted(BaseModel):
-    """The body of `POST /api/launches`. spec: percent-encoded as in a link. build_token: a launch page's, whose launch it means."""
+    """Body of `POST /api/launches`. spec: percent-encoded as in a link. build_token: a launch page's, for that page's launch."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -51,7 +51,10 @@ class Wanted(BaseModel):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: address, `Authorization`, and what a browser says of where the request comes from. stage: API Gateway's."""
+    """Sender of an API request: address, scheme and headers (`Authorization`, and a browser's `Origin` and `Sec-Fetch-Site`).
+
+    stage: API Gateway's.
+    """
 
     client: str
     scheme: str
@@ -59,13 +62,13 @@ class Caller:
     stage: str = ""
 
     def header(self, name: str) -> str:
-        """A header by its lower-case name; empty if absent."""
+        """Return a header by its lower-case name; empty if absent."""
         return self.headers.get(name, "")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """status, and a body for JSON."""
+    """Status of a response, and its body for JSON."""
 
     status: int
     body: Mapping[str, object]
@@ -73,7 +76,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Api:
-    """Create, look, stop. Looking and stopping need the launcher's token that creating answered."""
+    """Handlers that create, show and stop launches. Showing and stopping need the launcher's token from the response of creating."""
 
     open_launch: Callable[[LaunchRequest], OpenedLaunch]
     follow: "Follow"
@@ -83,14 +86,15 @@ class Api:
     public_url: str
 
     def create(self, caller: Caller, body: str) -> Answer:
-        """A new launch, or the one that a page with this build token has begun. 201 with its id and the launcher's token.
+        """Create a launch, or return the launch that a page with this build token has begun. 201 with its id and the launcher's
+        token.
 
-        Only whoever creates it, or holds its page's token, is told the launcher's token.
+        Only the client that creates it, or holds its page's token, gets the launcher's token.
         """
         if "application/json" not in caller.header("content-type"):
             raise BadRequest(why="the body has to be JSON, with `Content-Type: application/json`")
         try:
-            wanted = Wanted.model_validate_json(body)
+            fields = Wanted.model_validate_json(body)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "body"
@@ -98,49 +102,53 @@ class Api:
         own = Own.of(self.public_url, caller.scheme, caller.header("host"), caller.stage)
         opened = self.open_launch(
             LaunchRequest(
-                provider=wanted.provider,
-                spec=plain_spec(wanted.provider, wanted.spec),
+                provider=fields.provider,
+                spec=plain_spec(fields.provider, fields.spec),
                 client=caller.client,
                 launch_host=own.address,
                 own_origin=own.origin,
                 origin=caller.header("origin"),
                 site=caller.header("sec-fetch-site"),
-                build_token=wanted.build_token,
-                build_only=wanted.build_only,
+                build_token=fields.build_token,
+                build_only=fields.build_only,
             )
         )
         launch = opened.launch
-        told = {"id": launch.id, "launcher_token": self.tokens.launcher_token(launch.id), "phase": launch.stage.value}
-        return Answer(HTTPStatus.CREATED, {**told, "address": f"{own.address}api/launches/{launch.id}"})
+        created = {
+            "id": launch.id,
+            "launcher_token": self.tokens.launcher_token(launch.id),
+            "phase": launch.stage.value,
+        }
+        return Answer(HTTPStatus.CREATED, {**created, "address": f"{own.address}api/launches/{launch.id}"})
 
     def look(self, caller: Caller, launch: str) -> Answer:
-        """How the launch stands, with the last lines of its build's log; the session's address and token once ready.
+        """Return the state of the launch, with the last lines of its build's log; the session's address and token once ready.
 
-        queue: while its build waits for a slot, how many are to be built first, and the same in words; else null.
+        queue: while its build waits for a slot, the number of builds before it, and the same in words; else null.
         """
         self._check(caller, launch)
-        now, tellings = self.follow(launch, StreamCursor())
-        before = self.follow.builds_before(now)
-        words = "" if before is None else words_of_place(before, self.follow.builds_refused(now)).strip()
+        record, news = self.follow(launch, StreamCursor())
+        before = self.follow.builds_before(record)
+        words = "" if before is None else words_of_place(before, self.follow.builds_refused(record)).strip()
         queue = None if before is None else {"builds_before": before, "message": words}
-        return Answer(HTTPStatus.OK, {**_about(now), "queue": queue, **self._outcome(now), "log": _log(tellings)})
+        return Answer(HTTPStatus.OK, {**_about(record), "queue": queue, **self._outcome(record), "log": _log(news)})
 
     def stop(self, caller: Caller, launch: str) -> Answer:
-        """Ends the launch or its session. 202: the session goes within seconds."""
+        """End the launch or its session. 202: the session goes within seconds."""
         self._check(caller, launch)
         self.stop_launch(launch)
-        now, _ = self.follow(launch, StreamCursor())
-        return Answer(HTTPStatus.ACCEPTED, _about(now))
+        record, _ = self.follow(launch, StreamCursor())
+        return Answer(HTTPStatus.ACCEPTED, _about(record))
 
     def detect(self, caller: Caller, url: str | None) -> Answer:
-        """What a pasted address asks for, and the link that launches it."""
+        """Return the parts of a pasted address, and the link that launches it."""
         if not url:
             raise BadRequest(why="the address to look at is missing: /api/detect?url=...")
         own = Own.of(self.public_url, caller.scheme, caller.header("host"), caller.stage)
         return Answer(HTTPStatus.OK, detected(self.detect_address(url), own.address))
 
     def _check(self, caller: Caller, launch: str) -> None:
-        """A launch of somebody else looks exactly like one that does not exist."""
+        """Raise LaunchNotFound if the token is not the launch's: a launch of another client looks like a launch that does not exist."""
         scheme, _, token = caller.header("authorization").partition(" ")
         if scheme.lower() != "bearer" or not self.tokens.is_launcher(token.strip(), launch):
             raise LaunchNotFound
@@ -157,7 +165,7 @@ class Api:
 
 
 def ask_again(error: BinderyError) -> dict[str, str]:
-    """A header that says when the same request may do better; none if it will not by itself."""
+    """Return a `Retry-After` header if the same request may succeed later; no header if it will not."""
     if isinstance(error, TooManySessions | TooManyBuilds):
         return {"Retry-After": str(SHARE_SECONDS)}
     if isinstance(error, RateLimited):
@@ -180,13 +188,13 @@ def _about(launch: Launch) -> dict[str, object]:
 
 
 def _failed(failure: Failure) -> dict[str, object]:
-    shown = error_message(failure)
-    return {"phase": "failed", "failure": {"code": shown.code, "message": shown.message, "status": shown.status}}
+    error = error_message(failure)
+    return {"phase": "failed", "failure": {"code": error.code, "message": error.message, "status": error.status}}
 
 
 def _ready(session: Session) -> dict[str, object]:
     return {"url": session.url, "token": session.token, "notes": list(session.notes)}
 
 
-def _log(tellings: list[StreamEvent]) -> list[str]:
-    return [words for telling in tellings if (words := words_of(telling.event).rstrip("\n"))][-LOG_LINES:]
+def _log(news: list[StreamEvent]) -> list[str]:
+    return [words for item in news if (words := words_of(item.event).rstrip("\n"))][-LOG_LINES:]

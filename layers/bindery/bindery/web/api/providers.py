@@ -1,4 +1,4 @@
-"""`/api/repoproviders`: the providers as forms and clients want to know them."""
+"""`/api/repoproviders`: descriptions of the providers for forms and clients."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from bindery.ports.repository_provider import Display
 
 
 def repo_providers(providers: Iterable[tuple[str, Display]]) -> list[dict[str, object]]:
-    """BinderHub's list, from (id, display). `ref` is enabled where a spec has one."""
+    """Return BinderHub's list, from (id, display). `ref` is enabled if the provider's specs have a ref."""
     return [_described(name, display) for name, display in providers]
 
 
@@ -14,7 +14,7 @@ def _described(name: str, display: Display) -> dict[str, object]:
     ref: dict[str, object] = {"enabled": display.ref_default is not None}
     if display.ref_default is not None:
         ref["default"] = display.ref_default
-    told: dict[str, object] = {
+    description: dict[str, object] = {
         "displayName": display.name,
         "id": name,
         "spec": {"validateRegex": display.regex},
@@ -26,5 +26,5 @@ def _described(name: str, display: Display) -> dict[str, object]:
         "ref": ref,
     }
     if display.detect is not None:
-        told["detect"] = {"regex": display.detect}
-    return told
+        description["detect"] = {"regex": display.detect}
+    return description

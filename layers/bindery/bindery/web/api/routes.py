@@ -1,4 +1,4 @@
-"""`/api/...` by its routes, and what every answer bears."""
+"""Routes of `/api/...`, and the headers of their responses."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -28,9 +28,9 @@ ALLOWED = {
 
 
 class ApiRoutes:
-    """Answers a REST API's event. site: made only when somebody asks which providers it has.
+    """Resolver of REST API events. site: made at the first request for the providers.
 
-    cors: sites whose scripts may read the answers. proxies: whose word counts on who the client is.
+    cors: sites with scripts that may read the responses. proxies: trusted for the client's address.
     """
 
     def __init__(self, api: Api, site: "Callable[[], Site]", cors: Cors, proxies: Proxies = NO_PROXIES) -> None:
@@ -48,40 +48,40 @@ class ApiRoutes:
         return too_large(event) or answered(event, lambda read: self._app.resolve(read, context))
 
     def _providers(self) -> Response[str]:
-        """What forms and clients want to know of each provider."""
+        """Return the description of each provider."""
         return self._told(200, repo_providers(self._site().displays()))
 
     def _detect(self) -> Response[str]:
-        """What a pasted address asks for."""
+        """Return the parts of a pasted address."""
         query = self._app.current_event.query_string_parameters
         return self._answered(self._api.detect(self._caller(), query.get("url")))
 
     def _create(self) -> Response[str]:
-        """A new launch."""
+        """Create a launch."""
         return self._answered(self._api.create(self._caller(), self._app.current_event.body or ""))
 
     def _look(self, launch: str) -> Response[str]:
-        """How it stands."""
+        """Return the state of the launch."""
         return self._answered(self._api.look(self._caller(), launch))
 
     def _stop(self, launch: str) -> Response[str]:
-        """Ends it."""
+        """End the launch."""
         return self._answered(self._api.stop(self._caller(), launch))
 
     def _preflight(self) -> Response[str]:
-        """For browsers."""
+        """Return the response to a browser's preflight request."""
         return Response(204, headers=self._headers())
 
     def _failed(self, error: BinderyError) -> Response[str]:
         """Return the error as JSON."""
-        shown = error_message(error)
-        return self._told(shown.status, {"code": shown.code, "message": shown.message}, **ask_again(error))
+        response = error_message(error)
+        return self._told(response.status, {"code": response.code, "message": response.message}, **ask_again(error))
 
     def _answered(self, answer: Answer) -> Response[str]:
         return self._told(answer.status, answer.body)
 
     def _told(self, status: int, body: Mapping[str, object] | list[dict[str, object]], **more: str) -> Response[str]:
-        """JSON. more: headers."""
+        """Return a JSON response. more: headers."""
         return Response(status, "application/json", json.dumps(body), {**self._headers(), **more})
 
     def _headers(self) -> dict[str, str]:

@@ -10,7 +10,9 @@ from bindery.domain.errors import BinderyError
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """status: HTTP. code: for programs. sentence: for people; `{fact}` stands for the error's fact of that name.
+    """Entry of the error catalogue.
+
+    status: HTTP. code: for programs. sentence: for people; `{fact}` stands for the error's fact of that name.
 
     meanwhile: the sentence while the launch is tried again.
     """
@@ -30,7 +32,7 @@ GENERAL = CatalogEntry(
 
 CATALOG: Mapping[type[BinderyError], CatalogEntry] = MappingProxyType(
     {
-        # What was asked
+        # The request
         e.BadSpec: CatalogEntry(400, "bad_spec", "{spec} does not name a repository: {why}. Check the link."),
         e.UnknownProvider: CatalogEntry(
             404, "unknown_provider", "There is no kind of repository called {provider} here. Known are: {known}."

@@ -1,4 +1,4 @@
-"""Errors as people and programs read them: the catalogue's sentence, with the error's facts filled in."""
+"""Render errors for people and programs: the catalogue's sentence, with the error's facts filled in."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from bindery.web.errors.text import last_lines, one_line
 
 @dataclass(frozen=True)
 class ErrorMessage:
-    """An error for a response. status: HTTP. code: for programs. message: plain text, which templates escape for HTML."""
+    """Rendered error of a response. status: HTTP. code: for programs. message: plain text, which templates escape for HTML."""
 
     status: int
     code: str
@@ -25,7 +25,7 @@ BY_KIND: Mapping[str, type[BinderyError]] = MappingProxyType({error.__name__: er
 
 
 def error_message(failure: Failure | BinderyError) -> ErrorMessage:
-    """Return what a response says of a failure. A kind that this version does not have gets the general entry."""
+    """Return the response's form of a failure. A kind that this version does not have gets the general entry."""
     stored = failure if isinstance(failure, Failure) else Failure.of(failure)
     kind = BY_KIND.get(stored.kind)
     entry = CATALOG[kind] if kind else GENERAL

@@ -1,7 +1,7 @@
-"""Files that pages need, and the badges.
+"""Files for pages, and the badges.
 
-Pages name a file with a hash of its content (`launch.1a2b3c4d5e6f.js`), so a browser may keep it for a year. Badges, and files that are
-asked for by their plain names, are asked for anew each time.
+Pages name a file with a hash of its content (`launch.1a2b3c4d5e6f.js`), so browsers may cache it for a year. Badges, and files
+requested by their plain names, are revalidated each time.
 """
 
 import re
@@ -32,7 +32,7 @@ HASHED = re.compile(r"(?P<stem>[a-z_]+)\.(?P<hash>[0-9a-f]{12})(?P<kind>\.[a-z]+
 
 @dataclass(frozen=True)
 class Asset:
-    """A file, as it is sent. cache_control: the header of this name."""
+    """File of a response. cache_control: the header of this name."""
 
     content_type: str
     body: bytes
@@ -40,9 +40,9 @@ class Asset:
 
 
 def asset(name: str) -> Asset | None:
-    """Return the file called `name` (what follows `/assets/`, or a badge's name), or None. Only listed names are read.
+    """Return the file called `name` (the path after `/assets/`, or a badge's name), or None. Only listed names are read.
 
-    A name with the hash of another version, as in a page from before a deployment, gets this version, to be asked for again.
+    A name with the hash of another version, as in a page from before a deployment, gets this version, with revalidation.
     """
     match = HASHED.fullmatch(name)
     file = match["stem"] + match["kind"] if match else ALIASES.get(name, name)

@@ -1,4 +1,4 @@
-"""`/metrics` in Prometheus' text format, from sums that live in the table. The names are BinderHub's."""
+"""`/metrics` in Prometheus' text format, from the sums in the table. The names are BinderHub's."""
 
 import re
 from collections import defaultdict
@@ -31,7 +31,7 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def exposition(sums: Sums, gauges: Mapping[str, float]) -> str:
-    """The text. sums: as `Counters.read` answers them; `<name>_bucket` and `<name>_sum` together are one histogram.
+    """Return the text. sums: as returned by `Counters.read`; `<name>_bucket` and `<name>_sum` together are one histogram.
 
     Equal state gives equal text.
     """
@@ -62,7 +62,7 @@ class _Sums(Collector):
         return counter
 
     def _histogram(self, name: str) -> Metric:
-        """Stored buckets count for themselves alone; Prometheus wants each to hold those below it too."""
+        """Return a histogram. A stored bucket holds only its own count; a bucket of Prometheus includes the counts below it."""
         histogram = Metric(name, HELP.get(name, name), "histogram")
         series = _series(self.sums[f"{name}_bucket"])
         bounds = sorted({bound for buckets in series.values() for bound in buckets} | {INFINITY})
@@ -78,7 +78,7 @@ class _Sums(Collector):
 
 
 def _series(buckets: Mapping[Labels, float]) -> dict[Labels, dict[float, float]]:
-    """Counts by bound, for each set of the other labels."""
+    """Return counts by bound, for each set of the other labels."""
     series: dict[Labels, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     for labels, count in _clean(buckets).items():
         try:
@@ -94,9 +94,9 @@ def _bound(bound: float) -> str:
 
 
 def _clean(sums: Mapping[Labels, float]) -> dict[Labels, float]:
-    """Labels in one order, with names that Prometheus takes and values that can be encoded."""
+    """Return the sums with labels in one order, with names that Prometheus accepts and values that can be encoded."""
     cleaned: dict[Labels, float] = defaultdict(float)
     for labels, total in sums.items():
-        told = tuple(sorted((name, encodable(value)) for name, value in labels if _LABEL.fullmatch(name)))
-        cleaned[told] += total
+        cleaned_labels = tuple(sorted((name, encodable(value)) for name, value in labels if _LABEL.fullmatch(name)))
+        cleaned[cleaned_labels] += total
     return cleaned

@@ -1,4 +1,4 @@
-"""Pages for people: what they hold, and the headers that keep them from doing anything else."""
+"""Render pages for people, with headers that restrict them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ HEADERS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Page:
-    """An HTML answer."""
+    """HTML response."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,10 +40,10 @@ class Page:
 
 @dataclass(frozen=True)
 class LaunchLink:
-    """What a launch link asks for.
+    """Parts of a launch link.
 
-    spec: as it stood in the link. kind: the provider's name for people. repo_url: the repository's page.
-    path: where in the session it leads, from `path_in_session`.
+    spec: as in the link. kind: the provider's name for people. repo_url: the repository's page.
+    path: the path in the session that the link opens, from `path_in_session`.
     """
 
     provider: str
@@ -62,30 +62,30 @@ def launch_page(
     name: str = "Bindery",
     root: str = "",
 ) -> Page:
-    """The page of `/v2/<provider>/<spec>`; it launches by itself unless `autostart` is False.
+    """Return the page of `/v2/<provider>/<spec>`; it launches by itself unless `autostart` is False.
 
-    isolated: False where sessions run as this user on this machine; the page says so. name: this instance's. root: the path
-    that it is at.
+    isolated: False where sessions run as this user on this machine; the page says so. name: this instance's. root: the path that
+    Bindery is at.
     """
-    told = {
-        # What a browser sent us as a path it sends again as it is; only what would end a path has to be encoded.
+    settings = {
+        # The browser sends this path back unchanged; only the characters that end a path have to be encoded.
         "build": f"{root}/build/{link.provider}/{link.spec}".replace("?", "%3F").replace("#", "%23"),
         "token": build_token,
         "path": link.path,
         "autostart": autostart,
         "spec": one_line(link.spec, 120),
     }
-    page = {"link": link, "spec": one_line(link.spec), "autostart": autostart, "isolated": isolated, "told": told}
+    page = {"link": link, "spec": one_line(link.spec), "autostart": autostart, "isolated": isolated, "told": settings}
     return Page(200, HEADERS, _rendered("launch.html", name=name, root=root, **page))
 
 
 def error_page(status: int, title: str, message: str, *, name: str = "Bindery", root: str = "") -> Page:
-    """A page that says what is wrong. message: plain text, its lines kept."""
+    """Return a page that shows an error. message: plain text, its lines kept."""
     return Page(status, HEADERS, _rendered("error.html", name=name, root=root, title=one_line(title), message=message))
 
 
 def home_page(providers: Sequence[tuple[str, Display]], *, name: str = "Bindery", root: str = "") -> Page:
-    """The start page: a form that makes links and badges."""
+    """Return the start page: a form that makes links and badges."""
     headers = {**HEADERS, "Cache-Control": "no-cache"}
     return Page(200, headers, _rendered("home.html", name=name, root=root, providers=repo_providers(providers)))
 

@@ -1,4 +1,4 @@
-"""Everything that a browser asks for with GET: launch pages, badges, and what monitors read."""
+"""Pages and monitoring responses for GET requests: launch pages, redirects, health, versions and metrics."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -26,11 +26,13 @@ SESSION_ID = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
 
 @dataclass(frozen=True)
 class Site:
-    """count: a client's launch, towards its limit. find_launch: by its id, which is also its session's.
+    """Handlers of GET requests.
 
-    isolated: whether sessions cannot touch this machine. is_confirmed: True for a provider with a canonical spec whose launch the
-    user of this machine has agreed to before.
-    checks: by service, raises if it is ill. builder: its name. metrics_text: as it was rendered last; None: not lately.
+    count: counts a launch towards a client's limit. find_launch: returns a launch by its id, which is also its session's id.
+    isolated: True if sessions cannot touch this machine. is_confirmed: True for a provider with a canonical spec that the user of
+    this machine has agreed to launch before.
+    checks: by service, raises if it is unhealthy. builder: its name. metrics_text: the last rendered text; None: there is no
+    recent text.
     """
 
     providers: Callable[[], Mapping[str, RepositoryProvider]]
@@ -51,24 +53,24 @@ class Site:
     metrics_text: Callable[[], str | None]
 
     def own(self, scheme: str, headers: Mapping[str, str], stage: str) -> Own:
-        """How the request addresses this Bindery. scheme: of the client's own connection. headers: names in lower case."""
+        """Return this Bindery's address, as used in the request. scheme: of the client's own connection. headers: names in lower case."""
         return Own.of(self.public_url, scheme, headers.get("host", ""), stage)
 
     def home(self, own: Own) -> Page:
         return home_page(self.displays(), name=self.title, root=own.root)
 
     def displays(self) -> Sequence[tuple[str, Display]]:
-        """Each provider's id and how it shows itself."""
+        """Return each provider's id and display."""
         return [(name, provider.display) for name, provider in self.providers().items()]
 
     def launch(self, raw_path: str, query: Mapping[str, str], own: Own, site: str, client: str) -> Page:
-        """`/v2/...`: a page with a build token; or why there cannot be one. site: `Sec-Fetch-Site`."""
+        """Return the page of `/v2/...` with a build token, or an error page with the reason. site: `Sec-Fetch-Site`."""
         try:
             return self._launch(raw_path, query, own, site, client)
         except BinderyError as error:
-            shown = error_message(error)
+            response = error_message(error)
             title = "This link cannot be launched"
-            return error_page(shown.status, title, shown.message, name=self.title, root=own.root)
+            return error_page(response.status, title, response.message, name=self.title, root=own.root)
 
     def _launch(self, raw_path: str, query: Mapping[str, str], own: Own, site: str, client: str) -> Page:
         self.rules().check_client(client)
@@ -91,24 +93,25 @@ class Site:
         )
 
     def _starts_at_once(self, site: str, name: str) -> bool:
-        """True if the page may launch before its visitor has pressed a button.
+        """Return True if the page may launch before its visitor has pressed a button.
 
-        Where sessions can touch this machine, only our own pages' links do, and links from outside the browser (`none`) to what was
-        launched here before. site: `Sec-Fetch-Site`, which only a browser's own words may set.
+        Where sessions can touch this machine, only links on our own pages do, and links from outside the browser (`none`) to
+        repositories that were launched here before. site: `Sec-Fetch-Site`, which only the browser itself can set.
         """
         return self.isolated or site == "same-origin" or (site == "none" and self.is_confirmed(name))
 
     def doi_redirect(self, raw_path: str, query: Mapping[str, str], client: str) -> str:
-        """Where `/v2/doi/<DOI>` leads: to the launch page of its record on the host where that lives.
+        """Return the redirect location of `/v2/doi/<DOI>`: the launch page of its record, on the record's host.
 
-        A DOI that has to be asked for counts as a launch of the client's: nobody sends us to the DOI system as often as they like.
+        A DOI that is not in the cache counts as a launch of the client: clients cannot make Bindery send unlimited requests to
+        the DOI system.
         """
         self.rules().check_client(client)
         home = self.dois().home(read_link(raw_path, "/v2/").spec, lambda: self.count(client))
         return launch_path(home.provider, home.spec) + (f"?{urlencode(query)}" if query else "")
 
     def repo_redirect(self, raw_path: str) -> str:
-        """Where `/repo/<owner>/<repository>[/<path>]`, the oldest kind of link, leads."""
+        """Return the redirect location of `/repo/<owner>/<repository>[/<path>]`, the oldest kind of link."""
         owner, _, rest = plain_path(raw_path).removeprefix("/repo/").partition("/")
         repository, _, path = rest.partition("/")
         if not owner or not repository:
@@ -116,9 +119,11 @@ class Site:
         return f"/v2/gh/{owner}/{repository}/master" + (f"?{urlencode({'urlpath': path})}" if path else "")
 
     def again(self, raw_path: str) -> str:
-        """Where `/sessions/<id>` leads, to launch again what a session ran: its launch page, which decides.
+        """Return the redirect location of `/sessions/<id>`: the launch page of the session's repository.
 
-        Whoever sees a session's host name may ask, so only public repositories are named. Raises SessionNotFound.
+        That page decides about the new launch.
+
+        Any client that sees a session's host name may ask, so only public repositories are named. Raises SessionNotFound.
         """
         session = plain_path(raw_path).removeprefix("/sessions/").removesuffix("/")
         launch = self.find_launch(session) if SESSION_ID.fullmatch(session) else None
@@ -127,17 +132,17 @@ class Site:
         return launch_path(launch.provider, launch.spec)
 
     def health(self) -> tuple[int, dict[str, object]]:
-        """200 if all is well, else 503; which service is ill."""
+        """Return 200 if all services are healthy, else 503; and the state of each service."""
         checks = [{"service": service, "ok": _well(check)} for service, check in self.checks.items()]
         ok = all(check["ok"] for check in checks)
         return (200 if ok else 503), {"ok": ok, "checks": checks}
 
     def versions(self) -> dict[str, object]:
-        """What runs here, under BinderHub's names."""
+        """Return the versions of this Bindery, under BinderHub's names."""
         return {"builder_info": {"name": self.builder()}, "binderhub": __version__, "builder": self.builder()}
 
     def metrics(self, client: str, authorization: str) -> str:
-        """Prometheus' text as the timer rendered it. Raises MetricsClosed, MetricsNotReady."""
+        """Return Prometheus' text as the timer rendered it. Raises MetricsClosed, MetricsNotReady."""
         self.metrics_access.check(client, authorization)
         text = self.metrics_text()
         if text is None:

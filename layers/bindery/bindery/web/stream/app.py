@@ -1,4 +1,4 @@
-"""`GET /build/...`: a launch as server-sent events, open until it is ready or failed."""
+"""`GET /build/...`: a launch as server-sent events. The stream is open until the launch is ready or failed."""
 
 import asyncio
 import json
@@ -33,18 +33,18 @@ from bindery.web.stream.queue_position import QueuePositions
 
 KEEPALIVE_SECONDS = 25
 BUSY_SECONDS = 30
-"""When a client that watches too many launches may try again: one of them may have ended."""
+"""Seconds until a client that watches too many launches should try again: one of them may have ended."""
 LAST_LINES_SECONDS = 0.4
 ASK_AFTER_SECONDS = 5
-"""A page that waits for a build asks from then on: holding a stream open costs several times as much."""
+"""Seconds after which a page that waits for a build polls the API: an open stream costs several times as much."""
 AGAIN_MS = 500
 GOES_ON = "The build goes on. Open the same link again to see how it stands: {link}\n"
 
 
 class Follow(Protocol):
-    """What there is to tell of a launch since `told`, its build's place in line, and its session once it is ready."""
+    """Reader of a launch: its events since a cursor, its build's place in the queue, and its session once it is ready."""
 
-    def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]: ...
+    def __call__(self, launch: str, cursor: StreamCursor, /) -> tuple[Launch, list[StreamEvent]]: ...
     def builds_before(self, launch: Launch) -> int | None: ...
     def builds_refused(self, launch: Launch) -> str: ...
     def session(self, launch: Launch) -> Session | Failure: ...
@@ -52,13 +52,14 @@ class Follow(Protocol):
 
 @dataclass(frozen=True)
 class Stream:
-    """The app behind `/build`. public_url: empty means as the request says. cors: sites whose scripts may read the events.
+    """App behind `/build`. public_url: empty means from the request. cors: sites with scripts that may read the events.
 
-    longest_seconds: how long a stream is open at most, since API Gateway cuts it at 15 minutes; 0: to its launch's end.
-    word: of what is written to the table; None where other processes write it.
-    close: gives back a client's stream, of which it may have so many open. proxies: whose word counts on who the client is.
-    page_seconds: the same as longest_seconds for our own page, which says that it resumes; 0: as for others. Nobody else's stream
-    ends before its launch because of it: BinderHub's clients take a closed stream for a failure.
+    longest_seconds: a stream's longest duration, since API Gateway cuts it at 15 minutes; 0: to its launch's end.
+    word: notifies of writes to the table; None if other processes write it.
+    close: releases a client's stream; the number of open streams per client is limited. proxies: trusted for the client's
+    address.
+    page_seconds: the same as longest_seconds for our own page, which says that it resumes; 0: as for other clients. Streams of
+    other clients do not end early because of it: BinderHub's clients take a closed stream for a failure.
     """
 
     open_launch: Callable[[LaunchRequest], OpenedLaunch]
@@ -74,23 +75,23 @@ class Stream:
 
     def app(self) -> Starlette:
         app = Starlette()
-        app.router.default = request_response(self.answer)  # every path is ours, whatever characters it holds
+        app.router.default = request_response(self.answer)  # the app serves every path, with any characters
         return app
 
     async def answer(self, request: Request) -> Response:
-        """Always 200 with events, whatever is wrong with the launch; BinderHub's clients expect that."""
-        if request.method != "GET":  # looking starts nothing
+        """Return the response: always 200 with events, even if the launch fails; BinderHub's clients expect that."""
+        if request.method != "GET":  # other methods start no launch
             if request.method in ("HEAD", "OPTIONS"):
                 return Response(status_code=204, headers=self._headers(request))
             return PlainTextResponse(
                 "This address is only read, with GET.\n", 405, {**self._headers(request), "allow": "GET"}
             )
         if "text/event-stream" not in request.headers.get("accept", ""):
-            told = "This address streams events. Ask with the header `Accept: text/event-stream`, or open the link under /v2/.\n"
-            return PlainTextResponse(told, 406, self._headers(request))
+            hint = "This address streams events. Ask with the header `Accept: text/event-stream`, or open the link under /v2/.\n"
+            return PlainTextResponse(hint, 406, self._headers(request))
         try:
-            asked = self._asked(request)
-            opened = await run_sync(self.open_launch, asked)
+            launch_request = self._asked(request)
+            opened = await run_sync(self.open_launch, launch_request)
         except TooManyStreams as error:
             return self._busy(error, request)
         except BinderyError as error:
@@ -98,11 +99,11 @@ class Stream:
         rate = opened.rate
         limits = {f"x-ratelimit-{name}": str(value) for name, value in vars(rate).items()} if rate else {}
         return self._events(
-            self._relay(opened, asked, resumes=self._resumes(request)), {**self._headers(request), **limits}
+            self._relay(opened, launch_request, resumes=self._resumes(request)), {**self._headers(request), **limits}
         )
 
     def _resumes(self, request: Request) -> bool:
-        """Return whether this is our own page, and is to come back."""
+        """Return True if the client is our own page and will reconnect."""
         query = request.query_params
         return bool(self.page_seconds and query.get("resumes") == "1" and query.get("build_token"))
 
@@ -126,7 +127,7 @@ class Stream:
         )
 
     def _sender(self, request: Request) -> tuple[str, str]:
-        """The client's address, and the scheme of its own connection, as API Gateway or else trusted proxies have them."""
+        """Return the client's address, and the scheme of its own connection, from API Gateway or else from trusted proxies."""
         peer = peer_of(request)
         forwarded_for, proto = (
             ",".join(request.headers.getlist(name)) for name in ("x-forwarded-for", "x-forwarded-proto")
@@ -144,10 +145,13 @@ class Stream:
         }
 
     def _busy(self, error: TooManyStreams, request: Request) -> Response:
-        """Not as an event: a failed phase would say that the launch has ended. Pages then ask the API, as after any refusal."""
-        shown = error_message(error)
+        """Return the error as a response, not as an event: a failed phase would say that the launch has ended.
+
+        Pages then poll the API, as after any refusal.
+        """
+        response = error_message(error)
         headers = {**self._headers(request), "retry-after": str(BUSY_SECONDS)}
-        return JSONResponse({"code": shown.code, "message": shown.message}, shown.status, headers)
+        return JSONResponse({"code": response.code, "message": response.message}, response.status, headers)
 
     def _events(self, events: AsyncIterator[ServerSentEvent], headers: Mapping[str, str]) -> Response:
         return EventSourceResponse(
@@ -159,68 +163,72 @@ class Stream:
         )
 
     async def _relay(
-        self, opened: OpenedLaunch, asked: LaunchRequest, *, resumes: bool
+        self, opened: OpenedLaunch, request: LaunchRequest, *, resumes: bool
     ) -> AsyncIterator[ServerSentEvent]:
-        """Everything not told yet, then what comes, until the launch has ended or the stream has been open for long."""
+        """Yield the events since the client's cursor, then new events, until the launch has ended or the stream has reached its
+        longest duration.
+        """
         try:
-            with self.word.of(key_of(opened.launch.id)) if self.word else nullcontext() as word:
-                async for event in self._told(opened, asked, PollInterval(word), resumes=resumes):
+            with self.word.of(key_of(opened.launch.id)) if self.word else nullcontext() as changes:
+                async for event in self._told(opened, request, PollInterval(changes), resumes=resumes):
                     yield event
         finally:
             with CancelScope(shield=True):  # also when the client has left
-                await run_sync(self._close, opened, asked)
+                await run_sync(self._close, opened, request)
 
-    def _close(self, opened: OpenedLaunch, asked: LaunchRequest) -> None:
-        """Trouble is no reason to end a stream badly: its lease ends by itself."""
+    def _close(self, opened: OpenedLaunch, request: LaunchRequest) -> None:
+        """Release the stream. Errors are ignored, so that the stream ends cleanly: its lease expires by itself."""
         if self.close and opened.stream:
             with suppress(BinderyError):
-                self.close(asked.client, opened.stream)
+                self.close(request.client, opened.stream)
 
     async def _told(
-        self, opened: OpenedLaunch, asked: LaunchRequest, looks: PollInterval, *, resumes: bool
+        self, opened: OpenedLaunch, request: LaunchRequest, looks: PollInterval, *, resumes: bool
     ) -> AsyncIterator[ServerSentEvent]:
-        told, waited = StreamCursor.read(opened.told), False
+        cursor, waited = StreamCursor.read(opened.told), False
         longest = (self.page_seconds if resumes else self.longest_seconds) or float("inf")
         places = QueuePositions(self.follow.builds_before, why=self.follow.builds_refused)
         while looks.age < longest:
             looks.begin()
             try:
-                launch, tellings = await run_sync(self.follow, opened.launch.id, told)
+                launch, news = await run_sync(self.follow, opened.launch.id, cursor)
             except Retryable:
                 await asyncio.sleep(LATEST)
                 continue
             except BinderyError as error:
-                yield self._event(failed_payload(error), opened.launch.id, told)
+                yield self._event(failed_payload(error), opened.launch.id, cursor)
                 return
             if launch.stage is Stage.FAILED and launch.attempt and not waited:
                 waited = True
                 await asyncio.sleep(LAST_LINES_SECONDS)  # the build's last lines may come after its end
                 continue
-            if launch.ended and not tellings:  # all was told; the end is told again
-                told = replace(told, events=len(launch.events) - 1)
+            if launch.ended and not news:  # the client has all events: send the last one again
+                cursor = replace(cursor, events=len(launch.events) - 1)
                 continue
-            for telling in tellings:
-                told = telling.told
-                yield self._event(await self._payload(launch, telling, asked), launch.id, told)
+            for item in news:
+                cursor = item.told
+                yield self._event(await self._payload(launch, item, request), launch.id, cursor)
             if launch.ended:
                 return
-            for telling in await run_sync(places.news, launch, told) if places.due(launch, told) else []:
-                yield self._event(payload(telling.event), launch.id, told)
+            for item in await run_sync(places.news, launch, cursor) if places.due(launch, cursor) else []:
+                yield self._event(payload(item.event), launch.id, cursor)
             if resumes and launch.stage is Stage.BUILDING and looks.age >= ASK_AFTER_SECONDS:
-                yield self._page_event("ask", opened.launch.id, told)
+                yield self._page_event("ask", opened.launch.id, cursor)
                 return
-            await looks.pause(word_comes=launch.stage is not Stage.BUILDING)  # the lines of its log come by themselves
-        yield self._last_word(opened.launch.id, told, asked, resumes=resumes)
+            await looks.pause(word_comes=launch.stage is not Stage.BUILDING)  # log lines change no launch record
+        yield self._last_word(opened.launch.id, cursor, request, resumes=resumes)
 
-    def _last_word(self, launch: str, told: StreamCursor, asked: LaunchRequest, *, resumes: bool) -> ServerSentEvent:
-        """Of a stream that has been open for long."""
+    def _last_word(
+        self, launch: str, cursor: StreamCursor, request: LaunchRequest, *, resumes: bool
+    ) -> ServerSentEvent:
+        """Return the last event of a stream that has reached its longest duration."""
         if resumes:
-            return self._page_event("again", launch, told)
-        link = f"{asked.launch_host}v2/{asked.provider}/{asked.spec}"
-        return self._event({"phase": "waiting", "message": GOES_ON.format(link=link)}, launch, told)
+            return self._page_event("again", launch, cursor)
+        link = f"{request.launch_host}v2/{request.provider}/{request.spec}"
+        return self._event({"phase": "waiting", "message": GOES_ON.format(link=link)}, launch, cursor)
 
-    async def _payload(self, launch: Launch, telling: StreamEvent, asked: LaunchRequest) -> dict[str, object]:
-        match telling.event.phase:
+    async def _payload(self, launch: Launch, item: StreamEvent, request: LaunchRequest) -> dict[str, object]:
+        match item.event.phase:
             case Phase.FAILED:
                 return failed_payload(launch.failure or Failure(kind="StepFailed"))
             case Phase.READY if launch.build_only:
@@ -230,17 +238,17 @@ class Stream:
                 return (
                     failed_payload(session)
                     if isinstance(session, Failure)
-                    else ready_payload(launch, session, asked.client)
+                    else ready_payload(launch, session, request.client)
                 )
             case _:
-                return payload(telling.event, launch.image)
+                return payload(item.event, launch.image)
 
-    def _page_event(self, name: str, launch: str, told: StreamCursor) -> ServerSentEvent:
-        """For our own page. `ask`: ask the API how the launch stands from now on. `again`: connect again, all is well."""
-        return ServerSentEvent("{}", event=name, id=self.tokens.event_id(launch, str(told)), retry=AGAIN_MS, sep="\n")
+    def _page_event(self, name: str, launch: str, cursor: StreamCursor) -> ServerSentEvent:
+        """Return an event for our own page. `ask`: poll the API for the launch from now on. `again`: connect again, there was no error."""
+        return ServerSentEvent("{}", event=name, id=self.tokens.event_id(launch, str(cursor)), retry=AGAIN_MS, sep="\n")
 
-    def _event(self, data: Mapping[str, object], launch: str, told: StreamCursor) -> ServerSentEvent:
-        return ServerSentEvent(json.dumps(data), id=self.tokens.event_id(launch, str(told)), sep="\n")
+    def _event(self, data: Mapping[str, object], launch: str, cursor: StreamCursor) -> ServerSentEvent:
+        return ServerSentEvent(json.dumps(data), id=self.tokens.event_id(launch, str(cursor)), sep="\n")
 
 
 async def _once(data: Mapping[str, object]) -> AsyncIterator[ServerSentEvent]:
@@ -248,7 +256,7 @@ async def _once(data: Mapping[str, object]) -> AsyncIterator[ServerSentEvent]:
 
 
 def peer_of(request: Request) -> str:
-    """The peer's address: as API Gateway saw it where the Web Adapter tells, else the connection's."""
+    """Return the peer's address: from API Gateway's context if the Web Adapter sends it, else the connection's."""
     context = _context(request)
     if context is not None:
         try:
@@ -259,15 +267,15 @@ def peer_of(request: Request) -> str:
 
 
 def stage_of(request: Request) -> str:
-    """API Gateway's, where the Web Adapter tells."""
+    """Return API Gateway's stage, if the Web Adapter sends its context."""
     return str((_context(request) or {}).get("stage", ""))
 
 
 def _context(request: Request) -> dict[str, Any] | None:
-    """What API Gateway knows of the request; None where nobody tells."""
-    told = request.headers.get("x-amzn-request-context", "")
+    """Return API Gateway's context of the request; None without the Web Adapter."""
+    header = request.headers.get("x-amzn-request-context", "")
     try:
-        read = json.loads(told) if told else None
+        context = json.loads(header) if header else None
     except ValueError:
         return {}
-    return read if read is None or isinstance(read, dict) else {}
+    return context if context is None or isinstance(context, dict) else {}

@@ -1,7 +1,6 @@
-"""When a stream looks at its launch again. Where the process that writes tells, streams need not ask again and again.
+"""Wake event streams when a launch record changes in this process; otherwise streams poll.
 
-That asking was half of the processor time that the control plane took for a launch, on the machine that the session
-starts on.
+Polling took half of the processor time that the control plane used for a launch, on the machine that the session starts on.
 """
 
 import asyncio
@@ -11,20 +10,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-SOONEST, LATEST = 0.02, 2.0  # seconds between two looks, ever more of them
-SELDOM = 0.25  # the same where there is word: another process may write, too
+SOONEST, LATEST = 0.02, 2.0  # seconds between two looks; the pause grows
+SELDOM = 0.25  # shortest pause with a notifier: another process may write, too
 Waiting = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
 class ChangeNotifier:
-    """What was written in this process, for its streams. Safe for many threads."""
+    """Notifier of writes in this process, for its streams. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, set[Waiting]] = defaultdict(set)
 
     def written(self, key: str) -> None:
-        """Wakes who waits for the key."""
+        """Wake the streams that wait for the key."""
         with self._lock:
             waiting = list(self._waiting.get(key, ()))
         for loop, event in waiting:
@@ -33,7 +32,7 @@ class ChangeNotifier:
 
     @contextmanager
     def of(self, key: str) -> Iterator[asyncio.Event]:
-        """Set whenever the key was written, while the block lasts."""
+        """Yield an event that is set at each write of the key, while the block lasts."""
         waiting = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
             self._waiting[key].add(waiting)
@@ -47,7 +46,7 @@ class ChangeNotifier:
 
 
 class PollInterval:
-    """The pauses of one stream. word: set when there is something new; None where nobody tells."""
+    """Pauses of one stream. word: set when there is news; None without a notifier."""
 
     def __init__(self, word: asyncio.Event | None) -> None:
         self._word = word
@@ -55,16 +54,16 @@ class PollInterval:
 
     @property
     def age(self) -> float:
-        """Seconds since the stream began."""
+        """Return the seconds since the stream began."""
         return time.monotonic() - self._begun
 
     def begin(self) -> None:
-        """What is written from now on is new."""
+        """Clear the event: only later writes are news."""
         if self._word:
             self._word.clear()
 
     async def pause(self, *, word_comes: bool) -> None:
-        """word_comes: whether what there is to tell next is told as a change of the launch."""
+        """Wait for the next look. word_comes: True if the next news comes as a change of the launch."""
         soonest = SELDOM if self._word and word_comes else SOONEST
         with suppress(TimeoutError):
             async with asyncio.timeout(min(LATEST, max(soonest, self.age / 40))):

@@ -1,4 +1,4 @@
-"""What a client of `/build` reads: BinderHub's words, field by field. Every answer is ready for `json.dumps`."""
+"""Payloads of `/build` events, with BinderHub's fields. All payloads are ready for `json.dumps`."""
 
 from bindery.domain.errors import BinderyError
 from bindery.domain.failure import Failure
@@ -11,20 +11,20 @@ Payload = dict[str, object]
 
 
 def payload(event: Event, image: str = "") -> Payload:
-    """An ordinary phase. image: named with `built`, once it is known."""
-    told: Payload = {"phase": event.phase.value, "message": words_of(event)}
+    """Return the payload of an ordinary phase. image: added to `built`, once it is known."""
+    fields: Payload = {"phase": event.phase.value, "message": words_of(event)}
     if event.phase is Phase.BUILT and image:
-        told["imageName"] = encodable(image)
-    return told
+        fields["imageName"] = encodable(image)
+    return fields
 
 
 def words_of(event: Event) -> str:
-    """What an event tells people, with a newline at its end."""
+    """Return an event's text for people, with a newline at its end."""
     return encodable(f"{waiting_message(event.trouble)}\n" if event.trouble else event.message)
 
 
 def ready_payload(launch: Launch, session: Session, client_ip: str) -> Payload:
-    """The line that hands the session over. It holds the session's token: only for the one who launched."""
+    """Return the payload that hands the session over. It holds the session's token: only for the client that launched."""
     url = _slashed(session.url)
     repository = launch.repository
     request = f"v2/{launch.provider}/{launch.spec}"
@@ -47,17 +47,20 @@ def ready_payload(launch: Launch, session: Session, client_ip: str) -> Payload:
 
 
 def built_payload(launch: Launch) -> Payload:
-    """The end of a launch that only wanted its image (`build_only`)."""
+    """Return the payload for the end of a launch that only built its image (`build_only`)."""
     return {"phase": Phase.READY.value, "message": "Done! Image built\n", "imageName": encodable(launch.image)}
 
 
 def failed_payload(trouble: Failure | BinderyError, *, status_code: bool = False) -> Payload:
-    """The end of a launch that failed. status_code: also as a number, for what BinderHub's handler refuses before a launch."""
-    shown = error_message(trouble)
-    told: Payload = {"phase": Phase.FAILED.value, "message": f"{shown.message}\n"}
+    """Return the payload for the end of a failed launch.
+
+    status_code: also as a number, for errors that BinderHub's handler reports before a launch.
+    """
+    error = error_message(trouble)
+    fields: Payload = {"phase": Phase.FAILED.value, "message": f"{error.message}\n"}
     if status_code:
-        told["status_code"] = shown.status
-    return told
+        fields["status_code"] = error.status
+    return fields
 
 
 def _slashed(url: str) -> str:

@@ -1,4 +1,4 @@
-"""A launch's place among those that wait for a build slot, told to whoever watches as it changes."""
+"""A launch's place in the queue for a build slot, sent to its streams when it changes."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,10 @@ TURN = "The build's turn has come. Waiting for it to start...\n"
 
 
 def words_of_place(before: int, refusal: str = "") -> str:
-    """before: how many builds are to begin first. refusal: the build service's words, if it takes no more builds for now."""
+    """Return the place in words.
+
+    before: number of builds before this one. refusal: the build service's message if it takes no more builds for now.
+    """
     match before:
         case 0:
             ahead = "this build is next"
@@ -30,12 +33,14 @@ def words_of_place(before: int, refusal: str = "") -> str:
 
 @dataclass
 class QueuePositions:
-    """What one stream has told. ask: how many are before the launch's build; None: it does not wait, or not any more.
+    """Places that one stream has sent.
 
-    why: the build service's refusal, if the build waits for that; empty if not.
+    ask: returns how many builds are before the launch's build; None: it does not wait, or no longer waits.
 
-    It asks while the build has said nothing yet, ever more rarely. A place is no event of the launch: a client that reconnects gets
-    it again.
+    why: returns the build service's refusal, if the build waits for that; empty if not.
+
+    It asks while the build has no log lines yet, ever more rarely. A place is no event of the launch: a client that reconnects
+    gets it again.
     """
 
     ask: Callable[[Launch], int | None]
@@ -45,23 +50,23 @@ class QueuePositions:
     _begun: float = field(default=-1, init=False)
     _next: float = field(default=0, init=False)
 
-    def due(self, launch: Launch, told: StreamCursor) -> bool:
-        """Whether it is time to ask."""
-        silent = told.line is None or told.line < 0
+    def due(self, launch: Launch, cursor: StreamCursor) -> bool:
+        """Return True if it is time to ask."""
+        silent = cursor.line is None or cursor.line < 0
         return launch.stage is Stage.BUILDING and silent and self.clock() >= self._next
 
-    def news(self, launch: Launch, told: StreamCursor) -> list[StreamEvent]:
-        """At most one telling, that leaves `told` as it is."""
+    def news(self, launch: Launch, cursor: StreamCursor) -> list[StreamEvent]:
+        """Return at most one event, with the cursor unchanged."""
         now = self.clock()
         self._begun = now if self._begun < 0 else self._begun
         self._next = now + min(LATEST_LOOK, max(SOONEST_LOOK, (now - self._begun) / 10))
         try:
             before = self.ask(launch)
             refusal = "" if before is None else self.why(launch)
-        except Retryable:  # the next look may know
+        except Retryable:  # the next look may succeed
             return []
         if (before, refusal) == self._told:
             return []
         self._told = (before, refusal)
         message = TURN if before is None else words_of_place(before, refusal)
-        return [StreamEvent(Event(phase=Phase.WAITING, message=message), told)]
+        return [StreamEvent(Event(phase=Phase.WAITING, message=message), cursor)]
