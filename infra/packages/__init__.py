@@ -1,1 +1,1 @@
-"""What is deployed: `sam build`, and what it takes to make its packages small and quick to import."""
+"""Deployment packages: `sam build`, and the steps that make its packages small and quick to import."""

@@ -1,4 +1,4 @@
-"""`python -m infra.packages`: packages as they are deployed, in `.aws-sam/build`, and how large they are."""
+"""`python -m infra.packages`: builds the deployment packages in `.aws-sam/build` and prints their sizes."""
 
 import argparse
 import os
@@ -33,39 +33,39 @@ def build(sam: str, architecture: str) -> str:
     command += ["--parameter-overrides", f"Architecture={architecture}"]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **quiet, "PATH": path}, check=True, stdout=subprocess.PIPE)
     resources = load(ROOT / "template.yaml")["Resources"]
-    names = [name for name, found in resources.items() if found["Type"] in KINDS]
+    names = [name for name, resource in resources.items() if resource["Type"] in KINDS]
     for name in names:
         if resources[name]["Type"] == KINDS[0]:
             compile_folder(BUILT / name, "/var/task")
-    return table({_spoken(name, resources[name]): size_of(BUILT / name) for name in names})
+    return table({_display_name(name, resources[name]): size_of(BUILT / name) for name in names})
 
 
-def _spoken(name: str, resource: Resource) -> str:
-    """A function is called as its folder."""
+def _display_name(name: str, resource: Resource) -> str:
+    """Return the package's name for the list: for a function, the name of its folder."""
     return Path(resource["Properties"].get("CodeUri", name.lower())).name
 
 
 def main() -> str | None:
-    """Answers what is missing."""
+    """Run the command. Return an error message, or None."""
     parser = argparse.ArgumentParser(prog="python -m infra.packages", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    every = commands.add_parser("build", help="all packages, by way of sam")
+    every = commands.add_parser("build", help="build all packages with sam")
     every.add_argument("--sam", default="sam", help="the command")
-    every.add_argument("--architecture", choices=PLATFORMS, default="x86_64", help="what the functions run on")
-    layer = commands.add_parser("library", help="what sam asks of make: the layer, into a folder")
+    every.add_argument("--architecture", choices=PLATFORMS, default="x86_64", help="the architecture of the functions")
+    layer = commands.add_parser("library", help="make the library's layer in a folder; sam runs it through make")
     layer.add_argument("folder", type=Path)
     layer.add_argument("--uv", default="uv", help="the command")
-    layer.add_argument("--architecture", choices=PLATFORMS, default="x86_64", help="what the functions run on")
-    commands.add_parser("python", help="where Lambda's own Python is here")
-    given = parser.parse_args()
+    layer.add_argument("--architecture", choices=PLATFORMS, default="x86_64", help="the architecture of the functions")
+    commands.add_parser("python", help="print the path of Lambda's Python on this machine")
+    arguments = parser.parse_args()
     try:
-        match given.command:
+        match arguments.command:
             case "library":
-                library.make(given.folder, given.uv, given.architecture)
+                library.make(arguments.folder, arguments.uv, arguments.architecture)
             case "python":
                 print(runtime_python())
             case _:
-                print(build(given.sam, given.architecture))
+                print(build(arguments.sam, arguments.architecture))
     except NoRuntimePythonError as error:
         return str(error)
     except subprocess.CalledProcessError as error:

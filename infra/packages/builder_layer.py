@@ -1,4 +1,4 @@
-"""`python -m infra.packages.builder_layer FOLDER`: what runs inside CodeBuild, with all that it needs in the locked versions."""
+"""`python -m infra.packages.builder_layer FOLDER`: makes the layer for CodeBuild, with its dependencies in the locked versions."""
 
 import argparse
 import shutil
@@ -10,7 +10,7 @@ OURS = ROOT / "layers" / "bindery" / "bindery", ROOT / "layers" / "builder" / "b
 
 
 def make(folder: Path, uv: str) -> None:
-    """Fills a layer's folder. uv: the command. Raises CalledProcessError."""
+    """Fill a layer's folder. uv: the command. Raises CalledProcessError."""
     target = folder / "python"
     install(target, uv, ["--only-group", "builder"])
     for package in OURS:
@@ -23,5 +23,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m infra.packages.builder_layer", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--uv", default="uv", help="the command")
-    given = parser.parse_args()
-    make(given.folder, given.uv)
+    arguments = parser.parse_args()
+    make(arguments.folder, arguments.uv)

@@ -1,4 +1,4 @@
-"""Byte-code for the runtime's own Python: without it every cold start compiles what it imports."""
+"""Byte-code for the Python of Lambda's runtime: without it, every cold start compiles the modules that it imports."""
 
 import os
 import shutil
@@ -14,28 +14,34 @@ MISSING = (
 
 
 class NoRuntimePythonError(Exception):
-    """The runtime's Python is not on this machine."""
+    """Error for a machine without the runtime's Python."""
 
 
 @cache
 def runtime_python() -> Path:
-    """The interpreter itself: on PATH there may only be a shim that knows no such version. Raises NoRuntimePythonError."""
+    """Return the interpreter itself, since PATH may only have a pyenv shim without that version.
+
+    Raises NoRuntimePythonError.
+    """
     name = f"python{PYTHON}"
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    on_path = [found] if (found := shutil.which(name)) else []
+    on_path = [path] if (path := shutil.which(name)) else []
     for candidate in (*on_path, *sorted(pyenv.glob(f"versions/{PYTHON}*/bin/{name}"))):
         command = [str(candidate), "-c", "import sys; print(sys.executable)"]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
-        if told.returncode == 0:
-            return Path(told.stdout.strip())
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode == 0:
+            return Path(result.stdout.strip())
     raise NoRuntimePythonError(MISSING)
 
 
 def compile_folder(folder: Path, at: str) -> None:
-    """Compiles all modules below. at: where the folder is going to be, for tracebacks. Raises CalledProcessError.
+    """Compile all modules in the folder. at: the folder's path after deployment, for tracebacks. Raises CalledProcessError.
 
-    Unchecked, as a deployed source never changes; by hash, as zip files forget when their content was written.
+    The byte-code is not checked against its source, as a deployed source never changes. It is hash-based, as zip files do not keep
+    the source's modification times.
     """
     lasting = ["--invalidation-mode", "unchecked-hash"]
-    shown = ["-s", str(folder), "-p", at]
-    subprocess.run([str(runtime_python()), "-m", "compileall", "-q", "-f", *lasting, *shown, str(folder)], check=True)
+    traceback_path = ["-s", str(folder), "-p", at]
+    subprocess.run(
+        [str(runtime_python()), "-m", "compileall", "-q", "-f", *lasting, *traceback_path, str(folder)], check=True
+    )

@@ -1,14 +1,14 @@
-"""Parts of the installed packages that the deployed library does without.
+"""Parts of the installed packages that are left out of the deployed library.
 
-Of Bindery's own packages, two are not deployed to Lambda: `bindery_builder` and `bindery_local`. A test imports what is left, and
-fails when a part is missed.
+Of Bindery's own packages, two are not deployed to Lambda: `bindery_builder` and `bindery_local`. A test imports the rest, and fails
+if a required part is missing.
 """
 
-# Of the locked requirements, with what only they need: a function's cluster is EKS or stands in a secret, and both are asked
-# without Kubernetes' own client, which reads kubeconfig files.
+# Locked requirements, left out with their own dependencies. A function's cluster is EKS or configured in a secret.
+# Both are accessed without Kubernetes' own client, which reads kubeconfig files.
 UNUSED_REQUIREMENTS = ("kubernetes",)
 
-# Of what is installed.
+# Files of the installed packages.
 UNUSED_FILES = (
     "bin",
     "boto3/examples",
@@ -18,8 +18,8 @@ UNUSED_FILES = (
     "**/*.c",
 )
 
-# A distribution's facts that are read when it runs (`importlib.metadata`) or that its licence wants beside it.
+# Metadata of distributions that is read at run time (`importlib.metadata`) or that the licence requires.
 DISTRIBUTION_FACTS = ("METADATA", "licenses", "LICENSE*", "NOTICE*")
 
-# AWS describes each of its 400 services in files that clients are made from; these are the ones that adapters ask.
+# botocore describes each of AWS's 400 services in data files. These are the services that the adapters use.
 AWS_SERVICES = ("codebuild", "dynamodb", "ecr", "ecr-public", "eks", "logs", "secretsmanager", "sqs", "ssm", "sts")

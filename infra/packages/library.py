@@ -1,4 +1,4 @@
-"""The layer `Library`: the package `bindery`, and what it needs in the locked versions."""
+"""Layer `Library`: the package `bindery` with its dependencies in the locked versions."""
 
 import shutil
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ from infra.packages.left_out import (
 from infra.packages.locked import ROOT, install
 
 WANTED = ["--no-default-groups", *(word for name in UNUSED_REQUIREMENTS for word in ("--prune", name))]
-"""uv's words for what the library needs of the lock file."""
+"""uv's options that select the library's packages from the lock file."""
 
 
 def make(folder: Path, uv: str, architecture: str) -> None:
-    """Fills a layer's folder. uv: the command. architecture: a key of PLATFORMS.
+    """Fill a layer's folder. uv: the command. architecture: a key of PLATFORMS.
 
-    Raises CalledProcessError, ValueError if something to leave out is not there.
+    Raises CalledProcessError, and ValueError if a part to leave out does not exist.
     """
     target = folder / "python"
     install(target, uv, WANTED, architecture)
@@ -34,25 +34,25 @@ def make(folder: Path, uv: str, architecture: str) -> None:
 
 
 def _remove(folder: Path, patterns: Iterable[str]) -> None:
-    """A pattern that nothing matches is no longer true."""
+    """Remove the files that match the patterns. Raises ValueError for a pattern without a match: it is outdated."""
     for pattern in patterns:
-        found = list(folder.glob(pattern))
-        if not found:
+        paths = list(folder.glob(pattern))
+        if not paths:
             raise ValueError(f"{pattern} is to be left out, but is not there")
-        for path in found:
+        for path in paths:
             _delete(path)
 
 
 def _keep_services(data: Path) -> None:
-    """Files beside the services' folders are for all of them."""
+    """Remove the folders of services that the adapters do not use. Files beside them are for all services."""
     for path in data.iterdir():
         if path.is_dir() and path.name not in AWS_SERVICES:
             _delete(path)
 
 
 def _keep(folder: Path, patterns: Iterable[str]) -> None:
-    kept = {path for pattern in patterns for path in folder.glob(pattern)}
-    for path in set(folder.iterdir()) - kept:
+    matches = {path for pattern in patterns for path in folder.glob(pattern)}
+    for path in set(folder.iterdir()) - matches:
         _delete(path)
 
 

@@ -1,21 +1,21 @@
-"""What a layer needs from elsewhere: the locked versions, as AWS's machines take them."""
+"""Dependencies of a layer: the locked versions, for AWS's machines."""
 
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PYTHON = "3.13"  # Lambda's, and the buildspec's
-# By Lambda's name of the architecture. Amazon Linux 2023 has glibc 2.34, in Lambda and in CodeBuild.
+PYTHON = "3.13"  # the version in Lambda and in the buildspec
+# Keys are Lambda's names of architectures. Amazon Linux 2023 has glibc 2.34, in Lambda and in CodeBuild.
 PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 
 
 def install(
     target: Path, uv: str, which: list[str], architecture: str = "x86_64", *, only_resolve: bool = False
 ) -> None:
-    """Exact versions, checked against their hashes, as wheels for those machines, whatever this machine is.
+    """Install exact versions, verified by their hashes, as wheels for AWS's machines, independent of this machine.
 
-    uv: the command. which: its words for what is wanted of the lock file. architecture: a key of PLATFORMS.
-    only_resolve: find a wheel for each package, and download none. Raises CalledProcessError.
+    uv: the command. which: its options that select packages from the lock file. architecture: a key of PLATFORMS. only_resolve:
+    find a wheel for each package, but download none. Raises CalledProcessError.
     """
     export = [uv, "export", "--frozen", "--quiet", "--no-emit-project", *which]
     locked = subprocess.run(export, cwd=ROOT, check=True, capture_output=True).stdout

@@ -1,4 +1,4 @@
-"""How large packages are, as Lambda counts them."""
+"""Sizes of packages, as Lambda counts them."""
 
 import zipfile
 from collections.abc import Mapping
@@ -9,14 +9,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes. zipped: what is uploaded and fetched at a cold start. unpacked: what counts against the limit of 250 MB."""
+    """Size in bytes.
+
+    zipped: the upload, which is fetched at a cold start. unpacked: counts against the limit of 250 MB.
+    """
 
     zipped: int
     unpacked: int
 
 
 def size_of(folder: Path) -> Size:
-    """Of one package."""
+    """Return the size of one package."""
     written = BytesIO()
     files = [path for path in folder.rglob("*") if path.is_file()]
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -26,12 +29,12 @@ def size_of(folder: Path) -> Size:
 
 
 def table(sizes: Mapping[str, Size]) -> str:
-    """A line for each package, then their total."""
+    """Return a line for each package, then their total."""
     total = Size(sum(size.zipped for size in sizes.values()), sum(size.unpacked for size in sizes.values()))
-    return "\n".join(f"{name} {_told(size)}" for name, size in {**sizes, "total": total}.items())
+    return "\n".join(f"{name} {_text(size)}" for name, size in {**sizes, "total": total}.items())
 
 
-def _told(size: Size) -> str:
+def _text(size: Size) -> str:
     return f"{_kilo(size.zipped)} kB ({_kilo(size.unpacked)} kB unpacked)"
 
 

@@ -1,1 +1,1 @@
-"""What an AWS account and region must have before the stack is deployed, and what to ask AWS for if they do not have it."""
+"""Requirements for an AWS account and region before the stack is deployed, and requests to AWS for those that are missing."""

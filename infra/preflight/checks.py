@@ -1,4 +1,4 @@
-"""The checks. Each asks AWS with read-only calls, and returns findings; none changes anything."""
+"""Checks of the account. Each sends read-only requests to AWS and returns findings; none changes the account."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from infra.preflight.stack import CEILINGS, Stack
 Clients = Callable[[str], Any]
 """A botocore client by its service's name, in the stack's region."""
 ANSWERS = 100
-"""Concurrent executions that stay for the functions without a ceiling: those that answer people, builds' logs and events, timers."""
+"""Concurrent executions for the functions without a ceiling: those for visitors' requests, builds' logs and events, and timers."""
 UNRESERVABLE = 100
 """Concurrent executions that Lambda never lets an account reserve (docs: Configuring reserved concurrency)."""
 USUAL_LIMIT, CONCURRENCY = 1000, "Concurrent executions"
@@ -19,7 +19,7 @@ MACHINES = {"BUILD_GENERAL1_SMALL": "Small", "BUILD_GENERAL1_MEDIUM": "Medium", 
 
 
 def concurrency(stack: Stack, clients: Clients) -> Iterator[Finding]:
-    """Compare Lambda's limit of concurrent executions with what the stack reserves and what its ceilings sum up to."""
+    """Compare Lambda's limit of concurrent executions with the stack's reservation and the sum of its ceilings."""
     account = clients("lambda").get_account_settings()["AccountLimit"]
     limit, unreserved = account["ConcurrentExecutions"], account["UnreservedConcurrentExecutions"]
     watchers = stack.number("WatchersAtOnce")
@@ -84,7 +84,7 @@ def adapter(stack: Stack, clients: Clients) -> Iterator[Finding]:
 
 
 def certificate(stack: Stack, clients: Clients) -> Iterator[Finding]:
-    """Check that DomainName has an issued certificate of this region that names it."""
+    """Check that DomainName has an issued certificate of this region for its name."""
     domain, arn = stack.parameters["DomainName"], stack.parameters["CertificateArn"]
     if not domain:
         return
@@ -94,13 +94,13 @@ def certificate(stack: Stack, clients: Clients) -> Iterator[Finding]:
         yield Finding(Level.CHANGE, about, f"CertificateArn names no certificate of ACM in {stack.region}.", request)
         return
     try:
-        found = clients("acm").describe_certificate(CertificateArn=arn)["Certificate"]
+        certificate_facts = clients("acm").describe_certificate(CertificateArn=arn)["Certificate"]
     except ClientError as error:
         yield Finding(Level.CHANGE, about, f"{arn} cannot be read ({_code(error)}).", request)
         return
-    names = {found["DomainName"], *found.get("SubjectAlternativeNames", ())}
-    if found["Status"] != "ISSUED":
-        words = f"its status is {found['Status']}. Put the DNS records that ACM asks for into your zone, and wait for ISSUED."
+    names = {certificate_facts["DomainName"], *certificate_facts.get("SubjectAlternativeNames", ())}
+    if certificate_facts["Status"] != "ISSUED":
+        words = f"its status is {certificate_facts['Status']}. Put the DNS records that ACM asks for into your zone, and wait for ISSUED."
         yield Finding(Level.CHANGE, about, words, f"aws acm describe-certificate --certificate-arn {arn}")
     elif not names & {domain, "*." + domain.partition(".")[2]}:
         yield Finding(Level.CHANGE, about, f"it is for {', '.join(sorted(names))}.", request)
@@ -122,7 +122,7 @@ def access_log(stack: Stack, clients: Clients) -> Iterator[Finding]:
 
 
 def streaming(stack: Stack, _clients: Clients) -> Iterator[Finding]:
-    """Name what AWS has no call for."""
+    """Report a requirement that AWS has no API call for."""
     words = (
         f"AWS has no call that tells whether Lambda and API Gateway stream responses in {stack.region}. Look for 'Lambda response "
         "streaming' in Builder Center's AWS Capabilities by Region; without it deploy with WatchersAtOnce=0: pages then poll."
@@ -134,7 +134,7 @@ CHECKS = (concurrency, builds, adapter, certificate, access_log, streaming)
 
 
 def findings(stack: Stack, clients: Clients) -> Iterator[Finding]:
-    """Run every check. One that cannot ask AWS is a finding, too, and keeps no other from running."""
+    """Run every check. A check that cannot query AWS is reported as a finding; the other checks still run."""
     for check in CHECKS:
         try:
             yield from check(stack, clients)
@@ -145,7 +145,7 @@ def findings(stack: Stack, clients: Clients) -> Iterator[Finding]:
 
 
 def _quota(clients: Clients, service: str, name: str) -> dict[str, Any] | None:
-    """Return the account's quota of this name, or AWS's default where the account's list lacks it; None if there is neither."""
+    """Return the account's quota of this name, or AWS's default if the account's list lacks it; None if there is neither."""
     quotas = clients("service-quotas")
     for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
         for page in quotas.get_paginator(operation).paginate(ServiceCode=service):
@@ -156,7 +156,10 @@ def _quota(clients: Clients, service: str, name: str) -> dict[str, Any] | None:
 
 
 def _increase(stack: Stack, clients: Clients, service: str, name: str, value: int) -> str:
-    """Return the command that asks AWS for more; where Service Quotas does not tell the quota's code, where to look for it."""
+    """Return the command that requests an increase from AWS.
+
+    If Service Quotas does not return the quota's code, returns its place in the console.
+    """
     try:
         quota = _quota(clients, service, name)
     except ClientError:

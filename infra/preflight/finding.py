@@ -1,11 +1,15 @@
-"""The result of one check, and how it is printed."""
+"""Result of one check, and its printed form."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """OK: nothing to do. NOTE: works, with a limit that an operator should know. CHANGE: the deployment or the first build fails."""
+    """Severity of a finding.
+
+    OK: no action is needed. NOTE: works, with a limit that an operator should know. CHANGE: the deployment or the first build will
+    fail.
+    """
 
     OK = "ok"
     NOTE = "note"
@@ -14,7 +18,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """about: the subject of the check. words: one sentence or more. command: what to run to change it; may be empty."""
+    """Finding of a check.
+
+    about: the subject of the check. words: one sentence or more. command: the command that changes it; may be empty.
+    """
 
     level: Level
     about: str
@@ -22,5 +29,5 @@ class Finding:
     command: str = ""
 
     def __str__(self) -> str:
-        told = f"{self.level:<6} {self.about}: {self.words}"
-        return f"{told}\n         {self.command}" if self.command else told
+        line = f"{self.level:<6} {self.about}: {self.words}"
+        return f"{line}\n         {self.command}" if self.command else line

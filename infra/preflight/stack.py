@@ -1,4 +1,4 @@
-"""The stack that is going to be deployed: its region and its parameters."""
+"""Stack to be deployed: its region and its parameters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from bindery_local.template import load
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
-# The parameters that limit concurrent executions: of the queues' functions, and of the function that streams.
+# Parameters that limit concurrent executions of the queues' functions.
 CEILINGS = ("ResolvesAtOnce", "BuildStartsAtOnce", "SessionStartsAtOnce", "SessionStopsAtOnce", "DeadLettersAtOnce")
 ADAPTER_LAYERS = {"x86_64": "LambdaAdapterLayerX86:27", "arm64": "LambdaAdapterLayerArm64:27"}
 ADAPTER_ACCOUNT = "753240598075"
@@ -16,7 +16,10 @@ ADAPTER_ACCOUNT = "753240598075"
 
 @dataclass(frozen=True)
 class Stack:
-    """parameters: values by name, defaults included. partition: `aws`, `aws-cn` or `aws-us-gov`."""
+    """Stack to be deployed.
+
+    parameters: values by name, including defaults. partition: `aws`, `aws-cn` or `aws-us-gov`.
+    """
 
     region: str
     partition: str
@@ -28,14 +31,14 @@ class Stack:
 
     @property
     def adapter_layer(self) -> str:
-        """The ARN of the Lambda Web Adapter's layer, as the template makes it."""
+        """Return the ARN of the Lambda Web Adapter's layer, as in the template."""
         layer = ADAPTER_LAYERS[self.parameters["Architecture"]]
         usual = f"arn:{self.partition}:lambda:{self.region}:{ADAPTER_ACCOUNT}:layer:{layer}"
         return self.parameters["WebAdapterLayer"] or usual
 
 
 def read_parameters(words: Sequence[str]) -> dict[str, str]:
-    """Return the template's defaults with `Name=value` words put over them. Raises ValueError for a name that is no parameter."""
+    """Return the template's defaults, overridden by the `Name=value` words. Raises ValueError for an unknown parameter."""
     parameters: Mapping[str, Mapping[str, Any]] = load(TEMPLATE)["Parameters"]
     values = {name: str(about.get("Default", "")) for name, about in parameters.items()}
     for word in words:

@@ -1,1 +1,1 @@
-"""What Bindery takes from others: container images by digest, and known vulnerabilities of the locked packages."""
+"""Supply chain: container images by digest, and known vulnerabilities of the locked packages."""

@@ -1,4 +1,4 @@
-"""`make audit`: known vulnerabilities of the locked packages, in one line. A report: it never fails, and it ends within seconds."""
+"""`make audit`: reports known vulnerabilities of the locked packages in one line. It never fails, and ends within seconds."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ REACH_SECONDS, AUDIT_SECONDS = 3, 20
 
 
 def report(uv: str, pip_audit: str, database: str = DATABASE) -> str:
-    """Return the line. uv, pip_audit: the commands. database: asked first whether it answers at all."""
+    """Return the line. uv, pip_audit: the commands. database: the address of the advisory database; it must answer first."""
     if (trouble := _unreachable(database)) or not Path(pip_audit).exists():
         return f"pip-audit: skipped: {trouble or f'{pip_audit} is not there'}"
     try:
@@ -26,20 +26,20 @@ def report(uv: str, pip_audit: str, database: str = DATABASE) -> str:
         return f"pip-audit: skipped: {type(error).__name__}: {_last_line(error)}"
 
 
-def summary(told: str) -> str:
-    """Return what pip-audit's JSON says, in one line. Raises ValueError, KeyError for anything else."""
-    packages = json.loads(told)["dependencies"]
-    found = sorted(
+def summary(output: str) -> str:
+    """Return the result in pip-audit's JSON output, in one line. Raises ValueError, KeyError for other input."""
+    packages = json.loads(output)["dependencies"]
+    vulnerabilities = sorted(
         f"{package['name']} {package['version']} {each['id']}"
         for package in packages
         for each in package.get("vulns", ())
     )
-    count = f"{len(found)} known vulnerabilities in {len(packages)} locked packages"
-    return f"pip-audit: {count}" + (f": {', '.join(found)}" if found else "")
+    count = f"{len(vulnerabilities)} known vulnerabilities in {len(packages)} locked packages"
+    return f"pip-audit: {count}" + (f": {', '.join(vulnerabilities)}" if vulnerabilities else "")
 
 
 def _unreachable(database: str) -> str:
-    """Return why the advisory database cannot be reached; empty if it answers, whatever it says."""
+    """Return the reason why the advisory database cannot be reached; empty if it answers, with any status."""
     try:
         urllib.request.urlopen(database, timeout=REACH_SECONDS).close()
     except urllib.error.HTTPError:
@@ -50,7 +50,7 @@ def _unreachable(database: str) -> str:
 
 
 def _audited(uv: str, pip_audit: str) -> str:
-    """Return pip-audit's JSON of the lock file; it exits with 1 where it has found something."""
+    """Return pip-audit's JSON for the lock file. Exit status 1 means that it has found vulnerabilities."""
     export = [uv, "export", "--frozen", "--quiet", "--no-emit-project", "--all-groups"]
     locked = subprocess.run(export, cwd=ROOT, check=True, capture_output=True, timeout=AUDIT_SECONDS).stdout
     with tempfile.NamedTemporaryFile(suffix=".txt") as file:
@@ -74,8 +74,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.supply.audit", description=__doc__)
     parser.add_argument("--uv", default="uv", help="the command")
     parser.add_argument("--pip-audit", default="pip-audit", help="the command")
-    given = parser.parse_args()
-    print(report(given.uv, given.pip_audit))
+    arguments = parser.parse_args()
+    print(report(arguments.uv, arguments.pip_audit))
 
 
 if __name__ == "__main__":

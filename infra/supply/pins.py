@@ -1,4 +1,4 @@
-"""`python -m infra.supply.pins`: shows the digest of each container image that is named here; with --write pins each by it."""
+"""`python -m infra.supply.pins`: shows the digest of each container image in the files below; with --write, pins each image to it."""
 
 import argparse
 import re
@@ -11,7 +11,7 @@ from bindery.adapters.oci_registry import DIGEST, Registry
 from bindery.domain.errors import BuildServiceDown
 
 ROOT = Path(__file__).parents[2]
-# Where images are named, and what stands before a name there. CodeBuild's own images are in no registry that others may ask.
+# Files with image names, and the text before a name. CodeBuild's own images are left out: their registry is not public.
 PLACES = (
     ("template.yaml", r"Default: "),
     ("infra/kubernetes/base/ended/workload.yaml", r"image: "),
@@ -23,7 +23,7 @@ REFERENCE = (
 
 
 class _Images(Registry):
-    """One repository of a registry, asked without credentials."""
+    """Client for one repository of a registry, without credentials."""
 
     def __init__(self, host: str, repository: str, scheme: str = "https") -> None:
         super().__init__(f"{scheme}://{host}")
@@ -32,7 +32,7 @@ class _Images(Registry):
 
 @dataclass(frozen=True)
 class Named:
-    """An image as a file names it. digest: as it is pinned; empty if it is not."""
+    """Image name in a file. digest: the pinned digest; empty if there is none."""
 
     file: Path
     host: str
@@ -42,7 +42,7 @@ class Named:
 
     @property
     def name(self) -> str:
-        """Without the digest."""
+        """Return the name without the digest."""
         return f"{self.host}/{self.repository}:{self.tag}"
 
 
@@ -50,12 +50,12 @@ def images(root: Path = ROOT) -> Iterator[Named]:
     """Return every image that is named with its registry, in the order of PLACES. Raises FileNotFoundError."""
     for place, before in PLACES:
         file = root / place
-        for found in re.finditer(rf"(?<={before}){REFERENCE}", file.read_text()):
-            yield Named(file, found["host"], found["repository"], found["tag"], found["digest"] or "")
+        for match in re.finditer(rf"(?<={before}){REFERENCE}", file.read_text()):
+            yield Named(file, match["host"], match["repository"], match["tag"], match["digest"] or "")
 
 
 def current(image: Named, scheme: str = "https") -> str:
-    """Return the digest that the image's tag stands for now. Raises BuildServiceDown, LookupError if there is no such tag."""
+    """Return the digest of the image's tag in the registry now. Raises BuildServiceDown, and LookupError if the tag does not exist."""
     registry = _Images(image.host, image.repository, scheme)
     try:
         digest = registry.digest_of(image.tag)
@@ -67,7 +67,7 @@ def current(image: Named, scheme: str = "https") -> str:
 
 
 def pin(image: Named, digest: str) -> None:
-    """Put the digest behind the tag, in place of an older one. Raises ValueError if it is no digest."""
+    """Write the digest after the tag, in place of an older one. Raises ValueError for an invalid digest."""
     if not DIGEST.fullmatch(digest):
         raise ValueError(digest)
     old = f"{image.name}@{image.digest}" if image.digest else image.name
@@ -76,7 +76,7 @@ def pin(image: Named, digest: str) -> None:
 
 
 def main(words: list[str] | None = None, root: Path = ROOT, ask: Callable[[Named], str] = current) -> int:
-    """Print a line for each image; return 1 if the digest of one cannot be told, and leave that one as it is."""
+    """Print a line for each image. Return 1 if a digest cannot be determined, and leave that image as it is."""
     parser = argparse.ArgumentParser(prog="python -m infra.supply.pins", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the digests into the files that name the images")
     write, failed = parser.parse_args(words).write, False

@@ -1,1 +1,1 @@
-"""Bindery on one machine: `template.yaml` driven in one process, with the real handlers."""
+"""Local runtime: runs `template.yaml` with the real handlers in one process."""

@@ -1,4 +1,4 @@
-"""`python -m bindery_local`: runs Bindery here until it is told to stop."""
+"""`python -m bindery_local`: runs Bindery on this machine until it is stopped."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ NOT_THERE = (
 
 
 def main() -> None:
-    """Environment first, then everything that reads it."""
+    """Set the environment variables, then run Bindery. Modules that read the variables are imported afterwards."""
     from bindery.cli.commands import check_settings
     from bindery_local.setup import prepare, set_environment
     from bindery_local.template import read
@@ -31,7 +31,7 @@ def main() -> None:
 
     settings = check_settings()
     listener = _listen(settings.port)
-    with prepare(Path(settings.home).expanduser().absolute()):  # before bootstrap reads the secret, once and for all
+    with prepare(Path(settings.home).expanduser().absolute()):  # before bootstrap reads the secret, which it does once
         from bindery import bootstrap
         from bindery.setting_warnings import blind_to_clients, open_to_other_names
         from bindery_local import cluster_checks
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _here(public_url: str) -> list[str]:
-    """What there is to say where sessions are processes of this machine."""
+    """Return the notes for sessions that are processes of this machine."""
     return [NOT_THERE] if public_url else []
 
 
@@ -65,12 +65,12 @@ def _listen(port: int) -> socket.socket:
 
 
 def _tell(listener: socket.socket, more: list[str]) -> None:
-    """One line with the address, once /health says ok, and what else there is to say."""
+    """Print the address and other notes as soon as /health reports ok."""
     import httpx
 
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with httpx.Client(trust_env=False, timeout=5) as client:
-        while not _well(client, f"{address}/health"):  # taking over what a crash left may take its time
+        while not _well(client, f"{address}/health"):  # recovery after a crash may take some time
             threading.Event().wait(0.02)
     print("\n".join((f"Bindery is at {address}/", *more)), flush=True)
 

@@ -1,4 +1,4 @@
-"""Adapters of one machine, as the settings want them; what the settings leave to AWS or Kubernetes is as in the control plane."""
+"""Adapters of the local runtime, as selected by the settings. Those for AWS or Kubernetes are the control plane's."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class LocalAdapters(BuilderAdapters):
-    """sqlite, local_builds, processes: None where the settings want another adapter for the port."""
+    """Adapters of one machine. sqlite, local_builds, processes: None if the settings select another adapter for the port."""
 
     @property
-    def isolated(self) -> bool:  # type: ignore[override]  # process sessions are not, so nothing may start one unasked
+    def isolated(self) -> bool:  # type: ignore[override]  # process sessions are not isolated
         return self.settings.launcher != "process"
 
     @cached_property
@@ -132,34 +132,34 @@ class LocalAdapters(BuilderAdapters):
         return access_of(self.settings.kubeconfig)
 
     def recover(self) -> None:
-        """Remove what a crash left of builds and transfers, before anything begins."""
+        """Remove the unfinished builds and transfers of a crash. Called before any work starts."""
         if self.local_builds:
             self.local_builds.recover()
         self.contents.recover()
 
     def tidy(self) -> None:
-        """Remove items past their time, as DynamoDB does by itself. Raises Throttled."""
+        """Remove expired items, as DynamoDB does automatically. Raises Throttled."""
         if self.sqlite:
             self.sqlite.tidy(self.clock.now())
 
     def stop_processes(self) -> None:
-        """End every session that is a process of this machine."""
+        """Stop every session that is a process of this machine."""
         if self.processes:
             self.processes.stop_all()
 
     def kill_processes(self) -> None:
-        """Kill every session that is a process of this machine, at once."""
+        """Kill every session that is a process of this machine at once."""
         if self.processes:
             self.processes.kill_all()
 
     def close_work(self) -> None:
-        """Take no more sessions, and end every build."""
+        """Refuse new sessions, and end every build."""
         if self.processes:
             self.processes.close()
         if self.local_builds:
             self.local_builds.close()
 
     def close(self) -> None:
-        """Let connections to a cluster go. Its sessions that were not ended live on."""
+        """Close connections to a cluster. Its running sessions continue."""
         if self.isolated:
             self.kubernetes.close()

@@ -1,4 +1,4 @@
-"""The events that AWS would hand to the functions, in its own shapes."""
+"""Events in the format that AWS passes to the functions."""
 
 import base64
 import gzip
@@ -18,7 +18,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Context:
-    """What a handler gets to know of its invocation; attributes as in Lambda's context object."""
+    """Context of a handler's invocation, with the attributes of Lambda's context object."""
 
     function_name: str
     memory_limit_in_mb: int = 512
@@ -27,7 +27,7 @@ class Context:
 
 
 def from_queue(delivery: Delivery) -> Event:
-    """A batch of one message, as SQS hands it over."""
+    """Return a batch of one message as SQS delivers it."""
     record = {
         "messageId": delivery.id,
         "receiptHandle": delivery.id,
@@ -42,13 +42,13 @@ def from_queue(delivery: Delivery) -> Event:
 
 
 def from_build_service(delivery: Delivery) -> Event:
-    """A build's change of state, as EventBridge hands it over."""
+    """Return a build's change of state as EventBridge delivers it."""
     detail = json.loads(delivery.body)
     return {"id": delivery.id, "source": "bindery.builds", "detail-type": "Build Changed", "detail": detail}
 
 
 def from_log(delivery: Delivery) -> Event:
-    """Lines of a log, as a CloudWatch Logs subscription hands them over."""
+    """Return log lines as a CloudWatch Logs subscription delivers them."""
     lines = {"logEvents": [{"id": delivery.id, "timestamp": 0, "message": delivery.body}]}
     about = {
         "messageType": "DATA_MESSAGE",
@@ -62,13 +62,13 @@ def from_log(delivery: Delivery) -> Event:
 
 
 def path_of(scope: Mapping[str, Any]) -> str:
-    """A request's path, percent-encoded, with one slash at its start however many were sent."""
+    """Return a request's path, percent-encoded, with exactly one slash at its start."""
     path: str = scope["raw_path"].decode("utf-8", "replace").partition("?")[0]
     return "/" + path.lstrip("/")
 
 
 def from_request(request: Request, body: bytes) -> Event:
-    """A request, as a Regional REST API hands it over: the path still percent-encoded."""
+    """Return a request as a Regional REST API delivers it: the path is still percent-encoded."""
     path = path_of(request.scope)
     query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     headers: dict[str, list[str]] = {}

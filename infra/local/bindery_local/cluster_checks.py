@@ -1,11 +1,11 @@
-"""Checks of the local runtime before it serves: the builder, and the cluster where sessions are Pods."""
+"""Startup checks of the local runtime: the builder, and the cluster if sessions are Pods."""
 
 from bindery.domain.errors import BuildServiceDown, LauncherDown
 from bindery_local.adapters import LocalAdapters
 
 
 def check_builder(adapters: LocalAdapters) -> None:
-    """Raises SystemExit where what builds is not installed."""
+    """Raise SystemExit if the builder is not installed."""
     try:
         _ = adapters.builds.name
     except BuildServiceDown as down:
@@ -13,7 +13,7 @@ def check_builder(adapters: LocalAdapters) -> None:
 
 
 def where(adapters: LocalAdapters) -> str:
-    """Return cluster, namespace and gateway, in a line. Raises SystemExit, which says what is missing."""
+    """Return cluster, namespace and gateway in one line. Raises SystemExit with a message that names the missing part."""
     try:
         launcher = adapters.kubernetes
     except LauncherDown as down:

@@ -1,4 +1,4 @@
-"""The command `bindery`: what an operator runs beside the local runtime, on its table or on a deployed one."""
+"""Command `bindery` for operators, on the local runtime's table or on a deployed one."""
 
 import sys
 from collections.abc import Sequence

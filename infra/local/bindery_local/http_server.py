@@ -1,4 +1,4 @@
-"""The HTTP front: what API Gateway is on AWS. Routes come from the template."""
+"""HTTP front of the local runtime, in place of API Gateway. Routes come from the template."""
 
 import base64
 import importlib
@@ -30,10 +30,11 @@ Handler = Callable[[object, object], MutableMapping[str, Any]]
 
 
 class Front:
-    """Hands each request to the function that the template names for it, and nothing else to nobody.
+    """ASGI app that passes each request to the function that the template names for it.
 
-    only_loopback: only to this user, and only under loopback names. public_name: the one other host name that is answered, empty
-    if there is none; None: whatever the name. A page whose own name was made to lead here would otherwise count as ours.
+    only_loopback: answer only this user, and only under loopback names. public_name: the one other host name to answer, empty if
+    there is none; None: answer every name. Without this check, a page under a foreign host name that resolves to this machine would
+    count as a page of Bindery.
     """
 
     def __init__(self, system: System, only_loopback: bool, public_name: str | None = None) -> None:
@@ -59,13 +60,13 @@ class Front:
         elif route is None:
             await JSONResponse(NO_ROUTE, 404)(scope, receive, send)
         elif route.function.streams:
-            ours = [(name, value) for name, value in scope["headers"] if not name.startswith(b"x-amzn-")]
-            await self._stream(route.function, {**scope, "headers": ours}, receive, send)
+            headers = [(name, value) for name, value in scope["headers"] if not name.startswith(b"x-amzn-")]
+            await self._stream(route.function, {**scope, "headers": headers}, receive, send)
         else:
             await self._hand_over(route.function, request, send)
 
     async def _stream(self, function: Function, scope: Scope, receive: Receive, send: Send) -> None:
-        """Streams that are open hold up nobody else, and so many may be, as with a reserved concurrency."""
+        """Run a streaming function. Open streams do not delay other requests. Their number is limited as by reserved concurrency."""
         if function.at_once is not None and self.streams[function.name] >= function.at_once:
             headers = {**self.busy.headers, "Content-Type": "application/json"}
             await Response(self.busy.body, self.busy.status, headers)(scope, receive, send)
@@ -86,15 +87,16 @@ class Front:
         else:
             answer = await run_sync(_invoke, function, from_request(request, body))
         if request.method == "HEAD":
-            del answer.headers["content-length"]  # it would be that of a GET, whose body the function left out
+            del answer.headers["content-length"]  # a HEAD's content length is a GET's, and the function omits the body
         await answer(request.scope, request.receive, send)
 
 
 def public_name(settings: Settings) -> str | None:
-    """Return the front's `public_name`: compared if repositories that are not public can be fetched.
+    """Return the front's `public_name`: the host name is checked if repositories that are not public can be fetched.
 
-    Private repositories: with or without a public address. Private hosts: only with one, since without it Bindery has whatever
-    name a request says. Sessions that are processes of this machine: None, since the front is bound to loopback names then.
+    Private repositories: it is checked with or without a public address. Private hosts: only with one, since without it Bindery
+    accepts every name in a request. Sessions that are processes of this machine: None, since the front then answers only loopback
+    names.
     """
     if settings.launcher == "process":
         return None
@@ -104,12 +106,12 @@ def public_name(settings: Settings) -> str | None:
 
 
 def name_of(host: str) -> str:
-    """The name in a `Host` header, in lower case and without its port."""
+    """Return the name in a `Host` header, in lower case and without its port."""
     return PORT.sub("", host).lower()
 
 
 async def _body(request: Request) -> bytes | None:
-    """The request's body; None as soon as it is too long, whether it told its length or not."""
+    """Return the request's body, or None as soon as it exceeds the limit, with or without a Content-Length header."""
     if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
         return None
     read = bytearray()
@@ -122,20 +124,20 @@ async def _body(request: Request) -> bytes | None:
 
 @cache
 def _app(module: str) -> ASGIApp:
-    made: ASGIApp = importlib.import_module(module).app()
-    return made
+    app: ASGIApp = importlib.import_module(module).app()
+    return app
 
 
 def _invoke(function: Function, event: object) -> Response:
     try:
         handler: Handler = importlib.import_module(function.module).handler
         return _response(handler(event, Context(function.name)))
-    except Exception:  # noqa: BLE001  # as API Gateway does; the handler's own wrapper has logged it
+    except Exception:  # noqa: BLE001  # as API Gateway does; the handler's wrapper has logged it
         return JSONResponse({"message": "Internal server error"}, 502)
 
 
 def _response(answer: MutableMapping[str, Any]) -> Response:
-    """From the shape that a REST API wants of a function."""
+    """Return a response from a REST API function's result."""
     body = answer.get("body") or ""
     content = base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()
     response = Response(content, answer["statusCode"])

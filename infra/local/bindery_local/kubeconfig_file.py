@@ -1,4 +1,4 @@
-"""How Bindery is known to a cluster by a file, or as a Pod of it. Anything that kubectl understands."""
+"""Access to a cluster by a kubeconfig file, or as a Pod of the cluster. Supports every configuration that kubectl supports."""
 
 import time
 
@@ -11,9 +11,10 @@ from bindery.domain.errors import LauncherDown
 
 
 class FileAccess:
-    """By the Kubernetes client's own reading of files, which also runs the commands that they name.
+    """Access by the Kubernetes client's own reading of files. The client also runs the commands that the files name.
 
-    It sets itself up anew each time that it is asked what to show: that took as long as all else of a request.
+    The client sets itself up again at each request for credentials, which took as long as the rest of a request. Hence the cached
+    entry.
     """
 
     def __init__(self, client: ApiClient) -> None:
@@ -27,12 +28,15 @@ class FileAccess:
         return self._entry
 
     def _look(self) -> None:
-        shown = self._client.configuration.auth_settings().get("BearerToken", {})
-        self._entry = Entry(self.name, self._client.rest_client.pool_manager, str(shown.get("value") or ""))
+        token = self._client.configuration.auth_settings().get("BearerToken", {})
+        self._entry = Entry(self.name, self._client.rest_client.pool_manager, str(token.get("value") or ""))
         self._until = time.monotonic() + LOOK_AGAIN_SECONDS
 
     def renewed(self, refused: Entry, /) -> bool:
-        """By what the client itself renews: a token that expires, minutes before. A file that changed the next start reads."""
+        """Read the credentials again. Return True if they changed.
+
+        The client renews a token minutes before it expires. A changed file is read only at the next start.
+        """
         self._look()
         return self._entry != refused
 
@@ -44,9 +48,10 @@ class FileAccess:
 
 
 def access_of(kubeconfig: str) -> FileAccess:
-    """From a kubeconfig file; empty: as kubectl finds it (`KUBECONFIG`, `~/.kube/config`), else as a Pod is told.
+    """Return access by a kubeconfig file. Empty: the file that kubectl would use (`KUBECONFIG`, `~/.kube/config`), else a Pod's
+    access.
 
-    Raises LauncherDown, which says what is missing.
+    Raises LauncherDown with the missing part.
     """
     try:
         client: ApiClient = new_client_from_config(config_file=kubeconfig or None)
@@ -58,7 +63,7 @@ def access_of(kubeconfig: str) -> FileAccess:
         client = _as_a_pod()
     except OSError as error:
         raise LauncherDown(why=f"{error.filename or 'its kubeconfig'} cannot be read: {error.strerror}") from error
-    except (YAMLError, ValueError, TypeError, KeyError, AttributeError):  # whose words may be the file's
+    except (YAMLError, ValueError, TypeError, KeyError, AttributeError):  # their messages may quote the file
         raise LauncherDown(why=f"{kubeconfig or 'what KUBECONFIG names'} is no kubeconfig") from None
     return FileAccess(client)
 

@@ -1,4 +1,4 @@
-"""Who is at the other end of a loopback connection: every user of this machine can reach it, but it runs code as one of them."""
+"""Owner of a loopback connection. Every user of this machine can connect, but Bindery runs code as one of them."""
 
 import os
 import socket
@@ -8,23 +8,24 @@ TABLE = Path("/proc/net/tcp")
 
 
 def is_ours(client: tuple[str, int], server: tuple[str, int]) -> bool:
-    """Whether a client on 127.0.0.1 belongs to our own user, or to root. Where the system has no such table, nobody is asked.
+    """Return True if a client on 127.0.0.1 belongs to this process's user, or to root.
 
-    Both ends name a connection: the client's port alone may be another's at the same time, towards another server.
+    Also returns True on systems without the connection table. A connection is identified by both ends: another connection to
+    another server may use the same client port.
     """
     try:
         lines = TABLE.read_text().splitlines()[1:]
     except OSError:
         return True
-    wanted = [_spelled(*client), _spelled(*server)]
+    ends = [_spelled(*client), _spelled(*server)]
     for line in lines:
         fields = line.split()
-        if fields[1:3] == wanted:
-            # A connection that its owner has closed is listed as root's, without an inode.
+        if fields[1:3] == ends:
+            # A connection that its owner has closed is listed with root as its owner and without an inode.
             return fields[9] != "0" and int(fields[7]) in (0, os.getuid())
     return False
 
 
 def _spelled(address: str, port: int) -> str:
-    """As the table has it."""
+    """Return an address as written in the table."""
     return f"{socket.inet_aton(address)[::-1].hex().upper()}:{port:04X}"

@@ -1,4 +1,4 @@
-"""Queues in memory, for the local runtime. They behave as SQS does towards Lambda; what a crash loses, reconcile finds again."""
+"""Queues in memory for the local runtime. They behave as SQS does towards Lambda. Reconcile restores messages lost in a crash."""
 
 import heapq
 import threading
@@ -14,7 +14,10 @@ from bindery.domain.messages import Message
 
 @dataclass(frozen=True)
 class Delivery:
-    """One arrival of a message. receive_count: 1 at the first. sent_at: UTC seconds. receipt: names this arrival among the message's."""
+    """Delivery of a message.
+
+    receive_count: 1 at the first delivery. sent_at: UTC seconds. receipt: identifies this delivery among those of the message.
+    """
 
     id: str
     queue: str
@@ -26,7 +29,7 @@ class Delivery:
 
 @dataclass
 class _Stored:
-    """receipt: of its latest arrival, or 0; an entry in the heap counts only while it names the same."""
+    """Stored message. receipt: of its latest delivery, or 0. An entry in the heap is valid only while it has the same receipt."""
 
     id: str
     body: str
@@ -37,7 +40,10 @@ class _Stored:
 
 @dataclass
 class _Queue:
-    """arrivals: a heap of (when it can be received, receipt, id). waiting: whoever receives waits on it."""
+    """State of one queue.
+
+    arrivals: a heap of (time at which it becomes visible, receipt, id). waiting: the condition that receivers wait on.
+    """
 
     waiting: threading.Condition
     visibility_seconds: float
@@ -48,13 +54,13 @@ class _Queue:
 
 
 class MemoryQueues:
-    """The queue port, and the runtime's side of it. Safe for many threads.
+    """Queue port and the runtime's receiving side. Safe for many threads.
 
-    configure makes a queue, or changes its settings; every other call raises KeyError for a queue that was not made.
-    A delivery that is neither deleted nor released comes back after its queue's visibility timeout; once it was received
-    max_receive_count times, it goes to the dead-letter queue (None: it comes back for ever) and counts from 1 again there.
-    Deleting or releasing by a delivery that has come back since does nothing: the newer delivery decides.
-    elapsed: seconds that never go back. now: UTC seconds. Waiting itself takes real time.
+    `configure` makes a queue or changes its settings; every other call raises KeyError for a queue that was not made. A delivery
+    that is neither deleted nor released comes back after its queue's visibility timeout. After max_receive_count receives it goes
+    to the dead-letter queue (None: it comes back without limit) and counts from 1 again there. Deleting or releasing by an outdated
+    delivery has no effect: the newest delivery decides. elapsed: seconds of a monotonic clock. now: UTC seconds. Waiting itself
+    takes real time.
     """
 
     def __init__(self, elapsed: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time) -> None:
@@ -66,15 +72,15 @@ class MemoryQueues:
         self._closed = False
 
     def configure(self, queue: str, visibility_seconds: float, max_receive_count: int, dead_letter: str | None) -> None:
-        """Takes effect for what is received from now on."""
+        """Make a queue or change its settings. The settings apply to later receives."""
         with self._lock:
-            made = self._queues.get(queue)
-            if made is None:
+            state = self._queues.get(queue)
+            if state is None:
                 waiting = threading.Condition(self._lock)
                 self._queues[queue] = _Queue(waiting, visibility_seconds, max_receive_count, dead_letter)
             else:
-                made.visibility_seconds, made.max_receive_count = visibility_seconds, max_receive_count
-                made.dead_letter = dead_letter
+                state.visibility_seconds, state.max_receive_count = visibility_seconds, max_receive_count
+                state.dead_letter = dead_letter
 
     def send(self, message: Message, delay: float = 0) -> None:
         self.send_all([message], delay)
@@ -90,7 +96,7 @@ class MemoryQueues:
                 self._add(self._queues[message.queue], stored, delay)
 
     def receive(self, queue: str, max_messages: int = 10, wait_seconds: float = 0) -> list[Delivery]:
-        """At least one delivery, as soon as there is one; none after `wait_seconds`, or at once when closed."""
+        """Return deliveries as soon as there is at least one. Return none after `wait_seconds`, or at once when closed."""
         with self._lock:
             source = self._queues[queue]
             until = self._elapsed() + wait_seconds
@@ -104,26 +110,26 @@ class MemoryQueues:
             return []
 
     def delete(self, delivery: Delivery) -> None:
-        """The message is done."""
+        """Delete the message."""
         with self._lock:
             source = self._queues[delivery.queue]
             if self._current(source, delivery.id, delivery.receipt):
                 del source.stored[delivery.id]
 
     def release(self, delivery: Delivery, delay: float = 0) -> None:
-        """The message can be received again after `delay` seconds."""
+        """Make the message visible again after `delay` seconds."""
         with self._lock:
             source = self._queues[delivery.queue]
             if self._current(source, delivery.id, delivery.receipt):
                 self._add(source, source.stored[delivery.id], delay)
 
     def depth(self, queue: str) -> int:
-        """Messages that are not deleted: waiting, delayed and in hand."""
+        """Return the number of messages that are not deleted: waiting, delayed and in flight."""
         with self._lock:
             return len(self._queues[queue].stored)
 
     def close(self) -> None:
-        """Everybody who waits returns without a message, and nothing is taken any more (Throttled)."""
+        """Make all receivers return without a message, and refuse new messages (Throttled)."""
         with self._lock:
             self._closed = True
             for queue in self._queues.values():
@@ -154,7 +160,7 @@ class MemoryQueues:
         return [Delivery(stored.id, name, stored.body, stored.receive_count, stored.sent_at, stored.receipt)]
 
     def _add(self, queue: _Queue, stored: _Stored, delay: float) -> None:
-        """Lets the message arrive in `delay` seconds, and not as it would have before."""
+        """Schedule the message to become visible in `delay` seconds. An earlier schedule is void."""
         stored.receipt = next(self._order)
         queue.stored[stored.id] = stored
         heapq.heappush(queue.arrivals, (self._elapsed() + delay, stored.receipt, stored.id))

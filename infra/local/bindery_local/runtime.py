@@ -1,4 +1,4 @@
-"""Bindery in one process: front, workers, timers, around the adapters that this machine's settings pick."""
+"""Runtime of Bindery in one process: front, workers and timers, around the adapters that the settings select."""
 
 import logging
 import os
@@ -30,13 +30,13 @@ EVERYTHING = 1e9
 TIDY_SECONDS = 3600
 END_SECONDS = 15.0
 ENDED_AT_ONCE = 8
-# Whoever runs us may pass on the Ctrl-C that we got ourselves: that is no second wish.
-SAME_WISH_SECONDS = 0.5
+# The parent process may pass on a Ctrl-C that this process also received: it does not count as a second signal.
+SAME_SIGNAL_SECONDS = 0.5
 logger = logging.getLogger("bindery")
 
 
 class Runtime:
-    """run() returns when the process is told to stop, with nothing of it left."""
+    """Runtime of one process. `run` returns after the process was told to stop and all of its work has ended."""
 
     def __init__(self, system: System, listener: socket.socket, adapters: LocalAdapters) -> None:
         self.system = system
@@ -44,27 +44,27 @@ class Runtime:
         self.adapters = adapters
 
     def run(self) -> None:
-        """Cleans up after the last one, serves, cleans up after itself; a signal ends it at any point of this."""
+        """Recover from the last run, serve, and clean up. A signal ends it at any point."""
         _on_signals(_end_once)
         server = self._server()
         terminal = keep_log(self.adapters.home, self.adapters.settings.log_level)
-        # From then on steps under way lose what they work on, and streams their end: nobody needs to read that here.
+        # During shutdown, running steps and streams fail. These errors are not printed on the terminal.
         terminal.addFilter(lambda _record: not server.should_exit)
         workers = self._workers()
         try:
             self._take_over()
             workers.start()
-            server.run(sockets=[self.listener])  # ends with the signal that it was told to end with
+            server.run(sockets=[self.listener])  # returns after it raised the signal that stopped it
         finally:
             _on_signals(self._unless_at_once(time.monotonic()))
             server.should_exit = True
             self._end_by_force_after(END_SECONDS)
-            with suppress(OSError):  # whoever listened may be gone
+            with suppress(OSError):  # the terminal may be closed
                 print("Stopping Bindery, with every session and build that it started...", flush=True)
             workers.close()
             self._stop_everything()
             workers.join(5)
-            self._end_sessions("Bindery was stopped")  # those that a step under way had just begun
+            self._end_sessions("Bindery was stopped")  # sessions that a running step has just started
 
     def _workers(self) -> Workers:
         settings = self.adapters.settings
@@ -88,14 +88,14 @@ class Runtime:
         )
 
     def _take_over(self) -> None:
-        """After a crash: processes and half-built environments go, what launches wait for is found again."""
+        """Clean up after a crash: remove processes and unfinished environments, and resume waiting launches."""
         self.adapters.recover()
         while not (
             self.adapters.isolated or self._end_sessions("Bindery was started again")
-        ):  # nobody is sent to what is gone
+        ):  # visitors must not be sent to ended sessions
             logger.warning("The table cannot be written just now: %s. Waiting.", self.adapters.home / "table.sqlite")
             time.sleep(1)
-        with suppress(Throttled):  # it is a chore, too, and that comes again
+        with suppress(Throttled):  # it is repeated as a chore
             self.adapters.tidy()
         bootstrap.system().reconcile(ahead=EVERYTHING)
 
@@ -105,34 +105,34 @@ class Runtime:
         self.adapters.close()
 
     def _end_sessions(self, reason: str) -> bool:
-        """Whether the table took it; if not, no session runs all the same."""
+        """End all sessions. Return True if the table has recorded it. Their processes end in either case."""
         self.adapters.stop_processes()
         try:
             alive = [session.id for session in bootstrap.system().state.sessions.alive()]
-            with ThreadPoolExecutor(ENDED_AT_ONCE) as threads:  # a cluster takes its time with each
+            with ThreadPoolExecutor(ENDED_AT_ONCE) as threads:  # a cluster takes some time for each session
                 for _ in threads.map(_end_session, alive, repeat(reason)):
                     pass
         except Throttled:
             return False
         return True
 
-    def _unless_at_once(self, told_at: float) -> Callable[[int, FrameType | None], None]:
-        """Return the handler of a second signal, which ends everything now."""
+    def _unless_at_once(self, stopped_at: float) -> Callable[[int, FrameType | None], None]:
+        """Return the handler of a second signal, which ends the process immediately."""
 
         def handle(_number: int, _frame: FrameType | None) -> None:
-            if time.monotonic() > told_at + SAME_WISH_SECONDS:
+            if time.monotonic() > stopped_at + SAME_SIGNAL_SECONDS:
                 self._end_by_force()
 
         return handle
 
     def _end_by_force_after(self, seconds: float) -> None:
-        """End everything after so long, also while the interpreter waits for its last threads."""
+        """End the process after this time, even while the interpreter waits for its last threads."""
         timer = threading.Timer(seconds, self._end_by_force)
         timer.daemon = True
         timer.start()
 
     def _end_by_force(self) -> NoReturn:
-        """Kill what runs and end at once. Files stay: the next start removes them."""
+        """Kill all processes of Bindery and exit immediately. Files stay: the next start removes them."""
         try:
             own = status_of(os.getpid())
             if own:
@@ -144,7 +144,7 @@ class Runtime:
 
 
 def _end_session(session: str, reason: str) -> None:
-    """One that is stuck keeps no other, and never a start. Raises Throttled."""
+    """End a session. A failure is logged and does not affect other sessions or the start. Raises Throttled."""
     try:
         bootstrap.system().stop_session(StopRequested(session=session, reason=reason))
     except Throttled:
@@ -159,6 +159,6 @@ def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handle
 
 
 def _end_once(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Ends by the way of run()'s own cleaning, which nothing interrupts before it has begun."""
+    """Exit through the cleanup of `run`. Further signals are ignored until the cleanup has begun."""
     _on_signals(signal.SIG_IGN)
     sys.exit()

@@ -1,4 +1,4 @@
-"""What the local runtime sets up before anything of Bindery is imported: environment, home, secret, log."""
+"""Setup of the local runtime before Bindery's modules are imported: environment variables, home folder, secret, log."""
 
 import fcntl
 import logging
@@ -16,23 +16,23 @@ LOCAL = {
     "BINDERY_QUEUES": "memory",
     "BINDERY_BUILDER": "uv",
     "BINDERY_LAUNCHER": "process",
-    "BINDERY_BUILD_SLOTS": "2",  # the template begins with a new account's quota
-    "BINDERY_RATE_LIMIT": "1000",  # the clients are this machine's own
-    "BINDERY_STREAM_SECONDS": "0",  # no gateway here that would cut a stream
-    "BINDERY_PAGE_STREAM_SECONDS": "0",  # and none that is paid for by the second
-    "BINDERY_IMAGE_DAYS": "0",  # environments on this disk go when it is full; a registry's images are its owner's
+    "BINDERY_BUILD_SLOTS": "2",  # the template's default is a new account's quota
+    "BINDERY_RATE_LIMIT": "1000",  # all clients are on this machine
+    "BINDERY_STREAM_SECONDS": "0",  # no gateway ends a stream
+    "BINDERY_PAGE_STREAM_SECONDS": "0",  # streams are not paid for by the second
+    "BINDERY_IMAGE_DAYS": "0",  # environments are removed when the disk limit is reached; a registry's images belong to its owner
 }
 
 
 def set_environment(template: Mapping[str, str]) -> None:
-    """The template's variables, under what a machine by itself needs, under what the person who starts it has set."""
+    """Set default environment variables. Priority: the user's own, then those of a single machine, then the template's."""
     for name, value in {**template, **LOCAL}.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
 
 
 def prepare(home: Path) -> IO[str]:
-    """The home folder with its secret, locked for this process. Raises SystemExit if another Bindery uses it."""
+    """Create the home folder with its secret and lock it for this process. Raises SystemExit if another Bindery uses it."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _close(home)
@@ -57,7 +57,7 @@ def prepare(home: Path) -> IO[str]:
 
 
 def _close(home: Path) -> None:
-    """Take other users' rights away from a folder that was there before. Raises OSError; SystemExit for a folder of all users."""
+    """Remove other users' permissions from an existing folder. Raises OSError, and SystemExit for a folder of all users."""
     mode = home.stat().st_mode
     if mode & stat.S_ISVTX:
         raise SystemExit(f"BINDERY_HOME: {home} is shared by all users of this machine. Name a folder of its own.")
@@ -66,16 +66,16 @@ def _close(home: Path) -> None:
 
 
 class LogFile(logging.handlers.RotatingFileHandler):
-    """A full disk loses lines, no more: the terminal is not told of each."""
+    """Log file that drops lines on a full disk, without an error on the terminal for each."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
-        """A line that the disk did not take is lost; any other trouble is told as usual."""
+        """Drop a line that could not be written to disk. Report other errors as usual."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
 
 
 def keep_log(home: Path, level: str) -> logging.Handler:
-    """Everything goes to a file in the home folder, our own warnings to the terminal too. Answers what writes to the terminal."""
+    """Write the log to a file in the home folder, and Bindery's warnings to the terminal, too. Return the terminal's handler."""
     file = LogFile(home / "bindery.log", maxBytes=10_000_000, backupCount=2)
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.WARNING)
@@ -87,5 +87,7 @@ def keep_log(home: Path, level: str) -> logging.Handler:
     log = logging.getLogger("bindery")
     log.handlers[:] = [file, terminal]
     log.setLevel(level)
-    logging.getLogger("uvicorn").handlers[:] = [file]  # that a stream was cut at the end is nothing for the terminal
+    logging.getLogger("uvicorn").handlers[:] = [
+        file
+    ]  # streams that are cut at shutdown are not reported on the terminal
     return terminal

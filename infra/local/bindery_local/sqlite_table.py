@@ -1,9 +1,9 @@
-"""The table in SQLite: one file that several processes may share, or in memory for tests.
+"""Table in SQLite: a file that several processes may share, or in memory for tests.
 
-WAL with synchronous=NORMAL: whatever a call returned survives the process being killed. Only a power cut or a crash of the
-operating system can take the last transactions back; the file stays whole even then.
-One connection under one lock serves all threads: about ten thousand puts and twenty thousand gets a second. A connection for
-each thread wrote no faster when measured, and read half again as fast: not worth many connections to keep and to close.
+WAL with synchronous=NORMAL: a completed write survives the end of the process. Only a power failure or a crash of the operating
+system can undo the last transactions; the file stays consistent even then. One connection under one lock serves all threads: about
+ten thousand puts and twenty thousand gets per second. With a connection per thread, writes were not faster when measured and reads
+were 50 % faster: too little for the cost of many connections.
 """
 
 import json
@@ -41,7 +41,7 @@ INSERT = "INSERT INTO items (data, version, due_shard, due_at, expires_at, pk, s
 UPDATE = "UPDATE items SET data = ?, version = ?, due_shard = ?, due_at = ?, expires_at = ? WHERE pk = ? AND sk = ? AND version = ?"
 TIDY = "DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"
 
-# The table cannot take the call now, and perhaps later it can: locked, read-only, disk full or failing.
+# Temporary errors: the table is locked or read-only, or the disk is full or failing. A later call may succeed.
 PASSING = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -55,10 +55,11 @@ Row = tuple[str, str, str, int, str | None, float | None, float | None]
 
 
 class SqliteTable:
-    """The table port over SQLite. path: the file (made with mode 0600: session tokens are in it); None: in memory.
+    """Table port over SQLite.
 
-    busy_seconds: how long a call waits for another process's transaction before it raises Throttled; so long, and no
-    longer, it waits for its turn among the calls that do. written: hears the pk of what this table's put and transact wrote.
+    path: the file (created with mode 0600, since it contains session tokens); None: in memory. busy_seconds: how long a call waits
+    for another process's transaction before it raises Throttled; it waits at most this long for other threads, too. written: called
+    with the pk of each item that this table's put or transact wrote.
     """
 
     def __init__(
@@ -78,8 +79,8 @@ class SqliteTable:
     def get_all(self, keys: Sequence[tuple[str, str]]) -> list[Item]:
         check_keys(keys)
         with self._use() as connection:
-            found = [connection.execute(f"{SELECT} WHERE pk = ? AND sk = ?", key).fetchone() for key in keys]
-        return [_item(row) for row in found if row]
+            rows = [connection.execute(f"{SELECT} WHERE pk = ? AND sk = ?", key).fetchone() for key in keys]
+        return [_item(row) for row in rows if row]
 
     def put(self, item: Item) -> Item:
         text = encode(item)
@@ -108,7 +109,7 @@ class SqliteTable:
 
     def query(self, pk: str, prefix: str = "", after: str = "", limit: int = 100) -> list[Item]:
         check_query(pk, prefix, after, limit)
-        # What starts with the prefix lies together, from the prefix on: read from there, stop at the first that does not.
+        # Keys with the prefix are adjacent: read from the prefix on and stop at the first other key.
         start, comparison = (after, ">") if after >= prefix else (prefix, ">=")
         statement = f"{SELECT} WHERE pk = ? AND sk {comparison} ? ORDER BY sk LIMIT ?"
         with self._use() as connection:
@@ -123,12 +124,12 @@ class SqliteTable:
         return [_item(row) for row in rows]
 
     def tidy(self, now: float, limit: int = 1000) -> int:
-        """Removes at most `limit` items whose expires_at has passed, as DynamoDB does by itself; answers how many. Raises Throttled."""
+        """Remove at most `limit` expired items, as DynamoDB does automatically. Return their number. Raises Throttled."""
         with self._use() as connection:
             return connection.execute(TIDY, (now, limit)).rowcount
 
     def close(self) -> None:
-        """Afterwards no call may be made. Closing twice is no error."""
+        """Close the connection. No call may follow, except another close."""
         with self._lock:
             self._connection.close()
 
@@ -188,7 +189,7 @@ def _put(connection: sqlite3.Connection, item: Item, text: str) -> Item:
 
 
 def _delete(connection: sqlite3.Connection, item: Item) -> None:
-    """A transaction's delete: an item read as absent (version 0) must still be absent, and any other must be there."""
+    """Delete an item in a transaction: an item read as absent (version 0) must still be absent, any other must be present."""
     if item.version == 0:
         if connection.execute("SELECT 1 FROM items WHERE pk = ? AND sk = ?", (item.pk, item.sk)).fetchone():
             raise Stale

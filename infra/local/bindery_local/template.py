@@ -1,4 +1,4 @@
-"""Reads `template.yaml`: what runs where, on which route, queue, timer or event, with which environment."""
+"""Reader of `template.yaml`: functions with their routes, queues, timers and events, and their environment variables."""
 
 import re
 from collections.abc import Mapping
@@ -13,9 +13,10 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Function:
-    """One function. module: where its handler is. streams: an ASGI app (behind the Web Adapter on AWS), not a handler.
+    """Function of the template.
 
-    at_once: how many of its calls may go on at one time; None: any number.
+    module: the module of its handler. streams: an ASGI app (behind the Web Adapter on AWS), not a handler. at_once: the maximum
+    number of concurrent calls; None: no limit.
     """
 
     name: str
@@ -26,21 +27,24 @@ class Function:
 
 @dataclass(frozen=True)
 class Route:
-    """path: API Gateway's, such as `/v2/{proxy+}`. method: `GET`, or `ANY`."""
+    """Route of the API. path: in API Gateway's syntax, such as `/v2/{proxy+}`. method: `GET`, or `ANY`."""
 
     method: str
     path: str
     function: Function
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether a request goes here; `{proxy+}` takes at least one character and any number of slashes."""
+        """Return True if the route matches a request. `{proxy+}` matches at least one character and any number of slashes."""
         pattern = re.escape(self.path).replace(re.escape("{proxy+}"), ".+")
         return self.method in ("ANY", method) and re.fullmatch(pattern, path) is not None
 
 
 @dataclass(frozen=True)
 class Queue:
-    """name: as messages name it (resource `ResolveQueue` is `resolve`). dead_letter: where undeliverable messages go."""
+    """Queue of the template.
+
+    name: as in messages (resource `ResolveQueue` is `resolve`). dead_letter: the queue for undeliverable messages.
+    """
 
     name: str
     visibility_seconds: float
@@ -50,7 +54,9 @@ class Queue:
 
 @dataclass(frozen=True)
 class Timer:
-    """seconds: the template's rate, or the value of the environment variable that the function's metadata names."""
+    """Timer of a function. seconds: the template's rate, or the value of the environment variable that the function's metadata
+    names.
+    """
 
     function: Function
     seconds: float
@@ -59,7 +65,7 @@ class Timer:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What the API answers in a function's place. body: JSON."""
+    """Response of the API in place of a function's. body: JSON."""
 
     status: int
     headers: Mapping[str, str]
@@ -67,14 +73,15 @@ class Refusal:
 
 
 AS_IT_IS = Refusal(500, {}, '{"message": "Internal server error"}')
-"""API Gateway's own, where the template has none."""
+"""API Gateway's default, if the template has no response."""
 
 
 @dataclass(frozen=True)
 class System:
-    """The whole template. consumers: queue name to function; `logs` and `events` are what the build service sends.
+    """Content of the template.
 
-    busy: the answer when a function has as many calls as it may.
+    consumers: queue name to function; `logs` and `events` carry the build service's messages. busy: the response when a function is
+    at its limit of concurrent calls.
     """
 
     routes: tuple[Route, ...]
@@ -86,7 +93,7 @@ class System:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags, kept as {tag: value}."""
+    """YAML loader for CloudFormation's short tags, which it returns as {tag: value}."""
 
 
 def _tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, object]:
@@ -102,13 +109,13 @@ _Loader.add_multi_constructor("!", _tag)
 
 
 def load(path: Path) -> Resource:
-    """The template as plain data; `!Ref X` is {"Ref": "X"}."""
+    """Return the template as plain data; `!Ref X` becomes {"Ref": "X"}."""
     loaded: Resource = yaml.load(path.read_text(), _Loader)  # noqa: S506  # a safe loader with tags of its own
     return loaded
 
 
 def read(path: Path) -> System:
-    """The system that the template describes."""
+    """Return the system that the template describes."""
     template = load(path)
     resources: Mapping[str, Resource] = template["Resources"]
     functions = {
@@ -139,9 +146,9 @@ def read(path: Path) -> System:
 
 def _refusal(resources: Mapping[str, Resource], kind: str) -> Refusal:
     apis = (r["Properties"] for r in resources.values() if r["Type"] == "AWS::Serverless::Api")
-    for found in (api["GatewayResponses"][kind] for api in apis if kind in api.get("GatewayResponses", {})):
-        headers = {name: value.strip("'") for name, value in found["ResponseParameters"]["Headers"].items()}
-        return Refusal(int(found["StatusCode"]), headers, found["ResponseTemplates"]["application/json"])
+    for response in (api["GatewayResponses"][kind] for api in apis if kind in api.get("GatewayResponses", {})):
+        headers = {name: value.strip("'") for name, value in response["ResponseParameters"]["Headers"].items()}
+        return Refusal(int(response["StatusCode"]), headers, response["ResponseTemplates"]["application/json"])
     return AS_IT_IS
 
 
@@ -163,7 +170,7 @@ def _queue(name: str, properties: Resource) -> Queue:
 
 
 def queue_name(resource: str) -> str:
-    """`ResolveQueue` is the queue `resolve`; others go by their own name."""
+    """Return the queue's name: `resolve` for the resource `ResolveQueue`. Other resources keep their name."""
     return resource.removesuffix("Queue").lower() if resource.endswith("Queue") else resource
 
 
@@ -187,7 +194,10 @@ def _seconds(rate: str) -> float:
 
 
 def _environment(template: Resource) -> dict[str, str]:
-    """The functions' variables: plain values, and references to parameters with their defaults. What only AWS has is left out."""
+    """Return the functions' variables with plain values, and references to parameters with their defaults.
+
+    Values that exist only on AWS are left out.
+    """
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     parameters = _defaults(template)
     plain = {name: value for name, value in variables.items() if isinstance(value, str | int)}

@@ -1,4 +1,4 @@
-"""What moves messages: threads that take them from the queues to the functions, and timers that call theirs."""
+"""Workers of the local runtime: threads that pass messages from the queues to the functions, and timers that call functions."""
 
 import importlib
 import logging
@@ -12,19 +12,19 @@ from bindery_local.memory_queue import Delivery, MemoryQueues
 from bindery_local.template import Function, System, Timer
 
 logger = logging.getLogger("bindery")
-LISTEN_SECONDS = 20  # whoever closes the queues wakes who listens
+LISTEN_SECONDS = 20  # closing the queues wakes the receivers
 AT_ONCE = {"sessions": 12, "resolve": 16, "stops": 8, "logs": 1}
 UNDELIVERED = "undelivered events"
 MOST_RECEIVES = 5
-"""Of one message. The template allows more, since Lambda counts receives that no function could take; here each receive is a try."""
-# Seconds after which a message that failed is tried again; from then on, when its queue shows it again.
+"""Receives of one message. The template allows more, as Lambda counts receives that no function accepts; here each is an attempt."""
+# Seconds before each retry of a failed message. Later retries wait for the queue's visibility timeout.
 SOONER = (2, 8, 30)
-TRIED_AGAIN_AFTER = 60  # events are best effort; reconcile does the rest
+TRIED_AGAIN_AFTER = 60  # events are best effort; reconcile handles the rest
 SHAPES: dict[str, Callable[[Delivery], Event]] = {"events": from_build_service, "logs": from_log}
 
 
 class Workers:
-    """Started with the system, stopped with it. A function that raises sees its message again, as with SQS, but sooner."""
+    """Threads for the queues and timers. A failed message is delivered again, as with SQS, but sooner."""
 
     def __init__(
         self,
@@ -56,12 +56,12 @@ class Workers:
             thread.start()
 
     def close(self) -> None:
-        """No new message is taken, no timer calls."""
+        """Stop receiving messages and calling timers."""
         self.stopping.set()
         self.queues.close()
 
     def join(self, seconds: float) -> None:
-        """Waits for what is still being handled, at most so long altogether."""
+        """Wait for running calls, at most this long in total."""
         until = time.monotonic() + seconds
         for thread in self.threads:
             if thread.is_alive():
@@ -73,7 +73,7 @@ class Workers:
             for delivery in self.queues.receive(name, 1, LISTEN_SECONDS):
                 if _call(function, shape(delivery)):
                     self.queues.delete(delivery)
-                elif delivery.receive_count <= len(SOONER):  # most trouble here, such as a locked table, passes soon
+                elif delivery.receive_count <= len(SOONER):  # most errors here, such as a locked table, are short
                     self.queues.release(delivery, SOONER[delivery.receive_count - 1])
 
     def _tick(self, timer: Timer, seconds: float) -> None:
@@ -89,7 +89,7 @@ class Workers:
 
 
 def _call(function: Function, event: Event) -> bool:
-    """Whether it is done; if not, it raised, and its own wrapper has logged why."""
+    """Call the function. Return True if it succeeded; otherwise its own wrapper has logged the error."""
     try:
         importlib.import_module(function.module).handler(event, Context(function.name))
     except Exception:  # noqa: BLE001  # the outermost wrapper: one message must not end its worker

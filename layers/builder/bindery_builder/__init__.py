@@ -1,1 +1,1 @@
-"""Fetches contents of repositories, and makes environments and images of them."""
+"""Build side of Bindery: fetches repositories and builds environments and images from them."""

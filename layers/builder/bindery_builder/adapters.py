@@ -1,4 +1,4 @@
-"""Adapters of whatever builds: those of the control plane, with contents of repositories and logins at registries."""
+"""Adapters for build processes: those of the control plane, plus repository contents and registry logins."""
 
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from bindery_builder.images.pull_logins import PullLogin, docker_hub
 
 
 class BuilderAdapters(Adapters):
-    """Adapters for a process that may write to `home`, a folder of its own."""
+    """Adapters for a process that may write to its own folder, `home`."""
 
     @cached_property
     def home(self) -> Path:
@@ -24,12 +24,12 @@ class BuilderAdapters(Adapters):
         )
 
     def pull_logins(self) -> list[PullLogin]:
-        """Return the operator's logins for images that builds begin from."""
+        """Return the operator's logins for pulling base images."""
         login = self.settings.docker_hub_login.get_secret_value()
         return [docker_hub(login)] if login else []
 
     def ecr_public_login(self) -> PullLogin:
-        """Return AWS's own login, where a build has the project's role."""
+        """Return AWS's login for ECR public, available where the build has the project's role."""
         from bindery_builder.images.ecr_public import REGION, EcrPublicClient, ecr_public
 
         return ecr_public(lambda: cast("EcrPublicClient", self.aws.create_client("ecr-public", region_name=REGION)))

@@ -1,4 +1,4 @@
-"""A build's log on its way to the queue: cleaned, batched, and bounded however much a process prints."""
+"""Build log: cleans lines, limits their number and sends them to the queue in batches."""
 
 import re
 import time
@@ -12,7 +12,7 @@ LINE_CHARACTERS = 2_000
 MOST_LINES = 5_000
 MOST_CHARACTERS = 1_000_000
 LAST_LINES = 40
-_REMEMBERED_LINES = 400  # a resolver's explanation may be long, and its beginning says what it is
+_REMEMBERED_LINES = 400  # a resolver's explanation can be long, and its first line names the error
 EVERY_SECONDS = 0.1
 _BATCH_LINES = 500
 _BATCH_CHARACTERS = 60_000
@@ -23,9 +23,12 @@ _CREDENTIALS = re.compile(r"(://)[^/\s@]+@")
 
 
 class BuildLog:
-    """Lines of one attempt, used by one thread. `hidden` is a folder that visitors need not read about. every: seconds between sends.
+    """Log lines of one attempt. Used by one thread.
 
-    After MOST_LINES lines or MOST_CHARACTERS the middle is left out, and a line says so; the last lines always arrive.
+    hidden: a folder that is removed from paths in the lines. every: seconds between sends.
+
+    After MOST_LINES lines or MOST_CHARACTERS characters, the middle is dropped and a line states how many lines were dropped. The
+    last lines always arrive.
     """
 
     def __init__(
@@ -42,16 +45,16 @@ class BuildLog:
         self.last: deque[str] = deque(maxlen=_REMEMBERED_LINES)
 
     def say(self, text: str, phase: str = "") -> None:
-        """A line of our own."""
+        """Write a line of Bindery's own."""
         self.end_line()
         self._phase = phase or self._phase
         self._line(text)
         self.tick()
 
     def feed(self, chunk: bytes) -> None:
-        """Bytes as a process printed them."""
+        """Write bytes that a process printed."""
         *whole, partial = (self._partial + chunk).split(b"\n")
-        # Beyond the bound only the end matters: 100 MB must not cost a regular expression a line.
+        # Beyond the limit only the last lines are kept: a regular expression for each line of 100 MB is too slow.
         if self._full and len(whole) > LAST_LINES:
             self._left_out += len(whole) - LAST_LINES
             whole = whole[-LAST_LINES:]
@@ -61,13 +64,13 @@ class BuildLog:
         self.tick()
 
     def end_line(self) -> None:
-        """The process ended: a line without an end is one now."""
+        """Write the last line of an ended process even without a line end."""
         if self._partial:
             self._line(_shown(self._partial))
             self._partial = b""
 
     def tick(self) -> None:
-        """Send what is ready, unless something was sent just now."""
+        """Send the pending lines unless the last send was less than the interval ago."""
         if self._ready and time.monotonic() - self._sent_at >= self._every:
             self._send()
 
@@ -103,7 +106,7 @@ class BuildLog:
         self._characters += len(text) + 1
 
     def _send(self) -> None:
-        """Best effort: what the queue does not take now is offered again with the next lines."""
+        """Send the pending lines. Lines that the queue rejects are sent again with the next ones."""
         self._sent_at = time.monotonic()
         while self._ready:
             lines = _batch(self._ready)
@@ -124,14 +127,14 @@ def _batch(ready: list[LogLine]) -> tuple[LogLine, ...]:
 
 
 def _shortened(partial: bytes) -> bytes:
-    """An unfinished line costs no more than a finished one; a progress bar keeps its last state only."""
+    """Return an unfinished line, cut to the limit of a finished one. A progress bar keeps only its last state."""
     if b"\r" in partial[:-1]:
         partial = partial[partial[:-1].rfind(b"\r") + 1 :]
     return partial[: LINE_CHARACTERS * 4]
 
 
 def _shown(line: bytes) -> str:
-    """What a terminal would show of it, at most LINE_CHARACTERS."""
+    """Return the text that a terminal would show for the line, at most LINE_CHARACTERS."""
     text = (
         line[-LINE_CHARACTERS * 8 :].decode(errors="replace")
         if b"\r" in line

@@ -1,4 +1,4 @@
-"""The first step of every attempt: the repository's files."""
+"""First step of every attempt: fetch the repository's files."""
 
 from pathlib import Path
 
@@ -15,20 +15,21 @@ RECORDS = {
     "hydroshare": "Hydroshare",
     "ckan": "CKAN",
 }
-"""Providers of records by the names that repo2docker has for them."""
+"""Record providers and the names that repo2docker uses for them."""
 
 
 def lay_out(contents: Contents, order: BuildOrder, commit: Path, folder: Path, runner: Runner) -> None:
-    """Lay the order's commit out in `commit`, within the build's time, and what the build may read of it in `folder`.
+    """Lay out the order's commit in `commit`, and the part of it that the build may read in `folder`.
 
-    `commit` stays only if `folder` is not all of it. Raises what the contents port raises, RepositoryUnusable, Stopped, TimeOver.
+    Respects the build's deadline. `commit` remains only if `folder` is not the whole commit. Raises the errors of the contents
+    port, RepositoryUnusable, Stopped and TimeOver.
     """
     repository = order.repository
     runner.log.say(f"Picked {RECORDS.get(repository.provider, 'Git')} content provider.")
     try:
         notes = contents.lay_out(repository, commit, runner.seconds_left, runner.stopped.is_set, exact=True).notes
     except HostUnreachable:
-        runner.check()  # it may have ended because we asked it to
+        runner.check()  # the fetch may have ended because the build was stopped
         raise
     for note in notes:
         runner.log.say(note)

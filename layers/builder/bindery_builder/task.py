@@ -1,4 +1,4 @@
-"""One attempt at an environment: the task, the work on it, and what it makes."""
+"""Attempt to build an environment: its task, its work and its manifest."""
 
 import threading
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from bindery_builder.build_log import BuildLog
 
 
 class Manifest(BaseModel):
-    """What a finished environment holds. start: relative to the working copy. ref: what it was built from.
+    """Result of a successful build.
 
-    image: its name, where it is kept elsewhere.
+    start: the `start` script, relative to the working copy. ref: the commit that it was built from. image: the image's name, if the
+    environment is an image in a registry.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,7 +28,10 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Task:
-    """What an engine is given for one attempt. folder: its own, absent at first. deadline: time.monotonic() seconds."""
+    """Input of an engine for one attempt.
+
+    folder: the attempt's own folder, absent at first. deadline: in seconds of time.monotonic().
+    """
 
     order: BuildOrder
     folder: Path
@@ -37,9 +41,10 @@ class Task:
 
 
 class Work(Protocol):
-    """One attempt's making. step: what is being done, for whoever has to say what went wrong.
+    """Work of one attempt.
 
-    make: raises a BinderyError, Stopped, TimeOver or OSError; then the folder is good for nothing.
+    step: the current step, for error messages. make: raises a BinderyError, Stopped, TimeOver or OSError. After an error the folder
+    is unusable.
     """
 
     @property

@@ -1,1 +1,1 @@
-"""Builds on this machine."""
+"""Build engines of the local runtime."""

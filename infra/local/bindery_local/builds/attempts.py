@@ -1,4 +1,4 @@
-"""Attempts on this machine, whatever makes them: each in a thread of its own, in its turn, recorded once it has ended."""
+"""Build attempts on this machine, for every engine: each runs in a thread, in queue order, and its outcome is recorded."""
 
 import contextlib
 import functools
@@ -36,9 +36,9 @@ class _Running:
 
 
 class Attempts:
-    """At most `slots` attempts at a time, the others wait their turn.
+    """Queue of build attempts. At most `slots` run at a time; the others wait.
 
-    begin: how the engine sets to work. tidy: makes room, before each attempt and after it.
+    begin: creates the engine's work for a task. tidy: frees disk space, before and after each attempt.
     """
 
     def __init__(
@@ -53,18 +53,18 @@ class Attempts:
         self._turns = Turns(slots)
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
-        self._unwritten: dict[str, Failure] = {}  # failures that the disk did not take
+        self._unwritten: dict[str, Failure] = {}  # failures that could not be written to disk
         self._closed = False
 
     def prepare(self) -> None:
-        """Raises BuildServiceDown."""
+        """Create the folders. Raises BuildServiceDown."""
         try:
             self._environments.prepare()
         except OSError as error:
             raise BuildServiceDown(why=f"its folder cannot be made: {words(error)}") from error
 
     def start(self, order: BuildOrder) -> str:
-        """As the port's. `prepare` comes first."""
+        """Start an attempt, as defined by the port. `prepare` must be called first."""
         handle = handle_of(order)
         with self._lock:
             if self._closed:
@@ -77,7 +77,7 @@ class Attempts:
                 raise BuildServiceDown(why=words(error)) from error
             if claim is not None:
                 running = self._running[handle] = _Running(order, handle, claim)
-                running.turn = functools.partial(self._see_to, running)
+                running.turn = functools.partial(self._run, running)
                 self._turns.take(running.turn)
         return handle
 
@@ -96,9 +96,9 @@ class Attempts:
             self._stop(running)
 
     def close(self) -> None:
-        """End every attempt and wait for that, CLOSE_SECONDS at most: what hangs is for the next `recover` to clear.
+        """End every attempt and wait for it, at most CLOSE_SECONDS. Attempts that hang are cleaned up by the next `recover`.
 
-        They count as never heard of, so that they may be started again.
+        Ended attempts count as unknown, so that they may be started again.
         """
         with self._lock:
             self._closed = True
@@ -108,23 +108,23 @@ class Attempts:
         self.wait(CLOSE_SECONDS)
 
     def wait(self, seconds: float) -> bool:
-        """Whether every attempt has ended, and its room was seen to, within that time."""
+        """Return True if every attempt has ended within that time and disk space was freed after it."""
         return self._turns.wait(seconds)
 
     def _stop(self, running: _Running) -> None:
         running.stopped.set()
-        if running.turn and self._turns.give_up(running.turn):  # it still waited for its turn
+        if running.turn and self._turns.give_up(running.turn):  # it was still in the queue
             self._settle(running, self._stopped())
 
     def _stopped(self) -> Failure | None:
         return None if self._closed else Failure.of(BuildFailed(step="build", why="it was stopped"))
 
-    def _see_to(self, running: _Running) -> None:
-        """An attempt's whole life, in a thread of its own."""
+    def _run(self, running: _Running) -> None:
+        """Run an attempt in a thread of its own and record its outcome."""
         self._settle(running, self._outcome(running))
 
     def _settle(self, running: _Running, outcome: Manifest | Failure | None) -> None:
-        """Whatever happened, it has ended, and somebody is told. None: it was ended by `close`."""
+        """Record the outcome of an ended attempt and notify the queue. None: it was ended by `close`."""
         handle = running.handle
         try:
             self._record(handle, outcome)
@@ -134,7 +134,7 @@ class Attempts:
             running.claim.close()
         if outcome is None:
             return
-        with contextlib.suppress(Retryable):  # best effort: reconcile asks
+        with contextlib.suppress(Retryable):  # best effort: reconcile polls
             self._queue.send(BuildChanged(environment=running.order.environment, attempt=running.order.attempt))
         self._tidy()
 
@@ -147,7 +147,7 @@ class Attempts:
         log = BuildLog(self._queue, order.environment, order.attempt, hidden=str(folder))
         work: Work | None = None
         try:
-            self._tidy()  # its room may be what those before it hold
+            self._tidy()  # earlier environments may occupy the space that it needs
             work = self._begin(Task(order, folder, time.monotonic() + order.seconds, running.stopped, log))
             return work.make()
         except Stopped:
@@ -158,7 +158,7 @@ class Attempts:
             return Failure.of(error)
         except OSError as error:
             return _of_disk(error, work.step if work else "build")
-        except Exception as error:  # noqa: BLE001 - the outermost wrapper of a thread: a launch waits for the outcome
+        except Exception as error:  # noqa: BLE001 - outermost handler of a thread: a launch waits for the outcome
             return Failure.of(
                 BuildFailed(step=work.step if work else "build", why=f"unexpected {type(error).__name__}")
             )
@@ -167,7 +167,7 @@ class Attempts:
             end_strays(folder)
 
     def _record(self, handle: str, outcome: Manifest | Failure | None) -> None:
-        """On disk, or else in memory: an outcome once told stays."""
+        """Write the outcome to disk, or keep it in memory: a reported outcome must not change."""
         try:
             match outcome:
                 case Manifest():
@@ -177,26 +177,26 @@ class Attempts:
                 case None:
                     self._environments.abandon(handle)
         except OSError as error:
-            if outcome is not None:  # one that counts as never heard of leaves no word on disk
+            if outcome is not None:  # an attempt that counts as unknown leaves no file
                 self._record_trouble(handle, outcome if isinstance(outcome, Failure) else _of_disk(error, "build"))
 
     def _record_trouble(self, handle: str, failure: Failure) -> None:
         try:
-            self._environments.fail(handle, failure)  # makes room first
+            self._environments.fail(handle, failure)  # frees disk space first
         except OSError:
             with self._lock:
                 self._unwritten[handle] = failure
 
 
 def _of_disk(error: OSError, step: str) -> Failure:
-    """A full disk is this machine's trouble and no repository's."""
+    """Return the failure for a disk error. A full disk is this machine's problem and not the repository's."""
     if is_full(error):
         return Failure.of(BuildServiceDown(why=words(error)))
     return Failure.of(BuildFailed(step=step, why=words(error)))
 
 
 def handle_of(order: BuildOrder) -> str:
-    """Names the attempt everywhere, also as a folder: a key that could not be one is hashed."""
+    """Return the attempt's handle, which is also its folder's name. A key that is not a valid name is hashed."""
     handle = f"{order.environment}-{order.attempt}"
     if HANDLE.fullmatch(handle):
         return handle

@@ -1,4 +1,4 @@
-"""The container build engine: images made by podman, buildah or docker on this machine, kept in a registry."""
+"""Container build engine: podman, buildah or docker on this machine makes images and pushes them to a registry."""
 
 import os
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ from bindery_local.builds.attempts import Attempts
 from bindery_local.builds.store import Environments
 
 GIGABYTE = 1_000_000_000
-_NAMESPACE_DIGITS = 16  # of a folder's name: podman wants short paths
+_NAMESPACE_DIGITS = 16  # part of a folder's name: podman requires short paths
 
 
 class ContainerBuilds:
-    """BuildService on this machine. At most `slots` attempts at a time, the others wait their turn.
+    """BuildService on this machine. At most `slots` attempts run at a time; the others wait.
 
-    home: what is here lies in its folder `containers`: attempts, and the tool's layers, at most `max_bytes` of them between
-    builds. One build may fill the disk by `max_build_bytes`. tool: `podman`, `buildah` or `docker`. base_image: instead of
-    repo2docker's own. logins: for images that builds begin from. Call `recover` once at the start, `close` at the end.
+    home: its folder `containers` holds the attempts and the tool's layers, at most `max_bytes` of layers between builds. One build
+    may fill the disk by `max_build_bytes`. tool: `podman`, `buildah` or `docker`. base_image: replaces repo2docker's own. logins:
+    for base images. Call `recover` once at the start and `close` at the end.
     """
 
     known_after = 0.0
@@ -60,7 +60,10 @@ class ContainerBuilds:
 
     @property
     def name(self) -> str:
-        """Without the tool: the same files give the same environment with each. Raises where there is none."""
+        """Return the engine's name, without the tool: the same files give the same environment with each tool.
+
+        Raises BuildServiceDown if the tool is missing.
+        """
         _ = self.tool.path
         return engine_name(repo2docker_version() or "missing", self._base_image)
 
@@ -81,22 +84,22 @@ class ContainerBuilds:
         return self._registry.remove(image)
 
     def recover(self) -> None:
-        """Remove what a crash left half-built, its processes, and what the tool kept for it."""
+        """Remove the unfinished builds of a crash, their processes, and the tool's data for them."""
         self._prepare()
         self._store.recover()
         self._tidy()
 
     def close(self) -> None:
-        """End every attempt and wait for that, a few seconds at most. They count as never heard of."""
+        """End every attempt and wait for it, a few seconds at most. Ended attempts count as unknown."""
         self._attempts.close()
         self._registry.close()
 
     def wait(self, seconds: float) -> bool:
-        """Whether every attempt has ended, and room was made after it, within that time."""
+        """Return True if every attempt has ended within that time and disk space was freed after it."""
         return self._attempts.wait(seconds)
 
     def _prepare(self) -> None:
-        _ = self.tool.path  # raises where it is missing
+        _ = self.tool.path  # raises if it is missing
         self._attempts.prepare()
         try:
             self.tool.prepare()

@@ -1,4 +1,4 @@
-"""Finished environments as the session launcher sees them: where they are, and how to keep one while it is used."""
+"""Finished environments for the session launcher: their paths, and locks that keep them while they are in use."""
 
 import fcntl
 import os
@@ -18,9 +18,10 @@ HANDLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,150}")
 
 @dataclass(frozen=True)
 class BuiltEnvironment:
-    """python: the interpreter that has everything. content, home: as postBuild left them, if a session needs them (copy, do not use).
+    """Finished environment.
 
-    start: the `start` script's path, relative to a working copy. ref: the commit that the image was built from.
+    python: the interpreter with all packages. content, home: as postBuild left them, if a session needs them (to copy, not to use
+    in place). start: the `start` script's path, relative to a working copy. ref: the commit that the image was built from.
     """
 
     python: Path
@@ -31,7 +32,9 @@ class BuiltEnvironment:
 
 
 class Hold:
-    """Keeps an environment from being evicted until `close`, or until every process that inherited `descriptor` is gone."""
+    """Lock that prevents the eviction of an environment until `close`, or until every process with the inherited `descriptor` has
+    ended.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -49,12 +52,12 @@ class Hold:
 
 
 def image_of(handle: str) -> str:
-    """The image name of a finished attempt."""
+    """Return the image name of a finished attempt."""
     return _PREFIX + handle
 
 
 def environment_of(home: Path, image: str) -> BuiltEnvironment | None:
-    """A finished environment, or None. Without a hold it may be evicted at any moment."""
+    """Return a finished environment, or None. Without a hold it may be evicted at any time."""
     handle = image.removeprefix(_PREFIX)
     if not image.startswith(_PREFIX) or not HANDLE.fullmatch(handle):
         return None
@@ -66,20 +69,21 @@ def environment_of(home: Path, image: str) -> BuiltEnvironment | None:
     python = folder / "venv" / "bin" / "python"
     if not python.exists():  # its base interpreter may have been removed
         return None
-    kept = manifest.keeps_content
+    keeps_content = manifest.keeps_content
     return BuiltEnvironment(
         python=python,
-        content=folder / "content" if kept else None,
-        home=folder / "home" if kept else None,
+        content=folder / "content" if keeps_content else None,
+        home=folder / "home" if keeps_content else None,
         start=Path(manifest.start) if manifest.start else None,
         ref=manifest.ref,
     )
 
 
 def hold(home: Path, image: str) -> Hold | None:
-    """A shared lock on a finished environment; None if there is none (any more). Waits while it is being removed.
+    """Take a shared lock on a finished environment. Return None if it does not exist (any more).
 
-    Pass `descriptor` on to the session's process (`pass_fds`), and the hold lasts as long as that process does.
+    Waits while the environment is being removed. Pass `descriptor` to the session's process (`pass_fds`): the lock then lasts as
+    long as that process.
     """
     if environment_of(home, image) is None:
         return None

@@ -1,8 +1,8 @@
-"""The store of environments: claimed, finished or failed, evicted, recovered after a crash.
+"""Store of environments: claimed, finished or failed, evicted, recovered after a crash.
 
-`store/<handle>/` is an environment's only place, since a venv cannot be moved. It counts once `environments/<handle>.json`
-is there, which is renamed into place. `environments/<handle>.lock` is locked exclusively by whoever builds or removes it,
-and shared by every session that runs in it: the kernel lets go of both when a process dies, however it dies.
+`store/<handle>/` is an environment's only place, since a venv cannot be moved. It is finished once `environments/<handle>.json`
+exists, which is written atomically. `environments/<handle>.lock` is locked exclusively by the process that builds or removes the
+environment, and shared by every session that runs in it. The kernel releases the locks when a process ends, also after a crash.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from bindery_builder.process.orphans import end_strays
 from bindery_builder.task import Manifest
 from bindery_local.builds.environments import HANDLE, Hold, image_of
 
-KEPT_SECONDS = 600  # one that was asked about is about to be used
+KEPT_SECONDS = 600  # a launch that queried an environment will use it soon
 ENDS_KEPT_SECONDS = 7 * 86_400
 
 
 class Environments:
-    """The folders under one home. May be used by several threads and processes at once."""
+    """Environments under one home folder. May be used by several threads and processes at once."""
 
     def __init__(self, home: Path, clock: Clock) -> None:
         self.home, self._clock = home.absolute(), clock
@@ -42,7 +42,10 @@ class Environments:
         return self._store / handle
 
     def claim(self, handle: str) -> Hold | None:
-        """The right to build it, or None if it has ended or is being built. What an earlier builder left is removed."""
+        """Return the right to build an environment, or None if it has ended or is being built.
+
+        Removes the files of an earlier builder.
+        """
         descriptor = locked(self._lock(handle), fcntl.LOCK_EX | fcntl.LOCK_NB, create=True)
         if descriptor is None:
             return None
@@ -61,7 +64,7 @@ class Environments:
         write_whole(self._failure(handle), failure.model_dump_json())
 
     def abandon(self, handle: str) -> None:
-        """Nothing of it stays; it was never heard of. Only for whoever claimed it."""
+        """Remove all files of the environment, so that it is unknown again. Only for the holder of its claim."""
         self._clear(handle)
         self._lock(handle).unlink(missing_ok=True)
 
@@ -83,7 +86,7 @@ class Environments:
             manifest = Manifest.model_validate_json(self._manifest(handle).read_bytes())
         except FileNotFoundError:
             return ""
-        except ValidationError:  # of another version
+        except ValidationError:  # written by another version
             return image_of(handle)
         return manifest.image or image_of(handle)
 
@@ -92,7 +95,10 @@ class Environments:
         os.utime(self._lock(handle), (now, now))
 
     def evict(self, most_bytes: int) -> None:
-        """Remove the least recently used until the rest fits. None that is held, nor one that was touched just now."""
+        """Remove the least recently used environments until the rest fits.
+
+        Environments that are held or were used recently stay.
+        """
         with self._evicting:
             self._evict(most_bytes)
 
@@ -106,10 +112,13 @@ class Environments:
                 total -= sizes[handle]
 
     def recover(self) -> None:
-        """End what dead builders left running, record what they left half-built as crashed, forget old ends of which nothing is here."""
+        """Clean up after crashed builders.
+
+        Ends their processes, records their unfinished environments as crashed, and removes old outcomes without a folder.
+        """
         for folder in list(self._store.iterdir()):
             if not self._manifest(folder.name).exists() and (hold := self.claim(folder.name)):
-                self.fail(folder.name, Failure.of(BuildCrashed()))  # a process that ends in order leaves no folder
+                self.fail(folder.name, Failure.of(BuildCrashed()))  # a builder that ends normally leaves no folder
                 hold.close()
         before = self._clock.now() - ENDS_KEPT_SECONDS
         for path in [*self._marks.glob("*.failed"), *self._marks.glob("*.json")]:
@@ -118,9 +127,9 @@ class Environments:
         self._recover_marks()
 
     def _recover_marks(self) -> None:
-        """Files that were being written, and locks of what there is not; those of a process that still builds stay."""
+        """Remove partly written files, and locks without an environment. Those of a running builder stay."""
         for path in list(self._marks.glob(f"{NEW}*")):
-            if not HANDLE.fullmatch(written(path)):  # of a version that named them otherwise, or nobody's
+            if not HANDLE.fullmatch(written(path)):  # named by another version, or unrelated
                 path.unlink(missing_ok=True)
                 continue
             descriptor = locked(self._lock(written(path)), fcntl.LOCK_EX | fcntl.LOCK_NB, create=True)
@@ -154,7 +163,10 @@ class Environments:
         return [path.stem for path in self._marks.glob("*.json")]
 
     def _size(self, handle: str) -> int:
-        """Measured after the build, and again when it has been used since: Python writes its bytecode into it."""
+        """Return the environment's size in bytes.
+
+        It is measured after the build, and again after each use, since Python writes bytecode into the environment.
+        """
         measured = self.folder(handle) / "bytes"
         try:
             if measured.stat().st_mtime >= self._last_use(handle):
@@ -162,7 +174,7 @@ class Environments:
         except (OSError, ValueError):
             pass
         size = bytes_in(self.folder(handle))
-        with contextlib.suppress(OSError):  # it only costs time
+        with contextlib.suppress(OSError):  # the size is measured again next time
             measured.write_text(str(size))
             os.utime(measured, (self._clock.now(), self._clock.now()))
         return size

@@ -1,4 +1,4 @@
-"""Turns at building: a few at a time, in threads that nobody has to wait for."""
+"""Pool of build threads: a few work at a time, and no caller has to wait for them."""
 
 import threading
 from collections import deque
@@ -8,7 +8,7 @@ Work = Callable[[], None]
 
 
 class Turns:
-    """At most `slots` at a time, the others in order. Threads are daemons: one that hangs does not keep a process alive."""
+    """Pool of `slots` threads with a queue. Threads are daemons: a thread that hangs does not keep the process alive."""
 
     def __init__(self, slots: int) -> None:
         self._slots = self._free = slots
@@ -16,13 +16,13 @@ class Turns:
         self._changed = threading.Condition()
 
     def take(self, work: Work) -> None:
-        """Do it when its turn comes."""
+        """Queue the work."""
         with self._changed:
             self._waiting.append(work)
             self._go_on()
 
     def give_up(self, work: Work) -> bool:
-        """Whether it still waited; then it will not be done."""
+        """Remove the work from the queue. Return True if it was still waiting."""
         with self._changed:
             try:
                 self._waiting.remove(work)
@@ -31,7 +31,7 @@ class Turns:
             return True
 
     def wait(self, seconds: float) -> bool:
-        """Whether all has been done within that time."""
+        """Return True if all work has been done within that time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._free == self._slots, seconds)
 

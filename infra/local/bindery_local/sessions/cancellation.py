@@ -1,4 +1,4 @@
-"""Who is to be stopped: lets a start that fetches content know that somebody waits for its end."""
+"""Cancellation of sessions: tells a start that is fetching content that a stop is waiting for it."""
 
 import threading
 from collections import Counter
@@ -9,7 +9,7 @@ ALL = ""
 
 
 class Stops:
-    """closed: set once no session may begin any more."""
+    """Registry of sessions to be stopped. closed: True once no session may start any more."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -18,7 +18,7 @@ class Stops:
 
     @contextmanager
     def of(self, session: str) -> Iterator[None]:
-        """As long as it lasts, the session (or ALL of them) is to be stopped."""
+        """Mark the session (or ALL of them) as to be stopped, for the duration of the context."""
         with self._guard:
             self._waiting[session] += 1
         try:

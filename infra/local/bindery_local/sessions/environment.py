@@ -1,4 +1,4 @@
-"""What a session needs to know of the environment that it runs in; `bindery_local.builds.environments` has it."""
+"""Interface of a session's environment; `bindery_local.builds.environments` implements it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class Environment(Protocol):
-    """A built environment on this machine.
+    """Built environment on this machine.
 
-    python: its interpreter, in `bin` of a virtual environment. ref: what it was built from.
-    content: the working copy as the build left it, if the build may change it. home: the HOME that the build left.
-    start: the `start` script, relative to the working copy.
+    python: its interpreter, in `bin` of a virtual environment. ref: the ref that it was built from. content: the working copy as
+    the build left it, if the build may change it. home: the HOME that the build left. start: the `start` script, relative to the
+    working copy.
     """
 
     @property
@@ -26,7 +26,9 @@ class Environment(Protocol):
 
 
 class Hold(Protocol):
-    """Keeps an environment from being evicted until `close`, or until every process that inherited `descriptor` is gone."""
+    """Lock that prevents the eviction of an environment until `close`, or until every process with the inherited `descriptor` has
+    ended.
+    """
 
     @property
     def descriptor(self) -> int: ...

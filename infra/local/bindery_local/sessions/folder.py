@@ -1,4 +1,4 @@
-"""What a session owns on disk: one folder under `home/sessions`, and one for temporary files."""
+"""Files of a session on disk: one folder under `home/sessions`, and one for temporary files."""
 
 import contextlib
 import os
@@ -19,7 +19,10 @@ WHY_CHARACTERS = 2000
 
 
 class Record(BaseModel):
-    """What is written once the keeper runs. started: as /proc has it. created: UTC seconds. No secrets."""
+    """Record of a running session, written once its reaper runs. It holds no secrets.
+
+    started: in the format of /proc. created: UTC seconds.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,8 +39,11 @@ class Record(BaseModel):
 
 @dataclass(frozen=True)
 class SessionFolder:
-    """path: the session's folder; work: its working copy; home: its HOME. temporary: its TMPDIR, outside, since some
-    programs put sockets there, whose paths must be short."""
+    """Folder of a session.
+
+    path: the session's folder; work: its working copy; home: its HOME. temporary: its TMPDIR. It is outside of the folder, since
+    some programs put sockets there and paths of sockets must be short.
+    """
 
     path: Path
     temporary: Path
@@ -52,7 +58,7 @@ class SessionFolder:
 
     @property
     def scripts(self) -> Path:
-        """Ours: scripts of the repository that cannot be run as they stand."""
+        """Return Bindery's folder for modified copies of the repository's scripts that cannot be run unchanged."""
         return self.path / "scripts"
 
     @property
@@ -60,32 +66,35 @@ class SessionFolder:
         return self.path / "server.log"
 
     def create(self) -> None:
-        """Makes the folders, for our eyes only. Raises FileExistsError if one is there, so that nobody plants one."""
+        """Create the folders, with access only for this user.
+
+        Raises FileExistsError if one exists, so that another user cannot prepare it.
+        """
         self.path.mkdir(mode=0o700, parents=True)
         self.scripts.mkdir()
         self.temporary.mkdir(mode=0o700)
 
     def remove(self) -> None:
-        """Afterwards nothing is left of it. The folder goes last: as long as it is there, the session is found."""
+        """Remove all files of the session. The folder is removed last: while it exists, the session is listed."""
         if self.temporary.is_dir() and self.temporary.lstat().st_uid == os.geteuid():
             remove_folder(self.temporary)
         remove_folder(self.path)
 
     def record(self) -> Record | None:
-        """None before the session's keeper runs."""
+        """Return the session's record, or None before its reaper runs."""
         try:
             return Record.model_validate_json((self.path / "process.json").read_bytes())
         except (OSError, ValidationError):
             return None
 
     def write(self, record: Record) -> None:
-        """Written beside and renamed into place: it is there whole or not at all."""
+        """Write the record atomically."""
         beside = self.path / "process.json.new"
         beside.write_text(record.model_dump_json())
         beside.replace(self.path / "process.json")
 
     def last_words(self) -> str:
-        """The log's last lines as plain text."""
+        """Return the log's last lines as plain text."""
         text = ""
         for path in (self.log.with_name("server.log.1"), self.log):
             text += _tail(path)
@@ -103,21 +112,24 @@ def _tail(path: Path, size: int = 16384) -> str:
 
 
 def folder_of(sessions: Path, mark: str, session: str) -> SessionFolder:
-    """The session's folder, there or not. mark: tells this home's sessions from another's. Raises ValueError: no session's id."""
+    """Return the session's folder, which need not exist. Raises ValueError for an invalid session id.
+
+    mark: distinguishes this home's sessions from another's.
+    """
     if not ID.fullmatch(session):
         raise ValueError("not a session's id")
     return SessionFolder(sessions / session, Path(tempfile.gettempdir()) / f"bindery-{mark}-{session}")
 
 
 def found_on_disk(sessions: Path, mark: str) -> dict[str, tuple[float, Record | None]]:
-    """Every session that has a folder or temporary files here, since when (UTC seconds), and its record."""
+    """Return every session with a folder or temporary files, its start (UTC seconds), and its record."""
     prefix = f"bindery-{mark}-"
-    found: dict[str, tuple[float, Record | None]] = {}
+    sessions_by_id: dict[str, tuple[float, Record | None]] = {}
     for parent, before in ((Path(tempfile.gettempdir()), prefix), (sessions, "")):
         for path in parent.glob(f"{before}*"):
             session = path.name.removeprefix(before)
             with contextlib.suppress(FileNotFoundError):
                 if ID.fullmatch(session) and path.lstat().st_uid == os.geteuid():
                     record = folder_of(sessions, mark, session).record()
-                    found[session] = (record.created if record else path.lstat().st_mtime, record)
-    return found
+                    sessions_by_id[session] = (record.created if record else path.lstat().st_mtime, record)
+    return sessions_by_id

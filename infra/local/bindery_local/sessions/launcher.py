@@ -1,4 +1,4 @@
-"""Sessions as processes of this machine: JupyterLab on loopback, for local use. Not isolated from one another."""
+"""Sessions as processes of this machine: JupyterLab on loopback, for local use. They are not isolated from one another."""
 
 import contextlib
 import hashlib
@@ -38,18 +38,19 @@ from bindery_local.sessions.server import MARK, command, prepare_home, variables
 from bindery_local.sessions.working_copy import copy_folder, lay_out
 
 POLL_SECONDS = 0.02
-END_SECONDS = 5.0  # the keeper's own grace and what it takes to kill
+END_SECONDS = 5.0  # the reaper's grace period plus the time to kill
 KILL_ROUNDS = 100
 logger = logging.getLogger("bindery")
 STARTING = SessionReport(Liveness.STARTING)
 
 
 class ProcessSessions:
-    """The session launcher for this machine. What it must know of a session is in the session's folder and in /proc, so
-    another control plane process finds it again.
+    """Session launcher for this machine.
 
-    home: Bindery's own folder. find_environment, hold_environment: an image's environment and what keeps it, or None if it is gone.
-    allowed_origins: pages elsewhere that may talk to a session's server, given its token (`*`: any).
+    A session's state is in its folder and in /proc, so another control plane process finds it again.
+
+    home: Bindery's own folder. find_environment, hold_environment: return an image's environment and its hold, or None if it is
+    gone. allowed_origins: origins of pages elsewhere that may connect to a session's server with its token (`*`: any).
     """
 
     def __init__(
@@ -103,11 +104,14 @@ class ProcessSessions:
         return report
 
     def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
-        """A session whose port another user has taken does not answer: that user must not see its token."""
+        """Return the activity of each session, None for one that does not answer.
+
+        A session is not asked if another user has taken its port: that user must not see its token.
+        """
         listening = listeners.owners()
-        ours = {session: at for session, at in sessions.items() if listeners.is_ours(port_of(at[0]), listening)}
-        answers = activity.ask(ours, seconds, self._clock.now())
-        return {**dict.fromkeys(sessions.keys() - ours.keys()), **answers}
+        own_sessions = {session: at for session, at in sessions.items() if listeners.is_ours(port_of(at[0]), listening)}
+        answers = activity.ask(own_sessions, seconds, self._clock.now())
+        return {**dict.fromkeys(sessions.keys() - own_sessions.keys()), **answers}
 
     def stop(self, session: str) -> None:
         folder = self._folder(session)
@@ -115,28 +119,28 @@ class ProcessSessions:
             self._end(session, folder)
 
     def objects(self) -> Sequence[SessionObject]:
-        starting = set(self._starting)  # asked first: the record is there when it no longer is
-        found: dict[str, SessionObject] = {}
+        starting = set(self._starting)  # read first: a session that leaves this set has a record
+        objects: dict[str, SessionObject] = {}
         for process, session in self._marked():
-            since = min(started_at(process), found[session].started if session in found else float("inf"))
-            found[session] = SessionObject(session, since)
+            since = min(started_at(process), objects[session].started if session in objects else float("inf"))
+            objects[session] = SessionObject(session, since)
         for session, (since, record) in found_on_disk(self._sessions, self._mark).items():
-            runs = alive(record.process) if record else session in found
-            found[session] = SessionObject(session, since, alive=runs or session in starting)
-        return list(found.values())
+            runs = alive(record.process) if record else session in objects
+            objects[session] = SessionObject(session, since, alive=runs or session in starting)
+        return list(objects.values())
 
     def stop_all(self) -> None:
-        """Stops every session of this home, also those of an earlier control plane. One that cannot be stopped is logged."""
+        """Stop every session of this home, also those of an earlier control plane. Failures are logged."""
         with self._stops.of(ALL), ThreadPoolExecutor(8) as threads:
             list(threads.map(self._try_to_stop, {each.id for each in self.objects()} | self._starting))
 
     def kill_all(self) -> None:
-        """Kills every session's processes without waiting for their end; files stay."""
+        """Kill every session's processes without waiting for their end. Files stay."""
         for process in with_descendants({process for process, _ in self._marked()}):
             send(process, signal.SIGKILL)
 
     def close(self) -> None:
-        """No session begins any more, and what this object holds is let go. Sessions live on."""
+        """Refuse new sessions and release this object's ports. Running sessions continue."""
         self._stops.closed = True
         self._ports.close()
 
@@ -151,14 +155,14 @@ class ProcessSessions:
 
     @contextlib.contextmanager
     def _alone(self, session: str) -> Iterator[None]:
-        """One start or stop of a session at a time."""
+        """Hold the session's lock: one start or stop at a time."""
         with self._guard:
             lock = self._locks.setdefault(session, threading.Lock())
         with lock:
             yield
 
     def _begin(self, order: SessionOrder, folder: SessionFolder) -> None:
-        """Starts it, or leaves nothing behind."""
+        """Start the session. On an error, remove all of its files and processes."""
         with contextlib.ExitStack() as undo:
             undo.callback(self._end, order.id, folder)
             try:
@@ -179,7 +183,7 @@ class ProcessSessions:
 
     @contextlib.contextmanager
     def _held(self, image: str) -> Iterator[tuple[Environment, int]]:
-        """The environment and the handle that keeps it: whoever inherits the handle keeps the environment too."""
+        """Yield the environment and the descriptor of its lock. A process that inherits the descriptor keeps the environment."""
         hold = self._hold_environment(image)
         environment = self._find_environment(image)
         if hold is None:
@@ -199,13 +203,19 @@ class ProcessSessions:
     ) -> None:
         port = self._ports.take(order.id)
         arguments = command(environment, folder, port, self._allowed_origins)
-        seen = variables(os.environ, order, environment, folder, self._mark)
+        environment_variables = variables(os.environ, order, environment, folder, self._mark)
         files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
         files += [(os.POSIX_SPAWN_OPEN, each, os.devnull, os.O_WRONLY, 0) for each in (1, 2)]
-        # The lock goes on in the keeper, so the environment is held as long as the session lives.
-        held = (os.POSIX_SPAWN_DUP2, lock, ENVIRONMENT_LOCK)
+        # The reaper inherits the lock, so the environment is held as long as the session lives.
+        lock_action = (os.POSIX_SPAWN_DUP2, lock, ENVIRONMENT_LOCK)
         pid = os.posix_spawn(
-            arguments[0], arguments, seen, file_actions=[*files, held], setsid=True, setsigmask=(), setsigdef=UNTOUCHED
+            arguments[0],
+            arguments,
+            environment_variables,
+            file_actions=[*files, lock_action],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=UNTOUCHED,
         )
         status = status_of(pid)
         if status is None:
@@ -214,36 +224,36 @@ class ProcessSessions:
         folder.write(Record(pid=pid, started=status.process.started, port=port, created=created, notes=notes))
 
     def _look(self, session: str, token: str, folder: SessionFolder) -> SessionReport:
-        starting = session in self._starting  # asked first: the record is there when it no longer is
+        starting = session in self._starting  # read first: a session that leaves this set has a record
         record = folder.record()
         if record is None:
             return STARTING if starting else SessionReport(Liveness.GONE)
         if not alive(record.process):
             return SessionReport(Liveness.GONE, why=folder.last_words())
         url = f"http://127.0.0.1:{record.port}/"
-        ours = listens(record.port) and listeners.is_ours(record.port, listeners.owners())
-        if ours and activity.is_session(url, token):
+        is_own = listens(record.port) and listeners.is_ours(record.port, listeners.owners())
+        if is_own and activity.is_session(url, token):
             return SessionReport(Liveness.READY, url=url, notes=record.notes)
         return STARTING
 
     def _marked(self) -> Iterator[tuple[Process, str]]:
-        ours = f"{self._mark}:"
+        prefix = f"{self._mark}:"
         for process, value in marked(MARK.encode()):
             mark = value.decode(errors="replace")
-            if mark.startswith(ours) and ID.fullmatch(mark.removeprefix(ours)):
-                yield process, mark.removeprefix(ours)
+            if mark.startswith(prefix) and ID.fullmatch(mark.removeprefix(prefix)):
+                yield process, mark.removeprefix(prefix)
 
     def _end(self, session: str, folder: SessionFolder) -> None:
-        """Asks the keeper to end the session; then whatever still bears the mark is killed, with all that it started."""
+        """End the session through its reaper. Then kill all processes with the session's mark and their descendants."""
         self._ports.let_go(session)
         record = folder.record()
         if record and alive(record.process):
             send(record.process, signal.SIGTERM, END_SECONDS)
         for _ in range(KILL_ROUNDS):
-            left = {process for process, mark in self._marked() if mark == session}
-            if not left:
+            remaining = {process for process, mark in self._marked() if mark == session}
+            if not remaining:
                 break
-            for process in with_descendants(left):
+            for process in with_descendants(remaining):
                 send(process, signal.SIGKILL, 1)
         else:
             raise LauncherDown(why="a session's processes cannot be ended")

@@ -1,4 +1,4 @@
-"""Who listens on a port of loopback, as the kernel's tables say: another user of this machine may have taken it."""
+"""Listeners on loopback ports, from the kernel's tables: another user of this machine may have taken a port."""
 
 import os
 import socket
@@ -10,29 +10,29 @@ LISTENS = "0A"
 LOOPBACK = frozenset(
     {
         socket.inet_aton("127.0.0.1")[::-1].hex().upper(),
-        socket.inet_aton("0.0.0.0")[::-1].hex().upper(),  # noqa: S104  # read from a table, bound by no socket of ours
+        socket.inet_aton("0.0.0.0")[::-1].hex().upper(),  # noqa: S104  # read from a table, not bound
         "0" * 32,
         "0000000000000000FFFF00000100007F",
     }
 )
-"""Addresses that answer a connection to 127.0.0.1, as the tables spell them."""
+"""Addresses that accept a connection to 127.0.0.1, in the tables' format."""
 
 
 def owners() -> dict[int, set[int]] | None:
-    """Ids of the users who listen, by port. None where the system has no such table."""
-    found: dict[int, set[int]] = {}
+    """Return the ids of the listening users, by port. Return None if the system has no such table."""
+    users_by_port: dict[int, set[int]] = {}
     try:
         for address, state, user in _rows():
             host, _, port = address.partition(":")
             if state == LISTENS and host in LOOPBACK:
-                found.setdefault(int(port, 16), set()).add(int(user))
+                users_by_port.setdefault(int(port, 16), set()).add(int(user))
     except OSError:
         return None
-    return found
+    return users_by_port
 
 
 def is_ours(port: int, listening: dict[int, set[int]] | None) -> bool:
-    """True if we ourselves, or root, listen on the port, and no other user does. listening: from `owners`."""
+    """Return True if this process's user or root listens on the port, and no other user does. listening: from `owners`."""
     if listening is None:
         return True
     users = listening.get(port, set())
@@ -40,7 +40,7 @@ def is_ours(port: int, listening: dict[int, set[int]] | None) -> bool:
 
 
 def _rows() -> Iterator[tuple[str, str, str]]:
-    """Local address, state and user of each socket. Raises OSError if there is no table of IPv4."""
+    """Yield local address, state and user of each socket. Raises OSError if there is no table for IPv4."""
     for table in TABLES:
         if table is TABLES[0] or table.exists():
             for line in table.read_text().splitlines()[1:]:

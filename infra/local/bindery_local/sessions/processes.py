@@ -1,4 +1,4 @@
-"""Processes of this machine, as /proc shows them. A number alone never names a process: numbers are used again."""
+"""Processes of this machine, from /proc. A process is identified by pid and start time, since pids are reused."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ DEAD = frozenset({"Z", "X"})
 
 @dataclass(frozen=True)
 class Process:
-    """started: in clock ticks since boot, as /proc has it (field 22 of stat)."""
+    """Process of this machine. started: in clock ticks since boot, as in /proc (field 22 of stat)."""
 
     pid: int
     started: int
@@ -23,7 +23,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Status:
-    """What /proc/<pid>/stat says. parent: its number."""
+    """Status from /proc/<pid>/stat. parent: the parent's pid."""
 
     process: Process
     state: str
@@ -31,7 +31,7 @@ class Status:
 
 
 def status_of(pid: int) -> Status | None:
-    """None if there is no such process."""
+    """Return the status of a process, or None if it does not exist."""
     try:
         stat = (PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
@@ -41,20 +41,20 @@ def status_of(pid: int) -> Status | None:
 
 
 def reap(pid: int) -> None:
-    """Takes note of our own child's end, if it is ours and has ended."""
+    """Reap the process if it is an ended child of this process."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 
 
 def alive(process: Process) -> bool:
-    """Whether exactly this process still runs; one that has ended and waits to be reaped does not."""
+    """Return True if exactly this process still runs. An ended process that was not reaped does not run."""
     reap(process.pid)
     status = status_of(process.pid)
     return status is not None and status.process == process and status.state not in DEAD
 
 
 def variables_of(pid: int) -> dict[bytes, bytes]:
-    """The environment that a process was started with; empty if it is not ours to read."""
+    """Return the environment that a process was started with; empty if it is not readable for this user."""
     try:
         pairs = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
@@ -63,7 +63,7 @@ def variables_of(pid: int) -> dict[bytes, bytes]:
 
 
 def marked(variable: bytes) -> Iterator[tuple[Process, bytes]]:
-    """Every process that carries the variable, with its value."""
+    """Yield every process with the variable, and its value."""
     for status in everything():
         value = variables_of(status.process.pid).get(variable)
         if value is not None:
@@ -71,7 +71,7 @@ def marked(variable: bytes) -> Iterator[tuple[Process, bytes]]:
 
 
 def everything() -> Iterator[Status]:
-    """Every process there is."""
+    """Yield the status of every process."""
     for entry in PROC.iterdir():
         status = status_of(int(entry.name)) if entry.name.isdigit() else None
         if status is not None:
@@ -79,19 +79,19 @@ def everything() -> Iterator[Status]:
 
 
 def with_descendants(roots: set[Process]) -> set[Process]:
-    """The processes and all that they started, as far as their parents still live."""
-    seen = {status.process.pid: status for status in everything() if status.state not in DEAD}
+    """Return the processes and all their descendants, as far as the parents in between still live."""
+    statuses = {status.process.pid: status for status in everything() if status.state not in DEAD}
     inside = {root.pid for root in roots}
     grown = True
     while grown:
-        more = {pid for pid, status in seen.items() if status.parent in inside} - inside
+        more = {pid for pid, status in statuses.items() if status.parent in inside} - inside
         inside |= more
         grown = bool(more)
-    return roots | {seen[pid].process for pid in inside if pid in seen}
+    return roots | {statuses[pid].process for pid in inside if pid in statuses}
 
 
 def send(process: Process, number: signal.Signals, wait_seconds: float = 0) -> bool:
-    """Sends a signal to exactly this process and waits for its end. Answers whether it has ended."""
+    """Send a signal to exactly this process and wait for its end. Return True if it has ended."""
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -111,6 +111,6 @@ def send(process: Process, number: signal.Signals, wait_seconds: float = 0) -> b
 
 
 def started_at(process: Process) -> float:
-    """UTC seconds."""
+    """Return the process's start time in UTC seconds."""
     uptime = float((PROC / "uptime").read_text().split()[0])
     return time.time() - uptime + process.started / os.sysconf("SC_CLK_TCK")

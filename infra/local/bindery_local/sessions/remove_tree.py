@@ -1,4 +1,4 @@
-"""Removes what a session leaves, whatever a visitor made of it: unreadable modes, links, any depth."""
+"""Removal of a session's files with any modes, any links and any depth."""
 
 import os
 import stat
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a folder with everything in it; never follows a link. One that is absent is no error. Raises OSError.
+    """Remove a folder with its content, without following links. An absent folder is no error. Raises OSError.
 
-    Works by descriptors, since a path may be too long for the system, and without descending, since a tree may be deeper
-    than there are descriptors: each folder inside is first moved to the top.
+    Uses descriptors, since a path may be too long for the system. Does not descend, since a tree may be deeper than the number of
+    descriptors: each folder inside is first moved to the top.
     """
     if folder.is_symlink():
         folder.unlink()
@@ -34,23 +34,23 @@ def remove_folder(folder: Path) -> None:
 
 
 def _emptied(folder: int, top: int) -> list[str]:
-    """Removes the files in `folder` and moves its folders to `top`; answers the names of those that are at the top already."""
-    there = []
+    """Remove the files in `folder` and move its folders to `top`. Return the names of those that are at the top already."""
+    folders = []
     with os.scandir(folder) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_folder in found:
+        items = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in items:
         if not is_folder:
             os.unlink(name, dir_fd=folder)
         elif folder == top:
-            there.append(name)
+            folders.append(name)
         else:
-            os.close(_opened(name, folder))  # one that may not be written cannot be moved
+            os.close(_opened(name, folder))  # a folder without write permission cannot be moved
             os.rename(name, uuid.uuid4().hex, src_dir_fd=folder, dst_dir_fd=top)
-    return there
+    return folders
 
 
 def _opened(name: str, parent: int | None) -> int:
-    """A folder's descriptor. Makes it ours to read and write first, through one that needs no such right."""
+    """Return a folder's descriptor. First make it readable and writable, through a descriptor that needs no permission."""
     handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
         if stat.S_IMODE(os.fstat(handle).st_mode) & 0o700 != 0o700:

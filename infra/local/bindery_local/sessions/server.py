@@ -1,4 +1,4 @@
-"""The command that a session's server is started with, and the environment variables it sees."""
+"""Command and environment variables of a session's server."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from bindery_local.sessions.folder import SessionFolder
 MARK = "BINDERY_SESSION"
 LOG_BYTES = 1_000_000
 NEWS = ".jupyter/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-# All that a session inherits: where programs are, how people write, how to trust the outside. Never the operator's secrets.
+# Variables that a session inherits: search paths, languages, certificates. Never the operator's secrets.
 INHERITED = frozenset(
     {"PATH", "LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
     | {"GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "LD_LIBRARY_PATH"}
@@ -28,7 +28,7 @@ PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
 def variables(
     outer: Mapping[str, str], order: SessionOrder, environment: Environment, folder: SessionFolder, mark: str
 ) -> dict[str, str]:
-    """The server's environment: an allow-list of ours, the order's variables, then what makes it this session."""
+    """Return the server's environment variables: an allow-list of this process's, the order's, then the session's own."""
     binaries = environment.python.parent
     return {
         **{name: value for name, value in outer.items() if _may_pass(name, value)},
@@ -45,12 +45,12 @@ def variables(
 
 def _may_pass(name: str, value: str) -> bool:
     if name.lower() in PROXIES:
-        return "@" not in value  # a proxy's password is the operator's
+        return "@" not in value  # a proxy's password belongs to the operator
     return name in INHERITED or name.startswith("LC_")
 
 
 def prepare_home(home: Path) -> None:
-    """Answers JupyterLab's question whether it may fetch its news, with no, unless the build has settings of its own."""
+    """Disable JupyterLab's news, and thus its question about them, unless the build has settings of its own."""
     settings = home / NEWS
     if settings.resolve().is_relative_to(home.resolve()) and not os.path.lexists(settings):
         settings.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def prepare_home(home: Path) -> None:
 def command(
     environment: Environment, folder: SessionFolder, port: int, allowed_origins: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The keeper, which runs the repository's `start` script if there is one, which runs the server."""
+    """Return the command: the reaper runs the repository's `start` script, if there is one, which runs the server."""
     server = (str(environment.python), start_lab.__file__, *_options(folder, port, allowed_origins))
     start = _start_script(folder, environment.start) if environment.start else ()
     keep = (sys.executable, "-I", "-S", session_reaper.__file__, str(folder.log), str(LOG_BYTES), str(folder.work))
@@ -68,18 +68,18 @@ def command(
 
 
 def _options(folder: SessionFolder, port: int, allowed_origins: tuple[str, ...]) -> tuple[str, ...]:
-    """Options on the command line win over any configuration file. The token is not among them."""
+    """Return the server's command line options, which override every configuration file. The token is not among them."""
     options = (
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={folder.work}",
-        "--ServerApp.allow_remote_access=False",  # keeps the check of `Host`: a foreign name that points here is refused
+        "--ServerApp.allow_remote_access=False",  # keeps the `Host` check: refuse foreign names
         *server_options(port, allowed_origins),
     )
     return (*options, "--ServerApp.allow_root=True") if os.geteuid() == 0 else options
 
 
 def _start_script(folder: SessionFolder, start: Path) -> tuple[str, ...]:
-    """How to run the script, which must lie in the working copy itself and stays there as it is."""
+    """Return the command for the script, which must be in the working copy itself and is not changed."""
     work = folder.work.resolve()
     script = (work / start).resolve()
     if not script.is_relative_to(work) or not script.is_file():

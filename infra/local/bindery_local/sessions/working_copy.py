@@ -1,4 +1,4 @@
-"""A session's own working copy: the repository at exactly the asked ref, with what the build left there."""
+"""Working copy of a session: the repository at exactly the requested ref, with the files that the build added."""
 
 import fcntl
 import os
@@ -18,11 +18,12 @@ FICLONE = 0x40049409  # linux/fs.h: share the blocks until one side changes, whe
 def lay_out(
     repository: Repository, environment: Environment, contents: Contents, folder: Path, stopped: Callable[[], bool]
 ) -> tuple[str, ...]:
-    """Makes `folder` (absent before) the working copy; answers notes for the visitor. Raises what `contents` raises,
-    soon once `stopped` says so.
+    """Make `folder` (absent before) the working copy. Return notes for the visitor.
 
-    A build that may change its working copy depends on the whole tree, so its environment fits only equal trees: at
-    another ref with the same tree, the files come from the repository and what the build added comes on top.
+    Raises the errors of `contents`, soon after `stopped` returns True.
+
+    A build that may change its working copy depends on the whole tree, so its environment fits only equal trees. At another ref
+    with the same tree, the files come from the repository, and the files that the build added are put on top.
     """
     if environment.content is not None and repository.ref == environment.ref:
         copy_folder(environment.content, folder)
@@ -34,7 +35,7 @@ def lay_out(
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copies files, folders and links as they are; leaves out sockets, pipes and devices. `target` is absent before."""
+    """Copy files, folders and links unchanged. Leave out sockets, pipes and devices. `target` is absent before."""
     shutil.copytree(source, target, symlinks=True, copy_function=_copy_file, ignore=_special)
 
 
@@ -57,18 +58,18 @@ def _ordinary(mode: int) -> bool:
 
 
 def _add_missing(source: Path, target: Path) -> None:
-    """Adds what `target` has not, except git's own folder. Never writes over something, nor through a link."""
+    """Add the entries that `target` lacks, except git's own folder. Never overwrite an entry or write through a link."""
     for entry in source.iterdir():
-        there = target / entry.name
+        destination = target / entry.name
         mode = entry.lstat().st_mode
-        absent = not os.path.lexists(there)
+        absent = not os.path.lexists(destination)
         if entry.name == ".git" or not _ordinary(mode):
             continue
         if stat.S_ISLNK(mode) and absent:
-            there.symlink_to(entry.readlink())
+            destination.symlink_to(entry.readlink())
         elif stat.S_ISREG(mode) and absent:
-            _copy_file(str(entry), str(there))
+            _copy_file(str(entry), str(destination))
         elif stat.S_ISDIR(mode) and absent:
-            copy_folder(entry, there)
-        elif stat.S_ISDIR(mode) and there.is_dir() and not there.is_symlink():
-            _add_missing(entry, there)
+            copy_folder(entry, destination)
+        elif stat.S_ISDIR(mode) and destination.is_dir() and not destination.is_symlink():
+            _add_missing(entry, destination)

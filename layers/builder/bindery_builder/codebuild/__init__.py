@@ -1,1 +1,1 @@
-"""What runs inside CodeBuild: one attempt, from an order in its environment to an image in the registry."""
+"""CodeBuild's build process: one attempt, from an order in its environment variables to an image in the registry."""

@@ -1,6 +1,6 @@
-"""`python -m bindery_builder.codebuild`: makes one attempt; the one command of the buildspec that touches a repository.
+"""`python -m bindery_builder.codebuild`: makes one attempt. It is the only command of the buildspec that touches a repository.
 
-Environment and attempt are in its variables.
+Environment key and attempt are in its environment variables.
 """
 
 import os
@@ -19,11 +19,14 @@ GIGABYTE = 1_000_000_000
 
 
 def main() -> int:
-    """The exit status. Raises what is no fault of the repository: CodeBuild's own word tells of it then."""
+    """Make the attempt. Return the exit status.
+
+    Raises errors that are not the repository's fault: CodeBuild then reports the failed build.
+    """
     adapters = BuilderAdapters(settings())
-    given, home = adapters.settings, adapters.home
+    configured, home = adapters.settings, adapters.home
     key, number = os.environ[ENVIRONMENT], int(os.environ[ATTEMPT])
-    seconds = int(os.environ.get(SECONDS, given.build_seconds))  # a function of an older version does not tell
+    seconds = int(os.environ.get(SECONDS, configured.build_seconds))  # an older version's function does not set it
     environments = Environments(adapters.table, adapters.clock)
     order = ordered(environments, key, number, seconds)
     if order is None:
@@ -36,9 +39,9 @@ def main() -> int:
         environments=environments,
         contents=adapters.contents,
         queue=Lines(sys.stdout),
-        tool=ContainerTool(given.container_tool, home / "tool"),
+        tool=ContainerTool(configured.container_tool, home / "tool"),
         registry=adapters.ecr_registry(),
-        base_image=given.base_image,
+        base_image=configured.base_image,
         logins=[*adapters.pull_logins(), adapters.ecr_public_login()],
         most_bytes=int(float(os.environ.get("BINDERY_BUILD_GIGABYTES", "20")) * GIGABYTE),
     )
@@ -46,7 +49,10 @@ def main() -> int:
 
 
 def ordered(environments: Environments, key: str, attempt: int, seconds: int) -> BuildOrder | None:
-    """What to build, as the table has it; None if the attempt is over: given up, or lost and followed by another."""
+    """Return the build order from the table.
+
+    Returns None if the attempt is over: abandoned, or lost and followed by another attempt.
+    """
     environment = environments.find(key)
     return BuildOrder.of(environment, seconds) if environment and environment.is_making(attempt) else None
 

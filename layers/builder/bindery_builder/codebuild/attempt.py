@@ -1,4 +1,4 @@
-"""One attempt: recorded first, then made by the container engine's own steps, its outcome left where the buildspec finds it."""
+"""Attempt in CodeBuild: recorded in the table, made by the container engine's steps, its outcome written for the buildspec."""
 
 import math
 import os
@@ -30,9 +30,10 @@ IMAGE, FAILURE, WINNER = "image", "failure", "winner"
 
 @dataclass(frozen=True)
 class Attempt:
-    """One build of CodeBuild's. handle: its id. folder: everything that it writes; the outcome lies in files of it.
+    """Attempt of one CodeBuild build.
 
-    most_bytes: how far the disk may fill up.
+    handle: its id. folder: holds all files that the attempt writes, including those with the outcome. most_bytes: the limit on how
+    much the disk may fill up.
     """
 
     order: BuildOrder
@@ -48,9 +49,9 @@ class Attempt:
     most_bytes: int
 
     def run(self) -> int:
-        """Return exit status 0, always: a file in `folder` holds the outcome.
+        """Make the attempt and write its outcome into a file in `folder`. Return exit status 0 in every case.
 
-        CodeBuild promises exported variables for builds that succeed only, so a failed attempt is a build that succeeds.
+        CodeBuild exports variables only for builds that succeed, so a failed attempt is a build that succeeds.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if (winner := self._claim()) != self.handle:
@@ -65,15 +66,16 @@ class Attempt:
         return 0
 
     def _claim(self) -> str:
-        """The handle that is recorded for the attempt: ours, unless another came first; empty if it was given up before.
+        """Record this build's handle for the attempt. Return the recorded handle.
 
-        Nothing of the repository was touched.
+        It is this build's handle unless another build was first, and empty if the attempt was abandoned before. No step has touched
+        the repository at this point.
         """
         self.environments.record_start(self.order.environment, self.order.attempt, self.handle)
         return self.environments.handle(self.order.environment, self.order.attempt) or ""
 
     def _outcome(self) -> str | Failure:
-        """The image's name, or why there is none."""
+        """Make the image. Return its name, or the failure."""
         folder = self.folder / "work" / f"{self.order.environment}-{self.order.attempt}"
         log = BuildLog(self.queue, self.order.environment, self.order.attempt, hidden=str(folder), every=SEND_SECONDS)
         work: ContainerAttempt | None = None
@@ -98,7 +100,7 @@ class Attempt:
         runner = Runner(environment, deadline, never, log, Growth(self.tool.disk, self.most_bytes))
         task = Task(self.order, folder, deadline, never, log)
         tag = cache_tag(self.order.repository)
-        tool = self.tool.within("build")  # the machine makes one image, so that one storage is enough
+        tool = self.tool.within("build")  # the machine makes one image, so one storage is enough
         made_of = (self.contents, tool, self.registry, runner, self.base_image, tag, self.logins)
         return ContainerAttempt(task, *made_of)
 

@@ -1,20 +1,23 @@
-"""The log's way out of CodeBuild: a line of JSON for each message, which its log subscription knows by its form."""
+"""Log output of a build in CodeBuild: one line of JSON per message, in the form that the log subscription filters for."""
 
 from collections.abc import Iterator
 from typing import TextIO
 
 from bindery.domain.messages import LogLine, LogWritten, Message
 
-MOST_BYTES = 12_000  # some log drivers cut what is longer than 16 kB
+MOST_BYTES = 12_000  # some log drivers cut lines over 16 kB
 
 
 class Lines:
-    """A port for single messages, onto a stream. What a build's step prints is inside a JSON string: it cannot begin a line of its own."""
+    """Sender that writes messages to a stream.
+
+    Output of a build's step is inside a JSON string, so it cannot start a line of its own.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def send(self, message: Message, delay: float = 0) -> None:  # noqa: ARG002 - a log's lines cannot be put off
+    def send(self, message: Message, delay: float = 0) -> None:  # noqa: ARG002 - log lines cannot be delayed
         if isinstance(message, LogWritten):
             for lines in _pieces(message.lines):
                 self._stream.write(message.model_copy(update={"lines": lines}).model_dump_json() + "\n")

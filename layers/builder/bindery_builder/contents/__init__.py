@@ -1,1 +1,1 @@
-"""Contents of repositories, fetched and laid out as working copies."""
+"""Repository contents: fetched and laid out as working copies."""

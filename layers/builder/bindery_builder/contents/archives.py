@@ -1,4 +1,4 @@
-"""Unpacks a record's lone archive, whatever is in it: nothing leaves the folder, nothing takes more memory or disk than it may."""
+"""Unpacker of a record's single archive. Untrusted archives cannot write outside the folder or exceed the memory and disk limits."""
 
 import bz2
 import gzip
@@ -26,9 +26,9 @@ PIECE: Final = 1 << 16
 LONGEST_TARGET: Final = 4096
 MOST_XZ_MEMORY: Final = 128 << 20
 MOST_DIRECTORY: Final = 64 << 20
-"""Bytes of a zip file's list of entries, which is read at once."""
+"""Bytes of a zip file's central directory, which is read into memory as a whole."""
 MOST_HEADER: Final = 16 << 10
-"""Bytes before a tar file's next entry: they are read into memory, and searched in slow ways."""
+"""Bytes before a tar file's next entry: they are read into memory, and parsing them is slow."""
 ENTRY: Final = b"PK\x01\x02"
 BROKEN: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError, OSError),
@@ -39,14 +39,14 @@ Check = Callable[[], None]
 
 
 def is_archive(name: str) -> bool:
-    """Whether its name says that it can be unpacked here."""
+    """Return True if the file's name has the extension of a supported archive format."""
     return name.lower().endswith((*ZIP, *TAR, *GZIP, *BZIP2, *XZ))
 
 
 def unpack(archive: Path, name: str, folder: RecordFolder, room: Room, check: Check) -> None:
-    """What the archive, known as `name`, holds. check: called again and again, may raise.
+    """Unpack the archive, known as `name`, into `folder`. check: called repeatedly; may raise.
 
-    Raises RepositoryUnusable, RepositoryTooLarge; a full disk's OSError.
+    Raises RepositoryUnusable, RepositoryTooLarge, and OSError for a full disk.
     """
     try:
         if name.lower().endswith(ZIP):
@@ -66,11 +66,11 @@ def _reason(error: Exception) -> str:
 
 
 class _Refused(ValueError):
-    """Something that is not unpacked; its words are for people."""
+    """Archive content that is refused. The message is shown to people."""
 
 
 class _Directory(io.FileIO):
-    """A zip file whose list of entries is looked at before zipfile keeps it in memory."""
+    """Zip file that checks its list of entries before zipfile keeps the list in memory."""
 
     def __init__(self, path: Path, room: Room) -> None:
         super().__init__(path)
@@ -118,7 +118,7 @@ def _pieces(content: IO[bytes], check: Check) -> Iterator[bytes]:
 
 
 class _Headers(io.FileIO):
-    """A tar file of which only so much may be read for one entry's headers. left: None while content is read."""
+    """Tar file that limits how many bytes are read for one entry's headers. left: None while content is read."""
 
     left: int | None = MOST_HEADER
 
@@ -154,16 +154,16 @@ def _add(opened: tarfile.TarFile, entry: tarfile.TarInfo, folder: RecordFolder, 
 
 
 def _plain(archive: Path, name: str, room: Room, check: Check) -> Path:
-    """The archive without its compression, beside it: tarfile would go back and forth in it."""
+    """Return the archive without compression, as a file beside it. tarfile seeks in the file, which is slow in a compressed one."""
     if name.endswith(TAR):
         return archive
     plain = archive.with_name(f"{archive.name}.tar")
-    left = room.max_bytes * 2  # headers and padding, too
+    room_left = room.max_bytes * 2  # headers and padding, too
     with plain.open("xb") as file, closing(_decompressed(archive, name)) as pieces:
         for piece in pieces:
             check()
-            left -= len(piece)
-            if left < 0:
+            room_left -= len(piece)
+            if room_left < 0:
                 raise RepositoryTooLarge(url=room.url, limit=in_words(room.max_bytes))
             file.write(piece)
     return plain
@@ -179,7 +179,7 @@ def _decompressed(archive: Path, name: str) -> Generator[bytes, None, None]:
 
 
 def _from_xz(archive: Path) -> Iterator[bytes]:
-    """lzma's own files know no limit for memory."""
+    """Yield the decompressed data. lzma.LZMAFile has no memory limit, so a decompressor with one is used."""
     with archive.open("rb") as file:
         decoder = lzma.LZMADecompressor(memlimit=MOST_XZ_MEMORY)
         while not decoder.eof:

@@ -1,8 +1,8 @@
-"""Writes a commit's files into a new folder, and never anywhere else.
+"""Writer of a commit's files into a new folder, and into no other place.
 
-Every folder and file is created afresh below an open folder, never through a path: a name that exists already, a link in the
-way, `..` and `.git` in any disguise end the writing. What git would lay out, this lays out too, links that point outside
-included; line endings and other attributes are not applied: files hold exactly what the commit holds.
+Every folder and file is created below an open folder descriptor, never through a path. An existing name, a link in the way, `..`,
+and `.git` in any disguise end the writing. The files match those of git's checkout, including links that point outside. Line
+endings and other attributes are not applied: files hold exactly the commit's content.
 """
 
 import os
@@ -23,18 +23,18 @@ FOLDER, FILE, LINK, SUBMODULE = 0o040000, 0o100000, 0o120000, 0o160000
 DEEPEST: Final = 100
 LFS: Final = b"version https://git-lfs.github.com/spec/"
 LARGEST_POINTER: Final = 1024
-# Letters that one large file system ignores in names: `.g<U+200C>it` is `.git` there.
+# Characters that HFS+ ignores in names: `.g<U+200C>it` is `.git` there.
 IGNORED: Final = str.maketrans(
     "", "", "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206a\u206b\u206c\u206d\u206e\u206f\ufeff"
 )
 
 Read = Callable[[bytes, bytes], bytes]
-"""The checked content of an object, by type name and id in hex."""
+"""Function that returns the verified content of an object, by type name and id in hex."""
 
 
 @dataclass
 class Room:
-    """What a working copy, submodules included, may still take."""
+    """Remaining room for a working copy, including its submodules."""
 
     url: str
     max_bytes: int
@@ -43,14 +43,14 @@ class Room:
     files: int = 0
 
     def take(self, size: int) -> None:
-        """Room for one more file or folder; RepositoryTooLarge if there is none."""
+        """Take room for one more file or folder. Raises RepositoryTooLarge if there is none."""
         self.grow(size)
         self.files += 1
         if self.files > self.max_files:
             raise RepositoryTooLarge(url=self.url, limit=f"{self.max_files} files")
 
     def grow(self, size: int) -> None:
-        """Room for more bytes of what is there already; RepositoryTooLarge."""
+        """Take room for more bytes of an existing file. Raises RepositoryTooLarge if there is none."""
         if self.size + size > self.max_bytes:
             raise RepositoryTooLarge(url=self.url, limit=in_words(self.max_bytes))
         self.size += size
@@ -58,7 +58,10 @@ class Room:
 
 @dataclass
 class Written:
-    """index: by path. submodules: commit by path. pointers: paths of files whose content is kept elsewhere (LFS)."""
+    """Result of writing a tree.
+
+    index: entries by path. submodules: commits by path. pointers: paths of Git LFS pointers; their content is stored elsewhere.
+    """
 
     index: dict[bytes, IndexEntry] = field(default_factory=dict)
     submodules: dict[bytes, bytes] = field(default_factory=dict)
@@ -66,7 +69,7 @@ class Written:
 
 
 def write_tree(read: Read, tree: bytes, top: int, room: Room) -> Written:
-    """Writes the tree into the empty folder that the descriptor `top` is open on. RepositoryUnusable, RepositoryTooLarge."""
+    """Write the tree into the empty folder that the descriptor `top` refers to. Raises RepositoryUnusable, RepositoryTooLarge."""
     writing = _Writing(read, room)
     writing.folder(tree, top, b"")
     return writing.written
@@ -81,16 +84,16 @@ class _Writing:
     def folder(self, tree: bytes, here: int, prefix: bytes) -> None:
         if prefix.count(b"/") > DEEPEST:
             raise RepositoryUnusable(why="its folders are nested too deeply")
-        for name, mode, found in tree_entries(self.read(b"tree", tree)):
+        for name, mode, object_id in tree_entries(self.read(b"tree", tree)):
             path = prefix + name
             _check_name(name, path)
             with _explained(path):
                 if stat.S_IFMT(mode) in {FOLDER, SUBMODULE}:
                     self.room.take(0)
                     with _made_folder(name, here) as inner:
-                        self._inner(mode, found, inner, path)
+                        self._inner(mode, object_id, inner, path)
                 else:
-                    self._file(mode, found, here, path)
+                    self._file(mode, object_id, here, path)
 
     def _inner(self, mode: int, found: bytes, inner: int, path: bytes) -> None:
         if stat.S_IFMT(mode) == FOLDER:
@@ -102,8 +105,8 @@ class _Writing:
     def _file(self, mode: int, found: bytes, here: int, path: bytes) -> None:
         content = self.read(b"blob", found)
         self.room.take(len(content))
-        made = _write_file(path.rpartition(b"/")[2], here, mode, content)
-        self.written.index[path] = index_entry_from_stat(made, found)
+        status = _write_file(path.rpartition(b"/")[2], here, mode, content)
+        self.written.index[path] = index_entry_from_stat(status, found)
         if stat.S_IFMT(mode) == FILE and len(content) < LARGEST_POINTER and content.startswith(LFS):
             self.written.pointers.append(path)
 
@@ -138,7 +141,7 @@ def _explained(path: bytes) -> Iterator[None]:
             why=f"it holds {shown(path)} twice (or this machine cannot tell two names apart)"
         ) from None
     except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno in OF_DISKS:  # nothing that the repository could mend
+        if isinstance(error, OSError) and error.errno in OF_DISKS:  # not the repository's fault
             raise
         reason = error.strerror if isinstance(error, OSError) else "impossible name"
         raise RepositoryUnusable(why=f"{shown(path)} cannot be written here: {reason}") from None
@@ -150,11 +153,11 @@ def _check_name(name: bytes, path: bytes) -> None:
 
 
 def is_git(name: bytes) -> bool:
-    """Whether some file system takes the name for `.git`."""
+    """Return True if a file system exists on which the name means `.git`."""
     text = name.decode(errors="replace").translate(IGNORED).lower()
     return text.split(":")[0].rstrip(". ") in {".git", "git~1"}
 
 
 def shown(path: bytes) -> str:
-    """A path fit for a message."""
+    """Return the path as text for a message, at most 200 bytes of it."""
     return path[:200].decode(errors="replace")

@@ -1,4 +1,4 @@
-"""The state of one working copy while it is made, submodules included."""
+"""State of one working copy during its creation, including its submodules."""
 
 import time
 from contextlib import AbstractContextManager
@@ -19,11 +19,11 @@ State = tuple[int, ...]
 class Copy:
     """Counts and notes of one working copy.
 
-    ref: as in the link. exact: the tags have to be those that the host has now. remotes: servers that introduced themselves, by
-    clone address. fetched: something was written to the cache. downloaded: bytes of packs that came over the network, those of
-    failed fetches included. submodules: how many were begun. pointers: paths of Git LFS pointers that stay, each with the reason.
-    unnamed: paths of submodules without an entry in `.gitmodules`. missing: a note for each submodule that could not be fetched.
-    notes: other sentences for the visitor.
+    ref: as in the link. exact: the tags must be those that the host has now. remotes: servers that have answered the first request,
+    by clone address. fetched: True if data was written to the cache. downloaded: bytes of packs that came over the network,
+    including those of failed fetches. submodules: how many were started. pointers: paths of Git LFS pointers that stay, each with
+    the reason. unnamed: paths of submodules without an entry in `.gitmodules`. missing: a note for each submodule that could not be
+    fetched. notes: other sentences for the visitor.
     """
 
     room: Room
@@ -45,11 +45,11 @@ class Copy:
             raise RepositoryTooLarge(url=self.room.url, limit=f"{MOST_SUBMODULES} submodules, {DEEPEST} deep")
 
     def state(self) -> State:
-        """Return what `restore` needs to forget everything that was laid out since."""
+        """Return the state for `restore`."""
         return (self.room.size, self.room.files, *(len(each) for each in self._lists))
 
     def restore(self, state: State) -> None:
-        """Forget what was laid out since `state`. Downloads and begun submodules still count."""
+        """Discard the notes and room of files laid out since `state`. Downloads and started submodules still count."""
         self.room.size, self.room.files = state[:2]
         for each, length in zip(self._lists, state[2:], strict=True):
             del each[length:]
@@ -59,7 +59,7 @@ class Copy:
         return self.pointers, self.unnamed, self.missing, self.notes
 
     def all_notes(self) -> tuple[str, ...]:
-        """Return the notes for the visitor, a bounded number."""
+        """Return the notes for the visitor, a limited number of them."""
         notes = self.missing[:MOST_NOTES]
         if more := len(self.missing) - len(notes):
             notes.append(f"{more} more submodules are missing.")
@@ -77,12 +77,12 @@ class Copy:
 
 @dataclass
 class CopyErrand(Errand):
-    """An errand that makes a working copy, or one submodule of it in a share of the time."""
+    """Errand that makes a working copy, or one of its submodules in a share of the time."""
 
     copy: Copy
 
     def download(self, client: GuardedClient, url: str, max_bytes: int, refused: NoGit) -> AbstractContextManager[None]:
-        """Return the exchange of a download in what is left of the time. refused: addresses that no redirect may lead to."""
+        """Return the exchange of a download in the remaining time. refused: addresses that redirects must not lead to."""
         return client.exchange(
             url,
             seconds=self.left(),
@@ -93,13 +93,16 @@ class CopyErrand(Errand):
         )
 
     def share(self, waiting: int) -> "CopyErrand":
-        """Return an errand for the next of `waiting` submodules: it leaves equal time to the others, and as much to what follows."""
+        """Return an errand for the next of `waiting` submodules.
+
+        The remaining time is split equally between the submodules and the work that follows them.
+        """
         now = time.monotonic()
         seconds = max(self.deadline - now, 0) / (waiting + 1)
         return replace(self, seconds=seconds, deadline=now + seconds)
 
     def bounded(self, most: float) -> "CopyErrand":
-        """Return an errand for something that may fail: it takes at most `most` seconds, and at most a quarter of what is left."""
+        """Return an errand for an optional step: at most `most` seconds, and at most a quarter of the remaining time."""
         now = time.monotonic()
         seconds = min(max(self.deadline - now, 0) / 4, most)
         return replace(self, seconds=seconds, deadline=now + seconds)

@@ -1,4 +1,4 @@
-"""The contents port: working copies laid out from packs that were fetched once."""
+"""Contents port for git: working copies laid out from packs that are fetched once."""
 
 import os
 import shutil
@@ -45,27 +45,29 @@ LISTING_SECONDS = 20
 
 @dataclass(frozen=True)
 class _Spot:
-    """A repository's place in the working copy. path: below the top, empty for the top itself. depth: submodules above it."""
+    """Place of a repository in the working copy.
+
+    path: below the top, empty for the top itself. depth: the number of submodules above it.
+    """
 
     folder: Path
     path: bytes = b""
     depth: int = 0
 
     def inner(self, path: bytes) -> "_Spot":
-        """Return the place of what is at `path` in this repository."""
+        """Return the place of the submodule at `path` in this repository."""
         return _Spot(self.folder / os.fsdecode(path), self.path + b"/" + path if self.path else path, self.depth + 1)
 
 
 class GitContents:
     """Working copies of git repositories.
 
-    authorization: what a private repository's own host is shown, and nobody else: not where it sends us on to, nor the hosts of
-    submodules, which anybody may name.
-    refused: addresses of APIs, which neither submodules, files of Git LFS nor redirects lead to.
-    folder: where fetched packs are kept; evict bounds it. max_bytes, max_files: of one working copy, submodules included.
-    max_file_bytes: of a single file, which passes through memory; the default is GitHub's own.
-    seconds: the longest that one working copy may take, submodules included.
-    cache_bytes: how much of what was fetched is kept; the least recently used goes first.
+    authorization: the credential for a private repository's own host. It is not sent to the targets of redirects or to the hosts of
+    submodules, since any user may name those. refused: addresses of APIs. Submodules, files of Git LFS and redirects must not lead
+    to them. folder: where fetched packs are kept; `evict` limits it. max_bytes, max_files: limits of one working copy, including
+    submodules. max_file_bytes: the limit of a single file, which is held in memory; the default is GitHub's own. seconds: the time
+    limit of one working copy, including submodules. cache_bytes: how many fetched bytes are kept; the least recently used packs are
+    removed first.
     """
 
     def __init__(
@@ -121,18 +123,18 @@ class GitContents:
         return LaidOut(copy.all_notes())
 
     def recover(self) -> None:
-        """At the start, before anything is fetched: removes what a crash left of transfers."""
+        """Remove the transfers that a crash left unfinished. Called at the start, before the first fetch."""
         self._cache.recover()
 
     def evict(self, max_bytes: int) -> int:
-        """Forgets the least recently used packs until at most `max_bytes` are kept; answers the bytes kept."""
+        """Remove the least recently used packs until at most `max_bytes` are left. Return the bytes left."""
         return self._cache.evict(max_bytes)
 
     def _fill(self, source: Source, spot: _Spot, errand: CopyErrand) -> None:
         """Lay out a commit with its submodules."""
         try:
             written, modules = self._lay(source, spot, errand)
-        except BrokenPack:  # spoiled on disk, perhaps: once more from the host
+        except BrokenPack:  # possibly damaged on disk: fetch it again
             _empty(spot.folder)
             try:
                 written, modules = self._lay(source, spot, errand)
@@ -140,7 +142,7 @@ class GitContents:
                 raise RepositoryUnusable(why="its host sent objects that do not fit together") from error
         for done, (path, commit) in enumerate(written.submodules.items()):
             inner, module = spot.inner(path), modules.get(path)
-            if module is None:  # git leaves such a folder empty, too
+            if module is None:  # git leaves this folder empty, too
                 errand.copy.unnamed.append(inner.path)
             elif not module.fetched:
                 errand.copy.notes.append(
@@ -154,9 +156,9 @@ class GitContents:
         write_index(spot.folder, written, large_files=len(pointers) < len(written.pointers))
 
     def _submodule(self, module: Submodule, source: Source, spot: _Spot, errand: CopyErrand) -> None:
-        """Lay out a submodule. If it cannot be had, its folder is empty and a note says why: the launch goes on.
+        """Lay out a submodule. If it cannot be fetched, leave its folder empty and add a note: the launch continues.
 
-        source: the parent's address and the submodule's commit. The parent's authorization is not for submodules.
+        source: the parent's address and the submodule's commit. The parent's authorization is not sent for submodules.
         """
         before = errand.copy.state()
         try:
@@ -192,7 +194,7 @@ class GitContents:
 
     @contextmanager
     def _history(self, source: Source, errand: CopyErrand, depth: int) -> Iterator[History | None]:
-        """Yield the history of the repository itself. Its submodules are shallow."""
+        """Yield the history of the repository itself, or None for a submodule: submodules are shallow."""
         if depth:
             yield None
             return
@@ -216,14 +218,14 @@ class GitContents:
             yield place
 
     def _too_large(self, source: Source, errand: CopyErrand, error: TooMuch) -> RepositoryTooLarge:
-        """Return the error that names the limit, and the file if one file alone is over it."""
+        """Return the error with the limit, and with the file if a single file exceeds it."""
         if not error.one_file:
             return RepositoryTooLarge(url=source.url, limit=error.limit)
         file = self._path_of(error.blob, source, errand) if error.blob else ""
         return FileTooLarge(url=source.url, file=file or "a file", limit=error.limit)
 
     def _path_of(self, blob: bytes, source: Source, errand: CopyErrand) -> str:
-        """Return the path of a file of the commit, from a listing without contents; empty if that cannot be had."""
+        """Return the path of a file of the commit, from a listing without contents; empty if there is no such listing."""
         try:
             seconds = min(errand.left(), LISTING_SECONDS)
             with self._client.exchange(
@@ -250,11 +252,11 @@ class GitContents:
     def _fetch(self, source: Source, errand: CopyErrand, pack: Path) -> None:
         errand.copy.fetched = True
         too_large = RepositoryTooLarge(url=source.url, limit=in_words(self._max_bytes))
-        left = self._max_bytes - errand.copy.downloaded
-        if left <= 0:
+        bytes_left = self._max_bytes - errand.copy.downloaded
+        if bytes_left <= 0:
             raise too_large
         try:
-            with errand.download(self._client, source.url, left, self._refused), pack.open("xb") as file:
+            with errand.download(self._client, source.url, bytes_left, self._refused), pack.open("xb") as file:
                 remote = self._wire.discover(source.url, source.authorization)
                 errand.copy.remotes[source.url] = remote
                 with self._wire.pack(remote, source.commit, depth=1) as pieces:
@@ -275,7 +277,10 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 def _submodules_of(read: Read, written: Written, errand: CopyErrand) -> dict[bytes, Submodule]:
-    """Return the entries of the commit's `.gitmodules` by path; none, and a note, if it cannot be read."""
+    """Return the entries of the commit's `.gitmodules` by path.
+
+    If the file cannot be read, adds a note and returns no entries.
+    """
     listed = written.index.get(b".gitmodules")
     if not written.submodules or listed is None or listed.mode & 0o170000 != 0o100000:
         return {}

@@ -1,4 +1,4 @@
-"""The `.git` of a laid out working copy: packs, an index that matches the files, and a history if there is one."""
+"""Writer of a working copy's `.git`: packs, an index that matches the files, and the history if there is one."""
 
 import shutil
 from contextlib import closing
@@ -38,10 +38,10 @@ CHECKSUM_BYTES: Final = 20
 
 
 def write_git_folder(folder: Path, source: Source, pack: Path, history: History | None) -> None:
-    """Make `folder` a working copy of the source, whose address is a checked one: nothing to quote.
+    """Make `folder` a working copy of the source. The source's address is validated, so it needs no quoting.
 
-    With a history it is a partial clone on the launched branch, or with a detached HEAD; without one a shallow clone.
-    Packs are copied, not linked: a session may write its own files, and must not change those of others.
+    With a history it is a partial clone on the launched branch, or with a detached HEAD; without one it is a shallow clone. Packs
+    are copied, not linked: a session may write its own files, and must not change those of others.
     """
     git, commit = folder / ".git", source.commit
     for inner in ("objects/pack", "objects/info", "refs/heads", "refs/tags", "info"):
@@ -72,10 +72,10 @@ def write_git_folder(folder: Path, source: Source, pack: Path, history: History 
 
 
 def write_index(folder: Path, written: Written, *, large_files: bool) -> None:
-    """Write the index of a working copy, after its last file: what git sees is clean.
+    """Write the index of a working copy after its last file, so that git reports a clean state.
 
-    large_files: files of Git LFS are there in place of their pointers. Git then compares only their size and time, in copies of
-    the working copy too, since their content is not what the commit holds.
+    large_files: True if files of Git LFS have replaced their pointers. Git then compares only their size and time, also in copies
+    of the working copy, since their content differs from the commit's.
     """
     git = folder / ".git"
     if large_files:
@@ -97,7 +97,10 @@ def _checksum(pack: Path) -> str:
 
 
 def _quoted(name: str) -> str:
-    """Return a branch's name for a quoted part of git's configuration. Git allows quotes in it, and no control characters."""
+    """Return a branch's name for a quoted value in git's configuration.
+
+    Branch names may contain quotes, but no control characters.
+    """
     return name.replace("\\", "\\\\").replace('"', '\\"')
 
 

@@ -1,4 +1,4 @@
-"""The history of a commit: all commits and tags that lead to it, without files, for a working copy as a clone has it."""
+"""History of a commit, for a working copy with the history of a clone: all commits and tags that lead to it, without files."""
 
 import json
 import time
@@ -43,16 +43,16 @@ REFS: Final = "refs.json"
 UNREADABLE: Final = "\ufffd"
 
 
-class _NoHistory(Exception):  # caught here: the working copy is shallow then
-    """The history cannot be had from this server, now and later. The text says why."""
+class _NoHistory(Exception):  # caught in this module: the working copy becomes shallow
+    """Permanent failure to get the history from this server. The text is the reason."""
 
 
 @dataclass(frozen=True)
 class History:
-    """place: the folder with the pack of commits and tags. branch: the one that was launched, or empty.
+    """History of a commit in the cache.
 
-    default: the repository's default branch. tags: those that lead to commits in the pack. shallow: commits whose parents are
-    left out.
+    place: the folder with the pack of commits and tags. branch: the launched branch, or empty. default: the repository's default
+    branch. tags: those that point to commits in the pack. shallow: commits without their parents.
     """
 
     place: Path
@@ -63,8 +63,8 @@ class History:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What was written down of a fetched history. fingerprint: of all tags when it was fetched."""
+class _Record:
+    """Record of a fetched history. fingerprint: of all tags at the time of the fetch."""
 
     fingerprint: str
     default: str
@@ -73,7 +73,7 @@ class _Known:
     shallow: tuple[str, ...]
 
     def branch(self, ref: str) -> str | None:
-        """Return the branch that `ref` names, empty for a tag or a commit, or None if no such ref was seen."""
+        """Return the branch that `ref` names, empty for a tag or a commit, or None if the ref is unknown."""
         if ref == "HEAD":
             return self.default
         name = ref.removeprefix(HEADS)
@@ -98,15 +98,15 @@ class Histories:
 
     @contextmanager
     def entry(self, source: Source, ref: str, errand: CopyErrand, *, exact: bool) -> Iterator[History | None]:
-        """Yield the history of the source's commit, or None after a note that says why the working copy is shallow.
+        """Yield the history of the source's commit, or None after a note with the reason why the working copy is shallow.
 
-        ref: as in the link, such as `HEAD` or `main`. exact: the tags must be those that the host has now, and a host that does
-        not answer raises HostUnreachable or HostLimited.
+        ref: as in the link, such as `HEAD` or `main`. exact: the tags must be those that the host has now, and a host that does not
+        answer raises HostUnreachable or HostLimited.
         """
         share = errand.bounded(EXACT_SECONDS if exact else SECONDS)
         with ExitStack() as stack:
             try:
-                place, known = self._entered(source, ref, share, stack, exact=exact)
+                place, record = self._entered(source, ref, share, stack, exact=exact)
             except BinderyError as error:
                 if errand.stopped() or (exact and isinstance(error, HostUnreachable | HostLimited)):
                     raise
@@ -117,16 +117,16 @@ class Histories:
                 errand.copy.notes.append(_note(str(error)))
                 yield None
             else:
-                if known.shallow:
+                if record.shallow:
                     errand.copy.notes.append(
                         f"The repository's history is long: only its newest {DEPTH} commits are here."
                     )
-                yield History(place, known.branch(ref) or "", known.default, known.tags, known.shallow)
+                yield History(place, record.branch(ref) or "", record.default, record.tags, record.shallow)
 
     def _entered(
         self, source: Source, ref: str, errand: CopyErrand, stack: ExitStack, *, exact: bool
-    ) -> tuple[Path, _Known]:
-        """Return the entry in the cache, held until `stack` is closed. One that was spoiled on disk is fetched again."""
+    ) -> tuple[Path, _Record]:
+        """Return the entry in the cache, held until `stack` is closed. An entry that is damaged on disk is fetched again."""
         for name in (source.kept_as, *(() if exact else (f"later {source.kept_as}",))):
             why, until = self._refused.get(name, ("", 0.0))
             if time.monotonic() < until:
@@ -143,21 +143,21 @@ class Histories:
         raise _NoHistory("it could not be kept on this machine's disk")
 
     def _refuse(self, name: str, why: str, seconds: float = REFUSED_SECONDS) -> _NoHistory:
-        """Remember for a while that a repository's history cannot be had, so that the next launch does not try again."""
+        """Remember for a while that a repository's history is unavailable, so that the next launch does not try again."""
         if len(self._refused) >= MOST_REFUSED:
             self._refused.clear()
         self._refused[name] = why, time.monotonic() + seconds
         return _NoHistory(why)
 
     def _refresh(self, source: Source, ref: str, errand: CopyErrand, *, exact: bool) -> None:
-        """Forget a kept history whose tags may have changed since, or that does not know `ref`."""
+        """Remove a cached history if its tags may have changed since, or if it does not contain `ref`."""
         place = self._cache.place(_kept_as(source), source.commit)
         try:
             age = time.time() - (place / REFS).stat().st_mtime
-            known = _read(place)
+            record = _read(place)
         except (OSError, ValueError):
             return
-        if not exact and age < (UNKNOWN_SECONDS if known.branch(ref) is None else REFS_SECONDS):
+        if not exact and age < (UNKNOWN_SECONDS if record.branch(ref) is None else REFS_SECONDS):
             return
         try:
             with errand.download(self._client, source.url, MOST_BYTES, self._no_git):
@@ -166,10 +166,10 @@ class Histories:
             if exact:
                 raise
             return
-        if fingerprint(refs) == known.fingerprint and known.heads == _heads(refs):
+        if fingerprint(refs) == record.fingerprint and record.heads == _heads(refs):
             (place / REFS).touch()
             return
-        while not self._cache.forget(place):  # a session that starts just now copies it
+        while not self._cache.forget(place):  # a starting session is copying it
             errand.check()
             time.sleep(SLICE_SECONDS)
 
@@ -223,12 +223,12 @@ def _is_valid(name: str) -> bool:
 
 
 def _write(aside: Path, refs: tuple[Ref, ...], shallow: tuple[str, ...]) -> None:
-    """Write down the refs beside the pack. Tags count whose objects are in the pack."""
+    """Write the refs beside the pack. Tags are written only if their objects are in the pack."""
     with closing(load_pack_index(str(aside / INDEX), SHA1)) as index:
 
-        def is_there(found: str) -> bool:
+        def is_there(object_id: str) -> bool:
             try:
-                index.object_offset(ObjectID(found.encode()))
+                index.object_offset(ObjectID(object_id.encode()))
             except KeyError:
                 return False
             return True
@@ -238,18 +238,18 @@ def _write(aside: Path, refs: tuple[Ref, ...], shallow: tuple[str, ...]) -> None
         shallow = tuple(commit for commit in shallow if is_there(commit))
     default = next((ref.target.removeprefix(HEADS) for ref in refs if ref.name == "HEAD"), "")
     heads = _heads(refs)
-    known = {
+    record = {
         "fingerprint": fingerprint(refs),
         "default": default if default in heads else "",
         "heads": sorted(heads),
         "tags": [[tag.name, tag.id, tag.commit] for tag in tags],
         "shallow": shallow,
     }
-    (aside / REFS).write_text(json.dumps(known), encoding="utf-8")
+    (aside / REFS).write_text(json.dumps(record), encoding="utf-8")
 
 
-def _checked(place: Path) -> _Known:
-    """Return what was written down, once pack and index are as they were written. Raises OSError, ValueError."""
+def _checked(place: Path) -> _Record:
+    """Return the record after verifying the checksums of pack and index. Raises OSError, ValueError."""
     for name in (PACK, INDEX):
         content = (place / name).read_bytes()
         if sha1(content[:-CHECKSUM_BYTES], usedforsecurity=False).digest() != content[-CHECKSUM_BYTES:]:
@@ -257,11 +257,13 @@ def _checked(place: Path) -> _Known:
     return _read(place)
 
 
-def _read(place: Path) -> _Known:
-    """Return what was written down beside the pack. Raises OSError, ValueError."""
+def _read(place: Path) -> _Record:
+    """Return the record that was written beside the pack. Raises OSError, ValueError."""
     try:
-        known = json.loads((place / REFS).read_bytes())
-        tags = tuple(Ref(name, found, commit) for name, found, commit in known["tags"])
-        return _Known(known["fingerprint"], known["default"], frozenset(known["heads"]), tags, tuple(known["shallow"]))
+        record = json.loads((place / REFS).read_bytes())
+        tags = tuple(Ref(name, object_id, commit) for name, object_id, commit in record["tags"])
+        return _Record(
+            record["fingerprint"], record["default"], frozenset(record["heads"]), tags, tuple(record["shallow"])
+        )
     except (KeyError, TypeError) as error:
         raise ValueError("spoiled on disk") from error

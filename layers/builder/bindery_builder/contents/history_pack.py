@@ -1,4 +1,4 @@
-"""The index of a pack that holds commits and tags only: made in one pass, since histories have many small objects."""
+"""Index of a pack that holds only commits and tags. It is written in one pass, since histories have many small objects."""
 
 import mmap
 import zlib
@@ -26,11 +26,11 @@ from bindery_builder.contents.pack_cache import INDEX, PACK, index_pack, measure
 CHECKSUM_BYTES: Final = 20
 NAMES: Final = {COMMIT: b"commit", TAG: b"tag"}
 Entry = tuple[bytes, int, int]
-"""Id, offset and CRC of an object."""
+"""Object id, offset and CRC."""
 
 
 def index_history(folder: Path, limits: PackLimits, check: Callable[[], None]) -> None:
-    """Write the index of the pack in `folder`. Nothing is unpacked before it is within `limits`.
+    """Write the index of the pack in `folder`. The pack is checked against `limits` before it is unpacked.
 
     check: called for each object; may raise. Raises BrokenPack, TooMuch.
     """
@@ -55,7 +55,7 @@ def index_history(folder: Path, limits: PackLimits, check: Callable[[], None]) -
 
 
 def _entries(pack: memoryview, limits: PackLimits, check: Callable[[], None]) -> list[Entry] | None:
-    """Return the entries of the index; None if the pack has deltas, which take more than one pass."""
+    """Return the entries of the index, or None if the pack has deltas, which need more than one pass."""
     entries: list[Entry] = []
     total, at = 0, 12
     try:

@@ -1,7 +1,7 @@
-"""Files kept in Git LFS: fetched in place of their pointers, through the guarded client.
+"""Fetcher of Git LFS files: replaces pointers with their files, through the guarded client.
 
-The batch API (https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md) names an address for each object. A pointer is told
-by its content, as `git lfs pull` does, if a `.gitattributes` above the file names the filter `lfs`.
+The batch API (https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md) names an address for each object. A file is a pointer
+if its content is one, as for `git lfs pull`, and if a `.gitattributes` above it names the filter `lfs`.
 """
 
 import json
@@ -50,7 +50,7 @@ MOST_ANSWER: Final = 4 * MB
 PIECE: Final = 1 << 16
 EARLIER_SECONDS: Final = 10
 HEADER: Final = re.compile(r"authorization|accept|x-[a-z0-9-]{1,64}", re.IGNORECASE)
-"""Those that a server may have us send to the address of an object."""
+"""Headers that a server may request for downloads of its objects."""
 INCOMING: Final = "incoming"
 
 
@@ -74,7 +74,7 @@ class _Answer(BaseModel):
 
 @dataclass(frozen=True)
 class _Pointer:
-    """A file of the working copy that stands for an object. path: below the repository's own folder. size: bytes."""
+    """Pointer file of the working copy. path: below the repository's own folder. size: the object's bytes."""
 
     path: bytes
     oid: str
@@ -83,7 +83,7 @@ class _Pointer:
 
 
 class LargeFiles:
-    """Objects of Git LFS, fetched once and kept beside the packs of the same repository."""
+    """Git LFS objects, fetched once and kept beside the packs of the same repository."""
 
     def __init__(self, client: GuardedClient, clock: Clock, cache: ObjectCache, refused: NoGit) -> None:
         self._refused = refused
@@ -92,11 +92,11 @@ class LargeFiles:
         self._cache = cache
 
     def fill(self, source: Source, folder: Path, written: Written, errand: CopyErrand) -> list[tuple[bytes, str]]:
-        """Put the objects in place of their pointers in `folder`, a repository that was just laid out.
+        """Replace the pointers in `folder`, a new working copy, with their objects.
 
         Updates `written.index`. Returns the paths of the pointers that stay, each with the reason.
         """
-        pointers, left = _pointers(folder, written)
+        pointers, remaining = _pointers(folder, written)
         failures = 0
         for begin in range(0, len(pointers), BATCH):
             batch = pointers[begin : begin + BATCH]
@@ -104,23 +104,23 @@ class LargeFiles:
                 actions = self._actions(source, batch, errand)
             except BinderyError as error:
                 _go_on(errand, error)
-                return left + [(pointer.path, why(error)) for pointer in pointers[begin:]]
+                return remaining + [(pointer.path, why(error)) for pointer in pointers[begin:]]
             for number, pointer in enumerate(batch, begin):
                 try:
                     self._replace(source, folder, written.index, pointer, actions.get(pointer.oid), errand)
                 except (HostUnreachable, HostLimited) as error:
                     _go_on(errand, error)
-                    return left + [(other.path, why(error)) for other in pointers[number:]]
+                    return remaining + [(other.path, why(error)) for other in pointers[number:]]
                 except BinderyError as error:
                     _go_on(errand, error)
-                    left.append((pointer.path, why(error)))
+                    remaining.append((pointer.path, why(error)))
                     failures += 1
-                    if failures >= MOST_FAILURES:  # a server must not have us ask others for ever more
-                        return left + [(other.path, why(error)) for other in pointers[number + 1 :]]
-        return left
+                    if failures >= MOST_FAILURES:  # a server must not cause unlimited requests to other hosts
+                        return remaining + [(other.path, why(error)) for other in pointers[number + 1 :]]
+        return remaining
 
     def _actions(self, source: Source, batch: Sequence[_Pointer], errand: CopyErrand) -> dict[str, _Action]:
-        """Return where each object is. One request. Those that the server does not have are left out."""
+        """Return the address of each object. Sends one request. Objects that the server does not have are left out."""
         missing = {p.oid: p.size for p in batch if not (self._cache.place(_kept_as(source), p.oid) / PACK).exists()}
         if not missing:
             return {}
@@ -146,10 +146,12 @@ class LargeFiles:
                 raise HostUnreachable(host=host, why=f"it answers with status {response.status}")
             answer = response.read(decode_content=False)
         try:
-            found = _Answer.model_validate_json(answer).objects
+            objects_found = _Answer.model_validate_json(answer).objects
         except ValidationError:
             raise HostUnreachable(host=host, why="its answer is not that of a Git LFS server") from None
-        return {each.oid: each.actions.download for each in found if each.oid in missing and each.actions.download}
+        return {
+            each.oid: each.actions.download for each in objects_found if each.oid in missing and each.actions.download
+        }
 
     def _replace(  # noqa: PLR0917 # one step of `fill`
         self,
@@ -163,11 +165,11 @@ class LargeFiles:
         errand.check()
         errand.copy.room.grow(
             pointer.size - pointer.pointer_bytes
-        )  # counts even if it fails: that bounds the downloads
+        )  # counts even if it fails: this limits the downloads
         target, incoming = folder / os.fsdecode(pointer.path), folder / ".git" / INCOMING
         make = partial(self._download, source, pointer, action, errand)
         try:
-            for _ in range(2):  # what was spoiled on disk is fetched again
+            for _ in range(2):  # an object that is damaged on disk is fetched again
                 with self._cache.entry(_kept_as(source), pointer.oid, make, errand.check) as place:
                     if _copied(place / PACK, incoming, errand) == pointer.oid:
                         break
@@ -175,7 +177,7 @@ class LargeFiles:
             else:
                 raise RepositoryUnusable(why="it could not be kept on this machine's disk")
             incoming.chmod(target.lstat().st_mode & 0o777)
-            earlier = time.time() - EARLIER_SECONDS  # git looks into files that are as new as its index
+            earlier = time.time() - EARLIER_SECONDS  # git reads files that are as new as its index
             os.utime(incoming, (earlier, earlier))
             incoming.replace(target)
         finally:
@@ -185,14 +187,14 @@ class LargeFiles:
     def _download(
         self, source: Source, pointer: _Pointer, action: _Action | None, errand: CopyErrand, aside: Path
     ) -> None:
-        """Write the object into a new folder of the cache, once its size and hash are the pointer's."""
+        """Write the object into a new folder of the cache. Its size and hash must match the pointer's."""
         if action is None:
             raise RepositoryUnusable(why="its host does not have them")
         if source.url.startswith("https:") and not action.href.lower().startswith("https:"):
             raise BadAddress(url=action.href, why="its address would leave https")
         self._refused.check(action.href)
-        headers, shown = _allowed(action.header), _authorization(action.header)
-        self._client.limits.check(action.href, self._clock.now(), shown)
+        headers, credential = _allowed(action.header), _authorization(action.header)
+        self._client.limits.check(action.href, self._clock.now(), credential)
         errand.copy.fetched = True
         hashed, size = sha256(), 0
         with (
@@ -200,7 +202,7 @@ class LargeFiles:
             (aside / PACK).open("xb") as file,
             self._client.ask("GET", action.href, headers) as response,
         ):
-            self._client.hear(response, action.href, self._clock.now(), shown, longest=LONGEST_ELSEWHERE)
+            self._client.hear(response, action.href, self._clock.now(), credential, longest=LONGEST_ELSEWHERE)
             if response.status != 200:
                 host = answering_host(response, action.href)
                 raise RepositoryUnusable(why=f"{host} answers with status {response.status}")
@@ -223,19 +225,19 @@ def _kept_as(source: Source) -> str:
 
 
 def _allowed(headers: dict[str, str]) -> dict[str, str]:
-    """Return the headers that a server may ask for at its own address."""
+    """Return the headers that a server may request at its own address."""
     sound = {name: value for name, value in headers.items() if HEADER.fullmatch(name)}
     sound = {name: value for name, value in sound.items() if value.isascii() and value.isprintable()}
     return {**sound, "Accept-Encoding": "identity"}
 
 
 def _authorization(headers: dict[str, str]) -> str:
-    """Return the credential among the headers that `_allowed` leaves, or an empty string."""
+    """Return the credential among the headers that `_allowed` returns, or an empty string."""
     return next((value for name, value in _allowed(headers).items() if name.lower() == "authorization"), "")
 
 
 def _copied(source: Path, target: Path, errand: CopyErrand) -> str:
-    """Copy a file; return its SHA-256 in hex."""
+    """Copy a file. Return its SHA-256 in hex."""
     hashed = sha256()
     with source.open("rb") as old, target.open("wb") as new:
         while piece := old.read(1 << 20):
@@ -246,23 +248,23 @@ def _copied(source: Path, target: Path, errand: CopyErrand) -> str:
 
 
 def _pointers(folder: Path, written: Written) -> tuple[list[_Pointer], list[tuple[bytes, str]]]:
-    """Return the pointers to fetch, and those that stay, each with the reason."""
-    found: list[_Pointer] = []
-    left: list[tuple[bytes, str]] = []
+    """Return the pointers to fetch, and the remaining ones, each with the reason."""
+    pointers: list[_Pointer] = []
+    remaining: list[tuple[bytes, str]] = []
     marking = {path.rpartition(b".gitattributes")[0] for path in _attribute_files(folder, written)}
     for path in written.pointers:
         with (folder / os.fsdecode(path)).open("rb") as file:
             content = file.read(LARGEST_POINTER)
         match = POINTER.fullmatch(content)
         if match is None:
-            left.append((path, "its pointer is not one of version 1 with a SHA-256 id"))
+            remaining.append((path, "its pointer is not one of version 1 with a SHA-256 id"))
         elif not any(path.startswith(above) for above in marking):
-            left.append((path, "no .gitattributes names the filter lfs for it"))
-        elif len(found) >= MOST_OBJECTS:
-            left.append((path, f"only {MOST_OBJECTS} files are fetched"))
+            remaining.append((path, "no .gitattributes names the filter lfs for it"))
+        elif len(pointers) >= MOST_OBJECTS:
+            remaining.append((path, f"only {MOST_OBJECTS} files are fetched"))
         else:
-            found.append(_Pointer(path, match["oid"].decode(), int(match["size"]), len(content)))
-    return found, left
+            pointers.append(_Pointer(path, match["oid"].decode(), int(match["size"]), len(content)))
+    return pointers, remaining
 
 
 def _attribute_files(folder: Path, written: Written) -> Iterator[bytes]:
@@ -270,7 +272,7 @@ def _attribute_files(folder: Path, written: Written) -> Iterator[bytes]:
     if not written.pointers:
         return
     for path, entry in written.index.items():
-        named = path == b".gitattributes" or path.endswith(b"/.gitattributes")
+        is_attributes = path == b".gitattributes" or path.endswith(b"/.gitattributes")
         plain = entry.mode & 0o170000 == 0o100000 and entry.size <= LARGEST_ATTRIBUTES
-        if named and plain and b"filter=lfs" in (folder / os.fsdecode(path)).read_bytes():
+        if is_attributes and plain and b"filter=lfs" in (folder / os.fsdecode(path)).read_bytes():
             yield path

@@ -1,4 +1,4 @@
-"""Packs of commits already fetched, kept on this machine: one folder per repository and commit."""
+"""Cache of fetched packs on this machine: one folder per repository and commit."""
 
 import errno
 import fcntl
@@ -24,15 +24,16 @@ from bindery.adapters.http.concurrency import SLICE_SECONDS
 PACK, INDEX = "objects.pack", "objects.idx"
 ASIDE: Final = ".aside-"
 LARGEST: Final = "largest"
-"""The file that says how many bytes the pack's largest object has."""
+"""File with the size of the pack's largest object in bytes."""
 LARGE_BYTES: Final = 20 * MB
 FORGOTTEN_SECONDS: Final = 3600.0
 
 
 class ObjectCache:
-    """A folder of packs, each made beside and renamed into place: what is there is whole, whoever crashed.
+    """Folder of packs.
 
-    Safe for threads and processes; threads of one process fetch a commit once. What is being read is not evicted.
+    Each entry is written to a temporary folder and renamed into place, so an entry is complete even after a crash. Safe for threads
+    and processes; threads of one process fetch a commit once. An entry that is being read is not evicted.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,27 +44,28 @@ class ObjectCache:
 
     @contextmanager
     def entry(self, url: str, name: str, make: Callable[[Path], None], check: Callable[[], None]) -> Iterator[Path]:
-        """The folder of this name, such as a commit's id, not evicted meanwhile; `make` fills a new one, PACK at least.
+        """Yield the folder of this name, such as a commit's id. It is not evicted meanwhile.
 
-        check: called again and again, such as while somebody else fetches the same. Raises what `make` and `check` raise.
+        make: fills a new folder, at least with PACK. check: called repeatedly, for example while another thread fetches the same
+        entry. Raises the errors of `make` and `check`.
         """
         place = self.place(url, name)
-        held = _held(place)
-        while held is None:
+        pack = _held(place)
+        while pack is None:
             with self._maker(place, check):
-                held = _held(place) or self._made(place, make)
+                pack = _held(place) or self._made(place, make)
         try:
             os.utime(place)
             yield place
         finally:
-            held.close()
+            pack.close()
 
     def place(self, url: str, name: str) -> Path:
-        """Return the folder of an entry, there or not."""
+        """Return the folder of an entry, which need not exist."""
         return self._folder / sha256(url.encode()).hexdigest()[:32] / name
 
     def index(self, folder: Path, limits: PackLimits, check: Callable[[], None]) -> None:
-        """Measure and index the pack in a new folder. Raises BrokenPack, TooMuch, and what `check` raises."""
+        """Measure and index the pack in a new folder. Raises BrokenPack, TooMuch, and the errors of `check`."""
         largest = measured(folder / PACK, limits, check)
         (folder / LARGEST).write_text(str(largest), encoding="ascii")
         with self.memory_for(folder, check):
@@ -71,7 +73,10 @@ class ObjectCache:
 
     @contextmanager
     def memory_for(self, place: Path, check: Callable[[], None]) -> Iterator[None]:
-        """While an entry's objects are read: those with large ones, which pass through memory whole, one after the other."""
+        """Hold the memory lock while an entry's objects are read, if one of them is large.
+
+        Large objects are held in memory as a whole, so such entries are read one at a time.
+        """
         try:
             large = int((place / LARGEST).read_text(encoding="ascii")) > LARGE_BYTES
         except (FileNotFoundError, ValueError):
@@ -101,18 +106,18 @@ class ObjectCache:
                 self._changed.notify_all()
 
     def _made(self, place: Path, make: Callable[[Path], None]) -> BinaryIO | None:
-        """A new entry's pack, open and held; None if another process was faster, with the same content."""
+        """Make a new entry. Return its pack, open and locked, or None if another process was faster with the same content."""
         aside = place.with_name(f"{ASIDE}{uuid4().hex}")
         aside.mkdir(parents=True)
         try:
             make(aside)
             pack = (aside / PACK).open("rb")
-            fcntl.flock(pack, fcntl.LOCK_SH)  # held before anybody can see it
+            fcntl.flock(pack, fcntl.LOCK_SH)  # locked before it becomes visible
             try:
                 aside.rename(place)
             except OSError as error:
                 pack.close()
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # the disk's trouble
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # an error of the disk
                     raise
                 return None
             return pack
@@ -120,29 +125,32 @@ class ObjectCache:
             shutil.rmtree(aside, ignore_errors=True)
 
     def recover(self) -> None:
-        """Removes what a crash left aside. Only while nobody else fetches into this folder."""
+        """Remove temporary folders that a crash left. Call it only while no process fetches into this folder."""
         for aside in self._folder.glob(f"*/{ASIDE}*"):
             shutil.rmtree(aside, ignore_errors=True)
 
     def drop(self, place: Path) -> None:
-        """Forgets an entry."""
+        """Remove an entry."""
         gone = place.with_name(f"{ASIDE}{uuid4().hex}")
         with suppress(OSError):
             place.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
     def evict(self, max_bytes: int) -> int:
-        """Forgets the least recently used entries until at most `max_bytes` are kept, and what crashes left; answers the bytes kept."""
-        kept: list[tuple[float, int, Path]] = []
+        """Remove the least recently used entries until at most `max_bytes` are left. Return the bytes left.
+
+        Removes old temporary folders of crashed fetches, too.
+        """
+        entries: list[tuple[float, int, Path]] = []
         for place in self._folder.glob("*/*"):
             with suppress(FileNotFoundError):
                 used = place.stat().st_mtime
                 if not place.name.startswith(ASIDE):
-                    kept.append((used, sum(file.stat().st_size for file in place.iterdir()), place))
+                    entries.append((used, sum(file.stat().st_size for file in place.iterdir()), place))
                 elif used < time.time() - FORGOTTEN_SECONDS:
                     shutil.rmtree(place, ignore_errors=True)
-        total = sum(size for _, size, _ in kept)
-        for _, size, place in sorted(kept):
+        total = sum(size for _, size, _ in entries)
+        for _, size, place in sorted(entries):
             if total <= max_bytes:
                 break
             if self.forget(place):
@@ -150,20 +158,20 @@ class ObjectCache:
         return total
 
     def forget(self, place: Path) -> bool:
-        """Forget an entry unless it is being read; return True if it is gone."""
+        """Remove an entry unless it is being read. Return True if it is gone."""
         try:
             with (place / PACK).open("rb") as pack:
                 fcntl.flock(pack, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.drop(place)
         except FileNotFoundError:
             return True
-        except BlockingIOError:  # somebody reads it
+        except BlockingIOError:  # it is being read
             return False
         return True
 
 
 def _held(place: Path) -> BinaryIO | None:
-    """The entry's pack, open and held against eviction; None if there is no entry (any more)."""
+    """Return the entry's pack, open and locked against eviction, or None if there is no entry (any more)."""
     try:
         pack = (place / PACK).open("rb")
     except FileNotFoundError:
@@ -177,7 +185,7 @@ def _held(place: Path) -> BinaryIO | None:
 
 
 def measured(pack: Path, limits: PackLimits, check: Callable[[], None]) -> int:
-    """Return the bytes of the pack's largest object. Raises BrokenPack, TooMuch, and what `check` raises."""
+    """Return the bytes of the pack's largest object. Raises BrokenPack, TooMuch, and the errors of `check`."""
     with pack.open("rb") as file:
         if os.fstat(file.fileno()).st_size < 32:
             raise BrokenPack("cut short")
@@ -186,7 +194,7 @@ def measured(pack: Path, limits: PackLimits, check: Callable[[], None]) -> int:
 
 
 def index_pack(folder: Path, check: Callable[[], None]) -> None:
-    """Write the index of the pack in `folder`. Raises BrokenPack, and what `check` raises."""
+    """Write the index of the pack in `folder`. Raises BrokenPack, and the errors of `check`."""
     try:
         with PackData(folder / PACK, SHA1) as data:
             data.check()

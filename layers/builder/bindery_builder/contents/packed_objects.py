@@ -1,4 +1,4 @@
-"""A fetched pack's objects, on disk."""
+"""Objects of a fetched pack on disk."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,16 +18,19 @@ KINDS: Final = {BLOB: b"blob", COMMIT: b"commit", TREE: b"tree"}
 
 @contextmanager
 def objects_in(pack: Path, check: Callable[[], None]) -> Iterator[Read]:
-    """Reads the objects of a pack and its index, each checked against its id: what is written is what the commit's id stands for."""
+    """Yield a reader for the objects of a pack and its index. It verifies each object against its id.
+
+    Thus the files that are written are those of the commit's id.
+    """
     with Pack(str(pack).removesuffix(".pack"), object_format=SHA1) as opened:
 
-        def read(kind: bytes, wanted: bytes) -> bytes:
+        def read(kind: bytes, requested_id: bytes) -> bytes:
             check()
             try:
-                number, content = opened.get_raw(ObjectID(wanted))
+                number, content = opened.get_raw(ObjectID(requested_id))
             except (*BROKEN, PackFileDisappeared) as error:
                 raise BrokenPack("an object is missing") from error
-            if KINDS.get(number) != kind or object_id(kind, content) != wanted:
+            if KINDS.get(number) != kind or object_id(kind, content) != requested_id:
                 raise BrokenPack("an object is not what it should be")
             return content
 

@@ -1,6 +1,6 @@
-"""Writes a record's files into a new folder, and never anywhere else.
+"""Writer of a record's files into a new folder, and into no other place.
 
-Links are made last: while files are written there is none that a path could lead through. Then each has to stay inside.
+Links are made last, so that no path can lead through a link while files are written. Then each link must stay inside the folder.
 """
 
 import os
@@ -18,7 +18,10 @@ NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class RecordFolder:
-    """root: absent before. Paths have `/` between folders. Raises RepositoryUnusable, RepositoryTooLarge."""
+    """Folder of a record's files.
+
+    root: absent before. Paths have `/` between folders. Raises RepositoryUnusable, RepositoryTooLarge.
+    """
 
     def __init__(self, root: Path, room: Room) -> None:
         root.mkdir()
@@ -27,7 +30,7 @@ class RecordFolder:
         self._links: dict[str, str] = {}
 
     def write(self, path: str, pieces: Iterable[bytes], *, executable: bool = False) -> None:
-        """A new file."""
+        """Write a new file."""
         with _explained(path):
             place = self._place(path)
             self._room.take(0)
@@ -37,12 +40,12 @@ class RecordFolder:
                     file.write(piece)
 
     def add_folder(self, path: str) -> None:
-        """Which may be there already."""
+        """Add a folder, which may exist already."""
         with _explained(path):
             self._made(self._root.joinpath(*_steps(path)))
 
     def add_link(self, path: str, target: str) -> None:
-        """A symbolic link, made when all else is there."""
+        """Add a symbolic link. `finish` creates it after all files."""
         place = "/".join(_steps(path))
         if not target or target.startswith("/"):
             raise _leads_out(path)
@@ -52,13 +55,16 @@ class RecordFolder:
         self._links[place] = target
 
     def add_name(self, path: str, of: str) -> None:
-        """One more name (hard link) of a file that was written before."""
+        """Add another name (a hard link) for a file that was written before."""
         with _explained(path):
             self._room.take(0)
             os.link(self._root.joinpath(*_steps(of)), self._place(path), follow_symlinks=False)
 
     def finish(self, check: Callable[[], None], *, hoist: bool) -> Path:
-        """Makes the links; answers the folder that holds everything. check: may end it. hoist: a lone folder at the top is that."""
+        """Create the links. Return the folder that holds the files.
+
+        check: may raise to stop. hoist: return the top-level folder instead, if it is the only entry.
+        """
         top = self._lone_folder() if hoist else ""
         root = self._root / top
         places = [(path, self._root.joinpath(path)) for path in self._links]
@@ -82,7 +88,7 @@ class RecordFolder:
         return lone if (self._root / lone).is_dir() and lone not in self._links else ""
 
     def _place(self, path: str) -> Path:
-        """Where a path is, its folders made."""
+        """Return the path below the root, and create its parent folders."""
         steps = _steps(path)
         if not steps:
             raise RepositoryUnusable(why="it holds a file without a name")
@@ -97,11 +103,13 @@ class RecordFolder:
 
 
 def _steps(path: str) -> list[str]:
-    """The names on the way; RepositoryUnusable if it would leave the folder."""
+    """Return the names in the path. Raises RepositoryUnusable if it would leave the folder."""
     steps = [step for step in path.split("/") if step not in {"", "."}]
     if path.startswith("/") or ".." in steps or "\0" in path:
         raise RepositoryUnusable(why=f"it holds a file called {shown(path)}, which would be outside its folder")
-    if any(is_git(step.encode(errors="replace")) for step in steps):  # whoever asks git there would do as it says
+    if any(
+        is_git(step.encode(errors="replace")) for step in steps
+    ):  # a git command in that folder would obey its configuration
         raise RepositoryUnusable(why=f"it holds {shown(path)}, where git keeps its own")
     if len(steps) > DEEPEST:
         raise RepositoryUnusable(why="its folders are nested too deeply")
@@ -119,6 +127,6 @@ def _explained(path: str) -> Iterator[None]:
     except FileExistsError:
         raise RepositoryUnusable(why=f"it holds {shown(path)} twice") from None
     except OSError as error:
-        if error.errno in OF_DISKS or error.errno is None:  # nothing that the record could mend, or not about this file
+        if error.errno in OF_DISKS or error.errno is None:  # not the record's fault, or not about this file
             raise
         raise RepositoryUnusable(why=f"{shown(path)} cannot be written here: {error.strerror}") from None

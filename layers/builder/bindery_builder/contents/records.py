@@ -1,4 +1,4 @@
-"""The contents port for published records: their files, each as its host lists it; a lone archive is unpacked."""
+"""Contents port for published records: their files as the host lists them. A single archive is unpacked."""
 
 import hashlib
 import shutil
@@ -30,9 +30,9 @@ ALGORITHMS: Final = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}
 MOST_NOTES: Final = 10
 MOST_TRIES: Final = 5
 MOST_WAIT: Final = 75.0
-"""Seconds, for one file: a build has a slot meanwhile, and others wait for theirs. A host that wants more fails it and says until when.
+"""Seconds of waiting for one file. A build occupies a slot while it waits. A longer wait fails the build with the host's retry time.
 
-More than a minute, which is what hosts mostly want: their clocks may be ahead, or they want some seconds before it.
+It is more than a minute, the usual wait: hosts' clocks may be ahead, or hosts may add some seconds.
 """
 KEPT_FROM_US: Final = {400, 401, 403, 404, 410, 451}
 
@@ -43,10 +43,10 @@ class _Errand(Errand):
 
 
 class RecordContents:
-    """Files of published records. Nothing is kept: a record's environment is made once, and holds them.
+    """Files of published records. There is no cache: a record's environment is made once and contains the files.
 
-    host: by provider's id. max_bytes, max_files: of what is fetched, and again of what is unpacked. seconds: the longest
-    that one record may take.
+    host: by provider's id. max_bytes, max_files: limits of the fetched files, and again of the unpacked files. seconds: the time
+    limit of one record.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class RecordContents:
         return Room(repository.repo_url, self._max_bytes, self._max_files)
 
     def _check(self, listing: Listing, repository: Repository) -> None:
-        """What can be known before anything is fetched."""
+        """Raise an error for a listing that is empty or over the limits, before the first file is fetched."""
         if not listing.files:
             raise RepositoryUnusable(
                 why="it holds no files that everybody may read: only a description, or they are restricted or under embargo"
@@ -120,7 +120,7 @@ class RecordContents:
             folder.write(path, pieces)
 
     def _pieces(self, file: RecordFile, errand: _Errand) -> Generator[bytes, None, None]:
-        """A file's content, all of it what its host's listing says, or an error at its end."""
+        """Yield a file's content. Raise an error at the end if it differs from the host's listing."""
         algorithm, _, digits = file.checksum.lower().partition(":")
         digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm in ALGORITHMS else None
         size = 0
@@ -139,7 +139,10 @@ class RecordContents:
 
     @contextmanager
     def _opened(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
-        """The answer that holds the file. A host that has us wait gets its wait: MOST_WAIT for one file, within the errand's time."""
+        """Yield the response with the file. If the host requests a wait, wait and retry.
+
+        The waits are at most MOST_WAIT for one file, and within the errand's time.
+        """
         patience = MOST_WAIT
         for tries_left in reversed(range(MOST_TRIES)):
             with ExitStack() as opened:
@@ -155,7 +158,7 @@ class RecordContents:
 
     @contextmanager
     def _asked(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
-        """The same, asked for once. HostLimited."""
+        """Request the file once and yield the response. Raises HostLimited."""
         self._client.limits.check(file.url, self._clock.now())
         exchange = self._client.exchange(
             file.url, seconds=errand.left(), max_bytes=self._max_bytes + MB, stopped=errand.stopped, download=True
@@ -167,14 +170,17 @@ class RecordContents:
             yield response
 
     def _wait(self, limited: HostLimited, most: float, errand: _Errand) -> float:
-        """Until the host lets us ask; answers the seconds. HostLimited if they are more than `most`, or than the errand has."""
+        """Wait until the host accepts requests. Return the seconds.
+
+        Raises HostLimited if they are more than `most` or more than the errand's remaining time.
+        """
         at = float(limited.facts["at"])
         wait = max(0.0, at - self._clock.now())
         if wait > min(most, errand.left()):
             raise limited
-        while (left := at - self._clock.now()) > 0:
+        while (seconds_left := at - self._clock.now()) > 0:
             errand.check()
-            time.sleep(min(left, SLICE_SECONDS))
+            time.sleep(min(seconds_left, SLICE_SECONDS))
         return wait
 
 
@@ -187,11 +193,11 @@ def _check_status(status: int, host: str, file: RecordFile) -> None:
 
 
 def _few(notes: tuple[str, ...]) -> tuple[str, ...]:
-    """As many as somebody reads."""
+    """Return at most MOST_NOTES notes, and a count of the others."""
     more = len(notes) - MOST_NOTES
     return notes if more <= 0 else (*notes[:MOST_NOTES], f"So it is with {more} more.")
 
 
-def _other_content(file: RecordFile, what: str) -> HostUnreachable:
-    why = f"it sent {shown(file.path)} with another {what} than its listing says"
+def _other_content(file: RecordFile, difference: str) -> HostUnreachable:
+    why = f"it sent {shown(file.path)} with another {difference} than its listing says"
     return HostUnreachable(host=parsed(file.url).host, why=why)

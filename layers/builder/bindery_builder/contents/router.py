@@ -1,4 +1,4 @@
-"""The contents port for every provider: git by git, records by their files."""
+"""Contents port for every provider: git repositories by git, records by their files."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -16,7 +16,10 @@ from bindery_builder.contents.git import GitContents
 
 
 class AnyContents:
-    """Picks by the repository's provider. folder: where git's packs are kept. provider: by its id. refused: addresses of APIs."""
+    """Contents by the repository's provider.
+
+    folder: where git's packs are kept. provider: returns a provider by its id. refused: addresses of APIs.
+    """
 
     def __init__(
         self,
@@ -44,7 +47,7 @@ class AnyContents:
         return chosen.lay_out(repository, folder, seconds, stopped, exact=exact)
 
     def recover(self) -> None:
-        """At the start, before anything is fetched: removes what a crash left of transfers."""
+        """Remove the transfers that a crash left unfinished. Called at the start, before the first fetch."""
         self._git.recover()
 
     def _authorization(self, repository: Repository) -> str:
@@ -53,7 +56,7 @@ class AnyContents:
 
     @cached_property
     def _records(self) -> Contents:
-        """Archives' formats are loaded by whoever has a record."""
+        """Return the contents port for records. Imported on first use, since it loads the archive formats."""
         from bindery_builder.contents.records import RecordContents
 
         return RecordContents(lambda name: record_host(self._provider(name)), self._client, self._clock)

@@ -1,11 +1,11 @@
-"""Where a commit is fetched from."""
+"""Source of a commit: address and authorization."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Source:
-    """A commit, its clone address, and the authorization that its host requires: a header's value, or empty."""
+    """Commit, its clone address, and the authorization that its host requires: a header's value, or empty."""
 
     url: str
     commit: str
@@ -13,5 +13,8 @@ class Source:
 
     @property
     def kept_as(self) -> str:
-        """The name in the cache: private content is apart, so that no other repository's submodule finds it by its address."""
+        """Return the name in the cache.
+
+        Private content has a separate name, so that a submodule of another repository with the same address does not find it.
+        """
         return f"private {self.url}" if self.authorization else self.url

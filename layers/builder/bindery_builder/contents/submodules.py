@@ -1,4 +1,4 @@
-"""Submodules of a commit: where each one is fetched from, and which of git's settings for it count."""
+"""Submodules of a commit: their addresses, and the settings of git that apply."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -27,15 +27,15 @@ from bindery_builder.contents.checkout import shown
 MOST_SUBMODULES: Final = 50
 DEEPEST: Final = 3
 MOST_NOTES: Final = 10
-"""Missing submodules that a launch names one by one."""
+"""Missing submodules that a launch lists individually."""
 
 
 @dataclass(frozen=True)
 class Submodule:
-    """One entry of `.gitmodules`. url: as written there. fetched: False for `update = none`.
+    """Entry of `.gitmodules`. url: as written there. fetched: False for `update = none`.
 
-    Other values of `update` are not read: they may be commands. Submodules are always shallow, as `shallow = true` asks. git
-    reads `branch` from the working copy's own `.gitmodules`, for `git submodule update --remote`.
+    Other values of `update` are ignored: they may be commands. Submodules are always shallow, as with `shallow = true`. git reads
+    `branch` from the working copy's own `.gitmodules`, for `git submodule update --remote`.
     """
 
     name: bytes
@@ -46,14 +46,14 @@ class Submodule:
 def read_gitmodules(content: bytes) -> dict[bytes, Submodule]:
     """Return the entries of a `.gitmodules` file by path.
 
-    The file is a stranger's: what it includes is not read. Raises RepositoryUnusable.
+    The file is untrusted: its includes are not read. Raises RepositoryUnusable.
     """
     try:
         config = ConfigFile.from_file(BytesIO(content), expand_includes=False)
-        found = [_entry(config, section) for section in config.sections()]
+        entries = [_entry(config, section) for section in config.sections()]
     except BROKEN as error:
         raise RepositoryUnusable(why="its .gitmodules cannot be read") from error
-    return dict(entry for entry in found if entry is not None)
+    return dict(entry for entry in entries if entry is not None)
 
 
 def _entry(config: ConfigFile, section: tuple[bytes, ...]) -> tuple[bytes, Submodule] | None:
@@ -67,11 +67,11 @@ def _entry(config: ConfigFile, section: tuple[bytes, ...]) -> tuple[bytes, Submo
 
 
 def web_address(url: str, parent: str) -> str:
-    """Return the http or https address of a submodule whose `.gitmodules` entry has `url`.
+    """Return the http or https address for a submodule's `url` in `.gitmodules`.
 
-    parent: the clone address of the repository that the entry is in. Relative addresses are below it. Addresses for ssh and for
-    git's own protocol become https, or the parent's scheme and port if they name the parent's host. User and password are
-    dropped. Raises BadAddress.
+    parent: the clone address of the repository that contains the entry. Relative addresses are resolved below it. Addresses for ssh
+    and for git's own protocol become https, or get the parent's scheme and port if they name the parent's host. User and password
+    are removed. Raises BadAddress.
     """
     if url.startswith(("./", "../")):
         absolute: str | None = urljoin(f"{parent.rstrip('/')}/", url).rstrip("/")
@@ -104,10 +104,10 @@ REASONS: Final = (
     (BadAddress, "{why}"),
     (RepositoryUnusable, "{why}"),
 )
-"""By the error's type: why a part of a working copy could not be had."""
+"""Reasons why a part of a working copy is missing, by the error's type."""
 
 
 def why(error: BinderyError) -> str:
-    """Return why a part of a working copy could not be had, as the end of a sentence."""
-    found = (reason for kind, reason in REASONS if isinstance(error, kind))
-    return next(found, type(error).__name__).format(**error.facts)
+    """Return the reason why a part of a working copy is missing, as the end of a sentence."""
+    reasons = (reason for kind, reason in REASONS if isinstance(error, kind))
+    return next(reasons, type(error).__name__).format(**error.facts)

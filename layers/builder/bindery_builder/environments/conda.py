@@ -1,4 +1,4 @@
-"""Conda packages, where the machine has a conda tool."""
+"""Conda environments, on machines with a conda tool."""
 
 import os
 import shutil
@@ -14,15 +14,15 @@ _TOOLS = ("micromamba", "mamba", "conda")
 
 
 def make_conda_environment(runner: Runner, content: Path, prefix: Path, file: Path, python: str) -> None:
-    """At its final place, with a Python in any case. Raises CannotBuild, BuildFailed."""
+    """Make the environment at its final place. It always has a Python. Raises CannotBuild, BuildFailed."""
     name = file.relative_to(content).as_posix()
-    tool = next((found for tool in _TOOLS if (found := shutil.which(tool, path=os.environ.get("PATH")))), None)
+    tool = next((path for name in _TOOLS if (path := shutil.which(name, path=os.environ.get("PATH")))), None)
     if tool is None:
         packages = read_environment_yml(ConfigurationFiles.of(content), file).packages
         some = ", ".join(package[:40] for package in packages[:5]) + (", ..." if len(packages) > 5 else "")
         raise CannotBuild(file=name, needs=f"conda packages ({some})", install="micromamba, mamba or conda on PATH")
     runner.log.say(f"Making the conda environment of {name}", "building")
-    # `mamba env` and `conda env` read such a file; micromamba's own `create` does.
+    # `mamba env create` and `conda env create` read the file; for micromamba it is `create`.
     words = ["create", "--yes"] if Path(tool).name == "micromamba" else ["env", "create"]
     _run(runner, [tool, *words, "--prefix", str(prefix), "--file", str(file)], file.parent, name)
     if not (prefix / "bin" / "python").exists():

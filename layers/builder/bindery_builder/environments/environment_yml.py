@@ -1,4 +1,4 @@
-"""`environment.yml`: its pip part, its Python, and whether a conda tool has to read it."""
+"""Reader of `environment.yml`: its pip part, its Python, and the packages that need a conda tool."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bindery.domain.safe_yaml import LARGEST_ELSEWHERE, NotPlain, plain_yaml
 from bindery_builder.environments.python_version import PythonWanted, Requirements, python_of
 from bindery_builder.process.scripts import ConfigurationFiles
 
-# The same packages under the same names on both sides: no conda tool is needed for these.
+# Packages with the same names on conda and PyPI: they need no conda tool.
 _ALSO_WITHOUT_CONDA = frozenset({"pip", "setuptools", "wheel", "jupyterlab", "notebook", "nbgitpuller"})
 _NOTHING = (None, "", "~", "null")
 _PACKAGE = re.compile(r"([A-Za-z0-9_.-]+)\s*(.*)", re.DOTALL)
@@ -17,7 +17,7 @@ _PACKAGE = re.compile(r"([A-Za-z0-9_.-]+)\s*(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class EnvironmentYml:
-    """packages: conda packages that only a conda tool can install."""
+    """Content of an `environment.yml`. packages: conda packages that only a conda tool can install."""
 
     python: PythonWanted | None
     requirements: Requirements | None
@@ -29,7 +29,7 @@ class EnvironmentYml:
 
 
 def read_environment_yml(files: ConfigurationFiles, file: Path) -> EnvironmentYml:
-    """Raises BuildFailed if it cannot be understood."""
+    """Read an `environment.yml`. Raises BuildFailed if it is not valid."""
     name = files.name(file)
     python: PythonWanted | None = None
     pip: list[str] = []
@@ -61,7 +61,7 @@ def _dependencies(files: ConfigurationFiles, file: Path) -> list[object]:
 
 
 def _value(table: object, key: str) -> object:
-    """None where there is none, or where YAML says that it is nothing: those words too are read as strings."""
+    """Return the value of a key, or None if it is absent or YAML's null. The words for null are read as strings, too."""
     value = table.get(key) if isinstance(table, dict) else None
     return None if value in _NOTHING else value
 
@@ -73,11 +73,11 @@ def _strings(name: str, entries: object) -> list[str]:
 
 
 def _split(name: str, entry: object) -> tuple[str, str]:
-    """`conda-forge::python=3.11` -> (`python`, `=3.11`)."""
-    found = _PACKAGE.fullmatch(entry.rpartition("::")[2].strip()) if isinstance(entry, str) else None
-    if found is None:
+    """Split a conda requirement: `conda-forge::python=3.11` -> (`python`, `=3.11`)."""
+    match = _PACKAGE.fullmatch(entry.rpartition("::")[2].strip()) if isinstance(entry, str) else None
+    if match is None:
         raise BuildFailed(step=name, why=f"{str(entry)[:60]!r} does not name a package")
-    return found[1].lower(), found[2].strip()
+    return match[1].lower(), match[2].strip()
 
 
 def _python(name: str, spec: str) -> PythonWanted | None:
@@ -90,7 +90,7 @@ def _python(name: str, spec: str) -> PythonWanted | None:
 
 
 def _pip_spec(spec: str) -> str:
-    """conda's `=4.1` means 4.1 and everything below it."""
+    """Return the pip form of a conda version: conda's `=4.1` means 4.1 and every version below it, such as 4.1.2."""
     if spec[0] in "<>!~" or spec.startswith("=="):
         return spec
     version = spec.lstrip("=").split("=")[0].strip().removesuffix("*").removesuffix(".")

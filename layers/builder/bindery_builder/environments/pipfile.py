@@ -1,4 +1,4 @@
-"""`Pipfile.lock`, or `Pipfile` where there is no lock, as requirements: both hold tables of the same shape."""
+"""Reader of `Pipfile.lock`, or of `Pipfile` without a lock. Both hold tables of the same shape."""
 
 import json
 import re
@@ -12,10 +12,13 @@ from bindery_builder.process.scripts import ConfigurationFiles
 
 
 def read_pipfile(files: ConfigurationFiles, file: Path) -> tuple[PythonWanted | None, Requirements]:
-    """Development packages too, as on Binder. Raises BuildFailed if it cannot be understood."""
+    """Return the Python version and the requirements, including development packages, as Binder does.
+
+    Raises BuildFailed if the file is not valid.
+    """
     try:
         return _read(files, file)
-    except (ValueError, RecursionError):  # what could be read may still be too deep to be shown
+    except (ValueError, RecursionError):  # a valid file may be nested too deeply to be printed
         raise BuildFailed(step=files.name(file), why="cannot be read: it is not as pipenv writes it") from None
 
 
@@ -29,9 +32,9 @@ def _read(files: ConfigurationFiles, file: Path) -> tuple[PythonWanted | None, R
         top = _table(name, tomllib.loads(files.text(file)))
         parts, requires = ("packages", "dev-packages"), _table(name, top.get("requires", {}))
     lines = {
-        package: _requirement(name, package, asked)
+        package: _requirement(name, package, spec)
         for part in parts
-        for package, asked in _table(name, top.get(part, {})).items()
+        for package, spec in _table(name, top.get(part, {})).items()
     }
     version = re.match(r"\d+(\.\d+)*", str(requires.get("python_full_version") or requires.get("python_version") or ""))
     text = "".join(f"{line}\n" for line in lines.values())
@@ -44,25 +47,25 @@ def _table(name: str, value: object) -> Mapping[str, object]:
     return value
 
 
-def _requirement(name: str, package: str, asked: object) -> str:
-    """`{"version": "==2.31", "extras": ["socks"], "markers": "..."}` -> `requests[socks]==2.31 ; ...`."""
-    details = {"version": asked} if isinstance(asked, str) else _table(name, asked)
+def _requirement(name: str, package: str, spec: object) -> str:
+    """Return a requirement line: `{"version": "==2.31", "extras": ["socks"], "markers": "..."}` -> `requests[socks]==2.31 ; ...`."""
+    details = {"version": spec} if isinstance(spec, str) else _table(name, spec)
     extras = details.get("extras")
-    wanted = package + (f"[{','.join(map(str, extras))}]" if isinstance(extras, list) and extras else "")
-    line = _located(wanted, details) or wanted + str(details.get("version", "*")).replace("*", "", 1)
+    requirement = package + (f"[{','.join(map(str, extras))}]" if isinstance(extras, list) and extras else "")
+    line = _located(requirement, details) or requirement + str(details.get("version", "*")).replace("*", "", 1)
     if str(details.get("version", "")).endswith(".*"):
-        line = wanted + str(details["version"])
+        line = requirement + str(details["version"])
     line += f" ; {details['markers']}" if details.get("markers") else ""
     if "\n" in line or (line.startswith("-") and not line.startswith("-e ./")):
         raise BuildFailed(step=name, why=f"{package[:60]!r} cannot be understood")
     return line
 
 
-def _located(wanted: str, details: Mapping[str, object]) -> str:
+def _located(requirement: str, details: Mapping[str, object]) -> str:
     if git := details.get("git"):
         ref = details.get("ref")
-        return f"{wanted} @ git+{str(git).removeprefix('git+')}" + (f"@{ref}" if ref else "")
+        return f"{requirement} @ git+{str(git).removeprefix('git+')}" + (f"@{ref}" if ref else "")
     if path := details.get("path"):
         return ("-e " if details.get("editable") else "") + f"./{path}"
     address = details.get("file") or details.get("url")
-    return f"{wanted} @ {address}" if address else ""
+    return f"{requirement} @ {address}" if address else ""

@@ -1,4 +1,4 @@
-"""Reads a repository's configuration files into what uv is to do, or says what cannot be done here."""
+"""Plan of an environment, read from a repository's configuration files. Refuses repositories that uv alone cannot build."""
 
 import re
 import tomllib
@@ -17,10 +17,11 @@ _CONTAINERS = "podman, buildah or docker, for BINDERY_BUILDER=container"
 
 @dataclass(frozen=True)
 class Plan:
-    """requirements: what to install, if anything. conda: environment.yml, where a conda tool has to read it.
+    """Steps of a build with uv.
 
-    project: `setup.py` or `pyproject.toml`, if the repository itself is to be installed. start: relative to the content.
-    notes: sentences for the log.
+    requirements: the packages to install, if there are any. conda: environment.yml, if a conda tool has to read it. project:
+    `setup.py` or `pyproject.toml`, if the repository itself is to be installed. start: relative to the content. notes: sentences
+    for the log.
     """
 
     python: PythonWanted | None = None
@@ -33,31 +34,37 @@ class Plan:
 
 
 def read_plan(content: Path) -> Plan:
-    """Raises CannotBuild, RepositoryUnusable, BuildFailed (a file that cannot be understood)."""
+    """Read the plan of the repository in `content`.
+
+    Raises CannotBuild, RepositoryUnusable, and BuildFailed for a file that is not valid.
+    """
     files = ConfigurationFiles.of(content)
-    _refuse_what_needs_more(files)
+    _refuse_unsupported(files)
     start = files.find("start")
     plan = _packages(files, _runtime(files))
     return replace(plan, post_build=files.find("postBuild"), start=start.relative_to(content) if start else None)
 
 
 def _packages(files: ConfigurationFiles, python: PythonWanted | None) -> Plan:
-    """environment.yml counts before a Pipfile, and a Pipfile before requirements.txt and the repository's own package."""
+    """Return the packages part of the plan.
+
+    environment.yml has precedence over a Pipfile, and a Pipfile over requirements.txt and the repository's own package.
+    """
     environment, requirements = files.find(*CONDA), files.find("requirements.txt")
     if environment:
         conda = read_environment_yml(files, environment)
         notes = (f"{files.name(requirements)} is not read: {environment.name} counts.",) if requirements else ()
         return Plan(conda.python or python, conda.requirements, environment if conda.tool_needed else None, notes=notes)
     if locked := files.find("Pipfile.lock", "Pipfile"):
-        asked, wanted = read_pipfile(files, locked)
-        return Plan(asked or python, wanted)
+        pipfile_python, requires = read_pipfile(files, locked)
+        return Plan(pipfile_python or python, requires)
     if requirements:
-        files.text(requirements)  # uv's own word on other encodings names no line
+        files.text(requirements)  # uv's own error for other encodings names no line
         return Plan(python, Requirements(files.name(requirements), files.content), project=_project(files))
     return Plan(python, project=_project(files))
 
 
-def _refuse_what_needs_more(files: ConfigurationFiles) -> None:
+def _refuse_unsupported(files: ConfigurationFiles) -> None:
     for name, needs in (
         ("Dockerfile", "a container image"),
         ("Project.toml", "Julia"),
@@ -66,8 +73,8 @@ def _refuse_what_needs_more(files: ConfigurationFiles) -> None:
         ("default.nix", "Nix"),
         ("install.R", "R"),
     ):
-        if found := files.find(name):
-            raise CannotBuild(file=files.name(found), needs=needs, install=_CONTAINERS)
+        if file := files.find(name):
+            raise CannotBuild(file=files.name(file), needs=needs, install=_CONTAINERS)
     description = files.find("DESCRIPTION") if files.at_root else None
     if description and re.search(rb"^Package:\s", description.read_bytes(), re.MULTILINE):
         raise CannotBuild(file="DESCRIPTION", needs="R", install=_CONTAINERS)
@@ -78,7 +85,7 @@ def _refuse_what_needs_more(files: ConfigurationFiles) -> None:
 
 
 def some_of(names: list[str]) -> str:
-    """The first few of a list, for a sentence."""
+    """Return the first five names of a list, for a sentence."""
     return ", ".join(name[:40] for name in names[:5]) + (", ..." if len(names) > 5 else "")
 
 
@@ -87,15 +94,15 @@ def _runtime(files: ConfigurationFiles) -> PythonWanted | None:
     text = files.text(file).strip() if file else ""
     if not file or not text:
         return None
-    if found := re.fullmatch(r"[rR]-([\w.-]{1,30})", text):
-        raise CannotBuild(file=files.name(file), needs=f"R {found[1]}", install=_CONTAINERS)
-    if found := re.fullmatch(r"python-(\d{1,3}(\.\d{1,3}){0,2})(\.x)?", text):
-        return python_of(files.name(file), found[1])
+    if match := re.fullmatch(r"[rR]-([\w.-]{1,30})", text):
+        raise CannotBuild(file=files.name(file), needs=f"R {match[1]}", install=_CONTAINERS)
+    if match := re.fullmatch(r"python-(\d{1,3}(\.\d{1,3}){0,2})(\.x)?", text):
+        return python_of(files.name(file), match[1])
     raise BuildFailed(step=files.name(file), why=f"should be like python-3.11, but is {text[:40]!r}")
 
 
 def _project(files: ConfigurationFiles) -> str:
-    """The repository itself is installed only where its root holds the configuration."""
+    """Return the file of the repository's own package, which is installed only if the root holds the configuration."""
     if not files.at_root:
         return ""
     if pyproject := files.find("pyproject.toml"):
@@ -103,8 +110,8 @@ def _project(files: ConfigurationFiles) -> str:
             tables = tomllib.loads(files.text(pyproject))
         except tomllib.TOMLDecodeError as error:
             raise BuildFailed(step="pyproject.toml", why=str(error)) from None
-        except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets in ...
+        except (ValueError, RecursionError):  # a number of thousands of digits, or deeply nested brackets
             raise BuildFailed(step="pyproject.toml", why="cannot be read: a value is too long or too deep") from None
-        if "project" in tables or "build-system" in tables:  # else it only configures tools
+        if "project" in tables or "build-system" in tables:  # otherwise it only configures tools
             return "pyproject.toml"
     return "setup.py" if files.find("setup.py") else ""

@@ -1,4 +1,4 @@
-"""A plan, or why there is none, as one process tells it to another."""
+"""Result of the planning process: a plan or a failure, as JSON."""
 
 from pathlib import Path
 from typing import Self
@@ -13,7 +13,7 @@ REFUSALS = {kind.__name__: kind for kind in (BuildFailed, CannotBuild, Repositor
 
 
 class PlanAnswer(BaseModel):
-    """Exactly one of the two is there."""
+    """Result of planning. Exactly one of the two fields is set."""
 
     plan: Plan | None = None
     failure: Failure | None = None

@@ -1,7 +1,7 @@
-"""Runs as a process of its own, within limits: reads a repository's configuration files into a plan.
+"""Script of the planning process, which runs within limits: reads a repository's configuration files into a plan.
 
-Arguments: the repository's folder, the file to write the answer into, the folders of Bindery's packages. A file that a parser cannot
-bear ends this process at worst.
+Arguments: the repository's folder, the file to write the answer into, the folders of Bindery's packages. A file that breaks a
+parser ends only this process.
 """
 
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Return 0 once the answer is written, OUT_OF_MEMORY without one."""
+    """Write the answer. Return 0, or OUT_OF_MEMORY if the memory limit was reached."""
     content, answer = map(Path, sys.argv[1:3])
     sys.path += sys.argv[3:]
     from bindery_builder.process.limited import OUT_OF_MEMORY, limit

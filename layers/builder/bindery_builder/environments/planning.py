@@ -1,4 +1,4 @@
-"""Reads a repository's configuration files in a process of its own, so that no file can take the control plane's memory or time."""
+"""Planning in a separate process, so that configuration files cannot use up the control plane's memory or time."""
 
 import sys
 import time
@@ -21,16 +21,16 @@ _STEP = "configuration files"
 
 
 def planned(runner: Runner, content: Path, folder: Path) -> Plan:
-    """Return the plan of the repository in `content`. folder: for the answer, out of the repository's reach.
+    """Return the plan of the repository in `content`.
 
-    Raises CannotBuild, RepositoryUnusable, BuildFailed (a file that cannot be understood, or takes too much to be read), and what
-    `Runner.run` raises.
+    folder: the place for the answer, out of the repository's reach. Raises CannotBuild, RepositoryUnusable, BuildFailed (a file
+    that is not valid, or takes too long or too much memory to read), and the errors of `Runner.run`.
     """
     answer = folder / "plan.json"
-    hurried = replace(runner, deadline=min(runner.deadline, time.monotonic() + WALL_SECONDS))
+    limited = replace(runner, deadline=min(runner.deadline, time.monotonic() + WALL_SECONDS))
     try:
         command = [sys.executable, "-I", str(_SCRIPT), str(content), str(answer), *_PACKAGES]
-        code, _ = hurried.run(command, folder, quiet=True)
+        code, _ = limited.run(command, folder, quiet=True)
     except TimeOver:
         runner.check()
         raise _too_much("time") from None
@@ -39,5 +39,7 @@ def planned(runner: Runner, content: Path, folder: Path) -> Plan:
     return PlanAnswer.model_validate_json(answer.read_bytes()).opened()
 
 
-def _too_much(what: str) -> BuildFailed:
-    return BuildFailed(step=_STEP, why=f"they take more {what} to be read than they may: is one of them very large?")
+def _too_much(resource: str) -> BuildFailed:
+    return BuildFailed(
+        step=_STEP, why=f"they take more {resource} to be read than they may: is one of them very large?"
+    )

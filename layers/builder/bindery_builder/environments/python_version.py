@@ -1,4 +1,4 @@
-"""What configuration files ask for, in uv's terms."""
+"""Requests of configuration files in uv's terms."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class PythonWanted:
-    """file: which one asks. request: in uv's words, such as `3.11` or `>=3.9,<3.12`. close: what will do instead."""
+    """Requested Python version.
+
+    file: the file that requests it. request: in uv's syntax, such as `3.11` or `>=3.9,<3.12`. close: an acceptable alternative.
+    """
 
     file: str
     request: str
@@ -16,7 +19,10 @@ class PythonWanted:
 
 @dataclass(frozen=True)
 class Requirements:
-    """One file to install. folder: where its relative paths start. text: its lines, if they are not the file's own."""
+    """File with requirements to install.
+
+    folder: the base of its relative paths. text: its lines, if they differ from the file's own.
+    """
 
     file: str
     folder: Path
@@ -24,6 +30,6 @@ class Requirements:
 
 
 def python_of(file: str, version: str) -> PythonWanted:
-    """`3.11.4` asks for that one; another 3.11 will do."""
+    """Return the request for a version: `3.11.4` requests exactly that one and accepts another 3.11."""
     minor = re.match(r"\d+\.\d+(?=\.)", version)
     return PythonWanted(file, version, close=minor[0] if minor else "")

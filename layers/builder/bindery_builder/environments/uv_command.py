@@ -1,4 +1,4 @@
-"""The uv command on this machine: where it is, its version, which Pythons it finds."""
+"""The uv command on this machine: its path, its version, and the Pythons that it finds."""
 
 import os
 import shutil
@@ -14,19 +14,22 @@ _ASK_SECONDS = 60
 
 
 class UvCommand:
-    """Raises BuildServiceDown where uv is missing or does not answer. Never downloads a Python."""
+    """Client for the uv command. Never downloads a Python.
+
+    Raises BuildServiceDown if uv is missing or does not answer.
+    """
 
     def __init__(self, path: str, folder: Path) -> None:
-        self._given = path
-        self._folder = folder  # where uv is asked: no repository's settings there
+        self._command = path
+        self._folder = folder  # uv's working folder: without settings of a repository
         self._pythons: dict[str, Path] = {}
 
     @cached_property
     def path(self) -> str:
-        found = shutil.which(self._given or "uv", path=search_path(os.environ))
-        if found is None:
+        path = shutil.which(self._command or "uv", path=search_path(os.environ))
+        if path is None:
             raise BuildServiceDown(why="uv is not on PATH; install it: https://docs.astral.sh/uv/")
-        return found
+        return path
 
     @cached_property
     def version(self) -> str:
@@ -37,7 +40,7 @@ class UvCommand:
 
     @cached_property
     def cache(self) -> Path:
-        """uv's own cache, shared by all builds. Its place is asked for, since builds have another HOME."""
+        """Return uv's own cache, shared by all builds. uv is asked for its path, since builds have another HOME."""
         answer = self._ask("cache", "dir", *self.configuration)
         if answer.returncode:
             raise BuildServiceDown(why="uv does not tell where its cache is")
@@ -45,7 +48,7 @@ class UvCommand:
 
     @cached_property
     def configuration(self) -> tuple[str, ...]:
-        """The machine's own uv settings, never a repository's `[tool.uv]`."""
+        """Return options for the machine's own uv settings, never a repository's `[tool.uv]`."""
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
         for file in (os.environ.get("UV_CONFIG_FILE"), home / "uv" / "uv.toml", "/etc/uv/uv.toml"):
             if file and Path(file).is_file():
@@ -57,7 +60,10 @@ class UvCommand:
         return f"{sys.version_info.major}.{sys.version_info.minor}"
 
     def python(self, wanted: str = "") -> Path | None:
-        """An interpreter that is here: `3.11`, `3.11.7`, `>=3.9,<3.12`, or the same minor version as this process's."""
+        """Return an interpreter on this machine for `3.11`, `3.11.7` or `>=3.9,<3.12`.
+
+        Without a version, returns one of the same minor version as this process. Returns None if there is none.
+        """
         if not wanted:
             own = Path(sys.base_prefix) / "bin" / f"python{self.default_version}"
             return own if own.is_file() else self.python(self.default_version)

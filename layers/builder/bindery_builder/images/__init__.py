@@ -1,1 +1,1 @@
-"""Container images."""
+"""Builds of container images."""

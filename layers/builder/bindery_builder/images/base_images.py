@@ -1,8 +1,8 @@
-"""Images that a build begins from, pulled before its own steps run.
+"""Base images of a build, pulled before its own steps run.
 
-Public registries limit anonymous pulls by address, and build machines share theirs. So images are pulled with the operator's login,
-where there is one for the host, and again after a pause where the host says that it was too much. The login is gone before the
-first step of the repository's runs.
+Public registries limit anonymous pulls by address, and build machines share addresses. Therefore images are pulled with the
+operator's login, if there is one for the host, and pulled again after a pause if the host reports a rate limit. The login is
+removed before the first step of the repository runs.
 """
 
 import random
@@ -18,13 +18,16 @@ from bindery_builder.images.tool import ContainerTool, Desk
 from bindery_builder.process.runner import Runner
 
 PAUSES = (3.0, 12.0)
-"""Seconds between three tries, up to half as much again each."""
+"""Seconds between three tries. Each pause is lengthened by up to half."""
 _LIMITED = re.compile(r"toomanyrequests|too many requests|rate exceeded|pull rate limit|\b429\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class BaseImages:
-    """An image that cannot be pulled for another reason is left to the build, whose words then name the instruction."""
+    """Puller of base images.
+
+    If an image cannot be pulled for another reason, the build pulls it, and the build's error names the instruction.
+    """
 
     tool: ContainerTool
     runner: Runner
@@ -33,7 +36,10 @@ class BaseImages:
     pauses: Sequence[float] = PAUSES
 
     def fetch(self, dockerfile: Path, folder: Path) -> None:
-        """Pull what the Dockerfile names. Raises BuildServiceDown if a host limits pulls, and what Runner.run raises."""
+        """Pull the images that the Dockerfile names.
+
+        Raises BuildServiceDown if a host limits pulls, and the errors of Runner.run.
+        """
         for name in images_of(dockerfile):
             if not self._is_here(name, folder):
                 self._pull(name, folder)
@@ -50,10 +56,10 @@ class BaseImages:
             if pause is None:
                 raise BuildServiceDown(why=f"{host_of(name)} limits how often images are pulled, and {name} is needed")
             self.runner.log.say(f"{host_of(name)} limits how often images are pulled: trying again")
-            self.runner.stopped.wait(pause * (1 + random.random() / 2))  # noqa: S311 - builds should not come back together
+            self.runner.stopped.wait(pause * (1 + random.random() / 2))  # noqa: S311 - jitter between builds
 
     def _is_limited(self, name: str, folder: Path) -> bool:
-        """Try once. Return whether the host said that too much is pulled."""
+        """Try one pull. Return True if the host reports a rate limit."""
         self._log_in(name)
         try:
             code, last = self.runner.run(self.tool.pull_base(name, self.desk), folder, quiet=True)
@@ -67,4 +73,4 @@ class BaseImages:
                 try:
                     self.desk.write_login(login.text())
                 except BuildServiceDown as down:
-                    self.runner.log.say(f"{login.host} is asked without a login: {down.facts['why']}")
+                    self.runner.log.say(f"{login.host} is used without a login: {down.facts['why']}")

@@ -1,4 +1,4 @@
-"""One container build, step by step: content, Dockerfile, image, registry."""
+"""Container build, step by step: content, Dockerfile, image, push to the registry."""
 
 import hashlib
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ _TAG_CHARACTERS = 128
 
 @dataclass
 class ContainerAttempt:
-    """Makes an image and pushes it; of the folder, nothing stays. step: what is being done, as in Work.
+    """Attempt that builds an image and pushes it. The attempt's folder is removed afterwards.
 
-    logins: with which images are pulled that a build begins from.
-    cache: the tag under which layers are kept for the next build, if the tool keeps none itself; empty: none are.
+    step: the current step, as in Work. logins: for pulls of base images. cache: the tag for the layers that the next build reuses,
+    if the tool itself keeps no layers; empty: no layers are kept.
     """
 
     task: Task
@@ -49,7 +49,7 @@ class ContainerAttempt:
             raise BuildFailed(step=self.step, why=f"the disk holds {most:g} GB more than when it began") from None
 
     def context(self) -> Context:
-        """Fetch the commit and return what the container tool is to build from. Raises what `make` raises."""
+        """Fetch the commit and return the build context. Raises the errors of `make`."""
         self._desk.prepare()
         lay_out(self.contents, self.task.order, self._commit, self._content, self.runner)
         context = prepared(self._content, self.task.folder / "context", self.runner, self.base_image)
@@ -62,7 +62,7 @@ class ContainerAttempt:
         self.step = context.step
         with self.tool.in_use():
             image = self._build(context)
-            remove(context.folder)  # a push may take long, and needs none of it
+            remove(context.folder)  # a push may take long and does not need the context
             self.step = "push"
             digest = self._push(image)
         remove(self.task.folder)
@@ -79,7 +79,10 @@ class ContainerAttempt:
         return self._desk.image.read_text().strip()
 
     def _push(self, image: str) -> str:
-        """The digest under which the registry has it. Credentials are on disk only now that the build's steps have ended."""
+        """Push the image. Return its digest in the registry.
+
+        Credentials are on disk only now, after the build's steps have ended.
+        """
         self.runner.log.say(f"Pushing the image to {self.registry.host}", "pushing")
         self._desk.write_login(self.registry.login)
         try:
@@ -101,7 +104,7 @@ class ContainerAttempt:
     def _pushed(self) -> str:
         try:
             digest = self._desk.digest.read_text().strip()
-        except FileNotFoundError:  # docker tells no digest in a form for programs
+        except FileNotFoundError:  # docker prints no machine-readable digest
             try:
                 digest = self.registry.digest_of(self._tag) or ""
             except BuildServiceDown as error:
@@ -131,7 +134,7 @@ class ContainerAttempt:
 
     @property
     def _tag(self) -> str:
-        """`<environment key>-<attempt>`."""
+        """Return the tag, `<environment key>-<attempt>`."""
         tag = self.task.folder.name
         return tag if len(tag) <= _TAG_CHARACTERS else hashlib.sha256(tag.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The commit that an image was built for, carried in it as one archive that only this commit's sessions unpack."""
+"""Archive of the commit that an image was built for. The image contains it, and only this commit's sessions unpack it."""
 
 import tarfile
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from pathlib import Path
 from bindery_builder.process.files import remove
 
 FOLDER = "/var/lib/bindery"
-"""Of the image. `content` in it holds `<commit>.tar`; `sessions/lay_out.sh` knows this place, too."""
+"""Folder of the image. Its `content` holds `<commit>.tar`; `sessions/lay_out.sh` uses this path, too."""
 _SOURCE = "carried"
 _USER = 1000
 
 
 def carry(commit: Path, ref: str, context: Path, dockerfile: Path, check: Callable[[], None]) -> None:
-    """Move the laid out `commit` into an archive of the build context `context`, and copy that in `dockerfile`'s last step.
+    """Move `commit`, a working copy, into an archive in the build context, and add a last step to the Dockerfile that copies it.
 
-    No step of the build runs after the copy, so none can read the archive. Sessions remove it: it belongs to their user.
-    check: called for each file; its exceptions end the work.
+    No step of the build runs after the copy, so no step can read the archive. Sessions remove it: it belongs to their user. check:
+    called for each file; its exceptions end the work.
     """
     archive = context / _SOURCE / "content" / f"{ref}.tar"
     archive.parent.mkdir(parents=True)
@@ -27,7 +27,7 @@ def carry(commit: Path, ref: str, context: Path, dockerfile: Path, check: Callab
         entry.uname = entry.gname = ""
         return entry if entry.isreg() or entry.isdir() or entry.issym() else None
 
-    # GNU's format has no limits of name or size, and takes names that are not UTF-8 as they are.
+    # GNU's format has no limits on names or sizes, and stores names that are not UTF-8 unchanged.
     with tarfile.open(archive, "x", format=tarfile.GNU_FORMAT, errors="surrogateescape") as tar:
         for path in sorted(commit.iterdir()):
             tar.add(path, path.name, filter=plain)

@@ -1,4 +1,4 @@
-"""AWS's login for its public registry: one manifest a second is what an address gets without it, and ten with it.
+"""Login for AWS's public registry. It allows one manifest per second and address without a login, and ten with one.
 
 https://docs.aws.amazon.com/AmazonECR/latest/public/public-service-quotas.html
 """
@@ -12,17 +12,17 @@ from bindery.domain.errors import BuildServiceDown
 from bindery_builder.images.pull_logins import ECR_PUBLIC, PullLogin
 
 REGION = "us-east-1"
-"""Wherever one is: it is asked there alone."""
+"""The only region of ECR public's API, for clients in every region."""
 
 
 class EcrPublicClient(Protocol):
-    """The one call of botocore's client that is made here."""
+    """Interface of the one call of botocore's client that is used here."""
 
     def get_authorization_token(self) -> Mapping[str, Any]: ...
 
 
 def ecr_public(make_client: Callable[[], EcrPublicClient]) -> PullLogin:
-    """make_client: called when a build needs the login."""
+    """Return the login for ECR public. make_client: called when a build needs the login."""
 
     def credentials() -> tuple[str, str]:
         with trouble_of("ECR public"):

@@ -1,6 +1,6 @@
-"""Names of the images that a Dockerfile begins from, as far as they can be known before it is built.
+"""Names of the base images of a Dockerfile, as far as they can be determined before the build.
 
-A stranger wrote the Dockerfile. It is read up to a limit and never evaluated: a name that depends on anything but the defaults of
+The Dockerfile is untrusted. It is read up to a limit and never evaluated: a name that depends on values other than the defaults of
 global `ARG`s is left to the build. https://docs.docker.com/reference/dockerfile/
 """
 
@@ -29,40 +29,40 @@ def images_of(dockerfile: Path) -> list[str]:
         text = file.read(MOST_BYTES).decode(errors="replace")
     arguments: dict[str, str] = {}
     stages: set[str] = {"scratch"}
-    found: dict[str, None] = {}
-    begun = False
+    names: dict[str, None] = {}
+    past_first_from = False
     for instruction in _instructions(text):
-        if not begun and instruction[:4].upper() == "ARG ":
+        if not past_first_from and instruction[:4].upper() == "ARG ":
             arguments |= _defaults(instruction, arguments)
         elif source := _FROM.fullmatch(instruction):
-            begun = True
-            _add(found, stages, source[2], arguments, source[1])
+            past_first_from = True
+            _add(names, stages, source[2], arguments, source[1])
             stages.add((source[3] or "").lower())
         elif copied := _COPY.match(instruction):
-            _add(found, stages, copied[1], {}, "")
-        if len(found) == MOST_IMAGES:
+            _add(names, stages, copied[1], {}, "")
+        if len(names) == MOST_IMAGES:
             break
-    return list(found)
+    return list(names)
 
 
 def host_of(image: str) -> str:
-    """Return the host that an image's name leads to: `docker.io` for names without one."""
+    """Return the host of an image's name: `docker.io` for names without a host."""
     first, slash, _ = image.partition("/")
-    named = bool(slash) and ("." in first or ":" in first or first == "localhost")
-    host = first if named else "docker.io"
+    has_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    host = first if has_host else "docker.io"
     return "docker.io" if host in ("index.docker.io", "registry-1.docker.io") else host
 
 
-def _add(found: dict[str, None], stages: set[str], text: str, arguments: dict[str, str], flags: str) -> None:
+def _add(names: dict[str, None], stages: set[str], text: str, arguments: dict[str, str], flags: str) -> None:
     name = _filled(text, arguments)
     if name is None or name.lower() in stages or name.isdecimal() or len(name) > MOST_CHARACTERS:
         return
     if "--platform=" not in flags.lower() and _IMAGE.fullmatch(name):  # for another platform: left to the build
-        found[name] = None
+        names[name] = None
 
 
 def _filled(text: str, arguments: dict[str, str]) -> str | None:
-    """Return the text with its variables replaced; None if one of them is not known."""
+    """Return the text with its variables replaced, or None if a variable has no known value."""
 
     def value(match: re.Match[str]) -> str:
         argument = arguments.get(match[1] or match[2], "")
@@ -73,13 +73,13 @@ def _filled(text: str, arguments: dict[str, str]) -> str | None:
 
 
 def _defaults(instruction: str, before: dict[str, str]) -> dict[str, str]:
-    """Return what a global `ARG` instruction sets."""
+    """Return the values that a global `ARG` instruction sets."""
     pairs = ((name, _filled(text, before)) for name, text in _ARG.findall(instruction[4:]))
     return {name: text[:MOST_CHARACTERS] for name, text in pairs if text is not None}
 
 
 def _instructions(text: str) -> Iterator[str]:
-    """Yield instructions, each on one line, without comments and without what stands in here-documents."""
+    """Yield instructions, each on one line, without comments and without the contents of here-documents."""
     lines = text.splitlines()
     escape = _escape(lines)
     whole, ends = "", list[str]()
@@ -103,7 +103,7 @@ def _instructions(text: str) -> Iterator[str]:
 
 
 def _escape(lines: list[str]) -> str:
-    """Return the character that continues a line: directives stand before everything else."""
+    """Return the line continuation character. Directives are only read before the first other line."""
     for line in lines:
         if match := _ESCAPE.fullmatch(line.strip()):
             return match[1]

@@ -1,4 +1,4 @@
-"""The files of a repository that a build gets: those that its environment's key covers, and no others."""
+"""Input files of a build: only the files that its environment's key covers."""
 
 import shutil
 from pathlib import Path
@@ -9,11 +9,11 @@ from bindery.domain.errors import RepositoryUnusable
 
 
 def select_inputs(order: BuildOrder, commit: Path, folder: Path) -> None:
-    """Make `folder` (absent before) from `commit`, the laid out commit of `order`.
+    """Create `folder` (absent before) from `commit`, the working copy of the order's commit.
 
-    With scope `files` sessions of other commits share the result, so `folder` gets `order.files` alone, and `commit` stays.
-    The key covers contents and not modes: each file gets mode 0644. With another scope `commit` becomes `folder`.
-    Raises RepositoryUnusable if one of the files is missing or is reached through a link.
+    With scope `files`, sessions of other commits share the result, so `folder` gets only `order.files`, and `commit` stays. The key
+    covers contents and not modes: each file gets mode 0644. With another scope, `commit` becomes `folder`. Raises
+    RepositoryUnusable if one of the files is missing or is reached through a link.
     """
     if order.scope != Scope.FILES:
         commit.rename(folder)

@@ -1,4 +1,4 @@
-"""Layers of an earlier build of the same repository, by way of the registry, where the machine keeps none."""
+"""Layer cache in the registry: reuses layers of an earlier build of the same repository on machines that keep none."""
 
 import contextlib
 import hashlib
@@ -13,10 +13,10 @@ from bindery_builder.process.runner import RoomOver, Runner, TimeOver
 
 
 def namespace(repository: Repository) -> str:
-    """Return the name under which layers are kept: 40 hex digits, one for each repository.
+    """Return the name under which layers are kept: 40 hex digits, one name for each repository.
 
-    A commit that is not known to be the repository's own (a pull request's, a fork's) has a name for itself: a stranger's layers
-    are never taken for the repository's.
+    A commit gets a name of its own unless it is known to be on a branch or tag of the repository (it may be a pull request's or a
+    fork's). Thus layers from an untrusted commit are never used for the repository.
     """
     name = repository.canonical_url
     source = name if repository.on_branch_or_tag else f"{name} {repository.ref}"
@@ -24,13 +24,13 @@ def namespace(repository: Repository) -> str:
 
 
 def cache_tag(repository: Repository) -> str:
-    """Return the tag under which a registry keeps a repository's layers."""
+    """Return the registry tag of a repository's layers."""
     return f"cache-{namespace(repository)}"
 
 
 @dataclass(frozen=True)
 class LayerCache:
-    """Nothing here fails a build: without it, a build only takes longer."""
+    """Layer cache of one repository. Its failures do not fail a build: without it, a build only takes longer."""
 
     tool: ContainerTool
     registry: Registry
@@ -39,8 +39,11 @@ class LayerCache:
     tag: str
 
     def fetch(self, folder: Path) -> list[str]:
-        """Words for the build. Pulled before it begins and with a login that is gone by then: during a build, whatever a
-        Dockerfile names could be pulled with it."""
+        """Pull the cached layers. Return options for the build command.
+
+        The pull happens before the build, with a login that is removed afterwards: during a build, a Dockerfile could use the login
+        to pull any image.
+        """
         if self.tool.keeps_layers:
             return []
         name = self.registry.tagged(self.tag)
@@ -56,7 +59,7 @@ class LayerCache:
         return self.tool.cached(name, fetched=not code)
 
     def keep(self, image: str, folder: Path) -> None:
-        """For the next build. Called while the login is there."""
+        """Push the layers for the next build. Called while the login is on disk."""
         if self.tool.keeps_layers:
             return
         with contextlib.suppress(TimeOver, RoomOver):  # the image itself is in the registry by now

@@ -1,4 +1,4 @@
-"""Logins that raise a public registry's limits, and the check that keeps them from showing anybody what is private."""
+"""Logins that raise a public registry's rate limits, and a check that they are not used for private images."""
 
 import base64
 import json
@@ -18,8 +18,7 @@ class PullLogin:
     """A registry's login for pulls.
 
     credentials: user and password, fetched at each use; may raise BuildServiceDown. only_public: the host has no private images.
-
-    address: where the host is asked, if not by its name.
+    address: the host's address, if it differs from its name.
     """
 
     host: str
@@ -28,27 +27,31 @@ class PullLogin:
     address: str = ""
 
     def text(self) -> str:
-        """Return the file that container tools read. Raises BuildServiceDown."""
+        """Return the credentials file for container tools. Raises BuildServiceDown."""
         host = "https://index.docker.io/v1/" if self.host == DOCKER_HUB else self.host
         return json.dumps({"auths": {host: {"auth": base64.b64encode(":".join(self.credentials()).encode()).decode()}}})
 
     def may_be_used_for(self, image: str) -> bool:
-        """Return whether anybody may pull this image of the host's.
+        """Return True if the image is public.
 
-        A Dockerfile can name any image that the operator's account can read. Pulling it would hand it to the visitors of that repository.
+        A Dockerfile can name any image that the operator's account can read. Pulling a private one would disclose it to the
+        visitors of that repository.
         """
         return self.only_public or _Source(self.address or f"https://{self.host}", *_parts(image)).is_public()
 
 
 class _Source(Registry):
-    """An image's repository, asked without credentials."""
+    """An image's repository, queried without credentials."""
 
     def __init__(self, address: str, repository: str, reference: str) -> None:
         super().__init__(address)
         self.repository, self._reference = repository, reference
 
     def is_public(self) -> bool:
-        """Return True if the image exists and needs no login. A registry refuses private images (401) before it counts pulls (429)."""
+        """Return True if the image exists and needs no login.
+
+        A registry refuses private images (401) before it counts pulls (429).
+        """
         try:
             answer = self._answer(f"{self._api}/v2/{self.repository}/manifests/{self._reference}")
         except BuildServiceDown:
@@ -70,6 +73,6 @@ def _parts(image: str) -> tuple[str, str]:
 
 
 def docker_hub(login: str) -> PullLogin:
-    """login: `user:token`."""
+    """Return the login for Docker Hub. login: `user:token`."""
     user, _, token = login.partition(":")
     return PullLogin(DOCKER_HUB, lambda: (user, token))

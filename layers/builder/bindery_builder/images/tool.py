@@ -1,4 +1,4 @@
-"""podman, buildah or docker on this machine: their command lines, and what of their storage is ours."""
+"""podman, buildah or docker on this machine: their command lines and Bindery's part of their storage."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ from bindery.domain.errors import BuildServiceDown
 from bindery_builder.process.environment import PROXIES, has_password, search_path, tool_environment
 from bindery_builder.process.files import bytes_in, locked
 
-# As repo2docker and BinderHub tell every build; nothing else is told.
+# The build arguments that repo2docker and BinderHub set; no others are set.
 ARGUMENTS = ("NB_USER=jovyan", "NB_UID=1000")
 _TIDY_SECONDS = 300
 _DOCKERS_OWN = Path("/var/lib/docker")
@@ -27,13 +27,13 @@ _ACCEPT, _REJECT = [{"type": "insecureAcceptAnything"}], [{"type": "reject"}]
 
 @dataclass(frozen=True)
 class Desk:
-    """Where an attempt exchanges files with the tool, beside the repository's files and never among them."""
+    """Folder for files that an attempt exchanges with the tool, separate from the repository's files."""
 
     folder: Path
 
     @property
     def login(self) -> Path:
-        """Named as docker wants it."""
+        """Return the path of the login file. docker requires its name."""
         return self.folder / "login" / "config.json"
 
     @property
@@ -50,7 +50,7 @@ class Desk:
         self.write_login("{}")
 
     def write_login(self, text: str) -> None:
-        """Readable by nobody else at any moment."""
+        """Write the login file. It is never readable by other users."""
         self.login.unlink(missing_ok=True)
         descriptor = os.open(self.login, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -58,13 +58,13 @@ class Desk:
 
 
 class ContainerTool:
-    """podman, buildah or docker. podman and buildah get storages of their own in `folder`, one for each namespace of layers.
+    """podman, buildah or docker. podman and buildah get separate storages in `folder`, one for each namespace of layers.
 
-    A repository's builds use the storage of its own namespace: podman and buildah recognise a layer by its instruction's words, and
-    these do not tell the value of a global ARG, so that another repository's layer could be taken for one of this repository.
+    A repository's builds use the storage of its own namespace. podman and buildah identify a layer by the text of its instruction,
+    which does not contain the value of a global ARG, so another repository's layer could be mistaken for one of this repository.
     docker's storage is its daemon's.
 
-    name: `podman`, `buildah` or `docker`. namespace: letters and digits. Raises BuildServiceDown where the tool is not installed.
+    name: `podman`, `buildah` or `docker`. namespace: letters and digits. Raises BuildServiceDown if the tool is not installed.
     """
 
     def __init__(self, name: str, folder: Path, namespace: str = "none") -> None:
@@ -74,23 +74,23 @@ class ContainerTool:
         self._lock = folder / "tool.lock"
 
     def within(self, namespace: str) -> "ContainerTool":
-        """Return the same tool with the storage of a namespace."""
+        """Return this tool with the storage of a namespace."""
         return ContainerTool(self.name, self._folder, namespace)
 
     @cached_property
     def path(self) -> str:
-        found = shutil.which(self.name, path=search_path(os.environ))
-        if found is None:
+        path = shutil.which(self.name, path=search_path(os.environ))
+        if path is None:
             install = f"install {self.name}, or set BINDERY_CONTAINER_TOOL to one that is there"
             raise BuildServiceDown(why=f"{self.name} is not on PATH; {install}")
-        return found
+        return path
 
     @property
     def _is_docker(self) -> bool:
         return self.name == "docker"
 
     def prepare(self) -> None:
-        """Folders and policies. Raises OSError."""
+        """Create folders and policies. Raises OSError."""
         for folder in (self.storages, self._home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._policy.write_text(json.dumps(_pulls_only(_machine_policy())))
@@ -101,25 +101,27 @@ class ContainerTool:
 
     @property
     def disk(self) -> Path:
-        """A folder on the disk that its layers are on."""
+        """Return a folder on the disk that holds the layers."""
         return _DOCKERS_OWN if self._is_docker and _DOCKERS_OWN.is_dir() else self._folder
 
     def build(
         self, context: Path, dockerfile: Path, labels: Mapping[str, str], desk: Desk, cache: Sequence[str] = ()
     ) -> list[str]:
-        """Puts the image's id into `desk.image`. The image gets no name here: nothing can be built `FROM` it by one.
+        """Return the command that builds the image and writes its id into `desk.image`.
 
-        cache: words that `cached` gave.
+        The image gets no name at this point, so no build can use it in `FROM`. cache: options from `cached`.
         """
         words = ["build", "--force-rm", "--iidfile", str(desk.image), "--file", str(dockerfile)]
         if self._is_docker:
-            # Of its own for each attempt: what others left in a `--mount=type=cache` is no part of this repository.
+            # A separate namespace for each attempt, so that a `--mount=type=cache` holds no files of other builds.
             words += [f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={desk.folder.name}", *cache]
         else:
-            # Docker's own format: the other one has no SHELL, and many a Dockerfile relies on that.
+            # Docker's own format: the OCI format has no SHELL, and many Dockerfiles rely on it.
             if any(has_password(value) for name, value in os.environ.items() if name.lower() in PROXIES):
-                words += ["--http-proxy=false"]  # it would hand the proxy's password to the repository's own steps
-            words += [f"--layers={'true' if _says_all(dockerfile) else 'false'}", "--format", "docker"]
+                words += [
+                    "--http-proxy=false"
+                ]  # the tool would pass the proxy's password to the repository's own steps
+            words += [f"--layers={'true' if _text_determines_layers(dockerfile) else 'false'}", "--format", "docker"]
             words += ["--authfile", str(desk.login), "--signature-policy", str(self._policy)]
         words += [f"--build-arg={argument}" for argument in ARGUMENTS]
         words += [f"--label={name}={value}" for name, value in labels.items()]
@@ -127,31 +129,34 @@ class ContainerTool:
 
     @property
     def keeps_layers(self) -> bool:
-        """Whether layers of builds before are in a storage of its own here. If not, they come with an image from the registry."""
+        """Return True if a storage on this machine keeps layers between builds. Otherwise they come from the registry."""
         return not self._is_docker
 
     def pull(self, name: str) -> list[str]:
-        """An image of ours, under its name. For docker only: its daemon takes layers from images that it has."""
+        """Return the command that pulls an image of Bindery's under its name.
+
+        For docker only: its daemon reuses layers of images that it has.
+        """
         return [self.path, "pull", "--quiet", name]
 
     def find(self, name: str) -> list[str]:
-        """Ends with 0 if an image of this name is here."""
+        """Return a command that exits with 0 if an image of this name is on this machine."""
         words = {"docker": ["image", "inspect"], "podman": ["image", "exists"], "buildah": ["inspect", "--type=image"]}
         return [*self._begin(), *words[self.name], name]
 
     def pull_base(self, name: str, desk: Desk) -> list[str]:
-        """An image that a build begins from, under its name."""
+        """Return the command that pulls a base image under its name."""
         if self._is_docker:
             return [self.path, "pull", "--quiet", name]
         rules = ["--authfile", str(desk.login), "--signature-policy", str(self._policy)]
         return [*self._begin(), "pull", "--quiet", *rules, f"docker://{name}"]
 
     def cached(self, name: str, fetched: bool) -> list[str]:
-        """Words for `build`: take layers from the image that was pulled, and tell the next one what this one's are made of."""
+        """Return options for `build`: take layers from the pulled image, and record the layers of this one for the next build."""
         return ["--build-arg=BUILDKIT_INLINE_CACHE=1", *([f"--cache-from={name}"] if fetched else [])]
 
     def push(self, image: str, registry: Registry, tag: str, desk: Desk) -> list[list[str]]:
-        """Commands, one after the other; podman and buildah put what was pushed into `desk.digest`."""
+        """Return the commands that push an image, in order. podman and buildah write the digest into `desk.digest`."""
         target = registry.tagged(tag)
         if self._is_docker:
             return [[self.path, "tag", image, target], [self.path, "push", target]]
@@ -161,12 +166,12 @@ class ContainerTool:
         return [[*self._begin(), *words, image, f"docker://{target}"]]
 
     def after_push(self, registry: Registry, tag: str) -> list[list[str]]:
-        """Takes the name away that docker needed, and nothing of the cache."""
+        """Return the commands that remove the image name that docker needed. The cache stays."""
         return [[self.path, "rmi", "--no-prune", registry.tagged(tag)]] if self._is_docker else []
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Hold off `tidy`, of every thread and process; the storage counts as used now."""
+        """Hold off `tidy` in every thread and process. Mark the storage as used now."""
         descriptor = locked(self._lock, fcntl.LOCK_SH, create=True)
         try:
             if not self._is_docker:
@@ -178,9 +183,9 @@ class ContainerTool:
                 os.close(descriptor)
 
     def tidy(self, most_bytes: int) -> None:
-        """Remove what ended builds left. Then remove whole storages, the least recently used first, until `most_bytes` are left.
+        """Remove containers of ended builds, then the least recently used storages until at most `most_bytes` are left.
 
-        Does nothing while a build runs.
+        Returns immediately while a build runs.
         """
         if self._is_docker or not self.storages.exists():
             return
@@ -209,8 +214,8 @@ class ContainerTool:
     def remove_containers(self) -> None:
         """Remove the containers that ended builds left in this storage."""
         listing = ["ps", "--all", "--external", "--quiet"] if self.name == "podman" else ["containers", "--quiet"]
-        if left := self._ask(listing).split():
-            self._ask(["rm", *(["--force"] if self.name == "podman" else []), *left])
+        if containers := self._ask(listing).split():
+            self._ask(["rm", *(["--force"] if self.name == "podman" else []), *containers])
 
     def empty(self) -> None:
         """Remove all layers with the tool, then the folder, as far as its files belong to this user."""
@@ -219,10 +224,10 @@ class ContainerTool:
         shutil.rmtree(self.run_root, ignore_errors=True)
 
     def _ask(self, words: Sequence[str]) -> str:
-        """Best effort: what is left now is removed the next time."""
+        """Run the tool and return its output. Best effort: the next cleanup removes the rest."""
         environment = tool_environment(os.environ, self._folder, self._home, self._home)
         try:
-            return subprocess.run(  # noqa: S603 - fixed words, and ids that the tool told
+            return subprocess.run(  # noqa: S603 - fixed words, and ids that the tool printed
                 [*self._begin(), *words],
                 env={**environment, "TMPDIR": str(self._home)},
                 stdin=subprocess.DEVNULL,
@@ -246,7 +251,10 @@ class ContainerTool:
 
     @cached_property
     def run_roots(self) -> Path:
-        """Return the folder for mounts: on a file system that a restart of the machine empties, and short, as podman wants it."""
+        """Return the folder for mounts.
+
+        A restart of the machine empties it, and its path is short, as podman requires.
+        """
         runtime = os.environ.get("XDG_RUNTIME_DIR", "")
         beside = Path(runtime) if runtime else Path("/run" if os.geteuid() == 0 else f"/tmp/bindery-{os.geteuid()}")  # noqa: S108 - its owner is checked
         folder = beside / f"bindery-{hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:12]}"
@@ -272,17 +280,20 @@ class ContainerTool:
         return self._folder / "pushes.json"
 
 
-def _says_all(dockerfile: Path) -> bool:
-    """Whether its instructions' words, by which podman and buildah know a layer again, are all that RUN works with.
+def _text_determines_layers(dockerfile: Path) -> bool:
+    """Return True if the text of the Dockerfile's instructions determines their layers. podman and buildah identify layers by it.
 
-    They are not where it mounts files or reads them inline: the layer may be what another repository's files made of it.
+    It does not for a RUN that mounts files or reads them inline: such a layer may be made from another repository's files.
     """
     text = dockerfile.read_bytes()
     return b"--mount" not in text and b"<<" not in text
 
 
 def _pulls_only(machine: Mapping[str, object]) -> dict[str, object]:
-    """Images for `FROM` come from registries, under the machine's own rules for these; never from files, storages or daemons here."""
+    """Return a policy for images in `FROM`: only from registries, under the machine's own rules for registries.
+
+    Images from files, storages or daemons of this machine are rejected.
+    """
     transports = machine.get("transports")
     docker = transports.get("docker") if isinstance(transports, dict) else None
     rules = {"": machine.get("default", _ACCEPT), **(docker if isinstance(docker, dict) else {})}

@@ -1,1 +1,1 @@
-"""Child processes: started with limits, ended with all their descendants."""
+"""Child processes: started with limits and ended together with all their descendants."""

@@ -1,4 +1,4 @@
-"""What a build's processes may know of this machine: a short list of variables, and nothing else."""
+"""Environment variables for build processes: an allow-list of the machine's variables."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ _INSTALLERS = (
     ),
     *("UV_OFFLINE", "UV_SYSTEM_CERTS"),
 )
-# How the machine's own container tool is configured. None of these names a credential, and none reaches a build's steps.
+# Configuration of the container tool. These variables hold no credentials and are not passed to a build's steps.
 _CONTAINER_TOOLS = (
     *("BUILDAH_ISOLATION", "BUILDAH_RUNTIME", "CONTAINERS_CONF", "CONTAINERS_REGISTRIES_CONF"),
     *("CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "STORAGE_OPTS", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
@@ -44,17 +44,20 @@ PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
 
 
 def has_password(proxy: str) -> bool:
-    """True if a proxy's address holds a user or a password, which are the operator's."""
+    """Return True if a proxy's address contains a user or a password. These belong to the operator."""
     return "@" in proxy
 
 
 def search_path(machine: Mapping[str, str]) -> str:
-    """PATH, with what pyenv's shims stand for in their place: a shim reads the folder it runs in, which is a visitor's."""
+    """Return PATH with pyenv's shims replaced by the folders of its versions.
+
+    A shim reads the folder it runs in, and that folder belongs to a visitor.
+    """
     folders: list[str] = []
     for folder in machine.get("PATH", os.defpath).split(os.pathsep):
         versions = Path(folder).parent / "versions"
         if Path(folder).name == "shims" and versions.is_dir():
-            # The folder's own order is by chance; the newest first is what people expect.
+            # The folder's order is arbitrary; users expect the newest version first.
             numbered = sorted(versions.iterdir(), key=_numbers, reverse=True)
             folders += [str(version / "bin") for version in numbered if (version / "bin").is_dir()]
         elif folder:
@@ -67,10 +70,10 @@ def _numbers(version: Path) -> list[int]:
 
 
 def build_environment(machine: Mapping[str, str], folder: Path, cache: Path) -> dict[str, str]:
-    """Variables of every process of the build in `folder`, the repository's own scripts included.
+    """Return the variables for every process of the build in `folder`, including the repository's own scripts.
 
-    A proxy whose address has a password in it is left out: the repository's scripts would read it. The folder is also the mark by
-    which a stray process is known. HOME and TMPDIR lie in it; the cache is uv's.
+    A proxy is left out if its address contains a password, because the repository's scripts could read it. The variable MARK holds
+    the folder and identifies stray processes. HOME and TMPDIR are in the folder; the cache is uv's.
     """
     without_passwords = {
         name: value for name, value in machine.items() if name.lower() not in PROXIES or not has_password(value)
@@ -82,7 +85,7 @@ def build_environment(machine: Mapping[str, str], folder: Path, cache: Path) -> 
         "PATH": path,
         "HOME": str(folder / "home"),
         "VIRTUAL_ENV": str(venv),
-        # Names that postBuild scripts know from Binder.
+        # Variables that Binder sets for postBuild scripts.
         "NB_PYTHON_PREFIX": str(venv),
         "KERNEL_PYTHON_PREFIX": str(venv),
         "REPO_DIR": str(folder / "content"),
@@ -95,9 +98,10 @@ def build_environment(machine: Mapping[str, str], folder: Path, cache: Path) -> 
 
 
 def tool_environment(machine: Mapping[str, str], folder: Path, home: Path, login: Path) -> dict[str, str]:
-    """Variables of the container tool itself, in the attempt's `folder`.
+    """Return the variables for the container tool in the attempt's `folder`.
 
-    home: not the operator's, whose configuration (git's, docker's) may lead to credentials. login: docker's configuration.
+    home: a separate HOME, since the operator's configuration (git's, docker's) may lead to credentials. login: docker's
+    configuration.
     """
     return {
         **_common(machine, folder, _CONTAINER_TOOLS),
@@ -105,7 +109,7 @@ def tool_environment(machine: Mapping[str, str], folder: Path, home: Path, login
         "HOME": str(home),
         "DOCKER_CONFIG": str(login),
         "BUILDKIT_PROGRESS": "plain",
-        # docker would ask git about the context, on this machine, and git does as a repository's configuration says
+        # docker would run git on the context on this machine, and git obeys the repository's configuration
         "BUILDX_GIT_INFO": "0",
         "BUILDX_GIT_LABELS": "0",
         "BUILDX_GIT_CHECK_DIRTY": "0",

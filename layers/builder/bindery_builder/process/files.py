@@ -1,4 +1,4 @@
-"""Files as the store needs them: written whole, removed whatever their modes, measured, locked."""
+"""File operations for the store: atomic writes, removal, sizes and locks."""
 
 import errno
 import fcntl
@@ -13,7 +13,7 @@ DISK_IS_FULL = "the disk is full"
 
 
 def write_whole(path: Path, text: str) -> None:
-    """The file holds all of `text` or is as it was, also after a crash."""
+    """Write `text` to the file atomically: after a crash the file has either its old or its new content."""
     descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f"{NEW}{path.stem}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -27,12 +27,15 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def written(aside: Path) -> str:
-    """The stem of the file that a crashed `write_whole` was to write."""
+    """Return the stem of the target file of a `write_whole` that crashed."""
     return aside.name.removeprefix(NEW).rpartition(".")[0]
 
 
 def remove(folder: Path) -> None:
-    """Raises OSError if something of it cannot be removed. What builds leave may be without write permission."""
+    """Remove a folder. Builds may leave files without write permission.
+
+    Raises OSError if a part of it cannot be removed.
+    """
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:
@@ -47,19 +50,22 @@ def remove(folder: Path) -> None:
 
 
 def bytes_in(folder: Path) -> int:
-    """At most what its removal frees: files shared with uv's cache count here too."""
+    """Return the folder's size in bytes. Files shared with uv's cache count, so removing the folder may free less."""
     total = 0
     for inner, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.lstat(os.path.join(inner, name)).st_size  # noqa: PTH118 - 15,000 files: a Path each costs
-            except OSError:  # it just went, or is closed to us
+                total += os.lstat(os.path.join(inner, name)).st_size  # noqa: PTH118 - 15,000 Paths are slow
+            except OSError:  # it was just removed, or is not readable
                 continue
     return total
 
 
 def locked(path: Path, how: int, create: bool = False) -> int | None:
-    """A descriptor that holds the lock; None if it is held otherwise (with LOCK_NB) or there is no such file."""
+    """Lock the file and return its descriptor.
+
+    Returns None if the file does not exist, or if the lock is taken (with LOCK_NB).
+    """
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
@@ -67,7 +73,7 @@ def locked(path: Path, how: int, create: bool = False) -> int | None:
             return None
         try:
             fcntl.flock(descriptor, how)
-            # The file may have been removed, and made anew, while we waited: then this lock is nobody's.
+            # The file may have been removed and created again during the wait: then this lock is on the old file.
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
                 return descriptor
         except BlockingIOError:
@@ -79,15 +85,15 @@ def locked(path: Path, how: int, create: bool = False) -> int | None:
 
 
 def words(error: OSError) -> str:
-    """The system's words, without the path."""
+    """Return the system's error message without the path."""
     return DISK_IS_FULL if is_full(error) else (error.strerror or type(error).__name__)
 
 
 def is_full(error: OSError) -> bool:
-    """Whether there was no room on the disk. Copying a folder tells of its files' errors in words only."""
+    """Return True if the error means a full disk. shutil.Error reports its files' errors as text only."""
     return error.errno in FULL or (isinstance(error, shutil.Error) and tells_full(str(error)))
 
 
 def tells_full(text: str) -> bool:
-    """Whether a command's words say that there was no room on the disk."""
+    """Return True if a command's output reports a full disk."""
     return any(os.strerror(number) in text for number in FULL)

@@ -1,4 +1,4 @@
-"""Finds and ends processes of a build that left its process group, by the mark in their environment (Linux)."""
+"""Cleanup of build processes that left their process group, identified by the mark in their environment (Linux)."""
 
 import os
 import signal
@@ -11,29 +11,29 @@ _PROC = Path("/proc")
 
 
 def end_strays(folder: Path, seconds: float = 5) -> int:
-    """Kill every process that bears the build's mark or stands in its folder; answers how many were met.
+    """Kill every process that has the build's mark or works in `folder`. Return how many were found.
 
-    Looks again until none is left, since one that is being killed may just have made another; gives up after `seconds`.
+    Repeats until no such process is left, since a process may fork before it is killed. Gives up after `seconds`.
     """
-    met = 0
+    count = 0
     until = time.monotonic() + seconds
     while True:
-        found = [pid for pid in _pids() if _end(pid, folder)]
-        met += len(found)
-        if not found or time.monotonic() > until:
-            return met
+        killed = [pid for pid in _pids() if _end(pid, folder)]
+        count += len(killed)
+        if not killed or time.monotonic() > until:
+            return count
         time.sleep(0.01)
 
 
 def _pids() -> list[int]:
-    if not _PROC.is_dir():  # not Linux: only process groups are ended there
+    if not _PROC.is_dir():  # not Linux: only process groups are ended
         return []
     own = os.getpid()
     return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal() and int(entry.name) != own]
 
 
 def _end(pid: int, folder: Path) -> bool:
-    """A descriptor of the process is held while it is looked at, so that its number cannot pass to another."""
+    """Kill the process if it belongs to the build. Its pidfd is held during the check, so that its pid cannot be reused."""
     if not _belongs(pid, folder):
         return False
     try:
@@ -57,5 +57,5 @@ def _belongs(pid: int, folder: Path) -> bool:
         if f"{MARK}={folder}".encode() in variables.split(b"\0"):
             return True
         return (_PROC / str(pid) / "cwd").readlink().is_relative_to(folder)
-    except OSError:  # gone, somebody else's, or a zombie
+    except OSError:  # ended, owned by another user, or a zombie
         return False

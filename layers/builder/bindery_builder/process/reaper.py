@@ -1,7 +1,7 @@
-"""Keeps one command of a build: when it ends, or is to end, whatever it started is killed, wherever that went.
+"""Reaper of one build command: kills all descendants of the command when it ends or is stopped.
 
-Runs as a process of its own (Linux). Standard library only. Arguments: a descriptor to write the system's error number to
-if the command cannot be run, command. SIGTERM ends the command; so does the end of the thread that started us.
+Runs as a separate process (Linux). Uses the standard library only. Arguments: a descriptor for the errno if the command cannot be
+run, then the command. SIGTERM ends the command; the end of the parent thread ends it, too.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """The command's exit code, as a shell tells it: 128 and more for a signal."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # we run without any site's folders
+    """Run the command. Return its exit code as a shell reports it: 128 plus the number of a signal."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this process runs without site folders
     from bindery_builder.process.session_reaper import PR_SET_CHILD_SUBREAPER, UNTOUCHED, end_all, wait_for
 
-    told, *command = sys.argv[1:]
-    os.set_inheritable(int(told), False)
+    errno_descriptor, *command = sys.argv[1:]
+    os.set_inheritable(int(errno_descriptor), False)
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
@@ -30,7 +30,7 @@ def main() -> int:
     try:
         process = os.posix_spawnp(command[0], command, os.environ, setpgroup=0, setsigmask=(), setsigdef=UNTOUCHED)
     except OSError as error:
-        os.write(int(told), str(error.errno).encode())
+        os.write(int(errno_descriptor), str(error.errno).encode())
         return 127
     _end_when_asked(process)
     code = wait_for(process)
@@ -39,7 +39,10 @@ def main() -> int:
 
 
 def _end_when_asked(process: int) -> None:
-    """TERM to the command's group, and KILL to it a moment later; what left the group is killed after that."""
+    """Handle SIGTERM: send TERM to the command's group, then KILL after a grace period.
+
+    Processes that left the group are killed afterwards.
+    """
 
     def ask_to_end(_signal: int, _frame: FrameType | None) -> None:
         _signal_group(process, signal.SIGTERM)

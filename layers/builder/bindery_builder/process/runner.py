@@ -1,4 +1,4 @@
-"""Runs a build's commands, each in its own process group and under a keeper: drained always, ended in time, nothing left behind."""
+"""Runner of a build's commands. Each has its own process group and a reaper; its output is always drained and its time is limited."""
 
 import contextlib
 import os
@@ -19,26 +19,26 @@ from bindery_builder.build_log import BuildLog
 from bindery_builder.process.files import bytes_in
 
 _TICK_SECONDS = 0.05
-_END_SECONDS = 3.0  # the keeper's own grace and what it takes to kill
-_KEEPER = Path(__file__).with_name("reaper.py")
+_END_SECONDS = 3.0  # the reaper's grace period plus the time to kill
+_REAPER = Path(__file__).with_name("reaper.py")
 _LOOK_SECONDS = 2.0
 _CHUNK = 65_536
 
 
 class Stopped(Exception):
-    """Somebody asked the build to end."""
+    """Request to stop the build."""
 
 
 class TimeOver(Exception):
-    """The build's limit has passed."""
+    """Expiry of the build's deadline."""
 
 
 class RoomOver(Exception):
-    """The build's folder holds more than it may."""
+    """Excess of the build's disk limit."""
 
 
 class Limit(Protocol):
-    """How much a build may take of the disk. check: raises RoomOver."""
+    """Disk limit of a build. check: raises RoomOver."""
 
     most_bytes: int
 
@@ -47,7 +47,10 @@ class Limit(Protocol):
 
 @dataclass
 class Growth:
-    """How far a disk may fill up while one build runs, whoever fills it: for what lies in a container tool's own storage."""
+    """Limit on how much a disk may fill up during one build, for a container tool's own storage.
+
+    Data that other processes write to the disk counts, too.
+    """
 
     folder: Path
     most_bytes: int
@@ -57,21 +60,21 @@ class Growth:
         self._free = shutil.disk_usage(self.folder).free
 
     def check(self) -> None:
-        """Raises RoomOver."""
+        """Raise RoomOver if the disk has filled up by more than the limit."""
         if self._free - shutil.disk_usage(self.folder).free > self.most_bytes:
             raise RoomOver
 
 
 @dataclass
 class Room:
-    """A folder's limit in bytes. It is measured every few seconds, and rarely where that takes long."""
+    """Size limit of a folder in bytes. The folder is measured every few seconds, less often where measuring is slow."""
 
     folder: Path
     most_bytes: int
     _look_at: float = field(default=0.0, init=False)
 
     def check(self) -> None:
-        """Raises RoomOver."""
+        """Raise RoomOver if the folder is over its limit."""
         began = time.monotonic()
         if began < self._look_at:
             return
@@ -83,7 +86,10 @@ class Room:
 
 @dataclass(frozen=True)
 class Runner:
-    """deadline: time.monotonic() seconds. environment: the whole of it, nothing is inherited."""
+    """Runner of commands with one deadline.
+
+    deadline: in seconds of time.monotonic(). environment: all variables of the commands; they inherit no others.
+    """
 
     environment: Mapping[str, str]
     deadline: float
@@ -96,58 +102,58 @@ class Runner:
         return max(0.0, self.deadline - time.monotonic())
 
     def check(self) -> None:
-        """Raises Stopped or TimeOver."""
+        """Raise Stopped if the build was stopped, or TimeOver if its deadline has passed."""
         if self.stopped.is_set():
             raise Stopped
         if time.monotonic() > self.deadline:
             raise TimeOver
 
     def run(self, command: Sequence[str], folder: Path, text: str = "", quiet: bool = False) -> tuple[int, list[str]]:
-        """The exit code and the last lines. text: what the command reads.
+        """Run a command. Return its exit code and its last lines. text: the command's standard input.
 
-        Raises Stopped, TimeOver, RoomOver, OSError (cannot be run).
+        Raises Stopped, TimeOver, RoomOver, and OSError if the command cannot be run.
         """
         self.check()
         log = BuildLog(_Nowhere(), "", 0) if quiet else self.log
         log.last.clear()
-        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as unable:
-            given.write(text.encode())
-            given.seek(0)
-            process = subprocess.Popen(  # noqa: S603 - the repository's own steps are what is to be run
-                _kept(command, unable.fileno()),
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as errno_file:
+            stdin.write(text.encode())
+            stdin.seek(0)
+            process = subprocess.Popen(  # noqa: S603 - a build runs the repository's own steps
+                _with_reaper(command, errno_file.fileno()),
                 cwd=folder,
                 env=dict(self.environment),
-                stdin=given,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=[unable.fileno()],
+                pass_fds=[errno_file.fileno()],
             )
             try:
                 self._watch(process, log)
             finally:
                 _end_group(process)
                 log.end_line()
-            unable.seek(0)
-            if number := unable.read():
+            errno_file.seek(0)
+            if number := errno_file.read():
                 raise OSError(int(number), os.strerror(int(number)))
         return process.returncode, list(log.last)
 
     def _watch(self, process: "subprocess.Popen[bytes]", log: BuildLog) -> None:
-        """Until the process ends: its children may hold its output open for ever, so the end of output decides nothing."""
+        """Read output until the process ends. Its children may keep the output open, so the end of the output is not a criterion."""
         output = process.stdout
-        assert output is not None  # noqa: S101 - PIPE was asked for
+        assert output is not None  # noqa: S101 - started with PIPE
         os.set_blocking(output.fileno(), False)
         with output, selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ)
             while process.poll() is None:
                 self._tick(log)
-                if not selector.get_map():  # output is closed, the process goes on
+                if not selector.get_map():  # output is closed, the process still runs
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(_TICK_SECONDS)
                 elif selector.select(_TICK_SECONDS) and not _drain_once(output.fileno(), log):
                     selector.unregister(output)
-            # What was printed just before the end; a child that goes on printing is not waited for.
+            # Read the last output. Children that still print are not waited for.
             for _ in range(32):
                 if not _drain_once(output.fileno(), log):
                     break
@@ -158,16 +164,16 @@ class Runner:
         self.room.check()
 
 
-def _kept(command: Sequence[str], unable: int) -> list[str]:
-    """Under a keeper, which also reaches what hides from us; elsewhere than on Linux there is none."""
+def _with_reaper(command: Sequence[str], errno_descriptor: int) -> list[str]:
+    """Return the command wrapped in a reaper, which also finds processes that left the group. Linux only."""
     if not Path("/proc").is_dir():
         return list(command)
-    return [sys.executable, "-I", "-S", str(_KEEPER), str(unable), *command]
+    return [sys.executable, "-I", "-S", str(_REAPER), str(errno_descriptor), *command]
 
 
 class _Nowhere:
     def send(self, message: object, delay: float = 0) -> None:
-        """Nobody reads it."""
+        """Drop the message."""
 
 
 def _drain_once(descriptor: int, log: BuildLog) -> bool:
@@ -180,7 +186,7 @@ def _drain_once(descriptor: int, log: BuildLog) -> bool:
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    """TERM, then KILL, to the whole group: also to children that outlived a process that ended by itself."""
+    """Send TERM, then KILL, to the whole group, including children that outlived the process."""
     if process.poll() is None:
         _signal_group(process, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

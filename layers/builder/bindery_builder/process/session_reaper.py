@@ -1,7 +1,7 @@
-"""Keeps one session: runs its server, bounds its log, and ends whatever the server started when the server ends.
+"""Reaper of one session: runs the server, limits its log, and ends all its descendants when the server ends.
 
-Runs as a process of its own, so that a session lives on when the control plane ends. Standard library only.
-Arguments: log file, its limit in bytes, working folder, command. SIGTERM ends the session.
+Runs as a separate process, so that a session outlives the control plane. Uses the standard library only. Arguments: log file, its
+limit in bytes, working folder, command. SIGTERM ends the session.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from pathlib import Path
 from types import FrameType
 
 GRACE_SECONDS = 2.0
-ENVIRONMENT_LOCK = 3  # the handle that we hold as long as the session lives, and nobody below us
+ENVIRONMENT_LOCK = 3  # descriptor held while the session lives; child processes do not get it
 PR_SET_CHILD_SUBREAPER = 36
-# A program would ignore what its parent ignores, and block what it blocks: scripts need SIGPIPE, kernels SIGINT.
+# A program inherits ignored and blocked signals. Scripts need SIGPIPE, kernels need SIGINT.
 UNTOUCHED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Log:
-    """A file that holds the last lines: when half the limit is reached, it becomes `<name>.1` and begins anew."""
+    """Log file of limited size: at half the limit it is renamed to `<name>.1` and a new file is started."""
 
     def __init__(self, path: Path, limit: int, secret: bytes) -> None:
         self._path = path
@@ -30,7 +30,7 @@ class Log:
         self._held = b""
 
     def write(self, data: bytes) -> None:
-        """Writes without the secret. Holds back what may be the secret's beginning. A full disk loses lines, no more."""
+        """Write data without the secret. Hold back a possible beginning of the secret. On a full disk only lines are lost."""
         data = self._held + data
         if self._secret:
             data = data.replace(self._secret, b"[token]")
@@ -40,7 +40,7 @@ class Log:
         self._append(data[:cut])
 
     def close(self, last: bytes) -> None:
-        """Writes what was held back, and one last line."""
+        """Write the held-back data and a last line."""
         self._append(self._held + (b"" if self._held.endswith(b"\n") or not self._held else b"\n") + last)
 
     def _append(self, data: bytes) -> None:
@@ -56,8 +56,8 @@ class Log:
 
 
 def children() -> list[int]:
-    """Our own children. Orphans below us become ours, so repeated killing reaches every descendant."""
-    found = []
+    """Return the pids of this process's children. Orphaned descendants become children, so repeated killing reaches all of them."""
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -65,15 +65,15 @@ def children() -> list[int]:
             except OSError:
                 continue
             if int(stat.rpartition(b")")[2].split()[1]) == os.getpid():
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids
 
 
 def end_all() -> None:
-    """Kills and reaps until no descendant is left."""
+    """Kill and reap until no descendant is left."""
     while True:
         for pid in children():
-            with contextlib.suppress(PermissionError):  # one that became another user's
+            with contextlib.suppress(PermissionError):  # it runs as another user now
                 os.kill(pid, signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
@@ -82,7 +82,7 @@ def end_all() -> None:
 
 
 def run(command: list[str], log: Log) -> int:
-    """Runs the command until it ends; answers its exit code, negative for a signal."""
+    """Run the command until it ends. Return its exit code, negative for a signal."""
     read_end, write_end = os.pipe()
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -115,7 +115,10 @@ def run(command: list[str], log: Log) -> int:
 
 
 def wait_for(server: int) -> int:
-    """Reaps what dies until the server has. Signals are masked before its number may belong to another process."""
+    """Reap children until the server ends. Return its exit code.
+
+    Signals are blocked before the server's pid can be reused.
+    """
     while True:
         info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
         if info is not None and info.si_pid == server:
@@ -127,7 +130,7 @@ def wait_for(server: int) -> int:
 
 
 def main() -> int:
-    """Keeps the session until its server ends."""
+    """Run the session until its server ends."""
     log_path, limit, folder, *command = sys.argv[1:]
     with contextlib.suppress(OSError):
         os.set_inheritable(ENVIRONMENT_LOCK, False)

@@ -1,4 +1,4 @@
-"""One attempt, step by step: content, plan, Python, packages, postBuild."""
+"""Build attempt with uv, step by step: content, plan, Python, packages, postBuild."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ from bindery_builder.task import Manifest
 
 @dataclass
 class UvAttempt:
-    """Makes an environment in `folder`. step: what is being done, for whoever has to say what went wrong."""
+    """Attempt that makes an environment in `folder`. step: the current step, for error messages."""
 
     order: BuildOrder
     folder: Path
@@ -36,7 +36,7 @@ class UvAttempt:
     step: str = field(default="build", init=False)
 
     def make(self) -> Manifest:
-        """Raises a BinderyError, Stopped, TimeOver or OSError; then the folder is good for nothing."""
+        """Make the environment. Raises a BinderyError, Stopped, TimeOver or OSError; the folder is unusable then."""
         try:
             return self._make()
         except RoomOver:
@@ -80,19 +80,19 @@ class UvAttempt:
 
     def _python(self, wanted: PythonWanted | None) -> Path:
         if wanted is None:
-            if found := self.uv.python():
-                return found
+            if python := self.uv.python():
+                return python
             raise CannotBuild(
                 file="the build", needs=f"Python {self.uv.default_version}", install="it, so that uv finds it on PATH"
             )
-        if found := self.uv.python(wanted.request):
-            return found
-        if wanted.close and (found := self.uv.python(wanted.close)):
+        if python := self.uv.python(wanted.request):
+            return python
+        if wanted.close and (python := self.uv.python(wanted.close)):
             self.log.say(
                 f"{wanted.file} asks for Python {wanted.request}: another {wanted.close} is here, and taken.",
                 "building",
             )
-            return found
+            return python
         raise CannotBuild(
             file=wanted.file, needs=f"Python {wanted.request}", install="that Python, so that uv finds it on PATH"
         )

@@ -1,4 +1,4 @@
-"""The local build engine: uv makes a repository's environment on this machine, without containers."""
+"""Local build engine: uv makes a repository's environment on this machine, without containers."""
 
 import os
 from pathlib import Path
@@ -16,16 +16,15 @@ from bindery_local.builds.environments import environment_of
 from bindery_local.builds.store import Environments
 from bindery_local.builds.uv.build import UvAttempt
 
-RECIPE = 2  # raised whenever the same files would give another environment
+RECIPE = 2  # increased when the same files would give another environment
 GIGABYTE = 1_000_000_000
 
 
 class UvBuilds:
-    """BuildService on this machine. At most `slots` attempts at a time, the others wait their turn.
+    """BuildService on this machine. At most `slots` attempts run at a time; the others wait.
 
-    home: where environments are kept, at most `max_bytes` of them but for those in use; one that is being
-    built may take `max_build_bytes`. contents: lays out repositories.
-    uv: the command, found on PATH unless given. Call `recover` once at the start, `close` at the end.
+    home: where environments are kept, at most `max_bytes` plus those in use. One build may use `max_build_bytes`. contents: lays
+    out repositories. uv: the command; empty: found on PATH. Call `recover` once at the start and `close` at the end.
     """
 
     known_after = 0.0
@@ -55,7 +54,7 @@ class UvBuilds:
 
     def start(self, order: BuildOrder) -> str:
         self._attempts.prepare()
-        _ = self._uv.path  # raises where uv is missing
+        _ = self._uv.path  # raises if uv is missing
         return self._attempts.start(order)
 
     def look(self, handle: str) -> BuildReport:
@@ -69,26 +68,26 @@ class UvBuilds:
             return False
         try:
             self._environments.touch(image.partition("/")[2])
-        except FileNotFoundError:  # evicted between the two
+        except FileNotFoundError:  # evicted after the check above
             return False
         return True
 
-    def remove(self, image: str) -> bool:  # noqa: ARG002 - the port's
-        """Return False: environments go when the disk that they may fill is full, the least recently used first."""
+    def remove(self, image: str) -> bool:  # noqa: ARG002 - required by the port
+        """Return False: environments are removed only when the disk limit is reached, the least recently used first."""
         return False
 
     def recover(self) -> None:
-        """Take finished environments back into use; remove what a crash left half-built, and its processes."""
+        """Return finished environments to use. Remove the unfinished builds of a crash, and their processes."""
         self._attempts.prepare()
         self._environments.recover()
         self._evict()
 
     def close(self) -> None:
-        """End every attempt and wait for that, a few seconds at most. They count as never heard of."""
+        """End every attempt and wait for it, a few seconds at most. Ended attempts count as unknown."""
         self._attempts.close()
 
     def wait(self, seconds: float) -> bool:
-        """Whether every attempt has ended, and room was made after it, within that time."""
+        """Return True if every attempt has ended within that time and disk space was freed after it."""
         return self._attempts.wait(seconds)
 
     def _evict(self) -> None:
