@@ -1,4 +1,4 @@
-"""Run a step; retry it after retryable errors, each time later than before, then fail the launch with the last error."""
+"""Steps of launches: run, retried after retryable errors (each time later than before), failed after permanent ones."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -26,10 +26,20 @@ from bindery.state.launches import Launches
 from bindery.usecases.steps.fail import EndLaunch
 from bindery.usecases.steps.running_here import RunningHere
 
+logger = logging.getLogger("bindery")
+Step = TypeVar("Step", ResolveRequested, SessionRequested)
+
 DELAYS: dict[Stage, tuple[float, ...]] = {Stage.RESOLVING: (1, 4), Stage.STARTING: (4, 8, 16)}
 RETRIES = 8
 MOST_CRASHED_BUILDS: Final = 2
 """Builds of one launch that ended with their process. The build itself may end the process, so a third one is not started."""
+MOST_BEGUN: Final = 2
+"""Starts of one step that have not reported back. With this many, the step is not started again."""
+LONGEST_SECONDS: Final = 80.0
+"""A step that started longer ago and has not reported back has lost its process. Shorter than the queue's visibility timeout."""
+MOST_WAIT_SECONDS: Final = 120.0
+"""GitHub's secondary limit gives no time; the client has to wait for a minute at least."""
+DOING: Final = {Stage.RESOLVING: "looking at the repository", Stage.STARTING: "starting the session"}
 
 
 @dataclass(frozen=True)
@@ -106,18 +116,6 @@ def _is_last(launch: Launch, trouble: Failure) -> bool:
 def _waiting(trouble: Failure, stage: Stage) -> tuple[Event, ...]:
     phase = LAUNCHING.phase if stage is Stage.STARTING else Phase.WAITING
     return (Event(phase=phase, message="", trouble=trouble),)
-
-
-logger = logging.getLogger("bindery")
-Step = TypeVar("Step", ResolveRequested, SessionRequested)
-
-MOST_BEGUN: Final = 2
-"""Starts of one step that have not reported back. With this many, the step is not started again."""
-LONGEST_SECONDS: Final = 80.0
-"""A step that started longer ago and has not reported back has lost its process. Shorter than the queue's visibility timeout."""
-MOST_WAIT_SECONDS: Final = 120.0
-"""GitHub's secondary limit gives no time; the client has to wait for a minute at least."""
-DOING: Final = {Stage.RESOLVING: "looking at the repository", Stage.STARTING: "starting the session"}
 
 
 @dataclass(frozen=True)
