@@ -19,7 +19,7 @@ up: .venv/ready ## runs Bindery here, until Ctrl-C
 
 test: .venv/ready ## everything that can run here
 	@folder=$$(mktemp -d /tmp/b.XXXX) && trap 'rm -rf '$$folder EXIT && \
-		$(RUN) -m pytest -n 3 --dist loadscope --basetemp=$$folder/t # a browser's sockets want short paths
+		$(RUN) -m pytest -n 3 --dist loadscope --durations=10 --basetemp=$$folder/t # a browser's sockets want short paths
 
 lint: .venv/ready ## types, style, import rules, template
 	$(RUN) -m ruff check .
