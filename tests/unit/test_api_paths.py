@@ -1,4 +1,4 @@
-"""What is asked of a host's API, whatever a spec holds: one question, about what the spec names."""
+"""The paths of a host's API that a spec leads to: each request names exactly the repository and the ref of the spec."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -66,14 +66,14 @@ def made(name: str, hub: GitHubServer, lab: GitLabServer, table: Table) -> Repos
 def test_a_question_names_what_the_spec_does_and_nothing_above_or_beside_it(
     name: str, hub: GitHubServer, lab: GitLabServer, project: str, ref: str, quoted: bool
 ) -> None:
-    asked = (lab if name == "gl" else hub).asked
-    asked.clear()
+    requests = (lab if name == "gl" else hub).asked
+    requests.clear()
     parts = [quote(part, safe="", errors="surrogatepass") if quoted else part for part in (project, ref)]
     spec = f"g%2F{parts[0]}/{parts[1]}" if name == "gl" else f"o/{parts[0]}/{parts[1]}"
     with suppress(BinderyError):
         made(name, hub, lab, DictTable()).resolve(spec)
-    wanted = ref if quoted else unquote(ref, errors="surrogateescape")
-    for each in asked:
+    expected = ref if quoted else unquote(ref, errors="surrogateescape")
+    for each in requests:
         question = re.fullmatch(QUESTIONS[name], each.path)
         assert question
-        assert unquote(question["ref"] or "HEAD") in {wanted, wanted.lower(), "HEAD"}
+        assert unquote(question["ref"] or "HEAD") in {expected, expected.lower(), "HEAD"}

@@ -1,4 +1,4 @@
-"""The files that a build gets, by what its environment's key covers."""
+"""The files that a build gets, by the part of the repository that its environment's key covers."""
 
 from pathlib import Path
 

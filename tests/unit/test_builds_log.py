@@ -1,4 +1,4 @@
-"""What becomes of a process's output on its way to the visitor."""
+"""The processing of a build's output on its way to the visitor."""
 
 import pytest
 
@@ -52,9 +52,9 @@ def test_the_middle_of_a_flood_is_left_out_and_said_so(text: bytes) -> None:
     assert len(lines) <= MOST_LINES
     assert sum(map(len, lines)) <= MOST_CHARACTERS + 100_000
     assert lines[-1] == "the end\n"
-    said = [line for line in lines if "lines left out" in line]
-    assert len(said) == 1
-    assert int(said[0].split()[1]) == 50_001 - (len(lines) - 1)
+    notices = [line for line in lines if "lines left out" in line]
+    assert len(notices) == 1
+    assert int(notices[0].split()[1]) == 50_001 - (len(lines) - 1)
 
 
 def test_the_first_line_is_sent_at_once_and_the_next_together() -> None:
@@ -89,7 +89,7 @@ def test_phases_follow_what_is_said() -> None:
 
 
 class Refusing(HeardQueue):
-    """Refuses what it is sent, `times` times."""
+    """A queue that refuses the first `times` messages sent to it."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -150,5 +150,5 @@ def test_a_reason_is_short() -> None:
     ],
 )
 def test_a_command_that_failed_says_why(code: int, last: list[str], error: BinderyError) -> None:
-    told = failed("s", code, last)
-    assert (type(told), told.facts) == (type(error), error.facts)
+    reported = failed("s", code, last)
+    assert (type(reported), reported.facts) == (type(error), error.facts)

@@ -1,4 +1,4 @@
-"""Which configuration files count, and what they ask for."""
+"""The choice of the configuration files that count, and the requests that these files make."""
 
 import json
 from collections.abc import Mapping
@@ -142,7 +142,7 @@ def test_environment_yml_gives_its_pip_part_and_its_python(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("entry", "wanted"),
+    ("entry", "expected"),
     [
         ("python", None),
         ("python=3.10.*", "3.10"),
@@ -152,9 +152,9 @@ def test_environment_yml_gives_its_pip_part_and_its_python(tmp_path: Path) -> No
         ("python=3.10=h12_cpython", "3.10"),
     ],
 )
-def test_condas_ways_to_ask_for_a_python(tmp_path: Path, entry: str, wanted: str | None) -> None:
+def test_condas_ways_to_ask_for_a_python(tmp_path: Path, entry: str, expected: str | None) -> None:
     python = plan(tmp_path, {"environment.yml": json.dumps({"dependencies": [entry]})}).python
-    assert (python.request if python else None) == wanted
+    assert (python.request if python else None) == expected
 
 
 def test_conda_packages_are_left_to_a_conda_tool(tmp_path: Path) -> None:

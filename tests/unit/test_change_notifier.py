@@ -1,4 +1,4 @@
-"""Streams hear of what is written in their process, and look once more rather than again and again."""
+"""Notifications of streams about writes in their own process, and one more look per write instead of repeated polling."""
 
 import asyncio
 import threading
@@ -27,7 +27,7 @@ from tests.unit.test_web_stream import TOKENS, Story, launch
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses that a test would notice."""
+    """Set pauses that are long enough for a test to notice."""
     monkeypatch.setattr(module, "SELDOM", 60.0)
     monkeypatch.setattr(module, "LATEST", 60.0)
 
@@ -44,8 +44,8 @@ def during_the_look(word: ChangeNotifier) -> None:
 def test_a_pause_ends_with_the_word(written: Callable[[ChangeNotifier], None]) -> None:
     async def waits() -> None:
         word = ChangeNotifier()
-        with word.of("launch#a") as heard:
-            looks = PollInterval(heard)
+        with word.of("launch#a") as event:
+            looks = PollInterval(event)
             looks.begin()
             written(word)
             await asyncio.wait_for(looks.pause(word_comes=True), 20)
@@ -56,8 +56,8 @@ def test_a_pause_ends_with_the_word(written: Callable[[ChangeNotifier], None]) -
 def test_other_launches_words_and_old_ones_end_no_pause() -> None:
     async def waits() -> None:
         word = ChangeNotifier()
-        with word.of("launch#a") as heard, word.of("launch#b"):
-            looks = PollInterval(heard)
+        with word.of("launch#a") as event, word.of("launch#b"):
+            looks = PollInterval(event)
             word.written("launch#a")
             await asyncio.sleep(0.01)
             looks.begin()
@@ -68,10 +68,10 @@ def test_other_launches_words_and_old_ones_end_no_pause() -> None:
     asyncio.run(waits())
 
 
-@pytest.mark.parametrize(("heard", "word_comes"), [(False, True), (True, False)])
-def test_without_word_there_is_a_look_soon(heard: bool, word_comes: bool) -> None:
+@pytest.mark.parametrize(("has_event", "word_comes"), [(False, True), (True, False)])
+def test_without_word_there_is_a_look_soon(has_event: bool, word_comes: bool) -> None:
     async def waits() -> None:
-        looks = PollInterval(asyncio.Event() if heard else None)
+        looks = PollInterval(asyncio.Event() if has_event else None)
         await asyncio.wait_for(looks.pause(word_comes=word_comes), 20)
 
     asyncio.run(waits())
@@ -81,57 +81,57 @@ def test_word_for_a_stream_that_is_over_harms_nobody() -> None:
     word = ChangeNotifier()
 
     async def leaves_it() -> None:
-        word.of("launch#a").__enter__()  # as a loop that ends in the midst of it
+        word.of("launch#a").__enter__()  # as if the event loop ended inside the block
 
     asyncio.run(leaves_it())
     word.written("launch#a")
 
 
 def test_the_table_tells_what_was_written_and_only_that(tmp_path: Path) -> None:
-    told: list[str] = []
-    table = SqliteTable(tmp_path / "table.sqlite", written=told.append)
+    keys: list[str] = []
+    table = SqliteTable(tmp_path / "table.sqlite", written=keys.append)
     put = table.put(Item("a", "x", {}))
     table.transact([Item("b", "x", {}), Delete(put)])
-    assert told == ["a", "b", "a"]
+    assert keys == ["a", "b", "a"]
     with pytest.raises(Stale):
         table.put(Item("b", "x", {}))
     with pytest.raises(Stale):
         table.transact([Item("c", "x", {}), Item("b", "x", {})])
-    assert told == ["a", "b", "a"]
+    assert keys == ["a", "b", "a"]
     table.close()
 
 
 @dataclass
 class Written(Story):
-    """A launch that is changed while it is looked at: by another thread, as all handlers are."""
+    """A launch that another thread changes while a stream looks at it. Handlers always run in other threads."""
 
     word: ChangeNotifier = field(default_factory=ChangeNotifier)
 
     def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
-        seen = super().__call__(launch, told)
+        state = super().__call__(launch, told)
         self.word.written(key_of(launch))
-        return seen
+        return state
 
 
 async def stream(story: Written, *, leaves: bool = False) -> bytes:
-    """What comes of a stream; of one whose reader leaves when the first event has come."""
-    heard, left = bytearray(), asyncio.Event()
+    """Return the body of a stream. With `leaves`, its reader leaves when the first event has arrived."""
+    body, gone = bytearray(), asyncio.Event()
     headers = [(b"accept", b"text/event-stream"), (b"host", b"testserver")]
     path = "/build/gh/o/r/HEAD"
     scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": headers}
 
     async def receive() -> dict[str, Any]:
-        await left.wait()
+        await gone.wait()
         return {"type": "http.disconnect"}
 
-    async def send(message: Any) -> None:  # as ASGI has it
-        heard.extend(message.get("body", b""))
-        if leaves and heard:
-            left.set()
+    async def send(message: Any) -> None:  # the signature that ASGI defines
+        body.extend(message.get("body", b""))
+        if leaves and body:
+            gone.set()
 
     app = Stream(story.open, story, TOKENS, "", Cors("*"), word=story.word).app()
     await asyncio.wait_for(app({**scope, "query_string": b"", "scheme": "http"}, receive, send), 20)
-    return bytes(heard)
+    return bytes(body)
 
 
 def test_a_stream_tells_what_is_written_as_soon_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ def test_a_stream_whose_reader_leaves_leaves_nothing() -> None:
 
 @pytest.fixture
 def picked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[System]:
-    """As `make up` has it."""
+    """Return the system as `make up` builds it."""
     monkeypatch.setenv("BINDERY_HOME", str(tmp_path))
     monkeypatch.setenv("BINDERY_SECRET", "s" * 40)
     adapters = LocalAdapters(Settings.read())
@@ -162,8 +162,8 @@ def test_what_the_table_of_one_machine_writes_its_streams_hear(picked: System) -
     async def waits() -> None:
         word = picked.stream.word
         assert word
-        with word.of("launch#a") as heard:
+        with word.of("launch#a") as event:
             picked.ports.table.put(Item("launch#a", "launch", {}))
-            await asyncio.wait_for(heard.wait(), 20)
+            await asyncio.wait_for(event.wait(), 20)
 
     asyncio.run(waits())

@@ -1,4 +1,4 @@
-"""A host that is down is left alone for a while, and a host that is well never is."""
+"""The rule that a host that is down is left alone for a while, and that a working host is never left alone."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ START = 1_800_000_000.0
 
 
 class Time:
-    """Seconds that pass when they are told to."""
+    """A clock that moves only when a test sets it."""
 
     now = START
 
@@ -32,7 +32,7 @@ def time() -> Time:
 
 @pytest.fixture
 def closed() -> str:
-    """`127.0.0.1:<port>` where nobody listens."""
+    """Return `127.0.0.1:<port>`, where no process listens."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{sock.getsockname()[1]}"

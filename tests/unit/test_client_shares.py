@@ -1,4 +1,4 @@
-"""What one client may take, and under which name it is stored."""
+"""The limits of one client, and the name under which a client is stored."""
 
 from dataclasses import replace
 
@@ -154,105 +154,107 @@ def small(**settings: object) -> Small:
     return Small(**{"rate_limit": 1000, **settings})  # type: ignore[arg-type]  # settings of any kind
 
 
-def come(made: Small, client: str, spec: str = "o/r/HEAD", *, streams: bool = False, page: bool = True) -> Launch:
-    token = made.token(spec) if page else ""
-    return made.system.open_launch(replace(ASKED, client=client, spec=spec, build_token=token, streams=streams)).launch
+def come(service: Small, client: str, spec: str = "o/r/HEAD", *, streams: bool = False, page: bool = True) -> Launch:
+    token = service.token(spec) if page else ""
+    return service.system.open_launch(
+        replace(ASKED, client=client, spec=spec, build_token=token, streams=streams)
+    ).launch
 
 
 def test_pages_token_is_no_way_round_the_limits() -> None:
-    made = small(page_rate_limit=2)
-    come(made, ONE)
-    come(made, ONE)
+    service = small(page_rate_limit=2)
+    come(service, ONE)
+    come(service, ONE)
     with pytest.raises(RateLimited):
-        come(made, ONE)
+        come(service, ONE)
 
 
 def test_reload_of_a_page_is_not_counted() -> None:
-    made, asked = small(page_rate_limit=1), replace(ASKED, client=ONE)
-    asked = replace(asked, build_token=made.token())
-    first = made.system.open_launch(asked).launch
-    assert made.system.open_launch(asked).launch.id == first.id
+    service, request = small(page_rate_limit=1), replace(ASKED, client=ONE)
+    request = replace(request, build_token=service.token())
+    first = service.system.open_launch(request).launch
+    assert service.system.open_launch(request).launch.id == first.id
 
 
 def test_no_address_is_stored() -> None:
-    made = small(page_rate_limit=60, client_sessions=3, client_streams=3, client_builds=1, client_line=1)
+    service = small(page_rate_limit=60, client_sessions=3, client_streams=3, client_builds=1, client_line=1)
     for client in (ONE, "2001:db8:1:2:3:4:5:6"):
-        come(made, client, streams=True)
-        come(made, client, page=False)
-    made.build()
-    text = str(made.table.items())
+        come(service, client, streams=True)
+        come(service, client, page=False)
+    service.build()
+    text = str(service.table.items())
     assert ONE not in text
     assert "2001:db8:1:2" not in text
 
 
 def test_client_has_only_so_many_sessions() -> None:
-    made = small(client_sessions=1)
-    first = come(made, ONE)
-    made.build()
+    service = small(client_sessions=1)
+    first = come(service, ONE)
+    service.build()
     with pytest.raises(TooManySessions) as caught:
-        come(made, ONE)
+        come(service, ONE)
     assert caught.value.facts == {"limit": 1}
-    come(made, TWO)
-    come(made, OWN_MACHINE)
-    made.system.stop_launch(first.id)
-    made.pump()
-    come(made, ONE)
+    come(service, TWO)
+    come(service, OWN_MACHINE)
+    service.system.stop_launch(first.id)
+    service.pump()
+    come(service, ONE)
 
 
 def test_launches_under_way_at_one_time_do_not_get_past_the_limit_of_sessions() -> None:
-    made = small(client_sessions=1)
-    launches = [come(made, ONE) for _ in range(3)]
-    made.build()
-    stages = [made.launch(launch).stage for launch in launches]
+    service = small(client_sessions=1)
+    launches = [come(service, ONE) for _ in range(3)]
+    service.build()
+    stages = [service.launch(launch).stage for launch in launches]
     assert sorted(stages) == [Stage.FAILED, Stage.FAILED, Stage.READY]
 
 
 def test_sessions_of_the_last_epoch_count() -> None:
-    made = small(client_sessions=1)
-    made.clock.time = 20_001 * SHORTEST_EPOCH - 10.0
-    come(made, ONE)
-    made.build()
-    made.clock.advance(20)
+    service = small(client_sessions=1)
+    service.clock.time = 20_001 * SHORTEST_EPOCH - 10.0
+    come(service, ONE)
+    service.build()
+    service.clock.advance(20)
     with pytest.raises(TooManySessions):
-        come(made, ONE)
+        come(service, ONE)
 
 
 def test_build_without_a_session_needs_no_place_for_one() -> None:
-    made = small(client_sessions=1)
-    come(made, ONE)
-    made.build()
-    made.system.open_launch(replace(ASKED, client=ONE, build_only=True))
+    service = small(client_sessions=1)
+    come(service, ONE)
+    service.build()
+    service.system.open_launch(replace(ASKED, client=ONE, build_only=True))
 
 
 def test_owner_has_only_so_many_sessions_over_all_its_repositories() -> None:
-    made = small(quota_per_owner=1)
-    made.host.heads["o/other"] = made.host.heads["o/r"]
-    come(made, ONE)
-    made.build()
-    refused = come(made, TWO, "o/other/HEAD")
-    made.pump()
-    failure = made.launch(refused).failure
+    service = small(quota_per_owner=1)
+    service.host.heads["o/other"] = service.host.heads["o/r"]
+    come(service, ONE)
+    service.build()
+    refused = come(service, TWO, "o/other/HEAD")
+    service.pump()
+    failure = service.launch(refused).failure
     assert failure
     assert (failure.kind, failure.facts["limit"]) == ("OwnerQuotaReached", 1)
 
 
 def test_stream_that_is_refused_creates_no_launch() -> None:
-    made = small(client_streams=1)
-    come(made, ONE, streams=True)
-    before = len(made.table.items())
+    service = small(client_streams=1)
+    come(service, ONE, streams=True)
+    before = len(service.table.items())
     with pytest.raises(TooManyStreams):
-        come(made, ONE, streams=True)
-    assert len(made.table.items()) == before
+        come(service, ONE, streams=True)
+    assert len(service.table.items()) == before
 
 
 def test_link_that_is_refused_holds_no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = small(client_streams=1)
+    service = small(client_streams=1)
 
     def refuse(spec: str) -> str:
         raise BadSpec(spec=spec, why="no")
 
     with monkeypatch.context() as broken:
-        broken.setattr(made.host, "check", refuse)
+        broken.setattr(service.host, "check", refuse)
         with pytest.raises(BadSpec):
-            come(made, ONE, streams=True)
-    come(made, ONE, streams=True)
+            come(service, ONE, streams=True)
+    come(service, ONE, streams=True)

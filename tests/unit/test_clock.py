@@ -1,4 +1,4 @@
-"""The clock port's sentences, on this machine's clock and on the fake one."""
+"""The rules of the clock port, on this machine's clock and on the fake one."""
 
 import re
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What CodeBuild's answers and events mean, and what is said to it; ECR's answers on moto."""
+"""The meaning of CodeBuild's answers and events, and the requests sent to it; ECR's answers come from moto."""
 
 import base64
 import json
@@ -34,12 +34,14 @@ FAILURE = Failure(kind="BuildFailed", facts={"step": "RUN x", "why": "exit statu
 
 
 def built(status: str, *phases: tuple[str, str, str], minutes: int = 34, **exported: str) -> BuildReport:
-    """What a build is reported as that CodeBuild tells of like this."""
-    told = [{"phaseType": name, "phaseStatus": end, "contexts": [{"message": words}]} for name, end, words in phases]
+    """Return the report of a build that CodeBuild describes with this status and these phases."""
+    described = [
+        {"phaseType": name, "phaseStatus": end, "contexts": [{"message": words}]} for name, end, words in phases
+    ]
     variables = [{"name": f"BINDERY_{name}", "value": value} for name, value in exported.items()]
     build = {
         "buildStatus": status,
-        "phases": told,
+        "phases": described,
         "exportedEnvironmentVariables": variables,
         "timeoutInMinutes": minutes,
     }
@@ -91,9 +93,9 @@ def test_a_stopped_build_was_stopped_whatever_else_it_says() -> None:
 
 
 def event(**variables: str) -> dict[str, Any]:
-    """As AWS shows it: docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html."""
+    """Return an event as AWS shows it: docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html."""
     build = "arn:aws:codebuild:us-west-2:123456789012:build/my-sample-project:8745a7a9-c340-456a-9166-edf953571bEX"
-    named = [{"name": name, "type": "PLAINTEXT", "value": value} for name, value in variables.items()]
+    exported = [{"name": name, "type": "PLAINTEXT", "value": value} for name, value in variables.items()]
     return {
         "build-status": "SUCCEEDED",
         "project-name": "my-sample-project",
@@ -105,7 +107,7 @@ def event(**variables: str) -> dict[str, Any]:
                 "privileged-mode": True,
                 "compute-type": "BUILD_GENERAL1_SMALL",
                 "type": "LINUX_CONTAINER",
-                "environment-variables": named,
+                "environment-variables": exported,
             },
             "timeout-in-minutes": 60,
             "build-complete": True,
@@ -121,17 +123,17 @@ def event(**variables: str) -> dict[str, Any]:
 
 
 def test_an_event_of_codebuild_s_names_the_attempt_by_its_variables() -> None:
-    told = event(OTHER="x", BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
-    assert changed(told) == BuildChanged(environment="abc", attempt=7)
+    detail = event(OTHER="x", BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
+    assert changed(detail) == BuildChanged(environment="abc", attempt=7)
 
 
 def test_the_function_hands_on_what_the_event_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[BuildChanged] = []
-    monkeypatch.setattr(handler, "system", lambda: SimpleNamespace(record_build=heard.append))
-    told = event(BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
+    changes: list[BuildChanged] = []
+    monkeypatch.setattr(handler, "system", lambda: SimpleNamespace(record_build=changes.append))
+    detail = event(BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
     about = {"source": "aws.codebuild", "detail-type": "CodeBuild Build State Change"}
-    handler.handler({**about, "detail": told}, cast("Any", Context("record_build")))
-    assert heard == [BuildChanged(environment="abc", attempt=7)]
+    handler.handler({**about, "detail": detail}, cast("Any", Context("record_build")))
+    assert changes == [BuildChanged(environment="abc", attempt=7)]
 
 
 def test_an_event_of_the_local_runtime_names_it_itself() -> None:
@@ -144,7 +146,7 @@ def test_a_build_that_somebody_else_started_is_no_attempt() -> None:
 
 
 class Refusing:
-    """CodeBuild, having trouble."""
+    """A CodeBuild client with failing requests."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -190,7 +192,7 @@ def test_trouble_with_aws_is_the_build_service_being_down(error: Exception) -> N
 
 
 def test_a_full_account_is_a_refusal_in_codebuild_s_words() -> None:
-    """Nothing has begun, so the attempt may wait in line; with any other error it may have."""
+    """The build has not begun, so the attempt may wait in line. With any other error the build may have begun."""
     words = "Cannot have more than 0 builds in queue for the account"
     error = refused("AccountLimitExceededException")
     error.response["Error"]["Message"] = words
@@ -208,13 +210,13 @@ def test_a_build_that_is_gone_needs_no_stopping() -> None:
 
 
 class Starting:
-    """CodeBuild, noting what it is asked."""
+    """A CodeBuild client that records the request it gets."""
 
     def __init__(self) -> None:
         self.asked: dict[str, Any] = {}
 
-    def start_build(self, **asked: Any) -> dict[str, Any]:
-        self.asked = asked
+    def start_build(self, **request: Any) -> dict[str, Any]:
+        self.asked = request
         return {"build": {"id": HANDLE}}
 
 
@@ -228,8 +230,8 @@ def test_codebuild_s_limit_lies_beyond_the_builder_s_and_within_what_it_takes(se
 def test_no_repository_s_address_is_too_long_for_codebuild() -> None:
     client, environment = Starting(), "0" * 40
     service(client).start(ordered(Path("x" * 100_000), environment, 12_345, seconds=86_400))
-    told = {variable["name"]: variable["value"] for variable in client.asked["environmentVariablesOverride"]}
-    assert told == {
+    variables = {variable["name"]: variable["value"] for variable in client.asked["environmentVariablesOverride"]}
+    assert variables == {
         "BINDERY_ENVIRONMENT": environment,
         "BINDERY_ATTEMPT": "12345",
         "BINDERY_SECONDS": "86400",
@@ -240,14 +242,14 @@ def test_a_build_runs_on_the_layer_of_whoever_starts_it_and_else_on_the_project_
     client = Starting()
     layer = "arn:aws:lambda:eu-central-1:123456789012:layer:bindery-builder:7"
     registry = EcrRegistry(REGISTRY, lambda: cast("Any", client))
-    for told in ("", layer):
-        CodeBuild("bindery", lambda: cast("Any", client), registry, "", told).start(ordered(Path("x")))
+    for layer_arn in ("", layer):
+        CodeBuild("bindery", lambda: cast("Any", client), registry, "", layer_arn).start(ordered(Path("x")))
         variables = client.asked["environmentVariablesOverride"]
-        assert [each["value"] for each in variables if each["name"] == "BINDERY_LAYER"] == [told] * bool(told)
+        assert [each["value"] for each in variables if each["name"] == "BINDERY_LAYER"] == [layer_arn] * bool(layer_arn)
 
 
 def test_a_build_that_codebuild_does_not_know_yet_is_one_that_runs() -> None:
-    """Begun a moment ago: BatchGetBuilds, which is eventually consistent, may not find it."""
+    """A build that started a moment ago may be missing from BatchGetBuilds, which is eventually consistent."""
     small = Small()
     small.builds.known_after = service(Starting()).known_after
     launch = small.open()
@@ -327,7 +329,7 @@ CALLS: dict[str, Call] = {"batch_get_image": EcrRegistry.has, "batch_delete_imag
 
 
 def after_failures(operation: str, *codes: str) -> bool:
-    """Return what the registry makes of an image when ECR answers the operation with failures of these codes."""
+    """Return the registry's answer about an image when ECR answers the operation with failures of these codes."""
     client = session().client("ecr", config=config())
     registry = EcrRegistry(REGISTRY, lambda: client)
     image = registry.by_digest("sha256:" + "1" * 64)

@@ -1,4 +1,4 @@
-"""Which files define an environment, and when the whole tree does."""
+"""The files that define an environment, and the cases in which the whole tree defines it."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ LINK, FILE, SUBMODULE = 0o120000, 0o100644, 0o160000
 
 
 def configured(files: Mapping[str, str | bytes], links: Mapping[str, str] | None = None) -> Configuration:
-    """The configuration of a tree with these files. links: path -> target."""
+    """Return the configuration of a tree with these files. links: path -> target."""
     contents = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
     contents |= {path: target.encode() for path, target in (links or {}).items()}
     entries = {
@@ -30,16 +30,16 @@ def configured(files: Mapping[str, str | bytes], links: Mapping[str, str] | None
         read.append(entry.path)
         return contents[entry.path]
 
-    found = configuration(Tree("tree", entries), content)
+    result = configuration(Tree("tree", entries), content)
     assert len(read) <= 250
-    return found
+    return result
 
 
 def paths(files: Mapping[str, str | bytes]) -> set[str]:
-    """The files that count, where files are all that counts."""
-    found = configured(files)
-    assert found.scope is Scope.FILES
-    return set(found.files)
+    """Return the files that count, in a case where only files count and not the whole tree."""
+    result = configured(files)
+    assert result.scope is Scope.FILES
+    return set(result.files)
 
 
 @pytest.mark.parametrize("folder", ["", "binder/", ".binder/"])
@@ -186,8 +186,8 @@ def test_a_constraint_file_that_changes_changes_what_counts() -> None:
 @pytest.mark.parametrize("chain", [50, 5000])
 def test_a_long_chain_is_followed_only_so_far(chain: int) -> None:
     files = {f"r{n}.txt": f"-r r{n + 1}.txt" for n in range(chain)}
-    found = configured({"requirements.txt": "-r r0.txt", **files, f"r{chain}.txt": "numpy"})
-    assert found.scope is (Scope.FILES if chain == 50 else Scope.TREE)
+    result = configured({"requirements.txt": "-r r0.txt", **files, f"r{chain}.txt": "numpy"})
+    assert result.scope is (Scope.FILES if chain == 50 else Scope.TREE)
 
 
 def test_a_fan_of_thousands_is_followed_only_so_far() -> None:
@@ -217,8 +217,8 @@ def test_a_fan_of_thousands_is_followed_only_so_far() -> None:
     ],
 )
 def test_a_line_that_may_reach_the_tree_makes_it_count(line: str) -> None:
-    found = configured({"requirements.txt": f"numpy\n{line}\n", "sub/setup.py": ""}, links={"linked": "sub"})
-    assert found.scope is Scope.TREE
+    result = configured({"requirements.txt": f"numpy\n{line}\n", "sub/setup.py": ""}, links={"linked": "sub"})
+    assert result.scope is Scope.TREE
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_an_environment_of_an_odd_shape_counts_by_itself(text: str) -> None:
 
 
 def laughs(levels: int, nested: str) -> str:
-    """A few hundred characters that would become 10 to the power of `levels` values."""
+    """Return a few hundred characters that would expand to 10 to the power of `levels` values."""
     lines = ["a0: &a0 [lol, lol]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
     return "\n".join((*lines, nested.format(f"*a{levels - 1}")))
@@ -376,27 +376,27 @@ def test_over_a_real_history_a_commit_that_touches_no_configuration_keeps_its_in
     if not recorded.exists():
         pytest.skip("shared recordings are not here")
     before: Configuration | None = None
-    kept = changed = 0
+    unchanged = changed = 0
     previous: dict[str, str] = {}
     for line in recorded.read_text().splitlines():
         commit = json.loads(line)
         files: dict[str, str] = commit["config"]
         try:
-            found = over(files)
+            current = over(files)
         except RepositoryUnusable:
             before = None
             continue
         if before is not None and not set(commit["paths"]) & {*files, *previous}:
-            assert (found.scope, found.files) == (before.scope, before.files), commit["commit"]
-            kept += 1
-        elif before is not None and found.files != before.files:
+            assert (current.scope, current.files) == (before.scope, before.files), commit["commit"]
+            unchanged += 1
+        elif before is not None and current.files != before.files:
             changed += 1
-        before, previous = found, files
-    assert kept > 20
+        before, previous = current, files
+    assert unchanged > 20
     assert changed >= 3
 
 
 def over(files: Mapping[str, str]) -> Configuration:
-    """The configuration of recorded blob ids; contents were not recorded, so none points further."""
+    """Return the configuration of recorded blob ids. Contents were not recorded, so no file refers to another one."""
     tree = Tree("tree", {path: Entry(path, FILE, blob) for path, blob in files.items()})
     return configuration(tree, lambda entry: b"")

@@ -1,4 +1,4 @@
-"""The table of configuration files has every name that the installed repo2docker's source looks for, and builds know no other."""
+"""The table of configuration files, which has every name that repo2docker's source looks for. Builds know no other names."""
 
 import ast
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ Names = dict[str, set[str]]
 
 
 def constants(node: ast.expr | None) -> set[str]:
-    """The strings in a constant, a list or a tuple; none in anything else."""
+    """Return the strings in a constant, a list or a tuple, and an empty set for any other node."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return {node.value}
     if isinstance(node, ast.List | ast.Tuple):
@@ -32,8 +32,8 @@ def constants(node: ast.expr | None) -> set[str]:
 
 
 def named(tree: ast.AST) -> Names:
-    """The strings that each variable, loop variable or class attribute may hold."""
-    found: Names = {}
+    """Return the strings that each variable, loop variable or class attribute may hold."""
+    strings: Names = {}
     for node in ast.walk(tree):
         pairs: list[tuple[ast.expr, ast.expr]] = []
         if isinstance(node, ast.Assign):
@@ -42,12 +42,12 @@ def named(tree: ast.AST) -> Names:
             pairs = [(node.target, node.iter)]
         for target, value in pairs:
             if isinstance(target, ast.Name):
-                found.setdefault(target.id, set()).update(constants(value))
-    return found
+                strings.setdefault(target.id, set()).update(constants(value))
+    return strings
 
 
 def looked_for(tree: ast.AST) -> Iterator[tuple[str, str, set[str]]]:
-    """Each call that looks for a file: the function, the argument's source, and the names that it may have."""
+    """Yield each call that looks for a file: the function, the argument's source, and the names that it may have."""
     variables = named(tree)
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not node.args:
@@ -60,8 +60,8 @@ def looked_for(tree: ast.AST) -> Iterator[tuple[str, str, set[str]]]:
 
 
 def names_of_repo2docker() -> set[str]:
-    """The names of a repository's files in the source of every build pack."""
-    found: set[str] = set()
+    """Return the names of a repository's files in the source of every build pack."""
+    collected: set[str] = set()
     for file in PACKS.rglob("*.py"):
         if str(file.relative_to(PACKS)) in NEVER_USED | RUN_BY_HAND:
             continue
@@ -69,14 +69,14 @@ def names_of_repo2docker() -> set[str]:
             assert names or function != "binder_path", (
                 f"{file}: the names in binder_path({argument}) are not understood"
             )
-            found |= {name for name in names if not name.startswith("/")}
-    return found
+            collected |= {name for name in names if not name.startswith("/")}
+    return collected
 
 
 def test_the_key_covers_every_name_that_repo2docker_looks_for() -> None:
-    found = names_of_repo2docker()
-    assert {"environment.yml", "environment.yaml", "postBuild", "DESCRIPTION", ".dockerignore"} <= found
-    assert found - NAMES == {folder.rstrip("/") for folder in FOLDERS}
+    names = names_of_repo2docker()
+    assert {"environment.yml", "environment.yaml", "postBuild", "DESCRIPTION", ".dockerignore"} <= names
+    assert names - NAMES == {folder.rstrip("/") for folder in FOLDERS}
 
 
 def test_names_that_repo2docker_does_not_look_for_are_those_that_julia_reads() -> None:
@@ -87,8 +87,8 @@ def test_a_name_in_a_loop_or_a_variable_of_a_build_pack_is_found() -> None:
     source = (
         "for name in ('a.txt', 'b.txt'):\n  self.binder_path(name)\nc = 'c.txt'\nopen(c)\nself.binder_path('d' + x)\n"
     )
-    found = {argument: names for _, argument, names in looked_for(ast.parse(source))}
-    assert found == {"name": {"a.txt", "b.txt"}, "c": {"c.txt"}, "'d' + x": set()}
+    calls = {argument: names for _, argument, names in looked_for(ast.parse(source))}
+    assert calls == {"name": {"a.txt", "b.txt"}, "c": {"c.txt"}, "'d' + x": set()}
 
 
 @pytest.mark.parametrize("name", ["environment2.yml", "../requirements.txt", "README.md"])

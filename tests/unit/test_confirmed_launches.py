@@ -1,4 +1,4 @@
-"""Where sessions can touch this machine, code runs only after its user has agreed to it once."""
+"""The rule that code runs only after the user has agreed to it once, where sessions can touch the user's machine."""
 
 import json
 import re
@@ -18,14 +18,14 @@ def page(small: Small, spec: str = "o/r/HEAD", site: str = "none") -> Page:
     return small.system.site.launch(f"/v2/gh/{spec}", {}, OWN, site, "127.0.0.1")
 
 
-def starts_at_once(shown: Page) -> bool:
-    told = re.search(r'id="told">(.*?)</script>', shown.body)
-    assert told
-    return bool(json.loads(told[1])["autostart"])
+def starts_at_once(response: Page) -> bool:
+    data = re.search(r'id="told">(.*?)</script>', response.body)
+    assert data
+    return bool(json.loads(data[1])["autostart"])
 
 
 def press(small: Small, spec: str = "o/r/HEAD") -> None:
-    """The launch page's button, or what the page does by itself."""
+    """Press the launch page's button, or do the same as the page does automatically."""
     small.open(spec, build_token=small.token(spec))
 
 

@@ -1,4 +1,4 @@
-"""Container builds in pieces: command lines, reasons, what a missing tool says."""
+"""The parts of container builds: command lines, reasons of failures, and the message about a missing tool."""
 
 import subprocess
 from pathlib import Path
@@ -70,10 +70,10 @@ def test_the_tool_s_environment_is_short(tool: ContainerTool, tmp_path: Path) ->
         "BINDERY_REGISTRY_PASSWORD": "s3cret",
         "HOME": "/root",
     }
-    given = tool.environment({**machine, "REGISTRY_AUTH_FILE": "/a", "BUILDAH_ISOLATION": "chroot"}, Desk(tmp_path))
-    assert "s3cret" not in given.values()
-    assert (given["BUILDAH_ISOLATION"], "REGISTRY_AUTH_FILE" in given) == ("chroot", False)
-    assert Path(given["HOME"]).is_relative_to(tmp_path)
+    variables = tool.environment({**machine, "REGISTRY_AUTH_FILE": "/a", "BUILDAH_ISOLATION": "chroot"}, Desk(tmp_path))
+    assert "s3cret" not in variables.values()
+    assert (variables["BUILDAH_ISOLATION"], "REGISTRY_AUTH_FILE" in variables) == ("chroot", False)
+    assert Path(variables["HOME"]).is_relative_to(tmp_path)
 
 
 def test_a_login_is_nobody_else_s_to_read(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_the_end_of_a_push_s_failure_says_why() -> None:
 
 
 def test_docker_is_told_to_ask_git_nothing_about_a_folder(tool: ContainerTool, tmp_path: Path) -> None:
-    told = tool.environment({"BUILDX_GIT_INFO": "1"}, Desk(tmp_path))
-    assert {told[name] for name in ("BUILDX_GIT_INFO", "BUILDX_GIT_LABELS", "BUILDX_GIT_CHECK_DIRTY")} == {"0"}
+    variables = tool.environment({"BUILDX_GIT_INFO": "1"}, Desk(tmp_path))
+    assert {variables[name] for name in ("BUILDX_GIT_INFO", "BUILDX_GIT_LABELS", "BUILDX_GIT_CHECK_DIRTY")} == {"0"}
 
 
 def test_a_test_s_storage_is_cleared_once_nobody_works_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Pages of other sites launch public repositories only."""
+"""The rule that pages of other sites launch public repositories only."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def with_private(**settings: object) -> Small:
 
 
 def outcome(small: Small, launch: Launch) -> Launch:
-    """The launch after every step that can be taken, builds included."""
+    """Return the launch after every step that can be taken, including its build."""
     small.pump()
     if small.builds.running():
         small.build()
@@ -56,8 +56,8 @@ def test_a_page_of_another_site_gets_no_private_repository(origin: str, site: st
 def test_a_private_image_is_neither_built_nor_told_to_a_page_of_another_site(build_only: bool) -> None:
     small = with_private()
     small.ready()
-    asked = replace(ASKED, origin=EVIL, site="cross-site", build_only=build_only)
-    ended = outcome(small, small.system.open_launch(asked).launch)
+    request = replace(ASKED, origin=EVIL, site="cross-site", build_only=build_only)
+    ended = outcome(small, small.system.open_launch(request).launch)
     assert (ended.stage, ended.image) == (Stage.FAILED, "")
 
 
@@ -70,11 +70,11 @@ def test_our_own_page_and_clients_without_a_browser_get_a_private_repository(ori
 
 def test_a_listed_site_and_a_page_token_get_a_private_repository() -> None:
     small = with_private(allowed_origins=BOOK)
-    for asked in (
+    for request in (
         replace(ASKED, origin=BOOK, site="cross-site"),
         replace(ASKED, origin=EVIL, site="cross-site", build_token=small.token()),
     ):
-        assert outcome(small, small.system.open_launch(asked).launch).stage is Stage.READY
+        assert outcome(small, small.system.open_launch(request).launch).stage is Stage.READY
 
 
 def test_a_page_of_another_site_gets_public_repositories() -> None:
@@ -88,8 +88,8 @@ def test_a_page_of_another_site_gets_nothing_of_the_operators_own_network() -> N
     launch = small.system.open_launch(replace(ASKED, origin=EVIL, site="cross-site")).launch
     ended = outcome(small, launch)
     assert ended.failure == Failure(kind="RepositoryNotFound", facts={"url": "https://host.example/o/r"})
-    for asked in (ASKED, replace(ASKED, origin=EVIL, site="cross-site", build_token=small.token())):
-        assert outcome(small, small.system.open_launch(asked).launch).stage is Stage.READY
+    for request in (ASKED, replace(ASKED, origin=EVIL, site="cross-site", build_token=small.token())):
+        assert outcome(small, small.system.open_launch(request).launch).stage is Stage.READY
 
 
 def test_a_retry_of_a_cross_site_launch_stays_without_private_repositories() -> None:

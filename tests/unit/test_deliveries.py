@@ -1,4 +1,4 @@
-"""A queue's function gets each message, and one that fails comes again."""
+"""Deliveries of a queue: its function gets each message, and a message that fails is delivered again."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""Where the record of a DOI lives."""
+"""The lookup of the host that has the record of a DOI."""
 
 import re
 import threading
@@ -51,9 +51,9 @@ def directory_of(
 ) -> DoiDirectory:
     settings = Settings.read({"BINDERY_DOI_URL": dois.url, "BINDERY_FIGSHARE_HOSTS": figshare})
     client = GuardedClient([dois.address, *also])
-    kept = table or DictTable()
+    storage = table or DictTable()
     return make_doi_directory(
-        settings, client, kept, clock, lambda name: PROVIDERS[name](settings, client, kept, clock)
+        settings, client, storage, clock, lambda name: PROVIDERS[name](settings, client, storage, clock)
     )
 
 
@@ -197,7 +197,7 @@ def test_who_may_not_ask_makes_nobody_else_fail(directory: DoiDirectory, dois: D
 
 
 class Hanging(Site):
-    """Answers when its test ends."""
+    """A host that answers only when its test ends."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ class Hanging(Site):
 
 
 class Slow(DoiSystem):
-    """Takes its time."""
+    """A DOI system that answers slowly."""
 
     seconds = 0.5
 
@@ -219,7 +219,7 @@ class Slow(DoiSystem):
 
 
 def test_a_doi_takes_so_long_and_no_longer_whatever_it_leads_to(clock: FakeClock) -> None:
-    """One time for all that is asked: the page that hangs has what the DOI system has left of it."""
+    """The time limit covers all requests together: a page that hangs gets only the time left over by the DOI system."""
     with Slow() as dois, Hanging() as host:
         dois.targets["10.1234/x"] = f"{host.url}/x"
         client = GuardedClient([dois.address, host.address])
@@ -227,9 +227,9 @@ def test_a_doi_takes_so_long_and_no_longer_whatever_it_leads_to(clock: FakeClock
         with pytest.raises(HostUnreachable) as caught:
             directory.home("10.1234/x")
         host.ended.set()
-    told = re.search(r"within ([0-9.]+) seconds", str(caught.value.facts["why"]))
-    assert told
-    assert float(told[1]) <= 1 - Slow.seconds
+    limit = re.search(r"within ([0-9.]+) seconds", str(caught.value.facts["why"]))
+    assert limit
+    assert float(limit[1]) <= 1 - Slow.seconds
     assert LONGEST_SECONDS < 29 / 2, "API Gateway ends the answer"
 
 

@@ -1,4 +1,4 @@
-"""A function's way into an EKS cluster: how often anybody is asked, and what AWS refuses."""
+"""The access of a function to an EKS cluster: how often AWS is asked, and the requests that AWS refuses."""
 
 import base64
 import json
@@ -26,14 +26,14 @@ AUTHORITY = certificates.authority()
 
 
 def session(region: str = REGION, session_token: str = "") -> Session:
-    made = Session()
-    made.set_config_variable("region", region)
-    made.set_credentials("AKIDTESTING", KEYS["AKIDTESTING"], session_token or None)
-    return made
+    aws_session = Session()
+    aws_session.set_config_variable("region", region)
+    aws_session.set_credentials("AKIDTESTING", KEYS["AKIDTESTING"], session_token or None)
+    return aws_session
 
 
 class World:
-    """An access whose cluster is looked up so often as answers were given."""
+    """An access with exactly as many lookups of its cluster as prepared answers."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -43,10 +43,10 @@ class World:
         self.access = EksAccess(CLUSTER, self.eks, session(), self.clock)
 
     def answers(self, endpoint: str = "https://one.eks.test", ca: str = "") -> None:
-        found = {"name": CLUSTER, "status": "ACTIVE", "endpoint": endpoint}
+        description = {"name": CLUSTER, "status": "ACTIVE", "endpoint": endpoint}
         encoded = base64.b64encode((ca or AUTHORITY.pem).encode()).decode()
-        told = {"cluster": {**found, "certificateAuthority": {"data": encoded}}}
-        self.stub.add_response("describe_cluster", told, {"name": CLUSTER})
+        response = {"cluster": {**description, "certificateAuthority": {"data": encoded}}}
+        self.stub.add_response("describe_cluster", response, {"name": CLUSTER})
 
 
 @pytest.fixture
@@ -164,11 +164,11 @@ def test_a_function_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch,
 def test_the_authority_that_eks_makes_is_trusted_also_by_a_python_that_asks_for_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It lacks the key identifiers that Python asks for from 3.13 on; here every Python asks for them."""
+    """The certificate lacks the key identifiers that Python requires from 3.13 on. Here every Python requires them."""
     default = ssl.create_default_context
 
-    def strict(**given: str) -> ssl.SSLContext:
-        context = default(**given)  # type: ignore[arg-type]
+    def strict(**options: str) -> ssl.SSLContext:
+        context = default(**options)  # type: ignore[arg-type]
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         return context
 

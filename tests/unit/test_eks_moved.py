@@ -1,4 +1,4 @@
-"""An EKS cluster that was made anew under its name: elsewhere, with another authority, and nothing tells us so."""
+"""An EKS cluster that was created anew under its old name, with another address and another authority, and without notice."""
 
 import json
 
@@ -82,7 +82,7 @@ def _cannot_sign(_: EksTokens) -> str:
 
 
 def test_a_request_goes_to_the_new_cluster_once_the_old_one_is_not_there_any_more(world: World) -> None:
-    """With another authority, too: no answer of 401 ever tells of it."""
+    """The new cluster has another authority as well, so no answer of 401 ever reports the move."""
     pods = json.dumps({"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "x"}}]})
     other = certificates.authority("another")
     with certificates.serving(AUTHORITY, pods) as address:
@@ -90,7 +90,7 @@ def test_a_request_goes_to_the_new_cluster_once_the_old_one_is_not_there_any_mor
         cluster = Cluster(world.access, "sessions")
         assert cluster.find(POD, "x")
     with certificates.serving(other, pods) as address:
-        cluster.close()  # the test's old server would go on with whom it knows
+        cluster.close()  # otherwise the test's old server would keep the open connection
         with pytest.raises(LauncherDown, match="does not answer"):
             cluster.find(POD, "x")
         world.clock.advance(10)

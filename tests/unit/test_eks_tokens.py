@@ -1,4 +1,4 @@
-"""Tokens that AWS would take for those of an EKS cluster's callers."""
+"""The tokens that an EKS cluster accepts as those of its callers."""
 
 import base64
 import time
@@ -10,8 +10,8 @@ from tests.serving.eks_authenticator import NotAccepted, identity
 from tests.unit.test_eks import CLUSTER, KEYS, session
 
 
-def token(**given: str) -> str:
-    return EksTokens(CLUSTER, session(**given)).make()
+def token(**options: str) -> str:
+    return EksTokens(CLUSTER, session(**options)).make()
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "us-east-1", "cn-north-1", "us-gov-west-1"])
@@ -20,20 +20,20 @@ def test_a_token_is_what_an_eks_cluster_takes_for_its_caller(region: str) -> Non
 
 
 def test_a_role_s_session_is_part_of_it() -> None:
-    """A function's credentials are always a role's; what is signed then holds the session too."""
-    made = token(session_token="IQoJb3JpZ2luX2Vj+/=")
-    url = base64.urlsafe_b64decode(made.partition(".")[2] + "==").decode()
+    """A function's credentials are always those of a role, and its tokens then contain the session as well."""
+    signed = token(session_token="IQoJb3JpZ2luX2Vj+/=")
+    url = base64.urlsafe_b64decode(signed.partition(".")[2] + "==").decode()
     assert "X-Amz-Security-Token=IQoJb3JpZ2luX2Vj%2B%2F%3D" in url
-    assert identity(made, CLUSTER, KEYS, time.time()) == "AKIDTESTING"
+    assert identity(signed, CLUSTER, KEYS, time.time()) == "AKIDTESTING"
 
 
 def test_it_is_good_for_fifteen_minutes_and_for_one_cluster_and_not_with_another_s_key() -> None:
-    made = token()
-    assert identity(made, CLUSTER, KEYS, time.time() + 880)
+    signed = token()
+    assert identity(signed, CLUSTER, KEYS, time.time() + 880)
     for cluster, keys, now in (
         (CLUSTER, KEYS, time.time() + 910),
         ("another", KEYS, time.time()),
         (CLUSTER, {"AKIDTESTING": "guessed"}, time.time()),
     ):
         with pytest.raises(NotAccepted):
-            identity(made, cluster, keys, now)
+            identity(signed, cluster, keys, now)

@@ -1,4 +1,4 @@
-"""A repository that two providers lead to: each believes its own facts about commits, and both share environments."""
+"""A repository that two providers lead to. Each uses its own facts about commits, and both share environments."""
 
 from bindery.domain.environment import Scope
 from bindery.domain.repository import Repository
@@ -16,7 +16,7 @@ PACKAGE: dict[str, bytes] = {"setup.py": b"setup()\n"}
 
 
 class Case:
-    """A git link and GitLab's own, one table."""
+    """A provider for git links and GitLab's own provider, with one table."""
 
     def __init__(self, *, by_git: dict[str, bytes] | None = FILES, by_api: dict[str, bytes] | None = FILES) -> None:
         self.git = FakeHost(id="git", files={COMMIT: by_git})

@@ -1,4 +1,4 @@
-"""Build slots are shared between clients, and between owners of repositories."""
+"""The sharing of build slots between clients, and between owners of repositories."""
 
 from dataclasses import replace
 
@@ -21,27 +21,27 @@ def made(slots: int = 2, **settings: object) -> Small:
 
 
 def spec_of(repository: str) -> str:
-    """The link to a repository's newest commit, or to that of a pull request (`o/a/pull/1`)."""
+    """Return the link to a repository's newest commit, or to that of a pull request (`o/a/pull/1`)."""
     return f"{repository}/{'head' if '/pull/' in repository else 'HEAD'}"
 
 
 def come(small: Small, client: str, *repositories: str, build_only: bool = False) -> list[Launch]:
-    """Launches of a client, a second apart, each of whose builds has its slot or its place in line."""
+    """Open launches of a client, one second apart. Each build gets a slot or a place in line before the next launch."""
     launches = []
     for repository in repositories:
         small.clock.advance(1)
-        asked = replace(ASKED, spec=spec_of(repository), client=client, build_only=build_only)
-        launches.append(small.system.open_launch(asked).launch)
+        request = replace(ASKED, spec=spec_of(repository), client=client, build_only=build_only)
+        launches.append(small.system.open_launch(request).launch)
         small.pump()
     return [small.launch(launch) for launch in launches]
 
 
 def running(small: Small) -> list[str]:
-    """Repositories that are built, in the order in which their builds began."""
-    begun = [
+    """Return the repositories that are being built, in the order in which their builds began."""
+    orders = [
         order for order in small.builds.started if f"{order.environment}-{order.attempt}" in small.builds.running()
     ]
-    return [order.repository.spec.rpartition("/")[0] for order in begun]
+    return [order.repository.spec.rpartition("/")[0] for order in orders]
 
 
 def finish(small: Small, launch: Launch) -> None:
@@ -208,7 +208,7 @@ def test_an_owner_has_only_so_many_builds_in_line_whoever_launches() -> None:
 
 
 def pull_requests(small: Small, repository: str, count: int, *, tree: bool = True) -> list[str]:
-    """Links to that many pull requests, all of other content. tree: False if the host does not list what they hold."""
+    """Return links to `count` pull requests with different contents. tree: False if the host does not list their files."""
     names = []
     for number in range(count):
         commit = f"{number:x}".rjust(40, "f")
@@ -219,7 +219,7 @@ def pull_requests(small: Small, repository: str, count: int, *, tree: bool = Tru
 
 
 def come_each(small: Small, *repositories: str) -> list[Launch]:
-    """One launch of each, by as many clients."""
+    """Open one launch of each repository, each by another client."""
     return [come(small, f"198.51.100.{number}", name)[0] for number, name in enumerate(repositories)]
 
 

@@ -1,4 +1,4 @@
-"""What the simulation found in the code, each told once more as a story of its own."""
+"""The faults that the simulation found in the code, each told again as a test of its own."""
 
 from collections.abc import Callable
 
@@ -21,10 +21,10 @@ def small() -> Small:
 
 
 def once(small: Small, operation: str, key: str, act: Callable[[], object]) -> None:
-    """Before the first such operation on a key of that kind, this happens."""
+    """Call `act` before the first such operation on a key of that kind."""
 
-    def before(asked: str, keys: object) -> None:
-        if asked == operation and key in str(keys):
+    def before(called: str, keys: object) -> None:
+        if called == operation and key in str(keys):
             small.table.before = lambda _operation, _keys: None
             act()
 
@@ -42,7 +42,7 @@ def building(small: Small) -> Launch:
 
 
 def starting(small: Small) -> Launch:
-    """A launch whose server does not answer yet; the message to look again is under way."""
+    """Return a launch with a server that does not answer yet. The message to look again is under way."""
     launch = building(small)
     small.launcher.looks = 1
     small.builds.finish(f"{launch.environment}-1")
@@ -84,10 +84,10 @@ def test_a_build_that_ends_before_its_handle_is_known_is_heard_of(small: Small) 
     def start_and_end(order: BuildOrder) -> str:
         handle = start(order)
         small.builds.finish(handle)
-        small.handle(small.queue.pop())  # the event comes, and nobody knows whose it is
+        small.handle(small.queue.pop())  # the event comes before the build's handle is recorded
         return handle
 
-    small.builds.start = start_and_end  # type: ignore[method-assign]  # the service is that quick
+    small.builds.start = start_and_end  # type: ignore[method-assign]  # the service ends the build at once
     small.handle(small.queue.pop())
     assert [sent.message for sent in small.queue.sent] == [SessionRequested(launch=launch.id, step=1)]
 
@@ -167,7 +167,7 @@ def test_a_build_begun_for_an_attempt_that_is_over_is_stopped(small: Small) -> N
         small.system.state.environments.finish(key, 1, failure=BAD.failure)
         return start(order)
 
-    small.builds.start = overtaken  # type: ignore[method-assign]  # its attempt ends while it begins
+    small.builds.start = overtaken  # type: ignore[method-assign]  # the attempt ends as its build begins
     small.handle(small.queue.pop())
     assert small.builds.look(f"{key}-1").state is BuildState.FAILED
 
@@ -202,7 +202,7 @@ def test_a_launch_that_left_with_nobody_to_tell_the_rest_leaves_no_waiter(small:
     once(small, "delete", "#waiters#", throttle)
     with pytest.raises(Throttled):
         small.system.advance(launch)
-    assert small.queue.sent == []  # it has not left, so somebody comes again
+    assert small.queue.sent == []  # the launch still waits, so it is advanced again
     small.system.advance(launch)
     assert small.waiters(key) == []
     assert [sent.message for sent in small.queue.sent] == [SessionRequested(launch=launch.id, step=1)]

@@ -1,4 +1,4 @@
-"""Which images a Dockerfile begins from, as far as that can be known; whatever a stranger writes, quickly and within bounds."""
+"""The images that a Dockerfile begins from, as far as the file shows them. Any text is read quickly and within bounds."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from bindery_builder.images.from_lines import MOST_IMAGES, host_of, images_of
 DIGEST = "sha256:" + "a" * 64
 
 
-def found(tmp_path: Path, text: str) -> list[str]:
+def images_in(tmp_path: Path, text: str) -> list[str]:
     file = tmp_path / "Dockerfile"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     return images_of(file)
@@ -42,7 +42,7 @@ def found(tmp_path: Path, text: str) -> list[str]:
     ],
 )
 def test_an_image_that_is_named_is_found(tmp_path: Path, text: str, images: list[str]) -> None:
-    assert found(tmp_path, text) == images
+    assert images_in(tmp_path, text) == images
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_an_image_that_is_named_is_found(tmp_path: Path, text: str, images: list
         "FROM scratch",
         "FROM $UNKNOWN",
         "ARG A\nFROM x:$A",
-        "FROM a:$TAG\nARG TAG=1",  # after the first FROM an argument is the stage's own
+        "FROM a:$TAG\nARG TAG=1",  # after the first FROM, an argument belongs to its stage
         "FROM ${A:+x}",
         "FROM --platform=linux/arm64 ubuntu",
         "FROM --platform=$BUILDPLATFORM ubuntu",
@@ -71,15 +71,15 @@ def test_an_image_that_is_named_is_found(tmp_path: Path, text: str, images: list
     ],
 )
 def test_what_is_no_plain_image_is_left_to_the_build(tmp_path: Path, text: str) -> None:
-    assert found(tmp_path, text) == []
+    assert images_in(tmp_path, text) == []
 
 
 def test_no_more_than_a_few_images_are_found(tmp_path: Path) -> None:
-    assert len(found(tmp_path, "".join(f"FROM image{n}\n" for n in range(1000)))) == MOST_IMAGES
+    assert len(images_in(tmp_path, "".join(f"FROM image{n}\n" for n in range(1000)))) == MOST_IMAGES
 
 
 def test_a_file_larger_than_any_dockerfile_is_read_to_a_limit(tmp_path: Path) -> None:
-    assert found(tmp_path, "FROM a\n" + "#" * 1_000_000 + "\nFROM b\n") == ["a"]
+    assert images_in(tmp_path, "FROM a\n" + "#" * 1_000_000 + "\nFROM b\n") == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_a_file_larger_than_any_dockerfile_is_read_to_a_limit(tmp_path: Path) ->
         "# escape" + " " * 190_000,
     ],
 )
-@pytest.mark.timeout(120)  # what is quadratic in the file's length takes longer, on any machine
+@pytest.mark.timeout(120)  # work that is quadratic in the file's length takes longer on any machine
 def test_a_hostile_file_is_read_to_its_end(tmp_path: Path, text: str) -> None:
-    assert len(found(tmp_path, text)) <= 1
+    assert len(images_in(tmp_path, text)) <= 1
 
 
 @given(st.text())
 def test_whatever_is_written_is_survived(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    names = found(tmp_path_factory.getbasetemp(), text)
+    names = images_in(tmp_path_factory.getbasetemp(), text)
     assert all(not name.startswith("-") and " " not in name for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Provider `gh` against recorded answers and a loopback API."""
+"""The provider `gh` against recorded answers and a loopback API."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ needs_recordings = pytest.mark.skipif(
 
 
 class SetClock(SystemClock):
-    """A clock that stands where it is put."""
+    """A clock that shows the time that a test sets."""
 
     time = 1_800_000_000.0
 
@@ -71,11 +71,11 @@ def gh(api: GitHubServer, table: Table, clock: SetClock) -> GitHubProvider:
     ],
 )
 def test_recorded_refs_resolve(gh: GitHubProvider, ref: str, commit: str) -> None:
-    found = gh.resolve(f"{RECORDED}/{ref}").repository
-    assert found.ref == commit
-    assert found.resolved_spec == f"{RECORDED}/{commit}"
-    assert found.repo_url == f"https://github.com/{RECORDED}"
-    assert found.ref_url == f"https://github.com/{RECORDED}/tree/{commit}"
+    repository = gh.resolve(f"{RECORDED}/{ref}").repository
+    assert repository.ref == commit
+    assert repository.resolved_spec == f"{RECORDED}/{commit}"
+    assert repository.repo_url == f"https://github.com/{RECORDED}"
+    assert repository.ref_url == f"https://github.com/{RECORDED}/tree/{commit}"
 
 
 @needs_recordings
@@ -94,7 +94,7 @@ def test_a_short_commit_becomes_the_full_one(gh: GitHubProvider) -> None:
 def test_an_unchanged_ref_is_asked_with_its_etag_and_not_counted(gh: GitHubProvider, api: GitHubServer) -> None:
     first = gh.resolve("o/r/main")
     assert gh.resolve("o/r/main") == first
-    assert [asked.status for asked in api.asked if asked.path.startswith("/repos/o/r/")] == [200, 304]
+    assert [request.status for request in api.asked if request.path.startswith("/repos/o/r/")] == [200, 304]
 
 
 def test_another_function_uses_what_one_has_kept(
@@ -126,7 +126,7 @@ def test_what_is_kept_is_forgotten_in_time(gh: GitHubProvider, api: GitHubServer
     gh.resolve("o/r/HEAD")
     clock.time += 40 * 24 * 3600
     gh.resolve("o/r/HEAD")
-    assert [asked.status for asked in api.asked] == [200, 200]
+    assert [request.status for request in api.asked] == [200, 200]
 
 
 def test_a_rate_limit_says_until_when(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
@@ -192,60 +192,60 @@ def test_the_token_goes_to_the_api_and_nowhere_else(api: GitHubServer, table: Ta
         gh.resolve("o/r/HEAD")
         with pytest.raises(RepositoryNotFound):
             gh.resolve("o/r/away")
-        assert [asked.headers.get("authorization") for asked in api.asked] == ["Bearer t0ken"] * 4
-        assert [asked.headers.get("authorization") for asked in elsewhere.asked] == [None]
+        assert [request.headers.get("authorization") for request in api.asked] == ["Bearer t0ken"] * 4
+        assert [request.headers.get("authorization") for request in elsewhere.asked] == [None]
 
 
 def test_a_refused_token_is_left_out(api: GitHubServer, table: Table, clock: SetClock) -> None:
     provider(api, table, clock, "expired").resolve("o/r/HEAD")
-    asked = [(each.status, "authorization" in each.headers) for each in api.asked]
-    assert asked == [(401, True), (200, False), (200, False)]  # it is not shown again so soon
+    requests = [(each.status, "authorization" in each.headers) for each in api.asked]
+    assert requests == [(401, True), (200, False), (200, False)]  # the token is not sent again so soon
 
 
 def test_a_truncated_listing_is_none(gh: GitHubProvider, api: GitHubServer) -> None:
-    found = gh.resolve("o/r/HEAD").repository
-    assert gh.tree(found) is not None
+    repository = gh.resolve("o/r/HEAD").repository
+    assert gh.tree(repository) is not None
     api.truncated = True
-    assert gh.tree(found) is None
+    assert gh.tree(repository) is None
 
 
 def test_a_listing_can_be_had_by_a_function_that_did_not_resolve(
     gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock
 ) -> None:
-    found = gh.resolve("o/r/HEAD").repository
-    assert provider(api, SqliteTable(None), clock).tree(found) == gh.tree(found)
+    repository = gh.resolve("o/r/HEAD").repository
+    assert provider(api, SqliteTable(None), clock).tree(repository) == gh.tree(repository)
 
 
 @pytest.mark.parametrize(("mode", "sha"), [("rwx", "1" * 40), ("100644", "../../x"), ("100644\n", "1" * 40)])
 def test_a_listing_of_odd_entries_is_the_hosts_fault(
     gh: GitHubProvider, api: GitHubServer, mode: str, sha: str
 ) -> None:
-    found = gh.resolve("o/r/HEAD").repository
+    repository = gh.resolve("o/r/HEAD").repository
     root = git("-C", api.repositories["o/r"], "rev-parse", "HEAD^{tree}").decode().strip()
     entry = {"path": "a", "mode": mode, "type": "blob", "sha": sha}
     api.replies[f"/repos/o/r/git/trees/{root}"] = Reply(200, {"tree": [entry], "truncated": False})
     with pytest.raises(HostUnreachable):
-        gh.tree(found)
+        gh.tree(repository)
 
 
 def test_a_file_over_the_limit_is_too_large(gh: GitHubProvider, api: GitHubServer) -> None:
     make_repository(api.repositories["o/r"], {"big": "x" * 1_000_001, "huge": "x" * 3_000_000})
-    found = gh.resolve("o/r/HEAD").repository
-    tree = gh.tree(found)
+    repository = gh.resolve("o/r/HEAD").repository
+    tree = gh.tree(repository)
     assert tree is not None
     for name in ("big", "huge"):
         with pytest.raises(RepositoryTooLarge):
-            gh.read(found, tree.entries[name])
+            gh.read(repository, tree.entries[name])
 
 
 def test_a_file_of_other_content_is_not_taken(gh: GitHubProvider, api: GitHubServer) -> None:
-    found = gh.resolve("o/r/HEAD").repository
+    repository = gh.resolve("o/r/HEAD").repository
     api.replies[f"/repos/o/r/git/blobs/{'1' * 40}"] = Reply(200, {"size": 1, "encoding": "base64", "content": "eA=="})
     api.replies[f"/repos/o/r/git/blobs/{'2' * 40}"] = Reply(200, {"size": 1, "encoding": "base64", "content": "!"})
     api.replies[f"/repos/o/r/git/blobs/{'3' * 40}"] = Reply(200, {"size": 1, "encoding": "base64", "content": "abc"})
-    for wanted in ("1" * 40, "2" * 40, "3" * 40):
+    for blob in ("1" * 40, "2" * 40, "3" * 40):
         with pytest.raises(HostUnreachable):
-            gh.read(found, Entry("a", 0o100644, wanted))
+            gh.read(repository, Entry("a", 0o100644, blob))
 
 
 def test_a_cache_that_somebody_else_has_just_written_is_no_trouble(api: GitHubServer, clock: SetClock) -> None:
@@ -260,7 +260,7 @@ def test_a_cache_that_somebody_else_has_just_written_is_no_trouble(api: GitHubSe
 
 @pytest.fixture
 def found(gh: GitHubProvider, api: GitHubServer) -> Repository:
-    """A commit by its id that is no branch's newest."""
+    """Return a commit, named by its id, that is not the newest of any branch."""
     first = gh.resolve("o/r/HEAD").repository
     make_repository(api.repositories["o/r"], {"x": "y"})
     return gh.resolve(first.resolved_spec).repository
@@ -301,12 +301,12 @@ def test_a_comparison_that_is_too_large_counts_as_one_that_says_no(
     assert not gh.on_branch_or_tag(found)
 
 
-@pytest.mark.parametrize("what", ["commits/{}/branches-where-head", "compare/{1}...{0}"])
+@pytest.mark.parametrize("question", ["commits/{}/branches-where-head", "compare/{1}...{0}"])
 def test_a_host_that_is_ill_or_limits_us_says_neither_yes_nor_no(
-    gh: GitHubProvider, api: GitHubServer, clock: SetClock, found: Repository, what: str
+    gh: GitHubProvider, api: GitHubServer, clock: SetClock, found: Repository, question: str
 ) -> None:
     tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
-    path = f"/repos/o/r/{what.format(found.ref, tip)}"
+    path = f"/repos/o/r/{question.format(found.ref, tip)}"
     for reply in (Reply(500, {}), Reply(200, "not of this shape")):
         api.replies[path] = reply
         with pytest.raises(HostUnreachable):

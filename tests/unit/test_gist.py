@@ -1,4 +1,4 @@
-"""Provider `gist` against a loopback API."""
+"""The provider `gist` against a loopback API."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,13 +41,13 @@ def tip(api: GitHubServer) -> str:
 
 @pytest.mark.parametrize("ref", ["", "/", "/HEAD", "/master", "/main"])
 def test_without_a_revision_it_is_the_newest(gists: GistProvider, api: GitHubServer, ref: str) -> None:
-    found = gists.resolve(f"o/{GIST}{ref}")
+    resolved = gists.resolve(f"o/{GIST}{ref}")
     commit = tip(api)
-    assert (found.note, found.repository.ref) == ("", commit)
-    assert found.repository.resolved_spec == f"o/{GIST}/{commit}"
-    assert found.repository.clone_url == f"https://gist.github.com/o/{GIST}.git"
-    assert found.repository.repo_url == f"https://gist.github.com/o/{GIST}"
-    assert found.repository.ref_url == f"https://gist.github.com/o/{GIST}/{commit}"
+    assert (resolved.note, resolved.repository.ref) == ("", commit)
+    assert resolved.repository.resolved_spec == f"o/{GIST}/{commit}"
+    assert resolved.repository.clone_url == f"https://gist.github.com/o/{GIST}.git"
+    assert resolved.repository.repo_url == f"https://gist.github.com/o/{GIST}"
+    assert resolved.repository.ref_url == f"https://gist.github.com/o/{GIST}/{commit}"
 
 
 def test_every_revision_can_be_had_however_old(gists: GistProvider, api: GitHubServer) -> None:
@@ -72,7 +72,7 @@ def test_a_revision_of_a_gist_that_is_not_there_is_not_found_as_a_gist(gists: Gi
 
 def test_secret_gists_are_launched_only_where_the_operator_lets_them(api: GitHubServer, table: Table) -> None:
     api.secret.add(GIST)
-    for ref in ("HEAD", tip(api), tip(api)):  # what is kept is no way around it
+    for ref in ("HEAD", tip(api), tip(api)):  # a kept answer does not bypass the check
         with pytest.raises(SecretGist) as caught:
             provider(api, table).resolve(f"o/{GIST}/{ref}")
         assert caught.value.facts == {"spec": f"o/{GIST}"}
@@ -96,16 +96,16 @@ def test_an_unchanged_gist_is_asked_with_its_etag_and_a_revision_once(
 ) -> None:
     for ref in ("HEAD", "master", "main", ""):
         gists.resolve(f"o/{GIST}/{ref}")
-    assert [asked.status for asked in api.asked] == [200, 304, 304, 304]
+    assert [request.status for request in api.asked] == [200, 304, 304, 304]
     for _ in range(2):
         provider(api, table).resolve(f"o/{GIST}/{tip(api)}")
-    assert [asked.status for asked in api.asked[4:]] == [200]
+    assert [request.status for request in api.asked[4:]] == [200]
 
 
 def test_the_token_is_sent_along(api: GitHubServer, table: Table) -> None:
     api.tokens.add("t0ken")
     provider(api, table, token="t0ken").resolve(f"o/{GIST}")
-    assert [asked.headers.get("authorization") for asked in api.asked] == ["Bearer t0ken"]
+    assert [request.headers.get("authorization") for request in api.asked] == ["Bearer t0ken"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Git links to servers that other providers know: one server, by whichever of its addresses a link leads there."""
+"""Git links to servers that other providers know. Every address of such a server leads to one server."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +19,7 @@ HOMES = ("https://github.com", "https://www.forge.example/git/", "http://plain.e
 
 
 def asked_for(url: str) -> tuple[str, int]:
-    """The host and the port that a link's repository is asked for at. No host is found here."""
+    """Return the host and the port to which the request for a link's repository goes. No host name resolves here."""
     places: list[tuple[str, int]] = []
 
     def resolver(host: str, port: int, *_: object) -> list[Any]:
@@ -62,9 +62,9 @@ def test_all_addresses_of_a_server_lead_to_one_repository_with_one_owner(tmp_pat
         links = [
             f"http://{name}:{server.port}/O/r" for name in ("forge.example", "www.forge.example", "WWW.Forge.example.")
         ]
-        found = [git.resolve(f"{quote(link, safe='')}/HEAD").repository for link in (*links, f"{home}/o/r")]
+        repositories = [git.resolve(f"{quote(link, safe='')}/HEAD").repository for link in (*links, f"{home}/o/r")]
         client.close()
-    assert {each.ref for each in found} == {commit}
-    assert {each.canonical_url for each in found} == {f"{home}/o/r"}
-    assert {build_share_of(each) for each in found} == {f"{home}/o"}
-    assert [each.clone_url for each in found] == [f"{home}/O/r"] * 3 + [f"{home}/o/r"]
+    assert {each.ref for each in repositories} == {commit}
+    assert {each.canonical_url for each in repositories} == {f"{home}/o/r"}
+    assert {build_share_of(each) for each in repositories} == {f"{home}/o"}
+    assert [each.clone_url for each in repositories] == [f"{home}/O/r"] * 3 + [f"{home}/o/r"]

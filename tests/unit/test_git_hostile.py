@@ -1,4 +1,4 @@
-"""Provider `git` against servers that do not mean well, and packs made by hand."""
+"""The provider `git` against hostile servers and handmade packs."""
 
 import hashlib
 import struct
@@ -61,7 +61,7 @@ def header(kind: int, size: int) -> bytes:
 
 
 def packed(*objects: tuple[int, bytes], size: int | None = None) -> bytes:
-    """A pack of objects (type, content); `size`: what each says instead of its real one."""
+    """Return a pack of objects (type, content). `size`: the size that each object claims instead of its real one."""
     body = b"".join(
         header(kind, len(content) if size is None else size) + zlib.compress(content) for kind, content in objects
     )
@@ -71,7 +71,7 @@ def packed(*objects: tuple[int, bytes], size: int | None = None) -> bytes:
 
 def tree(*entries: tuple[str, int, bytes]) -> bytes:
     return b"".join(
-        f"{mode:o} {name}".encode() + b"\0" + bytes.fromhex(found.decode()) for name, mode, found in entries
+        f"{mode:o} {name}".encode() + b"\0" + bytes.fromhex(identifier.decode()) for name, mode, identifier in entries
     )
 
 
@@ -85,7 +85,7 @@ def fetched(pack: bytes) -> bytes:
 
 
 class Forge:
-    """A git server of a few scripted answers. on_post: the answer's body from the request."""
+    """A git server with a few scripted answers. on_post: returns the answer's body for a request's body."""
 
     def __init__(self, on_post: Callable[[bytes], bytes], discovery: bytes = CAPABILITIES) -> None:
         self._on_post, self._discovery = on_post, discovery
@@ -159,12 +159,12 @@ def test_a_file_whose_content_is_another_is_not_taken() -> None:
 
 def test_a_file_over_the_limit_is_too_large() -> None:
     large = b"x" * 1_000_001
-    wanted = Entry("a", 0o100644, object_id(b"blob", large).decode())
+    entry = Entry("a", 0o100644, object_id(b"blob", large).decode())
     with (
         ScriptedServer(Forge(lambda head: fetched(packed((3, large))))) as server,
         pytest.raises(RepositoryTooLarge) as caught,
     ):
-        provider(server).read(repository(server, COMMIT_ID), wanted)
+        provider(server).read(repository(server, COMMIT_ID), entry)
     assert caught.value.facts["limit"] == "1 MB"
 
 
@@ -284,19 +284,19 @@ def test_of_those_who_ask_at_once_for_one_spec_one_asks_the_host() -> None:
         going.wait(20)
         yield answer(b"", "text/plain", "404 Not Found")
 
-    def visit(git: GitProvider, asked: str) -> type[BinderyError]:
+    def visit(git: GitProvider, link: str) -> type[BinderyError]:
         with pytest.raises(BinderyError) as caught:
-            git.resolve(asked)
+            git.resolve(link)
         return caught.type
 
     with ScriptedServer(slow) as server, ThreadPoolExecutor(3) as visitors:
         git = provider(server)
-        told = [visitors.submit(visit, git, spec(server)) for _ in range(3)]
+        outcomes = [visitors.submit(visit, git, spec(server)) for _ in range(3)]
         while not server.asked:
-            time.sleep(0.01)  # nothing tells us when the first has begun
-        time.sleep(0.3)  # for the others to ask too, if they would
+            time.sleep(0.01)  # no event reports that the first request has begun
+        time.sleep(0.3)  # time in which the others could ask too
         going.set()
-        assert [each.result() for each in told] == [RepositoryNotFound] * 3
+        assert [each.result() for each in outcomes] == [RepositoryNotFound] * 3
         assert len(server.asked) == 1
 
 
@@ -343,12 +343,12 @@ def test_a_web_server_over_a_repositorys_files_is_told_from_a_missing_repository
     make_repository(tmp_path / "r.git", {"a.txt": "x"})
     git("-C", str(tmp_path / "r.git"), "update-server-info")
     with Files(tmp_path) as server:
-        asked = GitProvider(GuardedClient([server.address]), SystemClock())
+        git_provider = GitProvider(GuardedClient([server.address]), SystemClock())
         with pytest.raises(BadAddress) as caught:
-            asked.resolve(f"{quote(f'{server.origin}/r.git', safe='')}/HEAD")
+            git_provider.resolve(f"{quote(f'{server.origin}/r.git', safe='')}/HEAD")
         assert "only hands out files" in str(caught.value.facts["why"])
         with pytest.raises(RepositoryNotFound):
-            asked.resolve(f"{quote(f'{server.origin}/none.git', safe='')}/HEAD")
+            git_provider.resolve(f"{quote(f'{server.origin}/none.git', safe='')}/HEAD")
 
 
 @settings(max_examples=25, deadline=None)
@@ -358,12 +358,12 @@ def test_a_web_server_over_a_repositorys_files_is_told_from_a_missing_repository
 )
 def test_whatever_a_server_says_only_facts_come_out(noise: bytes) -> None:
     with ScriptedServer(Forge(lambda head: noise)) as server:
-        asked = provider(server)
+        git = provider(server)
         for ask in (
-            lambda: asked.resolve(spec(server)),
-            lambda: asked.resolve(spec(server, COMMIT_ID)),
-            lambda: asked.tree(repository(server, COMMIT_ID)),
-            lambda: asked.read(repository(server, COMMIT_ID), Entry("a", 0o100644, BLOB_ID.decode())),
+            lambda: git.resolve(spec(server)),
+            lambda: git.resolve(spec(server, COMMIT_ID)),
+            lambda: git.tree(repository(server, COMMIT_ID)),
+            lambda: git.read(repository(server, COMMIT_ID), Entry("a", 0o100644, BLOB_ID.decode())),
         ):
             try:
                 ask()
@@ -402,8 +402,8 @@ def test_too_many_objects_are_refused_unread() -> None:
 
 
 def test_a_sound_pack_is_unpacked_by_id() -> None:
-    found = unpacked(packed((1, COMMIT), (2, ROOT), (3, BLOB)), LIMITS)
-    assert found == {COMMIT_ID.encode(): (1, COMMIT), ROOT_ID: (2, ROOT), BLOB_ID: (3, BLOB)}
+    objects = unpacked(packed((1, COMMIT), (2, ROOT), (3, BLOB)), LIMITS)
+    assert objects == {COMMIT_ID.encode(): (1, COMMIT), ROOT_ID: (2, ROOT), BLOB_ID: (3, BLOB)}
 
 
 @given(st.binary(max_size=300))
@@ -429,9 +429,9 @@ def test_a_tree_of_ever_the_same_folders_is_given_up() -> None:
     objects: dict[bytes, tuple[int, bytes]] = {}
     content = tree(("a", 0o100644, b"1" * 40))
     for _ in range(12):
-        found = object_id(b"tree", content)
-        objects[found] = (2, content)
-        content = tree(*((f"d{number}", 0o040000, found) for number in range(10)))
+        identifier = object_id(b"tree", content)
+        objects[identifier] = (2, content)
+        content = tree(*((f"d{number}", 0o040000, identifier) for number in range(10)))
     root = object_id(b"tree", content)
     head = commit(root)
     objects |= {root: (2, content), object_id(b"commit", head): (1, head)}
@@ -440,7 +440,7 @@ def test_a_tree_of_ever_the_same_folders_is_given_up() -> None:
 
 
 def test_numbers_of_any_length_are_not_read() -> None:
-    """Reading them takes time that grows with their length's square."""
+    """Reading these numbers takes time that grows with the square of their length."""
     delta = zlib.compress(varint(1) + varint(1) + b"\x01x")
     for kind in (bytes([3 << 4 | 128]) + b"\x80" * 20 + b"\x01", bytes([6 << 4 | 4]) + b"\x80" * 20 + b"\x01" + delta):
         body = struct.pack(">4sLL", b"PACK", 2, 1) + kind
@@ -450,7 +450,7 @@ def test_numbers_of_any_length_are_not_read() -> None:
 
 
 def test_a_listing_of_endless_paths_is_given_up() -> None:
-    """Names that are long and nested: paths would take far more memory than the trees."""
+    """The names are long and nested, so the paths would take far more memory than the trees."""
     inner = tree(("x", 0o100644, b"1" * 40))
     objects = {object_id(b"tree", inner): (2, inner)}
     for _ in range(3):

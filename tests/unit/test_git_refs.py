@@ -1,4 +1,4 @@
-"""What may be asked for as a ref or a spec."""
+"""The refs and specs that may be requested."""
 
 from urllib.parse import quote
 
@@ -82,13 +82,13 @@ def test_a_commit_is_written_in_lower_case() -> None:
 
 def test_a_branch_goes_before_a_tag_and_head_stands_in_for_master_only() -> None:
     assert names_of("HEAD") == ("HEAD",)
-    known = {"refs/heads/a": "1", "refs/tags/a": "2", "HEAD": "3"}
-    found = chosen("a", known)
-    assert found is not None
-    assert (found.commit, found.note) == ("1", "")
-    assert chosen("b", known) is None
+    refs = {"refs/heads/a": "1", "refs/tags/a": "2", "HEAD": "3"}
+    branch = chosen("a", refs)
+    assert branch is not None
+    assert (branch.commit, branch.note) == ("1", "")
+    assert chosen("b", refs) is None
     for name in ("master", "main"):
-        instead = chosen(name, known)
+        instead = chosen(name, refs)
         assert instead is not None
         assert instead.commit == "3"
         assert name in instead.note
@@ -139,7 +139,7 @@ def test_absurd_refs_in_git_specs_are_refused(ref: str, git: GitProvider) -> Non
 
 
 @pytest.mark.parametrize(
-    ("spec", "meant"),
+    ("spec", "encoded"),
     [
         ("https://example.org/o/r/main", "https%3A%2F%2Fexample.org%2Fo%2Fr/main"),
         ("http:/example.org:3000/o/r/HEAD", "http%3A%2F%2Fexample.org%3A3000%2Fo%2Fr/HEAD"),
@@ -153,15 +153,15 @@ def test_absurd_refs_in_git_specs_are_refused(ref: str, git: GitProvider) -> Non
     ],
 )
 def test_an_address_as_it_is_is_answered_with_the_link_that_is_likely_meant(
-    spec: str, meant: str, git: GitProvider
+    spec: str, encoded: str, git: GitProvider
 ) -> None:
     with pytest.raises(BadSpec) as caught:
         git.check(spec)
     assert error_message(caught.value).message.endswith(
-        f"has to be percent-encoded, as in /v2/git/{meant}. Check the link."
+        f"has to be percent-encoded, as in /v2/git/{encoded}. Check the link."
     )
     assert "hunter2" not in str(caught.value)
-    assert git.check(meant)
+    assert git.check(encoded)
 
 
 def test_a_git_spec_names_its_repository(git: GitProvider) -> None:

@@ -1,4 +1,4 @@
-"""A GitHub App's tokens, from a server that checks what the App signs as GitHub's documentation says."""
+"""The tokens of a GitHub App, from a server that checks the App's signature as GitHub's documentation says."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ START = 1_800_000_000.0
 
 
 class SetClock(SystemClock):
-    """A clock that stands where it is put."""
+    """A clock that shows the time that a test sets."""
 
     time = START
 
@@ -50,7 +50,7 @@ def api(server: AppServer, clock: SetClock, app: str = "42", key: str = PEM) -> 
 
 
 def bearers(server: AppServer) -> list[str | None]:
-    return [asked.headers.get("authorization") for asked in server.asked if asked.path == "/x"]
+    return [request.headers.get("authorization") for request in server.asked if request.path == "/x"]
 
 
 def test_one_token_is_asked_for_and_used_until_shortly_before_its_end(server: AppServer, clock: SetClock) -> None:
@@ -75,8 +75,8 @@ def test_an_app_that_is_refused_is_said_in_the_log_and_questions_go_without(
     assert bearers(server) == [None] * 3
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "status 401" in caplog.text
-    asked = json.dumps([asked.headers.get("authorization", "") for asked in server.asked])
-    assert not any(secret in caplog.text for secret in (PEM, PEM.splitlines()[1], asked.split('"')[1]))
+    sent = json.dumps([request.headers.get("authorization", "") for request in server.asked])
+    assert not any(secret in caplog.text for secret in (PEM, PEM.splitlines()[1], sent.split('"')[1]))
 
 
 def test_a_key_that_cannot_be_read_is_said_in_the_log(
@@ -88,20 +88,22 @@ def test_a_key_that_cannot_be_read_is_said_in_the_log(
 
 
 def test_repositories_and_gists_are_asked_for_with_its_tokens(server: AppServer, clock: SetClock) -> None:
-    given = Settings.read({**APP, "BINDERY_GITHUB_API_URL": server.url, "BINDERY_GITHUB_TOKEN": "another"})
-    providers = every_provider(GuardedClient([server.address]), given, clock)
+    settings = Settings.read({**APP, "BINDERY_GITHUB_API_URL": server.url, "BINDERY_GITHUB_TOKEN": "another"})
+    providers = every_provider(GuardedClient([server.address]), settings, clock)
     for name, spec in (("gh", "o/r/HEAD"), ("gist", "o/0123abcd")):
         with pytest.raises(RepositoryNotFound):
             providers[name].resolve(spec)
-    told = [asked.headers["authorization"] for asked in server.asked if asked.path.startswith(("/repos", "/gists"))]
-    assert told == ["Bearer ghs_1", "Bearer ghs_2"]
+    tokens = [
+        request.headers["authorization"] for request in server.asked if request.path.startswith(("/repos", "/gists"))
+    ]
+    assert tokens == ["Bearer ghs_1", "Bearer ghs_2"]
 
 
 def test_the_key_goes_nowhere(server: AppServer, clock: SetClock) -> None:
     api(server, clock).get("/x", "")
-    told = json.dumps([[asked.path, dict(asked.headers)] for asked in server.asked])
-    assert not any(line in told for line in PEM.splitlines()[1:-1])
-    assert "ghs_1" not in "".join(asked.path for asked in server.asked)
+    sent = json.dumps([[request.path, dict(request.headers)] for request in server.asked])
+    assert not any(line in sent for line in PEM.splitlines()[1:-1])
+    assert "ghs_1" not in "".join(request.path for request in server.asked)
 
 
 APP = {"BINDERY_GITHUB_APP_ID": "42", "BINDERY_GITHUB_APP_INSTALLATION": "7", "BINDERY_GITHUB_APP_KEY": PEM}

@@ -1,4 +1,4 @@
-"""Provider `gl` against recorded answers and a loopback API."""
+"""The provider `gl` against recorded answers and a loopback API."""
 
 import time
 from collections.abc import Iterator
@@ -53,11 +53,11 @@ def spec(ref: str, name: str = NESTED) -> str:
     ],
 )
 def test_recorded_refs_resolve(gl: GitLabProvider, lab: GitLabServer, ref: str, commit: str) -> None:
-    found = gl.resolve(f"{RECORDED}/{ref}").repository
-    assert (found.ref, found.resolved_spec) == (commit, f"{RECORDED}/{commit}")
-    assert found.clone_url == f"{lab.url}/gitlab-org/gitlab-foss.git"
-    assert found.repo_url == f"{lab.url}/gitlab-org/gitlab-foss"
-    assert found.ref_url == f"{lab.url}/gitlab-org/gitlab-foss/-/tree/{commit}"
+    repository = gl.resolve(f"{RECORDED}/{ref}").repository
+    assert (repository.ref, repository.resolved_spec) == (commit, f"{RECORDED}/{commit}")
+    assert repository.clone_url == f"{lab.url}/gitlab-org/gitlab-foss.git"
+    assert repository.repo_url == f"{lab.url}/gitlab-org/gitlab-foss"
+    assert repository.ref_url == f"{lab.url}/gitlab-org/gitlab-foss/-/tree/{commit}"
 
 
 @needs_recordings
@@ -70,21 +70,21 @@ def test_a_recorded_refusal_means_that_the_ref_is_not_there(gl: GitLabProvider) 
 def test_groups_may_be_nested_and_branches_may_have_slashes(gl: GitLabProvider, lab: GitLabServer) -> None:
     folder = lab.projects[NESTED]
     git("-C", folder, "branch", "feature/x")
-    found = gl.resolve(spec("feature/x")).repository
-    assert found.resolved_spec == f"group%2Fsub.group%2Fdeeper%2Fr/{found.ref}"
-    assert found.ref == git("-C", folder, "rev-parse", "main").decode().strip()
-    assert gl.resolve(spec(found.ref[:8])).repository.ref == found.ref
+    repository = gl.resolve(spec("feature/x")).repository
+    assert repository.resolved_spec == f"group%2Fsub.group%2Fdeeper%2Fr/{repository.ref}"
+    assert repository.ref == git("-C", folder, "rev-parse", "main").decode().strip()
+    assert gl.resolve(spec(repository.ref[:8])).repository.ref == repository.ref
 
 
 def test_a_merge_requests_page_leads_to_what_it_asks_to_merge(gl: GitLabProvider, lab: GitLabServer) -> None:
-    """As far as the API takes the name of any ref, as git does; its documentation speaks of branches and tags."""
+    """The API accepts the name of any ref, as git does, although its documentation mentions only branches and tags."""
     folder = lab.projects[NESTED]
     git("-C", folder, "branch", "proposed")
     git("-C", folder, "update-ref", "refs/merge-requests/12/head", "proposed")
-    found = gl.detect(f"{lab.url}/{NESTED}/-/merge_requests/12/diffs")
-    assert found
+    detected = gl.detect(f"{lab.url}/{NESTED}/-/merge_requests/12/diffs")
+    assert detected
     commit = git("-C", folder, "rev-parse", "proposed").decode().strip()
-    assert gl.resolve(found.spec).repository.ref == commit
+    assert gl.resolve(detected.spec).repository.ref == commit
 
 
 def test_a_missing_project_is_told_from_a_missing_ref(gl: GitLabProvider) -> None:
@@ -109,20 +109,20 @@ def test_an_unquoted_project_is_told_how_it_is_written(gl: GitLabProvider) -> No
 
 
 def test_an_unchanged_ref_is_asked_with_its_etag_and_a_commit_once(gl: GitLabProvider, lab: GitLabServer) -> None:
-    found = gl.resolve(spec("main")).repository
+    repository = gl.resolve(spec("main")).repository
     gl.resolve(spec("main"))
-    assert [asked.status for asked in lab.asked] == [200, 304]
-    gl.resolve(spec(found.ref))
-    gl.resolve(spec(found.ref))
+    assert [request.status for request in lab.asked] == [200, 304]
+    gl.resolve(spec(repository.ref))
+    gl.resolve(spec(repository.ref))
     assert len(lab.asked) == 3
 
 
 def test_an_answer_of_another_server_is_not_taken_for_this_ones(lab: GitLabServer, table: Table) -> None:
-    found = provider(lab, table).resolve(spec("main")).repository
-    provider(lab, table).resolve(spec(found.ref))
+    repository = provider(lab, table).resolve(spec("main")).repository
+    provider(lab, table).resolve(spec(repository.ref))
     elsewhere = GitLabProvider(GuardedClient(), table, SystemClock(), url="https://gitlab.example.invalid")
     with pytest.raises(HostUnreachable):
-        elsewhere.resolve(spec(found.ref))
+        elsewhere.resolve(spec(repository.ref))
 
 
 def test_a_limit_says_until_when_and_is_kept_to(gl: GitLabProvider, lab: GitLabServer) -> None:
@@ -135,7 +135,7 @@ def test_a_limit_says_until_when_and_is_kept_to(gl: GitLabProvider, lab: GitLabS
             assert float(error.facts["at"]) == pytest.approx(lab.limited_until, abs=2)
         else:
             pytest.fail("what has us wait is asked again")
-    assert [asked.status for asked in lab.asked] == [200, 429]
+    assert [request.status for request in lab.asked] == [200, 429]
 
 
 def test_the_token_goes_to_the_server_and_nowhere_else(lab: GitLabServer, table: Table) -> None:
@@ -143,13 +143,13 @@ def test_the_token_goes_to_the_server_and_nowhere_else(lab: GitLabServer, table:
     with GitLabServer() as elsewhere:
         lab.replies[f"{COMMITS}/away"] = Reply(301, None, {"Location": f"{elsewhere.url}/x"})
         gl = provider(lab, table, "t0ken", elsewhere.address)
-        found = gl.resolve(spec("main"))
+        resolved = gl.resolve(spec("main"))
         with pytest.raises(RepositoryNotFound):
             gl.resolve(spec("away"))
-        assert [asked.headers.get("authorization") for asked in lab.asked] == ["Bearer t0ken"] * 4
+        assert [request.headers.get("authorization") for request in lab.asked] == ["Bearer t0ken"] * 4
         assert elsewhere.asked
         assert [sorted(each.headers) for each in elsewhere.asked if "t0ken" in str(each)] == []
-    assert "t0ken" not in str(found)
+    assert "t0ken" not in str(resolved)
     assert "t0ken" not in lab.asked[0].path
 
 

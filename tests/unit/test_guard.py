@@ -1,4 +1,4 @@
-"""The guarded client, against real sockets."""
+"""The guarded client against real sockets."""
 
 import re
 import socket
@@ -72,13 +72,13 @@ def test_a_name_that_leads_to_loopback_is_forbidden_before_any_connection(host: 
 
 def test_a_mixed_answer_is_forbidden(ok: ScriptedServer) -> None:
     port = ok.address.rpartition(":")[2]
-    for found in (["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"], ["fd00:ec2::254"], ["169.254.169.254"]):
+    for addresses in (["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"], ["fd00:ec2::254"], ["169.254.169.254"]):
         with pytest.raises(ForbiddenAddress):
-            GuardedClient(resolver=Names(found)).get(f"http://forge.example:{port}/")
+            GuardedClient(resolver=Names(addresses)).get(f"http://forge.example:{port}/")
 
 
 def test_a_name_is_looked_up_once_and_the_connection_is_pinned(ok: ScriptedServer) -> None:
-    """The second answer, which would be another one, is never asked for; the Host header still bears the name."""
+    """The second answer, which would be different, is never requested. The Host header still has the name."""
     port = ok.address.rpartition(":")[2]
     names = Names(["127.0.0.1"], ["10.0.0.1"])
     client = GuardedClient([f"forge.example:{port}"], resolver=names)
@@ -88,7 +88,7 @@ def test_a_name_is_looked_up_once_and_the_connection_is_pinned(ok: ScriptedServe
 
 
 def test_a_name_that_is_rebound_after_the_check_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The resolver would answer a private address the second time; the connection goes to the one that was checked."""
+    """The resolver would answer a private address the second time. The connection goes to the address that was checked."""
     tried: list[object] = []
 
     def refuse(sock: socket.socket, address: object) -> None:
@@ -163,7 +163,7 @@ def test_a_redirect_to_no_address_is_refused(target: str) -> None:
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 def test_no_question_of_gits_follows_a_redirect(ok: ScriptedServer, status: str) -> None:
-    """What it posts is for one server."""
+    """The body of a POST is meant for one server only."""
     redirect = answer(b"", "text/plain", status, f"Location: {ok.url}/")
     with ScriptedServer(lambda head: [redirect]) as server:
         client = GuardedClient([server.address, ok.address])
@@ -173,7 +173,7 @@ def test_no_question_of_gits_follows_a_redirect(ok: ScriptedServer, status: str)
 
 
 def test_the_network_is_reached_through_the_guard_alone() -> None:
-    """Of all that asks repository hosts, nothing else opens a connection or has a client that could."""
+    """Of all code that sends requests to repository hosts, only the guard opens connections or has a client that could."""
     adapters = Path(module.__file__).parents[1]
     folders = [adapters / name for name in ("http", "git", "hosts")] + [Path(contents.__file__).parent]
     files = [path for folder in folders for path in folder.rglob("*.py")]
@@ -183,8 +183,8 @@ def test_the_network_is_reached_through_the_guard_alone() -> None:
         re.MULTILINE,
     )
     subprocesses = re.compile(r"^\s*(?:import|from) (?:subprocess|asyncio)", re.MULTILINE)
-    found = {path.relative_to(adapters).as_posix() for path in files if clients.search(path.read_text())}
-    assert found == {"http/client.py", "http/budget.py"}
+    importers = {path.relative_to(adapters).as_posix() for path in files if clients.search(path.read_text())}
+    assert importers == {"http/client.py", "http/budget.py"}
     assert [path for path in files if subprocesses.search(path.read_text())] == []
 
 
@@ -306,7 +306,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TLSServer:
-    """Answers TLS connections, one after the other, with the same bytes."""
+    """A server that answers TLS connections, one after the other, with the same bytes."""
 
     def __init__(self, folder: Path, reply: bytes) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -403,7 +403,7 @@ def test_a_deadline_counts_from_the_exchanges_begin() -> None:
 
 
 def silent_server() -> ScriptedServer:
-    """Takes requests and never answers, until it ends."""
+    """Start a server that takes requests and never answers, until it ends."""
 
     def silent(head: bytes) -> Iterator[bytes]:
         server.closing.wait(20)
@@ -437,7 +437,7 @@ def test_many_at_once_at_a_quick_host_all_have_their_turn() -> None:
         with lock:
             running += 1
             most = max(most, running)
-        threading.Event().wait(0.05)  # long enough for others to come meanwhile
+        threading.Event().wait(0.05)  # long enough for other requests to arrive
         with lock:
             running -= 1
         yield answer(b"hello", "text/plain", "200 OK", "Connection: close")
@@ -505,7 +505,7 @@ def test_a_download_must_keep_a_pace(piece: bytes, why: str) -> None:
             yield piece
 
     with ScriptedServer(drip) as server:
-        client, said = GuardedClient([server.address], pace_seconds=0.2), ""
+        client, reason = GuardedClient([server.address], pace_seconds=0.2), ""
         try:
             with (
                 client.exchange(server.url, seconds=60, download=True),
@@ -513,5 +513,5 @@ def test_a_download_must_keep_a_pace(piece: bytes, why: str) -> None:
             ):
                 response.read()
         except HostUnreachable as error:
-            said = str(error.facts["why"])
-    assert said == why
+            reason = str(error.facts["why"])
+    assert reason == why

@@ -1,4 +1,4 @@
-"""Which addresses are asked at all."""
+"""The addresses that the guarded client sends requests to."""
 
 import pytest
 from hypothesis import given
@@ -180,7 +180,7 @@ def test_any_text_is_an_address_or_refused_by_name(url: str) -> None:
 
 
 def test_an_address_of_any_length_is_refused_at_once() -> None:
-    """Each of these would take hours if the time grew with the length's square."""
+    """Each of these addresses would take hours if the time grew with the square of its length."""
     for url in ("https://example.org/" + "a" * 3_000_000, "x" * 3_000_000, "https://" + "a@" * 1_500_000):
         with pytest.raises(BadAddress, match="longer") as caught:
             parsed(url)

@@ -1,4 +1,4 @@
-"""What all hosts with an API have in common: waiting when told to, and asking once for what many want."""
+"""The common behavior of all hosts with an API: waiting when a host demands it, and one request for many callers."""
 
 import logging
 import subprocess
@@ -21,7 +21,7 @@ from tests.serving.host_api import Reply
 
 
 class SetClock(SystemClock):
-    """A clock that stands where it is put."""
+    """A clock that shows the time that a test sets."""
 
     time = 1_800_000_000.0
 
@@ -78,7 +78,7 @@ def test_meanwhile_it_is_asked_only_for_what_it_does_not_count(
     with pytest.raises(HostLimited):
         api.get("/y", "")
     assert api.get("/x", "", etag=etag).unchanged
-    assert [asked.status for asked in server.asked] == [200, 403, 304]
+    assert [request.status for request in server.asked] == [200, 403, 304]
 
 
 def test_one_that_names_seconds_to_wait_is_not_asked_at_all(
@@ -90,7 +90,7 @@ def test_one_that_names_seconds_to_wait_is_not_asked_at_all(
         with pytest.raises(HostLimited) as caught:
             api.get(path, "", etag=etag)
         assert caught.value.facts["at"] == clock.time + 60
-    assert [asked.path for asked in server.asked] == ["/x", "/y"]
+    assert [request.path for request in server.asked] == ["/x", "/y"]
 
 
 def test_a_token_that_the_host_refuses_is_said_once_and_not_shown_again_for_ten_minutes(
@@ -102,7 +102,7 @@ def test_a_token_that_the_host_refuses_is_said_once_and_not_shown_again_for_ten_
             clock.time += seconds
             assert api.get("/x", "").body
             assert api.may_have_token, "else nobody would look what is private"
-    assert [asked.status for asked in server.asked] == [401, 200, 200, 200, 401, 200]
+    assert [request.status for request in server.asked] == [401, 200, 200, 200, 401, 200]
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
     assert "127.0.0.1 refuses its token" in caplog.text
     assert "t0ken0t0ken" not in caplog.text
@@ -115,7 +115,7 @@ def test_a_token_that_is_not_good_for_one_thing_is_shown_for_others(server: GitH
     server.replies["/y"] = Reply(200, {})
     for path in ("/x", "/y"):
         api.get(path, "")
-    assert [asked.status for asked in server.asked] == [403, 200, 200]
+    assert [request.status for request in server.asked] == [403, 200, 200]
     assert "authorization" in server.asked[-1].headers
 
 
@@ -138,10 +138,10 @@ def test_how_long_to_wait_is_the_hosts_word_within_a_day(headers: dict[str, str]
 
 
 def test_many_who_ask_for_one_thing_ask_once() -> None:
-    flights, going, asked = SingleFlight[int](), threading.Event(), []
+    flights, going, calls = SingleFlight[int](), threading.Event(), []
 
     def ask() -> int:
-        asked.append(1)
+        calls.append(1)
         going.wait(10)
         return 7
 
@@ -154,7 +154,7 @@ def test_many_who_ask_for_one_thing_ask_once() -> None:
     for thread in threads:
         thread.join(10)
     assert answers == [7] * 8
-    assert 1 <= len(asked) < 8
+    assert 1 <= len(calls) < 8
 
 
 def test_whoever_waits_hears_of_the_same_trouble_and_the_next_one_asks_anew() -> None:
@@ -192,9 +192,9 @@ def test_whoever_waits_for_one_that_hangs_is_let_go() -> None:
         return 7
 
     with ThreadPoolExecutor(1) as first:
-        told = first.submit(flights.one, "k", ask)
+        answer = first.submit(flights.one, "k", ask)
         waiting.wait(10)
-        late = threading.Timer(10, going.set)  # for those who would wait for ever
+        late = threading.Timer(10, going.set)  # ends a wait that would never end
         late.start()
         with pytest.raises(HostUnreachable) as caught:
             flights.one("k", lambda: 1, "git.example")
@@ -202,7 +202,7 @@ def test_whoever_waits_for_one_that_hangs_is_let_go() -> None:
         assert caught.value.facts["host"] == "git.example"
         late.cancel()
         going.set()
-        assert told.result(10) == 7
+        assert answer.result(10) == 7
     assert flights.one("k", lambda: 3) == 3
 
 

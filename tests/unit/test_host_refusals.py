@@ -1,4 +1,4 @@
-"""Each refusal of a host is told as what it is, and waited for where it passes."""
+"""The refusals of hosts: each is reported as its own kind, and a temporary one is waited for."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,7 +96,7 @@ def test_a_secondary_limit_is_waited_for_a_minute_whatever_the_quota_says(site: 
 
 
 def test_a_token_in_a_secondary_limit_is_not_left_out(site: Site) -> None:
-    """Without it the host would be asked once more, as a stranger."""
+    """Without the token, the host would get one more request, an anonymous one."""
     site.replies["/x"] = Reply(403, SECONDARY, QUOTA_LEFT)
     with pytest.raises(HostLimited):
         github_api(GuardedClient([site.address]), SystemClock(), site.url, "token").get("/x", "page")
@@ -190,8 +190,8 @@ def test_a_launch_that_is_always_limited_ends_after_its_tries(monkeypatch: pytes
 def detect() -> DetectAddress:
     settings = Settings.read({"BINDERY_SECRET": "s" * 48})
     client, table, clock = GuardedClient(), DictTable(), SystemClock()
-    made = {name: make(settings, client, table, clock) for name, make in PROVIDERS.items()}
-    return DetectAddress(lambda: made)
+    providers = {name: make(settings, client, table, clock) for name, make in PROVIDERS.items()}
+    return DetectAddress(lambda: providers)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def detect() -> DetectAddress:
     ],
 )
 def test_a_page_that_is_no_repository_is_said_to_be_none(detect: DetectAddress, address: str, word: str) -> None:
-    if word == "git":  # nothing in its address tells this page from a forge's
+    if word == "git":  # the page's address looks like that of a forge
         assert detect(address).provider == "git"
         return
     with pytest.raises(NotARepository, match=word) as caught:

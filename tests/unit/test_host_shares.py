@@ -1,4 +1,4 @@
-"""What slow hosts may take: turns are shared out by groups of hosts, and everything that one step asks has one deadline."""
+"""The shares of slow hosts: groups of hosts take turns, and all requests of one step have one deadline."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ def client() -> GuardedClient:
 
 
 def held(client: GuardedClient, *urls: str) -> ExitStack:
-    """Requests under way at these addresses."""
+    """Hold requests under way at these addresses."""
     with ExitStack() as stack:
         for url in urls:
             stack.enter_context(client.exchange(url))
@@ -88,7 +88,7 @@ def test_a_group_is_a_registered_domain_or_a_network(host: str, group: str) -> N
 
 @pytest.fixture
 def slow() -> Iterator[ScriptedServer]:
-    """Each answer takes a while."""
+    """Start a server that takes a while for each answer."""
     pause = threading.Event()
 
     def script(_: bytes) -> Iterator[bytes]:
@@ -114,15 +114,15 @@ def test_a_failure_before_the_deadline_is_the_hosts_own() -> None:
 
 
 def test_a_slow_name_server_is_not_waited_for() -> None:
-    asked = threading.Event()
+    finished = threading.Event()
 
     def silent(host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
-        asked.wait(60)
+        finished.wait(60)
         return []
 
     with pytest.raises(HostUnreachable, match="looked up in time"):
         GuardedClient(resolver=silent, connect_seconds=0.1).get("https://forge.example/")
-    asked.set()
+    finished.set()
 
 
 def test_a_launch_whose_host_took_the_whole_time_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

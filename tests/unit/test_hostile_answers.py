@@ -1,4 +1,4 @@
-"""Answers of hosts that anybody may name: none of them crashes a step, and none takes the process's memory."""
+"""The answers of hosts that any visitor may name: no answer crashes a step or uses up the process's memory."""
 
 import json
 import subprocess
@@ -55,7 +55,7 @@ def test_the_most_values_fit_into_bounded_memory() -> None:
 
 @pytest.fixture
 def said() -> Iterator[list[bytes]]:
-    """The whole answers that the host sends to each request."""
+    """Yield the list of bytes that the host sends as its whole answer to each request."""
     yield []
 
 

@@ -1,7 +1,7 @@
-"""What each function has loaded when it can take its first message: counted, since a cold start is mostly imports.
+"""The modules that each function has loaded when it can take its first message, because a cold start is mostly imports.
 
-A budget is a little above what it was when it was set. Over it, something came along that a start now waits for: leave it out,
-or import it where it is needed. `make bench` tells what each costs.
+A budget is a little above the count at the time when it was set. A function over its budget has a new import that each start
+waits for. Leave that module out, or import it where it is needed. `make bench` shows the cost of each module.
 """
 
 import sys
@@ -59,7 +59,7 @@ def start(name: str) -> Init:
 
 
 def packages(name: str) -> set[str]:
-    """Every package that is loaded, by each part of its name that leads there."""
+    """Return every loaded package, including the parent packages of each module's name."""
     names = start(name).modules
     return {
         ".".join(parts[:count]) for parts in (each.split(".") for each in names) for count in range(1, len(parts) + 1)
@@ -79,7 +79,7 @@ def test_a_function_loads_nothing_that_it_has_no_use_for(name: str) -> None:
 
 @pytest.mark.parametrize("heavy", ONLY_IN)
 def test_what_is_loaded_by_some_is_loaded_by_those(heavy: str) -> None:
-    """Else a budget would be held by a function that did not start."""
+    """Without this rule, a function that did not start would stay within its budget."""
     assert {name for name in FUNCTIONS if heavy in packages(name)} == ONLY_IN[heavy]
 
 

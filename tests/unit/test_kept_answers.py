@@ -1,4 +1,4 @@
-"""What hosts of records answered, kept for as long as it holds."""
+"""The answers of hosts of records, which are kept for as long as they are valid."""
 
 import threading
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ HOME = Home("zenodo", "10.5281/zenodo.1")
 
 
 class Host:
-    """Answers, and counts."""
+    """A host that answers and counts its requests."""
 
     def __init__(self, seconds: float = 60) -> None:
         self.seconds = seconds
@@ -39,10 +39,10 @@ def kept(table: DictTable, clock: FakeClock) -> KeptAnswers[Home]:
 def test_an_answer_is_asked_for_again_when_it_no_longer_holds(kept: KeptAnswers[Home], clock: FakeClock) -> None:
     host = Host()
     assert kept.known("q") is None
-    for asked, seconds in ((1, 0), (1, 59), (2, 1)):
+    for count, seconds in ((1, 0), (1, 59), (2, 1)):
         clock.advance(seconds)
         assert kept.of("q", host) == HOME
-        assert host.asked == asked
+        assert host.asked == count
     assert kept.known("q") == HOME
 
 
@@ -93,19 +93,19 @@ def test_what_another_version_of_this_program_kept_is_asked_for_anew(kept: KeptA
 
 
 def test_of_those_who_ask_at_once_one_asks(kept: KeptAnswers[Home]) -> None:
-    going, asked, answers = threading.Event(), threading.Semaphore(0), []
+    going, requested, answers = threading.Event(), threading.Semaphore(0), []
     host = Host(seconds=0)
 
     def slow() -> Answer[Home]:
-        asked.release()
+        requested.release()
         going.wait(20)
         return host()
 
     threads = [threading.Thread(target=lambda: answers.append(kept.of("q", slow))) for _ in range(8)]
     for thread in threads:
         thread.start()
-    assert asked.acquire(timeout=20)
-    assert not asked.acquire(timeout=0.3), "another one asked too"
+    assert requested.acquire(timeout=20)
+    assert not requested.acquire(timeout=0.3), "another one asked too"
     going.set()
     for thread in threads:
         thread.join(20)

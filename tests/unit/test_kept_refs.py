@@ -1,4 +1,4 @@
-"""What is kept of refs: under whose name, for how long, and what ends it."""
+"""The kept answers about refs: the names under which they are kept, their lifetime, and the events that end it."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ COMMIT = "c" * 40
 
 
 class Host:
-    """Says of every ref that it leads to COMMIT, while the repository is there. etags: what it was asked with."""
+    """A host where every ref leads to COMMIT while the repository exists. etags: the ETags of the requests it got."""
 
     def __init__(self) -> None:
         self.there = True
@@ -71,25 +71,25 @@ def test_a_branch_is_asked_for_each_time_with_what_it_was_known_by(
 ) -> None:
     for seconds in (0, 0, KEPT_SECONDS - 1, 2):
         clock.advance(seconds)
-        found = ask(refs, host, "o/r", "main")
-        assert found
-        assert found["commit"] == COMMIT
+        facts = ask(refs, host, "o/r", "main")
+        assert facts
+        assert facts["commit"] == COMMIT
     assert host.etags == ["", "e", "e", ""]
 
 
 def test_a_full_commit_id_is_asked_for_once_in_a_day(refs: KeptRefs, host: Host, clock: FakeClock) -> None:
-    for seconds, asked in ((0, 1), (COMMIT_SECONDS - 1, 1), (2, 2), (0, 2)):
+    for seconds, count in ((0, 1), (COMMIT_SECONDS - 1, 1), (2, 2), (0, 2)):
         clock.advance(seconds)
         assert ask(refs, host, "o/r", COMMIT)
-        assert len(host.etags) == asked
+        assert len(host.etags) == count
 
 
 def test_of_a_repository_that_is_gone_nothing_stays_kept_and_of_others_all(
     refs: KeptRefs, host: Host, table: DictTable
 ) -> None:
-    mine = [COMMIT, *(f"b{number}" for number in range(250))]  # more than a query answers at once
+    own_refs = [COMMIT, *(f"b{number}" for number in range(250))]  # more than one query returns
     others = ["o", "o/r2", "o/r/x", "o/r%2fx"]
-    for ref in mine:
+    for ref in own_refs:
         ask(refs, host, "o/r", ref)
     for name in others:
         ask(refs, host, name, COMMIT)
@@ -103,11 +103,11 @@ def test_of_a_repository_that_is_gone_nothing_stays_kept_and_of_others_all(
         ask(refs, host, "o/r", COMMIT)
 
 
-@pytest.mark.parametrize(("status", "kept"), [(401, 1), (403, 1), (404, 0), (410, 0), (451, 0)])
+@pytest.mark.parametrize(("status", "items"), [(401, 1), (403, 1), (404, 0), (410, 0), (451, 0)])
 def test_of_a_repository_that_its_host_only_refuses_to_tell_of_all_stays_kept(
-    table: DictTable, tmp_path: Path, status: int, kept: int
+    table: DictTable, tmp_path: Path, status: int, items: int
 ) -> None:
-    """As GitHub does to those who ask too often, with a bare 403."""
+    """GitHub answers clients that send too many requests with a bare 403 too, so a 403 does not mean a missing repository."""
     commit = make_repository(tmp_path / "r", {"README.md": ""})
     with GitHubServer({"o/r": tmp_path / "r"}) as server:
         provider, spec = on_github(server, table)
@@ -117,7 +117,7 @@ def test_of_a_repository_that_its_host_only_refuses_to_tell_of_all_stays_kept(
             provider.resolve(spec.format("HEAD"))
     kinds: dict[int, type[RepositoryNotFound]] = {410: RepositoryGone, 451: RepositoryBlocked}
     assert type(caught.value) is kinds.get(status, RepositoryNotFound)
-    assert len(table.items()) == kept
+    assert len(table.items()) == items
 
 
 def test_a_repository_and_a_ref_are_not_taken_for_others_that_are_written_alike(refs: KeptRefs, host: Host) -> None:
@@ -128,7 +128,7 @@ def test_a_repository_and_a_ref_are_not_taken_for_others_that_are_written_alike(
 
 
 def test_the_longest_names_fit_into_a_key(refs: KeptRefs, host: Host) -> None:
-    """Of GitLab: twenty groups below each other."""
+    """The longest names are those of GitLab, with twenty nested groups."""
     namespace = "/".join(["g" * 32] * 20 + ["p" * 40])
     assert len(namespace) == 700
     assert ask(refs, host, namespace, "r" * 255)
@@ -143,12 +143,12 @@ def test_of_those_who_ask_at_once_for_one_ref_one_asks(refs: KeptRefs, host: Hos
         return answer
 
     with ThreadPoolExecutor(8) as visitors:
-        told = [visitors.submit(refs.facts, "o/r", "main", slow, read) for _ in range(8)]
+        answers = [visitors.submit(refs.facts, "o/r", "main", slow, read) for _ in range(8)]
         while not host.etags:
-            time.sleep(0.01)  # nothing tells us when the first has begun
-        time.sleep(0.3)  # for the others to ask too, if they would
+            time.sleep(0.01)  # no event reports that the first request has begun
+        time.sleep(0.3)  # time in which the others could ask too
         going.set()
-        assert all(each.result() for each in told)
+        assert all(each.result() for each in answers)
     assert host.etags == [""]
 
 

@@ -1,4 +1,4 @@
-"""Keys of environments whose builds can read `.git`: they depend on the commit and the tags, not on the tree alone."""
+"""The keys of environments with builds that can read `.git`. They depend on the commit and the tags, not only on the tree."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ PLAIN: dict[str, bytes] = {"requirements.txt": b"numpy\n"}
 
 
 class SameTree(FakeHost):
-    """All commits have one tree."""
+    """A host with one tree for all commits."""
 
     def tree(self, repository: Repository) -> Tree | None:
         tree = super().tree(repository)
@@ -29,7 +29,7 @@ class SameTree(FakeHost):
 
 
 class Case:
-    """Two commits with the same files."""
+    """A repository with two commits that have identical files."""
 
     def __init__(self, files: dict[str, bytes] | None) -> None:
         self.clock = FakeClock()

@@ -1,4 +1,4 @@
-"""A kubeconfig in Secrets Manager: what it may say, when it is looked at, and what stays when it changes."""
+"""A kubeconfig in Secrets Manager: its permitted contents, the times at which it is read, and the effect of a change."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ def kubeconfig(token: str = "one", server: str = "https://one.cluster.test", **u
 
 
 class World:
-    """A secret on moto, and how often it was read."""
+    """A secret on moto, with a count of its reads."""
 
     def __init__(self, client: "SecretsManagerClient") -> None:
         self.client, self.clock, self.reads = client, FakeClock(), 0
@@ -176,8 +176,8 @@ def test_a_secret_that_cannot_be_used_is_read_every_ten_seconds_at_most(world: W
 def test_neither_token_nor_key_stands_in_what_they_say_of_themselves(world: World) -> None:
     assert "Bearer" not in repr(world.access.entry())
     certificate, key = AUTHORITY.issue("bindery")
-    shown = kubeconfig(**{"client-certificate-data": data(certificate), "client-key-data": data(key)})
-    assert "PRIVATE" not in repr(read(json.dumps(shown)))
+    config = kubeconfig(**{"client-certificate-data": data(certificate), "client-key-data": data(key)})
+    assert "PRIVATE" not in repr(read(json.dumps(config)))
     assert "hush" not in repr(read(json.dumps(kubeconfig("hush"))))
 
 
@@ -218,9 +218,9 @@ def test_a_client_s_certificate_is_shown_and_nothing_of_it_stays_on_disk(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     certificate, key = AUTHORITY.issue("bindery")
-    shown = {"client-certificate-data": data(certificate), "client-key-data": data(key)}
+    credentials = {"client-certificate-data": data(certificate), "client-key-data": data(key)}
     with certificates.serving(AUTHORITY, "{}", clients_of=AUTHORITY) as address:
-        pool = read(json.dumps(kubeconfig(server=address, **shown))).pool()
+        pool = read(json.dumps(kubeconfig(server=address, **credentials))).pool()
         assert list(tmp_path.iterdir()) == []
         assert pool.request("GET", address, retries=False).status == 200
         with pytest.raises(HTTPError):
@@ -229,8 +229,8 @@ def test_a_client_s_certificate_is_shown_and_nothing_of_it_stays_on_disk(
 
 def test_a_server_may_go_by_another_name_than_its_address() -> None:
     with certificates.serving(AUTHORITY, "{}") as address:
-        named = change(kubeconfig(server=address), "cluster", **{"tls-server-name": "api.cluster.test"})
-        assert read(json.dumps(named)).pool().request("GET", address, retries=False).status == 200
+        config = change(kubeconfig(server=address), "cluster", **{"tls-server-name": "api.cluster.test"})
+        assert read(json.dumps(config)).pool().request("GET", address, retries=False).status == 200
         wrong = change(kubeconfig(server=address), "cluster", **{"tls-server-name": "other.cluster.test"})
         with pytest.raises(Exception, match=r"CERTIFICATE_VERIFY_FAILED|doesn't match"):
             read(json.dumps(wrong)).pool().request("GET", address, retries=False)

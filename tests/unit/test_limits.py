@@ -1,4 +1,4 @@
-"""Whose word counts when an answer says: not now."""
+"""The host that a limit applies to when an answer demands waiting."""
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ URL = "https://forge.example/x"
 
 
 class Thing(BaseModel):
-    """Whatever an API says."""
+    """An answer of an API, with any content."""
 
 
 def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
@@ -36,7 +36,7 @@ def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[Ad
 
 
 class Hosts(NamedTuple):
-    """One that redirects everything to the other, which has us wait. url: the first one's."""
+    """Two hosts: the first redirects every request to the second, which demands waiting. url: the first host's address."""
 
     first: "Redirecting"
     second: Site
@@ -94,7 +94,7 @@ def test_the_host_that_answered_has_us_wait_and_not_the_one_that_led_there(hosts
 @pytest.mark.parametrize("ask", ASKERS)
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_redirect_has_the_host_that_it_leads_to_wait_for_minutes_at_most(hosts: Hosts, ask: Ask, status: int) -> None:
-    """A stranger may have named the one page there that asks for a day; the request that it answered is told of the day."""
+    """A stranger may have chosen the one page there that demands a day. Only the answered request is told of the day."""
     there = Reply(status, b"", {"Retry-After": "86400"})
     hosts.second.replies = dict.fromkeys(("/x", "/x/info/refs"), there)
     now = SystemClock().now()
@@ -134,7 +134,7 @@ def test_what_it_does_not_count_it_is_asked_by_way_of_another_too(hosts: Hosts) 
 
 
 def test_a_git_server_behind_a_redirect_is_not_asked_while_it_has_us_wait(hosts: Hosts) -> None:
-    """Once it is known where it is, it is asked there at once."""
+    """Requests go directly to the server behind the redirect once its address is known, so its limit stops them."""
     introduction = pkt_line(b"version 2\n") + pkt_line(b"fetch=filter\n") + pkt_line(None)
     headers = {"Content-Type": "application/x-git-upload-pack-advertisement"}
     hosts.second.replies["/x/info/refs"] = Reply(200, introduction, headers)
@@ -169,11 +169,11 @@ def test_of_very_many_hosts_the_one_that_was_told_first_is_forgotten() -> None:
     limits = Limits()
     for number in range(REMEMBERED):
         limits.told(f"https://h{number}/", {"Retry-After": "600"}, 1000.0)
-    limits.told("https://h1/", {"Retry-After": "600"}, 1000.0)  # once more
+    limits.told("https://h1/", {"Retry-After": "600"}, 1000.0)  # a second time
     for number in range(REMEMBERED, REMEMBERED + 10):
         limits.told(f"https://h{number}/", {"Retry-After": "600"}, 1000.0)
-    known = {n for n in range(REMEMBERED + 10) if raised(partial(limits.check, f"https://h{n}/", 1001.0))}
-    assert set(range(REMEMBERED + 10)) - known == {0, *range(2, 11)}
+    remembered = {n for n in range(REMEMBERED + 10) if raised(partial(limits.check, f"https://h{n}/", 1001.0))}
+    assert set(range(REMEMBERED + 10)) - remembered == {0, *range(2, 11)}
 
 
 def raised(ask: Callable[[], object]) -> bool:
@@ -211,7 +211,7 @@ def test_no_token_stands_in_what_is_remembered() -> None:
 
 
 def test_a_token_goes_on_while_strangers_wait(hosts: Hosts) -> None:
-    """An anonymous request of whatever provider to the API's host stops nobody who shows a token."""
+    """An anonymous request to the API's host, from any provider, does not stop requests that have a token."""
     hosts.first.replies["/x"] = LIMITED["403"]
     with pytest.raises(HostLimited):
         github_api(hosts.client, SystemClock(), hosts.url, "").get("/x", "page")

@@ -1,4 +1,4 @@
-"""Links are read in one spelling, wherever they come in."""
+"""The single spelling in which links are read, at every place where they come in."""
 
 import json
 
@@ -94,9 +94,9 @@ def test_an_empty_parameter_counts_as_absent(
 
 
 @pytest.mark.parametrize("slashes", ["/" * 60_000, "%2F" * 20_000, "/%2f" * 15_000])
-@pytest.mark.timeout(10)  # what is quadratic in the link's length takes longer, on any machine
+@pytest.mark.timeout(10)  # work that is quadratic in the link's length takes longer on any machine
 def test_a_row_of_slashes_is_read_quickly(slashes: str) -> None:
-    """The API's bodies may have 64 kB, and nothing is counted before the spec is read."""
+    """The API's bodies may have 64 kB, and no limit counts a request before its spec is read."""
     assert plain_spec("gh", f"o/r/HEAD{slashes}") == "o/r/HEAD"
     assert plain_spec("gh", f"o/r{slashes}x").startswith("o/r")
 

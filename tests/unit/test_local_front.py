@@ -1,4 +1,4 @@
-"""Which requests the local front lets in by the name that they ask for."""
+"""The requests that the local front admits, by the host name that they use."""
 
 import asyncio
 from pathlib import Path

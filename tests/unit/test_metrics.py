@@ -1,4 +1,4 @@
-"""/metrics: which repositories it names, how much it may cost, and who may read it."""
+"""The page /metrics: the repositories that it names, its cost, and the clients that may read it."""
 
 import json
 
@@ -33,7 +33,7 @@ def shown_repositories(day: Day) -> set[str]:
 
 
 def readable(**settings: object) -> Small:
-    """A system whose /metrics the operator's address may read."""
+    """Return a system that lets the operator's address read /metrics."""
     return Small(isolated=True, metrics_networks=f"{OPERATOR}/32", **settings)
 
 

@@ -1,4 +1,4 @@
-"""Git links to hosts that other providers ask by their API."""
+"""Git links to hosts that other providers query by their API."""
 
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -20,9 +20,9 @@ from tests.serving.site import Site, moved
 @pytest.fixture
 def git() -> GitProvider:
     settings = Settings.read({"BINDERY_SECRET": "s" * 48})
-    made = PROVIDERS["git"](settings, GuardedClient(), DictTable(), SystemClock())
-    assert isinstance(made, GitProvider)
-    return made
+    provider = PROVIDERS["git"](settings, GuardedClient(), DictTable(), SystemClock())
+    assert isinstance(provider, GitProvider)
+    return provider
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Logs: what never gets into them."""
+"""The secrets that never get into the logs."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from bindery_local.aws_events import Context
 
 
 @pytest.mark.parametrize(
-    "told",
+    "text",
     [
         "GET /build/gh/o/r/HEAD?build_token=hush.hush.hush&x=1",
         "Authorization: Bearer hush",
@@ -21,8 +21,8 @@ from bindery_local.aws_events import Context
         "JUPYTER_TOKEN=hush",
     ],
 )
-def test_what_looks_like_a_token_is_blanked(told: str) -> None:
-    record = logging.LogRecord("bindery", logging.INFO, "", 0, "it said %s", (told,), None)
+def test_what_looks_like_a_token_is_blanked(text: str) -> None:
+    record = logging.LogRecord("bindery", logging.INFO, "", 0, "it said %s", (text,), None)
     Redaction().filter(record)
     assert "hush" not in record.getMessage()
     assert "it said" in record.getMessage()
@@ -39,22 +39,22 @@ def test_a_handlers_crash_is_logged_with_its_request_and_passed_on(monkeypatch: 
     def handler(event: dict[str, object], context: object) -> None:
         raise RuntimeError("on purpose")
 
-    heard = io.StringIO()
-    monkeypatch.setattr(logger().registered_handler, "stream", heard)
+    output = io.StringIO()
+    monkeypatch.setattr(logger().registered_handler, "stream", output)
     context = Context("start_session")
     with pytest.raises(RuntimeError, match="on purpose"):
         handler({}, context)  # type: ignore[arg-type]  # Lambda's context is a class without a public constructor
-    lines = [json.loads(line) for line in heard.getvalue().splitlines()]
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
     assert lines[-1]["message"] == "crashed"
     assert lines[-1]["function"] == "start_session"
     assert lines[-1]["request"] == context.aws_request_id
 
 
 def test_an_alarm_is_one_line_that_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = io.StringIO()
-    monkeypatch.setattr(logger().registered_handler, "stream", heard)
+    output = io.StringIO()
+    monkeypatch.setattr(logger().registered_handler, "stream", output)
     alarm("ClusterRefused", "no way into the cluster: token=hush is old")
-    (line,) = heard.getvalue().splitlines()
-    told = json.loads(line)
-    assert (told["level"], told["alarm"]) == ("ERROR", "ClusterRefused")
-    assert told["message"] == "no way into the cluster: token=*** is old"
+    (line,) = output.getvalue().splitlines()
+    record = json.loads(line)
+    assert (record["level"], record["alarm"]) == ("ERROR", "ClusterRefused")
+    assert record["message"] == "no way into the cluster: token=*** is old"

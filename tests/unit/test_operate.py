@@ -1,4 +1,4 @@
-"""`bindery`: what an operator asks, in a process of its own."""
+"""The command `bindery`, which operators run, in a process of its own."""
 
 import json
 import os
@@ -23,11 +23,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
 
 @pytest.fixture
 def run(tmp_path: Path, server: GitServer) -> Run:
-    """Words are settings: `port="1"` is `BINDERY_PORT=1`."""
+    """Return a function that runs `bindery`. Its keyword arguments are settings: `port="1"` is `BINDERY_PORT=1`."""
 
     def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        given = {"home": str(tmp_path / "home"), "allowed_private_hosts": server.address, **settings}
-        environment = {**os.environ, **{f"BINDERY_{name.upper()}": value for name, value in given.items()}}
+        values = {"home": str(tmp_path / "home"), "allowed_private_hosts": server.address, **settings}
+        environment = {**os.environ, **{f"BINDERY_{name.upper()}": value for name, value in values.items()}}
         return subprocess.run(
             [sys.executable, "-m", "bindery_local.command", *arguments],
             env=environment,
@@ -45,13 +45,13 @@ def test_the_key_of_a_link_changes_with_what_its_build_depends_on_and_with_nothi
     spec = f"{quote(server.url('keyed.git'), safe='')}/HEAD"
 
     def key(**files: str) -> dict[str, object]:
-        named = {name.replace("_", "."): text for name, text in files.items()}
-        commit = make_repository(server.root / "keyed.git", named)
+        contents = {name.replace("_", "."): text for name, text in files.items()}
+        commit = make_repository(server.root / "keyed.git", contents)
         ran = run("key", "git", spec)
         assert (ran.returncode, ran.stderr) == (0, "")
-        told: dict[str, object] = json.loads(ran.stdout)
-        assert told["ref"] == commit
-        return told
+        result: dict[str, object] = json.loads(ran.stdout)
+        assert result["ref"] == commit
+        return result
 
     first = key(README_md="first\n", requirements_txt="iniconfig\n")
     read_again = key(README_md="second\n", requirements_txt="iniconfig\n")
@@ -85,9 +85,9 @@ def test_a_pull_request_shows_the_shared_key_and_the_one_that_it_would_be_built_
 def test_a_server_that_does_not_show_what_a_commit_holds_is_said_to_cost_builds(run: Run, server: GitServer) -> None:
     make_repository(server.root / "whole.git", {"requirements.txt": "iniconfig\n"})
     git("config", "--file", server.root / "whole.git" / "config", "uploadpack.allowFilter", "false")
-    told = json.loads(run("key", "git", f"{quote(server.url('whole.git'), safe='')}/HEAD").stdout)
-    assert told["depends_on"] == "commit"
-    assert "uploadpack.allowFilter" in told["why"]
+    result = json.loads(run("key", "git", f"{quote(server.url('whole.git'), safe='')}/HEAD").stdout)
+    assert result["depends_on"] == "commit"
+    assert "uploadpack.allowFilter" in result["why"]
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ def test_a_branch_that_is_not_there_is_told_in_one_sentence(run: Run, server: Gi
 def test_settings_are_shown_as_they_are_in_force_and_secrets_are_not(run: Run) -> None:
     ran = run("settings", port="1234", secret="s3cret" * 6, github_token="t0ken")
     assert (ran.returncode, ran.stderr) == (0, "")
-    told = json.loads(ran.stdout)
-    assert (told["port"], told["builder"]) == (1234, "uv")
-    assert told["secret"]
-    assert told["github_token"]
+    result = json.loads(ran.stdout)
+    assert (result["port"], result["builder"]) == (1234, "uv")
+    assert result["secret"]
+    assert result["github_token"]
     assert "s3cret" not in ran.stdout
     assert "t0ken" not in ran.stdout
 

@@ -1,4 +1,4 @@
-"""Whose a repository is: the first part of its address, under one spelling and in so many characters."""
+"""The owner of a repository: the first part of its address, in one spelling and of limited length."""
 
 import pytest
 

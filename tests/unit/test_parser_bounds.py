@@ -1,4 +1,4 @@
-"""What the control plane reads of a stranger's files, in a process whose memory and CPU time are bounded."""
+"""The control plane's reading of a stranger's files, in a process with bounded memory and CPU time."""
 
 import subprocess
 import sys
@@ -53,7 +53,7 @@ ITEMS = (
 
 
 def scope_of(name: str, content: bytes) -> str:
-    """The scope that the control plane finds in a bounded process, or how that process ended."""
+    """Return the scope that the control plane finds in a bounded process, or how that process ended."""
     code = SCOPE_OF.format(memory=MEMORY_BYTES, seconds=CPU_SECONDS, name=name)
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, input=content, capture_output=True, cwd=ROOT / "layers" / "bindery", timeout=120)
@@ -62,7 +62,7 @@ def scope_of(name: str, content: bytes) -> str:
 
 @pytest.mark.parametrize("kilobytes", [16, 52, 1000])
 def test_dotted_keys_of_any_length_cost_no_memory(kilobytes: int) -> None:
-    """A parser of TOML needs over 400 MB for 52 kB of them."""
+    """A parser of TOML needs over 400 MB for 52 kB of these keys."""
     assert scope_of("pyproject.toml", b"a" + b".a" * (kilobytes * 500) + b" = 1\n") == "tree"
 
 
@@ -81,7 +81,7 @@ def test_the_worst_yaml_within_the_limit_is_read_in_the_bounded_process(text: st
 
 
 def test_requirements_beyond_a_total_length_make_the_tree_count() -> None:
-    """A hundred files of a megabyte each would take a minute of CPU time."""
+    """A hundred files of one megabyte each would take a minute of CPU time."""
     reads: list[str] = []
 
     def read(entry: Entry) -> bytes:

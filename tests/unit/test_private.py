@@ -1,4 +1,4 @@
-"""Private repositories at hosts whose token sees them: launched if the operator says so, and else as if there were none."""
+"""Private repositories that a host's token can see: launched if the operator permits it, and otherwise reported as missing."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ TOKEN = "t0ken0t0ken"
 
 @dataclass
 class Host:
-    """A host with `acme/secret` for whoever has the token, and `acme/open` for everybody."""
+    """A host with `acme/secret`, which only clients with the token see, and the public `acme/open`."""
 
     id: str
     server: GitHubServer | GitLabServer
@@ -69,7 +69,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
 
 @pytest.mark.parametrize("allowed", ["{}/acme/secret", "{}/Acme/*", "{}/ACME/Secret"])
 def test_one_that_the_operator_names_is_launched_and_known_as_private(host: Host, allowed: str) -> None:
-    for _ in range(2):  # the second time by what is kept
+    for _ in range(2):  # the second time from the kept answer
         assert host.provider(allowed.format(host.id)).resolve(host.spec("acme/secret")).repository.private
 
 
@@ -88,8 +88,8 @@ def test_of_any_other_is_said_what_is_said_of_none(host: Host, ref: str, allowed
     secret = host.says(provider, host.spec("acme/secret", ref))
     absent = host.says(provider, host.spec("acme/absent", ref))
     assert type(secret) is type(absent) is RepositoryNotFound
-    asked = [unquote(each.path).partition("acme/")[2].split("/")[0] for each in host.server.asked]
-    assert asked.count("secret") == asked.count("absent"), "as many questions, so as much time"
+    names = [unquote(each.path).partition("acme/")[2].split("/")[0] for each in host.server.asked]
+    assert names.count("secret") == names.count("absent"), "as many questions, so as much time"
     assert secret.facts["url"] == str(absent.facts["url"]).replace("absent", "secret")
 
 
@@ -141,7 +141,7 @@ def test_without_a_token_nothing_stays_kept_of_one_that_its_host_no_longer_shows
 
 
 def test_while_the_host_has_us_wait_nothing_tells_that_one_is_there(host: Host) -> None:
-    """Whoever is kept with an ETag could be asked for all the same."""
+    """A repository that is kept with an ETag could be requested all the same, which would reveal that it exists."""
     names = ("acme/secret", "acme/absent")
     for name in names:
         host.says(host.provider(), host.spec(name))
@@ -196,8 +196,8 @@ def test_an_app_without_a_token_for_a_moment_shows_nothing(tmp_path: Path) -> No
     with GitHubServer({"acme/secret": tmp_path / "r"}) as server:
         server.tokens.add(TOKEN)
         server.private.add("acme/secret")
-        for given in (("", TOKEN), (TOKEN, "")):
-            tokens = iter(given)
+        for pair in (("", TOKEN), (TOKEN, "")):
+            tokens = iter(pair)
             table, client = SqliteTable(None), GuardedClient([server.address])
             gh = GitHubProvider(client, table, SystemClock(), api_url=server.url, token=lambda: next(tokens, TOKEN))  # noqa: B023
             for _ in range(3):
@@ -227,7 +227,7 @@ def test_a_project_that_not_everybody_sees_is_private(tmp_path: Path, visibility
 
 
 def test_what_git_is_shown_is_in_nothing_that_is_printed() -> None:
-    """Such as an exception with the values around it."""
+    """An exception, for example, prints the values around it."""
     remote = Remote("https://example.org/r", "https://example.org/r/", True, "Basic c2VjcmV0")
     assert "c2VjcmV0" not in repr(remote) + repr(Source("https://example.org/r", "a" * 40, "Basic c2VjcmV0"))
 
@@ -249,15 +249,15 @@ def test_git_is_shown_the_token_as_each_host_wants_it(host: Host) -> None:
 
 
 def test_the_environment_of_a_private_repository_is_its_commits(host: Host) -> None:
-    """So that no session has to fetch its files."""
+    """The key depends on the commit, so no session has to fetch the repository's files."""
     provider = host.provider("gh/acme/*", "gl/acme/*")
     commits = Commits(host.table, SystemClock())
     identify = IdentifyEnvironment(FakeBuilds(FakeQueue()), commits)
-    found = provider.resolve(host.spec("acme/secret")).repository
-    asked = len(host.server.asked)
-    identity = identify(provider, found)
+    repository = provider.resolve(host.spec("acme/secret")).repository
+    count = len(host.server.asked)
+    identity = identify(provider, repository)
     assert (identity.scope, identity.inputs["commit"]) == (Scope.COMMIT, host.secret)
-    assert len(host.server.asked) == asked
-    commits.keep(found, FakeBuilds(FakeQueue()).name, Identity.of(Scope.FILES, {"when": "it was public"}))
-    assert identify(provider, found) == identity
-    assert identity.key != identify(provider, found.model_copy(update={"ref": "b" * 40})).key
+    assert len(host.server.asked) == count
+    commits.keep(repository, FakeBuilds(FakeQueue()).name, Identity.of(Scope.FILES, {"when": "it was public"}))
+    assert identify(provider, repository) == identity
+    assert identity.key != identify(provider, repository.model_copy(update={"ref": "b" * 40})).key

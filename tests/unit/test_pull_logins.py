@@ -1,4 +1,4 @@
-"""Logins for images that builds begin from: whose, how they are written, and that nothing private is pulled with them."""
+"""The logins for the images that builds begin from: their owners, their notation, and their use for public images only."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ DIGEST = "sha256:" + "a" * 64
 
 
 class Hub(Loopback):
-    """Gives anybody a token. status: of every manifest. asked: their paths, and whether a login was shown."""
+    """A registry that gives a token to every client. status: the status of every manifest. asked: the paths of the requested manifests."""
 
     def __init__(self, status: int = 200) -> None:
         super().__init__(HubAnswer)
@@ -53,7 +53,7 @@ def login(hub: Hub) -> PullLogin:
     ("status", "public"), [(200, True), (429, True), (401, False), (403, False), (404, False), (500, False)]
 )
 def test_a_login_is_used_for_images_that_anybody_may_pull(hub: Hub, status: int, public: bool) -> None:
-    """Else a Dockerfile could name a private image of the operator's account, and its visitors would read it."""
+    """Otherwise a Dockerfile could name a private image of the operator's account, and its visitors would read it."""
     hub.status = status
     assert login(hub).may_be_used_for("somebody/something:1") is public
 
@@ -93,15 +93,15 @@ class EcrPublic:
 
 
 def test_aws_s_login_for_its_public_registry_is_asked_for_when_it_is_used() -> None:
-    asked: list[bool] = []
+    requests: list[bool] = []
 
     def client() -> EcrPublic:
-        asked.append(True)
+        requests.append(True)
         return EcrPublic(base64.b64encode(b"AWS:long").decode())
 
     login = ecr_public(client)
     assert login.may_be_used_for("public.ecr.aws/x/y")
-    assert not asked
+    assert not requests
     assert base64.b64decode(json.loads(login.text())["auths"]["public.ecr.aws"]["auth"]) == b"AWS:long"
 
 

@@ -1,4 +1,4 @@
-"""Quantities as Kubernetes reads them."""
+"""The reading of quantities as Kubernetes reads them."""
 
 from contextlib import suppress
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What is particular to each host of published records besides Zenodo."""
+"""The peculiarities of each host of published records besides Zenodo."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,8 +66,8 @@ def dataverse_host(dois: DoiSystem) -> Iterator[Dataverse]:
 @pytest.fixture
 def dataverse(dataverse_host: Dataverse, dois: DoiSystem) -> DataverseProvider:
     client = GuardedClient([dois.address, dataverse_host.address])
-    known = [dataverse_host.address]
-    return DataverseProvider(client, DictTable(), CLOCK, Dois(client, CLOCK, dois.url), installations=known)
+    installations = [dataverse_host.address]
+    return DataverseProvider(client, DictTable(), CLOCK, Dois(client, CLOCK, dois.url), installations=installations)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ LayOut = Callable[..., tuple[dict[str, bytes], tuple[str, ...]]]
 
 @pytest.fixture
 def lay_out(tmp_path: Path) -> LayOut:
-    """From a provider, a resolved record and the hosts that may be asked to the files and notes."""
+    """Return a function from a provider, a resolved record and the permitted hosts to the record's files and notes."""
 
     def laid_out(provider: Host, repository: Repository, *allowed: str) -> tuple[dict[str, bytes], tuple[str, ...]]:
         folder = tmp_path / "copy"
@@ -120,10 +120,10 @@ def lay_out(tmp_path: Path) -> LayOut:
     [("10.6084/m9.figshare.9782777.v1", 1), ("10.6084/m9.figshare.9782777.v2", 2), ("10.6084/m9.figshare.9782777", 3)],
 )
 def test_recorded_versions_resolve_the_newest_without_one(figshare: FigshareProvider, doi: str, version: int) -> None:
-    found = figshare.resolve(doi).repository
-    assert found.ref == f"9782777.v{version}"
-    assert found.resolved_spec == f"10.6084/m9.figshare.9782777.v{version}"
-    assert found.ref_url == f"https://doi.org/10.6084/m9.figshare.9782777.v{version}"
+    repository = figshare.resolve(doi).repository
+    assert repository.ref == f"9782777.v{version}"
+    assert repository.resolved_spec == f"10.6084/m9.figshare.9782777.v{version}"
+    assert repository.ref_url == f"https://doi.org/10.6084/m9.figshare.9782777.v{version}"
 
 
 @needs_recordings
@@ -139,9 +139,9 @@ def test_an_institutions_article_is_found_by_where_its_doi_leads(
     figshare_host.publish(55, {"a": b"1"})
     figshare_host.replies["/v2/articles/55"] = Reply(200, {"id": 55, "doi": "10.25384/SAGE.55.v1"})
     dois.targets["10.25384/sage.55"] = "https://sage.example.com/articles/dataset/A_title/55"
-    found = figshare.resolve("10.25384/SAGE.55").repository
-    assert (found.ref, found.resolved_spec) == ("55.v1", "10.25384/SAGE.55.v1")
-    assert figshare.resolve(found.resolved_spec).repository.ref == "55.v1"
+    repository = figshare.resolve("10.25384/SAGE.55").repository
+    assert (repository.ref, repository.resolved_spec) == ("55.v1", "10.25384/SAGE.55.v1")
+    assert figshare.resolve(repository.resolved_spec).repository.ref == "55.v1"
 
 
 def test_a_page_that_only_looks_like_an_articles_is_none(
@@ -199,8 +199,8 @@ def test_a_datasets_newest_version_and_an_older_one(dataverse: DataverseProvider
 @pytest.mark.parametrize("page", ["file.xhtml", "citation"])
 def test_a_files_doi_stands_for_its_dataset(dataverse: DataverseProvider, dataverse_host: Dataverse, page: str) -> None:
     dataverse_host.publish_file(f"{DATASET}/3YRRYJ", DATASET, page)
-    found = dataverse.resolve(f"{DATASET}/3YRRYJ").repository
-    assert (found.ref, found.resolved_spec) == ("3035124.v1.1", f"{DATASET}@v1.1")
+    repository = dataverse.resolve(f"{DATASET}/3YRRYJ").repository
+    assert (repository.ref, repository.resolved_spec) == ("3035124.v1.1", f"{DATASET}@v1.1")
 
 
 def test_a_datasets_citation_page_is_its_dataset(dataverse: DataverseProvider, dataverse_host: Dataverse) -> None:
@@ -233,9 +233,10 @@ def test_the_list_of_installations_is_names_of_hosts() -> None:
 
 
 def test_the_list_has_the_map_of_installations_and_the_hosts_of_old_links() -> None:
-    """A few of each, as github.com/IQSS/dataverse-installations (data/data.json) and repo2docker's dataverse.json have them.
+    """The list has the hosts of both sources. The test looks for a few of each.
 
-    Some of the former are written with a path there, and some of the latter have another name today.
+    The map is data/data.json in github.com/IQSS/dataverse-installations, and the old links are in repo2docker's dataverse.json.
+    The map writes some of its hosts with a path, and some hosts of old links have another name today.
     """
     of_the_map = {"dataverse.yale.edu", "uwr.rodbuk.pl", "dv.dataverse.lv", "ssh.datastations.nl", "dataverse.deic.dk"}
     with_a_path = {"dataverse.acg.maine.edu", "soildata.mapbiomas.org"}
@@ -251,8 +252,8 @@ def test_tables_come_as_they_were_uploaded_and_restricted_files_are_told(
     dataset = dataverse_host.publish(DATASET, "2.0", files)
     dataset.tables["data/t.tab"] = b"a,b\r\n"
     dataset.restricted.add("secret.txt")
-    found, notes = lay_out(dataverse, dataverse.resolve(DATASET).repository, dataverse_host.address)
-    assert found == {"README.md": b"hi\n", "data/t.csv": b"a,b\r\n"}
+    contents, notes = lay_out(dataverse, dataverse.resolve(DATASET).repository, dataverse_host.address)
+    assert contents == {"README.md": b"hi\n", "data/t.csv": b"a,b\r\n"}
     assert notes == ("secret.txt is restricted and missing here.",)
 
 
@@ -278,9 +279,9 @@ def test_a_doi_that_is_registered_with_nonsense_is_not_followed(
 
 
 def test_a_resource_is_named_by_the_time_of_its_last_change(hydroshare: HydroShareProvider) -> None:
-    found = hydroshare.resolve(f"10.4211/hs.{RESOURCE}").repository
-    assert (found.ref, found.resolved_spec) == (f"{RESOURCE}.v1712023831", RESOURCE)
-    assert found.repo_url == found.ref_url == hydroshare.check(RESOURCE)
+    repository = hydroshare.resolve(f"10.4211/hs.{RESOURCE}").repository
+    assert (repository.ref, repository.resolved_spec) == (f"{RESOURCE}.v1712023831", RESOURCE)
+    assert repository.repo_url == repository.ref_url == hydroshare.check(RESOURCE)
 
 
 def test_a_resource_with_many_files_comes_with_all_of_them(
@@ -288,8 +289,8 @@ def test_a_resource_with_many_files_comes_with_all_of_them(
 ) -> None:
     files = {f"folder {n % 3}/f{n}.txt": bytes([n]) for n in range(7)}
     hydroshare_host.resources[RESOURCE] = (1_712_023_831, files)
-    found, _ = lay_out(hydroshare, hydroshare.resolve(RESOURCE).repository, hydroshare_host.address)
-    assert found == files
+    laid_out, _ = lay_out(hydroshare, hydroshare.resolve(RESOURCE).repository, hydroshare_host.address)
+    assert laid_out == files
 
 
 def test_an_address_on_another_site_is_none_of_its(hydroshare: HydroShareProvider) -> None:
@@ -317,9 +318,9 @@ def test_a_resource_that_does_not_say_when_it_changed_is_the_hosts_fault(
 
 def test_a_dataset_is_named_by_the_time_of_its_last_change(ckan: CkanProvider, ckan_host: Ckan) -> None:
     page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"1"})
-    found = ckan.resolve(quote(page, safe="")).repository
-    assert (found.ref, found.resolved_spec) == ("turtles.v1712023831", quote(page, safe=""))
-    assert found.repo_url == found.ref_url == page
+    repository = ckan.resolve(quote(page, safe="")).repository
+    assert (repository.ref, repository.resolved_spec) == ("turtles.v1712023831", quote(page, safe=""))
+    assert repository.repo_url == repository.ref_url == page
 
 
 @pytest.mark.parametrize(
@@ -330,10 +331,10 @@ def test_an_activity_is_the_dataset_as_it_was_then(
 ) -> None:
     page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"then"})
     ckan_host.publish("turtles", 1_712_023_999, {"a": b"now"})
-    found = ckan.resolve(quote(form.format(page=page, activity="act-turtles-0"), safe="")).repository
-    assert found.ref == "turtles.v1712023831"
-    assert ckan.resolve(found.resolved_spec).repository.ref == found.ref
-    assert lay_out(ckan, found, ckan_host.address)[0] == {"a": b"then"}
+    repository = ckan.resolve(quote(form.format(page=page, activity="act-turtles-0"), safe="")).repository
+    assert repository.ref == "turtles.v1712023831"
+    assert ckan.resolve(repository.resolved_spec).repository.ref == repository.ref
+    assert lay_out(ckan, repository, ckan_host.address)[0] == {"a": b"then"}
 
 
 def test_what_an_activity_left_is_kept_and_what_a_dataset_is_now_is_not(ckan: CkanProvider, ckan_host: Ckan) -> None:
@@ -353,8 +354,8 @@ def test_resources_that_lie_elsewhere_come_along_and_equal_names_are_kept_apart(
         elsewhere.replies["/y/"] = Reply(200, b"no name")
         ckan_host.links = [f"{elsewhere.url}/x/a", f"{elsewhere.url}/y/"]
         page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"1", "b": b"2"})
-        found = ckan.resolve(quote(page, safe="")).repository
-        files, _ = lay_out(ckan, found, ckan_host.address, elsewhere.address)
+        repository = ckan.resolve(quote(page, safe="")).repository
+        files, _ = lay_out(ckan, repository, ckan_host.address, elsewhere.address)
         assert files == {
             "res-0/a": b"1",
             "link-0/a": b"from elsewhere, of another size than noted",

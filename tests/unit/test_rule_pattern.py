@@ -1,4 +1,4 @@
-"""Patterns of rules: which are refused at the start, and which names they match."""
+"""The patterns of rules: those that are refused at the start, and the names that each matches."""
 
 import pytest
 from hypothesis import given

@@ -31,7 +31,7 @@ def test_a_ban_names_the_spec_as_it_stood_in_the_link() -> None:
 
 
 def test_only_the_canonical_name_is_compared() -> None:
-    """A link that only looks like an allowed one, until its address is made canonical, is refused."""
+    """A link that looks like an allowed one only until its address is made canonical is refused."""
     rules = Rules(allowed_specs=("^git/https://forge.example/good/", r"^git/http%3A%2F%2Fforge.example%2Fgood%2F"))
     for link in ("http%3A%2F%2Fforge.example%2Fgood%2F..%2Fevil/HEAD", "https%3A%2F%2Fforge.example%2Fgood%2F/HEAD"):
         with pytest.raises(SpecBanned):
