@@ -1,1 +1,1 @@
-"""Ports without the world: deterministic, for the simulation and for tests of what uses them."""
+"""Deterministic implementations of the ports, without the outside world, for the simulation and for tests of the ports' users."""

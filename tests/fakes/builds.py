@@ -1,4 +1,4 @@
-"""A build service whose attempts end when they are told to."""
+"""A build service in which a test ends each attempt."""
 
 from dataclasses import dataclass, field
 
@@ -13,10 +13,12 @@ STOPPED = Failure.of(BuildFailed(step="build", why="it was stopped"))
 
 @dataclass
 class FakeBuilds:
-    """The build service port, synchronous. started: every attempt that was really begun, in order, once each.
+    """The build service port, synchronous.
 
-    refusal: the words with which it takes no new builds, while it does not.
-    images: what can be run; take one out, and it has been evicted. reports: take a handle out, and it is forgotten.
+    started: the orders of all attempts that really began, in order, once each.
+    refusal: the reason for refusing new builds. New builds are accepted while it is empty.
+    images: the images that can be run. An image counts as evicted once a test removes it.
+    reports: the attempts' reports by handle. An attempt counts as forgotten once a test removes its handle.
     """
 
     queue: Queue
@@ -43,7 +45,9 @@ class FakeBuilds:
         return self.reports.get(handle, BuildReport(BuildState.UNKNOWN))
 
     def stop(self, handle: str) -> None:
-        if FakeBuilds.look(self, handle).state is BuildState.RUNNING:  # whatever those who ask are told
+        if (
+            FakeBuilds.look(self, handle).state is BuildState.RUNNING
+        ):  # independent of the answers that a test sets in `look`
             self.finish(handle, BuildReport(BuildState.FAILED, failure=STOPPED))
 
     def has(self, image: str) -> bool:
@@ -54,11 +58,11 @@ class FakeBuilds:
         return True
 
     def running(self) -> list[str]:
-        """Handles of attempts that run, or are about to."""
+        """Return the handles of the attempts that run or are about to run."""
         return [handle for handle, report in self.reports.items() if report.state is BuildState.RUNNING]
 
     def write(self, handle: str, *messages: str, phase: str = "building") -> None:
-        """A running attempt prints these lines."""
+        """Print these lines as a running attempt does."""
         order, first = self._orders[handle], self._lines.get(handle, 0)
         lines = tuple(
             LogLine(number=first + n, phase=phase, message=f"{message}\n") for n, message in enumerate(messages)
@@ -67,7 +71,7 @@ class FakeBuilds:
         self.queue.send(LogWritten(environment=order.environment, attempt=order.attempt, lines=lines))
 
     def finish(self, handle: str, report: BuildReport | None = None) -> None:
-        """A running attempt ends like this; well, with an image named after it, if nothing else is said."""
+        """End a running attempt with this report. Without a report it succeeds, with an image named after its handle."""
         if FakeBuilds.look(self, handle).state is not BuildState.RUNNING:
             raise ValueError(f"{handle} is not running")
         report = report or BuildReport(BuildState.SUCCEEDED, image=f"fake/{handle}")

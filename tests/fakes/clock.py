@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to go on; the same seed gives the same ids and picks."""
+"""A clock that moves only when a test moves it. Equal seeds give equal ids and picks."""
 
 import random
 
@@ -6,7 +6,7 @@ START = 1_700_000_000.0
 
 
 class FakeClock:
-    """The clock port. time: what now() answers; set it, or advance."""
+    """The clock port. time: the answer of now(). Set it, or call advance()."""
 
     def __init__(self, seed: int = 0, time: float = START) -> None:
         self.time = time

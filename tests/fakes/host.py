@@ -1,4 +1,4 @@
-"""A host of repositories whose branches, files and troubles are set by hand."""
+"""A host of repositories with branches, files and errors that a test sets."""
 
 from dataclasses import dataclass, field
 
@@ -13,13 +13,14 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class FakeHost:
-    """The repository provider port. heads: spec without ref -> commit. files: commit -> path -> content; None: no tree to be had.
+    """The repository provider port. Names are read in any case. Specs that end in HEAD name the default branch.
 
-    private: names of private repositories. trouble: what resolve raises until it is taken away. resolved: how often it was asked.
-    Names are read in any case. Specs that end in HEAD name the default branch.
-    own: other commits that are on a branch or a tag; looked_up: those asked for.
-    silent: what the question for them raises until it is taken away.
-    tagged: the digest of the tags. tags_listed: how often they were asked for.
+    heads: the commit by spec without ref. files: the contents by commit and path; None for a commit without an available tree.
+    private: the names of private repositories.
+    trouble: the error that resolve() and tags() raise until a test removes it. resolved: the number of calls of resolve().
+    own: other commits that are on a branch or a tag. looked_up: the commits that on_branch_or_tag() was called for.
+    silent: the error that on_branch_or_tag() raises until a test removes it.
+    tagged: the digest of the tags. tags_listed: the number of calls of tags().
     """
 
     heads: dict[str, str] = field(default_factory=lambda: {"o/r": COMMIT})

@@ -1,4 +1,4 @@
-"""Sessions by the thousand, as the table has them."""
+"""Thousands of sessions, in the form in which the table stores them."""
 
 from bindery.domain.environment import Scope
 from bindery.domain.repository import Repository
@@ -23,7 +23,7 @@ def token_of(session: str) -> str:
 
 
 def record_of(session: str, url: str, now: float) -> Item:
-    """It has been running for an hour, and is due."""
+    """Return the record of a session that has been running for an hour and is due."""
     record = Session(
         id=session,
         owner="0123456789abcdef0123456789abcdef",

@@ -1,4 +1,4 @@
-"""The ports of a system whose world is made of fakes."""
+"""The ports of a system that has only fakes around it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,10 @@ from bindery.web.stream.change_notifier import ChangeNotifier
 
 @dataclass(frozen=True)
 class FakePorts:
-    """What `System` stands on. host: the only provider. homes: of records, by DOI. known_homes: for which nobody need be asked."""
+    """The ports that `System` needs.
+
+    host: the only provider. homes: the homes of records, by DOI. known_homes: the DOIs that need no request.
+    """
 
     table: Table
     queue: Queue
@@ -60,11 +63,14 @@ NO_SHARES = dict.fromkeys(
         "owner_line",
     )
 )
-"""Most tests have one client do everything."""
+"""The limits per client and per owner, switched off: in most tests a single client sends all requests."""
 
 
 def settings_of(**given: object) -> Settings:
-    """Settings as an operator gives them, shorter than the product's own; no quotas and no shares of clients unless given."""
+    """Return settings as an operator gives them, with shorter times than the product's own.
+
+    Quotas and clients' shares are off unless a test sets them.
+    """
     usual = {
         "secret": "a secret of the tests, 32 characters or more",
         "build_seconds": 600,

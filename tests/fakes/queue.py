@@ -1,4 +1,4 @@
-"""A queue that keeps what it was given, in the order it came, for whoever wants to deliver it in any other."""
+"""A queue that keeps its messages in the order of sending, so that a test can deliver them in another order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ from bindery.domain.messages import Message
 
 @dataclass(frozen=True)
 class Sent:
-    """A message as it will arrive, and the delay in seconds that it was sent with."""
+    """A message as the receiver will get it, and its delay in seconds."""
 
     message: Message
     delay: float
 
 
 class FakeQueue:
-    """The queue port. sent: everything sent and not yet popped, oldest first."""
+    """The queue port. sent: the messages that were sent and not yet popped, oldest first."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
     def send(self, message: Message, delay: float = 0) -> None:
         check_delay(delay)
-        # Read back at once: what arrives is only what was serialised.
+        # The message is read back at once, because a receiver gets only the serialised fields.
         self.sent.append(Sent(type(message).model_validate_json(body_of(message)), delay))
 
     def send_all(self, messages: Sequence[Message], delay: float = 0) -> None:
         for message in messages:
-            body_of(message)  # refused before any is sent
+            body_of(message)  # A bad message is refused before any message is sent.
         for message in messages:
             self.send(message, delay)
 
     def pop(self, index: int = 0) -> Message:
-        """Takes a message out, whatever its delay. Raises IndexError."""
+        """Remove a message and return it, regardless of its delay. Raise IndexError if there is no such message."""
         return self.sent.pop(index).message

@@ -1,4 +1,4 @@
-"""Sessions in a dictionary: they become ready, work, fall silent and die exactly when they are told to."""
+"""Sessions in a dictionary. They become ready, work, stop answering and die exactly when a test says so."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +17,11 @@ def _nothing(operation: str, session: str) -> None: ...
 
 @dataclass
 class Running:
-    """One session. looks: how many more waits it stays STARTING. last: UTC seconds. dead: why, once its server has ended.
-    trouble: what it died of."""
+    """A session of the fake launcher.
+
+    looks: the number of further waits in which it stays STARTING. last: the last activity in UTC seconds.
+    dead: the reason, once its server has ended. trouble: the error that ended it.
+    """
 
     order: SessionOrder
     started: float
@@ -32,13 +35,17 @@ class Running:
 
 @dataclass
 class FakeSessions:
-    """The session launcher port. before: called ahead of each operation with its name and the session (ask, objects: "");
-    what it raises, the operation raises, and nothing was done.
+    """The session launcher port.
 
-    running: by id; change them at will. looks: how many waits a new session stays STARTING; each such wait takes its seconds
-    of the fake clock. gone: images that are not there. notes: what the next sessions have to say.
-    started: every session ever begun, in order, for tests that count. trouble: what keeps new sessions from starting while they do.
-    full: how often a start finds no room. pace: how many are asked in a second.
+    before: called before each operation with the operation's name and the session ("" for ask and objects).
+    An operation raises the error that `before` raises, and then has no effect.
+
+    running: the sessions by id. Tests may change them.
+    looks: the number of waits in which a new session stays STARTING. Each such wait takes its seconds of the fake clock.
+    gone: the images that no longer exist. notes: the notes in the reports of ready sessions.
+    started: the ids of all sessions that ever began, in order, for tests that count.
+    trouble: the error that sessions report while they are STARTING.
+    full: the number of starts that find no room. pace: the number of sessions that can be asked in a second.
     """
 
     clock: FakeClock
@@ -102,5 +109,5 @@ class FakeSessions:
         ]
 
     def die(self, session: str, why: str = "Killed") -> None:
-        """The session's server ends by itself; what it owned is still there."""
+        """End the session's server, as if by itself. The objects that it owned remain."""
         self.running[session].dead = why

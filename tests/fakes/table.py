@@ -1,4 +1,4 @@
-"""The table in a dictionary: pure, deterministic, and a hook where a simulation can let it fail."""
+"""A table in a dictionary: pure and deterministic, with a hook through which a simulation can make it fail."""
 
 import json
 import threading
@@ -18,9 +18,11 @@ def _nothing(operation: str, keys: Sequence[str]) -> None: ...
 
 
 class DictTable:
-    """The table port. before: called ahead of each operation with its name and the pks (for due: the shard) that it is about.
+    """The table port.
 
-    What `before` raises, Throttled for one, the operation raises, and nothing was written. Versions count all writes: 1, 2, 3...
+    before: called before each operation with the operation's name and the pks (for due: the shard) that it concerns.
+    An operation raises the error that `before` raises, for example Throttled, and then writes no item.
+    Versions count all writes: 1, 2, 3...
     """
 
     def __init__(self, before: Before = _nothing) -> None:
@@ -87,7 +89,7 @@ class DictTable:
             return [_read(self._stored[pk][sk]) for _, pk, sk in found[:limit]]
 
     def items(self) -> list[Item]:
-        """Everything that is stored, for whoever checks a whole run; no operation of the port."""
+        """Return all stored items, for tests that check a whole run. This is not an operation of the port."""
         with self._lock:
             return [_read(found) for stored in self._stored.values() for found in stored.values()]
 

@@ -1,4 +1,4 @@
-"""Asking servers that are not what they should be: another program, hostile, slow."""
+"""Requests for the activity of servers that misbehave: other programs, hostile servers and slow servers."""
 
 import json
 import threading
@@ -22,7 +22,7 @@ Answer = tuple[int, bytes]
 
 
 class Seen:
-    """What a server was asked: path and Authorization header, in order; and from where."""
+    """The requests that a server received: path and Authorization header, in order, and the addresses they came from."""
 
     def __init__(self) -> None:
         self.connections: set[object] = set()
@@ -33,20 +33,20 @@ class Seen:
 def serving(
     answer: Callable[[str, str | None], Answer], headers: dict[str, str] | None = None
 ) -> Iterator[tuple[str, Seen]]:
-    seen = Seen()
+    record = Seen()
 
     class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            seen.connections.add(self.client_address)
-            given = self.headers.get("Authorization")
-            seen.requests.append((self.path, given))
+            record.connections.add(self.client_address)
+            authorization = self.headers.get("Authorization")
+            record.requests.append((self.path, authorization))
             if "Cookie" in self.headers:
-                seen.requests.append(("cookie", self.headers["Cookie"]))
-            code, body = answer(self.path, given)
+                record.requests.append(("cookie", self.headers["Cookie"]))
+            code, body = answer(self.path, authorization)
             self.send(code, body, headers)
 
     with Loopback(Handler) as server:
-        yield f"{server.origin}/", seen
+        yield f"{server.origin}/", record
 
 
 def moment(seconds: float) -> str:
@@ -56,15 +56,15 @@ def moment(seconds: float) -> str:
 def jupyter(
     last: float = NOW - 100, kernels: object = (), terminals: object = (), terminals_code: int = 200
 ) -> Callable[[str, str | None], Answer]:
-    """A server that answers as Jupyter does, to who has the token."""
+    """Return the answers of a Jupyter server, which refuses requests without the token."""
     bodies: dict[str, tuple[int, object]] = {
         "/api/status": (200, {"started": moment(NOW - 1000), "last_activity": moment(last), "connections": 7}),
         "/api/kernels": (200, kernels),
         "/api/terminals": (terminals_code, terminals),
     }
 
-    def answer(path: str, given: str | None) -> Answer:
-        if given != f"token {TOKEN}":
+    def answer(path: str, authorization: str | None) -> Answer:
+        if authorization != f"token {TOKEN}":
             return 403, b"{}"
         code, body = bodies[path.partition("?")[0]]
         return code, json.dumps(body).encode()
@@ -87,9 +87,9 @@ def test_the_sessions_own_server_is_known_by_its_token() -> None:
 
 def test_a_program_that_answers_anybody_is_not_the_session_and_is_not_shown_the_token() -> None:
     ok = json.dumps({"started": moment(NOW), "last_activity": moment(NOW)}).encode()
-    with serving(lambda _path, _given: (200, ok)) as (url, seen):
+    with serving(lambda _path, _given: (200, ok)) as (url, record):
         assert not is_session(url)
-    assert seen.requests == [("/api/status", None)]
+    assert record.requests == [("/api/status", None)]
 
 
 @pytest.mark.parametrize("code", [403, 404, 500])
@@ -104,17 +104,17 @@ def test_something_else_behind_a_password_is_not_the_session() -> None:
 
 
 def test_a_redirect_is_not_followed() -> None:
-    with serving(jupyter()) as (elsewhere, seen), serving(lambda *_: (302, b""), {"Location": elsewhere}) as (url, _):
+    with serving(jupyter()) as (elsewhere, record), serving(lambda *_: (302, b""), {"Location": elsewhere}) as (url, _):
         assert asked(url) is None
         assert not is_session(url)
-    assert seen.requests == []
+    assert record.requests == []
 
 
 def test_one_servers_cookies_do_not_reach_another() -> None:
-    with serving(jupyter(), {"Set-Cookie": "login=secret; Path=/"}) as (url, seen):
+    with serving(jupyter(), {"Set-Cookie": "login=secret; Path=/"}) as (url, record):
         assert is_session(url)
         assert is_session(url)
-    assert [request for request in seen.requests if request[0] == "cookie"] == []
+    assert [request for request in record.requests if request[0] == "cookie"] == []
 
 
 def test_an_open_connection_alone_is_no_use() -> None:
@@ -144,9 +144,9 @@ def test_a_clock_that_is_ahead_keeps_no_session() -> None:
 
 
 def test_asking_is_marked_as_no_activity() -> None:
-    with serving(jupyter()) as (url, seen):
+    with serving(jupyter()) as (url, record):
         asked(url)
-    assert {path for path, _ in seen.requests} == {
+    assert {path for path, _ in record.requests} == {
         "/api/status",
         "/api/kernels?no_track_activity=1",
         "/api/terminals?no_track_activity=1",
@@ -177,7 +177,7 @@ def test_an_address_that_leads_nowhere_is_no_answer(url: str) -> None:
 
 @contextmanager
 def raw(*pieces: bytes, again: bytes, every: float = 0.05) -> Iterator[str]:
-    """A server that says these pieces, and then the same one again and again."""
+    """Run a server that sends these pieces and then repeats the piece `again` for ever."""
     stopped = threading.Event()
 
     class Handler(StreamRequestHandler):
@@ -212,27 +212,27 @@ def test_an_answer_that_drips_for_ever_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch, begin: bytes, again: bytes
 ) -> None:
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.5)
-    begun = time.monotonic()
+    start = time.monotonic()
     with raw(begin, again=again) as url:
         assert asked(url) is None
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - start < 3
 
 
 def test_three_questions_take_one_connection() -> None:
-    with serving(jupyter()) as (url, seen):
+    with serving(jupyter()) as (url, record):
         assert asked(url)
-    assert len(seen.connections) == 1
+    assert len(record.connections) == 1
 
 
 def test_many_are_asked_at_once_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activity, "AT_ONCE", 4)
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.8)
     with raw(b"", again=b"", every=1) as url:
-        begun = time.monotonic()
+        start = time.monotonic()
         answers = activity.ask({str(n): (url, TOKEN) for n in range(8)}, 20, NOW)
-        took = time.monotonic() - begun
+        duration = time.monotonic() - start
     assert answers == {str(n): None for n in range(8)}
-    assert 1.5 < took < 6  # twice their time, not eight times
+    assert 1.5 < duration < 6  # the time of two rounds of requests, not of eight
 
 
 def test_whoever_is_not_asked_in_time_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,10 +248,12 @@ def test_a_certificate_that_nobody_vouches_for_is_no_answer() -> None:
 
 
 def test_both_questions_to_a_new_session_share_its_time() -> None:
-    def late(_path: str, given: str | None) -> Answer:
+    def late(_path: str, authorization: str | None) -> Answer:
         time.sleep(0.4)
         return (
-            (200, json.dumps({"started": moment(NOW), "last_activity": moment(NOW)}).encode()) if given else (403, b"")
+            (200, json.dumps({"started": moment(NOW), "last_activity": moment(NOW)}).encode())
+            if authorization
+            else (403, b"")
         )
 
     with serving(late) as (url, _):

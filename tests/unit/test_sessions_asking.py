@@ -1,4 +1,4 @@
-"""A session's server behind TLS: known by its certificate, asked over one connection, held to its time."""
+"""A session's server behind TLS: its certificate identifies it, one connection serves all requests, and its time is limited."""
 
 import socket
 import ssl
@@ -18,7 +18,7 @@ HOST = "one.sessions.localhost"
 
 @pytest.fixture
 def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """For HOST alone, and trusted."""
+    """Yield the file of a trusted certificate that is valid for HOST only."""
     path = tmp_path / "certificate.pem"
     subject = ("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
@@ -31,7 +31,7 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 
 
 class TlsServer:
-    """Answers every request alike, or drips for ever."""
+    """A TLS server that gives each request the same answer, or drips interim answers for ever."""
 
     def __init__(self, certificate: Path, drips: bool = False) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -78,24 +78,24 @@ def server(certificate: Path) -> Iterator[TlsServer]:
 
 
 def test_its_certificate_is_for_its_name(server: TlsServer) -> None:
-    with Server(server.url(), 5) as asked:
-        assert asked.get("api/status", "a token") == (200, b"ok")
-        assert asked.get("api/kernels", "a token") == (200, b"ok")
+    with Server(server.url(), 5) as client:
+        assert client.get("api/status", "a token") == (200, b"ok")
+        assert client.get("api/kernels", "a token") == (200, b"ok")
     assert server.connections == 1
 
 
 def test_another_sessions_certificate_is_no_answer(server: TlsServer) -> None:
-    with Server(server.url("two.sessions.localhost"), 5) as asked, pytest.raises(NoAnswer):
-        asked.get("api/status")
+    with Server(server.url("two.sessions.localhost"), 5) as client, pytest.raises(NoAnswer):
+        client.get("api/status")
 
 
 def test_a_drip_above_tls_ends_in_time(certificate: Path) -> None:
     serving = TlsServer(certificate, drips=True)
-    begun = time.monotonic()
+    start = time.monotonic()
     try:
-        with Server(serving.url(), 0.5) as asked, pytest.raises(NoAnswer):
-            asked.get("api/status")
-            asked.get("api/kernels")
+        with Server(serving.url(), 0.5) as client, pytest.raises(NoAnswer):
+            client.get("api/status")
+            client.get("api/kernels")
     finally:
         serving.close()
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - start < 3

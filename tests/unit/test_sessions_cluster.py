@@ -1,4 +1,4 @@
-"""API servers that are slow, broken off, or none at all: each becomes one of our errors, in time."""
+"""API servers that are slow, break off or do not exist. Each case becomes one of the product's errors within the time limit."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ A_POD = {"metadata": {"name": "x"}, "spec": {"containers": [{"image": "x"}]}, "s
 
 
 def saying(body: object, status: str = "200 OK", more: str = "") -> Answer:
-    """The whole of an answer; bytes as they are, anything else as JSON."""
+    """Return a complete answer. Bytes are sent as they are, other bodies as JSON."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     def answer(asker: socket.socket) -> None:
@@ -33,7 +33,7 @@ def saying(body: object, status: str = "200 OK", more: str = "") -> Answer:
 
 
 def telling(*lines: bytes, pause: float = 0.0) -> Answer:
-    """The chunks of an answer that goes on afterwards for as long as somebody listens."""
+    """Return an answer in these chunks that then stays open until the client closes the connection."""
 
     def answer(asker: socket.socket) -> None:
         asker.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -67,13 +67,13 @@ class Always:
 
 @contextmanager
 def answering(*answers: Answer) -> Iterator[tuple[Cluster, list[str]]]:
-    """A server that gives these answers, one a connection and the last one again and again; what it was asked."""
-    listener, asked = socket.create_server(("127.0.0.1", 0)), list[str]()
+    """Run a server that gives each connection the next of these answers, and repeats the last. Yield the cluster and its requests."""
+    listener, requests = socket.create_server(("127.0.0.1", 0)), list[str]()
     threads: list[threading.Thread] = []
 
     def one(asker: socket.socket, answer: Answer) -> None:
         with asker, contextlib.suppress(OSError):
-            asked.append(asker.recv(100_000).decode().partition(" HTTP")[0])
+            requests.append(asker.recv(100_000).decode().partition(" HTTP")[0])
             answer(asker)
 
     def serve() -> None:
@@ -88,7 +88,7 @@ def answering(*answers: Answer) -> Iterator[tuple[Cluster, list[str]]]:
     serving.start()
     cluster = Cluster(Always(f"http://127.0.0.1:{listener.getsockname()[1]}"), "sessions")
     try:
-        yield cluster, asked
+        yield cluster, requests
     finally:
         cluster.close()
         listener.shutdown(socket.SHUT_RDWR)
@@ -111,43 +111,43 @@ def test_something_else_at_the_cluster_s_address_is_said_to_be_that(body: object
 
 def test_a_server_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "TIMEOUTS", (3.0, 0.3))
-    with answering(lambda asker: time.sleep(2)) as (cluster, asked):
+    with answering(lambda asker: time.sleep(2)) as (cluster, requests):
         began = time.monotonic()
         with pytest.raises(LauncherDown):
             cluster.find(POD, "x")
         assert time.monotonic() - began < 2
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def test_a_server_that_says_when_to_come_back_is_not_waited_for() -> None:
-    with answering(saying({}, "503 Service Unavailable", "Retry-After: 30\r\n")) as (cluster, asked):
+    with answering(saying({}, "503 Service Unavailable", "Retry-After: 30\r\n")) as (cluster, requests):
         began = time.monotonic()
         with pytest.raises(LauncherDown):
             cluster.find(POD, "x")
         assert time.monotonic() - began < 5
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def test_a_connection_that_had_ended_is_replaced_also_to_make_something() -> None:
-    with answering(lambda asker: None, saying(A_POD)) as (cluster, asked):
+    with answering(lambda asker: None, saying(A_POD)) as (cluster, requests):
         assert cluster.create({"kind": POD, **A_POD}) == A_POD
-    assert asked == ["POST /api/v1/namespaces/sessions/pods"] * 2
+    assert requests == ["POST /api/v1/namespaces/sessions/pods"] * 2
 
 
 def test_no_redirect_is_followed() -> None:
     with (
-        answering(saying(NO_PODS)) as (elsewhere, seen),
+        answering(saying(NO_PODS)) as (elsewhere, requests),
         answering(saying({}, "302 Found", f"Location: {elsewhere.address}/x\r\n")) as (cluster, _),
         pytest.raises(LauncherDown),
     ):
         cluster.find(POD, "x")
-    assert seen == []
+    assert requests == []
 
 
 def test_a_list_that_has_become_too_old_to_read_on_is_read_again_later() -> None:
-    begun = {"metadata": {"resourceVersion": "1", "continue": "more"}, "items": [A_POD]}
+    first_page = {"metadata": {"resourceVersion": "1", "continue": "more"}, "items": [A_POD]}
     expired = saying({"message": "too old", "reason": "Expired"}, "410 Gone")
-    with answering(saying(begun), expired) as (cluster, _), pytest.raises(LauncherDown):
+    with answering(saying(first_page), expired) as (cluster, _), pytest.raises(LauncherDown):
         list(cluster.each(POD, "a=b"))
 
 
@@ -177,7 +177,7 @@ def test_a_watch_that_is_closed_by_another_thread_just_ends() -> None:
             def listen(watching: adapter.Watching = watching, trouble: list[Exception] = trouble) -> None:
                 try:
                     list(watching)
-                except Exception as error:  # noqa: BLE001 - whatever it is, a thread would die of it
+                except Exception as error:  # noqa: BLE001 - an error of any kind would end the thread
                     trouble.append(error)
 
             listener = threading.Thread(target=listen)

@@ -1,4 +1,4 @@
-"""Kubeconfig files: what is wrong with one is said, and what it shows is asked for anew in time."""
+"""Kubeconfig files: the error names the fault of a bad file, and credentials are fetched again in time."""
 
 import json
 import time
@@ -15,12 +15,12 @@ COMMAND = {"apiVersion": "client.authentication.k8s.io/v1", "command": "cat", "i
 
 @pytest.fixture
 def shown(tmp_path: Path) -> Callable[[str], None]:
-    """Sets what the command of the kubeconfig `config` shows from now on: a token that is always about to expire."""
+    """Return a function that sets the token which the command of the kubeconfig `config` prints. The token is always about to expire."""
 
     def show(token: str) -> None:
         status = {"token": token, "expirationTimestamp": "2026-01-01T00:00:00Z"}
-        told = {"apiVersion": COMMAND["apiVersion"], "kind": "ExecCredential", "status": status}
-        (tmp_path / "told").write_text(json.dumps(told))
+        credential = {"apiVersion": COMMAND["apiVersion"], "kind": "ExecCredential", "status": status}
+        (tmp_path / "told").write_text(json.dumps(credential))
 
     user = {"exec": {**COMMAND, "args": [str(tmp_path / "told")]}}
     config = {

@@ -1,4 +1,4 @@
-"""What runs in a session's own Python runs in older ones than ours, too."""
+"""The code that runs in a session's own Python, which may be older than the product's."""
 
 import subprocess
 from pathlib import Path

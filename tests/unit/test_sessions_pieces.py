@@ -1,4 +1,4 @@
-"""The parts of process sessions, one by one."""
+"""Tests of the single parts of process sessions."""
 
 import json
 import os
@@ -26,9 +26,9 @@ PYTHON = Path("/environments/one/bin/python")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> SessionFolder:
-    made = SessionFolder(tmp_path / "sessions" / "one", tmp_path / "temporary")
-    made.create()
-    return made
+    session_folder = SessionFolder(tmp_path / "sessions" / "one", tmp_path / "temporary")
+    session_folder.create()
+    return session_folder
 
 
 @pytest.mark.parametrize("session", ["", "..", "../one", "/etc", "One", "a" * 41, "a/b", "a\n", "a\0"])
@@ -105,9 +105,9 @@ def test_a_session_inherits_only_what_is_listed(folder: SessionFolder) -> None:
         "HOME": "/root",
     }
     order = order_of("one", BINDER_REF_URL="https://example.org", PATH="/evil", JUPYTER_TOKEN="other")
-    seen = variables(outer, order, LabEnvironment(PYTHON), folder, "mark")
-    assert seen.pop("SHELL")
-    assert seen == {
+    inherited = variables(outer, order, LabEnvironment(PYTHON), folder, "mark")
+    assert inherited.pop("SHELL")
+    assert inherited == {
         "PATH": "/environments/one/bin:/bin",
         "LC_ALL": "C.UTF-8",
         "https_proxy": "http://proxy.example:1",
@@ -149,10 +149,10 @@ def test_marked_processes_are_found_with_what_they_started() -> None:
     with subprocess.Popen([sys.executable, "-c", code], env=outer, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         child = int(parent.stdout.readline())
-        until(lambda: len(list(marked(b"BINDERY_TEST_MARK"))) == 1)  # `env` has cleared its own by then
-        ((found, value),) = marked(b"BINDERY_TEST_MARK")
-        assert (found.pid, value) == (parent.pid, b"one:two")
-        below = with_descendants({found})
+        until(lambda: len(list(marked(b"BINDERY_TEST_MARK"))) == 1)  # By then `env` has cleared its own environment.
+        ((root, value),) = marked(b"BINDERY_TEST_MARK")
+        assert (root.pid, value) == (parent.pid, b"one:two")
+        below = with_descendants({root})
         assert {process.pid for process in below} == {parent.pid, child}
         for process in below:
             send(process, signal.SIGKILL)
@@ -182,7 +182,7 @@ def test_what_a_build_added_is_never_written_through_a_link(tmp_path: Path) -> N
     outside.mkdir()
 
     class Linked(WrittenContents):
-        """A repository in which `data` is a link out of it."""
+        """A repository in which `data` is a link to a folder outside."""
 
         def lay_out(
             self,
@@ -193,9 +193,9 @@ def test_what_a_build_added_is_never_written_through_a_link(tmp_path: Path) -> N
             *,
             exact: bool = False,
         ) -> LaidOut:
-            said = super().lay_out(repository, folder)
+            laid_out = super().lay_out(repository, folder)
             (folder / "data").symlink_to(outside)
-            return said
+            return laid_out
 
     environment = LabEnvironment(PYTHON, content=content)
     lay_out(order_of("one", "b" * 40).repository, environment, Linked({"README.md": ""}), work, lambda: False)
@@ -204,20 +204,20 @@ def test_what_a_build_added_is_never_written_through_a_link(tmp_path: Path) -> N
 
 
 def test_removing_follows_no_link(tmp_path: Path) -> None:
-    kept = tmp_path / "kept"
-    kept.mkdir(mode=0o500)
+    outside = tmp_path / "kept"
+    outside.mkdir(mode=0o500)
     folder = tmp_path / "folder"
     (folder / "inner").mkdir(parents=True)
-    (folder / "inner" / "link").symlink_to(kept)
+    (folder / "inner" / "link").symlink_to(outside)
     (folder / "inner").chmod(0o000)
     remove_folder(folder)
     remove_folder(folder)
     link = tmp_path / "link"
-    link.symlink_to(kept)
+    link.symlink_to(outside)
     remove_folder(link)
     assert not folder.exists()
     assert not link.is_symlink()
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o500
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o500
 
 
 def test_a_folder_too_deep_for_a_path_or_for_descriptors_is_removed(tmp_path: Path) -> None:
@@ -273,5 +273,5 @@ def test_the_grammar_that_waits_is_there_when_somebody_validates(tmp_path_factor
 
     python = lab_python(tmp_path_factory.getbasetemp())
     arguments = [str(python), "-c", CHECKED, str(Path(start_lab.__file__).parent)]
-    seen = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert (seen.stdout, seen.stderr) == ("True False\n", "")
+    completed = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (completed.stdout, completed.stderr) == ("True False\n", "")

@@ -1,4 +1,4 @@
-"""A session's objects: what stands in them, and what never does."""
+"""The Kubernetes objects of a session: the fields that they have, and the values that they never contain."""
 
 import json
 from typing import Any
@@ -33,8 +33,8 @@ def test_the_token_is_in_the_secret_and_nowhere_else() -> None:
 
 
 def test_the_server_gets_the_token_from_the_secret() -> None:
-    (told,) = [each for each in container()["env"] if each["name"] == "JUPYTER_TOKEN"]
-    assert told["valueFrom"] == {"secretKeyRef": {"name": run_name("one", "abcd"), "key": "token"}}
+    (variable,) = [each for each in container()["env"] if each["name"] == "JUPYTER_TOKEN"]
+    assert variable["valueFrom"] == {"secretKeyRef": {"name": run_name("one", "abcd"), "key": "token"}}
 
 
 def test_the_service_owns_everything_else() -> None:
@@ -53,8 +53,8 @@ def test_a_new_start_selects_nothing_of_an_old_one() -> None:
 
 def test_only_what_bears_all_of_the_mark_is_looked_at() -> None:
     labels = made()["metadata"]["labels"]
-    for asked in MARKED.split(","):
-        name, _, value = asked.partition("=")
+    for selector in MARKED.split(","):
+        name, _, value = selector.partition("=")
         assert labels[name] == value or not value
     assert {each.partition("=")[0] for each in MARKED.split(",")} == labels.keys()
 
@@ -65,8 +65,8 @@ def test_a_session_is_at_its_own_host_name() -> None:
 
 def test_variables_are_handed_over_as_they_are() -> None:
     hostile = "$(JUPYTER_TOKEN) $$ `x`"
-    told = {each["name"]: each.get("value") for each in container(variables={"BINDER_REQUEST": hostile})["env"]}
-    assert told["BINDER_REQUEST"] == "$$(JUPYTER_TOKEN) $$$$ `x`"
+    variables = {each["name"]: each.get("value") for each in container(variables={"BINDER_REQUEST": hostile})["env"]}
+    assert variables["BINDER_REQUEST"] == "$$(JUPYTER_TOKEN) $$$$ `x`"
 
 
 def test_a_shared_image_begins_with_the_layout_and_its_entry_point_follows() -> None:
@@ -84,7 +84,7 @@ def test_an_image_that_holds_the_commit_begins_with_its_own_entry_point(scope: S
 
 
 def test_what_a_community_allows_is_in_the_pod() -> None:
-    given = Resources.model_validate(
+    resources = Resources.model_validate(
         {
             "memory_guarantee": "2G",
             "memory_limit": "4G",
@@ -96,7 +96,7 @@ def test_what_a_community_allows_is_in_the_pod() -> None:
             "session_environment": {"DATA": "/data"},
         }
     )
-    spec = pod(order_of("one"), "r", OWNER, Making("g", "d", given))["spec"]
+    spec = pod(order_of("one"), "r", OWNER, Making("g", "d", resources))["spec"]
     resources = spec["containers"][0]["resources"]
     assert (resources["requests"]["memory"], resources["limits"]["memory"]) == ("2G", "4G")
     assert resources["limits"]["nvidia.com/gpu"] == "2"

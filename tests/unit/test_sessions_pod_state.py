@@ -1,4 +1,4 @@
-"""What a Pod's record means, in records as a kubelet and a scheduler write them."""
+"""The meaning of a Pod's record, with records as a kubelet and a scheduler write them."""
 
 from typing import Any
 
@@ -213,7 +213,7 @@ def test_the_schedulers_sentence_in_plain_words(message: str, why: str) -> None:
 
 
 def beside(pod: Body, state: Body) -> Body:
-    """The Pod with a container that the cluster put into it, before ours."""
+    """Return the Pod with a container that the cluster inserted before the session's."""
     proxy = {"name": "a-proxy", "image": "proxy", "resources": {"limits": {"memory": "1M"}}}
     pod["spec"]["containers"].insert(0, proxy)
     pod["status"]["containerStatuses"].insert(0, {"name": "a-proxy", "state": state})

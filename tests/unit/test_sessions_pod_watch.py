@@ -1,4 +1,4 @@
-"""Which Pod of a session is waited for, and that trouble on the way is told."""
+"""The choice of the Pod to wait for among a session's Pods, and the report of trouble during the wait."""
 
 import time
 
@@ -24,7 +24,7 @@ def test_nonsense_reaches_whoever_waits_for_the_pod() -> None:
 
 
 def run(number: int, second: int, *, marked: bool = False, gone: bool = False) -> dict[str, object]:
-    """The Pod of a session's run. Its image tells which."""
+    """Return the Pod of a session's run. Its name contains the number of the run."""
     at = f"2026-01-01T00:00:{second:02}Z"
     metadata = {"name": f"session-x-{number}", "creationTimestamp": at, **({"deletionTimestamp": at} if marked else {})}
     status = {"phase": "Failed"} if gone else {"containerStatuses": [{"name": "session", "state": {"running": {}}}]}
@@ -49,20 +49,20 @@ def test_of_a_session_s_runs_the_latest_counts(pods: tuple[object, ...], waits: 
 
 def test_of_two_runs_that_live_the_latest_is_watched() -> None:
     there = {"metadata": {"resourceVersion": "1"}, "items": [run(1, 0), run(2, 5)]}
-    with answering(saying(there), telling(event())) as (cluster, asked), PodWatch(cluster, "x", 5) as watch:
+    with answering(saying(there), telling(event())) as (cluster, requests), PodWatch(cluster, "x", 5) as watch:
         watch.next(5)
-        assert "metadata.name%3Dsession-x-2&" in asked[1]
+        assert "metadata.name%3Dsession-x-2&" in requests[1]
 
 
 @pytest.mark.parametrize("pod", [A_POD, run(1, 0)])
 def test_a_wait_asks_the_cluster_twice_however_long_it_lasts(pod: dict[str, object]) -> None:
     there = {"metadata": {"resourceVersion": "1"}, "items": [pod]}
-    with answering(saying(there), telling()) as (cluster, asked):
+    with answering(saying(there), telling()) as (cluster, requests):
         nobody = PublicAddress("http://sessions.localhost:9")
         launcher = KubernetesSessions(cluster, Making("x", nobody.domain, Resources()), nobody, SystemClock())
         began = time.monotonic()
         assert launcher.wait("x", "t" * 32, 1.5).liveness is Liveness.STARTING
         assert 1.5 <= time.monotonic() - began < 10
-        listed, watched = asked
+        listed, watched = requests
     assert "labelSelector=bindery.session%2Fid%3Dx" in listed
     assert "watch=true" in watched

@@ -1,4 +1,4 @@
-"""What the API server's refusals mean, in sentences as it writes them."""
+"""The meaning of the API server's refusals, with messages as it writes them."""
 
 import json
 
@@ -29,7 +29,7 @@ UNCOUNTED = 'pods "x" is forbidden: status unknown for quota: sessions, resource
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "kind", "words"),
+    ("status", "message", "kind", "words"),
     [
         (403, QUOTA, ClusterFull, "the quota sessions of its namespace is used up (requests.memory=2G)"),
         (403, SECURITY, SessionRefused, "runAsNonRoot != true"),
@@ -47,8 +47,10 @@ UNCOUNTED = 'pods "x" is forbidden: status unknown for quota: sessions, resource
         (503, "", LauncherDown, "503"),
     ],
 )
-def test_each_refusal_has_its_own_type_and_words(status: int, said: str, kind: type[BinderyError], words: str) -> None:
-    error = refusal(status, json.dumps({"kind": "Status", "message": said}))
+def test_each_refusal_has_its_own_type_and_words(
+    status: int, message: str, kind: type[BinderyError], words: str
+) -> None:
+    error = refusal(status, json.dumps({"kind": "Status", "message": message}))
     assert type(error) is kind
     assert words in str(error.facts["why"])
     assert "]" not in str(error.facts["why"])

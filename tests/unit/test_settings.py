@@ -1,4 +1,4 @@
-"""Settings as they are read from variables."""
+"""Settings that are read from environment variables."""
 
 import json
 from pathlib import Path
@@ -115,10 +115,10 @@ CONTAINERS = {
 
 @pytest.mark.parametrize("builder", ["container", "codebuild"])
 def test_container_builds_need_a_registry_and_a_launcher_that_runs_images(builder: str) -> None:
-    given = {**CONTAINERS, "BINDERY_BUILDER": builder}
-    assert Settings.read(given).registry == "https://quay.io/my-org"
+    variables = {**CONTAINERS, "BINDERY_BUILDER": builder}
+    assert Settings.read(variables).registry == "https://quay.io/my-org"
     for name in ("registry", "launcher"):
-        without = {key: value for key, value in given.items() if key != f"BINDERY_{name.upper()}"}
+        without = {key: value for key, value in variables.items() if key != f"BINDERY_{name.upper()}"}
         with pytest.raises(ValidationError, match=f"BINDERY_BUILDER={builder} needs") as refused:
             Settings.read(without)
         assert [error["loc"] for error in refused.value.errors()] == [(name,)]
@@ -156,8 +156,8 @@ def test_what_is_set_goes_before_the_preset() -> None:
 
 
 def test_the_template_s_own_defaults_leave_every_preset_in_force() -> None:
-    given = {name: text for name, text in template.read(ROOT / "template.yaml").environment.items() if text}
-    assert [name for preset in PRESETS.values() for name in preset if f"BINDERY_{name.upper()}" in given] == []
+    variables = {name: text for name, text in template.read(ROOT / "template.yaml").environment.items() if text}
+    assert [name for preset in PRESETS.values() for name in preset if f"BINDERY_{name.upper()}" in variables] == []
 
 
 def test_resources_hold_nothing_else_that_is_set() -> None:
@@ -167,15 +167,15 @@ def test_resources_hold_nothing_else_that_is_set() -> None:
 
 
 def test_tolerations_go_to_kubernetes_in_its_own_words() -> None:
-    given = (
+    setting = (
         '[{"key": "pool", "value": "users", "effect": "NoExecute", "tolerationSeconds": 30}, {"operator": "Exists"}]'
     )
-    told = [each.model_dump(by_alias=True, exclude_defaults=True) for each in _tolerations(given)]
-    assert told == json.loads(given)
+    rendered = [each.model_dump(by_alias=True, exclude_defaults=True) for each in _tolerations(setting)]
+    assert rendered == json.loads(setting)
 
 
-def _tolerations(given: str) -> tuple[Toleration, ...]:
-    return Settings.read({"BINDERY_TOLERATIONS": given}).tolerations
+def _tolerations(setting: str) -> tuple[Toleration, ...]:
+    return Settings.read({"BINDERY_TOLERATIONS": setting}).tolerations
 
 
 def test_page_holds_the_tables_as_the_code_makes_them() -> None:

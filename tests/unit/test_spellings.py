@@ -1,4 +1,4 @@
-"""A repository is one repository in all that is keyed, counted or limited, however a link spells its name."""
+"""The spellings of a repository's name in links. All of them share the repository's keys, counters and limits."""
 
 import pytest
 

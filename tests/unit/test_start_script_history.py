@@ -1,4 +1,4 @@
-"""Working copies that the start script of a container fetches: history, tags and a branch, as a clone has them."""
+"""The working copies that a container's start script fetches. They have the history, tags and branch of a clone."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from tests.serving.start_script import SHELLS, started
 
 @dataclass
 class Place:
-    """A server with four commits on main: v1.0 (annotated) is the first, `light` (lightweight) the second."""
+    """A server with four commits on main. The annotated tag v1.0 is on the first, the lightweight tag `light` on the second."""
 
     server: GitServer
     root: Path
@@ -26,13 +26,13 @@ class Place:
         return self.server.root / "r.git"
 
     def start(self, link_ref: str = "HEAD", commit: str = "", shell: str = "sh") -> str:
-        """Start a session; return what the script says."""
+        """Start a session and return the messages of the script."""
         ran = started(self.server, commit or self.commits[-1], self.root, shell, link_ref)
         assert ran.stdout == "started\n", ran.stderr
         return ran.stderr
 
     def git(self, *arguments: str) -> str:
-        """Return what git prints in the working copy."""
+        """Run git in the working copy and return its output."""
         command = ["git", "-C", str(self.root / "work"), *arguments]
         ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr
@@ -48,10 +48,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
     folder = tmp_path / "served" / "r.git"
     commits = [make_repository(folder, {"a.txt": f"{n}\n", f"d{n}/b.txt": "b"}, message=f"c{n}") for n in range(4)]
     with GitServer(tmp_path / "served") as server:
-        found = Place(server, tmp_path, commits)
-        found.tag("v1.0", commits[0], "-a", "-m", "one")
-        found.tag("light", commits[1])
-        yield found
+        served = Place(server, tmp_path, commits)
+        served.tag("v1.0", commits[0], "-a", "-m", "one")
+        served.tag("light", commits[1])
+        yield served
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -67,7 +67,7 @@ def test_a_session_has_all_commits_and_tags_and_no_other_files(place: Place, she
     refs = place.git("for-each-ref", "--format=%(refname)").split()
     assert [ref for ref in refs if not ref.startswith(("refs/heads/", "refs/remotes/origin/", "refs/tags/"))] == []
     missing = place.git("rev-list", "--objects", "--all", "--missing=print").count("?")
-    assert missing == 3  # the trees of the older commits
+    assert missing == 3  # The trees of the older commits are missing.
 
 
 def test_git_pull_and_older_files_work(place: Place) -> None:
@@ -85,7 +85,7 @@ def test_git_pull_and_older_files_work(place: Place) -> None:
         ("HEAD", "main"),
         ("main", "main"),
         ("refs/heads/main", "main"),
-        ("master", "main"),  # missing, so HEAD is taken for it
+        ("master", "main"),  # The branch is missing, so HEAD is used instead.
         ("feature/x#1", "feature/x#1"),
         ('say"so', 'say"so'),
         ("v1.0", ""),
@@ -134,7 +134,7 @@ def test_a_server_without_filters_gives_a_shallow_working_copy_and_a_note(place:
 
 @pytest.fixture(params=["0", "2"])
 def version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The version of git's protocol that the session's git speaks: 0 is that of git before 2.26."""
+    """Set the version of git's protocol that the session's git uses. Git before 2.26 uses version 0."""
     for name, value in with_config(SAFE | {"protocol.version": request.param}).items():
         monkeypatch.setitem(ENVIRONMENT, name, value)
 
@@ -148,7 +148,7 @@ def test_every_version_of_the_protocol_brings_history(place: Place) -> None:
 
 @pytest.mark.usefixtures("version")
 def test_a_ref_does_not_pass_for_a_server_that_filters(place: Place) -> None:
-    """Without filters the files of all commits would come."""
+    """A server that has no filters would send the files of all commits, so the session gets no history."""
     for name in ("a=filter", "fetch=filter"):
         git("-C", place.folder, "branch", name)
     git("-C", place.folder, "config", "uploadpack.allowFilter", "false")

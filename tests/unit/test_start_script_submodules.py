@@ -1,4 +1,4 @@
-"""Submodules as the start script of a container lays them out."""
+"""Submodules in the working copies of a container's start script."""
 
 import subprocess
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from tests.serving.start_script import SCRIPT, SHELLS, started
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[GitServer]:
     (tmp_path / "served").mkdir()
-    with GitServer(tmp_path / "served") as found:
-        yield found
+    with GitServer(tmp_path / "served") as git_server:
+        yield git_server
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -83,7 +83,7 @@ def test_the_script_and_the_builder_read_the_same_address_from_gitmodules(url: s
     ran = subprocess.run(["sh", "-c", command, "sh", url, parent], capture_output=True, text=True, check=False)
     try:
         expected = web_address(url, parent)
-    except Exception:  # noqa: BLE001 # any refusal of the builder's
+    except Exception:  # noqa: BLE001 # The builder may refuse with any error.
         expected = ""
     assert ran.stdout.strip() == expected
     assert (ran.returncode == 0) == bool(expected)

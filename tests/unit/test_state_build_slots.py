@@ -1,4 +1,4 @@
-"""Build slots and the line before them: as many as there are, each attempt once, first come first served."""
+"""Build slots and the queue for them. Each attempt holds at most one slot, and the first in the queue is served first."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def slots(table: DictTable) -> BuildSlots:
 
 
 def environment(key: str, at: float = 0, attempt: int = 1) -> Environment:
-    """Claimed so many seconds after the beginning."""
+    """Return an environment that was claimed `at` seconds after the start of the test."""
     return Environment(
         key=key,
         scope=Scope.FILES,
@@ -49,10 +49,10 @@ def line(slots: BuildSlots, *environments: Environment) -> list[int | None]:
 
 
 def once(table: DictTable, operation: str, key: str, act: Callable[[], object]) -> None:
-    """Before the first such operation on that key, this happens."""
+    """Call `act` before the first such operation on that key."""
 
-    def before(asked: str, keys: object) -> None:
-        if asked == operation and key in str(keys):
+    def before(name: str, keys: object) -> None:
+        if name == operation and key in str(keys):
             table.before = lambda _operation, _keys: None
             act()
 

@@ -1,4 +1,4 @@
-"""Rates, counters, and logs: what is counted is counted once, and is still there after a conflict."""
+"""Rates, counters and logs. Each event is counted once, and no count is lost in a conflict."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def table() -> DictTable:
 
 
 def once(what: Callable[[], object], at: str) -> Callable[[str, object], None]:
-    """A hook that does `what` before the first operation of that name."""
+    """Return a hook that makes this call before the first operation with the name `at`."""
     done = False
 
     def hook(operation: str, keys: object) -> None:

@@ -1,4 +1,4 @@
-"""QueuePositions: never more than there are, all of them usable, each given back once."""
+"""Quotas: sessions take no more places than exist, all places can be used, and each place is returned once."""
 
 from itertools import count
 
@@ -43,7 +43,7 @@ def launch(repo_url: str = "https://host.example/o/r") -> Launch:
 
 
 def full(sessions: Sessions, limits: Limits) -> list[str]:
-    """Reserves until there is no place any more."""
+    """Reserve sessions until no place is left; return their ids."""
     taken = []
     for _ in range(100):
         try:
@@ -130,7 +130,7 @@ def test_a_launch_that_asks_twice_gets_one_place(sessions: Sessions) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 17])
 def test_racing_for_the_last_place_never_exceeds_the_limit(sessions: Sessions, table: DictTable, limit: int) -> None:
-    """At each transaction somebody else gets in first, as often as there is room."""
+    """Before each transaction a rival takes a place, as long as there is room."""
     limits, inside = Limits(total=limit), False
     got = 0
 

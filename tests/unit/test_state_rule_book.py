@@ -1,4 +1,4 @@
-"""Rules in the table: when they count, when they end, and what happens while the table is throttled."""
+"""Rules in the table: when they apply, when they end, and how they are read while the table is throttled."""
 
 import pytest
 from pydantic import ValidationError
@@ -108,7 +108,7 @@ def test_there_are_only_so_many_rules(book: RuleBook, monkeypatch: pytest.Monkey
 
 
 class CountingTable(DictTable):
-    """A table that counts queries, and is throttled on request."""
+    """A table that counts its queries and can be throttled by a test."""
 
     queries = 0
     throttled = False

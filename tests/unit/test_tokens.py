@@ -1,4 +1,4 @@
-"""Build tokens are JWTs that others can read and nobody else can make; event ids and launcher tokens are signed."""
+"""Build tokens, event ids and launcher tokens. Build tokens are JWTs that others can read but not make; the rest are signed."""
 
 import base64
 import hmac
@@ -63,13 +63,13 @@ def test_a_token_without_a_signature_is_refused() -> None:
 
 
 def test_alg_none_is_refused_even_with_a_good_signature() -> None:
-    told = f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(CLAIMS)}"
-    assert refused(f"{told}.{signature(told)}")
+    signed_part = f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(CLAIMS)}"
+    assert refused(f"{signed_part}.{signature(signed_part)}")
 
 
-def signature(told: str) -> str:
+def signature(signed_part: str) -> str:
 
-    return base64.urlsafe_b64encode(hmac.digest(SECRET.encode(), told.encode(), "sha256")).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(hmac.digest(SECRET.encode(), signed_part.encode(), "sha256")).rstrip(b"=").decode()
 
 
 @pytest.mark.parametrize("alg", ["HS384", "HS512"])
@@ -87,9 +87,9 @@ def test_a_token_for_another_repository_is_refused() -> None:
 
 
 def test_claims_swapped_between_two_good_tokens_are_refused() -> None:
-    ours = TOKENS.build_token(AUDIENCE, "", "abc", 2e9).split(".")
+    own = TOKENS.build_token(AUDIENCE, "", "abc", 2e9).split(".")
     other = TOKENS.build_token("gh/o/other/HEAD", "", "abc", 2e9).split(".")
-    assert refused(".".join((ours[0], other[1], ours[2])), "gh/o/other/HEAD")
+    assert refused(".".join((own[0], other[1], own[2])), "gh/o/other/HEAD")
 
 
 @given(st.integers(0, 200), st.integers(1, 255))
@@ -128,13 +128,13 @@ def test_odd_texts_are_refused_and_not_repeated(text: str) -> None:
     ],
 )
 def test_well_signed_nonsense_is_refused(claims: object) -> None:
-    told = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
-    assert refused(f"{told}.{signature(told)}") == "it cannot be read"
+    signed_part = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
+    assert refused(f"{signed_part}.{signature(signed_part)}") == "it cannot be read"
 
 
-@pytest.mark.parametrize("told", ["", "a", "a.b.c", "!.!", ".", "e30", "e30.", "W10.W10"])
-def test_well_signed_pieces_are_refused(told: str) -> None:
-    assert refused(f"{told}.{signature(told)}")
+@pytest.mark.parametrize("signed_part", ["", "a", "a.b.c", "!.!", ".", "e30", "e30.", "W10.W10"])
+def test_well_signed_pieces_are_refused(signed_part: str) -> None:
+    assert refused(f"{signed_part}.{signature(signed_part)}")
 
 
 def test_an_event_id_says_its_launch_and_how_far() -> None:
@@ -163,7 +163,7 @@ def test_a_launcher_token_is_for_one_launch() -> None:
 
 
 def test_a_signature_serves_its_own_purpose_only() -> None:
-    """An event id, shown to whoever watches, must not be good for stopping a launch."""
+    """An event id is visible to the viewers of a launch, so it must not be accepted as a token for stopping the launch."""
     mac = TOKENS.event_id("launch", "1.0.").rpartition(":")[2]
     assert not TOKENS.is_launcher(mac, "launch")
     assert not TOKENS.is_launcher(mac, "launch:1.0.")

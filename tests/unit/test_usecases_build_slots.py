@@ -1,4 +1,4 @@
-"""More environments than build slots: they are built one after the other, and whoever waits is told for how many."""
+"""More environments than build slots. They are built one after the other, and each waiting launch is told how many precede its own."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def made(slots: int) -> Small:
 
 
 def opened(small: Small, *specs: str, build_only: bool = False) -> list[Launch]:
-    """Launches, a second apart, that wait for their builds."""
+    """Open launches one second apart, let them reach their builds, and return them."""
     launches = []
     for spec in specs:
         small.clock.advance(1)
@@ -111,20 +111,20 @@ def test_a_hint_about_a_build_that_runs_frees_nothing(small: Small) -> None:
 
 
 def test_a_start_that_met_trouble_keeps_its_slot_and_is_brought_again(small: Small) -> None:
-    """A crash between slot and start looks the same: the slot is the attempt's, and reconcile has it started."""
+    """The start fails after the slot was taken, as in a crash between both. The attempt keeps its slot, and reconcile starts its build."""
     start = small.builds.start
 
     def down(order: BuildOrder) -> str:
         raise BuildServiceDown(why="no capacity")
 
-    small.builds.start = down  # type: ignore[method-assign]  # for a while
+    small.builds.start = down  # type: ignore[method-assign]  # until it is restored below
     launch = small.open(SPECS[0])
     small.handle(small.queue.pop())
     with pytest.raises(BuildServiceDown):
         small.handle(small.queue.pop())
     key = small.launch(launch).environment
     assert small.system.state.slots.held() == [Standing(key, 1)]
-    small.builds.start = start  # type: ignore[method-assign]  # as before
+    small.builds.start = start  # type: ignore[method-assign]  # the original
     small.clock.advance(61)
     small.system.reconcile()
     small.pump()
@@ -135,10 +135,10 @@ def test_a_start_that_met_trouble_keeps_its_slot_and_is_brought_again(small: Sma
 def test_a_slot_whose_attempt_ended_unheard_passes_on_at_the_next_sweep(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.builds.reports[f"{a.environment}-1"] = BAD
-    small.system.state.environments.finish(a.environment, 1, failure=BAD.failure)  # and the function that wrote it died
+    small.system.state.environments.finish(a.environment, 1, failure=BAD.failure)  # then the handler crashed
     item = small.table.get(f"environment#{a.environment}", "environment")
     assert item
-    small.table.put(item.with_data({**item.data, "attempt": 2}))  # nobody asks after this attempt any more
+    small.table.put(item.with_data({**item.data, "attempt": 2}))  # no launch asks about this attempt now
     small.system.reconcile()
     small.pump()
     assert running(small) == [b.environment]
@@ -187,7 +187,7 @@ def test_a_builds_limit_counts_from_its_start(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.clock.advance(500)
     finish(small, a)
-    small.clock.advance(500)  # 1000 s after the claim, and the limit is 600 s and two minutes
+    small.clock.advance(500)  # 1000 s after the claim; the limit is 600 s plus two minutes
     small.system.reconcile()
     small.pump()
     assert running(small) == [b.environment]
@@ -216,12 +216,12 @@ def test_how_long_a_build_took_does_not_count_its_time_in_line(small: Small) -> 
     small.clock.advance(7)
     finish(small, b)
     sums = small.system.state.counters.read()["binderhub_build_time_seconds_sum"]
-    assert sum(sums.values()) == 101 + 7  # a second lay between the two
+    assert sum(sums.values()) == 101 + 7  # The launches are one second apart.
 
 
 def test_a_launch_whose_time_is_over_in_line_says_so_and_its_build_keeps_its_place(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
-    small.clock.advance(1199)  # a's time is over, too, but its build runs
+    small.clock.advance(1199)  # The time of `a` is over too, but its build runs.
     small.system.reconcile(ahead=2)
     small.clock.advance(2)
     small.system.reconcile()
@@ -405,14 +405,14 @@ def test_a_refused_build_that_nobody_waits_for_is_given_up(small: Small) -> None
 
 
 def test_a_message_that_comes_twice_and_is_refused_the_second_time_takes_no_slot_away(small: Small) -> None:
-    """The first one's build runs, as its handle says by then."""
+    """The build of the first message runs, as its recorded handle shows, so it keeps its slot."""
     start, environments = small.builds.start, small.system.state.environments
 
     def late(order: BuildOrder) -> str:
         environments.record_start(order.environment, order.attempt, start(order))
         raise BuildsRefused(why=FULL)
 
-    small.builds.start = late  # type: ignore[method-assign]  # for a while
+    small.builds.start = late  # type: ignore[method-assign]  # for the rest of the test
     (a,) = opened(small, SPECS[0])
     assert running(small) == [a.environment]
     assert small.system.state.slots.held() == [Standing(a.environment, 1)]

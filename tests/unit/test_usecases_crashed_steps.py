@@ -1,4 +1,4 @@
-"""A step that took its process along twice is not begun a third time, and its launch fails with words."""
+"""Steps that crashed their process twice. Such a step does not begin a third time, and its launch fails with a message."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ TEMPLATE = read(Path(__file__).parents[2] / "template.yaml")
 
 
 class OutOfMemory(BaseException):
-    """The process is gone: nothing in it may catch this."""
+    """The end of a process, as an exception that no code in the process may catch."""
 
 
 @pytest.fixture
@@ -37,16 +37,16 @@ def that_crashes(spec: str) -> Resolved:
 
 @pytest.fixture
 def launch(small: Small, monkeypatch: pytest.MonkeyPatch) -> Launch:
-    """One whose repository crashes whatever looks at it."""
+    """Return a launch with a repository that crashes each process that resolves it."""
     monkeypatch.setattr(small.host, "resolve", that_crashes)
     return small.open()
 
 
 def test_a_step_that_crashed_twice_fails_its_launch(small: Small, launch: Launch) -> None:
     message = ResolveRequested(launch=launch.id, step=0)
-    for begun in (1, 2):
+    for count in (1, 2):
         crash(small, message)
-        assert small.launch(launch).begun == begun
+        assert small.launch(launch).begun == count
         small.clock.advance(LONGEST_SECONDS)
     small.handle(message)
     failed = small.launch(launch)
@@ -56,7 +56,7 @@ def test_a_step_that_crashed_twice_fails_its_launch(small: Small, launch: Launch
 
 
 def test_a_restart_begins_no_step_that_crashed_twice(small: Small, launch: Launch) -> None:
-    """A start takes every launch up again, at once: the step must not be begun while it is not known to have crashed either."""
+    """A restart takes up every launch at once. The step must not begin again, even while it is not yet known to have crashed."""
     for _ in range(MOST_BEGUN):
         small.system.reconcile(ahead=1e9)
         crash(small, ResolveRequested(launch=launch.id, step=0))
@@ -87,7 +87,7 @@ def test_a_session_step_that_crashed_twice_fails_its_launch(small: Small, monkey
 
 @pytest.mark.parametrize("waiting", [1, 3])
 def test_a_build_that_crashed_twice_is_not_made_a_third_time(small: Small, waiting: int) -> None:
-    """It may be what ended the process: the content, or the plan, of a hostile repository."""
+    """The build itself may have ended the process, through the content or the plan of a hostile repository."""
     crashed = BuildReport(BuildState.FAILED, failure=Failure.of(BuildCrashed()))
     launches = [small.open() for _ in range(waiting)]
     for _ in range(5):
@@ -126,7 +126,7 @@ def test_a_step_that_moves_on_begins_its_count_anew(small: Small, monkeypatch: p
 
 
 def test_a_step_that_still_runs_in_this_process_has_not_crashed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process on one machine has no timeout: a large working copy may take minutes."""
+    """A process on one machine has no timeout, and a large working copy may take minutes."""
     launch = small.open()
     message = ResolveRequested(launch=launch.id, step=0)
     real, deliveries = small.host.resolve, [LONGEST_SECONDS, LONGEST_SECONDS]
@@ -148,6 +148,6 @@ def test_a_step_that_still_runs_in_this_process_has_not_crashed(small: Small, mo
 
 @pytest.mark.parametrize("name", ["resolve", "sessions"])
 def test_a_message_comes_again_when_its_step_counts_as_crashed(name: str) -> None:
-    """Else the last delivery would find a step that may still run, and the launch would wait for a timer."""
+    """With a shorter visibility time the last delivery would find a step that may still run. The launch would wait for a timer."""
     queue = next(queue for queue in TEMPLATE.queues if queue.name == name)
     assert queue.visibility_seconds >= LONGEST_SECONDS + 10

@@ -1,4 +1,4 @@
-"""Which sessions are stopped: the idle, the too old, and those silent for long; not because the network is ill."""
+"""The choice of sessions to stop: the idle, the too old and the long silent. A network failure stops no session."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ def small() -> Small:
 
 
 def sweep(small: Small, seconds: float = 61) -> list[StopRequested]:
-    """A while later, the timer; what it wants to have stopped, and is."""
+    """Advance the clock, run the timer's sweep, handle its stop requests, and return them."""
     small.clock.advance(seconds)
     small.system.cull_sessions()
     stops = [sent.message for sent in small.take() if isinstance(sent.message, StopRequested)]
@@ -26,7 +26,7 @@ def sweep(small: Small, seconds: float = 61) -> list[StopRequested]:
 
 
 def ready_for(small: Small, client: str, count: int) -> list[Launch]:
-    """Sessions of one client."""
+    """Open launches for one client, make their sessions ready, and return them."""
     launches = [small.system.open_launch(replace(ASKED, client=client)).launch for _ in range(count)]
     small.build()
     return [small.launch(launch) for launch in launches]
@@ -101,13 +101,13 @@ def test_without_limits_nothing_is_stopped() -> None:
 def test_a_session_of_which_nothing_is_new_is_looked_at_and_seldom_written() -> None:
     small = Small(idle_seconds=0)
     launch = small.ready()
-    asked: list[str] = []
+    operations: list[str] = []
     written: list[str] = []
-    small.launcher.before = lambda operation, session: asked.append(operation)
+    small.launcher.before = lambda operation, session: operations.append(operation)
     small.table.before = lambda operation, keys: written.append(operation) if operation != "due" else None
     for _ in range(20):
         sweep(small, 60)
-    assert asked.count("ask") == 20
+    assert operations.count("ask") == 20
     assert 3 <= len(written) <= 4
     small.launcher.running[launch.id].last = small.clock.now()
     sweep(small, 60)
@@ -116,16 +116,16 @@ def test_a_session_of_which_nothing_is_new_is_looked_at_and_seldom_written() -> 
 
 def test_a_session_is_looked_at_no_sooner_than_it_is_due(small: Small) -> None:
     launch = small.ready()
-    asked = []
-    small.launcher.before = lambda operation, session: asked.append(operation)
+    operations = []
+    small.launcher.before = lambda operation, session: operations.append(operation)
     sweep(small, 59)
-    assert asked == []
-    small.launcher.running[launch.id].last = small.clock.now()  # what is new is written, and so it is due again later
+    assert operations == []
+    small.launcher.running[launch.id].last = small.clock.now()  # New activity is written, so the session is due later.
     sweep(small, 2)
     sweep(small, 29)
-    assert asked == ["ask"]
+    assert operations == ["ask"]
     sweep(small, 2)
-    assert asked == ["ask", "ask"]
+    assert operations == ["ask", "ask"]
 
 
 def test_a_server_silent_three_times_in_a_row_is_stopped(small: Small) -> None:
@@ -146,7 +146,7 @@ def test_an_answer_in_between_starts_the_count_over(small: Small) -> None:
 
 
 def ill(small: Small, count: int) -> list[Launch]:
-    """A network that many sessions do not answer through."""
+    """Open sessions that do not answer, as in a network failure, and return their launches."""
     launches = ready(small, count)
     for launch in launches:
         small.launcher.running[launch.id].answers = False
@@ -188,7 +188,7 @@ def test_one_that_was_not_asked_any_more_is_judged_by_its_age_alone() -> None:
     for launch in launches:
         small.launcher.running[launch.id].answers = False
     assert sweep(small) + sweep(small) == []
-    small.launcher.pace = 0  # the sweep's time was over before their turn came
+    small.launcher.pace = 0  # The sweep's time ends before their turn.
     assert sweep(small, 7000) == []
     small.launcher.pace = 1e9
     assert {stop.session for stop in sweep(small)} == {launch.id for launch in launches}

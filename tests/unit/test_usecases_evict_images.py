@@ -1,4 +1,4 @@
-"""Images that were not launched for long go; what is launched or in use stays, and what went is built again."""
+"""Images that were not launched for long. Images that are launched or in use stay, and a removed image is built again."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def small() -> Small:
 
 
 def launched(small: Small) -> Launch:
-    """A launch whose session has ended again."""
+    """Return a launch after its session has ended."""
     launch = small.ready()
     small.system.stop_launch(launch.id)
     small.pump()
@@ -24,7 +24,7 @@ def launched(small: Small) -> Launch:
 
 
 def swept(small: Small, days: float) -> set[str]:
-    """The images that are left after so many days and a sweep."""
+    """Advance the clock by this number of days, run a sweep, and return the remaining images."""
     small.clock.advance(days * DAY)
     small.system.reconcile()
     return small.builds.images
@@ -48,7 +48,7 @@ def test_an_image_that_is_launched_every_few_weeks_stays_for_years(small: Small)
 def test_what_went_is_built_again_by_the_next_launch(small: Small) -> None:
     key = launched(small).environment
     swept(small, 22)
-    assert small.system.state.environments.find(key).state is EnvironmentState.EVICTED  # type: ignore[union-attr]  # there
+    assert small.system.state.environments.find(key).state is EnvironmentState.EVICTED  # type: ignore[union-attr]  # it exists
     again = small.ready()
     assert (again.stage, again.attempt) == (Stage.READY, 2)
     assert len(small.builds.images) == 1
@@ -93,7 +93,7 @@ def test_a_launch_that_comes_while_its_image_is_marked_has_it_built_again(small:
     def come(operation: str, keys: object) -> None:
         if operation == "put" and "'environment#" in str(keys) and not late:
             late.append(small.open())
-            small.step()  # it read the environment as ready, and noted its day first
+            small.step()  # It reads the environment as ready and notes its day first.
 
     small.table.before = come
     small.system.reconcile()
@@ -128,7 +128,7 @@ def test_what_was_marked_and_could_not_be_deleted_is_deleted_by_a_later_sweep(sm
     def down(image: str) -> bool:
         raise BuildServiceDown(why="no answer")
 
-    small.builds.remove = down  # type: ignore[method-assign]  # for a while
+    small.builds.remove = down  # type: ignore[method-assign]  # until it is restored below
     assert len(swept(small, 22)) == 1
     small.builds.remove = remove  # type: ignore[method-assign]
     assert swept(small, 0) == set()
@@ -136,11 +136,11 @@ def test_what_was_marked_and_could_not_be_deleted_is_deleted_by_a_later_sweep(sm
 
 def test_a_registry_that_deletes_nothing_is_asked_once(small: Small, caplog: pytest.LogCaptureFixture) -> None:
     launched(small)
-    asked: list[str] = []
-    small.builds.remove = lambda image: bool(asked.append(image))  # type: ignore[method-assign, func-returns-value]
+    removals: list[str] = []
+    small.builds.remove = lambda image: bool(removals.append(image))  # type: ignore[method-assign, func-returns-value]
     for _ in range(3):
         swept(small, 22)
-    assert len(asked) == 1
+    assert len(removals) == 1
     assert "BINDERY_IMAGE_DAYS=0" in caplog.text
 
 
@@ -158,7 +158,7 @@ def test_a_sweep_that_meets_trouble_with_one_image_goes_on_with_the_others(small
             raise BuildServiceDown(why="no answer")
         return remove(image)
 
-    small.builds.remove = one_fails  # type: ignore[method-assign]  # from now on
+    small.builds.remove = one_fails  # type: ignore[method-assign]  # for the rest of the test
     assert [first.environment in image for image in swept(small, 22)] == [True]
 
 
@@ -170,4 +170,4 @@ def test_an_image_is_built_again_before_the_registry_s_own_rule_deletes_it() -> 
     for _ in range(19):
         swept(small, 20)
         attempts.append(launched(small).attempt)
-    assert attempts == [1] * 19 + [2]  # on day 380
+    assert attempts == [1] * 19 + [2]  # The last launch is on day 380.

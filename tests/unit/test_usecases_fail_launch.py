@@ -1,4 +1,4 @@
-"""Dead letters of every shape, and the ends that launches come to."""
+"""Dead letters of every kind, and the ends of launches."""
 
 import json
 
@@ -90,14 +90,14 @@ def test_a_build_that_could_not_be_started_ends_those_who_wait_for_it(small: Sma
 
 
 def test_a_build_that_could_not_be_started_is_not_taken_for_ended(small: Small) -> None:
-    """It may run although nobody could note that: another at the same time would be two."""
+    """The build may run although its start could not be recorded, so a second build must not start at the same time."""
     launch = small.open()
     small.handle(small.queue.pop())
     order = small.queue.pop()
     small.handle(order)
     item = small.table.get(f"build#{small.launch(launch).environment}#1", "attempt")
     assert item
-    small.table.delete(item)  # the function died each time before it could keep the handle
+    small.table.delete(item)  # Each run of the function crashed before it could record the handle.
     small.system.fail_launch(order.model_dump_json())
     later = small.open()
     small.pump()
@@ -131,7 +131,7 @@ def test_a_launch_that_ended_stays_as_it_is(small: Small) -> None:
 
 
 def test_a_failed_launchs_session_is_asked_to_stop_again_by_whoever_fails_it_again(small: Small) -> None:
-    """The first one died between writing the end and sending the stop."""
+    """The first handler died between writing the end and sending the stop."""
     small.ready()
     launch = small.open()
     small.launcher.looks = 1
@@ -170,7 +170,7 @@ def test_ends_are_counted_once(small: Small) -> None:
     small.system.stop_launch(launch.id)
     small.ready()
     small.system.reconcile()
-    named = small.system.popular.today().sums()["binderhub_launch_count"]
+    popular = small.system.popular.today().sums()["binderhub_launch_count"]
     others = small.system.state.counters.read()["binderhub_launch_count"]
-    counted = [(dict(labels)["status"], n) for sums in (named, others) for labels, n in sums.items()]
+    counted = [(dict(labels)["status"], n) for sums in (popular, others) for labels, n in sums.items()]
     assert counted == [("success", 1), ("failure", 1)]

@@ -1,4 +1,4 @@
-"""What is told of a launch, to whom, and from where after a reconnect."""
+"""The events of a launch that a client's stream receives, and the point from which it continues after a reconnect."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ def small() -> Small:
 
 
 def waiting(small: Small, lines: int = 0, chunk: int = 100) -> Launch:
-    """A launch whose build runs and has printed so many lines."""
+    """Return a launch with a running build that has printed this number of lines."""
     launch = small.open()
     small.pump()
     now = small.launch(launch)
@@ -28,14 +28,14 @@ def waiting(small: Small, lines: int = 0, chunk: int = 100) -> Launch:
 
 def written(small: Small, launch: Launch, numbers: range, chunk: int = 100) -> None:
     for first in range(numbers.start, numbers.stop, chunk):
-        told = range(first, min(first + chunk, numbers.stop))
-        lines = tuple(LogLine(number=n, phase="building", message=f"{n}\n") for n in told)
+        chunk_numbers = range(first, min(first + chunk, numbers.stop))
+        lines = tuple(LogLine(number=n, phase="building", message=f"{n}\n") for n in chunk_numbers)
         small.handle(LogWritten(environment=launch.environment, attempt=launch.attempt, lines=lines))
 
 
-def heard(small: Small, launch: Launch, told: StreamCursor | None = None) -> list[str]:
-    _, tellings = small.system.follow_launch(launch.id, told or StreamCursor())
-    return [telling.event.message for telling in tellings]
+def heard(small: Small, launch: Launch, cursor: StreamCursor | None = None) -> list[str]:
+    _, stream_events = small.system.follow_launch(launch.id, cursor or StreamCursor())
+    return [stream_event.event.message for stream_event in stream_events]
 
 
 @given(
@@ -46,8 +46,8 @@ def heard(small: Small, launch: Launch, told: StreamCursor | None = None) -> lis
         st.none() | st.integers(-1, 999_999_999),
     )
 )
-def test_how_far_a_client_has_heard_survives_the_way_there_and_back(told: StreamCursor) -> None:
-    assert StreamCursor.read(str(told)) == told
+def test_how_far_a_client_has_heard_survives_the_way_there_and_back(cursor: StreamCursor) -> None:
+    assert StreamCursor.read(str(cursor)) == cursor
 
 
 @given(st.text())
@@ -64,19 +64,19 @@ def test_what_we_did_not_say_means_nothing_told(text: str) -> None:
 
 def test_events_are_told_in_order_and_once(small: Small) -> None:
     launch = small.ready()
-    _, tellings = small.system.follow_launch(launch.id, StreamCursor())
-    phases = [telling.event.phase for telling in tellings]
+    _, stream_events = small.system.follow_launch(launch.id, StreamCursor())
+    phases = [stream_event.event.phase for stream_event in stream_events]
     assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
-    assert small.system.follow_launch(launch.id, tellings[-1].told)[1] == []
-    assert len(small.system.follow_launch(launch.id, tellings[1].told)[1]) == 2
+    assert small.system.follow_launch(launch.id, stream_events[-1].told)[1] == []
+    assert len(small.system.follow_launch(launch.id, stream_events[1].told)[1]) == 2
 
 
 def test_log_lines_come_between_waiting_and_built(small: Small) -> None:
     launch = waiting(small, 3)
     assert heard(small, launch)[1:] == ["0\n", "1\n", "2\n"]
     small.build()
-    _, tellings = small.system.follow_launch(launch.id, StreamCursor())
-    assert [telling.event.phase.value for telling in tellings] == [
+    _, stream_events = small.system.follow_launch(launch.id, StreamCursor())
+    assert [stream_event.event.phase.value for stream_event in stream_events] == [
         *("waiting", "building", "building", "building", "built", "launching", "ready")
     ]
 
@@ -92,13 +92,15 @@ def test_a_late_joiner_hears_the_last_100_lines(small: Small, lines: int, chunk:
 
 def test_whoever_listened_from_the_beginning_hears_every_line(small: Small) -> None:
     launch = waiting(small)
-    _, (first_telling,) = small.system.follow_launch(launch.id, StreamCursor())
-    told, lines = first_telling.told, []
+    _, (first_event,) = small.system.follow_launch(launch.id, StreamCursor())
+    cursor, lines = first_event.told, []
     for first in range(0, 1000, 130):
         written(small, launch, range(first, first + 130))
-        _, tellings = small.system.follow_launch(launch.id, told)
-        lines += [telling.event.message for telling in tellings if telling.event.phase is Phase.BUILDING]
-        told = tellings[-1].told
+        _, stream_events = small.system.follow_launch(launch.id, cursor)
+        lines += [
+            stream_event.event.message for stream_event in stream_events if stream_event.event.phase is Phase.BUILDING
+        ]
+        cursor = stream_events[-1].told
     assert lines == [f"{n}\n" for n in range(1040)]
 
 
@@ -114,51 +116,51 @@ def test_a_chunk_that_comes_twice_is_told_once(small: Small) -> None:
     assert len(heard(small, launch)) == 11
 
 
-def followed(small: Small, launch: Launch, told: StreamCursor) -> tuple[list[str], StreamCursor]:
-    """The log's lines that are new to a client, and its cursor after them."""
-    _, tellings = small.system.follow_launch(launch.id, told)
-    lines = [telling.event.message for telling in tellings if telling.event.phase is Phase.BUILDING]
-    return lines, tellings[-1].told if tellings else told
+def followed(small: Small, launch: Launch, cursor: StreamCursor) -> tuple[list[str], StreamCursor]:
+    """Return the log lines that are new to a client, and its cursor after them."""
+    _, stream_events = small.system.follow_launch(launch.id, cursor)
+    lines = [stream_event.event.message for stream_event in stream_events if stream_event.event.phase is Phase.BUILDING]
+    return lines, stream_events[-1].told if stream_events else cursor
 
 
 def test_a_chunk_that_arrives_late_is_shown_in_its_place(small: Small) -> None:
     launch = waiting(small)
-    _, told = followed(small, launch, StreamCursor())
+    _, cursor = followed(small, launch, StreamCursor())
     written(small, launch, range(10, 20))
-    early, told = followed(small, launch, told)
+    early, cursor = followed(small, launch, cursor)
     small.clock.advance(9)
     written(small, launch, range(10))
-    assert early + followed(small, launch, told)[0] == [f"{n}\n" for n in range(20)]
+    assert early + followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(20)]
 
 
 def test_a_chunk_that_is_missing_in_the_middle_holds_back_what_follows_it(small: Small) -> None:
     launch = waiting(small)
-    _, told = followed(small, launch, StreamCursor())
+    _, cursor = followed(small, launch, StreamCursor())
     for part in (range(10), range(20, 30), range(30, 40)):
         written(small, launch, part)
-    early, told = followed(small, launch, told)
+    early, cursor = followed(small, launch, cursor)
     assert early == [f"{n}\n" for n in range(10)]
     written(small, launch, range(10, 20))
-    assert followed(small, launch, told)[0] == [f"{n}\n" for n in range(10, 40)]
+    assert followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(10, 40)]
 
 
 def test_a_chunk_that_is_lost_holds_the_log_back_for_ten_seconds(small: Small) -> None:
     launch = waiting(small)
-    _, told = followed(small, launch, StreamCursor())
+    _, cursor = followed(small, launch, StreamCursor())
     written(small, launch, range(10, 20))
     small.clock.advance(10)
-    lines, told = followed(small, launch, told)
+    lines, cursor = followed(small, launch, cursor)
     assert lines == [f"{n}\n" for n in range(10, 20)]
     written(small, launch, range(20, 30))
-    assert followed(small, launch, told)[0] == [f"{n}\n" for n in range(20, 30)]
+    assert followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(20, 30)]
 
 
 def test_a_build_that_ended_shows_all_lines_whatever_is_missing(small: Small) -> None:
     launch = waiting(small)
-    _, told = followed(small, launch, StreamCursor())
+    _, cursor = followed(small, launch, StreamCursor())
     written(small, launch, range(10, 20))
     small.build()
-    assert followed(small, launch, told)[0] == [f"{n}\n" for n in range(10, 20)]
+    assert followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(10, 20)]
 
 
 def test_an_image_that_was_there_tells_nothing_of_its_old_build(small: Small) -> None:
@@ -166,14 +168,14 @@ def test_an_image_that_was_there_tells_nothing_of_its_old_build(small: Small) ->
     small.build()
     small.host.note = "There is no master: using HEAD."
     launch = small.ready()
-    _, tellings = small.system.follow_launch(launch.id, StreamCursor())
-    phases = [telling.event.phase for telling in tellings]
+    _, stream_events = small.system.follow_launch(launch.id, StreamCursor())
+    phases = [stream_event.event.phase for stream_event in stream_events]
     assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
 
 
 def test_a_second_attempt_tells_its_own_lines(small: Small) -> None:
     launch = waiting(small, 5)
-    _, tellings = small.system.follow_launch(launch.id, StreamCursor())
+    _, stream_events = small.system.follow_launch(launch.id, StreamCursor())
     del small.builds.reports[f"{launch.environment}-1"]
     small.clock.advance(61)
     small.system.reconcile()
@@ -181,7 +183,7 @@ def test_a_second_attempt_tells_its_own_lines(small: Small) -> None:
     again = small.launch(launch)
     assert again.attempt == 2
     written(small, again, range(2))
-    assert heard(small, again, tellings[-1].told)[1:] == ["0\n", "1\n"]
+    assert heard(small, again, stream_events[-1].told)[1:] == ["0\n", "1\n"]
 
 
 def test_a_session_is_handed_out_only_while_it_runs(small: Small) -> None:

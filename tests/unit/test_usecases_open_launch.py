@@ -1,4 +1,4 @@
-"""Somebody clicks: what is checked, in which order, and which launch it leads to."""
+"""A visitor's click on a link: the checks, their order, and the launch that it leads to."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def test_a_click_creates_one_launch_and_asks_for_its_repository(small: Small) ->
 
 
 def test_checks_come_in_binderhubs_order() -> None:
-    """Everything is wrong; each time the first thing is mended, the next one is said."""
+    """The request has every fault. Each time its first fault is corrected, the next one is reported."""
     small = Small(ban_networks="203.0.113.0/24", banned_specs=("^gh/bad/.*",), rate_limit=1)
     small.system.open_launch(replace(ASKED, client="198.51.100.7"))
     all_wrong = replace(ASKED, provider="nowhere", spec="bad/r/HEAD", build_token="forged")
@@ -44,9 +44,9 @@ def test_checks_come_in_binderhubs_order() -> None:
         (replace(all_wrong, client="198.51.100.8", build_token=""), UnknownProvider),
         (replace(all_wrong, client="198.51.100.9", build_token="", provider="gh"), SpecBanned),
     ]
-    for asked, error in steps:
+    for request, error in steps:
         with pytest.raises(error):
-            small.system.open_launch(asked)
+            small.system.open_launch(request)
     assert len(small.queue.sent) == 1
 
 
@@ -101,8 +101,8 @@ def test_an_event_id_resumes_its_launch_and_says_what_was_told(small: Small) -> 
 def test_an_event_id_counts_before_the_token(small: Small) -> None:
     launch = small.open(build_token=small.token())
     event_id = small.system.tokens.event_id(launch.id, "1.0.")
-    asked = replace(ASKED, last_event_id=event_id, build_token=small.token())
-    assert small.system.open_launch(asked).launch.id == launch.id
+    request = replace(ASKED, last_event_id=event_id, build_token=small.token())
+    assert small.system.open_launch(request).launch.id == launch.id
 
 
 @pytest.mark.parametrize("forged", ["x", "a:b:c", "launch:1.0.:AAAA", ":::", "\ud800:1:\ud800", "x" * 20000])
@@ -179,7 +179,7 @@ DOI = replace(ASKED, provider="doi", spec="10.1/x")
 
 
 def with_doi(small: Small) -> Small:
-    small.system.ports.homes["10.1/x"] = Home("gh", "o/r/HEAD")  # type: ignore[attr-defined] # the fake's own
+    small.system.ports.homes["10.1/x"] = Home("gh", "o/r/HEAD")  # type: ignore[attr-defined] # an attribute of the fake
     return small
 
 
@@ -195,7 +195,7 @@ def test_a_doi_counts_once_and_is_asked_for_after_all_checks() -> None:
     assert [rate and rate.remaining for rate in rates] == [1, 0]
     with pytest.raises(RateLimited):
         small.system.open_launch(replace(DOI, spec="10.1/unasked"))
-    small.system.ports.homes["10.1/bad"] = Home("gh", "bad/r/HEAD")  # type: ignore[attr-defined] # the fake's own
+    small.system.ports.homes["10.1/bad"] = Home("gh", "bad/r/HEAD")  # type: ignore[attr-defined] # an attribute of the fake
     with pytest.raises(SpecBanned):
         small.system.open_launch(replace(DOI, spec="10.1/bad", client="198.51.100.9"))
 
@@ -204,7 +204,7 @@ def test_a_page_elsewhere_makes_us_ask_for_no_doi() -> None:
     small = with_doi(Small(isolated=False))
     with pytest.raises(CrossSite):
         small.system.open_launch(replace(DOI, site="cross-site"))
-    assert small.system.ports.known_homes == set()  # type: ignore[attr-defined] # the fake's own
+    assert small.system.ports.known_homes == set()  # type: ignore[attr-defined] # an attribute of the fake
 
 
 def test_an_event_id_that_somebody_made_up_makes_us_ask_for_no_doi() -> None:
@@ -212,7 +212,7 @@ def test_an_event_id_that_somebody_made_up_makes_us_ask_for_no_doi() -> None:
     for made_up in ("rubbish", small.system.tokens.event_id("no-launch", "1.0.")):
         with pytest.raises((BadBuildToken, LaunchNotFound)):
             small.system.open_launch(replace(DOI, last_event_id=made_up))
-    assert small.system.ports.known_homes == set()  # type: ignore[attr-defined] # the fake's own
+    assert small.system.ports.known_homes == set()  # type: ignore[attr-defined] # an attribute of the fake
 
 
 def test_a_reconnect_to_a_doi_finds_its_launch() -> None:
@@ -221,6 +221,6 @@ def test_a_reconnect_to_a_doi_finds_its_launch() -> None:
     event = small.system.tokens.event_id(launch.id, "1.0.")
     opened = small.system.open_launch(replace(DOI, last_event_id=event))
     assert (opened.launch.id, opened.told) == (launch.id, "1.0.")
-    small.system.ports.homes["10.1/y"] = Home("gh", "o/other/HEAD")  # type: ignore[attr-defined] # the fake's own
+    small.system.ports.homes["10.1/y"] = Home("gh", "o/other/HEAD")  # type: ignore[attr-defined] # an attribute of the fake
     with pytest.raises(LaunchNotFound):
         small.system.open_launch(replace(DOI, spec="10.1/y", last_event_id=event))

@@ -1,4 +1,4 @@
-"""What was lost is found again; what is stuck moves on or fails; what is left over goes."""
+"""Repairs by the sweep. Lost messages are sent again, stuck launches continue or fail, and leftovers are removed."""
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_a_build_that_was_never_started_is_asked_for_again(small: Small) -> None
     launch = small.open()
     small.handle(small.queue.pop())
     order = small.queue.pop()
-    small.system.stop_launch(launch.id)  # nobody else asks for the build
+    small.system.stop_launch(launch.id)  # No other launch asks for the build.
     sweep(small)
     assert order in [sent.message for sent in small.queue.sent]
 
@@ -136,7 +136,7 @@ def test_what_a_dead_server_without_a_record_left_goes(small: Small) -> None:
 
 
 def test_a_session_opened_while_the_list_was_old_is_spared(small: Small) -> None:
-    """The cluster was listed, then a session opened, and only much later its record was read."""
+    """The session opens after the cluster was listed, and its record is read only much later."""
     small.ready()
     opened = small.open()
     launches: list[Launch] = []
@@ -167,7 +167,7 @@ def test_a_stop_that_was_lost_is_sent_again(small: Small) -> None:
     small.handle(small.queue.pop())
     small.handle(small.queue.pop())
     small.system.stop_launch(launch.id)
-    assert small.take()  # the stops among them, lost
+    assert small.take()  # These messages are lost, among them the stops.
     assert small.session(launch).state is SessionState.STARTING
     sweep(small, 1)
     small.pump()
@@ -236,7 +236,7 @@ def test_a_counter_that_is_off_is_corrected_after_a_second_look(small: Small) ->
     small.table.put(counter.with_data({"taken": 7}))
     sweep(small, 1)
     assert small.system.state.quotas.taken() == 7
-    sweep(small, 1)  # a timer that went off twice
+    sweep(small, 1)  # The timer fired twice.
     assert small.system.state.quotas.taken() == 7
     sweep(small, 60)
     assert small.system.state.quotas.taken() == 1

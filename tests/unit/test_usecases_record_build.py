@@ -1,4 +1,4 @@
-"""A build's state changed, or may have: the build service's word decides, and everybody who waits is told once."""
+"""Hints that a build's state may have changed. The build service's report decides, and each waiting launch is told once."""
 
 from collections import Counter
 
@@ -20,7 +20,7 @@ def small() -> Small:
 
 
 def building(small: Small, launches: int = 1) -> tuple[list[Launch], str]:
-    """Launches that wait for one build, and the environment's key."""
+    """Return launches that wait for one build, and the environment's key."""
     opened = [small.open() for _ in range(launches)]
     small.pump()
     now = [small.launch(launch) for launch in opened]
@@ -110,12 +110,12 @@ def test_a_build_that_is_forgotten_again_and_again_ends_the_launch(small: Small)
 def test_waiters_that_a_crash_left_are_told_by_the_next_look(small: Small) -> None:
     launches, key = building(small, 12)
     small.builds.finish(f"{key}-1")
-    hint, told = small.queue.pop(), 0
+    hint, batches = small.queue.pop(), 0
 
     def crash_at_the_third(operation: str, keys: object) -> None:
-        nonlocal told
-        told += operation == "transact" and "#waiters#" in str(keys)
-        if told == 3:
+        nonlocal batches
+        batches += operation == "transact" and "#waiters#" in str(keys)
+        if batches == 3:
             raise KeyboardInterrupt
 
     small.table.before = crash_at_the_third
@@ -133,7 +133,7 @@ def test_waiters_that_a_crash_left_are_told_by_the_next_look(small: Small) -> No
 
 @pytest.mark.parametrize("report", [None, BAD, BuildReport(BuildState.FAILED, failure=Failure.of(BuildLost()))])
 def test_a_thousand_waiters_take_few_calls_of_table_and_queue(small: Small, report: BuildReport | None) -> None:
-    """One by one it was three calls for each."""
+    """A thousand waiters that are told one by one would take three calls each."""
     (first,), key = building(small)
     for number in range(999):
         launch = first.model_copy(update={"id": f"launch{number}"})
@@ -173,7 +173,7 @@ def test_messages_that_the_queue_did_not_take_are_sent_by_the_next_look(small: S
             raise Throttled
         send(message, delay)
 
-    small.queue.send = refuse_the_fourth  # type: ignore[method-assign]  # trouble in the middle of a batch
+    small.queue.send = refuse_the_fourth  # type: ignore[method-assign]  # fails in the middle of a batch
     with pytest.raises(Throttled):
         small.handle(hint)
     assert small.waiters(key)
@@ -205,7 +205,7 @@ def test_a_launch_that_moved_while_a_batch_was_told_stays_as_it_is(small: Small,
 
 @pytest.mark.parametrize("kind", ["ImageGone", "BuildAbandoned", "BuildStopped"])
 def test_a_launch_that_hears_late_of_its_attempt_goes_on_for_the_right_reason(small: Small, kind: str) -> None:
-    """Its attempt ended as it should, and the next was claimed: no build was lost."""
+    """The launch's attempt ended as it should and the next one was claimed, so no build was lost."""
     first, state = small.open(), small.system.state.environments
     small.handle(small.queue.pop())
     key = small.launch(first).environment
@@ -234,7 +234,7 @@ def test_a_launch_that_hears_late_of_its_attempt_goes_on_for_the_right_reason(sm
 def test_waiters_that_a_crash_left_are_told_even_after_a_new_attempt_began(small: Small) -> None:
     launches, key = building(small, 3)
     state = small.system.state.environments
-    state.finish(key, 1, failure=BAD.failure)  # and the function that wrote it died
+    state.finish(key, 1, failure=BAD.failure)  # then the handler crashed
     late = small.open()
     small.pump()
     assert small.launch(late).attempt == 2
@@ -247,7 +247,7 @@ def test_waiters_that_a_crash_left_are_told_even_after_a_new_attempt_began(small
 
 
 def test_a_launch_that_comes_after_everybody_was_told_is_not_left_waiting(small: Small) -> None:
-    """It was sent to wait while the build ran; before it could register, the build ended and everybody was told."""
+    """The launch was sent to wait while the build ran. Before it could register, the build ended and all waiters were told."""
     (first,), key = building(small)
     second = small.open()
     small.builds.finish(f"{key}-1")
@@ -303,20 +303,20 @@ def test_a_build_that_was_started_is_not_started_again(small: Small) -> None:
 
 
 def test_an_order_that_comes_after_its_attempt_ended_leaves_nothing_running(small: Small) -> None:
-    """It was read while the attempt was wanted; meanwhile the attempt ran, was forgotten, and another took its place."""
+    """The order was read while its attempt was wanted. Meanwhile the attempt ran and was forgotten, and another replaced it."""
     launch = small.open()
     small.handle(small.queue.pop())
     order, key = small.queue.pop(), small.launch(launch).environment
     start = small.builds.start
 
-    def meanwhile(wanted: object) -> str:
-        small.builds.start = start  # type: ignore[method-assign]  # once
+    def meanwhile(build_order: object) -> str:
+        small.builds.start = start  # type: ignore[method-assign]  # the original
         small.handle(order)
         del small.builds.reports[f"{key}-1"]
         small.handle(BuildChanged(environment=key, attempt=1))
         small.pump()
-        return start(wanted)  # type: ignore[arg-type]  # passed on
+        return start(build_order)  # type: ignore[arg-type]  # passed on unchanged
 
-    small.builds.start = meanwhile  # type: ignore[assignment, method-assign]  # once
+    small.builds.start = meanwhile  # type: ignore[assignment, method-assign]  # for one call
     small.handle(order)
     assert small.builds.running() == [f"{key}-2"]

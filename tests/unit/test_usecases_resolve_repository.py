@@ -1,4 +1,4 @@
-"""From a spec to an image, a build, or a place among those who wait for one."""
+"""The way from a spec to an image, to a build, or to a place among the launches that wait for a build."""
 
 import pytest
 
@@ -81,10 +81,10 @@ def test_a_build_that_failed_is_tried_again_by_the_next_launch(small: Small) -> 
 
 def test_told_twice_it_makes_sure_of_the_next_step_and_no_more(small: Small) -> None:
     launch = small.open()
-    asked = small.queue.pop()
-    small.handle(asked)
+    message = small.queue.pop()
+    small.handle(message)
     before = small.launch(launch)
-    small.handle(asked)
+    small.handle(message)
     assert small.launch(launch) == before
     assert small.host.resolved == 1
     small.build()
@@ -154,9 +154,9 @@ def test_a_launch_that_holds_a_place_is_resolved_again_although_no_other_is_free
 
 
 def test_a_claim_whose_handler_died_is_still_started(small: Small) -> None:
-    """The claim was written, the launch was not moved: the message comes again."""
+    """The claim was written but the launch was not moved, so the message comes again."""
     launch = small.open()
-    asked = small.queue.pop()
+    message = small.queue.pop()
     moved = 0
 
     def die_at_the_launch(operation: str, keys: object) -> None:
@@ -167,8 +167,8 @@ def test_a_claim_whose_handler_died_is_still_started(small: Small) -> None:
 
     small.table.before = die_at_the_launch
     with pytest.raises(KeyboardInterrupt):
-        small.handle(asked)
+        small.handle(message)
     assert small.launch(launch).stage is Stage.RESOLVING
-    small.handle(asked)
+    small.handle(message)
     small.build()
     assert (len(small.builds.started), small.launch(launch).stage) == (1, Stage.READY)

@@ -1,4 +1,4 @@
-"""From an image to a session that answers, with a few more tries where trouble may pass."""
+"""The way from an image to a session that answers, with a few more attempts where trouble may pass."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def small() -> Small:
 
 
 def starting(small: Small) -> Launch:
-    """A launch whose image is there, its message under way."""
+    """Return a launch with a built image and a session request in the queue."""
     small.ready()
     opened = small.open()
     small.handle(small.queue.pop())
@@ -32,9 +32,9 @@ def starting(small: Small) -> Launch:
 
 
 def test_phases_come_in_binderhubs_order(small: Small) -> None:
-    built, found = small.ready(), small.ready()
+    built, reused = small.ready(), small.ready()
     assert [event.phase for event in built.events] == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
-    assert [event.phase for event in found.events] == [Phase.BUILT, Phase.LAUNCHING, Phase.READY]
+    assert [event.phase for event in reused.events] == [Phase.BUILT, Phase.LAUNCHING, Phase.READY]
 
 
 def test_ready_is_written_together_with_the_running_session(small: Small) -> None:
@@ -63,9 +63,9 @@ def test_no_token_stands_in_a_launch(small: Small) -> None:
 
 def test_told_twice_it_starts_one_session(small: Small) -> None:
     launch = starting(small)
-    asked = small.queue.pop()
-    small.handle(asked)
-    small.handle(asked)
+    message = small.queue.pop()
+    small.handle(message)
+    small.handle(message)
     assert small.launcher.started.count(launch.id) == 1
     assert small.launch(launch).stage is Stage.READY
     assert small.queue.sent == []
@@ -76,13 +76,13 @@ def test_two_that_begin_at_once_tell_the_visitor_once(small: Small) -> None:
     small.pump()
     small.builds.finish(f"{small.launch(opened).environment}-1")
     small.handle(small.queue.pop())
-    asked, began = small.queue.pop(), False
+    message, began = small.queue.pop(), False
 
     def somebody_began_first(operation: str, session: str) -> None:
         nonlocal began
         if operation == "start" and not began:
             began = True
-            small.handle(asked)
+            small.handle(message)
 
     raced = False
 
@@ -90,11 +90,11 @@ def test_two_that_begin_at_once_tell_the_visitor_once(small: Small) -> None:
         nonlocal raced
         if operation == "put" and not raced and "launch#" in str(keys):
             raced = True
-            small.handle(asked)
+            small.handle(message)
 
     small.launcher.before = somebody_began_first
     small.table.before = first
-    small.handle(asked)
+    small.handle(message)
     phases = [event.phase for event in small.launch(opened).events]
     assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
     assert small.launcher.started == [opened.id]
@@ -182,22 +182,22 @@ def test_a_server_that_never_answers_is_started_afresh_after_600_seconds_and_fai
 
 def test_a_late_handler_does_not_stop_what_a_later_step_started(small: Small) -> None:
     launch = starting(small)
-    asked = small.queue.pop()
+    message = small.queue.pop()
     raced = False
 
     def meanwhile(operation: str, session: str) -> None:
-        """While the first handler waits, the server dies, and a whole other try succeeds."""
+        """Let the server die while the first handler waits, and let a complete second attempt succeed."""
         nonlocal raced
         if operation == "wait" and not raced:
             raced = True
             small.launcher.die(session)
-            small.handle(asked)
+            small.handle(message)
             small.pump()
             assert small.launch(launch).stage is Stage.READY
-            small.launcher.die(session)  # and what the first handler sees is gone again
+            small.launcher.die(session)  # The first handler sees a dead server again.
 
     small.launcher.before = meanwhile
-    small.handle(asked)
+    small.handle(message)
     assert small.launch(launch).stage is Stage.READY
     assert launch.id in small.launcher.running
 
@@ -223,9 +223,9 @@ def test_an_image_that_the_builder_has_and_the_launcher_never_finds_ends_the_lau
 def test_build_only_ends_without_a_session(small: Small) -> None:
     built = small.open(build_only=True)
     small.build()
-    found = small.open(build_only=True)
+    reused = small.open(build_only=True)
     small.pump()
-    for opened in (built, found):
+    for opened in (built, reused):
         launch = small.launch(opened)
         assert (launch.stage, launch.session) == (Stage.READY, "")
         assert launch.image == f"fake/{launch.environment}-1"
@@ -283,17 +283,17 @@ def test_a_launch_stopped_while_its_server_starts_leaves_nothing(small: Small) -
     assert now.failure
     assert now.failure.kind == "LaunchStopped"
     assert launch.id not in small.launcher.running
-    assert small.system.state.quotas.taken() == 1  # the first launch's
+    assert small.system.state.quotas.taken() == 1  # the place of the first launch
 
 
 def test_an_environment_that_moved_on_is_resolved_again(small: Small) -> None:
     launch = starting(small)
-    asked = small.queue.pop()
+    message = small.queue.pop()
     small.builds.images.clear()
     other = small.open()
     small.handle(small.queue.pop())
     assert small.launch(other).attempt == 2
-    small.handle(asked)
+    small.handle(message)
     assert small.launch(launch).stage is Stage.RESOLVING
     small.build()
     assert small.launch(launch).stage is Stage.READY
@@ -302,17 +302,17 @@ def test_an_environment_that_moved_on_is_resolved_again(small: Small) -> None:
 def test_a_message_of_an_old_step_only_makes_sure_of_the_next(small: Small) -> None:
     launch = starting(small)
     small.launcher.looks = 1
-    asked = small.queue.pop()
-    small.handle(asked)
+    message = small.queue.pop()
+    small.handle(message)
     waiting = small.take()
-    small.handle(asked)
+    small.handle(message)
     assert [sent.message for sent in small.take()] == [sent.message for sent in waiting]
     small.handle(SessionRequested(launch=launch.id, step=0))
     assert small.queue.sent == []
 
 
 def hindered(small: Small, trouble: BinderyError) -> tuple[Launch, str]:
-    """A launch whose session is kept from starting, after a few looks; what it asks of its queue last."""
+    """Return a launch, and its id, after trouble kept its session from starting for a few looks."""
     small.launcher.looks = 3
     launch = starting(small)
     small.launcher.trouble = trouble
@@ -322,8 +322,8 @@ def hindered(small: Small, trouble: BinderyError) -> tuple[Launch, str]:
 
 def test_what_keeps_a_session_is_told_once_and_at_once(small: Small) -> None:
     launch, _ = hindered(small, ClusterFull(why="not enough memory"))
-    told = [event.trouble for event in launch.events if event.trouble]
-    assert told == [Failure(kind="ClusterFull", facts={"why": "not enough memory"})]
+    troubles = [event.trouble for event in launch.events if event.trouble]
+    assert troubles == [Failure(kind="ClusterFull", facts={"why": "not enough memory"})]
     assert launch.stage is Stage.READY
 
 

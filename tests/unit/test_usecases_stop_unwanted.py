@@ -1,4 +1,4 @@
-"""A build that runs is stopped some time after the last launch that waited for it has ended."""
+"""Running builds that no launch waits for. Such a build is stopped some time after the last waiting launch has ended."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def building(small: Small, spec: str = "o/r/HEAD", *, build_only: bool = False) 
 
 
 def sweep(small: Small, seconds: float) -> None:
-    """Time passes, with a sweep every minute and one at its end."""
+    """Let time pass, with a sweep every minute and one at the end."""
     end = small.clock.now() + seconds
     while small.clock.now() < end:
         small.clock.advance(min(60, end - small.clock.now()))
@@ -66,7 +66,7 @@ def test_build_with_one_waiting_launch_left_goes_on(small: Small, build_only: bo
 
 
 def test_build_without_an_open_stream_goes_on(small: Small) -> None:
-    """No stream is read here at all: a closed tab is not a stop."""
+    """No stream is read in this test, because a closed tab is not a stop."""
     launch = building(small)
     sweep(small, 500)
     small.build()
@@ -124,7 +124,7 @@ def test_launch_that_registers_while_the_build_is_being_stopped_goes_on_with_the
 def test_next_attempt_is_not_claimed_before_the_service_confirms_the_end(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service that takes its time with a stop: the visitor who comes meanwhile waits for that attempt's end."""
+    """The service takes its time with the stop. The launch of a visitor that comes meanwhile waits for that attempt's end."""
     launch = building(small)
     small.system.stop_launch(launch.id)
     monkeypatch.setattr(small.builds, "stop", lambda handle: None)

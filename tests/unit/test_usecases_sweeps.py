@@ -1,4 +1,4 @@
-"""Sweeps over thousands of sessions: everybody's turn comes, and what a sweep costs grows no faster than they do."""
+"""Sweeps over thousands of sessions. Each session gets its turn, and a sweep's cost grows no faster than their number."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ FEW, MANY = 500, 2000
 
 
 def world(count: int) -> Small:
-    """So many sessions, all running and due."""
+    """Return a system with this number of sessions, all running and due."""
     small = Small(max_age_seconds=0)
     now = small.clock.now()
     for number in range(count):
@@ -28,7 +28,7 @@ def world(count: int) -> Small:
 
 
 def counted(small: Small) -> tuple[Counter[str], Counter[str]]:
-    """Calls of the table and of the cluster from now on, by operation."""
+    """Count the calls of the table and of the cluster from now on, by operation."""
     table, cluster = Counter[str](), Counter[str]()
 
     def of_table(operation: str, keys: Sequence[str]) -> None:
@@ -112,7 +112,7 @@ def test_who_was_not_asked_is_not_silent_but_may_be_too_old() -> None:
 
 @pytest.mark.parametrize(("silent", "counts"), [(50, True), (51, False)])
 def test_the_whole_sweep_decides_whether_silence_counts(silent: int, counts: bool) -> None:
-    """They are the first that are asked: of a first part alone they would be many more than a tenth."""
+    """The silent sessions are asked first. Within the first part alone they would be many more than a tenth."""
     small = world(FEW)
     for number in range(silent):
         small.launcher.running[f"s{number:05}"].answers = False
@@ -134,7 +134,7 @@ def test_somebody_who_wrote_meanwhile_knows_better_and_the_others_are_kept_all_t
 
 
 def test_an_old_nomination_ends_nobody() -> None:
-    """The index showed two silent looks; meanwhile the session answered."""
+    """The index showed two silent looks, but the session has answered meanwhile."""
     small = world(1)
     record = record_of("s00000", "http://s00000.sessions.example/", small.clock.now())
     stored = small.table.get(record.pk, record.sk)
@@ -143,9 +143,9 @@ def test_an_old_nomination_ends_nobody() -> None:
     small.launcher.running["s00000"].answers = False
 
     def answered_meanwhile(operation: str, session: str) -> None:
-        found = small.table.get(record.pk, record.sk)
-        assert found
-        small.table.put(found.with_data({**found.data, "silent": 0}))
+        current = small.table.get(record.pk, record.sk)
+        assert current
+        small.table.put(current.with_data({**current.data, "silent": 0}))
 
     small.launcher.before = answered_meanwhile
     small.system.cull_sessions()
@@ -153,6 +153,6 @@ def test_an_old_nomination_ends_nobody() -> None:
 
 
 def session_of(small: Small, name: str) -> Session:
-    found = small.system.state.sessions.find(name)
-    assert found
-    return found
+    session = small.system.state.sessions.find(name)
+    assert session
+    return session

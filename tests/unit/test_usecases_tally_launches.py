@@ -1,4 +1,4 @@
-"""Launches that ended are counted: each once, in few writes, and those that got there at the first attempt apart."""
+"""Counts of ended launches. Each launch is counted once, in few writes, and first-attempt successes are counted apart."""
 
 import pytest
 
@@ -15,9 +15,9 @@ def small() -> Small:
 
 
 def sums(small: Small, name: str) -> dict[str, float]:
-    """By the first label's value."""
-    found = small.system.state.counters.read().get(name, {})
-    return {labels[0][1]: value for labels, value in found.items()}
+    """Return the counter's sums by the value of the first label."""
+    by_labels = small.system.state.counters.read().get(name, {})
+    return {labels[0][1]: value for labels, value in by_labels.items()}
 
 
 def tally(small: Small) -> CountLaunches:
@@ -137,4 +137,4 @@ def test_the_sums_of_a_transaction_are_those_that_were_there_and_more(small: Sma
     counters: Counters = small.system.state.counters
     small.table.transact(counters.with_more({"a": 1, "b": 2}))
     small.table.transact(counters.with_more({"a": 5}))
-    assert {name: sum(found.values()) for name, found in counters.read().items()} == {"a": 6, "b": 2}
+    assert {name: sum(by_labels.values()) for name, by_labels in counters.read().items()} == {"a": 6, "b": 2}

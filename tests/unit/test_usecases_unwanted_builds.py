@@ -1,4 +1,4 @@
-"""A build that has a slot and was not begun, as the build service was down, and nobody waits for it any more."""
+"""Builds that have a slot but did not begin, as the build service was down, and that no launch waits for any more."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def down(order: BuildOrder) -> str:
 
 
 def asked_while_it_is_down(small: Small, monkeypatch: pytest.MonkeyPatch, *, build_only: bool = False) -> Launch:
-    """A launch whose build has a slot and was not begun."""
+    """Return a launch with a build that has a slot but did not begin."""
     with monkeypatch.context() as ill:
         ill.setattr(small.builds, "start", down)
         launch = small.open(build_only=build_only)
@@ -71,7 +71,7 @@ def test_a_sweep_finds_it_when_its_message_is_lost(small: Small, monkeypatch: py
 
 
 def test_one_that_is_still_waited_for_keeps_its_slot(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A prebuild whose launch has gone, and a visitor's who came meanwhile."""
+    """The launch of a prebuild has ended, but a visitor's launch that came meanwhile waits for the build."""
     launch = asked_while_it_is_down(small, monkeypatch, build_only=True)
     late = small.open()
     small.pump()
@@ -85,7 +85,7 @@ def test_one_that_is_still_waited_for_keeps_its_slot(small: Small, monkeypatch: 
 def test_one_whose_build_has_taken_its_first_step_is_not_given_up(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service had begun it and did not answer; its handle is recorded just when nobody waits any more."""
+    """The service began the build but did not answer. Its handle is recorded just when no launch waits any more."""
     launch = asked_while_it_is_down(small, monkeypatch)
     small.system.stop_launch(launch.id)
     order = BuildOrder.of(found(small, launch), 600)
@@ -108,15 +108,17 @@ def test_whoever_starts_it_just_when_it_is_given_up_stops_it_again(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launch = asked_while_it_is_down(small, monkeypatch)
-    asked, start = BuildRequested(environment=launch.environment, attempt=1), small.builds.start
+    message, start = BuildRequested(environment=launch.environment, attempt=1), small.builds.start
 
     def given_up_meanwhile(order: BuildOrder) -> str:
         small.system.stop_launch(launch.id)
-        small.handle(asked)
+        small.handle(message)
         return start(order)
 
     monkeypatch.setattr(small.builds, "start", given_up_meanwhile)
-    small.handle(asked)
-    assert small.system.state.environments.handle(launch.environment, 1) == ""  # its first step would end it, too
+    small.handle(message)
+    assert (
+        small.system.state.environments.handle(launch.environment, 1) == ""
+    )  # The build's first step would end it too.
     assert running(small) == []
     assert at_rest(small)

@@ -1,4 +1,4 @@
-"""An exchange that goes on to another host: it takes a turn there, and the circuit there counts what it finds."""
+"""Exchanges that go on to another host. An exchange takes a turn there, and its result counts for the circuit there."""
 
 import socket
 import threading
@@ -28,9 +28,15 @@ def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[Ad
 
 
 class Way(NamedTuple):
-    """first: redirects `/away` to `second`, `/late` after LATE_SECONDS, `/circle` to its `/back`; answers anything else.
+    """A client and the addresses of two servers that redirect to each other.
 
-    second: answers once `open` is set, breaks off while `broken` is; redirects `/back` to the first, `/round` to its `/circle`.
+    first: redirects `/away` to `second`, `/late` to `second` after LATE_SECONDS, `/there` to the `/back` of `second`,
+    and `/circle` to the `/round` of `second`. It answers all other paths.
+
+    second: answers once `open` is set, and breaks off while `broken` is set. It redirects `/back` to `first`,
+    and `/round` to the `/circle` of `first`.
+
+    arrived: returns the number of requests that reached `second`.
     """
 
     client: GuardedClient
@@ -79,13 +85,13 @@ def reply(body: bytes, location: str | None) -> bytes:
 
 
 def running(client: GuardedClient) -> dict[str, int]:
-    """Return the turns that are held, by key; nothing waits."""
+    """Return the numbers of turns that are held, by key, and check that no exchange waits."""
     assert not any(place.waiting for place in client._turns._places.values())
     return {key: place.running for key, place in client._turns._places.items()}
 
 
 def turns(url: str, number: int = AT_ONCE) -> dict[str, int]:
-    """Return those of as many questions at the address."""
+    """Return the turns that this number of questions at the address hold."""
     address = parsed(url)
     return {f"{address.host}:{address.port} False": number}
 
@@ -215,16 +221,18 @@ def test_a_host_that_an_errand_comes_to_at_its_end_is_not_blamed_either(way: Way
 
 
 def exchange(seconds: float) -> Exchange:
-    """Return one whose longest waits are one second each."""
+    """Return an exchange with longest waits of one second each."""
     deadline = time.monotonic() + seconds
     return Exchange(AddressRules(), on_this_machine, "http://x.example/", "", seconds, 1, 1, 1, deadline=deadline)
 
 
-@pytest.mark.parametrize(("left", "verdict"), [(20, False), (0.9, None)])
-def test_the_end_of_an_exchange_counts_for_a_host_that_had_its_share_of_it(left: float, verdict: bool | None) -> None:
-    errand = exchange(left)
+@pytest.mark.parametrize(("seconds_left", "verdict"), [(20, False), (0.9, None)])
+def test_the_end_of_an_exchange_counts_for_a_host_that_had_its_share_of_it(
+    seconds_left: float, verdict: bool | None
+) -> None:
+    errand = exchange(seconds_left)
     errand.arrive("x.example:80")
-    assert errand.heard(True) is False  # refused before the end, as by a closed port
+    assert errand.heard(True) is False  # refused before the deadline, as by a closed port
     errand.deadline = time.monotonic()
     assert errand.heard(True) is verdict
 

@@ -1,4 +1,4 @@
-"""From the address of a session that is over back to the launch page that it came from."""
+"""The way from the address of an ended session back to the launch page that it came from."""
 
 import pytest
 from hypothesis import given
@@ -46,9 +46,9 @@ def test_looking_starts_nothing(small: Small) -> None:
 def test_only_provider_and_spec_are_told(small: Small) -> None:
     launch = small.ready()
     session = small.session(launch)
-    told = small.system.site.again(f"/sessions/{launch.id}")
+    location = small.system.site.again(f"/sessions/{launch.id}")
     for secret in (session.token, session.owner, session.url, small.system.tokens.launcher_token(launch.id), launch.id):
-        assert secret not in told
+        assert secret not in location
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the API says beside its answers."""
+"""The API's additions to its answers: the time to ask again, and the place among the builds."""
 
 from collections.abc import Mapping
 

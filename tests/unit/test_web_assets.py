@@ -1,4 +1,4 @@
-"""How long browsers keep the files that pages need."""
+"""The time for which browsers keep the files that pages need."""
 
 import re
 
@@ -22,16 +22,16 @@ def test_a_name_with_the_content_s_hash_is_kept_for_a_year(file: str) -> None:
 
 @pytest.mark.parametrize("name", ["badge.svg", "badge_logo.svg", "images/badge.svg", "launch.js", "icon.svg"])
 def test_a_plain_name_is_asked_for_again(name: str) -> None:
-    found = asset(name)
-    assert found
-    assert found.cache_control == "no-cache"
+    file = asset(name)
+    assert file
+    assert file.cache_control == "no-cache"
 
 
 def test_another_version_s_name_gets_this_version_and_does_not_last() -> None:
-    """A page from before a deployment goes on working, and its browser keeps no wrong content under that name."""
-    found, now = asset(f"launch.{OTHER_HASH}.js"), asset("launch.js")
-    assert found and now
-    assert (found.body, found.cache_control) == (now.body, ASK_AGAIN)
+    """A page from before a deployment keeps working, and its browser keeps no wrong content under that name."""
+    file, now = asset(f"launch.{OTHER_HASH}.js"), asset("launch.js")
+    assert file and now
+    assert (file.body, file.cache_control) == (now.body, ASK_AGAIN)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_no_other_name_is_a_file(name: str) -> None:
 
 
 def test_every_file_that_a_page_loads_lasts() -> None:
-    """Badges aside, which stand in a page as examples and have to keep their names."""
+    """Badges are excluded, because pages show them as examples and their names must stay."""
     pages = [launch_page(LINK, "t"), error_page(404, "No", "nothing"), home_page([("gh", GITHUB)])]
     loaded = {name for page in pages for name in re.findall(r'(?:src|href)="/assets/([^"]+)"', page.body)}
     assert len(loaded) == len(FILES - {"badge.svg", "badge_logo.svg"})
-    assert {found.cache_control for name in loaded if (found := asset(name))} == {FOREVER}
+    assert {file.cache_control for name in loaded if (file := asset(name))} == {FOREVER}

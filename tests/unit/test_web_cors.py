@@ -1,4 +1,4 @@
-"""Which sites' scripts may read the answers of the API and of the event stream."""
+"""The sites with scripts that may read the answers of the API and of the event stream."""
 
 import asyncio
 from collections.abc import Callable, Mapping

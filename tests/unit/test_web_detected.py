@@ -1,4 +1,4 @@
-"""What `/api/detect` tells."""
+"""The answers of `/api/detect`."""
 
 from urllib.parse import parse_qsl, unquote, urlsplit
 

@@ -1,4 +1,4 @@
-"""From a DOI to the launch page of its record."""
+"""The way from a DOI to the launch page of its record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,10 +26,10 @@ from tests.simulation.small import Small
 
 
 def small(*, ban_networks: str = "", rate_limit: int = 10) -> Small:
-    made = Small(ban_networks=ban_networks, rate_limit=rate_limit)
-    made.system.ports.homes["10.1/x"] = Home("zenodo", "10.1/x")  # type: ignore[attr-defined] # the fake's own
-    made.system.ports.homes["10.1/c"] = Home("ckan", "https%3A%2F%2Fdata.example.org%2Fdataset%2Fa")  # type: ignore[attr-defined]
-    return made
+    world = Small(ban_networks=ban_networks, rate_limit=rate_limit)
+    world.system.ports.homes["10.1/x"] = Home("zenodo", "10.1/x")  # type: ignore[attr-defined] # an attribute of the fake
+    world.system.ports.homes["10.1/c"] = Home("ckan", "https%3A%2F%2Fdata.example.org%2Fdataset%2Fa")  # type: ignore[attr-defined]
+    return world
 
 
 def test_it_leads_to_the_provider_with_all_that_was_asked_for() -> None:
@@ -60,7 +60,7 @@ def test_a_link_without_a_doi_is_none() -> None:
 
 @dataclass(frozen=True)
 class NoHome:
-    """A DOI directory that has one answer."""
+    """A DOI directory that answers each question with the same error."""
 
     error: BinderyError
 

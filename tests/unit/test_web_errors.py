@@ -1,4 +1,4 @@
-"""Every fact has a face, and no face ever shows a gap."""
+"""The messages of errors. Each error has a face in the catalog, and no face shows a gap in place of a fact."""
 
 import re
 
@@ -14,15 +14,17 @@ from bindery.web.errors.render import error_message
 
 
 def concrete(kind: type[BinderyError]) -> list[type[BinderyError]]:
-    below = [found for child in kind.__subclasses__() for found in (child, *concrete(child))]
+    below = [subclass for child in kind.__subclasses__() for subclass in (child, *concrete(child))]
     return [
-        found for found in below if found not in (Permanent, Retryable) and found.__module__.startswith(errors.__name__)
+        subclass
+        for subclass in below
+        if subclass not in (Permanent, Retryable) and subclass.__module__.startswith(errors.__name__)
     ]
 
 
 def facts_in_docstring(kind: type[BinderyError]) -> set[str]:
-    told = re.search(r"Facts: (.*)", kind.__doc__ or "")
-    without_asides = re.sub(r"\([^)]*\)", "", told[1]) if told else ""
+    sentence = re.search(r"Facts: (.*)", kind.__doc__ or "")
+    without_asides = re.sub(r"\([^)]*\)", "", sentence[1]) if sentence else ""
     return {name for name in re.findall(r"\w+", without_asides) if name != "none"}
 
 
@@ -66,11 +68,11 @@ def test_a_sentence_without_its_facts_is_still_a_sentence(kind: type[BinderyErro
 )
 @settings(deadline=None, database=None)
 def test_no_fact_breaks_a_sentence(kind: str, facts: dict[str, Fact]) -> None:
-    shown = error_message(Failure.model_construct(kind=kind, facts=facts))
-    assert shown.message.encode()
-    assert "\x00" not in shown.message
-    assert len(shown.message) < 6000
-    assert kind == "SessionDied" or "\n" not in shown.message
+    rendered = error_message(Failure.model_construct(kind=kind, facts=facts))
+    assert rendered.message.encode()
+    assert "\x00" not in rendered.message
+    assert len(rendered.message) < 6000
+    assert kind == "SessionDied" or "\n" not in rendered.message
 
 
 def test_facts_with_braces_are_shown_as_they_are() -> None:
@@ -79,10 +81,10 @@ def test_facts_with_braces_are_shown_as_they_are() -> None:
 
 
 def test_a_host_that_limits_us_says_when_to_come_back() -> None:
-    shown = error_message(errors.HostLimited(host="api.github.com", at=1_700_000_000.5))
-    assert shown.status == 429
-    assert "api.github.com" in shown.message
-    assert "22:13 UTC" in shown.message
+    rendered = error_message(errors.HostLimited(host="api.github.com", at=1_700_000_000.5))
+    assert rendered.status == 429
+    assert "api.github.com" in rendered.message
+    assert "22:13 UTC" in rendered.message
 
 
 @pytest.mark.parametrize("at", ["soon", float("nan"), float("inf"), 1e300, -1e300, ""])
@@ -163,8 +165,8 @@ def test_a_stored_failure_looks_like_the_error_itself() -> None:
 
 @pytest.mark.parametrize("kind", ["FromTomorrow", "BinderyError", "Permanent", ""])
 def test_a_kind_that_nobody_knows_gets_the_general_face(kind: str) -> None:
-    shown = error_message(Failure(kind=kind, facts={"why": "secret plans"}))
-    assert (shown.status, shown.code, shown.message) == (500, "internal", GENERAL.sentence)
+    rendered = error_message(Failure(kind=kind, facts={"why": "secret plans"}))
+    assert (rendered.status, rendered.code, rendered.message) == (500, "internal", GENERAL.sentence)
 
 
 def test_absurdly_long_facts_are_cut_and_both_ends_kept() -> None:

@@ -1,4 +1,4 @@
-"""What clients of `/build` read, field by field."""
+"""The messages that clients of `/build` read, field by field."""
 
 import json
 
@@ -75,8 +75,8 @@ def test_ready_tells_everything_that_clients_rely_on() -> None:
 
 def test_trailing_slashes_are_not_doubled() -> None:
     launch = LAUNCH.model_copy(update={"launch_host": "https://b.example/"})
-    told = ready_payload(launch, SESSION.model_copy(update={"url": "https://s.example/x/"}), "")
-    assert (told["url"], told["binder_launch_host"]) == ("https://s.example/x/", "https://b.example/")
+    fields = ready_payload(launch, SESSION.model_copy(update={"url": "https://s.example/x/"}), "")
+    assert (fields["url"], fields["binder_launch_host"]) == ("https://s.example/x/", "https://b.example/")
 
 
 def test_notes_come_before_the_address() -> None:
@@ -87,9 +87,9 @@ def test_notes_come_before_the_address() -> None:
 
 
 def test_ready_without_a_stored_repository_still_has_every_field() -> None:
-    told = ready_payload(LAUNCH.model_copy(update={"repository": None}), SESSION, "")
-    assert told["binder_persistent_request"] == "v2/gh/o/r/HEAD"
-    assert told["binder_ref_url"] == "https://github.com/o/r"
+    fields = ready_payload(LAUNCH.model_copy(update={"repository": None}), SESSION, "")
+    assert fields["binder_persistent_request"] == "v2/gh/o/r/HEAD"
+    assert fields["binder_ref_url"] == "https://github.com/o/r"
 
 
 def test_a_build_only_launch_ends_with_its_image() -> None:
@@ -102,12 +102,12 @@ def test_a_build_only_launch_ends_with_its_image() -> None:
 
 def test_a_failure_tells_its_status_only_when_asked() -> None:
     failure = Failure.of(RefNotFound(spec="o/r/nope", ref="nope"))
-    told = failed_payload(failure)
-    assert told == {
+    fields = failed_payload(failure)
+    assert fields == {
         "phase": "failed",
         "message": "o/r/nope: there is no branch, tag or commit called nope. Check its spelling.\n",
     }
-    assert failed_payload(failure, status_code=True) == {**told, "status_code": 404}
+    assert failed_payload(failure, status_code=True) == {**fields, "status_code": 404}
     assert failed_payload(QuotaReached(limit=1), status_code=True)["status_code"] == 429
 
 
@@ -115,12 +115,12 @@ def test_lone_surrogates_never_reach_the_wire() -> None:
     bad = "x\udcff\ud800y"
     session = SESSION.model_copy(update={"notes": (bad,), "url": f"http://s/{bad}"})
     launch = LAUNCH.model_copy(update={"spec": bad, "image": bad, "launch_host": bad, "repo_url": bad})
-    for told in (
+    for fields in (
         payload(Event.model_construct(phase=Phase.BUILT, message=bad), bad),
         ready_payload(launch, session, bad),
         built_payload(launch),
         failed_payload(RefNotFound(spec=bad, ref=bad)),
     ):
-        text = json.dumps(told, ensure_ascii=False)
+        text = json.dumps(fields, ensure_ascii=False)
         assert text.encode()
         assert "\ufffd" in text

@@ -22,11 +22,11 @@ def samples(text: str) -> dict[tuple[str, Labels], float]:
 
 def test_counters_are_exposed_under_the_names_that_binderhub_has() -> None:
     registry = CollectorRegistry()
-    theirs = Counter("binderhub_launch_count", "Launches that ended", ["provider", "status"], registry=registry)
-    theirs.labels("gh", "success").inc(3)
+    counter = Counter("binderhub_launch_count", "Launches that ended", ["provider", "status"], registry=registry)
+    counter.labels("gh", "success").inc(3)
     expected = [line for line in generate_latest(registry).decode().splitlines() if "_created" not in line]
-    ours = exposition({"binderhub_launch_count": {(("status", "success"), ("provider", "gh")): 3}}, {})
-    assert ours.splitlines() == expected
+    exposed = exposition({"binderhub_launch_count": {(("status", "success"), ("provider", "gh")): 3}}, {})
+    assert exposed.splitlines() == expected
 
 
 def test_buckets_become_cumulative() -> None:
@@ -79,8 +79,8 @@ def test_odd_label_values_come_back_as_they_were(value: str) -> None:
 
 
 def test_values_that_cannot_be_encoded_are_merged_into_ones_that_can() -> None:
-    told: dict[Labels, float] = {(("repo", f"x{chr(lone)}"),): count for lone, count in ((0xDCFF, 1), (0xD800, 2))}
-    read = samples(exposition({"n": told}, {}))
+    values: dict[Labels, float] = {(("repo", f"x{chr(lone)}"),): count for lone, count in ((0xDCFF, 1), (0xD800, 2))}
+    read = samples(exposition({"n": values}, {}))
     assert read == {("n_total", (("repo", "x\ufffd"),)): 3}
 
 

@@ -1,4 +1,4 @@
-"""Pages: what they say, what they hold, and that nothing in them runs but our own files."""
+"""Web pages: their texts, their contents, and the rule that they run no scripts but the product's own files."""
 
 import json
 import re
@@ -17,9 +17,9 @@ LINK = LaunchLink("gh", "GitHub", "o/r/HEAD", "https://github.com/o/r", "lab/tre
 
 
 def told_to_the_script(page: Page) -> dict[str, object]:
-    found = re.search(r'<script type="application/json" id="told">(.*?)</script>', page.body, re.DOTALL)
-    assert found
-    read = json.loads(found[1])
+    match = re.search(r'<script type="application/json" id="told">(.*?)</script>', page.body, re.DOTALL)
+    assert match
+    read = json.loads(match[1])
     assert isinstance(read, dict)
     return read
 
@@ -72,10 +72,10 @@ def test_a_page_with_a_token_is_never_stored() -> None:
 
 def test_every_file_that_pages_name_is_there() -> None:
     pages = [launch_page(LINK, "t"), error_page(404, "No", "nothing"), home_page([("gh", GITHUB)])]
-    named = {name for page in pages for name in re.findall(r'(?:src|href)="/([^"]+)"', page.body)}
+    names = {name for page in pages for name in re.findall(r'(?:src|href)="/([^"]+)"', page.body)}
     files = {f"assets/{hashed(name)}" for name in ("launch.js", "home.js", "bindery.css")}
-    assert named >= {*files, "badge_logo.svg"}
-    for name in named:
+    assert names >= {*files, "badge_logo.svg"}
+    for name in names:
         assert asset(name.removeprefix("assets/")), name
 
 
@@ -118,19 +118,19 @@ def test_nothing_that_a_link_holds_becomes_markup() -> None:
         assert "<script>" not in page.body
         assert "<!--" not in page.body
         assert page.body.encode()
-    told = told_to_the_script(launch_page(link, HOSTILE))
-    assert told["token"] == HOSTILE
-    assert told["path"] == HOSTILE
+    data = told_to_the_script(launch_page(link, HOSTILE))
+    assert data["token"] == HOSTILE
+    assert data["path"] == HOSTILE
 
 
 @given(text=st.text(st.characters(), max_size=60))
 @settings(deadline=None, database=None)
 def test_any_message_is_shown_as_text(text: str) -> None:
     body = error_page(500, "t", text).body
-    shown = re.search(r'<p class="lines">(.*?)</p>', body, re.DOTALL)
-    assert shown
-    assert unescape(shown[1]) == encodable(text)
-    assert not re.search(r"[<>]", shown[1])
+    paragraph = re.search(r'<p class="lines">(.*?)</p>', body, re.DOTALL)
+    assert paragraph
+    assert unescape(paragraph[1]) == encodable(text)
+    assert not re.search(r"[<>]", paragraph[1])
 
 
 def test_an_error_page_keeps_its_status_and_lines() -> None:
@@ -149,11 +149,11 @@ def test_the_start_page_knows_every_provider() -> None:
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_listed_files_are_there_with_their_type(name: str) -> None:
-    found = asset(name)
-    assert found
-    assert found.body
+    file = asset(name)
+    assert file
+    assert file.body
     kinds = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-    assert found.content_type.startswith(kinds[name.rpartition(".")[2]])
+    assert file.content_type.startswith(kinds[name.rpartition(".")[2]])
 
 
 def test_badges_are_drawings_without_scripts() -> None:

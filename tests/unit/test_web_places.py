@@ -1,4 +1,4 @@
-"""A place in line is told as it changes, asked for ever more rarely, and never once the build speaks."""
+"""A place in line. Each change is told, it is asked for ever more rarely, and never again once the build prints lines."""
 
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ LAUNCH = Launch(
 
 @dataclass
 class Line:
-    """Answers the places one after the other; the last one stays. asked: when."""
+    """A line that answers these places one after the other and repeats the last. asked: the times of the questions."""
 
     places: list[int | None]
     now: float = 100
@@ -35,23 +35,23 @@ class Line:
         self.asked.append(self.now)
         return self.places.pop(0) if len(self.places) > 1 else self.places[0]
 
-    def watch(self, seconds: float, launch: Launch = LAUNCH, told: StreamCursor = SILENT) -> list[str]:
-        """What a stream that looks twice a second says."""
-        places, heard = QueuePositions(self.ask, lambda: self.now), []
+    def watch(self, seconds: float, launch: Launch = LAUNCH, cursor: StreamCursor = SILENT) -> list[str]:
+        """Return the messages of a stream that looks twice a second."""
+        places, messages = QueuePositions(self.ask, lambda: self.now), []
         end = self.now + seconds
         while self.now < end:
-            if places.due(launch, told):
-                tellings = places.news(launch, told)
-                assert all(telling.told == told for telling in tellings)
-                heard += [telling.event.message for telling in tellings]
+            if places.due(launch, cursor):
+                stream_events = places.news(launch, cursor)
+                assert all(stream_event.told == cursor for stream_event in stream_events)
+                messages += [stream_event.event.message for stream_event in stream_events]
             self.now += 0.5
-        return heard
+        return messages
 
 
 def test_a_refusal_of_the_build_service_is_told_with_the_place() -> None:
-    """Its words come from outside: they stay on one line."""
-    told = words_of_place(0, "CodeBuild says: Cannot have more than 0 builds\nin queue.")
-    assert told == (
+    """The words of the refusal come from outside, so they stay on one line."""
+    words = words_of_place(0, "CodeBuild says: Cannot have more than 0 builds\nin queue.")
+    assert words == (
         "Waiting for the build service: this build is next. It is asked again every minute; "
         "the last time CodeBuild says: Cannot have more than 0 builds in queue.\n"
     )
@@ -87,10 +87,10 @@ def test_it_is_asked_for_ever_more_rarely() -> None:
     assert len(line.asked) < 160
 
 
-@pytest.mark.parametrize("told", [StreamCursor(1, 1, 0), StreamCursor(1, 1, 99)])
-def test_nobody_asks_once_the_build_has_said_something(told: StreamCursor) -> None:
+@pytest.mark.parametrize("cursor", [StreamCursor(1, 1, 0), StreamCursor(1, 1, 99)])
+def test_nobody_asks_once_the_build_has_said_something(cursor: StreamCursor) -> None:
     line = Line([3])
-    assert line.watch(60, told=told) == []
+    assert line.watch(60, cursor=cursor) == []
     assert line.asked == []
 
 

@@ -1,4 +1,4 @@
-"""Who the client is behind proxies: what trusted ones say is believed, and nothing else."""
+"""The address of a client behind proxies. Headers are believed from trusted proxies only."""
 
 import asyncio
 from typing import Any, cast
@@ -29,10 +29,10 @@ SECRET = "s" * 40
     ("peer", "forwarded_for", "client"),
     [
         ("127.0.0.1", "203.0.113.7", "203.0.113.7"),
-        ("127.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),  # the left part is what the client made up
+        ("127.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),  # The client invented the left part.
         ("127.0.0.1", "203.0.113.7, 10.1.2.3", "203.0.113.7"),
         ("127.0.0.1", "198.51.100.1, 203.0.113.7, 10.1.2.3, 10.0.0.1", "203.0.113.7"),
-        ("10.9.9.9", "203.0.113.7, 10.9.9.9", "203.0.113.7"),  # API Gateway adds its own peer
+        ("10.9.9.9", "203.0.113.7, 10.9.9.9", "203.0.113.7"),  # API Gateway adds its own peer.
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
         ("203.0.113.9", "10.0.0.1", "203.0.113.9"),
         ("203.0.113.9", "198.51.100.1, 127.0.0.1", "203.0.113.9"),
@@ -78,42 +78,42 @@ def test_scheme_is_believed_from_trusted_proxies_only(peer: str, proto: str, sch
 
 
 def event(peer: str, protocol: str, **headers: list[str]) -> dict[str, object]:
-    named = {name.replace("_", "-").title(): values for name, values in headers.items()}
+    lines = {name.replace("_", "-").title(): values for name, values in headers.items()}
     context = {"identity": {"sourceIp": peer}, "protocol": protocol}
-    return {"requestContext": context, "multiValueHeaders": named, "headers": {k: v[-1] for k, v in named.items()}}
+    return {"requestContext": context, "multiValueHeaders": lines, "headers": {k: v[-1] for k, v in lines.items()}}
 
 
 def test_event_of_the_local_front_is_read_with_all_its_header_lines() -> None:
-    told = event("127.0.0.1", "http", x_forwarded_for=["198.51.100.1", "203.0.113.7"], x_forwarded_proto=["https"])
-    sender = sender_of(told, TRUSTED)
+    request = event("127.0.0.1", "http", x_forwarded_for=["198.51.100.1", "203.0.113.7"], x_forwarded_proto=["https"])
+    sender = sender_of(request, TRUSTED)
     assert (sender.client, sender.scheme) == ("203.0.113.7", "https")
-    blind = sender_of(told, Proxies())
+    blind = sender_of(request, Proxies())
     assert (blind.client, blind.scheme) == ("127.0.0.1", "http")
 
 
 def test_event_of_api_gateway_has_its_scheme_and_its_peer_unless_that_is_a_trusted_proxy() -> None:
-    told = event("10.1.1.1", "HTTP/1.1", x_forwarded_for=["203.0.113.7, 10.1.1.1"], x_forwarded_proto=["https"])
-    assert sender_of(told, Proxies()).client == "10.1.1.1"
-    assert sender_of(told, TRUSTED).client == "203.0.113.7"
-    assert sender_of(told, Proxies()).scheme == "https"
+    request = event("10.1.1.1", "HTTP/1.1", x_forwarded_for=["203.0.113.7, 10.1.1.1"], x_forwarded_proto=["https"])
+    assert sender_of(request, Proxies()).client == "10.1.1.1"
+    assert sender_of(request, TRUSTED).client == "203.0.113.7"
+    assert sender_of(request, Proxies()).scheme == "https"
 
 
 def asked_of(proxies: Proxies, headers: dict[str, str]) -> LaunchRequest:
-    """What a stream's request, from loopback, asks for."""
-    asked: list[LaunchRequest] = []
+    """Return the launch request of a stream's request from loopback with these headers."""
+    requests: list[LaunchRequest] = []
 
     def refuse(request: LaunchRequest) -> OpenedLaunch:
-        asked.append(request)
+        requests.append(request)
         raise LaunchNotFound
 
     async def get() -> None:
-        app = Stream(refuse, None, Tokens(SECRET), "", Cors(), proxies=proxies).app()  # type: ignore[arg-type]  # nothing is followed
+        app = Stream(refuse, None, Tokens(SECRET), "", Cors(), proxies=proxies).app()  # type: ignore[arg-type]  # no launch is followed
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://front.example") as client:
             await client.get("/build/gh/o/r/HEAD", headers={"accept": "text/event-stream", **headers})
 
     asyncio.run(get())
-    return asked[0]
+    return requests[0]
 
 
 def test_stream_believes_trusted_proxies_only() -> None:
@@ -126,12 +126,12 @@ def test_stream_believes_trusted_proxies_only() -> None:
 def test_banned_network_is_refused_behind_a_trusted_proxy() -> None:
     small = Small(ban_networks="203.0.113.0/24", trusted_proxies="127.0.0.1")
     context = cast("LambdaContext", Context("serve_pages"))
-    told = cast("dict[str, Any]", rest_event("/v2/gh/o/r/HEAD"))
-    told["requestContext"]["identity"]["sourceIp"] = "127.0.0.1"
-    told["multiValueHeaders"] = {"X-Forwarded-For": ["203.0.113.7"]}
-    assert small.system.serve_pages(told, context)["statusCode"] == 403
-    told["multiValueHeaders"] = {"X-Forwarded-For": ["198.51.100.7"]}
-    assert small.system.serve_pages(told, context)["statusCode"] == 200
+    request = cast("dict[str, Any]", rest_event("/v2/gh/o/r/HEAD"))
+    request["requestContext"]["identity"]["sourceIp"] = "127.0.0.1"
+    request["multiValueHeaders"] = {"X-Forwarded-For": ["203.0.113.7"]}
+    assert small.system.serve_pages(request, context)["statusCode"] == 403
+    request["multiValueHeaders"] = {"X-Forwarded-For": ["198.51.100.7"]}
+    assert small.system.serve_pages(request, context)["statusCode"] == 200
 
 
 @pytest.mark.parametrize(

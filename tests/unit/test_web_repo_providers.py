@@ -26,4 +26,4 @@ def test_what_a_provider_lacks_is_left_out() -> None:
 
 
 def test_the_order_is_kept() -> None:
-    assert [told["id"] for told in repo_providers([("git", GIT), ("gh", GITHUB)])] == ["git", "gh"]
+    assert [provider["id"] for provider in repo_providers([("git", GIT), ("gh", GITHUB)])] == ["git", "gh"]

@@ -1,4 +1,4 @@
-"""API Gateway's own address has a stage in its paths; with a name of the operator's own there is none."""
+"""The root of paths. API Gateway's own address has a stage in its paths; a domain name of the operator has none."""
 
 import re
 
@@ -54,6 +54,6 @@ def test_a_page_asks_below_its_root() -> None:
 def test_the_start_page_s_form_asks_below_its_root() -> None:
     script = asset("home.js")
     assert script
-    asked = re.findall(r"fetch\(`([^`]*)", script.body.decode())
-    assert asked
-    assert all(address.startswith("${root}/api/") for address in asked)
+    addresses = re.findall(r"fetch\(`([^`]*)", script.body.decode())
+    assert addresses
+    assert all(address.startswith("${root}/api/") for address in addresses)

@@ -1,4 +1,4 @@
-"""A link leads somewhere in the session, or nowhere: never to another address with the session's token."""
+"""The paths in links. A link leads to a place in the session or is refused. It never takes the session's token to another address."""
 
 import json
 import random
@@ -16,7 +16,7 @@ from bindery.web.pages.session_paths import LONGEST, path_in_session
 
 BASE = "http://127.0.0.1:8888/base/"
 
-# What browsers and servers read specially, to be strung together.
+# Pieces that browsers and servers read specially. Tests join them to paths.
 PIECES = (
     *("/", "//", "\\", "..", ".", "%2e", "%2E%2e", "%252e%252e", "%2f", "%5c", "%", "@", ":", "?", "#", "&", "="),
     *("http:", "https://", "javascript:", "evil.example", "localhost:1", "user:pass@", "[::1]", "lab", "tree", "a b"),
@@ -43,13 +43,13 @@ hostile = st.one_of(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), 
 
 
 def browser_resolves(reference: str, base: str = BASE) -> str:
-    """The URL Standard's steps for a reference against an http address, as far as they decide where it leads."""
+    """Resolve a reference against an http address by the URL Standard's steps, as far as they decide its target."""
     text = re.sub(r"[\t\n\r]", "", re.sub(r"^[\x00-\x20]+|[\x00-\x20]+$", "", reference))
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", text)
     if scheme and scheme[1].lower() != "http":
         return text
     text = text[scheme.end() :] if scheme else text
-    path, tail = re.match(r"([^?#]*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]  # matches anything
+    path, tail = re.match(r"([^?#]*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]  # matches every text
     path = path.replace("\\", "/")
     root = urlsplit(base)
     if path.startswith("//"):
@@ -68,7 +68,7 @@ def browser_resolves(reference: str, base: str = BASE) -> str:
 
 
 @pytest.mark.parametrize(
-    ("asked", "path"),
+    ("query", "path"),
     [
         ({}, ""),
         ({"urlpath": ""}, ""),
@@ -104,8 +104,8 @@ def browser_resolves(reference: str, base: str = BASE) -> str:
         ({"filepath": "f", "urlpath": "u"}, "tree/f"),
     ],
 )
-def test_paths_lead_where_binderhubs_client_leads(asked: dict[str, str], path: str) -> None:
-    assert path_in_session(asked.get("urlpath"), asked.get("labpath"), asked.get("filepath")) == path
+def test_paths_lead_where_binderhubs_client_leads(query: dict[str, str], path: str) -> None:
+    assert path_in_session(query.get("urlpath"), query.get("labpath"), query.get("filepath")) == path
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,11 @@ def test_a_real_url_parser_agrees() -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node on PATH")
-    made = random.Random(3)
+    generator = random.Random(3)
     accepted = []
     for _ in range(30_000):
         try:
-            text = "".join(made.choice(PIECES) for _ in range(made.randrange(1, 7)))
+            text = "".join(generator.choice(PIECES) for _ in range(generator.randrange(1, 7)))
             accepted.append(path_in_session(text, None, None))
             accepted.append(path_in_session(None, text, None))
         except BadRequest:

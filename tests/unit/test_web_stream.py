@@ -1,4 +1,4 @@
-"""The event stream, with a launch that a test moves on."""
+"""The event stream of a launch that a test moves on."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ def launch(*events: Event, stage: Stage = Stage.RESOLVING, **known: object) -> L
 
 @dataclass
 class Story:
-    """Plays looks at a launch, one after the other; an error among them is raised. The last one stays."""
+    """A sequence of looks at a launch, returned one after the other. An error among them is raised, and the last look is repeated."""
 
     looks: list[Launch | Exception]
     found: Session | Failure = SESSION
@@ -59,19 +59,19 @@ class Story:
     resumed_at: str = ""
     before: list[int | Exception | None] = field(default_factory=lambda: [None])
 
-    def open(self, asked: LaunchRequest) -> OpenedLaunch:
-        self.asked.append(asked)
+    def open(self, request: LaunchRequest) -> OpenedLaunch:
+        self.asked.append(request)
         if self.refuse:
             raise self.refuse
         return OpenedLaunch(launch(), self.resumed_at, Rate(limit=10, remaining=9, reset=99))
 
-    def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
-        self.told.append(told)
+    def __call__(self, launch: str, cursor: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
+        self.told.append(cursor)
         now = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         if isinstance(now, Exception):
             raise now
-        news = now.events[told.events :]
-        return now, [StreamEvent(event, StreamCursor(told.events + n, 0, None)) for n, event in enumerate(news, 1)]
+        news = now.events[cursor.events :]
+        return now, [StreamEvent(event, StreamCursor(cursor.events + n, 0, None)) for n, event in enumerate(news, 1)]
 
     def builds_before(self, launch: Launch) -> int | None:
         now = self.before.pop(0) if len(self.before) > 1 else self.before[0]
@@ -93,15 +93,15 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def get(story: Story, path: str, headers: dict[str, str], page_seconds: float = 0) -> httpx.Response:
-    """The whole answer, once the stream has ended."""
+    """Return the whole response, once the stream has ended."""
 
-    async def asked() -> httpx.Response:
+    async def response() -> httpx.Response:
         stream = Stream(story.open, story, TOKENS, "", Cors("*"), longest_seconds=0.3, page_seconds=page_seconds)
         transport = httpx.ASGITransport(stream.app())
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             return await client.get(path, headers=headers)
 
-    return asyncio.run(asked())
+    return asyncio.run(response())
 
 
 def ask(
@@ -243,7 +243,7 @@ def test_our_own_page_goes_on_listening_while_no_build_runs(monkeypatch: pytest.
 def test_a_stream_of_another_client_stays_open_and_has_no_named_event(
     monkeypatch: pytest.MonkeyPatch, path: str, page_seconds: float
 ) -> None:
-    """BinderHub's clients take a closed stream for a failed launch, and know unnamed events only."""
+    """BinderHub's clients take a closed stream for a failed launch, and they know unnamed events only."""
     monkeypatch.setattr(module, "ASK_AFTER_SECONDS", 0)
     story = Story([launch(WAITING, stage=Stage.BUILDING)])
     text = get(story, path, EVENTS, page_seconds=page_seconds).text
@@ -273,10 +273,10 @@ def test_the_spec_stays_as_it_stood_in_the_link() -> None:
         "/build/git/https%3A%2F%2Fexample.org%2Fr%00/HEAD?build_token=a.b.c&build_only=true",
         Origin="https://o.example",
     )
-    (asked,) = story.asked
-    assert asked.spec == "https%3A%2F%2Fexample.org%2Fr%00/HEAD"
-    assert (asked.build_token, asked.build_only, asked.origin) == ("a.b.c", True, "https://o.example")
-    assert asked.own_origin == "http://testserver"
+    (request,) = story.asked
+    assert request.spec == "https%3A%2F%2Fexample.org%2Fr%00/HEAD"
+    assert (request.build_token, request.build_only, request.origin) == ("a.b.c", True, "https://o.example")
+    assert request.own_origin == "http://testserver"
 
 
 def test_a_link_without_a_spec_is_refused_in_words() -> None:

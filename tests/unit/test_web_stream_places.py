@@ -1,4 +1,4 @@
-"""A stream's place among those that one client may have open: taken before, given back however the stream ends."""
+"""A stream's place among the open streams of a client. It is taken before the stream and given back at every kind of end."""
 
 import asyncio
 from dataclasses import replace
@@ -18,15 +18,15 @@ EVENTS = {"Accept": "text/event-stream"}
 
 
 class Counted(Story):
-    """A story whose streams are counted. closed: client and stream's id of each that gave its place back."""
+    """A story that counts its streams. closed: the client and the stream's id of each stream that gave its place back."""
 
     def __init__(self, *looks: object, trouble: bool = False) -> None:
         super().__init__(list(looks))  # type: ignore[arg-type]  # launches and errors
         self.closed: list[tuple[str, str]] = []
         self.trouble = trouble
 
-    def open(self, asked: LaunchRequest) -> OpenedLaunch:
-        return replace(super().open(asked), stream="s1" if asked.streams else "")
+    def open(self, request: LaunchRequest) -> OpenedLaunch:
+        return replace(super().open(request), stream="s1" if request.streams else "")
 
     def close(self, client: str, stream: str) -> None:
         self.closed.append((client, stream))

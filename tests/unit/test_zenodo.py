@@ -58,9 +58,9 @@ def provider(dois: DoiSystem, host: Zenodo, *allowed: str) -> ZenodoProvider:
 @pytest.mark.parametrize("doi", ["10.5281/zenodo.3242074", "10.5281/zenodo.3242073"])
 def test_the_recorded_record_resolves_as_with_binderhub(zenodo: ZenodoProvider, host: Zenodo, doi: str) -> None:
     host.publish_recorded()
-    found = zenodo.resolve(doi).repository
-    assert (found.ref, found.resolved_spec) == ("3242074", "10.5281/zenodo.3242074")
-    assert found.ref_url == "https://doi.org/10.5281/zenodo.3242074"
+    repository = zenodo.resolve(doi).repository
+    assert (repository.ref, repository.resolved_spec) == ("3242074", "10.5281/zenodo.3242074")
+    assert repository.ref_url == "https://doi.org/10.5281/zenodo.3242074"
 
 
 @needs_recordings
@@ -70,16 +70,16 @@ def test_a_doi_that_leads_to_the_recorded_page_by_redirects_is_that_record(
     host.publish_recorded()
     dois.targets["10.1234/mine"] = f"{host.url}/from/elsewhere"
     host.replies["/from/elsewhere"] = moved(f"{host.url}/record/3242074")
-    found = zenodo.resolve("10.1234/mine").repository
-    assert (found.ref, found.resolved_spec) == ("3242074", "10.5281/zenodo.3242074")
+    repository = zenodo.resolve("10.1234/mine").repository
+    assert (repository.ref, repository.resolved_spec) == ("3242074", "10.5281/zenodo.3242074")
     assert "/record/3242074" in host.asked
 
 
 def test_a_version_s_doi_is_that_version(zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem) -> None:
-    found = zenodo.resolve("10.5281/zenodo.101").repository
-    assert (found.ref, found.resolved_spec) == ("101", "10.5281/zenodo.101")
-    assert found.clone_url == f"{host.api}/records/101"
-    assert found.repo_url == found.ref_url == "https://doi.org/10.5281/zenodo.101"
+    repository = zenodo.resolve("10.5281/zenodo.101").repository
+    assert (repository.ref, repository.resolved_spec) == ("101", "10.5281/zenodo.101")
+    assert repository.clone_url == f"{host.api}/records/101"
+    assert repository.repo_url == repository.ref_url == "https://doi.org/10.5281/zenodo.101"
     assert dois.asked == [], "its number is in it: nobody else is asked"
 
 
@@ -90,7 +90,7 @@ def test_the_doi_of_all_versions_is_the_newest_at_that_time(
     assert (first.ref, first.resolved_spec) == ("103", "10.5281/zenodo.103")
     assert first.repo_url == "https://doi.org/10.5281/zenodo.100"
     host.publish(107, 100, {"a.txt": b"three"})
-    later = provider(dois, host, dois.address, host.address)  # on a table of its own, where nothing is kept
+    later = provider(dois, host, dois.address, host.address)  # It has an empty table of its own.
     assert later.resolve("10.5281/zenodo.100").repository.ref == "107"
     assert later.resolve(first.resolved_spec).repository.ref == "103"
 
@@ -105,8 +105,8 @@ def test_an_api_that_answers_for_all_versions_itself_is_believed(
 
 def test_a_record_with_a_doi_from_elsewhere_is_found(zenodo: ZenodoProvider, host: Zenodo) -> None:
     host.publish(205, 204, {"a": b""}, doi="10.1234/journal.77")
-    found = zenodo.resolve("10.1234/Journal.77").repository
-    assert (found.ref, found.resolved_spec) == ("205", "10.1234/journal.77")
+    repository = zenodo.resolve("10.1234/Journal.77").repository
+    assert (repository.ref, repository.resolved_spec) == ("205", "10.1234/journal.77")
 
 
 def test_a_number_alone_makes_no_record_of_another_s_doi(zenodo: ZenodoProvider) -> None:
@@ -130,10 +130,10 @@ def test_a_number_alone_makes_no_record_of_another_s_doi(zenodo: ZenodoProvider)
     ],
 )
 def test_each_way_to_write_it_is_one_record(zenodo: ZenodoProvider, host: Zenodo, spec: str) -> None:
-    asked = spec.format(url=host.url)
-    assert zenodo.check(asked) == "https://doi.org/10.5281/zenodo.101"
-    assert zenodo.canonical(asked) == "10.5281/zenodo.101"
-    assert zenodo.resolve(asked).repository.ref == "101"
+    address = spec.format(url=host.url)
+    assert zenodo.check(address) == "https://doi.org/10.5281/zenodo.101"
+    assert zenodo.canonical(address) == "10.5281/zenodo.101"
+    assert zenodo.resolve(address).repository.ref == "101"
 
 
 @pytest.mark.parametrize(
@@ -206,14 +206,14 @@ def test_an_answer_of_another_shape_is_the_hosts_fault(zenodo: ZenodoProvider, h
 def test_a_doi_whose_page_leads_on_to_no_record_is_not_found(
     zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem
 ) -> None:
-    """As that of all versions does once they are withdrawn."""
+    """The DOI of all versions leads to such a page once the versions are withdrawn."""
     dois.targets["10.5281/zenodo.300"] = f"{host.url}/doi/10.5281/zenodo.300"
     with pytest.raises(RecordNotFound):
         zenodo.resolve("10.5281/zenodo.300")
 
 
 def test_files_that_are_not_open_to_everybody_are_said_to_be_so(zenodo: ZenodoProvider, host: Zenodo) -> None:
-    """What is known of a restricted record everybody may read, its files not."""
+    """The metadata of a restricted record is public, but its files are not."""
     host.replies["/api/records/103/files"] = Reply(403, {"message": "Permission denied."}, {"Retry-After": "60"})
     with pytest.raises(RecordRestricted) as caught:
         zenodo.files(zenodo.resolve("10.5281/zenodo.103").repository)
@@ -221,9 +221,9 @@ def test_files_that_are_not_open_to_everybody_are_said_to_be_so(zenodo: ZenodoPr
 
 
 def test_its_files_come_with_size_and_checksum(zenodo: ZenodoProvider) -> None:
-    found = zenodo.files(zenodo.resolve("10.5281/zenodo.103").repository).files
-    assert [(file.path, file.size) for file in found] == [("a.txt", 3), ("deep/b.txt", 1)]
-    assert found[0].checksum == "md5:b8a9f715dbb64fd5c56e7783c6820a61"
+    files = zenodo.files(zenodo.resolve("10.5281/zenodo.103").repository).files
+    assert [(file.path, file.size) for file in files] == [("a.txt", 3), ("deep/b.txt", 1)]
+    assert files[0].checksum == "md5:b8a9f715dbb64fd5c56e7783c6820a61"
 
 
 def test_a_record_without_files_has_none(zenodo: ZenodoProvider, host: Zenodo) -> None:
