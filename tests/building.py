@@ -1,4 +1,4 @@
-"""What tests of real builds share: repositories that are local folders, and a queue that can be waited on."""
+"""Helpers that tests of real builds share: repositories in local folders, and a queue that a test can wait on."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ WAIT_SECONDS = 120
 
 
 class FolderContents:
-    """The contents port, for repositories whose clone address is a folder here."""
+    """The contents port, for repositories with a local folder as their clone address."""
 
     def lay_out(
         self,
@@ -66,11 +66,15 @@ class HeardQueue:
 
     @property
     def ended(self) -> list[tuple[str, int]]:
-        return [(heard.environment, heard.attempt) for heard in list(self.messages) if isinstance(heard, BuildChanged)]
+        return [
+            (message.environment, message.attempt)
+            for message in list(self.messages)
+            if isinstance(message, BuildChanged)
+        ]
 
 
 def written(folder: Path, files: Mapping[str, str | bytes]) -> Path:
-    """A repository that holds these files."""
+    """Return a repository that holds these files."""
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +86,10 @@ def written(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 def ordered(
     folder: Path, environment: str = "env", attempt: int = 1, *, scope: str = "", seconds: int = 300
 ) -> BuildOrder:
-    """An order for the repository in `folder`. scope: without one, `commit` where there is a Dockerfile, else `files`: all of them."""
+    """Return an order for the repository in `folder`.
+
+    scope: without one, `commit` if the repository has a Dockerfile, else `files`: all of them.
+    """
     paths = [Path(inner, name) for inner, _, names in os.walk(folder) for name in names]
     scope = scope or (Scope.COMMIT if "Dockerfile" in {path.name for path in paths} else Scope.FILES)
     regular = [path.relative_to(folder).as_posix() for path in paths if path.is_file() and not path.is_symlink()]
@@ -103,7 +110,7 @@ def ordered(
 
 
 def uv_that_installs_nothing(folder: Path) -> str:
-    """The real uv, but that it skips installing: for tests of what comes before and after that."""
+    """Write a uv that skips installing and is otherwise the real one, for tests of the steps before and after it."""
     script = folder / "quick-uv"
     script.write_text(f'#!/bin/sh\n[ "$1" = pip ] && exit 0\nexec "{UV}" "$@"\n')
     script.chmod(0o755)
@@ -111,7 +118,7 @@ def uv_that_installs_nothing(folder: Path) -> str:
 
 
 class Building:
-    """A build engine with all that it needs, in one folder."""
+    """A build engine and the parts that it needs, in one folder."""
 
     def __init__(
         self,
@@ -138,7 +145,7 @@ class Building:
         )
 
     def close(self) -> None:
-        """Environments are large: they do not wait for pytest to forget them."""
+        """Delete the environments now: they are large, and pytest would delete them later."""
         self.builds.close()
         shutil.rmtree(self.home, ignore_errors=True)
 
@@ -146,12 +153,12 @@ class Building:
         return written(self.folder / name, files)
 
     def wait(self, order: BuildOrder) -> BuildReport:
-        """How an attempt that was started ended."""
+        """Return the result of an attempt that was started."""
         self.queue.wait(lambda: (order.environment, order.attempt) in self.queue.ended)
         return self.builds.look(f"{order.environment}-{order.attempt}")
 
     def build(self, files: Mapping[str, str | bytes], *, scope: str = "files", seconds: int = 300) -> BuildReport:
-        """One attempt from beginning to end, at a repository that holds these files."""
+        """Run an attempt from beginning to end, at a repository that holds these files."""
         order = ordered(self.repository(files), scope=scope, seconds=seconds)
         self.builds.start(order)
         return self.wait(order)

@@ -1,4 +1,4 @@
-"""What tests of CodeBuild share: the adapter on a build machine of our own, with git, a locked registry and what it asks of AWS."""
+"""Helpers that tests of CodeBuild share: the adapter on a build machine of our own, with git, a locked registry and AWS's answers."""
 
 import json
 import os
@@ -44,7 +44,7 @@ LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:builder:1"
 
 
 def what_is_missing() -> str:
-    """What this machine lacks to be one of CodeBuild's, in one line; empty when nothing is."""
+    """Return the parts that this machine lacks to be one of CodeBuild's, in one line; an empty text if it has them all."""
     return registry.what_is_missing() or ("" if shutil.which("curl") else "container builds need curl")
 
 
@@ -66,17 +66,17 @@ class CodeBuilding:
         self, files: Mapping[str, str | bytes], environment: str = "env", attempt: int = 1, *, seconds: int = 120,
         repository: str = "",
     ) -> BuildOrder:  # fmt: skip
-        """For a repository that holds these files, and busybox."""
+        """Return an order for a repository that holds these files, and busybox."""
         name = f"{repository or environment}.git"
         busybox = Path(shutil.which("busybox") or "").read_bytes()
         ref = make_repository(self.git.root / name, {**files, "busybox": File(busybox, 0o100755)})
         url = self.git.url(name)
-        told = {"provider": "git", "spec": "s", "ref": ref, "resolved_spec": "s", "clone_url": url}
-        repository_ = Repository.model_validate({**told, "on_branch_or_tag": True, "repo_url": url, "ref_url": url})
+        record = {"provider": "git", "spec": "s", "ref": ref, "resolved_spec": "s", "clone_url": url}
+        repository_ = Repository.model_validate({**record, "on_branch_or_tag": True, "repo_url": url, "ref_url": url})
         return self.told(environment, attempt, repository_, seconds)
 
     def told(self, environment: str, attempt: int, repository: Repository, seconds: int) -> BuildOrder:
-        """The order for an attempt that stands in the table as claimed, where a build reads what it is about."""
+        """Return the order for an attempt that the table records as claimed. A build reads its order's details in the table."""
         claimed = Environment(
             key=environment, scope=Scope.TREE, inputs={}, state=EnvironmentState.BUILDING, attempt=attempt,
             claimed_by="launch", claimed_at=0, repository=repository,
@@ -87,7 +87,7 @@ class CodeBuilding:
         return BuildOrder.of(claimed, seconds)
 
     def build(self, order: BuildOrder) -> BuildReport:
-        """One attempt from beginning to end."""
+        """Run an attempt from beginning to end."""
         handle = self.builds.start(order)
         self.gate.open()
         self.wait(handle)
@@ -112,7 +112,11 @@ def codebuilding(
     firewall: str = "",
     minute: float = 60.0,
 ) -> Iterator[CodeBuilding]:
-    """tool: what the machine builds with. host: where servers listen that builds ask. firewall: iptables' path; else only noted."""
+    """Run a build machine and the servers that its builds use.
+
+    tool: the tool that builds images. host: the address of the servers that builds ask.
+    firewall: iptables' path; without it, firewall rules are only noted.
+    """
     with ExitStack() as stack:
         images = stack.enter_context(local_registry(folder / "registry", locked=True, host=host))
         aws = stack.enter_context(MachineAws(images, host))
@@ -159,13 +163,13 @@ def codebuilding(
 
 
 def _environment(folder: Path, gate: Gate, firewall: str) -> dict[str, str]:
-    """What the machine's image has: Python with what the layer brings, the aws command, iptables."""
+    """Return the contents of the machine's image: Python with the layer's packages, the aws command, iptables."""
     shims = folder / "bin"
     shims.mkdir()
     layer = _layer(folder / "builder.zip")
-    asked = f"lambda get-layer-version-by-arn --arn {LAYER} --query Content.Location --output text"
+    command = f"lambda get-layer-version-by-arn --arn {LAYER} --query Content.Location --output text"
     waiting = f"until [ -e '{gate.file}' ]; do sleep 0.05; done"
-    _command(shims / "aws", f"[ \"$*\" = '{asked}' ] || exit 2\n{waiting}\necho 'file://{layer}'")
+    _command(shims / "aws", f"[ \"$*\" = '{command}' ] || exit 2\n{waiting}\necho 'file://{layer}'")
     if firewall:
         (shims / "iptables").symlink_to(firewall)
     else:
@@ -181,7 +185,7 @@ def _environment(folder: Path, gate: Gate, firewall: str) -> dict[str, str]:
 
 
 def _credentials(aws: MachineAws, served: tuple[str, int] | None) -> dict[str, str]:
-    """Where a build finds the project's credentials: by a path on CodeBuild's own address, or on ours."""
+    """Return the location of the project's credentials: a path on CodeBuild's own address, or on ours."""
     if served:
         return {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": CREDENTIALS_PATH}
     return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": aws.origin + CREDENTIALS_PATH}
@@ -198,7 +202,7 @@ BuilderAdapters.table.__set_name__(BuilderAdapters, "table")
 
 
 def _layer(file: Path) -> Path:
-    """The project's own code as the layer has it; what it needs is installed here."""
+    """Write the layer with the project's own code. Its dependencies are installed here."""
     local = ROOT / "infra" / "local" / "bindery_local"
     with zipfile.ZipFile(file, "w") as zipped:
         zipped.writestr("python/sitecustomize.py", ON_SQLITE)
@@ -220,13 +224,13 @@ def _command(path: Path, script: str) -> None:
 
 
 def _tools() -> dict[str, str]:
-    """What `configure` told buildah of this machine."""
+    """Return the settings that `configure` gave buildah for this machine."""
     names = ("CONTAINERS_REGISTRIES_CONF", "CONTAINERS_CONF", "BUILDAH_ISOLATION")
     return {name: os.environ[name] for name in names}
 
 
 def _hearing(queue: HeardQueue) -> Callable[[str], None]:
-    """The log subscription, with its filter: JSON whose first line has a number."""
+    """Return the log subscription, with its filter: JSON with a number in its first line."""
 
     def hear(line: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What every suite shares."""
+"""Fixtures and hooks that all suites share."""
 
 import os
 
@@ -13,27 +13,27 @@ from tests.sharing import Together
 __all__ = ["adapter", "cluster", "printed", "python", "shipped"]
 LIMIT_SECONDS = 300
 
-# A machine that others use, too, is slow now and then; and what one run found is no part of the next.
+# A shared machine is slow at times. The results of one run are no part of the next.
 settings.register_profile("bindery", deadline=None, database=None)
 settings.load_profile("bindery")
 
-# Nothing that a person has set for their own Bindery may change what a test sees.
+# A person's settings for their own Bindery must not change a test's result.
 for name in [name for name in os.environ if name.startswith("BINDERY_") and not name.startswith("BINDERY_TEST_")]:
     del os.environ[name]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
-    """Asked for when several processes share the work."""
+    """Return the scheduler, when several processes share the work."""
     return Together(config, log)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """What a cluster needs is built first where it is not there yet, which takes longer than any test may."""
+    """Extend the time of tests that need a cluster: its parts are built first if they are missing, which exceeds a test's limit."""
     if _needs_cluster(item):
         item.add_marker(pytest.mark.timeout(LIMIT_SECONDS, func_only=True))
 
 
 def _needs_cluster(item: pytest.Item) -> bool:
-    """By name, or as the contract suite's launcher of that kind."""
+    """Return True for a test with the `cluster` fixture, or for the contract suite's launcher of that kind."""
     called = getattr(item, "callspec", None)
     return "cluster" in getattr(item, "fixturenames", ()) or bool(called and "kubernetes" in called.params.values())

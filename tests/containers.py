@@ -1,4 +1,4 @@
-"""What tests of container builds share: the engine with a registry, and images that need no base."""
+"""Helpers that tests of container builds share: the engine with a registry, and images that need no base."""
 
 import io
 import os
@@ -26,16 +26,19 @@ from tests.serving.tool_storage import clear
 TOOL = os.environ.get("CONTAINER_TOOL", "buildah")  # the suites pass with podman as well: CONTAINER_TOOL=podman
 FROM_NOTHING = "FROM scratch\nCOPY busybox /bin/busybox\n"
 RELAYED = "/bin/busybox sleep 2"
-"""The end of a step whose output a test reads: buildah's chroot isolation loses what it has not relayed when the step ends."""
+"""The end of a step with output that a test reads.
+
+buildah's chroot isolation loses the output that it has not relayed when the step ends.
+"""
 
 
 def step(script: str) -> str:
-    """A RUN instruction for images that have nothing but busybox."""
+    """Return a RUN instruction for images that contain busybox alone."""
     return f'RUN ["/bin/busybox", "sh", "-c", "{script}"]\n'
 
 
 class HeldContents:
-    """The contents port: nothing is laid out before `release`."""
+    """The contents port, which lays out no files before `release`."""
 
     def __init__(self) -> None:
         self._released = threading.Event()
@@ -88,12 +91,12 @@ class ContainerBuilding:
         return folder
 
     def wait(self, order: BuildOrder) -> BuildReport:
-        """How an attempt that was started ended."""
+        """Return the result of an attempt that was started."""
         self.queue.wait(lambda: (order.environment, order.attempt) in self.queue.ended)
         return self.builds.look(f"{order.environment}-{order.attempt}")
 
     def build(self, order: BuildOrder) -> BuildReport:
-        """One attempt from beginning to end."""
+        """Run an attempt from beginning to end."""
         self.builds.start(order)
         return self.wait(order)
 
@@ -119,7 +122,7 @@ def image_files(building: ContainerBuilding, report: BuildReport) -> Mapping[str
 
 
 def configure(folder: Path, environment: pytest.MonkeyPatch, registry: str = "") -> None:
-    """What a machine without namespaces and bridges of its own has to tell its tool, and that a registry has no TLS."""
+    """Write the tool's configuration for a machine without namespaces and bridges of its own, and for a registry without TLS."""
     registries = folder / "registries.conf"
     registries.write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n' if registry else "")
     environment.setenv("CONTAINERS_REGISTRIES_CONF", str(registries))
@@ -130,7 +133,7 @@ def configure(folder: Path, environment: pytest.MonkeyPatch, registry: str = "")
 
 
 class Held:
-    """A RUN instruction that waits until a test lets it go on."""
+    """A RUN instruction that waits until a test lets it continue."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -140,7 +143,7 @@ class Held:
         self.step = step(f"echo holding; /bin/busybox {self.command}; echo let go")
 
     def wait(self) -> socket.socket:
-        """Until the step runs. It goes on when the connection is closed."""
+        """Wait until the step runs. It continues when the connection is closed."""
         connection, _ = self._listener.accept()
         return connection
 
@@ -158,6 +161,9 @@ def held() -> Iterator[Held]:
 
 
 def processes_of(building: ContainerBuilding, holding: Held) -> list[str]:
-    """Command lines of whatever still runs for the engine: the tool's, and the held step's, which knows nothing of it."""
+    """Return command lines of the processes that still run for the engine: the tool's, and the held step's.
+
+    The held step is found by its own command, because it knows no mark of the engine.
+    """
     steps = [line for line in started_with("").values() if holding.command in line]
     return [*started_with(str(building.home)).values(), *steps]

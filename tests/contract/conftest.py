@@ -39,7 +39,7 @@ class Dynamo:
 
 @dataclass(frozen=True)
 class Sending:
-    """A queue. arrived: the bodies that are there now in the queue of a name, read as JSON. delayed: how many are still to come."""
+    """A queue. arrived: the bodies that are in the queue of a name now, read as JSON. delayed: the number of bodies still to come."""
 
     queue: Queue
     arrived: Callable[[str], list[object]]
@@ -64,7 +64,7 @@ def local_client(dynamodb_address: str) -> "Iterator[DynamoDBClient]":
 
 @pytest.fixture(scope="session")
 def moto_client() -> "Iterator[DynamoDBClient]":
-    """For use while moto is on; made once, because making one takes longer than most tests."""
+    """Return a client for use while moto is on. It is made once, because making a client takes longer than most tests."""
     client = aws.session().client("dynamodb", config=aws.config())
     yield client
     client.close()
@@ -140,11 +140,13 @@ def through_sqs() -> Sending:
     urls = {name: client.create_queue(QueueName=name)["QueueUrl"] for name in QUEUES}
 
     def arrived(name: str) -> list[object]:
-        got = client.receive_message(QueueUrl=urls[name], MaxNumberOfMessages=10)
-        return [json.loads(message["Body"]) for message in got.get("Messages", [])]
+        response = client.receive_message(QueueUrl=urls[name], MaxNumberOfMessages=10)
+        return [json.loads(message["Body"]) for message in response.get("Messages", [])]
 
     def delayed(name: str) -> int:
-        told = client.get_queue_attributes(QueueUrl=urls[name], AttributeNames=["ApproximateNumberOfMessagesDelayed"])
-        return int(told["Attributes"]["ApproximateNumberOfMessagesDelayed"])
+        attributes = client.get_queue_attributes(
+            QueueUrl=urls[name], AttributeNames=["ApproximateNumberOfMessagesDelayed"]
+        )
+        return int(attributes["Attributes"]["ApproximateNumberOfMessagesDelayed"])
 
     return Sending(SqsQueues(client, urls), arrived, delayed)

@@ -1,4 +1,4 @@
-"""Limits of working copies: what is over one is refused, with the limit that was met."""
+"""Limits of working copies: a copy that exceeds a limit is refused, and the error names that limit."""
 
 import os
 from pathlib import Path
@@ -14,9 +14,9 @@ __all__ = ["place", "work"]  # fixtures
 
 @pytest.mark.parametrize("limits", [{"max_bytes": 100_000}, {"max_files": 5}, {"max_file_bytes": 50_000}])
 def test_what_is_too_large_is_refused_and_leaves_nothing(place: Place, work: Path, limits: dict[str, int]) -> None:
-    asked = place.make({**{f"f{number}": f"{number}" for number in range(6)}, "big": b"0" * 200_000})
+    repository = place.make({**{f"f{number}": f"{number}" for number in range(6)}, "big": b"0" * 200_000})
     with pytest.raises(RepositoryTooLarge) as caught:
-        place.other(**limits).lay_out(asked, work)
+        place.other(**limits).lay_out(repository, work)
     assert caught.value.facts["limit"]
     assert place.left() == []
     assert [
@@ -52,10 +52,10 @@ def test_a_file_over_the_limit_is_named_with_the_limit_for_one_file(place: Place
 def test_a_file_over_the_limit_at_a_host_without_filters_is_still_told_from_a_large_repository(
     place: Place, work: Path
 ) -> None:
-    asked = place.make({"big.bin": b"0" * 200_000})
+    repository = place.make({"big.bin": b"0" * 200_000})
     git("-C", place.server.root / "r.git", "config", "uploadpack.allowFilter", "false")
     with pytest.raises(FileTooLarge) as caught:
-        place.other(max_file_bytes=50_000).lay_out(asked, work)
+        place.other(max_file_bytes=50_000).lay_out(repository, work)
     assert caught.value.facts["file"] == "a file"
     assert caught.value.facts["limit"] == "50 kB"
 

@@ -30,7 +30,7 @@ Files = Mapping[str, str | bytes | File]
 
 @dataclass
 class Place:
-    """A server, what lays out its repositories, and the folder where all this happens."""
+    """A server, the adapter that lays out its repositories, and the folder for both."""
 
     server: GitServer
     contents: GitContents
@@ -77,7 +77,7 @@ def in_git(folder: Path, *arguments: str) -> str:
 
 
 def hand_made(place: Place, *entries: tuple[bytes, int, bytes]) -> Repository:
-    """A repository whose root tree holds these raw entries (name, mode, blob content), whatever git thinks of them."""
+    """Return a repository with these raw entries (name, mode, blob content) in its root tree, even if git would refuse them."""
     folder = place.server.root / "r.git"
     if not folder.exists():
         make_repository(folder, {"a": "b"})
@@ -96,7 +96,7 @@ def stored(folder: Path, kind: str, content: bytes) -> str:
 
 
 def inner_tree(place: Place, name: bytes, content: bytes) -> bytes:
-    """A raw tree with one file, to be an entry's content."""
+    """Return a raw tree with one file, to be an entry's content."""
     folder = place.server.root / "r.git"
     if not folder.exists():
         make_repository(folder, {"a": "b"})
@@ -104,26 +104,26 @@ def inner_tree(place: Place, name: bytes, content: bytes) -> bytes:
 
 
 def test_a_working_copy_holds_exactly_the_refs_files(place: Place, work: Path) -> None:
-    asked = place.make(
+    repository = place.make(
         {"README.md": "hi\n", "lib/deep/er.txt": b"\0\xff", "run": File("#!/bin/sh\n", 0o100755), "e": ""}
     )
-    assert place.contents.lay_out(asked, work).notes == ()
-    found = {str(path.relative_to(work)) for path in work.rglob("*") if path.is_file() and ".git" not in path.parts}
-    assert found == {"README.md", "lib/deep/er.txt", "run", "e"}
+    assert place.contents.lay_out(repository, work).notes == ()
+    files = {str(path.relative_to(work)) for path in work.rglob("*") if path.is_file() and ".git" not in path.parts}
+    assert files == {"README.md", "lib/deep/er.txt", "run", "e"}
     assert (work / "lib/deep/er.txt").read_bytes() == b"\0\xff"
     assert os.access(work / "run", os.X_OK)
     assert not os.access(work / "README.md", os.X_OK)
 
 
 def test_git_takes_it_for_a_clean_working_copy_at_that_commit(place: Place, work: Path) -> None:
-    asked = place.make(
+    repository = place.make(
         {"README.md": "hi\n", "run": File("#!/bin/sh\n", 0o100755), "l": File("README.md", 0o120000), "d/e": "f"}
     )
-    place.contents.lay_out(asked, work)
+    place.contents.lay_out(repository, work)
     assert in_git(work, "fsck", "--no-dangling") == ""
-    assert in_git(work, "rev-parse", "HEAD") == asked.ref
+    assert in_git(work, "rev-parse", "HEAD") == repository.ref
     assert in_git(work, "status", "--porcelain") == ""
-    assert in_git(work, "remote", "get-url", "origin") == asked.clone_url
+    assert in_git(work, "remote", "get-url", "origin") == repository.clone_url
     assert in_git(work, "rev-parse", "--is-shallow-repository") == "false"
     (work / "README.md").write_text("changed\n", encoding="utf-8")
     assert in_git(work, "status", "--porcelain") == "M README.md"
@@ -146,30 +146,30 @@ def test_an_older_commit_is_laid_out_as_it_was(place: Place, work: Path) -> None
 
 
 def test_the_second_time_nobody_is_asked(place: Place, work: Path) -> None:
-    asked = place.make({"README.md": "hi\n"})
-    place.contents.lay_out(asked, work)
+    repository = place.make({"README.md": "hi\n"})
+    place.contents.lay_out(repository, work)
     count = len(place.server.asked)
-    place.contents.lay_out(asked, work.with_name("second"))
+    place.contents.lay_out(repository, work.with_name("second"))
     assert len(place.server.asked) == count == 4
     assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
 
 
 def test_what_one_session_writes_no_other_sees(place: Place, work: Path) -> None:
-    asked = place.make({"README.md": "hi\n"})
-    place.contents.lay_out(asked, work)
+    repository = place.make({"README.md": "hi\n"})
+    place.contents.lay_out(repository, work)
     for path in [work / "README.md", *work.glob(".git/objects/pack/*")]:
         path.write_bytes(b"spoiled")
-    place.contents.lay_out(asked, work.with_name("second"))
+    place.contents.lay_out(repository, work.with_name("second"))
     assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
     assert in_git(work.with_name("second"), "fsck", "--no-dangling") == ""
 
 
 def test_a_spoiled_cache_is_noticed_and_fetched_again(place: Place, work: Path) -> None:
-    asked = place.make({"README.md": "hi\n"})
-    place.contents.lay_out(asked, work)
+    repository = place.make({"README.md": "hi\n"})
+    place.contents.lay_out(repository, work)
     for path in (place.root / "cache").glob("*/*/*"):
         path.write_bytes(b"\0" * path.stat().st_size)
-    place.contents.lay_out(asked, work.with_name("second"))
+    place.contents.lay_out(repository, work.with_name("second"))
     assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
 
 
@@ -185,8 +185,8 @@ def test_names_that_are_not_utf8_and_names_that_differ_in_case_are_kept(place: P
     place.contents.lay_out(
         place.make({"caf\udce9": "1", "A": "2", "a": "3", "back\\slash": "4", "new\nline": "5"}), work
     )
-    found = {os.fsencode(name) for name in names(work)}
-    assert found == {b".git", b"caf\xe9", b"A", b"a", b"back\\slash", b"new\nline"}
+    entries = {os.fsencode(name) for name in names(work)}
+    assert entries == {b".git", b"caf\xe9", b"A", b"a", b"back\\slash", b"new\nline"}
     assert in_git(work, "status", "--porcelain") == ""
 
 
@@ -258,35 +258,37 @@ def test_a_commit_that_is_not_there_is_said_so(place: Place, work: Path) -> None
 
 
 def test_a_host_that_breaks_off_is_unreachable_and_asked_again(place: Place, work: Path) -> None:
-    asked = place.make({"a": "b"})
+    repository = place.make({"a": "b"})
     place.server.answers["/r.git/git-upload-pack"] = (200, {"Content-Type": "application/x-git-upload-pack-result"})
     with pytest.raises(HostUnreachable):
-        place.contents.lay_out(asked, work)
+        place.contents.lay_out(repository, work)
     place.server.answers.clear()
-    place.contents.lay_out(asked, work)
+    place.contents.lay_out(repository, work)
     assert (work / "a").exists()
 
 
 def test_many_at_once_fetch_once(place: Place, work: Path) -> None:
-    asked = place.make({"README.md": "hi\n"})
-    threads = [threading.Thread(target=place.contents.lay_out, args=(asked, work.with_name(f"w{n}"))) for n in range(8)]
+    repository = place.make({"README.md": "hi\n"})
+    threads = [
+        threading.Thread(target=place.contents.lay_out, args=(repository, work.with_name(f"w{n}"))) for n in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert place.left() == [f"w{number}" for number in range(8)]
-    assert sum(asked.startswith("POST") for asked in place.server.asked) == 3  # files, refs, history
+    assert sum(request.startswith("POST") for request in place.server.asked) == 3  # files, refs, history
 
 
 def test_what_a_crash_left_is_never_used(place: Place, work: Path) -> None:
-    asked = place.make({"README.md": "hi\n"})
-    place.contents.lay_out(asked, work)
+    repository = place.make({"README.md": "hi\n"})
+    place.contents.lay_out(repository, work)
     entry = next((place.root / "cache").glob("*/*"))
     half = entry.with_name(".aside-0123")
     half.mkdir()
     (half / "objects.pack").write_bytes(b"PACK")
     os.utime(half, (0, 0))
-    place.contents.lay_out(asked, work.with_name("second"))
+    place.contents.lay_out(repository, work.with_name("second"))
     place.contents.evict(10**9)
     assert not half.exists()
     assert entry.exists()
@@ -300,8 +302,8 @@ def kept_files(cache: Path) -> list[Path]:
 def test_the_least_recently_used_goes_first(place: Place, work: Path) -> None:
     first = place.make({"a": os.urandom(50_000)})
     second = place.make({"a": os.urandom(50_000)})
-    for number, asked in enumerate((first, second, first)):
-        place.contents.lay_out(asked, work.with_name(f"w{number}"))
+    for number, repository in enumerate((first, second, first)):
+        place.contents.lay_out(repository, work.with_name(f"w{number}"))
     for entry in (place.root / "cache").glob("*/*"):
         os.utime(entry, (1, 1) if entry.name == second.ref else None)
     assert 0 < place.contents.evict(80_000) <= 80_000
@@ -313,13 +315,13 @@ def test_the_least_recently_used_goes_first(place: Place, work: Path) -> None:
 def test_what_is_kept_stays_within_its_bytes_by_itself(place: Place) -> None:
     contents = place.other(cache_bytes=80_000)
     for number in range(3):
-        asked = place.make({"a": os.urandom(50_000)})
-        contents.lay_out(asked, place.root / "work" / f"w{number}")
+        repository = place.make({"a": os.urandom(50_000)})
+        contents.lay_out(repository, place.root / "work" / f"w{number}")
     assert len(kept_files(place.root / "other cache")) == 1
 
 
 def test_eviction_while_others_lay_out_disturbs_nobody(place: Place, work: Path) -> None:
-    asked = place.make({"README.md": "hi\n"})
+    repository = place.make({"README.md": "hi\n"})
     done = threading.Event()
 
     def evict() -> None:
@@ -330,7 +332,7 @@ def test_eviction_while_others_lay_out_disturbs_nobody(place: Place, work: Path)
     thread.start()
     try:
         for number in range(10):
-            place.contents.lay_out(asked, work.with_name(f"w{number}"))
+            place.contents.lay_out(repository, work.with_name(f"w{number}"))
     finally:
         done.set()
         thread.join()
@@ -338,7 +340,7 @@ def test_eviction_while_others_lay_out_disturbs_nobody(place: Place, work: Path)
 
 
 def test_git_attributes_run_nothing(place: Place, work: Path) -> None:
-    """No filter, hook or attribute of the repository's is obeyed while its files are written."""
+    """A repository's filters, hooks and attributes have no effect while its files are written."""
     place.contents.lay_out(place.make({".gitattributes": "* filter=evil eol=crlf ident\n", "a.txt": "$Id$\n"}), work)
     assert (work / "a.txt").read_bytes() == b"$Id$\n"
     status = subprocess.run(
@@ -348,7 +350,7 @@ def test_git_attributes_run_nothing(place: Place, work: Path) -> None:
 
 
 class Dripping:
-    """A git server whose packs never come to an end: after their beginning nothing more is sent."""
+    """A git server with packs that never end: after their beginning it sends no more data."""
 
     def __init__(self) -> None:
         self.begun = threading.Semaphore(0)
@@ -367,9 +369,9 @@ class Dripping:
 
 @pytest.fixture
 def dripping() -> Iterator[Dripping]:
-    found = Dripping()
-    with found.server:
-        yield found
+    server = Dripping()
+    with server.server:
+        yield server
 
 
 def slow_contents(place: Place, dripping: Dripping) -> GitContents:
@@ -379,12 +381,12 @@ def slow_contents(place: Place, dripping: Dripping) -> GitContents:
 
 def test_whoever_waits_for_a_slow_host_or_for_others_at_it_can_be_stopped(place: Place, dripping: Dripping) -> None:
     contents = slow_contents(place, dripping)
-    asked = place.repository("1" * 40).model_copy(update={"clone_url": f"{dripping.server.url}/r"})
+    repository = place.repository("1" * 40).model_copy(update={"clone_url": f"{dripping.server.url}/r"})
     stops = [threading.Event() for _ in range(2)]
 
     def lay_out(number: int) -> str:
         with pytest.raises(HostUnreachable) as caught:
-            contents.lay_out(asked, place.root / "work" / f"w{number}", stopped=stops[number].is_set)
+            contents.lay_out(repository, place.root / "work" / f"w{number}", stopped=stops[number].is_set)
         return str(caught.value.facts["why"])
 
     with ThreadPoolExecutor(2) as workers:
@@ -400,19 +402,19 @@ def test_whoever_waits_for_a_slow_host_or_for_others_at_it_can_be_stopped(place:
 
 
 def test_the_callers_limit_holds_if_it_is_the_smaller_one(place: Place, dripping: Dripping) -> None:
-    asked = place.repository("1" * 40).model_copy(update={"clone_url": f"{dripping.server.url}/r"})
+    repository = place.repository("1" * 40).model_copy(update={"clone_url": f"{dripping.server.url}/r"})
     with pytest.raises(HostUnreachable, match="within"):
-        slow_contents(place, dripping).lay_out(asked, place.root / "work" / "w", seconds=0.3)
+        slow_contents(place, dripping).lay_out(repository, place.root / "work" / "w", seconds=0.3)
     assert place.left() == []
 
 
 def test_one_that_is_stopped_or_late_is_not_even_begun(place: Place, work: Path) -> None:
-    asked = place.make({"a": "b"})
-    place.contents.lay_out(asked, work.with_name("cached"))
+    repository = place.make({"a": "b"})
+    place.contents.lay_out(repository, work.with_name("cached"))
     with pytest.raises(HostUnreachable, match="stopped"):
-        place.contents.lay_out(asked, work, stopped=lambda: True)
+        place.contents.lay_out(repository, work, stopped=lambda: True)
     with pytest.raises(HostUnreachable, match="within"):
-        place.contents.lay_out(asked, work, seconds=0)
+        place.contents.lay_out(repository, work, seconds=0)
     assert place.left() == ["cached"]
 
 
@@ -420,20 +422,20 @@ def test_one_that_is_stopped_or_late_is_not_even_begun(place: Place, work: Path)
 def test_large_files_pass_through_memory_one_after_the_other(
     place: Place, work: Path, monkeypatch: pytest.MonkeyPatch, size: int, together: bool
 ) -> None:
-    asked = [place.make({"zeros": bytes(size), "name": name}, f"{name}.git") for name in "ab"]
-    for number, repository in enumerate(asked):  # from now on only the writing is left to do
+    repositories = [place.make({"zeros": bytes(size), "name": name}, f"{name}.git") for name in "ab"]
+    for number, repository in enumerate(repositories):  # from now on only the writing is left to do
         place.contents.lay_out(repository, work.with_name(f"first{number}"))
-    meeting, met = threading.Barrier(2), []
+    meeting, meetings = threading.Barrier(2), []
 
     def met_first(read: Read, tree: bytes, top: int, room: Room) -> Written:
         try:
             meeting.wait(10 if together else 0.5)
-            met.append(True)
+            meetings.append(True)
         except threading.BrokenBarrierError:
-            met.append(False)
+            meetings.append(False)
         return write_tree(read, tree, top, room)
 
     monkeypatch.setattr("bindery_builder.contents.git.write_tree", met_first)
     with ThreadPoolExecutor(2) as workers:
-        list(workers.map(place.contents.lay_out, asked, [work.with_name("a"), work.with_name("b")]))
-    assert met == [together, together]
+        list(workers.map(place.contents.lay_out, repositories, [work.with_name("a"), work.with_name("b")]))
+    assert meetings == [together, together]

@@ -1,4 +1,4 @@
-"""What the table promises over DynamoDB alone: its errors as the port's, answers that are lost, an index that lags."""
+"""The table's promises over DynamoDB alone: its errors as the port's, lost answers, an index that lags."""
 
 import socket
 from collections.abc import Iterator
@@ -23,7 +23,10 @@ QUERY = ("TableName", "KeyConditionExpression", "ExpressionAttributeValues", "Li
 
 
 def lose_one_answer(client: "DynamoDBClient", operation: str) -> list[int]:
-    """The next call of `operation` is carried out, its answer is not heard, and it is sent again. Answers how often it was sent."""
+    """Lose the answer to the next call of `operation`: the call is carried out, and then it is sent again.
+
+    Return a list that gets an entry each time the call is sent.
+    """
     sent: list[int] = []
 
     def again_once(attempts: int, **_: object) -> int | None:
@@ -31,14 +34,14 @@ def lose_one_answer(client: "DynamoDBClient", operation: str) -> list[int]:
         return 0 if attempts == 1 else None  # 0: send again after no wait
 
     name = f"needs-retry.dynamodb.{operation}"
-    # The stubs do not know that this event's handlers answer.
+    # The stubs do not know that handlers of this event return a value.
     client.meta.events.register_first(name, again_once, unique_id="lose one answer")  # type: ignore[arg-type]
     return sent
 
 
 @pytest.fixture
 def hooks_removed(dynamo: Dynamo) -> Iterator[None]:
-    """The client serves other tests after this one."""
+    """Remove the hooks after the test, because the client serves other tests later."""
     yield
     events = dynamo.client.meta.events
     for operation in ("PutItem", "TransactWriteItems", "DeleteItem"):
@@ -72,7 +75,7 @@ def test_a_delete_whose_answer_was_lost_is_done(dynamo: Dynamo) -> None:
     assert dynamo.table.get("launch#1", "state") is None
 
 
-# moto does not read the token that makes a transaction's repetition harmless.
+# moto does not read the token that makes repeating a transaction harmless.
 @pytest.mark.parametrize("dynamo", ["dynamodb local"], indirect=True)
 @pytest.mark.usefixtures("hooks_removed")
 def test_a_transaction_whose_answer_was_lost_knows_its_own_writes(dynamo: Dynamo) -> None:
@@ -85,7 +88,7 @@ def test_a_transaction_whose_answer_was_lost_knows_its_own_writes(dynamo: Dynamo
 
 
 def test_due_leaves_out_what_changed_since_the_index_named_it(dynamo: Dynamo) -> None:
-    kept = dynamo.table.put(Item("a", "kept", {}, 0, "shard", NOW))
+    existing = dynamo.table.put(Item("a", "kept", {}, 0, "shard", NOW))
     put_off = dynamo.table.put(Item("a", "put off", {}, 0, "shard", NOW))
     removed = dynamo.table.put(Item("a", "removed", {}, 0, "shard", NOW))
     done = dynamo.table.put(Item("a", "done", {}, 0, "shard", NOW))
@@ -97,7 +100,7 @@ def test_due_leaves_out_what_changed_since_the_index_named_it(dynamo: Dynamo) ->
 
     dynamo.client.meta.events.register("after-call.dynamodb.Query", meanwhile)
     try:
-        assert dynamo.table.due("shard", NOW) == [kept]
+        assert dynamo.table.due("shard", NOW) == [existing]
     finally:
         dynamo.client.meta.events.unregister("after-call.dynamodb.Query", meanwhile)
 
@@ -118,8 +121,8 @@ def test_get_query_and_due_read_the_table_consistently(moto_client: "DynamoDBCli
         stub.add_response("query", {"Items": []}, {**dict.fromkeys(QUERY, ANY), "ConsistentRead": True})
         assert table.query("a") == []
         stub.add_response("query", {"Items": [key]})
-        asked = {"RequestItems": {"table": {"Keys": [key], "ConsistentRead": True}}}
-        stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": {}}, asked)
+        request = {"RequestItems": {"table": {"Keys": [key], "ConsistentRead": True}}}
+        stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": {}}, request)
         assert table.due("shard", NOW) == []
 
 
@@ -130,8 +133,8 @@ def stubbed(
     client: "DynamoDBClient", operation: str, code: str, status: int, reasons: list[str] | None = None
 ) -> Stubber:
     stub = Stubber(client)
-    told = {"CancellationReasons": [{"Code": reason} for reason in reasons]} if reasons else None
-    stub.add_client_error(operation, code, http_status_code=status, modeled_fields=told)
+    details = {"CancellationReasons": [{"Code": reason} for reason in reasons]} if reasons else None
+    stub.add_client_error(operation, code, http_status_code=status, modeled_fields=details)
     return stub
 
 
@@ -195,7 +198,7 @@ def test_due_items_that_the_table_will_not_give_are_throttled(moto_client: "Dyna
 
 
 def test_a_table_that_does_not_answer_is_throttled() -> None:
-    with socket.socket() as nobody:  # bound, so that no other takes the port, and not listening
+    with socket.socket() as nobody:  # bound, so that no other process takes the port, and not listening
         nobody.bind(("127.0.0.1", 0))
         once = aws.config().merge(Config(retries={"total_max_attempts": 1, "mode": "standard"}))
         address = f"http://127.0.0.1:{nobody.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Files kept in Git LFS: in the working copy, or left as pointers with a note that says why."""
+"""Files kept in Git LFS: in the working copy, or left as pointers with a note that gives the reason."""
 
 import shutil
 import time
@@ -52,13 +52,13 @@ class Place:
             self.root / "cache",
             self.client,
             SystemClock(),
-            authorization=lambda asked: SHOWN if asked.private else "",
+            authorization=lambda repository: SHOWN if repository.private else "",
             refused=refused,
             **limits,
         )
 
     def make(self, files: Files, name: str = "r.git", *, private: bool = False) -> Repository:
-        """A repository whose `.gitattributes` marks `*.bin`, unless `files` has another one."""
+        """Return a repository with a `.gitattributes` that marks `*.bin`, unless `files` has another one."""
         ref, url = make_repository(self.server.root / name, {".gitattributes": MARKED, **files}), self.server.url(name)
         words = {"provider": "git", "spec": "s", "resolved_spec": "s", "repo_url": url, "ref_url": url}
         return Repository(ref=ref, clone_url=url, private=private, **words)
@@ -102,7 +102,7 @@ def test_objects_are_in_place_of_their_pointers_and_git_sees_no_change(place: Pl
 
 def test_a_copy_of_the_working_copy_is_clean_too(place: Place) -> None:
     place.notes({"x.bin": place.store.add(b"large" * 1000), "a": "b"})
-    time.sleep(1.1)  # a copy made later, as a session's is
+    time.sleep(1.1)  # a copy made later, as a session's copy is
     copy_folder(place.work, place.root / "work" / "second")
     shutil.rmtree(place.work)
     assert in_git(place.root / "work" / "second", "status", "--porcelain") == ""
@@ -120,9 +120,9 @@ def test_objects_of_submodules_come_from_the_submodule_s_own_server(place: Place
 def test_neither_an_object_nor_a_submodule_is_asked_for_at_an_apis_address(place: Place) -> None:
     api = f"http://{place.elsewhere.address}"
     listed = f'[submodule "m"]\n\tpath = m\n\turl = {api}/inner.git\n'
-    made = place.make({"x.bin": place.store.add(b"large"), "m": File("1" * 40, 0o160000), ".gitmodules": listed})
+    repository = place.make({"x.bin": place.store.add(b"large"), "m": File("1" * 40, 0o160000), ".gitmodules": listed})
     place.store.base = api
-    notes = "\n".join(place.contents(NoGit([api])).lay_out(made, place.work).notes)
+    notes = "\n".join(place.contents(NoGit([api])).lay_out(repository, place.work).notes)
     assert notes.count("asked by its API") == 2
     assert place.elsewhere.asked == []
 
@@ -140,9 +140,9 @@ def test_an_object_spoiled_on_disk_is_noticed(place: Place) -> None:
     repository = place.make({"x.bin": place.store.add(b"large")})
     contents = place.contents()
     contents.lay_out(repository, place.work)
-    for kept in (place.root / "cache").glob("*/*/objects.pack"):
-        if kept.read_bytes() == b"large":
-            kept.write_bytes(b"spoil")
+    for pack in (place.root / "cache").glob("*/*/objects.pack"):
+        if pack.read_bytes() == b"large":
+            pack.write_bytes(b"spoil")
     second = place.root / "work" / "second"
     (note,) = contents.lay_out(repository, second).notes
     assert "x.bin" in note
@@ -289,10 +289,10 @@ def test_a_wait_of_an_object_s_host_is_for_the_credential_that_it_was_shown(plac
 
 def test_an_https_repository_s_objects_do_not_come_over_http() -> None:
     action = lfs._Action(href="http://example.org/x")
-    found = lfs._Pointer(b"x", "0" * 64, 1, 1)
+    large_file = lfs._Pointer(b"x", "0" * 64, 1, 1)
     source = Source("https://example.org/r", "1" * 40)
     with pytest.raises(BadAddress, match="leave https"):
-        lfs.LargeFiles._download(None, source, found, action, None, Path())  # type: ignore[arg-type] # refused before
+        lfs.LargeFiles._download(None, source, large_file, action, None, Path())  # type: ignore[arg-type] # refused before
 
 
 def test_a_private_repository_s_authorization_is_for_its_own_server_alone(place: Place) -> None:

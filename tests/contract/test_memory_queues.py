@@ -1,4 +1,4 @@
-"""What the local runtime relies on: the queues in memory treat whoever receives as SQS does."""
+"""The queue behaviour that the local runtime relies on: the queues in memory treat every receiver as SQS does."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def queues(clock: FakeClock) -> Iterator[MemoryQueues]:
 
 @pytest.fixture
 def live() -> Iterator[MemoryQueues]:
-    """On real time, for whoever waits."""
+    """Yield queues on real time, for tests that wait."""
     queues = MemoryQueues()
     queues.configure("resolve", visibility_seconds=600, max_receive_count=2, dead_letter=None)
     yield queues
@@ -176,9 +176,9 @@ def test_closing_wakes_everybody_and_takes_nothing_more(live: MemoryQueues) -> N
 
 
 def test_among_many_senders_and_receivers_nothing_is_lost_or_given_twice(live: MemoryQueues) -> None:
-    def send(who: int) -> None:
+    def send(sender: int) -> None:
         for number in range(100):
-            live.send(numbered(who * 100 + number))
+            live.send(numbered(sender * 100 + number))
 
     def receive(_: int) -> list[str]:
         bodies: list[str] = []
@@ -189,7 +189,7 @@ def test_among_many_senders_and_receivers_nothing_is_lost_or_given_twice(live: M
         return bodies
 
     with ThreadPoolExecutor(8) as threads:
-        sending = [threads.submit(send, who) for who in range(4)]
+        sending = [threads.submit(send, sender) for sender in range(4)]
         received = [body for bodies in threads.map(receive, range(4)) for body in bodies]
         for sent in sending:
             sent.result()

@@ -1,4 +1,4 @@
-"""Private repositories laid out from a real git server that lets in whoever shows what it wants, and nobody else."""
+"""Private repositories laid out from a real git server. It admits only clients that show the right credentials."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Place:
     root: Path
 
     def make(self, name: str, files: dict[str, str | File], *, private: bool = True) -> Repository:
-        """A repository, and whether its host hides it."""
+        """Return a repository. private: whether its host hides it."""
         ref = make_repository(self.server.root / name, files)
         if private:
             self.server.private[f"/{name}/"] = SHOWN
@@ -36,8 +36,8 @@ class Place:
         return sorted(path.name for path in (self.root / "work").iterdir())
 
     def told(self) -> set[str]:
-        """The repositories that were asked for with what is shown."""
-        return {path.split("/")[1] for path, shown in self.server.told if shown == SHOWN}
+        """Return the repositories that were requested with the credentials."""
+        return {path.split("/")[1] for path, authorization in self.server.told if authorization == SHOWN}
 
 
 @pytest.fixture
@@ -46,9 +46,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
         (tmp_path / name).mkdir()
     with GitServer(tmp_path / "served") as server, GitServer(tmp_path / "elsewhere") as elsewhere:
         client = GuardedClient([server.address, elsewhere.address])
-        shown = {True: SHOWN, False: ""}
+        authorization = {True: SHOWN, False: ""}
         contents = GitContents(
-            tmp_path / "cache", client, SystemClock(), authorization=lambda asked: shown[asked.private]
+            tmp_path / "cache",
+            client,
+            SystemClock(),
+            authorization=lambda repository: authorization[repository.private],
         )
         yield Place(server, elsewhere, contents, tmp_path)
         client.close()
@@ -107,7 +110,10 @@ def submodule(url: str, ref: str) -> dict[str, str | File]:
 
 @pytest.mark.parametrize("private", [True, False])
 def test_no_submodule_is_shown_anything_at_the_same_host_neither(place: Place, work: Path, private: bool) -> None:
-    """Anybody may write its address: what only the operator's token sees would be theirs."""
+    """A private submodule at the same host is not fetched.
+
+    Any author may write its address into a public repository, and would get content that only the operator's token may read.
+    """
     other = place.make("other.git", {"README.md": "not for visitors\n"})
     outer = place.make("outer.git", submodule(other.clone_url, other.ref), private=private)
     (note,) = place.contents.lay_out(outer, work).notes
@@ -128,4 +134,4 @@ def test_it_is_fetched_once(place: Place, work: Path) -> None:
     secret = place.make("secret.git", {"README.md": "hidden\n"})
     for number in range(3):
         place.contents.lay_out(secret, work.with_name(f"w{number}"))
-    assert sum(asked.startswith("POST") for asked in place.server.asked) == 3  # files, refs, history
+    assert sum(request.startswith("POST") for request in place.server.asked) == 3  # files, refs, history

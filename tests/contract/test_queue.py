@@ -84,7 +84,7 @@ def test_messages_that_are_sent_together_all_arrive_in_their_queues(sending: Sen
     arrived: list[object] = []
     while page := sending.arrived("resolve"):
         arrived += page
-        if len(page) == 25:  # the fake keeps what it was given
+        if len(page) == 25:  # the fake keeps the message itself
             break
     assert sorted(str(body) for body in arrived) == sorted(str(numbered(n).model_dump()) for n in range(25))
     assert sending.arrived("builds") == [BUILD.model_dump()]

@@ -54,7 +54,7 @@ Members = list[tuple[str, bytes] | zipfile.ZipInfo | tarfile.TarInfo]
 
 @dataclass
 class Place:
-    """A host, what lays out its records, and the folder where that happens."""
+    """A host, the adapter that lays out its records, and the folder for both."""
 
     host: Zenodo
     client: GuardedClient
@@ -93,22 +93,22 @@ def laid_out(folder: Path) -> dict[str, bytes]:
 
 
 def zipped(*members: tuple[str, bytes] | zipfile.ZipInfo, link_to: str = "", **others: int) -> bytes:
-    """A zip file. A bare ZipInfo is a link to `link_to`."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", others.get("compression", zipfile.ZIP_DEFLATED)) as file:
+    """Return a zip file. A bare ZipInfo is a link to `link_to`."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", others.get("compression", zipfile.ZIP_DEFLATED)) as file:
         for member in members:
             if isinstance(member, tuple):
                 file.writestr(*member)
             else:
                 member.external_attr = (stat.S_IFLNK | 0o777) << 16
                 file.writestr(member, link_to)
-    return made.getvalue()
+    return archive.getvalue()
 
 
 def tarred(*members: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
-    """A tar file without compression."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as file:
+    """Return a tar file without compression."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as file:
         for member in members:
             if isinstance(member, tuple):
                 info = tarfile.TarInfo(member[0])
@@ -116,7 +116,7 @@ def tarred(*members: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
                 file.addfile(info, io.BytesIO(member[1]))
             else:
                 file.addfile(member)
-    return made.getvalue()
+    return archive.getvalue()
 
 
 def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
@@ -163,11 +163,11 @@ def test_a_lone_folder_in_an_archive_is_the_content_itself(place: Place, work: P
 def test_what_is_executable_stays_so(place: Place, work: Path) -> None:
     script = zipfile.ZipInfo("start")
     script.external_attr = (stat.S_IFREG | 0o755) << 16
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as file:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
         file.writestr(script, "#!/bin/sh\n")
         file.writestr("plain", "x")
-    place.contents.lay_out(place.make({"r.zip": made.getvalue()}), work)
+    place.contents.lay_out(place.make({"r.zip": archive.getvalue()}), work)
     assert os.access(work / "start", os.X_OK)
     assert not os.access(work / "plain", os.X_OK)
 
@@ -243,7 +243,10 @@ def test_whatever_would_lead_out_of_an_archives_folder_is_refused(place: Place, 
 
 @pytest.mark.parametrize("name", [".git/config", "a/.GIT/HEAD", "git~1/config", ".git ", "a/.g\u200cit/config"])
 def test_what_git_would_take_for_its_own_is_refused(place: Place, work: Path, name: str) -> None:
-    """Tools of a build ask git about a folder, and git does as the folder's configuration says."""
+    """Files that git would take for its own are refused.
+
+    A build's tools ask git about a folder, and git obeys the folder's configuration.
+    """
     archive = place.make({"a.zip": zipped(("README.md", b"hi\n"), (name, b"[core]\n"))})
     with pytest.raises(RepositoryUnusable, match="where git keeps its own"):
         place.contents.lay_out(archive, work)
@@ -266,7 +269,7 @@ def encrypted() -> bytes:
 
 
 def long_header() -> bytes:
-    """A tar file whose entry's extended header has 20 MB."""
+    """Return a tar file with an entry that has an extended header of 20 MB."""
     info = tarfile.TarInfo("a")
     info.pax_headers = {"comment": "x" * 20_000_000}
     return info.tobuf(tarfile.PAX_FORMAT) + b"\0" * 1024
@@ -341,10 +344,10 @@ def test_links_are_made_and_looked_at_in_the_records_time(tmp_path: Path, calls:
     folder = RecordFolder(tmp_path / "files", Room("r", 10**6, 100))
     for name in "abc":
         folder.add_link(name, "there")
-    left = iter(range(calls))
+    remaining = iter(range(calls))
 
     def check() -> None:
-        if next(left, None) is None:
+        if next(remaining, None) is None:
             raise HostUnreachable(host="h", why="it was stopped")
 
     with pytest.raises(HostUnreachable):
@@ -413,11 +416,11 @@ def test_a_million_entries_cost_little_memory(place: Place, work: Path) -> None:
     entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + name
     listed = entry * 1_000_000
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFE, 0xFFFE, len(listed), 0, 0)
-    asked = place.make({"r.zip": listed + end})
+    repository = place.make({"r.zip": listed + end})
     tracemalloc.start()
     try:
         with pytest.raises(RepositoryTooLarge):
-            place.contents.lay_out(asked, work)
+            place.contents.lay_out(repository, work)
         assert tracemalloc.get_traced_memory()[1] < 3 * len(listed)
     finally:
         tracemalloc.stop()
@@ -426,9 +429,9 @@ def test_a_million_entries_cost_little_memory(place: Place, work: Path) -> None:
 
 @pytest.mark.parametrize("limits", [{"max_bytes": 1000}, {"max_files": 2}])
 def test_what_is_too_large_by_its_listing_is_not_even_fetched(place: Place, work: Path, limits: dict[str, int]) -> None:
-    asked = place.make({"a": b"0" * 400, "b": b"0" * 400, "c": b"0" * 400})
+    repository = place.make({"a": b"0" * 400, "b": b"0" * 400, "c": b"0" * 400})
     with pytest.raises(RepositoryTooLarge):
-        place.limited(**limits).lay_out(asked, work)
+        place.limited(**limits).lay_out(repository, work)
     assert not any("content" in path for path in place.host.asked)
 
 
@@ -436,10 +439,10 @@ def test_what_is_too_large_by_its_listing_is_not_even_fetched(place: Place, work
     ("sent", "word"), [(b"abX", "checksum"), (b"ab", "size"), (b"abcd", "size"), (b"abc" * 100_000, "size")]
 )
 def test_other_content_than_listed_is_the_hosts_fault(place: Place, work: Path, sent: bytes, word: str) -> None:
-    asked = place.make({"a.txt": b"abc"})
-    place.host.replies[f"/api/records/{asked.ref}/files/a.txt/content"] = Reply(200, sent)
+    repository = place.make({"a.txt": b"abc"})
+    place.host.replies[f"/api/records/{repository.ref}/files/a.txt/content"] = Reply(200, sent)
     with pytest.raises(HostUnreachable) as caught:
-        place.contents.lay_out(asked, work)
+        place.contents.lay_out(repository, work)
     assert word in str(caught.value.facts["why"])
     assert place.left() == []
 
@@ -457,18 +460,18 @@ def test_other_content_than_listed_is_the_hosts_fault(place: Place, work: Path, 
 def test_a_file_that_is_refused_fails_it_all(
     place: Place, work: Path, status: int, left: str, error: type[BinderyError]
 ) -> None:
-    asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
-    later = {"Retry-After": "4000", "X-RateLimit-Remaining": left}  # than anybody would wait
-    place.host.replies[f"/api/records/{asked.ref}/files/b.txt/content"] = Reply(status, b"", later)
+    repository = place.make({"a.txt": b"abc", "b.txt": b"abc"})
+    later = {"Retry-After": "4000", "X-RateLimit-Remaining": left}  # longer than any client would wait
+    place.host.replies[f"/api/records/{repository.ref}/files/b.txt/content"] = Reply(status, b"", later)
     with pytest.raises(error):
-        place.contents.lay_out(asked, work)
+        place.contents.lay_out(repository, work)
     assert place.left() == []
 
 
 @pytest.mark.parametrize("status", [429, 403])
 def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path, status: int) -> None:
-    asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
-    path = f"/api/records/{asked.ref}/files/b.txt/content"
+    repository = place.make({"a.txt": b"abc", "b.txt": b"abc"})
+    path = f"/api/records/{repository.ref}/files/b.txt/content"
     place.host.replies[path] = Reply(status, b"", {"Retry-After": "1", "X-RateLimit-Remaining": "0"})
     waited: list[float] = []
 
@@ -477,10 +480,10 @@ def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path, status:
             place.client.limits.check(place.host.url, time.time())
         except HostLimited as limited:
             waited.append(float(limited.facts["at"]))
-            place.host.replies.pop(path, None)  # it is well again, and nobody may ask it before its time
+            place.host.replies.pop(path, None)  # the host has recovered, and no client may ask it before its time
         return False
 
-    place.contents.lay_out(asked, work, stopped=stopped)
+    place.contents.lay_out(repository, work, stopped=stopped)
     assert laid_out(work) == {"a.txt": b"abc", "b.txt": b"abc"}
     assert len([each for each in place.host.asked if each == path]) == 2
     assert waited
@@ -488,25 +491,25 @@ def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path, status:
 
 
 def test_whoever_stops_it_while_a_host_has_us_wait_is_heard(place: Place, work: Path) -> None:
-    asked = place.make({"a.txt": b"abc"})
-    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    repository = place.make({"a.txt": b"abc"})
+    path = f"/api/records/{repository.ref}/files/a.txt/content"
     place.host.replies[path] = Reply(429, b"", {"Retry-After": "50"})
     with pytest.raises(HostUnreachable) as caught:
-        place.contents.lay_out(asked, work, stopped=lambda: path in place.host.asked)
+        place.contents.lay_out(repository, work, stopped=lambda: path in place.host.asked)
     assert caught.value.facts["why"] == "it was stopped"
 
 
 def test_a_host_that_has_us_wait_again_and_again_is_left(place: Place, work: Path) -> None:
-    asked = place.make({"a.txt": b"abc"})
-    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    repository = place.make({"a.txt": b"abc"})
+    path = f"/api/records/{repository.ref}/files/a.txt/content"
     place.host.replies[path] = Reply(429, b"", {"Retry-After": "0"})
     with pytest.raises(HostLimited):
-        place.contents.lay_out(asked, work)
+        place.contents.lay_out(repository, work)
     assert place.host.asked.count(path) == MOST_TRIES
 
 
 class Hurried(SystemClock):
-    """Ninety seconds pass in one."""
+    """A clock that counts ninety seconds in each real one."""
 
     def __init__(self) -> None:
         self._began = time.time()
@@ -519,13 +522,13 @@ class Hurried(SystemClock):
 def test_a_build_waits_a_minute_for_a_file_and_then_says_until_when(
     place: Place, work: Path, seconds: float, asked_for: int
 ) -> None:
-    """Others wait for its slot."""
-    asked = place.make({"a.txt": b"abc"})
-    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    """A build waits at most a minute for a file, because other builds wait for its slot."""
+    repository = place.make({"a.txt": b"abc"})
+    path = f"/api/records/{repository.ref}/files/a.txt/content"
     place.host.replies[path] = Reply(429, b"", {"Retry-After": f"{seconds:.0f}"})
     clock = Hurried()
     with pytest.raises(HostLimited) as caught:
-        RecordContents(lambda _: place.provider, place.client, clock).lay_out(asked, work)
+        RecordContents(lambda _: place.provider, place.client, clock).lay_out(repository, work)
     assert place.host.asked.count(path) == asked_for
     assert float(caught.value.facts["at"]) > clock.now()
     assert place.left() == []
@@ -535,30 +538,30 @@ def test_a_build_waits_a_minute_for_a_file_and_then_says_until_when(
 def test_a_minute_is_waited_for_by_a_clock_some_seconds_apart_and_after_a_short_wait(
     place: Place, work: Path, ahead: int
 ) -> None:
-    asked = place.make({"a.txt": b"abc"})
-    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    repository = place.make({"a.txt": b"abc"})
+    path = f"/api/records/{repository.ref}/files/a.txt/content"
     clock = Hurried()
     date = {"Retry-After": formatdate(clock.now() + 60 + ahead, usegmt=True)}
     refusals = [Reply(429, b"", date)] if ahead else [Reply(429, b"", {"Retry-After": "10"}), Reply(429)]
     place.host.replies[path] = refusals[0]
 
     def stopped() -> bool:
-        told = place.host.asked.count(path)
-        if 0 < told < len(refusals):
-            place.host.replies[path] = refusals[told]
-        elif told:
+        requests = place.host.asked.count(path)
+        if 0 < requests < len(refusals):
+            place.host.replies[path] = refusals[requests]
+        elif requests:
             place.host.replies.pop(path, None)
         return False
 
-    RecordContents(lambda _: place.provider, place.client, clock).lay_out(asked, work, stopped=stopped)
+    RecordContents(lambda _: place.provider, place.client, clock).lay_out(repository, work, stopped=stopped)
     assert laid_out(work) == {"a.txt": b"abc"}
     assert place.host.asked.count(path) == len(refusals) + 1
 
 
 def test_a_record_of_many_files_may_be_waited_for_with_each(place: Place, work: Path) -> None:
     files = {f"{letter}.txt": b"abc" for letter in "abc"}
-    asked = place.make(files)
-    waits = {f"/api/records/{asked.ref}/files/{name}/content" for name in files}
+    repository = place.make(files)
+    waits = {f"/api/records/{repository.ref}/files/{name}/content" for name in files}
     headers = {"Retry-After": f"{0.6 * MOST_WAIT:.0f}"}
     place.host.replies = {path: Reply(429, b"", headers) for path in waits}
 
@@ -567,35 +570,38 @@ def test_a_record_of_many_files_may_be_waited_for_with_each(place: Place, work: 
             place.host.replies.pop(path, None)
         return False
 
-    RecordContents(lambda _: place.provider, place.client, Hurried()).lay_out(asked, work, stopped=stopped)
+    RecordContents(lambda _: place.provider, place.client, Hurried()).lay_out(repository, work, stopped=stopped)
     assert laid_out(work) == files
     assert all(place.host.asked.count(path) == 2 for path in waits)
 
 
 def test_where_the_files_are_kept_is_who_has_us_wait(place: Place, work: Path) -> None:
-    """A redirect leads there: the host that was asked goes on answering."""
-    asked = place.make({"a": b"1"})
+    """The host that keeps the files is the one that limits requests.
+
+    A redirect leads there, and the first host continues to answer.
+    """
+    repository = place.make({"a": b"1"})
     port = place.host.address.rpartition(":")[2]
     entry = {"key": "a", "size": 1, "links": {"content": f"http://localhost:{port}/a"}}
-    place.host.replies[f"/api/records/{asked.ref}/files"] = Reply(200, {"entries": [entry]})
+    place.host.replies[f"/api/records/{repository.ref}/files"] = Reply(200, {"entries": [entry]})
     place.host.replies["/a"] = moved(f"{place.host.url}/bucket")
     place.host.replies["/bucket"] = Reply(429, b"", {"Retry-After": "4000"})
     client = GuardedClient([place.host.address, f"localhost:{port}"])
     contents = RecordContents(lambda _: place.provider, client, SystemClock())
     for _ in range(2):
         with pytest.raises(HostLimited) as caught:
-            contents.lay_out(asked, work)
+            contents.lay_out(repository, work)
         assert caught.value.facts["host"] == "127.0.0.1"
     assert (place.host.asked.count("/a"), place.host.asked.count("/bucket")) == (2, 1)
 
 
 def test_a_host_that_counts_us_is_waited_for_before_it_has_to_refuse(place: Place, work: Path) -> None:
-    """As Zenodo does with each file."""
-    asked = place.make({"a.txt": b"abc", "b.txt": b"abc"})
-    path = f"/api/records/{asked.ref}/files/a.txt/content"
+    """A host that counts requests, as Zenodo does with each file, is waited for before it refuses one."""
+    repository = place.make({"a.txt": b"abc", "b.txt": b"abc"})
+    path = f"/api/records/{repository.ref}/files/a.txt/content"
     place.host.replies[path] = Reply(200, b"abc", {"X-RateLimit-Remaining": "0", "Retry-After": "4000"})
     with pytest.raises(HostLimited):
-        place.contents.lay_out(asked, work)
+        place.contents.lay_out(repository, work)
     assert not any("b.txt/content" in each for each in place.host.asked)
 
 
@@ -605,14 +611,14 @@ def test_a_record_without_files_is_said_to_be_empty(place: Place, work: Path) ->
 
 
 def test_a_record_that_is_gone_meanwhile_is_not_found(place: Place, work: Path) -> None:
-    asked = place.make({"a": b"1"})
-    place.host.replies[f"/api/records/{asked.ref}/files"] = Reply(410)
+    repository = place.make({"a": b"1"})
+    place.host.replies[f"/api/records/{repository.ref}/files"] = Reply(410)
     with pytest.raises(RepositoryNotFound):
-        place.contents.lay_out(asked, work)
+        place.contents.lay_out(repository, work)
 
 
 def test_files_are_under_the_same_guard_redirects_too(place: Place, work: Path) -> None:
-    asked = place.make({"a": b"1"})
+    repository = place.make({"a": b"1"})
     with Zenodo(place.host.dois) as inside:
         inside.replies["/secret"] = Reply(200, b"1")
         for reply in (
@@ -620,28 +626,30 @@ def test_files_are_under_the_same_guard_redirects_too(place: Place, work: Path) 
             moved("http://169.254.169.254/latest"),
             moved("file:///etc/passwd"),
         ):
-            place.host.replies[f"/api/records/{asked.ref}/files/a/content"] = reply
+            place.host.replies[f"/api/records/{repository.ref}/files/a/content"] = reply
             with pytest.raises(BinderyError) as caught:
-                place.contents.lay_out(asked, work)
+                place.contents.lay_out(repository, work)
             assert type(caught.value).__name__ in {"ForbiddenAddress", "BadAddress"}
         entry = {"key": "a", "size": 1, "checksum": "", "links": {"content": f"{inside.url}/secret"}}
-        place.host.replies[f"/api/records/{asked.ref}/files"] = Reply(200, {"entries": [entry]})
+        place.host.replies[f"/api/records/{repository.ref}/files"] = Reply(200, {"entries": [entry]})
         with pytest.raises(ForbiddenAddress):
-            place.contents.lay_out(asked, work)
+            place.contents.lay_out(repository, work)
         assert inside.asked == []
     assert place.left() == []
 
 
 def test_redirects_to_where_the_files_are_kept_are_followed(place: Place, work: Path) -> None:
-    asked = place.make({"a": b"1"})
+    repository = place.make({"a": b"1"})
     place.host.replies["/bucket"] = Reply(200, b"1")
-    place.host.replies[f"/api/records/{asked.ref}/files/a/content"] = moved(f"{place.host.url}/bucket?signature=x%2Fy")
-    place.contents.lay_out(asked, work)
+    place.host.replies[f"/api/records/{repository.ref}/files/a/content"] = moved(
+        f"{place.host.url}/bucket?signature=x%2Fy"
+    )
+    place.contents.lay_out(repository, work)
     assert laid_out(work) == {"a": b"1"}
 
 
 def test_whoever_stops_it_is_heard_soon(place: Place, work: Path) -> None:
-    asked = place.make({"a": b"12"})
+    repository = place.make({"a": b"12"})
     stop = threading.Event()
 
     def drip(_: bytes) -> Iterator[bytes]:
@@ -652,20 +660,22 @@ def test_whoever_stops_it_is_heard_soon(place: Place, work: Path) -> None:
     with ScriptedServer(drip) as server:
         client = GuardedClient([place.host.address, server.address])
         entry = {"key": "a", "size": 2, "links": {"content": f"{server.url}/a"}}
-        place.host.replies[f"/api/records/{asked.ref}/files"] = Reply(200, {"entries": [entry]})
+        place.host.replies[f"/api/records/{repository.ref}/files"] = Reply(200, {"entries": [entry]})
         began = time.monotonic()
         with pytest.raises(HostUnreachable) as caught:
-            RecordContents(lambda _: place.provider, client, SystemClock()).lay_out(asked, work, stopped=stop.is_set)
+            RecordContents(lambda _: place.provider, client, SystemClock()).lay_out(
+                repository, work, stopped=stop.is_set
+            )
         assert caught.value.facts["why"] == "it was stopped"
         assert time.monotonic() - began < 5
         stop.clear()
         with pytest.raises(HostUnreachable):
-            RecordContents(lambda _: place.provider, client, SystemClock()).lay_out(asked, work, seconds=0.5)
+            RecordContents(lambda _: place.provider, client, SystemClock()).lay_out(repository, work, seconds=0.5)
     assert place.left() == []
 
 
 def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work: Path) -> None:
-    asked = place.make({"a": b"12"})
+    repository = place.make({"a": b"12"})
     stop = threading.Event()
 
     def silent(_: bytes) -> Iterator[bytes]:
@@ -674,7 +684,7 @@ def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work:
         yield b""
 
     with ScriptedServer(silent) as server:
-        place.host.replies[f"/api/records/{asked.ref}/files"] = moved(f"{server.url}/files")
+        place.host.replies[f"/api/records/{repository.ref}/files"] = moved(f"{server.url}/files")
         client = GuardedClient([place.host.address, server.address])
         dois = Dois(client, SystemClock(), place.host.dois.url)
         provider = ZenodoProvider(client, DictTable(), SystemClock(), dois, api_url=place.host.api)
@@ -682,7 +692,7 @@ def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work:
         for seconds, stopped in ((60.0, stop.is_set), (0.5, never)):
             began = time.monotonic()
             with pytest.raises(HostUnreachable):
-                contents.lay_out(asked, work, seconds, stopped)
+                contents.lay_out(repository, work, seconds, stopped)
             assert time.monotonic() - began < 5
     assert place.left() == []
 

@@ -58,7 +58,7 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Beside:
-    """What a provider keeps its answers in, and by which clock."""
+    """The store for a provider's answers, and the provider's clock."""
 
     table: DictTable = field(default_factory=DictTable)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -66,10 +66,10 @@ class Beside:
 
 @dataclass
 class Case:
-    """A provider with one record behind it, of which `publish` makes a new version.
+    """A provider with one record behind it; `publish` makes a new version of the record.
 
-    spec: of the newest. missing: of a record that is not there. spellings: of the same record. versions: whether the host
-    keeps them. make: the same provider, with these hosts allowed, beside these.
+    spec: of the newest version. missing: of a record that does not exist. spellings: of the existing record.
+    versions: True if the host keeps them. make: an equal provider, with these hosts allowed, on the given store and clock.
     """
 
     site: Site
@@ -212,15 +212,16 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
 
 
 def test_a_record_has_a_version_and_addresses(case: Case) -> None:
-    found = case.provider.resolve(case.spec)
-    assert found.repository.provider == case.provider.id
-    assert found.repository.spec == case.spec
-    assert found.repository.ref
-    assert found.repository.repo_url == case.provider.check(case.spec)
+    resolution = case.provider.resolve(case.spec)
+    assert resolution.repository.provider == case.provider.id
+    assert resolution.repository.spec == case.spec
+    assert resolution.repository.ref
+    assert resolution.repository.repo_url == case.provider.check(case.spec)
     assert all(
-        url.startswith(("http://", "https://")) for url in (found.repository.ref_url, found.repository.clone_url)
+        url.startswith(("http://", "https://"))
+        for url in (resolution.repository.ref_url, resolution.repository.clone_url)
     )
-    assert case.provider.resolve(case.spec) == found
+    assert case.provider.resolve(case.spec) == resolution
 
 
 def test_the_newest_is_meant(case: Case) -> None:
@@ -233,10 +234,10 @@ def test_the_newest_is_meant(case: Case) -> None:
 def test_whoever_asks_for_the_newest_again_asks_the_host_after_a_while(case: Case) -> None:
     beside = Beside()
     first = case.make(case.allowed, beside).resolve(case.spec).repository
-    asked = len(case.site.asked)
+    requests = len(case.site.asked)
     case.publish({"README.md": b"two\n"})
     again = case.make(case.allowed, beside).resolve(case.spec).repository  # as another function would
-    assert (again == first) == (len(case.site.asked) == asked) == case.versions
+    assert (again == first) == (len(case.site.asked) == requests) == case.versions
     beside.clock.advance(NEWEST_SECONDS + 1)
     assert case.make(case.allowed, beside).resolve(case.spec).repository.ref != first.ref
 
@@ -246,7 +247,7 @@ def test_a_record_that_is_withdrawn_is_launched_for_a_day_more_at_most(case: Cas
     provider = case.make(case.allowed, beside)
     spec = provider.resolve(case.spec).repository.resolved_spec
     provider.resolve(spec)
-    case.site.replies = dict.fromkeys((asked.partition("?")[0] for asked in case.site.asked), Reply(410))
+    case.site.replies = dict.fromkeys((address.partition("?")[0] for address in case.site.asked), Reply(410))
     beside.clock.advance(24 * 3600)
     with pytest.raises(RecordWithdrawn):
         provider.resolve(spec)
@@ -257,13 +258,13 @@ def test_a_version_is_asked_for_once_in_a_day(case: Case) -> None:
     provider = case.make(case.allowed, beside)
     spec = provider.resolve(case.spec).repository.resolved_spec
     version = provider.resolve(spec)
-    asked = len(case.site.asked)
+    requests = len(case.site.asked)
     beside.clock.advance(NEWEST_SECONDS + 1)
     assert case.make(case.allowed, beside).resolve(spec) == version
-    assert (len(case.site.asked) == asked) == case.versions
+    assert (len(case.site.asked) == requests) == case.versions
     beside.clock.advance(VERSION_SECONDS)
     provider.resolve(spec)
-    assert len(case.site.asked) > asked
+    assert len(case.site.asked) > requests
 
 
 def test_who_spells_it_in_another_way_is_answered_in_that_way(case: Case) -> None:
@@ -273,25 +274,25 @@ def test_who_spells_it_in_another_way_is_answered_in_that_way(case: Case) -> Non
 
 
 def test_of_those_who_ask_at_once_one_asks_the_host(case: Case) -> None:
-    provider, going, asked = case.provider, threading.Event(), []
+    provider, going, requests = case.provider, threading.Event(), []
     provider.resolve(case.spec)
     once = len(case.site.asked)
     provider, first = case.provider, provider.found
 
     def slow(spec: str) -> Repository:
-        asked.append(spec)
+        requests.append(spec)
         going.wait(20)
         return first(spec)
 
-    provider.found = slow  # type: ignore[method-assign] # each who gets that far is counted
+    provider.found = slow  # type: ignore[method-assign] # each call that gets that far is counted
     with ThreadPoolExecutor(8) as visitors:
         answers = [visitors.submit(provider.resolve, case.spec) for _ in range(8)]
-        while not asked:
-            time.sleep(0.01)  # nothing tells us when the first has begun
+        while not requests:
+            time.sleep(0.01)  # no event tells when the first has begun
         time.sleep(0.2)  # for the others to ask too, if they would
         going.set()
         assert len({each.result().repository.ref for each in answers}) == 1
-    assert len(asked) == 1
+    assert len(requests) == 1
     assert len(case.site.asked) == 2 * once
 
 
@@ -317,7 +318,7 @@ def test_content_that_is_gone_is_never_another_in_silence(case: Case, tmp_path: 
 
 def lay_out(case: Case, repository: object, folder: Path) -> None:
     contents = RecordContents(lambda _: case.provider, GuardedClient(case.allowed), SystemClock())
-    contents.lay_out(repository, folder)  # type: ignore[arg-type] # what resolve answered
+    contents.lay_out(repository, folder)  # type: ignore[arg-type] # the answer of resolve
 
 
 def test_its_files_are_laid_out_as_they_are(case: Case, tmp_path: Path) -> None:
@@ -341,16 +342,16 @@ def test_what_it_says_of_its_files_is_verified(case: Case) -> None:
 
 
 def test_a_record_is_known_for_its_owners_own(case: Case) -> None:
-    found = case.provider.resolve(case.spec).repository
-    assert found.on_branch_or_tag
-    assert case.provider.on_branch_or_tag(found)
+    repository = case.provider.resolve(case.spec).repository
+    assert repository.on_branch_or_tag
+    assert case.provider.on_branch_or_tag(repository)
 
 
 def test_a_record_is_its_own_environment_key(case: Case) -> None:
-    found = case.provider.resolve(case.spec).repository
-    assert case.provider.tree(found) is None
+    repository = case.provider.resolve(case.spec).repository
+    assert case.provider.tree(repository) is None
     with pytest.raises(RefNotFound):
-        case.provider.read(found, Entry("README.md", 0o100644, "x"))
+        case.provider.read(repository, Entry("README.md", 0o100644, "x"))
 
 
 def test_each_spelling_is_one_record(case: Case) -> None:
@@ -398,7 +399,7 @@ def test_a_private_host_is_forbidden_unless_allowed(case: Case) -> None:
 
 def test_a_host_that_limits_us_and_one_that_is_ill_are_told_apart(case: Case) -> None:
     case.provider.resolve(case.spec)
-    paths = {asked.partition("?")[0] for asked in case.site.asked}
+    paths = {address.partition("?")[0] for address in case.site.asked}
     limited = Reply(429, b"", {"Retry-After": "60"})
     for reply, error in ((limited, HostLimited), (Reply(503), HostUnreachable), (Reply(200, b"<p>"), HostUnreachable)):
         case.site.replies = dict.fromkeys(paths, reply)
@@ -407,8 +408,8 @@ def test_a_host_that_limits_us_and_one_that_is_ill_are_told_apart(case: Case) ->
 
 
 def refusing(case: Case, reply: Reply) -> type[BinderyError]:
-    """What a launch learns when the host says that of all that it is asked for a record."""
-    paths = {asked.partition("?")[0] for asked in case.site.asked}
+    """Return the error of a launch when the host gives this reply to all requests about a record."""
+    paths = {address.partition("?")[0] for address in case.site.asked}
     case.site.replies = dict.fromkeys(paths, reply)
     with pytest.raises(BinderyError) as caught:
         case.provider.resolve(case.spec)
@@ -430,7 +431,10 @@ def refusing(case: Case, reply: Reply) -> type[BinderyError]:
 def test_why_a_record_cannot_be_had_is_told_apart(
     case: Case, status: int, left: str, error: type[BinderyError]
 ) -> None:
-    """`Retry-After` is with every answer, as Zenodo's recorded one has it."""
+    """Each reason that makes a record unavailable has an error of its own.
+
+    `Retry-After` is in every answer, as in Zenodo's recorded ones.
+    """
     case.provider.resolve(case.spec)
     reply = Reply(status, {"message": "no"}, {"Retry-After": "60", "X-RateLimit-Remaining": left})
     assert refusing(case, reply) is error
@@ -438,18 +442,18 @@ def test_why_a_record_cannot_be_had_is_told_apart(
 
 def test_a_host_that_has_us_wait_is_not_asked_meanwhile(case: Case) -> None:
     case.provider.resolve(case.spec)
-    path = next(asked.partition("?")[0] for asked in case.site.asked)
+    path = next(address.partition("?")[0] for address in case.site.asked)
     case.site.replies[path] = Reply(429, b"", {"Retry-After": "60"})
     beside = Beside()
     provider = case.make(case.allowed, beside)
     with pytest.raises(HostLimited) as caught:
         provider.resolve(case.spec)
     assert caught.value.facts["at"] == beside.clock.now() + 60
-    asked = len(case.site.asked)
+    requests = len(case.site.asked)
     case.site.replies.clear()
     with pytest.raises(HostLimited):
         provider.resolve(case.spec)
-    assert len(case.site.asked) == asked
+    assert len(case.site.asked) == requests
     beside.clock.advance(61)
     assert provider.resolve(case.spec).repository.ref
 
@@ -522,5 +526,5 @@ def test_whatever_is_asked_is_one_clean_address_or_refused(name: str) -> None:
 
 
 def test_every_host_of_records_has_its_content_and_its_name_in_build_logs() -> None:
-    made = [name for name in PROVIDERS if isinstance(registered(name), RecordHost)]
-    assert made == list(RECORD_HOSTS) == list(CASES) == list(RECORDS)
+    record_providers = [name for name in PROVIDERS if isinstance(registered(name), RecordHost)]
+    assert record_providers == list(RECORD_HOSTS) == list(CASES) == list(RECORDS)

@@ -1,4 +1,4 @@
-"""Every provider's grammar, on cases kept as data in `repositories/<id>.toml`, and on text nobody thought of. Nobody is asked."""
+"""Every provider's grammar, on the cases in `repositories/<id>.toml`, and on random text. No host is asked."""
 
 import re
 import tomllib
@@ -36,14 +36,14 @@ CASES: Mapping[str, Mapping[str, Any]] = {
 def cases(kind: str) -> list[Any]:
     return [
         pytest.param(name, case, id=f"{name} {case.get('spec')} {case.get('url', '')}".strip())
-        for name, told in CASES.items()
-        for case in told.get(kind, ())
+        for name, grammar in CASES.items()
+        for case in grammar.get(kind, ())
     ]
 
 
 @cache
 def providers() -> Mapping[str, RepositoryProvider]:
-    """All of them; their client resolves no name, so nobody can be asked."""
+    """Return all providers. Their client resolves no name, so no host can be asked."""
     return every_provider(GuardedClient(resolver=nobody))
 
 
@@ -61,8 +61,8 @@ def detect(text: str) -> PastedUrl:
 
 def test_every_provider_has_cases() -> None:
     assert sorted(CASES) == sorted(PROVIDERS)
-    for told in CASES.values():
-        assert all(told[kind] for kind in ("accepted", "refused", "pasted"))
+    for grammar in CASES.values():
+        assert all(grammar[kind] for kind in ("accepted", "refused", "pasted"))
 
 
 @pytest.mark.parametrize(("name", "case"), cases("accepted"))
@@ -86,14 +86,14 @@ def test_what_is_no_spec_is_refused_and_says_why(name: str, case: Mapping[str, s
 
 @pytest.mark.parametrize(("name", "case"), cases("pasted"))
 def test_an_address_is_recognised(name: str, case: Mapping[str, str]) -> None:
-    found = detect(case["url"])
+    address = detect(case["url"])
     path = case.get("path", "")
-    assert (found.provider, found.spec, found.path) == (name, case["spec"], path)
-    assert found.kind.value == case.get("kind", "file")
-    assert found.ref == case.get("ref", found.ref)
-    assert "t0ken" not in str(found)
-    assert DetectAddress(reversed_providers)(case["url"]) == found, "whoever is asked first"
-    providers()[name].check(found.spec)
+    assert (address.provider, address.spec, address.path) == (name, case["spec"], path)
+    assert address.kind.value == case.get("kind", "file")
+    assert address.ref == case.get("ref", address.ref)
+    assert "t0ken" not in str(address)
+    assert DetectAddress(reversed_providers)(case["url"]) == address, "whoever is asked first"
+    providers()[name].check(address.spec)
 
 
 @pytest.mark.parametrize(("name", "case"), cases("typed"))
@@ -103,13 +103,13 @@ def test_what_is_typed_into_a_form_is_found_by_the_pattern_that_its_clients_are_
     pattern = str(providers()[name].display.detect).replace("(?<", "(?P<")
     match = re.search(pattern, case["text"])
     assert match
-    found = match.groupdict()
-    assert found["repo"] == case["repo"]
-    assert (found["ref"] or "", found.get("filepath") or "") == (case.get("ref", ""), case.get("path", ""))
+    groups = match.groupdict()
+    assert groups["repo"] == case["repo"]
+    assert (groups["ref"] or "", groups.get("filepath") or "") == (case.get("ref", ""), case.get("path", ""))
 
 
 def is_ref(text: str) -> bool:
-    """Git's own rules, for refs without slashes: git-scm.com/docs/git-check-ref-format."""
+    """Return True for text that fits git's own rules for refs without slashes: git-scm.com/docs/git-check-ref-format."""
     return ".." not in text and not text.endswith((".", ".lock"))
 
 
@@ -122,15 +122,15 @@ paths = st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}", fullmatch=Tr
 @pytest.mark.parametrize("name", sorted(PROVIDERS))
 @given(data=st.data())
 def test_a_page_that_a_host_shows_leads_back_to_its_spec(name: str, data: st.DataObject) -> None:
-    """For whatever names a host allows: `made` is their form."""
-    told = CASES[name]
-    made = st.from_regex(told["made"], fullmatch=True).filter(lambda text: not text.endswith((".git", ".")))
-    repo = data.draw(st.sampled_from(told["parts"]) | made)
-    ref = data.draw(st.sampled_from(told["refs"]) if "refs" in told else refs.filter(is_ref))
-    path = data.draw(st.sampled_from(told["paths"]) if "paths" in told else paths)
-    found = detect(told["address"].format(repo=repo, ref=ref, path=path))
-    assert (found.provider, found.repo, found.ref, found.path) == (name, repo, ref, path)
-    assert detect(f"https://mybinder.org/v2/{name}/{found.spec}").spec == found.spec
+    """A host's page leads back to its spec for all names that the host allows: `made` is their form."""
+    grammar = CASES[name]
+    names = st.from_regex(grammar["made"], fullmatch=True).filter(lambda text: not text.endswith((".git", ".")))
+    repo = data.draw(st.sampled_from(grammar["parts"]) | names)
+    ref = data.draw(st.sampled_from(grammar["refs"]) if "refs" in grammar else refs.filter(is_ref))
+    path = data.draw(st.sampled_from(grammar["paths"]) if "paths" in grammar else paths)
+    address = detect(grammar["address"].format(repo=repo, ref=ref, path=path))
+    assert (address.provider, address.repo, address.ref, address.path) == (name, repo, ref, path)
+    assert detect(f"https://mybinder.org/v2/{name}/{address.spec}").spec == address.spec
 
 
 pieces = st.text(max_size=12) | st.sampled_from(
@@ -184,12 +184,12 @@ addresses = st.builds(
 @example("https://github.com/o/r/tree/a..b")
 def test_whatever_is_pasted_leads_to_a_spec_that_its_provider_takes_or_nowhere(text: str) -> None:
     try:
-        found = detect(text)
+        address = detect(text)
     except (UnknownAddress, BadSpec, BadRef):
         return
-    page = providers()[found.provider].check(found.spec)
+    page = providers()[address.provider].check(address.spec)
     assert re.match(r"https?://[^/@\s]+(/|\Z)", page)
-    assert found.spec.isprintable()
+    assert address.spec.isprintable()
 
 
 @pytest.mark.parametrize("name", sorted(PROVIDERS))
@@ -219,14 +219,14 @@ near_specs = st.builds(
 )
 
 
-@pytest.mark.parametrize("name", sorted(name for name, told in CASES.items() if "asks" in told))
+@pytest.mark.parametrize("name", sorted(name for name, grammar in CASES.items() if "asks" in grammar))
 @given(data=st.data())
 def test_whatever_the_spec_only_the_providers_own_hosts_are_asked(name: str, data: st.DataObject) -> None:
-    told = CASES[name]
-    own = st.sampled_from(told["parts"]).map(lambda part: quote(part, safe="/" if name != "gl" else ""))
+    grammar = CASES[name]
+    own = st.sampled_from(grammar["parts"]).map(lambda part: quote(part, safe="/" if name != "gl" else ""))
     spec = data.draw(st.builds("{}{}".format, own, around | st.text(max_size=20).map("/{}".format)) | near_specs)
-    assert asked_by(name, spec) <= set(told["asks"])
-    assert asked_by(name, told["accepted"][0]["spec"]), "it asks at all"
+    assert asked_by(name, spec) <= set(grammar["asks"])
+    assert asked_by(name, grammar["accepted"][0]["spec"]), "it asks at all"
 
 
 @pytest.mark.parametrize("name", ["git", "ckan", "dataverse"])
@@ -237,7 +237,10 @@ def test_whatever_the_spec_only_the_providers_own_hosts_are_asked(name: str, dat
 @example(tail="#@evil.example/r")
 @example(tail="%2f@evil.example/r")
 def test_an_address_in_a_spec_is_asked_at_its_host_or_not_at_all(name: str, tail: str) -> None:
-    """Whatever else is written behind it; a name that only goes on is another host's, which everybody can read there."""
+    """Text after an address in a spec never leads to another host.
+
+    A name that continues the host's name is another host, and every reader can see that.
+    """
     after = tail if tail[:1] in {"/", "?", "#", "\\", "@", ":", "%", ";", "&"} else f"/{tail}"
     page = {"git": "", "ckan": "/dataset/x", "dataverse": "/dataset.xhtml?persistentId=doi:10.7910/DVN/TJCLKP"}[name]
     for address in (f"https://forge.example{after}{page}", f"https://forge.example{page}{after}"):
@@ -246,7 +249,7 @@ def test_an_address_in_a_spec_is_asked_at_its_host_or_not_at_all(name: str, tail
 
 
 def asked_by(name: str, spec: str) -> set[str]:
-    """Hosts that somebody would be asked at for a spec. None of them is known here."""
+    """Return the hosts that the provider would ask for a spec. The resolver here knows no host."""
     hosts: set[str] = set()
 
     def resolver(host: str, *_: object) -> list[Any]:
@@ -328,13 +331,13 @@ def test_a_doi_that_could_be_any_hosts_is_said_to_be_one(text: str) -> None:
     ],
 )
 def test_another_spelling_of_a_link_is_detected_as_the_link(link: str) -> None:
-    found = detect(link)
-    assert (found.provider, found.spec) == ("gh", "o/r/HEAD")
+    address = detect(link)
+    assert (address.provider, address.spec) == ("gh", "o/r/HEAD")
 
 
 def test_slashes_at_the_start_and_end_of_the_oldest_links_mean_nothing() -> None:
-    found = detect("https://mybinder.org//repo/o/r/")
-    assert (found.provider, found.spec) == ("gh", "o/r/master")
+    address = detect("https://mybinder.org//repo/o/r/")
+    assert (address.provider, address.spec) == ("gh", "o/r/master")
 
 
 @pytest.mark.parametrize(
@@ -356,8 +359,8 @@ def test_slashes_at_the_start_and_end_of_the_oldest_links_mean_nothing() -> None
     ],
 )
 def test_words_around_an_address_are_no_part_of_it(text: str, spec: str) -> None:
-    found = detect(text)
-    assert (found.provider, found.spec) == ("gh", spec)
+    address = detect(text)
+    assert (address.provider, address.spec) == ("gh", spec)
 
 
 @pytest.mark.parametrize(

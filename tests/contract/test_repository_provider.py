@@ -48,7 +48,7 @@ AUTHOR = ("-c", "user.name=A", "-c", "user.email=a@example.org")
 
 @dataclass
 class Host:
-    """A provider with the repository `o/r` behind it. make: the same provider, but its host may not be asked.
+    """A provider with the repository `o/r` behind it. make: an equal provider that may not ask its host.
 
     spec: of a name and a ref. page, clone: addresses of a name.
     """
@@ -83,7 +83,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
 
 @pytest.fixture(params=["git", "gh", "gl"])
 def branching(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
-    """One whose repositories have branches and tags."""
+    """Yield a host that has repositories with branches and tags."""
     yield from made(request.param, tmp_path)
 
 
@@ -146,7 +146,7 @@ def on_gist(api: GitHubServer, server: GitServer, table: Table, folder: Path) ->
 
 
 def gist(name: str) -> str:
-    """The gist in a repository's place: its id is a number."""
+    """Return the gist in a repository's place: its id is a number."""
     owner, _, repository = name.partition("/")
     return f"{owner}/{repository.lower().encode().hex()}"
 
@@ -160,13 +160,13 @@ def test_every_provider_is_here_or_among_those_of_records() -> None:
 
 
 def test_head_is_the_default_branchs_tip(host: Host) -> None:
-    found = host.provider.resolve(host.spec("o/r", "HEAD"))
-    assert found.note == ""
-    assert found.repository.provider == host.provider.id
-    assert found.repository.spec == host.spec("o/r", "HEAD")
-    assert found.repository.ref == tip(host)
-    assert found.repository.clone_url == host.clone("o/r")
-    assert found.repository.repo_url == host.provider.check(host.spec("o/r", "HEAD"))
+    resolution = host.provider.resolve(host.spec("o/r", "HEAD"))
+    assert resolution.note == ""
+    assert resolution.repository.provider == host.provider.id
+    assert resolution.repository.spec == host.spec("o/r", "HEAD")
+    assert resolution.repository.ref == tip(host)
+    assert resolution.repository.clone_url == host.clone("o/r")
+    assert resolution.repository.repo_url == host.provider.check(host.spec("o/r", "HEAD"))
 
 
 def test_names_in_any_case_are_one_repository_where_the_host_reads_them_so(host: Host) -> None:
@@ -215,29 +215,29 @@ def test_a_ref_that_is_not_there_is_said_so(host: Host, ref: str) -> None:
 
 
 def test_a_tree_or_a_file_is_no_commit(host: Host) -> None:
-    for thing in ("HEAD^{tree}", "HEAD:README.md"):
-        found = git("-C", host.folder, "rev-parse", thing).decode().strip()
+    for expression in ("HEAD^{tree}", "HEAD:README.md"):
+        commit = git("-C", host.folder, "rev-parse", expression).decode().strip()
         with pytest.raises(RefNotFound):
-            host.provider.resolve(host.spec("o/r", found))
+            host.provider.resolve(host.spec("o/r", commit))
 
 
 def test_head_stands_in_for_a_missing_master_with_a_note(branching: Host) -> None:
-    found = branching.provider.resolve(branching.spec("o/r", "master"))
-    assert found.repository.ref == tip(branching)
-    assert "master" in found.note
-    assert "HEAD" in found.note
+    resolution = branching.provider.resolve(branching.spec("o/r", "master"))
+    assert resolution.repository.ref == tip(branching)
+    assert "master" in resolution.note
+    assert "HEAD" in resolution.note
 
 
 def test_master_is_master_where_there_is_one(branching: Host) -> None:
     first = tip(branching)
     git("-C", branching.folder, "branch", "master")
     make_repository(branching.folder, {"x": "y"})
-    found = branching.provider.resolve(branching.spec("o/r", "master"))
-    assert (found.repository.ref, found.note) == (first, "")
+    resolution = branching.provider.resolve(branching.spec("o/r", "master"))
+    assert (resolution.repository.ref, resolution.note) == (first, "")
 
 
 def foreign(host: Host, name: str = "refs/pull/1/head") -> str:
-    """A commit that a stranger made from the default branch's tip, under a ref that is no branch and no tag."""
+    """Return a commit that a stranger made from the default branch's tip, under a ref that is neither a branch nor a tag."""
     commit = (
         git("-C", host.folder, *AUTHOR, "commit-tree", "-p", tip(host), "-m", "mine", f"{tip(host)}^{{tree}}")
         .decode()
@@ -261,15 +261,15 @@ def test_the_default_branch_is_known_for_one_of_the_repositorys_own_at_once(host
 @pytest.mark.parametrize("ref", ["refs/pull/1/head", "pull/1/head", "refs/merge-requests/1/head", "refs/changes/01/1"])
 def test_a_ref_that_is_no_branch_and_no_tag_is_not_the_repositorys_own(branching: Host, ref: str) -> None:
     commit = foreign(branching, ref if ref.startswith("refs/") else f"refs/{ref}")
-    found = branching.provider.resolve(branching.spec("o/r", ref)).repository
-    assert (found.ref, found.on_branch_or_tag) == (commit, False)
-    assert not branching.provider.on_branch_or_tag(found)
+    repository = branching.provider.resolve(branching.spec("o/r", ref)).repository
+    assert (repository.ref, repository.on_branch_or_tag) == (commit, False)
+    assert not branching.provider.on_branch_or_tag(repository)
 
 
 def test_a_commit_of_a_stranger_by_its_id_is_not_the_repositorys_own(host: Host) -> None:
-    found = host.provider.resolve(host.spec("o/r", foreign(host))).repository
-    assert not found.on_branch_or_tag
-    assert not host.provider.on_branch_or_tag(found)
+    repository = host.provider.resolve(host.spec("o/r", foreign(host))).repository
+    assert not repository.on_branch_or_tag
+    assert not host.provider.on_branch_or_tag(repository)
 
 
 def test_a_commit_of_a_stranger_without_a_common_one_is_not_the_repositorys_own(host: Host) -> None:
@@ -299,16 +299,16 @@ def test_a_commit_in_the_default_branchs_history_is_the_repositorys_own(kind: st
 
 
 def test_a_commit_that_the_host_no_longer_has_is_not_the_repositorys_own(host: Host) -> None:
-    found = host.provider.resolve(host.spec("o/r", tip(host))).repository
+    repository = host.provider.resolve(host.spec("o/r", tip(host))).repository
     assert not host.provider.on_branch_or_tag(
-        found.model_copy(update={"ref": "1" * 40, "spec": host.spec("o/r", "1" * 40)})
+        repository.model_copy(update={"ref": "1" * 40, "spec": host.spec("o/r", "1" * 40)})
     )
 
 
 def test_a_repository_that_has_gone_has_no_commits_of_its_own(host: Host) -> None:
-    found = host.provider.resolve(host.spec("o/r", tip(host))).repository
-    gone = {"spec": host.spec("o/gone", found.ref), "clone_url": host.clone("o/gone"), "resolved_spec": ""}
-    assert not host.provider.on_branch_or_tag(found.model_copy(update=gone))
+    repository = host.provider.resolve(host.spec("o/r", tip(host))).repository
+    gone = {"spec": host.spec("o/gone", repository.ref), "clone_url": host.clone("o/gone"), "resolved_spec": ""}
+    assert not host.provider.on_branch_or_tag(repository.model_copy(update=gone))
 
 
 def test_a_repository_that_is_not_there_is_said_so(host: Host) -> None:
@@ -343,8 +343,8 @@ def test_a_private_host_is_forbidden_unless_allowed(host: Host) -> None:
 
 
 def test_the_listing_names_every_file_with_mode_and_id(host: Host) -> None:
-    found = host.provider.resolve(host.spec("o/r", "HEAD")).repository
-    tree = host.provider.tree(found)
+    repository = host.provider.resolve(host.spec("o/r", "HEAD")).repository
+    tree = host.provider.tree(repository)
     assert tree is not None
     assert tree.id == git("-C", host.folder, "rev-parse", "HEAD^{tree}").decode().strip()
     listed = git("-C", host.folder, "ls-tree", "-r", "-z", "HEAD").decode().split("\0")
@@ -360,20 +360,20 @@ def test_files_are_read_as_they_are(host: Host) -> None:
     make_repository(
         host.folder, {"text": "numpy\n", "empty": "", "bytes": b"\0\xff\r\n" * 100, "limit": b"x" * 1_000_000}
     )
-    found = host.provider.resolve(host.spec("o/r", "HEAD")).repository
-    tree = host.provider.tree(found)
+    repository = host.provider.resolve(host.spec("o/r", "HEAD")).repository
+    tree = host.provider.tree(repository)
     assert tree is not None
-    read = {name: host.provider.read(found, entry) for name, entry in tree.entries.items()}
+    read = {name: host.provider.read(repository, entry) for name, entry in tree.entries.items()}
     assert read == {"text": b"numpy\n", "empty": b"", "bytes": b"\0\xff\r\n" * 100, "limit": b"x" * 1_000_000}
 
 
 def test_a_file_over_a_megabyte_is_not_read(host: Host) -> None:
     make_repository(host.folder, {"big": b"x" * 1_000_001})
-    found = host.provider.resolve(host.spec("o/r", "HEAD")).repository
-    tree = host.provider.tree(found)
+    repository = host.provider.resolve(host.spec("o/r", "HEAD")).repository
+    tree = host.provider.tree(repository)
     assert tree is not None
     with pytest.raises(RepositoryTooLarge):
-        host.provider.read(found, tree.entries["big"])
+        host.provider.read(repository, tree.entries["big"])
 
 
 def test_a_listing_of_an_older_commit_is_that_commits(host: Host) -> None:

@@ -26,8 +26,11 @@ ENOUGH = 60.0  # seconds for a server to come up on a busy machine
 
 @dataclass(frozen=True)
 class World:
-    """A launcher, and what a test does to its sessions. die: ends the session's server from outside. image, gone: that is
-    there, and that is not. notes: what its content has to say; a Pod's was told of when its image was built."""
+    """A launcher, and a test's actions on its sessions. die: ends the session's server from outside.
+
+    image: an image that exists. gone: an image that does not exist.
+    notes: the notes of its content; a Pod's notes came when its image was built.
+    """
 
     launcher: SessionLauncher
     clock: Clock
@@ -37,11 +40,11 @@ class World:
     notes: tuple[str, ...] = ("large files are missing",)
 
     def order(self, session: str) -> SessionOrder:
-        """For a session of the image that is there."""
+        """Return an order for a session of the existing image."""
         return order_of(session, image=self.image)
 
     def ready(self, session: str) -> str:
-        """Starts a session and waits for it; answers its address."""
+        """Start a session and wait for it; return its address."""
         self.launcher.start(self.order(session))
         report = self.launcher.wait(session, TOKEN, ENOUGH)
         assert report.liveness is Liveness.READY, report
@@ -86,12 +89,12 @@ def _kubernetes(shipped: Shipped) -> Iterator[World]:
 def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     match request.param:
         case "fake":
-            made = _fake()
+            chosen = _fake()
         case "process":
-            made = _process(tmp_path, lab_python(tmp_path_factory.getbasetemp()))
+            chosen = _process(tmp_path, lab_python(tmp_path_factory.getbasetemp()))
         case _:
-            made = _kubernetes(request.getfixturevalue("shipped"))
-    with made as world:
+            chosen = _kubernetes(request.getfixturevalue("shipped"))
+    with chosen as world:
         yield world
 
 
@@ -180,8 +183,8 @@ def test_a_session_that_only_starts_can_be_stopped(world: World) -> None:
 def test_objects_say_since_when(world: World) -> None:
     before = world.clock.now()
     world.ready("one")
-    (found,) = world.launcher.objects()
-    assert int(before) <= found.started <= world.clock.now()
+    (session_object,) = world.launcher.objects()
+    assert int(before) <= session_object.started <= world.clock.now()
 
 
 def test_a_server_says_when_it_was_last_active(world: World) -> None:

@@ -1,4 +1,4 @@
-"""What the table promises over SQLite alone: files, processes, and a disk that does not take more."""
+"""The table's promises over SQLite alone: files, processes, and a full disk."""
 
 import sqlite3
 import stat
@@ -17,7 +17,7 @@ from bindery.ports.table import Delete, Item
 from bindery_local.sqlite_table import SqliteTable
 from tests.serving.paths import python_path
 
-# Puts items until it is killed, and says each one's number once the put has returned.
+# Puts items until it is killed, and prints each number after its put has returned.
 PUTS_FOR_EVER = """
 import sys
 from itertools import count
@@ -64,7 +64,7 @@ def table(path: Path) -> Iterator[SqliteTable]:
 
 @pytest.fixture
 def other(table: SqliteTable, path: Path) -> Iterator[sqlite3.Connection]:
-    """Somebody else's connection to the same file."""
+    """Yield a second connection to the table's file."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         yield connection
 
@@ -112,8 +112,8 @@ def test_what_a_killed_process_was_told_is_written_stays_written(path: Path, kil
             if int(line) >= kill_after:
                 break
         process.kill()
-        told = [line, *process.stdout]
-    last = int(told[-1]) if told[-1].endswith("\n") else int(told[-2])
+        lines = [line, *process.stdout]
+    last = int(lines[-1]) if lines[-1].endswith("\n") else int(lines[-2])
     with closing(SqliteTable(path)) as table:
         one = [item.sk for item in table.query("one", limit=100_000)]
         two = [item.sk for item in table.query("two", limit=100_000)]
@@ -147,24 +147,24 @@ every_write = pytest.mark.parametrize("write", WRITES, ids=["put", "put new", "d
 def test_a_write_that_others_keep_out_too_long_is_throttled_and_writes_nothing(
     table: SqliteTable, other: sqlite3.Connection, write: Callable[[SqliteTable, Item], object]
 ) -> None:
-    kept = table.put(Item("kept", "item"))
+    existing = table.put(Item("kept", "item"))
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Throttled):
-        write(table, kept)
-    assert table.get("kept", "item") == kept  # reading goes on meanwhile
+        write(table, existing)
+    assert table.get("kept", "item") == existing  # reading continues meanwhile
     assert table.get("new", "item") is None
     other.execute("ROLLBACK")
-    write(table, kept)
+    write(table, existing)
 
 
 def test_calls_do_not_wait_in_line_behind_writes_that_others_keep_out(path: Path, other: sqlite3.Connection) -> None:
     with closing(SqliteTable(path, busy_seconds=0.5)) as table, ThreadPoolExecutor(20) as threads:
         other.execute("BEGIN IMMEDIATE")
         writes = [threads.submit(table.put, Item("new", str(number))) for number in range(20)]
-        begun = time.monotonic()
+        started = time.monotonic()
         with suppress(Throttled):  # or it is answered in between
             table.get("new", "item")
-        assert time.monotonic() - begun < 5, "it waited for all the others"
+        assert time.monotonic() - started < 5, "it waited for all the others"
         other.execute("ROLLBACK")
         assert {type(write.exception()) for write in writes} <= {Throttled, type(None)}
 
@@ -173,26 +173,26 @@ def test_calls_do_not_wait_in_line_behind_writes_that_others_keep_out(path: Path
 def test_a_write_to_a_table_that_cannot_be_written_is_throttled(
     table: SqliteTable, write: Callable[[SqliteTable, Item], object]
 ) -> None:
-    kept = table.put(Item("kept", "item"))
+    existing = table.put(Item("kept", "item"))
     table._connection.execute("PRAGMA query_only = ON")
     with pytest.raises(Throttled):
-        write(table, kept)
-    assert table.get("kept", "item") == kept
+        write(table, existing)
+    assert table.get("kept", "item") == existing
     table._connection.execute("PRAGMA query_only = OFF")
-    write(table, kept)
+    write(table, existing)
 
 
 def test_a_write_that_finds_the_disk_full_is_throttled_and_writes_nothing(table: SqliteTable) -> None:
-    kept = table.put(Item("kept", "item"))
+    existing = table.put(Item("kept", "item"))
     (pages,) = table._connection.execute("PRAGMA page_count").fetchone()
     table._connection.execute(f"PRAGMA max_page_count = {pages + 3}")
     large = {"x": "y" * 200_000}
     with pytest.raises(Throttled):
         table.put(Item("large", "item", large))
     with pytest.raises(Throttled):
-        table.transact([kept.with_data({"changed": True}), Item("large", "item", large)])
+        table.transact([existing.with_data({"changed": True}), Item("large", "item", large)])
     assert table.get("large", "item") is None
-    assert table.get("kept", "item") == kept
+    assert table.get("kept", "item") == existing
     table._connection.execute("PRAGMA max_page_count = 100000")
     table.put(Item("large", "item", large))
 

@@ -1,4 +1,4 @@
-"""Submodules in working copies: fetched where they can be had, and else left out with a note."""
+"""Submodules in working copies: fetched if they are available, and else left out with a note."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -38,8 +38,8 @@ def test_submodules_come_along_from_relative_and_full_addresses(place: Place, wo
         {"in.txt": "in\n", "deep": File(deep, 0o160000), ".gitmodules": modules("deep", "../deep.git")},
     )
     both = modules("lib/one", "../inner.git") + modules("two", place.server.url("deep.git"))
-    asked = place.make({"lib/one": File(inner, 0o160000), "two": File(deep, 0o160000), ".gitmodules": both})
-    assert place.contents.lay_out(asked, work).notes == ()
+    repository = place.make({"lib/one": File(inner, 0o160000), "two": File(deep, 0o160000), ".gitmodules": both})
+    assert place.contents.lay_out(repository, work).notes == ()
     assert (work / "lib/one/in.txt").read_text(encoding="utf-8") == "in\n"
     assert (work / "lib/one/deep/deep.txt").read_text(encoding="utf-8") == "deep\n"
     assert (work / "two/deep.txt").read_text(encoding="utf-8") == "deep\n"
@@ -65,15 +65,15 @@ def test_a_submodule_with_an_address_for_ssh_or_a_user_is_fetched_over_the_web(
     host, _, port = place.server.address.partition(":")
     inner = make_repository(place.server.root / "lib.git", {"in.txt": "in\n"})
     written = url.replace("HOST", host).replace("PORT", port)
-    asked = place.make({"lib": File(inner, 0o160000), ".gitmodules": modules("lib", written)})
-    assert place.contents.lay_out(asked, work).notes == ()
+    repository = place.make({"lib": File(inner, 0o160000), ".gitmodules": modules("lib", written)})
+    assert place.contents.lay_out(repository, work).notes == ()
     assert (work / "lib/in.txt").read_text(encoding="utf-8") == "in\n"
     assert in_git(work / "lib", "remote", "get-url", "origin") == place.server.url("lib.git")
     assert in_git(work, "status", "--porcelain") == ""
 
 
 def missing_submodule(place: Place, work: Path, url: str) -> str:
-    """Lay out a repository with the submodule `docs/theme`, which cannot be had; return the note."""
+    """Lay out a repository with the submodule `docs/theme`, which is not available; return the note."""
     listed = modules("docs/theme", url)
     files: Files = {"index.ipynb": "{}", "docs/theme": File("1" * 40, 0o160000), ".gitmodules": listed}
     notes = place.contents.lay_out(place.make(files), work).notes
@@ -119,8 +119,8 @@ def test_a_submodule_whose_host_sends_something_else_is_left_out(place: Place, w
 def test_a_submodule_that_holds_files_git_does_not_allow_is_left_out(place: Place, work: Path) -> None:
     bad = hand_made(place, (b"ok", 0o100644, b"1"), (b"zz", 0o040000, inner_tree(place, b".git", b"evil")))
     (place.server.root / "r.git").rename(place.server.root / "bad.git")
-    asked = place.make({"a": "b", "lib": File(bad.ref, 0o160000), ".gitmodules": modules("lib", "../bad.git")})
-    (note,) = place.contents.lay_out(asked, work).notes
+    repository = place.make({"a": "b", "lib": File(bad.ref, 0o160000), ".gitmodules": modules("lib", "../bad.git")})
+    (note,) = place.contents.lay_out(repository, work).notes
     assert "git does not allow" in note
     assert names(work / "lib") == []
 
@@ -142,8 +142,8 @@ def test_a_missing_submodule_of_a_submodule_is_named_with_its_whole_path(place: 
         place.server.root / "inner.git",
         {"in": "in", "deep": File("1" * 40, 0o160000), ".gitmodules": modules("deep", "../gone.git")},
     )
-    asked = place.make({"lib": File(inner, 0o160000), ".gitmodules": modules("lib", "../inner.git")})
-    (note,) = place.contents.lay_out(asked, work).notes
+    repository = place.make({"lib": File(inner, 0o160000), ".gitmodules": modules("lib", "../inner.git")})
+    (note,) = place.contents.lay_out(repository, work).notes
     assert "lib/deep" in note
     assert (work / "lib/in").exists()
 
@@ -202,8 +202,8 @@ def test_the_branch_of_a_submodule_is_followed_by_submodule_update_remote(place:
 
 @pytest.mark.parametrize("content", ["[submodule", "\0\1", "a = b", "#" * 1_000_001], ids=str.__len__)
 def test_a_gitmodules_that_cannot_be_read_leaves_submodules_empty(place: Place, work: Path, content: str) -> None:
-    asked = place.make({"a": "b", "lib": File("1" * 40, 0o160000), ".gitmodules": content})
-    notes = place.contents.lay_out(asked, work).notes
+    repository = place.make({"a": "b", "lib": File("1" * 40, 0o160000), ".gitmodules": content})
+    notes = place.contents.lay_out(repository, work).notes
     assert ".gitmodules" in notes[0]
     assert names(work / "lib") == []
     assert (work / "a").exists()
@@ -237,12 +237,14 @@ def test_a_submodule_host_that_never_ends_takes_only_its_share_of_the_time(
 ) -> None:
     inner = make_repository(place.server.root / "inner.git", {"a": "b"})
     both = modules("dead", f"{dripping.server.url}/r") + modules("lib", "../inner.git")
-    asked = place.make({"x": "y", "dead": File("1" * 40, 0o160000), "lib": File(inner, 0o160000), ".gitmodules": both})
+    repository = place.make(
+        {"x": "y", "dead": File("1" * 40, 0o160000), "lib": File(inner, 0o160000), ".gitmodules": both}
+    )
     client = GuardedClient([dripping.server.address, place.server.address], read_seconds=60)
     contents = GitContents(place.root / "other cache", client, SystemClock())
-    (note,) = contents.lay_out(asked, work, seconds=12).notes
+    (note,) = contents.lay_out(repository, work, seconds=12).notes
     assert "dead" in note
-    assert "4 seconds" in note or "3." in note  # a third: two submodules, and what follows them
+    assert "4 seconds" in note or "3." in note  # a third: two submodules, and the parts that follow them
     assert (work / "lib/a").exists()
 
 
@@ -250,12 +252,12 @@ def test_a_launch_that_is_stopped_while_a_submodule_is_fetched_ends(
     place: Place, work: Path, dripping: Dripping
 ) -> None:
     listed = modules("dead", f"{dripping.server.url}/r")
-    asked = place.make({"x": "y", "dead": File("1" * 40, 0o160000), ".gitmodules": listed})
+    repository = place.make({"x": "y", "dead": File("1" * 40, 0o160000), ".gitmodules": listed})
     client = GuardedClient([dripping.server.address, place.server.address], read_seconds=60)
     contents = GitContents(place.root / "other cache", client, SystemClock())
     stop = threading.Event()
     with ThreadPoolExecutor(1) as workers:
-        laying = workers.submit(contents.lay_out, asked, work, None, stop.is_set)
+        laying = workers.submit(contents.lay_out, repository, work, None, stop.is_set)
         assert dripping.begun.acquire(timeout=30)
         stop.set()
         with pytest.raises(HostUnreachable, match="stopped"):

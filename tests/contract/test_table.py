@@ -10,7 +10,7 @@ from bindery.ports.table import Delete, Item, Table
 
 NOW = 1_790_000_000.25
 
-# moto looks and writes without a lock between, so two threads may both win there: races are run on the real ones.
+# moto reads and writes without a lock in between, so two threads may both win there: races run on the real tables.
 racing = pytest.mark.parametrize(
     "table", ["dictionary", "sqlite file", "sqlite in memory", "dynamodb local"], indirect=True
 )
@@ -48,8 +48,8 @@ def test_an_item_without_times_reads_back_without_them(table: Table) -> None:
 def test_items_that_are_read_together_are_those_that_exist(table: Table) -> None:
     keys = [(f"launch#{number}", "launch") for number in range(100)]
     written = [table.put(Item(pk, sk, {"n": pk}, 0, "shard", 1.5, 2.5)) for pk, sk in keys[::3]]
-    found = table.get_all(keys)
-    assert sorted(found, key=lambda item: item.pk) == sorted(written, key=lambda item: item.pk)
+    items = table.get_all(keys)
+    assert sorted(items, key=lambda item: item.pk) == sorted(written, key=lambda item: item.pk)
     assert table.get_all([]) == []
     assert table.get_all([("absent", "absent")]) == []
 
@@ -156,13 +156,13 @@ def test_a_transaction_writes_and_removes_all_of_its_items(table: Table) -> None
 def test_a_transaction_with_one_stale_item_writes_nothing(table: Table, place: int) -> None:
     stale = table.put(Item("stale", "item", {"old": True}))
     table.put(stale.with_data({"old": False}))
-    kept = table.put(Item("kept", "item"))
-    changes: list[Item | Delete] = [Item("new", "item"), Delete(kept)]
+    existing = table.put(Item("kept", "item"))
+    changes: list[Item | Delete] = [Item("new", "item"), Delete(existing)]
     changes.insert(place, stale.with_data({"old": "changed"}))
     with pytest.raises(Stale):
         table.transact(changes)
     assert table.get("new", "item") is None
-    assert table.get("kept", "item") == kept
+    assert table.get("kept", "item") == existing
     assert read(table, "stale", "item").data == {"old": False}
 
 
@@ -217,24 +217,24 @@ def test_a_transaction_of_no_possible_size_is_refused_before_anything_is_written
     assert table.query("batch") == []
 
 
-# many at once
+# many calls at once
 
 
 @racing
 def test_of_many_that_claim_one_item_exactly_one_wins(table: Table) -> None:
-    everybody = threading.Barrier(8)
+    barrier = threading.Barrier(8)
 
-    def claim(who: int) -> bool:
-        everybody.wait()
+    def claim(claimant: int) -> bool:
+        barrier.wait()
         try:
-            table.put(Item(f"environment#{round_}", "claim", {"by": who}))
+            table.put(Item(f"environment#{round_}", "claim", {"by": claimant}))
         except Stale:
             return False
         return True
 
     with ThreadPoolExecutor(8) as threads:
         for round_ in range(10):
-            won = [who for who, wins in enumerate(threads.map(claim, range(8))) if wins]
+            won = [claimant for claimant, wins in enumerate(threads.map(claim, range(8))) if wins]
             assert won == [read(table, f"environment#{round_}", "claim").data["by"]]
 
 

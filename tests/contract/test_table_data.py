@@ -1,4 +1,4 @@
-"""The table port's sentences on what an item may hold, on every table."""
+"""The table port's sentences on the content of an item, on every table."""
 
 import json
 from collections.abc import Callable

@@ -24,10 +24,10 @@ def test_a_query_answers_in_the_order_of_code_points(table: Table) -> None:
 
 
 def test_a_query_answers_whole_items_of_one_pk_only(table: Table) -> None:
-    mine = table.put(Item("launch#1", "log#1", {"line": "one"}, 0, "shard", NOW, NOW))
+    own_log = table.put(Item("launch#1", "log#1", {"line": "one"}, 0, "shard", NOW, NOW))
     table.put(Item("launch#10", "log#1"))
     table.put(Item("launch", "log#1"))
-    assert table.query("launch#1") == [mine]
+    assert table.query("launch#1") == [own_log]
     assert table.query("launch#2") == []
 
 
@@ -53,11 +53,11 @@ def test_a_query_answers_what_comes_after(table: Table, prefix: str, after: str)
 def test_a_query_answers_at_most_its_limit_and_can_be_carried_on(table: Table) -> None:
     for number in range(7):
         table.put(Item("log", f"line#{number}"))
-    seen: list[str] = []
-    while page := table.query("log", "line#", after=seen[-1] if seen else "", limit=3):
+    sort_keys: list[str] = []
+    while page := table.query("log", "line#", after=sort_keys[-1] if sort_keys else "", limit=3):
         assert len(page) <= 3
-        seen += sks(page)
-    assert seen == [f"line#{number}" for number in range(7)]
+        sort_keys += sks(page)
+    assert sort_keys == [f"line#{number}" for number in range(7)]
 
 
 def test_a_query_over_several_megabytes_answers_all_of_it(table: Table) -> None:

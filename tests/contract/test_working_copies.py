@@ -45,7 +45,7 @@ class Place:
         return self.root / "work" / "copy"
 
     def repository(self, ref: str = "HEAD", commit: str = "") -> Repository:
-        """As the provider `git` resolves it."""
+        """Return the repository as the provider `git` resolves it."""
         url, commit = self.server.url("r.git"), commit or self.commits[-1]
         before = quote(url, safe="")
         return Repository(
@@ -69,7 +69,7 @@ class Place:
         git("-C", self.folder, "-c", "user.name=A", "-c", "user.email=a@example.org", "tag", *words, name, commit)
 
     def git(self, *arguments: str) -> str:
-        """Run git in the working copy as its visitor does; return what it prints."""
+        """Run git in the working copy as its visitor does; return its output."""
         ran = subprocess.run(
             ["git", "-C", self.work, *arguments], env=ENVIRONMENT | WHO, capture_output=True, text=True, check=False
         )
@@ -85,10 +85,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
     commits = [make_repository(folder, {"a.txt": f"{n}\n", f"d{n}/b.txt": "b"}, message=f"c{n}") for n in range(4)]
     with GitServer(tmp_path / "served") as server:
         client = GuardedClient([server.address])
-        found = Place(server, GitContents(tmp_path / "cache", client, SystemClock()), tmp_path, commits)
-        found.tag("v1.0", commits[0])
-        found.tag("light", commits[1], annotated=False)
-        yield found
+        new_place = Place(server, GitContents(tmp_path / "cache", client, SystemClock()), tmp_path, commits)
+        new_place.tag("v1.0", commits[0])
+        new_place.tag("light", commits[1], annotated=False)
+        yield new_place
         client.close()
 
 
@@ -207,9 +207,9 @@ def test_a_server_without_filters_gives_a_shallow_working_copy_and_a_note(place:
 def test_a_server_without_filters_is_not_asked_for_history_again(place: Place) -> None:
     git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
     place.lay_out()
-    asked = len(place.server.asked)
+    requests = len(place.server.asked)
     place.contents.lay_out(place.repository(), place.root / "work" / "second")
-    assert len(place.server.asked) == asked == 2
+    assert len(place.server.asked) == requests == 2
 
 
 @pytest.mark.parametrize(
@@ -231,9 +231,9 @@ def test_a_history_over_a_limit_is_left_out_with_a_note_and_not_tried_again(
     assert "over the limit" in note
     assert place.git("status", "--porcelain") == ""
     assert place.git("rev-parse", "--is-shallow-repository") == "true"
-    asked = len(place.server.asked)
+    requests = len(place.server.asked)
     place.contents.lay_out(place.repository(), place.root / "work" / "second")
-    assert len(place.server.asked) == asked
+    assert len(place.server.asked) == requests
 
 
 def test_a_longer_history_is_cut_and_a_note_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,10 @@ def test_packs_with_deltas_are_indexed_too(place: Place) -> None:
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_host_that_stops_answering_after_the_files(place: Place, exact: bool) -> None:
-    """A session starts without history. A build does not: its environment depends on it."""
+    """A session starts without history if the host stops after the files.
+
+    A build does not start then, because its environment depends on the history.
+    """
     place.lay_out()
     for entry in (place.root / "cache").glob("*/*/refs.json"):
         place.contents._cache.drop(entry.parent)
@@ -285,9 +288,9 @@ def test_a_history_that_never_ends_takes_a_share_of_the_time(place: Place, monke
     place.server.half_histories.add("/r.git/")
     (note,) = place.lay_out()
     assert "in time" in note
-    asked = len(place.server.asked)
+    requests = len(place.server.asked)
     assert "in time" in place.contents.lay_out(place.repository(), place.root / "work" / "second").notes[0]
-    assert len(place.server.asked) == asked  # not tried again for a while
+    assert len(place.server.asked) == requests  # not tried again for a while
     assert (place.work / "a.txt").exists()
     assert list((place.root / "cache").glob("*/.aside-*")) == []
 
@@ -321,7 +324,10 @@ def test_a_session_sees_new_tags_after_a_while(place: Place) -> None:
 
 
 def test_a_history_that_is_being_copied_is_not_taken_away(place: Place) -> None:
-    """A build forgets a kept history with old tags; a session that copies just then is not disturbed."""
+    """A history is not removed while it is being copied.
+
+    A build drops a kept history with old tags; a session that copies at that moment is not disturbed.
+    """
     place.lay_out()
     (refs,) = (place.root / "cache").glob("*/*/refs.json")
     place.tag("v2.0", place.commits[3])
@@ -351,13 +357,13 @@ def test_a_history_that_was_spoiled_on_disk_is_fetched_again(place: Place) -> No
 
 def test_the_digest_of_the_tags_changes_with_each_tag_and_with_no_branch(place: Place) -> None:
     provider = GitProvider(GuardedClient([place.server.address]), SystemClock())
-    seen = [provider.tags(place.repository())]
+    tags = [provider.tags(place.repository())]
     place.change({"a.txt": "new"})
-    assert provider.tags(place.repository()) == seen[0] != ""
+    assert provider.tags(place.repository()) == tags[0] != ""
     for change in (("v2", place.commits[2]), ("-f", "v2", place.commits[1]), ("-d", "v2")):
         git("-C", place.folder, "tag", *change)
-        seen.append(provider.tags(place.repository()))
-    assert len(set(seen)) == 3
-    assert seen[3] == seen[0]
+        tags.append(provider.tags(place.repository()))
+    assert len(set(tags)) == 3
+    assert tags[3] == tags[0]
     git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
     assert GitProvider(GuardedClient([place.server.address]), SystemClock()).tags(place.repository()) == ""

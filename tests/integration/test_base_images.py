@@ -1,4 +1,7 @@
-"""Images that builds begin from: pulled before the build's own steps, with a login that is gone by then, and again when it was too much."""
+"""Base images of builds: they are pulled before the build's own steps, with a login that is removed afterwards.
+
+After a refusal because of too many pulls, they are pulled again.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +25,7 @@ pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing(
 
 @pytest.fixture
 def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBuilding]:
-    """Its registry wants a login for everything, and holds one image."""
+    """Yield an engine with a registry that requires a login for all requests, and holds one image."""
     with local_registry(tmp_path / "registry", locked=True) as registry:
         building = ContainerBuilding(tmp_path, registry, monkeypatch)
         configure(tmp_path, monkeypatch, registry.host)
@@ -74,7 +77,7 @@ def test_an_image_that_only_the_operator_may_pull_is_not_pulled_for_a_repository
 
 
 class Tool(ContainerTool):
-    """Prints one of `answers` for each pull and fails, or succeeds where it is empty. seen: the login at each pull."""
+    """A tool that prints one of `answers` for each pull and fails; an empty answer is a success. seen: the login at each pull."""
 
     def __init__(self, folder: Path, *answers: str) -> None:
         super().__init__("docker", folder)
@@ -93,7 +96,7 @@ LIMITED = "toomanyrequests: You have reached your unauthenticated pull rate limi
 
 
 def pulling(folder: Path, *answers: str, stopped: bool = False) -> tuple[Tool, HeardQueue]:
-    """One image is fetched. Raises what BaseImages raises."""
+    """Fetch one image. Raise the errors of BaseImages."""
     (folder / "Dockerfile").write_text("FROM someone/image:1\n")
     desk, queue, stop = Desk(folder / "desk"), HeardQueue(), threading.Event()
     desk.prepare()
@@ -111,7 +114,7 @@ def pulling(folder: Path, *answers: str, stopped: bool = False) -> tuple[Tool, H
 def test_a_host_that_limits_pulls_is_asked_three_times(tmp_path: Path, words: str) -> None:
     tool, queue = pulling(tmp_path, words, words, "")
     assert len(tool.seen) == 3
-    assert all("index.docker.io" in seen for seen in tool.seen)
+    assert all("index.docker.io" in used for used in tool.seen)
     assert queue.text.count("trying again") == 2
 
 

@@ -126,7 +126,10 @@ def test_a_repository_that_is_gone_fails_as_such(building: CodeBuilding) -> None
 
 
 def test_a_repository_with_the_longest_address_that_there_is_builds_like_any_other(building: CodeBuilding) -> None:
-    """Percent-encoded, as people's addresses have it, it is longer than all that CodeBuild tells a build."""
+    """A repository with the longest possible address builds like any other.
+
+    Percent-encoded, as in people's addresses, it exceeds the space that CodeBuild has for a build's variables.
+    """
     order = building.order({"Dockerfile": FROM_NOTHING})
     long = dict.fromkeys(("spec", "resolved_spec"), "\N{CYRILLIC CAPITAL LETTER ZHE}" * 2000)
     url = order.repository.ref_url + "/%D0%96" * 2000
@@ -135,13 +138,16 @@ def test_a_repository_with_the_longest_address_that_there_is_builds_like_any_oth
 
 
 def test_a_build_that_a_function_of_an_older_version_started_is_made(building: CodeBuilding) -> None:
-    """It told no limit, and what is read from the table now it told, too."""
+    """A build that a function of an older version started is made.
+
+    That function passed no time limit. It passed details that a build now reads in the table.
+    """
     order = building.order({"Dockerfile": FROM_NOTHING}, "env", 1)
-    told = {"BINDERY_ORDER": "{}", "BINDERY_ENVIRONMENT": "env", "BINDERY_ATTEMPT": "1"}
+    variables = {"BINDERY_ORDER": "{}", "BINDERY_ENVIRONMENT": "env", "BINDERY_ATTEMPT": "1"}
     started = building.machine.start_build(
         projectName=PROJECT,
         idempotencyToken="older",
-        environmentVariablesOverride=[{"name": name, "value": text} for name, text in told.items()],
+        environmentVariablesOverride=[{"name": name, "value": text} for name, text in variables.items()],
         timeoutInMinutesOverride=order.seconds,
     )
     building.gate.open()
@@ -158,17 +164,20 @@ def test_an_attempt_that_was_given_up_before_it_began_ends_at_its_first_step(bui
     assert "Nobody waits for this attempt any more" in building.wait(handle).lines
     assert environments.handle("env", 1) == ""
     assert building.queue.lines == []
-    assert not [asked for asked in building.git.asked if "upload-pack" in asked]
+    assert not [request for request in building.git.asked if "upload-pack" in request]
 
 
 def test_an_attempt_whose_handle_is_an_empty_one_ends_at_its_first_step(building: CodeBuilding) -> None:
-    """Given up in the moment between its look at the environment and that step."""
+    """An attempt with an empty handle ends at its first step.
+
+    It was given up between its look at the environment and that step.
+    """
     handle = building.builds.start(building.order({"Dockerfile": FROM_NOTHING + step("echo ran")}))
     Environments(building.table, SystemClock()).record_start("env", 1, "")
     building.gate.open()
     assert "It was given up" in building.wait(handle).lines
     assert building.queue.lines == []
-    assert not [asked for asked in building.git.asked if "upload-pack" in asked]
+    assert not [request for request in building.git.asked if "upload-pack" in request]
 
 
 def test_of_two_builds_of_one_attempt_the_first_goes_on_and_the_other_exits(
@@ -225,7 +234,7 @@ def test_a_machine_that_cannot_be_closed_builds_nothing(building: CodeBuilding) 
     assert failure.kind == "BuildServiceDown"
     assert "INSTALL" in str(failure.facts["why"])
     assert building.queue.lines == []
-    assert not [asked for asked in building.git.asked if "upload-pack" in asked]
+    assert not [request for request in building.git.asked if "upload-pack" in request]
 
 
 def test_no_credential_is_in_a_step_s_surroundings_or_in_the_log(building: CodeBuilding, holding: Held) -> None:
@@ -241,8 +250,8 @@ def test_no_credential_is_in_a_step_s_surroundings_or_in_the_log(building: CodeB
     building.wait(handle)
     assert building.builds.look(handle).state is BuildState.SUCCEEDED
     assert "GetAuthorizationToken" in building.aws.asked
-    told = "\n".join(building.machine.builds[handle].lines)
+    output = "\n".join(building.machine.builds[handle].lines)
     for secret in (PASSWORD, ACCESS_KEY, SECRET_KEY, SESSION_TOKEN):
-        assert secret not in told
+        assert secret not in output
     assert f"AWS_CONTAINER_CREDENTIALS_FULL_URI={building.aws.origin}{CREDENTIALS_PATH}" not in building.queue.text
     assert "AWS_" not in building.queue.text

@@ -1,4 +1,4 @@
-"""The same builds with a real docker behind real firewall rules: what a step reaches, and whose layers a build begins with."""
+"""CodeBuild's builds with a real docker behind real firewall rules: a step's reach, and the origin of a build's first layers."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ WORD, PORT = "said by the machine itself", 8099
 
 
 def asking(path: str, address: str, port: int) -> str:
-    """A step's lines: what a server answers, or that none does."""
+    """Return the lines of a step that prints a server's answer, or a refusal."""
     request = f"GET {path} HTTP/1.0\\r\\n\\r\\n"
     return f"printf '{request}' | /bin/busybox nc -w 3 {address} {port} || echo refused {address}\n"
 
@@ -38,7 +38,7 @@ def engine() -> Iterator[DockerEngine]:
 
 @pytest.fixture
 def building(tmp_path: Path, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeBuilding]:
-    """Credentials are where CodeBuild has them, and the machine's own where EC2 has them."""
+    """Yield a build machine. The project's credentials are at CodeBuild's address, and the machine's own at EC2's."""
     with ExitStack() as stack:
         place = tmp_path / "codebuild"
         place.mkdir()
@@ -62,7 +62,7 @@ def building(tmp_path: Path, engine: DockerEngine, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def _machine_listens(tmp_path: Path, engine: DockerEngine) -> Iterator[None]:
-    """Something of the machine's own, on every address of it."""
+    """Run a server of the machine's own, on all of its addresses."""
     folder = written(tmp_path / "www", {"word": WORD})
     server = subprocess.Popen([*engine.around, "busybox", "httpd", "-f", "-p", str(PORT), "-h", str(folder)])
     yield
@@ -84,7 +84,7 @@ def test_a_step_reaches_neither_credentials_nor_the_machine(building: CodeBuildi
 
 @pytest.mark.usefixtures("_machine_listens")
 def test_on_a_machine_that_is_left_open_it_would_reach_them(building: CodeBuilding) -> None:
-    """Else the test before could not fail."""
+    """A step reaches them on an open machine; this shows that the test before can fail."""
     assert CLOSING in building.machine.buildspec
     building.machine.buildspec = building.machine.buildspec.replace(CLOSING, "")
     assert building.build(building.order(FILES)).state is BuildState.SUCCEEDED
@@ -106,7 +106,10 @@ def test_what_a_dockerfile_adds_is_not_the_machine_s_own_credentials(building: C
 def test_nobody_reaches_the_daemon_but_by_its_socket(
     building: CodeBuilding, engine: DockerEngine, address: str, closed: bool
 ) -> None:
-    """Neither the daemon, when a Dockerfile has it fetch something, nor whatever else is in the machine's network."""
+    """The daemon is reached by its socket alone.
+
+    Neither the daemon, when a Dockerfile makes it fetch a file, nor any program in the machine's network reaches it otherwise.
+    """
     if not closed:
         building.machine.buildspec = building.machine.buildspec.replace(CLOSING, "")
     text = FROM_NOTHING + f"ADD http://{address}/version /got\n" + step("/bin/busybox cat /got")
@@ -119,7 +122,10 @@ def test_nobody_reaches_the_daemon_but_by_its_socket(
 
 @pytest.mark.usefixtures("_machine_listens")
 def test_no_step_is_in_the_machine_s_network(building: CodeBuilding) -> None:
-    """Debian's docker does not know the words yet; newer ones want them allowed by whoever builds, as BuildKit's documentation says."""
+    """No step runs in the machine's network.
+
+    Debian's docker does not know the option yet. Newer ones require the builder's permission, by BuildKit's documentation.
+    """
     text = FROM_NOTHING + "COPY ask /\n" + step("/bin/busybox sh /ask").replace("RUN", "RUN --network=host", 1)
     files = {"Dockerfile": text, "ask": asking("/word", "127.0.0.1", PORT)}
     assert building.build(building.order(files)).state is BuildState.FAILED
@@ -146,7 +152,10 @@ def test_a_build_begins_with_the_layers_of_its_own_repository_and_no_other(
 def test_a_dockerfile_cannot_begin_from_what_only_the_project_may_pull(
     building: CodeBuilding, engine: DockerEngine
 ) -> None:
-    """With docker's classic builder: the other one asks a registry for FROM with TLS only."""
+    """A Dockerfile cannot begin from an image that only the project may pull.
+
+    The test uses docker's classic builder: the other builder asks a registry for FROM with TLS only.
+    """
     building.machine.environment = {**building.machine.environment, "DOCKER_BUILDKIT": "0"}
     assert building.build(building.order({"Dockerfile": FROM_NOTHING}, "one")).state is BuildState.SUCCEEDED
     for attempt in (1, 2):  # the second has a cache to fetch, and so had a login just before

@@ -92,7 +92,7 @@ def test_two_environments_of_a_repository_share_their_layers(building: Container
     second = digest(building, building.build(ordered(repository, "two", scope="tree")))
     assert "this takes long\n" not in building.queue.text.splitlines(keepends=True)
     assert building.queue.text.count("Using cache") >= 2
-    assert first != second  # they say what they were built for
+    assert first != second  # their labels name the build's purpose
 
 
 @pytest.mark.parametrize("folder", ["binder", ".binder"])
@@ -175,7 +175,10 @@ def test_a_build_that_fills_the_disk_is_ended(
 
 
 def test_python_s_repositories_get_repo2docker_s_dockerfile(building: ContainerBuilding) -> None:
-    """Its base images cannot be had everywhere: this one is not there, and the build ends with its name."""
+    """Python repositories get repo2docker's Dockerfile.
+
+    Its base images are not available everywhere: this one does not exist, and the build ends with its name.
+    """
     building.builds._base_image = "127.0.0.1:1/base:1"
     files: dict[str, str | bytes] = {"binder/requirements.txt": "six\n", "notebook.ipynb": "{}"}
     failure = building.build(ordered(building.repository(files))).failure

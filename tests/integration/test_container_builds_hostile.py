@@ -1,4 +1,4 @@
-"""Container builds that do not behave, and crashes: nothing hangs, nothing stays behind, no credential is within reach."""
+"""Hostile container builds, and crashes: no build hangs, no leftovers stay, and no credential is within reach."""
 
 import base64
 import os
@@ -58,7 +58,7 @@ def containers(building: ContainerBuilding) -> str:
 
 
 class CommandLines:
-    """Every command line that any process has while it watches."""
+    """A watcher that collects every command line of all processes."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
@@ -84,8 +84,8 @@ class CommandLines:
 
 
 def files_with_secrets(folder: Path) -> list[Path]:
-    """Links are not followed; whatever goes meanwhile is not there."""
-    found = []
+    """Return the files that contain a secret. Links are not followed; files that disappear meanwhile are ignored."""
+    paths = []
     for inner, _, names in os.walk(folder):
         for path in (Path(inner, name) for name in names):
             try:
@@ -93,8 +93,8 @@ def files_with_secrets(folder: Path) -> list[Path]:
             except OSError:
                 continue
             if any(secret.encode() in content for secret in SECRETS):
-                found.append(path)
-    return found
+                paths.append(path)
+    return paths
 
 
 def test_credentials_are_nowhere_a_build_could_look_and_in_no_command_or_line(
@@ -150,7 +150,7 @@ def test_a_link_in_the_repository_copies_no_file_of_the_machine(building: Contai
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Iterator[Path]:
-    """Of the person whose machine this is."""
+    """Yield the storage of the person that owns this machine."""
     yield tmp_path / "other"
     unmount(tmp_path / "other")
 

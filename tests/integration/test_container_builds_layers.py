@@ -1,4 +1,4 @@
-"""Layers are kept for the next build of a repository. What one repository makes never gets into another's image."""
+"""Layers are kept for the next build of a repository. A repository's layers never get into another repository's image."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Contai
 
 @dataclass(frozen=True)
 class Built:
-    """log: what the tool said. files: path to content, of the whole image.
+    """The result of a build. log: the tool's output. files: path to content, of the whole image.
 
-    A step's own output is not looked at: buildah's chroot isolation ends its relay of a step's output together with the
+    Tests do not look at a step's own output: buildah's chroot isolation ends its relay of that output together with the
     step, and on a busy machine loses the last lines.
     """
 
@@ -37,7 +37,7 @@ class Built:
 
 
 def built(building: ContainerBuilding, name: str, dockerfile: str, attempt: int = 1) -> Built:
-    """Build a repository whose file `words` says its name."""
+    """Build a repository with its name in the file `words`."""
     repository = building.repository({"Dockerfile": dockerfile, "words": f"said by {name}"}, name)
     before = len(building.queue.text)
     report = building.build(ordered(repository, name, attempt))
@@ -58,7 +58,10 @@ def test_another_repository_makes_the_same_layer_anew(building: ContainerBuildin
 
 
 def test_a_global_argument_of_another_repository_does_not_place_one_s_files(building: ContainerBuilding) -> None:
-    """Both Dockerfiles copy an equal file by equal words: the tool does not record the value of DEST with the layer."""
+    """A global argument of another repository does not place this repository's files.
+
+    Both Dockerfiles copy an equal file by equal words: the tool does not record the value of DEST with the layer.
+    """
     dockerfile = "ARG DEST={}\n" + FROM_NOTHING + "ARG DEST\nCOPY busybox $DEST/words\n"
     assert "stranger/words" in built(building, "one", dockerfile.format("/stranger")).files
     files = built(building, "two", dockerfile.format("/owner")).files

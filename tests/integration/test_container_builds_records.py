@@ -1,4 +1,4 @@
-"""Images of published records: the container engine gets the same files as the local one, by the same guard."""
+"""Images of published records: the container engine gets the files that the local one gets, through an equal guard."""
 
 import io
 import shutil
@@ -49,13 +49,13 @@ def building(
 
 
 def archive(files: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in files.items():
             entry = zipfile.ZipInfo(name)
             entry.external_attr = 0o755 << 16
             file.writestr(entry, content)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def build(building: ContainerBuilding, repository: Repository) -> BuildReport:

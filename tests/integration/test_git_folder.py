@@ -20,11 +20,11 @@ def test_a_folder_of_repositories_is_served_with_all_that_spares_builds(tmp_path
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as served:
         try:
             assert served.stdout is not None
-            told, link = served.stdout.readline().split(), served.stdout.readline().strip()
+            setting, link = served.stdout.readline().split(), served.stdout.readline().strip()
             kind, _, spec = link.removeprefix("/v2/").partition("/")
             url = unquote(spec.removesuffix("/HEAD"))
-            assert (kind, told[1:]) == ("git", ["make", "up"])
-            assert url.startswith(f"http://{told[0].removeprefix('BINDERY_ALLOWED_PRIVATE_HOSTS=')}/")
+            assert (kind, setting[1:]) == ("git", ["make", "up"])
+            assert url.startswith(f"http://{setting[0].removeprefix('BINDERY_ALLOWED_PRIVATE_HOSTS=')}/")
             git("clone", "--quiet", "--bare", "--filter=blob:none", url, tmp_path / "cloned")
         finally:
             served.terminate()

@@ -65,7 +65,7 @@ def test_what_answers_call_a_repositorys_address_can_be_cloned_and_quotas_still_
     with GitServer(tmp_path) as server:
         provider = GitProvider(GuardedClient((server.address,)), FakeClock())
         spec = f"{quote(server.url('demo.git'), safe='')}/HEAD"
-        found = provider.resolve(spec).repository
-        assert found.repo_url == server.url("demo.git")  # not every server takes the name without .git
-        assert git("ls-remote", found.repo_url, "HEAD").decode().split() == [commit, "HEAD"]
+        repository = provider.resolve(spec).repository
+        assert repository.repo_url == server.url("demo.git")  # not every server takes the name without .git
+        assert git("ls-remote", repository.repo_url, "HEAD").decode().split() == [commit, "HEAD"]
         assert provider.check(spec) == provider.check(spec.replace("demo.git", "demo"))

@@ -1,4 +1,4 @@
-"""Configuration files are read in a process with limits: what they take beyond them is told as the repository's fault."""
+"""Configuration files are read in a process with limits. A file that exceeds them is reported as the repository's fault."""
 
 import os
 import threading

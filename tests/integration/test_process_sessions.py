@@ -1,4 +1,4 @@
-"""Process sessions on real JupyterLab servers: what a session sees, what it leaks, what it leaves."""
+"""Process sessions on real JupyterLab servers: their view of the machine, their leaks, and their leftovers."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ class Place:
     allowed_origins: tuple[str, ...] = ()
 
     def launcher(self) -> ProcessSessions:
-        """A control plane's launcher; a second one is the control plane started again."""
+        """Return a control plane's launcher. A second launcher stands for the restarted control plane."""
         return ProcessSessions(
             self.home,
             self.contents,
@@ -72,9 +72,9 @@ class Place:
         return "".join(path.read_text() for path in sorted(self.folder(session).glob("server.log*")))
 
     def processes(self) -> list[Process]:
-        """Everything that still bears a mark of this home."""
-        ours = str(self.home).encode()
-        return [process for process, _ in marked(b"BINDERY_SESSION") if ours in variables_of(process.pid)[b"HOME"]]
+        """Return all processes that still bear a mark of this home."""
+        home = str(self.home).encode()
+        return [process for process, _ in marked(b"BINDERY_SESSION") if home in variables_of(process.pid)[b"HOME"]]
 
 
 @pytest.fixture
@@ -123,16 +123,16 @@ def test_a_kernel_sees_the_binder_variables_and_nothing_of_the_operator(
     monkeypatch.setenv("GITHUB_TOKEN", "of the control plane")
     monkeypatch.setenv("HTTPS_PROXY", "http://user:password@proxy.example:1")
     url = ready(launcher, "one", BINDER_REPO_URL="https://example.org/x")
-    seen = kernel_of(url).run("import os; print(dict(os.environ))")
-    assert "'BINDER_REPO_URL': 'https://example.org/x'" in seen
-    assert "control plane" not in seen
-    assert "password" not in seen
+    variables = kernel_of(url).run("import os; print(dict(os.environ))")
+    assert "'BINDER_REPO_URL': 'https://example.org/x'" in variables
+    assert "control plane" not in variables
+    assert "password" not in variables
 
 
 def test_a_kernel_works_in_its_own_copy_with_its_own_home(launcher: ProcessSessions, place: Place) -> None:
     kernel = kernel_of(ready(launcher, "one"))
-    seen = kernel.run("import os, sys; print(os.getcwd(), os.environ['HOME'], sys.prefix)").split()
-    assert seen == [
+    output = kernel.run("import os, sys; print(os.getcwd(), os.environ['HOME'], sys.prefix)").split()
+    assert output == [
         str(place.folder("one") / "work"),
         str(place.folder("one") / "home"),
         str(place.environment.python.parent.parent),
@@ -154,7 +154,7 @@ def test_a_kernel_that_computes_in_silence_is_busy(launcher: ProcessSessions, pl
     ) as answers:
         until(lambda: activity_of(launcher, url).busy)
         release.touch()
-        assert [said["msg_type"] for said in answers][-1] == "status"
+        assert [message["msg_type"] for message in answers][-1] == "status"
         until(lambda: not activity_of(launcher, url).busy)
 
 
@@ -176,8 +176,8 @@ os.chmod(inner, 0o500)
 print(os.getpid(), inner)
 while True: pass"""
     with kernel_of(url).running(code) as answers:
-        said = next(said for said in answers if said["msg_type"] == "stream")
-        pid, temporary = str(said["content"]["text"]).split()  # type: ignore[index]
+        message = next(message for message in answers if message["msg_type"] == "stream")
+        pid, temporary = str(message["content"]["text"]).split()  # type: ignore[index]
         locked = place.folder("one") / "work" / "locked"
         locked.mkdir()
         (locked / "file").touch()
@@ -363,7 +363,7 @@ def test_a_start_script_that_is_not_in_the_copy_is_refused(launcher: ProcessSess
 
 
 class Dripping(WrittenContents):
-    """A host that never gets to the end."""
+    """A host that never finishes its answer."""
 
     def __init__(self) -> None:
         super().__init__({})

@@ -1,4 +1,4 @@
-"""What a session's working copy and HOME hold, and what its `start` script does."""
+"""The content of a session's working copy and HOME, and the work of its `start` script."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ exec "$@"
 
 @pytest.fixture
 def built(place: Place) -> Path:
-    """A working copy and a HOME as a build left them."""
+    """Return a working copy and a HOME as a build left them."""
     content = place.home / "built" / "content"
     (content / "data").mkdir(parents=True)
     (content / ".git").mkdir()
@@ -156,4 +156,4 @@ def test_a_session_ignores_and_blocks_no_signal_because_we_do(launcher: ProcessS
         signal.signal(signal.SIGINT, before)
     masks = dict(line.split(":\t") for line in gone(launcher, "one").why.splitlines() if line.startswith("Sig"))
     assert masks.keys() == {"SigBlk", "SigIgn"}
-    assert {int(mask, 16) & 0x7FFFFFFF for mask in masks.values()} == {0}  # above are the C library's own
+    assert {int(mask, 16) & 0x7FFFFFFF for mask in masks.values()} == {0}  # the lines above are the C library's own

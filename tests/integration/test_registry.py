@@ -1,4 +1,4 @@
-"""The registry client: on a real registry, and on one that wants tokens, as the public ones do."""
+"""The registry client: on a real registry, and on one that requires tokens, as the public ones do."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ BASIC = "Basic " + base64.b64encode(b"user:s3cret").decode()
 
 
 class TokenRegistry(Loopback):
-    """Has one image. asked: method, path and Authorization of each request. realm: where it says that tokens are given."""
+    """A registry with one image. asked: method, path and Authorization of each request. realm: the announced address for tokens."""
 
     def __init__(self) -> None:
         super().__init__(TokenAnswer)
@@ -29,20 +29,20 @@ class TokenRegistry(Loopback):
 
 
 class TokenAnswer(Quiet, BaseHTTPRequestHandler):
-    """As the distribution specification's token page has it."""
+    """An answer by the token page of the distribution specification."""
 
     def do_HEAD(self) -> None:
         self._note()
         if self.server.owner.status:
             self.send(self.server.owner.status)
         elif self.headers.get("Authorization") != f"Bearer token-{self.server.owner.tokens}":
-            told = f'Bearer realm="{self.server.owner.realm}",service="registry",scope="repository:x:pull"'
-            self.send(401, b"", {"WWW-Authenticate": told})
+            challenge = f'Bearer realm="{self.server.owner.realm}",service="registry",scope="repository:x:pull"'
+            self.send(401, b"", {"WWW-Authenticate": challenge})
         else:
             self.send(200 if self.path.endswith(DIGEST) else 404, b"", {"Docker-Content-Digest": DIGEST})
 
     def do_DELETE(self) -> None:
-        """As do_HEAD, for a token with the right to delete."""
+        """Answer as do_HEAD does, for a token with the right to delete."""
         self._note()
         if self.server.owner.status:
             self.send(self.server.owner.status)
@@ -90,9 +90,12 @@ def test_a_token_is_fetched_once_and_used_while_it_lasts(server: TokenRegistry) 
         assert registry.has(image)
         assert not registry.has(registry.by_digest("sha256:" + "b" * 64))
     assert [method for method, _, _ in server.asked] == ["HEAD", "GET", "HEAD", "HEAD", "HEAD"]
-    (asked,) = [path for method, path, _ in server.asked if method == "GET"]
-    assert asked == "/token?service=registry&scope=repository%3Aorg%2Fsessions%3Apull"
-    assert [shown for method, _, shown in server.asked if method == "HEAD"] == ["", *["Bearer token-1"] * 3]
+    (path_read,) = [path for method, path, _ in server.asked if method == "GET"]
+    assert path_read == "/token?service=registry&scope=repository%3Aorg%2Fsessions%3Apull"
+    assert [authorization for method, _, authorization in server.asked if method == "HEAD"] == [
+        "",
+        *["Bearer token-1"] * 3,
+    ]
 
 
 def test_a_token_that_is_over_is_fetched_anew(server: TokenRegistry) -> None:
@@ -112,7 +115,7 @@ def test_credentials_go_to_no_realm_without_encryption_elsewhere(server: TokenRe
     server.realm = realm
     with client(server) as registry, pytest.raises(BuildServiceDown, match="does not accept the credentials"):
         registry.has(registry.by_digest(DIGEST))
-    assert {shown for _, _, shown in server.asked} == {""}
+    assert {authorization for _, _, authorization in server.asked} == {""}
 
 
 def test_an_image_is_deleted_with_a_token_for_deleting_and_asked_for_with_one_for_pulling(

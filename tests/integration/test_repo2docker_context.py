@@ -1,4 +1,4 @@
-"""What the real repo2docker writes for repositories without a Dockerfile. Its base images are not needed for that."""
+"""The files that the real repo2docker writes for repositories without a Dockerfile. The test does not need its base images."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ DEFAULT_BASE = "FROM docker.io/library/buildpack-deps:24.04"
 
 
 def context_of(folder: Path, files: dict[str, str | bytes], base_image: str = "") -> tuple[Context, str]:
-    """And the Dockerfile's text."""
+    """Return the build context and the Dockerfile's text."""
     tool, desk = ContainerTool("buildah", folder / "containers"), Desk(folder / "attempt")
     desk.prepare()
     log = BuildLog(HeardQueue(), "env", 1)

@@ -55,7 +55,7 @@ SPECIAL = (".gitattributes", ".config", ".cache", ".cache/pip", ".conda", "data"
 
 
 def spy(commit: str, path: str) -> str | File:
-    """A file of `commit` that writes the commit's name where a test looks, if anything runs it."""
+    """Return a file of `commit`. If a program runs it, it writes the commit's name into a file that a test reads."""
     record = f"echo {commit} {path} >>/{OUT}/ran"
     if path.endswith(".py"):
         return f"open('/{OUT}/ran', 'a').write('{commit} {path}\\n')\n"
@@ -67,14 +67,14 @@ def spy(commit: str, path: str) -> str | File:
 
 
 def hostile(commit: str, **more: str | File) -> Files:
-    """Every file that something of a start might run."""
+    """Return every file that a part of the start might run."""
     paths = [*STARTUP, *PYTHON, *(f".local/bin/{name}" for name in PROGRAMS)]
     return {**KEYED, **{path: spy(commit, path) for path in paths}, **more}
 
 
 @st.composite
 def trees(draw: st.DrawFn, commit: str) -> Files:
-    """Some of those files, and names that build steps use too, as files, programs, links or folders."""
+    """Return some of those files, and names that build steps use too, as files, programs, links or folders."""
     paths = [*STARTUP, *PYTHON, *(f".local/bin/{name}" for name in PROGRAMS)]
     files: dict[str, str | File] = {path: spy(commit, path) for path in draw(st.sets(st.sampled_from(paths)))}
     for path in draw(st.sets(st.sampled_from(SPECIAL))):
@@ -87,13 +87,13 @@ def trees(draw: st.DrawFn, commit: str) -> Files:
                 files[path] = File(draw(st.sampled_from(("/etc", "../..", "nowhere", "requirements.txt"))), LINK)
             case "folder":
                 files[f"{path}/inner"] = f"{commit}\n"
-    whole = {path: content for path, content in files.items() if not any(f"{path}/" in other for other in files)}
-    return {**whole, **KEYED}
+    complete = {path: content for path, content in files.items() if not any(f"{path}/" in other for other in files)}
+    return {**complete, **KEYED}
 
 
 @dataclass
 class Place:
-    """A host, and what builds and runs its commits. Each image has a folder of its own."""
+    """A host, and the means to build and run its commits. Each image has a folder of its own."""
 
     folder: Path
     server: GitServer
@@ -110,14 +110,14 @@ class Place:
         )
 
     def tree(self, commit: Repository) -> Tree:
-        found = git("-C", self.server.root / "r.git", "ls-tree", "-r", "-z", commit.ref).decode().split("\0")
-        rows = [line.split(maxsplit=3) for line in found if line]
+        listed = git("-C", self.server.root / "r.git", "ls-tree", "-r", "-z", commit.ref).decode().split("\0")
+        rows = [line.split(maxsplit=3) for line in listed if line]
         entries = {path: Entry(path, int(mode, 8), blob) for mode, _, blob, path in rows}
         root = git("-C", self.server.root / "r.git", "rev-parse", f"{commit.ref}^{{tree}}").decode().strip()
         return Tree(root, entries)
 
     def identity(self, commit: Repository) -> Identity:
-        """As a launch of the commit finds it."""
+        """Return the identity that a launch of the commit finds."""
         provider = Provider(self, self.tree(commit))
         return IdentifyEnvironment(_Builds(), _NoCommits())(provider, commit)  # type: ignore[arg-type] # enough of them
 
@@ -136,7 +136,7 @@ class Place:
         return BuildOrder.of(environment, 600)
 
     def image(self, commit: Repository, left: Mapping[str, str] = LEFT) -> Image:
-        """What a build of the commit makes."""
+        """Return the image that a build of the commit makes."""
         folder = self.folder / f"image{next(self._numbers)}"
         (folder / "attempt").mkdir(parents=True)
         tool, desk = ContainerTool("buildah", folder / "containers"), Desk(folder / "attempt")
@@ -164,7 +164,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Provider:
-    """The host's answers about one commit."""
+    """A provider with the host's answers about one commit."""
 
     place: Place
     listing: Tree
@@ -182,10 +182,10 @@ class _Builds:
 
 class _NoCommits:
     def identity(self, *_: object) -> None:
-        """None is remembered."""
+        """Return None: no identity is remembered."""
 
     def keep(self, *_: object) -> None:
-        """Nothing is remembered."""
+        """Drop the identity: this store keeps no identity."""
 
 
 @pytest.fixture(scope="module")
@@ -200,9 +200,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         client.close()
 
 
-def same_as_fresh(place: Place, ours: Files, theirs: Files, left: Mapping[str, str] = LEFT) -> Ended:
-    """The session of a commit in an image that another commit's launch built; it equals one in the commit's own image."""
-    other, commit = place.commit(theirs, "pull"), place.commit(ours)
+def same_as_fresh(place: Place, own_files: Files, other_files: Files, left: Mapping[str, str] = LEFT) -> Ended:
+    """Return the session of a commit in an image that another commit's launch built.
+
+    Check that it equals a session in the commit's own image.
+    """
+    other, commit = place.commit(other_files, "pull"), place.commit(own_files)
     assert place.identity(other) == place.identity(commit)
     assert place.identity(commit).scope is Scope.FILES
     shared = place.session(place.image(other, left), commit)
@@ -254,7 +257,7 @@ def test_a_session_of_the_commit_that_an_image_was_built_for_sends_no_request(pl
 
 
 def submodule(place: Place, path: str, files: Files, name: str) -> Files:
-    """A tree with a submodule at `path`."""
+    """Return a tree with a submodule at `path`."""
     inner = make_repository(place.server.root / f"{name}.git", files)
     modules = f'[submodule "{name}"]\n\tpath = {path}\n\turl = {place.server.url(f"{name}.git")}\n'
     return {**KEYED, ".gitmodules": modules, path: File(inner, 0o160000)}
@@ -267,8 +270,8 @@ def test_nothing_of_a_sibling_s_submodule_stays(place: Place) -> None:
 
 
 def test_a_commit_has_its_own_submodules_from_either_place(place: Place) -> None:
-    theirs = submodule(place, "part", {"inner.txt": "THEIRS"}, "theirs")
-    ended = same_as_fresh(place, submodule(place, "part", {"inner.txt": "OURS"}, "ours"), theirs)
+    other = submodule(place, "part", {"inner.txt": "THEIRS"}, "theirs")
+    ended = same_as_fresh(place, submodule(place, "part", {"inner.txt": "OURS"}, "ours"), other)
     assert (ended.root / "home/jovyan/part/inner.txt").read_text() == "OURS"
 
 
@@ -286,14 +289,14 @@ def test_a_shared_build_reads_the_files_of_its_key_alone(place: Place) -> None:
     )
     image = place.image(commit, {})
     home = image.root / "home/jovyan"
-    found = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
-    assert found == {"binder/requirements.txt", "binder/more/deep.txt"}
+    paths = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+    assert paths == {"binder/requirements.txt", "binder/more/deep.txt"}
     assert (image.root / FOLDER[1:] / "content" / f"{commit.ref}.tar").is_file()
 
 
 def test_the_mode_of_a_configuration_file_is_no_part_of_a_shared_image(place: Place) -> None:
-    theirs = {**KEYED, "requirements.txt": File("six\n", PROGRAM)}
-    ended = same_as_fresh(place, {**KEYED, "start": str(START.content)}, theirs)
+    other = {**KEYED, "requirements.txt": File("six\n", PROGRAM)}
+    ended = same_as_fresh(place, {**KEYED, "start": str(START.content)}, other)
     assert (ended.root / "home/jovyan/start").stat().st_mode & 0o777 == 0o755
 
 

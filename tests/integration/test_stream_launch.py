@@ -1,6 +1,7 @@
 """`stream_launch` behind the real Web Adapter, started as Lambda starts it, on a Runtime API and a table shared with the test.
 
-API Gateway itself is not here: that a REST API's `path` keeps what the client encoded is its documented habit, not proved.
+API Gateway itself is not part of the tests. A REST API's `path` keeps the client's encoding by its documentation; no test
+proves it.
 """
 
 import time
@@ -32,7 +33,7 @@ SECRET = "a secret of the tests, 32 characters or more"
 PATH = "gh/o/r/HEAD"
 FOUND = Event(phase=Phase.BUILT, message="Found built image, launching...\n")
 FOR_EVER = 840
-# Comments come every 25 seconds: nobody wants to wait for that.
+# Comments come every 25 seconds, which is too long for a test to wait.
 OFTEN = "import bindery.web.stream.app\nbindery.web.stream.KEEPALIVE_SECONDS = 1\n"
 
 
@@ -46,12 +47,12 @@ class Deployed:
     pid: int
 
     def ask(self, target: str, method: str = "GET", **headers: str) -> httpx.Response:
-        """headers: `Accept` is there unless it is given."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.api.invoke(rest_event(target, method, {**STREAM, **named}))
+        """Send a request. headers: `Accept` has a default."""
+        header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.api.invoke(rest_event(target, method, {**STREAM, **header_fields}))
 
     def watch(self, jti: str, path: str = PATH, **headers: str) -> Stream:
-        """The stream of the launch that the page with this token makes."""
+        """Return the stream of the launch that the page with this token makes."""
         token = Tokens(SECRET).build_token(path, "https://hub.example", jti, time.time() + 300)
         return Stream(self.ask(f"/build/{path}?build_token={token}", **headers), time.monotonic() + 60)
 
@@ -59,11 +60,11 @@ class Deployed:
         return self.launches.get(launch_id(jti))
 
     def enter(self, jti: str, stage: Stage, *events: Event) -> None:
-        """What the workers do."""
+        """Enter a stage, as the workers do."""
         self.launches.change(launch_id(jti), lambda now: now.entered(stage, time.time(), *events, session=now.id))
 
     def make_ready(self, jti: str) -> None:
-        """A session, and the launch's end."""
+        """Record a session, and the launch's end."""
         session = Session(
             id=launch_id(jti),
             owner="o",
@@ -106,7 +107,7 @@ def function(deploy: Deploy) -> Iterator[Deployed]:
 
 
 def test_events_arrive_while_the_function_runs_and_the_stream_ends_with_its_launch(function: Deployed) -> None:
-    asked = function.api.idle
+    idle = function.api.idle
     stream = function.watch("first")
     assert function.queues.sent[-1] == (
         "resolve",
@@ -114,13 +115,13 @@ def test_events_arrive_while_the_function_runs_and_the_stream_ends_with_its_laun
     )
     function.enter("first", Stage.BUILDING, WAITING)
     assert stream.hear("waiting").message == WAITING.message
-    assert function.api.idle == asked, "the function is done, although its launch is not"
+    assert function.api.idle == idle, "the function is done, although its launch is not"
     function.make_ready("first")
     ready = stream.finish().last
     assert stream.phases == ["waiting", "launching", "ready"]
     assert (ready.data["url"], ready.data["token"]) == ("https://s.example/", "t" * 48)
     assert ready.data["binder_launch_host"] == "https://hub.example/"
-    until(lambda: function.api.idle == asked + 1)
+    until(lambda: function.api.idle == idle + 1)
 
 
 def test_one_instance_serves_one_after_the_other(function: Deployed) -> None:
@@ -180,8 +181,8 @@ def test_status_and_headers_come_ahead(
 ) -> None:
     answer = function.ask("/build/nowhere/x/y", method, Accept=accept)
     assert answer.status_code == status
-    told = {"access-control-allow-origin": "*", "cache-control": "no-store", **head}
-    assert {name: answer.headers.get(name) for name in told} == told
+    expected = {"access-control-allow-origin": "*", "cache-control": "no-store", **head}
+    assert {name: answer.headers.get(name) for name in expected} == expected
     body = answer.read().decode()
     assert ("nowhere" in body) == (status == 200)
     assert bool(body) == (status != 204)
@@ -210,7 +211,7 @@ def test_comments_keep_a_silent_stream_alive(deploy: Deploy) -> None:
 
 def test_a_client_that_left_is_in_nobody_s_way(deploy: Deploy) -> None:
     with deploy(stream_seconds=1) as function:
-        function.watch("left")  # nobody ever reads it; Lambda does not tell the function
+        function.watch("left")  # no client ever reads it; Lambda does not tell the function
         stream = function.watch("next")
         function.make_ready("next")
         assert stream.finish().last.phase == "ready"

@@ -31,7 +31,7 @@ def built(building: Building, report: BuildReport) -> BuiltEnvironment:
 
 
 def said(python: Path, code: str, folder: Path) -> str:
-    """What the environment's Python prints; it stands in another folder than the repository."""
+    """Return the output of the environment's Python, which is in another folder than the repository."""
     return subprocess.check_output([str(python), "-c", code], cwd=folder, text=True).strip()
 
 

@@ -1,4 +1,4 @@
-"""Builds that do not behave, and crashes: nothing hangs, nothing stays behind, nothing half-built is used."""
+"""Hostile builds, and crashes: no build hangs, no leftovers stay, and no half-built environment is used."""
 
 import errno
 import os
@@ -40,7 +40,7 @@ def building(tmp_path: Path, quick_uv: str) -> Iterator[Building]:
 
 @pytest.fixture
 def told(tmp_path: Path) -> Path:
-    """A pipe for scripts to write process ids into; who writes waits until somebody reads."""
+    """Return a pipe for scripts to write process ids into; a writer waits for a reader."""
     pipe = tmp_path / "told"
     os.mkfifo(pipe)
     return pipe
@@ -48,14 +48,14 @@ def told(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def go(tmp_path: Path) -> Path:
-    """A pipe for scripts to read from; who reads waits until somebody writes."""
+    """Return a pipe for scripts to read from; a reader waits for a writer."""
     pipe = tmp_path / "go"
     os.mkfifo(pipe)
     return pipe
 
 
 def watched(told: Path) -> list[int]:
-    """Descriptors of the processes whose ids a script tells."""
+    """Return descriptors of the processes that a script reports by their ids."""
     return [os.pidfd_open(int(pid)) for pid in told.read_text().split()]
 
 
@@ -213,7 +213,7 @@ threading.Event().wait()
 
 
 def crashed(building: Building, told: Path, uv: str, daemon: str = "setsid sleep 600 &") -> list[int]:
-    """Another process builds, and is killed; its orphans."""
+    """Kill another process in the middle of its build; return its orphans."""
     building.repository({"postBuild": f"{daemon}\necho $$ $! > {told}\nsleep 600\n"})
     command = [sys.executable, "-c", CRASHING, str(building.folder), uv]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -301,9 +301,9 @@ def test_the_least_recently_used_go_first_and_never_one_in_use(tmp_path: Path, q
     clock.advance(1_000)
     assert building.builds.has(images[0])
     clock.advance(100)
-    kept = hold(building.home, images[1])
-    assert kept is not None
-    with kept:
+    held = hold(building.home, images[1])
+    assert held is not None
+    with held:
         building.builds.recover()
         assert [building.builds.has(image) for image in images] == [True, True, False]
     assert folders(building) == ["a-1", "b-1"]
@@ -325,7 +325,7 @@ def test_room_is_made_before_a_build_and_after_a_failed_one(
     old = ordered(building.repository({}, "old"), "old")
     building.builds.start(old)
     image = building.wait(old).image
-    assert building.builds.wait(WAIT_SECONDS)  # it also looked for what to evict
+    assert building.builds.wait(WAIT_SECONDS)  # it also looked for environments to evict
     clock.advance(10_000)
     order = ordered(building.repository(files, "new"), "new", scope="tree")
     building.builds.start(order)
@@ -342,10 +342,10 @@ def test_a_hold_lasts_as_long_as_a_process_that_inherited_it(tmp_path: Path, qui
     order = ordered(building.repository({}))
     building.builds.start(order)
     image = building.wait(order).image
-    kept = hold(building.home, image)
-    assert kept is not None
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[kept.descriptor]) as session:
-        kept.close()
+    held = hold(building.home, image)
+    assert held is not None
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[held.descriptor]) as session:
+        held.close()
         clock.advance(10_000)
         building.builds.recover()
         assert building.builds.has(image)
@@ -381,7 +381,7 @@ def test_two_engines_on_one_home_build_an_attempt_once(building: Building, quick
     for thread in threads:
         thread.join()
     for other in others:
-        assert other.builds.wait(WAIT_SECONDS)  # what was started runs to its end
+        assert other.builds.wait(WAIT_SECONDS)  # the started processes run to their end
     assert sum(len(other.queue.ended) for other in others) == 1
     assert (building.home / "store" / "env-1" / "content" / "count").read_text() == "x\n"
 
@@ -398,7 +398,7 @@ def test_a_script_whose_interpreter_is_missing_says_so(building: Building) -> No
 
 
 class FailingContents:
-    """The contents port, where nothing can be had."""
+    """The contents port, where no content is available."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -434,7 +434,7 @@ def test_content_that_cannot_be_had_ends_the_attempt_with_the_reason(
 
 
 class EndlessContents:
-    """The contents port, at a host that sends a byte now and then. heeds: whether it asks if it is to stop."""
+    """The contents port, at a host that sends a byte now and then. heeds: True if it checks for a request to stop."""
 
     def __init__(self, heeds: bool) -> None:
         self.heeds, self.begun, self.released = heeds, threading.Event(), threading.Event()
@@ -483,7 +483,7 @@ def test_closing_does_not_wait_for_what_hangs(tmp_path: Path, quick_uv: str, mon
     building.builds.start(ordered(building.repository({})))
     assert contents.begun.wait(WAIT_SECONDS)
     building.builds.close()
-    assert not contents.released.is_set()  # it hangs still, and we are here
+    assert not contents.released.is_set()  # it still hangs, and the test has continued
     contents.released.set()
     assert building.builds.wait(WAIT_SECONDS)
 
@@ -511,7 +511,7 @@ def test_a_process_ends_although_a_build_hangs(tmp_path: Path, quick_uv: str) ->
 
 
 class NotedContents(FolderContents):
-    """The contents port, with something to say."""
+    """The contents port, with notes to report."""
 
     def lay_out(
         self,
@@ -529,8 +529,8 @@ class NotedContents(FolderContents):
 def test_notes_of_the_content_are_lines_of_the_log(tmp_path: Path, quick_uv: str) -> None:
     building = Building(tmp_path, uv=quick_uv, contents=NotedContents())
     building.build({})
-    said = [line.message for line in building.queue.lines if line.phase == "fetching"]
-    assert said[1:] == ["Large files are missing.\n", "Another note.\n"]
+    messages = [line.message for line in building.queue.lines if line.phase == "fetching"]
+    assert messages[1:] == ["Large files are missing.\n", "Another note.\n"]
     building.close()
 
 

@@ -1,4 +1,4 @@
-"""AWS clients for tests: made-up credentials, an explicit region, and nothing of this machine's own configuration."""
+"""AWS clients for tests: made-up credentials, an explicit region, and no configuration of this machine."""
 
 import boto3
 from botocore.config import Config
@@ -7,14 +7,14 @@ REGION = "eu-central-1"
 
 
 def session(key: str = "testing", secret: str = "testing", token: str | None = None) -> boto3.Session:
-    """A session that could not sign for any real account; or with keys of an emulator."""
+    """Return a session that cannot sign for a real account, or one with keys of an emulator."""
     return boto3.Session(
         aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token, region_name=REGION
     )
 
 
 def config() -> Config:
-    """Two attempts and short waits."""
+    """Return a configuration with two attempts and short waits."""
     return Config(
         retries={"total_max_attempts": 2, "mode": "standard"},
         connect_timeout=5,

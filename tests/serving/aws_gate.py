@@ -1,4 +1,4 @@
-"""Stands between functions and the emulator: counts what each asks of AWS, and answers for CodeBuild and ECR.
+"""A proxy between functions and the emulator: it counts the calls of each function to AWS, and answers for CodeBuild and ECR.
 
 It also holds the table's writers to `dynamodb:LeadingKeys` of their roles, which the emulator does not know.
 """
@@ -22,10 +22,11 @@ OF_THE_CONNECTION = ("connection", "transfer-encoding", "keep-alive")
 
 
 class AwsGate(Loopback):
-    """While its `with` block lasts. behind: the emulator's port.
+    """The proxy, which runs while its `with` block lasts.
 
+    behind: the emulator's port.
     writable: by access key, patterns of the partition keys that it may write; a key that is not listed may write any.
-    asked: how often each access key asked for what, such as `dynamodb:GetItem`: a function has a key of its own.
+    asked: how often each access key made which call, such as `dynamodb:GetItem`. Each function has a key of its own.
     """
 
     def __init__(self, behind: int, codebuild: CodeBuild) -> None:
@@ -55,8 +56,8 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         if service == "dynamodb" and self._is_refused(key, json.loads(body)):
             self._send(400, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(REFUSED).encode())
         elif service in PLAYED:
-            told = self.server.owner.codebuild.answer(action, json.loads(body))
-            self._send(200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(told).encode())
+            answer = self.server.owner.codebuild.answer(action, json.loads(body))
+            self._send(200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
         else:
             self._pass_on(body)
 
@@ -67,7 +68,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
     def _pass_on(self, body: bytes) -> None:
         connection = HTTPConnection("127.0.0.1", self.server.owner.behind, timeout=60)
         try:
-            # The host stays as it was signed.
+            # The Host header stays, because it is part of the signature.
             connection.request(self.command, self.path, body, dict(self.headers.items()))
             answer = connection.getresponse()
             headers = {name: value for name, value in answer.getheaders() if name.lower() not in OF_THE_CONNECTION}
@@ -86,7 +87,10 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
 
 
 def _changed(params: Mapping[str, Any]) -> Iterator[str]:
-    """Return the partition keys that a call to DynamoDB writes or deletes; a read has no `Item`, nor a condition to it."""
+    """Return the partition keys that a call to DynamoDB writes or deletes.
+
+    A read has neither an `Item` nor a condition on one.
+    """
     changes = [change for each in params.get("TransactItems", ()) for change in each.values()]
     for change in (params, *changes):
         if "Item" in change:

@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, driven by Playwright, that talks to nobody but this machine."""
+"""A real browser: Debian's Chromium, driven by Playwright. It reaches this machine alone."""
 
 import os
 import shutil
@@ -18,20 +18,20 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-# Every other name leads nowhere, so that no test and no habit of the browser's can reach further.
+# Every other name leads nowhere, so neither a test nor a habit of the browser can reach another machine.
 RULES = "--host-resolver-rules={names}MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
 
 
 def executable() -> str | None:
-    """Chromium's path, or None."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    """Return Chromium's path, or None."""
+    return next((program for name in NAMES if (program := shutil.which(name))), None)
 
 
 @contextmanager
 def chromium(home: Path, *names: str) -> Iterator[Browser]:
-    """A headless browser that keeps what it writes in `home`. Skips the test where there is none.
+    """Run a headless browser that writes its files in `home`. Skip the test on a machine without Chromium.
 
-    names: those that lead to this machine, as if a name server said so.
+    names: host names that lead to this machine, as if a name server said so.
     """
     path = executable()
     if path is None:

@@ -1,4 +1,4 @@
-"""CodeBuild on this machine: its API as the adapter asks it, and builds that really go through the buildspec, phase by phase."""
+"""CodeBuild on this machine: its API as the adapter calls it, and builds that really run the buildspec, phase by phase."""
 
 import os
 import signal
@@ -21,12 +21,12 @@ from botocore.validate import validate_parameters
 PROJECT = "bindery"
 ARN = "arn:aws:codebuild:eu-central-1:123456789012:build/"
 BEFORE = ("SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE")
-FATAL = ("install", "pre_build")  # after these nothing more is tried; after a failed build, post_build is
+FATAL = ("install", "pre_build")  # no phase follows these; after a failed build, post_build follows
 
 
 @dataclass
 class Build:
-    """One build. phases: name and status, as they ended. lines: what its log group gets."""
+    """A build. phases: name and status, in the order in which they ended. lines: the content of its log group."""
 
     id: str
     variables: dict[str, str]
@@ -41,8 +41,8 @@ class Build:
     turn: threading.Lock = field(default_factory=threading.Lock)
 
     def told(self) -> dict[str, Any]:
-        """As BatchGetBuilds has it."""
-        named = [{"name": name, "value": value} for name, value in self.exported.items()]
+        """Return the build as BatchGetBuilds has it."""
+        exported = [{"name": name, "value": value} for name, value in self.exported.items()]
         phases = [
             {"phaseType": name, "phaseStatus": status, "contexts": [{"message": words}] if words else []}
             for name, status, words in self.phases
@@ -53,13 +53,13 @@ class Build:
             "projectName": PROJECT,
             "buildStatus": self.status,
             "phases": phases,
-            "exportedEnvironmentVariables": named,
+            "exportedEnvironmentVariables": exported,
             "timeoutInMinutes": int(self.minutes),
             "buildComplete": self.ended.is_set(),
         }
 
     def event(self) -> dict[str, Any]:
-        """The detail of CodeBuild's state change, in the shape that AWS's documentation shows."""
+        """Return the detail of CodeBuild's state change, in the shape of AWS's documentation."""
         variables = [{"name": name, "type": "PLAINTEXT", "value": value} for name, value in self.variables.items()]
         return {
             "build-status": self.status,
@@ -75,10 +75,11 @@ class Build:
 
 @dataclass
 class BuildMachine:
-    """The client that the adapter asks. Every call is checked against boto3's own model of CodeBuild.
+    """The client that the adapter calls. Every call is checked against boto3's own model of CodeBuild.
 
-    environment: of every build, the project's variables included; the buildspec's give way to them. around: what commands are run
-    with, such as `nsenter`. heard: a line of the log, as it is written. changed: an event's detail.
+    environment: variables of every build, the project's included; the buildspec's variables give way to them.
+    around: the command that runs the build's commands, such as `nsenter`.
+    heard: called with each line of the log, when it is written. changed: called with an event's detail.
     """
 
     folder: Path
@@ -105,9 +106,9 @@ class BuildMachine:
 
     def batch_get_builds(self, **asked: Any) -> dict[str, Any]:
         _check("BatchGetBuilds", asked)
-        found = [self.builds[name] for name in asked["ids"] if name in self.builds]
+        builds = [self.builds[name] for name in asked["ids"] if name in self.builds]
         missing = [name for name in asked["ids"] if name not in self.builds]
-        return {"builds": [build.told() for build in found], "buildsNotFound": missing}
+        return {"builds": [build.told() for build in builds], "buildsNotFound": missing}
 
     def stop_build(self, **asked: Any) -> dict[str, Any]:
         _check("StopBuild", asked)
@@ -118,7 +119,7 @@ class BuildMachine:
         return {"build": build.told()}
 
     def forget_tokens(self) -> None:
-        """Five minutes pass."""
+        """Forget the clients' tokens, as AWS does after five minutes."""
         with self.turn:
             self.tokens.clear()
 
@@ -127,11 +128,11 @@ class BuildMachine:
             self._cut(build, "STOPPED")
             assert build.ended.wait(30), "a build did not end"
 
-    def _made(self, asked: dict[str, Any]) -> Build:
-        assert asked["projectName"] == PROJECT
-        variables = {each["name"]: each["value"] for each in asked["environmentVariablesOverride"]}
+    def _made(self, request: dict[str, Any]) -> Build:
+        assert request["projectName"] == PROJECT
+        variables = {each["name"]: each["value"] for each in request["environmentVariablesOverride"]}
         assert sum(map(len, variables.values())) < 5_500
-        build = Build(f"{PROJECT}:{uuid.uuid4()}", variables, asked["timeoutInMinutesOverride"])
+        build = Build(f"{PROJECT}:{uuid.uuid4()}", variables, request["timeoutInMinutesOverride"])
         self.builds[build.id] = build
         return build
 
@@ -167,8 +168,8 @@ class BuildMachine:
         home = self.folder / build.id.partition(":")[2]
         home.mkdir(parents=True)
         self.prepare(home)
-        given = {**spec["env"]["variables"], **self.environment, **build.variables, "BINDERY_HOME": str(home)}
-        environment = {**given, "CODEBUILD_BUILD_ID": build.id, "CODEBUILD_BUILD_ARN": ARN + build.id}
+        variables = {**spec["env"]["variables"], **self.environment, **build.variables, "BINDERY_HOME": str(home)}
+        environment = {**variables, "CODEBUILD_BUILD_ID": build.id, "CODEBUILD_BUILD_ARN": ARN + build.id}
         state = home / "shell-state"
         build.phases += [(name, "SUCCEEDED", "") for name in BEFORE]
         for name in ("install", "pre_build", "build", "post_build"):
@@ -184,7 +185,7 @@ class BuildMachine:
         }
 
     def _phase(self, build: Build, phase: dict[str, Any], environment: dict[str, str], state: Path) -> int:
-        """All its commands in one shell, and what they export for the next."""
+        """Run all commands of a phase in one shell, and keep their exported variables for the next phase."""
         commands = "\n".join(f"{{ {command}\n}} || exit $?" for command in phase.get("commands", []))
         last = "\n".join(phase.get("finally", []))
         script = f'[ -e "{state}" ] && . "{state}"\ntrap \'code=$?; {last}\nexport -p > "{state}"; exit $code\' EXIT\n{commands}\n'
@@ -212,7 +213,7 @@ class BuildMachine:
 
 
 def _variable(state: Path, name: str) -> str:
-    """What a shell that reads the state has under that name."""
+    """Return the value of a variable in a shell that reads the saved state."""
     if not state.exists():
         return ""
     shell = ["sh", "-c", f'. "{state}"; printf %s "${{{name}}}"']
@@ -220,7 +221,10 @@ def _variable(state: Path, name: str) -> str:
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """The whole machine goes: what is in other sessions is under keepers, which end with what they are kept for."""
+    """Kill the whole machine.
+
+    Processes in other sessions run under keepers, and a keeper ends together with its process.
+    """
     try:
         os.killpg(process.pid, signal.SIGTERM)
         time.sleep(0.2)
@@ -234,7 +238,7 @@ def _model() -> ServiceModel:
     return botocore.session.get_session().get_service_model("codebuild")
 
 
-def _check(operation: str, asked: dict[str, Any]) -> None:
+def _check(operation: str, request: dict[str, Any]) -> None:
     shape = _model().operation_model(operation).input_shape
     assert shape is not None
-    validate_parameters(asked, shape)
+    validate_parameters(request, shape)

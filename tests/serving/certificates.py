@@ -22,7 +22,7 @@ Key = ec.EllipticCurvePrivateKey
 
 @dataclass(frozen=True)
 class Authority:
-    """Without key identifiers, as EKS makes them. pem: its certificate."""
+    """A certificate authority without key identifiers, as EKS makes it. pem: its certificate."""
 
     certificate: x509.Certificate
     key: Key
@@ -32,22 +32,22 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def issue(self, name: str, address: str = "") -> tuple[str, str]:
-        """A certificate and its key, in PEM. address: an IP address that it stands for, too."""
+        """Return a certificate and its key, in PEM. address: an IP address that the certificate covers as well."""
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [x509.DNSName(name)]
         names += [x509.IPAddress(ip_address(address))] if address else []
         built = _builder(name, key, self.certificate.subject).add_extension(
             x509.SubjectAlternativeName(names), critical=False
         )
-        made = built.sign(self.key, hashes.SHA256())
+        certificate = built.sign(self.key, hashes.SHA256())
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return made.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+        return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
 
 
 def authority(name: str = "kubernetes") -> Authority:
-    """A new one."""
+    """Return a new authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     built = _builder(name, key, _name(name)).add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
     return Authority(built.sign(key, hashes.SHA256()), key)
@@ -55,7 +55,10 @@ def authority(name: str = "kubernetes") -> Authority:
 
 @contextmanager
 def serving(by: Authority, body: str, *, clients_of: Authority | None = None) -> Iterator[str]:
-    """A server with a certificate by this authority, that gives one answer. clients_of: whom its clients have to be of."""
+    """Run a server that has a certificate by this authority and gives a single answer.
+
+    clients_of: the authority that has to have signed its clients' certificates.
+    """
 
     class Answers(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:

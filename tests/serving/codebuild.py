@@ -1,4 +1,4 @@
-"""CodeBuild's and ECR's interfaces as far as functions ask them, with a test in the place of the build machine."""
+"""CodeBuild's and ECR's interfaces as far as functions use them. A test takes the place of the build machine."""
 
 import threading
 import uuid
@@ -13,15 +13,18 @@ Build = dict[str, Any]
 
 @dataclass
 class CodeBuild:
-    """builds: by id, as `BatchGetBuilds` answers; what a test does to one, functions hear when they ask. images: digests that are there."""
+    """The state of the builds and the images.
+
+    builds: by id, as `BatchGetBuilds` answers; functions see a test's change of a build when they ask. images: existing digests.
+    """
 
     builds: dict[str, Build] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
     _tokens: dict[str, str] = field(default_factory=dict)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, action: str, asked: dict[str, Any]) -> dict[str, Any]:
-        """The body. Raises KeyError for what functions never ask."""
+    def answer(self, action: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the response body. Raise KeyError for an action that functions never use."""
         answers = {
             "StartBuild": self._start,
             "BatchGetBuilds": self._look,
@@ -29,57 +32,57 @@ class CodeBuild:
             "BatchGetImage": self._find,
         }
         with self._turn:
-            return answers[action](asked)
+            return answers[action](request)
 
     def wait(self, count: int, seconds: float = 60) -> Build:
-        """The newest build, once there are `count`."""
+        """Return the newest build, as soon as there are `count`."""
         until(lambda: len(self.builds) >= count, seconds)
         return list(self.builds.values())[-1]
 
     def finish(self, build: Build, image: str) -> None:
-        """The build has made this image and pushed it."""
+        """End the build as if it had made and pushed this image."""
         self.images.add(image.partition("@")[2])
         build["exportedEnvironmentVariables"] = [{"name": "BINDERY_IMAGE", "value": image}]
         build["buildStatus"] = "SUCCEEDED"
 
-    def _start(self, asked: dict[str, Any]) -> dict[str, Any]:
-        token = asked["idempotencyToken"]
-        id_ = self._tokens.setdefault(token, f"{asked['projectName']}:{uuid.uuid4()}")
-        made = {
+    def _start(self, request: dict[str, Any]) -> dict[str, Any]:
+        token = request["idempotencyToken"]
+        id_ = self._tokens.setdefault(token, f"{request['projectName']}:{uuid.uuid4()}")
+        details = {
             "id": id_,
             "arn": f"arn:aws:codebuild:{PLACE}:build/{id_}",
-            "projectName": asked["projectName"],
+            "projectName": request["projectName"],
             "buildStatus": "IN_PROGRESS",
-            "environment": {"environmentVariables": asked["environmentVariablesOverride"]},
+            "environment": {"environmentVariables": request["environmentVariablesOverride"]},
         }
-        return {"build": self.builds.setdefault(id_, made)}
+        return {"build": self.builds.setdefault(id_, details)}
 
-    def _look(self, asked: dict[str, Any]) -> dict[str, Any]:
-        found = [self.builds[id_] for id_ in asked["ids"] if id_ in self.builds]
-        return {"builds": found, "buildsNotFound": [id_ for id_ in asked["ids"] if id_ not in self.builds]}
+    def _look(self, request: dict[str, Any]) -> dict[str, Any]:
+        builds = [self.builds[id_] for id_ in request["ids"] if id_ in self.builds]
+        return {"builds": builds, "buildsNotFound": [id_ for id_ in request["ids"] if id_ not in self.builds]}
 
-    def _stop(self, asked: dict[str, Any]) -> dict[str, Any]:
-        build = self.builds[asked["id"]]
+    def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
+        build = self.builds[request["id"]]
         if build["buildStatus"] == "IN_PROGRESS":
             build["buildStatus"] = "STOPPED"
         return {"build": build}
 
-    def _find(self, asked: dict[str, Any]) -> dict[str, Any]:
-        wanted = [id_["imageDigest"] for id_ in asked["imageIds"]]
-        lost = [{"imageId": {"imageDigest": id_}, "failureCode": "ImageNotFound"} for id_ in wanted]
+    def _find(self, request: dict[str, Any]) -> dict[str, Any]:
+        digests = [id_["imageDigest"] for id_ in request["imageIds"]]
+        lost = [{"imageId": {"imageDigest": id_}, "failureCode": "ImageNotFound"} for id_ in digests]
         return {
-            "images": [{"imageId": {"imageDigest": id_}} for id_ in wanted if id_ in self.images],
+            "images": [{"imageId": {"imageDigest": id_}} for id_ in digests if id_ in self.images],
             "failures": [each for each in lost if each["imageId"]["imageDigest"] not in self.images],  # type: ignore[index]
         }
 
 
 def variables(build: Build) -> dict[str, str]:
-    """What the build was started with."""
+    """Return the variables that the build was started with."""
     return {each["name"]: each["value"] for each in build["environment"]["environmentVariables"]}
 
 
 def state_changed(build: Build) -> dict[str, Any]:
-    """The event's detail that CodeBuild sends of it.
+    """Return the detail of the event that CodeBuild sends for it.
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html
     """

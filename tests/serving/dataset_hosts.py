@@ -20,7 +20,10 @@ Files = dict[str, bytes]
 
 @dataclass
 class Dataset:
-    """versions: by number. tables: path -> what was uploaded, of files that the host made tables of. restricted: paths."""
+    """A dataset. versions: by number. restricted: paths.
+
+    tables: path -> the uploaded file, for each file that the host turned into a table.
+    """
 
     number: int
     versions: dict[str, Files] = field(default_factory=dict)
@@ -29,7 +32,7 @@ class Dataset:
 
 
 class Dataverse(Site):
-    """datasets: by persistent id. file_ids: persistent id of a file -> its dataset's."""
+    """A Dataverse server. datasets: by persistent id. file_ids: persistent id of a file -> its dataset's."""
 
     def __init__(self, dois: DoiSystem) -> None:
         super().__init__()
@@ -39,14 +42,14 @@ class Dataverse(Site):
         self.content: list[tuple[bytes, bytes]] = []
 
     def publish(self, doi: str, version: str, files: Files, page: str = "dataset.xhtml") -> Dataset:
-        """A version more of the dataset; its DOI leads to that page of it."""
+        """Add a version of the dataset. Its DOI leads to the given page of the dataset."""
         dataset = self.datasets.setdefault(f"doi:{doi}", Dataset(3035124 + len(self.datasets)))
         dataset.versions[version] = dict(files)
         self.dois.targets[doi.lower()] = f"{self.url}/{page}?persistentId=doi:{doi}"
         return dataset
 
     def publish_file(self, doi: str, dataset: str, page: str = "file.xhtml") -> None:
-        """A DOI of a single file."""
+        """Register a DOI of a single file."""
         self.file_ids[f"doi:{doi}"] = f"doi:{dataset}"
         self.dois.targets[doi.lower()] = f"{self.url}/{page}?persistentId=doi:{doi}"
 
@@ -67,10 +70,10 @@ class Dataverse(Site):
         if dataset is None or number not in dataset.versions:
             return Reply(404, {"status": "ERROR", "message": f"Dataset with Persistent ID {identifier} not found."})
         major, _, minor = number.partition(".")
-        told = {"datasetId": dataset.number, "datasetPersistentId": identifier, "versionState": "RELEASED"}
+        version_json = {"datasetId": dataset.number, "datasetPersistentId": identifier, "versionState": "RELEASED"}
         numbers = {"versionNumber": int(major), "versionMinorNumber": int(minor)}
         files = [] if bare else [self._entry(dataset, *item) for item in dataset.versions[number].items()]
-        return Reply(200, {"status": "OK", "data": {"id": 7, **told, **numbers, "files": files}})
+        return Reply(200, {"status": "OK", "data": {"id": 7, **version_json, **numbers, "files": files}})
 
     def _entry(self, dataset: Dataset, path: str, content: bytes) -> dict[str, object]:
         folder, _, name = path.rpartition("/")
@@ -81,8 +84,8 @@ class Dataverse(Site):
         if path in dataset.tables:
             form = {"originalFileFormat": "text/csv", "originalFileSize": len(original)}
             file |= {**form, "originalFileName": name.replace(".tab", ".csv")}
-        told = {"label": name, "restricted": path in dataset.restricted, "dataFile": file}
-        return told | ({"directoryLabel": folder} if folder else {})
+        entry = {"label": name, "restricted": path in dataset.restricted, "dataFile": file}
+        return entry | ({"directoryLabel": folder} if folder else {})
 
     def _file(self, identifier: str) -> Reply:
         dataset = self.file_ids.get(identifier)
@@ -92,7 +95,7 @@ class Dataverse(Site):
 
 
 class HydroShare(Site):
-    """resources: by id, with the time of their last change (UTC seconds). page_size: files a page."""
+    """A HydroShare server. resources: by id, with the time of their last change (UTC seconds). page_size: files in a page."""
 
     page_size = 2
 
@@ -128,13 +131,14 @@ class HydroShare(Site):
 
     def _listed(self, resource: str, path: str, content: bytes) -> dict[str, object]:
         url = f"{self.url}/resource/{resource}/data/contents/{quote(path)}"
-        told = {"file_name": path.rpartition("/")[2], "content_type": "text/plain"}
-        return {"url": url, **told, "size": len(content), "checksum": hashlib.md5(content).hexdigest()}
+        entry = {"file_name": path.rpartition("/")[2], "content_type": "text/plain"}
+        return {"url": url, **entry, "size": len(content), "checksum": hashlib.md5(content).hexdigest()}
 
 
 class Ckan(Site):
-    """prefix: where CKAN is on its site. datasets: name -> changes, each (UTC seconds, files), the last is the current one.
+    """A CKAN server. prefix: CKAN's path on its site.
 
+    datasets: name -> changes, each (UTC seconds, files); the last one is current.
     An activity is called `act-<name>-<number of the change>`. links: addresses of resources that lie elsewhere.
     """
 
@@ -145,17 +149,17 @@ class Ckan(Site):
         self.links: list[str] = []
 
     def publish(self, name: str, changed: int, files: Files) -> str:
-        """A change more; answers the dataset's page."""
+        """Add a change; return the dataset's page."""
         self.datasets.setdefault(name, []).append((changed, dict(files)))
         return f"{self.url}{self.prefix}/dataset/{name}"
 
     def found(self, path: str, query: Mapping[str, str]) -> Reply:
         own = unquote(path).removeprefix(self.prefix)
-        asked = query.get("id", "")
-        if own == "/api/3/action/package_show" and asked in self.datasets:
-            return self._package(asked, len(self.datasets[asked]) - 1)
+        identifier = query.get("id", "")
+        if own == "/api/3/action/package_show" and identifier in self.datasets:
+            return self._package(identifier, len(self.datasets[identifier]) - 1)
         if own == "/api/3/action/activity_data_show" and query.get("object_type") == "package":
-            name, _, number = asked.removeprefix("act-").rpartition("-")
+            name, _, number = identifier.removeprefix("act-").rpartition("-")
             return self._package(name, int(number)) if name in self.datasets else MISSING
         match own.strip("/").split("/", 3):
             case ["files", name, number, file]:

@@ -1,4 +1,4 @@
-"""The built template, deployed on the emulator with `sam deploy`, and ways to reach what it made."""
+"""The built template, deployed on the emulator with `sam deploy`, and ways to reach its resources."""
 
 import json
 import os
@@ -33,7 +33,7 @@ STAGE = "live"
 
 @dataclass(frozen=True)
 class Deployed:
-    """resources: physical ids by the template's names."""
+    """A deployed stack. resources: physical ids by the template's names."""
 
     emulator: Ministack
     gate: AwsGate
@@ -41,21 +41,24 @@ class Deployed:
 
     @property
     def api(self) -> str:
-        """Where the REST API answers."""
+        """Return the REST API's address."""
         return f"{self.emulator.address}/_aws/execute-api/{self.resources['Api']}/{STAGE}"
 
     def ask(self, path: str, method: str = "GET", **more: Any) -> httpx.Response:
-        """By a route of the REST API."""
+        """Send a request through a route of the REST API."""
         with httpx.Client(trust_env=False, timeout=60) as client:
             return client.request(method, f"{self.api}{path}", **more)
 
     def variables(self, function: str) -> dict[str, str]:
-        """Environment of a function, as the template gives it."""
-        found = self.emulator.client("lambda").get_function_configuration(FunctionName=self.resources[function])
-        return dict(found["Environment"]["Variables"])
+        """Return a function's environment, as the template gives it."""
+        configuration = self.emulator.client("lambda").get_function_configuration(FunctionName=self.resources[function])
+        return dict(configuration["Environment"]["Variables"])
 
     def happened(self, source: str, kind: str, detail: Mapping[str, object]) -> None:
-        """An event of AWS's own, which nobody else may send: goes where the rules that it fits lead. Raises AssertionError."""
+        """Deliver an event of AWS's own to the targets of the rules that it fits. Raise AssertionError on a failure.
+
+        Only AWS itself may send such an event.
+        """
         events, functions = self.emulator.client("events"), self.emulator.client("lambda")
         place = {"account": ACCOUNT, "region": KEY["AWS_DEFAULT_REGION"], "resources": [], "version": "0", "id": "1"}
         event = json.dumps(
@@ -75,26 +78,26 @@ class Deployed:
 
     @cached_property
     def streaming_keys(self) -> dict[str, str]:
-        """The emulator runs no `stream_launch`, so it needs credentials of its own."""
+        """Return credentials for `stream_launch`: the emulator does not run it, so it needs its own."""
         return self.keys("StreamLaunch")
 
     def keys(self, function: str) -> dict[str, str]:
-        """Credentials of a function's role."""
+        """Return credentials of a function's role."""
         role = self.emulator.client("lambda").get_function_configuration(FunctionName=self.resources[function])["Role"]
-        given = self.emulator.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
-        self.gate.writable[given["AccessKeyId"]] = writable_keys(function)
+        credentials = self.emulator.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        self.gate.writable[credentials["AccessKeyId"]] = writable_keys(function)
         return {
-            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": given["SessionToken"],
+            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": credentials["SessionToken"],
         }
 
     def put(self, queue: str, message: Mapping[str, object]) -> None:
-        """Sends any message."""
+        """Send any message."""
         self.emulator.client("sqs").send_message(QueueUrl=self.resources[queue], MessageBody=json.dumps(message))
 
     def set_patience(self, queue: str, seconds: int, receives: int) -> None:
-        """Set how long a message that failed is hidden, and how often it is received before it is a dead letter."""
+        """Set how long a failed message is hidden, and how often it is received before it is a dead letter."""
         queues, url = self.emulator.client("sqs"), self.resources[queue]
         stored = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]
         redrive = json.dumps({**json.loads(stored["RedrivePolicy"]), "maxReceiveCount": receives})
@@ -103,14 +106,14 @@ class Deployed:
         )
 
     def log(self, group: str, line: str) -> None:
-        """Writes into a log group, as a build does."""
+        """Write a line into a log group, as a build does."""
         logs, stream = self.emulator.client("logs"), f"build/{time.time_ns()}"
         place = {"logGroupName": self.resources[group], "logStreamName": stream}
         logs.create_log_stream(**place)
         logs.put_log_events(**place, logEvents=[{"timestamp": time.time_ns() // 1_000_000, "message": line}])
 
     def asked(self) -> Counter[tuple[str, str]]:
-        """How often each function asked AWS for what, so far."""
+        """Return how often each function has made each call to AWS so far."""
         functions = self.emulator.client("lambda").list_functions()["Functions"]
         names = {physical: name for name, physical in self.resources.items()}
         keys = {_key(each): names[each["FunctionName"]] for each in functions} | {
@@ -119,14 +122,16 @@ class Deployed:
         return Counter({(keys.get(key, key), action): count for (key, action), count in self.gate.asked.items()})
 
     def waiting(self, queue: str) -> int:
-        """Messages in a queue, hidden ones included."""
+        """Count the messages in a queue, hidden ones included."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        told = self.emulator.client("sqs").get_queue_attributes(QueueUrl=self.resources[queue], AttributeNames=names)
-        return sum(int(count) for count in told["Attributes"].values())
+        attributes = self.emulator.client("sqs").get_queue_attributes(
+            QueueUrl=self.resources[queue], AttributeNames=names
+        )
+        return sum(int(count) for count in attributes["Attributes"].values())
 
     @contextmanager
     def streaming(self, python: Path, adapter: Path) -> Iterator["Streaming"]:
-        """`stream_launch` out of its package, in an instance as Lambda's, with its own environment and role."""
+        """Run `stream_launch` from its package, in an instance as Lambda's, with its own environment and role."""
         about = self.emulator.client("lambda").get_function_configuration(FunctionName=self.resources["StreamLaunch"])
         variables = {**about["Environment"]["Variables"], **self.streaming_keys, "AWS_ENDPOINT_URL": self.gate.url}
         layer = tuple((BUILT / "Library" / "python").iterdir())
@@ -138,42 +143,42 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Streaming:
-    """The instance, behind the Web Adapter. api: what it asks for requests; one at a time, as Lambda gives them."""
+    """The instance behind the Web Adapter. api: the source of its requests; it hands out one at a time, as Lambda does."""
 
     api: RuntimeApi
 
     def stream(self, path: str, token: str = "", seconds: float = PATIENCE_SECONDS) -> Stream:
-        """A launch's open stream, as the route hands the request over and passes the answer on. path: such as `/build/gh/o/r/HEAD`."""
+        """Open a launch's stream. The route passes the request and the answer on. path: such as `/build/gh/o/r/HEAD`."""
         target = f"{path}?{urlencode({'build_token': token})}" if token else path
         return Stream(self.api.invoke(rest_event(target, headers=STREAM)), time.monotonic() + seconds)
 
 
 def deploy(emulator: Ministack, gate: AwsGate, settings: Mapping[str, str]) -> Deployed:
-    """As an operator does it. Raises AssertionError with sam's own words.
+    """Deploy the template as an operator does. Raise AssertionError with sam's own words.
 
-    settings: `idle_seconds` is given as the parameter `IdleSeconds`; one without a parameter of its own is set on every function.
+    settings: `idle_seconds` is given as the parameter `IdleSeconds`. A setting without a parameter is set on every function.
     """
-    known = load(BUILT / "template.yaml")["Parameters"]
-    given = {_parameter(name): value for name, value in settings.items() if _parameter(name) in known}
+    declared = load(BUILT / "template.yaml")["Parameters"]
+    parameters = {_parameter(name): value for name, value in settings.items() if _parameter(name) in declared}
     emulator.client("s3").create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": KEY["AWS_DEFAULT_REGION"]}
     )
     quiet = {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(ROOT / ".cache" / "sam" / "app")}
     around = {**os.environ, **KEY, **quiet, "SAM_CLI_POLL_DELAY": "1", "AWS_ENDPOINT_URL": emulator.address}
-    words = [f"{name}={value}" for name, value in given.items()]
+    words = [f"{name}={value}" for name, value in parameters.items()]
     command = [f"{ROOT}/.cache/sam/bin/sam", "deploy", "--template-file", str(_without_sums())]
     where = ["--stack-name", STACK, "--s3-bucket", BUCKET, "--capabilities", "CAPABILITY_IAM", "--no-progressbar"]
     done = subprocess.run(
         [*command, *where, "--parameter-overrides", *words], cwd=ROOT, env=around, capture_output=True, text=True
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}{emulator.log.read_text()[-2000:]}"
-    told = emulator.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
-    resources = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in told}
+    stack_resources = emulator.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+    resources = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in stack_resources}
     deployed = Deployed(emulator, gate, resources)
     names = {physical: name for name, physical in resources.items()}
     for each in emulator.client("lambda").list_functions()["Functions"]:
         gate.writable[_key(each)] = writable_keys(names[each["FunctionName"]])
-    _set(deployed, {name: value for name, value in settings.items() if _parameter(name) not in known})
+    _set(deployed, {name: value for name, value in settings.items() if _parameter(name) not in declared})
     _count_in_numbers(deployed)
     _let_batches_be_sent(deployed)
     _route_any_method(deployed, "/api/{proxy+}", "AnswerApi")
@@ -186,7 +191,7 @@ def _parameter(setting: str) -> str:
 
 
 def _set(deployed: Deployed, settings: Mapping[str, str]) -> None:
-    """On every function, whatever the template gives it."""
+    """Set the variables on every function, regardless of the template's values."""
     functions = deployed.emulator.client("lambda")
     more = {f"BINDERY_{name.upper()}": value for name, value in settings.items()}
     for each in functions.list_functions()["Functions"]:
@@ -195,7 +200,7 @@ def _set(deployed: Deployed, settings: Mapping[str, str]) -> None:
 
 
 def _count_in_numbers(deployed: Deployed) -> None:
-    """Set how many functions of a queue run at once: the emulator keeps a parameter's text where AWS makes it a number."""
+    """Set how many functions of a queue run at once. The emulator keeps a parameter's text; AWS makes it a number."""
     functions = deployed.emulator.client("lambda")
     for each in functions.list_event_source_mappings()["EventSourceMappings"]:
         if most := each.get("ScalingConfig", {}).get("MaximumConcurrency"):
@@ -214,7 +219,7 @@ def _let_batches_be_sent(deployed: Deployed) -> None:
 
 
 def _route_any_method(deployed: Deployed, path: str, function: str) -> None:
-    """The emulator leaves out `x-amazon-apigateway-any-method` when it reads an API's description."""
+    """Add the route for any method: the emulator omits `x-amazon-apigateway-any-method` when it reads an API's description."""
     gateway, api = deployed.emulator.client("apigateway"), deployed.resources["Api"]
     (resource,) = [each for each in gateway.get_resources(restApiId=api, limit=500)["items"] if each["path"] == path]
     place = {"restApiId": api, "resourceId": resource["id"], "httpMethod": "ANY"}
@@ -227,25 +232,28 @@ def _route_any_method(deployed: Deployed, path: str, function: str) -> None:
 
 
 def _let_every_line_pass(deployed: Deployed, group: str) -> None:
-    """The emulator takes a filter on JSON for words that a line has to have."""
+    """Replace the log subscription's filter by one that passes every line.
+
+    The emulator takes a filter on JSON for a list of words that a line has to contain.
+    """
     logs, name = deployed.emulator.client("logs"), deployed.resources[group]
-    (found,) = logs.describe_subscription_filters(logGroupName=name)["subscriptionFilters"]
-    same = {key: found[key] for key in ("logGroupName", "filterName", "destinationArn")}
+    (subscription,) = logs.describe_subscription_filters(logGroupName=name)["subscriptionFilters"]
+    same = {key: subscription[key] for key in ("logGroupName", "filterName", "destinationArn")}
     logs.put_subscription_filter(**same, filterPattern="")
 
 
 def _key(function: Mapping[str, Any]) -> str:
-    """The access key that the emulator gives a function."""
-    known = f"{function['FunctionArn']}:{function['Role']}"
-    return f"ASIA{sha256(known.encode()).hexdigest()[:16].upper()}"
+    """Return the access key that the emulator gives a function."""
+    identity = f"{function['FunctionArn']}:{function['Role']}"
+    return f"ASIA{sha256(identity.encode()).hexdigest()[:16].upper()}"
 
 
 def _without_sums() -> Path:
-    """The built template beside itself, without the alarms on sums of several metrics, which the emulator refuses."""
+    """Return a copy of the built template without the alarms on sums of several metrics, which the emulator refuses."""
     text = (BUILT / "template.yaml").read_text()
     parts = re.split(r"(?m)^(?=  \w+:)", text)
-    kept = [part for part in parts if "AWS::CloudWatch::Alarm" not in part or "\n      Metrics:" not in part]
-    assert len(parts) - len(kept) == text.count("\n      Metrics:") > 0
+    remaining = [part for part in parts if "AWS::CloudWatch::Alarm" not in part or "\n      Metrics:" not in part]
+    assert len(parts) - len(remaining) == text.count("\n      Metrics:") > 0
     there = BUILT / "for-the-emulator.yaml"
-    there.write_text("".join(kept))
+    there.write_text("".join(remaining))
     return there

@@ -1,4 +1,4 @@
-"""Two providers as they show themselves, for tests of pages: one that recognises addresses, one that quotes them."""
+"""The display data of two providers, for tests of pages: one recognises addresses, the other quotes them."""
 
 from bindery.ports.repository_provider import Display
 

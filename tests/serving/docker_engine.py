@@ -15,12 +15,12 @@ from tests.serving.tool_storage import unmount
 
 CREDENTIALS, MACHINE = "169.254.170.2", "169.254.169.254"
 LOOPBACK = "127.0.0.1:2375"
-"""Where its daemon listens, too, as CodeBuild's image has it: github.com/aws/aws-codebuild-docker-images, dockerd-entrypoint.sh."""
+"""The daemon's second address, as CodeBuild's image has it: github.com/aws/aws-codebuild-docker-images, dockerd-entrypoint.sh."""
 _STARTS_WITHIN = 60.0
 
 
 def what_is_missing() -> str:
-    """What this machine lacks, in one line; empty when nothing is."""
+    """Return the parts that this machine lacks, in one line; an empty text if it has them all."""
     if missing := codebuilds.what_is_missing():
         return missing
     needed = ("apt-get", "dpkg", "containerd", "runc", "iptables", "ip", "nsenter")
@@ -32,7 +32,10 @@ def what_is_missing() -> str:
 
 @dataclass(frozen=True)
 class DockerEngine:
-    """around: what commands are run with to be in its network. host: our address as seen from there, for registries without TLS, too."""
+    """A docker daemon. around: the command that runs other commands inside its network.
+
+    host: our address as that network sees it, also for registries without TLS.
+    """
 
     folder: Path
     network: str
@@ -51,7 +54,7 @@ class DockerEngine:
         return _unpacked() / "usr" / "bin"
 
     def forget_everything(self) -> None:
-        """A machine that is new has neither images nor a cache."""
+        """Delete all images and the cache: a new machine has neither."""
         self._docker("system", "prune", "--all", "--force")
 
     def _docker(self, *words: str) -> str:
@@ -81,16 +84,16 @@ def docker_engine() -> Iterator[DockerEngine]:
 
 
 def _make_network(engine: DockerEngine, number: int) -> None:
-    ours, theirs = f"bdh{number}", f"bdc{number}"
+    host_end, engine_end = f"bdh{number}", f"bdc{number}"
     inner = engine.host.rpartition(".")[0] + f".{int(engine.host.rpartition('.')[2]) + 1}"
     _ip("netns", "add", engine.network)
-    _ip("link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", engine.network)
+    _ip("link", "add", host_end, "type", "veth", "peer", "name", engine_end, "netns", engine.network)
     for address in (f"{engine.host}/30", f"{CREDENTIALS}/32", f"{MACHINE}/32"):
-        _ip("address", "add", address, "dev", ours)
-    _ip("link", "set", ours, "up")
+        _ip("address", "add", address, "dev", host_end)
+    _ip("link", "set", host_end, "up")
     within = ("-n", engine.network)
-    _ip(*within, "address", "add", f"{inner}/30", "dev", theirs)
-    for name in ("lo", theirs):
+    _ip(*within, "address", "add", f"{inner}/30", "dev", engine_end)
+    for name in ("lo", engine_end):
         _ip(*within, "link", "set", name, "up")
     _ip(*within, "route", "add", "default", "via", engine.host)
 
@@ -121,12 +124,12 @@ def _start(engine: DockerEngine) -> "subprocess.Popen[bytes]":
     while subprocess.run(asking, env={**os.environ, **engine.environment}, capture_output=True).returncode:
         assert process.poll() is None, (engine.folder / "log").read_text()[-2000:]
         assert time.monotonic() < until, "docker does not answer"
-        time.sleep(0.1)  # nothing tells us when it listens
+        time.sleep(0.1)  # no event tells when it listens
     return process
 
 
 def _unpacked() -> Path:
-    """Fetched once, and kept outside the checkout."""
+    """Fetch docker once, and keep it outside the checkout."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bindery" / "docker"
     if not cache.is_dir():
         cache.parent.mkdir(parents=True, exist_ok=True)

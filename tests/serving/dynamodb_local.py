@@ -19,14 +19,14 @@ STARTS_WITHIN = 60.0
 
 
 def what_is_missing() -> str:
-    """What this machine lacks to run it, in one line; empty when nothing."""
+    """Return the parts that this machine lacks to run it, in one line; an empty text if it has them all."""
     java = shutil.which("java")
     if java is None:
         return f"DynamoDB Local needs Java {JAVA}: no java on PATH"
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=True).stderr
-    version = re.search(r'version "(\d+)', told)
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=True).stderr
+    version = re.search(r'version "(\d+)', output)
     if version is None or int(version[1]) < JAVA:
-        return f"DynamoDB Local needs Java {JAVA}: java is {told.splitlines()[0]}"
+        return f"DynamoDB Local needs Java {JAVA}: java is {output.splitlines()[0]}"
     if not _jars().is_dir() and shutil.which("mvn") is None:
         return "DynamoDB Local comes through Maven: no mvn on PATH"
     return ""
@@ -34,7 +34,7 @@ def what_is_missing() -> str:
 
 @contextmanager
 def dynamodb_local(folder: Path) -> Iterator[str]:
-    """Its address, while it runs. folder: for its log."""
+    """Run the server and yield its address. folder: for its log."""
     _fetch(_jars())
     process, port = _start(folder)
     try:
@@ -65,14 +65,14 @@ def _fetch(jars: Path) -> None:
             raise RuntimeError(f"mvn could not fetch DynamoDB Local: {done.stdout[-2000:]}")
         try:
             fetched.rename(jars)
-        except OSError:  # somebody else was quicker
+        except OSError:  # another process was quicker
             if not jars.is_dir():
                 raise
 
 
 def _start(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     log = folder / "dynamodb-local.log"
-    for _ in range(3):  # the port was free when we looked: another may have it by now
+    for _ in range(3):  # the port was free at the check; another process may have it by now
         port = free_port()
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -97,14 +97,14 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
-            time.sleep(0.05)  # nothing tells us when it listens
+            time.sleep(0.05)  # no event tells when it listens
         else:
             return True
     return False
 
 
 def free_port() -> int:
-    """One that nobody listens on now."""
+    """Return a port that has no listener now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,7 +1,7 @@
-"""What stands before an EKS cluster's API server: tells from a token which role it is, as AWS would when it is asked.
+"""The authenticator of an EKS cluster's API server: it finds the role behind a token, as AWS would.
 
-The checks are those of aws-iam-authenticator; the signature is worked out anew, by the documentation of Signature Version 4
-and without botocore, since AWS itself cannot be asked here.
+The checks are those of aws-iam-authenticator. The signature is computed anew, by the documentation of Signature Version 4
+and without botocore, because the tests cannot ask AWS itself.
 """
 
 import base64
@@ -26,11 +26,14 @@ KNOWN = {
 
 
 class NotAccepted(Exception):
-    """Why."""
+    """An error with the reason of a refusal."""
 
 
 def identity(token: str, cluster: str, keys: Mapping[str, str], now: float) -> str:
-    """The access key that signed this token for this cluster. keys: secret by access key. now: UTC seconds. Raises NotAccepted."""
+    """Return the access key that signed this token for this cluster. Raise NotAccepted.
+
+    keys: secret by access key. now: UTC seconds.
+    """
     _must(len(token) <= LONGEST, "too long")
     _must(token.startswith(PREFIX), "no such prefix")
     encoded = token.removeprefix(PREFIX)
@@ -61,10 +64,10 @@ def _must(so: bool, why: str) -> None:
 
 
 def _signature(host: str, pairs: list[tuple[str, str]], cluster: str, secret: str) -> str:
-    given = dict(pairs)
-    _, day, region, service, last = given["X-Amz-Credential"].split("/")
+    parameters = dict(pairs)
+    _, day, region, service, last = parameters["X-Amz-Credential"].split("/")
     headers = {"host": host, HEADER: cluster}
-    names = given["X-Amz-SignedHeaders"].split(";")
+    names = parameters["X-Amz-SignedHeaders"].split(";")
     query = sorted(
         (quote(name, safe="~"), quote(value, safe="~")) for name, value in pairs if name != "X-Amz-Signature"
     )
@@ -78,12 +81,12 @@ def _signature(host: str, pairs: list[tuple[str, str]], cluster: str, secret: st
     key = f"AWS4{secret}".encode()
     for part in (day, region, service, last):
         key = hmac.digest(key, part.encode(), "sha256")
-    told = f"AWS4-HMAC-SHA256\n{given['X-Amz-Date']}\n{scope}\n{hashed}"
-    return hmac.new(key, told.encode(), "sha256").hexdigest()
+    to_sign = f"AWS4-HMAC-SHA256\n{parameters['X-Amz-Date']}\n{scope}\n{hashed}"
+    return hmac.new(key, to_sign.encode(), "sha256").hexdigest()
 
 
 class Authenticator(Loopback):
-    """The webhook that an API server asks. keys: who is known; of which group a caller is. refused: why, in order."""
+    """The webhook that an API server calls. keys: of the known callers. group: of every caller. refused: reasons, in order."""
 
     def __init__(self, cluster: str, keys: dict[str, str], group: str) -> None:
         self.cluster = cluster
@@ -94,7 +97,7 @@ class Authenticator(Loopback):
         super().__init__(_Handler)
 
     def review(self, token: str) -> Mapping[str, object]:
-        """The status of a TokenReview."""
+        """Return the status of a TokenReview."""
         try:
             key = identity(token, self.cluster, self.keys, time.time())
         except (NotAccepted, KeyError, ValueError) as error:
@@ -105,7 +108,7 @@ class Authenticator(Loopback):
         return {"authenticated": True, "user": {"username": role, "uid": key, "groups": [self.group]}}
 
     def configuration(self, folder: Path) -> Path:
-        """The file that `--authentication-token-webhook-config-file` names."""
+        """Write the file that `--authentication-token-webhook-config-file` names."""
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -121,6 +124,6 @@ class Authenticator(Loopback):
 
 class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        asked = json.loads(self.body())
-        told = {**asked, "status": self.server.owner.review(asked["spec"]["token"])}
-        self.send(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
+        request = json.loads(self.body())
+        response = {**request, "status": self.server.owner.review(request["spec"]["token"])}
+        self.send(200, json.dumps(response).encode(), {"Content-Type": "application/json"})

@@ -1,11 +1,11 @@
-"""A site that is not ours: its pages try everything that a web page can do to another address."""
+"""A foreign site: its pages try all that a web page can do to another address."""
 
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 from tests.serving.loopback import Loopback, Quiet
 
-# Answers one line for each thing tried and what became of it, once all of it has come to an end.
+# Answers a line for each attempt with its result, once all attempts have ended.
 ATTACK = """
 async function attack(bindery, spec) {
   const build = `${bindery}/build/git/${spec}`, page = `${bindery}/v2/git/${spec}`, api = `${bindery}/api/launches`;
@@ -77,7 +77,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>elsewhere</title><h1>elsew
 
 
 class ForeignSite(Loopback):
-    """`/?to=<address>` is a page with ways there; `/redirect` and `/refresh` lead there by themselves."""
+    """A foreign site. `/?to=<address>` is a page with ways to that address; `/redirect` and `/refresh` lead there by themselves."""
 
     def __init__(self) -> None:
         super().__init__(_Handler)

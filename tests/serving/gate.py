@@ -1,4 +1,4 @@
-"""Builds and kernels that go on until a test lets them: no test waits for time to pass."""
+"""Builds and kernels that run until a test releases them, so that no test waits for time to pass."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Gate:
-    """Closed until `open`."""
+    """A gate that is closed until `open`."""
 
     file: Path
 
@@ -14,10 +14,10 @@ class Gate:
         self.file.touch()
 
     def post_build(self, before: str = "") -> str:
-        """A postBuild that runs `before` and then waits."""
+        """Return a postBuild that runs `before` and then waits."""
         return f"#!/bin/sh\n{before}\nuntil [ -e '{self.file}' ]; do sleep 0.05; done\n"
 
     @property
     def code(self) -> str:
-        """Python that waits, and says nothing meanwhile."""
+        """Return Python code that waits and prints no output meanwhile."""
         return f"import os, time\nwhile not os.path.exists({str(self.file)!r}): time.sleep(0.05)"

@@ -22,29 +22,29 @@ ALONE = {
 
 
 def with_config(settings: Mapping[str, str]) -> dict[str, str]:
-    """git's environment: no file of the machine's, and these settings before those of a repository's own."""
-    told = {"GIT_CONFIG_COUNT": str(len(settings))}
+    """Return git's environment: no file of the machine's, and these settings before those of a repository's own."""
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
-        told |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return ALONE | told
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return ALONE | variables
 
 
 SAFE = {"safe.directory": "*"}
 ENVIRONMENT = with_config(SAFE)
 ALLOWED = ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant")
-"""What large hosts allow."""
+"""The requests that large hosts allow."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A tree entry that is not just a plain file: mode is git's (0o100755, 0o120000 link, 0o160000 submodule with its id)."""
+    """A tree entry that is more than a plain file. mode: git's (0o100755, 0o120000 link, 0o160000 submodule with its id)."""
 
     content: str | bytes
     mode: int = 0o100644
 
 
 def git(*arguments: str | bytes | Path, stdin: bytes = b"") -> bytes:
-    """git's standard output; its own words in the error when it fails."""
+    """Run git and return its standard output; an error carries git's own words."""
     ran = subprocess.run(["git", *arguments], input=stdin, env=ENVIRONMENT, capture_output=True, check=False)
     if ran.returncode:
         raise RuntimeError(f"git {arguments!r}: {ran.stderr.decode(errors='replace')}")
@@ -58,15 +58,16 @@ def make_repository(
     branch: str = "main",
     message: str = "change",
 ) -> str:
-    """Commits exactly `files` on `branch` of the bare repository `folder` (made if absent); answers the commit's id.
+    """Commit exactly `files` on `branch` of the bare repository `folder` (created if absent); return the commit's id.
 
-    Names that are not UTF-8 are written with surrogate escapes. Filters and fetches by id are allowed, as the large hosts do.
+    Names that are not UTF-8 are written with surrogate escapes. Filters and fetches by id are allowed, as at the large hosts.
     """
     if not folder.exists():
         git("init", "--quiet", "--bare", f"--initial-branch={branch}", folder)
         for key in ALLOWED:
             git("-C", folder, "config", key, "true")
-    # As a pack, which is sent as it is: objects by themselves are packed for each fetch, in which half a gigabyte takes its time.
+    # Stored as a pack, which is sent as it is. Loose objects are packed for each fetch, which is slow for half a
+    # gigabyte.
     packed = ("-c", "fastimport.unpackLimit=1")
     git("-C", folder, *packed, "fast-import", "--quiet", "--force", stdin=_stream(folder, files, branch, message))
     return git("-C", folder, "rev-parse", f"refs/heads/{branch}").decode().strip()
@@ -74,9 +75,11 @@ def make_repository(
 
 def _stream(folder: Path, files: Mapping[str, str | bytes | File], branch: str, message: str) -> bytes:
     ref = f"refs/heads/{branch}"
-    known = subprocess.run(["git", "-C", folder, "show-ref", "--verify", "--quiet", ref], env=ENVIRONMENT, check=False)
+    ref_check = subprocess.run(
+        ["git", "-C", folder, "show-ref", "--verify", "--quiet", ref], env=ENVIRONMENT, check=False
+    )
     lines = [f"commit {ref}\ncommitter A Tester <tester@example.org> 1700000000 +0000\n".encode(), _data(message)]
-    if known.returncode == 0:
+    if ref_check.returncode == 0:
         lines.append(f"from {ref}^0\n".encode())
     lines.append(b"deleteall\n")
     for path, value in files.items():
@@ -104,13 +107,13 @@ def _quoted(path: bytes) -> bytes:
 
 
 class GitServer(Loopback):
-    """Serves the bare repositories below `root`, protocol version 2 included, while its `with` block lasts.
+    """A server for the bare repositories below `root`, protocol version 2 included, while its `with` block lasts.
 
-    environment: what git gets. asked: what was asked so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
+    environment: git's variables. asked: the requests so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
     private: path prefix -> the only value of Authorization that is let in; told: every value that came, by path.
     answers: path prefix -> (status, headers) answered in place of git.
-    lfs: serves objects of Git LFS for all repositories, if there is one.
-    halves: path prefixes whose content comes by half, and then nothing, until `well` is set; half_histories: the same of histories.
+    lfs: the server of Git LFS objects for all repositories, if there is one.
+    halves: path prefixes with content that stops halfway until `well` is set; half_histories: the equivalent for histories.
     sent: halves sent so far.
     """
 
@@ -129,7 +132,7 @@ class GitServer(Loopback):
         super().__init__(_Handler, host)
 
     def url(self, name: str) -> str:
-        """The clone address of `root/name`."""
+        """Return the clone address of `root/name`."""
         return f"http://{self.address}/{name}"
 
     def __exit__(
@@ -158,9 +161,11 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
     def _answer(self, body: bytes) -> None:
         owner = self.server.owner
         owner.asked.append(f"{self.command} {self.path}")
-        shown = self.headers.get("Authorization", "")
-        owner.told += [(self.path, shown)] if shown else []
-        if any(self.path.startswith(prefix) and shown != wanted for prefix, wanted in owner.private.items()):
+        authorization = self.headers.get("Authorization", "")
+        owner.told += [(self.path, authorization)] if authorization else []
+        if any(
+            self.path.startswith(prefix) and authorization != required for prefix, required in owner.private.items()
+        ):
             return self._send(401, [("WWW-Authenticate", 'Basic realm="git"')], b"")
         for prefix, (status, headers) in owner.answers.items():
             if self.path.startswith(prefix):
@@ -203,7 +208,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         self.send(status, content, {name: value for name, value in headers if name != "Status"})
 
     def _send_half(self, headers: Sequence[tuple[str, str]], content: bytes) -> None:
-        """And then goes silent, with the connection open."""
+        """Send half of the content, and then go silent with the connection open."""
         self.send_response(200)
         for name, value in (*headers, ("Content-Length", str(len(content)))):
             self.send_header(name, value)

@@ -1,6 +1,6 @@
-"""A GitHub API on loopback: recorded answers where there are any, else answers made from local git repositories.
+"""A GitHub API on loopback: recorded answers if they exist, else answers made from local git repositories.
 
-What is not recorded follows GitHub's documentation: trees (docs.github.com/en/rest/git/trees), blobs
+Answers without a recording follow GitHub's documentation: trees (docs.github.com/en/rest/git/trees), blobs
 (docs.github.com/en/rest/git/blobs), gists and their revisions (docs.github.com/en/rest/gists/gists), commits
 (docs.github.com/en/rest/commits/commits#get-a-commit, .../commits#list-branches-for-head-commit, .../commits#compare-two-commits),
 refs and tags (docs.github.com/en/rest/git/refs#get-a-reference, .../git/tags#get-a-tag), whether a repository is private
@@ -24,10 +24,10 @@ LISTING_LIMIT = 100_000
 
 
 class GitHubServer(ApiServer):
-    """Serves `owner/repository` -> bare repository, while its `with` block lasts.
+    """A server that maps `owner/repository` to a bare repository, while its `with` block lasts.
 
     renamed: old name -> new name. truncated: listings say so. gists: id -> bare repository. secret: ids of gists.
-    owner: of the gists; None: they have none.
+    owner: of the gists; with None, the gists have no owner.
     """
 
     def __init__(self, repositories: Mapping[str, Path] | None = None) -> None:
@@ -42,8 +42,8 @@ class GitHubServer(ApiServer):
 
     def found(self, path: str) -> Reply:
         plain, _, query = path.partition("?")
-        if known := self.recorded.get(f"https://{HOST}{plain}"):
-            return recorded(known)
+        if recording := self.recorded.get(f"https://{HOST}{plain}"):
+            return recorded(recording)
         if gist := re.fullmatch(r"/gists/([^/]+)/commits", plain):
             return self._revisions(gist[1])
         if gist := re.fullmatch(r"/gists/([^/]+)(?:/([^/]+))?", plain):
@@ -53,19 +53,19 @@ class GitHubServer(ApiServer):
         match = re.fullmatch(r"/repos/([^/]+/[^/]+)/(commits|compare|git/trees|git/blobs|git/ref|git/tags)/(.+)", plain)
         if match is None:
             return Reply(404, {"message": "Not Found"})
-        name, kind, what = match.groups()
+        name, kind, rest = match.groups()
         if name in self.renamed:
             location = f"{self.url}{path.replace(name, self.renamed[name], 1)}"
             return Reply(301, {"message": "Moved Permanently", "url": location}, {"Location": location})
         folder = self.repositories.get(name)
         if folder is None:
             return Reply(404, {"message": "Not Found"})
-        if kind == "commits" and what.endswith("/branches-where-head"):
-            return branches_where_head(folder, what.partition("/")[0])
+        if kind == "commits" and rest.endswith("/branches-where-head"):
+            return branches_where_head(folder, rest.partition("/")[0])
         if kind == "git/trees":
-            return self._tree(folder, what, "recursive=1" in query)
+            return self._tree(folder, rest, "recursive=1" in query)
         answers = {"commits": _commit, "compare": compared, "git/blobs": _blob, "git/ref": a_ref, "git/tags": a_tag}
-        return answers[kind](folder, unquote(what))
+        return answers[kind](folder, unquote(rest))
 
     def _about(self, name: str) -> Reply:
         if name in self.renamed:

@@ -1,4 +1,4 @@
-"""A GitHub API that knows an App, and checks what the App signs as GitHub's documentation says."""
+"""A GitHub API that knows an App, and checks the App's signatures by GitHub's documentation."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ PEM = KEY.as_pem(private=True).decode()
 
 
 class AppServer(GitHubServer):
-    """Gives the installation a token an hour. permits: what the App signed."""
+    """A server that gives the installation tokens of one hour each. permits: the claims that the App signed."""
 
     def __init__(self, clock: Clock, repositories: Mapping[str, Path] | None = None) -> None:
         super().__init__(repositories)

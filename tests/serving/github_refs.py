@@ -1,4 +1,4 @@
-"""GitHub's answers about refs and about how two commits stand to each other, made from a local git repository.
+"""GitHub's answers about refs and about the relation of two commits, made from a local git repository.
 
 As documented: docs.github.com/en/rest/commits/commits#list-branches-for-head-commit, .../commits#compare-two-commits,
 docs.github.com/en/rest/git/refs#get-a-reference, docs.github.com/en/rest/git/tags#get-a-tag.
@@ -13,7 +13,7 @@ NOT_FOUND = Reply(404, {"message": "Not Found"})
 
 
 def branches_where_head(folder: Path, commit: str) -> Reply:
-    """The branches that lead to the commit; 422 for what is no commit."""
+    """Return the branches with this commit as their tip; 422 if the id names no commit."""
     try:
         git("-C", folder, "cat-file", "-e", f"{commit}^{{commit}}")
     except RuntimeError:
@@ -24,9 +24,9 @@ def branches_where_head(folder: Path, commit: str) -> Reply:
     )
 
 
-def compared(folder: Path, what: str) -> Reply:
-    """How `head` stands to `base`, for `<base>...<head>`; 404 for two that have no commit in common."""
-    base, _, head = what.partition("...")
+def compared(folder: Path, comparison: str) -> Reply:
+    """Return the relation of `head` to `base`, for `<base>...<head>`; 404 for two that have no commit in common."""
+    base, _, head = comparison.partition("...")
     try:
         common = git("-C", folder, "merge-base", base, head).decode().strip()
     except RuntimeError:
@@ -50,7 +50,7 @@ def compared(folder: Path, what: str) -> Reply:
 
 
 def a_ref(folder: Path, name: str) -> Reply:
-    """The ref `heads/...` or `tags/...`, and the object that it names."""
+    """Return the ref `heads/...` or `tags/...`, and the object that it names."""
     listed = git(
         "-C", folder, "for-each-ref", "--format=%(refname) %(objecttype) %(objectname)", f"refs/{name}"
     ).decode()
@@ -61,7 +61,7 @@ def a_ref(folder: Path, name: str) -> Reply:
 
 
 def a_tag(folder: Path, tag: str) -> Reply:
-    """An annotated tag, and the object that it names."""
+    """Return an annotated tag, and the object that it names."""
     try:
         text = git("-C", folder, "cat-file", "tag", tag).decode()
     except RuntimeError:

@@ -1,8 +1,9 @@
-"""GitLab's API on loopback: recorded answers where there are any, else answers made from local git repositories.
+"""GitLab's API on loopback: recorded answers if they exist, else answers made from local git repositories.
 
-What is not recorded follows GitLab's documentation: a commit by its id, branch or tag (docs.gitlab.com/api/commits/), the refs
-whose history holds a commit (docs.gitlab.com/api/commits/#get-references-a-commit-is-pushed-to), names of projects in addresses
-(docs.gitlab.com/api/rest/#namespaced-paths), who may see a project (docs.gitlab.com/api/projects/#get-a-single-project), limits
+Answers without a recording follow GitLab's documentation: a commit by its id, branch or tag (docs.gitlab.com/api/commits/), the
+refs with a commit in their history (docs.gitlab.com/api/commits/#get-references-a-commit-is-pushed-to), names of projects in
+addresses (docs.gitlab.com/api/rest/#namespaced-paths), the visibility of a project
+(docs.gitlab.com/api/projects/#get-a-single-project), limits
 (docs.gitlab.com/security/rate_limits/ and docs.gitlab.com/administration/settings/user_and_ip_rate_limits/, section
 "Response headers").
 """
@@ -21,9 +22,11 @@ FOR_THE_SIGNED_IN = {"visibility", "repository_access_level"}
 
 
 class GitLabServer(ApiServer):
-    """Serves `namespace/project` -> bare repository, while its `with` block lasts. clones: where its git is; asked for anything
-    but its API, it sends on to there. visible: to whom a project is, such as
-    `internal`. levels: who may see a project's code, if not everybody who sees the project.
+    """A server that maps `namespace/project` to a bare repository, while its `with` block lasts.
+
+    clones: the address of its git; every request outside the API is redirected there.
+    visible: a project's visibility, such as `internal`.
+    levels: the access level of a project's code, if not every viewer of the project may see it.
     """
 
     limited = 429
@@ -41,20 +44,20 @@ class GitLabServer(ApiServer):
         return {"RateLimit-Remaining": "0", "RateLimit-Reset": str(until), "Retry-After": str(seconds)}
 
     def to_strangers(self, path: str) -> Reply:
-        found = self.found(path)
-        if not isinstance(found.body, dict):
-            return found
-        if found.body.get("visibility", "public") != "public":
+        reply = self.found(path)
+        if not isinstance(reply.body, dict):
+            return reply
+        if reply.body.get("visibility", "public") != "public":
             return Reply(404, {"message": "404 Project Not Found"})
-        shown = {name: value for name, value in found.body.items() if name not in FOR_THE_SIGNED_IN}
-        return Reply(found.status, shown, found.headers)
+        public = {name: value for name, value in reply.body.items() if name not in FOR_THE_SIGNED_IN}
+        return Reply(reply.status, public, reply.headers)
 
     def found(self, path: str) -> Reply:
         plain = path.partition("?")[0]
         if self.clones and not plain.startswith("/api/"):
             return Reply(301, None, {"Location": self.clones + path.replace(".git/", "/", 1)})
-        if known := self.recorded.get(f"https://{HOST}{plain}"):
-            return recorded(known)
+        if recording := self.recorded.get(f"https://{HOST}{plain}"):
+            return recorded(recording)
         about = re.fullmatch(r"/api/v4/projects/([^/]+)", plain)
         if about and (name := unquote(about[1])) in self.projects:
             visibility = self.visible.get(name) or ("private" if name in self.private else "public")
@@ -82,7 +85,7 @@ def _commit(folder: Path, ref: str) -> Reply:
 
 
 def _refs(folder: Path, commit: str) -> Reply:
-    """Branches and tags whose history holds the commit."""
+    """Return the branches and tags that have the commit in their history."""
     try:
         listed = git(
             "-C", folder, "for-each-ref", "--contains", commit, "--format=%(refname)", "refs/heads", "refs/tags"

@@ -1,4 +1,4 @@
-"""A host's API on loopback: ETags, tokens, limits and what each host has of its own; recorded answers where there are any."""
+"""A host's API on loopback: ETags, tokens, limits and the features of each host; recorded answers if they exist."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Asked:
-    """headers: names in lower case."""
+    """A request. headers: names in lower case."""
 
     path: str
     headers: Mapping[str, str]
@@ -37,25 +37,25 @@ class Asked:
 
 
 def recordings(host: str) -> dict[str, Recording]:
-    """The recorded answers of a host by address; empty where they are absent."""
+    """Return the recorded answers of a host by address; an empty mapping for a host without recordings."""
     file = RECORDINGS / f"{host}.json"
     if not file.exists():
         return {}
-    found: dict[str, Recording] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    answers: dict[str, Recording] = json.loads(file.read_text(encoding="utf-8"))
+    return answers
 
 
-def recorded(found: Recording) -> Reply:
-    """As it was said."""
-    return Reply(found["code"], json.loads(found["body"]), {"ETag": found["headers"].get("Etag", "")})
+def recorded(recording: Recording) -> Reply:
+    """Return the recorded status and body, with the recorded ETag."""
+    return Reply(recording["code"], json.loads(recording["body"]), {"ETag": recording["headers"].get("Etag", "")})
 
 
 class ApiServer(Loopback):
-    """What all hosts have in common; `found` is each one's own. It serves while its `with` block lasts.
+    """The common part of all hosts, which serves while its `with` block lasts; each host has its own `found`.
 
-    limited_until: UTC seconds, then every counted question is refused until it is cleared.
-    tokens: those accepted; another one is refused with 401. private: names of repositories that are shown to tokens alone.
-    forbidden: paths that no token is good for. replies: path -> what is said instead.
+    limited_until: UTC seconds; every counted request is refused until this is cleared.
+    tokens: the accepted ones; another one is refused with 401. private: names of repositories that are shown to tokens alone.
+    forbidden: paths that no token opens. replies: path -> the answer to send instead.
     """
 
     limited = 403
@@ -71,42 +71,42 @@ class ApiServer(Loopback):
 
     @property
     def url(self) -> str:
-        """The server's address."""
+        """Return the server's address."""
         return f"http://{self.address}"
 
     def found(self, path: str) -> Reply:
-        """The host's own answer for a path with its query."""
+        """Return the host's own answer for a path with its query."""
         raise NotImplementedError
 
     def to_strangers(self, path: str) -> Reply:
-        """The same to somebody without a token."""
+        """Return the answer for a client without a token."""
         return self.found(path)
 
     def limits(self, until: int) -> dict[str, str]:
-        """The headers that come with a refusal of one who asked too often."""
+        """Return the headers of a refusal because of too many requests."""
         return {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(until)}
 
     def post(self, path: str, headers: Mapping[str, str]) -> Reply:
-        """What is said to a POST."""
+        """Return the answer to a POST."""
         return Reply(404, {"message": "Not Found"})
 
     def reply(self, path: str, headers: Mapping[str, str]) -> Reply:
-        """What the API says, ETags and limits included."""
+        """Return the API's answer, with ETags and limits."""
         authorization = headers.get("authorization", "")
         if authorization and authorization.removeprefix("Bearer ") not in self.tokens:
             return Reply(401, {"message": "Bad credentials"})
         if authorization and path.partition("?")[0] in self.forbidden:
             return Reply(403, {"message": "Resource not accessible by personal access token"})
         unseen = not authorization and any(f"/{name}/" in unquote(f"{path}/") for name in self.private)
-        asked = "/nobody" if unseen else path
-        found = self.replies.get(asked.partition("?")[0])
-        found = found or (self.found(asked) if authorization else self.to_strangers(asked))
-        etag = found.headers.get("ETag") or f'"{sha256(json.dumps(found.body).encode()).hexdigest()}"'
-        if found.status == 200 and headers.get("if-none-match") == etag:
+        target = "/nobody" if unseen else path
+        reply = self.replies.get(target.partition("?")[0])
+        reply = reply or (self.found(target) if authorization else self.to_strangers(target))
+        etag = reply.headers.get("ETag") or f'"{sha256(json.dumps(reply.body).encode()).hexdigest()}"'
+        if reply.status == 200 and headers.get("if-none-match") == etag:
             return Reply(304, headers={"ETag": etag})
         if self.limited_until is not None:
             return Reply(self.limited, {"message": "API rate limit exceeded"}, self.limits(self.limited_until))
-        return Reply(found.status, found.body, {"ETag": etag, **found.headers})
+        return Reply(reply.status, reply.body, {"ETag": etag, **reply.headers})
 
 
 class _Handler(Quiet, BaseHTTPRequestHandler):

@@ -38,7 +38,7 @@ exec chroot --userspec="$user:$user" . /usr/bin/env -i -C "$folder" "$@"
 
 
 def python() -> str:
-    """The name of the folder in which a session's Python looks for packages, such as `python3.11`."""
+    """Return the name of the folder in which a session's Python looks for packages, such as `python3.11`."""
     code = "import sys; print('python{}.{}'.format(*sys.version_info))"
     return subprocess.run(["/usr/bin/python3", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
@@ -51,7 +51,7 @@ def need_root() -> None:
 
 @dataclass
 class Image:
-    """root: its files; `usr/local` lies in it, the rest of `/usr` is this machine's. environment: its ENV."""
+    """An image. root: its files; `usr/local` lies in it, the rest of `/usr` is this machine's. environment: its ENV."""
 
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -132,8 +132,8 @@ class Image:
                     target.chmod(int(mode[0], 8))
 
     def _expanded(self, text: str) -> str:
-        known = {**ARGUMENTS, **self.environment}
-        return re.sub(r"\$\{(\w+)\}|\$(\w+)", lambda match: known.get(match[1] or match[2], ""), text)
+        variables = {**ARGUMENTS, **self.environment}
+        return re.sub(r"\$\{(\w+)\}|\$(\w+)", lambda match: variables.get(match[1] or match[2], ""), text)
 
     def run(self, container: Mapping[str, object], variables: Mapping[str, str]) -> "Ended":
         """Run a Pod's container as a node would, in this image's own root. The root belongs to that session from then on."""
@@ -152,7 +152,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Ended:
-    """A session that is over. log: what it printed."""
+    """A session that is over. log: its output."""
 
     code: int
     log: str
@@ -160,7 +160,7 @@ class Ended:
 
     @property
     def reason(self) -> str:
-        """What it left for the launch to say."""
+        """Return the reason that it left for the launch."""
         return (self.root / "dev/termination-log").read_text()
 
     @property
@@ -170,14 +170,17 @@ class Ended:
 
     @property
     def records(self) -> str:
-        """What files of commits wrote when they ran."""
+        """Return the text that files of commits wrote when they ran."""
         path = self.root / OUT / "ran"
         return path.read_text() if path.exists() else ""
 
     @property
     def files(self) -> dict[str, object]:
-        """Every file, folder and link: mode, and content or target. git's own folders are left out: `git` answers for them."""
-        found: dict[str, object] = {}
+        """Return every file, folder and link: mode, and content or target.
+
+        git's own folders are left out: `git` answers for them.
+        """
+        entries: dict[str, object] = {}
         for inner, folders, names in os.walk(self.root):
             for name in [*folders, *names]:
                 path = Path(inner, name)
@@ -188,9 +191,9 @@ class Ended:
                 elif stat.S_ISREG(mode):
                     content = path.read_bytes()[16 if name.endswith(".pyc") else 0 :]  # a header with the source's time
                 if name != ".git":
-                    found[path.relative_to(self.root).as_posix()] = (stat.filemode(mode), content)
+                    entries[path.relative_to(self.root).as_posix()] = (stat.filemode(mode), content)
             folders[:] = [name for name in folders if name not in (".git", OUT, "dev")]
-        return found
+        return entries
 
     def git(self, *words: str) -> str:
         command = ["git", "-c", "safe.directory=*", "-C", str(self.root / "home/jovyan"), *words]
@@ -198,6 +201,6 @@ class Ended:
 
 
 def _words(container: Mapping[str, object], name: str, otherwise: Sequence[str]) -> list[str]:
-    """As Kubernetes reads them: `$$` is `$`."""
+    """Return the words of a command as Kubernetes reads them: `$$` is `$`."""
     words = container.get(name)
     return [str(word).replace("$$", "$") for word in words] if isinstance(words, list) else list(otherwise)

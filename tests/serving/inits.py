@@ -1,4 +1,4 @@
-"""Functions' starts, each in a fresh process as if it were deployed: with the variables that a stack gives, and no network."""
+"""Starts of functions, each in a fresh process as if it were deployed: with the variables that a stack gives, and no network."""
 
 import json
 import os
@@ -33,7 +33,10 @@ SURROUNDINGS = {
 
 @dataclass(frozen=True)
 class Init:
-    """seconds: until the first message could be taken. processor: seconds of it. modules: everything that is loaded then."""
+    """The measurements of a start. seconds: until the first message could be taken.
+
+    processor: seconds of processor time. modules: all modules that are loaded then.
+    """
 
     seconds: float
     processor: float
@@ -41,21 +44,27 @@ class Init:
 
     @property
     def installed(self) -> frozenset[str]:
-        """Those that are not Python's own, which differ from version to version."""
+        """Return the loaded modules without Python's own, which differ from version to version."""
         return frozenset(name for name in self.modules if name.partition(".")[0] not in sys.stdlib_module_names)
 
 
 def init(name: str, python: str | Path, functions: Path = ROOT / "functions", **variables: str) -> Init:
-    """Of a function, or of `bare`. python: one that has the package, and what it needs. Raises CalledProcessError."""
-    told = json.loads(_run([python, PROBE, functions, name], variables).stdout)
-    return Init(told["seconds"], told["processor"], frozenset(told["modules"]))
+    """Measure the start of a function, or of `bare`. Raise CalledProcessError.
+
+    python: an interpreter that has the package and its dependencies.
+    """
+    payload = json.loads(_run([python, PROBE, functions, name], variables).stdout)
+    return Init(payload["seconds"], payload["processor"], frozenset(payload["modules"]))
 
 
 def imports(name: str, python: str | Path, functions: Path) -> dict[str, float]:
-    """Milliseconds of each package's own, as Python itself tells them, which takes its time, too."""
-    told = _run([python, "-X", "importtime", PROBE, functions, name], {}).stderr
+    """Return the import time of each package's own modules in milliseconds.
+
+    Python itself measures it, and the measurement takes time, too.
+    """
+    output = _run([python, "-X", "importtime", PROBE, functions, name], {}).stderr
     own: dict[str, float] = {}
-    for microseconds, module in re.findall(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", told, re.MULTILINE):
+    for microseconds, module in re.findall(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", output, re.MULTILINE):
         parts = module.split(".")
         package = ".".join(parts[:2]) if parts[0] in ("bindery", "botocore", "aws_lambda_powertools") else parts[0]
         own[package] = own.get(package, 0) + int(microseconds) / 1000
@@ -63,6 +72,6 @@ def imports(name: str, python: str | Path, functions: Path) -> dict[str, float]:
 
 
 def _run(command: list[str | Path], variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
-    environment = {**kept, **SURROUNDINGS, **variables}
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+    environment = {**inherited, **SURROUNDINGS, **variables}
     return subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True, text=True)

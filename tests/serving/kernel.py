@@ -1,4 +1,4 @@
-"""A kernel of a session, as a notebook uses it: made over the server's API, asked over its websocket."""
+"""A kernel of a session, as a notebook uses it: created through the server's API, used through its websocket."""
 
 import json
 import uuid
@@ -23,13 +23,13 @@ class Session:
         return cls(ready["url"], ready["token"])
 
     def ask(self, path: str, method: str = "GET") -> httpx.Response:
-        """Of the server's API, such as `api/status`."""
+        """Send a request to the server's API, such as `api/status`."""
         headers = {"Authorization": f"token {self.token}"}
         with httpx.Client(trust_env=False, timeout=30) as client:
             return client.request(method, f"{self.url}{path}", headers=headers)
 
     def answers(self) -> bool:
-        """Whether its server is there and knows the token."""
+        """Return True if the session's server is there and accepts the token."""
         try:
             return self.ask("api/status").status_code == 200
         except httpx.TransportError:
@@ -37,7 +37,7 @@ class Session:
 
     @contextmanager
     def kernel(self) -> Iterator["Kernel"]:
-        """A kernel that is there as long as the block lasts, with an open websocket."""
+        """Yield a kernel with an open websocket, which exists as long as the block lasts."""
         id_ = self.ask("api/kernels", "POST").raise_for_status().json()["id"]
         address = f"{self.url.replace('http', 'ws', 1)}api/kernels/{id_}/channels?token={self.token}"
         with connect(address, proxy=None, open_timeout=30, max_size=None) as socket:
@@ -45,12 +45,12 @@ class Session:
         self.ask(f"api/kernels/{id_}", "DELETE")
 
     def run(self, code: str) -> str:
-        """Runs code in a kernel of its own."""
+        """Run code in a kernel of its own."""
         with self.kernel() as kernel:
             return kernel.run(code)
 
     def leave_running(self, code: str) -> None:
-        """Starts code in a kernel and goes away, as somebody who closes the tab."""
+        """Start code in a kernel and leave, like a visitor closing the tab."""
         id_ = self.ask("api/kernels", "POST").raise_for_status().json()["id"]
         address = f"{self.url.replace('http', 'ws', 1)}api/kernels/{id_}/channels?token={self.token}"
         with connect(address, proxy=None, open_timeout=30) as socket:
@@ -66,7 +66,7 @@ class Kernel:
     socket: ClientConnection
 
     def run(self, code: str) -> str:
-        """What the code wrote to stdout, up to its end. Raises RuntimeError with the code's own error."""
+        """Run code to its end and return its stdout. Raise RuntimeError with the code's own error."""
         number = self.send(code)
         written = ""
         for kind, content in self._answers(number):
@@ -79,7 +79,7 @@ class Kernel:
         return written
 
     def send(self, code: str) -> str:
-        """Answers the message's number."""
+        """Send code; return the message's number."""
         number = uuid.uuid4().hex
         header = {"msg_id": number, "msg_type": "execute_request", "username": "", "session": number, "version": "5.3"}
         content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
@@ -94,6 +94,6 @@ class Kernel:
 
     def _answers(self, number: str) -> Iterator[tuple[str, dict[str, object]]]:
         while True:
-            said = json.loads(self.socket.recv(timeout=60))
-            if said["parent_header"].get("msg_id") == number:
-                yield said["msg_type"], said["content"]
+            message = json.loads(self.socket.recv(timeout=60))
+            if message["parent_header"].get("msg_id") == number:
+                yield message["msg_type"], message["content"]

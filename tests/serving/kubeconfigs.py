@@ -8,13 +8,13 @@ import yaml
 
 
 def authority_of(path: Path) -> str:
-    """Of its cluster, in PEM and base64, as `certificate-authority-data` and as EKS tells it."""
+    """Return the authority of its cluster, in PEM and base64, as in `certificate-authority-data` and as EKS returns it."""
     (cluster,) = yaml.safe_load(path.read_text())["clusters"]
     return base64.b64encode(Path(cluster["cluster"]["certificate-authority"]).read_bytes()).decode()
 
 
 def inlined(path: Path, **user: str) -> str:
-    """The same with its authority inside. user: what differs."""
+    """Return the kubeconfig with its authority inside. user: the fields that differ."""
     config = yaml.safe_load(path.read_text())
     (cluster,), (bindery,) = config["clusters"], config["users"]
     del cluster["cluster"]["certificate-authority"]

@@ -30,7 +30,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 
 @cache
 def lab_python(base: Path) -> Path:
-    """The interpreter of a virtual environment below `base` that has JupyterLab."""
+    """Return the interpreter of a virtual environment below `base` that has JupyterLab."""
     folder = base / "lab-environment"
     subprocess.run([UV, "venv", "--quiet", str(folder)], check=True)
     python = folder / "bin" / "python"
@@ -79,7 +79,7 @@ def is_held(lock: Path) -> bool:
 
 @dataclass
 class WrittenContents:
-    """The contents port: writes these files, or raises. laid_out: how often it was asked."""
+    """The contents port: writes these files, or raises. laid_out: number of calls."""
 
     files: dict[str, str]
     notes: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ class WrittenContents:
 
 
 def order_of(session: str, ref: str = REF, image: str = "uv/one", **variables: str) -> SessionOrder:
-    """An order for a session of a repository at `ref`, which its image was built from."""
+    """Return an order for a session of a repository at `ref`, which its image was built from."""
     repository = Repository(
         provider="git",
         spec="x/HEAD",
@@ -128,7 +128,7 @@ def order_of(session: str, ref: str = REF, image: str = "uv/one", **variables: s
 
 
 def lab_server(process: Process) -> Process:
-    """The server that a keeper runs, or that its `start` script runs."""
+    """Return the server that a keeper runs, or that its `start` script runs."""
     below = {process.pid}
     for _ in range(3):
         for status in everything():
@@ -141,7 +141,7 @@ def lab_server(process: Process) -> Process:
 
 
 class KernelDiedError(Exception):
-    """The code took its kernel with it."""
+    """The error for code that killed its kernel."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,9 @@ class Kernel:
 
     @contextmanager
     def running(self, code: str) -> Iterator[Iterator[dict[str, object]]]:
-        """Sends code to be run; gives the kernel's messages on it until it is idle again.
+        """Send code to be run; give the kernel's messages about it until the kernel is idle again.
 
-        The messages end with KernelDiedError where the server says that the kernel died of the code.
+        The messages end with KernelDiedError if the server reports that the kernel died of the code.
         """
         address = self.url.replace("http://", "ws://") + f"api/kernels/{self.id}/channels?token={TOKEN}"
         number = uuid.uuid4().hex
@@ -166,13 +166,13 @@ class Kernel:
 
             def answers() -> Iterator[dict[str, object]]:
                 while True:
-                    said = json.loads(socket.recv(timeout=120))
-                    state = said["content"]["execution_state"] if said["msg_type"] == "status" else ""
+                    message = json.loads(socket.recv(timeout=120))
+                    state = message["content"]["execution_state"] if message["msg_type"] == "status" else ""
                     if state == "restarting":
                         raise KernelDiedError("the kernel died and is started again")
-                    if said["parent_header"].get("msg_id") != number:
+                    if message["parent_header"].get("msg_id") != number:
                         continue
-                    yield said
+                    yield message
                     if state == "idle":
                         return
 
@@ -180,14 +180,14 @@ class Kernel:
             yield answers()
 
     def run(self, code: str) -> str:
-        """Runs code; answers what it wrote to stdout. An error of the code's is part of it."""
+        """Run code; return its stdout. An error of the code is part of the text."""
         with self.running(code) as answers:
-            contents = [(said["msg_type"], cast("dict[str, object]", said["content"])) for said in answers]
+            contents = [(message["msg_type"], cast("dict[str, object]", message["content"])) for message in answers]
         return "".join(str(content.get("text", content.get("evalue", ""))) for _, content in contents)
 
 
 def kernel_of(url: str) -> Kernel:
-    """Starts a kernel at a session's server."""
+    """Start a kernel at a session's server."""
     answer = httpx.post(
         f"{url}api/kernels", json={"name": "python3"}, headers=authorized(), timeout=30, trust_env=False
     )
@@ -196,12 +196,12 @@ def kernel_of(url: str) -> Kernel:
 
 
 def authorized(token: str = TOKEN) -> dict[str, str]:
-    """The header that a session's server wants."""
+    """Return the header that a session's server requires."""
     return {"Authorization": f"token {token}"}
 
 
 def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Asks until it is so. Raises TimeoutError."""
+    """Ask repeatedly until the condition holds. Raise TimeoutError."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -22,9 +22,9 @@ from tests.serving.template_table import properties
 
 ROOT = Path(__file__).parents[2]
 STARTS_WITHIN = 60
-# A /opt of its own, seen by nobody else.
+# An /opt of its own, which no other process sees.
 OWN_OPT = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --bind "$0" /opt && exec "$@"']
-# What the adapter's layer has as /opt/bootstrap.
+# The content of /opt/bootstrap in the adapter's layer.
 WRAPPER = '#!/bin/sh\nexec "$LAMBDA_TASK_ROOT/$_HANDLER"\n'
 REAL = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -41,7 +41,7 @@ REAL = {
 
 
 def what_is_missing() -> str:
-    """In one line; empty when nothing is."""
+    """Return the parts that this machine lacks, in one line; an empty text if it has them all."""
     able = os.name == "posix" and os.geteuid() == 0 and shutil.which("unshare")
     if able and subprocess.run([*OWN_OPT, "/opt", "true"], capture_output=True).returncode == 0:
         return ""
@@ -50,9 +50,10 @@ def what_is_missing() -> str:
 
 @dataclass(frozen=True)
 class Package:
-    """What Lambda unpacks and starts. folder: the function's own. packages: what its layers hold for Python, each by its name.
+    """The files that Lambda unpacks and starts. folder: the function's own.
 
-    python: the interpreter. variables: the function's. faster: Python that the interpreter runs first.
+    packages: its layers' content for Python, each by its name. python: the interpreter.
+    variables: the function's. faster: Python code that the interpreter runs first.
     """
 
     folder: Path
@@ -64,19 +65,22 @@ class Package:
 
 
 def of_this_checkout(name: str, faster: str = "", **variables: str) -> Package:
-    """As it is written, on the packages of the tests. name: as in the template. variables: beside the template's own."""
+    """Return the package of the working tree, on the packages of the tests.
+
+    name: as in the template. variables: additions to the template's own.
+    """
     about = properties(resource=name)
     own = FUNCTIONS[name]["Properties"]["Environment"]["Variables"]
-    given = {str(key): str(resolved(value, {})) for key, value in own.items()}
+    settings = {str(key): str(resolved(value, {})) for key, value in own.items()}
     packages = (*Path(site.getsitepackages()[0]).iterdir(), ROOT / "layers" / "bindery" / "bindery")
-    # Not the test's own interpreter: that has the packages already.
+    # The test's own interpreter does not fit: it has the packages already.
     python = Path(sys.executable).resolve()
-    return Package(ROOT / about["CodeUri"], about["Handler"], packages, python, {**given, **variables}, faster)
+    return Package(ROOT / about["CodeUri"], about["Handler"], packages, python, {**settings, **variables}, faster)
 
 
 @pytest.fixture(scope="session")
 def adapter() -> Path:
-    """The Web Adapter, where a function can be started behind it."""
+    """Return the path of the Web Adapter, on a machine that can start a function behind it."""
     missing = what_is_missing() or web_adapter.what_is_missing()
     if missing:
         pytest.skip(missing)
@@ -85,7 +89,7 @@ def adapter() -> Path:
 
 @contextmanager
 def web_function(package: Package, place: Path, api: RuntimeApi, adapter: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """The function's own process, once it asks for events. place: a folder for it, and for its log."""
+    """Yield the function's own process, once it asks for events. place: a folder for it, and for its log."""
     task = _installed(package, place, adapter)
     environment = {**_environment(package, place, task), "AWS_LAMBDA_RUNTIME_API": api.address}
     wrapper = environment["AWS_LAMBDA_EXEC_WRAPPER"]
@@ -102,10 +106,10 @@ def web_function(package: Package, place: Path, api: RuntimeApi, adapter: Path) 
 
 
 def _installed(package: Package, place: Path, adapter: Path) -> Path:
-    """Lays out what Lambda unpacks: the function's folder, and the layers."""
+    """Lay out the files that Lambda unpacks: the function's folder, and the layers."""
     opt, lang = place / "opt", place / "lang"
-    for made in (opt / "extensions", opt / "python", lang):
-        made.mkdir(parents=True)
+    for folder in (opt / "extensions", opt / "python", lang):
+        folder.mkdir(parents=True)
     shutil.copy(adapter, opt / "extensions" / "lambda-adapter")
     (opt / "bootstrap").write_text(WRAPPER)
     (opt / "bootstrap").chmod(0o755)
@@ -124,8 +128,8 @@ def _environment(package: Package, place: Path, task: Path) -> dict[str, str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     path = f"{place / 'lang'}:{REAL['PATH']}"
-    told = {"LAMBDA_TASK_ROOT": str(task), "_HANDLER": package.handler, "AWS_LWA_PORT": str(port)}
-    return {**REAL, **package.variables, **told, "PATH": path}
+    environment = {"LAMBDA_TASK_ROOT": str(task), "_HANDLER": package.handler, "AWS_LWA_PORT": str(port)}
+    return {**REAL, **package.variables, **environment, "PATH": path}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

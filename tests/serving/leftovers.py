@@ -1,4 +1,4 @@
-"""What a Bindery at rest has on this machine that belongs to nothing: to no running session and to no environment."""
+"""Leftovers of a Bindery at rest on this machine: they belong to no running session and to no environment."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,7 +10,7 @@ MARK = b"BINDERY_SESSION="
 
 
 def check_at_rest(bindery: LocalRuntime, seconds: float = 30) -> None:
-    """Soon nothing is left over, nothing is under way, and as many sessions are counted as there are."""
+    """Check that soon no leftovers exist, no work is under way, and the number of counted sessions is right."""
     with suppress(TimeoutError):
         until(lambda: not _wrong(bindery), seconds)
     assert _wrong(bindery) == []
@@ -23,26 +23,29 @@ def _wrong(bindery: LocalRuntime) -> list[str]:
 
 
 def left_over(bindery: LocalRuntime) -> list[str]:
-    """Processes, folders and files, in words; empty if all is well. Only at rest: a launch under way has such things."""
+    """Describe leftover processes, folders and files; return an empty list if all is well.
+
+    Only for a Bindery at rest: a launch under way has such files.
+    """
     builds = [f"process {pid} of a build: {command}" for pid, command in bindery.builds().items()]
     return [*_of_sessions(bindery), *builds, *_of_environments(bindery), *_aside(bindery)]
 
 
 def running(bindery: LocalRuntime) -> set[str]:
-    """Ids of the sessions that have a keeper."""
-    kept = {pid for pid, command in bindery.sessions().items() if "process/session_reaper.py" in command}
-    return {session for pid, session in marked(bindery).items() if pid in kept}
+    """Return the ids of the sessions that have a keeper."""
+    keepers = {pid for pid, command in bindery.sessions().items() if "process/session_reaper.py" in command}
+    return {session for pid, session in marked(bindery).items() if pid in keepers}
 
 
 def marked(bindery: LocalRuntime) -> dict[int, str]:
-    """Sessions' ids by the numbers of their processes."""
-    found = {}
+    """Return sessions' ids by the numbers of their processes."""
+    sessions = {}
     for pid in bindery.sessions():
         with suppress(OSError):
             for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 if pair.startswith(MARK):
-                    found[pid] = pair.decode().rpartition(":")[2]
-    return found
+                    sessions[pid] = pair.decode().rpartition(":")[2]
+    return sessions
 
 
 def _of_sessions(bindery: LocalRuntime) -> Iterator[str]:
@@ -61,18 +64,18 @@ def _of_sessions(bindery: LocalRuntime) -> Iterator[str]:
 
 
 def _of_environments(bindery: LocalRuntime) -> Iterator[str]:
-    """Each counts by a small file, which says that it is ready, or failed."""
-    said = list((bindery.home / "environments").iterdir())
-    ready = {path.name.removesuffix(".json") for path in said if path.suffix == ".json"}
-    failed = {path.name.removesuffix(".failed") for path in said if path.suffix == ".failed"}
+    """Describe leftovers of environments. A small file counts for each environment: it says ready, or failed."""
+    records = list((bindery.home / "environments").iterdir())
+    ready = {path.name.removesuffix(".json") for path in records if path.suffix == ".json"}
+    failed = {path.name.removesuffix(".failed") for path in records if path.suffix == ".failed"}
     allowed = {f"{name}.json" for name in ready} | {f"{name}.failed" for name in failed}
     allowed |= {f"{name}.lock" for name in ready | failed}
-    yield from (f"environments/{path.name}" for path in said if path.name not in allowed)
+    yield from (f"environments/{path.name}" for path in records if path.name not in allowed)
     yield from (f"store/{path.name}" for path in (bindery.home / "store").iterdir() if path.name not in ready)
 
 
 def _aside(bindery: LocalRuntime) -> Iterator[str]:
-    """What was being written beside its place when its writer ended."""
+    """Describe files that were being written beside their place when their writer ended."""
     for folder in (bindery.home, *(bindery.home / "repositories").glob("*")):
         for path in folder.iterdir():
             if path.name.startswith(".") or path.name.endswith(".new"):

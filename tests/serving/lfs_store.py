@@ -12,7 +12,7 @@ OBJECTS: Final = "/lfs-objects/"
 
 
 def pointer(content: bytes, size: int | None = None) -> str:
-    """Return the pointer file of an object. size: a wrong one, if there is to be one."""
+    """Return the pointer file of an object. size: a wrong size to write, if the test wants one."""
     oid = sha256(content).hexdigest()
     return (
         f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(content) if size is None else size}\n"
@@ -28,11 +28,12 @@ class Reply:
 
 @dataclass
 class LfsStore:
-    """objects: by id. base: the address that downloads are at, without a trailing slash. header: what it asks
-    clients to show at downloads. required: what downloads have to show.
+    """The objects and rules of a Git LFS server. objects: by id.
 
-    batch: answers every batch request instead. downloads: answers every download instead. asked: method, path and headers, in
-    lower case, of each request.
+    base: the address of the downloads, without a trailing slash.
+    header: the headers that it asks clients to send at downloads. required: the headers that downloads have to have.
+    batch: answers every batch request instead. downloads: answers every download instead.
+    asked: method, path and headers, in lower case, of each request.
     """
 
     base: str
@@ -62,14 +63,14 @@ class LfsStore:
             return self.batch or self._batch(request["objects"])
         if self.downloads:
             return self.downloads
-        wanted = {name.lower(): value for name, value in self.required.items()}
-        if any(lower.get(name) != value for name, value in wanted.items()):
+        required = {name.lower(): value for name, value in self.required.items()}
+        if any(lower.get(name) != value for name, value in required.items()):
             return Reply(401)
         return Reply(200, self.objects[path.removeprefix(OBJECTS)])
 
-    def _batch(self, wanted: list[dict[str, str]]) -> Reply:
+    def _batch(self, requested: list[dict[str, str]]) -> Reply:
         objects: list[dict[str, object]] = []
-        for each in wanted:
+        for each in requested:
             if each["oid"] in self.objects:
                 action = {"href": f"{self.base}{OBJECTS}{each['oid']}", "header": self.header, "expires_in": 60}
                 objects.append({**each, "actions": {"download": action}})

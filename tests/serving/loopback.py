@@ -1,4 +1,4 @@
-"""What the tests' HTTP servers have in common: a server on loopback, in a thread of its own, while a `with` block lasts."""
+"""The common part of the tests' HTTP servers: a server on loopback, in a thread of its own, while a `with` block lasts."""
 
 import ssl
 import sys
@@ -10,7 +10,10 @@ from typing import Any, Self
 
 
 class Loopback:
-    """handler: `Quiet`, whose `server.owner` is this. port: 0 for any free one. tls: with a certificate to show."""
+    """A server on loopback. handler: a `Quiet` with this object as its `server.owner`.
+
+    port: 0 for any free one. tls: with a certificate to present.
+    """
 
     def __init__(
         self, handler: "type[Quiet]", host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
@@ -24,7 +27,7 @@ class Loopback:
 
     @property
     def address(self) -> str:
-        """`<host>:<port>`, as BINDERY_ALLOWED_PRIVATE_HOSTS takes it."""
+        """Return `<host>:<port>`, as BINDERY_ALLOWED_PRIVATE_HOSTS takes it."""
         host, port, *_ = self._server.server_address
         return f"{host!s}:{port}"
 
@@ -34,7 +37,7 @@ class Loopback:
 
     @property
     def origin(self) -> str:
-        """`http://<host>:<port>`."""
+        """Return `http://<host>:<port>`."""
         return f"{self._scheme}://{self.address}"
 
     def __enter__(self) -> Self:
@@ -50,30 +53,33 @@ class Loopback:
 
 
 class Serving(ThreadingHTTPServer):
-    """owner: the `Loopback` that it serves."""
+    """The HTTP server. owner: the `Loopback` that it serves."""
 
     daemon_threads = True
     owner: Any
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that left early, or does not trust this server, is no error here; everything else is shown."""
+        """Ignore a client that left early or does not trust this server; show every other error."""
         if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
             super().handle_error(request, client_address)  # type: ignore[arg-type] # a socket and its address, as they came
 
 
 class Quiet(BaseHTTPRequestHandler):
-    """Before BaseHTTPRequestHandler: keeps connections, and says nothing of requests: tests look at what their server noted."""
+    """A mixin to put before BaseHTTPRequestHandler.
+
+    It keeps connections open and logs no requests: tests look at the records of their server.
+    """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: Serving
 
     def body(self) -> bytes:
-        """The request's body, of the length that it was said to have."""
+        """Return the request's body, of the announced length."""
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def send(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
-        """A whole answer."""
+        """Send a whole answer."""
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -82,4 +88,4 @@ class Quiet(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing."""
+        """Log no request."""

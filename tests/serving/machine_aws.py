@@ -1,4 +1,4 @@
-"""What a build machine of CodeBuild asks of AWS: the project's credentials, and ECR's password. ECR itself is a local registry."""
+"""The AWS calls of a CodeBuild build machine: the project's credentials, and ECR's password. ECR itself is a local registry."""
 
 import base64
 import json
@@ -17,14 +17,14 @@ CREDENTIALS_PATH = "/v2/credentials/6b1d7a1e-0c5f-4d0e-9d4e-of-this-build"
 
 
 class MachineAws(Loopback):
-    """While its `with` block lasts. asked: actions and paths, in order."""
+    """A server that runs while its `with` block lasts. asked: actions and paths, in order."""
 
     def __init__(self, registry: LocalRegistry, host: str = "127.0.0.1", port: int = 0) -> None:
         self.asked: list[str] = []
         self._registry = registry
         super().__init__(_Handler, host, port)
 
-    def answer(self, action: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def answer(self, action: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         match action:
             case "GetAuthorizationToken":
                 token = base64.b64encode(f"{self._registry.user}:{self._registry.password}".encode()).decode()
@@ -32,15 +32,15 @@ class MachineAws(Loopback):
                     "authorizationData": [{"authorizationToken": token, "proxyEndpoint": self._registry.address}]
                 }
             case "BatchGetImage":
-                return 200, self._images(asked["repositoryName"], asked["imageIds"])
+                return 200, self._images(request["repositoryName"], request["imageIds"])
             case _:
                 return 400, {"__type": "InvalidAction", "message": action}
 
-    def _images(self, repository: str, wanted: list[dict[str, str]]) -> dict[str, Any]:
+    def _images(self, repository: str, requested: list[dict[str, str]]) -> dict[str, Any]:
         images, failures = [], []
-        for image in wanted:
-            found = self._registry.ask("HEAD", f"{repository}/manifests/{image['imageDigest']}")
-            if found.is_success:
+        for image in requested:
+            response = self._registry.ask("HEAD", f"{repository}/manifests/{image['imageDigest']}")
+            if response.is_success:
                 images.append({"repositoryName": repository, "imageId": image})
             else:
                 failures.append({"imageId": image, "failureCode": "ImageNotFound", "failureReason": "none such"})
@@ -52,8 +52,8 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         self.server.owner.asked.append(self.path)
         if self.path != CREDENTIALS_PATH:
             return self._send(404, {})
-        given = {"AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, "Token": SESSION_TOKEN}
-        return self._send(200, {**given, "Expiration": "2099-01-01T00:00:00Z"})
+        credentials = {"AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, "Token": SESSION_TOKEN}
+        return self._send(200, {**credentials, "Expiration": "2099-01-01T00:00:00Z"})
 
     def do_POST(self) -> None:
         body = json.loads(self.body())

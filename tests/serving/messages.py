@@ -1,4 +1,4 @@
-"""What a message for people looks like."""
+"""The rules for a message to people."""
 
 import re
 
@@ -6,7 +6,7 @@ INNARDS = ("Traceback", "<class", "object at 0x", "None", "Error:", "errno")
 
 
 def check_readable(message: str) -> None:
-    """A sentence or two that a person can act on, and nothing of the program's inside."""
+    """Check for a sentence or two that a person can act on, without internal details of the program."""
     assert message.strip(), "an empty message"
     assert len(message) < 1000, message
     assert not [word for word in INNARDS if word in message], message

@@ -1,7 +1,7 @@
 """An emulator of AWS (ministack, in an environment of its own) in a process of its own, on loopback.
 
 It runs Python functions from zip files in processes of the Python that it runs in, with the layers that they name; it polls
-queues for them, fires schedules, and with AUTH=true lets each function do what its role's policies allow, and no more.
+queues for them, fires schedules, and with AUTH=true lets each function do only those calls that its role's policies allow.
 """
 
 import os
@@ -23,11 +23,11 @@ from tests.serving.runtime import until
 START_SECONDS = 60
 ACCOUNT = "000000000000"
 KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
-"""Of the account's root."""
+"""The credentials of the account's root."""
 
 
 class Ministack:
-    """folder: for its log. Its port is known before it runs."""
+    """An emulator process. folder: for its log. Its port is known before it runs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,12 +36,12 @@ class Ministack:
         self.address = f"http://127.0.0.1:{self.port}"
 
     def client(self, service: str) -> Any:
-        """As the account's root."""
+        """Return a client with the account's root user."""
         return session("test", "test").client(service, endpoint_url=self.address, config=config())  # type: ignore[call-overload]
 
     @contextmanager
     def running(self, environment: Mapping[str, str]) -> Iterator[None]:
-        """environment: of its functions, besides what the template gives them."""
+        """Run the emulator. environment: variables of its functions, in addition to the template's."""
         make(".cache/ministack/ready")
         own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "MINISTACK_REGION": REGION, "AUTH": "true"}
         with tempfile.TemporaryDirectory(prefix="ministack-", ignore_cleanup_errors=True) as temporary:
@@ -66,7 +66,7 @@ class Ministack:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """With the functions' processes, which are in its group."""
+    """End the process together with the functions' processes, which are in its group."""
     process.terminate()
     try:
         process.wait(20)

@@ -1,4 +1,4 @@
-"""Names below `localhost` as a browser knows them, for clients that ask the machine's resolver, which may not."""
+"""Names below `localhost` as a browser resolves them, for clients that ask the machine's resolver, which may not know them."""
 
 import socket
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def localhost_names() -> Iterator[None]:
-    """While it lasts, they lead to loopback in this process."""
+    """Resolve these names to loopback in this process, while the block lasts."""
     ask = socket.getaddrinfo
 
     def answer(host: str | bytes | None, *more: object, **named: object) -> object:

@@ -15,14 +15,17 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"of-{os.getpid()}")  # several 
 
 
 def make(target: str) -> str:
-    """What it said, its result last. Raises AssertionError with all that."""
+    """Run a target of the Makefile and return its output, with its result last. Raise AssertionError with all output."""
     done = subprocess.run(["make", "--no-print-directory", target], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, f"make {target}: {done.stdout}{done.stderr}"
     return done.stderr + done.stdout
 
 
 def sam() -> Path:
-    """The `sam` command, of the environment that `make build` uses, too: made by the Makefile alone, while nobody uses it."""
+    """Return the `sam` command of the environment that `make build` also uses.
+
+    Only the Makefile creates it, at a time when no other process uses it.
+    """
     with alone("packages"):
         make(".cache/sam/ready")
     return ROOT / ".cache" / "sam" / "bin" / "sam"
@@ -30,7 +33,7 @@ def sam() -> Path:
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """Lambda's own."""
+    """Return the interpreter of Lambda's Python version."""
     try:
         return runtime_python()
     except NoRuntimePythonError:
@@ -39,13 +42,13 @@ def python() -> Path:
 
 @pytest.fixture(scope="session")
 def printed(python: Path) -> str:
-    """What `make build` said, its sizes last; its packages are in BUILT."""
+    """Return the output of `make build`, with its sizes last; its packages are in BUILT."""
     note = BUILT.parent / "printed" / RUN
     with alone("packages"):
         if not note.exists():
-            told = make("build")
+            output = make("build")
             for older in note.parent.glob("*"):
                 older.unlink()
             note.parent.mkdir(exist_ok=True)
-            note.write_text(told)
+            note.write_text(output)
         return note.read_text()

@@ -1,4 +1,4 @@
-"""Where Bindery's packages are: for processes that tests start with the project's own code."""
+"""The folders of Bindery's packages, for processes that tests start with the project's own code."""
 
 import os
 from pathlib import Path

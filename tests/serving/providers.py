@@ -1,4 +1,4 @@
-"""Every provider, made as the settings say."""
+"""Every provider, made from the settings."""
 
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.hosts.registry import PROVIDERS
@@ -12,6 +12,6 @@ from bindery_local.sqlite_table import SqliteTable
 def every_provider(
     client: GuardedClient, settings: Settings | None = None, clock: Clock | None = None
 ) -> dict[str, RepositoryProvider]:
-    """By id, in the order in which they are shown, on a table of their own."""
-    table, given, time = SqliteTable(None), settings or Settings(), clock or SystemClock()
-    return {name: make(given, client, table, time) for name, make in PROVIDERS.items()}
+    """Return the providers by id, in the order in which they are shown, on a table of their own."""
+    table, chosen, time = SqliteTable(None), settings or Settings(), clock or SystemClock()
+    return {name: make(chosen, client, table, time) for name, make in PROVIDERS.items()}

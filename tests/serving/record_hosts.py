@@ -1,8 +1,8 @@
-"""The DOI system, Zenodo and Figshare on loopback: recorded answers where there are any, else answers as their documentation has them.
+"""The DOI system, Zenodo and Figshare on loopback: recorded answers if they exist, else answers by their documentation.
 
 DOIs: www.doi.org/the-identifier/resources/factsheets/doi-resolution-documentation (the proxy's REST API).
 Zenodo: developers.zenodo.org (records) and inveniordm.docs.cern.ch/reference/rest_api_drafts_records (a record's files).
-That the API knows nothing of the number that stands for all versions, while the page does: github.com/zenodo/zenodo/issues/2499.
+The API does not know the number that stands for all versions, although the page does: github.com/zenodo/zenodo/issues/2499.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ RECORDED = "https://zenodo.org/record/3242074"
 
 
 class DoiSystem(Site):
-    """targets: DOI, in lower case -> address that it is registered with."""
+    """The DOI system. targets: DOI, in lower case -> address that it is registered with."""
 
     def __init__(self, targets: Mapping[str, str] | None = None) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class DoiSystem(Site):
 
 @dataclass
 class Record:
-    """One version. concept: the number that stands for all of them. files: by key."""
+    """A single version of a record. concept: the number that stands for all versions. files: by key."""
 
     concept: int
     files: dict[str, bytes]
@@ -46,7 +46,7 @@ class Record:
 
 
 class Zenodo(Site):
-    """records: by number."""
+    """A Zenodo server. records: by number."""
 
     def __init__(self, dois: DoiSystem) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Zenodo(Site):
         return f"{self.url}/api"
 
     def publish(self, number: int, concept: int, files: Mapping[str, bytes], doi: str = "") -> str:
-        """A version more; answers its DOI."""
+        """Add a version; return its DOI."""
         doi = doi or f"10.5281/zenodo.{number}"
         self.records[number] = Record(concept, dict(files), doi)
         self.dois.targets[doi.lower()] = f"{self.url}/records/{number}"
@@ -66,7 +66,7 @@ class Zenodo(Site):
         return doi
 
     def publish_recorded(self) -> str:
-        """The recorded record, as its page tells it; the page's own address is the one that its DOI leads to."""
+        """Publish the recorded record, as its page describes it. The page's own address is the target of its DOI."""
         page = json.loads(RECORDINGS.read_text(encoding="utf-8"))[RECORDED]["body"]
         doi = re.search(r'citation_doi" content="([^"]+)"', page)
         concept = re.search(r"10\.5281/zenodo\.(3242073)\b", page)
@@ -117,9 +117,9 @@ class Zenodo(Site):
 
 
 class Figshare(Site):
-    """docs.figshare.com: an article's versions, one version with ten of its files, and all of them in pages.
+    """A Figshare server, by docs.figshare.com: an article's versions, a version with ten of its files, and all of its files in pages.
 
-    articles: number -> files by version, from 1. largest_page: whatever is asked for.
+    articles: number -> files by version, from 1. largest_page: the limit for any requested page size.
     """
 
     largest_page = 25
@@ -130,16 +130,16 @@ class Figshare(Site):
         self.articles: dict[int, list[dict[str, bytes]]] = {}
         self.links: list[str] = []
         if FIGSHARE_RECORDINGS.exists():
-            for url, said in json.loads(FIGSHARE_RECORDINGS.read_text(encoding="utf-8")).items():
+            for url, recording in json.loads(FIGSHARE_RECORDINGS.read_text(encoding="utf-8")).items():
                 path = url.removeprefix("https://api.figshare.com")
-                self.replies[path] = Reply(said["code"], json.loads(said["body"]))
+                self.replies[path] = Reply(recording["code"], json.loads(recording["body"]))
 
     @property
     def api(self) -> str:
         return f"{self.url}/v2"
 
     def publish(self, number: int, files: Mapping[str, bytes]) -> str:
-        """A version more; answers the article's DOI."""
+        """Add a version; return the article's DOI."""
         self.articles.setdefault(number, []).append(dict(files))
         return f"10.6084/m9.figshare.{number}"
 
@@ -171,5 +171,5 @@ class Figshare(Site):
     def _file(self, number: int, version: int, name: str, content: bytes) -> dict[str, object]:
         md5 = hashlib.md5(content).hexdigest()
         url = f"{self.url}/files/{number}/{version}/{quote(name, safe='')}"
-        told = {"computed_md5": md5, "supplied_md5": "", "is_link_only": False, "download_url": url}
-        return {"id": 1, "name": name, "size": len(content), **told}
+        details = {"computed_md5": md5, "supplied_md5": "", "is_link_only": False, "download_url": url}
+        return {"id": 1, "name": name, "size": len(content), **details}

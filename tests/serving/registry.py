@@ -25,7 +25,7 @@ _STARTS_WITHIN = 20.0
 
 
 def what_is_missing() -> str:
-    """What this machine lacks for container builds, in one line; empty when nothing is."""
+    """Return the parts that this machine lacks for container builds, in one line; an empty text if it has them all."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "only root on Linux can try container builds here"
     lacking = [name for name in ("buildah", "docker-registry", "busybox") if shutil.which(name) is None]
@@ -37,7 +37,7 @@ def what_is_missing() -> str:
 
 
 class LocalRegistry:
-    """It can be stopped and started again, at the same address and with the same content."""
+    """A registry that can be stopped and started again, at the same address and with the same content."""
 
     def __init__(self, folder: Path, *, locked: bool = False, host: str = "127.0.0.1") -> None:
         self.user, self.password = (USER, PASSWORD) if locked else ("", "")
@@ -62,7 +62,7 @@ class LocalRegistry:
         while not self._answers():
             assert self._process.poll() is None, (self._folder / "log").read_text()
             assert time.monotonic() < until, "docker-registry does not answer"
-            time.sleep(0.02)  # nothing tells us when it listens
+            time.sleep(0.02)  # no event tells when it listens
 
     def stop(self) -> None:
         if self._process:
@@ -71,7 +71,7 @@ class LocalRegistry:
         self._process = None
 
     def ask(self, method: str, path: str) -> httpx.Response:
-        """Of its API, as whoever may."""
+        """Send a request to its API, with credentials that may do all."""
         auth = (self.user, self.password) if self.user else None
         kinds = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
         with httpx.Client(trust_env=False, auth=auth) as client:

@@ -8,10 +8,13 @@ HOST = "hub.example"
 
 
 def rest_event(target: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> dict[str, object]:
-    """target: as in a request's first line. headers: beside those that API Gateway adds itself."""
+    """Return the event of a request. target: as in a request's first line.
+
+    headers: additions to those that API Gateway adds itself.
+    """
     path, _, query = target.partition("?")
     values = parse_qs(query, keep_blank_values=True)
-    given = {
+    sent = {
         "Host": HOST,
         "X-Forwarded-For": f"{CLIENT}, 198.51.100.1",
         "X-Forwarded-Port": "443",
@@ -22,9 +25,9 @@ def rest_event(target: str, method: str = "GET", headers: Mapping[str, str] | No
         "resource": "/build/{proxy+}",
         "path": path,
         "httpMethod": method,
-        "headers": given,
-        "multiValueHeaders": {name: [value] for name, value in given.items()},
-        "queryStringParameters": {name: found[-1] for name, found in values.items()} or None,
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
+        "queryStringParameters": {name: texts[-1] for name, texts in values.items()} or None,
         "multiValueQueryStringParameters": values or None,
         "pathParameters": {"proxy": path.removeprefix("/build/")},
         "stageVariables": None,

@@ -1,4 +1,4 @@
-"""Bindery as `make up` runs it, in a process of its own, and a client that launches there as others' clients do."""
+"""Bindery as `make up` runs it, in a process of its own, and a client that launches there as other people's clients do."""
 
 import json
 import os
@@ -36,7 +36,7 @@ STREAM = {"Accept": "text/event-stream"}
 
 @dataclass(frozen=True)
 class Event:
-    """One event of a stream. data: all its fields. id: empty if it had none."""
+    """An event of a stream. data: all its fields. id: empty if it had none."""
 
     phase: str
     message: str
@@ -46,7 +46,7 @@ class Event:
 
 @dataclass
 class Stream:
-    """A launch's event stream. events, comments: what was heard so far."""
+    """A launch's event stream. events, comments: those received so far."""
 
     response: httpx.Response
     until: float
@@ -61,16 +61,19 @@ class Stream:
 
     @property
     def phases(self) -> list[str]:
-        """Each phase once, in the order in which they began."""
+        """Return each phase once, in the order in which they began."""
         return list(dict.fromkeys(event.phase for event in self.events))
 
     @property
     def text(self) -> str:
-        """All messages."""
+        """Return all messages as one text."""
         return "".join(event.message for event in self.events)
 
     def listen(self) -> Iterator[Event]:
-        """Events as they come, from where listening stopped to the stream's end. Raises TimeoutError when that takes too long."""
+        """Yield events as they come, from the end of the last listening to the stream's end.
+
+        Raise TimeoutError if that takes too long.
+        """
         self._lines = self._lines or self.response.iter_lines()
         for line in self._lines:
             if time.monotonic() > self.until:
@@ -89,14 +92,14 @@ class Stream:
                 raise ValueError(f"no line of an event: {line}")
 
     def hear(self, phase: str) -> Event:
-        """Listens until the phase comes."""
+        """Listen until the phase comes."""
         for event in self.listen():
             if event.phase == phase:
                 return event
         raise AssertionError(f"{phase} never came: {self.events[-5:]}")
 
     def finish(self) -> Self:
-        """Listens to the end."""
+        """Listen to the end."""
         for _ in self.listen():
             pass
         return self
@@ -112,10 +115,11 @@ class Raw:
 
 
 class LocalRuntime:
-    """Runs while its `with` block lasts, on a free port, with its state in `home`; whatever is left of it afterwards fails the test.
+    """A runtime process that lives while its `with` block lasts, on a free port, with its state in `home`.
 
-    settings, words: `idle_seconds=4` is `BINDERY_IDLE_SECONDS=4`. template: another one than the project's.
-    errors: where its terminal's lines went.
+    Leftover processes and files fail the test afterwards.
+    settings, words: `idle_seconds=4` is `BINDERY_IDLE_SECONDS=4`. template: a template in place of the project's.
+    errors: the file for its terminal's error lines.
     """
 
     def __init__(
@@ -138,7 +142,7 @@ class LocalRuntime:
         self.client = httpx.Client(trust_env=False, timeout=30)
 
     def __enter__(self) -> Self:
-        self._temporary = Path(tempfile.mkdtemp(prefix="b"))  # short, as sockets in it want
+        self._temporary = Path(tempfile.mkdtemp(prefix="b"))  # short, because sockets in it need a short path
         self.start()
         return self
 
@@ -149,12 +153,12 @@ class LocalRuntime:
         try:
             if self._process:
                 self.stop()
-            left, files = self.processes(), sorted(path.name for path in self._temporary.iterdir())
-            for pid in left:
+            remaining, files = self.processes(), sorted(path.name for path in self._temporary.iterdir())
+            for pid in remaining:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             if error is None:
-                assert not left, f"processes are left: {left}"
+                assert not remaining, f"processes are left: {remaining}"
                 assert not files, f"temporary files are left: {files}"
         finally:
             self.client.close()
@@ -164,7 +168,7 @@ class LocalRuntime:
             shutil.rmtree(self.home, ignore_errors=True)
 
     def start(self) -> None:
-        """Raises AssertionError with what it said if it does not come up."""
+        """Start the runtime. Raise AssertionError with its output if it does not come up."""
         outer = {name: value for name, value in os.environ.items() if not name.startswith("BINDERY_")}
         settings = {"BINDERY_HOME": str(self.home), "BINDERY_PORT": "0", **self._settings}
         with self.errors.open("a") as errors:
@@ -179,14 +183,14 @@ class LocalRuntime:
             )
         assert self._process.stdout is not None
         readable, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
-        said = self._process.stdout.readline() if readable else ""
-        assert said.startswith("Bindery is at http://127.0.0.1:"), f"said {said!r}; {self.errors.read_text()}"
-        self.address = said.split()[-1].rstrip("/")
+        line = self._process.stdout.readline() if readable else ""
+        assert line.startswith("Bindery is at http://127.0.0.1:"), f"said {line!r}; {self.errors.read_text()}"
+        self.address = line.split()[-1].rstrip("/")
         self.client.base_url = httpx.URL(self.address)
 
     @property
     def temporary(self) -> Path:
-        """Its TMPDIR."""
+        """Return its TMPDIR."""
         assert self._temporary is not None
         return self._temporary
 
@@ -196,26 +200,26 @@ class LocalRuntime:
         return self._process.pid
 
     def line(self) -> str:
-        """The next that it prints, after its address. Waits for it."""
+        """Wait for the next line that it prints after its address, and return it."""
         assert self._process is not None
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 
     def memory(self) -> int:
-        """The most that it has used so far, in bytes."""
+        """Return the peak of its memory so far, in bytes."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
 
     def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 30) -> int:
-        """Asks it to end; answers its exit code. Raises TimeoutExpired."""
+        """Ask it to end; return its exit code. Raise TimeoutExpired."""
         return self._end(number, seconds)
 
     def kill9(self) -> None:
-        """Ends it as a power cut would, its sessions aside."""
+        """Kill it as a power cut would; its sessions stay."""
         self._end(signal.SIGKILL, 10)
 
     def give_up(self) -> None:
-        """For one that did not come up: takes note of its end."""
+        """Record the end of a runtime that did not come up."""
         if self._process:
             self._end(signal.SIGKILL, 10)
         self.client.close()
@@ -231,35 +235,38 @@ class LocalRuntime:
         return code
 
     def processes(self, mark: str = "") -> dict[int, str]:
-        """Command lines by number of every process, but the runtime itself, that has this home (and `mark`) in what it was started with."""
+        """Return command lines by process number.
+
+        They are of every process, except the runtime itself, that has this home (and `mark`) in its command line or environment.
+        """
         own = {os.getpid(), *([self._process.pid] if self._process else [])}
-        found = started_with(str(self.home), mark)
-        return {number: command for number, command in found.items() if number not in own}
+        commands = started_with(str(self.home), mark)
+        return {number: command for number, command in commands.items() if number not in own}
 
     def sessions(self) -> dict[int, str]:
-        """Processes of sessions."""
+        """Return the processes of sessions."""
         return self.processes("BINDERY_SESSION=")
 
     def builds(self) -> dict[int, str]:
-        """Processes of builds."""
+        """Return the processes of builds."""
         return self.processes("BINDERY_BUILD=")
 
     def connections(self) -> int:
-        """Connections that clients have with it now, as the system counts them."""
+        """Count the connections that clients have with it now, as the system counts them."""
         port = f":{int(self.address.rpartition(':')[2]):04X}"
         lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         open_states = ("01", "08")  # established; closed by the client only
         return sum(1 for line in lines if line[1].endswith(port) and line[3] in open_states)
 
     def session_marks(self) -> list[str]:
-        """What marks each process of a session as this one's or that one's."""
-        found = []
+        """Return the marks that assign each process of a session to its session."""
+        marks = []
         for pid in self.sessions():
             with suppress(OSError):
                 for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                     if pair.startswith(b"BINDERY_SESSION="):
-                        found.append(pair.decode())
-        return found
+                        marks.append(pair.decode())
+        return marks
 
     def session_folders(self) -> list[str]:
         folder = self.home / "sessions"
@@ -267,22 +274,22 @@ class LocalRuntime:
 
     @property
     def log(self) -> str:
-        """What it wrote to its log."""
+        """Return the content of its log."""
         return (self.home / "bindery.log").read_text()
 
     @property
     def tokens(self) -> Tokens:
-        """Makes tokens as this home's runtime does."""
+        """Return a maker of tokens like those of this home's runtime."""
         return Tokens((self.home / "secret").read_text())
 
     def launches(self) -> int:
-        """How many there ever were: each is a record in the table."""
+        """Count all launches ever made: each is a record in the table."""
         with closing(sqlite3.connect(f"file:{self.home}/table.sqlite?mode=ro", uri=True)) as table:
             (count,) = table.execute("SELECT count(*) FROM items WHERE sk = 'launch'").fetchone()
         return int(count)
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Samples of `/metrics`, by name and labels, rendered after this call began."""
+        """Return the samples of `/metrics`, by name and labels, rendered after this call began."""
         began = time.time()
         until(lambda: self._rendered_at() >= began, 90)
         families = text_string_to_metric_families(self.client.get("/metrics").raise_for_status().text)
@@ -293,15 +300,17 @@ class LocalRuntime:
         }
 
     def _rendered_at(self) -> float:
-        """UTC seconds of the last rendering of `/metrics`; 0 without one."""
+        """Return the UTC seconds of the last rendering of `/metrics`; 0 without one."""
         with closing(sqlite3.connect(f"file:{self.home}/table.sqlite?mode=ro", uri=True)) as table:
-            found = table.execute("SELECT data FROM items WHERE pk = 'metrics'").fetchone()
-        return float(json.loads(found[0])["at"]) if found else 0
+            row = table.execute("SELECT data FROM items WHERE pk = 'metrics'").fetchone()
+        return float(json.loads(row[0])["at"]) if row else 0
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that have these labels."""
-        wanted = labels.items()
-        return sum(value for (found, has), value in self.metrics().items() if found == name and wanted <= has)
+        """Return the sum of a metric's samples that have these labels."""
+        expected = labels.items()
+        return sum(
+            value for (metric, labelled), value in self.metrics().items() if metric == name and expected <= labelled
+        )
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         return self.client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
@@ -316,9 +325,9 @@ class LocalRuntime:
         seconds: float = PATIENCE_SECONDS,
         **query: str,
     ) -> Iterator[Stream]:
-        """A launch's open stream. spec: as it stands in a link."""
+        """Open a launch's stream. spec: as it stands in a link."""
         path = f"/build/{provider}/{spec}" + (f"?{urlencode(query)}" if query else "")
-        # As it stands: a client of ours that tidies addresses would hide what others send.
+        # The path stays as it is: our client would tidy the address and hide the form that other clients send.
         target = path.encode()
         with self.client.stream(
             "GET", "/build", headers={**STREAM, **(headers or {})}, extensions={"target": target}
@@ -334,21 +343,21 @@ class LocalRuntime:
         seconds: float = PATIENCE_SECONDS,
         **query: str,
     ) -> Stream:
-        """A launch from its beginning to its end."""
+        """Follow a launch from its beginning to its end."""
         with self.stream(spec, provider=provider, headers=headers, seconds=seconds, **query) as stream:
             return stream.finish()
 
     def raw(
         self, target: bytes, *headers: bytes, method: bytes = b"GET", body: bytes = b"", seconds: float = 30
     ) -> Raw:
-        """Sends a request exactly as given (`Host` and `Connection` added) and reads the whole answer."""
+        """Send a request exactly as given (`Host` and `Connection` added) and read the whole answer."""
         host, port = self.address.removeprefix("http://").split(":")
-        given = b"".join(header + b"\r\n" for header in headers)
+        fields = b"".join(header + b"\r\n" for header in headers)
         if not any(header.lower().startswith(b"host:") for header in headers):
-            given += f"Host: {host}:{port}\r\n".encode()
+            fields += f"Host: {host}:{port}\r\n".encode()
         if body:
-            given += b"Content-Length: %d\r\n" % len(body)
-        head = method + b" " + target + b" HTTP/1.1\r\n" + given + b"Connection: close\r\n\r\n"
+            fields += b"Content-Length: %d\r\n" % len(body)
+        head = method + b" " + target + b" HTTP/1.1\r\n" + fields + b"Connection: close\r\n\r\n"
         with socket.create_connection((host, int(port)), timeout=seconds) as connection:
             connection.sendall(head + body)
             with HTTPResponse(connection) as answer:
@@ -357,12 +366,12 @@ class LocalRuntime:
                 return Raw(answer.status, {name.lower(): value for name, value in answer.getheaders()}, text)
 
     def token(self, target: str, *, jti: str, seconds: float = 300) -> str:
-        """A build token for `<provider>/<spec>`, as the launch page has it."""
+        """Return a build token for `<provider>/<spec>`, as the launch page has it."""
         return self.tokens.build_token(target, self.address, jti, time.time() + seconds)
 
 
 def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Asks until it is so. Raises TimeoutError."""
+    """Ask repeatedly until the condition holds. Raise TimeoutError."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

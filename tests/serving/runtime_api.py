@@ -1,4 +1,4 @@
-"""Lambda's Runtime API and Extensions API, as much as a function behind the Web Adapter meets of them."""
+"""Lambda's Runtime API and Extensions API, as far as a function behind the Web Adapter uses them."""
 
 import json
 import queue
@@ -18,7 +18,7 @@ SECONDS = 60
 RUNTIME = "/2018-06-01/runtime/invocation"
 EXTENSION = "/2020-01-01/extension"
 BETWEEN = b"\0" * 8
-"""What stands between the head of a streamed answer and its body."""
+"""The separator between the head of a streamed answer and its body."""
 STREAMED = {
     "Lambda-Runtime-Function-Response-Mode": "streaming",
     "Content-Type": "application/vnd.awslambda.http-integration-response",
@@ -27,7 +27,7 @@ STREAMED = {
 
 @dataclass
 class _Invocation:
-    """head: status and headers, as soon as they came. body: what came after them; None is its end."""
+    """An invocation. head: status and headers, as soon as they came. body: the parts that came after them; None is its end."""
 
     id: str
     event: Mapping[str, object]
@@ -40,9 +40,9 @@ class _Invocation:
 
 
 class RuntimeApi(Loopback):
-    """Serves one instance of a function while its `with` block lasts.
+    """A server for a single instance of a function, while its `with` block lasts.
 
-    idle: how often the function asked for an event so far; it asks for the next when it is done with one.
+    idle: how often the function asked for an event so far; it asks for the next one after it has finished one.
     """
 
     def __init__(self) -> None:
@@ -60,9 +60,9 @@ class RuntimeApi(Loopback):
         super().__exit__(kind, error, trace)
 
     def invoke(self, event: Mapping[str, object]) -> httpx.Response:
-        """The function's answer as API Gateway passes it on: once its head is there, while its body still comes.
+        """Return the function's answer as API Gateway passes it on: as soon as its head is there, while its body still comes.
 
-        Nothing tells the function whether anybody reads. Raises RuntimeError if the function failed.
+        The function cannot tell if a client reads. Raise RuntimeError if the function failed.
         """
         invocation = _Invocation(f"request-{len(self.taken) + self.waiting.qsize()}", event)
         self.waiting.put(invocation)
@@ -75,7 +75,7 @@ class RuntimeApi(Loopback):
 class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == f"{EXTENSION}/event/next":
-            self.server.owner.closed.wait()  # no event was asked for
+            self.server.owner.closed.wait()  # the function has not asked for an event
             self.close_connection = True
             return
         assert self.path == f"{RUNTIME}/next"
@@ -93,10 +93,10 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
             self.body()
             self._answer({}, **{"Lambda-Extension-Identifier": "adapter"})
             return
-        id_, _, what = self.path.removeprefix(f"{RUNTIME}/").partition("/")
+        id_, _, outcome = self.path.removeprefix(f"{RUNTIME}/").partition("/")
         invocation = self.server.owner.taken[id_]
-        if what != "response" or any(self.headers[name] != value for name, value in STREAMED.items()):
-            invocation.head.set_exception(RuntimeError(f"{what}: {b''.join(self._parts())!r}"))
+        if outcome != "response" or any(self.headers[name] != value for name, value in STREAMED.items()):
+            invocation.head.set_exception(RuntimeError(f"{outcome}: {b''.join(self._parts())!r}"))
         else:
             self._pass_on(invocation)
         self._answer({"status": "OK"})
@@ -111,7 +111,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
             invocation.body.put(part)
 
     def _parts(self) -> Iterator[bytes]:
-        """The request's body: in chunks as they come, or by its length."""
+        """Yield the request's body: in chunks as they come, or by its length."""
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
             yield self.body()
             return
@@ -121,5 +121,5 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         while self.rfile.readline().strip():
             pass  # trailers
 
-    def _answer(self, told: Mapping[str, object], **headers: str) -> None:
-        self.send(200, json.dumps(told).encode(), {"Content-Type": "application/json", **headers})
+    def _answer(self, payload: Mapping[str, object], **headers: str) -> None:
+        self.send(200, json.dumps(payload).encode(), {"Content-Type": "application/json", **headers})

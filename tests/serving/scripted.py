@@ -1,4 +1,4 @@
-"""A TCP server on loopback that answers each request with whatever bytes a test wants, at the test's pace."""
+"""A TCP server on loopback that answers each request with the bytes that a test gives, at the test's pace."""
 
 import socket
 import threading
@@ -8,17 +8,23 @@ from types import TracebackType
 from typing import Self
 
 Script = Callable[[bytes], Iterable[bytes]]
-"""From a request's head (and what came with it) to the pieces of the answer; the connection closes after the last."""
+"""A function from a request's head (and the bytes that came with it) to the pieces of the answer.
+
+The connection closes after the last piece.
+"""
 
 
 def answer(body: bytes, content_type: str = "text/plain", status: str = "200 OK", *headers: str) -> bytes:
-    """One whole HTTP answer."""
+    """Return a whole HTTP answer."""
     lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 class ScriptedServer:
-    """asked: the requests' heads so far. closing: set when the server ends, so that an endless script can stop waiting."""
+    """A server that plays a script. asked: the requests' heads so far.
+
+    closing: set when the server ends, so that an endless script can stop waiting.
+    """
 
     def __init__(self, script: Script) -> None:
         self.asked: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Bindery's pages on loopback, over an event stream that follows a script: what a browser makes of the pages, and no more."""
+"""Bindery's pages on loopback, over an event stream that follows a script: for tests of the pages in a browser alone."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ BESIDE = ("id", "event", "retry")
 
 @dataclass
 class Gate:
-    """Where a script waits until the test lets it go on."""
+    """A point at which a script waits until the test lets it continue."""
 
     opened: threading.Event = field(default_factory=threading.Event)
 
@@ -38,7 +38,7 @@ def open_gate() -> Gate:
 
 
 Script = Sequence[Mapping[str, object] | Gate]
-"""Events (what is in BESIDE goes beside the data) and gates; at its end the connection is closed."""
+"""Events (the fields in BESIDE go beside the data) and gates. The connection is closed at the end of the script."""
 
 
 Answer = tuple[int, Mapping[str, str], Mapping[str, object]]
@@ -53,10 +53,11 @@ class Asked:
 
 
 class ScriptedBindery(Loopback):
-    """Each connection to the stream plays the next script; without one it is refused with 503.
+    """A server of the pages and the stream. Each connection to the stream plays the next script; without one it is refused with 503.
 
-    looks: what the API answers to whoever looks, one after the other, the last one again and again; without any it is not
-    there. created: what it was asked to create. answers: ahead of all that, status, headers and body.
+    looks: the API's answers to a request for a launch's state, in order; the last one is repeated.
+    Without any, the launch does not exist.
+    created: the launches that it was asked to create. answers: status, headers and body of answers that come first.
     permits: the build tokens of the pages to come.
     """
 
@@ -76,12 +77,12 @@ class ScriptedBindery(Loopback):
 
     @property
     def session_url(self) -> str:
-        """Another origin than the pages', as real sessions have."""
+        """Return an address of another origin than the pages', as real sessions have."""
         return f"http://localhost:{self.port}/session/abc/"
 
     def ready(self, **fields: object) -> dict[str, object]:
-        told = {"message": f"server running at {self.session_url}\n", "url": self.session_url, "token": "s3cret"}
-        return {"phase": "ready", **told, **fields}
+        payload = {"message": f"server running at {self.session_url}\n", "url": self.session_url, "token": "s3cret"}
+        return {"phase": "ready", **payload, **fields}
 
     def page(self, target: str) -> Page:
         parts = urlsplit(target)
@@ -100,7 +101,7 @@ class ScriptedBindery(Loopback):
 
 @cache
 def real_providers() -> Mapping[str, RepositoryProvider]:
-    """All of them; nobody asks their hosts here."""
+    """Return all real providers. No test asks their hosts here."""
     return every_provider(GuardedClient())
 
 
@@ -122,8 +123,8 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         elif self.path.startswith("/session/"):
             self.bindery.sessions.append(self.path)
             self.send(200, b"<title>session</title><h1>the session</h1>", {"Content-Type": "text/html"})
-        elif found := asset(name):
-            self.send(200, found.body, {"Content-Type": found.content_type})
+        elif content := asset(name):
+            self.send(200, content.body, {"Content-Type": content.content_type})
         else:
             page = self.bindery.page(self.path)
             self.send(page.status, page.body.encode(), page.headers)
@@ -131,22 +132,22 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
     def _detect(self, url: str) -> None:
         self.bindery.detecting.opened.wait(WAIT_SECONDS)
         try:
-            status, told = 200, detected(DetectAddress(real_providers)(url), f"{self.bindery.origin}/")
+            status, payload = 200, detected(DetectAddress(real_providers)(url), f"{self.bindery.origin}/")
         except BinderyError as error:
-            status, told = error_message(error).status, {"message": error_message(error).message}
-        self.send(status, json.dumps(told).encode(), {"Content-Type": "application/json"})
+            status, payload = error_message(error).status, {"message": error_message(error).message}
+        self.send(status, json.dumps(payload).encode(), {"Content-Type": "application/json"})
 
     def do_POST(self) -> None:
-        asked = json.loads(self.body())
-        self.bindery.created.append(asked)
+        request = json.loads(self.body())
+        self.bindery.created.append(request)
         if self.bindery.looks and self.path == "/api/launches":
             self._tell(201, {"id": "l1", "launcher_token": "launcher"})
         else:
             self.send(503, b"", {"Retry-After": "0.01"})
 
-    def _tell(self, status: int, told: Mapping[str, object]) -> None:
-        status, headers, told = self.bindery.answers.pop(0) if self.bindery.answers else (status, {}, told)
-        self.send(status, json.dumps(told).encode(), {"Content-Type": "application/json", **headers})
+    def _tell(self, status: int, payload: Mapping[str, object]) -> None:
+        status, headers, payload = self.bindery.answers.pop(0) if self.bindery.answers else (status, {}, payload)
+        self.send(status, json.dumps(payload).encode(), {"Content-Type": "application/json", **headers})
 
     def _stream(self) -> None:
         self.bindery.asked.append(Asked(self.path, self.headers["Last-Event-ID"]))

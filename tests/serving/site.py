@@ -1,4 +1,4 @@
-"""A web site on loopback that answers GET as a test's host would, and remembers what it was asked."""
+"""A web site on loopback that answers GET as a test's host would, and remembers its requests."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from tests.serving.loopback import Loopback, Quiet
 
 @dataclass(frozen=True)
 class Reply:
-    """body: bytes as they are, anything else as JSON."""
+    """An answer. body: bytes as they are, any other value as JSON."""
 
     status: int = 200
     body: object = b""
@@ -19,7 +19,7 @@ class Reply:
 
 
 def moved(url: str) -> Reply:
-    """To another address."""
+    """Return a redirect to another address."""
     return Reply(302, b"", {"Location": url})
 
 
@@ -27,7 +27,10 @@ MISSING = Reply(404, {"message": "Not Found"})
 
 
 class Site(Loopback):
-    """Serves while its `with` block lasts. replies: path -> what is said instead. asked: paths with their queries, in order."""
+    """A server that runs while its `with` block lasts. replies: path -> the answer to send instead.
+
+    asked: paths with their queries, in order.
+    """
 
     def __init__(self) -> None:
         self.replies: dict[str, Reply] = {}
@@ -39,12 +42,12 @@ class Site(Loopback):
         return f"http://{self.address}"
 
     def found(self, path: str, query: Mapping[str, str]) -> Reply:
-        """What this kind of host says. path: percent-encoded, as it came."""
+        """Return the answer of this kind of host. path: percent-encoded, as it came."""
         return MISSING
 
-    def answer(self, asked: str) -> Reply:
-        self.asked.append(asked)
-        path, _, query = asked.partition("?")
+    def answer(self, target: str) -> Reply:
+        self.asked.append(target)
+        path, _, query = target.partition("?")
         return self.replies.get(path) or self.found(path, dict(parse_qsl(query, keep_blank_values=True)))
 
 

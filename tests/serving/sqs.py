@@ -1,4 +1,4 @@
-"""A queue that takes messages as SQS does, for functions in processes of their own: what they send is kept for the test."""
+"""A queue that takes messages as SQS does, for functions in processes of their own. It keeps their messages for the test."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from tests.serving.loopback import Loopback, Quiet
 
 
 class Queues(Loopback):
-    """While its `with` block lasts. sent: queue name and body, in order."""
+    """A server that runs while its `with` block lasts. sent: queue name and body, in order."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
@@ -16,7 +16,7 @@ class Queues(Loopback):
 
     @property
     def variables(self) -> dict[str, str]:
-        """What leads a function's own client here."""
+        """Return the variables that lead a function's own client here."""
         queues = {name: f"{self.origin}/{name}" for name in ("resolve", "builds", "sessions", "stops")}
         return {
             "BINDERY_QUEUES": "sqs",
@@ -30,9 +30,9 @@ class Queues(Loopback):
 class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert self.headers["X-Amz-Target"] == "AmazonSQS.SendMessage"
-        asked = json.loads(self.body())
+        request = json.loads(self.body())
         sent = self.server.owner.sent
-        sent.append((asked["QueueUrl"].rpartition("/")[2], asked["MessageBody"]))
-        digest = hashlib.md5(asked["MessageBody"].encode(), usedforsecurity=False).hexdigest()
+        sent.append((request["QueueUrl"].rpartition("/")[2], request["MessageBody"]))
+        digest = hashlib.md5(request["MessageBody"].encode(), usedforsecurity=False).hexdigest()
         body = json.dumps({"MessageId": str(len(sent)), "MD5OfMessageBody": digest}).encode()
         self.send(200, body, {"Content-Type": "application/x-amz-json-1.0"})

@@ -14,7 +14,7 @@ SHELLS = [shell for shell in ("sh", "bash", "busybox") if shutil.which(shell)]
 def started(
     server: GitServer, ref: str, folder: Path, shell: str = "sh", link_ref: str = "HEAD"
 ) -> "subprocess.CompletedProcess[str]":
-    """Start a session on the commit `ref` of `r.git`. Its files come into `work` in `folder`, which must not be there yet."""
+    """Start a session on the commit `ref` of `r.git`. Its files come into `work` in `folder`, which must not exist yet."""
     (folder / "work").mkdir()
     environment = ENVIRONMENT | {"PATH": os.environ["PATH"], "REPO_DIR": str(folder / "work"), "TMPDIR": str(folder)}
     interpreter = ["busybox", "sh"] if shell == "busybox" else [shell]

@@ -1,4 +1,4 @@
-"""Processes by what they were started with: whoever inherits that is found, too."""
+"""Processes found by their command line and environment. A process that inherits the environment is found, too."""
 
 import os
 from contextlib import suppress
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def started_with(*words: str) -> dict[int, str]:
-    """Command lines by number of every process that has all of these in its command line and environment."""
-    wanted, found = [os.fsencode(word) for word in words], {}
+    """Return command lines by number of every process that has all of these words in its command line and environment."""
+    markers, commands = [os.fsencode(word) for word in words], {}
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended
             command = (entry / "cmdline").read_bytes()
-            told = command + b"\0" + (entry / "environ").read_bytes()
-            if all(word in told for word in wanted):
-                found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")[:200]
-    return found
+            process_text = command + b"\0" + (entry / "environ").read_bytes()
+            if all(word in process_text for word in markers):
+                commands[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")[:200]
+    return commands

@@ -1,4 +1,4 @@
-"""The table as template.yaml describes it, so that tests run on what is deployed."""
+"""The table as template.yaml describes it, so that tests run on the deployed definition."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -15,7 +15,7 @@ TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's own tags (`!Ref`, `!Sub`, ...) as the plain values behind them."""
+    """A loader that reads CloudFormation's own tags (`!Ref`, `!Sub`, ...) as the plain values behind them."""
 
 
 def _plain(loader: _Loader, _tag: str, node: yaml.Node) -> object:
@@ -33,9 +33,9 @@ _Loader.add_multi_constructor("!", _plain)
 
 
 def properties(template: Path = TEMPLATE, resource: str = "Table") -> Mapping[str, Any]:
-    """The properties of one resource of the template. Raises KeyError."""
-    found: Mapping[str, Any] = _read(template)["Resources"][resource]["Properties"]
-    return found
+    """Return the properties of one resource of the template. Raise KeyError."""
+    definition: Mapping[str, Any] = _read(template)["Resources"][resource]["Properties"]
+    return definition
 
 
 @cache
@@ -45,14 +45,14 @@ def _read(template: Path) -> Mapping[str, Any]:
 
 
 def create(client: "DynamoDBClient", name: str, template: Path = TEMPLATE) -> None:
-    """Makes the template's table under `name`, and returns once it can be used."""
+    """Create the template's table under `name`, and return once it can be used."""
     table = properties(template)
-    asked: CreateTableInputTypeDef = {
+    request: CreateTableInputTypeDef = {
         "TableName": name,
         "KeySchema": table["KeySchema"],
         "AttributeDefinitions": table["AttributeDefinitions"],
         "GlobalSecondaryIndexes": table["GlobalSecondaryIndexes"],
         "BillingMode": table["BillingMode"],
     }
-    client.create_table(**asked)
+    client.create_table(**request)
     client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})

@@ -1,4 +1,4 @@
-"""What podman and buildah leave behind when their storage is removed under them: mounts, and a folder for these outside of it."""
+"""Leftovers of podman and buildah after their storage is removed: mounts, and a folder for them outside the storage."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ ENDS_WITHIN = 20.0
 
 
 def clear(tool: ContainerTool) -> None:
-    """The storage itself is for whoever made its folder to remove."""
+    """Remove the leftovers. The creator of the storage's folder removes the storage itself."""
     _await_end(tool.storages.parent)
     unmount(tool.storages)
     unmount(tool.run_roots)
@@ -20,16 +20,16 @@ def clear(tool: ContainerTool) -> None:
 
 
 def _await_end(folder: Path) -> None:
-    """A tool that was cut short lives a moment longer than what it worked for, and would make anew what is removed here."""
+    """Wait for the tool's end. An interrupted tool outlives its caller for a moment, and would create the removed files again."""
     end = time.monotonic() + ENDS_WITHIN
-    while left := started_with(str(folder)):
+    while processes := started_with(str(folder)):
         if time.monotonic() > end:
-            raise TimeoutError(f"something still works in {folder}: {left}")
+            raise TimeoutError(f"something still works in {folder}: {processes}")
         time.sleep(0.02)
 
 
 def unmount(folder: Path) -> None:
-    """Everything below it."""
+    """Unmount all mounts below the folder."""
     mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for path in reversed([path for path in mounted if Path(path).is_relative_to(folder)]):
         subprocess.run(["umount", "--lazy", path], check=True)

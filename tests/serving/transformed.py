@@ -1,4 +1,4 @@
-"""The template as AWS's own SAM transform expands it: what CloudFormation would read."""
+"""The template as AWS's own SAM transform expands it: the form that CloudFormation would read."""
 
 import json
 import os
@@ -24,9 +24,9 @@ print(json.dumps(yaml_parse(validator.get_translated_template_if_valid()), defau
 
 @cache
 def transformed(template: Path = ROOT / "template.yaml") -> Mapping[str, Any]:
-    """Return the expanded template as plain data; `!Ref X` is {"Ref": "X"}. Nothing outside this machine is asked.
+    """Return the expanded template as plain data; `!Ref X` is {"Ref": "X"}. Reach no other machine.
 
-    Raises CalledProcessError if the transform refuses the template.
+    Raise CalledProcessError if the transform refuses the template.
     """
     command = [str(sam().parent / "python"), "-c", TRANSFORM, str(template), aws.REGION]
     quiet = {**os.environ, "SAM_CLI_TELEMETRY": "0"}

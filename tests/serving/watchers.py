@@ -1,4 +1,4 @@
-"""A Bindery where few may watch at one time."""
+"""A Bindery that allows few watchers at one time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ LIMIT = "  WatchersAtOnce: {Type: Number, Default: 200,"
 
 @contextmanager
 def may_watch(home: Path, git_server: GitServer, number: int) -> Iterator[LocalRuntime]:
-    """It runs on a copy of the template with another limit."""
+    """Run Bindery on a copy of the template with another limit."""
     text = (ROOT / "template.yaml").read_text()
     assert text.count(LIMIT) == 1
     copy = home.with_name("template.yaml")

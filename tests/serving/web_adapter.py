@@ -9,20 +9,20 @@ from pathlib import Path
 from tests.cluster.cached import cache, made
 
 CRATE, VERSION = "lambda_web_adapter", "1.0.0-rc1"
-"""The last one that was published as a crate; template.yaml's layer holds 1.0.0."""
+"""The last version that was published as a crate; template.yaml's layer holds 1.0.0."""
 READY = "BINDERY_TEST_WEB_ADAPTER"
 """A variable that leads to a ready binary."""
 
 
 def what_is_missing() -> str:
-    """What this machine lacks to have one, in one line; empty when nothing."""
+    """Return the parts that this machine lacks to have one, in one line; an empty text if it has them all."""
     if os.environ.get(READY) or _built().is_dir() or shutil.which("cargo"):
         return ""
     return "the Lambda Web Adapter is built by cargo: no cargo on PATH"
 
 
 def web_adapter() -> Path:
-    """The binary; built now if it was not before, or waited for if another process builds it."""
+    """Return the binary. Build it if it is missing, or wait for another process that builds it."""
     if ready := os.environ.get(READY):
         return Path(ready)
     return made(_built(), _build) / "bin" / "lambda-adapter"
