@@ -1,4 +1,4 @@
-"""Builds, starts and ends a cluster that stays until it is told to go."""
+"""Commands that build, start and end a cluster. The cluster stays until it is told to go."""
 
 import argparse
 
@@ -12,12 +12,12 @@ from tests.cluster.start import start
 
 
 def build() -> None:
-    """Binaries and images, for all clusters to come."""
+    """Make the binaries and images for all later clusters."""
     print(f"binaries: {binaries()}\nimages: {images()}")
 
 
 def up() -> None:
-    """The one of this checkout if it runs already."""
+    """Print the settings of this checkout's cluster; start one if none runs yet."""
     ready = [place for place in of_this_checkout() if control_plane.ready(place)]
     if ready:
         cluster = Cluster(ready[0])
@@ -31,16 +31,16 @@ def up() -> None:
 
 
 def main() -> str | None:
-    """Answers what is missing."""
+    """Run the command and return a message about missing requirements, or None."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster")
     parser.add_argument("command", choices=["build", "up", "down"])
-    asked = parser.parse_args().command
-    if asked == "down":
+    command = parser.parse_args().command
+    if command == "down":
         give_up()
         return None
     if missing := what_is_missing():
         return missing
-    (up if asked == "up" else build)()
+    (up if command == "up" else build)()
     return None
 
 

@@ -1,4 +1,6 @@
-"""Who may ask the API server: an administrator and the node by tokens in a file, others by their kubeconfig."""
+"""The accounts of the API server. The administrator and the node use tokens in a file, other accounts use their
+kubeconfig.
+"""
 
 import json
 import secrets
@@ -8,7 +10,7 @@ ACCOUNTS = {"admin": ("bindery-test-admin", "system:masters"), "node": ("system:
 
 
 def write_accounts(folder: Path, server: str, certificate: Path) -> Path:
-    """A kubeconfig for each account, and the file that tells the API server of them."""
+    """Write a kubeconfig for each account, and the token file that the API server reads."""
     lines = []
     for account, (user, group) in ACCOUNTS.items():
         token = secrets.token_hex(16)
@@ -20,7 +22,10 @@ def write_accounts(folder: Path, server: str, certificate: Path) -> Path:
 
 
 def write_kubeconfig(path: Path, server: str, certificate: Path, token: str, namespace: str = "default") -> Path:
-    """certificate: the API server's own, which it makes at its first start."""
+    """Write a kubeconfig.
+
+    certificate: the API server's own certificate, which it makes at its first start.
+    """
     config = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -17,13 +17,13 @@ ALL = (*KUBERNETES, "etcd", "traefik", DEFINITIONS)
 
 
 def given() -> Path | None:
-    """Ready ones, as envtest's users name them."""
+    """Return the folder of ready binaries from the variable that users of envtest set."""
     folder = os.environ.get("KUBEBUILDER_ASSETS")
     return Path(folder) if folder else None
 
 
 def binaries() -> Path:
-    """Their folder, with Gateway API's definitions as DEFINITIONS."""
+    """Return the folder of the binaries. It also holds the definitions of Gateway API as DEFINITIONS."""
     return given() or made(built(), _build)
 
 
@@ -32,15 +32,15 @@ def built() -> Path:
 
 
 def go_version() -> str:
-    """The oldest Go that builds them."""
+    """Return the oldest Go version that builds all binaries."""
     declared = [
         re.search(r"^go (\d+)\.(\d+)", (MODULES / module / "go.mod").read_text(), re.MULTILINE) for module in BUILT
     ]
-    return "{}.{}".format(*max(tuple(map(int, found.groups())) for found in declared if found))
+    return "{}.{}".format(*max(tuple(map(int, match.groups())) for match in declared if match))
 
 
 def kwok() -> Path:
-    """The folder of `kwok` and its STAGES; built when it is first asked for."""
+    """Return the folder of `kwok` and its STAGES. Build it at the first call."""
     ready = given()
     if ready and (ready / "kwok").exists():
         return ready
@@ -50,8 +50,8 @@ def kwok() -> Path:
 def _build(folder: Path) -> None:
     version = re.search(r"k8s.io/kubernetes (v(\d+)\.(\d+)\.\d+)", (MODULES / "kubernetes/go.mod").read_text())
     assert version is not None
-    told = zip(("gitVersion", "gitMajor", "gitMinor"), version.groups(), strict=True)
-    flags = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in told)
+    fields = zip(("gitVersion", "gitMajor", "gitMinor"), version.groups(), strict=True)
+    flags = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in fields)
     _go_build("kubernetes", f"{folder}/", [f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES], flags)
     _go_build("kubernetes", folder / "etcd", ["go.etcd.io/etcd/server/v3"])
     _go_build("gateway", folder / "traefik", ["github.com/traefik/traefik/v3/cmd/traefik"])
@@ -69,7 +69,7 @@ def _build_kwok(folder: Path) -> None:
 
 
 def _copy(module: str, source: str, patterns: Iterable[str], target: Path) -> None:
-    """Documents of a module's source, as one file."""
+    """Copy documents of a module's source into one file."""
     folder = Path(_go(module, "list", "-m", "-f", "{{.Dir}}", source).strip())
     documents = [path.read_text() for pattern in patterns for path in sorted(folder.glob(pattern))]
     target.write_text("\n---\n".join(documents))
@@ -80,7 +80,7 @@ def _go_build(module: str, target: Path | str, packages: Iterable[str], flags: s
 
 
 def _go(module: str, *arguments: str) -> str:
-    """Raises RuntimeError with what it said."""
+    """Run `go` in a module. Raise RuntimeError with its error output if it fails."""
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     done = subprocess.run(["go", *arguments], cwd=MODULES / module, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""What is made once and kept outside the checkout."""
+"""Files that are made a single time and kept outside the checkout."""
 
 import fcntl
 import hashlib
@@ -15,17 +15,20 @@ def cache() -> Path:
 
 
 def place_of(name: str, recipe: Iterable[bytes]) -> Path:
-    """Where what was made by this recipe is, if it is there."""
+    """Return the place of the result of this recipe. The result is there only if it was made already."""
     return cache() / f"{name}-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:12]}"
 
 
 def made(folder: Path, make: Callable[[Path], None]) -> Path:
-    """The folder; if it is not there, made beside it first: a half-made one never counts, and only one process makes it."""
+    """Return the folder; make it first if it is missing.
+
+    It is made beside its final place, so a half-made folder never counts. Only one process makes it.
+    """
     if folder.is_dir():
         return folder
     with alone(folder.name):
-        for left in folder.parent.glob(f"{folder.name}.making-*"):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in folder.parent.glob(f"{folder.name}.making-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         if not folder.is_dir():
             making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.making-"))
             make(making)
@@ -35,7 +38,7 @@ def made(folder: Path, make: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def alone(name: str) -> Iterator[None]:
-    """One process of this machine at a time."""
+    """Let only one process of this machine at a time run the block."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

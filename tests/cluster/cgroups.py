@@ -13,33 +13,33 @@ HIERARCHIES = Path("/sys/fs/cgroup")
 def make(place: Place) -> None:
     _enable_controllers()
     for root in _roots():
-        with suppress(OSError):  # a hierarchy that nobody may write to
+        with suppress(OSError):  # a hierarchy without write permission
             (root / place.cgroup).mkdir(exist_ok=True)
 
 
 def processes(place: Place) -> Iterator[int]:
-    """Numbers of all that run in its containers."""
+    """Yield the numbers of all processes in the cluster's containers."""
     for folder in _folders(place):
         with suppress(OSError):
             yield from map(int, (folder / "cgroup.procs").read_text().split())
 
 
 def remove(place: Place) -> None:
-    """Once nothing runs in them."""
+    """Remove the cluster's cgroups. No process may run in them any more."""
     for folder in _folders(place):
         with suppress(FileNotFoundError):
             folder.rmdir()
 
 
 def _enable_controllers() -> None:
-    """In version 2, what a cgroup has is what its parent gives."""
+    """Enable the controllers for child cgroups. In version 2 a cgroup gets its controllers from its parent."""
     with suppress(OSError):
         for controller in (HIERARCHIES / "cgroup.controllers").read_text().split():
             (HIERARCHIES / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def _folders(place: Place) -> Iterator[Path]:
-    """Innermost first."""
+    """Yield the folders of the cluster's cgroups, innermost first."""
     for root in _roots():
         for folder, _, _ in os.walk(root / place.cgroup, topdown=False):
             yield Path(folder)

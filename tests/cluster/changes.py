@@ -1,4 +1,4 @@
-"""What a test changes on its cluster, as an operator would, and how it was is how it becomes again."""
+"""Changes that a test makes to its cluster as an operator would. Each change is undone afterwards."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from tests.serving.lab import until
 
 @contextmanager
 def tainted(shipped: Shipped) -> Iterator[None]:
-    """Its only node is for others."""
+    """Taint the only node of the cluster, so that it takes only other Pods."""
     shipped.kubectl("taint", "node", "localhost", "pool=staff:NoSchedule", "--overwrite")
     try:
         yield
@@ -22,14 +22,14 @@ def tainted(shipped: Shipped) -> Iterator[None]:
 
 @contextmanager
 def without_ceilings(shipped: Shipped) -> Iterator[None]:
-    """No LimitRange."""
+    """Remove the limits from the LimitRange."""
     with _changed(shipped, "limitrange/sessions", "/spec/limits", []):
         yield
 
 
 @contextmanager
 def no_more_pods(shipped: Shipped) -> Iterator[None]:
-    """The ResourceQuota is used up."""
+    """Use up the ResourceQuota."""
 
     def known() -> bool:
         quota = _read(shipped, "resourcequota/sessions")
@@ -45,20 +45,23 @@ def no_more_pods(shipped: Shipped) -> Iterator[None]:
 
 @contextmanager
 def rules(shipped: Shipped, changed: list[dict[str, Any]]) -> Iterator[None]:
-    """The Role's."""
+    """Change the rules of the Role."""
     with _changed(shipped, "role/bindery", "/rules", changed):
         yield
 
 
 def rules_of(shipped: Shipped) -> list[dict[str, Any]]:
-    """The Role's, as it was shipped."""
+    """Return the Role's rules as they were shipped."""
     return list(_read(shipped, "role/bindery")["rules"])
 
 
 @contextmanager
 def another_node(shipped: Shipped) -> Iterator[Callable[[], None]]:
-    """That nothing runs on, for a cluster that loses its only one believes that it has lost itself. Call what it gives every
-    few seconds, and the node stays well."""
+    """Add a node on which no Pod runs.
+
+    A cluster that loses its only node believes that it has lost itself; therefore a second one is needed.
+    Call the yielded function every few seconds, and the node stays well.
+    """
     taint = {"key": "pretended", "effect": "NoSchedule"}
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "another"}, "spec": {"taints": [taint]}}
     shipped.kubectl("create", "-f", "-", input=json.dumps(node))

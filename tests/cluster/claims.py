@@ -1,4 +1,6 @@
-"""Whose cluster a place is: it belongs to the process that starts it, until that hands it to its checkout."""
+"""Claims on clusters' places. A place belongs to the process that starts it, until that process hands it to its
+checkout.
+"""
 
 import json
 import os
@@ -14,7 +16,10 @@ CHECKOUT = str(Path(__file__).parents[2])
 
 
 def claim() -> Place:
-    """A free place for a cluster of this process; clears away those of dead ones. Raises RuntimeError when all are taken."""
+    """Return a free place for a cluster of this process, and clear away those of dead processes.
+
+    Raise RuntimeError when all places are taken.
+    """
     with alone("claims"):
         _clear_abandoned()
         for place in map(Place, NUMBERS):
@@ -28,17 +33,17 @@ def claim() -> Place:
 
 
 def hand_over(place: Place) -> None:
-    """To its checkout: it outlives this process."""
+    """Give the place to its checkout, so that the cluster outlives this process."""
     _note(place, None)
 
 
 def of_this_checkout() -> list[Place]:
-    """Handed over to it."""
+    """Return the places that were handed over to this checkout."""
     return [place for place in taken() if _owner(place) == (CHECKOUT, None)]
 
 
 def give_up() -> None:
-    """Clears away those of this checkout and of dead processes."""
+    """Clear away the clusters of this checkout and of dead processes."""
     with alone("claims"):
         _clear_abandoned()
         for place in of_this_checkout():
@@ -46,7 +51,7 @@ def give_up() -> None:
 
 
 def _clear_abandoned() -> None:
-    """Those whose process died, or whose checkout is gone."""
+    """Clear away clusters of dead processes and of checkouts that are gone."""
     for place in taken():
         checkout, owner = _owner(place)
         if not (alive(owner) if owner else Path(checkout).exists()):
@@ -61,7 +66,7 @@ def _note(place: Place, process: dict[str, int] | None) -> None:
 
 def _owner(place: Place) -> tuple[str, Process | None]:
     path = place.folder / "owner.json"
-    if not path.exists():  # its process died between two lines: it is of a checkout that is not there
+    if not path.exists():  # its process died between two lines: the record names a checkout that does not exist
         return str(path), None
     note = json.loads(path.read_text())
     return note["checkout"], Process(**note["process"]) if note["process"] else None

@@ -1,4 +1,4 @@
-"""Takes a cluster away, whatever state it is in: all that is left of it is found by its place."""
+"""Removal of a cluster in any state. Its place leads to all its remains."""
 
 import shutil
 import signal
@@ -13,8 +13,8 @@ PATIENCE = 30.0
 
 
 def clear(place: Place) -> None:
-    """Afterwards nothing is left. Raises TimeoutError naming the processes that do not end."""
-    _end_processes(place)  # mounts and network namespaces end with them
+    """Remove all remains of a cluster. Raise TimeoutError with the processes that do not end."""
+    _end_processes(place)  # mounts and network namespaces end with the processes
     network.remove(place)
     cgroups.remove(place)
     shutil.rmtree(place.folder, ignore_errors=True)
@@ -22,10 +22,10 @@ def clear(place: Place) -> None:
 
 def _end_processes(place: Place) -> None:
     until = time.monotonic() + PATIENCE
-    while left := set(_processes(place)):
+    while remaining := set(_processes(place)):
         if time.monotonic() > until:
-            raise TimeoutError(f"do not end: {sorted(process.pid for process in left)}")
-        for process in left:
+            raise TimeoutError(f"do not end: {sorted(process.pid for process in remaining)}")
+        for process in remaining:
             send(process, signal.SIGKILL, 1)
 
 

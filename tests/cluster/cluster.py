@@ -1,4 +1,4 @@
-"""A cluster that runs on this machine, as tests have it in their hands."""
+"""A cluster that runs on this machine, in the form that tests use."""
 
 import signal
 import subprocess
@@ -22,7 +22,7 @@ class Cluster:
 
     @property
     def folder(self) -> Path:
-        """Logs, settings, data: all of it."""
+        """Return the folder with all logs, settings and data."""
         return self.place.folder
 
     @property
@@ -31,31 +31,37 @@ class Cluster:
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's."""
+        """Return the administrator's kubeconfig."""
         return self.folder / "admin.kubeconfig"
 
     @property
     def gateway_port(self) -> int:
-        """Where the Gateway answers on 127.0.0.1; a Gateway's listener has to name this port."""
+        """Return the port of the Gateway on 127.0.0.1. A Gateway's listener has to name this port."""
         return self.place.port("gateway")
 
     @property
     def registry(self) -> str:
-        """Host and port, for pushes from this machine and for the node's pulls; plain HTTP."""
+        """Return host and port of the registry, for pushes from this machine and pulls by the node. It uses plain
+        HTTP.
+        """
         return registry.address(self.place)
 
     @property
     def base_image(self) -> str:
-        """For sessions: Debian, git, Python, JupyterLab in /opt/venv, user 1000; the node has it already."""
+        """Return the base image for sessions: Debian, git, Python, JupyterLab in /opt/venv, user 1000. The node has
+        it already.
+        """
         return f"{self.registry}/base:{images.TAG}"
 
     @property
     def host_address(self) -> str:
-        """Where Pods reach this machine; it is there before the first Pod, to listen on."""
+        """Return the address at which Pods reach this machine. It exists before the first Pod, so servers can listen
+        on it.
+        """
         return self.place.host_address
 
     def kubectl(self, *arguments: str, input: str = "") -> str:  # noqa: A002
-        """As the administrator; answers its output. Raises RuntimeError with what it said."""
+        """Run kubectl as the administrator and return its output. Raise RuntimeError with its error output."""
         command = [str(self.binaries / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
         done = subprocess.run(command, input=input, capture_output=True, text=True)
         if done.returncode:
@@ -63,39 +69,41 @@ class Cluster:
         return done.stdout
 
     def ctr(self, *arguments: str) -> str:
-        """containerd's client, where the kubelet's images and containers are. Raises CalledProcessError."""
+        """Run containerd's client on the kubelet's images and containers. Raise CalledProcessError if it fails."""
         command = ["ctr", f"--address={self.folder / 'containerd.sock'}", "--namespace=k8s.io", *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def kubeconfig_for(self, service_account: str, namespace: str) -> Path:
-        """A kubeconfig with a day's token of this ServiceAccount, which is there already."""
+        """Return a kubeconfig with a token of this existing ServiceAccount. The token is valid for a day."""
         token = self.kubectl("create", "token", service_account, f"--namespace={namespace}", "--duration=24h").strip()
         path = self.folder / f"{namespace}.{service_account}.kubeconfig"
         certificate = control_plane.certificate(self.place)
         return write_kubeconfig(path, control_plane.server(self.place), certificate, token, namespace)
 
     def stop_api_server(self) -> None:
-        """At once, as when its machine fails: asked to, it would wait for its watchers."""
+        """Kill the API server at once, as when its machine fails. A requested end would wait for its watchers."""
         self._daemon("kube-apiserver").stop(signal.SIGKILL)
 
     def start_api_server(self) -> None:
-        """With the same port and data; until it is ready."""
+        """Start the API server with its earlier port and data, and wait until it is ready."""
         daemon = self._daemon("kube-apiserver").start()
         until(lambda: control_plane.ready(self.place), [daemon])
 
     def stop_kubelet(self) -> None:
-        """Its containers run on."""
+        """Stop the kubelet. Its containers run on."""
         self._daemon("kubelet").stop()
 
     def start_kubelet(self) -> None:
-        """Until it says that it is healthy; it learns of its Pods a moment later."""
+        """Start the kubelet and wait until it reports its health. It learns of its Pods a moment later."""
         daemon = self._daemon("kubelet").start()
         until(lambda: node.healthy(self.place), [daemon])
 
     def start_kwok(self, nodes: int) -> None:
-        """Pretended nodes, tainted and labelled `type=kwok`; Pods that are put there (`kwok.placed()`) run at once.
+        """Start pretended nodes with a taint and the label `type=kwok`. Pods that are put there (`kwok.placed()`) run
+        at once.
 
-        They answer nothing, but their addresses are this machine's: a server on 0.0.0.0 answers for all of them.
+        These Pods answer no requests, but their addresses are this machine's. A server on 0.0.0.0 answers for all of
+        them.
         """
         kwok.start(self.place, self.kubectl, nodes)
 

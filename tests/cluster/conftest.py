@@ -1,4 +1,4 @@
-"""What the cluster's tests share."""
+"""Shared fixtures of the cluster's tests."""
 
 from tests.cluster.trials import trials
 

@@ -13,7 +13,7 @@ from tests.cluster.place import Place
 
 ISSUER = "https://kubernetes.default.svc"
 SERVICES = "10.96.0.0/16"
-LOST_NODE_AFTER = "20s"  # a machine with two busy cores renews late, but not that late
+LOST_NODE_AFTER = "20s"  # a machine with two busy cores renews late, but before this time
 
 
 def server(place: Place) -> str:
@@ -21,12 +21,12 @@ def server(place: Place) -> str:
 
 
 def certificate(place: Place) -> Path:
-    """The API server makes it for itself; clients take it as their CA."""
+    """Return the certificate that the API server makes for itself. Clients take it as their CA."""
     return place.folder / "certificates" / "apiserver.crt"
 
 
 def ready(place: Place) -> bool:
-    """Whether the API server says so."""
+    """Return True if the API server reports that it is ready."""
     with suppress(httpx.HTTPError, OSError):
         trusted = ssl.create_default_context(cafile=certificate(place))
         return httpx.get(f"{server(place)}/readyz", verify=trusted, trust_env=False).is_success

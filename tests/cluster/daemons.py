@@ -18,12 +18,15 @@ STARTS_WITHIN = 60.0
 
 
 class NotStarted(Exception):
-    """A part of the cluster ended, or took too long. Says its log's last lines."""
+    """The error that a part of the cluster ended, or took too long. It contains the last lines of the part's log."""
 
 
 @dataclass(frozen=True)
 class Daemon:
-    """One process of the cluster in `folder`. environment: all that it gets beside PATH, HOME and the mark."""
+    """A process of the cluster in `folder`.
+
+    environment: all variables that it gets beside PATH, HOME and the mark.
+    """
 
     name: str
     folder: Path
@@ -32,7 +35,7 @@ class Daemon:
 
     @classmethod
     def noted(cls, name: str, folder: Path) -> Self:
-        """As it was last started. Raises FileNotFoundError."""
+        """Return the daemon as it was last started. Raise FileNotFoundError if it never was."""
         note = json.loads((folder / f"{name}.json").read_text())
         return cls(name, folder, tuple(note["command"]), note["environment"])
 
@@ -42,11 +45,11 @@ class Daemon:
 
     @property
     def process(self) -> Process:
-        """Raises FileNotFoundError."""
+        """Return the running process. Raise FileNotFoundError if the daemon was never started."""
         return Process(**json.loads((self.folder / f"{self.name}.json").read_text())["process"])
 
     def start(self) -> Self:
-        """Appends to its log."""
+        """Start the process. It appends to its log."""
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), MARK: str(self.folder)}
         appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         pid = os.posix_spawnp(
@@ -67,13 +70,13 @@ class Daemon:
         return self
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Asks it to end, makes it end after 10 s, and waits for that."""
+        """Ask the process to end, kill it after 10 s, and wait for its end."""
         with suppress(FileNotFoundError):
             if not send(self.process, number, 10):
                 send(self.process, signal.SIGKILL, 10)
 
     def check(self) -> None:
-        """Raises NotStarted if it does not run."""
+        """Raise NotStarted if the process does not run."""
         if not alive(self.process):
             raise NotStarted(f"{self.name} ended: {self.last_lines()}")
 
@@ -82,7 +85,10 @@ class Daemon:
 
 
 def until(ready: Callable[[], bool], daemons: Iterable[Daemon], seconds: float = STARTS_WITHIN) -> None:
-    """Asks until it is so. Raises NotStarted when one of the daemons that it depends on has ended, or when it takes too long."""
+    """Wait until the condition is true.
+
+    Raise NotStarted when one of the daemons that it depends on has ended, or when it takes too long.
+    """
     end = time.monotonic() + seconds
     daemons = tuple(daemons)
     while not ready():

@@ -1,4 +1,4 @@
-"""The fixture that tests get their cluster from."""
+"""The fixture that provides tests with their cluster."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,10 @@ READY = "BINDERY_TEST_KUBECONFIG"
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """One for the whole run: that of BINDERY_TEST_KUBECONFIG (`make cluster` prints it), else one that ends with the run."""
+    """Provide one cluster for the whole run.
+
+    It is the cluster of BINDERY_TEST_KUBECONFIG (`make cluster` prints it), or else one that ends with the run.
+    """
     if READY in os.environ:
         yield Cluster(at(Path(os.environ[READY]).parent))
         return
@@ -29,5 +32,5 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def shipped(cluster: Cluster) -> Shipped:
-    """The same, with what infra/kubernetes makes."""
+    """Provide the cluster together with the objects of infra/kubernetes."""
     return apply(cluster)

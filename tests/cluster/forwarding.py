@@ -1,4 +1,6 @@
-"""Whether this machine forwards packets: yes while any cluster runs, else as it was before."""
+"""This machine's setting for the forwarding of packets. It is on while any cluster runs, and afterwards as it was
+before.
+"""
 
 from pathlib import Path
 
@@ -23,7 +25,7 @@ def give_back(place: Place) -> None:
 
 
 def _note(place: Place) -> Path:
-    """What it was before the first cluster."""
+    """Return the file with the setting from before the first cluster."""
     return place.folder / "ip_forward"
 
 

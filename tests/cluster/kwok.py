@@ -1,4 +1,4 @@
-"""kwok: nodes and Pods that are only pretended, by the thousand."""
+"""kwok: thousands of pretended nodes and Pods."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ ROOM = {"cpu": "1000", "memory": "4Ti", "pods": "10000"}
 
 
 def start(place: Place, kubectl: Callable[..., str], nodes: int) -> None:
-    """Builds it first if that has not been done. Pods go there by `placed()`."""
+    """Start kwok, and build it first if necessary. Pods go to its nodes by `placed()`."""
     built = binaries.kwok()
     network.answer_for_pretended(place)
     command = [
@@ -37,7 +37,7 @@ def start(place: Place, kubectl: Callable[..., str], nodes: int) -> None:
 
 
 def placed() -> dict[str, object]:
-    """What a Pod's spec needs to go to the pretended nodes, and to them alone."""
+    """Return the part of a Pod's spec that puts it on the pretended nodes, and only there."""
     toleration = {"key": "type", "value": "kwok", "effect": "NoSchedule"}
     return {"nodeSelector": {"type": "kwok"}, "tolerations": [toleration]}
 

@@ -1,4 +1,6 @@
-"""Images of a test's own: the base image and one more layer, put together in the cluster's registry without a builder."""
+"""Images of a single test. Each is the base image and one more layer, put together in the cluster's registry without
+a builder.
+"""
 
 import hashlib
 import io
@@ -19,13 +21,16 @@ USER = 1000
 
 @dataclass(frozen=True)
 class Layer:
-    """files: by absolute path; those in `programs` can be run. Everything belongs to the session's user."""
+    """A layer of an image.
+
+    files: by absolute path; those in `programs` can be run. All files belong to the session's user.
+    """
 
     files: Mapping[str, str | bytes]
     programs: frozenset[str] = frozenset()
 
     def tar(self) -> bytes:
-        """As a registry keeps it."""
+        """Return the layer in a registry's format."""
         written = io.BytesIO()
         with tarfile.open(fileobj=written, mode="w") as archive:
             for path in sorted({*self.files, *_folders(self.files)}):
@@ -46,7 +51,10 @@ class Layer:
 
 
 def push(registry: str, name: str, layer: Layer, entry_point: str = "") -> str:
-    """The image's address by digest. registry: host and port. entry_point: a program; empty for the base image's."""
+    """Push an image and return its address by digest.
+
+    registry: host and port. entry_point: a program; empty for the base image's.
+    """
     with httpx.Client(base_url=f"http://{registry}/v2/base/", trust_env=False, timeout=30) as base:
         manifest = base.get(f"manifests/{TAG}", headers={"Accept": MANIFEST}).raise_for_status().json()
         config = base.get(f"blobs/{manifest['config']['digest']}").raise_for_status().json()
@@ -54,20 +62,20 @@ def push(registry: str, name: str, layer: Layer, entry_point: str = "") -> str:
         config["config"]["Entrypoint"] = [entry_point]
     tar = layer.tar()
     config["rootfs"]["diff_ids"].append(_digest(tar))
-    config.pop("history", None)  # it has to speak of as many layers as there are
-    with httpx.Client(base_url=f"http://{registry}/v2/{name}/", trust_env=False, timeout=30) as ours:
+    config.pop("history", None)  # it has to list as many entries as there are layers
+    with httpx.Client(base_url=f"http://{registry}/v2/{name}/", trust_env=False, timeout=30) as client:
         for lower in manifest["layers"]:
-            ours.post("blobs/uploads/", params={"mount": lower["digest"], "from": "base"}).raise_for_status()
-        manifest["layers"].append(_upload(ours, LAYER, tar))
-        manifest["config"] = _upload(ours, manifest["config"]["mediaType"], json.dumps(config).encode())
-        said = json.dumps(manifest).encode()
-        ours.put("manifests/1", content=said, headers={"Content-Type": MANIFEST}).raise_for_status()
-    return f"{registry}/{name}@{_digest(said)}"
+            client.post("blobs/uploads/", params={"mount": lower["digest"], "from": "base"}).raise_for_status()
+        manifest["layers"].append(_upload(client, LAYER, tar))
+        manifest["config"] = _upload(client, manifest["config"]["mediaType"], json.dumps(config).encode())
+        content = json.dumps(manifest).encode()
+        client.put("manifests/1", content=content, headers={"Content-Type": MANIFEST}).raise_for_status()
+    return f"{registry}/{name}@{_digest(content)}"
 
 
 def _upload(client: httpx.Client, media: str, content: bytes) -> dict[str, Any]:
-    begun = client.post("blobs/uploads/").raise_for_status()
-    place = httpx.URL(begun.headers["Location"]).copy_merge_params({"digest": _digest(content)})
+    upload = client.post("blobs/uploads/").raise_for_status()
+    place = httpx.URL(upload.headers["Location"]).copy_merge_params({"digest": _digest(content)})
     client.put(place, content=content, headers={"Content-Type": "application/octet-stream"}).raise_for_status()
     return {"mediaType": media, "digest": _digest(content), "size": len(content)}
 
@@ -77,5 +85,5 @@ def _digest(content: bytes) -> str:
 
 
 def _folders(files: Mapping[str, str | bytes]) -> set[str]:
-    """Those that the files are in, except what the base image has at its top."""
+    """Return the folders of the files, without those at the top of the base image."""
     return {"/".join(parts[:end]) for path in files for parts in [path.split("/")] for end in range(3, len(parts))}

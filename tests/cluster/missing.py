@@ -1,4 +1,4 @@
-"""What this machine lacks for a cluster."""
+"""Requirements for a cluster that this machine does not meet."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ MAY = "mount -t tmpfs none /mnt && ip link add probe type bridge"
 
 
 def what_is_missing() -> str:
-    """In one line; empty when nothing is."""
+    """Return the missing requirements in one line. The line is empty when this machine meets all of them."""
     if sys.platform != "linux":
         return "a test cluster needs Linux"
     if _system() != "debian":
@@ -37,9 +37,9 @@ def what_is_missing() -> str:
 
 
 def _lacking() -> Iterator[str]:
-    """Packages, and Go."""
-    wanted = RUNS if images.built().is_dir() else {**RUNS, **BUILDS_IMAGES}
-    yield from (package for thing, package in wanted.items() if not _is_here(thing))
+    """Yield the missing packages, and Go if it is missing."""
+    required = RUNS if images.built().is_dir() else {**RUNS, **BUILDS_IMAGES}
+    yield from (package for thing, package in required.items() if not _is_here(thing))
     if ready := binaries.given():
         yield from (f"{ready}/{name}" for name in binaries.ALL if not (ready / name).exists())
     elif not binaries.built().is_dir() and not _go_is_new_enough():
@@ -47,7 +47,7 @@ def _lacking() -> Iterator[str]:
 
 
 def _is_here(thing: str) -> bool:
-    """A file, or a program on PATH."""
+    """Return True if the file exists, or if the program is on PATH."""
     return Path(thing).exists() if thing.startswith("/") else shutil.which(thing) is not None
 
 
@@ -55,8 +55,8 @@ def _go_is_new_enough() -> bool:
     go = shutil.which("go")
     if go is None:
         return False
-    told = subprocess.run([go, "env", "GOVERSION"], cwd="/", capture_output=True, text=True).stdout
-    version = re.match(r"go(\d+\.\d+)", told)
+    output = subprocess.run([go, "env", "GOVERSION"], cwd="/", capture_output=True, text=True).stdout
+    version = re.match(r"go(\d+\.\d+)", output)
     return version is not None and _numbers(version[1]) >= _numbers(binaries.go_version())
 
 
@@ -65,7 +65,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def _right_missing() -> str:
-    """Root in a container may often neither mount nor make a bridge."""
+    """Return the missing right, if any. Root in a container may often neither mount nor make a bridge."""
     tried = subprocess.run(["unshare", "--mount", "--net", "sh", "-c", MAY], capture_output=True, text=True)
     if tried.returncode:
         return f"a test cluster needs more rights: {tried.stderr.strip()}"

@@ -8,22 +8,24 @@ from tests.cluster.place import Place
 
 
 def make(place: Place) -> None:
-    """The bridge is there before the first Pod: servers for Pods can listen on the host's address at once."""
+    """Make the network. The bridge is there before the first Pod, so servers for Pods can listen on the host's
+    address at once.
+    """
     forwarding.turn_on(place)
     _run("ip", "link", "add", place.bridge, "type", "bridge")
     _run("ip", "address", "add", f"{place.host_address}/24", "dev", place.bridge)
     _run("ip", "link", "set", place.bridge, "up")
     for rule in _rules(place):
-        subprocess.run(["iptables", "--wait", *rule], capture_output=True)  # without it, Pods reach the host alone
+        subprocess.run(["iptables", "--wait", *rule], capture_output=True)  # without it, Pods reach only the host
 
 
 def answer_for_pretended(place: Place) -> None:
-    """All addresses of kwok's Pods are this machine's: one server on 0.0.0.0 answers for all of them."""
+    """Route all addresses of kwok's Pods to this machine. One server on 0.0.0.0 answers for all of them."""
     _run("ip", "route", "replace", "local", place.pretended_subnet, "dev", "lo")
 
 
 def remove(place: Place) -> None:
-    """The rules, the Pods' ends of it, the bridge itself."""
+    """Remove the rules, the Pods' ends of the bridge, and the bridge itself."""
     for rule in _rules(place):
         undo = ["--delete" if word in ("--append", "--insert") else word for word in rule]
         while subprocess.run(["iptables", "--wait", *undo], capture_output=True).returncode == 0:

@@ -1,4 +1,4 @@
-"""containerd and the kubelet, in a mount namespace of their own: whatever they mount ends with their last process."""
+"""containerd and the kubelet, in a mount namespace of their own. Their mounts end with their last process."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.cluster import settings
 from tests.cluster.daemons import Daemon
 from tests.cluster.place import Place
 
-# What they write outside the cluster's folder goes into that as well.
+# Files that they would write outside the cluster's folder go into that folder as well.
 APART = """set -e
 mount -t tmpfs tmpfs "$1/layers"
 for place in /var /run; do
@@ -21,7 +21,7 @@ exec containerd --config "$1/containerd.toml"
 
 
 def healthy(place: Place) -> bool:
-    """Whether the kubelet says so."""
+    """Return True if the kubelet reports that it is healthy."""
     with suppress(httpx.HTTPError):
         return httpx.get(f"http://127.0.0.1:{place.port('kubelet-health')}/healthz", trust_env=False).is_success
     return False
@@ -45,7 +45,7 @@ def containerd(place: Place, registry: str) -> Daemon:
 
 
 def kubelet(place: Place, binaries: Path) -> Daemon:
-    """Once containerd runs."""
+    """Return the kubelet. containerd has to run before it starts."""
     folder = place.folder
     (folder / "resolv.conf").write_text(_resolvers())
     config = settings.write(
@@ -71,6 +71,9 @@ def kubelet(place: Place, binaries: Path) -> Daemon:
 
 
 def _resolvers() -> str:
-    """The machine's; those behind its own resolver if it has one on loopback, where Pods do not reach it."""
-    asked, behind = Path("/etc/resolv.conf").read_text(), Path("/run/systemd/resolve/resolv.conf")
-    return behind.read_text() if "127.0.0.53" in asked and behind.exists() else asked
+    """Return this machine's resolvers.
+
+    If its own resolver listens on loopback, Pods do not reach it; then return the resolvers behind it.
+    """
+    configured, behind = Path("/etc/resolv.conf").read_text(), Path("/run/systemd/resolve/resolv.conf")
+    return behind.read_text() if "127.0.0.53" in configured and behind.exists() else configured

@@ -14,11 +14,11 @@ from tests.fakes.queue import FakeQueue
 from tests.fakes.table import DictTable
 from tests.simulation.small import Small
 
-LATER = 61.0  # seconds after which nothing counts as young any more
+LATER = 61.0  # seconds after which no object counts as young any more
 
 
 class AheadClock(SystemClock):
-    """This machine's, as far ahead as it was told to be."""
+    """This machine's clock, advanced by the seconds that a test sets."""
 
     ahead = 0.0
 
@@ -30,12 +30,14 @@ class AheadClock(SystemClock):
 
 
 def own_image() -> FakeHost:
-    """A host whose repository has a Dockerfile: its image is no other commit's, and may have any entry point."""
+    """Return a host with a repository that has a Dockerfile. No other commit has its image, and the image may have
+    any entry point.
+    """
     return FakeHost(files={COMMIT: {"Dockerfile": b"FROM scratch\n"}})
 
 
 class OnCluster(Small):
-    """With sessions that are Pods; whatever is built, one image comes of it."""
+    """A system with Pods as sessions. Every build results in the same image."""
 
     def __init__(self, launcher: KubernetesSessions, image: str, host: FakeHost | None = None) -> None:
         self.clock = AheadClock()  # type: ignore[assignment]  # it tells the time and can be advanced
@@ -45,19 +47,19 @@ class OnCluster(Small):
         self.system = System(ports, settings_of())
 
     def ended(self) -> Launch:
-        """A launch that has come to its end."""
+        """Return a launch that has come to its end."""
         launch = self.open()
         self.pump()
         return self.launch(launch)
 
     def step(self) -> None:
-        """The same, and builds that run are over."""
+        """Do a step as the base class does, and finish the running builds."""
         super().step()
         for handle in self.builds.running():
             self.builds.finish(handle, BuildReport(BuildState.SUCCEEDED, image=self.image))
 
     def sweep(self, seconds: float = LATER) -> None:
-        """Time passes, and what is found out is acted on."""
+        """Let time pass and sweep, and handle the messages of the sweep."""
         self.clock.advance(seconds)
         self.system.reconcile()
         self.pump()

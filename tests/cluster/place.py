@@ -1,4 +1,4 @@
-"""What a cluster has on this machine, all of it named by the cluster's number: two never share anything."""
+"""The place of a cluster on this machine. The cluster's number names all its parts, so two clusters never share any."""
 
 import socket
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ NUMBERS = range(60)
 MARK = "BINDERY_TEST_CLUSTER"
 FOLDERS = Path("/tmp")
 PREFIX = "bindery-cluster-"
-FIRST_PORT = 20000  # below those that outgoing connections take: a port stays ours while its server is stopped
+FIRST_PORT = 20000  # below those of outgoing connections: a port stays this cluster's while its server is stopped
 PORTS = (
     "etcd",
     "etcd-peer",
@@ -44,7 +44,7 @@ class Place:
 
     @property
     def subnet(self) -> str:
-        """Of the Pods; from a range that is kept for benchmarks, so that no network of the machine is there."""
+        """Return the subnet of the Pods. Its range is reserved for benchmarks, so no network of the machine uses it."""
         return f"198.18.{self.number}.0/24"
 
     @property
@@ -53,26 +53,26 @@ class Place:
 
     @property
     def pretended_subnet(self) -> str:
-        """Of kwok's Pods; from a range that nobody has."""
+        """Return the subnet of kwok's Pods. No network uses its range."""
         return f"240.{self.number}.0.0/16"
 
     def port(self, name: str) -> int:
         return FIRST_PORT + 16 * self.number + PORTS.index(name)
 
     def is_free(self) -> bool:
-        """Whether nothing of this machine is there."""
+        """Return True if this machine uses no part of the place."""
         return not self.folder.exists() and all(_can_listen(self.port(name)) for name in PORTS)
 
 
 def taken() -> Iterator[Place]:
-    """Those that have a folder, whoever made it and whether or not it still runs."""
+    """Yield the places that have a folder, made by any process, whether or not the cluster still runs."""
     for path in FOLDERS.glob(f"{PREFIX}*"):
         if path.name.removeprefix(PREFIX).isdigit():
             yield at(path)
 
 
 def at(folder: Path) -> Place:
-    """The place that has this folder. Raises ValueError if it is no cluster's."""
+    """Return the place with this folder. Raise ValueError if the folder is not a cluster's."""
     number = folder.name.removeprefix(PREFIX)
     if folder.parent != FOLDERS or not number.isdigit():
         raise ValueError(f"{folder} is of no cluster that `make cluster` started")

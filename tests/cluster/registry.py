@@ -1,4 +1,4 @@
-"""Debian's docker-registry, on what the images' cache holds: pushes of a test go into the cluster's folder only."""
+"""Debian's docker-registry on the storage of the images' cache. Pushes of a test go into the cluster's folder only."""
 
 import os
 import shutil
@@ -14,7 +14,10 @@ def address(place: Place) -> str:
 
 
 def registry(folder: Path, listens_at: str, images: Path | None = None) -> Daemon:
-    """folder: for its storage. images: a storage to begin with."""
+    """Return the registry's daemon.
+
+    folder: for its storage. images: a storage to begin with.
+    """
     storage = folder / "registry"
     if images is not None:
         shutil.copytree(images / "registry", storage, copy_function=_share)
@@ -23,7 +26,9 @@ def registry(folder: Path, listens_at: str, images: Path | None = None) -> Daemo
 
 
 def _share(source: str, target: str) -> str:
-    """Blobs never change, so that one copy does; what names them may."""
+    """Link a blob, because blobs never change and one copy is enough. Copy the files that name blobs, because they
+    may change.
+    """
     if Path(source).name == "data":
         try:
             os.link(source, target)

@@ -1,4 +1,6 @@
-"""Images as a shared build leaves them, on the tests' base image: repo2docker's real entry point, and a commit carried as an archive."""
+"""Images in the form of a shared build, on the tests' base image: with repo2docker's real entry point and a commit as
+an archive.
+"""
 
 import tempfile
 from collections.abc import Mapping
@@ -18,7 +20,10 @@ _PROFILE = {"/etc/profile.d/path.sh": f"PATH={ENVIRONMENT['PATH']}\n"}
 
 
 def shared(clone: Path, ref: str, by_build: Mapping[str, str | bytes]) -> Layer:
-    """The commit of `clone` as its image carries it. by_build: what build steps leave, by absolute path."""
+    """Return a layer with the commit of `clone` as its image carries it.
+
+    by_build: files that build steps leave, by absolute path.
+    """
     with tempfile.TemporaryDirectory() as name:
         context = Path(name)
         dockerfile = context / "Dockerfile"
@@ -29,15 +34,17 @@ def shared(clone: Path, ref: str, by_build: Mapping[str, str | bytes]) -> Layer:
 
 
 def whole(clone: Path) -> Layer:
-    """The commit of `clone` in HOME: an image that holds its files where a session reads them."""
+    """Return a layer with the commit of `clone` in HOME: such an image holds its files at the place where a session
+    reads them.
+    """
     inside = {f"{HOME}/{path.relative_to(clone)}": path.read_bytes() for path in clone.rglob("*") if path.is_file()}
     return _layer(inside)
 
 
 def _layer(content: Mapping[str, str | bytes]) -> Layer:
-    found = distribution("jupyter-repo2docker")  # an import of it warns
+    package = distribution("jupyter-repo2docker")  # an import of it warns
     scripts = {
-        f"/usr/local/bin/{name}": Path(str(found.locate_file(f"repo2docker/buildpacks/{name}"))).read_bytes()
+        f"/usr/local/bin/{name}": Path(str(package.locate_file(f"repo2docker/buildpacks/{name}"))).read_bytes()
         for name in _SCRIPTS
     }
     return Layer({**_PROFILE, **scripts, **content}, frozenset(scripts))

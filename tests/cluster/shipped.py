@@ -1,4 +1,4 @@
-"""The shipped manifests, applied to a test's cluster, and what runs under the account that they make."""
+"""The shipped manifests, applied to a test's cluster, and the launchers under the account that they make."""
 
 import json
 import os
@@ -28,19 +28,22 @@ RESOURCES = Resources(memory_guarantee="100M", storage_guarantee="10M")
 
 @dataclass(frozen=True)
 class Shipped:
-    """A cluster that `kubectl apply -k` was run on. kubeconfig: of the account that Bindery has there."""
+    """A cluster after `kubectl apply -k`.
+
+    kubeconfig: of the account that Bindery has there.
+    """
 
     cluster: Cluster
     kubeconfig: Path
 
     @property
     def address(self) -> str:
-        """What `BINDERY_SESSIONS_URL` is here."""
+        """Return this cluster's value of `BINDERY_SESSIONS_URL`."""
         return f"http://{DOMAIN}:{self.cluster.gateway_port}"
 
     @property
     def settings(self) -> dict[str, str]:
-        """For a local runtime: sessions here, images built for here."""
+        """Return settings for a local runtime with sessions on this cluster and images built for it."""
         return {
             "launcher": "kubernetes",
             "kubeconfig": str(self.kubeconfig),
@@ -53,23 +56,23 @@ class Shipped:
         }
 
     def launcher(self, resources: Resources = RESOURCES, kubeconfig: Path | None = None) -> KubernetesSessions:
-        """A launcher of its own, as the settings would make one."""
+        """Return a launcher of its own, made as the settings would make it."""
         client = Client(access_of(str(kubeconfig or self.kubeconfig)), NAMESPACE)
         address = PublicAddress(self.address)
         return KubernetesSessions(client, Making(GATEWAY, address.domain, resources), address, SystemClock())
 
     def kubectl(self, *arguments: str, input: str = "") -> str:  # noqa: A002
-        """As the administrator, in the sessions' namespace."""
+        """Run kubectl as the administrator, in the sessions' namespace."""
         return self.cluster.kubectl(f"--namespace={NAMESPACE}", *arguments, input=input)
 
     def pods(self, session: str = "") -> list[dict[str, Any]]:
-        """Sessions' Pods, or one session's."""
+        """Return the Pods of all sessions, or of one session."""
         selector = f"bindery.session/id={session}" if session else "app.kubernetes.io/component=session"
         return list(json.loads(self.kubectl("get", "pods", "-o", "json", "-l", selector))["items"])
 
     @contextmanager
     def sessions(self) -> Iterator[KubernetesSessions]:
-        """A launcher whose sessions end with it."""
+        """Provide a launcher. Its sessions end with it."""
         launcher = self.launcher()
         try:
             yield launcher
@@ -78,25 +81,25 @@ class Shipped:
             launcher.close()
 
     def kill(self, session: str) -> None:
-        """Ends the session's server as the kernel would."""
+        """End the session's server as the kernel would."""
         (pod,) = self.pods(session)
         (container,) = pod["status"]["containerStatuses"]
         self.cluster.ctr("tasks", "kill", "--signal=SIGKILL", container["containerID"].removeprefix("containerd://"))
 
     def objects(self, session: str) -> list[str]:
-        """Everything that is there of a session, as `kind/name`."""
+        """Return all objects of a session, as `kind/name`."""
         kinds = "services,pods,httproutes,secrets"
         return self.kubectl("get", kinds, "-o", "name", "-l", f"bindery.session/id={session}").split()
 
     def remove_sessions(self) -> None:
-        """Everything that belongs to a session, and waits until it is gone."""
-        ours = ("-l", "app.kubernetes.io/component=session", "--ignore-not-found")
-        self.kubectl("delete", "pods", *ours, "--grace-period=1")
-        self.kubectl("delete", "services", *ours)
+        """Remove all objects of all sessions, and wait until they are gone."""
+        selection = ("-l", "app.kubernetes.io/component=session", "--ignore-not-found")
+        self.kubectl("delete", "pods", *selection, "--grace-period=1")
+        self.kubectl("delete", "services", *selection)
 
 
 def apply(cluster: Cluster) -> Shipped:
-    """As an operator would, by an overlay: where the Gateway listens is the cluster's own affair."""
+    """Apply the manifests as an operator would, by an overlay. The Gateway's port is the cluster's own setting."""
     listener = {"op": "replace", "path": "/spec/listeners/0/port", "value": cluster.gateway_port}
     image, _, tag = cluster.base_image.rpartition(":")
     with TemporaryDirectory(prefix="overlay-") as folder:

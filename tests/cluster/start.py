@@ -1,4 +1,4 @@
-"""Puts a cluster together."""
+"""The start of a cluster."""
 
 import json
 import subprocess
@@ -16,7 +16,9 @@ from tests.cluster.place import Place
 
 
 def start() -> Cluster:
-    """A cluster of this process; none is left if it does not start. Builds first what is not built yet."""
+    """Start a cluster of this process, after building the parts that are not built yet. If it does not start, remove
+    it.
+    """
     ready, storage = binaries.binaries(), images.images()
     place = claim()
     try:
@@ -28,7 +30,7 @@ def start() -> Cluster:
 
 @contextmanager
 def running() -> Iterator[Cluster]:
-    """While the block lasts."""
+    """Provide a cluster while the block lasts."""
     cluster = start()
     try:
         yield cluster
@@ -59,7 +61,7 @@ def _start(place: Place, ready: Path, storage: Path) -> Cluster:
 
 
 def _pull(cluster: Cluster, daemons: list[Daemon]) -> None:
-    """The first Pod does not wait for its image."""
+    """Pull the images, so that the first Pod does not wait for its image."""
     until(lambda: _answers(cluster), daemons)
     for image in (f"{cluster.registry}/pause:{images.TAG}", cluster.base_image):
         cluster.ctr("images", "pull", "--plain-http", image)
@@ -74,13 +76,13 @@ def _answers(cluster: Cluster) -> bool:
 
 
 def _is_up(cluster: Cluster) -> bool:
-    """Whether the node takes Pods, with their account, and the Gateway routes."""
-    asked = ["node/localhost", "gatewayclass/traefik", "serviceaccount/default"]
-    found = json.loads(cluster.kubectl("get", "--ignore-not-found", "--output=json", *asked) or "{}").get("items", [])
+    """Return True if the node takes Pods, the Pods' account exists, and the Gateway routes."""
+    names = ["node/localhost", "gatewayclass/traefik", "serviceaccount/default"]
+    items = json.loads(cluster.kubectl("get", "--ignore-not-found", "--output=json", *names) or "{}").get("items", [])
     true = {
         condition["type"]
-        for item in found
+        for item in items
         for condition in item.get("status", {}).get("conditions", [])
         if condition["status"] == "True"
     }
-    return len(found) == len(asked) and true >= {"Ready", "Accepted"}
+    return len(items) == len(names) and true >= {"Ready", "Accepted"}

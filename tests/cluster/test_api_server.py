@@ -1,4 +1,6 @@
-"""The API server stopped and started while sessions are launched: every call says so, and goes on afterwards where it was."""
+"""Tests that stop and start the API server while sessions are launched. Every call reports it, and goes on afterwards
+where it was.
+"""
 
 import threading
 import time

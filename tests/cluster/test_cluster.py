@@ -1,4 +1,4 @@
-"""The test cluster is a Kubernetes: what tests take from it is so."""
+"""Tests that the test cluster has the properties of Kubernetes that other tests rely on."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.place import MARK, Place, at
 from tests.serving.lab import until
 
-NAMESPACE = f"sessions-{os.getpid()}"  # a cluster of `make cluster` may still have those of the last run
+NAMESPACE = f"sessions-{os.getpid()}"  # a cluster of `make cluster` may still have the objects of the last run
 HOST = f"one.{NAMESPACE}.example.org"
 CRASH = """
 import os, signal
@@ -39,7 +39,7 @@ def manifest(kind: str, name: str, version: str = "v1", **fields: object) -> dic
 
 
 def session(cluster: Cluster) -> list[dict[str, object]]:
-    """A Gateway, and one session behind it."""
+    """Return a Gateway and one session behind it."""
     listener = {"name": "http", "port": cluster.gateway_port, "protocol": "HTTP"}
     command = ["jupyter", "lab", "--ip=0.0.0.0", "--IdentityProvider.token=", "--ServerApp.allow_remote_access=true"]
     rule = {"backendRefs": [{"name": "one", "port": 8888}]}
@@ -64,7 +64,7 @@ def apply(cluster: Cluster, *items: dict[str, object]) -> None:
 
 @pytest.fixture(scope="module")
 def sessions(cluster: Cluster) -> Iterator[Cluster]:
-    """The cluster, with one session in NAMESPACE."""
+    """Provide the cluster with one session in NAMESPACE."""
     cluster.kubectl("create", "namespace", NAMESPACE)
     until(lambda: cluster.kubectl("get", "serviceaccount", f"--namespace={NAMESPACE}", "--output=name"))
     apply(cluster, *session(cluster))
@@ -74,7 +74,7 @@ def sessions(cluster: Cluster) -> Iterator[Cluster]:
 
 
 def answers(cluster: Cluster) -> bool:
-    """Whether the session's JupyterLab does, through the Gateway."""
+    """Return True if the session's JupyterLab answers through the Gateway."""
     address = f"http://127.0.0.1:{cluster.gateway_port}/api/status"
     with suppress(httpx.HTTPError):
         return httpx.get(address, headers={"Host": HOST}, trust_env=False).is_success
@@ -82,7 +82,7 @@ def answers(cluster: Cluster) -> bool:
 
 
 def has_logs(cluster: Cluster) -> bool:
-    """Whether the session's can be read."""
+    """Return True if the session's logs can be read."""
     with suppress(RuntimeError):
         return "Jupyter Server" in cluster.kubectl("logs", "one", f"--namespace={NAMESPACE}")
     return False
@@ -128,8 +128,8 @@ def test_what_is_pushed_to_the_registry_can_be_run(sessions: Cluster, tmp_path: 
 
 def test_what_belongs_to_a_thing_goes_with_it(sessions: Cluster) -> None:
     apply(sessions, manifest("ConfigMap", "owner"))
-    found = json.loads(sessions.kubectl("get", "configmap", "owner", f"--namespace={NAMESPACE}", "--output=json"))
-    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": found["metadata"]["uid"]}
+    config_map = json.loads(sessions.kubectl("get", "configmap", "owner", f"--namespace={NAMESPACE}", "--output=json"))
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": config_map["metadata"]["uid"]}
     owned = manifest("ConfigMap", "owned")
     apply(sessions, {**owned, "metadata": {"name": "owned", "ownerReferences": [owner]}})
     sessions.kubectl("delete", "configmap", "owner", f"--namespace={NAMESPACE}")
@@ -169,9 +169,9 @@ def test_the_next_start_clears_away_what_a_dead_one_left() -> None:
     crashed = subprocess.run([sys.executable, "-c", CRASH], stdout=subprocess.PIPE, text=True)
     place = at(Path(crashed.stdout.strip()))
     assert len(left_of(place)) > 10
-    mine = claim()
-    assert mine == place
-    clear(mine)
+    own_place = claim()
+    assert own_place == place
+    clear(own_place)
     assert left_of(place) == []
     assert traces() == before
 
@@ -181,11 +181,11 @@ def test_a_cluster_that_stays_is_found_again_until_it_is_told_to_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = traces()
-    monkeypatch.setattr(claims, "CHECKOUT", str(tmp_path))  # there may be one of this checkout's own
-    told = [_told(monkeypatch, capsys, "up") for _ in range(2)]
-    assert told[0] == told[1]
+    monkeypatch.setattr(claims, "CHECKOUT", str(tmp_path))  # this checkout may have a cluster of its own
+    outputs = [_told(monkeypatch, capsys, "up") for _ in range(2)]
+    assert outputs[0] == outputs[1]
     (place,) = claims.of_this_checkout()
-    assert f"BINDERY_TEST_KUBECONFIG={Cluster(place).kubeconfig}\n" in told[0]
+    assert f"BINDERY_TEST_KUBECONFIG={Cluster(place).kubeconfig}\n" in outputs[0]
     assert Cluster(place).kubectl("get", "nodes", "--output=name") == "node/localhost\n"
     _told(monkeypatch, capsys, "down")
     assert left_of(place) == []
@@ -193,14 +193,14 @@ def test_a_cluster_that_stays_is_found_again_until_it_is_told_to_go(
 
 
 def _told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str) -> str:
-    """What `make` shows of a command."""
+    """Return the output that `make` shows of a command."""
     monkeypatch.setattr(sys, "argv", ["cluster", command])
     assert main() is None
     return capsys.readouterr().out
 
 
 def left_of(place: Place) -> list[str]:
-    """Of a cluster that is gone, in words."""
+    """Return in words the remains of a cluster that was removed."""
     links = subprocess.run(["ip", "-oneline", "link"], capture_output=True, text=True).stdout.splitlines()
     rules = subprocess.run(["iptables-save"], capture_output=True, text=True).stdout.splitlines()
     mounts = Path("/proc/self/mounts").read_text().splitlines()
@@ -219,7 +219,7 @@ def left_of(place: Place) -> list[str]:
 
 
 def traces() -> list[str]:
-    """What Kubernetes usually leaves outside a folder of its own."""
+    """Return the existing folders that Kubernetes usually leaves outside a folder of its own."""
     places = (
         "/run/containerd",
         "/run/netns",

@@ -1,4 +1,6 @@
-"""A session on another commit than its image's, on a real cluster: its files are exactly its commit's, or the launch fails in words."""
+"""Tests of sessions on another commit than their image's, on a real cluster. Their files are exactly their commit's,
+or the launch fails in words.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -58,7 +60,9 @@ print(open('changed.txt').read(), commit)
 
 @dataclass(frozen=True)
 class Place:
-    """A repository, and an image that its old commit's launch built: with that commit's archive, and what the build made."""
+    """A repository, and an image that the launch of its old commit built. It has that commit's archive, and the
+    results of the build.
+    """
 
     trials: Trials
     server: GitServer
@@ -67,7 +71,7 @@ class Place:
     new: str
 
     def order(self, ref: str = "", url: str = "") -> SessionOrder:
-        """For the new commit, unless other values are given."""
+        """Return an order for the new commit, unless other values are passed."""
         order = self.trials.order(self.image)
         changed = {"ref": ref or self.new, "clone_url": url or self.server.url("x.git")}
         repository = order.repository.model_copy(update=changed)
@@ -94,7 +98,7 @@ def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
 
 
 def looked_at(launcher: KubernetesSessions, order: SessionOrder) -> list[str]:
-    """Lines of what a session finds."""
+    """Start a session and return the lines that describe its files."""
     launcher.start(order)
     report = launcher.wait(order.id, TOKEN, 60)
     assert report.liveness is Liveness.READY, report
@@ -105,12 +109,12 @@ def test_the_files_are_exactly_the_new_commit_s(launcher: KubernetesSessions, pl
     content = {name: file.content if isinstance(file, File) else file for name, file in NEW.items()}
     order = place.order()
     files = sorted({**content, "untracked.txt": "by the build"}.items())
-    assert looked_at(launcher, order) == [f"{files} 64", place.new, "2"]  # with its history: of two commits
+    assert looked_at(launcher, order) == [f"{files} 64", place.new, "2"]  # with its history of two commits
     launcher.stop(order.id)
 
 
 class AtServer(FakeHost):
-    """A host whose repository is `x.git` of a real server."""
+    """A host with one repository, `x.git` of a real server."""
 
     def __init__(self, server: GitServer, *commits: str) -> None:
         files: dict[str, dict[str, bytes] | None] = {
@@ -120,8 +124,8 @@ class AtServer(FakeHost):
         self._url = server.url("x.git")
 
     def resolve(self, spec: str) -> Resolved:
-        found = super().resolve(spec)
-        return replace(found, repository=found.repository.model_copy(update={"clone_url": self._url}))
+        resolution = super().resolve(spec)
+        return replace(resolution, repository=resolution.repository.model_copy(update={"clone_url": self._url}))
 
 
 def test_a_push_that_changes_no_environment_is_launched_from_the_image_that_is_there(
@@ -133,7 +137,7 @@ def test_a_push_that_changes_no_environment_is_launched_from_the_image_that_is_t
     host.heads["o/r"] = place.new
     after = world.ended()
     assert (before.stage, after.stage, len(world.builds.reports)) == (Stage.READY, Stage.READY, 1)
-    looks = [Session(kept.url, kept.token).run(BRIEF_LOOK) for kept in map(world.session, (before, after))]
+    looks = [Session(record.url, record.token).run(BRIEF_LOOK) for record in map(world.session, (before, after))]
     assert looks == [f"old {place.old}\n", f"new {place.new}\n"]
 
 
@@ -149,17 +153,17 @@ def test_the_commit_that_an_image_was_built_for_needs_no_host(launcher: Kubernet
 
 
 def failures(launcher: KubernetesSessions, *orders: SessionOrder) -> list[str]:
-    """Why each launch fails. They start beside each other."""
+    """Start the launches beside each other and return the reason of each failure."""
     for order in orders:
         launcher.start(order)
-    found = []
+    reasons = []
     for order in orders:
         trouble = told(launcher, order.id).trouble
         assert isinstance(trouble, ContentUnavailable), (order, trouble)
         assert trouble.facts["ref"] == order.repository.ref
-        found.append(str(trouble.facts["why"]))
+        reasons.append(str(trouble.facts["why"]))
         launcher.stop(order.id)
-    return found
+    return reasons
 
 
 def test_what_cannot_be_had_fails_in_words(launcher: KubernetesSessions, place: Place) -> None:
@@ -215,4 +219,4 @@ def test_neither_an_address_nor_a_ref_can_be_a_command(launcher: KubernetesSessi
     values = [value.replace("{host}", place.server.address) for value in HOSTILE]
     orders = [place.order(**{what: value}) for value in values for what in ("url", "ref")]
     assert not [why for why in failures(launcher, *orders) if TOKEN in why]
-    assert not [asked for asked in place.server.asked if "owned" in asked]
+    assert not [request for request in place.server.asked if "owned" in request]

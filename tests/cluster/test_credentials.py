@@ -1,4 +1,6 @@
-"""Credentials that a real API server refuses: launches fail with words for both sides, and go on with the next that it takes."""
+"""Tests of credentials that a real API server refuses. Launches fail with words for visitor and operator, and go on
+with the next accepted ones.
+"""
 
 import json
 import logging
@@ -42,7 +44,7 @@ TOLD = "This Bindery cannot get into the cluster that its sessions run on. Whoev
 
 
 class Alarms(logging.Handler):
-    """What is logged for the operator, as (name, words)."""
+    """Collector of the log entries for the operator, as (name, words)."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -68,20 +70,20 @@ def secrets() -> Iterator["SecretsManagerClient"]:
 
 
 class Launches:
-    """Whole launches, of which only the session is real."""
+    """Whole launches in which only the session is real."""
 
     def __init__(self, launcher: SessionLauncher, image: str) -> None:
         self.small, self.image = Small(), image
         small = self.small
         small.host.files = {
             COMMIT: {"Dockerfile": b"FROM scratch"}
-        }  # an image of a whole commit: nothing is fetched at its start
+        }  # an image of a whole commit: its start fetches no files
         small.clock.random_id = SystemClock().random_id  # type: ignore[method-assign]  # names of their own on the cluster
         ports = FakePorts(small.table, small.queue, small.builds, launcher, small.clock, small.host)
         small.system = System(ports, settings_of())
 
     def one(self) -> Launch:
-        """From the click to its end, and whatever else is under way."""
+        """Run one launch from the click to its end, together with the other launches that are under way."""
         opened = self.small.open()
         self.pump()
         for handle in self.small.builds.running():
@@ -91,7 +93,7 @@ class Launches:
         return self.small.launch(opened)
 
     def pump(self) -> None:
-        """Messages that cannot be handled come again with the next launch."""
+        """Handle the messages. Those that cannot be handled come again with the next launch."""
         again = []
         while self.small.queue.sent:
             message = self.small.queue.sent[0].message
@@ -109,7 +111,10 @@ class Launches:
 def by_secret(
     shipped: Shipped, secrets: "SecretsManagerClient", config: str, clock: FakeClock
 ) -> Iterator[KubernetesSessions]:
-    """clock: by which the secret is looked at."""
+    """Provide a launcher that reads its kubeconfig from a secret.
+
+    clock: the launcher looks at the secret by this clock.
+    """
     secrets.create_secret(Name=SECRET, SecretString=config)
     address = PublicAddress(shipped.address)
     access = SecretAccess(SECRET, secrets, clock)
@@ -169,7 +174,7 @@ def test_a_token_that_is_replaced_while_it_is_used_costs_no_launch_and_no_connec
 def test_the_kubeconfig_that_the_page_for_operators_makes_is_one_that_a_function_gets_in_with(
     trials: Trials, secrets: "SecretsManagerClient", tmp_path: Path
 ) -> None:
-    """Its words, run as they stand by whoever administers the cluster."""
+    """The page's commands make the kubeconfig when the cluster's administrator runs them unchanged."""
     page = (ROOT / "infra" / "kubernetes" / "README.md").read_text()
     (command,) = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "create token" in block]
     cluster = trials.shipped.cluster
@@ -177,9 +182,9 @@ def test_the_kubeconfig_that_the_page_for_operators_makes_is_one_that_a_function
     environment = {**os.environ, "PATH": paths, "KUBECONFIG": str(cluster.kubeconfig)}
     ran = subprocess.run(["bash", "-euc", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    made = tmp_path / "bindery.kubeconfig"
-    assert made.stat().st_mode & 0o077 == 0
-    with by_secret(trials.shipped, secrets, made.read_text(), FakeClock()) as launcher:
+    kubeconfig = tmp_path / "bindery.kubeconfig"
+    assert kubeconfig.stat().st_mode & 0o077 == 0
+    with by_secret(trials.shipped, secrets, kubeconfig.read_text(), FakeClock()) as launcher:
         assert Launches(launcher, trials.image).one().stage is Stage.READY
 
 

@@ -1,6 +1,7 @@
-"""A function's token at a real API server that asks an authenticator of it, as EKS' does: who gets in, and as whom.
+"""Tests of a function's token at a real API server. As on EKS, an authenticator decides about access and the user's
+name.
 
-An API server of its own, without nodes: one that runs cannot be told of an authenticator.
+The API server is a separate one without nodes, because an authenticator cannot be added to a running API server.
 """
 
 from collections.abc import Iterator
@@ -40,14 +41,17 @@ KEYS = {"AKIDBINDERY": "a secret key of the tests"}
 
 @dataclass(frozen=True)
 class Eks:
-    """cluster: as its administrator has it."""
+    """A cluster with an authenticator.
+
+    cluster: as its administrator has it.
+    """
 
     cluster: Cluster
     authenticator: Authenticator
     client: "EKSClient"
 
     def access(self, secret: str = KEYS["AKIDBINDERY"], key: str = "AKIDBINDERY") -> EksAccess:
-        """A function's."""
+        """Return a function's access."""
         session = Session()
         session.set_config_variable("region", REGION)
         session.set_credentials(key, secret)
@@ -55,20 +59,20 @@ class Eks:
 
 
 @contextmanager
-def control_plane_with(asked: Authenticator, ready: Path) -> Iterator[Cluster]:
+def control_plane_with(authenticator: Authenticator, ready: Path) -> Iterator[Cluster]:
     place = claim()
     try:
-        made = Cluster(place)
-        made.binaries.symlink_to(ready)
-        webhook = f"--authentication-token-webhook-config-file={asked.configuration(place.folder)}"
+        cluster = Cluster(place)
+        cluster.binaries.symlink_to(ready)
+        webhook = f"--authentication-token-webhook-config-file={authenticator.configuration(place.folder)}"
         each_time = "--authentication-token-webhook-cache-ttl=0s"
         etcd = control_plane.etcd(place, ready).start()
         api = control_plane.api_server(place, ready, webhook, each_time).start()
         until(lambda: control_plane.ready(place), [etcd, api])
-        made.kubectl("create", f"--filename={ready / DEFINITIONS}")
-        made.kubectl("wait", "--for=condition=established", "--timeout=60s", "crd", "--all")
-        made.kubectl("apply", "--server-side", "-k", str(ROOT / "infra" / "kubernetes" / "eks"))
-        yield made
+        cluster.kubectl("create", f"--filename={ready / DEFINITIONS}")
+        cluster.kubectl("wait", "--for=condition=established", "--timeout=60s", "crd", "--all")
+        cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "infra" / "kubernetes" / "eks"))
+        yield cluster
     finally:
         clear(place)
 
@@ -76,16 +80,16 @@ def control_plane_with(asked: Authenticator, ready: Path) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def eks(cluster: Cluster) -> Iterator[Eks]:
     with (
-        Authenticator(NAME, dict(KEYS), GROUP) as asked,
-        control_plane_with(asked, cluster.binaries.resolve()) as made,
+        Authenticator(NAME, dict(KEYS), GROUP) as authenticator,
+        control_plane_with(authenticator, cluster.binaries.resolve()) as control,
         mock_aws(),
     ):
         client = boto3.Session("testing", "testing", region_name=REGION).client("eks")
         client.create_cluster(name=NAME, roleArn="arn:aws:iam::123456789012:role/x", resourcesVpcConfig={})
-        known: Any = next(iter(eks_backends.values()))[REGION].clusters[NAME]
-        known.endpoint = control_plane.server(made.place)
-        known.certificate_authority = {"data": authority_of(made.kubeconfig)}
-        yield Eks(made, asked, client)
+        backend: Any = next(iter(eks_backends.values()))[REGION].clusters[NAME]
+        backend.endpoint = control_plane.server(control.place)
+        backend.certificate_authority = {"data": authority_of(control.kubeconfig)}
+        yield Eks(control, authenticator, client)
 
 
 def test_a_function_gets_in_by_its_role_and_may_do_what_sessions_need_and_no_more(eks: Eks) -> None:

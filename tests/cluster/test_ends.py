@@ -1,4 +1,6 @@
-"""What ends a session on a real cluster after it was ready, each as its own reason: told by a wait, and at the next look."""
+"""Tests of the ends of ready sessions on a real cluster. Each end has its own reason, told by a wait and at the next
+look.
+"""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ __all__ = ["localhost_names"]
 pytestmark = pytest.mark.usefixtures("localhost_names")
 
 EAT = "kept = []\nwhile True: kept.append(b'x' * 1_000_000)"
-# Nothing that takes it is as large as the server, which the kernel therefore takes first.
+# No process that takes memory is as large as the server, which the kernel therefore kills first.
 EAT_TOGETHER = """
 import subprocess
 open('/proc/1/oom_score_adj', 'w').write('1000')
@@ -41,7 +43,7 @@ def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
 
 
 def ready(launcher: KubernetesSessions, trials: Trials) -> tuple[str, Session]:
-    """Its id, and the session as a visitor has it."""
+    """Start a session; return its id, and the session as a visitor has it."""
     order = trials.order()
     launcher.start(order)
     report = launcher.wait(order.id, TOKEN, 60)
@@ -50,16 +52,16 @@ def ready(launcher: KubernetesSessions, trials: Trials) -> tuple[str, Session]:
 
 
 def end_of(launcher: KubernetesSessions, session: str) -> BinderyError | None:
-    """What a wait says of it."""
+    """Return the trouble that a wait reports about the session."""
     until(lambda: launcher.wait(session, TOKEN, 0).liveness is Liveness.GONE, 60)
     return launcher.wait(session, TOKEN, 0).trouble
 
 
 def why(launcher: KubernetesSessions, session: str) -> str:
-    """As the next look tells it."""
-    (found,) = [each for each in launcher.objects() if each.id == session]
-    assert not found.alive
-    return found.why
+    """Return the reason that the next look reports."""
+    (record,) = [each for each in launcher.objects() if each.id == session]
+    assert not record.alive
+    return record.why
 
 
 def test_a_server_that_takes_too_much_memory_later(launcher: KubernetesSessions, trials: Trials) -> None:
@@ -121,7 +123,7 @@ def test_a_session_whose_pod_somebody_deletes_while_it_is_waited_for(trials: Tri
 
 
 def assert_deleted(launcher: KubernetesSessions, session: str) -> None:
-    """That is still told once the Pod is no longer there to tell it."""
+    """Assert that the reason is reported although the Pod is gone."""
     trouble = end_of(launcher, session)
     assert (type(trouble), trouble and trouble.facts) == (SessionEvicted, {"why": "its Pod was deleted"})
     assert why(launcher, session) == "the cluster ended it: its Pod was deleted"

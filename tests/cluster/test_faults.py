@@ -1,4 +1,6 @@
-"""Launchers that race, and launchers that are killed in the middle: another one goes on, and nothing is there twice."""
+"""Tests of launchers that race and of launchers that are killed midway. Another launcher goes on, and no object
+exists twice.
+"""
 
 import json
 import threading
@@ -16,7 +18,7 @@ ALL = ["httproute.gateway.networking.k8s.io", "pod", "secret", "service"]
 
 
 class Killed(BaseException):
-    """What no code of ours catches, as when the process is ended."""
+    """An exception that no product code catches, as when the process is ended."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
 
 
 def kinds(trials: Trials, session: str) -> list[str]:
-    """Of each object that is there of a session."""
+    """Return the kind of each object of a session."""
     return sorted(each.partition("/")[0] for each in trials.shipped.objects(session))
 
 
@@ -65,10 +67,10 @@ def test_what_a_launcher_began_that_was_killed_after_this_the_next_one_ends(
     create = Cluster.create
 
     def killed(self: Cluster, body: Body) -> Body | None:
-        made = create(self, body)
+        created = create(self, body)
         if body["kind"] == kind:
             raise Killed
-        return made
+        return created
 
     order = trials.order()
     with trials.launcher() as first, monkeypatch.context() as patched:
@@ -120,7 +122,7 @@ def test_a_session_that_is_stopped_while_it_is_started_leaves_nothing(
     with trials.launcher("mute") as first, monkeypatch.context() as patched:
         patched.setattr(Cluster, "create", stopped)
         first.start(order)
-    # What was made after the stop belongs to a Service that is gone: the cluster takes it away, in a moment.
+    # An object made after the stop belongs to a Service that is gone: the cluster removes it in a moment.
     assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.GONE
     until(lambda: not names(trials, order.id), 60)
     assert order.id not in {each.id for each in launcher.objects()}
@@ -155,8 +157,8 @@ def test_objects_are_tied_to_the_service_that_owns_them(launcher: KubernetesSess
     order = trials.order()
     launcher.start(order)
     chosen = ("-l", f"bindery.session/id={order.id}", "-o", "json")
-    found = json.loads(trials.shipped.kubectl("get", "services,pods,httproutes,secrets", *chosen))["items"]
-    owners = {each["kind"]: [one["uid"] for one in each["metadata"].get("ownerReferences", [])] for each in found}
-    (service,) = [each["metadata"]["uid"] for each in found if each["kind"] == "Service"]
+    items = json.loads(trials.shipped.kubectl("get", "services,pods,httproutes,secrets", *chosen))["items"]
+    owners = {each["kind"]: [one["uid"] for one in each["metadata"].get("ownerReferences", [])] for each in items}
+    (service,) = [each["metadata"]["uid"] for each in items if each["kind"] == "Service"]
     assert owners == {"Service": [], "Secret": [service], "Pod": [service], "HTTPRoute": [service]}
     launcher.stop(order.id)

@@ -1,4 +1,6 @@
-"""One instance of a function, deployed as on AWS, that is called again and again: what it makes, it makes once."""
+"""Tests of one instance of a function, deployed as on AWS, under repeated calls. It makes each client only a single
+time.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -26,11 +28,11 @@ MADE_ONCE = (settings, ports, system)
 
 @pytest.fixture
 def made(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The clients that are made, from when the instance is fresh."""
-    made, create = list[str](), Session.create_client
+    """Provide the list of the clients that are made, starting with a fresh instance."""
+    services, create = list[str](), Session.create_client
 
     def counted(session: Session, service: str, *rest: Any, **more: Any) -> "BaseClient":
-        made.append(service)
+        services.append(service)
         return create(session, service, *rest, **more)
 
     with mock_aws():
@@ -41,7 +43,7 @@ def made(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(Session, "create_client", counted)
         _forget()
-        yield made
+        yield services
         _forget()
 
 

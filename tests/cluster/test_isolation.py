@@ -1,4 +1,6 @@
-"""What a session on a real cluster shows of its token, what it may do, and what it can do to its neighbour."""
+"""Tests of a session's isolation on a real cluster: the secrecy of its token, its rights, and its reach to its
+neighbour.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,18 +52,18 @@ def ready(launcher: KubernetesSessions, trials: Trials) -> Running:
 
 @pytest.fixture(scope="module")
 def session(launcher: KubernetesSessions, trials: Trials) -> Running:
-    """For tests that change nothing."""
+    """Provide a session for tests that change no state."""
     return ready(launcher, trials)
 
 
 def test_nobody_without_rights_to_secrets_is_shown_the_token(session: Running, trials: Trials) -> None:
     kinds = "pods,services,httproutes,endpointslices,events"
-    for shown in (
+    for output in (
         trials.shipped.kubectl("get", kinds, "-o", "yaml"),
         trials.shipped.kubectl("describe", "pods", "-l", f"bindery.session/id={session.id}"),
     ):
-        assert session.id in shown
-        assert TOKEN not in shown
+        assert session.id in output
+        assert TOKEN not in output
 
 
 def test_the_token_is_in_no_log_and_in_no_last_words(launcher: KubernetesSessions, trials: Trials) -> None:
@@ -76,16 +78,16 @@ def test_the_token_is_in_no_log_and_in_no_last_words(launcher: KubernetesSession
     assert TOKEN not in logged
     trials.shipped.kill(running.id)
     until(lambda: trials.shipped.pods(running.id)[0]["status"]["phase"] == "Failed", 60)
-    shown = trials.shipped.kubectl("get", "pod", pod["metadata"]["name"], "-o", "yaml")
-    assert "Jupyter Server" in shown, "its last words"
-    assert TOKEN not in shown
+    output = trials.shipped.kubectl("get", "pod", pod["metadata"]["name"], "-o", "yaml")
+    assert "Jupyter Server" in output, "its last words"
+    assert TOKEN not in output
     launcher.stop(running.id)
 
 
 def test_the_token_is_in_no_argument_list(session: Running) -> None:
-    shown = session.server.run(ARGUMENTS)
-    assert "bindery-lab.py" in shown
-    assert TOKEN not in shown
+    output = session.server.run(ARGUMENTS)
+    assert "bindery-lab.py" in output
+    assert TOKEN not in output
 
 
 def test_a_session_has_no_rights_of_the_machine_and_cannot_get_any(session: Running) -> None:
@@ -93,8 +95,8 @@ def test_a_session_has_no_rights_of_the_machine_and_cannot_get_any(session: Runn
 
 
 def test_a_session_has_nothing_to_show_to_the_cluster(session: Running) -> None:
-    shown = session.server.run("import os; print(os.path.exists('/var/run/secrets'), *os.environ)")
-    exists, *variables = shown.split()
+    output = session.server.run("import os; print(os.path.exists('/var/run/secrets'), *os.environ)")
+    exists, *variables = output.split()
     assert exists == "False"
     assert not [name for name in variables if name.endswith("_SERVICE_HOST") and name != "KUBERNETES_SERVICE_HOST"]
 
@@ -109,15 +111,15 @@ def test_what_takes_too_much_memory_is_killed_and_nobody_else_notices(
     launcher: KubernetesSessions, trials: Trials, session: Running
 ) -> None:
     neighbour = ready(launcher, trials)
-    theirs, mine = kernel_of(neighbour.server.url), kernel_of(session.server.url)
-    for kernel in (theirs, mine):
+    second, first = kernel_of(neighbour.server.url), kernel_of(session.server.url)
+    for kernel in (second, first):
         kernel.run("kept = 42")
-    # Said by the server when it finds the kernel dead. The state that its API tells may stay "busy" for ever:
-    # a kernel that died within ten seconds of its start comes back on ports that nobody watches.
+    # The server says this when it finds the kernel dead. The state that its API tells may stay "busy" for ever:
+    # a kernel that died within ten seconds of its start comes back on ports that are not watched.
     with pytest.raises(KernelDiedError):
-        mine.run(EAT)
+        first.run(EAT)
     assert kernel_of(session.server.url).run("print(6 * 7)") == "42\n", "the session goes on"
-    assert theirs.run("print(kept)") == "42\n"
+    assert second.run("print(kept)") == "42\n"
     alive = {each.id: each.alive for each in launcher.objects()}
     assert alive[session.id]
     assert alive[neighbour.id]

@@ -1,4 +1,4 @@
-"""A node that goes away, on a real cluster: its sessions are over with that reason, and hold nobody up."""
+"""Tests of a node that goes away on a real cluster. Its sessions end with that reason, and no other work has to wait."""
 
 import json
 import time
@@ -30,8 +30,8 @@ def test_a_node_that_goes_away_takes_its_sessions_with_it(trials: Trials, monkey
                 report = launcher.wait(order.id, TOKEN, 4)
             assert (report.liveness, type(report.trouble)) == (Liveness.GONE, NodeLost)
             assert error_message(NodeLost()).message == "The machine that the session ran on went away. Launch again."
-            (found,) = [each for each in launcher.objects() if each.id == order.id]
-            assert (found.alive, found.why) == (False, "the machine that it ran on went away")
+            (record,) = [each for each in launcher.objects() if each.id == order.id]
+            assert (record.alive, record.why) == (False, "the machine that it ran on went away")
             launcher.stop(order.id)
             assert launcher.wait(order.id, TOKEN, 0).liveness is Liveness.GONE
             assert order.id not in {each.id for each in launcher.objects()}

@@ -1,4 +1,4 @@
-"""What a cluster is put together with: what is made once, whose a place is, how a part's end is told."""
+"""Tests of the parts of a cluster's start: cached results, owners of places, and reports of a part's end."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.cluster.place import NUMBERS, PORTS, Place
 
 @pytest.fixture
 def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Clusters' numbers and folders, the cache and the checkout of this test alone: real clusters may run beside."""
+    """Give this test its own numbers and folders of clusters, cache and checkout. Real clusters may run beside it."""
     monkeypatch.setattr(place, "FOLDERS", tmp_path)
     monkeypatch.setattr(claims, "NUMBERS", range(NUMBERS.stop, NUMBERS.stop + 4))
     monkeypatch.setattr(claims, "CHECKOUT", str(tmp_path))
@@ -28,12 +28,12 @@ def test_what_was_half_made_does_not_count() -> None:
         (folder / "half").touch()
         raise RuntimeError
 
-    kept = place_of("thing", [b"recipe"])
+    result = place_of("thing", [b"recipe"])
     with pytest.raises(RuntimeError):
-        made(kept, fail)
-    assert not kept.exists()
-    assert list(made(kept, lambda folder: (folder / "whole").touch()).iterdir()) == [kept / "whole"]
-    assert made(kept, fail) == kept
+        made(result, fail)
+    assert not result.exists()
+    assert list(made(result, lambda folder: (folder / "whole").touch()).iterdir()) == [result / "whole"]
+    assert made(result, fail) == result
 
 
 @pytest.mark.usefixtures("apart")
@@ -48,25 +48,25 @@ def test_two_clusters_share_no_port() -> None:
 
 
 def test_a_place_belongs_to_its_process_until_it_is_handed_over(apart: Path) -> None:
-    mine = claims.claim()
-    assert claims.claim() != mine
+    own_place = claims.claim()
+    assert claims.claim() != own_place
     assert claims.of_this_checkout() == []
-    claims.hand_over(mine)
-    assert claims.of_this_checkout() == [mine]
+    claims.hand_over(own_place)
+    assert claims.of_this_checkout() == [own_place]
 
 
 def test_the_cluster_of_a_checkout_that_is_gone_is_cleared_away(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "CHECKOUT", str(apart / "gone"))
-    theirs = claims.claim()
-    claims.hand_over(theirs)
-    assert claims.claim() == theirs
+    other_place = claims.claim()
+    claims.hand_over(other_place)
+    assert claims.claim() == other_place
 
 
 @pytest.mark.usefixtures("apart")
 def test_a_place_whose_claim_was_cut_short_is_cleared_away() -> None:
-    theirs = claims.claim()
-    (theirs.folder / "owner.json").unlink()
-    assert claims.claim() == theirs
+    other_place = claims.claim()
+    (other_place.folder / "owner.json").unlink()
+    assert claims.claim() == other_place
 
 
 def test_a_part_that_ends_at_its_start_is_told_with_its_last_words(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""What keeps a session from starting, provoked on a real cluster: told at once, with its type, its facts, its sentence."""
+"""Tests of the causes that keep a session from starting on a real cluster. Each is told at once, with its type, facts
+and sentence.
+"""
 
 import re
 import time
@@ -24,8 +26,8 @@ from tests.cluster.changes import no_more_pods, tainted, without_ceilings
 from tests.cluster.trials import Trials, told
 from tests.serving.lab import TOKEN
 
-SOON = 20.0  # seconds in which even a busy machine tells what is known at once
-NOBODY = "127.0.0.1:9"  # nothing listens there
+SOON = 20.0  # seconds in which even a busy machine reports a cause that it can see at once
+NOBODY = "127.0.0.1:9"  # no server listens there
 LAST_WORDS = "step 1\nstep 2\nstep 3\nValueError: no such colour"
 
 
@@ -109,10 +111,10 @@ def test_more_than_the_namespace_s_ceiling_is_refused(trials: Trials) -> None:
 
 
 def test_a_pod_against_the_rules_for_security_is_refused(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
-    def as_root(*given: Any) -> dict[str, Any]:
-        made = pod(*given)
-        made["spec"]["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0}
-        return made
+    def as_root(*arguments: Any) -> dict[str, Any]:
+        body = pod(*arguments)
+        body["spec"]["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0}
+        return body
 
     monkeypatch.setattr(module, "pod", as_root)
     assert_refused(trials.fails(), r"its rules for security ask for more: runAsNonRoot != true .*runAsUser=0.*")

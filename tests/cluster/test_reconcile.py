@@ -1,4 +1,6 @@
-"""The use cases on sessions of a real cluster: what has no record goes, what has no Pod ends, and each end says why."""
+"""Tests of the use cases on sessions of a real cluster. Sessions without a record go, those without a Pod end, each
+with a reason.
+"""
 
 from collections.abc import Iterator
 
@@ -37,7 +39,7 @@ def ready(world: OnCluster) -> Launch:
 
 
 def assert_over(world: OnCluster, trials: Trials, launch: Launch, reason: str) -> None:
-    """The session has ended for this reason, and nothing is left of it."""
+    """Assert that the session has ended for this reason and that all its objects are gone."""
     session = world.session(launch)
     assert (session.state, session.reason) == (SessionState.ENDED, reason)
     until(lambda: not trials.shipped.objects(launch.id), 60)

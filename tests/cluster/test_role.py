@@ -1,4 +1,4 @@
-"""The shipped Role is enough, each of its rules is needed, and there is nothing else that the account may do."""
+"""Tests of the shipped Role. It is enough, each of its rules is needed, and the account may do no more."""
 
 import time
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
 
 
 def use(launcher: KubernetesSessions, trials: Trials) -> str:
-    """Everything that there is to do on a cluster, and what it refuses; empty: nothing."""
+    """Do each kind of action on the cluster, and return the refusal. An empty text means that no action was refused."""
     if missing := launcher.missing():
         return missing
     order = trials.order()
@@ -80,7 +80,7 @@ def test_no_rule_can_be_taken_away(launcher: KubernetesSessions, trials: Trials,
 
 
 def test_a_launch_that_meets_a_cluster_which_does_not_know_its_rights_yet_is_tried_again(trials: Trials) -> None:
-    """As an API server does not in its first moments."""
+    """An API server in its first moments does not have the rights yet. The launch is tried again."""
     fewer = [rule for rule in RULES if (rule["verbs"], rule["resources"]) != (["create"], ["services"])]
     assert len(fewer) == len(RULES) - 1
     with trials.launcher() as launcher:
@@ -92,10 +92,10 @@ def test_a_launch_that_meets_a_cluster_which_does_not_know_its_rights_yet_is_tri
                 world.step()
         until(lambda: may(trials, "create", "services"))
         world.pump()
-    told = world.launch(launch)
-    assert (told.stage, told.retries) == (Stage.READY, 1)
-    assert told.trouble is not None
-    assert told.trouble.kind == "ClusterRefused"
+    result = world.launch(launch)
+    assert (result.stage, result.retries) == (Stage.READY, 1)
+    assert result.trouble is not None
+    assert result.trouble.kind == "ClusterRefused"
 
 
 def test_the_account_may_do_nothing_else(trials: Trials) -> None:
@@ -109,12 +109,12 @@ def test_the_account_may_do_nothing_elsewhere(trials: Trials, namespace: str) ->
 
 
 def may(trials: Trials, verb: str, kind: str, namespace: str = "bindery-sessions") -> bool:
-    """As the API server tells the account itself."""
+    """Return True if the API server grants this right when the account itself asks."""
     cluster, shipped = trials.shipped.cluster, trials.shipped
     resource, _, below = kind.partition("/")
-    asked = ("auth", "can-i", verb, resource, f"--subresource={below}", f"--namespace={namespace}")
+    arguments = ("auth", "can-i", verb, resource, f"--subresource={below}", f"--namespace={namespace}")
     try:
-        return cluster.kubectl(*asked, f"--kubeconfig={shipped.kubeconfig}").strip() == "yes"
+        return cluster.kubectl(*arguments, f"--kubeconfig={shipped.kubeconfig}").strip() == "yes"
     except RuntimeError:  # its exit status says no, too
         return False
 

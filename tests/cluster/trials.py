@@ -1,4 +1,4 @@
-"""Sessions that are to fail: servers of our own in place of JupyterLab, and what became of them."""
+"""Sessions that shall fail, with the tests' own servers in place of JupyterLab, and the reports of their ends."""
 
 import itertools
 import time
@@ -26,7 +26,10 @@ SERVERS: Mapping[str, str] = {
 
 @dataclass
 class Trials:
-    """image: has the SERVERS. Each launch is under an id of its own."""
+    """Trials of launches. Each launch is under an id of its own.
+
+    image: has the SERVERS.
+    """
 
     shipped: Shipped
     image: str
@@ -37,15 +40,18 @@ class Trials:
 
     @contextmanager
     def launcher(self, server: str = "", **resources: object) -> Iterator[KubernetesSessions]:
-        """Whose sessions run one of SERVERS, or JupyterLab, with resources that differ from the tests' own in these."""
+        """Provide a launcher. Its sessions run one of SERVERS, or JupyterLab.
+
+        resources: values that differ from the tests' own.
+        """
         path = {"PATH": f"/srv/{server}:/opt/venv/bin:/usr/bin:/bin"} if server else {}
-        given = {**RESOURCES.model_dump(), "session_environment": path, **resources}
-        launcher = self.shipped.launcher(Resources.model_validate(given))
+        values = {**RESOURCES.model_dump(), "session_environment": path, **resources}
+        launcher = self.shipped.launcher(Resources.model_validate(values))
         yield launcher
         launcher.close()
 
     def fails(self, server: str = "", image: str = "", **resources: object) -> BinderyError:
-        """What a launch meets first that it has to tell. Nothing is left of its session."""
+        """Return the first error that a launch reports. Afterwards no object of its session is left."""
         with self.launcher(server, **resources) as launcher:
             order = self.order(image)
             try:
@@ -55,7 +61,7 @@ class Trials:
 
 
 def trouble_of(launcher: KubernetesSessions, order: SessionOrder) -> BinderyError:
-    """Starts and waits, as a launch would, until there is something to tell."""
+    """Start a session and wait, as a launch would, until there is trouble to report."""
     try:
         launcher.start(order)
     except BinderyError as refused:
@@ -65,7 +71,7 @@ def trouble_of(launcher: KubernetesSessions, order: SessionOrder) -> BinderyErro
 
 
 def told(launcher: KubernetesSessions, session: str) -> SessionReport:
-    """What a wait says once it is over, or something keeps the session; never READY."""
+    """Return the report of a wait once the session is over or has trouble. It is never READY."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         report = launcher.wait(session, TOKEN, PATIENCE)
@@ -77,7 +83,7 @@ def told(launcher: KubernetesSessions, session: str) -> SessionReport:
 
 @pytest.fixture(scope="session")
 def trials(shipped: Shipped) -> Trials:
-    """One image for all of them."""
+    """Provide one image for all trials."""
     programs = {f"/srv/{name}/jupyter-lab": f"#!/bin/sh\n{script}\n" for name, script in SERVERS.items()}
     layer = Layer({**programs, "/srv/none/README": "Nothing can be run here."}, frozenset(programs))
     return Trials(shipped, push(shipped.cluster.registry, "trials", layer))

@@ -1,4 +1,4 @@
-"""One git server and one Bindery for all tests that want nothing special of them."""
+"""A git server and a Bindery for all tests without special needs."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
 
 @pytest.fixture(scope="session")
 def spec_of(git_server: GitServer) -> Spec:
-    """A repository's spec, as it stands in a link."""
+    """Provide a function that returns a repository's spec, as it stands in a link."""
 
     def spec(name: str, ref: str = "HEAD") -> str:
         return f"{quote(git_server.url(name), safe='')}/{ref}"
@@ -31,7 +31,7 @@ def spec_of(git_server: GitServer) -> Spec:
 
 @pytest.fixture(scope="session")
 def plain(git_server: GitServer) -> str:
-    """The spec of a repository that needs next to nothing, for tests that only want a launch."""
+    """Provide the spec of a repository with almost no needs, for tests that only need a launch."""
     make_repository(git_server.root / "plain.git", {"README.md": "plain\n"})
     return f"{quote(git_server.url('plain.git'), safe='')}/HEAD"
 
@@ -46,13 +46,13 @@ def bindery(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """For a Bindery of the test's own."""
+    """Provide the home folder for a test's own Bindery."""
     return tmp_path / "home"
 
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
-    """Opened at the test's end, so that nothing waits for it for ever."""
+    """Provide a gate that opens at the test's end, so that no build waits for it for ever."""
     gate = Gate(tmp_path / "gate")
     yield gate
     gate.open()
@@ -60,7 +60,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 @pytest.fixture
 def held(git_server: GitServer, spec_of: Spec, gate: Gate, request: pytest.FixtureRequest) -> str:
-    """The spec of a repository whose build waits for the gate."""
+    """Provide the spec of a repository with a build that waits for the gate."""
     name = f"{request.node.name}.git"
     make_repository(git_server.root / name, {"postBuild": gate.post_build()})
     return spec_of(name)

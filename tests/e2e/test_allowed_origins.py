@@ -1,4 +1,6 @@
-"""One site is let in by setting; nobody else is, and headers that only a program can send help nobody."""
+"""Tests of allowed origins. A setting lets in one site and no other. Headers that only a program can send give no
+access.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -23,12 +25,12 @@ def runtime(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def nowhere(plain: str) -> str:
-    """A spec whose launch is created and then fails."""
+    """Provide a spec for a launch that is created and then fails."""
     return plain.replace("HEAD", "nowhere")
 
 
 def launches(runtime: LocalRuntime) -> int:
-    """All there ever were."""
+    """Return the number of all launches ever made."""
     with closing(sqlite3.connect(f"file:{runtime.home}/table.sqlite?mode=ro", uri=True)) as table:
         counted: int = table.execute("SELECT COUNT(*) FROM items WHERE pk LIKE 'launch#%'").fetchone()[0]
         return counted
@@ -59,8 +61,8 @@ def launches(runtime: LocalRuntime) -> int:
 def test_where_a_request_comes_from_decides(
     runtime: LocalRuntime, nowhere: str, origin: str, site: str, expected: int
 ) -> None:
-    told = origin.format(own=runtime.address, port=runtime.address.rpartition(":")[2])
-    headers = {name: value for name, value in (("Origin", told), ("Sec-Fetch-Site", site)) if value}
+    named_origin = origin.format(own=runtime.address, port=runtime.address.rpartition(":")[2])
+    headers = {name: value for name, value in (("Origin", named_origin), ("Sec-Fetch-Site", site)) if value}
     before = launches(runtime)
     streamed = runtime.launch(nowhere, headers=headers)
     assert launches(runtime) - before == expected
@@ -72,8 +74,12 @@ def test_where_a_request_comes_from_decides(
 
 
 def test_a_site_that_is_let_in_may_read_what_it_asked_for(runtime: LocalRuntime, nowhere: str) -> None:
-    asked = {"Origin": GOOD, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
-    preflight = runtime.client.options("/api/launches", headers=asked)
+    request_headers = {
+        "Origin": GOOD,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    preflight = runtime.client.options("/api/launches", headers=request_headers)
     assert preflight.headers["access-control-allow-origin"] == "*"
     assert "content-type" in preflight.headers["access-control-allow-headers"].lower()
     with runtime.stream(nowhere, headers={"Origin": GOOD}) as stream:
@@ -108,7 +114,7 @@ def test_another_repository_s_token_lets_nobody_in(runtime: LocalRuntime, nowher
     ],
 )
 def test_a_proxy_that_is_not_there_is_not_believed(runtime: LocalRuntime, nowhere: str, forged: bytes) -> None:
-    """Locally nothing stands in front: what such headers say is a client's own word."""
+    """Locally no proxy stands in front, so such headers are only a client's own claim."""
     accept = f"Accept: {STREAM['Accept']}".encode()
     answer = runtime.raw(f"/build/git/{nowhere}".encode(), accept, forged, b"Origin: http://evil.example")
     assert '"status_code": 403' in answer.body

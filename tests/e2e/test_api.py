@@ -1,4 +1,4 @@
-"""`/api/launches`: for people who script."""
+"""Tests of `/api/launches`, the interface for scripts."""
 
 import re
 import subprocess
@@ -17,19 +17,19 @@ from tests.serving.messages import check_readable
 from tests.serving.runtime import LocalRuntime, until
 
 Spec = Callable[..., str]
-Look = dict[str, Any]  # as it came over the wire
+Look = dict[str, Any]  # as it arrives over the network
 JSON = {"Content-Type": "application/json"}
 PAGE = Path(__file__).parents[2] / "infra" / "docs" / "api.md"
 
 
 def created(bindery: LocalRuntime, spec: str, **more: bool) -> tuple[str, dict[str, str]]:
-    """A new launch's address, and what whoever made it has to show."""
+    """Create a launch; return its address, and the header that proves its maker's right."""
     answer = bindery.client.post("/api/launches", json={"provider": "git", "spec": spec, **more})
-    told = answer.json()
-    assert answer.status_code == 201, told
+    payload = answer.json()
+    assert answer.status_code == 201, payload
     assert answer.headers["cache-control"] == "no-store"
-    assert told["address"] == f"{bindery.address}/api/launches/{told['id']}"
-    return told["address"], {"Authorization": f"Bearer {told['launcher_token']}"}
+    assert payload["address"] == f"{bindery.address}/api/launches/{payload['id']}"
+    return payload["address"], {"Authorization": f"Bearer {payload['launcher_token']}"}
 
 
 def ended(bindery: LocalRuntime, address: str, permit: dict[str, str]) -> Look:
@@ -39,8 +39,8 @@ def ended(bindery: LocalRuntime, address: str, permit: dict[str, str]) -> Look:
         return str(answer.json()["phase"])
 
     until(lambda: phase() in ("ready", "failed"), 120)
-    found: Look = bindery.client.get(address, headers=permit).json()
-    return found
+    state: Look = bindery.client.get(address, headers=permit).json()
+    return state
 
 
 def test_a_launch_is_made_looked_at_and_stopped(bindery: LocalRuntime, plain: str) -> None:
@@ -192,7 +192,7 @@ def test_methods_and_addresses_that_are_not_there_are_refused(bindery: LocalRunt
 
 
 def test_the_readmes_way_works_with_any_client(bindery: LocalRuntime, plain: str) -> None:
-    """As curl sends it: no browser's headers, another user agent."""
+    """A request as curl sends it works: without a browser's headers, and with another user agent."""
     with httpx.Client(trust_env=False, headers={"User-Agent": "curl/8.5.0", "Accept": "*/*"}) as client:
         answer = client.post(
             f"{bindery.address}/api/launches", json={"provider": "git", "spec": plain, "build_only": True}
@@ -204,8 +204,8 @@ def test_a_pasted_address_is_told_in_the_words_of_links(bindery: LocalRuntime) -
     url = "https://github.com/o/r/blob/v1.0/notebooks/a%20(1)%2B.ipynb?plain=1#L3"
     answer = bindery.client.get("/api/detect", params={"url": url})
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
-    told = answer.json()
-    assert told == {
+    payload = answer.json()
+    assert payload == {
         "provider": "gh",
         "repo": "o/r",
         "spec": "o/r/v1.0",
@@ -214,7 +214,7 @@ def test_a_pasted_address_is_told_in_the_words_of_links(bindery: LocalRuntime) -
         "kind": "file",
         "link": f"{bindery.address}/v2/gh/o/r/v1.0?labpath=notebooks%2Fa+%281%29%2B.ipynb",
     }
-    page = bindery.client.get(told["link"])
+    page = bindery.client.get(payload["link"])
     assert page.status_code == 200
     assert "doc/tree/notebooks/a%20(1)+.ipynb" in page.text
 
@@ -239,11 +239,11 @@ def follow(bindery: LocalRuntime, spec: str) -> "subprocess.CompletedProcess[str
     """Run the script of infra/docs/api.md, with this Bindery's address and another spec."""
     (script,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     there = script.replace("http://127.0.0.1:8585", bindery.address)
-    ours = there.replace(
+    script_here = there.replace(
         '"provider": "gh", "spec": "binder-examples/requirements/HEAD"', f'"provider": "git", "spec": "{spec}"'
     )
-    assert ours.count(spec) == 1
-    return subprocess.run([sys.executable, "-c", ours], capture_output=True, text=True, timeout=120)
+    assert script_here.count(spec) == 1
+    return subprocess.run([sys.executable, "-c", script_here], capture_output=True, text=True, timeout=120)
 
 
 def test_the_pages_script_ends_with_the_sessions_address_or_the_reason(bindery: LocalRuntime, plain: str) -> None:

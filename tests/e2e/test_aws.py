@@ -1,28 +1,29 @@
-"""The built packages, deployed as an operator deploys them, on an emulator of AWS: from a link to a running cell, and to its end.
+"""Tests of the built packages on an emulator of AWS, deployed as an operator deploys them. They lead from a link to a
+running cell, and to its end.
 
-Real here: `make build`; `sam deploy` with AWS's own SAM transform; every function from its zip file and layer, in Lambda's own
-Python, set off by REST routes, queues, a log subscription, schedules and dead-letter queues; roles and policies, which are
-enforced; sessions, which are Pods of a cluster. Not here, and what stands in:
+Real here: `make build`; `sam deploy` with AWS's own SAM transform; every function from its zip file and layer, in
+Lambda's own Python, called by REST routes, queues, a log subscription, schedules and dead-letter queues; roles and
+policies, which are enforced; sessions, which are Pods of a cluster. Not real here, with the replacement for each:
 
-- its REST API does not stream: `stream_launch` is not asked by it, but runs out of its package and layer, with its own
-  environment and role, behind the real Web Adapter (built from its crate, as the published layer cannot be had here) on a
-  Runtime API of the tests', which hands requests over and passes answers on in the API's place;
-- `%2F` in a path is decoded before the function sees it, so links are `gh` links;
-- methods that the template calls ANY are not read from the API's description: the test adds that of `/api`;
-- a parameter's number stays a text where the template uses it for a queue: the test sets it again as a number;
-- a batch of messages has an action of its own, where AWS takes `sqs:SendMessage` for it: the test allows both;
-- an answer without a body (a redirect) is not passed on;
-- a log subscription's filter on JSON is not understood: the test takes it away, so all lines pass;
-- CodeBuild runs no builds without Docker and nobody else may send its events: the test is the build machine, and
-  ECR, both without policies, and brings the event to where the rule leads that it fits;
-  ECR's images are in the cluster's own registry, whose address is set on the functions, as is all that has no parameter;
-- a function that crashes or fails a message lets it wait for its visibility timeout, as on AWS: the test shortens that, and gives up
-  earlier;
-- conditions on the table's keys (`dynamodb:LeadingKeys`) are not understood: the test's gate keeps them;
-- alarms on sums of several metrics are not understood: they are left out;
-- reserved concurrency, memory limits and the time limit of a function that hangs are not tried, nor are point-in-time recovery,
-  alarms and encryption: they are accepted and do nothing;
-- what AWS itself checks of a template beyond its form (limits, names that are taken, regions) is not checked.
+- The emulator's REST API does not stream and does not call `stream_launch`. The function runs out of its package and
+  layer, with its own environment and role. It is behind the real Web Adapter, built from its crate, as the published
+  layer cannot be had here. A Runtime API of the tests hands requests over and passes responses on in the API's place.
+- `%2F` in a path is decoded before the function sees it, so links are `gh` links.
+- Methods that the template calls ANY are not read from the API's description: the test adds that of `/api`.
+- A parameter's number stays a text where the template uses it for a queue: the test sets it again as a number.
+- A batch of messages has an action of its own, where AWS takes `sqs:SendMessage` for it: the test allows both.
+- A response without a body (a redirect) is not passed on.
+- A log subscription's filter on JSON is not understood: the test takes it away, so all lines pass.
+- CodeBuild runs no builds without Docker, and only CodeBuild may send its events. The test is the build machine and
+  ECR, both without policies. It brings each event to the target of the rule that fits it. ECR's images are in the
+  cluster's own registry. The functions get its address as a variable, like all settings without a parameter.
+- A function that crashes or fails a message lets it wait for its visibility timeout, as on AWS: the test shortens
+  that, and gives up earlier.
+- Conditions on the table's keys (`dynamodb:LeadingKeys`) are not understood: the test's gate keeps them.
+- Alarms on sums of several metrics are not understood: they are left out.
+- Reserved concurrency, memory limits and the time limit of a function that hangs are not tried.
+- Point-in-time recovery, alarms and encryption are not tried, either: the emulator accepts them without effect.
+- AWS's own checks of a template beyond its form (limits, names that are taken, regions) are missing.
 """
 
 import json
@@ -63,9 +64,9 @@ SCHEDULE_SECONDS = 60
 GITLAB_TOKEN = "glpat-of-the-tests"
 CLICK = ("StreamLaunch", "ResolveRepository", "StartSession")
 CHARGED_MORE = ("dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:TransactWriteItems", "sqs:SendMessage")
-# What a launch of an image that is there writes and sends; it also reads, and the stream looks for news.
+# The writes and messages of a launch whose image is there; it also reads, and the stream looks for news.
 CACHED_LAUNCH = {
-    ("StreamLaunch", "dynamodb:PutItem"): 3,  # two of them for its client's share
+    ("StreamLaunch", "dynamodb:PutItem"): 3,  # two of these for its client's share
     ("StreamLaunch", "sqs:SendMessage"): 1,
     ("ResolveRepository", "dynamodb:PutItem"): 2,  # one that it has begun
     ("ResolveRepository", "sqs:SendMessage"): 1,
@@ -76,7 +77,7 @@ CACHED_LAUNCH = {
 
 @pytest.fixture(scope="module")
 def git_server(shipped: Shipped, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
-    """A server that Pods reach, too: a session brings what its image does not carry."""
+    """Provide a git server that Pods also reach. A session fetches the files that its image does not carry."""
     with GitServer(tmp_path_factory.mktemp("git"), shipped.cluster.host_address) as server:
         yield server
 
@@ -131,12 +132,12 @@ def deployed(
         gate = stack.enter_context(AwsGate(emulator.port, codebuild))
         stack.callback(shipped.remove_sessions)
         stack.enter_context(emulator.running({"AWS_ENDPOINT_URL": gate.url}))
-        kept = {
+        values = {
             "kubeconfig_secret": inlined(shipped.kubeconfig),
             "github_app_key_secret": PEM,
             "gitlab_token_secret": GITLAB_TOKEN,
         }
-        for parameter, text in kept.items():
+        for parameter, text in values.items():
             emulator.client("secretsmanager").create_secret(Name=settings[parameter], SecretString=text)
         yield deploy(emulator, gate, settings)
 
@@ -148,13 +149,13 @@ def streaming(deployed: Deployed, python: Path, adapter: Path) -> Iterator[Strea
 
 
 def page(deployed: Deployed, link: str = LINK) -> dict[str, str]:
-    """What a launch page tells its script."""
+    """Return the settings that a launch page hands to its script."""
     answer = deployed.ask(f"/v2/{link}")
     assert answer.status_code == 200, answer.text
-    found = TOLD.search(answer.text)
-    assert found, answer.text
-    told: dict[str, str] = json.loads(unescape(found[1]))
-    return told
+    data = TOLD.search(answer.text)
+    assert data, answer.text
+    settings: dict[str, str] = json.loads(unescape(data[1]))
+    return settings
 
 
 @pytest.fixture(scope="module")
@@ -166,18 +167,18 @@ def image(
     git_server: GitServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> str:
-    """The image of the link's environment, once the first launch has had it built."""
+    """Provide the image of the link's environment. The first launch has had it built."""
     clone = tmp_path_factory.mktemp("clone") / "clone"
     git("clone", "--quiet", git_server.url(NAME), clone)
     ref = git("-C", clone, "rev-parse", "HEAD").decode().strip()
     image = push(shipped.cluster.registry, "bindery/sessions", shared(clone, ref, {}))
-    told = page(deployed)
-    stream = streaming.stream(told["build"], told["token"])
+    settings = page(deployed)
+    stream = streaming.stream(settings["build"], settings["token"])
     build = codebuild.wait(1)
-    given = variables(build)
+    passed = variables(build)
     line = {"number": 0, "phase": "building", "message": "Step 1: as CodeBuild would write it\n"}
-    assert ":layer:" in given["BINDERY_LAYER"]
-    attempt = {"environment": given["BINDERY_ENVIRONMENT"], "attempt": int(given["BINDERY_ATTEMPT"])}
+    assert ":layer:" in passed["BINDERY_LAYER"]
+    attempt = {"environment": passed["BINDERY_ENVIRONMENT"], "attempt": int(passed["BINDERY_ATTEMPT"])}
     deployed.log("BuildLogs", json.dumps({**attempt, "lines": [line]}))
     assert stream.hear("building").message == line["message"]
     codebuild.finish(build, image)
@@ -191,22 +192,22 @@ def image(
 def test_a_link_becomes_an_image_and_a_running_cell(
     deployed: Deployed, streaming: Streaming, image: str, codebuild: CodeBuild
 ) -> None:
-    told = page(deployed)
+    settings = page(deployed)
     before = deployed.asked()
-    stream = streaming.stream(told["build"], told["token"]).finish()
-    asked = deployed.asked() - before
+    stream = streaming.stream(settings["build"], settings["token"]).finish()
+    calls = deployed.asked() - before
     assert stream.phases == ["built", "launching", "ready"], stream.text
     session = Session.of(stream.last.data)
     assert session.run("import os; print(6 * 7, os.environ['BINDER_REQUEST'])") == f"42 v2/{LINK}\n"
     assert len(codebuild.builds) == 1
-    writes = {each: count for each, count in asked.items() if each[0] in CLICK and each[1] in CHARGED_MORE}
+    writes = {each: count for each, count in calls.items() if each[0] in CLICK and each[1] in CHARGED_MORE}
     assert writes == CACHED_LAUNCH
 
 
 def test_a_launch_by_the_api_ends_when_it_is_told_to(deployed: Deployed, image: str, shipped: Shipped) -> None:
-    made = deployed.ask("/api/launches", "POST", json={"provider": "gh", "spec": f"{NAME}/HEAD"})
-    assert made.status_code == 201, made.text
-    launch, permit = made.json()["id"], {"Authorization": f"Bearer {made.json()['launcher_token']}"}
+    response = deployed.ask("/api/launches", "POST", json={"provider": "gh", "spec": f"{NAME}/HEAD"})
+    assert response.status_code == 201, response.text
+    launch, permit = response.json()["id"], {"Authorization": f"Bearer {response.json()['launcher_token']}"}
     address = f"/api/launches/{launch}"
     until(lambda: deployed.ask(address, headers=permit).json()["phase"] == "ready", 60)
     session = _id(deployed.ask(address, headers=permit).json())
@@ -220,21 +221,23 @@ def test_a_poisoned_message_ends_its_launch_readably(
     deployed: Deployed, streaming: Streaming, image: str, codebuild: CodeBuild
 ) -> None:
     deployed.set_patience("ResolveQueue", 1, 2)
-    told = page(deployed, "gh/somebody/other/HEAD")
-    stream = streaming.stream(told["build"], told["token"])
+    settings = page(deployed, "gh/somebody/other/HEAD")
+    stream = streaming.stream(settings["build"], settings["token"])
     launch = stream.hear("waiting").id.partition(":")[0]
     deployed.put("ResolveQueue", {"launch": launch, "step": "not a number", "version": 99})
     stream.finish()
     assert stream.last.phase == "failed"
     check_readable(stream.last.message)
     until(lambda: not any(map(deployed.waiting, ("ResolveQueue", "DeadLetters", "Unburied"))))
-    deployed.set_patience("ResolveQueue", 60, 20)  # a step that takes a while is no failure to the other tests
+    deployed.set_patience("ResolveQueue", 60, 20)  # the other tests do not treat a slow step as a failure
 
 
 def test_what_hosts_are_asked_with_comes_out_of_secrets_and_only_where_hosts_are_asked(
     deployed: Deployed, image: str, github: AppServer
 ) -> None:
-    """A key of many lines, too: GitHub took what the App signed with it, and was asked with nothing else."""
+    """A key of many lines works, too. GitHub accepted the signature that the App made with it, and received no other
+    credential.
+    """
     assert github.permits
     assert {each.headers.get("authorization") for each in github.asked if "/repos/" in each.path} <= {
         f"Bearer {token}" for token in github.tokens
@@ -248,7 +251,7 @@ def test_what_hosts_are_asked_with_comes_out_of_secrets_and_only_where_hosts_are
 
 
 def test_a_function_s_role_may_not_do_what_its_function_does_not(deployed: Deployed) -> None:
-    """The policies are in force, so that what the other tests do shows that they suffice."""
+    """The policies are in force, so the success of the other tests shows that the policies suffice."""
     sqs = session(*deployed.keys("ServePages").values()).client(
         "sqs", endpoint_url=deployed.emulator.address, config=config()
     )
@@ -268,7 +271,7 @@ def test_a_function_s_role_may_not_do_what_its_function_does_not(deployed: Deplo
 def test_a_role_that_strangers_reach_writes_only_its_own_kinds_of_items(
     deployed: Deployed, function: str, allowed: str, refused: str
 ) -> None:
-    """The gate holds them to it, so that what the other tests do shows that the kinds suffice."""
+    """The gate restricts the roles to these kinds, so the success of the other tests shows that the kinds suffice."""
     keys = deployed.keys(function).values()
     table = session(*keys).client("dynamodb", endpoint_url=deployed.gate.url, config=config())
 
@@ -284,12 +287,12 @@ def test_a_role_that_strangers_reach_writes_only_its_own_kinds_of_items(
 def test_the_schedule_ends_an_idle_session(
     deployed: Deployed, streaming: Streaming, image: str, shipped: Shipped
 ) -> None:
-    told = page(deployed)
-    stream = streaming.stream(told["build"], told["token"]).finish()
+    settings = page(deployed)
+    stream = streaming.stream(settings["build"], settings["token"]).finish()
     session = _id(stream.last.data)
     assert shipped.objects(session)
     until(lambda: not shipped.objects(session), 2 * SCHEDULE_SECONDS + 30)
-    again = streaming.stream(told["build"], told["token"]).finish()
+    again = streaming.stream(settings["build"], settings["token"]).finish()
     assert again.last.phase == "failed"
     check_readable(again.last.message)
 

@@ -1,4 +1,6 @@
-"""Whatever is asked: a readable message and nothing else; no request hangs, nothing is a 500, and the service goes on."""
+"""Tests of bad input. The response is only a readable message. No request hangs or results in a 500, and the service
+goes on.
+"""
 
 import json
 import re
@@ -110,41 +112,41 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def tempted() -> Iterator[tuple[int, list[str]]]:
-    """A server of this machine that nobody may be led to, and what it was asked."""
-    asked: list[str] = []
+    """Provide a server of this machine that no request may be led to, and the list of the requests to it."""
+    paths: list[str] = []
 
     class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             self.send(404)
 
     with Loopback(Handler) as server:
-        yield server.port, asked
+        yield server.port, paths
 
 
 @pytest.fixture
 def link(request: pytest.FixtureRequest, git_server: GitServer, tempted: tuple[int, list[str]], plain: str) -> str:
-    """The case's link, with this run's ports."""
+    """Provide the case's link with this run's ports."""
     port = git_server.address.rpartition(":")[2]
     return CASES[request.param].replace("PORT", port).replace("CLOSED", str(tempted[0]))
 
 
 @pytest.fixture(autouse=True)
 def goes_on(bindery: LocalRuntime, tempted: tuple[int, list[str]]) -> Iterator[None]:
-    """After each of these the service is well, and nothing was run, asked or logged that should not have been."""
-    begun = len(bindery.log)
+    """Check after each case that the service is well, and that it ran, requested and logged no forbidden content."""
+    start = len(bindery.log)
     yield
     health = bindery.get("/health")
     assert (health.status_code, health.json()["ok"]) == (200, True)
     assert tempted[1] == []
     assert not Path("/tmp/pwned").exists()
-    assert "Traceback" not in bindery.log[begun:]
+    assert "Traceback" not in bindery.log[start:]
 
 
 @pytest.mark.parametrize("link", CASES, indirect=True)
 def test_the_stream_of_a_bad_link_says_what_is_wrong(bindery: LocalRuntime, link: str) -> None:
     answer = bindery.raw(b"/build/" + link.encode(), ACCEPT)
-    if answer.status == 404:  # no route: nothing was named at all
+    if answer.status == 404:  # no route: the request named no resource at all
         assert link.strip("/") == ""
         return
     assert answer.status == 200
@@ -169,15 +171,15 @@ def test_the_page_of_a_bad_link_says_what_is_wrong(bindery: LocalRuntime, link: 
 def test_the_api_says_what_is_wrong(bindery: LocalRuntime, link: str) -> None:
     provider, _, spec = link.partition("/")
     created = bindery.client.post("/api/launches", json={"provider": provider, "spec": spec, "build_only": True})
-    told = created.json()
+    payload = created.json()
     if created.status_code != 201:
         assert 400 <= created.status_code < 500
-        assert re.fullmatch(r"[a-z_]+", told["code"])
-        check_readable(told["message"])
+        assert re.fullmatch(r"[a-z_]+", payload["code"])
+        check_readable(payload["message"])
         return
-    headers = {"Authorization": f"Bearer {told['launcher_token']}"}
+    headers = {"Authorization": f"Bearer {payload['launcher_token']}"}
     for _ in range(600):
-        look = bindery.client.get(told["address"], headers=headers).json()
+        look = bindery.client.get(payload["address"], headers=headers).json()
         if look["phase"] in ("ready", "failed"):
             break
     assert look["phase"] == "failed"

@@ -1,4 +1,6 @@
-"""Repositories that cannot be used, cannot be built here, or do harm: each ends with a message, and the service goes on."""
+"""Tests of repositories that cannot be used, cannot be built here, or do harm. Each ends with a message, and the
+service goes on.
+"""
 
 import os
 import re
@@ -69,12 +71,12 @@ ODD: dict[str, Files] = {
 
 @pytest.fixture(autouse=True)
 def goes_on(bindery: LocalRuntime) -> Iterator[None]:
-    begun = len(bindery.log)
+    start = len(bindery.log)
     yield
     assert bindery.get("/health").status_code == 200
     assert not Path("/tmp/pwned").exists()
     assert bindery.builds() == {}
-    assert "Traceback" not in bindery.log[begun:]
+    assert "Traceback" not in bindery.log[start:]
 
 
 def built(bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, name: str, files: Files) -> Stream:
@@ -123,7 +125,7 @@ def test_conda_packages_want_a_conda_tool(
 
 
 def without(tools: tuple[str, ...]) -> str:
-    """PATH without the folders that hold one of these."""
+    """Return PATH without the folders that hold one of these tools."""
     folders = os.environ["PATH"].split(os.pathsep)
     return os.pathsep.join(each for each in folders if not any((Path(each) / tool).exists() for tool in tools))
 
@@ -134,11 +136,11 @@ def test_a_post_build_that_prints_a_hundred_megabytes_costs_nobody_that_much(
     zeros = "head -c 100000000 /dev/zero | tr '\\0' x"
     script = f"#!/bin/sh\n{zeros} | fold -w 99\n{zeros}\necho\necho the last line\n"  # in lines, then all in one line
     before = bindery.memory()
-    told = built(bindery, git_server, spec_of, "loud", {"postBuild": script})
-    assert told.last.phase == "ready"
-    assert "the last line\n" in told.text
-    assert "lines left out" in told.text
-    assert len(told.text) < 3_000_000
+    outcome = built(bindery, git_server, spec_of, "loud", {"postBuild": script})
+    assert outcome.last.phase == "ready"
+    assert "the last line\n" in outcome.text
+    assert "lines left out" in outcome.text
+    assert len(outcome.text) < 3_000_000
     assert bindery.memory() - before < 200_000_000
 
 

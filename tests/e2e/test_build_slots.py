@@ -1,4 +1,4 @@
-"""One build slot and three repositories: each waits for its turn, and sees how many are before it."""
+"""Tests of one build slot and three repositories. Each waits for its turn, and sees how many are before it."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,21 +22,27 @@ ONE_BEFORE = "Waiting for a build slot: 1 build is before this one.\n"
 
 @pytest.fixture
 def narrow(home: Path, git_server: GitServer) -> Iterator[LocalRuntime]:
-    """A Bindery that makes one environment at a time. What is lost is looked for so rarely that no timer helps here."""
+    """Provide a Bindery that makes one environment at a time.
+
+    It looks for lost messages so rarely that no timer helps in these tests.
+    """
     settings = {"build_slots": 1, "reconcile_seconds": 600}
     with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=settings) as runtime:
         yield runtime
 
 
 def hear(stream: Stream, message: str) -> str:
-    """Listens until that is said; answers the event's id."""
+    """Listen until the message comes, and return the event's id."""
     return next(event.id for event in stream.listen() if event.message == message)
 
 
 def slots(bindery: LocalRuntime) -> tuple[int, int]:
-    """Builds that have a slot and builds that wait for one, by the table: no timer renders /metrics soon enough here."""
-    found = BuildSlots(SqliteTable(bindery.home / "table.sqlite"), SystemClock(), FairOrder(1))
-    return len(found.held()), found.waiting()
+    """Return from the table the numbers of builds that have a slot and that wait for one.
+
+    No timer renders /metrics soon enough for these tests.
+    """
+    build_slots = BuildSlots(SqliteTable(bindery.home / "table.sqlite"), SystemClock(), FairOrder(1))
+    return len(build_slots.held()), build_slots.waiting()
 
 
 def specs(git_server: GitServer, spec_of: Spec, gate: Gate) -> list[str]:
@@ -72,8 +78,8 @@ def test_builds_take_turns_and_visitors_see_their_place(
     assert [stream.last.phase for stream in ended] == ["ready"] * 3
     assert NEXT in third.text
     assert "fetching" in second.phases
-    told = narrow.client.get(address, headers=permit).json()
-    assert told["queue"] is None
+    state = narrow.client.get(address, headers=permit).json()
+    assert state["queue"] is None
     again = narrow.launch(c, headers={"Last-Event-ID": last_id})
     assert again.last.data["url"] == third.last.data["url"]
     assert not any("build slot" in event.message for event in again.events)

@@ -1,4 +1,5 @@
-"""Killed at twenty random moments of launches, in whole or in part, Bindery leaves nothing over, and nothing stuck.
+"""Tests of kills at twenty random moments of launches, of Bindery in whole or in part. It leaves no remains and no
+stuck launch.
 
 The moments come from a seed, which a failing test shows and BINDERY_TESTS_SEED sets.
 """
@@ -39,7 +40,7 @@ PART_MOMENTS = [
     (SCRIPTED, "building"),
     *((MADE, "launching") for _ in range(3)),
 ]
-READY_MOMENTS = [(MADE, "ready")] * 3  # first: that a session without its keeper is over may be noticed after a minute
+READY_MOMENTS = [(MADE, "ready")] * 3  # first, because a session without its keeper may be noticed only after a minute
 
 
 @pytest.fixture
@@ -51,7 +52,10 @@ def chance() -> random.Random:
 
 @pytest.fixture
 def repository(git_server: GitServer, spec_of: Spec, plain: str, tmp_path: Path) -> Callable[[str], str]:
-    """A spec: of a repository that has no environment yet, with or without a script, or of one that has."""
+    """Provide a function that returns a spec of one of three kinds of repository.
+
+    The repository has no environment yet, with or without a script, or it has one.
+    """
     numbers = count()
 
     def made(kind: str) -> str:
@@ -66,7 +70,10 @@ def repository(git_server: GitServer, spec_of: Spec, plain: str, tmp_path: Path)
 
 
 class Launches:
-    """Launches that something befalls. hit: for each, what was last heard of it then."""
+    """Launches that a blow interrupts.
+
+    hit: for each, the last event before the blow.
+    """
 
     def __init__(self, bindery: LocalRuntime, chance: random.Random) -> None:
         self.bindery, self.chance = bindery, chance
@@ -74,36 +81,38 @@ class Launches:
         self._struck: list[tuple[str, str]] = []
 
     def strike(self, spec: str, phase: str, blow: Callable[[], object]) -> str:
-        """Launches; `blow` falls at a random moment after the phase was heard of. Answers the launch's build token."""
+        """Launch, and strike with `blow` at a random moment after the phase was heard. Return the launch's build
+        token.
+        """
         token = self.bindery.token(f"git/{spec}", jti=f"{spec} {len(self.hit)}")
-        heard, begun = [CLICK], threading.Event()
+        phases, underway = [CLICK], threading.Event()
         delay = self.chance.uniform(0, SPANS[phase])
         print(f"{len(self.hit)}: {delay:.3f} s after {phase} of {spec}")
 
         def fall() -> None:
-            self.hit.append(heard[-1])
+            self.hit.append(phases[-1])
             blow()
 
         timer = threading.Timer(delay, fall)
         with suppress(httpx.TransportError):
-            for _ in self._listen(spec, token, heard):
-                if phase in heard and not begun.is_set():
-                    begun.set()
+            for _ in self._listen(spec, token, phases):
+                if phase in phases and not underway.is_set():
+                    underway.set()
                     timer.start()
-        assert begun.is_set(), f"{phase} never came: {heard}"
+        assert underway.is_set(), f"{phase} never came: {phases}"
         timer.join()
         self._struck.append((spec, token))
         return token
 
-    def _listen(self, spec: str, token: str, heard: list[str]) -> Iterator[None]:
+    def _listen(self, spec: str, token: str, phases: list[str]) -> Iterator[None]:
         yield
         with self.bindery.stream(spec, build_token=token) as stream:
             for event in stream.listen():
-                heard.append(event.phase)
+                phases.append(event.phase)
                 yield
 
     def check_end(self, spec: str, token: str) -> None:
-        """The launch, asked after again, has ended or does so, and says how; the next one is ready."""
+        """Check that the interrupted launch has ended or ends, with a message, and that the next launch is ready."""
         again = self.bindery.launch(spec, build_token=token).last
         print(f"   {self.hit[-1]}, then {again.phase}: {again.message}")
         assert again.phase in {"ready", "failed"}
@@ -112,10 +121,10 @@ class Launches:
             assert self.bindery.launch(spec).last.phase == "ready"
 
     def check_told(self) -> None:
-        """Whoever is told that a launch is ready finds its session."""
+        """Check that the session of each launch that is reported as ready answers."""
         for spec, token in self._struck:
-            told = self.bindery.launch(spec, build_token=token).last
-            assert told.phase == "failed" or Session.of(told.data).answers(), told
+            event = self.bindery.launch(spec, build_token=token).last
+            assert event.phase == "failed" or Session.of(event.data).answers(), event
 
 
 def test_killed_at_random_moments_it_goes_on_where_it_was(
@@ -136,7 +145,10 @@ def test_killed_at_random_moments_it_goes_on_where_it_was(
 
 
 class Killing:
-    """Kills a process of what a launch began. killed: command lines."""
+    """A blow that kills a process of a launch.
+
+    killed: command lines.
+    """
 
     def __init__(self, bindery: LocalRuntime, chance: random.Random) -> None:
         self.bindery, self.chance = bindery, chance
@@ -144,7 +156,7 @@ class Killing:
         self._before: set[str] = set()
 
     def look_at_what_is_there(self) -> None:
-        """Sessions of earlier launches are spared."""
+        """Remember the existing processes. Sessions of earlier launches are spared."""
         self._before = set(marked(self.bindery).values())
 
     def of_build(self) -> None:
@@ -154,7 +166,7 @@ class Killing:
         self._one(lambda: sorted(pid for pid, session in marked(self.bindery).items() if session not in self._before))
 
     def _one(self, found: Callable[[], list[int]]) -> None:
-        """Whichever, as soon as there is one; none if none comes."""
+        """Kill a random one of the processes as soon as one exists. Kill no process if none exists in time."""
         with suppress(TimeoutError, OSError):
             until(found, 2)
             victim = self.chance.choice(found() or [-1])
@@ -172,8 +184,8 @@ def test_with_a_process_killed_at_a_random_moment_a_launch_ends_and_the_next_is_
         launches, killing = Launches(bindery, chance), Killing(bindery, chance)
         for kind, phase in [*READY_MOMENTS, *chance.sample(PART_MOMENTS, len(PART_MOMENTS))]:
             killing.look_at_what_is_there()
-            wanted = len(killing.killed) + 1
-            while len(killing.killed) < wanted:  # a quick build is over before the blow falls
+            target = len(killing.killed) + 1
+            while len(killing.killed) < target:  # a quick build is over before the blow falls
                 spec = repository(kind)
                 token = launches.strike(spec, phase, killing.of_build if phase == "building" else killing.of_session)
                 launches.check_end(spec, token)

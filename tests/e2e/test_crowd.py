@@ -1,4 +1,6 @@
-"""Ten thousand pages of which two hundred may listen: the others' own code, at the limits that the template has."""
+"""Tests of ten thousand pages of which two hundred may listen. The other pages run their own code, at the template's
+limits.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,15 +80,15 @@ def test_ten_thousand_who_watch_one_build_all_get_there(page: Page) -> None:
         "ready": BUILD_SECONDS * 1000,
         "permitted": TOKEN_SECONDS * 1000,
     }
-    told = page.evaluate(CROWD, crowd)
-    assert (told["lost"], told["refused"]) == (0, 0), told
-    assert told["expired"] > 0, "some are kept outside for longer than their page's permit lasts"
-    assert told["arrived"] == VISITORS - watching
-    assert told["last"] / 1000 < BUILD_SECONDS + 300, "minutes after it is built at the latest"
+    counts = page.evaluate(CROWD, crowd)
+    assert (counts["lost"], counts["refused"]) == (0, 0), counts
+    assert counts["expired"] > 0, "some are kept outside for longer than their page's permit lasts"
+    assert counts["arrived"] == VISITORS - watching
+    assert counts["last"] / 1000 < BUILD_SECONDS + 300, "minutes after it is built at the latest"
 
 
 def test_as_many_are_reserved_for_those_who_watch_and_no_more() -> None:
-    """So ten thousand of them leave the workers what the account has beside."""
+    """The reserved number leaves workers the rest of the account's limit while ten thousand people watch."""
     stream = RESOURCES["StreamLaunch"]["Properties"]
     assert stream["ReservedConcurrentExecutions"] == {"Ref": "WatchersAtOnce"}
     assert 0 < TEMPLATE["Parameters"]["WatchersAtOnce"]["Default"] <= 200

@@ -1,4 +1,4 @@
-"""No page of another site starts a session here, whatever it tries: sessions are not isolated from this machine."""
+"""Tests that no page of another site starts a session by any means. Sessions are not isolated from this machine."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -81,7 +81,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[int]:
-    """The port of another site's server."""
+    """Provide the port of another site's server."""
 
     class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -94,7 +94,9 @@ def elsewhere() -> Iterator[int]:
 
 @pytest.fixture(scope="module", params=HOSTS)
 def site(request: pytest.FixtureRequest, browser: Browser, elsewhere: int) -> Iterator[tuple[Page, str]]:
-    """A window for pages of another site, and where they are: at another name, another name of this machine, another port."""
+    """Provide a window for pages of another site, and their address: at another name, another name of this machine,
+    another port.
+    """
     context = browser.new_context()
     yield context.new_page(), f"http://{request.param}:{elsewhere}/"
     context.close()
@@ -109,7 +111,7 @@ def page(site: tuple[Page, str]) -> Page:
 
 @pytest.fixture
 def target(bindery: LocalRuntime, plain: str) -> dict[str, str]:
-    """What is attacked: a launch that would succeed at once."""
+    """Provide the target of the attack: a launch that would succeed at once."""
     launched = bindery.launch(plain, build_only="true").last
     assert launched.phase == "ready"
     return {
@@ -123,7 +125,7 @@ def target(bindery: LocalRuntime, plain: str) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def nothing_starts(bindery: LocalRuntime, target: dict[str, str]) -> Iterator[Callable[[], None]]:
-    """Unless a test takes it back, there is no launch more afterwards, and no session."""
+    """Check that the test adds no launch and no session. The test may call the yielded function to skip the check."""
     before = launches(bindery), bindery.session_folders()
     expected = [before]
     yield expected.clear
@@ -132,7 +134,7 @@ def nothing_starts(bindery: LocalRuntime, target: dict[str, str]) -> Iterator[Ca
 
 
 def launches(bindery: LocalRuntime) -> int:
-    """How many launches there ever were, under way or not."""
+    """Return the number of launches ever made, under way or not."""
     with closing(sqlite3.connect(f"file:{bindery.home}/table.sqlite?mode=ro", uri=True)) as table:
         (count,) = table.execute("SELECT count(*) FROM items WHERE pk LIKE 'launch#%'").fetchone()
     return int(count)
@@ -200,13 +202,13 @@ def test_who_opens_a_link_themselves_and_agrees_gets_a_session(
     ids=str,
 )
 def test_crafted_headers_start_nothing(bindery: LocalRuntime, target: dict[str, str], headers: dict[str, str]) -> None:
-    given = [f"{name}: {value}".encode() for name, value in {**STREAM, **headers}.items()]
-    streamed = bindery.raw(target["build"].removeprefix(target["at"]).encode(), *given)
+    header_lines = [f"{name}: {value}".encode() for name, value in {**STREAM, **headers}.items()]
+    streamed = bindery.raw(target["build"].removeprefix(target["at"]).encode(), *header_lines)
     assert streamed.status == 421 or '"status_code": 403' in streamed.body or streamed.status == 400
-    made = bindery.raw(
-        b"/api/launches", b"Content-Type: application/json", *given, method=b"POST", body=target["body"].encode()
+    created = bindery.raw(
+        b"/api/launches", b"Content-Type: application/json", *header_lines, method=b"POST", body=target["body"].encode()
     )
-    assert made.status in (400, 403, 421)
+    assert created.status in (400, 403, 421)
 
 
 def test_the_count_that_all_this_rests_on_goes_up_with_a_launch(

@@ -1,4 +1,4 @@
-"""Nothing outlives its limits, and nothing is left when Bindery ends, however it ends."""
+"""Tests of limits and of Bindery's end. No session outlives its limits, and no remains stay after any kind of end."""
 
 import signal
 import time
@@ -26,7 +26,7 @@ def test_an_idle_session_ends_and_one_that_computes_in_silence_does_not(
         launched = bindery.launch(plain)
         silent = Session.of(launched.last.data)
         silent.leave_running(gate.code)
-        begun = time.monotonic()
+        start = time.monotonic()
         token = bindery.token(f"git/{plain}", jti="idle")
         idle = Session.of(bindery.launch(plain, build_token=token).last.data)
         idle.run(DETACHED)
@@ -38,14 +38,14 @@ def test_an_idle_session_ends_and_one_that_computes_in_silence_does_not(
         ended = bindery.launch(plain, build_token=token)
         assert ended.last.phase == "failed"
         assert "nothing happened in it" in ended.last.message
-        until(lambda: time.monotonic() > begun + 9)  # twice the limit since anything was heard from it
+        until(lambda: time.monotonic() > start + 9)  # twice the limit since the last sign of it
         assert silent.answers()
         gate.open()
         until(lambda: not bindery.sessions() and not bindery.session_folders())
 
 
 def test_a_session_that_is_too_old_ends_busy_or_not(home: Path, git_server: GitServer, plain: str, gate: Gate) -> None:
-    settings = {"max_age_seconds": 20, "cull_seconds": 0.5, "idle_seconds": 0}  # a kernel may take ten to start
+    settings = {"max_age_seconds": 20, "cull_seconds": 0.5, "idle_seconds": 0}  # a kernel may take ten seconds to start
     with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=settings) as bindery:
         token = bindery.token(f"git/{plain}", jti="old")
         session = Session.of(bindery.launch(plain, build_token=token).last.data)
@@ -124,7 +124,7 @@ def test_after_a_crash_orphans_go_environments_stay_and_the_launch_goes_on(
 
 
 def counters(bindery: LocalRuntime, begins: str = "") -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """All that `/metrics` counts; what goes up and down is left out."""
+    """Return all values that `/metrics` counts. Leave out those that go up and down."""
     return {
         key: value for key, value in bindery.metrics().items() if key[0].endswith(COUNTED) and key[0].startswith(begins)
     }

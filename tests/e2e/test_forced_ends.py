@@ -1,4 +1,4 @@
-"""An end that hangs: a second signal forces it, and the next start finds what was left."""
+"""Tests of an end that hangs. A second signal forces it, and the next start finds the remains."""
 
 import os
 import signal
@@ -21,13 +21,13 @@ def test_a_second_interrupt_ends_everything_at_once_and_the_next_start_cleans_up
     with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
         Session.of(bindery.launch(plain).last.data).run("import subprocess; subprocess.Popen(['sleep', '1000'])")
         (keeper,) = [pid for pid, command in bindery.sessions().items() if "session_reaper.py" in command]
-        os.kill(keeper, signal.SIGSTOP)  # its end takes its time now
+        os.kill(keeper, signal.SIGSTOP)  # its end is slow from now on
         os.kill(bindery.pid, signal.SIGINT)
         until(lambda: not listens(bindery))
         until(lambda: ended_after_another(bindery.pid))
         assert bindery.stop() == 1
         until(lambda: not bindery.processes())
-        # None, if this machine took longer than the five seconds that the session's own end may take.
+        # The value is None if this machine took longer than the five seconds that the session's own end may take.
         assert len(bindery.session_folders()) <= 1
 
         bindery.start()
@@ -87,7 +87,7 @@ def listens(bindery: LocalRuntime) -> bool:
 
 
 def ended_after_another(pid: int) -> bool:
-    """Signals until it has ended: one right after the first counts as the same."""
+    """Send a signal and return True if the process has ended. A signal right after the first counts as the first one."""
     os.kill(pid, signal.SIGINT)
     status = status_of(pid)
     return status is None or status.state == "Z"

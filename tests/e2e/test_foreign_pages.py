@@ -1,4 +1,6 @@
-"""What pages of other sites do in a real browser starts nothing here; whoever asks themselves is served."""
+"""Tests with pages of other sites in a real browser. Such pages start no launch here; a person with a direct request
+is served.
+"""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -27,7 +29,7 @@ def runtime(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """The foreign site's."""
+    """Provide the foreign site's port."""
     with ForeignSite() as site:
         yield site.port
 
@@ -49,14 +51,14 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def nowhere(git_server: GitServer) -> str:
-    """A spec whose launch is created and then fails: all that has to be seen is whether it is created."""
+    """Provide a spec for a launch that is created and then fails. The tests only need to see its creation."""
     make_repository(git_server.root / "foreign.git", {"README.md": "hello\n"})
     return f"{quote(git_server.url('foreign.git'), safe='')}/nowhere"
 
 
 @pytest.fixture
 def untouched(runtime: LocalRuntime) -> Iterator[Callable[[], None]]:
-    """Asserts that nothing has been launched since the test began; also at its end."""
+    """Provide a check that no launch was made since the test began. It also runs at the test's end."""
     before = launches(runtime), runtime.sessions()
 
     def check() -> None:
@@ -67,7 +69,7 @@ def untouched(runtime: LocalRuntime) -> Iterator[Callable[[], None]]:
 
 
 def launches(runtime: LocalRuntime) -> int:
-    """All there ever were."""
+    """Return the number of all launches ever made."""
     with closing(sqlite3.connect(f"file:{runtime.home}/table.sqlite?mode=ro", uri=True)) as table:
         counted: int = table.execute("SELECT COUNT(*) FROM items WHERE pk LIKE 'launch#%'").fetchone()[0]
         return counted
@@ -87,16 +89,16 @@ def test_nothing_that_a_page_elsewhere_does_by_itself_launches(
     page.goto(f"http://{theirs}:{port}/")
     lines = page.evaluate("([at, spec]) => attack(at, spec)", [f"http://{ours}:{own_port(runtime)}", nowhere])
     untouched()
-    told = dict(line.split(": ", 1) for line in lines)
-    assert len(told) == 37
-    if ours == EVIL:  # a name that somebody else lets point here: nothing is answered but that it is not ours
-        assert {told[f"{what} cors omit"] for what in ("stream", "page", "text", "json")} == {"TypeError"}
+    results = dict(line.split(": ", 1) for line in lines)
+    assert len(results) == 37
+    if ours == EVIL:  # a name that another person lets point here: the only response is that it is not ours
+        assert {results[f"{what} cors omit"] for what in ("stream", "page", "text", "json")} == {"TypeError"}
         return
-    assert REFUSED in told["events"]
-    assert REFUSED in told["stream cors omit"]
-    assert REFUSED in told["json cors omit"]
-    assert REFUSED in told["bearer"]
-    assert {told[f"page cors {how}"] for how in ("omit", "include")} == {"TypeError"}, "a build token can be read"
+    assert REFUSED in results["events"]
+    assert REFUSED in results["stream cors omit"]
+    assert REFUSED in results["json cors omit"]
+    assert REFUSED in results["bearer"]
+    assert {results[f"page cors {how}"] for how in ("omit", "include")} == {"TypeError"}, "a build token can be read"
 
 
 @pytest.mark.parametrize("way", ["link", "quiet", "redirected", "opened", "sent", "form"])
@@ -166,7 +168,7 @@ def test_a_name_that_points_here_is_no_way_in(
 
 
 def arrive(page: Page, runtime: LocalRuntime, port: int, path: str, spec: str) -> None:
-    """Opens an address elsewhere, as if it had been typed, that leads here."""
+    """Open an address elsewhere that leads here, as if a person had typed it."""
     page.goto(f"http://{EVIL}:{port}/{path}?to={quote(f'{runtime.address}/v2/git/{spec}', safe='')}")
     page.wait_for_url(f"{runtime.address}/**")
     expect(page.locator("h1")).to_have_text(ASKS)

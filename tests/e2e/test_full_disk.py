@@ -1,4 +1,6 @@
-"""A disk that is really full: launches say so, nothing stays of what did not fit, and with room again the same link works."""
+"""Tests of a disk that is really full. Launches say so, partial data is removed, and with room again the same link
+works.
+"""
 
 import os
 import subprocess
@@ -38,13 +40,13 @@ class Disk:
 
     @property
     def used(self) -> int:
-        found = os.statvfs(self.folder)
-        return (found.f_blocks - found.f_bfree) * found.f_frsize
+        status = os.statvfs(self.folder)
+        return (status.f_blocks - status.f_bfree) * status.f_frsize
 
 
 @pytest.fixture
 def mounted() -> Iterator[Callable[[Path], Disk]]:
-    """Mounts, until the test's end."""
+    """Provide a function that mounts a disk until the test's end."""
     if os.geteuid():
         pytest.skip("only root can mount a file system")
     with ExitStack() as disks:
@@ -72,7 +74,7 @@ def test_a_build_that_fills_the_disk_fails_with_that_reason_and_works_once_there
             assert "the disk is full" in failed.message
             check_readable(failed.message)
             check_at_rest(bindery)
-        assert disk.used < 16 * MB  # what stays is the one pack that was fetched whole
+        assert disk.used < 16 * MB  # only the one pack that was fetched whole stays
         disk.grow()
         assert bindery.launch(plain).last.phase == "ready"
         assert bindery.launch(spec_of("no-room-for-its-pack.git")).last.phase == "ready"
@@ -82,7 +84,7 @@ def test_a_build_that_fills_the_disk_fails_with_that_reason_and_works_once_there
 def test_a_script_that_fills_the_disk_is_told_so(
     home: Path, mounted: Callable[[Path], Disk], git_server: GitServer, spec_of: Spec
 ) -> None:
-    """The environment itself fits; the disk that the script writes to does not take what it writes."""
+    """The environment itself fits. The script writes to another disk, which does not take all its data."""
     full = mounted(home.with_name("full")).folder
     script = f"#!/bin/sh\nhead -c {50 * MB} /dev/zero > {full}/zeros\n"
     make_repository(git_server.root / "fills.git", {"postBuild": script})

@@ -1,4 +1,4 @@
-"""`gh`, from the link to the session: an API and a git server of this machine in GitHub's place."""
+"""Tests of `gh` from the link to the session. An API and a git server of this machine are in GitHub's place."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def github(git_server: GitServer) -> Iterator[GitHubServer]:
     folder = git_server.root / f"{NAME}.git"
     folder.parent.mkdir()
     make_repository(folder, {"README.md": "from GitHub\n"})
-    (git_server.root / NAME).symlink_to(folder)  # clone addresses go without .git, too
+    (git_server.root / NAME).symlink_to(folder)  # clone addresses work without .git, too
     with GitHubServer({NAME: folder}) as server:
         yield server
 
@@ -53,15 +53,15 @@ def test_a_link_to_github_becomes_a_session_at_its_commit(
     assert session.run("print(open('README.md').read(), end='')") == "now\n"
     until(lambda: with_github.total("binderhub_launch_count_total", provider="gh", status="success") == 1)
 
-    asked = len(github.asked)
+    count = len(github.asked)
     short = with_github.launch(f"{NAME}/{commit[:8]}", provider="gh", build_only="true")
     assert short.phases == ["built", "ready"]
-    assert all(commit not in each.path or "trees" not in each.path for each in github.asked[asked:])
+    assert all(commit not in each.path or "trees" not in each.path for each in github.asked[count:])
 
-    asked = len(github.asked)
+    count = len(github.asked)
     again = with_github.launch(f"{NAME}/HEAD", provider="gh", build_only="true")
     assert again.phases == ["built", "ready"]
-    assert [each.status for each in github.asked[asked:]] == [304], "what has not changed is not sent again"
+    assert [each.status for each in github.asked[count:]] == [304], "what has not changed is not sent again"
 
 
 def test_a_master_that_is_gone_means_the_default_branch_and_says_so(

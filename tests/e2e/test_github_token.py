@@ -1,4 +1,4 @@
-"""`gh` with a token: every way to name a commit leads to one build, and the token goes to the API and nowhere else."""
+"""Tests of `gh` with a token. Every way to name a commit leads to one build, and the token goes only to the API."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ ENVIRONMENT = "#!/bin/sh\nenv\necho said it all\n"
 
 
 class Listening(git_http._Handler):
-    """Git, and every header that it is sent."""
+    """A git server that keeps every request header."""
 
     heard: list[str] = []
 
@@ -74,17 +74,17 @@ def test_every_name_of_a_commit_leads_to_it_and_one_environment_serves_them_all(
     for ref, commit in {**names, main: main}.items():
         launched = runtime.launch(f"{NAME}/{ref}", provider="gh", build_only="true")
         assert launched.last.phase == "ready", launched.last.message
-        looked = runtime.client.post(
+        response = runtime.client.post(
             "/api/launches", json={"provider": "gh", "spec": f"{NAME}/{ref}", "build_only": True}
         )
-        token = looked.json()["launcher_token"]
-        address = f"/api/launches/{looked.json()['id']}"
-        while (told := runtime.get(address, Authorization=f"Bearer {token}").json())["phase"] not in {
+        token = response.json()["launcher_token"]
+        address = f"/api/launches/{response.json()['id']}"
+        while (state := runtime.get(address, Authorization=f"Bearer {token}").json())["phase"] not in {
             "ready",
             "failed",
         }:
             time.sleep(0.05)
-        assert told["ref"] == commit
+        assert state["ref"] == commit
     assert runtime.total("binderhub_build_count_total") == 1
 
 
@@ -97,10 +97,10 @@ def test_the_token_is_sent_to_the_api_and_is_found_nowhere_else(
     assert "said it all" in launched.text
     session = Session.of(launched.last.data)
     assert session.run("import os; print('PATH' in os.environ)") == "True\n"
-    said = session.run("import os; print(dict(os.environ))")
-    assert {asked.headers.get("authorization") for asked in github.asked} == {f"Bearer {TOKEN}"}
+    output = session.run("import os; print(dict(os.environ))")
+    assert {request.headers.get("authorization") for request in github.asked} == {f"Bearer {TOKEN}"}
     assert len(Listening.heard) > 1
-    for where in (launched.text, said, runtime.log, runtime.errors.read_text(), *Listening.heard):
+    for where in (launched.text, output, runtime.log, runtime.errors.read_text(), *Listening.heard):
         assert TOKEN not in where
         assert "BINDERY_GITHUB_TOKEN" not in where
     written = [path for path in runtime.home.rglob("*") if path.is_file() and "site-packages" not in path.parts]

@@ -1,4 +1,4 @@
-"""A Dockerfile in a repository becomes a session on a real cluster, reached through a real Gateway on its own host name."""
+"""Tests of a Dockerfile's way to a session on a real cluster, reached through a real Gateway on its own host name."""
 
 import os
 import re
@@ -45,7 +45,7 @@ def bindery(
 
 @pytest.fixture(scope="module")
 def spec(git_server: GitServer, shipped: Shipped) -> str:
-    """A repository with a Dockerfile."""
+    """Provide the spec of a repository with a Dockerfile."""
     dockerfile = f"FROM {shipped.cluster.base_image}\nCOPY --chown=1000 . /home/jovyan\n"
     make_repository(git_server.root / "pod.git", {"Dockerfile": dockerfile, "hello.txt": "hello from the repository\n"})
     return f"{quote(git_server.url('pod.git'), safe='')}/HEAD"
@@ -73,9 +73,9 @@ def test_a_dockerfile_is_built_pushed_pulled_started_and_used_through_the_gatewa
 def test_which_cluster_namespace_and_gateway_are_used_is_said_at_the_start(
     bindery: LocalRuntime, shipped: Shipped
 ) -> None:
-    said = bindery.line()
-    assert said.startswith("Sessions are Pods in namespace bindery-sessions of https://127.0.0.1:")
-    assert said.endswith(
+    line = bindery.line()
+    assert line.startswith("Sessions are Pods in namespace bindery-sessions of https://127.0.0.1:")
+    assert line.endswith(
         f"through Gateway sessions at http://<id>.sessions.localhost:{shipped.cluster.gateway_port}/\n"
     )
 
@@ -83,20 +83,23 @@ def test_which_cluster_namespace_and_gateway_are_used_is_said_at_the_start(
 def test_another_visitors_session_cannot_be_read_from_ones_own(
     bindery: LocalRuntime, spec: str, tmp_path: Path
 ) -> None:
-    mine, theirs = (Session.of(bindery.launch(spec).last.data) for _ in range(2))
+    own_session, other_session = (Session.of(bindery.launch(spec).last.data) for _ in range(2))
     with chromium(tmp_path, "*.sessions.localhost") as browser:
         page = browser.new_context().new_page()
-        for session in (theirs, mine):  # both have left their cookies in this browser
+        for session in (other_session, own_session):  # both have left their cookies in this browser
             page.goto(f"{session.url}lab?token={session.token}")
             assert _asked(page, f"{session.url}api/contents") == 200
-        assert _asked(page, f"{theirs.url}api/contents") == "TypeError"
-        assert _socket(page, theirs) == "refused"
-        assert _socket(page, mine) == "open"
+        assert _asked(page, f"{other_session.url}api/contents") == "TypeError"
+        assert _socket(page, other_session) == "refused"
+        assert _socket(page, own_session) == "open"
         names = {cookie["domain"] for cookie in page.context.cookies()}
-        assert names == {httpx.URL(session.url).host for session in (mine, theirs)}
+        assert names == {httpx.URL(session.url).host for session in (own_session, other_session)}
     with httpx.Client(trust_env=False) as client:
         assert (
-            client.get(f"{theirs.url}api/contents", headers={"Authorization": f"token {mine.token}"}).status_code == 403
+            client.get(
+                f"{other_session.url}api/contents", headers={"Authorization": f"token {own_session.token}"}
+            ).status_code
+            == 403
         )
 
 
@@ -106,7 +109,7 @@ def _asked(page: Page, url: str) -> object:
 
 
 def _socket(page: Page, session: Session) -> object:
-    """Whether a page may open a websocket to a session's kernel, with whatever cookies the browser has."""
+    """Return the result of a page's attempt to open a websocket to a session's kernel, with the browser's cookies."""
     kernel = session.ask("api/kernels", "POST").raise_for_status().json()["id"]
     url = f"{session.url.replace('http', 'ws', 1)}api/kernels/{kernel}/channels"
     return page.evaluate(
@@ -186,10 +189,10 @@ def test_what_holds_a_session_up_is_told_while_it_is_waited_for(
 def test_what_is_missing_on_the_cluster_is_said_at_the_start(
     settings: dict[str, str], shipped: Shipped, tmp_path: Path, changed: dict[str, str], missing: str
 ) -> None:
-    if changed.get("kubeconfig") == ADMINISTRATOR:  # who may look for what is not there
+    if changed.get("kubeconfig") == ADMINISTRATOR:  # only the administrator may look for missing objects
         changed = {**changed, "kubeconfig": str(shipped.cluster.kubeconfig)}
-    given = {f"BINDERY_{name.upper()}": value for name, value in {**settings, **changed}.items()}
-    environment = {**os.environ, **given, "BINDERY_HOME": str(tmp_path / "home"), "BINDERY_PORT": "0"}
+    variables = {f"BINDERY_{name.upper()}": value for name, value in {**settings, **changed}.items()}
+    environment = {**os.environ, **variables, "BINDERY_HOME": str(tmp_path / "home"), "BINDERY_PORT": "0"}
     ended = subprocess.run(
         [sys.executable, "-m", "bindery_local"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )

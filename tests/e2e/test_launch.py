@@ -1,4 +1,4 @@
-"""A link becomes a session: the way of a visitor, on the real local runtime."""
+"""Tests of a visitor's way from a link to a session, on the real local runtime."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +22,9 @@ def test_a_repository_is_launched_and_built_again_only_when_its_environment_chan
     check_ready(launched, bindery, spec, spec_of("demo.git", first))
     session = Session.of(launched.last.data)
     assert session.run("import iniconfig; print(iniconfig.__name__)") == "iniconfig\n"
-    told = session.run(f"import os\nfor name in {BINDER}: print(os.environ[name])").split()
+    values = session.run(f"import os\nfor name in {BINDER}: print(os.environ[name])").split()
     repository = git_server.url("demo.git")
-    assert told == [
+    assert values == [
         f"{bindery.address}/",
         repository,
         repository,
@@ -80,5 +80,5 @@ def test_eight_visitors_of_a_new_commit_share_one_build_and_get_a_session_each(
 
 
 def built(bindery: LocalRuntime) -> float:
-    """How many builds have ended well."""
+    """Return the number of builds that have ended well."""
     return bindery.total("binderhub_build_count_total", status="success")

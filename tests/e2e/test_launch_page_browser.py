@@ -1,4 +1,4 @@
-"""The pages in a real browser, over an event stream that follows a script."""
+"""Tests of the pages in a real browser, over an event stream that follows a script."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def bindery() -> Iterator[ScriptedBindery]:
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """Opened at the end, so that no stream outlives its test."""
+    """Provide a gate that opens at the end, so that no stream outlives its test."""
     gate = Gate()
     yield gate
     gate.opened.set()
@@ -42,7 +42,7 @@ def gate() -> Iterator[Gate]:
 
 @pytest.fixture
 def page(browser: Browser, bindery: ScriptedBindery) -> Iterator[Page]:
-    """A page whose own scripts must never fail, and whose policy must never be met."""
+    """Provide a page. Its own scripts must never fail, and its content policy must never be violated."""
     context = browser.new_context(base_url=bindery.origin)
     page = context.new_page()
     page.set_default_timeout(15_000)
@@ -63,7 +63,7 @@ def page(browser: Browser, bindery: ScriptedBindery) -> Iterator[Page]:
 
 
 def steps(page: Page) -> dict[str, str]:
-    """Each step of the progress list, and what stands beside it."""
+    """Return the steps of the progress list, each with the text beside it."""
     read: dict[str, str] = page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll("#steps li")].map(
             (item) => [item.dataset.step, item.querySelector(".how").textContent]))"""
@@ -145,15 +145,15 @@ def test_the_page_itself_sends_nobody_out_of_the_session(
 ) -> None:
     bindery.checked = False
     bindery.scripts = [[FOUND, bindery.ready(), gate]]
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
     page.goto(f"{LINK}?urlpath={urlpath.format(port=bindery.port)}")
     expect(page.get_by_role("alert")).to_contain_text("asks for a page outside of it")
     expect(page.locator("#again")).to_be_hidden()
     assert (
         page.get_by_role("link", name="Open the session").get_attribute("href") == f"{bindery.session_url}?token=s3cret"
     )
-    assert not any("evil" in url.partition("?")[0] or "s3cret" in url for url in asked)
+    assert not any("evil" in url.partition("?")[0] or "s3cret" in url for url in urls)
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)//", "not an address", "file:///etc/"])
@@ -188,7 +188,7 @@ def test_a_broken_connection_goes_on_where_it_was(page: Page, bindery: ScriptedB
     page.goto(LINK)
     page.locator("summary").click()
     expect(page.locator("#lines")).to_contain_text("Step 2")
-    assert [asked.last_event_id for asked in bindery.asked] == [None, "l1:2"]
+    assert [request.last_event_id for request in bindery.asked] == [None, "l1:2"]
     assert log(page) == "Waiting for build to start...\nStep 1\nStep 2\n"
     expect(page.get_by_role("status")).to_have_text("Building the environment...")
 
@@ -209,7 +209,7 @@ def test_a_stream_that_is_refused_is_said_and_can_be_tried_again(page: Page, bin
 
 
 def stands(phase: str, *log: str, **more: object) -> dict[str, object]:
-    """How a launch stands, as the API tells it."""
+    """Return a launch's state in the API's form."""
     return {"id": "l1", "phase": phase, "log": log, **more}
 
 
@@ -230,7 +230,7 @@ def test_a_page_that_may_not_listen_asks_and_gets_there(page: Page, bindery: Scr
 def test_a_page_that_waits_for_a_build_asks_instead_of_listening_and_gets_there(
     page: Page, bindery: ScriptedBindery
 ) -> None:
-    """The log goes on where the stream left it; nothing says that anything is wrong."""
+    """The log goes on after the last line of the stream. The page shows no trouble."""
     lines = [{**BUILDING, "message": f"Step {n}\n"} for n in (1, 2, 2)]
     bindery.scripts = [[WAITING, *lines, {"event": "ask", "id": "3"}]]
     logs = [("Waiting", "Step 1", "Step 2", "Step 2"), ("Step 2", "Step 2", "Step 3"), ("Step 2", "Step 3", "Step 4")]
@@ -240,7 +240,7 @@ def test_a_page_that_waits_for_a_build_asks_instead_of_listening_and_gets_there(
     assert [line for line in log(page).splitlines() if "Step" in line] == [f"Step {n}" for n in (1, 2, 2, 3, 4)]
     expect(page.locator("#crowd")).to_be_hidden()
     expect(page.get_by_role("status")).to_have_text("Building the environment...")
-    assert [asked["build_token"] for asked in bindery.created] == ["build token"]
+    assert [request["build_token"] for request in bindery.created] == ["build token"]
     bindery.looks = [stands("starting"), stands("ready", url=bindery.session_url, token="s3cret", notes=[])]
     page.wait_for_url("**/session/abc/**", timeout=40_000)
     assert len(bindery.asked) == 1
@@ -271,21 +271,21 @@ def test_a_stream_that_the_server_ends_on_purpose_is_no_interruption(
 
 def test_pages_ask_ever_less_often_and_not_in_step(page: Page, bindery: ScriptedBindery) -> None:
     bindery.looks = [stands("building")]
-    # What is waited for is noted, and comes a hundred times as soon.
+    # Each wait is noted, and ends a hundred times as soon.
     page.add_init_script(
         "const real = window.setTimeout; window.waits = [];"
         "window.setTimeout = (work, wait) => { if (wait >= 1000) waits.push(wait); return real(work, wait / 100); };"
     )
-    seen = []
+    schedules = []
     for _ in range(2):
         page.goto(LINK)
         until(lambda: page.evaluate("() => waits.length") >= 9)
-        seen.append(page.evaluate("() => waits.slice(0, 9)"))
-    for waits in seen:
+        schedules.append(page.evaluate("() => waits.slice(0, 9)"))
+    for waits in schedules:
         for place, wait in enumerate(waits):
             about = min(15_000, 2_000 * 1.5**place)
             assert 0.5 * about <= wait <= 1.5 * about
-    assert seen[0] != seen[1]
+    assert schedules[0] != schedules[1]
 
 
 def test_a_page_that_is_turned_away_asks_ever_less_often_and_does_not_give_up(
@@ -380,7 +380,7 @@ def test_a_page_that_was_turned_away_for_longer_than_its_permit_lasts_gets_anoth
     bindery.permits = ["first", "second"]
     page.goto(LINK)
     page.wait_for_url("**/session/abc/**")
-    assert [asked["build_token"] for asked in bindery.created] == ["first", "first", "second"]
+    assert [request["build_token"] for request in bindery.created] == ["first", "first", "second"]
 
 
 def test_a_page_whose_second_permit_is_refused_too_says_why(page: Page, bindery: ScriptedBindery) -> None:
@@ -400,11 +400,11 @@ def test_notes_are_shown_to_whoever_had_to_ask_too(page: Page, bindery: Scripted
 
 
 def test_connecting_again_does_not_repeat_the_log(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
-    told = [{**WAITING, "id": "l1:1"}, {**BUILDING, "id": "l1:2"}]
-    bindery.scripts = [told]
+    events = [{**WAITING, "id": "l1:1"}, {**BUILDING, "id": "l1:2"}]
+    bindery.scripts = [events]
     page.goto(LINK)
     page.locator("#reconnect").wait_for()
-    bindery.scripts = [[*told, gate]]
+    bindery.scripts = [[*events, gate]]
     page.locator("#reconnect").click()
     expect(page.get_by_role("status")).to_have_text("Building the environment...")
     expect(page.locator("#lines")).to_have_text("Waiting for build to start...\nStep 1\n")
@@ -441,9 +441,9 @@ def test_a_log_without_end_does_not_fill_the_browser(page: Page, bindery: Script
     bindery.scripts = [[*({**BUILDING, "message": f"line {n}\n"} for n in range(12_000)), gate]]
     page.goto(LINK)
     expect(page.locator("#lines")).to_contain_text("line 11999\n")
-    shown = log(page).splitlines()
-    assert len(shown) <= 5000
-    assert shown[-1] == "line 11999"
+    lines = log(page).splitlines()
+    assert len(lines) <= 5000
+    assert lines[-1] == "line 11999"
 
 
 def test_an_image_that_was_all_one_wanted_is_the_end(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
@@ -467,7 +467,7 @@ def test_no_page_is_wider_than_its_window(
 
 
 def paste(page: Page, text: str) -> None:
-    """Put text in the place of what is in the repository's field, by the keyboard."""
+    """Replace the content of the repository's field by pasting text with the keyboard."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
     page.locator("#repo").focus()

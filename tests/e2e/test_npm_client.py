@@ -1,4 +1,4 @@
-"""JupyterHub's own JavaScript client, as it is on npm, drives a launch here unchanged."""
+"""Tests of JupyterHub's own JavaScript client. It drives a launch here as it is on npm, unchanged."""
 
 import json
 import os
@@ -42,7 +42,7 @@ console.log(JSON.stringify({ heard, to }));
 
 @pytest.fixture(scope="module")
 def client() -> Path:
-    """A folder in which the client is installed; kept outside the checkout between runs."""
+    """Provide a folder in which the client is installed. It is kept outside the checkout between runs."""
     for tool, name in (("node", "Node"), ("npm", "npm")):
         if not shutil.which(tool):
             pytest.skip(f"no {name} on PATH")
@@ -63,40 +63,43 @@ def client() -> Path:
 
 
 def drive(client: Path, bindery: LocalRuntime, spec: str, **options: str | bool) -> tuple[list[dict[str, str]], str]:
-    """What it heard, and where it would go. options: the client's own."""
+    """Run the client; return the events that it heard, and the address to which it would go.
+
+    options: the client's own.
+    """
     command = ["node", "--input-type=module", "-", spec, f"{bindery.address}/", json.dumps(options)]
     ran = subprocess.run(command, input=DRIVER, capture_output=True, text=True, timeout=120, cwd=client)
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout.splitlines()[-1])
-    return told["heard"], told["to"]
+    result = json.loads(ran.stdout.splitlines()[-1])
+    return result["heard"], result["to"]
 
 
 def test_it_drives_a_launch_to_its_session(client: Path, bindery: LocalRuntime, plain: str) -> None:
-    heard, to = drive(client, bindery, f"git/{plain}")
-    ready = heard[-1]
+    events, to = drive(client, bindery, f"git/{plain}")
+    ready = events[-1]
     assert ready["phase"] == "ready"
     assert to == f"{ready['url']}doc/tree/a%20b.ipynb?token={ready['token']}"
     assert Session.of(ready).answers()
 
 
 def test_it_hears_why_a_launch_failed(client: Path, bindery: LocalRuntime, plain: str) -> None:
-    heard, _ = drive(client, bindery, f"git/{plain.replace('HEAD', 'nowhere')}")
-    assert heard[-1]["phase"] == "failed"
-    assert "nowhere" in heard[-1]["message"]
+    events, _ = drive(client, bindery, f"git/{plain.replace('HEAD', 'nowhere')}")
+    assert events[-1]["phase"] == "failed"
+    assert "nowhere" in events[-1]["message"]
 
 
 def test_it_hears_why_a_link_is_refused(client: Path, bindery: LocalRuntime) -> None:
-    heard, _ = drive(client, bindery, "nowhere/a/b/HEAD")
-    assert [news["phase"] for news in heard] == ["failed"]
-    assert "no kind of repository called nowhere" in heard[-1]["message"]
+    events, _ = drive(client, bindery, "nowhere/a/b/HEAD")
+    assert [news["phase"] for news in events] == ["failed"]
+    assert "no kind of repository called nowhere" in events[-1]["message"]
 
 
 def test_an_image_is_all_it_gets_if_it_wants_no_more(client: Path, bindery: LocalRuntime, plain: str) -> None:
     sessions = bindery.session_folders()
-    heard, _ = drive(client, bindery, f"git/{plain}", buildOnly=True)
-    assert heard[-1]["phase"] == "ready"
-    assert "url" not in heard[-1]
-    assert "token" not in heard[-1]
+    events, _ = drive(client, bindery, f"git/{plain}", buildOnly=True)
+    assert events[-1]["phase"] == "ready"
+    assert "url" not in events[-1]
+    assert "token" not in events[-1]
     assert bindery.session_folders() == sessions
 
 
@@ -114,13 +117,15 @@ def test_a_page_s_token_leads_to_the_page_s_launch(client: Path, bindery: LocalR
 def test_it_is_told_and_not_left_waiting_where_too_many_watch(
     client: Path, home: Path, git_server: GitServer, held: str, gate: Gate
 ) -> None:
-    """It knows no other way than the stream: it means to try again, trips, and fails. What an answer says it never shows."""
+    """The client only uses the stream. It means to try again, trips, and fails. It never shows the text of the
+    response.
+    """
     with may_watch(home, git_server, 1) as bindery, bindery.stream(held) as watching:
         watching.hear("waiting")
-        heard, _ = drive(client, bindery, f"git/{held}")
+        events, _ = drive(client, bindery, f"git/{held}")
         gate.open()
-    assert [news["phase"] for news in heard] == ["unknown", "failed"]
-    assert "503" in heard[0]["message"]
+    assert [news["phase"] for news in events] == ["unknown", "failed"]
+    assert "503" in events[0]["message"]
 
 
 def test_where_it_leads_opens_with_the_token_and_not_without(client: Path, bindery: LocalRuntime, plain: str) -> None:

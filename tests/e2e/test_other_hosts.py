@@ -1,4 +1,4 @@
-"""`gl` and `gist`, from the link to the session: servers of this machine in the hosts' place."""
+"""Tests of `gl` and `gist` from the link to the session. Servers of this machine are in the hosts' places."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,8 +88,8 @@ def test_a_secret_gist_is_not_launched_and_it_is_said_why(runtime: LocalRuntime,
 def test_the_pages_of_these_hosts_can_be_pasted_where_they_are_ones_own(
     runtime: LocalRuntime, lab: GitLabServer
 ) -> None:
-    told = runtime.client.get("/api/detect", params={"url": f"{lab.url}/{PROJECT}/-/blob/main/README.md"}).json()
-    assert (told["provider"], told["spec"], told["path"]) == ("gl", "group%2Fsub%2Fproject/main", "README.md")
-    page = runtime.client.get(told["link"])
+    payload = runtime.client.get("/api/detect", params={"url": f"{lab.url}/{PROJECT}/-/blob/main/README.md"}).json()
+    assert (payload["provider"], payload["spec"], payload["path"]) == ("gl", "group%2Fsub%2Fproject/main", "README.md")
+    page = runtime.client.get(payload["link"])
     assert page.status_code == 200
     assert "GitLab: group%2Fsub%2Fproject/main" in page.text

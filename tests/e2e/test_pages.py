@@ -1,4 +1,4 @@
-"""What browsers and monitors look at, over HTTP."""
+"""Tests of the pages that browsers and monitors request over HTTP."""
 
 import json
 import re
@@ -16,15 +16,15 @@ TOLD = re.compile(r'<script type="application/json" id="told">(.*?)</script>', r
 def test_health_is_as_monitors_expect(bindery: LocalRuntime) -> None:
     answer = bindery.get("/health")
     assert answer.status_code == 200
-    told = answer.json()
-    assert told["ok"] is True
-    assert all(set(check) == {"service", "ok"} and check["ok"] is True for check in told["checks"])
-    assert told["checks"]
+    payload = answer.json()
+    assert payload["ok"] is True
+    assert all(set(check) == {"service", "ok"} and check["ok"] is True for check in payload["checks"])
+    assert payload["checks"]
 
 
 def test_versions_name_what_runs(bindery: LocalRuntime) -> None:
-    told = bindery.get("/versions").json()
-    assert set(told) == {"builder_info", "binderhub", "builder"}
+    payload = bindery.get("/versions").json()
+    assert set(payload) == {"builder_info", "binderhub", "builder"}
 
 
 def test_metrics_are_read_by_prometheus(bindery: LocalRuntime, plain: str) -> None:
@@ -191,8 +191,8 @@ def test_a_path_that_leaves_the_session_is_refused(bindery: LocalRuntime, plain:
 
 
 def told(page: str) -> dict[str, object]:
-    """What a launch page tells its script."""
-    found = TOLD.search(page)
-    assert found
-    read: dict[str, object] = json.loads(unescape(found[1]))
+    """Return the settings that a launch page hands to its script."""
+    data = TOLD.search(page)
+    assert data
+    read: dict[str, object] = json.loads(unescape(data[1]))
     return read

@@ -1,4 +1,6 @@
-"""Private repositories on a real cluster: built with the host's token, which nothing holds that a visitor or a build's step can read."""
+"""Tests of private repositories on a real cluster. They are built with the host's token, which no visitor or build
+step can read.
+"""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("localhost_names")
 TOKEN = "ghp_t0ken0t0ken0t0ken"
 SHOWN = b64encode(f"x-access-token:{TOKEN}".encode()).decode()
 NAMED, HIDDEN = "octo/secret", "octo/hidden"
-# All that a step can look at: its own variables, those of every process that it sees, its files.
+# The data that a step can read: its own variables, those of every process that it sees, its files.
 LOOKING = "RUN env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'; cat .git/config; echo seen all"
 
 LOOKING_AROUND = """
@@ -85,15 +87,15 @@ def test_one_that_is_named_is_launched_and_the_token_is_in_nothing_that_is_left_
     assert "seen all" in launched.text
     session = Session.of(launched.last.data)
     assert session.run("print(open('hello.txt').read(), end='')") == "hidden\n"
-    said = session.run(LOOKING_AROUND)
-    assert f"{clones.url(NAMED)}" in said
+    output = session.run(LOOKING_AROUND)
+    assert f"{clones.url(NAMED)}" in output
     pods = shipped.kubectl("get", "pods,services,secrets", "-A", "-o", "yaml")
     assert launched.last.data["image"] in pods
     assert {path.partition("/info")[0].partition("/git-")[0] for path, _ in clones.told} == {f"/{NAMED}"}
     written = [path for path in bindery.home.rglob("*") if path.is_file()]
     assert bindery.home / "table.sqlite" in written
     for secret in (TOKEN, SHOWN):
-        assert secret not in launched.text + said + pods + bindery.log + bindery.errors.read_text()
+        assert secret not in launched.text + output + pods + bindery.log + bindery.errors.read_text()
         assert [path for path in written if secret.encode() in path.read_bytes()] == []
 
 
@@ -104,18 +106,18 @@ def test_each_commit_of_it_has_an_image_of_its_own_and_no_session_fetches(
     for text in ("second\n", "third\n"):
         commit(clones, shipped, NAMED, text)
         ready = bindery.launch(f"{NAMED}/HEAD", provider="gh").last.data
-        asked = len(clones.asked)
+        count = len(clones.asked)
         assert Session.of(ready).run("print(open('hello.txt').read(), end='')") == text
         again = bindery.launch(f"{NAMED}/HEAD", provider="gh")
         assert again.phases == ["built", "launching", "ready"]
-        assert len(clones.asked) == asked
+        assert len(clones.asked) == count
         images.add(ready["image"])
     assert len(images) == 2
 
 
 def test_one_that_is_not_named_is_not_there(bindery: LocalRuntime, clones: GitServer, shipped: Shipped) -> None:
-    known = commit(clones, shipped, HIDDEN, "not for visitors\n")
-    for ref in ("HEAD", "nowhere", known):
+    existing = commit(clones, shipped, HIDDEN, "not for visitors\n")
+    for ref in ("HEAD", "nowhere", existing):
         hidden, absent = (bindery.launch(f"{name}/{ref}", provider="gh") for name in (HIDDEN, "octo/absent"))
         assert hidden.phases == absent.phases == ["failed"]
         assert hidden.last.message == absent.last.message.replace("octo/absent", HIDDEN)

@@ -1,4 +1,4 @@
-"""Looking never starts anything: clients that come late, come again, or go away."""
+"""Tests of clients that come late, come again, or go away. A look at a launch never starts work."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +19,9 @@ LINES = "for n in $(seq 150); do echo said $n; done"
 def quiet(
     bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[bool]]:
-    """Whether a client that hears nothing else is told that its stream is alive; found out while the other tests run."""
+    """Tell if a client that hears no other message learns that its stream is alive. The answer is found while the
+    other tests run.
+    """
     gate = Gate(tmp_path_factory.mktemp("quiet") / "gate")
     make_repository(git_server.root / "quiet.git", {"postBuild": gate.post_build("echo silence now")})
 
@@ -28,9 +30,9 @@ def quiet(
             return any(line.startswith(":keepalive") for line in stream.response.iter_lines())
 
     with ThreadPoolExecutor(1) as listeners:
-        heard = listeners.submit(listen)
+        messages = listeners.submit(listen)
         try:
-            yield heard
+            yield messages
         finally:
             gate.open()
 
@@ -136,8 +138,8 @@ def test_a_spoiled_event_id_is_refused(
 ) -> None:
     launched = bindery.launch(plain, build_only="true")
     launches = bindery.launches()
-    asked = f"{plain.rpartition('/')[0]}/main" if spec else plain
-    refused = bindery.launch(asked, headers={"Last-Event-ID": spoil(launched.last.id)})
+    requested = f"{plain.rpartition('/')[0]}/main" if spec else plain
+    refused = bindery.launch(requested, headers={"Last-Event-ID": spoil(launched.last.id)})
     assert [event.phase for event in refused.events] == ["failed"]
     assert refused.last.message.rstrip().endswith(".")
     assert str(refused.last.data["status_code"]) in ("403", "404")

@@ -1,4 +1,4 @@
-"""What the operator allows: how often, how many, which repositories, which networks."""
+"""Tests of the operator's rules: rates, numbers, repositories and networks."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -34,17 +34,17 @@ def allowed(git_server: GitServer, spec_of: Spec) -> str:
 
 
 def asked(bindery: LocalRuntime, spec: str, client: str, headers: dict[str, str] | None = None) -> httpx.Response:
-    """The whole answer to somebody at another address of this machine."""
+    """Return the whole response to a client at another address of this machine."""
     with httpx.Client(transport=httpx.HTTPTransport(local_address=client), timeout=120) as stranger:
         return stranger.get(f"{bindery.address}/build/git/{spec}", headers={**STREAM, **(headers or {})})
 
 
 def test_without_a_pages_token_only_so_many_launches_are_made(strict: LocalRuntime, allowed: str) -> None:
     missing = allowed.replace("HEAD", "missing")
-    for left in (2, 1, 0):
+    for remaining in (2, 1, 0):
         answer = asked(strict, missing, STRANGER)
         assert answer.headers["x-ratelimit-limit"] == "3"
-        assert answer.headers["x-ratelimit-remaining"] == str(left)
+        assert answer.headers["x-ratelimit-remaining"] == str(remaining)
         assert int(answer.headers["x-ratelimit-reset"]) > 1_700_000_000
     before = strict.launches()
     refused = asked(strict, missing, STRANGER)
@@ -103,8 +103,8 @@ def test_banned_networks_get_a_refusal_and_nothing_else(strict: LocalRuntime, al
     assert "your network" in refused.text
     pretending = asked(strict, allowed, BANNED, {"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1"})
     assert '"status_code": 403' in pretending.text
-    told = '{"identity": {"sourceIp": "127.0.0.1"}}'
-    pretending = asked(strict, allowed, BANNED, {"x-amzn-request-context": told})
+    context = '{"identity": {"sourceIp": "127.0.0.1"}}'
+    pretending = asked(strict, allowed, BANNED, {"x-amzn-request-context": context})
     assert '"status_code": 403' in pretending.text
     with httpx.Client(transport=httpx.HTTPTransport(local_address=BANNED)) as banned:
         assert banned.get(f"{strict.address}/v2/git/{allowed}").status_code == 403

@@ -1,4 +1,6 @@
-"""A git host that goes silent in the middle of a transfer: it costs only who asked for it, and only for a while."""
+"""Tests of a git host that goes silent during a transfer. It costs only the visitor of that repository, and only for
+a while.
+"""
 
 import time
 from collections.abc import Iterator
@@ -12,13 +14,13 @@ from tests.serving.leftovers import check_at_rest
 from tests.serving.messages import check_readable
 from tests.serving.runtime import LocalRuntime, until
 
-MOST_SECONDS = 60.0  # a host may be silent for ten; the rest is this machine's noise
+MOST_SECONDS = 60.0  # a host may be silent for ten seconds; the rest covers delays of this machine
 SETTINGS = {"reconcile_seconds": 1}
 
 
 @pytest.fixture
 def silent(tmp_path: Path) -> Iterator[GitServer]:
-    """A host of two repositories; it goes silent when content of `silent.git` is fetched, until it is well."""
+    """Provide a host of two repositories. It goes silent when content of `silent.git` is fetched, until it is well."""
     (tmp_path / "silent").mkdir()
     with GitServer(tmp_path / "silent") as server:
         make_repository(server.root / "silent.git", {"README.md": "silent\n", "data": "0123456789" * 10_000})
@@ -43,18 +45,18 @@ def test_a_build_whose_host_goes_silent_fails_soon_and_holds_up_nobody(
     with LocalRuntime(home, allowed_private_hosts=hosts, settings=SETTINGS) as bindery:
         for other in (plain, spec(silent, "other.git")):
             assert bindery.launch(other, build_only="true").last.phase == "ready"
-        begun = time.monotonic()
+        start = time.monotonic()
         with bindery.stream(spec(silent, "silent.git")) as stalled:
             stalled.hear("fetching")
             until(lambda: silent.sent == 1)
             for other in (
                 plain,
                 spec(silent, "other.git"),
-            ):  # without sessions, whose start may take as long as the silence
+            ):  # without sessions, because their start may take as long as the silence
                 assert bindery.launch(other, build_only="true").last.phase == "ready"
             assert bindery.total("binderhub_inprogress_builds") == 1, "the others were held up until the build failed"
             failed = stalled.finish().last
-        assert time.monotonic() - begun < MOST_SECONDS
+        assert time.monotonic() - start < MOST_SECONDS
         assert failed.phase == "failed"
         assert "no answer in time" in failed.message
         check_readable(failed.message)

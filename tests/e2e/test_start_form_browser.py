@@ -1,4 +1,6 @@
-"""The start page's form in a real browser: whatever is typed or pasted makes the right link, or none."""
+"""Tests of the start page's form in a real browser. Each text that is typed or pasted makes the right link, or no
+link.
+"""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -8,7 +10,7 @@ from tests.serving.scripted_bindery import ScriptedBindery
 
 __all__ = ["bindery", "browser", "page"]
 DEMO = "gh/jupyterlab/jupyterlab-demo"
-# What people type or paste, and the link that it means.
+# Texts that people type or paste, and the link for each.
 ADDRESSES = {
     "github.com/jupyterlab/jupyterlab-demo": f"{DEMO}/HEAD",
     "10.5281/zenodo.3242074": "zenodo/10.5281/zenodo.3242074",
@@ -28,7 +30,7 @@ ADDRESSES = {
     "https://github.com/o/r/tree/dev/100%25%20%231": "gh/o/r/dev?urlpath=lab%2Ftree%2F100%2525%20%25231",
     "owner/repo": "gh/owner/repo/HEAD",
 }
-# What makes no link, and what is said about it.
+# Texts that make no link, and the message about each.
 REFUSED = {
     "https://github.com/my org/repo": "leads to no repository",
     "https://example.org/": "leads to no repository",

@@ -1,4 +1,6 @@
-"""The table's file cannot be written for a while: launches meanwhile wait or say so, and then everything goes on by itself."""
+"""Tests of a table with a file that cannot be written for a while. Launches wait or say so, and afterwards all work
+goes on by itself.
+"""
 
 import resource
 import sqlite3
@@ -16,7 +18,7 @@ from tests.serving.leftovers import check_at_rest
 from tests.serving.messages import check_readable
 from tests.serving.runtime import LocalRuntime, until
 
-BUSY_SECONDS = 5  # how long the table waits for others
+BUSY_SECONDS = 5  # the seconds that the table waits for other clients
 SETTINGS = {"reconcile_seconds": 1, "cull_seconds": 1}
 MANY = 8
 SOON_SECONDS = 45.0  # without having to wait until a minute's timer finds it
@@ -25,13 +27,13 @@ Way = Callable[[LocalRuntime], AbstractContextManager[None]]
 
 @contextmanager
 def locked(bindery: LocalRuntime) -> Iterator[None]:
-    """By a transaction of somebody else, for longer than the table waits for one."""
+    """Lock the table by another client's transaction, for longer than the table waits for a transaction."""
     other = sqlite3.connect(bindery.home / "table.sqlite", isolation_level=None, timeout=30)
     try:
         other.execute("BEGIN EXCLUSIVE")
-        begun = time.monotonic()
+        start = time.monotonic()
         yield
-        until(lambda: time.monotonic() > begun + 2 * BUSY_SECONDS)
+        until(lambda: time.monotonic() > start + 2 * BUSY_SECONDS)
         other.execute("ROLLBACK")
     finally:
         other.close()
@@ -39,7 +41,9 @@ def locked(bindery: LocalRuntime) -> Iterator[None]:
 
 @contextmanager
 def read_only(bindery: LocalRuntime) -> Iterator[None]:
-    """Root may write what is not writable, but nobody what is immutable, not even through a file that is open."""
+    """Make the table's files immutable. Root may write to read-only files, but not to immutable ones, even through an
+    open file.
+    """
     files = [str(bindery.home / f"table.sqlite{part}") for part in ("", "-wal")]
     tried = subprocess.run(["chattr", "+i", *files], capture_output=True, check=False)
     try:
@@ -52,7 +56,7 @@ def read_only(bindery: LocalRuntime) -> Iterator[None]:
 
 @contextmanager
 def without_room(bindery: LocalRuntime) -> Iterator[None]:
-    """The system takes no byte more of the process for any file."""
+    """Set a limit so that the system accepts no more bytes of the process for any file."""
     _, most = before = resource.prlimit(bindery.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(bindery.pid, resource.RLIMIT_FSIZE, (0, most))
     try:
@@ -80,9 +84,9 @@ def test_while_the_table_cannot_be_written_launches_say_so_and_afterwards_all_go
             assert bindery.get("/health").status_code in {200, 503}  # within the client's 30 seconds
             refused = [launch.result().last for launch in launches]
             assert before.answers()
-        begun = time.monotonic()
+        start = time.monotonic()
         ready = under_way.finish().last
-        assert time.monotonic() - begun < SOON_SECONDS
+        assert time.monotonic() - start < SOON_SECONDS
     for last in refused:
         assert last.phase == "failed"
         assert "Nothing can be recorded here just now" in last.message

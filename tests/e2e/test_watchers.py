@@ -1,4 +1,4 @@
-"""More people than may watch at one time: nobody is turned away, and nobody who watches holds up the work."""
+"""Tests with more people than may watch at one time. No visitor is turned away, and watchers do not hold up the work."""
 
 import selectors
 import socket
@@ -23,24 +23,24 @@ MANY = 300
 
 
 def created(bindery: LocalRuntime, spec: str, **more: str | bool) -> tuple[dict[str, Any], dict[str, str]]:
-    """A launch by the API, and what its maker has to show."""
+    """Create a launch by the API; return it, and the header that its maker has to show."""
     answer = bindery.client.post("/api/launches", json={"provider": "git", "spec": spec, **more})
-    told = answer.json()
-    assert answer.status_code == 201, told
-    return told, {"Authorization": f"Bearer {told['launcher_token']}"}
+    payload = answer.json()
+    assert answer.status_code == 201, payload
+    return payload, {"Authorization": f"Bearer {payload['launcher_token']}"}
 
 
-def is_ready(bindery: LocalRuntime, told: dict[str, Any], permit: dict[str, str]) -> dict[str, Any]:
-    """How it stands in the end."""
-    found: dict[str, Any] = {}
+def is_ready(bindery: LocalRuntime, payload: dict[str, Any], permit: dict[str, str]) -> dict[str, Any]:
+    """Wait for the launch's end and return its state."""
+    state: dict[str, Any] = {}
 
     def look() -> bool:
-        found.update(bindery.client.get(told["address"], headers=permit).json())
-        return found["phase"] in ("ready", "failed")
+        state.update(bindery.client.get(payload["address"], headers=permit).json())
+        return state["phase"] in ("ready", "failed")
 
     until(look, 120)
-    assert found["phase"] == "ready", found
-    return found
+    assert state["phase"] == "ready", state
+    return state
 
 
 def test_five_visitors_where_two_may_watch_all_reach_a_session(
@@ -68,7 +68,7 @@ def test_five_visitors_where_two_may_watch_all_reach_a_session(
 def test_where_nobody_may_watch_a_page_polls_its_way_to_a_session(
     home: Path, git_server: GitServer, plain: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """WatchersAtOnce=0: what an account gets along with that may reserve no concurrent executions."""
+    """WatchersAtOnce=0 suits an account that may reserve no concurrent executions."""
     with ExitStack() as stack:
         bindery = stack.enter_context(may_watch(home, git_server, 0))
         browser = stack.enter_context(chromium(tmp_path_factory.mktemp("chromium")))
@@ -91,10 +91,10 @@ def test_whoever_only_scripts_gets_there_while_watchers_are_full(
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) > 0
         assert (refused.headers["access-control-allow-origin"], refused.headers["cache-control"]) == ("*", "no-store")
-        told = refused.json()
-        assert told["code"] == "busy"
-        check_readable(told["message"])
-        assert "POST /api/launches" in told["message"]
+        payload = refused.json()
+        assert payload["code"] == "busy"
+        check_readable(payload["message"])
+        assert "POST /api/launches" in payload["message"]
         assert bindery.launches() == 1, "a refusal starts nothing"
         ready = is_ready(bindery, *created(bindery, plain))
         assert httpx.get(f"{ready['url']}api/status", headers={"Authorization": f"token {ready['token']}"}).is_success
@@ -124,10 +124,10 @@ def test_a_page_s_token_finds_the_page_s_launch_and_no_other(bindery: LocalRunti
     before = bindery.launches()
     token = bindery.token(f"git/{plain}", jti="page")
     first = bindery.launch(plain, build_token=token).last
-    told, permit = created(bindery, plain, build_token=token)
-    assert told["id"] == launch_id("page")
+    payload, permit = created(bindery, plain, build_token=token)
+    assert payload["id"] == launch_id("page")
     assert bindery.launches() == before + 1
-    assert is_ready(bindery, told, permit)["token"] == first.data["token"]
+    assert is_ready(bindery, payload, permit)["token"] == first.data["token"]
     for wrong in (
         token[:-4],
         bindery.token("git/other", jti="page"),
@@ -139,7 +139,7 @@ def test_a_page_s_token_finds_the_page_s_launch_and_no_other(bindery: LocalRunti
 
 
 def watch_all(bindery: LocalRuntime, target: str, number: int) -> Iterator[socket.socket]:
-    """So many open streams."""
+    """Open as many streams as `number` says."""
     host, _, port = bindery.address.removeprefix("http://").partition(":")
     head = f"GET {target} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/event-stream\r\n\r\n".encode()
     for _ in range(number):
@@ -148,19 +148,19 @@ def watch_all(bindery: LocalRuntime, target: str, number: int) -> Iterator[socke
         yield connection
 
 
-def heard_by_all(connections: list[socket.socket], word: bytes, heard: dict[socket.socket, bytes]) -> None:
-    """Reads from all of them until each has heard it."""
+def heard_by_all(connections: list[socket.socket], word: bytes, received: dict[socket.socket, bytes]) -> None:
+    """Read from all connections until each has heard the word."""
     with selectors.DefaultSelector() as ready:
         for connection in connections:
-            if word not in heard[connection]:
+            if word not in received[connection]:
                 ready.register(connection, selectors.EVENT_READ, connection)
         while ready.get_map():
             some = ready.select(60)
             assert some, f"{len(ready.get_map())} never heard {word!r}"
             for connection in [key.data for key, _ in some]:
                 read = connection.recv(65536)
-                heard[connection] += read
-                if word in heard[connection] or not read:
+                received[connection] += read
+                if word in received[connection] or not read:
                     ready.unregister(connection)
 
 
@@ -171,15 +171,15 @@ def test_three_hundred_who_watch_hold_up_no_work(
         bindery = stack.enter_context(may_watch(home, git_server, MANY))
         target = f"/build/git/{held}?build_only=1"
         watching = [stack.enter_context(opened) for opened in watch_all(bindery, target, MANY)]
-        heard = dict.fromkeys(watching, b"")
-        heard_by_all(watching, b'"waiting"', heard)
+        received = dict.fromkeys(watching, b"")
+        heard_by_all(watching, b'"waiting"', received)
         assert bindery.get(f"/build/git/{plain}", **STREAM).status_code == 503
         assert bindery.connections() >= MANY
         for _ in range(2):  # with every place taken, others' launches go their whole way: queues, a build, a session
             is_ready(bindery, *created(bindery, plain))
-        assert not any(b'"built"' in told for told in heard.values())
+        assert not any(b'"built"' in text for text in received.values())
         gate.open()
-        heard_by_all(watching, b'"ready"', heard)
-        assert all(told.count(b'"ready"') == 1 for told in heard.values())
+        heard_by_all(watching, b'"ready"', received)
+        assert all(text.count(b'"ready"') == 1 for text in received.values())
         assert len(bindery.session_folders()) == 2
         assert "Throttled" not in bindery.log, "somebody had to wait too long for the table"

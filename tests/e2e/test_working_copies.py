@@ -1,4 +1,4 @@
-"""What a build and a session see of git: the version that tags give, history, and a branch that can be pulled."""
+"""Tests of git in builds and sessions: the version that tags give, history, and a branch that can be pulled."""
 
 from collections.abc import Callable
 
@@ -37,8 +37,8 @@ def test_a_version_from_tags_is_right_and_follows_a_new_commit_and_the_session_c
     assert launched.last.phase == "ready", launched.text
     session = Session.of(launched.last.data)
     assert session.run(VERSION) == f"1.2.3.post1+g{second[:7]}\n"
-    seen = in_session(session, "git describe --tags", "git rev-list --count HEAD", "git status --porcelain --branch")
-    assert seen == [f"v1.2.3-1-g{second[:7]}", "2", "## main...origin/main"]
+    outputs = in_session(session, "git describe --tags", "git rev-list --count HEAD", "git status --porcelain --branch")
+    assert outputs == [f"v1.2.3-1-g{second[:7]}", "2", "## main...origin/main"]
 
     third = make_repository(folder, files)  # the first commit's tree again: another version, so another environment
     in_session(session, "git pull --quiet")

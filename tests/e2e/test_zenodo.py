@@ -1,4 +1,6 @@
-"""`zenodo`, from the link to the session: a host of records and a DOI system of this machine in their places."""
+"""Tests of `zenodo` from the link to the session. A host of records and a DOI system of this machine are in their
+places.
+"""
 
 import io
 import zipfile
@@ -15,12 +17,12 @@ from tests.serving.site import Reply
 
 
 def archive(**files: str) -> bytes:
-    """As GitHub makes them of releases: everything in one folder."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+    """Return an archive as GitHub makes it of a release: all files are in one folder."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         for name, text in files.items():
             file.writestr(f"owner-repository-1a2b3c4/{name.replace('_', '.')}", text)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +54,11 @@ def test_a_doi_becomes_a_session_with_the_newest_versions_files(with_zenodo: Loc
     assert session.run("print(open('README.md').read(), end='')") == "second\n"
     assert session.run("import os; print(sorted(os.listdir('.')))").strip() == "['README.md', 'built', 'postBuild']"
 
-    asked = len(zenodo.asked)
+    count = len(zenodo.asked)
     again = with_zenodo.launch("10.5281/zenodo.203", provider="zenodo")
     assert again.phases == ["built", "launching", "ready"]
     assert Session.of(again.last.data).run("print(open('README.md').read(), end='')") == "second\n"
-    assert not any("content" in path for path in zenodo.asked[asked:]), "its files are kept with its environment"
+    assert not any("content" in path for path in zenodo.asked[count:]), "its files are kept with its environment"
 
 
 def test_another_version_is_another_environment(with_zenodo: LocalRuntime) -> None:

@@ -1,4 +1,4 @@
-"""Alarms ring at what the template's defaults can reach."""
+"""Tests that alarms ring at values that the template's defaults can reach."""
 
 import re
 
@@ -15,12 +15,12 @@ def default(parameter: str) -> float:
 
 
 def alarm(name: str) -> dict[str, object]:
-    found: dict[str, object] = RESOURCES[name]["Properties"]
-    return found
+    properties: dict[str, object] = RESOURCES[name]["Properties"]
+    return properties
 
 
 def build_minutes(seconds: float, slots: int) -> float:
-    """The alarm's own number for one hour in which builds ended that took so many seconds together."""
+    """Return the alarm's number for one hour in which the ended builds took so many seconds together."""
     metrics = alarm("BuildsTakeLong")["Metrics"]
     assert isinstance(metrics, list)
     expression = str(resolved(metrics[0]["Expression"], {"BuildSlots": str(slots)}))
@@ -37,7 +37,7 @@ def test_build_minutes_alarm_rings_when_all_slots_build_all_the_time_and_not_at_
 
 
 def test_build_minutes_alarm_rings_for_builds_at_their_limit() -> None:
-    """Minutes count when a build ends: an hour has to see enough builds of the longest kind end."""
+    """Minutes count when a build ends, so enough builds of the longest kind have to end within an hour."""
     slots, threshold = int(default("BuildSlots")), default("BuildMinutesToAlarm")
     ended = int(HOUR / default("BuildSeconds")) * slots
     assert build_minutes(ended * default("BuildSeconds"), slots) > threshold
@@ -48,13 +48,13 @@ def test_build_minutes_alarm_cannot_be_set_above_what_can_happen() -> None:
 
 
 def test_failures_alarm_rings_before_one_client_is_out_of_launches() -> None:
-    """Within its period, and with nobody else there."""
+    """The alarm rings within its period, even if there is no other client."""
     period = float(str(alarm("LaunchesFailHere")["Period"]))
     assert default("FailuresToAlarm") < default("PageRateLimit") * period / HOUR
 
 
 def test_silence_alarm_can_ring_with_the_sessions_that_there_may_be() -> None:
-    """The sessions of more than one client: one client alone cannot set it off."""
+    """The sessions of several clients can set it off. One client alone cannot."""
     from bindery.usecases.cull_sessions import MANY_COUNT, MANY_SHARE
 
     most = default("QuotaTotal")

@@ -1,4 +1,6 @@
-"""What the functions may run on: x86_64, which tests build and run, and arm64, of which they only find the packages."""
+"""Tests of the functions' architectures: x86_64, which tests build and run, and arm64, for which they only look up
+the packages.
+"""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What runs inside CodeBuild is what the template, the lock and the functions say it is."""
+"""Tests that the code inside CodeBuild agrees with the template, the lock and the functions."""
 
 import io
 import json
@@ -31,8 +31,8 @@ BUILDSPEC = (ROOT / "infra" / "codebuild" / "buildspec.yml").read_text()
 
 @pytest.fixture(scope="module")
 def project() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = load(ROOT / "template.yaml")["Resources"]["Builds"]["Properties"]
-    return found
+    properties: Mapping[str, Any] = load(ROOT / "template.yaml")["Resources"]["Builds"]["Properties"]
+    return properties
 
 
 def test_the_project_has_the_buildspec_that_is_tested(project: Mapping[str, Any]) -> None:
@@ -42,11 +42,11 @@ def test_the_project_has_the_buildspec_that_is_tested(project: Mapping[str, Any]
 
 def test_every_variable_that_the_buildspec_names_is_given(project: Mapping[str, Any]) -> None:
     spec = yaml.safe_load(BUILDSPEC)
-    named = set(re.findall(r"\$(BINDERY_\w+)", BUILDSPEC))
+    required = set(re.findall(r"\$(BINDERY_\w+)", BUILDSPEC))
     there = [each.get("If", ["", each])[1] for each in project["Environment"]["EnvironmentVariables"]]
-    given = {variable["Name"] for variable in there} | set(spec["env"]["variables"])
-    assert named <= given
-    settings = {name.removeprefix("BINDERY_").lower() for name in given if name.startswith("BINDERY_")} - {"layer"}
+    available = {variable["Name"] for variable in there} | set(spec["env"]["variables"])
+    assert required <= available
+    settings = {name.removeprefix("BINDERY_").lower() for name in available if name.startswith("BINDERY_")} - {"layer"}
     assert settings <= Settings.model_fields.keys()
 
 
@@ -66,13 +66,13 @@ def test_the_template_s_base_image_is_repo2docker_s_own_from_elsewhere() -> None
 def test_a_build_may_write_nothing_into_the_table_but_its_attempt() -> None:
     role = load(ROOT / "template.yaml")["Resources"]["BuilderRole"]["Properties"]
     statements = role["Policies"][0]["PolicyDocument"]["Statement"]
-    attempts, environments = [found for found in statements if "dynamodb:GetItem" in found["Action"]]
+    attempts, environments = [statement for statement in statements if "dynamodb:GetItem" in statement["Action"]]
     assert attempts["Action"] == ["dynamodb:GetItem", "dynamodb:PutItem"]
     assert attempts["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["build#*"]}}
     assert environments["Action"] == "dynamodb:GetItem"
     assert environments["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["environment#*"]}}
-    assert [found for found in statements if "dynamodb" in str(found["Action"])] == [attempts, environments]
-    everywhere = [found["Action"] for found in statements if found["Resource"] == "*"]
+    assert [statement for statement in statements if "dynamodb" in str(statement["Action"])] == [attempts, environments]
+    everywhere = [statement["Action"] for statement in statements if statement["Resource"] == "*"]
     public = ["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"]
     assert everywhere == ["ecr:GetAuthorizationToken", public]
 
@@ -83,23 +83,23 @@ def test_builds_under_way_while_another_version_is_deployed_still_get_the_layer_
     layer = resources["BuilderCode"]["Properties"]
     assert layer["RetentionPolicy"] == "Retain"
     (may,) = [
-        found
-        for found in resources["BuilderRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-        if found["Action"] == "lambda:GetLayerVersion"
+        statement
+        for statement in resources["BuilderRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        if statement["Action"] == "lambda:GetLayerVersion"
     ]
     assert may["Resource"]["Sub"].endswith(f":layer:{layer['LayerName']['Sub']}:*")
-    told = resources["StartBuild"]["Properties"]["Environment"]["Variables"]
-    assert told["BINDERY_CODEBUILD_LAYER"] == {"Ref": "BuilderCode"}
+    variables = resources["StartBuild"]["Properties"]["Environment"]["Variables"]
+    assert variables["BINDERY_CODEBUILD_LAYER"] == {"Ref": "BuilderCode"}
     assert resources["StartBuild"]["DependsOn"] == "BuilderRole", (
         "no build is told a layer that its role may not get yet"
     )
 
 
 def test_functions_are_deployed_after_the_project_whose_builds_they_start() -> None:
-    """What they tell a build, the project that they name has long been able to read."""
+    """The project has long been able to read the variables that functions pass to a build."""
     template = load(ROOT / "template.yaml")
-    ours = template["Globals"]["Function"]["Environment"]["Variables"]
-    assert ours["BINDERY_CODEBUILD_PROJECT"] == {"Ref": "Builds"}
+    shared = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert shared["BINDERY_CODEBUILD_PROJECT"] == {"Ref": "Builds"}
     assert template["Resources"]["Builds"]["Properties"]["ServiceRole"] == {"GetAtt": "BuilderRole.Arn"}
 
 
@@ -107,23 +107,25 @@ def test_a_line_of_the_log_is_never_longer_than_a_driver_takes_and_nothing_is_lo
     stream = io.StringIO()
     lines = tuple(LogLine(number=n, phase="building", message="\N{GRINNING FACE}" * 500 + "\n") for n in range(40))
     Lines(stream).send(LogWritten(environment="e", attempt=1, lines=lines))
-    told = stream.getvalue().splitlines()
-    assert max(len(line.encode()) for line in told) < MOST_BYTES + 200
-    assert [line["number"] for text in told for line in json.loads(text)["lines"]] == list(range(40))
+    written = stream.getvalue().splitlines()
+    assert max(len(line.encode()) for line in written) < MOST_BYTES + 200
+    assert [line["number"] for text in written for line in json.loads(text)["lines"]] == list(range(40))
 
 
 def runtime_python() -> str:
-    """The interpreter of the buildspec's version, if one is here."""
+    """Return the interpreter of the buildspec's version, if this machine has one."""
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    for found in (shutil.which(f"python{PYTHON}"), *map(str, root.glob(f"versions/{PYTHON}*/bin/python{PYTHON}"))):
-        if found and not subprocess.run([found, "-c", ""], capture_output=True).returncode:
-            return found
+    for candidate in (shutil.which(f"python{PYTHON}"), *map(str, root.glob(f"versions/{PYTHON}*/bin/python{PYTHON}"))):
+        if candidate and not subprocess.run([candidate, "-c", ""], capture_output=True).returncode:
+            return candidate
     return ""
 
 
 @pytest.mark.skipif(not runtime_python(), reason=f"no Python {PYTHON} is here")
 def test_the_layer_has_all_that_a_build_imports(tmp_path: Path) -> None:
-    """Under its own Python and with nothing else: as far as the table, and a Dockerfile written by repo2docker."""
+    """The layer's code runs under the build's own Python, with no other packages. It gets as far as the table, and
+    repo2docker writes a Dockerfile.
+    """
     uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])) or "uv"
     make(tmp_path / "layer", uv)
     code = tmp_path / "layer" / "python"

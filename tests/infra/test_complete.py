@@ -1,4 +1,6 @@
-"""What the template has that no other test would miss: a name that is optional, streaming, what happens to images and builds."""
+"""Tests of parts of the template that no other test covers: an optional name, streaming, and the fate of images and
+builds.
+"""
 
 import json
 import re
@@ -16,17 +18,19 @@ NAMED = {"DomainName": "binder.example.org", "CertificateArn": "arn:aws:acm:eu-c
 
 
 def properties(name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = RESOURCES[name]["Properties"]
-    return found
+    result: Mapping[str, Any] = RESOURCES[name]["Properties"]
+    return result
 
 
 @pytest.mark.parametrize("given", [{}, NAMED], ids=["without", "with"])
 def test_a_name_of_one_s_own_is_optional(given: Mapping[str, str]) -> None:
-    """Without it there is nothing of it, and API Gateway's address is told; with it, that name is."""
-    belonging = {name for name, found in RESOURCES.items() if found.get("Condition") == "HasDomain"}
+    """Without a name of its own the stack has no resource for it and reports API Gateway's address. With a name it
+    reports that name.
+    """
+    belonging = {name for name, definition in RESOURCES.items() if definition.get("Condition") == "HasDomain"}
     assert belonging == {"OwnName", "OwnNameLeadsHere"}
     assert all(holds(RESOURCES[name], given) == bool(given) for name in belonging)
-    others = {name: found for name, found in RESOURCES.items() if name not in belonging}
+    others = {name: definition for name, definition in RESOURCES.items() if name not in belonging}
     assert not [name for name in others if any(f"'{each}" in str(others[name]) for each in belonging)]
     outputs = TEMPLATE["Outputs"]
     assert outputs["NameLeadsTo"]["Condition"] == "HasDomain"
@@ -65,17 +69,27 @@ def test_what_a_watcher_costs_is_bounded() -> None:
 def test_sessions_run_on_exactly_one_cluster() -> None:
     (must,) = TEMPLATE["Rules"]["OneCluster"]["Assertions"]
     eks, other = {"EksCluster": "sessions"}, {"KubeconfigSecret": "bindery-cluster"}
-    assert [holds(must["Assert"], given) for given in ({}, eks, other, {**eks, **other})] == [False, True, True, False]
+    assert [holds(must["Assert"], parameters) for parameters in ({}, eks, other, {**eks, **other})] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_events_are_streamed_for_as_long_as_api_gateway_streams() -> None:
-    """A stream ends by itself, in words, before the function does, and that before or when the API would cut it."""
+    """A stream ends by itself, in words, before the function does. The function ends before the API would cut it, or
+    at that moment.
+    """
     route = properties("StreamLaunch")["Events"]["Build"]["Properties"]
     assert (route["Path"], route["ResponseTransferMode"]) == ("/build/{proxy+}", "RESPONSE_STREAM")
     ends = [Settings.model_fields["stream_seconds"].default, properties("StreamLaunch")["Timeout"]]
     assert [*ends, route["TimeoutInMillis"] / 1000] == [840, 900, 900]
-    told = properties("StreamLaunch")["Environment"]["Variables"]
-    assert (told["AWS_LAMBDA_EXEC_WRAPPER"], told["AWS_LWA_INVOKE_MODE"]) == ("/opt/bootstrap", "response_stream")
+    variables = properties("StreamLaunch")["Environment"]["Variables"]
+    assert (variables["AWS_LAMBDA_EXEC_WRAPPER"], variables["AWS_LWA_INVOKE_MODE"]) == (
+        "/opt/bootstrap",
+        "response_stream",
+    )
     assert [resolved(each, {"WebAdapterLayer": "x"}) for each in properties("StreamLaunch")["Layers"]] == ["x"]
     assert properties("Api")["EndpointConfiguration"] in ("REGIONAL", {"Type": "REGIONAL"}), "others do not stream"
 
@@ -107,7 +121,7 @@ def test_what_a_build_says_and_that_it_ended_comes_to_the_functions_that_want_it
 
 
 def test_no_build_outlasts_what_visitors_wait_for_it_by_much() -> None:
-    """CodeBuild's own limits, for what neither the builder nor the build's own limit ends."""
+    """CodeBuild's own limits end a build if neither the builder nor the build's own limit ends it."""
     project, longest = properties("Builds"), TEMPLATE["Parameters"]["BuildSeconds"]["Default"] / 60
     assert longest < project["TimeoutInMinutes"] <= 2 * longest
     assert project["QueuedTimeoutInMinutes"] <= longest
@@ -140,6 +154,6 @@ def test_the_web_adapter_is_the_region_s_own_and_of_the_functions_architecture(
 def test_images_are_in_a_repository_that_is_this_stack_s_alone(parameters: Mapping[str, str], name: str) -> None:
     """A stack's name may have capitals, which ECR refuses; its id has none."""
     assert resolved(properties("Images")["RepositoryName"], parameters) == f"{name}/sessions"
-    told = resolved(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["BINDERY_REGISTRY"], parameters)
-    assert str(told).partition("://")[2].partition("/")[2] == name
+    registry = resolved(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["BINDERY_REGISTRY"], parameters)
+    assert str(registry).partition("://")[2].partition("/")[2] == name
     assert re.fullmatch(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*", f"{name}/sessions")

@@ -1,4 +1,6 @@
-"""At API Gateway's own address every path begins with the stage, and links lead there; at a name of the operator's they do not."""
+"""Tests of addresses and stages. At API Gateway's own address, paths and links begin with the stage; at the
+operator's name they do not.
+"""
 
 import json
 import re
@@ -16,20 +18,20 @@ NAME = "binder.example.org"
 
 @pytest.fixture
 def there() -> Iterator[Deployed]:
-    with deployed(Recorder()) as made:
-        yield made
+    with deployed(Recorder()) as system:
+        yield system
 
 
 def own_links(page: Mapping[str, Any]) -> list[str]:
-    """Paths of ours that a page leads to, or loads."""
+    """Return Bindery's own paths that a page links to or loads."""
     links: list[str] = re.findall(r'(?:href|src)="(/[^"]*)"', page["body"])
     return links
 
 
 @pytest.fixture
 def named() -> Iterator[Deployed]:
-    with deployed(Recorder(), DomainName=NAME) as made:
-        yield made
+    with deployed(Recorder(), DomainName=NAME) as system:
+        yield system
 
 
 PATHS = ["/", f"/v2/{LINK}", "/v2/nowhere/o/r", "/sessions/none"]
@@ -46,7 +48,7 @@ def test_every_link_of_a_page_begins_with_the_stage(there: Deployed, path: str) 
 def test_a_name_of_the_operator_s_own_has_no_stage_and_the_api_s_own_address_keeps_it(
     named: Deployed, path: str
 ) -> None:
-    """Both lead to every page; a link that was made before there was a name still does, too."""
+    """Both addresses lead to every page. A link from the time before there was a name still does, too."""
     at_the_name = own_links(named.web("ServePages", "GET", path, host=NAME))
     at_the_api = own_links(named.web("ServePages", "GET", path))
     assert len(at_the_name) >= 4
@@ -54,10 +56,10 @@ def test_a_name_of_the_operator_s_own_has_no_stage_and_the_api_s_own_address_kee
 
 
 def test_a_launch_at_the_operator_s_name_is_known_by_it(named: Deployed) -> None:
-    wanted = {"provider": "gh", "spec": "o/r/HEAD"}
-    told = json.loads(named.web("AnswerApi", "POST", "/api/launches", wanted, host=NAME)["body"])
-    assert told["address"] == f"https://{NAME}/api/launches/{told['id']}"
-    assert named.launch(told["id"]).launch_host == f"https://{NAME}/"
+    request = {"provider": "gh", "spec": "o/r/HEAD"}
+    payload = json.loads(named.web("AnswerApi", "POST", "/api/launches", request, host=NAME)["body"])
+    assert payload["address"] == f"https://{NAME}/api/launches/{payload['id']}"
+    assert named.launch(payload["id"]).launch_host == f"https://{NAME}/"
 
 
 def test_a_launch_page_s_stream_is_below_the_stage(there: Deployed) -> None:
@@ -74,7 +76,7 @@ def test_redirects_stay_below_the_stage(there: Deployed) -> None:
 
 def test_addresses_that_scripts_are_told_are_below_the_stage(there: Deployed) -> None:
     created = there.web("AnswerApi", "POST", "/api/launches", {"provider": "gh", "spec": "o/r/HEAD"})
-    told = json.loads(created["body"])
-    assert told["address"] == f"https://{HOST}/{STAGE}/api/launches/{told['id']}"
-    assert there.launch(told["id"]).launch_host == f"https://{HOST}/{STAGE}/"
+    payload = json.loads(created["body"])
+    assert payload["address"] == f"https://{HOST}/{STAGE}/api/launches/{payload['id']}"
+    assert there.launch(payload["id"]).launch_host == f"https://{HOST}/{STAGE}/"
     assert f"https://{HOST}/{STAGE}/v2/{LINK}" in there.stream(f"/build/{LINK}")

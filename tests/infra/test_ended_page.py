@@ -1,4 +1,4 @@
-"""The page for addresses whose session is over, as the shipped configuration makes a real nginx answer."""
+"""Tests of the page for addresses of sessions that are over, on a real nginx with the shipped configuration."""
 
 import base64
 import hashlib
@@ -37,7 +37,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Nginx:
-    """sockets: folder with `http`, where the gateway would connect, and `probes`."""
+    """A running nginx.
+
+    sockets: folder with `http`, where the gateway would connect, and `probes`.
+    """
 
     sockets: Path
 
@@ -60,7 +63,7 @@ def nginx() -> Iterator[Nginx]:
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         pytest.skip("no nginx on PATH")
-    with tempfile.TemporaryDirectory(prefix="n") as name:  # short, as sockets in it want
+    with tempfile.TemporaryDirectory(prefix="n") as name:  # short, because sockets in it need a short path
         folder = Path(name)
         _write_files(folder)
         as_here = "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
@@ -74,9 +77,9 @@ def nginx() -> Iterator[Nginx]:
 
 
 def _write_files(folder: Path) -> None:
-    """What the Pod finds in its ConfigMaps, on sockets of this folder."""
-    made = Manifests()
-    files = {**made.one("ConfigMap", "ended")["data"], **made.one("ConfigMap", "ended-links")["data"]}
+    """Write the files that the Pod finds in its ConfigMaps, with sockets in this folder."""
+    manifests = Manifests()
+    files = {**manifests.one("ConfigMap", "ended")["data"], **manifests.one("ConfigMap", "ended-links")["data"]}
     files["public-url"] = PUBLIC_URL
     here = {
         "/tmp": folder,

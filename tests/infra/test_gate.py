@@ -1,4 +1,4 @@
-"""What is refused before any function reads it, and what is said then."""
+"""Tests of requests that are refused before any function reads them, and of the messages for them."""
 
 import json
 from collections.abc import Mapping
@@ -32,14 +32,16 @@ def test_what_the_gate_says_is_readable_and_scripts_of_other_sites_may_read_it(k
 
 
 def test_statuses_are_those_that_people_know() -> None:
-    """API Gateway's own are 403, 413 and 429; the others keep what they are."""
-    told = {kind: RESPONSES[kind].get("StatusCode") for kind in SAID}
-    assert told == dict(zip(SAID, (404, 413, None, None, None), strict=True))
+    """API Gateway's own statuses for the first three kinds are 403, 413 and 429. A missing route has 404 instead; the
+    others keep their status.
+    """
+    statuses = {kind: RESPONSES[kind].get("StatusCode") for kind in SAID}
+    assert statuses == dict(zip(SAID, (404, 413, None, None, None), strict=True))
 
 
 def test_an_address_that_leads_nowhere_is_told_in_the_same_words_here() -> None:
-    said = RESPONSES["MISSING_AUTHENTICATION_TOKEN"]["ResponseTemplates"]["application/json"]
-    assert json.loads(said) == NO_ROUTE
+    template = RESPONSES["MISSING_AUTHENTICATION_TOKEN"]["ResponseTemplates"]["application/json"]
+    assert json.loads(template) == NO_ROUTE
 
 
 def test_a_burst_of_requests_meets_a_limit_on_every_route() -> None:
@@ -58,11 +60,11 @@ def test_metrics_are_read_once_a_second_at_most() -> None:
 def test_no_log_of_the_gate_holds_a_query_or_a_header_where_tokens_are() -> None:
     for each in API["MethodSettings"]:
         assert (each["LoggingLevel"], each["DataTraceEnabled"]) == ("OFF", False)
-    told = json.loads(API["AccessLogSetting"]["Format"])
-    assert "$context.requestId" in told.values()
+    fields = json.loads(API["AccessLogSetting"]["Format"])
+    assert "$context.requestId" in fields.values()
     queries = ("querystring", "input", "header", "authorizer", "integration.requestParameters", "protocol")
-    assert [value for value in told.values() if any(word in value.lower() for word in queries)] == []
-    assert told["path"] == "$context.path"
+    assert [value for value in fields.values() if any(word in value.lower() for word in queries)] == []
+    assert fields["path"] == "$context.path"
 
 
 def test_the_access_log_is_allowed_before_it_is_asked_for() -> None:
@@ -92,5 +94,7 @@ def test_every_route_of_the_template_is_one_of_the_api() -> None:
 
 
 def read_routes() -> list[Mapping[str, Any]]:
-    events = [event for found in RESOURCES.values() for event in found.get("Properties", {}).get("Events", {}).values()]
+    events = [
+        event for resource in RESOURCES.values() for event in resource.get("Properties", {}).get("Events", {}).values()
+    ]
     return [event["Properties"] for event in events if event["Type"] == "Api"]

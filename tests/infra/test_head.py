@@ -1,4 +1,6 @@
-"""HEAD: every address that answers GET answers HEAD with GET's status and headers, without a body, and starts nothing."""
+"""Tests of HEAD. Each address that answers GET answers HEAD with GET's status and headers, without a body, and starts
+no work.
+"""
 
 import json
 from collections.abc import Iterator
@@ -17,8 +19,8 @@ WANTED = {"provider": "gh", "spec": "o/r/HEAD"}
 
 @pytest.fixture
 def there() -> Iterator[Deployed]:
-    with deployed(Recorder()) as made:
-        yield made
+    with deployed(Recorder()) as system:
+        yield system
 
 
 def test_every_get_route_is_a_head_route() -> None:

@@ -1,4 +1,4 @@
-"""The page on hosts holds the table that the code makes."""
+"""Tests that the page on hosts holds the table that the code makes."""
 
 import os
 import re
@@ -19,8 +19,8 @@ PAGE = Path(__file__).parents[2] / "infra" / "docs" / "hosts.md"
 
 @pytest.fixture(scope="module")
 def displays() -> list[tuple[str, Display]]:
-    made = every_provider(GuardedClient())
-    return [(name, provider.display) for name, provider in made.items()]
+    providers = every_provider(GuardedClient())
+    return [(name, provider.display) for name, provider in providers.items()]
 
 
 def test_the_page_holds_the_table_as_the_code_makes_it(displays: list[tuple[str, Display]]) -> None:

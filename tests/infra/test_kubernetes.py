@@ -1,4 +1,4 @@
-"""The shipped manifests keep what they promise, read as they stand."""
+"""Tests that the shipped manifests, read as they are, keep their promises."""
 
 import re
 from collections.abc import Mapping
@@ -22,15 +22,15 @@ def shipped() -> Manifests:
 
 @pytest.fixture(scope="module")
 def ended(shipped: Manifests) -> Body:
-    """The Pod of the page for sessions that are over."""
+    """Provide the Pod of the page for sessions that are over."""
     pod: Body = shipped.one("Deployment", "ended")["spec"]["template"]
     return pod
 
 
 def test_both_namespaces_take_only_restricted_pods(shipped: Manifests) -> None:
-    found = {each["metadata"]["name"]: each["metadata"]["labels"] for each in shipped.all("Namespace")}
-    assert found.keys() == {SESSIONS, "bindery"}
-    for labels in found.values():
+    namespaces = {each["metadata"]["name"]: each["metadata"]["labels"] for each in shipped.all("Namespace")}
+    assert namespaces.keys() == {SESSIONS, "bindery"}
+    for labels in namespaces.values():
         for mode in ("enforce", "audit", "warn"):
             assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
 
@@ -56,15 +56,15 @@ def test_no_account_of_ours_is_within_a_session_s_reach(shipped: Manifests) -> N
 def test_the_role_has_one_verb_a_rule_and_no_wildcard(shipped: Manifests) -> None:
     rules = shipped.one("Role", "bindery")["rules"]
     assert "*" not in str(rules)
-    seen = []
+    rights = []
     for rule in rules:
         (verb,), (resource,), (_group,) = rule["verbs"], rule["resources"], rule["apiGroups"]
-        seen.append((resource, verb))
-    assert len(seen) == len(set(seen))
-    assert [verb for resource, verb in seen if resource == "secrets"] == ["create"]
-    assert {verb for _, verb in seen} == {"create", "list", "watch", "delete", "get"}
-    assert {resource for resource, verb in seen if verb == "get"} == {"namespaces", "gateways"}
-    assert not [resource for resource, _ in seen if "/" in resource], "neither exec nor logs nor proxy"
+        rights.append((resource, verb))
+    assert len(rights) == len(set(rights))
+    assert [verb for resource, verb in rights if resource == "secrets"] == ["create"]
+    assert {verb for _, verb in rights} == {"create", "list", "watch", "delete", "get"}
+    assert {resource for resource, verb in rights if verb == "get"} == {"namespaces", "gateways"}
+    assert not [resource for resource, _ in rights if "/" in resource], "neither exec nor logs nor proxy"
 
 
 def test_the_page_of_ended_sessions_is_not_taken_for_a_session(shipped: Manifests, ended: Body) -> None:
@@ -105,21 +105,25 @@ def test_the_gateway_takes_routes_of_its_own_namespace_only(shipped: Manifests) 
 
 @pytest.mark.parametrize("preset", FOLDERS)
 def test_a_preset_s_sessions_fit_their_namespace(preset: str) -> None:
-    shipped, given = Manifests(FOLDERS[preset]), Settings.read({"BINDERY_PRESET": preset})
-    asked = {"memory": given.memory_guarantee, "cpu": given.cpu_guarantee, "ephemeral-storage": given.storage_guarantee}
-    most = {"memory": given.memory_limit, "cpu": given.cpu_limit, "ephemeral-storage": given.storage_limit}
+    shipped, settings = Manifests(FOLDERS[preset]), Settings.read({"BINDERY_PRESET": preset})
+    requests = {
+        "memory": settings.memory_guarantee,
+        "cpu": settings.cpu_guarantee,
+        "ephemeral-storage": settings.storage_guarantee,
+    }
+    most = {"memory": settings.memory_limit, "cpu": settings.cpu_limit, "ephemeral-storage": settings.storage_limit}
     container, pod = shipped.one("LimitRange", "sessions")["spec"]["limits"]
     assert (container["type"], pod["type"]) == ("Container", "Pod")
     assert numbers(container["max"]) == numbers(pod["max"]) == numbers(container["default"]) == numbers(most)
-    assert numbers(container["defaultRequest"]) == numbers(asked)
+    assert numbers(container["defaultRequest"]) == numbers(requests)
 
     hard = shipped.one("ResourceQuota", "sessions")["spec"]["hard"]
     page = shipped.one("Deployment", "ended")["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
-    assert given.quota_total is not None
-    sessions = given.quota_total + given.quota_total // 10
+    assert settings.quota_total is not None
+    sessions = settings.quota_total + settings.quota_total // 10
     for name in ("pods", "services", "secrets"):
         assert int(hard[name]) >= sessions + 2
-    for name, each in asked.items():
+    for name, each in requests.items():
         needed = sessions * amount(each) + 2 * amount(page[name])
         assert needed <= amount(hard[f"requests.{name}"]) <= 2 * needed, name
 
@@ -162,30 +166,32 @@ def test_kubectl_reads_the_same(folder: Path) -> None:
 def test_the_overlay_that_a_page_for_operators_shows_changes_what_it_says(
     tmp_path: Path, page: Path, shown: str, base: Path, domain: str, gone: set[str]
 ) -> None:
-    """The domain, the gateway's namespace and the address behind the link, each wherever it stands."""
+    """The overlay changes the domain, the gateway's namespace and the address behind the link, at each of their
+    places.
+    """
     (margin, overlay), *_ = re.findall(r"^( *)```yaml\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE)
     overlay = re.sub(rf"^{margin}", "", overlay, flags=re.MULTILINE)
     assert f"resources: [{shown}]" in overlay
     there = Path("../" * len(tmp_path.resolve().parts[1:])) / base.relative_to("/")
     (tmp_path / "kustomization.yaml").write_text(overlay.replace(shown, str(there)))
-    found = str(rendered(kubectl(), tmp_path))
+    objects = str(rendered(kubectl(), tmp_path))
     for before in {"sessions.localhost", "http://localhost:8585"} | gone:
         assert before in str(Manifests().objects)
-        assert before not in found, before
+        assert before not in objects, before
     for after in (domain, "https://bindery.example.org", "sessions-certificate"):
-        assert after in found, after
+        assert after in objects, after
 
 
 def kubectl() -> str:
-    found = find_kubectl()
-    if found is None:
+    path = find_kubectl()
+    if path is None:
         pytest.skip("no kubectl on PATH")
-    return found
+    return path
 
 
 def seen(objects: list[Body]) -> dict[tuple[str, str], Body]:
-    """By kind and name, without the labels and the marks of a generated name that kustomize adds."""
-    told = {}
+    """Return the objects by kind and name, without the labels and the hashes in generated names that kustomize adds."""
+    bodies = {}
     for each in objects:
         name = re.sub(r"-[a-z0-9]{10}$", "", each["metadata"]["name"])
         body = {key: value for key, value in each.items() if key != "metadata"}
@@ -193,5 +199,5 @@ def seen(objects: list[Body]) -> dict[tuple[str, str], Body]:
             sources = body["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
             for source in sources:
                 source["configMap"]["name"] = re.sub(r"-[a-z0-9]{10}$", "", source["configMap"]["name"])
-        told[each["kind"], name] = body
-    return told
+        bodies[each["kind"], name] = body
+    return bodies

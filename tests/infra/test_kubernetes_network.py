@@ -1,4 +1,6 @@
-"""Who talks to whom, by the shipped NetworkPolicies; whether a cluster's plug-in enforces them is not tested here."""
+"""Tests of the connections that the shipped NetworkPolicies allow. Enforcement by a cluster's plug-in is not tested
+here.
+"""
 
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
@@ -18,15 +20,15 @@ def shipped() -> Manifests:
 
 
 def policies(shipped: Manifests, labels: Mapping[str, str], kind: str) -> list[Body]:
-    """Every rule of kind `Ingress` or `Egress` that holds for Pods with these labels."""
+    """Return every rule of kind `Ingress` or `Egress` that holds for Pods with these labels."""
     specs = [policy["spec"] for policy in shipped.all("NetworkPolicy")]
-    meant = [spec for spec in specs if selects(spec["podSelector"], labels) and kind in spec["policyTypes"]]
-    assert meant, "Pods that no policy means may do everything"
-    return [rule for spec in meant for rule in spec.get(kind.lower(), [])]
+    chosen = [spec for spec in specs if selects(spec["podSelector"], labels) and kind in spec["policyTypes"]]
+    assert chosen, "Pods that no policy means may do everything"
+    return [rule for spec in chosen for rule in spec.get(kind.lower(), [])]
 
 
 def reaches(shipped: Manifests, address: str) -> bool:
-    """Whether a session may send to an address."""
+    """Return True if a session may send to the address."""
     blocks = [
         peer["ipBlock"]
         for rule in policies(shipped, SESSION, "Egress")
@@ -98,8 +100,8 @@ def test_sessions_are_kept_from_what_the_guard_refuses_to_fetch_from(shipped: Ma
 
 
 def policies_of(shipped: Manifests, name: str) -> list[Body]:
-    found: list[Body] = shipped.one("NetworkPolicy", name)["spec"]["egress"]
-    return found
+    rules: list[Body] = shipped.one("NetworkPolicy", name)["spec"]["egress"]
+    return rules
 
 
 def test_the_page_of_ended_sessions_is_reached_like_a_session_and_reaches_nothing(shipped: Manifests) -> None:

@@ -1,4 +1,4 @@
-"""Links between the project's documents: each file and each anchor exists."""
+"""Tests of links between the project's documents. Each file and each anchor exists."""
 
 import re
 import subprocess

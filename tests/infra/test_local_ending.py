@@ -1,4 +1,4 @@
-"""How the local runtime ends its sessions, with a launcher that takes its time."""
+"""Tests of the end of sessions in the local runtime, with a slow launcher."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ from tests.simulation.small import Small
 
 
 def ends(small: Small, environment: pytest.MonkeyPatch) -> bool:
-    """What Ctrl-C does to sessions."""
+    """Do to sessions as Ctrl-C does, and return the result."""
     environment.setattr(bootstrap, "system", lambda: small.system)
     adapters = LocalAdapters(settings_of())
     vars(adapters)["processes"] = None  # the launcher is a fake

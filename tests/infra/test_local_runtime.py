@@ -1,4 +1,4 @@
-"""The local runtime runs what the template says, and its front answers whatever comes."""
+"""Tests of the local runtime. It runs the template's functions, and its front answers every kind of request."""
 
 import json
 import logging
@@ -54,7 +54,9 @@ def plain(git_server: GitServer) -> str:
 
 @pytest.fixture(scope="module")
 def edited(tmp_path_factory: pytest.TempPathFactory, git_server: GitServer) -> Iterator[LocalRuntime]:
-    """On a copy of the template with a route less, a route and a function more, and without the culling timer."""
+    """Provide a runtime on a copy of the template. The copy lacks a route and the culling timer; a route and a
+    function are added.
+    """
     text = TEMPLATE.read_text()
     for old, new in ((BADGE, HELLO), (BADGE_HEAD, ""), (RESOURCES, RESOURCES + COUNTING), (CULL_TIMER, NO_CULL_TIMER)):
         assert text.count(old) == 1
@@ -73,7 +75,7 @@ def test_a_route_that_is_taken_out_of_the_template_is_gone_and_one_that_is_added
     gone = edited.get("/badge.svg")
     assert (gone.status_code, gone.json()["message"].startswith(NO_ROUTE)) == (404, True)
     assert edited.get("/badge_logo.svg").status_code == 200
-    added = edited.get("/hello.svg")  # the function was asked, and knows no such file
+    added = edited.get("/hello.svg")  # the function got the request, and has no such file
     assert (added.status_code, NO_ROUTE in added.text) == (404, False)
     assert edited.get("/ticks").status_code == 200
 
@@ -132,7 +134,7 @@ def test_a_body_of_more_than_the_limit_is_refused(edited: LocalRuntime) -> None:
 
 
 def begins(runtime: LocalRuntime, request: bytes) -> bytes:
-    """The beginning of the answer to a request that is not sent to its end, or not read to its end."""
+    """Return the beginning of the response to a request that is not sent to its end, or not read to its end."""
     with socket.create_connection(("127.0.0.1", int(runtime.address.rpartition(":")[2])), timeout=30) as connection:
         connection.sendall(request)
         return connection.recv(4096)
@@ -152,7 +154,7 @@ def test_a_length_that_is_none_is_refused(edited: LocalRuntime, length: bytes) -
 
 @pytest.mark.parametrize("flood", [b"X-Long: " + b"x" * 200_000, b"\r\n".join([b"X-Many: x"] * 20_000)])
 def test_a_flood_of_headers_is_refused(edited: LocalRuntime, flood: bytes) -> None:
-    """On AWS by API Gateway, which takes 10,240 bytes of them."""
+    """On AWS, API Gateway refuses it. It accepts 10,240 bytes of headers."""
     assert begins(edited, b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + flood + b"\r\n\r\n").startswith(
         (b"HTTP/1.1 400 ", b"HTTP/1.1 431 ")
     )
@@ -202,7 +204,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_trouble(edited:
 
 
 def test_what_went_wrong_here_was_told_to_the_log_alone(edited: LocalRuntime) -> None:
-    """Runs last: nobody's crash but the planted one, which our own wrapper would have logged, is on the terminal."""
+    """This test runs last. The terminal shows only the planted crash, which Bindery's own wrapper would have logged."""
     assert "Traceback" not in edited.errors.read_text()
 
 

@@ -1,4 +1,4 @@
-"""What protects the user of this machine from other users, other names and a proxy's steps."""
+"""Tests of the user's protection from other users of this machine, other names and a proxy's steps."""
 
 import os
 import socket
@@ -102,9 +102,9 @@ def test_another_user_s_listener_on_a_held_port_is_not_ours(family: str, at: str
 def test_a_proxy_s_password_does_not_reach_build_steps(tmp_path: Path, name: str) -> None:
     machine = {name: SECRET_PROXY, "NO_PROXY": "internal.example", "https_proxy": PROXY}
     machine[name] = SECRET_PROXY
-    seen = build_environment(machine, tmp_path, tmp_path / "cache")
-    assert "pw@" not in str(seen)
-    assert seen["NO_PROXY"] == "internal.example"
+    passed = build_environment(machine, tmp_path, tmp_path / "cache")
+    assert "pw@" not in str(passed)
+    assert passed["NO_PROXY"] == "internal.example"
     assert build_environment({"http_proxy": PROXY}, tmp_path, tmp_path)["http_proxy"] == PROXY
 
 

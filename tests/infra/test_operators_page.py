@@ -1,4 +1,4 @@
-"""The page on AWS: followed to the letter it leads to a stack."""
+"""Tests of the page on AWS. Following it to the letter leads to a stack."""
 
 import json
 import re
@@ -26,63 +26,69 @@ REGISTRY = "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/bindery"
 
 
 def blocks(kind: str, text: str = PAGE) -> list[str]:
-    """What stands between fences of this kind, inner indentation aside, with its lines put together."""
-    found = re.findall(rf"^( *)```{kind}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-    return [re.sub(rf"^{margin}", "", body, flags=re.MULTILINE).replace("\\\n", "") for margin, body in found]
+    """Return the texts between fences of this kind, without their indentation and with continued lines joined."""
+    fenced = re.findall(rf"^( *)```{kind}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{margin}", "", body, flags=re.MULTILINE).replace("\\\n", "") for margin, body in fenced]
 
 
 def kept() -> dict[str, Any]:
-    """What `sam deploy` reads from the file that the page shows."""
+    """Return the parameters that `sam deploy` reads from the page's file."""
     (file,) = blocks("toml")
     return dict(tomllib.loads(file)["default"]["deploy"]["parameters"])
 
 
 def read_by_sam(words: list[str]) -> dict[str, str]:
-    told = subprocess.run(
+    output = subprocess.run(
         [sam().parent / "python", "-c", SAMS_READING, *words], capture_output=True, text=True, check=True
     )
-    return dict(json.loads(told.stdout))
+    return dict(json.loads(output.stdout))
 
 
 def test_every_parameter_that_is_named_is_one() -> None:
-    named = set(re.findall(r"\b([A-Z][a-z]+[A-Za-z]*)=(?!=)", PAGE))
+    mentioned = set(re.findall(r"\b([A-Z][a-z]+[A-Za-z]*)=(?!=)", PAGE))
     listed = {
         name
         for row in re.findall(r"^\| ((?:`[A-Z]\w+`(?:, | and | or )?)+) \|", PAGE, re.MULTILINE)
         for name in re.findall(r"\w+", row)
     } - {"and", "or"}
-    assert {"SessionsUrl", "KubeconfigSecret", "GithubPrivate", "GitlabPrivate", "WebAdapterLayer"} <= named | listed
-    assert (named | listed) - TEMPLATE["Parameters"].keys() == set()
+    assert {
+        "SessionsUrl",
+        "KubeconfigSecret",
+        "GithubPrivate",
+        "GitlabPrivate",
+        "WebAdapterLayer",
+    } <= mentioned | listed
+    assert (mentioned | listed) - TEMPLATE["Parameters"].keys() == set()
 
 
 def test_the_command_and_the_file_that_is_kept_make_one_stack_of_which_nothing_is_asked() -> None:
     (deploy,) = [line for block in blocks("sh") for line in block.splitlines() if "sam deploy --" in line]
     words, _, overrides = deploy.partition(" --parameter-overrides ")
-    told = kept()
-    assert told["parameter_overrides"] == overrides.split()
+    options = kept()
+    assert options["parameter_overrides"] == overrides.split()
     assert "--resolve-s3" in words.split()
     assert "--guided" not in words
-    assert told["resolve_s3"] is True
+    assert options["resolve_s3"] is True
     for name in ("stack_name", "region", "capabilities"):
-        assert f" --{name.replace('_', '-')} {told[name]} " in f"{words} "
+        assert f" --{name.replace('_', '-')} {options[name]} " in f"{words} "
 
 
 def test_the_file_that_is_kept_is_read_as_it_is_meant_and_all_functions_start_with_it() -> None:
-    given = read_by_sam(kept()["parameter_overrides"])
-    assert given.keys() == {"SessionsUrl", "EksCluster", "AlarmEmail"}
+    parameters = read_by_sam(kept()["parameter_overrides"])
+    assert parameters.keys() == {"SessionsUrl", "EksCluster", "AlarmEmail"}
     for name, rule in TEMPLATE["Rules"].items():
-        if holds(rule.get("RuleCondition", {"Equals": ["", ""]}), given):
-            assert all(holds(each["Assert"], given) for each in rule["Assertions"]), name
+        if holds(rule.get("RuleCondition", {"Equals": ["", ""]}), parameters):
+            assert all(holds(each["Assert"], parameters) for each in rule["Assertions"]), name
     for function in FUNCTIONS:
-        settings = Settings.read({**variables(function, **given), "BINDERY_REGISTRY": REGISTRY})
+        settings = Settings.read({**variables(function, **parameters), "BINDERY_REGISTRY": REGISTRY})
         assert (settings.sessions_url, settings.eks_cluster) == ("https://sessions.example.net", "sessions")
         assert settings.allowed_specs == (), "the first launch is not forbidden by the example"
 
 
 def test_a_value_with_quotes_is_shown_as_sam_wants_it() -> None:
     (line,) = re.findall(r"^    # (\"\w+=.*\"),$", PAGE, re.MULTILINE)
-    given = read_by_sam([tomllib.loads(f"word = {line}")["word"]])
-    settings = Settings.read({**variables("ResolveRepository", **given), "BINDERY_REGISTRY": REGISTRY})
+    parameters = read_by_sam([tomllib.loads(f"word = {line}")["word"]])
+    settings = Settings.read({**variables("ResolveRepository", **parameters), "BINDERY_REGISTRY": REGISTRY})
     assert settings.allowed_specs == ("^gh/acme/",)
 
 

@@ -1,4 +1,4 @@
-"""What `make build` makes: complete, small, and as quick to import as it can be."""
+"""Tests of the packages that `make build` makes: they are complete, small, and as quick to import as possible."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from tests.serving.packages import BUILT, ROOT
 LIBRARY = BUILT / "Library" / "python"
 SOURCE = ROOT / "layers" / "bindery" / "bindery"
 # kB zipped and unpacked. Lambda's own limits are 50 MB and 250 MB, all layers of a function together.
-# A quarter of the library is what a GitHub App signs with (cryptography); it is loaded only where there is one.
+# A quarter of the library is cryptography, with which a GitHub App signs; it is loaded only for such an App.
 LARGEST_LIBRARY = 23_000, 65_000
 LARGEST_FUNCTION = 10, 20
 LARGEST_BUILDER = 26_000
@@ -27,13 +27,15 @@ pytestmark = pytest.mark.usefixtures("printed")
 
 
 def function_names() -> list[str]:
-    """Resources of the template, whose packages are called so."""
+    """Return the functions of the template. Their packages have the same names."""
     resources = load(ROOT / "template.yaml")["Resources"]
-    return sorted(name for name, found in resources.items() if found["Type"] == "AWS::Serverless::Function")
+    return sorted(name for name, resource in resources.items() if resource["Type"] == "AWS::Serverless::Function")
 
 
 def run(python: Path, code: str, cwd: Path = BUILT, variables: Mapping[str, str] | None = None) -> str:
-    """Code in Lambda's own Python, with the library and nothing of this project or machine. Raises AssertionError."""
+    """Run code in Lambda's own Python, with the library but no file of this project or machine. Raise AssertionError
+    if it fails.
+    """
     clean = {"PYTHONPATH": str(LIBRARY), "AWS_DEFAULT_REGION": "eu-central-1", **(variables or {})}
     done = subprocess.run([python, "-S", "-B", "-c", code], cwd=cwd, env=clean, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -41,14 +43,14 @@ def run(python: Path, code: str, cwd: Path = BUILT, variables: Mapping[str, str]
 
 
 def files(folder: Path, pattern: str = "*") -> set[str]:
-    """Paths below, byte-code aside."""
-    found = (path for path in folder.rglob(pattern) if path.is_file() and "__pycache__" not in path.parts)
-    return {str(path.relative_to(folder)) for path in found}
+    """Return the paths below the folder, without byte code."""
+    paths = (path for path in folder.rglob(pattern) if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(folder)) for path in paths}
 
 
 def test_sizes_are_told_and_within_their_budgets(printed: str) -> None:
-    told = re.findall(r"^(\w+) (\d+) kB \((\d+) kB unpacked\)$", printed, re.MULTILINE)
-    sizes = {name: (int(zipped), int(unpacked)) for name, zipped, unpacked in told}
+    matches = re.findall(r"^(\w+) (\d+) kB \((\d+) kB unpacked\)$", printed, re.MULTILINE)
+    sizes = {name: (int(zipped), int(unpacked)) for name, zipped, unpacked in matches}
     assert printed.splitlines()[-1].startswith("total ")
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
     assert folders <= sizes.keys()
@@ -63,21 +65,23 @@ def test_sizes_are_told_and_within_their_budgets(printed: str) -> None:
 
 
 def test_nothing_that_is_said_while_packages_are_made_looks_like_trouble(printed: str) -> None:
-    """Functions are not built as pip's projects, which would be missed twelve times to have no requirements.txt."""
+    """Functions are not built as pip's projects, because pip would warn twelve times about a missing
+    requirements.txt.
+    """
     assert "Building layer 'Library'" in printed
     assert re.findall(r"^.*(?:not found|warning|error|failed|skipp).*$", printed, re.IGNORECASE | re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("name", function_names())
 def test_every_handler_imports_with_what_is_deployed_and_no_more(python: Path, name: str) -> None:
-    told = run(
+    output = run(
         python, "import handler; print(callable(getattr(handler, 'handler', None) or handler.app))", BUILT / name
     )
-    assert told == "True\n"
+    assert output == "True\n"
 
 
 def test_everything_of_ours_that_is_deployed_imports(python: Path) -> None:
-    """What was left out by mistake is missed here."""
+    """This test notices modules that were left out by mistake."""
     code = """
 import importlib, pkgutil, bindery
 names = [each.name for each in pkgutil.walk_packages(bindery.__path__, "bindery.")]
@@ -99,9 +103,9 @@ print(*(type(each).__name__ for each in picked), *adapters.providers())
 assert manifests._shipped(manifests.HERE, "lay_out.sh") and manifests._shipped(manifests.JUPYTER, "serve.sh")"""
     settings = {"table": "t", "queues": "sqs", "builder": "codebuild", "registry": "https://registry.example"}
     settings |= {"launcher": "kubernetes", "secret": "x" * 48, **cluster}
-    told = run(python, code, variables={f"BINDERY_{name.upper()}": value for name, value in settings.items()})
-    assert told.split()[:4] == ["DynamoTable", "SqsQueues", "CodeBuild", "KubernetesSessions"]
-    assert "gh" in told.split()[4:]
+    output = run(python, code, variables={f"BINDERY_{name.upper()}": value for name, value in settings.items()})
+    assert output.split()[:4] == ["DynamoTable", "SqsQueues", "CodeBuild", "KubernetesSessions"]
+    assert "gh" in output.split()[4:]
 
 
 def test_the_library_has_all_of_the_control_plane_and_no_package_of_builders_or_of_one_machine() -> None:
@@ -117,7 +121,9 @@ def test_a_function_is_its_handler_and_nothing_else() -> None:
 
 
 def test_every_module_has_its_byte_code_and_trusts_it() -> None:
-    """One that is checked against its source's time would be compiled anew: zip files are unpacked at another time."""
+    """Byte code that is checked against its source's time would be compiled again, because zip files are unpacked at
+    another time.
+    """
     for folder in (LIBRARY, *(BUILT / name for name in function_names())):
         for module in files(folder, "*.py"):
             path = folder / module
@@ -127,9 +133,9 @@ def test_every_module_has_its_byte_code_and_trusts_it() -> None:
 
 def test_the_library_has_the_locked_versions_once_each() -> None:
     locked = {each["name"]: each.get("version") for each in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
-    found = [path.name.removesuffix(".dist-info").rpartition("-") for path in LIBRARY.glob("*.dist-info")]
-    versions = {name.replace("_", "-").lower(): version for name, _, version in found}
-    assert len(versions) == len(found)
+    packages = [path.name.removesuffix(".dist-info").rpartition("-") for path in LIBRARY.glob("*.dist-info")]
+    versions = {name.replace("_", "-").lower(): version for name, _, version in packages}
+    assert len(versions) == len(packages)
     assert {"botocore", "pydantic"} <= versions.keys()
     assert versions == {name: locked[name] for name in versions}
 
@@ -143,13 +149,13 @@ def test_the_library_has_no_tests_no_stubs_and_nothing_of_development() -> None:
 
 
 def test_clients_of_all_services_that_adapters_ask_can_be_made(python: Path) -> None:
-    named = {
+    services = {
         service
         for path in SOURCE.rglob("*.py")
         for service in re.findall(r"""client\(\s*["']([a-z0-9-]+)["']""", path.read_text())
     }
     of_builds = {"ecr-public"}  # the builder's layer has every service
-    assert {"dynamodb", "sqs"} <= named - of_builds <= set(left_out.AWS_SERVICES)
+    assert {"dynamodb", "sqs"} <= services - of_builds <= set(left_out.AWS_SERVICES)
     code = f"import boto3; [boto3.client(name).meta.endpoint_url for name in {left_out.AWS_SERVICES!r}]"
     run(python, code)
     described = {path.name for path in (LIBRARY / "botocore" / "data").iterdir() if path.is_dir()}

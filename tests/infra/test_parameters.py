@@ -1,4 +1,4 @@
-"""What the template's parameters come to: in the functions' environments, and at the API's own address."""
+"""Tests of the effect of the template's parameters: in the functions' environments, and at the API's own address."""
 
 import re
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ SESSIONS = {
     "SessionEnvironment": '{"COURSE": "one"}',
     "PullSecret": "registry",
 }
-# What no parameter sets, and why.
+# Settings that no parameter sets, and the reasons.
 NOT_ON_AWS = {
     **dict.fromkeys(("home", "port", "container_tool", "disk_bytes", "kubeconfig"), "of engines on one machine"),
     **dict.fromkeys(("registry_user", "registry_password"), "ECR is asked by the functions' roles"),
@@ -61,7 +61,7 @@ NOT_ON_AWS = {
     "allowed_private_hosts": "functions run outside of private networks",
     "log_level": "the alarms' numbers are read out of lines of INFO",
 }
-# Parameters whose description differs from that of their setting, and why.
+# Parameters whose description differs from that of their setting, and the reasons.
 DESCRIBED_OTHERWISE = {
     **dict.fromkeys(("Builder", "Launcher"), "one engine is for AWS; tests set others"),
     **dict.fromkeys(("RateLimit", "PageRateLimit"), "the window is an hour there"),
@@ -75,19 +75,19 @@ BUILDS_LIMIT, ORDERS_LIMIT = 5500, 4500  # characters of a build's variables; of
 A_KEY = 1679  # characters of an RSA key of 2048 bits, as GitHub makes them
 
 
-def on_aws(function: str, given: Mapping[str, str]) -> dict[str, str]:
-    return {**variables(function, **given), **A_REGISTRY}
+def on_aws(function: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    return {**variables(function, **parameters), **A_REGISTRY}
 
 
-def of_builds(given: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Variables of every build: of what type, and what is written there."""
+def of_builds(parameters: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the variables of every build, each with its type and its value."""
     listed = RESOURCES["Builds"]["Properties"]["Environment"]["EnvironmentVariables"]
-    found = [each for one in listed if isinstance(each := resolved(one, given), dict)]
-    return {each["Name"]: (each.get("Type", "PLAINTEXT"), str(each["Value"])) for each in found}
+    entries = [each for one in listed if isinstance(each := resolved(one, parameters), dict)]
+    return {each["Name"]: (each.get("Type", "PLAINTEXT"), str(each["Value"])) for each in entries}
 
 
 def setting(parameter: str) -> str:
-    """`GitlabUrl` is `gitlab_url`."""
+    """Return a parameter's setting: `GitlabUrl` is `gitlab_url`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).lower()
 
 
@@ -95,33 +95,33 @@ def setting(parameter: str) -> str:
 def test_what_a_host_is_asked_with_comes_out_of_a_secret_to_who_asks_it_and_to_nobody_else(
     parameter: str, variable: str
 ) -> None:
-    given = {parameter: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x"}
-    told = {name: variables(name, **given).get(variable) for name in FUNCTIONS}
-    assert {name: value for name, value in told.items() if value is not None} == {"ResolveRepository": SECRET}
+    parameters = {parameter: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x"}
+    values = {name: variables(name, **parameters).get(variable) for name in FUNCTIONS}
+    assert {name: value for name, value in values.items() if value is not None} == {"ResolveRepository": SECRET}
     assert variables("ResolveRepository")[variable] == ""
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_function_knows_the_hosts_that_are_the_operator_s_own(function: str) -> None:
-    """Pages say where a repository is, and detect its address, as well as what resolves it does."""
-    usual, own = (Settings.read(on_aws(function, given)).model_dump() for given in ({}, HOSTS))
+    """Pages tell a repository's place and detect its address, as the function that resolves it does."""
+    usual, own = (Settings.read(on_aws(function, parameters)).model_dump() for parameters in ({}, HOSTS))
     changed = {name: value for name, value in own.items() if value != usual[name]}
     assert changed == {**{setting(host): url for host, url in HOSTS.items()}, **READ}
     assert {name: usual[name] for name in changed} == {name: Settings.model_fields[name].default for name in changed}
 
 
 def test_what_builds_fetches_from_the_hosts_that_functions_ask() -> None:
-    """A record's files are listed once more where they are fetched: of another host it would be another record."""
+    """A build lists a record's files once more when it fetches them. On another host it would be another record."""
     there = {name: value for name, (kind, value) in of_builds(HOSTS).items() if kind == "PLAINTEXT"}
-    known = {f"BINDERY_{setting(host).upper()}": value for host, value in HOSTS.items()}
-    assert {name: value for name, value in there.items() if name in known} == known
+    expected = {f"BINDERY_{setting(host).upper()}": value for host, value in HOSTS.items()}
+    assert {name: value for name, value in there.items() if name in expected} == expected
     assert sum(len(name) + len(value) for name, value in there.items()) < BUILDS_LIMIT - ORDERS_LIMIT
 
 
 def test_whatever_an_operator_may_set_is_a_parameter_or_has_a_reason_not_to_be_one() -> None:
     set_there = {name for function in FUNCTIONS for name in variables(function)}
-    known = {name.removeprefix("BINDERY_").lower() for name in set_there}
-    assert sorted(set(Settings.model_fields) - known) == sorted(NOT_ON_AWS)
+    available = {name.removeprefix("BINDERY_").lower() for name in set_there}
+    assert sorted(set(Settings.model_fields) - available) == sorted(NOT_ON_AWS)
 
 
 def description_of(name: str) -> str:
@@ -142,7 +142,7 @@ def test_parameter_of_a_setting_begins_with_its_description() -> None:
 
 
 def test_what_a_session_may_have_reaches_what_starts_it() -> None:
-    usual, own = (Settings.read(on_aws("StartSession", given)) for given in ({}, SESSIONS))
+    usual, own = (Settings.read(on_aws("StartSession", parameters)) for parameters in ({}, SESSIONS))
     changed = {name: value for name, value in own.model_dump().items() if value != usual.model_dump()[name]}
     assert changed.keys() == {setting(name) for name in SESSIONS}
     assert (own.memory_limit, own.pull_secret, own.resources.node_selector) == ("8G", "registry", {"pool": "sessions"})
@@ -164,20 +164,24 @@ def test_a_github_app_that_is_given_is_taken_and_is_given_whole() -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_s_variables_are_no_more_than_lambda_takes(function: str) -> None:
-    """With a GitHub App's key and every host of the operator's own."""
-    told = on_aws(function, {**APP, **HOSTS, "GitlabTokenSecret": "x", "GithubTokenSecret": "x"})
-    if "BINDERY_GITHUB_APP_KEY" in told:
-        told["BINDERY_GITHUB_APP_KEY"] = "k" * A_KEY
-    assert sum(len(name) + len(value) for name, value in told.items()) < LAMBDAS_LIMIT - SPARE
+    """The variables include a GitHub App's key and every host of the operator's own."""
+    environment = on_aws(function, {**APP, **HOSTS, "GitlabTokenSecret": "x", "GithubTokenSecret": "x"})
+    if "BINDERY_GITHUB_APP_KEY" in environment:
+        environment["BINDERY_GITHUB_APP_KEY"] = "k" * A_KEY
+    assert sum(len(name) + len(value) for name, value in environment.items()) < LAMBDAS_LIMIT - SPARE
 
 
 def test_behind_a_proxy_before_a_name_the_api_s_own_address_is_closed() -> None:
-    """Pages there would have the proxy's links. Without a name the proxy comes by that address; without a proxy it works."""
+    """Pages at that address would have the proxy's links. Without a name the proxy uses that address; without a proxy
+    it works.
+    """
     api, proxy, name = RESOURCES["Api"]["Properties"], {"PublicUrl": "https://b.example.org"}, {"DomainName": "b.test"}
-    closed = [resolved(api["DisableExecuteApiEndpoint"], given) for given in ({}, proxy, name, {**proxy, **name})]
+    closed = [
+        resolved(api["DisableExecuteApiEndpoint"], parameters) for parameters in ({}, proxy, name, {**proxy, **name})
+    ]
     assert closed == [False, False, False, True]
-    told = [resolved(api["Variables"]["OnlyByItsName"], given) for given in (name, {**proxy, **name})]
-    assert len(set(told)) == 2, "without a change of its stage an API goes on as it was"
+    versions = [resolved(api["Variables"]["OnlyByItsName"], parameters) for parameters in (name, {**proxy, **name})]
+    assert len(set(versions)) == 2, "without a change of its stage an API goes on as it was"
 
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret"
@@ -193,7 +197,11 @@ BEHIND = {"GithubPrivate": ("GithubTokenSecret", "GithubAppKeySecret"), "GitlabP
 
 
 def private(secret: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What may be launched with a host's secret; and the other host's secrets, which are given for its rate limit."""
+    """Return the parameter of the repositories that may be launched with a host's secret, and the other host's
+    secrets.
+
+    The other host's secrets serve only its rate limit.
+    """
     (name,) = [name for name, secrets in BEHIND.items() if secret in secrets]
     others = [other for whose, secrets in BEHIND.items() for other in secrets if whose != name]
     return {name: PRIVATE[name]}, dict.fromkeys(others, f"{ARN}:another-Ab12Cd")
@@ -202,43 +210,45 @@ def private(secret: str) -> tuple[dict[str, str], dict[str, str]]:
 @pytest.mark.parametrize("version", ["", ":SecretString:::8f2c"])
 @pytest.mark.parametrize("secret", A_TOKEN)
 def test_what_builds_private_repositories_reads_their_host_s_token_and_nothing_else(secret: str, version: str) -> None:
-    """As a secret's reference: a text would stand in whatever is told of a build."""
+    """The variable holds a secret's reference. A plain text would be visible in each description of a build."""
     variable, words = A_TOKEN[secret]
     arn = f"{ARN}:{secret}-Ab12Cd"
     names, others = private(secret)
     public = {secret: arn + version, **words, **others}
-    given = {**public, **names}
-    plain, known = of_builds(public), of_builds(given)
+    parameters = {**public, **names}
+    plain, variables_of_builds = of_builds(public), of_builds(parameters)
     assert {kind for kind, _ in plain.values()} == {"PLAINTEXT"}
     assert not {value for _, value in plain.values()} & {arn, *words.values()}
-    assert [(name, value) for name, (kind, value) in known.items() if kind == "SECRETS_MANAGER"] == [(variable, arn)]
+    assert [(name, value) for name, (kind, value) in variables_of_builds.items() if kind == "SECRETS_MANAGER"] == [
+        (variable, arn)
+    ]
     for parameter, value in words.items():
-        assert known[f"BINDERY_{setting(parameter).upper()}"] == ("PLAINTEXT", value)
+        assert variables_of_builds[f"BINDERY_{setting(parameter).upper()}"] == ("PLAINTEXT", value)
     tokens = RESOURCES["BuilderTokens"]
     assert not holds(tokens, public)
-    assert holds(tokens, given)
+    assert holds(tokens, parameters)
     (may,) = tokens["Properties"]["PolicyDocument"]["Statement"]
     assert may["Action"] == "secretsmanager:GetSecretValue"
-    assert [there for each in may["Resource"] if (there := resolved(each, given))] == [arn]
+    assert [there for each in may["Resource"] if (there := resolved(each, parameters))] == [arn]
 
 
 def test_only_what_resolves_knows_which_private_repositories_may_be_launched() -> None:
     knowing = {name for name in FUNCTIONS if "BINDERY_PRIVATE_REPOSITORIES" in variables(name)}
     assert knowing == {"ResolveRepository"}
     both = {"GithubTokenSecret": ARN, "GitlabTokenSecret": ARN, **PRIVATE}
-    told = {"BINDERY_GITHUB_TOKEN": "ghp_0123456789", "BINDERY_GITLAB_TOKEN": "glpat-0123456789"}
-    for given, names in (
+    tokens = {"BINDERY_GITHUB_TOKEN": "ghp_0123456789", "BINDERY_GITLAB_TOKEN": "glpat-0123456789"}
+    for parameters, names in (
         ({}, ()),
         (PRIVATE, ("gh/acme/*", "gh/acme/one.two", "gl/acme/team/*", "gl/acme/one")),
         ({**PRIVATE, "GithubPrivate": ""}, ("gl/acme/team/*", "gl/acme/one")),
     ):
-        read = Settings.read(on_aws("ResolveRepository", {**both, **dict.fromkeys(PRIVATE, ""), **given}) | told)
+        read = Settings.read(on_aws("ResolveRepository", {**both, **dict.fromkeys(PRIVATE, ""), **parameters}) | tokens)
         assert read.private_repositories == names
 
 
 @pytest.mark.parametrize("name", PRIVATE)
 def test_private_repositories_without_their_own_host_s_token_are_no_stack(name: str) -> None:
-    """The function that resolves would refuse to start: every launch would fail, and only the log would say why."""
+    """The resolving function would refuse to start. Every launch would fail, and only the log would give the reason."""
     rule = TEMPLATE["Rules"][f"{name}NeedsAToken"]
     (must,) = rule["Assertions"]
     assert holds(rule["RuleCondition"], {name: PRIVATE[name]})
@@ -249,7 +259,7 @@ def test_private_repositories_without_their_own_host_s_token_are_no_stack(name: 
 
 
 def test_a_name_that_no_function_takes_is_refused_before_anything_is_deployed() -> None:
-    """Each host's parameter takes names of its own host only, as its rule knows of one token."""
+    """Each host's parameter takes names of its own host only, because its rule covers one token."""
     for parameter, own, other in (("GithubPrivate", "gh", "gl"), ("GitlabPrivate", "gl", "gh")):
         pattern = re.compile(TEMPLATE["Parameters"][parameter]["AllowedPattern"])
         assert pattern.fullmatch("")
@@ -289,9 +299,9 @@ SHARES = {
 
 @pytest.mark.parametrize(("parameter", "value"), SHARES)
 def test_each_share_reaches_the_functions_that_keep_it(parameter: str, value: str) -> None:
-    """Not in all: what a function's variables may hold together is little."""
+    """Only some functions have it, because a function's variables may hold only little text together."""
     for function in SHARES[parameter, value]:
-        usual, own = (Settings.read(on_aws(function, given)) for given in ({}, {parameter: value}))
+        usual, own = (Settings.read(on_aws(function, parameters)) for parameters in ({}, {parameter: value}))
         changed = {name for name, had in usual.model_dump().items() if own.model_dump()[name] != had}
         assert changed == {setting(parameter)}, function
 
@@ -300,20 +310,22 @@ def test_defaults_of_shares_are_those_of_the_settings() -> None:
     """`make up` reads no function's own variables."""
     for parameter, _ in SHARES:
         default = TEMPLATE["Parameters"][parameter]["Default"]
-        told = Settings.read({f"BINDERY_{setting(parameter).upper()}": str(default)} if default != "" else {})
-        assert getattr(told, setting(parameter)) == getattr(Settings(), setting(parameter)), parameter
+        settings = Settings.read({f"BINDERY_{setting(parameter).upper()}": str(default)} if default != "" else {})
+        assert getattr(settings, setting(parameter)) == getattr(Settings(), setting(parameter)), parameter
 
 
 @pytest.mark.parametrize("private", ["GithubPrivate", "GitlabPrivate"])
 def test_with_private_repositories_the_functions_that_answer_let_listed_sites_read(private: str) -> None:
-    named = {private: "gh/o/r" if private == "GithubPrivate" else "gl/o/r"}
+    private_names = {private: "gh/o/r" if private == "GithubPrivate" else "gl/o/r"}
     for function in ("StreamLaunch", "AnswerApi"):
-        given = {"KubeconfigSecret": "cluster", "SessionsUrl": "https://sessions.example.net"}
-        assert Settings.read({**variables(function, **given), **A_REGISTRY}).allow_origin == "*"
-        settings = Settings.read({**variables(function, **given, **named), **A_REGISTRY})
+        parameters = {"KubeconfigSecret": "cluster", "SessionsUrl": "https://sessions.example.net"}
+        assert Settings.read({**variables(function, **parameters), **A_REGISTRY}).allow_origin == "*"
+        settings = Settings.read({**variables(function, **parameters, **private_names), **A_REGISTRY})
         assert (settings.allow_origin, settings.reading_origins) == ("", ())
-        sites = variables(function, **given, **named, AllowedOrigins="https://a.example, https://b.example")
+        sites = variables(
+            function, **parameters, **private_names, AllowedOrigins="https://a.example, https://b.example"
+        )
         settings = Settings.read({**sites, **A_REGISTRY})
         assert (settings.allow_origin, settings.reading_origins) == ("", ("https://a.example", "https://b.example"))
-        listed = variables(function, **given, **named, CorsAllowOrigin="https://a.example")
+        listed = variables(function, **parameters, **private_names, CorsAllowOrigin="https://a.example")
         assert Settings.read({**listed, **A_REGISTRY}).allow_origin == "https://a.example"

@@ -1,4 +1,4 @@
-"""Whose connection it is."""
+"""Tests of a connection's owner."""
 
 import os
 import socket
@@ -46,11 +46,11 @@ def test_a_connection_that_does_not_exist_is_nobodys() -> None:
 
 
 def test_another_connection_of_the_same_port_says_nothing() -> None:
-    """A port is bound towards one server and, at the same time, closed towards another: both are listed."""
+    """A port may be bound towards one server and, at the same time, closed towards another. Both are listed."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         first = connected(0, one)
         port = first.getsockname()[1]
-        first.close()  # by the client first: it stays listed for a minute
+        first.close()  # the client closes first: the connection stays listed for a minute
         with connected(port, other) as second:
             assert second.getsockname()[1] == port
             assert is_ours(second.getsockname(), other.getsockname())
@@ -58,7 +58,7 @@ def test_another_connection_of_the_same_port_says_nothing() -> None:
 
 
 def connected(port: int, server: socket.socket) -> socket.socket:
-    """A client's connection from that port (0: any)."""
+    """Return a client's connection from that port (0: any)."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     client.bind(("127.0.0.1", port))

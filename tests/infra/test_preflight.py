@@ -1,4 +1,6 @@
-"""The preflight command says what an account lacks before anything is deployed, and what to ask for."""
+"""Tests of the preflight command. Before a deploy it reports an account's missing requirements, and the requests to
+make.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,40 +32,43 @@ def stack(**parameters: str) -> Stack:
 
 @contextmanager
 def clients(*calls: tuple[str, str, Mapping[str, Any] | str]) -> Iterator[checks.Clients]:
-    """AWS that expects exactly these calls, of each service in this order."""
-    made = {service: aws.session().client(service) for service, _, _ in calls}  # type: ignore[call-overload]
+    """Provide a stub of AWS that expects exactly these calls, of each service in this order."""
+    by_service = {service: aws.session().client(service) for service, _, _ in calls}  # type: ignore[call-overload]
     with ExitStack() as stubs:
-        stubbed = {service: stubs.enter_context(Stubber(client)) for service, client in made.items()}
+        stubbed = {service: stubs.enter_context(Stubber(client)) for service, client in by_service.items()}
         for service, operation, answer in calls:
             if isinstance(answer, str):
                 stubbed[service].add_client_error(operation, answer)
             else:
                 stubbed[service].add_response(operation, dict(answer))
-        yield lambda service: made[service]
+        yield lambda service: by_service[service]
         for stub in stubbed.values():
             stub.assert_no_pending_responses()
 
 
 def account(limit: int, unreserved: int | None = None) -> tuple[str, str, Mapping[str, Any]]:
-    told = {
+    limits = {
         "ConcurrentExecutions": limit,
         "UnreservedConcurrentExecutions": limit if unreserved is None else unreserved,
     }
-    return ("lambda", "get_account_settings", {"AccountLimit": told})
+    return ("lambda", "get_account_settings", {"AccountLimit": limits})
 
 
-def quotas(named: Mapping[str, float], operation: str = "list_service_quotas") -> tuple[str, str, Mapping[str, Any]]:
-    """named: values by the quota's name."""
+def quotas(values: Mapping[str, float], operation: str = "list_service_quotas") -> tuple[str, str, Mapping[str, Any]]:
+    """Return a call that lists quotas.
+
+    values: by the quota's name.
+    """
     listed = [
         {"QuotaName": name, "QuotaCode": f"L-{number:08X}", "Value": value}
-        for number, (name, value) in enumerate(named.items(), 1)
+        for number, (name, value) in enumerate(values.items(), 1)
     ]
     return ("service-quotas", operation, {"Quotas": listed})
 
 
-def found(check: Any, told: Stack, *calls: tuple[str, str, Mapping[str, Any] | str]) -> list[Finding]:
+def found(check: Any, parameters: Stack, *calls: tuple[str, str, Mapping[str, Any] | str]) -> list[Finding]:
     with clients(*calls) as answers:
-        return list(check(told, answers))
+        return list(check(parameters, answers))
 
 
 def test_a_new_account_cannot_reserve_watchers_and_is_told_what_to_ask_for() -> None:
@@ -84,7 +89,7 @@ def test_without_watchers_a_new_account_can_be_deployed_to_with_a_note() -> None
 
 
 def test_defaults_fit_the_usual_limit() -> None:
-    """With enough left for the functions that answer people."""
+    """Enough is left for the functions that answer people."""
     (ok,) = found(checks.concurrency, stack(), account(1000))
     assert ok.level is Level.OK
     (note,) = found(
@@ -100,7 +105,9 @@ def test_what_others_of_the_account_have_reserved_counts() -> None:
 
 
 def test_every_ceiling_of_the_template_is_counted() -> None:
-    functions = [found for found in TEMPLATE["Resources"].values() if found["Type"] == "AWS::Serverless::Function"]
+    functions = [
+        resource for resource in TEMPLATE["Resources"].values() if resource["Type"] == "AWS::Serverless::Function"
+    ]
     scaled = [
         event["Properties"]["ScalingConfig"]["MaximumConcurrency"]["Ref"]
         for function in functions
@@ -116,8 +123,8 @@ def test_every_ceiling_of_the_template_is_counted() -> None:
 )
 def test_codebuild_s_quota_has_to_cover_the_build_slots(value: float, slots: str, level: Level) -> None:
     listed = quotas({"Build projects": 5000, MEDIUM: value})
-    asked = [listed] if level is Level.OK else [listed, listed]
-    (finding,) = found(checks.builds, stack(BuildSlots=slots), *asked)
+    calls = [listed] if level is Level.OK else [listed, listed]
+    (finding,) = found(checks.builds, stack(BuildSlots=slots), *calls)
     assert finding.level is level
     if level is Level.CHANGE:
         assert f"--service-code codebuild --quota-code L-00000002 --desired-value {slots} " in finding.command
@@ -149,8 +156,8 @@ def test_a_region_without_the_adapter_s_layer_is_told() -> None:
 @pytest.mark.parametrize("parameters", [{}, {"Architecture": "arm64"}, {"WebAdapterLayer": "arn:x:layer:y:1"}])
 def test_the_layer_that_is_checked_is_the_template_s(parameters: dict[str, str]) -> None:
     layers = TEMPLATE["Resources"]["StreamLaunch"]["Properties"]["Layers"]
-    (told,) = [str(resolved(each, parameters)) for each in layers]
-    there = told.replace("${AWS::Partition}", "aws").replace("${AWS::Region}", aws.REGION)
+    (layer,) = [str(resolved(each, parameters)) for each in layers]
+    there = layer.replace("${AWS::Partition}", "aws").replace("${AWS::Region}", aws.REGION)
     assert stack(**parameters).adapter_layer == there
 
 
@@ -165,9 +172,9 @@ def test_the_layer_that_is_checked_is_the_template_s(parameters: dict[str, str])
     ],
 )
 def test_a_domain_has_an_issued_certificate_of_its_name(answer: dict[str, Any] | None, level: Level) -> None:
-    told = {"Certificate": answer} if answer else "ResourceNotFoundException"
-    named = stack(DomainName=DOMAIN, CertificateArn=ARN)
-    (finding,) = found(checks.certificate, named, ("acm", "describe_certificate", told))
+    response = {"Certificate": answer} if answer else "ResourceNotFoundException"
+    parameters = stack(DomainName=DOMAIN, CertificateArn=ARN)
+    (finding,) = found(checks.certificate, parameters, ("acm", "describe_certificate", response))
     assert finding.level is level
 
 
@@ -205,17 +212,17 @@ def test_a_check_that_may_not_ask_is_a_note_and_the_others_run() -> None:
         ("service-quotas", "list_service_quotas", denied),
         ("apigateway", "get_account", {}),
     ]
-    told = found(checks.findings, stack(), *calls)
-    assert [finding.level for finding in told] == [Level.NOTE, Level.NOTE, Level.OK, Level.OK, Level.NOTE]
-    assert denied in told[0].words
+    findings = found(checks.findings, stack(), *calls)
+    assert [finding.level for finding in findings] == [Level.NOTE, Level.NOTE, Level.OK, Level.OK, Level.NOTE]
+    assert denied in findings[0].words
 
 
 def test_without_a_network_it_says_so() -> None:
     def nobody(service: str) -> object:
         raise EndpointConnectionError(endpoint_url="https://example")
 
-    told = list(checks.findings(stack(), nobody))
-    assert all("not checked" in finding.words for finding in told[:-1])
+    findings = list(checks.findings(stack(), nobody))
+    assert all("not checked" in finding.words for finding in findings[:-1])
 
 
 def test_the_command_prints_each_finding_and_fails_if_something_has_to_change(

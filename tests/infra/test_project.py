@@ -1,4 +1,4 @@
-"""What the project says of itself is so."""
+"""Tests that the project's statements about itself are true."""
 
 import re
 import subprocess
@@ -42,28 +42,28 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 )
 def test_every_command_of_make_that_a_page_names_is_there(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(re.findall(r"`[^`]+`", page.read_text()))))
-    assert named <= targets
-    assert named
+    commands = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(re.findall(r"`[^`]+`", page.read_text()))))
+    assert commands <= targets
+    assert commands
 
 
 def test_the_contributor_s_page_names_only_what_there_is() -> None:
     text = CONTRIBUTING.read_text()
     tree = text.split("```")[1].splitlines()
-    inside, named = False, []
+    inside, paths = False, []
     for line in filter(str.strip, tree):
         indented, name = line.startswith("  "), line.split()[0]
         inside = indented and inside
-        named.append((PACKAGE if indented else ROOT) / name.replace("<verb>/", ""))
+        paths.append((PACKAGE if indented else ROOT) / name.replace("<verb>/", ""))
     folders = ("adapters", "usecases", "domain", "ports", "web", "functions", "tests", "infra", "bootstrap", "state")
     quoted = re.findall(r"`([\w./<>-]+/[\w./<>-]*)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    named += [
+    paths += [
         (ROOT if path.startswith(("functions", "tests", "infra", ".")) else PACKAGE) / path
         for path in quoted
         if path.startswith(folders) and "<" not in path
     ]
-    assert len(named) > 15
-    missing = [path for path in named if not path.exists() and not path.with_suffix(".py").exists()]
+    assert len(paths) > 15
+    missing = [path for path in paths if not path.exists() and not path.with_suffix(".py").exists()]
     assert missing == []
 
 

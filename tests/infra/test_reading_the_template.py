@@ -1,4 +1,4 @@
-"""What the local runtime understands of a template, and what it refuses."""
+"""Tests of the template's parts that the local runtime understands, and of those that it refuses."""
 
 import sys
 import threading
@@ -93,8 +93,8 @@ def test_beyond_them_it_is_refused_as_the_template_says_or_as_api_gateway_does(t
     ],
 )
 def test_a_route_takes_what_api_gateway_would_give_it(route: str, method: str, path: str, goes: bool) -> None:
-    wanted, _, pattern = route.partition(" ")
-    assert Route(wanted, pattern, SOMETHING).matches(method, path) is goes
+    allowed, _, pattern = route.partition(" ")
+    assert Route(allowed, pattern, SOMETHING).matches(method, path) is goes
 
 
 def test_variables_come_from_parameters_and_what_only_aws_has_is_left_out(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_queues_have_the_names_that_messages_use(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("allowed", "received"), [(20, MOST_RECEIVES), (2, 2)])
 def test_a_message_is_tried_no_more_often_here_than_it_is_worth(allowed: int, received: int) -> None:
-    """On AWS a receive may be one that no function could take; here none is."""
+    """On AWS a receive may be one that no function could take; here there are no such receives."""
     clock = FakeClock()
     queues = MemoryQueues(elapsed=clock.now, now=clock.now)
     Workers(System((), (Queue("resolve", 1, allowed, "dead"), Queue("dead", 1, 1, None)), {}, (), {}), queues, {})
@@ -149,7 +149,7 @@ def test_a_template_can_run_nothing_of_this_machine(tmp_path: Path) -> None:
 
 
 class Ticking(ModuleType):
-    """A function's module, for a timer: calls are counted, and raise."""
+    """A function's module for a timer. Its calls are counted, and raise."""
 
     def __init__(self) -> None:
         super().__init__("tests_ticking")

@@ -1,4 +1,4 @@
-"""Least privilege: what each function does in whole launches is exactly what its role allows."""
+"""Tests of least privilege. The calls of each function in whole launches are exactly those that its role allows."""
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -23,12 +23,12 @@ from tests.infra.deployed.system import ON_ANOTHER_CLUSTER, deployed
 
 Used = Mapping[str, set[Right]]
 SEEDS = range(1, 41)
-pytestmark = pytest.mark.xdist_group("rights")  # the stories are told once
+pytestmark = pytest.mark.xdist_group("rights")  # the stories run a single time
 
 
 @pytest.fixture(scope="module")
 def recorder() -> Recorder:
-    """Everything that any story made any function do."""
+    """Provide the record of all calls that the stories made the functions do."""
     recorder = Recorder()
     for story in STORIES.values():
         with deployed(recorder) as there:
@@ -68,15 +68,17 @@ def test_the_functions_that_strangers_reach_are_these() -> None:
 
 
 def test_no_fault_makes_a_function_do_what_it_may_not() -> None:
-    lived = lived_through(SEEDS)
-    assert lived.keys() > {"ResolveRepository", "StartBuild", "RecordBuild", "StartSession", "FailLaunch", "Reconcile"}
-    for function in lived.keys() - {""}:
-        assert sorted(lived[function] - granted(function)) == [], function
+    used = lived_through(SEEDS)
+    assert used.keys() > {"ResolveRepository", "StartBuild", "RecordBuild", "StartSession", "FailLaunch", "Reconcile"}
+    for function in used.keys() - {""}:
+        assert sorted(used[function] - granted(function)) == [], function
 
 
 def test_what_the_simulation_takes_for_a_right_is_what_the_adapter_asks_for(used: Used) -> None:
-    told = {Right(f"dynamodb:{right.split()[0]}", right.split()[1]) for rights in TABLE.values() for right in rights}
-    assert told == {right for rights in used.values() for right in rights if right.action.startswith("dynamodb:")}
+    expected = {
+        Right(f"dynamodb:{right.split()[0]}", right.split()[1]) for rights in TABLE.values() for right in rights
+    }
+    assert expected == {right for rights in used.values() for right in rights if right.action.startswith("dynamodb:")}
 
 
 def test_every_function_has_a_role_of_its_own() -> None:
@@ -92,9 +94,9 @@ def test_every_function_has_a_role_of_its_own() -> None:
 
 
 def test_whoever_may_touch_everything_says_why() -> None:
-    """AWS's own policies count: the ones that SAM would add are for every queue and every log there is."""
-    broad = {name for name, found in RESOURCES.items() if _is_broad(found.get("Properties", {}))}
-    assert broad == {name for name, found in RESOURCES.items() if "WhyEveryResource" in found.get("Metadata", {})}
+    """AWS's own policies count, too. Those that SAM would add cover all queues and all logs."""
+    broad = {name for name, resource in RESOURCES.items() if _is_broad(resource.get("Properties", {}))}
+    assert broad == {name for name, resource in RESOURCES.items() if "WhyEveryResource" in resource.get("Metadata", {})}
     assert all(len(RESOURCES[name]["Metadata"]["WhyEveryResource"]) > 40 for name in broad)
 
 
@@ -105,9 +107,9 @@ def _is_broad(properties: Mapping[str, Any]) -> bool:
         if isinstance(policy, dict)
         for statement in policy.get("PolicyDocument", {}).get("Statement", [])
     ]
-    told = [text for statement in statements for text in _texts((statement["Action"], statement.get("Resource", "*")))]
+    texts = [text for statement in statements for text in _texts((statement["Action"], statement.get("Resource", "*")))]
     foreign = [text for text in _texts(properties.get("ManagedPolicyArns", [])) if ":aws:policy/" in text]
-    return bool(foreign) or any("*" in text for text in told)
+    return bool(foreign) or any("*" in text for text in texts)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The page on rules: its patterns and commands are those that the code takes."""
+"""Tests that the code accepts the patterns and commands of the page on rules."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The threat model: each test that it names exists."""
+"""Tests of the threat model. Each test that it names exists."""
 
 import re
 

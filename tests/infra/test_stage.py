@@ -1,4 +1,4 @@
-"""The functions behind API Gateway's own address, whose paths begin with a stage."""
+"""Tests of the functions behind API Gateway's own address, where paths begin with a stage."""
 
 import os
 import subprocess

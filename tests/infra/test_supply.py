@@ -1,4 +1,4 @@
-"""What is taken from others: images are pinned by digest with one command, and an audit is a report that never fails."""
+"""Tests of supplies from others. One command pins images by digest, and an audit is a report that never fails."""
 
 import re
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
 
 class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
-        known = self.path == "/v2/library/base/manifests/24.04"
-        self.send_response_only(200 if known else 404)
+        exists = self.path == "/v2/library/base/manifests/24.04"
+        self.send_response_only(200 if exists else 404)
         self.send_header("Docker-Content-Digest", ONE)
         self.end_headers()
 
@@ -33,7 +33,7 @@ def registry() -> Iterator[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the files that name images."""
+    """Provide a copy of the files that name images."""
     for place, _ in pins.PLACES:
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).write_text((ROOT / place).read_text())
@@ -41,12 +41,12 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_every_image_that_is_named_is_known_to_the_command() -> None:
-    """Of manifests each one; of the template what repo2docker's images begin from."""
-    named = {image.name for image in pins.images()}
+    """The manifests count with each image, the template with the image that repo2docker's images are based on."""
+    names = {image.name for image in pins.images()}
     manifests = "".join(path.read_text() for path in (ROOT / "infra" / "kubernetes").rglob("*.yaml"))
     used = {reference.partition("@")[0] for reference in re.findall(r"\bimage: (\S+)", manifests)}
     assert used
-    assert named == used | {TEMPLATE["Parameters"]["BaseImage"]["Default"].partition("@")[0]}
+    assert names == used | {TEMPLATE["Parameters"]["BaseImage"]["Default"].partition("@")[0]}
 
 
 def test_a_tag_s_digest_is_the_registry_s_word(registry: str) -> None:
@@ -112,10 +112,10 @@ def test_an_audit_without_its_database_is_skipped_with_the_reason() -> None:
     assert "\n" not in line
 
 
-def answering(tmp_path: Path, told: str, code: int) -> str:
-    """A command that answers as pip-audit does."""
+def answering(tmp_path: Path, output: str, code: int) -> str:
+    """Return a command that answers as pip-audit does."""
     command = tmp_path / "pip-audit"
-    command.write_text(f"#!/bin/sh\ncat <<'END'\n{told}\nEND\nexit {code}\n")
+    command.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\nexit {code}\n")
     command.chmod(0o755)
     return str(command)
 
@@ -135,9 +135,9 @@ VULNERABLE = (
     ],
 )
 def test_an_audit_is_one_line_whatever_it_finds(registry: str, tmp_path: Path, told: str, code: int, line: str) -> None:
-    said = audit.report(UV, answering(tmp_path, told, code), f"http://{registry}")
-    assert said.startswith(line)
-    assert "\n" not in said
+    report = audit.report(UV, answering(tmp_path, told, code), f"http://{registry}")
+    assert report.startswith(line)
+    assert "\n" not in report
 
 
 def test_an_audit_that_takes_long_is_ended(registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

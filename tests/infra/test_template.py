@@ -1,4 +1,4 @@
-"""`template.yaml` against itself, the code it deploys, and the accounts that code needs."""
+"""Tests of `template.yaml` against itself, the code it deploys, and the accounts that code needs."""
 
 import importlib
 import json
@@ -32,12 +32,12 @@ def template() -> Resource:
 
 @pytest.fixture(scope="module")
 def resources(template: Resource) -> Mapping[str, Resource]:
-    found: Mapping[str, Resource] = template["Resources"]
-    return found
+    by_name: Mapping[str, Resource] = template["Resources"]
+    return by_name
 
 
 def of_type(resources: Mapping[str, Resource], kind: str) -> dict[str, Resource]:
-    return {name: found["Properties"] for name, found in resources.items() if found["Type"] == kind}
+    return {name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == kind}
 
 
 def functions(resources: Mapping[str, Resource]) -> dict[str, Resource]:
@@ -90,16 +90,16 @@ def test_a_message_is_hidden_for_as_long_as_its_function_may_run(
     resources: Mapping[str, Resource], template: Resource
 ) -> None:
     usual = template["Globals"]["Function"]["Timeout"]
-    seen = set()
+    checked = set()
     for function in functions(resources).values():
         for event in function["Events"].values():
             if event["Type"] != "SQS":
                 continue
             queue = event["Properties"]["Queue"]["GetAtt"].removesuffix(".Arn")
-            seen.add(queue)
+            checked.add(queue)
             assert queues(resources)[queue]["VisibilityTimeout"] >= function.get("Timeout", usual), queue
             assert event["Properties"]["BatchSize"] == 1, "one that fails would take others with it"
-    assert seen == set(queues(resources)) - {"Unburied"}, "every queue but the last has one who reads it"
+    assert checked == set(queues(resources)) - {"Unburied"}, "every queue but the last has one who reads it"
 
 
 def test_a_sweep_has_time_for_its_last_answers_and_to_write_down_what_it_saw(resources: Mapping[str, Resource]) -> None:
@@ -131,7 +131,9 @@ def test_no_launch_waits_for_a_dead_letter_longer_than_it_may_take(
 
 
 def test_a_message_outlasts_minutes_in_which_no_function_may_run(resources: Mapping[str, Resource]) -> None:
-    """Lambda counts a receive of a message that it has no place to run: five were gone after five minutes of throttling."""
+    """Lambda counts a receive even if it has no place to run the message. Five receives were used up after five
+    minutes of throttling.
+    """
     for name in ("ResolveQueue", "BuildsQueue", "SessionsQueue"):
         queue = queues(resources)[name]
         assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] >= 20 * 60
@@ -140,9 +142,11 @@ def test_a_message_outlasts_minutes_in_which_no_function_may_run(resources: Mapp
 def test_every_variable_is_a_setting(template: Resource) -> None:
     places = [template["Globals"]["Function"], *functions(template["Resources"]).values()]
     variables = {name for place in places for name in place.get("Environment", {}).get("Variables", {})}
-    ours = {name.removeprefix("BINDERY_").lower() for name in variables if name.startswith("BINDERY_")}
-    assert ours <= Settings.model_fields.keys()
-    periods = [found["Metadata"]["LocalPeriod"] for found in template["Resources"].values() if _is_timed(found)]
+    names = {name.removeprefix("BINDERY_").lower() for name in variables if name.startswith("BINDERY_")}
+    assert names <= Settings.model_fields.keys()
+    periods = [
+        resource["Metadata"]["LocalPeriod"] for resource in template["Resources"].values() if _is_timed(resource)
+    ]
     assert {period.removeprefix("BINDERY_").lower() for period in periods} <= Settings.model_fields.keys()
 
 
@@ -157,17 +161,21 @@ def test_every_parameter_is_used(template: Resource) -> None:
 
 
 def test_every_parameter_says_what_it_is_and_stands_in_a_group(template: Resource) -> None:
-    assert [name for name, told in template["Parameters"].items() if len(told.get("Description", "")) < 10] == []
+    assert [
+        name for name, parameter in template["Parameters"].items() if len(parameter.get("Description", "")) < 10
+    ] == []
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(template["Parameters"])
 
 
 def test_a_stack_needs_no_parameter(template: Resource) -> None:
-    assert [name for name, told in template["Parameters"].items() if "Default" not in told] == []
+    assert [name for name, parameter in template["Parameters"].items() if "Default" not in parameter] == []
 
 
 def test_only_who_signs_or_reads_tokens_knows_the_secret(resources: Mapping[str, Resource], template: Resource) -> None:
-    """That these three need it, and no other, is shown where they run: `test_rights.py` gives each its own variables."""
+    """`test_rights.py` gives each function its own variables. So it shows that these three need the secret, and no
+    other function does.
+    """
     assert "BINDERY_SECRET" not in template["Globals"]["Function"]["Environment"]["Variables"]
     knowing = [name for name, function in functions(resources).items() if "BINDERY_SECRET" in str(function)]
     assert knowing == ["ServePages", "StreamLaunch", "AnswerApi"]
@@ -176,17 +184,17 @@ def test_only_who_signs_or_reads_tokens_knows_the_secret(resources: Mapping[str,
 def test_nothing_is_kept_for_ever_and_state_is_never_thrown_away(resources: Mapping[str, Resource]) -> None:
     logs = of_type(resources, "AWS::Logs::LogGroup")
     assert [name for name, group in logs.items() if "RetentionInDays" not in group] == []
-    kept = [resources["Table"][policy] for policy in ("DeletionPolicy", "UpdateReplacePolicy")]
-    assert kept == ["RetainExceptOnCreate", "Retain"]
+    policies = [resources["Table"][policy] for policy in ("DeletionPolicy", "UpdateReplacePolicy")]
+    assert policies == ["RetainExceptOnCreate", "Retain"]
     table = resources["Table"]["Properties"]
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
 def test_every_function_writes_to_the_log_that_is_there(template: Resource) -> None:
-    """Lambda would make one of its own, which is kept for ever."""
+    """Lambda would otherwise make a log of its own, which is kept for ever."""
     assert template["Globals"]["Function"]["LoggingConfig"]["LogGroup"] == {"Ref": "Logs"}
-    assert [name for name, found in functions(template["Resources"]).items() if "LoggingConfig" in found] == []
+    assert [name for name, function in functions(template["Resources"]).items() if "LoggingConfig" in function] == []
 
 
 def test_every_queue_is_encrypted(resources: Mapping[str, Resource]) -> None:
@@ -195,22 +203,22 @@ def test_every_queue_is_encrypted(resources: Mapping[str, Resource]) -> None:
 
 def test_every_queue_that_a_message_names_has_an_address(template: Resource) -> None:
     urls = template["Globals"]["Function"]["Environment"]["Variables"]["BINDERY_QUEUE_URLS"]["Sub"]
-    named = dict(re.findall(r'"(\w+)": "\$\{(\w+)\}"', urls))
-    assert named == {
+    addresses = dict(re.findall(r'"(\w+)": "\$\{(\w+)\}"', urls))
+    assert addresses == {
         queue.removesuffix("Queue").lower(): queue for queue in queues(template["Resources"]) if queue.endswith("Queue")
     }
 
 
 @pytest.mark.parametrize("kind", ["INTEGRATION_FAILURE", "THROTTLED", "DEFAULT_5XX"])
 def test_who_is_refused_by_the_api_itself_is_told_when_to_ask_again(template: Resource, kind: str) -> None:
-    """INTEGRATION_FAILURE is what API Gateway makes of a function that Lambda throttles; it would answer 500 or 504."""
+    """API Gateway uses INTEGRATION_FAILURE for a function that Lambda throttles; it would answer 500 or 504."""
     refusal = template["Resources"]["Api"]["Properties"]["GatewayResponses"][kind]
     headers = refusal["ResponseParameters"]["Headers"]
     static = {name: value.strip("'") for name, value in headers.items()}
     assert headers == {name: f"'{value}'" for name, value in static.items()}, "an unquoted value is an expression"
     assert int(static["Retry-After"]) > 0
     assert (static["Access-Control-Allow-Origin"], static["Cache-Control"]) == ("*", "no-store")
-    told = json.loads(refusal["ResponseTemplates"]["application/json"])
-    assert re.fullmatch("[a-z0-9_]+", told["code"])
-    check_readable(told["message"])
+    payload = json.loads(refusal["ResponseTemplates"]["application/json"])
+    assert re.fullmatch("[a-z0-9_]+", payload["code"])
+    check_readable(payload["message"])
     assert refusal.get("StatusCode", 503) == 503

@@ -1,4 +1,6 @@
-"""What SAM makes of the template: names, stages and chains of messages that only the expanded template shows."""
+"""Tests of SAM's expansion of the template: names, stages and chains of messages that only the expanded template
+shows.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,16 +19,16 @@ Resource = Mapping[str, Any]
 
 @pytest.fixture(scope="module")
 def resources() -> Mapping[str, Resource]:
-    found: Mapping[str, Resource] = transformed()["Resources"]
-    return found
+    by_name: Mapping[str, Resource] = transformed()["Resources"]
+    return by_name
 
 
 def of_type(resources: Mapping[str, Resource], kind: str) -> dict[str, Resource]:
-    return {name: found["Properties"] for name, found in resources.items() if found["Type"] == kind}
+    return {name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == kind}
 
 
 def test_the_api_has_exactly_one_stage(resources: Mapping[str, Resource]) -> None:
-    """A second one, which SAM makes of a deployment with a stage's name, would have neither throttle nor access log."""
+    """SAM makes a second one of a deployment with a stage's name. It would have neither throttle nor access log."""
     (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
     assert stage["StageName"] == "live"
     assert stage["MethodSettings"]
@@ -36,16 +38,16 @@ def test_the_api_has_exactly_one_stage(resources: Mapping[str, Resource]) -> Non
 
 
 def test_every_physical_name_is_of_this_stack_alone(resources: Mapping[str, Resource]) -> None:
-    """With parameters at their defaults, so that two stacks fit into one account and region."""
-    named = {
-        name: given
-        for name, found in resources.items()
-        if holds({"Condition": found["Condition"]} if "Condition" in found else {"Equals": ["", ""]}, {})
-        if (given := names_of(found))
+    """Parameters are at their defaults, so that two stacks fit into one account and region."""
+    named_resources = {
+        name: names
+        for name, resource in resources.items()
+        if holds({"Condition": resource["Condition"]} if "Condition" in resource else {"Equals": ["", ""]}, {})
+        if (names := names_of(resource))
     }
-    assert named.keys() >= {"Images", "ApiliveStage"}
-    assert any(name.startswith("Library") for name in named)
-    shared = {name: given for name, given in named.items() if not any(map(is_of_the_stack, given.values()))}
+    assert named_resources.keys() >= {"Images", "ApiliveStage"}
+    assert any(name.startswith("Library") for name in named_resources)
+    shared = {name: names for name, names in named_resources.items() if not any(map(is_of_the_stack, names.values()))}
     assert shared == {}
 
 
@@ -59,7 +61,7 @@ def names_of(resource: Resource) -> dict[str, object]:
 
 
 def is_of_the_stack(value: object) -> bool:
-    """True if a value contains the stack's name or id, or a resource of it."""
+    """Return True if a value contains the stack's name or id, or a resource of it."""
     match value:
         case {"Ref": str(name)}:
             return name in ("AWS::StackName", "AWS::StackId") or name in transformed()["Resources"]
@@ -68,8 +70,8 @@ def is_of_the_stack(value: object) -> bool:
         case {"Fn::Sub": str(text)}:
             return any(is_of_the_stack({"Ref": name}) for name in re.findall(r"\$\{([\w:]+)", text))
         case {"Fn::Sub": [str(text), dict(variables)]}:
-            named = re.findall(r"\$\{([\w:]+)", text)
-            return any(is_of_the_stack(variables.get(name, {"Ref": name})) for name in named)
+            references = re.findall(r"\$\{([\w:]+)", text)
+            return any(is_of_the_stack(variables.get(name, {"Ref": name})) for name in references)
         case {"Fn::If": [str(condition), this, otherwise]}:
             return is_of_the_stack(this if holds({"Condition": condition}, {}) else otherwise)
         case dict():
@@ -102,7 +104,7 @@ def reached_from(function: str, leads_to: Mapping[str, set[str]]) -> set[str]:
     further = set(leads_to[function])
     while further:
         reached |= further
-        further = {each for found in further for each in leads_to[found]} - reached
+        further = {each for sender in further for each in leads_to[sender]} - reached
     return reached
 
 
@@ -130,7 +132,9 @@ def test_every_queue_has_a_ceiling_of_concurrent_executions(resources: Mapping[s
 
 
 def test_a_timer_is_never_retried(resources: Mapping[str, Resource]) -> None:
-    """Neither by its schedule nor by Lambda, which would keep a tick for six hours: the next tick does its work."""
+    """Neither its schedule nor Lambda retries it. Lambda would keep a tick for six hours, but the next tick does its
+    work.
+    """
     schedules = of_type(resources, "AWS::Scheduler::Schedule")
     assert len(schedules) == 2
     once = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
@@ -152,8 +156,8 @@ def test_what_the_platform_says_of_each_call_is_not_logged(resources: Mapping[st
 
 def test_every_reference_between_resources_is_to_one_that_is_there(resources: Mapping[str, Resource]) -> None:
     """DependsOn on a resource under a condition is not documented to work where the condition is false."""
-    for name, found in resources.items():
-        for needed in each_name(found.get("DependsOn", [])):
+    for name, resource in resources.items():
+        for needed in each_name(resource.get("DependsOn", [])):
             assert "Condition" not in resources[needed], f"{name} depends on {needed}"
     after = resources["Api"]["Metadata"]["After"]
     assert after == {"Fn::If": ["MakesAccessLogRole", {"Ref": "AccessLogAccount"}, ""]}
@@ -164,10 +168,12 @@ def each_name(value: str | list[str]) -> Iterator[str]:
 
 
 def test_a_creation_that_fails_leaves_nothing_behind(resources: Mapping[str, Resource]) -> None:
-    """`Retain` also keeps what a creation made that is rolled back. Versions of layers, which SAM keeps, cost nothing."""
+    """`Retain` also keeps the resources of a creation that is rolled back. Versions of layers, which SAM keeps, cost
+    no money.
+    """
     policies = {
-        name: found["DeletionPolicy"]
-        for name, found in resources.items()
-        if found.get("DeletionPolicy", "Delete") != "Delete" and found["Type"] != "AWS::Lambda::LayerVersion"
+        name: resource["DeletionPolicy"]
+        for name, resource in resources.items()
+        if resource.get("DeletionPolicy", "Delete") != "Delete" and resource["Type"] != "AWS::Lambda::LayerVersion"
     }
     assert policies == dict.fromkeys(("Table", "AccessLogAccount", "ApiLogsRole"), "RetainExceptOnCreate")

@@ -1,4 +1,4 @@
-"""What an operator is told: numbers from the log's lines, alarms, and the dashboard."""
+"""Tests of an operator's sources of information: numbers from the log's lines, alarms, and the dashboard."""
 
 import io
 import json
@@ -23,14 +23,14 @@ from tests.infra.deployed.system import QUEUES, Deployed, deployed
 Line = Mapping[str, Any]
 Numbers = list[tuple[str, float, tuple[str, ...]]]
 OURS = "Bindery/${AWS::StackName}"
-# Ours by their status, but the repository or its host has to mend them; or nobody has to, as nobody waits.
+# Their status blames Bindery, but the repository or its host has to mend them, or no visitor waits for a repair.
 HOSTS = {"HostUnreachable", "HostDown", "HostTooSlow", "HostBusy"}
 THEIRS = HOSTS | {"SessionDied", "ContentUnavailable", "BuildAbandoned", "BuildStopped"}
 NEVER_ENDS = {"StepUnderWay", "MetricsNotReady"}
 
 
 def of_type(kind: str) -> dict[str, Mapping[str, Any]]:
-    return {name: found["Properties"] for name, found in RESOURCES.items() if found["Type"] == kind}
+    return {name: resource["Properties"] for name, resource in RESOURCES.items() if resource["Type"] == kind}
 
 
 FILTERS = of_type("AWS::Logs::MetricFilter")
@@ -38,16 +38,16 @@ ALARMS = of_type("AWS::CloudWatch::Alarm")
 
 
 def numbers(line: Line, group: str = "Logs") -> Numbers:
-    """What CloudWatch makes of a line: each number's name, value and dimensions."""
-    made = []
-    for found in FILTERS.values():
-        if found["LogGroupName"] == {"Ref": group} and matches(found["FilterPattern"], line):
-            (to,) = found["MetricTransformations"]
-            told = to["MetricValue"]
-            value = float(line[told.removeprefix("$.")] if told.startswith("$.") else told)
+    """Return the numbers that CloudWatch makes of a line, each with its name, value and dimensions."""
+    results = []
+    for definition in FILTERS.values():
+        if definition["LogGroupName"] == {"Ref": group} and matches(definition["FilterPattern"], line):
+            (to,) = definition["MetricTransformations"]
+            source = to["MetricValue"]
+            value = float(line[source.removeprefix("$.")] if source.startswith("$.") else source)
             dimensions = tuple(str(line[each["Value"].removeprefix("$.")]) for each in to.get("Dimensions", []))
-            made.append((to["MetricName"], value, dimensions))
-    return made
+            results.append((to["MetricName"], value, dimensions))
+    return results
 
 
 @pytest.fixture
@@ -59,7 +59,10 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator["Heard"]:
 
 
 class Heard:
-    """there: the deployed system. numbers: what CloudWatch has made so far of all that its functions wrote."""
+    """A deployed system with its log.
+
+    there: the deployed system. numbers: those that CloudWatch has made so far of all log lines of its functions.
+    """
 
     def __init__(self, there: Deployed, stream: io.StringIO) -> None:
         self.there, self._stream = there, stream
@@ -69,7 +72,7 @@ class Heard:
         return [number for line in lines for number in numbers(line)]
 
     def named(self, name: str) -> list[tuple[float, tuple[str, ...]]]:
-        return [(value, dimensions) for told, value, dimensions in self.numbers() if told == name]
+        return [(value, dimensions) for number, value, dimensions in self.numbers() if number == name]
 
 
 def test_a_launch_that_becomes_ready_is_counted_once_with_its_seconds(heard: Heard) -> None:
@@ -105,7 +108,7 @@ def test_a_sweep_in_doubt_raises_an_alarm(heard: Heard) -> None:
 
 
 class Refused:
-    """A way into a cluster that accepts nothing we have."""
+    """A way into a cluster that refuses all our credentials."""
 
     name = "the cluster"
 
@@ -135,12 +138,12 @@ def test_who_is_turned_away_by_the_api_is_counted() -> None:
 
 def test_every_reason_on_our_side_and_no_other_counts_for_the_alarm() -> None:
     counted = set(re.findall(r'\$\.reason = "(\w+)"', FILTERS["CountOurFailures"]["FilterPattern"]))
-    ours = {kind.__name__ for kind, face in CATALOG.items() if face.status >= 500}
-    assert counted == ours - THEIRS - NEVER_ENDS
+    own_failures = {kind.__name__ for kind, face in CATALOG.items() if face.status >= 500}
+    assert counted == own_failures - THEIRS - NEVER_ENDS
 
 
 def alarmed(alarm: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Namespace, number and what it is of, for everything that an alarm looks at."""
+    """Yield the namespace, name and subject of each number that an alarm looks at."""
     looks = [look["MetricStat"]["Metric"] for look in alarm.get("Metrics", []) if "MetricStat" in look]
     for look in looks or [alarm]:
         of = [str(each["Value"]) for each in look.get("Dimensions", [])]
@@ -149,10 +152,10 @@ def alarmed(alarm: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def test_every_number_of_ours_that_an_alarm_looks_at_is_made() -> None:
-    made = {to["MetricName"] for found in FILTERS.values() for to in found["MetricTransformations"]}
-    looked = {name for alarm in ALARMS.values() for namespace, name, _ in alarmed(alarm) if namespace == OURS}
-    assert looked <= made
-    assert {"LaunchesFailedHere", "BuildSeconds", "ClusterRefusals", "SweepsInDoubt", "TurnedAway"} <= looked
+    available = {to["MetricName"] for definition in FILTERS.values() for to in definition["MetricTransformations"]}
+    watched = {name for alarm in ALARMS.values() for namespace, name, _ in alarmed(alarm) if namespace == OURS}
+    assert watched <= available
+    assert {"LaunchesFailedHere", "BuildSeconds", "ClusterRefusals", "SweepsInDoubt", "TurnedAway"} <= watched
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -160,7 +163,7 @@ def test_an_alarm_says_what_is_wrong_and_reaches_somebody(name: str) -> None:
     alarm = ALARMS[name]
     assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]
     assert len(alarm["AlarmDescription"]) > 20
-    assert alarm["TreatMissingData"] == "notBreaching"  # nobody clicks: all is well
+    assert alarm["TreatMissingData"] == "notBreaching"  # without clicks all is well
 
 
 def test_every_queue_is_watched() -> None:
@@ -173,7 +176,9 @@ def test_every_queue_is_watched() -> None:
 
 
 def test_every_function_is_watched() -> None:
-    answering = {name for name, found in FUNCTIONS.items() if "'Type': 'Api'" in str(found["Properties"]["Events"])}
+    answering = {
+        name for name, function in FUNCTIONS.items() if "'Type': 'Api'" in str(function["Properties"]["Events"])
+    }
     failing = {of for _, name, of in alarmed(ALARMS["WorkersFail"])}
     assert failing == {str({"Ref": name}) for name in FUNCTIONS.keys() - answering}
     throttled = {of for _, name, of in alarmed(ALARMS["ManyAreTurnedAway"]) if name == "Throttles"}
@@ -182,18 +187,18 @@ def test_every_function_is_watched() -> None:
 
 def test_the_dashboard_shows_numbers_that_there_are() -> None:
     body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Sub"])
-    made = {to["MetricName"] for found in FILTERS.values() for to in found["MetricTransformations"]}
-    shown, named = set(), set()
+    available = {to["MetricName"] for definition in FILTERS.values() for to in definition["MetricTransformations"]}
+    own, names = set(), set()
     for widget in body["widgets"]:
         assert widget["x"] + widget["width"] <= 24
         for namespace, name, *dimensions in (metric for metric in widget["properties"]["metrics"] if len(metric) > 1):
-            named.add(name)
+            names.add(name)
             if namespace == OURS:
-                shown.add(name)
+                own.add(name)
             if "FunctionName" in dimensions:
                 assert dimensions[1].strip("${}") in FUNCTIONS
             if "QueueName" in dimensions:
                 assert dimensions[1].removesuffix(".QueueName}").strip("${") in QUEUES.values()
-    shown |= {name for name in made if f"{{{OURS}," in str(body) and f" {name}'" in json.dumps(body)}
-    assert shown == made - {"LaunchesFailedHere"}
-    assert {"Errors", "Duration", "Throttles", "5XXError"} <= named
+    own |= {name for name in available if f"{{{OURS}," in str(body) and f" {name}'" in json.dumps(body)}
+    assert own == available - {"LaunchesFailedHere"}
+    assert {"Errors", "Duration", "Throttles", "5XXError"} <= names

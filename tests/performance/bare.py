@@ -1,4 +1,4 @@
-"""What Bindery is compared with: a person who types the commands."""
+"""The baseline for Bindery: commands that a person types."""
 
 import os
 import shutil
@@ -19,14 +19,14 @@ PACKAGES = ("pip", "jupyterlab", "notebook", "nbgitpuller")
 
 
 def surroundings(home: Path) -> dict[str, str]:
-    """A fresh HOME; byte code is written, as everywhere where nobody forbids it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BINDERY_", "JUPYTER"))}
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {**kept, "HOME": str(home), "JUPYTER_TOKEN": TOKEN}
+    """Return an environment with a fresh HOME. Byte code is written, as on any machine that does not forbid it."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("BINDERY_", "JUPYTER"))}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**variables, "HOME": str(home), "JUPYTER_TOKEN": TOKEN}
 
 
 def answers(url: str, token: str) -> bool:
-    """Whether the session's own API answers."""
+    """Return True if the session's own API answers."""
     try:
         return (
             httpx.get(f"{url}api/status", headers={"Authorization": f"token {token}"}, trust_env=False).status_code
@@ -37,7 +37,7 @@ def answers(url: str, token: str) -> bool:
 
 
 def wait_for(url: str, token: str) -> None:
-    """Asks every 20 ms, as Bindery does."""
+    """Wait for the session and ask every 20 ms, as Bindery does."""
     until = time.monotonic() + PATIENCE_SECONDS
     while not answers(url, token):
         if time.monotonic() > until:
@@ -47,7 +47,7 @@ def wait_for(url: str, token: str) -> None:
 
 @contextmanager
 def jupyter_lab(bin_folder: Path, copy_of: Path, place: Path) -> Iterator[None]:
-    """`jupyter lab` in a fresh copy of the repository, up when the block begins."""
+    """Run `jupyter lab` in a fresh copy of the repository. It is up when the block begins."""
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(copy_of, place / "work")
     (place / "home").mkdir()
@@ -72,7 +72,7 @@ def jupyter_lab(bin_folder: Path, copy_of: Path, place: Path) -> Iterator[None]:
 
 
 def build(uv: Path, requirements: Path, place: Path) -> Path:
-    """`uv venv` and `uv pip install`; answers the environment's folder of commands."""
+    """Run `uv venv` and `uv pip install`; return the environment's folder of commands."""
     shutil.rmtree(place, ignore_errors=True)
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     install = ["pip", "install", "--python", str(place), "-r", str(requirements), *PACKAGES]

@@ -1,4 +1,4 @@
-"""`make bench`: the click's way beside a bare start of the same thing, in turn in one run. Prints ratios; judges nothing."""
+"""`make bench`: a click in Bindery beside a bare start of JupyterLab, in turn in one run. It only prints ratios."""
 
 import statistics
 import tempfile
@@ -23,7 +23,7 @@ Steps = dict[str, list[float]]
 
 
 class Bench:
-    """One Bindery and one git server for the whole run."""
+    """A Bindery and a git server for the whole run."""
 
     def __init__(self, folder: Path, server: GitServer, bindery: LocalRuntime) -> None:
         self.folder, self.server, self.bindery = folder, server, bindery
@@ -33,44 +33,44 @@ class Bench:
             (self.work / name).write_text(text)
 
     def launch(self, steps: Steps | None = None) -> float:
-        """Seconds from the GET of /build to the session's API answering; the session is stopped after."""
-        begun = time.perf_counter()
+        """Return the seconds from the GET of /build until the session's API answers. Stop the session afterwards."""
+        start = time.perf_counter()
         spec = f"{quote(self.server.url('demo'), safe='')}/HEAD"
         with self.bindery.stream(spec) as stream:
             last = ""
             for event in stream.listen():
                 if steps is not None and event.phase not in ("building", last):
-                    steps[f"until {event.phase}"].append(time.perf_counter() - begun)
+                    steps[f"until {event.phase}"].append(time.perf_counter() - start)
                 last = event.phase
-        told = stream.last.data
-        assert told["phase"] == "ready", told
-        bare.wait_for(told["url"], told["token"])
-        took = time.perf_counter() - begun
-        shut = {"Authorization": f"token {told['token']}"}
-        httpx.post(f"{told['url']}api/shutdown", headers=shut, trust_env=False)
+        session = stream.last.data
+        assert session["phase"] == "ready", session
+        bare.wait_for(session["url"], session["token"])
+        took = time.perf_counter() - start
+        shut = {"Authorization": f"token {session['token']}"}
+        httpx.post(f"{session['url']}api/shutdown", headers=shut, trust_env=False)
         return took
 
     def bare_start(self, bin_folder: Path, place: str) -> float:
-        """The same for `jupyter lab` by hand."""
-        begun = time.perf_counter()
+        """Return the seconds until a `jupyter lab` that was started by hand answers."""
+        start = time.perf_counter()
         with bare.jupyter_lab(bin_folder, self.work, self.folder / place):
-            return time.perf_counter() - begun
+            return time.perf_counter() - start
 
     def environment(self) -> Path:
-        """The commands of the environment that Bindery built."""
+        """Return the folder of commands of the environment that Bindery built."""
         return next((self.bindery.home / "store").glob("*/venv/bin"))
 
     def change_requirements(self, comment: str) -> None:
-        """A commit that needs a build, with equal packages."""
+        """Make a commit that needs a build, with equal packages."""
         files = {**FILES, "requirements.txt": f"{FILES['requirements.txt']}# {comment}\n"}
         make_repository(self.folder / "git" / "demo", files)
         (self.work / "requirements.txt").write_text(files["requirements.txt"])
 
     def bare_build(self, run: int) -> float:
-        """`uv venv`, `uv pip install` and `jupyter lab` by hand."""
-        begun = time.perf_counter()
-        made = bare.build(Path(UV), self.work / "requirements.txt", self.folder / f"environment-{run}")
-        return time.perf_counter() - begun + self.bare_start(made, f"built-{run}")
+        """Run `uv venv`, `uv pip install` and `jupyter lab` by hand; return the seconds."""
+        start = time.perf_counter()
+        commands = bare.build(Path(UV), self.work / "requirements.txt", self.folder / f"environment-{run}")
+        return time.perf_counter() - start + self.bare_start(commands, f"built-{run}")
 
 
 FILES = {
@@ -80,18 +80,20 @@ FILES = {
 }
 
 
-def in_turn(ours: Callable[[int], float], theirs: Callable[[int], float], runs: int) -> tuple[list[float], list[float]]:
-    """Both, one after the other, each first as often as second."""
+def in_turn(
+    first: Callable[[int], float], second: Callable[[int], float], runs: int
+) -> tuple[list[float], list[float]]:
+    """Take both times in turn. Each side is first as often as second."""
     taken: tuple[list[float], list[float]] = ([], [])
     for run in range(runs):
-        pair = ((ours, taken[0]), (theirs, taken[1]))
+        pair = ((first, taken[0]), (second, taken[1]))
         for take, into in pair if run % 2 else reversed(pair):
             into.append(take(run))
     return taken
 
 
 def four(take: Callable[[int], float]) -> Callable[[int], float]:
-    """The mean of four at a time."""
+    """Return a function that takes the mean of four measurements at the same time."""
 
     def together(run: int) -> float:
         with ThreadPoolExecutor(4) as pool:
@@ -101,7 +103,7 @@ def four(take: Callable[[int], float]) -> Callable[[int], float]:
 
 
 def main() -> None:
-    """Everything, about six minutes."""
+    """Run all measurements, about six minutes."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bindery-bench-")))
         (folder / "git").mkdir()
@@ -113,7 +115,7 @@ def main() -> None:
         commands = bench.environment()
         bench.bare_start(commands, "bare")
         steps: Steps = defaultdict(list)
-        told = [
+        results = [
             line(
                 "cached launch / bare start",
                 *in_turn(lambda _: bench.launch(steps), lambda run: bench.bare_start(commands, f"bare-{run}"), RUNS),
@@ -132,10 +134,10 @@ def main() -> None:
             bench.change_requirements(f"run {run}")
             return bench.launch()
 
-        told.append(line("first build / bare build and start", *in_turn(first_build, bench.bare_build, BUILD_RUNS)))
+        results.append(line("first build / bare build and start", *in_turn(first_build, bench.bare_build, BUILD_RUNS)))
     for step, times in steps.items():
         print(f"  cached launch, {step}: {statistics.median(times) * 1000:.0f} ms")
-    print("\n".join([*told, *cold_starts.main()]))
+    print("\n".join([*results, *cold_starts.main()]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What a launch on a cluster is compared with: a person's script that creates the same Pod and waits until it answers.
+"""The baseline for a launch on a cluster: a person's script that creates the same Pod and waits until it answers.
 
-The Pod reads its token from a Secret, as a session's does, so the script makes that first. It is part of the same Pod: a
-node that asks for a new Pod's Secret before the API server knows that it may tries again more than a second later.
+The Pod reads its token from a Secret, as a session's does, so the script makes that first. It is part of the same
+Pod: a node that asks for a new Pod's Secret before the API server knows that it may tries again more than a second
+later.
 """
 
 import time
@@ -24,9 +25,12 @@ PATIENCE_SECONDS = 120
 
 
 class ByHand:
-    """One administrator with one client. image: as a launch named it.
+    """An administrator with a client.
 
-    What was made stays until it is cleared, as launched sessions do: whoever is not ready yet shares the node with all of them.
+    image: as a launch named it.
+
+    Pods and Secrets stay until they are cleared, as those of launched sessions do: a Pod that is not ready yet shares
+    the node with all of them.
     """
 
     def __init__(self, shipped: Shipped, image: str) -> None:
@@ -37,19 +41,19 @@ class ByHand:
         self._made: list[str] = []
 
     def start(self, _run: int = 0) -> float:
-        """Seconds from the request to create the Pod until its server answers at the Pod's own address."""
+        """Return the seconds from the request to create the Pod until its server answers at the Pod's own address."""
         name = f"by-hand-{next(self._numbers)}"
-        begun = time.perf_counter()
+        start_time = time.perf_counter()
         self._create(name)
         address = self._address(name)
         until = time.monotonic() + PATIENCE_SECONDS
         while not answers(address, PORT, f"{address}:{PORT}", TOKEN):
             assert time.monotonic() < until, f"{name} does not answer"
             time.sleep(EVERY_SECONDS)
-        return time.perf_counter() - begun
+        return time.perf_counter() - start_time
 
     def clear(self) -> None:
-        """Begins to remove everything that was made."""
+        """Begin to remove all Pods and Secrets that were made."""
         while self._made:
             name = self._made.pop()
             self.api.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=1)
@@ -62,21 +66,21 @@ class ByHand:
         self.api.create_namespaced_pod(NAMESPACE, same_pod(self.order, name))
 
     def _address(self, name: str) -> str:
-        """As soon as the cluster tells it."""
+        """Return the Pod's address as soon as the cluster reports it."""
         watch: Any = Watch()
-        named = f"metadata.name={name}"
-        told = watch.stream(self.api.list_namespaced_pod, NAMESPACE, field_selector=named, timeout_seconds=60)
-        for event in told:
-            found = event["raw_object"]
-            assert not state_of(found).gone, found
-            if address := found["status"].get("podIP"):
+        selector = f"metadata.name={name}"
+        events = watch.stream(self.api.list_namespaced_pod, NAMESPACE, field_selector=selector, timeout_seconds=60)
+        for event in events:
+            pod_object = event["raw_object"]
+            assert not state_of(pod_object).gone, pod_object
+            if address := pod_object["status"].get("podIP"):
                 watch.stop()
                 return str(address)
         raise TimeoutError(name)
 
 
 def same_pod(order: SessionOrder, name: str) -> dict[str, Any]:
-    """A session's Pod but for its name and for what ties it to its other objects."""
+    """Return a session's Pod without its name and without the parts that tie it to its other objects."""
     owner = {"metadata": {"name": "none", "uid": "none"}}
     body = pod(order, "0000", owner, Making(GATEWAY, DOMAIN, RESOURCES))
     body["metadata"] = {"name": name}

@@ -1,4 +1,6 @@
-"""`make bench-cluster`: launches on a real Kubernetes beside the same Pod by hand, in turn in one run. Prints ratios; judges nothing."""
+"""`make bench-cluster`: launches on a real Kubernetes beside the same Pod by hand, in turn in one run. It only prints
+ratios.
+"""
 
 import math
 import os
@@ -34,17 +36,17 @@ from tests.serving.git_http import GitServer, git, make_repository
 from tests.serving.lab import TOKEN, order_of
 from tests.serving.runtime import LocalRuntime
 
-PAIRS, FOUR_PAIRS, LAG_RUNS, LAYOUT_PAIRS = 16, 60, 16, 24  # four at once differ by a third from run to run
-SIZES = ((20, 200_000), (400, 40_000_000))  # files and bytes of the commits whose layout is measured
+PAIRS, FOUR_PAIRS, LAG_RUNS, LAYOUT_PAIRS = 16, 60, 16, 24  # four at the same time differ by a third from run to run
+SIZES = ((20, 200_000), (400, 40_000_000))  # files and bytes of the commits in the comparison of layouts
 SETTLE_SECONDS = 1
-TICK_SECONDS = 1  # a kubelet looks once in so long at what its containers do
+TICK_SECONDS = 1  # a kubelet looks at its containers at this interval
 STEPS = ("service", "pod", "runs", "answers")
 GOLDEN = (math.sqrt(5) - 1) / 2
 Told = dict[str, str]
 
 
 class Bench:
-    """One Bindery on one cluster for the whole run."""
+    """A Bindery on a cluster for the whole run."""
 
     def __init__(self, shipped: Shipped, server: GitServer, bindery: LocalRuntime) -> None:
         self.shipped, self.bindery = shipped, bindery
@@ -53,44 +55,47 @@ class Bench:
         self.clearing: list[Callable[[], None]] = [shipped.remove_sessions]
 
     def launch(self, sightings: Sightings | None = None, steps: Steps | None = None) -> tuple[float, Told]:
-        """Seconds from the GET of /build to the session's public address answering, and the last event."""
-        begun = time.perf_counter()
+        """Return the seconds from the GET of /build until the session's public address answers, and the last event."""
+        start = time.perf_counter()
         with self.bindery.stream(self.spec) as stream:
-            heard = {event.phase: time.perf_counter() for event in stream.listen()}
-        told = dict(stream.last.data)
-        assert told["phase"] == "ready", stream.text
-        while not answers("127.0.0.1", self.host.port or 80, urlsplit(told["url"]).netloc, told["token"]):
+            steps_heard = {event.phase: time.perf_counter() for event in stream.listen()}
+        session = dict(stream.last.data)
+        assert session["phase"] == "ready", stream.text
+        while not answers("127.0.0.1", self.host.port or 80, urlsplit(session["url"]).netloc, session["token"]):
             time.sleep(EVERY_SECONDS)
-        took = time.perf_counter() - begun
+        took = time.perf_counter() - start
         if sightings and steps is not None:
-            self._note(sightings, steps, begun, told, heard)
-        return took, told
+            self._note(sightings, steps, start, session, steps_heard)
+        return took, session
 
     def timed(self, sightings: Sightings, steps: Steps) -> float:
         return self.launch(sightings, steps)[0]
 
     def clear(self, run: int = 0) -> None:
-        """Nothing of earlier runs takes the next one's processor: Pods are gone when the node has taken them apart.
+        """Clear the cluster, so that no earlier run takes the next run's processor. Pods are gone when the node has
+        taken them apart.
 
-        They go when the node looks. So that runs do not all begin at one moment between two of its looks, which would be
-        kinder to one side, each begins at another, spread evenly.
+        The node removes them when it looks. Each run begins at another moment between two of its looks, spread
+        evenly. If all runs began at the same moment, that would favour one side.
         """
         for clear in self.clearing:
             clear()
         self.shipped.kubectl("wait", "--for=delete", "pods", "-l", "!app.kubernetes.io/component", "--timeout=60s")
         time.sleep(SETTLE_SECONDS + TICK_SECONDS * (run * GOLDEN % 1))
 
-    def _note(self, sightings: Sightings, steps: Steps, begun: float, told: Told, heard: dict[str, float]) -> None:
-        session = urlsplit(told["url"]).netloc.partition(".")[0]
+    def _note(
+        self, sightings: Sightings, steps: Steps, start: float, last_event: Told, steps_heard: dict[str, float]
+    ) -> None:
+        session = urlsplit(last_event["url"]).netloc.partition(".")[0]
         for step in STEPS:
-            steps[step].append(sightings.wait(session, step) - begun)
-        for phase, at_ in heard.items():
-            steps[f"event {phase}"].append(at_ - begun)
-        steps["lag"].append(heard["ready"] - sightings.seen[session]["answers"])
+            steps[step].append(sightings.wait(session, step) - start)
+        for phase, at_ in steps_heard.items():
+            steps[f"event {phase}"].append(at_ - start)
+        steps["lag"].append(steps_heard["ready"] - sightings.seen[session]["answers"])
 
 
 def cleared(bench: Bench, take: Callable[[int], float]) -> Callable[[int], float]:
-    """The same on a cluster where nothing else runs."""
+    """Return the measurement on a cluster where no other session runs."""
 
     def taken(run: int) -> float:
         bench.clear(run)
@@ -101,7 +106,7 @@ def cleared(bench: Bench, take: Callable[[int], float]) -> Callable[[int], float
 
 @contextmanager
 def some_cluster() -> Iterator[Cluster]:
-    """That of BINDERY_TEST_KUBECONFIG, else one that ends with the run."""
+    """Provide the cluster of BINDERY_TEST_KUBECONFIG, or else one that ends with the run."""
     ready = os.environ.get("BINDERY_TEST_KUBECONFIG")
     if ready:
         yield Cluster(at(Path(ready).parent))
@@ -125,9 +130,10 @@ def bench_on(shipped: Shipped) -> Iterator[Bench]:
 
 
 class Layouts:
-    """Starts of one commit's session in two images of it: one that other commits share, and one that holds the commit's files.
+    """Starts of one commit's session in two images of it: one that other commits share, and one that holds the
+    commit's files.
 
-    files, size: how many the commit has, and how many bytes all of them.
+    files, size: the number of the commit's files, and their bytes in all.
     """
 
     def __init__(self, shipped: Shipped, folder: Path, files: int, size: int) -> None:
@@ -148,48 +154,50 @@ class Layouts:
         return self._start(self._whole, Scope.COMMIT)
 
     def _start(self, image: str, scope: Scope) -> float:
-        """Seconds from the order until the session's public address answers. The session is gone afterwards."""
+        """Return the seconds from the order until the session's public address answers. The session is gone
+        afterwards.
+        """
         order = order_of(f"layout{self._name()}", ref=self._ref, image=image).model_copy(update={"scope": scope})
-        begun = time.perf_counter()
+        start = time.perf_counter()
         self._launcher.start(order)
         report = self._launcher.wait(order.id, TOKEN, 60)
-        took = time.perf_counter() - begun
+        took = time.perf_counter() - start
         assert report.liveness is Liveness.READY, report
         self._launcher.stop(order.id)
         return took
 
 
 def layouts(bench: Bench) -> list[str]:
-    """What it costs a commit's own launch that its image carries the commit as an archive."""
+    """Measure the cost of an image that carries the commit as an archive, for a launch of that commit."""
     lines = []
     for files, size in SIZES:
         with tempfile.TemporaryDirectory(prefix="bindery-bench-") as name:
             starts = Layouts(bench.shipped, Path(name), files, size)
         for take in (starts.shared, starts.whole):  # the node has both images from now on
             take()
-        ours, theirs = in_turn(cleared(bench, starts.shared), cleared(bench, starts.whole), LAYOUT_PAIRS)
-        apart = statistics.median(mine - other for mine, other in zip(ours, theirs, strict=True))
+        in_shared, in_own = in_turn(cleared(bench, starts.shared), cleared(bench, starts.whole), LAYOUT_PAIRS)
+        apart = statistics.median(shared - other for shared, other in zip(in_shared, in_own, strict=True))
         print(f"  a shared image adds {apart:.3f} s (median of pairs)")
         lines.append(
-            line(f"start in a shared image / in the commit's own, {files} files, {size / 1e6:g} MB", ours, theirs)
+            line(f"start in a shared image / in the commit's own, {files} files, {size / 1e6:g} MB", in_shared, in_own)
         )
     return lines
 
 
 def measure(bench: Bench) -> list[str]:
-    _, told = bench.launch()  # builds it
-    by_hand = ByHand(bench.shipped, told["image"])
+    _, session = bench.launch()  # builds it
+    by_hand = ByHand(bench.shipped, session["image"])
     bench.clearing.append(by_hand.clear)
     by_hand.start()
-    ours = cleared(bench, lambda _: bench.launch()[0])
-    lines = [line("cluster launch / same Pod by hand", *in_turn(ours, cleared(bench, by_hand.start), PAIRS))]
+    by_launch = cleared(bench, lambda _: bench.launch()[0])
+    lines = [line("cluster launch / same Pod by hand", *in_turn(by_launch, cleared(bench, by_hand.start), PAIRS))]
     together = cleared(bench, four(lambda _: bench.launch()[0])), cleared(bench, four(by_hand.start))
     lines.append(line("cluster launch / same Pod by hand, 4 at a time", *in_turn(*together, FOUR_PAIRS)))
-    # Who watches takes processor time, and more of it the more objects there are: nobody does while launches are compared.
+    # A watcher takes processor time, and more of it with more objects: there is no watcher while launches are compared.
     steps: Steps = defaultdict(list)
-    with Sightings(bench.shipped).going_on() as seen:
+    with Sightings(bench.shipped).going_on() as sightings:
         for run in range(LAG_RUNS):
-            cleared(bench, lambda _: bench.timed(seen, steps))(run)
+            cleared(bench, lambda _: bench.timed(sightings, steps))(run)
     lags = steps.pop("lag")
     for name, times in steps.items():
         print(f"  launch, from the click to {name}: {statistics.median(times) * 1000:.0f} ms")
@@ -199,7 +207,7 @@ def measure(bench: Bench) -> list[str]:
 
 
 def main() -> None:
-    """Everything, about twenty minutes."""
+    """Run all measurements, about twenty minutes."""
     with some_cluster() as cluster, bench_on(apply(cluster)) as bench:
         try:
             print("\n".join([*measure(bench), *layouts(bench)]))

@@ -1,7 +1,9 @@
-"""How long a function takes to its first message, over a bare one that only has boto3 and one client of it. Part of `make bench`.
+"""The time of a function until its first message, over a bare function with only boto3 and one client of it. Part of
+`make bench`.
 
-On Python 3.13 as Lambda has it, if there is one here, in an environment as it is deployed: no tools, byte code ready. The ratio
-is of processor time: a start is one thread that computes, and what else runs on the machine would only blur it.
+It runs on Python 3.13 as Lambda has it, if this machine has one, in an environment as it is deployed: no tools, byte
+code ready. The ratio is of processor time: a start is one thread that computes, and other work on the machine would
+only blur it.
 """
 
 import os
@@ -25,23 +27,23 @@ MOST = 20
 
 
 def deployed(folder: Path) -> tuple[Path, Path]:
-    """A Python that has what the layer has, and the functions; both with their byte code."""
+    """Return a Python with the layer's packages, and the folder of the functions; both with their byte code."""
     environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder / "environment")}
-    wanted = ["--frozen", "--quiet", "--no-default-groups", "--no-editable", "--compile-bytecode"]
-    wanted += ["--reinstall-package", "bindery"]  # else a package kept from earlier, of older code, would be measured
-    command = [UV, "sync", *wanted, "--no-python-downloads", "--python", str(python())]
+    options = ["--frozen", "--quiet", "--no-default-groups", "--no-editable", "--compile-bytecode"]
+    options += ["--reinstall-package", "bindery"]  # else a package kept from earlier, of older code, would be measured
+    command = [UV, "sync", *options, "--no-python-downloads", "--python", str(python())]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     shutil.copytree(ROOT / "functions", folder / "functions")
     return folder / "environment" / "bin" / "python", folder / "functions"
 
 
 def python() -> Path:
-    """The runtime's own minor, or the one that runs this."""
+    """Return a Python of the runtime's own minor version, or the one that runs this code."""
     return UvCommand(UV, Path(tempfile.gettempdir())).python("3.13") or Path(sys.executable)
 
 
 def measure(interpreter: Path, functions: Path) -> dict[str, list[Init]]:
-    """Each in turn, RUNS times; the first round only writes byte code."""
+    """Measure each function in turn, RUNS times. The first round only writes byte code."""
     taken: dict[str, list[Init]] = defaultdict(list)
     for run in range(RUNS + 1):
         for name in (BARE, *FUNCTIONS):
@@ -52,7 +54,7 @@ def measure(interpreter: Path, functions: Path) -> dict[str, list[Init]]:
 
 
 def main() -> list[str]:
-    """Two minutes. Prints what is in the ratios, and answers them."""
+    """Measure for two minutes. Print the parts of the ratios, and return the ratios."""
     with tempfile.TemporaryDirectory(prefix="bindery-starts-") as folder:
         interpreter, functions = deployed(Path(folder))
         version = subprocess.run([interpreter, "--version"], capture_output=True, text=True, check=True).stdout.strip()
@@ -61,8 +63,8 @@ def main() -> list[str]:
         bare = taken.pop(BARE)
         for name, inits in taken.items():
             waited = [statistics.median(each.seconds for each in measured) for measured in (inits, bare)]
-            told = f"{waited[0]:.2f} s by the clock, beside {waited[1]:.2f} s"
-            print(f"  init {name}: {told}; {len(inits[0].installed)} modules beside Python's own")
+            seconds_text = f"{waited[0]:.2f} s by the clock, beside {waited[1]:.2f} s"
+            print(f"  init {name}: {seconds_text}; {len(inits[0].installed)} modules beside Python's own")
         for name in HOT:
             print(_table(name, imports(name, interpreter, functions), imports(BARE, interpreter, functions)))
     used = {name: [each.processor for each in inits] for name, inits in taken.items()}
@@ -71,10 +73,10 @@ def main() -> list[str]:
 
 
 def _table(name: str, own: dict[str, float], bare: dict[str, float]) -> str:
-    """The packages that take longest to import, beside the bare one's."""
+    """Return the packages that take longest to import, beside the bare function's."""
     rows = sorted(own, key=lambda package: own[package] - bare.get(package, 0), reverse=True)[:MOST]
-    told = [f"    {package:34} {own[package]:6.1f} ms {bare.get(package, 0):6.1f} ms" for package in rows]
-    return "\n".join([f"  imports of {name}, beside the bare one's:", *told])
+    lines = [f"    {package:34} {own[package]:6.1f} ms {bare.get(package, 0):6.1f} ms" for package in rows]
+    return "\n".join([f"  imports of {name}, beside the bare one's:", *lines])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""`python -m tests.performance.cull`: sweeps over a thousand and over ten thousand sessions, and how what they cost grows.
+"""`python -m tests.performance.cull`: the growth of a sweep's cost from a thousand to ten thousand sessions.
 
-The Pods are kwok's: real objects of a real API server that run nothing. One process answers for all of their servers.
+The Pods are kwok's: real objects of a real API server, without running containers. One process answers for all of
+their servers.
 """
 
 import multiprocessing
@@ -40,7 +41,10 @@ VERBS: Mapping[str, Callable[[System], None]] = {
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one sweep in a process of its own. processor: seconds. memory: bytes more than before it. asked: sessions' servers."""
+    """The cost of one sweep in a process of its own.
+
+    processor: seconds. memory: bytes more than before it. asked: sessions' servers.
+    """
 
     seconds: float
     processor: float
@@ -58,7 +62,7 @@ class Cost:
 
 
 def sweep(verb: str, kubeconfig: Path, table_path: Path) -> Cost:
-    """What it costs, from a fresh start."""
+    """Sweep in a fresh process and return the cost."""
     table, queue, calls = CountedTable(table_path), FakeQueue(), Counter[str]()
     access = count_calls(access_of(str(kubeconfig)), calls)
     launcher = KubernetesSessions(
@@ -66,10 +70,10 @@ def sweep(verb: str, kubeconfig: Path, table_path: Path) -> Cost:
     )
     ports = FakePorts(table, queue, FakeBuilds(queue), launcher, SystemClock(), FakeHost())
     system = System(ports, settings_of(max_age_seconds=0))
-    Path("/proc/self/clear_refs").write_text("5")  # from here on, the most memory counts anew
-    before, begun, used = _memory("VmRSS"), time.perf_counter(), time.process_time()
+    Path("/proc/self/clear_refs").write_text("5")  # from here on, the peak of memory is counted anew
+    before, start, used = _memory("VmRSS"), time.perf_counter(), time.process_time()
     VERBS[verb](system)
-    took, processor = time.perf_counter() - begun, time.process_time() - used
+    took, processor = time.perf_counter() - start, time.process_time() - used
     return Cost(took, processor, _memory("VmHWM") - before, table.calls, calls, len(queue.sent))
 
 
@@ -83,7 +87,7 @@ def _spelled(counts: Mapping[str, int]) -> str:
 
 
 class Sweeps:
-    """One cluster for the whole run; a table for each count."""
+    """A cluster for the whole run, and a table for each count."""
 
     def __init__(self, folder: Path, shipped: Shipped) -> None:
         self.folder = folder
@@ -91,12 +95,15 @@ class Sweeps:
         self.there = 0
 
     def grow(self, count: int) -> None:
-        """Objects for so many sessions."""
+        """Make objects for so many sessions."""
         put_objects(self.shipped.cluster.kubeconfig, _names(count)[self.there :], NODES)
         self.there = count
 
     def measure(self, verb: str, count: int, servers: ManyServers, silent: int = 0) -> Cost:
-        """silent: every so many-th session does not answer."""
+        """Measure a sweep.
+
+        silent: every so many-th session does not answer.
+        """
         path = Path(tempfile.mkdtemp(dir=self.folder)) / "table.sqlite"
         table = SqliteTable(path)
         for name in _names(count, silent):
@@ -114,7 +121,7 @@ def _names(count: int, silent: int = 0) -> list[str]:
 
 
 def told(verb: str, costs: Sequence[Cost]) -> str:
-    """How what it costs grows from FEW to MANY."""
+    """Return a line about the growth of the cost from FEW to MANY."""
     few, many = costs
     ratios = {
         "seconds": many.seconds / few.seconds,
@@ -132,7 +139,7 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bindery-sweep-")))
         cluster = stack.enter_context(running())
         shipped = apply(cluster)
-        shipped.kubectl("delete", "resourcequota", "sessions")  # it is for 200 sessions
+        shipped.kubectl("delete", "resourcequota", "sessions")  # the limit is for 200 sessions
         cluster.start_kwok(NODES)
         near, far = stack.enter_context(many_servers()), stack.enter_context(many_servers(REMOTE_SECONDS))
         sweeps, costs = Sweeps(folder, shipped), dict[str, list[Cost]]()

@@ -1,11 +1,13 @@
-"""What a function does before it can take its first message. Run by itself in a fresh process, on whatever Python: no tests' code.
+"""The work of a function before its first message. It runs by itself in a fresh process, on any Python, without
+tests' code.
 
-Arguments: the folder of the functions, and a function's name or `bare`. Prints JSON: seconds, seconds of a processor, modules.
+Arguments: the folder of the functions, and a function's name or `bare`. Prints JSON: seconds, seconds of a processor,
+modules.
 """
 
 import time
 
-BEGUN, USED = time.perf_counter(), time.process_time()  # before anything else is loaded
+BEGUN, USED = time.perf_counter(), time.process_time()  # before any other module is loaded
 
 import importlib  # noqa: E402
 import sys  # noqa: E402
@@ -15,25 +17,27 @@ HOST = "gh"
 
 
 def bare() -> None:
-    """What no function on DynamoDB can do without."""
+    """Load the parts that no function on DynamoDB can do without."""
     import boto3
 
     boto3.client("dynamodb")
 
 
 def function(name: str) -> None:
-    """Its handler, its use case and the clients that this needs, as the first message makes them; nothing is asked over a network."""
+    """Load a function's handler, its use case and their clients, as the first message does. No request goes over a
+    network.
+    """
     if name == "stream_launch":  # as run.sh starts it
         importlib.import_module("serve").server()
     importlib.import_module("handler")
     from bindery.bootstrap import system
 
-    made = system()
-    getattr(made, VERBS.get(name, name))
+    root = system()
+    getattr(root, VERBS.get(name, name))
     if name in ("stream_launch", "resolve_repository", "answer_api", "serve_pages"):
-        made.ports.provider(HOST)
+        root.ports.provider(HOST)
     if name in ("resolve_repository", "start_build", "record_build", "reconcile"):
-        _ = made.ports.builds.name
+        _ = root.ports.builds.name
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One process that answers as thousands of sessions' servers would: each by its host name, to its own token only."""
+"""A process that answers as thousands of sessions' servers would: each by its host name, to its own token only."""
 
 import asyncio
 import json
@@ -35,14 +35,17 @@ class ManyServers:
         return f"http://{session}.{DOMAIN}:{self.port}/"
 
     def heard(self) -> dict[str, int]:
-        """Connections and requests so far, by path."""
-        told: dict[str, int] = httpx.get(f"http://127.0.0.1:{self.port}/heard", trust_env=False).json()
-        return told
+        """Return the connections and requests so far, by path."""
+        counts: dict[str, int] = httpx.get(f"http://127.0.0.1:{self.port}/heard", trust_env=False).json()
+        return counts
 
 
 @contextmanager
 def many_servers(delay: float = 0) -> Iterator[ManyServers]:
-    """delay: seconds that each answer takes. A session whose id begins with SILENT never answers."""
+    """Provide the servers.
+
+    delay: seconds that each answer takes. A session with an id that begins with SILENT never answers.
+    """
     command = [sys.executable, "-m", "tests.performance.many_servers", str(delay)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -95,14 +98,14 @@ def _read(head: str) -> tuple[str, dict[str, str]]:
     return first.split()[1].partition("?")[0], fields
 
 
-def _spelled(code: int, told: object) -> bytes:
-    body = json.dumps(told).encode()
+def _spelled(code: int, content: object) -> bytes:
+    body = json.dumps(content).encode()
     return b"HTTP/1.1 %d .\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (code, len(body), body)
 
 
 async def main(delay: float) -> None:
-    heard: Counter[str] = Counter()
-    make = partial(Answering, heard, delay)
+    counts: Counter[str] = Counter()
+    make = partial(Answering, counts, delay)
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

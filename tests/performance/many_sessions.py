@@ -1,4 +1,4 @@
-"""Thousands of sessions as a cluster and a table have them, made in a minute; nothing runs in them."""
+"""Thousands of sessions in a cluster and a table, made in a minute. They have no running containers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ MAKING = Making(GATEWAY, DOMAIN, Resources())
 
 
 def put_objects(administrator: Path, sessions: Sequence[str], nodes: int) -> None:
-    """Service and Pod of each, on kwok's nodes in turn."""
+    """Put the Service and Pod of each session, on kwok's nodes in turn."""
     cluster = Cluster(access_of(str(administrator)), NAMESPACE)
 
     def put(number: int) -> None:
@@ -31,7 +31,7 @@ def put_objects(administrator: Path, sessions: Sequence[str], nodes: int) -> Non
         owner = cluster.create(service(order, RUN))
         assert owner is not None
         body = pod(order, RUN, owner, MAKING)
-        body["spec"]["nodeName"] = f"kwok-{number % nodes}"  # what a scheduler would find out, one at a time
+        body["spec"]["nodeName"] = f"kwok-{number % nodes}"  # the node that a scheduler would choose, one Pod at a time
         cluster.create(body)
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -76,13 +76,13 @@ class CountedTable:
 
 
 def count_calls(access: Access, calls: Counter[str]) -> Access:
-    """The same access, every request of which is counted by its method."""
+    """Return the same access with a counter of its requests by method."""
     pool: Any = access.entry().pool
     request = pool.request
 
-    def counted(method: str, *arguments: Any, **named: Any) -> Any:
+    def counted(method: str, *arguments: Any, **options: Any) -> Any:
         calls[method] += 1
-        return request(method, *arguments, **named)
+        return request(method, *arguments, **options)
 
     pool.request = counted
     return access

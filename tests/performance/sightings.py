@@ -1,4 +1,4 @@
-"""Somebody beside a launch, who sees its objects come, and when its public address first answers."""
+"""A watcher beside a launch. It sees the launch's objects come, and the first answer of its public address."""
 
 import base64
 import threading
@@ -22,7 +22,10 @@ Seen = dict[str, float]
 
 
 class Sightings:
-    """seen: by session, when (`time.perf_counter`) each of `service`, `pod`, `runs` and `answers` was first so."""
+    """The sightings of sessions' objects.
+
+    seen: by session, the time (`time.perf_counter`) when each of `service`, `pod`, `runs` and `answers` was first so.
+    """
 
     def __init__(self, shipped: Shipped) -> None:
         self.seen: dict[str, Seen] = {}
@@ -34,7 +37,7 @@ class Sightings:
 
     @contextmanager
     def going_on(self) -> Iterator["Sightings"]:
-        """While the block lasts."""
+        """Watch while the block lasts."""
         api: Any = CoreV1Api(self._client)
         kinds = {
             "service": api.list_namespaced_service,
@@ -57,25 +60,25 @@ class Sightings:
             time.sleep(0.01)
         return self.seen[session][what]
 
-    def _begin(self, target: Any, *given: Any) -> None:
-        threading.Thread(target=target, args=given, daemon=True).start()
+    def _begin(self, target: Any, *arguments: Any) -> None:
+        threading.Thread(target=target, args=arguments, daemon=True).start()
 
     def _watch(self, kind: str, listing: Any, version: str) -> None:
         watch: Any = Watch()
         self._watches.append(watch)
         with suppress(HTTPError):  # as it ends with the run
             for event in watch.stream(listing, NAMESPACE, resource_version=version):
-                if event and event["type"] != "DELETED":  # none: it was stopped
+                if event and event["type"] != "DELETED":  # without an event it was stopped
                     self._see(kind, event["type"], event["raw_object"])
 
-    def _see(self, kind: str, change: str, found: Any) -> None:
-        session = found["metadata"].get("labels", {}).get(ID)
+    def _see(self, kind: str, change: str, sighted: Any) -> None:
+        session = sighted["metadata"].get("labels", {}).get(ID)
         if session:
             self._note(session, kind)
-            if kind == "pod" and state_of(found).runs:
+            if kind == "pod" and state_of(sighted).runs:
                 self._note(session, "runs")
             if kind == "secret" and change == "ADDED":
-                self._begin(self._ask, session, base64.b64decode(found["data"]["token"]).decode())
+                self._begin(self._ask, session, base64.b64decode(sighted["data"]["token"]).decode())
 
     def _ask(self, session: str, token: str) -> None:
         host = f"{session}.{DOMAIN}:{self._port}"

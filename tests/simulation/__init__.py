@@ -1,1 +1,3 @@
-"""The real use cases on a virtual clock, one seeded scheduler and ports that fail: the same seed gives the same trace."""
+"""The real use cases on a virtual clock, one seeded scheduler and ports that fail. A seed always gives the same
+trace.
+"""

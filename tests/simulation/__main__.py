@@ -1,4 +1,4 @@
-"""`python -m tests.simulation seeds|until-broken|planted|scale`: the Makefile's `simulate`, and what stands behind the others."""
+"""`python -m tests.simulation seeds|until-broken|planted|scale`: the Makefile's `simulate` and its other simulations."""
 
 import argparse
 import sys
@@ -9,16 +9,16 @@ from tests.simulation.lives import all_lived, lived, together
 from tests.simulation.planted import all_caught
 
 
-def seeds(given: argparse.Namespace) -> int:
-    """Many seeds, added up; the stories of those that failed."""
-    total = together(all_lived(range(given.first, given.first + given.seeds)))
+def seeds(arguments: argparse.Namespace) -> int:
+    """Live through many seeds. Print their sums, and the stories of those that failed."""
+    total = together(all_lived(range(arguments.first, arguments.first + arguments.seeds)))
     print("\n".join(total.lines()))
     return 1 if total.failures else 0
 
 
-def until_broken(given: argparse.Namespace) -> int:
-    """One after the other, up to the first that breaks a rule."""
-    for seed in range(given.first, given.first + given.seeds):
+def until_broken(arguments: argparse.Namespace) -> int:
+    """Live through seeds in order, up to the first that breaks a rule."""
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
         for story in lived(seed).failures.values():
             print(story)
             return 1
@@ -26,18 +26,18 @@ def until_broken(given: argparse.Namespace) -> int:
 
 
 def planted(_: argparse.Namespace) -> int:
-    """Every planted bug."""
-    found = []
+    """Try every planted bug."""
+    results = []
     for each in all_caught():
         print(each, flush=True)
-        found.append(each)
-    right = sum(each.seed is not None for each in found)
-    print(f"planted bugs caught: {right} of {len(found)}")
-    return 0 if right == len(found) else 1
+        results.append(each)
+    right = sum(each.seed is not None for each in results)
+    print(f"planted bugs caught: {right} of {len(results)}")
+    return 0 if right == len(results) else 1
 
 
 def measured(_: argparse.Namespace) -> int:
-    """Crowds, counted."""
+    """Measure crowds and print the counts."""
     for line in scale.lines():
         print(line, flush=True)
     return 0
@@ -56,8 +56,8 @@ def main() -> int:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1000)
-    given = parser.parse_args()
-    return COMMANDS[given.command](given)
+    arguments = parser.parse_args()
+    return COMMANDS[arguments.command](arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""What surrounds every call of a port: time that passes, a function that is killed, trouble, and a line in the story."""
+"""The surroundings of every call of a port: time that passes, a function that is killed, trouble, and a line in the
+story.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -21,9 +23,10 @@ SLUGGISH = (
 
 
 class Around:
-    """Before a call nothing of it has happened, after it everything has; in between, everybody else may have acted.
+    """Surroundings of calls. Before a call it has no effect yet, after it the whole effect is there; in between,
+    other tasks may act.
 
-    injected: faults by kind. told: the story so far. quiet: nothing is told, for worlds that are only counted.
+    injected: faults by kind. told: the story so far. quiet: no story is written, for worlds that are only counted.
     """
 
     def __init__(self, seed: int, *, quiet: bool = False) -> None:
@@ -40,7 +43,7 @@ class Around:
 
     @property
     def now(self) -> float:
-        """True time, in virtual seconds; what clocks of functions say may be apart from it."""
+        """Return the true time, in virtual seconds. Functions' clocks may differ from it."""
         return self.clock.time
 
     @property
@@ -48,7 +51,7 @@ class Around:
         return self.clock.time - self.started
 
     def happens(self, fault: str) -> bool:
-        """Whether it does this time."""
+        """Decide at random if the fault happens this time."""
         rate: float = getattr(self.faults, fault)
         if rate == 0 or self.random.random() >= rate:
             return False
@@ -59,19 +62,19 @@ class Around:
         return True
 
     def skew(self) -> float:
-        """How far a function's clock is ahead of the true time."""
+        """Return the seconds that a function's clock is ahead of the true time."""
         return (self.random.random() * 2 - 1) * MOST_SKEW_SECONDS if self.happens("clock_apart") else 0
 
     def later(self, seconds: float, what: Callable[[], None]) -> None:
-        """Does it outside of any task."""
+        """Do the action later, outside of any task."""
         self.scheduler.after(seconds, what)
 
     def wait(self, seconds: float) -> None:
-        """Time for the others."""
+        """Let other tasks run for some time."""
         self.scheduler.pause(seconds)
 
     def before(self, call: str) -> None:
-        """The way there."""
+        """Go through the way to the call: time, faults and a line of the story."""
         task = self.scheduler.task
         if task is None:
             return
@@ -81,32 +84,32 @@ class Around:
         self._may_kill("killed before it")
 
     def after(self, call: str) -> None:
-        """The way back: what was done stays done."""
+        """Go through the way back from the call. Its effect stays."""
         self._may_kill(f"killed after {call.partition(' ')[0]}")
         self.scheduler.pause(self._lasts(call))
 
     def trouble(self, fault: str, error: Exception) -> None:
-        """Raises it, if the fault happens; visitors who are spared meet none."""
+        """Raise the error if the fault happens. Spared visitors meet no faults."""
         task = self.scheduler.task
         if task and not task.spared and self.happens(fault):
             self.note(f"{fault}: {error}")
             raise error
 
     def note(self, what: str) -> None:
-        """A line of the story of whoever runs now."""
+        """Add a line to the story of the task that runs now."""
         task = self.scheduler.task
         if not self.quiet:
             name, about = (task.name, task.about) if task else ("world", "")
             self.told.append(Told(self.elapsed, name, about, what))
 
-    def _may_kill(self, told: str) -> None:
+    def _may_kill(self, cause: str) -> None:
         task = self.scheduler.task
         if task and not task.spared and self.happens("killed"):
-            self.note(told)
+            self.note(cause)
             raise Killed
 
     def _lasts(self, call: str) -> float:
-        """How long a call's way there or back takes: mostly little, now and then much longer than the next ten."""
+        """Return the time of a call's way there or back: mostly little, now and then much longer than the next ten."""
         slow = bool(self.sluggish) and all(word in call for word in self.sluggish)
         mean = min(1.5, SLOWER * self.latency) if slow else self.latency
         return mean * self.random.expovariate(1)

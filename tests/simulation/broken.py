@@ -1,8 +1,11 @@
-"""What ends a seed: a rule does not hold."""
+"""The error that ends a seed: a rule does not hold."""
 
 
 class Broken(BaseException):
-    """A rule does not hold; no code under test may catch it. about: the launch or the environment that it happened to."""
+    """The error that a rule does not hold. No code under test may catch it.
+
+    about: the launch or the environment that it happened to.
+    """
 
     def __init__(self, rule: str, about: str) -> None:
         super().__init__(rule)

@@ -26,10 +26,12 @@ OVERTAKEN = BuildReport(
 
 
 class SimBuilds(FakeBuilds):
-    """table: where an attempt's first step records its handle. began: told of each attempt that really begins. planned: told how many
-    seconds it will take.
+    """The build service port with faults.
 
-    seconds: how long an attempt takes. begun_at: by handle. stops: called before an attempt that runs is stopped.
+    table: an attempt's first step records its handle there. began: called with each attempt that really begins.
+    planned: called with the number of seconds that it will take.
+    seconds: the time that an attempt takes. begun_at: by handle. stops: called before an attempt that runs is
+    stopped.
     removing: called with each image before it is deleted.
     """
 
@@ -54,9 +56,9 @@ class SimBuilds(FakeBuilds):
         self._before(f"start {order.environment}")
         if f"{order.environment}-{order.attempt}" not in self.reports:
             self._around.trouble("build_refused", BuildsRefused(why=DOWN))
-        known = len(self.started)
+        count = len(self.started)
         handle = super().start(order)
-        if len(self.started) > known:
+        if len(self.started) > count:
             self._began(handle)
             self._plan(order)
             self._replay_older(order)
@@ -92,23 +94,23 @@ class SimBuilds(FakeBuilds):
         return removed
 
     def working(self) -> list[str]:
-        """Without those that will end at their first step."""
+        """Return the running builds, without those that will end at their first step."""
         return [handle for handle in self.running() if not self.is_given_up(*_attempt_of(handle))]
 
     def is_given_up(self, environment: str, attempt: int) -> bool:
-        """Whether it ends at its first step, if it has begun."""
+        """Return True if the build ends at its first step, if it has begun."""
         return self._kept.handle(environment, attempt) == ""
 
     def runs(self, handle: str) -> bool:
         return super().look(handle).state is BuildState.RUNNING
 
     def started_at(self, environment: Environment) -> float | None:
-        """When its newest attempt's handle was recorded."""
+        """Return the time when its newest attempt's handle was recorded."""
         started = self._kept.started(environment.key, environment.attempt, environment.claimed_at)
         return started.at if started else None
 
     def word(self, environment: str, attempt: int) -> BuildReport:
-        """What the service would say of an attempt."""
+        """Return the service's report of an attempt."""
         return super().look(f"{environment}-{attempt}")
 
     def _before(self, call: str) -> None:
@@ -141,14 +143,16 @@ class SimBuilds(FakeBuilds):
             self._around.later(seconds, lambda: self._end(handle, None))
 
     def _take_first_step(self, handle: str) -> None:
-        """As bindery_builder.codebuild's, on a machine of its own: its handle is recorded, or it ends."""
+        """Do the first step as bindery_builder.codebuild does on a machine of its own. Its handle is recorded, or the
+        build ends.
+        """
         if self.runs(handle):
             self._kept.record_start(*_attempt_of(handle), handle)
             if self._kept.handle(*_attempt_of(handle)) != handle:
                 self.finish(handle, OVERTAKEN)
 
     def _replay_older(self, order: BuildOrder) -> None:
-        """An event of the attempt before comes again, now that it is long over."""
+        """Send again an event of the attempt before, now that it is long over."""
         if order.attempt > 1 and self._around.happens("event_of_older_attempt"):
             self.queue.send(BuildChanged(environment=order.environment, attempt=order.attempt - 1))
 
@@ -161,7 +165,7 @@ class SimBuilds(FakeBuilds):
             self.finish(handle, report)
 
     def _vanish(self, handle: str) -> None:
-        """The service forgets it; sometimes it had only lost sight of it, and it ends well after all."""
+        """Make the service forget the build. Sometimes it only lost sight of the build, which ends well after all."""
         if not self.runs(handle):
             return
         del self.reports[handle]

@@ -1,4 +1,4 @@
-"""What can go wrong, each with its own rate, mixed anew for every seed."""
+"""The possible faults, each with its own rate, mixed anew for every seed."""
 
 from dataclasses import dataclass, fields, replace
 from random import Random
@@ -6,14 +6,17 @@ from random import Random
 
 @dataclass(frozen=True)
 class Faults:
-    """Rates: 0 never, 1 always. Of functions and table: for each port call. Of messages: for each one. deploys: for each world."""
+    """The rates of faults: 0 never, 1 always.
+
+    Of functions and table: for each port call. Of messages: for each one. deploys: for each world.
+    """
 
     # Functions: ended between two port calls, slow, with clocks that are apart by seconds, of two versions at once
     killed: float = 0
     slow: float = 0
     clock_apart: float = 0
     deploys: float = 0
-    # Table and queues: refused, in conflict with another transaction, somebody wrote first, done but unanswered
+    # Table and queues: refused, in conflict with another transaction, overtaken by another write, done but unanswered
     throttled: float = 0
     conflicts: float = 0
     rival_writes: float = 0
@@ -179,7 +182,11 @@ SELDOM_MET = (
 
 
 def mixed(random: Random, most: Faults = MOST) -> Faults:
-    """Of the faults in `most`: a theme or two, or about half of them, or all, somewhere up to their rates there. Or what seldom meets."""
+    """Return a random selection of the faults in `most`, each at a random rate up to its rate there.
+
+    The selection is a theme or two, or about half of the faults, or all. It may also be a mix of faults that seldom
+    meet.
+    """
     names = [fault.name for fault in fields(Faults) if getattr(most, fault.name)]
     kind = random.random()
     if kind < 0.18 and most is MOST:

@@ -21,24 +21,27 @@ SHAPES = {"events": from_build_service, "logs": from_log}
 
 
 class Crashed(BaseException):
-    """A handler met what is no fact of ours: a bug in the code."""
+    """An error in a handler that is not one of Bindery's own: a bug in the code."""
 
 
 class Functions:
-    """Every function of the template but those that answer HTTP. system: what they find at the composition root."""
+    """The functions of the template without those that answer HTTP.
+
+    system: the one at their composition root.
+    """
 
     def __init__(self, system: System) -> None:
         self._system = system
         self._idle: dict[str, list[ModuleType]] = defaultdict(list)
 
     def deliver(self, delivery: Delivery) -> bool:
-        """Hands a message to the function of its queue; whether it is done, as the function itself says."""
+        """Hand a message to the function of its queue. Return True if the function reports it as done."""
         shape = SHAPES.get(delivery.queue, from_queue)
         answer = self.call(TEMPLATE.consumers[delivery.queue].module, shape(delivery))
         return answer is not None
 
     def call(self, module: str, event: Event) -> Mapping[str, Any] | None:
-        """The handler's answer; None if it raised. One that is killed leaves no instance behind."""
+        """Return the handler's result, or None if it raised. A killed function leaves no instance behind."""
         instance = self._idle[module].pop() if self._idle[module] else _loaded(module, self._system)
         answer: Mapping[str, Any] | None = None
         try:
@@ -50,7 +53,9 @@ class Functions:
 
 
 def _check(error: Exception) -> None:
-    """Facts of ours and messages that cannot be read are no crash: the queue brings them again."""
+    """Raise Crashed for a real crash. For Bindery's own errors and unreadable messages, the queue brings the message
+    again.
+    """
     if not isinstance(error, (BinderyError, ValidationError)):
         raise Crashed(repr(error)) from error
 
@@ -62,7 +67,7 @@ def _code(module: str) -> CodeType:
 
 
 def _loaded(module: str, system: System) -> ModuleType:
-    """A cold start."""
+    """Load a function's module, as at a cold start."""
     instance = ModuleType(module)
     exec(_code(module), vars(instance))
     vars(instance)["system"] = lambda: system

@@ -1,4 +1,4 @@
-"""The host of all repositories, pushed to every now and then."""
+"""The host of all repositories. A commit is pushed to it every now and then."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ COMMITS_AN_ENVIRONMENT = 3
 
 
 def is_own(repository: Repository) -> bool:
-    """Return True if the commit is on the repository's branch, whatever is known of it."""
+    """Return True if the commit is on the repository's branch, regardless of the facts that are recorded about it."""
     return int(repository.ref, 16) < FOREIGN
 
 
@@ -25,8 +25,9 @@ def is_own(repository: Repository) -> bool:
 class SimProvider:
     """The repository provider port. `o/missing/HEAD` has no such ref; every five minutes there is a new commit.
 
-    Every third commit changes what the environment is made of. pushed: commits ahead of that, by somebody who pushes.
-    Of each repository, HEAD is the branch's newest commit, `id` the one before, by its id, and `pull` one that a stranger made.
+    Every third commit changes the files that define the environment. pushed: commits ahead of that, made by a push.
+    In each repository, HEAD is the branch's newest commit, `id` the one before, by its id, and `pull` one that a
+    stranger made.
     """
 
     around: Around
@@ -46,10 +47,10 @@ class SimProvider:
     def resolve(self, spec: str) -> Resolved:
         self.around.before(f"host.resolve {spec}")
         self._trouble()
-        name, _, named = spec.rpartition("/")
+        name, _, ref_name = spec.rpartition("/")
         if name.endswith("missing"):
             raise RefNotFound(spec=spec, ref="HEAD")
-        ref, url = f"{self._commit(named):040x}", self.check(spec)
+        ref, url = f"{self._commit(ref_name):040x}", self.check(spec)
         return Resolved(
             Repository(
                 provider="gh",
@@ -59,7 +60,7 @@ class SimProvider:
                 clone_url=f"{url}.git",
                 repo_url=url,
                 ref_url=f"{url}/tree/{ref}",
-                on_branch_or_tag=named == "HEAD",
+                on_branch_or_tag=ref_name == "HEAD",
             )
         )
 
@@ -83,12 +84,12 @@ class SimProvider:
         self._trouble()
         return ""
 
-    def _commit(self, named: str) -> int:
+    def _commit(self, ref_name: str) -> int:
         newest = int(self.around.elapsed // COMMIT_SECONDS) + self.pushed
-        return {"HEAD": newest, "id": max(0, newest - 1), "pull": newest + FOREIGN}[named]
+        return {"HEAD": newest, "id": max(0, newest - 1), "pull": newest + FOREIGN}[ref_name]
 
     def _trouble(self) -> None:
-        if self.around.happens("host_limits"):  # and says so late: whoever was told the same may have gone on by then
+        if self.around.happens("host_limits"):  # and reports it late: a caller with the same answer may have gone on
             self.around.wait(self.around.random.random() * 20)
             raise HostLimited(host=HOST, at=int(self.around.now) + 600)
         if self.around.happens("host_hangs"):

@@ -1,4 +1,6 @@
-"""The design's rules as predicates on every write: how launches, sessions and environments may change, and what may be stored."""
+"""The design's rules as predicates on every write: the allowed changes of launches, sessions and environments, and
+the stored data.
+"""
 
 import re
 from collections import Counter, defaultdict
@@ -29,11 +31,14 @@ AFTER = {
 
 @dataclass
 class Watched:
-    """What is in the table, kept up to date with every write. total, per_repository: limits. tokens: of all sessions.
+    """The content of the table, updated with every write.
 
-    failed, became_ready, outcome, stopping: told of a launch, an environment, a session (with what it was) at that moment.
-    left: when a launch last ceased to wait for an environment. waiters: by environment, when each launch registered as waiting for it.
-    last_left: when a registered launch last ceased to wait for an environment.
+    total, per_repository: limits. tokens: of all sessions.
+    failed, became_ready, outcome, stopping: called with a launch, an environment, a session (with its earlier state)
+    at that moment.
+    left: the time when a launch last ceased to wait for an environment. waiters: by environment, the time when each
+    launch registered as waiting for it.
+    last_left: the time when a registered launch last ceased to wait for an environment.
     """
 
     total: int | None
@@ -56,7 +61,7 @@ class Watched:
         self.turns.is_making = lambda key, attempt: self.environments[key].is_making(attempt)
 
     def wrote(self, change: Item | Delete) -> None:
-        """A write has just been made."""
+        """Take note of a write that has just been made."""
         self.turns.wrote(change)
         self._note_waiter(change)
         if isinstance(change, Delete):
@@ -73,36 +78,38 @@ class Watched:
             self.check_no_token(str(change.data), change.pk)
 
     def check_no_token(self, text: str, about: str) -> None:
-        """A session's token stands in its own record, and in nothing that others may read."""
+        """Check that no session's token is in this text. It is only in its own record, not in data that others may
+        read.
+        """
         if any(word in self.tokens for word in TOKENS.findall(text)):
             raise Broken(f"a session's token stands in {text[:80]!r}", about)
 
     def _note_waiter(self, change: Item | Delete) -> None:
         item = change.item if isinstance(change, Delete) else change
         _, _, rest = item.pk.partition("environment#")
-        environment, found, _ = rest.partition("#waiters#")
-        if found and isinstance(change, Delete):
+        environment, separator, _ = rest.partition("#waiters#")
+        if separator and isinstance(change, Delete):
             self.waiters[environment].pop(item.sk, None)
-        elif found:
+        elif separator:
             self.waiters[environment].setdefault(item.sk, self.turns.around.now)
 
     def waited_since(self, environment: str, since: float) -> bool:
-        """Whether a launch has waited for the environment, and was registered for that, since then and until now."""
+        """Return True if a launch, registered as waiting since that time, still waits for the environment."""
         registered = [launch for launch, at in self.waiters[environment].items() if at < since]
         return any(_awaited(self.launches[launch]) == environment for launch in registered)
 
     def wanted(self, environment: str, since: float) -> bool:
-        """Whether a launch waits for it to be built, or has since then."""
+        """Return True if a launch waits for the environment's build, or has waited since then."""
         waits = any(_awaited(launch) == environment for launch in self.launches.values())
         return waits or self.left.get(environment, 0) >= since
 
     def _launch(self, now: Launch) -> None:
         before = self.launches.get(now.id)
         self.launches[now.id] = now
-        if before and (left := _awaited(before)) and left != _awaited(now):
-            self.left[left] = self.turns.around.now
-            if now.id in self.waiters[left]:
-                self.last_left[left] = self.turns.around.now
+        if before and (former := _awaited(before)) and former != _awaited(now):
+            self.left[former] = self.turns.around.now
+            if now.id in self.waiters[former]:
+                self.last_left[former] = self.turns.around.now
         if before:
             check_launch(before, now)
         if any(now.events.count(event) > now.retries + 1 for event in (WAITING, FOUND, BUILT)):
@@ -130,7 +137,7 @@ class Watched:
         self._count(before, now)
 
     def _count(self, before: Session | None, now: Session) -> None:
-        """Against the limits."""
+        """Count the session's change against the limits."""
         was = before is not None and before.state is not SessionState.ENDED
         self.alive[now.repo_url] += (now.state is not SessionState.ENDED) - was
         total, own = self.alive.total(), self.alive[now.repo_url]
@@ -162,12 +169,12 @@ class Watched:
 
 
 def _awaited(launch: Launch) -> str:
-    """The environment that it waits for."""
+    """Return the environment that the launch waits for."""
     return launch.environment if launch.stage is Stage.BUILDING else ""
 
 
 def check_launch(before: Launch, now: Launch) -> None:
-    """A launch goes forward, and once it has ended nowhere."""
+    """Check that a launch goes forward, and that it does not change after its end."""
     if before.stage in ENDED and before != now:
         raise Broken(f"a launch that ended ({before.stage}) changed to {now.stage}", now.id)
     if now.step < before.step or now.retries < before.retries:
@@ -181,7 +188,7 @@ def check_launch(before: Launch, now: Launch) -> None:
 
 
 def check_environment(before: Environment | None, now: Environment) -> None:
-    """One attempt after the other, each with one outcome."""
+    """Check that attempts follow one after the other, each with one outcome."""
     if before is None:
         right = now.attempt == 1 and now.state is EnvironmentState.BUILDING
     elif now.attempt == before.attempt and (now.claimed_by, now.repository) != (before.claimed_by, before.repository):
@@ -206,7 +213,11 @@ def check_environment(before: Environment | None, now: Environment) -> None:
 
 
 def check_source(environment: Environment) -> None:
-    """An environment that commits share is built from none that a stranger made; another one from its own commit."""
+    """Check the source of an environment.
+
+    An environment that commits share is built from a commit that no stranger made; another one is built from its own
+    commit.
+    """
     if environment.scope is Scope.COMMIT:
         if environment.inputs["commit"] != environment.repository.ref:
             raise Broken("the environment of one commit is built from another", environment.key)
@@ -214,13 +225,17 @@ def check_source(environment: Environment) -> None:
         raise Broken("a shared environment is built from a commit that is on no branch", environment.key)
 
 
-def check_builds(running: list[str], begun: list[str], forgotten: Counter[str], slots: int) -> None:
-    """running: handles, `<environment>-<attempt>`, of those that work. begun: all that ever were. forgotten: how often, by the service."""
+def check_builds(running: list[str], started: list[str], forgotten: Counter[str], slots: int) -> None:
+    """Check the builds.
+
+    running: handles, `<environment>-<attempt>`, of those that work. started: all that ever were. forgotten: counts,
+    by the service.
+    """
     if len(running) > slots:
         raise Broken(f"{len(running)} builds run, and there are {slots} slots", running[-1].rpartition("-")[0])
     for environment, builds in Counter(handle.rpartition("-")[0] for handle in running).items():
         if builds > 1:
             raise Broken(f"{builds} builds of one environment run at once", environment)
-    for handle, times in Counter(begun).items():
+    for handle, times in Counter(started).items():
         if times > 1 + forgotten[handle]:
             raise Broken("an attempt was begun twice", handle.rpartition("-")[0])

@@ -1,4 +1,4 @@
-"""What became of a seed: counts to add up, and the story if a rule was broken."""
+"""The result of seeds: counts to add up, and the story if a rule was broken."""
 
 import traceback
 from collections import Counter
@@ -18,7 +18,10 @@ CRASH = "the code raised what is no fact of ours"
 
 @dataclass
 class Lives:
-    """One or many. ends: launches by how they ended. ready: at the first attempt, or later. failures: stories, by seed."""
+    """The counts of one life or many.
+
+    ends: launches by their end. ready: at the first attempt, or later. failures: stories, by seed.
+    """
 
     seeds: int = 0
     ends: Counter[str] = field(default_factory=Counter)
@@ -40,7 +43,7 @@ class Lives:
         )
 
     def lines(self) -> Iterator[str]:
-        """What `make simulate` prints; the last one is agreed upon."""
+        """Yield the lines that `make simulate` prints. The last one has an agreed form."""
         yield from self.failures.values()
         yield "faults: " + ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
         yield "launches: " + ", ".join(f"{name} {count}" for name, count in self.ends.most_common())
@@ -51,7 +54,7 @@ class Lives:
 
 
 def lived(seed: int) -> Lives:
-    """A whole life."""
+    """Live through the whole life of a seed."""
     world, failures = World(seed), {}
     try:
         world.run()
@@ -66,7 +69,7 @@ def lived(seed: int) -> Lives:
 
 
 def all_lived(seeds: Iterable[int]) -> Iterator[Lives]:
-    """Lives in the order of their seeds, on all cores."""
+    """Yield lives in the order of their seeds, from all cores."""
     with ProcessPoolExecutor() as pool:
         yield from pool.map(lived, seeds, chunksize=CHUNK)
 

@@ -1,4 +1,4 @@
-"""What the code writes to its log, heard before anything is blanked."""
+"""The code's log lines, before any text in them is hidden."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -9,12 +9,12 @@ from bindery.lambda_support.logging import logger
 
 @contextmanager
 def listening(hear: Callable[[str], None]) -> Iterator[None]:
-    """While it lasts, lines go to `hear` alone; with an error that comes along as its last line tells it."""
+    """Send lines only to `hear` while the block lasts. An error that comes along is included as its last line."""
 
     def listen(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         hear(f"{record.getMessage()} {error or ''}")
-        return False  # and nowhere else
+        return False  # and the line goes to no other place
 
     logger()  # made before its filters are asked for
     log = logging.getLogger("bindery")

@@ -24,7 +24,10 @@ FIRST_SEED = re.compile(r"^First seed: (\d+)$", re.MULTILINE)  # in the patch of
 
 @dataclass(frozen=True)
 class Caught:
-    """seed: the first that broke a rule; None: all held. rule: what it said."""
+    """The result of a planted bug.
+
+    seed: the first that broke a rule; None: all held. rule: its message.
+    """
 
     name: str
     seed: int | None
@@ -39,7 +42,7 @@ def patches() -> list[Path]:
 
 
 def caught(patch: Path) -> Caught:
-    """Plants the bug in a copy and lives through seeds there until a rule is broken."""
+    """Plant the bug in a copy, and live through seeds there until a rule is broken."""
     with TemporaryDirectory(prefix="planted-") as folder:
         copy = Path(folder)
         for name in COPIED:
@@ -53,17 +56,19 @@ def caught(patch: Path) -> Caught:
         seeds = ["--first", first[1] if first else "1", "--seeds", str(MOST_SEEDS)]
         command = [sys.executable, "-m", "tests.simulation", "until-broken", *seeds]
         try:
-            said = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=SECONDS, env=_alone(copy))
+            output = subprocess.run(
+                command, cwd=copy, capture_output=True, text=True, timeout=SECONDS, env=_alone(copy)
+            )
         except subprocess.TimeoutExpired:
             return Caught(patch.stem, None, f"still looking after {SECONDS} s")
-    found = re.search(r"^seed (\d+): (.*)$", said.stdout, re.MULTILINE)
-    if found is None or found[2] == CRASH:  # a patch that makes the code fall over plants no bug
-        return Caught(patch.stem, None, (said.stdout + said.stderr)[-500:])
-    return Caught(patch.stem, int(found[1]), found[2])
+    match = re.search(r"^seed (\d+): (.*)$", output.stdout, re.MULTILINE)
+    if match is None or match[2] == CRASH:  # a patch that makes all code crash plants no bug
+        return Caught(patch.stem, None, (output.stdout + output.stderr)[-500:])
+    return Caught(patch.stem, int(match[1]), match[2])
 
 
 def all_caught() -> Iterator[Caught]:
-    """In the order of their names, as many at a time as there are cores."""
+    """Yield the results in the order of the patches' names. As many run at a time as there are cores."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         yield from pool.map(caught, patches())
 
@@ -76,7 +81,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _alone(copy: Path) -> dict[str, str]:
-    """The copy's code before any installed; no repository around it."""
+    """Return an environment in which the copy's code comes before any installed code, without a repository around it."""
     return {
         **os.environ,
         "PYTHONPATH": python_path(copy),

@@ -20,7 +20,7 @@ Handle = Callable[[Delivery, Callable[[], None]], None]
 
 SETTINGS = {
     **{queue.name: queue for queue in TEMPLATE.queues},
-    # What AWS does with an event that an asynchronous function did not take: twice more, then never.
+    # AWS's rule for an event that an asynchronous function did not take: twice more, then never.
     **{name: Queue(name, 60, 3, None) for name in ("events", "logs")},
 }
 UNHANDLED = "Unburied"
@@ -31,7 +31,10 @@ FOR_ALL = (*BEST_EFFORT, "builds")
 
 @dataclass
 class Letter:
-    """One message. number: for the trace. doomed: no function ever handles it."""
+    """A message in a queue.
+
+    number: for the trace. doomed: no function ever handles it.
+    """
 
     queue: str
     body: str
@@ -42,9 +45,11 @@ class Letter:
 
 
 class SimQueues:
-    """The queue port. asked: told of each message before it is sent. buried: told of each that becomes a dead letter.
+    """The queue port.
 
-    settings: by queue. patient: what is for all comes again until it is handled. sends: counted, by queue.
+    asked: called with each message before it is sent. buried: called with each that becomes a dead letter.
+    settings: by queue. patient: a message of the queues FOR_ALL comes again until it is handled. sends: counted, by
+    queue.
     """
 
     def __init__(
@@ -67,12 +72,12 @@ class SimQueues:
         self._around.trouble("unanswered", Throttled())
 
     def send_all(self, messages: Sequence[Message], delay: float = 0) -> None:
-        """Trouble may come between any two of them: those before arrive, those after do not."""
+        """Send the messages. Trouble may come between any two of them: those before arrive, those after do not."""
         for message in messages:
             self.send(message, delay)
 
     def accept(self, message: Message, delay: float = 0) -> None:
-        """Takes it without any hook, as from the build service, whose events are best effort."""
+        """Accept a message without any hook, as from the build service with its events of best effort."""
         around, task = self._around, self._around.scheduler.task
         kind = "event" if message.queue in BEST_EFFORT else "message"
         if kind == "event" and around.happens("event_lost"):
@@ -89,9 +94,9 @@ class SimQueues:
             self._add(Letter(message.queue, body, self._number(), doomed), delay + late + seconds)
 
     def ask_for(self, environment: str, attempt: int) -> bool:
-        """Whether a message about that attempt is under way, be it as a dead letter."""
+        """Return True if a message about that attempt is under way. A dead letter counts, too."""
         bodies = [json.loads(letter.body) for letter in self.under_way.values()]
-        return any((told.get("environment"), told.get("attempt")) == (environment, attempt) for told in bodies)
+        return any((payload.get("environment"), payload.get("attempt")) == (environment, attempt) for payload in bodies)
 
     def _add(self, letter: Letter, seconds: float) -> None:
         self.under_way[letter.number] = letter
@@ -134,7 +139,7 @@ class SimQueues:
 
 @dataclass
 class Events:
-    """The queue that the build service sends to: best effort, and nobody's function."""
+    """The queue that the build service sends to. It is best effort, and no function's own."""
 
     queues: SimQueues
 

@@ -1,4 +1,6 @@
-"""What has to hold after a sweep that met no trouble, and when everything is quiet again: nothing is late, nothing is left."""
+"""Rules for the time after a sweep without trouble, and for the quiet at the end: no work is late, and no remains are
+left.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -21,47 +23,61 @@ APART_SECONDS = 2 * MOST_SKEW_SECONDS + MOST_LAG_SECONDS
 
 
 def check_all_ended(launches: Mapping[str, Launch], orphaned: Callable[[Launch], bool]) -> None:
-    """Where nothing was lost, no timer was needed; but for a build that nobody asked for, as whoever claimed it failed before."""
+    """Check that all launches ended without a timer, if no message was lost.
+
+    The exception is a build that was never requested, because the launch that claimed it failed before.
+    """
     for launch in launches.values():
         if launch.stage not in ENDED and not orphaned(launch):
             raise Broken(f"nothing was lost, and a launch is still {launch.stage}", launch.id)
 
 
-def check_deadlines(launches: Iterable[Launch], begun: float, period: float) -> None:
-    """After a sweep without trouble that began then."""
+def check_deadlines(launches: Iterable[Launch], start: float, period: float) -> None:
+    """Check deadlines after a sweep without trouble that began then."""
     for launch in launches:
-        if launch.stage not in ENDED and launch.deadline < begun - 2 * period:
+        if launch.stage not in ENDED and launch.deadline < start - 2 * period:
             raise Broken("a launch outlived its deadline and a sweep", launch.id)
 
 
-def check_pairs(sessions: Mapping[str, Session], launcher: SimSessions, asked: Mapping[str, str], begun: float) -> None:
-    """After a sweep without trouble that began then: no object without a record, no record without an object, for long."""
-    long_ago = begun - START_SECONDS - APART_SECONDS
-    for session, found in launcher.running.items():
+def check_pairs(
+    sessions: Mapping[str, Session], launcher: SimSessions, stop_reasons: Mapping[str, str], start: float
+) -> None:
+    """Check pairs after a sweep without trouble that began then.
+
+    For long there is no object without a record, and no record without an object.
+    """
+    long_ago = start - START_SECONDS - APART_SECONDS
+    for session, session_object in launcher.running.items():
         record = sessions.get(session)
-        if found.started < long_ago and (record is None or record.state is SessionState.ENDED):
+        if session_object.started < long_ago and (record is None or record.state is SessionState.ENDED):
             ended = "has no record" if record is None else "ended"
-            if record is None or session not in asked:
+            if record is None or session not in stop_reasons:
                 raise Broken(f"an object is still there and its session {ended}", session)
     for record in sessions.values():
         young = max(record.created_at, record.last_activity) > long_ago
         gone_at = launcher.facts[record.id].gone_at if record.id in launcher.facts else None
-        gone = gone_at is not None and gone_at < begun
-        if record.state is SessionState.RUNNING and not young and gone and record.id not in asked:
+        gone = gone_at is not None and gone_at < start
+        if record.state is SessionState.RUNNING and not young and gone and record.id not in stop_reasons:
             raise Broken("a session has no object, and nobody asked for its end", record.id)
 
 
-def check_ages(watched: Watched, asked: Mapping[str, str], begun: float, limit: float, period: float) -> None:
-    """After a sweep without trouble that began then: what is too old is asked to end, once it was ready for long enough to be due."""
+def check_ages(watched: Watched, stop_reasons: Mapping[str, str], start: float, limit: float, period: float) -> None:
+    """Check ages after a sweep without trouble that began then.
+
+    A session that is too old is asked to end, once it was ready for long enough to be due.
+    """
     for session in watched.sessions.values():
-        ready_at = watched.launches[session.id].ended_at or begun
-        old = max(session.created_at + limit, ready_at) + period + APART_SECONDS < begun
-        if old and session.state is SessionState.RUNNING and session.id not in asked:
+        ready_at = watched.launches[session.id].ended_at or start
+        old = max(session.created_at + limit, ready_at) + period + APART_SECONDS < start
+        if old and session.state is SessionState.RUNNING and session.id not in stop_reasons:
             raise Broken("a session outlived its limit and a sweep", session.id)
 
 
 def check_turns(turns: Turns, is_told: Callable[[str, int], bool], seconds: float, now: float) -> None:
-    """Nobody is first in line beside a free slot for that long and untold. now: or when a sweep without trouble began."""
+    """Check that the first in line is told about a free slot within that time.
+
+    now: or the time when a sweep without trouble began.
+    """
     first = turns.passed_over(now - seconds)
     if first and not is_told(*first):
         raise Broken("a slot is free, and whoever is first in line was not told", first[0])
@@ -70,21 +86,24 @@ def check_turns(turns: Turns, is_told: Callable[[str, int], bool], seconds: floa
 def check_held(
     turns: Turns, is_idle: Callable[[str, int, float], bool], is_told: Callable[[str, int], bool], since: float
 ) -> None:
-    """After a sweep without trouble: no attempt that was not started has had a slot since then and nobody who waits for it."""
+    """Check slots after a sweep without trouble.
+
+    No attempt that was not started has had a slot since then, if no launch waits for it.
+    """
     for environment, attempt in turns.held_for_long(since):
         if is_idle(environment, attempt, since) and not is_told(environment, attempt):
             raise Broken("a slot is held by what was not started and nobody waits for", environment)
 
 
 def check_unwanted(running: Iterable[str], runs_unwanted: Callable[[str, float], bool], since: float) -> None:
-    """After a sweep without trouble: no build runs that no launch has waited for since then."""
+    """Check builds after a sweep without trouble: no build runs without a launch that has waited for it since then."""
     for handle in running:
         if runs_unwanted(handle, since):
             raise Broken("a build runs on, and no launch waits for it", handle.rpartition("-")[0])
 
 
 def check_quiet(items: list[Item], objects: Mapping[str, Running], running: list[str]) -> None:
-    """Long after the last fault and the last visitor."""
+    """Check the state long after the last fault and the last visitor."""
     for item in items:
         _check_at_rest(item)
     if objects:
@@ -113,7 +132,7 @@ def _check_at_rest(item: Item) -> None:
 
 
 def _check_counts(items: list[Item]) -> None:
-    """Every launch is counted, once, as what it was."""
+    """Check that every launch is counted exactly once, with its own kind of end."""
     launches = [Launch.model_validate(item.data) for item in items if item.sk == "launch"]
     ready = [launch for launch in launches if launch.stage is Stage.READY]
     true = {

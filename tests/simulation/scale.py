@@ -1,4 +1,6 @@
-"""Thousands at once, counted: what one launch costs the table and the queues, and whether anybody waits for others."""
+"""Thousands of launches at the same time, counted: the calls of table and queues for one launch, and the waits for
+other launches.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +20,10 @@ TIMERS = ("reconcile", "cull_sessions")
 
 @dataclass(frozen=True)
 class Visit:
-    """When somebody clicks on what. at: virtual seconds."""
+    """A visitor's click on a link.
+
+    at: virtual seconds.
+    """
 
     at: float
     spec: str
@@ -26,7 +31,10 @@ class Visit:
 
 @dataclass(frozen=True)
 class Measured:
-    """calls: of table and queues, by whose they are. hottest: the most written key, and how often."""
+    """The measured numbers.
+
+    calls: of table and queues, by their function. hottest: the most written key, and its number of writes.
+    """
 
     launches: list[Launch]
     builds: int
@@ -35,9 +43,11 @@ class Measured:
     hottest: tuple[str, int]
 
     def per_launch(self, *whose: str) -> float:
-        """Calls of the table by these; of every function of the launch's way if nobody is named."""
-        mine = whose or tuple(self.calls.keys() - {*WATCHERS, *TIMERS})
-        return sum(self.calls[each] for each in mine) / len(self.launches)
+        """Return the calls of the table by these functions, or by every function of the launch's way if no function
+        is named.
+        """
+        functions = whose or tuple(self.calls.keys() - {*WATCHERS, *TIMERS})
+        return sum(self.calls[each] for each in functions) / len(self.launches)
 
     @property
     def ready(self) -> list[Launch]:
@@ -52,7 +62,7 @@ class Measured:
 
 
 def lived(visits: Sequence[Visit], build_seconds: Callable[[BuildOrder], float]) -> Measured:
-    """The whole life of a world in which nothing fails and these people come."""
+    """Live through the whole life of a world without faults, with these visits."""
     world = World(1, visitors=len(visits), faults=Faults(), quota=2 * len(visits), slots=SLOTS, quiet=True)
     around = world.around
     around.latency, around.sluggish = CALL_SECONDS, []
@@ -74,13 +84,15 @@ def lived(visits: Sequence[Visit], build_seconds: Callable[[BuildOrder], float])
 
 
 def crowd(count: int) -> list[Visit]:
-    """All want the same commit, which was never built, within ten seconds."""
+    """Return visits of a crowd. All want the same commit, which was never built, within ten seconds."""
     random = Random(count)
     return sorted((Visit(random.random() * 10, "o/popular/HEAD") for _ in range(count)), key=lambda visit: visit.at)
 
 
 def mybinder(count: int, repositories: int, seconds: float) -> list[Visit]:
-    """Popularity as on mybinder.org: the first repository has 26 % of the launches, the first 25 have 69 %."""
+    """Return visits with the popularity of mybinder.org: the first repository has 26 % of the launches, the first 25
+    have 69 %.
+    """
     random = Random(count)
     ranks = range(1, repositories)
     weights = [0.26, *(0.43 / rank for rank in ranks[:24]), *(0.31 for _ in ranks[24:])]
@@ -92,7 +104,7 @@ def mybinder(count: int, repositories: int, seconds: float) -> list[Visit]:
 
 
 def waits(launches: Sequence[Launch]) -> list[float]:
-    """Seconds from the click to ready, in order."""
+    """Return the seconds from the click to ready, in order."""
     return sorted((launch.ended_at or 0) - launch.created_at for launch in launches)
 
 
@@ -103,12 +115,12 @@ POPULAR = "o/r0/HEAD"
 
 
 def one_commit(count: int) -> Measured:
-    """A crowd that wants what was never built."""
+    """Measure a crowd that wants a commit that was never built."""
     return lived(crowd(count), lambda _order: 60)
 
 
 def popular(slow: float) -> Measured:
-    """mybinder's popularity, with ten build slots; the most popular repository's take `slow`."""
+    """Measure mybinder's popularity with ten build slots. Builds of the most popular repository take `slow` seconds."""
 
     def seconds(order: BuildOrder) -> float:
         return slow if order.repository.spec == POPULAR else BUILD_SECONDS
@@ -117,12 +129,12 @@ def popular(slow: float) -> Measured:
 
 
 def of_others(measured: Measured) -> list[float]:
-    """How long everybody waited but those who want the most popular repository."""
+    """Return the waits of all launches outside of the most popular repository."""
     return waits([launch for launch in measured.ready if launch.spec != POPULAR])
 
 
 def lines() -> Iterator[str]:
-    """What `make simulate-scale` prints."""
+    """Yield the lines that `make simulate-scale` prints."""
     for count in SIZES:
         yield str(one_commit(count))
     for slow in (BUILD_SECONDS, SLOW_BUILD_SECONDS):

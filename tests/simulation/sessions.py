@@ -14,10 +14,11 @@ NEVER = 10**6
 
 @dataclass
 class Facts:
-    """What is true of a session, whatever the table says. answered: its server, or one before it, has been seen to.
+    """The truth about a session, independent of the table.
 
+    answered: its server, or one before it, has been seen to.
     silences: in a row, in sweeps that could be trusted. idle_since: as its last answer said; None: in use.
-    gone_at: since when nothing of it runs.
+    gone_at: the time since no part of it runs.
     """
 
     answered: bool = False
@@ -28,7 +29,10 @@ class Facts:
 
 @dataclass
 class SimSessions(FakeSessions):
-    """facts: by session."""
+    """The session launcher port with faults.
+
+    facts: by session.
+    """
 
     around: Around = field(kw_only=True)
     facts: dict[str, Facts] = field(default_factory=dict)
@@ -37,9 +41,9 @@ class SimSessions(FakeSessions):
     def start(self, order: SessionOrder) -> None:
         self._before("start", order.id)
         self.around.trouble("cluster_full", ClusterFull(why="the quota is used up"))
-        known = len(self.started)
+        count = len(self.started)
         super().start(order)
-        if len(self.started) > known:
+        if len(self.started) > count:
             facts = self.facts.setdefault(order.id, Facts())
             facts.gone_at = None
             self._plan(order.id)
@@ -79,7 +83,11 @@ class SimSessions(FakeSessions):
         self.around.trouble("launcher_down", LauncherDown(why=DOWN))
 
     def _remember(self, answers: Mapping[str, Activity | None]) -> None:
-        """The design's own rule: a sweep in which over a tenth (and at least five) are silent says nothing of any of them."""
+        """Remember the answers by the design's own rule.
+
+        If over a tenth of the sessions (and at least five) are silent in a sweep, it gives no information about any
+        of them.
+        """
         silent = sum(answer is None for answer in answers.values())
         doubtful = silent >= 5 and silent > len(answers) / 10
         for session, answer in answers.items():
@@ -91,14 +99,14 @@ class SimSessions(FakeSessions):
                 facts.silences += 1
 
     def _plan(self, session: str) -> None:
-        made, random = self.running[session], self.around.random
-        made.answers = not self.around.happens("session_silent")
+        session_object, random = self.running[session], self.around.random
+        session_object.answers = not self.around.happens("session_silent")
         if self.around.happens("session_unschedulable"):
-            made.looks = NEVER
+            session_object.looks = NEVER
         elif self.around.happens("session_slow"):
-            made.looks = random.choice((1, 2, 5, 30, 100))
+            session_object.looks = random.choice((1, 2, 5, 30, 100))
         if self.around.happens("session_busy"):
-            made.busy = True
+            session_object.busy = True
             self.around.later(random.random() * 3000, lambda: self._rest(session))
         if self.around.happens("session_dies_early"):
             self.around.later(random.random() * 3, lambda: self._die(session))

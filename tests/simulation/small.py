@@ -1,4 +1,4 @@
-"""The use cases on plain fakes, one message at a time, for tests that say exactly what happens when."""
+"""The use cases on plain fakes, one message at a time, for tests that fix the exact order of events."""
 
 from dataclasses import replace
 
@@ -28,7 +28,10 @@ ASKED = LaunchRequest("gh", "o/r/HEAD", "203.0.113.9", f"{OWN_ORIGIN}/", OWN_ORI
 
 
 class Small:
-    """settings: as the operator set them. isolated: whether sessions cannot touch the machine."""
+    """The use cases on fakes.
+
+    settings: as the operator set them. isolated: True if sessions cannot touch the machine.
+    """
 
     def __init__(self, *, isolated: bool = True, **settings: object) -> None:
         self.clock = FakeClock()
@@ -41,27 +44,27 @@ class Small:
         self.system = System(ports, settings_of(**settings))
 
     def token(self, spec: str = "o/r/HEAD", seconds: float = 300) -> str:
-        """A fresh page's build token."""
+        """Return a fresh page's build token."""
         return self.system.tokens.build_token(f"gh/{spec}", "", self.clock.random_id(), self.clock.now() + seconds)
 
     def open(self, spec: str = "o/r/HEAD", *, build_only: bool = False, build_token: str = "") -> Launch:
-        """Somebody clicks."""
-        asked = replace(ASKED, spec=spec, build_only=build_only, build_token=build_token)
-        return self.system.open_launch(asked).launch
+        """Open a launch, as a click does."""
+        request = replace(ASKED, spec=spec, build_only=build_only, build_token=build_token)
+        return self.system.open_launch(request).launch
 
     def launch(self, launch: Launch | str) -> Launch:
-        """The launch as it is now."""
+        """Return the launch as it is now."""
         return self.system.state.launches.get(launch if isinstance(launch, str) else launch.id)
 
     def session(self, launch: Launch) -> Session:
-        """The launch's session as it is now."""
-        found = self.system.state.sessions.find(launch.id)
-        assert found, "no session"
-        return found
+        """Return the launch's session as it is now."""
+        record = self.system.state.sessions.find(launch.id)
+        assert record, "no session"
+        return record
 
     def handle(self, message: Message) -> None:
-        """The message arrives at its function."""
-        body = message.model_dump_json()  # what arrives is only what was serialised
+        """Hand the message to its function."""
+        body = message.model_dump_json()  # only the serialised content arrives
         match message:
             case ResolveRequested():
                 self.system.resolve_repository(ResolveRequested.model_validate_json(body))
@@ -77,18 +80,18 @@ class Small:
                 self.system.record_log(LogWritten.model_validate_json(body))
 
     def take(self) -> list[Sent]:
-        """Everything under way, taken out."""
+        """Take all messages out of the queue and return them."""
         taken, self.queue.sent[:] = list(self.queue.sent), []
         return taken
 
     def step(self) -> None:
-        """The next message arrives, after its delay."""
+        """Let the next message arrive, after its delay."""
         sent = self.queue.sent.pop(0)
         self.clock.advance(sent.delay)
         self.handle(sent.message)
 
     def pump(self, most: int = 100) -> None:
-        """Messages arrive, each once, in order, after their delay, until there are none."""
+        """Let messages arrive, each one time, in order, after their delay, until the queue is empty."""
         for _ in range(most):
             if not self.queue.sent:
                 return
@@ -96,14 +99,14 @@ class Small:
         raise AssertionError(f"messages go round: {self.queue.sent}")
 
     def build(self) -> None:
-        """Every build that runs ends well, and everything that follows happens."""
+        """Let every running build end well, and handle all messages that follow."""
         self.pump()
         for handle in self.builds.running():
             self.builds.finish(handle)
         self.pump()
 
     def ready(self, spec: str = "o/r/HEAD") -> Launch:
-        """A launch that has become ready."""
+        """Return a launch that has become ready."""
         opened = self.open(spec)
         self.build()
         launch = self.launch(opened)
@@ -111,6 +114,6 @@ class Small:
         return launch
 
     def waiters(self, key: str) -> list[str]:
-        """Launches that are registered as waiting for the environment."""
+        """Return the launches that are registered as waiting for the environment."""
         pages = self.system.state.environments.waiters(key, attempt=10**6)
         return [waiter.launch for page in pages for waiter in page]

@@ -1,4 +1,4 @@
-"""What happened, line by line, and how to see it again."""
+"""The story of a seed, line by line, and the command that shows it again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ LINES = 80
 
 @dataclass(frozen=True)
 class Told:
-    """One line of the story. at: seconds since the beginning."""
+    """A line of the story.
+
+    at: seconds since the beginning.
+    """
 
     at: float
     task: str
@@ -20,9 +23,12 @@ class Told:
         return f"{self.at:9.3f}  {self.task:24} {self.what}"
 
 
-def story(told: Sequence[Told], about: str, injected: Mapping[str, int], seed: int) -> str:
-    """The last lines about a launch or an environment (empty: about everything), without those of people who only look."""
-    theirs = [line for line in told if not about or about == line.about or about in line.what]
-    acts = [line for line in theirs if not line.task.startswith("visitor") or not line.what.startswith(LOOKS)]
+def story(lines: Sequence[Told], about: str, injected: Mapping[str, int], seed: int) -> str:
+    """Return the last lines about a launch or an environment, without those of people that only look.
+
+    about: empty for all lines.
+    """
+    matching = [line for line in lines if not about or about == line.about or about in line.what]
+    acts = [line for line in matching if not line.task.startswith("visitor") or not line.what.startswith(LOOKS)]
     faults = ", ".join(f"{name} {count}" for name, count in sorted(injected.items())) or "none"
     return "\n".join((*map(str, acts[-LINES:]), f"faults: {faults}", f"again: make simulate FIRST={seed} SEEDS=1"))

@@ -13,7 +13,11 @@ MOST_LAG_SECONDS = 5.0
 
 
 class SimTable:
-    """wrote: told of every change, at the moment when it is made. operations: counted, by whose they are and their kind. writes: by key."""
+    """The table port with faults.
+
+    wrote: called with every change, at the moment when it is made. operations: counted, by their function and their
+    kind. writes: by key.
+    """
 
     def __init__(self, around: Around, wrote: Callable[[Change], None]) -> None:
         self.real = DictTable()
@@ -72,7 +76,7 @@ class SimTable:
         self._around.trouble("unanswered", Throttled())
 
     def _rival(self, item: Item) -> None:
-        """Somebody writes what is there once more: whoever read it before is too late now."""
+        """Let a rival write the same item again. A caller that read it before is too late now."""
         stored = self.real.get(item.pk, item.sk)
         if stored and stored.version == item.version and self._around.happens("rival_writes"):
             self._around.note(f"a rival writes {item.pk} first")
@@ -81,13 +85,15 @@ class SimTable:
     def _made(self, change: Change) -> None:
         item = _item(change)
         self.writes[item.pk, item.sk] += 1
-        told = self.real.get(item.pk, item.sk) or Delete(item)
-        self._index.hear(told)
-        self._wrote(told)
+        current = self.real.get(item.pk, item.sk) or Delete(item)
+        self._index.hear(current)
+        self._wrote(current)
 
 
 class LaggingIndex:
-    """What is due, as it was up to a few seconds ago; changes become visible in the order in which they were made."""
+    """An index of due items, as it was up to a few seconds ago. Changes become visible in the order in which they
+    were made.
+    """
 
     def __init__(self, around: Around) -> None:
         self._around = around
@@ -96,13 +102,13 @@ class LaggingIndex:
         self._unseen: deque[tuple[float, Change]] = deque()
 
     def hear(self, change: Change) -> None:
-        """A change has been made."""
+        """Take note of a change that has been made."""
         earliest = self._unseen[-1][0] if self._unseen else 0.0
         lag = self._around.random.random() * MOST_LAG_SECONDS if self._around.happens("index_lags") else 0.0
         self._unseen.append((max(earliest, self._around.now + lag), change))
 
     def due(self, shard: str, now: float, limit: int) -> list[Item]:
-        """As the port's."""
+        """Return the due items, as the port does."""
         while self._unseen and self._unseen[0][0] <= self._around.now:
             self._show(self._unseen.popleft()[1])
         there = (item for item in self._seen.get(shard, {}).values() if item.due_at is not None and item.due_at <= now)

@@ -1,4 +1,6 @@
-"""One seeded scheduler on a virtual clock. What runs are greenlets: they switch only where a port is called, never by themselves."""
+"""A seeded scheduler on a virtual clock. Tasks are greenlets: they switch only where a port is called, never by
+themselves.
+"""
 
 import heapq
 from collections.abc import Callable
@@ -11,14 +13,16 @@ from tests.fakes.clock import FakeClock
 
 
 class Killed(BaseException):
-    """The function was killed: nothing in it may catch this."""
+    """The end of a killed function. No code in it may catch this."""
 
 
 @dataclass
 class Task:
-    """One run of a function, or a visitor. about: the launch it is for, if one. began, until: when its time begins and is over.
+    """A run of a function, or a visitor.
 
-    version: of the deployed code. skew: seconds that its clock is ahead. spared: never killed. troubles: faults it met.
+    about: the launch it is for, if one. began, until: the times when it begins and is over.
+    version: of the deployed code. skew: seconds that its clock is ahead. spared: never killed. troubles: faults it
+    met.
     """
 
     name: str
@@ -33,7 +37,9 @@ class Task:
 
 
 class Scheduler:
-    """run() does what is due, in the order of (time, order of asking), until nothing is due before `until`."""
+    """A scheduler with a method run(). It does due actions, in the order of (time, order of asking), until no action
+    is due before `until`.
+    """
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -43,11 +49,11 @@ class Scheduler:
         self._main = getcurrent()
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Does `action` outside of any task."""
+        """Do `action` later, outside of any task."""
         heapq.heappush(self._agenda, (self.clock.time + seconds, next(self._order), action))
 
     def spawn(self, name: str, about: str, seconds: float, work: Callable[[], object]) -> Task:
-        """Runs `work` as a task, from now on, for at most `seconds`."""
+        """Run `work` as a task, from now on, for at most `seconds`."""
         now = self.clock.time
         task: Task = Task(name, about, now, now + seconds, greenlet(lambda: self._work(task, work), self._main))
         self._tasks[task.greenlet] = task
@@ -62,12 +68,14 @@ class Scheduler:
 
     @property
     def task(self) -> Task | None:
-        """The task that runs now."""
+        """Return the task that runs now."""
         running: greenlet = getcurrent()
         return self._tasks.get(running)
 
     def pause(self, seconds: float) -> None:
-        """Lets others run; the task goes on later, or is killed when its time is over. Outside of tasks: nothing."""
+        """Let other tasks run. The task goes on later, or is killed when its time is over. Outside of tasks the call
+        has no effect.
+        """
         task = self.task
         if task is None:
             return
@@ -79,7 +87,7 @@ class Scheduler:
             raise Killed
 
     def run(self, until: float) -> None:
-        """Up to and including that time."""
+        """Run up to and including that time."""
         while self._agenda and self._agenda[0][0] <= until:
             at, _, action = heapq.heappop(self._agenda)
             self.clock.time = max(self.clock.time, at)
@@ -87,13 +95,13 @@ class Scheduler:
         self.clock.time = max(self.clock.time, until)
 
     def close(self) -> None:
-        """Kills what still runs."""
+        """Kill the tasks that still run."""
         for running in list(self._tasks):
             running.throw(Killed)
 
 
 class TaskClock(FakeClock):
-    """The clock port: each function's own, which may be apart from the others'. Time that a task waits for is time for the others."""
+    """The clock port: each function's own, which may differ from the others'. While a task waits, other tasks run."""
 
     scheduler: Scheduler
 

@@ -1,4 +1,6 @@
-"""The simulation can fail: bugs planted in a copy of the code are caught, each within a bounded number of seeds."""
+"""Tests that the simulation can fail. Bugs planted in a copy of the code are caught, each within a bounded number of
+seeds.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +16,7 @@ FEWEST = 15
 
 @pytest.fixture(scope="module")
 def found() -> Iterator[dict[Path, Future[Caught]]]:
-    """All of them at once, as far as there are cores."""
+    """Provide the results of all planted bugs. They run at the same time, as far as there are cores."""
     pool = ThreadPoolExecutor(2)
     yield {patch: pool.submit(caught, patch) for patch in patches()}
     pool.shutdown(cancel_futures=True)

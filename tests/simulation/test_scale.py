@@ -1,4 +1,6 @@
-"""Ten thousand at once: one build, all end, and a launch costs what it costs when there are ten."""
+"""Tests with ten thousand launches at the same time. There is one build, all end, and each costs as much as one of
+ten does.
+"""
 
 import pytest
 

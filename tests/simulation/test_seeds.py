@@ -1,4 +1,6 @@
-"""Seeds of worlds in which everything fails: the rules hold in each, and the same seed always tells the same story."""
+"""Tests of seeds of worlds in which every call may fail. The rules hold in each, and a seed always tells the same
+story.
+"""
 
 import os
 import subprocess
@@ -22,7 +24,7 @@ SEEDS = range(1, 401)
 
 @pytest.fixture(scope="module")
 def lives() -> Lives:
-    """All of them, added up."""
+    """Provide the sum of all lives."""
     return together(all_lived(SEEDS))
 
 
@@ -43,8 +45,8 @@ TRACE = "from tests.simulation.world import World; w = World(11); w.run(); print
 
 def traced(hash_seed: str) -> bytes:
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-    told = subprocess.run([sys.executable, "-c", TRACE], cwd=ROOT, env=environment, capture_output=True, check=True)
-    return told.stdout
+    process = subprocess.run([sys.executable, "-c", TRACE], cwd=ROOT, env=environment, capture_output=True, check=True)
+    return process.stdout
 
 
 def test_the_same_seed_tells_the_same_story_byte_for_byte_in_any_process() -> None:

@@ -1,4 +1,6 @@
-"""What the system says has to be true: why a launch failed, that it is ready, how a build went, why a session is stopped."""
+"""Truths that the system's statements must match: a launch's failure or success, a build's outcome, a session's
+reason to stop.
+"""
 
 import json
 from collections import Counter
@@ -36,8 +38,10 @@ NEVER_STARTED = Facts()
 
 @dataclass
 class Truths:
-    """stopped: launches that somebody wanted to end. buried: dead letters so far. asked_to_stop: sessions, with the first reason.
+    """The truths about launches, builds and sessions.
 
+    stopped: launches that a visitor wanted to end. buried: dead letters so far. asked_to_stop: sessions, with the
+    first reason.
     unreported: by launch, functions that may have left its step without a word: killed, or in trouble with the table.
     unwanted: builds that were stopped because no launch waited for them.
     """
@@ -55,7 +59,7 @@ class Truths:
     unreported: Counter[str] = field(default_factory=Counter)
 
     def failed(self, before: Launch | None, launch: Launch) -> None:
-        """A launch has just failed: a person can read why, and it is so."""
+        """Check a launch that has just failed: a person can read the reason, and it is true."""
         failure = launch.failure
         if failure is None or failure.kind not in BY_KIND:
             raise Broken(f"a launch failed without a reason: {failure}", launch.id)
@@ -92,20 +96,28 @@ class Truths:
         return issubclass(kind, Retryable) and _tried_enough(before)
 
     def _built_so(self, launch: Launch, failure: Failure) -> bool:
-        """And not because the build was stopped when no launch waited for it: then the launch goes on with the next attempt."""
+        """Return True if the build failed in this way.
+
+        A stop because no launch waited for the build does not count: then the launch goes on with the next attempt.
+        """
         if failure == STOPPED and f"{launch.environment}-{launch.attempt}" in self.unwanted:
             return False
         return self.builds.word(launch.environment, launch.attempt).failure == failure
 
     def _waits_in_line(self, launch: Launch) -> bool:
-        """Over its time, for a build that was not begun; but for one whose turn came in this moment."""
+        """Return True if the launch is over its time and waits for a build that was not begun.
+
+        A launch that got its turn in this moment counts, too.
+        """
         over = self.around.now >= launch.deadline - SLACK_SECONDS
         return over and self.watched.turns.was_in_line(
             launch.environment, launch.attempt, self.around.now - SLACK_SECONDS
         )
 
     def ready(self, launch: Launch) -> None:
-        """A launch has just become ready: its session runs, answered as this session, in the right image, with the right files."""
+        """Check a launch that has just become ready: its session runs, answered as this session, in the right image,
+        with the right files.
+        """
         if self.system.settings.own_refs_only and not (launch.repository and is_own(launch.repository)):
             raise Broken("a launch is ready at a commit that is on no branch", launch.id)
         image = self.builds.word(launch.environment, launch.attempt).image
@@ -129,7 +141,7 @@ class Truths:
             raise Broken(f"a launch is ready with {order.image}", launch.id)
 
     def outcome(self, environment: Environment) -> None:
-        """An attempt's outcome stands in the table: the build service says the same, unless it has forgotten."""
+        """Check an attempt's outcome in the table: the build service says the same, unless it has forgotten."""
         word = self.builds.word(environment.key, environment.attempt)
         lost = environment.failure is not None and environment.failure.kind == "BuildLost"
         given_up = self.builds.is_given_up(environment.key, environment.attempt)
@@ -144,13 +156,16 @@ class Truths:
             raise Broken("a build went well and its environment failed", environment.key)
 
     def begins(self, handle: str) -> None:
-        """A build has just begun: somebody waits for it, or did when the function began that had it started."""
+        """Check a build that has just begun: a launch waits for it, or did when the function that started it began."""
         environment, task = handle.rpartition("-")[0], self.around.scheduler.task
         if task and not self.watched.wanted(environment, task.began):
             raise Broken("a build begins, and nobody waits for it", environment)
 
     def stops(self, handle: str) -> None:
-        """A build that runs is about to be stopped: over its time, not to be made any more, or no launch waits for it, for long enough."""
+        """Check a build that is about to be stopped.
+
+        It is over its time, or not to be made any more, or no launch has waited for it for long enough.
+        """
         key, _, attempt = handle.rpartition("-")
         environment, task, now = self.watched.environments[key], self.around.scheduler.task, self.around.now
         limit = self.system.settings.build_seconds + BUILD_GRACE_SECONDS - SLACK_SECONDS
@@ -160,12 +175,14 @@ class Truths:
         self.unwanted.add(handle)
         if task and self.watched.waited_since(key, task.began):
             raise Broken("a build is stopped, and a launch waits for it", key)
-        left = self.watched.last_left.get(key, 0)
-        if task and left < task.began and left > now - UNWANTED_SECONDS + SLACK_SECONDS:
+        last_left = self.watched.last_left.get(key, 0)
+        if task and last_left < task.began and last_left > now - UNWANTED_SECONDS + SLACK_SECONDS:
             raise Broken("a build is stopped too soon after the last launch that waited for it", key)
 
     def runs_unwanted(self, handle: str, since: float) -> bool:
-        """Whether a build that was recorded as started before then runs although no launch has waited for it since then."""
+        """Return True if a build that was recorded as started before then runs although no launch has waited for it
+        since then.
+        """
         key, _, attempt = handle.rpartition("-")
         environment = self.watched.environments[key]
         started_at = self.builds.started_at(environment)
@@ -173,11 +190,11 @@ class Truths:
         return long and handle not in self.unwanted and not self.watched.wanted(key, since)
 
     def is_idle(self, environment: str, attempt: int, since: float) -> bool:
-        """Whether the attempt has never begun, and since then nobody has waited for it."""
+        """Return True if the attempt has never begun, and no launch has waited for it since then."""
         return f"{environment}-{attempt}" not in self.builds.begun_at and not self.watched.wanted(environment, since)
 
     def orphaned(self, launch: Launch) -> bool:
-        """Whether it waits for a build that was never started, claimed by a launch that has failed."""
+        """Return True if the launch waits for a build that was never started, claimed by a launch that has failed."""
         environment = self.watched.environments.get(launch.environment)
         if environment is None or launch.stage is not Stage.BUILDING:
             return False
@@ -185,20 +202,22 @@ class Truths:
         return never and self.watched.launches[environment.claimed_by].stage is Stage.FAILED
 
     def check_told(self, key: str, attempt: int) -> None:
-        """Somebody who waits for an attempt that ended a while ago would know by now."""
+        """Check that each launch that waited for an attempt knows of its end by now."""
         for launch in self.watched.launches.values():
             if launch.stage is Stage.BUILDING and (launch.environment, launch.attempt) == (key, attempt):
                 raise Broken("a build ended, and a launch that waits for it does not know", launch.id)
 
     def check_buried(self, body: str) -> None:
-        """A dead letter of any version that named a launch has been answered: the launch has ended, or gone past that step."""
-        told = json.loads(body)
-        launch = self.watched.launches.get(told.get("launch", ""))
-        if launch and not launch.ended and launch.step <= told.get("step", launch.step):
+        """Check a dead letter of any version that named a launch. It has been answered: the launch has ended, or gone
+        past that step.
+        """
+        payload = json.loads(body)
+        launch = self.watched.launches.get(payload.get("launch", ""))
+        if launch and not launch.ended and launch.step <= payload.get("step", launch.step):
             raise Broken("a message was lost for good, and its launch knows nothing of it", launch.id)
 
     def asked(self, message: Message) -> None:
-        """A message is about to be sent: it bears no token, and whoever wants a session stopped has a reason that is true."""
+        """Check a message before it is sent: it bears no token, and a request to stop a session has a true reason."""
         self.watched.check_no_token(message.model_dump_json(), "")
         self._check_forks(message)
         if isinstance(message, StopRequested):
@@ -207,22 +226,22 @@ class Truths:
                 raise Broken(f"a session is stopped, and it is not so that {message.reason}", message.session)
 
     def _check_forks(self, message: Message) -> None:
-        """Whoever sends a step again has a reason, and there are only so many."""
+        """Check that a step is sent again only for a reason, and not too often."""
         if isinstance(message, ResolveRequested | SessionRequested):
             self.steps[message.launch, message.step] += 1
             if self.steps[message.launch, message.step] > MOST_SENDS:
                 raise Broken("the same step is sent again and again", message.launch)
 
     def _may_stop(self, message: StopRequested) -> bool:
-        """By the reason's own words; what is not known here may not be said."""
+        """Return True if the stated reason is true. A reason that is not known here is not allowed."""
         facts = self.sessions.facts.get(message.session, NEVER_STARTED)
         session, launch = self.watched.sessions.get(message.session), self.watched.launches.get(message.session)
-        now, given = self.around.now, self.system.settings
+        now, settings = self.around.now, self.system.settings
         match message.reason.split():
             case ["nothing", "happened", *_]:
-                return facts.idle_since is not None and facts.idle_since < now - given.idle_seconds + SLACK_SECONDS
+                return facts.idle_since is not None and facts.idle_since < now - settings.idle_seconds + SLACK_SECONDS
             case ["it", "was", _, "minutes", "old,", *_]:
-                return session is not None and session.created_at < now - given.max_age_seconds + SLACK_SECONDS
+                return session is not None and session.created_at < now - settings.max_age_seconds + SLACK_SECONDS
             case ["its", "server", "no", *_]:
                 return facts.silences >= SILENCES or facts.gone_at is not None
             case ["its", "server", "ended"] | ["Killed:", *_]:
@@ -236,11 +255,13 @@ class Truths:
 
 
 def _image_of(image: str, environment: str) -> bool:
-    """Of whichever attempt."""
+    """Return True if the image is the environment's, of any attempt."""
     return image.rpartition("-")[0] == f"fake/{environment}"
 
 
 def _tried_enough(before: Launch) -> bool:
-    """Trouble that may pass ends a launch only when it did not pass."""
+    """Return True if the launch was tried often enough. Trouble that may pass ends a launch only when it did not
+    pass.
+    """
     stages = [DELAYS[stage] for stage in (Stage.RESOLVING, Stage.STARTING) if stage is before.stage]
     return before.retries >= RETRIES or any(before.tries >= len(delays) for delays in stages)

@@ -1,4 +1,4 @@
-"""Who has a build slot and who stands in line, as the table's writes tell it."""
+"""Holders of build slots and attempts in line, as the table's writes tell it."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,7 +12,11 @@ from tests.simulation.broken import Broken
 
 @dataclass(frozen=True)
 class Limits:
-    """slots: builds at one time. Of one client and of one owner: builds that may have the last slot, builds in line, sessions."""
+    """The limits of builds and sessions.
+
+    slots: builds at one time. Of one client and of one owner: builds that may have the last slot, builds in line,
+    sessions.
+    """
 
     slots: int
     client: int | None = None
@@ -23,21 +27,26 @@ class Limits:
 
     @property
     def shares(self) -> tuple[tuple[str, int | None, int | None], ...]:
-        """Whose, how many builds may run while the last slot is free, and how many may be in line."""
+        """Return for each kind of owner the builds that may run while the last slot is free, and the attempts that
+        may be in line.
+        """
         return ("client", self.client, self.client_in_line), ("owner", self.owner, self.owner_in_line)
 
 
 def _whose(item: Item, name: str) -> str:
-    """A build's client or owner; empty if it has no client and is exempt."""
+    """Return a build's client or owner. The text is empty if it has no client and is exempt."""
     return str(item.data.get(name, "")) if item.data.get("client") else ""
 
 
 @dataclass
 class Turns:
-    """limits: how many slots there are, and who may have how many. came: told when somebody becomes first in line beside a free slot.
+    """The slots and the line.
 
-    is_making: whether an attempt is still to be made. held, line: what stands there. held_since: by slot. left: when an attempt left
-    either. first_since: when whoever is first became so beside a free slot.
+    limits: the number of slots, and the number that each may have. came: called when an attempt becomes first in line
+    beside a free slot.
+    is_making: True for an attempt that is still to be made. held, line: their items. held_since: by slot. left: the
+    time when an attempt left either.
+    first_since: the time since the first one has been first beside a free slot.
     """
 
     limits: Limits
@@ -51,7 +60,7 @@ class Turns:
     first_since: dict[str, float] = field(default_factory=dict)
 
     def wrote(self, change: Item | Delete) -> None:
-        """A write has just been made."""
+        """Take note of a write that has just been made."""
         item = change.item if isinstance(change, Delete) else change
         if item.pk not in (SLOTS, LINE):
             return
@@ -67,7 +76,11 @@ class Turns:
         self._note_first()
 
     def _check_shares(self) -> None:
-        """No client, and no owner, holds all slots if there are more than it may have; none has more in line than it may have."""
+        """Check the shares of clients and owners.
+
+        No client or owner holds all slots if there are more than it may have. Neither has more in line than it may
+        have.
+        """
         for name, most, in_line in self.limits.shares:
             held, waiting = (self._counted(name, places) for places in (self.held, self.line))
             for key in (held + waiting).keys() - {""}:
@@ -77,7 +90,10 @@ class Turns:
                     raise Broken(f"{waiting[key]} builds of one {name} are in line", key)
 
     def _counted(self, name: str, places: Mapping[str, Item]) -> Counter[str]:
-        """Attempts by client, or by owner. One that is moved is in two places for a moment; one that has ended leaves soon."""
+        """Return the attempts by client, or by owner.
+
+        An attempt that is moved is in two places for a moment; one that has ended leaves soon.
+        """
         attempts = {(item.data["environment"], item.data["attempt"]): _whose(item, name) for item in places.values()}
         return Counter(key for attempt, key in attempts.items() if self.is_making(*attempt))
 
@@ -88,30 +104,30 @@ class Turns:
         )
 
     def _note_first(self) -> None:
-        """Since when whoever is first in line has been so beside a free slot that is not kept for others."""
+        """Take note of the time since the first in line has been so beside a free slot that is not kept for others."""
         free = self.limits.slots - len(self.held)
         last = free == 1 and self.limits.slots > 1
         may = [sk for sk, item in self.line.items() if not last or self._may_have_the_last(item)]
         first = min(may, default="") if free > 0 else ""
-        known = self.first_since.get(first)
-        self.first_since = {first: known or self.around.now} if first else {}
-        if first and known is None:
+        since = self.first_since.get(first)
+        self.first_since = {first: since or self.around.now} if first else {}
+        if first and since is None:
             self.came()
 
     def held_for_long(self, since: float) -> list[tuple[str, int]]:
-        """Attempts that have had a slot since then."""
+        """Return the attempts that have had a slot since then."""
         long = [item for sk, item in self.held.items() if self.held_since[sk] < since]
         return [(item.data["environment"], item.data["attempt"]) for item in long]
 
     def passed_over(self, since: float) -> tuple[str, int] | None:
-        """Whoever has been first in line since then although a slot was free."""
+        """Return the attempt that has been first in line since then although a slot was free."""
         for sk, at in self.first_since.items():
             if at < since:
                 return self.line[sk].data["environment"], self.line[sk].data["attempt"]
         return None
 
     def was_in_line(self, environment: str, attempt: int, since: float) -> bool:
-        """Whether the attempt stands in line, or left it since."""
-        wanted = (environment, attempt)
-        stands = any((item.data["environment"], item.data["attempt"]) == wanted for item in self.line.values())
-        return stands or self.left.get(wanted, 0) >= since
+        """Return True if the attempt stands in line, or left it since."""
+        attempt_key = (environment, attempt)
+        stands = any((item.data["environment"], item.data["attempt"]) == attempt_key for item in self.line.values())
+        return stands or self.left.get(attempt_key, 0) >= since

@@ -1,4 +1,4 @@
-"""People who launch: they read what they are told, reload, come back, leave, and stop what they started."""
+"""Visitors of launches: they read the messages, reload, come back, leave, and stop their own launches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,8 +21,10 @@ COMES_BACK = 0.3
 
 @dataclass
 class Visitor:
-    """One of them. address: the client's. stops: told of a launch that is about to be stopped. heard: what was told, as text.
+    """A visitor.
 
+    address: the client's. stops: called with a launch that is about to be stopped. heard: the messages so far, as
+    text.
     attentive: seconds between two looks, about.
     """
 
@@ -40,7 +42,7 @@ class Visitor:
     heard: list[str] = field(default_factory=list)
 
     def live(self) -> None:
-        """From the click to the end."""
+        """Live from the click to the end."""
         clock, random = self.around.clock, self.around.random
         now = clock.now()
         if random.random() < 0.7:
@@ -58,7 +60,7 @@ class Visitor:
                 event_id = ""  # a reload of the page knows only the token
 
     def _open(self, event_id: str) -> OpenedLaunch | None:
-        asked = LaunchRequest(
+        request = LaunchRequest(
             provider="gh",
             spec=self.spec,
             client=self.address,
@@ -69,7 +71,7 @@ class Visitor:
             build_only=self.build_only,
         )
         try:
-            opened = self.system.open_launch(asked)
+            opened = self.system.open_launch(request)
         except Retryable:
             raise
         except BinderyError as error:
@@ -83,20 +85,20 @@ class Visitor:
         return opened
 
     def _watch(self, opened: OpenedLaunch, stops: float | None) -> str:
-        """Until the launch has ended (empty), or an event id to come back with."""
-        told = StreamCursor.read(opened.told)
+        """Watch until the launch has ended (empty), or return an event id to come back with."""
+        cursor = StreamCursor.read(opened.told)
         while True:
             if stops is not None and self.around.clock.now() >= stops:
                 self.stops(opened.launch.id)
                 self._trying(lambda: self.system.stop_launch(opened.launch.id))
                 stops = None
             try:
-                launch, tellings = self.system.follow_launch(opened.launch.id, told)
+                launch, steps = self.system.follow_launch(opened.launch.id, cursor)
             except (Retryable, Killed):
-                return self._back_with(opened.launch.id, told)
-            for telling in tellings:
-                told = telling.told
-                self.heard.append(telling.event.message)
+                return self._back_with(opened.launch.id, cursor)
+            for step in steps:
+                cursor = step.told
+                self.heard.append(step.event.message)
             if launch.ended:
                 self._end(launch)
                 if self.around.random.random() < COMES_BACK:
@@ -106,15 +108,15 @@ class Visitor:
             if self.around.happens("visitor_leaves") and self.around.random.random() < 0.05:
                 return ""
             if self.around.happens("visitor_reloads") and self.around.random.random() < 0.1:
-                return self._back_with(opened.launch.id, told)
+                return self._back_with(opened.launch.id, cursor)
             self.around.wait(self.attentive * (0.1 + 1.9 * self.around.random.random()))
 
-    def _back_with(self, launch: str, told: StreamCursor) -> str:
+    def _back_with(self, launch: str, cursor: StreamCursor) -> str:
         self.around.wait(0.5 + self.around.random.random() * 5)
-        return self.system.tokens.event_id(launch, str(told))
+        return self.system.tokens.event_id(launch, str(cursor))
 
     def _end(self, launch: Launch) -> None:
-        """What somebody is given who looks at a launch that is ready, or was."""
+        """Check the session that a visitor gets from a launch that is ready, or was."""
         if launch.stage is not Stage.READY or launch.build_only:
             return
         session = self._trying(lambda: self.system.follow_launch.session(launch))
@@ -124,7 +126,7 @@ class Visitor:
             raise Broken(f"a visitor was sent to a session that is {session.state}", launch.id)
 
     def _trying(self, work: Callable[[], T]) -> T | None:
-        """What people do when a request fails: again, a few times."""
+        """Try a few times, as people do when a request fails."""
         for _ in range(20):
             try:
                 return work()

@@ -1,4 +1,4 @@
-"""A world with a handful of visitors in which everything may fail, and the story of what happened in it."""
+"""A world with a handful of visitors in which every call may fail, and the story of its events."""
 
 import json
 from collections.abc import Callable
@@ -58,14 +58,16 @@ SPECS = (
 
 
 class Apart(RunningHere):
-    """Each function is a process of its own, and knows nothing of the others."""
+    """A system for a function in a process of its own. It knows no other function's state."""
 
     def runs(self, launch: str, step: int) -> bool:
         return False
 
 
 class World:
-    """run() lives through one seed; Broken says what is wrong with the code, and story() how it came about."""
+    """A world with a method run() that lives through one seed. Broken names the bug in the code, and story() tells
+    its events.
+    """
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class World:
         self.around = around = Around(seed, quiet=quiet)
         self.random = random = around.random
         climate = random.random() if faults is None else 1
-        self.timeless = climate < 0.4  # nothing is lost: no timer is needed
+        self.timeless = climate < 0.4  # no message is lost, so no timer is needed
         self.calm = climate < 0.2
         around.faults = self._faults = faults or self._climate()
         self.deploy = Deploy.some(random, around.now) if around.happens("deploys") else Deploy()
@@ -116,15 +118,18 @@ class World:
         vars(self.system)["state"] = replace(state, environments=replace(state.environments, day_seconds=DAY_SECONDS))
         self.builds.removing = self._image_goes
         self.truths = truths = Truths(around, self.builds, self.sessions, self.system)
-        told, turns = (truths.failed, truths.ready, self._outcome), Turns(shared, around, self._turn_came)
-        self.watched = truths.watched = Watched(total, own, set(), *told, turns)
+        hooks, turns = (truths.failed, truths.ready, self._outcome), Turns(shared, around, self._turn_came)
+        self.watched = truths.watched = Watched(total, own, set(), *hooks, turns)
         self.builds.stops = self._build_stops
         self.functions = Functions(self.system)
         self.visitors = [self._visitor(n) for n in range(visitors or random.choice((1, 2, 3, 4, 6, 9)))]
         self.late_comers = [self._visitor(100 + n) for n in range(6)]
 
     def _shares(self, slots: int, *, crowd: bool) -> Limits:
-        """What one client and one owner may have; in crowds of clients as documented, and nothing for owners: there is one."""
+        """Return the limits of one client and one owner.
+
+        In crowds of clients they are as documented, without a limit for owners, because there is one owner.
+        """
         if crowd:
             return Limits(slots, client=1, client_in_line=3, client_sessions=10)
         some = self.random.choice
@@ -142,7 +147,9 @@ class World:
     # The world's own life
 
     def run(self, troubled: float = TROUBLED_SECONDS) -> None:
-        """Trouble, then quiet, then everything must be as it was before anybody came."""
+        """Run a time of trouble and then a quiet time. Afterwards the state must be as it was before the first
+        visitor came.
+        """
         around, scheduler = self.around, self.around.scheduler
         with listening(lambda line: self.watched.check_no_token(line, "")):
             try:
@@ -167,7 +174,7 @@ class World:
         task.spared = self.timeless
 
     def _push(self) -> None:
-        """Somebody pushes, and the host has the new commit built before anybody asks for it."""
+        """Push a commit. The host has it built before a visitor asks for it."""
         if self.around.happens("pushes"):
             self.host.pushed += self.random.choice((1, 1, 2))
             visitor = self._visitor(200)
@@ -175,7 +182,7 @@ class World:
             self.arrive(visitor)
 
     def _image_goes(self, image: str) -> None:
-        """No session that runs loses its image, nor does a launch that is about to start one."""
+        """Check that no session that runs loses its image, nor does a launch that is about to start one."""
         for session in self.watched.sessions.values():
             if session.state is SessionState.RUNNING and session.image == image:
                 raise Broken("an image is deleted, and a session runs in it", session.id)
@@ -186,11 +193,13 @@ class World:
     def _build_began(self, handle: str) -> None:
         self.around.note(f"the build service begins {handle}")
         self.truths.begins(handle)
-        begun = [f"{order.environment}-{order.attempt}" for order in self.builds.started]
-        check_builds(self.builds.working(), begun, self.builds.forgotten, self.system.settings.build_slots)
+        handles = [f"{order.environment}-{order.attempt}" for order in self.builds.started]
+        check_builds(self.builds.working(), handles, self.builds.forgotten, self.system.settings.build_slots)
 
     def _build_planned(self, order: BuildOrder, seconds: float) -> None:
-        """Somebody may come just when a build ends, for the same or for its slot: that is when things are missed."""
+        """Let a visitor come just when a build ends, for the same environment or for its slot. Lost signals show at
+        such moments.
+        """
         while self.late_comers and self.random.random() < 0.8:
             visitor = self.late_comers.pop()
             new = f"o/new{len(self.late_comers)}/HEAD"
@@ -199,7 +208,7 @@ class World:
             self.around.later(max(0.0, seconds - before), partial(self.arrive, visitor))
 
     def _build_stops(self, handle: str) -> None:
-        """Somebody may come for it just when it is stopped."""
+        """Let a visitor come for the build just when it is stopped."""
         self.truths.stops(handle)
         if self.late_comers:
             visitor = self._visitor(300)
@@ -222,14 +231,14 @@ class World:
                 if delivery.queue == DEAD:
                     self.truths.check_buried(delivery.body)
 
-        told = json.loads(delivery.body)
-        about = told.get("launch") or told.get("session") or ""
+        payload = json.loads(delivery.body)
+        about = payload.get("launch") or payload.get("session") or ""
         seconds = FOREVER if self.calm else SETTINGS[delivery.queue].visibility_seconds
         task = self._spawn(f"{delivery.queue} {delivery.id}", about, seconds, work)
         task.spared = self.timeless and delivery.queue == "events" and delivery.receive_count > 3
 
     def _survives(self, work: Callable[[], object]) -> bool:
-        """Whether it came to its end, as it says itself."""
+        """Return True if the work came to its end by its own account."""
         task, killed = self.around.scheduler.task, False
         try:
             if work() is not False:
@@ -248,16 +257,16 @@ class World:
             self._sweep(timer)
 
     def _sweep(self, timer: str) -> None:
-        begun = self.around.now
+        start = self.around.now
 
         def sweep() -> None:
             survived = self._survives(lambda: self.functions.call(TIMERS[timer].module, {}) is not None)
             if survived and task.troubles == 0:
-                self._check_sweep(timer, begun)
+                self._check_sweep(timer, start)
 
         task = self._spawn(f"{timer} {int(self.around.elapsed)}", "", TIMER_SECONDS[timer], sweep)
 
-    # What is checked
+    # The checks
 
     def _wrote(self, change: Item | Delete) -> None:
         self.watched.wrote(change)
@@ -269,31 +278,31 @@ class World:
         self.truths.buried.append(body)
 
     def _outcome(self, environment: Environment) -> None:
-        """An attempt has ended: where nothing is late or slow, everybody who waits for it knows soon."""
+        """Check an ended attempt: if no message is late or slow, each launch that waits for it knows soon."""
         self.truths.outcome(environment)
         if self.calm and not (self._faults.message_late or self._faults.event_late) and self.around.latency < 0.1:
             wait = partial(self.truths.check_told, environment.key, environment.attempt)
             self.around.later(TOLD_SECONDS, wait)
 
     def _turn_came(self) -> None:
-        """Somebody is first in line beside a free slot: where nothing is lost, a message tells them."""
+        """Check the first in line beside a free slot: if no message is lost, one tells it."""
         if self.calm:
-            told = partial(rest.check_turns, self.watched.turns, self.queues.ask_for, TOLD_SECONDS)
-            self.around.later(TOLD_SECONDS + 1, lambda: told(self.around.now))
+            check = partial(rest.check_turns, self.watched.turns, self.queues.ask_for, TOLD_SECONDS)
+            self.around.later(TOLD_SECONDS + 1, lambda: check(self.around.now))
 
-    def _check_sweep(self, timer: str, begun: float) -> None:
-        watched, asked = self.watched, self.truths.asked_to_stop
+    def _check_sweep(self, timer: str, start: float) -> None:
+        watched, requests = self.watched, self.truths.asked_to_stop
         if timer == "reconcile":
-            rest.check_deadlines(watched.launches.values(), begun, PERIOD)
-            rest.check_pairs(watched.sessions, self.sessions, asked, begun)
-            rest.check_turns(watched.turns, self.queues.ask_for, PERIOD, begun)
+            rest.check_deadlines(watched.launches.values(), start, PERIOD)
+            rest.check_pairs(watched.sessions, self.sessions, requests, start)
+            rest.check_turns(watched.turns, self.queues.ask_for, PERIOD, start)
             rest.check_unwanted(
-                self.builds.working(), self.truths.runs_unwanted, begun - 3 * PERIOD - rest.APART_SECONDS
+                self.builds.working(), self.truths.runs_unwanted, start - 3 * PERIOD - rest.APART_SECONDS
             )
-            rest.check_held(watched.turns, self.truths.is_idle, self.queues.ask_for, begun - 3 * PERIOD)
+            rest.check_held(watched.turns, self.truths.is_idle, self.queues.ask_for, start - 3 * PERIOD)
         else:
             limit = self.system.settings.max_age_seconds
-            rest.check_ages(watched, asked, begun, limit, PERIOD)
+            rest.check_ages(watched, requests, start, limit, PERIOD)
 
     def _check_rest(self) -> None:
         rest.check_quiet(self.table.real.items(), self.sessions.running, self.builds.running())
@@ -303,7 +312,7 @@ class World:
             for line in visitor.heard:
                 self.watched.check_no_token(line, visitor.launch)
 
-    # What is told
+    # The reports
 
     @property
     def told(self) -> list[Told]:
@@ -314,5 +323,5 @@ class World:
         return list(self.watched.launches.values())
 
     def story(self, about: str) -> str:
-        """What happened to a launch or an environment, readable, and how to see it again."""
+        """Return the story of a launch or an environment in readable form, and the command that shows it again."""
         return story(self.told, about, self.around.injected, self.seed)

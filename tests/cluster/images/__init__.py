@@ -17,12 +17,12 @@ TAG = "1"
 PACKAGES = "python3,python3-venv,git,ca-certificates,nginx-light"
 WHEELS = ("jupyterlab==4.*", "ipykernel")
 SPARE = ("var/cache/apt/archives/*.deb", "var/lib/apt/lists/*", "usr/share/doc/*", "usr/share/man/*")
-# Whatever they start and mount ends with them, and they end with us.
+# All processes and mounts of this command end with it, and it ends with this process.
 APART = ("setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child")
 
 
 def images() -> Path:
-    """A folder whose `registry` is the storage of a registry that has them."""
+    """Return a folder with `registry`, the storage of a registry with these images."""
     return made(built(), _build)
 
 
@@ -49,7 +49,9 @@ def _build(folder: Path) -> None:
 
 
 def _prepare_base(folder: Path) -> None:
-    """Debian as this machine has it, and wheels for its Python, both by this machine's own clients and their settings."""
+    """Prepare Debian in this machine's release, and wheels for its Python. Both come by this machine's own clients
+    and settings.
+    """
     shutil.copytree(RECIPES / "base", folder)
     root = folder.parent / "root"
     _run([*APART, "debootstrap", "--variant=minbase", f"--include={PACKAGES}", _suite(), str(root), *_mirror()])
@@ -69,7 +71,7 @@ def _prepare_pause(folder: Path) -> None:
 
 
 def _bud(work: Path, name: str, target: str) -> None:
-    """One layer each; nothing is left in the machine's own storage."""
+    """Build an image with a single layer. No data stays in the machine's own storage."""
     buildah = [*APART, "buildah", "--root", str(work / "storage"), "--runroot", str(work / "run")]
     _run([*buildah, "bud", "--isolation=chroot", "--network=host", "--layers=false", "--tag", name, str(work / name)])
     _run([*buildah, "push", "--tls-verify=false", "--compression-format=zstd", name, f"docker://{target}"])
@@ -80,7 +82,10 @@ def _suite() -> str:
 
 
 def _mirror() -> list[str]:
-    """Where this machine's apt gets the suite from; none if it has not said: debootstrap then knows one."""
+    """Return the address from which this machine's apt gets the suite.
+
+    The list is empty if apt does not tell it; debootstrap then has a default.
+    """
     form = ["--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"]
     lines = [line.split() for line in _run(["apt-get", "indextargets", *form]).splitlines()]
     return [uri for codename, uri in lines if codename == _suite()][:1]
@@ -93,7 +98,7 @@ def listens(address: str) -> bool:
 
 
 def _run(command: Sequence[str]) -> str:
-    """Raises RuntimeError with what it said."""
+    """Run a command and return its output. Raise RuntimeError with the output if it fails."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise RuntimeError(f"{command[0]}: {done.stdout[-2000:]}")

@@ -1,4 +1,4 @@
-"""Configuration files of the cluster's parts, with places for what is the cluster's own."""
+"""Configuration files of the cluster's parts, with places for the cluster's own values."""
 
 from pathlib import Path
 from string import Template
@@ -7,7 +7,7 @@ FOLDER = Path(__file__).parent
 
 
 def write(name: str, path: Path, **values: object) -> Path:
-    """Fills in a file of this folder. Raises KeyError for a place without a value."""
+    """Fill in a file of this folder. Raise KeyError for a place without a value."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         Template((FOLDER / name).read_text()).substitute({key: str(value) for key, value in values.items()})

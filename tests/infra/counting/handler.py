@@ -1,4 +1,4 @@
-"""A function that only tests have: its timer counts, its route tells how far, or crashes when asked to."""
+"""A function that only tests have. Its timer counts, its route tells the count, or crashes when asked to."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""The deployed system without an account: its functions on moto, and what each of them may do and does."""
+"""The deployed system without an account: its functions on moto, with their rights and their calls."""

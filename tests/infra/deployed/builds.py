@@ -1,4 +1,6 @@
-"""Builds that end as a test says, while the adapter makes the same calls of CodeBuild and ECR on moto, which knows no end of theirs."""
+"""Builds with an end that a test chooses. The adapter makes the same calls of CodeBuild and ECR on moto, where builds
+never end.
+"""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +15,10 @@ DIGEST = "sha256:" + "0" * 64
 
 @dataclass
 class BuildsOnAws(FakeBuilds):
-    """What the adapter answers is not used. adapters: of the deployed system. handles: CodeBuild's, by the fake's."""
+    """A build service that does not use its adapter's results.
+
+    adapters: of the deployed system. handles: CodeBuild's, by the fake's.
+    """
 
     handles: dict[str, str] = field(default_factory=dict)
     adapters: Adapters = field(kw_only=True)
@@ -45,7 +50,7 @@ class BuildsOnAws(FakeBuilds):
 
 
 def prepare(session: boto3.Session, project: str, repository: str) -> None:
-    """What the template makes for builds."""
+    """Make the template's resources for builds."""
     session.client("ecr").create_repository(repositoryName=repository)
     session.client("codebuild").create_project(
         name=project,

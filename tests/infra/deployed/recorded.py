@@ -1,4 +1,4 @@
-"""Every call that clients of AWS make, as the rights it needs, by the function that makes it."""
+"""Every call of clients of AWS, as the rights that it needs, by the function that makes it."""
 
 import re
 from collections import defaultdict
@@ -15,12 +15,15 @@ from tests.infra.deployed.rights import RESOURCES, Right
 
 PHYSICAL = "physical"
 """Whatever the template names `X` is called `physical-X` here, so that a call tells which one it is for."""
-NAMES = {name.lower(): name for name in RESOURCES}  # ECR has none with capitals
+NAMES = {name.lower(): name for name in RESOURCES}  # ECR allows no capitals in names
 CHANGES = {"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem", "ConditionCheck": "ConditionCheckItem"}
 
 
 class Recorder:
-    """used: rights by function. written: partition keys of the items that it puts into the table, by function."""
+    """A recorder of functions' calls.
+
+    used: rights by function. written: partition keys of the items that it puts into the table, by function.
+    """
 
     def __init__(self) -> None:
         self.used: dict[str, set[Right]] = defaultdict(set)
@@ -29,13 +32,16 @@ class Recorder:
 
     @contextmanager
     def listening(self, *others: Callable[..., None]) -> Iterator[None]:
-        """To every client that is made meanwhile, whoever makes it; others are told of each call, too."""
+        """Listen to every client that is made meanwhile, by any code.
+
+        others: these hear each call, too.
+        """
         create = Session.create_client
 
-        def created(session: Session, *given: Any, **named: Any) -> BaseClient:
-            client: BaseClient = create(session, *given, **named)
-            for told in (self._heard, *others):
-                client.meta.events.register("before-parameter-build", told)
+        def created(session: Session, *arguments: Any, **options: Any) -> BaseClient:
+            client: BaseClient = create(session, *arguments, **options)
+            for hear in (self._heard, *others):
+                client.meta.events.register("before-parameter-build", hear)
             return client
 
         with pytest.MonkeyPatch.context() as patch:
@@ -44,7 +50,7 @@ class Recorder:
 
     @contextmanager
     def acting(self, function: str) -> Iterator[None]:
-        """Calls that are made meanwhile are this function's; of others nothing is kept."""
+        """Count the calls that are made meanwhile as this function's. Calls outside of such a block are not kept."""
         self._acting, before = function, self._acting
         try:
             yield
@@ -59,7 +65,7 @@ class Recorder:
 
 def _rights(params: Mapping[str, Any], model: OperationModel) -> Iterator[Right]:
     service = model.service_model.signing_name
-    if model.name == "TransactWriteItems":  # no action of its own
+    if model.name == "TransactWriteItems":  # it has no action of its own
         for change in params["TransactItems"]:
             for kind, what in change.items():
                 yield Right(f"dynamodb:{CHANGES[kind]}", _resource(what["TableName"]))
@@ -70,14 +76,14 @@ def _rights(params: Mapping[str, Any], model: OperationModel) -> Iterator[Right]
 
 
 def _written(params: Mapping[str, Any]) -> Iterator[str]:
-    """Return the partition keys of what a call to DynamoDB puts, alone or in a transaction."""
+    """Yield the partition keys of the items that a call to DynamoDB puts, alone or in a transaction."""
     puts = [change["Put"] for change in params.get("TransactItems", ()) if "Put" in change]
     for put in (params, *puts):
         if "TableName" in put and "Item" in put:
             yield put["Item"]["pk"]["S"]
 
 
-def _resource(told: str) -> str:
-    """What the call is for; `*` for one that names nothing."""
-    named = re.search(rf"{PHYSICAL}-(\w+)", told)
-    return NAMES.get(named[1].lower(), named[1]) if named else "*"
+def _resource(target: str) -> str:
+    """Return the resource that the call is for; `*` if the call names no resource."""
+    match = re.search(rf"{PHYSICAL}-(\w+)", target)
+    return NAMES.get(match[1].lower(), match[1]) if match else "*"

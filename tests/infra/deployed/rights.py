@@ -1,4 +1,4 @@
-"""Rights as IAM has them, and which of them the template grants to each function."""
+"""Rights in IAM's form, and the rights that the template grants to each function."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,27 +15,30 @@ NAMED = re.compile(r"\$\{(?!AWS::)(\w+)(?:\.\w+)?\}")
 
 
 class Right(NamedTuple):
-    """action: such as `sqs:SendMessage`. resource: its name in the template and what follows it, or `*`."""
+    """A right.
+
+    action: such as `sqs:SendMessage`. resource: its name in the template and the rest of its address, or `*`.
+    """
 
     action: str
     resource: str
 
 
 def granted(function: str) -> set[Right]:
-    """What the function's role allows."""
+    """Return the rights that the function's role allows."""
     return set(allowed(role_of(function)))
 
 
 def role_of(function: str) -> str:
-    """The function's own role. SAM adds nothing to a role that is named: no policy of AWS's for every queue there is."""
+    """Return the function's own role. SAM adds no rights to a named role: no policy of AWS's for all queues."""
     properties = FUNCTIONS[function]["Properties"]
     assert "Policies" not in properties, f"{function}: SAM ignores policies beside a role"
-    named: str = properties["Role"]["GetAtt"]
-    return named.removesuffix(".Arn")
+    reference: str = properties["Role"]["GetAtt"]
+    return reference.removesuffix(".Arn")
 
 
 def allowed(role: str) -> Iterator[Right]:
-    """Every right of a role, under whatever condition it has it."""
+    """Yield every right of a role, under any condition."""
     properties = RESOURCES[role]["Properties"]
     for policy in (*_either(properties["Policies"]), *_either(properties.get("ManagedPolicyArns", []))):
         own = RESOURCES[policy["Ref"]]["Properties"] if "Ref" in policy else policy  # AWS's own are refused by this
@@ -51,24 +54,26 @@ def narrowed() -> list[str]:
     reached = ("Api", "CloudWatchLogs")
     return [
         name
-        for name, found in FUNCTIONS.items()
-        if any(event["Type"] in reached for event in found["Properties"]["Events"].values())
+        for name, definition in FUNCTIONS.items()
+        if any(event["Type"] in reached for event in definition["Properties"]["Events"].values())
     ]
 
 
 def writable_keys(function: str) -> set[str]:
     """Return the patterns of partition keys that a function's role lets it write in the table; `*` for any."""
-    found: set[str] = set()
+    patterns: set[str] = set()
     for policy in RESOURCES[role_of(function)]["Properties"]["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
             if any(action in CHANGING for action in _either(statement["Action"])):
                 keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys")
-                found |= set(keys or ["*"])
-    return found
+                patterns |= set(keys or ["*"])
+    return patterns
 
 
 def needed_by_the_platform(function: str) -> set[Right]:
-    """What Lambda does in the function's name: it writes its log, and reads the queue that it is called for."""
+    """Return the rights that Lambda uses in the function's name: it writes the log, and reads the queue that calls
+    the function.
+    """
     rights = {Right(f"logs:{action}", "Logs") for action in ("CreateLogStream", "PutLogEvents")}
     for event in FUNCTIONS[function]["Properties"]["Events"].values():
         if event["Type"] == "SQS":
@@ -79,7 +84,7 @@ def needed_by_the_platform(function: str) -> set[Right]:
 
 
 def _either(value: Any) -> Iterator[Any]:
-    """One thing or many; both ways of a condition."""
+    """Yield the single value, or each value of a list, or both ways of a condition."""
     match value:
         case list():
             for each in value:
@@ -93,12 +98,18 @@ def _either(value: Any) -> Iterator[Any]:
 
 
 def _named(resource: object) -> str:
-    """`!GetAtt Table.Arn` is `Table`; an address put together by `!Sub` is what it names last, and what follows that."""
+    """Return the name that a resource's reference contains.
+
+    `!GetAtt Table.Arn` is `Table`. An address that `!Sub` puts together is its last reference and the text after
+    that.
+    """
     match resource:
         case {"GetAtt": str(text)} | {"Ref": str(text)}:
             return text.removesuffix(".Arn")
-        case {"Sub": str(text)} if named := list(NAMED.finditer(text)):
-            return named[-1][1] + text[named[-1].end() :].removesuffix("-??????")  # Secrets Manager's own letters
+        case {"Sub": str(text)} if references := list(NAMED.finditer(text)):
+            return references[-1][1] + text[references[-1].end() :].removesuffix(
+                "-??????"
+            )  # Secrets Manager's own letters
         case str(text) | {"Sub": str(text)}:
             return text
     raise TypeError(resource)

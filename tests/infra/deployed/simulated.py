@@ -1,4 +1,4 @@
-"""What functions ask of the table and the queues in the simulation's worlds, where everything fails, as the rights it takes."""
+"""Uses of the table and the queues by functions in the simulation's worlds, where any call may fail, as rights."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ from tests.simulation.queues import SimQueues
 from tests.simulation.tables import SimTable
 from tests.simulation.world import TIMERS, World
 
-# As the stories show of the adapters: each of these calls takes these rights.
+# The stories show this for the adapters: each of these calls needs these rights.
 TABLE = {
     "get": ("GetItem Table",),
     "get_all": ("BatchGetItem Table",),
@@ -27,7 +27,7 @@ TABLE = {
 
 
 def lived_through(seeds: Iterable[int]) -> dict[str, set[Right]]:
-    """By function, what it asked for in any of these worlds."""
+    """Return by function the rights that it used in any of these worlds."""
     used: dict[str, set[Right]] = defaultdict(set)
     with pytest.MonkeyPatch.context() as patch:
         for name in (*TABLE, "transact"):
@@ -51,7 +51,7 @@ def _table_heard(used: dict[str, set[Right]], name: str, call: Callable[..., Any
 
 def _queue_heard(used: dict[str, set[Right]], call: Callable[..., None]) -> Callable[..., None]:
     def heard(queues: SimQueues, message: Message, delay: float = 0) -> None:
-        if message.queue in QUEUES:  # not what the build service has to say
+        if message.queue in QUEUES:  # the build service's messages do not count
             used[_function(queues._around)].add(Right("sqs:SendMessage", QUEUES[message.queue]))
         call(queues, message, delay)
 
@@ -63,6 +63,8 @@ def _changes(changes: Sequence[Item | Delete]) -> set[str]:
 
 
 def _function(around: Around) -> str:
-    """Whose task runs now; empty for the world itself, and for visitors, who are no function."""
+    """Return the function that runs now. The text is empty for the world itself, and for visitors, as they are not
+    functions.
+    """
     first = around.scheduler.task.name.split()[0] if around.scheduler.task else ""
     return TIMERS[first].name if first in TIMERS else CONSUMERS.get(first, "")

@@ -1,4 +1,4 @@
-"""The system as it is deployed, on moto: every function with its own variables, the table and the queues of the template."""
+"""The deployed system on moto: every function with its own variables, the table and the queues of the template."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ from tests.simulation.functions import Functions, _loaded
 PLACES = 6
 HOST = f"a1b2c3.execute-api.{aws.REGION}.amazonaws.com"
 STAGE = RESOURCES["Api"]["Properties"]["StageName"]
-# What is no AWS service stands in as a fake.
+# A part that is no AWS service has a fake in its place.
 HERE = {
     "BINDERY_REGISTRY": f"https://123456789012.dkr.ecr.{aws.REGION}.amazonaws.com/{PHYSICAL}-images",
     "BINDERY_STREAM_SECONDS": "0.05",
@@ -60,7 +60,10 @@ CONSUMERS = {name: function.name for name, function in READ.consumers.items()}
 
 @dataclass
 class Waiting:
-    """A message on its way. queue: as messages name it."""
+    """A message on its way.
+
+    queue: its name as messages use it.
+    """
 
     queue: str
     body: str
@@ -68,7 +71,7 @@ class Waiting:
 
 
 class Ports(Adapters):
-    """What is AWS's as the settings pick it; the rest as fakes."""
+    """The ports of the deployed system. Those of AWS are as the settings choose them; the others are fakes."""
 
     def __init__(self) -> None:
         super().__init__(Settings.read())
@@ -78,10 +81,10 @@ class Ports(Adapters):
         self.service = BuildsOnAws(self.events, adapters=self)
 
     def know_dois(self, dois: DoiSystem) -> None:
-        """From now on these are all that there are."""
-        given = Settings.read({"BINDERY_DOI_URL": dois.url})
+        """Use only these DOIs from now on."""
+        doi_settings = Settings.read({"BINDERY_DOI_URL": dois.url})
         client = GuardedClient([dois.address])
-        vars(self)["doi_directory"] = make_doi_directory(given, client, self.table, self.time, super().provider)
+        vars(self)["doi_directory"] = make_doi_directory(doi_settings, client, self.table, self.time, super().provider)
 
     clock = property(lambda self: self.time)
     launcher = property(lambda self: self.sessions)
@@ -96,17 +99,20 @@ class Ports(Adapters):
         return self.host
 
     def _enter(self, operation: str, _session: str) -> None:
-        """Go the launcher's way into the cluster, as far as it is AWS's: there is no cluster behind, and nothing of it is believed."""
+        """Follow the launcher's way into the cluster as far as AWS is concerned. There is no cluster behind it, and
+        its result is not used.
+        """
         if operation != "ask":  # asks the sessions themselves
             with suppress(LauncherDown):
                 self.cluster_access().entry()
 
 
 class Deployed:
-    """call, web and stream run a function as AWS would; settle() delivers messages until none are left.
+    """A deployed stack: call, web and stream run a function as AWS would; settle() delivers messages until none are
+    left.
 
-    client: the address that requests come from. waiting: what was sent and has not arrived.
-    system: for a look at the state; nobody's calls.
+    client: the address that requests come from. waiting: messages that were sent and have not arrived.
+    system: for a look at the state; no function's calls go through it.
     """
 
     def __init__(self, recorder: Recorder, given: Callable[[str], Mapping[str, str]]) -> None:
@@ -118,14 +124,17 @@ class Deployed:
         self._systems = {name: System(self.ports, Settings.read(given(name))) for name in FUNCTIONS}
 
     def call(self, function: str, event: dict[str, Any]) -> Mapping[str, Any] | None:
-        """The handler's answer; None if it raised one of our facts."""
+        """Return the handler's result, or None if it raised an error of Bindery's own."""
         with self._recorder.acting(function):
             return Functions(self._systems[function]).call(_module(function), event)
 
     def web(
         self, function: str, method: str, path: str, body: object = None, token: str = "", host: str = HOST
     ) -> Mapping[str, Any]:
-        """The answer to a request, as the API gets it of the function. host: the API's own address, or another of its names."""
+        """Return the response to a request, as the API gets it from the function.
+
+        host: the API's own address, or another of its names.
+        """
         path, _, query = path.partition("?")
         headers = {
             "host": host,
@@ -133,9 +142,11 @@ class Deployed:
             "content-type": "application/json",
             "authorization": f"Bearer {token}",
         }
-        told = [(name.encode(), value.encode()) for name, value in headers.items()]
+        raw_headers = [(name.encode(), value.encode()) for name, value in headers.items()]
         scope = {"type": "http", "method": method, "raw_path": path.encode(), "query_string": query.encode()}
-        request = Request({**scope, "scheme": "https", "headers": told, "client": (self.client, 1), "path": path})
+        request = Request(
+            {**scope, "scheme": "https", "headers": raw_headers, "client": (self.client, 1), "path": path}
+        )
         event = from_request(request, json.dumps(body).encode() if body else b"")
         event["requestContext"]["path"] = f"/{STAGE}{path}"
         answer = self.call(function, event)
@@ -143,13 +154,15 @@ class Deployed:
         return answer
 
     def stream(self, path: str) -> str:
-        """All that is streamed until the launch ends, or the stream has been open for long."""
+        """Return the whole stream until the launch ends, or until the stream has been open for long."""
         with self._recorder.acting("StreamLaunch"):
             app = _loaded(_module("StreamLaunch"), self._systems["StreamLaunch"]).app()
             return asyncio.run(_streamed(app, path))
 
     def settle(self) -> None:
-        """Messages, and what the build service has to say, until all is quiet; what is never handled is a dead letter."""
+        """Deliver messages and the build service's events until all is quiet. A message that is never handled becomes
+        a dead letter.
+        """
         while self.waiting or self.ports.events.sent:
             if self.ports.events.sent:
                 self.tell()
@@ -165,14 +178,14 @@ class Deployed:
             self.waiting.append(Waiting(DEAD, letter.body) if gone else letter)
 
     def tell(self) -> None:
-        """The first thing that the build service has to say."""
+        """Deliver the first event of the build service."""
         message = self.ports.events.pop()
         delivery = Delivery("1", message.queue, message.model_dump_json(), 1, 0, 1)
         shape = from_log if message.queue == "logs" else from_build_service
         self.call(CONSUMERS[message.queue], shape(delivery))
 
     def called(self, params: Mapping[str, Any], model: OperationModel, **_: object) -> None:
-        """What a function sends is on its way."""
+        """Add the messages that a function sends to those on their way."""
         if model.name in ("SendMessage", "SendMessageBatch"):
             name = queue_name(params["QueueUrl"].rpartition("-")[2])
             self.waiting += [Waiting(name, each["MessageBody"]) for each in params.get("Entries", [params])]
@@ -182,17 +195,22 @@ class Deployed:
 
 
 async def _streamed(app: Starlette, path: str) -> str:
-    """All that the function streams. As with the Web Adapter, which asks by http and hands on API Gateway's headers."""
+    """Return the whole stream of the function. As with the Web Adapter, the request uses http and carries API
+    Gateway's headers.
+    """
     context = {"stage": STAGE, "path": f"/{STAGE}{path}", "identity": {"sourceIp": "192.0.2.1"}}
-    told = {"x-amzn-request-context": json.dumps(context), "x-forwarded-proto": "https"}
-    headers = {"accept": "text/event-stream", **told}
+    from_adapter = {"x-amzn-request-context": json.dumps(context), "x-forwarded-proto": "https"}
+    headers = {"accept": "text/event-stream", **from_adapter}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{HOST}") as client:
         return (await client.get(path, headers=headers)).text
 
 
 @contextmanager
 def deployed(recorder: Recorder, cluster: Mapping[str, str] = ON_EKS, **parameters: str) -> Iterator[Deployed]:
-    """A stack of its own, empty. cluster: the settings that name the sessions' cluster. parameters: the template's."""
+    """Provide an empty stack of its own.
+
+    cluster: the settings that name the sessions' cluster. parameters: the template's.
+    """
 
     def given(function: str = "") -> dict[str, str]:
         return {**variables(function, **parameters), **HERE, **cluster}
@@ -215,7 +233,7 @@ def deployed(recorder: Recorder, cluster: Mapping[str, str] = ON_EKS, **paramete
 
 @cache
 def _session() -> boto3.Session:
-    """Of every stack: what AWS's services look like is read once."""
+    """Return the session of every stack. The descriptions of AWS's services are read only a single time."""
     return aws.session()
 
 
@@ -224,6 +242,6 @@ def _module(function: str) -> str:
 
 
 def _forget() -> None:
-    """What the composition root has made for others."""
-    for made in (bootstrap.settings, bootstrap.ports, bootstrap.system):
-        made.cache_clear()
+    """Clear the results that the composition root keeps for its callers."""
+    for cached in (bootstrap.settings, bootstrap.ports, bootstrap.system):
+        cached.cache_clear()

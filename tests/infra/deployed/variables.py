@@ -1,4 +1,4 @@
-"""What the functions' environments hold, once the stack has its parameters."""
+"""The functions' environments, once the stack has its parameters."""
 
 import re
 from collections.abc import Mapping
@@ -14,14 +14,17 @@ STACK_ID = f"arn:aws:cloudformation:{aws.REGION}:123456789012:stack/Bindery/51af
 
 
 def variables(function: str = "", **parameters: str) -> dict[str, str]:
-    """A function's environment; without a name, what all have. parameters: those that are not at their defaults."""
-    ours = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    """Return a function's environment, or without a name the variables of all functions.
+
+    parameters: those that are not at their defaults.
+    """
+    shared = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     own = FUNCTIONS[function]["Properties"].get("Environment", {}).get("Variables", {}) if function else {}
-    return {name: str(resolved(value, parameters)) for name, value in {**ours, **own}.items()}
+    return {name: str(resolved(value, parameters)) for name, value in {**shared, **own}.items()}
 
 
 def resolved(value: object, parameters: Mapping[str, str]) -> object:
-    """What CloudFormation makes of a property of the template."""
+    """Return the value that CloudFormation makes of a property of the template."""
     match value:
         case {"Ref": "AWS::NoValue"}:
             return None
@@ -59,7 +62,7 @@ def _text(value: object, parameters: Mapping[str, str]) -> str:
 
 
 def holds(condition: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:
-    """Whether a condition of the template is true."""
+    """Return True if the condition of the template is true."""
     match condition:
         case {"Condition": str(name)}:
             return holds(TEMPLATE["Conditions"][name], parameters)
@@ -79,7 +82,7 @@ def _parameter(name: str, parameters: Mapping[str, str]) -> str:
 
 
 def _named(name: str, parameters: Mapping[str, str]) -> str:
-    """What `${name}` is: a parameter, or a queue's address."""
+    """Return the value of `${name}`: a parameter's, or a queue's address."""
     if name in TEMPLATE["Parameters"]:
         return _parameter(name, parameters)
     return f"https://sqs.{aws.REGION}.amazonaws.com/123456789012/{PHYSICAL}-{name}"

@@ -1,6 +1,7 @@
-"""Whole launches, with their failures and repairs: what a function can be brought to do, it does here once.
+"""Whole launches with failures and repairs. They make each function do all its possible calls at least a single time.
 
-A function that gets a new call needs a story that makes it: `tests/infra/test_rights.py` says which right nobody used.
+A function that gets a new call needs a story that makes it. `tests/infra/test_rights.py` names the rights that no
+story used.
 """
 
 from tests.infra.deployed.stories import builds, clicks, dead_letters, sessions, timers

@@ -1,4 +1,4 @@
-"""What stories are made of."""
+"""Steps of stories."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ FAILED = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="pos
 
 
 def created(there: Deployed, spec: str = "o/r/HEAD") -> tuple[str, str]:
-    """A launch by the API, and its launcher's token."""
+    """Create a launch by the API; return it and its launcher's token."""
     answer = there.web("AnswerApi", "POST", "/api/launches", {"provider": "gh", "spec": spec})
     assert answer["statusCode"] == 201, answer
     launch, token = re.findall(r'"(?:id|launcher_token)": "([^"]+)"', answer["body"])
@@ -27,7 +27,7 @@ def created(there: Deployed, spec: str = "o/r/HEAD") -> tuple[str, str]:
 
 
 def building(there: Deployed) -> str:
-    """A launch whose build was claimed and not started: the message is the last that waits."""
+    """Return a launch with a build that was claimed and not started. The message about it is the last one that waits."""
     launch, _ = created(there)
     there.deliver(there.waiting.pop())
     assert there.launch(launch).stage is Stage.BUILDING
@@ -36,7 +36,7 @@ def building(there: Deployed) -> str:
 
 
 def running(there: Deployed) -> str:
-    """A launch whose session runs."""
+    """Return a launch with a running session."""
     launch, _ = created(there)
     there.settle()
     for handle in handles(there):
@@ -47,7 +47,9 @@ def running(there: Deployed) -> str:
 
 
 def building_with_a_session(there: Deployed) -> str:
-    """A launch whose image went while its session was started: the session's record stays, the image is built again."""
+    """Return a launch that lost its image while its session was started. The session's record stays, the image is
+    built again.
+    """
     launch = starting(there)
     there.ports.sessions.gone |= there.ports.service.images
     there.deliver(there.waiting.pop())
@@ -59,7 +61,7 @@ def building_with_a_session(there: Deployed) -> str:
 
 
 def starting(there: Deployed) -> str:
-    """A launch whose session is to be started: the message is the last that waits."""
+    """Return a launch with a session that is to be started. The message about it is the last one that waits."""
     launch = building(there)
     there.settle()
     there.ports.service.finish(the_build(there))
@@ -70,43 +72,46 @@ def starting(there: Deployed) -> str:
 
 
 def handles(there: Deployed) -> list[str]:
-    """Builds under way."""
+    """Return the builds under way."""
     return there.ports.service.running()
 
 
 def the_build(there: Deployed) -> str:
-    """The only one."""
+    """Return the only build under way."""
     (handle,) = handles(there)
     return handle
 
 
 def environment(there: Deployed, launch: str) -> Environment:
-    """What a launch waits for, or runs in."""
-    found = there.system.state.environments.find(there.launch(launch).environment)
-    assert found
-    return found
+    """Return the environment that a launch waits for, or runs in."""
+    record = there.system.state.environments.find(there.launch(launch).environment)
+    assert record
+    return record
 
 
 def lost(there: Deployed, seconds: float = 0) -> None:
-    """Nothing that was sent arrives, and time goes by."""
+    """Lose all messages on their way, and let time go by."""
     there.waiting.clear()
     there.ports.events.sent.clear()
     there.ports.time.advance(seconds)
 
 
 def again(there: Deployed, message: Message) -> None:
-    """A message arrives that was sent long ago."""
+    """Deliver a message that was sent long ago."""
     there.deliver(Waiting(message.queue, message.model_dump_json()))
 
 
 def dead(there: Deployed, message: Message) -> None:
-    """A message that nobody could handle comes out."""
+    """Deliver a dead letter, which no function could handle."""
     there.deliver(Waiting(DEAD, message.model_dump_json()))
 
 
 @contextmanager
 def ending_at_once(there: Deployed, report: BuildReport | None) -> Iterator[None]:
-    """Builds that end before anybody knows their handle; None: that are forgotten."""
+    """Make builds end before their handle is recorded.
+
+    report: None for builds that are forgotten.
+    """
     start = there.ports.service.start
 
     def started(order: BuildOrder) -> str:
@@ -123,23 +128,23 @@ def ending_at_once(there: Deployed, report: BuildReport | None) -> Iterator[None
 
 
 def refusing(operation: str, session: str) -> None:
-    """Of the cluster: no session is admitted."""
+    """Refuse each start, as a cluster that admits no session."""
     if operation == "start":
         raise SessionRefused(why="by its own rules")
 
 
 def down(_: object) -> NoReturn:
-    """Of the build service: whatever is asked of it."""
+    """Fail as a build service that is down, for any request."""
     raise BuildServiceDown(why="no capacity")
 
 
 def has_stopped(there: Deployed, launch: str) -> bool:
-    """Whether the launch's session has ended, in the table and in truth."""
+    """Return True if the launch's session has ended, in the table and in truth."""
     session = there.system.state.sessions.find(launch)
     return session is not None and session.state is SessionState.ENDED and launch not in there.ports.sessions.running
 
 
 def reason(there: Deployed, launch: str) -> str:
-    """Why the launch failed; empty if it did not."""
+    """Return the reason of the launch's failure. The text is empty if it did not fail."""
     failure = there.launch(launch).failure
     return failure.kind if failure else ""

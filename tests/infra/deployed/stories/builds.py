@@ -1,4 +1,4 @@
-"""From a link to an image, with what goes wrong on the way."""
+"""Stories from a link to an image, with the failures on the way."""
 
 from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import HostUnreachable
@@ -130,7 +130,10 @@ def a_second_build_fails(there: Deployed) -> None:
 
 
 def three_for_two_slots(there: Deployed) -> None:
-    """The third build waits in line. Each is another client's, of another owner: one alone would get one slot."""
+    """Start three builds for two slots, so the third waits in line.
+
+    Each has its own client and owner, because a single one would get only one slot.
+    """
     for number, name in enumerate(("o/a", "p/b", "q/c"), 1):
         there.client = f"192.0.2.{number}"
         there.ports.host.heads[name] = COMMIT

@@ -1,4 +1,4 @@
-"""What visitors and scripts do."""
+"""Stories of visitors' and scripts' requests."""
 
 import re
 

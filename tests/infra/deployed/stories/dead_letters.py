@@ -1,4 +1,4 @@
-"""What nobody could handle."""
+"""Stories of messages that no function could handle."""
 
 from bindery.domain.messages import BuildRequested, ResolveRequested, SessionRequested, StopRequested
 from tests.infra.deployed.stories.acting import (

@@ -1,4 +1,4 @@
-"""From an image to a session."""
+"""Stories from an image to a session."""
 
 from tests.infra.deployed.stories.acting import created, reason, refusing, running, starting
 from tests.infra.deployed.stories.telling import story

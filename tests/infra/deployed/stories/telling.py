@@ -8,7 +8,7 @@ Story = Callable[[Deployed], None]
 STORIES: dict[str, Story] = {}
 
 
-def story(told: Story) -> Story:
-    """One more."""
-    STORIES[told.__name__] = told
-    return told
+def story(new: Story) -> Story:
+    """Add a story."""
+    STORIES[new.__name__] = new
+    return new

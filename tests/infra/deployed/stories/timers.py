@@ -1,4 +1,4 @@
-"""What is lost is found, what is over is ended."""
+"""Stories of timers: they repair losses, and end sessions and builds that are over."""
 
 from dataclasses import replace
 
@@ -30,8 +30,8 @@ def sessions_are_idle(there: Deployed) -> None:
 @story
 def the_network_is_ill(there: Deployed) -> None:
     launches = [running(there) for _ in range(PLACES)]
-    for found in there.ports.sessions.running.values():
-        found.answers = False
+    for session in there.ports.sessions.running.values():
+        session.answers = False
     there.ports.time.advance(120)
     there.call("CullSessions", {})
     there.call("Reconcile", {})
@@ -90,7 +90,7 @@ def a_launch_takes_too_long(there: Deployed) -> None:
 
 @story
 def sessions_and_records_are_compared(there: Deployed) -> None:
-    died, kept, unknown = (running(there) for _ in range(3))
+    died, healthy, unknown = (running(there) for _ in range(3))
     there.ports.time.advance(3600)
     there.ports.sessions.die(died)
     there.system.state.sessions.stopping(unknown, "by hand")
@@ -98,7 +98,7 @@ def sessions_and_records_are_compared(there: Deployed) -> None:
     for _ in range(2):
         there.call("Reconcile", {})
         there.settle()
-    assert list(there.ports.sessions.running) == [kept]
+    assert list(there.ports.sessions.running) == [healthy]
 
 
 @story
