@@ -29,7 +29,7 @@ class FakePorts:
     clock: Clock
     host: RepositoryProvider
     isolated: bool = True
-    word: ChangeNotifier | None = None
+    notifier: ChangeNotifier | None = None
     homes: dict[str, Home] = field(default_factory=dict)
     known_homes: set[str] = field(default_factory=set)
 

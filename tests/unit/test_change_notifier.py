@@ -32,59 +32,59 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LATEST", 60.0)
 
 
-def from_another_thread(word: ChangeNotifier) -> None:
-    threading.Timer(0.05, word.written, ["launch#a"]).start()
+def from_another_thread(notifier: ChangeNotifier) -> None:
+    threading.Timer(0.05, notifier.written, ["launch#a"]).start()
 
 
-def during_the_look(word: ChangeNotifier) -> None:
-    word.written("launch#a")
+def during_the_look(notifier: ChangeNotifier) -> None:
+    notifier.written("launch#a")
 
 
 @pytest.mark.parametrize("written", [from_another_thread, during_the_look])
 def test_a_pause_ends_with_the_word(written: Callable[[ChangeNotifier], None]) -> None:
     async def waits() -> None:
-        word = ChangeNotifier()
-        with word.of("launch#a") as event:
+        notifier = ChangeNotifier()
+        with notifier.of("launch#a") as event:
             looks = PollInterval(event)
             looks.begin()
-            written(word)
-            await asyncio.wait_for(looks.pause(word_comes=True), 20)
+            written(notifier)
+            await asyncio.wait_for(looks.pause(notified=True), 20)
 
     asyncio.run(waits())
 
 
 def test_other_launches_words_and_old_ones_end_no_pause() -> None:
     async def waits() -> None:
-        word = ChangeNotifier()
-        with word.of("launch#a") as event, word.of("launch#b"):
+        notifier = ChangeNotifier()
+        with notifier.of("launch#a") as event, notifier.of("launch#b"):
             looks = PollInterval(event)
-            word.written("launch#a")
+            notifier.written("launch#a")
             await asyncio.sleep(0.01)
             looks.begin()
-            word.written("launch#b")
+            notifier.written("launch#b")
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(looks.pause(word_comes=True), 0.1)
+                await asyncio.wait_for(looks.pause(notified=True), 0.1)
 
     asyncio.run(waits())
 
 
-@pytest.mark.parametrize(("has_event", "word_comes"), [(False, True), (True, False)])
-def test_without_word_there_is_a_look_soon(has_event: bool, word_comes: bool) -> None:
+@pytest.mark.parametrize(("has_event", "notified"), [(False, True), (True, False)])
+def test_without_word_there_is_a_look_soon(has_event: bool, notified: bool) -> None:
     async def waits() -> None:
         looks = PollInterval(asyncio.Event() if has_event else None)
-        await asyncio.wait_for(looks.pause(word_comes=word_comes), 20)
+        await asyncio.wait_for(looks.pause(notified=notified), 20)
 
     asyncio.run(waits())
 
 
 def test_word_for_a_stream_that_is_over_harms_nobody() -> None:
-    word = ChangeNotifier()
+    notifier = ChangeNotifier()
 
     async def leaves_it() -> None:
-        word.of("launch#a").__enter__()  # as if the event loop ended inside the block
+        notifier.of("launch#a").__enter__()  # as if the event loop ended inside the block
 
     asyncio.run(leaves_it())
-    word.written("launch#a")
+    notifier.written("launch#a")
 
 
 def test_the_table_tells_what_was_written_and_only_that(tmp_path: Path) -> None:
@@ -105,11 +105,11 @@ def test_the_table_tells_what_was_written_and_only_that(tmp_path: Path) -> None:
 class Written(Story):
     """A launch that another thread changes while a stream looks at it. Handlers always run in other threads."""
 
-    word: ChangeNotifier = field(default_factory=ChangeNotifier)
+    notifier: ChangeNotifier = field(default_factory=ChangeNotifier)
 
     def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
         state = super().__call__(launch, told)
-        self.word.written(key_of(launch))
+        self.notifier.written(key_of(launch))
         return state
 
 
@@ -129,7 +129,7 @@ async def stream(story: Written, *, leaves: bool = False) -> bytes:
         if leaves and body:
             gone.set()
 
-    app = Stream(story.open, story, TOKENS, "", Cors("*"), word=story.word).app()
+    app = Stream(story.open, story, TOKENS, "", Cors("*"), notifier=story.notifier).app()
     await asyncio.wait_for(app({**scope, "query_string": b"", "scheme": "http"}, receive, send), 20)
     return bytes(body)
 
@@ -138,13 +138,13 @@ def test_a_stream_tells_what_is_written_as_soon_as_it_is(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "SOONEST", 60.0)
     story = Written([launch(WAITING), launch(WAITING), launch(WAITING, READY, stage=Stage.READY)])
     assert b'"phase": "ready"' in asyncio.run(stream(story))
-    assert not story.word._waiting
+    assert not story.notifier._waiting
 
 
 def test_a_stream_whose_reader_leaves_leaves_nothing() -> None:
     story = Written([launch(WAITING)])
     assert b'"phase": "waiting"' in asyncio.run(stream(story, leaves=True))
-    assert not story.word._waiting
+    assert not story.notifier._waiting
 
 
 @pytest.fixture
@@ -160,9 +160,9 @@ def picked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[System]:
 
 def test_what_the_table_of_one_machine_writes_its_streams_hear(picked: System) -> None:
     async def waits() -> None:
-        word = picked.stream.word
-        assert word
-        with word.of("launch#a") as event:
+        notifier = picked.stream.notifier
+        assert notifier
+        with notifier.of("launch#a") as event:
             picked.ports.table.put(Item("launch#a", "launch", {}))
             await asyncio.wait_for(event.wait(), 20)
 

@@ -31,18 +31,18 @@ class LocalAdapters(BuilderAdapters):
         return self.settings.launcher != "process"
 
     @cached_property
-    def word(self) -> ChangeNotifier | None:
+    def notifier(self) -> ChangeNotifier | None:
         from bindery.web.stream.change_notifier import ChangeNotifier
 
         return ChangeNotifier() if self.settings.table == "sqlite" else None
 
     @cached_property
     def sqlite(self) -> SqliteTable | None:
-        if self.word is None:
+        if self.notifier is None:
             return None
         from bindery_local.sqlite_table import SqliteTable
 
-        return SqliteTable(self.home / "table.sqlite", written=self.word.written)
+        return SqliteTable(self.home / "table.sqlite", written=self.notifier.written)
 
     @cached_property
     def table(self) -> Table:

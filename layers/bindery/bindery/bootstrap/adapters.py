@@ -76,7 +76,7 @@ class Adapters:
     """Ports on AWS and Kubernetes. Each is made once, at its first use.
 
     isolated: True if a session cannot touch the machine that Bindery runs on, so that it may start without confirmation.
-    word: notifies of writes to the table; None if other processes write it.
+    notifier: notifies of writes to the table; None if other processes write it.
     """
 
     isolated = True
@@ -102,7 +102,7 @@ class Adapters:
         return get_session()
 
     @property
-    def word(self) -> ChangeNotifier | None:
+    def notifier(self) -> ChangeNotifier | None:
         return None
 
     @cached_property

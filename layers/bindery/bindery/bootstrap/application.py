@@ -63,7 +63,7 @@ class Ports(Protocol):
     """Ports that the use cases need; each may be made at its first use.
 
     provider: raises UnknownProvider. isolated: True if a session cannot touch the machine that Bindery runs on.
-    word: notifies of writes to the table; None if other processes write it.
+    notifier: notifies of writes to the table; None if other processes write it.
     """
 
     @property
@@ -81,7 +81,7 @@ class Ports(Protocol):
     @property
     def isolated(self) -> bool: ...
     @property
-    def word(self) -> ChangeNotifier | None: ...
+    def notifier(self) -> ChangeNotifier | None: ...
     def providers(self) -> Mapping[str, RepositoryProvider]: ...
     def provider(self, name: str) -> RepositoryProvider: ...
 
@@ -372,7 +372,7 @@ class System:
             settings.public_url,
             self.cors,
             settings.stream_seconds,
-            self.ports.word,
+            self.ports.notifier,
             settings.page_stream_seconds,
             self.state.shares.close,
             self.proxies,

@@ -55,7 +55,7 @@ class Stream:
     """App behind `/build`. public_url: empty means from the request. cors: sites with scripts that may read the events.
 
     longest_seconds: a stream's longest duration, since API Gateway cuts it at 15 minutes; 0: to its launch's end.
-    word: notifies of writes to the table; None if other processes write it.
+    notifier: notifies of writes to the table; None if other processes write it.
     close: releases a client's stream; the number of open streams per client is limited. proxies: trusted for the client's
     address.
     page_seconds: the same as longest_seconds for our own page, which says that it resumes; 0: as for other clients. Streams of
@@ -68,7 +68,7 @@ class Stream:
     public_url: str
     cors: Cors
     longest_seconds: float = 0
-    word: ChangeNotifier | None = None
+    notifier: ChangeNotifier | None = None
     page_seconds: float = 0
     close: Callable[[str, str], None] | None = None
     proxies: Proxies = NO_PROXIES
@@ -169,7 +169,7 @@ class Stream:
         longest duration.
         """
         try:
-            with self.word.of(key_of(opened.launch.id)) if self.word else nullcontext() as changes:
+            with self.notifier.of(key_of(opened.launch.id)) if self.notifier else nullcontext() as changes:
                 async for event in self._told(opened, request, PollInterval(changes), resumes=resumes):
                     yield event
         finally:
@@ -215,7 +215,7 @@ class Stream:
             if resumes and launch.stage is Stage.BUILDING and looks.age >= ASK_AFTER_SECONDS:
                 yield self._page_event("ask", opened.launch.id, cursor)
                 return
-            await looks.pause(word_comes=launch.stage is not Stage.BUILDING)  # log lines change no launch record
+            await looks.pause(notified=launch.stage is not Stage.BUILDING)  # log lines change no launch record
         yield self._last_word(opened.launch.id, cursor, request, resumes=resumes)
 
     def _last_word(

@@ -46,10 +46,10 @@ class ChangeNotifier:
 
 
 class PollInterval:
-    """Pauses of one stream. word: set when there is news; None without a notifier."""
+    """Pauses of one stream. changes: set when there is news; None without a notifier."""
 
-    def __init__(self, word: asyncio.Event | None) -> None:
-        self._word = word
+    def __init__(self, changes: asyncio.Event | None) -> None:
+        self._changes = changes
         self._begun = time.monotonic()
 
     @property
@@ -59,12 +59,12 @@ class PollInterval:
 
     def begin(self) -> None:
         """Clear the event: only later writes are news."""
-        if self._word:
-            self._word.clear()
+        if self._changes:
+            self._changes.clear()
 
-    async def pause(self, *, word_comes: bool) -> None:
-        """Wait for the next look. word_comes: True if the next news comes as a change of the launch."""
-        soonest = SELDOM if self._word and word_comes else SOONEST
+    async def pause(self, *, notified: bool) -> None:
+        """Wait for the next look. notified: True if the next news comes as a change of the launch."""
+        soonest = SELDOM if self._changes and notified else SOONEST
         with suppress(TimeoutError):
             async with asyncio.timeout(min(LATEST, max(soonest, self.age / 40))):
-                await (self._word or asyncio.Event()).wait()
+                await (self._changes or asyncio.Event()).wait()
