@@ -37,11 +37,13 @@ def test_a_second_interrupt_ends_everything_at_once_and_the_next_start_cleans_up
 
 HANGING = """
 import subprocess, sys, threading
-from bindery_local import runtime
+from bindery import bootstrap
+from bindery_local.adapters import LocalAdapters
+from bindery_local.runtime import Runtime
 child = subprocess.Popen(["sleep", "1000"])
 print(child.pid, flush=True)
 sys.stdin.read()
-runtime._end_by_force_after(0.01)
+Runtime(None, None, LocalAdapters(bootstrap.settings()))._end_by_force_after(0.01)
 threading.Event().wait()
 """
 

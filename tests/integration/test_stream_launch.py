@@ -7,7 +7,7 @@ proves it.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -22,7 +22,7 @@ from bindery.ports.table import Item
 from bindery.state.launches import Launches
 from bindery.web.base_url import read_link
 from bindery_local.sqlite_table import SqliteTable
-from tests.serving.lambda_function import of_this_checkout, web_function
+from tests.serving.lambda_function import ROOT, of_this_checkout, web_function
 from tests.serving.rest_event import CLIENT, rest_event
 from tests.serving.runtime import STREAM, Stream, until
 from tests.serving.runtime_api import RuntimeApi
@@ -33,8 +33,19 @@ SECRET = "a secret of the tests, 32 characters or more"
 PATH = "gh/o/r/HEAD"
 FOUND = Event(phase=Phase.BUILT, message="Found built image, launching...\n")
 FOR_EVER = 840
+# The test reads the table, too: SQLite stands in for DynamoDB.
+BINDERY_LOCAL = ROOT / "infra" / "local" / "bindery_local"
+ON_SQLITE = """
+import os
+from functools import cached_property
+from pathlib import Path
+from bindery.bootstrap import Adapters
+from bindery_local.sqlite_table import SqliteTable
+Adapters.table = cached_property(lambda self: SqliteTable(Path(os.environ["BINDERY_HOME"]) / "table.sqlite"))
+Adapters.table.__set_name__(Adapters, "table")
+"""
 # Comments come every 25 seconds, which is too long for a test to wait.
-OFTEN = "import bindery.web.stream.app\nbindery.web.stream.KEEPALIVE_SECONDS = 1\n"
+OFTEN = "import bindery.web.stream.app\nbindery.web.stream.app.KEEPALIVE_SECONDS = 1\n"
 
 
 @dataclass
@@ -93,7 +104,8 @@ def deploy(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Deploy:
             "BINDERY_STREAM_SECONDS": str(stream_seconds),
         }
         with RuntimeApi() as api, Queues() as queues:
-            package = of_this_checkout("StreamLaunch", faster, **settings, **queues.variables)
+            package = of_this_checkout("StreamLaunch", ON_SQLITE + faster, **settings, **queues.variables)
+            package = replace(package, packages=(*package.packages, BINDERY_LOCAL))
             with web_function(package, folder, api, adapter) as process:
                 yield Deployed(api, queues, Launches(table, SystemClock()), process.pid)
 

@@ -21,10 +21,12 @@ def clear(tool: ContainerTool) -> None:
 
 def _await_end(folder: Path) -> None:
     """Wait for the tool's end. An interrupted tool outlives its caller for a moment, and would create the removed files again."""
-    end = time.monotonic() + ENDS_WITHIN
-    while processes := started_with(str(folder)):
+    end, looks_without = time.monotonic() + ENDS_WITHIN, 0
+    while looks_without < 2:  # a process that replaces itself just then is in no list
+        processes = started_with(str(folder))
+        looks_without = 0 if processes else looks_without + 1
         if time.monotonic() > end:
-            raise TimeoutError(f"something still works in {folder}: {processes}")
+            raise TimeoutError(f"processes still work in {folder}: {processes}")
         time.sleep(0.02)
 
 
