@@ -32,6 +32,7 @@ from tests.serving.build_machine import PROJECT, Build, BuildMachine
 from tests.serving.gate import Gate
 from tests.serving.git_http import File, GitServer, make_repository
 from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, MachineAws
+from tests.serving.on_sqlite import BINDERY_LOCAL, ON_SQLITE
 from tests.serving.registry import LocalRegistry, local_registry
 from tests.serving.tool_storage import clear
 
@@ -191,23 +192,12 @@ def _credentials(aws: MachineAws, served: tuple[str, int] | None) -> dict[str, s
     return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": aws.origin + CREDENTIALS_PATH}
 
 
-ON_SQLITE = """
-from functools import cached_property
-from bindery_builder.adapters import BuilderAdapters
-from bindery_local.sqlite_table import SqliteTable
-BuilderAdapters.table = cached_property(lambda self: SqliteTable(self.home / "table.sqlite"))
-BuilderAdapters.table.__set_name__(BuilderAdapters, "table")
-"""
-"""Run when a build's Python starts: SQLite in DynamoDB's place, in a file that the test reads, too."""
-
-
 def _layer(file: Path) -> Path:
     """Write the layer with the project's own code. Its dependencies are installed here."""
-    local = ROOT / "infra" / "local" / "bindery_local"
     with zipfile.ZipFile(file, "w") as zipped:
         zipped.writestr("python/sitecustomize.py", ON_SQLITE)
         for name in ("__init__.py", "sqlite_table.py"):
-            zipped.write(local / name, f"python/bindery_local/{name}")
+            zipped.write(BINDERY_LOCAL / name, f"python/bindery_local/{name}")
         for root, inside in (
             (ROOT / "layers" / "bindery" / "bindery", "bindery"),
             (ROOT / "layers" / "builder" / "bindery_builder", "bindery_builder"),

@@ -22,7 +22,8 @@ from bindery.ports.table import Item
 from bindery.state.launches import Launches
 from bindery.web.base_url import read_link
 from bindery_local.sqlite_table import SqliteTable
-from tests.serving.lambda_function import ROOT, of_this_checkout, web_function
+from tests.serving.lambda_function import of_this_checkout, web_function
+from tests.serving.on_sqlite import BINDERY_LOCAL, ON_SQLITE
 from tests.serving.rest_event import CLIENT, rest_event
 from tests.serving.runtime import STREAM, Stream, until
 from tests.serving.runtime_api import RuntimeApi
@@ -33,17 +34,6 @@ SECRET = "a secret of the tests, 32 characters or more"
 PATH = "gh/o/r/HEAD"
 FOUND = Event(phase=Phase.BUILT, message="Found built image, launching...\n")
 FOR_EVER = 840
-# The test reads the table, too: SQLite stands in for DynamoDB.
-BINDERY_LOCAL = ROOT / "infra" / "local" / "bindery_local"
-ON_SQLITE = """
-import os
-from functools import cached_property
-from pathlib import Path
-from bindery.bootstrap import Adapters
-from bindery_local.sqlite_table import SqliteTable
-Adapters.table = cached_property(lambda self: SqliteTable(Path(os.environ["BINDERY_HOME"]) / "table.sqlite"))
-Adapters.table.__set_name__(Adapters, "table")
-"""
 # Comments come every 25 seconds, which is too long for a test to wait.
 OFTEN = "import bindery.web.stream.app\nbindery.web.stream.app.KEEPALIVE_SECONDS = 1\n"
 
