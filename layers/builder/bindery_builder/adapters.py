@@ -1,13 +1,16 @@
 """Adapters for build processes: those of the control plane, plus repository contents and registry logins."""
 
+from __future__ import annotations
+
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from bindery.adapters.hosts.registry import no_git
 from bindery.bootstrap import Adapters
-from bindery_builder.contents.router import AnyContents
-from bindery_builder.images.pull_logins import PullLogin, docker_hub
+
+if TYPE_CHECKING:
+    from bindery_builder.contents.router import AnyContents
+    from bindery_builder.images.pull_logins import PullLogin
 
 
 class BuilderAdapters(Adapters):
@@ -19,12 +22,17 @@ class BuilderAdapters(Adapters):
 
     @cached_property
     def contents(self) -> AnyContents:
+        from bindery.adapters.hosts.registry import no_git
+        from bindery_builder.contents.router import AnyContents
+
         return AnyContents(
             self.home / "repositories", self.guarded_client, self.clock, self.provider, no_git(self.settings)
         )
 
     def pull_logins(self) -> list[PullLogin]:
         """Return the operator's logins for pulling base images."""
+        from bindery_builder.images.pull_logins import docker_hub
+
         login = self.settings.docker_hub_login.get_secret_value()
         return [docker_hub(login)] if login else []
 
