@@ -12,7 +12,7 @@ from bindery.domain.environment import Scope
 from bindery.domain.messages import BuildChanged, LogLine, LogWritten, Message
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.contents import Contents, LaidOut
+from bindery.ports.contents import Checkout, Contents
 from bindery_local.builds.uv.builds import UvBuilds
 from tests.serving.uv import UV
 
@@ -23,7 +23,7 @@ WAIT_SECONDS = 120
 class FolderContents:
     """The contents port, for repositories with a local folder as their clone address."""
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -31,9 +31,9 @@ class FolderContents:
         stopped: Callable[[], bool] = lambda: False,
         *,
         exact: bool = False,
-    ) -> LaidOut:
+    ) -> Checkout:
         shutil.copytree(repository.clone_url, folder, symlinks=True)
-        return LaidOut()
+        return Checkout()
 
 
 class HeardQueue:
@@ -155,7 +155,7 @@ class Building:
     def wait(self, order: BuildOrder) -> BuildReport:
         """Return the result of an attempt that was started."""
         self.queue.wait(lambda: (order.environment, order.attempt) in self.queue.ended)
-        return self.builds.look(f"{order.environment}-{order.attempt}")
+        return self.builds.status(f"{order.environment}-{order.attempt}")
 
     def build(self, files: Mapping[str, str | bytes], *, scope: str = "files", seconds: int = 300) -> BuildReport:
         """Run an attempt from beginning to end, at a repository that holds these files."""

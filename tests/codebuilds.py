@@ -92,7 +92,7 @@ class CodeBuilding:
         handle = self.builds.start(order)
         self.gate.open()
         self.wait(handle)
-        return self.builds.look(handle)
+        return self.builds.status(handle)
 
     def wait(self, handle: str) -> Build:
         build = self.machine.builds[handle]

@@ -16,7 +16,7 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.oci_registry import Registry
 from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.domain.repository import Repository
-from bindery.ports.contents import Contents, LaidOut, never
+from bindery.ports.contents import Checkout, Contents, never
 from bindery_local.builds.container_builds import ContainerBuilds
 from tests.building import WAIT_SECONDS, FolderContents, HeardQueue, written
 from tests.serving.registry import LocalRegistry
@@ -44,7 +44,7 @@ class HeldContents:
         self._released = threading.Event()
         self.release: Callable[[], None] = self._released.set
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -52,10 +52,10 @@ class HeldContents:
         stopped: Callable[[], bool] = never,
         *,
         exact: bool = False,
-    ) -> LaidOut:
+    ) -> Checkout:
         while not self._released.wait(0.02) and not stopped():
             pass
-        return FolderContents().lay_out(repository, folder, seconds, stopped, exact=exact)
+        return FolderContents().checkout(repository, folder, seconds, stopped, exact=exact)
 
 
 class ContainerBuilding:
@@ -93,7 +93,7 @@ class ContainerBuilding:
     def wait(self, order: BuildOrder) -> BuildReport:
         """Return the result of an attempt that was started."""
         self.queue.wait(lambda: (order.environment, order.attempt) in self.queue.ended)
-        return self.builds.look(f"{order.environment}-{order.attempt}")
+        return self.builds.status(f"{order.environment}-{order.attempt}")
 
     def build(self, order: BuildOrder) -> BuildReport:
         """Run an attempt from beginning to end."""

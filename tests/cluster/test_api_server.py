@@ -44,7 +44,7 @@ def test_every_call_says_that_the_api_server_is_down_and_may_be_repeated(
         lambda: launcher.start(order),
         lambda: launcher.wait(order.id, TOKEN, 5),
         lambda: launcher.stop(order.id),
-        launcher.objects,
+        launcher.list_sessions,
     ]
     with stopped(trials.shipped.cluster):
         for call in calls:
@@ -67,8 +67,8 @@ def test_a_session_answers_while_the_api_server_is_away_and_is_known_when_it_is_
     launcher.start(order)
     report = launcher.wait(order.id, TOKEN, 60)
     with stopped(trials.shipped.cluster):
-        assert launcher.ask({order.id: (report.url, TOKEN)}, 5)[order.id]
-    assert [each.alive for each in launcher.objects() if each.id == order.id] == [True]
+        assert launcher.activity({order.id: (report.url, TOKEN)}, 5)[order.id]
+    assert [each.alive for each in launcher.list_sessions() if each.id == order.id] == [True]
     assert launcher.wait(order.id, TOKEN, 5).url == report.url
 
 

@@ -182,17 +182,17 @@ def test_a_cluster_that_stays_is_found_again_until_it_is_told_to_go(
 ) -> None:
     before = traces()
     monkeypatch.setattr(claims, "CHECKOUT", str(tmp_path))  # this checkout may have a cluster of its own
-    outputs = [_told(monkeypatch, capsys, "up") for _ in range(2)]
+    outputs = [_output(monkeypatch, capsys, "up") for _ in range(2)]
     assert outputs[0] == outputs[1]
     (place,) = claims.of_this_checkout()
     assert f"BINDERY_TEST_KUBECONFIG={Cluster(place).kubeconfig}\n" in outputs[0]
     assert Cluster(place).kubectl("get", "nodes", "--output=name") == "node/localhost\n"
-    _told(monkeypatch, capsys, "down")
+    _output(monkeypatch, capsys, "down")
     assert left_of(place) == []
     assert traces() == before
 
 
-def _told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str) -> str:
+def _output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str) -> str:
     """Return the output that `make` shows of a command."""
     monkeypatch.setattr(sys, "argv", ["cluster", command])
     assert main() is None

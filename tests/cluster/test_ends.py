@@ -59,7 +59,7 @@ def end_of(launcher: KubernetesSessions, session: str) -> BinderyError | None:
 
 def why(launcher: KubernetesSessions, session: str) -> str:
     """Return the reason that the next look reports."""
-    (record,) = [each for each in launcher.objects() if each.id == session]
+    (record,) = [each for each in launcher.list_sessions() if each.id == session]
     assert not record.alive
     return record.why
 

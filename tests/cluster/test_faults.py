@@ -101,9 +101,9 @@ def test_what_a_killed_launcher_left_is_listed_and_can_be_stopped(
         patched.setattr(Cluster, "create", killed)
         with pytest.raises(Killed):
             launcher.start(order)
-    assert [each.alive for each in launcher.objects() if each.id == order.id] == [False]
+    assert [each.alive for each in launcher.list_sessions() if each.id == order.id] == [False]
     launcher.stop(order.id)
-    assert order.id not in {each.id for each in launcher.objects()}
+    assert order.id not in {each.id for each in launcher.list_sessions()}
     until(lambda: not names(trials, order.id), 30)
 
 
@@ -125,7 +125,7 @@ def test_a_session_that_is_stopped_while_it_is_started_leaves_nothing(
     # An object made after the stop belongs to a Service that is gone: the cluster removes it in a moment.
     assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.GONE
     until(lambda: not names(trials, order.id), 60)
-    assert order.id not in {each.id for each in launcher.objects()}
+    assert order.id not in {each.id for each in launcher.list_sessions()}
 
 
 def test_a_stopped_session_leaves_nothing_and_its_neighbour_everything(trials: Trials) -> None:

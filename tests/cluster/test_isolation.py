@@ -120,6 +120,6 @@ def test_what_takes_too_much_memory_is_killed_and_nobody_else_notices(
         first.run(EAT)
     assert kernel_of(session.server.url).run("print(6 * 7)") == "42\n", "the session goes on"
     assert second.run("print(kept)") == "42\n"
-    alive = {each.id: each.alive for each in launcher.objects()}
+    alive = {each.id: each.alive for each in launcher.list_sessions()}
     assert alive[session.id]
     assert alive[neighbour.id]

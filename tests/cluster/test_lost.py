@@ -30,11 +30,11 @@ def test_a_node_that_goes_away_takes_its_sessions_with_it(trials: Trials, monkey
                 report = launcher.wait(order.id, TOKEN, 4)
             assert (report.liveness, type(report.trouble)) == (Liveness.GONE, NodeLost)
             assert error_message(NodeLost()).message == "The machine that the session ran on went away. Launch again."
-            (record,) = [each for each in launcher.objects() if each.id == order.id]
+            (record,) = [each for each in launcher.list_sessions() if each.id == order.id]
             assert (record.alive, record.why) == (False, "the machine that it ran on went away")
             launcher.stop(order.id)
             assert launcher.wait(order.id, TOKEN, 0).liveness is Liveness.GONE
-            assert order.id not in {each.id for each in launcher.objects()}
+            assert order.id not in {each.id for each in launcher.list_sessions()}
             assert trials.shipped.pods(order.id), "its mark stays until the node is heard of"
         finally:
             cluster.start_kubelet()

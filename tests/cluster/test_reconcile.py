@@ -55,7 +55,7 @@ def test_a_session_that_is_well_stays_and_what_has_no_record_goes(
     world.sweep()
     until(lambda: not trials.shipped.objects(stray.id), 60)
     assert world.session(launch).state is SessionState.RUNNING
-    assert [each.id for each in launcher.objects() if each.alive] == [launch.id]
+    assert [each.id for each in launcher.list_sessions() if each.alive] == [launch.id]
     trials.shipped.remove_sessions()
 
 

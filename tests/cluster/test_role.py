@@ -58,7 +58,7 @@ def use(launcher: KubernetesSessions, trials: Trials) -> str:
     try:
         launcher.start(order)
         assert launcher.wait(order.id, TOKEN, 0.3).liveness is Liveness.STARTING
-        assert order.id in {each.id for each in launcher.objects()}
+        assert order.id in {each.id for each in launcher.list_sessions()}
         launcher.stop(order.id)
     except ClusterRefused as refused:
         return str(refused.facts["why"])

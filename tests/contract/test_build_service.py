@@ -37,7 +37,7 @@ class Service:
         handle = self.builds.start(order)
         self.release()
         self.queue.wait(lambda: (order.environment, order.attempt) in self.queue.ended)
-        return self.builds.look(handle)
+        return self.builds.status(handle)
 
 
 @pytest.fixture(params=["fake", "uv", "container", "codebuild"])
@@ -71,7 +71,7 @@ def fake(folder: Path) -> Service:
     def release() -> None:
         for order in builds.started:
             handle = f"{order.environment}-{order.attempt}"
-            if builds.look(handle).state is BuildState.RUNNING:
+            if builds.status(handle).state is BuildState.RUNNING:
                 builds.write(handle, "one", "two")
                 bad = order.environment == "bad"
                 builds.finish(handle, BuildReport(BuildState.FAILED, failure=FAILURE) if bad else None)
@@ -128,7 +128,7 @@ def test_its_name_is_the_same_each_time(service: Service) -> None:
 
 def test_start_returns_while_the_attempt_runs(service: Service) -> None:
     handle = service.builds.start(service.good(1))
-    assert service.builds.look(handle) == BuildReport(BuildState.RUNNING)
+    assert service.builds.status(handle) == BuildReport(BuildState.RUNNING)
     service.builds.stop(handle)
 
 
@@ -141,7 +141,7 @@ def test_start_asked_again_answers_the_same_handle_and_starts_nothing(service: S
     assert service.queue.ended == [("good", 1)]
     lines = len(service.queue.lines)
     assert service.builds.start(order) in handles
-    assert service.builds.look(handles.pop()) == report
+    assert service.builds.status(handles.pop()) == report
     assert len(service.queue.lines) == lines
 
 
@@ -169,14 +169,14 @@ def test_attempts_have_handles_of_their_own(service: Service) -> None:
 
 def test_a_handle_never_heard_of_is_unknown(service: Service) -> None:
     for handle in ("never-1", "", "../../etc/passwd", "a" * 5000):
-        assert service.builds.look(handle) == BuildReport(BuildState.UNKNOWN)
+        assert service.builds.status(handle) == BuildReport(BuildState.UNKNOWN)
 
 
 def test_success_names_an_image_that_can_be_run(service: Service) -> None:
     report = service.ended(service.good(1))
     assert report.state is BuildState.SUCCEEDED
     assert report.failure is None
-    assert service.builds.has(report.image)
+    assert service.builds.image_exists(report.image)
 
 
 def test_failure_says_why_and_stays(service: Service) -> None:
@@ -186,7 +186,7 @@ def test_failure_says_why_and_stays(service: Service) -> None:
     assert report.failure is not None
     assert not report.image
     service.builds.stop(service.builds.start(order))
-    assert service.builds.look(service.builds.start(order)) == report
+    assert service.builds.status(service.builds.start(order)) == report
 
 
 def test_a_stopped_attempt_fails(service: Service) -> None:
@@ -194,7 +194,7 @@ def test_a_stopped_attempt_fails(service: Service) -> None:
     handle = service.builds.start(order)
     service.builds.stop(handle)
     service.queue.wait(lambda: ("good", 1) in service.queue.ended)
-    assert service.builds.look(handle).state is BuildState.FAILED
+    assert service.builds.status(handle).state is BuildState.FAILED
 
 
 def test_stopping_what_ended_or_is_unknown_changes_nothing(service: Service) -> None:
@@ -202,12 +202,12 @@ def test_stopping_what_ended_or_is_unknown_changes_nothing(service: Service) -> 
     report = service.ended(order)
     service.builds.stop(service.builds.start(order))
     service.builds.stop("never-1")
-    assert service.builds.look(service.builds.start(order)) == report
+    assert service.builds.status(service.builds.start(order)) == report
 
 
 def test_an_image_never_heard_of_is_not_there(service: Service) -> None:
     for image in ("uv/never-1", "", "uv/", "uv/../../x", "other/thing"):
-        assert not service.builds.has(image)
+        assert not service.builds.image_exists(image)
 
 
 def test_log_lines_are_numbered_densely_from_0(service: Service) -> None:

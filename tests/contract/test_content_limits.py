@@ -16,7 +16,7 @@ __all__ = ["place", "work"]  # fixtures
 def test_what_is_too_large_is_refused_and_leaves_nothing(place: Place, work: Path, limits: dict[str, int]) -> None:
     repository = place.make({**{f"f{number}": f"{number}" for number in range(6)}, "big": b"0" * 200_000})
     with pytest.raises(RepositoryTooLarge) as caught:
-        place.other(**limits).lay_out(repository, work)
+        place.other(**limits).checkout(repository, work)
     assert caught.value.facts["limit"]
     assert place.left() == []
     assert [
@@ -31,19 +31,19 @@ def test_ever_the_same_folders_are_refused(place: Place, work: Path) -> None:
         entry = bytes.fromhex(stored(folder, "tree", content))
         content = b"".join(b"40000 d%d\0" % number + entry for number in range(10))
     with pytest.raises(RepositoryTooLarge):
-        place.other(max_files=2000).lay_out(hand_made(place, (b"x", 0o040000, content)), work)
+        place.other(max_files=2000).checkout(hand_made(place, (b"x", 0o040000, content)), work)
     assert place.left() == []
 
 
-def test_a_file_of_the_size_that_github_allows_is_laid_out(place: Place, work: Path) -> None:
-    place.contents.lay_out(place.make({"big.bin": bytes(104_000_000)}), work)
+def test_a_file_of_the_size_that_github_allows_is_checked_out(place: Place, work: Path) -> None:
+    place.contents.checkout(place.make({"big.bin": bytes(104_000_000)}), work)
     assert (work / "big.bin").stat().st_size == 104_000_000
 
 
 @pytest.mark.parametrize("size", [100 * 2**20 + 1, 150_000_000])
 def test_a_file_over_the_limit_is_named_with_the_limit_for_one_file(place: Place, work: Path, size: int) -> None:
     with pytest.raises(FileTooLarge) as caught:
-        place.contents.lay_out(place.make({"a": "b", "data/big.bin": bytes(size)}), work)
+        place.contents.checkout(place.make({"a": "b", "data/big.bin": bytes(size)}), work)
     assert caught.value.facts["file"] == "data/big.bin"
     assert caught.value.facts["limit"] == "100 MiB"
     assert place.left() == []
@@ -55,7 +55,7 @@ def test_a_file_over_the_limit_at_a_host_without_filters_is_still_told_from_a_la
     repository = place.make({"big.bin": b"0" * 200_000})
     git("-C", place.server.root / "r.git", "config", "uploadpack.allowFilter", "false")
     with pytest.raises(FileTooLarge) as caught:
-        place.other(max_file_bytes=50_000).lay_out(repository, work)
+        place.other(max_file_bytes=50_000).checkout(repository, work)
     assert caught.value.facts["file"] == "a file"
     assert caught.value.facts["limit"] == "50 kB"
 
@@ -75,6 +75,6 @@ def test_the_limit_that_was_met_is_the_one_that_is_named(
     files: Files = {f"f{number}": os.urandom(10) for number in range(6)}
     zeros: Files = {f"z{number}": bytes([number]) * 200_000 for number in range(3)}
     with pytest.raises(RepositoryTooLarge) as caught:
-        place.other(**limits).lay_out(place.make({**files, **(zeros if "max_bytes" in limits else {})}), work)
+        place.other(**limits).checkout(place.make({**files, **(zeros if "max_bytes" in limits else {})}), work)
     assert caught.value.facts["limit"] == named
     assert type(caught.value) is RepositoryTooLarge

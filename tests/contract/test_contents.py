@@ -19,8 +19,8 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.domain.repository import Repository
-from bindery_builder.contents.checkout import Read, Room, Written, write_tree
 from bindery_builder.contents.git import GitContents
+from bindery_builder.contents.work_tree import Read, Room, Written, write_tree
 from tests.serving.git_http import ENVIRONMENT, File, GitServer, git, make_repository
 from tests.serving.scripted import ScriptedServer
 
@@ -107,7 +107,7 @@ def test_a_working_copy_holds_exactly_the_refs_files(place: Place, work: Path) -
     repository = place.make(
         {"README.md": "hi\n", "lib/deep/er.txt": b"\0\xff", "run": File("#!/bin/sh\n", 0o100755), "e": ""}
     )
-    assert place.contents.lay_out(repository, work).notes == ()
+    assert place.contents.checkout(repository, work).notes == ()
     files = {str(path.relative_to(work)) for path in work.rglob("*") if path.is_file() and ".git" not in path.parts}
     assert files == {"README.md", "lib/deep/er.txt", "run", "e"}
     assert (work / "lib/deep/er.txt").read_bytes() == b"\0\xff"
@@ -119,7 +119,7 @@ def test_git_takes_it_for_a_clean_working_copy_at_that_commit(place: Place, work
     repository = place.make(
         {"README.md": "hi\n", "run": File("#!/bin/sh\n", 0o100755), "l": File("README.md", 0o120000), "d/e": "f"}
     )
-    place.contents.lay_out(repository, work)
+    place.contents.checkout(repository, work)
     assert in_git(work, "fsck", "--no-dangling") == ""
     assert in_git(work, "rev-parse", "HEAD") == repository.ref
     assert in_git(work, "status", "--porcelain") == ""
@@ -132,49 +132,49 @@ def test_git_takes_it_for_a_clean_working_copy_at_that_commit(place: Place, work
 
 
 def test_its_owner_can_pull_what_is_new(place: Place, work: Path) -> None:
-    place.contents.lay_out(place.make({"README.md": "hi\n"}), work)
+    place.contents.checkout(place.make({"README.md": "hi\n"}), work)
     place.make({"README.md": "new\n"})
     in_git(work, "pull", "--quiet", "origin", "main")
     assert (work / "README.md").read_text(encoding="utf-8") == "new\n"
 
 
-def test_an_older_commit_is_laid_out_as_it_was(place: Place, work: Path) -> None:
+def test_an_older_commit_is_checked_out_as_it_was(place: Place, work: Path) -> None:
     first = place.make({"README.md": "old\n"})
     place.make({"README.md": "new\n"})
-    place.contents.lay_out(first, work)
+    place.contents.checkout(first, work)
     assert (work / "README.md").read_text(encoding="utf-8") == "old\n"
 
 
 def test_the_second_time_nobody_is_asked(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
-    place.contents.lay_out(repository, work)
+    place.contents.checkout(repository, work)
     count = len(place.server.asked)
-    place.contents.lay_out(repository, work.with_name("second"))
+    place.contents.checkout(repository, work.with_name("second"))
     assert len(place.server.asked) == count == 4
     assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
 
 
 def test_what_one_session_writes_no_other_sees(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
-    place.contents.lay_out(repository, work)
+    place.contents.checkout(repository, work)
     for path in [work / "README.md", *work.glob(".git/objects/pack/*")]:
         path.write_bytes(b"spoiled")
-    place.contents.lay_out(repository, work.with_name("second"))
+    place.contents.checkout(repository, work.with_name("second"))
     assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
     assert in_git(work.with_name("second"), "fsck", "--no-dangling") == ""
 
 
 def test_a_spoiled_cache_is_noticed_and_fetched_again(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
-    place.contents.lay_out(repository, work)
+    place.contents.checkout(repository, work)
     for path in (place.root / "cache").glob("*/*/*"):
         path.write_bytes(b"\0" * path.stat().st_size)
-    place.contents.lay_out(repository, work.with_name("second"))
+    place.contents.checkout(repository, work.with_name("second"))
     assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
 
 
-def test_links_are_laid_out_as_links_even_those_that_point_outside(place: Place, work: Path) -> None:
-    place.contents.lay_out(
+def test_links_are_checked_out_as_links_even_those_that_point_outside(place: Place, work: Path) -> None:
+    place.contents.checkout(
         place.make({"in": File("README.md", 0o120000), "out": File("../../../etc/passwd", 0o120000)}), work
     )
     assert (work / "in").readlink() == Path("README.md")
@@ -182,7 +182,7 @@ def test_links_are_laid_out_as_links_even_those_that_point_outside(place: Place,
 
 
 def test_names_that_are_not_utf8_and_names_that_differ_in_case_are_kept(place: Place, work: Path) -> None:
-    place.contents.lay_out(
+    place.contents.checkout(
         place.make({"caf\udce9": "1", "A": "2", "a": "3", "back\\slash": "4", "new\nline": "5"}), work
     )
     entries = {os.fsencode(name) for name in names(work)}
@@ -200,7 +200,7 @@ def test_nothing_is_written_through_a_link(place: Place, work: Path) -> None:
         [(b"a", 0o040000, evil), (b"a", 0o120000, target)],
     ):
         with pytest.raises(RepositoryUnusable):
-            place.contents.lay_out(hand_made(place, *entries), work)
+            place.contents.checkout(hand_made(place, *entries), work)
         assert place.left() == []
     assert names(outside) == []
 
@@ -216,7 +216,7 @@ DISGUISES = [".GIT", ".Git", "git~1", "GIT~1", ".git.", ".git ", ".git::$INDEX",
 def test_names_that_mean_something_else_are_refused(place: Place, work: Path, name: bytes, mode: int) -> None:
     content = inner_tree(place, b"config", b"[core]\n\tfsmonitor = id\n") if mode == 0o040000 else b"evil"
     with pytest.raises(RepositoryUnusable) as caught:
-        place.contents.lay_out(hand_made(place, (name, mode, content)), work)
+        place.contents.checkout(hand_made(place, (name, mode, content)), work)
     assert caught.value.facts["why"]
     assert place.left() == []
 
@@ -225,23 +225,23 @@ def test_a_deep_git_folder_is_refused_too(place: Place, work: Path) -> None:
     config = inner_tree(place, b"config", b"x")
     inner = b"40000 .GIT\0" + bytes.fromhex(stored(place.server.root / "r.git", "tree", config))
     with pytest.raises(RepositoryUnusable):
-        place.contents.lay_out(hand_made(place, (b"lib", 0o040000, inner)), work)
+        place.contents.checkout(hand_made(place, (b"lib", 0o040000, inner)), work)
 
 
 def test_the_same_name_twice_is_refused(place: Place, work: Path) -> None:
     with pytest.raises(RepositoryUnusable):
-        place.contents.lay_out(hand_made(place, (b"a", 0o100644, b"1"), (b"a", 0o100644, b"2")), work)
+        place.contents.checkout(hand_made(place, (b"a", 0o100644, b"1"), (b"a", 0o100644, b"2")), work)
     assert place.left() == []
 
 
 def test_folders_nested_without_end_are_refused(place: Place, work: Path) -> None:
     with pytest.raises(RepositoryUnusable):
-        place.contents.lay_out(place.make({"d/" * 150 + "x": "1"}), work)
+        place.contents.checkout(place.make({"d/" * 150 + "x": "1"}), work)
     assert place.left() == []
 
 
 def test_missing_lfs_content_is_said(place: Place, work: Path) -> None:
-    notes = place.contents.lay_out(place.make({"data/x.bin": LFS_POINTER, "a.txt": "version 1"}), work).notes
+    notes = place.contents.checkout(place.make({"data/x.bin": LFS_POINTER, "a.txt": "version 1"}), work).notes
     assert len(notes) == 1
     assert "data/x.bin" in notes[0]
     assert "LFS" in notes[0]
@@ -251,9 +251,9 @@ def test_missing_lfs_content_is_said(place: Place, work: Path) -> None:
 def test_a_commit_that_is_not_there_is_said_so(place: Place, work: Path) -> None:
     place.make({"a": "b"})
     with pytest.raises(RefNotFound):
-        place.contents.lay_out(place.repository("1" * 40), work)
+        place.contents.checkout(place.repository("1" * 40), work)
     with pytest.raises(RepositoryNotFound):
-        place.contents.lay_out(place.repository("1" * 40, "nosuch.git"), work)
+        place.contents.checkout(place.repository("1" * 40, "nosuch.git"), work)
     assert place.left() == []
 
 
@@ -261,16 +261,16 @@ def test_a_host_that_breaks_off_is_unreachable_and_asked_again(place: Place, wor
     repository = place.make({"a": "b"})
     place.server.answers["/r.git/git-upload-pack"] = (200, {"Content-Type": "application/x-git-upload-pack-result"})
     with pytest.raises(HostUnreachable):
-        place.contents.lay_out(repository, work)
+        place.contents.checkout(repository, work)
     place.server.answers.clear()
-    place.contents.lay_out(repository, work)
+    place.contents.checkout(repository, work)
     assert (work / "a").exists()
 
 
 def test_many_at_once_fetch_once(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
     threads = [
-        threading.Thread(target=place.contents.lay_out, args=(repository, work.with_name(f"w{n}"))) for n in range(8)
+        threading.Thread(target=place.contents.checkout, args=(repository, work.with_name(f"w{n}"))) for n in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -282,13 +282,13 @@ def test_many_at_once_fetch_once(place: Place, work: Path) -> None:
 
 def test_what_a_crash_left_is_never_used(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
-    place.contents.lay_out(repository, work)
+    place.contents.checkout(repository, work)
     entry = next((place.root / "cache").glob("*/*"))
     half = entry.with_name(".aside-0123")
     half.mkdir()
     (half / "objects.pack").write_bytes(b"PACK")
     os.utime(half, (0, 0))
-    place.contents.lay_out(repository, work.with_name("second"))
+    place.contents.checkout(repository, work.with_name("second"))
     place.contents.evict(10**9)
     assert not half.exists()
     assert entry.exists()
@@ -303,24 +303,24 @@ def test_the_least_recently_used_goes_first(place: Place, work: Path) -> None:
     first = place.make({"a": os.urandom(50_000)})
     second = place.make({"a": os.urandom(50_000)})
     for number, repository in enumerate((first, second, first)):
-        place.contents.lay_out(repository, work.with_name(f"w{number}"))
+        place.contents.checkout(repository, work.with_name(f"w{number}"))
     for entry in (place.root / "cache").glob("*/*"):
         os.utime(entry, (1, 1) if entry.name == second.ref else None)
     assert 0 < place.contents.evict(80_000) <= 80_000
     assert [entry.name for entry in kept_files(place.root / "cache")] == [first.ref]
     assert place.contents.evict(0) == 0
-    place.contents.lay_out(second, work.with_name("again"))
+    place.contents.checkout(second, work.with_name("again"))
 
 
 def test_what_is_kept_stays_within_its_bytes_by_itself(place: Place) -> None:
     contents = place.other(cache_bytes=80_000)
     for number in range(3):
         repository = place.make({"a": os.urandom(50_000)})
-        contents.lay_out(repository, place.root / "work" / f"w{number}")
+        contents.checkout(repository, place.root / "work" / f"w{number}")
     assert len(kept_files(place.root / "other cache")) == 1
 
 
-def test_eviction_while_others_lay_out_disturbs_nobody(place: Place, work: Path) -> None:
+def test_eviction_during_a_checkout_leaves_it_complete(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
     done = threading.Event()
 
@@ -332,7 +332,7 @@ def test_eviction_while_others_lay_out_disturbs_nobody(place: Place, work: Path)
     thread.start()
     try:
         for number in range(10):
-            place.contents.lay_out(repository, work.with_name(f"w{number}"))
+            place.contents.checkout(repository, work.with_name(f"w{number}"))
     finally:
         done.set()
         thread.join()
@@ -341,7 +341,7 @@ def test_eviction_while_others_lay_out_disturbs_nobody(place: Place, work: Path)
 
 def test_git_attributes_run_nothing(place: Place, work: Path) -> None:
     """A repository's filters, hooks and attributes have no effect while its files are written."""
-    place.contents.lay_out(place.make({".gitattributes": "* filter=evil eol=crlf ident\n", "a.txt": "$Id$\n"}), work)
+    place.contents.checkout(place.make({".gitattributes": "* filter=evil eol=crlf ident\n", "a.txt": "$Id$\n"}), work)
     assert (work / "a.txt").read_bytes() == b"$Id$\n"
     status = subprocess.run(
         ["git", "-C", work, "status", "--porcelain"], env=ENVIRONMENT, capture_output=True, check=True
@@ -384,15 +384,15 @@ def test_whoever_waits_for_a_slow_host_or_for_others_at_it_can_be_stopped(place:
     repository = place.repository("1" * 40).model_copy(update={"clone_url": f"{dripping.server.url}/r"})
     stops = [threading.Event() for _ in range(2)]
 
-    def lay_out(number: int) -> str:
+    def checkout(number: int) -> str:
         with pytest.raises(HostUnreachable) as caught:
-            contents.lay_out(repository, place.root / "work" / f"w{number}", stopped=stops[number].is_set)
+            contents.checkout(repository, place.root / "work" / f"w{number}", stopped=stops[number].is_set)
         return str(caught.value.facts["why"])
 
     with ThreadPoolExecutor(2) as workers:
-        fetching = workers.submit(lay_out, 0)
+        fetching = workers.submit(checkout, 0)
         assert dripping.begun.acquire(timeout=10)
-        waiting = workers.submit(lay_out, 1)
+        waiting = workers.submit(checkout, 1)
         stops[1].set()
         assert waiting.result(10) == "it was stopped"
         assert not fetching.done()
@@ -404,17 +404,17 @@ def test_whoever_waits_for_a_slow_host_or_for_others_at_it_can_be_stopped(place:
 def test_the_callers_limit_holds_if_it_is_the_smaller_one(place: Place, dripping: Dripping) -> None:
     repository = place.repository("1" * 40).model_copy(update={"clone_url": f"{dripping.server.url}/r"})
     with pytest.raises(HostUnreachable, match="within"):
-        slow_contents(place, dripping).lay_out(repository, place.root / "work" / "w", seconds=0.3)
+        slow_contents(place, dripping).checkout(repository, place.root / "work" / "w", seconds=0.3)
     assert place.left() == []
 
 
 def test_one_that_is_stopped_or_late_is_not_even_begun(place: Place, work: Path) -> None:
     repository = place.make({"a": "b"})
-    place.contents.lay_out(repository, work.with_name("cached"))
+    place.contents.checkout(repository, work.with_name("cached"))
     with pytest.raises(HostUnreachable, match="stopped"):
-        place.contents.lay_out(repository, work, stopped=lambda: True)
+        place.contents.checkout(repository, work, stopped=lambda: True)
     with pytest.raises(HostUnreachable, match="within"):
-        place.contents.lay_out(repository, work, seconds=0)
+        place.contents.checkout(repository, work, seconds=0)
     assert place.left() == ["cached"]
 
 
@@ -424,7 +424,7 @@ def test_large_files_pass_through_memory_one_after_the_other(
 ) -> None:
     repositories = [place.make({"zeros": bytes(size), "name": name}, f"{name}.git") for name in "ab"]
     for number, repository in enumerate(repositories):  # from now on only the writing is left to do
-        place.contents.lay_out(repository, work.with_name(f"first{number}"))
+        place.contents.checkout(repository, work.with_name(f"first{number}"))
     meeting, meetings = threading.Barrier(2), []
 
     def met_first(read: Read, tree: bytes, top: int, room: Room) -> Written:
@@ -437,5 +437,5 @@ def test_large_files_pass_through_memory_one_after_the_other(
 
     monkeypatch.setattr("bindery_builder.contents.git.write_tree", met_first)
     with ThreadPoolExecutor(2) as workers:
-        list(workers.map(place.contents.lay_out, repositories, [work.with_name("a"), work.with_name("b")]))
+        list(workers.map(place.contents.checkout, repositories, [work.with_name("a"), work.with_name("b")]))
     assert meetings == [together, together]

@@ -64,7 +64,7 @@ class Place:
         return Repository(ref=ref, clone_url=url, private=private, **words)
 
     def notes(self, files: Files, **limits: int) -> tuple[str, ...]:
-        return self.contents(None, **limits).lay_out(self.make(files), self.work).notes
+        return self.contents(None, **limits).checkout(self.make(files), self.work).notes
 
     def read(self, path: str) -> bytes:
         return (self.work / path).read_bytes()
@@ -122,7 +122,7 @@ def test_neither_an_object_nor_a_submodule_is_asked_for_at_an_apis_address(place
     listed = f'[submodule "m"]\n\tpath = m\n\turl = {api}/inner.git\n'
     repository = place.make({"x.bin": place.store.add(b"large"), "m": File("1" * 40, 0o160000), ".gitmodules": listed})
     place.store.base = api
-    notes = "\n".join(place.contents(NoGit([api])).lay_out(repository, place.work).notes)
+    notes = "\n".join(place.contents(NoGit([api])).checkout(repository, place.work).notes)
     assert notes.count("asked by its API") == 2
     assert place.elsewhere.asked == []
 
@@ -131,7 +131,7 @@ def test_objects_are_fetched_once_and_the_same_object_only_once(place: Place) ->
     repository = place.make({"x.bin": place.store.add(b"large"), "y.bin": place.store.add(b"large")})
     contents = place.contents()
     for number in range(3):
-        contents.lay_out(repository, place.root / "work" / f"w{number}")
+        contents.checkout(repository, place.root / "work" / f"w{number}")
     assert [method for method, _, _ in place.store.asked] == ["POST", "GET"]
     assert (place.root / "work/w2/y.bin").read_bytes() == b"large"
 
@@ -139,16 +139,16 @@ def test_objects_are_fetched_once_and_the_same_object_only_once(place: Place) ->
 def test_an_object_spoiled_on_disk_is_noticed(place: Place) -> None:
     repository = place.make({"x.bin": place.store.add(b"large")})
     contents = place.contents()
-    contents.lay_out(repository, place.work)
+    contents.checkout(repository, place.work)
     for pack in (place.root / "cache").glob("*/*/objects.pack"):
         if pack.read_bytes() == b"large":
             pack.write_bytes(b"spoil")
     second = place.root / "work" / "second"
-    (note,) = contents.lay_out(repository, second).notes
+    (note,) = contents.checkout(repository, second).notes
     assert "x.bin" in note
     assert (second / "x.bin").read_text(encoding="utf-8") == pointer(b"large")
     third = place.root / "work" / "third"
-    assert contents.lay_out(repository, third).notes == ()
+    assert contents.checkout(repository, third).notes == ()
     assert (third / "x.bin").read_bytes() == b"large"
 
 
@@ -223,7 +223,7 @@ def test_no_redirect_of_an_object_leads_to_an_apis_address(place: Place) -> None
     path = f"{OBJECTS}{sha256(b'large').hexdigest()}"
     place.store.downloads = Reply(302, headers={"Location": f"{elsewhere.base}{path}"})
     refused = NoGit([elsewhere.base])
-    (note,) = place.contents(refused).lay_out(place.make({"x.bin": text}), place.work).notes
+    (note,) = place.contents(refused).checkout(place.make({"x.bin": text}), place.work).notes
     assert "is asked by its API" in note
     assert elsewhere.asked == []
 
@@ -303,7 +303,7 @@ def test_a_private_repository_s_authorization_is_for_its_own_server_alone(place:
     place.store.base = f"http://{place.elsewhere.address}"
     place.server.private["/r.git/"] = SHOWN
     repository = place.make({"x.bin": text}, private=True)
-    assert place.contents().lay_out(repository, place.work).notes == ()
+    assert place.contents().checkout(repository, place.work).notes == ()
     assert place.read("x.bin") == content
     assert [headers.get("authorization") for _, _, headers in place.store.asked] == [SHOWN]
     assert [headers.get("authorization") for _, _, headers in place.elsewhere.lfs.asked] == [None]
@@ -322,7 +322,9 @@ def test_what_a_server_asks_to_be_shown_is_shown_at_that_address(place: Place) -
         "Bad name": "x",
         "X-Long": "a\r\nb: c",
     }
-    assert place.contents().lay_out(place.make({"y.bin": place.store.add(b"other")}), place.root / "work/w").notes == ()
+    assert (
+        place.contents().checkout(place.make({"y.bin": place.store.add(b"other")}), place.root / "work/w").notes == ()
+    )
     assert not {"bad name", "x-long", "b", "cookie", "range"} & place.store.asked[-1][2].keys()
     assert place.store.asked[-1][2]["host"] == place.server.address
 
@@ -385,5 +387,5 @@ def test_a_server_whose_objects_fail_is_not_asked_for_all_of_them(
 def test_a_launch_that_is_stopped_while_objects_are_fetched_ends(place: Place) -> None:
     repository = place.make({"x.bin": place.store.add(b"large")})
     with pytest.raises(HostUnreachable, match="stopped"):
-        place.contents().lay_out(repository, place.work, stopped=lambda: bool(place.store.asked))
+        place.contents().checkout(repository, place.work, stopped=lambda: bool(place.store.asked))
     assert not place.work.exists()

@@ -62,8 +62,8 @@ def work(place: Place) -> Path:
     return place.root / "work" / "copy"
 
 
-def test_a_private_repository_is_laid_out_and_nothing_of_what_was_shown_is_in_it(place: Place, work: Path) -> None:
-    place.contents.lay_out(place.make("secret.git", {"README.md": "hidden\n"}), work)
+def test_a_private_repository_is_checked_out_and_nothing_of_what_was_shown_is_in_it(place: Place, work: Path) -> None:
+    place.contents.checkout(place.make("secret.git", {"README.md": "hidden\n"}), work)
     assert (work / "README.md").read_text() == "hidden\n"
     assert git("-C", work, "remote", "get-url", "origin").decode().strip() == place.server.url("secret.git")
     written = [path for path in place.root.joinpath("work").rglob("*") if path.is_file()]
@@ -72,14 +72,14 @@ def test_a_private_repository_is_laid_out_and_nothing_of_what_was_shown_is_in_it
 
 
 def test_nothing_is_shown_for_what_is_public(place: Place, work: Path) -> None:
-    place.contents.lay_out(place.make("open.git", {"README.md": "hi\n"}, private=False), work)
+    place.contents.checkout(place.make("open.git", {"README.md": "hi\n"}, private=False), work)
     assert place.server.told == []
 
 
 def test_whoever_shows_nothing_is_not_let_in(place: Place, work: Path) -> None:
     secret = place.make("secret.git", {"README.md": "hidden\n"})
     with pytest.raises(RepositoryNotFound):
-        place.contents.lay_out(secret.model_copy(update={"private": False}), work)
+        place.contents.checkout(secret.model_copy(update={"private": False}), work)
     assert place.left() == []
 
 
@@ -90,7 +90,7 @@ def test_a_host_that_it_is_sent_on_to_is_shown_nothing(place: Place, work: Path,
     del place.server.private["/secret.git/"]
     there = f"{place.elsewhere.url('secret.git')}/info/refs?service=git-upload-pack"
     place.server.answers["/secret.git/info/refs"] = (status, {"Location": there})
-    place.contents.lay_out(secret, work)
+    place.contents.checkout(secret, work)
     assert [path for path, _ in place.server.told] == ["/secret.git/info/refs?service=git-upload-pack"]
     assert len(place.elsewhere.asked) == 4
     assert place.elsewhere.told == []
@@ -100,7 +100,7 @@ def test_a_repository_that_moved_at_its_host_is_still_shown_it(place: Place, wor
     secret = place.make("new.git", {"README.md": "hidden\n"})
     there = f"{place.server.url('new.git')}/info/refs?service=git-upload-pack"
     place.server.answers["/old.git/info/refs"] = (301, {"Location": there})
-    place.contents.lay_out(secret.model_copy(update={"clone_url": place.server.url("old.git")}), work)
+    place.contents.checkout(secret.model_copy(update={"clone_url": place.server.url("old.git")}), work)
     assert place.told() == {"old.git", "new.git"}
 
 
@@ -116,7 +116,7 @@ def test_no_submodule_is_shown_anything_at_the_same_host_neither(place: Place, w
     """
     other = place.make("other.git", {"README.md": "not for visitors\n"})
     outer = place.make("outer.git", submodule(other.clone_url, other.ref), private=private)
-    (note,) = place.contents.lay_out(outer, work).notes
+    (note,) = place.contents.checkout(outer, work).notes
     assert "private" in note
     assert place.told() == ({"outer.git"} if private else set())
     assert list((work / "m").iterdir()) == []
@@ -124,14 +124,14 @@ def test_no_submodule_is_shown_anything_at_the_same_host_neither(place: Place, w
 
 def test_what_one_launch_fetched_is_no_others_submodule(place: Place, work: Path) -> None:
     secret = place.make("secret.git", {"README.md": "hidden\n"})
-    place.contents.lay_out(secret, work)
+    place.contents.checkout(secret, work)
     outer = place.make("outer.git", submodule(secret.clone_url, secret.ref), private=False)
-    place.contents.lay_out(outer, work.with_name("another"))
+    place.contents.checkout(outer, work.with_name("another"))
     assert list((work.with_name("another") / "m").iterdir()) == []
 
 
 def test_it_is_fetched_once(place: Place, work: Path) -> None:
     secret = place.make("secret.git", {"README.md": "hidden\n"})
     for number in range(3):
-        place.contents.lay_out(secret, work.with_name(f"w{number}"))
+        place.contents.checkout(secret, work.with_name(f"w{number}"))
     assert sum(request.startswith("POST") for request in place.server.asked) == 3  # files, refs, history

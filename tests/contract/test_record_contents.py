@@ -39,10 +39,10 @@ from bindery.domain.errors import (
 from bindery.domain.repository import Repository
 from bindery.ports.contents import never
 from bindery_builder.contents.archives import unpack
-from bindery_builder.contents.checkout import Room
 from bindery_builder.contents.record_folder import RecordFolder
 from bindery_builder.contents.records import MOST_TRIES, MOST_WAIT, RecordContents
 from bindery_builder.contents.router import AnyContents
+from bindery_builder.contents.work_tree import Room
 from tests.fakes.table import DictTable
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.record_hosts import DoiSystem, Zenodo
@@ -88,7 +88,7 @@ def work(place: Place) -> Path:
     return place.root / "work" / "copy"
 
 
-def laid_out(folder: Path) -> dict[str, bytes]:
+def checked_out(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -127,15 +127,15 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 
 def test_a_folder_holds_exactly_the_records_files(place: Place, work: Path) -> None:
     files = {"README.md": b"hi\n", "data/deep/x.bin": b"\0\xff" * 1000, "requirements.txt": b"numpy\n", "empty": b""}
-    assert place.contents.lay_out(place.make(files), work).notes == ()
-    assert laid_out(work) == files
+    assert place.contents.checkout(place.make(files), work).notes == ()
+    assert checked_out(work) == files
     assert place.left() == ["copy"]
 
 
 def test_several_files_are_left_as_they_are_archives_too(place: Place, work: Path) -> None:
     files = {"README.md": b"hi\n", "data.zip": zipped(("a", b"1"))}
-    place.contents.lay_out(place.make(files), work)
-    assert laid_out(work) == files
+    place.contents.checkout(place.make(files), work)
+    assert checked_out(work) == files
 
 
 CONTENT = (("README.md", b"hi\n"), ("lib/a.py", b"1\n" * 50_000))
@@ -151,13 +151,13 @@ ARCHIVES: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_a_lone_archive_is_unpacked(place: Place, work: Path, name: str) -> None:
-    place.contents.lay_out(place.make({name: ARCHIVES[name](tarred(*CONTENT))}), work)
-    assert laid_out(work) == dict(CONTENT)
+    place.contents.checkout(place.make({name: ARCHIVES[name](tarred(*CONTENT))}), work)
+    assert checked_out(work) == dict(CONTENT)
 
 
 def test_a_lone_folder_in_an_archive_is_the_content_itself(place: Place, work: Path) -> None:
-    place.contents.lay_out(place.make({"r.zip": zipped(("r-1/", b""), ("r-1/r-1/a", b"1"), ("./r-1/b", b"2"))}), work)
-    assert laid_out(work) == {"r-1/a": b"1", "b": b"2"}
+    place.contents.checkout(place.make({"r.zip": zipped(("r-1/", b""), ("r-1/r-1/a", b"1"), ("./r-1/b", b"2"))}), work)
+    assert checked_out(work) == {"r-1/a": b"1", "b": b"2"}
 
 
 def test_what_is_executable_stays_so(place: Place, work: Path) -> None:
@@ -167,7 +167,7 @@ def test_what_is_executable_stays_so(place: Place, work: Path) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr(script, "#!/bin/sh\n")
         file.writestr("plain", "x")
-    place.contents.lay_out(place.make({"r.zip": archive.getvalue()}), work)
+    place.contents.checkout(place.make({"r.zip": archive.getvalue()}), work)
     assert os.access(work / "start", os.X_OK)
     assert not os.access(work / "plain", os.X_OK)
 
@@ -179,7 +179,7 @@ def test_links_that_stay_inside_are_links(place: Place, work: Path) -> None:
         special("r/lib/back", tarfile.SYMTYPE, "../lib"),
         special("r/same", tarfile.LNKTYPE, "r/lib/a"),
     )
-    place.contents.lay_out(place.make({"r.tar": content}), work)
+    place.contents.checkout(place.make({"r.tar": content}), work)
     assert (work / "up").readlink() == Path("lib/../lib/a")
     assert (work / "lib/back/a").read_bytes() == (work / "same").read_bytes() == b"1"
 
@@ -192,7 +192,7 @@ HOSTILE_NAMES = ["../evil", "a/../../evil", "/evil", "a/b/../../../evil", "..", 
 def test_names_that_lead_out_or_cannot_be_are_refused(place: Place, work: Path, kind: str, name: str) -> None:
     content = {"zip": {"r.zip": zipped((name, b"x"))}, "tar": {"r.tar": tarred((name, b"x"))}, "file": {name: b"x"}}
     with pytest.raises(RepositoryUnusable) as caught:
-        place.contents.lay_out(place.make(content[kind]), work)
+        place.contents.checkout(place.make(content[kind]), work)
     assert caught.value.facts["why"]
     assert place.left() == []
     assert not (place.root / "evil").exists()
@@ -234,7 +234,7 @@ def test_whatever_would_lead_out_of_an_archives_folder_is_refused(place: Place, 
     (place.root / "out").mkdir()
     content = tarred(*(member for member in HOSTILE_TARS[name] if not isinstance(member, zipfile.ZipInfo)))
     with pytest.raises(RepositoryUnusable) as caught:
-        place.contents.lay_out(place.make({"r.tar": content}), work)
+        place.contents.checkout(place.make({"r.tar": content}), work)
     assert caught.value.facts["why"]
     assert place.left() == []
     assert list((place.root / "out").iterdir()) == []
@@ -249,7 +249,7 @@ def test_what_git_would_take_for_its_own_is_refused(place: Place, work: Path, na
     """
     archive = place.make({"a.zip": zipped(("README.md", b"hi\n"), (name, b"[core]\n"))})
     with pytest.raises(RepositoryUnusable, match="where git keeps its own"):
-        place.contents.lay_out(archive, work)
+        place.contents.checkout(archive, work)
     assert place.left() == []
 
 
@@ -257,7 +257,7 @@ def test_what_git_would_take_for_its_own_is_refused(place: Place, work: Path, na
 def test_links_out_of_a_zip_are_refused(place: Place, work: Path, target: str) -> None:
     content = zipped(zipfile.ZipInfo("l"), link_to=target)
     with pytest.raises(RepositoryUnusable):
-        place.contents.lay_out(place.make({"r.zip": content}), work)
+        place.contents.checkout(place.make({"r.zip": content}), work)
     assert place.left() == []
 
 
@@ -307,7 +307,7 @@ WORDS = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_an_archive_that_cannot_be_unpacked_is_named(place: Place, work: Path, name: str) -> None:
     with pytest.raises(RepositoryUnusable) as caught:
-        place.contents.lay_out(place.make({name: BROKEN[name]}), work)
+        place.contents.checkout(place.make({name: BROKEN[name]}), work)
     assert name in str(caught.value.facts["why"])
     assert WORDS.get(name, "") in str(caught.value.facts["why"])
     assert place.left() == []
@@ -361,7 +361,7 @@ def test_whoever_stops_it_while_links_are_made_is_heard(place: Place, work: Path
         return any(path.is_symlink() for path in work.parent.rglob("*"))
 
     with pytest.raises(HostUnreachable) as caught:
-        place.contents.lay_out(place.make({"r.tar": tarred(("a", b"1"), *links)}), work, stopped=stopped)
+        place.contents.checkout(place.make({"r.tar": tarred(("a", b"1"), *links)}), work, stopped=stopped)
     assert caught.value.facts["why"] == "it was stopped"
     assert place.left() == []
 
@@ -377,7 +377,7 @@ def test_bombs_are_refused(place: Place, work: Path) -> None:
         ("many.zip", zipped(*((f"f{number}", zeros[:300_000]) for number in range(5)))),
     ):
         with pytest.raises(RepositoryTooLarge) as caught:
-            contents.lay_out(place.make({name: content}), work)
+            contents.checkout(place.make({name: content}), work)
         assert caught.value.facts["limit"] == "1 MB"
         assert place.left() == []
 
@@ -391,7 +391,7 @@ def test_sparse_files_count_with_all_their_zeros(place: Place, work: Path) -> No
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
     with pytest.raises(RepositoryTooLarge):
-        place.limited(max_bytes=1_000_000).lay_out(
+        place.limited(max_bytes=1_000_000).checkout(
             place.make({"r.tar": bytes(header) + b"x" * 512 + b"\0" * 1024}), work
         )
     assert place.left() == []
@@ -406,7 +406,7 @@ def test_too_many_entries_are_refused(place: Place, work: Path, kind: str) -> No
         "folders": {"r.tar": tarred(("/".join(names), b""))},
     }
     with pytest.raises(RepositoryTooLarge) as caught:
-        place.limited(max_files=50).lay_out(place.make(content[kind]), work)
+        place.limited(max_files=50).checkout(place.make(content[kind]), work)
     assert caught.value.facts["limit"] == "50 files"
     assert place.left() == []
 
@@ -420,7 +420,7 @@ def test_a_million_entries_cost_little_memory(place: Place, work: Path) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(RepositoryTooLarge):
-            place.contents.lay_out(repository, work)
+            place.contents.checkout(repository, work)
         assert tracemalloc.get_traced_memory()[1] < 3 * len(listed)
     finally:
         tracemalloc.stop()
@@ -431,7 +431,7 @@ def test_a_million_entries_cost_little_memory(place: Place, work: Path) -> None:
 def test_what_is_too_large_by_its_listing_is_not_even_fetched(place: Place, work: Path, limits: dict[str, int]) -> None:
     repository = place.make({"a": b"0" * 400, "b": b"0" * 400, "c": b"0" * 400})
     with pytest.raises(RepositoryTooLarge):
-        place.limited(**limits).lay_out(repository, work)
+        place.limited(**limits).checkout(repository, work)
     assert not any("content" in path for path in place.host.asked)
 
 
@@ -442,7 +442,7 @@ def test_other_content_than_listed_is_the_hosts_fault(place: Place, work: Path, 
     repository = place.make({"a.txt": b"abc"})
     place.host.replies[f"/api/records/{repository.ref}/files/a.txt/content"] = Reply(200, sent)
     with pytest.raises(HostUnreachable) as caught:
-        place.contents.lay_out(repository, work)
+        place.contents.checkout(repository, work)
     assert word in str(caught.value.facts["why"])
     assert place.left() == []
 
@@ -464,7 +464,7 @@ def test_a_file_that_is_refused_fails_it_all(
     later = {"Retry-After": "4000", "X-RateLimit-Remaining": left}  # longer than any client would wait
     place.host.replies[f"/api/records/{repository.ref}/files/b.txt/content"] = Reply(status, b"", later)
     with pytest.raises(error):
-        place.contents.lay_out(repository, work)
+        place.contents.checkout(repository, work)
     assert place.left() == []
 
 
@@ -483,8 +483,8 @@ def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path, status:
             place.host.replies.pop(path, None)  # the host has recovered, and no client may ask it before its time
         return False
 
-    place.contents.lay_out(repository, work, stopped=stopped)
-    assert laid_out(work) == {"a.txt": b"abc", "b.txt": b"abc"}
+    place.contents.checkout(repository, work, stopped=stopped)
+    assert checked_out(work) == {"a.txt": b"abc", "b.txt": b"abc"}
     assert len([each for each in place.host.asked if each == path]) == 2
     assert waited
     assert time.time() >= waited[0]
@@ -495,7 +495,7 @@ def test_whoever_stops_it_while_a_host_has_us_wait_is_heard(place: Place, work: 
     path = f"/api/records/{repository.ref}/files/a.txt/content"
     place.host.replies[path] = Reply(429, b"", {"Retry-After": "50"})
     with pytest.raises(HostUnreachable) as caught:
-        place.contents.lay_out(repository, work, stopped=lambda: path in place.host.asked)
+        place.contents.checkout(repository, work, stopped=lambda: path in place.host.asked)
     assert caught.value.facts["why"] == "it was stopped"
 
 
@@ -504,7 +504,7 @@ def test_a_host_that_has_us_wait_again_and_again_is_left(place: Place, work: Pat
     path = f"/api/records/{repository.ref}/files/a.txt/content"
     place.host.replies[path] = Reply(429, b"", {"Retry-After": "0"})
     with pytest.raises(HostLimited):
-        place.contents.lay_out(repository, work)
+        place.contents.checkout(repository, work)
     assert place.host.asked.count(path) == MOST_TRIES
 
 
@@ -528,7 +528,7 @@ def test_a_build_waits_a_minute_for_a_file_and_then_says_until_when(
     place.host.replies[path] = Reply(429, b"", {"Retry-After": f"{seconds:.0f}"})
     clock = Hurried()
     with pytest.raises(HostLimited) as caught:
-        RecordContents(lambda _: place.provider, place.client, clock).lay_out(repository, work)
+        RecordContents(lambda _: place.provider, place.client, clock).checkout(repository, work)
     assert place.host.asked.count(path) == asked_for
     assert float(caught.value.facts["at"]) > clock.now()
     assert place.left() == []
@@ -553,8 +553,8 @@ def test_a_minute_is_waited_for_by_a_clock_some_seconds_apart_and_after_a_short_
             place.host.replies.pop(path, None)
         return False
 
-    RecordContents(lambda _: place.provider, place.client, clock).lay_out(repository, work, stopped=stopped)
-    assert laid_out(work) == {"a.txt": b"abc"}
+    RecordContents(lambda _: place.provider, place.client, clock).checkout(repository, work, stopped=stopped)
+    assert checked_out(work) == {"a.txt": b"abc"}
     assert place.host.asked.count(path) == len(refusals) + 1
 
 
@@ -570,8 +570,8 @@ def test_a_record_of_many_files_may_be_waited_for_with_each(place: Place, work: 
             place.host.replies.pop(path, None)
         return False
 
-    RecordContents(lambda _: place.provider, place.client, Hurried()).lay_out(repository, work, stopped=stopped)
-    assert laid_out(work) == files
+    RecordContents(lambda _: place.provider, place.client, Hurried()).checkout(repository, work, stopped=stopped)
+    assert checked_out(work) == files
     assert all(place.host.asked.count(path) == 2 for path in waits)
 
 
@@ -590,7 +590,7 @@ def test_where_the_files_are_kept_is_who_has_us_wait(place: Place, work: Path) -
     contents = RecordContents(lambda _: place.provider, client, SystemClock())
     for _ in range(2):
         with pytest.raises(HostLimited) as caught:
-            contents.lay_out(repository, work)
+            contents.checkout(repository, work)
         assert caught.value.facts["host"] == "127.0.0.1"
     assert (place.host.asked.count("/a"), place.host.asked.count("/bucket")) == (2, 1)
 
@@ -601,20 +601,20 @@ def test_a_host_that_counts_us_is_waited_for_before_it_has_to_refuse(place: Plac
     path = f"/api/records/{repository.ref}/files/a.txt/content"
     place.host.replies[path] = Reply(200, b"abc", {"X-RateLimit-Remaining": "0", "Retry-After": "4000"})
     with pytest.raises(HostLimited):
-        place.contents.lay_out(repository, work)
+        place.contents.checkout(repository, work)
     assert not any("b.txt/content" in each for each in place.host.asked)
 
 
 def test_a_record_without_files_is_said_to_be_empty(place: Place, work: Path) -> None:
     with pytest.raises(RepositoryUnusable):
-        place.contents.lay_out(place.make({}), work)
+        place.contents.checkout(place.make({}), work)
 
 
 def test_a_record_that_is_gone_meanwhile_is_not_found(place: Place, work: Path) -> None:
     repository = place.make({"a": b"1"})
     place.host.replies[f"/api/records/{repository.ref}/files"] = Reply(410)
     with pytest.raises(RepositoryNotFound):
-        place.contents.lay_out(repository, work)
+        place.contents.checkout(repository, work)
 
 
 def test_files_are_under_the_same_guard_redirects_too(place: Place, work: Path) -> None:
@@ -628,12 +628,12 @@ def test_files_are_under_the_same_guard_redirects_too(place: Place, work: Path) 
         ):
             place.host.replies[f"/api/records/{repository.ref}/files/a/content"] = reply
             with pytest.raises(BinderyError) as caught:
-                place.contents.lay_out(repository, work)
+                place.contents.checkout(repository, work)
             assert type(caught.value).__name__ in {"ForbiddenAddress", "BadAddress"}
         entry = {"key": "a", "size": 1, "checksum": "", "links": {"content": f"{inside.url}/secret"}}
         place.host.replies[f"/api/records/{repository.ref}/files"] = Reply(200, {"entries": [entry]})
         with pytest.raises(ForbiddenAddress):
-            place.contents.lay_out(repository, work)
+            place.contents.checkout(repository, work)
         assert inside.asked == []
     assert place.left() == []
 
@@ -644,8 +644,8 @@ def test_redirects_to_where_the_files_are_kept_are_followed(place: Place, work: 
     place.host.replies[f"/api/records/{repository.ref}/files/a/content"] = moved(
         f"{place.host.url}/bucket?signature=x%2Fy"
     )
-    place.contents.lay_out(repository, work)
-    assert laid_out(work) == {"a": b"1"}
+    place.contents.checkout(repository, work)
+    assert checked_out(work) == {"a": b"1"}
 
 
 def test_whoever_stops_it_is_heard_soon(place: Place, work: Path) -> None:
@@ -663,14 +663,14 @@ def test_whoever_stops_it_is_heard_soon(place: Place, work: Path) -> None:
         place.host.replies[f"/api/records/{repository.ref}/files"] = Reply(200, {"entries": [entry]})
         began = time.monotonic()
         with pytest.raises(HostUnreachable) as caught:
-            RecordContents(lambda _: place.provider, client, SystemClock()).lay_out(
+            RecordContents(lambda _: place.provider, client, SystemClock()).checkout(
                 repository, work, stopped=stop.is_set
             )
         assert caught.value.facts["why"] == "it was stopped"
         assert time.monotonic() - began < 5
         stop.clear()
         with pytest.raises(HostUnreachable):
-            RecordContents(lambda _: place.provider, client, SystemClock()).lay_out(repository, work, seconds=0.5)
+            RecordContents(lambda _: place.provider, client, SystemClock()).checkout(repository, work, seconds=0.5)
     assert place.left() == []
 
 
@@ -692,7 +692,7 @@ def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work:
         for seconds, stopped in ((60.0, stop.is_set), (0.5, never)):
             began = time.monotonic()
             with pytest.raises(HostUnreachable):
-                contents.lay_out(repository, work, seconds, stopped)
+                contents.checkout(repository, work, seconds, stopped)
             assert time.monotonic() - began < 5
     assert place.left() == []
 
@@ -706,7 +706,7 @@ def test_git_stays_git_and_records_are_records(place: Place, work: Path) -> None
         contents = AnyContents(place.root / "cache", client, SystemClock(), lambda _: place.provider)
         url = server.url("r.git")
         words = {"spec": "s", "resolved_spec": "s", "clone_url": url, "repo_url": url, "ref_url": url}
-        contents.lay_out(Repository(provider="git", ref=commit, **words), work)
+        contents.checkout(Repository(provider="git", ref=commit, **words), work)
         assert (work / ".git").is_dir()
-        contents.lay_out(place.make({"a": b"1"}), work.with_name("record"))
-        assert laid_out(work.with_name("record")) == {"a": b"1"}
+        contents.checkout(place.make({"a": b"1"}), work.with_name("record"))
+        assert checked_out(work.with_name("record")) == {"a": b"1"}

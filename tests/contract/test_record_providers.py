@@ -303,7 +303,7 @@ def test_the_resolved_spec_leads_to_the_same_version_where_the_host_keeps_them(c
     if case.versions:
         again = case.provider.resolve(first.resolved_spec).repository
         assert (again.ref, again.resolved_spec) == (first.ref, first.resolved_spec)
-        lay_out(case, first.model_copy(), tmp_path / "copy")
+        checkout(case, first.model_copy(), tmp_path / "copy")
         assert (tmp_path / "copy/README.md").read_bytes() == b"one\n"
 
 
@@ -312,16 +312,16 @@ def test_content_that_is_gone_is_never_another_in_silence(case: Case, tmp_path: 
     case.publish({"README.md": b"two\n"})
     if not case.versions:
         with pytest.raises(RepositoryUnusable) as caught:
-            lay_out(case, first, tmp_path / "copy")
+            checkout(case, first, tmp_path / "copy")
         assert "changed" in str(caught.value.facts["why"])
 
 
-def lay_out(case: Case, repository: object, folder: Path) -> None:
+def checkout(case: Case, repository: object, folder: Path) -> None:
     contents = RecordContents(lambda _: case.provider, GuardedClient(case.allowed), SystemClock())
-    contents.lay_out(repository, folder)  # type: ignore[arg-type] # the answer of resolve
+    contents.checkout(repository, folder)  # type: ignore[arg-type] # the answer of resolve
 
 
-def test_its_files_are_laid_out_as_they_are(case: Case, tmp_path: Path) -> None:
+def test_its_files_are_checked_out_as_they_are(case: Case, tmp_path: Path) -> None:
     files = {
         "README.md": b"hi\n",
         "r\u00e9sum\u00e9 2.txt": b"x",
@@ -330,7 +330,7 @@ def test_its_files_are_laid_out_as_they_are(case: Case, tmp_path: Path) -> None:
         "e e": b"1",
     }
     case.publish(files)
-    lay_out(case, case.provider.resolve(case.spec).repository, tmp_path / "copy")
+    checkout(case, case.provider.resolve(case.spec).repository, tmp_path / "copy")
     assert {path.name: path.read_bytes() for path in (tmp_path / "copy").iterdir()} == files
 
 

@@ -119,7 +119,7 @@ def test_starting_again_leaves_a_session_as_it_is(world: World) -> None:
     url = world.ready("one")
     world.launcher.start(world.order("one"))
     assert world.launcher.wait("one", TOKEN, 1).url == url
-    assert [each.id for each in world.launcher.objects()] == ["one"]
+    assert [each.id for each in world.launcher.list_sessions()] == ["one"]
 
 
 def test_a_session_never_started_is_gone(world: World) -> None:
@@ -144,9 +144,9 @@ def test_a_session_whose_server_ended_is_listed_as_not_alive_until_it_is_stopped
     end = time.monotonic() + ENOUGH
     while world.launcher.wait("one", TOKEN, 0).liveness is not Liveness.GONE:
         assert time.monotonic() < end
-    assert {each.id: each.alive for each in world.launcher.objects()} == {"one": False, "two": True}
+    assert {each.id: each.alive for each in world.launcher.list_sessions()} == {"one": False, "two": True}
     world.launcher.stop("one")
-    assert [each.id for each in world.launcher.objects()] == ["two"]
+    assert [each.id for each in world.launcher.list_sessions()] == ["two"]
 
 
 def test_a_session_whose_server_ended_can_be_started_again(world: World) -> None:
@@ -162,7 +162,7 @@ def test_a_stopped_session_leaves_nothing(world: World) -> None:
     world.ready("one")
     world.ready("two")
     world.launcher.stop("one")
-    assert [each.id for each in world.launcher.objects()] == ["two"]
+    assert [each.id for each in world.launcher.list_sessions()] == ["two"]
     assert world.launcher.wait("one", TOKEN, 5).liveness is Liveness.GONE
 
 
@@ -171,26 +171,26 @@ def test_stopping_what_is_gone_is_no_error(world: World) -> None:
     world.ready("one")
     world.launcher.stop("one")
     world.launcher.stop("one")
-    assert world.launcher.objects() == []
+    assert world.launcher.list_sessions() == []
 
 
 def test_a_session_that_only_starts_can_be_stopped(world: World) -> None:
     world.launcher.start(world.order("one"))
     world.launcher.stop("one")
-    assert world.launcher.objects() == []
+    assert world.launcher.list_sessions() == []
 
 
 def test_objects_say_since_when(world: World) -> None:
     before = world.clock.now()
     world.ready("one")
-    (session_object,) = world.launcher.objects()
+    (session_object,) = world.launcher.list_sessions()
     assert int(before) <= session_object.started <= world.clock.now()
 
 
 def test_a_server_says_when_it_was_last_active(world: World) -> None:
     before = world.clock.now()
     url = world.ready("one")
-    answer = world.launcher.ask({"one": (url, TOKEN)}, 10)["one"]
+    answer = world.launcher.activity({"one": (url, TOKEN)}, 10)["one"]
     assert answer
     assert before <= answer.last <= world.clock.now()
     assert not answer.busy
@@ -200,7 +200,7 @@ def test_servers_that_do_not_answer_are_told(world: World) -> None:
     url = world.ready("one")
     there, gone = world.ready("two"), world.ready("three")
     world.launcher.stop("three")
-    answers = world.launcher.ask(
+    answers = world.launcher.activity(
         {"one": (url, "not the token of this session"), "two": (there, TOKEN), "three": (gone, TOKEN)}, 10
     )
     assert set(answers) == {"one", "two", "three"}
@@ -208,11 +208,11 @@ def test_servers_that_do_not_answer_are_told(world: World) -> None:
 
 
 def test_nobody_is_asked_when_time_is_up(world: World) -> None:
-    assert world.launcher.ask({"one": (world.ready("one"), TOKEN)}, 0) == {}
+    assert world.launcher.activity({"one": (world.ready("one"), TOKEN)}, 0) == {}
 
 
 def test_nobody_asked_nobody_answers(world: World) -> None:
-    assert world.launcher.ask({}, 10) == {}
+    assert world.launcher.activity({}, 10) == {}
 
 
 def test_an_image_that_is_gone_is_said(world: World) -> None:
@@ -226,5 +226,5 @@ def test_an_image_that_is_gone_is_said(world: World) -> None:
     with pytest.raises(ImageGone) as error:
         begin()
     assert error.value.facts == {"image": world.gone}
-    assert not any(each.alive for each in world.launcher.objects())
+    assert not any(each.alive for each in world.launcher.list_sessions())
     assert world.launcher.wait("one", TOKEN, 0).liveness is Liveness.GONE

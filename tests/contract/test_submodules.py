@@ -39,7 +39,7 @@ def test_submodules_come_along_from_relative_and_full_addresses(place: Place, wo
     )
     both = modules("lib/one", "../inner.git") + modules("two", place.server.url("deep.git"))
     repository = place.make({"lib/one": File(inner, 0o160000), "two": File(deep, 0o160000), ".gitmodules": both})
-    assert place.contents.lay_out(repository, work).notes == ()
+    assert place.contents.checkout(repository, work).notes == ()
     assert (work / "lib/one/in.txt").read_text(encoding="utf-8") == "in\n"
     assert (work / "lib/one/deep/deep.txt").read_text(encoding="utf-8") == "deep\n"
     assert (work / "two/deep.txt").read_text(encoding="utf-8") == "deep\n"
@@ -66,7 +66,7 @@ def test_a_submodule_with_an_address_for_ssh_or_a_user_is_fetched_over_the_web(
     inner = make_repository(place.server.root / "lib.git", {"in.txt": "in\n"})
     written = url.replace("HOST", host).replace("PORT", port)
     repository = place.make({"lib": File(inner, 0o160000), ".gitmodules": modules("lib", written)})
-    assert place.contents.lay_out(repository, work).notes == ()
+    assert place.contents.checkout(repository, work).notes == ()
     assert (work / "lib/in.txt").read_text(encoding="utf-8") == "in\n"
     assert in_git(work / "lib", "remote", "get-url", "origin") == place.server.url("lib.git")
     assert in_git(work, "status", "--porcelain") == ""
@@ -76,7 +76,7 @@ def missing_submodule(place: Place, work: Path, url: str) -> str:
     """Lay out a repository with the submodule `docs/theme`, which is not available; return the note."""
     listed = modules("docs/theme", url)
     files: Files = {"index.ipynb": "{}", "docs/theme": File("1" * 40, 0o160000), ".gitmodules": listed}
-    notes = place.contents.lay_out(place.make(files), work).notes
+    notes = place.contents.checkout(place.make(files), work).notes
     assert (work / "index.ipynb").read_text(encoding="utf-8") == "{}"
     assert names(work / "docs/theme") == []
     assert in_git(work, "status", "--porcelain") == ""
@@ -120,7 +120,7 @@ def test_a_submodule_that_holds_files_git_does_not_allow_is_left_out(place: Plac
     bad = hand_made(place, (b"ok", 0o100644, b"1"), (b"zz", 0o040000, inner_tree(place, b".git", b"evil")))
     (place.server.root / "r.git").rename(place.server.root / "bad.git")
     repository = place.make({"a": "b", "lib": File(bad.ref, 0o160000), ".gitmodules": modules("lib", "../bad.git")})
-    (note,) = place.contents.lay_out(repository, work).notes
+    (note,) = place.contents.checkout(repository, work).notes
     assert "git does not allow" in note
     assert names(work / "lib") == []
 
@@ -130,7 +130,7 @@ def test_a_submodule_over_the_limit_is_left_out_and_takes_no_room(place: Place, 
     small = make_repository(place.server.root / "small.git", {"s": "s"})
     both = modules("big", "../big.git") + modules("small", "../small.git")
     files: Files = {"big": File(big, 0o160000), "small": File(small, 0o160000), ".gitmodules": both}
-    (note,) = place.other(max_files=40).lay_out(place.make(files), work).notes
+    (note,) = place.other(max_files=40).checkout(place.make(files), work).notes
     assert "big" in note
     assert "limit" in note
     assert names(work / "big") == []
@@ -143,7 +143,7 @@ def test_a_missing_submodule_of_a_submodule_is_named_with_its_whole_path(place: 
         {"in": "in", "deep": File("1" * 40, 0o160000), ".gitmodules": modules("deep", "../gone.git")},
     )
     repository = place.make({"lib": File(inner, 0o160000), ".gitmodules": modules("lib", "../inner.git")})
-    (note,) = place.contents.lay_out(repository, work).notes
+    (note,) = place.contents.checkout(repository, work).notes
     assert "lib/deep" in note
     assert (work / "lib/in").exists()
 
@@ -153,13 +153,13 @@ def test_submodules_too_deep_or_too_many_are_left_out(place: Place, work: Path) 
     for level in range(1, 5):
         files: Files = {"m": File(last, 0o160000), ".gitmodules": modules("m", f"../m{level - 1}.git")}
         last = make_repository(place.server.root / f"m{level}.git", files)
-    (note,) = place.contents.lay_out(place.repository(last, "m4.git"), work).notes
+    (note,) = place.contents.checkout(place.repository(last, "m4.git"), work).notes
     assert "m/m/m/m" in note
     assert names(work / "m/m/m/m") == []
     leaf = make_repository(place.server.root / "leaf.git", {"a": "b"})
     many: dict[str, str | bytes | File] = {f"s{number:02}": File(leaf, 0o160000) for number in range(52)}
     many[".gitmodules"] = "".join(modules(name, "../leaf.git") for name in many)
-    notes = place.contents.lay_out(place.make(many), work.with_name("second")).notes
+    notes = place.contents.checkout(place.make(many), work.with_name("second")).notes
     assert len(notes) == 2
     assert "50 submodules" in notes[0]
     assert names(work.with_name("second") / "s49") == [".git", "a"]
@@ -168,7 +168,7 @@ def test_submodules_too_deep_or_too_many_are_left_out(place: Place, work: Path) 
 def test_many_missing_submodules_make_few_notes(place: Place, work: Path) -> None:
     many: dict[str, str | bytes | File] = {f"s{number:02}": File("1" * 40, 0o160000) for number in range(40)}
     many[".gitmodules"] = "".join(modules(name, "file:///x") for name in many)
-    notes = place.contents.lay_out(place.make(many), work).notes
+    notes = place.contents.checkout(place.make(many), work).notes
     assert len(notes) == 11
     assert "30 more" in notes[-1]
 
@@ -181,7 +181,7 @@ def test_update_none_is_honoured_and_no_other_update(place: Place, work: Path) -
     listed += modules("command", "../inner.git") + f"\tupdate = !touch {mark}\n" + extra
     listed += modules("merge", "../inner.git") + "\tupdate = merge\n"
     files: Files = {name: File(inner, 0o160000) for name in ("none", "command", "merge")}
-    notes = place.contents.lay_out(place.make({**files, ".gitmodules": listed}), work).notes
+    notes = place.contents.checkout(place.make({**files, ".gitmodules": listed}), work).notes
     assert names(work / "none") == []
     assert [name for name in ("command", "merge") if (work / name / "a").exists()] == ["command", "merge"]
     assert len(notes) == 1
@@ -194,7 +194,7 @@ def test_update_none_is_honoured_and_no_other_update(place: Place, work: Path) -
 def test_the_branch_of_a_submodule_is_followed_by_submodule_update_remote(place: Place, work: Path) -> None:
     inner = make_repository(place.server.root / "inner.git", {"a": "old"}, branch="dev")
     listed = modules("lib", "../inner.git") + "\tbranch = dev\n"
-    place.contents.lay_out(place.make({"lib": File(inner, 0o160000), ".gitmodules": listed}), work)
+    place.contents.checkout(place.make({"lib": File(inner, 0o160000), ".gitmodules": listed}), work)
     make_repository(place.server.root / "inner.git", {"a": "new"}, branch="dev")
     in_git(work, "submodule", "--quiet", "update", "--init", "--remote")
     assert (work / "lib/a").read_text(encoding="utf-8") == "new"
@@ -203,7 +203,7 @@ def test_the_branch_of_a_submodule_is_followed_by_submodule_update_remote(place:
 @pytest.mark.parametrize("content", ["[submodule", "\0\1", "a = b", "#" * 1_000_001], ids=str.__len__)
 def test_a_gitmodules_that_cannot_be_read_leaves_submodules_empty(place: Place, work: Path, content: str) -> None:
     repository = place.make({"a": "b", "lib": File("1" * 40, 0o160000), ".gitmodules": content})
-    notes = place.contents.lay_out(repository, work).notes
+    notes = place.contents.checkout(repository, work).notes
     assert ".gitmodules" in notes[0]
     assert names(work / "lib") == []
     assert (work / "a").exists()
@@ -213,20 +213,20 @@ def test_a_gitmodules_does_not_make_us_read_files_of_this_machine(place: Place, 
     inner = make_repository(place.server.root / "inner.git", {"a": "b"})
     (place.root / "here").write_text(modules("lib", "../inner.git"), encoding="utf-8")
     listed = f"[include]\n\tpath = {place.root / 'here'}\n"
-    notes = place.contents.lay_out(place.make({"lib": File(inner, 0o160000), ".gitmodules": listed}), work).notes
+    notes = place.contents.checkout(place.make({"lib": File(inner, 0o160000), ".gitmodules": listed}), work).notes
     assert names(work / "lib") == []
     assert "not named in .gitmodules" in notes[0]
 
 
 def test_a_submodule_that_nobody_names_stays_empty_with_a_note(place: Place, work: Path) -> None:
-    notes = place.contents.lay_out(place.make({"lib": File("1" * 40, 0o160000), "a": "b"}), work).notes
+    notes = place.contents.checkout(place.make({"lib": File("1" * 40, 0o160000), "a": "b"}), work).notes
     assert names(work / "lib") == []
     assert len(notes) == 1
     assert "lib" in notes[0]
 
 
 def test_a_gitmodules_that_is_a_link_is_not_read(place: Place, work: Path) -> None:
-    place.contents.lay_out(
+    place.contents.checkout(
         place.make({"lib": File("1" * 40, 0o160000), ".gitmodules": File("/etc/passwd", 0o120000)}), work
     )
     assert names(work / "lib") == []
@@ -242,7 +242,7 @@ def test_a_submodule_host_that_never_ends_takes_only_its_share_of_the_time(
     )
     client = GuardedClient([dripping.server.address, place.server.address], read_seconds=60)
     contents = GitContents(place.root / "other cache", client, SystemClock())
-    (note,) = contents.lay_out(repository, work, seconds=12).notes
+    (note,) = contents.checkout(repository, work, seconds=12).notes
     assert "dead" in note
     assert "4 seconds" in note or "3." in note  # a third: two submodules, and the parts that follow them
     assert (work / "lib/a").exists()
@@ -257,7 +257,7 @@ def test_a_launch_that_is_stopped_while_a_submodule_is_fetched_ends(
     contents = GitContents(place.root / "other cache", client, SystemClock())
     stop = threading.Event()
     with ThreadPoolExecutor(1) as workers:
-        laying = workers.submit(contents.lay_out, repository, work, None, stop.is_set)
+        laying = workers.submit(contents.checkout, repository, work, None, stop.is_set)
         assert dripping.begun.acquire(timeout=30)
         stop.set()
         with pytest.raises(HostUnreachable, match="stopped"):
@@ -271,6 +271,6 @@ def test_a_submodule_with_an_endless_address_is_left_out(place: Place, work: Pat
             "lib": File("1" * 40, 0o160000),
             ".gitmodules": f'[submodule "x"]\n\tpath = lib\n\turl = {url}\n',
         }
-        (note,) = place.contents.lay_out(place.make(files), work.with_name(f"{len(url)}")).notes
+        (note,) = place.contents.checkout(place.make(files), work.with_name(f"{len(url)}")).notes
         assert "lib" in note
         assert len(note) < 600

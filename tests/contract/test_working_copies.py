@@ -58,8 +58,8 @@ class Place:
             ref_url=url,
         )
 
-    def lay_out(self, ref: str = "HEAD", commit: str = "", *, exact: bool = False) -> tuple[str, ...]:
-        return self.contents.lay_out(self.repository(ref, commit), self.work, exact=exact).notes
+    def checkout(self, ref: str = "HEAD", commit: str = "", *, exact: bool = False) -> tuple[str, ...]:
+        return self.contents.checkout(self.repository(ref, commit), self.work, exact=exact).notes
 
     def change(self, files: Files, branch: str = "main") -> str:
         return make_repository(self.folder, files, branch=branch, message="next")
@@ -93,7 +93,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def test_a_working_copy_has_all_commits_and_tags_and_no_other_files(place: Place) -> None:
-    assert place.lay_out() == ()
+    assert place.checkout() == ()
     assert place.git("log", "--format=%H").split() == place.commits[::-1]
     assert place.git("tag").split() == ["light", "v1.0"]
     assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
@@ -107,7 +107,7 @@ def test_a_working_copy_has_all_commits_and_tags_and_no_other_files(place: Place
 
 
 def test_git_pull_brings_what_is_new(place: Place) -> None:
-    place.lay_out()
+    place.checkout()
     new = place.change({"a.txt": "new\n"})
     place.git("pull", "--quiet")
     assert place.git("rev-parse", "HEAD") == new
@@ -116,7 +116,7 @@ def test_git_pull_brings_what_is_new(place: Place) -> None:
 
 
 def test_an_older_commit_can_be_checked_out_and_compared(place: Place) -> None:
-    place.lay_out()
+    place.checkout()
     assert "-0" in place.git("diff", "HEAD~3", "HEAD", "--", "a.txt")
     place.git("checkout", "--quiet", "HEAD~3")
     assert (place.work / "a.txt").read_text(encoding="utf-8") == "0\n"
@@ -127,7 +127,7 @@ def test_an_older_commit_can_be_checked_out_and_compared(place: Place) -> None:
 
 
 def test_a_commit_made_in_the_session_is_on_the_branch(place: Place) -> None:
-    place.lay_out()
+    place.checkout()
     (place.work / "a.txt").write_text("mine\n", encoding="utf-8")
     place.git("commit", "--quiet", "-am", "mine")
     assert place.git("status", "--porcelain", "--branch") == "## main...origin/main [ahead 1]"
@@ -151,7 +151,7 @@ def test_a_commit_made_in_the_session_is_on_the_branch(place: Place) -> None:
 def test_the_launched_branch_is_checked_out_and_follows_its_remote(place: Place, ref: str, branch: str) -> None:
     for name in ("feature/x#1", 'say"so'):
         git("-C", place.folder, "branch", name, place.commits[3])
-    place.lay_out(place.commits[3] if ref == "commit" else ref)
+    place.checkout(place.commits[3] if ref == "commit" else ref)
     assert place.git("branch", "--show-current") == branch
     assert place.git("rev-parse", "HEAD") == place.commits[3]
     assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
@@ -166,13 +166,13 @@ def test_the_launched_branch_is_checked_out_and_follows_its_remote(place: Place,
 def test_tags_of_other_branches_are_left_out(place: Place) -> None:
     other = place.change({"a.txt": "other"}, "other")
     place.tag("v9", other)
-    place.lay_out()
+    place.checkout()
     assert place.git("tag").split() == ["light", "v1.0"]
 
 
 def test_an_older_commit_sees_only_what_leads_to_it(place: Place) -> None:
     place.tag("v2.0", place.commits[3])
-    place.lay_out(place.commits[1], place.commits[1])
+    place.checkout(place.commits[1], place.commits[1])
     assert place.git("describe") == f"v1.0-1-g{place.commits[1][:7]}"
     assert place.git("rev-list", "--count", "--all") == "2"
 
@@ -187,7 +187,7 @@ def test_refs_that_git_does_not_allow_are_left_out(place: Place, name: str, monk
         return (*bad, *listed(self, remote, prefixes))
 
     monkeypatch.setattr(protocol.GitWire, "listed", hostile)
-    place.lay_out(name)
+    place.checkout(name)
     written = (place.work / ".git/packed-refs").read_text(encoding="utf-8")
     assert name not in written
     assert place.git("tag").split() == ["light", "v1.0"]
@@ -196,7 +196,7 @@ def test_refs_that_git_does_not_allow_are_left_out(place: Place, name: str, monk
 
 def test_a_server_without_filters_gives_a_shallow_working_copy_and_a_note(place: Place) -> None:
     git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
-    (note,) = place.lay_out()
+    (note,) = place.checkout()
     assert "no history" in note
     assert place.git("rev-parse", "--is-shallow-repository") == "true"
     assert place.git("status", "--porcelain") == ""
@@ -206,9 +206,9 @@ def test_a_server_without_filters_gives_a_shallow_working_copy_and_a_note(place:
 
 def test_a_server_without_filters_is_not_asked_for_history_again(place: Place) -> None:
     git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
-    place.lay_out()
+    place.checkout()
     requests = len(place.server.asked)
-    place.contents.lay_out(place.repository(), place.root / "work" / "second")
+    place.contents.checkout(place.repository(), place.root / "work" / "second")
     assert len(place.server.asked) == requests == 2
 
 
@@ -227,18 +227,18 @@ def test_a_history_over_a_limit_is_left_out_with_a_note_and_not_tried_again(
 ) -> None:
     for name, value in limit.items():
         monkeypatch.setattr(history, name, value)
-    (note,) = place.lay_out()
+    (note,) = place.checkout()
     assert "over the limit" in note
     assert place.git("status", "--porcelain") == ""
     assert place.git("rev-parse", "--is-shallow-repository") == "true"
     requests = len(place.server.asked)
-    place.contents.lay_out(place.repository(), place.root / "work" / "second")
+    place.contents.checkout(place.repository(), place.root / "work" / "second")
     assert len(place.server.asked) == requests
 
 
 def test_a_longer_history_is_cut_and_a_note_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "DEPTH", 3)
-    (note,) = place.lay_out()
+    (note,) = place.checkout()
     assert "newest 3 commits" in note
     assert place.git("rev-list", "--count", "HEAD") == "3"
     assert place.git("tag") == "light"
@@ -247,7 +247,7 @@ def test_a_longer_history_is_cut_and_a_note_says_so(place: Place, monkeypatch: p
 
 def test_too_many_refs_leave_the_history_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "MOST_REFS", 2)
-    (note,) = place.lay_out()
+    (note,) = place.checkout()
     assert "branches and tags" in note
 
 
@@ -257,7 +257,7 @@ def test_packs_with_deltas_are_indexed_too(place: Place) -> None:
         make_repository(place.folder, {"a.txt": f"d{number}"}, message=f"{message}\n{number}")
     git("-C", place.folder, "repack", "-adfq", "--depth=50", "--window=50")
     head = git("-C", place.folder, "rev-parse", "main").decode().strip()
-    assert place.lay_out(commit=head) == ()
+    assert place.checkout(commit=head) == ()
     assert place.git("rev-list", "--count", "HEAD") == "7"
     assert place.git("fsck", "--no-dangling") == ""
 
@@ -268,17 +268,17 @@ def test_a_host_that_stops_answering_after_the_files(place: Place, exact: bool) 
 
     A build does not start then, because its environment depends on the history.
     """
-    place.lay_out()
+    place.checkout()
     for entry in (place.root / "cache").glob("*/*/refs.json"):
         place.contents._cache.drop(entry.parent)
     place.server.answers["/r.git/"] = (503, {})
     second = place.root / "work" / "second"
     if exact:
         with pytest.raises(HostUnreachable):
-            place.contents.lay_out(place.repository(), second, exact=True)
+            place.contents.checkout(place.repository(), second, exact=True)
         assert not second.exists()
     else:
-        (note,) = place.contents.lay_out(place.repository(), second).notes
+        (note,) = place.contents.checkout(place.repository(), second).notes
         assert "no history" in note
         assert (second / "a.txt").exists()
 
@@ -286,10 +286,10 @@ def test_a_host_that_stops_answering_after_the_files(place: Place, exact: bool) 
 def test_a_history_that_never_ends_takes_a_share_of_the_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "SECONDS", 1)
     place.server.half_histories.add("/r.git/")
-    (note,) = place.lay_out()
+    (note,) = place.checkout()
     assert "in time" in note
     requests = len(place.server.asked)
-    assert "in time" in place.contents.lay_out(place.repository(), place.root / "work" / "second").notes[0]
+    assert "in time" in place.contents.checkout(place.repository(), place.root / "work" / "second").notes[0]
     assert len(place.server.asked) == requests  # not tried again for a while
     assert (place.work / "a.txt").exists()
     assert list((place.root / "cache").glob("*/.aside-*")) == []
@@ -298,28 +298,28 @@ def test_a_history_that_never_ends_takes_a_share_of_the_time(place: Place, monke
 def test_a_launch_that_is_stopped_while_its_history_comes_ends(place: Place) -> None:
     place.server.half_histories.add("/r.git/")
     with pytest.raises(HostUnreachable, match="stopped"):
-        place.contents.lay_out(place.repository(), place.work, stopped=lambda: place.server.sent > 0)
+        place.contents.checkout(place.repository(), place.work, stopped=lambda: place.server.sent > 0)
     assert not place.work.exists()
 
 
 def test_a_build_sees_a_tag_that_is_newer_than_what_is_kept(place: Place) -> None:
-    place.lay_out()
+    place.checkout()
     place.tag("v2.0", place.commits[3])
     second = place.root / "work" / "second"
-    place.contents.lay_out(place.repository(), second)
+    place.contents.checkout(place.repository(), second)
     assert git("-C", second, "describe").decode().startswith("v1.0-3-")
     third = place.root / "work" / "third"
-    place.contents.lay_out(place.repository(), third, exact=True)
+    place.contents.checkout(place.repository(), third, exact=True)
     assert git("-C", third, "describe").decode().strip() == "v2.0"
 
 
 def test_a_session_sees_new_tags_after_a_while(place: Place) -> None:
-    place.lay_out()
+    place.checkout()
     place.tag("v2.0", place.commits[3])
     (refs,) = (place.root / "cache").glob("*/*/refs.json")
     os.utime(refs, (1, 1))
     second = place.root / "work" / "second"
-    place.contents.lay_out(place.repository(), second)
+    place.contents.checkout(place.repository(), second)
     assert git("-C", second, "describe").decode().strip() == "v2.0"
 
 
@@ -328,13 +328,13 @@ def test_a_history_that_is_being_copied_is_not_taken_away(place: Place) -> None:
 
     A build drops a kept history with old tags; a session that copies at that moment is not disturbed.
     """
-    place.lay_out()
+    place.checkout()
     (refs,) = (place.root / "cache").glob("*/*/refs.json")
     place.tag("v2.0", place.commits[3])
     third = place.root / "work" / "third"
     with ThreadPoolExecutor(1) as workers, (refs.parent / "objects.pack").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_SH)
-        build = workers.submit(place.contents.lay_out, place.repository(), third, exact=True)
+        build = workers.submit(place.contents.checkout, place.repository(), third, exact=True)
         with pytest.raises(TimeoutError):
             build.result(1)
         assert refs.exists()
@@ -344,14 +344,14 @@ def test_a_history_that_is_being_copied_is_not_taken_away(place: Place) -> None:
 
 
 def test_a_history_that_was_spoiled_on_disk_is_fetched_again(place: Place) -> None:
-    place.lay_out()
+    place.checkout()
     (refs,) = (place.root / "cache").glob("*/*/refs.json")
     for name in ("objects.pack", "objects.idx"):
         content = bytearray((refs.parent / name).read_bytes())
         content[40] ^= 255
         (refs.parent / name).write_bytes(content)
     second = place.root / "work" / "second"
-    assert place.contents.lay_out(place.repository(), second).notes == ()
+    assert place.contents.checkout(place.repository(), second).notes == ()
     assert git("-C", second, "fsck", "--no-dangling") == b""
 
 

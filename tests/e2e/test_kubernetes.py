@@ -88,8 +88,8 @@ def test_another_visitors_session_cannot_be_read_from_ones_own(
         page = browser.new_context().new_page()
         for session in (other_session, own_session):  # both have left their cookies in this browser
             page.goto(f"{session.url}lab?token={session.token}")
-            assert _asked(page, f"{session.url}api/contents") == 200
-        assert _asked(page, f"{other_session.url}api/contents") == "TypeError"
+            assert _fetched(page, f"{session.url}api/contents") == 200
+        assert _fetched(page, f"{other_session.url}api/contents") == "TypeError"
         assert _socket(page, other_session) == "refused"
         assert _socket(page, own_session) == "open"
         names = {cookie["domain"] for cookie in page.context.cookies()}
@@ -103,7 +103,7 @@ def test_another_visitors_session_cannot_be_read_from_ones_own(
         )
 
 
-def _asked(page: Page, url: str) -> object:
+def _fetched(page: Page, url: str) -> object:
     ask = "url => fetch(url, {credentials: 'include'}).then(answer => answer.status, error => error.name)"
     return page.evaluate(ask, url)
 

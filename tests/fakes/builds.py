@@ -23,7 +23,7 @@ class FakeBuilds:
 
     queue: Queue
     name: str = "fake 1"
-    known_after: float = 0
+    report_delay: float = 0
     refusal: str = ""
     started: list[BuildOrder] = field(default_factory=list)
     reports: dict[str, BuildReport] = field(default_factory=dict)
@@ -41,16 +41,16 @@ class FakeBuilds:
             self._orders[handle] = order
         return handle
 
-    def look(self, handle: str) -> BuildReport:
+    def status(self, handle: str) -> BuildReport:
         return self.reports.get(handle, BuildReport(BuildState.UNKNOWN))
 
     def stop(self, handle: str) -> None:
         if (
-            FakeBuilds.look(self, handle).state is BuildState.RUNNING
+            FakeBuilds.status(self, handle).state is BuildState.RUNNING
         ):  # independent of the answers that a test sets in `look`
             self.finish(handle, BuildReport(BuildState.FAILED, failure=STOPPED))
 
-    def has(self, image: str) -> bool:
+    def image_exists(self, image: str) -> bool:
         return image in self.images
 
     def remove(self, image: str) -> bool:
@@ -72,7 +72,7 @@ class FakeBuilds:
 
     def finish(self, handle: str, report: BuildReport | None = None) -> None:
         """End a running attempt with this report. Without a report it succeeds, with an image named after its handle."""
-        if FakeBuilds.look(self, handle).state is not BuildState.RUNNING:
+        if FakeBuilds.status(self, handle).state is not BuildState.RUNNING:
             raise ValueError(f"{handle} is not running")
         report = report or BuildReport(BuildState.SUCCEEDED, image=f"fake/{handle}")
         self.reports[handle] = report

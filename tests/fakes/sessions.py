@@ -86,8 +86,8 @@ class FakeSessions:
             return SessionReport(Liveness.STARTING, trouble=self.trouble)
         return SessionReport(Liveness.READY, url=f"http://{session}.sessions.example/", notes=self.notes)
 
-    def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
-        self.before("ask", "")
+    def activity(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
+        self.before("activity", "")
         asked = islice(sessions.items(), ceil(min(self.pace * seconds, len(sessions))))
         return {session: self._answer(session, token) for session, (_url, token) in asked}
 
@@ -101,8 +101,8 @@ class FakeSessions:
         self.before("stop", session)
         self.running.pop(session, None)
 
-    def objects(self) -> Sequence[SessionObject]:
-        self.before("objects", "")
+    def list_sessions(self) -> Sequence[SessionObject]:
+        self.before("list", "")
         return [
             SessionObject(session, found.started, found.dead is None, found.dead or "")
             for session, found in self.running.items()

@@ -134,7 +134,7 @@ def test_a_port_that_another_user_took_is_not_asked_with_a_session_s_token(
         port = server.getsockname()[1]
         monkeypatch.setattr(listeners, "owners", lambda: {port: {user}})
         with ThreadPoolExecutor(1) as threads:
-            asking = threads.submit(launcher.ask, {"s": (f"http://127.0.0.1:{port}/", "token")}, 1)
+            asking = threads.submit(launcher.activity, {"s": (f"http://127.0.0.1:{port}/", "token")}, 1)
             reached = [True]
             try:
                 server.accept()[0].close()

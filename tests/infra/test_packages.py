@@ -100,7 +100,7 @@ from bindery.adapters.kubernetes import manifests
 adapters = bootstrap.ports()
 picked = adapters.table, adapters.queue, adapters.build_service, adapters.launcher
 print(*(type(each).__name__ for each in picked), *adapters.providers())
-assert manifests._shipped(manifests.HERE, "lay_out.sh") and manifests._shipped(manifests.JUPYTER, "serve.sh")"""
+assert manifests._shipped(manifests.HERE, "checkout.sh") and manifests._shipped(manifests.JUPYTER, "serve.sh")"""
     settings = {"table": "t", "queues": "sqs", "builder": "codebuild", "registry": "https://registry.example"}
     settings |= {"launcher": "kubernetes", "secret": "x" * 48, **cluster}
     output = run(python, code, variables={f"BINDERY_{name.upper()}": value for name, value in settings.items()})

@@ -103,7 +103,7 @@ def test_a_message_is_hidden_for_as_long_as_its_function_may_run(
 
 
 def test_a_sweep_has_time_for_its_last_answers_and_to_write_down_what_it_saw(resources: Mapping[str, Resource]) -> None:
-    asking = cull_sessions.ASKING_SECONDS + activity.ANSWER_SECONDS
+    asking = cull_sessions.ACTIVITY_SECONDS + activity.ANSWER_SECONDS
     assert functions(resources)["CullSessions"]["Timeout"] >= asking + 60
 
 

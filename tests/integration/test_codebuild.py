@@ -41,7 +41,7 @@ def test_a_dockerfile_becomes_an_image_that_is_recorded_by_its_digest(building: 
     digest = report.image.removeprefix(f"{building.registry.host}/bindery/sessions@")
     served = building.registry.ask("HEAD", "bindery/sessions/manifests/key-3")
     assert served.headers["Docker-Content-Digest"] == digest
-    assert building.builds.has(report.image)
+    assert building.builds.image_exists(report.image)
     assert "\nhello from the step\n" in building.queue.text
     assert [line.number for line in building.queue.lines] == list(range(len(building.queue.lines)))
     assert building.queue.ended == [("key", 3)]
@@ -53,9 +53,9 @@ def test_lines_appear_while_it_builds(building: CodeBuilding, holding: Held) -> 
     building.gate.open()
     with holding.wait():
         building.queue.wait(lambda: "\nholding\n" in building.queue.text)
-        assert building.builds.look(handle).state is BuildState.RUNNING
+        assert building.builds.status(handle).state is BuildState.RUNNING
     building.wait(handle)
-    assert building.builds.look(handle).state is BuildState.SUCCEEDED
+    assert building.builds.status(handle).state is BuildState.SUCCEEDED
     assert "\nlet go\n" in building.queue.text
 
 
@@ -64,7 +64,7 @@ def test_a_failing_step_is_told_with_its_last_words(building: CodeBuilding) -> N
     handle = building.builds.start(order)
     building.gate.open()
     assert building.wait(handle).status == "SUCCEEDED", "only such a build's variables are sure to be exported"
-    failure = building.builds.look(handle).failure
+    failure = building.builds.status(handle).failure
     assert failure is not None
     assert failure.kind == "BuildFailed"
     assert str(failure.facts["step"]).startswith("RUN /bin/busybox sh -c echo no such package")
@@ -82,7 +82,7 @@ def test_a_builder_that_is_killed_leaves_no_outcome_and_is_a_fault_of_the_servic
         [builder] = Path(f"/proc/{shell.pid}/task/{shell.pid}/children").read_text().split()
         os.kill(int(builder), signal.SIGKILL)
         building.wait(handle)
-    failure = building.builds.look(handle).failure
+    failure = building.builds.status(handle).failure
     assert failure is not None
     assert failure.kind == "BuildServiceDown"
     assert "BUILD" in str(failure.facts["why"])
@@ -114,7 +114,7 @@ def test_a_stopped_build_says_so(building: CodeBuilding, holding: Held) -> None:
     with holding.wait():
         building.builds.stop(handle)
         building.wait(handle)
-    assert building.builds.look(handle).failure == Failure.of(BuildFailed(step="build", why="it was stopped"))
+    assert building.builds.status(handle).failure == Failure.of(BuildFailed(step="build", why="it was stopped"))
 
 
 def test_a_repository_that_is_gone_fails_as_such(building: CodeBuilding) -> None:
@@ -152,7 +152,7 @@ def test_a_build_that_a_function_of_an_older_version_started_is_made(building: C
     )
     building.gate.open()
     building.wait(started["build"]["id"])
-    assert building.builds.look(started["build"]["id"]).state is BuildState.SUCCEEDED, building.queue.text
+    assert building.builds.status(started["build"]["id"]).state is BuildState.SUCCEEDED, building.queue.text
 
 
 def test_an_attempt_that_was_given_up_before_it_began_ends_at_its_first_step(building: CodeBuilding) -> None:
@@ -192,14 +192,14 @@ def test_of_two_builds_of_one_attempt_the_first_goes_on_and_the_other_exits(
     second = building.builds.start(order)
     assert second != first
     assert building.wait(second).status == "SUCCEEDED"
-    assert building.builds.look(second) == building.builds.look(first)
-    assert building.builds.look(first).state is BuildState.RUNNING
+    assert building.builds.status(second) == building.builds.status(first)
+    assert building.builds.status(first).state is BuildState.RUNNING
     assert any("Another build makes this attempt" in line for line in building.machine.builds[second].lines)
     connection.close()
     building.wait(first)
-    report = building.builds.look(first)
+    report = building.builds.status(first)
     assert report.state is BuildState.SUCCEEDED
-    assert building.builds.look(second) == report
+    assert building.builds.status(second) == report
     assert [line.number for line in building.queue.lines] == list(range(len(building.queue.lines)))
 
 
@@ -248,7 +248,7 @@ def test_no_credential_is_in_a_step_s_surroundings_or_in_the_log(building: CodeB
         assert [login.read_text() for login in logins] == ["{}"]
         assert "GetAuthorizationToken" not in building.aws.asked, "nobody has asked for the password yet"
     building.wait(handle)
-    assert building.builds.look(handle).state is BuildState.SUCCEEDED
+    assert building.builds.status(handle).state is BuildState.SUCCEEDED
     assert "GetAuthorizationToken" in building.aws.asked
     output = "\n".join(building.machine.builds[handle].lines)
     for secret in (PASSWORD, ACCESS_KEY, SECRET_KEY, SESSION_TOKEN):

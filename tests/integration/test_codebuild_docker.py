@@ -74,7 +74,7 @@ def _machine_listens(tmp_path: Path, engine: DockerEngine) -> Iterator[None]:
 def test_a_step_reaches_neither_credentials_nor_the_machine(building: CodeBuilding) -> None:
     report = building.build(building.order(FILES))
     assert report.state is BuildState.SUCCEEDED, building.queue.text
-    assert building.builds.has(report.image)
+    assert building.builds.image_exists(report.image)
     assert f" refused {CREDENTIALS}\n" in building.queue.text
     assert " refused 172.17.0.1\n" in building.queue.text
     assert SECRET_KEY not in building.queue.text

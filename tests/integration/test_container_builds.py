@@ -63,22 +63,22 @@ def test_the_log_tells_what_happens_in_order(building: ContainerBuilding) -> Non
 
 def test_an_image_that_the_registry_lost_is_not_there(building: ContainerBuilding) -> None:
     report = building.build(ordered(building.repository({"Dockerfile": FROM_NOTHING}), scope="tree"))
-    assert building.builds.has(report.image)
+    assert building.builds.image_exists(report.image)
     assert building.registry.ask("DELETE", f"bindery/sessions/manifests/{digest(building, report)}").is_success
-    assert not building.builds.has(report.image)
+    assert not building.builds.image_exists(report.image)
     building.registry.stop()
     with pytest.raises(BuildServiceDown) as down:
-        building.builds.has(report.image)
+        building.builds.image_exists(report.image)
     assert building.registry.host in str(down.value)
     building.registry.start()
-    assert not building.builds.has(report.image)
+    assert not building.builds.image_exists(report.image)
 
 
 def test_an_image_is_deleted_from_the_registry_once_and_for_all(building: ContainerBuilding) -> None:
     report = building.build(ordered(building.repository({"Dockerfile": FROM_NOTHING}), scope="tree"))
     for _ in range(2):
         assert building.builds.remove(report.image)
-        assert not building.builds.has(report.image)
+        assert not building.builds.image_exists(report.image)
     building.registry.stop()
     with pytest.raises(BuildServiceDown):
         building.builds.remove(report.image)
@@ -157,7 +157,7 @@ def test_a_cache_that_has_outgrown_its_room_is_emptied(
         folder = building.repository({"Dockerfile": FROM_NOTHING})
         for attempt in (1, 2):
             report = building.build(ordered(folder, attempt=attempt, scope="tree"))
-            assert building.builds.has(f"{registry.host}/bindery/sessions@{digest(building, report)}")
+            assert building.builds.image_exists(f"{registry.host}/bindery/sessions@{digest(building, report)}")
         assert "Using cache" not in building.queue.text
         assert building.builds.wait(20)
         assert list(building.builds.tool.storages.rglob("*.tar-split.gz")) == []

@@ -115,7 +115,7 @@ def test_credentials_are_nowhere_a_build_could_look_and_in_no_command_or_line(
     assert not any(secret in building.queue.text for secret in SECRETS)
     assert "REGISTRY" not in building.queue.text
     assert files_with_secrets(building.home) == []
-    assert building.builds.has(report.image)
+    assert building.builds.image_exists(report.image)
 
 
 def test_wrong_credentials_are_told_as_the_registry_s_word(
@@ -234,11 +234,11 @@ def test_what_a_killed_control_plane_left_is_cleared_and_can_be_built_again(
     path = os.pathsep.join(path for path in sys.path if path)
     process = subprocess.Popen([sys.executable, "-c", CONTROL_PLANE, *words], env={**os.environ, "PYTHONPATH": path})
     connection = holding.wait()
-    assert building.builds.look("env-1").state is BuildState.RUNNING
+    assert building.builds.status("env-1").state is BuildState.RUNNING
     process.send_signal(signal.SIGKILL)
     process.wait()
     building.builds.recover()
-    assert building.builds.look("env-1").failure == Failure.of(BuildCrashed())
+    assert building.builds.status("env-1").failure == Failure.of(BuildCrashed())
     assert processes_of(building, holding) == []
     assert containers(building) == ""
     connection.close()

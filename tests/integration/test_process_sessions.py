@@ -14,7 +14,7 @@ from bindery.adapters.clock import SystemClock
 from bindery.domain.errors import HostUnreachable, LauncherDown, RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import Activity, Liveness, SessionReport
-from bindery.ports.contents import LaidOut
+from bindery.ports.contents import Checkout
 from bindery_local.sessions.folder import SessionFolder
 from bindery_local.sessions.launcher import ProcessSessions
 from bindery_local.sessions.processes import Process, alive, marked, variables_of
@@ -141,7 +141,7 @@ def test_a_kernel_works_in_its_own_copy_with_its_own_home(launcher: ProcessSessi
 
 
 def activity_of(launcher: ProcessSessions, url: str) -> Activity:
-    answer = launcher.ask({"one": (url, TOKEN)}, 10)["one"]
+    answer = launcher.activity({"one": (url, TOKEN)}, 10)["one"]
     assert answer
     return answer
 
@@ -216,14 +216,14 @@ def test_stop_finds_the_session_when_its_keeper_was_killed(launcher: ProcessSess
 def test_processes_without_a_folder_are_found_and_stopped(launcher: ProcessSessions, place: Place) -> None:
     ready(launcher, "one")
     place.folder("one").rename(place.home / "elsewhere")
-    assert [each.id for each in launcher.objects()] == ["one"]
+    assert [each.id for each in launcher.list_sessions()] == ["one"]
     launcher.stop("one")
     assert place.processes() == []
 
 
 def test_a_folder_without_processes_is_found_and_removed(launcher: ProcessSessions, place: Place) -> None:
     place.folder("half").mkdir(parents=True)
-    assert [(each.id, each.alive) for each in launcher.objects()] == [("half", False)]
+    assert [(each.id, each.alive) for each in launcher.list_sessions()] == [("half", False)]
     assert launcher.wait("half", TOKEN, 5).liveness is Liveness.GONE
     launcher.stop("half")
     assert not place.folder("half").exists()
@@ -231,7 +231,7 @@ def test_a_folder_without_processes_is_found_and_removed(launcher: ProcessSessio
 
 def test_temporary_files_alone_are_found_and_removed(launcher: ProcessSessions) -> None:
     launcher._folder("left").temporary.mkdir()
-    assert [(each.id, each.alive) for each in launcher.objects()] == [("left", False)]
+    assert [(each.id, each.alive) for each in launcher.list_sessions()] == [("left", False)]
     launcher.stop("left")
     assert not launcher._folder("left").temporary.exists()
 
@@ -252,7 +252,7 @@ def test_a_new_control_plane_finds_the_sessions_of_the_last(launcher: ProcessSes
 def test_sessions_of_another_home_are_left_alone(launcher: ProcessSessions, place: Place, tmp_path: Path) -> None:
     ready(launcher, "one")
     other = replace(place, home=tmp_path / "other").launcher()
-    assert other.objects() == []
+    assert other.list_sessions() == []
     other.stop_all()
     other.stop("one")
     other.close()
@@ -265,7 +265,7 @@ def test_two_starts_at_once_make_one_session(launcher: ProcessSessions, place: P
         thread.start()
     for thread in threads:
         thread.join()
-    assert place.contents.laid_out == 1
+    assert place.contents.checkouts == 1
     ready(launcher, "one")
 
 
@@ -278,7 +278,7 @@ def test_starts_and_stops_in_any_order_leave_nothing_after_a_last_stop(launcher:
         thread.join()
     launcher.stop("one")
     assert place.processes() == []
-    assert launcher.objects() == []
+    assert launcher.list_sessions() == []
 
 
 def test_the_environment_is_held_as_long_as_the_session_lives(launcher: ProcessSessions, place: Place) -> None:
@@ -292,7 +292,7 @@ def test_content_that_cannot_be_had_leaves_nothing(launcher: ProcessSessions, pl
     place.contents.error = RepositoryTooLarge(url="https://example.org/x", limit="500 MB")
     with pytest.raises(RepositoryTooLarge):
         launcher.start(order_of("one"))
-    assert launcher.objects() == []
+    assert launcher.list_sessions() == []
     assert not is_held(place.lock)
 
 
@@ -359,7 +359,7 @@ def test_a_start_script_that_is_not_in_the_copy_is_refused(launcher: ProcessSess
     place.environment = replace(place.environment, start=Path("../../../../../bin/sh"))
     with pytest.raises(RepositoryUnusable):
         launcher.start(order_of("one"))
-    assert launcher.objects() == []
+    assert launcher.list_sessions() == []
 
 
 class Dripping(WrittenContents):
@@ -369,7 +369,7 @@ class Dripping(WrittenContents):
         super().__init__({})
         self.asked = threading.Semaphore(0)
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -377,7 +377,7 @@ class Dripping(WrittenContents):
         stopped: Callable[[], bool] = lambda: False,
         *,
         exact: bool = False,
-    ) -> LaidOut:
+    ) -> Checkout:
         assert seconds
         self.asked.release()
         until(stopped, seconds)
@@ -400,7 +400,7 @@ def test_a_stop_does_not_wait_for_content_that_drips(launcher: ProcessSessions, 
     for thread in threads:
         thread.start()
         dripping.asked.acquire(timeout=ENOUGH)
-    assert {each.id: each.alive for each in launcher.objects()} == {"one": True, "two": True}
+    assert {each.id: each.alive for each in launcher.list_sessions()} == {"one": True, "two": True}
     if everything:
         launcher.stop_all()
     else:
@@ -410,7 +410,7 @@ def test_a_stop_does_not_wait_for_content_that_drips(launcher: ProcessSessions, 
     for thread in threads:
         thread.join()
     assert sorted(failed) == ["one it was stopped", "two it was stopped"]
-    assert launcher.objects() == []
+    assert launcher.list_sessions() == []
     launcher.close()
 
 
@@ -418,7 +418,7 @@ def test_once_closed_no_session_begins(launcher: ProcessSessions) -> None:
     launcher.close()
     with pytest.raises(LauncherDown):
         launcher.start(order_of("one"))
-    assert launcher.objects() == []
+    assert launcher.list_sessions() == []
 
 
 def test_a_session_that_cannot_be_removed_keeps_no_other_from_being_stopped(
@@ -436,7 +436,7 @@ def test_a_session_that_cannot_be_removed_keeps_no_other_from_being_stopped(
     with monkeypatch.context() as patched:
         patched.setattr(SessionFolder, "remove", stuck)
         launcher.stop_all()
-    assert [each.id for each in launcher.objects()] == ["one"]
+    assert [each.id for each in launcher.list_sessions()] == ["one"]
     assert "session one could not be stopped" in caplog.text
 
 
@@ -444,4 +444,4 @@ def test_every_process_can_be_killed_at_once(launcher: ProcessSessions, place: P
     kernel_of(ready(launcher, "one"))
     launcher.kill_all()
     until(lambda: place.processes() == [])
-    assert [(each.id, each.alive) for each in launcher.objects()] == [("one", False)]
+    assert [(each.id, each.alive) for each in launcher.list_sessions()] == [("one", False)]

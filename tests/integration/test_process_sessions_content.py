@@ -50,7 +50,7 @@ def test_the_working_copy_is_as_the_build_left_it(launcher: ProcessSessions, pla
     assert os.access(work / "tool", os.X_OK)
     assert not (work / "pipe").exists()
     assert (place.folder("one") / "home" / ".toolrc").read_text() == "from postBuild"
-    assert place.contents.laid_out == 0
+    assert place.contents.checkouts == 0
 
 
 def test_one_visitor_does_not_see_what_another_writes(launcher: ProcessSessions, place: Place, built: Path) -> None:
@@ -71,14 +71,14 @@ def test_at_another_ref_the_files_are_that_refs_with_what_the_build_added(
     assert (work / "data" / "table.csv").read_text() == "1,2"
     assert (work / "data" / "notes.txt").read_text() == "tracked"
     assert (work / "link").is_symlink()
-    assert place.contents.laid_out == 1
+    assert place.contents.checkouts == 1
 
 
 def test_an_image_without_content_takes_the_files_from_the_repository(launcher: ProcessSessions, place: Place) -> None:
     for session, ref in (("one", REF), ("two", OTHER)):
         launcher.start(order_of(session, ref))
         assert (place.folder(session) / "work" / "README.md").read_text() == "hello"
-    assert place.contents.laid_out == 2
+    assert place.contents.checkouts == 2
 
 
 def test_a_start_script_runs_first_and_then_the_server(launcher: ProcessSessions, place: Place) -> None:
@@ -124,7 +124,7 @@ def test_a_start_script_whose_first_line_makes_no_sense_is_refused(
     place.environment = replace(place.environment, start=Path("start"))
     with pytest.raises(RepositoryUnusable):
         launcher.start(order_of("one"))
-    assert launcher.objects() == []
+    assert launcher.list_sessions() == []
 
 
 def test_a_start_script_that_cannot_run_is_said(launcher: ProcessSessions, place: Place) -> None:

@@ -86,9 +86,9 @@ def client(server: TokenRegistry, user: str = "user", password: str = "s3cret") 
 def test_a_token_is_fetched_once_and_used_while_it_lasts(server: TokenRegistry) -> None:
     with client(server) as registry:
         image = registry.by_digest(DIGEST)
-        assert registry.has(image)
-        assert registry.has(image)
-        assert not registry.has(registry.by_digest("sha256:" + "b" * 64))
+        assert registry.image_exists(image)
+        assert registry.image_exists(image)
+        assert not registry.image_exists(registry.by_digest("sha256:" + "b" * 64))
     assert [method for method, _, _ in server.asked] == ["HEAD", "GET", "HEAD", "HEAD", "HEAD"]
     (path_read,) = [path for method, path, _ in server.asked if method == "GET"]
     assert path_read == "/token?service=registry&scope=repository%3Aorg%2Fsessions%3Apull"
@@ -100,21 +100,21 @@ def test_a_token_is_fetched_once_and_used_while_it_lasts(server: TokenRegistry) 
 
 def test_a_token_that_is_over_is_fetched_anew(server: TokenRegistry) -> None:
     with client(server) as registry:
-        assert registry.has(registry.by_digest(DIGEST))
+        assert registry.image_exists(registry.by_digest(DIGEST))
         server.tokens += 1  # the registry no longer takes the first
-        assert registry.has(registry.by_digest(DIGEST))
+        assert registry.image_exists(registry.by_digest(DIGEST))
 
 
 def test_wrong_credentials_are_no_missing_image(server: TokenRegistry) -> None:
     with client(server, password="wrong") as registry, pytest.raises(BuildServiceDown, match="gives no token"):
-        registry.has(registry.by_digest(DIGEST))
+        registry.image_exists(registry.by_digest(DIGEST))
 
 
 @pytest.mark.parametrize("realm", ["http://127.0.0.1:1/token", "ftp://x/token", "", "http://example.org/token"])
 def test_credentials_go_to_no_realm_without_encryption_elsewhere(server: TokenRegistry, realm: str) -> None:
     server.realm = realm
     with client(server) as registry, pytest.raises(BuildServiceDown, match="does not accept the credentials"):
-        registry.has(registry.by_digest(DIGEST))
+        registry.image_exists(registry.by_digest(DIGEST))
     assert {authorization for _, _, authorization in server.asked} == {""}
 
 
@@ -122,10 +122,10 @@ def test_an_image_is_deleted_with_a_token_for_deleting_and_asked_for_with_one_fo
     server: TokenRegistry,
 ) -> None:
     with client(server) as registry:
-        assert registry.has(registry.by_digest(DIGEST))
+        assert registry.image_exists(registry.by_digest(DIGEST))
         assert registry.remove(registry.by_digest(DIGEST))
         assert registry.remove(registry.by_digest("sha256:" + "b" * 64)), "one that is gone is no error"
-        assert registry.has(registry.by_digest(DIGEST))
+        assert registry.image_exists(registry.by_digest(DIGEST))
     scopes = [path.rpartition("%3A")[2] for method, path, _ in server.asked if method == "GET"]
     assert scopes == ["pull", "delete", "delete", "pull"]
 
@@ -147,27 +147,27 @@ def test_an_ill_registry_has_not_deleted_an_image(server: TokenRegistry) -> None
 def test_a_realm_that_is_no_address_is_the_registry_s_trouble(server: TokenRegistry, realm: str) -> None:
     server.realm = realm
     with client(server) as registry, pytest.raises(BuildServiceDown, match="makes no sense"):
-        registry.has(registry.by_digest(DIGEST))
+        registry.image_exists(registry.by_digest(DIGEST))
 
 
 @pytest.mark.parametrize("status", [301, 429, 500, 503])
 def test_an_ill_registry_is_no_missing_image(server: TokenRegistry, status: int) -> None:
     server.status = status
     with client(server) as registry, pytest.raises(BuildServiceDown, match=f"answered {status}"):
-        registry.has(registry.by_digest(DIGEST))
+        registry.image_exists(registry.by_digest(DIGEST))
 
 
 def test_a_registry_that_is_not_there_is_named() -> None:
     registry = Registry("http://127.0.0.1:1/org")
     with pytest.raises(BuildServiceDown, match=r"127\.0\.0\.1:1 does not answer"):
-        registry.has(registry.by_digest(DIGEST))
+        registry.image_exists(registry.by_digest(DIGEST))
     registry.close()
 
 
 @pytest.mark.parametrize("image", ["", "uv/x-1", "quay.io/o/sessions@sha256:x", f"example.org/o/sessions@{DIGEST}"])
 def test_another_s_image_is_not_asked_for(server: TokenRegistry, image: str) -> None:
     with client(server) as registry:
-        assert not registry.has(image)
+        assert not registry.image_exists(image)
     assert server.asked == []
 
 

@@ -305,8 +305,8 @@ def test_a_session_that_is_stopped_while_its_commit_is_fetched_ends_at_once(tmp_
     with GitServer(tmp_path / "served") as server:
         ref = make_repository(tmp_path / "served" / "r.git", KEYED)
         server.halves.add("/r.git")
-        script = files("bindery.adapters.kubernetes").joinpath("lay_out.sh").read_text()
-        command = ["/bin/sh", "-c", script, "lay_out", ref, server.url("r.git"), "HEAD", "/bin/true"]
+        script = files("bindery.adapters.kubernetes").joinpath("checkout.sh").read_text()
+        command = ["/bin/sh", "-c", script, "checkout", ref, server.url("r.git"), "HEAD", "/bin/true"]
         variables = {"PATH": os.environ["PATH"], "REPO_DIR": str(tmp_path / "home")}
         started = subprocess.Popen(command, env=variables, start_new_session=True)
         try:

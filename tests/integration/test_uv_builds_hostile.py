@@ -17,7 +17,7 @@ from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import BuildCrashed, BuildFailed, BuildServiceDown, BuildTooLong, HostUnreachable
 from bindery.domain.failure import Failure
 from bindery.domain.repository import Repository
-from bindery.ports.contents import LaidOut
+from bindery.ports.contents import Checkout
 from bindery_builder.build_log import MOST_LINES
 from bindery_local.builds.environments import environment_of, hold
 from tests.building import WAIT_SECONDS, Building, FolderContents, ordered, uv_that_installs_nothing
@@ -171,7 +171,7 @@ def test_closing_ends_all_and_forgets_them(tmp_path: Path, quick_uv: str, told: 
     processes = watched(told)
     building.builds.close()
     assert_gone(processes)
-    assert [building.builds.look(handle).state for handle in handles] == [BuildState.UNKNOWN] * 2
+    assert [building.builds.status(handle).state for handle in handles] == [BuildState.UNKNOWN] * 2
     assert folders(building) == []
     with pytest.raises(BuildServiceDown):
         building.builds.start(running)
@@ -185,10 +185,10 @@ def test_only_so_many_build_at_once_and_one_that_waits_can_be_stopped(
     quick = ordered(building.repository({}, "quick"), "quick")
     slow_handle, quick_handle = building.builds.start(slow), building.builds.start(quick)
     processes = watched(told)
-    assert building.builds.look(quick_handle).state is BuildState.RUNNING
+    assert building.builds.status(quick_handle).state is BuildState.RUNNING
     building.builds.stop(quick_handle)
     assert building.wait(quick).failure == STOPPED
-    assert building.builds.look(slow_handle).state is BuildState.RUNNING
+    assert building.builds.status(slow_handle).state is BuildState.RUNNING
     building.builds.close()
     assert_gone(processes)
 
@@ -219,7 +219,7 @@ def crashed(building: Building, told: Path, uv: str, daemon: str = "setsid sleep
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, env=environment) as process:
         orphans = watched(told)
-        assert building.builds.look("env-1").state is BuildState.RUNNING
+        assert building.builds.status("env-1").state is BuildState.RUNNING
         process.send_signal(signal.SIGKILL)
         process.wait(WAIT_SECONDS)
     return orphans
@@ -232,7 +232,7 @@ def test_a_crash_leaves_nothing_after_recovery(building: Building, told: Path, q
     building.builds.recover()
     assert_gone(orphans)
     assert folders(building) == []
-    assert building.builds.look("env-1").failure == Failure.of(BuildCrashed())
+    assert building.builds.status("env-1").failure == Failure.of(BuildCrashed())
 
 
 def test_an_end_in_order_during_a_build_is_no_crash(building: Building, told: Path, quick_uv: str) -> None:
@@ -240,7 +240,7 @@ def test_an_end_in_order_during_a_build_is_no_crash(building: Building, told: Pa
     watched(told)
     building.builds.close()
     building.builds.recover()
-    assert building.builds.look("env-1").state is BuildState.UNKNOWN
+    assert building.builds.status("env-1").state is BuildState.UNKNOWN
 
 
 def test_a_crash_ends_even_what_hides(building: Building, told: Path, quick_uv: str) -> None:
@@ -261,14 +261,14 @@ def test_recovery_spares_what_another_process_builds(building: Building, told: P
     processes = watched(told)
     other = Building(building.folder, uv=quick_uv)
     other.builds.recover()
-    assert other.builds.look(handle).state is BuildState.RUNNING
+    assert other.builds.status(handle).state is BuildState.RUNNING
     assert other.builds.start(order) == handle
     assert folders(building) == [handle]
     assert other.queue.messages == []
     other.builds.close()
     building.builds.stop(handle)
     assert building.wait(order).failure == STOPPED
-    assert other.builds.look(handle).failure == STOPPED
+    assert other.builds.status(handle).failure == STOPPED
     assert_gone(processes)
 
 
@@ -278,9 +278,9 @@ def test_finished_and_failed_attempts_are_remembered_by_the_next_process(buildin
     reports = [building.wait(order) for order in (good, bad)]
     other = Building(building.folder, uv=quick_uv)
     other.builds.recover()
-    assert [other.builds.look(handle) for handle in handles] == reports
+    assert [other.builds.status(handle) for handle in handles] == reports
     assert [other.builds.start(order) for order in (good, bad)] == handles
-    assert other.builds.has("uv/a-1")
+    assert other.builds.image_exists("uv/a-1")
     other.builds.close()
     assert other.queue.messages == []
 
@@ -297,18 +297,18 @@ def test_the_least_recently_used_go_first_and_never_one_in_use(tmp_path: Path, q
         return image
 
     images = [make(name) for name in ("a", "b", "c")]
-    assert all(building.builds.has(image) for image in images)  # all touched just now
+    assert all(building.builds.image_exists(image) for image in images)  # all touched just now
     clock.advance(1_000)
-    assert building.builds.has(images[0])
+    assert building.builds.image_exists(images[0])
     clock.advance(100)
     held = hold(building.home, images[1])
     assert held is not None
     with held:
         building.builds.recover()
-        assert [building.builds.has(image) for image in images] == [True, True, False]
+        assert [building.builds.image_exists(image) for image in images] == [True, True, False]
     assert folders(building) == ["a-1", "b-1"]
     assert hold(building.home, images[2]) is None
-    assert building.builds.look("c-1").state is BuildState.UNKNOWN
+    assert building.builds.status("c-1").state is BuildState.UNKNOWN
     clock.advance(10_000)
     building.builds.recover()
     assert folders(building) == []
@@ -332,7 +332,7 @@ def test_room_is_made_before_a_build_and_after_a_failed_one(
     failure = building.wait(order).failure
     assert failure is not None
     assert failure.facts.get("why", "exit status 4") == "exit status 4"  # the script met no old one
-    assert not building.builds.has(image)
+    assert not building.builds.image_exists(image)
     building.builds.close()
 
 
@@ -348,13 +348,13 @@ def test_a_hold_lasts_as_long_as_a_process_that_inherited_it(tmp_path: Path, qui
         held.close()
         clock.advance(10_000)
         building.builds.recover()
-        assert building.builds.has(image)
+        assert building.builds.image_exists(image)
         clock.advance(10_000)
         assert session.stdin is not None
         session.stdin.close()
         session.wait(WAIT_SECONDS)
     building.builds.recover()
-    assert not building.builds.has(image)
+    assert not building.builds.image_exists(image)
     building.builds.close()
 
 
@@ -364,7 +364,7 @@ def test_an_environment_whose_python_is_gone_is_not_there(building: Building) ->
     assert environment is not None
     environment.python.unlink()
     assert environment_of(building.home, image) is None
-    assert not building.builds.has(image)
+    assert not building.builds.image_exists(image)
 
 
 def test_two_engines_on_one_home_build_an_attempt_once(building: Building, quick_uv: str) -> None:
@@ -403,7 +403,7 @@ class FailingContents:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -411,7 +411,7 @@ class FailingContents:
         stopped: Callable[[], bool] = lambda: False,
         *,
         exact: bool = False,
-    ) -> LaidOut:
+    ) -> Checkout:
         folder.mkdir()
         raise self.error
 
@@ -439,7 +439,7 @@ class EndlessContents:
     def __init__(self, heeds: bool) -> None:
         self.heeds, self.begun, self.released = heeds, threading.Event(), threading.Event()
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -447,14 +447,14 @@ class EndlessContents:
         stopped: Callable[[], bool] = lambda: False,
         *,
         exact: bool = False,
-    ) -> LaidOut:
+    ) -> Checkout:
         assert seconds is not None
         until = time.monotonic() + seconds
         self.begun.set()
         while not self.released.wait(0.02):
             if self.heeds and (stopped() or time.monotonic() > until):
                 raise HostUnreachable(host="h", why="it was stopped")
-        return LaidOut()
+        return Checkout()
 
 
 def test_a_host_that_never_ends_is_stopped_with_its_build(tmp_path: Path, quick_uv: str) -> None:
@@ -513,7 +513,7 @@ def test_a_process_ends_although_a_build_hangs(tmp_path: Path, quick_uv: str) ->
 class NotedContents(FolderContents):
     """The contents port, with notes to report."""
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -521,9 +521,9 @@ class NotedContents(FolderContents):
         stopped: Callable[[], bool] = lambda: False,
         *,
         exact: bool = False,
-    ) -> LaidOut:
-        super().lay_out(repository, folder)
-        return LaidOut(notes=("Large files are missing.", "Another note."))
+    ) -> Checkout:
+        super().checkout(repository, folder)
+        return Checkout(notes=("Large files are missing.", "Another note."))
 
 
 def test_notes_of_the_content_are_lines_of_the_log(tmp_path: Path, quick_uv: str) -> None:
@@ -546,5 +546,5 @@ def test_a_key_that_could_not_be_a_folder_is_built_all_the_same(building: Buildi
     order = ordered(building.repository({}), "../../" + "k" * 500)
     handle = building.builds.start(order)
     building.queue.wait(lambda: bool(building.queue.ended))
-    assert building.builds.look(handle).state is BuildState.SUCCEEDED
+    assert building.builds.status(handle).state is BuildState.SUCCEEDED
     assert folders(building) == [handle]

@@ -99,7 +99,7 @@ class BuildMachine:
         with self.turn:
             token = asked["idempotencyToken"]
             if token not in self.tokens:
-                build = self._made(asked)
+                build = self._create(asked)
                 self.tokens[token] = build.id
                 threading.Thread(target=self._run, args=[build], daemon=True).start()
             return {"build": self.builds[self.tokens[token]].told()}
@@ -128,7 +128,7 @@ class BuildMachine:
             self._cut(build, "STOPPED")
             assert build.ended.wait(30), "a build did not end"
 
-    def _made(self, request: dict[str, Any]) -> Build:
+    def _create(self, request: dict[str, Any]) -> Build:
         assert request["projectName"] == PROJECT
         variables = {each["name"]: each["value"] for each in request["environmentVariablesOverride"]}
         assert sum(map(len, variables.values())) < 5_500

@@ -20,7 +20,7 @@ from bindery.domain.environment import Scope
 from bindery.domain.errors import BinderyError
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import SessionOrder
-from bindery.ports.contents import LaidOut
+from bindery.ports.contents import Checkout
 from bindery_local.sessions.processes import Process, everything
 from tests.serving.uv import UV
 
@@ -79,14 +79,14 @@ def is_held(lock: Path) -> bool:
 
 @dataclass
 class WrittenContents:
-    """The contents port: writes these files, or raises. laid_out: number of calls."""
+    """The contents port: writes these files, or raises. checkouts: number of calls."""
 
     files: dict[str, str]
     notes: tuple[str, ...] = ()
     error: BinderyError | None = None
-    laid_out: int = 0
+    checkouts: int = 0
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -94,8 +94,8 @@ class WrittenContents:
         stopped: Callable[[], bool] = lambda: False,
         *,
         exact: bool = False,
-    ) -> LaidOut:
-        self.laid_out += 1
+    ) -> Checkout:
+        self.checkouts += 1
         if self.error:
             raise self.error
         folder.mkdir()
@@ -103,7 +103,7 @@ class WrittenContents:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, newline="")
-        return LaidOut(self.notes)
+        return Checkout(self.notes)
 
 
 def order_of(session: str, ref: str = REF, image: str = "uv/one", **variables: str) -> SessionOrder:

@@ -161,10 +161,10 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         for step in self.bindery.scripts.pop(0):
             if isinstance(step, Gate):
                 step.opened.wait(WAIT_SECONDS)
-            elif not self._told(step):
+            elif not self._send_event(step):
                 return
 
-    def _told(self, event: Mapping[str, object]) -> bool:
+    def _send_event(self, event: Mapping[str, object]) -> bool:
         bears = "".join(f"{name}: {event[name]}\n" for name in BESIDE if name in event)
         data = json.dumps({name: value for name, value in event.items() if name not in BESIDE})
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.serving.git_http import ENVIRONMENT, GitServer
 
-SCRIPT = Path("layers/bindery/bindery/adapters/kubernetes/lay_out.sh").absolute()
+SCRIPT = Path("layers/bindery/bindery/adapters/kubernetes/checkout.sh").absolute()
 SHELLS = [shell for shell in ("sh", "bash", "busybox") if shutil.which(shell)]
 
 

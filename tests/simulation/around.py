@@ -14,8 +14,16 @@ SLOWER = 20
 MOST_SKEW_SECONDS = 5.0
 SLUGGISH = (
     *("", "", "put ", "get ", "query ", "transact ", "send ", "put launch", "get launch", "put environment"),
-    *("get environment", "put session", "get session", "get build", "builds.start", "builds.look", "builds.has"),
-    *("sessions.start", "sessions.wait", "sessions.stop", "sessions.objects", "waiters", "delete "),
+    *(
+        "get environment",
+        "put session",
+        "get session",
+        "get build",
+        "builds.start",
+        "builds.status",
+        "builds.image_exists",
+    ),
+    *("sessions.start", "sessions.wait", "sessions.stop", "sessions.list", "waiters", "delete "),
     *("put waiters", "put waiters", "get waiters", "query waiters", "send sessions", "send builds"),
     *("query build-slots", "query build-line", "transact build-slots", "transact build-line", "transact build-line"),
 )

@@ -43,7 +43,7 @@ class SimBuilds(FakeBuilds):
         began: Callable[[str], None],
         planned: Callable[[BuildOrder, float], None],
     ) -> None:
-        super().__init__(events, known_after=60)
+        super().__init__(events, report_delay=60)
         self._around, self._began, self._planned = around, began, planned
         self._kept = Environments(table, around.clock)
         self.seconds: Callable[[BuildOrder], float] = self._some_seconds
@@ -66,12 +66,12 @@ class SimBuilds(FakeBuilds):
         self._around.trouble("build_start_unanswered", BuildServiceDown(why="no answer"))
         return handle
 
-    def look(self, handle: str) -> BuildReport:
+    def status(self, handle: str) -> BuildReport:
         self._before(f"look {handle}")
         young = self._around.now - self.begun_at.get(handle, 0) < UNSURE_SECONDS
         if young and self._around.happens("build_not_known_yet"):
             return BuildReport(BuildState.UNKNOWN)
-        return super().look(handle)
+        return super().status(handle)
 
     def stop(self, handle: str) -> None:
         self._before(f"stop {handle}")
@@ -80,11 +80,11 @@ class SimBuilds(FakeBuilds):
             self._around.later(self._around.random.choice((0, 20, 40)), lambda: self._end(handle, FORCED))
         self._around.after("builds.stop")
 
-    def has(self, image: str) -> bool:
+    def image_exists(self, image: str) -> bool:
         self._before(f"has {image}")
         if image in self.images and self._around.happens("image_evicted"):
             self.images.discard(image)
-        return super().has(image)
+        return super().image_exists(image)
 
     def remove(self, image: str) -> bool:
         self._before(f"remove {image}")
@@ -102,7 +102,7 @@ class SimBuilds(FakeBuilds):
         return self._kept.handle(environment, attempt) == ""
 
     def runs(self, handle: str) -> bool:
-        return super().look(handle).state is BuildState.RUNNING
+        return super().status(handle).state is BuildState.RUNNING
 
     def started_at(self, environment: Environment) -> float | None:
         """Return the time when its newest attempt's handle was recorded."""
@@ -111,7 +111,7 @@ class SimBuilds(FakeBuilds):
 
     def word(self, environment: str, attempt: int) -> BuildReport:
         """Return the service's report of an attempt."""
-        return super().look(f"{environment}-{attempt}")
+        return super().status(f"{environment}-{attempt}")
 
     def _before(self, call: str) -> None:
         self._around.before(f"builds.{call}")

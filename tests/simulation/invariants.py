@@ -11,7 +11,7 @@ from bindery.domain.environment import Environment, EnvironmentState, Scope
 from bindery.domain.launch import BUILT, ENDED, FOUND, WAITING, Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Delete, Item
-from bindery.usecases.steps.retry import MOST_BEGUN
+from bindery.usecases.steps.run_step import MOST_BEGUN
 from tests.simulation.broken import Broken
 from tests.simulation.hosts import is_own
 from tests.simulation.turns import Turns

@@ -58,11 +58,11 @@ class SimSessions(FakeSessions):
             self.facts.setdefault(session, Facts()).answered = True
         return report
 
-    def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
-        self._before("ask", "")
+    def activity(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
+        self._before("activity", "")
         if self.around.happens("network_ill"):
             self.ill_until = self.around.now + 900
-        answers = super().ask(sessions, seconds)
+        answers = super().activity(sessions, seconds)
         if self.around.now < self.ill_until:
             answers = dict.fromkeys(answers)
         self._remember(answers)
@@ -74,9 +74,9 @@ class SimSessions(FakeSessions):
         self._gone(session)
         self.around.after("sessions.stop")
 
-    def objects(self) -> Sequence[SessionObject]:
-        self._before("objects", "")
-        return super().objects()
+    def list_sessions(self) -> Sequence[SessionObject]:
+        self._before("list", "")
+        return super().list_sessions()
 
     def _before(self, call: str, session: str) -> None:
         self.around.before(f"sessions.{call} {session}")

@@ -38,14 +38,14 @@ class SimTable:
         self._before("put", item.pk)
         self._rival(item)
         written = self.real.put(item)
-        self._made(written)
+        self._apply_change(written)
         self._after(f"put {item.pk}")
         return written
 
     def delete(self, item: Item) -> None:
         self._before("delete", item.pk)
         self.real.delete(item)
-        self._made(Delete(item))
+        self._apply_change(Delete(item))
         self._after(f"delete {item.pk}")
 
     def transact(self, changes: Sequence[Change]) -> None:
@@ -54,7 +54,7 @@ class SimTable:
         self._around.trouble("conflicts", Throttled())
         self.real.transact(changes)
         for change in changes:
-            self._made(change)
+            self._apply_change(change)
         self._after(f"transact {pks}")
 
     def query(self, pk: str, prefix: str = "", after: str = "", limit: int = 100) -> list[Item]:
@@ -80,9 +80,9 @@ class SimTable:
         stored = self.real.get(item.pk, item.sk)
         if stored and stored.version == item.version and self._around.happens("rival_writes"):
             self._around.note(f"a rival writes {item.pk} first")
-            self._made(self.real.put(stored))
+            self._apply_change(self.real.put(stored))
 
-    def _made(self, change: Change) -> None:
+    def _apply_change(self, change: Change) -> None:
         item = _item(change)
         self.writes[item.pk, item.sk] += 1
         current = self.real.get(item.pk, item.sk) or Delete(item)

@@ -17,7 +17,8 @@ from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import Message, ResolveRequested, SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
 from bindery.usecases.reconcile import BUILD_GRACE_SECONDS
-from bindery.usecases.steps.retry import DELAYS, MOST_BEGUN, RETRIES
+from bindery.usecases.steps.retry import DELAYS, RETRIES
+from bindery.usecases.steps.run_step import MOST_BEGUN
 from bindery.web.errors.catalog import GENERAL
 from bindery.web.errors.render import BY_KIND, error_message
 from tests.fakes.builds import STOPPED

@@ -88,7 +88,7 @@ class World:
         around.faults = self._faults = faults or self._climate()
         self.deploy = Deploy.some(random, around.now) if around.happens("deploys") else Deploy()
         self.sessions = SimSessions(around.clock, around=around)
-        self.queues = SimQueues(around, self._deliver, self._asked, self._buried)
+        self.queues = SimQueues(around, self._deliver, self._deliver_request, self._buried)
         self.queues.patient = self.timeless
         self.table = SimTable(around, self._wrote)
         self.builds = SimBuilds(around, Events(self.queues), self.table.real, self._build_began, self._build_planned)
@@ -271,7 +271,7 @@ class World:
     def _wrote(self, change: Item | Delete) -> None:
         self.watched.wrote(change)
 
-    def _asked(self, message: Message) -> None:
+    def _deliver_request(self, message: Message) -> None:
         self.truths.asked(message)
 
     def _buried(self, body: str) -> None:

@@ -181,9 +181,9 @@ def test_trouble_with_aws_is_the_build_service_being_down(error: Exception) -> N
     image = f"{REGISTRY.removeprefix('https://')}/sessions@sha256:{'0' * 64}"
     for ask in (
         lambda: builds.start(ordered(Path("x"))),
-        lambda: builds.look(HANDLE),
+        lambda: builds.status(HANDLE),
         lambda: builds.stop(HANDLE),
-        lambda: builds.has(image),
+        lambda: builds.image_exists(image),
         lambda: builds.remove(image),
     ):
         with pytest.raises(BuildServiceDown) as down:
@@ -251,7 +251,7 @@ def test_a_build_runs_on_the_layer_of_whoever_starts_it_and_else_on_the_project_
 def test_a_build_that_codebuild_does_not_know_yet_is_one_that_runs() -> None:
     """A build that started a moment ago may be missing from BatchGetBuilds, which is eventually consistent."""
     small = Small()
-    small.builds.known_after = service(Starting()).known_after
+    small.builds.report_delay = service(Starting()).report_delay
     launch = small.open()
     small.handle(small.queue.pop())
     key = small.launch(launch).environment
@@ -276,7 +276,7 @@ def test_a_build_that_codebuild_does_not_know_yet_is_one_that_runs() -> None:
 
 def test_a_build_that_codebuild_does_not_know_after_a_minute_is_lost() -> None:
     small = Small()
-    small.builds.known_after = service(Starting()).known_after
+    small.builds.report_delay = service(Starting()).report_delay
     launch = small.open()
     small.pump()
     del small.builds.reports[f"{small.launch(launch).environment}-1"]
@@ -290,7 +290,7 @@ def test_a_build_that_codebuild_does_not_know_after_a_minute_is_lost() -> None:
 def test_nothing_is_asked_of_a_handle_that_could_be_none_of_its() -> None:
     builds = service(Refusing(AssertionError("asked")))
     for handle in ("", "x", "../../x", f"{HANDLE}x", "bindery:" + "g" * 36):
-        assert builds.look(handle) == BuildReport(BuildState.UNKNOWN)
+        assert builds.status(handle) == BuildReport(BuildState.UNKNOWN)
         builds.stop(handle)
 
 
@@ -312,20 +312,20 @@ def test_ecr_tells_which_images_there_are_and_gives_its_password() -> None:
         put = client.put_image(repositoryName="bindery/sessions", imageManifest=manifest, imageTag="key-1")
         registry = EcrRegistry(REGISTRY, lambda: client)
         digest = put["image"]["imageId"]["imageDigest"]
-        assert registry.has(registry.by_digest(digest))
-        assert not registry.has(registry.by_digest("sha256:" + "0" * 64))
-        assert not registry.has(f"{registry.host}/others/sessions@{digest}")
+        assert registry.image_exists(registry.by_digest(digest))
+        assert not registry.image_exists(registry.by_digest("sha256:" + "0" * 64))
+        assert not registry.image_exists(f"{registry.host}/others/sessions@{digest}")
         assert registry.remove(f"{registry.host}/others/sessions@{digest}")
-        assert registry.has(registry.by_digest(digest))
+        assert registry.image_exists(registry.by_digest(digest))
         for _ in range(2):
             assert registry.remove(registry.by_digest(digest))
-            assert not registry.has(registry.by_digest(digest))
+            assert not registry.image_exists(registry.by_digest(digest))
         login = json.loads(registry.login)["auths"][registry.host]["auth"]
         assert base64.b64decode(login).startswith(b"AWS:")
 
 
 Call = Callable[[EcrRegistry, str], bool]
-CALLS: dict[str, Call] = {"batch_get_image": EcrRegistry.has, "batch_delete_image": EcrRegistry.remove}
+CALLS: dict[str, Call] = {"batch_get_image": EcrRegistry.image_exists, "batch_delete_image": EcrRegistry.remove}
 
 
 def after_failures(operation: str, *codes: str) -> bool:

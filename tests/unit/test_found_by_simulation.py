@@ -169,7 +169,7 @@ def test_a_build_begun_for_an_attempt_that_is_over_is_stopped(small: Small) -> N
 
     small.builds.start = overtaken  # type: ignore[method-assign]  # the attempt ends as its build begins
     small.handle(small.queue.pop())
-    assert small.builds.look(f"{key}-1").state is BuildState.FAILED
+    assert small.builds.status(f"{key}-1").state is BuildState.FAILED
 
 
 def test_trouble_after_a_step_was_taken_brings_its_message_again(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,7 @@ def test_trouble_after_a_step_was_taken_brings_its_message_again(small: Small, m
         raise BuildServiceDown(why="no answer")
 
     with monkeypatch.context() as ill:
-        ill.setattr(small.builds, "look", down)
+        ill.setattr(small.builds, "status", down)
         with pytest.raises(BuildServiceDown):
             small.handle(ResolveRequested(launch=launch.id, step=0))
     assert small.launch(launch).stage is Stage.BUILDING

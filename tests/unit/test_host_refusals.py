@@ -20,7 +20,7 @@ from bindery.domain.messages import ResolveRequested
 from bindery.ports.repository_provider import Resolved
 from bindery.settings import Settings
 from bindery.usecases.detect_address import DetectAddress
-from bindery.usecases.steps.retry import MOST_WAIT_SECONDS
+from bindery.usecases.steps.run_step import MOST_WAIT_SECONDS
 from bindery.web.errors.render import error_message, waiting_message
 from tests.fakes.table import DictTable
 from tests.serving.git_http import GitServer, git, make_repository

@@ -98,17 +98,17 @@ LayOut = Callable[..., tuple[dict[str, bytes], tuple[str, ...]]]
 
 
 @pytest.fixture
-def lay_out(tmp_path: Path) -> LayOut:
+def checkout(tmp_path: Path) -> LayOut:
     """Return a function from a provider, a resolved record and the permitted hosts to the record's files and notes."""
 
-    def laid_out(provider: Host, repository: Repository, *allowed: str) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    def checked_out(provider: Host, repository: Repository, *allowed: str) -> tuple[dict[str, bytes], tuple[str, ...]]:
         folder = tmp_path / "copy"
         contents = RecordContents(lambda _: provider, GuardedClient(allowed), CLOCK)
-        notes = contents.lay_out(repository, folder).notes
+        notes = contents.checkout(repository, folder).notes
         files = [path for path in folder.rglob("*") if path.is_file()]
         return {str(path.relative_to(folder)): path.read_bytes() for path in files}, notes
 
-    return laid_out
+    return checked_out
 
 
 # Figshare
@@ -156,31 +156,31 @@ def test_a_page_that_only_looks_like_an_articles_is_none(
 
 
 def test_files_that_are_elsewhere_are_told(
-    figshare: FigshareProvider, figshare_host: Figshare, lay_out: LayOut
+    figshare: FigshareProvider, figshare_host: Figshare, checkout: LayOut
 ) -> None:
     figshare_host.links = ["https://example.com/large.bin"]
     doi = figshare_host.publish(55, {"a": b"1"})
-    files, notes = lay_out(figshare, figshare.resolve(doi).repository, figshare_host.address)
+    files, notes = checkout(figshare, figshare.resolve(doi).repository, figshare_host.address)
     assert files == {"a": b"1"}
     assert notes == ("https://example.com/large.bin is kept elsewhere and missing here.",)
 
 
 def test_of_many_that_are_elsewhere_a_few_are_told(
-    figshare: FigshareProvider, figshare_host: Figshare, lay_out: LayOut
+    figshare: FigshareProvider, figshare_host: Figshare, checkout: LayOut
 ) -> None:
     figshare_host.links = [f"https://example.com/{number}" for number in range(40)]
     doi = figshare_host.publish(55, {"a": b"1"})
-    _, notes = lay_out(figshare, figshare.resolve(doi).repository, figshare_host.address)
+    _, notes = checkout(figshare, figshare.resolve(doi).repository, figshare_host.address)
     assert len(notes) == 11
     assert notes[-1] == "So it is with 30 more."
 
 
 def test_an_article_with_many_files_comes_with_all_of_them(
-    figshare: FigshareProvider, figshare_host: Figshare, lay_out: LayOut
+    figshare: FigshareProvider, figshare_host: Figshare, checkout: LayOut
 ) -> None:
     files = {f"f{number}": bytes([number]) for number in range(60)}
     doi = figshare_host.publish(55, files)
-    assert lay_out(figshare, figshare.resolve(doi).repository, figshare_host.address)[0] == files
+    assert checkout(figshare, figshare.resolve(doi).repository, figshare_host.address)[0] == files
 
 
 # Dataverse
@@ -246,13 +246,13 @@ def test_the_list_has_the_map_of_installations_and_the_hosts_of_old_links() -> N
 
 
 def test_tables_come_as_they_were_uploaded_and_restricted_files_are_told(
-    dataverse: DataverseProvider, dataverse_host: Dataverse, lay_out: LayOut
+    dataverse: DataverseProvider, dataverse_host: Dataverse, checkout: LayOut
 ) -> None:
     files = {"README.md": b"hi\n", "data/t.tab": b"a\tb\n", "secret.txt": b"s"}
     dataset = dataverse_host.publish(DATASET, "2.0", files)
     dataset.tables["data/t.tab"] = b"a,b\r\n"
     dataset.restricted.add("secret.txt")
-    contents, notes = lay_out(dataverse, dataverse.resolve(DATASET).repository, dataverse_host.address)
+    contents, notes = checkout(dataverse, dataverse.resolve(DATASET).repository, dataverse_host.address)
     assert contents == {"README.md": b"hi\n", "data/t.csv": b"a,b\r\n"}
     assert notes == ("secret.txt is restricted and missing here.",)
 
@@ -285,12 +285,12 @@ def test_a_resource_is_named_by_the_time_of_its_last_change(hydroshare: HydroSha
 
 
 def test_a_resource_with_many_files_comes_with_all_of_them(
-    hydroshare: HydroShareProvider, hydroshare_host: HydroShare, lay_out: LayOut
+    hydroshare: HydroShareProvider, hydroshare_host: HydroShare, checkout: LayOut
 ) -> None:
     files = {f"folder {n % 3}/f{n}.txt": bytes([n]) for n in range(7)}
     hydroshare_host.resources[RESOURCE] = (1_712_023_831, files)
-    laid_out, _ = lay_out(hydroshare, hydroshare.resolve(RESOURCE).repository, hydroshare_host.address)
-    assert laid_out == files
+    checked_out, _ = checkout(hydroshare, hydroshare.resolve(RESOURCE).repository, hydroshare_host.address)
+    assert checked_out == files
 
 
 def test_an_address_on_another_site_is_none_of_its(hydroshare: HydroShareProvider) -> None:
@@ -327,14 +327,14 @@ def test_a_dataset_is_named_by_the_time_of_its_last_change(ckan: CkanProvider, c
     "form", ["{page}/history/{activity}", "{page}/?activity_id={activity}", "{page}?activity_id={activity}"]
 )
 def test_an_activity_is_the_dataset_as_it_was_then(
-    ckan: CkanProvider, ckan_host: Ckan, lay_out: LayOut, form: str
+    ckan: CkanProvider, ckan_host: Ckan, checkout: LayOut, form: str
 ) -> None:
     page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"then"})
     ckan_host.publish("turtles", 1_712_023_999, {"a": b"now"})
     repository = ckan.resolve(quote(form.format(page=page, activity="act-turtles-0"), safe="")).repository
     assert repository.ref == "turtles.v1712023831"
     assert ckan.resolve(repository.resolved_spec).repository.ref == repository.ref
-    assert lay_out(ckan, repository, ckan_host.address)[0] == {"a": b"then"}
+    assert checkout(ckan, repository, ckan_host.address)[0] == {"a": b"then"}
 
 
 def test_what_an_activity_left_is_kept_and_what_a_dataset_is_now_is_not(ckan: CkanProvider, ckan_host: Ckan) -> None:
@@ -347,7 +347,7 @@ def test_what_an_activity_left_is_kept_and_what_a_dataset_is_now_is_not(ckan: Ck
 
 
 def test_resources_that_lie_elsewhere_come_along_and_equal_names_are_kept_apart(
-    ckan: CkanProvider, ckan_host: Ckan, lay_out: LayOut
+    ckan: CkanProvider, ckan_host: Ckan, checkout: LayOut
 ) -> None:
     with Ckan() as elsewhere:
         elsewhere.replies["/x/a"] = Reply(200, b"from elsewhere, of another size than noted")
@@ -355,7 +355,7 @@ def test_resources_that_lie_elsewhere_come_along_and_equal_names_are_kept_apart(
         ckan_host.links = [f"{elsewhere.url}/x/a", f"{elsewhere.url}/y/"]
         page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"1", "b": b"2"})
         repository = ckan.resolve(quote(page, safe="")).repository
-        files, _ = lay_out(ckan, repository, ckan_host.address, elsewhere.address)
+        files, _ = checkout(ckan, repository, ckan_host.address, elsewhere.address)
         assert files == {
             "res-0/a": b"1",
             "link-0/a": b"from elsewhere, of another size than noted",
@@ -364,11 +364,11 @@ def test_resources_that_lie_elsewhere_come_along_and_equal_names_are_kept_apart(
         }
 
 
-def test_a_resource_whose_name_leads_out_is_refused(ckan: CkanProvider, ckan_host: Ckan, lay_out: LayOut) -> None:
+def test_a_resource_whose_name_leads_out_is_refused(ckan: CkanProvider, ckan_host: Ckan, checkout: LayOut) -> None:
     ckan_host.links = [f"{ckan_host.url}/x/..%2f..%2fevil"]
     page = ckan_host.publish("turtles", 1_712_023_831, {"b": b"2"})
     with pytest.raises(RepositoryUnusable):
-        lay_out(ckan, ckan.resolve(quote(page, safe="")).repository, ckan_host.address)
+        checkout(ckan, ckan.resolve(quote(page, safe="")).repository, ckan_host.address)
 
 
 @pytest.mark.parametrize(

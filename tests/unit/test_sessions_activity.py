@@ -73,7 +73,7 @@ def jupyter(
 
 
 def asked(url: str) -> Activity | None:
-    return activity.ask({"one": (url, TOKEN)}, 10, NOW)["one"]
+    return activity.poll({"one": (url, TOKEN)}, 10, NOW)["one"]
 
 
 def is_session(url: str) -> bool:
@@ -229,7 +229,7 @@ def test_many_are_asked_at_once_and_not_too_many(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.8)
     with raw(b"", again=b"", every=1) as url:
         start = time.monotonic()
-        answers = activity.ask({str(n): (url, TOKEN) for n in range(8)}, 20, NOW)
+        answers = activity.poll({str(n): (url, TOKEN) for n in range(8)}, 20, NOW)
         duration = time.monotonic() - start
     assert answers == {str(n): None for n in range(8)}
     assert 1.5 < duration < 6  # the time of two rounds of requests, not of eight
@@ -239,7 +239,7 @@ def test_whoever_is_not_asked_in_time_is_left_out(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(activity, "AT_ONCE", 1)
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.3)
     with raw(b"", again=b"", every=1) as url:
-        assert activity.ask({"one": (url, TOKEN), "two": (url, TOKEN)}, 0.1, NOW) == {"one": None}
+        assert activity.poll({"one": (url, TOKEN), "two": (url, TOKEN)}, 0.1, NOW) == {"one": None}
 
 
 def test_a_certificate_that_nobody_vouches_for_is_no_answer() -> None:
@@ -268,5 +268,5 @@ def test_a_server_s_odd_moments_keep_nobody_else_from_an_answer() -> None:
         serving(lambda path, _: (200, json.dumps(bodies[path.partition("?")[0]]).encode())) as (hostile, _),
         serving(jupyter()) as (url, _),
     ):
-        answers = activity.ask({"hostile": (hostile, TOKEN), "one": (url, TOKEN)}, 10, NOW)
+        answers = activity.poll({"hostile": (hostile, TOKEN), "one": (url, TOKEN)}, 10, NOW)
     assert answers["one"] == Activity(last=NOW - 100, busy=False)

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from bindery.domain.repository import Repository
-from bindery.ports.contents import LaidOut
+from bindery.ports.contents import Checkout
 from bindery_builder.process.session_reaper import Log
 from bindery_local.sessions.folder import Record, SessionFolder, folder_of
 from bindery_local.sessions.processes import Process, alive, marked, send, status_of, with_descendants
 from bindery_local.sessions.remove_tree import remove_folder
 from bindery_local.sessions.server import command, prepare_home, variables
-from bindery_local.sessions.working_copy import copy_folder, lay_out
+from bindery_local.sessions.working_copy import checkout, copy_folder
 from tests.serving.lab import REF, TOKEN, LabEnvironment, WrittenContents, lab_python, order_of, until
 
 PYTHON = Path("/environments/one/bin/python")
@@ -184,7 +184,7 @@ def test_what_a_build_added_is_never_written_through_a_link(tmp_path: Path) -> N
     class Linked(WrittenContents):
         """A repository in which `data` is a link to a folder outside."""
 
-        def lay_out(
+        def checkout(
             self,
             repository: Repository,
             folder: Path,
@@ -192,13 +192,13 @@ def test_what_a_build_added_is_never_written_through_a_link(tmp_path: Path) -> N
             stopped: Callable[[], bool] = lambda: False,
             *,
             exact: bool = False,
-        ) -> LaidOut:
-            laid_out = super().lay_out(repository, folder)
+        ) -> Checkout:
+            checked_out = super().checkout(repository, folder)
             (folder / "data").symlink_to(outside)
-            return laid_out
+            return checked_out
 
     environment = LabEnvironment(PYTHON, content=content)
-    lay_out(order_of("one", "b" * 40).repository, environment, Linked({"README.md": ""}), work, lambda: False)
+    checkout(order_of("one", "b" * 40).repository, environment, Linked({"README.md": ""}), work, lambda: False)
     assert list(outside.iterdir()) == []
     assert environment.ref == REF
 

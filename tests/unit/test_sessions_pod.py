@@ -72,7 +72,7 @@ def test_variables_are_handed_over_as_they_are() -> None:
 def test_a_shared_image_begins_with_the_layout_and_its_entry_point_follows() -> None:
     body = container(scope=Scope.FILES)
     assert body["command"][:2] == ["/bin/sh", "-c"]
-    assert body["command"][3:] == ["lay_out", REF, "https://example.org/x", "HEAD"]
+    assert body["command"][3:] == ["checkout", REF, "https://example.org/x", "HEAD"]
     assert body["args"][:3] == [REPO2DOCKER, "sh", "-c"]
 
 

@@ -10,7 +10,8 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import ResolveRequested, SessionRequested
 from bindery.ports.repository_provider import Resolved
-from bindery.usecases.steps.retry import LONGEST_SECONDS, MOST_BEGUN, MOST_CRASHED_BUILDS
+from bindery.usecases.steps.retry import MOST_CRASHED_BUILDS
+from bindery.usecases.steps.run_step import LONGEST_SECONDS, MOST_BEGUN
 from bindery_local.template import read
 from tests.simulation.small import Small
 

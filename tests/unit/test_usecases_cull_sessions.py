@@ -107,7 +107,7 @@ def test_a_session_of_which_nothing_is_new_is_looked_at_and_seldom_written() -> 
     small.table.before = lambda operation, keys: written.append(operation) if operation != "due" else None
     for _ in range(20):
         sweep(small, 60)
-    assert operations.count("ask") == 20
+    assert operations.count("activity") == 20
     assert 3 <= len(written) <= 4
     small.launcher.running[launch.id].last = small.clock.now()
     sweep(small, 60)
@@ -123,9 +123,9 @@ def test_a_session_is_looked_at_no_sooner_than_it_is_due(small: Small) -> None:
     small.launcher.running[launch.id].last = small.clock.now()  # New activity is written, so the session is due later.
     sweep(small, 2)
     sweep(small, 29)
-    assert operations == ["ask"]
+    assert operations == ["activity"]
     sweep(small, 2)
-    assert operations == ["ask", "ask"]
+    assert operations == ["activity", "activity"]
 
 
 def test_a_server_silent_three_times_in_a_row_is_stopped(small: Small) -> None:
@@ -198,7 +198,7 @@ def test_one_that_was_not_asked_any_more_is_judged_by_its_age_alone() -> None:
 def test_a_timer_sees_every_session_each_time_though_looks_are_over_later_than_it_began(seconds: float) -> None:
     small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0, cull_seconds=60)
     ready(small, 3)
-    small.launcher.before = lambda operation, _: small.clock.advance(2) if operation == "ask" else None
+    small.launcher.before = lambda operation, _: small.clock.advance(2) if operation == "activity" else None
     small.clock.advance(60)
     for _ in range(5):
         assert len(small.system.state.sessions.due()) == 3
@@ -244,7 +244,7 @@ def test_a_look_does_not_bring_back_what_was_stopped_meanwhile(small: Small) -> 
     launch = small.ready()
 
     def stopped_meanwhile(operation: str, session: str) -> None:
-        if operation == "ask":
+        if operation == "activity":
             small.system.state.sessions.stopping(launch.id, "for a test")
 
     small.launcher.before = stopped_meanwhile

@@ -149,7 +149,7 @@ def test_a_session_opened_while_the_list_was_old_is_spared(small: Small) -> None
         small.clock.advance(200)
 
     def listed(operation: str, session: str) -> None:
-        if operation == "objects":
+        if operation == "list":
             small.table.before = slow_after_the_list
 
     small.launcher.before = listed

@@ -52,7 +52,7 @@ def test_one_sweep_looks_at_all_that_are_due_and_grows_with_them() -> None:
         table, cluster = counted(small)
         small.system.cull_sessions()
         assert due(small) == []
-        assert cluster == {"ask": 1}
+        assert cluster == {"activity": 1}
         assert (table["due"], table["transact"], table["get"], table["put"]) == (8, count // 100, 0, 0)
         costs.append(table.total())
     assert costs[1] <= costs[0] * MANY / FEW
@@ -64,7 +64,7 @@ def test_reconcile_reads_no_session_that_is_well() -> None:
         small = world(count)
         table, cluster = counted(small)
         small.system.reconcile()
-        assert cluster == {"objects": 1}
+        assert cluster == {"list": 1}
         assert table["get"] == 0
         costs.append(table.total())
     assert costs[0] == costs[1]
@@ -87,7 +87,7 @@ def test_reconcile_reads_what_is_not_well() -> None:
 
 def test_who_is_not_asked_in_time_is_asked_first_next_time(caplog: pytest.LogCaptureFixture) -> None:
     small = world(FEW)
-    small.launcher.pace = 200 / cull_sessions.ASKING_SECONDS
+    small.launcher.pace = 200 / cull_sessions.ACTIVITY_SECONDS
     small.system.cull_sessions()
     assert len(due(small)) == 300
     assert "300 of 500 sessions were not asked" in caplog.text

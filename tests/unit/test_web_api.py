@@ -27,7 +27,7 @@ def test_what_passes_by_itself_says_when_to_ask_again(error: BinderyError, secon
 
 def look(small: Small, launch: Launch) -> Mapping[str, object]:
     permit = {"authorization": f"Bearer {small.system.tokens.launcher_token(launch.id)}"}
-    return small.system.api.look(Caller("203.0.113.9", "https", permit), launch.id).body
+    return small.system.api.show(Caller("203.0.113.9", "https", permit), launch.id).body
 
 
 def test_a_look_tells_how_many_builds_are_before_the_launchs_own() -> None:

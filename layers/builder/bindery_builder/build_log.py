@@ -59,14 +59,14 @@ class BuildLog:
             self._left_out += len(whole) - LAST_LINES
             whole = whole[-LAST_LINES:]
         for line in whole:
-            self._line(_shown(line))
+            self._line(_as_displayed(line))
         self._partial = _shortened(partial)
         self.tick()
 
     def end_line(self) -> None:
         """Write the last line of an ended process even without a line end."""
         if self._partial:
-            self._line(_shown(self._partial))
+            self._line(_as_displayed(self._partial))
             self._partial = b""
 
     def tick(self) -> None:
@@ -133,7 +133,7 @@ def _shortened(partial: bytes) -> bytes:
     return partial[: LINE_CHARACTERS * 4]
 
 
-def _shown(line: bytes) -> str:
+def _as_displayed(line: bytes) -> str:
     """Return the text that a terminal would show for the line, at most LINE_CHARACTERS."""
     text = (
         line[-LINE_CHARACTERS * 8 :].decode(errors="replace")

@@ -18,7 +18,7 @@ RECORDS = {
 """Record providers and the names that repo2docker uses for them."""
 
 
-def lay_out(contents: Contents, order: BuildOrder, commit: Path, folder: Path, runner: Runner) -> None:
+def checkout(contents: Contents, order: BuildOrder, commit: Path, folder: Path, runner: Runner) -> None:
     """Lay out the order's commit in `commit`, and the part of it that the build may read in `folder`.
 
     Respects the build's deadline. `commit` remains only if `folder` is not the whole commit. Raises the errors of the contents
@@ -27,7 +27,7 @@ def lay_out(contents: Contents, order: BuildOrder, commit: Path, folder: Path, r
     repository = order.repository
     runner.log.say(f"Picked {RECORDS.get(repository.provider, 'Git')} content provider.")
     try:
-        notes = contents.lay_out(repository, commit, runner.seconds_left, runner.stopped.is_set, exact=True).notes
+        notes = contents.checkout(repository, commit, runner.seconds_left, runner.stopped.is_set, exact=True).notes
     except HostUnreachable:
         runner.check()  # the fetch may have ended because the build was stopped
         raise

@@ -28,19 +28,21 @@ class BuildsOnAws(FakeBuilds):
         self.handles[handle] = self.adapters.build_service.start(order)
         return handle
 
-    def look(self, handle: str) -> BuildReport:
+    def status(self, handle: str) -> BuildReport:
         if handle in self.handles:
-            self.adapters.build_service.look(self.handles[handle])
-        return super().look(handle)
+            self.adapters.build_service.status(self.handles[handle])
+        return super().status(handle)
 
     def stop(self, handle: str) -> None:
         if handle in self.handles:
             self.adapters.build_service.stop(self.handles[handle])
         super().stop(handle)
 
-    def has(self, image: str) -> bool:
-        self.adapters.build_service.has(f"{self.adapters.settings.registry.removeprefix('https://')}/sessions@{DIGEST}")
-        return super().has(image)
+    def image_exists(self, image: str) -> bool:
+        self.adapters.build_service.image_exists(
+            f"{self.adapters.settings.registry.removeprefix('https://')}/sessions@{DIGEST}"
+        )
+        return super().image_exists(image)
 
     def remove(self, image: str) -> bool:
         self.adapters.build_service.remove(

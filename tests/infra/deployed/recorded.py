@@ -40,7 +40,7 @@ class Recorder:
 
         def created(session: Session, *arguments: Any, **options: Any) -> BaseClient:
             client: BaseClient = create(session, *arguments, **options)
-            for hear in (self._heard, *others):
+            for hear in (self._record, *others):
                 client.meta.events.register("before-parameter-build", hear)
             return client
 
@@ -57,7 +57,7 @@ class Recorder:
         finally:
             self._acting = before
 
-    def _heard(self, params: Mapping[str, Any], model: OperationModel, **_: object) -> None:
+    def _record(self, params: Mapping[str, Any], model: OperationModel, **_: object) -> None:
         if self._acting:
             self.used[self._acting].update(_rights(params, model))
             self.written[self._acting].update(_written(params))

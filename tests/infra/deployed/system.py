@@ -102,7 +102,7 @@ class Ports(Adapters):
         """Follow the launcher's way into the cluster as far as AWS is concerned. There is no cluster behind it, and
         its result is not used.
         """
-        if operation != "ask":  # asks the sessions themselves
+        if operation != "activity":  # sent to the sessions themselves
             with suppress(LauncherDown):
                 self.cluster_access().entry()
 

@@ -81,7 +81,7 @@ class Attempts:
                 self._turns.take(running.turn)
         return handle
 
-    def look(self, handle: str) -> BuildReport:
+    def status(self, handle: str) -> BuildReport:
         with self._lock:
             if handle in self._running:
                 return BuildReport(BuildState.RUNNING)

@@ -34,7 +34,7 @@ class ContainerBuilds:
     for base images. Call `recover` once at the start and `close` at the end.
     """
 
-    known_after = 0.0
+    report_delay = 0.0
 
     def __init__(
         self,
@@ -71,14 +71,14 @@ class ContainerBuilds:
         self._prepare()
         return self._attempts.start(order)
 
-    def look(self, handle: str) -> BuildReport:
-        return self._attempts.look(handle)
+    def status(self, handle: str) -> BuildReport:
+        return self._attempts.status(handle)
 
     def stop(self, handle: str) -> None:
         self._attempts.stop(handle)
 
-    def has(self, image: str) -> bool:
-        return self._registry.has(image)
+    def image_exists(self, image: str) -> bool:
+        return self._registry.image_exists(image)
 
     def remove(self, image: str) -> bool:
         return self._registry.remove(image)

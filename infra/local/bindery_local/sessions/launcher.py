@@ -35,7 +35,7 @@ from bindery_local.sessions.processes import (
     with_descendants,
 )
 from bindery_local.sessions.server import MARK, command, prepare_home, variables
-from bindery_local.sessions.working_copy import copy_folder, lay_out
+from bindery_local.sessions.working_copy import checkout, copy_folder
 
 POLL_SECONDS = 0.02
 END_SECONDS = 5.0  # the reaper's grace period plus the time to kill
@@ -103,14 +103,14 @@ class ProcessSessions:
             self._ports.let_go(session)
         return report
 
-    def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
+    def activity(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
         """Return the activity of each session, None for one that does not answer.
 
         A session is not asked if another user has taken its port: that user must not see its token.
         """
         listening = listeners.owners()
         own_sessions = {session: at for session, at in sessions.items() if listeners.is_ours(port_of(at[0]), listening)}
-        answers = activity.ask(own_sessions, seconds, self._clock.now())
+        answers = activity.poll(own_sessions, seconds, self._clock.now())
         return {**dict.fromkeys(sessions.keys() - own_sessions.keys()), **answers}
 
     def stop(self, session: str) -> None:
@@ -118,7 +118,7 @@ class ProcessSessions:
         with self._stops.of(session), self._alone(session):
             self._end(session, folder)
 
-    def objects(self) -> Sequence[SessionObject]:
+    def list_sessions(self) -> Sequence[SessionObject]:
         starting = set(self._starting)  # read first: a session that leaves this set has a record
         objects: dict[str, SessionObject] = {}
         for process, session in self._marked():
@@ -132,7 +132,7 @@ class ProcessSessions:
     def stop_all(self) -> None:
         """Stop every session of this home, also those of an earlier control plane. Failures are logged."""
         with self._stops.of(ALL), ThreadPoolExecutor(8) as threads:
-            list(threads.map(self._try_to_stop, {each.id for each in self.objects()} | self._starting))
+            list(threads.map(self._try_to_stop, {each.id for each in self.list_sessions()} | self._starting))
 
     def kill_all(self) -> None:
         """Kill every session's processes without waiting for their end. Files stay."""
@@ -169,7 +169,7 @@ class ProcessSessions:
                 with self._held(order.image) as (environment, lock):
                     folder.create()
                     stopped = partial(self._stops.asked, order.id)
-                    notes = lay_out(order.repository, environment, self._contents, folder.work, stopped)
+                    notes = checkout(order.repository, environment, self._contents, folder.work, stopped)
                     if environment.home:
                         copy_folder(environment.home, folder.home)
                     else:

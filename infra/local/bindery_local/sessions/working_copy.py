@@ -15,7 +15,7 @@ CONTENT_SECONDS = 120.0
 FICLONE = 0x40049409  # linux/fs.h: share the blocks until one side changes, where the file system can
 
 
-def lay_out(
+def checkout(
     repository: Repository, environment: Environment, contents: Contents, folder: Path, stopped: Callable[[], bool]
 ) -> tuple[str, ...]:
     """Make `folder` (absent before) the working copy. Return notes for the visitor.
@@ -28,7 +28,7 @@ def lay_out(
     if environment.content is not None and repository.ref == environment.ref:
         copy_folder(environment.content, folder)
         return ()
-    notes = contents.lay_out(repository, folder, seconds=CONTENT_SECONDS, stopped=stopped).notes
+    notes = contents.checkout(repository, folder, seconds=CONTENT_SECONDS, stopped=stopped).notes
     if environment.content is not None:
         _add_missing(environment.content, folder)
     return notes

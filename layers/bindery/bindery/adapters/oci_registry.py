@@ -63,7 +63,7 @@ class Registry:
         host = "https://index.docker.io/v1/" if self.host == "docker.io" else self.host
         return json.dumps({"auths": {host: {"auth": self._basic}}})
 
-    def has(self, image: str) -> bool:
+    def image_exists(self, image: str) -> bool:
         """Return True if the registry still has a pushed image. image: named by digest."""
         name, _, digest = image.partition("@")
         return name == self.name and DIGEST.fullmatch(digest) is not None and self._manifest(digest) is not None

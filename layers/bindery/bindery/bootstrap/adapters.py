@@ -53,20 +53,20 @@ class LazyBuilds:
         return self.make().name
 
     @property
-    def known_after(self) -> float:
-        return self.make().known_after
+    def report_delay(self) -> float:
+        return self.make().report_delay
 
     def start(self, order: BuildOrder) -> str:
         return self.make().start(order)
 
-    def look(self, handle: str) -> BuildReport:
-        return self.make().look(handle)
+    def status(self, handle: str) -> BuildReport:
+        return self.make().status(handle)
 
     def stop(self, handle: str) -> None:
         self.make().stop(handle)
 
-    def has(self, image: str) -> bool:
-        return self.make().has(image)
+    def image_exists(self, image: str) -> bool:
+        return self.make().image_exists(image)
 
     def remove(self, image: str) -> bool:
         return self.make().remove(image)

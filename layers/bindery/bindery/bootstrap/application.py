@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from bindery.usecases.steps.advance import Advance
     from bindery.usecases.steps.fail import EndLaunch
     from bindery.usecases.steps.release_slots import ReleaseSlots
-    from bindery.usecases.steps.retry import RetryStep, RunStep
+    from bindery.usecases.steps.retry import RetryStep
+    from bindery.usecases.steps.run_step import RunStep
     from bindery.usecases.steps.running_here import RunningHere
     from bindery.usecases.steps.wanted_builds import WantedBuilds
     from bindery.usecases.stop_launch import StopLaunch
@@ -164,7 +165,7 @@ class System:
         from bindery.usecases.steps.claim_environment import ClaimEnvironment
         from bindery.usecases.steps.identify_environment import IdentifyEnvironment
         from bindery.usecases.steps.know_commit import KnowCommit
-        from bindery.usecases.steps.retry import RunStep
+        from bindery.usecases.steps.run_step import RunStep
 
         state, ports = self.state, self.ports
         identify, know_commit = IdentifyEnvironment(ports.builds, state.commits), KnowCommit(state.commits)
@@ -180,7 +181,14 @@ class System:
             AddressRules(self.settings.allowed_private_hosts).allows_url,
         )
         return RunStep(
-            step, Stage.RESOLVING, state.launches, self.end_launch, self.retry, ports.clock, self.running_here
+            step,
+            Stage.RESOLVING,
+            state.launches,
+            self.advance,
+            self.end_launch,
+            self.retry,
+            ports.clock,
+            self.running_here,
         )
 
     @cached_property
@@ -207,11 +215,11 @@ class System:
     @cached_property
     def record_build(self) -> RecordBuild:
         from bindery.usecases.record_build import RecordBuild
-        from bindery.usecases.steps.tell_waiters import TellWaiters
+        from bindery.usecases.steps.advance_waiters import AdvanceWaiters
 
         state, ports = self.state, self.ports
-        tell = TellWaiters(state.environments, state.launches, ports.queue, self.advance)
-        return RecordBuild(state.environments, ports.builds, state.counters, tell, self.release_slots, ports.clock)
+        waiters = AdvanceWaiters(state.environments, state.launches, ports.queue, self.advance)
+        return RecordBuild(state.environments, ports.builds, state.counters, waiters, self.release_slots, ports.clock)
 
     @cached_property
     def record_log(self) -> RecordLog:
@@ -222,7 +230,7 @@ class System:
     @cached_property
     def start_session(self) -> RunStep[SessionRequested]:
         from bindery.usecases.start_session import StartSession
-        from bindery.usecases.steps.retry import RunStep
+        from bindery.usecases.steps.run_step import RunStep
 
         state, ports = self.state, self.ports
         step = StartSession(
@@ -232,14 +240,20 @@ class System:
             ports.launcher,
             ports.queue,
             self.rule_book.rules,
-            self.advance,
             self.retry,
             ports.clock,
             cull_seconds=self.settings.cull_seconds,
             start_seconds=self.settings.start_seconds,
         )
         return RunStep(
-            step, Stage.STARTING, state.launches, self.end_launch, self.retry, ports.clock, self.running_here
+            step,
+            Stage.STARTING,
+            state.launches,
+            self.advance,
+            self.end_launch,
+            self.retry,
+            ports.clock,
+            self.running_here,
         )
 
     @cached_property

@@ -9,8 +9,8 @@ from bindery.domain.repository import Repository
 
 
 @dataclass(frozen=True)
-class LaidOut:
-    """Result of `lay_out`. notes: sentences for the visitor, such as that large files stored in Git LFS are missing."""
+class Checkout:
+    """Result of `checkout`. notes: sentences for the visitor, such as that large files stored in Git LFS are missing."""
 
     notes: tuple[str, ...] = ()
 
@@ -23,7 +23,7 @@ def never() -> bool:
 class Contents(Protocol):
     """Source of the files of repositories, each at exactly one ref.
 
-    lay_out: creates `folder`, which must not exist before, with exactly the files of the repository's ref. For git this is a working
+    checkout: creates `folder`, which must not exist before, with exactly the files of the repository's ref. For git this is a working
         copy with submodules. For a published record these are its files, or the content of its only archive. On an error it raises
         (RepositoryTooLarge, RepositoryUnusable, RefNotFound, RepositoryNotFound, HostUnreachable, HostLimited, ForbiddenAddress, ...)
         and leaves no folder. It never writes outside `folder`.
@@ -35,7 +35,7 @@ class Contents(Protocol):
         HostUnreachable or HostLimited is raised if the host does not answer.
     """
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -43,4 +43,4 @@ class Contents(Protocol):
         stopped: Callable[[], bool] = never,
         *,
         exact: bool = False,
-    ) -> LaidOut: ...
+    ) -> Checkout: ...

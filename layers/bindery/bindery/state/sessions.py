@@ -76,7 +76,7 @@ class Sessions:
         raise Stale
 
     def open(
-        self, launches: Launches, session: Session, ready: Callable[[Launch], Launch | None], look_after: float
+        self, launches: Launches, session: Session, ready: Callable[[Launch], Launch | None], due_in: float
     ) -> Launch | None:
         """Write the session as running and the launch as ready, in one transaction. Return None if the launch does not need it any more.
 
@@ -92,7 +92,7 @@ class Sessions:
                 return None
             try:
                 self.table.transact(
-                    [self._item(session, item.version, look_after), launches.item(changed, launch_item.version)]
+                    [self._item(session, item.version, due_in), launches.item(changed, launch_item.version)]
                 )
             except Stale:
                 continue
@@ -137,11 +137,11 @@ class Sessions:
             return
         raise Stale
 
-    def looked_at(self, looks: Sequence[Found], look_after: float) -> None:
+    def record_checks(self, checks: Sequence[Found], due_in: float) -> None:
         """Store the results of session checks. A record that was changed since its session was read stays as it is."""
-        for start in range(0, len(looks), MOST_CHANGES):
-            some = looks[start : start + MOST_CHANGES]
-            items = [self._item(look.session, look.version, look_after) for look in some]
+        for start in range(0, len(checks), MOST_CHANGES):
+            batch = checks[start : start + MOST_CHANGES]
+            items = [self._item(each.session, each.version, due_in) for each in batch]
             try:
                 self.table.transact(items)
             except (Stale, Throttled):  # one item may be the reason, so each is written separately
@@ -159,12 +159,12 @@ class Sessions:
         for item in due(self.table, "session", FOREVER, limit):
             yield Session.model_validate(item.data)
 
-    def _item(self, session: Session, version: int, look_after: float) -> Item:
+    def _item(self, session: Session, version: int, due_in: float) -> Item:
         return Item(
             f"session#{session.id}",
             "session",
             session.model_dump(mode="json"),
             version,
             due_shard=due_shard("session", session.id),
-            due_at=self.clock.now() + look_after,
+            due_at=self.clock.now() + due_in,
         )

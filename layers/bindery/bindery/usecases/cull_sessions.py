@@ -22,7 +22,7 @@ WRITE_SECONDS = 300
 
 After a sweep that could not ask all sessions, each asked session is written, so that it is due after the others.
 """
-ASKING_SECONDS = 40
+ACTIVITY_SECONDS = 40
 Answers = Mapping[str, Activity | None]
 
 
@@ -31,10 +31,10 @@ class CullSessions:
     """Sweep over all due sessions.
 
     idle_seconds, max_age_seconds: 0 means no limit. busy_seconds: a kernel that computes counts as active for this long without
-    another sign of life; 0: for ever. cull_seconds: seconds between two looks at a session.
+    another sign of life; 0: for ever. cull_seconds: seconds between two checks of a session.
 
     A session is due again after half of cull_seconds. So a timer that fires a little early still sees all sessions: a few
-    sessions do not show whether the network is ill. A sweep covers all due sessions and asks for ASKING_SECONDS at most. Sessions
+    sessions do not show whether the network is ill. A sweep covers all due sessions and asks for ACTIVITY_SECONDS at most. Sessions
     that were not asked come first in the next sweep.
 
     One transaction writes a hundred sessions with news. A session that has to end is read again first.
@@ -55,7 +55,7 @@ class CullSessions:
         if not running:
             return
         addresses = {listed.session.id: (listed.session.url, listed.session.token) for listed in running}
-        answers = self.launcher.ask(addresses, ASKING_SECONDS)
+        answers = self.launcher.activity(addresses, ACTIVITY_SECONDS)
         if unasked := len(running) - len(answers):
             logger.warning("%d of %d sessions were not asked: the sweep's time was over", unasked, len(running))
         in_doubt = self._network_is_ill([listed.session for listed in running if listed.session.id in answers], answers)
@@ -66,7 +66,7 @@ class CullSessions:
                 ending.append(updated.id)
             elif updated.id in answers and (unasked or self._is_news(listed, updated)):
                 staying.append(replace(listed, session=updated))
-        self.sessions.looked_at(staying, self.cull_seconds / 2)
+        self.sessions.record_checks(staying, self.cull_seconds / 2)
         for session in ending:
             self._end(session, answers, in_doubt)
 
@@ -101,7 +101,7 @@ class CullSessions:
         if session.id not in answers:
             return session, ""
         answer = answers[session.id]
-        updated = self._seen(session, answer, in_doubt)
+        updated = self._with_activity(session, answer, in_doubt)
         return updated, self._why_over(updated, answer)
 
     def _why_over(self, session: Session, answer: Activity | None) -> str:
@@ -119,7 +119,7 @@ class CullSessions:
     def _is_too_old(self, session: Session) -> bool:
         return bool(self.max_age_seconds) and self.clock.now() - session.created_at > self.max_age_seconds
 
-    def _seen(self, session: Session, activity: Activity | None, in_doubt: bool) -> Session:
+    def _with_activity(self, session: Session, activity: Activity | None, in_doubt: bool) -> Session:
         if activity is None:
             count = session.silent if in_doubt else session.silent + 1
             return session.model_copy(update={"silent": count, "unheard": session.unheard + 1})

@@ -91,7 +91,7 @@ class Reconcile:
         objects: dict[str, SessionObject] | None = None
         listed_at = self.clock.now()
         with _trouble_of("the cluster"):
-            objects = {item.id: item for item in self.launcher.objects()}
+            objects = {item.id: item for item in self.launcher.list_sessions()}
         with _trouble_of("sessions"):
             # After the cluster: a session that starts in between has its record by now.
             alive = list(self.sessions.alive())
@@ -104,7 +104,7 @@ class Reconcile:
                 self.evict_images({session.image for session in alive})
 
     def _launch(self, nominated: Launch, ahead: float) -> None:
-        launch = self.launches.change(nominated.id, lambda now: _looked_at(now, self.clock.now() + ahead))
+        launch = self.launches.change(nominated.id, lambda now: _due_again(now, self.clock.now() + ahead))
         if launch is None:
             return
         if self.clock.now() >= launch.deadline:
@@ -180,7 +180,7 @@ class Reconcile:
                 return ""
 
 
-def _looked_at(launch: Launch, until: float) -> Launch | None:
+def _due_again(launch: Launch, until: float) -> Launch | None:
     """Return the launch to write back, so that it is due again later; None for a launch that has just moved on by itself.
 
     A launch that waits for its own message, not for a build, should not need this sweep.

@@ -12,9 +12,9 @@ from bindery.ports.build_service import BuildService
 from bindery.ports.clock import Clock
 from bindery.state.counters import Counters
 from bindery.state.environments import Environments
+from bindery.usecases.steps.advance_waiters import AdvanceWaiters
 from bindery.usecases.steps.count_launches import SECONDS
 from bindery.usecases.steps.release_slots import ReleaseSlots
-from bindery.usecases.steps.tell_waiters import TellWaiters
 
 logger = logging.getLogger("bindery")
 
@@ -30,7 +30,7 @@ class RecordBuild:
     environments: Environments
     builds: BuildService
     counters: Counters
-    tell_waiters: TellWaiters
+    advance_waiters: AdvanceWaiters
     release_slots: ReleaseSlots
     clock: Clock
 
@@ -41,17 +41,17 @@ class RecordBuild:
             environment = self.environments.find(changed.environment)
         if environment and _over(environment, changed.attempt):
             self.release_slots(environment.key, changed.attempt)
-            self.tell_waiters(environment, changed.attempt)
+            self.advance_waiters(environment, changed.attempt)
 
     def _ask(self, environment: Environment) -> None:
         started = self.environments.started(environment.key, environment.attempt, environment.claimed_at)
         if started is None:  # it waits for a slot, or reconcile sees to it
             return
-        report = self.builds.look(started.handle)
+        report = self.builds.status(started.handle)
         match report.state:
             case BuildState.RUNNING:
                 return
-            case BuildState.UNKNOWN if self.clock.now() - started.at < self.builds.known_after:
+            case BuildState.UNKNOWN if self.clock.now() - started.at < self.builds.report_delay:
                 return
             case BuildState.SUCCEEDED:
                 ended = self.environments.finish(environment.key, environment.attempt, image=report.image)

@@ -7,7 +7,6 @@ from bindery.domain.access_policy import Rules
 from bindery.domain.environment import Environment, EnvironmentState
 from bindery.domain.errors import ForeignCommit, RepositoryNotFound
 from bindery.domain.launch import FOUND, WAITING, Event, Launch, Phase, Stage
-from bindery.domain.messages import ResolveRequested
 from bindery.domain.owners import owner_of
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
@@ -25,7 +24,7 @@ HOST_SECONDS = (40.0, 20.0, 20.0)
 
 @dataclass(frozen=True)
 class ResolveRepository:
-    """Step 1 of every launch. For a repeated message it only makes sure that step 2 is coming.
+    """Step 1 of every launch.
 
     is_internal: True for an address at a host that only the operator's own network may reach.
     """
@@ -40,11 +39,8 @@ class ResolveRepository:
     clock: Clock
     is_internal: Callable[[str], bool]
 
-    def __call__(self, message: ResolveRequested) -> None:
-        launch = self.launches.get(message.launch)
-        if launch.step == message.step + 1:
-            self.advance(launch)
-        if launch.step != message.step or launch.stage is not Stage.RESOLVING:
+    def __call__(self, launch: Launch) -> None:
+        if launch.stage is not Stage.RESOLVING:
             return
         provider = self.provider(launch.provider)
         with within(HOST_SECONDS[min(launch.tries, len(HOST_SECONDS) - 1)]):
@@ -56,7 +52,7 @@ class ResolveRepository:
         note = (Event(phase=Phase.WAITING, message=resolved.note + "\n"),) if resolved.note else ()
 
         def next_step(now: Launch) -> Launch | None:
-            if not now.awaits(message.step):
+            if not now.awaits(launch.step):
                 return None
             return self._towards(now, environment, resolved.repository, note)
 

@@ -35,7 +35,7 @@ class StartBuild:
 
     def __call__(self, message: BuildRequested) -> None:
         environment = self.environments.find(message.environment)
-        handle = self._start(environment, message) if _wanted(environment, message) else ""
+        handle = self._start(environment, message) if _is_needed(environment, message) else ""
         self._stop_if_over(message, handle)
         # The build may have ended before its handle was written; then its event was ignored.
         self.record_build(BuildChanged(environment=message.environment, attempt=message.attempt))
@@ -43,7 +43,7 @@ class StartBuild:
 
     def _stop_if_over(self, message: BuildRequested, handle: str) -> None:
         """Stop an attempt that has ended meanwhile: if the build service had forgotten it, it would run again."""
-        if handle and not _wanted(self.environments.find(message.environment), message):
+        if handle and not _is_needed(self.environments.find(message.environment), message):
             self.builds.stop(handle)
 
     def _start(self, environment: Environment, message: BuildRequested) -> str:
@@ -52,7 +52,7 @@ class StartBuild:
         if handle_before:
             self._keep_slot(environment)
             return handle_before
-        if not self._has_turn(environment, message):
+        if not self._claim_slot(environment, message):
             return ""
         try:
             handle = self.builds.start(BuildOrder.of(environment, self.seconds))
@@ -66,8 +66,8 @@ class StartBuild:
         self._keep_slot(environment)
         return handle
 
-    def _has_turn(self, environment: Environment, message: BuildRequested) -> bool:
-        """Return True if the attempt has a slot.
+    def _claim_slot(self, environment: Environment, message: BuildRequested) -> bool:
+        """Claim a slot for the attempt. Return True if it has one and still has to be built.
 
         An attempt without waiting launches is given up; its place is freed as after any end.
 
@@ -79,11 +79,11 @@ class StartBuild:
         tries again.
         """
         key = environment.key
-        if not any(self.wanted.who_wait(environment)):
+        if not any(self.wanted.waiting_launches(environment)):
             self.environments.give_up(key, environment.attempt, Failure.of(BuildAbandoned()))
             return False
         claimed = self.slots.claim(environment, behind=self._is_behind(environment))
-        return claimed and _wanted(self.environments.find(key), message)
+        return claimed and _is_needed(self.environments.find(key), message)
 
     def _stand_back(self, environment: Environment, why: str) -> None:
         """Give the slot up for a place in the queue. `ReleaseSlots.recover` sends the message again with each sweep.
@@ -107,9 +107,9 @@ class StartBuild:
 
     def _is_behind(self, environment: Environment) -> bool:
         """Return True for a prebuild without a visitor waiting for its session."""
-        return environment.prebuild and all(launch.build_only for launch in self.wanted.who_wait(environment))
+        return environment.prebuild and all(launch.build_only for launch in self.wanted.waiting_launches(environment))
 
 
-def _wanted(environment: Environment | None, message: BuildRequested) -> TypeGuard[Environment]:
+def _is_needed(environment: Environment | None, message: BuildRequested) -> TypeGuard[Environment]:
     """Return True if this attempt still has to be built."""
     return environment is not None and environment.is_making(message.attempt)

@@ -17,7 +17,6 @@ from bindery.ports.session_launcher import SessionLauncher
 from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.state.sessions import Sessions
-from bindery.usecases.steps.advance import Advance
 from bindery.usecases.steps.retry import RetryStep
 
 WATCH_SECONDS = 8
@@ -39,17 +38,13 @@ class StartSession:
     launcher: SessionLauncher
     queue: Queue
     rules: Callable[[], Rules]
-    advance: Advance
     retry: RetryStep
     clock: Clock
     cull_seconds: float
     start_seconds: float
 
-    def __call__(self, message: SessionRequested) -> None:
-        launch = self.launches.get(message.launch)
-        if launch.step == message.step + 1:
-            self.advance(launch)
-        if not launch.awaits(message.step) or launch.stage is Stage.RESOLVING:
+    def __call__(self, launch: Launch) -> None:
+        if launch.stage is Stage.RESOLVING:
             return
         environment = self.environments.find(launch.environment)
         if environment is None or environment.attempt != launch.attempt or not environment.image:
@@ -65,12 +60,12 @@ class StartSession:
         if starting is None:
             return
         try:
-            report, exists = self._looked(starting, session, environment)
+            report, exists = self._session_state(starting, session, environment)
             self._go_on(starting, session, report.without(session.token), begun=exists)
         except ImageGone as gone:
             self.retry(starting, Failure.of(gone), Stage.RESOLVING)
 
-    def _looked(self, launch: Launch, session: Session, environment: Environment) -> tuple[SessionReport, bool]:
+    def _session_state(self, launch: Launch, session: Session, environment: Environment) -> tuple[SessionReport, bool]:
         """Return the state of the launch's session, and whether any of its objects exists."""
         try:
             if not launch.watched:  # starting again would hide that the session died

@@ -17,8 +17,8 @@ from bindery.adapters.git.refs import shown
 from bindery.adapters.http.budget import in_words
 from bindery.adapters.http.client import OF_DISKS
 from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
-from bindery_builder.contents.checkout import Room
 from bindery_builder.contents.record_folder import RecordFolder
+from bindery_builder.contents.work_tree import Room
 
 ZIP, TAR = (".zip",), (".tar",)
 GZIP, BZIP2, XZ = (".tar.gz", ".tgz"), (".tar.bz2", ".tbz2", ".tbz"), (".tar.xz", ".txz")

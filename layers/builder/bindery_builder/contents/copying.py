@@ -9,8 +9,8 @@ from bindery.adapters.git.protocol import Remote
 from bindery.adapters.http.budget import Errand
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import RepositoryTooLarge
-from bindery_builder.contents.checkout import Room, shown
 from bindery_builder.contents.submodules import DEEPEST, MOST_NOTES, MOST_SUBMODULES
+from bindery_builder.contents.work_tree import Room, shown
 
 State = tuple[int, ...]
 

@@ -28,8 +28,7 @@ from bindery.domain.errors import (
 )
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.contents import LaidOut, never
-from bindery_builder.contents.checkout import Read, Room, Written, shown, write_tree
+from bindery.ports.contents import Checkout, never
 from bindery_builder.contents.copying import Copy, CopyErrand
 from bindery_builder.contents.git_folder import write_git_folder, write_index
 from bindery_builder.contents.history import Histories, History
@@ -38,6 +37,7 @@ from bindery_builder.contents.pack_cache import PACK, ObjectCache
 from bindery_builder.contents.packed_objects import objects_in
 from bindery_builder.contents.source import Source
 from bindery_builder.contents.submodules import Submodule, note_of, read_gitmodules, web_address
+from bindery_builder.contents.work_tree import Read, Room, Written, shown, write_tree
 
 MOST_GITMODULES = MB
 LISTING_SECONDS = 20
@@ -97,7 +97,7 @@ class GitContents:
         self._seconds = seconds
         self._cache_bytes = cache_bytes
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -105,7 +105,7 @@ class GitContents:
         stopped: Callable[[], bool] = never,
         *,
         exact: bool = False,
-    ) -> LaidOut:
+    ) -> Checkout:
         most = self._seconds if seconds is None else min(self._seconds, seconds)
         room = Room(repository.repo_url, self._max_bytes, self._max_files)
         copy = Copy(room, repository.link_ref, exact)
@@ -120,7 +120,7 @@ class GitContents:
             shutil.rmtree(aside, ignore_errors=True)
             if copy.fetched:
                 self.evict(self._cache_bytes)
-        return LaidOut(copy.all_notes())
+        return Checkout(copy.all_notes())
 
     def recover(self) -> None:
         """Remove the transfers that a crash left unfinished. Called at the start, before the first fetch."""

@@ -134,7 +134,7 @@ class Histories:
         self._refresh(source, ref, errand, exact=exact)
         for _ in range(2):
             make = partial(self._make, source, errand)
-            entry = self._cache.entry(_kept_as(source), source.commit, make, errand.check)
+            entry = self._cache.entry(_cache_name(source), source.commit, make, errand.check)
             place = stack.enter_context(entry)
             try:
                 return place, _checked(place)
@@ -151,7 +151,7 @@ class Histories:
 
     def _refresh(self, source: Source, ref: str, errand: CopyErrand, *, exact: bool) -> None:
         """Remove a cached history if its tags may have changed since, or if it does not contain `ref`."""
-        place = self._cache.place(_kept_as(source), source.commit)
+        place = self._cache.place(_cache_name(source), source.commit)
         try:
             age = time.time() - (place / REFS).stat().st_mtime
             record = _read(place)
@@ -206,7 +206,7 @@ class Histories:
             raise self._refuse(source.kept_as, str(error)) from None
 
 
-def _kept_as(source: Source) -> str:
+def _cache_name(source: Source) -> str:
     return f"history of {source.kept_as}"
 
 

@@ -31,11 +31,11 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.ports.clock import Clock
-from bindery_builder.contents.checkout import Written
 from bindery_builder.contents.copying import CopyErrand
 from bindery_builder.contents.pack_cache import PACK, ObjectCache
 from bindery_builder.contents.source import Source
 from bindery_builder.contents.submodules import why
+from bindery_builder.contents.work_tree import Written
 
 MEDIA_TYPE: Final = "application/vnd.git-lfs+json"
 POINTER: Final = re.compile(
@@ -121,7 +121,7 @@ class LargeFiles:
 
     def _actions(self, source: Source, batch: Sequence[_Pointer], errand: CopyErrand) -> dict[str, _Action]:
         """Return the address of each object. Sends one request. Objects that the server does not have are left out."""
-        missing = {p.oid: p.size for p in batch if not (self._cache.place(_kept_as(source), p.oid) / PACK).exists()}
+        missing = {p.oid: p.size for p in batch if not (self._cache.place(_cache_name(source), p.oid) / PACK).exists()}
         if not missing:
             return {}
         url = f"{source.url.rstrip('/').removesuffix('.git')}.git/info/lfs/objects/batch"
@@ -170,7 +170,7 @@ class LargeFiles:
         make = partial(self._download, source, pointer, action, errand)
         try:
             for _ in range(2):  # an object that is damaged on disk is fetched again
-                with self._cache.entry(_kept_as(source), pointer.oid, make, errand.check) as place:
+                with self._cache.entry(_cache_name(source), pointer.oid, make, errand.check) as place:
                     if _copied(place / PACK, incoming, errand) == pointer.oid:
                         break
                     self._cache.drop(place)
@@ -220,7 +220,7 @@ def _go_on(errand: CopyErrand, error: BinderyError) -> None:
         raise error
 
 
-def _kept_as(source: Source) -> str:
+def _cache_name(source: Source) -> str:
     return f"lfs of {source.kept_as}"
 
 

@@ -53,7 +53,7 @@ class ObjectCache:
         pack = _held(place)
         while pack is None:
             with self._maker(place, check):
-                pack = _held(place) or self._made(place, make)
+                pack = _held(place) or self._make_entry(place, make)
         try:
             os.utime(place)
             yield place
@@ -105,7 +105,7 @@ class ObjectCache:
                 self._making.discard(place)
                 self._changed.notify_all()
 
-    def _made(self, place: Path, make: Callable[[Path], None]) -> BinaryIO | None:
+    def _make_entry(self, place: Path, make: Callable[[Path], None]) -> BinaryIO | None:
         """Make a new entry. Return its pack, open and locked, or None if another process was faster with the same content."""
         aside = place.with_name(f"{ASIDE}{uuid4().hex}")
         aside.mkdir(parents=True)

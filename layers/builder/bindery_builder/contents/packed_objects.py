@@ -11,7 +11,7 @@ from dulwich.pack import Pack, PackFileDisappeared
 
 from bindery.adapters.git.object_ids import object_id
 from bindery.adapters.git.packs import BLOB, BROKEN, COMMIT, TREE, BrokenPack
-from bindery_builder.contents.checkout import Read
+from bindery_builder.contents.work_tree import Read
 
 KINDS: Final = {BLOB: b"blob", COMMIT: b"commit", TREE: b"tree"}
 

@@ -12,7 +12,7 @@ from typing import Final
 from bindery.adapters.git.refs import shown
 from bindery.adapters.http.client import OF_DISKS
 from bindery.domain.errors import RepositoryUnusable
-from bindery_builder.contents.checkout import DEEPEST, Room, is_git
+from bindery_builder.contents.work_tree import DEEPEST, Room, is_git
 
 NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -42,7 +42,7 @@ class RecordFolder:
     def add_folder(self, path: str) -> None:
         """Add a folder, which may exist already."""
         with _explained(path):
-            self._made(self._root.joinpath(*_steps(path)))
+            self._make_folder(self._root.joinpath(*_steps(path)))
 
     def add_link(self, path: str, target: str) -> None:
         """Add a symbolic link. `finish` creates it after all files."""
@@ -73,7 +73,7 @@ class RecordFolder:
             if any(str(above) in self._links for above in PurePosixPath(path).parents):
                 raise RepositoryUnusable(why=f"{shown(path)} in it is below a link")
             with _explained(path):
-                self._made(place.parent)
+                self._make_folder(place.parent)
                 place.symlink_to(self._links[path])
         inside = root.resolve()
         for path, place in places:
@@ -92,12 +92,12 @@ class RecordFolder:
         steps = _steps(path)
         if not steps:
             raise RepositoryUnusable(why="it holds a file without a name")
-        self._made(self._root.joinpath(*steps[:-1]))
+        self._make_folder(self._root.joinpath(*steps[:-1]))
         return self._root.joinpath(*steps)
 
-    def _made(self, folder: Path) -> None:
+    def _make_folder(self, folder: Path) -> None:
         if folder != self._root and not folder.is_dir():
-            self._made(folder.parent)
+            self._make_folder(folder.parent)
             self._room.take(0)
             folder.mkdir()
 

@@ -21,10 +21,10 @@ from bindery.adapters.http.concurrency import SLICE_SECONDS
 from bindery.domain.errors import HostLimited, HostUnreachable, RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.contents import LaidOut, never
+from bindery.ports.contents import Checkout, never
 from bindery_builder.contents.archives import PIECE, is_archive, unpack
-from bindery_builder.contents.checkout import Room
 from bindery_builder.contents.record_folder import RecordFolder
+from bindery_builder.contents.work_tree import Room
 
 ALGORITHMS: Final = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}
 MOST_NOTES: Final = 10
@@ -66,7 +66,7 @@ class RecordContents:
         self._max_files = max_files
         self._seconds = seconds
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -74,7 +74,7 @@ class RecordContents:
         stopped: Callable[[], bool] = never,
         *,
         exact: bool = False,  # noqa: ARG002 # a record has no history
-    ) -> LaidOut:
+    ) -> Checkout:
         most = self._seconds if seconds is None else min(self._seconds, seconds)
         host = parsed(repository.clone_url).host
         errand = _Errand(host, most, stopped, time.monotonic() + most, self._room(repository))
@@ -86,7 +86,7 @@ class RecordContents:
             self._fill(listing, repository, aside, errand).rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        return LaidOut(_few(listing.notes))
+        return Checkout(_few(listing.notes))
 
     def _room(self, repository: Repository) -> Room:
         return Room(repository.repo_url, self._max_bytes, self._max_files)
@@ -147,7 +147,7 @@ class RecordContents:
         for tries_left in reversed(range(MOST_TRIES)):
             with ExitStack() as opened:
                 try:
-                    response = opened.enter_context(self._asked(file, errand))
+                    response = opened.enter_context(self._response(file, errand))
                 except HostLimited as limited:
                     if not tries_left:
                         raise
@@ -157,7 +157,7 @@ class RecordContents:
                     return
 
     @contextmanager
-    def _asked(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
+    def _response(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
         """Request the file once and yield the response. Raises HostLimited."""
         self._client.limits.check(file.url, self._clock.now())
         exchange = self._client.exchange(

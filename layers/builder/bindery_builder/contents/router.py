@@ -10,7 +10,7 @@ from bindery.adapters.hosts.records.base import RECORD_HOSTS, record_host
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.contents import Contents, LaidOut, never
+from bindery.ports.contents import Checkout, Contents, never
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery_builder.contents.git import GitContents
 
@@ -34,7 +34,7 @@ class AnyContents:
         self._clock = clock
         self._provider = provider
 
-    def lay_out(
+    def checkout(
         self,
         repository: Repository,
         folder: Path,
@@ -42,9 +42,9 @@ class AnyContents:
         stopped: Callable[[], bool] = never,
         *,
         exact: bool = False,
-    ) -> LaidOut:
+    ) -> Checkout:
         chosen = self._records if repository.provider in RECORD_HOSTS else self._git
-        return chosen.lay_out(repository, folder, seconds, stopped, exact=exact)
+        return chosen.checkout(repository, folder, seconds, stopped, exact=exact)
 
     def recover(self) -> None:
         """Remove the transfers that a crash left unfinished. Called at the start, before the first fetch."""

@@ -22,7 +22,7 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.domain.urls.pasted import SCP, plain_address
-from bindery_builder.contents.checkout import shown
+from bindery_builder.contents.work_tree import shown
 
 MOST_SUBMODULES: Final = 50
 DEEPEST: Final = 3

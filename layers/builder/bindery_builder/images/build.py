@@ -8,7 +8,7 @@ from pathlib import Path
 from bindery.adapters.oci_registry import DIGEST, Registry
 from bindery.domain.errors import BuildFailed, BuildServiceDown, PushFailed
 from bindery.ports.contents import Contents
-from bindery_builder.fetch import lay_out
+from bindery_builder.fetch import checkout
 from bindery_builder.images.base_images import BaseImages
 from bindery_builder.images.carried import carry
 from bindery_builder.images.context import Context, prepared
@@ -51,7 +51,7 @@ class ContainerAttempt:
     def context(self) -> Context:
         """Fetch the commit and return the build context. Raises the errors of `make`."""
         self._desk.prepare()
-        lay_out(self.contents, self.task.order, self._commit, self._content, self.runner)
+        checkout(self.contents, self.task.order, self._commit, self._content, self.runner)
         context = prepared(self._content, self.task.folder / "context", self.runner, self.base_image)
         if self._commit.exists():
             carry(self._commit, self.task.order.repository.ref, context.folder, context.dockerfile, self._check)

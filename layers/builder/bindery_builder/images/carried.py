@@ -7,7 +7,7 @@ from pathlib import Path
 from bindery_builder.process.files import remove
 
 FOLDER = "/var/lib/bindery"
-"""Folder of the image. Its `content` holds `<commit>.tar`; `sessions/lay_out.sh` uses this path, too."""
+"""Folder of the image. Its `content` holds `<commit>.tar`; `sessions/checkout.sh` uses this path, too."""
 _SOURCE = "carried"
 _USER = 1000
 

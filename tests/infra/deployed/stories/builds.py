@@ -56,7 +56,7 @@ def an_image_is_gone(there: Deployed) -> None:
 def the_build_service_is_down_while_a_session_starts(there: Deployed) -> None:
     launch = starting(there)
     there.ports.sessions.gone |= there.ports.service.images
-    there.ports.service.has = down  # type: ignore[method-assign, assignment]
+    there.ports.service.image_exists = down  # type: ignore[method-assign, assignment]
     there.settle()
     assert reason(there, launch) == "BuildServiceDown"
     assert has_stopped(there, launch)

@@ -16,7 +16,7 @@ from bindery_builder.environments.planning import planned
 from bindery_builder.environments.python_version import PythonWanted
 from bindery_builder.environments.uv_command import UvCommand
 from bindery_builder.failure_reason import failed, reason
-from bindery_builder.fetch import lay_out
+from bindery_builder.fetch import checkout
 from bindery_builder.process.files import remove
 from bindery_builder.process.runner import RoomOver, Runner
 from bindery_builder.process.scripts import script_command
@@ -57,7 +57,7 @@ class UvAttempt:
         for name in ("home", "tmp"):
             (self.folder / name).mkdir(parents=True)
         commit = self.folder / "commit"
-        lay_out(self.contents, self.order, commit, self._content, self.runner)
+        checkout(self.contents, self.order, commit, self._content, self.runner)
         remove(commit)
         plan = planned(self.runner, self._content, self.folder / "tmp")
         for note in plan.notes:

@@ -27,7 +27,7 @@ class UvBuilds:
     out repositories. uv: the command; empty: found on PATH. Call `recover` once at the start and `close` at the end.
     """
 
-    known_after = 0.0
+    report_delay = 0.0
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class UvBuilds:
         _ = self._uv.path  # raises if uv is missing
         return self._attempts.start(order)
 
-    def look(self, handle: str) -> BuildReport:
-        return self._attempts.look(handle)
+    def status(self, handle: str) -> BuildReport:
+        return self._attempts.status(handle)
 
     def stop(self, handle: str) -> None:
         self._attempts.stop(handle)
 
-    def has(self, image: str) -> bool:
+    def image_exists(self, image: str) -> bool:
         if environment_of(self._environments.home, image) is None:
             return False
         try:

@@ -46,7 +46,9 @@ class CodeBuild:
     version during a deployment or a rollback. Empty: the project's layer.
     """
 
-    known_after = 60.0  # responses are eventually consistent: BatchGetBuilds may not find a build just after StartBuild
+    report_delay = (
+        60.0  # responses are eventually consistent: BatchGetBuilds may not find a build just after StartBuild
+    )
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class CodeBuild:
                 raise
         return answer["build"]["id"]
 
-    def look(self, handle: str) -> BuildReport:
+    def status(self, handle: str) -> BuildReport:
         build = self._build(handle)
         if build is not None and (winner := winner_of(build)):
             build = self._build(winner)
@@ -95,8 +97,8 @@ class CodeBuild:
                 if error.response["Error"]["Code"] not in _NOTHING_TO_STOP:
                     raise
 
-    def has(self, image: str) -> bool:
-        return self._registry.has(image)
+    def image_exists(self, image: str) -> bool:
+        return self._registry.image_exists(image)
 
     def remove(self, image: str) -> bool:
         return self._registry.remove(image)

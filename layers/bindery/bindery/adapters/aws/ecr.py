@@ -31,7 +31,7 @@ class EcrRegistry(Registry):
         self._password: tuple[str, str] = ("", "")
         self._password_until = 0.0
 
-    def has(self, image: str) -> bool:
+    def image_exists(self, image: str) -> bool:
         digest = self._digest(image)
         if not digest:
             return False

@@ -97,7 +97,7 @@ class EksAccess:
         self._tokens = EksTokens(cluster, session)
         self._clock = clock
         self._lookup: _Lookup | None = None
-        self._looked_at = float("-inf")
+        self._read_at = float("-inf")
 
     def entry(self) -> Entry:
         lookup = self._lookup
@@ -147,11 +147,11 @@ class EksAccess:
 
     def _look_up_again(self, lookup: _Lookup) -> _Lookup:
         """Return a new lookup, or the given one if the last lookup was a moment ago: a cluster may refuse all requests for hours."""
-        return lookup if self._clock.now() - self._looked_at < LOOK_AGAIN_SECONDS else self._look_up()
+        return lookup if self._clock.now() - self._read_at < LOOK_AGAIN_SECONDS else self._look_up()
 
     def _look_up(self) -> _Lookup:
         """Look up the cluster. Return the stored lookup if the cluster is still the same."""
-        self._looked_at = self._clock.now()
+        self._read_at = self._clock.now()
         with self._facts():
             cluster = self._eks.describe_cluster(name=self._cluster)["cluster"]
         address, encoded = cluster.get("endpoint", ""), cluster.get("certificateAuthority", {}).get("data", "")

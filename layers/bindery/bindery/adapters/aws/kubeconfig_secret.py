@@ -38,15 +38,15 @@ class SecretAccess:
         self._version = ""
         self._config: Kubeconfig | None = None
         self._entry: Entry | None = None
-        self._looked_at = float("-inf")
+        self._read_at = float("-inf")
         self._refused: ClusterRefused | None = None
 
     def entry(self) -> Entry:
-        if self._entry is None and self._refused and self._clock.now() - self._looked_at < LOOK_AGAIN_SECONDS:
+        if self._entry is None and self._refused and self._clock.now() - self._read_at < LOOK_AGAIN_SECONDS:
             raise ClusterRefused(**self._refused.facts)
         if self._entry is None:
             self._look()
-        elif self._clock.now() - self._looked_at >= LOOK_SECONDS:
+        elif self._clock.now() - self._read_at >= LOOK_SECONDS:
             self._look_if_possible()
         assert self._entry is not None  # noqa: S101  # else `_look` has raised an error
         return self._entry
@@ -70,7 +70,7 @@ class SecretAccess:
 
     def _look_again(self) -> None:
         """Read the secret again, unless it was read a moment ago: a cluster may refuse all requests for hours."""
-        if self._clock.now() - self._looked_at >= LOOK_AGAIN_SECONDS:
+        if self._clock.now() - self._read_at >= LOOK_AGAIN_SECONDS:
             self._look_if_possible()
 
     def _look_if_possible(self) -> None:
@@ -82,7 +82,7 @@ class SecretAccess:
 
     def _look(self) -> None:
         """Read the secret and remember its refusal. Raises ClusterRefused, LauncherDown."""
-        self._looked_at = self._clock.now()
+        self._read_at = self._clock.now()
         self._refused = None
         try:
             self._read()

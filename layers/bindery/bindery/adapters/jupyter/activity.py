@@ -61,7 +61,7 @@ def is_session(url: str, token: str, seconds: float = ANSWER_SECONDS) -> bool:
     return True
 
 
-def ask(sessions: Mapping[str, tuple[str, str]], seconds: float, now: float) -> dict[str, Activity | None]:
+def poll(sessions: Mapping[str, tuple[str, str]], seconds: float, now: float) -> dict[str, Activity | None]:
     """Return each session's activity (sessions: `id -> (url, token)`); None for a session that did not respond.
 
     Sessions that were not requested within `seconds` are missing in the result. now: UTC seconds.

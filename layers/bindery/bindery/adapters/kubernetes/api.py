@@ -114,9 +114,9 @@ class Cluster:
 
     def find(self, kind: str, name: str) -> Body | None:
         """Return the object; None if it is missing. Needs only the permission to list."""
-        return self.look(kind, name)[0]
+        return self.get_with_version(kind, name)[0]
 
-    def look(self, kind: str, name: str) -> tuple[Body | None, str]:
+    def get_with_version(self, kind: str, name: str) -> tuple[Body | None, str]:
         """Return the object (None if it is missing) and the version to watch from."""
         objects, version = self.now(kind, fieldSelector=f"metadata.name={name}")
         return next(iter(objects), None), version

@@ -90,8 +90,8 @@ class KubernetesSessions:
                     watch.next(remaining)
             return _gone(watch.state)
 
-    def ask(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
-        return activity.ask(sessions, seconds, self._clock.now())
+    def activity(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
+        return activity.poll(sessions, seconds, self._clock.now())
 
     def stop(self, session: str) -> None:
         """Delete the session's Service, then its Pods, and wait for their end.
@@ -104,7 +104,7 @@ class KubernetesSessions:
             self._cluster.delete(POD, body["metadata"]["name"])
             self._await_end(body["metadata"]["name"])
 
-    def objects(self) -> Sequence[SessionObject]:
+    def list_sessions(self) -> Sequence[SessionObject]:
         # Only these fields of each page are stored: the bodies of thousands of Pods would fill a function's memory.
         services = {each["metadata"]["uid"]: _object(each, no_pod()) for each in self._cluster.each(SERVICE, MARKED)}
         strays = {}
@@ -144,7 +144,7 @@ class KubernetesSessions:
         return body is not None and not state_of(body).gone
 
     def _await_end(self, name: str) -> None:
-        body, version = self._cluster.look(POD, name)
+        body, version = self._cluster.get_with_version(POD, name)
         if body:
             with closing(self._cluster.watch(POD, name, version, END_SECONDS + 2)) as watching:
                 any(kind == "DELETED" for kind, _ in watching)

@@ -168,17 +168,17 @@ def _shipped(package: str, name: str) -> str:
 
 
 def _command(order: SessionOrder, making: Making) -> Body:
-    """Return `command` and `args`, which start the server. For scope FILES, `lay_out.sh` checks out the session's commit first.
+    """Return `command` and `args`, which start the server. For scope FILES, `checkout.sh` checks out the session's commit first.
 
     repo2docker makes the images of scope FILES, so their entry point is known. It is a login shell, which reads the commit's
-    startup files: `command` replaces it, and `lay_out.sh` runs it after the checkout.
+    startup files: `command` replaces it, and `checkout.sh` runs it after the checkout.
     """
     serve = ["sh", "-c", _shipped(JUPYTER, "serve.sh"), "serve", _shipped(JUPYTER, "start_lab.py"), *_options(making)]
     if order.scope is not Scope.FILES:
         return {"args": serve}
     repository = order.repository
     commit = [_literal(text) for text in (repository.ref, repository.clone_url, repository.link_ref)]
-    layout = ["/bin/sh", "-c", _shipped(HERE, "lay_out.sh"), "lay_out", *commit]
+    layout = ["/bin/sh", "-c", _shipped(HERE, "checkout.sh"), "checkout", *commit]
     return {"command": layout, "args": [REPO2DOCKER, *serve]}
 
 

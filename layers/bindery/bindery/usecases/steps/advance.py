@@ -89,7 +89,7 @@ class Advance:
             return Failure.of(BuildAbandoned())
         if started.unwanted:
             return Failure.of(BuildStopped())
-        report = self.builds.look(started.handle)
+        report = self.builds.status(started.handle)
         if report.state is BuildState.SUCCEEDED:
             return Failure.of(ImageGone(image=report.image))
         return report.failure or Failure.of(BuildLost())

@@ -38,9 +38,9 @@ class ClaimEnvironment:
         if repository.may_be_foreign:
             own = identity if identity.scope is Scope.COMMIT else self.identify.of_commit(repository)
             for key in dict.fromkeys((identity.key, own.key)):
-                if environment := self.environments.usable(key, self.builds.has):
+                if environment := self.environments.usable(key, self.builds.image_exists):
                     return environment
-            repository = self._known(provider, repository)
+            repository = self._with_commit_facts(provider, repository)
             identity = identity if identity.may_be_built_from(repository) else own
         return self._claim(identity, repository, launch)
 
@@ -49,13 +49,13 @@ class ClaimEnvironment:
             identity,
             repository,
             launch.id,
-            self.builds.has,
+            self.builds.image_exists,
             prebuild=launch.build_only,
             client=launch.client,
             room=self.claims.room_for(launch.client, build_share_of(repository)),
         )
 
-    def _known(self, provider: RepositoryProvider, repository: Repository) -> Repository:
+    def _with_commit_facts(self, provider: RepositoryProvider, repository: Repository) -> Repository:
         """Return the repository as its host knows it, or unchanged if the host does not answer: unknown counts as no."""
         try:
             return self.know_commit(provider, repository)

@@ -19,7 +19,7 @@ class WantedBuilds:
     environments: Environments
     launches: Launches
 
-    def who_wait(self, environment: Environment) -> Iterator[Launch]:
+    def waiting_launches(self, environment: Environment) -> Iterator[Launch]:
         """Return the launches under way that wait for the environment's newest attempt."""
         return (launch for launch in self._registered(environment) if _waits(launch, environment))
 

@@ -121,7 +121,7 @@ class Api:
         }
         return Answer(HTTPStatus.CREATED, {**created, "address": f"{own.address}api/launches/{launch.id}"})
 
-    def look(self, caller: Caller, launch: str) -> Answer:
+    def show(self, caller: Caller, launch: str) -> Answer:
         """Return the state of the launch, with the last lines of its build's log; the session's address and token once ready.
 
         queue: while its build waits for a slot, the number of builds before it, and the same in words; else null.

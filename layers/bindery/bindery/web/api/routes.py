@@ -49,7 +49,7 @@ class ApiRoutes:
 
     def _providers(self) -> Response[str]:
         """Return the description of each provider."""
-        return self._told(200, repo_providers(self._site().displays()))
+        return self._json(200, repo_providers(self._site().displays()))
 
     def _detect(self) -> Response[str]:
         """Return the parts of a pasted address."""
@@ -62,7 +62,7 @@ class ApiRoutes:
 
     def _look(self, launch: str) -> Response[str]:
         """Return the state of the launch."""
-        return self._answered(self._api.look(self._caller(), launch))
+        return self._answered(self._api.show(self._caller(), launch))
 
     def _stop(self, launch: str) -> Response[str]:
         """End the launch."""
@@ -75,12 +75,12 @@ class ApiRoutes:
     def _failed(self, error: BinderyError) -> Response[str]:
         """Return the error as JSON."""
         response = error_message(error)
-        return self._told(response.status, {"code": response.code, "message": response.message}, **ask_again(error))
+        return self._json(response.status, {"code": response.code, "message": response.message}, **ask_again(error))
 
     def _answered(self, answer: Answer) -> Response[str]:
-        return self._told(answer.status, answer.body)
+        return self._json(answer.status, answer.body)
 
-    def _told(self, status: int, body: Mapping[str, object] | list[dict[str, object]], **more: str) -> Response[str]:
+    def _json(self, status: int, body: Mapping[str, object] | list[dict[str, object]], **more: str) -> Response[str]:
         """Return a JSON response. more: headers."""
         return Response(status, "application/json", json.dumps(body), {**self._headers(), **more})
 

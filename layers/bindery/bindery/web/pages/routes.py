@@ -42,7 +42,7 @@ class SiteRoutes:
 
     def _home(self) -> Response[str]:
         """Return the start page with the form that makes links."""
-        return _shown(self._site.home(self._own()))
+        return _html(self._site.home(self._own()))
 
     def _doi(self) -> Response[str]:
         """Redirect a DOI to the launch page of its record."""
@@ -54,7 +54,7 @@ class SiteRoutes:
         """Return a launch page with its build token."""
         event, site = self._app.current_event, self._headers().get("sec-fetch-site", "")
         query = event.query_string_parameters or {}
-        return _shown(self._site.launch(event.path, query, self._own(), site, self._client()))
+        return _html(self._site.launch(event.path, query, self._own(), site, self._client()))
 
     def _repo(self) -> Response[str]:
         """Redirect a link of the oldest kind."""
@@ -69,16 +69,16 @@ class SiteRoutes:
         """Return a badge, or a file for pages."""
         file = asset(self._app.current_event.path.removeprefix("/assets/").removeprefix("/"))
         if file is None:
-            return _told(404, {"message": "There is no such file."})
+            return _json(404, {"message": "There is no such file."})
         return Response(200, file.content_type, file.body.decode(), {"Cache-Control": file.cache_control})
 
     def _health(self) -> Response[str]:
         """Return the health of the services, for monitors."""
-        return _told(*self._site.health())
+        return _json(*self._site.health())
 
     def _versions(self) -> Response[str]:
         """Return the versions of this Bindery."""
-        return _told(200, self._site.versions())
+        return _json(200, self._site.versions())
 
     def _metrics(self) -> Response[str]:
         """Return the text for Prometheus."""
@@ -88,7 +88,7 @@ class SiteRoutes:
     def _refused(self, error: BinderyError) -> Response[str]:
         """Return the error as a page."""
         response = error_message(error)
-        return _shown(error_page(response.status, _heading(response.status), response.message, root=self._own().root))
+        return _html(error_page(response.status, _heading(response.status), response.message, root=self._own().root))
 
     def _headers(self) -> dict[str, str]:
         """Return the request's headers by lower-case names."""
@@ -110,12 +110,12 @@ def _heading(status: int) -> str:
     return "This link cannot be followed just now" if status in PASSING else "This link cannot be followed"
 
 
-def _shown(page: Page) -> Response[str]:
+def _html(page: Page) -> Response[str]:
     """Return a page as a response."""
     return Response(page.status, body=page.body, headers=dict(page.headers))
 
 
-def _told(status: int, body: object) -> Response[str]:
+def _json(status: int, body: object) -> Response[str]:
     """Return a JSON response."""
     return Response(status, "application/json", json.dumps(body), {"Access-Control-Allow-Origin": "*"})
 

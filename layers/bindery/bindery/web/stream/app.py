@@ -90,7 +90,7 @@ class Stream:
             hint = "This address streams events. Ask with the header `Accept: text/event-stream`, or open the link under /v2/.\n"
             return PlainTextResponse(hint, 406, self._headers(request))
         try:
-            launch_request = self._asked(request)
+            launch_request = self._launch_request(request)
             opened = await run_sync(self.open_launch, launch_request)
         except TooManyStreams as error:
             return self._busy(error, request)
@@ -107,7 +107,7 @@ class Stream:
         query = request.query_params
         return bool(self.page_seconds and query.get("resumes") == "1" and query.get("build_token"))
 
-    def _asked(self, request: Request) -> LaunchRequest:
+    def _launch_request(self, request: Request) -> LaunchRequest:
         link = read_link(request.scope["raw_path"].decode("utf-8", "replace"), "/build/")
         headers, query = request.headers, request.query_params
         client, scheme = self._sender(request)
@@ -170,7 +170,7 @@ class Stream:
         """
         try:
             with self.notifier.of(key_of(opened.launch.id)) if self.notifier else nullcontext() as changes:
-                async for event in self._told(opened, request, PollInterval(changes), resumes=resumes):
+                async for event in self._launch_events(opened, request, PollInterval(changes), resumes=resumes):
                     yield event
         finally:
             with CancelScope(shield=True):  # also when the client has left
@@ -182,14 +182,14 @@ class Stream:
             with suppress(BinderyError):
                 self.close(request.client, opened.stream)
 
-    async def _told(
-        self, opened: OpenedLaunch, request: LaunchRequest, looks: PollInterval, *, resumes: bool
+    async def _launch_events(
+        self, opened: OpenedLaunch, request: LaunchRequest, interval: PollInterval, *, resumes: bool
     ) -> AsyncIterator[ServerSentEvent]:
         cursor, waited = StreamCursor.read(opened.told), False
         longest = (self.page_seconds if resumes else self.longest_seconds) or float("inf")
         places = QueuePositions(self.follow.builds_before, why=self.follow.builds_refused)
-        while looks.age < longest:
-            looks.begin()
+        while interval.age < longest:
+            interval.begin()
             try:
                 launch, news = await run_sync(self.follow, opened.launch.id, cursor)
             except Retryable:
@@ -212,10 +212,10 @@ class Stream:
                 return
             for item in await run_sync(places.news, launch, cursor) if places.due(launch, cursor) else []:
                 yield self._event(payload(item.event), launch.id, cursor)
-            if resumes and launch.stage is Stage.BUILDING and looks.age >= ASK_AFTER_SECONDS:
+            if resumes and launch.stage is Stage.BUILDING and interval.age >= ASK_AFTER_SECONDS:
                 yield self._page_event("ask", opened.launch.id, cursor)
                 return
-            await looks.pause(notified=launch.stage is not Stage.BUILDING)  # log lines change no launch record
+            await interval.pause(notified=launch.stage is not Stage.BUILDING)  # log lines change no launch record
         yield self._last_word(opened.launch.id, cursor, request, resumes=resumes)
 
     def _last_word(

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-SOONEST, LATEST = 0.02, 2.0  # seconds between two looks; the pause grows
+SOONEST, LATEST = 0.02, 2.0  # seconds between two polls; the pause grows
 SELDOM = 0.25  # shortest pause with a notifier: another process may write, too
 Waiting = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 

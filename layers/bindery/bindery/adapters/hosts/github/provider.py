@@ -142,7 +142,7 @@ class GitHubProvider:
         steps = place.below(self._place) if place else None
         if steps is None or len(steps) < 2 or steps[0] in RESERVED:
             return None
-        return pasted(self, f"{steps[0]}/{without_git(steps[1])}", _shown(steps[2:]))
+        return pasted(self, f"{steps[0]}/{without_git(steps[1])}", _page_of(steps[2:]))
 
     def resolve(self, spec: str) -> Resolved:
         repository, ref = _parts(spec)
@@ -228,7 +228,7 @@ class GitHubProvider:
         return _CommitRecord(commit, tree, private)
 
 
-def _shown(steps: tuple[str, ...]) -> Shown | None:
+def _page_of(steps: tuple[str, ...]) -> Shown | None:
     if len(steps) > 1 and steps[0] == "pull" and steps[1].isdigit():
         return Shown(f"pull/{steps[1]}/head")
     return shown_page(steps)

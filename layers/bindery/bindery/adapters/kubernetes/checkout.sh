@@ -150,7 +150,7 @@ fetch() { # fetches and checks out the commit's own bytes, as a build does: with
     }
 }
 
-lay_out() { # runs in a subshell: its variables do not reach the session
+checkout() { # runs in a subshell: its variables do not reach the session
     ref=$1 url=$2 link=$3 limit= folder=${REPO_DIR:-.} carried=/var/lib/bindery/content
     clean_path
     HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent
@@ -164,7 +164,7 @@ lay_out() { # runs in a subshell: its variables do not reach the session
 }
 
 trap 'exit 143' TERM # exits at once, also during a fetch
-lay_out "$1" "$2" "$3" &
+checkout "$1" "$2" "$3" &
 wait "$!" || exit
 trap - TERM
 shift 3

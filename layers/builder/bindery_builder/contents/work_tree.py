@@ -90,7 +90,7 @@ class _Writing:
             with _explained(path):
                 if stat.S_IFMT(mode) in {FOLDER, SUBMODULE}:
                     self.room.take(0)
-                    with _made_folder(name, here) as inner:
+                    with _new_folder(name, here) as inner:
                         self._inner(mode, object_id, inner, path)
                 else:
                     self._file(mode, object_id, here, path)
@@ -123,7 +123,7 @@ def _write_file(name: bytes, here: int, mode: int, content: bytes) -> os.stat_re
 
 
 @contextmanager
-def _made_folder(name: bytes, here: int) -> Iterator[int]:
+def _new_folder(name: bytes, here: int) -> Iterator[int]:
     os.mkdir(name, dir_fd=here)
     inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
     try:

@@ -16,7 +16,7 @@ from bindery.usecases.steps.advance import Advance
 
 
 @dataclass(frozen=True)
-class TellWaiters:
+class AdvanceWaiters:
     """Notifier of waiting launches.
 
     Idempotent: waiters are removed after their messages were sent, and the environment stays due while it has waiters.
@@ -30,11 +30,11 @@ class TellWaiters:
     def __call__(self, environment: Environment, attempt: int) -> None:
         """Notify the waiters of this attempt, even if the next attempt was claimed meanwhile: they must not wait for the next one."""
         for waiters in self.environments.waiters(environment.key, attempt):
-            self._tell(environment, attempt, waiters)
+            self._notify(environment, attempt, waiters)
             self.environments.forget_all(waiters)
         self.environments.settle(environment.key, attempt)
 
-    def _tell(self, environment: Environment, attempt: int, waiters: Sequence[Waiter]) -> None:
+    def _notify(self, environment: Environment, attempt: int, waiters: Sequence[Waiter]) -> None:
         read = self.launches.find_all([waiter.launch for waiter in waiters])
         waiting = [each for each in read if each[1].environment == environment.key and each[1].attempt <= attempt]
         self.advance.leave_all([each for each in waiting if each[1].stage is Stage.BUILDING], environment)
