@@ -13,8 +13,8 @@ import pytest
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.git.no_git import NoGit
 from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.concurrency import AT_ONCE
-from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE
+from bindery.adapters.http.host_limits import AT_ONCE
+from bindery.adapters.http.rate_limits import LONGEST_WAIT_ELSEWHERE
 from bindery.domain.errors import BadAddress, HostLimited, HostUnreachable
 from bindery.domain.repository import Repository
 from bindery_builder.contents import lfs
@@ -251,8 +251,8 @@ def test_the_wait_that_an_object_s_host_asks_for_is_remembered(place: Place, rep
     assert len(elsewhere.asked) == 1
     now = SystemClock().now()
     with pytest.raises(HostLimited):
-        place.client.limits.check(place.store.base, now)
-    place.client.limits.check(place.server.url("r.git"), now)
+        place.client.rate_limits.check(place.store.base, now)
+    place.client.rate_limits.check(place.server.url("r.git"), now)
 
 
 def test_an_object_s_address_has_its_whole_host_wait_for_minutes_at_most(place: Place) -> None:
@@ -261,15 +261,15 @@ def test_an_object_s_address_has_its_whole_host_wait_for_minutes_at_most(place: 
     place.notes({"x.bin": place.store.add(b"large")})
     now = SystemClock().now()
     with pytest.raises(HostLimited):
-        place.client.limits.check(place.store.base, now)
-    place.client.limits.check(place.store.base, now + LONGEST_ELSEWHERE)
+        place.client.rate_limits.check(place.store.base, now)
+    place.client.rate_limits.check(place.store.base, now + LONGEST_WAIT_ELSEWHERE)
 
 
 def test_an_object_is_not_fetched_while_its_host_has_us_wait(place: Place) -> None:
     elsewhere = moved_out(place)
     text = place.store.add(b"large")
     elsewhere.add(b"large")
-    place.client.limits.told(place.store.base, {"Retry-After": "600"}, SystemClock().now())
+    place.client.rate_limits.record(place.store.base, {"Retry-After": "600"}, SystemClock().now())
     (note,) = place.notes({"x.bin": text})
     assert "x.bin" in note
     assert elsewhere.asked == []
@@ -282,9 +282,9 @@ def test_a_wait_of_an_object_s_host_is_for_the_credential_that_it_was_shown(plac
     place.store.header = {"authorization": "RemoteAuth t0ken"}
     place.notes({"x.bin": text})
     now = SystemClock().now()
-    place.client.limits.check(place.store.base, now)
+    place.client.rate_limits.check(place.store.base, now)
     with pytest.raises(HostLimited):
-        place.client.limits.check(place.store.base, now, "RemoteAuth t0ken")
+        place.client.rate_limits.check(place.store.base, now, "RemoteAuth t0ken")
 
 
 def test_an_https_repository_s_objects_do_not_come_over_http() -> None:

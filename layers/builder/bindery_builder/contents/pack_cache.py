@@ -18,8 +18,7 @@ from dulwich.object_format import SHA1
 from dulwich.pack import PackData
 
 from bindery.adapters.git.packs import BROKEN, BrokenPack, PackLimits, measure
-from bindery.adapters.http.budget import MB
-from bindery.adapters.http.concurrency import SLICE_SECONDS
+from bindery.adapters.http.budget import MB, SLICE_SECONDS
 
 PACK, INDEX = "objects.pack", "objects.idx"
 ASIDE: Final = ".aside-"
