@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.http.client import GuardedClient
 from bindery.adapters.http.host_limits import AT_ONCE
 from bindery.adapters.http.rate_limits import LONGEST_WAIT_ELSEWHERE
 from bindery.domain.errors import BadAddress, HostLimited, HostUnreachable
 from bindery.domain.repository import Repository
 from bindery_builder.contents import lfs
+from bindery_builder.contents.copying import Source
 from bindery_builder.contents.git import GitContents
-from bindery_builder.contents.source import Source
 from bindery_local.sessions.working_copy import copy_folder
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.lfs_store import OBJECTS, LfsStore, Reply, pointer
@@ -47,7 +47,7 @@ class Place:
     def work(self) -> Path:
         return self.root / "work" / "copy"
 
-    def contents(self, refused: NoGit | None = None, **limits: int) -> GitContents:
+    def contents(self, refused: RefusedApis | None = None, **limits: int) -> GitContents:
         return GitContents(
             self.root / "cache",
             self.client,
@@ -122,7 +122,7 @@ def test_neither_an_object_nor_a_submodule_is_asked_for_at_an_apis_address(place
     listed = f'[submodule "m"]\n\tpath = m\n\turl = {api}/inner.git\n'
     repository = place.make({"x.bin": place.store.add(b"large"), "m": File("1" * 40, 0o160000), ".gitmodules": listed})
     place.store.base = api
-    notes = "\n".join(place.contents(NoGit([api])).lay_out(repository, place.work).notes)
+    notes = "\n".join(place.contents(RefusedApis([api])).lay_out(repository, place.work).notes)
     assert notes.count("asked by its API") == 2
     assert place.elsewhere.asked == []
 
@@ -222,7 +222,7 @@ def test_no_redirect_of_an_object_leads_to_an_apis_address(place: Place) -> None
     text = place.store.add(b"large")
     path = f"{OBJECTS}{sha256(b'large').hexdigest()}"
     place.store.downloads = Reply(302, headers={"Location": f"{elsewhere.base}{path}"})
-    refused = NoGit([elsewhere.base])
+    refused = RefusedApis([elsewhere.base])
     (note,) = place.contents(refused).lay_out(place.make({"x.bin": text}), place.work).notes
     assert "is asked by its API" in note
     assert elsewhere.asked == []

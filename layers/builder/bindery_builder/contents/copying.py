@@ -1,11 +1,11 @@
-"""State of one working copy during its creation, including its submodules."""
+"""One working copy during its creation, including its submodules: its source, its state and its time limit."""
 
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-from bindery.adapters.git.no_git import NoGit
 from bindery.adapters.git.protocol import Remote
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.http.budget import TimeLimit
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import RepositoryTooLarge
@@ -13,6 +13,23 @@ from bindery_builder.contents.checkout import Room, shown
 from bindery_builder.contents.submodules import DEEPEST, MOST_NOTES, MOST_SUBMODULES
 
 State = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Commit, its clone address, and the authorization that its host requires: a header's value, or empty."""
+
+    url: str
+    commit: str
+    authorization: str = field(default="", repr=False)
+
+    @property
+    def kept_as(self) -> str:
+        """Return the name in the cache.
+
+        Private content has a separate name, so that a submodule of another repository with the same address does not find it.
+        """
+        return f"private {self.url}" if self.authorization else self.url
 
 
 @dataclass
@@ -81,7 +98,9 @@ class CopyTask(TimeLimit):
 
     copy: Copy
 
-    def download(self, client: GuardedClient, url: str, max_bytes: int, refused: NoGit) -> AbstractContextManager[None]:
+    def download(
+        self, client: GuardedClient, url: str, max_bytes: int, refused: RefusedApis
+    ) -> AbstractContextManager[None]:
         """Return the exchange of a download in the remaining time. refused: addresses that redirects must not lead to."""
         return client.exchange(
             url,

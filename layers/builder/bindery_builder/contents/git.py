@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from bindery.adapters.git.no_git import NoGit
 from bindery.adapters.git.packs import BrokenPack, PackLimits, TooMuch, tree_of, unpacked
 from bindery.adapters.git.protocol import GitWire, Refused
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.git.tree import NotListed, listing
 from bindery.adapters.hosts.git import TREE_LIMIT
 from bindery.adapters.http.address_rules import parsed
@@ -30,13 +30,11 @@ from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.contents import LaidOut, never
 from bindery_builder.contents.checkout import Read, Room, Written, shown, write_tree
-from bindery_builder.contents.copying import Copy, CopyTask
+from bindery_builder.contents.copying import Copy, CopyTask, Source
 from bindery_builder.contents.git_folder import write_git_folder, write_index
 from bindery_builder.contents.history import Histories, History
 from bindery_builder.contents.lfs import LargeFiles
-from bindery_builder.contents.pack_cache import PACK, ObjectCache
-from bindery_builder.contents.packed_objects import objects_in
-from bindery_builder.contents.source import Source
+from bindery_builder.contents.pack_cache import PACK, ObjectCache, objects_in
 from bindery_builder.contents.submodules import Submodule, note_of, read_gitmodules, web_address
 
 MOST_GITMODULES = MB
@@ -77,7 +75,7 @@ class GitContents:
         clock: Clock,
         *,
         authorization: Callable[[Repository], str] = lambda _: "",
-        refused: NoGit | None = None,
+        refused: RefusedApis | None = None,
         max_bytes: int = 2_000 * MB,
         max_files: int = 200_000,
         max_file_bytes: int = 100 * MIB,
@@ -86,7 +84,7 @@ class GitContents:
     ) -> None:
         self._client = client
         self._authorization = authorization
-        self._refused = refused or NoGit()
+        self._refused = refused or RefusedApis()
         self._wire = GitWire(client, clock)
         self._cache = ObjectCache(folder)
         self._large_files = LargeFiles(client, clock, self._cache, self._refused)

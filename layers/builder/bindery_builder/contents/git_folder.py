@@ -10,9 +10,9 @@ from dulwich.pack import SHA1Writer
 
 from bindery.adapters.git.protocol import HEADS
 from bindery_builder.contents.checkout import Written
+from bindery_builder.contents.copying import Source
 from bindery_builder.contents.history import History
 from bindery_builder.contents.pack_cache import INDEX, PACK
-from bindery_builder.contents.source import Source
 
 CORE: Final = """[core]
 \trepositoryformatversion = {version}

@@ -16,17 +16,16 @@ from dulwich.pack import load_pack_index
 from dulwich.refs import Ref as RefName
 from dulwich.refs import check_ref_format
 
-from bindery.adapters.git.no_git import NoGit
 from bindery.adapters.git.packs import BrokenPack, PackLimits, TooMuch
 from bindery.adapters.git.protocol import HEADS, TAGS, GitWire, Ref, Refused, Remote, TooManyRefs, fingerprint
 from bindery.adapters.git.refs import COMMIT, OFTEN_MISSING
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.http.budget import MB, SLICE_SECONDS, readable_size
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BinderyError, HostLimited, HostUnreachable, RepositoryTooLarge
-from bindery_builder.contents.copying import CopyTask
+from bindery_builder.contents.copying import CopyTask, Source
 from bindery_builder.contents.history_pack import CHECKSUM_BYTES, index_history
 from bindery_builder.contents.pack_cache import INDEX, PACK, ObjectCache
-from bindery_builder.contents.source import Source
 
 DEPTH: Final = 20_000
 LIMITS: Final = PackLimits(objects=200_000, object_bytes=MB, total_bytes=400 * MB)
@@ -88,9 +87,9 @@ class _Record:
 class Histories:
     """Histories of commits, fetched once and kept beside the packs of their files."""
 
-    def __init__(self, client: GuardedClient, wire: GitWire, cache: ObjectCache, refused: NoGit) -> None:
+    def __init__(self, client: GuardedClient, wire: GitWire, cache: ObjectCache, refused: RefusedApis) -> None:
         self._client = client
-        self._no_git = refused
+        self._refused_apis = refused
         self._wire = wire
         self._cache = cache
         self._refused: dict[str, tuple[str, float]] = {}
@@ -159,7 +158,7 @@ class Histories:
         if not exact and age < (UNKNOWN_SECONDS if record.branch(ref) is None else REFS_SECONDS):
             return
         try:
-            with task.download(self._client, source.url, MOST_BYTES, self._no_git):
+            with task.download(self._client, source.url, MOST_BYTES, self._refused_apis):
                 refs = self._refs(source, self._remote(source, task))
         except (HostUnreachable, HostLimited):
             if exact:
@@ -176,7 +175,7 @@ class Histories:
         """Fetch the history into a new folder of the cache. Raises _NoHistory and BinderyError."""
         task.copy.fetched = True
         try:
-            with task.download(self._client, source.url, MOST_BYTES, self._no_git):
+            with task.download(self._client, source.url, MOST_BYTES, self._refused_apis):
                 remote = self._remote(source, task)
                 refs = self._refs(source, remote)
                 with (

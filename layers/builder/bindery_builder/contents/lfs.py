@@ -18,7 +18,7 @@ from typing import Final
 from dulwich.index import IndexEntry, index_entry_from_stat
 from pydantic import BaseModel, Field, ValidationError
 
-from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.http.address_rules import parsed
 from bindery.adapters.http.budget import MB
 from bindery.adapters.http.client import GuardedClient, responding_host
@@ -32,9 +32,8 @@ from bindery.domain.errors import (
 )
 from bindery.ports.clock import Clock
 from bindery_builder.contents.checkout import Written
-from bindery_builder.contents.copying import CopyTask
+from bindery_builder.contents.copying import CopyTask, Source
 from bindery_builder.contents.pack_cache import PACK, ObjectCache
-from bindery_builder.contents.source import Source
 from bindery_builder.contents.submodules import why
 
 MEDIA_TYPE: Final = "application/vnd.git-lfs+json"
@@ -85,7 +84,7 @@ class _Pointer:
 class LargeFiles:
     """Git LFS objects, fetched once and kept beside the packs of the same repository."""
 
-    def __init__(self, client: GuardedClient, clock: Clock, cache: ObjectCache, refused: NoGit) -> None:
+    def __init__(self, client: GuardedClient, clock: Clock, cache: ObjectCache, refused: RefusedApis) -> None:
         self._refused = refused
         self._client = client
         self._clock = clock

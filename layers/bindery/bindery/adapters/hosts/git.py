@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
-from bindery.adapters.git.no_git import NoGit
 from bindery.adapters.git.packs import BLOB, COMMIT, BrokenPack, PackLimits, TooMuch, unpacked
 from bindery.adapters.git.protocol import HEADS, TAGS, GitWire, Refused, Remote, TooManyRefs, fingerprint
 from bindery.adapters.git.refs import COMMIT as FULL_COMMIT
@@ -19,6 +18,7 @@ from bindery.adapters.git.refs import (
     names_of,
     shown,
 )
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.git.tree import NotListed, listing
 from bindery.adapters.hosts.page_urls import pasted, shown_page
 from bindery.adapters.http.address_rules import (
@@ -84,11 +84,11 @@ class GitProvider:
         clock: Clock,
         *,
         seconds: float = 15,
-        refused: NoGit | None = None,
+        refused: RefusedApis | None = None,
         any_case: Sequence[str] = (),
     ) -> None:
         self._client = client
-        self._refused = refused or NoGit()
+        self._refused = refused or RefusedApis()
         self._any_case = tuple(canonical(server) for server in any_case)
         self._clock = clock
         self._wire = GitWire(client, clock)

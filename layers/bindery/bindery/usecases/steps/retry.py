@@ -23,7 +23,7 @@ from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
 from bindery.ports.table import Item
 from bindery.state.launches import Launches
-from bindery.usecases.steps.fail import EndLaunch
+from bindery.usecases.steps.end_launch import EndLaunch
 from bindery.usecases.steps.running_here import RunningHere
 
 logger = logging.getLogger("bindery")
