@@ -24,7 +24,7 @@ class Source:
     authorization: str = field(default="", repr=False)
 
     @property
-    def kept_as(self) -> str:
+    def cache_name(self) -> str:
         """Return the name in the cache.
 
         Private content has a separate name, so that a submodule of another repository with the same address does not find it.

@@ -203,7 +203,7 @@ class GitContents:
         with ExitStack() as stack:
             try:
                 make = partial(self._make, source, task)
-                entry = self._cache.entry(source.kept_as, commit, make, task.check)
+                entry = self._cache.entry(source.cache_name, commit, make, task.check)
                 place = stack.enter_context(entry)
             except TooMuch as error:
                 raise self._too_large(source, task, error) from None

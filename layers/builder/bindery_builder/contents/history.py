@@ -108,7 +108,7 @@ class Histories:
             except BinderyError as error:
                 if task.stopped() or (exact and isinstance(error, HostUnreachable | HostLimited)):
                     raise
-                refused = self._refuse(f"later {source.kept_as}", "its host did not send it in time", LATER_SECONDS)
+                refused = self._refuse(f"later {source.cache_name}", "its host did not send it in time", LATER_SECONDS)
                 task.copy.notes.append(_note(str(refused)))
                 yield None
             except _NoHistory as error:
@@ -125,14 +125,14 @@ class Histories:
         self, source: Source, ref: str, task: CopyTask, stack: ExitStack, *, exact: bool
     ) -> tuple[Path, _Record]:
         """Return the entry in the cache, held until `stack` is closed. An entry that is damaged on disk is fetched again."""
-        for name in (source.kept_as, *(() if exact else (f"later {source.kept_as}",))):
+        for name in (source.cache_name, *(() if exact else (f"later {source.cache_name}",))):
             why, until = self._refused.get(name, ("", 0.0))
             if time.monotonic() < until:
                 raise _NoHistory(why)
         self._refresh(source, ref, task, exact=exact)
         for _ in range(2):
             make = partial(self._make, source, task)
-            entry = self._cache.entry(_kept_as(source), source.commit, make, task.check)
+            entry = self._cache.entry(_cache_name(source), source.commit, make, task.check)
             place = stack.enter_context(entry)
             try:
                 return place, _checked(place)
@@ -149,7 +149,7 @@ class Histories:
 
     def _refresh(self, source: Source, ref: str, task: CopyTask, *, exact: bool) -> None:
         """Remove a cached history if its tags may have changed since, or if it does not contain `ref`."""
-        place = self._cache.place(_kept_as(source), source.commit)
+        place = self._cache.place(_cache_name(source), source.commit)
         try:
             age = time.time() - (place / REFS).stat().st_mtime
             record = _read(place)
@@ -185,11 +185,11 @@ class Histories:
                     file.writelines(pieces)
             index_history(aside, LIMITS, task.check)
         except TooMuch as error:
-            raise self._refuse(source.kept_as, f"it is over the limit ({error.limit})") from None
+            raise self._refuse(source.cache_name, f"it is over the limit ({error.limit})") from None
         except RepositoryTooLarge:
-            raise self._refuse(source.kept_as, f"it is over the limit ({readable_size(MOST_BYTES)})") from None
+            raise self._refuse(source.cache_name, f"it is over the limit ({readable_size(MOST_BYTES)})") from None
         except (Refused, BrokenPack):
-            raise self._refuse(source.kept_as, "its server does not send it by itself") from None
+            raise self._refuse(source.cache_name, "its server does not send it by itself") from None
         _write(aside, refs, shallow)
 
     def _remote(self, source: Source, task: CopyTask) -> Remote:
@@ -197,15 +197,15 @@ class Histories:
 
     def _refs(self, source: Source, remote: Remote) -> tuple[Ref, ...]:
         if not remote.filters:
-            raise self._refuse(source.kept_as, "its server does not send it by itself (no filters)")
+            raise self._refuse(source.cache_name, "its server does not send it by itself (no filters)")
         try:
             return self._wire.listed(remote, ("HEAD", HEADS, TAGS))
         except TooManyRefs as error:
-            raise self._refuse(source.kept_as, str(error)) from None
+            raise self._refuse(source.cache_name, str(error)) from None
 
 
-def _kept_as(source: Source) -> str:
-    return f"history of {source.kept_as}"
+def _cache_name(source: Source) -> str:
+    return f"history of {source.cache_name}"
 
 
 def _note(why: str) -> str:

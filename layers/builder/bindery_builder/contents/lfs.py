@@ -120,7 +120,7 @@ class LargeFiles:
 
     def _actions(self, source: Source, batch: Sequence[_Pointer], task: CopyTask) -> dict[str, _Action]:
         """Return the address of each object. Sends one request. Objects that the server does not have are left out."""
-        missing = {p.oid: p.size for p in batch if not (self._cache.place(_kept_as(source), p.oid) / PACK).exists()}
+        missing = {p.oid: p.size for p in batch if not (self._cache.place(_cache_name(source), p.oid) / PACK).exists()}
         if not missing:
             return {}
         url = f"{source.url.rstrip('/').removesuffix('.git')}.git/info/lfs/objects/batch"
@@ -167,7 +167,7 @@ class LargeFiles:
         make = partial(self._download, source, pointer, action, task)
         try:
             for _ in range(2):  # an object that is damaged on disk is fetched again
-                with self._cache.entry(_kept_as(source), pointer.oid, make, task.check) as place:
+                with self._cache.entry(_cache_name(source), pointer.oid, make, task.check) as place:
                     if _copied(place / PACK, incoming, task) == pointer.oid:
                         break
                     self._cache.drop(place)
@@ -217,8 +217,8 @@ def _go_on(task: CopyTask, error: BinderyError) -> None:
         raise error
 
 
-def _kept_as(source: Source) -> str:
-    return f"lfs of {source.kept_as}"
+def _cache_name(source: Source) -> str:
+    return f"lfs of {source.cache_name}"
 
 
 def _allowed(headers: dict[str, str]) -> dict[str, str]:

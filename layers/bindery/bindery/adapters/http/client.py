@@ -214,8 +214,8 @@ class GuardedClient:
                 yield
 
     def _queues(self, address: Address, *, download: bool) -> Mapping[str, QueueLimits]:
-        named = address.host in self._known_hosts or self._rules.allows(address.host, address.port)
-        return queues_for(address, self._queue_limits, named=named, download=download)
+        configured = address.host in self._known_hosts or self._rules.allows(address.host, address.port)
+        return queues_for(address, self._queue_limits, configured=configured, download=download)
 
     def record_rate_limit(
         self,

@@ -50,13 +50,13 @@ class QueueLimits:
 DOWNLOADS: Final = QueueLimits(seconds=60, quiet_seconds=60)
 
 
-def queues_for(address: Address, limits: QueueLimits, *, named: bool, download: bool) -> Mapping[str, QueueLimits]:
+def queues_for(address: Address, limits: QueueLimits, *, configured: bool, download: bool) -> Mapping[str, QueueLimits]:
     """Return the queues that an exchange needs a turn of, by key: the host's own, or its group's and the one that all groups share.
 
-    limits: those of short requests; downloads have their own queues and limits. named: the settings name the host.
+    limits: those of short requests; downloads have their own queues and limits. configured: the settings name the host.
     """
     limits = DOWNLOADS if download else limits
-    if named:
+    if configured:
         return {f"{address.host}:{address.port} {download}": limits}
     waiting = None if download else GROUP_WAITING
     return {
