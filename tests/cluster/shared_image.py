@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.metadata import distribution
 from pathlib import Path
 
-from bindery_builder.images.carried import FOLDER, carry
+from bindery_builder.images.context import COMMIT_FOLDER, add_commit
 from tests.cluster.layers import Layer
 
 HOME = "/home/jovyan"
@@ -28,9 +28,9 @@ def shared(clone: Path, ref: str, by_build: Mapping[str, str | bytes]) -> Layer:
         context = Path(name)
         dockerfile = context / "Dockerfile"
         dockerfile.touch()
-        carry(clone, ref, context, dockerfile, lambda: None)
+        add_commit(clone, ref, context, dockerfile, lambda: None)
         archive = (context / "carried/content" / f"{ref}.tar").read_bytes()
-    return _layer({**by_build, f"{FOLDER}/content/{ref}.tar": archive})
+    return _layer({**by_build, f"{COMMIT_FOLDER}/content/{ref}.tar": archive})
 
 
 def whole(clone: Path) -> Layer:

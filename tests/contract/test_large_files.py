@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.concurrency import AT_ONCE
-from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE
+from bindery.adapters.http.host_limits import AT_ONCE
+from bindery.adapters.http.rate_limits import LONGEST_WAIT_ELSEWHERE
 from bindery.domain.errors import BadAddress, HostLimited, HostUnreachable
 from bindery.domain.repository import Repository
 from bindery_builder.contents import lfs
+from bindery_builder.contents.copying import Source
 from bindery_builder.contents.git import GitContents
-from bindery_builder.contents.source import Source
 from bindery_local.sessions.working_copy import copy_folder
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.lfs_store import OBJECTS, LfsStore, Reply, pointer
@@ -47,7 +47,7 @@ class Place:
     def work(self) -> Path:
         return self.root / "work" / "copy"
 
-    def contents(self, refused: NoGit | None = None, **limits: int) -> GitContents:
+    def contents(self, refused: RefusedApis | None = None, **limits: int) -> GitContents:
         return GitContents(
             self.root / "cache",
             self.client,
@@ -122,7 +122,7 @@ def test_neither_an_object_nor_a_submodule_is_asked_for_at_an_apis_address(place
     listed = f'[submodule "m"]\n\tpath = m\n\turl = {api}/inner.git\n'
     repository = place.make({"x.bin": place.store.add(b"large"), "m": File("1" * 40, 0o160000), ".gitmodules": listed})
     place.store.base = api
-    notes = "\n".join(place.contents(NoGit([api])).checkout(repository, place.work).notes)
+    notes = "\n".join(place.contents(RefusedApis([api])).checkout(repository, place.work).notes)
     assert notes.count("asked by its API") == 2
     assert place.elsewhere.asked == []
 
@@ -222,7 +222,7 @@ def test_no_redirect_of_an_object_leads_to_an_apis_address(place: Place) -> None
     text = place.store.add(b"large")
     path = f"{OBJECTS}{sha256(b'large').hexdigest()}"
     place.store.downloads = Reply(302, headers={"Location": f"{elsewhere.base}{path}"})
-    refused = NoGit([elsewhere.base])
+    refused = RefusedApis([elsewhere.base])
     (note,) = place.contents(refused).checkout(place.make({"x.bin": text}), place.work).notes
     assert "is asked by its API" in note
     assert elsewhere.asked == []
@@ -251,8 +251,8 @@ def test_the_wait_that_an_object_s_host_asks_for_is_remembered(place: Place, rep
     assert len(elsewhere.asked) == 1
     now = SystemClock().now()
     with pytest.raises(HostLimited):
-        place.client.limits.check(place.store.base, now)
-    place.client.limits.check(place.server.url("r.git"), now)
+        place.client.rate_limits.check(place.store.base, now)
+    place.client.rate_limits.check(place.server.url("r.git"), now)
 
 
 def test_an_object_s_address_has_its_whole_host_wait_for_minutes_at_most(place: Place) -> None:
@@ -261,15 +261,15 @@ def test_an_object_s_address_has_its_whole_host_wait_for_minutes_at_most(place: 
     place.notes({"x.bin": place.store.add(b"large")})
     now = SystemClock().now()
     with pytest.raises(HostLimited):
-        place.client.limits.check(place.store.base, now)
-    place.client.limits.check(place.store.base, now + LONGEST_ELSEWHERE)
+        place.client.rate_limits.check(place.store.base, now)
+    place.client.rate_limits.check(place.store.base, now + LONGEST_WAIT_ELSEWHERE)
 
 
 def test_an_object_is_not_fetched_while_its_host_has_us_wait(place: Place) -> None:
     elsewhere = moved_out(place)
     text = place.store.add(b"large")
     elsewhere.add(b"large")
-    place.client.limits.told(place.store.base, {"Retry-After": "600"}, SystemClock().now())
+    place.client.rate_limits.record(place.store.base, {"Retry-After": "600"}, SystemClock().now())
     (note,) = place.notes({"x.bin": text})
     assert "x.bin" in note
     assert elsewhere.asked == []
@@ -282,9 +282,9 @@ def test_a_wait_of_an_object_s_host_is_for_the_credential_that_it_was_shown(plac
     place.store.header = {"authorization": "RemoteAuth t0ken"}
     place.notes({"x.bin": text})
     now = SystemClock().now()
-    place.client.limits.check(place.store.base, now)
+    place.client.rate_limits.check(place.store.base, now)
     with pytest.raises(HostLimited):
-        place.client.limits.check(place.store.base, now, "RemoteAuth t0ken")
+        place.client.rate_limits.check(place.store.base, now, "RemoteAuth t0ken")
 
 
 def test_an_https_repository_s_objects_do_not_come_over_http() -> None:

@@ -477,7 +477,7 @@ def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path, status:
 
     def stopped() -> bool:
         try:
-            place.client.limits.check(place.host.url, time.time())
+            place.client.rate_limits.check(place.host.url, time.time())
         except HostLimited as limited:
             waited.append(float(limited.facts["at"]))
             place.host.replies.pop(path, None)  # the host has recovered, and no client may ask it before its time

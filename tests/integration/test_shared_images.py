@@ -33,7 +33,7 @@ from bindery.usecases.steps.identify_environment import IdentifyEnvironment
 from bindery_builder.build_log import BuildLog
 from bindery_builder.contents.git import GitContents
 from bindery_builder.images.build import ContainerAttempt
-from bindery_builder.images.carried import FOLDER
+from bindery_builder.images.context import COMMIT_FOLDER
 from bindery_builder.images.tool import ContainerTool, Desk
 from bindery_builder.process.runner import Growth, Runner
 from bindery_builder.task import Task
@@ -219,7 +219,7 @@ def same_as_fresh(place: Place, own_files: Files, other_files: Files, left: Mapp
     for question in ("rev-parse HEAD", "log -1 --format=%an%s", "remote get-url origin", STATUS):
         assert shared.git(*question.split()) == fresh.git(*question.split())
     assert not (shared.root / "home/jovyan/.git/hooks").exists()
-    assert list((shared.root / FOLDER[1:] / "content").iterdir()) == []
+    assert list((shared.root / COMMIT_FOLDER[1:] / "content").iterdir()) == []
     return shared
 
 
@@ -291,7 +291,7 @@ def test_a_shared_build_reads_the_files_of_its_key_alone(place: Place) -> None:
     home = image.root / "home/jovyan"
     paths = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
     assert paths == {"binder/requirements.txt", "binder/more/deep.txt"}
-    assert (image.root / FOLDER[1:] / "content" / f"{commit.ref}.tar").is_file()
+    assert (image.root / COMMIT_FOLDER[1:] / "content" / f"{commit.ref}.tar").is_file()
 
 
 def test_the_mode_of_a_configuration_file_is_no_part_of_a_shared_image(place: Place) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bindery.domain.errors import RepositoryUnusable
-from bindery_builder.images.inputs import select_inputs
+from bindery_builder.fetch import select_inputs
 from tests.building import ordered, written
 
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from bindery.adapters.http.circuit_breaker import ALONE_SECONDS, IN_A_ROW
 from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.host_limits import FAILURES_TO_OPEN, OPEN_SECONDS
 from bindery.domain.errors import ForbiddenAddress, HostDown, HostUnreachable, RepositoryTooLarge
 from bindery.web.errors.render import error_message
 from tests.serving.github_api import GitHubServer
@@ -44,7 +44,7 @@ def server() -> Iterator[GitHubServer]:
         yield server
 
 
-def fails(ask: Callable[[], object], times: int = IN_A_ROW) -> None:
+def fails(ask: Callable[[], object], times: int = FAILURES_TO_OPEN) -> None:
     for _ in range(times):
         with pytest.raises(HostUnreachable) as caught:
             ask()
@@ -68,17 +68,17 @@ def test_a_host_that_does_not_answer_is_no_longer_asked_and_it_is_said_since_whe
 def test_after_a_while_one_tries_and_the_others_wait_for_what_it_finds(server: GitHubServer, time: Time) -> None:
     client = GuardedClient([server.address], now=time)
     server.replies["/"] = Reply(503)
-    for _ in range(IN_A_ROW):
+    for _ in range(FAILURES_TO_OPEN):
         client.get(f"{server.url}/")
     with pytest.raises(HostDown):
         client.get(f"{server.url}/")
-    assert len(server.asked) == IN_A_ROW
+    assert len(server.asked) == FAILURES_TO_OPEN
 
-    time.now += ALONE_SECONDS + 1
+    time.now += OPEN_SECONDS + 1
     with client.exchange(f"{server.url}/"), pytest.raises(HostDown):
         client.get(f"{server.url}/")
 
-    time.now += ALONE_SECONDS + 1
+    time.now += OPEN_SECONDS + 1
     server.replies.clear()
     assert client.get(f"{server.url}/").status == 404
     assert client.get(f"{server.url}/").status == 404
@@ -95,28 +95,28 @@ def test_a_host_that_answers_now_and_then_is_asked_on(server: GitHubServer, time
 def test_what_a_host_itself_says_is_an_answer(server: GitHubServer, time: Time, status: int) -> None:
     client = GuardedClient([server.address], now=time)
     server.replies["/"] = Reply(status)
-    for _ in range(IN_A_ROW + 2):
+    for _ in range(FAILURES_TO_OPEN + 2):
         assert client.get(f"{server.url}/").status == status
 
 
 def test_an_answer_that_is_too_large_or_breaks_off_is_one(server: GitHubServer, time: Time) -> None:
     client = GuardedClient([server.address], now=time)
     server.replies["/"] = Reply(200, "x" * 5000)
-    for _ in range(IN_A_ROW + 2):
+    for _ in range(FAILURES_TO_OPEN + 2):
         with pytest.raises(RepositoryTooLarge):
             client.get(f"{server.url}/", max_bytes=100)
         url = f"{server.url}/"
-        with pytest.raises(HostUnreachable) as caught, client.exchange(url), client.ask("GET", url, {}):
+        with pytest.raises(HostUnreachable) as caught, client.exchange(url), client.stream("GET", url, {}):
             raise HostUnreachable(host="127.0.0.1", why="it sends too slowly")
         assert not isinstance(caught.value, HostDown)
 
 
 def test_a_refusal_of_ours_or_an_errand_that_was_stopped_says_nothing_of_the_host(closed: str, time: Time) -> None:
     client, url = GuardedClient([closed], now=time), f"http://{closed}/"
-    for _ in range(IN_A_ROW + 2):
-        with suppress(HostUnreachable), client.exchange(url, stopped=lambda: True), client.ask("GET", url, {}):
+    for _ in range(FAILURES_TO_OPEN + 2):
+        with suppress(HostUnreachable), client.exchange(url, stopped=lambda: True), client.stream("GET", url, {}):
             pass
-        with pytest.raises(ForbiddenAddress), client.exchange(url), client.ask("GET", "http://10.0.0.1/", {}):
+        with pytest.raises(ForbiddenAddress), client.exchange(url), client.stream("GET", "http://10.0.0.1/", {}):
             pass
     fails(lambda: client.get(url), 1)
 

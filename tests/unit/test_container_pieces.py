@@ -8,7 +8,7 @@ import pytest
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.oci_registry import Registry
 from bindery.domain.errors import BuildServiceDown
-from bindery_builder.images.failure_reasons import why_failed, why_not_pushed
+from bindery_builder.failure_reason import image_build_error, push_failure_reason
 from bindery_builder.images.layer_cache import namespace
 from bindery_builder.images.tool import ContainerTool, Desk
 from bindery_local.builds.container_builds import ContainerBuilds
@@ -101,16 +101,16 @@ def test_a_login_is_nobody_else_s_to_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_build_s_failure_in_words(last: list[str], step: str, why: str) -> None:
-    assert why_failed(1, last).facts == {"step": step, "why": why}
+    assert image_build_error(1, last).facts == {"step": step, "why": why}
 
 
 def test_the_end_of_a_push_s_failure_says_why() -> None:
     chain = (
         'Error: pushing image "a" to "b": pinging registry: Get "http://c/v2/": dial tcp: connect: connection refused'
     )
-    assert why_not_pushed(["Getting image", chain]) == "dial tcp: connect: connection refused"
-    assert why_not_pushed(["unauthorized: authentication required"]) == "unauthorized: authentication required"
-    assert why_not_pushed([]) == ""
+    assert push_failure_reason(["Getting image", chain]) == "dial tcp: connect: connection refused"
+    assert push_failure_reason(["unauthorized: authentication required"]) == "unauthorized: authentication required"
+    assert push_failure_reason([]) == ""
 
 
 def test_docker_is_told_to_ask_git_nothing_about_a_folder(tool: ContainerTool, tmp_path: Path) -> None:

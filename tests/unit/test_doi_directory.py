@@ -14,7 +14,7 @@ from bindery.adapters.hosts.records.dois import Dois
 from bindery.adapters.hosts.records.figshare import FigshareProvider
 from bindery.adapters.hosts.registry import PROVIDERS, make_doi_directory
 from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE
+from bindery.adapters.http.rate_limits import LONGEST_WAIT_ELSEWHERE
 from bindery.domain.errors import (
     BadAddress,
     BadSpec,
@@ -261,7 +261,7 @@ def test_a_page_that_asks_to_wait_for_long_is_asked_again_after_minutes(dois: Do
         host.replies["/old"] = Reply(429, b"", {"Retry-After": "86400"})
         for _ in range(2):
             assert Dois(client, clock, dois.url).landing(page) == page
-            clock.advance(LONGEST_ELSEWHERE)
+            clock.advance(LONGEST_WAIT_ELSEWHERE)
         assert len(host.asked) == 2
 
 

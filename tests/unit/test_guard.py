@@ -19,7 +19,7 @@ import pytest
 from bindery.adapters.http import client as module
 from bindery.adapters.http.budget import AddressInfo, BoundedSocket
 from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.concurrency import ConcurrencyLimit, Queueing
+from bindery.adapters.http.host_limits import ConcurrencyLimit, QueueLimits
 from bindery.domain.errors import BadAddress, ForbiddenAddress, HostUnreachable, RepositoryTooLarge
 from bindery_builder import contents
 from tests.serving.loopback import Loopback, Quiet
@@ -167,7 +167,7 @@ def test_no_question_of_gits_follows_a_redirect(ok: ScriptedServer, status: str)
     redirect = answer(b"", "text/plain", status, f"Location: {ok.url}/")
     with ScriptedServer(lambda head: [redirect]) as server:
         client = GuardedClient([server.address, ok.address])
-        with client.exchange(server.url), client.ask("POST", server.url, {}, b"want") as response:
+        with client.exchange(server.url), client.stream("POST", server.url, {}, b"want") as response:
             assert response.status == int(status[:3])
     assert ok.asked == []
 
@@ -388,7 +388,7 @@ def test_an_exchange_limits_all_its_questions_together() -> None:
         client = GuardedClient([server.address])
         with pytest.raises(RepositoryTooLarge), client.exchange(server.url, max_bytes=100_000):
             for _ in range(2):
-                with client.ask("GET", server.url, {}) as response:
+                with client.stream("GET", server.url, {}) as response:
                     response.read()
 
 
@@ -397,7 +397,7 @@ def test_a_deadline_counts_from_the_exchanges_begin() -> None:
         client = GuardedClient([server.address])
         with pytest.raises(HostUnreachable), client.exchange(server.url, seconds=0.01):
             time.sleep(0.02)
-            with client.ask("GET", server.url, {}) as response:
+            with client.stream("GET", server.url, {}) as response:
                 response.read()
     assert server.asked == []
 
@@ -458,14 +458,14 @@ def test_whoever_waits_for_a_turn_can_be_stopped() -> None:
 
     with ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(turns.turn("k", "h", Queueing(0, 0), check))
+            stack.enter_context(turns.turn("k", "h", QueueLimits(0, 0), check))
         stop.set()
-        with pytest.raises(HostUnreachable, match="stopped"), turns.turn("k", "h", Queueing(60, 60), check):
+        with pytest.raises(HostUnreachable, match="stopped"), turns.turn("k", "h", QueueLimits(60, 60), check):
             pass
     stop.clear()
-    with turns.turn("k", "h", Queueing(0, 0), check):
+    with turns.turn("k", "h", QueueLimits(0, 0), check):
         pass
-    assert turns._places == {}
+    assert turns._queues == {}
 
 
 def test_a_wait_for_a_silent_host_can_be_stopped() -> None:
@@ -477,7 +477,7 @@ def test_a_wait_for_a_silent_host_can_be_stopped() -> None:
             with (
                 pytest.raises(HostUnreachable) as caught,
                 client.exchange(server.url, seconds=60, stopped=stop.is_set),
-                client.ask("GET", server.url, {}) as response,
+                client.stream("GET", server.url, {}) as response,
             ):
                 response.read()
             return str(caught.value.facts["why"])
@@ -509,7 +509,7 @@ def test_a_download_must_keep_a_pace(piece: bytes, why: str) -> None:
         try:
             with (
                 client.exchange(server.url, seconds=60, download=True),
-                client.ask("GET", server.url, {}) as response,
+                client.stream("GET", server.url, {}) as response,
             ):
                 response.read()
         except HostUnreachable as error:

@@ -120,9 +120,9 @@ def test_whoever_runs_this_reads_what_would_allow_a_private_address(
 
 def test_the_same_is_read_of_a_name_that_leads_to_one(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ForbiddenAddress):
-        AddressRules().check_answer("forge.internal", 3000, ["10.0.0.1"])
+        AddressRules().check_resolved("forge.internal", 3000, ["10.0.0.1"])
     assert "BINDERY_ALLOWED_PRIVATE_HOSTS=forge.internal:3000 " in caplog.text
-    AddressRules(["forge.internal:3000"]).check_answer("forge.internal", 3000, ["10.0.0.1"])
+    AddressRules(["forge.internal:3000"]).check_resolved("forge.internal", 3000, ["10.0.0.1"])
 
 
 def test_a_password_is_never_repeated() -> None:
@@ -139,7 +139,7 @@ def test_an_allowed_host_may_be_private_on_any_port() -> None:
     assert rules.check("http://FORGE.internal:23/").port == 23
     assert rules.check("http://127.0.0.1:81/").port == 81
     assert rules.check("http://[::1]:3000/").host == "::1"
-    rules.check_answer("forge.internal", 80, ["10.0.0.1"])
+    rules.check_resolved("forge.internal", 80, ["10.0.0.1"])
 
 
 def test_an_allowed_port_allows_no_other() -> None:
@@ -159,9 +159,9 @@ def test_ports_of_other_services_are_refused() -> None:
 
 def test_one_private_address_in_an_answer_spoils_all() -> None:
     with pytest.raises(ForbiddenAddress) as caught:
-        AddressRules().check_answer("example.org", 443, ["8.8.8.8", "10.0.0.1"])
+        AddressRules().check_resolved("example.org", 443, ["8.8.8.8", "10.0.0.1"])
     assert caught.value.facts == {"host": "example.org"}
-    AddressRules().check_answer("example.org", 443, ["8.8.8.8", "2606:4700::1111"])
+    AddressRules().check_resolved("example.org", 443, ["8.8.8.8", "2606:4700::1111"])
 
 
 @given(

@@ -13,7 +13,7 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.hosts.github.api import github_api
 from bindery.adapters.hosts.rest_api import HostApi
 from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.rate_limits import host_limited
+from bindery.adapters.http.rate_limits import rate_limit_error
 from bindery.adapters.http.single_flight import SingleFlight
 from bindery.domain.errors import HostLimited, HostUnreachable, RefNotFound
 from tests.serving.github_api import GitHubServer
@@ -134,7 +134,7 @@ def test_a_token_that_is_not_good_for_one_thing_is_shown_for_others(server: GitH
 )
 def test_how_long_to_wait_is_the_hosts_word_within_a_day(headers: dict[str, str], after: float) -> None:
     now = 1_800_000_000.0
-    assert host_limited("h", headers, now).facts["at"] == now + after
+    assert rate_limit_error("h", headers, now).facts["at"] == now + after
 
 
 def test_many_who_ask_for_one_thing_ask_once() -> None:
@@ -146,10 +146,10 @@ def test_many_who_ask_for_one_thing_ask_once() -> None:
         return 7
 
     answers: list[int] = []
-    threads = [threading.Thread(target=lambda: answers.append(flights.one("k", ask))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: answers.append(flights.run("k", ask))) for _ in range(8)]
     for thread in threads:
         thread.start()
-    assert flights.one("other", lambda: 1) == 1
+    assert flights.run("other", lambda: 1) == 1
     going.set()
     for thread in threads:
         thread.join(10)
@@ -168,7 +168,7 @@ def test_whoever_waits_hears_of_the_same_trouble_and_the_next_one_asks_anew() ->
 
     def visit() -> None:
         try:
-            flights.one("k", ask)
+            flights.run("k", ask)
         except RefNotFound as error:
             troubles.append(str(error))
 
@@ -180,7 +180,7 @@ def test_whoever_waits_hears_of_the_same_trouble_and_the_next_one_asks_anew() ->
     for thread in threads:
         thread.join(10)
     assert troubles == [str(RefNotFound(spec="s", ref="r"))] * 4
-    assert flights.one("k", lambda: 3) == 3
+    assert flights.run("k", lambda: 3) == 3
 
 
 def test_whoever_waits_for_one_that_hangs_is_let_go() -> None:
@@ -192,25 +192,25 @@ def test_whoever_waits_for_one_that_hangs_is_let_go() -> None:
         return 7
 
     with ThreadPoolExecutor(1) as first:
-        answer = first.submit(flights.one, "k", ask)
+        answer = first.submit(flights.run, "k", ask)
         waiting.wait(10)
         late = threading.Timer(10, going.set)  # ends a wait that would never end
         late.start()
         with pytest.raises(HostUnreachable) as caught:
-            flights.one("k", lambda: 1, "git.example")
+            flights.run("k", lambda: 1, "git.example")
         assert not going.is_set()
         assert caught.value.facts["host"] == "git.example"
         late.cancel()
         going.set()
         assert answer.result(10) == 7
-    assert flights.one("k", lambda: 3) == 3
+    assert flights.run("k", lambda: 3) == 3
 
 
 def test_an_error_that_nobody_foresaw_keeps_nobody_waiting() -> None:
     flights = SingleFlight[int]()
     with pytest.raises(ZeroDivisionError):
-        flights.one("k", lambda: 1 // 0)
-    assert flights.one("k", lambda: 3) == 3
+        flights.run("k", lambda: 1 // 0)
+    assert flights.run("k", lambda: 3) == 3
 
 
 @pytest.mark.parametrize("name", ["github.provider", "gitlab", "github.gist"])

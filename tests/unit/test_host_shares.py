@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from bindery.adapters.http.budget import AddressInfo
-from bindery.adapters.http.client import GROUP_WAITING, STRANGERS_AT_ONCE, GuardedClient
-from bindery.adapters.http.concurrency import AT_ONCE
-from bindery.adapters.http.host_groups import group_of
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.host_limits import AT_ONCE, GROUP_WAITING, STRANGERS_AT_ONCE, group_of
 from bindery.domain.errors import HostTooSlow, HostUnreachable
 from bindery.domain.launch import Stage
 from bindery.ports.deadline import within

@@ -11,8 +11,7 @@ import pytest
 
 from bindery.adapters.clock import SystemClock
 from bindery.adapters.hosts.records.ckan import CkanProvider
-from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.json_answers import FEW_VALUES
+from bindery.adapters.http.client import FEW_VALUES, GuardedClient
 from bindery.domain.errors import BinderyError, HostUnreachable
 from tests.fakes.table import DictTable
 from tests.serving.scripted import ScriptedServer, answer
@@ -23,7 +22,7 @@ READ = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
 from bindery.adapters.hosts.records.ckan import _Answer
-from bindery.adapters.http.json_answers import FEW_VALUES, read_json
+from bindery.adapters.http.client import FEW_VALUES, read_json
 from bindery.domain.errors import HostUnreachable
 try:
     read_json(_Answer, sys.stdin.buffer.read(), "ckan.example", FEW_VALUES)

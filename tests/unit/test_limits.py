@@ -15,7 +15,7 @@ from bindery.adapters.hosts.github.api import github_api
 from bindery.adapters.hosts.records.rest_api import RecordApi
 from bindery.adapters.http.budget import AddressInfo
 from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE, REMEMBERED, Limits
+from bindery.adapters.http.rate_limits import LONGEST_WAIT_ELSEWHERE, MOST_LIMITS, RateLimits
 from bindery.domain.errors import BinderyError, HostLimited
 from tests.serving.site import Reply, Site, moved
 
@@ -86,9 +86,9 @@ def test_the_host_that_answered_has_us_wait_and_not_the_one_that_led_there(hosts
         ask(hosts.client, hosts.url)
     assert caught.value.facts["host"] == ANSWERING
     now = SystemClock().now()
-    hosts.client.limits.check(hosts.url, now)
+    hosts.client.rate_limits.check(hosts.url, now)
     with pytest.raises(HostLimited):
-        hosts.client.limits.check(hosts.first.to, now)
+        hosts.client.rate_limits.check(hosts.first.to, now)
 
 
 @pytest.mark.parametrize("ask", ASKERS)
@@ -102,8 +102,8 @@ def test_a_redirect_has_the_host_that_it_leads_to_wait_for_minutes_at_most(hosts
         ask(hosts.client, hosts.url)
     assert float(caught.value.facts["at"]) >= now + 86400
     with pytest.raises(HostLimited):
-        hosts.client.limits.check(hosts.first.to, now)
-    hosts.client.limits.check(hosts.first.to, SystemClock().now() + LONGEST_ELSEWHERE)
+        hosts.client.rate_limits.check(hosts.first.to, now)
+    hosts.client.rate_limits.check(hosts.first.to, SystemClock().now() + LONGEST_WAIT_ELSEWHERE)
 
 
 @pytest.mark.parametrize("ask", ASKERS)
@@ -112,12 +112,12 @@ def test_a_host_that_was_asked_itself_has_us_wait_for_as_long_as_it_says(hosts: 
     with pytest.raises(HostLimited):
         ask(hosts.client, hosts.first.to)
     with pytest.raises(HostLimited):
-        hosts.client.limits.check(hosts.first.to, SystemClock().now() + 79000)
+        hosts.client.rate_limits.check(hosts.first.to, SystemClock().now() + 79000)
 
 
 @pytest.mark.parametrize("ask", ASKERS)
 def test_a_host_that_has_us_wait_is_not_asked_by_way_of_another(hosts: Hosts, ask: Ask) -> None:
-    hosts.client.limits.told(hosts.first.to, {"Retry-After": "600"}, SystemClock().now())
+    hosts.client.rate_limits.record(hosts.first.to, {"Retry-After": "600"}, SystemClock().now())
     with pytest.raises(HostLimited) as caught:
         ask(hosts.client, hosts.url)
     assert caught.value.facts["host"] == ANSWERING
@@ -125,7 +125,7 @@ def test_a_host_that_has_us_wait_is_not_asked_by_way_of_another(hosts: Hosts, as
 
 
 def test_what_it_does_not_count_it_is_asked_by_way_of_another_too(hosts: Hosts) -> None:
-    hosts.client.limits.told(hosts.first.to, {"X-RateLimit-Reset": "4000000000"}, SystemClock().now())
+    hosts.client.rate_limits.record(hosts.first.to, {"X-RateLimit-Reset": "4000000000"}, SystemClock().now())
     hosts.second.replies["/x"] = Reply(304)
     api = github_api(hosts.client, SystemClock(), hosts.url, "")
     assert api.get("/x", "page", etag='"e"').unchanged
@@ -141,7 +141,7 @@ def test_a_git_server_behind_a_redirect_is_not_asked_while_it_has_us_wait(hosts:
     wire = GitWire(hosts.client, SystemClock())
     with hosts.client.exchange(hosts.url):
         remote = wire.discover(f"{hosts.url}/x")
-        hosts.client.limits.told(hosts.first.to, {"Retry-After": "600"}, SystemClock().now())
+        hosts.client.rate_limits.record(hosts.first.to, {"Retry-After": "600"}, SystemClock().now())
         with pytest.raises(HostLimited):
             wire.refs(remote, ["HEAD"])
     assert len(hosts.second.asked) == 1
@@ -160,20 +160,20 @@ def test_a_git_server_behind_a_redirect_is_not_asked_while_it_has_us_wait(hosts:
     ],
 )
 def test_what_an_answer_says_of_waiting(status: int, headers: dict[str, str], answer: bool, remembered: bool) -> None:
-    limits = Limits()
-    assert raised(lambda: limits.heard(URL, status, headers, 1000.0)) is answer
+    limits = RateLimits()
+    assert raised(lambda: limits.record_response(URL, status, headers, 1000.0)) is answer
     assert raised(lambda: limits.check(URL, 1001.0)) is remembered
 
 
 def test_of_very_many_hosts_the_one_that_was_told_first_is_forgotten() -> None:
-    limits = Limits()
-    for number in range(REMEMBERED):
-        limits.told(f"https://h{number}/", {"Retry-After": "600"}, 1000.0)
-    limits.told("https://h1/", {"Retry-After": "600"}, 1000.0)  # a second time
-    for number in range(REMEMBERED, REMEMBERED + 10):
-        limits.told(f"https://h{number}/", {"Retry-After": "600"}, 1000.0)
-    remembered = {n for n in range(REMEMBERED + 10) if raised(partial(limits.check, f"https://h{n}/", 1001.0))}
-    assert set(range(REMEMBERED + 10)) - remembered == {0, *range(2, 11)}
+    limits = RateLimits()
+    for number in range(MOST_LIMITS):
+        limits.record(f"https://h{number}/", {"Retry-After": "600"}, 1000.0)
+    limits.record("https://h1/", {"Retry-After": "600"}, 1000.0)  # a second time
+    for number in range(MOST_LIMITS, MOST_LIMITS + 10):
+        limits.record(f"https://h{number}/", {"Retry-After": "600"}, 1000.0)
+    remembered = {n for n in range(MOST_LIMITS + 10) if raised(partial(limits.check, f"https://h{n}/", 1001.0))}
+    assert set(range(MOST_LIMITS + 10)) - remembered == {0, *range(2, 11)}
 
 
 def raised(ask: Callable[[], object]) -> bool:
@@ -195,18 +195,18 @@ def raised(ask: Callable[[], object]) -> bool:
     ],
 )
 def test_what_one_account_was_told_binds_no_other_host_port_or_credential(other: str, authorization: str) -> None:
-    limits = Limits()
-    limits.told(URL, {"Retry-After": "600"}, 1000.0)
+    limits = RateLimits()
+    limits.record(URL, {"Retry-After": "600"}, 1000.0)
     assert raised(lambda: limits.check(f"{URL}/more", 1001.0))
     assert not raised(lambda: limits.check(other, 1001.0, authorization))
-    limits.told(URL, {"Retry-After": "600"}, 1000.0, "Bearer c")
+    limits.record(URL, {"Retry-After": "600"}, 1000.0, "Bearer c")
     assert raised(lambda: limits.check(URL, 1001.0, "Bearer c"))
     assert not raised(lambda: limits.check(other, 1001.0, authorization))
 
 
 def test_no_token_stands_in_what_is_remembered() -> None:
-    limits = Limits()
-    limits.told(URL, {"Retry-After": "600"}, 1000.0, "Bearer secret-token")
+    limits = RateLimits()
+    limits.record(URL, {"Retry-After": "600"}, 1000.0, "Bearer secret-token")
     assert "secret" not in str(vars(limits))
 
 
@@ -222,7 +222,7 @@ def test_a_token_goes_on_while_strangers_wait(hosts: Hosts) -> None:
 
 
 def test_a_limit_of_another_kind_than_the_count_stops_every_request() -> None:
-    limits = Limits()
-    limits.told(URL, {"X-RateLimit-Remaining": "4876", "X-RateLimit-Reset": "4000000000"}, 1000.0)
+    limits = RateLimits()
+    limits.record(URL, {"X-RateLimit-Remaining": "4876", "X-RateLimit-Reset": "4000000000"}, 1000.0)
     assert raised(lambda: limits.check(URL, 1001.0, free=True))
     assert not raised(lambda: limits.check(URL, 1061.0))

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from bindery.adapters.clock import SystemClock
-from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.hosts.git import GitProvider
 from bindery.adapters.hosts.registry import PROVIDERS
 from bindery.adapters.http.client import GuardedClient
@@ -63,7 +63,7 @@ def test_no_redirect_of_a_git_server_leads_to_an_apis_host(site: Site) -> None:
     with Site() as api:
         site.replies["/r/info/refs"] = moved(f"{api.url}/x")
         client = GuardedClient([site.address, api.address])
-        git = GitProvider(client, SystemClock(), refused=NoGit([api.url]))
+        git = GitProvider(client, SystemClock(), refused=RefusedApis([api.url]))
         with pytest.raises(BadAddress, match="asked by its API"):
             git.resolve(f"{quote(f'{site.url}/r', safe='')}/HEAD")
         client.close()
@@ -74,7 +74,7 @@ def test_no_redirect_leads_there_when_a_commit_or_tags_are_asked_for_later(site:
     with Site() as api:
         site.replies["/r/info/refs"] = moved(f"{api.url}/x")
         client = GuardedClient([site.address, api.address])
-        git = GitProvider(client, SystemClock(), refused=NoGit([api.url]))
+        git = GitProvider(client, SystemClock(), refused=RefusedApis([api.url]))
         url = f"{site.url}/r"
         words = {"provider": "git", "spec": "s", "resolved_spec": "s", "repo_url": url, "ref_url": url}
         repository = Repository(ref="1" * 40, clone_url=url, **words)

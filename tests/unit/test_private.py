@@ -18,7 +18,7 @@ from bindery.domain.errors import BinderyError, HostLimited, RefNotFound, Reposi
 from bindery.ports.table import Table
 from bindery.state.environment_keys import Commits
 from bindery.usecases.steps.identify_environment import IdentifyEnvironment
-from bindery_builder.contents.source import Source
+from bindery_builder.contents.copying import Source
 from bindery_local.sqlite_table import SqliteTable
 from tests.fakes.builds import FakeBuilds
 from tests.fakes.queue import FakeQueue

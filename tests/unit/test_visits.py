@@ -11,11 +11,17 @@ from typing import NamedTuple
 import pytest
 
 from bindery.adapters.http.address_rules import AddressRules, parsed
-from bindery.adapters.http.budget import CURRENT, AddressInfo, Exchange
-from bindery.adapters.http.circuit_breaker import ALONE_SECONDS, IN_A_ROW, CircuitBreakers
-from bindery.adapters.http.client import STRANGERS_AT_ONCE, GuardedClient
-from bindery.adapters.http.concurrency import AT_ONCE, ConcurrencyLimit
-from bindery.adapters.http.visits import Visit
+from bindery.adapters.http.budget import CURRENT_BUDGET, AddressInfo, Budget
+from bindery.adapters.http.client import GuardedClient
+from bindery.adapters.http.host_limits import (
+    AT_ONCE,
+    FAILURES_TO_OPEN,
+    OPEN_SECONDS,
+    STRANGERS_AT_ONCE,
+    CircuitBreakers,
+    ConcurrencyLimit,
+    CurrentHost,
+)
 from bindery.domain.errors import BadAddress, HostDown, HostUnreachable
 from tests.serving.scripted import ScriptedServer, answer
 
@@ -72,7 +78,7 @@ def way() -> Iterator[Way]:
         yield Way(client, urls[0], urls[1], opened, broken, lambda: len(second.asked))
         opened.set()
         client.close()
-        assert client._turns._places == {}
+        assert client._turns._queues == {}
 
 
 def path(head: bytes) -> bytes:
@@ -86,8 +92,8 @@ def reply(body: bytes, location: str | None) -> bytes:
 
 def running(client: GuardedClient) -> dict[str, int]:
     """Return the numbers of turns that are held, by key, and check that no exchange waits."""
-    assert not any(place.waiting for place in client._turns._places.values())
-    return {key: place.running for key, place in client._turns._places.items()}
+    assert not any(queue.waiting for queue in client._turns._queues.values())
+    return {key: queue.running for key, queue in client._turns._queues.items()}
 
 
 def turns(url: str, number: int = AT_ONCE) -> dict[str, int]:
@@ -117,7 +123,7 @@ def test_a_request_within_an_exchange_takes_a_turn_at_its_own_host(way: Way) -> 
         for _ in range(AT_ONCE):
             held.enter_context(way.client.exchange(way.second))
         too_many = pytest.raises(HostUnreachable, match="too many requests")
-        with too_many, way.client.exchange(way.first), way.client.ask("GET", way.second, {}):
+        with too_many, way.client.exchange(way.first), way.client.stream("GET", way.second, {}):
             pass
         assert running(way.client) == turns(way.second)
 
@@ -129,10 +135,10 @@ def test_a_turn_that_was_refused_is_refused_again_within_the_exchange(way: Way) 
         with way.client.exchange(way.first):
             for _ in range(2):
                 too_many = pytest.raises(HostUnreachable, match="too many requests")
-                with too_many, way.client.ask("GET", way.second, {}):
+                with too_many, way.client.stream("GET", way.second, {}):
                     pass
                 assert running(way.client) == turns(way.second)
-            with way.client.ask("GET", way.first, {}) as response:
+            with way.client.stream("GET", way.first, {}) as response:
                 assert response.read() == b"first"
             assert running(way.client) == turns(way.second) | turns(way.first, 1)
         assert way.arrived() == 0
@@ -150,7 +156,7 @@ def test_the_second_of_two_queues_that_refuses_leaves_no_turn_in_the_first() -> 
         assert running(client) == before
         with client.exchange(f"http://{FIRST}/"):
             with pytest.raises(HostUnreachable, match="too many requests"):
-                CURRENT.get().go(parsed("http://more.example/"))
+                CURRENT_BUDGET.get().move_to(parsed("http://more.example/"))
             assert running(client) == before
     assert running(client) == {}
 
@@ -161,7 +167,7 @@ def test_a_circle_of_redirects_takes_a_turn_at_a_time_and_leaves_none(way: Way) 
     with pytest.raises(BadAddress, match="again and again"):
         way.client.get(f"{way.first}circle")
     assert running(way.client) == {}
-    with way.client.exchange(way.first), way.client.ask("GET", f"{way.first}there", {}) as response:
+    with way.client.exchange(way.first), way.client.stream("GET", f"{way.first}there", {}) as response:
         assert response.read() == b"first"
         assert running(way.client) == turns(way.first, 1)
 
@@ -179,7 +185,7 @@ def test_a_host_that_hangs_behind_a_redirect_holds_no_turn_of_the_host_that_led_
 
 def test_a_host_that_is_silent_behind_redirects_is_left_alone_and_named(way: Way) -> None:
     way.broken.set()
-    for _ in range(IN_A_ROW):
+    for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(HostUnreachable) as caught:
             way.client.get(f"{way.first}away")
         assert (type(caught.value), caught.value.facts["host"]) == (HostUnreachable, SECOND)
@@ -192,7 +198,7 @@ def test_a_host_that_is_silent_behind_redirects_is_left_alone_and_named(way: Way
         assert running(way.client) == {}
     with way.client.exchange(way.first):
         for _ in range(2):
-            with pytest.raises(HostDown), way.client.ask("GET", way.second, {}):
+            with pytest.raises(HostDown), way.client.stream("GET", way.second, {}):
                 pass
             assert running(way.client) == {}
     assert way.arrived() == arrived
@@ -201,7 +207,7 @@ def test_a_host_that_is_silent_behind_redirects_is_left_alone_and_named(way: Way
 
 def test_a_host_that_a_slow_one_leads_to_is_not_blamed_for_the_time_that_it_did_not_have(way: Way) -> None:
     way.open.clear()
-    for _ in range(IN_A_ROW):
+    for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(HostUnreachable) as caught:
             way.client.get(f"{way.first}late", seconds=LATE_SECONDS + 0.4)
         assert (type(caught.value), caught.value.facts["host"]) == (HostUnreachable, SECOND)
@@ -212,66 +218,66 @@ def test_a_host_that_a_slow_one_leads_to_is_not_blamed_for_the_time_that_it_did_
 
 def test_a_host_that_an_errand_comes_to_at_its_end_is_not_blamed_either(way: Way) -> None:
     way.open.clear()
-    for _ in range(IN_A_ROW):
+    for _ in range(FAILURES_TO_OPEN):
         late = way.client.exchange(way.second, seconds=0.1, download=True)
-        with pytest.raises(HostUnreachable), late, way.client.ask("GET", way.second, {}):
+        with pytest.raises(HostUnreachable), late, way.client.stream("GET", way.second, {}):
             pass
     way.open.set()
     assert way.client.get(way.second).body == b"second"
 
 
-def exchange(seconds: float) -> Exchange:
-    """Return an exchange with longest waits of one second each."""
+def budget_of(seconds: float) -> Budget:
+    """Return the budget of an exchange with longest waits of one second each."""
     deadline = time.monotonic() + seconds
-    return Exchange(AddressRules(), on_this_machine, "http://x.example/", "", seconds, 1, 1, 1, deadline=deadline)
+    return Budget(AddressRules(), on_this_machine, "http://x.example/", "", seconds, 1, 1, 1, deadline=deadline)
 
 
 @pytest.mark.parametrize(("seconds_left", "verdict"), [(20, False), (0.9, None)])
 def test_the_end_of_an_exchange_counts_for_a_host_that_had_its_share_of_it(
     seconds_left: float, verdict: bool | None
 ) -> None:
-    errand = exchange(seconds_left)
-    errand.arrive("x.example:80")
-    assert errand.heard(True) is False  # refused before the deadline, as by a closed port
-    errand.deadline = time.monotonic()
-    assert errand.heard(True) is verdict
+    budget = budget_of(seconds_left)
+    budget.end_move("x.example:80")
+    assert budget.host_responded(True) is False  # refused before the deadline, as by a closed port
+    budget.deadline = time.monotonic()
+    assert budget.host_responded(True) is verdict
 
 
 def test_time_that_was_lost_before_a_turn_came_leaves_the_circuit_alone() -> None:
-    turns, circuits, errand = ConcurrencyLimit(), CircuitBreakers(time.time), exchange(0)
-    for _ in range(IN_A_ROW):
+    turns, circuits, budget = ConcurrencyLimit(), CircuitBreakers(time.time), budget_of(0)
+    for _ in range(FAILURES_TO_OPEN):
         with (
             pytest.raises(HostUnreachable, match="no full answer"),
-            Visit(turns, circuits, errand, lambda _: {}) as visit,
+            CurrentHost(turns, circuits, budget, lambda _: {}) as current,
         ):
-            visit.go(parsed("http://x.example/"))
-    assert circuits._silences == {}
-    assert errand.place == ""
+            current.move_to(parsed("http://x.example/"))
+    assert circuits._circuits == {}
+    assert budget.host_port == ""
 
 
 def test_a_try_of_a_silent_host_that_had_no_time_leaves_the_next_one_to_try() -> None:
     now = 1000.0
     circuits = CircuitBreakers(lambda: now)
 
-    def errand(verdict: bool | None) -> None:
-        with circuits.errand("x.example:80", "x.example", lambda _: verdict):
+    def exchange(verdict: bool | None) -> None:
+        with circuits.guard("x.example:80", "x.example", lambda _: verdict):
             pass
 
-    for _ in range(IN_A_ROW):
-        errand(False)
-    now += ALONE_SECONDS + 1
-    errand(None)
-    errand(False)
+    for _ in range(FAILURES_TO_OPEN):
+        exchange(False)
+    now += OPEN_SECONDS + 1
+    exchange(None)
+    exchange(False)
     with pytest.raises(HostDown):
-        errand(None)
+        exchange(None)
 
 
 def test_a_turn_is_kept_on_the_way_to_another_name_of_its_group() -> None:
     client = GuardedClient(turn_seconds=0, quiet_seconds=0)
     with client.exchange("http://forge.example/"):
-        before = dict(client._turns._places)
-        moved = {key: place.moved for key, place in before.items()}
-        CURRENT.get().go(parsed("https://www.forge.example/"))
-        assert client._turns._places == before
-        assert {key: place.moved for key, place in client._turns._places.items()} == moved
-    assert client._turns._places == {}
+        before = dict(client._turns._queues)
+        moved = {key: queue.last_end for key, queue in before.items()}
+        CURRENT_BUDGET.get().move_to(parsed("https://www.forge.example/"))
+        assert client._turns._queues == before
+        assert {key: queue.last_end for key, queue in client._turns._queues.items()} == moved
+    assert client._turns._queues == {}

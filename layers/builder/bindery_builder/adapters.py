@@ -22,11 +22,11 @@ class BuilderAdapters(Adapters):
 
     @cached_property
     def contents(self) -> AnyContents:
-        from bindery.adapters.hosts.registry import no_git
+        from bindery.adapters.hosts.registry import refused_apis
         from bindery_builder.contents.router import AnyContents
 
         return AnyContents(
-            self.home / "repositories", self.guarded_client, self.clock, self.provider, no_git(self.settings)
+            self.home / "repositories", self.guarded_client, self.clock, self.provider, refused_apis(self.settings)
         )
 
     def pull_logins(self) -> list[PullLogin]:

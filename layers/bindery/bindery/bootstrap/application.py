@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bindery.usecases.render_metrics import RenderMetrics
     from bindery.usecases.start_build import StartBuild
     from bindery.usecases.steps.advance import Advance
-    from bindery.usecases.steps.fail import EndLaunch
+    from bindery.usecases.steps.end_launch import EndLaunch
     from bindery.usecases.steps.release_slots import ReleaseSlots
     from bindery.usecases.steps.retry import RetryStep
     from bindery.usecases.steps.run_step import RunStep
@@ -135,7 +135,7 @@ class System:
 
     @cached_property
     def end_launch(self) -> EndLaunch:
-        from bindery.usecases.steps.fail import EndLaunch
+        from bindery.usecases.steps.end_launch import EndLaunch
 
         return EndLaunch(self.state.launches, self.ports.queue, self.ports.clock)
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bindery import bootstrap
 from bindery.cli.hosts_table import host_table
-from bindery.cli.plainly import plainly
+from bindery.cli.plain_errors import plain_message
 from bindery.cli.rules import add_commands
 from bindery.cli.settings_table import settings_tables
 from bindery.cli.unknown_variables import misspelt
@@ -67,7 +67,7 @@ def check_settings() -> Settings:
         return Settings.read()
     except ValidationError as error:
         troubles = error.errors(include_input=False)
-        lines = (f"BINDERY_{str(each['loc'][0]).upper()}: {plainly(each)}" for each in troubles)
+        lines = (f"BINDERY_{str(each['loc'][0]).upper()}: {plain_message(each)}" for each in troubles)
         raise SystemExit("These settings cannot be used:\n" + "\n".join(lines)) from None
 
 

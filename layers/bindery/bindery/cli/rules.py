@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from bindery import bootstrap
-from bindery.cli.plainly import plainly
+from bindery.cli.plain_errors import plain_message
 from bindery.state.rule_book import FRESH_SECONDS, Entry, Kind, RuleBook, RuleBookFull
 
 UNITS = {"m": 60, "h": 3600, "d": 86400}
@@ -58,7 +58,7 @@ def add_rule(kind: str, value: str, quota: int | None, lasts: int | None, why: s
         entry = Entry(kind=Kind(kind), value=value, quota=quota, why=why, created_at=now, expires_at=until)
         _book().add(entry)
     except ValidationError as error:
-        raise SystemExit("\n".join(plainly(each) for each in error.errors(include_url=False))) from None
+        raise SystemExit("\n".join(plain_message(each) for each in error.errors(include_url=False))) from None
     except RuleBookFull as error:
         raise SystemExit(str(error)) from None
     return f"{entry.id}: it counts within {FRESH_SECONDS} seconds. Remove it with: rules remove {entry.id}"

@@ -13,7 +13,7 @@ from bindery.state.environments import Environments
 from bindery.state.launches import Launches
 from bindery.usecases.record_build import RecordBuild
 from bindery.usecases.steps.advance import Advance
-from bindery.usecases.steps.fail import EndLaunch
+from bindery.usecases.steps.end_launch import EndLaunch
 
 logger = logging.getLogger("bindery")
 LONGEST_NAME = 100

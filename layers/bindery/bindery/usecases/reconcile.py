@@ -25,8 +25,8 @@ from bindery.usecases.record_build import RecordBuild
 from bindery.usecases.render_metrics import RenderMetrics
 from bindery.usecases.steps.advance import Advance
 from bindery.usecases.steps.count_launches import CountLaunches
+from bindery.usecases.steps.end_launch import EndLaunch
 from bindery.usecases.steps.evict_images import EvictImages
-from bindery.usecases.steps.fail import EndLaunch
 from bindery.usecases.steps.recount_quotas import RecountQuotas
 from bindery.usecases.steps.release_slots import ReleaseSlots
 from bindery.usecases.steps.stop_unwanted import StopUnwanted

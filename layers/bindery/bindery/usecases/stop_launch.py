@@ -6,7 +6,7 @@ from bindery.domain.errors import LaunchStopped
 from bindery.domain.messages import StopRequested
 from bindery.ports.queue import Queue
 from bindery.state.launches import Launches
-from bindery.usecases.steps.fail import EndLaunch
+from bindery.usecases.steps.end_launch import EndLaunch
 
 
 @dataclass(frozen=True)

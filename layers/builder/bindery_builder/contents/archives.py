@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from bindery.adapters.git.refs import shown
-from bindery.adapters.http.budget import in_words
-from bindery.adapters.http.client import OF_DISKS
+from bindery.adapters.http.budget import readable_size
+from bindery.adapters.http.client import DISK_ERRORS
 from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
 from bindery_builder.contents.record_folder import RecordFolder
 from bindery_builder.contents.work_tree import Room
@@ -54,7 +54,7 @@ def unpack(archive: Path, name: str, folder: RecordFolder, room: Room, check: Ch
         else:
             _untar(_plain(archive, name.lower(), room, check), folder, check)
     except BROKEN as error:
-        if isinstance(error, OSError) and error.errno in OF_DISKS:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
         raise RepositoryUnusable(why=f"its archive {shown(name)} cannot be unpacked: {_reason(error)}") from None
 
@@ -164,7 +164,7 @@ def _plain(archive: Path, name: str, room: Room, check: Check) -> Path:
             check()
             room_left -= len(piece)
             if room_left < 0:
-                raise RepositoryTooLarge(url=room.url, limit=in_words(room.max_bytes))
+                raise RepositoryTooLarge(url=room.url, limit=readable_size(room.max_bytes))
             file.write(piece)
     return plain
 

@@ -1,18 +1,35 @@
-"""State of one working copy during its creation, including its submodules."""
+"""One working copy during its creation, including its submodules: its source, its state and its time limit."""
 
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-from bindery.adapters.git.no_git import NoGit
 from bindery.adapters.git.protocol import Remote
-from bindery.adapters.http.budget import Errand
+from bindery.adapters.git.refused_apis import RefusedApis
+from bindery.adapters.http.budget import TimeLimit
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import RepositoryTooLarge
 from bindery_builder.contents.submodules import DEEPEST, MOST_NOTES, MOST_SUBMODULES
 from bindery_builder.contents.work_tree import Room, shown
 
 State = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Commit, its clone address, and the authorization that its host requires: a header's value, or empty."""
+
+    url: str
+    commit: str
+    authorization: str = field(default="", repr=False)
+
+    @property
+    def cache_name(self) -> str:
+        """Return the name in the cache.
+
+        Private content has a separate name, so that a submodule of another repository with the same address does not find it.
+        """
+        return f"private {self.url}" if self.authorization else self.url
 
 
 @dataclass
@@ -76,24 +93,26 @@ class Copy:
 
 
 @dataclass
-class CopyErrand(Errand):
-    """Errand that makes a working copy, or one of its submodules in a share of the time."""
+class CopyTask(TimeLimit):
+    """Task that makes a working copy, or one of its submodules in a share of the time."""
 
     copy: Copy
 
-    def download(self, client: GuardedClient, url: str, max_bytes: int, refused: NoGit) -> AbstractContextManager[None]:
+    def download(
+        self, client: GuardedClient, url: str, max_bytes: int, refused: RefusedApis
+    ) -> AbstractContextManager[None]:
         """Return the exchange of a download in the remaining time. refused: addresses that redirects must not lead to."""
         return client.exchange(
             url,
-            seconds=self.left(),
+            seconds=self.remaining_seconds(),
             max_bytes=max_bytes,
             stopped=self.stopped,
             download=True,
-            may_lead=refused.check,
+            check_redirect=refused.check,
         )
 
-    def share(self, waiting: int) -> "CopyErrand":
-        """Return an errand for the next of `waiting` submodules.
+    def share(self, waiting: int) -> "CopyTask":
+        """Return a task for the next of `waiting` submodules.
 
         The remaining time is split equally between the submodules and the work that follows them.
         """
@@ -101,8 +120,8 @@ class CopyErrand(Errand):
         seconds = max(self.deadline - now, 0) / (waiting + 1)
         return replace(self, seconds=seconds, deadline=now + seconds)
 
-    def bounded(self, most: float) -> "CopyErrand":
-        """Return an errand for an optional step: at most `most` seconds, and at most a quarter of the remaining time."""
+    def bounded(self, most: float) -> "CopyTask":
+        """Return a task for an optional step: at most `most` seconds, and at most a quarter of the remaining time."""
         now = time.monotonic()
         seconds = min(max(self.deadline - now, 0) / 4, most)
         return replace(self, seconds=seconds, deadline=now + seconds)

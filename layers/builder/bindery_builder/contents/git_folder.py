@@ -9,9 +9,9 @@ from dulwich.index import write_index_dict
 from dulwich.pack import SHA1Writer
 
 from bindery.adapters.git.protocol import HEADS
+from bindery_builder.contents.copying import Source
 from bindery_builder.contents.history import History
 from bindery_builder.contents.pack_cache import INDEX, PACK
-from bindery_builder.contents.source import Source
 from bindery_builder.contents.work_tree import Written
 
 CORE: Final = """[core]

@@ -16,18 +16,16 @@ from dulwich.pack import load_pack_index
 from dulwich.refs import Ref as RefName
 from dulwich.refs import check_ref_format
 
-from bindery.adapters.git.no_git import NoGit
 from bindery.adapters.git.packs import BrokenPack, PackLimits, TooMuch
 from bindery.adapters.git.protocol import HEADS, TAGS, GitWire, Ref, Refused, Remote, TooManyRefs, fingerprint
 from bindery.adapters.git.refs import COMMIT, OFTEN_MISSING
-from bindery.adapters.http.budget import MB, in_words
+from bindery.adapters.git.refused_apis import RefusedApis
+from bindery.adapters.http.budget import MB, SLICE_SECONDS, readable_size
 from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.concurrency import SLICE_SECONDS
 from bindery.domain.errors import BinderyError, HostLimited, HostUnreachable, RepositoryTooLarge
-from bindery_builder.contents.copying import CopyErrand
+from bindery_builder.contents.copying import CopyTask, Source
 from bindery_builder.contents.history_pack import CHECKSUM_BYTES, index_history
 from bindery_builder.contents.pack_cache import INDEX, PACK, ObjectCache
-from bindery_builder.contents.source import Source
 
 DEPTH: Final = 20_000
 LIMITS: Final = PackLimits(objects=200_000, object_bytes=MB, total_bytes=400 * MB)
@@ -89,52 +87,52 @@ class _Record:
 class Histories:
     """Histories of commits, fetched once and kept beside the packs of their files."""
 
-    def __init__(self, client: GuardedClient, wire: GitWire, cache: ObjectCache, refused: NoGit) -> None:
+    def __init__(self, client: GuardedClient, wire: GitWire, cache: ObjectCache, refused: RefusedApis) -> None:
         self._client = client
-        self._no_git = refused
+        self._refused_apis = refused
         self._wire = wire
         self._cache = cache
         self._refused: dict[str, tuple[str, float]] = {}
 
     @contextmanager
-    def entry(self, source: Source, ref: str, errand: CopyErrand, *, exact: bool) -> Iterator[History | None]:
+    def entry(self, source: Source, ref: str, task: CopyTask, *, exact: bool) -> Iterator[History | None]:
         """Yield the history of the source's commit, or None after a note with the reason why the working copy is shallow.
 
         ref: as in the link, such as `HEAD` or `main`. exact: the tags must be those that the host has now, and a host that does not
         answer raises HostUnreachable or HostLimited.
         """
-        share = errand.bounded(EXACT_SECONDS if exact else SECONDS)
+        share = task.bounded(EXACT_SECONDS if exact else SECONDS)
         with ExitStack() as stack:
             try:
                 place, record = self._entered(source, ref, share, stack, exact=exact)
             except BinderyError as error:
-                if errand.stopped() or (exact and isinstance(error, HostUnreachable | HostLimited)):
+                if task.stopped() or (exact and isinstance(error, HostUnreachable | HostLimited)):
                     raise
-                refused = self._refuse(f"later {source.kept_as}", "its host did not send it in time", LATER_SECONDS)
-                errand.copy.notes.append(_note(str(refused)))
+                refused = self._refuse(f"later {source.cache_name}", "its host did not send it in time", LATER_SECONDS)
+                task.copy.notes.append(_note(str(refused)))
                 yield None
             except _NoHistory as error:
-                errand.copy.notes.append(_note(str(error)))
+                task.copy.notes.append(_note(str(error)))
                 yield None
             else:
                 if record.shallow:
-                    errand.copy.notes.append(
+                    task.copy.notes.append(
                         f"The repository's history is long: only its newest {DEPTH} commits are here."
                     )
                 yield History(place, record.branch(ref) or "", record.default, record.tags, record.shallow)
 
     def _entered(
-        self, source: Source, ref: str, errand: CopyErrand, stack: ExitStack, *, exact: bool
+        self, source: Source, ref: str, task: CopyTask, stack: ExitStack, *, exact: bool
     ) -> tuple[Path, _Record]:
         """Return the entry in the cache, held until `stack` is closed. An entry that is damaged on disk is fetched again."""
-        for name in (source.kept_as, *(() if exact else (f"later {source.kept_as}",))):
+        for name in (source.cache_name, *(() if exact else (f"later {source.cache_name}",))):
             why, until = self._refused.get(name, ("", 0.0))
             if time.monotonic() < until:
                 raise _NoHistory(why)
-        self._refresh(source, ref, errand, exact=exact)
+        self._refresh(source, ref, task, exact=exact)
         for _ in range(2):
-            make = partial(self._make, source, errand)
-            entry = self._cache.entry(_cache_name(source), source.commit, make, errand.check)
+            make = partial(self._make, source, task)
+            entry = self._cache.entry(_cache_name(source), source.commit, make, task.check)
             place = stack.enter_context(entry)
             try:
                 return place, _checked(place)
@@ -149,7 +147,7 @@ class Histories:
         self._refused[name] = why, time.monotonic() + seconds
         return _NoHistory(why)
 
-    def _refresh(self, source: Source, ref: str, errand: CopyErrand, *, exact: bool) -> None:
+    def _refresh(self, source: Source, ref: str, task: CopyTask, *, exact: bool) -> None:
         """Remove a cached history if its tags may have changed since, or if it does not contain `ref`."""
         place = self._cache.place(_cache_name(source), source.commit)
         try:
@@ -160,8 +158,8 @@ class Histories:
         if not exact and age < (UNKNOWN_SECONDS if record.branch(ref) is None else REFS_SECONDS):
             return
         try:
-            with errand.download(self._client, source.url, MOST_BYTES, self._no_git):
-                refs = self._refs(source, self._remote(source, errand))
+            with task.download(self._client, source.url, MOST_BYTES, self._refused_apis):
+                refs = self._refs(source, self._remote(source, task))
         except (HostUnreachable, HostLimited):
             if exact:
                 raise
@@ -170,44 +168,44 @@ class Histories:
             (place / REFS).touch()
             return
         while not self._cache.forget(place):  # a starting session is copying it
-            errand.check()
+            task.check()
             time.sleep(SLICE_SECONDS)
 
-    def _make(self, source: Source, errand: CopyErrand, aside: Path) -> None:
+    def _make(self, source: Source, task: CopyTask, aside: Path) -> None:
         """Fetch the history into a new folder of the cache. Raises _NoHistory and BinderyError."""
-        errand.copy.fetched = True
+        task.copy.fetched = True
         try:
-            with errand.download(self._client, source.url, MOST_BYTES, self._no_git):
-                remote = self._remote(source, errand)
+            with task.download(self._client, source.url, MOST_BYTES, self._refused_apis):
+                remote = self._remote(source, task)
                 refs = self._refs(source, remote)
                 with (
                     (aside / PACK).open("xb") as file,
                     self._wire.history(remote, source.commit, DEPTH) as (shallow, pieces),
                 ):
                     file.writelines(pieces)
-            index_history(aside, LIMITS, errand.check)
+            index_history(aside, LIMITS, task.check)
         except TooMuch as error:
-            raise self._refuse(source.kept_as, f"it is over the limit ({error.limit})") from None
+            raise self._refuse(source.cache_name, f"it is over the limit ({error.limit})") from None
         except RepositoryTooLarge:
-            raise self._refuse(source.kept_as, f"it is over the limit ({in_words(MOST_BYTES)})") from None
+            raise self._refuse(source.cache_name, f"it is over the limit ({readable_size(MOST_BYTES)})") from None
         except (Refused, BrokenPack):
-            raise self._refuse(source.kept_as, "its server does not send it by itself") from None
+            raise self._refuse(source.cache_name, "its server does not send it by itself") from None
         _write(aside, refs, shallow)
 
-    def _remote(self, source: Source, errand: CopyErrand) -> Remote:
-        return errand.copy.remotes.get(source.url) or self._wire.discover(source.url, source.authorization)
+    def _remote(self, source: Source, task: CopyTask) -> Remote:
+        return task.copy.remotes.get(source.url) or self._wire.discover(source.url, source.authorization)
 
     def _refs(self, source: Source, remote: Remote) -> tuple[Ref, ...]:
         if not remote.filters:
-            raise self._refuse(source.kept_as, "its server does not send it by itself (no filters)")
+            raise self._refuse(source.cache_name, "its server does not send it by itself (no filters)")
         try:
             return self._wire.listed(remote, ("HEAD", HEADS, TAGS))
         except TooManyRefs as error:
-            raise self._refuse(source.kept_as, str(error)) from None
+            raise self._refuse(source.cache_name, str(error)) from None
 
 
 def _cache_name(source: Source) -> str:
-    return f"history of {source.kept_as}"
+    return f"history of {source.cache_name}"
 
 
 def _note(why: str) -> str:

@@ -20,7 +20,7 @@ from bindery.adapters.git.packs import (
     inflated,
     object_header,
 )
-from bindery.adapters.http.budget import in_words
+from bindery.adapters.http.budget import readable_size
 from bindery_builder.contents.pack_cache import INDEX, PACK, index_pack, measured
 
 CHECKSUM_BYTES: Final = 20
@@ -67,7 +67,7 @@ def _entries(pack: memoryview, limits: PackLimits, check: Callable[[], None]) ->
                 return None
             total += size
             if size > limits.object_bytes or total > limits.total_bytes:
-                raise TooMuch(in_words(limits.total_bytes))
+                raise TooMuch(readable_size(limits.total_bytes))
             content, at = inflated(pack, at, size)
             name = sha1(NAMES[kind] + b" %d\0" % size + content, usedforsecurity=False).digest()
             entries.append((name, begin, zlib.crc32(pack[begin:at])))

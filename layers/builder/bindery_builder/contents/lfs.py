@@ -18,11 +18,11 @@ from typing import Final
 from dulwich.index import IndexEntry, index_entry_from_stat
 from pydantic import BaseModel, Field, ValidationError
 
-from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.http.address_rules import parsed
 from bindery.adapters.http.budget import MB
-from bindery.adapters.http.client import GuardedClient, answering_host
-from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE
+from bindery.adapters.http.client import GuardedClient, responding_host
+from bindery.adapters.http.rate_limits import LONGEST_WAIT_ELSEWHERE
 from bindery.domain.errors import (
     BadAddress,
     BinderyError,
@@ -31,9 +31,8 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.ports.clock import Clock
-from bindery_builder.contents.copying import CopyErrand
+from bindery_builder.contents.copying import CopyTask, Source
 from bindery_builder.contents.pack_cache import PACK, ObjectCache
-from bindery_builder.contents.source import Source
 from bindery_builder.contents.submodules import why
 from bindery_builder.contents.work_tree import Written
 
@@ -85,13 +84,13 @@ class _Pointer:
 class LargeFiles:
     """Git LFS objects, fetched once and kept beside the packs of the same repository."""
 
-    def __init__(self, client: GuardedClient, clock: Clock, cache: ObjectCache, refused: NoGit) -> None:
+    def __init__(self, client: GuardedClient, clock: Clock, cache: ObjectCache, refused: RefusedApis) -> None:
         self._refused = refused
         self._client = client
         self._clock = clock
         self._cache = cache
 
-    def fill(self, source: Source, folder: Path, written: Written, errand: CopyErrand) -> list[tuple[bytes, str]]:
+    def fill(self, source: Source, folder: Path, written: Written, task: CopyTask) -> list[tuple[bytes, str]]:
         """Replace the pointers in `folder`, a new working copy, with their objects.
 
         Updates `written.index`. Returns the paths of the pointers that stay, each with the reason.
@@ -101,25 +100,25 @@ class LargeFiles:
         for begin in range(0, len(pointers), BATCH):
             batch = pointers[begin : begin + BATCH]
             try:
-                actions = self._actions(source, batch, errand)
+                actions = self._actions(source, batch, task)
             except BinderyError as error:
-                _go_on(errand, error)
+                _go_on(task, error)
                 return remaining + [(pointer.path, why(error)) for pointer in pointers[begin:]]
             for number, pointer in enumerate(batch, begin):
                 try:
-                    self._replace(source, folder, written.index, pointer, actions.get(pointer.oid), errand)
+                    self._replace(source, folder, written.index, pointer, actions.get(pointer.oid), task)
                 except (HostUnreachable, HostLimited) as error:
-                    _go_on(errand, error)
+                    _go_on(task, error)
                     return remaining + [(other.path, why(error)) for other in pointers[number:]]
                 except BinderyError as error:
-                    _go_on(errand, error)
+                    _go_on(task, error)
                     remaining.append((pointer.path, why(error)))
                     failures += 1
                     if failures >= MOST_FAILURES:  # a server must not cause unlimited requests to other hosts
                         return remaining + [(other.path, why(error)) for other in pointers[number + 1 :]]
         return remaining
 
-    def _actions(self, source: Source, batch: Sequence[_Pointer], errand: CopyErrand) -> dict[str, _Action]:
+    def _actions(self, source: Source, batch: Sequence[_Pointer], task: CopyTask) -> dict[str, _Action]:
         """Return the address of each object. Sends one request. Objects that the server does not have are left out."""
         missing = {p.oid: p.size for p in batch if not (self._cache.place(_cache_name(source), p.oid) / PACK).exists()}
         if not missing:
@@ -129,17 +128,17 @@ class LargeFiles:
         body = json.dumps({"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"})
         headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
         headers |= {"Authorization": source.authorization} if source.authorization else {}
-        self._client.limits.check(url, self._clock.now(), source.authorization)
+        self._client.rate_limits.check(url, self._clock.now(), source.authorization)
         exchange = self._client.exchange(
             url,
-            seconds=errand.left(),
+            seconds=task.remaining_seconds(),
             max_bytes=MOST_ANSWER,
-            stopped=errand.stopped,
-            may_lead=self._refused.check,
+            stopped=task.stopped,
+            check_redirect=self._refused.check,
         )
-        with exchange, self._client.ask("POST", url, headers, body.encode()) as response:
-            host = answering_host(response, url)
-            self._client.hear(response, url, self._clock.now(), source.authorization)
+        with exchange, self._client.stream("POST", url, headers, body.encode()) as response:
+            host = responding_host(response, url)
+            self._client.record_rate_limit(response, url, self._clock.now(), source.authorization)
             if response.status in {401, 403, 404, 410}:
                 raise RepositoryUnusable(why=f"{host} does not give them out (status {response.status})")
             if response.status != 200:
@@ -160,18 +159,16 @@ class LargeFiles:
         index: dict[bytes, IndexEntry],
         pointer: _Pointer,
         action: _Action | None,
-        errand: CopyErrand,
+        task: CopyTask,
     ) -> None:
-        errand.check()
-        errand.copy.room.grow(
-            pointer.size - pointer.pointer_bytes
-        )  # counts even if it fails: this limits the downloads
+        task.check()
+        task.copy.room.grow(pointer.size - pointer.pointer_bytes)  # counts even if it fails: this limits the downloads
         target, incoming = folder / os.fsdecode(pointer.path), folder / ".git" / INCOMING
-        make = partial(self._download, source, pointer, action, errand)
+        make = partial(self._download, source, pointer, action, task)
         try:
             for _ in range(2):  # an object that is damaged on disk is fetched again
-                with self._cache.entry(_cache_name(source), pointer.oid, make, errand.check) as place:
-                    if _copied(place / PACK, incoming, errand) == pointer.oid:
+                with self._cache.entry(_cache_name(source), pointer.oid, make, task.check) as place:
+                    if _copied(place / PACK, incoming, task) == pointer.oid:
                         break
                     self._cache.drop(place)
             else:
@@ -184,9 +181,7 @@ class LargeFiles:
             incoming.unlink(missing_ok=True)
         index[pointer.path] = index_entry_from_stat(target.lstat(), index[pointer.path].sha)
 
-    def _download(
-        self, source: Source, pointer: _Pointer, action: _Action | None, errand: CopyErrand, aside: Path
-    ) -> None:
+    def _download(self, source: Source, pointer: _Pointer, action: _Action | None, task: CopyTask, aside: Path) -> None:
         """Write the object into a new folder of the cache. Its size and hash must match the pointer's."""
         if action is None:
             raise RepositoryUnusable(why="its host does not have them")
@@ -194,17 +189,19 @@ class LargeFiles:
             raise BadAddress(url=action.href, why="its address would leave https")
         self._refused.check(action.href)
         headers, credential = _allowed(action.header), _authorization(action.header)
-        self._client.limits.check(action.href, self._clock.now(), credential)
-        errand.copy.fetched = True
+        self._client.rate_limits.check(action.href, self._clock.now(), credential)
+        task.copy.fetched = True
         hashed, size = sha256(), 0
         with (
-            errand.download(self._client, action.href, pointer.size + MB, self._refused),
+            task.download(self._client, action.href, pointer.size + MB, self._refused),
             (aside / PACK).open("xb") as file,
-            self._client.ask("GET", action.href, headers) as response,
+            self._client.stream("GET", action.href, headers) as response,
         ):
-            self._client.hear(response, action.href, self._clock.now(), credential, longest=LONGEST_ELSEWHERE)
+            self._client.record_rate_limit(
+                response, action.href, self._clock.now(), credential, longest=LONGEST_WAIT_ELSEWHERE
+            )
             if response.status != 200:
-                host = answering_host(response, action.href)
+                host = responding_host(response, action.href)
                 raise RepositoryUnusable(why=f"{host} answers with status {response.status}")
             for piece in response.stream(PIECE, decode_content=False):
                 hashed.update(piece)
@@ -214,14 +211,14 @@ class LargeFiles:
             raise RepositoryUnusable(why=f"{parsed(action.href).host} sent something else than the pointer names")
 
 
-def _go_on(errand: CopyErrand, error: BinderyError) -> None:
+def _go_on(task: CopyTask, error: BinderyError) -> None:
     """Raise the error if the launch was stopped."""
-    if errand.stopped():
+    if task.stopped():
         raise error
 
 
 def _cache_name(source: Source) -> str:
-    return f"lfs of {source.kept_as}"
+    return f"lfs of {source.cache_name}"
 
 
 def _allowed(headers: dict[str, str]) -> dict[str, str]:
@@ -236,12 +233,12 @@ def _authorization(headers: dict[str, str]) -> str:
     return next((value for name, value in _allowed(headers).items() if name.lower() == "authorization"), "")
 
 
-def _copied(source: Path, target: Path, errand: CopyErrand) -> str:
+def _copied(source: Path, target: Path, task: CopyTask) -> str:
     """Copy a file. Return its SHA-256 in hex."""
     hashed = sha256()
     with source.open("rb") as old, target.open("wb") as new:
         while piece := old.read(1 << 20):
-            errand.check()
+            task.check()
             hashed.update(piece)
             new.write(piece)
     return hashed.hexdigest()

@@ -1,4 +1,4 @@
-"""Cache of fetched packs on this machine: one folder per repository and commit."""
+"""Cache of fetched packs on this machine, one folder per repository and commit, and the reader of their objects."""
 
 import errno
 import fcntl
@@ -15,17 +15,20 @@ from typing import BinaryIO, Final
 from uuid import uuid4
 
 from dulwich.object_format import SHA1
-from dulwich.pack import PackData
+from dulwich.objects import ObjectID
+from dulwich.pack import Pack, PackData, PackFileDisappeared
 
-from bindery.adapters.git.packs import BROKEN, BrokenPack, PackLimits, measure
-from bindery.adapters.http.budget import MB
-from bindery.adapters.http.concurrency import SLICE_SECONDS
+from bindery.adapters.git.object_ids import object_id
+from bindery.adapters.git.packs import BLOB, BROKEN, COMMIT, TREE, BrokenPack, PackLimits, measure
+from bindery.adapters.http.budget import MB, SLICE_SECONDS
+from bindery_builder.contents.work_tree import Read
 
 PACK, INDEX = "objects.pack", "objects.idx"
 ASIDE: Final = ".aside-"
 LARGEST: Final = "largest"
 """File with the size of the pack's largest object in bytes."""
 LARGE_BYTES: Final = 20 * MB
+KINDS: Final = {BLOB: b"blob", COMMIT: b"commit", TREE: b"tree"}
 FORGOTTEN_SECONDS: Final = 3600.0
 
 
@@ -201,3 +204,24 @@ def index_pack(folder: Path, check: Callable[[], None]) -> None:
             data.create_index_v2(str(folder / INDEX), progress=lambda _done, _all: check())
     except BROKEN as error:
         raise BrokenPack("its objects cannot be read") from error
+
+
+@contextmanager
+def objects_in(pack: Path, check: Callable[[], None]) -> Iterator[Read]:
+    """Yield a reader for the objects of a pack and its index. It verifies each object against its id.
+
+    Thus the files that are written are those of the commit's id.
+    """
+    with Pack(str(pack).removesuffix(".pack"), object_format=SHA1) as opened:
+
+        def read(kind: bytes, requested_id: bytes) -> bytes:
+            check()
+            try:
+                number, content = opened.get_raw(ObjectID(requested_id))
+            except (*BROKEN, PackFileDisappeared) as error:
+                raise BrokenPack("an object is missing") from error
+            if KINDS.get(number) != kind or object_id(kind, content) != requested_id:
+                raise BrokenPack("an object is not what it should be")
+            return content
+
+        yield read

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from bindery.adapters.git.refs import shown
-from bindery.adapters.http.client import OF_DISKS
+from bindery.adapters.http.client import DISK_ERRORS
 from bindery.domain.errors import RepositoryUnusable
 from bindery_builder.contents.work_tree import DEEPEST, Room, is_git
 
@@ -127,6 +127,6 @@ def _explained(path: str) -> Iterator[None]:
     except FileExistsError:
         raise RepositoryUnusable(why=f"it holds {shown(path)} twice") from None
     except OSError as error:
-        if error.errno in OF_DISKS or error.errno is None:  # not the record's fault, or not about this file
+        if error.errno in DISK_ERRORS or error.errno is None:  # not the record's fault, or not about this file
             raise
         raise RepositoryUnusable(why=f"{shown(path)} cannot be written here: {error.strerror}") from None

@@ -15,9 +15,8 @@ from urllib3.response import BaseHTTPResponse
 from bindery.adapters.git.refs import shown
 from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
 from bindery.adapters.http.address_rules import parsed
-from bindery.adapters.http.budget import MB, Errand, in_words
-from bindery.adapters.http.client import GuardedClient, answering_host
-from bindery.adapters.http.concurrency import SLICE_SECONDS
+from bindery.adapters.http.budget import MB, SLICE_SECONDS, TimeLimit, readable_size
+from bindery.adapters.http.client import GuardedClient, responding_host
 from bindery.domain.errors import HostLimited, HostUnreachable, RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
@@ -38,7 +37,7 @@ KEPT_FROM_US: Final = {400, 401, 403, 404, 410, 451}
 
 
 @dataclass
-class _Errand(Errand):
+class _RecordTask(TimeLimit):
     room: Room
 
 
@@ -77,13 +76,13 @@ class RecordContents:
     ) -> Checkout:
         most = self._seconds if seconds is None else min(self._seconds, seconds)
         host = parsed(repository.clone_url).host
-        errand = _Errand(host, most, stopped, time.monotonic() + most, self._room(repository))
-        listing = self._host(repository.provider).files(repository, errand)
+        task = _RecordTask(host, most, stopped, time.monotonic() + most, self._room(repository))
+        listing = self._host(repository.provider).files(repository, task)
         self._check(listing, repository)
         aside = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
         aside.mkdir(parents=True)
         try:
-            self._fill(listing, repository, aside, errand).rename(folder)
+            self._fill(listing, repository, aside, task).rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return Checkout(_few(listing.notes))
@@ -100,31 +99,31 @@ class RecordContents:
         if len(listing.files) > self._max_files:
             raise RepositoryTooLarge(url=repository.repo_url, limit=f"{self._max_files} files")
         if sum(file.size or 0 for file in listing.files) > self._max_bytes:
-            raise RepositoryTooLarge(url=repository.repo_url, limit=in_words(self._max_bytes))
+            raise RepositoryTooLarge(url=repository.repo_url, limit=readable_size(self._max_bytes))
 
-    def _fill(self, listing: Listing, repository: Repository, aside: Path, errand: _Errand) -> Path:
-        fetched = RecordFolder(aside / "files", errand.room)
+    def _fill(self, listing: Listing, repository: Repository, aside: Path, task: _RecordTask) -> Path:
+        fetched = RecordFolder(aside / "files", task.room)
         lone = listing.files[0] if len(listing.files) == 1 else None
         if lone is None or not is_archive(lone.path):
             for file in listing.files:
-                self._fetch(file, file.path, fetched, errand)
-            return fetched.finish(errand.check, hoist=False)
-        self._fetch(lone, "archive", fetched, errand)
+                self._fetch(file, file.path, fetched, task)
+            return fetched.finish(task.check, hoist=False)
+        self._fetch(lone, "archive", fetched, task)
         room = self._room(repository)
         unpacked = RecordFolder(aside / "unpacked", room)
-        unpack(aside / "files" / "archive", lone.path, unpacked, room, errand.check)
-        return unpacked.finish(errand.check, hoist=True)
+        unpack(aside / "files" / "archive", lone.path, unpacked, room, task.check)
+        return unpacked.finish(task.check, hoist=True)
 
-    def _fetch(self, file: RecordFile, path: str, folder: RecordFolder, errand: _Errand) -> None:
-        with closing(self._pieces(file, errand)) as pieces:
+    def _fetch(self, file: RecordFile, path: str, folder: RecordFolder, task: _RecordTask) -> None:
+        with closing(self._pieces(file, task)) as pieces:
             folder.write(path, pieces)
 
-    def _pieces(self, file: RecordFile, errand: _Errand) -> Generator[bytes, None, None]:
+    def _pieces(self, file: RecordFile, task: _RecordTask) -> Generator[bytes, None, None]:
         """Yield a file's content. Raise an error at the end if it differs from the host's listing."""
         algorithm, _, digits = file.checksum.lower().partition(":")
         digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm in ALGORITHMS else None
         size = 0
-        with self._opened(file, errand) as response:
+        with self._opened(file, task) as response:
             for piece in response.stream(PIECE, decode_content=False):
                 size += len(piece)
                 if file.size is not None and size > file.size:
@@ -138,48 +137,52 @@ class RecordContents:
             raise _other_content(file, "checksum")
 
     @contextmanager
-    def _opened(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
+    def _opened(self, file: RecordFile, task: _RecordTask) -> Iterator[BaseHTTPResponse]:
         """Yield the response with the file. If the host requests a wait, wait and retry.
 
-        The waits are at most MOST_WAIT for one file, and within the errand's time.
+        The waits are at most MOST_WAIT for one file, and within the task's time.
         """
         patience = MOST_WAIT
         for tries_left in reversed(range(MOST_TRIES)):
             with ExitStack() as opened:
                 try:
-                    response = opened.enter_context(self._response(file, errand))
+                    response = opened.enter_context(self._response(file, task))
                 except HostLimited as limited:
                     if not tries_left:
                         raise
-                    patience -= self._wait(limited, patience, errand)
+                    patience -= self._wait(limited, patience, task)
                 else:
                     yield response
                     return
 
     @contextmanager
-    def _response(self, file: RecordFile, errand: _Errand) -> Iterator[BaseHTTPResponse]:
+    def _response(self, file: RecordFile, task: _RecordTask) -> Iterator[BaseHTTPResponse]:
         """Request the file once and yield the response. Raises HostLimited."""
-        self._client.limits.check(file.url, self._clock.now())
+        self._client.rate_limits.check(file.url, self._clock.now())
         exchange = self._client.exchange(
-            file.url, seconds=errand.left(), max_bytes=self._max_bytes + MB, stopped=errand.stopped, download=True
+            file.url,
+            seconds=task.remaining_seconds(),
+            max_bytes=self._max_bytes + MB,
+            stopped=task.stopped,
+            download=True,
         )
-        with exchange, self._client.ask("GET", file.url, {}) as response:
-            host = answering_host(response, file.url)
-            self._client.hear(response, file.url, self._clock.now())
+        with exchange, self._client.stream("GET", file.url, {}) as response:
+            host = responding_host(response, file.url)
+            self._client.record_rate_limit(response, file.url, self._clock.now())
             _check_status(response.status, host, file)
             yield response
 
-    def _wait(self, limited: HostLimited, most: float, errand: _Errand) -> float:
+    def _wait(self, limited: HostLimited, most: float, task: _RecordTask) -> float:
         """Wait until the host accepts requests. Return the seconds.
 
-        Raises HostLimited if they are more than `most` or more than the errand's remaining time.
+        Raises HostLimited if they are more than `most` or more than the task's remaining time.
         """
         at = float(limited.facts["at"])
         wait = max(0.0, at - self._clock.now())
-        if wait > min(most, errand.left()):
+        if wait > min(most, task.remaining_seconds()):
             raise limited
         while (seconds_left := at - self._clock.now()) > 0:
-            errand.check()
+            task.check()
             time.sleep(min(seconds_left, SLICE_SECONDS))
         return wait
 

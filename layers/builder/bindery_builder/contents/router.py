@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from bindery.adapters.git.no_git import NoGit
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.hosts.private_repositories import HostWithPrivate
 from bindery.adapters.hosts.records.base import RECORD_HOSTS, record_host
 from bindery.adapters.http.client import GuardedClient
@@ -27,7 +27,7 @@ class AnyContents:
         client: GuardedClient,
         clock: Clock,
         provider: Callable[[str], RepositoryProvider],
-        refused: NoGit | None = None,
+        refused: RefusedApis | None = None,
     ) -> None:
         self._git = GitContents(folder, client, clock, authorization=self._authorization, refused=refused)
         self._client = client

@@ -15,8 +15,8 @@ from typing import Final
 from dulwich.index import IndexEntry, index_entry_from_stat
 
 from bindery.adapters.git.packs import tree_entries
-from bindery.adapters.http.budget import in_words
-from bindery.adapters.http.client import OF_DISKS
+from bindery.adapters.http.budget import readable_size
+from bindery.adapters.http.client import DISK_ERRORS
 from bindery.domain.errors import RepositoryTooLarge, RepositoryUnusable
 
 FOLDER, FILE, LINK, SUBMODULE = 0o040000, 0o100000, 0o120000, 0o160000
@@ -52,7 +52,7 @@ class Room:
     def grow(self, size: int) -> None:
         """Take room for more bytes of an existing file. Raises RepositoryTooLarge if there is none."""
         if self.size + size > self.max_bytes:
-            raise RepositoryTooLarge(url=self.url, limit=in_words(self.max_bytes))
+            raise RepositoryTooLarge(url=self.url, limit=readable_size(self.max_bytes))
         self.size += size
 
 
@@ -141,7 +141,7 @@ def _explained(path: bytes) -> Iterator[None]:
             why=f"it holds {shown(path)} twice (or this machine cannot tell two names apart)"
         ) from None
     except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno in OF_DISKS:  # not the repository's fault
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:  # not the repository's fault
             raise
         reason = error.strerror if isinstance(error, OSError) else "impossible name"
         raise RepositoryUnusable(why=f"{shown(path)} cannot be written here: {reason}") from None

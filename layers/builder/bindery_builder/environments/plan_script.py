@@ -12,13 +12,13 @@ def main() -> int:
     """Write the answer. Return 0, or OUT_OF_MEMORY if the memory limit was reached."""
     content, answer = map(Path, sys.argv[1:3])
     sys.path += sys.argv[3:]
-    from bindery_builder.process.limited import OUT_OF_MEMORY, limit
+    from bindery_builder.process.resource_limits import OUT_OF_MEMORY, limit
 
     limit()
     try:
-        from bindery_builder.environments.plan_answer import PlanAnswer
+        from bindery_builder.environments.planning import PlanAnswer
 
-        answer.write_bytes(PlanAnswer.of(content).model_dump_json().encode())
+        answer.write_bytes(PlanAnswer.read(content).model_dump_json().encode())
     except MemoryError:
         return OUT_OF_MEMORY
     return 0

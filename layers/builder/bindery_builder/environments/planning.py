@@ -4,20 +4,44 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
+
+from pydantic import BaseModel
 
 import bindery
 import bindery_builder
-from bindery.domain.errors import BuildFailed
-from bindery_builder.environments.plan import Plan
-from bindery_builder.environments.plan_answer import PlanAnswer
-from bindery_builder.process.limited import OUT_OF_MEMORY
+from bindery.domain.errors import BuildFailed, CannotBuild, RepositoryUnusable
+from bindery.domain.failure import Failure
+from bindery_builder.environments.plan import Plan, read_plan
+from bindery_builder.process.resource_limits import OUT_OF_MEMORY
 from bindery_builder.process.runner import Runner, TimeOver
 
 WALL_SECONDS: Final = 90.0
 _SCRIPT = Path(__file__).with_name("plan_script.py")
 _PACKAGES = dict.fromkeys(str(Path(name).parents[1]) for name in (bindery.__file__, bindery_builder.__file__) if name)
 _STEP = "configuration files"
+_REFUSALS = {kind.__name__: kind for kind in (BuildFailed, CannotBuild, RepositoryUnusable)}
+
+
+class PlanAnswer(BaseModel):
+    """Answer of the process, as JSON: a plan or a failure. Exactly one of the two fields is set."""
+
+    plan: Plan | None = None
+    failure: Failure | None = None
+
+    @classmethod
+    def read(cls, content: Path) -> Self:
+        """Read the plan of the repository in that folder."""
+        try:
+            return cls(plan=read_plan(content))
+        except (BuildFailed, CannotBuild, RepositoryUnusable) as error:
+            return cls(failure=Failure.of(error))
+
+    def unwrap(self) -> Plan:
+        """Return the plan. Raises BuildFailed, CannotBuild, RepositoryUnusable."""
+        if self.failure:
+            raise _REFUSALS[self.failure.kind](**self.failure.facts)
+        return self.plan or Plan()
 
 
 def planned(runner: Runner, content: Path, folder: Path) -> Plan:
@@ -36,7 +60,7 @@ def planned(runner: Runner, content: Path, folder: Path) -> Plan:
         raise _too_much("time") from None
     if code:
         raise _too_much("memory" if code == OUT_OF_MEMORY else "time or memory")
-    return PlanAnswer.model_validate_json(answer.read_bytes()).opened()
+    return PlanAnswer.model_validate_json(answer.read_bytes()).unwrap()
 
 
 def _too_much(resource: str) -> BuildFailed:

@@ -8,11 +8,10 @@ from pathlib import Path
 from bindery.adapters.oci_registry import DIGEST, Registry
 from bindery.domain.errors import BuildFailed, BuildServiceDown, PushFailed
 from bindery.ports.contents import Contents
+from bindery_builder.failure_reason import image_build_error, push_failure_reason
 from bindery_builder.fetch import checkout
 from bindery_builder.images.base_images import BaseImages
-from bindery_builder.images.carried import carry
-from bindery_builder.images.context import Context, prepared
-from bindery_builder.images.failure_reasons import why_failed, why_not_pushed
+from bindery_builder.images.context import Context, add_commit, prepared
 from bindery_builder.images.layer_cache import LayerCache
 from bindery_builder.images.pull_logins import PullLogin
 from bindery_builder.images.tool import ContainerTool, Desk
@@ -54,7 +53,7 @@ class ContainerAttempt:
         checkout(self.contents, self.task.order, self._commit, self._content, self.runner)
         context = prepared(self._content, self.task.folder / "context", self.runner, self.base_image)
         if self._commit.exists():
-            carry(self._commit, self.task.order.repository.ref, context.folder, context.dockerfile, self._check)
+            add_commit(self._commit, self.task.order.repository.ref, context.folder, context.dockerfile, self._check)
         return context
 
     def _make(self) -> Manifest:
@@ -75,7 +74,7 @@ class ContainerAttempt:
         command = self.tool.build(context.folder, context.dockerfile, self._labels, self._desk, words)
         code, last = self.runner.run(command, self.task.folder)
         if code:
-            raise why_failed(code, last)
+            raise image_build_error(code, last)
         return self._desk.image.read_text().strip()
 
     def _push(self, image: str) -> str:
@@ -99,7 +98,7 @@ class ContainerAttempt:
         for command in commands:
             code, last = self.runner.run(command, self.task.folder)
             if code:
-                raise PushFailed(registry=self.registry.host, why=why_not_pushed(last))
+                raise PushFailed(registry=self.registry.host, why=push_failure_reason(last))
 
     def _pushed(self) -> str:
         try:

@@ -1,6 +1,8 @@
-"""Build context of a container tool: the repository's own Dockerfile, or the one that repo2docker writes for it."""
+"""Build context of a container tool: the Dockerfile of the repository or of repo2docker, and the commit that the image contains."""
 
 import sys
+import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -8,10 +10,15 @@ from pathlib import Path
 from bindery.domain.build_files import FILES, IGNORED, PACKAGES, READ_THE_TREE
 from bindery.domain.errors import CannotBuild
 from bindery_builder.failure_reason import failed, reason
+from bindery_builder.process.files import remove
 from bindery_builder.process.runner import Runner
 from bindery_builder.process.scripts import ConfigurationFiles
 
 PACKAGE = "jupyter-repo2docker"
+COMMIT_FOLDER = "/var/lib/bindery"
+"""Folder of the image. Its `content` holds `<commit>.tar`; `adapters/kubernetes/checkout.sh` uses this path, too."""
+_ARCHIVES = "carried"
+_USER = 1000
 _SCRIPT = Path(__file__).with_name("repo2docker_script.py")
 
 
@@ -60,6 +67,32 @@ def prepared(content: Path, folder: Path, runner: Runner, base_image: str) -> Co
     return Context(
         folder, folder / "Dockerfile", f"{source} with repo2docker" if present else "repo2docker's Dockerfile"
     )
+
+
+def add_commit(commit: Path, ref: str, context: Path, dockerfile: Path, check: Callable[[], None]) -> None:
+    """Move `commit`, a working copy, into an archive in the build context, and add a last step to the Dockerfile that copies it.
+
+    No step of the build runs after the copy, so no step can read the archive. Sessions remove it: it belongs to their user. check:
+    called for each file; its exceptions end the work.
+    """
+    archive = context / _ARCHIVES / "content" / f"{ref}.tar"
+    archive.parent.mkdir(parents=True)
+
+    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        check()
+        entry.uid = entry.gid = _USER
+        entry.uname = entry.gname = ""
+        return entry if entry.isreg() or entry.isdir() or entry.issym() else None
+
+    # GNU's format has no limits on names or sizes, and stores names that are not UTF-8 unchanged.
+    with tarfile.open(archive, "x", format=tarfile.GNU_FORMAT, errors="surrogateescape") as tar:
+        for path in sorted(commit.iterdir()):
+            tar.add(path, path.name, filter=plain)
+    remove(commit)
+    with dockerfile.open("a", encoding="utf-8") as file:
+        file.write(
+            f"\n# The commit itself, for its own sessions\nCOPY --chown={_USER}:{_USER} {_ARCHIVES}/ {COMMIT_FOLDER}/\n"
+        )
 
 
 def _within_src(pattern: str) -> str:

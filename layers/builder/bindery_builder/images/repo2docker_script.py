@@ -15,7 +15,7 @@ def main() -> int:
     """Write the build context. Return 0, or 1 after a line with the reason."""
     content, folder, base_image = sys.argv[1:]
     sys.path.append(str(Path(__file__).resolve().parents[2]))  # appended, since repo2docker may be installed there, too
-    from bindery_builder.process.limited import limit
+    from bindery_builder.process.resource_limits import limit
 
     limit()
     from repo2docker.app import Repo2Docker

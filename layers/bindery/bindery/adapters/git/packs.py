@@ -12,7 +12,7 @@ from dulwich.objects import ShaFile, parse_tree
 from dulwich.pack import PackData, PackInflater, UnresolvedDeltas
 
 from bindery.adapters.git.object_ids import object_id
-from bindery.adapters.http.budget import in_words
+from bindery.adapters.http.budget import readable_size
 
 BLOB, TREE, COMMIT, TAG, OFS_DELTA, REF_DELTA = 3, 2, 1, 4, 6, 7
 BROKEN = (
@@ -73,7 +73,7 @@ def measure(pack: bytes | memoryview, limits: PackLimits, check: Callable[[], No
             total += size
             largest = max(largest, size)
             if total > limits.total_bytes:
-                raise TooMuch(in_words(limits.total_bytes))
+                raise TooMuch(readable_size(limits.total_bytes))
     except BROKEN as error:
         raise BrokenPack("cut short or not a pack") from error
     return largest
@@ -129,13 +129,13 @@ def _measure_object(
     most = limits.object_bytes
     if size > most:
         can_hash = kind == BLOB and size <= limits.total_bytes
-        raise TooMuch(in_words(most), _blob_id(pack, at, size, check) if can_hash else b"", one_file=True)
+        raise TooMuch(readable_size(most), _blob_id(pack, at, size, check) if can_hash else b"", one_file=True)
     head, at = _inflate(pack, at, size)
     if kind in {OFS_DELTA, REF_DELTA}:
         _, rest = _varint(head, 0)
         result, _ = _varint(head, rest)
         if result > most:
-            raise TooMuch(in_words(most), one_file=True)
+            raise TooMuch(readable_size(most), one_file=True)
         size = max(size, result)
     return size, at
 

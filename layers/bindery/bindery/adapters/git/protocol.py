@@ -18,8 +18,7 @@ from dulwich.protocol import Protocol, pkt_line
 from urllib3.response import BaseHTTPResponse
 
 from bindery.adapters.http.address_rules import parsed
-from bindery.adapters.http.client import GuardedClient, answering_host, final_url
-from bindery.adapters.http.refusals import ill, refusal
+from bindery.adapters.http.client import GuardedClient, final_url, refusal, responding_host, unexpected_status
 from bindery.domain.errors import BadAddress, HostUnreachable, RepositoryNotFound
 from bindery.ports.clock import Clock
 
@@ -95,7 +94,7 @@ class GitWire:
         """
         address = f"{url.rstrip('/')}/{DISCOVERY}"
         self._check_limits(url, authorization)
-        with _refusal_is_absence(url), self._client.ask("GET", address, _with(authorization)) as response:
+        with _refusal_is_absence(url), self._client.stream("GET", address, _with(authorization)) as response:
             self._check(response, address, url, f"application/x-{SERVICE}-advertisement", authorization)
             reader = _Reader(response, url)
             lines = list(islice(reader.lines(), MOST_CAPABILITIES))
@@ -206,24 +205,24 @@ class GitWire:
         headers = {**_with(remote.authorization), "Content-Type": f"application/x-{SERVICE}-request", "Accept": result}
         address = remote.base + SERVICE
         self._check_limits(address, remote.authorization)
-        with self._client.ask("POST", address, headers, body) as response:
+        with self._client.stream("POST", address, headers, body) as response:
             self._check(response, address, remote.url, result, remote.authorization)
             yield _Reader(response, remote.url)
 
     def _check_limits(self, url: str, authorization: str) -> None:
         """Raise HostLimited while the host has this credential wait."""
-        self._client.limits.check(url, self._clock.now(), authorization)
+        self._client.rate_limits.check(url, self._clock.now(), authorization)
 
     def _check(self, response: BaseHTTPResponse, address: str, url: str, content_type: str, authorization: str) -> None:
         """Raise the error for a response that is not the expected one.
 
         address: the address of the request. url: the repository's address, for errors.
         """
-        message = self._client.hear(response, address, self._clock.now(), authorization)
+        message = self._client.record_rate_limit(response, address, self._clock.now(), authorization)
         if missing := refusal(response.status, url, message):
             raise missing
         if response.status != 200:
-            raise ill(answering_host(response, address), response.status)
+            raise unexpected_status(responding_host(response, address), response.status)
         if response.headers.get("Content-Type", "").partition(";")[0].strip() != content_type:
             raise _no_server(response, url)
 

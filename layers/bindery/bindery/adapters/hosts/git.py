@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
-from bindery.adapters.git.no_git import NoGit
 from bindery.adapters.git.packs import BLOB, COMMIT, BrokenPack, PackLimits, TooMuch, unpacked
 from bindery.adapters.git.protocol import HEADS, TAGS, GitWire, Refused, Remote, TooManyRefs, fingerprint
 from bindery.adapters.git.refs import COMMIT as FULL_COMMIT
@@ -19,12 +18,13 @@ from bindery.adapters.git.refs import (
     names_of,
     shown,
 )
+from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.git.tree import NotListed, listing
 from bindery.adapters.hosts.page_urls import pasted, shown_page
 from bindery.adapters.http.address_rules import (
     canonical,
     check_one_spelling,
-    folded,
+    lower_ascii,
     parsed,
     without_git,
     without_user,
@@ -84,11 +84,11 @@ class GitProvider:
         clock: Clock,
         *,
         seconds: float = 15,
-        refused: NoGit | None = None,
+        refused: RefusedApis | None = None,
         any_case: Sequence[str] = (),
     ) -> None:
         self._client = client
-        self._refused = refused or NoGit()
+        self._refused = refused or RefusedApis()
         self._any_case = tuple(canonical(server) for server in any_case)
         self._clock = clock
         self._wire = GitWire(client, clock)
@@ -107,7 +107,7 @@ class GitProvider:
     def _canonical(self, url: str) -> str:
         """Return the canonical spelling of an address, the same for all addresses of one repository. Its path is decoded."""
         name = canonical(url)
-        return folded(without_git(name)) if self._home(url) else name
+        return lower_ascii(without_git(name)) if self._home(url) else name
 
     def _home(self, url: str) -> str:
         """Return the address of the server in `any_case` that has this repository; empty for other servers."""
@@ -151,10 +151,10 @@ class GitProvider:
 
     def resolve(self, spec: str) -> Resolved:
         url, ref = self._parts(spec)
-        return self._flights.one(spec, lambda: self._resolve(spec, url, ref), parsed(url).host)
+        return self._flights.run(spec, lambda: self._resolve(spec, url, ref), parsed(url).host)
 
     def _resolve(self, spec: str, url: str, ref: str) -> Resolved:
-        with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
+        with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, check_redirect=self._refused.check):
             result = self._find(url, ref)
             if result is None and self._wire.is_empty(self._remote(url)):
                 raise RepositoryEmpty(url=_page(canonical(url)))
@@ -177,7 +177,9 @@ class GitProvider:
         """Return True if a branch or a tag points to the commit now. The histories of branches are not searched."""
         url = repository.clone_url
         try:
-            with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
+            with self._client.exchange(
+                url, seconds=self._seconds, max_bytes=16 * MB, check_redirect=self._refused.check
+            ):
                 return self._wire.is_tip(self._remote(url), repository.ref)
         except (RepositoryNotFound, RepositoryTooLarge, BadAddress):
             return False
@@ -185,7 +187,9 @@ class GitProvider:
     def tree(self, repository: Repository) -> Tree | None:
         url = repository.clone_url
         try:
-            with self._client.exchange(url, seconds=self._seconds, max_bytes=32 * MB, may_lead=self._refused.check):
+            with self._client.exchange(
+                url, seconds=self._seconds, max_bytes=32 * MB, check_redirect=self._refused.check
+            ):
                 remote = self._remote(url)
                 if not remote.filters:
                     return None
@@ -199,7 +203,9 @@ class GitProvider:
     def read(self, repository: Repository, entry: Entry) -> bytes:
         url = repository.clone_url
         try:
-            with self._client.exchange(url, seconds=self._seconds, max_bytes=2 * MB, may_lead=self._refused.check):
+            with self._client.exchange(
+                url, seconds=self._seconds, max_bytes=2 * MB, check_redirect=self._refused.check
+            ):
                 pack = self._fetch(self._remote(url), entry.id)
             kind, content = unpacked(pack, FILE_LIMIT)[entry.id.encode()]
         except (RepositoryTooLarge, TooMuch):
@@ -216,7 +222,9 @@ class GitProvider:
         """Return a digest of the tags. It is empty if histories cannot be fetched, since builds see no tags in this case."""
         url = repository.clone_url
         try:
-            with self._client.exchange(url, seconds=self._seconds, max_bytes=16 * MB, may_lead=self._refused.check):
+            with self._client.exchange(
+                url, seconds=self._seconds, max_bytes=16 * MB, check_redirect=self._refused.check
+            ):
                 remote = self._remote(url)
                 return fingerprint(self._wire.listed(remote, ("HEAD", HEADS, TAGS))) if remote.filters else ""
         except (TooManyRefs, RepositoryTooLarge):
@@ -314,4 +322,4 @@ def _page(name: str) -> str:
 
 def _place(name: str) -> str:
     """Return the host without `www.`, and the path: both schemes and both host names lead to the same server."""
-    return folded(f"{name.partition('://')[2].removeprefix('www.')}/")
+    return lower_ascii(f"{name.partition('://')[2].removeprefix('www.')}/")

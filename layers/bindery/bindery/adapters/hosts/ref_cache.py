@@ -48,7 +48,7 @@ class KeptRefs:
         If `ask` or `read` raises RepositoryNotFound for a deleted repository, its cached refs are deleted.
         """
         key = _prefix(repository) + ref
-        return self._flights.one(key, lambda: self._facts(repository, ref, ask, read, good))
+        return self._flights.run(key, lambda: self._facts(repository, ref, ask, read, good))
 
     def _facts(
         self,

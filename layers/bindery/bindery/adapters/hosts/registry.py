@@ -13,7 +13,7 @@ from bindery.ports.table import Table
 from bindery.settings import Settings
 
 if TYPE_CHECKING:
-    from bindery.adapters.git.no_git import NoGit
+    from bindery.adapters.git.refused_apis import RefusedApis
     from bindery.adapters.hosts.records.dois import Dois
     from bindery.adapters.hosts.rest_api import Token
 
@@ -77,16 +77,16 @@ def _git(settings: Settings, client: GuardedClient, table: Table, clock: Clock) 
     from bindery.adapters.hosts.git import GitProvider
 
     any_case = (settings.github_url, settings.gist_url, settings.gitlab_url)
-    return GitProvider(client, clock, refused=no_git(settings), any_case=any_case)
+    return GitProvider(client, clock, refused=refused_apis(settings), any_case=any_case)
 
 
-def no_git(settings: Settings) -> NoGit:
+def refused_apis(settings: Settings) -> RefusedApis:
     """Return the rule that refuses addresses of APIs that providers use."""
-    from bindery.adapters.git.no_git import NoGit
+    from bindery.adapters.git.refused_apis import RefusedApis
 
     records = (settings.zenodo_api_url, settings.figshare_api_url, settings.hydroshare_api_url, settings.doi_url)
     apis = (settings.github_api_url, f"{settings.gitlab_url.rstrip('/')}/api", *records)
-    return NoGit(apis, (settings.github_url, settings.gist_url, settings.gitlab_url))
+    return RefusedApis(apis, (settings.github_url, settings.gist_url, settings.gitlab_url))
 
 
 def _zenodo(settings: Settings, client: GuardedClient, table: Table, clock: Clock) -> RepositoryProvider:

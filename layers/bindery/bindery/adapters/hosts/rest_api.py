@@ -11,9 +11,8 @@ from pydantic import BaseModel
 
 from bindery.adapters.http.address_rules import parsed
 from bindery.adapters.http.budget import MB
-from bindery.adapters.http.client import Answer, GuardedClient
-from bindery.adapters.http.json_answers import read_json
-from bindery.adapters.http.refusals import asks_to_wait, ill, refusal
+from bindery.adapters.http.client import Answer, GuardedClient, read_json, refusal, unexpected_status
+from bindery.adapters.http.rate_limits import is_rate_limit
 from bindery.domain.errors import HostBusy, HostLimited, RepositoryEmpty
 from bindery.ports.clock import Clock
 
@@ -93,14 +92,16 @@ class HostApi:
         if missing := refusal(answer.status, page, answer.body):
             missing.gone = answer.status in GONE
             raise missing
-        raise ill(self.host, answer.status)
+        raise unexpected_status(self.host, answer.status)
 
     def _raise_wait(self, answer: Answer) -> None:
         """Raise HostLimited or HostBusy for a response that asks the client to wait."""
         busy = answer.status == 503 and "retry-after" in answer.headers
         if busy or _counted(answer):
             kind, now, longest = HostBusy if busy else HostLimited, self._clock.now(), answer.longest_wait
-            raise self._client.limits.told(answer.url, answer.headers, now, answer.authorization, kind, longest=longest)
+            raise self._client.rate_limits.record(
+                answer.url, answer.headers, now, answer.authorization, kind, longest=longest
+            )
 
     def basic(self, user: str) -> str:
         """Return the Basic Authorization header for git's servers, with the token as password; empty without a token."""
@@ -123,7 +124,7 @@ class HostApi:
     def _send(self, path: str, headers: dict[str, str], max_bytes: int, authorization: str = "") -> Answer:
         """Send one request, unless the host's rate limit applies to this credential. Raises HostLimited."""
         url = self.url + path
-        self._client.limits.check(url, self._clock.now(), authorization, free="If-None-Match" in headers)
+        self._client.rate_limits.check(url, self._clock.now(), authorization, free="If-None-Match" in headers)
         # The token is in this header only: on a redirect to another host, the client drops the header.
         credentials = {"Authorization": authorization} if authorization else {}
         return self._client.get(url, headers | credentials, max_bytes=max_bytes)
@@ -143,4 +144,4 @@ def _counted(answer: Answer) -> bool:
     """Return True if the host refuses because of a rate limit: only then an API sends `Retry-After` with a refusal."""
     if answer.status == 403 and "retry-after" in answer.headers:
         return True
-    return asks_to_wait(answer.status, answer.headers, answer.body)
+    return is_rate_limit(answer.status, answer.headers, answer.body)

@@ -47,7 +47,7 @@ NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 # Characters that urlsplit drops or reinterprets, and characters that need quoting in a configuration file.
 UNCLEAN = re.compile(r"[^\x21-\x7e]|[\"\\<>^`{|}]")
 PORTS = {"http": 80, "https": 443}
-LONGEST = 2000
+LONGEST_URL = 2000
 logger = logging.getLogger("bindery")
 
 
@@ -62,8 +62,8 @@ class Address:
 
 def parsed(url: str) -> Address:
     """Return the URL's parts. Raises BadAddress unless it is an http or https URL in a plain spelling without credentials."""
-    if len(url) > LONGEST:
-        raise BadAddress(url=without_user(url), why=f"it is longer than {LONGEST} characters")
+    if len(url) > LONGEST_URL:
+        raise BadAddress(url=without_user(url), why=f"it is longer than {LONGEST_URL} characters")
     if UNCLEAN.search(url):
         raise BadAddress(url=without_user(url), why="it holds characters that no address has")
     try:
@@ -135,7 +135,7 @@ def check_one_spelling(url: str) -> None:
         raise BadAddress(url=without_user(url), why="its path has a slash that is percent-encoded twice, %252F")
 
 
-def folded(name: str) -> str:
+def lower_ascii(name: str) -> str:
     """Return the lower-case name for servers that ignore case; only ASCII letters change."""
     return name.encode().lower().decode()
 
@@ -202,7 +202,7 @@ class AddressRules:
 
     def allows(self, host: str, port: int) -> bool:
         plain = host.strip("[]").rstrip(".").lower()
-        return not self._allowed.isdisjoint({plain, _spelled(plain), f"{_spelled(plain)}:{port}"})
+        return not self._allowed.isdisjoint({plain, _bracketed(plain), f"{_bracketed(plain)}:{port}"})
 
     def allows_url(self, url: str) -> bool:
         """Return True for an address at an allowed host; False also if it is not a web address."""
@@ -223,7 +223,7 @@ class AddressRules:
             raise _forbidden(address.host, address.port)
         return address
 
-    def check_answer(self, host: str, port: int, addresses: Sequence[str]) -> None:
+    def check_resolved(self, host: str, port: int, addresses: Sequence[str]) -> None:
         """Raise ForbiddenAddress unless the host is allowed or all its resolved addresses are public."""
         if not self.allows(host, port) and not all(is_public(address) for address in addresses):
             raise _forbidden(host, port)
@@ -234,13 +234,13 @@ def _forbidden(host: str, port: int) -> ForbiddenAddress:
 
     The setting is not in the error: a visitor cannot change it.
     """
-    entry = f"{_spelled(host)}:{port}"
+    entry = f"{_bracketed(host)}:{port}"
     logger.warning(
         "No request to %s: it is private or reserved. BINDERY_ALLOWED_PRIVATE_HOSTS=%s allows it.", host, entry
     )
     return ForbiddenAddress(host=host)
 
 
-def _spelled(host: str) -> str:
+def _bracketed(host: str) -> str:
     """Return the host as written before a port: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,7 @@
-"""Time and size limits of one exchange with a host, and the sockets that enforce them."""
+"""Time and size limits of one exchange, and the sockets that enforce them.
+
+An exchange is a series of requests, redirects included, that share one budget.
+"""
 
 import socket
 import ssl
@@ -18,7 +21,6 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import parse_url
 
 from bindery.adapters.http.address_rules import Address, AddressRules
-from bindery.adapters.http.concurrency import SLICE_SECONDS
 from bindery.domain.errors import HostUnreachable, RepositoryTooLarge
 from bindery.ports.contents import never
 
@@ -29,9 +31,11 @@ Resolver = Callable[[str, int, int, int], Sequence[AddressInfo]]
 MB: Final = 1_000_000
 MIB: Final = 1 << 20
 PACE_SECONDS: Final = 20.0
+SLICE_SECONDS: Final = 0.5
+"""Interval at which a waiting exchange checks if it was stopped."""
 
 
-def in_words(size: int) -> str:
+def readable_size(size: int) -> str:
     """Return a size limit as readable text: `1 MB`, `500 kB`, `100 MiB`."""
     if size and size % MIB == 0:
         return f"{size // MIB} MiB"
@@ -43,20 +47,20 @@ def system_resolver(host: str, port: int, family: int, kind: int) -> Sequence[Ad
     return cast("Sequence[AddressInfo]", socket.getaddrinfo(host, port, family, kind))
 
 
-def anywhere(_url: str) -> None:
+def allow_redirect(_url: str) -> None:
     """Accept every address."""
 
 
 @dataclass
-class Exchange:
+class Budget:
     """Limits of one exchange in seconds and bytes, over all its connections.
 
-    host: the current host, named in errors. place: its `host:port`, empty before the first host. before: bytes received from
-    earlier hosts. go: called with each address before a request.
+    host: the current host, named in errors. host_port: its `host:port`, empty before the first host. received_before: bytes received
+    from earlier hosts. move_to: called with each address before a request.
 
     stopped: returns True once the caller no longer needs the result. slowest: minimum bytes per second, averaged over each pace_seconds.
-    ill: True if the response did not come from the host itself. may_lead: raises for an address that no redirect may lead to.
-    hurried: True if the exchange had little time left when it reached the host.
+    from_proxy: True if the response did not come from the host itself. check_redirect: raises for an address that no redirect may
+    lead to. short_of_time: True if the exchange had little time left when it reached the host.
     """
 
     rules: AddressRules
@@ -72,20 +76,21 @@ class Exchange:
     slowest: int = 0
     pace_seconds: float = PACE_SECONDS
     received: int = 0
-    place: str = ""
-    before: int = 0
-    ill: bool = False
-    hurried: bool = False
-    may_lead: Callable[[str], None] = anywhere
-    go: Callable[[Address], None] = lambda _: None
-    paced: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
+    host_port: str = ""
+    received_before: int = 0
+    from_proxy: bool = False
+    short_of_time: bool = False
+    check_redirect: Callable[[str], None] = allow_redirect
+    move_to: Callable[[Address], None] = lambda _: None
+    pace_start: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
 
-    def patience(self, most: float) -> float:
+    def next_timeout(self, most: float) -> float:
         """Return the seconds that the next wait for the host may take."""
         self._check_pace()
-        return min(most, self._left())
+        return min(most, self.remaining_seconds())
 
-    def _left(self) -> float:
+    def remaining_seconds(self) -> float:
+        """Return the remaining seconds. Raises HostUnreachable if it was stopped or the deadline has passed."""
         if self.stopped():
             raise HostUnreachable(host=self.host, why="it was stopped")
         remaining = self.deadline - time.monotonic()
@@ -95,41 +100,41 @@ class Exchange:
 
     def check(self) -> None:
         """Raise HostUnreachable if the exchange was stopped or its deadline has passed."""
-        self._left()
+        self.remaining_seconds()
 
     def restart_pace(self) -> None:
         """Measure the transfer rate from now on."""
-        self.paced = time.monotonic(), self.received
+        self.pace_start = time.monotonic(), self.received
 
     def _check_pace(self) -> None:
-        since, before = self.paced
+        since, received_then = self.pace_start
         passed = time.monotonic() - since
         if passed < self.pace_seconds:
             return
-        if self.received - before < self.slowest * passed:
+        if self.received - received_then < self.slowest * passed:
             raise HostUnreachable(host=self.host, why="it sends too slowly")
-        self.paced = time.monotonic(), self.received
+        self.pace_start = time.monotonic(), self.received
 
-    def set_out(self, host: str) -> None:
+    def begin_move(self, host: str) -> None:
         """Leave the current host for another host, which errors name from now on."""
-        self.host, self.place = host, ""
+        self.host, self.host_port = host, ""
 
-    def arrive(self, place: str) -> None:
+    def end_move(self, host_port: str) -> None:
         """Start counting the bytes and the transfer rate of a new host."""
         fair = (self.connect_seconds + self.read_seconds) / 2
-        self.hurried = self.deadline - time.monotonic() < fair
-        self.place, self.before, self.ill = place, self.received, False
+        self.short_of_time = self.deadline - time.monotonic() < fair
+        self.host_port, self.received_before, self.from_proxy = host_port, self.received, False
         self.restart_pace()
 
-    def heard(self, unreachable: bool) -> bool | None:
+    def host_responded(self, unreachable: bool) -> bool | None:
         """Return True if the host sent a response, False if it was silent, None if the exchange cannot tell.
 
         None: the host got no request or too little time. Another host, a queue or an exchange may have used the time; the
         exchange's timeout is then no evidence about a host that came late in it. unreachable: True if HostUnreachable was raised.
         """
-        if self.received > self.before:
-            return not self.ill
-        cut_short = self.hurried and time.monotonic() >= self.deadline
+        if self.received > self.received_before:
+            return not self.from_proxy
+        cut_short = self.short_of_time and time.monotonic() >= self.deadline
         return False if unreachable and not cut_short and not self.stopped() else None
 
     def receive(self, once: Callable[[float], int]) -> int:
@@ -139,35 +144,35 @@ class Exchange:
         """
         end = time.monotonic() + self.read_seconds
         while True:
-            wait = self.patience(min(SLICE_SECONDS, max(end - time.monotonic(), 0.001)))
+            wait = self.next_timeout(min(SLICE_SECONDS, max(end - time.monotonic(), 0.001)))
             try:
-                return self.took(once(wait))
+                return self.count_bytes(once(wait))
             except TimeoutError:
                 if time.monotonic() >= end:  # no retry by urllib3: it would double the wait
                     raise HostUnreachable(host=self.host, why="no answer in time") from None
 
-    def took(self, size: int) -> int:
+    def count_bytes(self, size: int) -> int:
         self.received += size
         if self.received > self.max_bytes:
-            raise RepositoryTooLarge(url=self.url, limit=in_words(self.max_bytes))
+            raise RepositoryTooLarge(url=self.url, limit=readable_size(self.max_bytes))
         return size
 
-    def _looked_up(self, host: str, port: int) -> Sequence[AddressInfo]:
+    def _resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
         """Return the name's addresses.
 
         A resolver has no timeout, and a visitor-chosen name server may be slow: after the timeout its thread is abandoned.
         """
         answers: SimpleQueue[Sequence[AddressInfo] | Exception] = SimpleQueue()
 
-        def look() -> None:
+        def resolve() -> None:
             try:
                 answers.put(self.resolver(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM))
             except Exception as error:  # noqa: BLE001  # raised in the waiting thread
                 answers.put(error)
 
-        threading.Thread(target=look, daemon=True, name=f"look up {host}"[:60]).start()
+        threading.Thread(target=resolve, daemon=True, name=f"look up {host}"[:60]).start()
         try:
-            result = answers.get(timeout=self.patience(self.connect_seconds))
+            result = answers.get(timeout=self.next_timeout(self.connect_seconds))
         except Empty:
             raise HostUnreachable(host=host, why="its name was not looked up in time") from None
         if isinstance(result, OSError | UnicodeError):
@@ -178,14 +183,14 @@ class Exchange:
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Connect to one of the host's addresses. They are looked up once, all checked, then pinned."""
-        addresses = self._looked_up(host, port)
-        self.rules.check_answer(host, port, [str(info[4][0]) for info in addresses])
+        addresses = self._resolve(host, port)
+        self.rules.check_resolved(host, port, [str(info[4][0]) for info in addresses])
         why = "its name has no address"
         for family, kind, proto, _, address in addresses:
             sock = BoundedSocket(family, kind, proto)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.settimeout(self.patience(self.connect_seconds))
+                sock.settimeout(self.next_timeout(self.connect_seconds))
                 sock.connect(address)
             except (OSError, HostUnreachable) as error:
                 sock.close()
@@ -197,11 +202,11 @@ class Exchange:
 
 
 # Pooled sockets outlive an exchange, so they look up the current one here. Connecting and reading require an exchange.
-CURRENT: ContextVar[Exchange] = ContextVar("exchange")
+CURRENT_BUDGET: ContextVar[Budget] = ContextVar("budget")
 
 
 @dataclass
-class Errand:
+class TimeLimit:
     """Time limit of making one working copy. host: named in errors. deadline: on the monotonic clock, `seconds` after the start."""
 
     host: str
@@ -209,7 +214,7 @@ class Errand:
     stopped: Callable[[], bool]
     deadline: float
 
-    def left(self) -> float:
+    def remaining_seconds(self) -> float:
         """Return the remaining seconds. Raises HostUnreachable after the deadline or if it was stopped."""
         if self.stopped():
             raise HostUnreachable(host=self.host, why="it was stopped")
@@ -220,7 +225,7 @@ class Errand:
 
     def check(self) -> None:
         """Raise HostUnreachable after the deadline or if it was stopped."""
-        self.left()
+        self.remaining_seconds()
 
 
 class BoundedSocket(socket.socket):
@@ -233,7 +238,7 @@ class BoundedSocket(socket.socket):
             self.settimeout(seconds)
             return receive(buffer, nbytes, flags)
 
-        return CURRENT.get().receive(once)
+        return CURRENT_BUDGET.get().receive(once)
 
 
 class BoundedTLSSocket(ssl.SSLSocket):
@@ -246,21 +251,21 @@ class BoundedTLSSocket(ssl.SSLSocket):
             self.settimeout(seconds)
             return receive(buffer, nbytes, flags)
 
-        return CURRENT.get().receive(once)
+        return CURRENT_BUDGET.get().receive(once)
 
 
 class GuardedConnection(HTTPConnection):
     """HTTP connection that follows the exchange's address rules; the Host header stays the name."""
 
     def _new_conn(self) -> socket.socket:
-        return CURRENT.get().connect(self._dns_host.strip("[]"), self.port)
+        return CURRENT_BUDGET.get().connect(self._dns_host.strip("[]"), self.port)
 
 
 class GuardedTLSConnection(HTTPSConnection):
     """HTTPS connection that follows the exchange's address rules; certificates are verified for the name."""
 
     def _new_conn(self) -> socket.socket:
-        return CURRENT.get().connect(self._dns_host.strip("[]"), self.port or 443)
+        return CURRENT_BUDGET.get().connect(self._dns_host.strip("[]"), self.port or 443)
 
 
 class GuardedPool(HTTPConnectionPool):
@@ -269,7 +274,7 @@ class GuardedPool(HTTPConnectionPool):
     ConnectionCls = GuardedConnection
 
     def urlopen(self, *args: object, **kw: object) -> BaseHTTPResponse:
-        return _checked(super().urlopen(*args, **kw))  # type: ignore[arg-type] # as above
+        return _without_broken_redirect(super().urlopen(*args, **kw))  # type: ignore[arg-type] # as above
 
 
 class GuardedTLSPool(HTTPSConnectionPool):
@@ -278,10 +283,10 @@ class GuardedTLSPool(HTTPSConnectionPool):
     ConnectionCls = GuardedTLSConnection
 
     def urlopen(self, *args: object, **kw: object) -> BaseHTTPResponse:
-        return _checked(super().urlopen(*args, **kw))  # type: ignore[arg-type] # as above
+        return _without_broken_redirect(super().urlopen(*args, **kw))  # type: ignore[arg-type] # as above
 
 
-def _checked(response: BaseHTTPResponse) -> BaseHTTPResponse:
+def _without_broken_redirect(response: BaseHTTPResponse) -> BaseHTTPResponse:
     """Return the response. Raises HostUnreachable if it redirects to an unparsable address."""
     try:
         location = response.get_redirect_location() or ""
@@ -289,5 +294,5 @@ def _checked(response: BaseHTTPResponse) -> BaseHTTPResponse:
         parse_url(location)
     except (ValueError, LocationParseError):
         response.close()
-        raise HostUnreachable(host=CURRENT.get().host, why="it redirects to what is no address") from None
+        raise HostUnreachable(host=CURRENT_BUDGET.get().host, why="it redirects to what is no address") from None
     return response

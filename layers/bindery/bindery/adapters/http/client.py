@@ -1,16 +1,21 @@
-"""The one HTTP client for repository hosts. It limits the addresses it connects to, the time of an exchange, and the bytes received."""
+"""The one HTTP client for repository hosts: sends guarded requests, and turns responses into results and errors.
+
+It limits the addresses it connects to, the time of an exchange, and the bytes received.
+"""
 
 import errno
+import re
 import ssl
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
+from typing import Final, TypeVar, cast
 from urllib.parse import urljoin
 
 import urllib3
+from pydantic import BaseModel, ValidationError
 from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, ResponseError, SSLError
 from urllib3.exceptions import TimeoutError as HTTPTimeout
 from urllib3.response import BaseHTTPResponse
@@ -18,61 +23,67 @@ from urllib3.util import Retry, Timeout
 
 from bindery.adapters.http.address_rules import Address, AddressRules, parsed
 from bindery.adapters.http.budget import (
-    CURRENT,
+    CURRENT_BUDGET,
     MB,
     PACE_SECONDS,
     BoundedTLSSocket,
-    Exchange,
+    Budget,
     GuardedPool,
     GuardedTLSPool,
     Resolver,
-    anywhere,
+    allow_redirect,
     system_resolver,
 )
-from bindery.adapters.http.circuit_breaker import CircuitBreakers
-from bindery.adapters.http.concurrency import ConcurrencyLimit, Queueing
-from bindery.adapters.http.host_groups import group_of
-from bindery.adapters.http.rate_limits import LONGEST, Limits, longest_wait
-from bindery.adapters.http.refusals import READ_BYTES
-from bindery.adapters.http.visits import Visit
-from bindery.domain.errors import BadAddress, HostUnreachable
+from bindery.adapters.http.host_limits import CircuitBreakers, ConcurrencyLimit, CurrentHost, QueueLimits, queues_for
+from bindery.adapters.http.rate_limits import LONGEST_WAIT, READ_BYTES, RateLimits, longest_wait
+from bindery.domain.errors import (
+    BadAddress,
+    HostUnreachable,
+    RepositoryBlocked,
+    RepositoryGone,
+    RepositoryNotFound,
+)
 from bindery.ports.contents import never
 from bindery.ports.deadline import most
 
-SLOWEST = 1000
+MIN_BYTES_PER_SECOND = 1000
 """Minimum transfer rate of a download, in bytes per second."""
-OF_DISKS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
-ILL = frozenset({502, 503, 504})
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+PROXY_ERRORS = frozenset({502, 503, 504})
 """Statuses that a proxy sends when the host behind it does not respond."""
-DOWNLOADS = Queueing(seconds=60, quiet_seconds=60)
-GROUP_WAITING, STRANGERS_AT_ONCE = 3, 8
-"""Limits for hosts that the settings do not name: requests that wait for a turn at one group, and concurrent requests to all groups.
+NAMES_A_BLOCK: Final = re.compile(rb"access blocked|dmca|unavailable due to", re.IGNORECASE)
+REFUSALS: Final = frozenset({401, 403, 404, 410, 451})
+STATUS_MEANINGS: Final = {500: "an error of its own", 502: "down", 503: "down or in maintenance", 504: "overloaded"}
+FEW_VALUES: Final = 50_000
+"""Limit for hosts that visitors choose: at most 100 MB of memory for any values."""
+MANY_VALUES: Final = 800_000
+"""Size of the longest file listing that GitHub sends: 100,000 entries of six values each, and the entries themselves."""
 
-The local control plane has 16 threads that resolve repositories: one group holds at most 6 of them, and all groups half."""
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class GuardedPools(urllib3.PoolManager):
     """Pool manager that checks the address of every request and redirect. It never decompresses: size limits count bytes on the wire.
 
-    limits: checked for hosts that redirects lead to; the caller checks the first host's.
+    rate_limits: checked for hosts that redirects lead to; the caller checks the first host's.
     """
 
-    def __init__(self, rules: AddressRules, limits: Limits, now: Callable[[], float], user_agent: str) -> None:
+    def __init__(self, rules: AddressRules, rate_limits: RateLimits, now: Callable[[], float], user_agent: str) -> None:
         super().__init__(num_pools=50, maxsize=8, headers={"User-Agent": user_agent})
         self.pool_classes_by_scheme = {"http": GuardedPool, "https": GuardedTLSPool}
         self._rules = rules
-        self._limits = limits
+        self._rate_limits = rate_limits
         self._now = now
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **kw: object) -> BaseHTTPResponse:  # type: ignore[override] # PoolManager's own signature also differs from its base
         address = self._rules.check(url)
         retries = kw.setdefault("retries", _retries())
         if isinstance(retries, Retry) and retries.history:
-            self._check_redirect(retries.history[-1].url or "", url, address)
-            CURRENT.get().may_lead(url)
+            self._check_scheme(retries.history[-1].url or "", url, address)
+            CURRENT_BUDGET.get().check_redirect(url)
             headers = cast("Mapping[str, str]", kw["headers"])
-            self._limits.check(url, self._now(), headers.get("Authorization", ""), free="If-None-Match" in headers)
-        CURRENT.get().go(address)
+            self._rate_limits.check(url, self._now(), headers.get("Authorization", ""), free="If-None-Match" in headers)
+        CURRENT_BUDGET.get().move_to(address)
         if address.scheme == "https" and "ssl_context" not in self.connection_pool_kw:
             self.connection_pool_kw["ssl_context"] = (
                 _tls()
@@ -80,7 +91,7 @@ class GuardedPools(urllib3.PoolManager):
         kw.update(preload_content=False, decode_content=False)
         return super().urlopen(method, url, redirect and method == "GET", **kw)
 
-    def _check_redirect(self, came_from: str, url: str, address: Address) -> None:
+    def _check_scheme(self, came_from: str, url: str, address: Address) -> None:
         """Raise BadAddress for a redirect from https to http, unless the operator allowed the host."""
         leaves = came_from.startswith("https:") and address.scheme == "http"
         if leaves and not self._rules.allows(address.host, address.port):
@@ -112,7 +123,7 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     authorization: str = field(default="", repr=False)
-    longest_wait: float = LONGEST
+    longest_wait: float = LONGEST_WAIT
 
     @property
     def host(self) -> str:
@@ -129,7 +140,7 @@ class GuardedClient:
     known_hosts: hosts that the settings name. Each has turns of its own, and does not wait for other hosts.
     resolver: like socket.getaddrinfo. connect_seconds, read_seconds: the longest single wait. turn_seconds: the longest wait for a
     turn at a busy host. quiet_seconds: the longest wait for a turn while no other request to the host ends.
-    pace_seconds: the longest time that a download may be slower than SLOWEST. now: UTC seconds.
+    pace_seconds: the longest time that a download may be slower than MIN_BYTES_PER_SECOND. now: UTC seconds.
     """
 
     def __init__(
@@ -151,12 +162,12 @@ class GuardedClient:
         self._resolver = resolver
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
-        self._questions = Queueing(turn_seconds, quiet_seconds)
+        self._queue_limits = QueueLimits(turn_seconds, quiet_seconds)
         self._pace_seconds = pace_seconds
         self._turns = ConcurrencyLimit()
         self._circuits = CircuitBreakers(now)
-        self.limits = Limits()
-        self._pools = GuardedPools(self._rules, self.limits, now, user_agent)
+        self.rate_limits = RateLimits()
+        self._pools = GuardedPools(self._rules, self.rate_limits, now, user_agent)
 
     def check(self, url: str) -> None:
         """Raise BadAddress or ForbiddenAddress for an address that is refused before any request."""
@@ -175,46 +186,45 @@ class GuardedClient:
         max_bytes: int = 10 * MB,
         stopped: Callable[[], bool] = never,
         download: bool = False,
-        may_lead: Callable[[str], None] = anywhere,
+        check_redirect: Callable[[str], None] = allow_redirect,
     ) -> Iterator[None]:
         """Limit all requests inside the block, and turn transport errors into errors about the requested host.
 
         The exchange holds a turn at one host at a time: the host of `url`, then each other host that it requests or is redirected to.
 
         download: the exchange may be long, but must keep a minimum transfer rate; its turns are counted apart from other requests.
-        may_lead: raises for an address that no redirect may lead to.
+        check_redirect: raises for an address that no redirect may lead to.
         """
         address = self._rules.check(url)
         host = address.host
         seconds = most(seconds)
         waits = (self._connect_seconds, self._read_seconds)
-        exchange = Exchange(
+        budget = Budget(
             *(self._rules, self._resolver, url, host, seconds, max_bytes, *waits),
             deadline=time.monotonic() + seconds,
             stopped=stopped,
-            slowest=SLOWEST if download else 0,
+            slowest=MIN_BYTES_PER_SECOND if download else 0,
             pace_seconds=self._pace_seconds,
-            may_lead=may_lead,
+            check_redirect=check_redirect,
         )
-        with Visit(self._turns, self._circuits, exchange, partial(self._queues, download=download)) as visit:
-            visit.go(address)
-            exchange.go = visit.go
-            with _in_exchange(exchange):
+        with CurrentHost(self._turns, self._circuits, budget, partial(self._queues, download=download)) as current:
+            current.move_to(address)
+            budget.move_to = current.move_to
+            with _within(budget):
                 yield
 
-    def _queues(self, address: Address, *, download: bool) -> Mapping[str, Queueing]:
-        """Return the turns that a request needs: the host's own if the settings name it, else its group's and the shared one."""
-        host, queueing = address.host, DOWNLOADS if download else self._questions
-        if host in self._known_hosts or self._rules.allows(host, address.port):
-            return {f"{host}:{address.port} {download}": queueing}
-        waiting = None if download else GROUP_WAITING
-        return {
-            f"group {group_of(host)} {download}": replace(queueing, most_waiting=waiting),
-            f"strangers {download}": replace(queueing, at_once=STRANGERS_AT_ONCE),
-        }
+    def _queues(self, address: Address, *, download: bool) -> Mapping[str, QueueLimits]:
+        configured = address.host in self._known_hosts or self._rules.allows(address.host, address.port)
+        return queues_for(address, self._queue_limits, configured=configured, download=download)
 
-    def hear(
-        self, response: BaseHTTPResponse, url: str, now: float, authorization: str = "", *, longest: float = LONGEST
+    def record_rate_limit(
+        self,
+        response: BaseHTTPResponse,
+        url: str,
+        now: float,
+        authorization: str = "",
+        *,
+        longest: float = LONGEST_WAIT,
     ) -> bytes:
         """Record a response's rate limit. Return the beginning of its body if its status is 403, else empty bytes.
 
@@ -222,20 +232,22 @@ class GuardedClient:
         redirect led to another server. Raises HostLimited and HostBusy.
         """
         body = response.read(READ_BYTES, decode_content=False) if response.status == 403 else b""
-        credential = shown_to(response, url, authorization)
+        credential = credential_sent(response, url, authorization)
         answered = final_url(response, url)
         longest = min(longest, longest_wait(url, answered))
-        self.limits.heard(answered, response.status, response.headers, now, credential, body=body, longest=longest)
+        self.rate_limits.record_response(
+            answered, response.status, response.headers, now, credential, body=body, longest=longest
+        )
         return body
 
     @contextmanager
-    def ask(
+    def stream(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Iterator[BaseHTTPResponse]:
         """Send a request inside an exchange and yield the response. The connection is reused if the response was read to its end."""
-        patience = Timeout(connect=self._connect_seconds, read=self._read_seconds)
+        timeout = Timeout(connect=self._connect_seconds, read=self._read_seconds)
         merged = {**self._pools.headers, **headers}
-        response = self._pools.urlopen(method, url, headers=merged, body=body, timeout=patience)
+        response = self._pools.urlopen(method, url, headers=merged, body=body, timeout=timeout)
         try:
             yield response
         finally:
@@ -253,28 +265,29 @@ class GuardedClient:
     ) -> Answer:
         """Return one small response, of any status."""
         exchange = self.exchange(url, seconds=seconds, max_bytes=max_bytes, stopped=stopped)
-        with exchange, self.ask("GET", url, headers or {}) as response:
-            CURRENT.get().ill = response.status in ILL
+        with exchange, self.stream("GET", url, headers or {}) as response:
+            CURRENT_BUDGET.get().from_proxy = response.status in PROXY_ERRORS
             received = {name.lower(): value for name, value in response.headers.items()}
-            credential = shown_to(response, url, (headers or {}).get("Authorization", ""))
+            credential = credential_sent(response, url, (headers or {}).get("Authorization", ""))
             body = response.read(decode_content=False)
             answered = final_url(response, url)
             return Answer(answered, response.status, received, body, credential, longest_wait(url, answered))
 
 
 @contextmanager
-def _in_exchange(exchange: Exchange) -> Iterator[None]:
-    token = CURRENT.set(exchange)
+def _within(budget: Budget) -> Iterator[None]:
+    """Make `budget` the current one, and raise transport errors as errors about the requested host."""
+    token = CURRENT_BUDGET.set(budget)
     try:
         yield
     except LocationParseError:
-        raise BadAddress(url=exchange.url, why="it cannot be read") from None
+        raise BadAddress(url=budget.url, why="it cannot be read") from None
     except (HTTPError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in OF_DISKS:  # the fetched data could not be written
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:  # the fetched data could not be written
             raise
-        raise _as_fact(error, exchange.url, exchange.host) from error
+        raise _domain_error(error, budget.url, budget.host) from error
     finally:
-        CURRENT.reset(token)
+        CURRENT_BUDGET.reset(token)
 
 
 def final_url(response: BaseHTTPResponse, requested: str) -> str:
@@ -285,17 +298,17 @@ def final_url(response: BaseHTTPResponse, requested: str) -> str:
     return url
 
 
-def shown_to(response: BaseHTTPResponse, requested: str, authorization: str) -> str:
+def credential_sent(response: BaseHTTPResponse, requested: str, authorization: str) -> str:
     """Return the credential sent to the responding address; empty after a redirect to another server."""
     return authorization if parsed(final_url(response, requested)) == parsed(requested) else ""
 
 
-def answering_host(response: BaseHTTPResponse, requested: str) -> str:
+def responding_host(response: BaseHTTPResponse, requested: str) -> str:
     """Return the host of the response's address, after redirects."""
     return parsed(final_url(response, requested)).host
 
 
-def _as_fact(error: HTTPError | OSError, url: str, host: str) -> BadAddress | HostUnreachable:
+def _domain_error(error: HTTPError | OSError, url: str, host: str) -> BadAddress | HostUnreachable:
     cause: object = error.reason if isinstance(error, MaxRetryError) else error
     if isinstance(cause, ResponseError):
         return BadAddress(url=url, why="it redirects again and again")
@@ -306,3 +319,32 @@ def _as_fact(error: HTTPError | OSError, url: str, host: str) -> BadAddress | Ho
     else:
         why = "the connection broke"
     return HostUnreachable(host=host, why=why)
+
+
+def refusal(status: int, url: str, body: bytes = b"") -> RepositoryNotFound | None:
+    """Return the error about the repository at `url`; None if the status is not about a repository."""
+    if status == 410:
+        return RepositoryGone(url=url)
+    if status == 451 or (status == 403 and NAMES_A_BLOCK.search(body[:READ_BYTES])):
+        return RepositoryBlocked(url=url)
+    return RepositoryNotFound(url=url) if status in REFUSALS else None
+
+
+def unexpected_status(host: str, status: int) -> HostUnreachable:
+    """Return the error for a host that sent neither a success nor a refusal."""
+    means = f", which means: {STATUS_MEANINGS[status]}" if status in STATUS_MEANINGS else ""
+    return HostUnreachable(host=host, why=f"it answers with status {status}{means}")
+
+
+def read_json(kind: type[Model], body: bytes, host: str, most: int = MANY_VALUES) -> Model:
+    """Return the JSON body as an instance of `kind`. Raises HostUnreachable about `host`.
+
+    A list of empty objects takes 300 bytes of memory for each byte of text, so a limit on the body's size is not enough.
+    pydantic's parser bounds the depth and the length of numbers.
+    """
+    if sum(body.count(mark) for mark in (b",", b"{", b"[")) > most:
+        raise HostUnreachable(host=host, why="its answer holds more than can be read")
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError:
+        raise HostUnreachable(host=host, why="its answer cannot be read") from None

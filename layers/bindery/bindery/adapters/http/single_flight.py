@@ -21,7 +21,7 @@ class SingleFlight(Generic[T]):
         self._lock = threading.Lock()
         self._under_way: dict[str, Future[T]] = {}
 
-    def one(self, key: str, ask: Callable[[], T], host: str = "its host") -> T:
+    def run(self, key: str, ask: Callable[[], T], host: str = "its host") -> T:
         """Return the result of `ask`, or raise its error. Only the first caller of a key calls `ask`.
 
         Raises HostUnreachable about `host` if the wait of a later caller times out.
@@ -31,7 +31,7 @@ class SingleFlight(Generic[T]):
             if first is None:
                 future = self._under_way[key] = Future[T]()
         if first is not None:
-            return self._followed(first, host)
+            return self._wait_for(first, host)
         try:
             future.set_result(ask())
         except BinderyError as error:
@@ -42,7 +42,7 @@ class SingleFlight(Generic[T]):
                 del self._under_way[key]
         return future.result()
 
-    def _followed(self, first: Future[T], host: str) -> T:
+    def _wait_for(self, first: Future[T], host: str) -> T:
         try:
             return first.result(self._seconds)
         except TimeoutError:

@@ -15,7 +15,7 @@ from bindery.ports.queue import Queue
 from bindery.ports.table import Item
 from bindery.state.build_slots import BuildSlots
 from bindery.state.environments import Environments
-from bindery.usecases.steps.fail import EndLaunch
+from bindery.usecases.steps.end_launch import EndLaunch
 from bindery.usecases.steps.retry import RetryStep
 
 PASSING = frozenset(kind.__name__ for kind in (BuildCrashed, BuildLost, BuildStopped, BuildAbandoned, ImageGone))

@@ -11,7 +11,7 @@ from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
 from bindery.ports.table import Item
 from bindery.state.launches import Launches
-from bindery.usecases.steps.fail import EndLaunch
+from bindery.usecases.steps.end_launch import EndLaunch
 
 DELAYS: dict[Stage, tuple[float, ...]] = {Stage.RESOLVING: (1, 4), Stage.STARTING: (4, 8, 16)}
 RETRIES = 8

@@ -13,7 +13,7 @@ from bindery.domain.messages import ResolveRequested, SessionRequested
 from bindery.ports.clock import Clock
 from bindery.state.launches import Launches
 from bindery.usecases.steps.advance import Advance
-from bindery.usecases.steps.fail import EndLaunch
+from bindery.usecases.steps.end_launch import EndLaunch
 from bindery.usecases.steps.retry import RetryStep
 from bindery.usecases.steps.running_here import RunningHere
 

@@ -47,14 +47,17 @@ class GitHubApp:
 
     def __call__(self) -> str:
         token, until = self._current
-        return token if self._clock.now() < until else self._flights.one("token", self._renew)
+        return token if self._clock.now() < until else self._flights.run("token", self._renew)
 
     def _renew(self) -> str:
         try:
             headers = HEADERS | {"Authorization": f"Bearer {self._jwt()}"}
         except ValueError:
             return self._without("its key cannot be read")
-        with self._client.exchange(self._url, max_bytes=MB), self._client.ask("POST", self._url, headers) as response:
+        with (
+            self._client.exchange(self._url, max_bytes=MB),
+            self._client.stream("POST", self._url, headers) as response,
+        ):
             status, body = response.status, response.read(decode_content=False)
         try:
             answer = _Token.model_validate_json(body) if status == 201 else None

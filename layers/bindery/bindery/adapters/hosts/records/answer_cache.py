@@ -51,7 +51,7 @@ class KeptAnswers(Generic[Value]):
 
         question: in its canonical spelling.
         """
-        return self._flights.one(question, lambda: self._of(question, ask))
+        return self._flights.run(question, lambda: self._of(question, ask))
 
     def _of(self, question: str, ask: Callable[[], Answer[Value]]) -> Value:
         item = self._item(question)

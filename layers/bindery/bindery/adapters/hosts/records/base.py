@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bindery.adapters.hosts.page_urls import by_pattern
 from bindery.adapters.hosts.records.answer_cache import NEWEST_SECONDS, VERSION_SECONDS, Answer, KeptAnswers
-from bindery.adapters.http.budget import Errand
+from bindery.adapters.http.budget import TimeLimit
 from bindery.domain.errors import RefNotFound
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.domain.urls.pasted import PastedUrl
@@ -82,10 +82,10 @@ class RecordHost(ABC):
         return by_pattern(self, address)
 
     @abstractmethod
-    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+    def files(self, repository: Repository, within: TimeLimit | None = None) -> Listing:
         """Return the files of the resolved record.
 
-        within: the errand that needs them, with its deadline and its check for cancellation.
+        within: the time limit of the work that needs them, with its deadline and its check for cancellation.
 
         Raises RecordNotFound, RecordRestricted, RecordWithdrawn, RepositoryUnusable, RepositoryTooLarge, HostLimited, HostUnreachable,
         ForbiddenAddress.

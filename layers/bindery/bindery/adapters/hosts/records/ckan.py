@@ -19,7 +19,7 @@ from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
 from bindery.adapters.hosts.records.dois import plain
 from bindery.adapters.hosts.records.rest_api import RecordApi
 from bindery.adapters.http.address_rules import canonical, parsed, path_in
-from bindery.adapters.http.budget import Errand
+from bindery.adapters.http.budget import TimeLimit
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadAddress, BadSpec, RepositoryUnusable
 from bindery.domain.repository import Repository
@@ -129,7 +129,7 @@ class CkanProvider(RecordHost):
     def lasts(self, canonical: str, repository: Repository) -> float:  # noqa: ARG002 # a dataset without an activity may change at any time
         return VERSION_SECONDS if _dataset(quote(canonical, safe="")).activity else 0
 
-    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+    def files(self, repository: Repository, within: TimeLimit | None = None) -> Listing:
         package = self._api.get(_Answer, repository.clone_url, repository.repo_url, within).result
         if not repository.ref.endswith(f".v{_changed(package)}"):
             raise RepositoryUnusable(

@@ -27,7 +27,7 @@ from bindery.adapters.hosts.records.dataverse_pages import (
 )
 from bindery.adapters.hosts.records.dois import Dois, doi_in, doi_page, plain
 from bindery.adapters.hosts.records.rest_api import RecordApi
-from bindery.adapters.http.budget import Errand
+from bindery.adapters.http.budget import TimeLimit
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, RecordNotFound, VersionNotFound
 from bindery.domain.repository import Repository
@@ -163,7 +163,7 @@ class DataverseProvider(RecordHost):
             ref_url=f"https://doi.org/{doi}",
         )
 
-    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+    def files(self, repository: Repository, within: TimeLimit | None = None) -> Listing:
         entries = self._api.get(_VersionAnswer, repository.clone_url, repository.repo_url, within).data.files
         address = urlsplit(repository.clone_url)
         base = f"{address.scheme}://{address.netloc}"

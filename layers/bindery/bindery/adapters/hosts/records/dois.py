@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from bindery.adapters.git.refs import check_length, decoded, shown
 from bindery.adapters.hosts.records.rest_api import RecordApi, time_of
 from bindery.adapters.http.address_rules import parsed
-from bindery.adapters.http.budget import Errand
+from bindery.adapters.http.budget import TimeLimit
 from bindery.adapters.http.client import GuardedClient, final_url
-from bindery.adapters.http.rate_limits import LONGEST_ELSEWHERE
+from bindery.adapters.http.rate_limits import LONGEST_WAIT_ELSEWHERE
 from bindery.domain.errors import BadSpec, HostLimited, RecordNotFound
 from bindery.ports.clock import Clock
 
@@ -75,7 +75,7 @@ class Dois:
         self.url = url.rstrip("/")
         self.host = parsed(self.url).host
 
-    def target(self, doi: str, within: Errand | None = None) -> str:
+    def target(self, doi: str, within: TimeLimit | None = None) -> str:
         """Return the address that a DOI is registered with. Sends one request.
 
         The address is checked like all addresses: raises BadAddress.
@@ -88,12 +88,14 @@ class Dois:
                 return value.data.value
         raise RecordNotFound(url=page)
 
-    def landing(self, target: str, within: Errand | None = None) -> str:
+    def landing(self, target: str, within: TimeLimit | None = None) -> str:
         """Return the address where a browser ends that follows a registered address. Sends one request, plus redirects."""
         seconds = time_of(within)
-        self._client.limits.check(target, self._clock.now())
-        with self._client.exchange(target, seconds=seconds), self._client.ask("GET", target, {}) as response:
+        self._client.rate_limits.check(target, self._clock.now())
+        with self._client.exchange(target, seconds=seconds), self._client.stream("GET", target, {}) as response:
             url, now = final_url(response, target), self._clock.now()
             with suppress(HostLimited):  # stored for the next request; this one needs the address, not a body
-                self._client.limits.heard(url, response.status, response.headers, now, longest=LONGEST_ELSEWHERE)
+                self._client.rate_limits.record_response(
+                    url, response.status, response.headers, now, longest=LONGEST_WAIT_ELSEWHERE
+                )
             return url

@@ -17,7 +17,7 @@ from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
 from bindery.adapters.hosts.records.dois import Dois, doi_in, doi_page, plain
 from bindery.adapters.hosts.records.rest_api import RecordApi
 from bindery.adapters.http.address_rules import parsed
-from bindery.adapters.http.budget import Errand
+from bindery.adapters.http.budget import TimeLimit
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, RepositoryTooLarge, VersionNotFound
 from bindery.domain.repository import Repository
@@ -123,7 +123,7 @@ class FigshareProvider(RecordHost):
             ref_url=f"https://doi.org/{resolved}",
         )
 
-    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+    def files(self, repository: Repository, within: TimeLimit | None = None) -> Listing:
         files = self._all_files(repository, within)
         notes = tuple(f"{shown(each.name)} is kept elsewhere and missing here." for each in files if each.is_link_only)
         return Listing([_listed(each) for each in files if not each.is_link_only], notes)
@@ -134,7 +134,7 @@ class FigshareProvider(RecordHost):
         is_own_page = own or any(host == name or host.endswith(f".{name}") for name in self._hosts)
         return doi if is_own_page and PAGE.fullmatch(urlsplit(address).path) else None
 
-    def _all_files(self, repository: Repository, within: Errand | None) -> list[_File]:
+    def _all_files(self, repository: Repository, within: TimeLimit | None) -> list[_File]:
         """Return all files, page by page: the article itself lists ten at most. Raises RepositoryTooLarge."""
         files: list[_File] = []
         for page in range(1, MOST_PAGES + 1):

@@ -16,7 +16,7 @@ from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
 from bindery.adapters.hosts.records.dois import PREFIX, plain
 from bindery.adapters.hosts.records.rest_api import RecordApi
 from bindery.adapters.http.address_rules import parsed, path_in
-from bindery.adapters.http.budget import Errand
+from bindery.adapters.http.budget import TimeLimit
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, HostUnreachable, RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Repository
@@ -114,7 +114,7 @@ class HydroShareProvider(RecordHost):
     def lasts(self, canonical: str, repository: Repository) -> float:  # noqa: ARG002 # a resource may change at any time
         return 0
 
-    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+    def files(self, repository: Repository, within: TimeLimit | None = None) -> Listing:
         resource, _, changed = repository.ref.partition(".v")
         if self._changed(resource, within) != int(changed):
             raise RepositoryUnusable(
@@ -132,7 +132,7 @@ class HydroShareProvider(RecordHost):
     def spec_of(self, doi: str, address: str) -> str | None:  # noqa: ARG002 # the address contains the resource's id
         return self._on_page(address)
 
-    def _changed(self, resource: str, within: Errand | None = None) -> int:
+    def _changed(self, resource: str, within: TimeLimit | None = None) -> int:
         """Return the time of the last change in UTC seconds. Raises HostUnreachable."""
         url = f"{self._url}/resource/{resource}/scimeta/elements"
         dates = self._api.get(_Elements, url, self._page(resource), within).dates

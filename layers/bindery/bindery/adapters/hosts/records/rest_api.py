@@ -7,10 +7,8 @@ from typing import Final, TypeVar
 from pydantic import BaseModel
 
 from bindery.adapters.http.address_rules import parsed
-from bindery.adapters.http.budget import MB, Errand
-from bindery.adapters.http.client import GuardedClient
-from bindery.adapters.http.json_answers import FEW_VALUES, MANY_VALUES, read_json
-from bindery.adapters.http.refusals import ill
+from bindery.adapters.http.budget import MB, TimeLimit
+from bindery.adapters.http.client import FEW_VALUES, MANY_VALUES, GuardedClient, read_json, unexpected_status
 from bindery.domain.errors import (
     RecordNotFound,
     RecordRestricted,
@@ -39,12 +37,12 @@ HEADERS: Final = {"Accept": "application/json"}
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def time_of(within: Errand | None) -> float:
-    """Return the maximum seconds for one request. Raises the errors of `Errand.left`.
+def time_of(within: TimeLimit | None) -> float:
+    """Return the maximum seconds for one request. Raises the errors of `TimeLimit.left`.
 
-    within: the errand that the request is part of.
+    within: the time limit of the work that the request is part of.
     """
-    return min(LONGEST_SECONDS, within.left()) if within else LONGEST_SECONDS
+    return min(LONGEST_SECONDS, within.remaining_seconds()) if within else LONGEST_SECONDS
 
 
 class RecordApi:
@@ -58,21 +56,23 @@ class RecordApi:
         self._client = client
         self._clock = clock
 
-    def get(self, kind: type[Model], url: str, page: str, within: Errand | None = None) -> Model:
+    def get(self, kind: type[Model], url: str, page: str, within: TimeLimit | None = None) -> Model:
         """Return the JSON response as a model of `kind`.
 
-        page: the record's page, for errors. within: the errand that the request is part of.
+        page: the record's page, for errors. within: the time limit of the work that the request is part of.
         """
         seconds = time_of(within)
         stopped = within.stopped if within else never
         most = LARGEST_LISTING if within else LARGEST_FACTS
         host = parsed(url).host
-        self._client.limits.check(url, self._clock.now())
+        self._client.rate_limits.check(url, self._clock.now())
         answer = self._client.get(url, HEADERS, seconds=seconds, max_bytes=most, stopped=stopped)
         now, longest = self._clock.now(), answer.longest_wait
-        self._client.limits.heard(answer.url, answer.status, answer.headers, now, body=answer.body, longest=longest)
+        self._client.rate_limits.record_response(
+            answer.url, answer.status, answer.headers, now, body=answer.body, longest=longest
+        )
         if refusal := REFUSED.get(answer.status):
             raise refusal(url=page)
         if answer.status != 200:
-            raise ill(host, answer.status)
+            raise unexpected_status(host, answer.status)
         return read_json(kind, answer.body, host, MANY_VALUES if within else FEW_VALUES)

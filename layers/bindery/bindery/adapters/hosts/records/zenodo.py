@@ -17,7 +17,7 @@ from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
 from bindery.adapters.hosts.records.dois import Dois, doi_in, doi_page, plain
 from bindery.adapters.hosts.records.rest_api import RecordApi
 from bindery.adapters.http.address_rules import parsed
-from bindery.adapters.http.budget import Errand
+from bindery.adapters.http.budget import TimeLimit
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, HostUnreachable, RecordNotFound
 from bindery.domain.repository import Repository
@@ -126,7 +126,7 @@ class ZenodoProvider(RecordHost):
             ref_url=f"https://doi.org/{resolved}",
         )
 
-    def files(self, repository: Repository, within: Errand | None = None) -> Listing:
+    def files(self, repository: Repository, within: TimeLimit | None = None) -> Listing:
         answer = self._api.get(_Files, f"{repository.clone_url}/files", repository.repo_url, within)
         return Listing([RecordFile(e.key, e.links.content, e.size, e.checksum or "") for e in answer.entries])
 

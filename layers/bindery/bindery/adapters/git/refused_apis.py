@@ -11,7 +11,7 @@ USUAL_PORTS: Final = frozenset(PORTS.values())
 
 
 @dataclass(frozen=True)
-class NoGit:
+class RefusedApis:
     """Rule that refuses addresses of APIs. apis: addresses of APIs.
 
     git_hosts: addresses of servers that also have repositories: only the path of their API is refused.

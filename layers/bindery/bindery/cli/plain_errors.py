@@ -6,6 +6,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-def plainly(trouble: "ErrorDetails") -> str:
+def plain_message(trouble: "ErrorDetails") -> str:
     """Return pydantic's message; for Bindery's own validators only their sentence."""
     return trouble["msg"].removeprefix("Value error, ")
