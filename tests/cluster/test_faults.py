@@ -61,7 +61,7 @@ def test_racing_launchers_start_one_session(trials: Trials) -> None:
 
 
 @pytest.mark.parametrize("kind", [SERVICE, SECRET, POD, ROUTE])
-def test_a_launcher_completes_a_start_that_a_killed_one_left_after(
+def test_a_launcher_completes_the_start_of_a_killed_one(
     launcher: KubernetesSessions, trials: Trials, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     create = Cluster.create

@@ -98,7 +98,7 @@ def test_a_launch_retries_while_the_cluster_does_not_yet_grant_its_rights(trials
     assert result.trouble.kind == "ClusterRefused"
 
 
-def test_the_account_may_do_nothing_else(trials: Trials) -> None:
+def test_the_account_has_no_other_rights(trials: Trials) -> None:
     assert [what for what in OTHERS if may(trials, *what)] == []
 
 

@@ -23,7 +23,7 @@ def there() -> Iterator[Deployed]:
         yield system
 
 
-def test_every_get_route_is_a_head_route() -> None:
+def test_every_get_route_answers_head() -> None:
     routes = [
         (event["Properties"]["Path"], event["Properties"]["Method"])
         for function in FUNCTIONS.values()

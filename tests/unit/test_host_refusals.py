@@ -241,5 +241,5 @@ def test_a_page_that_is_no_repository_is_refused_with_its_kind(detect: DetectAdd
         ("https://zenodo.org/records/3242074", "zenodo"),
     ],
 )
-def test_repositories_are_still_recognised(detect: DetectAddress, address: str, provider: str) -> None:
+def test_addresses_of_repositories_are_recognised(detect: DetectAddress, address: str, provider: str) -> None:
     assert detect(address).provider == provider

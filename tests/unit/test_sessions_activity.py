@@ -122,7 +122,7 @@ def test_an_open_connection_does_not_count_as_activity() -> None:
         assert asked(url) == Activity(last=NOW - 100, busy=False)
 
 
-def test_a_busy_kernel_is_busy() -> None:
+def test_a_busy_kernel_makes_its_session_busy() -> None:
     kernels = [{"execution_state": "idle"}, {"execution_state": "busy", "last_activity": moment(NOW - 50)}]
     with serving(jupyter(kernels=kernels)) as (url, _):
         assert asked(url) == Activity(last=NOW - 50, busy=True)

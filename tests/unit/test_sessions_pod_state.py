@@ -65,7 +65,7 @@ def test_a_new_pod_is_starting() -> None:
     assert (state.runs, state.gone, state.trouble) == (False, False, None)
 
 
-def test_a_running_container_may_answer() -> None:
+def test_a_pod_with_a_running_container_runs() -> None:
     assert state_of(a_pod("Running", {"running": {"startedAt": "2026-11-24T12:00:00Z"}})).runs
 
 

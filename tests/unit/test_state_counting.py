@@ -67,7 +67,7 @@ def test_two_concurrent_launches_are_both_counted(table: DictTable, clock: FakeC
         rates.count("203.0.113.1")
 
 
-def test_addresses_are_not_stored(table: DictTable, clock: FakeClock) -> None:
+def test_client_addresses_are_not_stored(table: DictTable, clock: FakeClock) -> None:
     rates_of(table, clock, 2, 60).count("203.0.113.1")
     assert "203.0.113.1" not in str(table.items())
 

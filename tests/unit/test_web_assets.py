@@ -45,7 +45,7 @@ def test_a_name_of_another_version_returns_this_version_without_caching() -> Non
         f"launch.{OTHER_HASH}.{OTHER_HASH}.js",
     ],
 )
-def test_no_other_name_is_a_file(name: str) -> None:
+def test_an_unknown_name_is_no_file(name: str) -> None:
     assert asset(name) is None
 
 

@@ -46,7 +46,7 @@ def test_an_ordinary_phase_has_phase_and_message() -> None:
     assert payload(LAUNCHING, "image") == {"phase": "launching", "message": "Launching server...\n"}
 
 
-def test_built_names_the_image() -> None:
+def test_the_built_event_names_the_image() -> None:
     assert payload(BUILT, "key-1") == {"phase": "built", "message": BUILT.message, "imageName": "key-1"}
     assert payload(FOUND, "key-1")["imageName"] == "key-1"
 
