@@ -128,9 +128,7 @@ class AtServer(FakeHost):
         return replace(resolution, repository=resolution.repository.model_copy(update={"clone_url": self._url}))
 
 
-def test_a_push_without_configuration_changes_reuses_the_image(
-    launcher: KubernetesSessions, place: Place
-) -> None:
+def test_a_push_without_configuration_changes_reuses_the_image(launcher: KubernetesSessions, place: Place) -> None:
     host = AtServer(place.server, place.old, place.new)
     world = OnCluster(launcher, place.image, host)
     before = world.ended()

@@ -140,9 +140,7 @@ def test_a_stop_removes_all_objects_of_its_session_and_none_of_another(trials: T
         launcher.stop(two.id)
 
 
-def test_a_session_started_right_after_its_stop_has_new_objects(
-    launcher: KubernetesSessions, trials: Trials
-) -> None:
+def test_a_session_started_right_after_its_stop_has_new_objects(launcher: KubernetesSessions, trials: Trials) -> None:
     order = trials.order()
     launcher.start(order)
     before = names(trials, order.id)

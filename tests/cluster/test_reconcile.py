@@ -10,7 +10,7 @@ from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.sessions import SessionState
 from tests.cluster.on_cluster import OnCluster
-from tests.cluster.test_ends import EAT_TOGETHER
+from tests.cluster.test_session_ends import EAT_TOGETHER
 from tests.cluster.trials import Trials
 from tests.serving.kernel import Session
 from tests.serving.lab import until

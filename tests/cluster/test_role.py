@@ -71,7 +71,9 @@ def test_the_shipped_role_is_enough(launcher: KubernetesSessions, trials: Trials
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule['verbs'][0]} {rule['resources'][0]}")
-def test_no_rule_of_the_role_can_be_removed(launcher: KubernetesSessions, trials: Trials, rule: dict[str, list[str]]) -> None:
+def test_no_rule_of_the_role_can_be_removed(
+    launcher: KubernetesSessions, trials: Trials, rule: dict[str, list[str]]
+) -> None:
     with rules(trials.shipped, [each for each in RULES if each != rule]):
         end = time.monotonic() + PATIENCE
         while not (refused := use(launcher, trials)):  # the API server takes a moment to know

@@ -49,9 +49,7 @@ def test_a_file_over_the_limit_is_named_with_the_limit_for_one_file(place: Place
     assert place.left() == []
 
 
-def test_a_file_over_the_limit_is_reported_as_such_by_a_host_without_filters(
-    place: Place, work: Path
-) -> None:
+def test_a_file_over_the_limit_is_reported_as_such_by_a_host_without_filters(place: Place, work: Path) -> None:
     repository = place.make({"big.bin": b"0" * 200_000})
     git("-C", place.server.root / "r.git", "config", "uploadpack.allowFilter", "false")
     with pytest.raises(FileTooLarge) as caught:

@@ -365,7 +365,9 @@ def test_a_link_with_the_text_of_a_pointer_stays_a_link(place: Place) -> None:
     assert (place.work / "x.bin").is_symlink()
 
 
-def test_objects_beyond_the_batch_size_are_fetched_in_several_batches(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_beyond_the_batch_size_are_fetched_in_several_batches(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lfs, "BATCH", 2)
     monkeypatch.setattr(lfs, "MOST_OBJECTS", 5)
     (note,) = place.notes({f"{n}.bin": place.store.add(b"%d" % n) for n in range(6)})
@@ -374,9 +376,7 @@ def test_objects_beyond_the_batch_size_are_fetched_in_several_batches(place: Pla
     assert sum(method == "POST" for method, _, _ in place.store.asked) == 3
 
 
-def test_after_some_failed_objects_the_others_are_not_requested(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_some_failed_objects_the_others_are_not_requested(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lfs, "MOST_FAILURES", 3)
     place.store.downloads = Reply(404)
     (note,) = place.notes({f"{n}.bin": place.store.add(b"%d" % n) for n in range(9)})

@@ -125,7 +125,9 @@ def test_a_message_received_too_often_moves_to_the_dead_letter_queue(queues: Mem
     assert dead.sent_at == sent_at
 
 
-def test_a_message_without_a_dead_letter_queue_is_delivered_again_and_again(queues: MemoryQueues, clock: FakeClock) -> None:
+def test_a_message_without_a_dead_letter_queue_is_delivered_again_and_again(
+    queues: MemoryQueues, clock: FakeClock
+) -> None:
     queues.configure("resolve", visibility_seconds=1, max_receive_count=1, dead_letter=None)
     queues.send(ASKED)
     for count in range(1, 6):

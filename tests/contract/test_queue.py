@@ -125,9 +125,7 @@ def test_a_message_that_is_too_large_is_refused_before_its_batch_is_sent(sending
         ("InvalidMessageContents", True, ClientError),
     ],
 )
-def test_a_partly_failed_batch_of_sqs_is_an_error(
-    code: str, sender: bool, expected: type[Exception]
-) -> None:
+def test_a_partly_failed_batch_of_sqs_is_an_error(code: str, sender: bool, expected: type[Exception]) -> None:
     client = aws.session().client("sqs", config=aws.config())
     failed = {"Id": "1", "Code": code, "SenderFault": sender}
     with Stubber(client) as stub:

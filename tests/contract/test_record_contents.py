@@ -189,7 +189,9 @@ HOSTILE_NAMES = ["../evil", "a/../../evil", "/evil", "a/b/../../../evil", "..", 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 @pytest.mark.parametrize("kind", ["zip", "tar", "file"])
-def test_invalid_names_and_names_that_leave_the_folder_are_refused(place: Place, work: Path, kind: str, name: str) -> None:
+def test_invalid_names_and_names_that_leave_the_folder_are_refused(
+    place: Place, work: Path, kind: str, name: str
+) -> None:
     content = {"zip": {"r.zip": zipped((name, b"x"))}, "tar": {"r.tar": tarred((name, b"x"))}, "file": {name: b"x"}}
     with pytest.raises(RepositoryUnusable) as caught:
         place.contents.checkout(place.make(content[kind]), work)
@@ -438,7 +440,9 @@ def test_content_too_large_by_its_listing_is_not_fetched(place: Place, work: Pat
 @pytest.mark.parametrize(
     ("sent", "word"), [(b"abX", "checksum"), (b"ab", "size"), (b"abcd", "size"), (b"abc" * 100_000, "size")]
 )
-def test_content_that_differs_from_the_listing_is_an_error_of_the_host(place: Place, work: Path, sent: bytes, word: str) -> None:
+def test_content_that_differs_from_the_listing_is_an_error_of_the_host(
+    place: Place, work: Path, sent: bytes, word: str
+) -> None:
     repository = place.make({"a.txt": b"abc"})
     place.host.replies[f"/api/records/{repository.ref}/files/a.txt/content"] = Reply(200, sent)
     with pytest.raises(HostUnreachable) as caught:
@@ -535,9 +539,7 @@ def test_a_build_waits_a_minute_at_most_for_a_rate_limited_file(
 
 
 @pytest.mark.parametrize("ahead", [0, 10])
-def test_a_minute_is_waited_despite_clock_skew_or_an_earlier_short_wait(
-    place: Place, work: Path, ahead: int
-) -> None:
+def test_a_minute_is_waited_despite_clock_skew_or_an_earlier_short_wait(place: Place, work: Path, ahead: int) -> None:
     repository = place.make({"a.txt": b"abc"})
     path = f"/api/records/{repository.ref}/files/a.txt/content"
     clock = Hurried()

@@ -97,9 +97,7 @@ def test_a_pasted_address_is_recognised(name: str, case: Mapping[str, str]) -> N
 
 
 @pytest.mark.parametrize(("name", "case"), cases("typed"))
-def test_text_typed_into_a_form_matches_the_pattern_that_clients_get(
-    name: str, case: Mapping[str, str]
-) -> None:
+def test_text_typed_into_a_form_matches_the_pattern_that_clients_get(name: str, case: Mapping[str, str]) -> None:
     pattern = str(providers()[name].display.detect).replace("(?<", "(?P<")
     match = re.search(pattern, case["text"])
     assert match

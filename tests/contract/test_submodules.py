@@ -59,9 +59,7 @@ def test_submodules_with_relative_and_full_addresses_are_fetched(place: Place, w
         "HTTP://HOST:PORT/lib.git",
     ],
 )
-def test_a_submodule_with_an_ssh_or_user_address_is_fetched_over_http(
-    place: Place, work: Path, url: str
-) -> None:
+def test_a_submodule_with_an_ssh_or_user_address_is_fetched_over_http(place: Place, work: Path, url: str) -> None:
     host, _, port = place.server.address.partition(":")
     inner = make_repository(place.server.root / "lib.git", {"in.txt": "in\n"})
     written = url.replace("HOST", host).replace("PORT", port)
@@ -248,9 +246,7 @@ def test_a_submodule_host_that_never_finishes_uses_only_its_share_of_the_time(
     assert (work / "lib/a").exists()
 
 
-def test_a_checkout_stopped_during_the_fetch_of_a_submodule_ends(
-    place: Place, work: Path, dripping: Dripping
-) -> None:
+def test_a_checkout_stopped_during_the_fetch_of_a_submodule_ends(place: Place, work: Path, dripping: Dripping) -> None:
     listed = modules("dead", f"{dripping.server.url}/r")
     repository = place.make({"x": "y", "dead": File("1" * 40, 0o160000), ".gitmodules": listed})
     client = GuardedClient([dripping.server.address, place.server.address], read_seconds=60)

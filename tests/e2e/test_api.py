@@ -128,9 +128,7 @@ def test_a_failure_has_its_code_and_message(bindery: LocalRuntime, plain: str) -
         (b"[" * 10_000, JSON),
     ],
 )
-def test_an_invalid_body_is_refused(
-    bindery: LocalRuntime, plain: str, body: bytes, headers: dict[str, str]
-) -> None:
+def test_an_invalid_body_is_refused(bindery: LocalRuntime, plain: str, body: bytes, headers: dict[str, str]) -> None:
     before = bindery.launches()
     answer = bindery.client.post("/api/launches", content=body.replace(b"SPEC", plain.encode()), headers=headers)
     assert 400 <= answer.status_code < 500, answer.text
@@ -229,7 +227,9 @@ def test_a_pasted_address_is_detected_with_its_link(bindery: LocalRuntime) -> No
         ("?url=%ff%00", 404, "unknown_address"),
     ],
 )
-def test_an_unknown_address_is_refused_with_its_reason(bindery: LocalRuntime, query: str, status: int, code: str) -> None:
+def test_an_unknown_address_is_refused_with_its_reason(
+    bindery: LocalRuntime, query: str, status: int, code: str
+) -> None:
     answer = bindery.get(f"/api/detect{query}")
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     check_readable(answer.json()["message"])
@@ -246,7 +246,9 @@ def follow(bindery: LocalRuntime, spec: str) -> "subprocess.CompletedProcess[str
     return subprocess.run([sys.executable, "-c", script_here], capture_output=True, text=True, timeout=120)
 
 
-def test_the_script_of_the_docs_page_ends_with_the_session_address_or_the_reason(bindery: LocalRuntime, plain: str) -> None:
+def test_the_script_of_the_docs_page_ends_with_the_session_address_or_the_reason(
+    bindery: LocalRuntime, plain: str
+) -> None:
     ready = follow(bindery, plain)
     assert ready.stderr == ""
     url, _, token = ready.stdout.splitlines()[-1].partition("?token=")

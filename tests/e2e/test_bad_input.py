@@ -216,9 +216,7 @@ def test_invalid_request_targets_are_refused(bindery: LocalRuntime, target: byte
     ],
 )
 @pytest.mark.parametrize("target", [b"/build/git/x/HEAD", b"/v2/git/x/HEAD", b"/api/launches/x"])
-def test_invalid_headers_are_answered(
-    bindery: LocalRuntime, target: bytes, headers: tuple[bytes, ...]
-) -> None:
+def test_invalid_headers_are_answered(bindery: LocalRuntime, target: bytes, headers: tuple[bytes, ...]) -> None:
     answer = bindery.raw(target, ACCEPT, *headers)
     assert answer.status in (200, 400, 403, 404, 421)
     assert "Traceback" not in answer.body

@@ -194,9 +194,7 @@ def test_a_launch_ends_and_the_next_is_ready_after_a_process_was_killed(
         launches.check_told()
 
 
-def test_a_start_removes_temporary_files_of_killed_writers(
-    home: Path, git_server: GitServer, plain: str
-) -> None:
+def test_a_start_removes_temporary_files_of_killed_writers(home: Path, git_server: GitServer, plain: str) -> None:
     with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
         assert bindery.launch(plain, build_only="true").last.phase == "ready"
         bindery.kill9()

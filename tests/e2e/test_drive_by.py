@@ -147,7 +147,9 @@ def test_a_page_of_another_site_starts_no_launch(page: Page, target: dict[str, s
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_page_of_another_site_that_navigates_here_starts_no_launch(page: Page, target: dict[str, str], form: str) -> None:
+def test_a_page_of_another_site_that_navigates_here_starts_no_launch(
+    page: Page, target: dict[str, str], form: str
+) -> None:
     page.evaluate(f"{NAMED} => {{ {FORM} {FORMS[form]} }}", target)
     page.wait_for_url(f"{target['at']}/**")  # and all of it is loaded
 

@@ -138,7 +138,9 @@ def test_a_typed_address_needs_one_confirmation(page: Page, runtime: LocalRuntim
     until(lambda: launches(runtime) == before + 2)
 
 
-def test_links_from_the_own_start_page_launch_without_confirmation(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
+def test_links_from_the_own_start_page_launch_without_confirmation(
+    page: Page, runtime: LocalRuntime, nowhere: str
+) -> None:
     before = launches(runtime)
     page.goto(f"{runtime.address}/")
     page.evaluate("(to) => { location.href = to; }", f"/v2/git/{nowhere}")

@@ -64,9 +64,7 @@ def test_a_link_to_github_becomes_a_session_at_its_commit(
     assert [each.status for each in github.asked[count:]] == [304], "what has not changed is not sent again"
 
 
-def test_a_missing_master_means_the_default_branch_with_a_note(
-    with_github: LocalRuntime, github: GitHubServer
-) -> None:
+def test_a_missing_master_means_the_default_branch_with_a_note(with_github: LocalRuntime, github: GitHubServer) -> None:
     launched = with_github.launch(f"{NAME}/master", provider="gh", build_only="true")
     assert launched.last.phase == "ready"
     assert launched.events[0].phase == "waiting"

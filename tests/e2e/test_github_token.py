@@ -62,9 +62,7 @@ def runtime(
         yield runtime
 
 
-def test_all_names_of_a_commit_share_one_environment(
-    runtime: LocalRuntime, clones: GitServer
-) -> None:
+def test_all_names_of_a_commit_share_one_environment(runtime: LocalRuntime, clones: GitServer) -> None:
     folder = clones.root / NAME
     main = git("-C", folder, "rev-parse", "main").decode().strip()
     topic = make_repository(folder, {"README.md": "topic\n", "requirements.txt": ""}, branch="topic/of-the-day")
@@ -108,9 +106,7 @@ def test_the_token_is_sent_to_the_api_only_and_never_shown(
     assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []
 
 
-def test_a_refused_token_is_never_shown(
-    runtime: LocalRuntime, github: GitHubServer, clones: GitServer
-) -> None:
+def test_a_refused_token_is_never_shown(runtime: LocalRuntime, github: GitHubServer, clones: GitServer) -> None:
     github.tokens.clear()
     make_repository(clones.root / NAME, {"README.md": "later\n"}, branch="later")
     launched = runtime.launch(f"{NAME}/later", provider="gh", build_only="true")

@@ -70,9 +70,7 @@ def test_a_dockerfile_is_built_and_its_session_is_used_through_the_gateway(
     assert not Session(session.url, again.last.data["token"]).answers()
 
 
-def test_the_start_message_names_cluster_namespace_and_gateway(
-    bindery: LocalRuntime, shipped: Shipped
-) -> None:
+def test_the_start_message_names_cluster_namespace_and_gateway(bindery: LocalRuntime, shipped: Shipped) -> None:
     line = bindery.line()
     assert line.startswith("Sessions are Pods in namespace bindery-sessions of https://127.0.0.1:")
     assert line.endswith(
@@ -80,9 +78,7 @@ def test_the_start_message_names_cluster_namespace_and_gateway(
     )
 
 
-def test_a_session_cannot_read_another_visitors_session(
-    bindery: LocalRuntime, spec: str, tmp_path: Path
-) -> None:
+def test_a_session_cannot_read_another_visitors_session(bindery: LocalRuntime, spec: str, tmp_path: Path) -> None:
     own_session, other_session = (Session.of(bindery.launch(spec).last.data) for _ in range(2))
     with chromium(tmp_path, "*.sessions.localhost") as browser:
         page = browser.new_context().new_page()

@@ -157,9 +157,7 @@ def test_the_page_opens_no_address_outside_the_session(
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)//", "not an address", "file:///etc/"])
-def test_only_a_web_address_is_opened_as_a_session(
-    page: Page, bindery: ScriptedBindery, gate: Gate, url: str
-) -> None:
+def test_only_a_web_address_is_opened_as_a_session(page: Page, bindery: ScriptedBindery, gate: Gate, url: str) -> None:
     bindery.scripts = [[FOUND, bindery.ready(url=url), gate]]
     page.goto(LINK)
     expect(page.get_by_role("alert")).to_contain_text("The session's address cannot be read.")
@@ -227,9 +225,7 @@ def test_a_page_refused_as_a_watcher_polls_until_its_session(page: Page, bindery
     assert len(bindery.asked) == 1
 
 
-def test_a_page_that_waits_for_a_build_polls_instead_of_streaming(
-    page: Page, bindery: ScriptedBindery
-) -> None:
+def test_a_page_that_waits_for_a_build_polls_instead_of_streaming(page: Page, bindery: ScriptedBindery) -> None:
     """The log goes on after the last line of the stream. The page shows no trouble."""
     lines = [{**BUILDING, "message": f"Step {n}\n"} for n in (1, 2, 2)]
     bindery.scripts = [[WAITING, *lines, {"event": "ask", "id": "3"}]]
@@ -288,9 +284,7 @@ def test_polling_intervals_grow_and_are_randomised(page: Page, bindery: Scripted
     assert schedules[0] != schedules[1]
 
 
-def test_a_refused_page_polls_less_and_less_often_and_never_gives_up(
-    page: Page, bindery: ScriptedBindery
-) -> None:
+def test_a_refused_page_polls_less_and_less_often_and_never_gives_up(page: Page, bindery: ScriptedBindery) -> None:
     ready = bindery.ready()
     bindery.looks = [stands("ready", url=ready["url"], token=ready["token"], notes=[])]
     bindery.answers = [(429, {"Retry-After": "5"}, {}), (503, {"Retry-After": "5"}, {"code": "busy"})] * 4
@@ -371,9 +365,7 @@ EXPIRED: Answer = (403, {}, {"code": "bad_build_token", "message": "This page's 
 AWAY = (429, {"Retry-After": "0.01"}, {"code": "too_many_requests"})
 
 
-def test_a_page_whose_build_token_expired_during_refusals_gets_a_new_one(
-    page: Page, bindery: ScriptedBindery
-) -> None:
+def test_a_page_whose_build_token_expired_during_refusals_gets_a_new_one(page: Page, bindery: ScriptedBindery) -> None:
     ready = bindery.ready()
     bindery.looks = [stands("ready", url=ready["url"], token=ready["token"], notes=[])]
     bindery.answers = [AWAY, EXPIRED]
@@ -475,7 +467,9 @@ def paste(page: Page, text: str) -> None:
     page.keyboard.press("ControlOrMeta+V")
 
 
-def test_the_start_page_recognises_an_address_and_makes_its_link_and_badge(page: Page, bindery: ScriptedBindery) -> None:
+def test_the_start_page_recognises_an_address_and_makes_its_link_and_badge(
+    page: Page, bindery: ScriptedBindery
+) -> None:
     page.goto("/")
     expect(page.get_by_role("button", name="Launch")).to_be_disabled()
     paste(page, "https://github.com/o/r/blob/v1.0/notebooks/a%20(1).ipynb")
@@ -496,7 +490,9 @@ def test_the_start_page_recognises_an_address_and_makes_its_link_and_badge(page:
         ("https://mybinder.org/v2/gist/u/0123abcd/HEAD?urlpath=lab", "gist/u/0123abcd/HEAD?urlpath=lab"),
     ],
 )
-def test_addresses_of_every_provider_become_links(page: Page, bindery: ScriptedBindery, address: str, link: str) -> None:
+def test_addresses_of_every_provider_become_links(
+    page: Page, bindery: ScriptedBindery, address: str, link: str
+) -> None:
     page.goto("/")
     page.locator("#repo").fill(address)
     expect(page.locator("#link")).to_have_value(f"{bindery.origin}/v2/{link}")

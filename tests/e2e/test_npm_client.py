@@ -94,7 +94,9 @@ def test_the_npm_client_gets_the_reason_of_a_refused_link(client: Path, bindery:
     assert "no kind of repository called nowhere" in events[-1]["message"]
 
 
-def test_a_build_only_launch_of_the_npm_client_gets_an_image_only(client: Path, bindery: LocalRuntime, plain: str) -> None:
+def test_a_build_only_launch_of_the_npm_client_gets_an_image_only(
+    client: Path, bindery: LocalRuntime, plain: str
+) -> None:
     sessions = bindery.session_folders()
     events, _ = drive(client, bindery, f"git/{plain}", buildOnly=True)
     assert events[-1]["phase"] == "ready"

@@ -85,9 +85,7 @@ def test_a_secret_gist_is_refused_with_its_reason(runtime: LocalRuntime, gists: 
     check_readable(failed.last.message)
 
 
-def test_pages_of_a_self_hosted_gitlab_can_be_pasted(
-    runtime: LocalRuntime, lab: GitLabServer
-) -> None:
+def test_pages_of_a_self_hosted_gitlab_can_be_pasted(runtime: LocalRuntime, lab: GitLabServer) -> None:
     payload = runtime.client.get("/api/detect", params={"url": f"{lab.url}/{PROJECT}/-/blob/main/README.md"}).json()
     assert (payload["provider"], payload["spec"], payload["path"]) == ("gl", "group%2Fsub%2Fproject/main", "README.md")
     page = runtime.client.get(payload["link"])

@@ -115,7 +115,9 @@ def test_each_commit_of_a_private_repository_has_its_own_image(
     assert len(images) == 2
 
 
-def test_a_private_repository_that_is_not_named_looks_missing(bindery: LocalRuntime, clones: GitServer, shipped: Shipped) -> None:
+def test_a_private_repository_that_is_not_named_looks_missing(
+    bindery: LocalRuntime, clones: GitServer, shipped: Shipped
+) -> None:
     existing = commit(clones, shipped, HIDDEN, "not for visitors\n")
     for ref in ("HEAD", "nowhere", existing):
         hidden, absent = (bindery.launch(f"{name}/{ref}", provider="gh") for name in (HIDDEN, "octo/absent"))

@@ -54,9 +54,7 @@ def test_pasted_text_becomes_its_link(page: Page, bindery: ScriptedBindery, text
 
 
 @pytest.mark.parametrize("text", ["github.com/o/r", "o/r/tree/dev", "10.5281/zenodo.1", "https://github.com/o/r"])
-def test_typed_text_is_rewritten_only_when_the_field_is_left(
-    page: Page, bindery: ScriptedBindery, text: str
-) -> None:
+def test_typed_text_is_rewritten_only_when_the_field_is_left(page: Page, bindery: ScriptedBindery, text: str) -> None:
     page.goto("/")
     page.locator("#repo").press_sequentially(text)
     expect(page.locator("#link")).not_to_have_value("")

@@ -73,9 +73,7 @@ def bindery(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.parametrize("way", [locked, read_only, without_room])
-def test_launches_report_an_unwritable_table_and_work_afterwards(
-    bindery: LocalRuntime, plain: str, way: Way
-) -> None:
+def test_launches_report_an_unwritable_table_and_work_afterwards(bindery: LocalRuntime, plain: str, way: Way) -> None:
     before = Session.of(bindery.launch(plain).last.data)
     with bindery.stream(plain) as under_way, ThreadPoolExecutor(MANY) as visitors:
         under_way.hear("launching")

@@ -45,9 +45,7 @@ def test_every_link_of_a_page_begins_with_the_stage(there: Deployed, path: str) 
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_links_have_no_stage_at_a_domain_name_and_keep_it_at_the_api_address(
-    named: Deployed, path: str
-) -> None:
+def test_links_have_no_stage_at_a_domain_name_and_keep_it_at_the_api_address(named: Deployed, path: str) -> None:
     """Both addresses lead to every page. A link from the time before there was a name still does, too."""
     at_the_name = own_links(named.web("ServePages", "GET", path, host=NAME))
     at_the_api = own_links(named.web("ServePages", "GET", path))

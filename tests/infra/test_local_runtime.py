@@ -116,9 +116,7 @@ def test_repeated_slashes_lead_to_the_start_page(edited: LocalRuntime) -> None:
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
 @pytest.mark.parametrize("path", ["/", "/v2/git/{spec}", "/health", "/build/git/{spec}", "/api/launches"])
-def test_any_method_is_answered_and_starts_no_launch(
-    edited: LocalRuntime, plain: str, method: str, path: str
-) -> None:
+def test_any_method_is_answered_and_starts_no_launch(edited: LocalRuntime, plain: str, method: str, path: str) -> None:
     before = edited.launches()
     answer = edited.client.request(method, path.format(spec=plain), headers={"Accept": "text/event-stream"})
     assert answer.status_code in {200, 204, 400, 404, 405}

@@ -92,9 +92,7 @@ def setting(parameter: str) -> str:
 
 
 @pytest.mark.parametrize(("parameter", "variable"), SECRETS.items())
-def test_a_secret_reaches_only_the_function_that_uses_it(
-    parameter: str, variable: str
-) -> None:
+def test_a_secret_reaches_only_the_function_that_uses_it(parameter: str, variable: str) -> None:
     parameters = {parameter: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x"}
     values = {name: variables(name, **parameters).get(variable) for name in FUNCTIONS}
     assert {name: value for name, value in values.items() if value is not None} == {"ResolveRepository": SECRET}

@@ -62,9 +62,7 @@ A: {Type: AWS::Serverless::Api, Properties: {GatewayResponses: {INTEGRATION_FAIL
 
 
 @pytest.mark.parametrize(("reserved", "at_once"), [("!Ref Limit", 7), ("3", 3), ("0", 0)])
-def test_a_function_has_its_reserved_concurrency(
-    tmp_path: Path, reserved: str, at_once: int
-) -> None:
+def test_a_function_has_its_reserved_concurrency(tmp_path: Path, reserved: str, at_once: int) -> None:
     (route,) = system(tmp_path, (STREAMING % reserved).strip()).routes
     assert route.function.at_once == at_once
 

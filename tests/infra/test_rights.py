@@ -52,9 +52,7 @@ def test_the_rights_of_a_function_are_exactly_those_that_it_uses(used: Used, fun
 
 
 @pytest.mark.parametrize("function", narrowed())
-def test_a_public_function_writes_only_its_own_kinds_of_items(
-    recorder: Recorder, function: str
-) -> None:
+def test_a_public_function_writes_only_its_own_kinds_of_items(recorder: Recorder, function: str) -> None:
     patterns = writable_keys(function)
     assert "*" not in patterns
     used = {pattern for pattern in patterns for key in recorder.written[function] if fnmatchcase(key, pattern)}

@@ -172,7 +172,9 @@ def test_every_parameter_has_a_default(template: Resource) -> None:
     assert [name for name, parameter in template["Parameters"].items() if "Default" not in parameter] == []
 
 
-def test_only_functions_that_sign_or_read_tokens_have_the_secret(resources: Mapping[str, Resource], template: Resource) -> None:
+def test_only_functions_that_sign_or_read_tokens_have_the_secret(
+    resources: Mapping[str, Resource], template: Resource
+) -> None:
     """`test_rights.py` gives each function its own variables. So it shows that these three need the secret, and no
     other function does.
     """

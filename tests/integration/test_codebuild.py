@@ -71,9 +71,7 @@ def test_a_failing_step_is_reported_with_its_last_output(building: CodeBuilding)
     assert failure.facts["why"] == "exit status 7: no such package: spam"
 
 
-def test_a_killed_builder_is_a_fault_of_the_build_service(
-    building: CodeBuilding, holding: Held
-) -> None:
+def test_a_killed_builder_is_a_fault_of_the_build_service(building: CodeBuilding, holding: Held) -> None:
     handle = building.builds.start(building.order({"Dockerfile": FROM_NOTHING + holding.step}))
     building.gate.open()
     with holding.wait():
@@ -180,9 +178,7 @@ def test_an_attempt_with_an_empty_handle_ends_at_its_first_step(building: CodeBu
     assert not [request for request in building.git.asked if "upload-pack" in request]
 
 
-def test_the_second_build_of_one_attempt_exits(
-    building: CodeBuilding, holding: Held
-) -> None:
+def test_the_second_build_of_one_attempt_exits(building: CodeBuilding, holding: Held) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING + holding.step})
     first = building.builds.start(order)
     building.gate.open()

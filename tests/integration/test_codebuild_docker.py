@@ -134,9 +134,7 @@ def test_no_step_runs_in_the_network_of_the_machine(building: CodeBuilding) -> N
     assert any(words in building.queue.text for words in refused), building.queue.text
 
 
-def test_a_build_reuses_layers_of_its_own_repository_only(
-    building: CodeBuilding, engine: DockerEngine
-) -> None:
+def test_a_build_reuses_layers_of_its_own_repository_only(building: CodeBuilding, engine: DockerEngine) -> None:
     text = FROM_NOTHING + step("echo this takes long >&2")
     for environment, attempt, repository in (("one", 1, "ours"), ("one", 2, "ours"), ("other", 1, "theirs")):
         building.queue.messages.clear()

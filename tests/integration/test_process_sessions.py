@@ -269,7 +269,9 @@ def test_concurrent_starts_create_one_session(launcher: ProcessSessions, place: 
     ready(launcher, "one")
 
 
-def test_a_final_stop_after_concurrent_starts_and_stops_removes_the_session(launcher: ProcessSessions, place: Place) -> None:
+def test_a_final_stop_after_concurrent_starts_and_stops_removes_the_session(
+    launcher: ProcessSessions, place: Place
+) -> None:
     starts = [threading.Thread(target=launcher.start, args=(order_of("one"),)) for _ in range(2)]
     stops = [threading.Thread(target=launcher.stop, args=("one",)) for _ in range(2)]
     for thread in (*starts, *stops):

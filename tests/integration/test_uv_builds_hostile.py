@@ -177,9 +177,7 @@ def test_closing_ends_and_forgets_all_builds(tmp_path: Path, quick_uv: str, told
         building.builds.start(running)
 
 
-def test_builds_at_once_are_limited_and_a_waiting_one_can_be_stopped(
-    tmp_path: Path, quick_uv: str, told: Path
-) -> None:
+def test_builds_at_once_are_limited_and_a_waiting_one_can_be_stopped(tmp_path: Path, quick_uv: str, told: Path) -> None:
     building = Building(tmp_path, uv=quick_uv, slots=1)
     slow = ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}, "slow"), "slow", scope="tree")
     quick = ordered(building.repository({}, "quick"), "quick")
@@ -247,9 +245,7 @@ def test_recovery_ends_detached_processes_of_a_crashed_build(building: Building,
     assert_gone(crashed(building, told, quick_uv, "cd /; env -i setsid sleep 600 &"))
 
 
-def test_a_crashed_attempt_can_be_started_again_without_recovery(
-    building: Building, told: Path, quick_uv: str
-) -> None:
+def test_a_crashed_attempt_can_be_started_again_without_recovery(building: Building, told: Path, quick_uv: str) -> None:
     orphans = crashed(building, told, quick_uv)
     assert building.build({"postBuild": "true"}, scope="tree").state is BuildState.SUCCEEDED
     assert_gone(orphans)
@@ -476,7 +472,9 @@ def test_a_download_without_end_is_limited_to_the_time_of_the_build(tmp_path: Pa
     building.close()
 
 
-def test_closing_does_not_wait_for_a_hanging_download(tmp_path: Path, quick_uv: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_does_not_wait_for_a_hanging_download(
+    tmp_path: Path, quick_uv: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bindery_local.builds.attempts.CLOSE_SECONDS", 0.1)
     contents = EndlessContents(heeds=False)
     building = Building(tmp_path, uv=quick_uv, contents=contents)

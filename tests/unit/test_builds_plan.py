@@ -77,9 +77,7 @@ def test_the_repository_is_installed_in_the_same_cases_as_on_binder(tmp_path: Pa
         ({".binder/Dockerfile": "FROM x"}, ".binder/Dockerfile", "a container image"),
     ],
 )
-def test_an_unsupported_requirement_names_its_file(
-    tmp_path: Path, files: Files, file: str, needs: str
-) -> None:
+def test_an_unsupported_requirement_names_its_file(tmp_path: Path, files: Files, file: str, needs: str) -> None:
     with pytest.raises(CannotBuild) as refused:
         plan(tmp_path, files)
     assert (refused.value.facts["file"], refused.value.facts["needs"]) == (file, needs)

@@ -65,7 +65,9 @@ def test_a_host_that_does_not_answer_is_not_requested_again_for_a_while(closed: 
     assert "127.0.0.1 has not answered since 08:00 UTC" in error_message(caught.value).message
 
 
-def test_after_a_while_one_request_tries_a_host_and_others_wait_for_its_result(server: GitHubServer, time: Time) -> None:
+def test_after_a_while_one_request_tries_a_host_and_others_wait_for_its_result(
+    server: GitHubServer, time: Time
+) -> None:
     client = GuardedClient([server.address], now=time)
     server.replies["/"] = Reply(503)
     for _ in range(IN_A_ROW):

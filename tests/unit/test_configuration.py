@@ -59,9 +59,7 @@ def test_environment_yaml_files_with_different_contents_have_different_keys() ->
 
 
 @pytest.mark.parametrize(("yaml", "scope"), [("-e .", Scope.TREE), ("numpy", Scope.FILES)])
-def test_the_pip_part_of_environment_yaml_is_read_if_there_is_no_environment_yml(
-    yaml: str, scope: Scope
-) -> None:
+def test_the_pip_part_of_environment_yaml_is_read_if_there_is_no_environment_yml(yaml: str, scope: Scope) -> None:
     files = {"environment.yaml": f"dependencies: [pip: ['{yaml}']]"}
     assert configured(files).scope is scope
     assert configured({**files, "environment.yml": "dependencies: [numpy]"}).scope is Scope.FILES

@@ -52,9 +52,7 @@ def test_all_container_tools_get_equivalent_build_commands(tool: ContainerTool, 
     assert not [word for word in command if word.startswith(widened)], "a step gets nothing of the machine's"
 
 
-def test_https_pushes_check_certificates_and_no_command_contains_a_secret(
-    tool: ContainerTool, tmp_path: Path
-) -> None:
+def test_https_pushes_check_certificates_and_no_command_contains_a_secret(tool: ContainerTool, tmp_path: Path) -> None:
     secure = [word for command in tool.push("sha256:1", REGISTRY, "key-1", Desk(tmp_path)) for word in command]
     assert any(word.endswith("quay.io/my-org/sessions:key-1") for word in secure)
     assert "--tls-verify=false" not in secure
@@ -118,7 +116,9 @@ def test_docker_is_configured_to_run_no_git_commands(tool: ContainerTool, tmp_pa
     assert {variables[name] for name in ("BUILDX_GIT_INFO", "BUILDX_GIT_LABELS", "BUILDX_GIT_CHECK_DIRTY")} == {"0"}
 
 
-def test_the_storage_of_a_test_is_removed_after_its_last_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_storage_of_a_test_is_removed_after_its_last_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     tool = ContainerTool("buildah", tmp_path / "containers")
     cut_short = f"sleep 0.5; mkdir -p {tool.run_root}/overlay-layers; : {tool.storage}"

@@ -125,7 +125,9 @@ def test_the_host_name_of_an_institution_at_figshare_can_be_configured(dois: Doi
     assert home == Home("figshare", "10.9999/ours")
 
 
-def test_a_doi_is_requested_again_only_after_a_while(directory: DoiDirectory, dois: DoiSystem, clock: FakeClock) -> None:
+def test_a_doi_is_requested_again_only_after_a_while(
+    directory: DoiDirectory, dois: DoiSystem, clock: FakeClock
+) -> None:
     dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
     directory.home("10.5281/zenodo.1")
     directory.home("10.5281/ZENODO.1")
@@ -143,9 +145,7 @@ def test_functions_share_the_answers_about_dois(dois: DoiSystem, clock: FakeCloc
     assert len(dois.asked) == 1
 
 
-def test_a_failed_doi_lookup_is_cached_for_a_minute(
-    directory: DoiDirectory, dois: DoiSystem, clock: FakeClock
-) -> None:
+def test_a_failed_doi_lookup_is_cached_for_a_minute(directory: DoiDirectory, dois: DoiSystem, clock: FakeClock) -> None:
     dois.targets["10.1234/nonsense"] = "javascript:alert(1)"
     dois.replies["/api/handles/10.1234/ill"] = Reply(500)
     for doi, error in (
@@ -169,9 +169,7 @@ def test_a_failed_doi_lookup_is_cached_for_a_minute(
     assert directory.home("10.1234/nothing") == Home("zenodo", "10.1234/nothing")
 
 
-def test_a_client_is_counted_before_the_first_request_for_a_doi_only(
-    directory: DoiDirectory, dois: DoiSystem
-) -> None:
+def test_a_client_is_counted_before_the_first_request_for_a_doi_only(directory: DoiDirectory, dois: DoiSystem) -> None:
     dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
     counted: list[int] = []
 
@@ -233,7 +231,9 @@ def test_a_doi_lookup_has_one_time_limit_for_all_its_requests(clock: FakeClock) 
     assert LONGEST_SECONDS < 29 / 2, "API Gateway ends the answer"
 
 
-def test_an_address_that_redirects_to_a_record_host_is_followed_under_the_guard(dois: DoiSystem, clock: FakeClock) -> None:
+def test_an_address_that_redirects_to_a_record_host_is_followed_under_the_guard(
+    dois: DoiSystem, clock: FakeClock
+) -> None:
     with Site() as host:
         dois.targets["10.1234/x"] = f"{host.url}/old"
         dataset = f"{host.url}/dataset.xhtml?persistentId=doi:10.1234/x"

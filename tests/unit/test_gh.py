@@ -91,15 +91,15 @@ def test_a_short_commit_becomes_the_full_one(gh: GitHubProvider) -> None:
     assert gh.resolve(f"o/r/{full[:8]}").repository.ref == full
 
 
-def test_an_unchanged_ref_is_requested_with_its_etag_without_using_the_quota(gh: GitHubProvider, api: GitHubServer) -> None:
+def test_an_unchanged_ref_is_requested_with_its_etag_without_using_the_quota(
+    gh: GitHubProvider, api: GitHubServer
+) -> None:
     first = gh.resolve("o/r/main")
     assert gh.resolve("o/r/main") == first
     assert [request.status for request in api.asked if request.path.startswith("/repos/o/r/")] == [200, 304]
 
 
-def test_functions_share_cached_answers(
-    gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock
-) -> None:
+def test_functions_share_cached_answers(gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock) -> None:
     first = gh.resolve("o/r/main")
     assert provider(api, table, clock).resolve("o/r/main") == first
     assert api.asked[-1].status == 304
@@ -136,7 +136,9 @@ def test_a_rate_limit_is_reported_with_its_end(gh: GitHubProvider, api: GitHubSe
     assert caught.value.facts == {"host": "127.0.0.1", "at": clock.time + 600}
 
 
-def test_a_secondary_rate_limit_is_reported_with_its_end(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
+def test_a_secondary_rate_limit_is_reported_with_its_end(
+    gh: GitHubProvider, api: GitHubServer, clock: SetClock
+) -> None:
     api.replies["/repos/o/r/commits/HEAD"] = Reply(403, {"message": "secondary rate limit"}, {"Retry-After": "60"})
     with pytest.raises(HostLimited) as caught:
         gh.resolve("o/r/HEAD")

@@ -152,9 +152,7 @@ def test_invalid_refs_in_git_specs_are_refused(ref: str, git: GitProvider) -> No
         ("https://example.org/" + "r" * 300 + "/main", GitProvider.display.example),
     ],
 )
-def test_an_unencoded_address_is_refused_with_the_encoded_link(
-    spec: str, encoded: str, git: GitProvider
-) -> None:
+def test_an_unencoded_address_is_refused_with_the_encoded_link(spec: str, encoded: str, git: GitProvider) -> None:
     with pytest.raises(BadSpec) as caught:
         git.check(spec)
     assert error_message(caught.value).message.endswith(

@@ -79,9 +79,7 @@ def test_a_refused_app_is_logged_and_requests_are_sent_without_a_token(
     assert not any(secret in caplog.text for secret in (PEM, PEM.splitlines()[1], sent.split('"')[1]))
 
 
-def test_an_unreadable_key_is_logged(
-    server: AppServer, clock: SetClock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unreadable_key_is_logged(server: AppServer, clock: SetClock, caplog: pytest.LogCaptureFixture) -> None:
     api(server, clock, key="-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\n").get("/x", "")
     assert "key cannot be read" in caplog.text
     assert bearers(server) == [None]

@@ -46,7 +46,9 @@ def test_an_expired_answer_is_requested_again(kept: KeptAnswers[Home], clock: Fa
     assert kept.known("q") == HOME
 
 
-def test_each_key_and_each_place_has_its_own_answer(table: DictTable, clock: FakeClock, kept: KeptAnswers[Home]) -> None:
+def test_each_key_and_each_place_has_its_own_answer(
+    table: DictTable, clock: FakeClock, kept: KeptAnswers[Home]
+) -> None:
     kept.of("q", Host())
     assert kept.known("Q") is None
     assert KeptAnswers(table, clock, "doi#elsewhere", Home).known("q") is None

@@ -66,9 +66,7 @@ def ask(refs: KeptRefs, host: Host, repository: str, ref: str) -> Facts | None:
     return refs.facts(repository, ref, host, read)
 
 
-def test_a_branch_is_requested_each_time_with_its_etag(
-    refs: KeptRefs, host: Host, clock: FakeClock
-) -> None:
+def test_a_branch_is_requested_each_time_with_its_etag(refs: KeptRefs, host: Host, clock: FakeClock) -> None:
     for seconds in (0, 0, KEPT_SECONDS - 1, 2):
         clock.advance(seconds)
         facts = ask(refs, host, "o/r", "main")

@@ -80,7 +80,9 @@ ASKERS = [by_a_forges_api, by_an_api_of_records, by_git]
 
 @pytest.mark.parametrize("ask", ASKERS)
 @pytest.mark.parametrize("status", LIMITED)
-def test_a_rate_limit_applies_to_the_host_that_answered_not_to_the_redirecting_one(hosts: Hosts, ask: Ask, status: str) -> None:
+def test_a_rate_limit_applies_to_the_host_that_answered_not_to_the_redirecting_one(
+    hosts: Hosts, ask: Ask, status: str
+) -> None:
     hosts.second.replies = dict.fromkeys(("/x", "/x/info/refs"), LIMITED[status])
     with pytest.raises(HostLimited) as caught:
         ask(hosts.client, hosts.url)
@@ -159,7 +161,9 @@ def test_a_rate_limited_git_server_behind_a_redirect_is_not_requested(hosts: Hos
         (429, {}, True, True),
     ],
 )
-def test_status_and_headers_decide_if_a_limit_is_raised_and_remembered(status: int, headers: dict[str, str], answer: bool, remembered: bool) -> None:
+def test_status_and_headers_decide_if_a_limit_is_raised_and_remembered(
+    status: int, headers: dict[str, str], answer: bool, remembered: bool
+) -> None:
     limits = Limits()
     assert raised(lambda: limits.heard(URL, status, headers, 1000.0)) is answer
     assert raised(lambda: limits.check(URL, 1001.0)) is remembered

@@ -39,9 +39,7 @@ def run(tmp_path: Path, server: GitServer) -> Run:
     return run
 
 
-def test_the_key_of_a_link_changes_only_with_the_inputs_of_its_build(
-    run: Run, server: GitServer
-) -> None:
+def test_the_key_of_a_link_changes_only_with_the_inputs_of_its_build(run: Run, server: GitServer) -> None:
     spec = f"{quote(server.url('keyed.git'), safe='')}/HEAD"
 
     def key(**files: str) -> dict[str, object]:
@@ -70,9 +68,7 @@ def test_the_key_of_a_link_changes_only_with_the_inputs_of_its_build(
     assert key(README_md="third\n", postBuild="true\n")["key"] != whole["key"]
 
 
-def test_a_pull_request_shows_the_shared_key_and_its_own_build_key(
-    run: Run, server: GitServer
-) -> None:
+def test_a_pull_request_shows_the_shared_key_and_its_own_build_key(run: Run, server: GitServer) -> None:
     commit = make_repository(server.root / "asked.git", {"requirements.txt": "iniconfig\n"})
     git("-C", server.root / "asked.git", "update-ref", "refs/pull/1/head", commit)
     make_repository(server.root / "asked.git", {"requirements.txt": "iniconfig\n", "more": ""})
@@ -126,9 +122,7 @@ def test_effective_settings_are_printed_without_secrets(run: Run) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("settings",), ("key", "git", "https%3A%2F%2Fexample.org%2Fr/HEAD")])
-def test_an_invalid_setting_is_named_without_its_value(
-    run: Run, arguments: tuple[str, ...]
-) -> None:
+def test_an_invalid_setting_is_named_without_its_value(run: Run, arguments: tuple[str, ...]) -> None:
     ran = run(*arguments, port="many", spec_rules="s3cret")
     assert ran.returncode == 1
     assert "BINDERY_PORT: " in ran.stderr

@@ -81,7 +81,9 @@ def test_a_public_repository_is_not_private(host: Host) -> None:
 @pytest.mark.parametrize(
     "allowed", [(), ("{}/acme/open", "{}/acme/secrets", "{}/acm/*", "{}/acme/sec", "{other}/acme/*")]
 )
-def test_other_private_repositories_have_the_same_error_as_missing_ones(host: Host, ref: str, allowed: Sequence[str]) -> None:
+def test_other_private_repositories_have_the_same_error_as_missing_ones(
+    host: Host, ref: str, allowed: Sequence[str]
+) -> None:
     ref = host.secret if ref == "the commit" else ref
     other = "gh" if host.id == "gl" else "gl"
     provider = host.provider(*(each.format(host.id, other=other) for each in allowed))

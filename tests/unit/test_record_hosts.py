@@ -119,7 +119,9 @@ def checkout(tmp_path: Path) -> LayOut:
     ("doi", "version"),
     [("10.6084/m9.figshare.9782777.v1", 1), ("10.6084/m9.figshare.9782777.v2", 2), ("10.6084/m9.figshare.9782777", 3)],
 )
-def test_recorded_versions_resolve_and_the_newest_is_the_default(figshare: FigshareProvider, doi: str, version: int) -> None:
+def test_recorded_versions_resolve_and_the_newest_is_the_default(
+    figshare: FigshareProvider, doi: str, version: int
+) -> None:
     repository = figshare.resolve(doi).repository
     assert repository.ref == f"9782777.v{version}"
     assert repository.resolved_spec == f"10.6084/m9.figshare.9782777.v{version}"
@@ -197,13 +199,17 @@ def test_the_newest_and_an_older_version_of_a_dataset_resolve(dataverse: Dataver
 
 
 @pytest.mark.parametrize("page", ["file.xhtml", "citation"])
-def test_the_doi_of_a_file_means_its_dataset(dataverse: DataverseProvider, dataverse_host: Dataverse, page: str) -> None:
+def test_the_doi_of_a_file_means_its_dataset(
+    dataverse: DataverseProvider, dataverse_host: Dataverse, page: str
+) -> None:
     dataverse_host.publish_file(f"{DATASET}/3YRRYJ", DATASET, page)
     repository = dataverse.resolve(f"{DATASET}/3YRRYJ").repository
     assert (repository.ref, repository.resolved_spec) == ("3035124.v1.1", f"{DATASET}@v1.1")
 
 
-def test_the_citation_page_of_a_dataset_means_the_dataset(dataverse: DataverseProvider, dataverse_host: Dataverse) -> None:
+def test_the_citation_page_of_a_dataset_means_the_dataset(
+    dataverse: DataverseProvider, dataverse_host: Dataverse
+) -> None:
     dataverse_host.publish(DATASET, "2.0", {"a": b"1"}, page="citation")
     assert dataverse.resolve(DATASET).repository.ref == "3035124.v2.0"
 
@@ -267,9 +273,7 @@ def test_a_doi_that_leads_to_no_dataverse_is_reported(
 
 
 @pytest.mark.parametrize("target", ["http://[", "javascript:alert(1)", "file:///etc/passwd", "http://u:p@127.0.0.1/"])
-def test_a_doi_with_an_invalid_address_is_refused(
-    dataverse: DataverseProvider, dois: DoiSystem, target: str
-) -> None:
+def test_a_doi_with_an_invalid_address_is_refused(dataverse: DataverseProvider, dois: DoiSystem, target: str) -> None:
     dois.targets["10.1234/x"] = target
     with pytest.raises(BadAddress):
         dataverse.resolve("10.1234/x")
@@ -364,7 +368,9 @@ def test_external_resources_are_fetched_and_equal_names_get_separate_folders(
         }
 
 
-def test_a_resource_name_that_leaves_the_folder_is_refused(ckan: CkanProvider, ckan_host: Ckan, checkout: LayOut) -> None:
+def test_a_resource_name_that_leaves_the_folder_is_refused(
+    ckan: CkanProvider, ckan_host: Ckan, checkout: LayOut
+) -> None:
     ckan_host.links = [f"{ckan_host.url}/x/..%2f..%2fevil"]
     page = ckan_host.publish("turtles", 1_712_023_831, {"b": b"2"})
     with pytest.raises(RepositoryUnusable):
@@ -375,7 +381,9 @@ def test_a_resource_name_that_leaves_the_folder_is_refused(ckan: CkanProvider, c
     "page",
     ["/group/roger", "/dataset/", "/dataset/a%20b", "/..%2fx/dataset/a", "/%3Fx=/dataset/a", "/dataset/a/history/.."],
 )
-def test_an_address_without_a_dataset_is_refused_without_a_request(ckan: CkanProvider, ckan_host: Ckan, page: str) -> None:
+def test_an_address_without_a_dataset_is_refused_without_a_request(
+    ckan: CkanProvider, ckan_host: Ckan, page: str
+) -> None:
     with pytest.raises(BadSpec):
         ckan.resolve(quote(ckan_host.url + page, safe=""))
     assert ckan_host.asked == []

@@ -208,9 +208,7 @@ def raw(*pieces: bytes, again: bytes, every: float = 0.05) -> Iterator[str]:
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", id="chunks"),
     ],
 )
-def test_an_answer_that_never_finishes_times_out(
-    monkeypatch: pytest.MonkeyPatch, begin: bytes, again: bytes
-) -> None:
+def test_an_answer_that_never_finishes_times_out(monkeypatch: pytest.MonkeyPatch, begin: bytes, again: bytes) -> None:
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.5)
     start = time.monotonic()
     with raw(begin, again=again) as url:

@@ -156,9 +156,7 @@ def test_a_ref_with_the_name_of_a_capability_is_not_read_as_one(place: Place) ->
     assert place.git("rev-parse", "--is-shallow-repository") == "true"
 
 
-def test_a_host_that_fails_after_the_files_gives_a_note(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_host_that_fails_after_the_files_gives_a_note(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = place.root / "bin" / "timeout"
     impatient.parent.mkdir()
     impatient.write_text(f'#!/bin/sh\nshift\nexec {shutil.which("timeout")} 1 "$@"\n', encoding="utf-8")

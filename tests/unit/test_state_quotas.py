@@ -69,9 +69,7 @@ def test_exactly_the_limit_of_sessions_of_one_repository_can_be_reserved(session
     assert sessions.reserve(launch("https://host.example/o/other"), limits)
 
 
-def test_without_a_limit_reservations_use_most_counters(
-    sessions: Sessions, table: DictTable
-) -> None:
+def test_without_a_limit_reservations_use_most_counters(sessions: Sessions, table: DictTable) -> None:
     assert len(full(sessions, ANY)) == 100
     assert len(table.query(TOTAL)) > 80
 

@@ -47,9 +47,7 @@ def test_a_foreign_commit_does_not_build_the_environment_of_the_branch(small: Sm
 
 
 @pytest.mark.parametrize("spec", [PULL, BY_ID])
-def test_a_foreign_commit_uses_an_existing_shared_environment_without_a_lookup(
-    small: Small, spec: str
-) -> None:
+def test_a_foreign_commit_uses_an_existing_shared_environment_without_a_lookup(small: Small, spec: str) -> None:
     own, strangers = small.ready(), small.ready(spec)
     assert (strangers.environment, strangers.image) == (own.environment, own.image)
     assert len(small.builds.started) == 1

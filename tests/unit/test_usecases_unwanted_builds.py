@@ -82,9 +82,7 @@ def test_an_unstarted_build_with_a_waiting_launch_keeps_its_slot(small: Small, m
     assert (small.launch(late).stage, small.launch(late).attempt) == (Stage.READY, 1)
 
 
-def test_a_build_that_has_taken_its_first_step_is_not_abandoned(
-    small: Small, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_that_has_taken_its_first_step_is_not_abandoned(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service began the build but did not answer. Its handle is recorded just when no launch waits any more."""
     launch = asked_while_it_is_down(small, monkeypatch)
     small.system.stop_launch(launch.id)
@@ -104,9 +102,7 @@ def test_a_build_that_has_taken_its_first_step_is_not_abandoned(
     assert at_rest(small)
 
 
-def test_a_build_abandoned_during_its_start_is_stopped(
-    small: Small, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_abandoned_during_its_start_is_stopped(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     launch = asked_while_it_is_down(small, monkeypatch)
     message, start = BuildRequested(environment=launch.environment, attempt=1), small.builds.start
 

@@ -48,9 +48,7 @@ SECRET = "s" * 40
         ("unknown", "203.0.113.7", "unknown"),
     ],
 )
-def test_the_client_is_the_rightmost_hop_that_is_no_trusted_proxy(
-    peer: str, forwarded_for: str, client: str
-) -> None:
+def test_the_client_is_the_rightmost_hop_that_is_no_trusted_proxy(peer: str, forwarded_for: str, client: str) -> None:
     assert TRUSTED.client(peer, forwarded_for) == client
 
 

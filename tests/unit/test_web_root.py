@@ -26,7 +26,9 @@ PROVIDERS: list[tuple[str, Display]] = [("gh", GITHUB)]
         ("https://example.org/binder/", GATEWAY, "live", "https://example.org/binder/"),
     ],
 )
-def test_the_address_includes_the_stage_only_at_the_gateway_host(public_url: str, host: str, stage: str, address: str) -> None:
+def test_the_address_includes_the_stage_only_at_the_gateway_host(
+    public_url: str, host: str, stage: str, address: str
+) -> None:
     own = Own.of(public_url, "https", host, stage)
     assert own.address == address
     assert own.origin == "/".join(address.split("/")[:3])

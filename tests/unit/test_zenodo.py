@@ -163,7 +163,9 @@ def test_an_invalid_doi_is_refused_without_a_request(zenodo: ZenodoProvider, hos
     assert host.asked == []
 
 
-def test_a_doi_of_another_host_is_reported_with_its_address(zenodo: ZenodoProvider, dois: DoiSystem, host: Zenodo) -> None:
+def test_a_doi_of_another_host_is_reported_with_its_address(
+    zenodo: ZenodoProvider, dois: DoiSystem, host: Zenodo
+) -> None:
     dois.targets["10.6084/m9.figshare.1"] = f"{host.url}/articles/1"
     with pytest.raises(BadSpec) as caught:
         zenodo.resolve("10.6084/m9.figshare.1")

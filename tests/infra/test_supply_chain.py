@@ -70,9 +70,7 @@ def test_pinning_and_updating_images_changes_only_their_digests(checkout: Path) 
     assert f":1.28.0-alpine-slim@{TWO}" in str(list(workload))
 
 
-def test_an_image_with_a_failing_registry_stays_unchanged(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_image_with_a_failing_registry_stays_unchanged(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def nobody(image: pins.Named) -> str:
         raise LookupError("no such tag")
 

@@ -135,9 +135,7 @@ def test_codebuild_limits_a_build_to_little_more_than_the_build_limit() -> None:
         ({"WebAdapterLayer": "arn:aws-cn:lambda:cn-north-1:1:layer:x:1"}, "x:1"),
     ],
 )
-def test_the_web_adapter_layer_matches_region_and_architecture(
-    parameters: Mapping[str, str], layer: str
-) -> None:
+def test_the_web_adapter_layer_matches_region_and_architecture(parameters: Mapping[str, str], layer: str) -> None:
     (address,) = [str(resolved(each, parameters)) for each in properties("StreamLaunch")["Layers"]]
     assert address.endswith(f":layer:{layer}")
     if "WebAdapterLayer" not in parameters:

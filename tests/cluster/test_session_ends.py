@@ -64,7 +64,9 @@ def why(launcher: KubernetesSessions, session: str) -> str:
     return record.why
 
 
-def test_a_server_that_exceeds_its_memory_limit_later_ends_with_that_reason(launcher: KubernetesSessions, trials: Trials) -> None:
+def test_a_server_that_exceeds_its_memory_limit_later_ends_with_that_reason(
+    launcher: KubernetesSessions, trials: Trials
+) -> None:
     session, server = ready(launcher, trials)
     server.leave_running(EAT_TOGETHER)
     trouble = end_of(launcher, session)

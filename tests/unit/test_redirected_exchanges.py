@@ -227,9 +227,7 @@ def exchange(seconds: float) -> Exchange:
 
 
 @pytest.mark.parametrize(("seconds_left", "verdict"), [(20, False), (0.9, None)])
-def test_a_timeout_counts_against_a_host_that_had_enough_time(
-    seconds_left: float, verdict: bool | None
-) -> None:
+def test_a_timeout_counts_against_a_host_that_had_enough_time(seconds_left: float, verdict: bool | None) -> None:
     errand = exchange(seconds_left)
     errand.arrive("x.example:80")
     assert errand.heard(True) is False  # refused before the deadline, as by a closed port

@@ -75,9 +75,7 @@ def test_the_api_is_created_after_the_account_role_for_access_logs() -> None:
 @pytest.mark.parametrize(
     ("function", "method", "path"), [("AnswerApi", "POST", "/api/launches"), ("ServePages", "GET", "/")]
 )
-def test_a_deployed_function_refuses_a_body_over_our_limit(
-    function: str, method: str, path: str
-) -> None:
+def test_a_deployed_function_refuses_a_body_over_our_limit(function: str, method: str, path: str) -> None:
     with deployed(Recorder()) as there:
         fits = {"provider": "gh", "spec": "o/r/HEAD", "x": "漢" * (LARGEST_BODY // 6 - 100)}
         assert there.web(function, method, path, fits)["statusCode"] in (200, 400)

@@ -44,7 +44,9 @@ def test_an_idle_session_ends_and_a_silently_computing_one_does_not(
         until(lambda: not bindery.sessions() and not bindery.session_folders())
 
 
-def test_a_session_over_its_maximum_age_ends_even_if_busy(home: Path, git_server: GitServer, plain: str, gate: Gate) -> None:
+def test_a_session_over_its_maximum_age_ends_even_if_busy(
+    home: Path, git_server: GitServer, plain: str, gate: Gate
+) -> None:
     settings = {"max_age_seconds": 20, "cull_seconds": 0.5, "idle_seconds": 0}  # a kernel may take ten seconds to start
     with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=settings) as bindery:
         token = bindery.token(f"git/{plain}", jti="old")
@@ -69,7 +71,9 @@ def test_sigterm_ends_bindery_with_all_sessions_and_builds(
         check_nothing_left(bindery)
 
 
-def test_an_interrupt_during_a_session_start_leaves_no_process_or_file(home: Path, git_server: GitServer, plain: str) -> None:
+def test_an_interrupt_during_a_session_start_leaves_no_process_or_file(
+    home: Path, git_server: GitServer, plain: str
+) -> None:
     with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
         assert bindery.launch(plain, build_only="true").last.phase == "ready"
         with bindery.stream(plain) as starting:
