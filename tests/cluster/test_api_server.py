@@ -36,7 +36,7 @@ def stopped(cluster: Cluster) -> Iterator[None]:
         cluster.start_api_server()
 
 
-def test_every_call_says_that_the_api_server_is_down_and_may_be_repeated(
+def test_every_call_fails_with_a_retryable_error_while_the_api_server_is_down(
     launcher: KubernetesSessions, trials: Trials
 ) -> None:
     order = trials.order()
@@ -60,7 +60,7 @@ def test_every_call_says_that_the_api_server_is_down_and_may_be_repeated(
     assert launcher.wait(order.id, TOKEN, 60).liveness is Liveness.READY
 
 
-def test_a_session_answers_while_the_api_server_is_away_and_is_known_when_it_is_back(
+def test_a_session_answers_and_stays_known_across_an_api_server_outage(
     launcher: KubernetesSessions, trials: Trials
 ) -> None:
     order = trials.order()
@@ -72,7 +72,7 @@ def test_a_session_answers_while_the_api_server_is_away_and_is_known_when_it_is_
     assert launcher.wait(order.id, TOKEN, 5).url == report.url
 
 
-def test_a_wait_that_loses_the_api_server_says_so_before_its_end_and_goes_on_later(trials: Trials) -> None:
+def test_a_wait_fails_early_when_the_api_server_stops_and_can_be_repeated(trials: Trials) -> None:
     with trials.launcher("mute") as launcher:
         order = trials.order()
         launcher.start(order)

@@ -96,7 +96,7 @@ def test_logs_of_a_session_can_be_read(sessions: Cluster) -> None:
     assert has_logs(sessions)
 
 
-def test_a_session_s_person_has_git_and_no_rights(sessions: Cluster) -> None:
+def test_the_session_user_has_git_and_no_privileges(sessions: Cluster) -> None:
     inside = ("exec", "one", f"--namespace={NAMESPACE}", "--", "sh", "-c", "git init --quiet x && id --user && pwd")
     assert sessions.kubectl(*inside).split() == ["1000", "/home/jovyan"]
 
@@ -115,7 +115,7 @@ def test_pods_reach_servers_on_this_machine(sessions: Cluster) -> None:
     assert server.returncode == 0
 
 
-def test_what_is_pushed_to_the_registry_can_be_run(sessions: Cluster, tmp_path: Path) -> None:
+def test_an_image_pushed_to_the_registry_runs(sessions: Cluster, tmp_path: Path) -> None:
     buildah = ["unshare", "--mount", "buildah", "--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run")]
     image = f"{sessions.registry}/pushed:1"
     for command in (["pull"], ["push"]):
@@ -126,7 +126,7 @@ def test_what_is_pushed_to_the_registry_can_be_run(sessions: Cluster, tmp_path: 
     sessions.kubectl("wait", "pod/pushed", f"--namespace={NAMESPACE}", "--for=condition=Ready", "--timeout=30s")
 
 
-def test_what_belongs_to_a_thing_goes_with_it(sessions: Cluster) -> None:
+def test_owned_objects_are_deleted_with_their_owner(sessions: Cluster) -> None:
     apply(sessions, manifest("ConfigMap", "owner"))
     config_map = json.loads(sessions.kubectl("get", "configmap", "owner", f"--namespace={NAMESPACE}", "--output=json"))
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": config_map["metadata"]["uid"]}
@@ -136,7 +136,7 @@ def test_what_belongs_to_a_thing_goes_with_it(sessions: Cluster) -> None:
     sessions.kubectl("wait", "configmap/owned", f"--namespace={NAMESPACE}", "--for=delete", "--timeout=20s")
 
 
-def test_a_service_account_s_kubeconfig_has_that_account_s_rights(sessions: Cluster) -> None:
+def test_a_service_account_kubeconfig_has_only_the_rights_of_its_account(sessions: Cluster) -> None:
     sessions.kubectl("create", "serviceaccount", "narrow", f"--namespace={NAMESPACE}")
     sessions.kubectl("create", "role", "reader", "--verb=get", "--resource=pods", f"--namespace={NAMESPACE}")
     bind = ("--role=reader", f"--serviceaccount={NAMESPACE}:narrow", f"--namespace={NAMESPACE}")
@@ -147,7 +147,7 @@ def test_a_service_account_s_kubeconfig_has_that_account_s_rights(sessions: Clus
         sessions.kubectl(narrow, "delete", "pod", "one")
 
 
-def test_an_api_server_that_stops_comes_back_with_all_that_it_knew(sessions: Cluster) -> None:
+def test_a_restarted_api_server_keeps_all_objects(sessions: Cluster) -> None:
     sessions.stop_api_server()
     with pytest.raises(RuntimeError, match="refused"):
         sessions.kubectl("get", "pods")
@@ -156,7 +156,7 @@ def test_an_api_server_that_stops_comes_back_with_all_that_it_knew(sessions: Clu
     assert sessions.kubectl("get", "pod", "one", f"--namespace={NAMESPACE}", "--output=name") == "pod/one\n"
 
 
-def test_sessions_answer_while_the_kubelet_is_away(sessions: Cluster) -> None:
+def test_sessions_answer_while_the_kubelet_is_down(sessions: Cluster) -> None:
     sessions.stop_kubelet()
     assert answers(sessions)
     sessions.start_kubelet()
@@ -164,7 +164,7 @@ def test_sessions_answer_while_the_kubelet_is_away(sessions: Cluster) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_the_next_start_clears_away_what_a_dead_one_left() -> None:
+def test_a_start_removes_remains_of_a_crashed_one() -> None:
     before = traces()
     crashed = subprocess.run([sys.executable, "-c", CRASH], stdout=subprocess.PIPE, text=True)
     place = at(Path(crashed.stdout.strip()))
@@ -177,7 +177,7 @@ def test_the_next_start_clears_away_what_a_dead_one_left() -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_cluster_that_stays_is_found_again_until_it_is_told_to_go(
+def test_a_persistent_cluster_is_reused_until_it_is_shut_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = traces()

@@ -105,7 +105,7 @@ def looked_at(launcher: KubernetesSessions, order: SessionOrder) -> list[str]:
     return Session(report.url, TOKEN).run(LOOK).splitlines()
 
 
-def test_the_files_are_exactly_the_new_commit_s(launcher: KubernetesSessions, place: Place) -> None:
+def test_a_session_has_exactly_the_files_of_the_new_commit(launcher: KubernetesSessions, place: Place) -> None:
     content = {name: file.content if isinstance(file, File) else file for name, file in NEW.items()}
     order = place.order()
     files = sorted({**content, "untracked.txt": "by the build"}.items())
@@ -128,9 +128,7 @@ class AtServer(FakeHost):
         return replace(resolution, repository=resolution.repository.model_copy(update={"clone_url": self._url}))
 
 
-def test_a_push_that_changes_no_environment_is_launched_from_the_image_that_is_there(
-    launcher: KubernetesSessions, place: Place
-) -> None:
+def test_a_push_without_configuration_changes_reuses_the_image(launcher: KubernetesSessions, place: Place) -> None:
     host = AtServer(place.server, place.old, place.new)
     world = OnCluster(launcher, place.image, host)
     before = world.ended()
@@ -141,7 +139,7 @@ def test_a_push_that_changes_no_environment_is_launched_from_the_image_that_is_t
     assert looks == [f"old {place.old}\n", f"new {place.new}\n"]
 
 
-def test_the_commit_that_an_image_was_built_for_needs_no_host(launcher: KubernetesSessions, place: Place) -> None:
+def test_the_commit_of_the_image_needs_no_repository_host(launcher: KubernetesSessions, place: Place) -> None:
     nobody = f"http://{place.trials.shipped.cluster.host_address}:9/x.git"
     order, before = place.order(ref=place.old, url=nobody), len(place.server.asked)
     launcher.start(order)
@@ -166,7 +164,7 @@ def failures(launcher: KubernetesSessions, *orders: SessionOrder) -> list[str]:
     return reasons
 
 
-def test_what_cannot_be_had_fails_in_words(launcher: KubernetesSessions, place: Place) -> None:
+def test_unavailable_content_fails_with_a_message(launcher: KubernetesSessions, place: Place) -> None:
     nobody = f"http://{place.trials.shipped.cluster.host_address}:9/x.git"
     down, unknown, gone = failures(
         launcher,
@@ -183,7 +181,7 @@ def test_what_cannot_be_had_fails_in_words(launcher: KubernetesSessions, place: 
     )
 
 
-def test_submodules_are_brought_too_and_none_from_the_image_itself(place: Place, launcher: KubernetesSessions) -> None:
+def test_submodules_are_fetched_except_from_local_file_addresses(place: Place, launcher: KubernetesSessions) -> None:
     part = make_repository(place.server.root / "part.git", {"inside.txt": "of a submodule"})
 
     def commit(url: str) -> str:
@@ -215,7 +213,7 @@ HOSTILE = (
 )
 
 
-def test_neither_an_address_nor_a_ref_can_be_a_command(launcher: KubernetesSessions, place: Place) -> None:
+def test_an_address_or_ref_is_never_run_as_a_command(launcher: KubernetesSessions, place: Place) -> None:
     values = [value.replace("{host}", place.server.address) for value in HOSTILE]
     orders = [place.order(**{what: value}) for value in values for what in ("url", "ref")]
     assert not [why for why in failures(launcher, *orders) if TOKEN in why]

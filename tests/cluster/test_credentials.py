@@ -127,7 +127,7 @@ def by_secret(
         launcher.close()
 
 
-def test_a_launch_fails_with_a_wrong_token_and_the_next_goes_well_once_the_secret_is_right(
+def test_a_launch_fails_with_a_wrong_token_and_succeeds_after_its_correction(
     trials: Trials, secrets: "SecretsManagerClient", alarms: Alarms
 ) -> None:
     right = inlined(trials.shipped.kubeconfig)
@@ -150,7 +150,7 @@ def test_a_launch_fails_with_a_wrong_token_and_the_next_goes_well_once_the_secre
         assert launches.small.queue.sent == [], "what was left of the first is stopped, too"
 
 
-def test_a_token_that_is_replaced_while_it_is_used_costs_no_launch_and_no_connection(
+def test_a_token_replaced_in_use_loses_no_launch_and_no_connection(
     trials: Trials, secrets: "SecretsManagerClient", alarms: Alarms
 ) -> None:
     clock = FakeClock()
@@ -171,7 +171,7 @@ def test_a_token_that_is_replaced_while_it_is_used_costs_no_launch_and_no_connec
     assert alarms.heard == []
 
 
-def test_the_kubeconfig_that_the_page_for_operators_makes_is_one_that_a_function_gets_in_with(
+def test_the_kubeconfig_from_the_operators_page_gives_a_function_access(
     trials: Trials, secrets: "SecretsManagerClient", tmp_path: Path
 ) -> None:
     """The page's commands make the kubeconfig when the cluster's administrator runs them unchanged."""

@@ -92,7 +92,7 @@ def eks(cluster: Cluster) -> Iterator[Eks]:
         yield Eks(control, authenticator, client)
 
 
-def test_a_function_gets_in_by_its_role_and_may_do_what_sessions_need_and_no_more(eks: Eks) -> None:
+def test_the_role_of_a_function_gives_the_rights_that_sessions_need_and_no_more(eks: Eks) -> None:
     client = Client(eks.access(), NAMESPACE)
     assert list(client.each(POD, "a=b")) == []
     assert client.find(SERVICE, "session-x") is None
@@ -114,7 +114,7 @@ def test_one_token_and_one_connection_serve_all_requests(eks: Eks) -> None:
     client.close()
 
 
-def test_a_key_that_aws_does_not_know_gets_nobody_in(eks: Eks) -> None:
+def test_an_unknown_aws_key_is_refused(eks: Eks) -> None:
     client = Client(eks.access("guessed"), NAMESPACE)
     with pytest.raises(ClusterRefused):
         client.find(SERVICE, "session-x")
@@ -122,7 +122,7 @@ def test_a_key_that_aws_does_not_know_gets_nobody_in(eks: Eks) -> None:
     client.close()
 
 
-def test_a_role_that_is_let_in_later_needs_no_new_function(eks: Eks) -> None:
+def test_a_role_that_gets_access_later_works_without_a_new_function(eks: Eks) -> None:
     client = Client(eks.access(secret="another of the tests", key="AKIDLATER"), NAMESPACE)
     with pytest.raises(ClusterRefused):
         client.find(SERVICE, "session-x")
@@ -132,7 +132,7 @@ def test_a_role_that_is_let_in_later_needs_no_new_function(eks: Eks) -> None:
     client.close()
 
 
-def test_an_old_token_is_replaced_within_the_request_that_it_is_refused_for(eks: Eks) -> None:
+def test_an_old_token_that_is_refused_is_replaced_within_the_same_request(eks: Eks) -> None:
     clock = SystemClock()
     access = eks.access()
     client = Client(access, NAMESPACE)

@@ -37,7 +37,7 @@ def names(trials: Trials, session: str) -> set[str]:
     return set(trials.shipped.objects(session))
 
 
-def test_two_launchers_that_race_start_one_session(trials: Trials) -> None:
+def test_racing_launchers_start_one_session(trials: Trials) -> None:
     order, barrier, reports, strays = trials.order(), threading.Barrier(4), list[SessionReport](), list[Exception]()
 
     def launch() -> None:
@@ -61,7 +61,7 @@ def test_two_launchers_that_race_start_one_session(trials: Trials) -> None:
 
 
 @pytest.mark.parametrize("kind", [SERVICE, SECRET, POD, ROUTE])
-def test_what_a_launcher_began_that_was_killed_after_this_the_next_one_ends(
+def test_a_launcher_completes_the_start_of_a_killed_one(
     launcher: KubernetesSessions, trials: Trials, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     create = Cluster.create
@@ -86,7 +86,7 @@ def test_what_a_launcher_began_that_was_killed_after_this_the_next_one_ends(
     until(lambda: not names(trials, order.id), 30)
 
 
-def test_what_a_killed_launcher_left_is_listed_and_can_be_stopped(
+def test_remains_of_a_killed_launcher_are_listed_and_can_be_stopped(
     launcher: KubernetesSessions, trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = Cluster.create
@@ -108,7 +108,7 @@ def test_what_a_killed_launcher_left_is_listed_and_can_be_stopped(
 
 
 @pytest.mark.parametrize("kind", [SECRET, POD, ROUTE])
-def test_a_session_that_is_stopped_while_it_is_started_leaves_nothing(
+def test_a_session_stopped_during_its_start_leaves_no_objects(
     launcher: KubernetesSessions, trials: Trials, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     create = Cluster.create
@@ -128,7 +128,7 @@ def test_a_session_that_is_stopped_while_it_is_started_leaves_nothing(
     assert order.id not in {each.id for each in launcher.list_sessions()}
 
 
-def test_a_stopped_session_leaves_nothing_and_its_neighbour_everything(trials: Trials) -> None:
+def test_a_stop_removes_all_objects_of_its_session_and_none_of_another(trials: Trials) -> None:
     one, two = trials.order(), trials.order()
     with trials.launcher("mute") as launcher:
         for order in (one, two):
@@ -140,9 +140,7 @@ def test_a_stopped_session_leaves_nothing_and_its_neighbour_everything(trials: T
         launcher.stop(two.id)
 
 
-def test_a_session_that_is_stopped_and_started_at_once_is_a_new_one(
-    launcher: KubernetesSessions, trials: Trials
-) -> None:
+def test_a_session_started_right_after_its_stop_has_new_objects(launcher: KubernetesSessions, trials: Trials) -> None:
     order = trials.order()
     launcher.start(order)
     before = names(trials, order.id)
@@ -153,7 +151,7 @@ def test_a_session_that_is_stopped_and_started_at_once_is_a_new_one(
     assert names(trials, order.id) & before == {f"service/session-{order.id}"}
 
 
-def test_objects_are_tied_to_the_service_that_owns_them(launcher: KubernetesSessions, trials: Trials) -> None:
+def test_objects_are_owned_by_the_service_of_their_session(launcher: KubernetesSessions, trials: Trials) -> None:
     order = trials.order()
     launcher.start(order)
     chosen = ("-l", f"bindery.session/id={order.id}", "-o", "json")

@@ -56,7 +56,7 @@ def session(launcher: KubernetesSessions, trials: Trials) -> Running:
     return ready(launcher, trials)
 
 
-def test_nobody_without_rights_to_secrets_is_shown_the_token(session: Running, trials: Trials) -> None:
+def test_the_token_is_hidden_without_rights_to_secrets(session: Running, trials: Trials) -> None:
     kinds = "pods,services,httproutes,endpointslices,events"
     for output in (
         trials.shipped.kubectl("get", kinds, "-o", "yaml"),
@@ -66,7 +66,7 @@ def test_nobody_without_rights_to_secrets_is_shown_the_token(session: Running, t
         assert TOKEN not in output
 
 
-def test_the_token_is_in_no_log_and_in_no_last_words(launcher: KubernetesSessions, trials: Trials) -> None:
+def test_the_token_is_in_no_log_and_no_termination_message(launcher: KubernetesSessions, trials: Trials) -> None:
     running = ready(launcher, trials)
     assert running.server.answers()
     assert httpx.get(f"{running.server.url}lab?token={TOKEN}", follow_redirects=True, trust_env=False).is_success
@@ -90,24 +90,24 @@ def test_the_token_is_in_no_argument_list(session: Running) -> None:
     assert TOKEN not in output
 
 
-def test_a_session_has_no_rights_of_the_machine_and_cannot_get_any(session: Running) -> None:
+def test_a_session_has_no_machine_privileges_and_cannot_gain_any(session: Running) -> None:
     assert session.server.run(RIGHTS) == "1000 1 2 0000000000000000 0000000000000000\n"
 
 
-def test_a_session_has_nothing_to_show_to_the_cluster(session: Running) -> None:
+def test_a_session_has_no_cluster_credentials(session: Running) -> None:
     output = session.server.run("import os; print(os.path.exists('/var/run/secrets'), *os.environ)")
     exists, *variables = output.split()
     assert exists == "False"
     assert not [name for name in variables if name.endswith("_SERVICE_HOST") and name != "KUBERNETES_SERVICE_HOST"]
 
 
-def test_a_pod_that_asks_for_more_is_not_let_into_the_sessions_namespace(trials: Trials) -> None:
+def test_a_pod_with_more_privileges_is_refused_in_the_sessions_namespace(trials: Trials) -> None:
     image = f"--image={trials.shipped.cluster.base_image}"
     with pytest.raises(RuntimeError, match='violates PodSecurity "restricted'):
         trials.shipped.kubectl("run", "greedy", image, "--dry-run=server")
 
 
-def test_what_takes_too_much_memory_is_killed_and_nobody_else_notices(
+def test_a_kernel_over_its_memory_limit_is_killed_without_effect_on_other_kernels(
     launcher: KubernetesSessions, trials: Trials, session: Running
 ) -> None:
     neighbour = ready(launcher, trials)

@@ -10,7 +10,7 @@ from bindery.adapters.kubernetes.launcher import KubernetesSessions
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.sessions import SessionState
 from tests.cluster.on_cluster import OnCluster
-from tests.cluster.test_ends import EAT_TOGETHER
+from tests.cluster.test_session_ends import EAT_TOGETHER
 from tests.cluster.trials import Trials
 from tests.serving.kernel import Session
 from tests.serving.lab import until
@@ -45,7 +45,7 @@ def assert_over(world: OnCluster, trials: Trials, launch: Launch, reason: str) -
     until(lambda: not trials.shipped.objects(launch.id), 60)
 
 
-def test_a_session_that_is_well_stays_and_what_has_no_record_goes(
+def test_sessions_without_a_record_are_removed_and_others_stay(
     world: OnCluster, launcher: KubernetesSessions, trials: Trials
 ) -> None:
     launch, stray = ready(world), trials.order()
@@ -62,7 +62,7 @@ def test_a_session_that_is_well_stays_and_what_has_no_record_goes(
 @pytest.mark.parametrize(
     ("kinds", "reason"), [("pods", "the cluster ended it: its Pod was deleted"), ("services", "its server ended")]
 )
-def test_a_record_whose_pod_was_taken_away_ends(world: OnCluster, trials: Trials, kinds: str, reason: str) -> None:
+def test_a_session_whose_objects_were_deleted_ends(world: OnCluster, trials: Trials, kinds: str, reason: str) -> None:
     launch = ready(world)
     trials.shipped.kubectl("delete", kinds, "-l", f"bindery.session/id={launch.id}", "--cascade=foreground")
     world.sweep(0)
@@ -71,7 +71,7 @@ def test_a_record_whose_pod_was_taken_away_ends(world: OnCluster, trials: Trials
     assert_over(world, trials, launch, reason)
 
 
-def test_a_session_that_took_too_much_memory_ends_with_that_reason(world: OnCluster, trials: Trials) -> None:
+def test_a_session_over_its_memory_limit_ends_with_that_reason(world: OnCluster, trials: Trials) -> None:
     launch = ready(world)
     session = world.session(launch)
     Session(session.url, session.token).leave_running(EAT_TOGETHER)
@@ -80,7 +80,7 @@ def test_a_session_that_took_too_much_memory_ends_with_that_reason(world: OnClus
     assert_over(world, trials, launch, "it used more memory than it may (400M)")
 
 
-def test_a_server_that_always_ends_fails_its_launch_with_its_last_words_and_leaves_nothing(trials: Trials) -> None:
+def test_a_server_that_always_crashes_fails_its_launch_and_leaves_no_objects(trials: Trials) -> None:
     with trials.launcher("crash") as launcher:
         world = OnCluster(launcher, trials.image)
         launch = world.ended()

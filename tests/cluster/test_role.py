@@ -71,7 +71,9 @@ def test_the_shipped_role_is_enough(launcher: KubernetesSessions, trials: Trials
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule['verbs'][0]} {rule['resources'][0]}")
-def test_no_rule_can_be_taken_away(launcher: KubernetesSessions, trials: Trials, rule: dict[str, list[str]]) -> None:
+def test_no_rule_of_the_role_can_be_removed(
+    launcher: KubernetesSessions, trials: Trials, rule: dict[str, list[str]]
+) -> None:
     with rules(trials.shipped, [each for each in RULES if each != rule]):
         end = time.monotonic() + PATIENCE
         while not (refused := use(launcher, trials)):  # the API server takes a moment to know
@@ -79,7 +81,7 @@ def test_no_rule_can_be_taken_away(launcher: KubernetesSessions, trials: Trials,
     assert f"Bindery's account may not {rule['verbs'][0]} {rule['resources'][0]}" in refused
 
 
-def test_a_launch_that_meets_a_cluster_which_does_not_know_its_rights_yet_is_tried_again(trials: Trials) -> None:
+def test_a_launch_retries_while_the_cluster_does_not_yet_grant_its_rights(trials: Trials) -> None:
     """An API server in its first moments does not have the rights yet. The launch is tried again."""
     fewer = [rule for rule in RULES if (rule["verbs"], rule["resources"]) != (["create"], ["services"])]
     assert len(fewer) == len(RULES) - 1
@@ -98,12 +100,12 @@ def test_a_launch_that_meets_a_cluster_which_does_not_know_its_rights_yet_is_tri
     assert result.trouble.kind == "ClusterRefused"
 
 
-def test_the_account_may_do_nothing_else(trials: Trials) -> None:
+def test_the_account_has_no_other_rights(trials: Trials) -> None:
     assert [what for what in OTHERS if may(trials, *what)] == []
 
 
 @pytest.mark.parametrize("namespace", ["default", "kube-system", "bindery"])
-def test_the_account_may_do_nothing_elsewhere(trials: Trials, namespace: str) -> None:
+def test_the_account_has_no_rights_in_other_namespaces(trials: Trials, namespace: str) -> None:
     everything = [(verb, kind) for rule in RULES for verb in rule["verbs"] for kind in rule["resources"]]
     assert [what for what in everything if may(trials, *what, namespace)] == []
 
@@ -119,7 +121,7 @@ def may(trials: Trials, verb: str, kind: str, namespace: str = "bindery-sessions
         return False
 
 
-def test_a_secret_that_the_account_made_cannot_be_read_by_it(launcher: KubernetesSessions, trials: Trials) -> None:
+def test_the_account_cannot_read_a_secret_that_it_created(launcher: KubernetesSessions, trials: Trials) -> None:
     order, shipped = trials.order(), trials.shipped
     launcher.start(order)
     (secret,) = [each for each in shipped.objects(order.id) if each.startswith("secret/")]

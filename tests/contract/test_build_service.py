@@ -121,7 +121,7 @@ def on_codebuild(building: CodeBuilding) -> Service:
     )
 
 
-def test_its_name_is_the_same_each_time(service: Service) -> None:
+def test_the_name_of_a_build_service_never_changes(service: Service) -> None:
     assert service.builds.name
     assert service.builds.name == service.builds.name
 
@@ -132,7 +132,7 @@ def test_start_returns_while_the_attempt_runs(service: Service) -> None:
     service.builds.stop(handle)
 
 
-def test_start_asked_again_answers_the_same_handle_and_starts_nothing(service: Service) -> None:
+def test_a_repeated_start_returns_the_same_handle_and_starts_no_build(service: Service) -> None:
     order = service.good(1)
     handles = {service.builds.start(order) for _ in range(3)}
     report = service.ended(order)
@@ -160,26 +160,26 @@ def test_two_threads_that_start_one_attempt_start_it_once(service: Service) -> N
     assert len({line.number for line in service.queue.lines}) == len(service.queue.lines)
 
 
-def test_attempts_have_handles_of_their_own(service: Service) -> None:
+def test_each_attempt_has_its_own_handle(service: Service) -> None:
     handles = {service.builds.start(order) for order in (service.good(1), service.good(2), service.bad(1))}
     assert len(handles) == 3
     for handle in handles:
         service.builds.stop(handle)
 
 
-def test_a_handle_never_heard_of_is_unknown(service: Service) -> None:
+def test_the_status_of_an_unknown_handle_is_unknown(service: Service) -> None:
     for handle in ("never-1", "", "../../etc/passwd", "a" * 5000):
         assert service.builds.status(handle) == BuildReport(BuildState.UNKNOWN)
 
 
-def test_success_names_an_image_that_can_be_run(service: Service) -> None:
+def test_a_successful_build_names_an_existing_image(service: Service) -> None:
     report = service.ended(service.good(1))
     assert report.state is BuildState.SUCCEEDED
     assert report.failure is None
     assert service.builds.image_exists(report.image)
 
 
-def test_failure_says_why_and_stays(service: Service) -> None:
+def test_a_failed_build_reports_its_failure_permanently(service: Service) -> None:
     order = service.bad(1)
     report = service.ended(order)
     assert report.state is BuildState.FAILED
@@ -197,7 +197,7 @@ def test_a_stopped_attempt_fails(service: Service) -> None:
     assert service.builds.status(handle).state is BuildState.FAILED
 
 
-def test_stopping_what_ended_or_is_unknown_changes_nothing(service: Service) -> None:
+def test_stopping_an_ended_or_unknown_build_changes_nothing(service: Service) -> None:
     order = service.good(1)
     report = service.ended(order)
     service.builds.stop(service.builds.start(order))
@@ -205,12 +205,12 @@ def test_stopping_what_ended_or_is_unknown_changes_nothing(service: Service) -> 
     assert service.builds.status(service.builds.start(order)) == report
 
 
-def test_an_image_never_heard_of_is_not_there(service: Service) -> None:
+def test_an_unknown_image_does_not_exist(service: Service) -> None:
     for image in ("uv/never-1", "", "uv/", "uv/../../x", "other/thing"):
         assert not service.builds.image_exists(image)
 
 
-def test_log_lines_are_numbered_densely_from_0(service: Service) -> None:
+def test_log_lines_are_numbered_from_0_without_gaps(service: Service) -> None:
     service.ended(service.good(1))
     lines: list[LogLine] = service.queue.lines
     assert lines

@@ -13,7 +13,7 @@ __all__ = ["place", "work"]  # fixtures
 
 
 @pytest.mark.parametrize("limits", [{"max_bytes": 100_000}, {"max_files": 5}, {"max_file_bytes": 50_000}])
-def test_what_is_too_large_is_refused_and_leaves_nothing(place: Place, work: Path, limits: dict[str, int]) -> None:
+def test_content_over_a_limit_is_refused_and_no_files_remain(place: Place, work: Path, limits: dict[str, int]) -> None:
     repository = place.make({**{f"f{number}": f"{number}" for number in range(6)}, "big": b"0" * 200_000})
     with pytest.raises(RepositoryTooLarge) as caught:
         place.other(**limits).checkout(repository, work)
@@ -24,7 +24,7 @@ def test_what_is_too_large_is_refused_and_leaves_nothing(place: Place, work: Pat
     ] == []
 
 
-def test_ever_the_same_folders_are_refused(place: Place, work: Path) -> None:
+def test_folders_that_repeat_the_same_trees_are_refused(place: Place, work: Path) -> None:
     folder = place.server.root / "r.git"
     content = inner_tree(place, b"a", b"x")
     for _ in range(9):
@@ -35,7 +35,7 @@ def test_ever_the_same_folders_are_refused(place: Place, work: Path) -> None:
     assert place.left() == []
 
 
-def test_a_file_of_the_size_that_github_allows_is_checked_out(place: Place, work: Path) -> None:
+def test_a_file_of_the_size_limit_of_github_is_checked_out(place: Place, work: Path) -> None:
     place.contents.checkout(place.make({"big.bin": bytes(104_000_000)}), work)
     assert (work / "big.bin").stat().st_size == 104_000_000
 
@@ -49,9 +49,7 @@ def test_a_file_over_the_limit_is_named_with_the_limit_for_one_file(place: Place
     assert place.left() == []
 
 
-def test_a_file_over_the_limit_at_a_host_without_filters_is_still_told_from_a_large_repository(
-    place: Place, work: Path
-) -> None:
+def test_a_file_over_the_limit_is_reported_as_such_by_a_host_without_filters(place: Place, work: Path) -> None:
     repository = place.make({"big.bin": b"0" * 200_000})
     git("-C", place.server.root / "r.git", "config", "uploadpack.allowFilter", "false")
     with pytest.raises(FileTooLarge) as caught:
@@ -69,7 +67,7 @@ def test_a_file_over_the_limit_at_a_host_without_filters_is_still_told_from_a_la
         ({"max_bytes": 250_000, "max_file_bytes": 10**9}, "500 kB"),
     ],
 )
-def test_the_limit_that_was_met_is_the_one_that_is_named(
+def test_the_error_names_the_limit_that_was_exceeded(
     place: Place, work: Path, limits: dict[str, int], named: str
 ) -> None:
     files: Files = {f"f{number}": os.urandom(10) for number in range(6)}

@@ -103,7 +103,7 @@ def inner_tree(place: Place, name: bytes, content: bytes) -> bytes:
     return b"100644 " + name + b"\0" + bytes.fromhex(stored(folder, "blob", content))
 
 
-def test_a_working_copy_holds_exactly_the_refs_files(place: Place, work: Path) -> None:
+def test_a_working_copy_holds_exactly_the_files_of_its_commit(place: Place, work: Path) -> None:
     repository = place.make(
         {"README.md": "hi\n", "lib/deep/er.txt": b"\0\xff", "run": File("#!/bin/sh\n", 0o100755), "e": ""}
     )
@@ -115,7 +115,7 @@ def test_a_working_copy_holds_exactly_the_refs_files(place: Place, work: Path) -
     assert not os.access(work / "README.md", os.X_OK)
 
 
-def test_git_takes_it_for_a_clean_working_copy_at_that_commit(place: Place, work: Path) -> None:
+def test_a_working_copy_is_clean_at_its_commit_for_git(place: Place, work: Path) -> None:
     repository = place.make(
         {"README.md": "hi\n", "run": File("#!/bin/sh\n", 0o100755), "l": File("README.md", 0o120000), "d/e": "f"}
     )
@@ -131,21 +131,21 @@ def test_git_takes_it_for_a_clean_working_copy_at_that_commit(place: Place, work
     assert (work / "README.md").read_text(encoding="utf-8") == "hi\n"
 
 
-def test_its_owner_can_pull_what_is_new(place: Place, work: Path) -> None:
+def test_git_pull_works_in_a_working_copy(place: Place, work: Path) -> None:
     place.contents.checkout(place.make({"README.md": "hi\n"}), work)
     place.make({"README.md": "new\n"})
     in_git(work, "pull", "--quiet", "origin", "main")
     assert (work / "README.md").read_text(encoding="utf-8") == "new\n"
 
 
-def test_an_older_commit_is_checked_out_as_it_was(place: Place, work: Path) -> None:
+def test_an_older_commit_is_checked_out_with_its_own_files(place: Place, work: Path) -> None:
     first = place.make({"README.md": "old\n"})
     place.make({"README.md": "new\n"})
     place.contents.checkout(first, work)
     assert (work / "README.md").read_text(encoding="utf-8") == "old\n"
 
 
-def test_the_second_time_nobody_is_asked(place: Place, work: Path) -> None:
+def test_a_second_checkout_sends_no_request(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
     place.contents.checkout(repository, work)
     count = len(place.server.asked)
@@ -154,7 +154,7 @@ def test_the_second_time_nobody_is_asked(place: Place, work: Path) -> None:
     assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
 
 
-def test_what_one_session_writes_no_other_sees(place: Place, work: Path) -> None:
+def test_changes_in_one_session_are_invisible_in_others(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
     place.contents.checkout(repository, work)
     for path in [work / "README.md", *work.glob(".git/objects/pack/*")]:
@@ -164,7 +164,7 @@ def test_what_one_session_writes_no_other_sees(place: Place, work: Path) -> None
     assert in_git(work.with_name("second"), "fsck", "--no-dangling") == ""
 
 
-def test_a_spoiled_cache_is_noticed_and_fetched_again(place: Place, work: Path) -> None:
+def test_a_corrupt_cache_is_detected_and_fetched_again(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
     place.contents.checkout(repository, work)
     for path in (place.root / "cache").glob("*/*/*"):
@@ -173,7 +173,7 @@ def test_a_spoiled_cache_is_noticed_and_fetched_again(place: Place, work: Path) 
     assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
 
 
-def test_links_are_checked_out_as_links_even_those_that_point_outside(place: Place, work: Path) -> None:
+def test_links_are_checked_out_as_links_even_to_targets_outside(place: Place, work: Path) -> None:
     place.contents.checkout(
         place.make({"in": File("README.md", 0o120000), "out": File("../../../etc/passwd", 0o120000)}), work
     )
@@ -181,7 +181,7 @@ def test_links_are_checked_out_as_links_even_those_that_point_outside(place: Pla
     assert (work / "out").readlink() == Path("../../../etc/passwd")
 
 
-def test_names_that_are_not_utf8_and_names_that_differ_in_case_are_kept(place: Place, work: Path) -> None:
+def test_file_names_that_are_not_utf8_or_differ_only_in_case_are_preserved(place: Place, work: Path) -> None:
     place.contents.checkout(
         place.make({"caf\udce9": "1", "A": "2", "a": "3", "back\\slash": "4", "new\nline": "5"}), work
     )
@@ -190,7 +190,7 @@ def test_names_that_are_not_utf8_and_names_that_differ_in_case_are_kept(place: P
     assert in_git(work, "status", "--porcelain") == ""
 
 
-def test_nothing_is_written_through_a_link(place: Place, work: Path) -> None:
+def test_no_file_is_written_through_a_link(place: Place, work: Path) -> None:
     outside = place.root / "outside"
     outside.mkdir()
     evil = inner_tree(place, b"b", b"evil")
@@ -213,7 +213,7 @@ DISGUISES = [".GIT", ".Git", "git~1", "GIT~1", ".git.", ".git ", ".git::$INDEX",
     [b".git", *(name.encode() for name in DISGUISES), b"..", b".", b"../x", b"/x", b"a/b", b"x" * 256],
 )
 @pytest.mark.parametrize("mode", [0o100644, 0o040000, 0o120000])
-def test_names_that_mean_something_else_are_refused(place: Place, work: Path, name: bytes, mode: int) -> None:
+def test_file_names_with_a_special_meaning_are_refused(place: Place, work: Path, name: bytes, mode: int) -> None:
     content = inner_tree(place, b"config", b"[core]\n\tfsmonitor = id\n") if mode == 0o040000 else b"evil"
     with pytest.raises(RepositoryUnusable) as caught:
         place.contents.checkout(hand_made(place, (name, mode, content)), work)
@@ -221,26 +221,26 @@ def test_names_that_mean_something_else_are_refused(place: Place, work: Path, na
     assert place.left() == []
 
 
-def test_a_deep_git_folder_is_refused_too(place: Place, work: Path) -> None:
+def test_a_git_folder_below_another_folder_is_refused(place: Place, work: Path) -> None:
     config = inner_tree(place, b"config", b"x")
     inner = b"40000 .GIT\0" + bytes.fromhex(stored(place.server.root / "r.git", "tree", config))
     with pytest.raises(RepositoryUnusable):
         place.contents.checkout(hand_made(place, (b"lib", 0o040000, inner)), work)
 
 
-def test_the_same_name_twice_is_refused(place: Place, work: Path) -> None:
+def test_a_duplicate_file_name_is_refused(place: Place, work: Path) -> None:
     with pytest.raises(RepositoryUnusable):
         place.contents.checkout(hand_made(place, (b"a", 0o100644, b"1"), (b"a", 0o100644, b"2")), work)
     assert place.left() == []
 
 
-def test_folders_nested_without_end_are_refused(place: Place, work: Path) -> None:
+def test_folders_nested_too_deeply_are_refused(place: Place, work: Path) -> None:
     with pytest.raises(RepositoryUnusable):
         place.contents.checkout(place.make({"d/" * 150 + "x": "1"}), work)
     assert place.left() == []
 
 
-def test_missing_lfs_content_is_said(place: Place, work: Path) -> None:
+def test_missing_lfs_content_is_mentioned_in_a_note(place: Place, work: Path) -> None:
     notes = place.contents.checkout(place.make({"data/x.bin": LFS_POINTER, "a.txt": "version 1"}), work).notes
     assert len(notes) == 1
     assert "data/x.bin" in notes[0]
@@ -248,7 +248,7 @@ def test_missing_lfs_content_is_said(place: Place, work: Path) -> None:
     assert (work / "data/x.bin").read_text(encoding="utf-8") == LFS_POINTER
 
 
-def test_a_commit_that_is_not_there_is_said_so(place: Place, work: Path) -> None:
+def test_a_missing_commit_or_repository_is_reported(place: Place, work: Path) -> None:
     place.make({"a": "b"})
     with pytest.raises(RefNotFound):
         place.contents.checkout(place.repository("1" * 40), work)
@@ -257,7 +257,7 @@ def test_a_commit_that_is_not_there_is_said_so(place: Place, work: Path) -> None
     assert place.left() == []
 
 
-def test_a_host_that_breaks_off_is_unreachable_and_asked_again(place: Place, work: Path) -> None:
+def test_an_interrupted_answer_means_an_unreachable_host_and_is_not_cached(place: Place, work: Path) -> None:
     repository = place.make({"a": "b"})
     place.server.answers["/r.git/git-upload-pack"] = (200, {"Content-Type": "application/x-git-upload-pack-result"})
     with pytest.raises(HostUnreachable):
@@ -267,7 +267,7 @@ def test_a_host_that_breaks_off_is_unreachable_and_asked_again(place: Place, wor
     assert (work / "a").exists()
 
 
-def test_many_at_once_fetch_once(place: Place, work: Path) -> None:
+def test_concurrent_checkouts_fetch_once(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
     threads = [
         threading.Thread(target=place.contents.checkout, args=(repository, work.with_name(f"w{n}"))) for n in range(8)
@@ -280,7 +280,7 @@ def test_many_at_once_fetch_once(place: Place, work: Path) -> None:
     assert sum(request.startswith("POST") for request in place.server.asked) == 3  # files, refs, history
 
 
-def test_what_a_crash_left_is_never_used(place: Place, work: Path) -> None:
+def test_remains_of_a_crash_are_never_used(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
     place.contents.checkout(repository, work)
     entry = next((place.root / "cache").glob("*/*"))
@@ -299,7 +299,7 @@ def kept_files(cache: Path) -> list[Path]:
     return [pack.parent for pack in cache.glob("*/[0-9a-f]*/objects.pack") if pack.stat().st_size > 40_000]
 
 
-def test_the_least_recently_used_goes_first(place: Place, work: Path) -> None:
+def test_the_least_recently_used_entry_is_evicted_first(place: Place, work: Path) -> None:
     first = place.make({"a": os.urandom(50_000)})
     second = place.make({"a": os.urandom(50_000)})
     for number, repository in enumerate((first, second, first)):
@@ -312,7 +312,7 @@ def test_the_least_recently_used_goes_first(place: Place, work: Path) -> None:
     place.contents.checkout(second, work.with_name("again"))
 
 
-def test_what_is_kept_stays_within_its_bytes_by_itself(place: Place) -> None:
+def test_the_cache_stays_within_its_size_limit_by_itself(place: Place) -> None:
     contents = place.other(cache_bytes=80_000)
     for number in range(3):
         repository = place.make({"a": os.urandom(50_000)})
@@ -379,7 +379,7 @@ def slow_contents(place: Place, dripping: Dripping) -> GitContents:
     return GitContents(place.root / "other cache", client, SystemClock())
 
 
-def test_whoever_waits_for_a_slow_host_or_for_others_at_it_can_be_stopped(place: Place, dripping: Dripping) -> None:
+def test_a_checkout_that_waits_for_a_slow_host_can_be_stopped(place: Place, dripping: Dripping) -> None:
     contents = slow_contents(place, dripping)
     repository = place.repository("1" * 40).model_copy(update={"clone_url": f"{dripping.server.url}/r"})
     stops = [threading.Event() for _ in range(2)]
@@ -401,14 +401,14 @@ def test_whoever_waits_for_a_slow_host_or_for_others_at_it_can_be_stopped(place:
     assert place.left() == []
 
 
-def test_the_callers_limit_holds_if_it_is_the_smaller_one(place: Place, dripping: Dripping) -> None:
+def test_a_shorter_time_limit_of_the_caller_applies(place: Place, dripping: Dripping) -> None:
     repository = place.repository("1" * 40).model_copy(update={"clone_url": f"{dripping.server.url}/r"})
     with pytest.raises(HostUnreachable, match="within"):
         slow_contents(place, dripping).checkout(repository, place.root / "work" / "w", seconds=0.3)
     assert place.left() == []
 
 
-def test_one_that_is_stopped_or_late_is_not_even_begun(place: Place, work: Path) -> None:
+def test_a_checkout_that_is_stopped_or_out_of_time_does_not_begin(place: Place, work: Path) -> None:
     repository = place.make({"a": "b"})
     place.contents.checkout(repository, work.with_name("cached"))
     with pytest.raises(HostUnreachable, match="stopped"):
@@ -419,7 +419,7 @@ def test_one_that_is_stopped_or_late_is_not_even_begun(place: Place, work: Path)
 
 
 @pytest.mark.parametrize(("size", "together"), [(20_000_001, False), (1000, True)])
-def test_large_files_pass_through_memory_one_after_the_other(
+def test_large_files_are_written_one_after_the_other_to_save_memory(
     place: Place, work: Path, monkeypatch: pytest.MonkeyPatch, size: int, together: bool
 ) -> None:
     repositories = [place.make({"zeros": bytes(size), "name": name}, f"{name}.git") for name in "ab"]

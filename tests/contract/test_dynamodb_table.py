@@ -49,7 +49,7 @@ def hooks_removed(dynamo: Dynamo) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hooks_removed")
-def test_a_put_whose_answer_was_lost_knows_its_own_write(dynamo: Dynamo) -> None:
+def test_a_put_whose_answer_was_lost_recognises_its_own_write(dynamo: Dynamo) -> None:
     sent = lose_one_answer(dynamo.client, "PutItem")
     put = dynamo.table.put(Item("launch#1", "state", {"phase": "waiting"}))
     changed = dynamo.table.put(put.with_data({"phase": "building"}))
@@ -58,7 +58,7 @@ def test_a_put_whose_answer_was_lost_knows_its_own_write(dynamo: Dynamo) -> None
 
 
 @pytest.mark.usefixtures("hooks_removed")
-def test_a_put_that_was_stale_before_its_answer_was_lost_is_stale(dynamo: Dynamo) -> None:
+def test_a_stale_put_whose_answer_was_lost_is_stale(dynamo: Dynamo) -> None:
     first = dynamo.table.put(Item("launch#1", "state"))
     dynamo.table.put(first)
     lose_one_answer(dynamo.client, "PutItem")
@@ -67,7 +67,7 @@ def test_a_put_that_was_stale_before_its_answer_was_lost_is_stale(dynamo: Dynamo
 
 
 @pytest.mark.usefixtures("hooks_removed")
-def test_a_delete_whose_answer_was_lost_is_done(dynamo: Dynamo) -> None:
+def test_a_delete_whose_answer_was_lost_succeeds(dynamo: Dynamo) -> None:
     item = dynamo.table.put(Item("launch#1", "state"))
     sent = lose_one_answer(dynamo.client, "DeleteItem")
     dynamo.table.delete(item)
@@ -78,7 +78,7 @@ def test_a_delete_whose_answer_was_lost_is_done(dynamo: Dynamo) -> None:
 # moto does not read the token that makes repeating a transaction harmless.
 @pytest.mark.parametrize("dynamo", ["dynamodb local"], indirect=True)
 @pytest.mark.usefixtures("hooks_removed")
-def test_a_transaction_whose_answer_was_lost_knows_its_own_writes(dynamo: Dynamo) -> None:
+def test_a_transaction_whose_answer_was_lost_recognises_its_own_writes(dynamo: Dynamo) -> None:
     gone = dynamo.table.put(Item("slot#1", "claim"))
     sent = lose_one_answer(dynamo.client, "TransactWriteItems")
     dynamo.table.transact([Item("counter", "3", {"count": 1}), Delete(gone)])
@@ -87,7 +87,7 @@ def test_a_transaction_whose_answer_was_lost_knows_its_own_writes(dynamo: Dynamo
     assert dynamo.table.get("slot#1", "claim") is None
 
 
-def test_due_leaves_out_what_changed_since_the_index_named_it(dynamo: Dynamo) -> None:
+def test_due_omits_items_that_changed_after_the_index_was_read(dynamo: Dynamo) -> None:
     existing = dynamo.table.put(Item("a", "kept", {}, 0, "shard", NOW))
     put_off = dynamo.table.put(Item("a", "put off", {}, 0, "shard", NOW))
     removed = dynamo.table.put(Item("a", "removed", {}, 0, "shard", NOW))
@@ -105,14 +105,14 @@ def test_due_leaves_out_what_changed_since_the_index_named_it(dynamo: Dynamo) ->
         dynamo.client.meta.events.unregister("after-call.dynamodb.Query", meanwhile)
 
 
-def test_the_expiry_is_where_the_template_lets_dynamodb_look_in_whole_seconds_never_early(dynamo: Dynamo) -> None:
+def test_an_expiry_is_stored_in_the_ttl_attribute_rounded_up_to_seconds(dynamo: Dynamo) -> None:
     dynamo.table.put(Item("launch#1", "state", expires_at=NOW))
     stored = dynamo.client.get_item(TableName=dynamo.name, Key={"pk": {"S": "launch#1"}, "sk": {"S": "state"}})["Item"]
     attribute = template_table.properties()["TimeToLiveSpecification"]["AttributeName"]
     assert stored[attribute] == {"N": "1790000001"}
 
 
-def test_get_query_and_due_read_the_table_consistently(moto_client: "DynamoDBClient") -> None:
+def test_get_query_and_due_use_consistent_reads(moto_client: "DynamoDBClient") -> None:
     key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
     table = DynamoTable("table", moto_client)
     with Stubber(moto_client) as stub:
@@ -150,7 +150,7 @@ def stubbed(
         ("SomethingNobodyHasHeardOf", 502),
     ],
 )
-def test_what_passes_by_itself_is_throttled(moto_client: "DynamoDBClient", code: str, status: int) -> None:
+def test_temporary_errors_of_dynamodb_are_throttled(moto_client: "DynamoDBClient", code: str, status: int) -> None:
     table = DynamoTable("absent", moto_client)
     with stubbed(moto_client, "put_item", code, status), pytest.raises(Throttled):
         table.put(Item("launch#1", "state"))
@@ -171,7 +171,7 @@ def test_what_passes_by_itself_is_throttled(moto_client: "DynamoDBClient", code:
         (["ValidationError", "None"], ClientError),
     ],
 )
-def test_a_cancelled_transaction_says_why(
+def test_a_cancelled_transaction_becomes_the_error_of_its_reasons(
     moto_client: "DynamoDBClient", reasons: list[str], expected: type[Exception]
 ) -> None:
     table = DynamoTable("absent", moto_client)
@@ -182,13 +182,13 @@ def test_a_cancelled_transaction_says_why(
         table.transact([Item("launch#1", "state"), Item("launch#2", "state")])
 
 
-def test_a_mistake_of_ours_is_not_taken_for_a_busy_table(moto_client: "DynamoDBClient") -> None:
+def test_a_validation_error_is_not_throttled(moto_client: "DynamoDBClient") -> None:
     table = DynamoTable("absent", moto_client)
     with stubbed(moto_client, "get_item", "ValidationException", 400), pytest.raises(ClientError):
         table.get("launch#1", "state")
 
 
-def test_due_items_that_the_table_will_not_give_are_throttled(moto_client: "DynamoDBClient") -> None:
+def test_unprocessed_keys_of_due_are_throttled(moto_client: "DynamoDBClient") -> None:
     key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
     with Stubber(moto_client) as stub:
         stub.add_response("query", {"Items": [key]})
@@ -197,7 +197,7 @@ def test_due_items_that_the_table_will_not_give_are_throttled(moto_client: "Dyna
             DynamoTable("table", moto_client).due("shard", NOW)
 
 
-def test_a_table_that_does_not_answer_is_throttled() -> None:
+def test_an_unreachable_table_is_throttled() -> None:
     with socket.socket() as nobody:  # bound, so that no other process takes the port, and not listening
         nobody.bind(("127.0.0.1", 0))
         once = aws.config().merge(Config(retries={"total_max_attempts": 1, "mode": "standard"}))

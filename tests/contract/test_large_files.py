@@ -86,7 +86,7 @@ def in_git(folder: Path, *arguments: str) -> str:
     return git("-C", folder, *arguments).decode().strip()
 
 
-def test_objects_are_in_place_of_their_pointers_and_git_sees_no_change(place: Place) -> None:
+def test_objects_replace_their_pointers_and_git_sees_no_change(place: Place) -> None:
     content = b"large" * 100_000
     files: Files = {"data/x.bin": place.store.add(content), "run.bin": File(place.store.add(b"#!"), 0o100755), "a": "b"}
     assert place.notes(files) == ()
@@ -108,7 +108,7 @@ def test_a_copy_of_the_working_copy_is_clean_too(place: Place) -> None:
     assert in_git(place.root / "work" / "second", "status", "--porcelain") == ""
 
 
-def test_objects_of_submodules_come_from_the_submodule_s_own_server(place: Place) -> None:
+def test_objects_of_a_submodule_come_from_its_own_server(place: Place) -> None:
     inner = place.make({"in.bin": place.store.add(b"inner")}, "inner.git")
     listed = '[submodule "m"]\n\tpath = m\n\turl = ../inner.git\n'
     assert place.notes({"m": File(inner.ref, 0o160000), ".gitmodules": listed}) == ()
@@ -117,7 +117,7 @@ def test_objects_of_submodules_come_from_the_submodule_s_own_server(place: Place
     assert in_git(place.work, "status", "--porcelain") == ""
 
 
-def test_neither_an_object_nor_a_submodule_is_asked_for_at_an_apis_address(place: Place) -> None:
+def test_objects_and_submodules_are_never_requested_at_the_address_of_an_api(place: Place) -> None:
     api = f"http://{place.elsewhere.address}"
     listed = f'[submodule "m"]\n\tpath = m\n\turl = {api}/inner.git\n'
     repository = place.make({"x.bin": place.store.add(b"large"), "m": File("1" * 40, 0o160000), ".gitmodules": listed})
@@ -127,7 +127,7 @@ def test_neither_an_object_nor_a_submodule_is_asked_for_at_an_apis_address(place
     assert place.elsewhere.asked == []
 
 
-def test_objects_are_fetched_once_and_the_same_object_only_once(place: Place) -> None:
+def test_each_object_is_fetched_once(place: Place) -> None:
     repository = place.make({"x.bin": place.store.add(b"large"), "y.bin": place.store.add(b"large")})
     contents = place.contents()
     for number in range(3):
@@ -136,7 +136,7 @@ def test_objects_are_fetched_once_and_the_same_object_only_once(place: Place) ->
     assert (place.root / "work/w2/y.bin").read_bytes() == b"large"
 
 
-def test_an_object_spoiled_on_disk_is_noticed(place: Place) -> None:
+def test_an_object_that_is_corrupt_on_disk_is_detected(place: Place) -> None:
     repository = place.make({"x.bin": place.store.add(b"large")})
     contents = place.contents()
     contents.checkout(repository, place.work)
@@ -167,7 +167,7 @@ def test_an_object_spoiled_on_disk_is_noticed(place: Place) -> None:
     ],
     ids=lambda value: None if isinstance(value, str) else f"{value.status} {value.content[:12]!r}",
 )
-def test_a_server_that_does_not_give_objects_leaves_pointers_and_a_note(place: Place, reply: Reply, why: str) -> None:
+def test_a_server_that_refuses_objects_leaves_pointers_and_a_note(place: Place, reply: Reply, why: str) -> None:
     text = place.store.add(b"large")
     place.store.batch = reply
     (note,) = place.notes({"x.bin": text, "y.bin": pointer(b"other")})
@@ -190,7 +190,7 @@ def test_a_server_that_does_not_give_objects_leaves_pointers_and_a_note(place: P
     ],
     ids=lambda value: None if isinstance(value, str) else f"{value.status} {value.content[:5]!r}",
 )
-def test_an_object_that_is_not_what_its_pointer_names_stays_a_pointer(place: Place, reply: Reply, why: str) -> None:
+def test_an_object_that_differs_from_its_pointer_is_refused(place: Place, reply: Reply, why: str) -> None:
     text = place.store.add(b"large")
     place.store.downloads = reply
     (note,) = place.notes({"x.bin": text})
@@ -200,7 +200,7 @@ def test_an_object_that_is_not_what_its_pointer_names_stays_a_pointer(place: Pla
 
 
 @pytest.mark.parametrize("base", ["http://127.0.0.1:9", "http://169.254.169.254", "file:///etc", "ftp://example.org"])
-def test_addresses_of_objects_are_under_the_guard(place: Place, base: str) -> None:
+def test_the_guard_checks_addresses_of_objects(place: Place, base: str) -> None:
     text = place.store.add(b"large")
     place.store.base = base
     (note,) = place.notes({"x.bin": text})
@@ -215,7 +215,7 @@ def moved_out(place: Place) -> LfsStore:
     return place.elsewhere.lfs
 
 
-def test_no_redirect_of_an_object_leads_to_an_apis_address(place: Place) -> None:
+def test_a_redirect_of_an_object_to_the_address_of_an_api_is_refused(place: Place) -> None:
     elsewhere = place.elsewhere.lfs
     assert elsewhere
     elsewhere.add(b"large")
@@ -228,7 +228,7 @@ def test_no_redirect_of_an_object_leads_to_an_apis_address(place: Place) -> None
     assert elsewhere.asked == []
 
 
-def test_objects_do_not_wait_for_requests_that_are_no_downloads(place: Place) -> None:
+def test_downloads_of_objects_do_not_wait_for_other_requests(place: Place) -> None:
     elsewhere = moved_out(place)
     elsewhere.add(b"large")
     text = place.store.add(b"large")
@@ -243,7 +243,7 @@ def test_objects_do_not_wait_for_requests_that_are_no_downloads(place: Place) ->
     [Reply(429, headers={"Retry-After": "600"}), Reply(503, headers={"Retry-After": "600"}), Reply(403, b"rate limit")],
     ids=lambda reply: str(reply.status),
 )
-def test_the_wait_that_an_object_s_host_asks_for_is_remembered(place: Place, reply: Reply) -> None:
+def test_a_rate_limit_of_the_host_of_an_object_is_remembered(place: Place, reply: Reply) -> None:
     elsewhere = moved_out(place)
     elsewhere.downloads = reply
     files: Files = {name: place.store.add(name.encode()) for name in ("x.bin", "y.bin")}
@@ -255,7 +255,7 @@ def test_the_wait_that_an_object_s_host_asks_for_is_remembered(place: Place, rep
     place.client.rate_limits.check(place.server.url("r.git"), now)
 
 
-def test_an_object_s_address_has_its_whole_host_wait_for_minutes_at_most(place: Place) -> None:
+def test_a_rate_limit_at_the_address_of_an_object_lasts_minutes_at_most(place: Place) -> None:
     elsewhere = moved_out(place)
     elsewhere.downloads = Reply(429, headers={"Retry-After": "86400"})
     place.notes({"x.bin": place.store.add(b"large")})
@@ -265,7 +265,7 @@ def test_an_object_s_address_has_its_whole_host_wait_for_minutes_at_most(place: 
     place.client.rate_limits.check(place.store.base, now + LONGEST_WAIT_ELSEWHERE)
 
 
-def test_an_object_is_not_fetched_while_its_host_has_us_wait(place: Place) -> None:
+def test_an_object_is_not_fetched_while_its_host_limits_requests(place: Place) -> None:
     elsewhere = moved_out(place)
     text = place.store.add(b"large")
     elsewhere.add(b"large")
@@ -275,7 +275,7 @@ def test_an_object_is_not_fetched_while_its_host_has_us_wait(place: Place) -> No
     assert elsewhere.asked == []
 
 
-def test_a_wait_of_an_object_s_host_is_for_the_credential_that_it_was_shown(place: Place) -> None:
+def test_a_rate_limit_of_the_host_of_an_object_applies_to_its_credential_only(place: Place) -> None:
     elsewhere = moved_out(place)
     text = place.store.add(b"large")
     elsewhere.downloads = Reply(429, headers={"Retry-After": "600"})
@@ -287,7 +287,7 @@ def test_a_wait_of_an_object_s_host_is_for_the_credential_that_it_was_shown(plac
         place.client.rate_limits.check(place.store.base, now, "RemoteAuth t0ken")
 
 
-def test_an_https_repository_s_objects_do_not_come_over_http() -> None:
+def test_objects_of_an_https_repository_are_not_fetched_over_http() -> None:
     action = lfs._Action(href="http://example.org/x")
     large_file = lfs._Pointer(b"x", "0" * 64, 1, 1)
     source = Source("https://example.org/r", "1" * 40)
@@ -295,7 +295,7 @@ def test_an_https_repository_s_objects_do_not_come_over_http() -> None:
         lfs.LargeFiles._download(None, source, large_file, action, None, Path())  # type: ignore[arg-type] # refused before
 
 
-def test_a_private_repository_s_authorization_is_for_its_own_server_alone(place: Place) -> None:
+def test_the_authorization_of_a_private_repository_is_sent_to_its_own_server_only(place: Place) -> None:
     assert place.elsewhere.lfs
     content = b"large"
     text = place.store.add(content)
@@ -310,7 +310,7 @@ def test_a_private_repository_s_authorization_is_for_its_own_server_alone(place:
     assert place.elsewhere.told == []
 
 
-def test_what_a_server_asks_to_be_shown_is_shown_at_that_address(place: Place) -> None:
+def test_headers_that_an_lfs_server_demands_are_sent_to_that_address(place: Place) -> None:
     text = place.store.add(b"large")
     place.store.header = place.store.required = {"Authorization": "RemoteAuth t0ken", "X-Part": "1"}
     assert place.notes({"x.bin": text}) == ()
@@ -329,7 +329,7 @@ def test_what_a_server_asks_to_be_shown_is_shown_at_that_address(place: Place) -
     assert place.store.asked[-1][2]["host"] == place.server.address
 
 
-def test_objects_count_as_the_working_copy_s_bytes(place: Place) -> None:
+def test_objects_count_toward_the_size_of_the_working_copy(place: Place) -> None:
     files: Files = {f"{n}.bin": place.store.add(bytes([n]) * 60_000) for n in range(4)}
     (note,) = place.notes(files, max_bytes=150_000)
     assert note.startswith("2 files")
@@ -338,7 +338,7 @@ def test_objects_count_as_the_working_copy_s_bytes(place: Place) -> None:
     assert sum(method == "GET" for method, _, _ in place.store.asked) == 2
 
 
-def test_an_object_larger_than_its_limit_is_not_even_asked_for_its_content(place: Place) -> None:
+def test_an_object_over_the_size_limit_is_not_downloaded(place: Place) -> None:
     (note,) = place.notes({"x.bin": pointer(b"x", 10**14)})
     assert "over the limit" in note
     assert [method for method, _, _ in place.store.asked] == ["POST"]
@@ -353,19 +353,21 @@ def test_an_object_larger_than_its_limit_is_not_even_asked_for_its_content(place
         ({"x.bin": pointer(b"large") + "more\n"}, "version 1"),
     ],
 )
-def test_a_file_that_git_lfs_would_not_take_for_a_pointer_stays_as_it_is(place: Place, files: Files, why: str) -> None:
+def test_a_file_that_git_lfs_would_not_treat_as_a_pointer_is_unchanged(place: Place, files: Files, why: str) -> None:
     place.store.add(b"large")
     (note,) = place.notes(files)
     assert why in note
     assert place.store.asked == []
 
 
-def test_a_link_that_reads_like_a_pointer_is_a_link(place: Place) -> None:
+def test_a_link_with_the_text_of_a_pointer_stays_a_link(place: Place) -> None:
     assert place.notes({"x.bin": File(pointer(b"large").rstrip(), 0o120000)}) == ()
     assert (place.work / "x.bin").is_symlink()
 
 
-def test_more_objects_than_a_batch_are_fetched_in_several(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_beyond_the_batch_size_are_fetched_in_several_batches(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lfs, "BATCH", 2)
     monkeypatch.setattr(lfs, "MOST_OBJECTS", 5)
     (note,) = place.notes({f"{n}.bin": place.store.add(b"%d" % n) for n in range(6)})
@@ -374,9 +376,7 @@ def test_more_objects_than_a_batch_are_fetched_in_several(place: Place, monkeypa
     assert sum(method == "POST" for method, _, _ in place.store.asked) == 3
 
 
-def test_a_server_whose_objects_fail_is_not_asked_for_all_of_them(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_some_failed_objects_the_others_are_not_requested(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lfs, "MOST_FAILURES", 3)
     place.store.downloads = Reply(404)
     (note,) = place.notes({f"{n}.bin": place.store.add(b"%d" % n) for n in range(9)})
@@ -384,7 +384,7 @@ def test_a_server_whose_objects_fail_is_not_asked_for_all_of_them(
     assert sum(method == "GET" for method, _, _ in place.store.asked) == 3
 
 
-def test_a_launch_that_is_stopped_while_objects_are_fetched_ends(place: Place) -> None:
+def test_a_checkout_stopped_during_the_download_of_objects_ends(place: Place) -> None:
     repository = place.make({"x.bin": place.store.add(b"large")})
     with pytest.raises(HostUnreachable, match="stopped"):
         place.contents().checkout(repository, place.work, stopped=lambda: bool(place.store.asked))

@@ -45,7 +45,7 @@ def only(deliveries: list[Delivery]) -> Delivery:
     return delivery
 
 
-def test_a_delayed_message_arrives_when_its_time_has_come(queues: MemoryQueues, clock: FakeClock) -> None:
+def test_a_delayed_message_arrives_after_its_delay(queues: MemoryQueues, clock: FakeClock) -> None:
     for delay in (30, 10, 20):
         queues.send(numbered(delay), delay=delay)
     clock.advance(9.9)
@@ -58,7 +58,7 @@ def test_a_delayed_message_arrives_when_its_time_has_come(queues: MemoryQueues, 
     ]
 
 
-def test_a_message_in_hand_is_given_to_nobody_else(queues: MemoryQueues, clock: FakeClock) -> None:
+def test_a_message_in_flight_is_not_delivered_again(queues: MemoryQueues, clock: FakeClock) -> None:
     queues.send(ASKED)
     delivery = only(queues.receive("resolve"))
     assert (delivery.queue, delivery.receive_count, delivery.sent_at) == ("resolve", 1, clock.now())
@@ -97,7 +97,7 @@ def test_a_released_message_comes_back_at_once_or_after_its_delay(queues: Memory
     assert only(queues.receive("resolve-dead")).receive_count == 1
 
 
-def test_an_old_delivery_decides_nothing_once_the_message_came_back(queues: MemoryQueues, clock: FakeClock) -> None:
+def test_an_old_delivery_has_no_effect_after_a_redelivery(queues: MemoryQueues, clock: FakeClock) -> None:
     queues.send(ASKED)
     old = only(queues.receive("resolve"))
     clock.advance(30)
@@ -110,7 +110,7 @@ def test_an_old_delivery_decides_nothing_once_the_message_came_back(queues: Memo
     assert queues.depth("resolve") == 0
 
 
-def test_a_message_received_too_often_goes_to_the_dead_letters(queues: MemoryQueues, clock: FakeClock) -> None:
+def test_a_message_received_too_often_moves_to_the_dead_letter_queue(queues: MemoryQueues, clock: FakeClock) -> None:
     queues.send(ASKED)
     sent_at = clock.now()
     first = only(queues.receive("resolve"))
@@ -125,7 +125,9 @@ def test_a_message_received_too_often_goes_to_the_dead_letters(queues: MemoryQue
     assert dead.sent_at == sent_at
 
 
-def test_a_message_without_dead_letters_keeps_coming_back(queues: MemoryQueues, clock: FakeClock) -> None:
+def test_a_message_without_a_dead_letter_queue_is_delivered_again_and_again(
+    queues: MemoryQueues, clock: FakeClock
+) -> None:
     queues.configure("resolve", visibility_seconds=1, max_receive_count=1, dead_letter=None)
     queues.send(ASKED)
     for count in range(1, 6):
@@ -133,7 +135,7 @@ def test_a_message_without_dead_letters_keeps_coming_back(queues: MemoryQueues, 
         clock.advance(1)
 
 
-def test_no_more_than_the_asked_number_is_received_oldest_first(queues: MemoryQueues) -> None:
+def test_at_most_the_requested_number_is_received_oldest_first(queues: MemoryQueues) -> None:
     for number in range(5):
         queues.send(numbered(number))
     received = [[delivery.body for delivery in queues.receive("resolve", 3)] for _ in range(3)]
@@ -141,14 +143,14 @@ def test_no_more_than_the_asked_number_is_received_oldest_first(queues: MemoryQu
     assert received == [expected[:3], expected[3:], []]
 
 
-def test_a_send_wakes_whoever_waits(live: MemoryQueues) -> None:
+def test_a_send_wakes_a_waiting_receiver(live: MemoryQueues) -> None:
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(live.receive, "resolve", 10, 60)
         live.send(ASKED)
         assert only(waiting.result(20)).receive_count == 1
 
 
-def test_whoever_waits_gets_a_delayed_message_when_its_time_has_come(live: MemoryQueues) -> None:
+def test_a_waiting_receiver_gets_a_delayed_message_after_its_delay(live: MemoryQueues) -> None:
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(live.receive, "resolve", 10, 60)
         live.send(numbered(1), delay=900)
@@ -156,7 +158,7 @@ def test_whoever_waits_gets_a_delayed_message_when_its_time_has_come(live: Memor
         assert only(waiting.result(20)).body == numbered(2).model_dump_json()
 
 
-def test_a_release_wakes_whoever_waits(live: MemoryQueues) -> None:
+def test_a_release_wakes_a_waiting_receiver(live: MemoryQueues) -> None:
     live.send(ASKED)
     delivery = only(live.receive("resolve"))
     with ThreadPoolExecutor(1) as threads:
@@ -165,7 +167,7 @@ def test_a_release_wakes_whoever_waits(live: MemoryQueues) -> None:
         assert only(waiting.result(20)).receive_count == 2
 
 
-def test_closing_wakes_everybody_and_takes_nothing_more(live: MemoryQueues) -> None:
+def test_closing_wakes_all_receivers_and_refuses_new_messages(live: MemoryQueues) -> None:
     with ThreadPoolExecutor(3) as threads:
         waiting = [threads.submit(live.receive, "resolve", 10, 60) for _ in range(3)]
         live.close()
@@ -175,7 +177,7 @@ def test_closing_wakes_everybody_and_takes_nothing_more(live: MemoryQueues) -> N
     assert live.receive("resolve", 10, 60) == []
 
 
-def test_among_many_senders_and_receivers_nothing_is_lost_or_given_twice(live: MemoryQueues) -> None:
+def test_many_concurrent_senders_and_receivers_lose_and_duplicate_no_message(live: MemoryQueues) -> None:
     def send(sender: int) -> None:
         for number in range(100):
             live.send(numbered(sender * 100 + number))

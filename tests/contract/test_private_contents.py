@@ -62,7 +62,7 @@ def work(place: Place) -> Path:
     return place.root / "work" / "copy"
 
 
-def test_a_private_repository_is_checked_out_and_nothing_of_what_was_shown_is_in_it(place: Place, work: Path) -> None:
+def test_a_private_checkout_contains_no_credentials(place: Place, work: Path) -> None:
     place.contents.checkout(place.make("secret.git", {"README.md": "hidden\n"}), work)
     assert (work / "README.md").read_text() == "hidden\n"
     assert git("-C", work, "remote", "get-url", "origin").decode().strip() == place.server.url("secret.git")
@@ -71,12 +71,12 @@ def test_a_private_repository_is_checked_out_and_nothing_of_what_was_shown_is_in
     assert [path for path in written if b"c2VjcmV0" in path.read_bytes() or b"Basic" in path.read_bytes()] == []
 
 
-def test_nothing_is_shown_for_what_is_public(place: Place, work: Path) -> None:
+def test_no_credentials_are_sent_for_a_public_repository(place: Place, work: Path) -> None:
     place.contents.checkout(place.make("open.git", {"README.md": "hi\n"}, private=False), work)
     assert place.server.told == []
 
 
-def test_whoever_shows_nothing_is_not_let_in(place: Place, work: Path) -> None:
+def test_a_private_repository_without_credentials_is_not_found(place: Place, work: Path) -> None:
     secret = place.make("secret.git", {"README.md": "hidden\n"})
     with pytest.raises(RepositoryNotFound):
         place.contents.checkout(secret.model_copy(update={"private": False}), work)
@@ -84,7 +84,7 @@ def test_whoever_shows_nothing_is_not_let_in(place: Place, work: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_host_that_it_is_sent_on_to_is_shown_nothing(place: Place, work: Path, status: int) -> None:
+def test_credentials_do_not_follow_a_redirect_to_another_host(place: Place, work: Path, status: int) -> None:
     make_repository(place.elsewhere.root / "secret.git", {"README.md": "another's\n"})
     secret = place.make("secret.git", {"README.md": "another's\n"})
     del place.server.private["/secret.git/"]
@@ -96,7 +96,7 @@ def test_a_host_that_it_is_sent_on_to_is_shown_nothing(place: Place, work: Path,
     assert place.elsewhere.told == []
 
 
-def test_a_repository_that_moved_at_its_host_is_still_shown_it(place: Place, work: Path) -> None:
+def test_credentials_follow_a_redirect_within_the_host(place: Place, work: Path) -> None:
     secret = place.make("new.git", {"README.md": "hidden\n"})
     there = f"{place.server.url('new.git')}/info/refs?service=git-upload-pack"
     place.server.answers["/old.git/info/refs"] = (301, {"Location": there})
@@ -109,7 +109,7 @@ def submodule(url: str, ref: str) -> dict[str, str | File]:
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_no_submodule_is_shown_anything_at_the_same_host_neither(place: Place, work: Path, private: bool) -> None:
+def test_no_credentials_are_sent_for_a_submodule_at_the_same_host(place: Place, work: Path, private: bool) -> None:
     """A private submodule at the same host is not fetched.
 
     Any author may write its address into a public repository, and would get content that only the operator's token may read.
@@ -122,7 +122,7 @@ def test_no_submodule_is_shown_anything_at_the_same_host_neither(place: Place, w
     assert list((work / "m").iterdir()) == []
 
 
-def test_what_one_launch_fetched_is_no_others_submodule(place: Place, work: Path) -> None:
+def test_a_cached_private_repository_is_no_submodule_of_another_launch(place: Place, work: Path) -> None:
     secret = place.make("secret.git", {"README.md": "hidden\n"})
     place.contents.checkout(secret, work)
     outer = place.make("outer.git", submodule(secret.clone_url, secret.ref), private=False)
@@ -130,7 +130,7 @@ def test_what_one_launch_fetched_is_no_others_submodule(place: Place, work: Path
     assert list((work.with_name("another") / "m").iterdir()) == []
 
 
-def test_it_is_fetched_once(place: Place, work: Path) -> None:
+def test_a_private_repository_is_fetched_once(place: Place, work: Path) -> None:
     secret = place.make("secret.git", {"README.md": "hidden\n"})
     for number in range(3):
         place.contents.checkout(secret, work.with_name(f"w{number}"))

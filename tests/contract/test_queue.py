@@ -49,7 +49,7 @@ def test_a_delayed_message_does_not_arrive_at_once(sending: Sending, delay: floa
 
 
 @pytest.mark.parametrize("delay", [-1, 900.5, float("nan"), float("inf")])
-def test_a_delay_that_no_queue_can_keep_is_refused(sending: Sending, delay: float) -> None:
+def test_a_delay_outside_the_limits_of_queues_is_refused(sending: Sending, delay: float) -> None:
     with pytest.raises(ValueError, match="delay is"):
         sending.queue.send(ASKED, delay=delay)
     assert sending.arrived("resolve") == []
@@ -61,7 +61,7 @@ def test_a_message_over_a_megabyte_is_refused(sending: Sending) -> None:
     assert sending.arrived("resolve") == []
 
 
-def test_five_hundred_long_lines_of_a_log_fit_one_message(sending: Sending) -> None:
+def test_five_hundred_long_log_lines_fit_into_one_message(sending: Sending) -> None:
     lines = tuple(LogLine(number=number, phase="building", message="漢" * 200) for number in range(500))
     written = LogWritten(environment="abc", attempt=1, lines=lines)
     sending.queue.send(written)
@@ -79,7 +79,7 @@ def test_messages_of_the_fake_queue_can_be_delivered_in_any_order() -> None:
 # send_all, on every queue
 
 
-def test_messages_that_are_sent_together_all_arrive_in_their_queues(sending: Sending) -> None:
+def test_messages_sent_together_all_arrive_in_their_queues(sending: Sending) -> None:
     sending.queue.send_all([numbered(number) for number in range(25)] + [BUILD])
     arrived: list[object] = []
     while page := sending.arrived("resolve"):
@@ -90,12 +90,12 @@ def test_messages_that_are_sent_together_all_arrive_in_their_queues(sending: Sen
     assert sending.arrived("builds") == [BUILD.model_dump()]
 
 
-def test_no_message_at_all_is_sent_without_an_error(sending: Sending) -> None:
+def test_sending_no_messages_is_no_error(sending: Sending) -> None:
     sending.queue.send_all([])
     assert sending.arrived("resolve") == []
 
 
-def test_messages_that_are_sent_together_may_all_be_delayed(sending: Sending) -> None:
+def test_messages_sent_together_can_be_delayed(sending: Sending) -> None:
     sending.queue.send_all([numbered(1), numbered(2)], delay=60)
     assert sending.arrived("resolve") == []
     assert sending.delayed("resolve") == 2
@@ -108,7 +108,7 @@ def test_messages_too_large_for_one_call_are_sent_in_several(sending: Sending) -
     assert {ResolveRequested.model_validate(body).step for body in arrived} == {0, 1}
 
 
-def test_of_messages_sent_together_one_that_is_too_large_is_refused_before_any_is_sent(sending: Sending) -> None:
+def test_a_message_that_is_too_large_is_refused_before_its_batch_is_sent(sending: Sending) -> None:
     with pytest.raises(ValueError, match="a message has"):
         sending.queue.send_all([ASKED, ResolveRequested(launch="x" * 1024 * 1024, step=1)])
     assert sending.arrived("resolve") == []
@@ -125,9 +125,7 @@ def test_of_messages_sent_together_one_that_is_too_large_is_refused_before_any_i
         ("InvalidMessageContents", True, ClientError),
     ],
 )
-def test_a_batch_of_which_sqs_took_only_a_part_is_not_taken_for_sent(
-    code: str, sender: bool, expected: type[Exception]
-) -> None:
+def test_a_partly_failed_batch_of_sqs_is_an_error(code: str, sender: bool, expected: type[Exception]) -> None:
     client = aws.session().client("sqs", config=aws.config())
     failed = {"Id": "1", "Code": code, "SenderFault": sender}
     with Stubber(client) as stub:
@@ -137,7 +135,7 @@ def test_a_batch_of_which_sqs_took_only_a_part_is_not_taken_for_sent(
     client.close()
 
 
-def test_sqs_takes_ten_messages_in_a_call() -> None:
+def test_sqs_messages_are_sent_ten_in_a_call() -> None:
     client = aws.session().client("sqs", config=aws.config())
     with Stubber(client) as stub:
         for _ in range(3):
@@ -158,7 +156,7 @@ def test_sqs_takes_ten_messages_in_a_call() -> None:
         ("AWS.SimpleQueueService.NonExistentQueue", 400, ClientError),
     ],
 )
-def test_what_passes_by_itself_at_sqs_is_throttled(code: str, status: int, expected: type[Exception]) -> None:
+def test_temporary_errors_of_sqs_are_throttled(code: str, status: int, expected: type[Exception]) -> None:
     client = aws.session().client("sqs", config=aws.config())
     with Stubber(client) as stub:
         stub.add_client_error("send_message", code, http_status_code=status)
@@ -167,7 +165,7 @@ def test_what_passes_by_itself_at_sqs_is_throttled(code: str, status: int, expec
     client.close()
 
 
-def test_sqs_is_given_plain_ascii_and_whole_seconds_never_too_few() -> None:
+def test_sqs_messages_are_ascii_and_delays_are_rounded_up_to_seconds() -> None:
     client = aws.session().client("sqs", config=aws.config())
     url = "https://queue.invalid/1/resolve"
     body = '{"version":1,"launch":"\\u6f22\\uffff","step":1}'
@@ -177,7 +175,7 @@ def test_sqs_is_given_plain_ascii_and_whole_seconds_never_too_few() -> None:
     client.close()
 
 
-def test_a_queue_nobody_made_is_a_mistake() -> None:
+def test_an_unknown_queue_raises_a_key_error() -> None:
     client = aws.session().client("sqs", config=aws.config())
     for queue in (SqsQueues(client, {}), MemoryQueues()):
         with pytest.raises(KeyError):

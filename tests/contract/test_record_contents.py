@@ -125,14 +125,14 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     return info
 
 
-def test_a_folder_holds_exactly_the_records_files(place: Place, work: Path) -> None:
+def test_a_folder_holds_exactly_the_files_of_the_record(place: Place, work: Path) -> None:
     files = {"README.md": b"hi\n", "data/deep/x.bin": b"\0\xff" * 1000, "requirements.txt": b"numpy\n", "empty": b""}
     assert place.contents.checkout(place.make(files), work).notes == ()
     assert checked_out(work) == files
     assert place.left() == ["copy"]
 
 
-def test_several_files_are_left_as_they_are_archives_too(place: Place, work: Path) -> None:
+def test_several_files_are_not_unpacked_even_if_some_are_archives(place: Place, work: Path) -> None:
     files = {"README.md": b"hi\n", "data.zip": zipped(("a", b"1"))}
     place.contents.checkout(place.make(files), work)
     assert checked_out(work) == files
@@ -150,17 +150,17 @@ ARCHIVES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_a_lone_archive_is_unpacked(place: Place, work: Path, name: str) -> None:
+def test_a_single_archive_is_unpacked(place: Place, work: Path, name: str) -> None:
     place.contents.checkout(place.make({name: ARCHIVES[name](tarred(*CONTENT))}), work)
     assert checked_out(work) == dict(CONTENT)
 
 
-def test_a_lone_folder_in_an_archive_is_the_content_itself(place: Place, work: Path) -> None:
+def test_a_single_top_folder_of_an_archive_is_removed(place: Place, work: Path) -> None:
     place.contents.checkout(place.make({"r.zip": zipped(("r-1/", b""), ("r-1/r-1/a", b"1"), ("./r-1/b", b"2"))}), work)
     assert checked_out(work) == {"r-1/a": b"1", "b": b"2"}
 
 
-def test_what_is_executable_stays_so(place: Place, work: Path) -> None:
+def test_executable_files_stay_executable(place: Place, work: Path) -> None:
     script = zipfile.ZipInfo("start")
     script.external_attr = (stat.S_IFREG | 0o755) << 16
     archive = io.BytesIO()
@@ -172,7 +172,7 @@ def test_what_is_executable_stays_so(place: Place, work: Path) -> None:
     assert not os.access(work / "plain", os.X_OK)
 
 
-def test_links_that_stay_inside_are_links(place: Place, work: Path) -> None:
+def test_links_that_stay_inside_the_folder_are_preserved(place: Place, work: Path) -> None:
     content = tarred(
         ("r/lib/a", b"1"),
         special("r/up", tarfile.SYMTYPE, "lib/../lib/a"),
@@ -189,7 +189,9 @@ HOSTILE_NAMES = ["../evil", "a/../../evil", "/evil", "a/b/../../../evil", "..", 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 @pytest.mark.parametrize("kind", ["zip", "tar", "file"])
-def test_names_that_lead_out_or_cannot_be_are_refused(place: Place, work: Path, kind: str, name: str) -> None:
+def test_invalid_names_and_names_that_leave_the_folder_are_refused(
+    place: Place, work: Path, kind: str, name: str
+) -> None:
     content = {"zip": {"r.zip": zipped((name, b"x"))}, "tar": {"r.tar": tarred((name, b"x"))}, "file": {name: b"x"}}
     with pytest.raises(RepositoryUnusable) as caught:
         place.contents.checkout(place.make(content[kind]), work)
@@ -229,7 +231,7 @@ HOSTILE_TARS: dict[str, Members] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_TARS)
-def test_whatever_would_lead_out_of_an_archives_folder_is_refused(place: Place, work: Path, name: str) -> None:
+def test_archive_members_that_leave_the_folder_are_refused(place: Place, work: Path, name: str) -> None:
     (place.root / "secret").write_text("s")
     (place.root / "out").mkdir()
     content = tarred(*(member for member in HOSTILE_TARS[name] if not isinstance(member, zipfile.ZipInfo)))
@@ -242,7 +244,7 @@ def test_whatever_would_lead_out_of_an_archives_folder_is_refused(place: Place, 
 
 
 @pytest.mark.parametrize("name", [".git/config", "a/.GIT/HEAD", "git~1/config", ".git ", "a/.g\u200cit/config"])
-def test_what_git_would_take_for_its_own_is_refused(place: Place, work: Path, name: str) -> None:
+def test_file_names_that_git_treats_as_its_own_are_refused(place: Place, work: Path, name: str) -> None:
     """Files that git would take for its own are refused.
 
     A build's tools ask git about a folder, and git obeys the folder's configuration.
@@ -254,7 +256,7 @@ def test_what_git_would_take_for_its_own_is_refused(place: Place, work: Path, na
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "x" * 5000, "a\0b", ""])
-def test_links_out_of_a_zip_are_refused(place: Place, work: Path, target: str) -> None:
+def test_links_out_of_a_zip_archive_are_refused(place: Place, work: Path, target: str) -> None:
     content = zipped(zipfile.ZipInfo("l"), link_to=target)
     with pytest.raises(RepositoryUnusable):
         place.contents.checkout(place.make({"r.zip": content}), work)
@@ -305,7 +307,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_an_archive_that_cannot_be_unpacked_is_named(place: Place, work: Path, name: str) -> None:
+def test_the_error_names_an_archive_that_cannot_be_unpacked(place: Place, work: Path, name: str) -> None:
     with pytest.raises(RepositoryUnusable) as caught:
         place.contents.checkout(place.make({name: BROKEN[name]}), work)
     assert name in str(caught.value.facts["why"])
@@ -322,7 +324,7 @@ KINDS = {"f": tarfile.REGTYPE, "d": tarfile.DIRTYPE, "l": tarfile.SYMTYPE, "h": 
 
 @settings(deadline=None, database=None)
 @given(MEMBERS, st.booleans())
-def test_whatever_an_archive_holds_nothing_leaves_its_folder(members: list[tuple[str, str, str]], hoist: bool) -> None:
+def test_no_member_of_any_archive_leaves_its_folder(members: list[tuple[str, str, str]], hoist: bool) -> None:
     with tempfile.TemporaryDirectory() as top:
         inner = Path(top) / "x" / "y"
         inner.mkdir(parents=True)
@@ -340,7 +342,7 @@ def test_whatever_an_archive_holds_nothing_leaves_its_folder(members: list[tuple
 
 
 @pytest.mark.parametrize("calls", range(6))
-def test_links_are_made_and_looked_at_in_the_records_time(tmp_path: Path, calls: int) -> None:
+def test_creating_and_checking_links_respects_the_time_limit(tmp_path: Path, calls: int) -> None:
     folder = RecordFolder(tmp_path / "files", Room("r", 10**6, 100))
     for name in "abc":
         folder.add_link(name, "there")
@@ -354,7 +356,7 @@ def test_links_are_made_and_looked_at_in_the_records_time(tmp_path: Path, calls:
         folder.finish(check, hoist=False)
 
 
-def test_whoever_stops_it_while_links_are_made_is_heard(place: Place, work: Path) -> None:
+def test_a_checkout_can_be_stopped_while_links_are_created(place: Place, work: Path) -> None:
     links = [special(f"link{number}", tarfile.SYMTYPE, "a") for number in range(3)]
 
     def stopped() -> bool:
@@ -366,7 +368,7 @@ def test_whoever_stops_it_while_links_are_made_is_heard(place: Place, work: Path
     assert place.left() == []
 
 
-def test_bombs_are_refused(place: Place, work: Path) -> None:
+def test_archives_that_expand_beyond_the_limit_are_refused(place: Place, work: Path) -> None:
     zeros = b"\0" * 3_000_000
     contents = place.limited(max_bytes=1_000_000)
     for name, content in (
@@ -382,7 +384,7 @@ def test_bombs_are_refused(place: Place, work: Path) -> None:
         assert place.left() == []
 
 
-def test_sparse_files_count_with_all_their_zeros(place: Place, work: Path) -> None:
+def test_sparse_files_count_with_their_full_size(place: Place, work: Path) -> None:
     info = tarfile.TarInfo("hole")
     info.type, info.size = tarfile.GNUTYPE_SPARSE, 512
     header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
@@ -428,7 +430,7 @@ def test_a_million_entries_cost_little_memory(place: Place, work: Path) -> None:
 
 
 @pytest.mark.parametrize("limits", [{"max_bytes": 1000}, {"max_files": 2}])
-def test_what_is_too_large_by_its_listing_is_not_even_fetched(place: Place, work: Path, limits: dict[str, int]) -> None:
+def test_content_too_large_by_its_listing_is_not_fetched(place: Place, work: Path, limits: dict[str, int]) -> None:
     repository = place.make({"a": b"0" * 400, "b": b"0" * 400, "c": b"0" * 400})
     with pytest.raises(RepositoryTooLarge):
         place.limited(**limits).checkout(repository, work)
@@ -438,7 +440,9 @@ def test_what_is_too_large_by_its_listing_is_not_even_fetched(place: Place, work
 @pytest.mark.parametrize(
     ("sent", "word"), [(b"abX", "checksum"), (b"ab", "size"), (b"abcd", "size"), (b"abc" * 100_000, "size")]
 )
-def test_other_content_than_listed_is_the_hosts_fault(place: Place, work: Path, sent: bytes, word: str) -> None:
+def test_content_that_differs_from_the_listing_is_an_error_of_the_host(
+    place: Place, work: Path, sent: bytes, word: str
+) -> None:
     repository = place.make({"a.txt": b"abc"})
     place.host.replies[f"/api/records/{repository.ref}/files/a.txt/content"] = Reply(200, sent)
     with pytest.raises(HostUnreachable) as caught:
@@ -457,7 +461,7 @@ def test_other_content_than_listed_is_the_hosts_fault(place: Place, work: Path, 
         (500, "9", HostUnreachable),
     ],
 )
-def test_a_file_that_is_refused_fails_it_all(
+def test_one_refused_file_fails_the_checkout(
     place: Place, work: Path, status: int, left: str, error: type[BinderyError]
 ) -> None:
     repository = place.make({"a.txt": b"abc", "b.txt": b"abc"})
@@ -469,7 +473,7 @@ def test_a_file_that_is_refused_fails_it_all(
 
 
 @pytest.mark.parametrize("status", [429, 403])
-def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path, status: int) -> None:
+def test_a_file_is_fetched_again_after_the_wait_that_its_host_demands(place: Place, work: Path, status: int) -> None:
     repository = place.make({"a.txt": b"abc", "b.txt": b"abc"})
     path = f"/api/records/{repository.ref}/files/b.txt/content"
     place.host.replies[path] = Reply(status, b"", {"Retry-After": "1", "X-RateLimit-Remaining": "0"})
@@ -490,7 +494,7 @@ def test_a_host_that_has_us_wait_gets_its_wait(place: Place, work: Path, status:
     assert time.time() >= waited[0]
 
 
-def test_whoever_stops_it_while_a_host_has_us_wait_is_heard(place: Place, work: Path) -> None:
+def test_a_checkout_can_be_stopped_while_it_waits_for_a_rate_limit(place: Place, work: Path) -> None:
     repository = place.make({"a.txt": b"abc"})
     path = f"/api/records/{repository.ref}/files/a.txt/content"
     place.host.replies[path] = Reply(429, b"", {"Retry-After": "50"})
@@ -499,7 +503,7 @@ def test_whoever_stops_it_while_a_host_has_us_wait_is_heard(place: Place, work: 
     assert caught.value.facts["why"] == "it was stopped"
 
 
-def test_a_host_that_has_us_wait_again_and_again_is_left(place: Place, work: Path) -> None:
+def test_a_checkout_stops_retrying_a_host_that_keeps_limiting_requests(place: Place, work: Path) -> None:
     repository = place.make({"a.txt": b"abc"})
     path = f"/api/records/{repository.ref}/files/a.txt/content"
     place.host.replies[path] = Reply(429, b"", {"Retry-After": "0"})
@@ -519,7 +523,7 @@ class Hurried(SystemClock):
 
 
 @pytest.mark.parametrize(("seconds", "asked_for"), [(MOST_WAIT + 1, 1), (0.6 * MOST_WAIT, 2)])
-def test_a_build_waits_a_minute_for_a_file_and_then_says_until_when(
+def test_a_build_waits_a_minute_at_most_for_a_rate_limited_file(
     place: Place, work: Path, seconds: float, asked_for: int
 ) -> None:
     """A build waits at most a minute for a file, because other builds wait for its slot."""
@@ -535,9 +539,7 @@ def test_a_build_waits_a_minute_for_a_file_and_then_says_until_when(
 
 
 @pytest.mark.parametrize("ahead", [0, 10])
-def test_a_minute_is_waited_for_by_a_clock_some_seconds_apart_and_after_a_short_wait(
-    place: Place, work: Path, ahead: int
-) -> None:
+def test_a_minute_is_waited_despite_clock_skew_or_an_earlier_short_wait(place: Place, work: Path, ahead: int) -> None:
     repository = place.make({"a.txt": b"abc"})
     path = f"/api/records/{repository.ref}/files/a.txt/content"
     clock = Hurried()
@@ -558,7 +560,7 @@ def test_a_minute_is_waited_for_by_a_clock_some_seconds_apart_and_after_a_short_
     assert place.host.asked.count(path) == len(refusals) + 1
 
 
-def test_a_record_of_many_files_may_be_waited_for_with_each(place: Place, work: Path) -> None:
+def test_each_file_of_a_record_has_its_own_wait(place: Place, work: Path) -> None:
     files = {f"{letter}.txt": b"abc" for letter in "abc"}
     repository = place.make(files)
     waits = {f"/api/records/{repository.ref}/files/{name}/content" for name in files}
@@ -575,7 +577,7 @@ def test_a_record_of_many_files_may_be_waited_for_with_each(place: Place, work: 
     assert all(place.host.asked.count(path) == 2 for path in waits)
 
 
-def test_where_the_files_are_kept_is_who_has_us_wait(place: Place, work: Path) -> None:
+def test_a_rate_limit_counts_for_the_host_that_stores_the_files(place: Place, work: Path) -> None:
     """The host that keeps the files is the one that limits requests.
 
     A redirect leads there, and the first host continues to answer.
@@ -595,7 +597,7 @@ def test_where_the_files_are_kept_is_who_has_us_wait(place: Place, work: Path) -
     assert (place.host.asked.count("/a"), place.host.asked.count("/bucket")) == (2, 1)
 
 
-def test_a_host_that_counts_us_is_waited_for_before_it_has_to_refuse(place: Place, work: Path) -> None:
+def test_a_host_with_an_exhausted_request_quota_is_not_requested_again(place: Place, work: Path) -> None:
     """A host that counts requests, as Zenodo does with each file, is waited for before it refuses one."""
     repository = place.make({"a.txt": b"abc", "b.txt": b"abc"})
     path = f"/api/records/{repository.ref}/files/a.txt/content"
@@ -605,19 +607,19 @@ def test_a_host_that_counts_us_is_waited_for_before_it_has_to_refuse(place: Plac
     assert not any("b.txt/content" in each for each in place.host.asked)
 
 
-def test_a_record_without_files_is_said_to_be_empty(place: Place, work: Path) -> None:
+def test_a_record_without_files_is_unusable(place: Place, work: Path) -> None:
     with pytest.raises(RepositoryUnusable):
         place.contents.checkout(place.make({}), work)
 
 
-def test_a_record_that_is_gone_meanwhile_is_not_found(place: Place, work: Path) -> None:
+def test_a_record_deleted_after_it_was_resolved_is_not_found(place: Place, work: Path) -> None:
     repository = place.make({"a": b"1"})
     place.host.replies[f"/api/records/{repository.ref}/files"] = Reply(410)
     with pytest.raises(RepositoryNotFound):
         place.contents.checkout(repository, work)
 
 
-def test_files_are_under_the_same_guard_redirects_too(place: Place, work: Path) -> None:
+def test_the_guard_checks_addresses_of_files_and_redirects(place: Place, work: Path) -> None:
     repository = place.make({"a": b"1"})
     with Zenodo(place.host.dois) as inside:
         inside.replies["/secret"] = Reply(200, b"1")
@@ -638,7 +640,7 @@ def test_files_are_under_the_same_guard_redirects_too(place: Place, work: Path) 
     assert place.left() == []
 
 
-def test_redirects_to_where_the_files_are_kept_are_followed(place: Place, work: Path) -> None:
+def test_redirects_to_the_storage_of_the_files_are_followed(place: Place, work: Path) -> None:
     repository = place.make({"a": b"1"})
     place.host.replies["/bucket"] = Reply(200, b"1")
     place.host.replies[f"/api/records/{repository.ref}/files/a/content"] = moved(
@@ -648,7 +650,7 @@ def test_redirects_to_where_the_files_are_kept_are_followed(place: Place, work: 
     assert checked_out(work) == {"a": b"1"}
 
 
-def test_whoever_stops_it_is_heard_soon(place: Place, work: Path) -> None:
+def test_a_checkout_can_be_stopped_during_a_slow_download(place: Place, work: Path) -> None:
     repository = place.make({"a": b"12"})
     stop = threading.Event()
 
@@ -674,7 +676,7 @@ def test_whoever_stops_it_is_heard_soon(place: Place, work: Path) -> None:
     assert place.left() == []
 
 
-def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work: Path) -> None:
+def test_a_checkout_can_be_stopped_during_a_slow_listing(place: Place, work: Path) -> None:
     repository = place.make({"a": b"12"})
     stop = threading.Event()
 
@@ -697,7 +699,7 @@ def test_whoever_stops_it_while_the_host_lists_is_heard_soon(place: Place, work:
     assert place.left() == []
 
 
-def test_git_stays_git_and_records_are_records(place: Place, work: Path) -> None:
+def test_git_repositories_and_records_each_get_their_own_kind_of_content(place: Place, work: Path) -> None:
     served = place.root / "served"
     served.mkdir()
     commit = make_repository(served / "r.git", {"README.md": "git\n"})

@@ -224,14 +224,14 @@ def test_a_record_has_a_version_and_addresses(case: Case) -> None:
     assert case.provider.resolve(case.spec) == resolution
 
 
-def test_the_newest_is_meant(case: Case) -> None:
+def test_a_spec_without_a_version_means_the_newest(case: Case) -> None:
     first = case.provider.resolve(case.spec).repository
     case.publish({"README.md": b"two\n"})
     second = case.provider.resolve(case.spec).repository
     assert first.ref != second.ref
 
 
-def test_whoever_asks_for_the_newest_again_asks_the_host_after_a_while(case: Case) -> None:
+def test_the_newest_version_is_requested_again_after_a_while(case: Case) -> None:
     beside = Beside()
     first = case.make(case.allowed, beside).resolve(case.spec).repository
     requests = len(case.site.asked)
@@ -242,7 +242,7 @@ def test_whoever_asks_for_the_newest_again_asks_the_host_after_a_while(case: Cas
     assert case.make(case.allowed, beside).resolve(case.spec).repository.ref != first.ref
 
 
-def test_a_record_that_is_withdrawn_is_launched_for_a_day_more_at_most(case: Case) -> None:
+def test_a_withdrawn_record_can_be_launched_for_one_more_day_at_most(case: Case) -> None:
     beside = Beside()
     provider = case.make(case.allowed, beside)
     spec = provider.resolve(case.spec).repository.resolved_spec
@@ -253,7 +253,7 @@ def test_a_record_that_is_withdrawn_is_launched_for_a_day_more_at_most(case: Cas
         provider.resolve(spec)
 
 
-def test_a_version_is_asked_for_once_in_a_day(case: Case) -> None:
+def test_a_version_is_requested_once_a_day(case: Case) -> None:
     beside = Beside()
     provider = case.make(case.allowed, beside)
     spec = provider.resolve(case.spec).repository.resolved_spec
@@ -267,13 +267,13 @@ def test_a_version_is_asked_for_once_in_a_day(case: Case) -> None:
     assert len(case.site.asked) > requests
 
 
-def test_who_spells_it_in_another_way_is_answered_in_that_way(case: Case) -> None:
+def test_a_resolution_has_the_spelling_of_its_request(case: Case) -> None:
     provider = case.provider
     for spelling in (case.spec, *case.spellings):
         assert provider.resolve(spelling).repository.spec == spelling
 
 
-def test_of_those_who_ask_at_once_one_asks_the_host(case: Case) -> None:
+def test_concurrent_requests_for_one_record_send_one_request(case: Case) -> None:
     provider, going, requests = case.provider, threading.Event(), []
     provider.resolve(case.spec)
     once = len(case.site.asked)
@@ -296,7 +296,7 @@ def test_of_those_who_ask_at_once_one_asks_the_host(case: Case) -> None:
     assert len(case.site.asked) == 2 * once
 
 
-def test_the_resolved_spec_leads_to_the_same_version_where_the_host_keeps_them(case: Case, tmp_path: Path) -> None:
+def test_the_resolved_spec_leads_to_the_same_version_if_the_host_stores_versions(case: Case, tmp_path: Path) -> None:
     first = case.provider.resolve(case.spec).repository
     assert case.provider.resolve(first.resolved_spec).repository.ref == first.ref
     case.publish({"README.md": b"two\n"})
@@ -307,7 +307,7 @@ def test_the_resolved_spec_leads_to_the_same_version_where_the_host_keeps_them(c
         assert (tmp_path / "copy/README.md").read_bytes() == b"one\n"
 
 
-def test_content_that_is_gone_is_never_another_in_silence(case: Case, tmp_path: Path) -> None:
+def test_a_changed_record_is_never_checked_out_silently(case: Case, tmp_path: Path) -> None:
     first = case.provider.resolve(case.spec).repository
     case.publish({"README.md": b"two\n"})
     if not case.versions:
@@ -321,7 +321,7 @@ def checkout(case: Case, repository: object, folder: Path) -> None:
     contents.checkout(repository, folder)  # type: ignore[arg-type] # the answer of resolve
 
 
-def test_its_files_are_checked_out_as_they_are(case: Case, tmp_path: Path) -> None:
+def test_files_of_a_record_are_checked_out_unchanged(case: Case, tmp_path: Path) -> None:
     files = {
         "README.md": b"hi\n",
         "r\u00e9sum\u00e9 2.txt": b"x",
@@ -334,34 +334,34 @@ def test_its_files_are_checked_out_as_they_are(case: Case, tmp_path: Path) -> No
     assert {path.name: path.read_bytes() for path in (tmp_path / "copy").iterdir()} == files
 
 
-def test_what_it_says_of_its_files_is_verified(case: Case) -> None:
+def test_listed_files_have_size_and_checksum(case: Case) -> None:
     case.publish({"a.txt": b"abc"})
     (file,) = case.provider.files(case.provider.resolve(case.spec).repository).files
     assert (file.path, file.size) == ("a.txt", 3)
     assert re.fullmatch(r"md5:9001.*|sha1:a999.*|sha256:ba78.*", file.checksum)
 
 
-def test_a_record_is_known_for_its_owners_own(case: Case) -> None:
+def test_a_record_counts_as_its_owners_own_commit(case: Case) -> None:
     repository = case.provider.resolve(case.spec).repository
     assert repository.on_branch_or_tag
     assert case.provider.on_branch_or_tag(repository)
 
 
-def test_a_record_is_its_own_environment_key(case: Case) -> None:
+def test_a_record_has_no_tree_so_it_is_its_own_environment_key(case: Case) -> None:
     repository = case.provider.resolve(case.spec).repository
     assert case.provider.tree(repository) is None
     with pytest.raises(RefNotFound):
         case.provider.read(repository, Entry("README.md", 0o100644, "x"))
 
 
-def test_each_spelling_is_one_record(case: Case) -> None:
+def test_all_spellings_mean_one_record(case: Case) -> None:
     for spelling in case.spellings:
         assert case.provider.check(spelling) == case.provider.check(case.spec)
         assert case.provider.canonical(spelling) == case.provider.canonical(case.spec)
         assert case.provider.resolve(spelling).repository.ref == case.provider.resolve(case.spec).repository.ref
 
 
-def test_a_record_that_is_not_there_is_said_so(case: Case) -> None:
+def test_a_missing_record_is_reported(case: Case) -> None:
     with pytest.raises(RepositoryNotFound) as caught:
         case.provider.resolve(case.missing)
     assert caught.value.facts["url"] == case.provider.check(case.missing)
@@ -384,7 +384,7 @@ def test_a_record_that_is_not_there_is_said_so(case: Case) -> None:
         "http://",
     ],
 )
-def test_a_spec_of_another_kind_is_refused_without_asking(case: Case, spec: str) -> None:
+def test_a_spec_of_another_kind_is_refused_without_a_request(case: Case, spec: str) -> None:
     for ask in (case.provider.check, case.provider.canonical, case.provider.resolve):
         with pytest.raises(BadSpec) as caught:
             ask(spec)
@@ -397,7 +397,7 @@ def test_a_private_host_is_forbidden_unless_allowed(case: Case) -> None:
         case.make([], Beside()).resolve(case.spec)
 
 
-def test_a_host_that_limits_us_and_one_that_is_ill_are_told_apart(case: Case) -> None:
+def test_a_rate_limited_host_and_an_unreachable_host_have_different_errors(case: Case) -> None:
     case.provider.resolve(case.spec)
     paths = {address.partition("?")[0] for address in case.site.asked}
     limited = Reply(429, b"", {"Retry-After": "60"})
@@ -428,7 +428,7 @@ def refusing(case: Case, reply: Reply) -> type[BinderyError]:
         (429, "9", HostLimited),
     ],
 )
-def test_why_a_record_cannot_be_had_is_told_apart(
+def test_each_reason_for_an_unavailable_record_has_its_own_error(
     case: Case, status: int, left: str, error: type[BinderyError]
 ) -> None:
     """Each reason that makes a record unavailable has an error of its own.
@@ -440,7 +440,7 @@ def test_why_a_record_cannot_be_had_is_told_apart(
     assert refusing(case, reply) is error
 
 
-def test_a_host_that_has_us_wait_is_not_asked_meanwhile(case: Case) -> None:
+def test_a_rate_limited_host_is_not_requested_until_its_time_is_over(case: Case) -> None:
     case.provider.resolve(case.spec)
     path = next(address.partition("?")[0] for address in case.site.asked)
     case.site.replies[path] = Reply(429, b"", {"Retry-After": "60"})
@@ -467,7 +467,7 @@ def test_a_host_that_is_down_is_unreachable() -> None:
             case.provider.resolve(case.spec)
 
 
-def test_it_shows_itself(case: Case) -> None:
+def test_a_provider_has_complete_display_texts(case: Case) -> None:
     display = case.provider.display
     assert all((display.name, display.example, display.regex, display.repo_label, display.repo_placeholder))
     assert case.provider.check(display.example)
@@ -488,7 +488,7 @@ ADDRESSES = {
 
 
 @pytest.mark.parametrize("name", ADDRESSES)
-def test_a_pasted_address_is_known_by_its_pattern(name: str) -> None:
+def test_a_pasted_address_matches_the_pattern_of_its_provider(name: str) -> None:
     provider = registered(name)
     for address in ADDRESSES[name]:
         match = re.fullmatch(str(provider.display.detect).replace("(?<", "(?P<"), address)
@@ -504,7 +504,7 @@ NEVER = re.compile(r"[\0-\x20\x7f-\U0010ffff\"\\<>^`{|}]")
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_whatever_is_asked_is_one_clean_address_or_refused(name: str) -> None:
+def test_any_text_is_one_clean_address_or_refused(name: str) -> None:
     with ExitStack() as stack:
         provider = CASES[name](stack).provider
 
@@ -525,6 +525,6 @@ def test_whatever_is_asked_is_one_clean_address_or_refused(name: str) -> None:
         ask()
 
 
-def test_every_host_of_records_has_its_content_and_its_name_in_build_logs() -> None:
+def test_every_record_host_has_contents_and_a_name_in_build_logs() -> None:
     record_providers = [name for name in PROVIDERS if isinstance(registered(name), RecordHost)]
     assert record_providers == list(RECORD_HOSTS) == list(CASES) == list(RECORDS)

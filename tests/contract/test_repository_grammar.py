@@ -74,7 +74,7 @@ def test_a_spec_has_one_page_and_one_name_in_rules(name: str, case: Mapping[str,
 
 
 @pytest.mark.parametrize(("name", "case"), cases("refused"))
-def test_what_is_no_spec_is_refused_and_says_why(name: str, case: Mapping[str, str]) -> None:
+def test_an_invalid_spec_is_refused_with_its_reason(name: str, case: Mapping[str, str]) -> None:
     provider = providers()[name]
     for ask in (provider.check, provider.canonical, provider.resolve):
         with pytest.raises((BadSpec, BadRef)) as caught:
@@ -85,7 +85,7 @@ def test_what_is_no_spec_is_refused_and_says_why(name: str, case: Mapping[str, s
 
 
 @pytest.mark.parametrize(("name", "case"), cases("pasted"))
-def test_an_address_is_recognised(name: str, case: Mapping[str, str]) -> None:
+def test_a_pasted_address_is_recognised(name: str, case: Mapping[str, str]) -> None:
     address = detect(case["url"])
     path = case.get("path", "")
     assert (address.provider, address.spec, address.path) == (name, case["spec"], path)
@@ -97,9 +97,7 @@ def test_an_address_is_recognised(name: str, case: Mapping[str, str]) -> None:
 
 
 @pytest.mark.parametrize(("name", "case"), cases("typed"))
-def test_what_is_typed_into_a_form_is_found_by_the_pattern_that_its_clients_are_told(
-    name: str, case: Mapping[str, str]
-) -> None:
+def test_text_typed_into_a_form_matches_the_pattern_that_clients_get(name: str, case: Mapping[str, str]) -> None:
     pattern = str(providers()[name].display.detect).replace("(?<", "(?P<")
     match = re.search(pattern, case["text"])
     assert match
@@ -121,7 +119,7 @@ paths = st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}", fullmatch=Tr
 
 @pytest.mark.parametrize("name", sorted(PROVIDERS))
 @given(data=st.data())
-def test_a_page_that_a_host_shows_leads_back_to_its_spec(name: str, data: st.DataObject) -> None:
+def test_the_page_of_a_repository_leads_back_to_its_spec(name: str, data: st.DataObject) -> None:
     """A host's page leads back to its spec for all names that the host allows: `made` is their form."""
     grammar = CASES[name]
     names = st.from_regex(grammar["made"], fullmatch=True).filter(lambda text: not text.endswith((".git", ".")))
@@ -182,7 +180,7 @@ addresses = st.builds(
 @example("https://gist.github.com/user/no-number")
 @example("https://github.com/-owner/r")
 @example("https://github.com/o/r/tree/a..b")
-def test_whatever_is_pasted_leads_to_a_spec_that_its_provider_takes_or_nowhere(text: str) -> None:
+def test_any_pasted_text_leads_to_a_valid_spec_or_is_refused(text: str) -> None:
     try:
         address = detect(text)
     except (UnknownAddress, BadSpec, BadRef):
@@ -194,7 +192,7 @@ def test_whatever_is_pasted_leads_to_a_spec_that_its_provider_takes_or_nowhere(t
 
 @pytest.mark.parametrize("name", sorted(PROVIDERS))
 @given(spec=st.text(max_size=80) | st.lists(pieces, max_size=5).map("/".join))
-def test_any_text_is_a_spec_of_one_host_or_refused_by_name(name: str, spec: str) -> None:
+def test_any_text_is_a_spec_of_one_host_or_refused(name: str, spec: str) -> None:
     provider = providers()[name]
     try:
         page, canonical = provider.check(spec), provider.canonical(spec)
@@ -221,7 +219,7 @@ near_specs = st.builds(
 
 @pytest.mark.parametrize("name", sorted(name for name, grammar in CASES.items() if "asks" in grammar))
 @given(data=st.data())
-def test_whatever_the_spec_only_the_providers_own_hosts_are_asked(name: str, data: st.DataObject) -> None:
+def test_only_the_hosts_of_the_provider_are_requested_for_any_spec(name: str, data: st.DataObject) -> None:
     grammar = CASES[name]
     own = st.sampled_from(grammar["parts"]).map(lambda part: quote(part, safe="/" if name != "gl" else ""))
     spec = data.draw(st.builds("{}{}".format, own, around | st.text(max_size=20).map("/{}".format)) | near_specs)
@@ -236,7 +234,7 @@ def test_whatever_the_spec_only_the_providers_own_hosts_are_asked(name: str, dat
 @example(tail=":80@evil.example/r")
 @example(tail="#@evil.example/r")
 @example(tail="%2f@evil.example/r")
-def test_an_address_in_a_spec_is_asked_at_its_host_or_not_at_all(name: str, tail: str) -> None:
+def test_text_after_an_address_in_a_spec_never_leads_to_another_host(name: str, tail: str) -> None:
     """Text after an address in a spec never leads to another host.
 
     A name that continues the host's name is another host, and every reader can see that.
@@ -264,7 +262,7 @@ def asked_by(name: str, spec: str) -> set[str]:
 
 @pytest.mark.parametrize("name", ["gh", "gl", "git"])
 @given(ref=st.text(max_size=20) | st.lists(pieces, max_size=3).map("/".join) | st.text("-./@{~\n x", max_size=5))
-def test_no_ref_is_an_option_of_gits_or_more_than_one_word(name: str, ref: str) -> None:
+def test_an_accepted_ref_is_no_git_option_and_a_single_word(name: str, ref: str) -> None:
     provider, before = providers()[name], CASES[name]["parts"][0]
     spec = f"{before if name == 'gh' else quote(before, safe='')}/{quote(ref, safe='', errors='surrogatepass')}"
     try:
@@ -278,7 +276,7 @@ def test_no_ref_is_an_option_of_gits_or_more_than_one_word(name: str, ref: str) 
     assert len(ref.split()) == 1
 
 
-def test_a_launch_link_that_is_wrong_itself_says_why() -> None:
+def test_an_invalid_launch_link_is_refused_with_its_reason() -> None:
     with pytest.raises(BadSpec) as caught:
         detect("https://mybinder.org/v2/gl/group/project/HEAD")
     assert "%2F" in str(caught.value.facts["why"])
@@ -301,7 +299,7 @@ def test_a_launch_link_that_is_wrong_itself_says_why() -> None:
         "data:text/html,x",
     ],
 )
-def test_what_is_no_address_of_a_repository_is_said_so(text: str) -> None:
+def test_text_without_a_repository_address_is_unknown(text: str) -> None:
     with pytest.raises(UnknownAddress):
         detect(text)
 
@@ -315,7 +313,7 @@ def test_what_is_no_address_of_a_repository_is_said_so(text: str) -> None:
         "10.25384/SAGE.9",
     ],
 )
-def test_a_doi_that_could_be_any_hosts_is_said_to_be_one(text: str) -> None:
+def test_a_doi_without_a_recognisable_host_is_reported_as_a_doi(text: str) -> None:
     with pytest.raises(UnknownDoi) as caught:
         detect(text)
     assert caught.value.facts == {"doi": "10.25384/SAGE.9"}
@@ -330,12 +328,12 @@ def test_a_doi_that_could_be_any_hosts_is_said_to_be_one(text: str) -> None:
         "mybinder.org/v2/gh/o/%72/HEAD",
     ],
 )
-def test_another_spelling_of_a_link_is_detected_as_the_link(link: str) -> None:
+def test_another_spelling_of_a_launch_link_is_recognised(link: str) -> None:
     address = detect(link)
     assert (address.provider, address.spec) == ("gh", "o/r/HEAD")
 
 
-def test_slashes_at_the_start_and_end_of_the_oldest_links_mean_nothing() -> None:
+def test_extra_slashes_around_the_oldest_links_are_ignored() -> None:
     address = detect("https://mybinder.org//repo/o/r/")
     assert (address.provider, address.spec) == ("gh", "o/r/master")
 
@@ -358,7 +356,7 @@ def test_slashes_at_the_start_and_end_of_the_oldest_links_mean_nothing() -> None
         ("o/r/releases/tag/v1", "o/r/v1"),
     ],
 )
-def test_words_around_an_address_are_no_part_of_it(text: str, spec: str) -> None:
+def test_words_around_an_address_are_ignored(text: str, spec: str) -> None:
     address = detect(text)
     assert (address.provider, address.spec) == ("gh", spec)
 
@@ -382,6 +380,6 @@ def test_words_around_an_address_are_no_part_of_it(text: str, spec: str) -> None
         "](https://a.example/" + "((x)" * 1000,
     ],
 )
-def test_text_without_an_address_of_a_repository_is_refused(text: str) -> None:
+def test_other_text_around_no_repository_address_is_refused(text: str) -> None:
     with pytest.raises(UnknownAddress):
         detect(text)

@@ -155,11 +155,11 @@ def tip(host: Host, ref: str = "HEAD") -> str:
     return git("-C", host.folder, "rev-parse", f"{ref}^{{commit}}").decode().strip()
 
 
-def test_every_provider_is_here_or_among_those_of_records() -> None:
+def test_every_provider_has_a_case_here_or_among_the_record_hosts() -> None:
     assert sorted(HOSTS + RECORD_HOSTS) == sorted(PROVIDERS)
 
 
-def test_head_is_the_default_branchs_tip(host: Host) -> None:
+def test_head_is_the_tip_of_the_default_branch(host: Host) -> None:
     resolution = host.provider.resolve(host.spec("o/r", "HEAD"))
     assert resolution.note == ""
     assert resolution.repository.provider == host.provider.id
@@ -169,7 +169,7 @@ def test_head_is_the_default_branchs_tip(host: Host) -> None:
     assert resolution.repository.repo_url == host.provider.check(host.spec("o/r", "HEAD"))
 
 
-def test_names_in_any_case_are_one_repository_where_the_host_reads_them_so(host: Host) -> None:
+def test_names_in_any_case_are_one_repository_if_the_host_ignores_case(host: Host) -> None:
     lower, upper = [host.provider.resolve(host.spec(name, "HEAD")).repository for name in ("o/r", "O/R")]
     assert lower.canonical_url == host.provider.check(lower.spec)
     assert upper.canonical_url == host.provider.check(upper.spec)
@@ -185,21 +185,21 @@ def test_branches_with_slashes_and_tags_of_both_kinds_lead_to_commits(branching:
         assert branching.provider.resolve(branching.spec("o/r", ref)).repository.ref == tip(branching)
 
 
-def test_a_branch_whose_name_another_begins_with_is_not_mistaken(branching: Host) -> None:
+def test_a_branch_is_not_confused_with_a_longer_name(branching: Host) -> None:
     first = tip(branching)
     git("-C", branching.folder, "branch", "a", first)
     git("-C", branching.folder, "branch", "a-longer", make_repository(branching.folder, {"x": "y"}))
     assert branching.provider.resolve(branching.spec("o/r", "a")).repository.ref == first
 
 
-def test_a_commit_that_exists_is_kept_even_when_no_branch_leads_to_its_tip(host: Host) -> None:
+def test_a_commit_that_no_branch_leads_to_still_resolves(host: Host) -> None:
     first = tip(host)
     make_repository(host.folder, {"x": "y"})
     assert host.provider.resolve(host.spec("o/r", first)).repository.ref == first
     assert host.provider.resolve(host.spec("o/r", first.upper())).repository.ref == first
 
 
-def test_the_resolved_spec_leads_to_the_same_ref_for_ever(host: Host) -> None:
+def test_the_resolved_spec_always_leads_to_the_same_commit(host: Host) -> None:
     first = host.provider.resolve(host.spec("o/r", "HEAD")).repository
     make_repository(host.folder, {"x": "y"})
     again = host.provider.resolve(first.resolved_spec).repository
@@ -208,7 +208,7 @@ def test_the_resolved_spec_leads_to_the_same_ref_for_ever(host: Host) -> None:
 
 
 @pytest.mark.parametrize("ref", ["nosuch", "v9", "1" * 40, "feature/none"])
-def test_a_ref_that_is_not_there_is_said_so(host: Host, ref: str) -> None:
+def test_a_missing_ref_is_reported(host: Host, ref: str) -> None:
     with pytest.raises(RefNotFound) as caught:
         host.provider.resolve(host.spec("o/r", ref))
     assert caught.value.facts["ref"] == ref
@@ -221,14 +221,14 @@ def test_a_tree_or_a_file_is_no_commit(host: Host) -> None:
             host.provider.resolve(host.spec("o/r", commit))
 
 
-def test_head_stands_in_for_a_missing_master_with_a_note(branching: Host) -> None:
+def test_head_replaces_a_missing_master_with_a_note(branching: Host) -> None:
     resolution = branching.provider.resolve(branching.spec("o/r", "master"))
     assert resolution.repository.ref == tip(branching)
     assert "master" in resolution.note
     assert "HEAD" in resolution.note
 
 
-def test_master_is_master_where_there_is_one(branching: Host) -> None:
+def test_an_existing_master_is_used(branching: Host) -> None:
     first = tip(branching)
     git("-C", branching.folder, "branch", "master")
     make_repository(branching.folder, {"x": "y"})
@@ -253,7 +253,7 @@ def is_own(host: Host, ref: str) -> bool:
     return repository.on_branch_or_tag or host.provider.on_branch_or_tag(repository)
 
 
-def test_the_default_branch_is_known_for_one_of_the_repositorys_own_at_once(host: Host) -> None:
+def test_the_default_branch_counts_as_the_repositorys_own_without_a_request(host: Host) -> None:
     assert host.provider.resolve(host.spec("o/r", "HEAD")).repository.on_branch_or_tag
     assert host.provider.resolve(host.spec("o/r", "master")).repository.on_branch_or_tag
 
@@ -266,18 +266,18 @@ def test_a_ref_that_is_no_branch_and_no_tag_is_not_the_repositorys_own(branching
     assert not branching.provider.on_branch_or_tag(repository)
 
 
-def test_a_commit_of_a_stranger_by_its_id_is_not_the_repositorys_own(host: Host) -> None:
+def test_a_foreign_commit_by_its_id_is_not_the_repositorys_own(host: Host) -> None:
     repository = host.provider.resolve(host.spec("o/r", foreign(host))).repository
     assert not repository.on_branch_or_tag
     assert not host.provider.on_branch_or_tag(repository)
 
 
-def test_a_commit_of_a_stranger_without_a_common_one_is_not_the_repositorys_own(host: Host) -> None:
+def test_a_foreign_commit_with_unrelated_history_is_not_the_repositorys_own(host: Host) -> None:
     commit = git("-C", host.folder, *AUTHOR, "commit-tree", "-m", "mine", f"{tip(host)}^{{tree}}").decode().strip()
     assert not is_own(host, commit)
 
 
-def test_branches_and_tags_of_both_kinds_are_the_repositorys_own_although_the_default_branch_lacks_them(
+def test_branches_and_tags_outside_the_default_branch_are_the_repositorys_own(
     branching: Host,
 ) -> None:
     commit = foreign(branching, "refs/heads/feature/x")
@@ -298,40 +298,40 @@ def test_a_commit_in_the_default_branchs_history_is_the_repositorys_own(kind: st
         assert is_own(host, tip(host))
 
 
-def test_a_commit_that_the_host_no_longer_has_is_not_the_repositorys_own(host: Host) -> None:
+def test_a_commit_that_the_host_deleted_is_not_the_repositorys_own(host: Host) -> None:
     repository = host.provider.resolve(host.spec("o/r", tip(host))).repository
     assert not host.provider.on_branch_or_tag(
         repository.model_copy(update={"ref": "1" * 40, "spec": host.spec("o/r", "1" * 40)})
     )
 
 
-def test_a_repository_that_has_gone_has_no_commits_of_its_own(host: Host) -> None:
+def test_a_deleted_repository_has_no_commits_of_its_own(host: Host) -> None:
     repository = host.provider.resolve(host.spec("o/r", tip(host))).repository
     gone = {"spec": host.spec("o/gone", repository.ref), "clone_url": host.clone("o/gone"), "resolved_spec": ""}
     assert not host.provider.on_branch_or_tag(repository.model_copy(update=gone))
 
 
-def test_a_repository_that_is_not_there_is_said_so(host: Host) -> None:
+def test_a_missing_repository_is_reported(host: Host) -> None:
     with pytest.raises(RepositoryNotFound) as caught:
         host.provider.resolve(host.spec("o/nosuch", "HEAD"))
     assert caught.value.facts["url"] == host.page("o/nosuch")
 
 
 @pytest.mark.parametrize("ref", ["-x", "--upload-pack=id", "a..b", "a b", "a~1", "x" * 256, "a.lock"])
-def test_a_ref_that_no_repository_could_have_is_refused_without_asking(host: Host, ref: str) -> None:
+def test_a_ref_that_git_forbids_is_refused_without_a_request(host: Host, ref: str) -> None:
     for ask in (host.provider.check, host.provider.resolve):
         with pytest.raises(BadRef):
             ask(host.spec("o/r", ref))
 
 
-def test_a_ref_may_be_left_out_only_where_links_do_so(branching: Host) -> None:
+def test_a_ref_may_be_omitted_only_if_links_of_the_provider_do_so(branching: Host) -> None:
     for ask in (branching.provider.check, branching.provider.resolve):
         with pytest.raises(BadRef):
             ask(branching.spec("o/r", ""))
 
 
 @pytest.mark.parametrize("spec", ["", "x", "%00/%00/x", "\0", "%ff%fe/%ff/HEAD", "a" * 10_000, "../../etc/passwd"])
-def test_a_spec_of_another_kind_is_refused_without_asking(host: Host, spec: str) -> None:
+def test_a_spec_of_another_kind_is_refused_without_a_request(host: Host, spec: str) -> None:
     for ask in (host.provider.check, host.provider.resolve):
         with pytest.raises(BadSpec):
             ask(spec)
@@ -356,7 +356,7 @@ def test_the_listing_names_every_file_with_mode_and_id(host: Host) -> None:
     assert set(tree.entries) == set(FILES)
 
 
-def test_files_are_read_as_they_are(host: Host) -> None:
+def test_files_are_read_unchanged(host: Host) -> None:
     make_repository(
         host.folder, {"text": "numpy\n", "empty": "", "bytes": b"\0\xff\r\n" * 100, "limit": b"x" * 1_000_000}
     )
@@ -376,7 +376,7 @@ def test_a_file_over_a_megabyte_is_not_read(host: Host) -> None:
         host.provider.read(repository, tree.entries["big"])
 
 
-def test_a_listing_of_an_older_commit_is_that_commits(host: Host) -> None:
+def test_the_listing_of_an_older_commit_has_its_files(host: Host) -> None:
     first = host.provider.resolve(host.spec("o/r", "HEAD")).repository
     make_repository(host.folder, {"only": "this"})
     tree = host.provider.tree(first)
@@ -395,7 +395,7 @@ def test_a_host_that_is_down_is_unreachable(kind: str, tmp_path: Path) -> None:
     table.close()
 
 
-def test_it_shows_itself(host: Host) -> None:
+def test_a_provider_has_complete_display_texts(host: Host) -> None:
     display = host.provider.display
     assert all((display.name, display.example, display.regex, display.repo_label, display.repo_placeholder))
     assert host.provider.check(display.example)

@@ -102,7 +102,7 @@ def test_a_session_becomes_ready_at_an_address_with_a_trailing_slash(world: Worl
     assert world.ready("one").endswith("/")
 
 
-def test_what_the_content_has_to_say_is_told_with_the_address(world: World) -> None:
+def test_a_ready_report_has_the_notes_of_the_content(world: World) -> None:
     world.ready("one")
     assert world.launcher.wait("one", TOKEN, 1).notes == world.notes
 
@@ -115,7 +115,7 @@ def test_a_session_that_does_not_answer_yet_is_starting(world: World) -> None:
     assert world.launcher.wait("one", TOKEN, ENOUGH).liveness is Liveness.READY
 
 
-def test_starting_again_leaves_a_session_as_it_is(world: World) -> None:
+def test_a_repeated_start_leaves_a_session_unchanged(world: World) -> None:
     url = world.ready("one")
     world.launcher.start(world.order("one"))
     assert world.launcher.wait("one", TOKEN, 1).url == url
@@ -126,7 +126,7 @@ def test_a_session_never_started_is_gone(world: World) -> None:
     assert world.launcher.wait("never", TOKEN, 5).liveness is Liveness.GONE
 
 
-def test_a_session_whose_server_ended_is_gone_and_says_why(world: World) -> None:
+def test_a_session_whose_server_ended_is_gone_with_a_reason(world: World) -> None:
     world.ready("one")
     world.die("one")
     report = world.launcher.wait("one", TOKEN, ENOUGH)
@@ -158,7 +158,7 @@ def test_a_session_whose_server_ended_can_be_started_again(world: World) -> None
     world.ready("one")
 
 
-def test_a_stopped_session_leaves_nothing(world: World) -> None:
+def test_a_stopped_session_leaves_no_objects(world: World) -> None:
     world.ready("one")
     world.ready("two")
     world.launcher.stop("one")
@@ -166,7 +166,7 @@ def test_a_stopped_session_leaves_nothing(world: World) -> None:
     assert world.launcher.wait("one", TOKEN, 5).liveness is Liveness.GONE
 
 
-def test_stopping_what_is_gone_is_no_error(world: World) -> None:
+def test_stopping_an_absent_session_is_no_error(world: World) -> None:
     world.launcher.stop("never")
     world.ready("one")
     world.launcher.stop("one")
@@ -174,20 +174,20 @@ def test_stopping_what_is_gone_is_no_error(world: World) -> None:
     assert world.launcher.list_sessions() == []
 
 
-def test_a_session_that_only_starts_can_be_stopped(world: World) -> None:
+def test_a_starting_session_can_be_stopped(world: World) -> None:
     world.launcher.start(world.order("one"))
     world.launcher.stop("one")
     assert world.launcher.list_sessions() == []
 
 
-def test_objects_say_since_when(world: World) -> None:
+def test_listed_sessions_have_their_start_time(world: World) -> None:
     before = world.clock.now()
     world.ready("one")
     (session_object,) = world.launcher.list_sessions()
     assert int(before) <= session_object.started <= world.clock.now()
 
 
-def test_a_server_says_when_it_was_last_active(world: World) -> None:
+def test_activity_reports_when_a_server_was_last_active(world: World) -> None:
     before = world.clock.now()
     url = world.ready("one")
     answer = world.launcher.activity({"one": (url, TOKEN)}, 10)["one"]
@@ -196,7 +196,7 @@ def test_a_server_says_when_it_was_last_active(world: World) -> None:
     assert not answer.busy
 
 
-def test_servers_that_do_not_answer_are_told(world: World) -> None:
+def test_activity_reports_servers_that_do_not_answer(world: World) -> None:
     url = world.ready("one")
     there, gone = world.ready("two"), world.ready("three")
     world.launcher.stop("three")
@@ -207,15 +207,15 @@ def test_servers_that_do_not_answer_are_told(world: World) -> None:
     assert [session for session, answer in answers.items() if answer] == ["two"]
 
 
-def test_nobody_is_asked_when_time_is_up(world: World) -> None:
+def test_no_server_is_queried_without_time_left(world: World) -> None:
     assert world.launcher.activity({"one": (world.ready("one"), TOKEN)}, 0) == {}
 
 
-def test_nobody_asked_nobody_answers(world: World) -> None:
+def test_activity_of_no_sessions_is_empty(world: World) -> None:
     assert world.launcher.activity({}, 10) == {}
 
 
-def test_an_image_that_is_gone_is_said(world: World) -> None:
+def test_a_missing_image_is_reported(world: World) -> None:
     def begin() -> None:
         world.launcher.start(order_of("one", image=world.gone))
         report = world.launcher.wait("one", TOKEN, ENOUGH)

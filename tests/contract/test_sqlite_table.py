@@ -74,20 +74,20 @@ def run(code: str, path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", code, path], env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def test_nobody_else_may_read_the_files(table: SqliteTable, path: Path) -> None:
+def test_other_users_cannot_read_the_files(table: SqliteTable, path: Path) -> None:
     table.put(Item("session#1", "token"))
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert modes == {"table.sqlite": 0o600, "table.sqlite-wal": 0o600, "table.sqlite-shm": 0o600}
 
 
-def test_a_file_that_others_could_read_is_closed_to_them(path: Path) -> None:
+def test_a_file_that_others_could_read_gets_private_permissions(path: Path) -> None:
     path.parent.mkdir()
     path.touch(0o644)
     SqliteTable(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_everything_is_there_when_the_file_is_opened_again(path: Path) -> None:
+def test_items_persist_when_the_file_is_opened_again(path: Path) -> None:
     with closing(SqliteTable(path)) as table:
         put = table.put(Item("launch#1", "state", {"phase": "ready"}, 0, "shard", 5.5, 7.5))
     with closing(SqliteTable(path)) as table:
@@ -105,7 +105,7 @@ def test_two_tables_on_one_file_see_each_other(table: SqliteTable, path: Path) -
 
 
 @pytest.mark.parametrize("kill_after", [1, 50, 300])
-def test_what_a_killed_process_was_told_is_written_stays_written(path: Path, kill_after: int) -> None:
+def test_committed_writes_of_a_killed_process_persist(path: Path, kill_after: int) -> None:
     with run(PUTS_FOR_EVER, path) as process:
         assert process.stdout
         for line in process.stdout:
@@ -144,7 +144,7 @@ every_write = pytest.mark.parametrize("write", WRITES, ids=["put", "put new", "d
 
 
 @every_write
-def test_a_write_that_others_keep_out_too_long_is_throttled_and_writes_nothing(
+def test_a_write_blocked_too_long_is_throttled_and_writes_nothing(
     table: SqliteTable, other: sqlite3.Connection, write: Callable[[SqliteTable, Item], object]
 ) -> None:
     existing = table.put(Item("kept", "item"))
@@ -157,7 +157,7 @@ def test_a_write_that_others_keep_out_too_long_is_throttled_and_writes_nothing(
     write(table, existing)
 
 
-def test_calls_do_not_wait_in_line_behind_writes_that_others_keep_out(path: Path, other: sqlite3.Connection) -> None:
+def test_calls_do_not_queue_behind_blocked_writes(path: Path, other: sqlite3.Connection) -> None:
     with closing(SqliteTable(path, busy_seconds=0.5)) as table, ThreadPoolExecutor(20) as threads:
         other.execute("BEGIN IMMEDIATE")
         writes = [threads.submit(table.put, Item("new", str(number))) for number in range(20)]
@@ -170,7 +170,7 @@ def test_calls_do_not_wait_in_line_behind_writes_that_others_keep_out(path: Path
 
 
 @every_write
-def test_a_write_to_a_table_that_cannot_be_written_is_throttled(
+def test_a_write_to_a_read_only_table_is_throttled(
     table: SqliteTable, write: Callable[[SqliteTable, Item], object]
 ) -> None:
     existing = table.put(Item("kept", "item"))
@@ -182,7 +182,7 @@ def test_a_write_to_a_table_that_cannot_be_written_is_throttled(
     write(table, existing)
 
 
-def test_a_write_that_finds_the_disk_full_is_throttled_and_writes_nothing(table: SqliteTable) -> None:
+def test_a_write_to_a_full_disk_is_throttled_and_writes_nothing(table: SqliteTable) -> None:
     existing = table.put(Item("kept", "item"))
     (pages,) = table._connection.execute("PRAGMA page_count").fetchone()
     table._connection.execute(f"PRAGMA max_page_count = {pages + 3}")
@@ -197,7 +197,7 @@ def test_a_write_that_finds_the_disk_full_is_throttled_and_writes_nothing(table:
     table.put(Item("large", "item", large))
 
 
-def test_tidying_removes_what_has_expired_and_nothing_else(table: SqliteTable) -> None:
+def test_tidying_removes_expired_items_only(table: SqliteTable) -> None:
     for number in range(5):
         table.put(Item("old", str(number), {}, 0, "shard", 1.0, 100.0 + number))
     table.put(Item("lasting", "item"))

@@ -31,7 +31,7 @@ def modules(path: str, url: str) -> str:
     return f'[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n'
 
 
-def test_submodules_come_along_from_relative_and_full_addresses(place: Place, work: Path) -> None:
+def test_submodules_with_relative_and_full_addresses_are_fetched(place: Place, work: Path) -> None:
     deep = make_repository(place.server.root / "deep.git", {"deep.txt": "deep\n"})
     inner = make_repository(
         place.server.root / "inner.git",
@@ -59,9 +59,7 @@ def test_submodules_come_along_from_relative_and_full_addresses(place: Place, wo
         "HTTP://HOST:PORT/lib.git",
     ],
 )
-def test_a_submodule_with_an_address_for_ssh_or_a_user_is_fetched_over_the_web(
-    place: Place, work: Path, url: str
-) -> None:
+def test_a_submodule_with_an_ssh_or_user_address_is_fetched_over_http(place: Place, work: Path, url: str) -> None:
     host, _, port = place.server.address.partition(":")
     inner = make_repository(place.server.root / "lib.git", {"in.txt": "in\n"})
     written = url.replace("HOST", host).replace("PORT", port)
@@ -86,18 +84,18 @@ def missing_submodule(place: Place, work: Path, url: str) -> str:
 
 
 @pytest.mark.parametrize("url", ["file:///etc", "/etc", "ext::sh -c id", "-x", "", "http://[::1", "host.example/x"])
-def test_a_submodule_whose_address_cannot_be_fetched_from_is_left_out(place: Place, work: Path, url: str) -> None:
+def test_a_submodule_with_an_unsupported_address_is_omitted(place: Place, work: Path, url: str) -> None:
     assert "only http and https addresses" in missing_submodule(place, work, url)
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8099/r", "http://[::1]/r", "http://169.254.169.254/latest", "git@localhost:r.git"]
 )
-def test_submodules_are_under_the_same_guard(place: Place, work: Path, url: str) -> None:
+def test_the_guard_checks_addresses_of_submodules(place: Place, work: Path, url: str) -> None:
     assert "private or reserved address" in missing_submodule(place, work, url)
 
 
-def test_a_submodule_that_is_private_or_gone_is_left_out(place: Place, work: Path) -> None:
+def test_a_private_or_missing_submodule_is_omitted(place: Place, work: Path) -> None:
     assert "no repository at this address, or it is private" in missing_submodule(place, work, "../gone.git")
     place.server.private["/secret.git/"] = "Basic x"
     make_repository(place.server.root / "secret.git", {"a": "b"})
@@ -106,17 +104,17 @@ def test_a_submodule_that_is_private_or_gone_is_left_out(place: Place, work: Pat
     assert "private" in again
 
 
-def test_a_submodule_whose_commit_is_gone_is_left_out(place: Place, work: Path) -> None:
+def test_a_submodule_with_a_missing_commit_is_omitted(place: Place, work: Path) -> None:
     make_repository(place.server.root / "inner.git", {"a": "b"})
     assert f"no commit {'1' * 40}" in missing_submodule(place, work, "../inner.git")
 
 
-def test_a_submodule_whose_host_sends_something_else_is_left_out(place: Place, work: Path) -> None:
+def test_a_submodule_with_a_failing_host_is_omitted(place: Place, work: Path) -> None:
     place.server.answers["/inner.git/"] = (500, {})
     assert "cannot be reached" in missing_submodule(place, work, "../inner.git")
 
 
-def test_a_submodule_that_holds_files_git_does_not_allow_is_left_out(place: Place, work: Path) -> None:
+def test_a_submodule_with_files_that_git_forbids_is_omitted(place: Place, work: Path) -> None:
     bad = hand_made(place, (b"ok", 0o100644, b"1"), (b"zz", 0o040000, inner_tree(place, b".git", b"evil")))
     (place.server.root / "r.git").rename(place.server.root / "bad.git")
     repository = place.make({"a": "b", "lib": File(bad.ref, 0o160000), ".gitmodules": modules("lib", "../bad.git")})
@@ -125,7 +123,7 @@ def test_a_submodule_that_holds_files_git_does_not_allow_is_left_out(place: Plac
     assert names(work / "lib") == []
 
 
-def test_a_submodule_over_the_limit_is_left_out_and_takes_no_room(place: Place, work: Path) -> None:
+def test_a_submodule_over_the_limit_is_omitted_and_uses_no_space(place: Place, work: Path) -> None:
     big = make_repository(place.server.root / "big.git", {f"f{n}": "x" for n in range(50)})
     small = make_repository(place.server.root / "small.git", {"s": "s"})
     both = modules("big", "../big.git") + modules("small", "../small.git")
@@ -137,7 +135,7 @@ def test_a_submodule_over_the_limit_is_left_out_and_takes_no_room(place: Place, 
     assert (work / "small/s").exists()
 
 
-def test_a_missing_submodule_of_a_submodule_is_named_with_its_whole_path(place: Place, work: Path) -> None:
+def test_a_missing_nested_submodule_is_named_with_its_whole_path(place: Place, work: Path) -> None:
     inner = make_repository(
         place.server.root / "inner.git",
         {"in": "in", "deep": File("1" * 40, 0o160000), ".gitmodules": modules("deep", "../gone.git")},
@@ -148,7 +146,7 @@ def test_a_missing_submodule_of_a_submodule_is_named_with_its_whole_path(place: 
     assert (work / "lib/in").exists()
 
 
-def test_submodules_too_deep_or_too_many_are_left_out(place: Place, work: Path) -> None:
+def test_submodules_beyond_the_limits_of_depth_and_number_are_omitted(place: Place, work: Path) -> None:
     last = make_repository(place.server.root / "m0.git", {"a": "b"})
     for level in range(1, 5):
         files: Files = {"m": File(last, 0o160000), ".gitmodules": modules("m", f"../m{level - 1}.git")}
@@ -165,7 +163,7 @@ def test_submodules_too_deep_or_too_many_are_left_out(place: Place, work: Path) 
     assert names(work.with_name("second") / "s49") == [".git", "a"]
 
 
-def test_many_missing_submodules_make_few_notes(place: Place, work: Path) -> None:
+def test_many_missing_submodules_give_few_notes(place: Place, work: Path) -> None:
     many: dict[str, str | bytes | File] = {f"s{number:02}": File("1" * 40, 0o160000) for number in range(40)}
     many[".gitmodules"] = "".join(modules(name, "file:///x") for name in many)
     notes = place.contents.checkout(place.make(many), work).notes
@@ -173,7 +171,7 @@ def test_many_missing_submodules_make_few_notes(place: Place, work: Path) -> Non
     assert "30 more" in notes[-1]
 
 
-def test_update_none_is_honoured_and_no_other_update(place: Place, work: Path) -> None:
+def test_update_none_is_respected_and_other_update_values_are_ignored(place: Place, work: Path) -> None:
     inner = make_repository(place.server.root / "inner.git", {"a": "b"})
     mark = place.root / "ran"
     extra = "\tshallow = false\n\tbranch = main\n\tignore = all\n\tfetchRecurseSubmodules = true\n"
@@ -191,7 +189,7 @@ def test_update_none_is_honoured_and_no_other_update(place: Place, work: Path) -
     assert in_git(work / "command", "rev-parse", "--is-shallow-repository") == "true"
 
 
-def test_the_branch_of_a_submodule_is_followed_by_submodule_update_remote(place: Place, work: Path) -> None:
+def test_git_submodule_update_remote_follows_the_branch_of_a_submodule(place: Place, work: Path) -> None:
     inner = make_repository(place.server.root / "inner.git", {"a": "old"}, branch="dev")
     listed = modules("lib", "../inner.git") + "\tbranch = dev\n"
     place.contents.checkout(place.make({"lib": File(inner, 0o160000), ".gitmodules": listed}), work)
@@ -201,7 +199,7 @@ def test_the_branch_of_a_submodule_is_followed_by_submodule_update_remote(place:
 
 
 @pytest.mark.parametrize("content", ["[submodule", "\0\1", "a = b", "#" * 1_000_001], ids=str.__len__)
-def test_a_gitmodules_that_cannot_be_read_leaves_submodules_empty(place: Place, work: Path, content: str) -> None:
+def test_an_unreadable_gitmodules_leaves_submodules_empty(place: Place, work: Path, content: str) -> None:
     repository = place.make({"a": "b", "lib": File("1" * 40, 0o160000), ".gitmodules": content})
     notes = place.contents.checkout(repository, work).notes
     assert ".gitmodules" in notes[0]
@@ -209,7 +207,7 @@ def test_a_gitmodules_that_cannot_be_read_leaves_submodules_empty(place: Place, 
     assert (work / "a").exists()
 
 
-def test_a_gitmodules_does_not_make_us_read_files_of_this_machine(place: Place, work: Path) -> None:
+def test_a_gitmodules_cannot_include_files_of_this_machine(place: Place, work: Path) -> None:
     inner = make_repository(place.server.root / "inner.git", {"a": "b"})
     (place.root / "here").write_text(modules("lib", "../inner.git"), encoding="utf-8")
     listed = f"[include]\n\tpath = {place.root / 'here'}\n"
@@ -218,7 +216,7 @@ def test_a_gitmodules_does_not_make_us_read_files_of_this_machine(place: Place, 
     assert "not named in .gitmodules" in notes[0]
 
 
-def test_a_submodule_that_nobody_names_stays_empty_with_a_note(place: Place, work: Path) -> None:
+def test_a_submodule_missing_in_gitmodules_stays_empty_with_a_note(place: Place, work: Path) -> None:
     notes = place.contents.checkout(place.make({"lib": File("1" * 40, 0o160000), "a": "b"}), work).notes
     assert names(work / "lib") == []
     assert len(notes) == 1
@@ -232,7 +230,7 @@ def test_a_gitmodules_that_is_a_link_is_not_read(place: Place, work: Path) -> No
     assert names(work / "lib") == []
 
 
-def test_a_submodule_host_that_never_ends_takes_only_its_share_of_the_time(
+def test_a_submodule_host_that_never_finishes_uses_only_its_share_of_the_time(
     place: Place, work: Path, dripping: Dripping
 ) -> None:
     inner = make_repository(place.server.root / "inner.git", {"a": "b"})
@@ -248,9 +246,7 @@ def test_a_submodule_host_that_never_ends_takes_only_its_share_of_the_time(
     assert (work / "lib/a").exists()
 
 
-def test_a_launch_that_is_stopped_while_a_submodule_is_fetched_ends(
-    place: Place, work: Path, dripping: Dripping
-) -> None:
+def test_a_checkout_stopped_during_the_fetch_of_a_submodule_ends(place: Place, work: Path, dripping: Dripping) -> None:
     listed = modules("dead", f"{dripping.server.url}/r")
     repository = place.make({"x": "y", "dead": File("1" * 40, 0o160000), ".gitmodules": listed})
     client = GuardedClient([dripping.server.address, place.server.address], read_seconds=60)
@@ -265,7 +261,7 @@ def test_a_launch_that_is_stopped_while_a_submodule_is_fetched_ends(
     assert place.left() == []
 
 
-def test_a_submodule_with_an_endless_address_is_left_out(place: Place, work: Path) -> None:
+def test_a_submodule_with_an_extremely_long_address_is_omitted(place: Place, work: Path) -> None:
     for url in ("https://example.org/" + "a" * 900_000, "../" + "a/" * 400_000):
         files: Files = {
             "lib": File("1" * 40, 0o160000),

@@ -45,7 +45,7 @@ def test_an_item_without_times_reads_back_without_them(table: Table) -> None:
     assert (stored.due_shard, stored.due_at, stored.expires_at) == (None, None, None)
 
 
-def test_items_that_are_read_together_are_those_that_exist(table: Table) -> None:
+def test_get_all_returns_the_items_that_exist(table: Table) -> None:
     keys = [(f"launch#{number}", "launch") for number in range(100)]
     written = [table.put(Item(pk, sk, {"n": pk}, 0, "shard", 1.5, 2.5)) for pk, sk in keys[::3]]
     items = table.get_all(keys)
@@ -54,7 +54,7 @@ def test_items_that_are_read_together_are_those_that_exist(table: Table) -> None
     assert table.get_all([("absent", "absent")]) == []
 
 
-def test_items_that_fill_more_than_one_answer_are_all_read(table: Table) -> None:
+def test_get_all_returns_items_larger_than_one_response(table: Table) -> None:
     keys = [(f"large#{number}", "x") for number in range(70)]
     for pk, sk in keys:
         table.put(Item(pk, sk, {"text": "x" * 300_000}))
@@ -62,12 +62,12 @@ def test_items_that_fill_more_than_one_answer_are_all_read(table: Table) -> None
 
 
 @pytest.mark.parametrize("keys", [[("a", "b")] * 2, [(f"{n}", "x") for n in range(101)], [("", "x")], [("x", "")]])
-def test_keys_that_no_table_reads_together_are_refused(table: Table, keys: list[tuple[str, str]]) -> None:
+def test_invalid_sets_of_keys_are_refused(table: Table, keys: list[tuple[str, str]]) -> None:
     with pytest.raises(ValueError, match=r"items are read together|keys have"):
         table.get_all(keys)
 
 
-def test_a_put_with_the_version_that_was_read_replaces_the_item(table: Table) -> None:
+def test_a_put_with_the_current_version_replaces_the_item(table: Table) -> None:
     first = table.put(Item("launch#1", "state", {"phase": "waiting", "old": True}))
     second = table.put(first.with_data({"phase": "building"}))
     assert second.version != first.version
@@ -82,14 +82,14 @@ def test_a_put_with_an_old_version_changes_nothing(table: Table) -> None:
     assert read(table, "launch#1", "state").data == {"phase": "building"}
 
 
-def test_a_new_item_does_not_replace_one_that_is_there(table: Table) -> None:
+def test_a_new_item_does_not_replace_an_existing_one(table: Table) -> None:
     table.put(Item("launch#1", "state", {"mine": True}))
     with pytest.raises(Stale):
         table.put(Item("launch#1", "state", {"mine": False}))
     assert read(table, "launch#1", "state").data == {"mine": True}
 
 
-def test_a_put_of_an_item_removed_since_is_stale(table: Table) -> None:
+def test_a_put_of_a_deleted_item_is_stale(table: Table) -> None:
     first = table.put(Item("launch#1", "state"))
     table.delete(first)
     with pytest.raises(Stale):
@@ -97,7 +97,7 @@ def test_a_put_of_an_item_removed_since_is_stale(table: Table) -> None:
     assert table.get("launch#1", "state") is None
 
 
-def test_an_item_made_again_is_not_the_one_that_was_read(table: Table) -> None:
+def test_an_item_created_again_has_another_version(table: Table) -> None:
     first = table.put(Item("slot#1", "claim", {"by": "one"}))
     table.delete(first)
     table.put(Item("slot#1", "claim", {"by": "two"}))
@@ -108,7 +108,7 @@ def test_an_item_made_again_is_not_the_one_that_was_read(table: Table) -> None:
     assert read(table, "slot#1", "claim").data == {"by": "two"}
 
 
-def test_an_item_past_its_expiry_is_read_or_gone_but_never_changed(table: Table) -> None:
+def test_an_expired_item_is_unchanged_or_gone(table: Table) -> None:
     put = table.put(Item("launch#1", "state", {"phase": "ready"}, expires_at=1_000.0))
     assert table.get("launch#1", "state") in (put, None)
 
@@ -175,7 +175,7 @@ def test_a_transaction_with_a_stale_delete_writes_nothing(table: Table) -> None:
     assert table.get("slot#1", "claim") == second
 
 
-def test_a_transaction_that_deletes_what_is_gone_is_stale(table: Table) -> None:
+def test_a_transaction_that_deletes_a_deleted_item_is_stale(table: Table) -> None:
     item = table.put(Item("slot#1", "claim"))
     table.delete(item)
     with pytest.raises(Stale):
@@ -183,7 +183,7 @@ def test_a_transaction_that_deletes_what_is_gone_is_stale(table: Table) -> None:
     assert table.get("counter", "3") is None
 
 
-def test_a_transaction_that_deletes_what_was_read_as_absent_needs_it_absent(table: Table) -> None:
+def test_a_transaction_that_deletes_an_absent_item_requires_its_absence(table: Table) -> None:
     table.transact([Item("new", "item"), Delete(Item("slot#1", "claim"))])
     table.put(Item("slot#1", "claim"))
     with pytest.raises(Stale):
@@ -209,7 +209,7 @@ def test_a_transaction_takes_a_hundred_changes(table: Table) -> None:
         pytest.param([Item("batch", str(number), {"x": "y" * 300_000}) for number in range(14)], id="over 4 MB"),
     ],
 )
-def test_a_transaction_of_no_possible_size_is_refused_before_anything_is_written(
+def test_a_transaction_of_an_invalid_size_is_refused_before_any_write(
     table: Table, changes: list[Item | Delete]
 ) -> None:
     with pytest.raises(ValueError, match="a transaction has"):
@@ -221,7 +221,7 @@ def test_a_transaction_of_no_possible_size_is_refused_before_anything_is_written
 
 
 @racing
-def test_of_many_that_claim_one_item_exactly_one_wins(table: Table) -> None:
+def test_exactly_one_of_many_concurrent_claims_succeeds(table: Table) -> None:
     barrier = threading.Barrier(8)
 
     def claim(claimant: int) -> bool:
@@ -239,7 +239,7 @@ def test_of_many_that_claim_one_item_exactly_one_wins(table: Table) -> None:
 
 
 @racing
-def test_no_increment_is_lost_among_many(table: Table) -> None:
+def test_concurrent_increments_lose_no_count(table: Table) -> None:
     table.put(Item("counter", "0", {"count": 0}))
 
     def increment(_: int) -> None:

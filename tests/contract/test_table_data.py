@@ -43,14 +43,14 @@ def read(table: Table, pk: str, sk: str) -> Item:
     ],
     ids=lambda value: json.dumps(value)[:40],
 )
-def test_data_comes_back_exactly(table: Table, value: object) -> None:
+def test_data_is_read_back_exactly(table: Table, value: object) -> None:
     table.put(Item("data", "item", {"value": value}))
     back = read(table, "data", "item").data
     assert back == {"value": value}
     assert json.dumps(back) == json.dumps({"value": value})  # 1.0 stays 1.0, true stays true
 
 
-def test_data_is_what_it_was_when_it_was_put(table: Table) -> None:
+def test_later_changes_of_the_data_do_not_change_the_stored_item(table: Table) -> None:
     data = {"events": ["waiting"]}
     table.put(Item("launch#1", "state", data))
     data["events"].append("later")
@@ -83,7 +83,7 @@ def test_an_item_of_300_kb_is_stored(table: Table, fill: str) -> None:
         pytest.param(Item("bad", "item", {}, 0, None, None, float("inf")), id="expires never"),
     ],
 )
-def test_what_no_table_could_hold_is_refused_and_nothing_is_written(table: Table, item: Item) -> None:
+def test_an_invalid_item_is_refused_and_nothing_is_written(table: Table, item: Item) -> None:
     def together(item: Item) -> None:
         table.transact([Item("bad", "companion"), item])
 
@@ -93,7 +93,7 @@ def test_what_no_table_could_hold_is_refused_and_nothing_is_written(table: Table
     assert table.query("bad") == []
 
 
-def test_questions_that_could_have_no_answer_are_refused(table: Table) -> None:
+def test_invalid_queries_are_refused(table: Table) -> None:
     questions: list[Callable[[], object]] = [
         lambda: table.get("", "item"),
         lambda: table.get("item", ""),

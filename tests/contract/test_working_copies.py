@@ -106,7 +106,7 @@ def test_a_working_copy_has_all_commits_and_tags_and_no_other_files(place: Place
     assert missing == 3  # the trees of the older commits
 
 
-def test_git_pull_brings_what_is_new(place: Place) -> None:
+def test_git_pull_fetches_new_commits(place: Place) -> None:
     place.checkout()
     new = place.change({"a.txt": "new\n"})
     place.git("pull", "--quiet")
@@ -170,7 +170,7 @@ def test_tags_of_other_branches_are_left_out(place: Place) -> None:
     assert place.git("tag").split() == ["light", "v1.0"]
 
 
-def test_an_older_commit_sees_only_what_leads_to_it(place: Place) -> None:
+def test_an_older_commit_has_only_its_own_history_and_tags(place: Place) -> None:
     place.tag("v2.0", place.commits[3])
     place.checkout(place.commits[1], place.commits[1])
     assert place.git("describe") == f"v1.0-1-g{place.commits[1][:7]}"
@@ -178,7 +178,7 @@ def test_an_older_commit_sees_only_what_leads_to_it(place: Place) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../config", "a..b", "x.lock", "a b", "-x/.y", "new\tline"])
-def test_refs_that_git_does_not_allow_are_left_out(place: Place, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refs_that_git_forbids_are_left_out(place: Place, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = protocol.GitWire.listed
 
     def hostile(self: protocol.GitWire, remote: protocol.Remote, prefixes: tuple[str, ...]) -> tuple[protocol.Ref, ...]:
@@ -204,7 +204,7 @@ def test_a_server_without_filters_gives_a_shallow_working_copy_and_a_note(place:
     assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
 
 
-def test_a_server_without_filters_is_not_asked_for_history_again(place: Place) -> None:
+def test_history_is_not_requested_again_from_a_server_without_filters(place: Place) -> None:
     git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
     place.checkout()
     requests = len(place.server.asked)
@@ -222,7 +222,7 @@ def test_a_server_without_filters_is_not_asked_for_history_again(place: Place) -
     ],
     ids=["objects", "object", "total", "bytes"],
 )
-def test_a_history_over_a_limit_is_left_out_with_a_note_and_not_tried_again(
+def test_a_history_over_a_limit_is_omitted_with_a_note_and_not_retried(
     place: Place, limit: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in limit.items():
@@ -236,7 +236,7 @@ def test_a_history_over_a_limit_is_left_out_with_a_note_and_not_tried_again(
     assert len(place.server.asked) == requests
 
 
-def test_a_longer_history_is_cut_and_a_note_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_longer_history_is_shortened_with_a_note(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "DEPTH", 3)
     (note,) = place.checkout()
     assert "newest 3 commits" in note
@@ -245,13 +245,13 @@ def test_a_longer_history_is_cut_and_a_note_says_so(place: Place, monkeypatch: p
     assert place.git("fsck", "--connectivity-only", "--no-dangling") == ""
 
 
-def test_too_many_refs_leave_the_history_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_refs_omit_the_history_with_a_note(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "MOST_REFS", 2)
     (note,) = place.checkout()
     assert "branches and tags" in note
 
 
-def test_packs_with_deltas_are_indexed_too(place: Place) -> None:
+def test_packs_with_deltas_are_indexed(place: Place) -> None:
     message = "\n".join(f"line {number} of a long message" for number in range(300))
     for number in range(3):
         make_repository(place.folder, {"a.txt": f"d{number}"}, message=f"{message}\n{number}")
@@ -263,7 +263,7 @@ def test_packs_with_deltas_are_indexed_too(place: Place) -> None:
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_a_host_that_stops_answering_after_the_files(place: Place, exact: bool) -> None:
+def test_a_host_that_fails_after_the_files_omits_the_history_or_fails_a_build(place: Place, exact: bool) -> None:
     """A session starts without history if the host stops after the files.
 
     A build does not start then, because its environment depends on the history.
@@ -283,7 +283,7 @@ def test_a_host_that_stops_answering_after_the_files(place: Place, exact: bool) 
         assert (second / "a.txt").exists()
 
 
-def test_a_history_that_never_ends_takes_a_share_of_the_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_that_never_finishes_uses_a_share_of_the_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "SECONDS", 1)
     place.server.half_histories.add("/r.git/")
     (note,) = place.checkout()
@@ -295,14 +295,14 @@ def test_a_history_that_never_ends_takes_a_share_of_the_time(place: Place, monke
     assert list((place.root / "cache").glob("*/.aside-*")) == []
 
 
-def test_a_launch_that_is_stopped_while_its_history_comes_ends(place: Place) -> None:
+def test_a_checkout_stopped_during_the_fetch_of_its_history_ends(place: Place) -> None:
     place.server.half_histories.add("/r.git/")
     with pytest.raises(HostUnreachable, match="stopped"):
         place.contents.checkout(place.repository(), place.work, stopped=lambda: place.server.sent > 0)
     assert not place.work.exists()
 
 
-def test_a_build_sees_a_tag_that_is_newer_than_what_is_kept(place: Place) -> None:
+def test_a_build_gets_tags_newer_than_the_cache(place: Place) -> None:
     place.checkout()
     place.tag("v2.0", place.commits[3])
     second = place.root / "work" / "second"
@@ -313,7 +313,7 @@ def test_a_build_sees_a_tag_that_is_newer_than_what_is_kept(place: Place) -> Non
     assert git("-C", third, "describe").decode().strip() == "v2.0"
 
 
-def test_a_session_sees_new_tags_after_a_while(place: Place) -> None:
+def test_a_session_gets_new_tags_after_a_while(place: Place) -> None:
     place.checkout()
     place.tag("v2.0", place.commits[3])
     (refs,) = (place.root / "cache").glob("*/*/refs.json")
@@ -323,7 +323,7 @@ def test_a_session_sees_new_tags_after_a_while(place: Place) -> None:
     assert git("-C", second, "describe").decode().strip() == "v2.0"
 
 
-def test_a_history_that_is_being_copied_is_not_taken_away(place: Place) -> None:
+def test_a_history_is_not_removed_while_it_is_copied(place: Place) -> None:
     """A history is not removed while it is being copied.
 
     A build drops a kept history with old tags; a session that copies at that moment is not disturbed.
@@ -343,7 +343,7 @@ def test_a_history_that_is_being_copied_is_not_taken_away(place: Place) -> None:
     assert git("-C", third, "describe").decode().strip() == "v2.0"
 
 
-def test_a_history_that_was_spoiled_on_disk_is_fetched_again(place: Place) -> None:
+def test_a_history_that_is_corrupt_on_disk_is_fetched_again(place: Place) -> None:
     place.checkout()
     (refs,) = (place.root / "cache").glob("*/*/refs.json")
     for name in ("objects.pack", "objects.idx"):
@@ -355,7 +355,7 @@ def test_a_history_that_was_spoiled_on_disk_is_fetched_again(place: Place) -> No
     assert git("-C", second, "fsck", "--no-dangling") == b""
 
 
-def test_the_digest_of_the_tags_changes_with_each_tag_and_with_no_branch(place: Place) -> None:
+def test_the_digest_of_the_tags_changes_with_each_tag_but_no_branch(place: Place) -> None:
     provider = GitProvider(GuardedClient([place.server.address]), SystemClock())
     tags = [provider.tags(place.repository())]
     place.change({"a.txt": "new"})

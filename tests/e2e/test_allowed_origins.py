@@ -58,7 +58,7 @@ def launches(runtime: LocalRuntime) -> int:
         ("http://127.0.0.1:1", "same-site", REFUSED),
     ],
 )
-def test_where_a_request_comes_from_decides(
+def test_the_origin_of_a_request_decides_if_it_may_launch(
     runtime: LocalRuntime, nowhere: str, origin: str, site: str, expected: int
 ) -> None:
     named_origin = origin.format(own=runtime.address, port=runtime.address.rpartition(":")[2])
@@ -73,7 +73,7 @@ def test_where_a_request_comes_from_decides(
     assert launches(runtime) - before == 2 * expected
 
 
-def test_a_site_that_is_let_in_may_read_what_it_asked_for(runtime: LocalRuntime, nowhere: str) -> None:
+def test_an_allowed_site_may_read_its_answers(runtime: LocalRuntime, nowhere: str) -> None:
     request_headers = {
         "Origin": GOOD,
         "Access-Control-Request-Method": "POST",
@@ -96,7 +96,7 @@ def test_no_other_site_may_read_a_page_with_a_build_token(runtime: LocalRuntime,
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
 
 
-def test_another_repository_s_token_lets_nobody_in(runtime: LocalRuntime, nowhere: str, plain: str) -> None:
+def test_a_token_for_another_repository_is_refused(runtime: LocalRuntime, nowhere: str, plain: str) -> None:
     before = launches(runtime)
     token = runtime.token(f"git/{plain}", jti="of another")
     refused = runtime.launch(nowhere, headers={"Origin": "https://evil.example"}, build_token=token)
@@ -113,7 +113,7 @@ def test_another_repository_s_token_lets_nobody_in(runtime: LocalRuntime, nowher
         b'x-amzn-request-context: {"identity": {"sourceIp": "10.0.0.1"}}',
     ],
 )
-def test_a_proxy_that_is_not_there_is_not_believed(runtime: LocalRuntime, nowhere: str, forged: bytes) -> None:
+def test_forged_proxy_headers_are_ignored(runtime: LocalRuntime, nowhere: str, forged: bytes) -> None:
     """Locally no proxy stands in front, so such headers are only a client's own claim."""
     accept = f"Accept: {STREAM['Accept']}".encode()
     answer = runtime.raw(f"/build/git/{nowhere}".encode(), accept, forged, b"Origin: http://evil.example")

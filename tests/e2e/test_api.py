@@ -43,7 +43,7 @@ def ended(bindery: LocalRuntime, address: str, permit: dict[str, str]) -> Look:
     return state
 
 
-def test_a_launch_is_made_looked_at_and_stopped(bindery: LocalRuntime, plain: str) -> None:
+def test_a_launch_is_created_queried_and_stopped(bindery: LocalRuntime, plain: str) -> None:
     address, permit = created(bindery, plain)
     ready = ended(bindery, address, permit)
     assert ready["phase"] == "ready"
@@ -65,7 +65,7 @@ def test_a_launch_is_made_looked_at_and_stopped(bindery: LocalRuntime, plain: st
     assert bindery.client.delete(address, headers=permit).status_code == 202
 
 
-def test_a_launch_under_way_is_stopped(bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate) -> None:
+def test_a_running_launch_is_stopped(bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate) -> None:
     make_repository(git_server.root / "regretted.git", {"postBuild": gate.post_build()})
     address, permit = created(bindery, spec_of("regretted.git"))
     until(lambda: bindery.client.get(address, headers=permit).json()["phase"] == "building")
@@ -77,7 +77,7 @@ def test_a_launch_under_way_is_stopped(bindery: LocalRuntime, git_server: GitSer
     assert bindery.total("binderhub_inprogress_launches") == 0
 
 
-def test_somebody_elses_launch_looks_like_none(bindery: LocalRuntime, plain: str) -> None:
+def test_another_clients_launch_is_not_found(bindery: LocalRuntime, plain: str) -> None:
     address, permit = created(bindery, plain, build_only=True)
     _, other = created(bindery, plain, build_only=True)
     nobody = bindery.client.get(f"{bindery.address}/api/launches/{'a' * 26}", headers=other)
@@ -92,7 +92,7 @@ def test_somebody_elses_launch_looks_like_none(bindery: LocalRuntime, plain: str
     assert ended(bindery, address, permit)["phase"] == "ready"
 
 
-def test_a_launch_only_for_its_image_starts_no_session(bindery: LocalRuntime, plain: str) -> None:
+def test_a_build_only_launch_starts_no_session(bindery: LocalRuntime, plain: str) -> None:
     address, permit = created(bindery, plain, build_only=True)
     ready = ended(bindery, address, permit)
     assert ready["phase"] == "ready"
@@ -101,7 +101,7 @@ def test_a_launch_only_for_its_image_starts_no_session(bindery: LocalRuntime, pl
     assert address.rpartition("/")[2] not in bindery.session_folders()
 
 
-def test_a_failure_is_told_with_its_code(bindery: LocalRuntime, plain: str) -> None:
+def test_a_failure_has_its_code_and_message(bindery: LocalRuntime, plain: str) -> None:
     address, permit = created(bindery, plain.replace("HEAD", "nowhere"))
     failure = ended(bindery, address, permit)["failure"]
     assert (failure["code"], failure["status"]) == ("ref_not_found", 404)
@@ -128,9 +128,7 @@ def test_a_failure_is_told_with_its_code(bindery: LocalRuntime, plain: str) -> N
         (b"[" * 10_000, JSON),
     ],
 )
-def test_a_body_that_is_no_launch_is_refused(
-    bindery: LocalRuntime, plain: str, body: bytes, headers: dict[str, str]
-) -> None:
+def test_an_invalid_body_is_refused(bindery: LocalRuntime, plain: str, body: bytes, headers: dict[str, str]) -> None:
     before = bindery.launches()
     answer = bindery.client.post("/api/launches", content=body.replace(b"SPEC", plain.encode()), headers=headers)
     assert 400 <= answer.status_code < 500, answer.text
@@ -145,7 +143,7 @@ def test_a_body_that_is_too_large_is_refused(bindery: LocalRuntime) -> None:
     assert chunked.status_code == 413
 
 
-def test_other_sites_may_look_and_not_launch(bindery: LocalRuntime, plain: str) -> None:
+def test_other_sites_may_read_and_not_launch(bindery: LocalRuntime, plain: str) -> None:
     before = bindery.launches()
     body = {"provider": "git", "spec": plain}
     foreign: list[dict[str, str]] = [
@@ -165,7 +163,7 @@ def test_other_sites_may_look_and_not_launch(bindery: LocalRuntime, plain: str) 
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_a_browser_may_ask_before_it_asks(bindery: LocalRuntime, plain: str) -> None:
+def test_preflight_requests_are_answered(bindery: LocalRuntime, plain: str) -> None:
     asking = {"Origin": "https://docs.example", "Access-Control-Request-Method": "GET"}
     for path in ("/api/launches", f"/build/git/{plain}"):
         answer = bindery.client.options(path, headers=asking)
@@ -174,7 +172,7 @@ def test_a_browser_may_ask_before_it_asks(bindery: LocalRuntime, plain: str) -> 
         assert answer.headers["access-control-allow-headers"]
 
 
-def test_methods_and_addresses_that_are_not_there_are_refused(bindery: LocalRuntime) -> None:
+def test_unknown_methods_and_paths_are_refused(bindery: LocalRuntime) -> None:
     for method, path in [
         ("PUT", "/api/launches"),
         ("GET", "/api/launches"),
@@ -191,7 +189,7 @@ def test_methods_and_addresses_that_are_not_there_are_refused(bindery: LocalRunt
         assert answer.status_code in (404, 405), (method, path, answer.status_code)
 
 
-def test_the_readmes_way_works_with_any_client(bindery: LocalRuntime, plain: str) -> None:
+def test_the_request_of_the_readme_works_with_any_client(bindery: LocalRuntime, plain: str) -> None:
     """A request as curl sends it works: without a browser's headers, and with another user agent."""
     with httpx.Client(trust_env=False, headers={"User-Agent": "curl/8.5.0", "Accept": "*/*"}) as client:
         answer = client.post(
@@ -200,7 +198,7 @@ def test_the_readmes_way_works_with_any_client(bindery: LocalRuntime, plain: str
     assert answer.status_code == 201
 
 
-def test_a_pasted_address_is_told_in_the_words_of_links(bindery: LocalRuntime) -> None:
+def test_a_pasted_address_is_detected_with_its_link(bindery: LocalRuntime) -> None:
     url = "https://github.com/o/r/blob/v1.0/notebooks/a%20(1)%2B.ipynb?plain=1#L3"
     answer = bindery.client.get("/api/detect", params={"url": url})
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
@@ -229,7 +227,9 @@ def test_a_pasted_address_is_told_in_the_words_of_links(bindery: LocalRuntime) -
         ("?url=%ff%00", 404, "unknown_address"),
     ],
 )
-def test_an_address_that_leads_nowhere_says_why(bindery: LocalRuntime, query: str, status: int, code: str) -> None:
+def test_an_unknown_address_is_refused_with_its_reason(
+    bindery: LocalRuntime, query: str, status: int, code: str
+) -> None:
     answer = bindery.get(f"/api/detect{query}")
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     check_readable(answer.json()["message"])
@@ -246,7 +246,9 @@ def follow(bindery: LocalRuntime, spec: str) -> "subprocess.CompletedProcess[str
     return subprocess.run([sys.executable, "-c", script_here], capture_output=True, text=True, timeout=120)
 
 
-def test_the_pages_script_ends_with_the_sessions_address_or_the_reason(bindery: LocalRuntime, plain: str) -> None:
+def test_the_script_of_the_docs_page_ends_with_the_session_address_or_the_reason(
+    bindery: LocalRuntime, plain: str
+) -> None:
     ready = follow(bindery, plain)
     assert ready.stderr == ""
     url, _, token = ready.stdout.splitlines()[-1].partition("?token=")

@@ -204,7 +204,7 @@ def test_a_link_becomes_an_image_and_a_running_cell(
     assert writes == CACHED_LAUNCH
 
 
-def test_a_launch_by_the_api_ends_when_it_is_told_to(deployed: Deployed, image: str, shipped: Shipped) -> None:
+def test_a_launch_by_the_api_ends_on_request(deployed: Deployed, image: str, shipped: Shipped) -> None:
     response = deployed.ask("/api/launches", "POST", json={"provider": "gh", "spec": f"{NAME}/HEAD"})
     assert response.status_code == 201, response.text
     launch, permit = response.json()["id"], {"Authorization": f"Bearer {response.json()['launcher_token']}"}
@@ -217,7 +217,7 @@ def test_a_launch_by_the_api_ends_when_it_is_told_to(deployed: Deployed, image: 
     until(lambda: not shipped.objects(session), 60)
 
 
-def test_a_poisoned_message_ends_its_launch_readably(
+def test_an_invalid_message_ends_its_launch_with_a_readable_message(
     deployed: Deployed, streaming: Streaming, image: str, codebuild: CodeBuild
 ) -> None:
     deployed.set_patience("ResolveQueue", 1, 2)
@@ -232,7 +232,7 @@ def test_a_poisoned_message_ends_its_launch_readably(
     deployed.set_patience("ResolveQueue", 60, 20)  # the other tests do not treat a slow step as a failure
 
 
-def test_what_hosts_are_asked_with_comes_out_of_secrets_and_only_where_hosts_are_asked(
+def test_credentials_for_hosts_are_known_only_to_the_function_that_uses_them(
     deployed: Deployed, image: str, github: AppServer
 ) -> None:
     """A key of many lines works, too. GitHub accepted the signature that the App made with it, and received no other
@@ -250,7 +250,7 @@ def test_what_hosts_are_asked_with_comes_out_of_secrets_and_only_where_hosts_are
     assert "PRIVATE KEY" not in everywhere
 
 
-def test_a_function_s_role_may_not_do_what_its_function_does_not(deployed: Deployed) -> None:
+def test_the_role_of_a_function_permits_nothing_else(deployed: Deployed) -> None:
     """The policies are in force, so the success of the other tests shows that the policies suffice."""
     sqs = session(*deployed.keys("ServePages").values()).client(
         "sqs", endpoint_url=deployed.emulator.address, config=config()
@@ -268,7 +268,7 @@ def test_a_function_s_role_may_not_do_what_its_function_does_not(deployed: Deplo
         ("RecordLog", "build#x", "environment#x"),
     ],
 )
-def test_a_role_that_strangers_reach_writes_only_its_own_kinds_of_items(
+def test_a_public_function_writes_only_its_own_kinds_of_items(
     deployed: Deployed, function: str, allowed: str, refused: str
 ) -> None:
     """The gate restricts the roles to these kinds, so the success of the other tests shows that the kinds suffice."""

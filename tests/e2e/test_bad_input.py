@@ -144,7 +144,7 @@ def goes_on(bindery: LocalRuntime, tempted: tuple[int, list[str]]) -> Iterator[N
 
 
 @pytest.mark.parametrize("link", CASES, indirect=True)
-def test_the_stream_of_a_bad_link_says_what_is_wrong(bindery: LocalRuntime, link: str) -> None:
+def test_the_stream_of_an_invalid_link_gives_the_reason(bindery: LocalRuntime, link: str) -> None:
     answer = bindery.raw(b"/build/" + link.encode(), ACCEPT)
     if answer.status == 404:  # no route: the request named no resource at all
         assert link.strip("/") == ""
@@ -157,7 +157,7 @@ def test_the_stream_of_a_bad_link_says_what_is_wrong(bindery: LocalRuntime, link
 
 
 @pytest.mark.parametrize("link", CASES, indirect=True)
-def test_the_page_of_a_bad_link_says_what_is_wrong(bindery: LocalRuntime, link: str) -> None:
+def test_the_page_of_an_invalid_link_gives_the_reason(bindery: LocalRuntime, link: str) -> None:
     answer = bindery.raw(b"/v2/" + link.encode())
     assert answer.status in (200, 400, 403, 404), answer.body
     if "html" in answer.headers["content-type"]:
@@ -168,7 +168,7 @@ def test_the_page_of_a_bad_link_says_what_is_wrong(bindery: LocalRuntime, link: 
 
 
 @pytest.mark.parametrize("link", [name for name in CASES if not name.startswith("link: no ")], indirect=True)
-def test_the_api_says_what_is_wrong(bindery: LocalRuntime, link: str) -> None:
+def test_the_api_gives_the_reason_for_refusing_an_invalid_link(bindery: LocalRuntime, link: str) -> None:
     provider, _, spec = link.partition("/")
     created = bindery.client.post("/api/launches", json={"provider": provider, "spec": spec, "build_only": True})
     payload = created.json()
@@ -190,14 +190,14 @@ def test_the_api_says_what_is_wrong(bindery: LocalRuntime, link: str) -> None:
     "target",
     [b"/build/git/\xff\xfe/HEAD", b"/v2/git/\xff/HEAD", b"/build/git/\xc3\x28/HEAD", b"/api/launches/\xff", b"/\xff"],
 )
-def test_bytes_that_are_no_text_are_answered(bindery: LocalRuntime, target: bytes) -> None:
+def test_paths_that_are_not_utf8_are_answered(bindery: LocalRuntime, target: bytes) -> None:
     answer = bindery.raw(target, ACCEPT)
     assert answer.status in (200, 400, 404)
     assert "Traceback" not in answer.body
 
 
 @pytest.mark.parametrize("target", [b"/build/git/\0/HEAD", b"/v2/git/a b/HEAD", b"/" + b"a" * 100_000, b"*", b""])
-def test_targets_that_are_none_are_refused(bindery: LocalRuntime, target: bytes) -> None:
+def test_invalid_request_targets_are_refused(bindery: LocalRuntime, target: bytes) -> None:
     assert bindery.raw(target, ACCEPT).status in (400, 404, 414, 431)
 
 
@@ -216,9 +216,7 @@ def test_targets_that_are_none_are_refused(bindery: LocalRuntime, target: bytes)
     ],
 )
 @pytest.mark.parametrize("target", [b"/build/git/x/HEAD", b"/v2/git/x/HEAD", b"/api/launches/x"])
-def test_headers_that_are_nonsense_are_answered(
-    bindery: LocalRuntime, target: bytes, headers: tuple[bytes, ...]
-) -> None:
+def test_invalid_headers_are_answered(bindery: LocalRuntime, target: bytes, headers: tuple[bytes, ...]) -> None:
     answer = bindery.raw(target, ACCEPT, *headers)
     assert answer.status in (200, 400, 403, 404, 421)
     assert "Traceback" not in answer.body
@@ -227,7 +225,7 @@ def test_headers_that_are_nonsense_are_answered(
 @pytest.mark.parametrize(
     "query", [b"build_token=%ff", b"build_token=" + b"x" * 20_000, b"build_token=a.b.c&build_token", b"%"]
 )
-def test_queries_that_are_nonsense_are_answered(bindery: LocalRuntime, plain: str, query: bytes) -> None:
+def test_invalid_queries_are_answered(bindery: LocalRuntime, plain: str, query: bytes) -> None:
     answer = bindery.raw(f"/build/git/{plain}?".encode() + query + b"&build_only=1", ACCEPT)
     assert answer.status in (200, 400)
 
@@ -245,19 +243,19 @@ def test_a_redirect_to_this_machine_is_not_followed(
         check_readable(failed.last.message)
 
 
-def test_a_redirect_in_a_circle_ends(bindery: LocalRuntime, git_server: GitServer) -> None:
+def test_a_redirect_loop_ends(bindery: LocalRuntime, git_server: GitServer) -> None:
     git_server.answers["/round"] = (302, {"Location": "/round/info/refs?service=git-upload-pack"})
     failed = bindery.launch(f"{quote(git_server.url('round'), safe='')}/HEAD")
     check_readable(failed.last.message)
 
 
-def test_a_repository_that_is_not_there_is_said_to_be_missing(bindery: LocalRuntime, git_server: GitServer) -> None:
+def test_a_missing_repository_is_reported(bindery: LocalRuntime, git_server: GitServer) -> None:
     failed = bindery.launch(f"{quote(git_server.url('no-such.git'), safe='')}/HEAD")
     assert failed.phases == ["failed"]
     assert failed.last.message.startswith("There is no repository at ")
 
 
-def test_an_empty_repository_is_said_to_have_no_such_ref(bindery: LocalRuntime, git_server: GitServer) -> None:
+def test_a_missing_branch_is_reported(bindery: LocalRuntime, git_server: GitServer) -> None:
     folder = git_server.root / "empty.git"
     make_repository(folder, {"README.md": "x\n"}, branch="other")
     failed = bindery.launch(f"{quote(git_server.url('empty.git'), safe='')}/never")

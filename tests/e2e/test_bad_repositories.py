@@ -86,7 +86,7 @@ def built(bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, name: str
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_repository_that_cannot_be_built_is_told_why(
+def test_a_repository_that_cannot_be_built_fails_with_its_reason(
     bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, name: str
 ) -> None:
     files, why = UNUSABLE[name]
@@ -98,7 +98,7 @@ def test_a_repository_that_cannot_be_built_is_told_why(
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_an_odd_repository_is_launched_with_just_its_files(
+def test_an_unusual_repository_is_launched_with_only_its_files(
     bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, name: str
 ) -> None:
     branch = name.replace(" ", "-")
@@ -112,7 +112,7 @@ def test_an_odd_repository_is_launched_with_just_its_files(
     assert files.count("\\x00") == len(ODD[name])
 
 
-def test_conda_packages_want_a_conda_tool(
+def test_conda_packages_require_a_conda_tool(
     home: Path, git_server: GitServer, spec_of: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", without(("conda", "mamba", "micromamba")))
@@ -130,7 +130,7 @@ def without(tools: tuple[str, ...]) -> str:
     return os.pathsep.join(each for each in folders if not any((Path(each) / tool).exists() for tool in tools))
 
 
-def test_a_post_build_that_prints_a_hundred_megabytes_costs_nobody_that_much(
+def test_a_hundred_megabytes_of_build_output_use_little_memory_and_log(
     bindery: LocalRuntime, git_server: GitServer, spec_of: Spec
 ) -> None:
     zeros = "head -c 100000000 /dev/zero | tr '\\0' x"
@@ -144,7 +144,7 @@ def test_a_post_build_that_prints_a_hundred_megabytes_costs_nobody_that_much(
     assert bindery.memory() - before < 200_000_000
 
 
-def test_a_post_build_that_never_ends_is_ended(home: Path, git_server: GitServer, spec_of: Spec) -> None:
+def test_an_endless_post_build_is_ended_at_its_limit(home: Path, git_server: GitServer, spec_of: Spec) -> None:
     script = "#!/bin/sh\nsetsid sleep 1000 &\ntrap '' TERM\nwhile true; do sleep 1; done\n"
     with LocalRuntime(home, allowed_private_hosts=git_server.address, settings={"build_seconds": 10}) as bindery:
         failed = built(bindery, git_server, spec_of, "endless", {"postBuild": script})

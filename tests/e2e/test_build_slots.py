@@ -52,7 +52,7 @@ def specs(git_server: GitServer, spec_of: Spec, gate: Gate) -> list[str]:
     return [spec_of(f"slot-{name}.git") for name in "abc"]
 
 
-def test_builds_take_turns_and_visitors_see_their_place(
+def test_builds_run_in_turn_and_visitors_see_their_place(
     narrow: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate
 ) -> None:
     a, b, c = specs(git_server, spec_of, gate)
@@ -86,7 +86,7 @@ def test_builds_take_turns_and_visitors_see_their_place(
     assert slots(narrow) == (0, 0)
 
 
-def test_after_a_crash_those_in_line_go_on(
+def test_waiting_builds_continue_after_a_crash(
     narrow: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate
 ) -> None:
     a, b, c = specs(git_server, spec_of, gate)

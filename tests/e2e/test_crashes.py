@@ -127,7 +127,7 @@ class Launches:
             assert event.phase == "failed" or Session.of(event.data).answers(), event
 
 
-def test_killed_at_random_moments_it_goes_on_where_it_was(
+def test_launches_continue_after_kills_at_random_moments(
     home: Path, git_server: GitServer, repository: Callable[[str], str], chance: random.Random
 ) -> None:
     moments = chance.sample(WHOLE_MOMENTS, len(WHOLE_MOMENTS))
@@ -176,7 +176,7 @@ class Killing:
             print(f"   killed {command[-150:]}")
 
 
-def test_with_a_process_killed_at_a_random_moment_a_launch_ends_and_the_next_is_ready(
+def test_a_launch_ends_and_the_next_is_ready_after_a_process_was_killed(
     home: Path, git_server: GitServer, repository: Callable[[str], str], chance: random.Random
 ) -> None:
     with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=SETTINGS) as bindery:
@@ -194,9 +194,7 @@ def test_with_a_process_killed_at_a_random_moment_a_launch_ends_and_the_next_is_
         launches.check_told()
 
 
-def test_what_killed_writers_left_beside_its_place_is_gone_after_the_next_start(
-    home: Path, git_server: GitServer, plain: str
-) -> None:
+def test_a_start_removes_temporary_files_of_killed_writers(home: Path, git_server: GitServer, plain: str) -> None:
     with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
         assert bindery.launch(plain, build_only="true").last.phase == "ready"
         bindery.kill9()

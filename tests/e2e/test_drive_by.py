@@ -141,18 +141,20 @@ def launches(bindery: LocalRuntime) -> int:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_page_of_another_site_starts_nothing(page: Page, target: dict[str, str], attack: str) -> None:
+def test_a_page_of_another_site_starts_no_launch(page: Page, target: dict[str, str], attack: str) -> None:
     tried = f"async {NAMED} => {{ {SETTLED} try {{ {ATTACKS[attack]} }} catch (error) {{ return String(error) }} }}"
     page.evaluate(tried, target)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_page_that_leads_here_starts_nothing(page: Page, target: dict[str, str], form: str) -> None:
+def test_a_page_of_another_site_that_navigates_here_starts_no_launch(
+    page: Page, target: dict[str, str], form: str
+) -> None:
     page.evaluate(f"{NAMED} => {{ {FORM} {FORMS[form]} }}", target)
     page.wait_for_url(f"{target['at']}/**")  # and all of it is loaded
 
 
-def test_a_session_does_not_answer_to_a_name_that_points_here(
+def test_a_session_refuses_a_foreign_host_name_that_resolves_to_it(
     browser: Browser, bindery: LocalRuntime, plain: str, nothing_starts: Callable[[], None]
 ) -> None:
     nothing_starts()
@@ -164,7 +166,7 @@ def test_a_session_does_not_answer_to_a_name_that_points_here(
         assert answer.status == 403
 
 
-def test_who_opens_a_link_themselves_and_agrees_gets_a_session(
+def test_a_visitor_who_opens_a_link_and_confirms_gets_a_session(
     browser: Browser, bindery: LocalRuntime, target: dict[str, str], nothing_starts: Callable[[], None]
 ) -> None:
     nothing_starts()
@@ -201,7 +203,7 @@ def test_who_opens_a_link_themselves_and_agrees_gets_a_session(
     ],
     ids=str,
 )
-def test_crafted_headers_start_nothing(bindery: LocalRuntime, target: dict[str, str], headers: dict[str, str]) -> None:
+def test_forged_headers_start_no_launch(bindery: LocalRuntime, target: dict[str, str], headers: dict[str, str]) -> None:
     header_lines = [f"{name}: {value}".encode() for name, value in {**STREAM, **headers}.items()]
     streamed = bindery.raw(target["build"].removeprefix(target["at"]).encode(), *header_lines)
     assert streamed.status == 421 or '"status_code": 403' in streamed.body or streamed.status == 400
@@ -211,7 +213,7 @@ def test_crafted_headers_start_nothing(bindery: LocalRuntime, target: dict[str, 
     assert created.status in (400, 403, 421)
 
 
-def test_the_count_that_all_this_rests_on_goes_up_with_a_launch(
+def test_the_launch_counter_that_these_tests_use_counts_a_launch(
     bindery: LocalRuntime, plain: str, nothing_starts: Callable[[], None]
 ) -> None:
     nothing_starts()

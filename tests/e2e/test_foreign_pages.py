@@ -83,7 +83,7 @@ def own_port(runtime: LocalRuntime) -> str:
     ("theirs", "ours"),
     [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), (EVIL, "127.0.0.1"), (EVIL, "localhost"), (EVIL, EVIL)],
 )
-def test_nothing_that_a_page_elsewhere_does_by_itself_launches(
+def test_requests_of_a_foreign_page_start_no_launch(
     page: Page, runtime: LocalRuntime, port: int, nowhere: str, untouched: Callable[[], None], theirs: str, ours: str
 ) -> None:
     page.goto(f"http://{theirs}:{port}/")
@@ -103,7 +103,7 @@ def test_nothing_that_a_page_elsewhere_does_by_itself_launches(
 
 @pytest.mark.parametrize("way", ["link", "quiet", "redirected", "opened", "sent", "form"])
 @pytest.mark.parametrize("theirs", ["127.0.0.1", EVIL])
-def test_whom_a_page_elsewhere_sends_here_is_asked_first(
+def test_a_visitor_from_a_foreign_page_has_to_confirm(
     page: Page, runtime: LocalRuntime, port: int, nowhere: str, theirs: str, way: str
 ) -> None:
     before = launches(runtime)
@@ -126,7 +126,7 @@ def test_whom_a_page_elsewhere_sends_here_is_asked_first(
     expect(arrived.get_by_role("alert")).to_contain_text("there is no branch, tag or commit called nowhere")
 
 
-def test_an_address_that_somebody_typed_is_asked_once(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
+def test_a_typed_address_needs_one_confirmation(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
     before, link = launches(runtime), f"{runtime.address}/v2/git/{nowhere}-typed"
     for _ in range(2):
         page.goto(link)
@@ -138,14 +138,16 @@ def test_an_address_that_somebody_typed_is_asked_once(page: Page, runtime: Local
     until(lambda: launches(runtime) == before + 2)
 
 
-def test_what_our_own_start_page_leads_to_starts_by_itself(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
+def test_links_from_the_own_start_page_launch_without_confirmation(
+    page: Page, runtime: LocalRuntime, nowhere: str
+) -> None:
     before = launches(runtime)
     page.goto(f"{runtime.address}/")
     page.evaluate("(to) => { location.href = to; }", f"/v2/git/{nowhere}")
     until(lambda: launches(runtime) == before + 1)
 
 
-def test_a_launch_page_is_not_shown_within_another_page(
+def test_a_launch_page_cannot_be_framed(
     page: Page, runtime: LocalRuntime, port: int, nowhere: str, untouched: Callable[[], None]
 ) -> None:
     page.goto(f"http://{EVIL}:{port}/")
@@ -159,7 +161,7 @@ def test_a_launch_page_is_not_shown_within_another_page(
     assert [frame.locator("#go").count() for frame in page.frames] == [0, 0]
 
 
-def test_a_name_that_points_here_is_no_way_in(
+def test_a_foreign_host_name_that_resolves_here_is_refused(
     page: Page, runtime: LocalRuntime, nowhere: str, untouched: Callable[[], None]
 ) -> None:
     answer = page.goto(f"http://{EVIL}:{own_port(runtime)}/v2/git/{nowhere}")
@@ -174,13 +176,13 @@ def arrive(page: Page, runtime: LocalRuntime, port: int, path: str, spec: str) -
     expect(page.locator("h1")).to_have_text(ASKS)
 
 
-def test_a_page_elsewhere_that_leads_here_by_itself_is_asked_first(
+def test_a_foreign_page_that_refreshes_to_a_launch_page_needs_confirmation(
     page: Page, runtime: LocalRuntime, port: int, nowhere: str, untouched: Callable[[], None]
 ) -> None:
     arrive(page, runtime, port, "refresh", nowhere)
 
 
-def test_an_address_elsewhere_that_was_typed_and_is_sent_on_to_here_is_asked_first(
+def test_a_typed_foreign_address_that_redirects_here_needs_confirmation(
     page: Page, runtime: LocalRuntime, port: int, nowhere: str, untouched: Callable[[], None]
 ) -> None:
     arrive(page, runtime, port, "redirect", f"{nowhere}-redirected")

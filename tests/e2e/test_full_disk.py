@@ -60,7 +60,7 @@ def mounted() -> Iterator[Callable[[Path], Disk]]:
         yield mount
 
 
-def test_a_build_that_fills_the_disk_fails_with_that_reason_and_works_once_there_is_room(
+def test_a_build_that_fills_the_disk_fails_with_that_reason_until_there_is_room(
     home: Path, mounted: Callable[[Path], Disk], git_server: GitServer, spec_of: Spec, plain: str
 ) -> None:
     data = os.urandom(30 * MB)
@@ -81,7 +81,7 @@ def test_a_build_that_fills_the_disk_fails_with_that_reason_and_works_once_there
         check_at_rest(bindery)
 
 
-def test_a_script_that_fills_the_disk_is_told_so(
+def test_a_post_build_script_that_fills_the_disk_fails_with_that_reason(
     home: Path, mounted: Callable[[Path], Disk], git_server: GitServer, spec_of: Spec
 ) -> None:
     """The environment itself fits. The script writes to another disk, which does not take all its data."""
@@ -95,7 +95,7 @@ def test_a_script_that_fills_the_disk_is_told_so(
         check_at_rest(bindery)
 
 
-def test_a_session_that_finds_no_room_begins_once_there_is_some(
+def test_a_session_without_disk_space_starts_once_there_is_some(
     home: Path, mounted: Callable[[Path], Disk], git_server: GitServer, spec_of: Spec
 ) -> None:
     disk = mounted(home / "sessions")

@@ -64,16 +64,14 @@ def test_a_link_to_github_becomes_a_session_at_its_commit(
     assert [each.status for each in github.asked[count:]] == [304], "what has not changed is not sent again"
 
 
-def test_a_master_that_is_gone_means_the_default_branch_and_says_so(
-    with_github: LocalRuntime, github: GitHubServer
-) -> None:
+def test_a_missing_master_means_the_default_branch_with_a_note(with_github: LocalRuntime, github: GitHubServer) -> None:
     launched = with_github.launch(f"{NAME}/master", provider="gh", build_only="true")
     assert launched.last.phase == "ready"
     assert launched.events[0].phase == "waiting"
     assert "There is no branch master" in launched.events[0].message
 
 
-def test_what_github_does_not_know_is_said_to_be_missing(with_github: LocalRuntime, github: GitHubServer) -> None:
+def test_a_ref_or_repository_missing_at_github_is_reported(with_github: LocalRuntime, github: GitHubServer) -> None:
     for spec, word in ((f"{NAME}/nowhere", "nowhere"), ("owner/none/HEAD", "owner/none")):
         failed = with_github.launch(spec, provider="gh")
         assert failed.phases == ["failed"]
@@ -81,7 +79,7 @@ def test_what_github_does_not_know_is_said_to_be_missing(with_github: LocalRunti
         check_readable(failed.last.message)
 
 
-def test_a_limit_of_githubs_is_told_with_its_end(with_github: LocalRuntime, github: GitHubServer) -> None:
+def test_a_rate_limit_of_github_is_reported_with_its_end(with_github: LocalRuntime, github: GitHubServer) -> None:
     github.limited_until = int(time.time()) + 1800
     failed = with_github.launch(f"{NAME}/another-branch", provider="gh")
     github.limited_until = None

@@ -62,9 +62,7 @@ def runtime(
         yield runtime
 
 
-def test_every_name_of_a_commit_leads_to_it_and_one_environment_serves_them_all(
-    runtime: LocalRuntime, clones: GitServer
-) -> None:
+def test_all_names_of_a_commit_share_one_environment(runtime: LocalRuntime, clones: GitServer) -> None:
     folder = clones.root / NAME
     main = git("-C", folder, "rev-parse", "main").decode().strip()
     topic = make_repository(folder, {"README.md": "topic\n", "requirements.txt": ""}, branch="topic/of-the-day")
@@ -88,7 +86,7 @@ def test_every_name_of_a_commit_leads_to_it_and_one_environment_serves_them_all(
     assert runtime.total("binderhub_build_count_total") == 1
 
 
-def test_the_token_is_sent_to_the_api_and_is_found_nowhere_else(
+def test_the_token_is_sent_to_the_api_only_and_never_shown(
     runtime: LocalRuntime, github: GitHubServer, clones: GitServer
 ) -> None:
     make_repository(clones.root / NAME, {"postBuild": File(ENVIRONMENT, 0o100755)}, branch="curious")
@@ -108,9 +106,7 @@ def test_the_token_is_sent_to_the_api_and_is_found_nowhere_else(
     assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []
 
 
-def test_a_token_that_the_host_refuses_is_not_told_either(
-    runtime: LocalRuntime, github: GitHubServer, clones: GitServer
-) -> None:
+def test_a_refused_token_is_never_shown(runtime: LocalRuntime, github: GitHubServer, clones: GitServer) -> None:
     github.tokens.clear()
     make_repository(clones.root / NAME, {"README.md": "later\n"}, branch="later")
     launched = runtime.launch(f"{NAME}/later", provider="gh", build_only="true")
@@ -121,7 +117,7 @@ def test_a_token_that_the_host_refuses_is_not_told_either(
     assert TOKEN not in launched.text + missing.text + runtime.log
 
 
-def test_a_limit_is_told_with_the_time_of_its_end_and_what_is_known_already_still_launches(
+def test_a_rate_limit_is_reported_with_its_end_and_cached_refs_still_launch(
     runtime: LocalRuntime, github: GitHubServer, clones: GitServer
 ) -> None:
     main = git("-C", clones.root / NAME, "rev-parse", "main").decode().strip()

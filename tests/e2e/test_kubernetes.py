@@ -51,7 +51,7 @@ def spec(git_server: GitServer, shipped: Shipped) -> str:
     return f"{quote(git_server.url('pod.git'), safe='')}/HEAD"
 
 
-def test_a_dockerfile_is_built_pushed_pulled_started_and_used_through_the_gateway(
+def test_a_dockerfile_is_built_and_its_session_is_used_through_the_gateway(
     bindery: LocalRuntime, spec: str, shipped: Shipped
 ) -> None:
     launched = bindery.launch(spec)
@@ -70,9 +70,7 @@ def test_a_dockerfile_is_built_pushed_pulled_started_and_used_through_the_gatewa
     assert not Session(session.url, again.last.data["token"]).answers()
 
 
-def test_which_cluster_namespace_and_gateway_are_used_is_said_at_the_start(
-    bindery: LocalRuntime, shipped: Shipped
-) -> None:
+def test_the_start_message_names_cluster_namespace_and_gateway(bindery: LocalRuntime, shipped: Shipped) -> None:
     line = bindery.line()
     assert line.startswith("Sessions are Pods in namespace bindery-sessions of https://127.0.0.1:")
     assert line.endswith(
@@ -80,9 +78,7 @@ def test_which_cluster_namespace_and_gateway_are_used_is_said_at_the_start(
     )
 
 
-def test_another_visitors_session_cannot_be_read_from_ones_own(
-    bindery: LocalRuntime, spec: str, tmp_path: Path
-) -> None:
+def test_a_session_cannot_read_another_visitors_session(bindery: LocalRuntime, spec: str, tmp_path: Path) -> None:
     own_session, other_session = (Session.of(bindery.launch(spec).last.data) for _ in range(2))
     with chromium(tmp_path, "*.sessions.localhost") as browser:
         page = browser.new_context().new_page()
@@ -122,7 +118,7 @@ def _socket(page: Page, session: Session) -> object:
     )
 
 
-def test_an_idle_session_ends_and_leaves_nothing_on_the_cluster(
+def test_an_idle_session_ends_and_leaves_no_objects_on_the_cluster(
     settings: dict[str, str], git_server: GitServer, spec: str, shipped: Shipped, tmp_path: Path
 ) -> None:
     words = {**settings, "idle_seconds": "3"}
@@ -135,7 +131,7 @@ def test_an_idle_session_ends_and_leaves_nothing_on_the_cluster(
         assert bindery.get(again).headers["location"] == f"/v2/git/{spec}"
 
 
-def test_one_ctrl_c_ends_every_session_that_was_started(
+def test_one_ctrl_c_ends_every_started_session(
     settings: dict[str, str], git_server: GitServer, spec: str, shipped: Shipped, tmp_path: Path
 ) -> None:
     with LocalRuntime(tmp_path / "home", allowed_private_hosts=git_server.address, settings=settings) as bindery:
@@ -146,7 +142,7 @@ def test_one_ctrl_c_ends_every_session_that_was_started(
         until(lambda: not shipped.objects(_id(ready)), 30)
 
 
-def test_sessions_survive_a_control_plane_that_does_not(
+def test_sessions_survive_a_crash_of_the_control_plane(
     settings: dict[str, str], git_server: GitServer, spec: str, tmp_path: Path
 ) -> None:
     with LocalRuntime(tmp_path / "home", allowed_private_hosts=git_server.address, settings=settings) as bindery:
@@ -158,7 +154,7 @@ def test_sessions_survive_a_control_plane_that_does_not(
         assert session.run("print(6 * 7)") == "42\n"
 
 
-def test_what_holds_a_session_up_is_told_while_it_is_waited_for(
+def test_the_reason_of_a_delayed_session_start_is_shown_during_the_wait(
     settings: dict[str, str], git_server: GitServer, spec: str, tmp_path: Path
 ) -> None:
     words = {**settings, "node_selector": '{"pool": "nowhere"}', "start_seconds": "12"}
@@ -186,7 +182,7 @@ def test_what_holds_a_session_up_is_told_while_it_is_waited_for(
         ({"kubeconfig": "/nowhere/config"}, "BINDERY_KUBECONFIG, /nowhere/config, cannot be used: "),
     ],
 )
-def test_what_is_missing_on_the_cluster_is_said_at_the_start(
+def test_missing_cluster_objects_are_reported_at_the_start(
     settings: dict[str, str], shipped: Shipped, tmp_path: Path, changed: dict[str, str], missing: str
 ) -> None:
     if changed.get("kubeconfig") == ADMINISTRATOR:  # only the administrator may look for missing objects
@@ -202,7 +198,7 @@ def test_what_is_missing_on_the_cluster_is_said_at_the_start(
     assert "Traceback" not in ended.stderr
 
 
-def test_the_api_server_may_be_away_for_a_while(bindery: LocalRuntime, spec: str, shipped: Shipped) -> None:
+def test_a_launch_survives_a_short_outage_of_the_api_server(bindery: LocalRuntime, spec: str, shipped: Shipped) -> None:
     shipped.cluster.stop_api_server()
     with bindery.stream(spec) as stream:
         try:

@@ -11,7 +11,7 @@ ORDER = ["waiting", "fetching", "building", "built", "launching", "ready"]
 BINDER = ("BINDER_LAUNCH_HOST", "BINDER_REF_URL", "BINDER_REPO_URL", "BINDER_REQUEST", "BINDER_PERSISTENT_REQUEST")
 
 
-def test_a_repository_is_launched_and_built_again_only_when_its_environment_changes(
+def test_a_repository_is_rebuilt_only_when_its_environment_changes(
     bindery: LocalRuntime, git_server: GitServer, spec_of: Callable[..., str]
 ) -> None:
     folder, spec = git_server.root / "demo.git", spec_of("demo.git")
@@ -62,7 +62,7 @@ def check_ready(launched: Stream, bindery: LocalRuntime, spec: str, persistent: 
     assert all(event.id for event in launched.events)
 
 
-def test_eight_visitors_of_a_new_commit_share_one_build_and_get_a_session_each(
+def test_eight_visitors_of_a_new_commit_share_one_build_with_one_session_each(
     bindery: LocalRuntime, git_server: GitServer, spec_of: Callable[..., str]
 ) -> None:
     make_repository(git_server.root / "crowd.git", {"requirements.txt": "toolz\n"})

@@ -95,14 +95,14 @@ def test_a_launch_is_shown_phase_by_phase_and_ends_in_the_session(
     assert len(bindery.asked) == 1
 
 
-def test_a_build_that_was_not_needed_is_said(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+def test_a_build_that_was_not_needed_is_shown_as_built_before(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
     bindery.scripts = [[FOUND, LAUNCHING, gate]]
     page.goto(LINK)
     expect(page.get_by_role("status")).to_have_text("Starting the session...")
     assert steps(page) == {"find": "done", "build": "built before", "start": "under way", "open": ""}
 
 
-def test_the_link_s_own_query_goes_along_with_the_token(page: Page, bindery: ScriptedBindery) -> None:
+def test_the_query_of_the_link_is_sent_to_the_session_with_the_token(page: Page, bindery: ScriptedBindery) -> None:
     bindery.scripts = [[FOUND, bindery.ready()]]
     page.goto(
         f"{LINK}?urlpath=git-pull%3Frepo%3Dhttps%253A%252F%252Fgithub.com%252Fo%252Fr%26urlpath%3Dlab%26token%3Dmine"
@@ -113,7 +113,7 @@ def test_the_link_s_own_query_goes_along_with_the_token(page: Page, bindery: Scr
     assert parse_qs(arrived.query) == {"repo": ["https://github.com/o/r"], "urlpath": ["lab"], "token": ["s3cret"]}
 
 
-def test_what_the_visitor_should_know_is_shown_before_the_session_opens(page: Page, bindery: ScriptedBindery) -> None:
+def test_notes_are_shown_before_the_session_opens(page: Page, bindery: ScriptedBindery) -> None:
     ready = bindery.ready()
     bindery.scripts = [[FOUND, {**ready, "message": f"Large files are missing.\n{ready['message']}"}]]
     page.goto(LINK)
@@ -140,7 +140,7 @@ def test_going_back_from_the_session_does_not_launch_again(page: Page, bindery: 
         "http://user:password@localhost:{port}/session/abc/",
     ],
 )
-def test_the_page_itself_sends_nobody_out_of_the_session(
+def test_the_page_opens_no_address_outside_the_session(
     page: Page, bindery: ScriptedBindery, gate: Gate, urlpath: str
 ) -> None:
     bindery.checked = False
@@ -157,16 +157,14 @@ def test_the_page_itself_sends_nobody_out_of_the_session(
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)//", "not an address", "file:///etc/"])
-def test_an_address_that_is_no_web_address_is_never_opened(
-    page: Page, bindery: ScriptedBindery, gate: Gate, url: str
-) -> None:
+def test_only_a_web_address_is_opened_as_a_session(page: Page, bindery: ScriptedBindery, gate: Gate, url: str) -> None:
     bindery.scripts = [[FOUND, bindery.ready(url=url), gate]]
     page.goto(LINK)
     expect(page.get_by_role("alert")).to_contain_text("The session's address cannot be read.")
     expect(page.locator("#open")).to_be_hidden()
 
 
-def test_a_failure_is_shown_with_its_reason_its_log_and_a_way_on(
+def test_a_failure_is_shown_with_its_reason_its_log_and_a_retry_link(
     page: Page, bindery: ScriptedBindery, gate: Gate
 ) -> None:
     reason = "apt.txt asks for <b>Debian</b> packages, which is missing here: install them.\n"
@@ -182,7 +180,7 @@ def test_a_failure_is_shown_with_its_reason_its_log_and_a_way_on(
     page.wait_for_url("**/session/abc/doc/tree/x.ipynb?token=s3cret")
 
 
-def test_a_broken_connection_goes_on_where_it_was(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+def test_a_broken_connection_resumes_at_the_last_event(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
     first = [{**WAITING, "id": "l1:1"}, {**BUILDING, "id": "l1:2"}]
     bindery.scripts = [first, [first[1], {**BUILDING, "message": "Step 2\n", "id": "l1:3"}, gate]]
     page.goto(LINK)
@@ -199,7 +197,7 @@ def test_equal_lines_of_a_log_are_all_shown(page: Page, bindery: ScriptedBindery
     expect(page.locator("#lines")).to_have_text("Step 1\n" * 4)
 
 
-def test_a_stream_that_is_refused_is_said_and_can_be_tried_again(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_refused_stream_is_reported_and_can_be_retried(page: Page, bindery: ScriptedBindery) -> None:
     page.goto(LINK)
     expect(page.locator("h1")).to_have_text("The connection was lost")
     bindery.scripts = [[FOUND, bindery.ready()]]
@@ -213,7 +211,7 @@ def stands(phase: str, *log: str, **more: object) -> dict[str, object]:
     return {"id": "l1", "phase": phase, "log": log, **more}
 
 
-def test_a_page_that_may_not_listen_asks_and_gets_there(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_page_refused_as_a_watcher_polls_until_its_session(page: Page, bindery: ScriptedBindery) -> None:
     ready = bindery.ready()
     session = {"url": ready["url"], "token": ready["token"], "notes": []}
     bindery.looks = [stands("building", "Waiting for build to start...", "Step 1"), stands("ready", **session)]
@@ -227,9 +225,7 @@ def test_a_page_that_may_not_listen_asks_and_gets_there(page: Page, bindery: Scr
     assert len(bindery.asked) == 1
 
 
-def test_a_page_that_waits_for_a_build_asks_instead_of_listening_and_gets_there(
-    page: Page, bindery: ScriptedBindery
-) -> None:
+def test_a_page_that_waits_for_a_build_polls_instead_of_streaming(page: Page, bindery: ScriptedBindery) -> None:
     """The log goes on after the last line of the stream. The page shows no trouble."""
     lines = [{**BUILDING, "message": f"Step {n}\n"} for n in (1, 2, 2)]
     bindery.scripts = [[WAITING, *lines, {"event": "ask", "id": "3"}]]
@@ -246,7 +242,7 @@ def test_a_page_that_waits_for_a_build_asks_instead_of_listening_and_gets_there(
     assert len(bindery.asked) == 1
 
 
-def test_a_stream_that_the_server_ends_on_purpose_is_no_interruption(
+def test_a_stream_that_the_server_ends_on_purpose_shows_no_interruption(
     page: Page, bindery: ScriptedBindery, gate: Gate
 ) -> None:
     bindery.scripts = [
@@ -269,7 +265,7 @@ def test_a_stream_that_the_server_ends_on_purpose_is_no_interruption(
     page.wait_for_url("**/session/abc/**")
 
 
-def test_pages_ask_ever_less_often_and_not_in_step(page: Page, bindery: ScriptedBindery) -> None:
+def test_polling_intervals_grow_and_are_randomised(page: Page, bindery: ScriptedBindery) -> None:
     bindery.looks = [stands("building")]
     # Each wait is noted, and ends a hundred times as soon.
     page.add_init_script(
@@ -288,9 +284,7 @@ def test_pages_ask_ever_less_often_and_not_in_step(page: Page, bindery: Scripted
     assert schedules[0] != schedules[1]
 
 
-def test_a_page_that_is_turned_away_asks_ever_less_often_and_does_not_give_up(
-    page: Page, bindery: ScriptedBindery
-) -> None:
+def test_a_refused_page_polls_less_and_less_often_and_never_gives_up(page: Page, bindery: ScriptedBindery) -> None:
     ready = bindery.ready()
     bindery.looks = [stands("ready", url=ready["url"], token=ready["token"], notes=[])]
     bindery.answers = [(429, {"Retry-After": "5"}, {}), (503, {"Retry-After": "5"}, {"code": "busy"})] * 4
@@ -308,7 +302,7 @@ def test_a_page_that_is_turned_away_asks_ever_less_often_and_does_not_give_up(
 
 
 @pytest.mark.parametrize("told", ["0", "Thu, 01 Jan 2026 00:00:00 GMT"])
-def test_a_page_that_is_told_no_number_of_seconds_waits_for_as_long_as_it_finds_right(
+def test_without_a_valid_retry_after_the_page_uses_its_own_intervals(
     page: Page, bindery: ScriptedBindery, told: str
 ) -> None:
     ready = bindery.ready()
@@ -325,14 +319,14 @@ def test_a_page_that_is_told_no_number_of_seconds_waits_for_as_long_as_it_finds_
     assert 3_000 <= second <= 6_000
 
 
-def test_a_page_that_asks_says_how_many_builds_are_before_its_own(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_polling_page_shows_how_many_builds_are_before_its_own(page: Page, bindery: ScriptedBindery) -> None:
     place = {"builds_before": 3, "message": "Waiting for a build slot: 3 builds are before this one."}
     bindery.looks = [stands("building", queue=place)]
     page.goto(LINK)
     expect(page.get_by_role("status")).to_have_text(str(place["message"]))
 
 
-def test_a_page_that_listens_says_how_many_builds_are_before_its_own(
+def test_a_streaming_page_shows_how_many_builds_are_before_its_own(
     page: Page, bindery: ScriptedBindery, gate: Gate
 ) -> None:
     place = {"phase": "waiting", "message": "Waiting for a build slot: 3 builds are before this one.\n"}
@@ -342,7 +336,7 @@ def test_a_page_that_listens_says_how_many_builds_are_before_its_own(
     assert steps(page) == {"find": "done", "build": "under way", "start": "", "open": ""}
 
 
-def test_lines_that_were_told_are_not_told_again(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_polling_page_shows_each_log_line_once(page: Page, bindery: ScriptedBindery) -> None:
     bindery.looks = [stands("building", "1", "2", "3", "3"), stands("building", "3", "3", "4")]
     bindery.answers = [(429, {"Retry-After": "0.01"}, {})]
     page.goto(LINK)
@@ -350,7 +344,7 @@ def test_lines_that_were_told_are_not_told_again(page: Page, bindery: ScriptedBi
     assert len(bindery.created) == 2
 
 
-def test_a_launch_that_is_asked_for_fails_in_words(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_polled_launch_shows_the_message_of_its_failure(page: Page, bindery: ScriptedBindery) -> None:
     failure = {"code": "build_failed", "message": "The build failed (pip): no such package.", "status": 422}
     bindery.looks = [stands("failed", "Step 1", failure=failure)]
     page.goto(LINK)
@@ -359,7 +353,7 @@ def test_a_launch_that_is_asked_for_fails_in_words(page: Page, bindery: Scripted
     expect(page.locator("#crowd")).to_be_hidden()
 
 
-def test_a_launch_that_may_not_be_asked_for_says_why(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_refused_poll_shows_its_reason(page: Page, bindery: ScriptedBindery) -> None:
     bindery.looks = [stands("building")]
     bindery.answers = [(403, {}, {"code": "bad_build_token", "message": "This page's permit has expired."})]
     page.goto(LINK)
@@ -371,9 +365,7 @@ EXPIRED: Answer = (403, {}, {"code": "bad_build_token", "message": "This page's 
 AWAY = (429, {"Retry-After": "0.01"}, {"code": "too_many_requests"})
 
 
-def test_a_page_that_was_turned_away_for_longer_than_its_permit_lasts_gets_another_one(
-    page: Page, bindery: ScriptedBindery
-) -> None:
+def test_a_page_whose_build_token_expired_during_refusals_gets_a_new_one(page: Page, bindery: ScriptedBindery) -> None:
     ready = bindery.ready()
     bindery.looks = [stands("ready", url=ready["url"], token=ready["token"], notes=[])]
     bindery.answers = [AWAY, EXPIRED]
@@ -383,7 +375,7 @@ def test_a_page_that_was_turned_away_for_longer_than_its_permit_lasts_gets_anoth
     assert [request["build_token"] for request in bindery.created] == ["first", "first", "second"]
 
 
-def test_a_page_whose_second_permit_is_refused_too_says_why(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_page_whose_second_build_token_is_refused_shows_the_reason(page: Page, bindery: ScriptedBindery) -> None:
     bindery.looks = [stands("building")]
     bindery.answers = [AWAY, EXPIRED, EXPIRED]
     page.goto(LINK)
@@ -391,7 +383,7 @@ def test_a_page_whose_second_permit_is_refused_too_says_why(page: Page, bindery:
     assert len(bindery.created) == 3
 
 
-def test_notes_are_shown_to_whoever_had_to_ask_too(page: Page, bindery: ScriptedBindery) -> None:
+def test_notes_are_shown_to_a_polling_page(page: Page, bindery: ScriptedBindery) -> None:
     ready = bindery.ready()
     session = {"url": ready["url"], "token": ready["token"], "notes": ["Large files are missing."]}
     bindery.looks = [stands("ready", **session)]
@@ -399,7 +391,7 @@ def test_notes_are_shown_to_whoever_had_to_ask_too(page: Page, bindery: Scripted
     expect(page.locator("#reason")).to_have_text("Large files are missing.")
 
 
-def test_connecting_again_does_not_repeat_the_log(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+def test_a_reconnection_does_not_repeat_the_log(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
     events = [{**WAITING, "id": "l1:1"}, {**BUILDING, "id": "l1:2"}]
     bindery.scripts = [events]
     page.goto(LINK)
@@ -410,7 +402,7 @@ def test_connecting_again_does_not_repeat_the_log(page: Page, bindery: ScriptedB
     expect(page.locator("#lines")).to_have_text("Waiting for build to start...\nStep 1\n")
 
 
-def test_a_page_that_another_site_sent_us_to_waits_for_its_visitor(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_page_opened_from_another_site_waits_for_confirmation(page: Page, bindery: ScriptedBindery) -> None:
     bindery.autostart, bindery.isolated = False, False
     bindery.scripts = [[FOUND, bindery.ready()]]
     page.goto(LINK)
@@ -424,7 +416,7 @@ def test_a_page_that_another_site_sent_us_to_waits_for_its_visitor(page: Page, b
     assert len(bindery.asked) == 1
 
 
-def test_a_log_is_plain_text_whatever_a_build_prints(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+def test_a_log_is_shown_as_plain_text_for_any_build_output(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
     lines = [
         "\x1b[32mgreen\x1b[0m <img src=x onerror=alert(1)>\n",
         "10%\r55%\r100%\r\n",
@@ -437,7 +429,7 @@ def test_a_log_is_plain_text_whatever_a_build_prints(page: Page, bindery: Script
     assert log(page) == "green <img src=x onerror=alert(1)>\n100%\nbell done\n"
 
 
-def test_a_log_without_end_does_not_fill_the_browser(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+def test_a_very_long_log_is_shortened_in_the_browser(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
     bindery.scripts = [[*({**BUILDING, "message": f"line {n}\n"} for n in range(12_000)), gate]]
     page.goto(LINK)
     expect(page.locator("#lines")).to_contain_text("line 11999\n")
@@ -446,7 +438,7 @@ def test_a_log_without_end_does_not_fill_the_browser(page: Page, bindery: Script
     assert lines[-1] == "line 11999"
 
 
-def test_an_image_that_was_all_one_wanted_is_the_end(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
+def test_a_build_only_launch_ends_with_its_image(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
     bindery.scripts = [[FOUND, {"phase": "ready", "message": "Done! Image built\n", "imageName": "i"}, gate]]
     page.goto(LINK)
     expect(page.get_by_role("status")).to_have_text("The environment is built.")
@@ -475,7 +467,9 @@ def paste(page: Page, text: str) -> None:
     page.keyboard.press("ControlOrMeta+V")
 
 
-def test_the_start_page_recognises_an_address_and_makes_link_and_badge(page: Page, bindery: ScriptedBindery) -> None:
+def test_the_start_page_recognises_an_address_and_makes_its_link_and_badge(
+    page: Page, bindery: ScriptedBindery
+) -> None:
     page.goto("/")
     expect(page.get_by_role("button", name="Launch")).to_be_disabled()
     paste(page, "https://github.com/o/r/blob/v1.0/notebooks/a%20(1).ipynb")
@@ -496,14 +490,16 @@ def test_the_start_page_recognises_an_address_and_makes_link_and_badge(page: Pag
         ("https://mybinder.org/v2/gist/u/0123abcd/HEAD?urlpath=lab", "gist/u/0123abcd/HEAD?urlpath=lab"),
     ],
 )
-def test_addresses_of_every_kind_become_links(page: Page, bindery: ScriptedBindery, address: str, link: str) -> None:
+def test_addresses_of_every_provider_become_links(
+    page: Page, bindery: ScriptedBindery, address: str, link: str
+) -> None:
     page.goto("/")
     page.locator("#repo").fill(address)
     expect(page.locator("#link")).to_have_value(f"{bindery.origin}/v2/{link}")
     expect(page.get_by_role("button", name="Launch")).to_be_enabled()
 
 
-def test_an_address_that_leads_nowhere_is_said_so_and_launches_nothing(page: Page, bindery: ScriptedBindery) -> None:
+def test_an_unknown_address_is_reported_and_cannot_be_launched(page: Page, bindery: ScriptedBindery) -> None:
     page.goto("/")
     page.locator("#repo").fill("https://example.org/")
     expect(page.locator("#hint")).to_contain_text("leads to no repository")
@@ -511,14 +507,14 @@ def test_an_address_that_leads_nowhere_is_said_so_and_launches_nothing(page: Pag
 
 
 @pytest.mark.parametrize("folder", ["/tmp/repo.git", "~/git/repo", "./repo", "../o/r", "C:/o/r", "C:\\o\\r", "/o/r"])
-def test_a_folder_is_not_taken_for_the_name_of_a_repository(page: Page, folder: str) -> None:
+def test_a_folder_is_not_accepted_as_a_repository_name(page: Page, folder: str) -> None:
     page.goto("/")
     page.locator("#repo").fill(folder)
     expect(page.locator("#hint")).to_contain_text("Folders are not fetched")
     expect(page.get_by_role("button", name="Launch")).to_be_disabled()
 
 
-def test_an_answer_about_what_is_no_longer_there_changes_nothing(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_late_detection_of_a_replaced_address_is_ignored(page: Page, bindery: ScriptedBindery) -> None:
     bindery.detecting.opened.clear()
     page.goto("/")
     with page.expect_request("**/api/detect**"):
@@ -532,7 +528,7 @@ def test_an_answer_about_what_is_no_longer_there_changes_nothing(page: Page, bin
     expect(page.locator("#link")).to_have_value(f"{bindery.origin}/v2/gh/o/r/HEAD")
 
 
-def test_an_address_that_nobody_recognises_is_a_git_repository(page: Page, bindery: ScriptedBindery) -> None:
+def test_an_unrecognised_address_is_a_git_repository(page: Page, bindery: ScriptedBindery) -> None:
     page.goto("/")
     paste(page, "https://git.example.org/o/r.git")
     expect(page.locator("#provider")).to_have_value("git")

@@ -74,7 +74,7 @@ def drive(client: Path, bindery: LocalRuntime, spec: str, **options: str | bool)
     return result["heard"], result["to"]
 
 
-def test_it_drives_a_launch_to_its_session(client: Path, bindery: LocalRuntime, plain: str) -> None:
+def test_the_npm_client_follows_a_launch_to_its_session(client: Path, bindery: LocalRuntime, plain: str) -> None:
     events, to = drive(client, bindery, f"git/{plain}")
     ready = events[-1]
     assert ready["phase"] == "ready"
@@ -82,19 +82,21 @@ def test_it_drives_a_launch_to_its_session(client: Path, bindery: LocalRuntime, 
     assert Session.of(ready).answers()
 
 
-def test_it_hears_why_a_launch_failed(client: Path, bindery: LocalRuntime, plain: str) -> None:
+def test_the_npm_client_gets_the_reason_of_a_failed_launch(client: Path, bindery: LocalRuntime, plain: str) -> None:
     events, _ = drive(client, bindery, f"git/{plain.replace('HEAD', 'nowhere')}")
     assert events[-1]["phase"] == "failed"
     assert "nowhere" in events[-1]["message"]
 
 
-def test_it_hears_why_a_link_is_refused(client: Path, bindery: LocalRuntime) -> None:
+def test_the_npm_client_gets_the_reason_of_a_refused_link(client: Path, bindery: LocalRuntime) -> None:
     events, _ = drive(client, bindery, "nowhere/a/b/HEAD")
     assert [news["phase"] for news in events] == ["failed"]
     assert "no kind of repository called nowhere" in events[-1]["message"]
 
 
-def test_an_image_is_all_it_gets_if_it_wants_no_more(client: Path, bindery: LocalRuntime, plain: str) -> None:
+def test_a_build_only_launch_of_the_npm_client_gets_an_image_only(
+    client: Path, bindery: LocalRuntime, plain: str
+) -> None:
     sessions = bindery.session_folders()
     events, _ = drive(client, bindery, f"git/{plain}", buildOnly=True)
     assert events[-1]["phase"] == "ready"
@@ -103,7 +105,7 @@ def test_an_image_is_all_it_gets_if_it_wants_no_more(client: Path, bindery: Loca
     assert bindery.session_folders() == sessions
 
 
-def test_a_page_s_token_leads_to_the_page_s_launch(client: Path, bindery: LocalRuntime, plain: str) -> None:
+def test_the_token_of_a_page_leads_to_the_launch_of_that_page(client: Path, bindery: LocalRuntime, plain: str) -> None:
     token = bindery.token(f"git/{plain}", jti="JavaScript's")
     first, _ = drive(client, bindery, f"git/{plain}", buildToken=token)
     again, _ = drive(client, bindery, f"git/{plain}", buildToken=token)
@@ -114,7 +116,7 @@ def test_a_page_s_token_leads_to_the_page_s_launch(client: Path, bindery: LocalR
     assert "permit to launch is not valid" in forged[-1]["message"]
 
 
-def test_it_is_told_and_not_left_waiting_where_too_many_watch(
+def test_the_npm_client_fails_at_once_if_there_are_too_many_watchers(
     client: Path, home: Path, git_server: GitServer, held: str, gate: Gate
 ) -> None:
     """The client only uses the stream. It means to try again, trips, and fails. It never shows the text of the
@@ -128,7 +130,7 @@ def test_it_is_told_and_not_left_waiting_where_too_many_watch(
     assert "503" in events[0]["message"]
 
 
-def test_where_it_leads_opens_with_the_token_and_not_without(client: Path, bindery: LocalRuntime, plain: str) -> None:
+def test_the_session_address_opens_only_with_its_token(client: Path, bindery: LocalRuntime, plain: str) -> None:
     _, to = drive(client, bindery, f"git/{plain}")
     with httpx.Client(trust_env=False, timeout=30) as browser:
         opened = browser.get(to, follow_redirects=True)

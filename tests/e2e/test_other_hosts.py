@@ -78,16 +78,14 @@ def test_a_gist_becomes_a_session_at_its_newest_revision(
     assert session.run("print(open('a.txt').read(), end='')") == "gist 0\n"
 
 
-def test_a_secret_gist_is_not_launched_and_it_is_said_why(runtime: LocalRuntime, gists: GitHubServer) -> None:
+def test_a_secret_gist_is_refused_with_its_reason(runtime: LocalRuntime, gists: GitHubServer) -> None:
     failed = runtime.launch(f"o/{SECRET}/master", provider="gist")
     assert failed.phases == ["failed"]
     assert "secret gist" in failed.last.message
     check_readable(failed.last.message)
 
 
-def test_the_pages_of_these_hosts_can_be_pasted_where_they_are_ones_own(
-    runtime: LocalRuntime, lab: GitLabServer
-) -> None:
+def test_pages_of_a_self_hosted_gitlab_can_be_pasted(runtime: LocalRuntime, lab: GitLabServer) -> None:
     payload = runtime.client.get("/api/detect", params={"url": f"{lab.url}/{PROJECT}/-/blob/main/README.md"}).json()
     assert (payload["provider"], payload["spec"], payload["path"]) == ("gl", "group%2Fsub%2Fproject/main", "README.md")
     page = runtime.client.get(payload["link"])

@@ -13,7 +13,7 @@ from tests.serving.runtime import LocalRuntime, until
 TOLD = re.compile(r'<script type="application/json" id="told">(.*?)</script>', re.DOTALL)
 
 
-def test_health_is_as_monitors_expect(bindery: LocalRuntime) -> None:
+def test_the_health_answer_has_the_form_that_monitors_expect(bindery: LocalRuntime) -> None:
     answer = bindery.get("/health")
     assert answer.status_code == 200
     payload = answer.json()
@@ -22,12 +22,12 @@ def test_health_is_as_monitors_expect(bindery: LocalRuntime) -> None:
     assert payload["checks"]
 
 
-def test_versions_name_what_runs(bindery: LocalRuntime) -> None:
+def test_versions_names_the_running_versions(bindery: LocalRuntime) -> None:
     payload = bindery.get("/versions").json()
     assert set(payload) == {"builder_info", "binderhub", "builder"}
 
 
-def test_metrics_are_read_by_prometheus(bindery: LocalRuntime, plain: str) -> None:
+def test_metrics_can_be_read_by_prometheus(bindery: LocalRuntime, plain: str) -> None:
     bindery.launch(plain, build_only="true")
     until(lambda: bindery.total("bindery_launches_ready_total") >= 1)
     answer = bindery.get("/metrics")
@@ -44,7 +44,7 @@ def test_metrics_are_read_by_prometheus(bindery: LocalRuntime, plain: str) -> No
     assert sum(attempts) == ready >= attempts[0] >= 1
 
 
-def test_the_providers_are_listed_as_forms_want_them(bindery: LocalRuntime) -> None:
+def test_the_providers_are_listed_in_the_form_that_clients_expect(bindery: LocalRuntime) -> None:
     providers = {each["id"]: each for each in bindery.get("/api/repoproviders").json()}
     assert {"gh", "git"} <= providers.keys()
     for each in providers.values():
@@ -57,7 +57,7 @@ def test_the_providers_are_listed_as_forms_want_them(bindery: LocalRuntime) -> N
 
 
 @pytest.mark.parametrize("path", ["/badge.svg", "/badge_logo.svg", "/assets/badge.svg", "/assets/images/badge.svg"])
-def test_badges_are_pictures(bindery: LocalRuntime, path: str) -> None:
+def test_badges_are_svg_images(bindery: LocalRuntime, path: str) -> None:
     answer = bindery.get(path)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("image/svg+xml")
@@ -79,7 +79,7 @@ def test_no_other_files_are_served(bindery: LocalRuntime, path: str) -> None:
         ("/repo/o/r/a/b%20c.ipynb", "/v2/gh/o/r/master?urlpath="),
     ],
 )
-def test_the_oldest_links_lead_on(bindery: LocalRuntime, path: str, to: str) -> None:
+def test_the_oldest_links_redirect_to_launch_pages(bindery: LocalRuntime, path: str, to: str) -> None:
     answer = bindery.raw(path.encode())
     assert answer.status == 302
     assert answer.headers["location"].startswith(to)
@@ -87,14 +87,14 @@ def test_the_oldest_links_lead_on(bindery: LocalRuntime, path: str, to: str) -> 
 
 
 @pytest.mark.parametrize("path", ["/repo/o", "/repo//evil.example", "/repo/o%0d%0aX-Evil:%201/r", "/repo/%2f%2fevil/r"])
-def test_the_oldest_links_lead_nowhere_else(bindery: LocalRuntime, path: str) -> None:
+def test_the_oldest_links_redirect_to_no_other_site(bindery: LocalRuntime, path: str) -> None:
     answer = bindery.raw(path.encode())
     assert answer.status in (302, 400, 404), answer.body
     assert answer.headers.get("location", "/v2/gh/").startswith("/v2/gh/")
     assert "x-evil" not in answer.headers
 
 
-def test_the_launch_page_names_its_repository_and_is_kept_by_nobody(bindery: LocalRuntime, plain: str) -> None:
+def test_the_launch_page_names_its_repository_and_is_not_cached(bindery: LocalRuntime, plain: str) -> None:
     answer = bindery.get(f"/v2/git/{plain}")
     assert answer.status_code == 200
     title = re.search(r'<meta property="og:title" content="([^"]*)"', answer.text)
@@ -106,14 +106,14 @@ def test_the_launch_page_names_its_repository_and_is_kept_by_nobody(bindery: Loc
     assert told(answer.text)["token"] != told(other.text)["token"]
 
 
-def test_the_pages_token_launches(bindery: LocalRuntime, plain: str) -> None:
+def test_the_build_token_of_a_page_launches(bindery: LocalRuntime, plain: str) -> None:
     page = told(bindery.get(f"/v2/git/{plain}").text)
     assert page["build"] == f"/build/git/{plain}"
     launched = bindery.launch(plain, build_token=str(page["token"]), build_only="true")
     assert launched.last.phase == "ready"
 
 
-def test_the_address_of_a_session_that_is_over_leads_back_to_its_launch_page(bindery: LocalRuntime, plain: str) -> None:
+def test_the_address_of_an_ended_session_redirects_to_its_launch_page(bindery: LocalRuntime, plain: str) -> None:
     launch = bindery.launch(plain, build_only="true").last.id.partition(":")[0]
     before = bindery.launches()
     answer = bindery.raw(f"/sessions/{launch}".encode())
@@ -128,7 +128,7 @@ def test_the_address_of_a_session_that_is_over_leads_back_to_its_launch_page(bin
 @pytest.mark.parametrize(
     "session", ["nobody", "A", "a" * 41, "a/b", "%2e%2e%2fhealth", "a%0d%0aX-Evil:%201", "<b>", "%ff"]
 )
-def test_a_session_that_nobody_remembers_is_told_as_that(bindery: LocalRuntime, session: str) -> None:
+def test_an_unknown_session_is_reported_as_unknown(bindery: LocalRuntime, session: str) -> None:
     answer = bindery.raw(f"/sessions/{session}".encode())
     assert answer.status == 404
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -157,7 +157,7 @@ def test_markup_in_a_link_stays_text(bindery: LocalRuntime) -> None:
         ("urlpath=git-pull%3Frepo%3Dhttps://github.com/o/r", "git-pull?repo=https://github.com/o/r"),
     ],
 )
-def test_a_path_in_the_session_reaches_the_page(bindery: LocalRuntime, plain: str, query: str, path: str) -> None:
+def test_a_path_in_the_session_is_passed_to_the_page(bindery: LocalRuntime, plain: str, query: str, path: str) -> None:
     assert told(bindery.get(f"/v2/git/{plain}?{query}").text)["path"] == path
 
 

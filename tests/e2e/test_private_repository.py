@@ -78,7 +78,7 @@ def commit(clones: GitServer, shipped: Shipped, name: str, text: str) -> str:
     return make_repository(clones.root / name, {"Dockerfile": dockerfile, "hello.txt": text})
 
 
-def test_one_that_is_named_is_launched_and_the_token_is_in_nothing_that_is_left_of_it(
+def test_a_named_private_repository_is_launched_without_exposing_the_token(
     bindery: LocalRuntime, clones: GitServer, shipped: Shipped
 ) -> None:
     commit(clones, shipped, NAMED, "hidden\n")
@@ -99,7 +99,7 @@ def test_one_that_is_named_is_launched_and_the_token_is_in_nothing_that_is_left_
         assert [path for path in written if secret.encode() in path.read_bytes()] == []
 
 
-def test_each_commit_of_it_has_an_image_of_its_own_and_no_session_fetches(
+def test_each_commit_of_a_private_repository_has_its_own_image(
     bindery: LocalRuntime, clones: GitServer, shipped: Shipped
 ) -> None:
     images = set()
@@ -115,7 +115,9 @@ def test_each_commit_of_it_has_an_image_of_its_own_and_no_session_fetches(
     assert len(images) == 2
 
 
-def test_one_that_is_not_named_is_not_there(bindery: LocalRuntime, clones: GitServer, shipped: Shipped) -> None:
+def test_a_private_repository_that_is_not_named_looks_missing(
+    bindery: LocalRuntime, clones: GitServer, shipped: Shipped
+) -> None:
     existing = commit(clones, shipped, HIDDEN, "not for visitors\n")
     for ref in ("HEAD", "nowhere", existing):
         hidden, absent = (bindery.launch(f"{name}/{ref}", provider="gh") for name in (HIDDEN, "octo/absent"))

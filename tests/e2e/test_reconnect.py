@@ -41,7 +41,7 @@ def hear_line(stream: Stream, text: str) -> None:
     assert any(event.message == text for event in stream.listen()), f"{text!r} never came: {stream.events[-5:]}"
 
 
-def test_late_joiners_get_the_last_lines_and_a_client_that_left_its_launch(
+def test_a_late_client_gets_the_last_lines_and_a_returning_one_its_launch(
     bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate
 ) -> None:
     make_repository(git_server.root / "slow.git", {"postBuild": gate.post_build(LINES)})
@@ -73,7 +73,7 @@ def test_late_joiners_get_the_last_lines_and_a_client_that_left_its_launch(
     assert told_again.last.data["token"] == again.last.data["token"]
 
 
-def test_a_client_that_connects_again_misses_no_line_and_hears_none_twice(
+def test_a_reconnecting_client_gets_every_line_once(
     bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate
 ) -> None:
     make_repository(git_server.root / "resumed.git", {"postBuild": gate.post_build(LINES)})
@@ -87,7 +87,7 @@ def test_a_client_that_connects_again_misses_no_line_and_hears_none_twice(
         assert second.finish().last.phase == "ready"
 
 
-def test_many_clients_that_go_away_free_their_streams_and_the_build_goes_on(
+def test_streams_of_disconnected_clients_are_closed_and_the_build_continues(
     bindery: LocalRuntime, git_server: GitServer, spec_of: Spec, gate: Gate
 ) -> None:
     make_repository(git_server.root / "busy.git", {"postBuild": gate.post_build("echo begun")})
@@ -104,7 +104,7 @@ def test_many_clients_that_go_away_free_their_streams_and_the_build_goes_on(
     assert bindery.launch(spec, build_token=token).last.phase == "ready"
 
 
-def test_a_launch_that_is_ready_is_told_again_and_no_other_session_starts(bindery: LocalRuntime, plain: str) -> None:
+def test_a_ready_launch_is_reported_again_without_a_new_session(bindery: LocalRuntime, plain: str) -> None:
     token = bindery.token(f"git/{plain}", jti="reloads the page", seconds=300)
     first = bindery.launch(plain, build_token=token)
     assert first.last.phase == "ready"
@@ -133,7 +133,7 @@ def test_a_launch_that_is_ready_is_told_again_and_no_other_session_starts(binder
     ],
     ids=["signature", "place", "launch", "no id", "long", "of another spec"],
 )
-def test_a_spoiled_event_id_is_refused(
+def test_a_modified_event_id_is_refused(
     bindery: LocalRuntime, plain: str, spoil: Callable[[str], str], spec: str | None
 ) -> None:
     launched = bindery.launch(plain, build_only="true")
@@ -156,7 +156,7 @@ def test_a_spoiled_event_id_is_refused(
     ],
     ids=["expired", "of another spec", "signature", "long"],
 )
-def test_a_launch_is_not_created_with_a_bad_token(
+def test_a_bad_token_creates_no_launch(
     bindery: LocalRuntime, plain: str, spec: str | None, seconds: int, spoil: str, why: str
 ) -> None:
     token = bindery.token(spec or f"git/{plain}", jti=f"never used, {why}", seconds=seconds) + spoil
@@ -168,5 +168,5 @@ def test_a_launch_is_not_created_with_a_bad_token(
     assert bindery.launches() == before
 
 
-def test_a_stream_that_is_quiet_is_kept_alive(quiet: Future[bool]) -> None:
+def test_a_silent_stream_is_kept_alive(quiet: Future[bool]) -> None:
     assert quiet.result(60)

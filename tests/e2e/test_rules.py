@@ -39,7 +39,7 @@ def asked(bindery: LocalRuntime, spec: str, client: str, headers: dict[str, str]
         return stranger.get(f"{bindery.address}/build/git/{spec}", headers={**STREAM, **(headers or {})})
 
 
-def test_without_a_pages_token_only_so_many_launches_are_made(strict: LocalRuntime, allowed: str) -> None:
+def test_launches_without_a_page_token_are_limited(strict: LocalRuntime, allowed: str) -> None:
     missing = allowed.replace("HEAD", "missing")
     for remaining in (2, 1, 0):
         answer = asked(strict, missing, STRANGER)
@@ -62,7 +62,7 @@ def test_without_a_pages_token_only_so_many_launches_are_made(strict: LocalRunti
     assert strict.launch(missing).response.headers["x-ratelimit-remaining"] == "2"
 
 
-def test_sessions_are_counted_per_repository_and_altogether(
+def test_sessions_are_limited_per_repository_and_in_total(
     strict: LocalRuntime, git_server: GitServer, spec_of: Spec, allowed: str
 ) -> None:
     for name in ("other.git", "third.git"):
@@ -97,7 +97,7 @@ def test_banned_and_unlisted_repositories_are_refused(strict: LocalRuntime, spec
         assert strict.get(f"/v2/git/{spec}").status_code == 403
 
 
-def test_banned_networks_get_a_refusal_and_nothing_else(strict: LocalRuntime, allowed: str) -> None:
+def test_banned_networks_get_only_a_refusal(strict: LocalRuntime, allowed: str) -> None:
     refused = asked(strict, allowed, BANNED)
     assert '"status_code": 403' in refused.text
     assert "your network" in refused.text

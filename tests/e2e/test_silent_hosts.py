@@ -38,7 +38,7 @@ def get_well(server: GitServer) -> None:
     server.well.set()
 
 
-def test_a_build_whose_host_goes_silent_fails_soon_and_holds_up_nobody(
+def test_a_build_with_a_silent_host_fails_soon_and_delays_no_other(
     home: Path, git_server: GitServer, plain: str, silent: GitServer
 ) -> None:
     hosts = f"{git_server.address},{silent.address}"
@@ -65,7 +65,7 @@ def test_a_build_whose_host_goes_silent_fails_soon_and_holds_up_nobody(
         assert bindery.launch(spec(silent, "silent.git")).last.phase == "ready"
 
 
-def test_killed_while_the_host_is_silent_it_leaves_nothing_of_the_transfer(home: Path, silent: GitServer) -> None:
+def test_a_kill_during_a_silent_transfer_leaves_no_partial_files(home: Path, silent: GitServer) -> None:
     with LocalRuntime(home, allowed_private_hosts=silent.address, settings=SETTINGS) as bindery:
         token = bindery.token(f"git/{spec(silent, 'silent.git')}", jti="silent")
         with bindery.stream(spec(silent, "silent.git"), build_token=token) as stalled:
@@ -78,7 +78,7 @@ def test_killed_while_the_host_is_silent_it_leaves_nothing_of_the_transfer(home:
         check_at_rest(bindery)
 
 
-def test_a_session_whose_host_goes_silent_begins_once_the_host_is_well(home: Path, silent: GitServer) -> None:
+def test_a_session_with_a_silent_host_starts_once_the_host_answers(home: Path, silent: GitServer) -> None:
     with LocalRuntime(home, allowed_private_hosts=silent.address, settings=SETTINGS) as bindery:
         assert bindery.launch(spec(silent, "other.git"), build_only="true").last.phase == "ready"
         make_repository(silent.root / "other.git", {"README.md": "a commit that needs no new environment\n"})

@@ -46,7 +46,7 @@ def link_of(bindery: ScriptedBindery, link: str) -> str:
 
 
 @pytest.mark.parametrize(("text", "link"), ADDRESSES.items())
-def test_what_is_pasted_makes_its_link(page: Page, bindery: ScriptedBindery, text: str, link: str) -> None:
+def test_pasted_text_becomes_its_link(page: Page, bindery: ScriptedBindery, text: str, link: str) -> None:
     page.goto("/")
     paste(page, text)
     expect(page.locator("#link")).to_have_value(link_of(bindery, link))
@@ -54,9 +54,7 @@ def test_what_is_pasted_makes_its_link(page: Page, bindery: ScriptedBindery, tex
 
 
 @pytest.mark.parametrize("text", ["github.com/o/r", "o/r/tree/dev", "10.5281/zenodo.1", "https://github.com/o/r"])
-def test_text_that_is_typed_is_rewritten_on_leaving_the_field_only(
-    page: Page, bindery: ScriptedBindery, text: str
-) -> None:
+def test_typed_text_is_rewritten_only_when_the_field_is_left(page: Page, bindery: ScriptedBindery, text: str) -> None:
     page.goto("/")
     page.locator("#repo").press_sequentially(text)
     expect(page.locator("#link")).not_to_have_value("")
@@ -68,7 +66,7 @@ def test_text_that_is_typed_is_rewritten_on_leaving_the_field_only(
     expect(page.locator("#link")).to_have_value(link)
 
 
-def test_a_pause_while_typing_an_address_changes_nothing_in_the_field(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_pause_while_typing_an_address_does_not_change_the_field(page: Page, bindery: ScriptedBindery) -> None:
     page.goto("/")
     page.locator("#repo").press_sequentially("https://github.com/o/r")
     expect(page.locator("#link")).to_have_value(link_of(bindery, "gh/o/r/HEAD"))
@@ -81,7 +79,7 @@ def test_a_pause_while_typing_an_address_changes_nothing_in_the_field(page: Page
 
 @pytest.mark.parametrize(("text", "hint"), REFUSED.items())
 @pytest.mark.parametrize("how", ["paste", "type"])
-def test_what_is_no_repository_makes_no_link(
+def test_text_that_names_no_repository_makes_no_link(
     page: Page, bindery: ScriptedBindery, text: str, hint: str, how: str
 ) -> None:
     page.goto("/")
@@ -105,7 +103,7 @@ def test_what_is_no_repository_makes_no_link(
     ],
 )
 @pytest.mark.parametrize("typed", [False, True])
-def test_a_second_paste_keeps_nothing_of_the_first(
+def test_a_second_paste_replaces_all_of_the_first(
     page: Page, bindery: ScriptedBindery, second: str, link: str, typed: bool
 ) -> None:
     page.goto("/")
@@ -118,7 +116,7 @@ def test_a_second_paste_keeps_nothing_of_the_first(
     expect(page.locator("#link")).to_have_value(link_of(bindery, link))
 
 
-def test_a_name_typed_over_an_address_keeps_nothing_of_it(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_name_typed_over_an_address_replaces_all_of_it(page: Page, bindery: ScriptedBindery) -> None:
     page.goto("/")
     paste(page, "https://github.com/binder-examples/requirements/blob/dev/sub/index.ipynb")
     expect(page.locator("#ref")).to_have_value("dev")
@@ -126,7 +124,7 @@ def test_a_name_typed_over_an_address_keeps_nothing_of_it(page: Page, bindery: S
     expect(page.locator("#link")).to_have_value(link_of(bindery, "gh/o/r/HEAD"))
 
 
-def test_a_branch_that_is_typed_while_an_address_is_looked_up_stays(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_branch_typed_during_the_detection_of_an_address_stays(page: Page, bindery: ScriptedBindery) -> None:
     bindery.detecting.opened.clear()
     page.goto("/")
     paste(page, "https://github.com/o/r")
@@ -136,7 +134,7 @@ def test_a_branch_that_is_typed_while_an_address_is_looked_up_stays(page: Page, 
     expect(page.locator("#link")).to_have_value(link_of(bindery, "gh/o/r/dev"))
 
 
-def test_a_name_goes_back_to_github_after_a_record(page: Page, bindery: ScriptedBindery) -> None:
+def test_a_repository_name_after_a_record_means_github_again(page: Page, bindery: ScriptedBindery) -> None:
     page.goto("/")
     paste(page, "10.5281/zenodo.3242074")
     expect(page.locator("#provider")).to_have_value("zenodo")
@@ -154,7 +152,7 @@ def test_a_name_goes_back_to_github_after_a_record(page: Page, bindery: Scripted
         ("git", "o/r", ""),
     ],
 )
-def test_a_name_belongs_to_the_host_that_was_chosen(
+def test_a_repository_name_belongs_to_the_selected_provider(
     page: Page, bindery: ScriptedBindery, provider: str, text: str, link: str
 ) -> None:
     page.goto("/")

@@ -73,9 +73,7 @@ def bindery(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.parametrize("way", [locked, read_only, without_room])
-def test_while_the_table_cannot_be_written_launches_say_so_and_afterwards_all_goes_on(
-    bindery: LocalRuntime, plain: str, way: Way
-) -> None:
+def test_launches_report_an_unwritable_table_and_work_afterwards(bindery: LocalRuntime, plain: str, way: Way) -> None:
     before = Session.of(bindery.launch(plain).last.data)
     with bindery.stream(plain) as under_way, ThreadPoolExecutor(MANY) as visitors:
         under_way.hear("launching")
@@ -99,7 +97,7 @@ def test_while_the_table_cannot_be_written_launches_say_so_and_afterwards_all_go
     check_at_rest(bindery)
 
 
-def test_a_start_waits_for_a_table_that_is_locked_and_says_so(bindery: LocalRuntime, plain: str) -> None:
+def test_a_start_waits_for_a_locked_table_with_a_message(bindery: LocalRuntime, plain: str) -> None:
     token = bindery.token(f"git/{plain}", jti="before the lock")
     assert bindery.launch(plain, build_token=token).last.phase == "ready"
     bindery.kill9()

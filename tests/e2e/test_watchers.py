@@ -43,7 +43,7 @@ def is_ready(bindery: LocalRuntime, payload: dict[str, Any], permit: dict[str, s
     return state
 
 
-def test_five_visitors_where_two_may_watch_all_reach_a_session(
+def test_five_visitors_with_two_watcher_slots_all_reach_a_session(
     home: Path, git_server: GitServer, held: str, gate: Gate, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with ExitStack() as stack:
@@ -65,7 +65,7 @@ def test_five_visitors_where_two_may_watch_all_reach_a_session(
         assert bindery.launches() == 5
 
 
-def test_where_nobody_may_watch_a_page_polls_its_way_to_a_session(
+def test_without_watcher_slots_a_page_polls_until_its_session(
     home: Path, git_server: GitServer, plain: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """WatchersAtOnce=0 suits an account that may reserve no concurrent executions."""
@@ -82,7 +82,7 @@ def test_where_nobody_may_watch_a_page_polls_its_way_to_a_session(
         is_ready(bindery, *created(bindery, plain))
 
 
-def test_whoever_only_scripts_gets_there_while_watchers_are_full(
+def test_a_script_reaches_its_session_while_all_watcher_slots_are_taken(
     home: Path, git_server: GitServer, plain: str, held: str, gate: Gate
 ) -> None:
     with may_watch(home, git_server, 1) as bindery, bindery.stream(held) as watching:
@@ -102,7 +102,7 @@ def test_whoever_only_scripts_gets_there_while_watchers_are_full(
         assert watching.finish().last.phase == "ready"
 
 
-def test_a_place_is_free_again_when_its_watcher_has_gone(
+def test_a_watcher_slot_is_free_again_when_its_watcher_disconnects(
     home: Path, git_server: GitServer, held: str, gate: Gate
 ) -> None:
     with may_watch(home, git_server, 1) as bindery:
@@ -120,7 +120,7 @@ def test_a_place_is_free_again_when_its_watcher_has_gone(
         gate.open()
 
 
-def test_a_page_s_token_finds_the_page_s_launch_and_no_other(bindery: LocalRuntime, plain: str) -> None:
+def test_the_token_of_a_page_finds_the_launch_of_that_page_only(bindery: LocalRuntime, plain: str) -> None:
     before = bindery.launches()
     token = bindery.token(f"git/{plain}", jti="page")
     first = bindery.launch(plain, build_token=token).last
@@ -164,7 +164,7 @@ def heard_by_all(connections: list[socket.socket], word: bytes, received: dict[s
                     ready.unregister(connection)
 
 
-def test_three_hundred_who_watch_hold_up_no_work(
+def test_three_hundred_watchers_delay_no_work(
     home: Path, git_server: GitServer, plain: str, held: str, gate: Gate
 ) -> None:
     with ExitStack() as stack:

@@ -20,7 +20,7 @@ def in_session(session: Session, *lines: str) -> list[str]:
     return session.run(GIT.format(lines)).splitlines()
 
 
-def test_a_version_from_tags_is_right_and_follows_a_new_commit_and_the_session_can_pull(
+def test_versions_from_tags_follow_new_commits_and_the_session_can_pull(
     bindery: LocalRuntime, git_server: GitServer, spec_of: Callable[..., str]
 ) -> None:
     folder, spec = git_server.root / "described.git", spec_of("described.git")

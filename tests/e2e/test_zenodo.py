@@ -61,19 +61,19 @@ def test_a_doi_becomes_a_session_with_the_newest_versions_files(with_zenodo: Loc
     assert not any("content" in path for path in zenodo.asked[count:]), "its files are kept with its environment"
 
 
-def test_another_version_is_another_environment(with_zenodo: LocalRuntime) -> None:
+def test_another_version_has_another_environment(with_zenodo: LocalRuntime) -> None:
     launched = with_zenodo.launch("https%3A%2F%2Fdoi.org%2F10.5281%2Fzenodo.201", provider="zenodo")
     assert launched.last.phase == "ready", launched.last.message
     assert Session.of(launched.last.data).run("print(open('README.md').read(), end='')") == "first\n"
 
 
-def test_its_page_names_the_record(with_zenodo: LocalRuntime) -> None:
+def test_the_launch_page_names_the_record(with_zenodo: LocalRuntime) -> None:
     page = with_zenodo.client.get("/v2/zenodo/10.5281/zenodo.203/?labpath=README.md")
     assert page.status_code == 200
     assert "https://doi.org/10.5281/zenodo.203" in page.text
 
 
-def test_a_doi_alone_leads_to_the_page_of_its_record(with_zenodo: LocalRuntime) -> None:
+def test_a_doi_redirects_to_the_launch_page_of_its_record(with_zenodo: LocalRuntime) -> None:
     for spec in ("10.5281/zenodo.200", "10.5281/zenodo.200/", "doi:10.5281/zenodo.200"):
         moved = with_zenodo.client.get(f"/v2/doi/{spec}", params={"labpath": "a b.ipynb"})
         assert moved.status_code == 302
@@ -83,7 +83,7 @@ def test_a_doi_alone_leads_to_the_page_of_its_record(with_zenodo: LocalRuntime) 
     assert "https://doi.org/10.5281/zenodo.203" in page.text
 
 
-def test_a_program_may_ask_for_a_doi_as_such(with_zenodo: LocalRuntime) -> None:
+def test_a_program_can_launch_a_doi(with_zenodo: LocalRuntime) -> None:
     launched = with_zenodo.launch("10.5281/zenodo.203", provider="doi")
     assert launched.last.phase == "ready", launched.last.message
     assert launched.last.data["binder_request"] == "v2/zenodo/10.5281/zenodo.203"
@@ -95,7 +95,7 @@ def test_a_program_may_ask_for_a_doi_as_such(with_zenodo: LocalRuntime) -> None:
     check_readable(failed.last.message)
 
 
-def test_a_doi_of_nobody_here_is_told_to_be_one(with_zenodo: LocalRuntime, zenodo: Zenodo) -> None:
+def test_a_doi_without_a_supported_host_is_reported(with_zenodo: LocalRuntime, zenodo: Zenodo) -> None:
     zenodo.dois.targets["10.1234/paper"] = f"{zenodo.url}/papers/1"
     for doi, status, words in (
         ("10.1234/paper", 400, "/papers/1"),
@@ -107,7 +107,7 @@ def test_a_doi_of_nobody_here_is_told_to_be_one(with_zenodo: LocalRuntime, zenod
         assert words in page.text
 
 
-def test_an_archive_that_leads_out_is_refused_with_its_reason(with_zenodo: LocalRuntime) -> None:
+def test_an_archive_that_leaves_its_folder_is_refused_with_its_reason(with_zenodo: LocalRuntime) -> None:
     failed = with_zenodo.launch("10.5281/zenodo.301", provider="zenodo")
     assert failed.last.phase == "failed"
     assert "evil" in failed.last.message
@@ -115,7 +115,7 @@ def test_an_archive_that_leads_out_is_refused_with_its_reason(with_zenodo: Local
     check_readable(failed.last.message)
 
 
-def test_what_is_not_there_and_what_is_no_doi_are_told_apart(with_zenodo: LocalRuntime, zenodo: Zenodo) -> None:
+def test_a_missing_record_and_an_invalid_doi_have_different_messages(with_zenodo: LocalRuntime, zenodo: Zenodo) -> None:
     zenodo.replies["/api/records/999"] = Reply(410)
     for spec, word in (("10.5281/zenodo.999", "https://doi.org/10.5281/zenodo.999"), ("nothing", "is not a DOI")):
         failed = with_zenodo.launch(spec, provider="zenodo")

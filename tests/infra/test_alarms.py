@@ -30,7 +30,7 @@ def build_minutes(seconds: float, slots: int) -> float:
 
 
 @pytest.mark.parametrize("slots", [1, 2, 20])
-def test_build_minutes_alarm_rings_when_all_slots_build_all_the_time_and_not_at_half_of_that(slots: int) -> None:
+def test_build_minutes_alarm_rings_when_all_slots_build_permanently_not_at_half_load(slots: int) -> None:
     threshold = float(str(resolved(alarm("BuildsTakeLong")["Threshold"], {})))
     assert build_minutes(slots * HOUR, slots) > threshold
     assert build_minutes(slots * HOUR / 2, slots) < threshold
@@ -43,17 +43,17 @@ def test_build_minutes_alarm_rings_for_builds_at_their_limit() -> None:
     assert build_minutes(ended * default("BuildSeconds"), slots) > threshold
 
 
-def test_build_minutes_alarm_cannot_be_set_above_what_can_happen() -> None:
+def test_build_minutes_alarm_threshold_stays_below_the_possible_maximum() -> None:
     assert TEMPLATE["Parameters"]["BuildMinutesToAlarm"]["MaxValue"] < 60
 
 
-def test_failures_alarm_rings_before_one_client_is_out_of_launches() -> None:
+def test_failures_alarm_rings_before_one_client_exhausts_its_launch_limit() -> None:
     """The alarm rings within its period, even if there is no other client."""
     period = float(str(alarm("LaunchesFailHere")["Period"]))
     assert default("FailuresToAlarm") < default("PageRateLimit") * period / HOUR
 
 
-def test_silence_alarm_can_ring_with_the_sessions_that_there_may_be() -> None:
+def test_silence_alarm_can_ring_within_the_session_quota() -> None:
     """The sessions of several clients can set it off. One client alone cannot."""
     from bindery.usecases.cull_sessions import MANY_COUNT, MANY_SHARE
 

@@ -19,7 +19,7 @@ def test_every_locked_package_has_a_wheel_for_the_architecture(architecture: str
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == [], "nothing is installed"
 
 
-def test_a_package_without_a_wheel_for_the_architecture_is_told(
+def test_a_package_without_a_wheel_for_the_architecture_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PLATFORMS, "arm64", "riscv64-unknown-linux")  # for which few packages have wheels
@@ -27,5 +27,5 @@ def test_a_package_without_a_wheel_for_the_architecture_is_told(
         install(tmp_path, UV, library.WANTED, "arm64", only_resolve=True)
 
 
-def test_the_template_offers_the_architectures_that_packages_are_made_for() -> None:
+def test_the_template_offers_the_architectures_that_packages_support() -> None:
     assert sorted(TEMPLATE["Parameters"]["Architecture"]["AllowedValues"]) == sorted(PLATFORMS)

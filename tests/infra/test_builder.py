@@ -35,12 +35,12 @@ def project() -> Mapping[str, Any]:
     return properties
 
 
-def test_the_project_has_the_buildspec_that_is_tested(project: Mapping[str, Any]) -> None:
+def test_the_codebuild_project_contains_the_tested_buildspec(project: Mapping[str, Any]) -> None:
     without_remarks = [line for line in BUILDSPEC.splitlines() if not line.startswith("#")]
     assert project["Source"]["BuildSpec"].splitlines() == without_remarks
 
 
-def test_every_variable_that_the_buildspec_names_is_given(project: Mapping[str, Any]) -> None:
+def test_every_variable_that_the_buildspec_uses_is_defined(project: Mapping[str, Any]) -> None:
     spec = yaml.safe_load(BUILDSPEC)
     required = set(re.findall(r"\$(BINDERY_\w+)", BUILDSPEC))
     there = [each.get("If", ["", each])[1] for each in project["Environment"]["EnvironmentVariables"]]
@@ -50,20 +50,20 @@ def test_every_variable_that_the_buildspec_names_is_given(project: Mapping[str, 
     assert settings <= Settings.model_fields.keys()
 
 
-def test_repo2docker_s_version_is_one_wherever_it_is_named() -> None:
+def test_the_version_of_repo2docker_is_the_same_everywhere() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     assert f"jupyter-repo2docker=={builder_version.REPO2DOCKER}" in groups["builder"]
     assert version("jupyter-repo2docker") == builder_version.REPO2DOCKER
 
 
-def test_the_template_s_base_image_is_repo2docker_s_own_from_elsewhere() -> None:
+def test_the_template_uses_the_base_image_of_repo2docker_from_another_registry() -> None:
     default = load(ROOT / "template.yaml")["Parameters"]["BaseImage"]["Default"]
     asking = "from repo2docker.app import Repo2Docker; print(Repo2Docker.base_image.default_value)"
     own = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, check=True).stdout.strip()
     assert default.removeprefix("public.ecr.aws/docker/") == own.removeprefix("docker.io/")
 
 
-def test_a_build_may_write_nothing_into_the_table_but_its_attempt() -> None:
+def test_a_build_can_write_only_its_attempt_into_the_table() -> None:
     role = load(ROOT / "template.yaml")["Resources"]["BuilderRole"]["Properties"]
     statements = role["Policies"][0]["PolicyDocument"]["Statement"]
     attempts, environments = [statement for statement in statements if "dynamodb:GetItem" in statement["Action"]]
@@ -77,7 +77,7 @@ def test_a_build_may_write_nothing_into_the_table_but_its_attempt() -> None:
     assert everywhere == ["ecr:GetAuthorizationToken", public]
 
 
-def test_builds_under_way_while_another_version_is_deployed_still_get_the_layer_that_they_were_begun_with() -> None:
+def test_running_builds_keep_their_layer_during_a_deployment() -> None:
     """The role changes before the functions do; a build may wait half an hour for its machine."""
     resources = load(ROOT / "template.yaml")["Resources"]
     layer = resources["BuilderCode"]["Properties"]
@@ -103,7 +103,7 @@ def test_functions_are_deployed_after_the_project_whose_builds_they_start() -> N
     assert template["Resources"]["Builds"]["Properties"]["ServiceRole"] == {"GetAtt": "BuilderRole.Arn"}
 
 
-def test_a_line_of_the_log_is_never_longer_than_a_driver_takes_and_nothing_is_lost() -> None:
+def test_a_log_line_stays_within_the_driver_limit_and_loses_no_data() -> None:
     stream = io.StringIO()
     lines = tuple(LogLine(number=n, phase="building", message="\N{GRINNING FACE}" * 500 + "\n") for n in range(40))
     Lines(stream).send(LogWritten(environment="e", attempt=1, lines=lines))
@@ -122,7 +122,7 @@ def runtime_python() -> str:
 
 
 @pytest.mark.skipif(not runtime_python(), reason=f"no Python {PYTHON} is here")
-def test_the_layer_has_all_that_a_build_imports(tmp_path: Path) -> None:
+def test_the_layer_has_all_modules_that_a_build_imports(tmp_path: Path) -> None:
     """The layer's code runs under the build's own Python, with no other packages. It gets as far as the table, and
     repo2docker writes a Dockerfile.
     """

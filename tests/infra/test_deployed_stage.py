@@ -45,9 +45,7 @@ def test_every_link_of_a_page_begins_with_the_stage(there: Deployed, path: str) 
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_name_of_the_operator_s_own_has_no_stage_and_the_api_s_own_address_keeps_it(
-    named: Deployed, path: str
-) -> None:
+def test_links_have_no_stage_at_a_domain_name_and_keep_it_at_the_api_address(named: Deployed, path: str) -> None:
     """Both addresses lead to every page. A link from the time before there was a name still does, too."""
     at_the_name = own_links(named.web("ServePages", "GET", path, host=NAME))
     at_the_api = own_links(named.web("ServePages", "GET", path))
@@ -55,26 +53,26 @@ def test_a_name_of_the_operator_s_own_has_no_stage_and_the_api_s_own_address_kee
     assert at_the_api == [f"/{STAGE}{link}" for link in at_the_name]
 
 
-def test_a_launch_at_the_operator_s_name_is_known_by_it(named: Deployed) -> None:
+def test_a_launch_at_the_domain_name_records_that_name(named: Deployed) -> None:
     request = {"provider": "gh", "spec": "o/r/HEAD"}
     payload = json.loads(named.web("AnswerApi", "POST", "/api/launches", request, host=NAME)["body"])
     assert payload["address"] == f"https://{NAME}/api/launches/{payload['id']}"
     assert named.launch(payload["id"]).launch_host == f"https://{NAME}/"
 
 
-def test_a_launch_page_s_stream_is_below_the_stage(there: Deployed) -> None:
+def test_the_stream_address_of_a_launch_page_includes_the_stage(there: Deployed) -> None:
     page = there.web("ServePages", "GET", f"/v2/{LINK}")
     assert f'"build": "/{STAGE}/build/{LINK}"' in page["body"]
 
 
-def test_redirects_stay_below_the_stage(there: Deployed) -> None:
+def test_redirects_include_the_stage(there: Deployed) -> None:
     launch = running(there)
     old, again = (there.web("ServePages", "GET", path) for path in ("/repo/o/r", f"/sessions/{launch}"))
     locations = [answer["multiValueHeaders"]["Location"] for answer in (old, again)]
     assert locations == [[f"/{STAGE}/v2/gh/o/r/master"], [f"/{STAGE}/v2/{LINK}"]]
 
 
-def test_addresses_that_scripts_are_told_are_below_the_stage(there: Deployed) -> None:
+def test_addresses_in_api_answers_include_the_stage(there: Deployed) -> None:
     created = there.web("AnswerApi", "POST", "/api/launches", {"provider": "gh", "spec": "o/r/HEAD"})
     payload = json.loads(created["body"])
     assert payload["address"] == f"https://{HOST}/{STAGE}/api/launches/{payload['id']}"

@@ -108,7 +108,7 @@ def _wait(path: Path, process: "subprocess.Popen[bytes]") -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/lab/tree/a.ipynb?token=secret", "/api", "/x.json", "/.ended/page", "/a/%2e%2e/x"]
 )
-def test_an_ended_session_s_address_says_so_and_offers_to_launch_again(nginx: Nginx, host: str, path: str) -> None:
+def test_the_address_of_an_ended_session_shows_a_link_to_launch_again(nginx: Nginx, host: str, path: str) -> None:
     answer = nginx.ask(host, path)
     assert answer.status == 410
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -119,7 +119,7 @@ def test_an_ended_session_s_address_says_so_and_offers_to_launch_again(nginx: Ng
 
 @pytest.mark.parametrize("path", ["/api/", "/api/status", "/api/kernels/1/channels?token=secret", "/lab/../api/x"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_programs_are_told_in_json(nginx: Nginx, path: str, method: str) -> None:
+def test_programs_get_a_json_answer(nginx: Nginx, path: str, method: str) -> None:
     answer = nginx.ask(f"{ID}.s.example.org", path, method, "Upgrade: websocket\r\nContent-Length: 0\r\n")
     assert answer.status == 410
     assert answer.headers["content-type"] == "application/json"
@@ -132,7 +132,7 @@ def test_every_method_gets_the_page(nginx: Nginx, method: str) -> None:
     assert (answer.status, answer.links) == (410, [f"{AGAIN}{ID}"])
 
 
-def test_a_body_of_any_size_changes_nothing(nginx: Nginx) -> None:
+def test_a_large_body_changes_nothing(nginx: Nginx) -> None:
     answer = nginx.ask(
         f"{ID}.s.example.org", "/files/x", "PUT", "Content-Length: 99999999999\r\nExpect: 100-continue\r\n"
     )
@@ -140,7 +140,7 @@ def test_a_body_of_any_size_changes_nothing(nginx: Nginx) -> None:
     assert nginx.ask(f"{ID}.s.example.org", "/", "HEAD").body == ""
 
 
-def test_nobody_keeps_the_page_and_nothing_runs_in_it(nginx: Nginx) -> None:
+def test_the_page_is_not_cached_and_runs_no_script(nginx: Nginx) -> None:
     for path in ("/", "/api/status"):
         headers = nginx.ask(f"{ID}.s.example.org", path).headers
         assert headers["cache-control"] == "no-store"
@@ -153,7 +153,7 @@ def test_nobody_keeps_the_page_and_nothing_runs_in_it(nginx: Nginx) -> None:
         assert "unsafe" not in headers["content-security-policy"]
 
 
-def test_the_page_s_style_is_the_one_that_its_policy_names(nginx: Nginx) -> None:
+def test_the_security_policy_has_the_hash_of_the_page_style(nginx: Nginx) -> None:
     answer = nginx.ask(f"{ID}.s.example.org")
     (style,) = re.findall(r"<style>(.*?)</style>", answer.body, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -187,7 +187,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("host", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("path", ["/", "/api/x", "/<script>alert(1)</script>?\"'><script>"])
-def test_nothing_that_a_request_says_becomes_markup_or_another_link(nginx: Nginx, host: str, path: str) -> None:
+def test_request_data_becomes_no_markup_and_no_other_link(nginx: Nginx, host: str, path: str) -> None:
     answer = nginx.ask(host, path)
     assert answer.status in (400, 410)
     for link in answer.links:
@@ -198,19 +198,19 @@ def test_nothing_that_a_request_says_becomes_markup_or_another_link(nginx: Nginx
 @pytest.mark.parametrize(
     "request_line", [b"GET / HTTP/1.0", b'GET http://a"b.x/ HTTP/1.0', b"GET /\xff HTTP/1.0", b"nonsense"]
 )
-def test_requests_without_a_host_are_survived(nginx: Nginx, request_line: bytes) -> None:
+def test_requests_without_a_host_are_answered(nginx: Nginx, request_line: bytes) -> None:
     answer = nginx.send(request_line + b"\r\n\r\n")
     assert answer.status in (400, 410)
     assert answer.links in ([], [f"{PUBLIC_URL}/"])
 
 
-def test_two_hosts_are_one_too_many(nginx: Nginx) -> None:
+def test_a_request_with_two_hosts_is_refused(nginx: Nginx) -> None:
     assert nginx.ask(f"{ID}.s.example.org", "/", "GET", "Host: other.s.example.org\r\n").status == 400
 
 
-def test_a_host_that_can_be_no_session_leads_to_the_start_page(nginx: Nginx) -> None:
+def test_a_host_that_is_no_session_leads_to_the_start_page(nginx: Nginx) -> None:
     assert nginx.ask("a-b.s.example.org").links == [f"{PUBLIC_URL}/"]
 
 
-def test_probes_have_a_door_of_their_own(nginx: Nginx) -> None:
+def test_probes_have_a_separate_port(nginx: Nginx) -> None:
     assert nginx.send(b"GET / HTTP/1.1\r\nHost: 10.0.0.7:8889\r\nConnection: close\r\n\r\n", to="probes").status == 204

@@ -23,7 +23,7 @@ def there() -> Iterator[Deployed]:
         yield system
 
 
-def test_every_get_route_is_a_head_route() -> None:
+def test_every_get_route_answers_head() -> None:
     routes = [
         (event["Properties"]["Path"], event["Properties"]["Method"])
         for function in FUNCTIONS.values()
@@ -37,7 +37,7 @@ def test_every_get_route_is_a_head_route() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_is_get_without_its_body(there: Deployed, path: str) -> None:
+def test_head_answers_as_get_without_a_body(there: Deployed, path: str) -> None:
     get, head = (there.web("ServePages", method, path) for method in ("GET", "HEAD"))
     assert get["statusCode"] == head["statusCode"]
     assert get.get("multiValueHeaders") == head.get("multiValueHeaders")
@@ -45,14 +45,14 @@ def test_head_is_get_without_its_body(there: Deployed, path: str) -> None:
     assert not there.waiting, "no launch was created"
 
 
-def test_head_of_a_launch_by_the_api_is_get_without_its_body(there: Deployed) -> None:
+def test_head_of_a_launch_answers_as_get_without_a_body(there: Deployed) -> None:
     created = json.loads(there.web("AnswerApi", "POST", "/api/launches", WANTED)["body"])
     path, token = f"/api/launches/{created['id']}", created["launcher_token"]
     get, head = (there.web("AnswerApi", method, path, token=token) for method in ("GET", "HEAD"))
     assert (get["statusCode"], head["statusCode"], head["body"]) == (200, 200, "")
 
 
-def test_head_where_only_post_is_answered_creates_nothing(there: Deployed) -> None:
+def test_head_on_a_post_route_creates_nothing(there: Deployed) -> None:
     answer = there.web("AnswerApi", "HEAD", "/api/launches", WANTED)
     assert (answer["statusCode"], answer["body"]) == (404, "")
     assert not there.waiting

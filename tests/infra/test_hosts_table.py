@@ -23,11 +23,11 @@ def displays() -> list[tuple[str, Display]]:
     return [(name, provider.display) for name, provider in providers.items()]
 
 
-def test_the_page_holds_the_table_as_the_code_makes_it(displays: list[tuple[str, Display]]) -> None:
+def test_the_page_contains_the_generated_table(displays: list[tuple[str, Display]]) -> None:
     assert host_table(displays) in PAGE.read_text(), "put in what `.venv/bin/bindery hosts` prints"
 
 
-def test_every_provider_says_what_its_specs_and_refs_are_and_what_is_kept(displays: list[tuple[str, Display]]) -> None:
+def test_every_provider_describes_its_specs_refs_and_retention(displays: list[tuple[str, Display]]) -> None:
     assert {name for name, _ in displays} == set(PROVIDERS)
     for name, display in displays:
         assert all((display.grammar, display.kept)), name
@@ -35,7 +35,7 @@ def test_every_provider_says_what_its_specs_and_refs_are_and_what_is_kept(displa
         assert re.fullmatch(display.regex, display.example), name
 
 
-def test_the_command_prints_it(displays: list[tuple[str, Display]], tmp_path: Path) -> None:
+def test_the_command_prints_the_table(displays: list[tuple[str, Display]], tmp_path: Path) -> None:
     environment = {**os.environ, "BINDERY_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "bindery_local.command", "hosts"]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)

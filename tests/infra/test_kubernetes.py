@@ -27,7 +27,7 @@ def ended(shipped: Manifests) -> Body:
     return pod
 
 
-def test_both_namespaces_take_only_restricted_pods(shipped: Manifests) -> None:
+def test_both_namespaces_admit_restricted_pods_only(shipped: Manifests) -> None:
     namespaces = {each["metadata"]["name"]: each["metadata"]["labels"] for each in shipped.all("Namespace")}
     assert namespaces.keys() == {SESSIONS, "bindery"}
     for labels in namespaces.values():
@@ -35,12 +35,12 @@ def test_both_namespaces_take_only_restricted_pods(shipped: Manifests) -> None:
             assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
 
 
-def test_every_object_says_where_it_belongs(shipped: Manifests) -> None:
+def test_every_object_names_its_namespace(shipped: Manifests) -> None:
     where = {each["metadata"].get("namespace") for each in shipped.objects if each["kind"] != "Namespace"}
     assert where == {SESSIONS, "bindery"}
 
 
-def test_the_account_may_do_a_few_things_in_the_sessions_namespace_only(shipped: Manifests) -> None:
+def test_the_account_has_rights_in_the_sessions_namespace_only(shipped: Manifests) -> None:
     kinds = {each["kind"] for each in shipped.objects}
     assert not {kind for kind in kinds if kind.startswith("Cluster")}
     (role,), (binding,) = shipped.all("Role"), shipped.all("RoleBinding")
@@ -49,11 +49,11 @@ def test_the_account_may_do_a_few_things_in_the_sessions_namespace_only(shipped:
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "bindery", "namespace": "bindery"}]
 
 
-def test_no_account_of_ours_is_within_a_session_s_reach(shipped: Manifests) -> None:
+def test_the_service_account_is_outside_the_sessions_namespace(shipped: Manifests) -> None:
     assert [each["metadata"]["namespace"] for each in shipped.all("ServiceAccount")] == ["bindery"]
 
 
-def test_the_role_has_one_verb_a_rule_and_no_wildcard(shipped: Manifests) -> None:
+def test_each_rule_of_the_role_has_one_verb_and_no_wildcard(shipped: Manifests) -> None:
     rules = shipped.one("Role", "bindery")["rules"]
     assert "*" not in str(rules)
     rights = []
@@ -67,7 +67,7 @@ def test_the_role_has_one_verb_a_rule_and_no_wildcard(shipped: Manifests) -> Non
     assert not [resource for resource, _ in rights if "/" in resource], "neither exec nor logs nor proxy"
 
 
-def test_the_page_of_ended_sessions_is_not_taken_for_a_session(shipped: Manifests, ended: Body) -> None:
+def test_the_pod_of_the_ended_page_does_not_count_as_a_session(shipped: Manifests, ended: Body) -> None:
     labels, service = ended["metadata"]["labels"], {"matchLabels": shipped.one("Service", "ended")["spec"]["selector"]}
     assert selects(service, labels)
     assert not selects(service, SESSION)
@@ -75,7 +75,7 @@ def test_the_page_of_ended_sessions_is_not_taken_for_a_session(shipped: Manifest
     assert "app.kubernetes.io/managed-by" not in str(shipped.objects)
 
 
-def test_the_page_of_ended_sessions_passes_pod_security(ended: Body) -> None:
+def test_the_pod_of_the_ended_page_satisfies_pod_security(ended: Body) -> None:
     spec, (container,) = ended["spec"], ended["spec"]["containers"]
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -88,14 +88,14 @@ def test_the_page_of_ended_sessions_passes_pod_security(ended: Body) -> None:
     assert re.search(r":\d+\.\d+\.\d+", container["image"])
 
 
-def test_the_page_s_route_means_every_host_of_the_gateway_that_no_session_has(shipped: Manifests) -> None:
+def test_the_route_of_the_ended_page_matches_all_hosts_without_a_session(shipped: Manifests) -> None:
     route = shipped.one("HTTPRoute", "ended")["spec"]
     assert route["parentRefs"] == [{"name": "sessions"}]
     assert "hostnames" not in route
     assert route["rules"] == [{"backendRefs": [{"name": "ended", "port": 8888}]}]
 
 
-def test_the_gateway_takes_routes_of_its_own_namespace_only(shipped: Manifests) -> None:
+def test_the_gateway_accepts_routes_of_its_own_namespace_only(shipped: Manifests) -> None:
     gateway = shipped.one("Gateway", "sessions")
     assert gateway["metadata"]["namespace"] == SESSIONS
     (listener,) = gateway["spec"]["listeners"]
@@ -104,7 +104,7 @@ def test_the_gateway_takes_routes_of_its_own_namespace_only(shipped: Manifests) 
 
 
 @pytest.mark.parametrize("preset", FOLDERS)
-def test_a_preset_s_sessions_fit_their_namespace(preset: str) -> None:
+def test_the_namespace_has_room_for_all_sessions_of_a_preset(preset: str) -> None:
     shipped, settings = Manifests(FOLDERS[preset]), Settings.read({"BINDERY_PRESET": preset})
     requests = {
         "memory": settings.memory_guarantee,
@@ -132,14 +132,14 @@ def numbers(quantities: Mapping[str, str]) -> dict[str, object]:
     return {name: amount(quantity) for name, quantity in quantities.items()}
 
 
-def test_nothing_leaves_a_pod_s_life_or_the_gateway_s_way(shipped: Manifests) -> None:
+def test_sessions_can_have_no_volume_claims_node_ports_or_load_balancers(shipped: Manifests) -> None:
     hard = shipped.one("ResourceQuota", "sessions")["spec"]["hard"]
     for name in ("persistentvolumeclaims", "services.nodeports", "services.loadbalancers"):
         assert hard[name] == "0"
 
 
 @pytest.mark.parametrize("folder", [FOLDER, FOLDER / "egi"], ids=["shipped", "egi"])
-def test_kubectl_reads_the_same(folder: Path) -> None:
+def test_kubectl_renders_the_same_objects(folder: Path) -> None:
     assert seen(rendered(kubectl(), folder)) == seen(Manifests(folder).objects)
 
 
@@ -163,7 +163,7 @@ def test_kubectl_reads_the_same(folder: Path) -> None:
     ],
     ids=["kubernetes", "aws"],
 )
-def test_the_overlay_that_a_page_for_operators_shows_changes_what_it_says(
+def test_the_overlay_of_an_operators_page_changes_all_that_it_describes(
     tmp_path: Path, page: Path, shown: str, base: Path, domain: str, gone: set[str]
 ) -> None:
     """The overlay changes the domain, the gateway's namespace and the address behind the link, at each of their

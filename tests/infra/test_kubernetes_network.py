@@ -42,19 +42,19 @@ def reaches(shipped: Manifests, address: str) -> bool:
     )
 
 
-def test_what_no_other_policy_allows_is_denied(shipped: Manifests) -> None:
+def test_all_other_traffic_is_denied(shipped: Manifests) -> None:
     spec = shipped.one("NetworkPolicy", "nothing-else")["spec"]
     assert spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert {policy["metadata"]["namespace"] for policy in shipped.all("NetworkPolicy")} == {SESSIONS}
 
 
-def test_only_the_gateway_reaches_a_session_and_only_its_server(shipped: Manifests) -> None:
+def test_only_the_gateway_reaches_a_session_and_only_its_server_port(shipped: Manifests) -> None:
     (rule,) = policies(shipped, SESSION, "Ingress")
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "traefik"}}}]
     assert rule["ports"] == [{"protocol": "TCP", "port": 8888}]
 
 
-def test_a_session_asks_names_of_the_cluster_s_own_server_only(shipped: Manifests) -> None:
+def test_a_session_can_query_the_dns_server_of_the_cluster_only(shipped: Manifests) -> None:
     (rule,) = policies_of(shipped, "out-to-names")
     (peer,) = rule["to"]
     assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}
@@ -62,7 +62,7 @@ def test_a_session_asks_names_of_the_cluster_s_own_server_only(shipped: Manifest
     assert [(port["protocol"], port["port"]) for port in rule["ports"]] == [("UDP", 53), ("TCP", 53)]
 
 
-def test_every_rule_for_what_leaves_a_session_says_where_to(shipped: Manifests) -> None:
+def test_every_egress_rule_of_a_session_names_its_destinations(shipped: Manifests) -> None:
     for rule in policies(shipped, SESSION, "Egress"):
         assert rule["to"]
         assert all(peer.keys() in ({"ipBlock"}, {"namespaceSelector", "podSelector"}) for peer in rule["to"])
@@ -74,7 +74,7 @@ SIX = "::1 :: fe80::1 fc00::1 fd00:ec2::254 ff02::1 fec0::1 ::ffff:10.0.0.1 64:f
 
 
 @pytest.mark.parametrize("address", f"{INSIDE} {ODD} {SIX}".split())
-def test_a_session_reaches_nothing_that_is_not_public(shipped: Manifests, address: str) -> None:
+def test_a_session_cannot_reach_non_public_addresses(shipped: Manifests, address: str) -> None:
     assert not reaches(shipped, address)
 
 
@@ -85,14 +85,14 @@ def test_a_session_reaches_the_internet(shipped: Manifests, address: str) -> Non
     assert reaches(shipped, address)
 
 
-def test_a_session_reaches_the_internet_on_mybinder_s_ports_only(shipped: Manifests) -> None:
+def test_a_session_reaches_the_internet_on_the_ports_of_mybinder_only(shipped: Manifests) -> None:
     (rule,) = policies_of(shipped, "out-to-the-internet")
     assert {port["protocol"] for port in rule["ports"]} == {"TCP"}
     assert sorted(port["port"] for port in rule["ports"]) == [80, 443, 873, 1094, 9418]
     assert not any("endPort" in port for port in rule["ports"])
 
 
-def test_sessions_are_kept_from_what_the_guard_refuses_to_fetch_from(shipped: Manifests) -> None:
+def test_sessions_cannot_reach_the_networks_that_the_guard_refuses(shipped: Manifests) -> None:
     (rule,) = policies_of(shipped, "out-to-the-internet")
     four, six = (peer["ipBlock"] for peer in rule["to"])
     assert four == {"cidr": "0.0.0.0/0", "except": [str(net) for net in REFUSED_4]}
@@ -104,7 +104,7 @@ def policies_of(shipped: Manifests, name: str) -> list[Body]:
     return rules
 
 
-def test_the_page_of_ended_sessions_is_reached_like_a_session_and_reaches_nothing(shipped: Manifests) -> None:
+def test_the_ended_page_has_the_ingress_of_a_session_and_no_egress(shipped: Manifests) -> None:
     pod = shipped.one("Deployment", "ended")["spec"]["template"]
     labels = pod["metadata"]["labels"]
     assert policies(shipped, labels, "Ingress") == policies(shipped, SESSION, "Ingress")

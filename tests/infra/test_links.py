@@ -33,12 +33,12 @@ def leads_nowhere(page: Path, link: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+def test_every_relative_link_leads_to_an_existing_file_and_heading(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", prose(page))
     assert [link for link in links if leads_nowhere(page, link)] == []
 
 
-def test_every_page_of_the_documents_is_linked_from_the_readme() -> None:
+def test_the_readme_links_every_page_of_the_documents() -> None:
     linked = set(re.findall(r"\]\(([^)#]+\.md)\)", (ROOT / "README.md").read_text()))
     pages = {f"infra/docs/{page.name}" for page in (ROOT / "infra" / "docs").glob("*.md")}
     assert pages - linked == set()

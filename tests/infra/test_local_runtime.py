@@ -71,7 +71,7 @@ def edited(tmp_path_factory: pytest.TempPathFactory, git_server: GitServer) -> I
         yield runtime
 
 
-def test_a_route_that_is_taken_out_of_the_template_is_gone_and_one_that_is_added_is_there(edited: LocalRuntime) -> None:
+def test_routes_follow_changes_of_the_template(edited: LocalRuntime) -> None:
     gone = edited.get("/badge.svg")
     assert (gone.status_code, gone.json()["message"].startswith(NO_ROUTE)) == (404, True)
     assert edited.get("/badge_logo.svg").status_code == 200
@@ -80,19 +80,19 @@ def test_a_route_that_is_taken_out_of_the_template_is_gone_and_one_that_is_added
     assert edited.get("/ticks").status_code == 200
 
 
-def test_a_timer_that_is_added_calls_its_function_at_the_template_s_rate(edited: LocalRuntime) -> None:
+def test_an_added_timer_calls_its_function_at_the_rate_of_the_template(edited: LocalRuntime) -> None:
     first = int(edited.get("/ticks").text)
     until(lambda: int(edited.get("/ticks").text) > first + 1)
 
 
-def test_without_its_timer_nothing_culls(edited: LocalRuntime, plain: str) -> None:
+def test_without_the_timer_no_session_is_culled(edited: LocalRuntime, plain: str) -> None:
     session = Session.of(edited.launch(plain).last.data)
     ticks = int(edited.get("/ticks").text)
     until(lambda: int(edited.get("/ticks").text) > ticks + 2)  # many times the limit
     assert session.answers()
 
 
-def test_a_function_that_crashes_is_an_answer_and_the_service_goes_on(edited: LocalRuntime) -> None:
+def test_a_crash_of_a_function_is_answered_and_the_service_continues(edited: LocalRuntime) -> None:
     for _ in range(3):
         crashed = edited.get("/crash")
         assert (crashed.status_code, crashed.json()) == (502, {"message": "Internal server error"})
@@ -102,23 +102,21 @@ def test_a_function_that_crashes_is_an_answer_and_the_service_goes_on(edited: Lo
 @pytest.mark.parametrize(
     "path", ["/nowhere", "/v2", "/v2/", "/api/", "/build/", "//nowhere", "/badge.svg/x", "/health/", "/../health"]
 )
-def test_an_address_that_leads_nowhere_is_told_so(edited: LocalRuntime, path: str) -> None:
+def test_an_unknown_address_is_not_found(edited: LocalRuntime, path: str) -> None:
     answer = edited.raw(path.encode())
     assert answer.status == 404
     assert answer.headers["content-type"].startswith("application/json")
     assert json.loads(answer.body)["message"].startswith(NO_ROUTE)
 
 
-def test_more_slashes_than_one_lead_to_the_start_page_too(edited: LocalRuntime) -> None:
+def test_repeated_slashes_lead_to_the_start_page(edited: LocalRuntime) -> None:
     answer = edited.raw(b"//")
     assert (answer.status, answer.body) == (200, edited.raw(b"/").body)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
 @pytest.mark.parametrize("path", ["/", "/v2/git/{spec}", "/health", "/build/git/{spec}", "/api/launches"])
-def test_whatever_the_method_there_is_an_answer_and_no_launch(
-    edited: LocalRuntime, plain: str, method: str, path: str
-) -> None:
+def test_any_method_is_answered_and_starts_no_launch(edited: LocalRuntime, plain: str, method: str, path: str) -> None:
     before = edited.launches()
     answer = edited.client.request(method, path.format(spec=plain), headers={"Accept": "text/event-stream"})
     assert answer.status_code in {200, 204, 400, 404, 405}
@@ -140,20 +138,20 @@ def begins(runtime: LocalRuntime, request: bytes) -> bytes:
         return connection.recv(4096)
 
 
-def test_a_body_that_does_not_tell_its_length_is_refused_as_soon_as_it_is_too_long(edited: LocalRuntime) -> None:
+def test_a_chunked_body_is_refused_as_soon_as_it_exceeds_the_limit(edited: LocalRuntime) -> None:
     head = b"POST /api/launches HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     body = b"%x\r\n" % (2 * LARGEST_BODY) + b" " * 2 * LARGEST_BODY + b"\r\n"
     assert begins(edited, head + body).startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.parametrize("length", [b"-1", b"many", b"1e3", b"99999999999999999999", b"5\r\nContent-Length: 6"])
-def test_a_length_that_is_none_is_refused(edited: LocalRuntime, length: bytes) -> None:
+def test_an_invalid_content_length_is_refused(edited: LocalRuntime, length: bytes) -> None:
     answer = edited.raw(b"/api/launches", b"Content-Length: " + length, method=b"POST")
     assert answer.status in {400, 413}
 
 
 @pytest.mark.parametrize("flood", [b"X-Long: " + b"x" * 200_000, b"\r\n".join([b"X-Many: x"] * 20_000)])
-def test_a_flood_of_headers_is_refused(edited: LocalRuntime, flood: bytes) -> None:
+def test_too_many_or_too_long_headers_are_refused(edited: LocalRuntime, flood: bytes) -> None:
     """On AWS, API Gateway refuses it. It accepts 10,240 bytes of headers."""
     assert begins(edited, b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + flood + b"\r\n\r\n").startswith(
         (b"HTTP/1.1 400 ", b"HTTP/1.1 431 ")
@@ -161,7 +159,7 @@ def test_a_flood_of_headers_is_refused(edited: LocalRuntime, flood: bytes) -> No
     assert edited.get("/health").status_code == 200
 
 
-def test_text_that_is_no_utf_8_is_no_trouble(edited: LocalRuntime) -> None:
+def test_text_that_is_not_utf_8_is_answered(edited: LocalRuntime) -> None:
     assert edited.raw(b"/v2/git/%ff%00/\xff\xfe", b"X-Odd: \xff\xfe").status in {400, 404}
     assert edited.raw(b"/api/launches", method=b"POST", body=b"\xff\xfe\x00").status == 400
     assert edited.raw(b"/v2/gh/o/r/HEAD?urlpath=%ff&%ff=%00").status in {200, 400}
@@ -189,13 +187,13 @@ def test_loopback_names_are_answered(edited: LocalRuntime, own: str) -> None:
     ],
 )
 @pytest.mark.parametrize("path", [b"/health", b"/nowhere", b"/build/gh/o/r/HEAD"])
-def test_any_other_host_is_not_ours(edited: LocalRuntime, host: str, path: bytes) -> None:
+def test_any_other_host_name_is_refused(edited: LocalRuntime, host: str, path: bytes) -> None:
     answer = edited.raw(path, b"Accept: text/event-stream", b"Host: " + host.encode())
     assert answer.status == 421
     assert "answers only to localhost" in answer.body
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_trouble(edited: LocalRuntime) -> None:
+def test_a_client_that_disconnects_during_its_request_is_harmless(edited: LocalRuntime) -> None:
     port = int(edited.address.rpartition(":")[2])
     for part in (b"POST /api/launches HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{", b"GET /he", b"\x00"):
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
@@ -203,17 +201,17 @@ def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_trouble(edited:
     assert edited.get("/health").status_code == 200
 
 
-def test_what_went_wrong_here_was_told_to_the_log_alone(edited: LocalRuntime) -> None:
+def test_errors_are_written_to_the_log_and_not_to_the_terminal(edited: LocalRuntime) -> None:
     """This test runs last. The terminal shows only the planted crash, which Bindery's own wrapper would have logged."""
     assert "Traceback" not in edited.errors.read_text()
 
 
-def test_a_public_address_that_cannot_lead_here_is_told_at_the_start(tmp_path: Path) -> None:
+def test_a_public_address_without_a_listening_interface_gives_a_warning_at_the_start(tmp_path: Path) -> None:
     with LocalRuntime(tmp_path / "home", settings={"public_url": "https://bindery.example.org"}) as runtime:
         assert runtime.line().startswith("BINDERY_PUBLIC_URL is set, but ")
 
 
-def test_a_log_on_a_full_disk_loses_lines_and_says_nothing_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_on_a_full_disk_drops_lines_silently(capsys: pytest.CaptureFixture[str]) -> None:
     log = LogFile("/dev/full")
     log.handle(logging.LogRecord("bindery", logging.ERROR, "", 0, "lost", None, None))
     with suppress(OSError):

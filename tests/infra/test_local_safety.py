@@ -26,7 +26,7 @@ PROXY, SECRET_PROXY = "http://proxy.example:3128", "http://user:pw@proxy.example
 @pytest.mark.parametrize(
     "host", ["localhost", "LocalHost:8585", "127.0.0.1", "127.0.0.1:8585", "[::1]", "[::1]:80", "localhost.:8585"]
 )
-def test_names_of_this_machine_are_served(host: str) -> None:
+def test_loopback_host_names_are_accepted(host: str) -> None:
     assert is_loopback(host)
 
 
@@ -38,12 +38,12 @@ def test_names_of_this_machine_are_served(host: str) -> None:
         *("localhost:8585\n", "localhost/x", "localhost:٨", "::1", "[::1", "[::ffff:127.0.0.1]", "localhost:80:80"),
     ],
 )
-def test_any_other_host_is_refused(host: str) -> None:
+def test_any_other_host_name_is_refused(host: str) -> None:
     assert not is_loopback(host)
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o777, 0o750, 0o701])
-def test_an_existing_home_is_closed_to_other_users(tmp_path: Path, mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_home_gets_private_permissions(tmp_path: Path, mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BINDERY_SECRET", "x" * 40)
     home = tmp_path / "home"
     home.mkdir()
@@ -52,7 +52,7 @@ def test_an_existing_home_is_closed_to_other_users(tmp_path: Path, mode: int, mo
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
-def test_a_folder_of_all_users_is_no_home(tmp_path: Path) -> None:
+def test_a_folder_shared_by_all_users_is_refused_as_home(tmp_path: Path) -> None:
     home = tmp_path / "shared"
     home.mkdir()
     home.chmod(0o1777)
@@ -68,7 +68,7 @@ needs_tables = pytest.mark.skipif(
 
 @needs_tables
 @pytest.mark.parametrize("at", ["127.0.0.1", "0.0.0.0"])
-def test_our_own_listener_is_ours_and_a_port_without_one_is_nobody_s(at: str) -> None:
+def test_a_port_is_ours_only_while_we_listen_on_it(at: str) -> None:
     with socket.create_server((at, 0)) as server:
         port = server.getsockname()[1]
         assert listeners.is_ours(port, listeners.owners())
@@ -78,7 +78,7 @@ def test_our_own_listener_is_ours_and_a_port_without_one_is_nobody_s(at: str) ->
 @needs_tables
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize(("family", "at"), [("AF_INET", "127.0.0.1"), ("AF_INET", "0.0.0.0"), ("AF_INET6", "::")])
-def test_another_user_s_listener_on_a_held_port_is_not_ours(family: str, at: str) -> None:
+def test_a_listener_of_another_user_on_a_reserved_port_is_not_ours(family: str, at: str) -> None:
     program = (
         f"import os, socket, sys; os.setuid({NOBODY}); s = socket.socket(socket.{family});"
         "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1);"
@@ -99,7 +99,7 @@ def test_another_user_s_listener_on_a_held_port_is_not_ours(family: str, at: str
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTPS_PROXY", "All_Proxy"])
-def test_a_proxy_s_password_does_not_reach_build_steps(tmp_path: Path, name: str) -> None:
+def test_the_password_of_a_proxy_does_not_reach_build_steps(tmp_path: Path, name: str) -> None:
     machine = {name: SECRET_PROXY, "NO_PROXY": "internal.example", "https_proxy": PROXY}
     machine[name] = SECRET_PROXY
     passed = build_environment(machine, tmp_path, tmp_path / "cache")
@@ -109,7 +109,7 @@ def test_a_proxy_s_password_does_not_reach_build_steps(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize(("proxy", "kept_away"), [(SECRET_PROXY, True), (PROXY, False), ("", False)])
-def test_a_container_tool_keeps_a_proxy_with_a_password_to_itself(
+def test_a_container_tool_does_not_pass_a_proxy_with_a_password_to_builds(
     tmp_path: Path, proxy: str, kept_away: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -123,7 +123,7 @@ def test_a_container_tool_keeps_a_proxy_with_a_password_to_itself(
 
 
 @pytest.mark.parametrize("user", [NOBODY, os.getuid()])
-def test_a_port_that_another_user_took_is_not_asked_with_a_session_s_token(
+def test_the_token_of_a_session_is_not_sent_to_a_port_of_another_user(
     tmp_path: Path, user: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launcher = ProcessSessions(

@@ -44,7 +44,7 @@ def read_by_sam(words: list[str]) -> dict[str, str]:
     return dict(json.loads(output.stdout))
 
 
-def test_every_parameter_that_is_named_is_one() -> None:
+def test_every_parameter_named_on_the_page_exists() -> None:
     mentioned = set(re.findall(r"\b([A-Z][a-z]+[A-Za-z]*)=(?!=)", PAGE))
     listed = {
         name
@@ -61,7 +61,7 @@ def test_every_parameter_that_is_named_is_one() -> None:
     assert (mentioned | listed) - TEMPLATE["Parameters"].keys() == set()
 
 
-def test_the_command_and_the_file_that_is_kept_make_one_stack_of_which_nothing_is_asked() -> None:
+def test_the_deploy_command_and_the_configuration_file_have_equal_options() -> None:
     (deploy,) = [line for block in blocks("sh") for line in block.splitlines() if "sam deploy --" in line]
     words, _, overrides = deploy.partition(" --parameter-overrides ")
     options = kept()
@@ -73,7 +73,7 @@ def test_the_command_and_the_file_that_is_kept_make_one_stack_of_which_nothing_i
         assert f" --{name.replace('_', '-')} {options[name]} " in f"{words} "
 
 
-def test_the_file_that_is_kept_is_read_as_it_is_meant_and_all_functions_start_with_it() -> None:
+def test_the_configuration_file_gives_valid_settings_for_all_functions() -> None:
     parameters = read_by_sam(kept()["parameter_overrides"])
     assert parameters.keys() == {"SessionsUrl", "EksCluster", "AlarmEmail"}
     for name, rule in TEMPLATE["Rules"].items():
@@ -85,7 +85,7 @@ def test_the_file_that_is_kept_is_read_as_it_is_meant_and_all_functions_start_wi
         assert settings.allowed_specs == (), "the first launch is not forbidden by the example"
 
 
-def test_a_value_with_quotes_is_shown_as_sam_wants_it() -> None:
+def test_a_value_with_quotes_is_written_as_sam_reads_it() -> None:
     (line,) = re.findall(r"^    # (\"\w+=.*\"),$", PAGE, re.MULTILINE)
     parameters = read_by_sam([tomllib.loads(f"word = {line}")["word"]])
     settings = Settings.read({**variables("ResolveRepository", **parameters), "BINDERY_REGISTRY": REGISTRY})
@@ -93,7 +93,7 @@ def test_a_value_with_quotes_is_shown_as_sam_wants_it() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_command_speaks_of_one_stack_in_one_region(page: Path) -> None:
+def test_all_commands_of_a_page_use_one_stack_and_one_region(page: Path) -> None:
     text = page.read_text()
     assert set(re.findall(r"--stack-name ([\w-]+)", text)) == {"bindery"}
     assert set(re.findall(r"--region ([\w-]+)", text)) == {"eu-central-1"}

@@ -48,7 +48,7 @@ def files(folder: Path, pattern: str = "*") -> set[str]:
     return {str(path.relative_to(folder)) for path in paths}
 
 
-def test_sizes_are_told_and_within_their_budgets(printed: str) -> None:
+def test_package_sizes_are_printed_and_within_their_limits(printed: str) -> None:
     matches = re.findall(r"^(\w+) (\d+) kB \((\d+) kB unpacked\)$", printed, re.MULTILINE)
     sizes = {name: (int(zipped), int(unpacked)) for name, zipped, unpacked in matches}
     assert printed.splitlines()[-1].startswith("total ")
@@ -64,7 +64,7 @@ def test_sizes_are_told_and_within_their_budgets(printed: str) -> None:
     assert parts - len(sizes) < sizes["total"][0] <= parts
 
 
-def test_nothing_that_is_said_while_packages_are_made_looks_like_trouble(printed: str) -> None:
+def test_building_packages_prints_no_warning(printed: str) -> None:
     """Functions are not built as pip's projects, because pip would warn twelve times about a missing
     requirements.txt.
     """
@@ -73,14 +73,14 @@ def test_nothing_that_is_said_while_packages_are_made_looks_like_trouble(printed
 
 
 @pytest.mark.parametrize("name", function_names())
-def test_every_handler_imports_with_what_is_deployed_and_no_more(python: Path, name: str) -> None:
+def test_every_handler_imports_with_the_deployed_packages_only(python: Path, name: str) -> None:
     output = run(
         python, "import handler; print(callable(getattr(handler, 'handler', None) or handler.app))", BUILT / name
     )
     assert output == "True\n"
 
 
-def test_everything_of_ours_that_is_deployed_imports(python: Path) -> None:
+def test_every_deployed_module_imports(python: Path) -> None:
     """This test notices modules that were left out by mistake."""
     code = """
 import importlib, pkgutil, bindery
@@ -93,7 +93,7 @@ print(len(names))"""
 
 
 @pytest.mark.parametrize("cluster", [{"eks_cluster": "sessions"}, {"kubeconfig_secret": "bindery/cluster"}])
-def test_what_the_deployed_settings_pick_can_be_made(python: Path, cluster: dict[str, str]) -> None:
+def test_adapters_for_the_deployed_settings_can_be_created(python: Path, cluster: dict[str, str]) -> None:
     code = """
 from bindery import bootstrap
 from bindery.adapters.kubernetes import manifests
@@ -108,19 +108,19 @@ assert manifests._shipped(manifests.HERE, "checkout.sh") and manifests._shipped(
     assert "gh" in output.split()[4:]
 
 
-def test_the_library_has_all_of_the_control_plane_and_no_package_of_builders_or_of_one_machine() -> None:
+def test_the_library_contains_the_whole_control_plane_and_no_other_package() -> None:
     assert files(LIBRARY / "bindery") == files(SOURCE)
     assert not list(LIBRARY.glob("bindery_*"))
 
 
-def test_a_function_is_its_handler_and_nothing_else() -> None:
+def test_a_function_contains_only_its_handler() -> None:
     for name in function_names():
         started = {"run.sh", "serve.py"} if name == "StreamLaunch" else set()
         assert files(BUILT / name) == {"handler.py", *started}
     assert os.access(BUILT / "StreamLaunch" / "run.sh", os.X_OK)
 
 
-def test_every_module_has_its_byte_code_and_trusts_it() -> None:
+def test_every_module_has_unchecked_byte_code() -> None:
     """Byte code that is checked against its source's time would be compiled again, because zip files are unpacked at
     another time.
     """
@@ -131,7 +131,7 @@ def test_every_module_has_its_byte_code_and_trusts_it() -> None:
             assert compiled.read_bytes()[4:8] == UNCHECKED_HASH, module
 
 
-def test_the_library_has_the_locked_versions_once_each() -> None:
+def test_the_library_contains_each_locked_version_once() -> None:
     locked = {each["name"]: each.get("version") for each in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
     packages = [path.name.removesuffix(".dist-info").rpartition("-") for path in LIBRARY.glob("*.dist-info")]
     versions = {name.replace("_", "-").lower(): version for name, _, version in packages}
@@ -140,7 +140,7 @@ def test_the_library_has_the_locked_versions_once_each() -> None:
     assert versions == {name: locked[name] for name in versions}
 
 
-def test_the_library_has_no_tests_no_stubs_and_nothing_of_development() -> None:
+def test_the_library_contains_no_tests_stubs_or_development_packages() -> None:
     assert [name for name in files(LIBRARY) if re.search(r"\.pyi$|\.c$|(^|/)tests?/|^bin/", name)] == []
     assert not {"pytest", "moto", "mypy", "uv", "repo2docker", "mypy_boto3_dynamodb"} & {
         path.name for path in LIBRARY.iterdir()
@@ -148,7 +148,7 @@ def test_the_library_has_no_tests_no_stubs_and_nothing_of_development() -> None:
     assert not {"kubernetes", "requests", "oauthlib"} & {path.name for path in LIBRARY.iterdir()}
 
 
-def test_clients_of_all_services_that_adapters_ask_can_be_made(python: Path) -> None:
+def test_clients_of_all_aws_services_in_use_can_be_created(python: Path) -> None:
     services = {
         service
         for path in SOURCE.rglob("*.py")
@@ -162,7 +162,7 @@ def test_clients_of_all_services_that_adapters_ask_can_be_made(python: Path) -> 
     assert described == set(left_out.AWS_SERVICES)
 
 
-def test_without_lambda_s_own_python_it_says_what_to_install(tmp_path: Path) -> None:
+def test_without_the_python_of_lambda_the_build_names_what_to_install(tmp_path: Path) -> None:
     bare = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
     command = [sys.executable, "-m", "infra.packages", "build"]
     done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True)

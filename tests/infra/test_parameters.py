@@ -92,9 +92,7 @@ def setting(parameter: str) -> str:
 
 
 @pytest.mark.parametrize(("parameter", "variable"), SECRETS.items())
-def test_what_a_host_is_asked_with_comes_out_of_a_secret_to_who_asks_it_and_to_nobody_else(
-    parameter: str, variable: str
-) -> None:
+def test_a_secret_reaches_only_the_function_that_uses_it(parameter: str, variable: str) -> None:
     parameters = {parameter: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x"}
     values = {name: variables(name, **parameters).get(variable) for name in FUNCTIONS}
     assert {name: value for name, value in values.items() if value is not None} == {"ResolveRepository": SECRET}
@@ -102,7 +100,7 @@ def test_what_a_host_is_asked_with_comes_out_of_a_secret_to_who_asks_it_and_to_n
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_every_function_knows_the_hosts_that_are_the_operator_s_own(function: str) -> None:
+def test_every_function_has_the_addresses_of_self_hosted_servers(function: str) -> None:
     """Pages tell a repository's place and detect its address, as the function that resolves it does."""
     usual, own = (Settings.read(on_aws(function, parameters)).model_dump() for parameters in ({}, HOSTS))
     changed = {name: value for name, value in own.items() if value != usual[name]}
@@ -110,7 +108,7 @@ def test_every_function_knows_the_hosts_that_are_the_operator_s_own(function: st
     assert {name: usual[name] for name in changed} == {name: Settings.model_fields[name].default for name in changed}
 
 
-def test_what_builds_fetches_from_the_hosts_that_functions_ask() -> None:
+def test_builds_fetch_from_the_same_hosts_as_functions() -> None:
     """A build lists a record's files once more when it fetches them. On another host it would be another record."""
     there = {name: value for name, (kind, value) in of_builds(HOSTS).items() if kind == "PLAINTEXT"}
     expected = {f"BINDERY_{setting(host).upper()}": value for host, value in HOSTS.items()}
@@ -118,7 +116,7 @@ def test_what_builds_fetches_from_the_hosts_that_functions_ask() -> None:
     assert sum(len(name) + len(value) for name, value in there.items()) < BUILDS_LIMIT - ORDERS_LIMIT
 
 
-def test_whatever_an_operator_may_set_is_a_parameter_or_has_a_reason_not_to_be_one() -> None:
+def test_every_setting_is_a_parameter_or_has_a_documented_reason() -> None:
     set_there = {name for function in FUNCTIONS for name in variables(function)}
     available = {name.removeprefix("BINDERY_").lower() for name in set_there}
     assert sorted(set(Settings.model_fields) - available) == sorted(NOT_ON_AWS)
@@ -133,7 +131,7 @@ def description_of(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def test_parameter_of_a_setting_begins_with_its_description() -> None:
+def test_a_parameter_description_begins_with_that_of_its_setting() -> None:
     described = {name: str(rule["Description"]) for name, rule in TEMPLATE["Parameters"].items()}
     same = {name for name in described if setting(name) in Settings.model_fields} - DESCRIBED_OTHERWISE.keys()
     assert len(same) > 40
@@ -141,7 +139,7 @@ def test_parameter_of_a_setting_begins_with_its_description() -> None:
     assert differ == {}
 
 
-def test_what_a_session_may_have_reaches_what_starts_it() -> None:
+def test_session_resources_reach_the_function_that_starts_sessions() -> None:
     usual, own = (Settings.read(on_aws("StartSession", parameters)) for parameters in ({}, SESSIONS))
     changed = {name: value for name, value in own.model_dump().items() if value != usual.model_dump()[name]}
     assert changed.keys() == {setting(name) for name in SESSIONS}
@@ -152,7 +150,7 @@ def test_what_a_session_may_have_reaches_what_starts_it() -> None:
     )
 
 
-def test_a_github_app_that_is_given_is_taken_and_is_given_whole() -> None:
+def test_a_github_app_is_used_if_complete_and_refused_if_partial() -> None:
     settings = Settings.read(on_aws("ResolveRepository", APP))
     assert (settings.github_app_id, settings.github_app_installation) == ("1234567", "12345678")
     assert settings.github_app_key.get_secret_value() == SECRET
@@ -163,7 +161,7 @@ def test_a_github_app_that_is_given_is_taken_and_is_given_whole() -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_s_variables_are_no_more_than_lambda_takes(function: str) -> None:
+def test_the_variables_of_a_function_fit_the_limit_of_lambda(function: str) -> None:
     """The variables include a GitHub App's key and every host of the operator's own."""
     environment = on_aws(function, {**APP, **HOSTS, "GitlabTokenSecret": "x", "GithubTokenSecret": "x"})
     if "BINDERY_GITHUB_APP_KEY" in environment:
@@ -171,7 +169,7 @@ def test_a_function_s_variables_are_no_more_than_lambda_takes(function: str) -> 
     assert sum(len(name) + len(value) for name, value in environment.items()) < LAMBDAS_LIMIT - SPARE
 
 
-def test_behind_a_proxy_before_a_name_the_api_s_own_address_is_closed() -> None:
+def test_the_api_address_is_closed_only_with_both_a_proxy_and_a_domain_name() -> None:
     """Pages at that address would have the proxy's links. Without a name the proxy uses that address; without a proxy
     it works.
     """
@@ -209,7 +207,7 @@ def private(secret: str) -> tuple[dict[str, str], dict[str, str]]:
 
 @pytest.mark.parametrize("version", ["", ":SecretString:::8f2c"])
 @pytest.mark.parametrize("secret", A_TOKEN)
-def test_what_builds_private_repositories_reads_their_host_s_token_and_nothing_else(secret: str, version: str) -> None:
+def test_builds_of_private_repositories_can_read_the_token_of_their_host_only(secret: str, version: str) -> None:
     """The variable holds a secret's reference. A plain text would be visible in each description of a build."""
     variable, words = A_TOKEN[secret]
     arn = f"{ARN}:{secret}-Ab12Cd"
@@ -232,7 +230,7 @@ def test_what_builds_private_repositories_reads_their_host_s_token_and_nothing_e
     assert [there for each in may["Resource"] if (there := resolved(each, parameters))] == [arn]
 
 
-def test_only_what_resolves_knows_which_private_repositories_may_be_launched() -> None:
+def test_only_the_resolving_function_knows_the_private_repositories() -> None:
     knowing = {name for name in FUNCTIONS if "BINDERY_PRIVATE_REPOSITORIES" in variables(name)}
     assert knowing == {"ResolveRepository"}
     both = {"GithubTokenSecret": ARN, "GitlabTokenSecret": ARN, **PRIVATE}
@@ -247,7 +245,7 @@ def test_only_what_resolves_knows_which_private_repositories_may_be_launched() -
 
 
 @pytest.mark.parametrize("name", PRIVATE)
-def test_private_repositories_without_their_own_host_s_token_are_no_stack(name: str) -> None:
+def test_private_repositories_require_the_token_of_their_host(name: str) -> None:
     """The resolving function would refuse to start. Every launch would fail, and only the log would give the reason."""
     rule = TEMPLATE["Rules"][f"{name}NeedsAToken"]
     (must,) = rule["Assertions"]
@@ -258,7 +256,7 @@ def test_private_repositories_without_their_own_host_s_token_are_no_stack(name: 
     assert not holds(must["Assert"], {})
 
 
-def test_a_name_that_no_function_takes_is_refused_before_anything_is_deployed() -> None:
+def test_an_invalid_private_repository_name_is_refused_before_the_deployment() -> None:
     """Each host's parameter takes names of its own host only, because its rule covers one token."""
     for parameter, own, other in (("GithubPrivate", "gh", "gl"), ("GitlabPrivate", "gl", "gh")):
         pattern = re.compile(TEMPLATE["Parameters"][parameter]["AllowedPattern"])
@@ -298,7 +296,7 @@ SHARES = {
 
 
 @pytest.mark.parametrize(("parameter", "value"), SHARES)
-def test_each_share_reaches_the_functions_that_keep_it(parameter: str, value: str) -> None:
+def test_each_limit_of_a_share_reaches_the_functions_that_enforce_it(parameter: str, value: str) -> None:
     """Only some functions have it, because a function's variables may hold only little text together."""
     for function in SHARES[parameter, value]:
         usual, own = (Settings.read(on_aws(function, parameters)) for parameters in ({}, {parameter: value}))
@@ -306,7 +304,7 @@ def test_each_share_reaches_the_functions_that_keep_it(parameter: str, value: st
         assert changed == {setting(parameter)}, function
 
 
-def test_defaults_of_shares_are_those_of_the_settings() -> None:
+def test_default_shares_equal_those_of_the_settings() -> None:
     """`make up` reads no function's own variables."""
     for parameter, _ in SHARES:
         default = TEMPLATE["Parameters"][parameter]["Default"]
@@ -315,7 +313,7 @@ def test_defaults_of_shares_are_those_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize("private", ["GithubPrivate", "GitlabPrivate"])
-def test_with_private_repositories_the_functions_that_answer_let_listed_sites_read(private: str) -> None:
+def test_with_private_repositories_only_listed_sites_may_read_answers(private: str) -> None:
     private_names = {private: "gh/o/r" if private == "GithubPrivate" else "gl/o/r"}
     for function in ("StreamLaunch", "AnswerApi"):
         parameters = {"KubeconfigSecret": "cluster", "SessionsUrl": "https://sessions.example.net"}

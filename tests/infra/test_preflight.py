@@ -71,7 +71,7 @@ def found(check: Any, parameters: Stack, *calls: tuple[str, str, Mapping[str, An
         return list(check(parameters, answers))
 
 
-def test_a_new_account_cannot_reserve_watchers_and_is_told_what_to_ask_for() -> None:
+def test_a_new_account_cannot_reserve_watchers_and_gets_the_request_command() -> None:
     change, note = found(checks.concurrency, stack(), account(10), quotas({"Other": 1, "Concurrent executions": 10}))
     assert (change.level, note.level) == (Level.CHANGE, Level.NOTE)
     assert "WatchersAtOnce=0" in change.words
@@ -79,7 +79,7 @@ def test_a_new_account_cannot_reserve_watchers_and_is_told_what_to_ask_for() -> 
         assert word in change.command
 
 
-def test_without_watchers_a_new_account_can_be_deployed_to_with_a_note() -> None:
+def test_without_watchers_a_new_account_gets_a_note_only() -> None:
     lowest = dict.fromkeys(CEILINGS, "2")
     (note,) = found(
         checks.concurrency, stack(WatchersAtOnce="0", **lowest), account(10), quotas({"Concurrent executions": 10})
@@ -88,7 +88,7 @@ def test_without_watchers_a_new_account_can_be_deployed_to_with_a_note() -> None
     assert "Lower ResolvesAtOnce" in note.words
 
 
-def test_defaults_fit_the_usual_limit() -> None:
+def test_the_defaults_fit_the_usual_concurrency_limit() -> None:
     """Enough is left for the functions that answer people."""
     (ok,) = found(checks.concurrency, stack(), account(1000))
     assert ok.level is Level.OK
@@ -99,12 +99,12 @@ def test_defaults_fit_the_usual_limit() -> None:
     assert "--desired-value 1295" in note.command
 
 
-def test_what_others_of_the_account_have_reserved_counts() -> None:
+def test_concurrency_reserved_by_other_functions_counts() -> None:
     (change,) = found(checks.concurrency, stack(), account(1000, 250), quotas({"Concurrent executions": 1000}))
     assert change.level is Level.CHANGE
 
 
-def test_every_ceiling_of_the_template_is_counted() -> None:
+def test_every_concurrency_limit_of_the_template_counts() -> None:
     functions = [
         resource for resource in TEMPLATE["Resources"].values() if resource["Type"] == "AWS::Serverless::Function"
     ]
@@ -121,7 +121,7 @@ def test_every_ceiling_of_the_template_is_counted() -> None:
     ("value", "slots", "level"),
     [(0, "1", Level.CHANGE), (1, "1", Level.OK), (1, "2", Level.CHANGE), (20, "2", Level.OK)],
 )
-def test_codebuild_s_quota_has_to_cover_the_build_slots(value: float, slots: str, level: Level) -> None:
+def test_the_codebuild_quota_must_cover_the_build_slots(value: float, slots: str, level: Level) -> None:
     listed = quotas({"Build projects": 5000, MEDIUM: value})
     calls = [listed] if level is Level.OK else [listed, listed]
     (finding,) = found(checks.builds, stack(BuildSlots=slots), *calls)
@@ -130,14 +130,14 @@ def test_codebuild_s_quota_has_to_cover_the_build_slots(value: float, slots: str
         assert f"--service-code codebuild --quota-code L-00000002 --desired-value {slots} " in finding.command
 
 
-def test_the_quota_is_that_of_the_machine_that_builds() -> None:
+def test_the_quota_is_that_of_the_configured_build_machine() -> None:
     large = MEDIUM.replace("Medium", "Large")
     (ok,) = found(checks.builds, stack(BuildMachine="BUILD_GENERAL1_LARGE"), quotas({MEDIUM: 0, large: 3}))
     assert "Linux/Large" in ok.about
     assert sorted(checks.MACHINES) == sorted(TEMPLATE["Parameters"]["BuildMachine"]["AllowedValues"])
 
 
-def test_a_quota_that_was_never_changed_is_aws_s_default() -> None:
+def test_a_quota_without_a_changed_value_has_the_default_of_aws() -> None:
     default = quotas({MEDIUM: 1}, "list_aws_default_service_quotas")
     (ok,) = found(checks.builds, stack(), quotas({}), default)
     assert ok.level is Level.OK
@@ -145,7 +145,7 @@ def test_a_quota_that_was_never_changed_is_aws_s_default() -> None:
     assert note.level is Level.NOTE
 
 
-def test_a_region_without_the_adapter_s_layer_is_told() -> None:
+def test_a_region_without_the_adapter_layer_is_reported() -> None:
     (change,) = found(checks.adapter, stack(), ("lambda", "get_layer_version_by_arn", "AccessDeniedException"))
     assert change.level is Level.CHANGE
     assert "WebAdapterLayer" in change.words
@@ -154,7 +154,7 @@ def test_a_region_without_the_adapter_s_layer_is_told() -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"Architecture": "arm64"}, {"WebAdapterLayer": "arn:x:layer:y:1"}])
-def test_the_layer_that_is_checked_is_the_template_s(parameters: dict[str, str]) -> None:
+def test_the_checked_layer_is_that_of_the_template(parameters: dict[str, str]) -> None:
     layers = TEMPLATE["Resources"]["StreamLaunch"]["Properties"]["Layers"]
     (layer,) = [str(resolved(each, parameters)) for each in layers]
     there = layer.replace("${AWS::Partition}", "aws").replace("${AWS::Region}", aws.REGION)
@@ -171,7 +171,7 @@ def test_the_layer_that_is_checked_is_the_template_s(parameters: dict[str, str])
         (None, Level.CHANGE),
     ],
 )
-def test_a_domain_has_an_issued_certificate_of_its_name(answer: dict[str, Any] | None, level: Level) -> None:
+def test_a_domain_needs_an_issued_certificate_for_its_name(answer: dict[str, Any] | None, level: Level) -> None:
     response = {"Certificate": answer} if answer else "ResourceNotFoundException"
     parameters = stack(DomainName=DOMAIN, CertificateArn=ARN)
     (finding,) = found(checks.certificate, parameters, ("acm", "describe_certificate", response))
@@ -179,7 +179,7 @@ def test_a_domain_has_an_issued_certificate_of_its_name(answer: dict[str, Any] |
 
 
 @pytest.mark.parametrize("arn", ["", ARN.replace(aws.REGION, "us-east-1"), "no ARN"])
-def test_a_certificate_of_another_region_is_of_no_use(arn: str) -> None:
+def test_a_certificate_of_another_region_is_reported(arn: str) -> None:
     (finding,) = found(checks.certificate, stack(DomainName=DOMAIN, CertificateArn=arn))
     assert finding.level is Level.CHANGE
     assert f"request-certificate --domain-name {DOMAIN}" in finding.command
@@ -198,13 +198,13 @@ def test_without_a_domain_no_certificate_is_needed() -> None:
         ("arn:x", "there", Level.OK),
     ],
 )
-def test_a_log_role_that_others_use_is_not_replaced(role: str, parameter: str, level: Level) -> None:
+def test_an_access_log_role_in_use_is_not_replaced(role: str, parameter: str, level: Level) -> None:
     answer = {"cloudwatchRoleArn": role} if role else {}
     (finding,) = found(checks.access_log, stack(AccessLogRole=parameter), ("apigateway", "get_account", answer))
     assert finding.level is level
 
 
-def test_a_check_that_may_not_ask_is_a_note_and_the_others_run() -> None:
+def test_a_check_without_permission_gives_a_note_and_others_run() -> None:
     denied = "AccessDeniedException"
     calls: Calls = [
         ("lambda", "get_account_settings", denied),
@@ -217,7 +217,7 @@ def test_a_check_that_may_not_ask_is_a_note_and_the_others_run() -> None:
     assert denied in findings[0].words
 
 
-def test_without_a_network_it_says_so() -> None:
+def test_without_a_network_findings_are_marked_as_not_checked() -> None:
     def nobody(service: str) -> object:
         raise EndpointConnectionError(endpoint_url="https://example")
 
@@ -225,7 +225,7 @@ def test_without_a_network_it_says_so() -> None:
     assert all("not checked" in finding.words for finding in findings[:-1])
 
 
-def test_the_command_prints_each_finding_and_fails_if_something_has_to_change(
+def test_the_command_prints_each_finding_and_fails_if_changes_are_required(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls = [account(10), quotas({"Concurrent executions": 10}), quotas({MEDIUM: 1})]
@@ -240,7 +240,7 @@ def test_the_command_prints_each_finding_and_fails_if_something_has_to_change(
     assert "request-service-quota-increase --service-code lambda" in printed
 
 
-def test_without_credentials_it_does_not_look_as_if_all_were_well(
+def test_without_credentials_the_command_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(boto3.Session, "get_credentials", lambda _session: None)
@@ -249,6 +249,6 @@ def test_without_credentials_it_does_not_look_as_if_all_were_well(
 
 
 @pytest.mark.parametrize("word", ["NoParameter=1", "WatchersAtOnce", "="])
-def test_a_word_that_is_no_parameter_is_refused(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_parameter_is_refused(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--region", aws.REGION, word]) == 2
     assert "Name=value" in capsys.readouterr().out

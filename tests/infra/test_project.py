@@ -17,13 +17,13 @@ def run(*command: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_imports_go_one_way() -> None:
+def test_imports_follow_the_layers() -> None:
     ran = run(Path(sys.executable).parent / "lint-imports", "--no-cache")
     assert ran.returncode == 0, ran.stdout
     assert "0 broken" in ran.stdout
 
 
-def test_make_help_lists_every_target_that_is_meant_for_people() -> None:
+def test_make_help_lists_every_public_target() -> None:
     ran = run("make", "--no-print-directory", "help")
     assert (ran.returncode, ran.stderr) == (0, "")
     listed = dict(re.findall(r"^(\S+)\s+(\S.*)$", ran.stdout, re.MULTILINE))
@@ -40,14 +40,14 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 @pytest.mark.parametrize(
     "page", [README, CONTRIBUTING, ROOT / "infra" / "docs" / "aws.md"], ids=["README", "CONTRIBUTING", "AWS"]
 )
-def test_every_command_of_make_that_a_page_names_is_there(page: Path) -> None:
+def test_every_make_command_named_on_a_page_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     commands = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(re.findall(r"`[^`]+`", page.read_text()))))
     assert commands <= targets
     assert commands
 
 
-def test_the_contributor_s_page_names_only_what_there_is() -> None:
+def test_all_paths_named_on_the_contributors_page_exist() -> None:
     text = CONTRIBUTING.read_text()
     tree = text.split("```")[1].splitlines()
     inside, paths = False, []
@@ -67,7 +67,7 @@ def test_the_contributor_s_page_names_only_what_there_is() -> None:
     assert missing == []
 
 
-def test_the_contributor_s_page_names_every_part_of_the_package_and_of_the_tests() -> None:
+def test_the_contributors_page_names_every_part_of_the_package_and_the_tests() -> None:
     text = CONTRIBUTING.read_text()
     for folder in (PACKAGE, ROOT / "tests"):
         parts = [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))]

@@ -36,19 +36,19 @@ def system(tmp_path: Path, resources: str, variables: str = "") -> System:
     ("rate", "seconds"),
     [("rate(1 second)", 1), ("rate(5 minutes)", 300), ("rate(1 minute)", 60), ("rate(2 hours)", 7200)],
 )
-def test_a_rate_is_that_many_seconds(tmp_path: Path, rate: str, seconds: float) -> None:
+def test_a_rate_is_converted_to_seconds(tmp_path: Path, rate: str, seconds: float) -> None:
     (timer,) = system(tmp_path, TIMED % ("", rate)).timers
     assert (timer.seconds, timer.period_variable, timer.function.module) == (seconds, "", "functions.f.handler")
 
 
 @pytest.mark.parametrize("rate", ["cron(0 12 * * ? *)", "rate(1 fortnight)", "rate(1.5 hours)", "at(2030-01-01T00:00)"])
-def test_a_schedule_that_is_not_understood_stops_the_start_by_name(tmp_path: Path, rate: str) -> None:
+def test_an_unsupported_schedule_fails_the_start_with_its_text(tmp_path: Path, rate: str) -> None:
     with pytest.raises(ValueError, match="not understood") as refused:
         system(tmp_path, TIMED % ("", f'"{rate}"'))
     assert rate in str(refused.value)
 
 
-def test_metadata_names_the_variable_that_sets_the_period_here(tmp_path: Path) -> None:
+def test_metadata_names_the_local_variable_for_the_period(tmp_path: Path) -> None:
     (timer,) = system(tmp_path, TIMED % ("Metadata: {LocalPeriod: BINDERY_CULL_SECONDS},", "rate(1 minute)")).timers
     assert timer.period_variable == "BINDERY_CULL_SECONDS"
 
@@ -62,14 +62,12 @@ A: {Type: AWS::Serverless::Api, Properties: {GatewayResponses: {INTEGRATION_FAIL
 
 
 @pytest.mark.parametrize(("reserved", "at_once"), [("!Ref Limit", 7), ("3", 3), ("0", 0)])
-def test_a_function_has_as_many_calls_at_one_time_as_are_reserved_for_it(
-    tmp_path: Path, reserved: str, at_once: int
-) -> None:
+def test_a_function_has_its_reserved_concurrency(tmp_path: Path, reserved: str, at_once: int) -> None:
     (route,) = system(tmp_path, (STREAMING % reserved).strip()).routes
     assert route.function.at_once == at_once
 
 
-def test_beyond_them_it_is_refused_as_the_template_says_or_as_api_gateway_does(tmp_path: Path) -> None:
+def test_calls_beyond_the_concurrency_get_the_refusal_of_the_template(tmp_path: Path) -> None:
     assert system(tmp_path, BUSY.strip()).busy == Refusal(503, {"Retry-After": "5"}, "{}")
     assert system(tmp_path, "A: {Type: AWS::Serverless::Api, Properties: {}}").busy.status == 500
 
@@ -92,12 +90,12 @@ def test_beyond_them_it_is_refused_as_the_template_says_or_as_api_gateway_does(t
         ("ANY /api/{proxy+}", "BREW", "/api/launches", True),
     ],
 )
-def test_a_route_takes_what_api_gateway_would_give_it(route: str, method: str, path: str, goes: bool) -> None:
+def test_a_route_matches_as_in_api_gateway(route: str, method: str, path: str, goes: bool) -> None:
     allowed, _, pattern = route.partition(" ")
     assert Route(allowed, pattern, SOMETHING).matches(method, path) is goes
 
 
-def test_variables_come_from_parameters_and_what_only_aws_has_is_left_out(tmp_path: Path) -> None:
+def test_variables_come_from_parameters_without_values_of_aws_only(tmp_path: Path) -> None:
     variables = "A: plain, B: 3, C: !Ref Limit, D: !Ref Empty, E: !Ref Table, F: !Sub '${Table}', G: !GetAtt Table.Arn"
     assert system(tmp_path, "", variables).environment == {"A": "plain", "B": "3", "C": "7", "D": ""}
 
@@ -115,7 +113,7 @@ def test_queues_have_the_names_that_messages_use(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("allowed", "received"), [(20, MOST_RECEIVES), (2, 2)])
-def test_a_message_is_tried_no_more_often_here_than_it_is_worth(allowed: int, received: int) -> None:
+def test_local_queues_limit_the_receives_of_a_message(allowed: int, received: int) -> None:
     """On AWS a receive may be one that no function could take; here there are no such receives."""
     clock = FakeClock()
     queues = MemoryQueues(elapsed=clock.now, now=clock.now)
@@ -130,7 +128,7 @@ def test_a_message_is_tried_no_more_often_here_than_it_is_worth(allowed: int, re
     queues.close()
 
 
-def test_a_short_tag_is_kept_with_its_value(tmp_path: Path) -> None:
+def test_a_short_tag_is_loaded_with_its_value(tmp_path: Path) -> None:
     file = tmp_path / "t.yaml"
     file.write_text("{a: !Ref X, b: !GetAtt X.Arn, c: !Join ['', [a, !Ref B]], d: !X {y: 1}}")
     assert load(file) == {
@@ -141,7 +139,7 @@ def test_a_short_tag_is_kept_with_its_value(tmp_path: Path) -> None:
     }
 
 
-def test_a_template_can_run_nothing_of_this_machine(tmp_path: Path) -> None:
+def test_a_template_cannot_run_code(tmp_path: Path) -> None:
     file = tmp_path / "t.yaml"
     file.write_text("a: !!python/object/apply:os.getcwd []")
     with pytest.raises(yaml.constructor.ConstructorError):
@@ -164,7 +162,7 @@ class Ticking(ModuleType):
 
 
 @pytest.mark.parametrize(("variable", "rate"), [("BINDERY_CULL_SECONDS", 3600.0), ("", 0.01), ("BINDERY_OTHER", 0.01)])
-def test_a_timer_goes_off_at_its_setting_or_else_at_its_rate_whatever_its_function_does(
+def test_a_timer_uses_its_setting_or_its_rate_and_survives_failures(
     monkeypatch: pytest.MonkeyPatch, variable: str, rate: float
 ) -> None:
     ticking = Ticking()
@@ -179,5 +177,5 @@ def test_a_timer_goes_off_at_its_setting_or_else_at_its_rate_whatever_its_functi
 
 
 @pytest.mark.parametrize("path", ["//v2/gh/o/r/HEAD", "///v2/gh/o/r/HEAD", "/v2/gh/o/r/HEAD?x=//y"])
-def test_a_path_has_one_slash_at_its_start_however_many_were_sent(path: str) -> None:
+def test_repeated_slashes_at_the_start_of_a_path_become_one(path: str) -> None:
     assert path_of({"raw_path": path.encode()}) == "/v2/gh/o/r/HEAD"

@@ -45,16 +45,14 @@ def used(recorder: Recorder) -> Used:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_may_do_what_it_does_and_no_more(used: Used, function: str) -> None:
+def test_the_rights_of_a_function_are_exactly_those_that_it_uses(used: Used, function: str) -> None:
     needed = used[function] | needed_by_the_platform(function)
     assert sorted(granted(function) - needed) == [], "allowed, and never done"
     assert sorted(needed - granted(function)) == [], "done, and not allowed"
 
 
 @pytest.mark.parametrize("function", narrowed())
-def test_a_function_that_strangers_reach_writes_its_own_kinds_of_items_and_no_others(
-    recorder: Recorder, function: str
-) -> None:
+def test_a_public_function_writes_only_its_own_kinds_of_items(recorder: Recorder, function: str) -> None:
     patterns = writable_keys(function)
     assert "*" not in patterns
     used = {pattern for pattern in patterns for key in recorder.written[function] if fnmatchcase(key, pattern)}
@@ -63,25 +61,25 @@ def test_a_function_that_strangers_reach_writes_its_own_kinds_of_items_and_no_ot
     assert sorted(refused) == [], "written, and not allowed"
 
 
-def test_the_functions_that_strangers_reach_are_these() -> None:
+def test_the_list_of_public_functions_is_complete() -> None:
     assert narrowed() == ["ServePages", "StreamLaunch", "AnswerApi", "RecordLog"]
 
 
-def test_no_fault_makes_a_function_do_what_it_may_not() -> None:
+def test_no_fault_makes_a_function_exceed_its_rights() -> None:
     used = lived_through(SEEDS)
     assert used.keys() > {"ResolveRepository", "StartBuild", "RecordBuild", "StartSession", "FailLaunch", "Reconcile"}
     for function in used.keys() - {""}:
         assert sorted(used[function] - granted(function)) == [], function
 
 
-def test_what_the_simulation_takes_for_a_right_is_what_the_adapter_asks_for(used: Used) -> None:
+def test_the_simulation_and_the_adapter_use_the_same_rights(used: Used) -> None:
     expected = {
         Right(f"dynamodb:{right.split()[0]}", right.split()[1]) for rights in TABLE.values() for right in rights
     }
     assert expected == {right for rights in used.values() for right in rights if right.action.startswith("dynamodb:")}
 
 
-def test_every_function_has_a_role_of_its_own() -> None:
+def test_every_function_has_its_own_role() -> None:
     roles = [role_of(function) for function in FUNCTIONS]
     assert sorted(roles) == sorted(f"{function}Role" for function in FUNCTIONS)
     for role in roles:
@@ -93,7 +91,7 @@ def test_every_function_has_a_role_of_its_own() -> None:
         }
 
 
-def test_whoever_may_touch_everything_says_why() -> None:
+def test_a_policy_for_every_resource_has_a_documented_reason() -> None:
     """AWS's own policies count, too. Those that SAM would add cover all queues and all logs."""
     broad = {name for name, resource in RESOURCES.items() if _is_broad(resource.get("Properties", {}))}
     assert broad == {name for name, resource in RESOURCES.items() if "WhyEveryResource" in resource.get("Metadata", {})}

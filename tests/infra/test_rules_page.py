@@ -20,11 +20,11 @@ def test_a_pattern_on_the_page_is_accepted(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(("provider", "spec", "name"), re.findall(r"\| `/v2/(\w+)/([^`]*)` \| `([^`]*)` \|", PAGE))
-def test_a_name_on_the_page_is_the_one_that_is_compared(provider: str, spec: str, name: str) -> None:
+def test_a_name_on_the_page_is_the_canonical_name(provider: str, spec: str, name: str) -> None:
     assert f"{provider}/{providers()[provider].canonical(spec)}" == name
 
 
-def test_what_a_binderhub_list_becomes_is_accepted() -> None:
+def test_the_patterns_for_binderhub_lists_are_accepted() -> None:
     becomes = re.findall(r"becomes\s+(?:one pattern with a group: )?`(\^[^`]*)`", PAGE)
     assert len(becomes) == 4
     for pattern in becomes:

@@ -15,11 +15,11 @@ def test_the_page_names_tests_for_its_defences() -> None:
 
 
 @pytest.mark.parametrize(("file", "test"), NAMED, ids=[f"{file}::{test}" for file, test in NAMED])
-def test_a_test_that_is_named_exists(file: str, test: str) -> None:
+def test_every_named_test_exists(file: str, test: str) -> None:
     assert re.search(rf"^def {test}\(", (ROOT / file).read_text(), re.MULTILINE)
 
 
-def test_every_row_of_an_attack_names_a_test_or_says_why_there_is_none() -> None:
+def test_every_row_of_an_attack_names_a_test_or_a_reason_for_none() -> None:
     rows = [
         line
         for line in PAGE.splitlines()

@@ -48,13 +48,13 @@ def queues(resources: Mapping[str, Resource]) -> dict[str, Resource]:
     return of_type(resources, "AWS::SQS::Queue")
 
 
-def test_it_passes_cfn_lint() -> None:
+def test_the_template_passes_cfn_lint() -> None:
     command = [str(Path(sys.executable).parent / "cfn-lint"), "template.yaml"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (0, "")
 
 
-def test_sam_takes_it() -> None:
+def test_the_template_is_valid_for_sam() -> None:
     environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": aws.REGION}
     command = [str(sam()), "validate", "--lint", "--template", str(ROOT / "template.yaml")]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -62,19 +62,19 @@ def test_sam_takes_it() -> None:
     assert "is a valid SAM Template" in ran.stdout
 
 
-def test_every_folder_of_functions_is_a_function_and_the_other_way_round(resources: Mapping[str, Resource]) -> None:
+def test_folders_and_functions_correspond(resources: Mapping[str, Resource]) -> None:
     folders = sorted(f"functions/{path.parent.name}/" for path in (ROOT / "functions").glob("*/handler.py"))
     everything = sorted(f"functions/{path.name}/" for path in (ROOT / "functions").iterdir() if path.is_dir())
     assert sorted(function["CodeUri"] for function in functions(resources).values()) == folders
     assert [folder for folder in everything if "__pycache__" not in folder] == folders
 
 
-def test_a_function_is_named_as_its_folder(resources: Mapping[str, Resource]) -> None:
+def test_a_function_has_the_name_of_its_folder(resources: Mapping[str, Resource]) -> None:
     for name, function in functions(resources).items():
         assert function["CodeUri"] == f"functions/{re.sub(r'(?<!^)(?=[A-Z])', '_', name).lower()}/"
 
 
-def test_every_handler_is_there(resources: Mapping[str, Resource], template: Resource) -> None:
+def test_every_handler_exists(resources: Mapping[str, Resource], template: Resource) -> None:
     usual = template["Globals"]["Function"]["Handler"]
     for function in functions(resources).values():
         folder = ROOT / function["CodeUri"]
@@ -86,7 +86,7 @@ def test_every_handler_is_there(resources: Mapping[str, Resource], template: Res
             assert callable(module.app)
 
 
-def test_a_message_is_hidden_for_as_long_as_its_function_may_run(
+def test_a_message_stays_hidden_for_the_maximum_time_of_its_function(
     resources: Mapping[str, Resource], template: Resource
 ) -> None:
     usual = template["Globals"]["Function"]["Timeout"]
@@ -102,12 +102,12 @@ def test_a_message_is_hidden_for_as_long_as_its_function_may_run(
     assert checked == set(queues(resources)) - {"Unburied"}, "every queue but the last has one who reads it"
 
 
-def test_a_sweep_has_time_for_its_last_answers_and_to_write_down_what_it_saw(resources: Mapping[str, Resource]) -> None:
+def test_a_sweep_has_time_for_its_last_answers_and_for_recording_them(resources: Mapping[str, Resource]) -> None:
     asking = cull_sessions.ACTIVITY_SECONDS + activity.ANSWER_SECONDS
     assert functions(resources)["CullSessions"]["Timeout"] >= asking + 60
 
 
-def test_every_queue_but_the_last_has_a_dead_letter_queue_that_exists(resources: Mapping[str, Resource]) -> None:
+def test_every_queue_except_the_last_has_an_existing_dead_letter_queue(resources: Mapping[str, Resource]) -> None:
     last = []
     for name, queue in queues(resources).items():
         if "RedrivePolicy" not in queue:
@@ -120,7 +120,7 @@ def test_every_queue_but_the_last_has_a_dead_letter_queue_that_exists(resources:
     assert last == ["Unburied"]
 
 
-def test_no_launch_waits_for_a_dead_letter_longer_than_it_may_take(
+def test_an_unprocessable_message_ends_its_launch_before_the_deadline(
     resources: Mapping[str, Resource], template: Resource
 ) -> None:
     """A message that can never be handled ends its launch before the launch's own deadline would."""
@@ -130,7 +130,7 @@ def test_no_launch_waits_for_a_dead_letter_longer_than_it_may_take(
         assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] < deadline
 
 
-def test_a_message_outlasts_minutes_in_which_no_function_may_run(resources: Mapping[str, Resource]) -> None:
+def test_a_message_survives_twenty_minutes_of_throttled_functions(resources: Mapping[str, Resource]) -> None:
     """Lambda counts a receive even if it has no place to run the message. Five receives were used up after five
     minutes of throttling.
     """
@@ -160,7 +160,7 @@ def test_every_parameter_is_used(template: Resource) -> None:
     assert [name for name in template["Parameters"] if name not in used] == []
 
 
-def test_every_parameter_says_what_it_is_and_stands_in_a_group(template: Resource) -> None:
+def test_every_parameter_has_a_description_and_a_group(template: Resource) -> None:
     assert [
         name for name, parameter in template["Parameters"].items() if len(parameter.get("Description", "")) < 10
     ] == []
@@ -168,11 +168,13 @@ def test_every_parameter_says_what_it_is_and_stands_in_a_group(template: Resourc
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(template["Parameters"])
 
 
-def test_a_stack_needs_no_parameter(template: Resource) -> None:
+def test_every_parameter_has_a_default(template: Resource) -> None:
     assert [name for name, parameter in template["Parameters"].items() if "Default" not in parameter] == []
 
 
-def test_only_who_signs_or_reads_tokens_knows_the_secret(resources: Mapping[str, Resource], template: Resource) -> None:
+def test_only_functions_that_sign_or_read_tokens_have_the_secret(
+    resources: Mapping[str, Resource], template: Resource
+) -> None:
     """`test_rights.py` gives each function its own variables. So it shows that these three need the secret, and no
     other function does.
     """
@@ -181,7 +183,7 @@ def test_only_who_signs_or_reads_tokens_knows_the_secret(resources: Mapping[str,
     assert knowing == ["ServePages", "StreamLaunch", "AnswerApi"]
 
 
-def test_nothing_is_kept_for_ever_and_state_is_never_thrown_away(resources: Mapping[str, Resource]) -> None:
+def test_logs_expire_and_the_table_is_never_deleted(resources: Mapping[str, Resource]) -> None:
     logs = of_type(resources, "AWS::Logs::LogGroup")
     assert [name for name, group in logs.items() if "RetentionInDays" not in group] == []
     policies = [resources["Table"][policy] for policy in ("DeletionPolicy", "UpdateReplacePolicy")]
@@ -191,7 +193,7 @@ def test_nothing_is_kept_for_ever_and_state_is_never_thrown_away(resources: Mapp
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
-def test_every_function_writes_to_the_log_that_is_there(template: Resource) -> None:
+def test_every_function_writes_to_the_shared_log_group(template: Resource) -> None:
     """Lambda would otherwise make a log of its own, which is kept for ever."""
     assert template["Globals"]["Function"]["LoggingConfig"]["LogGroup"] == {"Ref": "Logs"}
     assert [name for name, function in functions(template["Resources"]).items() if "LoggingConfig" in function] == []
@@ -201,7 +203,7 @@ def test_every_queue_is_encrypted(resources: Mapping[str, Resource]) -> None:
     assert [name for name, queue in queues(resources).items() if not queue.get("SqsManagedSseEnabled")] == []
 
 
-def test_every_queue_that_a_message_names_has_an_address(template: Resource) -> None:
+def test_every_queue_in_a_message_has_an_address(template: Resource) -> None:
     urls = template["Globals"]["Function"]["Environment"]["Variables"]["BINDERY_QUEUE_URLS"]["Sub"]
     addresses = dict(re.findall(r'"(\w+)": "\$\{(\w+)\}"', urls))
     assert addresses == {
@@ -210,7 +212,7 @@ def test_every_queue_that_a_message_names_has_an_address(template: Resource) -> 
 
 
 @pytest.mark.parametrize("kind", ["INTEGRATION_FAILURE", "THROTTLED", "DEFAULT_5XX"])
-def test_who_is_refused_by_the_api_itself_is_told_when_to_ask_again(template: Resource, kind: str) -> None:
+def test_refusals_by_the_api_itself_say_when_to_retry(template: Resource, kind: str) -> None:
     """API Gateway uses INTEGRATION_FAILURE for a function that Lambda throttles; it would answer 500 or 504."""
     refusal = template["Resources"]["Api"]["Properties"]["GatewayResponses"][kind]
     headers = refusal["ResponseParameters"]["Headers"]

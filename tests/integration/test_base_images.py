@@ -53,7 +53,7 @@ def image(building: ContainerBuilding) -> str:
     return f"{building.registry.host}/bindery/sessions:base-1"
 
 
-def test_an_image_is_pulled_with_the_login_and_the_login_is_gone_before_the_first_step(
+def test_an_image_is_pulled_with_the_login_which_is_removed_before_the_first_step(
     building: ContainerBuilding, holding: Held
 ) -> None:
     building.builds._logins = [login(building, only_public=True)]
@@ -68,7 +68,7 @@ def test_an_image_is_pulled_with_the_login_and_the_login_is_gone_before_the_firs
     assert PASSWORD not in building.queue.text
 
 
-def test_an_image_that_only_the_operator_may_pull_is_not_pulled_for_a_repository(building: ContainerBuilding) -> None:
+def test_an_image_that_needs_the_operators_rights_is_not_pulled(building: ContainerBuilding) -> None:
     building.builds._logins = [login(building, only_public=False)]
     files: dict[str, str | bytes] = {"Dockerfile": f"FROM {image(building)}\n" + step("echo ran")}
     report = building.build(ordered(building.repository(files), scope="tree"))
@@ -111,20 +111,20 @@ def pulling(folder: Path, *answers: str, stopped: bool = False) -> tuple[Tool, H
 
 
 @pytest.mark.parametrize("words", [LIMITED, "received unexpected HTTP status: 429 Too Many Requests", "Rate exceeded"])
-def test_a_host_that_limits_pulls_is_asked_three_times(tmp_path: Path, words: str) -> None:
+def test_a_rate_limited_pull_is_tried_three_times(tmp_path: Path, words: str) -> None:
     tool, queue = pulling(tmp_path, words, words, "")
     assert len(tool.seen) == 3
     assert all("index.docker.io" in used for used in tool.seen)
     assert queue.text.count("trying again") == 2
 
 
-def test_a_host_that_limits_pulls_for_long_is_no_fault_of_the_repository(tmp_path: Path) -> None:
+def test_a_long_rate_limit_of_pulls_is_a_fault_of_the_build_service(tmp_path: Path) -> None:
     with pytest.raises(BuildServiceDown, match=r"docker\.io limits how often images are pulled"):
         pulling(tmp_path, LIMITED, LIMITED, LIMITED)
     assert (tmp_path / "desk" / "login" / "config.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize("words", ["manifest unknown", "denied: requested access to the resource is denied"])
-def test_an_image_that_cannot_be_had_is_left_to_the_build_s_own_words(tmp_path: Path, words: str) -> None:
+def test_a_missing_image_is_left_to_the_error_of_the_build(tmp_path: Path, words: str) -> None:
     tool, _ = pulling(tmp_path, words)
     assert len(tool.seen) == 1

@@ -47,7 +47,7 @@ def test_a_dockerfile_becomes_an_image_that_is_recorded_by_its_digest(building: 
     assert building.queue.ended == [("key", 3)]
 
 
-def test_lines_appear_while_it_builds(building: CodeBuilding, holding: Held) -> None:
+def test_log_lines_appear_during_the_build(building: CodeBuilding, holding: Held) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING + holding.step})
     handle = building.builds.start(order)
     building.gate.open()
@@ -59,7 +59,7 @@ def test_lines_appear_while_it_builds(building: CodeBuilding, holding: Held) -> 
     assert "\nlet go\n" in building.queue.text
 
 
-def test_a_failing_step_is_told_with_its_last_words(building: CodeBuilding) -> None:
+def test_a_failing_step_is_reported_with_its_last_output(building: CodeBuilding) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING + step("echo no such package: spam; exit 7")})
     handle = building.builds.start(order)
     building.gate.open()
@@ -71,9 +71,7 @@ def test_a_failing_step_is_told_with_its_last_words(building: CodeBuilding) -> N
     assert failure.facts["why"] == "exit status 7: no such package: spam"
 
 
-def test_a_builder_that_is_killed_leaves_no_outcome_and_is_a_fault_of_the_service(
-    building: CodeBuilding, holding: Held
-) -> None:
+def test_a_killed_builder_is_a_fault_of_the_build_service(building: CodeBuilding, holding: Held) -> None:
     handle = building.builds.start(building.order({"Dockerfile": FROM_NOTHING + holding.step}))
     building.gate.open()
     with holding.wait():
@@ -88,12 +86,12 @@ def test_a_builder_that_is_killed_leaves_no_outcome_and_is_a_fault_of_the_servic
     assert "BUILD" in str(failure.facts["why"])
 
 
-def test_one_that_never_ends_is_ended_at_its_limit(building: CodeBuilding, holding: Held) -> None:
+def test_an_endless_build_is_ended_at_its_limit(building: CodeBuilding, holding: Held) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING + holding.step}, seconds=3)
     assert building.build(order).failure == Failure.of(BuildTooLong(minutes=1))
 
 
-def test_codebuild_ends_what_its_builder_could_not(
+def test_codebuild_ends_a_build_if_its_builder_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holding: Held
 ) -> None:
     with codebuilding(tmp_path, monkeypatch, minute=0.8) as building:
@@ -101,14 +99,14 @@ def test_codebuild_ends_what_its_builder_could_not(
         assert building.build(order).failure == Failure.of(BuildTooLong(minutes=1))
 
 
-def test_one_that_fills_the_disk_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_that_fills_the_disk_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with codebuilding(tmp_path, monkeypatch, more={"BINDERY_BUILD_GIGABYTES": "0.05"}) as building:
         order = building.order({"Dockerfile": FROM_NOTHING + step("dd if=/dev/zero of=/big bs=1M count=3000")})
         full = BuildFailed(step="Dockerfile", why="the disk holds 0.05 GB more than when it began")
         assert building.build(order).failure == Failure.of(full)
 
 
-def test_a_stopped_build_says_so(building: CodeBuilding, holding: Held) -> None:
+def test_a_stopped_build_is_reported_as_stopped(building: CodeBuilding, holding: Held) -> None:
     handle = building.builds.start(building.order({"Dockerfile": FROM_NOTHING + holding.step}))
     building.gate.open()
     with holding.wait():
@@ -117,7 +115,7 @@ def test_a_stopped_build_says_so(building: CodeBuilding, holding: Held) -> None:
     assert building.builds.status(handle).failure == Failure.of(BuildFailed(step="build", why="it was stopped"))
 
 
-def test_a_repository_that_is_gone_fails_as_such(building: CodeBuilding) -> None:
+def test_a_missing_commit_is_reported(building: CodeBuilding) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING})
     gone = order.repository.model_copy(update={"ref": "0" * 40})
     failure = building.build(building.told("env", 1, gone, 120)).failure
@@ -125,7 +123,7 @@ def test_a_repository_that_is_gone_fails_as_such(building: CodeBuilding) -> None
     assert failure.kind == "RefNotFound"
 
 
-def test_a_repository_with_the_longest_address_that_there_is_builds_like_any_other(building: CodeBuilding) -> None:
+def test_a_repository_with_the_longest_address_can_be_built(building: CodeBuilding) -> None:
     """A repository with the longest possible address builds like any other.
 
     Percent-encoded, as in people's addresses, it exceeds the space that CodeBuild has for a build's variables.
@@ -137,7 +135,7 @@ def test_a_repository_with_the_longest_address_that_there_is_builds_like_any_oth
     assert building.build(building.told("env", 1, repository, 120)).state is BuildState.SUCCEEDED, building.queue.text
 
 
-def test_a_build_that_a_function_of_an_older_version_started_is_made(building: CodeBuilding) -> None:
+def test_a_build_started_by_a_function_of_an_older_version_succeeds(building: CodeBuilding) -> None:
     """A build that a function of an older version started is made.
 
     That function passed no time limit. It passed details that a build now reads in the table.
@@ -155,7 +153,7 @@ def test_a_build_that_a_function_of_an_older_version_started_is_made(building: C
     assert building.builds.status(started["build"]["id"]).state is BuildState.SUCCEEDED, building.queue.text
 
 
-def test_an_attempt_that_was_given_up_before_it_began_ends_at_its_first_step(building: CodeBuilding) -> None:
+def test_an_attempt_abandoned_before_its_start_ends_at_its_first_step(building: CodeBuilding) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING + step("echo ran")})
     handle = building.builds.start(order)
     environments = Environments(building.table, SystemClock())
@@ -167,7 +165,7 @@ def test_an_attempt_that_was_given_up_before_it_began_ends_at_its_first_step(bui
     assert not [request for request in building.git.asked if "upload-pack" in request]
 
 
-def test_an_attempt_whose_handle_is_an_empty_one_ends_at_its_first_step(building: CodeBuilding) -> None:
+def test_an_attempt_with_an_empty_handle_ends_at_its_first_step(building: CodeBuilding) -> None:
     """An attempt with an empty handle ends at its first step.
 
     It was given up between its look at the environment and that step.
@@ -180,9 +178,7 @@ def test_an_attempt_whose_handle_is_an_empty_one_ends_at_its_first_step(building
     assert not [request for request in building.git.asked if "upload-pack" in request]
 
 
-def test_of_two_builds_of_one_attempt_the_first_goes_on_and_the_other_exits(
-    building: CodeBuilding, holding: Held
-) -> None:
+def test_the_second_build_of_one_attempt_exits(building: CodeBuilding, holding: Held) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING + holding.step})
     first = building.builds.start(order)
     building.gate.open()
@@ -203,7 +199,7 @@ def test_of_two_builds_of_one_attempt_the_first_goes_on_and_the_other_exits(
     assert [line.number for line in building.queue.lines] == list(range(len(building.queue.lines)))
 
 
-def test_a_step_cannot_forge_a_line(building: CodeBuilding) -> None:
+def test_a_step_cannot_forge_a_log_line(building: CodeBuilding) -> None:
     forged = json.dumps(
         {"environment": "other", "attempt": 1, "lines": [{"number": 0, "phase": "x", "message": "forged"}]}
     )
@@ -215,7 +211,7 @@ def test_a_step_cannot_forge_a_line(building: CodeBuilding) -> None:
     assert building.queue.lines[0].message != "forged"
 
 
-def test_the_machine_is_closed_before_anything_of_the_repository_runs(building: CodeBuilding) -> None:
+def test_the_firewall_is_closed_before_any_step_runs(building: CodeBuilding) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING})
     handle = building.builds.start(order)
     assert not (building.folder / "firewall").exists()
@@ -227,7 +223,7 @@ def test_the_machine_is_closed_before_anything_of_the_repository_runs(building: 
     assert "--wait -I OUTPUT -d 169.254.169.254 -j REJECT" in rules
 
 
-def test_a_machine_that_cannot_be_closed_builds_nothing(building: CodeBuilding) -> None:
+def test_without_a_closed_firewall_nothing_is_built(building: CodeBuilding) -> None:
     (building.folder / "bin" / "iptables").write_text("#!/bin/sh\nexit 3\n")
     failure = building.build(building.order({"Dockerfile": FROM_NOTHING + step("echo ran")})).failure
     assert failure is not None
@@ -237,7 +233,7 @@ def test_a_machine_that_cannot_be_closed_builds_nothing(building: CodeBuilding) 
     assert not [request for request in building.git.asked if "upload-pack" in request]
 
 
-def test_no_credential_is_in_a_step_s_surroundings_or_in_the_log(building: CodeBuilding, holding: Held) -> None:
+def test_no_credential_is_visible_to_a_step_or_in_the_log(building: CodeBuilding, holding: Held) -> None:
     look = step("env; cat /proc/self/environ")
     order = building.order({"Dockerfile": FROM_NOTHING + look + holding.step})
     handle = building.builds.start(order)

@@ -83,7 +83,7 @@ def test_a_step_reaches_neither_credentials_nor_the_machine(building: CodeBuildi
 
 
 @pytest.mark.usefixtures("_machine_listens")
-def test_on_a_machine_that_is_left_open_it_would_reach_them(building: CodeBuilding) -> None:
+def test_on_a_machine_without_firewall_rules_a_step_reaches_them(building: CodeBuilding) -> None:
     """A step reaches them on an open machine; this shows that the test before can fail."""
     assert CLOSING in building.machine.buildspec
     building.machine.buildspec = building.machine.buildspec.replace(CLOSING, "")
@@ -93,7 +93,7 @@ def test_on_a_machine_that_is_left_open_it_would_reach_them(building: CodeBuildi
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_what_a_dockerfile_adds_is_not_the_machine_s_own_credentials(building: CodeBuilding, closed: bool) -> None:
+def test_a_dockerfile_cannot_add_the_credentials_of_the_machine(building: CodeBuilding, closed: bool) -> None:
     if not closed:
         building.machine.buildspec = building.machine.buildspec.replace(CLOSING, "")
     text = FROM_NOTHING + f"ADD http://{MACHINE}{CREDENTIALS_PATH} /got\n" + step("cat /got")
@@ -103,7 +103,7 @@ def test_what_a_dockerfile_adds_is_not_the_machine_s_own_credentials(building: C
 
 
 @pytest.mark.parametrize(("address", "closed"), [(LOOPBACK, True), (LOOPBACK, False), ("0.0.0.0:2375", True)])
-def test_nobody_reaches_the_daemon_but_by_its_socket(
+def test_the_docker_daemon_is_reachable_by_its_socket_only(
     building: CodeBuilding, engine: DockerEngine, address: str, closed: bool
 ) -> None:
     """The daemon is reached by its socket alone.
@@ -121,7 +121,7 @@ def test_nobody_reaches_the_daemon_but_by_its_socket(
 
 
 @pytest.mark.usefixtures("_machine_listens")
-def test_no_step_is_in_the_machine_s_network(building: CodeBuilding) -> None:
+def test_no_step_runs_in_the_network_of_the_machine(building: CodeBuilding) -> None:
     """No step runs in the machine's network.
 
     Debian's docker does not know the option yet. Newer ones require the builder's permission, by BuildKit's documentation.
@@ -134,9 +134,7 @@ def test_no_step_is_in_the_machine_s_network(building: CodeBuilding) -> None:
     assert any(words in building.queue.text for words in refused), building.queue.text
 
 
-def test_a_build_begins_with_the_layers_of_its_own_repository_and_no_other(
-    building: CodeBuilding, engine: DockerEngine
-) -> None:
+def test_a_build_reuses_layers_of_its_own_repository_only(building: CodeBuilding, engine: DockerEngine) -> None:
     text = FROM_NOTHING + step("echo this takes long >&2")
     for environment, attempt, repository in (("one", 1, "ours"), ("one", 2, "ours"), ("other", 1, "theirs")):
         building.queue.messages.clear()
@@ -149,7 +147,7 @@ def test_a_build_begins_with_the_layers_of_its_own_repository_and_no_other(
         assert (" this takes long\n" in building.queue.text) is not again
 
 
-def test_a_dockerfile_cannot_begin_from_what_only_the_project_may_pull(
+def test_a_dockerfile_cannot_start_from_an_image_that_only_the_project_may_pull(
     building: CodeBuilding, engine: DockerEngine
 ) -> None:
     """A Dockerfile cannot begin from an image that only the project may pull.
@@ -168,7 +166,7 @@ def test_a_dockerfile_cannot_begin_from_what_only_the_project_may_pull(
     assert "no basic auth credentials" in building.queue.text or "nauthorized" in building.queue.text
 
 
-def test_a_failing_step_is_told_with_its_last_words(building: CodeBuilding) -> None:
+def test_a_failing_step_is_reported_with_its_last_output(building: CodeBuilding) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING + step("echo no such package: spam; exit 7")})
     failure = building.build(order).failure
     assert failure is not None

@@ -49,7 +49,7 @@ def test_an_image_is_recorded_by_the_digest_that_the_registry_serves(building: C
     assert list((building.home / "containers" / "store").iterdir()) == []
 
 
-def test_the_log_tells_what_happens_in_order(building: ContainerBuilding) -> None:
+def test_log_lines_have_the_order_of_the_build(building: ContainerBuilding) -> None:
     order = ordered(
         building.repository({"Dockerfile": FROM_NOTHING + step(f"echo hello from the step; {RELAYED}")}), scope="tree"
     )
@@ -61,7 +61,7 @@ def test_the_log_tells_what_happens_in_order(building: ContainerBuilding) -> Non
     assert str(building.home) not in building.queue.text
 
 
-def test_an_image_that_the_registry_lost_is_not_there(building: ContainerBuilding) -> None:
+def test_an_image_deleted_in_the_registry_does_not_exist(building: ContainerBuilding) -> None:
     report = building.build(ordered(building.repository({"Dockerfile": FROM_NOTHING}), scope="tree"))
     assert building.builds.image_exists(report.image)
     assert building.registry.ask("DELETE", f"bindery/sessions/manifests/{digest(building, report)}").is_success
@@ -74,7 +74,7 @@ def test_an_image_that_the_registry_lost_is_not_there(building: ContainerBuildin
     assert not building.builds.image_exists(report.image)
 
 
-def test_an_image_is_deleted_from_the_registry_once_and_for_all(building: ContainerBuilding) -> None:
+def test_deleting_an_image_twice_is_no_error(building: ContainerBuilding) -> None:
     report = building.build(ordered(building.repository({"Dockerfile": FROM_NOTHING}), scope="tree"))
     for _ in range(2):
         assert building.builds.remove(report.image)
@@ -85,7 +85,7 @@ def test_an_image_is_deleted_from_the_registry_once_and_for_all(building: Contai
     building.registry.start()
 
 
-def test_two_environments_of_a_repository_share_their_layers(building: ContainerBuilding) -> None:
+def test_two_environments_of_a_repository_share_layers(building: ContainerBuilding) -> None:
     repository = building.repository({"Dockerfile": FROM_NOTHING + step("echo this takes long")})
     first = digest(building, building.build(ordered(repository, "one", scope="tree")))
     building.queue.messages.clear()
@@ -96,7 +96,7 @@ def test_two_environments_of_a_repository_share_their_layers(building: Container
 
 
 @pytest.mark.parametrize("folder", ["binder", ".binder"])
-def test_a_dockerfile_beside_the_other_configuration_files_sees_the_whole_repository(
+def test_a_dockerfile_in_the_binder_folder_can_copy_the_whole_repository(
     building: ContainerBuilding, folder: str
 ) -> None:
     text = FROM_NOTHING + "COPY data.txt /\n" + step("grep '42 of it' /data.txt")
@@ -108,7 +108,7 @@ def test_a_dockerfile_beside_the_other_configuration_files_sees_the_whole_reposi
     digest(building, building.build(ordered(building.repository(files), scope="tree")))
 
 
-def test_a_dockerignore_is_honoured(building: ContainerBuilding) -> None:
+def test_a_dockerignore_is_respected(building: ContainerBuilding) -> None:
     files: dict[str, str | bytes] = {
         "Dockerfile": FROM_NOTHING + "COPY . /all\n" + step("[ -e /all/open.txt ] && [ ! -e /all/secret.txt ]"),
         ".dockerignore": "secret.txt\n",
@@ -118,7 +118,7 @@ def test_a_dockerignore_is_honoured(building: ContainerBuilding) -> None:
     digest(building, building.build(ordered(building.repository(files), scope="tree")))
 
 
-def test_a_failing_step_is_told_with_its_last_words(building: ContainerBuilding) -> None:
+def test_a_failing_step_is_reported_with_its_last_output(building: ContainerBuilding) -> None:
     text = FROM_NOTHING + step("echo first words") + step("echo no such package: spam; " + RELAYED + "; exit 7")
     report = building.build(ordered(building.repository({"Dockerfile": text}), scope="tree"))
     assert report.failure is not None
@@ -128,14 +128,14 @@ def test_a_failing_step_is_told_with_its_last_words(building: ContainerBuilding)
 
 
 @pytest.mark.parametrize("text", ["FORM scratch\n", "", "FROM scratch\nCOPY nowhere /\n"])
-def test_a_dockerfile_that_makes_no_sense_fails_as_the_repository_s(building: ContainerBuilding, text: str) -> None:
+def test_an_invalid_dockerfile_fails_the_build(building: ContainerBuilding, text: str) -> None:
     failure = building.build(ordered(building.repository({"Dockerfile": text}), scope="tree")).failure
     assert failure is not None
     assert failure.kind == "BuildFailed"
     assert failure.facts["why"]
 
 
-def test_a_registry_that_is_down_is_named_and_the_next_attempt_has_little_left_to_do(
+def test_an_unreachable_registry_is_named_and_the_next_attempt_reuses_layers(
     building: ContainerBuilding,
 ) -> None:
     folder = building.repository({"Dockerfile": FROM_NOTHING + step("echo once")})
@@ -150,7 +150,7 @@ def test_a_registry_that_is_down_is_named_and_the_next_attempt_has_little_left_t
     assert "\nonce\n" not in building.queue.text
 
 
-def test_a_cache_that_has_outgrown_its_room_is_emptied(
+def test_a_cache_over_its_limit_is_emptied(
     tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(ContainerBuilding(tmp_path, registry, monkeypatch, max_bytes=1_000_000)) as building:
@@ -174,7 +174,7 @@ def test_a_build_that_fills_the_disk_is_ended(
     )
 
 
-def test_python_s_repositories_get_repo2docker_s_dockerfile(building: ContainerBuilding) -> None:
+def test_python_repositories_get_the_dockerfile_of_repo2docker(building: ContainerBuilding) -> None:
     """Python repositories get repo2docker's Dockerfile.
 
     Its base images are not available everywhere: this one does not exist, and the build ends with its name.

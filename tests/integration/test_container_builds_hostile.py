@@ -97,7 +97,7 @@ def files_with_secrets(folder: Path) -> list[Path]:
     return paths
 
 
-def test_credentials_are_nowhere_a_build_could_look_and_in_no_command_or_line(
+def test_credentials_are_in_no_file_command_line_or_log_line_of_a_build(
     building: ContainerBuilding, holding: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BINDERY_REGISTRY_PASSWORD", PASSWORD)
@@ -118,7 +118,7 @@ def test_credentials_are_nowhere_a_build_could_look_and_in_no_command_or_line(
     assert building.builds.image_exists(report.image)
 
 
-def test_wrong_credentials_are_told_as_the_registry_s_word(
+def test_wrong_credentials_are_reported_with_the_error_of_the_registry(
     tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.password = "wrong"
@@ -130,7 +130,7 @@ def test_wrong_credentials_are_told_as_the_registry_s_word(
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore", "Dockerfile.dockerignore", "requirements.txt"])
-def test_a_configuration_file_that_leads_out_of_the_repository_is_refused(
+def test_a_configuration_file_that_links_outside_the_repository_is_refused(
     building: ContainerBuilding, name: str
 ) -> None:
     folder = building.repository({} if name in ("Dockerfile", "requirements.txt") else {"Dockerfile": FROM_NOTHING})
@@ -140,7 +140,7 @@ def test_a_configuration_file_that_leads_out_of_the_repository_is_refused(
     assert (failure.kind, name in str(failure.facts["why"])) == ("RepositoryUnusable", True)
 
 
-def test_a_link_in_the_repository_copies_no_file_of_the_machine(building: ContainerBuilding) -> None:
+def test_a_link_in_the_repository_cannot_copy_files_of_the_machine(building: ContainerBuilding) -> None:
     folder = building.repository({"Dockerfile": FROM_NOTHING + "COPY leak /leak\n" + step("cat /leak")})
     (folder / "leak").symlink_to(building.folder / "private")
     (building.folder / "private").write_text("private words")
@@ -156,7 +156,7 @@ def storage(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("where", ["dir:{0}", "containers-storage:[overlay@{1}+{2}]localhost/private"])
-def test_no_image_is_taken_from_the_machine_itself(building: ContainerBuilding, storage: Path, where: str) -> None:
+def test_an_image_of_the_machine_itself_is_refused(building: ContainerBuilding, storage: Path, where: str) -> None:
     roots = [str(storage), str(building.folder / "run")]
     buildah = ["buildah", "--root", roots[0], "--runroot", roots[1]]
     (building.folder / "Private").write_text(FROM_NOTHING)
@@ -173,14 +173,14 @@ def test_no_image_is_taken_from_the_machine_itself(building: ContainerBuilding, 
     assert "\ngot it\n" not in building.queue.text
 
 
-def test_an_environment_key_is_no_option(building: ContainerBuilding) -> None:
+def test_an_environment_key_is_never_read_as_an_option(building: ContainerBuilding) -> None:
     order = ordered(building.repository({"Dockerfile": FROM_NOTHING}), "--tls-verify=false", scope="tree")
     building.builds.start(order)
     building.queue.wait(lambda: bool(building.queue.ended))
     assert building.registry.ask("GET", "bindery/sessions/tags/list").json()["tags"]
 
 
-def test_a_step_that_never_ends_is_ended_at_its_limit(building: ContainerBuilding, holding: Held) -> None:
+def test_an_endless_step_is_ended_at_its_limit(building: ContainerBuilding, holding: Held) -> None:
     order = ordered(building.repository({"Dockerfile": FROM_NOTHING + holding.step}), scope="tree", seconds=3)
     began = time.monotonic()
     assert building.build(order).failure == Failure.of(BuildTooLong(minutes=1))
@@ -191,7 +191,7 @@ def test_a_step_that_never_ends_is_ended_at_its_limit(building: ContainerBuildin
     assert list((building.home / "containers" / "store").iterdir()) == []
 
 
-def test_stopping_ends_the_step_that_runs(building: ContainerBuilding, holding: Held) -> None:
+def test_stopping_a_build_ends_its_running_step(building: ContainerBuilding, holding: Held) -> None:
     order = ordered(building.repository({"Dockerfile": FROM_NOTHING + holding.step}), scope="tree")
     handle = building.builds.start(order)
     with holding.wait():
@@ -202,7 +202,7 @@ def test_stopping_ends_the_step_that_runs(building: ContainerBuilding, holding: 
     assert containers(building) == ""
 
 
-def test_what_a_step_leaves_running_is_ended(building: ContainerBuilding, holding: Held) -> None:
+def test_background_processes_of_a_step_are_ended(building: ContainerBuilding, holding: Held) -> None:
     text = FROM_NOTHING + holding.step.replace("; echo let go", " &").replace("echo holding; ", "")
     report = building.build(ordered(building.repository({"Dockerfile": text}), scope="tree"))
     assert report.state is BuildState.SUCCEEDED, building.queue.text
@@ -226,7 +226,7 @@ time.sleep(600)
 """
 
 
-def test_what_a_killed_control_plane_left_is_cleared_and_can_be_built_again(
+def test_remains_of_a_killed_control_plane_are_removed_and_the_build_can_be_repeated(
     building: ContainerBuilding, holding: Held
 ) -> None:
     folder = building.repository({"Dockerfile": FROM_NOTHING + holding.step})

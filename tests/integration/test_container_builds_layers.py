@@ -45,19 +45,19 @@ def built(building: ContainerBuilding, name: str, dockerfile: str, attempt: int 
     return Built(building.queue.text[before:], image_files(building, report))
 
 
-def test_a_layer_is_made_once_for_a_repository(building: ContainerBuilding) -> None:
+def test_a_layer_is_built_once_for_a_repository(building: ContainerBuilding) -> None:
     dockerfile = FROM_NOTHING + step("echo made here")
     assert "Using cache" not in built(building, "one", dockerfile).log
     assert "Using cache" in built(building, "one", dockerfile, attempt=2).log
 
 
-def test_another_repository_makes_the_same_layer_anew(building: ContainerBuilding) -> None:
+def test_a_layer_is_never_shared_with_another_repository(building: ContainerBuilding) -> None:
     dockerfile = FROM_NOTHING + step("echo made here")
     built(building, "one", dockerfile)
     assert "Using cache" not in built(building, "two", dockerfile).log
 
 
-def test_a_global_argument_of_another_repository_does_not_place_one_s_files(building: ContainerBuilding) -> None:
+def test_a_global_argument_of_another_repository_has_no_effect_on_a_layer(building: ContainerBuilding) -> None:
     """A global argument of another repository does not place this repository's files.
 
     Both Dockerfiles copy an equal file by equal words: the tool does not record the value of DEST with the layer.
@@ -69,7 +69,7 @@ def test_a_global_argument_of_another_repository_does_not_place_one_s_files(buil
     assert "stranger/words" not in files
 
 
-def test_the_storage_that_was_used_least_recently_goes_first(building: ContainerBuilding) -> None:
+def test_the_least_recently_used_storage_is_removed_first(building: ContainerBuilding) -> None:
     for name in ("one", "two"):
         built(building, name, FROM_NOTHING)
     assert building.builds.wait(20)
@@ -79,20 +79,20 @@ def test_the_storage_that_was_used_least_recently_goes_first(building: Container
     assert [each.name for each in tool.by_last_use()] == [second.name]
 
 
-def test_what_another_repository_s_mounted_files_made_is_not_taken_for_one_s_own(building: ContainerBuilding) -> None:
+def test_layers_from_mounted_files_are_not_shared_with_another_repository(building: ContainerBuilding) -> None:
     dockerfile = FROM_NOTHING + 'RUN --mount=type=bind,target=/src ["/bin/busybox", "cp", "/src/words", "/copied"]\n'
     for name in ("one", "two"):
         assert built(building, name, dockerfile).files["copied"] == f"said by {name}".encode()
 
 
-def test_what_another_repository_left_in_a_cache_is_not_found(building: ContainerBuilding) -> None:
+def test_a_cache_mount_is_not_shared_with_another_repository(building: ContainerBuilding) -> None:
     script = "/bin/busybox ls /cache > /found; /bin/busybox cp /bin/busybox /cache/left"
     dockerfile = FROM_NOTHING + step(script).replace("RUN ", "RUN --mount=type=cache,target=/cache ")
     for name in ("one", "two"):
         assert built(building, name, dockerfile).files["found"] == b""
 
 
-def test_docker_gives_each_attempt_caches_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_attempt_has_its_own_docker_cache_mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ContainerTool, "path", "/usr/bin/docker")
     dockerfile = written(tmp_path, {"Dockerfile": "FROM x"}) / "Dockerfile"
     one, two = (

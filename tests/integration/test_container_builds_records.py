@@ -63,7 +63,7 @@ def build(building: ContainerBuilding, repository: Repository) -> BuildReport:
     return building.build(order)
 
 
-def test_a_records_archive_becomes_an_image(
+def test_an_archive_of_a_record_becomes_an_image(
     building: ContainerBuilding, zenodo: Zenodo, provider: ZenodoProvider
 ) -> None:
     busybox = Path(shutil.which("busybox") or "").read_bytes()
@@ -79,7 +79,7 @@ def test_a_records_archive_becomes_an_image(
     assert config["config"]["Labels"]["org.opencontainers.image.source"] == "https://doi.org/10.5281/zenodo.3"
 
 
-def test_an_archive_that_leads_out_builds_nothing(
+def test_an_archive_that_leaves_its_folder_is_not_built(
     building: ContainerBuilding, zenodo: Zenodo, provider: ZenodoProvider
 ) -> None:
     files = {"Dockerfile": FROM_NOTHING.encode(), "../../evil": b"x"}

@@ -9,7 +9,7 @@ from tests.serving.git_http import git
 from tests.serving.runtime import ROOT
 
 
-def test_a_folder_of_repositories_is_served_with_all_that_spares_builds(tmp_path: Path) -> None:
+def test_a_folder_of_repositories_is_served_with_filters(tmp_path: Path) -> None:
     folder = tmp_path / "my repo"
     git("init", "--quiet", folder)
     identity = ("-c", "user.name=a", "-c", "user.email=a@b")

@@ -26,7 +26,9 @@ def runner(tmp_path: Path) -> Runner:
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "Pipfile"])
-def test_dotted_keys_that_take_gigabytes_fail_the_build_with_words(tmp_path: Path, runner: Runner, name: str) -> None:
+def test_dotted_keys_that_need_gigabytes_fail_the_build_with_a_message(
+    tmp_path: Path, runner: Runner, name: str
+) -> None:
     content = written(tmp_path / "content", {name: DOTTED})
     with pytest.raises(BuildFailed, match=r"more (memory|time)") as failed:
         planned(runner, content, tmp_path)
@@ -43,7 +45,9 @@ def test_dotted_keys_that_take_gigabytes_fail_the_build_with_words(tmp_path: Pat
         {"pyproject.toml": "[project]\nname = 'x'\n"},
     ],
 )
-def test_the_plan_is_as_a_reader_in_this_process_has_it(tmp_path: Path, runner: Runner, files: dict[str, str]) -> None:
+def test_a_plan_from_the_limited_process_equals_one_from_this_process(
+    tmp_path: Path, runner: Runner, files: dict[str, str]
+) -> None:
     content = written(tmp_path / "content", files)
     assert planned(runner, content, tmp_path) == read_plan(content)
 
@@ -56,7 +60,7 @@ def test_the_plan_is_as_a_reader_in_this_process_has_it(tmp_path: Path, runner: 
         ({"binder/start": "", ".binder/start": ""}, RepositoryUnusable),
     ],
 )
-def test_a_refusal_comes_with_its_facts(
+def test_a_refusal_from_the_limited_process_has_all_its_facts(
     tmp_path: Path, runner: Runner, files: dict[str, str], kind: type[Exception]
 ) -> None:
     content = written(tmp_path / "content", files)

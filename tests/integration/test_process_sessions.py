@@ -104,7 +104,7 @@ def gone(launcher: ProcessSessions, session: str) -> SessionReport:
     return launcher.wait(session, TOKEN, 0)
 
 
-def test_the_token_is_in_no_argument_and_no_file_but_the_servers_own(launcher: ProcessSessions, place: Place) -> None:
+def test_the_token_is_in_no_argument_and_only_in_files_of_the_server(launcher: ProcessSessions, place: Place) -> None:
     url = ready(launcher, "one")
     httpx.get(f"{url}lab", params={"token": TOKEN}).raise_for_status()
     for process in place.processes():
@@ -115,7 +115,7 @@ def test_the_token_is_in_no_argument_and_no_file_but_the_servers_own(launcher: P
     assert "Jupyter Server" in place.log("one")
 
 
-def test_a_kernel_sees_the_binder_variables_and_nothing_of_the_operator(
+def test_a_kernel_gets_the_binder_variables_and_none_of_the_operator(
     launcher: ProcessSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BINDERY_SECRET", "of the control plane")
@@ -129,7 +129,7 @@ def test_a_kernel_sees_the_binder_variables_and_nothing_of_the_operator(
     assert "password" not in variables
 
 
-def test_a_kernel_works_in_its_own_copy_with_its_own_home(launcher: ProcessSessions, place: Place) -> None:
+def test_a_kernel_runs_in_its_own_copy_with_its_own_home(launcher: ProcessSessions, place: Place) -> None:
     kernel = kernel_of(ready(launcher, "one"))
     output = kernel.run("import os, sys; print(os.getcwd(), os.environ['HOME'], sys.prefix)").split()
     assert output == [
@@ -146,7 +146,7 @@ def activity_of(launcher: ProcessSessions, url: str) -> Activity:
     return answer
 
 
-def test_a_kernel_that_computes_in_silence_is_busy(launcher: ProcessSessions, place: Place) -> None:
+def test_a_silently_computing_kernel_is_busy(launcher: ProcessSessions, place: Place) -> None:
     url = ready(launcher, "one")
     release = place.home / "release"
     with kernel_of(url).running(
@@ -158,7 +158,7 @@ def test_a_kernel_that_computes_in_silence_is_busy(launcher: ProcessSessions, pl
         until(lambda: not activity_of(launcher, url).busy)
 
 
-def test_being_asked_is_no_activity_and_being_used_is(launcher: ProcessSessions) -> None:
+def test_an_activity_query_is_no_activity_but_a_request_is(launcher: ProcessSessions) -> None:
     url = ready(launcher, "one")
     first = activity_of(launcher, url).last
     assert activity_of(launcher, url).last == first
@@ -191,7 +191,7 @@ while True: pass"""
     assert place.processes() == []
 
 
-def test_what_a_killed_server_leaves_ends_with_it(launcher: ProcessSessions, place: Place) -> None:
+def test_child_processes_of_a_killed_server_end_with_it(launcher: ProcessSessions, place: Place) -> None:
     kernel = kernel_of(ready(launcher, "one"))
     hidden = kernel.run(
         "import subprocess; p = subprocess.Popen(['setsid', 'env', '-i', 'sleep', '1000']); print(p.pid, end='')"
@@ -204,7 +204,7 @@ def test_what_a_killed_server_leaves_ends_with_it(launcher: ProcessSessions, pla
     assert "signal 9" in gone(launcher, "one").why
 
 
-def test_stop_finds_the_session_when_its_keeper_was_killed(launcher: ProcessSessions, place: Place) -> None:
+def test_a_stop_finds_the_session_after_its_reaper_was_killed(launcher: ProcessSessions, place: Place) -> None:
     kernel_of(ready(launcher, "one"))
     os.kill(place.keeper(launcher, "one").pid, signal.SIGKILL)
     assert gone(launcher, "one").liveness is Liveness.GONE
@@ -236,7 +236,7 @@ def test_temporary_files_alone_are_found_and_removed(launcher: ProcessSessions) 
     assert not launcher._folder("left").temporary.exists()
 
 
-def test_a_new_control_plane_finds_the_sessions_of_the_last(launcher: ProcessSessions, place: Place) -> None:
+def test_a_new_control_plane_finds_the_sessions_of_the_previous_one(launcher: ProcessSessions, place: Place) -> None:
     place.contents.notes = ("large files are missing",)
     url = ready(launcher, "one")
     second = place.launcher()
@@ -249,7 +249,7 @@ def test_a_new_control_plane_finds_the_sessions_of_the_last(launcher: ProcessSes
     assert place.processes() == []
 
 
-def test_sessions_of_another_home_are_left_alone(launcher: ProcessSessions, place: Place, tmp_path: Path) -> None:
+def test_sessions_of_another_home_are_not_stopped(launcher: ProcessSessions, place: Place, tmp_path: Path) -> None:
     ready(launcher, "one")
     other = replace(place, home=tmp_path / "other").launcher()
     assert other.list_sessions() == []
@@ -259,7 +259,7 @@ def test_sessions_of_another_home_are_left_alone(launcher: ProcessSessions, plac
     assert launcher.wait("one", TOKEN, 5).liveness is Liveness.READY
 
 
-def test_two_starts_at_once_make_one_session(launcher: ProcessSessions, place: Place) -> None:
+def test_concurrent_starts_create_one_session(launcher: ProcessSessions, place: Place) -> None:
     threads = [threading.Thread(target=launcher.start, args=(order_of("one"),)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -269,7 +269,9 @@ def test_two_starts_at_once_make_one_session(launcher: ProcessSessions, place: P
     ready(launcher, "one")
 
 
-def test_starts_and_stops_in_any_order_leave_nothing_after_a_last_stop(launcher: ProcessSessions, place: Place) -> None:
+def test_a_final_stop_after_concurrent_starts_and_stops_removes_the_session(
+    launcher: ProcessSessions, place: Place
+) -> None:
     starts = [threading.Thread(target=launcher.start, args=(order_of("one"),)) for _ in range(2)]
     stops = [threading.Thread(target=launcher.stop, args=("one",)) for _ in range(2)]
     for thread in (*starts, *stops):
@@ -281,14 +283,14 @@ def test_starts_and_stops_in_any_order_leave_nothing_after_a_last_stop(launcher:
     assert launcher.list_sessions() == []
 
 
-def test_the_environment_is_held_as_long_as_the_session_lives(launcher: ProcessSessions, place: Place) -> None:
+def test_the_environment_is_locked_during_the_session(launcher: ProcessSessions, place: Place) -> None:
     ready(launcher, "one")
     assert is_held(place.lock)
     launcher.stop("one")
     assert not is_held(place.lock)
 
 
-def test_content_that_cannot_be_had_leaves_nothing(launcher: ProcessSessions, place: Place) -> None:
+def test_unavailable_content_starts_no_session(launcher: ProcessSessions, place: Place) -> None:
     place.contents.error = RepositoryTooLarge(url="https://example.org/x", limit="500 MB")
     with pytest.raises(RepositoryTooLarge):
         launcher.start(order_of("one"))
@@ -296,14 +298,14 @@ def test_content_that_cannot_be_had_leaves_nothing(launcher: ProcessSessions, pl
     assert not is_held(place.lock)
 
 
-def test_a_disk_that_takes_nothing_is_said(launcher: ProcessSessions, place: Place) -> None:
+def test_an_unwritable_disk_is_reported(launcher: ProcessSessions, place: Place) -> None:
     (place.home / "sessions").write_text("a file where the folder should be")
     with pytest.raises(LauncherDown):
         launcher.start(order_of("one"))
     (place.home / "sessions").unlink()
 
 
-def test_a_port_that_was_taken_ends_the_session_and_the_next_start_takes_another(
+def test_a_session_on_an_occupied_port_ends_and_its_next_start_uses_another(
     launcher: ProcessSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready(launcher, "one")
@@ -315,19 +317,19 @@ def test_a_port_that_was_taken_ends_the_session_and_the_next_start_takes_another
     ready(launcher, "two")
 
 
-def test_the_visitor_is_not_asked_about_news(launcher: ProcessSessions) -> None:
+def test_the_question_about_jupyterlab_news_is_turned_off(launcher: ProcessSessions) -> None:
     url = ready(launcher, "one")
     address = f"{url}lab/api/settings/@jupyterlab/apputils-extension:notification"
     answer = httpx.get(address, headers=authorized()).raise_for_status().json()
     assert answer["settings"] == {"fetchNews": "false"}
 
 
-def test_a_foreign_name_that_points_here_is_refused(launcher: ProcessSessions) -> None:
+def test_a_foreign_host_name_is_refused(launcher: ProcessSessions) -> None:
     url = ready(launcher, "one")
     assert httpx.get(f"{url}api/status", headers={**authorized(), "Host": "evil.example"}).status_code == 403
 
 
-def test_pages_elsewhere_may_not_read_unless_they_are_listed(place: Place) -> None:
+def test_only_listed_sites_may_read_a_session(place: Place) -> None:
     place.allowed_origins = ("https://docs.example.org", "https://other.example.org")
     launcher = place.launcher()
     try:
@@ -347,7 +349,7 @@ def test_pages_elsewhere_may_not_read_unless_they_are_listed(place: Place) -> No
     assert allowed == ["https://docs.example.org"]
 
 
-def test_without_a_list_no_page_elsewhere_may_use_the_visitors_cookie(launcher: ProcessSessions) -> None:
+def test_without_a_list_no_foreign_site_may_use_the_cookie_of_a_visitor(launcher: ProcessSessions) -> None:
     url = ready(launcher, "one")
     with httpx.Client(trust_env=False) as browser:
         browser.get(f"{url}lab", params={"token": TOKEN})
@@ -355,7 +357,7 @@ def test_without_a_list_no_page_elsewhere_may_use_the_visitors_cookie(launcher: 
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_a_start_script_that_is_not_in_the_copy_is_refused(launcher: ProcessSessions, place: Place) -> None:
+def test_a_start_script_outside_the_copy_is_refused(launcher: ProcessSessions, place: Place) -> None:
     place.environment = replace(place.environment, start=Path("../../../../../bin/sh"))
     with pytest.raises(RepositoryUnusable):
         launcher.start(order_of("one"))
@@ -385,7 +387,7 @@ class Dripping(WrittenContents):
 
 
 @pytest.mark.parametrize("everything", [False, True])
-def test_a_stop_does_not_wait_for_content_that_drips(launcher: ProcessSessions, place: Place, everything: bool) -> None:
+def test_a_stop_does_not_wait_for_slow_content(launcher: ProcessSessions, place: Place, everything: bool) -> None:
     dripping = place.contents = Dripping()
     launcher = place.launcher()
     failed: list[str] = []
@@ -414,14 +416,14 @@ def test_a_stop_does_not_wait_for_content_that_drips(launcher: ProcessSessions, 
     launcher.close()
 
 
-def test_once_closed_no_session_begins(launcher: ProcessSessions) -> None:
+def test_a_closed_launcher_starts_no_session(launcher: ProcessSessions) -> None:
     launcher.close()
     with pytest.raises(LauncherDown):
         launcher.start(order_of("one"))
     assert launcher.list_sessions() == []
 
 
-def test_a_session_that_cannot_be_removed_keeps_no_other_from_being_stopped(
+def test_a_session_that_cannot_be_removed_does_not_block_stopping_others(
     launcher: ProcessSessions, place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for session in ("one", "two"):
@@ -440,7 +442,7 @@ def test_a_session_that_cannot_be_removed_keeps_no_other_from_being_stopped(
     assert "session one could not be stopped" in caplog.text
 
 
-def test_every_process_can_be_killed_at_once(launcher: ProcessSessions, place: Place) -> None:
+def test_all_processes_can_be_killed_at_once(launcher: ProcessSessions, place: Place) -> None:
     kernel_of(ready(launcher, "one"))
     launcher.kill_all()
     until(lambda: place.processes() == [])

@@ -42,7 +42,7 @@ def built(place: Place) -> Path:
     return content
 
 
-def test_the_working_copy_is_as_the_build_left_it(launcher: ProcessSessions, place: Place, built: Path) -> None:
+def test_the_working_copy_equals_that_of_the_build(launcher: ProcessSessions, place: Place, built: Path) -> None:
     launcher.start(order_of("one"))
     work = place.folder("one") / "work"
     assert (work / "README.md").read_text() == "changed by the build"
@@ -53,14 +53,14 @@ def test_the_working_copy_is_as_the_build_left_it(launcher: ProcessSessions, pla
     assert place.contents.checkouts == 0
 
 
-def test_one_visitor_does_not_see_what_another_writes(launcher: ProcessSessions, place: Place, built: Path) -> None:
+def test_changes_of_one_visitor_are_invisible_to_others(launcher: ProcessSessions, place: Place, built: Path) -> None:
     one, two = kernel_of(ready(launcher, "one")), kernel_of(ready(launcher, "two"))
     assert one.run("open('README.md', 'w').write('mine'); open('data/table.csv', 'w').write('mine')") == ""
     assert two.run("print(open('README.md').read(), open('data/table.csv').read())") == "changed by the build 1,2\n"
     assert (built / "README.md").read_text() == "changed by the build"
 
 
-def test_at_another_ref_the_files_are_that_refs_with_what_the_build_added(
+def test_another_ref_has_its_own_files_and_those_that_the_build_added(
     launcher: ProcessSessions, place: Place, built: Path
 ) -> None:
     place.contents.files = {"README.md": "at the other ref", ".git/HEAD": "other", "data/notes.txt": "tracked"}
@@ -74,21 +74,21 @@ def test_at_another_ref_the_files_are_that_refs_with_what_the_build_added(
     assert place.contents.checkouts == 1
 
 
-def test_an_image_without_content_takes_the_files_from_the_repository(launcher: ProcessSessions, place: Place) -> None:
+def test_an_environment_without_content_gets_files_from_the_repository(launcher: ProcessSessions, place: Place) -> None:
     for session, ref in (("one", REF), ("two", OTHER)):
         launcher.start(order_of(session, ref))
         assert (place.folder(session) / "work" / "README.md").read_text() == "hello"
     assert place.contents.checkouts == 2
 
 
-def test_a_start_script_runs_first_and_then_the_server(launcher: ProcessSessions, place: Place) -> None:
+def test_a_start_script_runs_before_the_server(launcher: ProcessSessions, place: Place) -> None:
     place.contents.files["binder/start"] = START
     place.environment = replace(place.environment, start=Path("binder/start"))
     url = ready(launcher, "one")
     assert kernel_of(url).run("import os; print(os.environ['FROM_START'])") == "here\n"
 
 
-def test_what_a_start_script_writes_of_the_token_is_not_kept(launcher: ProcessSessions, place: Place) -> None:
+def test_the_token_is_removed_from_the_output_of_a_start_script(launcher: ProcessSessions, place: Place) -> None:
     place.contents.files["start"] = START.replace('exec "$@"', "exit 3")
     place.environment = replace(place.environment, start=Path("start"))
     launcher.start(order_of("one"))
@@ -103,7 +103,7 @@ def test_what_a_start_script_writes_of_the_token_is_not_kept(launcher: ProcessSe
     ['export FROM_START=here\nexec "$@"\n', START.replace("\n", "\r\n"), START],
     ids=["without a first line", "Windows line endings", "not executable"],
 )
-def test_a_start_script_runs_as_it_stands_and_the_working_copy_stays_as_it_is(
+def test_a_start_script_runs_unchanged_and_the_working_copy_stays_unchanged(
     launcher: ProcessSessions, place: Place, script: str
 ) -> None:
     place.contents.files["start"] = script
@@ -117,7 +117,7 @@ def test_a_start_script_runs_as_it_stands_and_the_working_copy_stays_as_it_is(
 
 
 @pytest.mark.parametrize("line", ["#!/bin/'sh", "#!/bin/sh\0"])
-def test_a_start_script_whose_first_line_makes_no_sense_is_refused(
+def test_a_start_script_with_an_invalid_first_line_is_refused(
     launcher: ProcessSessions, place: Place, line: str
 ) -> None:
     place.contents.files["start"] = f"{line}\n"
@@ -127,14 +127,14 @@ def test_a_start_script_whose_first_line_makes_no_sense_is_refused(
     assert launcher.list_sessions() == []
 
 
-def test_a_start_script_that_cannot_run_is_said(launcher: ProcessSessions, place: Place) -> None:
+def test_a_start_script_that_cannot_run_is_reported(launcher: ProcessSessions, place: Place) -> None:
     place.contents.files["start"] = "#!/nowhere/interpreter"
     place.environment = replace(place.environment, start=Path("start"))
     launcher.start(order_of("one"))
     assert "could not be run" in gone(launcher, "one").why
 
 
-def test_a_server_that_writes_without_end_fills_no_disk(launcher: ProcessSessions, place: Place) -> None:
+def test_a_server_with_endless_output_does_not_fill_the_disk(launcher: ProcessSessions, place: Place) -> None:
     place.contents.files["start"] = (
         "#!/bin/sh\nhead -c 20000000 /dev/zero | tr '\\0' 'x'\necho; echo last words\nexit 1\n"
     )
@@ -144,7 +144,7 @@ def test_a_server_that_writes_without_end_fills_no_disk(launcher: ProcessSession
     assert sum(path.stat().st_size for path in place.folder("one").glob("server.log*")) <= 1_000_000
 
 
-def test_a_session_ignores_and_blocks_no_signal_because_we_do(launcher: ProcessSessions, place: Place) -> None:
+def test_a_session_does_not_inherit_ignored_or_blocked_signals(launcher: ProcessSessions, place: Place) -> None:
     place.contents.files["start"] = "#!/bin/sh\ngrep -E 'SigBlk|SigIgn' /proc/self/status\nexit 1\n"
     place.environment = replace(place.environment, start=Path("start"))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

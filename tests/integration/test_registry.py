@@ -83,7 +83,7 @@ def client(server: TokenRegistry, user: str = "user", password: str = "s3cret") 
     registry.close()
 
 
-def test_a_token_is_fetched_once_and_used_while_it_lasts(server: TokenRegistry) -> None:
+def test_a_token_is_requested_once_and_reused_while_valid(server: TokenRegistry) -> None:
     with client(server) as registry:
         image = registry.by_digest(DIGEST)
         assert registry.image_exists(image)
@@ -98,27 +98,27 @@ def test_a_token_is_fetched_once_and_used_while_it_lasts(server: TokenRegistry) 
     ]
 
 
-def test_a_token_that_is_over_is_fetched_anew(server: TokenRegistry) -> None:
+def test_an_expired_token_is_requested_again(server: TokenRegistry) -> None:
     with client(server) as registry:
         assert registry.image_exists(registry.by_digest(DIGEST))
         server.tokens += 1  # the registry no longer takes the first
         assert registry.image_exists(registry.by_digest(DIGEST))
 
 
-def test_wrong_credentials_are_no_missing_image(server: TokenRegistry) -> None:
+def test_wrong_credentials_are_not_reported_as_a_missing_image(server: TokenRegistry) -> None:
     with client(server, password="wrong") as registry, pytest.raises(BuildServiceDown, match="gives no token"):
         registry.image_exists(registry.by_digest(DIGEST))
 
 
 @pytest.mark.parametrize("realm", ["http://127.0.0.1:1/token", "ftp://x/token", "", "http://example.org/token"])
-def test_credentials_go_to_no_realm_without_encryption_elsewhere(server: TokenRegistry, realm: str) -> None:
+def test_credentials_are_not_sent_to_a_foreign_unencrypted_realm(server: TokenRegistry, realm: str) -> None:
     server.realm = realm
     with client(server) as registry, pytest.raises(BuildServiceDown, match="does not accept the credentials"):
         registry.image_exists(registry.by_digest(DIGEST))
     assert {authorization for _, _, authorization in server.asked} == {""}
 
 
-def test_an_image_is_deleted_with_a_token_for_deleting_and_asked_for_with_one_for_pulling(
+def test_deletions_and_queries_use_tokens_of_different_scopes(
     server: TokenRegistry,
 ) -> None:
     with client(server) as registry:
@@ -131,33 +131,33 @@ def test_an_image_is_deleted_with_a_token_for_deleting_and_asked_for_with_one_fo
 
 
 @pytest.mark.parametrize("status", [401, 403, 405])
-def test_a_registry_that_does_not_allow_deletion_says_so(server: TokenRegistry, status: int) -> None:
+def test_a_registry_that_forbids_deletion_is_reported(server: TokenRegistry, status: int) -> None:
     server.status = status
     with client(server) as registry:
         assert not registry.remove(registry.by_digest(DIGEST))
 
 
-def test_an_ill_registry_has_not_deleted_an_image(server: TokenRegistry) -> None:
+def test_a_deletion_with_a_server_error_is_reported_as_failed(server: TokenRegistry) -> None:
     server.status = 503
     with client(server) as registry, pytest.raises(BuildServiceDown, match="answered 503"):
         registry.remove(registry.by_digest(DIGEST))
 
 
 @pytest.mark.parametrize("realm", ["https://[", "https://\x01/"])
-def test_a_realm_that_is_no_address_is_the_registry_s_trouble(server: TokenRegistry, realm: str) -> None:
+def test_an_invalid_realm_is_an_error_of_the_registry(server: TokenRegistry, realm: str) -> None:
     server.realm = realm
     with client(server) as registry, pytest.raises(BuildServiceDown, match="makes no sense"):
         registry.image_exists(registry.by_digest(DIGEST))
 
 
 @pytest.mark.parametrize("status", [301, 429, 500, 503])
-def test_an_ill_registry_is_no_missing_image(server: TokenRegistry, status: int) -> None:
+def test_an_error_of_the_registry_is_not_reported_as_a_missing_image(server: TokenRegistry, status: int) -> None:
     server.status = status
     with client(server) as registry, pytest.raises(BuildServiceDown, match=f"answered {status}"):
         registry.image_exists(registry.by_digest(DIGEST))
 
 
-def test_a_registry_that_is_not_there_is_named() -> None:
+def test_an_unreachable_registry_is_named() -> None:
     registry = Registry("http://127.0.0.1:1/org")
     with pytest.raises(BuildServiceDown, match=r"127\.0\.0\.1:1 does not answer"):
         registry.image_exists(registry.by_digest(DIGEST))
@@ -165,19 +165,19 @@ def test_a_registry_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.parametrize("image", ["", "uv/x-1", "quay.io/o/sessions@sha256:x", f"example.org/o/sessions@{DIGEST}"])
-def test_another_s_image_is_not_asked_for(server: TokenRegistry, image: str) -> None:
+def test_images_of_other_registries_are_not_queried(server: TokenRegistry, image: str) -> None:
     with client(server) as registry:
         assert not registry.image_exists(image)
     assert server.asked == []
 
 
-def test_a_tag_s_digest_is_the_registry_s_word(server: TokenRegistry) -> None:
+def test_the_digest_of_a_missing_or_invalid_tag_is_none(server: TokenRegistry) -> None:
     with client(server) as registry:
         assert registry.digest_of("nothing-1") is None
         assert registry.digest_of("../../secrets") is None
 
 
-def test_docker_hub_has_names_of_its_own() -> None:
+def test_docker_hub_uses_its_special_login_address() -> None:
     registry = Registry("https://docker.io/org", "user", "s3cret")
     assert registry.name == "docker.io/org/sessions"
     assert json.loads(registry.login) == {

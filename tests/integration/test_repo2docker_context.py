@@ -43,7 +43,7 @@ def context_of(folder: Path, files: dict[str, str | bytes], base_image: str = ""
         ({"README.md": "nothing else\n"}, "mamba"),
     ],
 )
-def test_each_configuration_file_has_its_part_of_the_dockerfile(
+def test_each_configuration_file_adds_its_part_to_the_dockerfile(
     tmp_path: Path, files: dict[str, str | bytes], words: str
 ) -> None:
     context, text = context_of(tmp_path, files)
@@ -54,19 +54,19 @@ def test_each_configuration_file_has_its_part_of_the_dockerfile(
     assert os.access(context.folder / "repo2docker-entrypoint", os.X_OK)
 
 
-def test_a_dockerfile_of_the_root_changes_nothing_where_binder_holds_the_configuration(tmp_path: Path) -> None:
+def test_a_dockerfile_in_the_root_is_ignored_if_there_is_a_binder_folder(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {"binder/requirements.txt": "six\n"}
     _, text = context_of(tmp_path / "without", files)
     _, beside = context_of(tmp_path / "beside", {**files, "Dockerfile": "FROM andrewosh/binder-base\n"})
     assert beside == text
 
 
-def test_the_base_image_can_be_another(tmp_path: Path) -> None:
+def test_the_base_image_can_be_configured(tmp_path: Path) -> None:
     _, text = context_of(tmp_path, {"requirements.txt": ""}, "registry.example.org/base@sha256:abc")
     assert "FROM registry.example.org/base@sha256:abc" in text
 
 
-def test_git_s_own_folder_is_part_of_the_image_and_what_is_ignored_is_not(tmp_path: Path) -> None:
+def test_the_git_folder_is_copied_into_the_image_and_ignored_files_are_not(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {".git/HEAD": "x", ".dockerignore": "# no\n/data\n!data/kept\n"}
     context, text = context_of(tmp_path, files)
     assert (context.folder / "src/.git/HEAD").exists()
@@ -74,7 +74,7 @@ def test_git_s_own_folder_is_part_of_the_image_and_what_is_ignored_is_not(tmp_pa
     assert "COPY --chown=1000:1000 src/ ${REPO_DIR}/" in text
 
 
-def test_everything_that_the_dockerfile_copies_is_there(tmp_path: Path) -> None:
+def test_all_files_that_the_dockerfile_copies_exist(tmp_path: Path) -> None:
     context, text = context_of(tmp_path, {"environment.yml": "dependencies: [numpy]\n", "runtime.txt": "python-3.11"})
     copied = [line.split() for line in text.splitlines() if line.startswith("COPY")]
     sources = [word for words in copied for word in words[1:-1] if not word.startswith("--")]
@@ -83,14 +83,14 @@ def test_everything_that_the_dockerfile_copies_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("files", [{"apt.txt": "&& curl\n"}, {"environment.yml": "[:"}])
-def test_what_repo2docker_refuses_is_the_repository_s_failure(tmp_path: Path, files: dict[str, str | bytes]) -> None:
+def test_a_refusal_of_repo2docker_is_a_failure_of_the_repository(tmp_path: Path, files: dict[str, str | bytes]) -> None:
     with pytest.raises(BuildFailed) as failure:
         context_of(tmp_path, files)
     assert failure.value.facts["step"] in files
     assert failure.value.facts["why"]
 
 
-def test_without_repo2docker_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_repo2docker_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bindery_builder.images.context.repo2docker_version", lambda: "")
     with pytest.raises(CannotBuild) as cannot:
         context_of(tmp_path, {"requirements.txt": ""})

@@ -233,20 +233,20 @@ def same_as_fresh(place: Place, own_files: Files, other_files: Files, left: Mapp
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_a_session_in_an_image_of_a_hostile_sibling_equals_a_fresh_build(
+def test_a_session_in_a_shared_image_of_a_hostile_commit_equals_a_fresh_build(
     place: Place, ours: Files, theirs: Files
 ) -> None:
     ended = same_as_fresh(place, ours, theirs)
     shutil.rmtree(ended.root.parent)
 
 
-def test_the_commit_s_own_files_run_as_in_an_image_of_its_own(place: Place) -> None:
+def test_the_files_of_the_commit_run_as_in_its_own_image(place: Place) -> None:
     ended = same_as_fresh(place, hostile("OURS"), KEYED)
     ran = {line.removeprefix("OURS ") for line in ended.records.splitlines()}
     assert {".bash_profile", "hook.sh", ".local/bin/python3", ".local/bin/git", ".local/bin/jupyter-lab"} <= ran
 
 
-def test_a_session_of_the_commit_that_an_image_was_built_for_sends_no_request(place: Place) -> None:
+def test_a_session_of_the_commit_of_the_image_sends_no_request(place: Place) -> None:
     commit = place.commit({**KEYED, "data.txt": "x"})
     image = place.image(commit)
     before = len(place.server.asked)
@@ -263,19 +263,19 @@ def submodule(place: Place, path: str, files: Files, name: str) -> Files:
     return {**KEYED, ".gitmodules": modules, path: File(inner, 0o160000)}
 
 
-def test_nothing_of_a_sibling_s_submodule_stays(place: Place) -> None:
+def test_no_submodule_of_another_commit_remains_in_a_session(place: Place) -> None:
     code = {"profile_default/startup/00.py": spy("THEIRS", "00.py")}
     ended = same_as_fresh(place, KEYED, submodule(place, ".ipython", code, "theirs"))
     assert not (ended.root / "home/jovyan/.ipython").exists()
 
 
-def test_a_commit_has_its_own_submodules_from_either_place(place: Place) -> None:
+def test_a_commit_has_its_own_submodules_in_a_shared_image(place: Place) -> None:
     other = submodule(place, "part", {"inner.txt": "THEIRS"}, "theirs")
     ended = same_as_fresh(place, submodule(place, "part", {"inner.txt": "OURS"}, "ours"), other)
     assert (ended.root / "home/jovyan/part/inner.txt").read_text() == "OURS"
 
 
-def test_a_commit_that_cannot_be_had_ends_the_session_in_words_before_anything_runs(place: Place) -> None:
+def test_an_unavailable_commit_ends_the_session_with_a_message_before_anything_runs(place: Place) -> None:
     built = place.commit(hostile("THEIRS"))
     ended = place.session(place.image(built), place.repository("f" * 40))
     assert (ended.code, ended.records) == (76, "")
@@ -283,7 +283,7 @@ def test_a_commit_that_cannot_be_had_ends_the_session_in_words_before_anything_r
     assert "not our ref" in ended.reason
 
 
-def test_a_shared_build_reads_the_files_of_its_key_alone(place: Place) -> None:
+def test_a_shared_build_reads_only_the_files_of_its_key(place: Place) -> None:
     commit = place.commit(
         {**hostile("THEIRS"), "binder/requirements.txt": "-r more/deep.txt\n", "binder/more/deep.txt": ""}
     )
@@ -294,13 +294,13 @@ def test_a_shared_build_reads_the_files_of_its_key_alone(place: Place) -> None:
     assert (image.root / COMMIT_FOLDER[1:] / "content" / f"{commit.ref}.tar").is_file()
 
 
-def test_the_mode_of_a_configuration_file_is_no_part_of_a_shared_image(place: Place) -> None:
+def test_a_shared_image_ignores_the_modes_of_configuration_files(place: Place) -> None:
     other = {**KEYED, "requirements.txt": File("six\n", PROGRAM)}
     ended = same_as_fresh(place, {**KEYED, "start": str(START.content)}, other)
     assert (ended.root / "home/jovyan/start").stat().st_mode & 0o777 == 0o755
 
 
-def test_a_session_that_is_stopped_while_its_commit_is_fetched_ends_at_once(tmp_path: Path) -> None:
+def test_a_session_stopped_during_the_fetch_of_its_commit_ends_at_once(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     with GitServer(tmp_path / "served") as server:
         ref = make_repository(tmp_path / "served" / "r.git", KEYED)

@@ -108,7 +108,7 @@ def function(deploy: Deploy) -> Iterator[Deployed]:
         yield deployed
 
 
-def test_events_arrive_while_the_function_runs_and_the_stream_ends_with_its_launch(function: Deployed) -> None:
+def test_events_are_streamed_during_the_call_and_end_with_the_launch(function: Deployed) -> None:
     idle = function.api.idle
     stream = function.watch("first")
     assert function.queues.sent[-1] == (
@@ -126,7 +126,7 @@ def test_events_arrive_while_the_function_runs_and_the_stream_ends_with_its_laun
     until(lambda: function.api.idle == idle + 1)
 
 
-def test_one_instance_serves_one_after_the_other(function: Deployed) -> None:
+def test_one_instance_serves_several_streams_in_turn(function: Deployed) -> None:
     for jti in ("one", "two"):
         stream = function.watch(jti)
         function.make_ready(jti)
@@ -142,7 +142,7 @@ def test_one_instance_serves_one_after_the_other(function: Deployed) -> None:
         "gh/o/r.x_y-1/v1.0%2Brc1",
     ],
 )
-def test_what_a_link_encodes_stays_encoded(function: Deployed, path: str) -> None:
+def test_percent_encoding_of_a_link_is_preserved(function: Deployed, path: str) -> None:
     link = read_link(f"/build/{path}", "/build/")  # pages make tokens for a link's one spelling
     path = f"{link.provider}/{link.spec}"
     stream = function.watch(path, path)
@@ -155,13 +155,13 @@ def test_what_a_link_encodes_stays_encoded(function: Deployed, path: str) -> Non
     "spec",
     ["o%20x/r/HEAD", "b%C3%BCcher/r/HEAD", "100%2525/r/HEAD", "o/r/a%3Fb%23c", "o/r/~!$&'()*+,;=:@"],
 )
-def test_a_link_that_names_nothing_arrives_as_it_was_too(function: Deployed, spec: str) -> None:
+def test_an_invalid_link_is_passed_on_unchanged(function: Deployed, spec: str) -> None:
     (failed,) = function.watch(spec, f"gh/{spec}").finish().events
     assert failed.phase == "failed"
     assert "permit to launch" not in failed.message, "the token is for the link as it was"
 
 
-def test_the_client_is_who_api_gateway_saw(function: Deployed) -> None:
+def test_the_client_address_is_that_of_api_gateway(function: Deployed) -> None:
     claims = {"X_Amzn_Request_Context": '{"identity": {"sourceIp": "192.0.2.1"}}', "X_Forwarded_For": "192.0.2.1"}
     stream = function.watch("claims", **claims)
     function.make_ready("claims")
@@ -178,7 +178,7 @@ def test_the_client_is_who_api_gateway_saw(function: Deployed) -> None:
         ("GET", "text/html", 406, {"content-type": "text/plain; charset=utf-8"}),
     ],
 )
-def test_status_and_headers_come_ahead(
+def test_status_and_headers_are_sent_first(
     function: Deployed, method: str, accept: str, status: int, head: dict[str, str]
 ) -> None:
     answer = function.ask("/build/nowhere/x/y", method, Accept=accept)
@@ -190,7 +190,7 @@ def test_status_and_headers_come_ahead(
     assert bool(body) == (status != 204)
 
 
-def test_a_stream_that_was_open_long_ends_in_words_and_is_resumed(deploy: Deploy) -> None:
+def test_a_long_stream_ends_with_a_message_and_can_be_resumed(deploy: Deploy) -> None:
     with deploy(stream_seconds=1) as function:
         stream = function.watch("long")
         function.enter("long", Stage.BUILDING, WAITING)
@@ -211,7 +211,7 @@ def test_comments_keep_a_silent_stream_alive(deploy: Deploy) -> None:
         assert set(function.watch("silent").finish().comments) == {":keepalive"}
 
 
-def test_a_client_that_left_is_in_nobody_s_way(deploy: Deploy) -> None:
+def test_a_disconnected_client_does_not_block_the_next(deploy: Deploy) -> None:
     with deploy(stream_seconds=1) as function:
         function.watch("left")  # no client ever reads it; Lambda does not tell the function
         stream = function.watch("next")

@@ -35,7 +35,7 @@ def said(python: Path, code: str, folder: Path) -> str:
     return subprocess.check_output([str(python), "-c", code], cwd=folder, text=True).strip()
 
 
-def test_requirements_are_installed_beside_jupyterlab_and_notebook(building: Building, tmp_path: Path) -> None:
+def test_requirements_are_installed_with_jupyterlab_and_notebook(building: Building, tmp_path: Path) -> None:
     report = building.build({"requirements.txt": "-r more/other.txt\n", "more/other.txt": "six==1.17.0\n"})
     environment = built(building, report)
     assert report.image == "uv/env-1"
@@ -45,7 +45,7 @@ def test_requirements_are_installed_beside_jupyterlab_and_notebook(building: Bui
     assert said(environment.python, "import sys; print(sys.prefix)", tmp_path) == str(environment.python.parents[1])
 
 
-def test_the_log_tells_what_happens_in_order(building: Building) -> None:
+def test_log_lines_have_the_order_of_the_build(building: Building) -> None:
     built(building, building.build({"requirements.txt": "six\n"}))
     lines = building.queue.lines
     assert (lines[0].number, lines[0].phase, lines[0].message) == (0, "fetching", "Picked Git content provider.\n")
@@ -55,7 +55,7 @@ def test_the_log_tells_what_happens_in_order(building: Building) -> None:
 
 
 @pytest.mark.parametrize("name", ["setup.py", "pyproject.toml"])
-def test_the_repositorys_own_package_is_installed_and_leaves_nothing_in_the_copy(
+def test_the_own_package_is_installed_without_extra_files_in_the_copy(
     building: Building, tmp_path: Path, name: str
 ) -> None:
     files = {
@@ -79,13 +79,13 @@ def test_an_editable_install_of_the_repository_works(building: Building, tmp_pat
     assert said(environment.python, "import own; print(own.VALUE)", tmp_path) == "7"
 
 
-def test_environment_yml_s_pip_part_is_installed(building: Building, tmp_path: Path) -> None:
+def test_the_pip_part_of_environment_yml_is_installed(building: Building, tmp_path: Path) -> None:
     text = "dependencies:\n  - python\n  - pip:\n    - -r more.txt\n"
     environment = built(building, building.build({"binder/environment.yml": text, "binder/more.txt": "six\n"}))
     assert said(environment.python, "import six; print(six.__name__)", tmp_path) == "six"
 
 
-def test_post_build_runs_in_the_copy_with_the_environments_commands(building: Building, tmp_path: Path) -> None:
+def test_post_build_runs_in_the_copy_with_the_commands_of_the_environment(building: Building, tmp_path: Path) -> None:
     files = {
         "postBuild": "#!/bin/sh\nset -e\npython -c 'import sys; print(sys.prefix)' > made\necho x > $HOME/at-home\n"
         "python -m pip --version\ncd $REPO_DIR\npwd\n",
@@ -106,7 +106,7 @@ def test_post_build_cannot_reach_uvs_cache_through_installed_files(building: Bui
     assert six.stat().st_nlink == 1
 
 
-def test_runtime_txt_picks_another_python_that_is_here(building: Building, tmp_path: Path) -> None:
+def test_runtime_txt_selects_another_installed_python(building: Building, tmp_path: Path) -> None:
     uv = UvCommand(UV, tmp_path)
     others = [version for version in ("3.13", "3.12", "3.11") if version != uv.default_version and uv.python(version)]
     if not others:
@@ -123,7 +123,7 @@ def test_runtime_txt_picks_another_python_that_is_here(building: Building, tmp_p
         ({"binder/apt.txt": "vim"}, "binder/apt.txt", "Debian packages (vim)"),
     ],
 )
-def test_what_cannot_be_done_here_fails_with_its_facts(
+def test_unsupported_requirements_fail_with_their_facts(
     building: Building, files: dict[str, str | bytes], file: str, needs: str
 ) -> None:
     failure = building.build(files).failure
@@ -133,7 +133,7 @@ def test_what_cannot_be_done_here_fails_with_its_facts(
     assert failure.facts["install"]
 
 
-def test_conda_packages_without_a_conda_tool_say_what_to_install(
+def test_conda_packages_without_a_conda_tool_name_what_to_install(
     building: Building, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     building.builds.name  # noqa: B018 - uv is found before PATH is taken away
@@ -144,7 +144,7 @@ def test_conda_packages_without_a_conda_tool_say_what_to_install(
     assert report.failure == Failure.of(expected)
 
 
-def test_a_requirement_that_does_not_exist_is_named(building: Building) -> None:
+def test_a_missing_package_is_named(building: Building) -> None:
     report = building.build({"requirements.txt": "six\nbindery-no-such-package-anywhere==3\n"})
     assert report.failure is not None
     assert report.failure.kind == "BuildFailed"
@@ -152,20 +152,20 @@ def test_a_requirement_that_does_not_exist_is_named(building: Building) -> None:
     assert str(report.failure.facts["why"]).startswith("Because bindery-no-such-package-anywhere was not found")
 
 
-def test_requirements_that_disagree_with_jupyterlab_are_installed_first(building: Building, tmp_path: Path) -> None:
+def test_requirements_that_conflict_with_jupyterlab_are_installed_first(building: Building, tmp_path: Path) -> None:
     environment = built(building, building.build({"requirements.txt": "six==1.16.0\nidna==2.7\n"}))
     assert "it goes in second" in building.queue.text
     assert said(environment.python, "import jupyterlab, six; print(six.__version__)", tmp_path) == "1.16.0"
 
 
-def test_a_setup_that_fails_gives_its_reason(building: Building) -> None:
+def test_a_failing_setup_is_reported_with_its_reason(building: Building) -> None:
     report = building.build({"setup.py": "raise SystemExit('boom from setup')\n"}, scope="tree")
     assert report.failure is not None
     assert report.failure.facts["step"] == "setup.py"
     assert "boom from setup" in str(report.failure.facts["why"])
 
 
-def test_a_repository_that_cannot_be_read_fails_as_such(building: Building) -> None:
+def test_an_unreadable_repository_is_reported(building: Building) -> None:
     folder = building.repository({})
     (folder / "requirements.txt").symlink_to("/etc/hostname")
     order = ordered(folder, scope="tree")
@@ -176,7 +176,7 @@ def test_a_repository_that_cannot_be_read_fails_as_such(building: Building) -> N
     assert not list((building.home / "store").iterdir())
 
 
-def test_a_repositorys_own_settings_of_uv_do_not_count(building: Building) -> None:
+def test_uv_settings_of_the_repository_are_ignored(building: Building) -> None:
     files = {
         "requirements.txt": "six\n",
         "uv.toml": "no-index = true\n",
@@ -203,7 +203,7 @@ def test_credentials_do_not_reach_a_build(building: Building, monkeypatch: pytes
     assert f"HOME={os.environ['HOME']}\n" not in variables
 
 
-def test_without_uv_nothing_is_started(tmp_path: Path) -> None:
+def test_without_uv_no_build_starts(tmp_path: Path) -> None:
     building = Building(tmp_path, uv=str(tmp_path / "no-uv"))
     with pytest.raises(BuildServiceDown, match="uv is not"):
         building.builds.start(ordered(building.repository({})))

@@ -71,7 +71,7 @@ def folders(building: Building) -> list[str]:
     return sorted(path.name for path in (building.home / "store").iterdir())
 
 
-def test_a_post_build_that_never_ends_is_ended_at_its_limit(building: Building, told: Path) -> None:
+def test_an_endless_post_build_is_ended_at_its_limit(building: Building, told: Path) -> None:
     text = f"#!/bin/sh\ntrap '' TERM\nsleep 600 &\necho $$ $! > {told}\nwhile :; do sleep 1; done\n"
     order = ordered(building.repository({"postBuild": text}), scope="tree", seconds=2)
     building.builds.start(order)
@@ -91,7 +91,7 @@ def test_a_post_build_that_never_ends_is_ended_at_its_limit(building: Building, 
         "cd / && env -i setsid sleep 600 &",  # neither the mark nor the folder
     ],
 )
-def test_what_a_post_build_leaves_running_is_ended(building: Building, told: Path, go: Path, daemon: str) -> None:
+def test_background_processes_of_a_post_build_are_ended(building: Building, told: Path, go: Path, daemon: str) -> None:
     text = f"{daemon}\necho $! > {told}\nread line < {go}\n"
     order = ordered(building.repository({"postBuild": text}), scope="tree")
     building.builds.start(order)
@@ -101,7 +101,7 @@ def test_what_a_post_build_leaves_running_is_ended(building: Building, told: Pat
     assert_gone(processes)
 
 
-def test_stopping_ends_what_hides(building: Building, told: Path) -> None:
+def test_stopping_a_build_ends_detached_processes(building: Building, told: Path) -> None:
     text = f"cd /; env -i setsid sleep 600 & echo $! > {told}\nsleep 600\n"
     order = ordered(building.repository({"postBuild": text}), scope="tree")
     handle = building.builds.start(order)
@@ -111,7 +111,7 @@ def test_stopping_ends_what_hides(building: Building, told: Path) -> None:
     assert_gone(processes)
 
 
-def test_what_hides_in_the_repositorys_own_setup_is_ended(tmp_path: Path, told: Path, go: Path) -> None:
+def test_detached_processes_of_a_setup_script_are_ended(tmp_path: Path, told: Path, go: Path) -> None:
     building = Building(tmp_path)
     text = f"""import os, subprocess
 child = subprocess.Popen(["setsid", "sleep", "600"], cwd="/", env={{"PATH": os.environ["PATH"]}},
@@ -130,7 +130,7 @@ raise SystemExit("enough")
     building.close()
 
 
-def test_a_build_that_writes_too_much_is_ended(tmp_path: Path, quick_uv: str) -> None:
+def test_a_build_over_its_disk_limit_is_ended(tmp_path: Path, quick_uv: str) -> None:
     building = Building(tmp_path, uv=quick_uv, max_build_bytes=100_000_000)
     report = building.build({"postBuild": "head -c 101000000 /dev/zero > much\nsleep 600\n"}, scope="tree")
     expected = BuildFailed(step="postBuild", why="the build holds more than 0.1 GB on disk")
@@ -139,7 +139,7 @@ def test_a_build_that_writes_too_much_is_ended(tmp_path: Path, quick_uv: str) ->
     building.close()
 
 
-def test_a_hundred_megabytes_of_output_neither_hang_nor_fill_anything(building: Building) -> None:
+def test_a_hundred_megabytes_of_output_are_shortened(building: Building) -> None:
     text = "yes a line of output that is quite ordinary | head -c 100000000\necho\necho the last line\n"
     assert building.build({"postBuild": text}, scope="tree").state is BuildState.SUCCEEDED
     assert len(building.queue.lines) <= MOST_LINES
@@ -153,7 +153,7 @@ def test_a_hundred_megabytes_in_one_line_are_one_short_line(building: Building) 
     assert len(building.queue.text) < 10_000
 
 
-def test_stopping_ends_the_processes(building: Building, told: Path) -> None:
+def test_stopping_a_build_ends_its_processes(building: Building, told: Path) -> None:
     order = ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}), scope="tree")
     handle = building.builds.start(order)
     processes = watched(told)
@@ -163,7 +163,7 @@ def test_stopping_ends_the_processes(building: Building, told: Path) -> None:
     assert folders(building) == []
 
 
-def test_closing_ends_all_and_forgets_them(tmp_path: Path, quick_uv: str, told: Path) -> None:
+def test_closing_ends_and_forgets_all_builds(tmp_path: Path, quick_uv: str, told: Path) -> None:
     building = Building(tmp_path, uv=quick_uv, slots=1)
     repository = building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"})
     running, waiting = ordered(repository, scope="tree"), ordered(repository, attempt=2, scope="tree")
@@ -177,9 +177,7 @@ def test_closing_ends_all_and_forgets_them(tmp_path: Path, quick_uv: str, told: 
         building.builds.start(running)
 
 
-def test_only_so_many_build_at_once_and_one_that_waits_can_be_stopped(
-    tmp_path: Path, quick_uv: str, told: Path
-) -> None:
+def test_builds_at_once_are_limited_and_a_waiting_one_can_be_stopped(tmp_path: Path, quick_uv: str, told: Path) -> None:
     building = Building(tmp_path, uv=quick_uv, slots=1)
     slow = ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}, "slow"), "slow", scope="tree")
     quick = ordered(building.repository({}, "quick"), "quick")
@@ -193,7 +191,7 @@ def test_only_so_many_build_at_once_and_one_that_waits_can_be_stopped(
     assert_gone(processes)
 
 
-def test_the_next_takes_a_slot_when_one_is_free(tmp_path: Path, quick_uv: str) -> None:
+def test_the_next_build_takes_a_free_slot(tmp_path: Path, quick_uv: str) -> None:
     building = Building(tmp_path, uv=quick_uv, slots=1)
     orders = [ordered(building.repository({}), attempt=attempt) for attempt in (1, 2, 3)]
     for order in orders:
@@ -225,7 +223,7 @@ def crashed(building: Building, told: Path, uv: str, daemon: str = "setsid sleep
     return orphans
 
 
-def test_a_crash_leaves_nothing_after_recovery(building: Building, told: Path, quick_uv: str) -> None:
+def test_recovery_removes_all_remains_of_a_crash(building: Building, told: Path, quick_uv: str) -> None:
     orphans = crashed(building, told, quick_uv)
     assert folders(building) == ["env-1"]
     assert environment_of(building.home, "uv/env-1") is None
@@ -235,7 +233,7 @@ def test_a_crash_leaves_nothing_after_recovery(building: Building, told: Path, q
     assert building.builds.status("env-1").failure == Failure.of(BuildCrashed())
 
 
-def test_an_end_in_order_during_a_build_is_no_crash(building: Building, told: Path, quick_uv: str) -> None:
+def test_a_regular_shutdown_during_a_build_is_no_crash(building: Building, told: Path, quick_uv: str) -> None:
     building.builds.start(ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}), scope="tree"))
     watched(told)
     building.builds.close()
@@ -243,19 +241,17 @@ def test_an_end_in_order_during_a_build_is_no_crash(building: Building, told: Pa
     assert building.builds.status("env-1").state is BuildState.UNKNOWN
 
 
-def test_a_crash_ends_even_what_hides(building: Building, told: Path, quick_uv: str) -> None:
+def test_recovery_ends_detached_processes_of_a_crashed_build(building: Building, told: Path, quick_uv: str) -> None:
     assert_gone(crashed(building, told, quick_uv, "cd /; env -i setsid sleep 600 &"))
 
 
-def test_a_crashed_attempt_can_be_started_again_even_without_recovery(
-    building: Building, told: Path, quick_uv: str
-) -> None:
+def test_a_crashed_attempt_can_be_started_again_without_recovery(building: Building, told: Path, quick_uv: str) -> None:
     orphans = crashed(building, told, quick_uv)
     assert building.build({"postBuild": "true"}, scope="tree").state is BuildState.SUCCEEDED
     assert_gone(orphans)
 
 
-def test_recovery_spares_what_another_process_builds(building: Building, told: Path, quick_uv: str) -> None:
+def test_recovery_does_not_touch_builds_of_another_process(building: Building, told: Path, quick_uv: str) -> None:
     order = ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}), scope="tree")
     handle = building.builds.start(order)
     processes = watched(told)
@@ -272,7 +268,7 @@ def test_recovery_spares_what_another_process_builds(building: Building, told: P
     assert_gone(processes)
 
 
-def test_finished_and_failed_attempts_are_remembered_by_the_next_process(building: Building, quick_uv: str) -> None:
+def test_the_next_process_knows_finished_and_failed_attempts(building: Building, quick_uv: str) -> None:
     good, bad = ordered(building.repository({}, "a"), "a"), ordered(building.repository({"apt.txt": "x"}, "b"), "b")
     handles = [building.builds.start(order) for order in (good, bad)]
     reports = [building.wait(order) for order in (good, bad)]
@@ -285,7 +281,7 @@ def test_finished_and_failed_attempts_are_remembered_by_the_next_process(buildin
     assert other.queue.messages == []
 
 
-def test_the_least_recently_used_go_first_and_never_one_in_use(tmp_path: Path, quick_uv: str) -> None:
+def test_the_least_recently_used_are_evicted_first_and_never_one_in_use(tmp_path: Path, quick_uv: str) -> None:
     clock = FakeClock(time=time.time())
     building = Building(tmp_path, uv=quick_uv, max_bytes=1, clock=clock)
 
@@ -317,7 +313,7 @@ def test_the_least_recently_used_go_first_and_never_one_in_use(tmp_path: Path, q
 
 
 @pytest.mark.parametrize("files", [{"apt.txt": "x"}, {"postBuild": "test -e ../../old-1 && exit 3; exit 4"}])
-def test_room_is_made_before_a_build_and_after_a_failed_one(
+def test_space_is_freed_before_a_build_and_after_a_failed_one(
     tmp_path: Path, quick_uv: str, files: dict[str, str | bytes]
 ) -> None:
     clock = FakeClock(time=time.time())
@@ -336,7 +332,7 @@ def test_room_is_made_before_a_build_and_after_a_failed_one(
     building.builds.close()
 
 
-def test_a_hold_lasts_as_long_as_a_process_that_inherited_it(tmp_path: Path, quick_uv: str) -> None:
+def test_a_lock_lasts_as_long_as_a_process_that_inherited_it(tmp_path: Path, quick_uv: str) -> None:
     clock = FakeClock(time=time.time())
     building = Building(tmp_path, uv=quick_uv, max_bytes=1, clock=clock)
     order = ordered(building.repository({}))
@@ -358,7 +354,7 @@ def test_a_hold_lasts_as_long_as_a_process_that_inherited_it(tmp_path: Path, qui
     building.builds.close()
 
 
-def test_an_environment_whose_python_is_gone_is_not_there(building: Building) -> None:
+def test_an_environment_without_its_python_does_not_exist(building: Building) -> None:
     image = building.build({}).image
     environment = environment_of(building.home, image)
     assert environment is not None
@@ -386,12 +382,12 @@ def test_two_engines_on_one_home_build_an_attempt_once(building: Building, quick
     assert (building.home / "store" / "env-1" / "content" / "count").read_text() == "x\n"
 
 
-def test_a_script_that_fails_gives_its_exit_status_and_last_words(building: Building) -> None:
+def test_a_failing_script_is_reported_with_exit_status_and_last_output(building: Building) -> None:
     report = building.build({"binder/postBuild": "echo not good >&2\nexit 3\n"}, scope="tree")
     assert report.failure == Failure.of(BuildFailed(step="binder/postBuild", why="exit status 3: not good"))
 
 
-def test_a_script_whose_interpreter_is_missing_says_so(building: Building) -> None:
+def test_a_script_with_a_missing_interpreter_is_reported(building: Building) -> None:
     report = building.build({"postBuild": "#!/no/such/thing\n"}, scope="tree")
     assert report.failure is not None
     assert "first line" in str(report.failure.facts["why"])
@@ -424,7 +420,7 @@ class FailingContents:
         (ZeroDivisionError("x"), Failure.of(BuildFailed(step="build", why="unexpected ZeroDivisionError"))),
     ],
 )
-def test_content_that_cannot_be_had_ends_the_attempt_with_the_reason(
+def test_unavailable_content_fails_the_attempt_with_its_reason(
     tmp_path: Path, quick_uv: str, error: Exception, failure: Failure
 ) -> None:
     building = Building(tmp_path, uv=quick_uv, contents=FailingContents(error))
@@ -457,7 +453,7 @@ class EndlessContents:
         return Checkout()
 
 
-def test_a_host_that_never_ends_is_stopped_with_its_build(tmp_path: Path, quick_uv: str) -> None:
+def test_a_download_without_end_is_stopped_with_its_build(tmp_path: Path, quick_uv: str) -> None:
     contents = EndlessContents(heeds=True)
     building = Building(tmp_path, uv=quick_uv, contents=contents)
     order = ordered(building.repository({}))
@@ -468,7 +464,7 @@ def test_a_host_that_never_ends_is_stopped_with_its_build(tmp_path: Path, quick_
     building.close()
 
 
-def test_a_host_that_never_ends_has_the_builds_seconds_and_no_more(tmp_path: Path, quick_uv: str) -> None:
+def test_a_download_without_end_is_limited_to_the_time_of_the_build(tmp_path: Path, quick_uv: str) -> None:
     building = Building(tmp_path, uv=quick_uv, contents=EndlessContents(heeds=True))
     order = ordered(building.repository({}), seconds=1)
     building.builds.start(order)
@@ -476,7 +472,9 @@ def test_a_host_that_never_ends_has_the_builds_seconds_and_no_more(tmp_path: Pat
     building.close()
 
 
-def test_closing_does_not_wait_for_what_hangs(tmp_path: Path, quick_uv: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_does_not_wait_for_a_hanging_download(
+    tmp_path: Path, quick_uv: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bindery_local.builds.attempts.CLOSE_SECONDS", 0.1)
     contents = EndlessContents(heeds=False)
     building = Building(tmp_path, uv=quick_uv, contents=contents)
@@ -503,7 +501,7 @@ building.builds.close()
 """
 
 
-def test_a_process_ends_although_a_build_hangs(tmp_path: Path, quick_uv: str) -> None:
+def test_a_process_ends_despite_a_hanging_build(tmp_path: Path, quick_uv: str) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run(
         [sys.executable, "-c", HANGING, str(tmp_path), quick_uv], env=environment, timeout=WAIT_SECONDS, check=True
@@ -526,7 +524,7 @@ class NotedContents(FolderContents):
         return Checkout(notes=("Large files are missing.", "Another note."))
 
 
-def test_notes_of_the_content_are_lines_of_the_log(tmp_path: Path, quick_uv: str) -> None:
+def test_notes_of_the_content_are_written_to_the_log(tmp_path: Path, quick_uv: str) -> None:
     building = Building(tmp_path, uv=quick_uv, contents=NotedContents())
     building.build({})
     messages = [line.message for line in building.queue.lines if line.phase == "fetching"]
@@ -534,7 +532,7 @@ def test_notes_of_the_content_are_lines_of_the_log(tmp_path: Path, quick_uv: str
     building.close()
 
 
-def test_a_home_that_cannot_be_made_is_said_at_once(tmp_path: Path, quick_uv: str) -> None:
+def test_a_home_that_cannot_be_created_is_reported_at_once(tmp_path: Path, quick_uv: str) -> None:
     (tmp_path / "home").write_text("a file")
     building = Building(tmp_path, uv=quick_uv)
     with pytest.raises(BuildServiceDown):
@@ -542,7 +540,7 @@ def test_a_home_that_cannot_be_made_is_said_at_once(tmp_path: Path, quick_uv: st
     building.close()
 
 
-def test_a_key_that_could_not_be_a_folder_is_built_all_the_same(building: Building) -> None:
+def test_a_key_that_is_no_valid_folder_name_can_be_built(building: Building) -> None:
     order = ordered(building.repository({}), "../../" + "k" * 500)
     handle = building.builds.start(order)
     building.queue.wait(lambda: bool(building.queue.ended))

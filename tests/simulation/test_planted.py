@@ -31,7 +31,7 @@ def test_a_planted_bug_is_caught(patch: Path, found: dict[Path, Future[Caught]])
     assert not lived(result.seed).failures, "this seed fails without the bug, too"
 
 
-def test_there_are_enough_of_them_and_each_says_what_it_is() -> None:
+def test_there_are_enough_planted_bugs_and_each_has_a_description() -> None:
     assert len(patches()) >= FEWEST
     for patch in patches():
         header, diff = patch.read_text().split("\n\n", 1)
@@ -41,7 +41,7 @@ def test_there_are_enough_of_them_and_each_says_what_it_is() -> None:
         assert diff.startswith("--- a/layers/bindery/bindery/")
 
 
-def test_a_patch_that_fits_nowhere_is_no_bug_caught(tmp_path: Path) -> None:
+def test_a_patch_that_does_not_apply_does_not_count_as_caught(tmp_path: Path) -> None:
     stale = tmp_path / "stale.patch"
     stale.write_text(
         "--- a/template.yaml\n+++ b/template.yaml\n@@ -1,1 +1,1 @@\n-what nobody wrote\n+what nobody reads\n"

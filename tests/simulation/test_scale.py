@@ -30,7 +30,7 @@ def ten() -> Measured:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", SIZES[1:])
-def test_one_new_commit_is_built_once_however_many_want_it(count: int, ten: Measured) -> None:
+def test_one_new_commit_is_built_once_for_any_number_of_launches(count: int, ten: Measured) -> None:
     measured = one_commit(count)
     print(measured)
     assert measured.builds == 1
@@ -46,7 +46,7 @@ def test_one_new_commit_is_built_once_however_many_want_it(count: int, ten: Meas
 
 
 @pytest.mark.timeout(900)
-def test_a_slow_popular_build_does_not_hold_up_the_others() -> None:
+def test_a_slow_popular_build_does_not_delay_the_others() -> None:
     measured = popular(SLOW_BUILD_SECONDS)
     print(measured)
     others = of_others(measured)
@@ -58,7 +58,7 @@ def test_a_slow_popular_build_does_not_hold_up_the_others() -> None:
     assert slowest > SLOW_BUILD_SECONDS - 1
 
 
-def test_popularity_is_mybinders() -> None:
+def test_launches_have_the_popularity_distribution_of_mybinder() -> None:
     names = [visit.spec for visit in mybinder(LAUNCHES, 2000, 3600)]
     first = sum(name == POPULAR for name in names) / LAUNCHES
     top = sum(names.count(f"o/r{n}/HEAD") for n in range(25)) / LAUNCHES

@@ -29,14 +29,14 @@ def lives() -> Lives:
 
 
 @pytest.mark.timeout(900)
-def test_the_rules_hold_whatever_fails(lives: Lives) -> None:
+def test_the_invariants_hold_under_all_faults(lives: Lives) -> None:
     print(*lives.lines(), sep="\n")
     assert not lives.failures, "\n".join(lives.failures.values())
     assert lives.seeds == len(SEEDS)
     assert lives.launches > 1000
 
 
-def test_every_kind_of_fault_really_happens(lives: Lives) -> None:
+def test_every_kind_of_fault_occurs(lives: Lives) -> None:
     assert {fault.name for fault in fields(Faults)} == set(lives.faults)
 
 
@@ -49,7 +49,7 @@ def traced(hash_seed: str) -> bytes:
     return process.stdout
 
 
-def test_the_same_seed_tells_the_same_story_byte_for_byte_in_any_process() -> None:
+def test_the_same_seed_gives_the_same_trace_in_any_process() -> None:
     first = traced("1")
     assert first.count(b"\n") > 100
     assert first == traced("2")
@@ -87,14 +87,14 @@ def test_ten_visitors_of_one_new_commit_get_one_build() -> None:
     assert len(world.launches) == 10
 
 
-def test_a_fault_can_be_had_alone() -> None:
+def test_each_fault_can_be_injected_alone() -> None:
     for fault in fields(Faults):
         world = World(7, faults=Faults(**{fault.name: 0.3}))
         world.run()
         assert set(world.around.injected) <= {fault.name}
 
 
-def test_what_is_no_fact_of_ours_ends_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_exception_ends_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(self: object, changed: object) -> None:
         raise ZeroDivisionError
 
@@ -104,7 +104,7 @@ def test_what_is_no_fact_of_ours_ends_the_seed(monkeypatch: pytest.MonkeyPatch) 
             World(seed).run()
 
 
-def test_a_failing_seed_prints_its_story_and_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_seed_prints_its_trace_and_the_command_to_repeat_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RecordBuild, "__call__", lambda self, changed: None)
     failed = next(lives for seed in range(1, 20) if (lives := lived(seed)).failures)
     ((seed, story),) = failed.failures.items()
@@ -118,12 +118,12 @@ def test_a_failing_seed_prints_its_story_and_how_to_see_it_again(monkeypatch: py
     )
 
 
-def test_no_code_under_test_can_catch_a_broken_rule() -> None:
+def test_code_under_test_cannot_catch_a_broken_invariant() -> None:
     assert not issubclass(Broken, Exception)
     assert not issubclass(Broken, BinderyError)
 
 
-def test_lives_add_up() -> None:
+def test_the_numbers_of_several_seeds_are_summed() -> None:
     one, two = lived(1), lived(2)
     both = together([one, two])
     assert (both.seeds, both.launches) == (2, one.launches + two.launches)

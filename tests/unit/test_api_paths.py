@@ -63,7 +63,7 @@ def made(name: str, hub: GitHubServer, lab: GitLabServer, table: Table) -> Repos
 @example(project="a/commits", ref="HEAD", quoted=True)
 @example(project="../../user", ref="HEAD", quoted=True)
 @example(project="0a", ref="refs/heads/\u00e9&b", quoted=True)
-def test_a_question_names_what_the_spec_does_and_nothing_above_or_beside_it(
+def test_an_api_request_names_exactly_the_repository_and_ref_of_the_spec(
     name: str, hub: GitHubServer, lab: GitLabServer, project: str, ref: str, quoted: bool
 ) -> None:
     requests = (lab if name == "gl" else hub).asked

@@ -23,13 +23,13 @@ def test_a_shared_build_gets_the_files_of_its_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scope", ["tree", "commit"])
-def test_a_build_whose_key_covers_everything_gets_everything(tmp_path: Path, scope: str) -> None:
+def test_a_build_whose_key_covers_the_tree_gets_all_files(tmp_path: Path, scope: str) -> None:
     written(tmp_path / "commit", {"postBuild": "", ".git/HEAD": ""})
     assert selected(tmp_path, scope=scope) == {"postBuild", ".git/HEAD"}
     assert not (tmp_path / "commit").exists()
 
 
-def test_modes_are_no_part_of_a_key_and_do_not_reach_a_shared_build(tmp_path: Path) -> None:
+def test_a_shared_build_ignores_file_modes(tmp_path: Path) -> None:
     written(tmp_path / "commit", {"start": ""})
     (tmp_path / "commit/start").chmod(0o755)
     selected(tmp_path, "start")
@@ -37,7 +37,7 @@ def test_modes_are_no_part_of_a_key_and_do_not_reach_a_shared_build(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["absent", "link", "through/inner", "folder"])
-def test_what_is_no_file_of_the_commit_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_name_that_is_no_plain_file_of_the_commit_is_refused(tmp_path: Path, name: str) -> None:
     commit = written(tmp_path / "commit", {"folder/inner": ""})
     (commit / "link").symlink_to("folder/inner")
     (commit / "through").symlink_to("folder")

@@ -37,17 +37,17 @@ def logged(*chunks: bytes) -> list[str]:
         ([b"from https://me:secret@example.org/simple\n"], ["from https://example.org/simple\n"]),
     ],
 )
-def test_lines_are_what_a_terminal_would_show(chunks: list[bytes], lines: list[str]) -> None:
+def test_log_lines_equal_the_output_in_a_terminal(chunks: list[bytes], lines: list[str]) -> None:
     assert logged(*chunks) == lines
 
 
-def test_long_lines_are_cut_however_they_arrive() -> None:
+def test_long_lines_are_shortened() -> None:
     assert logged(b"x" * 10_000 + b"\n") == ["x" * LINE_CHARACTERS + "\n"]
     assert logged(*[b"y" * 1_000] * 100, b"\nz\n") == ["y" * LINE_CHARACTERS + "\n", "z\n"]
 
 
 @pytest.mark.parametrize("text", [b"line\n", b"w" * 1_500 + b"\n"])
-def test_the_middle_of_a_flood_is_left_out_and_said_so(text: bytes) -> None:
+def test_the_middle_of_a_very_long_log_is_omitted_with_a_notice(text: bytes) -> None:
     lines = logged(*[text * 50] * 1_000, b"the end\n")
     assert len(lines) <= MOST_LINES
     assert sum(map(len, lines)) <= MOST_CHARACTERS + 100_000
@@ -57,7 +57,7 @@ def test_the_middle_of_a_flood_is_left_out_and_said_so(text: bytes) -> None:
     assert int(notices[0].split()[1]) == 50_001 - (len(lines) - 1)
 
 
-def test_the_first_line_is_sent_at_once_and_the_next_together() -> None:
+def test_the_first_line_is_sent_at_once_and_later_ones_in_batches() -> None:
     queue = HeardQueue()
     log = BuildLog(queue, "env", 1)
     log.say("first")
@@ -69,7 +69,7 @@ def test_the_first_line_is_sent_at_once_and_the_next_together() -> None:
     assert len(queue.messages) < 6
 
 
-def test_messages_stay_small() -> None:
+def test_log_messages_have_a_limited_size() -> None:
     queue = HeardQueue()
     log = BuildLog(queue, "env", 1)
     log.feed((b"x" * 1_900 + b"\n") * 400)
@@ -78,7 +78,7 @@ def test_messages_stay_small() -> None:
     assert all(len(message.model_dump_json()) < 70_000 for message in queue.messages)
 
 
-def test_phases_follow_what_is_said() -> None:
+def test_lines_have_the_phase_of_the_last_message() -> None:
     queue = HeardQueue()
     log = BuildLog(queue, "env", 1)
     log.say("a")
@@ -102,7 +102,7 @@ class Refusing(HeardQueue):
         super().send(message, delay)
 
 
-def test_lines_that_the_queue_did_not_take_are_offered_again() -> None:
+def test_lines_that_the_queue_refused_are_sent_again() -> None:
     queue = Refusing(1)
     log = BuildLog(queue, "env", 1)
     log.say("first")
@@ -129,11 +129,11 @@ def test_lines_that_the_queue_did_not_take_are_offered_again() -> None:
         (["Resolved", "error: Failed to fetch", "  cause: timed out"], "Failed to fetch timed out"),
     ],
 )
-def test_the_reason_is_the_useful_part(last: list[str], why: str) -> None:
+def test_the_reason_is_the_informative_part_of_the_output(last: list[str], why: str) -> None:
     assert reason(last) == why
 
 
-def test_a_reason_is_short() -> None:
+def test_a_reason_is_shortened() -> None:
     assert len(reason(["error: " + "long " * 200])) == REASON_CHARACTERS
 
 
@@ -149,6 +149,6 @@ def test_a_reason_is_short() -> None:
         (139, ["error: x"], BuildFailed(step="s", why="x")),
     ],
 )
-def test_a_command_that_failed_says_why(code: int, last: list[str], error: BinderyError) -> None:
+def test_a_failed_command_is_reported_with_its_reason(code: int, last: list[str], error: BinderyError) -> None:
     reported = failed("s", code, last)
     assert (type(reported), reported.facts) == (type(error), error.facts)

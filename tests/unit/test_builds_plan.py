@@ -25,12 +25,12 @@ def lines(read: Plan) -> list[str]:
     return read.requirements.text.splitlines()
 
 
-def test_an_empty_repository_asks_for_nothing(tmp_path: Path) -> None:
+def test_an_empty_repository_has_an_empty_plan(tmp_path: Path) -> None:
     assert plan(tmp_path, {}) == Plan()
 
 
 @pytest.mark.parametrize("folder", ["binder", ".binder"])
-def test_only_the_binder_folder_counts_where_there_is_one(tmp_path: Path, folder: str) -> None:
+def test_only_the_binder_folder_is_read_if_there_is_one(tmp_path: Path, folder: str) -> None:
     read = plan(tmp_path, {f"{folder}/start": "", "requirements.txt": "six", "setup.py": "", "Dockerfile": "FROM x"})
     assert read == Plan(start=Path(folder, "start"))
 
@@ -40,7 +40,7 @@ def test_two_binder_folders_are_refused(tmp_path: Path) -> None:
         plan(tmp_path, {"binder/start": "", ".binder/start": ""})
 
 
-def test_requirements_are_read_from_the_repositorys_root(tmp_path: Path) -> None:
+def test_requirements_are_read_relative_to_the_root_of_the_repository(tmp_path: Path) -> None:
     read = plan(tmp_path, {"binder/requirements.txt": "six"})
     assert read.requirements is not None
     assert read.requirements.file == "binder/requirements.txt"
@@ -59,7 +59,7 @@ def test_requirements_are_read_from_the_repositorys_root(tmp_path: Path) -> None
         ({"pyproject.toml": "[project]", "Pipfile": ""}, ""),
     ],
 )
-def test_the_repository_itself_is_installed_where_binder_does_it(tmp_path: Path, files: Files, project: str) -> None:
+def test_the_repository_is_installed_in_the_same_cases_as_on_binder(tmp_path: Path, files: Files, project: str) -> None:
     assert plan(tmp_path, files).project == project
 
 
@@ -77,9 +77,7 @@ def test_the_repository_itself_is_installed_where_binder_does_it(tmp_path: Path,
         ({".binder/Dockerfile": "FROM x"}, ".binder/Dockerfile", "a container image"),
     ],
 )
-def test_what_is_not_possible_here_says_which_file_asks_for_what(
-    tmp_path: Path, files: Files, file: str, needs: str
-) -> None:
+def test_an_unsupported_requirement_names_its_file(tmp_path: Path, files: Files, file: str, needs: str) -> None:
     with pytest.raises(CannotBuild) as refused:
         plan(tmp_path, files)
     assert (refused.value.facts["file"], refused.value.facts["needs"]) == (file, needs)
@@ -87,7 +85,7 @@ def test_what_is_not_possible_here_says_which_file_asks_for_what(
 
 
 @pytest.mark.parametrize("files", [{"apt.txt": "# nothing\n\n"}, {"DESCRIPTION": "a text"}, {"runtime.txt": "\n"}])
-def test_files_that_ask_for_nothing_are_no_obstacle(tmp_path: Path, files: Files) -> None:
+def test_configuration_files_without_requirements_are_accepted(tmp_path: Path, files: Files) -> None:
     assert plan(tmp_path, files) == Plan()
 
 
@@ -95,19 +93,19 @@ def test_files_that_ask_for_nothing_are_no_obstacle(tmp_path: Path, files: Files
     ("text", "request_", "close"),
     [("python-3.11", "3.11", ""), ("python-3.11.x\n", "3.11", ""), ("python-3.11.5", "3.11.5", "3.11")],
 )
-def test_runtime_txt_picks_the_python(tmp_path: Path, text: str, request_: str, close: str) -> None:
+def test_runtime_txt_selects_the_python(tmp_path: Path, text: str, request_: str, close: str) -> None:
     python = plan(tmp_path, {"runtime.txt": text}).python
     assert python is not None
     assert (python.request, python.close) == (request_, close)
 
 
 @pytest.mark.parametrize("text", ["3.11", "python-", "python---help", "python-3.11 --x", "julia-1.9"])
-def test_a_runtime_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_runtime_txt_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(BuildFailed, match=r"should be like python-3\.11"):
         plan(tmp_path, {"runtime.txt": text})
 
 
-def test_environment_yaml_is_read_as_environment_yml_is_and_after_it(tmp_path: Path) -> None:
+def test_environment_yaml_is_read_if_there_is_no_environment_yml(tmp_path: Path) -> None:
     yaml = {"environment.yaml": "dependencies: [python=3.12, pip: [six]]", "requirements.txt": "numpy"}
     read = plan(tmp_path, yaml)
     assert read.python
@@ -152,7 +150,7 @@ def test_environment_yml_gives_its_pip_part_and_its_python(tmp_path: Path) -> No
         ("python=3.10=h12_cpython", "3.10"),
     ],
 )
-def test_condas_ways_to_ask_for_a_python(tmp_path: Path, entry: str, expected: str | None) -> None:
+def test_all_conda_spellings_of_a_python_version_are_read(tmp_path: Path, entry: str, expected: str | None) -> None:
     python = plan(tmp_path, {"environment.yml": json.dumps({"dependencies": [entry]})}).python
     assert (python.request if python else None) == expected
 
@@ -178,7 +176,7 @@ def test_conda_packages_are_left_to_a_conda_tool(tmp_path: Path) -> None:
         "[" * 5000,
     ],
 )
-def test_an_environment_yml_that_is_none_is_refused(tmp_path: Path, text: str | bytes) -> None:
+def test_an_invalid_environment_yml_is_refused(tmp_path: Path, text: str | bytes) -> None:
     with pytest.raises(BuildFailed):
         plan(tmp_path, {"environment.yml": text})
 
@@ -204,7 +202,7 @@ def test_a_pipfile_lock_is_read_as_requirements(tmp_path: Path) -> None:
     assert read.python.request == "3.11"
 
 
-def test_a_pipfile_without_a_lock_is_read_too(tmp_path: Path) -> None:
+def test_a_pipfile_without_a_lock_is_read(tmp_path: Path) -> None:
     text = '[packages]\nsix = "*"\nnumpy = ">=1.20"\nx = "==1.*"\n[packages.y]\nversion = "*"\nextras = ["z"]\n'
     assert lines(plan(tmp_path, {"Pipfile": text})) == ["six", "numpy>=1.20", "x==1.*", "y[z]"]
 
@@ -212,12 +210,12 @@ def test_a_pipfile_without_a_lock_is_read_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["[]", "{", '{"default": []}', '{"default": {"a": 3}}', '{"default": {"--index-url=x": "*"}}']
 )
-def test_a_pipfile_lock_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_pipfile_lock_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(BuildFailed):
         plan(tmp_path, {"Pipfile.lock": text})
 
 
-def test_requirements_that_are_not_utf_8_name_the_line(tmp_path: Path) -> None:
+def test_requirements_that_are_not_utf_8_are_refused_with_the_line(tmp_path: Path) -> None:
     with pytest.raises(BuildFailed) as refused:
         plan(tmp_path, {"requirements.txt": b"six\n# caf\xe9\n"})
     assert refused.value.facts == {
@@ -235,7 +233,7 @@ def test_links_out_of_the_repository_are_refused(tmp_path: Path, target: str) ->
         read_plan(content)
 
 
-def test_a_binder_folder_that_is_a_link_out_is_refused(tmp_path: Path) -> None:
+def test_a_binder_folder_that_links_outside_is_refused(tmp_path: Path) -> None:
     written(tmp_path / "outside", {"postBuild": "x"})
     content = written(tmp_path / "content", {})
     (content / "binder").symlink_to("../outside")
@@ -263,7 +261,7 @@ def test_huge_configuration_files_are_refused(tmp_path: Path) -> None:
         ("#!/usr/bin/env python3\n", ["/usr/bin/env", "python3", "{}"]),
     ],
 )
-def test_scripts_run_as_their_first_line_says(tmp_path: Path, text: str, command: list[str]) -> None:
+def test_scripts_run_with_the_interpreter_of_their_first_line(tmp_path: Path, text: str, command: list[str]) -> None:
     script = written(tmp_path, {"postBuild": text}) / "postBuild"
     assert script_command(script, tmp_path) == [word.replace("{}", str(script)) for word in command]
 
@@ -286,7 +284,7 @@ def test_a_script_with_windows_line_endings_runs_from_a_copy(tmp_path: Path) -> 
         ("a: [", "is not YAML .line 2."),
     ],
 )
-def test_an_environment_yml_that_could_grow_is_refused_in_words(tmp_path: Path, text: str, why: str) -> None:
+def test_an_environment_yml_with_aliases_is_refused_with_the_line(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(BuildFailed, match=why) as raised:
         plan(tmp_path, {"binder/environment.yml": text})
     assert raised.value.facts["step"] == "binder/environment.yml"
@@ -295,25 +293,25 @@ def test_an_environment_yml_that_could_grow_is_refused_in_words(tmp_path: Path, 
 @pytest.mark.parametrize(
     "text", ["", "dependencies:", "dependencies: ~", "dependencies: null", "dependencies: [{pip: }]"]
 )
-def test_an_environment_yml_may_ask_for_nothing(tmp_path: Path, text: str) -> None:
+def test_an_environment_yml_without_requirements_is_accepted(tmp_path: Path, text: str) -> None:
     assert plan(tmp_path, {"environment.yml": text}) == Plan()
 
 
-def test_versions_and_tags_in_environment_yml_are_only_words(tmp_path: Path) -> None:
+def test_versions_and_tags_in_environment_yml_are_read_as_text(tmp_path: Path) -> None:
     read = plan(tmp_path, {"environment.yml": "dependencies: [{pip: [!!python/name:os.system six, 3.10]}]"})
     assert lines(read) == ["six", "3.10"]
 
 
 @pytest.mark.parametrize("value", ["[" * 5000 + "]" * 5000, "1" * 5000, "["])
 @pytest.mark.parametrize("name", ["pyproject.toml", "Pipfile"])
-def test_a_toml_value_that_cannot_be_read_is_the_files_fault(tmp_path: Path, name: str, value: str) -> None:
+def test_an_unreadable_toml_value_fails_the_build_with_the_file(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(BuildFailed) as raised:
         plan(tmp_path, {name: f"a = {value}"})
     assert raised.value.facts["step"] == name
 
 
 @pytest.mark.parametrize("depth", [400, 900, 100_000])
-def test_a_pipfile_lock_that_is_too_deep_is_the_files_fault(tmp_path: Path, depth: int) -> None:
+def test_a_pipfile_lock_nested_too_deeply_fails_the_build_with_the_file(tmp_path: Path, depth: int) -> None:
     deep = "[" * depth + "]" * depth
     with pytest.raises(BuildFailed) as raised:
         plan(tmp_path, {"Pipfile.lock": f'{{"default": {{"a": {{"version": {deep}, "extras": 1}}}}, "develop": 1}}'})

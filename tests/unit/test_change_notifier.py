@@ -41,7 +41,7 @@ def during_the_look(notifier: ChangeNotifier) -> None:
 
 
 @pytest.mark.parametrize("written", [from_another_thread, during_the_look])
-def test_a_pause_ends_with_the_word(written: Callable[[ChangeNotifier], None]) -> None:
+def test_a_write_ends_the_pause_of_its_stream(written: Callable[[ChangeNotifier], None]) -> None:
     async def waits() -> None:
         notifier = ChangeNotifier()
         with notifier.of("launch#a") as event:
@@ -53,7 +53,7 @@ def test_a_pause_ends_with_the_word(written: Callable[[ChangeNotifier], None]) -
     asyncio.run(waits())
 
 
-def test_other_launches_words_and_old_ones_end_no_pause() -> None:
+def test_writes_of_other_launches_and_earlier_writes_end_no_pause() -> None:
     async def waits() -> None:
         notifier = ChangeNotifier()
         with notifier.of("launch#a") as event, notifier.of("launch#b"):
@@ -69,7 +69,7 @@ def test_other_launches_words_and_old_ones_end_no_pause() -> None:
 
 
 @pytest.mark.parametrize(("has_event", "notified"), [(False, True), (True, False)])
-def test_without_word_there_is_a_look_soon(has_event: bool, notified: bool) -> None:
+def test_without_a_notification_a_pause_is_short(has_event: bool, notified: bool) -> None:
     async def waits() -> None:
         looks = PollInterval(asyncio.Event() if has_event else None)
         await asyncio.wait_for(looks.pause(notified=notified), 20)
@@ -77,7 +77,7 @@ def test_without_word_there_is_a_look_soon(has_event: bool, notified: bool) -> N
     asyncio.run(waits())
 
 
-def test_word_for_a_stream_that_is_over_harms_nobody() -> None:
+def test_a_notification_for_an_ended_stream_is_harmless() -> None:
     notifier = ChangeNotifier()
 
     async def leaves_it() -> None:
@@ -87,7 +87,7 @@ def test_word_for_a_stream_that_is_over_harms_nobody() -> None:
     notifier.written("launch#a")
 
 
-def test_the_table_tells_what_was_written_and_only_that(tmp_path: Path) -> None:
+def test_the_table_reports_each_successful_write_only(tmp_path: Path) -> None:
     keys: list[str] = []
     table = SqliteTable(tmp_path / "table.sqlite", written=keys.append)
     put = table.put(Item("a", "x", {}))
@@ -134,14 +134,14 @@ async def stream(story: Written, *, leaves: bool = False) -> bytes:
     return bytes(body)
 
 
-def test_a_stream_tells_what_is_written_as_soon_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_sends_an_event_as_soon_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SOONEST", 60.0)
     story = Written([launch(WAITING), launch(WAITING), launch(WAITING, READY, stage=Stage.READY)])
     assert b'"phase": "ready"' in asyncio.run(stream(story))
     assert not story.notifier._waiting
 
 
-def test_a_stream_whose_reader_leaves_leaves_nothing() -> None:
+def test_a_stream_whose_reader_disconnects_leaves_no_subscription() -> None:
     story = Written([launch(WAITING)])
     assert b'"phase": "waiting"' in asyncio.run(stream(story, leaves=True))
     assert not story.notifier._waiting
@@ -158,7 +158,7 @@ def picked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[System]:
     adapters.sqlite.close()
 
 
-def test_what_the_table_of_one_machine_writes_its_streams_hear(picked: System) -> None:
+def test_streams_on_one_machine_are_notified_by_its_table(picked: System) -> None:
     async def waits() -> None:
         notifier = picked.stream.notifier
         assert notifier

@@ -51,7 +51,7 @@ def fails(ask: Callable[[], object], times: int = FAILURES_TO_OPEN) -> None:
         assert not isinstance(caught.value, HostDown)
 
 
-def test_a_host_that_does_not_answer_is_no_longer_asked_and_it_is_said_since_when(closed: str, time: Time) -> None:
+def test_a_host_that_does_not_answer_is_not_requested_again_for_a_while(closed: str, time: Time) -> None:
     client = GuardedClient([closed], now=time)
 
     def ask() -> object:
@@ -65,7 +65,9 @@ def test_a_host_that_does_not_answer_is_no_longer_asked_and_it_is_said_since_whe
     assert "127.0.0.1 has not answered since 08:00 UTC" in error_message(caught.value).message
 
 
-def test_after_a_while_one_tries_and_the_others_wait_for_what_it_finds(server: GitHubServer, time: Time) -> None:
+def test_after_a_while_one_request_tries_a_host_and_others_wait_for_its_result(
+    server: GitHubServer, time: Time
+) -> None:
     client = GuardedClient([server.address], now=time)
     server.replies["/"] = Reply(503)
     for _ in range(FAILURES_TO_OPEN):
@@ -84,7 +86,7 @@ def test_after_a_while_one_tries_and_the_others_wait_for_what_it_finds(server: G
     assert client.get(f"{server.url}/").status == 404
 
 
-def test_a_host_that_answers_now_and_then_is_asked_on(server: GitHubServer, time: Time) -> None:
+def test_a_host_that_answers_sometimes_is_still_requested(server: GitHubServer, time: Time) -> None:
     client = GuardedClient([server.address], now=time)
     for status in (503, 503, 503, 503, 404) * 3:
         server.replies["/"] = Reply(status)
@@ -92,14 +94,14 @@ def test_a_host_that_answers_now_and_then_is_asked_on(server: GitHubServer, time
 
 
 @pytest.mark.parametrize("status", [200, 404, 403, 429, 500])
-def test_what_a_host_itself_says_is_an_answer(server: GitHubServer, time: Time, status: int) -> None:
+def test_an_error_status_of_the_host_counts_as_an_answer(server: GitHubServer, time: Time, status: int) -> None:
     client = GuardedClient([server.address], now=time)
     server.replies["/"] = Reply(status)
     for _ in range(FAILURES_TO_OPEN + 2):
         assert client.get(f"{server.url}/").status == status
 
 
-def test_an_answer_that_is_too_large_or_breaks_off_is_one(server: GitHubServer, time: Time) -> None:
+def test_an_answer_that_is_too_large_or_incomplete_counts_as_an_answer(server: GitHubServer, time: Time) -> None:
     client = GuardedClient([server.address], now=time)
     server.replies["/"] = Reply(200, "x" * 5000)
     for _ in range(FAILURES_TO_OPEN + 2):
@@ -111,7 +113,7 @@ def test_an_answer_that_is_too_large_or_breaks_off_is_one(server: GitHubServer, 
         assert not isinstance(caught.value, HostDown)
 
 
-def test_a_refusal_of_ours_or_an_errand_that_was_stopped_says_nothing_of_the_host(closed: str, time: Time) -> None:
+def test_a_refused_or_cancelled_request_does_not_count_against_the_host(closed: str, time: Time) -> None:
     client, url = GuardedClient([closed], now=time), f"http://{closed}/"
     for _ in range(FAILURES_TO_OPEN + 2):
         with suppress(HostUnreachable), client.exchange(url, stopped=lambda: True), client.stream("GET", url, {}):
@@ -121,7 +123,7 @@ def test_a_refusal_of_ours_or_an_errand_that_was_stopped_says_nothing_of_the_hos
     fails(lambda: client.get(url), 1)
 
 
-def test_another_host_is_asked_meanwhile(closed: str, server: GitHubServer, time: Time) -> None:
+def test_other_hosts_are_requested_meanwhile(closed: str, server: GitHubServer, time: Time) -> None:
     client = GuardedClient([closed, server.address], now=time)
     fails(lambda: client.get(f"http://{closed}/"))
     with pytest.raises(HostDown):

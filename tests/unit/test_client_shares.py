@@ -42,11 +42,11 @@ def shares_of(table: DictTable, clock: FakeClock, *, pages: int | None = 3, stre
         ("unknown", "unknown"),
     ],
 )
-def test_one_client_is_an_ipv4_address_or_a_64_of_ipv6(address: str, network: str) -> None:
+def test_a_client_is_an_ipv4_address_or_an_ipv6_network_of_64_bits(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
-def test_key_depends_on_the_secret_and_changes_with_the_epoch() -> None:
+def test_the_key_of_a_client_depends_on_the_secret_and_the_epoch() -> None:
     at = 20_000.0 * SHORTEST_EPOCH
     clients = Clients("one secret", 3600)
     today, tomorrow = clients.keys(ONE, at), clients.keys(ONE, at + SHORTEST_EPOCH)
@@ -56,7 +56,7 @@ def test_key_depends_on_the_secret_and_changes_with_the_epoch() -> None:
     assert clients.keys(ONE, at + 3600).before == ""
 
 
-def test_epoch_outlives_the_longest_window() -> None:
+def test_an_epoch_is_longer_than_the_longest_window() -> None:
     clients = Clients("one secret", 10 * SHORTEST_EPOCH)
     first, later = (clients.keys(ONE, at * SHORTEST_EPOCH) for at in (100.0, 109.0))
     assert first.now == later.now
@@ -67,7 +67,7 @@ def test_key_without_a_secret_is_refused() -> None:
         Clients("", 3600).keys(ONE, 0)
 
 
-def test_pages_launches_are_counted_against_their_own_limit(table: DictTable, clock: FakeClock) -> None:
+def test_launches_from_pages_have_their_own_limit(table: DictTable, clock: FakeClock) -> None:
     shares = shares_of(table, clock)
     for _ in range(3):
         assert shares.take(ONE, page=True) is None
@@ -87,7 +87,7 @@ def test_launches_without_a_token_count_for_both_limits(table: DictTable, clock:
         shares.take(ONE, page=True)
 
 
-def test_addresses_of_one_64_share_a_limit(table: DictTable, clock: FakeClock) -> None:
+def test_addresses_of_one_ipv6_network_of_64_bits_share_a_limit(table: DictTable, clock: FakeClock) -> None:
     shares = shares_of(table, clock)
     for n in range(3):
         shares.take(f"2001:db8::{n}", page=True)
@@ -95,7 +95,7 @@ def test_addresses_of_one_64_share_a_limit(table: DictTable, clock: FakeClock) -
         shares.take("2001:db8::ffff", page=True)
 
 
-def test_window_goes_on_when_the_key_changes(table: DictTable, clock: FakeClock) -> None:
+def test_a_window_continues_when_the_key_of_the_client_changes(table: DictTable, clock: FakeClock) -> None:
     shares = shares_of(table, clock)
     clock.time = 20_001 * SHORTEST_EPOCH - 10.0
     for _ in range(3):
@@ -105,7 +105,7 @@ def test_window_goes_on_when_the_key_changes(table: DictTable, clock: FakeClock)
         shares.take(ONE, page=True)
 
 
-def test_streams_are_counted_until_they_are_closed_or_their_lease_ends(table: DictTable, clock: FakeClock) -> None:
+def test_streams_count_until_they_are_closed_or_their_lease_ends(table: DictTable, clock: FakeClock) -> None:
     shares = shares_of(table, clock, pages=None)
     shares.resume(ONE, "a")
     shares.resume(ONE, "b")
@@ -118,7 +118,7 @@ def test_streams_are_counted_until_they_are_closed_or_their_lease_ends(table: Di
     shares.resume(ONE, "e")
 
 
-def test_close_after_the_key_changed_gives_the_place_back(table: DictTable, clock: FakeClock) -> None:
+def test_a_stream_closed_after_a_key_change_frees_its_place(table: DictTable, clock: FakeClock) -> None:
     shares = shares_of(table, clock)
     clock.time = 20_001 * SHORTEST_EPOCH - 10.0
     shares.resume(ONE, "a")
@@ -128,7 +128,7 @@ def test_close_after_the_key_changed_gives_the_place_back(table: DictTable, cloc
     shares.resume(ONE, "c")
 
 
-def test_this_machines_own_clients_have_no_share_and_cost_nothing(table: DictTable, clock: FakeClock) -> None:
+def test_clients_of_this_machine_have_no_limits(table: DictTable, clock: FakeClock) -> None:
     shares = shares_of(table, clock)
     for address in ("127.0.0.1", "127.8.8.8", "::1"):
         for n in range(20):
@@ -136,7 +136,7 @@ def test_this_machines_own_clients_have_no_share_and_cost_nothing(table: DictTab
     assert table.items() == []
 
 
-def test_new_launch_with_its_stream_costs_one_read_and_one_write(table: DictTable, clock: FakeClock) -> None:
+def test_a_new_launch_with_its_stream_uses_one_read_and_one_write(table: DictTable, clock: FakeClock) -> None:
     shares = shares_of(table, clock)
     operations: list[str] = []
     table.before = lambda operation, keys: operations.append(operation)
@@ -144,7 +144,7 @@ def test_new_launch_with_its_stream_costs_one_read_and_one_write(table: DictTabl
     assert operations == ["get", "put"]
 
 
-def test_items_of_a_client_end_with_what_they_count(table: DictTable, clock: FakeClock) -> None:
+def test_the_item_of_a_client_expires_with_its_longest_count(table: DictTable, clock: FakeClock) -> None:
     shares_of(table, clock).take(ONE, page=True, stream="a")
     (item,) = table.items()
     assert item.expires_at == clock.now() + 3600
@@ -161,7 +161,7 @@ def come(service: Small, client: str, spec: str = "o/r/HEAD", *, streams: bool =
     ).launch
 
 
-def test_pages_token_is_no_way_round_the_limits() -> None:
+def test_a_page_token_does_not_bypass_the_limits() -> None:
     service = small(page_rate_limit=2)
     come(service, ONE)
     come(service, ONE)
@@ -169,14 +169,14 @@ def test_pages_token_is_no_way_round_the_limits() -> None:
         come(service, ONE)
 
 
-def test_reload_of_a_page_is_not_counted() -> None:
+def test_a_reload_of_a_page_is_not_counted() -> None:
     service, request = small(page_rate_limit=1), replace(ASKED, client=ONE)
     request = replace(request, build_token=service.token())
     first = service.system.open_launch(request).launch
     assert service.system.open_launch(request).launch.id == first.id
 
 
-def test_no_address_is_stored() -> None:
+def test_no_client_address_is_stored() -> None:
     service = small(page_rate_limit=60, client_sessions=3, client_streams=3, client_builds=1, client_line=1)
     for client in (ONE, "2001:db8:1:2:3:4:5:6"):
         come(service, client, streams=True)
@@ -187,7 +187,7 @@ def test_no_address_is_stored() -> None:
     assert "2001:db8:1:2" not in text
 
 
-def test_client_has_only_so_many_sessions() -> None:
+def test_the_sessions_of_a_client_are_limited() -> None:
     service = small(client_sessions=1)
     first = come(service, ONE)
     service.build()
@@ -201,7 +201,7 @@ def test_client_has_only_so_many_sessions() -> None:
     come(service, ONE)
 
 
-def test_launches_under_way_at_one_time_do_not_get_past_the_limit_of_sessions() -> None:
+def test_concurrent_launches_cannot_exceed_the_session_limit() -> None:
     service = small(client_sessions=1)
     launches = [come(service, ONE) for _ in range(3)]
     service.build()
@@ -209,7 +209,7 @@ def test_launches_under_way_at_one_time_do_not_get_past_the_limit_of_sessions() 
     assert sorted(stages) == [Stage.FAILED, Stage.FAILED, Stage.READY]
 
 
-def test_sessions_of_the_last_epoch_count() -> None:
+def test_sessions_of_the_previous_epoch_count() -> None:
     service = small(client_sessions=1)
     service.clock.time = 20_001 * SHORTEST_EPOCH - 10.0
     come(service, ONE)
@@ -219,14 +219,14 @@ def test_sessions_of_the_last_epoch_count() -> None:
         come(service, ONE)
 
 
-def test_build_without_a_session_needs_no_place_for_one() -> None:
+def test_a_build_only_launch_needs_no_session_place() -> None:
     service = small(client_sessions=1)
     come(service, ONE)
     service.build()
     service.system.open_launch(replace(ASKED, client=ONE, build_only=True))
 
 
-def test_owner_has_only_so_many_sessions_over_all_its_repositories() -> None:
+def test_the_sessions_of_an_owner_are_limited_over_all_its_repositories() -> None:
     service = small(quota_per_owner=1)
     service.host.heads["o/other"] = service.host.heads["o/r"]
     come(service, ONE)
@@ -238,7 +238,7 @@ def test_owner_has_only_so_many_sessions_over_all_its_repositories() -> None:
     assert (failure.kind, failure.facts["limit"]) == ("OwnerQuotaReached", 1)
 
 
-def test_stream_that_is_refused_creates_no_launch() -> None:
+def test_a_refused_stream_creates_no_launch() -> None:
     service = small(client_streams=1)
     come(service, ONE, streams=True)
     before = len(service.table.items())
@@ -247,7 +247,7 @@ def test_stream_that_is_refused_creates_no_launch() -> None:
     assert len(service.table.items()) == before
 
 
-def test_link_that_is_refused_holds_no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_link_uses_no_stream_place(monkeypatch: pytest.MonkeyPatch) -> None:
     service = small(client_streams=1)
 
     def refuse(spec: str) -> str:

@@ -23,22 +23,22 @@ def test_now_is_in_utc_seconds() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 16, 32])
-def test_ids_are_lower_case_hex_of_their_size(clock: Clock, size: int) -> None:
+def test_ids_are_lower_case_hex_of_the_given_size(clock: Clock, size: int) -> None:
     assert re.fullmatch(f"[0-9a-f]{{{2 * size}}}", clock.random_id(size))
 
 
-def test_ids_are_fresh_and_have_16_bytes_unless_asked(clock: Clock) -> None:
+def test_ids_are_unique_and_have_16_bytes_by_default(clock: Clock) -> None:
     ids = {clock.random_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert {len(id_) for id_ in ids} == {32}
 
 
-def test_a_pick_is_any_of_the_choices_and_no_other(clock: Clock) -> None:
+def test_a_pick_is_one_of_the_choices(clock: Clock) -> None:
     assert {clock.pick(3) for _ in range(1000)} == {0, 1, 2}
     assert clock.pick(1) == 0
 
 
-def test_the_fake_clock_stands_still_until_told() -> None:
+def test_the_fake_clock_moves_only_on_request() -> None:
     clock = FakeClock(time=100.0)
     assert clock.now() == clock.now() == 100.0
     clock.advance(2.5)
@@ -47,7 +47,7 @@ def test_the_fake_clock_stands_still_until_told() -> None:
     assert clock.now() == 7.0
 
 
-def test_equal_seeds_give_equal_ids_and_picks_and_others_do_not() -> None:
+def test_equal_seeds_give_equal_ids_and_picks() -> None:
     def drawn(seed: int) -> list[str | int]:
         clock = FakeClock(seed)
         return [clock.random_id(), clock.pick(1000), clock.random_id(4), clock.pick(7)]

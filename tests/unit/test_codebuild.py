@@ -52,7 +52,7 @@ def failed(kind: str, **facts: str | int) -> BuildReport:
     return BuildReport(BuildState.FAILED, failure=Failure(kind=kind, facts=facts))
 
 
-def test_an_image_is_there_when_a_build_succeeded_and_says_which() -> None:
+def test_a_succeeded_build_reports_its_image() -> None:
     assert built("SUCCEEDED", IMAGE="x@sha256:1") == BuildReport(BuildState.SUCCEEDED, image="x@sha256:1")
     assert built("SUCCEEDED").state is BuildState.FAILED
     assert built("IN_PROGRESS", IMAGE="x@sha256:1") == BuildReport(BuildState.RUNNING)
@@ -60,34 +60,34 @@ def test_an_image_is_there_when_a_build_succeeded_and_says_which() -> None:
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
-def test_the_builder_s_failure_is_reported_whatever_the_status_of_its_build(status: str) -> None:
+def test_a_failure_of_the_builder_is_reported_for_any_build_status(status: str) -> None:
     assert built(status, FAILURE=FAILURE.model_dump_json()) == BuildReport(BuildState.FAILED, failure=FAILURE)
 
 
-def test_a_build_that_succeeded_without_an_outcome_is_a_fault_of_the_service() -> None:
+def test_a_succeeded_build_without_an_outcome_is_a_fault_of_the_service() -> None:
     assert built("SUCCEEDED") == failed("BuildServiceDown", why="CodeBuild ended at UNKNOWN: SUCCEEDED")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "Exception"}', '{"kind": "Fact"}', '{"kind": "__name__"}'])
-def test_a_word_that_is_none_of_ours_is_not_taken_for_one(text: str) -> None:
+def test_an_invalid_failure_text_is_not_read_as_a_failure(text: str) -> None:
     phase = ("BUILD", "FAILED", "Error while executing command")
     why = "CodeBuild ended at BUILD: Error while executing command"
     assert built("FAILED", phase, FAILURE=text) == failed("BuildServiceDown", why=why)
 
 
 @pytest.mark.parametrize("status", ["FAILED", "FAULT", "TIMED_OUT"])
-def test_what_ended_before_the_builder_began_is_no_repository_s_fault(status: str) -> None:
+def test_a_build_that_ended_before_its_builder_is_a_fault_of_the_service(status: str) -> None:
     phases = [("SUBMITTED", "SUCCEEDED", ""), ("PROVISIONING", status, "no machine\nof that kind")]
     assert built(status, *phases) == failed(
         "BuildServiceDown", why="CodeBuild ended at PROVISIONING: no machine of that kind"
     )
 
 
-def test_a_build_over_its_limit_says_the_limit_that_it_was_given() -> None:
+def test_a_build_over_its_limit_reports_that_limit() -> None:
     assert built("TIMED_OUT", ("BUILD", "TIMED_OUT", ""), minutes=34) == failed("BuildTooLong", minutes=30)
 
 
-def test_a_stopped_build_was_stopped_whatever_else_it_says() -> None:
+def test_a_stopped_build_is_reported_as_stopped() -> None:
     stopped = failed("BuildFailed", step="build", why="it was stopped")
     assert built("STOPPED", ("BUILD", "STOPPED", ""), FAILURE=FAILURE.model_dump_json()) == stopped
 
@@ -122,12 +122,12 @@ def event(**variables: str) -> dict[str, Any]:
     }
 
 
-def test_an_event_of_codebuild_s_names_the_attempt_by_its_variables() -> None:
+def test_a_codebuild_event_names_the_attempt_by_its_variables() -> None:
     detail = event(OTHER="x", BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
     assert changed(detail) == BuildChanged(environment="abc", attempt=7)
 
 
-def test_the_function_hands_on_what_the_event_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_function_passes_on_the_attempt_of_the_event(monkeypatch: pytest.MonkeyPatch) -> None:
     changes: list[BuildChanged] = []
     monkeypatch.setattr(handler, "system", lambda: SimpleNamespace(record_build=changes.append))
     detail = event(BINDERY_ENVIRONMENT="abc", BINDERY_ATTEMPT="7")
@@ -136,11 +136,11 @@ def test_the_function_hands_on_what_the_event_names(monkeypatch: pytest.MonkeyPa
     assert changes == [BuildChanged(environment="abc", attempt=7)]
 
 
-def test_an_event_of_the_local_runtime_names_it_itself() -> None:
+def test_an_event_of_the_local_runtime_names_its_attempt() -> None:
     assert changed({"environment": "abc", "attempt": 7, "version": 1}) == BuildChanged(environment="abc", attempt=7)
 
 
-def test_a_build_that_somebody_else_started_is_no_attempt() -> None:
+def test_an_event_without_an_attempt_is_refused() -> None:
     with pytest.raises(KeyError):
         changed(event(OTHER="x"))
 
@@ -176,7 +176,7 @@ def service(client: object) -> CodeBuild:
     ],
     ids=["throttled", "full", "denied", "nobody"],
 )
-def test_trouble_with_aws_is_the_build_service_being_down(error: Exception) -> None:
+def test_errors_of_aws_mean_that_the_build_service_is_down(error: Exception) -> None:
     builds = service(Refusing(error))
     image = f"{REGISTRY.removeprefix('https://')}/sessions@sha256:{'0' * 64}"
     for ask in (
@@ -191,7 +191,7 @@ def test_trouble_with_aws_is_the_build_service_being_down(error: Exception) -> N
         assert down.value.facts["why"]
 
 
-def test_a_full_account_is_a_refusal_in_codebuild_s_words() -> None:
+def test_an_exceeded_account_limit_is_a_refused_build() -> None:
     """The build has not begun, so the attempt may wait in line. With any other error the build may have begun."""
     words = "Cannot have more than 0 builds in queue for the account"
     error = refused("AccountLimitExceededException")
@@ -205,7 +205,7 @@ def test_a_full_account_is_a_refusal_in_codebuild_s_words() -> None:
         assert not isinstance(down.value, BuildsRefused)
 
 
-def test_a_build_that_is_gone_needs_no_stopping() -> None:
+def test_stopping_a_missing_build_is_no_error() -> None:
     service(Refusing(refused("ResourceNotFoundException"))).stop(HANDLE)
 
 
@@ -221,13 +221,13 @@ class Starting:
 
 
 @pytest.mark.parametrize(("seconds", "minutes"), [(10, 5), (60, 5), (61, 6), (1800, 34), (10**6, 2160)])
-def test_codebuild_s_limit_lies_beyond_the_builder_s_and_within_what_it_takes(seconds: int, minutes: int) -> None:
+def test_the_limit_for_codebuild_is_longer_than_that_of_the_builder(seconds: int, minutes: int) -> None:
     client = Starting()
     assert service(client).start(ordered(Path("x"), seconds=seconds)) == HANDLE
     assert client.asked["timeoutInMinutesOverride"] == minutes
 
 
-def test_no_repository_s_address_is_too_long_for_codebuild() -> None:
+def test_a_repository_address_of_any_length_can_be_built() -> None:
     client, environment = Starting(), "0" * 40
     service(client).start(ordered(Path("x" * 100_000), environment, 12_345, seconds=86_400))
     variables = {variable["name"]: variable["value"] for variable in client.asked["environmentVariablesOverride"]}
@@ -238,7 +238,7 @@ def test_no_repository_s_address_is_too_long_for_codebuild() -> None:
     }
 
 
-def test_a_build_runs_on_the_layer_of_whoever_starts_it_and_else_on_the_project_s() -> None:
+def test_a_build_uses_the_layer_of_its_starter_or_else_that_of_the_project() -> None:
     client = Starting()
     layer = "arn:aws:lambda:eu-central-1:123456789012:layer:bindery-builder:7"
     registry = EcrRegistry(REGISTRY, lambda: cast("Any", client))
@@ -248,7 +248,7 @@ def test_a_build_runs_on_the_layer_of_whoever_starts_it_and_else_on_the_project_
         assert [each["value"] for each in variables if each["name"] == "BINDERY_LAYER"] == [layer_arn] * bool(layer_arn)
 
 
-def test_a_build_that_codebuild_does_not_know_yet_is_one_that_runs() -> None:
+def test_a_new_build_that_codebuild_does_not_list_yet_counts_as_running() -> None:
     """A build that started a moment ago may be missing from BatchGetBuilds, which is eventually consistent."""
     small = Small()
     small.builds.report_delay = service(Starting()).report_delay
@@ -274,7 +274,7 @@ def test_a_build_that_codebuild_does_not_know_yet_is_one_that_runs() -> None:
     assert (now.stage, now.attempt, now.retries) == (Stage.READY, 1, 0)
 
 
-def test_a_build_that_codebuild_does_not_know_after_a_minute_is_lost() -> None:
+def test_a_build_that_codebuild_does_not_list_after_a_minute_is_lost() -> None:
     small = Small()
     small.builds.report_delay = service(Starting()).report_delay
     launch = small.open()
@@ -287,21 +287,21 @@ def test_a_build_that_codebuild_does_not_know_after_a_minute_is_lost() -> None:
     assert (now.stage, now.attempt, now.retries) == (Stage.READY, 2, 1)
 
 
-def test_nothing_is_asked_of_a_handle_that_could_be_none_of_its() -> None:
+def test_an_invalid_handle_is_unknown_without_a_request() -> None:
     builds = service(Refusing(AssertionError("asked")))
     for handle in ("", "x", "../../x", f"{HANDLE}x", "bindery:" + "g" * 36):
         assert builds.status(handle) == BuildReport(BuildState.UNKNOWN)
         builds.stop(handle)
 
 
-def test_both_container_engines_have_one_name() -> None:
+def test_both_container_engines_have_the_same_name() -> None:
     builds = CodeBuild("p", lambda: cast("Any", None), EcrRegistry(REGISTRY, lambda: cast("Any", None)), "base:1")
     assert (
         builds.name == engine_name(REPO2DOCKER, "base:1") == "containers, repo2docker 2026.4.0, base base:1, recipe 2"
     )
 
 
-def test_ecr_tells_which_images_there_are_and_gives_its_password() -> None:
+def test_the_ecr_registry_finds_and_deletes_images_and_has_a_login() -> None:
     kind = "application/vnd.docker.distribution.manifest.v2+json"
     manifest = json.dumps(
         {"schemaVersion": 2, "mediaType": kind, "layers": [], "config": {"digest": "sha256:" + "1" * 64, "size": 1}}
@@ -341,7 +341,7 @@ def after_failures(operation: str, *codes: str) -> bool:
 
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("codes", [("KmsError",), ("ImageNotFound", "InaccessibleImage"), ("",)], ids=" and ".join)
-def test_an_image_is_not_gone_when_ecr_fails_for_another_reason(operation: str, codes: tuple[str, ...]) -> None:
+def test_another_error_of_ecr_does_not_mean_that_an_image_is_gone(operation: str, codes: tuple[str, ...]) -> None:
     with pytest.raises(BuildServiceDown, match=f"ECR says .*{codes[-1] or 'unknown'}"):
         after_failures(operation, *codes)
 

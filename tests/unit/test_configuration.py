@@ -47,21 +47,19 @@ def paths(files: Mapping[str, str | bytes]) -> set[str]:
     "name",
     [*FILES, "Manifest-v1.11.toml", "JuliaManifest-v1.12.toml"],
 )
-def test_each_file_that_repo2docker_reads_counts_by_itself(folder: str, name: str) -> None:
+def test_each_configuration_file_of_repo2docker_is_an_input(folder: str, name: str) -> None:
     text = "dependencies: [numpy]\n" if name in CONDA else "numpy\n"
     assert paths({folder + name: text, "README.md": "x", "src/a.py": "y", f"sub/{name}": text}) == {folder + name}
 
 
-def test_two_contents_of_an_environment_yaml_are_two_environments() -> None:
+def test_environment_yaml_files_with_different_contents_have_different_keys() -> None:
     one, other = (configured({"environment.yaml": f"dependencies: [{name}]"}) for name in ("numpy", "pandas"))
     assert one.files != other.files
     assert one.files != configured({"README.md": "x"}).files
 
 
 @pytest.mark.parametrize(("yaml", "scope"), [("-e .", Scope.TREE), ("numpy", Scope.FILES)])
-def test_the_pip_part_of_an_environment_yaml_is_followed_unless_an_environment_yml_is_there(
-    yaml: str, scope: Scope
-) -> None:
+def test_the_pip_part_of_environment_yaml_is_read_if_there_is_no_environment_yml(yaml: str, scope: Scope) -> None:
     files = {"environment.yaml": f"dependencies: [pip: ['{yaml}']]"}
     assert configured(files).scope is scope
     assert configured({**files, "environment.yml": "dependencies: [numpy]"}).scope is Scope.FILES
@@ -77,7 +75,7 @@ def test_the_pip_part_of_an_environment_yaml_is_followed_unless_an_environment_y
         "for (p in c('a', 'b')) if (!(p %in% rownames(installed.packages()))) install.packages(p)",
     ],
 )
-def test_an_install_r_that_only_installs_from_servers_counts_by_itself(script: str) -> None:
+def test_an_install_r_that_only_installs_from_servers_is_the_only_input(script: str) -> None:
     assert paths({"install.R": script, "R/deps.R": "x"}) == {"install.R"}
 
 
@@ -96,24 +94,24 @@ def test_an_install_r_that_only_installs_from_servers_counts_by_itself(script: s
         *("sapply(c('a'), source)", "install.packages('a\\u002fb')", "c('a')\n" * 5000, b"\xff\xfe"),
     ],
 )
-def test_an_install_r_that_may_read_another_file_makes_the_tree_count(script: str | bytes) -> None:
+def test_an_install_r_that_may_read_other_files_makes_the_whole_tree_an_input(script: str | bytes) -> None:
     assert configured({"install.R": script}).scope is Scope.TREE
 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("unit", ["a", "a.", "a:", "a::", "\n", " ", "#\n", "#'", "'", "c(", "repos =", "uuid"])
-def test_text_of_a_stranger_is_searched_in_a_time_that_grows_with_its_length(unit: str) -> None:
+def test_untrusted_text_is_searched_in_linear_time(unit: str) -> None:
     for name, size in (("install.R", 20_000), ("Project.toml", 1_000_000), ("Pipfile", 1_000_000)):
         configured({name: unit * (size // len(unit))})
 
 
 @pytest.mark.parametrize("text", ["name = 'A'\nuuid = '1'\n", "[workspace]\nprojects = ['docs']\n", "  uuid='1'"])
 @pytest.mark.parametrize("name", ["Project.toml", "JuliaProject.toml"])
-def test_a_julia_project_that_is_a_package_makes_the_tree_count(name: str, text: str) -> None:
+def test_a_julia_project_that_is_a_package_makes_the_whole_tree_an_input(name: str, text: str) -> None:
     assert configured({name: text, "src/A.jl": "x"}).scope is Scope.TREE
 
 
-def test_a_julia_environment_counts_by_itself() -> None:
+def test_julia_environment_files_are_the_only_inputs() -> None:
     files = {
         "Project.toml": "[deps]\nPlots = 'uuid of it'\n[compat]\njulia = '1.10'\n",
         "Manifest.toml": "[[deps.A]]\nuuid = '1'\n",
@@ -123,34 +121,34 @@ def test_a_julia_environment_counts_by_itself() -> None:
 
 @pytest.mark.parametrize("folder", ["", "binder/", ".binder/"])
 @pytest.mark.parametrize("name", ["Dockerfile", "postBuild", "default.nix"])
-def test_what_may_read_anything_makes_the_tree_count(folder: str, name: str) -> None:
+def test_a_file_that_may_read_any_other_makes_the_whole_tree_an_input(folder: str, name: str) -> None:
     assert configured({folder + name: "", "a": ""}).scope is Scope.TREE
 
 
 @pytest.mark.parametrize("folder", ["binder/", ".binder/"])
-def test_a_folder_of_its_own_makes_the_root_not_count(folder: str) -> None:
+def test_with_a_binder_folder_files_in_the_root_are_no_inputs(folder: str) -> None:
     files = {f"{folder}apt.txt": "git", "requirements.txt": "-e .", "postBuild": "", "setup.py": "", "Dockerfile": ""}
     assert paths(files) == {f"{folder}apt.txt"}
 
 
-def test_both_folders_are_one_too_many() -> None:
+def test_two_binder_folders_are_refused() -> None:
     with pytest.raises(RepositoryUnusable):
         configured({"binder/apt.txt": "", ".binder/apt.txt": ""})
 
 
-def test_a_file_called_binder_is_no_folder() -> None:
+def test_a_file_called_binder_is_not_a_binder_folder() -> None:
     assert folder_of(Tree("tree", {"binder": Entry("binder", FILE, "1")})) == ""
     assert paths({"binder": "x", "requirements.txt": "numpy"}) == {"requirements.txt"}
 
 
 @pytest.mark.parametrize("mode", [LINK, SUBMODULE])
-def test_a_binder_folder_behind_a_link_or_in_a_submodule_makes_the_tree_count(mode: int) -> None:
+def test_a_binder_folder_that_is_a_link_or_submodule_makes_the_whole_tree_an_input(mode: int) -> None:
     tree = Tree("tree", {"binder": Entry("binder", mode, "1"), "apt.txt": Entry("apt.txt", FILE, "2")})
     assert configuration(tree, lambda entry: b"").scope is Scope.TREE
 
 
 @pytest.mark.parametrize("name", ["setup.py", "DESCRIPTION", "pyproject.toml"])
-def test_a_package_at_the_root_makes_the_tree_count(name: str) -> None:
+def test_a_package_in_the_root_makes_the_whole_tree_an_input(name: str) -> None:
     text = "[project]\nname='x'\n" if name.endswith(".toml") else ""
     assert configured({name: text, "requirements.txt": "numpy"}).scope is Scope.TREE
 
@@ -161,11 +159,11 @@ def test_a_pyproject_that_only_configures_tools_is_no_package(text: str) -> None
 
 
 @pytest.mark.parametrize("text", ["[build-system]\n", "[project]\n", "[not toml", b"\xff\xfe", "a = " + "[" * 50_000])
-def test_a_pyproject_that_builds_or_cannot_be_read_is_one(text: str | bytes) -> None:
+def test_a_pyproject_that_builds_or_is_unreadable_is_a_package(text: str | bytes) -> None:
     assert configured({"pyproject.toml": text}).scope is Scope.TREE
 
 
-def test_requirements_are_followed_to_the_end_also_in_a_circle() -> None:
+def test_included_requirements_files_are_inputs_even_in_a_cycle() -> None:
     files = {
         "requirements.txt": "numpy\n-r a/one.txt\n",
         "a/one.txt": "-r two.txt\n--requirement=../three.txt\n",
@@ -177,20 +175,20 @@ def test_requirements_are_followed_to_the_end_also_in_a_circle() -> None:
     assert paths(files) == set(files) - {"five.txt"}
 
 
-def test_a_constraint_file_that_changes_changes_what_counts() -> None:
+def test_a_changed_constraint_file_changes_the_inputs() -> None:
     before = configured({"requirements.txt": "-c c.txt", "c.txt": "numpy<2"})
     after = configured({"requirements.txt": "-c c.txt", "c.txt": "numpy<3"})
     assert before.files != after.files
 
 
 @pytest.mark.parametrize("chain", [50, 5000])
-def test_a_long_chain_is_followed_only_so_far(chain: int) -> None:
+def test_a_long_chain_of_requirements_files_makes_the_whole_tree_an_input(chain: int) -> None:
     files = {f"r{n}.txt": f"-r r{n + 1}.txt" for n in range(chain)}
     result = configured({"requirements.txt": "-r r0.txt", **files, f"r{chain}.txt": "numpy"})
     assert result.scope is (Scope.FILES if chain == 50 else Scope.TREE)
 
 
-def test_a_fan_of_thousands_is_followed_only_so_far() -> None:
+def test_thousands_of_requirements_files_make_the_whole_tree_an_input() -> None:
     files = {f"r{n}.txt": "numpy" for n in range(4000)}
     lines = "".join(f"-r {name}\n" for name in files)
     assert configured({"requirements.txt": lines, **files}).scope is Scope.TREE
@@ -216,7 +214,7 @@ def test_a_fan_of_thousands_is_followed_only_so_far() -> None:
         "pkg @ ./sub",
     ],
 )
-def test_a_line_that_may_reach_the_tree_makes_it_count(line: str) -> None:
+def test_a_requirement_that_may_read_the_tree_makes_the_whole_tree_an_input(line: str) -> None:
     result = configured({"requirements.txt": f"numpy\n{line}\n", "sub/setup.py": ""}, links={"linked": "sub"})
     assert result.scope is Scope.TREE
 
@@ -231,7 +229,7 @@ def test_a_line_that_may_reach_the_tree_makes_it_count(line: str) -> None:
         *("-f https://host.example/wheels", "-r https://host.example/r.txt", "# \\\nnumpy"),
     ],
 )
-def test_a_line_that_cannot_does_not(line: str) -> None:
+def test_an_ordinary_requirement_does_not_make_the_tree_an_input(line: str) -> None:
     assert paths({"requirements.txt": f"{line}\n", "sub/setup.py": ""}) == {"requirements.txt"}
 
 
@@ -247,20 +245,20 @@ def test_a_line_that_cannot_does_not(line: str) -> None:
         "-e \\\r\n.",
     ],
 )
-def test_odd_spellings_hide_nothing(text: str) -> None:
+def test_unusual_spellings_of_a_local_requirement_are_recognised(text: str) -> None:
     assert configured({"requirements.txt": text}).scope is Scope.TREE
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe-\0e\0 \0.\0", b"numpy # \xe9\n"])
-def test_what_cannot_be_read_makes_the_tree_count(text: bytes) -> None:
+def test_undecodable_requirements_make_the_whole_tree_an_input(text: bytes) -> None:
     assert configured({"requirements.txt": text}).scope is Scope.TREE
 
 
-def test_a_line_far_down_hides_nothing() -> None:
+def test_a_local_requirement_far_down_in_the_file_is_recognised() -> None:
     assert configured({"requirements.txt": "numpy\n" * 10_000 + "-e .\n"}).scope is Scope.TREE
 
 
-def test_a_file_too_large_to_read_makes_the_tree_count() -> None:
+def test_a_file_too_large_to_read_makes_the_whole_tree_an_input() -> None:
     def refuse(entry: Entry) -> bytes:
         raise RepositoryTooLarge(url="https://host.example", limit="1 MB")
 
@@ -271,33 +269,33 @@ def test_a_file_too_large_to_read_makes_the_tree_count() -> None:
 @pytest.mark.parametrize(
     "name", ["requirements.txt", "environment.yml", "apt.txt", "start", "Pipfile", "binder/apt.txt"]
 )
-def test_a_configuration_file_that_is_a_link_makes_the_tree_count(name: str) -> None:
+def test_a_configuration_file_that_is_a_link_makes_the_whole_tree_an_input(name: str) -> None:
     assert configured({"real.txt": "numpy"}, links={name: "real.txt"}).scope is Scope.TREE
 
 
-def test_a_pyproject_that_is_a_link_makes_the_tree_count() -> None:
+def test_a_pyproject_that_is_a_link_makes_the_whole_tree_an_input() -> None:
     assert configured({"real.toml": ""}, links={"pyproject.toml": "real.toml"}).scope is Scope.TREE
 
 
-def test_requirements_that_are_a_link_make_the_tree_count() -> None:
+def test_included_requirements_that_are_a_link_make_the_whole_tree_an_input() -> None:
     files = {"requirements.txt": "-r more.txt", "real.txt": "numpy"}
     assert configured(files, links={"more.txt": "real.txt"}).scope is Scope.TREE
 
 
-def test_the_pip_part_of_an_environment_is_followed() -> None:
+def test_files_included_by_the_pip_part_of_an_environment_are_inputs() -> None:
     environment = "name: x\ndependencies:\n  - python=3.12\n  - pip:\n    - numpy\n    - -r more.txt\n"
     files = {"binder/environment.yml": environment, "binder/more.txt": "pandas", "more.txt": "other"}
     assert paths(files) == {"binder/environment.yml", "binder/more.txt"}
 
 
 @pytest.mark.parametrize("line", ["-e .", ".", "./sub", "sub/pkg", "file:///home/jovyan"])
-def test_the_pip_part_may_reach_the_tree(line: str) -> None:
+def test_a_local_requirement_in_the_pip_part_makes_the_whole_tree_an_input(line: str) -> None:
     environment = f"dependencies:\n  - pip:\n    - {line}\n"
     assert configured({"environment.yml": environment}).scope is Scope.TREE
 
 
 @pytest.mark.parametrize("line", ["./local.conda", "/srv/local.conda", "file:///srv/local.conda"])
-def test_a_local_conda_package_makes_the_tree_count(line: str) -> None:
+def test_a_local_conda_package_makes_the_whole_tree_an_input(line: str) -> None:
     assert configured({"environment.yml": f"dependencies: [{line}]\n"}).scope is Scope.TREE
 
 
@@ -309,7 +307,7 @@ def test_a_local_conda_package_makes_the_tree_count(line: str) -> None:
         *("1" * 5000, "dependencies: [{pip: null}]", ":".join(["1"] * 9_000)),
     ],
 )
-def test_an_environment_of_an_odd_shape_counts_by_itself(text: str) -> None:
+def test_an_environment_of_an_unusual_form_is_the_only_input(text: str) -> None:
     assert paths({"environment.yml": text}) == {"environment.yml"}
 
 
@@ -339,7 +337,7 @@ def laughs(levels: int, nested: str) -> str:
         "dependencies:\n  - pip: [&x numpy, *x]\n",
     ],
 )
-def test_a_yaml_bomb_is_not_built(text: str) -> None:
+def test_a_yaml_bomb_makes_the_whole_tree_an_input_without_expansion(text: str) -> None:
     assert configured({"environment.yml": text}).scope is Scope.TREE
 
 
@@ -356,12 +354,12 @@ def test_a_yaml_bomb_is_not_built(text: str) -> None:
         ("Project.toml", '[sources]\nMine = {path = "Mine.jl"}\n'),
     ],
 )
-def test_a_path_in_a_lock_makes_the_tree_count(name: str, text: str) -> None:
+def test_a_path_in_a_pipfile_makes_the_whole_tree_an_input(name: str, text: str) -> None:
     assert configured({name: text}).scope is Scope.TREE
 
 
 @pytest.mark.parametrize("folder", ["", "binder/"])
-def test_an_ordinary_pipfile_counts_by_itself(folder: str) -> None:
+def test_an_ordinary_pipfile_is_the_only_input(folder: str) -> None:
     pipfile = (
         '[[source]]\nurl = "https://pypi.org/simple"\n[packages]\nnumpy = "*"\n[requires]\npython_version = "3.12"\n'
     )
@@ -371,7 +369,7 @@ def test_an_ordinary_pipfile_counts_by_itself(folder: str) -> None:
 
 
 @pytest.mark.parametrize("history", ["jupyterlab-demo", "nbgitpuller"])
-def test_over_a_real_history_a_commit_that_touches_no_configuration_keeps_its_inputs(history: str) -> None:
+def test_commits_without_configuration_changes_keep_their_inputs(history: str) -> None:
     recorded = HISTORIES / f"{history}.jsonl"
     if not recorded.exists():
         pytest.skip("shared recordings are not here")

@@ -73,17 +73,17 @@ def names_of_repo2docker() -> set[str]:
     return collected
 
 
-def test_the_key_covers_every_name_that_repo2docker_looks_for() -> None:
+def test_the_key_covers_every_file_name_of_repo2docker() -> None:
     names = names_of_repo2docker()
     assert {"environment.yml", "environment.yaml", "postBuild", "DESCRIPTION", ".dockerignore"} <= names
     assert names - NAMES == {folder.rstrip("/") for folder in FOLDERS}
 
 
-def test_names_that_repo2docker_does_not_look_for_are_those_that_julia_reads() -> None:
+def test_additional_file_names_are_those_that_julia_reads() -> None:
     assert NAMES - names_of_repo2docker() <= set(JULIA)
 
 
-def test_a_name_in_a_loop_or_a_variable_of_a_build_pack_is_found() -> None:
+def test_file_names_in_loops_and_variables_of_build_packs_are_found() -> None:
     source = (
         "for name in ('a.txt', 'b.txt'):\n  self.binder_path(name)\nc = 'c.txt'\nopen(c)\nself.binder_path('d' + x)\n"
     )
@@ -92,7 +92,7 @@ def test_a_name_in_a_loop_or_a_variable_of_a_build_pack_is_found() -> None:
 
 
 @pytest.mark.parametrize("name", ["environment2.yml", "../requirements.txt", "README.md"])
-def test_a_build_finds_no_file_under_a_name_that_keys_do_not_cover(tmp_path: Path, name: str) -> None:
+def test_a_build_cannot_look_up_a_file_name_that_keys_do_not_cover(tmp_path: Path, name: str) -> None:
     (tmp_path / "README.md").write_text("x")
     with pytest.raises(LookupError):
         ConfigurationFiles.of(tmp_path).find("requirements.txt", name)

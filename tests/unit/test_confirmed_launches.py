@@ -29,7 +29,7 @@ def press(small: Small, spec: str = "o/r/HEAD") -> None:
     small.open(spec, build_token=small.token(spec))
 
 
-def test_a_link_from_outside_the_browser_asks_before_it_runs_code_and_asks_once() -> None:
+def test_a_link_from_outside_the_browser_needs_one_confirmation() -> None:
     small = Small(isolated=False)
     assert not starts_at_once(page(small))
     assert not starts_at_once(page(small)), "looking at the page is no answer"
@@ -41,30 +41,30 @@ def test_a_link_from_outside_the_browser_asks_before_it_runs_code_and_asks_once(
     ("launched", "linked"),
     [("o/r/HEAD", "o/r/main"), ("o/r/HEAD", "o/r/" + "f" * 40), ("o/r/HEAD", "o/other/HEAD"), ("o/r/HEAD", "x/r/HEAD")],
 )
-def test_an_answer_counts_for_its_repository_and_ref_only(launched: str, linked: str) -> None:
+def test_a_confirmation_is_valid_for_its_repository_and_ref_only(launched: str, linked: str) -> None:
     small = Small(isolated=False)
     press(small, launched)
     assert not starts_at_once(page(small, linked))
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "", "None", "none, none"])
-def test_a_page_of_another_site_asks_each_time(site: str) -> None:
+def test_a_link_from_another_site_needs_a_confirmation_each_time(site: str) -> None:
     small = Small(isolated=False)
     press(small)
     assert not starts_at_once(page(small, site=site))
 
 
-def test_our_start_page_asks_nothing() -> None:
+def test_a_link_from_our_start_page_needs_no_confirmation() -> None:
     assert starts_at_once(page(Small(isolated=False), site="same-origin"))
 
 
-def test_a_script_s_launch_is_no_answer_to_a_page() -> None:
+def test_a_launch_by_a_script_is_no_confirmation_for_pages() -> None:
     small = Small(isolated=False)
     small.system.open_launch(replace(ASKED, client="127.0.0.1"))
     assert not starts_at_once(page(small))
 
 
-def test_an_answer_is_forgotten_half_a_year_after_the_last_launch() -> None:
+def test_a_confirmation_expires_half_a_year_after_the_last_launch() -> None:
     small = Small(isolated=False)
     press(small)
     small.clock.advance(KEPT_SECONDS - 1)
@@ -76,7 +76,7 @@ def test_an_answer_is_forgotten_half_a_year_after_the_last_launch() -> None:
 
 
 @pytest.mark.parametrize("site", ["none", "cross-site", ""])
-def test_with_isolated_sessions_every_link_starts_at_once_and_nothing_is_remembered(site: str) -> None:
+def test_with_isolated_sessions_no_link_needs_a_confirmation(site: str) -> None:
     small = Small()
     press(small)
     assert starts_at_once(page(small, site=site))

@@ -18,7 +18,7 @@ from tests.serving.tool_storage import clear
 REGISTRY = Registry("https://quay.io/my-org", "user", "s3cret")
 
 
-def test_a_tool_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_container_tool_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     builds = ContainerBuilds(
         tmp_path, FolderContents(), HeardQueue(), SystemClock(), Registry("http://127.0.0.1:1"), tool="podman"
@@ -39,7 +39,7 @@ def tool(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return ContainerTool(request.param, tmp_path / "containers")
 
 
-def test_each_tool_is_told_the_same_build(tool: ContainerTool, tmp_path: Path) -> None:
+def test_all_container_tools_get_equivalent_build_commands(tool: ContainerTool, tmp_path: Path) -> None:
     dockerfile = written(tmp_path / "content", {"Dockerfile": "FROM x\n"}) / "Dockerfile"
     command = tool.build(tmp_path / "content", dockerfile, {"a": "--b"}, Desk(tmp_path))
     assert command[0] == tool.path
@@ -52,9 +52,7 @@ def test_each_tool_is_told_the_same_build(tool: ContainerTool, tmp_path: Path) -
     assert not [word for word in command if word.startswith(widened)], "a step gets nothing of the machine's"
 
 
-def test_only_https_pushes_check_certificates_and_no_command_holds_a_secret(
-    tool: ContainerTool, tmp_path: Path
-) -> None:
+def test_https_pushes_check_certificates_and_no_command_contains_a_secret(tool: ContainerTool, tmp_path: Path) -> None:
     secure = [word for command in tool.push("sha256:1", REGISTRY, "key-1", Desk(tmp_path)) for word in command]
     assert any(word.endswith("quay.io/my-org/sessions:key-1") for word in secure)
     assert "--tls-verify=false" not in secure
@@ -63,7 +61,7 @@ def test_only_https_pushes_check_certificates_and_no_command_holds_a_secret(
     assert any("--tls-verify=false" in command for command in plain) == (tool.name != "docker")
 
 
-def test_the_tool_s_environment_is_short(tool: ContainerTool, tmp_path: Path) -> None:
+def test_the_tool_gets_only_the_necessary_variables(tool: ContainerTool, tmp_path: Path) -> None:
     machine = {
         "PATH": "/bin",
         "AWS_SECRET_ACCESS_KEY": "s3cret",
@@ -76,7 +74,7 @@ def test_the_tool_s_environment_is_short(tool: ContainerTool, tmp_path: Path) ->
     assert Path(variables["HOME"]).is_relative_to(tmp_path)
 
 
-def test_a_login_is_nobody_else_s_to_read(tmp_path: Path) -> None:
+def test_other_users_cannot_read_a_login(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "attempt")
     desk.prepare()
     desk.write_login(REGISTRY.login)
@@ -100,11 +98,11 @@ def test_a_login_is_nobody_else_s_to_read(tmp_path: Path) -> None:
         ([], "image", ""),
     ],
 )
-def test_a_build_s_failure_in_words(last: list[str], step: str, why: str) -> None:
+def test_a_failed_build_is_reported_with_step_and_reason(last: list[str], step: str, why: str) -> None:
     assert image_build_error(1, last).facts == {"step": step, "why": why}
 
 
-def test_the_end_of_a_push_s_failure_says_why() -> None:
+def test_a_failed_push_is_reported_with_the_end_of_its_error() -> None:
     chain = (
         'Error: pushing image "a" to "b": pinging registry: Get "http://c/v2/": dial tcp: connect: connection refused'
     )
@@ -113,12 +111,14 @@ def test_the_end_of_a_push_s_failure_says_why() -> None:
     assert push_failure_reason([]) == ""
 
 
-def test_docker_is_told_to_ask_git_nothing_about_a_folder(tool: ContainerTool, tmp_path: Path) -> None:
+def test_docker_is_configured_to_run_no_git_commands(tool: ContainerTool, tmp_path: Path) -> None:
     variables = tool.environment({"BUILDX_GIT_INFO": "1"}, Desk(tmp_path))
     assert {variables[name] for name in ("BUILDX_GIT_INFO", "BUILDX_GIT_LABELS", "BUILDX_GIT_CHECK_DIRTY")} == {"0"}
 
 
-def test_a_test_s_storage_is_cleared_once_nobody_works_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_storage_of_a_test_is_removed_after_its_last_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     tool = ContainerTool("buildah", tmp_path / "containers")
     cut_short = f"sleep 0.5; mkdir -p {tool.run_root}/overlay-layers; : {tool.storage}"
@@ -128,7 +128,7 @@ def test_a_test_s_storage_is_cleared_once_nobody_works_in_it(tmp_path: Path, mon
     assert [path.name for path in tmp_path.iterdir()] == []
 
 
-def test_a_strangers_commit_shares_layers_with_no_other_commit() -> None:
+def test_a_foreign_commit_shares_no_layers_with_other_commits() -> None:
     own = ordered(Path("/repository")).repository
     foreign = own.model_copy(update={"on_branch_or_tag": False, "ref": "f" * 40})
     later = own.model_copy(update={"ref": "e" * 40})

@@ -53,7 +53,7 @@ def test_a_page_of_another_site_gets_no_private_repository(origin: str, site: st
 
 
 @pytest.mark.parametrize("build_only", [True, False])
-def test_a_private_image_is_neither_built_nor_told_to_a_page_of_another_site(build_only: bool) -> None:
+def test_a_private_image_is_neither_built_nor_shown_for_a_page_of_another_site(build_only: bool) -> None:
     small = with_private()
     small.ready()
     request = replace(ASKED, origin=EVIL, site="cross-site", build_only=build_only)
@@ -83,7 +83,7 @@ def test_a_page_of_another_site_gets_public_repositories() -> None:
     assert outcome(small, launch).stage is Stage.READY
 
 
-def test_a_page_of_another_site_gets_nothing_of_the_operators_own_network() -> None:
+def test_a_page_of_another_site_gets_no_repository_of_the_private_network() -> None:
     small = Small(allowed_private_hosts="host.example")
     launch = small.system.open_launch(replace(ASKED, origin=EVIL, site="cross-site")).launch
     ended = outcome(small, launch)
@@ -92,7 +92,7 @@ def test_a_page_of_another_site_gets_nothing_of_the_operators_own_network() -> N
         assert outcome(small, small.system.open_launch(request).launch).stage is Stage.READY
 
 
-def test_a_retry_of_a_cross_site_launch_stays_without_private_repositories() -> None:
+def test_a_retry_of_a_cross_site_launch_gets_no_private_repository() -> None:
     small = Small()
     launch = small.system.open_launch(replace(ASKED, origin=EVIL, site="cross-site")).launch
     small.host.private = frozenset({"o/r"})  # made private after the click
@@ -107,7 +107,7 @@ def test_the_api_gives_a_page_of_another_site_no_private_repository() -> None:
     assert small.launch(str(answer.body["id"])).stage is Stage.FAILED
 
 
-def test_a_page_with_a_build_token_can_be_neither_read_nor_framed_by_another_site() -> None:
+def test_another_site_can_neither_read_nor_frame_a_page_with_a_build_token() -> None:
     small = with_private(cors_allow_origin=BOOK)
     page = small.system.site.launch(
         "/v2/gh/o/r/HEAD", {}, Own("http://bindery.example", ""), "cross-site", "203.0.113.7"
@@ -151,7 +151,7 @@ def test_with_private_repositories_listed_sites_may_read(variables: dict[str, st
 
 
 @pytest.mark.parametrize("name", ["CORS_ALLOW_ORIGIN", "ALLOWED_ORIGINS"])
-def test_every_site_together_with_private_repositories_is_refused_at_the_start(name: str) -> None:
+def test_allowing_every_site_with_private_repositories_is_refused_at_the_start(name: str) -> None:
     assert Settings.read({f"BINDERY_{name}": "*"})
     with pytest.raises(ValidationError, match="name the sites"):
         Settings.read({**PRIVATE, f"BINDERY_{name}": "*"})

@@ -16,7 +16,7 @@ def batch(*bodies: str, received: int = 1) -> Batch:
     return cast("Batch", {"Records": [record for event in events for record in event["Records"]]})
 
 
-def test_it_is_handed_its_body_and_how_often_it_was_received() -> None:
+def test_a_handler_gets_the_body_and_the_receive_count() -> None:
     taken = list[tuple[str, int]]()
     handler = each_message(lambda body, received: taken.append((body, received)))
     handler(batch('{"launch": "1"}', received=3), CONTEXT)
@@ -24,7 +24,7 @@ def test_it_is_handed_its_body_and_how_often_it_was_received() -> None:
     assert taken == [('{"launch": "1"}', 3), ("one", 1), ("two", 1)]
 
 
-def test_one_that_fails_fails_the_call_so_that_it_comes_again() -> None:
+def test_a_failed_message_fails_the_call_and_is_delivered_again() -> None:
     def refuse(body: str, received: int) -> None:
         raise ValueError(body, received)
 

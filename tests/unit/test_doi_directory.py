@@ -91,7 +91,7 @@ def directory_of(
         ),
     ],
 )
-def test_a_doi_goes_to_the_host_that_it_leads_to(
+def test_a_doi_leads_to_its_record_host(
     directory: DoiDirectory, dois: DoiSystem, doi: str, target: str, home: Home
 ) -> None:
     dois.targets[doi.lower()] = target
@@ -100,7 +100,7 @@ def test_a_doi_goes_to_the_host_that_it_leads_to(
 
 
 @pytest.mark.parametrize("kind", ["dataset", "journal_contribution"])
-def test_a_page_of_another_site_that_looks_like_one_of_figshares_is_none(
+def test_a_page_of_another_site_that_looks_like_figshare_is_refused(
     dois: DoiSystem, clock: FakeClock, kind: str
 ) -> None:
     with Site() as site:
@@ -110,7 +110,7 @@ def test_a_page_of_another_site_that_looks_like_one_of_figshares_is_none(
 
 
 @pytest.mark.parametrize("host", ["figshare.com.example.org", "notfigshare.com", "example.org"])
-def test_a_name_that_only_ends_or_begins_like_figshares_is_not_its(clock: FakeClock, host: str) -> None:
+def test_a_host_name_similar_to_figshare_is_not_accepted(clock: FakeClock, host: str) -> None:
     client = GuardedClient()
     figshare = FigshareProvider(client, DictTable(), clock, Dois(client, clock, "https://doi.org"))
     page = "/articles/dataset/A_title/55"
@@ -119,13 +119,15 @@ def test_a_name_that_only_ends_or_begins_like_figshares_is_not_its(clock: FakeCl
     assert figshare.spec_of("10.6084/m9.figshare.55.v1", f"https://{host}{page}") == "10.6084/m9.figshare.55.v1"
 
 
-def test_an_institution_s_own_name_for_its_figshare_can_be_told(dois: DoiSystem, clock: FakeClock) -> None:
+def test_the_host_name_of_an_institution_at_figshare_can_be_configured(dois: DoiSystem, clock: FakeClock) -> None:
     dois.targets["10.9999/ours"] = "https://research.example.edu/articles/dataset/A_title/55"
     home = directory_of(dois, clock, figshare="research.example.edu").home("10.9999/ours")
     assert home == Home("figshare", "10.9999/ours")
 
 
-def test_a_doi_is_asked_for_once_in_a_while(directory: DoiDirectory, dois: DoiSystem, clock: FakeClock) -> None:
+def test_a_doi_is_requested_again_only_after_a_while(
+    directory: DoiDirectory, dois: DoiSystem, clock: FakeClock
+) -> None:
     dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
     directory.home("10.5281/zenodo.1")
     directory.home("10.5281/ZENODO.1")
@@ -135,7 +137,7 @@ def test_a_doi_is_asked_for_once_in_a_while(directory: DoiDirectory, dois: DoiSy
     assert len(dois.asked) == 2
 
 
-def test_what_one_function_has_asked_another_need_not_ask(dois: DoiSystem, clock: FakeClock) -> None:
+def test_functions_share_the_answers_about_dois(dois: DoiSystem, clock: FakeClock) -> None:
     table = DictTable()
     dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
     first = directory_of(dois, clock, table=table).home("10.5281/zenodo.1")
@@ -143,9 +145,7 @@ def test_what_one_function_has_asked_another_need_not_ask(dois: DoiSystem, clock
     assert len(dois.asked) == 1
 
 
-def test_what_failed_is_not_asked_again_for_a_minute_and_said_again(
-    directory: DoiDirectory, dois: DoiSystem, clock: FakeClock
-) -> None:
+def test_a_failed_doi_lookup_is_cached_for_a_minute(directory: DoiDirectory, dois: DoiSystem, clock: FakeClock) -> None:
     dois.targets["10.1234/nonsense"] = "javascript:alert(1)"
     dois.replies["/api/handles/10.1234/ill"] = Reply(500)
     for doi, error in (
@@ -169,9 +169,7 @@ def test_what_failed_is_not_asked_again_for_a_minute_and_said_again(
     assert directory.home("10.1234/nothing") == Home("zenodo", "10.1234/nothing")
 
 
-def test_whoever_asks_is_counted_before_anybody_is_asked_and_only_then(
-    directory: DoiDirectory, dois: DoiSystem
-) -> None:
+def test_a_client_is_counted_before_the_first_request_for_a_doi_only(directory: DoiDirectory, dois: DoiSystem) -> None:
     dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
     counted: list[int] = []
 
@@ -184,7 +182,7 @@ def test_whoever_asks_is_counted_before_anybody_is_asked_and_only_then(
     assert counted == [0, 1]
 
 
-def test_who_may_not_ask_makes_nobody_else_fail(directory: DoiDirectory, dois: DoiSystem) -> None:
+def test_a_rate_limited_client_makes_no_request_and_affects_no_other(directory: DoiDirectory, dois: DoiSystem) -> None:
     dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
 
     def refuse() -> None:
@@ -218,7 +216,7 @@ class Slow(DoiSystem):
         return super().found(path, query)
 
 
-def test_a_doi_takes_so_long_and_no_longer_whatever_it_leads_to(clock: FakeClock) -> None:
+def test_a_doi_lookup_has_one_time_limit_for_all_its_requests(clock: FakeClock) -> None:
     """The time limit covers all requests together: a page that hangs gets only the time left over by the DOI system."""
     with Slow() as dois, Hanging() as host:
         dois.targets["10.1234/x"] = f"{host.url}/x"
@@ -233,7 +231,9 @@ def test_a_doi_takes_so_long_and_no_longer_whatever_it_leads_to(clock: FakeClock
     assert LONGEST_SECONDS < 29 / 2, "API Gateway ends the answer"
 
 
-def test_an_address_that_redirects_to_a_hosts_is_followed_and_guarded(dois: DoiSystem, clock: FakeClock) -> None:
+def test_an_address_that_redirects_to_a_record_host_is_followed_under_the_guard(
+    dois: DoiSystem, clock: FakeClock
+) -> None:
     with Site() as host:
         dois.targets["10.1234/x"] = f"{host.url}/old"
         dataset = f"{host.url}/dataset.xhtml?persistentId=doi:10.1234/x"
@@ -243,7 +243,7 @@ def test_an_address_that_redirects_to_a_hosts_is_followed_and_guarded(dois: DoiS
             directory_of(dois, clock).home("10.1234/x")
 
 
-def test_a_page_that_asks_to_wait_is_found_once_and_then_not_asked(dois: DoiSystem, clock: FakeClock) -> None:
+def test_a_landing_page_that_limits_requests_is_not_requested_again(dois: DoiSystem, clock: FakeClock) -> None:
     with Site() as host:
         client = GuardedClient([dois.address, host.address])
         page = f"{host.url}/old"
@@ -254,7 +254,7 @@ def test_a_page_that_asks_to_wait_is_found_once_and_then_not_asked(dois: DoiSyst
         assert len(host.asked) == 1
 
 
-def test_a_page_that_asks_to_wait_for_long_is_asked_again_after_minutes(dois: DoiSystem, clock: FakeClock) -> None:
+def test_a_long_rate_limit_of_a_landing_page_ends_after_minutes(dois: DoiSystem, clock: FakeClock) -> None:
     with Site() as host:
         client = GuardedClient([dois.address, host.address])
         page = f"{host.url}/old"
@@ -266,7 +266,7 @@ def test_a_page_that_asks_to_wait_for_long_is_asked_again_after_minutes(dois: Do
 
 
 @pytest.mark.parametrize("is_silent", [False, True])
-def test_a_refusal_whose_body_does_not_come_names_its_address(is_silent: bool, clock: FakeClock) -> None:
+def test_a_refusal_with_an_incomplete_body_still_gives_the_address(is_silent: bool, clock: FakeClock) -> None:
     def refuses(_: bytes) -> Iterator[bytes]:
         yield b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n"
         if is_silent:
@@ -277,7 +277,7 @@ def test_a_refusal_whose_body_does_not_come_names_its_address(is_silent: bool, c
         assert Dois(client, clock, "https://doi.org").landing(f"{host.url}/x") == f"{host.url}/x"
 
 
-def test_what_is_no_doi_or_nobodys_is_said_so(directory: DoiDirectory, dois: DoiSystem) -> None:
+def test_an_invalid_or_unknown_doi_is_reported(directory: DoiDirectory, dois: DoiSystem) -> None:
     with pytest.raises(BadSpec):
         directory.home("zenodo.1")
     assert dois.asked == []
@@ -286,7 +286,7 @@ def test_what_is_no_doi_or_nobodys_is_said_so(directory: DoiDirectory, dois: Doi
     assert caught.value.facts == {"url": "https://doi.org/10.1234/nothing"}
 
 
-def test_a_doi_of_another_host_is_said_to_lead_there(dois: DoiSystem, clock: FakeClock) -> None:
+def test_a_doi_of_an_unsupported_host_is_reported_with_its_address(dois: DoiSystem, clock: FakeClock) -> None:
     with Site() as host:
         dois.targets["10.1234/paper"] = f"{host.url}/papers/1"
         with pytest.raises(BadSpec) as caught:

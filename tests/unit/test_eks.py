@@ -57,7 +57,7 @@ def world() -> Iterator[World]:
     world.stub.assert_no_pending_responses()
 
 
-def test_cluster_and_token_are_kept_and_a_token_is_made_anew_shortly_before_its_end(world: World) -> None:
+def test_a_token_is_reused_and_renewed_shortly_before_its_end(world: World) -> None:
     world.answers()
     first = world.access.entry()
     world.clock.advance(14 * 60 - 1)
@@ -72,12 +72,12 @@ def test_cluster_and_token_are_kept_and_a_token_is_made_anew_shortly_before_its_
     assert world.access.entry() is second
 
 
-def test_no_token_stands_in_what_an_entry_says_of_itself(world: World) -> None:
+def test_the_representation_of_an_entry_contains_no_token(world: World) -> None:
     world.answers()
     assert "k8s-aws-v1" not in repr(world.access.entry())
 
 
-def test_who_is_refused_looks_whether_the_cluster_is_another_one_now(world: World) -> None:
+def test_a_refused_request_looks_up_the_cluster_again(world: World) -> None:
     world.answers()
     first = world.access.entry()
     world.clock.advance(10)
@@ -87,7 +87,7 @@ def test_who_is_refused_looks_whether_the_cluster_is_another_one_now(world: Worl
     assert world.access.entry().pool is not first.pool
 
 
-def test_a_fresh_token_that_was_refused_is_not_made_again_and_an_old_one_is(world: World) -> None:
+def test_a_refused_token_is_renewed_unless_it_is_new(world: World) -> None:
     world.answers()
     first = world.access.entry()
     assert not world.access.renewed(first)
@@ -110,7 +110,7 @@ def test_a_cluster_that_refuses_every_call_is_looked_up_every_ten_seconds_at_mos
         assert world.access.renewed(entry)
 
 
-def test_a_role_that_may_not_look_the_cluster_up_any_more_asks_no_more_often(world: World) -> None:
+def test_a_failed_cluster_lookup_is_not_repeated_more_often(world: World) -> None:
     world.answers()
     first = world.access.entry()
     world.clock.advance(10)
@@ -130,7 +130,7 @@ def test_a_role_that_may_not_look_the_cluster_up_any_more_asks_no_more_often(wor
         ("ServerException", LauncherDown),
     ],
 )
-def test_what_aws_refuses_is_for_the_operator_or_passes_by_itself(
+def test_errors_of_aws_are_permanent_or_temporary_by_their_code(
     world: World, code: str, kind: type[BinderyError]
 ) -> None:
     world.stub.add_client_error("describe_cluster", code)
@@ -142,14 +142,14 @@ def test_what_aws_refuses_is_for_the_operator_or_passes_by_itself(
     assert world.access.entry().address == "https://one.eks.test"
 
 
-def test_a_cluster_that_is_still_being_made_is_waited_for(world: World) -> None:
+def test_a_cluster_in_creation_is_a_temporary_error(world: World) -> None:
     world.stub.add_response("describe_cluster", {"cluster": {"name": CLUSTER, "status": "CREATING"}})
     with pytest.raises(LauncherDown, match="is creating") as down:
         world.access.entry()
     assert type(down.value) is LauncherDown
 
 
-def test_a_function_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+def test_a_function_without_credentials_is_reported(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -161,7 +161,7 @@ def test_a_function_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch,
         EksAccess(CLUSTER, world.eks, bare, world.clock).entry()
 
 
-def test_the_authority_that_eks_makes_is_trusted_also_by_a_python_that_asks_for_more(
+def test_the_certificate_authority_of_eks_is_accepted_by_strict_pythons(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The certificate lacks the key identifiers that Python requires from 3.13 on. Here every Python requires them."""

@@ -14,7 +14,7 @@ from tests.unit.test_eks import AUTHORITY, World, world
 __all__ = ["world"]
 
 
-def test_a_cluster_that_was_made_anew_is_noticed_with_the_next_token(world: World) -> None:
+def test_a_recreated_cluster_is_detected_with_the_next_token(world: World) -> None:
     world.answers()
     first = world.access.entry()
     world.clock.advance(14 * 60)
@@ -23,7 +23,7 @@ def test_a_cluster_that_was_made_anew_is_noticed_with_the_next_token(world: Worl
     assert world.access.entry().pool is not first.pool
 
 
-def test_what_was_found_last_counts_for_as_long_as_nobody_can_be_asked(world: World) -> None:
+def test_the_last_known_cluster_is_used_while_the_lookup_fails(world: World) -> None:
     world.answers()
     first = world.access.entry()
     world.clock.advance(14 * 60)
@@ -33,7 +33,7 @@ def test_what_was_found_last_counts_for_as_long_as_nobody_can_be_asked(world: Wo
     assert second is not first, "the token would have ended"
 
 
-def test_who_reaches_nobody_looks_where_the_cluster_is_now_and_not_at_every_call(world: World) -> None:
+def test_an_unreachable_cluster_is_looked_up_again_every_ten_seconds_at_most(world: World) -> None:
     world.answers()
     first = world.access.entry()
     assert not world.access.moved(first), "it was looked up just now"
@@ -49,7 +49,7 @@ def test_who_reaches_nobody_looks_where_the_cluster_is_now_and_not_at_every_call
     assert world.access.moved(first), "somebody else found it meanwhile"
 
 
-def test_a_cluster_that_is_gone_is_for_the_operator_once_it_does_not_answer(world: World) -> None:
+def test_a_deleted_cluster_is_reported_once_it_does_not_answer(world: World) -> None:
     world.answers()
     first = world.access.entry()
     world.clock.advance(10)
@@ -59,7 +59,7 @@ def test_a_cluster_that_is_gone_is_for_the_operator_once_it_does_not_answer(worl
     assert not world.access.moved(first)
 
 
-def test_another_authority_counts_although_the_token_for_it_could_not_be_made_at_first(
+def test_a_new_authority_is_used_after_a_failure_to_make_its_token(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.answers()
@@ -81,7 +81,7 @@ def _cannot_sign(_: EksTokens) -> str:
     raise NoCredentialsError
 
 
-def test_a_request_goes_to_the_new_cluster_once_the_old_one_is_not_there_any_more(world: World) -> None:
+def test_requests_go_to_the_new_cluster_once_the_old_one_is_unreachable(world: World) -> None:
     """The new cluster has another authority as well, so no answer of 401 ever reports the move."""
     pods = json.dumps({"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "x"}}]})
     other = certificates.authority("another")
@@ -98,7 +98,7 @@ def test_a_request_goes_to_the_new_cluster_once_the_old_one_is_not_there_any_mor
         assert cluster.find(POD, "x")
 
 
-def test_a_cluster_that_shows_another_certificate_at_its_old_address_is_looked_up(world: World) -> None:
+def test_a_cluster_with_a_new_certificate_at_its_old_address_is_looked_up(world: World) -> None:
     pods, other = json.dumps({"metadata": {"resourceVersion": "1"}, "items": []}), certificates.authority("another")
     with certificates.serving(other, pods) as address:
         world.answers(address)

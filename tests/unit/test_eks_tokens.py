@@ -15,11 +15,11 @@ def token(**options: str) -> str:
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "us-east-1", "cn-north-1", "us-gov-west-1"])
-def test_a_token_is_what_an_eks_cluster_takes_for_its_caller(region: str) -> None:
+def test_an_eks_cluster_accepts_the_token_of_its_caller(region: str) -> None:
     assert identity(token(region=region), CLUSTER, KEYS, time.time()) == "AKIDTESTING"
 
 
-def test_a_role_s_session_is_part_of_it() -> None:
+def test_a_token_contains_the_session_token_of_a_role() -> None:
     """A function's credentials are always those of a role, and its tokens then contain the session as well."""
     signed = token(session_token="IQoJb3JpZ2luX2Vj+/=")
     url = base64.urlsafe_b64decode(signed.partition(".")[2] + "==").decode()
@@ -27,7 +27,7 @@ def test_a_role_s_session_is_part_of_it() -> None:
     assert identity(signed, CLUSTER, KEYS, time.time()) == "AKIDTESTING"
 
 
-def test_it_is_good_for_fifteen_minutes_and_for_one_cluster_and_not_with_another_s_key() -> None:
+def test_a_token_is_valid_for_fifteen_minutes_one_cluster_and_the_right_key() -> None:
     signed = token()
     assert identity(signed, CLUSTER, KEYS, time.time() + 880)
     for cluster, keys, now in (

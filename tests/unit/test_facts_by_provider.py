@@ -30,7 +30,7 @@ def commit(host: FakeHost) -> Repository:
     return host.resolve(f"o/r/{COMMIT}").repository
 
 
-def test_a_commit_that_is_no_tip_for_git_is_still_looked_up_in_gitlabs_histories() -> None:
+def test_a_commit_that_git_lists_as_no_tip_is_looked_up_in_the_history_of_gitlab() -> None:
     case = Case()
     assert not case.know_commit(case.git, commit(case.git)).on_branch_or_tag
     assert case.know_commit(case.gl, commit(case.gl)).on_branch_or_tag
@@ -38,7 +38,7 @@ def test_a_commit_that_is_no_tip_for_git_is_still_looked_up_in_gitlabs_histories
     assert not case.know_commit(case.git, commit(case.git)).on_branch_or_tag
 
 
-def test_a_tree_that_git_could_not_list_is_still_asked_of_gitlab() -> None:
+def test_a_tree_that_git_cannot_list_is_requested_from_gitlab() -> None:
     case = Case(by_git=None)
     assert case.identify(case.git, commit(case.git)).scope is Scope.COMMIT
     assert case.identify(case.gl, commit(case.gl)).scope is Scope.FILES

@@ -53,7 +53,7 @@ def places(small: Small, *launches: Launch) -> list[int | None]:
     return [small.system.follow_launch.builds_before(small.launch(launch)) for launch in launches]
 
 
-def test_one_client_never_holds_every_slot() -> None:
+def test_one_client_never_uses_every_slot() -> None:
     small = made()
     come(small, ONE, "o/a", "o/b", "o/c")
     assert running(small) == ["o/a"]
@@ -61,19 +61,19 @@ def test_one_client_never_holds_every_slot() -> None:
     assert running(small) == ["o/a", "p/a"]
 
 
-def test_one_client_may_hold_all_slots_but_one_while_nobody_else_waits() -> None:
+def test_one_client_may_use_all_slots_but_one_without_other_clients() -> None:
     small = made(slots=4)
     come(small, ONE, "o/a", "o/b", "o/c", "o/d")
     assert running(small) == ["o/a", "o/b", "o/c"]
 
 
-def test_a_single_slot_is_for_anybody() -> None:
+def test_any_client_may_use_a_single_slot() -> None:
     small = made(slots=1)
     come(small, ONE, "o/a")
     assert running(small) == ["o/a"]
 
 
-def test_two_builds_of_one_client_that_are_begun_at_one_time_do_not_take_both_slots() -> None:
+def test_two_concurrent_builds_of_one_client_do_not_take_both_slots() -> None:
     small = made()
     launches = [
         small.system.open_launch(replace(ASKED, spec=spec, client=ONE)).launch for spec in ("o/a/HEAD", "o/b/HEAD")
@@ -94,7 +94,7 @@ def test_two_builds_of_one_client_that_are_begun_at_one_time_do_not_take_both_sl
     assert running(small) == ["o/b"]
 
 
-def test_a_slot_that_another_build_of_the_client_takes_between_two_reads_is_noticed(
+def test_a_slot_taken_by_the_same_client_between_two_reads_is_detected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     small = made()
@@ -119,7 +119,7 @@ def test_a_slot_that_another_build_of_the_client_takes_between_two_reads_is_noti
     assert running(small) == ["o/a"]
 
 
-def test_waiting_builds_are_taken_in_turns_between_clients() -> None:
+def test_waiting_builds_start_in_turns_between_clients() -> None:
     small = made(slots=1, client_line=9)
     first, *crowd = come(small, ONE, "o/a", "o/b", "o/c", "o/d")
     (second,), (third,) = come(small, TWO, "p/a"), come(small, THREE, "q/a")
@@ -132,7 +132,7 @@ def test_waiting_builds_are_taken_in_turns_between_clients() -> None:
     assert [launch.spec for launch in order] == [f"{name}/HEAD" for name in ("o/a", "p/a", "q/a", "o/b", "o/c", "o/d")]
 
 
-def test_waiting_builds_are_taken_in_turns_between_owners() -> None:
+def test_waiting_builds_start_in_turns_between_owners() -> None:
     small = made(slots=1, owner_builds=1)
     (first,) = come(small, ONE, "o/a")
     come(small, TWO, "o/b")
@@ -141,7 +141,7 @@ def test_waiting_builds_are_taken_in_turns_between_owners() -> None:
     assert running(small) == ["p/a"]
 
 
-def test_one_owner_never_holds_every_slot() -> None:
+def test_one_owner_never_uses_every_slot() -> None:
     small = made(owner_builds=1)
     come(small, ONE, "o/a")
     come(small, TWO, "o/b")
@@ -150,14 +150,14 @@ def test_one_owner_never_holds_every_slot() -> None:
     assert running(small) == ["o/a", "p/a"]
 
 
-def test_a_build_that_was_kept_from_the_last_slot_begins_when_its_clients_other_build_ends() -> None:
+def test_a_build_denied_the_last_slot_starts_when_another_of_its_client_ends() -> None:
     small = made()
     first, *_ = come(small, ONE, "o/a", "o/b")
     finish(small, first)
     assert running(small) == ["o/b"]
 
 
-def test_prebuilds_stand_behind_visitors_of_any_client() -> None:
+def test_prebuilds_wait_behind_visitors_of_any_client() -> None:
     small = made(slots=1)
     (first,) = come(small, ONE, "o/a")
     come(small, TWO, "p/a", build_only=True)
@@ -166,13 +166,13 @@ def test_prebuilds_stand_behind_visitors_of_any_client() -> None:
     assert running(small) == ["o/b"]
 
 
-def test_this_machines_own_clients_are_served_in_the_order_in_which_they_come() -> None:
+def test_clients_of_this_machine_are_served_in_order_of_arrival() -> None:
     small = made(owner_builds=1, client_line=1, owner_line=1)
     come(small, OWN_MACHINE, "o/a", "o/b", "o/c", "o/d", "o/e")
     assert running(small) == ["o/a", "o/b"]
 
 
-def test_a_client_has_only_so_many_builds_in_line() -> None:
+def test_the_waiting_builds_of_a_client_are_limited() -> None:
     small = made(slots=1)
     first, *rest = come(small, ONE, "o/a", "o/b", "o/c", "o/d", "o/e")
     refused = rest[-1].failure
@@ -191,14 +191,14 @@ def test_a_refused_launch_claims_nothing() -> None:
     assert small.system.state.slots.waiting() == 2
 
 
-def test_a_client_at_its_limit_may_still_wait_for_a_build_of_others() -> None:
+def test_a_client_at_its_limit_may_wait_for_the_build_of_another() -> None:
     small = made(slots=1, client_line=1)
     come(small, TWO, "p/a")
     come(small, ONE, "o/a")
     assert come(small, ONE, "p/a")[0].stage is Stage.BUILDING
 
 
-def test_an_owner_has_only_so_many_builds_in_line_whoever_launches() -> None:
+def test_the_waiting_builds_of_an_owner_are_limited_over_all_clients() -> None:
     small = made(slots=1, owner_line=1)
     come(small, ONE, "o/a", "o/b")
     refused = come(small, TWO, "o/c")[0].failure
@@ -224,7 +224,7 @@ def come_each(small: Small, *repositories: str) -> list[Launch]:
 
 
 @pytest.mark.parametrize("tree", [True, False])
-def test_foreign_commits_leave_an_owners_places_in_line_to_its_own(tree: bool) -> None:
+def test_foreign_commits_do_not_use_the_owners_places_in_line(tree: bool) -> None:
     small = made(slots=1, owner_line=2)
     come(small, ONE, "p/a")
     *_, refused = come_each(small, *pull_requests(small, "o/a", 3, tree=tree))
@@ -235,13 +235,13 @@ def test_foreign_commits_leave_an_owners_places_in_line_to_its_own(tree: bool) -
     assert [launch.stage for launch in own] == [Stage.BUILDING] * 2
 
 
-def test_an_owners_own_commits_leave_places_in_line_to_pull_requests() -> None:
+def test_the_owners_commits_do_not_use_the_places_of_pull_requests() -> None:
     small = made(slots=1, owner_line=1)
     come(small, ONE, "o/a", "o/b")
     assert come_each(small, *pull_requests(small, "o/a", 2))[0].stage is Stage.BUILDING
 
 
-def test_a_commit_that_its_host_finds_on_a_branch_is_not_counted_as_foreign() -> None:
+def test_a_commit_that_its_host_finds_on_a_branch_is_not_foreign() -> None:
     small = made(slots=1, owner_line=1)
     come(small, ONE, "p/a")
     foreign, own = pull_requests(small, "o/a", 2, tree=False)
@@ -258,14 +258,14 @@ def test_commits_of_a_private_repository_are_never_foreign() -> None:
     assert small.host.looked_up == [small.host.heads[foreign]]
 
 
-def test_a_foreign_commit_that_builds_does_not_keep_its_owner_from_the_last_slot() -> None:
+def test_a_building_foreign_commit_does_not_deny_its_owner_the_last_slot() -> None:
     small = made(owner_builds=1)
     (foreign,) = come_each(small, *pull_requests(small, "o/a", 1))
     come(small, TWO, "o/b")
     assert running(small) == [foreign.spec.rpartition("/")[0], "o/b"]
 
 
-def test_foreign_commits_take_no_turns_from_their_owner() -> None:
+def test_foreign_commits_do_not_use_the_turns_of_their_owner() -> None:
     small = made(slots=1, owner_builds=1)
     come(small, ONE, "p/a")
     first, second, third = come_each(small, *pull_requests(small, "o/a", 3))
@@ -273,7 +273,7 @@ def test_foreign_commits_take_no_turns_from_their_owner() -> None:
     assert places(small, first, own, second, third) == [0, 1, 2, 3]
 
 
-def test_foreign_commits_claimed_at_one_time_are_all_counted() -> None:
+def test_concurrent_claims_of_foreign_commits_are_all_counted() -> None:
     small = made(slots=1, owner_line=1)
     come(small, ONE, "p/a")
     launches = [
@@ -292,7 +292,7 @@ def test_foreign_commits_claimed_at_one_time_are_all_counted() -> None:
     assert {small.launch(launch).stage for launch in launches} == {Stage.BUILDING, Stage.FAILED}
 
 
-def test_claims_made_at_one_time_are_all_counted() -> None:
+def test_concurrent_claims_are_all_counted() -> None:
     small = made(slots=1, client_line=1)
     come(small, TWO, "p/a")
     first, second = [
@@ -310,7 +310,7 @@ def test_claims_made_at_one_time_are_all_counted() -> None:
     assert {small.launch(first).stage, small.launch(second).stage} == {Stage.BUILDING, Stage.FAILED}
 
 
-def test_nothing_is_written_for_shares_that_are_not_limited() -> None:
+def test_nothing_is_written_for_disabled_limits() -> None:
     small = made(client_builds=None, client_line=None)
     come(small, ONE, "o/a", "o/b", "o/c")
     assert running(small) == ["o/a", "o/b"]

@@ -51,7 +51,7 @@ def starting(small: Small) -> Launch:
     return small.launch(launch)
 
 
-def test_a_session_that_becomes_ready_while_reconcile_looks_at_it_is_not_stopped(small: Small) -> None:
+def test_a_session_that_becomes_ready_during_reconcile_is_not_stopped(small: Small) -> None:
     launch = starting(small)
     assert launch.stage is Stage.STARTING
     watch = small.queue.pop()
@@ -61,7 +61,7 @@ def test_a_session_that_becomes_ready_while_reconcile_looks_at_it_is_not_stopped
     assert not [sent for sent in small.take() if isinstance(sent.message, StopRequested)]
 
 
-def test_a_launch_that_is_resolved_again_stays_with_the_commit_that_its_session_holds(small: Small) -> None:
+def test_a_launch_resolved_again_keeps_the_commit_of_its_session(small: Small) -> None:
     launch = starting(small)
     watch = small.queue.pop()
     small.builds.images.clear()
@@ -76,7 +76,7 @@ def test_a_launch_that_is_resolved_again_stays_with_the_commit_that_its_session_
     assert ready.repository == launch.repository == small.launcher.running[launch.id].order.repository
 
 
-def test_a_build_that_ends_before_its_handle_is_known_is_heard_of(small: Small) -> None:
+def test_a_build_that_ends_before_its_handle_is_recorded_is_noticed(small: Small) -> None:
     launch = small.open()
     small.handle(small.queue.pop())
     start = small.builds.start
@@ -92,7 +92,7 @@ def test_a_build_that_ends_before_its_handle_is_known_is_heard_of(small: Small) 
     assert [sent.message for sent in small.queue.sent] == [SessionRequested(launch=launch.id, step=1)]
 
 
-def test_who_waited_for_a_failed_attempt_is_told_although_the_next_was_claimed(small: Small) -> None:
+def test_waiters_of_a_failed_attempt_are_notified_after_the_next_was_claimed(small: Small) -> None:
     launch = building(small)
 
     def newcomer() -> None:
@@ -106,7 +106,7 @@ def test_who_waited_for_a_failed_attempt_is_told_although_the_next_was_claimed(s
     assert (ended.stage, ended.failure) == (Stage.FAILED, BAD.failure)
 
 
-def test_an_event_of_the_attempt_before_tells_who_is_left_of_it(small: Small) -> None:
+def test_an_event_of_the_previous_attempt_notifies_its_remaining_waiters(small: Small) -> None:
     launch = building(small)
     key = launch.environment
     small.builds.finish(f"{key}-1", BAD)
@@ -120,7 +120,7 @@ def test_an_event_of_the_attempt_before_tells_who_is_left_of_it(small: Small) ->
     assert small.waiters(key) == [newcomer.id]
 
 
-def test_a_dead_letter_whose_step_was_taken_sees_to_the_next(small: Small) -> None:
+def test_a_dead_letter_of_a_completed_step_performs_the_next(small: Small) -> None:
     launch = small.open()
     once(small, "put", "#waiters#", throttle)
     with pytest.raises(Throttled):
@@ -133,7 +133,7 @@ def test_a_dead_letter_whose_step_was_taken_sees_to_the_next(small: Small) -> No
     assert [type(sent.message) for sent in small.queue.sent] == [BuildRequested]
 
 
-def test_a_waiter_that_was_moved_and_not_told_is_told_at_the_next_try(
+def test_a_waiter_that_moved_without_a_message_gets_one_at_the_next_try(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launch = building(small)
@@ -147,7 +147,7 @@ def test_a_waiter_that_was_moved_and_not_told_is_told_at_the_next_try(
     assert [sent.message for sent in small.queue.sent] == [ResolveRequested(launch=launch.id, step=2)]
 
 
-def test_a_beginning_that_cannot_be_noted_begins_nothing_and_comes_again(small: Small) -> None:
+def test_a_step_whose_start_cannot_be_recorded_is_delivered_again(small: Small) -> None:
     launch = small.open()
     small.take()
     once(small, "put", f"launch#{launch.id}", throttle)
@@ -158,7 +158,7 @@ def test_a_beginning_that_cannot_be_noted_begins_nothing_and_comes_again(small: 
     assert small.launch(launch).stage is Stage.BUILDING
 
 
-def test_a_build_begun_for_an_attempt_that_is_over_is_stopped(small: Small) -> None:
+def test_a_build_started_for_an_ended_attempt_is_stopped(small: Small) -> None:
     launch = small.open()
     small.handle(small.queue.pop())
     key, start = small.launch(launch).environment, small.builds.start
@@ -172,7 +172,7 @@ def test_a_build_begun_for_an_attempt_that_is_over_is_stopped(small: Small) -> N
     assert small.builds.status(f"{key}-1").state is BuildState.FAILED
 
 
-def test_trouble_after_a_step_was_taken_brings_its_message_again(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_after_a_step_was_taken_repeats_its_message(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     launch = small.open()
     small.take()
     once(small, "put", "#waiters#", throttle)
@@ -194,7 +194,7 @@ def test_trouble_after_a_step_was_taken_brings_its_message_again(small: Small, m
     assert small.launch(launch).stage is Stage.BUILDING
 
 
-def test_a_launch_that_left_with_nobody_to_tell_the_rest_leaves_no_waiter(small: Small) -> None:
+def test_a_launch_that_moves_on_without_other_messages_leaves_no_waiter(small: Small) -> None:
     launch = building(small)
     key = launch.environment
     small.system.state.environments.finish(key, 1, image="fake/image-1")

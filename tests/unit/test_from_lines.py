@@ -41,7 +41,7 @@ def images_in(tmp_path: Path, text: str) -> list[str]:
         ("FROM a\nFROM a", ["a"]),
     ],
 )
-def test_an_image_that_is_named_is_found(tmp_path: Path, text: str, images: list[str]) -> None:
+def test_an_image_in_a_from_line_is_found(tmp_path: Path, text: str, images: list[str]) -> None:
     assert images_in(tmp_path, text) == images
 
 
@@ -70,15 +70,15 @@ def test_an_image_that_is_named_is_found(tmp_path: Path, text: str, images: list
         "RUN echo FROM x",
     ],
 )
-def test_what_is_no_plain_image_is_left_to_the_build(tmp_path: Path, text: str) -> None:
+def test_an_image_that_cannot_be_determined_is_left_to_the_build(tmp_path: Path, text: str) -> None:
     assert images_in(tmp_path, text) == []
 
 
-def test_no_more_than_a_few_images_are_found(tmp_path: Path) -> None:
+def test_at_most_a_few_images_are_found(tmp_path: Path) -> None:
     assert len(images_in(tmp_path, "".join(f"FROM image{n}\n" for n in range(1000)))) == MOST_IMAGES
 
 
-def test_a_file_larger_than_any_dockerfile_is_read_to_a_limit(tmp_path: Path) -> None:
+def test_a_file_larger_than_any_dockerfile_is_read_up_to_a_limit(tmp_path: Path) -> None:
     assert images_in(tmp_path, "FROM a\n" + "#" * 1_000_000 + "\nFROM b\n") == ["a"]
 
 
@@ -101,12 +101,12 @@ def test_a_file_larger_than_any_dockerfile_is_read_to_a_limit(tmp_path: Path) ->
     ],
 )
 @pytest.mark.timeout(120)  # work that is quadratic in the file's length takes longer on any machine
-def test_a_hostile_file_is_read_to_its_end(tmp_path: Path, text: str) -> None:
+def test_a_hostile_file_is_read_completely(tmp_path: Path, text: str) -> None:
     assert len(images_in(tmp_path, text)) <= 1
 
 
 @given(st.text())
-def test_whatever_is_written_is_survived(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_any_text_can_be_read(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     names = images_in(tmp_path_factory.getbasetemp(), text)
     assert all(not name.startswith("-") and " " not in name for name in names)
 
@@ -125,5 +125,5 @@ def test_whatever_is_written_is_survived(tmp_path_factory: pytest.TempPathFactor
         (f"ubuntu@{DIGEST}", "docker.io"),
     ],
 )
-def test_an_image_s_host_is_what_a_container_tool_takes_it_for(image: str, host: str) -> None:
+def test_the_host_of_an_image_is_the_same_as_for_container_tools(image: str, host: str) -> None:
     assert host_of(image) == host

@@ -80,7 +80,7 @@ def test_recorded_refs_resolve(gh: GitHubProvider, ref: str, commit: str) -> Non
 
 @needs_recordings
 @pytest.mark.parametrize("ref", ["nosuchref", "v0.1.2.3.4.5.6"])
-def test_recorded_refusals_mean_that_the_ref_is_not_there(gh: GitHubProvider, ref: str) -> None:
+def test_recorded_refusals_mean_a_missing_ref(gh: GitHubProvider, ref: str) -> None:
     with pytest.raises(RefNotFound) as caught:
         gh.resolve(f"{RECORDED}/{ref}")
     assert caught.value.facts["ref"] == ref
@@ -91,27 +91,27 @@ def test_a_short_commit_becomes_the_full_one(gh: GitHubProvider) -> None:
     assert gh.resolve(f"o/r/{full[:8]}").repository.ref == full
 
 
-def test_an_unchanged_ref_is_asked_with_its_etag_and_not_counted(gh: GitHubProvider, api: GitHubServer) -> None:
+def test_an_unchanged_ref_is_requested_with_its_etag_without_using_the_quota(
+    gh: GitHubProvider, api: GitHubServer
+) -> None:
     first = gh.resolve("o/r/main")
     assert gh.resolve("o/r/main") == first
     assert [request.status for request in api.asked if request.path.startswith("/repos/o/r/")] == [200, 304]
 
 
-def test_another_function_uses_what_one_has_kept(
-    gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock
-) -> None:
+def test_functions_share_cached_answers(gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock) -> None:
     first = gh.resolve("o/r/main")
     assert provider(api, table, clock).resolve("o/r/main") == first
     assert api.asked[-1].status == 304
 
 
-def test_a_moved_branch_is_seen_at_once(gh: GitHubProvider, api: GitHubServer) -> None:
+def test_a_moved_branch_is_noticed_at_once(gh: GitHubProvider, api: GitHubServer) -> None:
     first = gh.resolve("o/r/main").repository.ref
     moved = make_repository(api.repositories["o/r"], {"README.md": "new\n"})
     assert gh.resolve("o/r/main").repository.ref == moved != first
 
 
-def test_a_full_commit_is_asked_for_once_even_if_the_host_limits_us(
+def test_a_full_commit_is_requested_once_even_under_a_rate_limit(
     gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock
 ) -> None:
     commit = gh.resolve("o/r/HEAD").repository.ref
@@ -122,21 +122,23 @@ def test_a_full_commit_is_asked_for_once_even_if_the_host_limits_us(
     assert len(api.asked) == count
 
 
-def test_what_is_kept_is_forgotten_in_time(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
+def test_cached_answers_expire(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
     gh.resolve("o/r/HEAD")
     clock.time += 40 * 24 * 3600
     gh.resolve("o/r/HEAD")
     assert [request.status for request in api.asked] == [200, 200]
 
 
-def test_a_rate_limit_says_until_when(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
+def test_a_rate_limit_is_reported_with_its_end(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
     api.limited_until = int(clock.time) + 600
     with pytest.raises(HostLimited) as caught:
         gh.resolve("o/r/HEAD")
     assert caught.value.facts == {"host": "127.0.0.1", "at": clock.time + 600}
 
 
-def test_a_second_limit_says_how_long(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
+def test_a_secondary_rate_limit_is_reported_with_its_end(
+    gh: GitHubProvider, api: GitHubServer, clock: SetClock
+) -> None:
     api.replies["/repos/o/r/commits/HEAD"] = Reply(403, {"message": "secondary rate limit"}, {"Retry-After": "60"})
     with pytest.raises(HostLimited) as caught:
         gh.resolve("o/r/HEAD")
@@ -144,7 +146,7 @@ def test_a_second_limit_says_how_long(gh: GitHubProvider, api: GitHubServer, clo
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 451])
-def test_a_repository_that_is_kept_from_us_is_not_found(gh: GitHubProvider, api: GitHubServer, status: int) -> None:
+def test_a_repository_without_permission_is_not_found(gh: GitHubProvider, api: GitHubServer, status: int) -> None:
     api.replies["/repos/o/r/commits/HEAD"] = Reply(status, {"message": "no"})
     with pytest.raises(RepositoryNotFound) as caught:
         gh.resolve("o/r/HEAD")
@@ -152,7 +154,7 @@ def test_a_repository_that_is_kept_from_us_is_not_found(gh: GitHubProvider, api:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_an_ill_host_is_unreachable(gh: GitHubProvider, api: GitHubServer, status: int) -> None:
+def test_a_host_with_server_errors_is_unreachable(gh: GitHubProvider, api: GitHubServer, status: int) -> None:
     api.replies["/repos/o/r/commits/HEAD"] = Reply(status)
     with pytest.raises(HostUnreachable):
         gh.resolve("o/r/HEAD")
@@ -161,13 +163,13 @@ def test_an_ill_host_is_unreachable(gh: GitHubProvider, api: GitHubServer, statu
 @pytest.mark.parametrize(
     "body", [None, [], {}, {"sha": "x", "commit": {"tree": {"sha": "y"}}}, {"sha": 1, "commit": []}]
 )
-def test_an_answer_of_another_shape_is_the_hosts_fault(gh: GitHubProvider, api: GitHubServer, body: object) -> None:
+def test_an_invalid_answer_is_an_error_of_the_host(gh: GitHubProvider, api: GitHubServer, body: object) -> None:
     api.replies["/repos/o/r/commits/HEAD"] = Reply(200, body)
     with pytest.raises(HostUnreachable):
         gh.resolve("o/r/HEAD")
 
 
-def test_an_empty_repository_is_told_as_one(gh: GitHubProvider, api: GitHubServer, tmp_path: Path) -> None:
+def test_an_empty_repository_is_reported_as_empty(gh: GitHubProvider, api: GitHubServer, tmp_path: Path) -> None:
     git("init", "--quiet", "--bare", tmp_path / "empty")
     api.repositories["o/empty"] = tmp_path / "empty"
     with pytest.raises(RepositoryEmpty):
@@ -182,7 +184,7 @@ def test_a_renamed_repository_is_followed(api: GitHubServer, table: Table, clock
     assert gh.resolve("old/name/HEAD").repository.ref == gh.resolve("o/r/HEAD").repository.ref
 
 
-def test_the_token_goes_to_the_api_and_nowhere_else(api: GitHubServer, table: Table, clock: SetClock) -> None:
+def test_the_token_is_sent_to_the_api_only(api: GitHubServer, table: Table, clock: SetClock) -> None:
     api.tokens.add("t0ken")
     with GitHubServer() as elsewhere:
         elsewhere.replies["/x"] = Reply(404)
@@ -196,20 +198,20 @@ def test_the_token_goes_to_the_api_and_nowhere_else(api: GitHubServer, table: Ta
         assert [request.headers.get("authorization") for request in elsewhere.asked] == [None]
 
 
-def test_a_refused_token_is_left_out(api: GitHubServer, table: Table, clock: SetClock) -> None:
+def test_a_refused_token_is_not_sent_again(api: GitHubServer, table: Table, clock: SetClock) -> None:
     provider(api, table, clock, "expired").resolve("o/r/HEAD")
     requests = [(each.status, "authorization" in each.headers) for each in api.asked]
     assert requests == [(401, True), (200, False), (200, False)]  # the token is not sent again so soon
 
 
-def test_a_truncated_listing_is_none(gh: GitHubProvider, api: GitHubServer) -> None:
+def test_a_truncated_listing_is_ignored(gh: GitHubProvider, api: GitHubServer) -> None:
     repository = gh.resolve("o/r/HEAD").repository
     assert gh.tree(repository) is not None
     api.truncated = True
     assert gh.tree(repository) is None
 
 
-def test_a_listing_can_be_had_by_a_function_that_did_not_resolve(
+def test_a_function_that_did_not_resolve_can_get_the_listing(
     gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock
 ) -> None:
     repository = gh.resolve("o/r/HEAD").repository
@@ -217,7 +219,7 @@ def test_a_listing_can_be_had_by_a_function_that_did_not_resolve(
 
 
 @pytest.mark.parametrize(("mode", "sha"), [("rwx", "1" * 40), ("100644", "../../x"), ("100644\n", "1" * 40)])
-def test_a_listing_of_odd_entries_is_the_hosts_fault(
+def test_a_listing_with_invalid_entries_is_an_error_of_the_host(
     gh: GitHubProvider, api: GitHubServer, mode: str, sha: str
 ) -> None:
     repository = gh.resolve("o/r/HEAD").repository
@@ -238,7 +240,7 @@ def test_a_file_over_the_limit_is_too_large(gh: GitHubProvider, api: GitHubServe
             gh.read(repository, tree.entries[name])
 
 
-def test_a_file_of_other_content_is_not_taken(gh: GitHubProvider, api: GitHubServer) -> None:
+def test_a_file_with_other_content_is_refused(gh: GitHubProvider, api: GitHubServer) -> None:
     repository = gh.resolve("o/r/HEAD").repository
     api.replies[f"/repos/o/r/git/blobs/{'1' * 40}"] = Reply(200, {"size": 1, "encoding": "base64", "content": "eA=="})
     api.replies[f"/repos/o/r/git/blobs/{'2' * 40}"] = Reply(200, {"size": 1, "encoding": "base64", "content": "!"})
@@ -248,7 +250,7 @@ def test_a_file_of_other_content_is_not_taken(gh: GitHubProvider, api: GitHubSer
             gh.read(repository, Entry("a", 0o100644, blob))
 
 
-def test_a_cache_that_somebody_else_has_just_written_is_no_trouble(api: GitHubServer, clock: SetClock) -> None:
+def test_a_concurrent_write_to_the_cache_is_no_error(api: GitHubServer, clock: SetClock) -> None:
     class Contended(SqliteTable):
         def put(self, item: Item) -> Item:
             raise Stale
@@ -266,7 +268,7 @@ def found(gh: GitHubProvider, api: GitHubServer) -> Repository:
     return gh.resolve(first.resolved_spec).repository
 
 
-def test_whether_a_commit_is_on_a_branch_takes_three_requests_with_the_token(
+def test_the_check_for_a_branch_takes_three_requests_with_the_token(
     api: GitHubServer, table: Table, clock: SetClock, found: Repository
 ) -> None:
     api.tokens = {"s3cret"}
@@ -283,7 +285,7 @@ def test_whether_a_commit_is_on_a_branch_takes_three_requests_with_the_token(
 
 
 @pytest.mark.parametrize("status", ["ahead", "diverged", "", "of a new kind"])
-def test_only_a_commit_that_is_behind_is_in_the_history(
+def test_only_a_commit_behind_the_tip_is_in_the_history(
     gh: GitHubProvider, api: GitHubServer, found: Repository, status: str
 ) -> None:
     tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
@@ -292,7 +294,7 @@ def test_only_a_commit_that_is_behind_is_in_the_history(
     assert not gh.on_branch_or_tag(found)
 
 
-def test_a_comparison_that_is_too_large_counts_as_one_that_says_no(
+def test_a_comparison_that_is_too_large_counts_as_negative(
     gh: GitHubProvider, api: GitHubServer, found: Repository
 ) -> None:
     tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
@@ -302,7 +304,7 @@ def test_a_comparison_that_is_too_large_counts_as_one_that_says_no(
 
 
 @pytest.mark.parametrize("question", ["commits/{}/branches-where-head", "compare/{1}...{0}"])
-def test_a_host_that_is_ill_or_limits_us_says_neither_yes_nor_no(
+def test_a_failing_or_rate_limited_host_gives_no_result(
     gh: GitHubProvider, api: GitHubServer, clock: SetClock, found: Repository, question: str
 ) -> None:
     tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
@@ -316,6 +318,6 @@ def test_a_host_that_is_ill_or_limits_us_says_neither_yes_nor_no(
         gh.on_branch_or_tag(found)
 
 
-def test_a_renamed_repository_knows_its_commits(gh: GitHubProvider, api: GitHubServer, found: Repository) -> None:
+def test_commits_of_a_renamed_repository_are_found(gh: GitHubProvider, api: GitHubServer, found: Repository) -> None:
     api.renamed["old/name"] = "o/r"
     assert gh.on_branch_or_tag(gh.resolve(f"old/name/{found.ref}").repository)

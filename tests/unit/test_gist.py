@@ -40,7 +40,7 @@ def tip(api: GitHubServer) -> str:
 
 
 @pytest.mark.parametrize("ref", ["", "/", "/HEAD", "/master", "/main"])
-def test_without_a_revision_it_is_the_newest(gists: GistProvider, api: GitHubServer, ref: str) -> None:
+def test_a_gist_without_a_revision_means_the_newest(gists: GistProvider, api: GitHubServer, ref: str) -> None:
     resolved = gists.resolve(f"o/{GIST}{ref}")
     commit = tip(api)
     assert (resolved.note, resolved.repository.ref) == ("", commit)
@@ -50,7 +50,7 @@ def test_without_a_revision_it_is_the_newest(gists: GistProvider, api: GitHubSer
     assert resolved.repository.ref_url == f"https://gist.github.com/o/{GIST}/{commit}"
 
 
-def test_every_revision_can_be_had_however_old(gists: GistProvider, api: GitHubServer) -> None:
+def test_every_old_revision_can_be_launched(gists: GistProvider, api: GitHubServer) -> None:
     first = tip(api)
     for count in range(31):  # the host lists thirty
         make_repository(api.gists[GIST], {"a.ipynb": str(count)})
@@ -59,18 +59,18 @@ def test_every_revision_can_be_had_however_old(gists: GistProvider, api: GitHubS
 
 
 @pytest.mark.parametrize("ref", ["1" * 40, "feature", "0a1b2c3d", "master/x"])
-def test_what_is_no_revision_is_not_there(gists: GistProvider, ref: str) -> None:
+def test_an_unknown_revision_is_not_found(gists: GistProvider, ref: str) -> None:
     with pytest.raises(RefNotFound) as caught:
         gists.resolve(f"o/{GIST}/{ref}")
     assert caught.value.facts == {"spec": f"o/{GIST}", "ref": ref}
 
 
-def test_a_revision_of_a_gist_that_is_not_there_is_not_found_as_a_gist(gists: GistProvider) -> None:
+def test_a_revision_of_a_missing_gist_is_reported_as_a_missing_gist(gists: GistProvider) -> None:
     with pytest.raises(RepositoryNotFound):
         gists.resolve(f"o/{GIST[::-1]}/{'1' * 40}")
 
 
-def test_secret_gists_are_launched_only_where_the_operator_lets_them(api: GitHubServer, table: Table) -> None:
+def test_secret_gists_are_launched_only_with_permission_of_the_operator(api: GitHubServer, table: Table) -> None:
     api.secret.add(GIST)
     for ref in ("HEAD", tip(api), tip(api)):  # a kept answer does not bypass the check
         with pytest.raises(SecretGist) as caught:
@@ -79,19 +79,19 @@ def test_secret_gists_are_launched_only_where_the_operator_lets_them(api: GitHub
     assert provider(api, table, secret=True).resolve(f"o/{GIST}").repository.ref == tip(api)
 
 
-def test_a_gist_is_launched_under_its_owners_name_alone(gists: GistProvider, api: GitHubServer) -> None:
+def test_a_gist_is_launched_under_the_name_of_its_owner_only(gists: GistProvider, api: GitHubServer) -> None:
     assert gists.resolve(f"O/{GIST}").repository.ref == tip(api)
     for ref in ("HEAD", tip(api), tip(api)):
         with pytest.raises(RepositoryNotFound):
             gists.resolve(f"somebody/{GIST}/{ref}")
 
 
-def test_a_gist_of_nobody_is_anonymous(gists: GistProvider, api: GitHubServer) -> None:
+def test_a_gist_without_an_owner_is_anonymous(gists: GistProvider, api: GitHubServer) -> None:
     api.owner = None
     assert gists.resolve(f"anonymous/{GIST}").repository.ref == tip(api)
 
 
-def test_an_unchanged_gist_is_asked_with_its_etag_and_a_revision_once(
+def test_an_unchanged_gist_is_requested_with_its_etag_and_a_revision_once(
     gists: GistProvider, api: GitHubServer, table: Table
 ) -> None:
     for ref in ("HEAD", "master", "main", ""):
@@ -102,7 +102,7 @@ def test_an_unchanged_gist_is_asked_with_its_etag_and_a_revision_once(
     assert [request.status for request in api.asked[4:]] == [200]
 
 
-def test_the_token_is_sent_along(api: GitHubServer, table: Table) -> None:
+def test_the_token_is_sent_with_requests(api: GitHubServer, table: Table) -> None:
     api.tokens.add("t0ken")
     provider(api, table, token="t0ken").resolve(f"o/{GIST}")
     assert [request.headers.get("authorization") for request in api.asked] == ["Bearer t0ken"]
@@ -118,7 +118,7 @@ def test_the_token_is_sent_along(api: GitHubServer, table: Table) -> None:
         {"public": "?", "history": [{"version": "1" * 40}]},
     ],
 )
-def test_an_answer_of_another_shape_is_the_hosts_fault(gists: GistProvider, api: GitHubServer, body: object) -> None:
+def test_an_invalid_answer_is_an_error_of_the_host(gists: GistProvider, api: GitHubServer, body: object) -> None:
     api.replies[f"/gists/{GIST}"] = Reply(200, body)
     with pytest.raises(HostUnreachable):
         gists.resolve(f"o/{GIST}")

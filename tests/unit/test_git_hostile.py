@@ -124,14 +124,14 @@ def test_a_server_that_ignores_filters_has_no_listing() -> None:
         assert provider(server).tree(repository(server, COMMIT_ID)) is None
 
 
-def test_a_server_without_filters_is_not_even_asked_for_a_listing() -> None:
+def test_no_listing_is_requested_from_a_server_without_filters() -> None:
     without = b"".join(map(line, (b"version 2\n", b"ls-refs\n", b"fetch=shallow\n"))) + b"0000"
     with ScriptedServer(Forge(lambda head: b"", without)) as server:
         assert provider(server).tree(repository(server, COMMIT_ID)) is None
         assert [head[:4] for head in server.asked] == [b"GET "]
 
 
-def test_a_server_without_filters_still_knows_its_commits() -> None:
+def test_a_server_without_filters_still_resolves_commits() -> None:
     without = b"".join(map(line, (b"version 2\n", b"ls-refs\n", b"fetch=shallow\n"))) + b"0000"
     pack = packed((1, COMMIT), (2, ROOT), (3, BLOB))
     with ScriptedServer(Forge(lambda head: fetched(pack), without)) as server:
@@ -139,12 +139,12 @@ def test_a_server_without_filters_still_knows_its_commits() -> None:
 
 
 @pytest.mark.parametrize("objects", [[(1, COMMIT)], [(2, ROOT)], [], [(1, commit(b"0" * 40)), (2, ROOT)]])
-def test_a_listing_with_parts_missing_is_none(objects: list[tuple[int, bytes]]) -> None:
+def test_an_incomplete_listing_is_ignored(objects: list[tuple[int, bytes]]) -> None:
     with ScriptedServer(Forge(lambda head: fetched(packed(*objects)))) as server:
         assert provider(server).tree(repository(server, COMMIT_ID)) is None
 
 
-def test_a_commit_whose_content_is_another_is_not_found() -> None:
+def test_a_commit_with_other_content_is_not_found() -> None:
     with (
         ScriptedServer(Forge(lambda head: fetched(packed((1, commit(b"1" * 40)))))) as server,
         pytest.raises(RefNotFound),
@@ -152,7 +152,7 @@ def test_a_commit_whose_content_is_another_is_not_found() -> None:
         provider(server).resolve(spec(server, COMMIT_ID))
 
 
-def test_a_file_whose_content_is_another_is_not_taken() -> None:
+def test_a_file_with_other_content_is_refused() -> None:
     with ScriptedServer(Forge(lambda head: fetched(packed((3, b"other"))))) as server, pytest.raises(HostUnreachable):
         provider(server).read(repository(server, COMMIT_ID), Entry("a", 0o100644, BLOB_ID.decode()))
 
@@ -178,7 +178,7 @@ def test_a_file_over_the_limit_is_too_large() -> None:
         ("refs/tags/a", True),
     ],
 )
-def test_a_server_that_lists_every_ref_has_only_branches_and_tags_believed(name: str, expected: bool) -> None:
+def test_only_branches_and_tags_of_a_server_that_lists_all_refs_count(name: str, expected: bool) -> None:
     other = "1" * 40
     refs = (f"{other} refs/heads/main", f"{COMMIT_ID} {name}", f"{other} refs/tags/v1 peeled:{other}")
     listed = b"".join(line(f"{ref}\n".encode()) for ref in refs) + b"0000"
@@ -186,7 +186,7 @@ def test_a_server_that_lists_every_ref_has_only_branches_and_tags_believed(name:
         assert provider(server).on_branch_or_tag(repository(server, COMMIT_ID)) is expected
 
 
-def test_a_server_that_refuses_to_list_its_refs_counts_as_one_that_says_no() -> None:
+def test_a_server_that_refuses_to_list_its_refs_counts_as_negative() -> None:
     with ScriptedServer(Forge(lambda head: line(b"ERR no\n"))) as server:
         assert not provider(server).on_branch_or_tag(repository(server, COMMIT_ID))
 
@@ -207,7 +207,7 @@ def test_an_endless_list_of_refs_ends_at_the_limit() -> None:
         assert not provider(server).on_branch_or_tag(repository(server, COMMIT_ID))
 
 
-def test_a_dripping_list_of_refs_ends_at_the_deadline() -> None:
+def test_a_slow_list_of_refs_ends_at_the_deadline() -> None:
     with ScriptedServer(lambda head: ()) as server:
 
         def drip(head: bytes) -> Iterator[bytes]:
@@ -233,19 +233,19 @@ def test_a_dripping_list_of_refs_ends_at_the_deadline() -> None:
         ("503 Busy", HostUnreachable),
     ],
 )
-def test_refusals_become_facts(status: str, error: type[BinderyError]) -> None:
+def test_refusals_become_typed_errors(status: str, error: type[BinderyError]) -> None:
     with ScriptedServer(lambda head: [answer(b"", "text/plain", status)]) as server, pytest.raises(error):
         provider(server).resolve(spec(server))
 
 
-def test_a_host_that_limits_us_says_until_when() -> None:
+def test_a_rate_limited_host_is_reported_with_the_end_of_the_limit() -> None:
     reply = answer(b"", "text/plain", "429 Slow down", "Retry-After: 120")
     with ScriptedServer(lambda head: [reply]) as server, pytest.raises(HostLimited) as caught:
         provider(server).resolve(spec(server))
     assert float(caught.value.facts["at"]) - SystemClock().now() == pytest.approx(120, abs=30)
 
 
-def test_a_host_that_has_us_wait_is_not_asked_meanwhile() -> None:
+def test_a_rate_limited_host_is_not_requested_until_its_time_is_over() -> None:
     reply = answer(b"", "text/plain", "429 Slow down", "Retry-After: 120")
     with ScriptedServer(lambda head: [reply]) as server:
         git = provider(server)
@@ -266,7 +266,7 @@ def test_a_host_that_has_us_wait_is_not_asked_meanwhile() -> None:
         ("ext::sh -c id", BadAddress),
     ],
 )
-def test_a_server_that_sends_git_to_a_private_address_or_another_protocol_is_not_followed(
+def test_a_redirect_of_git_to_a_private_address_or_other_protocol_is_refused(
     target: str, error: type[BinderyError]
 ) -> None:
     with ScriptedServer(lambda head: [answer(b"secret")]) as inside:
@@ -277,7 +277,7 @@ def test_a_server_that_sends_git_to_a_private_address_or_another_protocol_is_not
         assert inside.asked == []
 
 
-def test_of_those_who_ask_at_once_for_one_spec_one_asks_the_host() -> None:
+def test_concurrent_requests_for_one_spec_send_one_request() -> None:
     going = threading.Event()
 
     def slow(head: bytes) -> Iterator[bytes]:
@@ -320,7 +320,7 @@ def test_of_those_who_ask_at_once_for_one_spec_one_asks_the_host() -> None:
         (line(b"ERR go away\n") + b"0000", ADVERTISED, RepositoryNotFound),
     ],
 )
-def test_what_is_no_git_server_is_said_so(body: bytes, content_type: str, error: type[BinderyError]) -> None:
+def test_an_address_without_a_git_server_is_reported(body: bytes, content_type: str, error: type[BinderyError]) -> None:
     with ScriptedServer(lambda head: [answer(body, content_type)]) as server, pytest.raises(error):
         provider(server).resolve(spec(server))
 
@@ -339,7 +339,7 @@ class _Handler(Quiet):
         self.send(200, file.read_bytes()) if file.is_file() else self.send(404)
 
 
-def test_a_web_server_over_a_repositorys_files_is_told_from_a_missing_repository(tmp_path: Path) -> None:
+def test_a_static_file_server_is_distinguished_from_a_missing_repository(tmp_path: Path) -> None:
     make_repository(tmp_path / "r.git", {"a.txt": "x"})
     git("-C", str(tmp_path / "r.git"), "update-server-info")
     with Files(tmp_path) as server:
@@ -356,7 +356,7 @@ def test_a_web_server_over_a_repositorys_files_is_told_from_a_missing_repository
     st.binary(max_size=200)
     | st.lists(st.binary(max_size=40), max_size=6).map(lambda all_: b"".join(map(line, all_)) + b"0000")
 )
-def test_whatever_a_server_says_only_facts_come_out(noise: bytes) -> None:
+def test_any_answer_of_a_server_gives_a_result_or_a_typed_error(noise: bytes) -> None:
     with ScriptedServer(Forge(lambda head: noise)) as server:
         git = provider(server)
         for ask in (
@@ -371,21 +371,21 @@ def test_whatever_a_server_says_only_facts_come_out(noise: bytes) -> None:
                 continue
 
 
-def test_a_pack_that_unpacks_to_far_more_than_it_is_is_refused_unread() -> None:
+def test_a_pack_that_expands_too_much_is_refused_without_unpacking() -> None:
     bomb = packed((3, b"\0" * 50_000_000))
     assert len(bomb) < 60_000
     with pytest.raises(TooMuch):
         measure(bomb, LIMITS)
 
 
-def test_a_pack_that_lies_about_sizes_is_broken() -> None:
+def test_a_pack_with_false_sizes_is_broken() -> None:
     with pytest.raises(BrokenPack):
         measure(packed((3, b"\0" * 5_000_000), size=10), LIMITS)
     with pytest.raises(BrokenPack):
         measure(packed((3, b"short"), size=10), LIMITS)
 
 
-def test_a_delta_that_grows_is_refused_unread() -> None:
+def test_a_delta_that_expands_too_much_is_refused_without_unpacking() -> None:
     base = b"x" * 65536
     copies = bytes([0x80 | 0x20 | 0x40, 0x00, 0x01]) * 200
     delta = varint(len(base)) + varint(65536 * 200) + copies
@@ -396,18 +396,18 @@ def test_a_delta_that_grows_is_refused_unread() -> None:
         measure(pack + hashlib.sha1(pack).digest(), LIMITS)
 
 
-def test_too_many_objects_are_refused_unread() -> None:
+def test_a_pack_with_too_many_objects_is_refused_without_unpacking() -> None:
     with pytest.raises(TooMuch):
         measure(b"PACK" + struct.pack(">LL", 2, 2**31) + b"\0" * 40, LIMITS)
 
 
-def test_a_sound_pack_is_unpacked_by_id() -> None:
+def test_a_valid_pack_is_unpacked_by_id() -> None:
     objects = unpacked(packed((1, COMMIT), (2, ROOT), (3, BLOB)), LIMITS)
     assert objects == {COMMIT_ID.encode(): (1, COMMIT), ROOT_ID: (2, ROOT), BLOB_ID: (3, BLOB)}
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_a_pack_or_broken(noise: bytes) -> None:
+def test_any_bytes_are_a_pack_or_a_broken_pack(noise: bytes) -> None:
     for pack in (noise, b"PACK" + struct.pack(">LL", 2, 1) + noise):
         try:
             unpacked(pack, LIMITS)
@@ -416,7 +416,7 @@ def test_any_bytes_are_a_pack_or_broken(noise: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_tree_or_none(noise: bytes) -> None:
+def test_any_bytes_are_a_tree_or_an_error(noise: bytes) -> None:
     root = object_id(b"tree", noise)
     head = commit(root)
     try:
@@ -425,7 +425,7 @@ def test_any_bytes_are_a_tree_or_none(noise: bytes) -> None:
         return
 
 
-def test_a_tree_of_ever_the_same_folders_is_given_up() -> None:
+def test_a_tree_that_repeats_the_same_folders_is_refused() -> None:
     objects: dict[bytes, tuple[int, bytes]] = {}
     content = tree(("a", 0o100644, b"1" * 40))
     for _ in range(12):
@@ -439,7 +439,7 @@ def test_a_tree_of_ever_the_same_folders_is_given_up() -> None:
         listing(objects, object_id(b"commit", head).decode())
 
 
-def test_numbers_of_any_length_are_not_read() -> None:
+def test_extremely_long_numbers_in_packs_are_refused() -> None:
     """Reading these numbers takes time that grows with the square of their length."""
     delta = zlib.compress(varint(1) + varint(1) + b"\x01x")
     for kind in (bytes([3 << 4 | 128]) + b"\x80" * 20 + b"\x01", bytes([6 << 4 | 4]) + b"\x80" * 20 + b"\x01" + delta):
@@ -449,7 +449,7 @@ def test_numbers_of_any_length_are_not_read() -> None:
         assert "number" in str(caught.value)
 
 
-def test_a_listing_of_endless_paths_is_given_up() -> None:
+def test_a_listing_with_extremely_long_paths_is_refused() -> None:
     """The names are long and nested, so the paths would take far more memory than the trees."""
     inner = tree(("x", 0o100644, b"1" * 40))
     objects = {object_id(b"tree", inner): (2, inner)}
@@ -461,7 +461,7 @@ def test_a_listing_of_endless_paths_is_given_up() -> None:
         listing({**objects, object_id(b"commit", top): (1, top)}, object_id(b"commit", top).decode())
 
 
-def test_an_id_is_computed_without_a_copy() -> None:
+def test_an_object_id_is_computed_without_a_copy() -> None:
     content = bytes(20_000_000)
     tracemalloc.start()
     try:

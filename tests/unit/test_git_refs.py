@@ -63,7 +63,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize("ref", BAD)
-def test_what_git_does_not_allow_is_refused_with_a_reason(ref: str) -> None:
+def test_a_ref_that_git_forbids_is_refused_with_a_reason(ref: str) -> None:
     with pytest.raises(BadRef) as caught:
         check_ref(ref)
     assert caught.value.facts["why"]
@@ -71,16 +71,16 @@ def test_what_git_does_not_allow_is_refused_with_a_reason(ref: str) -> None:
 
 
 @pytest.mark.parametrize("ref", GOOD)
-def test_names_that_git_allows_are_kept(ref: str) -> None:
+def test_refs_that_git_allows_are_accepted_unchanged(ref: str) -> None:
     assert check_ref(ref) == ref
 
 
-def test_a_commit_is_written_in_lower_case() -> None:
+def test_a_commit_id_is_converted_to_lower_case() -> None:
     assert check_ref("ABCDEF0123456789ABCDEF0123456789ABCDEF01") == "abcdef0123456789abcdef0123456789abcdef01"
     assert check_ref("ABCDEF") == "ABCDEF"
 
 
-def test_a_branch_goes_before_a_tag_and_head_stands_in_for_master_only() -> None:
+def test_a_branch_precedes_a_tag_and_head_replaces_only_a_missing_default_branch() -> None:
     assert names_of("HEAD") == ("HEAD",)
     refs = {"refs/heads/a": "1", "refs/tags/a": "2", "HEAD": "3"}
     branch = chosen("a", refs)
@@ -124,7 +124,7 @@ BAD_GIT = [
 
 
 @pytest.mark.parametrize("spec", BAD_GIT)
-def test_absurd_git_specs_are_refused(spec: str, git: GitProvider) -> None:
+def test_invalid_git_specs_are_refused(spec: str, git: GitProvider) -> None:
     for ask in (git.check, git.resolve):
         with pytest.raises(BadSpec) as caught:
             ask(spec)
@@ -133,7 +133,7 @@ def test_absurd_git_specs_are_refused(spec: str, git: GitProvider) -> None:
 
 
 @pytest.mark.parametrize("ref", ["", "-x", "%00", "a%20b", "..", "%2e%2e/x", "a%0ab"])
-def test_absurd_refs_in_git_specs_are_refused(ref: str, git: GitProvider) -> None:
+def test_invalid_refs_in_git_specs_are_refused(ref: str, git: GitProvider) -> None:
     with pytest.raises(BadRef):
         git.check(f"https%3A%2F%2Fexample.org%2Fr/{ref}".replace("%00", "%01"))
 
@@ -152,9 +152,7 @@ def test_absurd_refs_in_git_specs_are_refused(ref: str, git: GitProvider) -> Non
         ("https://example.org/" + "r" * 300 + "/main", GitProvider.display.example),
     ],
 )
-def test_an_address_as_it_is_is_answered_with_the_link_that_is_likely_meant(
-    spec: str, encoded: str, git: GitProvider
-) -> None:
+def test_an_unencoded_address_is_refused_with_the_encoded_link(spec: str, encoded: str, git: GitProvider) -> None:
     with pytest.raises(BadSpec) as caught:
         git.check(spec)
     assert error_message(caught.value).message.endswith(
@@ -187,7 +185,7 @@ BAD_GITHUB = [
 
 
 @pytest.mark.parametrize("spec", BAD_GITHUB)
-def test_absurd_github_specs_are_refused(spec: str, gh: GitHubProvider) -> None:
+def test_invalid_github_specs_are_refused(spec: str, gh: GitHubProvider) -> None:
     with pytest.raises(BadSpec):
         gh.check(spec)
 
@@ -206,7 +204,7 @@ specs = (
 
 
 @given(specs)
-def test_any_text_is_a_git_spec_or_refused_by_name(git: GitProvider, spec: str) -> None:
+def test_any_text_is_a_git_spec_or_refused(git: GitProvider, spec: str) -> None:
     try:
         page = git.check(spec)
     except (BadSpec, BadRef) as error:
@@ -216,7 +214,7 @@ def test_any_text_is_a_git_spec_or_refused_by_name(git: GitProvider, spec: str) 
 
 
 @given(specs | st.builds("o/r/{}".format, st.text(max_size=30)))
-def test_any_text_is_a_github_spec_or_refused_by_name(gh: GitHubProvider, spec: str) -> None:
+def test_any_text_is_a_github_spec_or_refused(gh: GitHubProvider, spec: str) -> None:
     try:
         page = gh.check(spec)
     except (BadSpec, BadRef) as error:
@@ -244,13 +242,13 @@ def test_a_git_repository_has_one_name_in_rules_and_quotas(git: GitProvider, url
     assert git.check(f"{quote(url, safe='')}/HEAD") == "https://forge.example/evil/repo"
 
 
-def test_a_git_repositorys_page_is_an_address_again(git: GitProvider) -> None:
+def test_the_page_of_a_git_repository_is_a_valid_address(git: GitProvider) -> None:
     url = "https://forge.example/a%20b%3Fc/"
     assert git.check(f"{quote(url, safe='')}/HEAD") == "https://forge.example/a%20b%3Fc"
 
 
 @pytest.mark.parametrize("spec", ["", "o", "%ff/%ff/HEAD", "a" * 3000])
-def test_what_is_no_spec_has_no_name_either(git: GitProvider, gh: GitHubProvider, spec: str) -> None:
+def test_an_invalid_spec_has_no_canonical_name(git: GitProvider, gh: GitHubProvider, spec: str) -> None:
     for provider in (git, gh):
         with pytest.raises(BadSpec):
             provider.canonical(spec)

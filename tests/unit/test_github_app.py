@@ -53,7 +53,7 @@ def bearers(server: AppServer) -> list[str | None]:
     return [request.headers.get("authorization") for request in server.asked if request.path == "/x"]
 
 
-def test_one_token_is_asked_for_and_used_until_shortly_before_its_end(server: AppServer, clock: SetClock) -> None:
+def test_a_token_is_requested_once_and_used_until_shortly_before_its_end(server: AppServer, clock: SetClock) -> None:
     github = api(server, clock)
     for _ in range(3):
         github.get("/x", "")
@@ -65,7 +65,7 @@ def test_one_token_is_asked_for_and_used_until_shortly_before_its_end(server: Ap
     assert (bearers(server)[-1], len(server.permits)) == ("Bearer ghs_2", 2)
 
 
-def test_an_app_that_is_refused_is_said_in_the_log_and_questions_go_without(
+def test_a_refused_app_is_logged_and_requests_are_sent_without_a_token(
     server: AppServer, clock: SetClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     github = api(server, clock, app="43")
@@ -79,15 +79,13 @@ def test_an_app_that_is_refused_is_said_in_the_log_and_questions_go_without(
     assert not any(secret in caplog.text for secret in (PEM, PEM.splitlines()[1], sent.split('"')[1]))
 
 
-def test_a_key_that_cannot_be_read_is_said_in_the_log(
-    server: AppServer, clock: SetClock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unreadable_key_is_logged(server: AppServer, clock: SetClock, caplog: pytest.LogCaptureFixture) -> None:
     api(server, clock, key="-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\n").get("/x", "")
     assert "key cannot be read" in caplog.text
     assert bearers(server) == [None]
 
 
-def test_repositories_and_gists_are_asked_for_with_its_tokens(server: AppServer, clock: SetClock) -> None:
+def test_repositories_and_gists_are_requested_with_tokens_of_the_app(server: AppServer, clock: SetClock) -> None:
     settings = Settings.read({**APP, "BINDERY_GITHUB_API_URL": server.url, "BINDERY_GITHUB_TOKEN": "another"})
     providers = every_provider(GuardedClient([server.address]), settings, clock)
     for name, spec in (("gh", "o/r/HEAD"), ("gist", "o/0123abcd")):
@@ -99,7 +97,7 @@ def test_repositories_and_gists_are_asked_for_with_its_tokens(server: AppServer,
     assert tokens == ["Bearer ghs_1", "Bearer ghs_2"]
 
 
-def test_the_key_goes_nowhere(server: AppServer, clock: SetClock) -> None:
+def test_the_key_is_never_sent(server: AppServer, clock: SetClock) -> None:
     api(server, clock).get("/x", "")
     sent = json.dumps([[request.path, dict(request.headers)] for request in server.asked])
     assert not any(line in sent for line in PEM.splitlines()[1:-1])
@@ -110,13 +108,13 @@ APP = {"BINDERY_GITHUB_APP_ID": "42", "BINDERY_GITHUB_APP_INSTALLATION": "7", "B
 
 
 @pytest.mark.parametrize("missing", APP)
-def test_an_app_is_set_whole_or_not_at_all(missing: str) -> None:
+def test_an_app_requires_all_its_settings(missing: str) -> None:
     assert Settings.read(APP).github_app_id == "42"
     with pytest.raises(ValidationError, match="a GitHub App needs its id, its key and its installation"):
         Settings.read({name: value for name, value in APP.items() if name != missing})
 
 
-def test_a_key_on_one_line_is_the_same_key_and_does_not_show() -> None:
+def test_a_key_on_one_line_is_accepted_and_hidden() -> None:
     read = Settings.read({**APP, "BINDERY_GITHUB_APP_KEY": PEM.replace("\n", "\\n")})
     assert read.github_app_key.get_secret_value() == PEM
     assert PEM.splitlines()[1] not in f"{read!r} {read.model_dump_json()}"

@@ -61,13 +61,13 @@ def test_recorded_refs_resolve(gl: GitLabProvider, lab: GitLabServer, ref: str, 
 
 
 @needs_recordings
-def test_a_recorded_refusal_means_that_the_ref_is_not_there(gl: GitLabProvider) -> None:
+def test_a_recorded_refusal_means_a_missing_ref(gl: GitLabProvider) -> None:
     with pytest.raises(RefNotFound) as caught:
         gl.resolve(f"{RECORDED}/nosuchref")
     assert caught.value.facts == {"spec": "gitlab-org/gitlab-foss", "ref": "nosuchref"}
 
 
-def test_groups_may_be_nested_and_branches_may_have_slashes(gl: GitLabProvider, lab: GitLabServer) -> None:
+def test_nested_groups_and_branches_with_slashes_resolve(gl: GitLabProvider, lab: GitLabServer) -> None:
     folder = lab.projects[NESTED]
     git("-C", folder, "branch", "feature/x")
     repository = gl.resolve(spec("feature/x")).repository
@@ -76,7 +76,7 @@ def test_groups_may_be_nested_and_branches_may_have_slashes(gl: GitLabProvider, 
     assert gl.resolve(spec(repository.ref[:8])).repository.ref == repository.ref
 
 
-def test_a_merge_requests_page_leads_to_what_it_asks_to_merge(gl: GitLabProvider, lab: GitLabServer) -> None:
+def test_the_page_of_a_merge_request_leads_to_its_source_commit(gl: GitLabProvider, lab: GitLabServer) -> None:
     """The API accepts the name of any ref, as git does, although its documentation mentions only branches and tags."""
     folder = lab.projects[NESTED]
     git("-C", folder, "branch", "proposed")
@@ -87,7 +87,7 @@ def test_a_merge_requests_page_leads_to_what_it_asks_to_merge(gl: GitLabProvider
     assert gl.resolve(detected.spec).repository.ref == commit
 
 
-def test_a_missing_project_is_told_from_a_missing_ref(gl: GitLabProvider) -> None:
+def test_a_missing_project_is_distinguished_from_a_missing_ref(gl: GitLabProvider) -> None:
     with pytest.raises(RefNotFound):
         gl.resolve(spec("nowhere"))
     with pytest.raises(RepositoryNotFound) as caught:
@@ -96,19 +96,19 @@ def test_a_missing_project_is_told_from_a_missing_ref(gl: GitLabProvider) -> Non
 
 
 @pytest.mark.parametrize("body", ["404 Project Not Found", [], {"error": "404"}, {"message": {"a": "b"}}])
-def test_a_404_that_names_no_ref_means_the_project(gl: GitLabProvider, lab: GitLabServer, body: object) -> None:
+def test_a_404_without_a_ref_means_a_missing_project(gl: GitLabProvider, lab: GitLabServer, body: object) -> None:
     lab.replies[f"{COMMITS}/main"] = Reply(404, body)
     with pytest.raises(RepositoryNotFound):
         gl.resolve(spec("main"))
 
 
-def test_an_unquoted_project_is_told_how_it_is_written(gl: GitLabProvider) -> None:
+def test_an_unencoded_project_is_refused_with_its_encoding(gl: GitLabProvider) -> None:
     with pytest.raises(BadSpec) as caught:
         gl.check("gitlab-org/gitlab-foss/HEAD")
     assert "%2F" in str(caught.value.facts["why"])
 
 
-def test_an_unchanged_ref_is_asked_with_its_etag_and_a_commit_once(gl: GitLabProvider, lab: GitLabServer) -> None:
+def test_an_unchanged_ref_is_requested_with_its_etag_and_a_commit_once(gl: GitLabProvider, lab: GitLabServer) -> None:
     repository = gl.resolve(spec("main")).repository
     gl.resolve(spec("main"))
     assert [request.status for request in lab.asked] == [200, 304]
@@ -117,7 +117,7 @@ def test_an_unchanged_ref_is_asked_with_its_etag_and_a_commit_once(gl: GitLabPro
     assert len(lab.asked) == 3
 
 
-def test_an_answer_of_another_server_is_not_taken_for_this_ones(lab: GitLabServer, table: Table) -> None:
+def test_cached_answers_of_another_server_are_not_used(lab: GitLabServer, table: Table) -> None:
     repository = provider(lab, table).resolve(spec("main")).repository
     provider(lab, table).resolve(spec(repository.ref))
     elsewhere = GitLabProvider(GuardedClient(), table, SystemClock(), url="https://gitlab.example.invalid")
@@ -125,7 +125,7 @@ def test_an_answer_of_another_server_is_not_taken_for_this_ones(lab: GitLabServe
         elsewhere.resolve(spec(repository.ref))
 
 
-def test_a_limit_says_until_when_and_is_kept_to(gl: GitLabProvider, lab: GitLabServer) -> None:
+def test_a_rate_limit_is_reported_with_its_end_and_respected(gl: GitLabProvider, lab: GitLabServer) -> None:
     gl.resolve(spec("main"))
     lab.limited_until = int(time.time()) + 600
     for ref in ("HEAD", "main", "HEAD"):
@@ -138,7 +138,7 @@ def test_a_limit_says_until_when_and_is_kept_to(gl: GitLabProvider, lab: GitLabS
     assert [request.status for request in lab.asked] == [200, 429]
 
 
-def test_the_token_goes_to_the_server_and_nowhere_else(lab: GitLabServer, table: Table) -> None:
+def test_the_token_is_sent_to_the_server_only(lab: GitLabServer, table: Table) -> None:
     lab.tokens.add("t0ken")
     with GitLabServer() as elsewhere:
         lab.replies[f"{COMMITS}/away"] = Reply(301, None, {"Location": f"{elsewhere.url}/x"})
@@ -154,7 +154,7 @@ def test_the_token_goes_to_the_server_and_nowhere_else(lab: GitLabServer, table:
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"id": "x"}, {"id": 1}, {"id": "1" * 41}])
-def test_an_answer_of_another_shape_is_the_hosts_fault(gl: GitLabProvider, lab: GitLabServer, body: object) -> None:
+def test_an_invalid_answer_is_an_error_of_the_host(gl: GitLabProvider, lab: GitLabServer, body: object) -> None:
     lab.replies[f"{COMMITS}/main"] = Reply(200, body)
     with pytest.raises(HostUnreachable):
         gl.resolve(spec("main"))

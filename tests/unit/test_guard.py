@@ -61,7 +61,7 @@ def test_an_allowed_loopback_server_answers(ok: ScriptedServer) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost.", "LOCALHOST", "forge.example"])
-def test_a_name_that_leads_to_loopback_is_forbidden_before_any_connection(host: str, ok: ScriptedServer) -> None:
+def test_a_name_that_resolves_to_loopback_is_forbidden_before_any_connection(host: str, ok: ScriptedServer) -> None:
     port = ok.address.rpartition(":")[2]
     names = Names(["127.0.0.1"])
     with pytest.raises(ForbiddenAddress):
@@ -70,7 +70,7 @@ def test_a_name_that_leads_to_loopback_is_forbidden_before_any_connection(host: 
     assert ok.asked == []
 
 
-def test_a_mixed_answer_is_forbidden(ok: ScriptedServer) -> None:
+def test_a_name_with_one_private_address_is_forbidden(ok: ScriptedServer) -> None:
     port = ok.address.rpartition(":")[2]
     for addresses in (["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"], ["fd00:ec2::254"], ["169.254.169.254"]):
         with pytest.raises(ForbiddenAddress):
@@ -87,7 +87,7 @@ def test_a_name_is_looked_up_once_and_the_connection_is_pinned(ok: ScriptedServe
     assert f"Host: forge.example:{port}".encode() in ok.asked[0]
 
 
-def test_a_name_that_is_rebound_after_the_check_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_rebound_after_the_check_is_not_resolved_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver would answer a private address the second time. The connection goes to the address that was checked."""
     tried: list[object] = []
 
@@ -106,7 +106,7 @@ def test_a_name_that_is_rebound_after_the_check_changes_nothing(monkeypatch: pyt
     assert len(names.asked) == 2
 
 
-def test_a_connection_is_used_again() -> None:
+def test_a_connection_is_reused() -> None:
     lookups = Names(["127.0.0.1"])
 
     class Handler(Quiet, BaseHTTPRequestHandler):
@@ -133,7 +133,7 @@ def test_a_redirect_to_a_private_address_is_forbidden(target: str) -> None:
         assert secret.asked == []
 
 
-def test_a_redirect_that_leads_on_to_a_private_address_is_forbidden_however_late() -> None:
+def test_a_chain_of_redirects_to_a_private_address_is_forbidden() -> None:
     with ScriptedServer(unreachable) as secret:
         hops = [*(f"/{number}" for number in range(4)), f"http://localhost:{secret.address.rpartition(':')[2]}/"]
 
@@ -155,14 +155,14 @@ def test_a_redirect_that_leads_on_to_a_private_address_is_forbidden_however_late
         "http://forge.invalid:25/",
     ],
 )
-def test_a_redirect_to_no_address_is_refused(target: str) -> None:
+def test_a_redirect_to_an_invalid_address_is_refused(target: str) -> None:
     redirect = answer(b"", "text/plain", "302 Found", f"Location: {target}")
     with ScriptedServer(lambda head: [redirect]) as server, pytest.raises(BadAddress):
         GuardedClient([server.address]).get(server.url)
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
-def test_no_question_of_gits_follows_a_redirect(ok: ScriptedServer, status: str) -> None:
+def test_no_git_request_with_a_body_follows_a_redirect(ok: ScriptedServer, status: str) -> None:
     """The body of a POST is meant for one server only."""
     redirect = answer(b"", "text/plain", status, f"Location: {ok.url}/")
     with ScriptedServer(lambda head: [redirect]) as server:
@@ -172,7 +172,7 @@ def test_no_question_of_gits_follows_a_redirect(ok: ScriptedServer, status: str)
     assert ok.asked == []
 
 
-def test_the_network_is_reached_through_the_guard_alone() -> None:
+def test_only_the_guard_opens_network_connections() -> None:
     """Of all code that sends requests to repository hosts, only the guard opens connections or has a client that could."""
     adapters = Path(module.__file__).parents[1]
     folders = [adapters / name for name in ("http", "git", "hosts")] + [Path(contents.__file__).parent]
@@ -188,7 +188,7 @@ def test_the_network_is_reached_through_the_guard_alone() -> None:
     assert [path for path in files if subprocesses.search(path.read_text())] == []
 
 
-def test_redirects_end() -> None:
+def test_a_redirect_loop_ends() -> None:
     with ScriptedServer(lambda head: [answer(b"", "text/plain", "302 Found", "Location: /again")]) as server:
         with pytest.raises(BadAddress):
             GuardedClient([server.address]).get(server.url)
@@ -203,7 +203,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(ok: ScriptedServer
     assert b"Bearer t" not in ok.asked[0]
 
 
-def test_a_slow_drip_ends_at_the_deadline() -> None:
+def test_a_slow_answer_ends_at_the_deadline() -> None:
     with ScriptedServer(lambda head: iter(())) as server:
 
         def drip(head: bytes) -> Iterator[bytes]:
@@ -217,7 +217,7 @@ def test_a_slow_drip_ends_at_the_deadline() -> None:
     assert str(caught.value.facts["why"]).startswith("no ")
 
 
-def test_a_dripping_header_ends_at_the_deadline_too() -> None:
+def test_a_slow_header_ends_at_the_deadline() -> None:
     with ScriptedServer(lambda head: iter(())) as server:
 
         def drip(head: bytes) -> Iterator[bytes]:
@@ -230,7 +230,7 @@ def test_a_dripping_header_ends_at_the_deadline_too() -> None:
             GuardedClient([server.address]).get(server.url, seconds=0.3)
 
 
-def test_a_silent_server_is_given_up() -> None:
+def test_a_silent_server_times_out() -> None:
     with ScriptedServer(lambda head: iter(())) as server:
 
         def silent(head: bytes) -> Iterator[bytes]:
@@ -265,13 +265,13 @@ def test_a_compressed_answer_is_not_unpacked() -> None:
 @pytest.mark.parametrize(
     "reply", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", b"\0\xff\r\n\r\n"]
 )
-def test_a_broken_answer_is_the_hosts_fault(reply: bytes) -> None:
+def test_a_broken_answer_is_an_error_of_the_host(reply: bytes) -> None:
     with ScriptedServer(lambda head: [reply] if reply else []) as server, pytest.raises(HostUnreachable) as caught:
         GuardedClient([server.address]).get(server.url)
     assert caught.value.facts["host"] == "127.0.0.1"
 
 
-def test_nobody_listening_is_unreachable() -> None:
+def test_a_closed_port_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with pytest.raises(HostUnreachable):
@@ -287,7 +287,7 @@ def test_an_unknown_name_is_unreachable() -> None:
     assert caught.value.facts == {"host": "forge.example", "why": "its name is not known"}
 
 
-def test_proxies_of_the_environment_are_not_used(ok: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_ignored(ok: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     with ScriptedServer(unreachable) as proxy:
         for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
             monkeypatch.setenv(name, proxy.url)
@@ -341,7 +341,7 @@ class TLSServer:
                 raw.close()
 
 
-def test_certificates_are_verified_for_the_name_though_the_connection_is_pinned(
+def test_certificates_are_verified_for_the_host_name_of_a_pinned_connection(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
@@ -356,7 +356,7 @@ def test_certificates_are_verified_for_the_name_though_the_connection_is_pinned(
     assert len(server.heads) == 1
 
 
-def test_an_unknown_authority_is_not_trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_certificate_authority_is_not_trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     with TLSServer(certificate, answer(b"secure")) as server:
         client = GuardedClient([f"forge.example:{server.port}"], resolver=Names(["127.0.0.1"]))
@@ -365,7 +365,7 @@ def test_an_unknown_authority_is_not_trusted(certificate: Path, monkeypatch: pyt
     assert server.heads == []
 
 
-def test_limits_hold_above_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_limits_apply_to_tls_connections(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
     with TLSServer(certificate, answer(b"x" * 300_000)) as server:
         client = GuardedClient([f"forge.example:{server.port}"], resolver=Names(["127.0.0.1"]))
@@ -383,7 +383,7 @@ def test_a_redirect_from_https_to_http_is_refused(certificate: Path, monkeypatch
     assert "https" in str(caught.value.facts["why"])
 
 
-def test_an_exchange_limits_all_its_questions_together() -> None:
+def test_an_exchange_has_one_size_limit_for_all_its_requests() -> None:
     with ScriptedServer(lambda head: [answer(b"x" * 60_000)]) as server:
         client = GuardedClient([server.address])
         with pytest.raises(RepositoryTooLarge), client.exchange(server.url, max_bytes=100_000):
@@ -392,7 +392,7 @@ def test_an_exchange_limits_all_its_questions_together() -> None:
                     response.read()
 
 
-def test_a_deadline_counts_from_the_exchanges_begin() -> None:
+def test_a_deadline_starts_with_the_exchange() -> None:
     with ScriptedServer(lambda head: [answer(b"x")]) as server:
         client = GuardedClient([server.address])
         with pytest.raises(HostUnreachable), client.exchange(server.url, seconds=0.01):
@@ -419,7 +419,7 @@ def failure(client: GuardedClient, url: str) -> str:
     return str(caught.value.facts["why"])
 
 
-def test_a_host_that_hangs_holds_three_workers_and_no_more(ok: ScriptedServer) -> None:
+def test_a_hanging_host_blocks_three_workers_at_most(ok: ScriptedServer) -> None:
     with silent_server() as server, ThreadPoolExecutor(8) as workers:
         client = GuardedClient([server.address, ok.address], read_seconds=3, quiet_seconds=0.1)
         hanging = [workers.submit(failure, client, server.url) for _ in range(8)]
@@ -429,7 +429,7 @@ def test_a_host_that_hangs_holds_three_workers_and_no_more(ok: ScriptedServer) -
     assert whys == {"no answer in time": 3, "too many requests to it are under way; try again in a moment": 5}
 
 
-def test_many_at_once_at_a_quick_host_all_have_their_turn() -> None:
+def test_concurrent_requests_to_a_fast_host_all_get_a_turn() -> None:
     lock, running, most = threading.Lock(), 0, 0
 
     def reply(head: bytes) -> Iterator[bytes]:
@@ -449,7 +449,7 @@ def test_many_at_once_at_a_quick_host_all_have_their_turn() -> None:
     assert most <= 3
 
 
-def test_whoever_waits_for_a_turn_can_be_stopped() -> None:
+def test_a_wait_for_a_turn_can_be_stopped() -> None:
     turns, stop = ConcurrencyLimit(), threading.Event()
 
     def check() -> None:
@@ -490,14 +490,14 @@ def test_a_wait_for_a_silent_host_can_be_stopped() -> None:
             assert waiting.result(10) == "it was stopped"
 
 
-def test_a_silent_host_is_asked_once() -> None:
+def test_a_silent_host_is_requested_once() -> None:
     with silent_server() as server:
         assert failure(GuardedClient([server.address], read_seconds=0.1), server.url) == "no answer in time"
         assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize(("piece", "why"), [(b".", "it sends too slowly"), (b"." * 1000, "")])
-def test_a_download_must_keep_a_pace(piece: bytes, why: str) -> None:
+def test_a_download_below_the_minimum_speed_fails(piece: bytes, why: str) -> None:
     def drip(head: bytes) -> Iterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(piece) * 50)
         for _ in range(50):

@@ -46,7 +46,7 @@ def api(server: GitHubServer, clock: SetClock) -> HostApi:
     return github_api(GuardedClient([server.address]), clock, server.url, "")
 
 
-def test_a_host_that_has_us_wait_is_asked_again_when_it_said(
+def test_a_rate_limited_host_is_requested_again_after_its_time(
     api: HostApi, server: GitHubServer, clock: SetClock
 ) -> None:
     server.limited_until = int(clock.time) + 600
@@ -61,7 +61,7 @@ def test_a_host_that_has_us_wait_is_asked_again_when_it_said(
     assert len(server.asked) == 2
 
 
-def test_what_a_host_told_one_provider_all_keep_to(server: GitHubServer, clock: SetClock) -> None:
+def test_a_rate_limit_applies_to_all_providers_of_the_host(server: GitHubServer, clock: SetClock) -> None:
     client = GuardedClient([server.address])
     server.limited_until = int(clock.time) + 600
     for _ in range(2):
@@ -70,7 +70,7 @@ def test_what_a_host_told_one_provider_all_keep_to(server: GitHubServer, clock: 
     assert len(server.asked) == 1
 
 
-def test_meanwhile_it_is_asked_only_for_what_it_does_not_count(
+def test_a_rate_limited_host_gets_only_requests_that_its_quota_ignores(
     api: HostApi, server: GitHubServer, clock: SetClock
 ) -> None:
     etag = api.get("/x", "").etag
@@ -81,7 +81,7 @@ def test_meanwhile_it_is_asked_only_for_what_it_does_not_count(
     assert [request.status for request in server.asked] == [200, 403, 304]
 
 
-def test_one_that_names_seconds_to_wait_is_not_asked_at_all(
+def test_a_host_that_demands_a_wait_in_seconds_gets_no_request(
     api: HostApi, server: GitHubServer, clock: SetClock
 ) -> None:
     etag = api.get("/x", "").etag
@@ -93,7 +93,7 @@ def test_one_that_names_seconds_to_wait_is_not_asked_at_all(
     assert [request.path for request in server.asked] == ["/x", "/y"]
 
 
-def test_a_token_that_the_host_refuses_is_said_once_and_not_shown_again_for_ten_minutes(
+def test_a_refused_token_is_logged_and_not_sent_for_ten_minutes(
     server: GitHubServer, clock: SetClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     api = github_api(GuardedClient([server.address]), clock, server.url, "t0ken0t0ken")
@@ -108,7 +108,7 @@ def test_a_token_that_the_host_refuses_is_said_once_and_not_shown_again_for_ten_
     assert "t0ken0t0ken" not in caplog.text
 
 
-def test_a_token_that_is_not_good_for_one_thing_is_shown_for_others(server: GitHubServer, clock: SetClock) -> None:
+def test_a_token_refused_for_one_path_is_sent_for_others(server: GitHubServer, clock: SetClock) -> None:
     api = github_api(GuardedClient([server.address]), clock, server.url, "t")
     server.tokens.add("t")
     server.forbidden.add("/x")
@@ -132,12 +132,12 @@ def test_a_token_that_is_not_good_for_one_thing_is_shown_for_others(server: GitH
         ({}, 60),
     ],
 )
-def test_how_long_to_wait_is_the_hosts_word_within_a_day(headers: dict[str, str], after: float) -> None:
+def test_the_wait_is_that_of_the_headers_within_a_day(headers: dict[str, str], after: float) -> None:
     now = 1_800_000_000.0
     assert rate_limit_error("h", headers, now).facts["at"] == now + after
 
 
-def test_many_who_ask_for_one_thing_ask_once() -> None:
+def test_concurrent_calls_for_one_key_run_once() -> None:
     flights, going, calls = SingleFlight[int](), threading.Event(), []
 
     def ask() -> int:
@@ -157,7 +157,7 @@ def test_many_who_ask_for_one_thing_ask_once() -> None:
     assert 1 <= len(calls) < 8
 
 
-def test_whoever_waits_hears_of_the_same_trouble_and_the_next_one_asks_anew() -> None:
+def test_concurrent_calls_share_an_error_and_the_next_call_runs_again() -> None:
     flights, going, waiting = SingleFlight[int](), threading.Event(), threading.Event()
     troubles: list[str] = []
 
@@ -183,7 +183,7 @@ def test_whoever_waits_hears_of_the_same_trouble_and_the_next_one_asks_anew() ->
     assert flights.run("k", lambda: 3) == 3
 
 
-def test_whoever_waits_for_one_that_hangs_is_let_go() -> None:
+def test_a_wait_for_a_hanging_call_times_out() -> None:
     flights, going, waiting = SingleFlight[int](0.2), threading.Event(), threading.Event()
 
     def ask() -> int:
@@ -206,7 +206,7 @@ def test_whoever_waits_for_one_that_hangs_is_let_go() -> None:
     assert flights.run("k", lambda: 3) == 3
 
 
-def test_an_error_that_nobody_foresaw_keeps_nobody_waiting() -> None:
+def test_an_unexpected_error_leaves_no_call_blocked() -> None:
     flights = SingleFlight[int]()
     with pytest.raises(ZeroDivisionError):
         flights.run("k", lambda: 1 // 0)
@@ -214,6 +214,6 @@ def test_an_error_that_nobody_foresaw_keeps_nobody_waiting() -> None:
 
 
 @pytest.mark.parametrize("name", ["github.provider", "gitlab", "github.gist"])
-def test_a_host_with_an_api_is_made_without_loading_git(name: str) -> None:
+def test_a_provider_with_an_api_does_not_load_git(name: str) -> None:
     code = f"import sys, bindery.adapters.hosts.{name}; sys.exit('dulwich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -80,22 +80,22 @@ def refused(site: Site, ask: Ask, reply: Reply) -> BinderyError:
         (Reply(418, b"teapot"), "HostUnreachable"),
     ],
 )
-def test_a_refusal_is_told_as_what_it_is(site: Site, ask: Ask, reply: Reply, kind: str) -> None:
+def test_each_refusal_has_its_own_error(site: Site, ask: Ask, reply: Reply, kind: str) -> None:
     assert type(refused(site, ask, reply)).__name__ == kind
 
 
-def test_a_conflict_of_githubs_api_is_an_empty_repository(site: Site) -> None:
+def test_a_conflict_in_the_api_of_github_is_an_empty_repository(site: Site) -> None:
     assert isinstance(refused(site, by_the_api, Reply(409, {"message": "Git Repository is empty."})), RepositoryEmpty)
 
 
 @pytest.mark.parametrize("ask", ASKERS)
-def test_a_secondary_limit_is_waited_for_a_minute_whatever_the_quota_says(site: Site, ask: Ask) -> None:
+def test_a_secondary_rate_limit_lasts_a_minute_despite_remaining_quota(site: Site, ask: Ask) -> None:
     before = SystemClock().now()
     limited = refused(site, ask, Reply(403, SECONDARY, QUOTA_LEFT))
     assert 60 <= float(limited.facts["at"]) - before < 120
 
 
-def test_a_token_in_a_secondary_limit_is_not_left_out(site: Site) -> None:
+def test_a_secondary_rate_limit_is_not_retried_without_the_token(site: Site) -> None:
     """Without the token, the host would get one more request, an anonymous one."""
     site.replies["/x"] = Reply(403, SECONDARY, QUOTA_LEFT)
     with pytest.raises(HostLimited):
@@ -103,7 +103,7 @@ def test_a_token_in_a_secondary_limit_is_not_left_out(site: Site) -> None:
     assert site.asked == ["/x"]
 
 
-def test_a_busy_host_is_remembered_as_busy(site: Site) -> None:
+def test_a_busy_host_is_not_requested_until_its_time_is_over(site: Site) -> None:
     client = GuardedClient([site.address])
     site.replies["/x"] = Reply(503, b"", {"Retry-After": "90"})
     for _ in range(2):
@@ -113,7 +113,7 @@ def test_a_busy_host_is_remembered_as_busy(site: Site) -> None:
 
 
 @pytest.mark.parametrize("ref", ["HEAD", "main", "v1"])
-def test_a_repository_without_commits_is_said_to_have_none(tmp_path: Path, ref: str) -> None:
+def test_a_repository_without_commits_is_reported_as_empty(tmp_path: Path, ref: str) -> None:
     git("init", "--quiet", "--bare", tmp_path / "empty.git")
     with GitServer(tmp_path) as server:
         provider = GitProvider(GuardedClient([server.address]), SystemClock())
@@ -121,7 +121,7 @@ def test_a_repository_without_commits_is_said_to_have_none(tmp_path: Path, ref: 
             provider.resolve(f"{quote(server.url('empty.git'), safe='')}/{ref}")
 
 
-def test_a_ref_that_is_missing_among_others_is_not_found(tmp_path: Path) -> None:
+def test_a_ref_missing_in_a_repository_with_commits_is_not_found(tmp_path: Path) -> None:
     make_repository(tmp_path / "full.git", {"a": "1"})
     with GitServer(tmp_path) as server:
         provider = GitProvider(GuardedClient([server.address]), SystemClock())
@@ -130,7 +130,7 @@ def test_a_ref_that_is_missing_among_others_is_not_found(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("empty", "kind"), [(True, RepositoryEmpty), (False, errors.RefNotFound)])
-def test_a_project_of_gitlab_without_commits_is_said_to_have_none(empty: bool, kind: type[BinderyError]) -> None:
+def test_a_gitlab_project_without_commits_is_reported_as_empty(empty: bool, kind: type[BinderyError]) -> None:
     with GitLabServer() as server:
         for ref in ("HEAD", "main"):
             server.replies[f"/api/v4/projects/g%2Fp/repository/commits/{ref}"] = ApiReply(
@@ -149,7 +149,7 @@ def limited_for(small: Small, seconds: float) -> Callable[[str], Resolved]:
     return resolve
 
 
-def test_a_launch_waits_for_a_limit_that_passes_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launch_waits_for_a_short_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Small()
     launch = small.open()
     real = small.host.resolve
@@ -166,7 +166,7 @@ def test_a_launch_waits_for_a_limit_that_passes_soon(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("seconds", [MOST_WAIT_SECONDS + 60, 3600])
-def test_a_launch_does_not_wait_for_a_limit_that_lasts(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+def test_a_launch_does_not_wait_for_a_long_rate_limit(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     small = Small()
     launch = small.open()
     monkeypatch.setattr(small.host, "resolve", limited_for(small, seconds))
@@ -176,7 +176,7 @@ def test_a_launch_does_not_wait_for_a_limit_that_lasts(monkeypatch: pytest.Monke
     assert failure.kind == "HostLimited"
 
 
-def test_a_launch_that_is_always_limited_ends_after_its_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launch_that_is_always_rate_limited_ends_after_its_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Small()
     launch = small.open()
     monkeypatch.setattr(small.host, "resolve", limited_for(small, 60))
@@ -218,7 +218,7 @@ def detect() -> DetectAddress:
         ("https://hub.example.org/user/jo/lab/tree/a.ipynb", "session"),
     ],
 )
-def test_a_page_that_is_no_repository_is_said_to_be_none(detect: DetectAddress, address: str, word: str) -> None:
+def test_a_page_that_is_no_repository_is_refused_with_its_kind(detect: DetectAddress, address: str, word: str) -> None:
     if word == "git":  # the page's address looks like that of a forge
         assert detect(address).provider == "git"
         return
@@ -241,5 +241,5 @@ def test_a_page_that_is_no_repository_is_said_to_be_none(detect: DetectAddress, 
         ("https://zenodo.org/records/3242074", "zenodo"),
     ],
 )
-def test_repositories_are_still_recognised(detect: DetectAddress, address: str, provider: str) -> None:
+def test_addresses_of_repositories_are_recognised(detect: DetectAddress, address: str, provider: str) -> None:
     assert detect(address).provider == provider

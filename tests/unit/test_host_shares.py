@@ -54,7 +54,7 @@ def test_names_of_one_group_share_its_turns(client: GuardedClient, names: Sequen
         pass
 
 
-def test_hosts_that_strangers_name_leave_turns_to_those_of_the_settings(client: GuardedClient) -> None:
+def test_unconfigured_hosts_leave_turns_to_configured_ones(client: GuardedClient) -> None:
     strangers = [f"https://git.evil{number}.example/" for number in range(STRANGERS_AT_ONCE)]
     with held(client, *strangers):
         with pytest.raises(HostUnreachable, match="too many requests"), client.exchange("https://git.more.example/"):
@@ -63,7 +63,7 @@ def test_hosts_that_strangers_name_leave_turns_to_those_of_the_settings(client: 
             held(client, url)
 
 
-def test_half_of_the_local_workers_are_left_to_the_hosts_of_the_settings() -> None:
+def test_half_of_the_local_workers_remain_for_configured_hosts() -> None:
     assert WORKERS["resolve"] // 2 >= STRANGERS_AT_ONCE
     assert WORKERS["resolve"] // 2 > AT_ONCE + GROUP_WAITING
 
@@ -98,7 +98,7 @@ def slow() -> Iterator[ScriptedServer]:
         yield server
 
 
-def test_requests_that_are_each_in_time_have_one_deadline_together(slow: ScriptedServer) -> None:
+def test_several_requests_share_one_deadline(slow: ScriptedServer) -> None:
     client = GuardedClient([slow.address])
     with pytest.raises(HostTooSlow), within(1):
         for _ in range(20):
@@ -107,12 +107,12 @@ def test_requests_that_are_each_in_time_have_one_deadline_together(slow: Scripte
     assert 1 <= len(slow.asked) <= 6
 
 
-def test_a_failure_before_the_deadline_is_the_hosts_own() -> None:
+def test_a_failure_before_the_deadline_keeps_its_error() -> None:
     with pytest.raises(HostUnreachable), within(60):
         raise HostUnreachable(host="h", why="no answer")
 
 
-def test_a_slow_name_server_is_not_waited_for() -> None:
+def test_a_slow_name_lookup_times_out() -> None:
     finished = threading.Event()
 
     def silent(host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
@@ -124,7 +124,7 @@ def test_a_slow_name_server_is_not_waited_for() -> None:
     finished.set()
 
 
-def test_a_launch_whose_host_took_the_whole_time_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launch_whose_host_used_the_whole_time_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Small()
     launch = small.open()
 
@@ -139,7 +139,7 @@ def test_a_launch_whose_host_took_the_whole_time_is_not_tried_again(monkeypatch:
     assert (failed.stage, failed.failure.kind) == (Stage.FAILED, "HostTooSlow")
 
 
-def test_a_whole_resolve_ends_before_its_function_does() -> None:
+def test_the_time_limits_of_a_resolve_fit_the_timeout_of_its_function() -> None:
     timeout = load(Path(__file__).parents[2] / "template.yaml")["Resources"]["ResolveRepository"]["Properties"][
         "Timeout"
     ]

@@ -46,7 +46,7 @@ def test_a_list_of_many_small_values_is_refused_in_bounded_memory(item: str, meg
     assert read_in_bounded_memory(body.encode()) == "its answer holds more than can be read"
 
 
-def test_the_most_values_fit_into_bounded_memory() -> None:
+def test_the_largest_accepted_answer_is_read_in_bounded_memory() -> None:
     items = ",".join(["{}"] * (FEW_VALUES // 2 - 10))
     body = f'{{"result":{{"name":"a","metadata_modified":"2020-01-01","resources":[{items}]}}}}'
     assert read_in_bounded_memory(body.encode()) == "its answer cannot be read"
@@ -85,7 +85,7 @@ def package(resource: dict[str, object]) -> bytes:
         {"url": "http://a/b", "url_type": "upload", "size": -1, "hash": "\ud800"},
     ],
 )
-def test_a_record_of_odd_values_is_read(
+def test_a_record_with_invalid_values_is_read_or_refused(
     said: list[bytes], host: ScriptedServer, ckan: CkanProvider, resource: dict[str, object]
 ) -> None:
     said.append(package(resource))
@@ -105,7 +105,7 @@ def test_a_record_of_odd_values_is_read(
     ],
 )
 @pytest.mark.parametrize("status", ["301 Moved", "308 Moved", "429 Slow", "403 No", "503 Later", "200 OK", "999 ?"])
-def test_odd_headers_are_facts_of_the_host(
+def test_invalid_headers_are_errors_of_the_host(
     said: list[bytes], host: ScriptedServer, ckan: CkanProvider, header: str, status: str
 ) -> None:
     said.append(answer(b"{}", "application/json", status, header))

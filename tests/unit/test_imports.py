@@ -67,23 +67,23 @@ def packages(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_loads_no_more_than_it_did(name: str) -> None:
+def test_a_function_stays_within_its_budget_of_modules(name: str) -> None:
     assert len(start(name).installed) <= BUDGETS[name]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_loads_nothing_that_it_has_no_use_for(name: str) -> None:
+def test_a_function_loads_no_package_that_it_does_not_use(name: str) -> None:
     assert packages(name) & set(NOWHERE) == set()
     assert {heavy for heavy, where in ONLY_IN.items() if heavy in packages(name) and name not in where} == set()
 
 
 @pytest.mark.parametrize("heavy", ONLY_IN)
-def test_what_is_loaded_by_some_is_loaded_by_those(heavy: str) -> None:
+def test_a_heavy_package_is_loaded_by_its_functions_only(heavy: str) -> None:
     """Without this rule, a function that did not start would stay within its budget."""
     assert {name for name in FUNCTIONS if heavy in packages(name)} == ONLY_IN[heavy]
 
 
-def test_a_link_to_a_host_with_an_api_loads_no_git() -> None:
+def test_the_stream_function_does_not_load_git() -> None:
     assert "dulwich" not in packages("stream_launch")
 
 

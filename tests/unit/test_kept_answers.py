@@ -36,7 +36,7 @@ def kept(table: DictTable, clock: FakeClock) -> KeptAnswers[Home]:
     return KeptAnswers(table, clock, "doi#doi.org", Home)
 
 
-def test_an_answer_is_asked_for_again_when_it_no_longer_holds(kept: KeptAnswers[Home], clock: FakeClock) -> None:
+def test_an_expired_answer_is_requested_again(kept: KeptAnswers[Home], clock: FakeClock) -> None:
     host = Host()
     assert kept.known("q") is None
     for count, seconds in ((1, 0), (1, 59), (2, 1)):
@@ -46,23 +46,25 @@ def test_an_answer_is_asked_for_again_when_it_no_longer_holds(kept: KeptAnswers[
     assert kept.known("q") == HOME
 
 
-def test_each_question_and_each_place_has_its_own(table: DictTable, clock: FakeClock, kept: KeptAnswers[Home]) -> None:
+def test_each_key_and_each_place_has_its_own_answer(
+    table: DictTable, clock: FakeClock, kept: KeptAnswers[Home]
+) -> None:
     kept.of("q", Host())
     assert kept.known("Q") is None
     assert KeptAnswers(table, clock, "doi#elsewhere", Home).known("q") is None
 
 
-def test_what_does_not_hold_at_all_is_not_kept(kept: KeptAnswers[Home], table: DictTable) -> None:
+def test_an_answer_with_no_lifetime_is_not_cached(kept: KeptAnswers[Home], table: DictTable) -> None:
     kept.of("q", Host(seconds=0))
     assert table.items() == []
 
 
-def test_a_question_may_be_longer_than_a_key(kept: KeptAnswers[Home]) -> None:
+def test_a_key_of_any_length_can_be_cached(kept: KeptAnswers[Home]) -> None:
     kept.of("q" * 5000, Host())
     assert kept.known("q" * 5000) == HOME
 
 
-def test_a_failure_is_not_kept(kept: KeptAnswers[Home]) -> None:
+def test_a_failure_is_not_cached(kept: KeptAnswers[Home]) -> None:
     def fail() -> Answer[Home]:
         raise HostUnreachable(host="h", why="it is ill")
 
@@ -72,7 +74,7 @@ def test_a_failure_is_not_kept(kept: KeptAnswers[Home]) -> None:
 
 
 @pytest.mark.parametrize("trouble", [Stale(), Throttled()])
-def test_an_answer_that_cannot_be_kept_is_an_answer(
+def test_an_answer_is_returned_even_if_it_cannot_be_cached(
     kept: KeptAnswers[Home], table: DictTable, trouble: Exception
 ) -> None:
     def before(operation: str, keys: Sequence[str]) -> None:
@@ -83,7 +85,7 @@ def test_an_answer_that_cannot_be_kept_is_an_answer(
     assert kept.of("q", Host()) == HOME
 
 
-def test_what_another_version_of_this_program_kept_is_asked_for_anew(kept: KeptAnswers[Home], table: DictTable) -> None:
+def test_an_answer_cached_by_another_version_is_requested_again(kept: KeptAnswers[Home], table: DictTable) -> None:
     kept.of("q", Host())
     (item,) = table.items()
     table.put(item.with_data({"host": "zenodo"}))
@@ -92,7 +94,7 @@ def test_what_another_version_of_this_program_kept_is_asked_for_anew(kept: KeptA
     assert host.asked == 1
 
 
-def test_of_those_who_ask_at_once_one_asks(kept: KeptAnswers[Home]) -> None:
+def test_concurrent_lookups_of_one_key_send_one_request(kept: KeptAnswers[Home]) -> None:
     going, requested, answers = threading.Event(), threading.Semaphore(0), []
     host = Host(seconds=0)
 

@@ -66,9 +66,7 @@ def ask(refs: KeptRefs, host: Host, repository: str, ref: str) -> Facts | None:
     return refs.facts(repository, ref, host, read)
 
 
-def test_a_branch_is_asked_for_each_time_with_what_it_was_known_by(
-    refs: KeptRefs, host: Host, clock: FakeClock
-) -> None:
+def test_a_branch_is_requested_each_time_with_its_etag(refs: KeptRefs, host: Host, clock: FakeClock) -> None:
     for seconds in (0, 0, KEPT_SECONDS - 1, 2):
         clock.advance(seconds)
         facts = ask(refs, host, "o/r", "main")
@@ -77,14 +75,14 @@ def test_a_branch_is_asked_for_each_time_with_what_it_was_known_by(
     assert host.etags == ["", "e", "e", ""]
 
 
-def test_a_full_commit_id_is_asked_for_once_in_a_day(refs: KeptRefs, host: Host, clock: FakeClock) -> None:
+def test_a_full_commit_id_is_requested_once_a_day(refs: KeptRefs, host: Host, clock: FakeClock) -> None:
     for seconds, count in ((0, 1), (COMMIT_SECONDS - 1, 1), (2, 2), (0, 2)):
         clock.advance(seconds)
         assert ask(refs, host, "o/r", COMMIT)
         assert len(host.etags) == count
 
 
-def test_of_a_repository_that_is_gone_nothing_stays_kept_and_of_others_all(
+def test_answers_of_a_deleted_repository_are_removed_and_others_remain(
     refs: KeptRefs, host: Host, table: DictTable
 ) -> None:
     own_refs = [COMMIT, *(f"b{number}" for number in range(250))]  # more than one query returns
@@ -104,7 +102,7 @@ def test_of_a_repository_that_is_gone_nothing_stays_kept_and_of_others_all(
 
 
 @pytest.mark.parametrize(("status", "items"), [(401, 1), (403, 1), (404, 0), (410, 0), (451, 0)])
-def test_of_a_repository_that_its_host_only_refuses_to_tell_of_all_stays_kept(
+def test_answers_of_a_repository_that_is_only_refused_remain(
     table: DictTable, tmp_path: Path, status: int, items: int
 ) -> None:
     """GitHub answers clients that send too many requests with a bare 403 too, so a 403 does not mean a missing repository."""
@@ -120,7 +118,7 @@ def test_of_a_repository_that_its_host_only_refuses_to_tell_of_all_stays_kept(
     assert len(table.items()) == items
 
 
-def test_a_repository_and_a_ref_are_not_taken_for_others_that_are_written_alike(refs: KeptRefs, host: Host) -> None:
+def test_similar_names_of_repositories_and_refs_have_different_keys(refs: KeptRefs, host: Host) -> None:
     pairs = [("g/p", f"x/{COMMIT}"), ("g/p/x", COMMIT), ("g", f"p/x/{COMMIT}"), ("g%2fp/x", COMMIT)]
     for repository, ref in pairs:
         ask(refs, host, repository, ref)
@@ -134,7 +132,7 @@ def test_the_longest_names_fit_into_a_key(refs: KeptRefs, host: Host) -> None:
     assert ask(refs, host, namespace, "r" * 255)
 
 
-def test_of_those_who_ask_at_once_for_one_ref_one_asks(refs: KeptRefs, host: Host) -> None:
+def test_concurrent_lookups_of_one_ref_send_one_request(refs: KeptRefs, host: Host) -> None:
     going = threading.Event()
 
     def slow(etag: str) -> ApiAnswer:
@@ -167,7 +165,7 @@ def on_gists(server: GitHubServer | GitLabServer, table: Table) -> tuple[Reposit
 
 
 @pytest.mark.parametrize("make", [on_github, on_gitlab, on_gists])
-def test_two_servers_of_one_name_are_two(
+def test_repositories_of_two_servers_are_not_confused(
     make: Callable[[GitHubServer | GitLabServer, Table], tuple[RepositoryProvider, str]], tmp_path: Path
 ) -> None:
     commit = make_repository(tmp_path / "r", {"README.md": ""})

@@ -42,7 +42,7 @@ class Case:
 
 
 @pytest.mark.parametrize(("files", "scope"), [(PACKAGE, Scope.TREE), (None, Scope.COMMIT)])
-def test_a_build_that_can_read_git_depends_on_the_commit_and_its_tags(
+def test_the_key_of_a_build_that_can_read_git_contains_commit_and_tags(
     files: dict[str, bytes] | None, scope: Scope
 ) -> None:
     case = Case(files)
@@ -58,20 +58,20 @@ def test_a_build_that_can_read_git_depends_on_the_commit_and_its_tags(
     assert tagged.inputs["commit"] == FIRST
 
 
-def test_a_build_that_reads_configuration_files_alone_depends_on_no_commit_and_asks_for_no_tags() -> None:
+def test_the_key_of_configuration_files_contains_no_commit_and_needs_no_tags() -> None:
     case = Case(PLAIN)
     assert case.identity().key == case.identity(SECOND).key
     assert case.host.tags_listed == 0
 
 
-def test_tags_are_listed_once_in_a_while_for_all_commits_of_a_repository() -> None:
+def test_tags_are_listed_at_intervals_for_all_commits_of_a_repository() -> None:
     case = Case(PACKAGE)
     for commit in (FIRST, SECOND, FIRST):
         case.identity(commit)
     assert case.host.tags_listed == 1
 
 
-def test_the_last_tags_count_while_the_host_does_not_answer() -> None:
+def test_the_last_known_tags_are_used_while_the_host_does_not_answer() -> None:
     case = Case(PACKAGE)
     repository = case.host.resolve("o/r/HEAD").repository.model_copy(update={"ref": FIRST})
     case.host.tagged = "v1.0"
@@ -81,7 +81,7 @@ def test_the_last_tags_count_while_the_host_does_not_answer() -> None:
     assert case.identify(case.host, repository).key == before.key
 
 
-def test_without_any_tags_listed_a_host_that_does_not_answer_is_tried_again() -> None:
+def test_without_known_tags_an_unreachable_host_is_an_error() -> None:
     case = Case(PACKAGE)
     repository = case.host.resolve("o/r/HEAD").repository.model_copy(update={"ref": FIRST})
     case.host.trouble = HostUnreachable(host="h", why="silence")

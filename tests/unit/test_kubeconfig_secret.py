@@ -63,7 +63,7 @@ def world() -> Iterator[World]:
         world.access.close()
 
 
-def test_it_is_read_once_and_looked_at_again_every_few_minutes(world: World) -> None:
+def test_the_secret_is_read_once_and_again_every_few_minutes(world: World) -> None:
     first = world.access.entry()
     assert (first.address, first.authorization) == ("https://one.cluster.test", "Bearer one")
     world.clock.advance(LOOK_SECONDS - 1)
@@ -75,7 +75,7 @@ def test_it_is_read_once_and_looked_at_again_every_few_minutes(world: World) -> 
     assert world.reads == 2
 
 
-def test_a_token_that_was_refused_is_replaced_by_the_new_one_and_connections_stay(world: World) -> None:
+def test_a_refused_token_is_replaced_without_closing_connections(world: World) -> None:
     first = world.access.entry()
     world.clock.advance(10)
     assert not world.access.renewed(first)
@@ -89,7 +89,7 @@ def test_a_token_that_was_refused_is_replaced_by_the_new_one_and_connections_sta
     assert world.reads == 3
 
 
-def test_a_cluster_that_refuses_every_call_has_the_secret_read_every_ten_seconds_at_most(world: World) -> None:
+def test_a_cluster_that_refuses_every_call_has_one_secret_read_per_ten_seconds(world: World) -> None:
     refused = world.access.entry()
     for _ in range(3):
         assert not any(world.access.renewed(refused) for _ in range(5))
@@ -97,7 +97,7 @@ def test_a_cluster_that_refuses_every_call_has_the_secret_read_every_ten_seconds
     assert world.reads == 3
 
 
-def test_another_cluster_gets_connections_of_its_own(world: World) -> None:
+def test_another_cluster_gets_its_own_connections(world: World) -> None:
     first = world.access.entry()
     world.keep(kubeconfig(server="https://two.cluster.test/"))
     world.clock.advance(10)
@@ -106,7 +106,7 @@ def test_another_cluster_gets_connections_of_its_own(world: World) -> None:
     assert world.access.entry().pool is not first.pool
 
 
-def test_who_reaches_nobody_looks_whether_the_secret_leads_elsewhere_and_not_at_every_call(world: World) -> None:
+def test_after_a_connection_failure_the_secret_is_read_again_at_intervals(world: World) -> None:
     first = world.access.entry()
     world.keep(kubeconfig(server="https://two.cluster.test/"))
     assert not world.access.moved(first)
@@ -120,7 +120,7 @@ def test_who_reaches_nobody_looks_whether_the_secret_leads_elsewhere_and_not_at_
     assert world.reads == 3
 
 
-def test_a_secret_that_cannot_be_read_again_counts_as_it_was(world: World) -> None:
+def test_a_secret_that_becomes_unreadable_keeps_its_last_value(world: World) -> None:
     first = world.access.entry()
     world.client.delete_secret(SecretId=NAME)
     world.clock.advance(LOOK_SECONDS)
@@ -128,7 +128,7 @@ def test_a_secret_that_cannot_be_read_again_counts_as_it_was(world: World) -> No
     assert not world.access.renewed(first)
 
 
-def test_one_that_was_never_there_is_for_the_operator_and_counts_from_when_it_is_there(world: World) -> None:
+def test_a_missing_secret_is_reported_and_used_once_it_exists(world: World) -> None:
     late = SecretAccess("late", world.client, world.clock)
     for _ in range(2):
         with pytest.raises(ClusterRefused) as refused:
@@ -139,7 +139,7 @@ def test_one_that_was_never_there_is_for_the_operator_and_counts_from_when_it_is
     assert late.entry().authorization == "Bearer three"
 
 
-def test_trouble_of_aws_passes_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_aws_are_temporary(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def throttled(**_: object) -> None:
         raise world.client.exceptions.ClientError({"Error": {"Code": "ThrottlingException"}}, "GetSecretValue")
 
@@ -149,7 +149,7 @@ def test_trouble_of_aws_passes_by_itself(world: World, monkeypatch: pytest.Monke
     assert type(down.value) is LauncherDown
 
 
-def test_what_is_no_kubeconfig_any_more_is_told_until_it_is_one_again(world: World) -> None:
+def test_an_invalid_kubeconfig_is_reported_until_it_is_corrected(world: World) -> None:
     first = world.access.entry()
     world.keep("hush: [")
     world.clock.advance(10)
@@ -163,7 +163,7 @@ def test_what_is_no_kubeconfig_any_more_is_told_until_it_is_one_again(world: Wor
     assert world.access.entry().authorization == "Bearer two"
 
 
-def test_a_secret_that_cannot_be_used_is_read_every_ten_seconds_at_most(world: World) -> None:
+def test_an_invalid_secret_is_read_every_ten_seconds_at_most(world: World) -> None:
     world.keep("hush: [")
     for _ in range(3):
         for _ in range(5):
@@ -173,7 +173,7 @@ def test_a_secret_that_cannot_be_used_is_read_every_ten_seconds_at_most(world: W
     assert world.reads == 3
 
 
-def test_neither_token_nor_key_stands_in_what_they_say_of_themselves(world: World) -> None:
+def test_representations_contain_neither_token_nor_key(world: World) -> None:
     assert "Bearer" not in repr(world.access.entry())
     certificate, key = AUTHORITY.issue("bindery")
     config = kubeconfig(**{"client-certificate-data": data(certificate), "client-key-data": data(key)})
@@ -205,7 +205,7 @@ def change(config: dict[str, Any], part: str, **changes: object) -> dict[str, An
         (lambda: "x: &a [hush]\ny: *a\n", "uses an alias"),
     ],
 )
-def test_what_a_function_cannot_use_is_said_without_its_words(changed: Callable[[], object], why: str) -> None:
+def test_an_unusable_kubeconfig_is_reported_without_its_content(changed: Callable[[], object], why: str) -> None:
     config = changed()
     text = config if isinstance(config, str) else json.dumps(config)
     with pytest.raises(Unusable, match=why) as unusable:
@@ -213,7 +213,7 @@ def test_what_a_function_cannot_use_is_said_without_its_words(changed: Callable[
     assert "hush" not in str(unusable.value)
 
 
-def test_a_client_s_certificate_is_shown_and_nothing_of_it_stays_on_disk(
+def test_a_client_certificate_is_used_and_never_remains_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -227,7 +227,7 @@ def test_a_client_s_certificate_is_shown_and_nothing_of_it_stays_on_disk(
             read(json.dumps(kubeconfig(server=address))).pool().request("GET", address, retries=False)
 
 
-def test_a_server_may_go_by_another_name_than_its_address() -> None:
+def test_a_server_may_have_another_name_than_its_address() -> None:
     with certificates.serving(AUTHORITY, "{}") as address:
         config = change(kubeconfig(server=address), "cluster", **{"tls-server-name": "api.cluster.test"})
         assert read(json.dumps(config)).pool().request("GET", address, retries=False).status == 200

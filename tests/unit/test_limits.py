@@ -80,7 +80,9 @@ ASKERS = [by_a_forges_api, by_an_api_of_records, by_git]
 
 @pytest.mark.parametrize("ask", ASKERS)
 @pytest.mark.parametrize("status", LIMITED)
-def test_the_host_that_answered_has_us_wait_and_not_the_one_that_led_there(hosts: Hosts, ask: Ask, status: str) -> None:
+def test_a_rate_limit_applies_to_the_host_that_answered_not_to_the_redirecting_one(
+    hosts: Hosts, ask: Ask, status: str
+) -> None:
     hosts.second.replies = dict.fromkeys(("/x", "/x/info/refs"), LIMITED[status])
     with pytest.raises(HostLimited) as caught:
         ask(hosts.client, hosts.url)
@@ -93,7 +95,7 @@ def test_the_host_that_answered_has_us_wait_and_not_the_one_that_led_there(hosts
 
 @pytest.mark.parametrize("ask", ASKERS)
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_redirect_has_the_host_that_it_leads_to_wait_for_minutes_at_most(hosts: Hosts, ask: Ask, status: int) -> None:
+def test_a_rate_limit_behind_a_redirect_lasts_minutes_at_most(hosts: Hosts, ask: Ask, status: int) -> None:
     """A stranger may have chosen the one page there that demands a day. Only the answered request is told of the day."""
     there = Reply(status, b"", {"Retry-After": "86400"})
     hosts.second.replies = dict.fromkeys(("/x", "/x/info/refs"), there)
@@ -107,7 +109,7 @@ def test_a_redirect_has_the_host_that_it_leads_to_wait_for_minutes_at_most(hosts
 
 
 @pytest.mark.parametrize("ask", ASKERS)
-def test_a_host_that_was_asked_itself_has_us_wait_for_as_long_as_it_says(hosts: Hosts, ask: Ask) -> None:
+def test_a_rate_limit_of_a_directly_requested_host_lasts_as_long_as_it_says(hosts: Hosts, ask: Ask) -> None:
     hosts.second.replies = dict.fromkeys(("/x", "/x/info/refs"), Reply(429, b"", {"Retry-After": "80000"}))
     with pytest.raises(HostLimited):
         ask(hosts.client, hosts.first.to)
@@ -116,7 +118,7 @@ def test_a_host_that_was_asked_itself_has_us_wait_for_as_long_as_it_says(hosts: 
 
 
 @pytest.mark.parametrize("ask", ASKERS)
-def test_a_host_that_has_us_wait_is_not_asked_by_way_of_another(hosts: Hosts, ask: Ask) -> None:
+def test_a_rate_limited_host_is_not_requested_through_a_redirect(hosts: Hosts, ask: Ask) -> None:
     hosts.client.rate_limits.record(hosts.first.to, {"Retry-After": "600"}, SystemClock().now())
     with pytest.raises(HostLimited) as caught:
         ask(hosts.client, hosts.url)
@@ -124,7 +126,7 @@ def test_a_host_that_has_us_wait_is_not_asked_by_way_of_another(hosts: Hosts, as
     assert (len(hosts.first.asked), len(hosts.second.asked)) == (1, 0)
 
 
-def test_what_it_does_not_count_it_is_asked_by_way_of_another_too(hosts: Hosts) -> None:
+def test_requests_that_do_not_use_the_quota_may_follow_a_redirect_to_a_limited_host(hosts: Hosts) -> None:
     hosts.client.rate_limits.record(hosts.first.to, {"X-RateLimit-Reset": "4000000000"}, SystemClock().now())
     hosts.second.replies["/x"] = Reply(304)
     api = github_api(hosts.client, SystemClock(), hosts.url, "")
@@ -133,7 +135,7 @@ def test_what_it_does_not_count_it_is_asked_by_way_of_another_too(hosts: Hosts) 
         api.get("/x", "page")
 
 
-def test_a_git_server_behind_a_redirect_is_not_asked_while_it_has_us_wait(hosts: Hosts) -> None:
+def test_a_rate_limited_git_server_behind_a_redirect_is_not_requested(hosts: Hosts) -> None:
     """Requests go directly to the server behind the redirect once its address is known, so its limit stops them."""
     introduction = pkt_line(b"version 2\n") + pkt_line(b"fetch=filter\n") + pkt_line(None)
     headers = {"Content-Type": "application/x-git-upload-pack-advertisement"}
@@ -159,13 +161,15 @@ def test_a_git_server_behind_a_redirect_is_not_asked_while_it_has_us_wait(hosts:
         (429, {}, True, True),
     ],
 )
-def test_what_an_answer_says_of_waiting(status: int, headers: dict[str, str], answer: bool, remembered: bool) -> None:
+def test_status_and_headers_decide_if_a_limit_is_raised_and_remembered(
+    status: int, headers: dict[str, str], answer: bool, remembered: bool
+) -> None:
     limits = RateLimits()
     assert raised(lambda: limits.record_response(URL, status, headers, 1000.0)) is answer
     assert raised(lambda: limits.check(URL, 1001.0)) is remembered
 
 
-def test_of_very_many_hosts_the_one_that_was_told_first_is_forgotten() -> None:
+def test_the_oldest_of_too_many_remembered_limits_is_forgotten() -> None:
     limits = RateLimits()
     for number in range(MOST_LIMITS):
         limits.record(f"https://h{number}/", {"Retry-After": "600"}, 1000.0)
@@ -194,7 +198,7 @@ def raised(ask: Callable[[], object]) -> bool:
         (URL, "Bearer b"),
     ],
 )
-def test_what_one_account_was_told_binds_no_other_host_port_or_credential(other: str, authorization: str) -> None:
+def test_a_rate_limit_applies_to_one_host_port_and_credential(other: str, authorization: str) -> None:
     limits = RateLimits()
     limits.record(URL, {"Retry-After": "600"}, 1000.0)
     assert raised(lambda: limits.check(f"{URL}/more", 1001.0))
@@ -204,13 +208,13 @@ def test_what_one_account_was_told_binds_no_other_host_port_or_credential(other:
     assert not raised(lambda: limits.check(other, 1001.0, authorization))
 
 
-def test_no_token_stands_in_what_is_remembered() -> None:
+def test_a_remembered_limit_contains_no_token() -> None:
     limits = RateLimits()
     limits.record(URL, {"Retry-After": "600"}, 1000.0, "Bearer secret-token")
     assert "secret" not in str(vars(limits))
 
 
-def test_a_token_goes_on_while_strangers_wait(hosts: Hosts) -> None:
+def test_a_limit_of_anonymous_requests_does_not_stop_requests_with_a_token(hosts: Hosts) -> None:
     """An anonymous request to the API's host, from any provider, does not stop requests that have a token."""
     hosts.first.replies["/x"] = LIMITED["403"]
     with pytest.raises(HostLimited):
@@ -221,7 +225,7 @@ def test_a_token_goes_on_while_strangers_wait(hosts: Hosts) -> None:
         github_api(hosts.client, SystemClock(), hosts.url, "").get("/y", "page")
 
 
-def test_a_limit_of_another_kind_than_the_count_stops_every_request() -> None:
+def test_a_limit_unrelated_to_the_quota_stops_every_request() -> None:
     limits = RateLimits()
     limits.record(URL, {"X-RateLimit-Remaining": "4876", "X-RateLimit-Reset": "4000000000"}, 1000.0)
     assert raised(lambda: limits.check(URL, 1001.0, free=True))

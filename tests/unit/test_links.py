@@ -42,19 +42,19 @@ GIT = "https%3A%2F%2Fgit.example%2Fo%2Fr"
         ("/v2/doi/10.1000/a//b/", "doi", "10.1000/a//b"),
     ],
 )
-def test_a_link_is_read_in_its_one_spelling(path: str, provider: str, spec: str) -> None:
+def test_a_link_is_read_in_its_canonical_spelling(path: str, provider: str, spec: str) -> None:
     assert read_link(path, "/v2/") == Link(provider, spec)
 
 
 @pytest.mark.parametrize("path", ["/v2/", "/v2//", "/v2/gh", "/v2/gh/", "/v2/gh///", "/v2/gh/%2F", "//v2/"])
-def test_a_link_that_names_nothing_is_answered_with_one_that_does(path: str) -> None:
+def test_a_link_without_a_repository_is_refused_with_an_example(path: str) -> None:
     with pytest.raises(BadRequest) as refused:
         read_link(path, "/v2/")
     assert "/v2/gh/owner/repository/HEAD" in str(refused.value.facts["why"])
 
 
 @given(st.text(alphabet="ab/%2fF.E~:", max_size=30))
-def test_the_one_spelling_of_a_spelling_is_itself(text: str) -> None:
+def test_the_canonical_spelling_of_a_canonical_spelling_is_itself(text: str) -> None:
     for provider in ("gh", "doi"):
         once = plain_spec(provider, text)
         assert plain_spec(provider, once) == once
@@ -66,7 +66,7 @@ SPELLINGS = ("o/r/HEAD", "o/r/HEAD/", "o/r//HEAD", "/o/r/HEAD", "o/%72/HEAD", "o
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("page", SPELLINGS)
-def test_a_page_s_token_opens_its_launch_in_every_spelling(page: str, spelling: str) -> None:
+def test_a_page_token_is_valid_for_every_spelling_of_its_link(page: str, spelling: str) -> None:
     small = Small()
     body = {"provider": "gh", "spec": spelling, "build_token": small.token(read_link(f"/v2/gh/{page}", "/v2/").spec)}
     caller = Caller("203.0.113.7", "https", {"content-type": "application/json"})
@@ -75,7 +75,7 @@ def test_a_page_s_token_opens_its_launch_in_every_spelling(page: str, spelling: 
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_ban_is_no_matter_of_spelling(spelling: str) -> None:
+def test_a_ban_applies_to_every_spelling(spelling: str) -> None:
     small = Small(banned_specs=("^gh/o/r/HEAD$",))
     page = small.system.site.launch(
         f"/v2/gh/{spelling}", {}, small.system.site.own("https", {}, ""), "none", "203.0.113.7"
@@ -95,12 +95,12 @@ def test_an_empty_parameter_counts_as_absent(
 
 @pytest.mark.parametrize("slashes", ["/" * 60_000, "%2F" * 20_000, "/%2f" * 15_000])
 @pytest.mark.timeout(10)  # work that is quadratic in the link's length takes longer on any machine
-def test_a_row_of_slashes_is_read_quickly(slashes: str) -> None:
+def test_many_slashes_are_read_in_linear_time(slashes: str) -> None:
     """The API's bodies may have 64 kB, and no limit counts a request before its spec is read."""
     assert plain_spec("gh", f"o/r/HEAD{slashes}") == "o/r/HEAD"
     assert plain_spec("gh", f"o/r{slashes}x").startswith("o/r")
 
 
-def test_a_link_with_more_parameters_than_anybody_writes_is_read_without_them() -> None:
+def test_a_link_with_too_many_parameters_is_read_without_them() -> None:
     assert query_of("https://mybinder.org/v2/gh/o/r/HEAD?" + "a=1&" * 200) == {}
     assert query_of("https://mybinder.org/v2/gh/o/r/HEAD?a=1&a=2") == {"a": "2"}

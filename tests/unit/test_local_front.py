@@ -42,7 +42,7 @@ def status_of(front: Front, host: str) -> int:
         ),
     ],
 )
-def test_with_a_public_name_a_name_that_points_here_is_no_way_in(system: System, host: str, status: int) -> None:
+def test_with_a_public_name_other_host_names_are_refused(system: System, host: str, status: int) -> None:
     assert status_of(Front(system, only_loopback=False, public_name="bindery.example"), host) == status
 
 
@@ -58,13 +58,13 @@ def test_with_a_public_name_a_name_that_points_here_is_no_way_in(system: System,
         ({**PRIVATE_HOST, "public_url": "https://bindery.example"}, None),
     ],
 )
-def test_name_is_compared_where_what_is_not_public_can_be_fetched(
+def test_the_host_name_is_checked_if_non_public_repositories_can_be_fetched(
     settings: dict[str, object], compared: str | None
 ) -> None:
     assert public_name(settings_of(**settings)) == compared
 
 
-def test_start_warns_where_private_hosts_are_open_to_every_name() -> None:
+def test_the_start_warns_about_private_hosts_that_are_open_to_every_name() -> None:
     assert "BINDERY_PUBLIC_URL" in open_to_other_names(settings_of(**ON_A_CLUSTER, **PRIVATE_HOST))
     for settings in (
         ON_A_CLUSTER,
@@ -76,9 +76,9 @@ def test_start_warns_where_private_hosts_are_open_to_every_name() -> None:
         assert open_to_other_names(settings_of(**settings)) == ""
 
 
-def test_without_private_repositories_every_name_is_answered(system: System) -> None:
+def test_without_private_repositories_every_host_name_is_answered(system: System) -> None:
     assert status_of(Front(system, only_loopback=False), "any.example") == 404
 
 
-def test_a_name_is_compared_without_its_port() -> None:
+def test_a_host_name_is_compared_without_its_port() -> None:
     assert (name_of("A.example:443"), name_of("[::1]:80"), name_of("")) == ("a.example", "[::1]", "")

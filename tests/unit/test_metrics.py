@@ -37,7 +37,7 @@ def readable(**settings: object) -> Small:
     return Small(isolated=True, metrics_networks=f"{OPERATOR}/32", **settings)
 
 
-def test_most_launched_repositories_are_named_whatever_else_is_launched() -> None:
+def test_the_most_launched_repositories_are_named_despite_other_launches() -> None:
     day = today(DictTable(), FakeClock())
     popular = [f"https://host.example/popular/{number}" for number in range(SHOWN)]
     for turn in range(60):
@@ -49,7 +49,7 @@ def test_most_launched_repositories_are_named_whatever_else_is_launched() -> Non
 
 
 @pytest.mark.parametrize("name", ["https://evil.example/{}", "https://evil.example/{}/" + "é" * 4000])
-def test_names_that_a_stranger_makes_up_do_not_grow_the_item(name: str) -> None:
+def test_invented_repository_names_do_not_enlarge_the_item(name: str) -> None:
     table, clock = DictTable(), FakeClock()
     for number in range(3000):
         day = today(table, clock)
@@ -62,14 +62,14 @@ def test_names_that_a_stranger_makes_up_do_not_grow_the_item(name: str) -> None:
     assert len(table.items()) == 1
 
 
-def test_each_launch_is_counted_in_one_row_or_not_at_all() -> None:
+def test_each_launch_is_counted_in_one_row_at_most() -> None:
     day = today(DictTable(), FakeClock())
     counted = [day.count(f"r{number % 7}", "launches", status="success") for number in range(100)]
     (rows,) = day.sums().values()
     assert sum(rows.values()) == sum(counted) == 100
 
 
-def test_names_begin_anew_each_day_and_their_item_expires() -> None:
+def test_counts_by_repository_start_again_each_day_and_their_item_expires() -> None:
     table, clock = DictTable(), FakeClock()
     day = today(table, clock)
     count(day, "r", 3)
@@ -99,7 +99,7 @@ def test_launches_of_private_repositories_are_counted_without_their_name() -> No
     assert 'binderhub_launch_count_total{provider="gh",repo="other",status="failure"} 1.0' in text
 
 
-def test_no_sum_has_a_repository_in_its_name() -> None:
+def test_no_counter_key_contains_a_repository() -> None:
     launch = Launch(
         id="a", provider="gh", spec="o/r/HEAD", repo_url="https://host.example/o/r", owner="", launch_host="",
         created_at=0, deadline=9,
@@ -109,7 +109,7 @@ def test_no_sum_has_a_repository_in_its_name() -> None:
     assert [key for key in keys if f"repo={OTHER}" in key]
 
 
-def test_a_request_reads_one_item() -> None:
+def test_a_request_for_metrics_reads_one_item() -> None:
     small = readable()
     small.ready()
     small.system.reconcile()
@@ -119,7 +119,7 @@ def test_a_request_reads_one_item() -> None:
     assert calls == ["get"]
 
 
-def test_a_text_that_no_timer_renders_any_more_is_not_shown() -> None:
+def test_an_outdated_metrics_text_is_not_shown() -> None:
     small = readable()
     with pytest.raises(MetricsNotReady):
         small.system.site.metrics(OPERATOR, "")
@@ -129,7 +129,7 @@ def test_a_text_that_no_timer_renders_any_more_is_not_shown() -> None:
         small.system.site.metrics(OPERATOR, "")
 
 
-def test_a_text_is_rendered_only_where_it_can_be_read() -> None:
+def test_metrics_are_rendered_only_if_they_can_be_requested() -> None:
     closed = Small()
     closed.system.reconcile()
     assert closed.system.metrics_text.get() is None
@@ -154,7 +154,7 @@ def test_a_text_is_rendered_only_where_it_can_be_read() -> None:
         ({"isolated": False}, "127.0.0.1", "", True),
     ],
 )
-def test_metrics_are_read_by_the_operator_only(
+def test_only_the_operator_may_read_metrics(
     settings: dict[str, object], client: str, authorization: str, opens: bool
 ) -> None:
     isolated = bool(settings.get("isolated", True))
@@ -168,6 +168,6 @@ def test_metrics_are_read_by_the_operator_only(
 
 
 @pytest.mark.parametrize("token", ["short", "with a space in the middle", "é" * 20])
-def test_a_token_that_can_be_guessed_or_sent_in_no_header_is_refused_at_the_start(token: str) -> None:
+def test_a_short_or_unsendable_metrics_token_is_refused_at_the_start(token: str) -> None:
     with pytest.raises(ValidationError):
         Settings.read({"BINDERY_METRICS_TOKEN": token})

@@ -34,7 +34,7 @@ def git() -> GitProvider:
         *("https://api.figshare.com/v2", "https://www.hydroshare.org/x/y", "https://doi.org/10.5281/zenodo.1"),
     ],
 )
-def test_a_git_link_to_an_apis_host_is_refused_with_a_sentence(git: GitProvider, url: str) -> None:
+def test_a_git_link_to_the_host_of_an_api_is_refused_with_a_message(git: GitProvider, url: str) -> None:
     for ask in (git.check, git.resolve):
         with pytest.raises(BadSpec, match="asked by its API"):
             ask(f"{quote(url, safe='')}/HEAD")
@@ -49,7 +49,7 @@ def test_a_git_link_to_an_apis_host_is_refused_with_a_sentence(git: GitProvider,
         "https://api.github.com.example/o/r",
     ],
 )
-def test_hosts_of_repositories_stay_git_hosts(git: GitProvider, url: str) -> None:
+def test_repository_hosts_are_accepted_as_git_hosts(git: GitProvider, url: str) -> None:
     assert git.check(f"{quote(url, safe='')}/HEAD")
 
 
@@ -59,7 +59,7 @@ def site() -> Iterator[Site]:
         yield site
 
 
-def test_no_redirect_of_a_git_server_leads_to_an_apis_host(site: Site) -> None:
+def test_a_redirect_of_a_git_server_to_the_host_of_an_api_is_refused(site: Site) -> None:
     with Site() as api:
         site.replies["/r/info/refs"] = moved(f"{api.url}/x")
         client = GuardedClient([site.address, api.address])
@@ -70,7 +70,7 @@ def test_no_redirect_of_a_git_server_leads_to_an_apis_host(site: Site) -> None:
         assert api.asked == []
 
 
-def test_no_redirect_leads_there_when_a_commit_or_tags_are_asked_for_later(site: Site) -> None:
+def test_later_requests_for_a_commit_or_tags_refuse_such_redirects(site: Site) -> None:
     with Site() as api:
         site.replies["/r/info/refs"] = moved(f"{api.url}/x")
         client = GuardedClient([site.address, api.address])

@@ -21,20 +21,20 @@ from bindery_local.aws_events import Context
         "JUPYTER_TOKEN=hush",
     ],
 )
-def test_what_looks_like_a_token_is_blanked(text: str) -> None:
+def test_texts_that_look_like_tokens_are_redacted(text: str) -> None:
     record = logging.LogRecord("bindery", logging.INFO, "", 0, "it said %s", (text,), None)
     Redaction().filter(record)
     assert "hush" not in record.getMessage()
     assert "it said" in record.getMessage()
 
 
-def test_ordinary_words_stay() -> None:
+def test_ordinary_text_is_not_redacted() -> None:
     record = logging.LogRecord("bindery", logging.INFO, "", 0, "3 of 40 sessions do not answer", (), None)
     Redaction().filter(record)
     assert record.getMessage() == "3 of 40 sessions do not answer"
 
 
-def test_a_handlers_crash_is_logged_with_its_request_and_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_of_a_handler_is_logged_with_its_request_and_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     @logged
     def handler(event: dict[str, object], context: object) -> None:
         raise RuntimeError("on purpose")
@@ -50,7 +50,7 @@ def test_a_handlers_crash_is_logged_with_its_request_and_passed_on(monkeypatch: 
     assert lines[-1]["request"] == context.aws_request_id
 
 
-def test_an_alarm_is_one_line_that_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alarm_is_one_log_line_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     output = io.StringIO()
     monkeypatch.setattr(logger().registered_handler, "stream", output)
     alarm("ClusterRefused", "no way into the cluster: token=hush is old")

@@ -39,9 +39,7 @@ def run(tmp_path: Path, server: GitServer) -> Run:
     return run
 
 
-def test_the_key_of_a_link_changes_with_what_its_build_depends_on_and_with_nothing_else(
-    run: Run, server: GitServer
-) -> None:
+def test_the_key_of_a_link_changes_only_with_the_inputs_of_its_build(run: Run, server: GitServer) -> None:
     spec = f"{quote(server.url('keyed.git'), safe='')}/HEAD"
 
     def key(**files: str) -> dict[str, object]:
@@ -70,9 +68,7 @@ def test_the_key_of_a_link_changes_with_what_its_build_depends_on_and_with_nothi
     assert key(README_md="third\n", postBuild="true\n")["key"] != whole["key"]
 
 
-def test_a_pull_request_shows_the_shared_key_and_the_one_that_it_would_be_built_under(
-    run: Run, server: GitServer
-) -> None:
+def test_a_pull_request_shows_the_shared_key_and_its_own_build_key(run: Run, server: GitServer) -> None:
     commit = make_repository(server.root / "asked.git", {"requirements.txt": "iniconfig\n"})
     git("-C", server.root / "asked.git", "update-ref", "refs/pull/1/head", commit)
     make_repository(server.root / "asked.git", {"requirements.txt": "iniconfig\n", "more": ""})
@@ -82,7 +78,7 @@ def test_a_pull_request_shows_the_shared_key_and_the_one_that_it_would_be_built_
     assert ("not known to be on a branch" in head["why"], "not known to be on a branch" in pull["why"]) == (False, True)
 
 
-def test_a_server_that_does_not_show_what_a_commit_holds_is_said_to_cost_builds(run: Run, server: GitServer) -> None:
+def test_a_server_without_listings_is_reported_as_needing_more_builds(run: Run, server: GitServer) -> None:
     make_repository(server.root / "whole.git", {"requirements.txt": "iniconfig\n"})
     git("config", "--file", server.root / "whole.git" / "config", "uploadpack.allowFilter", "false")
     result = json.loads(run("key", "git", f"{quote(server.url('whole.git'), safe='')}/HEAD").stdout)
@@ -99,7 +95,7 @@ def test_a_server_that_does_not_show_what_a_commit_holds_is_said_to_cost_builds(
         ("git", "file%3A%2F%2F%2Fetc/HEAD", "file:///etc does not name a repository: "),
     ],
 )
-def test_a_link_that_is_none_is_told_in_one_sentence(run: Run, provider: str, spec: str, sentence: str) -> None:
+def test_an_invalid_link_is_reported_in_one_sentence(run: Run, provider: str, spec: str, sentence: str) -> None:
     ran = run("key", provider, spec)
     assert ran.returncode == 1
     assert "BINDERY_ALLOWED_PRIVATE_HOSTS=169.254.169.254:80" in ran.stderr if "169.254" in spec else not ran.stderr
@@ -107,14 +103,14 @@ def test_a_link_that_is_none_is_told_in_one_sentence(run: Run, provider: str, sp
     assert ran.stdout.count("\n") == 1
 
 
-def test_a_branch_that_is_not_there_is_told_in_one_sentence(run: Run, server: GitServer) -> None:
+def test_a_missing_branch_is_reported_in_one_sentence(run: Run, server: GitServer) -> None:
     make_repository(server.root / "small.git", {"README.md": "small\n"})
     ran = run("key", "git", f"{quote(server.url('small.git'), safe='')}/nowhere")
     assert (ran.returncode, ran.stderr) == (1, "")
     assert "there is no branch, tag or commit called nowhere" in ran.stdout
 
 
-def test_settings_are_shown_as_they_are_in_force_and_secrets_are_not(run: Run) -> None:
+def test_effective_settings_are_printed_without_secrets(run: Run) -> None:
     ran = run("settings", port="1234", secret="s3cret" * 6, github_token="t0ken")
     assert (ran.returncode, ran.stderr) == (0, "")
     result = json.loads(ran.stdout)
@@ -126,9 +122,7 @@ def test_settings_are_shown_as_they_are_in_force_and_secrets_are_not(run: Run) -
 
 
 @pytest.mark.parametrize("arguments", [("settings",), ("key", "git", "https%3A%2F%2Fexample.org%2Fr/HEAD")])
-def test_a_setting_that_cannot_be_used_is_named_and_its_value_is_not_repeated(
-    run: Run, arguments: tuple[str, ...]
-) -> None:
+def test_an_invalid_setting_is_named_without_its_value(run: Run, arguments: tuple[str, ...]) -> None:
     ran = run(*arguments, port="many", spec_rules="s3cret")
     assert ran.returncode == 1
     assert "BINDERY_PORT: " in ran.stderr
@@ -139,13 +133,13 @@ def test_a_setting_that_cannot_be_used_is_named_and_its_value_is_not_repeated(
 
 
 @pytest.mark.parametrize("arguments", [(), ("nonsense",), ("key", "git")])
-def test_a_command_that_is_none_says_how_to_ask(run: Run, arguments: tuple[str, ...]) -> None:
+def test_an_unknown_command_prints_the_usage(run: Run, arguments: tuple[str, ...]) -> None:
     ran = run(*arguments)
     assert ran.returncode == 2
     assert ran.stderr.startswith("usage: bindery")
 
 
-def test_a_setting_that_is_misspelt_is_told_with_the_one_that_is_meant(run: Run) -> None:
+def test_a_misspelt_setting_is_reported_with_the_likely_name(run: Run) -> None:
     ran = run("settings", prot="1", allowed_private_host="a:1", nothing_like_it="2", session="x:y", test_kubeconfig="z")
     assert ran.returncode == 0
     assert ran.stderr.splitlines() == [
@@ -182,7 +176,7 @@ def test_rules_are_added_listed_and_removed(run: Run) -> None:
         (("remove", "0123456789"), "There is no rule"),
     ],
 )
-def test_a_rule_that_cannot_be_used_is_refused_with_a_sentence(run: Run, arguments: tuple[str, ...], word: str) -> None:
+def test_an_invalid_rule_is_refused_with_a_message(run: Run, arguments: tuple[str, ...], word: str) -> None:
     ran = run("rules", *arguments)
     assert ran.returncode in (1, 2)
     assert word in ran.stderr

@@ -16,11 +16,11 @@ from bindery.domain.owners import LONGEST, owner_of
         ("zenodo", "https://doi.org/10.5281/zenodo.1", "https://doi.org/10.5281/zenodo.1"),
     ],
 )
-def test_owner_is_the_first_part_of_an_address(provider: str, repo_url: str, owner: str) -> None:
+def test_the_owner_is_the_first_part_of_an_address(provider: str, repo_url: str, owner: str) -> None:
     assert owner_of(provider, repo_url) == owner
 
 
-def test_long_owner_is_cut_and_stays_different_from_others() -> None:
+def test_a_long_owner_is_shortened_and_stays_unique() -> None:
     one, two = (owner_of("git", f"https://git.example/{'a' * 3000}{last}/x") for last in "12")
     assert one != two
     assert max(len(one), len(two)) < LONGEST

@@ -61,7 +61,7 @@ def scope_of(name: str, content: bytes) -> str:
 
 
 @pytest.mark.parametrize("kilobytes", [16, 52, 1000])
-def test_dotted_keys_of_any_length_cost_no_memory(kilobytes: int) -> None:
+def test_dotted_keys_of_any_length_need_little_memory(kilobytes: int) -> None:
     """A parser of TOML needs over 400 MB for 52 kB of these keys."""
     assert scope_of("pyproject.toml", b"a" + b".a" * (kilobytes * 500) + b" = 1\n") == "tree"
 
@@ -70,17 +70,17 @@ def test_dotted_keys_of_any_length_cost_no_memory(kilobytes: int) -> None:
     "text",
     ["[" + "a," * 99_500 + "]", "- b\n" * 50_000, "{" + "a: b, " * 33_000 + "}", "[" * 199_000, "{" * 199_000],
 )
-def test_yaml_over_the_limit_makes_the_tree_count(text: str) -> None:
+def test_yaml_over_the_limit_makes_the_whole_tree_an_input(text: str) -> None:
     assert scope_of("environment.yml", text.encode()) == "tree"
     assert len(text) > LARGEST_YAML
 
 
 @pytest.mark.parametrize("text", ["[" + "a," * 9_990 + "]", "- b\n" * 4_990, "[" * 20_000, "{" * 20_000])
-def test_the_worst_yaml_within_the_limit_is_read_in_the_bounded_process(text: str) -> None:
+def test_the_largest_accepted_yaml_is_read_within_the_resource_limits(text: str) -> None:
     assert scope_of("environment.yml", text.encode()) in ("files", "tree")
 
 
-def test_requirements_beyond_a_total_length_make_the_tree_count() -> None:
+def test_requirements_over_a_total_length_make_the_whole_tree_an_input() -> None:
     """A hundred files of one megabyte each would take a minute of CPU time."""
     reads: list[str] = []
 
@@ -96,7 +96,7 @@ def test_requirements_beyond_a_total_length_make_the_tree_count() -> None:
 
 
 @given(st.lists(st.sampled_from(ITEMS), max_size=8), st.sampled_from(["\n", "\r\n"]))
-def test_a_package_by_a_toml_parser_is_a_package_by_its_lines(items: list[str], end: str) -> None:
+def test_the_line_scanner_finds_every_package_that_a_toml_parser_finds(items: list[str], end: str) -> None:
     text = end.join(items)
     try:
         tables = tomllib.loads(text)
@@ -107,7 +107,7 @@ def test_a_package_by_a_toml_parser_is_a_package_by_its_lines(items: list[str], 
 
 
 @pytest.mark.parametrize("item", ITEMS)
-def test_each_way_to_write_a_package_is_one(item: str) -> None:
+def test_every_spelling_of_a_package_table_is_found(item: str) -> None:
     try:
         tables = tomllib.loads(item)
     except ValueError:
@@ -124,6 +124,6 @@ def test_each_way_to_write_a_package_is_one(item: str) -> None:
         "[[tool.mypy.overrides]]\n",
     ],
 )
-def test_a_file_of_tools_is_no_package(text: str) -> None:
+def test_a_pyproject_with_tool_tables_only_is_no_package(text: str) -> None:
     assert not may_be_package(text.encode())
     assert may_be_package(text.encode() + b"#" * (LARGEST + 1))

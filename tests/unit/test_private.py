@@ -68,12 +68,12 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.mark.parametrize("allowed", ["{}/acme/secret", "{}/Acme/*", "{}/ACME/Secret"])
-def test_one_that_the_operator_names_is_launched_and_known_as_private(host: Host, allowed: str) -> None:
+def test_a_private_repository_that_the_operator_names_is_launched_as_private(host: Host, allowed: str) -> None:
     for _ in range(2):  # the second time from the kept answer
         assert host.provider(allowed.format(host.id)).resolve(host.spec("acme/secret")).repository.private
 
 
-def test_whatever_is_public_is_not(host: Host) -> None:
+def test_a_public_repository_is_not_private(host: Host) -> None:
     assert not host.provider("gh/acme/*", "gl/acme/*").resolve(host.spec("acme/open")).repository.private
 
 
@@ -81,7 +81,9 @@ def test_whatever_is_public_is_not(host: Host) -> None:
 @pytest.mark.parametrize(
     "allowed", [(), ("{}/acme/open", "{}/acme/secrets", "{}/acm/*", "{}/acme/sec", "{other}/acme/*")]
 )
-def test_of_any_other_is_said_what_is_said_of_none(host: Host, ref: str, allowed: Sequence[str]) -> None:
+def test_other_private_repositories_have_the_same_error_as_missing_ones(
+    host: Host, ref: str, allowed: Sequence[str]
+) -> None:
     ref = host.secret if ref == "the commit" else ref
     other = "gh" if host.id == "gl" else "gl"
     provider = host.provider(*(each.format(host.id, other=other) for each in allowed))
@@ -93,7 +95,7 @@ def test_of_any_other_is_said_what_is_said_of_none(host: Host, ref: str, allowed
     assert secret.facts["url"] == str(absent.facts["url"]).replace("absent", "secret")
 
 
-def test_one_that_is_opened_to_everybody_is_launched_at_once(host: Host) -> None:
+def test_a_repository_that_becomes_public_is_launched_at_once(host: Host) -> None:
     provider = host.provider()
     host.says(provider, host.spec("acme/secret"))
     host.server.private.clear()
@@ -101,13 +103,13 @@ def test_one_that_is_opened_to_everybody_is_launched_at_once(host: Host) -> None
 
 
 @pytest.mark.parametrize("ref", ["HEAD", "the commit"])
-def test_one_that_is_named_no_longer_is_not_launched_by_what_was_kept(host: Host, ref: str) -> None:
+def test_a_repository_no_longer_named_is_not_launched_from_the_cache(host: Host, ref: str) -> None:
     spec = host.spec("acme/secret", host.secret if ref == "the commit" else ref)
     assert host.provider("gh/acme/*", "gl/acme/*").resolve(spec).repository.private
     assert type(host.says(host.provider(), spec)) is RepositoryNotFound
 
 
-def test_without_a_token_nobody_is_asked_what_is_private(host: Host) -> None:
+def test_without_a_token_the_visibility_is_not_requested(host: Host) -> None:
     provider = host.provider(token="")
     provider.resolve(host.spec("acme/open"))
     assert type(host.says(provider, host.spec("acme/open", "nowhere"))) is RefNotFound
@@ -115,14 +117,14 @@ def test_without_a_token_nobody_is_asked_what_is_private(host: Host) -> None:
     assert type(host.says(provider, host.spec("acme/secret"))) is RepositoryNotFound
 
 
-def test_a_public_one_that_nothing_happened_to_costs_nothing_that_the_host_counts(host: Host) -> None:
+def test_an_unchanged_public_repository_uses_no_request_quota(host: Host) -> None:
     for _ in range(3):
         host.provider().resolve(host.spec("acme/open"))
     assert [each.status for each in host.server.asked] == [200, 200, 304, 304, 304, 304]
 
 
 @pytest.mark.parametrize("ref", ["HEAD", "the commit"])
-def test_one_that_was_public_and_is_closed_is_not_launched_by_what_was_kept(host: Host, ref: str) -> None:
+def test_a_repository_that_becomes_private_is_not_launched_from_the_cache(host: Host, ref: str) -> None:
     spec = host.spec("acme/secret", host.secret if ref == "the commit" else ref)
     host.server.private.clear()
     assert not host.provider().resolve(spec).repository.private
@@ -131,7 +133,7 @@ def test_one_that_was_public_and_is_closed_is_not_launched_by_what_was_kept(host
         assert type(host.says(host.provider(), spec)) is RepositoryNotFound
 
 
-def test_without_a_token_nothing_stays_kept_of_one_that_its_host_no_longer_shows(host: Host) -> None:
+def test_without_a_token_cached_answers_of_a_now_private_repository_are_dropped(host: Host) -> None:
     host.server.private.clear()
     for ref in ("HEAD", "main", host.secret):
         host.provider(token="").resolve(host.spec("acme/secret", ref))
@@ -140,7 +142,7 @@ def test_without_a_token_nothing_stays_kept_of_one_that_its_host_no_longer_shows
         assert type(host.says(host.provider(token=""), host.spec("acme/secret", ref))) is RepositoryNotFound
 
 
-def test_while_the_host_has_us_wait_nothing_tells_that_one_is_there(host: Host) -> None:
+def test_a_rate_limit_does_not_reveal_that_a_private_repository_exists(host: Host) -> None:
     """A repository that is kept with an ETag could be requested all the same, which would reveal that it exists."""
     names = ("acme/secret", "acme/absent")
     for name in names:
@@ -151,7 +153,7 @@ def test_while_the_host_has_us_wait_nothing_tells_that_one_is_there(host: Host) 
             host.provider().resolve(host.spec(name))
 
 
-def test_one_that_was_public_and_is_private_and_named_now_is_known_as_private(host: Host) -> None:
+def test_a_named_repository_that_becomes_private_is_launched_as_private(host: Host) -> None:
     host.server.private.clear()
     assert not host.provider().resolve(host.spec("acme/secret")).repository.private
     host.server.private.add("acme/secret")
@@ -159,39 +161,39 @@ def test_one_that_was_public_and_is_private_and_named_now_is_known_as_private(ho
 
 
 @pytest.mark.parametrize("token", [TOKEN, ""])
-def test_one_that_was_named_and_is_public_now_is_launched(host: Host, token: str) -> None:
+def test_a_named_repository_that_becomes_public_is_launched_as_public(host: Host, token: str) -> None:
     host.provider("gh/acme/*", "gl/acme/*").resolve(host.spec("acme/secret"))
     host.server.private.clear()
     assert not host.provider(token=token).resolve(host.spec("acme/secret")).repository.private
 
 
-def test_one_whose_token_is_gone_is_not_launched_by_what_was_kept(host: Host) -> None:
+def test_a_private_repository_is_not_launched_from_the_cache_without_its_token(host: Host) -> None:
     spec = host.spec("acme/secret", host.secret)
     host.provider("gh/acme/*", "gl/acme/*").resolve(spec)
     with pytest.raises(RepositoryNotFound):
         host.provider("gh/acme/*", "gl/acme/*", token="").resolve(spec)
 
 
-def test_a_named_one_that_nothing_happened_to_costs_nothing_that_the_host_counts(host: Host) -> None:
+def test_an_unchanged_named_repository_uses_no_request_quota(host: Host) -> None:
     for _ in range(3):
         host.provider("gh/acme/*", "gl/acme/*").resolve(host.spec("acme/secret"))
     assert [each.status for each in host.server.asked] == [200, 200, 304, 304, 304, 304]
 
 
-def test_a_token_that_is_not_good_for_a_public_one_is_left_out(host: Host) -> None:
+def test_a_token_refused_for_a_public_repository_is_omitted(host: Host) -> None:
     about = "/api/v4/projects/acme%2Fopen" if host.id == "gl" else "/repos/acme/open"
     host.server.forbidden.add(about)
     assert host.provider().resolve(host.spec("acme/open")).repository.ref
 
 
-def test_with_a_token_that_is_refused_a_host_shows_what_strangers_see(host: Host) -> None:
+def test_with_a_refused_token_only_public_repositories_are_found(host: Host) -> None:
     host.server.tokens.clear()
     provider = host.provider("gh/acme/*", "gl/acme/*")
     assert not provider.resolve(host.spec("acme/open")).repository.private
     assert type(host.says(provider, host.spec("acme/secret"))) is RepositoryNotFound
 
 
-def test_an_app_without_a_token_for_a_moment_shows_nothing(tmp_path: Path) -> None:
+def test_an_app_that_briefly_has_no_token_reveals_no_private_repository(tmp_path: Path) -> None:
     make_repository(tmp_path / "r", {"README.md": ""})
     with GitHubServer({"acme/secret": tmp_path / "r"}) as server:
         server.tokens.add(TOKEN)
@@ -205,7 +207,7 @@ def test_an_app_without_a_token_for_a_moment_shows_nothing(tmp_path: Path) -> No
                     gh.resolve("acme/secret/HEAD")
 
 
-def test_one_that_went_to_somebody_who_is_not_named_is_not_launched(tmp_path: Path) -> None:
+def test_a_repository_moved_to_an_owner_that_is_not_named_is_not_launched(tmp_path: Path) -> None:
     make_repository(tmp_path / "r", {"README.md": ""})
     with GitHubServer({"elsewhere/vault": tmp_path / "r"}) as server:
         server.tokens.add(TOKEN)
@@ -217,7 +219,7 @@ def test_one_that_went_to_somebody_who_is_not_named_is_not_launched(tmp_path: Pa
 
 
 @pytest.mark.parametrize("visibility", ["internal", "private"])
-def test_a_project_that_not_everybody_sees_is_private(tmp_path: Path, visibility: str) -> None:
+def test_a_project_without_public_visibility_is_private(tmp_path: Path, visibility: str) -> None:
     make_repository(tmp_path / "r", {"README.md": ""})
     with GitLabServer({"acme/inner": tmp_path / "r"}) as server:
         server.tokens.add(TOKEN)
@@ -226,13 +228,13 @@ def test_a_project_that_not_everybody_sees_is_private(tmp_path: Path, visibility
         assert type(host.says(host.provider(), host.spec("acme/inner"))) is RepositoryNotFound
 
 
-def test_what_git_is_shown_is_in_nothing_that_is_printed() -> None:
+def test_representations_contain_no_credentials_for_git() -> None:
     """An exception, for example, prints the values around it."""
     remote = Remote("https://example.org/r", "https://example.org/r/", True, "Basic c2VjcmV0")
     assert "c2VjcmV0" not in repr(remote) + repr(Source("https://example.org/r", "a" * 40, "Basic c2VjcmV0"))
 
 
-def test_code_for_members_of_a_public_project_is_private(tmp_path: Path) -> None:
+def test_a_public_project_with_code_for_members_only_is_private(tmp_path: Path) -> None:
     make_repository(tmp_path / "r", {"README.md": ""})
     with GitLabServer({"acme/half": tmp_path / "r"}) as server:
         server.tokens.add(TOKEN)
@@ -242,13 +244,13 @@ def test_code_for_members_of_a_public_project_is_private(tmp_path: Path) -> None
         assert host.provider("gl/acme/half").resolve(host.spec("acme/half")).repository.private
 
 
-def test_git_is_shown_the_token_as_each_host_wants_it(host: Host) -> None:
+def test_git_gets_the_token_in_the_form_of_each_host(host: Host) -> None:
     user = {"gh": "x-access-token", "gl": "oauth2"}[host.id]
     assert host.provider().authorization() == f"Basic {b64encode(f'{user}:{TOKEN}'.encode()).decode()}"
     assert host.provider(token="").authorization() == ""
 
 
-def test_the_environment_of_a_private_repository_is_its_commits(host: Host) -> None:
+def test_the_environment_of_a_private_repository_depends_on_its_commit(host: Host) -> None:
     """The key depends on the commit, so no session has to fetch the repository's files."""
     provider = host.provider("gh/acme/*", "gl/acme/*")
     commits = Commits(host.table, SystemClock())

@@ -52,13 +52,13 @@ def login(hub: Hub) -> PullLogin:
 @pytest.mark.parametrize(
     ("status", "public"), [(200, True), (429, True), (401, False), (403, False), (404, False), (500, False)]
 )
-def test_a_login_is_used_for_images_that_anybody_may_pull(hub: Hub, status: int, public: bool) -> None:
+def test_a_login_is_used_only_for_public_images(hub: Hub, status: int, public: bool) -> None:
     """Otherwise a Dockerfile could name a private image of the operator's account, and its visitors would read it."""
     hub.status = status
     assert login(hub).may_be_used_for("somebody/something:1") is public
 
 
-def test_a_host_that_does_not_answer_gets_no_login() -> None:
+def test_a_login_is_not_used_with_an_unreachable_registry() -> None:
     assert not PullLogin("docker.io", lambda: ("", ""), address="http://127.0.0.1:1").may_be_used_for("x")
 
 
@@ -74,12 +74,12 @@ def test_a_host_that_does_not_answer_gets_no_login() -> None:
         ("index.docker.io/a/b/c:1", "a/b/c/manifests/1"),
     ],
 )
-def test_the_image_that_is_asked_about_is_the_one_that_is_pulled(hub: Hub, image: str, path: str) -> None:
+def test_the_checked_image_is_the_pulled_one(hub: Hub, image: str, path: str) -> None:
     login(hub).may_be_used_for(image)
     assert hub.asked == [f"/v2/{path}"]
 
 
-def test_docker_hub_s_login_is_written_as_container_tools_read_it() -> None:
+def test_the_docker_hub_login_has_the_format_of_container_tools() -> None:
     written = json.loads(docker_hub("us:tok:en").text())["auths"]
     assert base64.b64decode(written["https://index.docker.io/v1/"]["auth"]) == b"us:tok:en"
 
@@ -92,7 +92,7 @@ class EcrPublic:
         return {"authorizationData": {"authorizationToken": self.token}}
 
 
-def test_aws_s_login_for_its_public_registry_is_asked_for_when_it_is_used() -> None:
+def test_the_aws_login_for_public_images_is_requested_at_its_first_use() -> None:
     requests: list[bool] = []
 
     def client() -> EcrPublic:
@@ -105,12 +105,12 @@ def test_aws_s_login_for_its_public_registry_is_asked_for_when_it_is_used() -> N
     assert base64.b64decode(json.loads(login.text())["auths"]["public.ecr.aws"]["auth"]) == b"AWS:long"
 
 
-def test_a_token_of_aws_s_that_makes_no_sense_is_the_service_s_trouble() -> None:
+def test_an_invalid_token_of_aws_is_an_error_of_the_service() -> None:
     with pytest.raises(BuildServiceDown):
         ecr_public(lambda: EcrPublic("\xff")).text()
 
 
 @pytest.mark.parametrize("text", ["user", ":token", "user:", "us er:token", "user:to\nken"])
-def test_a_login_that_could_be_none_stops_the_start(text: str) -> None:
+def test_an_invalid_login_prevents_the_start(text: str) -> None:
     with pytest.raises(ValueError, match="user:token"):
         Settings.read({"BINDERY_DOCKER_HUB_LOGIN": text})

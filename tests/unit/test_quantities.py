@@ -34,7 +34,7 @@ from bindery.domain.kubernetes_quantities import amount, is_bytes
         ("1Ei", "1152921504606846976"),
     ],
 )
-def test_a_quantity_stands_for_a_number(quantity: str, stands_for: str) -> None:
+def test_a_quantity_is_converted_to_a_number(quantity: str, stands_for: str) -> None:
     assert amount(quantity) == Decimal(stands_for)
 
 
@@ -61,13 +61,13 @@ def test_a_quantity_stands_for_a_number(quantity: str, stands_for: str) -> None:
         "1e999",
     ],
 )
-def test_what_is_none_is_refused(text: str) -> None:
+def test_an_invalid_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no quantity"):
         amount(text)
 
 
 @pytest.mark.parametrize("text", ["400m", "0.5", "1e-3", "3n"])
-def test_there_are_no_parts_of_a_byte(text: str) -> None:
+def test_fractions_of_a_byte_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="whole number of bytes"):
         is_bytes(text)
 

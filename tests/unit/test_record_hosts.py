@@ -119,7 +119,9 @@ def checkout(tmp_path: Path) -> LayOut:
     ("doi", "version"),
     [("10.6084/m9.figshare.9782777.v1", 1), ("10.6084/m9.figshare.9782777.v2", 2), ("10.6084/m9.figshare.9782777", 3)],
 )
-def test_recorded_versions_resolve_the_newest_without_one(figshare: FigshareProvider, doi: str, version: int) -> None:
+def test_recorded_versions_resolve_and_the_newest_is_the_default(
+    figshare: FigshareProvider, doi: str, version: int
+) -> None:
     repository = figshare.resolve(doi).repository
     assert repository.ref == f"9782777.v{version}"
     assert repository.resolved_spec == f"10.6084/m9.figshare.9782777.v{version}"
@@ -127,13 +129,13 @@ def test_recorded_versions_resolve_the_newest_without_one(figshare: FigshareProv
 
 
 @needs_recordings
-def test_a_recorded_article_has_no_other_versions(figshare: FigshareProvider) -> None:
+def test_a_missing_version_of_a_recorded_article_is_reported(figshare: FigshareProvider) -> None:
     with pytest.raises(RefNotFound) as caught:
         figshare.resolve("10.6084/m9.figshare.9782777.v9")
     assert caught.value.facts["ref"] == "v9"
 
 
-def test_an_institutions_article_is_found_by_where_its_doi_leads(
+def test_an_article_of_an_institution_is_found_through_its_doi(
     figshare: FigshareProvider, figshare_host: Figshare, dois: DoiSystem
 ) -> None:
     figshare_host.publish(55, {"a": b"1"})
@@ -144,7 +146,7 @@ def test_an_institutions_article_is_found_by_where_its_doi_leads(
     assert figshare.resolve(repository.resolved_spec).repository.ref == "55.v1"
 
 
-def test_a_page_that_only_looks_like_an_articles_is_none(
+def test_a_page_of_another_site_that_looks_like_an_article_is_refused(
     figshare: FigshareProvider, figshare_host: Figshare, dois: DoiSystem
 ) -> None:
     figshare_host.publish(55, {"a": b"1"})
@@ -155,7 +157,7 @@ def test_a_page_that_only_looks_like_an_articles_is_none(
         assert target in str(caught.value.facts["why"])
 
 
-def test_files_that_are_elsewhere_are_told(
+def test_external_files_are_named_in_a_note(
     figshare: FigshareProvider, figshare_host: Figshare, checkout: LayOut
 ) -> None:
     figshare_host.links = ["https://example.com/large.bin"]
@@ -165,7 +167,7 @@ def test_files_that_are_elsewhere_are_told(
     assert notes == ("https://example.com/large.bin is kept elsewhere and missing here.",)
 
 
-def test_of_many_that_are_elsewhere_a_few_are_told(
+def test_a_note_names_only_some_of_many_external_files(
     figshare: FigshareProvider, figshare_host: Figshare, checkout: LayOut
 ) -> None:
     figshare_host.links = [f"https://example.com/{number}" for number in range(40)]
@@ -175,7 +177,7 @@ def test_of_many_that_are_elsewhere_a_few_are_told(
     assert notes[-1] == "So it is with 30 more."
 
 
-def test_an_article_with_many_files_comes_with_all_of_them(
+def test_all_of_many_files_of_an_article_are_fetched(
     figshare: FigshareProvider, figshare_host: Figshare, checkout: LayOut
 ) -> None:
     files = {f"f{number}": bytes([number]) for number in range(60)}
@@ -186,7 +188,7 @@ def test_an_article_with_many_files_comes_with_all_of_them(
 # Dataverse
 
 
-def test_a_datasets_newest_version_and_an_older_one(dataverse: DataverseProvider) -> None:
+def test_the_newest_and_an_older_version_of_a_dataset_resolve(dataverse: DataverseProvider) -> None:
     newest = dataverse.resolve(DATASET).repository
     assert (newest.ref, newest.resolved_spec) == ("3035124.v1.1", f"{DATASET}@v1.1")
     assert newest.ref_url == f"https://doi.org/{DATASET}"
@@ -197,18 +199,22 @@ def test_a_datasets_newest_version_and_an_older_one(dataverse: DataverseProvider
 
 
 @pytest.mark.parametrize("page", ["file.xhtml", "citation"])
-def test_a_files_doi_stands_for_its_dataset(dataverse: DataverseProvider, dataverse_host: Dataverse, page: str) -> None:
+def test_the_doi_of_a_file_means_its_dataset(
+    dataverse: DataverseProvider, dataverse_host: Dataverse, page: str
+) -> None:
     dataverse_host.publish_file(f"{DATASET}/3YRRYJ", DATASET, page)
     repository = dataverse.resolve(f"{DATASET}/3YRRYJ").repository
     assert (repository.ref, repository.resolved_spec) == ("3035124.v1.1", f"{DATASET}@v1.1")
 
 
-def test_a_datasets_citation_page_is_its_dataset(dataverse: DataverseProvider, dataverse_host: Dataverse) -> None:
+def test_the_citation_page_of_a_dataset_means_the_dataset(
+    dataverse: DataverseProvider, dataverse_host: Dataverse
+) -> None:
     dataverse_host.publish(DATASET, "2.0", {"a": b"1"}, page="citation")
     assert dataverse.resolve(DATASET).repository.ref == "3035124.v2.0"
 
 
-def test_a_doi_that_is_registered_elsewhere_and_redirects_is_followed(
+def test_a_doi_that_redirects_to_a_dataset_is_followed(
     dataverse: DataverseProvider, dataverse_host: Dataverse, dois: DoiSystem
 ) -> None:
     dois.targets[DATASET.lower()] = f"{dataverse_host.url}/moved/here"
@@ -216,7 +222,7 @@ def test_a_doi_that_is_registered_elsewhere_and_redirects_is_followed(
     assert dataverse.resolve(DATASET).repository.ref == "3035124.v1.1"
 
 
-def test_a_files_address_is_taken_on_installations_that_are_known(
+def test_the_address_of_a_file_is_accepted_at_known_installations(
     dataverse: DataverseProvider, dataverse_host: Dataverse
 ) -> None:
     dataverse_host.file_ids["33"] = f"doi:{DATASET}"
@@ -227,12 +233,12 @@ def test_a_files_address_is_taken_on_installations_that_are_known(
         dataverse.check("https://example.org/api/access/datafile/33")
 
 
-def test_the_list_of_installations_is_names_of_hosts() -> None:
+def test_the_list_of_installations_contains_host_names() -> None:
     assert {"dataverse.harvard.edu", "dataverse.nl", "borealisdata.ca"} <= installations()
     assert all(name == name.strip().lower() and "/" not in name and "." in name for name in installations())
 
 
-def test_the_list_has_the_map_of_installations_and_the_hosts_of_old_links() -> None:
+def test_the_list_contains_hosts_of_the_installations_map_and_of_old_links() -> None:
     """The list has the hosts of both sources. The test looks for a few of each.
 
     The map is data/data.json in github.com/IQSS/dataverse-installations, and the old links are in repo2docker's dataverse.json.
@@ -245,7 +251,7 @@ def test_the_list_has_the_map_of_installations_and_the_hosts_of_old_links() -> N
     assert len(installations()) == 147
 
 
-def test_tables_come_as_they_were_uploaded_and_restricted_files_are_told(
+def test_original_tables_are_fetched_and_restricted_files_are_named_in_a_note(
     dataverse: DataverseProvider, dataverse_host: Dataverse, checkout: LayOut
 ) -> None:
     files = {"README.md": b"hi\n", "data/t.tab": b"a\tb\n", "secret.txt": b"s"}
@@ -257,7 +263,7 @@ def test_tables_come_as_they_were_uploaded_and_restricted_files_are_told(
     assert notes == ("secret.txt is restricted and missing here.",)
 
 
-def test_a_doi_that_leads_to_no_dataverse_is_said_to(
+def test_a_doi_that_leads_to_no_dataverse_is_reported(
     dataverse: DataverseProvider, dataverse_host: Dataverse, dois: DoiSystem
 ) -> None:
     dois.targets["10.1234/x"] = f"{dataverse_host.url}/records/1"
@@ -267,9 +273,7 @@ def test_a_doi_that_leads_to_no_dataverse_is_said_to(
 
 
 @pytest.mark.parametrize("target", ["http://[", "javascript:alert(1)", "file:///etc/passwd", "http://u:p@127.0.0.1/"])
-def test_a_doi_that_is_registered_with_nonsense_is_not_followed(
-    dataverse: DataverseProvider, dois: DoiSystem, target: str
-) -> None:
+def test_a_doi_with_an_invalid_address_is_refused(dataverse: DataverseProvider, dois: DoiSystem, target: str) -> None:
     dois.targets["10.1234/x"] = target
     with pytest.raises(BadAddress):
         dataverse.resolve("10.1234/x")
@@ -278,13 +282,13 @@ def test_a_doi_that_is_registered_with_nonsense_is_not_followed(
 # HydroShare
 
 
-def test_a_resource_is_named_by_the_time_of_its_last_change(hydroshare: HydroShareProvider) -> None:
+def test_the_version_of_a_resource_is_the_time_of_its_last_change(hydroshare: HydroShareProvider) -> None:
     repository = hydroshare.resolve(f"10.4211/hs.{RESOURCE}").repository
     assert (repository.ref, repository.resolved_spec) == (f"{RESOURCE}.v1712023831", RESOURCE)
     assert repository.repo_url == repository.ref_url == hydroshare.check(RESOURCE)
 
 
-def test_a_resource_with_many_files_comes_with_all_of_them(
+def test_all_of_many_files_of_a_resource_are_fetched(
     hydroshare: HydroShareProvider, hydroshare_host: HydroShare, checkout: LayOut
 ) -> None:
     files = {f"folder {n % 3}/f{n}.txt": bytes([n]) for n in range(7)}
@@ -293,7 +297,7 @@ def test_a_resource_with_many_files_comes_with_all_of_them(
     assert checked_out == files
 
 
-def test_an_address_on_another_site_is_none_of_its(hydroshare: HydroShareProvider) -> None:
+def test_an_address_of_another_site_is_refused(hydroshare: HydroShareProvider) -> None:
     for spec in (
         f"https://evil.example/resource/{RESOURCE}",
         f"10.4211/other.{RESOURCE}",
@@ -305,7 +309,7 @@ def test_an_address_on_another_site_is_none_of_its(hydroshare: HydroShareProvide
 
 
 @pytest.mark.parametrize("dates", [[], [{"type": "modified", "start_date": "yesterday"}], [{"type": "created"}]])
-def test_a_resource_that_does_not_say_when_it_changed_is_the_hosts_fault(
+def test_a_resource_without_a_time_of_change_is_an_error_of_the_host(
     hydroshare: HydroShareProvider, hydroshare_host: HydroShare, dates: list[dict[str, str]]
 ) -> None:
     hydroshare_host.replies[f"/hsapi/resource/{RESOURCE}/scimeta/elements"] = Reply(200, {"dates": dates})
@@ -316,7 +320,7 @@ def test_a_resource_that_does_not_say_when_it_changed_is_the_hosts_fault(
 # CKAN
 
 
-def test_a_dataset_is_named_by_the_time_of_its_last_change(ckan: CkanProvider, ckan_host: Ckan) -> None:
+def test_the_version_of_a_dataset_is_the_time_of_its_last_change(ckan: CkanProvider, ckan_host: Ckan) -> None:
     page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"1"})
     repository = ckan.resolve(quote(page, safe="")).repository
     assert (repository.ref, repository.resolved_spec) == ("turtles.v1712023831", quote(page, safe=""))
@@ -326,7 +330,7 @@ def test_a_dataset_is_named_by_the_time_of_its_last_change(ckan: CkanProvider, c
 @pytest.mark.parametrize(
     "form", ["{page}/history/{activity}", "{page}/?activity_id={activity}", "{page}?activity_id={activity}"]
 )
-def test_an_activity_is_the_dataset_as_it_was_then(
+def test_an_activity_means_the_dataset_at_that_time(
     ckan: CkanProvider, ckan_host: Ckan, checkout: LayOut, form: str
 ) -> None:
     page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"then"})
@@ -337,7 +341,7 @@ def test_an_activity_is_the_dataset_as_it_was_then(
     assert checkout(ckan, repository, ckan_host.address)[0] == {"a": b"then"}
 
 
-def test_what_an_activity_left_is_kept_and_what_a_dataset_is_now_is_not(ckan: CkanProvider, ckan_host: Ckan) -> None:
+def test_past_activities_are_cached_and_the_current_dataset_is_not(ckan: CkanProvider, ckan_host: Ckan) -> None:
     page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"then"})
     for address, questions in ((f"{page}/history/act-turtles-0", 1), (page, 2)):
         ckan_host.asked.clear()
@@ -346,7 +350,7 @@ def test_what_an_activity_left_is_kept_and_what_a_dataset_is_now_is_not(ckan: Ck
         assert len(ckan_host.asked) == questions
 
 
-def test_resources_that_lie_elsewhere_come_along_and_equal_names_are_kept_apart(
+def test_external_resources_are_fetched_and_equal_names_get_separate_folders(
     ckan: CkanProvider, ckan_host: Ckan, checkout: LayOut
 ) -> None:
     with Ckan() as elsewhere:
@@ -364,7 +368,9 @@ def test_resources_that_lie_elsewhere_come_along_and_equal_names_are_kept_apart(
         }
 
 
-def test_a_resource_whose_name_leads_out_is_refused(ckan: CkanProvider, ckan_host: Ckan, checkout: LayOut) -> None:
+def test_a_resource_name_that_leaves_the_folder_is_refused(
+    ckan: CkanProvider, ckan_host: Ckan, checkout: LayOut
+) -> None:
     ckan_host.links = [f"{ckan_host.url}/x/..%2f..%2fevil"]
     page = ckan_host.publish("turtles", 1_712_023_831, {"b": b"2"})
     with pytest.raises(RepositoryUnusable):
@@ -375,13 +381,15 @@ def test_a_resource_whose_name_leads_out_is_refused(ckan: CkanProvider, ckan_hos
     "page",
     ["/group/roger", "/dataset/", "/dataset/a%20b", "/..%2fx/dataset/a", "/%3Fx=/dataset/a", "/dataset/a/history/.."],
 )
-def test_what_is_no_dataset_is_refused_without_asking(ckan: CkanProvider, ckan_host: Ckan, page: str) -> None:
+def test_an_address_without_a_dataset_is_refused_without_a_request(
+    ckan: CkanProvider, ckan_host: Ckan, page: str
+) -> None:
     with pytest.raises(BadSpec):
         ckan.resolve(quote(ckan_host.url + page, safe=""))
     assert ckan_host.asked == []
 
 
-def test_a_dataset_that_is_gone_is_not_found(ckan: CkanProvider, ckan_host: Ckan) -> None:
+def test_a_missing_dataset_is_not_found(ckan: CkanProvider, ckan_host: Ckan) -> None:
     with pytest.raises(RepositoryNotFound) as caught:
         ckan.resolve(quote(f"{ckan_host.url}/dataset/nosuch", safe=""))
     assert caught.value.facts == {"url": f"{ckan_host.url}/dataset/nosuch"}

@@ -8,7 +8,7 @@ from bindery.adapters.hosts.registry import PROVIDERS as REGISTERED
 from bindery.domain.rule_pattern import LONGEST_PATTERN, PROVIDERS, check_pattern, matches
 
 
-def test_the_names_of_providers_are_those_that_are_registered() -> None:
+def test_patterns_accept_exactly_the_registered_providers() -> None:
     assert tuple(REGISTERED) == PROVIDERS
 
 
@@ -67,6 +67,6 @@ def test_an_accepted_pattern_matches_no_other_provider(rest: str, spec: str) -> 
     assert not matches(pattern, f"gl/{spec}")
 
 
-def test_letters_match_in_either_case() -> None:
+def test_patterns_ignore_case() -> None:
     assert matches("^gh/Acme/", "gh/acme/x/HEAD")
     assert not matches("^gh/acme/", "gist/acme/x")

@@ -80,12 +80,12 @@ def is_session(url: str) -> bool:
     return activity.is_session(url, TOKEN)
 
 
-def test_the_sessions_own_server_is_known_by_its_token() -> None:
+def test_the_server_of_a_session_is_recognised_by_its_token() -> None:
     with serving(jupyter()) as (url, _):
         assert is_session(url)
 
 
-def test_a_program_that_answers_anybody_is_not_the_session_and_is_not_shown_the_token() -> None:
+def test_a_program_that_answers_without_a_token_is_not_the_session() -> None:
     ok = json.dumps({"started": moment(NOW), "last_activity": moment(NOW)}).encode()
     with serving(lambda _path, _given: (200, ok)) as (url, record):
         assert not is_session(url)
@@ -93,12 +93,12 @@ def test_a_program_that_answers_anybody_is_not_the_session_and_is_not_shown_the_
 
 
 @pytest.mark.parametrize("code", [403, 404, 500])
-def test_a_server_that_does_not_know_the_token_is_not_the_session(code: int) -> None:
+def test_a_server_that_refuses_the_token_is_not_the_session(code: int) -> None:
     with serving(lambda _path, given: (code if given else 403, b"{}")) as (url, _):
         assert not is_session(url)
 
 
-def test_something_else_behind_a_password_is_not_the_session() -> None:
+def test_another_program_behind_a_password_is_not_the_session() -> None:
     with serving(lambda _path, given: (200 if given else 401, b"<html>welcome</html>")) as (url, _):
         assert not is_session(url)
 
@@ -110,40 +110,40 @@ def test_a_redirect_is_not_followed() -> None:
     assert record.requests == []
 
 
-def test_one_servers_cookies_do_not_reach_another() -> None:
+def test_cookies_are_not_sent_with_later_requests() -> None:
     with serving(jupyter(), {"Set-Cookie": "login=secret; Path=/"}) as (url, record):
         assert is_session(url)
         assert is_session(url)
     assert [request for request in record.requests if request[0] == "cookie"] == []
 
 
-def test_an_open_connection_alone_is_no_use() -> None:
+def test_an_open_connection_does_not_count_as_activity() -> None:
     with serving(jupyter(kernels=[{"execution_state": "idle", "connections": 3}])) as (url, _):
         assert asked(url) == Activity(last=NOW - 100, busy=False)
 
 
-def test_a_busy_kernel_is_busy() -> None:
+def test_a_busy_kernel_makes_its_session_busy() -> None:
     kernels = [{"execution_state": "idle"}, {"execution_state": "busy", "last_activity": moment(NOW - 50)}]
     with serving(jupyter(kernels=kernels)) as (url, _):
         assert asked(url) == Activity(last=NOW - 50, busy=True)
 
 
-def test_output_of_a_terminal_that_nobody_looks_at_counts() -> None:
+def test_terminal_output_counts_as_activity_without_a_viewer() -> None:
     with serving(jupyter(terminals=[{"name": "1", "last_activity": moment(NOW - 20)}])) as (url, _):
         assert asked(url) == Activity(last=NOW - 20, busy=False)
 
 
-def test_a_server_without_terminals_answers_all_the_same() -> None:
+def test_a_server_without_terminals_has_an_activity() -> None:
     with serving(jupyter(terminals_code=404)) as (url, _):
         assert asked(url) == Activity(last=NOW - 100, busy=False)
 
 
-def test_a_clock_that_is_ahead_keeps_no_session() -> None:
+def test_a_clock_ahead_of_time_does_not_prolong_a_session() -> None:
     with serving(jupyter(last=NOW + 1_000_000)) as (url, _):
         assert asked(url) == Activity(last=NOW, busy=False)
 
 
-def test_asking_is_marked_as_no_activity() -> None:
+def test_activity_requests_do_not_count_as_activity() -> None:
     with serving(jupyter()) as (url, record):
         asked(url)
     assert {path for path, _ in record.requests} == {
@@ -154,24 +154,24 @@ def test_asking_is_marked_as_no_activity() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"last_activity": "yesterday"}', b"\xff\xfe", b"[" * 200_000])
-def test_nonsense_is_no_answer(body: bytes) -> None:
+def test_an_invalid_answer_is_no_activity(body: bytes) -> None:
     with serving(lambda *_: (200, body)) as (url, _):
         assert asked(url) is None
 
 
-def test_an_answer_without_end_is_given_up() -> None:
+def test_an_endless_answer_is_no_activity() -> None:
     with serving(lambda *_: (200, b" " * 50_000_000)) as (url, _):
         assert asked(url) is None
 
 
-def test_a_slow_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_answer_is_no_activity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.0)
     with serving(jupyter()) as (url, _):
         assert asked(url) is None
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:1/", "http://[", "ftp://127.0.0.1/", "http://127.0.0.1:99999/"])
-def test_an_address_that_leads_nowhere_is_no_answer(url: str) -> None:
+def test_an_invalid_address_has_no_activity(url: str) -> None:
     assert asked(url) is None
 
 
@@ -208,9 +208,7 @@ def raw(*pieces: bytes, again: bytes, every: float = 0.05) -> Iterator[str]:
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", id="chunks"),
     ],
 )
-def test_an_answer_that_drips_for_ever_holds_nobody_up(
-    monkeypatch: pytest.MonkeyPatch, begin: bytes, again: bytes
-) -> None:
+def test_an_answer_that_never_finishes_times_out(monkeypatch: pytest.MonkeyPatch, begin: bytes, again: bytes) -> None:
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.5)
     start = time.monotonic()
     with raw(begin, again=again) as url:
@@ -218,13 +216,13 @@ def test_an_answer_that_drips_for_ever_holds_nobody_up(
     assert time.monotonic() - start < 3
 
 
-def test_three_questions_take_one_connection() -> None:
+def test_three_requests_use_one_connection() -> None:
     with serving(jupyter()) as (url, record):
         assert asked(url)
     assert len(record.connections) == 1
 
 
-def test_many_are_asked_at_once_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_servers_are_polled_concurrently_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activity, "AT_ONCE", 4)
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.8)
     with raw(b"", again=b"", every=1) as url:
@@ -235,19 +233,19 @@ def test_many_are_asked_at_once_and_not_too_many(monkeypatch: pytest.MonkeyPatch
     assert 1.5 < duration < 6  # the time of two rounds of requests, not of eight
 
 
-def test_whoever_is_not_asked_in_time_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_that_are_not_polled_in_time_are_omitted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activity, "AT_ONCE", 1)
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.3)
     with raw(b"", again=b"", every=1) as url:
         assert activity.poll({"one": (url, TOKEN), "two": (url, TOKEN)}, 0.1, NOW) == {"one": None}
 
 
-def test_a_certificate_that_nobody_vouches_for_is_no_answer() -> None:
+def test_an_untrusted_certificate_is_no_activity() -> None:
     with serving(jupyter()) as (url, _):
         assert asked(url.replace("http:", "https:")) is None
 
 
-def test_both_questions_to_a_new_session_share_its_time() -> None:
+def test_both_requests_to_a_new_session_share_one_time_limit() -> None:
     def late(_path: str, authorization: str | None) -> Answer:
         time.sleep(0.4)
         return (
@@ -261,7 +259,7 @@ def test_both_questions_to_a_new_session_share_its_time() -> None:
         assert activity.is_session(url, TOKEN, 30)
 
 
-def test_a_server_s_odd_moments_keep_nobody_else_from_an_answer() -> None:
+def test_an_invalid_time_of_one_server_does_not_affect_the_others() -> None:
     odd = {"started": moment(NOW), "last_activity": "0001-01-01T00:00:00+14:00"}
     bodies = {"/api/status": odd, "/api/kernels": [], "/api/terminals": []}
     with (

@@ -103,13 +103,13 @@ def event(kind: str = "MODIFIED", pod: object = A_POD) -> bytes:
 
 
 @pytest.mark.parametrize("body", [b"<html>welcome</html>", b"", b"\xff", [], {}, "word", 7])
-def test_something_else_at_the_cluster_s_address_is_said_to_be_that(body: object) -> None:
+def test_another_server_at_the_address_of_the_cluster_is_reported(body: object) -> None:
     with answering(saying(body)) as (cluster, _), pytest.raises(LauncherDown) as down:
         cluster.find(POD, "x")
     assert down.value.facts["why"] == adapter.NO_CLUSTER
 
 
-def test_a_server_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresponsive_api_server_is_requested_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "TIMEOUTS", (3.0, 0.3))
     with answering(lambda asker: time.sleep(2)) as (cluster, requests):
         began = time.monotonic()
@@ -119,7 +119,7 @@ def test_a_server_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.Mo
     assert len(requests) == 1
 
 
-def test_a_server_that_says_when_to_come_back_is_not_waited_for() -> None:
+def test_a_retry_after_of_the_api_server_is_not_waited_for() -> None:
     with answering(saying({}, "503 Service Unavailable", "Retry-After: 30\r\n")) as (cluster, requests):
         began = time.monotonic()
         with pytest.raises(LauncherDown):
@@ -128,13 +128,13 @@ def test_a_server_that_says_when_to_come_back_is_not_waited_for() -> None:
     assert len(requests) == 1
 
 
-def test_a_connection_that_had_ended_is_replaced_also_to_make_something() -> None:
+def test_an_ended_connection_is_replaced_even_for_a_create() -> None:
     with answering(lambda asker: None, saying(A_POD)) as (cluster, requests):
         assert cluster.create({"kind": POD, **A_POD}) == A_POD
     assert requests == ["POST /api/v1/namespaces/sessions/pods"] * 2
 
 
-def test_no_redirect_is_followed() -> None:
+def test_redirects_are_not_followed() -> None:
     with (
         answering(saying(NO_PODS)) as (elsewhere, requests),
         answering(saying({}, "302 Found", f"Location: {elsewhere.address}/x\r\n")) as (cluster, _),
@@ -144,7 +144,7 @@ def test_no_redirect_is_followed() -> None:
     assert requests == []
 
 
-def test_a_list_that_has_become_too_old_to_read_on_is_read_again_later() -> None:
+def test_an_expired_list_is_a_temporary_error() -> None:
     first_page = {"metadata": {"resourceVersion": "1", "continue": "more"}, "items": [A_POD]}
     expired = saying({"message": "too old", "reason": "Expired"}, "410 Gone")
     with answering(saying(first_page), expired) as (cluster, _), pytest.raises(LauncherDown):
@@ -152,7 +152,7 @@ def test_a_list_that_has_become_too_old_to_read_on_is_read_again_later() -> None
 
 
 @pytest.mark.parametrize("line", [b"<html>\n", b'{"type": "ERROR", "object": {"code": 410}}\n', b"[]\n", b"{}\n"])
-def test_nonsense_in_a_watch_is_trouble_that_may_pass(line: bytes) -> None:
+def test_an_invalid_watch_event_is_a_temporary_error(line: bytes) -> None:
     with (
         answering(telling(event(), line)) as (cluster, _),
         contextlib.closing(cluster.watch(POD, "x", "1", 5)) as watching,
@@ -161,14 +161,14 @@ def test_nonsense_in_a_watch_is_trouble_that_may_pass(line: bytes) -> None:
         list(watching)
 
 
-def test_a_watch_that_is_closed_just_ends() -> None:
+def test_a_closed_watch_ends_without_an_error() -> None:
     with answering(telling(event(), event())) as (cluster, _):
         watching = cluster.watch(POD, "x", "1", 5)
         for _kind, _pod in watching:
             watching.close()
 
 
-def test_a_watch_that_is_closed_by_another_thread_just_ends() -> None:
+def test_a_watch_closed_by_another_thread_ends_without_an_error() -> None:
     events = [event()] * 200
     with answering(telling(*events, pause=0.001)) as (cluster, _):
         for round_ in range(30):

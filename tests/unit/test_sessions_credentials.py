@@ -35,7 +35,7 @@ def shown(tmp_path: Path) -> Callable[[str], None]:
     return show
 
 
-def test_credentials_are_kept_for_a_moment_and_refused_ones_not_that_long(
+def test_credentials_are_cached_briefly_and_replaced_when_refused(
     shown: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown("one")
@@ -55,14 +55,14 @@ def test_credentials_are_kept_for_a_moment_and_refused_ones_not_that_long(
 
 
 @pytest.mark.parametrize("text", ["a: [b", "- a", "\x00", "current-context: x", "4711"])
-def test_a_file_that_is_no_kubeconfig_is_said_to_be_that(text: str, tmp_path: Path) -> None:
+def test_an_invalid_kubeconfig_is_reported_without_its_content(text: str, tmp_path: Path) -> None:
     (tmp_path / "config").write_text(text)
     with pytest.raises(LauncherDown) as down:
         access_of(str(tmp_path / "config"))
     assert text not in str(down.value.facts["why"])
 
 
-def test_a_kubeconfig_that_cannot_be_read_is_said_to_be_that(tmp_path: Path) -> None:
+def test_an_unreadable_kubeconfig_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LauncherDown) as down:
         access_of(str(tmp_path))
     assert "directory" in str(down.value.facts["why"])

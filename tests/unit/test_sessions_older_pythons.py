@@ -20,7 +20,7 @@ assert orders == seen == [signal.SIGTERM], (orders, seen)
 
 
 @pytest.mark.parametrize("version", ["3.9", "3.10"])
-def test_the_servers_starter_can_be_read_by(version: str, tmp_path: Path) -> None:
+def test_the_server_starter_runs_on_older_pythons(version: str, tmp_path: Path) -> None:
     python = UvCommand(UV, tmp_path).python(version)
     if python is None:
         pytest.skip(f"only one Python is on this machine that serves: no {version}")

@@ -32,29 +32,29 @@ def folder(tmp_path: Path) -> SessionFolder:
 
 
 @pytest.mark.parametrize("session", ["", "..", "../one", "/etc", "One", "a" * 41, "a/b", "a\n", "a\0"])
-def test_what_is_no_id_leads_to_no_folder(session: str, tmp_path: Path) -> None:
+def test_an_invalid_session_id_has_no_folder(session: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a session's id"):
         folder_of(tmp_path, "home", session)
 
 
-def test_nobody_else_can_read_a_sessions_folder(folder: SessionFolder) -> None:
+def test_other_users_cannot_read_the_folder_of_a_session(folder: SessionFolder) -> None:
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
     assert stat.S_IMODE(folder.temporary.stat().st_mode) == 0o700
 
 
-def test_a_record_is_read_as_it_was_written(folder: SessionFolder) -> None:
+def test_a_record_is_read_back_unchanged(folder: SessionFolder) -> None:
     record = Record(pid=1, started=2, port=3, created=4.5, notes=("five",))
     folder.write(record)
     assert folder.record() == record
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "one"}'])
-def test_half_a_record_is_none(folder: SessionFolder, text: str) -> None:
+def test_an_incomplete_record_is_ignored(folder: SessionFolder, text: str) -> None:
     (folder.path / "process.json").write_text(text)
     assert folder.record() is None
 
 
-def test_last_words_are_plain_text(folder: SessionFolder) -> None:
+def test_the_last_output_is_plain_text_of_limited_length(folder: SessionFolder) -> None:
     folder.log.write_bytes(b"\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07bell\x07\n\xff\n\n" + b"x" * 5000 + b"\nend\n")
     words = folder.last_words()
     assert words.endswith("x\nend")
@@ -62,14 +62,14 @@ def test_last_words_are_plain_text(folder: SessionFolder) -> None:
     assert "\x1b" not in words
 
 
-def test_last_words_reach_back_over_a_log_that_began_anew(folder: SessionFolder) -> None:
+def test_the_last_output_includes_the_rotated_log(folder: SessionFolder) -> None:
     folder.log.with_name("server.log.1").write_text("before\n")
     folder.log.write_text("after\n")
     assert folder.last_words() == "before\nafter"
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
-def test_a_log_never_holds_the_secret_however_it_arrives(tmp_path: Path, size: int) -> None:
+def test_a_log_never_contains_the_token_for_any_chunk_size(tmp_path: Path, size: int) -> None:
     path = tmp_path / "server.log"
     log = Log(path, 100_000, b"abcabd")
     data = b"token abcabd and abcabcabd\nabcab\nabcabd"
@@ -88,11 +88,11 @@ def test_a_log_stays_below_its_limit_and_keeps_the_last_lines(tmp_path: Path) ->
     assert path.read_text().endswith("line 999\n")
 
 
-def test_a_log_whose_folder_is_gone_troubles_nobody(tmp_path: Path) -> None:
+def test_a_log_without_its_folder_is_ignored(tmp_path: Path) -> None:
     Log(tmp_path / "gone" / "server.log", 1000, b"").write(b"line\n")
 
 
-def test_a_session_inherits_only_what_is_listed(folder: SessionFolder) -> None:
+def test_a_session_inherits_only_the_listed_variables(folder: SessionFolder) -> None:
     outer = {
         "PATH": "/bin",
         "LC_ALL": "C.UTF-8",
@@ -120,7 +120,7 @@ def test_a_session_inherits_only_what_is_listed(folder: SessionFolder) -> None:
     }
 
 
-def test_origins_are_matched_whole_and_literally(folder: SessionFolder) -> None:
+def test_allowed_origins_are_matched_exactly(folder: SessionFolder) -> None:
     environment = LabEnvironment(PYTHON)
     assert [each for each in command(environment, folder, 1, ()) if "allow_origin" in each] == []
     assert "--ServerApp.allow_origin=*" in command(environment, folder, 1, ("*",))
@@ -130,7 +130,7 @@ def test_origins_are_matched_whole_and_literally(folder: SessionFolder) -> None:
     assert pattern == r"--ServerApp.allow_origin_pat=^(https://a\.b|https://c\.d)$"
 
 
-def test_a_process_with_the_number_of_another_is_another() -> None:
+def test_a_process_with_a_reused_pid_is_not_signalled() -> None:
     with subprocess.Popen(["sleep", "1000"]) as sleeping:
         status = status_of(sleeping.pid)
         assert status
@@ -143,7 +143,7 @@ def test_a_process_with_the_number_of_another_is_another() -> None:
     assert status_of(sleeping.pid) is None
 
 
-def test_marked_processes_are_found_with_what_they_started() -> None:
+def test_marked_processes_are_found_with_their_descendants() -> None:
     code = "import subprocess; p = subprocess.Popen(['env', '-i', 'sleep', '1000']); print(p.pid, flush=True); p.wait()"
     outer = {"PATH": os.defpath, "BINDERY_TEST_MARK": "one:two"}
     with subprocess.Popen([sys.executable, "-c", code], env=outer, stdout=subprocess.PIPE, text=True) as parent:
@@ -158,7 +158,7 @@ def test_marked_processes_are_found_with_what_they_started() -> None:
             send(process, signal.SIGKILL)
 
 
-def test_a_copy_is_the_same_but_for_what_is_no_file(tmp_path: Path) -> None:
+def test_a_copy_contains_everything_except_special_files(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     (source / "deep" / "er").mkdir(parents=True)
     (source / "deep" / "er" / "big").write_bytes(b"0123456789" * 100_000)
@@ -175,7 +175,7 @@ def test_a_copy_is_the_same_but_for_what_is_no_file(tmp_path: Path) -> None:
     assert (target / "dangling").readlink() == Path("/nowhere")
 
 
-def test_what_a_build_added_is_never_written_through_a_link(tmp_path: Path) -> None:
+def test_files_added_by_a_build_are_never_written_through_a_link(tmp_path: Path) -> None:
     content, work, outside = tmp_path / "content", tmp_path / "work", tmp_path / "outside"
     (content / "data").mkdir(parents=True)
     (content / "data" / "added").write_text("x")
@@ -203,7 +203,7 @@ def test_what_a_build_added_is_never_written_through_a_link(tmp_path: Path) -> N
     assert environment.ref == REF
 
 
-def test_removing_follows_no_link(tmp_path: Path) -> None:
+def test_removing_a_folder_follows_no_link(tmp_path: Path) -> None:
     outside = tmp_path / "kept"
     outside.mkdir(mode=0o500)
     folder = tmp_path / "folder"
@@ -220,7 +220,7 @@ def test_removing_follows_no_link(tmp_path: Path) -> None:
     assert stat.S_IMODE(outside.stat().st_mode) == 0o500
 
 
-def test_a_folder_too_deep_for_a_path_or_for_descriptors_is_removed(tmp_path: Path) -> None:
+def test_a_very_deep_folder_is_removed(tmp_path: Path) -> None:
     for name, depth in (("a" * 200, 25), ("b", 3000)):
         handle = os.open(tmp_path, os.O_RDONLY)
         for _ in range(depth):
@@ -237,7 +237,7 @@ def test_a_folder_too_deep_for_a_path_or_for_descriptors_is_removed(tmp_path: Pa
     assert not tmp_path.exists()
 
 
-def test_the_question_about_news_is_answered_unless_the_build_did(tmp_path: Path) -> None:
+def test_jupyterlab_news_are_turned_off_unless_the_build_configured_them(tmp_path: Path) -> None:
     home, outside = tmp_path / "home", tmp_path / "outside"
     home.mkdir()
     outside.mkdir()
@@ -268,7 +268,7 @@ assert "rfc3987_syntax.syntax_helpers" in sys.modules
 """
 
 
-def test_the_grammar_that_waits_is_there_when_somebody_validates(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_delayed_schema_grammar_is_loaded_at_the_first_validation(tmp_path_factory: pytest.TempPathFactory) -> None:
     from bindery.adapters.jupyter import start_lab
 
     python = lab_python(tmp_path_factory.getbasetemp())

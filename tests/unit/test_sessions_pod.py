@@ -25,7 +25,7 @@ def container(**changes: object) -> dict[str, Any]:
     return only
 
 
-def test_the_token_is_in_the_secret_and_nowhere_else() -> None:
+def test_the_token_is_in_the_secret_only() -> None:
     order = order_of("one")
     assert secret(order, "abcd", OWNER)["stringData"] == {"token": TOKEN}
     others = [service(order, "abcd"), pod(order, "abcd", OWNER, MAKING), route(order, "abcd", OWNER, MAKING)]
@@ -37,21 +37,21 @@ def test_the_server_gets_the_token_from_the_secret() -> None:
     assert variable["valueFrom"] == {"secretKeyRef": {"name": run_name("one", "abcd"), "key": "token"}}
 
 
-def test_the_service_owns_everything_else() -> None:
+def test_the_service_owns_all_other_objects() -> None:
     order = order_of("one")
     for body in (secret(order, "r", OWNER), pod(order, "r", OWNER, MAKING), route(order, "r", OWNER, MAKING)):
         (owner,) = body["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"], owner["uid"]) == ("Service", "session-one", "u-1")
 
 
-def test_a_new_start_selects_nothing_of_an_old_one() -> None:
+def test_a_new_start_does_not_select_pods_of_an_old_one() -> None:
     labels = made()["metadata"]["labels"]
     selector = service(order_of("one"), "abcd")["spec"]["selector"]
     assert selector.items() <= labels.items()
     assert not service(order_of("one"), "efgh")["spec"]["selector"].items() <= labels.items()
 
 
-def test_only_what_bears_all_of_the_mark_is_looked_at() -> None:
+def test_the_selector_for_sessions_uses_all_labels_of_the_mark() -> None:
     labels = made()["metadata"]["labels"]
     for selector in MARKED.split(","):
         name, _, value = selector.partition("=")
@@ -59,17 +59,17 @@ def test_only_what_bears_all_of_the_mark_is_looked_at() -> None:
     assert {each.partition("=")[0] for each in MARKED.split(",")} == labels.keys()
 
 
-def test_a_session_is_at_its_own_host_name() -> None:
+def test_a_session_has_its_own_host_name() -> None:
     assert route(order_of("one"), "r", OWNER, MAKING)["spec"]["hostnames"] == ["one.sessions.example"]
 
 
-def test_variables_are_handed_over_as_they_are() -> None:
+def test_variables_are_passed_unchanged() -> None:
     hostile = "$(JUPYTER_TOKEN) $$ `x`"
     variables = {each["name"]: each.get("value") for each in container(variables={"BINDER_REQUEST": hostile})["env"]}
     assert variables["BINDER_REQUEST"] == "$$(JUPYTER_TOKEN) $$$$ `x`"
 
 
-def test_a_shared_image_begins_with_the_layout_and_its_entry_point_follows() -> None:
+def test_a_shared_image_runs_the_checkout_before_its_entry_point() -> None:
     body = container(scope=Scope.FILES)
     assert body["command"][:2] == ["/bin/sh", "-c"]
     assert body["command"][3:] == ["checkout", REF, "https://example.org/x", "HEAD"]
@@ -77,13 +77,13 @@ def test_a_shared_image_begins_with_the_layout_and_its_entry_point_follows() -> 
 
 
 @pytest.mark.parametrize("scope", [Scope.TREE, Scope.COMMIT])
-def test_an_image_that_holds_the_commit_begins_with_its_own_entry_point(scope: Scope) -> None:
+def test_an_image_of_its_own_commit_runs_its_own_entry_point(scope: Scope) -> None:
     body = container(scope=scope)
     assert "command" not in body
     assert body["args"][3] == "serve"
 
 
-def test_what_a_community_allows_is_in_the_pod() -> None:
+def test_configured_resources_are_in_the_pod() -> None:
     resources = Resources.model_validate(
         {
             "memory_guarantee": "2G",

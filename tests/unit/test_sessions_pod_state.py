@@ -60,12 +60,12 @@ def disrupted(reason: str, **more: object) -> list[Body]:
     return [{"type": "DisruptionTarget", "status": "True", "reason": reason, **more}]
 
 
-def test_a_pod_just_made_merely_starts() -> None:
+def test_a_new_pod_is_starting() -> None:
     state = state_of({"metadata": {"name": "x"}, "spec": {"containers": [{"image": "x"}]}, "status": {}})
     assert (state.runs, state.gone, state.trouble) == (False, False, None)
 
 
-def test_a_running_container_may_answer() -> None:
+def test_a_pod_with_a_running_container_runs() -> None:
     assert state_of(a_pod("Running", {"running": {"startedAt": "2026-11-24T12:00:00Z"}})).runs
 
 
@@ -79,7 +79,7 @@ def test_a_running_container_may_answer() -> None:
         ("CreateContainerError", 'failed to reserve container name "x": name "x" is reserved for "0123"'),
     ],
 )
-def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
+def test_a_slow_start_is_no_error(reason: str, message: str) -> None:
     state = state_of(waiting(reason, message))
     assert (state.runs, state.gone, state.trouble) == (False, False, None)
 
@@ -154,27 +154,27 @@ def test_what_takes_its_time_is_no_trouble(reason: str, message: str) -> None:
         ),
     ],
 )
-def test_each_end_has_its_own_type(pod: Body, kind: type[BinderyError], facts: Body | None) -> None:
+def test_each_end_of_a_pod_has_its_own_error(pod: Body, kind: type[BinderyError], facts: Body | None) -> None:
     state = state_of(pod)
     assert state.gone
     assert type(state.trouble) is kind
     assert facts is None or state.trouble.facts == facts
 
 
-def test_a_pod_that_somebody_deletes_is_told_as_that() -> None:
+def test_a_deleted_pod_is_reported_as_deleted() -> None:
     state = state_of(a_pod("Running", {"running": {}}, deleted=True))
     assert (state.gone, type(state.trouble)) == (True, SessionEvicted)
     assert state.trouble is not None
     assert state.trouble.facts == {"why": "its Pod was deleted"}
 
 
-def test_a_first_failed_pull_is_trouble_that_may_pass() -> None:
+def test_a_first_failed_pull_is_a_temporary_error() -> None:
     state = state_of(waiting("ErrImagePull", "desc = connection refused"))
     assert not state.gone
     assert isinstance(state.trouble, ImagePullFailed)
 
 
-def test_one_that_cannot_be_placed_says_since_when() -> None:
+def test_an_unschedulable_pod_reports_its_reason_and_time() -> None:
     state = state_of(
         unschedulable("0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available")
     )
@@ -208,7 +208,7 @@ def test_one_that_cannot_be_placed_says_since_when() -> None:
         ("something new", "something new"),
     ],
 )
-def test_the_schedulers_sentence_in_plain_words(message: str, why: str) -> None:
+def test_scheduler_messages_are_translated_to_plain_words(message: str, why: str) -> None:
     assert lack_of(message) == why
 
 
@@ -220,7 +220,7 @@ def beside(pod: Body, state: Body) -> Body:
     return pod
 
 
-def test_what_the_cluster_puts_beside_a_session_is_not_taken_for_it() -> None:
+def test_sidecar_containers_are_not_mistaken_for_the_session() -> None:
     running: Body = {"running": {}}
     assert not state_of(beside(waiting("ContainerCreating", ""), running)).runs
     assert state_of(beside(a_pod("Running", running), {"waiting": {"reason": "ErrImagePull"}})).runs
@@ -229,7 +229,7 @@ def test_what_the_cluster_puts_beside_a_session_is_not_taken_for_it() -> None:
     assert gone.facts == {"image": "r.example/x@sha256:1"}
 
 
-def test_a_session_is_over_although_what_is_beside_it_goes_on() -> None:
+def test_a_session_has_ended_even_if_a_sidecar_still_runs() -> None:
     terminated = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
     state = state_of(beside(a_pod("Running", terminated), {"running": {}}))
     assert state.gone

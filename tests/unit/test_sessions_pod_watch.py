@@ -14,7 +14,7 @@ from bindery.domain.sessions import Liveness
 from tests.unit.test_sessions_cluster import A_POD, answering, event, saying, telling
 
 
-def test_nonsense_reaches_whoever_waits_for_the_pod() -> None:
+def test_an_invalid_watch_event_ends_the_wait_with_an_error() -> None:
     there = {"metadata": {"resourceVersion": "1"}, "items": [A_POD]}
     with answering(saying(there), telling(b"<html>\n")) as (cluster, _), PodWatch(cluster, "x", 5) as watch:
         began = time.monotonic()
@@ -41,13 +41,13 @@ def run(number: int, second: int, *, marked: bool = False, gone: bool = False) -
         ((run(1, 5, marked=True), run(2, 5)), True),
     ],
 )
-def test_of_a_session_s_runs_the_latest_counts(pods: tuple[object, ...], waits: bool) -> None:
+def test_the_latest_pod_of_a_session_counts(pods: tuple[object, ...], waits: bool) -> None:
     for items in (pods, pods[::-1]):
         with answering(saying({"metadata": {"resourceVersion": "1"}, "items": items})) as (cluster, _):
             assert PodWatch(cluster, "x", 0).state.runs is waits
 
 
-def test_of_two_runs_that_live_the_latest_is_watched() -> None:
+def test_the_latest_of_two_running_pods_is_watched() -> None:
     there = {"metadata": {"resourceVersion": "1"}, "items": [run(1, 0), run(2, 5)]}
     with answering(saying(there), telling(event())) as (cluster, requests), PodWatch(cluster, "x", 5) as watch:
         watch.next(5)
@@ -55,7 +55,7 @@ def test_of_two_runs_that_live_the_latest_is_watched() -> None:
 
 
 @pytest.mark.parametrize("pod", [A_POD, run(1, 0)])
-def test_a_wait_asks_the_cluster_twice_however_long_it_lasts(pod: dict[str, object]) -> None:
+def test_a_wait_of_any_length_sends_two_requests(pod: dict[str, object]) -> None:
     there = {"metadata": {"resourceVersion": "1"}, "items": [pod]}
     with answering(saying(there), telling()) as (cluster, requests):
         nobody = PublicAddress("http://sessions.localhost:9")

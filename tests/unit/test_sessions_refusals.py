@@ -47,7 +47,7 @@ UNCOUNTED = 'pods "x" is forbidden: status unknown for quota: sessions, resource
         (503, "", LauncherDown, "503"),
     ],
 )
-def test_each_refusal_has_its_own_type_and_words(
+def test_each_refusal_has_its_own_error_and_message(
     status: int, message: str, kind: type[BinderyError], words: str
 ) -> None:
     error = refusal(status, json.dumps({"kind": "Status", "message": message}))
@@ -57,6 +57,6 @@ def test_each_refusal_has_its_own_type_and_words(
 
 
 @pytest.mark.parametrize("body", [None, "", "<html>", "[]", b"\xff"])
-def test_nonsense_is_refused_without_words(body: str | bytes | None) -> None:
+def test_an_invalid_refusal_has_an_error_without_a_message(body: str | bytes | None) -> None:
     assert type(refusal(403, body)) is SessionRefused
     assert type(refusal(502, body)) is LauncherDown

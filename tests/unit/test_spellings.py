@@ -26,14 +26,14 @@ def test_a_build_of_the_whole_tree_is_shared_by_all_spellings() -> None:
     assert small.host.tags_listed == 1
 
 
-def test_a_strangers_commit_has_one_environment_under_all_spellings() -> None:
+def test_a_foreign_commit_has_one_environment_under_all_spellings() -> None:
     small = Small()
     small.host.files[STRANGERS] = {"requirements.txt": b"evil\n"}
     assert len({small.ready(f"{name}/{STRANGERS}").environment for name in SPELLINGS}) == 1
     assert small.host.looked_up == [STRANGERS]
 
 
-def test_a_host_is_asked_once_whether_a_commit_is_on_a_branch_for_all_spellings() -> None:
+def test_the_branch_of_a_commit_is_looked_up_once_for_all_spellings() -> None:
     small = Small(own_refs_only=True)
     small.host.files[STRANGERS] = {"requirements.txt": b"evil\n"}
     for name in SPELLINGS:
@@ -42,19 +42,19 @@ def test_a_host_is_asked_once_whether_a_commit_is_on_a_branch_for_all_spellings(
     assert small.host.looked_up == [STRANGERS]
 
 
-def test_an_owners_builds_are_one_share_under_all_spellings() -> None:
+def test_the_builds_of_an_owner_share_one_limit_under_all_spellings() -> None:
     host = Small().host
     assert len({build_share_of(host.resolve(f"{name}/HEAD").repository) for name in SPELLINGS}) == 1
 
 
-def test_the_owner_of_a_git_repository_has_one_share_however_its_address_is_written() -> None:
+def test_all_spellings_of_a_git_address_have_one_owner() -> None:
     canonical = REPOSITORY.model_copy(update={"provider": "git", "canonical_url": "https://git.example/o/r"})
     addresses = ("https://git.example/o/r", "https://GIT.example:443/o/r.git", "https://git.example/%6F/r")
     spellings = [canonical.model_copy(update={"clone_url": url, "repo_url": url}) for url in addresses]
     assert {build_share_of(each) for each in spellings} == {"https://git.example/o"}
 
 
-def test_a_repositorys_sessions_are_counted_together_under_all_spellings() -> None:
+def test_the_sessions_of_a_repository_share_one_limit_under_all_spellings() -> None:
     small = Small(quota_per_repository=2)
     for name in SPELLINGS[:2]:
         small.ready(f"{name}/HEAD")
@@ -64,7 +64,7 @@ def test_a_repositorys_sessions_are_counted_together_under_all_spellings() -> No
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
-def test_a_session_has_its_repositorys_name_as_the_link_spells_it(name: str) -> None:
+def test_a_session_shows_the_repository_name_as_spelled_in_the_link(name: str) -> None:
     small = Small()
     small.ready("o/r/HEAD")
     launch = small.ready(f"{name}/HEAD")

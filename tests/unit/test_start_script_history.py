@@ -70,7 +70,7 @@ def test_a_session_has_all_commits_and_tags_and_no_other_files(place: Place, she
     assert missing == 3  # The trees of the older commits are missing.
 
 
-def test_git_pull_and_older_files_work(place: Place) -> None:
+def test_git_pull_and_older_files_are_available(place: Place) -> None:
     place.start()
     new = make_repository(place.folder, {"a.txt": "new\n"}, message="next")
     place.git("pull", "--quiet")
@@ -107,7 +107,7 @@ def test_the_launched_branch_is_checked_out_and_follows_its_remote(place: Place,
         assert place.git("rev-parse", "--abbrev-ref", "@{upstream}") == f"origin/{branch}"
 
 
-def test_a_tag_that_is_called_main_is_no_branch(place: Place) -> None:
+def test_a_tag_called_main_is_not_a_branch(place: Place) -> None:
     git("-C", place.folder, "branch", "-m", "main", "trunk")
     git("-C", place.folder, "symbolic-ref", "HEAD", "refs/heads/trunk")
     place.tag("main", place.commits[3])
@@ -115,7 +115,7 @@ def test_a_tag_that_is_called_main_is_no_branch(place: Place) -> None:
     assert place.git("branch", "--show-current") == ""
 
 
-def test_an_older_commit_sees_only_what_leads_to_it(place: Place) -> None:
+def test_an_older_commit_has_only_its_own_history_and_tags(place: Place) -> None:
     place.tag("v2.0", place.commits[3])
     place.start("main", place.commits[1])
     assert place.git("describe") == f"v1.0-1-g{place.commits[1][:7]}"
@@ -140,14 +140,14 @@ def version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("version")
-def test_every_version_of_the_protocol_brings_history(place: Place) -> None:
+def test_history_is_fetched_with_every_protocol_version(place: Place) -> None:
     place.start("main")
     assert place.git("describe") == f"v1.0-3-g{place.commits[3][:7]}"
     assert place.git("status", "--porcelain", "--branch") == "## main...origin/main"
 
 
 @pytest.mark.usefixtures("version")
-def test_a_ref_does_not_pass_for_a_server_that_filters(place: Place) -> None:
+def test_a_ref_with_the_name_of_a_capability_is_not_read_as_one(place: Place) -> None:
     """A server that has no filters would send the files of all commits, so the session gets no history."""
     for name in ("a=filter", "fetch=filter"):
         git("-C", place.folder, "branch", name)
@@ -156,9 +156,7 @@ def test_a_ref_does_not_pass_for_a_server_that_filters(place: Place) -> None:
     assert place.git("rev-parse", "--is-shallow-repository") == "true"
 
 
-def test_a_host_that_stops_answering_after_the_files_gives_a_note(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_host_that_fails_after_the_files_gives_a_note(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = place.root / "bin" / "timeout"
     impatient.parent.mkdir()
     impatient.write_text(f'#!/bin/sh\nshift\nexec {shutil.which("timeout")} 1 "$@"\n', encoding="utf-8")

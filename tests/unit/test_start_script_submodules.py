@@ -19,7 +19,7 @@ def server(tmp_path: Path) -> Iterator[GitServer]:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_session_starts_with_the_submodules_that_can_be_had(server: GitServer, tmp_path: Path, shell: str) -> None:
+def test_a_session_starts_with_all_available_submodules(server: GitServer, tmp_path: Path, shell: str) -> None:
     deep = make_repository(server.root / "deep.git", {"deep.txt": "deep"})
     listed = '[submodule "d"]\n\tpath = deep\n\turl = ../deep.git\n'
     inner = make_repository(
@@ -76,7 +76,7 @@ def test_a_session_starts_with_the_submodules_that_can_be_had(server: GitServer,
         "-x",
     ],
 )
-def test_the_script_and_the_builder_read_the_same_address_from_gitmodules(url: str) -> None:
+def test_the_script_and_the_builder_compute_equal_submodule_addresses(url: str) -> None:
     parent = "https://forge.example/o/r.git"
     functions = SCRIPT.read_text().partition("web_address() {")[2].partition("\n}\n")[0]
     command = f'web_address() {{{functions}\n}}\nweb_address "$1" "$2"'

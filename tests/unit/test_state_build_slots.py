@@ -59,7 +59,7 @@ def once(table: DictTable, operation: str, key: str, act: Callable[[], object]) 
     table.before = before
 
 
-def test_as_many_have_a_slot_as_there_are(table: DictTable) -> None:
+def test_all_slots_can_be_held(table: DictTable) -> None:
     slots = BuildSlots(table, FakeClock(), FairOrder(3))
     assert claim(slots, A, B, C, D) == [True, True, True, False]
     assert {standing.environment for standing in slots.held()} == {"a", "b", "c"}
@@ -67,34 +67,34 @@ def test_as_many_have_a_slot_as_there_are(table: DictTable) -> None:
     assert slots.waiting() == 1
 
 
-def test_who_asks_again_has_the_slot_or_the_place_that_it_has(slots: BuildSlots, table: DictTable) -> None:
+def test_a_repeated_claim_keeps_its_slot_or_place(slots: BuildSlots, table: DictTable) -> None:
     claim(slots, A, B, C)
     before = table.items()
     assert claim(slots, A, B, C) == [True, False, False]
     assert table.items() == before
 
 
-def test_two_that_claim_a_slot_for_one_attempt_at_once_take_one(table: DictTable) -> None:
+def test_concurrent_claims_for_one_attempt_take_one_slot(table: DictTable) -> None:
     slots = BuildSlots(table, FakeClock(), FairOrder(5))
     once(table, "transact", "build-slots", lambda: claim(slots, A))
     assert claim(slots, A) == [True]
     assert slots.held() == [Standing("a", 1)]
 
 
-def test_two_that_claim_the_last_slot_at_once_do_not_both_get_it(slots: BuildSlots, table: DictTable) -> None:
+def test_concurrent_claims_for_the_last_slot_take_it_once(slots: BuildSlots, table: DictTable) -> None:
     once(table, "transact", "build-slots", lambda: claim(slots, B))
     assert claim(slots, A) == [False]
     assert slots.held() == [Standing("b", 1)]
 
 
-def test_a_slot_that_becomes_free_while_somebody_gets_in_line_is_theirs(slots: BuildSlots, table: DictTable) -> None:
+def test_a_slot_that_becomes_free_during_queueing_is_taken(slots: BuildSlots, table: DictTable) -> None:
     claim(slots, A)
     once(table, "transact", "build-line", lambda: slots.leave("a", 1))
     assert claim(slots, B) == [True]
     assert slots.waiting() == 0
 
 
-def test_who_came_first_is_served_first(slots: BuildSlots) -> None:
+def test_waiting_attempts_are_served_in_order(slots: BuildSlots) -> None:
     claim(slots, A, D, C, B)
     assert line(slots, B, C, D) == [0, 1, 2]
     slots.leave("a", 1)
@@ -104,7 +104,7 @@ def test_who_came_first_is_served_first(slots: BuildSlots) -> None:
     assert line(slots, B, C, D) == [None, 0, 1]
 
 
-def test_as_many_are_next_as_there_are_free_slots(table: DictTable) -> None:
+def test_as_many_attempts_are_next_as_slots_are_free(table: DictTable) -> None:
     slots = BuildSlots(table, FakeClock(), FairOrder(2))
     claim(slots, A, environment("x"), B, C, D)
     assert slots.first() == []
@@ -114,7 +114,7 @@ def test_as_many_are_next_as_there_are_free_slots(table: DictTable) -> None:
     assert claim(slots, D, C) == [False, True]
 
 
-def test_prebuilds_stand_behind_until_somebody_waits_for_them(slots: BuildSlots) -> None:
+def test_prebuilds_wait_behind_others_until_a_visitor_waits_for_them(slots: BuildSlots) -> None:
     claim(slots, A)
     claim(slots, B, behind=True)
     claim(slots, C)
@@ -125,7 +125,7 @@ def test_prebuilds_stand_behind_until_somebody_waits_for_them(slots: BuildSlots)
     assert slots.waiting() == 2
 
 
-def test_an_attempt_leaves_its_own_place_and_no_other(slots: BuildSlots) -> None:
+def test_an_attempt_leaves_only_its_own_place(slots: BuildSlots) -> None:
     claim(slots, A, B)
     slots.leave("a", 2)
     slots.leave("b", 1)
@@ -136,14 +136,14 @@ def test_an_attempt_leaves_its_own_place_and_no_other(slots: BuildSlots) -> None
     assert slots.held() == []
 
 
-def test_nothing_is_left_of_who_is_gone(slots: BuildSlots, table: DictTable) -> None:
+def test_no_items_remain_after_all_attempts_left(slots: BuildSlots, table: DictTable) -> None:
     claim(slots, A, B)
     for each in (A, B):
         slots.leave(each.key, each.attempt)
     assert table.items() == []
 
 
-def test_the_next_attempt_of_an_environment_is_another(slots: BuildSlots) -> None:
+def test_the_next_attempt_of_an_environment_needs_its_own_slot(slots: BuildSlots) -> None:
     again = environment("a", 9, attempt=2)
     assert claim(slots, A, again) == [True, False]
     slots.leave("a", 1)
@@ -151,7 +151,7 @@ def test_the_next_attempt_of_an_environment_is_another(slots: BuildSlots) -> Non
     assert slots.held() == [Standing("a", 2)]
 
 
-def test_fewer_slots_than_are_held_means_none_is_free(slots: BuildSlots, table: DictTable) -> None:
+def test_after_a_reduction_of_slots_none_is_free_until_enough_are_left(slots: BuildSlots, table: DictTable) -> None:
     more = BuildSlots(table, FakeClock(), FairOrder(3))
     claim(more, A, B, C)
     assert claim(slots, D) == [False]
@@ -162,14 +162,14 @@ def test_fewer_slots_than_are_held_means_none_is_free(slots: BuildSlots, table: 
     assert claim(slots, D) == [True]
 
 
-def test_more_in_line_than_a_page_are_counted(slots: BuildSlots) -> None:
+def test_more_waiting_attempts_than_a_page_are_counted(slots: BuildSlots) -> None:
     everybody = [environment(f"{n:03}", n) for n in range(250)]
     claim(slots, *everybody)
     assert line(slots, everybody[-1]) == [248]
     assert slots.waiting() == 249
 
 
-def test_trouble_with_the_table_leaves_all_or_nothing(slots: BuildSlots, table: DictTable) -> None:
+def test_an_error_of_the_table_changes_nothing(slots: BuildSlots, table: DictTable) -> None:
     def throttle() -> None:
         raise Throttled
 
@@ -182,7 +182,7 @@ def test_trouble_with_the_table_leaves_all_or_nothing(slots: BuildSlots, table: 
         assert table.items() == before
 
 
-def test_a_look_at_the_line_writes_nothing(slots: BuildSlots, table: DictTable) -> None:
+def test_a_query_of_the_line_writes_nothing(slots: BuildSlots, table: DictTable) -> None:
     claim(slots, A, B)
     operations: list[str] = []
     table.before = lambda operation, keys: operations.append(operation)

@@ -41,7 +41,7 @@ def rates_of(table: DictTable, clock: FakeClock, limit: int, seconds: int) -> Cl
     return ClientShares(table, clock, Clients("a secret of the tests", seconds), ClientLimits(limit, seconds))
 
 
-def test_a_client_may_launch_as_often_as_the_limit_says(table: DictTable, clock: FakeClock) -> None:
+def test_launches_of_a_client_are_limited(table: DictTable, clock: FakeClock) -> None:
     rates = rates_of(table, clock, 3, 3600)
     assert [rates.count("203.0.113.1").remaining for _ in range(3)] == [2, 1, 0]
     clock.advance(100)
@@ -51,7 +51,7 @@ def test_a_client_may_launch_as_often_as_the_limit_says(table: DictTable, clock:
     assert rates.count("203.0.113.2").remaining == 2
 
 
-def test_a_new_window_begins_when_the_old_is_over(table: DictTable, clock: FakeClock) -> None:
+def test_a_new_window_begins_when_the_old_one_ends(table: DictTable, clock: FakeClock) -> None:
     rates = rates_of(table, clock, 1, 60)
     first = rates.count("203.0.113.1")
     clock.advance(60)
@@ -59,7 +59,7 @@ def test_a_new_window_begins_when_the_old_is_over(table: DictTable, clock: FakeC
     assert (again.remaining, again.reset) == (0, first.reset + 60)
 
 
-def test_two_at_once_are_counted_as_two(table: DictTable, clock: FakeClock) -> None:
+def test_two_concurrent_launches_are_both_counted(table: DictTable, clock: FakeClock) -> None:
     rates = rates_of(table, clock, 2, 60)
     table.before = once(lambda: rates.count("203.0.113.1"), "put")
     assert rates.count("203.0.113.1").remaining == 0
@@ -67,12 +67,12 @@ def test_two_at_once_are_counted_as_two(table: DictTable, clock: FakeClock) -> N
         rates.count("203.0.113.1")
 
 
-def test_addresses_are_not_stored(table: DictTable, clock: FakeClock) -> None:
+def test_client_addresses_are_not_stored(table: DictTable, clock: FakeClock) -> None:
     rates_of(table, clock, 2, 60).count("203.0.113.1")
     assert "203.0.113.1" not in str(table.items())
 
 
-def test_sums_are_by_name_and_labels(table: DictTable, clock: FakeClock) -> None:
+def test_counters_are_summed_by_name_and_labels(table: DictTable, clock: FakeClock) -> None:
     counters = Counters(table, clock)
     for _ in range(40):
         counters.add("launches", status="success", repo="https://host.example/a=b")
@@ -85,7 +85,7 @@ def test_sums_are_by_name_and_labels(table: DictTable, clock: FakeClock) -> None
     }
 
 
-def test_no_count_is_lost_to_somebody_who_counts_at_the_same_time(table: DictTable, clock: FakeClock) -> None:
+def test_concurrent_counting_loses_no_count(table: DictTable, clock: FakeClock) -> None:
     counters = Counters(table, clock)
     for _ in range(20):
         table.before = once(lambda: counters.add("launches"), "put")
@@ -94,7 +94,7 @@ def test_no_count_is_lost_to_somebody_who_counts_at_the_same_time(table: DictTab
     assert counters.read()["launches"][()] == 40
 
 
-def test_trouble_with_the_table_fails_nothing_that_is_counted(table: DictTable, clock: FakeClock) -> None:
+def test_an_error_of_the_table_does_not_fail_the_counted_operation(table: DictTable, clock: FakeClock) -> None:
     counters = Counters(table, clock)
 
     def busy(operation: str, keys: object) -> None:
@@ -106,7 +106,7 @@ def test_trouble_with_the_table_fails_nothing_that_is_counted(table: DictTable, 
     assert counters.read() == {}
 
 
-def test_a_label_as_long_as_a_link_is_counted_all_the_same(table: DictTable, clock: FakeClock) -> None:
+def test_a_very_long_label_is_counted(table: DictTable, clock: FakeClock) -> None:
     counters = Counters(table, clock)
     counters.add("launches", repo="https://host.example/" + "é" * 2000)
     assert sum(counters.read()["launches"].values()) == 1
@@ -123,7 +123,7 @@ def test_an_observation_is_counted_in_its_bucket(table: DictTable, clock: FakeCl
 
 @pytest.mark.parametrize("lines", [0, 1, 99, 100, 101, 5000])
 @pytest.mark.parametrize("chunk", [1, 30, 500])
-def test_the_tail_of_a_log_is_its_last_100_lines_found_in_a_few_reads(
+def test_the_last_100_lines_of_a_log_are_found_in_a_few_reads(
     table: DictTable, clock: FakeClock, lines: int, chunk: int
 ) -> None:
     logs = BuildLogs(table, clock)

@@ -54,13 +54,13 @@ def full(sessions: Sessions, limits: Limits) -> list[str]:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 8, 9, 17, 64, 99])
-def test_exactly_as_many_as_the_limit_says(sessions: Sessions, limit: int) -> None:
+def test_exactly_the_limit_of_sessions_can_be_reserved(sessions: Sessions, limit: int) -> None:
     assert len(full(sessions, Limits(total=limit))) == limit
     assert sessions.quotas.taken() == limit
 
 
 @pytest.mark.parametrize("limit", [1, 2, 17])
-def test_exactly_as_many_of_one_repository(sessions: Sessions, limit: int) -> None:
+def test_exactly_the_limit_of_sessions_of_one_repository_can_be_reserved(sessions: Sessions, limit: int) -> None:
     limits = Limits(total=60, per_repository=limit)
     assert len(full(sessions, limits)) == limit
     with pytest.raises(RepositoryQuotaReached) as caught:
@@ -69,21 +69,19 @@ def test_exactly_as_many_of_one_repository(sessions: Sessions, limit: int) -> No
     assert sessions.reserve(launch("https://host.example/o/other"), limits)
 
 
-def test_without_a_limit_there_is_always_a_place_and_most_counters_are_used(
-    sessions: Sessions, table: DictTable
-) -> None:
+def test_without_a_limit_reservations_use_most_counters(sessions: Sessions, table: DictTable) -> None:
     assert len(full(sessions, ANY)) == 100
     assert len(table.query(TOTAL)) > 80
 
 
-def test_however_many_places_there_are_no_counter_is_everybodys(sessions: Sessions, table: DictTable) -> None:
+def test_reservations_are_spread_over_the_counters(sessions: Sessions, table: DictTable) -> None:
     taken = full(sessions, Limits(total=90))
     counters = table.query(TOTAL)
     assert sum(item.data["taken"] for item in counters) == len(taken) == 90
     assert max(item.data["taken"] for item in counters) <= ROOM
 
 
-def test_a_full_instance_is_found_out_in_few_reads(sessions: Sessions, table: DictTable) -> None:
+def test_a_full_instance_is_detected_in_a_few_reads(sessions: Sessions, table: DictTable) -> None:
     full(sessions, Limits(total=99))
     reads: list[str] = []
     table.before = lambda operation, keys: reads.append(operation)
@@ -92,18 +90,18 @@ def test_a_full_instance_is_found_out_in_few_reads(sessions: Sessions, table: Di
     assert len(reads) <= TRIES + 2
 
 
-def test_a_counter_that_nobody_needs_goes_one_day_later(sessions: Sessions, table: DictTable) -> None:
+def test_an_unused_counter_expires_after_one_day(sessions: Sessions, table: DictTable) -> None:
     (session,) = full(sessions, Limits(total=1))
     assert {item.expires_at for item in sessions.quotas.counters()} == {None}
     sessions.ended(session)
     assert {item.expires_at for item in sessions.quotas.counters()} == {sessions.clock.now() + 86400}
 
 
-def test_a_limit_of_none_at_all_lets_nobody_in(sessions: Sessions) -> None:
+def test_a_limit_of_zero_allows_no_session(sessions: Sessions) -> None:
     assert full(sessions, Limits(total=0)) == []
 
 
-def test_the_full_instance_is_told_before_the_full_repository(sessions: Sessions) -> None:
+def test_a_full_instance_is_reported_before_a_full_repository(sessions: Sessions) -> None:
     limits = Limits(total=1, per_repository=1)
     sessions.reserve(launch(), limits)
     with pytest.raises(QuotaReached):
@@ -111,7 +109,7 @@ def test_the_full_instance_is_told_before_the_full_repository(sessions: Sessions
 
 
 @pytest.mark.parametrize("limit", [1, 2, 17])
-def test_places_come_back_when_sessions_end_and_only_once(sessions: Sessions, limit: int) -> None:
+def test_a_place_is_returned_once_when_its_session_ends(sessions: Sessions, limit: int) -> None:
     limits = Limits(total=limit, per_repository=limit)
     for _ in range(3):
         taken = full(sessions, limits)
@@ -122,14 +120,14 @@ def test_places_come_back_when_sessions_end_and_only_once(sessions: Sessions, li
         assert sessions.quotas.taken() == 0
 
 
-def test_a_launch_that_asks_twice_gets_one_place(sessions: Sessions) -> None:
+def test_a_repeated_reservation_gets_one_place(sessions: Sessions) -> None:
     visitor = launch()
     assert sessions.reserve(visitor, Limits(total=1)) == sessions.reserve(visitor, Limits(total=1))
     assert sessions.quotas.taken() == 1
 
 
 @pytest.mark.parametrize("limit", [1, 2, 17])
-def test_racing_for_the_last_place_never_exceeds_the_limit(sessions: Sessions, table: DictTable, limit: int) -> None:
+def test_concurrent_reservations_never_exceed_the_limit(sessions: Sessions, table: DictTable, limit: int) -> None:
     """Before each transaction a rival takes a place, as long as there is room."""
     limits, inside = Limits(total=limit), False
     got = 0
@@ -157,7 +155,7 @@ def test_racing_for_the_last_place_never_exceeds_the_limit(sessions: Sessions, t
     assert got == limit == sessions.quotas.taken()
 
 
-def test_asking_whether_there_is_a_place_takes_none(sessions: Sessions) -> None:
+def test_a_check_for_a_free_place_reserves_none(sessions: Sessions) -> None:
     for _ in range(5):
         sessions.quotas.check("https://host.example/o/r", Limits(total=1, per_repository=1))
     assert sessions.quotas.taken() == 0
@@ -166,7 +164,7 @@ def test_asking_whether_there_is_a_place_takes_none(sessions: Sessions) -> None:
         sessions.quotas.check("https://host.example/o/r", Limits(total=1))
 
 
-def test_a_tombstone_is_not_reserved_again(sessions: Sessions) -> None:
+def test_an_ended_session_cannot_be_reserved_again(sessions: Sessions) -> None:
     visitor = launch()
     sessions.reserve(visitor, ANY)
     sessions.stopping(visitor.id, "for a test")

@@ -34,7 +34,7 @@ def is_served(book: RuleBook, name: str) -> bool:
     return True
 
 
-def test_an_entry_counts_in_another_process_within_the_time_that_is_promised(book: RuleBook, clock: FakeClock) -> None:
+def test_a_rule_applies_in_other_processes_within_the_promised_time(book: RuleBook, clock: FakeClock) -> None:
     reader = another_process(book)
     assert is_served(reader, "gh/evil/r/HEAD")
     book.add(entry(book, Kind.BAN, "^gh/evil/"))
@@ -45,14 +45,14 @@ def test_an_entry_counts_in_another_process_within_the_time_that_is_promised(boo
     assert is_served(reader, "gh/evil/r/HEAD")
 
 
-def test_a_ban_ends_by_itself(book: RuleBook, clock: FakeClock) -> None:
+def test_a_ban_expires(book: RuleBook, clock: FakeClock) -> None:
     book.add(entry(book, Kind.BAN, "^gh/evil/", lasts=FRESH_SECONDS / 2))
     assert not is_served(book, "gh/evil/r/HEAD")
     clock.advance(FRESH_SECONDS / 2)
     assert is_served(book, "gh/evil/r/HEAD"), "judged by its time, not by when it is read again"
 
 
-def test_an_allow_list_whose_entries_end_does_not_open_the_instance(book: RuleBook, clock: FakeClock) -> None:
+def test_an_expired_allow_list_still_closes_the_instance(book: RuleBook, clock: FakeClock) -> None:
     book.add(entry(book, Kind.ALLOW, "^gh/guest/", lasts=60))
     assert is_served(book, "gh/guest/r/HEAD")
     assert not is_served(book, "gh/o/r/HEAD")
@@ -75,7 +75,7 @@ def test_networks_and_quotas_are_added_to_those_of_the_settings(table: Table, cl
     assert book.rules().limits("gh/o/x/HEAD").per_repository == 7
 
 
-def test_to_add_a_rule_again_renews_it(book: RuleBook, clock: FakeClock) -> None:
+def test_adding_a_rule_again_extends_it(book: RuleBook, clock: FakeClock) -> None:
     book.add(entry(book, Kind.BAN, "^gh/evil/", lasts=60))
     clock.advance(30)
     book.add(entry(book, Kind.BAN, "^gh/evil/", lasts=60))
@@ -93,12 +93,12 @@ def test_to_add_a_rule_again_renews_it(book: RuleBook, clock: FakeClock) -> None
         (Kind.QUOTA, "^gh/o/", -1),
     ],
 )
-def test_an_entry_that_cannot_be_used_is_refused(book: RuleBook, kind: Kind, value: str, quota: int | None) -> None:
+def test_an_invalid_rule_is_refused(book: RuleBook, kind: Kind, value: str, quota: int | None) -> None:
     with pytest.raises(ValidationError):
         entry(book, kind, value, quota=quota)
 
 
-def test_there_are_only_so_many_rules(book: RuleBook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_rules_is_limited(book: RuleBook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rule_book, "MOST_ENTRIES", 2)
     book.add(entry(book, Kind.BAN, "^gh/a/"))
     book.add(entry(book, Kind.BAN, "^gh/b/"))
@@ -120,7 +120,7 @@ class CountingTable(DictTable):
         return super().query(pk, prefix, after, limit)
 
 
-def test_visitors_of_one_process_share_one_read(clock: FakeClock) -> None:
+def test_rules_are_read_once_for_all_requests_of_a_process(clock: FakeClock) -> None:
     table = CountingTable()
     book = RuleBook(table, clock, Rules())
     for _ in range(100):
@@ -128,7 +128,7 @@ def test_visitors_of_one_process_share_one_read(clock: FakeClock) -> None:
     assert table.queries == 1
 
 
-def test_while_the_table_is_throttled_the_rules_read_last_count(clock: FakeClock) -> None:
+def test_the_last_known_rules_apply_while_the_table_is_throttled(clock: FakeClock) -> None:
     table = CountingTable()
     book = RuleBook(table, clock, Rules())
     book.add(entry(book, Kind.BAN, "^gh/evil/"))

@@ -31,28 +31,28 @@ def refused(token: str, audience: str = AUDIENCE) -> str:
     return str(caught.value.facts["why"])
 
 
-def test_ours_verifies_with_another_library() -> None:
+def test_another_library_verifies_our_tokens() -> None:
     token = jwt.decode(TOKENS.build_token(AUDIENCE, "https://bindery.example", "abc", 2e9), KEY, algorithms=["HS256"])
     assert token.header == {"alg": "HS256", "typ": "JWT"}
     assert token.claims == CLAIMS
 
 
-def test_another_librarys_verifies_here() -> None:
+def test_tokens_of_another_library_are_accepted() -> None:
     token = jwt.encode({"alg": "HS256", "typ": "JWT"}, CLAIMS, KEY)
     assert TOKENS.read_build_token(token, AUDIENCE) == BuildToken("abc", "https://bindery.example", 2e9)
 
 
-def test_expiry_is_read_and_not_judged() -> None:
+def test_an_expired_token_is_still_read() -> None:
     assert TOKENS.read_build_token(TOKENS.build_token(AUDIENCE, "", "abc", 1), AUDIENCE).expires == 1
 
 
 @given(st.text(max_size=2000), st.text(max_size=50), st.text(max_size=50))
-def test_whatever_the_spec_the_token_comes_back(audience: str, origin: str, jti: str) -> None:
+def test_tokens_for_any_spec_are_read_back(audience: str, origin: str, jti: str) -> None:
     read = TOKENS.read_build_token(TOKENS.build_token(audience, origin, jti, 2e9), audience)
     assert (read.jti, read.origin) == (jti, origin)
 
 
-def test_the_longest_spec_of_all_still_has_a_token_that_is_taken() -> None:
+def test_the_longest_spec_has_a_valid_token() -> None:
     audience = "git/" + "\u20ac" * 2000
     assert TOKENS.read_build_token(TOKENS.build_token(audience, "", "abc", 2e9), audience)
 
@@ -93,7 +93,7 @@ def test_claims_swapped_between_two_good_tokens_are_refused() -> None:
 
 
 @given(st.integers(0, 200), st.integers(1, 255))
-def test_any_change_is_noticed(place: int, by: int) -> None:
+def test_any_change_of_a_token_is_detected(place: int, by: int) -> None:
     token = TOKENS.build_token(AUDIENCE, "", "abc", 2e9).encode()
     place %= len(token)
     changed = token[:place] + bytes([(token[place] + by) % 256]) + token[place + 1 :]
@@ -103,13 +103,13 @@ def test_any_change_is_noticed(place: int, by: int) -> None:
 
 
 @given(st.text(max_size=300))
-def test_no_text_is_a_token(text: str) -> None:
+def test_arbitrary_text_is_no_token(text: str) -> None:
     with pytest.raises(BadBuildToken):
         TOKENS.read_build_token(text, AUDIENCE)
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "...", "a.b.c", "\ud800.\ud800.\ud800", "\0", "x" * 100_000])
-def test_odd_texts_are_refused_and_not_repeated(text: str) -> None:
+def test_malformed_tokens_are_refused(text: str) -> None:
     assert refused(text)
 
 
@@ -127,34 +127,34 @@ def test_odd_texts_are_refused_and_not_repeated(text: str) -> None:
         {"jti": "a", "exp": None, "origin": "", "aud": AUDIENCE},
     ],
 )
-def test_well_signed_nonsense_is_refused(claims: object) -> None:
+def test_invalid_claims_with_a_valid_signature_are_refused(claims: object) -> None:
     signed_part = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
     assert refused(f"{signed_part}.{signature(signed_part)}") == "it cannot be read"
 
 
 @pytest.mark.parametrize("signed_part", ["", "a", "a.b.c", "!.!", ".", "e30", "e30.", "W10.W10"])
-def test_well_signed_pieces_are_refused(signed_part: str) -> None:
+def test_malformed_tokens_with_a_valid_signature_are_refused(signed_part: str) -> None:
     assert refused(f"{signed_part}.{signature(signed_part)}")
 
 
-def test_an_event_id_says_its_launch_and_how_far() -> None:
+def test_an_event_id_contains_its_launch_and_cursor() -> None:
     assert TOKENS.read_event_id(TOKENS.event_id("launch", "3.1.17")) == ("launch", "3.1.17")
 
 
 @given(st.text(max_size=200))
-def test_no_text_is_an_event_id(text: str) -> None:
+def test_arbitrary_text_is_no_event_id(text: str) -> None:
     with pytest.raises(BadBuildToken):
         TOKENS.read_event_id(text)
 
 
-def test_what_was_told_cannot_be_changed() -> None:
+def test_a_modified_event_id_is_refused() -> None:
     launch, _, mac = TOKENS.event_id("launch", "3.1.17").rpartition(":")
     for forged in (f"{launch}8:{mac}", f"other:3.1.17:{mac}", f"{launch}:"):
         with pytest.raises(BadBuildToken):
             TOKENS.read_event_id(forged)
 
 
-def test_a_launcher_token_is_for_one_launch() -> None:
+def test_a_launcher_token_is_valid_for_one_launch() -> None:
     token = TOKENS.launcher_token("launch")
     assert TOKENS.is_launcher(token, "launch")
     for other in ("", "x", token[:-1], token + "A", "\ud800", "é"):
@@ -162,7 +162,7 @@ def test_a_launcher_token_is_for_one_launch() -> None:
     assert not TOKENS.is_launcher(token, "other")
 
 
-def test_a_signature_serves_its_own_purpose_only() -> None:
+def test_a_signature_is_valid_for_one_purpose_only() -> None:
     """An event id is visible to the viewers of a launch, so it must not be accepted as a token for stopping the launch."""
     mac = TOKENS.event_id("launch", "1.0.").rpartition(":")[2]
     assert not TOKENS.is_launcher(mac, "launch")
@@ -171,7 +171,7 @@ def test_a_signature_serves_its_own_purpose_only() -> None:
         TOKENS.read_event_id(f"launch:{TOKENS.launcher_token('launch')}")
 
 
-def test_launch_ids_fit_a_host_name_and_follow_from_the_jti() -> None:
+def test_launch_ids_are_valid_host_names_and_depend_on_the_jti() -> None:
     ids = {launch_id(f"{n}") for n in range(100)}
     assert len(ids) == 100
     assert all(id_.isalnum() and id_.islower() and len(id_) == 26 for id_ in ids)

@@ -55,7 +55,7 @@ def at_rest(small: Small) -> bool:
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
-def test_no_more_builds_run_than_there_are_slots(slots: int) -> None:
+def test_at_most_as_many_builds_run_as_there_are_slots(slots: int) -> None:
     small = made(slots)
     launches = opened(small, *SPECS)
     for n, launch in enumerate(launches):
@@ -65,14 +65,14 @@ def test_no_more_builds_run_than_there_are_slots(slots: int) -> None:
     assert at_rest(small)
 
 
-def test_each_is_told_how_many_are_before_it(small: Small) -> None:
+def test_each_waiting_launch_has_the_number_of_builds_before_it(small: Small) -> None:
     launches = opened(small, *SPECS)
     assert before(small, *launches) == [None, 0, 1, 2]
     finish(small, launches[0])
     assert before(small, *launches) == [None, None, 0, 1]
 
 
-def test_a_build_that_fails_or_is_lost_passes_its_slot_on(small: Small) -> None:
+def test_a_failed_or_lost_build_frees_its_slot_for_the_next(small: Small) -> None:
     a, b, c = opened(small, *SPECS[:3])
     finish(small, a, BAD)
     assert running(small) == [b.environment]
@@ -84,7 +84,7 @@ def test_a_build_that_fails_or_is_lost_passes_its_slot_on(small: Small) -> None:
     assert running(small) == [b.environment]
 
 
-def test_everybody_who_wants_the_same_stands_in_line_once(small: Small) -> None:
+def test_launches_of_one_environment_share_one_place_in_line(small: Small) -> None:
     a, *others = opened(small, SPECS[0], *[SPECS[1]] * 20)
     assert before(small, *others) == [0] * 20
     assert small.system.state.slots.waiting() == 1
@@ -92,7 +92,7 @@ def test_everybody_who_wants_the_same_stands_in_line_once(small: Small) -> None:
     assert len(small.builds.started) == 2
 
 
-def test_a_message_that_comes_twice_takes_one_slot() -> None:
+def test_a_repeated_message_takes_one_slot() -> None:
     small = made(slots=2)
     a, b = opened(small, *SPECS[:2])
     for _ in range(3):
@@ -103,14 +103,14 @@ def test_a_message_that_comes_twice_takes_one_slot() -> None:
     assert small.system.state.slots.held() == [Standing(b.environment, 1)]
 
 
-def test_a_hint_about_a_build_that_runs_frees_nothing(small: Small) -> None:
+def test_a_hint_about_a_running_build_frees_no_slot(small: Small) -> None:
     a, _ = opened(small, *SPECS[:2])
     small.handle(BuildChanged(environment=a.environment, attempt=1))
     small.pump()
     assert running(small) == [a.environment]
 
 
-def test_a_start_that_met_trouble_keeps_its_slot_and_is_brought_again(small: Small) -> None:
+def test_a_failed_start_keeps_its_slot_and_is_retried(small: Small) -> None:
     """The start fails after the slot was taken, as in a crash between both. The attempt keeps its slot, and reconcile starts its build."""
     start = small.builds.start
 
@@ -132,7 +132,7 @@ def test_a_start_that_met_trouble_keeps_its_slot_and_is_brought_again(small: Sma
     assert small.system.state.slots.held() == [Standing(key, 1)]
 
 
-def test_a_slot_whose_attempt_ended_unheard_passes_on_at_the_next_sweep(small: Small) -> None:
+def test_the_slot_of_an_attempt_whose_end_was_missed_is_freed_by_the_next_sweep(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.builds.reports[f"{a.environment}-1"] = BAD
     small.system.state.environments.finish(a.environment, 1, failure=BAD.failure)  # then the handler crashed
@@ -144,7 +144,7 @@ def test_a_slot_whose_attempt_ended_unheard_passes_on_at_the_next_sweep(small: S
     assert running(small) == [b.environment]
 
 
-def test_a_wake_up_that_was_lost_is_sent_again_at_the_next_sweep(small: Small) -> None:
+def test_a_lost_start_message_is_sent_again_by_the_next_sweep(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.builds.finish(f"{a.environment}-1")
     small.handle(small.queue.pop())
@@ -155,7 +155,7 @@ def test_a_wake_up_that_was_lost_is_sent_again_at_the_next_sweep(small: Small) -
     assert running(small) == [b.environment]
 
 
-def test_whoever_told_the_next_and_died_tells_again_when_the_event_comes_again(small: Small) -> None:
+def test_a_handler_that_died_notifies_the_next_build_when_its_event_is_repeated(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.builds.finish(f"{a.environment}-1")
     ended = small.queue.pop()
@@ -173,7 +173,7 @@ def test_whoever_told_the_next_and_died_tells_again_when_the_event_comes_again(s
     assert running(small) == [b.environment]
 
 
-def test_a_build_in_line_is_neither_stopped_nor_started_by_a_sweep(small: Small) -> None:
+def test_a_sweep_neither_stops_nor_starts_a_waiting_build(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     for _ in range(9):
         small.clock.advance(61)
@@ -183,7 +183,7 @@ def test_a_build_in_line_is_neither_stopped_nor_started_by_a_sweep(small: Small)
     assert before(small, b) == [0]
 
 
-def test_a_builds_limit_counts_from_its_start(small: Small) -> None:
+def test_the_time_limit_of_a_build_counts_from_its_start(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.clock.advance(500)
     finish(small, a)
@@ -196,7 +196,7 @@ def test_a_builds_limit_counts_from_its_start(small: Small) -> None:
     assert running(small) == []
 
 
-def test_a_build_that_an_older_version_started_is_limited_from_its_claim(small: Small) -> None:
+def test_a_build_started_by_an_older_version_is_limited_from_its_claim(small: Small) -> None:
     (a,) = opened(small, SPECS[0])
     item = small.table.get(f"build#{a.environment}#1", "attempt")
     assert item
@@ -209,7 +209,7 @@ def test_a_build_that_an_older_version_started_is_limited_from_its_claim(small: 
     assert running(small) == []
 
 
-def test_how_long_a_build_took_does_not_count_its_time_in_line(small: Small) -> None:
+def test_the_duration_of_a_build_excludes_its_waiting_time(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.clock.advance(100)
     finish(small, a)
@@ -219,7 +219,7 @@ def test_how_long_a_build_took_does_not_count_its_time_in_line(small: Small) -> 
     assert sum(sums.values()) == 101 + 7  # The launches are one second apart.
 
 
-def test_a_launch_whose_time_is_over_in_line_says_so_and_its_build_keeps_its_place(small: Small) -> None:
+def test_a_launch_that_times_out_in_line_reports_it_and_its_build_stays_in_line(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.clock.advance(1199)  # The time of `a` is over too, but its build runs.
     small.system.reconcile(ahead=2)
@@ -233,7 +233,7 @@ def test_a_launch_whose_time_is_over_in_line_says_so_and_its_build_keeps_its_pla
     assert small.system.state.slots.before(b.environment, 1) == 0
 
 
-def test_a_build_that_nobody_waits_for_when_its_turn_comes_is_given_up(small: Small) -> None:
+def test_a_build_without_waiting_launches_is_abandoned_at_its_turn(small: Small) -> None:
     a, b, c = opened(small, *SPECS[:3])
     small.system.stop_launch(b.id)
     finish(small, a)
@@ -245,7 +245,7 @@ def test_a_build_that_nobody_waits_for_when_its_turn_comes_is_given_up(small: Sm
     assert (again.attempt, again.at_first_attempt) == (2, True)
 
 
-def test_a_build_that_somebody_else_waits_for_by_then_is_made(small: Small) -> None:
+def test_a_build_that_another_launch_waits_for_is_made(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.system.stop_launch(b.id)
     (late,) = opened(small, SPECS[1])
@@ -255,7 +255,7 @@ def test_a_build_that_somebody_else_waits_for_by_then_is_made(small: Small) -> N
     assert small.launch(late).attempt == 1
 
 
-def test_who_comes_just_when_a_build_is_given_up_gets_the_next_attempt(small: Small) -> None:
+def test_a_launch_that_arrives_while_its_build_is_abandoned_gets_the_next_attempt(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.system.stop_launch(b.id)
     late: list[Launch] = []
@@ -274,7 +274,7 @@ def test_who_comes_just_when_a_build_is_given_up_gets_the_next_attempt(small: Sm
     assert at_rest(small)
 
 
-def test_prebuilds_stand_behind_visitors(small: Small) -> None:
+def test_prebuilds_wait_behind_visitors(small: Small) -> None:
     (a,) = opened(small, SPECS[0])
     (prebuild,) = opened(small, SPECS[1], build_only=True)
     (visitor,) = opened(small, SPECS[2])
@@ -283,7 +283,7 @@ def test_prebuilds_stand_behind_visitors(small: Small) -> None:
     assert running(small) == [visitor.environment]
 
 
-def test_a_prebuild_that_a_visitor_waits_for_stands_where_it_was_claimed(small: Small) -> None:
+def test_a_prebuild_that_a_visitor_waits_for_gets_the_place_of_its_claim(small: Small) -> None:
     opened(small, SPECS[0])
     (prebuild,) = opened(small, SPECS[1], build_only=True)
     (other,) = opened(small, SPECS[2])
@@ -292,7 +292,7 @@ def test_a_prebuild_that_a_visitor_waits_for_stands_where_it_was_claimed(small: 
     assert before(small, visitor, other) == [0, 1]
 
 
-def test_a_dead_letter_of_a_build_in_line_leaves_nobody_waiting(small: Small) -> None:
+def test_a_dead_letter_of_a_waiting_build_ends_all_its_launches(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.system.fail_launch(BuildRequested(environment=b.environment, attempt=1).model_dump_json())
     assert small.launch(b).stage is Stage.FAILED
@@ -300,7 +300,7 @@ def test_a_dead_letter_of_a_build_in_line_leaves_nobody_waiting(small: Small) ->
     assert at_rest(small)
 
 
-def test_gauges_tell_slots_and_line(small: Small) -> None:
+def test_metrics_contain_used_slots_and_waiting_builds(small: Small) -> None:
     opened(small, *SPECS[:3])
     small.system.render_metrics()
     text = small.system.metrics_text.get() or ""
@@ -308,7 +308,7 @@ def test_gauges_tell_slots_and_line(small: Small) -> None:
     assert "\nbindery_builds_waiting 2.0\n" in text
 
 
-def test_a_build_that_is_given_up_just_before_it_has_its_slot_is_not_begun(small: Small) -> None:
+def test_a_build_abandoned_just_before_it_gets_its_slot_is_not_started(small: Small) -> None:
     a, b = opened(small, *SPECS[:2])
     small.builds.finish(f"{a.environment}-1")
     small.handle(small.queue.pop())
@@ -327,7 +327,7 @@ def test_a_build_that_is_given_up_just_before_it_has_its_slot_is_not_begun(small
     assert at_rest(small)
 
 
-def test_one_that_can_never_be_started_fails_in_words_and_gives_its_slot_back(
+def test_a_build_that_cannot_be_started_fails_with_a_message_and_frees_its_slot(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = small.builds.start
@@ -356,7 +356,7 @@ def swept(small: Small) -> None:
     small.pump()
 
 
-def test_a_build_that_the_service_refuses_has_a_place_in_line_with_its_words(small: Small) -> None:
+def test_a_build_refused_by_the_service_waits_in_line_with_the_reason(small: Small) -> None:
     small.builds.refusal = FULL
     (a,) = opened(small, SPECS[0])
     follow = small.system.follow_launch
@@ -385,7 +385,7 @@ def test_a_refused_build_keeps_its_turn(small: Small) -> None:
     assert running(small) == [a.environment]
 
 
-def test_a_launch_whose_time_is_over_while_builds_are_refused_is_told_the_words(small: Small) -> None:
+def test_a_launch_that_times_out_with_a_refused_build_reports_the_reason(small: Small) -> None:
     small.builds.refusal = FULL
     (a,) = opened(small, SPECS[0])
     small.clock.advance(1201)
@@ -396,7 +396,7 @@ def test_a_launch_whose_time_is_over_while_builds_are_refused_is_told_the_words(
     assert FULL in error_message(failure).message
 
 
-def test_a_refused_build_that_nobody_waits_for_is_given_up(small: Small) -> None:
+def test_a_refused_build_without_waiting_launches_is_abandoned(small: Small) -> None:
     small.builds.refusal = FULL
     (a,) = opened(small, SPECS[0])
     small.system.stop_launch(a.id)
@@ -404,7 +404,7 @@ def test_a_refused_build_that_nobody_waits_for_is_given_up(small: Small) -> None
     assert at_rest(small)
 
 
-def test_a_message_that_comes_twice_and_is_refused_the_second_time_takes_no_slot_away(small: Small) -> None:
+def test_a_repeated_message_that_is_refused_does_not_free_the_slot(small: Small) -> None:
     """The build of the first message runs, as its recorded handle shows, so it keeps its slot."""
     start, environments = small.builds.start, small.system.state.environments
 

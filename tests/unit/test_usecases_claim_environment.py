@@ -37,7 +37,7 @@ def stage(small: Small, launch: Launch) -> Stage:
     return small.launch(launch).stage
 
 
-def test_a_strangers_commit_does_not_build_what_the_branch_runs_in(small: Small) -> None:
+def test_a_foreign_commit_does_not_build_the_environment_of_the_branch(small: Small) -> None:
     strangers, own = small.ready(PULL), small.ready()
     assert strangers.environment != own.environment
     assert [(order.repository.ref, order.scope) for order in small.builds.started] == [
@@ -47,16 +47,14 @@ def test_a_strangers_commit_does_not_build_what_the_branch_runs_in(small: Small)
 
 
 @pytest.mark.parametrize("spec", [PULL, BY_ID])
-def test_a_strangers_commit_uses_the_shared_environment_that_is_there_and_its_host_is_not_asked(
-    small: Small, spec: str
-) -> None:
+def test_a_foreign_commit_uses_an_existing_shared_environment_without_a_lookup(small: Small, spec: str) -> None:
     own, strangers = small.ready(), small.ready(spec)
     assert (strangers.environment, strangers.image) == (own.environment, own.image)
     assert len(small.builds.started) == 1
     assert small.host.looked_up == []
 
 
-def test_a_strangers_commit_waits_for_the_shared_environment_that_is_being_built(small: Small) -> None:
+def test_a_foreign_commit_waits_for_a_shared_environment_that_is_being_built(small: Small) -> None:
     own, strangers = small.open(), small.open(PULL)
     small.build()
     assert len(small.builds.started) == 1
@@ -64,7 +62,7 @@ def test_a_strangers_commit_waits_for_the_shared_environment_that_is_being_built
     assert small.host.looked_up == []
 
 
-def test_a_strangers_commit_does_not_try_a_failed_shared_environment_again(small: Small) -> None:
+def test_a_foreign_commit_does_not_retry_a_failed_shared_environment(small: Small) -> None:
     launch = small.open()
     small.pump()
     small.builds.stop(f"{small.launch(launch).environment}-1")
@@ -73,7 +71,7 @@ def test_a_strangers_commit_does_not_try_a_failed_shared_environment_again(small
     assert [order.attempt for order in small.builds.started] == [1, 1]
 
 
-def test_a_strangers_commit_does_not_build_again_what_its_registry_has_lost(small: Small) -> None:
+def test_a_foreign_commit_does_not_rebuild_a_shared_environment_with_a_lost_image(small: Small) -> None:
     own = small.ready()
     small.builds.images.clear()
     strangers = small.ready(PULL)
@@ -82,7 +80,7 @@ def test_a_strangers_commit_does_not_build_again_what_its_registry_has_lost(smal
     assert small.ready().environment == own.environment
 
 
-def test_a_launch_whose_image_is_gone_at_its_start_does_not_have_a_shared_one_built(small: Small) -> None:
+def test_a_foreign_launch_whose_image_is_gone_at_its_start_builds_its_own(small: Small) -> None:
     own = small.ready()
     strangers = small.open(PULL)
     small.handle(small.queue.pop())
@@ -94,7 +92,7 @@ def test_a_launch_whose_image_is_gone_at_its_start_does_not_have_a_shared_one_bu
     assert now.environment != own.environment
 
 
-def test_a_launch_whose_shared_build_is_lost_goes_on_with_a_build_of_its_own(small: Small) -> None:
+def test_a_foreign_launch_whose_shared_build_is_lost_builds_its_own(small: Small) -> None:
     own, strangers = small.open(), small.open(PULL)
     small.pump()
     shared = small.launch(own).environment
@@ -109,7 +107,7 @@ def test_a_launch_whose_shared_build_is_lost_goes_on_with_a_build_of_its_own(sma
     assert now.environment != shared
 
 
-def test_a_prebuild_of_a_strangers_commit_is_no_exception(small: Small) -> None:
+def test_a_prebuild_of_a_foreign_commit_does_not_build_a_shared_environment(small: Small) -> None:
     launch = small.open(PULL, build_only=True)
     small.build()
     environment = small.system.state.environments.find(small.launch(launch).environment)
@@ -117,7 +115,7 @@ def test_a_prebuild_of_a_strangers_commit_is_no_exception(small: Small) -> None:
     assert environment.scope is Scope.COMMIT
 
 
-def test_the_environment_of_a_strangers_commit_is_used_again_and_the_host_is_not(small: Small) -> None:
+def test_the_environment_of_a_foreign_commit_is_reused_without_another_lookup(small: Small) -> None:
     first = small.ready(PULL)
     small.clock.advance(UNKNOWN_SECONDS + 1)
     second = small.ready(PULL)
@@ -125,7 +123,7 @@ def test_the_environment_of_a_strangers_commit_is_used_again_and_the_host_is_not
     assert small.host.looked_up == [STRANGERS]
 
 
-def test_a_commit_by_its_id_builds_for_all_once_its_host_says_that_a_branch_has_it(small: Small) -> None:
+def test_a_commit_by_its_id_builds_a_shared_environment_if_a_branch_contains_it(small: Small) -> None:
     small.host.own.add(STRANGERS)
     launch = small.ready(BY_ID)
     assert small.builds.started[0].scope == "files"
@@ -140,7 +138,7 @@ def test_a_commit_by_its_id_builds_for_all_once_its_host_says_that_a_branch_has_
     assert small.host.looked_up == [STRANGERS, STRANGERS]
 
 
-def test_a_commit_that_was_a_branchs_newest_is_known_by_its_id_when_the_branch_has_moved_on(small: Small) -> None:
+def test_a_former_tip_of_a_branch_is_still_known_by_its_id(small: Small) -> None:
     small.ready()
     small.host.heads["o/r"] = "d" * 40
     small.builds.images.clear()
@@ -149,7 +147,7 @@ def test_a_commit_that_was_a_branchs_newest_is_known_by_its_id_when_the_branch_h
     assert small.host.looked_up == []
 
 
-def test_that_a_commit_is_on_no_branch_is_forgotten_soon(small: Small) -> None:
+def test_a_negative_branch_lookup_is_cached_briefly(small: Small) -> None:
     small.ready(PULL)
     small.builds.images.clear()
     small.host.own.add(STRANGERS)  # the pull request is merged
@@ -162,7 +160,7 @@ def test_that_a_commit_is_on_no_branch_is_forgotten_soon(small: Small) -> None:
 
 
 @pytest.mark.parametrize("trouble", SILENT)
-def test_a_host_that_does_not_answer_counts_as_one_that_says_no_and_that_is_not_kept(
+def test_an_unreachable_host_counts_as_a_negative_lookup_that_is_not_cached(
     small: Small, trouble: BinderyError
 ) -> None:
     small.host.own.add(STRANGERS)
@@ -175,7 +173,7 @@ def test_a_host_that_does_not_answer_counts_as_one_that_says_no_and_that_is_not_
     assert small.builds.started[-1].scope == "files"
 
 
-def test_a_private_repository_is_built_for_each_commit_and_its_host_is_not_asked(small: Small) -> None:
+def test_a_private_repository_is_built_for_each_commit_without_a_lookup(small: Small) -> None:
     private = small.host.resolve(PULL).repository.model_copy(update={"private": True})
     state, builds = small.system.state, small.builds
     know_commit = KnowCommit(state.commits)
@@ -185,7 +183,7 @@ def test_a_private_repository_is_built_for_each_commit_and_its_host_is_not_asked
     assert small.host.looked_up == []
 
 
-def test_a_shared_environment_cannot_be_claimed_for_a_commit_that_is_not_known() -> None:
+def test_an_unverified_commit_cannot_claim_a_shared_environment() -> None:
     environments = Small().system.state.environments
     identity = Identity.of(Scope.TREE, {"tree": "1"})
     with pytest.raises(ValueError, match="may not build"):
@@ -196,7 +194,7 @@ def test_a_shared_environment_cannot_be_claimed_for_a_commit_that_is_not_known()
     assert environments.claim(identity, REPOSITORY, "a launch", lambda _: True).state is EnvironmentState.BUILDING
 
 
-def test_only_own_refs_a_strangers_commit_is_refused_although_its_environment_is_there() -> None:
+def test_only_own_refs_a_foreign_commit_is_refused_even_with_an_environment() -> None:
     small = with_pull_request(own_refs_only=True)
     small.ready()
     launch = small.open(PULL)
@@ -207,7 +205,7 @@ def test_only_own_refs_a_strangers_commit_is_refused_although_its_environment_is
     assert len(small.builds.started) == 1
 
 
-def test_only_own_refs_a_commit_by_its_id_is_launched_if_a_branch_has_it() -> None:
+def test_only_own_refs_a_commit_by_its_id_is_launched_if_a_branch_contains_it() -> None:
     small = with_pull_request(own_refs_only=True)
     small.host.own.add(STRANGERS)
     small.ready(BY_ID)
@@ -215,7 +213,7 @@ def test_only_own_refs_a_commit_by_its_id_is_launched_if_a_branch_has_it() -> No
     assert small.host.looked_up == [STRANGERS]
 
 
-def test_only_own_refs_a_host_that_does_not_answer_is_asked_again_and_then_named() -> None:
+def test_only_own_refs_an_unreachable_host_is_retried_and_then_reported() -> None:
     small = with_pull_request(own_refs_only=True)
     small.host.silent = SILENT[0]
     launch = small.open(PULL)

@@ -56,7 +56,7 @@ def test_a_step_that_crashed_twice_fails_its_launch(small: Small, launch: Launch
     assert "repository" in str(failed.failure.facts["step"])
 
 
-def test_a_restart_begins_no_step_that_crashed_twice(small: Small, launch: Launch) -> None:
+def test_a_restart_does_not_begin_a_step_that_crashed_twice(small: Small, launch: Launch) -> None:
     """A restart takes up every launch at once. The step must not begin again, even while it is not yet known to have crashed."""
     for _ in range(MOST_BEGUN):
         small.system.reconcile(ahead=1e9)
@@ -87,7 +87,7 @@ def test_a_session_step_that_crashed_twice_fails_its_launch(small: Small, monkey
 
 
 @pytest.mark.parametrize("waiting", [1, 3])
-def test_a_build_that_crashed_twice_is_not_made_a_third_time(small: Small, waiting: int) -> None:
+def test_a_build_that_crashed_twice_is_not_started_again(small: Small, waiting: int) -> None:
     """The build itself may have ended the process, through the content or the plan of a hostile repository."""
     crashed = BuildReport(BuildState.FAILED, failure=Failure.of(BuildCrashed()))
     launches = [small.open() for _ in range(waiting)]
@@ -100,7 +100,7 @@ def test_a_build_that_crashed_twice_is_not_made_a_third_time(small: Small, waiti
     assert failures == [crashed.failure] * waiting
 
 
-def test_trouble_that_reports_back_counts_for_nothing(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reported_error_does_not_count_as_a_crash(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     launch = small.open()
 
     def throttled(*_: object, **__: object) -> None:
@@ -114,7 +114,7 @@ def test_trouble_that_reports_back_counts_for_nothing(small: Small, monkeypatch:
     assert not small.launch(launch).ended
 
 
-def test_a_step_that_moves_on_begins_its_count_anew(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_moves_on_resets_its_crash_count(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     launch = small.open()
 
     def down(_: str) -> Resolved:
@@ -126,7 +126,7 @@ def test_a_step_that_moves_on_begins_its_count_anew(small: Small, monkeypatch: p
     assert (now.step, now.begun) == (1, 0)
 
 
-def test_a_step_that_still_runs_in_this_process_has_not_crashed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_still_running_in_this_process_has_not_crashed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process on one machine has no timeout, and a large working copy may take minutes."""
     launch = small.open()
     message = ResolveRequested(launch=launch.id, step=0)
@@ -148,7 +148,7 @@ def test_a_step_that_still_runs_in_this_process_has_not_crashed(small: Small, mo
 
 
 @pytest.mark.parametrize("name", ["resolve", "sessions"])
-def test_a_message_comes_again_when_its_step_counts_as_crashed(name: str) -> None:
+def test_a_message_is_redelivered_after_its_step_counts_as_crashed(name: str) -> None:
     """With a shorter visibility time the last delivery would find a step that may still run. The launch would wait for a timer."""
     queue = next(queue for queue in TEMPLATE.queues if queue.name == name)
     assert queue.visibility_seconds >= LONGEST_SECONDS + 10

@@ -36,7 +36,7 @@ def ready(small: Small, count: int) -> list[Launch]:
     return [small.ready() for _ in range(count)]
 
 
-def test_a_session_in_use_stays(small: Small) -> None:
+def test_an_active_session_is_not_stopped(small: Small) -> None:
     launch = small.ready()
     for _ in range(40):
         small.launcher.running[launch.id].last = small.clock.now()
@@ -54,7 +54,7 @@ def test_an_idle_session_is_stopped_with_a_reason(small: Small) -> None:
     assert small.system.state.quotas.taken() == 0
 
 
-def test_a_busy_session_is_not_idle_however_silent_its_kernel(small: Small) -> None:
+def test_a_session_with_a_busy_kernel_is_not_idle(small: Small) -> None:
     launch = small.ready()
     small.launcher.running[launch.id].busy = True
     for _ in range(15):
@@ -64,7 +64,7 @@ def test_a_busy_session_is_not_idle_however_silent_its_kernel(small: Small) -> N
     assert len(sweep(small, 200)) == 1
 
 
-def test_a_kernel_that_computes_is_believed_for_so_long_without_any_other_sign_of_life() -> None:
+def test_a_busy_kernel_without_output_keeps_its_session_for_a_limited_time() -> None:
     small = Small(idle_seconds=3600, max_age_seconds=0, busy_seconds=86400)
     launch = small.ready()
     small.launcher.running[launch.id].busy = True
@@ -75,7 +75,7 @@ def test_a_kernel_that_computes_is_believed_for_so_long_without_any_other_sign_o
     assert stop.reason == "its kernel computed for 25 hours without a sign of life"
 
 
-def test_a_kernel_that_prints_something_now_and_then_keeps_its_session() -> None:
+def test_a_busy_kernel_with_occasional_output_keeps_its_session() -> None:
     small = Small(max_age_seconds=0, busy_seconds=86400)
     launch = small.ready()
     small.launcher.running[launch.id].busy = True
@@ -84,7 +84,7 @@ def test_a_kernel_that_prints_something_now_and_then_keeps_its_session() -> None
         small.launcher.running[launch.id].last = small.clock.now()
 
 
-def test_a_session_that_is_too_old_is_stopped_although_it_is_busy(small: Small) -> None:
+def test_a_session_over_its_maximum_age_is_stopped_even_if_busy(small: Small) -> None:
     launch = small.ready()
     small.launcher.running[launch.id].busy = True
     assert sweep(small, 3500) == []
@@ -92,13 +92,13 @@ def test_a_session_that_is_too_old_is_stopped_although_it_is_busy(small: Small) 
     assert stop.reason == "it was 60 minutes old, the most a session may be"
 
 
-def test_without_limits_nothing_is_stopped() -> None:
+def test_without_limits_no_session_is_stopped() -> None:
     small = Small(idle_seconds=0, max_age_seconds=0)
     small.ready()
     assert sweep(small, 1e6) == []
 
 
-def test_a_session_of_which_nothing_is_new_is_looked_at_and_seldom_written() -> None:
+def test_an_unchanged_session_is_checked_often_and_written_rarely() -> None:
     small = Small(idle_seconds=0)
     launch = small.ready()
     operations: list[str] = []
@@ -114,7 +114,7 @@ def test_a_session_of_which_nothing_is_new_is_looked_at_and_seldom_written() -> 
     assert small.session(launch).last_activity == small.launcher.running[launch.id].last
 
 
-def test_a_session_is_looked_at_no_sooner_than_it_is_due(small: Small) -> None:
+def test_a_session_is_not_checked_before_it_is_due(small: Small) -> None:
     launch = small.ready()
     operations = []
     small.launcher.before = lambda operation, session: operations.append(operation)
@@ -137,7 +137,7 @@ def test_a_server_silent_three_times_in_a_row_is_stopped(small: Small) -> None:
     assert stop.reason == "its server no longer answered"
 
 
-def test_an_answer_in_between_starts_the_count_over(small: Small) -> None:
+def test_an_answer_resets_the_count_of_silent_checks(small: Small) -> None:
     launch = small.ready()
     for answers in (False, False, True, False, False):
         small.launcher.running[launch.id].answers = answers
@@ -153,7 +153,7 @@ def ill(small: Small, count: int) -> list[Launch]:
     return launches
 
 
-def test_while_many_are_silent_none_of_them_is_stopped_for_hours() -> None:
+def test_while_many_sessions_are_silent_none_is_stopped_for_hours() -> None:
     small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0, cull_seconds=600)
     silent, launch = ill(small, 5), small.ready()
     for _ in range(35):
@@ -166,14 +166,14 @@ def test_while_many_are_silent_none_of_them_is_stopped_for_hours() -> None:
     assert small.session(launch).state is SessionState.RUNNING
 
 
-def test_hours_in_which_nobody_looked_are_no_silence() -> None:
+def test_hours_without_a_check_do_not_count_as_silence() -> None:
     small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0)
     ill(small, 6)
     for _ in range(10):
         assert sweep(small, 7 * 3600) == []
 
 
-def test_the_hours_of_silence_begin_anew_with_each_answer() -> None:
+def test_each_answer_restarts_the_hours_of_silence() -> None:
     small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0, cull_seconds=600)
     launches = ill(small, 6)
     for look in range(100):
@@ -182,7 +182,7 @@ def test_the_hours_of_silence_begin_anew_with_each_answer() -> None:
         assert sweep(small, 601) == []
 
 
-def test_one_that_was_not_asked_any_more_is_judged_by_its_age_alone() -> None:
+def test_a_session_that_was_not_queried_is_stopped_only_for_its_age() -> None:
     small = Small(rate_limit=1000, idle_seconds=600, max_age_seconds=0, cull_seconds=60)
     launches = ready(small, 2)
     for launch in launches:
@@ -195,7 +195,7 @@ def test_one_that_was_not_asked_any_more_is_judged_by_its_age_alone() -> None:
 
 
 @pytest.mark.parametrize("seconds", [55, 60, 65])
-def test_a_timer_sees_every_session_each_time_though_looks_are_over_later_than_it_began(seconds: float) -> None:
+def test_every_session_is_due_at_each_timer_despite_slow_checks(seconds: float) -> None:
     small = Small(rate_limit=1000, idle_seconds=0, max_age_seconds=0, cull_seconds=60)
     ready(small, 3)
     small.launcher.before = lambda operation, _: small.clock.advance(2) if operation == "activity" else None
@@ -206,7 +206,7 @@ def test_a_timer_sees_every_session_each_time_though_looks_are_over_later_than_i
         small.clock.advance(seconds - 2)
 
 
-def test_once_the_network_is_well_again_nobody_is_stopped_for_what_it_was(small: Small) -> None:
+def test_after_a_network_failure_no_session_is_stopped_for_its_silence(small: Small) -> None:
     launches = ready(small, 6)
     for answers in (False,) * 12 + (True,):
         for launch in launches:
@@ -215,14 +215,14 @@ def test_once_the_network_is_well_again_nobody_is_stopped_for_what_it_was(small:
         assert sweep(small) == []
 
 
-def test_nothing_outlives_its_age_even_while_the_network_is_ill(small: Small) -> None:
+def test_a_session_over_its_maximum_age_is_stopped_even_in_a_network_failure(small: Small) -> None:
     launches = ready(small, 6)
     for launch in launches:
         small.launcher.running[launch.id].answers = False
     assert len(sweep(small, 3700)) == 6
 
 
-def test_a_few_silent_among_many_are_stopped(small: Small) -> None:
+def test_a_few_silent_sessions_among_many_are_stopped(small: Small) -> None:
     launches = ready(small, 12)
     for launch in launches[:4]:
         small.launcher.running[launch.id].answers = False
@@ -234,13 +234,13 @@ def test_a_few_silent_among_many_are_stopped(small: Small) -> None:
     assert {stop.session for stop in stops} == {launch.id for launch in launches[:4]}
 
 
-def test_what_is_on_its_way_out_is_not_asked(small: Small) -> None:
+def test_a_stopping_session_is_not_queried(small: Small) -> None:
     launch = small.ready()
     small.system.state.sessions.stopping(launch.id, "for a test")
     assert sweep(small, 3000) == []
 
 
-def test_a_look_does_not_bring_back_what_was_stopped_meanwhile(small: Small) -> None:
+def test_a_check_does_not_restore_a_session_stopped_meanwhile(small: Small) -> None:
     launch = small.ready()
 
     def stopped_meanwhile(operation: str, session: str) -> None:
@@ -257,7 +257,7 @@ def silence(small: Small, launches: list[Launch]) -> None:
         small.launcher.running[launch.id].answers = False
 
 
-def test_silence_of_one_clients_sessions_alone_is_no_ill_network(small: Small) -> None:
+def test_silent_sessions_of_one_client_are_no_network_failure(small: Small) -> None:
     hostile, honest = ready_for(small, "203.0.113.1", 6), ready_for(small, "203.0.113.2", 1)
     silence(small, hostile)
     stops = [stop for _ in range(3) for stop in sweep(small)]
@@ -266,13 +266,13 @@ def test_silence_of_one_clients_sessions_alone_is_no_ill_network(small: Small) -
     assert small.session(honest[0]).state is SessionState.RUNNING
 
 
-def test_silence_of_several_clients_sessions_is_an_ill_network(small: Small) -> None:
+def test_silent_sessions_of_several_clients_are_a_network_failure(small: Small) -> None:
     silent = ready_for(small, "203.0.113.1", 5) + ready_for(small, "203.0.113.2", 1)
     ready_for(small, "203.0.113.3", 1)
     silence(small, silent)
     assert [stop for _ in range(3) for stop in sweep(small)] == []
 
 
-def test_silence_where_there_is_no_other_client_to_tell_is_an_ill_network(small: Small) -> None:
+def test_silent_sessions_without_any_other_client_are_a_network_failure(small: Small) -> None:
     silence(small, ready_for(small, "203.0.113.1", 6))
     assert [stop for _ in range(3) for stop in sweep(small)] == []

@@ -30,14 +30,14 @@ def swept(small: Small, days: float) -> set[str]:
     return small.builds.images
 
 
-def test_an_image_goes_three_weeks_after_the_day_of_its_last_launch(small: Small) -> None:
+def test_an_image_is_deleted_three_weeks_after_the_day_of_its_last_launch(small: Small) -> None:
     launched(small)
     assert len(swept(small, 21)) == 1
     assert swept(small, 1) == set()
     assert list(small.system.state.environments.unlaunched(0, 100)) == []
 
 
-def test_an_image_that_is_launched_every_few_weeks_stays_for_years(small: Small) -> None:
+def test_an_image_launched_every_few_weeks_is_never_deleted(small: Small) -> None:
     launched(small)
     for _ in range(40):
         assert len(swept(small, 20)) == 1
@@ -45,7 +45,7 @@ def test_an_image_that_is_launched_every_few_weeks_stays_for_years(small: Small)
     assert len(small.builds.started) == 1
 
 
-def test_what_went_is_built_again_by_the_next_launch(small: Small) -> None:
+def test_a_deleted_image_is_rebuilt_by_the_next_launch(small: Small) -> None:
     key = launched(small).environment
     swept(small, 22)
     assert small.system.state.environments.find(key).state is EnvironmentState.EVICTED  # type: ignore[union-attr]  # it exists
@@ -54,13 +54,13 @@ def test_what_went_is_built_again_by_the_next_launch(small: Small) -> None:
     assert len(small.builds.images) == 1
 
 
-def test_zero_days_keep_every_image_for_ever() -> None:
+def test_zero_days_disable_the_deletion_of_images() -> None:
     small = Small(image_days=0)
     launched(small)
     assert len(swept(small, 3000)) == 1
 
 
-def test_the_image_of_a_session_that_runs_is_never_deleted(small: Small) -> None:
+def test_the_image_of_a_running_session_is_never_deleted(small: Small) -> None:
     launch = small.ready()
     for _ in range(10):
         assert len(swept(small, 22)) == 1
@@ -70,7 +70,7 @@ def test_the_image_of_a_session_that_runs_is_never_deleted(small: Small) -> None
     assert swept(small, 2) == set()
 
 
-def test_a_day_s_launches_write_the_environment_once(small: Small) -> None:
+def test_launches_of_one_day_write_the_environment_once(small: Small) -> None:
     launched(small)
     small.clock.advance(DAY)
     written: list[object] = []
@@ -85,7 +85,7 @@ def test_a_day_s_launches_write_the_environment_once(small: Small) -> None:
     assert len(written) == 1
 
 
-def test_a_launch_that_comes_while_its_image_is_marked_has_it_built_again(small: Small) -> None:
+def test_a_launch_that_precedes_the_deletion_mark_keeps_the_image(small: Small) -> None:
     launched(small)
     small.clock.advance(22 * DAY)
     late: list[Launch] = []
@@ -103,7 +103,7 @@ def test_a_launch_that_comes_while_its_image_is_marked_has_it_built_again(small:
     assert (small.launch(late[0]).stage, small.launch(late[0]).attempt) == (Stage.READY, 1)
 
 
-def test_a_mark_that_comes_first_makes_the_launch_build_anew(small: Small) -> None:
+def test_a_launch_after_the_deletion_mark_builds_the_image_again(small: Small) -> None:
     key = launched(small).environment
     small.clock.advance(22 * DAY)
     launch = small.open()
@@ -121,7 +121,7 @@ def test_a_mark_that_comes_first_makes_the_launch_build_anew(small: Small) -> No
     assert (now.stage, now.attempt, now.environment) == (Stage.READY, 2, key)
 
 
-def test_what_was_marked_and_could_not_be_deleted_is_deleted_by_a_later_sweep(small: Small) -> None:
+def test_a_failed_deletion_is_repeated_by_a_later_sweep(small: Small) -> None:
     launched(small)
     remove = small.builds.remove
 
@@ -134,7 +134,7 @@ def test_what_was_marked_and_could_not_be_deleted_is_deleted_by_a_later_sweep(sm
     assert swept(small, 0) == set()
 
 
-def test_a_registry_that_deletes_nothing_is_asked_once(small: Small, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_registry_that_refuses_deletion_is_requested_once(small: Small, caplog: pytest.LogCaptureFixture) -> None:
     launched(small)
     removals: list[str] = []
     small.builds.remove = lambda image: bool(removals.append(image))  # type: ignore[method-assign, func-returns-value]
@@ -144,7 +144,7 @@ def test_a_registry_that_deletes_nothing_is_asked_once(small: Small, caplog: pyt
     assert "BINDERY_IMAGE_DAYS=0" in caplog.text
 
 
-def test_a_sweep_that_meets_trouble_with_one_image_goes_on_with_the_others(small: Small) -> None:
+def test_an_error_with_one_image_does_not_stop_the_sweep(small: Small) -> None:
     other = "f" * 40
     small.host.heads["o/other"], small.host.files[other] = other, {"requirements.txt": b"scipy\n"}
     first, second = small.ready("o/r/HEAD"), small.ready("o/other/HEAD")
@@ -162,7 +162,7 @@ def test_a_sweep_that_meets_trouble_with_one_image_goes_on_with_the_others(small
     assert [first.environment in image for image in swept(small, 22)] == [True]
 
 
-def test_an_image_is_built_again_before_the_registry_s_own_rule_deletes_it() -> None:
+def test_an_image_is_rebuilt_before_the_registry_rule_deletes_it() -> None:
     small = Small(
         rate_limit=1000, image_days=21, builder="codebuild", registry="https://example.org/x", launcher="kubernetes"
     )

@@ -16,7 +16,7 @@ def small() -> Small:
     return Small()
 
 
-def test_a_dead_step_ends_its_launch_with_a_reason(small: Small) -> None:
+def test_a_dead_letter_of_a_step_ends_its_launch_with_a_reason(small: Small) -> None:
     launch = small.open()
     small.system.fail_launch(small.queue.pop().model_dump_json())
     failure = small.launch(launch).failure
@@ -24,7 +24,7 @@ def test_a_dead_step_ends_its_launch_with_a_reason(small: Small) -> None:
     assert (failure.kind, failure.facts) == ("StepFailed", {"trouble": "a step that crashed"})
 
 
-def test_a_dead_step_that_the_launch_has_left_changes_nothing(small: Small) -> None:
+def test_a_dead_letter_of_a_past_step_changes_nothing(small: Small) -> None:
     launch = small.ready()
     small.system.fail_launch(ResolveRequested(launch=launch.id, step=0).model_dump_json())
     assert small.launch(launch) == launch
@@ -70,13 +70,13 @@ def test_a_message_of_an_unknown_version_ends_its_launch(small: Small, body: dic
         "\0",
     ],
 )
-def test_garbage_is_survived(small: Small, body: str) -> None:
+def test_an_invalid_dead_letter_changes_nothing(small: Small, body: str) -> None:
     launch = small.open()
     small.system.fail_launch(body)
     assert not small.launch(launch).ended
 
 
-def test_a_build_that_could_not_be_started_ends_those_who_wait_for_it(small: Small) -> None:
+def test_a_build_that_could_not_be_started_ends_its_waiting_launches(small: Small) -> None:
     first, second = small.open(), small.open()
     small.handle(small.queue.pop(0))
     small.handle(small.queue.pop(0))
@@ -89,7 +89,7 @@ def test_a_build_that_could_not_be_started_ends_those_who_wait_for_it(small: Sma
     assert small.waiters(small.launch(first).environment) == []
 
 
-def test_a_build_that_could_not_be_started_is_not_taken_for_ended(small: Small) -> None:
+def test_a_build_whose_start_was_not_recorded_does_not_count_as_ended(small: Small) -> None:
     """The build may run although its start could not be recorded, so a second build must not start at the same time."""
     launch = small.open()
     small.handle(small.queue.pop())
@@ -109,7 +109,7 @@ def test_a_build_that_could_not_be_started_is_not_taken_for_ended(small: Small) 
     assert small.launch(later).stage is Stage.READY
 
 
-def test_a_dead_order_for_a_build_that_runs_changes_nothing(small: Small) -> None:
+def test_a_dead_letter_for_a_running_build_changes_nothing(small: Small) -> None:
     launch = small.open()
     small.pump()
     before = small.launch(launch)
@@ -118,19 +118,19 @@ def test_a_dead_order_for_a_build_that_runs_changes_nothing(small: Small) -> Non
     assert small.launch(launch) == before
 
 
-def test_a_dead_stop_leaves_the_session_to_reconcile(small: Small) -> None:
+def test_a_dead_letter_of_a_stop_leaves_the_session_to_reconcile(small: Small) -> None:
     launch = small.ready()
     small.system.fail_launch(StopRequested(session=launch.id, reason="x").model_dump_json())
     assert small.session(launch).state is SessionState.RUNNING
 
 
-def test_a_launch_that_ended_stays_as_it_is(small: Small) -> None:
+def test_an_ended_launch_is_not_changed(small: Small) -> None:
     launch = small.ready()
     small.system.end_launch(launch.id, LaunchStopped())
     assert small.launch(launch) == launch
 
 
-def test_a_failed_launchs_session_is_asked_to_stop_again_by_whoever_fails_it_again(small: Small) -> None:
+def test_failing_a_launch_again_repeats_the_stop_of_its_session(small: Small) -> None:
     """The first handler died between writing the end and sending the stop."""
     small.ready()
     launch = small.open()
@@ -143,7 +143,7 @@ def test_a_failed_launchs_session_is_asked_to_stop_again_by_whoever_fails_it_aga
     assert [sent.message for sent in small.take()] == [StopRequested(session=launch.id, reason="its launch failed")]
 
 
-def test_stopping_a_ready_launch_ends_its_session_and_again_is_fine(small: Small) -> None:
+def test_a_ready_launch_can_be_stopped_twice(small: Small) -> None:
     launch = small.ready()
     small.system.stop_launch(launch.id)
     small.system.stop_launch(launch.id)
@@ -154,7 +154,7 @@ def test_stopping_a_ready_launch_ends_its_session_and_again_is_fine(small: Small
     assert small.launch(launch) == launch
 
 
-def test_stopping_a_launch_under_way_fails_it_as_stopped(small: Small) -> None:
+def test_stopping_a_running_launch_fails_it_as_stopped(small: Small) -> None:
     launch = small.open()
     small.system.stop_launch(launch.id)
     failure = small.launch(launch).failure
@@ -164,7 +164,7 @@ def test_stopping_a_launch_under_way_fails_it_as_stopped(small: Small) -> None:
     assert small.launcher.started == []
 
 
-def test_ends_are_counted_once(small: Small) -> None:
+def test_each_end_of_a_launch_is_counted_once(small: Small) -> None:
     launch = small.open()
     small.system.stop_launch(launch.id)
     small.system.stop_launch(launch.id)

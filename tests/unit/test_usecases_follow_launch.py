@@ -46,23 +46,23 @@ def heard(small: Small, launch: Launch, cursor: StreamCursor | None = None) -> l
         st.none() | st.integers(-1, 999_999_999),
     )
 )
-def test_how_far_a_client_has_heard_survives_the_way_there_and_back(cursor: StreamCursor) -> None:
+def test_a_stream_cursor_is_read_back_unchanged(cursor: StreamCursor) -> None:
     assert StreamCursor.read(str(cursor)) == cursor
 
 
 @given(st.text())
-def test_whatever_a_client_claims_to_have_heard_is_survived(text: str) -> None:
+def test_any_text_can_be_read_as_a_cursor(text: str) -> None:
     assert StreamCursor.read(text) == StreamCursor() or str(StreamCursor.read(text))
 
 
 @pytest.mark.parametrize(
     "text", ["", "x", "1", "1.1", "-1.0.", "1.0.--5", "1.0.-2", "1.0.x", "٣.0.", "9" * 5000 + ".0."]
 )
-def test_what_we_did_not_say_means_nothing_told(text: str) -> None:
+def test_an_invalid_cursor_means_the_beginning(text: str) -> None:
     assert StreamCursor.read(text) == StreamCursor()
 
 
-def test_events_are_told_in_order_and_once(small: Small) -> None:
+def test_events_are_sent_in_order_and_once(small: Small) -> None:
     launch = small.ready()
     _, stream_events = small.system.follow_launch(launch.id, StreamCursor())
     phases = [stream_event.event.phase for stream_event in stream_events]
@@ -83,14 +83,14 @@ def test_log_lines_come_between_waiting_and_built(small: Small) -> None:
 
 @pytest.mark.parametrize("lines", [0, 1, 99, 100, 101, 5000])
 @pytest.mark.parametrize("chunk", [1, 7, 100, 500])
-def test_a_late_joiner_hears_the_last_100_lines(small: Small, lines: int, chunk: int) -> None:
+def test_a_late_client_gets_the_last_100_lines(small: Small, lines: int, chunk: int) -> None:
     if lines == 5000 and chunk == 1:
         chunk = 3
     launch = waiting(small, lines, chunk)
     assert heard(small, launch)[1:] == [f"{n}\n" for n in range(max(0, lines - 100), lines)]
 
 
-def test_whoever_listened_from_the_beginning_hears_every_line(small: Small) -> None:
+def test_a_client_from_the_beginning_gets_every_line(small: Small) -> None:
     launch = waiting(small)
     _, (first_event,) = small.system.follow_launch(launch.id, StreamCursor())
     cursor, lines = first_event.told, []
@@ -110,7 +110,7 @@ def test_a_reconnect_in_the_middle_of_a_chunk_loses_no_line(small: Small, heard_
     assert heard(small, launch, StreamCursor(1, 1, heard_last)) == [f"{n}\n" for n in range(heard_last + 1, 200)]
 
 
-def test_a_chunk_that_comes_twice_is_told_once(small: Small) -> None:
+def test_a_repeated_chunk_is_sent_once(small: Small) -> None:
     launch = waiting(small, 10)
     written(small, launch, range(10))
     assert len(heard(small, launch)) == 11
@@ -123,7 +123,7 @@ def followed(small: Small, launch: Launch, cursor: StreamCursor) -> tuple[list[s
     return lines, stream_events[-1].told if stream_events else cursor
 
 
-def test_a_chunk_that_arrives_late_is_shown_in_its_place(small: Small) -> None:
+def test_a_late_chunk_is_sent_in_its_place(small: Small) -> None:
     launch = waiting(small)
     _, cursor = followed(small, launch, StreamCursor())
     written(small, launch, range(10, 20))
@@ -133,7 +133,7 @@ def test_a_chunk_that_arrives_late_is_shown_in_its_place(small: Small) -> None:
     assert early + followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(20)]
 
 
-def test_a_chunk_that_is_missing_in_the_middle_holds_back_what_follows_it(small: Small) -> None:
+def test_a_missing_chunk_delays_the_following_ones(small: Small) -> None:
     launch = waiting(small)
     _, cursor = followed(small, launch, StreamCursor())
     for part in (range(10), range(20, 30), range(30, 40)):
@@ -144,7 +144,7 @@ def test_a_chunk_that_is_missing_in_the_middle_holds_back_what_follows_it(small:
     assert followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(10, 40)]
 
 
-def test_a_chunk_that_is_lost_holds_the_log_back_for_ten_seconds(small: Small) -> None:
+def test_a_lost_chunk_delays_the_log_for_ten_seconds(small: Small) -> None:
     launch = waiting(small)
     _, cursor = followed(small, launch, StreamCursor())
     written(small, launch, range(10, 20))
@@ -155,7 +155,7 @@ def test_a_chunk_that_is_lost_holds_the_log_back_for_ten_seconds(small: Small) -
     assert followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(20, 30)]
 
 
-def test_a_build_that_ended_shows_all_lines_whatever_is_missing(small: Small) -> None:
+def test_an_ended_build_sends_all_its_lines_despite_missing_ones(small: Small) -> None:
     launch = waiting(small)
     _, cursor = followed(small, launch, StreamCursor())
     written(small, launch, range(10, 20))
@@ -163,7 +163,7 @@ def test_a_build_that_ended_shows_all_lines_whatever_is_missing(small: Small) ->
     assert followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(10, 20)]
 
 
-def test_an_image_that_was_there_tells_nothing_of_its_old_build(small: Small) -> None:
+def test_an_existing_image_sends_no_events_of_its_build(small: Small) -> None:
     waiting(small, 5)
     small.build()
     small.host.note = "There is no master: using HEAD."
@@ -173,7 +173,7 @@ def test_an_image_that_was_there_tells_nothing_of_its_old_build(small: Small) ->
     assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
 
 
-def test_a_second_attempt_tells_its_own_lines(small: Small) -> None:
+def test_a_second_attempt_sends_its_own_lines(small: Small) -> None:
     launch = waiting(small, 5)
     _, stream_events = small.system.follow_launch(launch.id, StreamCursor())
     del small.builds.reports[f"{launch.environment}-1"]
@@ -186,7 +186,7 @@ def test_a_second_attempt_tells_its_own_lines(small: Small) -> None:
     assert heard(small, again, stream_events[-1].told)[1:] == ["0\n", "1\n"]
 
 
-def test_a_session_is_handed_out_only_while_it_runs(small: Small) -> None:
+def test_a_session_is_returned_only_while_it_runs(small: Small) -> None:
     launch = small.ready()
     session = small.system.follow_launch.session(launch)
     assert isinstance(session, Session)
@@ -195,7 +195,7 @@ def test_a_session_is_handed_out_only_while_it_runs(small: Small) -> None:
     assert small.system.follow_launch.session(launch) == Failure(kind="SessionEnded", facts={"reason": "it was idle"})
 
 
-def test_looking_writes_nothing(small: Small) -> None:
+def test_following_a_launch_writes_nothing(small: Small) -> None:
     launch = small.ready()
     written_to: list[str] = []
     small.table.before = lambda operation, keys: written_to.append(operation)

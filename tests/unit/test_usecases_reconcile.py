@@ -22,7 +22,7 @@ def sweep(small: Small, seconds: float = LATER) -> None:
 
 
 @pytest.mark.parametrize("lost", range(6))
-def test_whichever_message_is_lost_the_launch_becomes_ready(small: Small, lost: int) -> None:
+def test_a_launch_becomes_ready_despite_any_lost_message(small: Small, lost: int) -> None:
     launch = small.open()
     for n in range(40):
         if not small.queue.sent:
@@ -54,7 +54,7 @@ def test_a_launch_over_its_deadline_ends_at_the_next_sweep(small: Small, stage: 
     assert (failure.kind, failure.facts) == ("DeadlinePassed", {"minutes": 20})
 
 
-def test_after_a_crash_that_lost_every_message_everything_goes_on_at_once(small: Small) -> None:
+def test_after_a_crash_that_lost_all_messages_all_launches_continue_at_once(small: Small) -> None:
     resolving, building = small.open(), small.open("o/r/HEAD")
     small.handle(small.queue.pop(1))
     small.take()
@@ -63,7 +63,7 @@ def test_after_a_crash_that_lost_every_message_everything_goes_on_at_once(small:
     assert {small.launch(launch).stage for launch in (resolving, building)} == {Stage.READY}
 
 
-def test_a_build_that_was_never_started_is_asked_for_again(small: Small) -> None:
+def test_the_start_of_a_build_that_was_never_started_is_sent_again(small: Small) -> None:
     launch = small.open()
     small.handle(small.queue.pop())
     order = small.queue.pop()
@@ -82,7 +82,7 @@ def test_a_build_over_its_limit_is_stopped(small: Small) -> None:
     assert small.launch(launch).stage is Stage.FAILED
 
 
-def test_an_object_without_a_record_is_stopped_once_it_is_old_enough(small: Small) -> None:
+def test_an_object_without_a_record_is_stopped_after_a_minimum_age(small: Small) -> None:
     order = small.ready().id
     stray = small.launcher.running[order].order.model_copy(update={"id": "stray"})
     small.launcher.start(SessionOrder.model_validate(stray))
@@ -92,7 +92,7 @@ def test_an_object_without_a_record_is_stopped_once_it_is_old_enough(small: Smal
     assert set(small.launcher.running) == {order}
 
 
-def test_a_session_that_ended_and_whose_object_came_back_loses_it(small: Small) -> None:
+def test_a_reappearing_object_of_an_ended_session_is_stopped(small: Small) -> None:
     launch = small.ready()
     order = small.launcher.running[launch.id].order
     small.handle(StopRequested(session=launch.id, reason="for a test"))
@@ -110,7 +110,7 @@ def test_a_running_session_without_an_object_ends(small: Small) -> None:
     assert small.system.state.quotas.taken() == 0
 
 
-def test_a_running_session_whose_server_died_ends_though_its_files_are_there(small: Small) -> None:
+def test_a_running_session_with_a_dead_server_ends_even_if_its_files_remain(small: Small) -> None:
     launch = small.ready()
     small.launcher.die(launch.id, why="")
     sweep(small)
@@ -118,7 +118,7 @@ def test_a_running_session_whose_server_died_ends_though_its_files_are_there(sma
     assert (small.session(launch).state, small.session(launch).reason) == (SessionState.ENDED, "its server ended")
 
 
-def test_a_session_ends_for_the_reason_that_its_launcher_knows(small: Small) -> None:
+def test_a_session_ends_with_the_reason_of_its_launcher(small: Small) -> None:
     launch = small.ready()
     small.launcher.die(launch.id, why="it used more memory than it may (2G)")
     sweep(small)
@@ -127,7 +127,7 @@ def test_a_session_ends_for_the_reason_that_its_launcher_knows(small: Small) -> 
     assert small.launcher.running == {}
 
 
-def test_what_a_dead_server_without_a_record_left_goes(small: Small) -> None:
+def test_remains_of_a_dead_server_without_a_record_are_removed(small: Small) -> None:
     order = small.launcher.running[small.ready().id].order
     small.launcher.start(order.model_copy(update={"id": "stray"}))
     small.launcher.die("stray")
@@ -135,7 +135,7 @@ def test_what_a_dead_server_without_a_record_left_goes(small: Small) -> None:
     assert set(small.launcher.running) == {order.id}
 
 
-def test_a_session_opened_while_the_list_was_old_is_spared(small: Small) -> None:
+def test_a_session_opened_after_the_list_was_read_is_not_stopped(small: Small) -> None:
     """The session opens after the cluster was listed, and its record is read only much later."""
     small.ready()
     opened = small.open()
@@ -160,7 +160,7 @@ def test_a_session_opened_while_the_list_was_old_is_spared(small: Small) -> None
     assert small.session(opened).state is SessionState.RUNNING
 
 
-def test_a_stop_that_was_lost_is_sent_again(small: Small) -> None:
+def test_a_lost_stop_is_sent_again(small: Small) -> None:
     small.ready()
     launch = small.open()
     small.launcher.looks = 1
@@ -175,14 +175,14 @@ def test_a_stop_that_was_lost_is_sent_again(small: Small) -> None:
     assert launch.id not in small.launcher.running
 
 
-def test_a_session_half_stopped_is_stopped_to_the_end(small: Small) -> None:
+def test_an_incomplete_stop_is_completed(small: Small) -> None:
     launch = small.ready()
     small.system.state.sessions.stopping(launch.id, "for a test")
     sweep(small, 1)
     assert small.queue.pop() == StopRequested(session=launch.id, reason="for a test")
 
 
-def test_a_cluster_that_does_not_answer_keeps_no_launch_from_its_end(small: Small) -> None:
+def test_an_unreachable_cluster_does_not_prevent_launches_from_ending(small: Small) -> None:
     launch = small.open()
     small.take()
 
@@ -194,7 +194,7 @@ def test_a_cluster_that_does_not_answer_keeps_no_launch_from_its_end(small: Smal
     assert small.launch(launch).stage is Stage.FAILED
 
 
-def test_trouble_with_one_launch_keeps_no_other_from_its_end(small: Small) -> None:
+def test_an_error_with_one_launch_does_not_prevent_others_from_ending(small: Small) -> None:
     launches = [small.open() for _ in range(8)]
     small.take()
 
@@ -209,7 +209,7 @@ def test_trouble_with_one_launch_keeps_no_other_from_its_end(small: Small) -> No
     assert all(small.launch(launch).ended for launch in launches[1:])
 
 
-def test_an_object_that_cannot_be_stopped_keeps_no_other_from_its_end(small: Small) -> None:
+def test_an_object_that_cannot_be_stopped_does_not_block_others(small: Small) -> None:
     template = small.launcher.running[small.ready().id].order
     for name in ("a", "b", "c"):
         small.launcher.start(template.model_copy(update={"id": name}))
@@ -230,7 +230,7 @@ def test_more_launches_than_a_page_end_in_one_sweep(small: Small) -> None:
     assert all(small.launch(launch).ended for launch in launches)
 
 
-def test_a_counter_that_is_off_is_corrected_after_a_second_look(small: Small) -> None:
+def test_a_wrong_counter_is_corrected_after_a_second_check(small: Small) -> None:
     small.ready()
     (counter,) = small.system.state.quotas.counters()
     small.table.put(counter.with_data({"taken": 7}))
@@ -242,7 +242,7 @@ def test_a_counter_that_is_off_is_corrected_after_a_second_look(small: Small) ->
     assert small.system.state.quotas.taken() == 1
 
 
-def test_a_counter_that_changed_in_between_is_left_alone(small: Small) -> None:
+def test_a_counter_that_changed_between_checks_is_not_corrected(small: Small) -> None:
     small.ready()
     (counter,) = small.system.state.quotas.counters()
     small.table.put(counter.with_data({"taken": 7}))
@@ -253,7 +253,7 @@ def test_a_counter_that_changed_in_between_is_left_alone(small: Small) -> None:
     assert small.system.state.quotas.taken() == 8
 
 
-def test_where_all_is_well_nothing_is_sent(small: Small) -> None:
+def test_without_faults_no_message_is_sent(small: Small) -> None:
     small.ready()
     sweep(small)
     assert small.queue.sent == []

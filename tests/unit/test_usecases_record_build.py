@@ -35,7 +35,7 @@ def test_a_hint_about_a_running_build_changes_nothing(small: Small) -> None:
     assert small.queue.sent == []
 
 
-def test_a_hint_before_the_build_was_started_changes_nothing(small: Small) -> None:
+def test_a_hint_before_the_start_of_the_build_changes_nothing(small: Small) -> None:
     launch = small.open()
     small.handle(small.queue.pop())
     key = small.launch(launch).environment
@@ -43,7 +43,7 @@ def test_a_hint_before_the_build_was_started_changes_nothing(small: Small) -> No
     assert small.launch(launch).stage is Stage.BUILDING
 
 
-def test_everybody_who_waits_moves_on_and_nobody_waits_any_more(small: Small) -> None:
+def test_all_waiters_move_on_after_a_build(small: Small) -> None:
     launches, key = building(small, 20)
     small.builds.finish(f"{key}-1")
     small.handle(small.queue.pop())
@@ -55,7 +55,7 @@ def test_everybody_who_waits_moves_on_and_nobody_waits_any_more(small: Small) ->
     assert list(small.system.state.environments.due(ahead=1e6)) == []
 
 
-def test_told_again_it_tells_nobody_twice(small: Small) -> None:
+def test_a_repeated_hint_sends_no_message_twice(small: Small) -> None:
     _, key = building(small)
     small.builds.finish(f"{key}-1")
     hint = small.queue.pop()
@@ -83,7 +83,7 @@ def test_a_failed_build_ends_its_launches_with_its_reason(small: Small) -> None:
         assert failure == BAD.failure
 
 
-def test_an_attempt_that_the_service_forgot_is_made_anew_for_everybody(small: Small) -> None:
+def test_a_lost_attempt_is_repeated_for_all_waiters(small: Small) -> None:
     (first, second), key = building(small, 2)
     del small.builds.reports[f"{key}-1"]
     small.handle(BuildChanged(environment=key, attempt=1))
@@ -93,7 +93,7 @@ def test_an_attempt_that_the_service_forgot_is_made_anew_for_everybody(small: Sm
     assert small.launch(first).retries == 1
 
 
-def test_a_build_that_is_forgotten_again_and_again_ends_the_launch(small: Small) -> None:
+def test_a_build_lost_again_and_again_ends_the_launch(small: Small) -> None:
     (launch,), _ = building(small)
     for _ in range(20):
         now = small.launch(launch)
@@ -107,7 +107,7 @@ def test_a_build_that_is_forgotten_again_and_again_ends_the_launch(small: Small)
     assert failure.kind == "BuildLost"
 
 
-def test_waiters_that_a_crash_left_are_told_by_the_next_look(small: Small) -> None:
+def test_waiters_left_by_a_crash_are_notified_by_the_next_sweep(small: Small) -> None:
     launches, key = building(small, 12)
     small.builds.finish(f"{key}-1")
     hint, batches = small.queue.pop(), 0
@@ -132,7 +132,7 @@ def test_waiters_that_a_crash_left_are_told_by_the_next_look(small: Small) -> No
 
 
 @pytest.mark.parametrize("report", [None, BAD, BuildReport(BuildState.FAILED, failure=Failure.of(BuildLost()))])
-def test_a_thousand_waiters_take_few_calls_of_table_and_queue(small: Small, report: BuildReport | None) -> None:
+def test_a_thousand_waiters_need_few_calls_to_table_and_queue(small: Small, report: BuildReport | None) -> None:
     """A thousand waiters that are told one by one would take three calls each."""
     (first,), key = building(small)
     for number in range(999):
@@ -161,7 +161,7 @@ def test_a_thousand_waiters_take_few_calls_of_table_and_queue(small: Small, repo
         assert (messages, stages) == ({ResolveRequested: 1000}, {Stage.RESOLVING: 1000})
 
 
-def test_messages_that_the_queue_did_not_take_are_sent_by_the_next_look(small: Small) -> None:
+def test_messages_that_the_queue_refused_are_sent_by_the_next_sweep(small: Small) -> None:
     launches, key = building(small, 12)
     small.builds.finish(f"{key}-1")
     hint, send, taken = small.queue.pop(), small.queue.send, 0
@@ -184,7 +184,7 @@ def test_messages_that_the_queue_did_not_take_are_sent_by_the_next_look(small: S
 
 
 @pytest.mark.parametrize("report", [BAD, BuildReport(BuildState.FAILED, failure=Failure.of(BuildLost()))])
-def test_a_launch_that_moved_while_a_batch_was_told_stays_as_it_is(small: Small, report: BuildReport) -> None:
+def test_a_launch_that_moved_during_its_batch_is_unchanged(small: Small, report: BuildReport) -> None:
     launches, key = building(small, 12)
     small.builds.finish(f"{key}-1", report)
     stopped = launches[3]
@@ -204,7 +204,7 @@ def test_a_launch_that_moved_while_a_batch_was_told_stays_as_it_is(small: Small,
 
 
 @pytest.mark.parametrize("kind", ["ImageGone", "BuildAbandoned", "BuildStopped"])
-def test_a_launch_that_hears_late_of_its_attempt_goes_on_for_the_right_reason(small: Small, kind: str) -> None:
+def test_a_launch_that_learns_late_of_its_attempt_continues_with_the_right_reason(small: Small, kind: str) -> None:
     """The launch's attempt ended as it should and the next one was claimed, so no build was lost."""
     first, state = small.open(), small.system.state.environments
     small.handle(small.queue.pop())
@@ -231,7 +231,7 @@ def test_a_launch_that_hears_late_of_its_attempt_goes_on_for_the_right_reason(sm
     assert now.trouble.kind == kind
 
 
-def test_waiters_that_a_crash_left_are_told_even_after_a_new_attempt_began(small: Small) -> None:
+def test_waiters_left_by_a_crash_are_notified_after_a_new_attempt_began(small: Small) -> None:
     launches, key = building(small, 3)
     state = small.system.state.environments
     state.finish(key, 1, failure=BAD.failure)  # then the handler crashed
@@ -246,7 +246,7 @@ def test_waiters_that_a_crash_left_are_told_even_after_a_new_attempt_began(small
     assert small.waiters(key) == []
 
 
-def test_a_launch_that_comes_after_everybody_was_told_is_not_left_waiting(small: Small) -> None:
+def test_a_launch_that_registers_after_the_notifications_does_not_keep_waiting(small: Small) -> None:
     """The launch was sent to wait while the build ran. Before it could register, the build ended and all waiters were told."""
     (first,), key = building(small)
     second = small.open()
@@ -265,7 +265,7 @@ def test_a_launch_that_comes_after_everybody_was_told_is_not_left_waiting(small:
     assert small.waiters(key) == []
 
 
-def test_one_that_waits_for_a_newer_attempt_by_now_stays(small: Small) -> None:
+def test_a_waiter_of_a_newer_attempt_is_not_removed(small: Small) -> None:
     _, key = building(small)
     state = small.system.state.environments
     state.wait(key, 3, "other")
@@ -276,7 +276,7 @@ def test_one_that_waits_for_a_newer_attempt_by_now_stays(small: Small) -> None:
     assert "other" not in small.waiters(key)
 
 
-def test_only_whoever_writes_the_outcome_counts_the_build(small: Small) -> None:
+def test_only_the_handler_that_writes_the_outcome_counts_the_build(small: Small) -> None:
     _, key = building(small)
     small.builds.finish(f"{key}-1")
     hint = small.queue.pop()
@@ -295,14 +295,14 @@ def test_only_whoever_writes_the_outcome_counts_the_build(small: Small) -> None:
     assert sum(sums.values()) == 1
 
 
-def test_a_build_that_was_started_is_not_started_again(small: Small) -> None:
+def test_a_started_build_is_not_started_again(small: Small) -> None:
     _, key = building(small)
     del small.builds.reports[f"{key}-1"]
     small.handle(BuildRequested(environment=key, attempt=1))
     assert len(small.builds.started) == 1
 
 
-def test_an_order_that_comes_after_its_attempt_ended_leaves_nothing_running(small: Small) -> None:
+def test_a_build_message_processed_after_its_attempt_ended_starts_no_lasting_build(small: Small) -> None:
     """The order was read while its attempt was wanted. Meanwhile the attempt ran and was forgotten, and another replaced it."""
     launch = small.open()
     small.handle(small.queue.pop())

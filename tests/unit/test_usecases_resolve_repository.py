@@ -16,7 +16,7 @@ def small() -> Small:
     return Small()
 
 
-def test_an_environment_never_built_is_claimed_and_its_build_asked_for(small: Small) -> None:
+def test_a_new_environment_is_claimed_and_its_build_is_requested(small: Small) -> None:
     launch = small.open()
     small.handle(small.queue.pop())
     now = small.launch(launch)
@@ -25,7 +25,7 @@ def test_an_environment_never_built_is_claimed_and_its_build_asked_for(small: Sm
     assert small.waiters(now.environment) == [launch.id]
 
 
-def test_a_second_launch_waits_for_the_same_attempt_and_starts_nothing(small: Small) -> None:
+def test_a_second_launch_waits_for_the_same_attempt_without_another_build(small: Small) -> None:
     first, second = small.open(), small.open()
     small.handle(small.queue.pop())
     small.handle(small.queue.pop(0))
@@ -35,7 +35,7 @@ def test_a_second_launch_waits_for_the_same_attempt_and_starts_nothing(small: Sm
     assert set(small.waiters(small.launch(first).environment)) == {first.id, second.id}
 
 
-def test_an_image_that_is_there_is_used_without_a_build(small: Small) -> None:
+def test_an_existing_image_is_used_without_a_build(small: Small) -> None:
     small.ready()
     launch = small.open()
     small.handle(small.queue.pop())
@@ -45,7 +45,7 @@ def test_an_image_that_is_there_is_used_without_a_build(small: Small) -> None:
     assert [sent.message for sent in small.take()] == [SessionRequested(launch=launch.id, step=1)]
 
 
-def test_a_new_commit_without_a_new_configuration_uses_the_same_image(small: Small) -> None:
+def test_a_new_commit_with_the_same_configuration_uses_the_same_image(small: Small) -> None:
     small.ready()
     small.host.heads["o/r"] = NEWER
     small.host.files[NEWER] = {**(small.host.files[COMMIT] or {}), "README.md": b"changed\n"}
@@ -55,14 +55,14 @@ def test_a_new_commit_without_a_new_configuration_uses_the_same_image(small: Sma
     assert launch.repository.ref == NEWER
 
 
-def test_a_tree_that_cannot_be_had_makes_the_commit_the_key(small: Small) -> None:
+def test_without_a_tree_the_commit_is_the_key(small: Small) -> None:
     small.host.files[COMMIT] = None
     first = small.ready()
     small.host.heads["o/r"], small.host.files[NEWER] = NEWER, None
     assert small.ready().environment != first.environment
 
 
-def test_an_image_that_is_gone_is_built_again(small: Small) -> None:
+def test_a_missing_image_is_built_again(small: Small) -> None:
     first = small.ready()
     small.builds.images.clear()
     second = small.ready()
@@ -70,7 +70,7 @@ def test_an_image_that_is_gone_is_built_again(small: Small) -> None:
     assert [order.attempt for order in small.builds.started] == [1, 2]
 
 
-def test_a_build_that_failed_is_tried_again_by_the_next_launch(small: Small) -> None:
+def test_a_failed_build_is_retried_by_the_next_launch(small: Small) -> None:
     launch = small.open()
     small.pump()
     small.builds.stop(f"{small.launch(launch).environment}-1")
@@ -79,7 +79,7 @@ def test_a_build_that_failed_is_tried_again_by_the_next_launch(small: Small) -> 
     assert small.ready().attempt == 2
 
 
-def test_told_twice_it_makes_sure_of_the_next_step_and_no_more(small: Small) -> None:
+def test_a_repeated_message_only_ensures_the_next_step(small: Small) -> None:
     launch = small.open()
     message = small.queue.pop()
     small.handle(message)
@@ -92,21 +92,21 @@ def test_told_twice_it_makes_sure_of_the_next_step_and_no_more(small: Small) -> 
     assert small.launch(launch).stage is Stage.READY
 
 
-def test_told_long_after_it_does_nothing(small: Small) -> None:
+def test_a_very_late_message_changes_nothing(small: Small) -> None:
     launch = small.ready()
     small.handle(ResolveRequested(launch=launch.id, step=0))
     assert small.launch(launch) == launch
     assert small.queue.sent == []
 
 
-def test_what_the_provider_has_to_say_is_told(small: Small) -> None:
+def test_a_note_of_the_provider_is_shown(small: Small) -> None:
     small.host.note = "There is no master: using HEAD."
     launch = small.open()
     small.pump()
     assert small.launch(launch).events[0].message == "There is no master: using HEAD.\n"
 
 
-def test_trouble_with_the_host_is_tried_again_after_1_and_4_seconds_and_then_told(small: Small) -> None:
+def test_an_unreachable_host_is_retried_after_1_and_4_seconds_and_then_reported(small: Small) -> None:
     small.host.trouble = HostUnreachable(host="host.example", why="no answer")
     launch = small.open()
     delays = []
@@ -119,7 +119,7 @@ def test_trouble_with_the_host_is_tried_again_after_1_and_4_seconds_and_then_tol
     assert (now.stage, now.failure.kind) == (Stage.FAILED, "HostUnreachable")
 
 
-def test_what_will_not_pass_is_told_at_once(small: Small) -> None:
+def test_a_permanent_error_is_reported_at_once(small: Small) -> None:
     launch = small.open("o/unknown/HEAD")
     small.handle(small.queue.pop())
     now = small.launch(launch)
@@ -127,7 +127,7 @@ def test_what_will_not_pass_is_told_at_once(small: Small) -> None:
     assert (now.failure.kind, small.queue.sent) == ("RefNotFound", [])
 
 
-def test_where_all_places_are_taken_nothing_is_built() -> None:
+def test_a_full_instance_builds_nothing() -> None:
     small = Small(quota_total=1)
     small.ready()
     small.host.files[NEWER] = {"requirements.txt": b"pandas\n"}
@@ -140,7 +140,7 @@ def test_where_all_places_are_taken_nothing_is_built() -> None:
     assert len(small.builds.started) == 1
 
 
-def test_a_launch_that_holds_a_place_is_resolved_again_although_no_other_is_free() -> None:
+def test_a_launch_with_a_reserved_place_is_resolved_again_on_a_full_instance() -> None:
     small = Small(quota_total=1)
     launch = small.open()
     small.pump()
@@ -153,7 +153,7 @@ def test_a_launch_that_holds_a_place_is_resolved_again_although_no_other_is_free
     assert small.launch(launch).stage is Stage.READY
 
 
-def test_a_claim_whose_handler_died_is_still_started(small: Small) -> None:
+def test_a_claim_whose_handler_died_is_still_built(small: Small) -> None:
     """The claim was written but the launch was not moved, so the message comes again."""
     launch = small.open()
     message = small.queue.pop()

@@ -31,7 +31,7 @@ def starting(small: Small) -> Launch:
     return small.launch(opened)
 
 
-def test_phases_come_in_binderhubs_order(small: Small) -> None:
+def test_phases_have_the_order_of_binderhub(small: Small) -> None:
     built, reused = small.ready(), small.ready()
     assert [event.phase for event in built.events] == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
     assert [event.phase for event in reused.events] == [Phase.BUILT, Phase.LAUNCHING, Phase.READY]
@@ -45,7 +45,7 @@ def test_ready_is_written_together_with_the_running_session(small: Small) -> Non
     assert len(session.token) >= 32
 
 
-def test_the_session_is_told_where_it_comes_from(small: Small) -> None:
+def test_the_session_gets_variables_about_its_repository(small: Small) -> None:
     launch = small.ready()
     assert small.launcher.running[launch.id].order.variables == {
         "BINDER_LAUNCH_HOST": "https://bindery.example/",
@@ -56,12 +56,12 @@ def test_the_session_is_told_where_it_comes_from(small: Small) -> None:
     }
 
 
-def test_no_token_stands_in_a_launch(small: Small) -> None:
+def test_a_launch_record_contains_no_token(small: Small) -> None:
     launch = small.ready()
     assert small.session(launch).token not in launch.model_dump_json()
 
 
-def test_told_twice_it_starts_one_session(small: Small) -> None:
+def test_a_repeated_message_starts_one_session(small: Small) -> None:
     launch = starting(small)
     message = small.queue.pop()
     small.handle(message)
@@ -71,7 +71,7 @@ def test_told_twice_it_starts_one_session(small: Small) -> None:
     assert small.queue.sent == []
 
 
-def test_two_that_begin_at_once_tell_the_visitor_once(small: Small) -> None:
+def test_concurrent_starts_send_the_launching_event_once(small: Small) -> None:
     opened = small.open()
     small.pump()
     small.builds.finish(f"{small.launch(opened).environment}-1")
@@ -100,7 +100,7 @@ def test_two_that_begin_at_once_tell_the_visitor_once(small: Small) -> None:
     assert small.launcher.started == [opened.id]
 
 
-def test_a_server_that_dies_is_tried_again_after_4_8_and_16_seconds_and_then_its_last_words_are_told(
+def test_a_dying_server_is_retried_after_4_8_and_16_seconds_and_then_reported(
     small: Small,
 ) -> None:
     launch = starting(small)
@@ -131,7 +131,7 @@ def test_a_server_that_dies_is_tried_again_after_4_8_and_16_seconds_and_then_its
     assert launch.id not in small.launcher.running
 
 
-def test_one_death_is_no_failure(small: Small) -> None:
+def test_one_crash_of_the_server_does_not_fail_the_launch(small: Small) -> None:
     launch = starting(small)
     small.launcher.looks = 1
     small.handle(small.queue.pop())
@@ -141,7 +141,7 @@ def test_one_death_is_no_failure(small: Small) -> None:
     assert (small.launch(launch).stage, small.launch(launch).retries) == (Stage.READY, 1)
 
 
-def test_a_launcher_that_is_down_is_tried_again(small: Small) -> None:
+def test_an_unreachable_launcher_is_retried(small: Small) -> None:
     launch, down = starting(small), 2
 
     def fail_twice(operation: str, session: str) -> None:
@@ -155,7 +155,7 @@ def test_a_launcher_that_is_down_is_tried_again(small: Small) -> None:
     assert (small.launch(launch).stage, small.launch(launch).retries) == (Stage.READY, 2)
 
 
-def test_a_slow_server_is_looked_at_again_without_counting_as_a_retry(small: Small) -> None:
+def test_a_slow_server_is_checked_again_without_counting_as_a_retry(small: Small) -> None:
     launch = starting(small)
     small.launcher.looks = 10
     small.handle(small.queue.pop())
@@ -169,7 +169,7 @@ def test_a_slow_server_is_looked_at_again_without_counting_as_a_retry(small: Sma
     assert small.launcher.started.count(launch.id) == 1
 
 
-def test_a_server_that_never_answers_is_started_afresh_after_600_seconds_and_fails_in_the_end(small: Small) -> None:
+def test_a_server_that_never_answers_is_restarted_and_finally_fails(small: Small) -> None:
     launch = starting(small)
     small.launcher.looks = 10**6
     small.pump(most=2000)
@@ -180,7 +180,7 @@ def test_a_server_that_never_answers_is_started_afresh_after_600_seconds_and_fai
     assert small.session(launch).state is SessionState.ENDED
 
 
-def test_a_late_handler_does_not_stop_what_a_later_step_started(small: Small) -> None:
+def test_a_late_handler_does_not_stop_the_session_of_a_later_step(small: Small) -> None:
     launch = starting(small)
     message = small.queue.pop()
     raced = False
@@ -202,7 +202,7 @@ def test_a_late_handler_does_not_stop_what_a_later_step_started(small: Small) ->
     assert launch.id in small.launcher.running
 
 
-def test_an_image_that_is_gone_is_resolved_and_built_again(small: Small) -> None:
+def test_a_missing_image_is_resolved_and_built_again(small: Small) -> None:
     launch = starting(small)
     small.launcher.gone.add(launch.image)
     small.builds.images.clear()
@@ -211,7 +211,7 @@ def test_an_image_that_is_gone_is_resolved_and_built_again(small: Small) -> None
     assert (now.stage, now.attempt, now.image) == (Stage.READY, 2, f"fake/{now.environment}-2")
 
 
-def test_an_image_that_the_builder_has_and_the_launcher_never_finds_ends_the_launch(small: Small) -> None:
+def test_an_image_that_only_the_launcher_never_finds_ends_the_launch(small: Small) -> None:
     launch = starting(small)
     small.launcher.gone.add(launch.image)
     small.pump()
@@ -220,7 +220,7 @@ def test_an_image_that_the_builder_has_and_the_launcher_never_finds_ends_the_lau
     assert failure.kind == "ImageGone"
 
 
-def test_build_only_ends_without_a_session(small: Small) -> None:
+def test_a_build_only_launch_ends_without_a_session(small: Small) -> None:
     built = small.open(build_only=True)
     small.build()
     reused = small.open(build_only=True)
@@ -233,7 +233,7 @@ def test_build_only_ends_without_a_session(small: Small) -> None:
     assert small.system.state.quotas.taken() == 0
 
 
-def test_the_last_place_is_given_to_one_of_two_and_the_other_is_told() -> None:
+def test_the_last_place_goes_to_one_of_two_launches_and_the_other_fails() -> None:
     small = Small(quota_per_repository=1)
     first, second = small.open(), small.open()
     small.build()
@@ -243,7 +243,7 @@ def test_the_last_place_is_given_to_one_of_two_and_the_other_is_told() -> None:
     assert [failure.kind for failure in failures] == ["RepositoryQuotaReached"]
 
 
-def test_a_session_stopped_while_it_starts_fails_its_launch(small: Small) -> None:
+def test_a_session_stopped_during_its_start_fails_its_launch(small: Small) -> None:
     launch = starting(small)
     small.launcher.looks = 1
     small.handle(small.queue.pop())
@@ -269,7 +269,7 @@ def test_a_session_stopped_just_before_it_opens_is_never_ready(small: Small) -> 
     assert small.session(launch).state is SessionState.ENDED
 
 
-def test_a_launch_stopped_while_its_server_starts_leaves_nothing(small: Small) -> None:
+def test_a_launch_stopped_during_the_server_start_leaves_no_session(small: Small) -> None:
     launch = starting(small)
 
     def stopped_meanwhile(operation: str, session: str) -> None:
@@ -286,7 +286,7 @@ def test_a_launch_stopped_while_its_server_starts_leaves_nothing(small: Small) -
     assert small.system.state.quotas.taken() == 1  # the place of the first launch
 
 
-def test_an_environment_that_moved_on_is_resolved_again(small: Small) -> None:
+def test_a_launch_whose_environment_has_a_newer_attempt_is_resolved_again(small: Small) -> None:
     launch = starting(small)
     message = small.queue.pop()
     small.builds.images.clear()
@@ -299,7 +299,7 @@ def test_an_environment_that_moved_on_is_resolved_again(small: Small) -> None:
     assert small.launch(launch).stage is Stage.READY
 
 
-def test_a_message_of_an_old_step_only_makes_sure_of_the_next(small: Small) -> None:
+def test_a_message_of_an_old_step_only_ensures_the_next(small: Small) -> None:
     launch = starting(small)
     small.launcher.looks = 1
     message = small.queue.pop()
@@ -320,14 +320,14 @@ def hindered(small: Small, trouble: BinderyError) -> tuple[Launch, str]:
     return small.launch(launch), launch.id
 
 
-def test_what_keeps_a_session_is_told_once_and_at_once(small: Small) -> None:
+def test_the_reason_of_a_delayed_session_is_shown_once_and_at_once(small: Small) -> None:
     launch, _ = hindered(small, ClusterFull(why="not enough memory"))
     troubles = [event.trouble for event in launch.events if event.trouble]
     assert troubles == [Failure(kind="ClusterFull", facts={"why": "not enough memory"})]
     assert launch.stage is Stage.READY
 
 
-def test_no_more_than_a_few_hindrances_are_told(small: Small) -> None:
+def test_at_most_a_few_reasons_of_a_delay_are_shown(small: Small) -> None:
     small.launcher.looks = 30
     launch = starting(small)
     for number in range(10):
@@ -336,7 +336,7 @@ def test_no_more_than_a_few_hindrances_are_told(small: Small) -> None:
     assert sum(1 for event in small.launch(launch).events if event.trouble) == 5
 
 
-def test_a_cluster_may_take_its_time_and_no_more(small: Small) -> None:
+def test_a_full_cluster_is_waited_for_up_to_the_time_limit(small: Small) -> None:
     launch = starting(small)
     small.launcher.looks = 10**6
     small.launcher.trouble = ClusterFull(why="not enough memory")
@@ -348,7 +348,7 @@ def test_a_cluster_may_take_its_time_and_no_more(small: Small) -> None:
     assert 600 <= failed.ended_at - failed.created_at < 700
 
 
-def test_a_full_quota_is_waited_for_and_then_started(small: Small) -> None:
+def test_a_session_refused_by_a_full_quota_starts_once_there_is_room(small: Small) -> None:
     launch = starting(small)
     small.launcher.full = 3
     small.pump()
@@ -358,7 +358,7 @@ def test_a_full_quota_is_waited_for_and_then_started(small: Small) -> None:
 
 
 @pytest.mark.parametrize("trouble", [SessionOutOfMemory(limit="2G"), ContentUnavailable(ref="abc", why="gone")])
-def test_what_will_not_pass_is_not_tried_again(small: Small, trouble: BinderyError) -> None:
+def test_a_permanent_error_is_not_retried(small: Small, trouble: BinderyError) -> None:
     small.launcher.looks = 1
     launch = starting(small)
     small.handle(small.queue.pop())
@@ -369,7 +369,7 @@ def test_what_will_not_pass_is_not_tried_again(small: Small, trouble: BinderyErr
     assert small.launch(launch).retries == 0
 
 
-def test_an_image_that_no_node_finds_is_looked_for_and_built_again(small: Small) -> None:
+def test_an_image_missing_on_the_node_is_built_again(small: Small) -> None:
     small.launcher.looks = 1
     launch = starting(small)
     small.handle(small.queue.pop())
@@ -381,7 +381,7 @@ def test_an_image_that_no_node_finds_is_looked_for_and_built_again(small: Small)
     assert small.launch(launch).stage is Stage.BUILDING
 
 
-def test_no_token_is_told_of_whatever_a_server_died(small: Small) -> None:
+def test_the_failure_of_a_server_never_contains_its_token(small: Small) -> None:
     launch, token = starting(small), ""
 
     def die(operation: str, session: str) -> None:
@@ -399,7 +399,7 @@ def test_no_token_is_told_of_whatever_a_server_died(small: Small) -> None:
     assert token not in now.model_dump_json()
 
 
-def test_what_found_no_room_in_time_is_stopped_once(small: Small) -> None:
+def test_a_session_that_timed_out_on_a_full_cluster_is_stopped_once(small: Small) -> None:
     launch, stopped = starting(small), 0
     small.launcher.looks, small.launcher.trouble = 10**6, ClusterFull(why="not enough memory")
 

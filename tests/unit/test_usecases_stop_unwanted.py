@@ -42,7 +42,7 @@ def found(small: Small, launch: Launch) -> Environment:
 
 
 @pytest.mark.parametrize("build_only", [False, True])
-def test_build_of_a_stopped_launch_is_stopped_after_the_grace_and_its_slot_is_free(
+def test_build_of_a_stopped_launch_is_stopped_after_the_grace_and_frees_its_slot(
     small: Small, build_only: bool
 ) -> None:
     launch = building(small, build_only=build_only)
@@ -57,7 +57,7 @@ def test_build_of_a_stopped_launch_is_stopped_after_the_grace_and_its_slot_is_fr
 
 
 @pytest.mark.parametrize("build_only", [False, True])
-def test_build_with_one_waiting_launch_left_goes_on(small: Small, build_only: bool) -> None:
+def test_build_with_one_waiting_launch_left_continues(small: Small, build_only: bool) -> None:
     launch, other = building(small), building(small, build_only=build_only)
     small.system.stop_launch(launch.id)
     sweep(small, 300)
@@ -65,7 +65,7 @@ def test_build_with_one_waiting_launch_left_goes_on(small: Small, build_only: bo
     assert (small.launch(other).stage, small.launch(other).attempt) == (Stage.READY, 1)
 
 
-def test_build_without_an_open_stream_goes_on(small: Small) -> None:
+def test_build_without_an_open_stream_continues(small: Small) -> None:
     """No stream is read in this test, because a closed tab is not a stop."""
     launch = building(small)
     sweep(small, 500)
@@ -99,7 +99,7 @@ def test_launch_after_the_stop_gets_a_new_attempt_at_once(small: Small) -> None:
     assert (late.attempt, late.at_first_attempt) == (2, True)
 
 
-def test_launch_that_registers_while_the_build_is_being_stopped_goes_on_with_the_next_attempt(
+def test_launch_that_registers_during_the_stop_of_its_build_gets_the_next_attempt(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small.system.stop_launch(building(small).id)
@@ -146,7 +146,7 @@ def test_build_that_succeeds_just_before_its_stop_is_a_success(small: Small, mon
     assert small.ready().attempt == 1
 
 
-def test_stop_that_the_service_does_not_take_is_asked_again(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_that_the_service_refused_is_requested_again(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(handle: str) -> None:
         raise BuildServiceDown(why="no answer")
 
@@ -159,7 +159,7 @@ def test_stop_that_the_service_does_not_take_is_asked_again(small: Small, monkey
     assert small.builds.running() == []
 
 
-def test_failure_of_a_waited_for_build_is_its_own(small: Small) -> None:
+def test_failure_of_a_build_with_waiting_launches_keeps_its_reason(small: Small) -> None:
     launch = building(small)
     sweep(small, 120)
     small.builds.finish(f"{launch.environment}-1", BAD)
@@ -175,7 +175,7 @@ def test_stopped_build_is_counted_as_stopped_and_not_as_a_failure(small: Small) 
     assert dict(counted) == {(("status", "stopped"),): 1}
 
 
-def test_first_in_line_is_built_when_a_stopped_build_gives_its_slot_back(small: Small) -> None:
+def test_first_waiting_build_starts_when_a_stopped_build_frees_its_slot(small: Small) -> None:
     small.host.heads = {"o/a": COMMIT, "o/b": COMMIT}
     first, second = building(small, "o/a/HEAD"), building(small, "o/b/HEAD")
     small.system.stop_launch(first.id)

@@ -45,7 +45,7 @@ def due(small: Small) -> list[Found]:
     return small.system.state.sessions.due()
 
 
-def test_one_sweep_looks_at_all_that_are_due_and_grows_with_them() -> None:
+def test_one_sweep_checks_all_due_sessions_at_linear_cost() -> None:
     costs = []
     for count in (FEW, MANY):
         small = world(count)
@@ -58,7 +58,7 @@ def test_one_sweep_looks_at_all_that_are_due_and_grows_with_them() -> None:
     assert costs[1] <= costs[0] * MANY / FEW
 
 
-def test_reconcile_reads_no_session_that_is_well() -> None:
+def test_reconcile_reads_no_healthy_session() -> None:
     costs = []
     for count in (FEW, MANY):
         small = world(count)
@@ -70,7 +70,7 @@ def test_reconcile_reads_no_session_that_is_well() -> None:
     assert costs[0] == costs[1]
 
 
-def test_reconcile_reads_what_is_not_well() -> None:
+def test_reconcile_reads_unhealthy_sessions() -> None:
     small = world(FEW)
     for name in ("s00001", "s00002", "s00003"):
         small.launcher.die(name)
@@ -85,7 +85,7 @@ def test_reconcile_reads_what_is_not_well() -> None:
     }
 
 
-def test_who_is_not_asked_in_time_is_asked_first_next_time(caplog: pytest.LogCaptureFixture) -> None:
+def test_sessions_not_queried_in_time_are_queried_first_in_the_next_sweep(caplog: pytest.LogCaptureFixture) -> None:
     small = world(FEW)
     small.launcher.pace = 200 / cull_sessions.ACTIVITY_SECONDS
     small.system.cull_sessions()
@@ -98,7 +98,7 @@ def test_who_is_not_asked_in_time_is_asked_first_next_time(caplog: pytest.LogCap
     assert due(small) == []
 
 
-def test_who_was_not_asked_is_not_silent_but_may_be_too_old() -> None:
+def test_a_session_not_queried_is_not_silent_but_can_exceed_its_age() -> None:
     small = world(FEW)
     small.launcher.pace = 0
     small.system.cull_sessions()
@@ -111,7 +111,7 @@ def test_who_was_not_asked_is_not_silent_but_may_be_too_old() -> None:
 
 
 @pytest.mark.parametrize(("silent", "counts"), [(50, True), (51, False)])
-def test_the_whole_sweep_decides_whether_silence_counts(silent: int, counts: bool) -> None:
+def test_the_whole_sweep_decides_if_silence_counts(silent: int, counts: bool) -> None:
     """The silent sessions are asked first. Within the first part alone they would be many more than a tenth."""
     small = world(FEW)
     for number in range(silent):
@@ -120,7 +120,7 @@ def test_the_whole_sweep_decides_whether_silence_counts(silent: int, counts: boo
     assert {session_of(small, f"s{number:05}").silent for number in range(silent)} == {int(counts)}
 
 
-def test_somebody_who_wrote_meanwhile_knows_better_and_the_others_are_kept_all_the_same() -> None:
+def test_a_concurrent_write_to_one_session_takes_precedence_and_others_are_saved() -> None:
     small = world(FEW)
 
     def stopped_meanwhile(operation: str, session: str) -> None:
@@ -133,7 +133,7 @@ def test_somebody_who_wrote_meanwhile_knows_better_and_the_others_are_kept_all_t
     assert due(small) == []
 
 
-def test_an_old_nomination_ends_nobody() -> None:
+def test_outdated_counts_of_silence_end_no_session() -> None:
     """The index showed two silent looks, but the session has answered meanwhile."""
     small = world(1)
     record = record_of("s00000", "http://s00000.sessions.example/", small.clock.now())

@@ -24,7 +24,7 @@ def tally(small: Small) -> CountLaunches:
     return small.system.reconcile.tally
 
 
-def test_each_launch_is_counted_once_however_often_the_timer_comes(small: Small) -> None:
+def test_each_launch_is_counted_once_by_repeated_timers(small: Small) -> None:
     small.ready()
     small.system.stop_launch(small.open().id)
     small.ready()
@@ -40,13 +40,13 @@ def test_each_launch_is_counted_once_however_often_the_timer_comes(small: Small)
     assert list(small.system.state.launches.uncounted()) == []
 
 
-def test_what_is_under_way_is_not_counted(small: Small) -> None:
+def test_a_running_launch_is_not_counted(small: Small) -> None:
     small.open()
     tally(small)()
     assert small.system.state.counters.read() == {}
 
 
-def test_two_sweeps_at_once_count_as_one(small: Small) -> None:
+def test_two_concurrent_sweeps_count_each_launch_once(small: Small) -> None:
     small.ready()
     rivals = [True]
 
@@ -61,7 +61,7 @@ def test_two_sweeps_at_once_count_as_one(small: Small) -> None:
     assert sums(small, "bindery_launches_ready") == {"first": 1}
 
 
-def test_a_sweep_that_is_cut_short_counts_nothing_twice(small: Small) -> None:
+def test_an_interrupted_sweep_counts_no_launch_twice(small: Small) -> None:
     for _ in range(3):
         small.ready()
 
@@ -88,7 +88,7 @@ def test_many_launches_are_counted_in_few_writes(small: Small) -> None:
     assert sums(small, "binderhub_launch_count") == {"gh": 250}
 
 
-def test_a_launch_that_had_to_try_again_is_not_at_its_first_attempt(small: Small) -> None:
+def test_a_launch_with_a_retry_does_not_count_as_first_attempt(small: Small) -> None:
     troubles = [LauncherDown(why="the cluster does not answer")]
 
     def trouble(operation: str, session: str) -> None:
@@ -102,7 +102,7 @@ def test_a_launch_that_had_to_try_again_is_not_at_its_first_attempt(small: Small
     assert sums(small, "bindery_launches_ready") == {"first": 1, "later": 1}
 
 
-def test_nor_is_one_whose_message_its_queue_had_to_bring_again(small: Small) -> None:
+def test_a_launch_with_a_redelivered_message_does_not_count_as_first_attempt(small: Small) -> None:
     launch = small.open()
     small.take()
     small.system.resolve_repository(ResolveRequested(launch=launch.id, step=0), 2)
@@ -111,7 +111,7 @@ def test_nor_is_one_whose_message_its_queue_had_to_bring_again(small: Small) -> 
     assert sums(small, "bindery_launches_ready") == {"later": 1}
 
 
-def test_nor_is_one_whose_message_a_timer_had_to_send_again(small: Small) -> None:
+def test_a_launch_with_a_message_resent_by_a_timer_does_not_count_as_first_attempt(small: Small) -> None:
     small.open()
     small.take()
     small.clock.advance(61)
@@ -121,7 +121,7 @@ def test_nor_is_one_whose_message_a_timer_had_to_send_again(small: Small) -> Non
     assert sums(small, "bindery_launches_ready") == {"later": 1}
 
 
-def test_one_that_waited_long_for_its_build_is(small: Small) -> None:
+def test_a_launch_that_waited_long_for_its_build_counts_as_first_attempt(small: Small) -> None:
     small.open()
     small.pump()
     for _ in range(5):
@@ -133,7 +133,7 @@ def test_one_that_waited_long_for_its_build_is(small: Small) -> None:
     assert sums(small, "bindery_launches_ready") == {"first": 1}
 
 
-def test_the_sums_of_a_transaction_are_those_that_were_there_and_more(small: Small) -> None:
+def test_the_counts_of_a_transaction_are_added_to_existing_ones(small: Small) -> None:
     counters: Counters = small.system.state.counters
     small.table.transact(counters.with_more({"a": 1, "b": 2}))
     small.table.transact(counters.with_more({"a": 5}))

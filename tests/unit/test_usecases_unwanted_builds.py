@@ -48,7 +48,7 @@ def running(small: Small) -> list[str]:
 
 
 @pytest.mark.parametrize("build_only", [False, True])
-def test_one_that_nobody_waits_for_any_more_gives_its_slot_back_although_the_service_is_down(
+def test_an_unstarted_build_without_waiting_launches_frees_its_slot(
     small: Small, monkeypatch: pytest.MonkeyPatch, build_only: bool
 ) -> None:
     launch = asked_while_it_is_down(small, monkeypatch, build_only=build_only)
@@ -59,7 +59,7 @@ def test_one_that_nobody_waits_for_any_more_gives_its_slot_back_although_the_ser
     assert found(small, launch).failure == Failure.of(BuildAbandoned())
 
 
-def test_a_sweep_finds_it_when_its_message_is_lost(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_frees_the_slot_if_the_message_is_lost(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     launch = asked_while_it_is_down(small, monkeypatch)
     small.system.stop_launch(launch.id)
     small.take()
@@ -70,7 +70,7 @@ def test_a_sweep_finds_it_when_its_message_is_lost(small: Small, monkeypatch: py
     assert small.builds.started == []
 
 
-def test_one_that_is_still_waited_for_keeps_its_slot(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unstarted_build_with_a_waiting_launch_keeps_its_slot(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """The launch of a prebuild has ended, but a visitor's launch that came meanwhile waits for the build."""
     launch = asked_while_it_is_down(small, monkeypatch, build_only=True)
     late = small.open()
@@ -82,9 +82,7 @@ def test_one_that_is_still_waited_for_keeps_its_slot(small: Small, monkeypatch: 
     assert (small.launch(late).stage, small.launch(late).attempt) == (Stage.READY, 1)
 
 
-def test_one_whose_build_has_taken_its_first_step_is_not_given_up(
-    small: Small, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_that_has_taken_its_first_step_is_not_abandoned(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service began the build but did not answer. Its handle is recorded just when no launch waits any more."""
     launch = asked_while_it_is_down(small, monkeypatch)
     small.system.stop_launch(launch.id)
@@ -104,9 +102,7 @@ def test_one_whose_build_has_taken_its_first_step_is_not_given_up(
     assert at_rest(small)
 
 
-def test_whoever_starts_it_just_when_it_is_given_up_stops_it_again(
-    small: Small, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_abandoned_during_its_start_is_stopped(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     launch = asked_while_it_is_down(small, monkeypatch)
     message, start = BuildRequested(environment=launch.environment, attempt=1), small.builds.start
 

@@ -21,7 +21,7 @@ from tests.simulation.small import Small
         (LaunchNotFound(), None),
     ],
 )
-def test_what_passes_by_itself_says_when_to_ask_again(error: BinderyError, seconds: str | None) -> None:
+def test_temporary_errors_have_a_retry_after_header(error: BinderyError, seconds: str | None) -> None:
     assert ask_again(error).get("Retry-After") == seconds
 
 
@@ -30,7 +30,7 @@ def look(small: Small, launch: Launch) -> Mapping[str, object]:
     return small.system.api.show(Caller("203.0.113.9", "https", permit), launch.id).body
 
 
-def test_a_look_tells_how_many_builds_are_before_the_launchs_own() -> None:
+def test_a_launch_answer_contains_how_many_builds_are_before_its_own() -> None:
     small = Small(build_slots=1)
     small.host.heads = dict.fromkeys(("o/a", "o/b", "o/c"), COMMIT)
     launches = []

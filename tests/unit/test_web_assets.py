@@ -13,7 +13,7 @@ OTHER_HASH = "0123456789ab"
 
 
 @pytest.mark.parametrize("file", sorted(FILES))
-def test_a_name_with_the_content_s_hash_is_kept_for_a_year(file: str) -> None:
+def test_a_name_with_the_content_hash_is_cached_for_a_year(file: str) -> None:
     plain, lasting = asset(file), asset(hashed(file))
     assert plain and lasting
     assert (lasting.body, lasting.content_type) == (plain.body, plain.content_type)
@@ -21,13 +21,13 @@ def test_a_name_with_the_content_s_hash_is_kept_for_a_year(file: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["badge.svg", "badge_logo.svg", "images/badge.svg", "launch.js", "icon.svg"])
-def test_a_plain_name_is_asked_for_again(name: str) -> None:
+def test_a_plain_name_is_revalidated(name: str) -> None:
     file = asset(name)
     assert file
     assert file.cache_control == "no-cache"
 
 
-def test_another_version_s_name_gets_this_version_and_does_not_last() -> None:
+def test_a_name_of_another_version_returns_this_version_without_caching() -> None:
     """A page from before a deployment keeps working, and its browser keeps no wrong content under that name."""
     file, now = asset(f"launch.{OTHER_HASH}.js"), asset("launch.js")
     assert file and now
@@ -45,11 +45,11 @@ def test_another_version_s_name_gets_this_version_and_does_not_last() -> None:
         f"launch.{OTHER_HASH}.{OTHER_HASH}.js",
     ],
 )
-def test_no_other_name_is_a_file(name: str) -> None:
+def test_an_unknown_name_is_no_file(name: str) -> None:
     assert asset(name) is None
 
 
-def test_every_file_that_a_page_loads_lasts() -> None:
+def test_every_file_that_a_page_loads_is_cached_for_a_year() -> None:
     """Badges are excluded, because pages show them as examples and their names must stay."""
     pages = [launch_page(LINK, "t"), error_page(404, "No", "nothing"), home_page([("gh", GITHUB)])]
     loaded = {name for page in pages for name in re.findall(r'(?:src|href)="/assets/([^"]+)"', page.body)}

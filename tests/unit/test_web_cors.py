@@ -43,7 +43,7 @@ ANSWERS: list[HeadersOf] = [of_the_api, of_a_preflight, of_the_stream]
 
 
 @pytest.mark.parametrize("headers_of", ANSWERS)
-def test_answer_names_the_request_s_own_origin_if_it_is_listed(headers_of: HeadersOf) -> None:
+def test_an_answer_names_the_origin_of_its_request_if_listed(headers_of: HeadersOf) -> None:
     small = Small(cors_allow_origin="listed", allowed_origins=f"{BOOK}, {LAB}")
     for origin in (BOOK, LAB):
         headers = headers_of(small, origin)
@@ -55,7 +55,7 @@ def test_answer_names_the_request_s_own_origin_if_it_is_listed(headers_of: Heade
 
 
 @pytest.mark.parametrize("headers_of", ANSWERS)
-def test_answer_for_every_site_does_not_vary(headers_of: HeadersOf) -> None:
+def test_an_answer_for_every_site_does_not_vary(headers_of: HeadersOf) -> None:
     headers = headers_of(Small(allowed_origins=BOOK), BOOK)
     assert headers["access-control-allow-origin"] == "*"
     assert "vary" not in headers

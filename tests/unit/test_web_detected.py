@@ -24,7 +24,7 @@ def told(path: str, kind: Kind = Kind.FILE, spec: str = "o/r/main") -> dict[str,
         ("r\u00e9sum\u00e9", Kind.FILE, "?labpath=r%C3%A9sum%C3%A9"),
     ],
 )
-def test_the_link_opens_what_was_shown(path: str, kind: Kind, query: str) -> None:
+def test_the_link_opens_the_detected_path(path: str, kind: Kind, query: str) -> None:
     answer = told(path, kind)
     assert (answer["path"], answer["link"]) == (path, f"https://b.example/live/v2/gh/o/r/main{query}")
 
@@ -43,12 +43,12 @@ def test_the_link_opens_what_was_shown(path: str, kind: Kind, query: str) -> Non
         ("user/x" * 2000, Kind.FILE),
     ],
 )
-def test_a_path_that_would_leave_the_session_is_left_out(path: str, kind: Kind) -> None:
+def test_a_path_that_leaves_the_session_is_omitted(path: str, kind: Kind) -> None:
     answer = told(path, kind)
     assert (answer["path"], answer["link"]) == ("", "https://b.example/live/v2/gh/o/r/main")
 
 
-def test_a_spec_of_any_text_makes_a_link_of_plain_characters() -> None:
+def test_any_spec_makes_a_link_of_ascii_characters() -> None:
     link = str(told("", spec="o/r/f\u00e9\ud800 \n")["link"])
     assert link.isascii()
     assert link.isprintable()
@@ -60,7 +60,7 @@ def test_a_spec_of_any_text_makes_a_link_of_plain_characters() -> None:
     ["part #1.ipynb", "100% #1.ipynb", "q?.ipynb", "a.ipynb#b.ipynb", "notes.md#draft", "a%20b/c.ipynb", "x.ipynb?y"],
 )
 @pytest.mark.parametrize("kind", [Kind.FILE, Kind.FOLDER])
-def test_a_file_s_page_leads_to_that_file_whatever_its_name(path: str, kind: Kind) -> None:
+def test_the_page_of_a_file_leads_to_that_file_for_any_name(path: str, kind: Kind) -> None:
     query = dict(parse_qsl(urlsplit(str(told(path, kind)["link"])).query))
     opened = path_in_session(query.get("urlpath"), query.get("labpath"), query.get("filepath"))
     plain = urlsplit(opened)

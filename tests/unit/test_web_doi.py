@@ -32,19 +32,19 @@ def small(*, ban_networks: str = "", rate_limit: int = 10) -> Small:
     return world
 
 
-def test_it_leads_to_the_provider_with_all_that_was_asked_for() -> None:
+def test_a_doi_redirects_to_its_provider_with_the_query() -> None:
     site = small().system.site
     assert site.doi_redirect("/v2/doi/10.1/x", {}, "192.0.2.1") == "/v2/zenodo/10.1/x"
     there = site.doi_redirect("/v2/doi/10.1/c", {"urlpath": "lab?a=b&c"}, "192.0.2.1")
     assert there == "/v2/ckan/https%3A%2F%2Fdata.example.org%2Fdataset%2Fa?urlpath=lab%3Fa%3Db%26c"
 
 
-def test_whoever_is_not_served_makes_us_ask_nobody() -> None:
+def test_a_banned_client_causes_no_doi_lookup() -> None:
     with pytest.raises(ClientBanned):
         small(ban_networks="192.0.2.0/24").system.site.doi_redirect("/v2/doi/10.1/none", {}, "192.0.2.1")
 
 
-def test_a_doi_that_has_to_be_asked_for_counts_as_a_launch_of_its_client() -> None:
+def test_a_doi_lookup_counts_as_a_launch_of_its_client() -> None:
     site = small(rate_limit=1).system.site
     for _ in range(3):
         site.doi_redirect("/v2/doi/10.1/x", {}, "192.0.2.1")
@@ -53,7 +53,7 @@ def test_a_doi_that_has_to_be_asked_for_counts_as_a_launch_of_its_client() -> No
     assert site.doi_redirect("/v2/doi/10.1/c", {}, "192.0.2.2")
 
 
-def test_a_link_without_a_doi_is_none() -> None:
+def test_a_link_without_a_doi_is_refused() -> None:
     with pytest.raises(BadRequest):
         small().system.site.doi_redirect("/v2/doi//", {}, "192.0.2.1")
 
@@ -81,7 +81,7 @@ class NoHome:
     ],
     ids=lambda given: type(given).__name__,
 )
-def test_the_page_of_a_doi_that_leads_to_no_launch_is_headed_by_what_is_true(error: BinderyError, heading: str) -> None:
+def test_the_error_page_of_a_doi_has_an_accurate_heading(error: BinderyError, heading: str) -> None:
     site = replace(Small().system.site, dois=lambda: NoHome(error))
     answer = SiteRoutes(site)(rest_event("/v2/doi/10.1/x"), cast("LambdaContext", Context("serve_pages")))
     assert f"<h1>{heading}</h1>" in str(answer["body"])

@@ -28,7 +28,7 @@ def facts_in_docstring(kind: type[BinderyError]) -> set[str]:
     return {name for name in re.findall(r"\w+", without_asides) if name != "none"}
 
 
-def test_every_error_has_a_face() -> None:
+def test_every_error_is_in_the_catalog() -> None:
     assert set(CATALOG) == set(concrete(BinderyError))
 
 
@@ -39,22 +39,22 @@ def test_codes_are_unique_and_statuses_are_errors() -> None:
 
 
 @pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.__name__)
-def test_a_sentence_names_only_facts_that_its_error_has(kind: type[BinderyError]) -> None:
+def test_a_message_uses_only_facts_of_its_error(kind: type[BinderyError]) -> None:
     assert set(re.findall(r"\{(\w+)\}", CATALOG[kind].sentence)) <= facts_in_docstring(kind)
 
 
-def test_no_visitor_is_told_of_settings() -> None:
+def test_no_message_for_visitors_mentions_settings() -> None:
     assert [face.code for face in CATALOG.values() if "BINDERY_" in face.sentence + face.meanwhile] == []
 
 
-def test_of_a_private_address_a_visitor_hears_who_can_allow_it_and_where_that_is_told() -> None:
+def test_the_message_about_a_private_address_refers_to_the_operator_and_the_log() -> None:
     message = error_message(errors.ForbiddenAddress(host="127.0.0.1")).message
     assert "127.0.0.1" in message
     assert message.endswith("Whoever runs this Bindery can allow it: its log says how.")
 
 
 @pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.__name__)
-def test_a_sentence_without_its_facts_is_still_a_sentence(kind: type[BinderyError]) -> None:
+def test_a_message_without_its_facts_is_still_a_sentence(kind: type[BinderyError]) -> None:
     message = error_message(kind()).message
     assert re.fullmatch(r"[A-Z][^{}]*[.!]", message), message
 
@@ -67,7 +67,7 @@ def test_a_sentence_without_its_facts_is_still_a_sentence(kind: type[BinderyErro
     ),
 )
 @settings(deadline=None, database=None)
-def test_no_fact_breaks_a_sentence(kind: str, facts: dict[str, Fact]) -> None:
+def test_no_facts_break_a_message(kind: str, facts: dict[str, Fact]) -> None:
     rendered = error_message(Failure.model_construct(kind=kind, facts=facts))
     assert rendered.message.encode()
     assert "\x00" not in rendered.message
@@ -75,12 +75,12 @@ def test_no_fact_breaks_a_sentence(kind: str, facts: dict[str, Fact]) -> None:
     assert kind == "SessionDied" or "\n" not in rendered.message
 
 
-def test_facts_with_braces_are_shown_as_they_are() -> None:
+def test_facts_with_braces_are_shown_literally() -> None:
     message = error_message(errors.RefNotFound(spec="o/r/{ref}", ref="{spec.__class__}")).message
     assert message.startswith("o/r/{ref}: there is no branch, tag or commit called {spec.__class__}.")
 
 
-def test_a_host_that_limits_us_says_when_to_come_back() -> None:
+def test_a_rate_limited_host_is_reported_with_the_time_of_its_end() -> None:
     rendered = error_message(errors.HostLimited(host="api.github.com", at=1_700_000_000.5))
     assert rendered.status == 429
     assert "api.github.com" in rendered.message
@@ -88,7 +88,7 @@ def test_a_host_that_limits_us_says_when_to_come_back() -> None:
 
 
 @pytest.mark.parametrize("at", ["soon", float("nan"), float("inf"), 1e300, -1e300, ""])
-def test_a_time_that_is_none_becomes_a_later_time(at: Fact) -> None:
+def test_an_invalid_time_is_shown_as_a_later_time(at: Fact) -> None:
     assert "a later time" in error_message(errors.HostLimited(host="h", at=at)).message
 
 
@@ -96,22 +96,22 @@ def test_a_time_that_is_none_becomes_a_later_time(at: Fact) -> None:
     ("seconds", "words"),
     [(1, "1 second"), (0.4, "0 seconds"), (90, "90 seconds"), (121, "3 minutes"), (3600, "60 minutes")],
 )
-def test_durations_are_told_as_people_say_them(seconds: float, words: str) -> None:
+def test_durations_are_shown_in_words(seconds: float, words: str) -> None:
     assert f"in {words}." in error_message(errors.RateLimited(limit=10, seconds=seconds)).message
 
 
-def test_minutes_are_minutes() -> None:
+def test_minutes_are_shown_as_minutes() -> None:
     assert "(30 minutes)" in error_message(errors.BuildTooLong(minutes=30)).message
 
 
-def test_quotas_speak_as_binderhub_does() -> None:
+def test_quota_messages_equal_those_of_binderhub() -> None:
     assert error_message(errors.QuotaReached(limit=3)).message == "Too many users on this BinderHub! Try again soon."
     of_one = error_message(errors.RepositoryQuotaReached(limit=3, url="https://github.com/o/r"))
     assert of_one.message == "Too many users running https://github.com/o/r! Try again soon."
     assert of_one.status == 429
 
 
-def test_what_cannot_be_built_is_one_line_with_file_need_and_remedy() -> None:
+def test_an_unbuildable_file_is_reported_in_one_line_with_a_remedy() -> None:
     message = error_message(
         errors.CannotBuild(file="binder/apt.txt", needs="Debian packages\n(curl)", install="a container engine.")
     ).message
@@ -120,14 +120,14 @@ def test_what_cannot_be_built_is_one_line_with_file_need_and_remedy() -> None:
     )
 
 
-def test_a_session_that_died_shows_its_last_lines() -> None:
+def test_a_died_session_is_reported_with_its_last_lines() -> None:
     why = "\x1b[31mTraceback\x1b[0m\n  File x\nModuleNotFoundError: No module named 'foo'\n"
     message = error_message(errors.SessionDied(why=why)).message
     assert message.splitlines()[-2:] == ["  File x", "ModuleNotFoundError: No module named 'foo'"]
     assert "\x1b" not in message
 
 
-def test_a_lost_step_tells_what_the_last_trouble_means() -> None:
+def test_a_failed_step_is_reported_with_the_meaning_of_its_last_error() -> None:
     assert "cannot be reached" in error_message(errors.StepFailed(trouble="HostUnreachable")).message
     assert "(a step that crashed)" in error_message(errors.StepFailed(trouble="a step that crashed")).message
     assert "(StepFailed)" in error_message(errors.StepFailed(trouble="StepFailed")).message
@@ -152,24 +152,24 @@ DOI_PAGE = "https://doi.org/10.5281/zenodo.7"
     ],
     ids=lambda given: type(given).__name__,
 )
-def test_whoever_published_a_record_is_told_what_to_do_next(error: BinderyError, words: tuple[str, ...]) -> None:
+def test_publishers_of_records_get_a_next_step(error: BinderyError, words: tuple[str, ...]) -> None:
     message = error_message(error).message
     assert [word for word in words if word not in message] == []
     assert not re.search("branch|tag|commit|private", message), "a record has none of these"
 
 
-def test_a_stored_failure_looks_like_the_error_itself() -> None:
+def test_a_stored_failure_has_the_message_of_its_error() -> None:
     error = errors.RepositoryNotFound(url="https://github.com/o/gone")
     assert error_message(Failure.of(error)) == error_message(error)
 
 
 @pytest.mark.parametrize("kind", ["FromTomorrow", "BinderyError", "Permanent", ""])
-def test_a_kind_that_nobody_knows_gets_the_general_face(kind: str) -> None:
+def test_an_unknown_kind_has_the_general_message(kind: str) -> None:
     rendered = error_message(Failure(kind=kind, facts={"why": "secret plans"}))
     assert (rendered.status, rendered.code, rendered.message) == (500, "internal", GENERAL.sentence)
 
 
-def test_absurdly_long_facts_are_cut_and_both_ends_kept() -> None:
+def test_very_long_facts_are_shortened_in_the_middle() -> None:
     message = error_message(errors.BadSpec(spec="a" + "x" * 100_000 + "z", why="it is too long")).message
     assert len(message) < 500
     assert message.startswith("ax")
@@ -177,7 +177,7 @@ def test_absurdly_long_facts_are_cut_and_both_ends_kept() -> None:
     assert "it is too long" in message
 
 
-def test_a_fact_cannot_turn_the_sentence_around() -> None:
+def test_a_fact_cannot_reverse_the_text_direction() -> None:
     message = error_message(errors.RefNotFound(spec="o/r/x", ref="\u202egnp.exe\u2066")).message
     assert "\u202e" not in message
     assert "\u2066" not in message

@@ -46,18 +46,18 @@ def test_an_ordinary_phase_has_phase_and_message() -> None:
     assert payload(LAUNCHING, "image") == {"phase": "launching", "message": "Launching server...\n"}
 
 
-def test_built_names_the_image() -> None:
+def test_the_built_event_names_the_image() -> None:
     assert payload(BUILT, "key-1") == {"phase": "built", "message": BUILT.message, "imageName": "key-1"}
     assert payload(FOUND, "key-1")["imageName"] == "key-1"
 
 
-def test_the_repositorys_address_is_the_one_that_clients_can_clone() -> None:
+def test_the_repository_address_can_be_cloned() -> None:
     repository = REPOSITORY.model_copy(update={"repo_url": "https://git.example.org/o/r.git"})
     launch = LAUNCH.model_copy(update={"repo_url": "https://git.example.org/o/r", "repository": repository})
     assert ready_payload(launch, SESSION, "")["repo_url"] == "https://git.example.org/o/r.git"
 
 
-def test_ready_tells_everything_that_clients_rely_on() -> None:
+def test_ready_contains_all_fields_that_clients_use() -> None:
     assert ready_payload(LAUNCH, SESSION, "203.0.113.9") == {
         "phase": "ready",
         "message": "server running at https://l1.sessions.example.net/\n",
@@ -79,7 +79,7 @@ def test_trailing_slashes_are_not_doubled() -> None:
     assert (fields["url"], fields["binder_launch_host"]) == ("https://s.example/x/", "https://b.example/")
 
 
-def test_notes_come_before_the_address() -> None:
+def test_notes_precede_the_address() -> None:
     noted = SESSION.model_copy(update={"notes": ("Large files (LFS) are missing.", "HEAD was taken.\n")})
     assert ready_payload(LAUNCH, noted, "")["message"] == (
         "Large files (LFS) are missing.\nHEAD was taken.\nserver running at https://l1.sessions.example.net/\n"
@@ -100,7 +100,7 @@ def test_a_build_only_launch_ends_with_its_image() -> None:
     }
 
 
-def test_a_failure_tells_its_status_only_when_asked() -> None:
+def test_a_failure_contains_its_status_only_on_request() -> None:
     failure = Failure.of(RefNotFound(spec="o/r/nope", ref="nope"))
     fields = failed_payload(failure)
     assert fields == {
@@ -111,7 +111,7 @@ def test_a_failure_tells_its_status_only_when_asked() -> None:
     assert failed_payload(QuotaReached(limit=1), status_code=True)["status_code"] == 429
 
 
-def test_lone_surrogates_never_reach_the_wire() -> None:
+def test_lone_surrogates_are_never_sent() -> None:
     bad = "x\udcff\ud800y"
     session = SESSION.model_copy(update={"notes": (bad,), "url": f"http://s/{bad}"})
     launch = LAUNCH.model_copy(update={"spec": bad, "image": bad, "launch_host": bad, "repo_url": bad})

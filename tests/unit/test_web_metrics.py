@@ -20,7 +20,7 @@ def samples(text: str) -> dict[tuple[str, Labels], float]:
     }
 
 
-def test_counters_are_exposed_under_the_names_that_binderhub_has() -> None:
+def test_counters_have_the_names_of_binderhub() -> None:
     registry = CollectorRegistry()
     counter = Counter("binderhub_launch_count", "Launches that ended", ["provider", "status"], registry=registry)
     counter.labels("gh", "success").inc(3)
@@ -47,7 +47,7 @@ def test_buckets_become_cumulative() -> None:
     assert not any(name.startswith("t_seconds_bucket_total") for name, _ in read)
 
 
-def test_what_is_counted_is_what_is_exposed() -> None:
+def test_counted_values_are_exposed() -> None:
     counters = Counters(DictTable(), FakeClock())
     for seconds in (0.5, 3, 3, 700):
         counters.observe("t_seconds", seconds, (1, 5, 600), status="success", retries="0")
@@ -73,23 +73,23 @@ def test_equal_state_gives_equal_text() -> None:
 
 
 @pytest.mark.parametrize("value", ['say "hi"', "two\nlines", "back\\slash", "\\n", "a=b", "é \u2028", "{}", 'x",le="1'])
-def test_odd_label_values_come_back_as_they_were(value: str) -> None:
+def test_unusual_label_values_are_preserved(value: str) -> None:
     read = samples(exposition({"n": {(("repo", value),): 1}}, {}))
     assert read == {("n_total", (("repo", value),)): 1}
 
 
-def test_values_that_cannot_be_encoded_are_merged_into_ones_that_can() -> None:
+def test_unencodable_values_are_merged() -> None:
     values: dict[Labels, float] = {(("repo", f"x{chr(lone)}"),): count for lone, count in ((0xDCFF, 1), (0xD800, 2))}
     read = samples(exposition({"n": values}, {}))
     assert read == {("n_total", (("repo", "x\ufffd"),)): 3}
 
 
-def test_labels_and_buckets_that_make_no_sense_do_not_spoil_the_rest() -> None:
+def test_invalid_labels_and_buckets_do_not_affect_others() -> None:
     sums: Sums = {"n": {(("", "x"), ("a b", "y"), ("ok", "1")): 1}, "t_bucket": {(("le", "many"),): 1, (): 1}}
     read = samples(exposition(sums, {}))
     assert read == {("n_total", (("ok", "1"),)): 1}
 
 
-def test_nothing_counted_is_an_empty_text_with_gauges() -> None:
+def test_without_counts_only_gauges_are_exposed() -> None:
     assert exposition({}, {}) == ""
     assert samples(exposition({}, {"binderhub_inprogress_launches": 0})) == {("binderhub_inprogress_launches", ()): 0}

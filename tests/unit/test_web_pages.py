@@ -30,7 +30,7 @@ def test_a_launch_page_has_its_title_for_previews() -> None:
     assert '<meta property="og:title" content="GitHub: o/r/HEAD">' in page.body
 
 
-def test_a_launch_page_tells_its_script_what_to_launch() -> None:
+def test_a_launch_page_contains_the_data_for_its_script() -> None:
     assert told_to_the_script(launch_page(LINK, "a.b.c")) == {
         "build": "/build/gh/o/r/HEAD",
         "token": "a.b.c",
@@ -40,7 +40,7 @@ def test_a_launch_page_tells_its_script_what_to_launch() -> None:
     }
 
 
-def test_the_spec_goes_to_the_stream_as_it_stood_in_the_link() -> None:
+def test_the_stream_address_contains_the_spec_as_written_in_the_link() -> None:
     spec = "https%3A%2F%2Fgit.example.org%2Fa%20b|c^d/" + "x" * 2000
     assert told_to_the_script(launch_page(LaunchLink("git", "Git", spec, "u"), "t"))["build"] == f"/build/git/{spec}"
 
@@ -55,7 +55,7 @@ def test_a_spec_cannot_end_the_path_of_the_stream() -> None:
     [launch_page(LINK, "t"), error_page(404, "No", "nothing"), home_page([("gh", GITHUB)])],
     ids=["launch", "error", "home"],
 )
-def test_no_page_runs_or_frames_anything_foreign(page: Page) -> None:
+def test_no_page_runs_or_frames_foreign_content(page: Page) -> None:
     assert page.headers["Content-Security-Policy"] == POLICY
     assert page.headers["X-Content-Type-Options"] == "nosniff"
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -70,7 +70,7 @@ def test_a_page_with_a_token_is_never_stored() -> None:
     assert launch_page(LINK, "t").headers["Cache-Control"] == "no-store"
 
 
-def test_every_file_that_pages_name_is_there() -> None:
+def test_every_file_named_in_pages_exists() -> None:
     pages = [launch_page(LINK, "t"), error_page(404, "No", "nothing"), home_page([("gh", GITHUB)])]
     names = {name for page in pages for name in re.findall(r'(?:src|href)="/([^"]+)"', page.body)}
     files = {f"assets/{hashed(name)}" for name in ("launch.js", "home.js", "bindery.css")}
@@ -79,7 +79,7 @@ def test_every_file_that_pages_name_is_there() -> None:
         assert asset(name.removeprefix("assets/")), name
 
 
-def test_nothing_starts_before_the_visitor_agrees() -> None:
+def test_no_launch_starts_before_the_visitor_confirms() -> None:
     page = launch_page(LINK, "t", autostart=False, isolated=False)
     assert told_to_the_script(page)["autostart"] is False
     assert '<button type="button" id="go" disabled>Launch</button>' in page.body
@@ -90,17 +90,17 @@ def test_nothing_starts_before_the_visitor_agrees() -> None:
     assert 'id="go"' not in launch_page(LINK, "t").body
 
 
-def test_a_page_says_when_sessions_are_not_isolated() -> None:
+def test_a_page_warns_when_sessions_are_not_isolated() -> None:
     assert "run as this user on this machine" in launch_page(LINK, "t", isolated=False).body
     assert "this machine" not in launch_page(LINK, "t").body
 
 
-def test_without_javascript_a_page_says_what_to_do() -> None:
+def test_without_javascript_a_page_shows_a_message() -> None:
     for page in (launch_page(LINK, "t"), home_page([("gh", GITHUB)])):
         assert re.search(r"<noscript>.*needs JavaScript.*</noscript>", page.body, re.DOTALL)
 
 
-def test_an_address_that_is_no_web_page_is_no_link() -> None:
+def test_a_non_web_address_is_no_link() -> None:
     body = launch_page(LaunchLink("gh", "GitHub", "s", "javascript:alert(1)"), "t").body
     assert 'href="javascript' not in body
 
@@ -108,7 +108,7 @@ def test_an_address_that_is_no_web_page_is_no_link() -> None:
 HOSTILE = "</script><script>alert(1)</script>\"'&<!--\u2028\udcff"
 
 
-def test_nothing_that_a_link_holds_becomes_markup() -> None:
+def test_no_data_of_a_link_becomes_markup() -> None:
     link = LaunchLink("gh", HOSTILE, HOSTILE, HOSTILE, HOSTILE)
     for page in (
         launch_page(link, HOSTILE, autostart=False, isolated=False, name=HOSTILE),
@@ -133,7 +133,7 @@ def test_any_message_is_shown_as_text(text: str) -> None:
     assert not re.search(r"[<>]", paragraph[1])
 
 
-def test_an_error_page_keeps_its_status_and_lines() -> None:
+def test_an_error_page_has_its_status_and_lines() -> None:
     page = error_page(429, "Too many", "one\ntwo", name="Replay")
     assert page.status == 429
     assert "<h1>Too many</h1>" in page.body
@@ -141,14 +141,14 @@ def test_an_error_page_keeps_its_status_and_lines() -> None:
     assert "Too many - Replay" in page.body
 
 
-def test_the_start_page_knows_every_provider() -> None:
+def test_the_start_page_offers_every_provider() -> None:
     body = home_page([("gh", GITHUB), ("git", GIT)]).body
     assert '<option value="gh">GitHub</option>' in body
     assert '<option value="git">Git repository</option>' in body
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_listed_files_are_there_with_their_type(name: str) -> None:
+def test_listed_files_exist_with_their_type(name: str) -> None:
     file = asset(name)
     assert file
     assert file.body
@@ -156,7 +156,7 @@ def test_listed_files_are_there_with_their_type(name: str) -> None:
     assert file.content_type.startswith(kinds[name.rpartition(".")[2]])
 
 
-def test_badges_are_drawings_without_scripts() -> None:
+def test_badges_are_svg_images_without_scripts() -> None:
     badge = asset("images/badge.svg")
     assert badge == asset("badge.svg")
     logo = asset("badge_logo.svg")
@@ -174,5 +174,5 @@ MISSPELT = ("..%2fpages.py", "launch.js/", "launch.js\x00", "LAUNCH.JS", "images
 
 
 @pytest.mark.parametrize("name", [*ESCAPES, *MISSPELT])
-def test_nothing_else_is_served(name: str) -> None:
+def test_no_other_file_is_served(name: str) -> None:
     assert asset(name) is None

@@ -48,7 +48,7 @@ class Line:
         return messages
 
 
-def test_a_refusal_of_the_build_service_is_told_with_the_place() -> None:
+def test_a_refusal_of_the_build_service_is_shown_with_the_place() -> None:
     """The words of the refusal come from outside, so they stay on one line."""
     words = words_of_place(0, "CodeBuild says: Cannot have more than 0 builds\nin queue.")
     assert words == (
@@ -65,20 +65,20 @@ def test_a_refusal_of_the_build_service_is_told_with_the_place() -> None:
         (3, "Waiting for a build slot: 3 builds are before this one.\n"),
     ],
 )
-def test_a_place_in_words(before: int, words: str) -> None:
+def test_a_place_is_shown_in_words(before: int, words: str) -> None:
     assert words_of_place(before) == words
 
 
-def test_each_change_is_told_once_and_then_that_the_turn_has_come() -> None:
+def test_each_change_of_the_place_is_sent_once_and_finally_the_turn() -> None:
     line = Line([None, 2, 2, 2, 1, 0, 0, None, None])
     assert line.watch(60) == [words_of_place(2), words_of_place(1), words_of_place(0), TURN]
 
 
-def test_a_build_that_never_waited_has_nothing_told() -> None:
+def test_a_build_that_never_waited_has_no_place_messages() -> None:
     assert Line([None]).watch(60) == []
 
 
-def test_it_is_asked_for_ever_more_rarely() -> None:
+def test_the_place_is_queried_less_and_less_often() -> None:
     line = Line([3])
     line.watch(3600)
     apart = [later - earlier for earlier, later in zip(line.asked, line.asked[1:], strict=False)]
@@ -88,20 +88,20 @@ def test_it_is_asked_for_ever_more_rarely() -> None:
 
 
 @pytest.mark.parametrize("cursor", [StreamCursor(1, 1, 0), StreamCursor(1, 1, 99)])
-def test_nobody_asks_once_the_build_has_said_something(cursor: StreamCursor) -> None:
+def test_the_place_is_not_queried_once_the_build_has_output(cursor: StreamCursor) -> None:
     line = Line([3])
     assert line.watch(60, cursor=cursor) == []
     assert line.asked == []
 
 
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.BUILDING])
-def test_nobody_asks_unless_the_launch_waits_for_a_build(stage: Stage) -> None:
+def test_the_place_is_queried_only_while_the_launch_waits_for_a_build(stage: Stage) -> None:
     line = Line([3])
     assert line.watch(60, LAUNCH.model_copy(update={"stage": stage})) == []
     assert line.asked == []
 
 
-def test_trouble_with_the_table_is_no_news() -> None:
+def test_an_error_of_the_table_sends_no_message() -> None:
     def throttled(launch: Launch) -> int | None:
         raise Throttled
 

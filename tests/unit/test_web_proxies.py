@@ -48,17 +48,15 @@ SECRET = "s" * 40
         ("unknown", "203.0.113.7", "unknown"),
     ],
 )
-def test_client_is_the_first_hop_from_the_right_that_is_no_trusted_proxy(
-    peer: str, forwarded_for: str, client: str
-) -> None:
+def test_the_client_is_the_rightmost_hop_that_is_no_trusted_proxy(peer: str, forwarded_for: str, client: str) -> None:
     assert TRUSTED.client(peer, forwarded_for) == client
 
 
-def test_endless_header_is_read_for_so_many_hops_only() -> None:
+def test_a_very_long_header_is_read_up_to_a_number_of_hops() -> None:
     assert TRUSTED.client("127.0.0.1", "203.0.113.7," + "10.0.0.1," * 1000 + "10.0.0.2") == "10.0.0.1"
 
 
-def test_without_trusted_proxies_no_header_counts() -> None:
+def test_without_trusted_proxies_headers_are_ignored() -> None:
     assert Proxies().client("127.0.0.1", "203.0.113.7") == "127.0.0.1"
     assert Proxies().scheme("127.0.0.1", "http", "https") == "http"
 
@@ -73,7 +71,7 @@ def test_without_trusted_proxies_no_header_counts() -> None:
         ("203.0.113.9", "https", "http"),
     ],
 )
-def test_scheme_is_believed_from_trusted_proxies_only(peer: str, proto: str, scheme: str) -> None:
+def test_the_scheme_is_accepted_from_trusted_proxies_only(peer: str, proto: str, scheme: str) -> None:
     assert TRUSTED.scheme(peer, "http", proto) == scheme
 
 
@@ -83,7 +81,7 @@ def event(peer: str, protocol: str, **headers: list[str]) -> dict[str, object]:
     return {"requestContext": context, "multiValueHeaders": lines, "headers": {k: v[-1] for k, v in lines.items()}}
 
 
-def test_event_of_the_local_front_is_read_with_all_its_header_lines() -> None:
+def test_an_event_of_the_local_front_is_read_with_all_its_header_lines() -> None:
     request = event("127.0.0.1", "http", x_forwarded_for=["198.51.100.1", "203.0.113.7"], x_forwarded_proto=["https"])
     sender = sender_of(request, TRUSTED)
     assert (sender.client, sender.scheme) == ("203.0.113.7", "https")
@@ -91,7 +89,7 @@ def test_event_of_the_local_front_is_read_with_all_its_header_lines() -> None:
     assert (blind.client, blind.scheme) == ("127.0.0.1", "http")
 
 
-def test_event_of_api_gateway_has_its_scheme_and_its_peer_unless_that_is_a_trusted_proxy() -> None:
+def test_the_peer_of_an_api_gateway_event_is_the_client_unless_it_is_a_trusted_proxy() -> None:
     request = event("10.1.1.1", "HTTP/1.1", x_forwarded_for=["203.0.113.7, 10.1.1.1"], x_forwarded_proto=["https"])
     assert sender_of(request, Proxies()).client == "10.1.1.1"
     assert sender_of(request, TRUSTED).client == "203.0.113.7"
@@ -116,14 +114,14 @@ def asked_of(proxies: Proxies, headers: dict[str, str]) -> LaunchRequest:
     return requests[0]
 
 
-def test_stream_believes_trusted_proxies_only() -> None:
+def test_the_stream_accepts_headers_from_trusted_proxies_only() -> None:
     headers = {"x-forwarded-for": "198.51.100.1, 203.0.113.7", "x-forwarded-proto": "https"}
     trusting, blind = asked_of(TRUSTED, headers), asked_of(Proxies(), headers)
     assert (trusting.client, trusting.own_origin) == ("203.0.113.7", "https://front.example")
     assert (blind.client, blind.own_origin) == ("127.0.0.1", "http://front.example")
 
 
-def test_banned_network_is_refused_behind_a_trusted_proxy() -> None:
+def test_a_banned_network_is_refused_behind_a_trusted_proxy() -> None:
     small = Small(ban_networks="203.0.113.0/24", trusted_proxies="127.0.0.1")
     context = cast("LambdaContext", Context("serve_pages"))
     request = cast("dict[str, Any]", rest_event("/v2/gh/o/r/HEAD"))
@@ -150,11 +148,11 @@ def test_banned_network_is_refused_behind_a_trusted_proxy() -> None:
         ({}, False),
     ],
 )
-def test_start_warns_where_clients_cannot_be_told_apart(settings: dict[str, object], warned: bool) -> None:
+def test_the_start_warns_if_clients_cannot_be_distinguished(settings: dict[str, object], warned: bool) -> None:
     assert bool(blind_to_clients(settings_of(**settings))) == warned
 
 
-def test_warning_says_which_setting_helps_and_that_bans_do_nothing() -> None:
+def test_the_warning_names_the_setting_and_the_ineffective_bans() -> None:
     aws = {"launcher": "kubernetes", "builder": "codebuild", "registry": "https://r.example", "queues": "sqs"}
     assert blind_to_clients(settings_of(**aws)) == ""
     warning = blind_to_clients(settings_of(**aws, public_url="https://b.example", ban_networks="203.0.113.0/24"))
@@ -163,10 +161,10 @@ def test_warning_says_which_setting_helps_and_that_bans_do_nothing() -> None:
 
 
 @pytest.mark.parametrize("networks", ["proxy.example", "0.0.0.0/0", "10.0.0.0/8, ::/0"])
-def test_setting_refuses_what_is_no_network_and_trust_in_everybody(networks: str) -> None:
+def test_an_invalid_network_or_trust_in_all_networks_is_refused(networks: str) -> None:
     with pytest.raises(ValueError, match="trusted_proxies"):
         Settings.model_validate({"trusted_proxies": networks})
 
 
-def test_scheme_of_api_gateways_event_is_never_anything_else_than_http_or_https() -> None:
+def test_the_scheme_of_an_api_gateway_event_is_http_or_https() -> None:
     assert sender_of(event("203.0.113.9", "HTTP/1.1", x_forwarded_proto=["javascript"]), TRUSTED).scheme == "http"

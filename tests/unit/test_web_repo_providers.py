@@ -6,7 +6,7 @@ from bindery.web.api.providers import repo_providers
 from tests.serving.displays import GIT, GITHUB
 
 
-def test_a_provider_is_described_as_binderhub_does() -> None:
+def test_a_provider_has_the_description_of_binderhub() -> None:
     assert repo_providers([("gh", GITHUB)]) == [
         {
             "displayName": "GitHub",
@@ -19,11 +19,11 @@ def test_a_provider_is_described_as_binderhub_does() -> None:
     ]
 
 
-def test_what_a_provider_lacks_is_left_out() -> None:
+def test_missing_parts_of_a_provider_are_omitted() -> None:
     (git, doi) = repo_providers([("git", GIT), ("zenodo", replace(GIT, ref_default=None))])
     assert "detect" not in git
     assert doi["ref"] == {"enabled": False}
 
 
-def test_the_order_is_kept() -> None:
+def test_the_order_is_preserved() -> None:
     assert [provider["id"] for provider in repo_providers([("git", GIT), ("gh", GITHUB)])] == ["git", "gh"]

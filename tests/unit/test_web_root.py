@@ -26,7 +26,9 @@ PROVIDERS: list[tuple[str, Display]] = [("gh", GITHUB)]
         ("https://example.org/binder/", GATEWAY, "live", "https://example.org/binder/"),
     ],
 )
-def test_how_it_is_addressed(public_url: str, host: str, stage: str, address: str) -> None:
+def test_the_address_includes_the_stage_only_at_the_gateway_host(
+    public_url: str, host: str, stage: str, address: str
+) -> None:
     own = Own.of(public_url, "https", host, stage)
     assert own.address == address
     assert own.origin == "/".join(address.split("/")[:3])
@@ -40,18 +42,18 @@ def test_how_it_is_addressed(public_url: str, host: str, stage: str, address: st
         home_page(PROVIDERS, root="/live"),
     ],
 )
-def test_whatever_a_page_needs_is_below_its_root(page: Page) -> None:
+def test_all_addresses_of_a_page_are_below_its_root(page: Page) -> None:
     addresses = re.findall(r'(?:href|src)="(/[^"]*)"', page.body)
     assert addresses
     assert all(address.startswith("/live/") for address in addresses)
     assert 'data-root="/live"' in page.body
 
 
-def test_a_page_asks_below_its_root() -> None:
+def test_the_stream_address_of_a_page_is_below_its_root() -> None:
     assert told_to_the_script(launch_page(LINK, "t", root="/live"))["build"] == "/live/build/gh/o/r/HEAD"
 
 
-def test_the_start_page_s_form_asks_below_its_root() -> None:
+def test_the_start_form_sends_requests_below_its_root() -> None:
     script = asset("home.js")
     assert script
     addresses = re.findall(r"fetch\(`([^`]*)", script.body.decode())

@@ -104,7 +104,7 @@ def browser_resolves(reference: str, base: str = BASE) -> str:
         ({"filepath": "f", "urlpath": "u"}, "tree/f"),
     ],
 )
-def test_paths_lead_where_binderhubs_client_leads(query: dict[str, str], path: str) -> None:
+def test_paths_lead_to_the_same_place_as_with_binderhub(query: dict[str, str], path: str) -> None:
     assert path_in_session(query.get("urlpath"), query.get("labpath"), query.get("filepath")) == path
 
 
@@ -116,7 +116,7 @@ def test_paths_lead_where_binderhubs_client_leads(query: dict[str, str], path: s
         "git-pull?repo=https://user@host//../..\\x",
     ],
 )
-def test_a_pull_of_another_repository_stays(urlpath: str) -> None:
+def test_a_git_pull_path_is_preserved(urlpath: str) -> None:
     path = path_in_session(urlpath, None, None)
     assert path.replace("%5C", "\\") == urlpath
     assert browser_resolves(path).startswith(f"{BASE}git-pull?repo=https")
@@ -136,14 +136,14 @@ def test_a_pull_of_another_repository_stays(urlpath: str) -> None:
         "x" * (LONGEST + 1),
     ],
 )
-def test_what_leaves_the_session_is_refused(urlpath: str) -> None:
+def test_a_path_that_leaves_the_session_is_refused(urlpath: str) -> None:
     with pytest.raises(BadRequest) as refused:
         path_in_session(urlpath, None, None)
     assert str(refused.value.facts["why"]).startswith("urlpath ")
 
 
 @pytest.mark.parametrize("path", ["../../../x", "a/../../../../x", "..//../../x", "x\ty", "x\\y"])
-def test_file_paths_cannot_climb_out_either(path: str) -> None:
+def test_file_paths_that_leave_the_session_are_refused(path: str) -> None:
     with pytest.raises(BadRequest, match="labpath"):
         path_in_session(None, path, None)
     with pytest.raises(BadRequest, match="filepath"):
@@ -153,7 +153,7 @@ def test_file_paths_cannot_climb_out_either(path: str) -> None:
 @given(urlpath=hostile, labpath=st.none() | hostile, filepath=st.none() | hostile)
 @example(urlpath="a/..//evil.example", labpath=None, filepath=None)
 @settings(deadline=None, database=None, max_examples=1500)
-def test_whatever_is_accepted_stays_under_the_session(urlpath: str, labpath: str | None, filepath: str | None) -> None:
+def test_every_accepted_path_stays_below_the_session(urlpath: str, labpath: str | None, filepath: str | None) -> None:
     try:
         path = path_in_session(urlpath, labpath, filepath)
     except BadRequest:
@@ -174,7 +174,7 @@ console.log(JSON.stringify(left));
 """
 
 
-def test_a_real_url_parser_agrees() -> None:
+def test_accepted_paths_stay_below_the_session_for_a_real_url_parser() -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node on PATH")

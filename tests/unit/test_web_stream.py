@@ -116,7 +116,7 @@ def ask(
     )
 
 
-def test_a_launch_is_told_to_its_end_with_the_sessions_address_and_token() -> None:
+def test_a_launch_is_streamed_to_its_end_with_session_address_and_token() -> None:
     looks = [
         launch(WAITING),
         launch(WAITING, BUILT, LAUNCHING),
@@ -131,7 +131,7 @@ def test_a_launch_is_told_to_its_end_with_the_sessions_address_and_token() -> No
     assert headers["cache-control"] == "no-store"
 
 
-def test_lines_end_as_binderhubs_do_and_each_event_bears_a_signed_id() -> None:
+def test_lines_have_the_format_of_binderhub_and_each_event_a_signed_id() -> None:
     _, text, _ = ask(Story([launch(READY, stage=Stage.READY)]))
     assert "\r" not in text
     assert "retry:" not in text
@@ -139,62 +139,62 @@ def test_lines_end_as_binderhubs_do_and_each_event_bears_a_signed_id() -> None:
     assert TOKENS.read_event_id(line[4:]) == ("l", "1.0.")
 
 
-def test_who_comes_back_hears_only_what_is_new() -> None:
+def test_a_resumed_stream_sends_only_new_events() -> None:
     story = Story([launch(WAITING, BUILT, READY, stage=Stage.READY)], resumed_at="2.0.")
     events, _, _ = ask(story)
     assert [event["phase"] for event in events] == ["ready"]
 
 
-def test_who_has_heard_the_end_hears_it_again() -> None:
+def test_a_stream_resumed_after_the_end_repeats_the_end() -> None:
     story = Story([launch(WAITING, READY, stage=Stage.READY)], resumed_at="2.0.")
     events, _, _ = ask(story)
     assert [event["phase"] for event in events] == ["ready"]
 
 
-def test_a_session_that_is_over_answers_failed() -> None:
+def test_an_ended_session_is_sent_as_failed() -> None:
     over = Failure(kind="SessionEnded", facts={"reason": "nothing happened in it for 10 minutes"})
     events, _, _ = ask(Story([launch(READY, stage=Stage.READY)], found=over))
     assert events[-1]["phase"] == "failed"
     assert "nothing happened in it for 10 minutes" in str(events[-1]["message"])
 
 
-def test_a_failure_is_told_in_words() -> None:
+def test_a_failure_is_sent_with_its_message() -> None:
     failure = Failure(kind="RefNotFound", facts={"spec": "o/r", "ref": "nope"})
     events, _, _ = ask(Story([launch(FAILED, stage=Stage.FAILED, failure=failure)]))
     assert events[-1]["phase"] == "failed"
     assert "nope" in str(events[-1]["message"])
 
 
-def test_the_builds_last_lines_are_waited_for_before_a_failure_is_told() -> None:
+def test_the_last_build_lines_are_awaited_before_a_failure_is_sent() -> None:
     failed = launch(WAITING, FAILED, stage=Stage.FAILED, attempt=1, failure=Failure(kind="BuildFailed"))
     story = Story([failed])
     ask(story)
     assert len(story.told) == 2
 
 
-def test_build_only_ends_with_the_image() -> None:
+def test_a_build_only_launch_ends_with_its_image() -> None:
     events, _, _ = ask(Story([launch(BUILT, READY, stage=Stage.READY, build_only=True, image="uv/x-1")]))
     assert events[-1]["phase"] == "ready"
     assert events[-1]["imageName"] == "uv/x-1"
     assert "token" not in events[-1]
 
 
-def test_a_table_that_is_busy_only_delays() -> None:
+def test_a_busy_table_only_delays_the_stream() -> None:
     events, _, _ = ask(Story([Throttled(), launch(READY, stage=Stage.READY)]))
     assert [event["phase"] for event in events] == ["ready"]
 
 
-def test_a_launch_that_vanishes_ends_the_stream_in_words() -> None:
+def test_a_deleted_launch_ends_the_stream_with_a_message() -> None:
     events, _, _ = ask(Story([LaunchNotFound()]))
     assert events[-1]["phase"] == "failed"
 
 
-def test_what_is_refused_is_an_event_with_its_status() -> None:
+def test_a_refusal_is_an_event_with_its_status() -> None:
     events, _, _ = ask(Story([], refuse=RateLimited(limit=10, seconds=60)))
     assert events == [{"phase": "failed", "status_code": 429, "message": events[0]["message"]}]
 
 
-def test_a_stream_open_for_long_says_where_to_look_and_ends() -> None:
+def test_a_long_stream_ends_with_the_address_to_continue() -> None:
     story = Story([launch(WAITING, stage=Stage.BUILDING)])
     events, _, _ = ask(story)
     assert events[-1]["phase"] == "waiting"
@@ -205,7 +205,7 @@ EVENTS = {"Accept": "text/event-stream"}
 OUR_PAGE = "/build/gh/o/r/HEAD?build_token=a.b.c&resumes=1"
 
 
-def test_our_own_page_s_stream_ends_early_and_says_that_it_may_come_back() -> None:
+def test_the_stream_of_our_page_ends_early_with_an_event_to_resume() -> None:
     story = Story([launch(WAITING)])
     text = get(story, OUR_PAGE, EVENTS, page_seconds=0.05).text
     last = text.strip().rpartition("\n\n")[2].split("\n")
@@ -215,14 +215,14 @@ def test_our_own_page_s_stream_ends_early_and_says_that_it_may_come_back() -> No
     assert "The build goes on" not in text
 
 
-def test_our_own_page_asks_while_a_build_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stream_of_our_page_tells_it_to_poll_during_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ASK_AFTER_SECONDS", 0.05)
     text = get(Story([launch(WAITING, stage=Stage.BUILDING)]), OUR_PAGE, EVENTS, page_seconds=60).text
     assert text.count("event: ask\n") == 1
     assert "event: again" not in text
 
 
-def test_our_own_page_goes_on_listening_while_no_build_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stream_of_our_page_continues_while_no_build_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ASK_AFTER_SECONDS", 0)
     looks: list[Launch | Exception] = [launch(WAITING, LAUNCHING, stage=Stage.STARTING)] * 5
     ends = launch(WAITING, LAUNCHING, READY, stage=Stage.READY)
@@ -240,7 +240,7 @@ def test_our_own_page_goes_on_listening_while_no_build_runs(monkeypatch: pytest.
         (OUR_PAGE, 0),
     ],
 )
-def test_a_stream_of_another_client_stays_open_and_has_no_named_event(
+def test_the_stream_of_another_client_stays_open_and_has_no_named_event(
     monkeypatch: pytest.MonkeyPatch, path: str, page_seconds: float
 ) -> None:
     """BinderHub's clients take a closed stream for a failed launch, and they know unnamed events only."""
@@ -251,14 +251,14 @@ def test_a_stream_of_another_client_stays_open_and_has_no_named_event(
     assert "The build goes on" in text  # longest_seconds is over
 
 
-def test_silence_is_filled_with_keepalives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keepalives_are_sent_during_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEPALIVE_SECONDS", 0.05)
     _, text, _ = ask(Story([launch(stage=Stage.BUILDING)]))
     assert ":keepalive\n\n" in text
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html", "image/avif,image/webp,*/*;q=0.8"])
-def test_only_who_asks_for_events_starts_anything(accept: str) -> None:
+def test_a_request_that_does_not_accept_events_starts_nothing(accept: str) -> None:
     story = Story([launch(READY, stage=Stage.READY)])
     answer = get(story, "/build/gh/o/r/HEAD", {"Accept": accept})
     assert answer.status_code == 406
@@ -266,7 +266,7 @@ def test_only_who_asks_for_events_starts_anything(accept: str) -> None:
     assert story.asked == []
 
 
-def test_the_spec_stays_as_it_stood_in_the_link() -> None:
+def test_the_spec_is_passed_as_written_in_the_link() -> None:
     story = Story([launch(READY, stage=Stage.READY)])
     ask(
         story,
@@ -279,20 +279,20 @@ def test_the_spec_stays_as_it_stood_in_the_link() -> None:
     assert request.own_origin == "http://testserver"
 
 
-def test_a_link_without_a_spec_is_refused_in_words() -> None:
+def test_a_link_without_a_spec_is_refused_with_a_message() -> None:
     for path in ("/build/gh", "/build/gh/", "/build//x"):
         events, _, _ = ask(Story([]), path)
         assert events[0]["status_code"] == 400
 
 
-def test_behind_the_web_adapter_the_client_is_the_gateways() -> None:
+def test_behind_the_web_adapter_the_client_is_that_of_the_gateway() -> None:
     story = Story([launch(READY, stage=Stage.READY)])
     context = {"x-amzn-request-context": json.dumps({"identity": {"sourceIp": "192.0.2.7"}})}
     ask(story, **context)
     assert story.asked[0].client == "192.0.2.7"
 
 
-def test_a_place_in_line_is_told_under_the_id_of_what_was_told_before() -> None:
+def test_a_place_in_line_is_sent_under_the_id_of_the_previous_event() -> None:
     waiting = launch(WAITING, stage=Stage.BUILDING)
     looks = [waiting, waiting, launch(WAITING, BUILT, LAUNCHING, READY, stage=Stage.READY)]
     events, text, _ = ask(Story(list(looks), before=[3, None]))
@@ -306,7 +306,7 @@ def test_a_place_in_line_is_told_under_the_id_of_what_was_told_before() -> None:
     assert events[1]["phase"] == "waiting"
 
 
-def test_trouble_with_the_line_ends_no_stream() -> None:
+def test_an_error_of_the_line_does_not_end_the_stream() -> None:
     looks = [launch(WAITING, stage=Stage.BUILDING), launch(WAITING, BUILT, LAUNCHING, READY, stage=Stage.READY)]
     events, _, _ = ask(Story(list(looks), before=[Throttled()]))
     assert events[-1]["phase"] == "ready"

@@ -49,13 +49,13 @@ def get(story: Counted) -> httpx.Response:
 
 
 @pytest.mark.parametrize("look", [ENDED, GOING], ids=["its launch ended", "it was open for long"])
-def test_place_is_given_back_when_the_stream_ends(look: object) -> None:
+def test_the_place_is_freed_when_the_stream_ends(look: object) -> None:
     story = Counted(look)
     assert get(story).status_code == 200
     assert story.closed == [("127.0.0.1", "s1")]
 
 
-def test_place_is_given_back_when_the_client_leaves() -> None:
+def test_the_place_is_freed_when_the_client_disconnects() -> None:
     story = Counted(GOING)
     gone = asyncio.Event()
 
@@ -85,13 +85,13 @@ def test_place_is_given_back_when_the_client_leaves() -> None:
     assert story.closed == [("127.0.0.1", "s1")]
 
 
-def test_trouble_with_the_table_does_not_spoil_a_streams_end() -> None:
+def test_an_error_of_the_table_does_not_affect_the_end_of_a_stream() -> None:
     story = Counted(ENDED, trouble=True)
     assert '"phase": "ready"' in get(story).text
     assert story.closed == [("127.0.0.1", "s1")]
 
 
-def test_client_with_too_many_streams_is_told_so_and_when_to_come_again() -> None:
+def test_a_client_with_too_many_streams_gets_a_retry_time() -> None:
     story = Counted(GOING)
     story.refuse = TooManyStreams(limit=10)
     answer = get(story)

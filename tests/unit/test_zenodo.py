@@ -64,7 +64,7 @@ def test_the_recorded_record_resolves_as_with_binderhub(zenodo: ZenodoProvider, 
 
 
 @needs_recordings
-def test_a_doi_that_leads_to_the_recorded_page_by_redirects_is_that_record(
+def test_a_doi_that_redirects_to_the_recorded_page_is_that_record(
     zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem
 ) -> None:
     host.publish_recorded()
@@ -75,7 +75,7 @@ def test_a_doi_that_leads_to_the_recorded_page_by_redirects_is_that_record(
     assert "/record/3242074" in host.asked
 
 
-def test_a_version_s_doi_is_that_version(zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem) -> None:
+def test_the_doi_of_a_version_is_that_version(zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem) -> None:
     repository = zenodo.resolve("10.5281/zenodo.101").repository
     assert (repository.ref, repository.resolved_spec) == ("101", "10.5281/zenodo.101")
     assert repository.clone_url == f"{host.api}/records/101"
@@ -83,7 +83,7 @@ def test_a_version_s_doi_is_that_version(zenodo: ZenodoProvider, host: Zenodo, d
     assert dois.asked == [], "its number is in it: nobody else is asked"
 
 
-def test_the_doi_of_all_versions_is_the_newest_at_that_time(
+def test_the_doi_of_all_versions_is_the_newest_one_at_that_time(
     zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem
 ) -> None:
     first = zenodo.resolve("10.5281/zenodo.100").repository
@@ -95,7 +95,7 @@ def test_the_doi_of_all_versions_is_the_newest_at_that_time(
     assert later.resolve(first.resolved_spec).repository.ref == "103"
 
 
-def test_an_api_that_answers_for_all_versions_itself_is_believed(
+def test_an_api_redirect_from_all_versions_to_one_is_followed(
     zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem
 ) -> None:
     host.replies["/api/records/100"] = moved(f"{host.api}/records/103")
@@ -103,13 +103,13 @@ def test_an_api_that_answers_for_all_versions_itself_is_believed(
     assert dois.asked == []
 
 
-def test_a_record_with_a_doi_from_elsewhere_is_found(zenodo: ZenodoProvider, host: Zenodo) -> None:
+def test_a_record_with_a_foreign_doi_is_found(zenodo: ZenodoProvider, host: Zenodo) -> None:
     host.publish(205, 204, {"a": b""}, doi="10.1234/journal.77")
     repository = zenodo.resolve("10.1234/Journal.77").repository
     assert (repository.ref, repository.resolved_spec) == ("205", "10.1234/journal.77")
 
 
-def test_a_number_alone_makes_no_record_of_another_s_doi(zenodo: ZenodoProvider) -> None:
+def test_the_number_in_a_foreign_doi_is_not_read_as_a_record(zenodo: ZenodoProvider) -> None:
     with pytest.raises(RecordNotFound):
         zenodo.resolve("10.9999/zenodo.101")
 
@@ -129,7 +129,7 @@ def test_a_number_alone_makes_no_record_of_another_s_doi(zenodo: ZenodoProvider)
         "{url}/records/101?preview=1",
     ],
 )
-def test_each_way_to_write_it_is_one_record(zenodo: ZenodoProvider, host: Zenodo, spec: str) -> None:
+def test_all_spellings_mean_one_record(zenodo: ZenodoProvider, host: Zenodo, spec: str) -> None:
     address = spec.format(url=host.url)
     assert zenodo.check(address) == "https://doi.org/10.5281/zenodo.101"
     assert zenodo.canonical(address) == "10.5281/zenodo.101"
@@ -156,14 +156,16 @@ def test_each_way_to_write_it_is_one_record(zenodo: ZenodoProvider, host: Zenodo
         "10.5281/zenodo.\u0661",
     ],
 )
-def test_what_is_no_doi_is_refused_without_asking(zenodo: ZenodoProvider, host: Zenodo, spec: str) -> None:
+def test_an_invalid_doi_is_refused_without_a_request(zenodo: ZenodoProvider, host: Zenodo, spec: str) -> None:
     for ask in (zenodo.check, zenodo.canonical, zenodo.resolve):
         with pytest.raises(BadSpec):
             ask(spec)
     assert host.asked == []
 
 
-def test_a_doi_of_another_host_is_said_to_be_one(zenodo: ZenodoProvider, dois: DoiSystem, host: Zenodo) -> None:
+def test_a_doi_of_another_host_is_reported_with_its_address(
+    zenodo: ZenodoProvider, dois: DoiSystem, host: Zenodo
+) -> None:
     dois.targets["10.6084/m9.figshare.1"] = f"{host.url}/articles/1"
     with pytest.raises(BadSpec) as caught:
         zenodo.resolve("10.6084/m9.figshare.1")
@@ -188,7 +190,7 @@ def test_a_doi_that_leads_to_a_private_address_is_not_followed(dois: DoiSystem, 
     ("status", "error"),
     [(410, RecordWithdrawn), (403, RecordRestricted), (429, HostLimited), (503, HostBusy)],
 )
-def test_what_the_api_refuses_has_its_own_name(
+def test_each_refusal_of_the_api_has_its_own_error(
     zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem, status: int, error: type[BinderyError]
 ) -> None:
     host.replies["/api/records/101"] = Reply(status, {"message": "no"}, {"Retry-After": "60"})
@@ -197,13 +199,13 @@ def test_what_the_api_refuses_has_its_own_name(
 
 
 @pytest.mark.parametrize("body", [b"<html>", [], {}, {"id": "../../x", "doi": "10.5281/zenodo.101"}, {"id": None}])
-def test_an_answer_of_another_shape_is_the_hosts_fault(zenodo: ZenodoProvider, host: Zenodo, body: object) -> None:
+def test_an_invalid_answer_is_an_error_of_the_host(zenodo: ZenodoProvider, host: Zenodo, body: object) -> None:
     host.replies["/api/records/101"] = Reply(200, body)
     with pytest.raises(HostUnreachable):
         zenodo.resolve("10.5281/zenodo.101")
 
 
-def test_a_doi_whose_page_leads_on_to_no_record_is_not_found(
+def test_a_doi_whose_page_redirects_to_no_record_is_not_found(
     zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem
 ) -> None:
     """The DOI of all versions leads to such a page once the versions are withdrawn."""
@@ -212,7 +214,7 @@ def test_a_doi_whose_page_leads_on_to_no_record_is_not_found(
         zenodo.resolve("10.5281/zenodo.300")
 
 
-def test_files_that_are_not_open_to_everybody_are_said_to_be_so(zenodo: ZenodoProvider, host: Zenodo) -> None:
+def test_restricted_files_are_reported(zenodo: ZenodoProvider, host: Zenodo) -> None:
     """The metadata of a restricted record is public, but its files are not."""
     host.replies["/api/records/103/files"] = Reply(403, {"message": "Permission denied."}, {"Retry-After": "60"})
     with pytest.raises(RecordRestricted) as caught:
@@ -220,20 +222,20 @@ def test_files_that_are_not_open_to_everybody_are_said_to_be_so(zenodo: ZenodoPr
     assert caught.value.facts == {"url": "https://doi.org/10.5281/zenodo.103"}
 
 
-def test_its_files_come_with_size_and_checksum(zenodo: ZenodoProvider) -> None:
+def test_listed_files_have_size_and_checksum(zenodo: ZenodoProvider) -> None:
     files = zenodo.files(zenodo.resolve("10.5281/zenodo.103").repository).files
     assert [(file.path, file.size) for file in files] == [("a.txt", 3), ("deep/b.txt", 1)]
     assert files[0].checksum == "md5:b8a9f715dbb64fd5c56e7783c6820a61"
 
 
-def test_a_record_without_files_has_none(zenodo: ZenodoProvider, host: Zenodo) -> None:
+def test_a_record_without_files_has_an_empty_list(zenodo: ZenodoProvider, host: Zenodo) -> None:
     host.replies["/api/records/103/files"] = Reply(200, {"enabled": False})
     assert zenodo.files(zenodo.resolve("10.5281/zenodo.103").repository).files == []
 
 
 @settings(deadline=None, database=None)
 @given(st.text(max_size=80) | st.from_regex(r"(doi:)?10\.[0-9]{4}/[!-~]{1,30}", fullmatch=True))
-def test_whatever_is_asked_is_a_plain_doi_or_refused(text: str) -> None:
+def test_a_doi_spec_is_normalised_or_refused(text: str) -> None:
     client, clock = GuardedClient(), SystemClock()
     zenodo = ZenodoProvider(client, DictTable(), clock, Dois(client, clock, "https://doi.org"))
     try:

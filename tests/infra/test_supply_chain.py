@@ -40,7 +40,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_image_that_is_named_is_known_to_the_command() -> None:
+def test_the_command_covers_every_image_in_use() -> None:
     """The manifests count with each image, the template with the image that repo2docker's images are based on."""
     names = {image.name for image in pins.images()}
     manifests = "".join(path.read_text() for path in (ROOT / "infra" / "kubernetes").rglob("*.yaml"))
@@ -49,14 +49,14 @@ def test_every_image_that_is_named_is_known_to_the_command() -> None:
     assert names == used | {TEMPLATE["Parameters"]["BaseImage"]["Default"].partition("@")[0]}
 
 
-def test_a_tag_s_digest_is_the_registry_s_word(registry: str) -> None:
+def test_the_digest_of_a_tag_comes_from_the_registry(registry: str) -> None:
     image = pins.Named(Path("x"), registry, "library/base", "24.04", "")
     assert pins.current(image, "http") == ONE
     with pytest.raises(LookupError, match="has no library/base:25"):
         pins.current(pins.Named(Path("x"), registry, "library/base", "25", ""), "http")
 
 
-def test_images_are_pinned_and_later_moved_on_and_nothing_else_is_changed(checkout: Path) -> None:
+def test_pinning_and_updating_images_changes_only_their_digests(checkout: Path) -> None:
     before = {place: (checkout / place).read_text() for place, _ in pins.PLACES}
     assert pins.main([], checkout, lambda image: ONE) == 0
     assert {place: (checkout / place).read_text() for place, _ in pins.PLACES} == before, "only shown"
@@ -70,9 +70,7 @@ def test_images_are_pinned_and_later_moved_on_and_nothing_else_is_changed(checko
     assert f":1.28.0-alpine-slim@{TWO}" in str(list(workload))
 
 
-def test_an_image_whose_registry_does_not_tell_is_left_as_it_is(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_image_with_a_failing_registry_stays_unchanged(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def nobody(image: pins.Named) -> str:
         raise LookupError("no such tag")
 
@@ -82,19 +80,19 @@ def test_an_image_whose_registry_does_not_tell_is_left_as_it_is(
     assert "no such tag" in capsys.readouterr().out
 
 
-def test_what_is_no_digest_is_never_written(checkout: Path) -> None:
+def test_only_a_valid_digest_is_written(checkout: Path) -> None:
     with pytest.raises(ValueError, match="latest"):
         pins.pin(next(pins.images(checkout)), "latest")
 
 
 @pytest.mark.parametrize("parameter", ["BaseImage", "BuildImage"])
-def test_a_parameter_that_names_an_image_takes_a_digest(parameter: str) -> None:
+def test_an_image_parameter_accepts_a_digest(parameter: str) -> None:
     about = TEMPLATE["Parameters"][parameter]
     assert "AllowedPattern" not in about
     assert "digest" in about["Description"]
 
 
-def test_dependabot_looks_after_locked_packages_actions_and_the_manifests_images() -> None:
+def test_dependabot_updates_locked_packages_actions_and_manifest_images() -> None:
     updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
     watched = {each["package-ecosystem"]: each["directory"] for each in updates}
     assert watched.keys() == {"uv", "github-actions", "docker"}
@@ -134,13 +132,13 @@ VULNERABLE = (
         ("", 2, "pip-audit: skipped: CalledProcessError"),
     ],
 )
-def test_an_audit_is_one_line_whatever_it_finds(registry: str, tmp_path: Path, told: str, code: int, line: str) -> None:
+def test_an_audit_report_is_always_one_line(registry: str, tmp_path: Path, told: str, code: int, line: str) -> None:
     report = audit.report(UV, answering(tmp_path, told, code), f"http://{registry}")
     assert report.startswith(line)
     assert "\n" not in report
 
 
-def test_an_audit_that_takes_long_is_ended(registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_audit_is_ended(registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = tmp_path / "pip-audit"
     command.write_text("#!/bin/sh\nexec sleep 600\n")
     command.chmod(0o755)

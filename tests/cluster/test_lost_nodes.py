@@ -15,7 +15,7 @@ from tests.cluster.trials import Trials
 from tests.serving.lab import TOKEN, until
 
 
-def test_a_node_that_goes_away_takes_its_sessions_with_it(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_of_a_lost_node_end_with_it(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifests, "NODE_LOST_SECONDS", 1)
     monkeypatch.setattr(module, "END_SECONDS", 0)
     order, cluster = trials.order(), trials.shipped.cluster

@@ -24,7 +24,7 @@ def ends(small: Small, environment: pytest.MonkeyPatch) -> bool:
         return Runtime(System((), (), {}, (), {}), listener, adapters)._end_sessions("Bindery was stopped")
 
 
-def test_sessions_are_ended_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_are_stopped_in_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Small()
     launches = [small.ready() for _ in range(ENDED_AT_ONCE)]
     together = threading.Barrier(ENDED_AT_ONCE, timeout=5)
@@ -37,7 +37,7 @@ def test_sessions_are_ended_side_by_side(monkeypatch: pytest.MonkeyPatch) -> Non
     assert {small.session(launch).state for launch in launches} == {SessionState.ENDED}
 
 
-def test_one_that_cannot_be_ended_keeps_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_cannot_be_stopped_does_not_block_others(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Small()
     stuck, other = small.ready(), small.ready()
 

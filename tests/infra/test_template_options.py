@@ -23,7 +23,7 @@ def properties(name: str) -> Mapping[str, Any]:
 
 
 @pytest.mark.parametrize("given", [{}, NAMED], ids=["without", "with"])
-def test_a_name_of_one_s_own_is_optional(given: Mapping[str, str]) -> None:
+def test_a_domain_name_is_optional(given: Mapping[str, str]) -> None:
     """Without a name of its own the stack has no resource for it and reports API Gateway's address. With a name it
     reports that name.
     """
@@ -39,7 +39,7 @@ def test_a_name_of_one_s_own_is_optional(given: Mapping[str, str]) -> None:
     assert ("binder.example.org" in address) == bool(given)
 
 
-def test_a_name_without_its_certificate_is_no_stack() -> None:
+def test_a_domain_name_requires_its_certificate() -> None:
     rule = TEMPLATE["Rules"]["ANameNeedsItsCertificate"]
     (must,) = rule["Assertions"]
     assert not holds(rule["RuleCondition"], {})
@@ -48,7 +48,7 @@ def test_a_name_without_its_certificate_is_no_stack() -> None:
     assert not holds(must["Assert"], {**NAMED, "CertificateArn": ""})
 
 
-def test_a_budget_is_optional_and_has_somebody_to_tell() -> None:
+def test_a_budget_is_optional_and_requires_an_email_address() -> None:
     budget = {"MonthlyBudget": "100", "AlarmEmail": "you@example.net"}
     assert [holds(RESOURCES["Budget"], each) for each in ({}, budget)] == [False, True]
     rule = TEMPLATE["Rules"]["ABudgetNeedsSomebodyToTell"]
@@ -60,7 +60,7 @@ def test_a_budget_is_optional_and_has_somebody_to_tell() -> None:
     assert "BudgetName" not in properties("Budget")["Budget"], "a second stack has one of its own"
 
 
-def test_what_a_watcher_costs_is_bounded() -> None:
+def test_memory_and_duration_of_a_watcher_are_limited() -> None:
     function = properties("StreamLaunch")
     assert function["MemorySize"] == 256
     assert int(function["Environment"]["Variables"]["BINDERY_PAGE_STREAM_SECONDS"]) == 90
@@ -77,7 +77,7 @@ def test_sessions_run_on_exactly_one_cluster() -> None:
     ]
 
 
-def test_events_are_streamed_for_as_long_as_api_gateway_streams() -> None:
+def test_a_stream_ends_before_the_limits_of_its_function_and_of_api_gateway() -> None:
     """A stream ends by itself, in words, before the function does. The function ends before the API would cut it, or
     at that moment.
     """
@@ -94,7 +94,7 @@ def test_events_are_streamed_for_as_long_as_api_gateway_streams() -> None:
     assert properties("Api")["EndpointConfiguration"] in ("REGIONAL", {"Type": "REGIONAL"}), "others do not stream"
 
 
-def test_images_are_kept_for_as_long_as_is_said_and_tags_never_move() -> None:
+def test_images_expire_after_the_configured_days_and_tags_are_immutable() -> None:
     images = properties("Images")
     text = images["LifecyclePolicy"]["LifecyclePolicyText"]
     untagged, old = [rule["selection"] for rule in json.loads(text)["rules"]]
@@ -109,7 +109,7 @@ def test_images_are_kept_for_as_long_as_is_said_and_tags_never_move() -> None:
     assert moving["ImageTagMutabilityExclusionFilterValue"] == "cache-*"
 
 
-def test_what_a_build_says_and_that_it_ended_comes_to_the_functions_that_want_it() -> None:
+def test_logs_and_ends_of_builds_reach_the_functions_that_record_them() -> None:
     assert properties("Builds")["LogsConfig"]["CloudWatchLogs"] == {
         "Status": "ENABLED",
         "GroupName": {"Ref": "BuildLogs"},
@@ -120,7 +120,7 @@ def test_what_a_build_says_and_that_it_ended_comes_to_the_functions_that_want_it
     assert pattern["detail"]["build-status"] == [{"anything-but": "IN_PROGRESS"}]
 
 
-def test_no_build_outlasts_what_visitors_wait_for_it_by_much() -> None:
+def test_codebuild_limits_a_build_to_little_more_than_the_build_limit() -> None:
     """CodeBuild's own limits end a build if neither the builder nor the build's own limit ends it."""
     project, longest = properties("Builds"), TEMPLATE["Parameters"]["BuildSeconds"]["Default"] / 60
     assert longest < project["TimeoutInMinutes"] <= 2 * longest
@@ -135,9 +135,7 @@ def test_no_build_outlasts_what_visitors_wait_for_it_by_much() -> None:
         ({"WebAdapterLayer": "arn:aws-cn:lambda:cn-north-1:1:layer:x:1"}, "x:1"),
     ],
 )
-def test_the_web_adapter_is_the_region_s_own_and_of_the_functions_architecture(
-    parameters: Mapping[str, str], layer: str
-) -> None:
+def test_the_web_adapter_layer_matches_region_and_architecture(parameters: Mapping[str, str], layer: str) -> None:
     (address,) = [str(resolved(each, parameters)) for each in properties("StreamLaunch")["Layers"]]
     assert address.endswith(f":layer:{layer}")
     if "WebAdapterLayer" not in parameters:
@@ -151,7 +149,7 @@ def test_the_web_adapter_is_the_region_s_own_and_of_the_functions_architecture(
     ("parameters", "name"),
     [({}, "bindery-51af3dc0-da77-11e4-872e-1234567db123"), ({"ImagesName": "acme/binder"}, "acme/binder")],
 )
-def test_images_are_in_a_repository_that_is_this_stack_s_alone(parameters: Mapping[str, str], name: str) -> None:
+def test_images_are_in_a_repository_of_this_stack_only(parameters: Mapping[str, str], name: str) -> None:
     """A stack's name may have capitals, which ECR refuses; its id has none."""
     assert resolved(properties("Images")["RepositoryName"], parameters) == f"{name}/sessions"
     registry = resolved(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["BINDERY_REGISTRY"], parameters)

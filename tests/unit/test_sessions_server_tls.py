@@ -77,19 +77,19 @@ def server(certificate: Path) -> Iterator[TlsServer]:
     serving.close()
 
 
-def test_its_certificate_is_for_its_name(server: TlsServer) -> None:
+def test_a_server_with_the_certificate_for_its_name_is_accepted(server: TlsServer) -> None:
     with Server(server.url(), 5) as client:
         assert client.get("api/status", "a token") == (200, b"ok")
         assert client.get("api/kernels", "a token") == (200, b"ok")
     assert server.connections == 1
 
 
-def test_another_sessions_certificate_is_no_answer(server: TlsServer) -> None:
+def test_the_certificate_of_another_session_is_refused(server: TlsServer) -> None:
     with Server(server.url("two.sessions.localhost"), 5) as client, pytest.raises(NoAnswer):
         client.get("api/status")
 
 
-def test_a_drip_above_tls_ends_in_time(certificate: Path) -> None:
+def test_a_slow_answer_over_tls_times_out(certificate: Path) -> None:
     serving = TlsServer(certificate, drips=True)
     start = time.monotonic()
     try:

@@ -64,7 +64,9 @@ def why(launcher: KubernetesSessions, session: str) -> str:
     return record.why
 
 
-def test_a_server_that_takes_too_much_memory_later(launcher: KubernetesSessions, trials: Trials) -> None:
+def test_a_server_that_exceeds_its_memory_limit_later_ends_with_that_reason(
+    launcher: KubernetesSessions, trials: Trials
+) -> None:
     session, server = ready(launcher, trials)
     server.leave_running(EAT_TOGETHER)
     trouble = end_of(launcher, session)
@@ -72,7 +74,7 @@ def test_a_server_that_takes_too_much_memory_later(launcher: KubernetesSessions,
     assert why(launcher, session) == "it used more memory than it may (400M)"
 
 
-def test_a_server_that_is_shut_down_after_something_in_it_took_too_much(
+def test_an_out_of_memory_child_process_is_no_reason_for_a_later_shutdown(
     launcher: KubernetesSessions, trials: Trials
 ) -> None:
     session, server = ready(launcher, trials)
@@ -83,7 +85,7 @@ def test_a_server_that_is_shut_down_after_something_in_it_took_too_much(
     assert why(launcher, session) == ""
 
 
-def test_a_session_that_fills_its_disk(launcher: KubernetesSessions, trials: Trials) -> None:
+def test_a_session_that_fills_its_disk_ends_with_that_reason(launcher: KubernetesSessions, trials: Trials) -> None:
     session, server = ready(launcher, trials)
     server.run(FILL)
     trouble = end_of(launcher, session)
@@ -94,7 +96,7 @@ def test_a_session_that_fills_its_disk(launcher: KubernetesSessions, trials: Tri
     assert why(launcher, session) == f"the cluster ended it: {reason}"
 
 
-def test_a_session_that_an_operator_evicts(trials: Trials) -> None:
+def test_a_session_evicted_by_an_operator_ends_with_that_reason(trials: Trials) -> None:
     with trials.launcher("mute") as launcher:
         order = trials.order()
         launcher.start(order)
@@ -111,7 +113,7 @@ def test_a_session_that_an_operator_evicts(trials: Trials) -> None:
         launcher.stop(order.id)
 
 
-def test_a_session_whose_pod_somebody_deletes_while_it_is_waited_for(trials: Trials) -> None:
+def test_a_session_whose_pod_is_deleted_during_the_wait_ends_as_evicted(trials: Trials) -> None:
     with trials.launcher("mute") as launcher, ThreadPoolExecutor(1) as beside:
         order = trials.order()
         launcher.start(order)

@@ -37,7 +37,7 @@ def test_the_api_has_exactly_one_stage(resources: Mapping[str, Resource]) -> Non
     assert [each["StageName"] for each in deployments if "StageName" in each] == []
 
 
-def test_every_physical_name_is_of_this_stack_alone(resources: Mapping[str, Resource]) -> None:
+def test_every_physical_name_is_unique_to_the_stack(resources: Mapping[str, Resource]) -> None:
     """Parameters are at their defaults, so that two stacks fit into one account and region."""
     named_resources = {
         name: names
@@ -82,7 +82,7 @@ def is_of_the_stack(value: object) -> bool:
             return False
 
 
-def test_a_function_in_a_chain_of_messages_may_be_called_more_than_sixteen_times(
+def test_functions_in_a_message_loop_are_allowed_more_than_sixteen_calls(
     resources: Mapping[str, Resource],
 ) -> None:
     """Lambda ends such a chain after 16 calls, unless the function allows it; a slow start of a session takes up to 75."""
@@ -108,7 +108,7 @@ def reached_from(function: str, leads_to: Mapping[str, set[str]]) -> set[str]:
     return reached
 
 
-def test_a_chain_that_lambda_ends_all_the_same_raises_an_alarm(resources: Mapping[str, Resource]) -> None:
+def test_a_message_loop_ended_by_lambda_raises_an_alarm(resources: Mapping[str, Resource]) -> None:
     (alarm,) = [
         each
         for each in of_type(resources, "AWS::CloudWatch::Alarm").values()
@@ -120,7 +120,7 @@ def test_a_chain_that_lambda_ends_all_the_same_raises_an_alarm(resources: Mappin
     assert watched == {each["FunctionName"]["Ref"] for each in mappings}
 
 
-def test_every_queue_has_a_ceiling_of_concurrent_executions(resources: Mapping[str, Resource]) -> None:
+def test_every_queue_limits_its_concurrent_executions(resources: Mapping[str, Resource]) -> None:
     ceilings = {
         each["FunctionName"]["Ref"]: each["ScalingConfig"]["MaximumConcurrency"]["Ref"]
         for each in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
@@ -149,12 +149,12 @@ def test_a_timer_is_never_retried(resources: Mapping[str, Resource]) -> None:
     assert limits == dict.fromkeys(functions, once)
 
 
-def test_what_the_platform_says_of_each_call_is_not_logged(resources: Mapping[str, Resource]) -> None:
+def test_platform_logs_of_each_call_are_turned_off(resources: Mapping[str, Resource]) -> None:
     for function in of_type(resources, "AWS::Lambda::Function").values():
         assert function["LoggingConfig"]["SystemLogLevel"] == "WARN"
 
 
-def test_every_reference_between_resources_is_to_one_that_is_there(resources: Mapping[str, Resource]) -> None:
+def test_resources_depend_only_on_unconditional_resources(resources: Mapping[str, Resource]) -> None:
     """DependsOn on a resource under a condition is not documented to work where the condition is false."""
     for name, resource in resources.items():
         for needed in each_name(resource.get("DependsOn", [])):
@@ -167,7 +167,7 @@ def each_name(value: str | list[str]) -> Iterator[str]:
     yield from [value] if isinstance(value, str) else value
 
 
-def test_a_creation_that_fails_leaves_nothing_behind(resources: Mapping[str, Resource]) -> None:
+def test_a_failed_creation_leaves_no_resources(resources: Mapping[str, Resource]) -> None:
     """`Retain` also keeps the resources of a creation that is rolled back. Versions of layers, which SAM keeps, cost
     no money.
     """

@@ -57,7 +57,7 @@ def call(session: str) -> None:
     handler.handler(from_queue(Delivery("1", "stops", body, 1, 0.0, 1)), Context("stop_session"))  # type: ignore[arg-type]  # Lambda's own has no constructor
 
 
-def test_two_calls_make_each_client_once_and_one_connection_to_the_cluster(made: list[str]) -> None:
+def test_two_calls_create_each_client_once_and_one_cluster_connection(made: list[str]) -> None:
     for session in ("first", "second"):
         call(session)
     assert sorted(made) == ["dynamodb", "secretsmanager"]

@@ -14,19 +14,19 @@ def small() -> Small:
     return Small()
 
 
-def test_a_session_leads_to_the_page_of_what_was_launched(small: Small) -> None:
+def test_a_session_leads_to_the_launch_page_of_its_link(small: Small) -> None:
     launch = small.ready()
     assert small.system.site.again(f"/sessions/{launch.id}") == "/v2/gh/o/r/HEAD"
 
 
-def test_a_session_of_a_private_repository_is_not_told(small: Small) -> None:
+def test_a_session_of_a_private_repository_is_not_revealed(small: Small) -> None:
     small.host.private = frozenset({"o/r"})
     launch = small.ready()
     with pytest.raises(SessionNotFound):
         small.system.site.again(f"/sessions/{launch.id}")
 
 
-def test_a_launch_whose_repository_is_not_known_to_be_public_is_not_told(small: Small) -> None:
+def test_a_launch_of_a_possibly_private_repository_is_not_revealed(small: Small) -> None:
     launch = small.open("o/missing/HEAD")
     small.pump()
     assert small.launch(launch).failure
@@ -34,7 +34,7 @@ def test_a_launch_whose_repository_is_not_known_to_be_public_is_not_told(small: 
         small.system.site.again(f"/sessions/{launch.id}")
 
 
-def test_looking_starts_nothing(small: Small) -> None:
+def test_the_lookup_starts_nothing(small: Small) -> None:
     launch = small.ready()
     done = []
     small.table.before = lambda operation, _: done.append(operation)
@@ -43,7 +43,7 @@ def test_looking_starts_nothing(small: Small) -> None:
     assert small.take() == []
 
 
-def test_only_provider_and_spec_are_told(small: Small) -> None:
+def test_only_provider_and_spec_are_revealed(small: Small) -> None:
     launch = small.ready()
     session = small.session(launch)
     location = small.system.site.again(f"/sessions/{launch.id}")
@@ -55,7 +55,7 @@ def test_only_provider_and_spec_are_told(small: Small) -> None:
     "path",
     ["nobody", "", "A", "a" * 41, "a/b", "../health", "%2e%2e", "a?b", "a\n", "ä", "٣", "launch#x", "\udcff", "a b"],
 )
-def test_what_is_no_session_of_ours_is_forgotten(small: Small, path: str) -> None:
+def test_an_invalid_session_id_is_not_found(small: Small, path: str) -> None:
     with pytest.raises(SessionNotFound):
         small.system.site.again(f"/sessions/{path}")
 
@@ -77,7 +77,7 @@ def test_a_spec_stays_within_its_path(spec: str, path: str) -> None:
 
 
 @given(st.text(st.characters(), max_size=40))
-def test_any_spec_is_fit_for_a_header(spec: str) -> None:
+def test_any_spec_makes_a_valid_header(spec: str) -> None:
     path = launch_path("git", spec)
     assert path.startswith("/v2/git/")
     assert path.isascii()

@@ -48,21 +48,21 @@ def assert_no_room(error: BinderyError, why: str) -> None:
         ({"gpus": 1}, "not enough nvidia.com/gpu"),
     ],
 )
-def test_what_no_node_has_is_no_room(trials: Trials, resources: dict[str, Any], why: str) -> None:
+def test_resources_that_no_node_has_mean_a_full_cluster(trials: Trials, resources: dict[str, Any], why: str) -> None:
     assert_no_room(trials.fails(**resources), why)
 
 
-def test_more_memory_than_nodes_have_is_no_room(trials: Trials) -> None:
+def test_more_memory_than_any_node_has_means_a_full_cluster(trials: Trials) -> None:
     with without_ceilings(trials.shipped):
         assert_no_room(trials.fails(memory_guarantee="90G", memory_limit="90G"), "not enough memory")
 
 
-def test_a_node_that_is_kept_for_others_is_no_room(trials: Trials) -> None:
+def test_a_tainted_node_means_a_full_cluster(trials: Trials) -> None:
     with tainted(trials.shipped):
         assert_no_room(trials.fails(), "nodes are kept for others (taints)")
 
 
-def test_that_there_is_no_room_is_told_at_once_and_not_at_the_wait_s_end(trials: Trials) -> None:
+def test_a_full_cluster_is_reported_before_the_wait_ends(trials: Trials) -> None:
     with trials.launcher(node_selector={"pool": "nowhere"}) as launcher:
         order = trials.order()
         launcher.start(order)
@@ -73,7 +73,7 @@ def test_that_there_is_no_room_is_told_at_once_and_not_at_the_wait_s_end(trials:
         launcher.stop(order.id)
 
 
-def test_a_session_starts_once_there_is_room_on_a_node(trials: Trials) -> None:
+def test_a_session_starts_once_a_node_has_room(trials: Trials) -> None:
     with trials.launcher() as launcher:
         order = trials.order()
         with tainted(trials.shipped):
@@ -86,7 +86,7 @@ def test_a_session_starts_once_there_is_room_on_a_node(trials: Trials) -> None:
         launcher.stop(order.id)
 
 
-def test_a_used_up_quota_is_no_room_and_a_session_starts_once_there_is_some(trials: Trials) -> None:
+def test_an_exhausted_quota_means_a_full_cluster_until_it_has_room(trials: Trials) -> None:
     with trials.launcher() as launcher:
         order = trials.order()
         with no_more_pods(trials.shipped):
@@ -105,12 +105,12 @@ def assert_refused(error: BinderyError, why: str) -> None:
     assert sentence(error) == f"The cluster does not admit the session: {error.facts['why']}. {advice}"
 
 
-def test_more_than_the_namespace_s_ceiling_is_refused(trials: Trials) -> None:
+def test_resources_over_the_namespace_limit_are_refused(trials: Trials) -> None:
     ceilings = (f"maximum memory usage per {what} is 2G, but limit is 3G" for what in ("Container", "Pod"))
     assert_refused(trials.fails(memory_limit="3G"), ", ".join(ceilings))
 
 
-def test_a_pod_against_the_rules_for_security_is_refused(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_that_violates_pod_security_is_refused(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
     def as_root(*arguments: Any) -> dict[str, Any]:
         body = pod(*arguments)
         body["spec"]["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0}
@@ -120,7 +120,7 @@ def test_a_pod_against_the_rules_for_security_is_refused(trials: Trials, monkeyp
     assert_refused(trials.fails(), r"its rules for security ask for more: runAsNonRoot != true .*runAsUser=0.*")
 
 
-def test_a_registry_that_does_not_answer_is_told_with_its_words(trials: Trials) -> None:
+def test_an_unreachable_registry_is_reported_with_its_error(trials: Trials) -> None:
     with trials.launcher() as launcher:
         order = trials.order(f"{NOBODY}/x:1")
         launcher.start(order)
@@ -135,7 +135,7 @@ def test_a_registry_that_does_not_answer_is_told_with_its_words(trials: Trials) 
         launcher.stop(order.id)
 
 
-def test_an_image_that_is_not_in_its_registry_is_gone(trials: Trials) -> None:
+def test_an_image_missing_from_its_registry_is_gone(trials: Trials) -> None:
     names = ("never:1", "trials:never", f"trials@sha256:{'0' * 64}")
     orders = [trials.order(f"{trials.shipped.cluster.registry}/{name}") for name in names]
     with trials.launcher() as launcher:
@@ -149,25 +149,25 @@ def test_an_image_that_is_not_in_its_registry_is_gone(trials: Trials) -> None:
     assert sentence(ImageGone(image="x")) == gone
 
 
-def test_a_name_that_no_image_can_have_cannot_be_fetched(trials: Trials) -> None:
+def test_an_invalid_image_name_cannot_be_pulled(trials: Trials) -> None:
     error = trials.fails(image="Not/An:Image:name")
     assert isinstance(error, ImagePullFailed)
     assert "couldn't parse image name" in str(error.facts["why"])
 
 
-def test_a_server_that_ends_at_its_start_leaves_its_last_words(trials: Trials) -> None:
+def test_a_server_that_ends_at_its_start_is_reported_with_its_last_output(trials: Trials) -> None:
     error = trials.fails("crash")
     assert (type(error), str(error.facts["why"]).strip()) == (SessionDied, LAST_WORDS)
     assert sentence(error).endswith(f" Its last words:\n{LAST_WORDS}")
 
 
-def test_an_image_without_a_server_says_what_to_install(trials: Trials) -> None:
+def test_an_image_without_a_jupyter_server_is_reported_with_a_remedy(trials: Trials) -> None:
     error = trials.fails(session_environment={"PATH": "/usr/bin:/bin"})
     assert isinstance(error, SessionDied)
     assert sentence(error).endswith("There is no Jupyter server in this image: install jupyterlab in it.")
 
 
-def test_a_server_that_takes_too_much_memory_at_its_start_is_told_how_much_it_may(trials: Trials) -> None:
+def test_a_server_over_its_memory_limit_at_its_start_is_reported_with_the_limit(trials: Trials) -> None:
     error = trials.fails("greedy", memory_guarantee="10M", memory_limit="64M")
     assert (type(error), error.facts) == (SessionOutOfMemory, {"limit": "64M"})
     assert sentence(error).startswith("The session's server used more memory than it may (64M) before it answered")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not TABLE.exists(), reason="no /proc/net/tcp: co
 NOBODY = 65534
 
 
-def test_our_own_connection_is_ours_until_it_is_closed() -> None:
+def test_our_connection_is_ours_until_it_is_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         taken, address = server.accept()
         with taken:
@@ -23,7 +23,7 @@ def test_our_own_connection_is_ours_until_it_is_closed() -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_another_users_connection_is_not() -> None:
+def test_a_connection_of_another_user_is_not_ours() -> None:
     program = (
         f"import os, socket, sys; os.setuid({NOBODY}); s = socket.socket(); s.connect(('127.0.0.1', int(sys.argv[1])));"
         "print('connected', flush=True); sys.stdin.read()"
@@ -41,11 +41,11 @@ def test_another_users_connection_is_not() -> None:
             other.communicate()
 
 
-def test_a_connection_that_does_not_exist_is_nobodys() -> None:
+def test_a_missing_connection_is_not_ours() -> None:
     assert not is_ours(("127.0.0.1", 1), ("127.0.0.1", 2))
 
 
-def test_another_connection_of_the_same_port_says_nothing() -> None:
+def test_another_connection_from_the_same_port_is_ignored() -> None:
     """A port may be bound towards one server and, at the same time, closed towards another. Both are listed."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         first = connected(0, one)

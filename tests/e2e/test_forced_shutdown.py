@@ -15,7 +15,7 @@ from tests.serving.kernel import Session
 from tests.serving.runtime import ROOT, LocalRuntime, until
 
 
-def test_a_second_interrupt_ends_everything_at_once_and_the_next_start_cleans_up(
+def test_a_second_interrupt_ends_at_once_and_the_next_start_cleans_up(
     home: Path, git_server: GitServer, plain: str
 ) -> None:
     with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
@@ -48,7 +48,7 @@ threading.Event().wait()
 """
 
 
-def test_an_end_that_hangs_is_forced_after_a_while(home: Path) -> None:
+def test_a_hanging_shutdown_is_forced_after_a_while(home: Path) -> None:
     local = {"BINDERY_HOME": str(home), "BINDERY_SECRET": "s" * 40, **LOCAL}
     hanging = subprocess.Popen(
         [sys.executable, "-c", HANGING],
@@ -66,7 +66,7 @@ def test_an_end_that_hangs_is_forced_after_a_while(home: Path) -> None:
     until(lambda: not alive(status.process))
 
 
-def test_what_cannot_be_removed_keeps_neither_a_start_nor_the_other_sessions_end(
+def test_a_folder_that_cannot_be_removed_blocks_no_start_and_no_other_session(
     home: Path, git_server: GitServer, plain: str
 ) -> None:
     stuck = home / "sessions" / "stuck"

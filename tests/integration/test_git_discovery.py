@@ -18,7 +18,7 @@ def greetings(server: GitServer) -> int:
     return server.asked.count(GREETING)
 
 
-def test_a_server_met_lately_is_asked_at_once_and_told_what_is_new(tmp_path: Path) -> None:
+def test_a_recently_contacted_git_server_is_queried_without_a_new_greeting(tmp_path: Path) -> None:
     first = make_repository(tmp_path / "demo", {"a": "1"})
     clock = FakeClock()
     with GitServer(tmp_path) as server:
@@ -34,7 +34,7 @@ def test_a_server_met_lately_is_asked_at_once_and_told_what_is_new(tmp_path: Pat
         assert greetings(server) == 2
 
 
-def test_a_repository_that_moved_is_found_again(tmp_path: Path) -> None:
+def test_a_moved_repository_is_found_again(tmp_path: Path) -> None:
     make_repository(tmp_path / "demo", {"a": "1"})
     with GitServer(tmp_path) as server:
         provider = GitProvider(GuardedClient((server.address,)), FakeClock())
@@ -47,7 +47,7 @@ def test_a_repository_that_moved_is_found_again(tmp_path: Path) -> None:
         assert greetings(server) == 2
 
 
-def test_a_ref_that_is_not_there_is_looked_for_once_more_and_then_refused(tmp_path: Path) -> None:
+def test_a_missing_ref_is_looked_up_once_more_and_then_refused(tmp_path: Path) -> None:
     make_repository(tmp_path / "demo", {"a": "1"})
     with GitServer(tmp_path) as server:
         provider = GitProvider(GuardedClient((server.address,)), FakeClock())
@@ -58,7 +58,7 @@ def test_a_ref_that_is_not_there_is_looked_for_once_more_and_then_refused(tmp_pa
         assert greetings(server) == 2
 
 
-def test_what_answers_call_a_repositorys_address_can_be_cloned_and_quotas_still_know_one_spelling(
+def test_the_repository_address_can_be_cloned_and_has_one_canonical_spelling(
     tmp_path: Path,
 ) -> None:
     commit = make_repository(tmp_path / "demo.git", {"a": "1"})

@@ -75,7 +75,7 @@ class Heard:
         return [(value, dimensions) for number, value, dimensions in self.numbers() if number == name]
 
 
-def test_a_launch_that_becomes_ready_is_counted_once_with_its_seconds(heard: Heard) -> None:
+def test_a_ready_launch_is_counted_once_with_its_seconds(heard: Heard) -> None:
     running(heard.there)
     heard.there.ports.time.advance(60)
     for _ in range(2):
@@ -85,7 +85,7 @@ def test_a_launch_that_becomes_ready_is_counted_once_with_its_seconds(heard: Hea
     assert heard.named("LaunchesFailed") == []
 
 
-def test_a_launch_that_fails_is_counted_by_its_reason_and_ours_apart(heard: Heard) -> None:
+def test_a_failed_launch_is_counted_by_reason_and_separately_if_it_is_our_fault(heard: Heard) -> None:
     STORIES["a_build_fails"](heard.there)
     STORIES["letters_nobody_understands"](heard.there)
     heard.there.call("Reconcile", {})
@@ -94,7 +94,7 @@ def test_a_launch_that_fails_is_counted_by_its_reason_and_ours_apart(heard: Hear
     assert heard.named("LaunchSeconds") == []
 
 
-def test_sessions_are_told_while_there_are_any(heard: Heard) -> None:
+def test_running_sessions_are_counted(heard: Heard) -> None:
     heard.there.call("Reconcile", {})
     assert heard.named("Sessions") == []
     running(heard.there)
@@ -124,19 +124,19 @@ class Refused:
     def close(self) -> None: ...
 
 
-def test_credentials_that_the_cluster_refuses_are_told_without_any_launch(heard: Heard) -> None:
+def test_refused_cluster_credentials_are_reported_without_any_launch(heard: Heard) -> None:
     cluster = Cluster(Refused(), "sessions")
     heard.there.ports.sessions.before = lambda operation, session: [*cluster.each("Pod", "")].clear()
     heard.there.call("Reconcile", {})
     assert heard.named("ClusterRefusals") == [(1, ())]
 
 
-def test_who_is_turned_away_by_the_api_is_counted() -> None:
+def test_requests_refused_by_the_api_are_counted() -> None:
     assert numbers({"status": "429", "trouble": "THROTTLED"}, "AccessLogs") == [("TurnedAway", 1, ())]
     assert numbers({"status": "429", "trouble": "-"}, "AccessLogs") == []
 
 
-def test_every_reason_on_our_side_and_no_other_counts_for_the_alarm() -> None:
+def test_exactly_the_reasons_that_are_our_fault_count_for_the_alarm() -> None:
     counted = set(re.findall(r'\$\.reason = "(\w+)"', FILTERS["CountOurFailures"]["FilterPattern"]))
     own_failures = {kind.__name__ for kind, face in CATALOG.items() if face.status >= 500}
     assert counted == own_failures - THEIRS - NEVER_ENDS
@@ -151,7 +151,7 @@ def alarmed(alarm: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield namespace if isinstance(namespace, str) else namespace["Sub"], look["MetricName"], " ".join(of)
 
 
-def test_every_number_of_ours_that_an_alarm_looks_at_is_made() -> None:
+def test_every_metric_of_an_alarm_exists() -> None:
     available = {to["MetricName"] for definition in FILTERS.values() for to in definition["MetricTransformations"]}
     watched = {name for alarm in ALARMS.values() for namespace, name, _ in alarmed(alarm) if namespace == OURS}
     assert watched <= available
@@ -159,7 +159,7 @@ def test_every_number_of_ours_that_an_alarm_looks_at_is_made() -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_says_what_is_wrong_and_reaches_somebody(name: str) -> None:
+def test_every_alarm_has_a_description_and_a_notification(name: str) -> None:
     alarm = ALARMS[name]
     assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]
     assert len(alarm["AlarmDescription"]) > 20
@@ -185,7 +185,7 @@ def test_every_function_is_watched() -> None:
     assert throttled == {str({"Ref": name}) for name in answering}
 
 
-def test_the_dashboard_shows_numbers_that_there_are() -> None:
+def test_the_dashboard_shows_existing_metrics() -> None:
     body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Sub"])
     available = {to["MetricName"] for definition in FILTERS.values() for to in definition["MetricTransformations"]}
     own, names = set(), set()

@@ -106,7 +106,7 @@ def port(server: ScriptedServer) -> str:
     return server.address.rpartition(":")[2]
 
 
-def test_a_redirect_takes_a_turn_at_the_host_that_it_leads_to(way: Way) -> None:
+def test_a_redirect_takes_a_turn_at_its_target_host(way: Way) -> None:
     with ExitStack() as held:
         for _ in range(AT_ONCE):
             held.enter_context(way.client.exchange(way.second))
@@ -128,7 +128,7 @@ def test_a_request_within_an_exchange_takes_a_turn_at_its_own_host(way: Way) -> 
         assert running(way.client) == turns(way.second)
 
 
-def test_a_turn_that_was_refused_is_refused_again_within_the_exchange(way: Way) -> None:
+def test_a_refused_turn_is_refused_again_within_the_exchange(way: Way) -> None:
     with ExitStack() as held:
         for _ in range(AT_ONCE):
             held.enter_context(way.client.exchange(way.second))
@@ -144,7 +144,7 @@ def test_a_turn_that_was_refused_is_refused_again_within_the_exchange(way: Way) 
         assert way.arrived() == 0
 
 
-def test_the_second_of_two_queues_that_refuses_leaves_no_turn_in_the_first() -> None:
+def test_a_refusal_by_the_second_queue_leaves_no_turn_in_the_first() -> None:
     client = GuardedClient(known_hosts=[FIRST], turn_seconds=0, quiet_seconds=0)
     with ExitStack() as held:
         for number in range(STRANGERS_AT_ONCE):
@@ -161,7 +161,7 @@ def test_the_second_of_two_queues_that_refuses_leaves_no_turn_in_the_first() -> 
     assert running(client) == {}
 
 
-def test_a_circle_of_redirects_takes_a_turn_at_a_time_and_leaves_none(way: Way) -> None:
+def test_a_redirect_loop_takes_one_turn_at_a_time_and_leaves_none(way: Way) -> None:
     assert way.client.get(f"{way.first}there").body == b"first"
     assert running(way.client) == {}
     with pytest.raises(BadAddress, match="again and again"):
@@ -172,7 +172,7 @@ def test_a_circle_of_redirects_takes_a_turn_at_a_time_and_leaves_none(way: Way) 
         assert running(way.client) == turns(way.first, 1)
 
 
-def test_a_host_that_hangs_behind_a_redirect_holds_no_turn_of_the_host_that_led_there(way: Way) -> None:
+def test_a_hanging_host_behind_a_redirect_uses_no_turn_of_the_redirecting_host(way: Way) -> None:
     way.open.clear()
     with ThreadPoolExecutor(AT_ONCE) as workers:
         hanging = [workers.submit(way.client.get, f"{way.first}away") for _ in range(AT_ONCE)]
@@ -183,7 +183,7 @@ def test_a_host_that_hangs_behind_a_redirect_holds_no_turn_of_the_host_that_led_
         assert [each.result().body for each in hanging] == [b"second"] * AT_ONCE
 
 
-def test_a_host_that_is_silent_behind_redirects_is_left_alone_and_named(way: Way) -> None:
+def test_a_silent_host_behind_redirects_is_named_and_not_requested_for_a_while(way: Way) -> None:
     way.broken.set()
     for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(HostUnreachable) as caught:
@@ -205,7 +205,7 @@ def test_a_host_that_is_silent_behind_redirects_is_left_alone_and_named(way: Way
     assert way.client.get(way.first).body == b"first"
 
 
-def test_a_host_that_a_slow_one_leads_to_is_not_blamed_for_the_time_that_it_did_not_have(way: Way) -> None:
+def test_a_host_behind_a_slow_redirect_is_not_blamed_for_the_lost_time(way: Way) -> None:
     way.open.clear()
     for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(HostUnreachable) as caught:
@@ -216,7 +216,7 @@ def test_a_host_that_a_slow_one_leads_to_is_not_blamed_for_the_time_that_it_did_
     assert way.client.get(way.second).body == b"second"
 
 
-def test_a_host_that_an_errand_comes_to_at_its_end_is_not_blamed_either(way: Way) -> None:
+def test_a_host_reached_at_the_end_of_an_exchange_is_not_blamed(way: Way) -> None:
     way.open.clear()
     for _ in range(FAILURES_TO_OPEN):
         late = way.client.exchange(way.second, seconds=0.1, download=True)
@@ -233,9 +233,7 @@ def budget_of(seconds: float) -> Budget:
 
 
 @pytest.mark.parametrize(("seconds_left", "verdict"), [(20, False), (0.9, None)])
-def test_the_end_of_an_exchange_counts_for_a_host_that_had_its_share_of_it(
-    seconds_left: float, verdict: bool | None
-) -> None:
+def test_a_timeout_counts_against_a_host_that_had_enough_time(seconds_left: float, verdict: bool | None) -> None:
     budget = budget_of(seconds_left)
     budget.end_move("x.example:80")
     assert budget.host_responded(True) is False  # refused before the deadline, as by a closed port
@@ -243,7 +241,7 @@ def test_the_end_of_an_exchange_counts_for_a_host_that_had_its_share_of_it(
     assert budget.host_responded(True) is verdict
 
 
-def test_time_that_was_lost_before_a_turn_came_leaves_the_circuit_alone() -> None:
+def test_time_lost_before_a_turn_does_not_count_against_the_host() -> None:
     turns, circuits, budget = ConcurrencyLimit(), CircuitBreakers(time.time), budget_of(0)
     for _ in range(FAILURES_TO_OPEN):
         with (
@@ -255,7 +253,7 @@ def test_time_that_was_lost_before_a_turn_came_leaves_the_circuit_alone() -> Non
     assert budget.host_port == ""
 
 
-def test_a_try_of_a_silent_host_that_had_no_time_leaves_the_next_one_to_try() -> None:
+def test_a_test_request_without_enough_time_leaves_the_test_to_the_next() -> None:
     now = 1000.0
     circuits = CircuitBreakers(lambda: now)
 
@@ -272,7 +270,7 @@ def test_a_try_of_a_silent_host_that_had_no_time_leaves_the_next_one_to_try() ->
         exchange(None)
 
 
-def test_a_turn_is_kept_on_the_way_to_another_name_of_its_group() -> None:
+def test_a_redirect_within_the_same_group_keeps_its_turn() -> None:
     client = GuardedClient(turn_seconds=0, quiet_seconds=0)
     with client.exchange("http://forge.example/"):
         before = dict(client._turns._queues)

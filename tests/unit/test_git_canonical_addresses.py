@@ -45,7 +45,7 @@ def asked_for(url: str) -> tuple[str, int]:
         ("http://www.plain.example:8080/o/r", ("plain.example", 8080)),
     ],
 )
-def test_a_repository_is_asked_for_at_the_address_that_its_name_says(url: str, place: tuple[str, int]) -> None:
+def test_a_repository_is_requested_at_the_address_of_its_canonical_name(url: str, place: tuple[str, int]) -> None:
     assert asked_for(url) == place
 
 

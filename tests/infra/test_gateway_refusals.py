@@ -25,13 +25,13 @@ SAID = [
 
 
 @pytest.mark.parametrize("kind", SAID)
-def test_what_the_gate_says_is_readable_and_scripts_of_other_sites_may_read_it(kind: str) -> None:
+def test_gateway_refusals_are_readable_and_open_to_scripts_of_other_sites(kind: str) -> None:
     message = json.loads(RESPONSES[kind]["ResponseTemplates"]["application/json"])["message"]
     check_readable(message if message.endswith(".") else f"{message}.")  # one ends in a link
     assert RESPONSES[kind]["ResponseParameters"]["Headers"]["Access-Control-Allow-Origin"] == "'*'"
 
 
-def test_statuses_are_those_that_people_know() -> None:
+def test_gateway_refusals_have_the_usual_http_statuses() -> None:
     """API Gateway's own statuses for the first three kinds are 403, 413 and 429. A missing route has 404 instead; the
     others keep their status.
     """
@@ -39,25 +39,25 @@ def test_statuses_are_those_that_people_know() -> None:
     assert statuses == dict(zip(SAID, (404, 413, None, None, None), strict=True))
 
 
-def test_an_address_that_leads_nowhere_is_told_in_the_same_words_here() -> None:
+def test_an_unknown_address_has_the_same_message_in_the_local_runtime() -> None:
     template = RESPONSES["MISSING_AUTHENTICATION_TOKEN"]["ResponseTemplates"]["application/json"]
     assert json.loads(template) == NO_ROUTE
 
 
-def test_a_burst_of_requests_meets_a_limit_on_every_route() -> None:
+def test_every_route_limits_bursts_of_requests() -> None:
     every, _ = API["MethodSettings"]
     assert (every["ResourcePath"], every["HttpMethod"]) == ("/*", "*")
     limits = [every["ThrottlingRateLimit"]["Ref"], every["ThrottlingBurstLimit"]["Ref"]]
     assert all(TEMPLATE["Parameters"][name]["Default"] > 0 for name in limits)
 
 
-def test_metrics_are_read_once_a_second_at_most() -> None:
+def test_metrics_can_be_requested_once_a_second_at_most() -> None:
     _, metrics = API["MethodSettings"]
     assert (metrics["ResourcePath"], metrics["HttpMethod"]) == ("/~1metrics", "GET")
     assert (metrics["ThrottlingRateLimit"], metrics["ThrottlingBurstLimit"]) == (1, 5)
 
 
-def test_no_log_of_the_gate_holds_a_query_or_a_header_where_tokens_are() -> None:
+def test_the_access_log_contains_no_query_and_no_header() -> None:
     for each in API["MethodSettings"]:
         assert (each["LoggingLevel"], each["DataTraceEnabled"]) == ("OFF", False)
     fields = json.loads(API["AccessLogSetting"]["Format"])
@@ -67,7 +67,7 @@ def test_no_log_of_the_gate_holds_a_query_or_a_header_where_tokens_are() -> None
     assert fields["path"] == "$context.path"
 
 
-def test_the_access_log_is_allowed_before_it_is_asked_for() -> None:
+def test_the_api_is_created_after_the_account_role_for_access_logs() -> None:
     assert RESOURCES["Api"]["Metadata"]["After"] == {"If": ["MakesAccessLogRole", {"Ref": "AccessLogAccount"}, ""]}
     assert RESOURCES["AccessLogAccount"]["Properties"]["CloudWatchRoleArn"] == {"GetAtt": "ApiLogsRole.Arn"}
 
@@ -75,9 +75,7 @@ def test_the_access_log_is_allowed_before_it_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("function", "method", "path"), [("AnswerApi", "POST", "/api/launches"), ("ServePages", "GET", "/")]
 )
-def test_a_body_over_our_own_limit_is_refused_by_the_deployed_function_too(
-    function: str, method: str, path: str
-) -> None:
+def test_a_deployed_function_refuses_a_body_over_our_limit(function: str, method: str, path: str) -> None:
     with deployed(Recorder()) as there:
         fits = {"provider": "gh", "spec": "o/r/HEAD", "x": "漢" * (LARGEST_BODY // 6 - 100)}
         assert there.web(function, method, path, fits)["statusCode"] in (200, 400)
@@ -87,7 +85,7 @@ def test_a_body_over_our_own_limit_is_refused_by_the_deployed_function_too(
         assert not there.waiting
 
 
-def test_every_route_of_the_template_is_one_of_the_api() -> None:
+def test_every_route_of_the_template_belongs_to_the_api() -> None:
     routes = read_routes()
     assert routes
     assert {event["RestApiId"]["Ref"] for event in routes} == {"Api"}

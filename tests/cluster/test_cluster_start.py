@@ -23,7 +23,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("apart")
-def test_what_was_half_made_does_not_count() -> None:
+def test_a_partial_result_is_not_used() -> None:
     def fail(folder: Path) -> None:
         (folder / "half").touch()
         raise RuntimeError
@@ -37,11 +37,11 @@ def test_what_was_half_made_does_not_count() -> None:
 
 
 @pytest.mark.usefixtures("apart")
-def test_another_recipe_makes_another_thing() -> None:
+def test_different_recipes_have_different_results() -> None:
     assert place_of("thing", [b"one", b"two"]) != place_of("thing", [b"one", b"three"])
 
 
-def test_two_clusters_share_no_port() -> None:
+def test_two_clusters_never_share_a_port() -> None:
     ports = [Place(number).port(name) for number in NUMBERS for name in PORTS]
     assert len(set(ports)) == len(ports)
     assert max(ports) < 32768
@@ -55,7 +55,7 @@ def test_a_place_belongs_to_its_process_until_it_is_handed_over(apart: Path) -> 
     assert claims.of_this_checkout() == [own_place]
 
 
-def test_the_cluster_of_a_checkout_that_is_gone_is_cleared_away(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cluster_of_a_deleted_checkout_is_removed(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "CHECKOUT", str(apart / "gone"))
     other_place = claims.claim()
     claims.hand_over(other_place)
@@ -63,19 +63,19 @@ def test_the_cluster_of_a_checkout_that_is_gone_is_cleared_away(apart: Path, mon
 
 
 @pytest.mark.usefixtures("apart")
-def test_a_place_whose_claim_was_cut_short_is_cleared_away() -> None:
+def test_a_place_with_an_interrupted_claim_is_freed() -> None:
     other_place = claims.claim()
     (other_place.folder / "owner.json").unlink()
     assert claims.claim() == other_place
 
 
-def test_a_part_that_ends_at_its_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_a_daemon_that_ends_at_its_start_is_reported_with_its_last_output(tmp_path: Path) -> None:
     daemon = Daemon("part", tmp_path, ("sh", "-c", "echo no such thing >&2; exit 1")).start()
     with pytest.raises(NotStarted, match="part ended: no such thing"):
         until(lambda: False, [daemon])
 
 
-def test_a_part_that_does_not_come_up_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_a_daemon_that_does_not_become_ready_is_reported_with_its_last_output(tmp_path: Path) -> None:
     daemon = Daemon("part", tmp_path, ("sh", "-c", "echo waiting; exec sleep 100")).start()
     try:
         with pytest.raises(NotStarted, match="part: waiting"):
@@ -87,7 +87,7 @@ def test_a_part_that_does_not_come_up_is_told_with_its_last_words(tmp_path: Path
 
 
 @pytest.mark.usefixtures("apart")
-def test_a_machine_without_the_programs_is_told_which_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_programs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     assert what_is_missing() in ("only root can start a test cluster", "a test cluster needs Debian")

@@ -18,7 +18,7 @@ DETACHED = "import subprocess; subprocess.Popen(['sleep', '1000'], start_new_ses
 COUNTED = ("_total", "_count", "_sum", "_bucket")
 
 
-def test_an_idle_session_ends_and_one_that_computes_in_silence_does_not(
+def test_an_idle_session_ends_and_a_silently_computing_one_does_not(
     home: Path, git_server: GitServer, plain: str, gate: Gate
 ) -> None:
     settings = {"idle_seconds": 4, "cull_seconds": 0.5, "reconcile_seconds": 1}
@@ -44,7 +44,9 @@ def test_an_idle_session_ends_and_one_that_computes_in_silence_does_not(
         until(lambda: not bindery.sessions() and not bindery.session_folders())
 
 
-def test_a_session_that_is_too_old_ends_busy_or_not(home: Path, git_server: GitServer, plain: str, gate: Gate) -> None:
+def test_a_session_over_its_maximum_age_ends_even_if_busy(
+    home: Path, git_server: GitServer, plain: str, gate: Gate
+) -> None:
     settings = {"max_age_seconds": 20, "cull_seconds": 0.5, "idle_seconds": 0}  # a kernel may take ten seconds to start
     with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=settings) as bindery:
         token = bindery.token(f"git/{plain}", jti="old")
@@ -54,7 +56,7 @@ def test_a_session_that_is_too_old_ends_busy_or_not(home: Path, git_server: GitS
         assert "old" in bindery.launch(plain, build_token=token).last.message
 
 
-def test_sigterm_ends_it_with_every_session_and_build(
+def test_sigterm_ends_bindery_with_all_sessions_and_builds(
     home: Path, git_server: GitServer, spec_of: Spec, plain: str, gate: Gate
 ) -> None:
     script = gate.post_build("setsid sleep 1000 &\necho begun")
@@ -69,7 +71,9 @@ def test_sigterm_ends_it_with_every_session_and_build(
         check_nothing_left(bindery)
 
 
-def test_an_interrupt_while_a_session_starts_leaves_nothing(home: Path, git_server: GitServer, plain: str) -> None:
+def test_an_interrupt_during_a_session_start_leaves_no_process_or_file(
+    home: Path, git_server: GitServer, plain: str
+) -> None:
     with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
         assert bindery.launch(plain, build_only="true").last.phase == "ready"
         with bindery.stream(plain) as starting:
@@ -84,7 +88,7 @@ def check_nothing_left(bindery: LocalRuntime) -> None:
     assert bindery.session_folders() == []
 
 
-def test_after_a_crash_orphans_go_environments_stay_and_the_launch_goes_on(
+def test_a_crash_ends_orphans_keeps_environments_and_resumes_the_launch(
     home: Path, git_server: GitServer, spec_of: Spec, plain: str, gate: Gate
 ) -> None:
     make_repository(git_server.root / "crash.git", {"postBuild": gate.post_build("echo begun")})
@@ -130,7 +134,7 @@ def counters(bindery: LocalRuntime, begins: str = "") -> dict[tuple[str, frozens
     }
 
 
-def test_a_second_bindery_does_not_touch_the_first_ones_home(bindery: LocalRuntime) -> None:
+def test_a_second_bindery_does_not_use_the_home_of_the_first(bindery: LocalRuntime) -> None:
     second = LocalRuntime(bindery.home)
     with pytest.raises(AssertionError, match="Another Bindery is running"):
         second.start()
@@ -138,7 +142,7 @@ def test_a_second_bindery_does_not_touch_the_first_ones_home(bindery: LocalRunti
     assert bindery.get("/health").status_code == 200
 
 
-def test_a_setting_that_cannot_be_used_is_named(home: Path) -> None:
+def test_an_invalid_setting_is_named(home: Path) -> None:
     wrong = LocalRuntime(home, idle_seconds="soon")
     with pytest.raises(AssertionError, match="BINDERY_IDLE_SECONDS"):
         wrong.start()

@@ -67,7 +67,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
         yield page
 
 
-def test_ten_thousand_who_watch_one_build_all_get_there(page: Page) -> None:
+def test_ten_thousand_watchers_of_one_build_all_reach_their_sessions(page: Page) -> None:
     limits = {name: TEMPLATE["Parameters"][name]["Default"] for name in ("RequestsPerSecond", "RequestsAtOnce")}
     throttled = RESOURCES["Api"]["Properties"]["GatewayResponses"]["THROTTLED"]["ResponseParameters"]["Headers"]
     watching = TEMPLATE["Parameters"]["WatchersAtOnce"]["Default"]
@@ -87,7 +87,7 @@ def test_ten_thousand_who_watch_one_build_all_get_there(page: Page) -> None:
     assert counts["last"] / 1000 < BUILD_SECONDS + 300, "minutes after it is built at the latest"
 
 
-def test_as_many_are_reserved_for_those_who_watch_and_no_more() -> None:
+def test_the_reserved_concurrency_of_streams_equals_the_watchers_at_once() -> None:
     """The reserved number leaves workers the rest of the account's limit while ten thousand people watch."""
     stream = RESOURCES["StreamLaunch"]["Properties"]
     assert stream["ReservedConcurrentExecutions"] == {"Ref": "WatchersAtOnce"}
