@@ -13,6 +13,7 @@ from bindery.domain.messages import BuildChanged, LogLine, LogWritten, Message
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.contents import Checkout, Contents
+from bindery_builder.environments.conda_request import CHANNELS_ADDRESS
 from bindery_local.builds.uv.builds import UvBuilds
 from tests.serving.uv import UV
 
@@ -130,6 +131,7 @@ class Building:
         clock: Clock | None = None,
         contents: Contents | None = None,
         uv: str = UV,
+        conda_channels: str = CHANNELS_ADDRESS,
     ) -> None:
         self.folder, self.home, self.queue = folder, folder / "home", HeardQueue()
         clock = clock or SystemClock()
@@ -142,6 +144,7 @@ class Building:
             max_bytes=max_bytes,
             max_build_bytes=max_build_bytes,
             uv=uv,
+            conda_channels=conda_channels,
         )
 
     def close(self) -> None:

@@ -48,7 +48,9 @@ SESSIONS = {
 }
 # Settings that no parameter sets, and the reasons.
 NOT_ON_AWS = {
-    **dict.fromkeys(("home", "port", "container_tool", "disk_bytes", "kubeconfig"), "of engines on one machine"),
+    **dict.fromkeys(
+        ("home", "port", "container_tool", "conda_channels", "disk_bytes", "kubeconfig"), "of engines on one machine"
+    ),
     **dict.fromkeys(("registry_user", "registry_password"), "ECR is asked by the functions' roles"),
     **dict.fromkeys(("cull_seconds", "reconcile_seconds"), "the schedules' rates"),
     **dict.fromkeys(

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from bindery.domain.builds import BuildReport, BuildState
-from bindery.domain.errors import BuildServiceDown, CannotBuild, RepositoryUnusable
-from bindery.domain.failure import Failure
+from bindery.domain.errors import BuildServiceDown, RepositoryUnusable
 from bindery_builder.environments.uv_command import UvCommand
 from bindery_local.builds.environments import BuiltEnvironment, environment_of
 from tests.building import REF, Building, ordered
@@ -131,17 +130,6 @@ def test_unsupported_requirements_fail_with_their_facts(
     assert failure.kind == "CannotBuild"
     assert (failure.facts["file"], failure.facts["needs"]) == (file, needs)
     assert failure.facts["install"]
-
-
-def test_conda_packages_without_a_conda_tool_name_what_to_install(
-    building: Building, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    building.builds.name  # noqa: B018 - uv is found before PATH is taken away
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    report = building.build({"environment.yml": "dependencies: [python, numpy=1.26, gdal]"})
-    install = "micromamba, mamba or conda on PATH"
-    expected = CannotBuild(file="environment.yml", needs="conda packages (numpy, gdal)", install=install)
-    assert report.failure == Failure.of(expected)
 
 
 def test_a_missing_package_is_named(building: Building) -> None:

@@ -31,6 +31,8 @@ from tests.serving.tool_storage import clear
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120.0
 START_SECONDS = 60.0
+NO_CHANNELS = "http://127.0.0.1:9"
+"""Address without a server: a test that needs conda channels names its own, and none reaches the public ones."""
 STREAM = {"Accept": "text/event-stream"}
 
 
@@ -170,7 +172,8 @@ class LocalRuntime:
     def start(self) -> None:
         """Start the runtime. Raise AssertionError with its output if it does not come up."""
         outer = {name: value for name, value in os.environ.items() if not name.startswith("BINDERY_")}
-        settings = {"BINDERY_HOME": str(self.home), "BINDERY_PORT": "0", **self._settings}
+        own = {"BINDERY_HOME": str(self.home), "BINDERY_PORT": "0", "BINDERY_CONDA_CHANNELS": NO_CHANNELS}
+        settings = {**own, **self._settings}
         with self.errors.open("a") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bindery_local", *self._arguments],

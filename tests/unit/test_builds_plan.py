@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bindery.domain.errors import BuildFailed, CannotBuild, RepositoryUnusable
-from bindery_builder.environments.environment_yml import read_environment_yml
+from bindery_builder.environments.conda_request import CondaSpecs
 from bindery_builder.environments.plan import Plan, read_plan
-from bindery_builder.process.scripts import ConfigurationFiles, script_command
+from bindery_builder.process.scripts import script_command
 from tests.building import written
 
 Files = Mapping[str, str | bytes]
@@ -155,13 +155,37 @@ def test_all_conda_spellings_of_a_python_version_are_read(tmp_path: Path, entry:
     assert (python.request if python else None) == expected
 
 
-def test_conda_packages_are_left_to_a_conda_tool(tmp_path: Path) -> None:
-    content = written(
-        tmp_path, {"environment.yml": "dependencies: [python=3.11, numpy=1.26, 'conda-forge::gdal', pip]"}
-    )
-    file = content / "environment.yml"
-    assert read_plan(content).conda == file
-    assert read_environment_yml(ConfigurationFiles.of(content), file).packages == ("numpy", "gdal")
+def test_conda_packages_are_planned_as_the_file_writes_them(tmp_path: Path) -> None:
+    dependencies = "[python=3.11, numpy=1.26, 'conda-forge::gdal', pip, jupyterlab=4.1, {pip: [six]}]"
+    text = f"channels: [bioconda, nodefaults]\ndependencies: {dependencies}"
+    read = plan(tmp_path, {"environment.yml": text})
+    specs = ("python=3.11", "numpy=1.26", "conda-forge::gdal", "pip", "jupyterlab=4.1")
+    assert read.conda == CondaSpecs("environment.yml", ("bioconda", "nodefaults"), specs)
+    assert lines(read) == ["six"]
+
+
+@pytest.mark.parametrize(
+    ("channels", "specs", "addresses"),
+    [
+        ((), ("a",), ["conda-forge"]),
+        (("bioconda",), ("a",), ["bioconda", "conda-forge"]),
+        (("conda-forge", "bioconda"), ("a",), ["conda-forge", "bioconda"]),
+        (("bioconda", "nodefaults"), ("a",), ["bioconda"]),
+        (("defaults",), ("a",), ["main", "r", "conda-forge"]),
+        (("nodefaults",), ("a",), ["conda-forge"]),
+        ((), ("x/label/dev::a", "defaults::b"), ["conda-forge", "x/label/dev", "main"]),
+    ],
+)
+def test_channels_have_the_order_of_the_file(
+    channels: tuple[str, ...], specs: tuple[str, ...], addresses: list[str]
+) -> None:
+    read = CondaSpecs("environment.yml", channels, specs)
+    assert read.addresses("https://c.example/") == tuple(f"https://c.example/{name}" for name in addresses)
+
+
+def test_a_spec_with_a_channel_gets_its_address() -> None:
+    read = CondaSpecs("environment.yml", (), ("x::a>=1", "https://d.example/y::b", "c=2"))
+    assert read.addressed("https://c.example") == ("https://c.example/x::a>=1", "https://d.example/y::b", "c=2")
 
 
 @pytest.mark.parametrize(

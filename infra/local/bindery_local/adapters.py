@@ -84,6 +84,7 @@ class LocalAdapters(BuilderAdapters):
             slots=settings.build_slots,
             max_bytes=settings.disk_bytes,
             uv=str(beside) if beside.exists() else "",
+            conda_channels=settings.conda_channels,
         )
 
     def _container_builds(self) -> ContainerBuilds:

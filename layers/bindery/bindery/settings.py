@@ -51,6 +51,11 @@ class Settings(Resources):
     builder: str = Field(
         "uv", pattern="^(uv|container|codebuild)$", description="build engine: `uv`, `container` or `codebuild`"
     )
+    conda_channels: str = Field(
+        "https://conda.anaconda.org",
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9_.~%+-]+)*/?$",
+        description="address under which builds with `uv` find conda channels by name, such as `conda-forge`; a mirror's",
+    )
     codebuild_project: str = Field("bindery", description="CodeBuild project of the builds, with `codebuild`")
     codebuild_layer: str = Field(
         "", description="ARN of the layer with the code that runs in a build; empty: the project's own"

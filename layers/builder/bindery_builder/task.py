@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bindery.domain.builds import BuildOrder
 from bindery_builder.build_log import BuildLog
+from bindery_builder.environments.conda_request import CondaPackage
 
 
 class Manifest(BaseModel):
     """Result of a successful build.
 
     start: the `start` script, relative to the working copy. ref: the commit that it was built from. image: the image's name, if the
-    environment is an image in a registry.
+    environment is an image in a registry. variables: environment variables that its packages set for each session. conda_packages: the
+    packages that were installed from conda channels.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -24,6 +26,8 @@ class Manifest(BaseModel):
     keeps_content: bool = False
     start: str | None = None
     image: str = ""
+    variables: dict[str, str] = Field(default_factory=dict)
+    conda_packages: tuple[CondaPackage, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import fcntl
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +22,8 @@ class BuiltEnvironment:
     """Finished environment.
 
     python: the interpreter with all packages. content, home: as postBuild left them, if a session needs them (to copy, not to use
-    in place). start: the `start` script's path, relative to a working copy. ref: the commit that the image was built from.
+    in place). start: the `start` script's path, relative to a working copy. ref: the commit that the image was built from. variables: set
+    for each session by the packages.
     """
 
     python: Path
@@ -29,6 +31,7 @@ class BuiltEnvironment:
     home: Path | None
     start: Path | None
     ref: str
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 class Hold:
@@ -76,6 +79,7 @@ def environment_of(home: Path, image: str) -> BuiltEnvironment | None:
         home=folder / "home" if keeps_content else None,
         start=Path(manifest.start) if manifest.start else None,
         ref=manifest.ref,
+        variables=manifest.variables,
     )
 
 

@@ -1,6 +1,6 @@
 """Interface of a session's environment; `bindery_local.builds.environments` implements it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +10,7 @@ class Environment(Protocol):
 
     python: its interpreter, in `bin` of a virtual environment. ref: the ref that it was built from. content: the working copy as
     the build left it, if the build may change it. home: the HOME that the build left. start: the `start` script, relative to the
-    working copy.
+    working copy. variables: environment variables that its packages set.
     """
 
     @property
@@ -23,6 +23,8 @@ class Environment(Protocol):
     def home(self) -> Path | None: ...
     @property
     def start(self) -> Path | None: ...
+    @property
+    def variables(self) -> Mapping[str, str]: ...
 
 
 class Hold(Protocol):

@@ -28,19 +28,26 @@ PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
 def variables(
     outer: Mapping[str, str], order: SessionOrder, environment: Environment, folder: SessionFolder, mark: str
 ) -> dict[str, str]:
-    """Return the server's environment variables: an allow-list of this process's, the order's, then the session's own."""
+    """Return the server's variables: an allow-list of this process's, the environment's, the order's, then the session's own."""
     binaries = environment.python.parent
     return {
         **{name: value for name, value in outer.items() if _may_pass(name, value)},
+        **environment.variables,
         **order.variables,
         "HOME": str(folder.home),
         "TMPDIR": str(folder.temporary),
-        "PATH": f"{binaries}:{outer.get('PATH', os.defpath)}",
+        "PATH": _path(outer, environment),
         "VIRTUAL_ENV": str(binaries.parent),
         "SHELL": "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh",
         "JUPYTER_TOKEN": order.token,
         MARK: f"{mark}:{order.id}",
     }
+
+
+def _path(outer: Mapping[str, str], environment: Environment) -> str:
+    """Return the search path: the environment's programs first, then folders that its packages add, then this machine's."""
+    added = environment.variables.get("PATH", "")
+    return ":".join(part for part in (str(environment.python.parent), added, outer.get("PATH", os.defpath)) if part)
 
 
 def _may_pass(name: str, value: str) -> bool:

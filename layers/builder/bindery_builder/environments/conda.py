@@ -1,35 +1,132 @@
-"""Conda environments, on machines with a conda tool."""
+"""Conda environments: solved and installed into a prefix by py-rattler, in a process of its own."""
 
+import json
 import os
+import re
 import shutil
+import signal
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from bindery.domain.errors import CannotBuild
-from bindery_builder.environments.environment_yml import read_environment_yml
+import bindery
+import bindery_builder
+from bindery.domain.errors import BinderyError, BuildFailed
+from bindery_builder.environments.conda_request import CHANNELS_ADDRESS, CondaRequest, CondaResult, CondaSpecs
 from bindery_builder.failure_reason import failed
 from bindery_builder.process.runner import Runner
-from bindery_builder.process.scripts import ConfigurationFiles
 
-_TOOLS = ("micromamba", "mamba", "conda")
+JUPYTER: Final = ("notebook >=7", "ipywidgets >=8", "jupyter-resource-usage", "jupyter-offlinenotebook", "nbgitpuller")
+CURRENT: Final = ("jupyterlab >=4,<5", *JUPYTER, "nodejs", "setuptools", "pip")
+ANY_VERSION: Final = ("python", "jupyterlab", "notebook", "ipykernel", "nbgitpuller", "setuptools", "pip")
+BASE: Final = (("python 3.10.*", *CURRENT), ("python", *CURRENT), ANY_VERSION, ("python", "pip"))
+"""Packages of every environment, in groups. The first group with a solution beside the repository's packages is installed.
+
+A package that the repository names is left out of the groups. Python 3.10 is repo2docker's default. With the last group, JupyterLab
+is installed from PyPI. A change here changes every environment: increase RECIPE in bindery_local/builds/uv/builds.py, too.
+"""
+_SCRIPT = Path(__file__).with_name("conda_script.py")
+_PACKAGES = dict.fromkeys(str(Path(name).parents[1]) for name in (bindery.__file__, bindery_builder.__file__) if name)
+_ACTIVATE = """\
+for script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do
+    [ -f "$script" ] && . "$script"
+done >&2
+exec env -0 >"$1"
+"""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
+_OF_THE_SHELL = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})
+MOST_VARIABLES, MOST_CHARACTERS = 200, 50_000
 
 
-def make_conda_environment(runner: Runner, content: Path, prefix: Path, file: Path, python: str) -> None:
-    """Make the environment at its final place. It always has a Python. Raises CannotBuild, BuildFailed."""
-    name = file.relative_to(content).as_posix()
-    tool = next((path for name in _TOOLS if (path := shutil.which(name, path=os.environ.get("PATH")))), None)
-    if tool is None:
-        packages = read_environment_yml(ConfigurationFiles.of(content), file).packages
-        some = ", ".join(package[:40] for package in packages[:5]) + (", ..." if len(packages) > 5 else "")
-        raise CannotBuild(file=name, needs=f"conda packages ({some})", install="micromamba, mamba or conda on PATH")
-    runner.log.say(f"Making the conda environment of {name}", "building")
-    # `mamba env create` and `conda env create` read the file; for micromamba it is `create`.
-    words = ["create", "--yes"] if Path(tool).name == "micromamba" else ["env", "create"]
-    _run(runner, [tool, *words, "--prefix", str(prefix), "--file", str(file)], file.parent, name)
-    if not (prefix / "bin" / "python").exists():
-        _run(runner, [tool, "install", "--yes", "--prefix", str(prefix), f"python={python}"], file.parent, name)
+@dataclass(frozen=True)
+class CondaSource:
+    """Origin of conda packages. cache: folder of downloaded packages, shared by all builds. channels: address of channels with a name."""
+
+    cache: Path
+    channels: str = CHANNELS_ADDRESS
 
 
-def _run(runner: Runner, command: list[str], folder: Path, step: str) -> None:
+def make_conda_environment(
+    runner: Runner, source: CondaSource, specs: CondaSpecs, prefix: Path, folder: Path
+) -> CondaResult:
+    """Solve the packages together with BASE and install them into `prefix`.
+
+    folder: the place for temporary files, out of the repository's reach. Raises BuildFailed, BuildServiceDown, and the errors of
+    `Runner.run`.
+    """
+    request = CondaRequest(
+        channels=specs.addresses(source.channels),
+        specs=specs.addressed(source.channels),
+        base=BASE,
+        prefix=str(prefix),
+        cache=str(source.cache),
+    )
+    request_file, result_file = folder / "conda.json", folder / "conda-result.json"
+    request_file.write_text(request.model_dump_json())
+    runner.log.say(f"Solving the conda packages of {specs.file}", "building")
+    command = [sys.executable, "-I", str(_SCRIPT), str(request_file), str(result_file), *_PACKAGES]
     code, last = runner.run(command, folder)
     if code:
-        raise failed(step, code, last)
+        why = "solving its packages takes more memory than a build may use" if code in _ABORTED else ""
+        raise failed(specs.file, code, last, why)
+    result = CondaResult.model_validate_json(result_file.read_bytes())
+    if result.why:
+        raise _failure(runner, specs, result)
+    _compile(runner, prefix)
+    return result
+
+
+_ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
+
+
+def _failure(runner: Runner, specs: CondaSpecs, result: CondaResult) -> BinderyError:
+    """Return the error of a solve or an installation. The log gets the whole explanation."""
+    for line in result.why.splitlines():
+        runner.log.say(line, "building")
+    if result.pythons:
+        return BuildFailed(
+            step=specs.file, why=f"no channel has its Python; the nearest is {_nearest(specs, result.pythons)}"
+        )
+    return failed(specs.file, 1, result.why.splitlines(), " ".join(result.why.split())[:300])
+
+
+def _nearest(specs: CondaSpecs, pythons: tuple[str, ...]) -> str:
+    """Return the version nearest to the requested one. Versions of another major version are the farthest."""
+    text = next((spec for spec in specs.specs if re.match(r"(.*::)?python\b", spec)), "")
+    number = re.search(r"(\d{1,3})(?:\.(\d{1,3}))?", text)
+    major, minor = (int(number[1]), int(number[2] or 0)) if number else (3, 10)
+
+    def distance(version: str) -> tuple[int, int]:
+        numbers = [int(part) for part in version.split(".")]
+        return abs(numbers[0] - major), abs(numbers[1] - minor)
+
+    return min(pythons, key=distance)
+
+
+def _compile(runner: Runner, prefix: Path) -> None:
+    """Compile the packages to byte code: conda's packages for any platform have none, and each session would compile them again."""
+    python = prefix / "bin" / "python"
+    for packages in prefix.glob("lib/python*/site-packages"):
+        # A package may hold templates that are not valid Python: the exit code says nothing.
+        runner.run([str(python), "-m", "compileall", "-q", str(packages)], prefix, quiet=True)
+
+
+def activation(runner: Runner, prefix: Path, folder: Path) -> dict[str, str]:
+    """Return the variables that the activation scripts of the packages set or change. Raises the errors of `Runner.run`."""
+    before = {**runner.environment, "CONDA_PREFIX": str(prefix), "CONDA_DEFAULT_ENV": str(prefix)}
+    variables = {name: before[name] for name in ("CONDA_PREFIX", "CONDA_DEFAULT_ENV")}
+    shell = shutil.which("bash") or shutil.which("sh")
+    if shell is None or not any(prefix.glob("etc/conda/activate.d/*.sh")):
+        return variables
+    answer = folder / "activation"
+    in_prefix = Runner(before, runner.deadline, runner.stopped, runner.log, runner.room)
+    code, last = in_prefix.run([shell, "-c", _ACTIVATE, "activate", str(answer)], prefix)
+    if code:
+        raise failed("activation scripts", code, last)
+    pairs = (pair.partition("=") for pair in os.fsdecode(answer.read_bytes()).split("\0") if pair)
+    changed = {name: value for name, _, value in pairs if before.get(name) != value and name not in _OF_THE_SHELL}
+    variables |= {name: value for name, value in changed.items() if _NAME.fullmatch(name)}
+    if len(variables) > MOST_VARIABLES or len(json.dumps(variables)) > MOST_CHARACTERS:
+        raise BuildFailed(step="activation scripts", why="they set more variables than a session can have")
+    return variables

@@ -1,4 +1,4 @@
-"""Reader of `environment.yml`: its pip part, its Python, and the packages that need a conda tool."""
+"""Reader of `environment.yml`: its pip part, its Python, its channels and its conda packages."""
 
 import re
 from dataclasses import dataclass
@@ -6,58 +6,75 @@ from pathlib import Path
 
 from bindery.domain.errors import BuildFailed
 from bindery.domain.safe_yaml import LARGEST_ELSEWHERE, NotPlain, plain_yaml
+from bindery_builder.environments.conda_request import CondaSpecs
 from bindery_builder.environments.python_version import PythonWanted, Requirements, python_of
 from bindery_builder.process.scripts import ConfigurationFiles
 
-# Packages with the same names on conda and PyPI: they need no conda tool.
-_ALSO_WITHOUT_CONDA = frozenset({"pip", "setuptools", "wheel", "jupyterlab", "notebook", "nbgitpuller"})
+# Packages with the same names on conda and PyPI. With these alone, the environment is made from PyPI, which is faster.
+_ALSO_ON_PYPI = frozenset({"pip", "setuptools", "wheel", "jupyterlab", "notebook", "nbgitpuller"})
 _NOTHING = (None, "", "~", "null")
 _PACKAGE = re.compile(r"([A-Za-z0-9_.-]+)\s*(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class EnvironmentYml:
-    """Content of an `environment.yml`. packages: conda packages that only a conda tool can install."""
+    """Content of an `environment.yml`.
+
+    requirements: its pip part; where there are no conda packages, also the packages that PyPI has under the same name. conda: all its
+    conda packages; None if PyPI has all of them.
+    """
 
     python: PythonWanted | None
     requirements: Requirements | None
-    packages: tuple[str, ...]
-
-    @property
-    def tool_needed(self) -> bool:
-        return bool(self.packages)
+    conda: CondaSpecs | None
 
 
 def read_environment_yml(files: ConfigurationFiles, file: Path) -> EnvironmentYml:
     """Read an `environment.yml`. Raises BuildFailed if it is not valid."""
     name = files.name(file)
+    read = _mapping(files, file)
     python: PythonWanted | None = None
     pip: list[str] = []
-    packages: list[str] = []
-    for entry in _dependencies(files, file):
+    also_on_pypi: list[str] = []
+    specs: list[str] = []
+    only_on_conda = False
+    for entry in _dependencies(name, read):
         if isinstance(entry, dict):
             pip += _strings(name, _value(entry, "pip") or [])
             continue
         package, spec = _split(name, entry)
+        specs.append(str(entry).strip())
         if package == "python":
             python = _python(name, spec)
-        elif package in _ALSO_WITHOUT_CONDA:
-            pip += [package + _pip_spec(spec)] if spec else []
+        elif package in _ALSO_ON_PYPI:
+            also_on_pypi += [package + _pip_spec(spec)] if spec else []
         else:
-            packages.append(package)
-    requirements = Requirements(name, file.parent, "".join(f"{line}\n" for line in pip)) if pip else None
-    return EnvironmentYml(python, requirements, tuple(packages))
+            only_on_conda = True
+    lines = pip if only_on_conda else [*also_on_pypi, *pip]
+    requirements = Requirements(name, file.parent, "".join(f"{line}\n" for line in lines)) if lines else None
+    conda = CondaSpecs(name, _channels(name, read), tuple(specs)) if only_on_conda else None
+    return EnvironmentYml(python, requirements, conda)
 
 
-def _dependencies(files: ConfigurationFiles, file: Path) -> list[object]:
+def _mapping(files: ConfigurationFiles, file: Path) -> object:
     try:
-        read = plain_yaml(files.text(file), LARGEST_ELSEWHERE)
+        return plain_yaml(files.text(file), LARGEST_ELSEWHERE)
     except NotPlain as error:
         raise BuildFailed(step=files.name(file), why=str(error)) from None
+
+
+def _dependencies(name: str, read: object) -> list[object]:
     dependencies = _value(read, "dependencies") if read not in _NOTHING else None
     if not isinstance(dependencies or [], list) or not (isinstance(read, dict) or read in _NOTHING):
-        raise BuildFailed(step=files.name(file), why="should hold a list called dependencies")
+        raise BuildFailed(step=name, why="should hold a list called dependencies")
     return list(dependencies) if isinstance(dependencies, list) else []
+
+
+def _channels(name: str, read: object) -> tuple[str, ...]:
+    channels = _value(read, "channels") or []
+    if not isinstance(channels, list) or not all(isinstance(channel, str) for channel in channels):
+        raise BuildFailed(step=name, why="its channels should be a list of names or addresses")
+    return tuple(str(channel).strip() for channel in channels)
 
 
 def _value(table: object, key: str) -> object:

@@ -1,4 +1,4 @@
-"""Plan of an environment, read from a repository's configuration files. Refuses repositories that uv alone cannot build."""
+"""Plan of an environment, read from a repository's configuration files. Refuses repositories that need other tools."""
 
 import re
 import tomllib
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bindery.domain.build_files import CONDA
 from bindery.domain.errors import BuildFailed, CannotBuild
+from bindery_builder.environments.conda_request import CondaSpecs
 from bindery_builder.environments.environment_yml import read_environment_yml
 from bindery_builder.environments.pipfile import read_pipfile
 from bindery_builder.environments.python_version import PythonWanted, Requirements, python_of
@@ -19,14 +20,13 @@ _CONTAINERS = "podman, buildah or docker, for BINDERY_BUILDER=container"
 class Plan:
     """Steps of a build with uv.
 
-    requirements: the packages to install, if there are any. conda: environment.yml, if a conda tool has to read it. project:
-    `setup.py` or `pyproject.toml`, if the repository itself is to be installed. start: relative to the content. notes: sentences
-    for the log.
+    requirements: the packages to install, if there are any. conda: the conda packages, if there are any. project: `setup.py` or
+    `pyproject.toml`, if the repository itself is to be installed. start: relative to the content. notes: sentences for the log.
     """
 
     python: PythonWanted | None = None
     requirements: Requirements | None = None
-    conda: Path | None = None
+    conda: CondaSpecs | None = None
     project: str = ""
     post_build: Path | None = None
     start: Path | None = None
@@ -54,7 +54,7 @@ def _packages(files: ConfigurationFiles, python: PythonWanted | None) -> Plan:
     if environment:
         conda = read_environment_yml(files, environment)
         notes = (f"{files.name(requirements)} is not read: {environment.name} counts.",) if requirements else ()
-        return Plan(conda.python or python, conda.requirements, environment if conda.tool_needed else None, notes=notes)
+        return Plan(conda.python or python, conda.requirements, conda.conda, notes=notes)
     if locked := files.find("Pipfile.lock", "Pipfile"):
         pipfile_python, requires = read_pipfile(files, locked)
         return Plan(pipfile_python or python, requires)

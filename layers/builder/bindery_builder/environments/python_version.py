@@ -16,6 +16,12 @@ class PythonWanted:
     request: str
     close: str = ""
 
+    @property
+    def conda_version(self) -> str:
+        """Return the version as conda spells it: a bare `3.11` becomes `3.11.*`."""
+        version = self.close or self.request
+        return f"{version}.*" if version[0].isdigit() else version
+
 
 @dataclass(frozen=True)
 class Requirements:

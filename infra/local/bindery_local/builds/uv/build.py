@@ -1,15 +1,16 @@
-"""Build attempt with uv, step by step: content, plan, Python, packages, postBuild."""
+"""Build attempt on this machine, step by step: content, plan, Python, packages, postBuild."""
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bindery.domain.builds import BuildOrder
 from bindery.domain.errors import BuildFailed, CannotBuild
 from bindery.ports.contents import Contents
 from bindery_builder.build_log import BuildLog
-from bindery_builder.environments.conda import make_conda_environment
+from bindery_builder.environments.conda import CondaSource, activation, make_conda_environment
+from bindery_builder.environments.conda_request import CondaPackage, CondaSpecs
 from bindery_builder.environments.install import install
 from bindery_builder.environments.plan import Plan
 from bindery_builder.environments.planning import planned
@@ -25,7 +26,10 @@ from bindery_builder.task import Manifest
 
 @dataclass
 class UvAttempt:
-    """Attempt that makes an environment in `folder`. step: the current step, for error messages."""
+    """Attempt that makes an environment in `folder`.
+
+    step: the current step, for error messages.
+    """
 
     order: BuildOrder
     folder: Path
@@ -33,7 +37,10 @@ class UvAttempt:
     uv: UvCommand
     runner: Runner
     log: BuildLog
+    conda: CondaSource
     step: str = field(default="build", init=False)
+    _conda_packages: tuple[CondaPackage, ...] = field(default=(), init=False)
+    _variables: dict[str, str] = field(default_factory=dict, init=False)
 
     def make(self) -> Manifest:
         """Make the environment. Raises a BinderyError, Stopped, TimeOver or OSError; the folder is unusable then."""
@@ -67,18 +74,26 @@ class UvAttempt:
     def _environment(self, plan: Plan) -> None:
         self.step = "Python"
         if plan.conda:
-            self.step = plan.conda.name
-            make_conda_environment(
-                self.runner, self._content, self.folder / "venv", plan.conda, self.uv.default_version
-            )
+            self._conda(plan.conda)
             return
         python = self._python(plan.python)
+        if python is None:
+            return
         command = [self.uv.path, "venv", *self.uv.configuration, "--quiet", "--no-project", "--python", str(python)]
         code, last = self.runner.run([*command, str(self.folder / "venv")], self.folder)
         if code:
             raise failed(self.step, code, last)
 
-    def _python(self, wanted: PythonWanted | None) -> Path:
+    def _conda(self, specs: CondaSpecs) -> None:
+        """Make a conda environment. Its later steps and its sessions have the variables that its packages set."""
+        self.step, prefix, temporary = specs.file, self.folder / "venv", self.folder / "tmp"
+        result = make_conda_environment(self.runner, self.conda, specs, prefix, temporary)
+        self._conda_packages = result.packages
+        self._variables = activation(self.runner, prefix, temporary)
+        self.runner = replace(self.runner, environment={**self.runner.environment, **self._variables})
+
+    def _python(self, wanted: PythonWanted | None) -> Path | None:
+        """Return an interpreter of this machine. Without one that fits, make a conda environment with it and return None."""
         if wanted is None:
             if python := self.uv.python():
                 return python
@@ -93,9 +108,13 @@ class UvAttempt:
                 "building",
             )
             return python
-        raise CannotBuild(
-            file=wanted.file, needs=f"Python {wanted.request}", install="that Python, so that uv finds it on PATH"
-        )
+        self.log.say(f"No Python {wanted.request} is on this machine: it comes from conda-forge.", "building")
+        try:
+            self._conda(CondaSpecs(wanted.file, (), (f"python {wanted.conda_version}",)))
+        except BuildFailed as error:
+            missing = f"Python {wanted.request} is not on this machine"
+            raise BuildFailed(step=wanted.file, why=f"{missing}, and {error.facts['why']}") from None
+        return None
 
     def _post_build(self, script: Path) -> None:
         self.step = script.relative_to(self._content).as_posix()
@@ -113,7 +132,13 @@ class UvAttempt:
         for name in ("tmp", "project") if keeps_content else ("tmp", "project", "content", "home"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         start = os.fspath(plan.start) if plan.start else None
-        return Manifest(ref=self.order.repository.ref, keeps_content=keeps_content, start=start)
+        return Manifest(
+            ref=self.order.repository.ref,
+            keeps_content=keeps_content,
+            start=start,
+            variables=self._variables,
+            conda_packages=self._conda_packages,
+        )
 
     @property
     def _content(self) -> Path:

@@ -1,12 +1,16 @@
 """Local build engine: uv makes a repository's environment on this machine, without containers."""
 
 import os
+import platform
+from importlib.metadata import version
 from pathlib import Path
 
 from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents
 from bindery.ports.queue import Queue
+from bindery_builder.environments.conda import CondaSource
+from bindery_builder.environments.conda_request import CHANNELS_ADDRESS
 from bindery_builder.environments.uv_command import UvCommand
 from bindery_builder.process.environment import build_environment
 from bindery_builder.process.runner import Room, Runner
@@ -16,7 +20,7 @@ from bindery_local.builds.environments import environment_of
 from bindery_local.builds.store import Environments
 from bindery_local.builds.uv.build import UvAttempt
 
-RECIPE = 2  # increased when the same files would give another environment
+RECIPE = 3  # increased when the same files would give another environment
 GIGABYTE = 1_000_000_000
 
 
@@ -24,7 +28,8 @@ class UvBuilds:
     """BuildService on this machine. At most `slots` attempts run at a time; the others wait.
 
     home: where environments are kept, at most `max_bytes` plus those in use. One build may use `max_build_bytes`. contents: lays
-    out repositories. uv: the command; empty: found on PATH. Call `recover` once at the start and `close` at the end.
+    out repositories. uv: the command; empty: found on PATH. conda_channels: the address of conda channels that have a
+    name. Call `recover` once at the start and `close` at the end.
     """
 
     report_delay = 0.0
@@ -40,17 +45,20 @@ class UvBuilds:
         max_bytes: int = 20 * GIGABYTE,
         max_build_bytes: int = 10 * GIGABYTE,
         uv: str = "",
+        conda_channels: str = CHANNELS_ADDRESS,
     ) -> None:
         self._environments = Environments(home, clock)
         self._contents, self._max_build_bytes = contents, max_build_bytes
         self._max_bytes = max_bytes
+        self._conda = CondaSource(self._environments.home / "conda", conda_channels)
         self._uv = UvCommand(uv, self._environments.home)
         self._attempts = Attempts(self._environments, queue, slots, self._begin, self._evict)
 
     @property
     def name(self) -> str:
         self._attempts.prepare()
-        return f"uv {self._uv.version}, Python {self._uv.default_version}, recipe {RECIPE}"
+        conda = f"conda {version('py-rattler')}, glibc {platform.libc_ver()[1]}"
+        return f"uv {self._uv.version}, Python {self._uv.default_version}, {conda}, recipe {RECIPE}"
 
     def start(self, order: BuildOrder) -> str:
         self._attempts.prepare()
@@ -97,4 +105,4 @@ class UvBuilds:
         environment = build_environment(os.environ, task.folder, self._uv.cache)
         room = Room(task.folder, self._max_build_bytes)
         runner = Runner(environment, task.deadline, task.stopped, task.log, room)
-        return UvAttempt(task.order, task.folder, self._contents, self._uv, runner, task.log)
+        return UvAttempt(task.order, task.folder, self._contents, self._uv, runner, task.log, self._conda)

@@ -1,0 +1,173 @@
+"""Script of the process that solves and installs a conda environment with py-rattler.
+
+Arguments: the request's file, the result's file, the folders of Bindery's packages. It is a process of its own: rattler's threads cannot
+be cancelled, and a large solve may reach the memory limit. Its output is the build's log.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+if TYPE_CHECKING:
+    from rattler import Channel, Client, Gateway, InstallerReporter, RepoDataRecord
+
+    from bindery_builder.environments.conda_request import CondaPackage, CondaRequest, CondaResult
+
+PLATFORMS: "list[Literal['linux-64', 'noarch']]" = ["linux-64", "noarch"]
+REPORT_SECONDS = 2.0
+MEGABYTE = 1_000_000
+CONFIGURATION = "allow-hard-links = false\nallow-symbolic-links = false\n"
+"""Files are cloned or copied from the cache: a build or a session that changes one in place must not change the cache."""
+
+
+def main() -> None:
+    """Write the result and end the process."""
+    request_file, result_file = map(Path, sys.argv[1:3])
+    sys.path += sys.argv[3:]
+    from bindery_builder.environments.conda_request import CondaRequest
+    from bindery_builder.process.resource_limits import limit_solver
+
+    limit_solver()
+    request = CondaRequest.model_validate_json(request_file.read_bytes())
+    result = asyncio.run(_make(request))
+    result_file.write_text(result.model_dump_json())
+    sys.stdout.flush()
+    os._exit(0)  # rattler's threads may still run, and would crash an interpreter that ends
+
+
+async def _make(request: "CondaRequest") -> "CondaResult":
+    from rattler import Channel, Client, Gateway
+    from rattler.exceptions import (
+        GatewayError,
+        InstallerError,
+        InvalidMatchSpecError,
+        SolverError,
+        TransactionError,
+    )
+
+    from bindery_builder.environments.conda_request import CondaResult
+
+    client = Client(user_agent="bindery")
+    gateway = Gateway(cache_dir=Path(request.cache) / "repodata", client=client)
+    channels = [Channel(address) for address in request.channels]
+    try:
+        number, records = await _solved(request, channels, gateway)
+        print(f"Installing {len(records)} conda packages ({_megabytes(records)} MB)", flush=True)  # noqa: T201 - the log
+        await _install(request, records, client)
+    except InvalidMatchSpecError as error:
+        return CondaResult(why=str(error))
+    except SolverError as error:
+        return CondaResult(why=_reason(error), pythons=await _pythons(request, channels, gateway))
+    except (GatewayError, InstallerError, TransactionError) as error:
+        return CondaResult(why=str(error))
+    return CondaResult(packages=tuple(map(_package, records)), base=number)
+
+
+async def _solved(
+    request: "CondaRequest", channels: "list[Channel]", gateway: "Gateway"
+) -> "tuple[int, list[RepoDataRecord]]":
+    """Return the solution with the first group of base packages that has one, and the group's number. Raises SolverError."""
+    from rattler import MatchSpec, VirtualPackage, solve
+    from rattler.exceptions import SolverError
+
+    own = [MatchSpec(text) for text in request.specs]
+    named = {spec.name.normalized for spec in own if spec.name is not None}
+    machine = VirtualPackage.detect()
+    for number, group in enumerate(request.base):
+        base = [spec for text in group if (spec := MatchSpec(text)).name and spec.name.normalized not in named]
+        try:
+            records = await solve(
+                channels, [*own, *base], gateway=gateway, platforms=PLATFORMS, virtual_packages=machine
+            )
+        except SolverError:
+            if number == len(request.base) - 1:
+                raise
+        else:
+            return number, records
+    raise ValueError
+
+
+async def _install(request: "CondaRequest", records: "list[RepoDataRecord]", client: "Client") -> None:
+    from rattler import Config, install
+
+    await install(
+        records,
+        request.prefix,
+        cache_dir=Path(request.cache),
+        config=Config.from_toml(CONFIGURATION),
+        client=client,
+        show_progress=False,
+        execute_link_scripts=True,
+        reporter=cast("InstallerReporter", Progress(len(records), _megabytes(records))),
+    )
+
+
+class Progress:
+    """Reporter of an installation: prints the downloaded bytes and the linked packages every REPORT_SECONDS."""
+
+    def __init__(self, packages: int, megabytes: int) -> None:
+        self._packages, self._megabytes = packages, megabytes
+        self._downloaded: dict[int, int] = {}
+        self._linked = 0
+        self._printed_at = time.monotonic()
+
+    def on_download_start(self, cache_entry: int) -> int:
+        return cache_entry
+
+    def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:  # noqa: ARG002 - rattler's
+        self._downloaded[download_idx] = progress
+        self._print()
+
+    def on_link_complete(self, index: int) -> None:  # noqa: ARG002 - rattler's
+        self._linked += 1
+        self._print()
+
+    def _print(self) -> None:
+        if time.monotonic() - self._printed_at < REPORT_SECONDS:
+            return
+        self._printed_at = time.monotonic()
+        megabytes = sum(self._downloaded.values()) // MEGABYTE
+        text = f"Downloaded {megabytes} of {self._megabytes} MB, installed {self._linked} of {self._packages} packages"
+        print(text, flush=True)  # noqa: T201 - the log
+
+
+async def _pythons(request: "CondaRequest", channels: "list[Channel]", gateway: "Gateway") -> tuple[str, ...]:
+    """Return the minor versions of Python that the channels have, if no requested Python is among them; otherwise nothing."""
+    from rattler import MatchSpec
+
+    wanted = [spec for text in request.specs if (spec := MatchSpec(text)).name]
+    wanted = [spec for spec in wanted if spec.name is not None and spec.name.normalized == "python"]
+    found = await gateway.query(sources=channels, platforms=PLATFORMS, specs=[MatchSpec("python")], recursive=False)
+    records = [record for source in found for record in source]
+    if not wanted or any(all(spec.matches(record) for spec in wanted) for record in records):
+        return ()
+    minors = {tuple(map(int, str(record.version).split(".")[:2])) for record in records}
+    return tuple(".".join(map(str, minor)) for minor in sorted(minors))
+
+
+def _reason(error: Exception) -> str:
+    return str(error).removeprefix("Cannot solve the request because of: ").strip()
+
+
+def _megabytes(records: "list[RepoDataRecord]") -> int:
+    return sum(record.size or 0 for record in records) // MEGABYTE
+
+
+def _package(record: "RepoDataRecord") -> "CondaPackage":
+    from bindery_builder.environments.conda_request import CondaPackage
+
+    return CondaPackage(
+        name=record.name.normalized,
+        version=str(record.version),
+        build=str(record.build),
+        url=record.url,
+        sha256=record.sha256.hex() if record.sha256 else "",
+        size=record.size or 0,
+    )
+
+
+if __name__ == "__main__":
+    main()

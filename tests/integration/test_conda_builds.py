@@ -1,0 +1,144 @@
+"""Conda environments: solved and installed by py-rattler from channels on loopback, completed by uv."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bindery.domain.builds import BuildReport, BuildState
+from bindery_builder.task import Manifest
+from bindery_local.builds.environments import BuiltEnvironment, environment_of
+from tests.building import Building, ordered
+from tests.serving.conda_channel import MINOR, SITE, Channel, served
+
+ACTIVATE = 'export TOOLBOX_DATA="$CONDA_PREFIX/share/toolbox"\nexport PATH="$CONDA_PREFIX/opt/bin:$PATH"\n'
+
+
+@pytest.fixture(scope="module")
+def channels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Two channels: `conda-forge` without JupyterLab, and `science`. Returns their address."""
+    folder = tmp_path_factory.mktemp("channels")
+    forge = Channel(folder / "conda-forge")
+    forge.python()
+    forge.add("pip", "24.0", {"share/pip": ""}, ("python",))
+    forge.module("greeting", "1.0")
+    forge.module("greeting", "2.0")
+    forge.index()
+    science = Channel(folder / "science")
+    science.module("greeting", "1.5")
+    science.module("needs_old_greeting", "1", ("python", "greeting <2"))
+    science.add("toolbox", "1", {"etc/conda/activate.d/toolbox.sh": ACTIVATE, "share/toolbox/data": "x"})
+    science.index()
+    with served(folder) as address:
+        yield address
+
+
+@pytest.fixture
+def building(tmp_path: Path, channels: str) -> Iterator[Building]:
+    building = Building(tmp_path, conda_channels=channels)
+    yield building
+    building.close()
+
+
+def environment_yml(dependencies: list[object], channels: tuple[str, ...] = ()) -> str:
+    return json.dumps({"channels": list(channels), "dependencies": dependencies})
+
+
+def built(building: Building, report: BuildReport) -> BuiltEnvironment:
+    assert report.state is BuildState.SUCCEEDED, (report, building.queue.text)
+    environment = environment_of(building.home, report.image)
+    assert environment is not None
+    return environment
+
+
+def why(building: Building, report: BuildReport) -> str:
+    assert report.failure is not None, building.queue.text
+    assert report.failure.facts["step"] in {"environment.yml", "runtime.txt"}
+    return str(report.failure.facts["why"])
+
+
+def printed(python: Path, code: str, folder: Path) -> str:
+    return subprocess.check_output([str(python), "-c", code], cwd=folder, text=True).strip()
+
+
+def test_conda_and_pip_packages_and_jupyterlab_are_in_one_environment(
+    building: Building, tmp_path: Path, channels: str
+) -> None:
+    text = environment_yml(["greeting=1.*", "toolbox", {"pip": ["six==1.16.0"]}], ("science", "nodefaults"))
+    files = {"environment.yml": text.replace("nodefaults", "conda-forge")}
+    files["postBuild"] = '#!/bin/sh\nprintf %s "$TOOLBOX_DATA" > "$NB_PYTHON_PREFIX/seen"\n'
+    environment = built(building, building.build(files, scope="tree"))
+    prefix = environment.python.parents[1]
+    code = "import greeting, six, jupyterlab, nbgitpuller; print(greeting.version, six.__version__)"
+    assert printed(environment.python, code, tmp_path) == "1.5 1.16.0"
+    assert (prefix / "seen").read_text() == str(prefix / "share/toolbox")
+    assert environment.variables["TOOLBOX_DATA"] == str(prefix / "share/toolbox")
+    assert environment.variables["PATH"].startswith(f"{prefix}/opt/bin:")
+    assert environment.variables["CONDA_PREFIX"] == str(prefix)
+    manifest = Manifest.model_validate_json((building.home / "environments" / "env-1.json").read_bytes())
+    greeting = next(package for package in manifest.conda_packages if package.name == "greeting")
+    assert greeting.url == f"{channels}/science/noarch/greeting-1.5-0.tar.bz2"
+    assert len(greeting.sha256) == 64
+    assert (prefix / SITE / "greeting.py").stat().st_nlink == 1
+
+
+def test_a_spec_may_name_its_channel(building: Building, tmp_path: Path) -> None:
+    environment = built(building, building.build({"environment.yml": environment_yml(["science::greeting"])}))
+    assert printed(environment.python, "import greeting; print(greeting.version)", tmp_path) == "1.5"
+
+
+def test_an_earlier_channel_has_priority(building: Building, tmp_path: Path) -> None:
+    text = environment_yml(["greeting"], ("science", "conda-forge"))
+    environment = built(building, building.build({"environment.yml": text}))
+    assert printed(environment.python, "import greeting; print(greeting.version)", tmp_path) == "1.5"
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "reason"),
+    [
+        (["no-such-package"], "No candidates were found for no-such-package *."),
+        (["greeting=9"], "No candidates were found for greeting 9.*."),
+        (["science::needs_old_greeting", "greeting=2.*"], "needs_old_greeting"),
+        (["greeting==1..2"], "version"),
+    ],
+)
+def test_an_impossible_request_is_explained(building: Building, dependencies: list[object], reason: str) -> None:
+    assert reason in why(building, building.build({"environment.yml": environment_yml(dependencies)}))
+
+
+def test_a_missing_python_is_answered_with_the_nearest_version(building: Building) -> None:
+    nearest = f"no channel has its Python; the nearest is {MINOR}"
+    report = building.build({"environment.yml": environment_yml(["python=2.6", "greeting"])})
+    assert why(building, report) == nearest
+    report = building.build({"runtime.txt": "python-2.6"})
+    assert why(building, report) == f"Python 2.6 is not on this machine, and {nearest}"
+
+
+@pytest.mark.parametrize(
+    ("channel", "reason"),
+    [
+        ("file:///root/channel", "is no channel"),
+        ("../channel", "is no channel"),
+        ("https://me:secret@example.org/channel", "holds a password"),
+        ("no-such-channel", "no-such-channel"),
+        ("http://127.0.0.1:9/channel", "127.0.0.1:9"),
+    ],
+)
+def test_an_unusable_channel_is_refused_with_a_reason(building: Building, channel: str, reason: str) -> None:
+    text = environment_yml(["greeting"], (channel,))
+    found = why(building, building.build({"environment.yml": text}))
+    assert reason in found
+    assert "secret" not in found
+
+
+def test_a_second_build_takes_its_packages_from_the_cache(building: Building) -> None:
+    text = environment_yml(["greeting"], ("conda-forge",))
+    built(building, building.build({"environment.yml": text}))
+    cached = next((building.home / "conda").glob("**/greeting.py"))
+    written_at = cached.stat().st_mtime_ns
+    order = ordered(building.repository({"environment.yml": text}, "second"), "second")
+    building.builds.start(order)
+    built(building, building.wait(order))
+    assert cached.stat().st_mtime_ns == written_at
