@@ -11,17 +11,17 @@ FIRST ?= 1
 ARCHITECTURE ?= x86_64
 PACKAGES := layers/bindery:layers/builder:infra/local
 
-help: ## what there is
+help: ## lists these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
-up: .venv/ready ## runs Bindery here, until Ctrl-C
+up: .venv/ready ## runs Bindery on this machine until Ctrl-C
 	@exec $(RUN) -m bindery_local
 
-test: .venv/ready ## everything that can run here
+test: .venv/ready ## runs all tests that can run on this machine
 	@folder=$$(mktemp -d /tmp/b.XXXX) && trap 'rm -rf '$$folder EXIT && \
-		$(RUN) -m pytest -n 3 --dist loadscope --durations=10 --basetemp=$$folder/t # a browser's sockets want short paths
+		$(RUN) -m pytest -n 3 --dist loadscope --durations=10 --basetemp=$$folder/t # short, because the paths of a browser's sockets are limited
 
-lint: .venv/ready ## types, style, import rules, template
+lint: .venv/ready ## checks types, style, import rules, template
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
@@ -32,51 +32,51 @@ format: .venv/ready ## formats the code
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
 
-bench: .venv/ready ## the click's way, side by side with a bare start
+bench: .venv/ready ## compares the time of a launch with that of a plain start of JupyterLab
 	@$(RUN) -m tests.performance.bench
 
-simulate: .venv/ready ## lives through seeded worlds in which everything fails (SEEDS=1000 FIRST=1)
+simulate: .venv/ready ## runs seeded simulations with faults everywhere (SEEDS=1000 FIRST=1)
 	@$(RUN) -m tests.simulation seeds --first $(FIRST) --seeds $(SEEDS)
 
-simulate-planted: .venv/ready ## plants bugs in copies of the code; the simulation has to catch each
+simulate-planted: .venv/ready ## plants bugs in copies of the code; the simulation has to find each
 	@$(RUN) -m tests.simulation planted
 
-simulate-scale: .venv/ready ## ten to ten thousand launches, and what one costs
+simulate-scale: .venv/ready ## simulates ten to ten thousand launches, and prints the cost of one
 	@$(RUN) -m tests.simulation scale
 
-cluster-build: .venv/ready ## builds what `make cluster` and the tests start, as root; kept outside the checkout
+cluster-build: .venv/ready ## builds the Kubernetes of `make cluster` and the tests, as root; stored outside the checkout
 	@PYTHONPATH=$(PACKAGES) $(RUN) -m tests.cluster build
 
-cluster: .venv/ready ## builds and starts a real Kubernetes for tests, as root; it stays until `make cluster-down`
+cluster: .venv/ready ## builds and starts a real Kubernetes for tests, as root; it runs until `make cluster-down`
 	@PYTHONPATH=$(PACKAGES) $(RUN) -m tests.cluster up
 
-cluster-down: .venv/ready ## ends that Kubernetes; nothing of it stays but what was built
+cluster-down: .venv/ready ## stops that Kubernetes and removes all of it, except the files of cluster-build
 	@PYTHONPATH=$(PACKAGES) $(RUN) -m tests.cluster down
 
-test-cluster: .venv/ready ## what needs that Kubernetes, and no more (one of its own if none runs)
+test-cluster: .venv/ready ## runs only the tests that need that Kubernetes; starts one if none runs
 	@$(RUN) -m pytest tests/cluster tests/contract/test_session_launcher.py tests/e2e/test_kubernetes.py \
 		tests/infra/test_ended_page.py tests/infra/test_kubernetes.py tests/infra/test_kubernetes_network.py
 
-bench-cluster: .venv/ready ## launches on it beside the same Pod by hand; sweeps over ten thousand sessions (an hour in all)
+bench-cluster: .venv/ready ## compares launches on it with the same Pod by hand; sweeps over ten thousand sessions (an hour)
 	@PYTHONPATH=$(PACKAGES) $(RUN) -m tests.performance.cluster
 	@PYTHONPATH=$(PACKAGES) $(RUN) -m tests.performance.cull
 
-build: .venv/ready .cache/sam/ready ## packages as they are deployed, in .aws-sam/build, and how large they are (ARCHITECTURE=x86_64)
+build: .venv/ready .cache/sam/ready ## builds the packages for deployment in .aws-sam/build, and prints their sizes (ARCHITECTURE=x86_64)
 	@$(RUN) -m infra.packages build --sam $(CURDIR)/.cache/sam/bin/sam --architecture $(ARCHITECTURE)
 
-build-Library: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
+build-Library: .venv/ready # called by `sam build` with ARTIFACTS_DIR
 	@$(RUN) -m infra.packages library --uv $(UV) --architecture $(ARCHITECTURE) "$(ARTIFACTS_DIR)"
 
-build-BuilderCode: .venv/ready # what `sam build` asks for, with ARTIFACTS_DIR
+build-BuilderCode: .venv/ready # called by `sam build` with ARTIFACTS_DIR
 	@$(RUN) -m infra.packages.builder_layer --uv $(UV) "$(ARTIFACTS_DIR)"
 
-build-%: # a function's own files, in a copy of whose folder `sam build` asks for them: it needs nothing besides the layer
-	@cp -p *.* "$${ARTIFACTS_DIR:?}" # folders are byte-code of the machine's own Python
+build-%: # a function's own files; `sam build` calls this in a copy of the function's folder. All else is in the layer
+	@cp -p *.* "$${ARTIFACTS_DIR:?}" # files only: a folder can only be byte code of this machine's Python
 
-audit: .venv/ready .cache/audit/ready ## known vulnerabilities of the locked packages, in one line; a report that never fails
+audit: .venv/ready .cache/audit/ready ## reports known vulnerabilities of the locked packages in one line; never fails
 	@$(RUN) -m infra.supply.audit --uv $(UV) --pip-audit .cache/audit/bin/pip-audit
 
-clean: ## removes everything that was made here; state under BINDERY_HOME stays
+clean: ## removes all generated files here; files in BINDERY_HOME stay
 	rm -rf .venv .cache .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -100,7 +100,7 @@ clean: ## removes everything that was made here; state under BINDERY_HOME stays
 	@$(UV) pip install --quiet --python .cache/audit/bin/python pip-audit==2.10.1
 	@touch $@
 
-.cache/ministack/ready: Makefile | .venv/ready # AWS's stand-in for tests, with AWS's own SAM transform
+.cache/ministack/ready: Makefile | .venv/ready # replaces AWS in tests, with AWS' own SAM transform
 	@$(UV) venv --quiet --allow-existing --python "$$($(RUN) -m infra.packages python)" .cache/ministack
 	@$(UV) pip install --quiet --python .cache/ministack/bin/python ministack==1.5.33 aws-sam-translator==1.115.0
 	@touch $@

@@ -59,7 +59,7 @@ __all__ = ["localhost_names"]
 pytestmark = pytest.mark.usefixtures("localhost_names")
 NAME = "somebody/something"
 LINK = f"gh/{NAME}/HEAD"
-TOLD = re.compile(r'<script type="application/json" id="told">(.*?)</script>', re.DOTALL)
+PAGE_DATA = re.compile(r'<script type="application/json" id="page-data">(.*?)</script>', re.DOTALL)
 SCHEDULE_SECONDS = 60
 GITLAB_TOKEN = "glpat-of-the-tests"
 CLICK = ("StreamLaunch", "ResolveRepository", "StartSession")
@@ -152,7 +152,7 @@ def page(deployed: Deployed, link: str = LINK) -> dict[str, str]:
     """Return the settings that a launch page hands to its script."""
     answer = deployed.ask(f"/v2/{link}")
     assert answer.status_code == 200, answer.text
-    data = TOLD.search(answer.text)
+    data = PAGE_DATA.search(answer.text)
     assert data, answer.text
     settings: dict[str, str] = json.loads(unescape(data[1]))
     return settings

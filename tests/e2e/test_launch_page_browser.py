@@ -66,7 +66,7 @@ def steps(page: Page) -> dict[str, str]:
     """Return the steps of the progress list, each with the text beside it."""
     read: dict[str, str] = page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll("#steps li")].map(
-            (item) => [item.dataset.step, item.querySelector(".how").textContent]))"""
+            (item) => [item.dataset.step, item.querySelector(".state").textContent]))"""
     )
     return read
 

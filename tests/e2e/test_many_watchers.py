@@ -27,22 +27,22 @@ CROWD = """async ({ count, rate, burst, retry, arriving, ready, permitted }) => 
     filled = now;
     const ok = left >= 1;
     if (ok) left -= 1;
-    const text = async () => `<script id="told" type="application/json">{"token": ${now}}</script>`;
+    const text = async () => `<script id="page-data" type="application/json">{"token": ${now}}</script>`;
     if (ok && url === location.href) return { ok, status: 200, headers: new Map(), text };
     if (ok && body && now - JSON.parse(body).build_token > permitted) {
       expired += 1;
       return { ok: false, status: 403, headers: new Map(), json: async () => ({ code: "bad_build_token" }) };
     }
-    const told = ok ? { id: "l", launcher_token: "t", phase: now >= ready ? "ready" : "building" } : { code: "too_many_requests" };
-    return { ok, status: ok ? 200 : 429, headers: new Map(ok ? [] : [["Retry-After", retry]]), json: async () => told };
+    const payload = ok ? { id: "l", launcher_token: "t", phase: now >= ready ? "ready" : "building" } : { code: "too_many_requests" };
+    return { ok, status: ok ? 200 : 429, headers: new Map(ok ? [] : [["Retry-After", retry]]), json: async () => payload };
   };
-  const heard = (told) => {
-    if (told.phase !== "ready") return false;
+  const onAnswer = (launch) => {
+    if (launch.phase !== "ready") return false;
     arrived += 1;
     last = now;
     return true;
   };
-  const listeners = { heard, refused: () => (refused += 1), lost: () => (lost += 1) };
+  const listeners = { onAnswer, onRefused: () => (refused += 1), onLost: () => (lost += 1) };
   for (let number = 0; number < count; number += 1)
     setTimeout(() => new Polling("https://b.test/build/gh/o/r/HEAD", now, listeners), Math.random() * arriving);
   for (let slot = 0; slot < slots.length; slot += 1) {

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.serving.runtime import LocalRuntime, until
 
-TOLD = re.compile(r'<script type="application/json" id="told">(.*?)</script>', re.DOTALL)
+PAGE_DATA = re.compile(r'<script type="application/json" id="page-data">(.*?)</script>', re.DOTALL)
 
 
 def test_the_health_answer_has_the_form_that_monitors_expect(bindery: LocalRuntime) -> None:
@@ -103,11 +103,11 @@ def test_the_launch_page_names_its_repository_and_is_not_cached(bindery: LocalRu
     assert "no-store" in answer.headers["cache-control"]
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     other = bindery.get(f"/v2/git/{plain}")
-    assert told(answer.text)["token"] != told(other.text)["token"]
+    assert page_data(answer.text)["token"] != page_data(other.text)["token"]
 
 
 def test_the_build_token_of_a_page_launches(bindery: LocalRuntime, plain: str) -> None:
-    page = told(bindery.get(f"/v2/git/{plain}").text)
+    page = page_data(bindery.get(f"/v2/git/{plain}").text)
     assert page["build"] == f"/build/git/{plain}"
     launched = bindery.launch(plain, build_token=str(page["token"]), build_only="true")
     assert launched.last.phase == "ready"
@@ -121,7 +121,7 @@ def test_the_address_of_an_ended_session_redirects_to_its_launch_page(bindery: L
     assert answer.headers["location"] == f"/v2/git/{plain}"
     assert answer.headers["cache-control"] == "no-store"
     page = bindery.get(answer.headers["location"], Sec_Fetch_Site="cross-site")
-    assert told(page.text)["autostart"] is False, "the session's own pages may have sent the visitor"
+    assert page_data(page.text)["autostart"] is False, "the session's own pages may have sent the visitor"
     assert bindery.launches() == before
 
 
@@ -158,7 +158,7 @@ def test_markup_in_a_link_stays_text(bindery: LocalRuntime) -> None:
     ],
 )
 def test_a_path_in_the_session_is_passed_to_the_page(bindery: LocalRuntime, plain: str, query: str, path: str) -> None:
-    assert told(bindery.get(f"/v2/git/{plain}?{query}").text)["path"] == path
+    assert page_data(bindery.get(f"/v2/git/{plain}?{query}").text)["path"] == path
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,9 @@ def test_a_path_that_leaves_the_session_is_refused(bindery: LocalRuntime, plain:
     assert "urlpath" in answer.text
 
 
-def told(page: str) -> dict[str, object]:
+def page_data(page: str) -> dict[str, object]:
     """Return the settings that a launch page hands to its script."""
-    data = TOLD.search(page)
+    data = PAGE_DATA.search(page)
     assert data
     read: dict[str, object] = json.loads(unescape(data[1]))
     return read

@@ -19,7 +19,7 @@ def page(small: Small, spec: str = "o/r/HEAD", site: str = "none") -> Page:
 
 
 def starts_at_once(response: Page) -> bool:
-    data = re.search(r'id="told">(.*?)</script>', response.body)
+    data = re.search(r'id="page-data">(.*?)</script>', response.body)
     assert data
     return bool(json.loads(data[1])["autostart"])
 

@@ -16,8 +16,8 @@ from tests.serving.displays import GIT, GITHUB
 LINK = LaunchLink("gh", "GitHub", "o/r/HEAD", "https://github.com/o/r", "lab/tree/x.ipynb")
 
 
-def told_to_the_script(page: Page) -> dict[str, object]:
-    match = re.search(r'<script type="application/json" id="told">(.*?)</script>', page.body, re.DOTALL)
+def page_data(page: Page) -> dict[str, object]:
+    match = re.search(r'<script type="application/json" id="page-data">(.*?)</script>', page.body, re.DOTALL)
     assert match
     read = json.loads(match[1])
     assert isinstance(read, dict)
@@ -31,7 +31,7 @@ def test_a_launch_page_has_its_title_for_previews() -> None:
 
 
 def test_a_launch_page_contains_the_data_for_its_script() -> None:
-    assert told_to_the_script(launch_page(LINK, "a.b.c")) == {
+    assert page_data(launch_page(LINK, "a.b.c")) == {
         "build": "/build/gh/o/r/HEAD",
         "token": "a.b.c",
         "path": "lab/tree/x.ipynb",
@@ -42,12 +42,12 @@ def test_a_launch_page_contains_the_data_for_its_script() -> None:
 
 def test_the_stream_address_contains_the_spec_as_written_in_the_link() -> None:
     spec = "https%3A%2F%2Fgit.example.org%2Fa%20b|c^d/" + "x" * 2000
-    assert told_to_the_script(launch_page(LaunchLink("git", "Git", spec, "u"), "t"))["build"] == f"/build/git/{spec}"
+    assert page_data(launch_page(LaunchLink("git", "Git", spec, "u"), "t"))["build"] == f"/build/git/{spec}"
 
 
 def test_a_spec_cannot_end_the_path_of_the_stream() -> None:
     link = LaunchLink("gh", "GitHub", "o/r/x?build_token=other#", "u")
-    assert told_to_the_script(launch_page(link, "t"))["build"] == "/build/gh/o/r/x%3Fbuild_token=other%23"
+    assert page_data(launch_page(link, "t"))["build"] == "/build/gh/o/r/x%3Fbuild_token=other%23"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_every_file_named_in_pages_exists() -> None:
 
 def test_no_launch_starts_before_the_visitor_confirms() -> None:
     page = launch_page(LINK, "t", autostart=False, isolated=False)
-    assert told_to_the_script(page)["autostart"] is False
+    assert page_data(page)["autostart"] is False
     assert '<button type="button" id="go" disabled>Launch</button>' in page.body
     asks = re.search(r'<section id="ask".*?</section>', page.body, re.DOTALL)
     assert asks
@@ -118,7 +118,7 @@ def test_no_data_of_a_link_becomes_markup() -> None:
         assert "<script>" not in page.body
         assert "<!--" not in page.body
         assert page.body.encode()
-    data = told_to_the_script(launch_page(link, HOSTILE))
+    data = page_data(launch_page(link, HOSTILE))
     assert data["token"] == HOSTILE
     assert data["path"] == HOSTILE
 

@@ -9,7 +9,7 @@ from bindery.web.base_url import Own
 from bindery.web.pages.assets import asset
 from bindery.web.pages.render import LaunchLink, Page, error_page, home_page, launch_page
 from tests.serving.displays import GITHUB
-from tests.unit.test_web_pages import told_to_the_script
+from tests.unit.test_web_pages import page_data
 
 GATEWAY = "a1b2c3.execute-api.eu-central-1.amazonaws.com"
 LINK = LaunchLink("gh", "GitHub", "o/r/HEAD", "https://github.com/o/r")
@@ -50,7 +50,7 @@ def test_all_addresses_of_a_page_are_below_its_root(page: Page) -> None:
 
 
 def test_the_stream_address_of_a_page_is_below_its_root() -> None:
-    assert told_to_the_script(launch_page(LINK, "t", root="/live"))["build"] == "/live/build/gh/o/r/HEAD"
+    assert page_data(launch_page(LINK, "t", root="/live"))["build"] == "/live/build/gh/o/r/HEAD"
 
 
 def test_the_start_form_sends_requests_below_its_root() -> None:

@@ -1,144 +1,148 @@
-// The start page's form: makes a link and a badge of what is filled in, and recognises addresses that are pasted.
+// The start page's form: makes a link and a badge from its fields, and recognises pasted addresses.
 "use strict";
 
-const providers = JSON.parse(document.getElementById("told").textContent);
+const providers = JSON.parse(document.getElementById("page-data").textContent);
 const { root } = document.body.dataset;
 const element = (id) => document.getElementById(id);
-const given = () => element("repo").value.trim();
-const chosen = () => providers.find((provider) => provider.id === element("provider").value);
-const perSegment = (text) => text.split("/").map(encodeURIComponent).join("/");
+const repoText = () => element("repo").value.trim();
+const chosenProvider = () => providers.find((provider) => provider.id === element("provider").value);
+const encodeSegments = (text) => text.split("/").map(encodeURIComponent).join("/");
 
-const PAUSE = 150; // milliseconds: text that is typed is asked about when its typing rests
-let asked = 0; // requests to /api/detect so far: only the answer to the last one counts
+const TYPING_PAUSE_MS = 150; // after this pause in typing, the text is sent to /api/detect
+let requestNumber = 0; // requests to /api/detect so far: only the answer to the latest one is used
 let timer = 0;
-let understood = null; // the server's answer about the text in the field, while that text is still being typed
-let settled = ""; // the text that the form shows as it was understood: nobody need be asked about it
-let detected = {}; // the branch and the path that an answer has put into the form
+let pendingDetection = null; // the server's answer for the text in the field, while that text is still being typed
+let detectedText = ""; // the text that the last answer has put into the field: no request is needed for it
+let detectedFields = {}; // the branch and the path that the last answer has put into the form
 
 const PAGES = /^[\w-]+\/[\w.-]+\/(tree|blob|raw|blame|edit|commit|commits|releases|pull)\//;
 const DOI = /^(doi:\s*|info:doi\/)?10\.\d{4,9}(\.\d+)*\//i;
 const HOST = /^[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?\//i;
 const URL_OR_REMOTE = /^([a-z+]+:\/\/.|[\w.-]+@[\w.-]+:.)/i;
-const WORDS = /^(\$ )?git clone |\]\(|<a\s|:target:/i;
+const MARKUP = /^(\$ )?git clone |\]\(|<a\s|:target:/i;
 
-// An address of any page, or of a remote as git writes it, with words around it or without its scheme; or a DOI. Other text is a
-// name on the chosen host, where a group of GitLab's may have a dot in its name.
+// Tests for an address of a page or of a git remote, also inside a command or markup, or without a scheme; or for a DOI.
+// Other text is a repository's name on the chosen host. GitLab is an exception to HOST: its groups may have a dot in their names.
 function isAddress(text) {
-  if ([URL_OR_REMOTE, WORDS, PAGES, DOI].some((kind) => kind.test(text))) return true;
-  return HOST.test(text) && !(chosen().id === "gl" && text.split("/").length === 2);
+  if ([URL_OR_REMOTE, MARKUP, PAGES, DOI].some((pattern) => pattern.test(text))) return true;
+  return HOST.test(text) && !(chosenProvider().id === "gl" && text.split("/").length === 2);
 }
 
-// A folder of somebody's machine, which would otherwise be taken for the name of a repository.
+// Tests for a folder on the visitor's machine. Without this test, it would count as the name of a repository.
 const isFolder = (text) => /^([/~\\]|\.{1,2}[/\\]|[a-z]:[/\\])/i.test(text);
-const FOLDERS = "Folders are not fetched. Name a repository on a host, or serve yours over http.";
+const FOLDER_HINT = "Folders are not fetched. Name a repository on a host, or serve yours over http.";
 
-// Something was typed or pasted. Text that is still being typed stays as it is: only a paste rewrites the form at once.
-function changed(event) {
-  asked += 1;
+// Handles typed or pasted text. A paste rewrites the form at once; text that is still being typed stays as it is.
+function onInput(event) {
+  requestNumber += 1;
   clearTimeout(timer);
-  understood = null;
+  pendingDetection = null;
   const pasted = ["insertFromPaste", "insertFromDrop"].includes(event.inputType);
-  for (const id of ["ref", "path"]) { // those of the repository before, unless somebody typed them since
-    if (pasted || element(id).value === detected[id]) element(id).value = "";
+  for (const id of ["ref", "path"]) { // values that belong to the previous repository; values that the visitor typed stay
+    if (pasted || element(id).value === detectedFields[id]) element(id).value = "";
   }
-  detected = {};
-  written();
-  if (pasted) look(true);
-  else timer = setTimeout(look, PAUSE);
+  detectedFields = {};
+  updateOutput();
+  if (pasted) detect(true);
+  else timer = setTimeout(detect, TYPING_PAUSE_MS);
 }
 
-// The field was left: the form shows what is understood of it.
-function left() {
+// Fills the form when the visitor leaves the field.
+function onFieldLeft() {
   clearTimeout(timer);
-  if (understood) filled(understood, fields());
-  else look(true);
+  if (pendingDetection) fillForm(pendingDetection, currentFields());
+  else detect(true);
 }
 
-const fields = () => ({ ref: element("ref").value, path: element("path").value });
+const currentFields = () => ({ ref: element("ref").value, path: element("path").value });
 
-// Asks what an address leads to. An answer about text that is no longer there changes nothing.
-async function look(rewrite = false) {
-  const text = given();
-  if (text && text === settled) return;
-  if (!isAddress(text) || isFolder(text)) return named(rewrite);
-  const mine = ++asked;
-  const before = fields();
+// Sends an address to /api/detect. The answer is ignored if the text has changed since.
+async function detect(rewrite = false) {
+  const text = repoText();
+  if (text && text === detectedText) return;
+  if (!isAddress(text) || isFolder(text)) return readAsName(rewrite);
+  const thisRequest = ++requestNumber;
+  const fieldsBefore = currentFields();
   try {
-    const answer = await fetch(`${root}/api/detect?url=${encodeURIComponent(text)}`);
-    const told = await answer.json();
-    if (mine !== asked) return;
-    if (answer.ok && (rewrite || document.activeElement !== element("repo"))) return filled(told, before);
-    if (answer.ok) understood = told;
-    else if (DOI.test(text) && !chosen().ref.enabled) settled = text; // the chosen host may know a DOI that tells nothing
-    else return say(told.message);
-    written();
+    const response = await fetch(`${root}/api/detect?url=${encodeURIComponent(text)}`);
+    const payload = await response.json();
+    if (thisRequest !== requestNumber) return;
+    if (response.ok && (rewrite || document.activeElement !== element("repo"))) return fillForm(payload, fieldsBefore);
+    if (response.ok) pendingDetection = payload;
+    else if (DOI.test(text) && !chosenProvider().ref.enabled) detectedText = text; // the chosen host may find this DOI all the same
+    else return showHint(payload.message);
+    updateOutput();
   } catch {
-    if (mine === asked) say("This Bindery does not answer. Is the network there?");
+    if (thisRequest === requestNumber) showHint("This Bindery does not answer. Is the network there?");
   }
 }
 
-const say = (hint) => { element("hint").textContent = hint; };
+const showHint = (hint) => { element("hint").textContent = hint; };
 
-// A name. One that the chosen host cannot have, and GitHub can, is GitHub's.
-function named(rewrite) {
-  const github = providers.some(({ id }) => id === "gh");
-  if (rewrite && github && !chosen().repo.urlEncode && !spec() && /^[a-z0-9-]+\/[\w.-]+$/i.test(given())) {
+// Reads the text as a repository's name. If it cannot be a name on the chosen host, but can be one on GitHub, GitHub is chosen.
+function readAsName(rewrite) {
+  const hasGithub = providers.some(({ id }) => id === "gh");
+  if (rewrite && hasGithub && !chosenProvider().repo.urlEncode && !linkSpec() && /^[a-z0-9-]+\/[\w.-]+$/i.test(repoText())) {
     element("provider").value = "gh";
-    described();
+    updateLabels();
   }
-  written();
+  updateOutput();
 }
 
-// The form, as `/api/detect` understood an address. before: fields as they were then; what was typed into them since stays.
-function filled(told, before) {
-  understood = null;
-  element("provider").value = told.provider;
-  described();
-  element("repo").value = told.repo;
-  settled = given();
-  const place = told.kind === "folder" && told.path ? `lab/tree/${told.path}` : told.path;
-  detected = { ref: told.ref === (chosen().ref.default ?? "") ? "" : told.ref, path: place };
-  for (const id of ["ref", "path"]) if (element(id).value === before[id]) element(id).value = detected[id];
-  if (element("path").value === place) element("kind").value = told.kind === "file" || !place ? "labpath" : "urlpath";
-  written();
+// Fills the form with an answer of `/api/detect`. fieldsBefore: the fields at the time of the request; a field that was changed
+// since keeps its value.
+function fillForm(detection, fieldsBefore) {
+  pendingDetection = null;
+  element("provider").value = detection.provider;
+  updateLabels();
+  element("repo").value = detection.repo;
+  detectedText = repoText();
+  const path = detection.kind === "folder" && detection.path ? `lab/tree/${detection.path}` : detection.path;
+  detectedFields = { ref: detection.ref === (chosenProvider().ref.default ?? "") ? "" : detection.ref, path };
+  for (const id of ["ref", "path"]) if (element(id).value === fieldsBefore[id]) element(id).value = detectedFields[id];
+  if (element("path").value === path) element("kind").value = detection.kind === "file" || !path ? "labpath" : "urlpath";
+  updateOutput();
 }
 
-function described() {
-  const provider = chosen();
+// Shows the labels and placeholders of the chosen provider.
+function updateLabels() {
+  const provider = chosenProvider();
   element("repo-label").textContent = provider.repo.label;
   element("repo").placeholder = provider.repo.placeholder;
   element("ref-row").hidden = !provider.ref.enabled;
   element("ref").placeholder = provider.ref.default ?? "";
 }
 
-// The part of a link after `/v2/<provider>/`; empty while it cannot be one of the provider's.
-function spec() {
-  const { repo: { urlEncode, placeholder }, ref: { enabled, default: usual }, spec: { validateRegex } } = chosen();
-  const text = given().replace(/\/+$/, "");
-  if (!text || /\s/.test(text) || isFolder(text) || (isAddress(given()) && given() !== settled)) return "";
+// Returns the part of a link after `/v2/<provider>/`, or "" if the fields make no valid one for this provider.
+function linkSpec() {
+  const { repo: { urlEncode, placeholder }, ref: { enabled, default: defaultRef }, spec: { validateRegex } } = chosenProvider();
+  const text = repoText().replace(/\/+$/, "");
+  if (!text || /\s/.test(text) || isFolder(text) || (isAddress(repoText()) && repoText() !== detectedText)) return "";
   if (urlEncode && placeholder.startsWith("http") && !/^https?:\/\//i.test(text)) return "";
-  if (!urlEncode && enabled && !/^[^/]+\/[^/]+$/.test(text)) return ""; // owner and name
-  const ref = element("ref").value.trim() || usual || "";
-  const encoded = urlEncode ? encodeURIComponent(text) : perSegment(text);
-  const made = enabled && ref ? `${encoded}/${perSegment(ref)}` : encoded;
-  return new RegExp(`^(?:${validateRegex})$`).test(made) ? made : "";
+  if (!urlEncode && enabled && !/^[^/]+\/[^/]+$/.test(text)) return ""; // must be owner and name
+  const ref = element("ref").value.trim() || defaultRef || "";
+  const encoded = urlEncode ? encodeURIComponent(text) : encodeSegments(text);
+  const spec = enabled && ref ? `${encoded}/${encodeSegments(ref)}` : encoded;
+  return new RegExp(`^(?:${validateRegex})$`).test(spec) ? spec : "";
 }
 
-// Parentheses would end a link in Markdown.
+// Encodes parentheses, since one would end a link in Markdown.
 const markdownSafe = (text) => text.replaceAll("(", "%28").replaceAll(")", "%29");
 
-function written() {
-  const made = understood ? "" : spec();
+// Writes the link and the badge, enables the buttons if there is a link, and shows a hint if there is none.
+function updateOutput() {
+  const spec = pendingDetection ? "" : linkSpec();
   const path = element("path").value.trim();
   const query = path ? `?${element("kind").value}=${encodeURIComponent(path)}` : "";
-  const own = made ? `${location.origin}${root}/v2/${chosen().id}/${made}${query}` : "";
-  const link = markdownSafe(understood ? location.origin + root + understood.link.slice(understood.link.indexOf("/v2/")) : own);
+  const formLink = spec ? `${location.origin}${root}/v2/${chosenProvider().id}/${spec}${query}` : "";
+  const detectedPath = pendingDetection?.link.slice(pendingDetection.link.indexOf("/v2/"));
+  const link = markdownSafe(pendingDetection ? location.origin + root + detectedPath : formLink);
   element("link").value = link;
   element("badge").value = link ? `[![Binder](${location.origin}${root}/badge_logo.svg)](${link})` : "";
   element("go").disabled = !link;
   for (const button of document.querySelectorAll("[data-copy]")) button.disabled = !link;
-  const hint = isFolder(given()) ? FOLDERS : `It should look like ${chosen().repo.placeholder}`;
-  element("hint").textContent = given() && !link && !isAddress(given()) ? hint : "";
+  const hint = isFolder(repoText()) ? FOLDER_HINT : `It should look like ${chosenProvider().repo.placeholder}`;
+  element("hint").textContent = repoText() && !link && !isAddress(repoText()) ? hint : "";
   element("copied").textContent = "";
 }
 
@@ -153,14 +157,14 @@ async function copy(button) {
   }
 }
 
-element("repo").addEventListener("input", changed);
-element("repo").addEventListener("change", left);
-element("provider").addEventListener("change", () => { described(); written(); });
-for (const id of ["ref", "path", "kind"]) element(id).addEventListener("input", written);
+element("repo").addEventListener("input", onInput);
+element("repo").addEventListener("change", onFieldLeft);
+element("provider").addEventListener("change", () => { updateLabels(); updateOutput(); });
+for (const id of ["ref", "path", "kind"]) element(id).addEventListener("input", updateOutput);
 for (const button of document.querySelectorAll("[data-copy]")) button.addEventListener("click", () => copy(button));
 element("form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (element("link").value) location.assign(element("link").value);
 });
-described();
-look(true); // what the browser kept from before
+updateLabels();
+detect(true); // the browser may have restored the text of an earlier visit

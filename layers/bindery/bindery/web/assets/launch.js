@@ -1,7 +1,7 @@
-// The launch page: starts the launch it was made for, shows how far it is, and goes on to the session.
+// The launch page: starts its launch, shows the progress, and then opens the session.
 "use strict";
 
-const told = JSON.parse(document.getElementById("told").textContent);
+const settings = JSON.parse(document.getElementById("page-data").textContent);
 const element = (id) => document.getElementById(id);
 
 const ORDER = ["find", "build", "start", "open"];
@@ -9,9 +9,9 @@ const STEP = {
   waiting: "build", fetching: "build", building: "build", pushing: "build",
   built: "start", launching: "start", ready: "open",
 };
-const PHASE = { building: "building", starting: "launching", ready: "ready" }; // of a launch's stages, as the API has them
+const PHASE = { building: "building", starting: "launching", ready: "ready" }; // from the API's phases to the stream's phases
 const LOOKING = "Looking for the repository...";
-const SAYS = {
+const PHASE_TEXT = {
   fetching: "Fetching the repository...",
   building: "Building the environment...",
   pushing: "Storing the environment...",
@@ -19,114 +19,116 @@ const SAYS = {
   launching: "Starting the session...",
 };
 const TITLE = document.title;
-const LOG = ["fetching", "building", "pushing"]; // phases whose messages are lines of a build's log
-const LINES_TO_MATCH = 5; // by so many lines the log goes on where the source left it
-const MOST_LINES = 5000;
-const NOTES_READ_MS = 10000;
+const LOG_PHASES = ["fetching", "building", "pushing"]; // the messages of these phases are lines of the build's log
+const LINES_TO_MATCH = 5; // last lines of the stream, to find in the API's log the place where the stream ended
+const MAX_LINES = 5000;
+const NOTES_SHOWN_MS = 10000;
 const ANSI = /\x1b\[[0-9;?]*[ -/]*[@-~]/g;
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
 let source = null;
-let polling = null; // instead of the source, where that is refused or costs too much
-let turnedAway = false; // whether the source was refused
-let expected = false; // whether the server said that it ends the stream, and that all is well
-let shown = []; // the last lines of the log that came by the source
-let current = "find";
-let built = false; // whether this launch saw its environment being built
-let saying = ""; // what the status line says, but for interruptions
-let heard = new Set(); // what was told already, should the server tell it again after a broken connection
-let waiting = []; // log text that is not on the page yet
-let writing = 0;
+let polling = null; // replaces the source if the server refuses it, or asks the page to poll
+let sourceRefused = false;
+let endAnnounced = false; // true after the server's event that it will end the stream without an error
+let lastLines = []; // the last log lines that came from the source
+let currentStep = "find";
+let buildSeen = false; // true if this launch showed a build of its environment
+let statusText = ""; // text of the status line, without messages about interruptions
+let seenEvents = new Set(); // events of this launch, which the server may send again after a broken connection
+let pendingText = []; // log text that is not on the page yet
+let flushTimer = 0;
 
 function launch() {
   source?.close();
   polling?.stop();
-  clear();
-  source = new EventSource(`${told.build}?build_token=${encodeURIComponent(told.token)}&resumes=1`);
-  source.onmessage = hear;
-  source.addEventListener("again", () => { expected = true; });
-  source.addEventListener("ask", askInstead);
-  source.onerror = lose;
-  source.onopen = resume;
+  resetPage();
+  source = new EventSource(`${settings.build}?build_token=${encodeURIComponent(settings.token)}&resumes=1`);
+  source.onmessage = handleMessage;
+  source.addEventListener("again", () => { endAnnounced = true; });
+  source.addEventListener("ask", pollInsteadOfStream);
+  source.onerror = handleConnectionError;
+  source.onopen = clearInterruption;
 }
 
-function clear() {
-  current = "find";
-  built = false;
-  turnedAway = expected = false;
-  shown = [];
-  heard = new Set();
-  waiting = [];
+function resetPage() {
+  currentStep = "find";
+  buildSeen = false;
+  sourceRefused = endAnnounced = false;
+  lastLines = [];
+  seenEvents = new Set();
+  pendingText = [];
   element("lines").replaceChildren();
   element("log").hidden = true;
   element("headline").textContent = "Launching";
   for (const id of ["trouble", "again", "reconnect", "open", "crowd"]) element(id).hidden = true;
   element("trouble").classList.replace("warning", "failure");
-  mark("now");
-  say(LOOKING);
+  markSteps("now");
+  showStatus(LOOKING);
 }
 
-function hear(event) {
-  const key = `${event.lastEventId}\n${event.data}`;
-  if (event.lastEventId && heard.has(key)) return;
-  heard.add(key);
-  if (heard.size > MOST_LINES) heard.delete(heard.values().next().value);
-  const news = JSON.parse(event.data);
-  const message = news.message ?? "";
-  if (news.phase === "failed") return fail("The launch failed", message);
-  write(message);
-  if (LOG.includes(news.phase)) shown = [...shown.slice(1 - LINES_TO_MATCH), message.trimEnd()];
-  if (news.phase in STEP) advance(news.phase);
-  if (news.phase === "ready") return news.url ? open(news) : finish("The environment is built.");
-  say(SAYS[news.phase] ?? message.trim());
+function handleMessage(message) {
+  const key = `${message.lastEventId}\n${message.data}`;
+  if (message.lastEventId && seenEvents.has(key)) return;
+  seenEvents.add(key);
+  if (seenEvents.size > MAX_LINES) seenEvents.delete(seenEvents.values().next().value);
+  const event = JSON.parse(message.data);
+  const text = event.message ?? "";
+  if (event.phase === "failed") return fail("The launch failed", text);
+  addLogText(text);
+  if (LOG_PHASES.includes(event.phase)) lastLines = [...lastLines.slice(1 - LINES_TO_MATCH), text.trimEnd()];
+  if (event.phase in STEP) advanceTo(event.phase);
+  if (event.phase === "ready") return event.url ? openSession(event) : finish("The environment is built.");
+  showStatus(PHASE_TEXT[event.phase] ?? text.trim());
 }
 
-function advance(phase) {
-  if (["fetching", "building", "pushing"].includes(phase)) built = true;
+function advanceTo(phase) {
+  if (LOG_PHASES.includes(phase)) buildSeen = true;
   const step = STEP[phase];
-  if (ORDER.indexOf(step) < ORDER.indexOf(current)) return; // a launch that tries again may go back; the list need not
-  current = step;
-  mark("now");
+  if (ORDER.indexOf(step) < ORDER.indexOf(currentStep)) return; // a launch that tries again may repeat a step; the list only goes forward
+  currentStep = step;
+  markSteps("now");
 }
 
-function mark(how) {
-  const at = ORDER.indexOf(current);
+// Marks the steps of the list. currentState: the state of the current step, such as "now" or "failed".
+function markSteps(currentState) {
+  const currentPlace = ORDER.indexOf(currentStep);
   for (const item of document.querySelectorAll("#steps li")) {
     const place = ORDER.indexOf(item.dataset.step);
-    const state = place < at ? "done" : place > at ? "later" : how;
+    const state = place < currentPlace ? "done" : place > currentPlace ? "later" : currentState;
     item.className = state;
     if (state === "now") item.setAttribute("aria-current", "step");
     else item.removeAttribute("aria-current");
-    item.querySelector(".how").textContent = words(item.dataset.step, state);
+    item.querySelector(".state").textContent = stateText(item.dataset.step, state);
   }
 }
 
-function words(step, state) {
-  if (step === "build" && state === "done" && !built) return "built before";
+function stateText(step, state) {
+  if (step === "build" && state === "done" && !buildSeen) return "built before";
   return { done: "done", now: "under way", failed: "failed", lost: "not known", later: "" }[state];
 }
 
-function say(text) {
-  saying = text;
+function showStatus(text) {
+  statusText = text;
   element("status").textContent = text;
   document.title = text ? `${text.replace(/\.+$/, "")} - ${TITLE}` : TITLE;
 }
 
 function finish(text) {
   source.close();
-  mark("done");
+  markSteps("done");
   element("headline").textContent = "Done";
-  say(text);
+  showStatus(text);
 }
 
-// Where to go: the link's path, resolved against the session's address, which it must not leave: the token goes with it.
-function within(url, path) {
+// Resolves the link's path against the session's address. Returns null if the result is outside the session, because the
+// session's token is added to it.
+function resolveInside(url, path) {
   const base = new URL(url);
   if (!base.pathname.endsWith("/")) base.pathname += "/";
-  const to = new URL(path, base);
-  const web = to.protocol === "https:" || to.protocol === "http:";
-  const stays = to.origin === base.origin && to.pathname.startsWith(base.pathname) && !to.username && !to.password;
-  return web && stays ? to : null;
+  const target = new URL(path, base);
+  const isWeb = target.protocol === "https:" || target.protocol === "http:";
+  const isInside = target.origin === base.origin && target.pathname.startsWith(base.pathname) && !target.username && !target.password;
+  return isWeb && isInside ? target : null;
 }
 
 function withToken(address, token) {
@@ -134,25 +136,26 @@ function withToken(address, token) {
   return address.href;
 }
 
-function address(url, path) {
+function sessionAddress(url, path) {
   try {
-    return within(url, path);
+    return resolveInside(url, path);
   } catch {
     return null;
   }
 }
 
-function open(news) {
+// Opens the session of a "ready" event. The last line of its message is the session's address; the lines before it are notes.
+function openSession(event) {
   source.close();
-  const to = address(news.url, told.path);
-  const start = address(news.url, "");
-  const notes = news.message.trimEnd().split("\n").slice(0, -1).join("\n");
-  if (to && notes) return remark(notes, withToken(to, news.token));
-  if (to) {
+  const target = sessionAddress(event.url, settings.path);
+  const start = sessionAddress(event.url, "");
+  const notes = event.message.trimEnd().split("\n").slice(0, -1).join("\n");
+  if (target && notes) return showNotes(notes, withToken(target, event.token));
+  if (target) {
     element("headline").textContent = "Opening the session";
-    say("The session is ready. Opening it...");
-    // Not a step back away: whoever comes back to this page would launch once more.
-    location.replace(withToken(to, news.token));
+    showStatus("The session is ready. Opening it...");
+    // Replaces this page in the history: the browser's Back button would otherwise load it and launch again.
+    location.replace(withToken(target, event.token));
     return;
   }
   const reason = start
@@ -161,27 +164,27 @@ function open(news) {
   fail("The link leads out of the session", reason);
   if (!start) return;
   element("again").hidden = true;
-  element("open").href = withToken(start, news.token);
+  element("open").href = withToken(start, event.token);
   element("open").hidden = false;
 }
 
-// Something the visitor should know before the page is gone, such as that large files are missing.
-function remark(notes, href) {
-  mark("now");
+// Shows notes for the visitor, such as that large files are missing, and opens the session after some seconds.
+function showNotes(notes, href) {
+  markSteps("now");
   element("headline").textContent = "The session is ready";
-  say("It opens by itself in a few seconds.");
+  showStatus("It opens by itself in a few seconds.");
   element("reason").textContent = notes;
   element("trouble").classList.replace("failure", "warning");
   element("trouble").hidden = false;
   element("open").href = href;
   element("open").hidden = false;
-  setTimeout(() => location.replace(href), NOTES_READ_MS);
+  setTimeout(() => location.replace(href), NOTES_SHOWN_MS);
 }
 
-function fail(title, reason, how = "failed") {
+function fail(title, reason, stepState = "failed") {
   source.close();
-  mark(how);
-  say("");
+  markSteps(stepState);
+  showStatus("");
   document.title = `${title} - ${TITLE}`;
   element("headline").textContent = title;
   element("reason").textContent = reason.trim();
@@ -191,48 +194,48 @@ function fail(title, reason, how = "failed") {
   element("log").open = true;
 }
 
-// The browser connects again by itself and goes on where it was, unless the server refused it altogether: only so many
-// can listen at one time. Everybody can ask.
-function lose() {
+// Handles a broken connection. The browser connects again by itself, unless the server refused the connection because it has
+// reached its limit of open streams. Then the page polls the API, which has no such limit.
+function handleConnectionError() {
   if (source.readyState !== EventSource.CLOSED) {
-    if (expected) return;
+    if (endAnnounced) return;
     element("status").classList.add("interrupted");
     element("status").textContent = "The connection was interrupted. Connecting again...";
     return;
   }
-  resume();
-  clear();
-  turnedAway = true;
+  clearInterruption();
+  resetPage();
+  sourceRefused = true;
   element("crowd").hidden = false;
-  poll();
+  startPolling();
 }
 
-// A stream that is open while a build runs costs the server more than a question every few seconds.
-function askInstead() {
+// Closes the stream and polls: while a build runs, an open stream costs the server more than a request every few seconds.
+function pollInsteadOfStream() {
   source.close();
-  poll((now) => (now?.phase === "starting" ? STARTING_WAIT_MS : BUILDING_WAIT_MS));
+  startPolling((launch) => (launch?.phase === "starting" ? STARTING_WAIT_MS : BUILDING_WAIT_MS));
 }
 
-function poll(pace) {
+function startPolling(interval) {
   let log = null;
-  const heard = (now) => {
-    for (const line of log ? freshLines(log, now.log) : linesAfter(shown, now.log)) write(`${line}\n`);
-    log = now.log;
-    return look(now);
+  const onAnswer = (launch) => {
+    for (const line of log ? newLines(log, launch.log) : linesAfter(lastLines, launch.log)) addLogText(`${line}\n`);
+    log = launch.log;
+    return showLaunch(launch);
   };
-  const refused = (why) => look({ phase: "failed", failure: { message: why } });
-  polling = new Polling(told.build, told.token, { heard, refused, lost: giveUp, pace });
+  const onRefused = (reason) => showLaunch({ phase: "failed", failure: { message: reason } });
+  polling = new Polling(settings.build, settings.token, { onAnswer, onRefused, onLost: giveUp, interval });
 }
 
-// How the launch stands, where nobody tells its events. Answers whether that was all.
-function look(now) {
-  const ended = ["ready", "failed"].includes(now.phase);
-  element("crowd").hidden = ended || !turnedAway;
-  if (now.phase in PHASE) advance(PHASE[now.phase]);
-  if (now.phase === "failed") fail("The launch failed", now.failure.message);
-  else if (now.url) open({ ...now, message: [...now.notes, now.url].join("\n") });
-  else if (now.phase === "ready") finish("The environment is built.");
-  else say(now.queue?.message ?? SAYS[PHASE[now.phase]] ?? LOOKING);
+// Shows a launch as the API describes it. Returns true if the launch has ended.
+function showLaunch(launch) {
+  const ended = ["ready", "failed"].includes(launch.phase);
+  element("crowd").hidden = ended || !sourceRefused;
+  if (launch.phase in PHASE) advanceTo(PHASE[launch.phase]);
+  if (launch.phase === "failed") fail("The launch failed", launch.failure.message);
+  else if (launch.url) openSession({ ...launch, message: [...launch.notes, launch.url].join("\n") });
+  else if (launch.phase === "ready") finish("The environment is built.");
+  else showStatus(launch.queue?.message ?? PHASE_TEXT[PHASE[launch.phase]] ?? LOOKING);
   return ended;
 }
 
@@ -242,15 +245,15 @@ function giveUp() {
   element("reconnect").hidden = false;
 }
 
-function resume() {
-  expected = false;
+function clearInterruption() {
+  endAnnounced = false;
   const status = element("status");
-  if (status.classList.contains("interrupted")) say(saying);
+  if (status.classList.contains("interrupted")) showStatus(statusText);
   status.classList.remove("interrupted");
 }
 
-// Log lines come in bursts: they are put on the page a few times a second.
-function write(message) {
+// Adds text to the log. Many lines may arrive at once, so the page is updated at most ten times a second.
+function addLogText(message) {
   const text = message
     .replace(ANSI, "")
     .split("\n")
@@ -258,37 +261,38 @@ function write(message) {
     .map((line) => line.slice(line.lastIndexOf("\r") + 1).replace(CONTROLS, ""))
     .join("\n");
   if (!text) return;
-  waiting.push(text);
-  if (waiting.length > MOST_LINES) waiting.shift();
-  if (!writing) writing = setTimeout(flush, 100);
+  pendingText.push(text);
+  if (pendingText.length > MAX_LINES) pendingText.shift();
+  if (!flushTimer) flushTimer = setTimeout(flushLog, 100);
 }
 
-function flush() {
-  clearTimeout(writing);
-  writing = 0;
-  if (!waiting.length) return;
+function flushLog() {
+  clearTimeout(flushTimer);
+  flushTimer = 0;
+  if (!pendingText.length) return;
   const lines = element("lines");
-  const follows = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 40;
-  lines.append(...waiting);
-  waiting = [];
-  while (lines.childNodes.length > MOST_LINES) lines.firstChild.remove();
+  const atEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 40;
+  lines.append(...pendingText);
+  pendingText = [];
+  while (lines.childNodes.length > MAX_LINES) lines.firstChild.remove();
   element("log").hidden = false;
-  if (follows) scroll();
+  if (atEnd) scrollToEnd();
 }
 
-function scroll() {
+function scrollToEnd() {
   element("lines").scrollTop = element("lines").scrollHeight;
 }
 
 element("reconnect").addEventListener("click", launch);
-element("log").addEventListener("toggle", scroll);
+element("log").addEventListener("toggle", scrollToEnd);
 
-if (told.autostart && document.prerendering) {
-  document.addEventListener("prerenderingchange", launch, { once: true }); // nobody has opened the page yet
-} else if (told.autostart) {
+if (settings.autostart && document.prerendering) {
+  // The browser has loaded the page in advance. The launch starts when the visitor opens it.
+  document.addEventListener("prerenderingchange", launch, { once: true });
+} else if (settings.autostart) {
   launch();
 } else {
-  // A click meant for the page before this one must not launch: the button waits a moment.
+  // A click that was meant for the previous page must not launch, so the button stays disabled for a moment.
   setTimeout(() => { element("go").disabled = false; }, 600);
   element("go").addEventListener("click", () => {
     element("ask").hidden = true;

@@ -67,7 +67,7 @@ def launch_page(
     isolated: False where sessions run as this user on this machine; the page says so. name: this instance's. root: the path that
     Bindery is at.
     """
-    settings = {
+    page_data = {
         # The browser sends this path back unchanged; only the characters that end a path have to be encoded.
         "build": f"{root}/build/{link.provider}/{link.spec}".replace("?", "%3F").replace("#", "%23"),
         "token": build_token,
@@ -75,8 +75,14 @@ def launch_page(
         "autostart": autostart,
         "spec": one_line(link.spec, 120),
     }
-    page = {"link": link, "spec": one_line(link.spec), "autostart": autostart, "isolated": isolated, "told": settings}
-    return Page(200, HEADERS, _rendered("launch.html", name=name, root=root, **page))
+    values = {
+        "link": link,
+        "spec": one_line(link.spec),
+        "autostart": autostart,
+        "isolated": isolated,
+        "page_data": page_data,
+    }
+    return Page(200, HEADERS, _rendered("launch.html", name=name, root=root, **values))
 
 
 def error_page(status: int, title: str, message: str, *, name: str = "Bindery", root: str = "") -> Page:
