@@ -108,12 +108,18 @@ def test_an_impossible_request_is_explained(building: Building, dependencies: li
     assert reason in why(building, building.build({"environment.yml": environment_yml(dependencies)}))
 
 
-def test_a_missing_python_is_answered_with_the_nearest_version(building: Building) -> None:
-    nearest = f"no channel has its Python; the nearest is {MINOR}"
-    report = building.build({"environment.yml": environment_yml(["python=2.6", "greeting"])})
-    assert why(building, report) == nearest
-    report = building.build({"runtime.txt": "python-2.6"})
-    assert why(building, report) == f"Python 2.6 is not on this machine, and {nearest}"
+@pytest.mark.parametrize(
+    ("files", "before"),
+    [
+        ({"environment.yml": environment_yml(["python=2.6", "greeting"])}, ""),
+        ({"runtime.txt": "python-2.6"}, "Python 2.6 is not on this machine, and "),
+    ],
+)
+def test_a_missing_python_is_answered_with_the_nearest_version(
+    building: Building, files: dict[str, str], before: str
+) -> None:
+    reason = f"{before}no channel has its Python; the nearest is {MINOR}"
+    assert why(building, building.build(files)) == reason
 
 
 @pytest.mark.parametrize(
