@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bindery_builder.process.remove_tree import remove_tree
 from bindery_local.sessions.processes import Process
-from bindery_local.sessions.remove_tree import remove_folder
 
 ID = re.compile(r"[a-z0-9]{1,40}")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -77,8 +77,8 @@ class SessionFolder:
     def remove(self) -> None:
         """Remove all files of the session. The folder is removed last: while it exists, the session is listed."""
         if self.temporary.is_dir() and self.temporary.lstat().st_uid == os.geteuid():
-            remove_folder(self.temporary)
-        remove_folder(self.path)
+            remove_tree(self.temporary)
+        remove_tree(self.path)
 
     def record(self) -> Record | None:
         """Return the session's record, or None before its reaper runs."""

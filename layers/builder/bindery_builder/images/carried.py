@@ -4,7 +4,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bindery_builder.process.files import remove
+from bindery_builder.process.remove_tree import remove_tree
 
 FOLDER = "/var/lib/bindery"
 """Folder of the image. Its `content` holds `<commit>.tar`; `sessions/lay_out.sh` uses this path, too."""
@@ -31,6 +31,6 @@ def carry(commit: Path, ref: str, context: Path, dockerfile: Path, check: Callab
     with tarfile.open(archive, "x", format=tarfile.GNU_FORMAT, errors="surrogateescape") as tar:
         for path in sorted(commit.iterdir()):
             tar.add(path, path.name, filter=plain)
-    remove(commit)
+    remove_tree(commit)
     with dockerfile.open("a", encoding="utf-8") as file:
         file.write(f"\n# The commit itself, for its own sessions\nCOPY --chown={_USER}:{_USER} {_SOURCE}/ {FOLDER}/\n")
