@@ -16,8 +16,8 @@ from bindery.domain.repository import Repository
 from bindery.ports.contents import LaidOut
 from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.process.session_reaper import Log
+from bindery_local.processes import Process, alive, marked, send, status_of, with_descendants
 from bindery_local.sessions.folder import Record, SessionFolder, folder_of
-from bindery_local.sessions.processes import Process, alive, marked, send, status_of, with_descendants
 from bindery_local.sessions.server import command, prepare_home, variables
 from bindery_local.sessions.working_copy import copy_folder, lay_out
 from tests.serving.lab import REF, TOKEN, LabEnvironment, WrittenContents, lab_python, order_of, until

@@ -18,10 +18,10 @@ from bindery.domain.errors import BuildCrashed
 from bindery.domain.failure import Failure
 from bindery.ports.clock import Clock
 from bindery_builder.process.files import NEW, bytes_in, locked, write_whole, written
-from bindery_builder.process.orphans import end_strays
 from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.task import Manifest
 from bindery_local.builds.environments import HANDLE, Hold, image_of
+from bindery_local.builds.strays import end_strays
 
 KEPT_SECONDS = 600  # a launch that queried an environment will use it soon
 ENDS_KEPT_SECONDS = 7 * 86_400

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bindery_builder.process.files import write_whole
 from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.terminal_text import plain
-from bindery_local.sessions.processes import Process
+from bindery_local.processes import Process
 
 ID = re.compile(r"[a-z0-9]{1,40}")
 WHY_LINES = 20
