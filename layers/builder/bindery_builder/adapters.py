@@ -22,11 +22,11 @@ class BuilderAdapters(Adapters):
 
     @cached_property
     def contents(self) -> AnyContents:
-        from bindery.adapters.hosts.registry import no_git
+        from bindery.adapters.git.no_git import NoGit
         from bindery_builder.contents.router import AnyContents
 
         return AnyContents(
-            self.home / "repositories", self.guarded_client, self.clock, self.provider, no_git(self.settings)
+            self.home / "repositories", self.guarded_client, self.clock, self.provider, NoGit.configured(self.settings)
         )
 
     def pull_logins(self) -> list[PullLogin]:
