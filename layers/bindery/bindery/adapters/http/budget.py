@@ -1,7 +1,6 @@
 """Time and size limits of one exchange with a host, and the sockets that enforce them."""
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import parse_url
 
+from bindery.adapters.bounded_sockets import BoundedSocket, BoundedTLSSocket, Once
 from bindery.adapters.http.address_rules import Address, AddressRules
 from bindery.adapters.http.concurrency import SLICE_SECONDS
 from bindery.domain.errors import HostUnreachable, RepositoryTooLarge
@@ -132,7 +132,7 @@ class Exchange:
         cut_short = self.hurried and time.monotonic() >= self.deadline
         return False if unreachable and not cut_short and not self.stopped() else None
 
-    def receive(self, once: Callable[[float], int]) -> int:
+    def receive(self, once: Once) -> int:
         """Return the number of bytes that `once` received. It is called with the seconds it may wait.
 
         The wait is split into slices, so that a stopped exchange ends soon.
@@ -182,7 +182,7 @@ class Exchange:
         self.rules.check_answer(host, port, [str(info[4][0]) for info in addresses])
         why = "its name has no address"
         for family, kind, proto, _, address in addresses:
-            sock = BoundedSocket(family, kind, proto)
+            sock = GuardedSocket(family, kind, proto)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.settimeout(self.patience(self.connect_seconds))
@@ -223,29 +223,17 @@ class Errand:
         self.left()
 
 
-class BoundedSocket(socket.socket):
-    """Socket that cuts each wait to the exchange's remaining time: a slow sender cannot outlast the deadline."""
+class GuardedSocket(BoundedSocket):
+    """Socket with the limits of the current exchange."""
 
-    def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override] # arguments of SocketIO and ssl
-        receive = super().recv_into
-
-        def once(seconds: float) -> int:
-            self.settimeout(seconds)
-            return receive(buffer, nbytes, flags)
-
+    def receive(self, once: Once) -> int:
         return CURRENT.get().receive(once)
 
 
-class BoundedTLSSocket(ssl.SSLSocket):
-    """TLS socket with the limits of BoundedSocket."""
+class GuardedTLSSocket(BoundedTLSSocket):
+    """TLS socket with the limits of the current exchange."""
 
-    def recv_into(self, buffer: bytearray | memoryview, nbytes: int | None = None, flags: int = 0) -> int:  # type: ignore[override] # as above
-        receive = super().recv_into
-
-        def once(seconds: float) -> int:
-            self.settimeout(seconds)
-            return receive(buffer, nbytes, flags)
-
+    def receive(self, once: Once) -> int:
         return CURRENT.get().receive(once)
 
 

@@ -21,10 +21,10 @@ from bindery.adapters.http.budget import (
     CURRENT,
     MB,
     PACE_SECONDS,
-    BoundedTLSSocket,
     Exchange,
     GuardedPool,
     GuardedTLSPool,
+    GuardedTLSSocket,
     Resolver,
     anywhere,
     system_resolver,
@@ -95,7 +95,7 @@ def _retries() -> Retry:
 def _tls() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
-    context.sslsocket_class = BoundedTLSSocket
+    context.sslsocket_class = GuardedTLSSocket
     return context
 
 
