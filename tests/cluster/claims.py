@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from bindery_local.sessions.processes import Process, alive, status_of
+from bindery_local.processes import Process, alive, status_of
 from tests.cluster.cached import alone
 from tests.cluster.clearing import clear
 from tests.cluster.place import NUMBERS, Place, taken

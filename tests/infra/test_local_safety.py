@@ -13,7 +13,7 @@ import pytest
 from bindery.web.base_url import is_loopback
 from bindery_builder.images.tool import ContainerTool, Desk
 from bindery_builder.process.environment import build_environment, tool_environment
-from bindery_local.sessions import listeners
+from bindery_local import socket_owners
 from bindery_local.sessions.launcher import ProcessSessions
 from bindery_local.setup import prepare
 from tests.fakes.clock import FakeClock
@@ -62,7 +62,7 @@ def test_a_folder_shared_by_all_users_is_refused_as_home(tmp_path: Path) -> None
 
 
 needs_tables = pytest.mark.skipif(
-    not listeners.TABLES[0].exists(), reason="no /proc/net/tcp: ports do not tell whose they are"
+    not socket_owners.TABLES[0].exists(), reason="no /proc/net/tcp: ports do not tell whose they are"
 )
 
 
@@ -71,8 +71,8 @@ needs_tables = pytest.mark.skipif(
 def test_a_port_is_ours_only_while_we_listen_on_it(at: str) -> None:
     with socket.create_server((at, 0)) as server:
         port = server.getsockname()[1]
-        assert listeners.is_ours(port, listeners.owners())
-    assert not listeners.is_ours(port, listeners.owners())
+        assert socket_owners.is_our_port(port, socket_owners.listening_users())
+    assert not socket_owners.is_our_port(port, socket_owners.listening_users())
 
 
 @needs_tables
@@ -94,7 +94,7 @@ def test_a_listener_of_another_user_on_a_reserved_port_is_not_ours(family: str, 
         with other:
             assert other.stdout
             assert other.stdout.readline() == b"listens\n"
-            assert not listeners.is_ours(port, listeners.owners())
+            assert not socket_owners.is_our_port(port, socket_owners.listening_users())
             other.communicate()
 
 
@@ -132,7 +132,7 @@ def test_the_token_of_a_session_is_not_sent_to_a_port_of_another_user(
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
         port = server.getsockname()[1]
-        monkeypatch.setattr(listeners, "owners", lambda: {port: {user}})
+        monkeypatch.setattr(socket_owners, "listening_users", lambda: {port: {user}})
         with ThreadPoolExecutor(1) as threads:
             asking = threads.submit(launcher.activity, {"s": (f"http://127.0.0.1:{port}/", "token")}, 1)
             reached = [True]

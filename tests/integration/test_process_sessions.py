@@ -15,9 +15,9 @@ from bindery.domain.errors import HostUnreachable, LauncherDown, RepositoryTooLa
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import Activity, Liveness, SessionReport
 from bindery.ports.contents import Checkout
+from bindery_local.processes import Process, alive, marked, variables_of
 from bindery_local.sessions.folder import SessionFolder
 from bindery_local.sessions.launcher import ProcessSessions
-from bindery_local.sessions.processes import Process, alive, marked, variables_of
 from tests.serving.lab import (
     REF,
     TOKEN,

@@ -16,8 +16,9 @@ from typing import Self
 
 import pytest
 
+from bindery.adapters.bounded_sockets import BoundedSocket
 from bindery.adapters.http import client as module
-from bindery.adapters.http.budget import AddressInfo, BoundedSocket
+from bindery.adapters.http.budget import AddressInfo
 from bindery.adapters.http.client import GuardedClient
 from bindery.adapters.http.host_limits import ConcurrencyLimit, QueueLimits
 from bindery.domain.errors import BadAddress, ForbiddenAddress, HostUnreachable, RepositoryTooLarge

@@ -1,4 +1,8 @@
-"""Processes of this machine, from /proc. A process is identified by pid and start time, since pids are reused."""
+"""Processes of this machine. A process is identified by pid and start time, since pids are reused.
+
+psutil lists processes and reads their variables and folders. Their status is read from /proc here, since psutil's start times shift
+when the clock is set, and since its search for descendants reads all processes again for each root.
+"""
 
 import contextlib
 import os
@@ -8,6 +12,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 PROC = Path("/proc")
 DEAD = frozenset({"Z", "X"})
@@ -56,10 +62,18 @@ def alive(process: Process) -> bool:
 def variables_of(pid: int) -> dict[bytes, bytes]:
     """Return the environment that a process was started with; empty if it is not readable for this user."""
     try:
-        pairs = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
+        variables = psutil.Process(pid).environ()
+    except (psutil.Error, OSError):
         return {}
-    return {name: value for name, _, value in (pair.partition(b"=") for pair in pairs)}
+    return {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+
+
+def folder_of(pid: int) -> Path | None:
+    """Return the folder that a process works in, or None if it is not readable for this user."""
+    try:
+        return Path(psutil.Process(pid).cwd())
+    except (psutil.Error, OSError):
+        return None
 
 
 def marked(variable: bytes) -> Iterator[tuple[Process, bytes]]:
@@ -72,9 +86,8 @@ def marked(variable: bytes) -> Iterator[tuple[Process, bytes]]:
 
 def everything() -> Iterator[Status]:
     """Yield the status of every process."""
-    for entry in PROC.iterdir():
-        status = status_of(int(entry.name)) if entry.name.isdigit() else None
-        if status is not None:
+    for pid in psutil.pids():
+        if (status := status_of(pid)) is not None:
             yield status
 
 
@@ -112,5 +125,5 @@ def send(process: Process, number: signal.Signals, wait_seconds: float = 0) -> b
 
 def started_at(process: Process) -> float:
     """Return the process's start time in UTC seconds."""
-    uptime = float((PROC / "uptime").read_text().split()[0])
-    return time.time() - uptime + process.started / os.sysconf("SC_CLK_TCK")
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return booted + process.started / os.sysconf("SC_CLK_TCK")
