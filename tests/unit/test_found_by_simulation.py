@@ -9,7 +9,7 @@ from bindery.domain.errors import BuildFailed, BuildServiceDown, Throttled
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested, ResolveRequested, SessionRequested, StopRequested
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 BAD = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
 LATER_COMMIT = "fedcba9876543210fedcba9876543210fedcba98"

@@ -13,7 +13,7 @@ from bindery.ports.repository_provider import Resolved
 from bindery.usecases.steps.retry import MOST_CRASHED_BUILDS
 from bindery.usecases.steps.run_step import LONGEST_SECONDS, MOST_BEGUN
 from bindery_local.template import read
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 TEMPLATE = read(Path(__file__).parents[2] / "template.yaml")
 

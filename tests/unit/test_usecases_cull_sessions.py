@@ -7,7 +7,7 @@ import pytest
 from bindery.domain.launch import Launch
 from bindery.domain.messages import StopRequested
 from bindery.domain.sessions import SessionState
-from tests.simulation.small import ASKED, Small
+from tests.fakes.in_memory_system import ASKED, Small
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from bindery.domain.errors import LaunchStopped
 from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildRequested, ResolveRequested, SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from bindery.domain.launch import Launch, Phase
 from bindery.domain.launch_request import StreamCursor
 from bindery.domain.messages import LogLine, LogWritten, StopRequested
 from bindery.domain.sessions import Session
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from bindery.domain.errors import LauncherDown, Throttled
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested, StopRequested
 from bindery.domain.sessions import SessionOrder, SessionState
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 LATER = 61.0
 

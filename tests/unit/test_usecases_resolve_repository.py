@@ -6,7 +6,7 @@ from bindery.domain.errors import HostUnreachable
 from bindery.domain.launch import Phase, Stage
 from bindery.domain.messages import BuildRequested, ResolveRequested, SessionRequested
 from tests.fakes.host import COMMIT
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 NEWER = "f" * 40
 

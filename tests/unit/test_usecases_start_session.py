@@ -15,7 +15,7 @@ from bindery.domain.launch import Launch, Phase, Stage
 from bindery.domain.messages import SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
 from tests.fakes.host import COMMIT
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 
 @pytest.fixture

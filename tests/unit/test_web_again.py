@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bindery.domain.errors import SessionNotFound
 from bindery.web.base_url import launch_path
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 
 @pytest.fixture
