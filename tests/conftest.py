@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from tests.cluster.fixture import cluster, shipped  # one cluster for all suites
+from tests.fakes.clock import FakeClock
 from tests.serving.lambda_function import adapter
 from tests.serving.packages import printed, python
 from tests.sharing import Together
@@ -20,6 +21,12 @@ settings.load_profile("bindery")
 # A person's settings for their own Bindery must not change a test's result.
 for name in [name for name in os.environ if name.startswith("BINDERY_") and not name.startswith("BINDERY_TEST_")]:
     del os.environ[name]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Provide a clock that moves only when the test moves it."""
+    return FakeClock()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:

@@ -18,11 +18,6 @@ def numbered(number: int) -> ResolveRequested:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def queues(clock: FakeClock) -> Iterator[MemoryQueues]:
     queues = MemoryQueues(elapsed=clock.now, now=clock.now)
     queues.configure("resolve", visibility_seconds=30, max_receive_count=2, dead_letter="resolve-dead")

@@ -16,11 +16,6 @@ ONE, TWO, OWN_MACHINE = "203.0.113.1", "203.0.113.2", "127.0.0.1"
 
 
 @pytest.fixture
-def table() -> DictTable:
-    return DictTable()
-
-
-@pytest.fixture
 def clock() -> FakeClock:
     clock = FakeClock(seed=5)
     clock.time = 20_000 * SHORTEST_EPOCH + 40_000.0

@@ -15,11 +15,6 @@ BAD = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBu
 LATER_COMMIT = "fedcba9876543210fedcba9876543210fedcba98"
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small(rate_limit=1000)
-
-
 def once(small: Small, operation: str, key: str, act: Callable[[], object]) -> None:
     """Call `act` before the first such operation on a key of that kind."""
 

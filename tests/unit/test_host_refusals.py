@@ -1,6 +1,6 @@
 """The refusals of hosts: each is reported as its own kind, and a temporary one is waited for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,12 +31,6 @@ from tests.serving.site import Reply, Site
 
 SECONDARY = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
 QUOTA_LEFT = {"X-RateLimit-Remaining": "4876", "X-RateLimit-Reset": "4000000000"}
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with Site() as site:
-        yield site
 
 
 def by_the_api(site: Site) -> None:

@@ -1,6 +1,5 @@
 """Git links to hosts that other providers query by their API."""
 
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -51,12 +50,6 @@ def test_a_git_link_to_an_apis_host_is_refused_with_a_sentence(git: GitProvider,
 )
 def test_hosts_of_repositories_stay_git_hosts(git: GitProvider, url: str) -> None:
     assert git.check(f"{quote(url, safe='')}/HEAD")
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with Site() as site:
-        yield site
 
 
 def test_no_redirect_of_a_git_server_leads_to_an_apis_host(site: Site) -> None:

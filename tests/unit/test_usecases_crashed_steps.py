@@ -22,11 +22,6 @@ class OutOfMemory(BaseException):
     """The end of a process, as an exception that no code in the process may catch."""
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small()
-
-
 def crash(small: Small, message: ResolveRequested | SessionRequested) -> None:
     with pytest.raises(OutOfMemory):
         small.handle(message)

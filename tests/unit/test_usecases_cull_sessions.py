@@ -10,11 +10,6 @@ from bindery.domain.sessions import SessionState
 from tests.fakes.in_memory_system import ASKED, Small
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small(rate_limit=1000)
-
-
 def sweep(small: Small, seconds: float = 61) -> list[StopRequested]:
     """Advance the clock, run the timer's sweep, handle its stop requests, and return them."""
     small.clock.advance(seconds)

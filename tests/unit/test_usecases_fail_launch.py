@@ -11,11 +11,6 @@ from bindery.domain.sessions import SessionState
 from tests.fakes.in_memory_system import Small
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small()
-
-
 def test_a_dead_step_ends_its_launch_with_a_reason(small: Small) -> None:
     launch = small.open()
     small.system.fail_launch(small.queue.pop().model_dump_json())

@@ -12,11 +12,6 @@ from bindery.domain.sessions import Session
 from tests.fakes.in_memory_system import Small
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small()
-
-
 def waiting(small: Small, lines: int = 0, chunk: int = 100) -> Launch:
     """Return a launch with a running build that has printed this number of lines."""
     launch = small.open()

@@ -22,6 +22,7 @@ from tests.fakes.in_memory_system import ASKED, OWN_ORIGIN, Small
 
 @pytest.fixture
 def small() -> Small:
+    """Provide a system with the usual limits."""
     return Small()
 
 

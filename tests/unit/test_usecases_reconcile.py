@@ -11,11 +11,6 @@ from tests.fakes.in_memory_system import Small
 LATER = 61.0
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small(rate_limit=1000)
-
-
 def sweep(small: Small, seconds: float = LATER) -> None:
     small.clock.advance(seconds)
     small.system.reconcile()

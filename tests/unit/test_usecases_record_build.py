@@ -14,11 +14,6 @@ from tests.fakes.in_memory_system import Small
 BAD = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small(rate_limit=1000)
-
-
 def building(small: Small, launches: int = 1) -> tuple[list[Launch], str]:
     """Return launches that wait for one build, and the environment's key."""
     opened = [small.open() for _ in range(launches)]

@@ -11,11 +11,6 @@ from tests.fakes.in_memory_system import Small
 NEWER = "f" * 40
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small()
-
-
 def test_an_environment_never_built_is_claimed_and_its_build_asked_for(small: Small) -> None:
     launch = small.open()
     small.handle(small.queue.pop())

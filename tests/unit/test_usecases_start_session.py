@@ -18,11 +18,6 @@ from tests.fakes.host import COMMIT
 from tests.fakes.in_memory_system import Small
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small()
-
-
 def starting(small: Small) -> Launch:
     """Return a launch with a built image and a session request in the queue."""
     small.ready()

@@ -9,11 +9,6 @@ from bindery.web.base_url import launch_path
 from tests.fakes.in_memory_system import Small
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small()
-
-
 def test_a_session_leads_to_the_page_of_what_was_launched(small: Small) -> None:
     launch = small.ready()
     assert small.system.site.again(f"/sessions/{launch.id}") == "/v2/gh/o/r/HEAD"
