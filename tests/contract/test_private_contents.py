@@ -57,11 +57,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
         client.close()
 
 
-@pytest.fixture
-def work(place: Place) -> Path:
-    return place.root / "work" / "copy"
-
-
 def test_a_private_repository_is_checked_out_and_nothing_of_what_was_shown_is_in_it(place: Place, work: Path) -> None:
     place.contents.checkout(place.make("secret.git", {"README.md": "hidden\n"}), work)
     assert (work / "README.md").read_text() == "hidden\n"
