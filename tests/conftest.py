@@ -7,11 +7,12 @@ from hypothesis import settings
 
 from tests.cluster.fixture import cluster, shipped  # one cluster for all suites
 from tests.fakes.clock import FakeClock
+from tests.serving.git_fixtures import git_server, plain  # one git server for all suites
 from tests.serving.lambda_function import adapter
 from tests.serving.packages import printed, python
 from tests.sharing import Together
 
-__all__ = ["adapter", "cluster", "printed", "python", "shipped"]
+__all__ = ["adapter", "cluster", "git_server", "plain", "printed", "python", "shipped"]
 LIMIT_SECONDS = 300
 
 # A shared machine is slow at times. The results of one run are no part of the next.

@@ -2,9 +2,7 @@
 is served.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from urllib.parse import quote
 
 import pytest
@@ -59,20 +57,13 @@ def nowhere(git_server: GitServer) -> str:
 @pytest.fixture
 def untouched(runtime: LocalRuntime) -> Iterator[Callable[[], None]]:
     """Provide a check that no launch was made since the test began. It also runs at the test's end."""
-    before = launches(runtime), runtime.sessions()
+    before = runtime.launches(), runtime.sessions()
 
     def check() -> None:
-        assert (launches(runtime), runtime.sessions()) == before
+        assert (runtime.launches(), runtime.sessions()) == before
 
     yield check
     check()
-
-
-def launches(runtime: LocalRuntime) -> int:
-    """Return the number of all launches ever made."""
-    with closing(sqlite3.connect(f"file:{runtime.home}/table.sqlite?mode=ro", uri=True)) as table:
-        counted: int = table.execute("SELECT COUNT(*) FROM items WHERE pk LIKE 'launch#%'").fetchone()[0]
-        return counted
 
 
 def own_port(runtime: LocalRuntime) -> str:
@@ -106,7 +97,7 @@ def test_nothing_that_a_page_elsewhere_does_by_itself_launches(
 def test_whom_a_page_elsewhere_sends_here_is_asked_first(
     page: Page, runtime: LocalRuntime, port: int, nowhere: str, theirs: str, way: str
 ) -> None:
-    before = launches(runtime)
+    before = runtime.launches()
     page.goto(f"http://{theirs}:{port}/?to={quote(f'{runtime.address}/v2/git/{nowhere}', safe='')}")
     if way == "opened":
         with page.expect_popup() as popup:
@@ -120,29 +111,29 @@ def test_whom_a_page_elsewhere_sends_here_is_asked_first(
     expect(arrived.locator("h1")).to_have_text(ASKS)
     button = arrived.get_by_role("button", name="Launch")
     expect(button).to_be_enabled()
-    assert launches(runtime) == before
+    assert runtime.launches() == before
     button.click()
-    until(lambda: launches(runtime) == before + 1)
+    until(lambda: runtime.launches() == before + 1)
     expect(arrived.get_by_role("alert")).to_contain_text("there is no branch, tag or commit called nowhere")
 
 
 def test_an_address_that_somebody_typed_is_asked_once(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
-    before, link = launches(runtime), f"{runtime.address}/v2/git/{nowhere}-typed"
+    before, link = runtime.launches(), f"{runtime.address}/v2/git/{nowhere}-typed"
     for _ in range(2):
         page.goto(link)
         expect(page.locator("h1")).to_have_text(ASKS)
-        assert launches(runtime) == before
+        assert runtime.launches() == before
     page.get_by_role("button", name="Launch").click()
-    until(lambda: launches(runtime) == before + 1)
+    until(lambda: runtime.launches() == before + 1)
     page.goto(link)
-    until(lambda: launches(runtime) == before + 2)
+    until(lambda: runtime.launches() == before + 2)
 
 
 def test_what_our_own_start_page_leads_to_starts_by_itself(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
-    before = launches(runtime)
+    before = runtime.launches()
     page.goto(f"{runtime.address}/")
     page.evaluate("(to) => { location.href = to; }", f"/v2/git/{nowhere}")
-    until(lambda: launches(runtime) == before + 1)
+    until(lambda: runtime.launches() == before + 1)
 
 
 def test_a_launch_page_is_not_shown_within_another_page(
