@@ -1,8 +1,9 @@
-"""The use cases on plain fakes, one message at a time, for tests that fix the exact order of events."""
+"""The whole system in memory, one message at a time, for tests that fix the exact order of events."""
 
 from dataclasses import replace
 
 from bindery.bootstrap import System
+from bindery.domain.environment import Environment
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.launch_request import LaunchRequest
 from bindery.domain.messages import (
@@ -30,7 +31,7 @@ ASKED = LaunchRequest("gh", "o/r/HEAD", "203.0.113.9", f"{OWN_ORIGIN}/", OWN_ORI
 class Small:
     """The use cases on fakes.
 
-    settings: as the operator set them. isolated: True if sessions cannot touch the machine.
+    system: the product as `bootstrap` makes it. settings: as the operator set them. isolated: True if sessions cannot touch the machine.
     """
 
     def __init__(self, *, isolated: bool = True, **settings: object) -> None:
@@ -112,6 +113,20 @@ class Small:
         launch = self.launch(opened)
         assert launch.stage is Stage.READY, launch
         return launch
+
+    def environment(self, launch: Launch) -> Environment:
+        """Return the environment that the launch needs, as it is now."""
+        environment = self.system.state.environments.find(launch.environment)
+        assert environment, "no environment"
+        return environment
+
+    def queue_positions(self, *launches: Launch) -> list[int | None]:
+        """Return the number of builds before that of each launch. None: it does not wait in line."""
+        return [self.system.follow_launch.builds_before(self.launch(launch)) for launch in launches]
+
+    def slots_are_free(self) -> bool:
+        """Return True if no build has a slot or waits for one."""
+        return not self.system.state.slots.held() and not self.system.state.slots.waiting()
 
     def waiters(self, key: str) -> list[str]:
         """Return the launches that are registered as waiting for the environment."""
