@@ -9,10 +9,10 @@ from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.launch import Launch
 from tests.fakes.builds import FakeBuilds
 from tests.fakes.host import COMMIT, FakeHost
+from tests.fakes.in_memory_system import Small
 from tests.fakes.ports import FakePorts, settings_of
 from tests.fakes.queue import FakeQueue
 from tests.fakes.table import DictTable
-from tests.simulation.small import Small
 
 LATER = 61.0  # seconds after which no object counts as young any more
 

@@ -31,10 +31,10 @@ from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, ROOT, Shipped
 from tests.cluster.trials import Trials
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import COMMIT
+from tests.fakes.in_memory_system import Small
 from tests.fakes.ports import FakePorts, settings_of
 from tests.serving import aws
 from tests.serving.kubeconfigs import inlined
-from tests.simulation.small import Small
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

@@ -9,17 +9,9 @@ from bindery.domain.errors import Throttled
 from bindery.domain.messages import ResolveRequested
 from bindery_local.memory_queue import Delivery, MemoryQueues
 from tests.fakes.clock import FakeClock
+from tests.fakes.queue import numbered
 
 ASKED = ResolveRequested(launch="launch#1", step=3)
-
-
-def numbered(number: int) -> ResolveRequested:
-    return ResolveRequested(launch=f"launch#{number}", step=number)
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 @pytest.fixture

@@ -57,11 +57,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
         client.close()
 
 
-@pytest.fixture
-def work(place: Place) -> Path:
-    return place.root / "work" / "copy"
-
-
 def test_a_private_checkout_contains_no_credentials(place: Place, work: Path) -> None:
     place.contents.checkout(place.make("secret.git", {"README.md": "hidden\n"}), work)
     assert (work / "README.md").read_text() == "hidden\n"

@@ -9,15 +9,11 @@ from bindery.domain.errors import Throttled
 from bindery.domain.messages import BuildRequested, LogLine, LogWritten, ResolveRequested
 from bindery_local.memory_queue import MemoryQueues
 from tests.contract.conftest import Sending
-from tests.fakes.queue import FakeQueue
+from tests.fakes.queue import FakeQueue, numbered
 from tests.serving import aws
 
 ASKED = ResolveRequested(launch="launch#1", step=3)
 BUILD = BuildRequested(environment="abc", attempt=1)
-
-
-def numbered(number: int) -> ResolveRequested:
-    return ResolveRequested(launch=f"launch#{number}", step=number)
 
 
 # send, on every queue

@@ -83,11 +83,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
         client.close()
 
 
-@pytest.fixture
-def work(place: Place) -> Path:
-    return place.root / "work" / "copy"
-
-
 def checked_out(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

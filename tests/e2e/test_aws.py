@@ -28,12 +28,11 @@ policies, which are enforced; sessions, which are Pods of a cluster. Not real he
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from html import unescape
 from pathlib import Path
 
-import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -52,7 +51,7 @@ from tests.serving.kernel import Session
 from tests.serving.kubeconfigs import inlined
 from tests.serving.messages import check_readable
 from tests.serving.ministack import Ministack
-from tests.serving.names import localhost_names
+from tests.serving.names import localhost_names, session_of
 from tests.serving.runtime import until
 
 __all__ = ["localhost_names"]
@@ -210,7 +209,7 @@ def test_a_launch_by_the_api_ends_on_request(deployed: Deployed, image: str, shi
     launch, permit = response.json()["id"], {"Authorization": f"Bearer {response.json()['launcher_token']}"}
     address = f"/api/launches/{launch}"
     until(lambda: deployed.ask(address, headers=permit).json()["phase"] == "ready", 60)
-    session = _id(deployed.ask(address, headers=permit).json())
+    session = session_of(deployed.ask(address, headers=permit).json())
     assert shipped.objects(session)
     assert deployed.ask(address).status_code == 404
     assert deployed.ask(address, "DELETE", headers=permit).status_code == 202
@@ -289,13 +288,9 @@ def test_the_schedule_ends_an_idle_session(
 ) -> None:
     settings = page(deployed)
     stream = streaming.stream(settings["build"], settings["token"]).finish()
-    session = _id(stream.last.data)
+    session = session_of(stream.last.data)
     assert shipped.objects(session)
     until(lambda: not shipped.objects(session), 2 * SCHEDULE_SECONDS + 30)
     again = streaming.stream(settings["build"], settings["token"]).finish()
     assert again.last.phase == "failed"
     check_readable(again.last.message)
-
-
-def _id(ready: Mapping[str, str]) -> str:
-    return httpx.URL(ready["url"]).host.partition(".")[0]

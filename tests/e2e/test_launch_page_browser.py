@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.serving.browser import chromium
 from tests.serving.runtime import until
 from tests.serving.scripted_bindery import Answer, Gate, ScriptedBindery
+from tests.serving.scripted_pages import bindery, browser, page, paste
+
+__all__ = ["bindery", "browser", "page"]  # fixtures
 
 LINK = "/v2/gh/o/r/HEAD"
 WAITING = {"phase": "waiting", "message": "Waiting for build to start...\n"}
@@ -20,46 +22,12 @@ FOUND = {"phase": "built", "message": "Found built image, launching...\n", "imag
 LAUNCHING = {"phase": "launching", "message": "Launching server...\n"}
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chromium(tmp_path_factory.mktemp("chromium")) as browser:
-        yield browser
-
-
-@pytest.fixture
-def bindery() -> Iterator[ScriptedBindery]:
-    with ScriptedBindery() as bindery:
-        yield bindery
-
-
 @pytest.fixture
 def gate() -> Iterator[Gate]:
     """Provide a gate that opens at the end, so that no stream outlives its test."""
     gate = Gate()
     yield gate
     gate.opened.set()
-
-
-@pytest.fixture
-def page(browser: Browser, bindery: ScriptedBindery) -> Iterator[Page]:
-    """Provide a page. Its own scripts must never fail, and its content policy must never be violated."""
-    context = browser.new_context(base_url=bindery.origin)
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    wrong: list[str] = []
-
-    def said(message: ConsoleMessage) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text:
-            wrong.append(message.text)
-
-    def raised(error: Error) -> None:
-        wrong.append(str(error))
-
-    page.on("console", said)
-    page.on("pageerror", raised)
-    yield page
-    context.close()
-    assert wrong == []
 
 
 def steps(page: Page) -> dict[str, str]:
@@ -456,15 +424,6 @@ def test_no_page_is_wider_than_its_window(
     if where == LINK:
         page.get_by_role("alert").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == width
-
-
-def paste(page: Page, text: str) -> None:
-    """Replace the content of the repository's field by pasting text with the keyboard."""
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
-    page.locator("#repo").focus()
-    page.keyboard.press("ControlOrMeta+A")
-    page.keyboard.press("ControlOrMeta+V")
 
 
 def test_the_start_page_recognises_an_address_and_makes_its_link_and_badge(

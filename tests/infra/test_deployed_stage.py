@@ -16,12 +16,6 @@ from tests.infra.deployed.system import HOST, STAGE, Deployed, deployed
 NAME = "binder.example.org"
 
 
-@pytest.fixture
-def there() -> Iterator[Deployed]:
-    with deployed(Recorder()) as system:
-        yield system
-
-
 def own_links(page: Mapping[str, Any]) -> list[str]:
     """Return Bindery's own paths that a page links to or loads."""
     links: list[str] = re.findall(r'(?:href|src)="(/[^"]*)"', page["body"])

@@ -3,24 +3,16 @@ no work.
 """
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.infra.deployed.recorded import Recorder
 from tests.infra.deployed.rights import FUNCTIONS
 from tests.infra.deployed.stories.acting import LINK
-from tests.infra.deployed.system import Deployed, deployed
+from tests.infra.deployed.system import Deployed
 
 PATHS = ["/", f"/v2/{LINK}", "/v2/nowhere/o/r", "/repo/o/r", "/assets/launch.js", "/assets/nothing", "/badge.svg"]
 PATHS += ["/badge_logo.svg", "/health", "/versions", "/metrics", "/sessions/none"]
 WANTED = {"provider": "gh", "spec": "o/r/HEAD"}
-
-
-@pytest.fixture
-def there() -> Iterator[Deployed]:
-    with deployed(Recorder()) as system:
-        yield system
 
 
 def test_every_get_route_answers_head() -> None:

@@ -16,11 +16,6 @@ FOLDERS = {"": FOLDER, "mybinder": FOLDER, "egi": FOLDER / "egi"}
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Manifests:
-    return Manifests()
-
-
-@pytest.fixture(scope="module")
 def ended(shipped: Manifests) -> Body:
     """Provide the Pod of the page for sessions that are over."""
     pod: Body = shipped.one("Deployment", "ended")["spec"]["template"]

@@ -11,8 +11,8 @@ from bindery.domain.sessions import SessionState
 from bindery_local.adapters import LocalAdapters
 from bindery_local.runtime import ENDED_AT_ONCE, Runtime
 from bindery_local.template import System
+from tests.fakes.in_memory_system import Small
 from tests.fakes.ports import settings_of
-from tests.simulation.small import Small
 
 
 def ends(small: Small, environment: pytest.MonkeyPatch) -> bool:

@@ -17,7 +17,7 @@ from bindery_builder.images.pull_logins import PullLogin
 from bindery_builder.images.tool import ContainerTool, Desk
 from bindery_builder.process.runner import Room, Runner
 from tests.building import HeardQueue, ordered
-from tests.containers import FROM_NOTHING, ContainerBuilding, Held, configure, held, step
+from tests.containers import FROM_NOTHING, ContainerBuilding, Held, configure, step
 from tests.serving.registry import PASSWORD, USER, local_registry, what_is_missing
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
@@ -36,12 +36,6 @@ def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Contai
         building.queue.messages.clear()
         yield building
         building.close()
-
-
-@pytest.fixture
-def holding() -> Iterator[Held]:
-    with held() as holding:
-        yield holding
 
 
 def login(building: ContainerBuilding, *, only_public: bool) -> PullLogin:

@@ -14,7 +14,7 @@ from bindery.domain.errors import BuildAbandoned, BuildFailed, BuildTooLong
 from bindery.domain.failure import Failure
 from bindery.state.environments import Environments
 from tests.codebuilds import CodeBuilding, codebuilding, what_is_missing
-from tests.containers import FROM_NOTHING, Held, held, step
+from tests.containers import FROM_NOTHING, Held, step
 from tests.serving.build_machine import PROJECT
 from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, SECRET_KEY, SESSION_TOKEN
 from tests.serving.registry import PASSWORD
@@ -26,12 +26,6 @@ pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing(
 def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeBuilding]:
     with codebuilding(tmp_path, monkeypatch) as building:
         yield building
-
-
-@pytest.fixture
-def holding() -> Iterator[Held]:
-    with held() as holding:
-        yield holding
 
 
 def test_a_dockerfile_becomes_an_image_that_is_recorded_by_its_digest(building: CodeBuilding) -> None:

@@ -18,7 +18,7 @@ from bindery.domain.builds import BuildState
 from bindery.domain.errors import BuildCrashed, BuildFailed, BuildTooLong
 from bindery.domain.failure import Failure
 from tests.building import ordered
-from tests.containers import FROM_NOTHING, ContainerBuilding, Held, held, processes_of, step
+from tests.containers import FROM_NOTHING, ContainerBuilding, Held, processes_of, step
 from tests.serving.registry import PASSWORD, USER, LocalRegistry, local_registry, what_is_missing
 from tests.serving.tool_storage import unmount
 
@@ -31,18 +31,6 @@ SECRETS = (PASSWORD, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
 def registry(tmp_path: Path) -> Iterator[LocalRegistry]:
     with local_registry(tmp_path / "registry", locked=True) as registry:
         yield registry
-
-
-@pytest.fixture
-def building(tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBuilding]:
-    with closing(ContainerBuilding(tmp_path, registry, monkeypatch)) as building:
-        yield building
-
-
-@pytest.fixture
-def holding() -> Iterator[Held]:
-    with held() as holding:
-        yield holding
 
 
 def containers(building: ContainerBuilding) -> str:

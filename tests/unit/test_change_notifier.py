@@ -22,7 +22,7 @@ from bindery.web.stream.app import Stream
 from bindery.web.stream.change_notifier import ChangeNotifier, PollInterval
 from bindery_local.adapters import LocalAdapters
 from bindery_local.sqlite_table import SqliteTable
-from tests.unit.test_web_stream import TOKENS, Story, launch
+from tests.fakes.launch_stream import TOKENS, Story, launch
 
 
 @pytest.fixture(autouse=True)

@@ -9,15 +9,10 @@ from bindery.domain.errors import BadSpec, RateLimited, TooManySessions, TooMany
 from bindery.domain.launch import Launch, Stage
 from bindery.state.client_shares import ClientLimits, ClientShares
 from tests.fakes.clock import FakeClock
+from tests.fakes.in_memory_system import ASKED, Small
 from tests.fakes.table import DictTable
-from tests.simulation.small import ASKED, Small
 
 ONE, TWO, OWN_MACHINE = "203.0.113.1", "203.0.113.2", "127.0.0.1"
-
-
-@pytest.fixture
-def table() -> DictTable:
-    return DictTable()
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from bindery.domain.messages import BuildChanged
 from bindery_local.aws_events import Context
 from functions.record_build import handler
 from tests.building import ordered
+from tests.fakes.in_memory_system import Small
 from tests.serving.aws import config, session
-from tests.simulation.small import Small
 
 REGISTRY = "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/bindery"
 HANDLE = "bindery:8745a7a9-c340-456a-9166-edf953571bee"

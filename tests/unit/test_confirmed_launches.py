@@ -9,7 +9,7 @@ import pytest
 from bindery.state.confirmed import KEPT_SECONDS
 from bindery.web.base_url import Own
 from bindery.web.pages.render import Page
-from tests.simulation.small import ASKED, Small
+from tests.fakes.in_memory_system import ASKED, Small
 
 OWN = Own("http://127.0.0.1:8585", "")
 

@@ -10,7 +10,7 @@ from bindery.domain.launch import Launch, Stage
 from bindery.settings import Settings
 from bindery.web.api.launches import Caller
 from bindery.web.base_url import Own
-from tests.simulation.small import ASKED, OWN_ORIGIN, Small
+from tests.fakes.in_memory_system import ASKED, OWN_ORIGIN, Small
 
 EVIL = "https://evil.example"
 BOOK = "https://book.example"

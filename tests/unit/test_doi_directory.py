@@ -36,12 +36,6 @@ RESOURCE = "b8f6eae9d89241cf8b5904033460af61"
 
 
 @pytest.fixture
-def dois() -> Iterator[DoiSystem]:
-    with DoiSystem() as server:
-        yield server
-
-
-@pytest.fixture
 def directory(dois: DoiSystem, clock: FakeClock) -> DoiDirectory:
     return directory_of(dois, clock)
 

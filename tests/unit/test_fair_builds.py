@@ -8,7 +8,7 @@ from bindery.domain.errors import OwnerBuildsReached, TooManyBuilds
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested
 from tests.fakes.host import COMMIT
-from tests.simulation.small import ASKED, Small
+from tests.fakes.in_memory_system import ASKED, Small
 
 ONE, TWO, THREE, OWN_MACHINE = "203.0.113.1", "203.0.113.2", "203.0.113.3", "127.0.0.1"
 

@@ -9,15 +9,10 @@ from bindery.domain.errors import BuildFailed, BuildServiceDown, Throttled
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested, ResolveRequested, SessionRequested, StopRequested
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 BAD = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
 LATER_COMMIT = "fedcba9876543210fedcba9876543210fedcba98"
-
-
-@pytest.fixture
-def small() -> Small:
-    return Small(rate_limit=1000)
 
 
 def once(small: Small, operation: str, key: str, act: Callable[[], object]) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.clock import SystemClock
 from bindery.adapters.hosts.github.provider import GitHubProvider
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import (
@@ -20,6 +19,7 @@ from bindery.domain.errors import (
 from bindery.domain.repository import Entry, Repository
 from bindery.ports.table import Item, Table
 from bindery_local.sqlite_table import SqliteTable
+from tests.fakes.clock import FakeClock as SetClock
 from tests.serving.git_http import File, git, make_repository
 from tests.serving.github_api import HOST, GitHubServer
 from tests.serving.host_api import RECORDINGS, Reply
@@ -30,25 +30,11 @@ needs_recordings = pytest.mark.skipif(
 )
 
 
-class SetClock(SystemClock):
-    """A clock that shows the time that a test sets."""
-
-    time = 1_800_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[GitHubServer]:
     make_repository(tmp_path / "r", {"README.md": "hi\n", "run": File("#!/bin/sh\n", 0o100755), "lib/a.py": "1\n"})
     with GitHubServer({"o/r": tmp_path / "r"}) as server:
         yield server
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
 
 
 def provider(api: GitHubServer, table: Table, clock: SetClock, token: str = "", *also: str) -> GitHubProvider:

@@ -7,32 +7,16 @@ from collections.abc import Iterator
 import pytest
 from pydantic import ValidationError
 
-from bindery.adapters.clock import SystemClock
 from bindery.adapters.hosts.github.api import github_api
 from bindery.adapters.hosts.github.app_tokens import GitHubApp
 from bindery.adapters.hosts.rest_api import HostApi
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import RepositoryNotFound
 from bindery.settings import Settings
+from tests.fakes.clock import FakeClock as SetClock
 from tests.serving.github_app import PEM, AppServer
 from tests.serving.host_api import Reply
 from tests.serving.providers import every_provider
-
-START = 1_800_000_000.0
-
-
-class SetClock(SystemClock):
-    """A clock that shows the time that a test sets."""
-
-    time = START
-
-    def now(self) -> float:
-        return self.time
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
 
 
 @pytest.fixture

@@ -9,24 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bindery.adapters.clock import SystemClock
 from bindery.adapters.hosts.github.api import github_api
 from bindery.adapters.hosts.rest_api import HostApi
 from bindery.adapters.http.client import GuardedClient
 from bindery.adapters.http.rate_limits import rate_limit_error
 from bindery.adapters.http.single_flight import SingleFlight
 from bindery.domain.errors import HostLimited, HostUnreachable, RefNotFound
+from tests.fakes.clock import FakeClock as SetClock
 from tests.serving.github_api import GitHubServer
 from tests.serving.host_api import Reply
-
-
-class SetClock(SystemClock):
-    """A clock that shows the time that a test sets."""
-
-    time = 1_800_000_000.0
-
-    def now(self) -> float:
-        return self.time
 
 
 @pytest.fixture
@@ -34,11 +25,6 @@ def server() -> Iterator[GitHubServer]:
     with GitHubServer() as server:
         server.replies["/x"] = Reply(200, {"a": 1})
         yield server
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The refusals of hosts: each is reported as its own kind, and a temporary one is waited for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,21 +22,15 @@ from bindery.settings import Settings
 from bindery.usecases.detect_address import DetectAddress
 from bindery.usecases.steps.run_step import MOST_WAIT_SECONDS
 from bindery.web.errors.render import error_message, waiting_message
+from tests.fakes.in_memory_system import Small
 from tests.fakes.table import DictTable
 from tests.serving.git_http import GitServer, git, make_repository
 from tests.serving.gitlab_api import GitLabServer
 from tests.serving.host_api import Reply as ApiReply
 from tests.serving.site import Reply, Site
-from tests.simulation.small import Small
 
 SECONDARY = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
 QUOTA_LEFT = {"X-RateLimit-Remaining": "4876", "X-RateLimit-Reset": "4000000000"}
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with Site() as site:
-        yield site
 
 
 def by_the_api(site: Site) -> None:

@@ -18,8 +18,8 @@ from bindery.usecases import resolve_repository
 from bindery.usecases.resolve_repository import HOST_SECONDS
 from bindery_local.template import load
 from bindery_local.workers import AT_ONCE as WORKERS
+from tests.fakes.in_memory_system import Small
 from tests.serving.scripted import ScriptedServer, answer
-from tests.simulation.small import Small
 
 
 @pytest.fixture

@@ -27,11 +27,6 @@ class Host:
 
 
 @pytest.fixture
-def table() -> DictTable:
-    return DictTable()
-
-
-@pytest.fixture
 def kept(table: DictTable, clock: FakeClock) -> KeptAnswers[Home]:
     return KeptAnswers(table, clock, "doi#doi.org", Home)
 

@@ -48,11 +48,6 @@ def read(body: bytes) -> dict[str, str]:
 
 
 @pytest.fixture
-def table() -> DictTable:
-    return DictTable()
-
-
-@pytest.fixture
 def refs(table: DictTable, clock: FakeClock) -> KeptRefs:
     return KeptRefs(table, clock, "gh#https://api.example")
 

@@ -1,7 +1,6 @@
 """The host that a limit applies to when an answer demands waiting."""
 
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -13,10 +12,10 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.git.protocol import GitWire
 from bindery.adapters.hosts.github.api import github_api
 from bindery.adapters.hosts.records.rest_api import RecordApi
-from bindery.adapters.http.budget import AddressInfo
 from bindery.adapters.http.client import GuardedClient
 from bindery.adapters.http.rate_limits import LONGEST_WAIT_ELSEWHERE, MOST_LIMITS, RateLimits
 from bindery.domain.errors import BinderyError, HostLimited
+from tests.serving.loopback import on_this_machine
 from tests.serving.site import Reply, Site, moved
 
 LIMITED = {
@@ -29,10 +28,6 @@ URL = "https://forge.example/x"
 
 class Thing(BaseModel):
     """An answer of an API, with any content."""
-
-
-def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
-    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
 
 class Hosts(NamedTuple):

@@ -12,7 +12,7 @@ from bindery.domain.urls.pasted import query_of
 from bindery.web.api.launches import Caller
 from bindery.web.base_url import Link, read_link
 from bindery.web.pages.session_paths import path_in_session
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 GIT = "https%3A%2F%2Fgit.example%2Fo%2Fr"
 

@@ -11,8 +11,8 @@ from bindery.settings import Settings
 from bindery.state.popular import CANDIDATES, OTHER, SHOWN, Day, Popular
 from bindery.usecases.steps.count_launches import counts_of
 from tests.fakes.clock import FakeClock
+from tests.fakes.in_memory_system import Small
 from tests.fakes.table import DictTable
-from tests.simulation.small import Small
 
 OPERATOR = "192.0.2.1"
 STRANGER = "203.0.113.9"

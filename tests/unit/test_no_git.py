@@ -1,6 +1,5 @@
 """Git links to hosts that other providers query by their API."""
 
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -51,12 +50,6 @@ def test_a_git_link_to_the_host_of_an_api_is_refused_with_a_message(git: GitProv
 )
 def test_repository_hosts_are_accepted_as_git_hosts(git: GitProvider, url: str) -> None:
     assert git.check(f"{quote(url, safe='')}/HEAD")
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with Site() as site:
-        yield site
 
 
 def test_a_redirect_of_a_git_server_to_the_host_of_an_api_is_refused(site: Site) -> None:

@@ -38,12 +38,6 @@ DATASET = "10.7910/DVN/TJCLKP"
 
 
 @pytest.fixture
-def dois() -> Iterator[DoiSystem]:
-    with DoiSystem() as server:
-        yield server
-
-
-@pytest.fixture
 def figshare_host(dois: DoiSystem) -> Iterator[Figshare]:
     with Figshare(dois) as server:
         yield server

@@ -11,7 +11,7 @@ from bindery.adapters.kubernetes.pod_watch import PodWatch
 from bindery.domain.errors import LauncherDown
 from bindery.domain.resources import Resources
 from bindery.domain.sessions import Liveness
-from tests.unit.test_sessions_cluster import A_POD, answering, event, saying, telling
+from tests.serving.kubernetes_answers import A_POD, answering, event, saying, telling
 
 
 def test_an_invalid_watch_event_ends_the_wait_with_an_error() -> None:

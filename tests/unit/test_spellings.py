@@ -5,8 +5,8 @@ import pytest
 from bindery.domain.launch import Stage
 from bindery.domain.owners import build_share_of
 from tests.fakes.host import COMMIT
+from tests.fakes.in_memory_system import Small
 from tests.fakes.many import REPOSITORY
-from tests.simulation.small import Small
 
 STRANGERS = "e" * 40
 SPELLINGS = ("o/r", "O/r", "o/R", "O/R")

@@ -14,16 +14,6 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.table import DictTable
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(seed=5)
-
-
-@pytest.fixture
-def table() -> DictTable:
-    return DictTable()
-
-
 def once(what: Callable[[], object], at: str) -> Callable[[str, object], None]:
     """Return a hook that makes this call before the first operation with the name `at`."""
     done = False

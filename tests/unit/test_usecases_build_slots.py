@@ -10,7 +10,7 @@ from bindery.domain.messages import BuildChanged, BuildRequested
 from bindery.state.build_slots import Standing
 from bindery.web.errors.render import error_message
 from tests.fakes.host import COMMIT
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 BAD = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
 SPECS = ("o/a/HEAD", "o/b/HEAD", "o/c/HEAD", "o/d/HEAD")

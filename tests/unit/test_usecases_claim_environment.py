@@ -11,8 +11,8 @@ from bindery.usecases.steps.claim_environment import ClaimEnvironment
 from bindery.usecases.steps.identify_environment import IdentifyEnvironment
 from bindery.usecases.steps.know_commit import KnowCommit
 from tests.fakes.host import COMMIT
+from tests.fakes.in_memory_system import Small
 from tests.fakes.many import REPOSITORY
-from tests.simulation.small import Small
 
 STRANGERS = "e" * 40
 PULL = "o/r/pull/1/head"

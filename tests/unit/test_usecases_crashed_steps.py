@@ -13,18 +13,13 @@ from bindery.ports.repository_provider import Resolved
 from bindery.usecases.steps.retry import MOST_CRASHED_BUILDS
 from bindery.usecases.steps.run_step import LONGEST_SECONDS, MOST_BEGUN
 from bindery_local.template import read
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 TEMPLATE = read(Path(__file__).parents[2] / "template.yaml")
 
 
 class OutOfMemory(BaseException):
     """The end of a process, as an exception that no code in the process may catch."""
-
-
-@pytest.fixture
-def small() -> Small:
-    return Small()
 
 
 def crash(small: Small, message: ResolveRequested | SessionRequested) -> None:

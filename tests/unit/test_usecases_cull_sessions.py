@@ -7,12 +7,7 @@ import pytest
 from bindery.domain.launch import Launch
 from bindery.domain.messages import StopRequested
 from bindery.domain.sessions import SessionState
-from tests.simulation.small import ASKED, Small
-
-
-@pytest.fixture
-def small() -> Small:
-    return Small(rate_limit=1000)
+from tests.fakes.in_memory_system import ASKED, Small
 
 
 def sweep(small: Small, seconds: float = 61) -> list[StopRequested]:

@@ -5,7 +5,7 @@ import pytest
 from bindery.domain.environment import EnvironmentState
 from bindery.domain.errors import BuildServiceDown
 from bindery.domain.launch import Launch, Stage
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 DAY = 86400
 

@@ -8,12 +8,7 @@ from bindery.domain.errors import LaunchStopped
 from bindery.domain.launch import Stage
 from bindery.domain.messages import BuildRequested, ResolveRequested, SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
-from tests.simulation.small import Small
-
-
-@pytest.fixture
-def small() -> Small:
-    return Small()
+from tests.fakes.in_memory_system import Small
 
 
 def test_a_dead_letter_of_a_step_ends_its_launch_with_a_reason(small: Small) -> None:

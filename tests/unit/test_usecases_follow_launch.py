@@ -9,12 +9,7 @@ from bindery.domain.launch import Launch, Phase
 from bindery.domain.launch_request import StreamCursor
 from bindery.domain.messages import LogLine, LogWritten, StopRequested
 from bindery.domain.sessions import Session
-from tests.simulation.small import Small
-
-
-@pytest.fixture
-def small() -> Small:
-    return Small()
+from tests.fakes.in_memory_system import Small
 
 
 def waiting(small: Small, lines: int = 0, chunk: int = 100) -> Launch:

@@ -17,11 +17,12 @@ from bindery.domain.errors import (
 from bindery.domain.messages import ResolveRequested
 from bindery.domain.tokens import Tokens
 from bindery.ports.doi_directory import Home
-from tests.simulation.small import ASKED, OWN_ORIGIN, Small
+from tests.fakes.in_memory_system import ASKED, OWN_ORIGIN, Small
 
 
 @pytest.fixture
 def small() -> Small:
+    """Provide a system with the usual limits."""
     return Small()
 
 

@@ -6,14 +6,9 @@ from bindery.domain.errors import LauncherDown, Throttled
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested, StopRequested
 from bindery.domain.sessions import SessionOrder, SessionState
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 LATER = 61.0
-
-
-@pytest.fixture
-def small() -> Small:
-    return Small(rate_limit=1000)
 
 
 def sweep(small: Small, seconds: float = LATER) -> None:

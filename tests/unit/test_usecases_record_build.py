@@ -9,14 +9,9 @@ from bindery.domain.errors import BuildAbandoned, BuildFailed, BuildLost, BuildS
 from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged, BuildRequested, Message, ResolveRequested, SessionRequested
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 BAD = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
-
-
-@pytest.fixture
-def small() -> Small:
-    return Small(rate_limit=1000)
 
 
 def building(small: Small, launches: int = 1) -> tuple[list[Launch], str]:

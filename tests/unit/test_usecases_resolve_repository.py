@@ -6,14 +6,9 @@ from bindery.domain.errors import HostUnreachable
 from bindery.domain.launch import Phase, Stage
 from bindery.domain.messages import BuildRequested, ResolveRequested, SessionRequested
 from tests.fakes.host import COMMIT
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 NEWER = "f" * 40
-
-
-@pytest.fixture
-def small() -> Small:
-    return Small()
 
 
 def test_a_new_environment_is_claimed_and_its_build_is_requested(small: Small) -> None:

@@ -15,12 +15,7 @@ from bindery.domain.launch import Launch, Phase, Stage
 from bindery.domain.messages import SessionRequested, StopRequested
 from bindery.domain.sessions import SessionState
 from tests.fakes.host import COMMIT
-from tests.simulation.small import Small
-
-
-@pytest.fixture
-def small() -> Small:
-    return Small()
+from tests.fakes.in_memory_system import Small
 
 
 def starting(small: Small) -> Launch:

@@ -10,7 +10,7 @@ from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildChanged
 from bindery.usecases.steps.stop_unwanted import GRACE_SECONDS
 from tests.fakes.host import COMMIT
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 BAD = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
 

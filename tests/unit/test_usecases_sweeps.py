@@ -9,9 +9,9 @@ from bindery.domain.messages import StopRequested
 from bindery.domain.sessions import Session
 from bindery.state.sessions import Found
 from bindery.usecases import cull_sessions
+from tests.fakes.in_memory_system import Small
 from tests.fakes.many import order_of, record_of
 from tests.fakes.sessions import Running
-from tests.simulation.small import Small
 
 FEW, MANY = 500, 2000
 

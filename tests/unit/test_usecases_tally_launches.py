@@ -6,7 +6,7 @@ from bindery.domain.errors import LauncherDown, Stale
 from bindery.domain.messages import ResolveRequested
 from bindery.state.counters import Counters
 from bindery.usecases.steps.count_launches import MOST_CHANGES, CountLaunches
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import BuildRequested
 from bindery.state.build_slots import Standing
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 
 @pytest.fixture

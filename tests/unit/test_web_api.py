@@ -8,7 +8,7 @@ from bindery.domain.errors import BadSpec, BinderyError, LaunchNotFound, RateLim
 from bindery.domain.launch import Launch
 from bindery.web.api.launches import Caller, ask_again
 from tests.fakes.host import COMMIT
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import Small
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bindery_local.aws_events import Context
+from tests.fakes.in_memory_system import Small
 from tests.serving.rest_event import rest_event
-from tests.simulation.small import Small
 
 BOOK, LAB = "https://book.example", "https://lab.example"
 

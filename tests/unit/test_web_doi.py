@@ -21,8 +21,8 @@ from bindery.domain.errors import (
 from bindery.ports.doi_directory import Home
 from bindery.web.pages.routes import SiteRoutes
 from bindery_local.aws_events import Context
+from tests.fakes.in_memory_system import Small
 from tests.serving.rest_event import rest_event
-from tests.simulation.small import Small
 
 
 def small(*, ban_networks: str = "", rate_limit: int = 10) -> Small:

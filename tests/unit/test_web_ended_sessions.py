@@ -6,12 +6,7 @@ from hypothesis import strategies as st
 
 from bindery.domain.errors import SessionNotFound
 from bindery.web.base_url import launch_path
-from tests.simulation.small import Small
-
-
-@pytest.fixture
-def small() -> Small:
-    return Small()
+from tests.fakes.in_memory_system import Small
 
 
 def test_a_session_leads_to_the_launch_page_of_its_link(small: Small) -> None:

@@ -17,9 +17,9 @@ from bindery.web.proxies import Proxies
 from bindery.web.senders import sender_of
 from bindery.web.stream.app import Stream
 from bindery_local.aws_events import Context
+from tests.fakes.in_memory_system import Small
 from tests.fakes.ports import settings_of
 from tests.serving.rest_event import rest_event
-from tests.simulation.small import Small
 
 TRUSTED = Proxies.of(["127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"])
 SECRET = "s" * 40

@@ -31,12 +31,6 @@ needs_recordings = pytest.mark.skipif(
 
 
 @pytest.fixture
-def dois() -> Iterator[DoiSystem]:
-    with DoiSystem() as server:
-        yield server
-
-
-@pytest.fixture
 def host(dois: DoiSystem) -> Iterator[Zenodo]:
     with Zenodo(dois) as server:
         server.publish(101, 100, {"a.txt": b"one"})
