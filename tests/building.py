@@ -36,7 +36,7 @@ class FolderContents:
         return Checkout()
 
 
-class HeardQueue:
+class RecordingQueue:
     """The queue port. messages: all that were sent, in order."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class HeardQueue:
 
     def wait(self, until: Callable[[], bool]) -> None:
         with self._changed:
-            assert self._changed.wait_for(until, WAIT_SECONDS), f"never heard; lines: {self.lines[-20:]}"
+            assert self._changed.wait_for(until, WAIT_SECONDS), f"never sent; lines: {self.lines[-20:]}"
 
     @property
     def lines(self) -> list[LogLine]:
@@ -131,7 +131,7 @@ class Building:
         contents: Contents | None = None,
         uv: str = UV,
     ) -> None:
-        self.folder, self.home, self.queue = folder, folder / "home", HeardQueue()
+        self.folder, self.home, self.queue = folder, folder / "home", RecordingQueue()
         clock = clock or SystemClock()
         self.builds = UvBuilds(
             self.home,

@@ -80,9 +80,9 @@ def test_an_older_commit_is_checked_out_with_its_own_files(place: Place, work: P
 def test_a_second_checkout_sends_no_request(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
     place.contents.checkout(repository, work)
-    count = len(place.server.asked)
+    count = len(place.server.requests)
     place.contents.checkout(repository, work.with_name("second"))
-    assert len(place.server.asked) == count == 4
+    assert len(place.server.requests) == count == 4
     assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
 
 
@@ -209,7 +209,7 @@ def test_concurrent_checkouts_fetch_once(place: Place, work: Path) -> None:
     for thread in threads:
         thread.join()
     assert place.left() == [f"w{number}" for number in range(8)]
-    assert sum(request.startswith("POST") for request in place.server.asked) == 3  # files, refs, history
+    assert sum(request.startswith("POST") for request in place.server.requests) == 3  # files, refs, history
 
 
 def test_remains_of_a_crash_are_never_used(place: Place, work: Path) -> None:

@@ -177,9 +177,9 @@ def test_a_server_without_filters_gives_a_shallow_working_copy_and_a_note(place:
 def test_history_is_not_requested_again_from_a_server_without_filters(place: Place) -> None:
     git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
     place.checkout()
-    requests = len(place.server.asked)
+    requests = len(place.server.requests)
     place.contents.checkout(place.repository(), place.root / "work" / "second")
-    assert len(place.server.asked) == requests == 2
+    assert len(place.server.requests) == requests == 2
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,9 @@ def test_a_history_over_a_limit_is_omitted_with_a_note_and_not_retried(
     assert "over the limit" in note
     assert place.git("status", "--porcelain") == ""
     assert place.git("rev-parse", "--is-shallow-repository") == "true"
-    requests = len(place.server.asked)
+    requests = len(place.server.requests)
     place.contents.checkout(place.repository(), place.root / "work" / "second")
-    assert len(place.server.asked) == requests
+    assert len(place.server.requests) == requests
 
 
 def test_a_longer_history_is_shortened_with_a_note(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,9 +258,9 @@ def test_a_history_that_never_finishes_uses_a_share_of_the_time(place: Place, mo
     place.server.half_histories.add("/r.git/")
     (note,) = place.checkout()
     assert "in time" in note
-    requests = len(place.server.asked)
+    requests = len(place.server.requests)
     assert "in time" in place.contents.checkout(place.repository(), place.root / "work" / "second").notes[0]
-    assert len(place.server.asked) == requests  # not tried again for a while
+    assert len(place.server.requests) == requests  # not tried again for a while
     assert (place.work / "a.txt").exists()
     assert list((place.root / "cache").glob("*/.aside-*")) == []
 

@@ -179,7 +179,7 @@ def image(
     assert ":layer:" in passed["BINDERY_LAYER"]
     attempt = {"environment": passed["BINDERY_ENVIRONMENT"], "attempt": int(passed["BINDERY_ATTEMPT"])}
     deployed.log("BuildLogs", json.dumps({**attempt, "lines": [line]}))
-    assert stream.hear("building").message == line["message"]
+    assert stream.wait_for("building").message == line["message"]
     codebuild.finish(build, image)
     deployed.happened("aws.codebuild", "CodeBuild Build State Change", state_changed(build))
     stream.finish()
@@ -192,9 +192,9 @@ def test_a_link_becomes_an_image_and_a_running_cell(
     deployed: Deployed, streaming: Streaming, image: str, codebuild: CodeBuild
 ) -> None:
     settings = page(deployed)
-    before = deployed.asked()
+    before = deployed.aws_calls()
     stream = streaming.stream(settings["build"], settings["token"]).finish()
-    calls = deployed.asked() - before
+    calls = deployed.aws_calls() - before
     assert stream.phases == ["built", "launching", "ready"], stream.text
     session = Session.of(stream.last.data)
     assert session.run("import os; print(6 * 7, os.environ['BINDER_REQUEST'])") == f"42 v2/{LINK}\n"
@@ -222,7 +222,7 @@ def test_an_invalid_message_ends_its_launch_with_a_readable_message(
     deployed.set_patience("ResolveQueue", 1, 2)
     settings = page(deployed, "gh/somebody/other/HEAD")
     stream = streaming.stream(settings["build"], settings["token"])
-    launch = stream.hear("waiting").id.partition(":")[0]
+    launch = stream.wait_for("waiting").id.partition(":")[0]
     deployed.put("ResolveQueue", {"launch": launch, "step": "not a number", "version": 99})
     stream.finish()
     assert stream.last.phase == "failed"
@@ -238,7 +238,7 @@ def test_credentials_for_hosts_are_known_only_to_the_function_that_uses_them(
     credential.
     """
     assert github.permits
-    assert {each.headers.get("authorization") for each in github.asked if "/repos/" in each.path} <= {
+    assert {each.headers.get("authorization") for each in github.requests if "/repos/" in each.path} <= {
         f"Bearer {token}" for token in github.tokens
     }
     asking = deployed.variables("ResolveRepository")

@@ -14,7 +14,7 @@ from tests.serving.git_http import GitServer, make_repository
 from tests.serving.runtime import LocalRuntime, until
 
 EVIL = "evil.example"
-ASKS = "Launch this repository?"
+QUESTION = "Launch this repository?"
 REFUSED = "may not start code here"
 
 
@@ -106,9 +106,9 @@ def test_a_visitor_from_a_foreign_page_has_to_confirm(
     else:
         page.locator(f"#{way}").click()
         arrived = page
-    expect(arrived.locator("h1")).to_have_text(ASKS)
+    expect(arrived.locator("h1")).to_have_text(QUESTION)
     arrived.reload()
-    expect(arrived.locator("h1")).to_have_text(ASKS)
+    expect(arrived.locator("h1")).to_have_text(QUESTION)
     button = arrived.get_by_role("button", name="Launch")
     expect(button).to_be_enabled()
     assert runtime.launches() == before
@@ -121,7 +121,7 @@ def test_a_typed_address_needs_one_confirmation(page: Page, runtime: LocalRuntim
     before, link = runtime.launches(), f"{runtime.address}/v2/git/{nowhere}-typed"
     for _ in range(2):
         page.goto(link)
-        expect(page.locator("h1")).to_have_text(ASKS)
+        expect(page.locator("h1")).to_have_text(QUESTION)
         assert runtime.launches() == before
     page.get_by_role("button", name="Launch").click()
     until(lambda: runtime.launches() == before + 1)
@@ -164,7 +164,7 @@ def arrive(page: Page, runtime: LocalRuntime, port: int, path: str, spec: str) -
     """Open an address elsewhere that leads here, as if a person had typed it."""
     page.goto(f"http://{EVIL}:{port}/{path}?to={quote(f'{runtime.address}/v2/git/{spec}', safe='')}")
     page.wait_for_url(f"{runtime.address}/**")
-    expect(page.locator("h1")).to_have_text(ASKS)
+    expect(page.locator("h1")).to_have_text(QUESTION)
 
 
 def test_a_foreign_page_that_refreshes_to_a_launch_page_needs_confirmation(

@@ -25,13 +25,13 @@ from tests.fakes.sessions import FakeSessions
 from tests.fakes.table import DictTable
 
 OWN_ORIGIN = "https://bindery.example"
-ASKED = LaunchRequest("gh", "o/r/HEAD", "203.0.113.9", f"{OWN_ORIGIN}/", OWN_ORIGIN)
+REQUEST = LaunchRequest("gh", "o/r/HEAD", "203.0.113.9", f"{OWN_ORIGIN}/", OWN_ORIGIN)
 
 
-class Small:
+class InMemorySystem:
     """The use cases on fakes.
 
-    system: the product as `bootstrap` makes it. settings: as the operator set them. isolated: True if sessions cannot touch the machine.
+    bindery: the product as `bootstrap` makes it. settings: as the operator set them. isolated: True if sessions cannot touch the machine.
     """
 
     def __init__(self, *, isolated: bool = True, **settings: object) -> None:
@@ -42,24 +42,24 @@ class Small:
         self.builds = FakeBuilds(self.queue)
         self.launcher = FakeSessions(self.clock)
         ports = FakePorts(self.table, self.queue, self.builds, self.launcher, self.clock, self.host, isolated)
-        self.system = System(ports, settings_of(**settings))
+        self.bindery = System(ports, settings_of(**settings))
 
     def token(self, spec: str = "o/r/HEAD", seconds: float = 300) -> str:
         """Return a fresh page's build token."""
-        return self.system.tokens.build_token(f"gh/{spec}", "", self.clock.random_id(), self.clock.now() + seconds)
+        return self.bindery.tokens.build_token(f"gh/{spec}", "", self.clock.random_id(), self.clock.now() + seconds)
 
     def open(self, spec: str = "o/r/HEAD", *, build_only: bool = False, build_token: str = "") -> Launch:
         """Open a launch, as a click does."""
-        request = replace(ASKED, spec=spec, build_only=build_only, build_token=build_token)
-        return self.system.open_launch(request).launch
+        request = replace(REQUEST, spec=spec, build_only=build_only, build_token=build_token)
+        return self.bindery.open_launch(request).launch
 
     def launch(self, launch: Launch | str) -> Launch:
         """Return the launch as it is now."""
-        return self.system.state.launches.get(launch if isinstance(launch, str) else launch.id)
+        return self.bindery.state.launches.get(launch if isinstance(launch, str) else launch.id)
 
     def session(self, launch: Launch) -> Session:
         """Return the launch's session as it is now."""
-        record = self.system.state.sessions.find(launch.id)
+        record = self.bindery.state.sessions.find(launch.id)
         assert record, "no session"
         return record
 
@@ -68,22 +68,22 @@ class Small:
         body = message.model_dump_json()  # only the serialised content arrives
         match message:
             case ResolveRequested():
-                self.system.resolve_repository(ResolveRequested.model_validate_json(body))
+                self.bindery.resolve_repository(ResolveRequested.model_validate_json(body))
             case BuildRequested():
-                self.system.start_build(BuildRequested.model_validate_json(body))
+                self.bindery.start_build(BuildRequested.model_validate_json(body))
             case SessionRequested():
-                self.system.start_session(SessionRequested.model_validate_json(body))
+                self.bindery.start_session(SessionRequested.model_validate_json(body))
             case StopRequested():
-                self.system.stop_session(StopRequested.model_validate_json(body))
+                self.bindery.stop_session(StopRequested.model_validate_json(body))
             case BuildChanged():
-                self.system.record_build(BuildChanged.model_validate_json(body))
+                self.bindery.record_build(BuildChanged.model_validate_json(body))
             case LogWritten():
-                self.system.record_log(LogWritten.model_validate_json(body))
+                self.bindery.record_log(LogWritten.model_validate_json(body))
 
     def take(self) -> list[Sent]:
         """Take all messages out of the queue and return them."""
-        taken, self.queue.sent[:] = list(self.queue.sent), []
-        return taken
+        messages, self.queue.sent[:] = list(self.queue.sent), []
+        return messages
 
     def step(self) -> None:
         """Let the next message arrive, after its delay."""
@@ -116,19 +116,19 @@ class Small:
 
     def environment(self, launch: Launch) -> Environment:
         """Return the environment that the launch needs, as it is now."""
-        environment = self.system.state.environments.find(launch.environment)
+        environment = self.bindery.state.environments.find(launch.environment)
         assert environment, "no environment"
         return environment
 
     def queue_positions(self, *launches: Launch) -> list[int | None]:
         """Return the number of builds before that of each launch. None: it does not wait in line."""
-        return [self.system.follow_launch.builds_before(self.launch(launch)) for launch in launches]
+        return [self.bindery.follow_launch.builds_before(self.launch(launch)) for launch in launches]
 
     def slots_are_free(self) -> bool:
         """Return True if no build has a slot or waits for one."""
-        return not self.system.state.slots.held() and not self.system.state.slots.waiting()
+        return not self.bindery.state.slots.held() and not self.bindery.state.slots.waiting()
 
     def waiters(self, key: str) -> list[str]:
         """Return the launches that are registered as waiting for the environment."""
-        pages = self.system.state.environments.waiters(key, attempt=10**6)
+        pages = self.bindery.state.environments.waiters(key, attempt=10**6)
         return [waiter.launch for page in pages for waiter in page]

@@ -24,7 +24,7 @@ SESSION = Session(
 )
 
 
-def launch(*events: Event, stage: Stage = Stage.RESOLVING, **known: object) -> Launch:
+def launch(*events: Event, stage: Stage = Stage.RESOLVING, **changes: object) -> Launch:
     base = {
         "id": "l",
         "provider": "gh",
@@ -34,7 +34,7 @@ def launch(*events: Event, stage: Stage = Stage.RESOLVING, **known: object) -> L
         "created_at": 0,
         "deadline": 9,
     }
-    more = {"launch_host": "http://testserver/", "repository": REPOSITORY, "session": "l", **known}
+    more = {"launch_host": "http://testserver/", "repository": REPOSITORY, "session": "l", **changes}
     return Launch.model_validate({**base, **more, "stage": stage, "events": events})
 
 
@@ -44,20 +44,20 @@ class Story:
 
     looks: list[Launch | Exception]
     found: Session | Failure = SESSION
-    asked: list[LaunchRequest] = field(default_factory=list)
-    told: list[StreamCursor] = field(default_factory=list)
+    requests: list[LaunchRequest] = field(default_factory=list)
+    cursors: list[StreamCursor] = field(default_factory=list)
     refuse: Exception | None = None
     resumed_at: str = ""
     before: list[int | Exception | None] = field(default_factory=lambda: [None])
 
     def open(self, request: LaunchRequest) -> OpenedLaunch:
-        self.asked.append(request)
+        self.requests.append(request)
         if self.refuse:
             raise self.refuse
         return OpenedLaunch(launch(), self.resumed_at, Rate(limit=10, remaining=9, reset=99))
 
     def __call__(self, launch: str, cursor: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
-        self.told.append(cursor)
+        self.cursors.append(cursor)
         now = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         if isinstance(now, Exception):
             raise now

@@ -10,7 +10,7 @@ from tests.serving.manifests import Manifests
 
 
 @pytest.fixture
-def there() -> Iterator[Deployed]:
+def deployment() -> Iterator[Deployed]:
     """Provide a deployed system."""
     with deployed(Recorder()) as system:
         yield system

@@ -12,7 +12,7 @@ from bindery_local.socket_owners import TABLES, is_our_connection
 pytestmark = pytest.mark.skipif(
     not TABLES[0].exists(), reason="no /proc/net/tcp: connections do not tell whose they are"
 )
-NOBODY = 65534
+OTHER_USER = 65534
 
 
 def test_our_connection_is_ours_until_it_is_closed() -> None:
@@ -27,7 +27,7 @@ def test_our_connection_is_ours_until_it_is_closed() -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_a_connection_of_another_user_is_not_ours() -> None:
     program = (
-        f"import os, socket, sys; os.setuid({NOBODY}); s = socket.socket(); s.connect(('127.0.0.1', int(sys.argv[1])));"
+        f"import os, socket, sys; os.setuid({OTHER_USER}); s = socket.socket(); s.connect(('127.0.0.1', int(sys.argv[1])));"
         "print('connected', flush=True); sys.stdin.read()"
     )
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -19,7 +19,7 @@ from bindery_local.setup import prepare
 from tests.fakes.clock import FakeClock
 from tests.serving.lab import WrittenContents
 
-NOBODY = 65534
+OTHER_USER = 65534
 PROXY, SECRET_PROXY = "http://proxy.example:3128", "http://user:pw@proxy.example:3128"
 
 
@@ -80,7 +80,7 @@ def test_a_port_is_ours_only_while_we_listen_on_it(at: str) -> None:
 @pytest.mark.parametrize(("family", "at"), [("AF_INET", "127.0.0.1"), ("AF_INET", "0.0.0.0"), ("AF_INET6", "::")])
 def test_a_listener_of_another_user_on_a_reserved_port_is_not_ours(family: str, at: str) -> None:
     program = (
-        f"import os, socket, sys; os.setuid({NOBODY}); s = socket.socket(socket.{family});"
+        f"import os, socket, sys; os.setuid({OTHER_USER}); s = socket.socket(socket.{family});"
         "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1);"
         f"s.bind(({at!r}, int(sys.argv[1]))); s.listen(); print('listens', flush=True); sys.stdin.read()"
     )
@@ -122,7 +122,7 @@ def test_a_container_tool_does_not_pass_a_proxy_with_a_password_to_builds(
     assert tool_environment({"HTTPS_PROXY": SECRET_PROXY}, tmp_path, tmp_path, tmp_path)["HTTPS_PROXY"] == SECRET_PROXY
 
 
-@pytest.mark.parametrize("user", [NOBODY, os.getuid()])
+@pytest.mark.parametrize("user", [OTHER_USER, os.getuid()])
 def test_the_token_of_a_session_is_not_sent_to_a_port_of_another_user(
     tmp_path: Path, user: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

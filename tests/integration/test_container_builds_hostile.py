@@ -49,7 +49,7 @@ class CommandLines:
     """A watcher that collects every command line of all processes."""
 
     def __init__(self) -> None:
-        self.seen: set[str] = set()
+        self.command_lines: set[str] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -66,7 +66,9 @@ class CommandLines:
             for process in Path("/proc").iterdir():
                 if process.name.isdecimal():
                     try:
-                        self.seen.add((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                        self.command_lines.add(
+                            (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                        )
                     except OSError:
                         continue
 
@@ -98,8 +100,8 @@ def test_credentials_are_in_no_file_command_line_or_log_line_of_a_build(
             assert files_with_secrets(building.home) == []
         report = building.wait(order)
     assert report.state is BuildState.SUCCEEDED, (report, building.queue.text)
-    assert any(f"docker://{building.registry.host}/" in line for line in lines.seen)
-    assert not [line for line in lines.seen if any(secret in line for secret in SECRETS)]
+    assert any(f"docker://{building.registry.host}/" in line for line in lines.command_lines)
+    assert not [line for line in lines.command_lines if any(secret in line for secret in SECRETS)]
     assert not any(secret in building.queue.text for secret in SECRETS)
     assert "REGISTRY" not in building.queue.text
     assert files_with_secrets(building.home) == []

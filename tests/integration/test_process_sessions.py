@@ -297,7 +297,7 @@ class Dripping(WrittenContents):
 
     def __init__(self) -> None:
         super().__init__({})
-        self.asked = threading.Semaphore(0)
+        self.requested = threading.Semaphore(0)
 
     def checkout(
         self,
@@ -309,7 +309,7 @@ class Dripping(WrittenContents):
         exact: bool = False,
     ) -> Checkout:
         assert seconds
-        self.asked.release()
+        self.requested.release()
         until(stopped, seconds)
         raise HostUnreachable(host="example.org", why="it was stopped")
 
@@ -329,7 +329,7 @@ def test_a_stop_does_not_wait_for_slow_content(launcher: ProcessSessions, place:
     threads = [threading.Thread(target=start, args=(session,)) for session in ("one", "two")]
     for thread in threads:
         thread.start()
-        dripping.asked.acquire(timeout=ENOUGH)
+        dripping.requested.acquire(timeout=ENOUGH)
     assert {each.id: each.alive for each in launcher.list_sessions()} == {"one": True, "two": True}
     if everything:
         launcher.stop_all()

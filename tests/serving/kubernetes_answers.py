@@ -17,7 +17,7 @@ Answer = Callable[[socket.socket], None]
 A_POD = {"metadata": {"name": "x"}, "spec": {"containers": [{"image": "x"}]}, "status": {}}
 
 
-def saying(body: object, status: str = "200 OK", more: str = "") -> Answer:
+def whole_answer(body: object, status: str = "200 OK", more: str = "") -> Answer:
     """Return a complete answer. Bytes are sent as they are, other bodies as JSON."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
 
@@ -28,7 +28,7 @@ def saying(body: object, status: str = "200 OK", more: str = "") -> Answer:
     return answer
 
 
-def telling(*lines: bytes, pause: float = 0.0) -> Answer:
+def chunked_answer(*lines: bytes, pause: float = 0.0) -> Answer:
     """Return an answer in these chunks that then stays open until the client closes the connection."""
 
     def answer(asker: socket.socket) -> None:
@@ -62,7 +62,7 @@ class Always:
 
 
 @contextmanager
-def answering(*answers: Answer) -> Iterator[tuple[Cluster, list[str]]]:
+def server_with(*answers: Answer) -> Iterator[tuple[Cluster, list[str]]]:
     """Run a server that gives each connection the next of these answers, and repeats the last. Yield the cluster and its requests."""
     listener, requests = socket.create_server(("127.0.0.1", 0)), list[str]()
     threads: list[threading.Thread] = []

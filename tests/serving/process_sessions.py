@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bindery_local.processes import Process, marked, variables_of
 
 from bindery.adapters.clock import SystemClock
 from bindery.domain.sessions import Liveness, SessionReport
+from bindery_local.processes import Process, marked, variables_of
 from bindery_local.sessions.launcher import ProcessSessions
 from tests.serving.lab import (
     REF,

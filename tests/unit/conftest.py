@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fakes.in_memory_system import Small
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.fakes.table import DictTable
 from tests.serving.record_hosts import DoiSystem
 from tests.serving.site import Site
@@ -17,9 +17,9 @@ def table() -> DictTable:
 
 
 @pytest.fixture
-def small() -> Small:
+def system() -> InMemorySystem:
     """Provide a system in which one client may open many launches."""
-    return Small(rate_limit=1000)
+    return InMemorySystem(rate_limit=1000)
 
 
 @pytest.fixture

@@ -107,8 +107,8 @@ class Written(Story):
 
     notifier: ChangeNotifier = field(default_factory=ChangeNotifier)
 
-    def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
-        state = super().__call__(launch, told)
+    def __call__(self, launch: str, cursor: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
+        state = super().__call__(launch, cursor)
         self.notifier.written(key_of(launch))
         return state
 

@@ -60,7 +60,7 @@ def test_a_redirect_of_a_git_server_to_the_host_of_an_api_is_refused(site: Site)
         with pytest.raises(BadAddress, match="asked by its API"):
             git.resolve(f"{quote(f'{site.url}/r', safe='')}/HEAD")
         client.close()
-        assert api.asked == []
+        assert api.requests == []
 
 
 def test_later_requests_for_a_commit_or_tags_refuse_such_redirects(site: Site) -> None:
@@ -75,4 +75,4 @@ def test_later_requests_for_a_commit_or_tags_refuse_such_redirects(site: Site) -
         with pytest.raises(BadAddress, match="asked by its API"):
             git.tags(repository)
         client.close()
-        assert api.asked == []
+        assert api.requests == []

@@ -71,7 +71,7 @@ def way() -> Iterator[Way]:
         places = f"{FIRST}:{port(first)}", f"{SECOND}:{port(second)}"
         client = GuardedClient(places, resolver=on_this_machine, turn_seconds=0.2, quiet_seconds=0.2)
         urls = f"http://{places[0]}/", f"http://{places[1]}/"
-        yield Way(client, urls[0], urls[1], opened, broken, lambda: len(second.asked))
+        yield Way(client, urls[0], urls[1], opened, broken, lambda: len(second.requests))
         opened.set()
         client.close()
         assert client._turns._queues == {}

@@ -98,7 +98,7 @@ def test_the_last_build_lines_are_awaited_before_a_failure_is_sent() -> None:
     failed = launch(WAITING, FAILED, stage=Stage.FAILED, attempt=1, failure=Failure(kind="BuildFailed"))
     story = Story([failed])
     ask(story)
-    assert len(story.told) == 2
+    assert len(story.cursors) == 2
 
 
 def test_a_build_only_launch_ends_with_its_image() -> None:
@@ -192,7 +192,7 @@ def test_a_request_that_does_not_accept_events_starts_nothing(accept: str) -> No
     answer = get(story, "/build/gh/o/r/HEAD", {"Accept": accept})
     assert answer.status_code == 406
     assert "text/event-stream" in answer.text
-    assert story.asked == []
+    assert story.requests == []
 
 
 def test_the_spec_is_passed_as_written_in_the_link() -> None:
@@ -202,7 +202,7 @@ def test_the_spec_is_passed_as_written_in_the_link() -> None:
         "/build/git/https%3A%2F%2Fexample.org%2Fr%00/HEAD?build_token=a.b.c&build_only=true",
         Origin="https://o.example",
     )
-    (request,) = story.asked
+    (request,) = story.requests
     assert request.spec == "https%3A%2F%2Fexample.org%2Fr%00/HEAD"
     assert (request.build_token, request.build_only, request.origin) == ("a.b.c", True, "https://o.example")
     assert request.own_origin == "http://testserver"
@@ -218,7 +218,7 @@ def test_behind_the_web_adapter_the_client_is_that_of_the_gateway() -> None:
     story = Story([launch(READY, stage=Stage.READY)])
     context = {"x-amzn-request-context": json.dumps({"identity": {"sourceIp": "192.0.2.7"}})}
     ask(story, **context)
-    assert story.asked[0].client == "192.0.2.7"
+    assert story.requests[0].client == "192.0.2.7"
 
 
 def test_a_place_in_line_is_sent_under_the_id_of_the_previous_event() -> None:
