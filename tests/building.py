@@ -37,7 +37,7 @@ class FolderContents:
         return Checkout()
 
 
-class HeardQueue:
+class RecordingQueue:
     """The queue port. messages: all that were sent, in order."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class HeardQueue:
 
     def wait(self, until: Callable[[], bool]) -> None:
         with self._changed:
-            assert self._changed.wait_for(until, WAIT_SECONDS), f"never heard; lines: {self.lines[-20:]}"
+            assert self._changed.wait_for(until, WAIT_SECONDS), f"never sent; lines: {self.lines[-20:]}"
 
     @property
     def lines(self) -> list[LogLine]:
@@ -133,7 +133,7 @@ class Building:
         uv: str = UV,
         conda_channels: str = CHANNELS_ADDRESS,
     ) -> None:
-        self.folder, self.home, self.queue = folder, folder / "home", HeardQueue()
+        self.folder, self.home, self.queue = folder, folder / "home", RecordingQueue()
         clock = clock or SystemClock()
         self.builds = UvBuilds(
             self.home,

@@ -24,7 +24,7 @@ from bindery.domain.repository import Repository
 from bindery.ports.table import Item
 from bindery_builder.images.tool import ContainerTool
 from bindery_local.sqlite_table import SqliteTable
-from tests.building import HeardQueue
+from tests.building import RecordingQueue
 from tests.containers import configure
 from tests.serving import registry
 from tests.serving.aws import REGION, config
@@ -55,7 +55,7 @@ class CodeBuilding:
 
     builds: CodeBuild
     machine: BuildMachine
-    queue: HeardQueue
+    queue: RecordingQueue
     registry: LocalRegistry
     aws: MachineAws
     git: GitServer
@@ -74,9 +74,9 @@ class CodeBuilding:
         url = self.git.url(name)
         record = {"provider": "git", "spec": "s", "ref": ref, "resolved_spec": "s", "clone_url": url}
         repository_ = Repository.model_validate({**record, "on_branch_or_tag": True, "repo_url": url, "ref_url": url})
-        return self.told(environment, attempt, repository_, seconds)
+        return self.claimed_order(environment, attempt, repository_, seconds)
 
-    def told(self, environment: str, attempt: int, repository: Repository, seconds: int) -> BuildOrder:
+    def claimed_order(self, environment: str, attempt: int, repository: Repository, seconds: int) -> BuildOrder:
         """Return the order for an attempt that the table records as claimed. A build reads its order's details in the table."""
         claimed = Environment(
             key=environment, scope=Scope.TREE, inputs={}, state=EnvironmentState.BUILDING, attempt=attempt,
@@ -125,7 +125,7 @@ def codebuilding(
             stack.enter_context(MachineAws(images, *credentials))
         (folder / "git").mkdir()
         git = stack.enter_context(GitServer(folder / "git", host))
-        gate, queue = Gate(folder / "go on"), HeardQueue()
+        gate, queue = Gate(folder / "go on"), RecordingQueue()
         configure(folder, environment, images.host)
         variables = {
             **_environment(folder, gate, firewall),
@@ -141,7 +141,7 @@ def codebuilding(
             folder / "machine",
             BUILDSPEC.read_text(),
             variables,
-            heard=_hearing(queue),
+            on_line=_log_subscription(queue),
             changed=lambda detail: queue.send(changed(detail)),
             around=around,
             minute=minute,
@@ -219,10 +219,10 @@ def _tools() -> dict[str, str]:
     return {name: os.environ[name] for name in names}
 
 
-def _hearing(queue: HeardQueue) -> Callable[[str], None]:
+def _log_subscription(queue: RecordingQueue) -> Callable[[str], None]:
     """Return the log subscription, with its filter: JSON with a number in its first line."""
 
-    def hear(line: str) -> None:
+    def send_lines(line: str) -> None:
         try:
             number = json.loads(line)["lines"][0]["number"]
         except (ValueError, LookupError, TypeError):
@@ -230,4 +230,4 @@ def _hearing(queue: HeardQueue) -> Callable[[str], None]:
         if isinstance(number, int) and number >= 0:
             queue.send(LogWritten.model_validate_json(line))
 
-    return hear
+    return send_lines

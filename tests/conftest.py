@@ -6,11 +6,13 @@ import pytest
 from hypothesis import settings
 
 from tests.cluster.fixture import cluster, shipped  # one cluster for all suites
+from tests.fakes.clock import FakeClock
+from tests.serving.git_fixtures import git_server, plain  # one git server for all suites
 from tests.serving.lambda_function import adapter
 from tests.serving.packages import printed, python
 from tests.sharing import Together
 
-__all__ = ["adapter", "cluster", "printed", "python", "shipped"]
+__all__ = ["adapter", "cluster", "git_server", "plain", "printed", "python", "shipped"]
 LIMIT_SECONDS = 300
 
 # A shared machine is slow at times. The results of one run are no part of the next.
@@ -20,6 +22,12 @@ settings.load_profile("bindery")
 # A person's settings for their own Bindery must not change a test's result.
 for name in [name for name in os.environ if name.startswith("BINDERY_") and not name.startswith("BINDERY_TEST_")]:
     del os.environ[name]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Provide a clock that moves only when the test moves it."""
+    return FakeClock()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:

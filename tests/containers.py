@@ -18,7 +18,7 @@ from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.domain.repository import Repository
 from bindery.ports.contents import Checkout, Contents, never
 from bindery_local.builds.container_builds import ContainerBuilds
-from tests.building import WAIT_SECONDS, FolderContents, HeardQueue, written
+from tests.building import WAIT_SECONDS, FolderContents, RecordingQueue, written
 from tests.serving.registry import LocalRegistry
 from tests.serving.started import started_with
 from tests.serving.tool_storage import clear
@@ -71,7 +71,7 @@ class ContainerBuilding:
         max_build_bytes: int = 10**10,
         max_bytes: int = 10**10,
     ) -> None:
-        self.folder, self.home, self.queue = folder, folder / "home", HeardQueue()
+        self.folder, self.home, self.queue = folder, folder / "home", RecordingQueue()
         configure(folder, environment)
         self.registry = registry
         self.builds = ContainerBuilds(

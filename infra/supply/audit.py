@@ -4,10 +4,10 @@ import argparse
 import json
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+
+import httpx
 
 ROOT = Path(__file__).parents[2]
 DATABASE = "https://api.osv.dev"
@@ -41,11 +41,9 @@ def summary(output: str) -> str:
 def _unreachable(database: str) -> str:
     """Return the reason why the advisory database cannot be reached; empty if it answers, with any status."""
     try:
-        urllib.request.urlopen(database, timeout=REACH_SECONDS).close()
-    except urllib.error.HTTPError:
-        return ""
-    except OSError as error:
-        return f"the advisory database {database} is out of reach ({getattr(error, 'reason', error)})"
+        httpx.get(database, timeout=REACH_SECONDS)
+    except httpx.HTTPError as error:
+        return f"the advisory database {database} is out of reach ({error})"
     return ""
 
 

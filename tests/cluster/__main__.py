@@ -1,4 +1,4 @@
-"""Commands that build, start and end a cluster. The cluster stays until it is told to go."""
+"""Commands that build, start and end a cluster. The cluster stays until a command ends it."""
 
 import argparse
 

@@ -16,7 +16,7 @@ STAGES = "stages.yaml"
 ALL = (*KUBERNETES, "etcd", "traefik", DEFINITIONS)
 
 
-def given() -> Path | None:
+def configured_folder() -> Path | None:
     """Return the folder of ready binaries from the variable that users of envtest set."""
     folder = os.environ.get("KUBEBUILDER_ASSETS")
     return Path(folder) if folder else None
@@ -24,7 +24,7 @@ def given() -> Path | None:
 
 def binaries() -> Path:
     """Return the folder of the binaries. It also holds the definitions of Gateway API as DEFINITIONS."""
-    return given() or made(built(), _build)
+    return configured_folder() or made(built(), _build)
 
 
 def built() -> Path:
@@ -41,7 +41,7 @@ def go_version() -> str:
 
 def kwok() -> Path:
     """Return the folder of `kwok` and its STAGES. Build it at the first call."""
-    ready = given()
+    ready = configured_folder()
     if ready and (ready / "kwok").exists():
         return ready
     return made(place_of("kwok", _sources("kwok")), _build_kwok)

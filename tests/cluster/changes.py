@@ -31,16 +31,16 @@ def without_ceilings(shipped: Shipped) -> Iterator[None]:
 def no_more_pods(shipped: Shipped) -> Iterator[None]:
     """Use up the ResourceQuota."""
 
-    def known() -> bool:
+    def is_counted() -> bool:
         quota = _read(shipped, "resourcequota/sessions")
         return bool(quota["status"]["hard"] == quota["spec"]["hard"])
 
     try:
         with _changed(shipped, "resourcequota/sessions", "/spec/hard/pods", "0"):
-            until(known)
+            until(is_counted)
             yield
     finally:
-        until(known)
+        until(is_counted)
 
 
 @contextmanager
@@ -80,21 +80,21 @@ def another_node(shipped: Shipped) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _changed(shipped: Shipped, what: str, path: str, value: object) -> Iterator[None]:
-    before: Any = _read(shipped, what)
+def _changed(shipped: Shipped, resource: str, path: str, value: object) -> Iterator[None]:
+    before: Any = _read(shipped, resource)
     for name in path.strip("/").split("/"):
         before = before[name]
-    _replace(shipped, what, path, value)
+    _replace(shipped, resource, path, value)
     try:
         yield
     finally:
-        _replace(shipped, what, path, before)
+        _replace(shipped, resource, path, before)
 
 
-def _read(shipped: Shipped, what: str) -> dict[str, Any]:
-    return dict(json.loads(shipped.kubectl("get", what, "-o", "json")))
+def _read(shipped: Shipped, resource: str) -> dict[str, Any]:
+    return dict(json.loads(shipped.kubectl("get", resource, "-o", "json")))
 
 
-def _replace(shipped: Shipped, what: str, path: str, value: object) -> None:
+def _replace(shipped: Shipped, resource: str, path: str, value: object) -> None:
     operation = {"op": "replace", "path": path, "value": value}
-    shipped.kubectl("patch", what, "--type=json", "-p", json.dumps([operation]))
+    shipped.kubectl("patch", resource, "--type=json", "-p", json.dumps([operation]))

@@ -7,10 +7,10 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from bindery_local.sessions.processes import Process, alive, status_of
+from bindery_local.processes import Process, alive, status_of
 from tests.cluster.cached import alone
 from tests.cluster.clearing import clear
-from tests.cluster.place import NUMBERS, Place, taken
+from tests.cluster.place import NUMBERS, Place, existing_places
 
 CHECKOUT = str(Path(__file__).parents[2])
 
@@ -39,7 +39,7 @@ def hand_over(place: Place) -> None:
 
 def of_this_checkout() -> list[Place]:
     """Return the places that were handed over to this checkout."""
-    return [place for place in taken() if _owner(place) == (CHECKOUT, None)]
+    return [place for place in existing_places() if _owner(place) == (CHECKOUT, None)]
 
 
 def give_up() -> None:
@@ -52,7 +52,7 @@ def give_up() -> None:
 
 def _clear_abandoned() -> None:
     """Clear away clusters of dead processes and of checkouts that are gone."""
-    for place in taken():
+    for place in existing_places():
         checkout, owner = _owner(place)
         if not (alive(owner) if owner else Path(checkout).exists()):
             clear(place)

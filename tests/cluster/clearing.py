@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 
-from bindery_local.sessions.processes import Process, marked, send, status_of
+from bindery_local.processes import Process, marked, send, status_of
 from tests.cluster import cgroups, network
 from tests.cluster.place import MARK, Place
 

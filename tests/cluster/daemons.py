@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
-from bindery_local.sessions.processes import Process, alive, send, status_of
+from bindery_local.processes import Process, alive, send, status_of
 from tests.cluster.place import MARK
 
 LOG_LINES = 15

@@ -5,7 +5,7 @@ before.
 from pathlib import Path
 
 from tests.cluster.cached import alone
-from tests.cluster.place import Place, taken
+from tests.cluster.place import Place, existing_places
 
 SWITCH = Path("/proc/sys/net/ipv4/ip_forward")
 
@@ -30,4 +30,4 @@ def _note(place: Place) -> Path:
 
 
 def _noted() -> list[Path]:
-    return [_note(place) for place in taken() if _note(place).exists()]
+    return [_note(place) for place in existing_places() if _note(place).exists()]

@@ -39,16 +39,16 @@ def what_is_missing() -> str:
 def _lacking() -> Iterator[str]:
     """Yield the missing packages, and Go if it is missing."""
     required = RUNS if images.built().is_dir() else {**RUNS, **BUILDS_IMAGES}
-    yield from (package for thing, package in required.items() if not _is_here(thing))
-    if ready := binaries.given():
+    yield from (package for requirement, package in required.items() if not _is_here(requirement))
+    if ready := binaries.configured_folder():
         yield from (f"{ready}/{name}" for name in binaries.ALL if not (ready / name).exists())
     elif not binaries.built().is_dir() and not _go_is_new_enough():
         yield f"go {binaries.go_version()}"
 
 
-def _is_here(thing: str) -> bool:
+def _is_here(requirement: str) -> bool:
     """Return True if the file exists, or if the program is on PATH."""
-    return Path(thing).exists() if thing.startswith("/") else shutil.which(thing) is not None
+    return Path(requirement).exists() if requirement.startswith("/") else shutil.which(requirement) is not None
 
 
 def _go_is_new_enough() -> bool:

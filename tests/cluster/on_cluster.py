@@ -9,10 +9,10 @@ from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.launch import Launch
 from tests.fakes.builds import FakeBuilds
 from tests.fakes.host import COMMIT, FakeHost
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.fakes.ports import FakePorts, settings_of
 from tests.fakes.queue import FakeQueue
 from tests.fakes.table import DictTable
-from tests.simulation.small import Small
 
 LATER = 61.0  # seconds after which no object counts as young any more
 
@@ -36,7 +36,7 @@ def own_image() -> FakeHost:
     return FakeHost(files={COMMIT: {"Dockerfile": b"FROM scratch\n"}})
 
 
-class OnCluster(Small):
+class OnCluster(InMemorySystem):
     """A system with Pods as sessions. Every build results in the same image."""
 
     def __init__(self, launcher: KubernetesSessions, image: str, host: FakeHost | None = None) -> None:
@@ -44,7 +44,7 @@ class OnCluster(Small):
         self.table, self.queue, self.host, self.image = DictTable(), FakeQueue(), host or own_image(), image
         self.builds = FakeBuilds(self.queue)
         ports = FakePorts(self.table, self.queue, self.builds, launcher, self.clock, self.host)
-        self.system = System(ports, settings_of())
+        self.bindery = System(ports, settings_of())
 
     def ended(self) -> Launch:
         """Return a launch that has come to its end."""
@@ -61,5 +61,5 @@ class OnCluster(Small):
     def sweep(self, seconds: float = LATER) -> None:
         """Let time pass and sweep, and handle the messages of the sweep."""
         self.clock.advance(seconds)
-        self.system.reconcile()
+        self.bindery.reconcile()
         self.pump()

@@ -64,7 +64,7 @@ class Place:
         return not self.folder.exists() and all(_can_listen(self.port(name)) for name in PORTS)
 
 
-def taken() -> Iterator[Place]:
+def existing_places() -> Iterator[Place]:
     """Yield the places that have a folder, made by any process, whether or not the cluster still runs."""
     for path in FOLDERS.glob(f"{PREFIX}*"):
         if path.name.removeprefix(PREFIX).isdigit():

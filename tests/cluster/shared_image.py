@@ -12,7 +12,7 @@ from tests.cluster.layers import Layer
 
 HOME = "/home/jovyan"
 ENVIRONMENT = {"REPO_DIR": HOME, "PATH": f"{HOME}/.local/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin"}
-"""What repo2docker's Dockerfile sets, as settings of a session."""
+"""The variables that repo2docker's Dockerfile sets, as settings of a session."""
 ENTRY_POINT = "/usr/local/bin/repo2docker-entrypoint"
 _SCRIPTS = ("python3-login", "repo2docker-entrypoint")
 # Debian's own profile forgets the image's PATH in a login shell; repo2docker's base images do not.

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bindery_local.sessions.processes import marked
+from bindery_local.processes import marked
 from tests.cluster import cgroups, claims
 from tests.cluster.__main__ import main
 from tests.cluster.claims import claim

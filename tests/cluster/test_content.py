@@ -17,7 +17,7 @@ from bindery.web.errors.render import error_message
 from tests.cluster.layers import push
 from tests.cluster.on_cluster import OnCluster
 from tests.cluster.shared_image import ENVIRONMENT, HOME, shared
-from tests.cluster.trials import Trials, told
+from tests.cluster.trials import Trials, report_of_end
 from tests.fakes.host import FakeHost
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.kernel import Session
@@ -97,7 +97,7 @@ def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
     trials.shipped.remove_sessions()
 
 
-def looked_at(launcher: KubernetesSessions, order: SessionOrder) -> list[str]:
+def described_files(launcher: KubernetesSessions, order: SessionOrder) -> list[str]:
     """Start a session and return the lines that describe its files."""
     launcher.start(order)
     report = launcher.wait(order.id, TOKEN, 60)
@@ -109,7 +109,7 @@ def test_a_session_has_exactly_the_files_of_the_new_commit(launcher: KubernetesS
     content = {name: file.content if isinstance(file, File) else file for name, file in NEW.items()}
     order = place.order()
     files = sorted({**content, "untracked.txt": "by the build"}.items())
-    assert looked_at(launcher, order) == [f"{files} 64", place.new, "2"]  # with its history of two commits
+    assert described_files(launcher, order) == [f"{files} 64", place.new, "2"]  # with its history of two commits
     launcher.stop(order.id)
 
 
@@ -141,12 +141,12 @@ def test_a_push_without_configuration_changes_reuses_the_image(launcher: Kuberne
 
 def test_the_commit_of_the_image_needs_no_repository_host(launcher: KubernetesSessions, place: Place) -> None:
     nobody = f"http://{place.trials.shipped.cluster.host_address}:9/x.git"
-    order, before = place.order(ref=place.old, url=nobody), len(place.server.asked)
+    order, before = place.order(ref=place.old, url=nobody), len(place.server.requests)
     launcher.start(order)
     report = launcher.wait(order.id, TOKEN, 60)
     assert report.liveness is Liveness.READY, report
     assert Session(report.url, TOKEN).run(BRIEF_LOOK) == f"old {place.old}\n"
-    assert len(place.server.asked) == before
+    assert len(place.server.requests) == before
     launcher.stop(order.id)
 
 
@@ -156,7 +156,7 @@ def failures(launcher: KubernetesSessions, *orders: SessionOrder) -> list[str]:
         launcher.start(order)
     reasons = []
     for order in orders:
-        trouble = told(launcher, order.id).trouble
+        trouble = report_of_end(launcher, order.id).trouble
         assert isinstance(trouble, ContentUnavailable), (order, trouble)
         assert trouble.facts["ref"] == order.repository.ref
         reasons.append(str(trouble.facts["why"]))
@@ -190,10 +190,10 @@ def test_submodules_are_fetched_except_from_local_file_addresses(place: Place, l
         return make_repository(place.server.root / "x.git", files, branch="modules")
 
     order = place.order(ref=commit(place.server.url("part.git")))
-    assert "('part/inside.txt', 'of a submodule')" in looked_at(launcher, order)[0]
+    assert "('part/inside.txt', 'of a submodule')" in described_files(launcher, order)[0]
     launcher.stop(order.id)
     without = place.order(ref=commit("file:///srv"))  # it stays empty, and the session starts
-    assert "inside.txt" not in looked_at(launcher, without)[0]
+    assert "inside.txt" not in described_files(launcher, without)[0]
     launcher.stop(without.id)
 
 
@@ -217,4 +217,4 @@ def test_an_address_or_ref_is_never_run_as_a_command(launcher: KubernetesSession
     values = [value.replace("{host}", place.server.address) for value in HOSTILE]
     orders = [place.order(**{what: value}) for value in values for what in ("url", "ref")]
     assert not [why for why in failures(launcher, *orders) if TOKEN in why]
-    assert not [request for request in place.server.asked if "owned" in request]
+    assert not [request for request in place.server.requests if "owned" in request]

@@ -31,16 +31,16 @@ from tests.cluster.shipped import GATEWAY, NAMESPACE, RESOURCES, ROOT, Shipped
 from tests.cluster.trials import Trials
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import COMMIT
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.fakes.ports import FakePorts, settings_of
 from tests.serving import aws
 from tests.serving.kubeconfigs import inlined
-from tests.simulation.small import Small
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 SECRET = "bindery/kubeconfig"
-TOLD = "This Bindery cannot get into the cluster that its sessions run on. Whoever runs it has been told: launch again in a while."
+REFUSED = "This Bindery cannot get into the cluster that its sessions run on. Whoever runs it has been told: launch again in a while."
 
 
 class Alarms(logging.Handler):
@@ -48,11 +48,11 @@ class Alarms(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.heard: list[tuple[str, str]] = []
+        self.entries: list[tuple[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         if name := getattr(record, "alarm", ""):
-            self.heard.append((name, record.getMessage()))
+            self.entries.append((name, record.getMessage()))
 
 
 @pytest.fixture
@@ -73,38 +73,38 @@ class Launches:
     """Whole launches in which only the session is real."""
 
     def __init__(self, launcher: SessionLauncher, image: str) -> None:
-        self.small, self.image = Small(), image
-        small = self.small
-        small.host.files = {
+        self.system, self.image = InMemorySystem(), image
+        system = self.system
+        system.host.files = {
             COMMIT: {"Dockerfile": b"FROM scratch"}
         }  # an image of a whole commit: its start fetches no files
-        small.clock.random_id = SystemClock().random_id  # type: ignore[method-assign]  # names of their own on the cluster
-        ports = FakePorts(small.table, small.queue, small.builds, launcher, small.clock, small.host)
-        small.system = System(ports, settings_of())
+        system.clock.random_id = SystemClock().random_id  # type: ignore[method-assign]  # names of their own on the cluster
+        ports = FakePorts(system.table, system.queue, system.builds, launcher, system.clock, system.host)
+        system.bindery = System(ports, settings_of())
 
     def one(self) -> Launch:
         """Run one launch from the click to its end, together with the other launches that are under way."""
-        opened = self.small.open()
+        opened = self.system.open()
         self.pump()
-        for handle in self.small.builds.running():
-            self.small.builds.images.add(self.image)
-            self.small.builds.finish(handle, BuildReport(BuildState.SUCCEEDED, image=self.image))
+        for handle in self.system.builds.running():
+            self.system.builds.images.add(self.image)
+            self.system.builds.finish(handle, BuildReport(BuildState.SUCCEEDED, image=self.image))
         self.pump()
-        return self.small.launch(opened)
+        return self.system.launch(opened)
 
     def pump(self) -> None:
         """Handle the messages. Those that cannot be handled come again with the next launch."""
         again = []
-        while self.small.queue.sent:
-            message = self.small.queue.sent[0].message
+        while self.system.queue.sent:
+            message = self.system.queue.sent[0].message
             try:
-                self.small.pump(1)
+                self.system.pump(1)
             except AssertionError:  # there are more
                 continue
             except LauncherDown:
                 again.append(message)
         for message in again:
-            self.small.queue.send(message)
+            self.system.queue.send(message)
 
 
 @contextmanager
@@ -138,16 +138,16 @@ def test_a_launch_fails_with_a_wrong_token_and_succeeds_after_its_correction(
         failed = launches.one()
         assert failed.stage is Stage.FAILED
         assert failed.failure
-        assert error_message(failed.failure).message == TOLD
-        assert len(alarms.heard) >= 4, "each try"
-        assert set(alarms.heard) == {
+        assert error_message(failed.failure).message == REFUSED
+        assert len(alarms.entries) >= 4, "each try"
+        assert set(alarms.entries) == {
             ("ClusterRefused", "no way into the cluster: the cluster does not accept Bindery's credentials")
         }
         assert "4711" not in json.dumps(failed.model_dump(mode="json"))
         secrets.put_secret_value(SecretId=SECRET, SecretString=right)
         clock.advance(LOOK_AGAIN_SECONDS)
         assert launches.one().stage is Stage.READY
-        assert launches.small.queue.sent == [], "what was left of the first is stopped, too"
+        assert launches.system.queue.sent == [], "what was left of the first is stopped, too"
 
 
 def test_a_token_replaced_in_use_loses_no_launch_and_no_connection(
@@ -168,7 +168,7 @@ def test_a_token_replaced_in_use_loses_no_launch_and_no_connection(
         assert launches.one().stage is Stage.READY
         assert pool_of(launcher) is pool
         assert pool.num_connections == connections
-    assert alarms.heard == []
+    assert alarms.entries == []
 
 
 def test_the_kubeconfig_from_the_operators_page_gives_a_function_access(

@@ -27,7 +27,7 @@ MADE_ONCE = (settings, ports, system)
 
 
 @pytest.fixture
-def made(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def clients(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Provide the list of the clients that are made, starting with a fresh instance."""
     services, create = list[str](), Session.create_client
 
@@ -57,10 +57,10 @@ def call(session: str) -> None:
     handler.handler(from_queue(Delivery("1", "stops", body, 1, 0.0, 1)), Context("stop_session"))  # type: ignore[arg-type]  # Lambda's own has no constructor
 
 
-def test_two_calls_create_each_client_once_and_one_cluster_connection(made: list[str]) -> None:
+def test_two_calls_create_each_client_once_and_one_cluster_connection(clients: list[str]) -> None:
     for session in ("first", "second"):
         call(session)
-    assert sorted(made) == ["dynamodb", "secretsmanager"]
+    assert sorted(clients) == ["dynamodb", "secretsmanager"]
     adapters = ports()
     assert isinstance(adapters, Adapters)
     entry = adapters.kubernetes._cluster._access.entry()

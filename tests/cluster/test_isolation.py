@@ -2,7 +2,6 @@
 neighbour.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
@@ -33,13 +32,6 @@ class Running:
 
     id: str
     server: Session
-
-
-@pytest.fixture(scope="module")
-def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
-    with trials.launcher(memory_limit="400M") as launcher:
-        yield launcher
-    trials.shipped.remove_sessions()
 
 
 def ready(launcher: KubernetesSessions, trials: Trials) -> Running:

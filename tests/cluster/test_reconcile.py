@@ -2,8 +2,6 @@
 with a reason.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from bindery.adapters.kubernetes.launcher import KubernetesSessions
@@ -18,13 +16,6 @@ from tests.serving.names import localhost_names
 
 __all__ = ["localhost_names"]
 pytestmark = pytest.mark.usefixtures("localhost_names")
-
-
-@pytest.fixture(scope="module")
-def launcher(trials: Trials) -> Iterator[KubernetesSessions]:
-    with trials.launcher(memory_limit="400M") as launcher:
-        yield launcher
-    trials.shipped.remove_sessions()
 
 
 @pytest.fixture

@@ -23,11 +23,11 @@ from bindery.domain.failure import Failure
 from bindery.domain.sessions import Liveness
 from bindery.web.errors.render import error_message, waiting_message
 from tests.cluster.changes import no_more_pods, tainted, without_ceilings
-from tests.cluster.trials import Trials, told
+from tests.cluster.trials import Trials, report_of_end
 from tests.serving.lab import TOKEN
 
 SOON = 20.0  # seconds in which even a busy machine reports a cause that it can see at once
-NOBODY = "127.0.0.1:9"  # no server listens there
+CLOSED_ADDRESS = "127.0.0.1:9"  # no server listens there
 LAST_WORDS = "step 1\nstep 2\nstep 3\nValueError: no such colour"
 
 
@@ -78,7 +78,7 @@ def test_a_session_starts_once_a_node_has_room(trials: Trials) -> None:
         order = trials.order()
         with tainted(trials.shipped):
             launcher.start(order)
-            assert isinstance(told(launcher, order.id).trouble, ClusterFull)
+            assert isinstance(report_of_end(launcher, order.id).trouble, ClusterFull)
         report = launcher.wait(order.id, TOKEN, 0)
         while report.liveness is Liveness.STARTING:
             report = launcher.wait(order.id, TOKEN, SOON)
@@ -122,9 +122,9 @@ def test_a_pod_that_violates_pod_security_is_refused(trials: Trials, monkeypatch
 
 def test_an_unreachable_registry_is_reported_with_its_error(trials: Trials) -> None:
     with trials.launcher() as launcher:
-        order = trials.order(f"{NOBODY}/x:1")
+        order = trials.order(f"{CLOSED_ADDRESS}/x:1")
         launcher.start(order)
-        report = told(launcher, order.id)
+        report = report_of_end(launcher, order.id)
         assert report.liveness is Liveness.STARTING, "the first try is told while others may follow"
         assert isinstance(report.trouble, ImagePullFailed)
         assert "connection refused" in str(report.trouble.facts["why"])
@@ -142,7 +142,7 @@ def test_an_image_missing_from_its_registry_is_gone(trials: Trials) -> None:
         for order in orders:
             launcher.start(order)
         for order in orders:
-            error = told(launcher, order.id).trouble
+            error = report_of_end(launcher, order.id).trouble
             assert (type(error), error and error.facts) == (ImageGone, {"image": order.image})
             launcher.stop(order.id)
     gone = "The environment was built, but is no longer there. Launch again to have it built anew."

@@ -66,11 +66,11 @@ def trouble_of(launcher: KubernetesSessions, order: SessionOrder) -> BinderyErro
         launcher.start(order)
     except BinderyError as refused:
         return refused
-    report = told(launcher, order.id)
+    report = report_of_end(launcher, order.id)
     return report.trouble or SessionDied(why=report.why)
 
 
-def told(launcher: KubernetesSessions, session: str) -> SessionReport:
+def report_of_end(launcher: KubernetesSessions, session: str) -> SessionReport:
     """Return the report of a wait once the session is over or has trouble. It is never READY."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
@@ -78,7 +78,7 @@ def told(launcher: KubernetesSessions, session: str) -> SessionReport:
         assert report.liveness is not Liveness.READY
         if report.trouble or report.liveness is Liveness.GONE:
             return report
-    raise TimeoutError(f"nothing was told: {report}")
+    raise TimeoutError(f"the session did not end: {report}")
 
 
 @pytest.fixture(scope="session")

@@ -150,3 +150,9 @@ def through_sqs() -> Sending:
         return int(attributes["Attributes"]["ApproximateNumberOfMessagesDelayed"])
 
     return Sending(SqsQueues(client, urls), arrived, delayed)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """Provide the path of a working copy that does not exist yet."""
+    return tmp_path / "work" / "copy"

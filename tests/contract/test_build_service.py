@@ -14,7 +14,7 @@ from bindery.domain.failure import Failure
 from bindery.domain.messages import LogLine
 from bindery.ports.build_service import BuildService
 from tests import codebuilds
-from tests.building import Building, HeardQueue, ordered, uv_that_installs_nothing
+from tests.building import Building, RecordingQueue, ordered, uv_that_installs_nothing
 from tests.codebuilds import CodeBuilding, codebuilding
 from tests.containers import FROM_NOTHING, ContainerBuilding, HeldContents, step
 from tests.fakes.builds import FakeBuilds
@@ -28,7 +28,7 @@ class Service:
     """A build service. good, bad: orders that end well and badly, once `release` lets them."""
 
     builds: BuildService
-    queue: HeardQueue
+    queue: RecordingQueue
     good: Callable[[int], BuildOrder]
     bad: Callable[[int], BuildOrder]
     release: Callable[[], None]
@@ -65,7 +65,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 
 
 def fake(folder: Path) -> Service:
-    queue = HeardQueue()
+    queue = RecordingQueue()
     builds = FakeBuilds(queue)
 
     def release() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from bindery.domain.errors import FileTooLarge, RepositoryTooLarge
-from tests.contract.test_contents import Files, Place, hand_made, inner_tree, place, stored, work
 from tests.serving.git_http import git
+from tests.serving.working_copies import Files, Place, hand_made, inner_tree, place, stored
 
-__all__ = ["place", "work"]  # fixtures
+__all__ = ["place"]  # fixtures
 
 
 @pytest.mark.parametrize("limits", [{"max_bytes": 100_000}, {"max_files": 5}, {"max_file_bytes": 50_000}])

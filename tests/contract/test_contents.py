@@ -3,9 +3,7 @@
 import os
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,89 +16,23 @@ from bindery.domain.errors import (
     RepositoryNotFound,
     RepositoryUnusable,
 )
-from bindery.domain.repository import Repository
 from bindery_builder.contents.git import GitContents
 from bindery_builder.contents.work_tree import Read, Room, Written, write_tree
-from tests.serving.git_http import ENVIRONMENT, File, GitServer, git, make_repository
-from tests.serving.scripted import ScriptedServer
+from tests.serving.git_http import ENVIRONMENT, File
+from tests.serving.working_copies import (
+    Dripping,
+    Place,
+    dripping,
+    hand_made,
+    in_git,
+    inner_tree,
+    names,
+    place,
+    stored,
+)
 
+__all__ = ["dripping", "place"]  # fixtures
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
-Files = Mapping[str, str | bytes | File]
-
-
-@dataclass
-class Place:
-    """A server, the adapter that lays out its repositories, and the folder for both."""
-
-    server: GitServer
-    contents: GitContents
-    root: Path
-
-    def make(self, files: Files, name: str = "r.git") -> Repository:
-        return self.repository(make_repository(self.server.root / name, files), name)
-
-    def repository(self, ref: str, name: str = "r.git") -> Repository:
-        url = self.server.url(name)
-        return Repository(
-            provider="git", spec="s", ref=ref, resolved_spec="s", clone_url=url, repo_url=url, ref_url=url
-        )
-
-    def other(self, **limits: int) -> GitContents:
-        client = GuardedClient([self.server.address])
-        return GitContents(self.root / "other cache", client, SystemClock(), **limits)  # type: ignore[arg-type] # words for limits alone
-
-    def left(self) -> list[str]:
-        return names(self.root / "work")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    for name in ("served", "work"):
-        (tmp_path / name).mkdir()
-    with GitServer(tmp_path / "served") as server:
-        client = GuardedClient([server.address])
-        yield Place(server, GitContents(tmp_path / "cache", client, SystemClock()), tmp_path)
-        client.close()
-
-
-@pytest.fixture
-def work(place: Place) -> Path:
-    return place.root / "work" / "copy"
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def in_git(folder: Path, *arguments: str) -> str:
-    return git("-C", folder, *arguments).decode(errors="surrogateescape").strip()
-
-
-def hand_made(place: Place, *entries: tuple[bytes, int, bytes]) -> Repository:
-    """Return a repository with these raw entries (name, mode, blob content) in its root tree, even if git would refuse them."""
-    folder = place.server.root / "r.git"
-    if not folder.exists():
-        make_repository(folder, {"a": "b"})
-    raw = b""
-    for name, mode, content in entries:
-        kind = "tree" if mode == 0o040000 else "blob"
-        raw += f"{mode:o} ".encode() + name + b"\0" + bytes.fromhex(stored(folder, kind, content))
-    tree = stored(folder, "tree", raw)
-    commit = git("-C", folder, "-c", "user.name=A", "-c", "user.email=a@example.org", "commit-tree", "-m", "x", tree)
-    git("-C", folder, "update-ref", "refs/heads/main", commit.decode().strip())
-    return place.repository(commit.decode().strip())
-
-
-def stored(folder: Path, kind: str, content: bytes) -> str:
-    return git("-C", folder, "hash-object", "--literally", "-t", kind, "-w", "--stdin", stdin=content).decode().strip()
-
-
-def inner_tree(place: Place, name: bytes, content: bytes) -> bytes:
-    """Return a raw tree with one file, to be an entry's content."""
-    folder = place.server.root / "r.git"
-    if not folder.exists():
-        make_repository(folder, {"a": "b"})
-    return b"100644 " + name + b"\0" + bytes.fromhex(stored(folder, "blob", content))
 
 
 def test_a_working_copy_holds_exactly_the_files_of_its_commit(place: Place, work: Path) -> None:
@@ -148,9 +80,9 @@ def test_an_older_commit_is_checked_out_with_its_own_files(place: Place, work: P
 def test_a_second_checkout_sends_no_request(place: Place, work: Path) -> None:
     repository = place.make({"README.md": "hi\n"})
     place.contents.checkout(repository, work)
-    count = len(place.server.asked)
+    count = len(place.server.requests)
     place.contents.checkout(repository, work.with_name("second"))
-    assert len(place.server.asked) == count == 4
+    assert len(place.server.requests) == count == 4
     assert (work.with_name("second") / "README.md").read_text(encoding="utf-8") == "hi\n"
 
 
@@ -277,7 +209,7 @@ def test_concurrent_checkouts_fetch_once(place: Place, work: Path) -> None:
     for thread in threads:
         thread.join()
     assert place.left() == [f"w{number}" for number in range(8)]
-    assert sum(request.startswith("POST") for request in place.server.asked) == 3  # files, refs, history
+    assert sum(request.startswith("POST") for request in place.server.requests) == 3  # files, refs, history
 
 
 def test_remains_of_a_crash_are_never_used(place: Place, work: Path) -> None:
@@ -347,31 +279,6 @@ def test_git_attributes_run_nothing(place: Place, work: Path) -> None:
         ["git", "-C", work, "status", "--porcelain"], env=ENVIRONMENT, capture_output=True, check=True
     )
     assert status.stdout == b""
-
-
-class Dripping:
-    """A git server with packs that never end: after their beginning it sends no more data."""
-
-    def __init__(self) -> None:
-        self.begun = threading.Semaphore(0)
-        self.server = ScriptedServer(self._reply)
-
-    def _reply(self, head: bytes) -> Iterator[bytes]:
-        kind = "Content-Type: application/x-git-upload-pack"
-        if head.startswith(b"GET"):
-            lines = b"000eversion 2\n0012fetch=shallow\n0000"
-            yield f"HTTP/1.1 200 OK\r\n{kind}-advertisement\r\nContent-Length: {len(lines)}\r\n\r\n".encode() + lines
-            return
-        yield f"HTTP/1.1 200 OK\r\n{kind}-result\r\nContent-Length: 99999\r\n\r\n".encode() + b"000dpackfile\n"
-        self.begun.release()
-        self.server.closing.wait(60)
-
-
-@pytest.fixture
-def dripping() -> Iterator[Dripping]:
-    server = Dripping()
-    with server.server:
-        yield server
 
 
 def slow_contents(place: Place, dripping: Dripping) -> GitContents:

@@ -113,7 +113,9 @@ def test_objects_of_a_submodule_come_from_its_own_server(place: Place) -> None:
     listed = '[submodule "m"]\n\tpath = m\n\turl = ../inner.git\n'
     assert place.notes({"m": File(inner.ref, 0o160000), ".gitmodules": listed}) == ()
     assert place.read("m/in.bin") == b"inner"
-    assert [path for method, path, _ in place.store.asked if method == "POST"] == ["/inner.git/info/lfs/objects/batch"]
+    assert [path for method, path, _ in place.store.requests if method == "POST"] == [
+        "/inner.git/info/lfs/objects/batch"
+    ]
     assert in_git(place.work, "status", "--porcelain") == ""
 
 
@@ -124,7 +126,7 @@ def test_objects_and_submodules_are_never_requested_at_the_address_of_an_api(pla
     place.store.base = api
     notes = "\n".join(place.contents(RefusedApis([api])).checkout(repository, place.work).notes)
     assert notes.count("asked by its API") == 2
-    assert place.elsewhere.asked == []
+    assert place.elsewhere.requests == []
 
 
 def test_each_object_is_fetched_once(place: Place) -> None:
@@ -132,7 +134,7 @@ def test_each_object_is_fetched_once(place: Place) -> None:
     contents = place.contents()
     for number in range(3):
         contents.checkout(repository, place.root / "work" / f"w{number}")
-    assert [method for method, _, _ in place.store.asked] == ["POST", "GET"]
+    assert [method for method, _, _ in place.store.requests] == ["POST", "GET"]
     assert (place.root / "work/w2/y.bin").read_bytes() == b"large"
 
 
@@ -225,7 +227,7 @@ def test_a_redirect_of_an_object_to_the_address_of_an_api_is_refused(place: Plac
     refused = RefusedApis([elsewhere.base])
     (note,) = place.contents(refused).checkout(place.make({"x.bin": text}), place.work).notes
     assert "is asked by its API" in note
-    assert elsewhere.asked == []
+    assert elsewhere.requests == []
 
 
 def test_downloads_of_objects_do_not_wait_for_other_requests(place: Place) -> None:
@@ -248,7 +250,7 @@ def test_a_rate_limit_of_the_host_of_an_object_is_remembered(place: Place, reply
     elsewhere.downloads = reply
     files: Files = {name: place.store.add(name.encode()) for name in ("x.bin", "y.bin")}
     place.notes(files)
-    assert len(elsewhere.asked) == 1
+    assert len(elsewhere.requests) == 1
     now = SystemClock().now()
     with pytest.raises(HostLimited):
         place.client.rate_limits.check(place.store.base, now)
@@ -272,7 +274,7 @@ def test_an_object_is_not_fetched_while_its_host_limits_requests(place: Place) -
     place.client.rate_limits.record(place.store.base, {"Retry-After": "600"}, SystemClock().now())
     (note,) = place.notes({"x.bin": text})
     assert "x.bin" in note
-    assert elsewhere.asked == []
+    assert elsewhere.requests == []
 
 
 def test_a_rate_limit_of_the_host_of_an_object_applies_to_its_credential_only(place: Place) -> None:
@@ -305,9 +307,9 @@ def test_the_authorization_of_a_private_repository_is_sent_to_its_own_server_onl
     repository = place.make({"x.bin": text}, private=True)
     assert place.contents().checkout(repository, place.work).notes == ()
     assert place.read("x.bin") == content
-    assert [headers.get("authorization") for _, _, headers in place.store.asked] == [SHOWN]
-    assert [headers.get("authorization") for _, _, headers in place.elsewhere.lfs.asked] == [None]
-    assert place.elsewhere.told == []
+    assert [headers.get("authorization") for _, _, headers in place.store.requests] == [SHOWN]
+    assert [headers.get("authorization") for _, _, headers in place.elsewhere.lfs.requests] == [None]
+    assert place.elsewhere.authorizations == []
 
 
 def test_headers_that_an_lfs_server_demands_are_sent_to_that_address(place: Place) -> None:
@@ -325,8 +327,8 @@ def test_headers_that_an_lfs_server_demands_are_sent_to_that_address(place: Plac
     assert (
         place.contents().checkout(place.make({"y.bin": place.store.add(b"other")}), place.root / "work/w").notes == ()
     )
-    assert not {"bad name", "x-long", "b", "cookie", "range"} & place.store.asked[-1][2].keys()
-    assert place.store.asked[-1][2]["host"] == place.server.address
+    assert not {"bad name", "x-long", "b", "cookie", "range"} & place.store.requests[-1][2].keys()
+    assert place.store.requests[-1][2]["host"] == place.server.address
 
 
 def test_objects_count_toward_the_size_of_the_working_copy(place: Place) -> None:
@@ -335,13 +337,13 @@ def test_objects_count_toward_the_size_of_the_working_copy(place: Place) -> None
     assert note.startswith("2 files")
     assert "over the limit (150 kB)" in note
     assert place.read("0.bin") == bytes([0]) * 60_000
-    assert sum(method == "GET" for method, _, _ in place.store.asked) == 2
+    assert sum(method == "GET" for method, _, _ in place.store.requests) == 2
 
 
 def test_an_object_over_the_size_limit_is_not_downloaded(place: Place) -> None:
     (note,) = place.notes({"x.bin": pointer(b"x", 10**14)})
     assert "over the limit" in note
-    assert [method for method, _, _ in place.store.asked] == ["POST"]
+    assert [method for method, _, _ in place.store.requests] == ["POST"]
 
 
 @pytest.mark.parametrize(
@@ -357,7 +359,7 @@ def test_a_file_that_git_lfs_would_not_treat_as_a_pointer_is_unchanged(place: Pl
     place.store.add(b"large")
     (note,) = place.notes(files)
     assert why in note
-    assert place.store.asked == []
+    assert place.store.requests == []
 
 
 def test_a_link_with_the_text_of_a_pointer_stays_a_link(place: Place) -> None:
@@ -373,7 +375,7 @@ def test_objects_beyond_the_batch_size_are_fetched_in_several_batches(
     (note,) = place.notes({f"{n}.bin": place.store.add(b"%d" % n) for n in range(6)})
     assert "only 5 files" in note
     assert [place.read(f"{n}.bin") for n in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
-    assert sum(method == "POST" for method, _, _ in place.store.asked) == 3
+    assert sum(method == "POST" for method, _, _ in place.store.requests) == 3
 
 
 def test_after_some_failed_objects_the_others_are_not_requested(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,11 +383,11 @@ def test_after_some_failed_objects_the_others_are_not_requested(place: Place, mo
     place.store.downloads = Reply(404)
     (note,) = place.notes({f"{n}.bin": place.store.add(b"%d" % n) for n in range(9)})
     assert note.startswith("9 files")
-    assert sum(method == "GET" for method, _, _ in place.store.asked) == 3
+    assert sum(method == "GET" for method, _, _ in place.store.requests) == 3
 
 
 def test_a_checkout_stopped_during_the_download_of_objects_ends(place: Place) -> None:
     repository = place.make({"x.bin": place.store.add(b"large")})
     with pytest.raises(HostUnreachable, match="stopped"):
-        place.contents().checkout(repository, place.work, stopped=lambda: bool(place.store.asked))
+        place.contents().checkout(repository, place.work, stopped=lambda: bool(place.store.requests))
     assert not place.work.exists()

@@ -9,17 +9,9 @@ from bindery.domain.errors import Throttled
 from bindery.domain.messages import ResolveRequested
 from bindery_local.memory_queue import Delivery, MemoryQueues
 from tests.fakes.clock import FakeClock
+from tests.fakes.queue import numbered
 
-ASKED = ResolveRequested(launch="launch#1", step=3)
-
-
-def numbered(number: int) -> ResolveRequested:
-    return ResolveRequested(launch=f"launch#{number}", step=number)
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+MESSAGE = ResolveRequested(launch="launch#1", step=3)
 
 
 @pytest.fixture
@@ -59,7 +51,7 @@ def test_a_delayed_message_arrives_after_its_delay(queues: MemoryQueues, clock: 
 
 
 def test_a_message_in_flight_is_not_delivered_again(queues: MemoryQueues, clock: FakeClock) -> None:
-    queues.send(ASKED)
+    queues.send(MESSAGE)
     delivery = only(queues.receive("resolve"))
     assert (delivery.queue, delivery.receive_count, delivery.sent_at) == ("resolve", 1, clock.now())
     clock.advance(29.9)
@@ -68,7 +60,7 @@ def test_a_message_in_flight_is_not_delivered_again(queues: MemoryQueues, clock:
 
 
 def test_a_message_not_deleted_comes_back_after_its_visibility_timeout(queues: MemoryQueues, clock: FakeClock) -> None:
-    queues.send(ASKED)
+    queues.send(MESSAGE)
     first = only(queues.receive("resolve"))
     clock.advance(30)
     second = only(queues.receive("resolve"))
@@ -77,7 +69,7 @@ def test_a_message_not_deleted_comes_back_after_its_visibility_timeout(queues: M
 
 
 def test_a_deleted_message_never_comes_back(queues: MemoryQueues, clock: FakeClock) -> None:
-    queues.send(ASKED)
+    queues.send(MESSAGE)
     delivery = only(queues.receive("resolve"))
     queues.delete(delivery)
     queues.delete(delivery)
@@ -88,7 +80,7 @@ def test_a_deleted_message_never_comes_back(queues: MemoryQueues, clock: FakeClo
 
 
 def test_a_released_message_comes_back_at_once_or_after_its_delay(queues: MemoryQueues, clock: FakeClock) -> None:
-    queues.send(ASKED)
+    queues.send(MESSAGE)
     queues.release(only(queues.receive("resolve")))
     queues.release(only(queues.receive("resolve")), delay=5)
     assert queues.receive("resolve") == []
@@ -98,7 +90,7 @@ def test_a_released_message_comes_back_at_once_or_after_its_delay(queues: Memory
 
 
 def test_an_old_delivery_has_no_effect_after_a_redelivery(queues: MemoryQueues, clock: FakeClock) -> None:
-    queues.send(ASKED)
+    queues.send(MESSAGE)
     old = only(queues.receive("resolve"))
     clock.advance(30)
     new = only(queues.receive("resolve"))
@@ -111,7 +103,7 @@ def test_an_old_delivery_has_no_effect_after_a_redelivery(queues: MemoryQueues, 
 
 
 def test_a_message_received_too_often_moves_to_the_dead_letter_queue(queues: MemoryQueues, clock: FakeClock) -> None:
-    queues.send(ASKED)
+    queues.send(MESSAGE)
     sent_at = clock.now()
     first = only(queues.receive("resolve"))
     clock.advance(30)
@@ -129,7 +121,7 @@ def test_a_message_without_a_dead_letter_queue_is_delivered_again_and_again(
     queues: MemoryQueues, clock: FakeClock
 ) -> None:
     queues.configure("resolve", visibility_seconds=1, max_receive_count=1, dead_letter=None)
-    queues.send(ASKED)
+    queues.send(MESSAGE)
     for count in range(1, 6):
         assert only(queues.receive("resolve")).receive_count == count
         clock.advance(1)
@@ -146,7 +138,7 @@ def test_at_most_the_requested_number_is_received_oldest_first(queues: MemoryQue
 def test_a_send_wakes_a_waiting_receiver(live: MemoryQueues) -> None:
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(live.receive, "resolve", 10, 60)
-        live.send(ASKED)
+        live.send(MESSAGE)
         assert only(waiting.result(20)).receive_count == 1
 
 
@@ -159,7 +151,7 @@ def test_a_waiting_receiver_gets_a_delayed_message_after_its_delay(live: MemoryQ
 
 
 def test_a_release_wakes_a_waiting_receiver(live: MemoryQueues) -> None:
-    live.send(ASKED)
+    live.send(MESSAGE)
     delivery = only(live.receive("resolve"))
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(live.receive, "resolve", 10, 60)
@@ -173,7 +165,7 @@ def test_closing_wakes_all_receivers_and_refuses_new_messages(live: MemoryQueues
         live.close()
         assert [wait.result(20) for wait in waiting] == [[], [], []]
     with pytest.raises(Throttled):
-        live.send(ASKED)
+        live.send(MESSAGE)
     assert live.receive("resolve", 10, 60) == []
 
 

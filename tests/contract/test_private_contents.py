@@ -35,9 +35,9 @@ class Place:
     def left(self) -> list[str]:
         return sorted(path.name for path in (self.root / "work").iterdir())
 
-    def told(self) -> set[str]:
+    def names_with_credentials(self) -> set[str]:
         """Return the repositories that were requested with the credentials."""
-        return {path.split("/")[1] for path, authorization in self.server.told if authorization == SHOWN}
+        return {path.split("/")[1] for path, authorization in self.server.authorizations if authorization == SHOWN}
 
 
 @pytest.fixture
@@ -57,11 +57,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
         client.close()
 
 
-@pytest.fixture
-def work(place: Place) -> Path:
-    return place.root / "work" / "copy"
-
-
 def test_a_private_checkout_contains_no_credentials(place: Place, work: Path) -> None:
     place.contents.checkout(place.make("secret.git", {"README.md": "hidden\n"}), work)
     assert (work / "README.md").read_text() == "hidden\n"
@@ -73,7 +68,7 @@ def test_a_private_checkout_contains_no_credentials(place: Place, work: Path) ->
 
 def test_no_credentials_are_sent_for_a_public_repository(place: Place, work: Path) -> None:
     place.contents.checkout(place.make("open.git", {"README.md": "hi\n"}, private=False), work)
-    assert place.server.told == []
+    assert place.server.authorizations == []
 
 
 def test_a_private_repository_without_credentials_is_not_found(place: Place, work: Path) -> None:
@@ -91,9 +86,9 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(place: Place, work
     there = f"{place.elsewhere.url('secret.git')}/info/refs?service=git-upload-pack"
     place.server.answers["/secret.git/info/refs"] = (status, {"Location": there})
     place.contents.checkout(secret, work)
-    assert [path for path, _ in place.server.told] == ["/secret.git/info/refs?service=git-upload-pack"]
-    assert len(place.elsewhere.asked) == 4
-    assert place.elsewhere.told == []
+    assert [path for path, _ in place.server.authorizations] == ["/secret.git/info/refs?service=git-upload-pack"]
+    assert len(place.elsewhere.requests) == 4
+    assert place.elsewhere.authorizations == []
 
 
 def test_credentials_follow_a_redirect_within_the_host(place: Place, work: Path) -> None:
@@ -101,7 +96,7 @@ def test_credentials_follow_a_redirect_within_the_host(place: Place, work: Path)
     there = f"{place.server.url('new.git')}/info/refs?service=git-upload-pack"
     place.server.answers["/old.git/info/refs"] = (301, {"Location": there})
     place.contents.checkout(secret.model_copy(update={"clone_url": place.server.url("old.git")}), work)
-    assert place.told() == {"old.git", "new.git"}
+    assert place.names_with_credentials() == {"old.git", "new.git"}
 
 
 def submodule(url: str, ref: str) -> dict[str, str | File]:
@@ -118,7 +113,7 @@ def test_no_credentials_are_sent_for_a_submodule_at_the_same_host(place: Place, 
     outer = place.make("outer.git", submodule(other.clone_url, other.ref), private=private)
     (note,) = place.contents.checkout(outer, work).notes
     assert "private" in note
-    assert place.told() == ({"outer.git"} if private else set())
+    assert place.names_with_credentials() == ({"outer.git"} if private else set())
     assert list((work / "m").iterdir()) == []
 
 
@@ -134,4 +129,4 @@ def test_a_private_repository_is_fetched_once(place: Place, work: Path) -> None:
     secret = place.make("secret.git", {"README.md": "hidden\n"})
     for number in range(3):
         place.contents.checkout(secret, work.with_name(f"w{number}"))
-    assert sum(request.startswith("POST") for request in place.server.asked) == 3  # files, refs, history
+    assert sum(request.startswith("POST") for request in place.server.requests) == 3  # files, refs, history

@@ -9,29 +9,25 @@ from bindery.domain.errors import Throttled
 from bindery.domain.messages import BuildRequested, LogLine, LogWritten, ResolveRequested
 from bindery_local.memory_queue import MemoryQueues
 from tests.contract.conftest import Sending
-from tests.fakes.queue import FakeQueue
+from tests.fakes.queue import FakeQueue, numbered
 from tests.serving import aws
 
-ASKED = ResolveRequested(launch="launch#1", step=3)
+MESSAGE = ResolveRequested(launch="launch#1", step=3)
 BUILD = BuildRequested(environment="abc", attempt=1)
-
-
-def numbered(number: int) -> ResolveRequested:
-    return ResolveRequested(launch=f"launch#{number}", step=number)
 
 
 # send, on every queue
 
 
 def test_a_message_arrives_as_its_json(sending: Sending) -> None:
-    sending.queue.send(ASKED)
+    sending.queue.send(MESSAGE)
     assert sending.arrived("resolve") == [{"version": 1, "launch": "launch#1", "step": 3}]
 
 
 def test_every_message_arrives_in_its_own_queue(sending: Sending) -> None:
-    for message in (ASKED, BUILD, ASKED):
+    for message in (MESSAGE, BUILD, MESSAGE):
         sending.queue.send(message)
-    assert sending.arrived("resolve") == [ASKED.model_dump()] * 2
+    assert sending.arrived("resolve") == [MESSAGE.model_dump()] * 2
     assert sending.arrived("builds") == [BUILD.model_dump()]
 
 
@@ -43,7 +39,7 @@ def test_any_text_arrives_unchanged(sending: Sending) -> None:
 
 @pytest.mark.parametrize("delay", [60, 899.5, 900])
 def test_a_delayed_message_does_not_arrive_at_once(sending: Sending, delay: float) -> None:
-    sending.queue.send(ASKED, delay=delay)
+    sending.queue.send(MESSAGE, delay=delay)
     assert sending.arrived("resolve") == []
     assert sending.delayed("resolve") == 1
 
@@ -51,7 +47,7 @@ def test_a_delayed_message_does_not_arrive_at_once(sending: Sending, delay: floa
 @pytest.mark.parametrize("delay", [-1, 900.5, float("nan"), float("inf")])
 def test_a_delay_outside_the_limits_of_queues_is_refused(sending: Sending, delay: float) -> None:
     with pytest.raises(ValueError, match="delay is"):
-        sending.queue.send(ASKED, delay=delay)
+        sending.queue.send(MESSAGE, delay=delay)
     assert sending.arrived("resolve") == []
 
 
@@ -110,7 +106,7 @@ def test_messages_too_large_for_one_call_are_sent_in_several(sending: Sending) -
 
 def test_a_message_that_is_too_large_is_refused_before_its_batch_is_sent(sending: Sending) -> None:
     with pytest.raises(ValueError, match="a message has"):
-        sending.queue.send_all([ASKED, ResolveRequested(launch="x" * 1024 * 1024, step=1)])
+        sending.queue.send_all([MESSAGE, ResolveRequested(launch="x" * 1024 * 1024, step=1)])
     assert sending.arrived("resolve") == []
 
 
@@ -161,7 +157,7 @@ def test_temporary_errors_of_sqs_are_throttled(code: str, status: int, expected:
     with Stubber(client) as stub:
         stub.add_client_error("send_message", code, http_status_code=status)
         with pytest.raises(expected):
-            SqsQueues(client, {"resolve": "https://queue.invalid/1/resolve"}).send(ASKED)
+            SqsQueues(client, {"resolve": "https://queue.invalid/1/resolve"}).send(MESSAGE)
     client.close()
 
 
@@ -179,5 +175,5 @@ def test_an_unknown_queue_raises_a_key_error() -> None:
     client = aws.session().client("sqs", config=aws.config())
     for queue in (SqsQueues(client, {}), MemoryQueues()):
         with pytest.raises(KeyError):
-            queue.send(ASKED)
+            queue.send(MESSAGE)
     client.close()

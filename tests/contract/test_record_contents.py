@@ -83,11 +83,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
         client.close()
 
 
-@pytest.fixture
-def work(place: Place) -> Path:
-    return place.root / "work" / "copy"
-
-
 def checked_out(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -434,7 +429,7 @@ def test_content_too_large_by_its_listing_is_not_fetched(place: Place, work: Pat
     repository = place.make({"a": b"0" * 400, "b": b"0" * 400, "c": b"0" * 400})
     with pytest.raises(RepositoryTooLarge):
         place.limited(**limits).checkout(repository, work)
-    assert not any("content" in path for path in place.host.asked)
+    assert not any("content" in path for path in place.host.requests)
 
 
 @pytest.mark.parametrize(
@@ -489,7 +484,7 @@ def test_a_file_is_fetched_again_after_the_wait_that_its_host_demands(place: Pla
 
     place.contents.checkout(repository, work, stopped=stopped)
     assert checked_out(work) == {"a.txt": b"abc", "b.txt": b"abc"}
-    assert len([each for each in place.host.asked if each == path]) == 2
+    assert len([each for each in place.host.requests if each == path]) == 2
     assert waited
     assert time.time() >= waited[0]
 
@@ -499,7 +494,7 @@ def test_a_checkout_can_be_stopped_while_it_waits_for_a_rate_limit(place: Place,
     path = f"/api/records/{repository.ref}/files/a.txt/content"
     place.host.replies[path] = Reply(429, b"", {"Retry-After": "50"})
     with pytest.raises(HostUnreachable) as caught:
-        place.contents.checkout(repository, work, stopped=lambda: path in place.host.asked)
+        place.contents.checkout(repository, work, stopped=lambda: path in place.host.requests)
     assert caught.value.facts["why"] == "it was stopped"
 
 
@@ -509,7 +504,7 @@ def test_a_checkout_stops_retrying_a_host_that_keeps_limiting_requests(place: Pl
     place.host.replies[path] = Reply(429, b"", {"Retry-After": "0"})
     with pytest.raises(HostLimited):
         place.contents.checkout(repository, work)
-    assert place.host.asked.count(path) == MOST_TRIES
+    assert place.host.requests.count(path) == MOST_TRIES
 
 
 class Hurried(SystemClock):
@@ -533,7 +528,7 @@ def test_a_build_waits_a_minute_at_most_for_a_rate_limited_file(
     clock = Hurried()
     with pytest.raises(HostLimited) as caught:
         RecordContents(lambda _: place.provider, place.client, clock).checkout(repository, work)
-    assert place.host.asked.count(path) == asked_for
+    assert place.host.requests.count(path) == asked_for
     assert float(caught.value.facts["at"]) > clock.now()
     assert place.left() == []
 
@@ -548,7 +543,7 @@ def test_a_minute_is_waited_despite_clock_skew_or_an_earlier_short_wait(place: P
     place.host.replies[path] = refusals[0]
 
     def stopped() -> bool:
-        requests = place.host.asked.count(path)
+        requests = place.host.requests.count(path)
         if 0 < requests < len(refusals):
             place.host.replies[path] = refusals[requests]
         elif requests:
@@ -557,7 +552,7 @@ def test_a_minute_is_waited_despite_clock_skew_or_an_earlier_short_wait(place: P
 
     RecordContents(lambda _: place.provider, place.client, clock).checkout(repository, work, stopped=stopped)
     assert checked_out(work) == {"a.txt": b"abc"}
-    assert place.host.asked.count(path) == len(refusals) + 1
+    assert place.host.requests.count(path) == len(refusals) + 1
 
 
 def test_each_file_of_a_record_has_its_own_wait(place: Place, work: Path) -> None:
@@ -568,13 +563,13 @@ def test_each_file_of_a_record_has_its_own_wait(place: Place, work: Path) -> Non
     place.host.replies = {path: Reply(429, b"", headers) for path in waits}
 
     def stopped() -> bool:
-        for path in waits & set(place.host.asked):
+        for path in waits & set(place.host.requests):
             place.host.replies.pop(path, None)
         return False
 
     RecordContents(lambda _: place.provider, place.client, Hurried()).checkout(repository, work, stopped=stopped)
     assert checked_out(work) == files
-    assert all(place.host.asked.count(path) == 2 for path in waits)
+    assert all(place.host.requests.count(path) == 2 for path in waits)
 
 
 def test_a_rate_limit_counts_for_the_host_that_stores_the_files(place: Place, work: Path) -> None:
@@ -594,7 +589,7 @@ def test_a_rate_limit_counts_for_the_host_that_stores_the_files(place: Place, wo
         with pytest.raises(HostLimited) as caught:
             contents.checkout(repository, work)
         assert caught.value.facts["host"] == "127.0.0.1"
-    assert (place.host.asked.count("/a"), place.host.asked.count("/bucket")) == (2, 1)
+    assert (place.host.requests.count("/a"), place.host.requests.count("/bucket")) == (2, 1)
 
 
 def test_a_host_with_an_exhausted_request_quota_is_not_requested_again(place: Place, work: Path) -> None:
@@ -604,7 +599,7 @@ def test_a_host_with_an_exhausted_request_quota_is_not_requested_again(place: Pl
     place.host.replies[path] = Reply(200, b"abc", {"X-RateLimit-Remaining": "0", "Retry-After": "4000"})
     with pytest.raises(HostLimited):
         place.contents.checkout(repository, work)
-    assert not any("b.txt/content" in each for each in place.host.asked)
+    assert not any("b.txt/content" in each for each in place.host.requests)
 
 
 def test_a_record_without_files_is_unusable(place: Place, work: Path) -> None:
@@ -636,7 +631,7 @@ def test_the_guard_checks_addresses_of_files_and_redirects(place: Place, work: P
         place.host.replies[f"/api/records/{repository.ref}/files"] = Reply(200, {"entries": [entry]})
         with pytest.raises(ForbiddenAddress):
             place.contents.checkout(repository, work)
-        assert inside.asked == []
+        assert inside.requests == []
     assert place.left() == []
 
 

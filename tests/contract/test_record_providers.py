@@ -234,10 +234,10 @@ def test_a_spec_without_a_version_means_the_newest(case: Case) -> None:
 def test_the_newest_version_is_requested_again_after_a_while(case: Case) -> None:
     beside = Beside()
     first = case.make(case.allowed, beside).resolve(case.spec).repository
-    requests = len(case.site.asked)
+    requests = len(case.site.requests)
     case.publish({"README.md": b"two\n"})
     again = case.make(case.allowed, beside).resolve(case.spec).repository  # as another function would
-    assert (again == first) == (len(case.site.asked) == requests) == case.versions
+    assert (again == first) == (len(case.site.requests) == requests) == case.versions
     beside.clock.advance(NEWEST_SECONDS + 1)
     assert case.make(case.allowed, beside).resolve(case.spec).repository.ref != first.ref
 
@@ -247,7 +247,7 @@ def test_a_withdrawn_record_can_be_launched_for_one_more_day_at_most(case: Case)
     provider = case.make(case.allowed, beside)
     spec = provider.resolve(case.spec).repository.resolved_spec
     provider.resolve(spec)
-    case.site.replies = dict.fromkeys((address.partition("?")[0] for address in case.site.asked), Reply(410))
+    case.site.replies = dict.fromkeys((address.partition("?")[0] for address in case.site.requests), Reply(410))
     beside.clock.advance(24 * 3600)
     with pytest.raises(RecordWithdrawn):
         provider.resolve(spec)
@@ -258,13 +258,13 @@ def test_a_version_is_requested_once_a_day(case: Case) -> None:
     provider = case.make(case.allowed, beside)
     spec = provider.resolve(case.spec).repository.resolved_spec
     version = provider.resolve(spec)
-    requests = len(case.site.asked)
+    requests = len(case.site.requests)
     beside.clock.advance(NEWEST_SECONDS + 1)
     assert case.make(case.allowed, beside).resolve(spec) == version
-    assert (len(case.site.asked) == requests) == case.versions
+    assert (len(case.site.requests) == requests) == case.versions
     beside.clock.advance(VERSION_SECONDS)
     provider.resolve(spec)
-    assert len(case.site.asked) > requests
+    assert len(case.site.requests) > requests
 
 
 def test_a_resolution_has_the_spelling_of_its_request(case: Case) -> None:
@@ -276,7 +276,7 @@ def test_a_resolution_has_the_spelling_of_its_request(case: Case) -> None:
 def test_concurrent_requests_for_one_record_send_one_request(case: Case) -> None:
     provider, going, requests = case.provider, threading.Event(), []
     provider.resolve(case.spec)
-    once = len(case.site.asked)
+    once = len(case.site.requests)
     provider, first = case.provider, provider.found
 
     def slow(spec: str) -> Repository:
@@ -293,7 +293,7 @@ def test_concurrent_requests_for_one_record_send_one_request(case: Case) -> None
         going.set()
         assert len({each.result().repository.ref for each in answers}) == 1
     assert len(requests) == 1
-    assert len(case.site.asked) == 2 * once
+    assert len(case.site.requests) == 2 * once
 
 
 def test_the_resolved_spec_leads_to_the_same_version_if_the_host_stores_versions(case: Case, tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_a_spec_of_another_kind_is_refused_without_a_request(case: Case, spec: s
         with pytest.raises(BadSpec) as caught:
             ask(spec)
         assert caught.value.facts["why"]
-    assert case.site.asked == []
+    assert case.site.requests == []
 
 
 def test_a_private_host_is_forbidden_unless_allowed(case: Case) -> None:
@@ -399,7 +399,7 @@ def test_a_private_host_is_forbidden_unless_allowed(case: Case) -> None:
 
 def test_a_rate_limited_host_and_an_unreachable_host_have_different_errors(case: Case) -> None:
     case.provider.resolve(case.spec)
-    paths = {address.partition("?")[0] for address in case.site.asked}
+    paths = {address.partition("?")[0] for address in case.site.requests}
     limited = Reply(429, b"", {"Retry-After": "60"})
     for reply, error in ((limited, HostLimited), (Reply(503), HostUnreachable), (Reply(200, b"<p>"), HostUnreachable)):
         case.site.replies = dict.fromkeys(paths, reply)
@@ -409,7 +409,7 @@ def test_a_rate_limited_host_and_an_unreachable_host_have_different_errors(case:
 
 def refusing(case: Case, reply: Reply) -> type[BinderyError]:
     """Return the error of a launch when the host gives this reply to all requests about a record."""
-    paths = {address.partition("?")[0] for address in case.site.asked}
+    paths = {address.partition("?")[0] for address in case.site.requests}
     case.site.replies = dict.fromkeys(paths, reply)
     with pytest.raises(BinderyError) as caught:
         case.provider.resolve(case.spec)
@@ -442,18 +442,18 @@ def test_each_reason_for_an_unavailable_record_has_its_own_error(
 
 def test_a_rate_limited_host_is_not_requested_until_its_time_is_over(case: Case) -> None:
     case.provider.resolve(case.spec)
-    path = next(address.partition("?")[0] for address in case.site.asked)
+    path = next(address.partition("?")[0] for address in case.site.requests)
     case.site.replies[path] = Reply(429, b"", {"Retry-After": "60"})
     beside = Beside()
     provider = case.make(case.allowed, beside)
     with pytest.raises(HostLimited) as caught:
         provider.resolve(case.spec)
     assert caught.value.facts["at"] == beside.clock.now() + 60
-    requests = len(case.site.asked)
+    requests = len(case.site.requests)
     case.site.replies.clear()
     with pytest.raises(HostLimited):
         provider.resolve(case.spec)
-    assert len(case.site.asked) == requests
+    assert len(case.site.requests) == requests
     beside.clock.advance(61)
     assert provider.resolve(case.spec).repository.ref
 

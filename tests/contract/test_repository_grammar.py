@@ -24,7 +24,7 @@ from bindery.usecases.detect_address import DetectAddress
 from tests.fakes.table import DictTable
 from tests.serving.providers import every_provider
 
-GIVEN = Settings.read({})
+SETTINGS = Settings.read({})
 FOLDER = Path(__file__).parent / "repositories"
 CASES: Mapping[str, Mapping[str, Any]] = {
     name: tomllib.loads((FOLDER / f"{name}.toml").read_text())
@@ -44,14 +44,14 @@ def cases(kind: str) -> list[Any]:
 @cache
 def providers() -> Mapping[str, RepositoryProvider]:
     """Return all providers. Their client resolves no name, so no host can be asked."""
-    return every_provider(GuardedClient(resolver=nobody))
+    return every_provider(GuardedClient(resolver=resolve_nothing))
 
 
 def reversed_providers() -> Mapping[str, RepositoryProvider]:
     return {name: providers()[name] for name in reversed(list(providers()))}
 
 
-def nobody(*_: object) -> list[Any]:
+def resolve_nothing(*_: object) -> list[Any]:
     raise AssertionError("somebody was asked")
 
 
@@ -254,7 +254,7 @@ def asked_by(name: str, spec: str) -> set[str]:
         hosts.add(host)
         raise OSError
 
-    provider = PROVIDERS[name](GIVEN, GuardedClient(resolver=resolver), DictTable(), SystemClock())
+    provider = PROVIDERS[name](SETTINGS, GuardedClient(resolver=resolver), DictTable(), SystemClock())
     with suppress(BinderyError):
         provider.resolve(spec)
     return hosts

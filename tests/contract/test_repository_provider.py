@@ -78,16 +78,16 @@ def serving(kind: str, root: Path, table: Table) -> Iterator[Host]:
 
 @pytest.fixture(params=HOSTS)
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
-    yield from made(request.param, tmp_path)
+    yield from served_host(request.param, tmp_path)
 
 
 @pytest.fixture(params=["git", "gh", "gl"])
 def branching(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     """Yield a host that has repositories with branches and tags."""
-    yield from made(request.param, tmp_path)
+    yield from served_host(request.param, tmp_path)
 
 
-def made(kind: str, root: Path) -> Iterator[Host]:
+def served_host(kind: str, root: Path) -> Iterator[Host]:
     (root / "o").mkdir()
     make_repository(root / "o" / "r", FILES)
     (root / "O").symlink_to("o")
@@ -291,7 +291,7 @@ def test_branches_and_tags_outside_the_default_branch_are_the_repositorys_own(
 
 @pytest.mark.parametrize("kind", ["gh", "gl", "gist"])
 def test_a_commit_in_the_default_branchs_history_is_the_repositorys_own(kind: str, tmp_path: Path) -> None:
-    for host in made(kind, tmp_path):
+    for host in served_host(kind, tmp_path):
         first = tip(host)
         make_repository(host.folder, {"x": "y"})
         assert is_own(host, first)

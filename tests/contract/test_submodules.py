@@ -10,7 +10,8 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import HostUnreachable
 from bindery_builder.contents.git import GitContents
-from tests.contract.test_contents import (
+from tests.serving.git_http import File, make_repository
+from tests.serving.working_copies import (
     Dripping,
     Files,
     Place,
@@ -20,11 +21,9 @@ from tests.contract.test_contents import (
     inner_tree,
     names,
     place,
-    work,
 )
-from tests.serving.git_http import File, make_repository
 
-__all__ = ["dripping", "place", "work"]  # fixtures
+__all__ = ["dripping", "place"]  # fixtures
 
 
 def modules(path: str, url: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from bindery.domain.errors import Stale
 from bindery.ports.table import Delete, Item, Table
+from tests.fakes.table import read
 
 NOW = 1_790_000_000.25
 
@@ -14,12 +15,6 @@ NOW = 1_790_000_000.25
 racing = pytest.mark.parametrize(
     "table", ["dictionary", "sqlite file", "sqlite in memory", "dynamodb local"], indirect=True
 )
-
-
-def read(table: Table, pk: str, sk: str) -> Item:
-    item = table.get(pk, sk)
-    assert item is not None
-    return item
 
 
 # get and put

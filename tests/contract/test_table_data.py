@@ -6,14 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from bindery.ports.table import Item, Table
+from tests.fakes.table import read
 
 NOW = 1_790_000_000.25
-
-
-def read(table: Table, pk: str, sk: str) -> Item:
-    item = table.get(pk, sk)
-    assert item is not None
-    return item
 
 
 # data and keys

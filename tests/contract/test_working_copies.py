@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,29 +19,17 @@ from bindery.domain.errors import HostUnreachable
 from bindery.domain.repository import Repository
 from bindery_builder.contents import history
 from bindery_builder.contents.git import GitContents
-from tests.serving.git_http import ENVIRONMENT, File, GitServer, git, make_repository
+from tests.serving.git_http import File, git, make_repository
+from tests.serving.history_repository import HistoryRepository, history_server
 
 Files = Mapping[str, str | bytes | File]
-WHO = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "A"}
-WHO["GIT_COMMITTER_EMAIL"] = "a@example.org"
 
 
 @dataclass
-class Place:
-    """A server with one repository of four commits on main: v1.0 (annotated) is the first, `light` (lightweight) the second."""
+class Place(HistoryRepository):
+    """The repository, and the builder's contents that check it out."""
 
-    server: GitServer
     contents: GitContents
-    root: Path
-    commits: list[str]
-
-    @property
-    def folder(self) -> Path:
-        return self.server.root / "r.git"
-
-    @property
-    def work(self) -> Path:
-        return self.root / "work" / "copy"
 
     def repository(self, ref: str = "HEAD", commit: str = "") -> Repository:
         """Return the repository as the provider `git` resolves it."""
@@ -64,31 +51,14 @@ class Place:
     def change(self, files: Files, branch: str = "main") -> str:
         return make_repository(self.folder, files, branch=branch, message="next")
 
-    def tag(self, name: str, commit: str, *, annotated: bool = True) -> None:
-        words = ["-a", "-m", name] if annotated else []
-        git("-C", self.folder, "-c", "user.name=A", "-c", "user.email=a@example.org", "tag", *words, name, commit)
-
-    def git(self, *arguments: str) -> str:
-        """Run git in the working copy as its visitor does; return its output."""
-        ran = subprocess.run(
-            ["git", "-C", self.work, *arguments], env=ENVIRONMENT | WHO, capture_output=True, text=True, check=False
-        )
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout.strip()
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    for name in ("served", "work"):
-        (tmp_path / name).mkdir()
-    folder = tmp_path / "served" / "r.git"
-    commits = [make_repository(folder, {"a.txt": f"{n}\n", f"d{n}/b.txt": "b"}, message=f"c{n}") for n in range(4)]
-    with GitServer(tmp_path / "served") as server:
+    (tmp_path / "work").mkdir()
+    with history_server(tmp_path) as (server, commits):
         client = GuardedClient([server.address])
-        new_place = Place(server, GitContents(tmp_path / "cache", client, SystemClock()), tmp_path, commits)
-        new_place.tag("v1.0", commits[0])
-        new_place.tag("light", commits[1], annotated=False)
-        yield new_place
+        contents = GitContents(tmp_path / "cache", client, SystemClock())
+        yield Place(server, tmp_path, tmp_path / "work" / "copy", commits, contents)
         client.close()
 
 
@@ -207,9 +177,9 @@ def test_a_server_without_filters_gives_a_shallow_working_copy_and_a_note(place:
 def test_history_is_not_requested_again_from_a_server_without_filters(place: Place) -> None:
     git("-C", place.folder, "config", "uploadpack.allowFilter", "false")
     place.checkout()
-    requests = len(place.server.asked)
+    requests = len(place.server.requests)
     place.contents.checkout(place.repository(), place.root / "work" / "second")
-    assert len(place.server.asked) == requests == 2
+    assert len(place.server.requests) == requests == 2
 
 
 @pytest.mark.parametrize(
@@ -231,9 +201,9 @@ def test_a_history_over_a_limit_is_omitted_with_a_note_and_not_retried(
     assert "over the limit" in note
     assert place.git("status", "--porcelain") == ""
     assert place.git("rev-parse", "--is-shallow-repository") == "true"
-    requests = len(place.server.asked)
+    requests = len(place.server.requests)
     place.contents.checkout(place.repository(), place.root / "work" / "second")
-    assert len(place.server.asked) == requests
+    assert len(place.server.requests) == requests
 
 
 def test_a_longer_history_is_shortened_with_a_note(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,9 +258,9 @@ def test_a_history_that_never_finishes_uses_a_share_of_the_time(place: Place, mo
     place.server.half_histories.add("/r.git/")
     (note,) = place.checkout()
     assert "in time" in note
-    requests = len(place.server.asked)
+    requests = len(place.server.requests)
     assert "in time" in place.contents.checkout(place.repository(), place.root / "work" / "second").notes[0]
-    assert len(place.server.asked) == requests  # not tried again for a while
+    assert len(place.server.requests) == requests  # not tried again for a while
     assert (place.work / "a.txt").exists()
     assert list((place.root / "cache").glob("*/.aside-*")) == []
 

@@ -14,12 +14,6 @@ Spec = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
-    with GitServer(tmp_path_factory.mktemp("git")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def spec_of(git_server: GitServer) -> Spec:
     """Provide a function that returns a repository's spec, as it stands in a link."""
 
@@ -27,13 +21,6 @@ def spec_of(git_server: GitServer) -> Spec:
         return f"{quote(git_server.url(name), safe='')}/{ref}"
 
     return spec
-
-
-@pytest.fixture(scope="session")
-def plain(git_server: GitServer) -> str:
-    """Provide the spec of a repository with almost no needs, for tests that only need a launch."""
-    make_repository(git_server.root / "plain.git", {"README.md": "plain\n"})
-    return f"{quote(git_server.url('plain.git'), safe='')}/HEAD"
 
 
 @pytest.fixture(scope="session")

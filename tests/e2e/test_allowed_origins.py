@@ -2,9 +2,7 @@
 access.
 """
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
@@ -27,13 +25,6 @@ def runtime(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> 
 def nowhere(plain: str) -> str:
     """Provide a spec for a launch that is created and then fails."""
     return plain.replace("HEAD", "nowhere")
-
-
-def launches(runtime: LocalRuntime) -> int:
-    """Return the number of all launches ever made."""
-    with closing(sqlite3.connect(f"file:{runtime.home}/table.sqlite?mode=ro", uri=True)) as table:
-        counted: int = table.execute("SELECT COUNT(*) FROM items WHERE pk LIKE 'launch#%'").fetchone()[0]
-        return counted
 
 
 @pytest.mark.parametrize(
@@ -63,14 +54,14 @@ def test_the_origin_of_a_request_decides_if_it_may_launch(
 ) -> None:
     named_origin = origin.format(own=runtime.address, port=runtime.address.rpartition(":")[2])
     headers = {name: value for name, value in (("Origin", named_origin), ("Sec-Fetch-Site", site)) if value}
-    before = launches(runtime)
+    before = runtime.launches()
     streamed = runtime.launch(nowhere, headers=headers)
-    assert launches(runtime) - before == expected
+    assert runtime.launches() - before == expected
     assert (str(streamed.last.data.get("status_code")) == "403") is not expected
     order = {"provider": "git", "spec": nowhere}
     answer = runtime.client.post("/api/launches", json=order, headers=headers)
     assert answer.status_code == (201 if expected else 403)
-    assert launches(runtime) - before == 2 * expected
+    assert runtime.launches() - before == 2 * expected
 
 
 def test_an_allowed_site_may_read_its_answers(runtime: LocalRuntime, nowhere: str) -> None:
@@ -97,11 +88,11 @@ def test_no_other_site_may_read_a_page_with_a_build_token(runtime: LocalRuntime,
 
 
 def test_a_token_for_another_repository_is_refused(runtime: LocalRuntime, nowhere: str, plain: str) -> None:
-    before = launches(runtime)
+    before = runtime.launches()
     token = runtime.token(f"git/{plain}", jti="of another")
     refused = runtime.launch(nowhere, headers={"Origin": "https://evil.example"}, build_token=token)
     assert str(refused.last.data["status_code"]) == "403"
-    assert launches(runtime) == before
+    assert runtime.launches() == before
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,11 @@ policies, which are enforced; sessions, which are Pods of a cluster. Not real he
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from html import unescape
 from pathlib import Path
 
-import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -52,7 +51,7 @@ from tests.serving.kernel import Session
 from tests.serving.kubeconfigs import inlined
 from tests.serving.messages import check_readable
 from tests.serving.ministack import Ministack
-from tests.serving.names import localhost_names
+from tests.serving.names import localhost_names, session_of
 from tests.serving.runtime import until
 
 __all__ = ["localhost_names"]
@@ -180,7 +179,7 @@ def image(
     assert ":layer:" in passed["BINDERY_LAYER"]
     attempt = {"environment": passed["BINDERY_ENVIRONMENT"], "attempt": int(passed["BINDERY_ATTEMPT"])}
     deployed.log("BuildLogs", json.dumps({**attempt, "lines": [line]}))
-    assert stream.hear("building").message == line["message"]
+    assert stream.wait_for("building").message == line["message"]
     codebuild.finish(build, image)
     deployed.happened("aws.codebuild", "CodeBuild Build State Change", state_changed(build))
     stream.finish()
@@ -193,9 +192,9 @@ def test_a_link_becomes_an_image_and_a_running_cell(
     deployed: Deployed, streaming: Streaming, image: str, codebuild: CodeBuild
 ) -> None:
     settings = page(deployed)
-    before = deployed.asked()
+    before = deployed.aws_calls()
     stream = streaming.stream(settings["build"], settings["token"]).finish()
-    calls = deployed.asked() - before
+    calls = deployed.aws_calls() - before
     assert stream.phases == ["built", "launching", "ready"], stream.text
     session = Session.of(stream.last.data)
     assert session.run("import os; print(6 * 7, os.environ['BINDER_REQUEST'])") == f"42 v2/{LINK}\n"
@@ -210,7 +209,7 @@ def test_a_launch_by_the_api_ends_on_request(deployed: Deployed, image: str, shi
     launch, permit = response.json()["id"], {"Authorization": f"Bearer {response.json()['launcher_token']}"}
     address = f"/api/launches/{launch}"
     until(lambda: deployed.ask(address, headers=permit).json()["phase"] == "ready", 60)
-    session = _id(deployed.ask(address, headers=permit).json())
+    session = session_of(deployed.ask(address, headers=permit).json())
     assert shipped.objects(session)
     assert deployed.ask(address).status_code == 404
     assert deployed.ask(address, "DELETE", headers=permit).status_code == 202
@@ -223,7 +222,7 @@ def test_an_invalid_message_ends_its_launch_with_a_readable_message(
     deployed.set_patience("ResolveQueue", 1, 2)
     settings = page(deployed, "gh/somebody/other/HEAD")
     stream = streaming.stream(settings["build"], settings["token"])
-    launch = stream.hear("waiting").id.partition(":")[0]
+    launch = stream.wait_for("waiting").id.partition(":")[0]
     deployed.put("ResolveQueue", {"launch": launch, "step": "not a number", "version": 99})
     stream.finish()
     assert stream.last.phase == "failed"
@@ -239,7 +238,7 @@ def test_credentials_for_hosts_are_known_only_to_the_function_that_uses_them(
     credential.
     """
     assert github.permits
-    assert {each.headers.get("authorization") for each in github.asked if "/repos/" in each.path} <= {
+    assert {each.headers.get("authorization") for each in github.requests if "/repos/" in each.path} <= {
         f"Bearer {token}" for token in github.tokens
     }
     asking = deployed.variables("ResolveRepository")
@@ -289,13 +288,9 @@ def test_the_schedule_ends_an_idle_session(
 ) -> None:
     settings = page(deployed)
     stream = streaming.stream(settings["build"], settings["token"]).finish()
-    session = _id(stream.last.data)
+    session = session_of(stream.last.data)
     assert shipped.objects(session)
     until(lambda: not shipped.objects(session), 2 * SCHEDULE_SECONDS + 30)
     again = streaming.stream(settings["build"], settings["token"]).finish()
     assert again.last.phase == "failed"
     check_readable(again.last.message)
-
-
-def _id(ready: Mapping[str, str]) -> str:
-    return httpx.URL(ready["url"]).host.partition(".")[0]

@@ -31,7 +31,7 @@ def narrow(home: Path, git_server: GitServer) -> Iterator[LocalRuntime]:
         yield runtime
 
 
-def hear(stream: Stream, message: str) -> str:
+def wait_for_message(stream: Stream, message: str) -> str:
     """Listen until the message comes, and return the event's id."""
     return next(event.id for event in stream.listen() if event.message == message)
 
@@ -58,11 +58,11 @@ def test_builds_run_in_turn_and_visitors_see_their_place(
     a, b, c = specs(git_server, spec_of, gate)
     with ExitStack() as streams:
         first = streams.enter_context(narrow.stream(a, build_only="true"))
-        hear(first, "at the gate\n")
+        wait_for_message(first, "at the gate\n")
         second = streams.enter_context(narrow.stream(b))
-        hear(second, NEXT)
+        wait_for_message(second, NEXT)
         third = streams.enter_context(narrow.stream(c))
-        last_id = hear(third, ONE_BEFORE)
+        last_id = wait_for_message(third, ONE_BEFORE)
         assert slots(narrow) == (1, 2)
         assert len(narrow.builds()) > 0
 
@@ -93,7 +93,7 @@ def test_waiting_builds_continue_after_a_crash(
     tokens = {spec: narrow.token(f"git/{spec}", jti=spec) for spec in (a, b, c)}
     with ExitStack() as streams:
         for spec, message in ((a, "at the gate\n"), (b, NEXT), (c, ONE_BEFORE)):
-            hear(streams.enter_context(narrow.stream(spec, build_token=tokens[spec])), message)
+            wait_for_message(streams.enter_context(narrow.stream(spec, build_token=tokens[spec])), message)
         narrow.kill9()
     gate.open()
     narrow.start()

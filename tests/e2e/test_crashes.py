@@ -29,18 +29,20 @@ CLICK = "click"
 SPANS = {CLICK: 0.3, "waiting": 0.4, "fetching": 0.4, "building": 1.0, "launching": 0.8, "ready": 0.3}
 SETTINGS = {"reconcile_seconds": 1, "cull_seconds": 0.5}
 POST_BUILD = "#!/bin/sh\nsetsid sleep 1000 &\nfor each in 1 2 3 4 5; do echo $each; sleep 0.1; done\n"
-NEW, SCRIPTED, MADE = "new", "scripted", "made"
+NEW, SCRIPTED, BUILT_BEFORE = "new", "scripted", "made"
 WHOLE_MOMENTS = [
     *((NEW, phase) for phase in (CLICK, "waiting", "fetching", "building", "building")),
-    *((MADE, phase) for phase in (CLICK, "launching", "launching", "ready")),
+    *((BUILT_BEFORE, phase) for phase in (CLICK, "launching", "launching", "ready")),
     (SCRIPTED, "building"),
 ]
 PART_MOMENTS = [
     *((NEW, "building") for _ in range(3)),
     (SCRIPTED, "building"),
-    *((MADE, "launching") for _ in range(3)),
+    *((BUILT_BEFORE, "launching") for _ in range(3)),
 ]
-READY_MOMENTS = [(MADE, "ready")] * 3  # first, because a session without its keeper may be noticed only after a minute
+READY_MOMENTS = [
+    (BUILT_BEFORE, "ready")
+] * 3  # first, because a session without its keeper may be noticed only after a minute
 
 
 @pytest.fixture
@@ -58,15 +60,15 @@ def repository(git_server: GitServer, spec_of: Spec, plain: str, tmp_path: Path)
     """
     numbers = count()
 
-    def made(kind: str) -> str:
-        if kind == MADE:
+    def repository_of_kind(kind: str) -> str:
+        if kind == BUILT_BEFORE:
             return plain
         name = f"{tmp_path.name}-{next(numbers)}.git"
         files = {"postBuild": POST_BUILD} if kind == SCRIPTED else {"README.md": "new\n"}
         make_repository(git_server.root / name, files)
         return spec_of(name)
 
-    return made
+    return repository_of_kind
 
 
 class Launches:
@@ -120,7 +122,7 @@ class Launches:
             check_readable(again.message)
             assert self.bindery.launch(spec).last.phase == "ready"
 
-    def check_told(self) -> None:
+    def check_ready_sessions(self) -> None:
         """Check that the session of each launch that is reported as ready answers."""
         for spec, token in self._struck:
             event = self.bindery.launch(spec, build_token=token).last
@@ -132,7 +134,7 @@ def test_launches_continue_after_kills_at_random_moments(
 ) -> None:
     moments = chance.sample(WHOLE_MOMENTS, len(WHOLE_MOMENTS))
     with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=SETTINGS) as bindery:
-        assert bindery.launch(repository(MADE), build_only="true").last.phase == "ready"
+        assert bindery.launch(repository(BUILT_BEFORE), build_only="true").last.phase == "ready"
         launches = Launches(bindery, chance)
         for kind, phase in moments:
             spec = repository(kind)
@@ -140,7 +142,7 @@ def test_launches_continue_after_kills_at_random_moments(
             bindery.start()
             launches.check_end(spec, token)
             check_at_rest(bindery)
-        launches.check_told()
+        launches.check_ready_sessions()
         assert len(set(launches.hit)) >= 3, launches.hit
 
 
@@ -180,7 +182,7 @@ def test_a_launch_ends_and_the_next_is_ready_after_a_process_was_killed(
     home: Path, git_server: GitServer, repository: Callable[[str], str], chance: random.Random
 ) -> None:
     with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=SETTINGS) as bindery:
-        assert bindery.launch(repository(MADE), build_only="true").last.phase == "ready"
+        assert bindery.launch(repository(BUILT_BEFORE), build_only="true").last.phase == "ready"
         launches, killing = Launches(bindery, chance), Killing(bindery, chance)
         for kind, phase in [*READY_MOMENTS, *chance.sample(PART_MOMENTS, len(PART_MOMENTS))]:
             killing.look_at_what_is_there()
@@ -191,7 +193,7 @@ def test_a_launch_ends_and_the_next_is_ready_after_a_process_was_killed(
                 launches.check_end(spec, token)
         assert {"building", "launching", "ready"} <= set(launches.hit), launches.hit
         check_at_rest(bindery, seconds=120)
-        launches.check_told()
+        launches.check_ready_sessions()
 
 
 def test_a_start_removes_temporary_files_of_killed_writers(home: Path, git_server: GitServer, plain: str) -> None:

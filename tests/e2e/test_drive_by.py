@@ -1,8 +1,6 @@
 """Tests that no page of another site starts a session by any means. Sessions are not isolated from this machine."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -126,18 +124,11 @@ def target(bindery: LocalRuntime, plain: str) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def nothing_starts(bindery: LocalRuntime, target: dict[str, str]) -> Iterator[Callable[[], None]]:
     """Check that the test adds no launch and no session. The test may call the yielded function to skip the check."""
-    before = launches(bindery), bindery.session_folders()
+    before = bindery.launches(), bindery.session_folders()
     expected = [before]
     yield expected.clear
     if expected:
-        assert (launches(bindery), bindery.session_folders()) == before
-
-
-def launches(bindery: LocalRuntime) -> int:
-    """Return the number of launches ever made, under way or not."""
-    with closing(sqlite3.connect(f"file:{bindery.home}/table.sqlite?mode=ro", uri=True)) as table:
-        (count,) = table.execute("SELECT count(*) FROM items WHERE pk LIKE 'launch#%'").fetchone()
-    return int(count)
+        assert (bindery.launches(), bindery.session_folders()) == before
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -217,6 +208,6 @@ def test_the_launch_counter_that_these_tests_use_counts_a_launch(
     bindery: LocalRuntime, plain: str, nothing_starts: Callable[[], None]
 ) -> None:
     nothing_starts()
-    before = launches(bindery)
+    before = bindery.launches()
     assert bindery.launch(plain, build_only="true").last.phase == "ready"
-    assert launches(bindery) == before + 1
+    assert bindery.launches() == before + 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from bindery_local.sessions.processes import alive, status_of
+from bindery_local.processes import alive, status_of
 from bindery_local.setup import LOCAL
 from tests.serving.git_http import GitServer
 from tests.serving.kernel import Session

@@ -2,9 +2,7 @@
 is served.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from urllib.parse import quote
 
 import pytest
@@ -16,7 +14,7 @@ from tests.serving.git_http import GitServer, make_repository
 from tests.serving.runtime import LocalRuntime, until
 
 EVIL = "evil.example"
-ASKS = "Launch this repository?"
+QUESTION = "Launch this repository?"
 REFUSED = "may not start code here"
 
 
@@ -59,20 +57,13 @@ def nowhere(git_server: GitServer) -> str:
 @pytest.fixture
 def untouched(runtime: LocalRuntime) -> Iterator[Callable[[], None]]:
     """Provide a check that no launch was made since the test began. It also runs at the test's end."""
-    before = launches(runtime), runtime.sessions()
+    before = runtime.launches(), runtime.sessions()
 
     def check() -> None:
-        assert (launches(runtime), runtime.sessions()) == before
+        assert (runtime.launches(), runtime.sessions()) == before
 
     yield check
     check()
-
-
-def launches(runtime: LocalRuntime) -> int:
-    """Return the number of all launches ever made."""
-    with closing(sqlite3.connect(f"file:{runtime.home}/table.sqlite?mode=ro", uri=True)) as table:
-        counted: int = table.execute("SELECT COUNT(*) FROM items WHERE pk LIKE 'launch#%'").fetchone()[0]
-        return counted
 
 
 def own_port(runtime: LocalRuntime) -> str:
@@ -106,7 +97,7 @@ def test_requests_of_a_foreign_page_start_no_launch(
 def test_a_visitor_from_a_foreign_page_has_to_confirm(
     page: Page, runtime: LocalRuntime, port: int, nowhere: str, theirs: str, way: str
 ) -> None:
-    before = launches(runtime)
+    before = runtime.launches()
     page.goto(f"http://{theirs}:{port}/?to={quote(f'{runtime.address}/v2/git/{nowhere}', safe='')}")
     if way == "opened":
         with page.expect_popup() as popup:
@@ -115,36 +106,36 @@ def test_a_visitor_from_a_foreign_page_has_to_confirm(
     else:
         page.locator(f"#{way}").click()
         arrived = page
-    expect(arrived.locator("h1")).to_have_text(ASKS)
+    expect(arrived.locator("h1")).to_have_text(QUESTION)
     arrived.reload()
-    expect(arrived.locator("h1")).to_have_text(ASKS)
+    expect(arrived.locator("h1")).to_have_text(QUESTION)
     button = arrived.get_by_role("button", name="Launch")
     expect(button).to_be_enabled()
-    assert launches(runtime) == before
+    assert runtime.launches() == before
     button.click()
-    until(lambda: launches(runtime) == before + 1)
+    until(lambda: runtime.launches() == before + 1)
     expect(arrived.get_by_role("alert")).to_contain_text("there is no branch, tag or commit called nowhere")
 
 
 def test_a_typed_address_needs_one_confirmation(page: Page, runtime: LocalRuntime, nowhere: str) -> None:
-    before, link = launches(runtime), f"{runtime.address}/v2/git/{nowhere}-typed"
+    before, link = runtime.launches(), f"{runtime.address}/v2/git/{nowhere}-typed"
     for _ in range(2):
         page.goto(link)
-        expect(page.locator("h1")).to_have_text(ASKS)
-        assert launches(runtime) == before
+        expect(page.locator("h1")).to_have_text(QUESTION)
+        assert runtime.launches() == before
     page.get_by_role("button", name="Launch").click()
-    until(lambda: launches(runtime) == before + 1)
+    until(lambda: runtime.launches() == before + 1)
     page.goto(link)
-    until(lambda: launches(runtime) == before + 2)
+    until(lambda: runtime.launches() == before + 2)
 
 
 def test_links_from_the_own_start_page_launch_without_confirmation(
     page: Page, runtime: LocalRuntime, nowhere: str
 ) -> None:
-    before = launches(runtime)
+    before = runtime.launches()
     page.goto(f"{runtime.address}/")
     page.evaluate("(to) => { location.href = to; }", f"/v2/git/{nowhere}")
-    until(lambda: launches(runtime) == before + 1)
+    until(lambda: runtime.launches() == before + 1)
 
 
 def test_a_launch_page_cannot_be_framed(
@@ -173,7 +164,7 @@ def arrive(page: Page, runtime: LocalRuntime, port: int, path: str, spec: str) -
     """Open an address elsewhere that leads here, as if a person had typed it."""
     page.goto(f"http://{EVIL}:{port}/{path}?to={quote(f'{runtime.address}/v2/git/{spec}', safe='')}")
     page.wait_for_url(f"{runtime.address}/**")
-    expect(page.locator("h1")).to_have_text(ASKS)
+    expect(page.locator("h1")).to_have_text(QUESTION)
 
 
 def test_a_foreign_page_that_refreshes_to_a_launch_page_needs_confirmation(

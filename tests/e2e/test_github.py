@@ -53,15 +53,15 @@ def test_a_link_to_github_becomes_a_session_at_its_commit(
     assert session.run("print(open('README.md').read(), end='')") == "now\n"
     until(lambda: with_github.total("binderhub_launch_count_total", provider="gh", status="success") == 1)
 
-    count = len(github.asked)
+    count = len(github.requests)
     short = with_github.launch(f"{NAME}/{commit[:8]}", provider="gh", build_only="true")
     assert short.phases == ["built", "ready"]
-    assert all(commit not in each.path or "trees" not in each.path for each in github.asked[count:])
+    assert all(commit not in each.path or "trees" not in each.path for each in github.requests[count:])
 
-    count = len(github.asked)
+    count = len(github.requests)
     again = with_github.launch(f"{NAME}/HEAD", provider="gh", build_only="true")
     assert again.phases == ["built", "ready"]
-    assert [each.status for each in github.asked[count:]] == [304], "what has not changed is not sent again"
+    assert [each.status for each in github.requests[count:]] == [304], "what has not changed is not sent again"
 
 
 def test_a_missing_master_means_the_default_branch_with_a_note(with_github: LocalRuntime, github: GitHubServer) -> None:

@@ -20,12 +20,12 @@ ENVIRONMENT = "#!/bin/sh\nenv\necho said it all\n"
 class Listening(git_http._Handler):
     """A git server that keeps every request header."""
 
-    heard: list[str] = []
+    requests: list[str] = []
 
     def parse_request(self) -> bool:
         well = super().parse_request()
         if well:
-            self.heard.append(f"{self.path}\n{self.headers}")
+            self.requests.append(f"{self.path}\n{self.headers}")
         return well
 
 
@@ -96,9 +96,9 @@ def test_the_token_is_sent_to_the_api_only_and_never_shown(
     session = Session.of(launched.last.data)
     assert session.run("import os; print('PATH' in os.environ)") == "True\n"
     output = session.run("import os; print(dict(os.environ))")
-    assert {request.headers.get("authorization") for request in github.asked} == {f"Bearer {TOKEN}"}
-    assert len(Listening.heard) > 1
-    for where in (launched.text, output, runtime.log, runtime.errors.read_text(), *Listening.heard):
+    assert {request.headers.get("authorization") for request in github.requests} == {f"Bearer {TOKEN}"}
+    assert len(Listening.requests) > 1
+    for where in (launched.text, output, runtime.log, runtime.errors.read_text(), *Listening.requests):
         assert TOKEN not in where
         assert "BINDERY_GITHUB_TOKEN" not in where
     written = [path for path in runtime.home.rglob("*") if path.is_file() and "site-packages" not in path.parts]
@@ -132,4 +132,4 @@ def test_a_rate_limit_is_reported_with_its_end_and_cached_refs_still_launch(
     assert failed.phases == ["failed"]
     assert f"{datetime.fromtimestamp(end, UTC):%H:%M} UTC" in failed.last.message
     assert unchanged.last.phase == by_etag.last.phase == "ready"
-    assert "if-none-match" in github.asked[-1].headers
+    assert "if-none-match" in github.requests[-1].headers

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from tests.containers import configure
 from tests.serving.browser import chromium
 from tests.serving.git_http import GitServer, make_repository
 from tests.serving.kernel import Session
-from tests.serving.names import localhost_names
+from tests.serving.names import localhost_names, session_of
 from tests.serving.runtime import ROOT, LocalRuntime, until
 
 __all__ = ["localhost_names"]
@@ -57,7 +57,7 @@ def test_a_dockerfile_is_built_and_its_session_is_used_through_the_gateway(
     launched = bindery.launch(spec)
     assert launched.phases == ORDER, launched.text
     ready = launched.last.data
-    assert ready["url"] == f"http://{_id(ready)}.sessions.localhost:{shipped.cluster.gateway_port}/"
+    assert ready["url"] == f"http://{session_of(ready)}.sessions.localhost:{shipped.cluster.gateway_port}/"
     assert f"{shipped.cluster.registry}/" in ready["image"]
     assert "@sha256:" in ready["image"]
     session = Session.of(ready)
@@ -124,7 +124,7 @@ def test_an_idle_session_ends_and_leaves_no_objects_on_the_cluster(
     words = {**settings, "idle_seconds": "3"}
     with LocalRuntime(tmp_path / "home", allowed_private_hosts=git_server.address, settings=words) as bindery:
         ready = bindery.launch(spec).last.data
-        until(lambda: not shipped.objects(_id(ready)), 60)
+        until(lambda: not shipped.objects(session_of(ready)), 60)
         over = httpx.get(f"{ready['url']}lab/tree/hello.txt", trust_env=False)
         assert over.status_code == 410
         (again,) = re.findall(r'href="[^"]*(/sessions/\w+)"', over.text)
@@ -136,10 +136,10 @@ def test_one_ctrl_c_ends_every_started_session(
 ) -> None:
     with LocalRuntime(tmp_path / "home", allowed_private_hosts=git_server.address, settings=settings) as bindery:
         ready = bindery.launch(spec).last.data
-        assert len(shipped.objects(_id(ready))) == 4
+        assert len(shipped.objects(session_of(ready))) == 4
         bindery.stop()
-        assert not shipped.pods(_id(ready))
-        until(lambda: not shipped.objects(_id(ready)), 30)
+        assert not shipped.pods(session_of(ready))
+        until(lambda: not shipped.objects(session_of(ready)), 30)
 
 
 def test_sessions_survive_a_crash_of_the_control_plane(
@@ -209,7 +209,3 @@ def test_a_launch_survives_a_short_outage_of_the_api_server(bindery: LocalRuntim
         stream.finish()
     assert stream.last.phase == "ready", stream.text
     assert Session.of(stream.last.data).answers()
-
-
-def _id(ready: Mapping[str, str]) -> str:
-    return httpx.URL(ready["url"]).host.partition(".")[0]

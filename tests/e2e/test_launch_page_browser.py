@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.serving.browser import chromium
 from tests.serving.runtime import until
 from tests.serving.scripted_bindery import Answer, Gate, ScriptedBindery
+from tests.serving.scripted_pages import bindery, browser, page, paste
+
+__all__ = ["bindery", "browser", "page"]  # fixtures
 
 LINK = "/v2/gh/o/r/HEAD"
 WAITING = {"phase": "waiting", "message": "Waiting for build to start...\n"}
@@ -20,46 +22,12 @@ FOUND = {"phase": "built", "message": "Found built image, launching...\n", "imag
 LAUNCHING = {"phase": "launching", "message": "Launching server...\n"}
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chromium(tmp_path_factory.mktemp("chromium")) as browser:
-        yield browser
-
-
-@pytest.fixture
-def bindery() -> Iterator[ScriptedBindery]:
-    with ScriptedBindery() as bindery:
-        yield bindery
-
-
 @pytest.fixture
 def gate() -> Iterator[Gate]:
     """Provide a gate that opens at the end, so that no stream outlives its test."""
     gate = Gate()
     yield gate
     gate.opened.set()
-
-
-@pytest.fixture
-def page(browser: Browser, bindery: ScriptedBindery) -> Iterator[Page]:
-    """Provide a page. Its own scripts must never fail, and its content policy must never be violated."""
-    context = browser.new_context(base_url=bindery.origin)
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    wrong: list[str] = []
-
-    def said(message: ConsoleMessage) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text:
-            wrong.append(message.text)
-
-    def raised(error: Error) -> None:
-        wrong.append(str(error))
-
-    page.on("console", said)
-    page.on("pageerror", raised)
-    yield page
-    context.close()
-    assert wrong == []
 
 
 def steps(page: Page) -> dict[str, str]:
@@ -91,8 +59,8 @@ def test_a_launch_is_shown_phase_by_phase_and_ends_in_the_session(
     last.opened.set()
     page.wait_for_url("**/session/abc/**")
     assert bindery.sessions == ["/session/abc/lab/tree/x.ipynb?token=s3cret"]
-    assert bindery.asked[0].target == "/build/gh/o/r/HEAD?build_token=build%20token&resumes=1"
-    assert len(bindery.asked) == 1
+    assert bindery.requests[0].target == "/build/gh/o/r/HEAD?build_token=build%20token&resumes=1"
+    assert len(bindery.requests) == 1
 
 
 def test_a_build_that_was_not_needed_is_shown_as_built_before(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
@@ -130,7 +98,7 @@ def test_going_back_from_the_session_does_not_launch_again(page: Page, bindery: 
     page.wait_for_url("**/session/abc/**")
     page.go_back()
     expect(page.locator("h1")).to_have_text("Open a repository as a live session")
-    assert len(bindery.asked) == 1
+    assert len(bindery.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -186,7 +154,7 @@ def test_a_broken_connection_resumes_at_the_last_event(page: Page, bindery: Scri
     page.goto(LINK)
     page.locator("summary").click()
     expect(page.locator("#lines")).to_contain_text("Step 2")
-    assert [request.last_event_id for request in bindery.asked] == [None, "l1:2"]
+    assert [request.last_event_id for request in bindery.requests] == [None, "l1:2"]
     assert log(page) == "Waiting for build to start...\nStep 1\nStep 2\n"
     expect(page.get_by_role("status")).to_have_text("Building the environment...")
 
@@ -203,7 +171,7 @@ def test_a_refused_stream_is_reported_and_can_be_retried(page: Page, bindery: Sc
     bindery.scripts = [[FOUND, bindery.ready()]]
     page.get_by_role("button", name="Connect again").click()
     page.wait_for_url("**/session/abc/**")
-    assert bindery.asked[0].target == bindery.asked[1].target
+    assert bindery.requests[0].target == bindery.requests[1].target
 
 
 def stands(phase: str, *log: str, **more: object) -> dict[str, object]:
@@ -222,7 +190,7 @@ def test_a_page_refused_as_a_watcher_polls_until_its_session(page: Page, bindery
     assert steps(page) == {"find": "done", "build": "under way", "start": "", "open": ""}
     page.wait_for_url("**/session/abc/**")
     assert bindery.created == [{"provider": "gh", "spec": "o/r/HEAD", "build_token": "build token"}]
-    assert len(bindery.asked) == 1
+    assert len(bindery.requests) == 1
 
 
 def test_a_page_that_waits_for_a_build_polls_instead_of_streaming(page: Page, bindery: ScriptedBindery) -> None:
@@ -239,7 +207,7 @@ def test_a_page_that_waits_for_a_build_polls_instead_of_streaming(page: Page, bi
     assert [request["build_token"] for request in bindery.created] == ["build token"]
     bindery.looks = [stands("starting"), stands("ready", url=bindery.session_url, token="s3cret", notes=[])]
     page.wait_for_url("**/session/abc/**", timeout=40_000)
-    assert len(bindery.asked) == 1
+    assert len(bindery.requests) == 1
 
 
 def test_a_stream_that_the_server_ends_on_purpose_shows_no_interruption(
@@ -257,8 +225,8 @@ def test_a_stream_that_the_server_ends_on_purpose_shows_no_interruption(
         });"""
     )
     page.goto(LINK)
-    until(lambda: len(bindery.asked) == 2)
-    assert bindery.asked[1].last_event_id == "2"
+    until(lambda: len(bindery.requests) == 2)
+    assert bindery.requests[1].last_event_id == "2"
     expect(page.get_by_role("status")).to_have_text("Starting the session...")
     assert not [words for words in page.evaluate("window.said") if "interrupted" in words]
     gate.opened.set()
@@ -410,10 +378,10 @@ def test_a_page_opened_from_another_site_waits_for_confirmation(page: Page, bind
     expect(button).to_be_enabled()
     expect(page.get_by_text("https://github.com/o/r", exact=True).last).to_be_visible()
     expect(page.get_by_text("Sessions here run as this user on this machine.")).to_be_visible()
-    assert bindery.asked == []
+    assert bindery.requests == []
     button.press("Enter")
     page.wait_for_url("**/session/abc/**")
-    assert len(bindery.asked) == 1
+    assert len(bindery.requests) == 1
 
 
 def test_a_log_is_shown_as_plain_text_for_any_build_output(page: Page, bindery: ScriptedBindery, gate: Gate) -> None:
@@ -456,15 +424,6 @@ def test_no_page_is_wider_than_its_window(
     if where == LINK:
         page.get_by_role("alert").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == width
-
-
-def paste(page: Page, text: str) -> None:
-    """Replace the content of the repository's field by pasting text with the keyboard."""
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
-    page.locator("#repo").focus()
-    page.keyboard.press("ControlOrMeta+A")
-    page.keyboard.press("ControlOrMeta+V")
 
 
 def test_the_start_page_recognises_an_address_and_makes_its_link_and_badge(
@@ -550,4 +509,4 @@ def test_the_start_page_works_with_the_keyboard_alone(page: Page, bindery: Scrip
     page.keyboard.type("feature/x")
     page.keyboard.press("Enter")
     page.wait_for_url("**/session/abc/**")
-    assert bindery.asked[0].target.startswith("/build/gh/o/r/feature/x?")
+    assert bindery.requests[0].target.startswith("/build/gh/o/r/feature/x?")

@@ -77,7 +77,7 @@ def test_an_interrupt_during_a_session_start_leaves_no_process_or_file(
     with LocalRuntime(home, allowed_private_hosts=git_server.address) as bindery:
         assert bindery.launch(plain, build_only="true").last.phase == "ready"
         with bindery.stream(plain) as starting:
-            starting.hear("launching")
+            starting.wait_for("launching")
             assert bindery.stop(signal.SIGINT) == 0
         check_nothing_left(bindery)
         assert bindery.errors.read_text() == ""

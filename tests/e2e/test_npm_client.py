@@ -123,7 +123,7 @@ def test_the_npm_client_fails_at_once_if_there_are_too_many_watchers(
     response.
     """
     with may_watch(home, git_server, 1) as bindery, bindery.stream(held) as watching:
-        watching.hear("waiting")
+        watching.wait_for("waiting")
         events, _ = drive(client, bindery, f"git/{held}")
         gate.open()
     assert [news["phase"] for news in events] == ["unknown", "failed"]

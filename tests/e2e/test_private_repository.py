@@ -91,7 +91,7 @@ def test_a_named_private_repository_is_launched_without_exposing_the_token(
     assert f"{clones.url(NAMED)}" in output
     pods = shipped.kubectl("get", "pods,services,secrets", "-A", "-o", "yaml")
     assert launched.last.data["image"] in pods
-    assert {path.partition("/info")[0].partition("/git-")[0] for path, _ in clones.told} == {f"/{NAMED}"}
+    assert {path.partition("/info")[0].partition("/git-")[0] for path, _ in clones.authorizations} == {f"/{NAMED}"}
     written = [path for path in bindery.home.rglob("*") if path.is_file()]
     assert bindery.home / "table.sqlite" in written
     for secret in (TOKEN, SHOWN):
@@ -106,11 +106,11 @@ def test_each_commit_of_a_private_repository_has_its_own_image(
     for text in ("second\n", "third\n"):
         commit(clones, shipped, NAMED, text)
         ready = bindery.launch(f"{NAMED}/HEAD", provider="gh").last.data
-        count = len(clones.asked)
+        count = len(clones.requests)
         assert Session.of(ready).run("print(open('hello.txt').read(), end='')") == text
         again = bindery.launch(f"{NAMED}/HEAD", provider="gh")
         assert again.phases == ["built", "launching", "ready"]
-        assert len(clones.asked) == count
+        assert len(clones.requests) == count
         images.add(ready["image"])
     assert len(images) == 2
 
@@ -124,4 +124,4 @@ def test_a_private_repository_that_is_not_named_looks_missing(
         assert hidden.phases == absent.phases == ["failed"]
         assert hidden.last.message == absent.last.message.replace("octo/absent", HIDDEN)
     assert bindery.launch(f"{quote(clones.url(HIDDEN), safe='')}/HEAD").phases == ["failed"]
-    assert [path for path, _ in clones.told if HIDDEN in path] == []
+    assert [path for path, _ in clones.authorizations if HIDDEN in path] == []

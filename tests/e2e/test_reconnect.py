@@ -98,7 +98,7 @@ def test_streams_of_disconnected_clients_are_closed_and_the_build_continues(
     until(lambda: bindery.connections() <= ELSEWHERE)
     for _ in range(60):
         with bindery.stream(spec, build_token=token) as stream:
-            stream.hear("building")
+            stream.wait_for("building")
     until(lambda: bindery.connections() <= ELSEWHERE)
     gate.open()
     assert bindery.launch(spec, build_token=token).last.phase == "ready"

@@ -33,7 +33,9 @@ def allowed(git_server: GitServer, spec_of: Spec) -> str:
     return spec_of("allowed.git")
 
 
-def asked(bindery: LocalRuntime, spec: str, client: str, headers: dict[str, str] | None = None) -> httpx.Response:
+def request_build(
+    bindery: LocalRuntime, spec: str, client: str, headers: dict[str, str] | None = None
+) -> httpx.Response:
     """Return the whole response to a client at another address of this machine."""
     with httpx.Client(transport=httpx.HTTPTransport(local_address=client), timeout=120) as stranger:
         return stranger.get(f"{bindery.address}/build/git/{spec}", headers={**STREAM, **(headers or {})})
@@ -42,12 +44,12 @@ def asked(bindery: LocalRuntime, spec: str, client: str, headers: dict[str, str]
 def test_launches_without_a_page_token_are_limited(strict: LocalRuntime, allowed: str) -> None:
     missing = allowed.replace("HEAD", "missing")
     for remaining in (2, 1, 0):
-        answer = asked(strict, missing, STRANGER)
+        answer = request_build(strict, missing, STRANGER)
         assert answer.headers["x-ratelimit-limit"] == "3"
         assert answer.headers["x-ratelimit-remaining"] == str(remaining)
         assert int(answer.headers["x-ratelimit-reset"]) > 1_700_000_000
     before = strict.launches()
-    refused = asked(strict, missing, STRANGER)
+    refused = request_build(strict, missing, STRANGER)
     assert '"status_code": 429' in refused.text
     assert re.search(r"Try again in \d+ minutes", refused.text)
     with httpx.Client(transport=httpx.HTTPTransport(local_address=STRANGER), timeout=30) as script:
@@ -56,7 +58,7 @@ def test_launches_without_a_page_token_are_limited(strict: LocalRuntime, allowed
     assert 0 < int(answer.headers["retry-after"]) <= 3600
     assert strict.launches() == before
     token = strict.token(f"git/{missing}", jti="from the page")
-    page = asked(strict, f"{missing}?build_token={token}", STRANGER)
+    page = request_build(strict, f"{missing}?build_token={token}", STRANGER)
     assert "no branch, tag or commit" in page.text
     assert "x-ratelimit-limit" not in page.headers
     assert strict.launch(missing).response.headers["x-ratelimit-remaining"] == "2"
@@ -98,13 +100,13 @@ def test_banned_and_unlisted_repositories_are_refused(strict: LocalRuntime, spec
 
 
 def test_banned_networks_get_only_a_refusal(strict: LocalRuntime, allowed: str) -> None:
-    refused = asked(strict, allowed, BANNED)
+    refused = request_build(strict, allowed, BANNED)
     assert '"status_code": 403' in refused.text
     assert "your network" in refused.text
-    pretending = asked(strict, allowed, BANNED, {"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1"})
+    pretending = request_build(strict, allowed, BANNED, {"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1"})
     assert '"status_code": 403' in pretending.text
     context = '{"identity": {"sourceIp": "127.0.0.1"}}'
-    pretending = asked(strict, allowed, BANNED, {"x-amzn-request-context": context})
+    pretending = request_build(strict, allowed, BANNED, {"x-amzn-request-context": context})
     assert '"status_code": 403' in pretending.text
     with httpx.Client(transport=httpx.HTTPTransport(local_address=BANNED)) as banned:
         assert banned.get(f"{strict.address}/v2/git/{allowed}").status_code == 403

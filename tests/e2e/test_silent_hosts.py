@@ -47,7 +47,7 @@ def test_a_build_with_a_silent_host_fails_soon_and_delays_no_other(
             assert bindery.launch(other, build_only="true").last.phase == "ready"
         start = time.monotonic()
         with bindery.stream(spec(silent, "silent.git")) as stalled:
-            stalled.hear("fetching")
+            stalled.wait_for("fetching")
             until(lambda: silent.sent == 1)
             for other in (
                 plain,
@@ -69,7 +69,7 @@ def test_a_kill_during_a_silent_transfer_leaves_no_partial_files(home: Path, sil
     with LocalRuntime(home, allowed_private_hosts=silent.address, settings=SETTINGS) as bindery:
         token = bindery.token(f"git/{spec(silent, 'silent.git')}", jti="silent")
         with bindery.stream(spec(silent, "silent.git"), build_token=token) as stalled:
-            stalled.hear("fetching")
+            stalled.wait_for("fetching")
             until(lambda: silent.sent == 1)
             bindery.kill9()
         get_well(silent)
@@ -84,7 +84,7 @@ def test_a_session_with_a_silent_host_starts_once_the_host_answers(home: Path, s
         make_repository(silent.root / "other.git", {"README.md": "a commit that needs no new environment\n"})
         silent.halves.add("/other.git")
         with bindery.stream(spec(silent, "other.git")) as stalled:
-            stalled.hear("launching")
+            stalled.wait_for("launching")
             until(lambda: silent.sent == 1)
             assert any("trying again" in event.message for event in stalled.listen())
             get_well(silent)

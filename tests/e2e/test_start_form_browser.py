@@ -5,8 +5,8 @@ link.
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.test_launch_page_browser import bindery, browser, page, paste
 from tests.serving.scripted_bindery import ScriptedBindery
+from tests.serving.scripted_pages import bindery, browser, page, paste
 
 __all__ = ["bindery", "browser", "page"]
 DEMO = "gh/jupyterlab/jupyterlab-demo"

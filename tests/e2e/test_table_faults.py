@@ -76,7 +76,7 @@ def bindery(git_server: GitServer, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_launches_report_an_unwritable_table_and_work_afterwards(bindery: LocalRuntime, plain: str, way: Way) -> None:
     before = Session.of(bindery.launch(plain).last.data)
     with bindery.stream(plain) as under_way, ThreadPoolExecutor(MANY) as visitors:
-        under_way.hear("launching")
+        under_way.wait_for("launching")
         with way(bindery):
             launches = [visitors.submit(bindery.launch, plain) for _ in range(MANY)]
             assert bindery.get("/health").status_code in {200, 503}  # within the client's 30 seconds

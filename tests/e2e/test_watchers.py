@@ -86,7 +86,7 @@ def test_a_script_reaches_its_session_while_all_watcher_slots_are_taken(
     home: Path, git_server: GitServer, plain: str, held: str, gate: Gate
 ) -> None:
     with may_watch(home, git_server, 1) as bindery, bindery.stream(held) as watching:
-        watching.hear("waiting")
+        watching.wait_for("waiting")
         refused = bindery.get(f"/build/git/{plain}", **STREAM)
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) > 0
@@ -107,16 +107,16 @@ def test_a_watcher_slot_is_free_again_when_its_watcher_disconnects(
 ) -> None:
     with may_watch(home, git_server, 1) as bindery:
         with bindery.stream(held) as watching:
-            watching.hear("waiting")
+            watching.wait_for("waiting")
             assert bindery.get(f"/build/git/{held}", **STREAM).status_code == 503
         until(lambda: bindery.connections() <= 1)
         token = bindery.token(f"git/{held}", jti="later")
 
-        def heard() -> bool:
+        def all_received() -> bool:
             with bindery.stream(held, build_token=token) as again:
                 return again.response.status_code == 200
 
-        until(heard)
+        until(all_received)
         gate.open()
 
 

@@ -54,11 +54,11 @@ def test_a_doi_becomes_a_session_with_the_newest_versions_files(with_zenodo: Loc
     assert session.run("print(open('README.md').read(), end='')") == "second\n"
     assert session.run("import os; print(sorted(os.listdir('.')))").strip() == "['README.md', 'built', 'postBuild']"
 
-    count = len(zenodo.asked)
+    count = len(zenodo.requests)
     again = with_zenodo.launch("10.5281/zenodo.203", provider="zenodo")
     assert again.phases == ["built", "launching", "ready"]
     assert Session.of(again.last.data).run("print(open('README.md').read(), end='')") == "second\n"
-    assert not any("content" in path for path in zenodo.asked[count:]), "its files are kept with its environment"
+    assert not any("content" in path for path in zenodo.requests[count:]), "its files are kept with its environment"
 
 
 def test_another_version_has_another_environment(with_zenodo: LocalRuntime) -> None:

@@ -66,7 +66,7 @@ NO_SHARES = dict.fromkeys(
 """The limits per client and per owner, switched off: in most tests a single client sends all requests."""
 
 
-def settings_of(**given: object) -> Settings:
+def settings_of(**changes: object) -> Settings:
     """Return settings as an operator gives them, with shorter times than the product's own.
 
     Quotas and clients' shares are off unless a test sets them.
@@ -79,4 +79,4 @@ def settings_of(**given: object) -> Settings:
         "quota_per_repository": None,
         **NO_SHARES,
     }
-    return Settings.model_validate({**usual, **given})
+    return Settings.model_validate({**usual, **changes})

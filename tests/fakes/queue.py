@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bindery.adapters.queue_limits import body_of, check_delay
-from bindery.domain.messages import Message
+from bindery.domain.messages import Message, ResolveRequested
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,8 @@ class FakeQueue:
     def pop(self, index: int = 0) -> Message:
         """Remove a message and return it, regardless of its delay. Raise IndexError if there is no such message."""
         return self.sent.pop(index).message
+
+
+def numbered(number: int) -> ResolveRequested:
+    """Return a message that differs from the messages of other numbers."""
+    return ResolveRequested(launch=f"launch#{number}", step=number)

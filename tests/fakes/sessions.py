@@ -88,8 +88,8 @@ class FakeSessions:
 
     def activity(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
         self.before("activity", "")
-        asked = islice(sessions.items(), ceil(min(self.pace * seconds, len(sessions))))
-        return {session: self._answer(session, token) for session, (_url, token) in asked}
+        requested = islice(sessions.items(), ceil(min(self.pace * seconds, len(sessions))))
+        return {session: self._answer(session, token) for session, (_url, token) in requested}
 
     def _answer(self, session: str, token: str) -> Activity | None:
         found = self.running.get(session)

@@ -9,7 +9,7 @@ from itertools import count
 
 from bindery.adapters.table_limits import check_key, check_keys, check_limit, check_query, encode, encode_all
 from bindery.domain.errors import Stale
-from bindery.ports.table import Delete, Item
+from bindery.ports.table import Delete, Item, Table
 
 Before = Callable[[str, Sequence[str]], None]
 
@@ -115,3 +115,10 @@ class DictTable:
 def _read(found: tuple[Item, str]) -> Item:
     item, text = found
     return item.with_data(json.loads(text))
+
+
+def read(table: Table, pk: str, sk: str) -> Item:
+    """Return an item that exists."""
+    item = table.get(pk, sk)
+    assert item is not None
+    return item

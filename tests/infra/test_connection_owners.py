@@ -7,25 +7,27 @@ import sys
 
 import pytest
 
-from bindery_local.loopback_owner import TABLE, is_ours
+from bindery_local.socket_owners import TABLES, is_our_connection
 
-pytestmark = pytest.mark.skipif(not TABLE.exists(), reason="no /proc/net/tcp: connections do not tell whose they are")
-NOBODY = 65534
+pytestmark = pytest.mark.skipif(
+    not TABLES[0].exists(), reason="no /proc/net/tcp: connections do not tell whose they are"
+)
+OTHER_USER = 65534
 
 
 def test_our_connection_is_ours_until_it_is_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         taken, address = server.accept()
         with taken:
-            assert is_ours(address, server.getsockname())
+            assert is_our_connection(address, server.getsockname())
             client.close()
-            assert not is_ours(address, server.getsockname())
+            assert not is_our_connection(address, server.getsockname())
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_a_connection_of_another_user_is_not_ours() -> None:
     program = (
-        f"import os, socket, sys; os.setuid({NOBODY}); s = socket.socket(); s.connect(('127.0.0.1', int(sys.argv[1])));"
+        f"import os, socket, sys; os.setuid({OTHER_USER}); s = socket.socket(); s.connect(('127.0.0.1', int(sys.argv[1])));"
         "print('connected', flush=True); sys.stdin.read()"
     )
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -37,12 +39,12 @@ def test_a_connection_of_another_user_is_not_ours() -> None:
         with other:
             taken, address = server.accept()
             with taken:
-                assert not is_ours(address, server.getsockname())
+                assert not is_our_connection(address, server.getsockname())
             other.communicate()
 
 
 def test_a_missing_connection_is_not_ours() -> None:
-    assert not is_ours(("127.0.0.1", 1), ("127.0.0.1", 2))
+    assert not is_our_connection(("127.0.0.1", 1), ("127.0.0.1", 2))
 
 
 def test_another_connection_from_the_same_port_is_ignored() -> None:
@@ -53,8 +55,8 @@ def test_another_connection_from_the_same_port_is_ignored() -> None:
         first.close()  # the client closes first: the connection stays listed for a minute
         with connected(port, other) as second:
             assert second.getsockname()[1] == port
-            assert is_ours(second.getsockname(), other.getsockname())
-            assert not is_ours(second.getsockname(), one.getsockname())
+            assert is_our_connection(second.getsockname(), other.getsockname())
+            assert not is_our_connection(second.getsockname(), one.getsockname())
 
 
 def connected(port: int, server: socket.socket) -> socket.socket:

@@ -16,12 +16,6 @@ from tests.infra.deployed.system import HOST, STAGE, Deployed, deployed
 NAME = "binder.example.org"
 
 
-@pytest.fixture
-def there() -> Iterator[Deployed]:
-    with deployed(Recorder()) as system:
-        yield system
-
-
 def own_links(page: Mapping[str, Any]) -> list[str]:
     """Return Bindery's own paths that a page links to or loads."""
     links: list[str] = re.findall(r'(?:href|src)="(/[^"]*)"', page["body"])
@@ -38,8 +32,8 @@ PATHS = ["/", f"/v2/{LINK}", "/v2/nowhere/o/r", "/sessions/none"]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_link_of_a_page_begins_with_the_stage(there: Deployed, path: str) -> None:
-    page = there.web("ServePages", "GET", path)
+def test_every_link_of_a_page_begins_with_the_stage(deployment: Deployed, path: str) -> None:
+    page = deployment.web("ServePages", "GET", path)
     assert len(own_links(page)) >= 4
     assert [link for link in own_links(page) if not link.startswith(f"/{STAGE}/")] == []
 
@@ -60,21 +54,21 @@ def test_a_launch_at_the_domain_name_records_that_name(named: Deployed) -> None:
     assert named.launch(payload["id"]).launch_host == f"https://{NAME}/"
 
 
-def test_the_stream_address_of_a_launch_page_includes_the_stage(there: Deployed) -> None:
-    page = there.web("ServePages", "GET", f"/v2/{LINK}")
+def test_the_stream_address_of_a_launch_page_includes_the_stage(deployment: Deployed) -> None:
+    page = deployment.web("ServePages", "GET", f"/v2/{LINK}")
     assert f'"build": "/{STAGE}/build/{LINK}"' in page["body"]
 
 
-def test_redirects_include_the_stage(there: Deployed) -> None:
-    launch = running(there)
-    old, again = (there.web("ServePages", "GET", path) for path in ("/repo/o/r", f"/sessions/{launch}"))
+def test_redirects_include_the_stage(deployment: Deployed) -> None:
+    launch = running(deployment)
+    old, again = (deployment.web("ServePages", "GET", path) for path in ("/repo/o/r", f"/sessions/{launch}"))
     locations = [answer["multiValueHeaders"]["Location"] for answer in (old, again)]
     assert locations == [[f"/{STAGE}/v2/gh/o/r/master"], [f"/{STAGE}/v2/{LINK}"]]
 
 
-def test_addresses_in_api_answers_include_the_stage(there: Deployed) -> None:
-    created = there.web("AnswerApi", "POST", "/api/launches", {"provider": "gh", "spec": "o/r/HEAD"})
+def test_addresses_in_api_answers_include_the_stage(deployment: Deployed) -> None:
+    created = deployment.web("AnswerApi", "POST", "/api/launches", {"provider": "gh", "spec": "o/r/HEAD"})
     payload = json.loads(created["body"])
     assert payload["address"] == f"https://{HOST}/{STAGE}/api/launches/{payload['id']}"
-    assert there.launch(payload["id"]).launch_host == f"https://{HOST}/{STAGE}/"
-    assert f"https://{HOST}/{STAGE}/v2/{LINK}" in there.stream(f"/build/{LINK}")
+    assert deployment.launch(payload["id"]).launch_host == f"https://{HOST}/{STAGE}/"
+    assert f"https://{HOST}/{STAGE}/v2/{LINK}" in deployment.stream(f"/build/{LINK}")

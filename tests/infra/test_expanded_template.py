@@ -12,7 +12,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from tests.infra.deployed.rights import FUNCTIONS, granted
 from tests.infra.deployed.variables import holds
 from tests.serving import aws
-from tests.serving.transformed import transformed
+from tests.serving.transformed import of_type, transformed
 
 Resource = Mapping[str, Any]
 
@@ -21,10 +21,6 @@ Resource = Mapping[str, Any]
 def resources() -> Mapping[str, Resource]:
     by_name: Mapping[str, Resource] = transformed()["Resources"]
     return by_name
-
-
-def of_type(resources: Mapping[str, Resource], kind: str) -> dict[str, Resource]:
-    return {name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == kind}
 
 
 def test_the_api_has_exactly_one_stage(resources: Mapping[str, Resource]) -> None:

@@ -15,7 +15,7 @@ from tests.serving.messages import check_readable
 
 API: Mapping[str, Any] = RESOURCES["Api"]["Properties"]
 RESPONSES: Mapping[str, Any] = API["GatewayResponses"]
-SAID = [
+KINDS = [
     "MISSING_AUTHENTICATION_TOKEN",
     "REQUEST_TOO_LARGE",
     "THROTTLED",
@@ -24,7 +24,7 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize("kind", SAID)
+@pytest.mark.parametrize("kind", KINDS)
 def test_gateway_refusals_are_readable_and_open_to_scripts_of_other_sites(kind: str) -> None:
     message = json.loads(RESPONSES[kind]["ResponseTemplates"]["application/json"])["message"]
     check_readable(message if message.endswith(".") else f"{message}.")  # one ends in a link
@@ -35,8 +35,8 @@ def test_gateway_refusals_have_the_usual_http_statuses() -> None:
     """API Gateway's own statuses for the first three kinds are 403, 413 and 429. A missing route has 404 instead; the
     others keep their status.
     """
-    statuses = {kind: RESPONSES[kind].get("StatusCode") for kind in SAID}
-    assert statuses == dict(zip(SAID, (404, 413, None, None, None), strict=True))
+    statuses = {kind: RESPONSES[kind].get("StatusCode") for kind in KINDS}
+    assert statuses == dict(zip(KINDS, (404, 413, None, None, None), strict=True))
 
 
 def test_an_unknown_address_has_the_same_message_in_the_local_runtime() -> None:
@@ -76,13 +76,13 @@ def test_the_api_is_created_after_the_account_role_for_access_logs() -> None:
     ("function", "method", "path"), [("AnswerApi", "POST", "/api/launches"), ("ServePages", "GET", "/")]
 )
 def test_a_deployed_function_refuses_a_body_over_our_limit(function: str, method: str, path: str) -> None:
-    with deployed(Recorder()) as there:
+    with deployed(Recorder()) as deployment:
         fits = {"provider": "gh", "spec": "o/r/HEAD", "x": "漢" * (LARGEST_BODY // 6 - 100)}
-        assert there.web(function, method, path, fits)["statusCode"] in (200, 400)
-        over = there.web(function, method, path, {**fits, "x": "漢" * (LARGEST_BODY // 6)})
+        assert deployment.web(function, method, path, fits)["statusCode"] in (200, 400)
+        over = deployment.web(function, method, path, {**fits, "x": "漢" * (LARGEST_BODY // 6)})
         assert over["statusCode"] == 413
         assert json.loads(over["body"])["code"] == "request_too_large"
-        assert not there.waiting
+        assert not deployment.waiting
 
 
 def test_every_route_of_the_template_belongs_to_the_api() -> None:

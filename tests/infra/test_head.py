@@ -3,24 +3,16 @@ no work.
 """
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.infra.deployed.recorded import Recorder
 from tests.infra.deployed.rights import FUNCTIONS
 from tests.infra.deployed.stories.acting import LINK
-from tests.infra.deployed.system import Deployed, deployed
+from tests.infra.deployed.system import Deployed
 
 PATHS = ["/", f"/v2/{LINK}", "/v2/nowhere/o/r", "/repo/o/r", "/assets/launch.js", "/assets/nothing", "/badge.svg"]
 PATHS += ["/badge_logo.svg", "/health", "/versions", "/metrics", "/sessions/none"]
-WANTED = {"provider": "gh", "spec": "o/r/HEAD"}
-
-
-@pytest.fixture
-def there() -> Iterator[Deployed]:
-    with deployed(Recorder()) as system:
-        yield system
+REQUEST = {"provider": "gh", "spec": "o/r/HEAD"}
 
 
 def test_every_get_route_answers_head() -> None:
@@ -37,22 +29,22 @@ def test_every_get_route_answers_head() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_answers_as_get_without_a_body(there: Deployed, path: str) -> None:
-    get, head = (there.web("ServePages", method, path) for method in ("GET", "HEAD"))
+def test_head_answers_as_get_without_a_body(deployment: Deployed, path: str) -> None:
+    get, head = (deployment.web("ServePages", method, path) for method in ("GET", "HEAD"))
     assert get["statusCode"] == head["statusCode"]
     assert get.get("multiValueHeaders") == head.get("multiValueHeaders")
     assert head["body"] == ""
-    assert not there.waiting, "no launch was created"
+    assert not deployment.waiting, "no launch was created"
 
 
-def test_head_of_a_launch_answers_as_get_without_a_body(there: Deployed) -> None:
-    created = json.loads(there.web("AnswerApi", "POST", "/api/launches", WANTED)["body"])
+def test_head_of_a_launch_answers_as_get_without_a_body(deployment: Deployed) -> None:
+    created = json.loads(deployment.web("AnswerApi", "POST", "/api/launches", REQUEST)["body"])
     path, token = f"/api/launches/{created['id']}", created["launcher_token"]
-    get, head = (there.web("AnswerApi", method, path, token=token) for method in ("GET", "HEAD"))
+    get, head = (deployment.web("AnswerApi", method, path, token=token) for method in ("GET", "HEAD"))
     assert (get["statusCode"], head["statusCode"], head["body"]) == (200, 200, "")
 
 
-def test_head_on_a_post_route_creates_nothing(there: Deployed) -> None:
-    answer = there.web("AnswerApi", "HEAD", "/api/launches", WANTED)
+def test_head_on_a_post_route_creates_nothing(deployment: Deployed) -> None:
+    answer = deployment.web("AnswerApi", "HEAD", "/api/launches", REQUEST)
     assert (answer["statusCode"], answer["body"]) == (404, "")
-    assert not there.waiting
+    assert not deployment.waiting

@@ -16,11 +16,6 @@ FOLDERS = {"": FOLDER, "mybinder": FOLDER, "egi": FOLDER / "egi"}
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Manifests:
-    return Manifests()
-
-
-@pytest.fixture(scope="module")
 def ended(shipped: Manifests) -> Body:
     """Provide the Pod of the page for sessions that are over."""
     pod: Body = shipped.one("Deployment", "ended")["spec"]["template"]
@@ -140,7 +135,7 @@ def test_sessions_can_have_no_volume_claims_node_ports_or_load_balancers(shipped
 
 @pytest.mark.parametrize("folder", [FOLDER, FOLDER / "egi"], ids=["shipped", "egi"])
 def test_kubectl_renders_the_same_objects(folder: Path) -> None:
-    assert seen(rendered(kubectl(), folder)) == seen(Manifests(folder).objects)
+    assert by_kind_and_name(rendered(kubectl(), folder)) == by_kind_and_name(Manifests(folder).objects)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +184,7 @@ def kubectl() -> str:
     return path
 
 
-def seen(objects: list[Body]) -> dict[tuple[str, str], Body]:
+def by_kind_and_name(objects: list[Body]) -> dict[tuple[str, str], Body]:
     """Return the objects by kind and name, without the labels and the hashes in generated names that kustomize adds."""
     bodies = {}
     for each in objects:

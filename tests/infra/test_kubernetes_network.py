@@ -14,11 +14,6 @@ SESSIONS = "bindery-sessions"
 SESSION = {"app.kubernetes.io/managed-by": "bindery", "app.kubernetes.io/component": "session"}
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Manifests:
-    return Manifests()
-
-
 def policies(shipped: Manifests, labels: Mapping[str, str], kind: str) -> list[Body]:
     """Return every rule of kind `Ingress` or `Egress` that holds for Pods with these labels."""
     specs = [policy["spec"] for policy in shipped.all("NetworkPolicy")]

@@ -6,13 +6,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
 from bindery.web.body_limit import LARGEST_BODY
 from bindery_local.setup import LogFile
-from tests.serving.git_http import GitServer, make_repository
+from tests.serving.git_http import GitServer
 from tests.serving.kernel import Session
 from tests.serving.runtime import ROOT, LocalRuntime, until
 
@@ -38,18 +37,6 @@ CULL_TIMER = f"""      Events:
   Reconcile:"""
 NO_CULL_TIMER = "\n  Reconcile:"
 NO_ROUTE = "There is nothing at this address."
-
-
-@pytest.fixture(scope="module")
-def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
-    with GitServer(tmp_path_factory.mktemp("git")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def plain(git_server: GitServer) -> str:
-    make_repository(git_server.root / "plain.git", {"README.md": "plain\n"})
-    return f"{quote(git_server.url('plain.git'), safe='')}/HEAD"
 
 
 @pytest.fixture(scope="module")

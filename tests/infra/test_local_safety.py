@@ -13,13 +13,13 @@ import pytest
 from bindery.web.base_url import is_loopback
 from bindery_builder.images.tool import ContainerTool, Desk
 from bindery_builder.process.environment import build_environment, tool_environment
-from bindery_local.sessions import listeners
+from bindery_local import socket_owners
 from bindery_local.sessions.launcher import ProcessSessions
 from bindery_local.setup import prepare
 from tests.fakes.clock import FakeClock
 from tests.serving.lab import WrittenContents
 
-NOBODY = 65534
+OTHER_USER = 65534
 PROXY, SECRET_PROXY = "http://proxy.example:3128", "http://user:pw@proxy.example:3128"
 
 
@@ -62,7 +62,7 @@ def test_a_folder_shared_by_all_users_is_refused_as_home(tmp_path: Path) -> None
 
 
 needs_tables = pytest.mark.skipif(
-    not listeners.TABLES[0].exists(), reason="no /proc/net/tcp: ports do not tell whose they are"
+    not socket_owners.TABLES[0].exists(), reason="no /proc/net/tcp: ports do not tell whose they are"
 )
 
 
@@ -71,8 +71,8 @@ needs_tables = pytest.mark.skipif(
 def test_a_port_is_ours_only_while_we_listen_on_it(at: str) -> None:
     with socket.create_server((at, 0)) as server:
         port = server.getsockname()[1]
-        assert listeners.is_ours(port, listeners.owners())
-    assert not listeners.is_ours(port, listeners.owners())
+        assert socket_owners.is_our_port(port, socket_owners.listening_users())
+    assert not socket_owners.is_our_port(port, socket_owners.listening_users())
 
 
 @needs_tables
@@ -80,7 +80,7 @@ def test_a_port_is_ours_only_while_we_listen_on_it(at: str) -> None:
 @pytest.mark.parametrize(("family", "at"), [("AF_INET", "127.0.0.1"), ("AF_INET", "0.0.0.0"), ("AF_INET6", "::")])
 def test_a_listener_of_another_user_on_a_reserved_port_is_not_ours(family: str, at: str) -> None:
     program = (
-        f"import os, socket, sys; os.setuid({NOBODY}); s = socket.socket(socket.{family});"
+        f"import os, socket, sys; os.setuid({OTHER_USER}); s = socket.socket(socket.{family});"
         "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1);"
         f"s.bind(({at!r}, int(sys.argv[1]))); s.listen(); print('listens', flush=True); sys.stdin.read()"
     )
@@ -94,7 +94,7 @@ def test_a_listener_of_another_user_on_a_reserved_port_is_not_ours(family: str, 
         with other:
             assert other.stdout
             assert other.stdout.readline() == b"listens\n"
-            assert not listeners.is_ours(port, listeners.owners())
+            assert not socket_owners.is_our_port(port, socket_owners.listening_users())
             other.communicate()
 
 
@@ -122,7 +122,7 @@ def test_a_container_tool_does_not_pass_a_proxy_with_a_password_to_builds(
     assert tool_environment({"HTTPS_PROXY": SECRET_PROXY}, tmp_path, tmp_path, tmp_path)["HTTPS_PROXY"] == SECRET_PROXY
 
 
-@pytest.mark.parametrize("user", [NOBODY, os.getuid()])
+@pytest.mark.parametrize("user", [OTHER_USER, os.getuid()])
 def test_the_token_of_a_session_is_not_sent_to_a_port_of_another_user(
     tmp_path: Path, user: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +132,7 @@ def test_the_token_of_a_session_is_not_sent_to_a_port_of_another_user(
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
         port = server.getsockname()[1]
-        monkeypatch.setattr(listeners, "owners", lambda: {port: {user}})
+        monkeypatch.setattr(socket_owners, "listening_users", lambda: {port: {user}})
         with ThreadPoolExecutor(1) as threads:
             asking = threads.submit(launcher.activity, {"s": (f"http://127.0.0.1:{port}/", "token")}, 1)
             reached = [True]

@@ -11,13 +11,13 @@ from bindery.domain.sessions import SessionState
 from bindery_local.adapters import LocalAdapters
 from bindery_local.runtime import ENDED_AT_ONCE, Runtime
 from bindery_local.template import System
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.fakes.ports import settings_of
-from tests.simulation.small import Small
 
 
-def ends(small: Small, environment: pytest.MonkeyPatch) -> bool:
+def ends(system: InMemorySystem, environment: pytest.MonkeyPatch) -> bool:
     """Do to sessions as Ctrl-C does, and return the result."""
-    environment.setattr(bootstrap, "system", lambda: small.system)
+    environment.setattr(bootstrap, "system", lambda: system.bindery)
     adapters = LocalAdapters(settings_of())
     vars(adapters)["processes"] = None  # the launcher is a fake
     with socket.socket() as listener:
@@ -25,27 +25,27 @@ def ends(small: Small, environment: pytest.MonkeyPatch) -> bool:
 
 
 def test_sessions_are_stopped_in_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = Small()
-    launches = [small.ready() for _ in range(ENDED_AT_ONCE)]
+    system = InMemorySystem()
+    launches = [system.ready() for _ in range(ENDED_AT_ONCE)]
     together = threading.Barrier(ENDED_AT_ONCE, timeout=5)
 
     def meet(operation: str, session: str) -> None:
         together.wait()
 
-    small.launcher.before = meet
-    assert ends(small, monkeypatch)
-    assert {small.session(launch).state for launch in launches} == {SessionState.ENDED}
+    system.launcher.before = meet
+    assert ends(system, monkeypatch)
+    assert {system.session(launch).state for launch in launches} == {SessionState.ENDED}
 
 
 def test_a_session_that_cannot_be_stopped_does_not_block_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = Small()
-    stuck, other = small.ready(), small.ready()
+    system = InMemorySystem()
+    stuck, other = system.ready(), system.ready()
 
     def down(operation: str, session: str) -> None:
         if session == stuck.id:
             raise LauncherDown(why="no cluster")
 
-    small.launcher.before = down
-    assert ends(small, monkeypatch)
-    assert small.session(stuck).state is SessionState.STOPPING
-    assert small.session(other).state is SessionState.ENDED
+    system.launcher.before = down
+    assert ends(system, monkeypatch)
+    assert system.session(stuck).state is SessionState.STOPPING
+    assert system.session(other).state is SessionState.ENDED

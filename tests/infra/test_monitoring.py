@@ -51,21 +51,21 @@ def numbers(line: Line, group: str = "Logs") -> Numbers:
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator["Heard"]:
+def metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator["Metrics"]:
     stream = io.StringIO()
     monkeypatch.setattr(logger().registered_handler, "stream", stream)
-    with deployed(Recorder()) as there:
-        yield Heard(there, stream)
+    with deployed(Recorder()) as deployment:
+        yield Metrics(deployment, stream)
 
 
-class Heard:
+class Metrics:
     """A deployed system with its log.
 
-    there: the deployed system. numbers: those that CloudWatch has made so far of all log lines of its functions.
+    deployment: the deployed system. numbers: those that CloudWatch has made so far of all log lines of its functions.
     """
 
-    def __init__(self, there: Deployed, stream: io.StringIO) -> None:
-        self.there, self._stream = there, stream
+    def __init__(self, deployment: Deployed, stream: io.StringIO) -> None:
+        self.deployment, self._stream = deployment, stream
 
     def numbers(self) -> Numbers:
         lines = [json.loads(line) for line in self._stream.getvalue().splitlines()]
@@ -75,36 +75,36 @@ class Heard:
         return [(value, dimensions) for number, value, dimensions in self.numbers() if number == name]
 
 
-def test_a_ready_launch_is_counted_once_with_its_seconds(heard: Heard) -> None:
-    running(heard.there)
-    heard.there.ports.time.advance(60)
+def test_a_ready_launch_is_counted_once_with_its_seconds(metrics: Metrics) -> None:
+    running(metrics.deployment)
+    metrics.deployment.ports.time.advance(60)
     for _ in range(2):
-        heard.there.call("Reconcile", {})
-    assert heard.named("LaunchesEnded") == [(1, ("ready",))]
-    assert len(heard.named("LaunchSeconds")) == len(heard.named("BuildSeconds")) == 1
-    assert heard.named("LaunchesFailed") == []
+        metrics.deployment.call("Reconcile", {})
+    assert metrics.named("LaunchesEnded") == [(1, ("ready",))]
+    assert len(metrics.named("LaunchSeconds")) == len(metrics.named("BuildSeconds")) == 1
+    assert metrics.named("LaunchesFailed") == []
 
 
-def test_a_failed_launch_is_counted_by_reason_and_separately_if_it_is_our_fault(heard: Heard) -> None:
-    STORIES["a_build_fails"](heard.there)
-    STORIES["letters_nobody_understands"](heard.there)
-    heard.there.call("Reconcile", {})
-    assert sorted(heard.named("LaunchesFailed")) == [(1, ("BuildFailed",)), (1, ("StepFailed",))]
-    assert heard.named("LaunchesFailedHere") == [(1, ())]
-    assert heard.named("LaunchSeconds") == []
+def test_a_failed_launch_is_counted_by_reason_and_separately_if_it_is_our_fault(metrics: Metrics) -> None:
+    STORIES["a_build_fails"](metrics.deployment)
+    STORIES["letters_nobody_understands"](metrics.deployment)
+    metrics.deployment.call("Reconcile", {})
+    assert sorted(metrics.named("LaunchesFailed")) == [(1, ("BuildFailed",)), (1, ("StepFailed",))]
+    assert metrics.named("LaunchesFailedHere") == [(1, ())]
+    assert metrics.named("LaunchSeconds") == []
 
 
-def test_running_sessions_are_counted(heard: Heard) -> None:
-    heard.there.call("Reconcile", {})
-    assert heard.named("Sessions") == []
-    running(heard.there)
-    heard.there.call("Reconcile", {})
-    assert heard.named("Sessions") == [(1, ())]
+def test_running_sessions_are_counted(metrics: Metrics) -> None:
+    metrics.deployment.call("Reconcile", {})
+    assert metrics.named("Sessions") == []
+    running(metrics.deployment)
+    metrics.deployment.call("Reconcile", {})
+    assert metrics.named("Sessions") == [(1, ())]
 
 
-def test_a_sweep_in_doubt_raises_an_alarm(heard: Heard) -> None:
-    STORIES["the_network_is_ill"](heard.there)
-    assert heard.named("SweepsInDoubt") == [(1, ())]
+def test_a_sweep_in_doubt_raises_an_alarm(metrics: Metrics) -> None:
+    STORIES["the_network_is_ill"](metrics.deployment)
+    assert metrics.named("SweepsInDoubt") == [(1, ())]
 
 
 class Refused:
@@ -124,11 +124,11 @@ class Refused:
     def close(self) -> None: ...
 
 
-def test_refused_cluster_credentials_are_reported_without_any_launch(heard: Heard) -> None:
+def test_refused_cluster_credentials_are_reported_without_any_launch(metrics: Metrics) -> None:
     cluster = Cluster(Refused(), "sessions")
-    heard.there.ports.sessions.before = lambda operation, session: [*cluster.each("Pod", "")].clear()
-    heard.there.call("Reconcile", {})
-    assert heard.named("ClusterRefusals") == [(1, ())]
+    metrics.deployment.ports.sessions.before = lambda operation, session: [*cluster.each("Pod", "")].clear()
+    metrics.deployment.call("Reconcile", {})
+    assert metrics.named("ClusterRefusals") == [(1, ())]
 
 
 def test_requests_refused_by_the_api_are_counted() -> None:

@@ -31,7 +31,7 @@ def blocks(kind: str, text: str = PAGE) -> list[str]:
     return [re.sub(rf"^{margin}", "", body, flags=re.MULTILINE).replace("\\\n", "") for margin, body in fenced]
 
 
-def kept() -> dict[str, Any]:
+def saved_settings() -> dict[str, Any]:
     """Return the parameters that `sam deploy` reads from the page's file."""
     (file,) = blocks("toml")
     return dict(tomllib.loads(file)["default"]["deploy"]["parameters"])
@@ -64,7 +64,7 @@ def test_every_parameter_named_on_the_page_exists() -> None:
 def test_the_deploy_command_and_the_configuration_file_have_equal_options() -> None:
     (deploy,) = [line for block in blocks("sh") for line in block.splitlines() if "sam deploy --" in line]
     words, _, overrides = deploy.partition(" --parameter-overrides ")
-    options = kept()
+    options = saved_settings()
     assert options["parameter_overrides"] == overrides.split()
     assert "--resolve-s3" in words.split()
     assert "--guided" not in words
@@ -74,7 +74,7 @@ def test_the_deploy_command_and_the_configuration_file_have_equal_options() -> N
 
 
 def test_the_configuration_file_gives_valid_settings_for_all_functions() -> None:
-    parameters = read_by_sam(kept()["parameter_overrides"])
+    parameters = read_by_sam(saved_settings()["parameter_overrides"])
     assert parameters.keys() == {"SessionsUrl", "EksCluster", "AlarmEmail"}
     for name, rule in TEMPLATE["Rules"].items():
         if holds(rule.get("RuleCondition", {"Equals": ["", ""]}), parameters):

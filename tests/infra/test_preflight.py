@@ -218,10 +218,10 @@ def test_a_check_without_permission_gives_a_note_and_others_run() -> None:
 
 
 def test_without_a_network_findings_are_marked_as_not_checked() -> None:
-    def nobody(service: str) -> object:
+    def no_client(service: str) -> object:
         raise EndpointConnectionError(endpoint_url="https://example")
 
-    findings = list(checks.findings(stack(), nobody))
+    findings = list(checks.findings(stack(), no_client))
     assert all("not checked" in finding.words for finding in findings[:-1])
 
 

@@ -31,11 +31,11 @@ def recorder() -> Recorder:
     """Provide the record of all calls that the stories made the functions do."""
     recorder = Recorder()
     for story in STORIES.values():
-        with deployed(recorder) as there:
-            story(there)
+        with deployed(recorder) as deployment:
+            story(deployment)
     for name in ("sessions_are_idle", "sessions_and_records_are_compared"):
-        with deployed(recorder, ON_ANOTHER_CLUSTER) as there:
-            STORIES[name](there)
+        with deployed(recorder, ON_ANOTHER_CLUSTER) as deployment:
+            STORIES[name](deployment)
     return recorder
 
 

@@ -124,7 +124,7 @@ VULNERABLE = (
 
 
 @pytest.mark.parametrize(
-    ("told", "code", "line"),
+    ("output", "code", "line"),
     [
         (VULNERABLE, 1, "pip-audit: 1 known vulnerabilities in 2 locked packages: a 1 CVE-1"),
         ('{"dependencies": []}', 0, "pip-audit: 0 known vulnerabilities in 0 locked packages"),
@@ -132,8 +132,8 @@ VULNERABLE = (
         ("", 2, "pip-audit: skipped: CalledProcessError"),
     ],
 )
-def test_an_audit_report_is_always_one_line(registry: str, tmp_path: Path, told: str, code: int, line: str) -> None:
-    report = audit.report(UV, answering(tmp_path, told, code), f"http://{registry}")
+def test_an_audit_report_is_always_one_line(registry: str, tmp_path: Path, output: str, code: int, line: str) -> None:
+    report = audit.report(UV, answering(tmp_path, output, code), f"http://{registry}")
     assert report.startswith(line)
     assert "\n" not in report
 

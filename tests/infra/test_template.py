@@ -20,6 +20,7 @@ from bindery_local.template import load
 from tests.serving import aws
 from tests.serving.messages import check_readable
 from tests.serving.packages import sam
+from tests.serving.transformed import of_type
 
 ROOT = Path(__file__).parents[2]
 Resource = Mapping[str, Any]
@@ -34,10 +35,6 @@ def template() -> Resource:
 def resources(template: Resource) -> Mapping[str, Resource]:
     by_name: Mapping[str, Resource] = template["Resources"]
     return by_name
-
-
-def of_type(resources: Mapping[str, Resource], kind: str) -> dict[str, Resource]:
-    return {name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == kind}
 
 
 def functions(resources: Mapping[str, Resource]) -> dict[str, Resource]:

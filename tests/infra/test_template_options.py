@@ -22,21 +22,21 @@ def properties(name: str) -> Mapping[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("given", [{}, NAMED], ids=["without", "with"])
-def test_a_domain_name_is_optional(given: Mapping[str, str]) -> None:
+@pytest.mark.parametrize("parameters", [{}, NAMED], ids=["without", "with"])
+def test_a_domain_name_is_optional(parameters: Mapping[str, str]) -> None:
     """Without a name of its own the stack has no resource for it and reports API Gateway's address. With a name it
     reports that name.
     """
     belonging = {name for name, definition in RESOURCES.items() if definition.get("Condition") == "HasDomain"}
     assert belonging == {"OwnName", "OwnNameLeadsHere"}
-    assert all(holds(RESOURCES[name], given) == bool(given) for name in belonging)
+    assert all(holds(RESOURCES[name], parameters) == bool(parameters) for name in belonging)
     others = {name: definition for name, definition in RESOURCES.items() if name not in belonging}
     assert not [name for name in others if any(f"'{each}" in str(others[name]) for each in belonging)]
     outputs = TEMPLATE["Outputs"]
     assert outputs["NameLeadsTo"]["Condition"] == "HasDomain"
-    address = str(resolved(outputs["Address"]["Value"], given))
-    assert address.startswith("https://binder.example.org/" if given else "https://") and address.endswith("/")
-    assert ("binder.example.org" in address) == bool(given)
+    address = str(resolved(outputs["Address"]["Value"], parameters))
+    assert address.startswith("https://binder.example.org/" if parameters else "https://") and address.endswith("/")
+    assert ("binder.example.org" in address) == bool(parameters)
 
 
 def test_a_domain_name_requires_its_certificate() -> None:

@@ -16,8 +16,8 @@ from bindery_builder.images.base_images import BaseImages
 from bindery_builder.images.pull_logins import PullLogin
 from bindery_builder.images.tool import ContainerTool, Desk
 from bindery_builder.process.runner import Room, Runner
-from tests.building import HeardQueue, ordered
-from tests.containers import FROM_NOTHING, ContainerBuilding, Held, configure, held, step
+from tests.building import RecordingQueue, ordered
+from tests.containers import FROM_NOTHING, ContainerBuilding, Held, configure, step
 from tests.serving.registry import PASSWORD, USER, local_registry, what_is_missing
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
@@ -36,12 +36,6 @@ def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Contai
         building.queue.messages.clear()
         yield building
         building.close()
-
-
-@pytest.fixture
-def holding() -> Iterator[Held]:
-    with held() as holding:
-        yield holding
 
 
 def login(building: ContainerBuilding, *, only_public: bool) -> PullLogin:
@@ -77,17 +71,17 @@ def test_an_image_that_needs_the_operators_rights_is_not_pulled(building: Contai
 
 
 class Tool(ContainerTool):
-    """A tool that prints one of `answers` for each pull and fails; an empty answer is a success. seen: the login at each pull."""
+    """A tool that prints one of `answers` for each pull and fails; an empty answer is a success. logins: the login at each pull."""
 
     def __init__(self, folder: Path, *answers: str) -> None:
         super().__init__("docker", folder)
-        self.answers, self.seen = list(answers), list[str]()
+        self.answers, self.logins = list(answers), list[str]()
 
     def find(self, name: str) -> list[str]:
         return ["false"]
 
     def pull_base(self, name: str, desk: Desk) -> list[str]:
-        self.seen.append(desk.login.read_text())
+        self.logins.append(desk.login.read_text())
         answer = self.answers.pop(0)
         return ["sh", "-c", f"echo '{answer}'; exit 1"] if answer else ["true"]
 
@@ -95,10 +89,10 @@ class Tool(ContainerTool):
 LIMITED = "toomanyrequests: You have reached your unauthenticated pull rate limit."
 
 
-def pulling(folder: Path, *answers: str, stopped: bool = False) -> tuple[Tool, HeardQueue]:
+def pulling(folder: Path, *answers: str, stopped: bool = False) -> tuple[Tool, RecordingQueue]:
     """Fetch one image. Raise the errors of BaseImages."""
     (folder / "Dockerfile").write_text("FROM someone/image:1\n")
-    desk, queue, stop = Desk(folder / "desk"), HeardQueue(), threading.Event()
+    desk, queue, stop = Desk(folder / "desk"), RecordingQueue(), threading.Event()
     desk.prepare()
     log = BuildLog(queue, "key", 1, every=0)
     runner = Runner({"PATH": "/usr/bin:/bin"}, float("inf"), stop, log, Room(folder, 10**9))
@@ -113,8 +107,8 @@ def pulling(folder: Path, *answers: str, stopped: bool = False) -> tuple[Tool, H
 @pytest.mark.parametrize("words", [LIMITED, "received unexpected HTTP status: 429 Too Many Requests", "Rate exceeded"])
 def test_a_rate_limited_pull_is_tried_three_times(tmp_path: Path, words: str) -> None:
     tool, queue = pulling(tmp_path, words, words, "")
-    assert len(tool.seen) == 3
-    assert all("index.docker.io" in used for used in tool.seen)
+    assert len(tool.logins) == 3
+    assert all("index.docker.io" in used for used in tool.logins)
     assert queue.text.count("trying again") == 2
 
 
@@ -127,4 +121,4 @@ def test_a_long_rate_limit_of_pulls_is_a_fault_of_the_build_service(tmp_path: Pa
 @pytest.mark.parametrize("words", ["manifest unknown", "denied: requested access to the resource is denied"])
 def test_a_missing_image_is_left_to_the_error_of_the_build(tmp_path: Path, words: str) -> None:
     tool, _ = pulling(tmp_path, words)
-    assert len(tool.seen) == 1
+    assert len(tool.logins) == 1

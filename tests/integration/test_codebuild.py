@@ -14,7 +14,7 @@ from bindery.domain.errors import BuildAbandoned, BuildFailed, BuildTooLong
 from bindery.domain.failure import Failure
 from bindery.state.environments import Environments
 from tests.codebuilds import CodeBuilding, codebuilding, what_is_missing
-from tests.containers import FROM_NOTHING, Held, held, step
+from tests.containers import FROM_NOTHING, Held, step
 from tests.serving.build_machine import PROJECT
 from tests.serving.machine_aws import ACCESS_KEY, CREDENTIALS_PATH, SECRET_KEY, SESSION_TOKEN
 from tests.serving.registry import PASSWORD
@@ -26,12 +26,6 @@ pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing(
 def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeBuilding]:
     with codebuilding(tmp_path, monkeypatch) as building:
         yield building
-
-
-@pytest.fixture
-def holding() -> Iterator[Held]:
-    with held() as holding:
-        yield holding
 
 
 def test_a_dockerfile_becomes_an_image_that_is_recorded_by_its_digest(building: CodeBuilding) -> None:
@@ -118,7 +112,7 @@ def test_a_stopped_build_is_reported_as_stopped(building: CodeBuilding, holding:
 def test_a_missing_commit_is_reported(building: CodeBuilding) -> None:
     order = building.order({"Dockerfile": FROM_NOTHING})
     gone = order.repository.model_copy(update={"ref": "0" * 40})
-    failure = building.build(building.told("env", 1, gone, 120)).failure
+    failure = building.build(building.claimed_order("env", 1, gone, 120)).failure
     assert failure is not None
     assert failure.kind == "RefNotFound"
 
@@ -132,7 +126,9 @@ def test_a_repository_with_the_longest_address_can_be_built(building: CodeBuildi
     long = dict.fromkeys(("spec", "resolved_spec"), "\N{CYRILLIC CAPITAL LETTER ZHE}" * 2000)
     url = order.repository.ref_url + "/%D0%96" * 2000
     repository = order.repository.model_copy(update={**long, "repo_url": url, "ref_url": url})
-    assert building.build(building.told("env", 1, repository, 120)).state is BuildState.SUCCEEDED, building.queue.text
+    assert building.build(building.claimed_order("env", 1, repository, 120)).state is BuildState.SUCCEEDED, (
+        building.queue.text
+    )
 
 
 def test_a_build_started_by_a_function_of_an_older_version_succeeds(building: CodeBuilding) -> None:
@@ -162,7 +158,7 @@ def test_an_attempt_abandoned_before_its_start_ends_at_its_first_step(building: 
     assert "Nobody waits for this attempt any more" in building.wait(handle).lines
     assert environments.handle("env", 1) == ""
     assert building.queue.lines == []
-    assert not [request for request in building.git.asked if "upload-pack" in request]
+    assert not [request for request in building.git.requests if "upload-pack" in request]
 
 
 def test_an_attempt_with_an_empty_handle_ends_at_its_first_step(building: CodeBuilding) -> None:
@@ -175,7 +171,7 @@ def test_an_attempt_with_an_empty_handle_ends_at_its_first_step(building: CodeBu
     building.gate.open()
     assert "It was given up" in building.wait(handle).lines
     assert building.queue.lines == []
-    assert not [request for request in building.git.asked if "upload-pack" in request]
+    assert not [request for request in building.git.requests if "upload-pack" in request]
 
 
 def test_the_second_build_of_one_attempt_exits(building: CodeBuilding, holding: Held) -> None:
@@ -230,7 +226,7 @@ def test_without_a_closed_firewall_nothing_is_built(building: CodeBuilding) -> N
     assert failure.kind == "BuildServiceDown"
     assert "INSTALL" in str(failure.facts["why"])
     assert building.queue.lines == []
-    assert not [request for request in building.git.asked if "upload-pack" in request]
+    assert not [request for request in building.git.requests if "upload-pack" in request]
 
 
 def test_no_credential_is_visible_to_a_step_or_in_the_log(building: CodeBuilding, holding: Held) -> None:
@@ -242,10 +238,10 @@ def test_no_credential_is_visible_to_a_step_or_in_the_log(building: CodeBuilding
         home = building.folder / "machine" / handle.partition(":")[2]
         logins = list((home / "work").rglob("login/config.json"))
         assert [login.read_text() for login in logins] == ["{}"]
-        assert "GetAuthorizationToken" not in building.aws.asked, "nobody has asked for the password yet"
+        assert "GetAuthorizationToken" not in building.aws.requests, "nobody has asked for the password yet"
     building.wait(handle)
     assert building.builds.status(handle).state is BuildState.SUCCEEDED
-    assert "GetAuthorizationToken" in building.aws.asked
+    assert "GetAuthorizationToken" in building.aws.requests
     output = "\n".join(building.machine.builds[handle].lines)
     for secret in (PASSWORD, ACCESS_KEY, SECRET_KEY, SESSION_TOKEN):
         assert secret not in output

@@ -1,6 +1,5 @@
 """Images that buildah really makes and a registry really takes."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,21 +10,9 @@ from bindery.domain.errors import BuildFailed, BuildServiceDown
 from bindery.domain.failure import Failure
 from tests.building import REF, ordered
 from tests.containers import FROM_NOTHING, RELAYED, ContainerBuilding, step
-from tests.serving.registry import LocalRegistry, local_registry, what_is_missing
+from tests.serving.registry import LocalRegistry, what_is_missing
 
 pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[LocalRegistry]:
-    with local_registry(tmp_path / "registry") as registry:
-        yield registry
-
-
-@pytest.fixture
-def building(tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBuilding]:
-    with closing(ContainerBuilding(tmp_path, registry, monkeypatch)) as building:
-        yield building
 
 
 def digest(building: ContainerBuilding, report: BuildReport) -> str:

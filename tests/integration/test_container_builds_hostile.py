@@ -18,7 +18,7 @@ from bindery.domain.builds import BuildState
 from bindery.domain.errors import BuildCrashed, BuildFailed, BuildTooLong
 from bindery.domain.failure import Failure
 from tests.building import ordered
-from tests.containers import FROM_NOTHING, ContainerBuilding, Held, held, processes_of, step
+from tests.containers import FROM_NOTHING, ContainerBuilding, Held, processes_of, step
 from tests.serving.registry import PASSWORD, USER, LocalRegistry, local_registry, what_is_missing
 from tests.serving.tool_storage import unmount
 
@@ -31,18 +31,6 @@ SECRETS = (PASSWORD, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
 def registry(tmp_path: Path) -> Iterator[LocalRegistry]:
     with local_registry(tmp_path / "registry", locked=True) as registry:
         yield registry
-
-
-@pytest.fixture
-def building(tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerBuilding]:
-    with closing(ContainerBuilding(tmp_path, registry, monkeypatch)) as building:
-        yield building
-
-
-@pytest.fixture
-def holding() -> Iterator[Held]:
-    with held() as holding:
-        yield holding
 
 
 def containers(building: ContainerBuilding) -> str:
@@ -61,7 +49,7 @@ class CommandLines:
     """A watcher that collects every command line of all processes."""
 
     def __init__(self) -> None:
-        self.seen: set[str] = set()
+        self.command_lines: set[str] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -78,7 +66,9 @@ class CommandLines:
             for process in Path("/proc").iterdir():
                 if process.name.isdecimal():
                     try:
-                        self.seen.add((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                        self.command_lines.add(
+                            (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                        )
                     except OSError:
                         continue
 
@@ -110,8 +100,8 @@ def test_credentials_are_in_no_file_command_line_or_log_line_of_a_build(
             assert files_with_secrets(building.home) == []
         report = building.wait(order)
     assert report.state is BuildState.SUCCEEDED, (report, building.queue.text)
-    assert any(f"docker://{building.registry.host}/" in line for line in lines.seen)
-    assert not [line for line in lines.seen if any(secret in line for secret in SECRETS)]
+    assert any(f"docker://{building.registry.host}/" in line for line in lines.command_lines)
+    assert not [line for line in lines.command_lines if any(secret in line for secret in SECRETS)]
     assert not any(secret in building.queue.text for secret in SECRETS)
     assert "REGISTRY" not in building.queue.text
     assert files_with_secrets(building.home) == []

@@ -15,7 +15,7 @@ GREETING = "GET /demo/info/refs?service=git-upload-pack"
 
 
 def greetings(server: GitServer) -> int:
-    return server.asked.count(GREETING)
+    return server.requests.count(GREETING)
 
 
 def test_a_recently_contacted_git_server_is_queried_without_a_new_greeting(tmp_path: Path) -> None:

@@ -3,105 +3,33 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
-from bindery.adapters.clock import SystemClock
 from bindery.domain.errors import HostUnreachable, LauncherDown, RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import Activity, Liveness, SessionReport
 from bindery.ports.contents import Checkout
+from bindery_local.processes import alive
 from bindery_local.sessions.folder import SessionFolder
 from bindery_local.sessions.launcher import ProcessSessions
-from bindery_local.sessions.processes import Process, alive, marked, variables_of
 from tests.serving.lab import (
-    REF,
     TOKEN,
-    LabEnvironment,
     WrittenContents,
     authorized,
-    hold,
     is_held,
     kernel_of,
-    lab_python,
     lab_server,
     order_of,
     until,
 )
+from tests.serving.process_sessions import ENOUGH, Place, gone, launcher, place, ready
 
-ENOUGH = 60.0
-
-
-@dataclass
-class Place:
-    """A home on this machine with its launcher. environment, contents: change them before a session starts."""
-
-    home: Path
-    environment: LabEnvironment
-    contents: WrittenContents
-    allowed_origins: tuple[str, ...] = ()
-
-    def launcher(self) -> ProcessSessions:
-        """Return a control plane's launcher. A second launcher stands for the restarted control plane."""
-        return ProcessSessions(
-            self.home,
-            self.contents,
-            SystemClock(),
-            find_environment=lambda _image: self.environment,
-            hold_environment=lambda _image: hold(self.lock),
-            allowed_origins=self.allowed_origins,
-        )
-
-    @property
-    def lock(self) -> Path:
-        return self.home / "lock"
-
-    def folder(self, session: str) -> Path:
-        return self.home / "sessions" / session
-
-    def keeper(self, launcher: ProcessSessions, session: str) -> Process:
-        record = launcher._folder(session).record()
-        assert record
-        return record.process
-
-    def log(self, session: str) -> str:
-        return "".join(path.read_text() for path in sorted(self.folder(session).glob("server.log*")))
-
-    def processes(self) -> list[Process]:
-        """Return all processes that still bear a mark of this home."""
-        home = str(self.home).encode()
-        return [process for process, _ in marked(b"BINDERY_SESSION") if home in variables_of(process.pid)[b"HOME"]]
-
-
-@pytest.fixture
-def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    python = lab_python(tmp_path_factory.getbasetemp())
-    return Place(tmp_path, LabEnvironment(python), WrittenContents({"README.md": "hello"}))
-
-
-@pytest.fixture
-def launcher(place: Place) -> Iterator[ProcessSessions]:
-    launcher = place.launcher()
-    yield launcher
-    launcher.stop_all()
-    launcher.close()
-    assert place.processes() == []
-
-
-def ready(launcher: ProcessSessions, session: str, ref: str = REF, **variables: str) -> str:
-    launcher.start(order_of(session, ref, **variables))
-    report = launcher.wait(session, TOKEN, ENOUGH)
-    assert report.liveness is Liveness.READY, report.why
-    return report.url
-
-
-def gone(launcher: ProcessSessions, session: str) -> SessionReport:
-    until(lambda: launcher.wait(session, TOKEN, 0).liveness is Liveness.GONE, ENOUGH)
-    return launcher.wait(session, TOKEN, 0)
+__all__ = ["launcher", "place"]  # fixtures
 
 
 def test_the_token_is_in_no_argument_and_only_in_files_of_the_server(launcher: ProcessSessions, place: Place) -> None:
@@ -369,7 +297,7 @@ class Dripping(WrittenContents):
 
     def __init__(self) -> None:
         super().__init__({})
-        self.asked = threading.Semaphore(0)
+        self.requested = threading.Semaphore(0)
 
     def checkout(
         self,
@@ -381,7 +309,7 @@ class Dripping(WrittenContents):
         exact: bool = False,
     ) -> Checkout:
         assert seconds
-        self.asked.release()
+        self.requested.release()
         until(stopped, seconds)
         raise HostUnreachable(host="example.org", why="it was stopped")
 
@@ -401,7 +329,7 @@ def test_a_stop_does_not_wait_for_slow_content(launcher: ProcessSessions, place:
     threads = [threading.Thread(target=start, args=(session,)) for session in ("one", "two")]
     for thread in threads:
         thread.start()
-        dripping.asked.acquire(timeout=ENOUGH)
+        dripping.requested.acquire(timeout=ENOUGH)
     assert {each.id: each.alive for each in launcher.list_sessions()} == {"one": True, "two": True}
     if everything:
         launcher.stop_all()

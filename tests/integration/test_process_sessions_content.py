@@ -9,8 +9,8 @@ import pytest
 
 from bindery.domain.errors import RepositoryUnusable
 from bindery_local.sessions.launcher import ProcessSessions
-from tests.integration.test_process_sessions import Place, gone, launcher, place, ready
 from tests.serving.lab import REF, TOKEN, kernel_of, order_of
+from tests.serving.process_sessions import Place, gone, launcher, place, ready
 
 __all__ = ["launcher", "place"]  # fixtures
 

@@ -22,7 +22,7 @@ class TokenRegistry(Loopback):
     def __init__(self) -> None:
         super().__init__(TokenAnswer)
         self.realm = f"{self.origin}/token"
-        self.asked: list[tuple[str, str, str]] = []
+        self.requests: list[tuple[str, str, str]] = []
         self.tokens = 0
         self.seconds = 300
         self.status = 0
@@ -52,7 +52,7 @@ class TokenAnswer(Quiet, BaseHTTPRequestHandler):
             self.send(202 if self.path.endswith(DIGEST) else 404)
 
     def _may_delete(self) -> bool:
-        tokens = [path for method, path, _ in self.server.owner.asked if method == "GET"]
+        tokens = [path for method, path, _ in self.server.owner.requests if method == "GET"]
         return str(tokens[-1]).endswith("%3Adelete")
 
     def do_GET(self) -> None:
@@ -67,7 +67,7 @@ class TokenAnswer(Quiet, BaseHTTPRequestHandler):
         self.send(200, body)
 
     def _note(self) -> None:
-        self.server.owner.asked.append((self.command, self.path, self.headers.get("Authorization", "")))
+        self.server.owner.requests.append((self.command, self.path, self.headers.get("Authorization", "")))
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ def test_a_token_is_requested_once_and_reused_while_valid(server: TokenRegistry)
         assert registry.image_exists(image)
         assert registry.image_exists(image)
         assert not registry.image_exists(registry.by_digest("sha256:" + "b" * 64))
-    assert [method for method, _, _ in server.asked] == ["HEAD", "GET", "HEAD", "HEAD", "HEAD"]
-    (path_read,) = [path for method, path, _ in server.asked if method == "GET"]
+    assert [method for method, _, _ in server.requests] == ["HEAD", "GET", "HEAD", "HEAD", "HEAD"]
+    (path_read,) = [path for method, path, _ in server.requests if method == "GET"]
     assert path_read == "/token?service=registry&scope=repository%3Aorg%2Fsessions%3Apull"
-    assert [authorization for method, _, authorization in server.asked if method == "HEAD"] == [
+    assert [authorization for method, _, authorization in server.requests if method == "HEAD"] == [
         "",
         *["Bearer token-1"] * 3,
     ]
@@ -115,7 +115,7 @@ def test_credentials_are_not_sent_to_a_foreign_unencrypted_realm(server: TokenRe
     server.realm = realm
     with client(server) as registry, pytest.raises(BuildServiceDown, match="does not accept the credentials"):
         registry.image_exists(registry.by_digest(DIGEST))
-    assert {authorization for _, _, authorization in server.asked} == {""}
+    assert {authorization for _, _, authorization in server.requests} == {""}
 
 
 def test_deletions_and_queries_use_tokens_of_different_scopes(
@@ -126,7 +126,7 @@ def test_deletions_and_queries_use_tokens_of_different_scopes(
         assert registry.remove(registry.by_digest(DIGEST))
         assert registry.remove(registry.by_digest("sha256:" + "b" * 64)), "one that is gone is no error"
         assert registry.image_exists(registry.by_digest(DIGEST))
-    scopes = [path.rpartition("%3A")[2] for method, path, _ in server.asked if method == "GET"]
+    scopes = [path.rpartition("%3A")[2] for method, path, _ in server.requests if method == "GET"]
     assert scopes == ["pull", "delete", "delete", "pull"]
 
 
@@ -168,7 +168,7 @@ def test_an_unreachable_registry_is_named() -> None:
 def test_images_of_other_registries_are_not_queried(server: TokenRegistry, image: str) -> None:
     with client(server) as registry:
         assert not registry.image_exists(image)
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_the_digest_of_a_missing_or_invalid_tag_is_none(server: TokenRegistry) -> None:

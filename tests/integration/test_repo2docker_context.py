@@ -12,7 +12,7 @@ from bindery_builder.build_log import BuildLog
 from bindery_builder.images.context import PACKAGE, Context, prepared
 from bindery_builder.images.tool import ContainerTool, Desk
 from bindery_builder.process.runner import Growth, Runner
-from tests.building import HeardQueue, written
+from tests.building import RecordingQueue, written
 
 DEFAULT_BASE = "FROM docker.io/library/buildpack-deps:24.04"
 
@@ -21,7 +21,7 @@ def context_of(folder: Path, files: dict[str, str | bytes], base_image: str = ""
     """Return the build context and the Dockerfile's text."""
     tool, desk = ContainerTool("buildah", folder / "containers"), Desk(folder / "attempt")
     desk.prepare()
-    log = BuildLog(HeardQueue(), "env", 1)
+    log = BuildLog(RecordingQueue(), "env", 1)
     environment = tool.environment(os.environ, desk)
     runner = Runner(environment, time.monotonic() + 60, threading.Event(), log, Growth(folder, 10**10))
     content = written(desk.folder / "content", files)

@@ -37,7 +37,7 @@ from bindery_builder.images.context import COMMIT_FOLDER
 from bindery_builder.images.tool import ContainerTool, Desk
 from bindery_builder.process.runner import Growth, Runner
 from bindery_builder.task import Task
-from tests.building import HeardQueue
+from tests.building import RecordingQueue
 from tests.serving.git_http import File, GitServer, git, make_repository
 from tests.serving.image_root import OUT, Ended, Image, need_root, python
 from tests.serving.lab import TOKEN
@@ -140,7 +140,7 @@ class Place:
         folder = self.folder / f"image{next(self._numbers)}"
         (folder / "attempt").mkdir(parents=True)
         tool, desk = ContainerTool("buildah", folder / "containers"), Desk(folder / "attempt")
-        log, stopped = BuildLog(HeardQueue(), "env", 1), threading.Event()
+        log, stopped = BuildLog(RecordingQueue(), "env", 1), threading.Event()
         until = time.monotonic() + 600
         runner = Runner(tool.environment(os.environ, desk), until, stopped, log, Growth(folder, 10**10))
         task = Task(self.order(commit), folder / "attempt", until, stopped, log)
@@ -249,10 +249,10 @@ def test_the_files_of_the_commit_run_as_in_its_own_image(place: Place) -> None:
 def test_a_session_of_the_commit_of_the_image_sends_no_request(place: Place) -> None:
     commit = place.commit({**KEYED, "data.txt": "x"})
     image = place.image(commit)
-    before = len(place.server.asked)
+    before = len(place.server.requests)
     ended = place.session(image, commit)
     assert (ended.code, (ended.root / "home/jovyan/data.txt").read_text()) == (0, "x"), ended.log
-    assert len(place.server.asked) == before
+    assert len(place.server.requests) == before
     assert ended.git(*STATUS.split()) == ""
 
 

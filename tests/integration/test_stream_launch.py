@@ -116,7 +116,7 @@ def test_events_are_streamed_during_the_call_and_end_with_the_launch(function: D
         ResolveRequested(launch=launch_id("first"), step=0).model_dump_json(),
     )
     function.enter("first", Stage.BUILDING, WAITING)
-    assert stream.hear("waiting").message == WAITING.message
+    assert stream.wait_for("waiting").message == WAITING.message
     assert function.api.idle == idle, "the function is done, although its launch is not"
     function.make_ready("first")
     ready = stream.finish().last

@@ -29,7 +29,7 @@ def built(building: Building, report: BuildReport) -> BuiltEnvironment:
     return environment
 
 
-def said(python: Path, code: str, folder: Path) -> str:
+def output_of(python: Path, code: str, folder: Path) -> str:
     """Return the output of the environment's Python, which is in another folder than the repository."""
     return subprocess.check_output([str(python), "-c", code], cwd=folder, text=True).strip()
 
@@ -38,10 +38,14 @@ def test_requirements_are_installed_with_jupyterlab_and_notebook(building: Build
     report = building.build({"requirements.txt": "-r more/other.txt\n", "more/other.txt": "six==1.17.0\n"})
     environment = built(building, report)
     assert report.image == "uv/env-1"
-    assert said(environment.python, "import six, jupyterlab, notebook, nbgitpuller; print(six.__version__)", tmp_path)
+    assert output_of(
+        environment.python, "import six, jupyterlab, notebook, nbgitpuller; print(six.__version__)", tmp_path
+    )
     assert (environment.content, environment.home, environment.start, environment.ref) == (None, None, None, REF)
     assert sorted(path.name for path in environment.python.parents[2].iterdir() if path.name != "bytes") == ["venv"]
-    assert said(environment.python, "import sys; print(sys.prefix)", tmp_path) == str(environment.python.parents[1])
+    assert output_of(environment.python, "import sys; print(sys.prefix)", tmp_path) == str(
+        environment.python.parents[1]
+    )
 
 
 def test_log_lines_have_the_order_of_the_build(building: Building) -> None:
@@ -64,7 +68,7 @@ def test_the_own_package_is_installed_without_extra_files_in_the_copy(
     environment = built(building, building.build({name: files[name], "own.py": "VALUE = 42\n"}, scope="tree"))
     assert environment.content is not None
     assert sorted(path.name for path in environment.content.iterdir()) == ["own.py", name]
-    assert said(environment.python, "import own; print(own.VALUE)", tmp_path) == "42"
+    assert output_of(environment.python, "import own; print(own.VALUE)", tmp_path) == "42"
     assert not (environment.python.parents[2] / "project").exists()
 
 
@@ -75,13 +79,13 @@ def test_an_editable_install_of_the_repository_works(building: Building, tmp_pat
         "pyproject.toml": '[project]\nname="own"\nversion="1"\n[tool.setuptools]\npy-modules=["own"]\n',
     }
     environment = built(building, building.build(files, scope="tree"))
-    assert said(environment.python, "import own; print(own.VALUE)", tmp_path) == "7"
+    assert output_of(environment.python, "import own; print(own.VALUE)", tmp_path) == "7"
 
 
 def test_the_pip_part_of_environment_yml_is_installed(building: Building, tmp_path: Path) -> None:
     text = "dependencies:\n  - python\n  - pip:\n    - -r more.txt\n"
     environment = built(building, building.build({"binder/environment.yml": text, "binder/more.txt": "six\n"}))
-    assert said(environment.python, "import six; print(six.__name__)", tmp_path) == "six"
+    assert output_of(environment.python, "import six; print(six.__name__)", tmp_path) == "six"
 
 
 def test_post_build_runs_in_the_copy_with_the_commands_of_the_environment(building: Building, tmp_path: Path) -> None:
@@ -111,7 +115,7 @@ def test_runtime_txt_selects_another_installed_python(building: Building, tmp_pa
     if not others:
         pytest.skip("only one Python is on this machine")
     environment = built(building, building.build({"runtime.txt": f"python-{others[0]}\n"}))
-    assert said(environment.python, "import sys; print('%d.%d' % sys.version_info[:2])", tmp_path) == others[0]
+    assert output_of(environment.python, "import sys; print('%d.%d' % sys.version_info[:2])", tmp_path) == others[0]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +147,7 @@ def test_a_missing_package_is_named(building: Building) -> None:
 def test_requirements_that_conflict_with_jupyterlab_are_installed_first(building: Building, tmp_path: Path) -> None:
     environment = built(building, building.build({"requirements.txt": "six==1.16.0\nidna==2.7\n"}))
     assert "it goes in second" in building.queue.text
-    assert said(environment.python, "import jupyterlab, six; print(six.__version__)", tmp_path) == "1.16.0"
+    assert output_of(environment.python, "import jupyterlab, six; print(six.__version__)", tmp_path) == "1.16.0"
 
 
 def test_a_failing_setup_is_reported_with_its_reason(building: Building) -> None:

@@ -39,7 +39,7 @@ def building(tmp_path: Path, quick_uv: str) -> Iterator[Building]:
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Path:
+def pid_pipe(tmp_path: Path) -> Path:
     """Return a pipe for scripts to write process ids into; a writer waits for a reader."""
     pipe = tmp_path / "told"
     os.mkfifo(pipe)
@@ -54,9 +54,9 @@ def go(tmp_path: Path) -> Path:
     return pipe
 
 
-def watched(told: Path) -> list[int]:
+def watched(pid_pipe: Path) -> list[int]:
     """Return descriptors of the processes that a script reports by their ids."""
-    return [os.pidfd_open(int(pid)) for pid in told.read_text().split()]
+    return [os.pidfd_open(int(pid)) for pid in pid_pipe.read_text().split()]
 
 
 def assert_gone(descriptors: list[int]) -> None:
@@ -71,11 +71,11 @@ def folders(building: Building) -> list[str]:
     return sorted(path.name for path in (building.home / "store").iterdir())
 
 
-def test_an_endless_post_build_is_ended_at_its_limit(building: Building, told: Path) -> None:
-    text = f"#!/bin/sh\ntrap '' TERM\nsleep 600 &\necho $$ $! > {told}\nwhile :; do sleep 1; done\n"
+def test_an_endless_post_build_is_ended_at_its_limit(building: Building, pid_pipe: Path) -> None:
+    text = f"#!/bin/sh\ntrap '' TERM\nsleep 600 &\necho $$ $! > {pid_pipe}\nwhile :; do sleep 1; done\n"
     order = ordered(building.repository({"postBuild": text}), scope="tree", seconds=2)
     building.builds.start(order)
-    processes = watched(told)
+    processes = watched(pid_pipe)
     assert building.wait(order).failure == Failure.of(BuildTooLong(minutes=1))
     assert_gone(processes)
     assert folders(building) == []
@@ -91,39 +91,41 @@ def test_an_endless_post_build_is_ended_at_its_limit(building: Building, told: P
         "cd / && env -i setsid sleep 600 &",  # neither the mark nor the folder
     ],
 )
-def test_background_processes_of_a_post_build_are_ended(building: Building, told: Path, go: Path, daemon: str) -> None:
-    text = f"{daemon}\necho $! > {told}\nread line < {go}\n"
+def test_background_processes_of_a_post_build_are_ended(
+    building: Building, pid_pipe: Path, go: Path, daemon: str
+) -> None:
+    text = f"{daemon}\necho $! > {pid_pipe}\nread line < {go}\n"
     order = ordered(building.repository({"postBuild": text}), scope="tree")
     building.builds.start(order)
-    processes = watched(told)
+    processes = watched(pid_pipe)
     go.write_text("on\n")
     assert building.wait(order).state is BuildState.SUCCEEDED
     assert_gone(processes)
 
 
-def test_stopping_a_build_ends_detached_processes(building: Building, told: Path) -> None:
-    text = f"cd /; env -i setsid sleep 600 & echo $! > {told}\nsleep 600\n"
+def test_stopping_a_build_ends_detached_processes(building: Building, pid_pipe: Path) -> None:
+    text = f"cd /; env -i setsid sleep 600 & echo $! > {pid_pipe}\nsleep 600\n"
     order = ordered(building.repository({"postBuild": text}), scope="tree")
     handle = building.builds.start(order)
-    processes = watched(told)
+    processes = watched(pid_pipe)
     building.builds.stop(handle)
     assert building.wait(order).failure == STOPPED
     assert_gone(processes)
 
 
-def test_detached_processes_of_a_setup_script_are_ended(tmp_path: Path, told: Path, go: Path) -> None:
+def test_detached_processes_of_a_setup_script_are_ended(tmp_path: Path, pid_pipe: Path, go: Path) -> None:
     building = Building(tmp_path)
     text = f"""import os, subprocess
 child = subprocess.Popen(["setsid", "sleep", "600"], cwd="/", env={{"PATH": os.environ["PATH"]}},
     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-with open({str(told)!r}, "w") as file:
+with open({str(pid_pipe)!r}, "w") as file:
     file.write(str(child.pid))
 open({str(go)!r}).read()
 raise SystemExit("enough")
 """
     order = ordered(building.repository({"setup.py": text}), scope="tree")
     building.builds.start(order)
-    processes = watched(told)
+    processes = watched(pid_pipe)
     go.write_text("on\n")
     assert building.wait(order).state is BuildState.FAILED
     assert_gone(processes)
@@ -153,22 +155,22 @@ def test_a_hundred_megabytes_in_one_line_are_one_short_line(building: Building) 
     assert len(building.queue.text) < 10_000
 
 
-def test_stopping_a_build_ends_its_processes(building: Building, told: Path) -> None:
-    order = ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}), scope="tree")
+def test_stopping_a_build_ends_its_processes(building: Building, pid_pipe: Path) -> None:
+    order = ordered(building.repository({"postBuild": f"echo $$ > {pid_pipe}\nsleep 600\n"}), scope="tree")
     handle = building.builds.start(order)
-    processes = watched(told)
+    processes = watched(pid_pipe)
     building.builds.stop(handle)
     assert building.wait(order) == BuildReport(BuildState.FAILED, failure=STOPPED)
     assert_gone(processes)
     assert folders(building) == []
 
 
-def test_closing_ends_and_forgets_all_builds(tmp_path: Path, quick_uv: str, told: Path) -> None:
+def test_closing_ends_and_forgets_all_builds(tmp_path: Path, quick_uv: str, pid_pipe: Path) -> None:
     building = Building(tmp_path, uv=quick_uv, slots=1)
-    repository = building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"})
+    repository = building.repository({"postBuild": f"echo $$ > {pid_pipe}\nsleep 600\n"})
     running, waiting = ordered(repository, scope="tree"), ordered(repository, attempt=2, scope="tree")
     handles = [building.builds.start(running), building.builds.start(waiting)]
-    processes = watched(told)
+    processes = watched(pid_pipe)
     building.builds.close()
     assert_gone(processes)
     assert [building.builds.status(handle).state for handle in handles] == [BuildState.UNKNOWN] * 2
@@ -177,12 +179,16 @@ def test_closing_ends_and_forgets_all_builds(tmp_path: Path, quick_uv: str, told
         building.builds.start(running)
 
 
-def test_builds_at_once_are_limited_and_a_waiting_one_can_be_stopped(tmp_path: Path, quick_uv: str, told: Path) -> None:
+def test_builds_at_once_are_limited_and_a_waiting_one_can_be_stopped(
+    tmp_path: Path, quick_uv: str, pid_pipe: Path
+) -> None:
     building = Building(tmp_path, uv=quick_uv, slots=1)
-    slow = ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}, "slow"), "slow", scope="tree")
+    slow = ordered(
+        building.repository({"postBuild": f"echo $$ > {pid_pipe}\nsleep 600\n"}, "slow"), "slow", scope="tree"
+    )
     quick = ordered(building.repository({}, "quick"), "quick")
     slow_handle, quick_handle = building.builds.start(slow), building.builds.start(quick)
-    processes = watched(told)
+    processes = watched(pid_pipe)
     assert building.builds.status(quick_handle).state is BuildState.RUNNING
     building.builds.stop(quick_handle)
     assert building.wait(quick).failure == STOPPED
@@ -210,21 +216,21 @@ threading.Event().wait()
 """
 
 
-def crashed(building: Building, told: Path, uv: str, daemon: str = "setsid sleep 600 &") -> list[int]:
+def crashed(building: Building, pid_pipe: Path, uv: str, daemon: str = "setsid sleep 600 &") -> list[int]:
     """Kill another process in the middle of its build; return its orphans."""
-    building.repository({"postBuild": f"{daemon}\necho $$ $! > {told}\nsleep 600\n"})
+    building.repository({"postBuild": f"{daemon}\necho $$ $! > {pid_pipe}\nsleep 600\n"})
     command = [sys.executable, "-c", CRASHING, str(building.folder), uv]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, env=environment) as process:
-        orphans = watched(told)
+        orphans = watched(pid_pipe)
         assert building.builds.status("env-1").state is BuildState.RUNNING
         process.send_signal(signal.SIGKILL)
         process.wait(WAIT_SECONDS)
     return orphans
 
 
-def test_recovery_removes_all_remains_of_a_crash(building: Building, told: Path, quick_uv: str) -> None:
-    orphans = crashed(building, told, quick_uv)
+def test_recovery_removes_all_remains_of_a_crash(building: Building, pid_pipe: Path, quick_uv: str) -> None:
+    orphans = crashed(building, pid_pipe, quick_uv)
     assert folders(building) == ["env-1"]
     assert environment_of(building.home, "uv/env-1") is None
     building.builds.recover()
@@ -233,28 +239,32 @@ def test_recovery_removes_all_remains_of_a_crash(building: Building, told: Path,
     assert building.builds.status("env-1").failure == Failure.of(BuildCrashed())
 
 
-def test_a_regular_shutdown_during_a_build_is_no_crash(building: Building, told: Path, quick_uv: str) -> None:
-    building.builds.start(ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}), scope="tree"))
-    watched(told)
+def test_a_regular_shutdown_during_a_build_is_no_crash(building: Building, pid_pipe: Path, quick_uv: str) -> None:
+    building.builds.start(
+        ordered(building.repository({"postBuild": f"echo $$ > {pid_pipe}\nsleep 600\n"}), scope="tree")
+    )
+    watched(pid_pipe)
     building.builds.close()
     building.builds.recover()
     assert building.builds.status("env-1").state is BuildState.UNKNOWN
 
 
-def test_recovery_ends_detached_processes_of_a_crashed_build(building: Building, told: Path, quick_uv: str) -> None:
-    assert_gone(crashed(building, told, quick_uv, "cd /; env -i setsid sleep 600 &"))
+def test_recovery_ends_detached_processes_of_a_crashed_build(building: Building, pid_pipe: Path, quick_uv: str) -> None:
+    assert_gone(crashed(building, pid_pipe, quick_uv, "cd /; env -i setsid sleep 600 &"))
 
 
-def test_a_crashed_attempt_can_be_started_again_without_recovery(building: Building, told: Path, quick_uv: str) -> None:
-    orphans = crashed(building, told, quick_uv)
+def test_a_crashed_attempt_can_be_started_again_without_recovery(
+    building: Building, pid_pipe: Path, quick_uv: str
+) -> None:
+    orphans = crashed(building, pid_pipe, quick_uv)
     assert building.build({"postBuild": "true"}, scope="tree").state is BuildState.SUCCEEDED
     assert_gone(orphans)
 
 
-def test_recovery_does_not_touch_builds_of_another_process(building: Building, told: Path, quick_uv: str) -> None:
-    order = ordered(building.repository({"postBuild": f"echo $$ > {told}\nsleep 600\n"}), scope="tree")
+def test_recovery_does_not_touch_builds_of_another_process(building: Building, pid_pipe: Path, quick_uv: str) -> None:
+    order = ordered(building.repository({"postBuild": f"echo $$ > {pid_pipe}\nsleep 600\n"}), scope="tree")
     handle = building.builds.start(order)
-    processes = watched(told)
+    processes = watched(pid_pipe)
     other = Building(building.folder, uv=quick_uv)
     other.builds.recover()
     assert other.builds.status(handle).state is BuildState.RUNNING

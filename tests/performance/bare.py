@@ -15,7 +15,7 @@ import httpx
 PATIENCE_SECONDS = 120
 TOKEN = "0123456789abcdef0123456789abcdef"
 PACKAGES = ("pip", "jupyterlab", "notebook", "nbgitpuller")
-"""What Bindery puts into every environment."""
+"""The packages that Bindery puts into every environment."""
 
 
 def surroundings(home: Path) -> dict[str, str]:

@@ -42,7 +42,7 @@ SETTLE_SECONDS = 1
 TICK_SECONDS = 1  # a kubelet looks at its containers at this interval
 STEPS = ("service", "pod", "runs", "answers")
 GOLDEN = (math.sqrt(5) - 1) / 2
-Told = dict[str, str]
+EventData = dict[str, str]
 
 
 class Bench:
@@ -54,18 +54,18 @@ class Bench:
         self.host = urlsplit(shipped.address)
         self.clearing: list[Callable[[], None]] = [shipped.remove_sessions]
 
-    def launch(self, sightings: Sightings | None = None, steps: Steps | None = None) -> tuple[float, Told]:
+    def launch(self, sightings: Sightings | None = None, steps: Steps | None = None) -> tuple[float, EventData]:
         """Return the seconds from the GET of /build until the session's public address answers, and the last event."""
         start = time.perf_counter()
         with self.bindery.stream(self.spec) as stream:
-            steps_heard = {event.phase: time.perf_counter() for event in stream.listen()}
+            step_times = {event.phase: time.perf_counter() for event in stream.listen()}
         session = dict(stream.last.data)
         assert session["phase"] == "ready", stream.text
         while not answers("127.0.0.1", self.host.port or 80, urlsplit(session["url"]).netloc, session["token"]):
             time.sleep(EVERY_SECONDS)
         took = time.perf_counter() - start
         if sightings and steps is not None:
-            self._note(sightings, steps, start, session, steps_heard)
+            self._note(sightings, steps, start, session, step_times)
         return took, session
 
     def timed(self, sightings: Sightings, steps: Steps) -> float:
@@ -84,14 +84,14 @@ class Bench:
         time.sleep(SETTLE_SECONDS + TICK_SECONDS * (run * GOLDEN % 1))
 
     def _note(
-        self, sightings: Sightings, steps: Steps, start: float, last_event: Told, steps_heard: dict[str, float]
+        self, sightings: Sightings, steps: Steps, start: float, last_event: EventData, step_times: dict[str, float]
     ) -> None:
         session = urlsplit(last_event["url"]).netloc.partition(".")[0]
         for step in STEPS:
             steps[step].append(sightings.wait(session, step) - start)
-        for phase, at_ in steps_heard.items():
+        for phase, at_ in step_times.items():
             steps[f"event {phase}"].append(at_ - start)
-        steps["lag"].append(steps_heard["ready"] - sightings.seen[session]["answers"])
+        steps["lag"].append(step_times["ready"] - sightings.times[session]["answers"])
 
 
 def cleared(bench: Bench, take: Callable[[int], float]) -> Callable[[int], float]:

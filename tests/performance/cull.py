@@ -43,7 +43,7 @@ VERBS: Mapping[str, Callable[[System], None]] = {
 class Cost:
     """The cost of one sweep in a process of its own.
 
-    processor: seconds. memory: bytes more than before it. asked: sessions' servers.
+    processor: seconds. memory: bytes more than before it. requests: to sessions' servers.
     """
 
     seconds: float
@@ -52,12 +52,12 @@ class Cost:
     table: Counter[str]
     api: Counter[str]
     sent: int
-    asked: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         return (
             f"{self.seconds:.1f} s, {self.processor:.1f} s of a processor, {self.memory / 1e6:.0f} MB, API calls {_spelled(self.api)}, "
-            f"table calls {_spelled(self.table)}, sessions' servers {_spelled(self.asked)}, {self.sent} messages"
+            f"table calls {_spelled(self.table)}, sessions' servers {_spelled(self.requests)}, {self.sent} messages"
         )
 
 
@@ -109,10 +109,10 @@ class Sweeps:
         for name in _names(count, silent):
             table.put(record_of(name, servers.url(name), time.time()))
         table.close()
-        before = Counter(servers.heard())
+        before = Counter(servers.requests())
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
             cost = fresh.submit(sweep, verb, self.shipped.kubeconfig, path).result()
-        cost.asked.update(Counter(servers.heard()) - before)
+        cost.requests.update(Counter(servers.requests()) - before)
         return cost
 
 
@@ -120,7 +120,7 @@ def _names(count: int, silent: int = 0) -> list[str]:
     return [f"{SILENT if silent and n % silent == 0 else 's'}{n:05}" for n in range(count)]
 
 
-def told(verb: str, costs: Sequence[Cost]) -> str:
+def described(verb: str, costs: Sequence[Cost]) -> str:
     """Return a line about the growth of the cost from FEW to MANY."""
     few, many = costs
     ratios = {
@@ -154,7 +154,7 @@ def main() -> None:
                 cost = sweeps.measure(verb, count, servers, silent)
                 costs.setdefault(name, []).append(cost)
                 print(f"  {name}, {count} sessions: {cost}", flush=True)
-        print("\n".join(told(name, pair) for name, pair in costs.items()))
+        print("\n".join(described(name, pair) for name, pair in costs.items()))
 
 
 if __name__ == "__main__":

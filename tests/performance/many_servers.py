@@ -34,7 +34,7 @@ class ManyServers:
     def url(self, session: str) -> str:
         return f"http://{session}.{DOMAIN}:{self.port}/"
 
-    def heard(self) -> dict[str, int]:
+    def requests(self) -> dict[str, int]:
         """Return the connections and requests so far, by path."""
         counts: dict[str, int] = httpx.get(f"http://127.0.0.1:{self.port}/heard", trust_env=False).json()
         return counts
@@ -55,11 +55,11 @@ def many_servers(delay: float = 0) -> Iterator[ManyServers]:
             process.terminate()
 
 
-class Answering(asyncio.Protocol):
+class Responder(asyncio.Protocol):
     """Requests without bodies, one after the other on a connection."""
 
-    def __init__(self, heard: Counter[str], delay: float) -> None:
-        self.heard = heard
+    def __init__(self, requests: Counter[str], delay: float) -> None:
+        self.requests = requests
         self.delay = delay
         self.unread = b""
 
@@ -80,8 +80,8 @@ class Answering(asyncio.Protocol):
 
     def _answer(self, path: str, session: str, authorization: str) -> tuple[int, object]:
         if path == "/heard":
-            return 200, self.heard
-        self.heard.update([path] if self.counted else [path, "connections"])
+            return 200, self.requests
+        self.requests.update([path] if self.counted else [path, "connections"])
         self.counted = True
         if authorization != f"token {token_of(session)}":
             return 403, {}
@@ -105,7 +105,7 @@ def _spelled(code: int, content: object) -> bytes:
 
 async def main(delay: float) -> None:
     counts: Counter[str] = Counter()
-    make = partial(Answering, counts, delay)
+    make = partial(Responder, counts, delay)
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

@@ -18,17 +18,17 @@ from tests.cluster.shipped import DOMAIN, NAMESPACE, Shipped
 from tests.performance.answers import answers
 
 EVERY_SECONDS = 0.004
-Seen = dict[str, float]
+Times = dict[str, float]
 
 
 class Sightings:
     """The sightings of sessions' objects.
 
-    seen: by session, the time (`time.perf_counter`) when each of `service`, `pod`, `runs` and `answers` was first so.
+    times: by session, the time (`time.perf_counter`) when each of `service`, `pod`, `runs` and `answers` was first so.
     """
 
     def __init__(self, shipped: Shipped) -> None:
-        self.seen: dict[str, Seen] = {}
+        self.times: dict[str, Times] = {}
         self._port = shipped.cluster.gateway_port
         self._client = new_client_from_config(config_file=str(shipped.cluster.kubeconfig))
         self._watches: list[Any] = []
@@ -53,12 +53,12 @@ class Sightings:
             for watch in self._watches:
                 watch.stop()
 
-    def wait(self, session: str, what: str, seconds: float = 30) -> float:
+    def wait(self, session: str, state: str, seconds: float = 30) -> float:
         until = time.monotonic() + seconds
-        while what not in self.seen.get(session, {}):
-            assert time.monotonic() < until, f"{session}: never saw {what}, only {self.seen.get(session)}"
+        while state not in self.times.get(session, {}):
+            assert time.monotonic() < until, f"{session}: never saw {state}, only {self.times.get(session)}"
             time.sleep(0.01)
-        return self.seen[session][what]
+        return self.times[session][state]
 
     def _begin(self, target: Any, *arguments: Any) -> None:
         threading.Thread(target=target, args=arguments, daemon=True).start()
@@ -88,5 +88,5 @@ class Sightings:
                 return
             time.sleep(EVERY_SECONDS)
 
-    def _note(self, session: str, what: str) -> None:
-        self.seen.setdefault(session, {}).setdefault(what, time.perf_counter())
+    def _note(self, session: str, state: str) -> None:
+        self.times.setdefault(session, {}).setdefault(state, time.perf_counter())

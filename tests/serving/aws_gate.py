@@ -26,14 +26,14 @@ class AwsGate(Loopback):
 
     behind: the emulator's port.
     writable: by access key, patterns of the partition keys that it may write; a key that is not listed may write any.
-    asked: how often each access key made which call, such as `dynamodb:GetItem`. Each function has a key of its own.
+    calls: how often each access key made which call, such as `dynamodb:GetItem`. Each function has a key of its own.
     """
 
     def __init__(self, behind: int, codebuild: CodeBuild) -> None:
         self.behind = behind
         self.codebuild = codebuild
         self.writable: dict[str, set[str]] = {}
-        self.asked: Counter[tuple[str, str]] = Counter()
+        self.calls: Counter[tuple[str, str]] = Counter()
         super().__init__(_Handler)
 
     @property
@@ -52,7 +52,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         signed = SIGNED.search(self.headers.get("Authorization", ""))
         key, service = (signed[1], signed[2]) if signed else ("", "")
         action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        self.server.owner.asked[key, f"{service}:{action}"] += 1
+        self.server.owner.calls[key, f"{service}:{action}"] += 1
         if service == "dynamodb" and self._is_refused(key, json.loads(body)):
             self._send(400, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(REFUSED).encode())
         elif service in PLAYED:

@@ -40,7 +40,7 @@ class Build:
     ended: threading.Event = field(default_factory=threading.Event)
     turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def told(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """Return the build as BatchGetBuilds has it."""
         exported = [{"name": name, "value": value} for name, value in self.exported.items()]
         phases = [
@@ -79,13 +79,13 @@ class BuildMachine:
 
     environment: variables of every build, the project's included; the buildspec's variables give way to them.
     around: the command that runs the build's commands, such as `nsenter`.
-    heard: called with each line of the log, when it is written. changed: called with an event's detail.
+    on_line: called with each line of the log, when it is written. changed: called with an event's detail.
     """
 
     folder: Path
     buildspec: str
     environment: Mapping[str, str]
-    heard: Callable[[str], None]
+    on_line: Callable[[str], None]
     changed: Callable[[dict[str, Any]], None]
     around: Sequence[str] = ()
     minute: float = 60.0
@@ -94,29 +94,29 @@ class BuildMachine:
     tokens: dict[str, str] = field(default_factory=dict)
     turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def start_build(self, **asked: Any) -> dict[str, Any]:
-        _check("StartBuild", asked)
+    def start_build(self, **request: Any) -> dict[str, Any]:
+        _check("StartBuild", request)
         with self.turn:
-            token = asked["idempotencyToken"]
+            token = request["idempotencyToken"]
             if token not in self.tokens:
-                build = self._create(asked)
+                build = self._create(request)
                 self.tokens[token] = build.id
                 threading.Thread(target=self._run, args=[build], daemon=True).start()
-            return {"build": self.builds[self.tokens[token]].told()}
+            return {"build": self.builds[self.tokens[token]].described()}
 
-    def batch_get_builds(self, **asked: Any) -> dict[str, Any]:
-        _check("BatchGetBuilds", asked)
-        builds = [self.builds[name] for name in asked["ids"] if name in self.builds]
-        missing = [name for name in asked["ids"] if name not in self.builds]
-        return {"builds": [build.told() for build in builds], "buildsNotFound": missing}
+    def batch_get_builds(self, **request: Any) -> dict[str, Any]:
+        _check("BatchGetBuilds", request)
+        builds = [self.builds[name] for name in request["ids"] if name in self.builds]
+        missing = [name for name in request["ids"] if name not in self.builds]
+        return {"builds": [build.described() for build in builds], "buildsNotFound": missing}
 
-    def stop_build(self, **asked: Any) -> dict[str, Any]:
-        _check("StopBuild", asked)
-        if asked["id"] not in self.builds:
+    def stop_build(self, **request: Any) -> dict[str, Any]:
+        _check("StopBuild", request)
+        if request["id"] not in self.builds:
             raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "no such build"}}, "StopBuild")
-        build = self.builds[asked["id"]]
+        build = self.builds[request["id"]]
         self._cut(build, "STOPPED")
-        return {"build": build.told()}
+        return {"build": build.described()}
 
     def forget_tokens(self) -> None:
         """Forget the clients' tokens, as AWS does after five minutes."""
@@ -209,7 +209,7 @@ class BuildMachine:
         with output:
             for line in output:
                 build.lines.append(line.decode().rstrip("\n"))
-                self.heard(build.lines[-1])
+                self.on_line(build.lines[-1])
 
 
 def _variable(state: Path, name: str) -> str:

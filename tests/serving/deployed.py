@@ -112,14 +112,14 @@ class Deployed:
         logs.create_log_stream(**place)
         logs.put_log_events(**place, logEvents=[{"timestamp": time.time_ns() // 1_000_000, "message": line}])
 
-    def asked(self) -> Counter[tuple[str, str]]:
+    def aws_calls(self) -> Counter[tuple[str, str]]:
         """Return how often each function has made each call to AWS so far."""
         functions = self.emulator.client("lambda").list_functions()["Functions"]
         names = {physical: name for name, physical in self.resources.items()}
         keys = {_key(each): names[each["FunctionName"]] for each in functions} | {
             self.streaming_keys["AWS_ACCESS_KEY_ID"]: "StreamLaunch"
         }
-        return Counter({(keys.get(key, key), action): count for (key, action), count in self.gate.asked.items()})
+        return Counter({(keys.get(key, key), action): count for (key, action), count in self.gate.calls.items()})
 
     def waiting(self, queue: str) -> int:
         """Count the messages in a queue, hidden ones included."""

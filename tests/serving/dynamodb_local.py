@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.serving.loopback import free_port
+
 POM = Path(__file__).parent / "dynamodb-local" / "pom.xml"
 MAIN = "software.amazon.dynamodb.services.local.main.ServerRunner"
 JAVA = 17
@@ -101,11 +103,3 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
         else:
             return True
     return False
-
-
-def free_port() -> int:
-    """Return a port that has no listener now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

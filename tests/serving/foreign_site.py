@@ -10,17 +10,17 @@ ATTACK = """
 async function attack(bindery, spec) {
   const build = `${bindery}/build/git/${spec}`, page = `${bindery}/v2/git/${spec}`, api = `${bindery}/api/launches`;
   const order = JSON.stringify({provider: "git", spec});
-  const told = [];
-  const tell = (what) => (how) => told.push(`${what}: ${how}`);
+  const results = [];
+  const report = (attempt) => (result) => results.push(`${attempt}: ${result}`);
   const ask = (what, url, options) =>
     fetch(url, options).then((answer) => answer.text().then((text) => `${answer.type} ${answer.status} ${text}`))
-      .catch((error) => error.name).then(tell(what));
+      .catch((error) => error.name).then(report(what));
   const load = (what, tag, attributes) => new Promise((resolve) => {
     const element = Object.assign(document.createElement(tag), attributes);
     element.onload = () => resolve("loaded");
     element.onerror = () => resolve("error");
     document.body.append(element);
-  }).then(tell(what));
+  }).then(report(what));
   const submit = (what, action, method, enctype, name, value) => new Promise((resolve) => {
     const frame = Object.assign(document.createElement("iframe"), {name: `frame ${what}`});
     document.body.append(frame);
@@ -29,7 +29,7 @@ async function attack(bindery, spec) {
     form.append(Object.assign(document.createElement("input"), {name, value}));
     document.body.append(form);
     form.submit();
-  }).then(tell(what));
+  }).then(report(what));
   const events = {Accept: "text/event-stream"};
   const json = {"Content-Type": "application/json"};
   const tries = [];
@@ -47,7 +47,7 @@ async function attack(bindery, spec) {
     const source = new EventSource(build);
     source.onmessage = (event) => { source.close(); resolve(event.data); };
     source.onerror = () => { source.close(); resolve("error"); };
-  }).then(tell("events")));
+  }).then(report("events")));
   for (const tag of ["img", "script", "embed", "iframe"])
     for (const [name, src] of [["build", build], ["page", page]]) tries.push(load(`${tag} ${name}`, tag, {src}));
   tries.push(load("style", "link", {rel: "stylesheet", href: build}));
@@ -63,7 +63,7 @@ async function attack(bindery, spec) {
   })));
   navigator.sendBeacon(api, new Blob([order], {type: "text/plain"}));
   await Promise.all(tries);
-  return told.sort();
+  return results.sort();
 }
 """
 PAGE = """<!doctype html><meta charset="utf-8"><title>elsewhere</title><h1>elsewhere</h1>

@@ -109,8 +109,8 @@ def _quoted(path: bytes) -> bytes:
 class GitServer(Loopback):
     """A server for the bare repositories below `root`, protocol version 2 included, while its `with` block lasts.
 
-    environment: git's variables. asked: the requests so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
-    private: path prefix -> the only value of Authorization that is let in; told: every value that came, by path.
+    environment: git's variables. requests: the requests so far, such as `GET /demo.git/info/refs?service=git-upload-pack`.
+    private: path prefix -> the only value of Authorization that is accepted. authorizations: path and value of each request that had one.
     answers: path prefix -> (status, headers) answered in place of git.
     lfs: the server of Git LFS objects for all repositories, if there is one.
     halves: path prefixes with content that stops halfway until `well` is set; half_histories: the equivalent for histories.
@@ -120,10 +120,10 @@ class GitServer(Loopback):
     def __init__(self, root: Path, host: str = "127.0.0.1") -> None:
         self.root = root
         self.environment = ENVIRONMENT
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.answers: dict[str, tuple[int, dict[str, str]]] = {}
         self.private: dict[str, str] = {}
-        self.told: list[tuple[str, str]] = []
+        self.authorizations: list[tuple[str, str]] = []
         self.halves: set[str] = set()
         self.half_histories: set[str] = set()
         self.sent = 0
@@ -160,9 +160,9 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> None:
         owner = self.server.owner
-        owner.asked.append(f"{self.command} {self.path}")
+        owner.requests.append(f"{self.command} {self.path}")
         authorization = self.headers.get("Authorization", "")
-        owner.told += [(self.path, authorization)] if authorization else []
+        owner.authorizations += [(self.path, authorization)] if authorization else []
         if any(
             self.path.startswith(prefix) and authorization != required for prefix, required in owner.private.items()
         ):

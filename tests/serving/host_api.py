@@ -28,7 +28,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """A request. headers: names in lower case."""
 
     path: str
@@ -66,7 +66,7 @@ class ApiServer(Loopback):
         self.private: set[str] = set()
         self.forbidden: set[str] = set()
         self.replies: dict[str, Reply] = {}
-        self.asked: list[Asked] = []
+        self.requests: list[Request] = []
         super().__init__(_Handler)
 
     @property
@@ -120,6 +120,6 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
     def _say(self, replies: Callable[[str, Mapping[str, str]], Reply]) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = replies(self.path, headers)
-        self.server.owner.asked.append(Asked(self.path, headers, reply.status))
+        self.server.owner.requests.append(Request(self.path, headers, reply.status))
         body = b"" if reply.status == 304 else json.dumps(reply.body).encode()
         self.send(reply.status, body, reply.headers)

@@ -21,7 +21,7 @@ from bindery.domain.errors import BinderyError
 from bindery.domain.repository import Repository
 from bindery.domain.sessions import SessionOrder
 from bindery.ports.contents import Checkout
-from bindery_local.sessions.processes import Process, everything
+from bindery_local.processes import Process, everything
 from tests.serving.uv import UV
 
 REF = "a" * 40

@@ -33,7 +33,7 @@ class LfsStore:
     base: the address of the downloads, without a trailing slash.
     header: the headers that it asks clients to send at downloads. required: the headers that downloads have to have.
     batch: answers every batch request instead. downloads: answers every download instead.
-    asked: method, path and headers, in lower case, of each request.
+    requests: method, path and headers, in lower case, of each request.
     """
 
     base: str
@@ -42,7 +42,7 @@ class LfsStore:
     required: dict[str, str] = field(default_factory=dict)
     batch: Reply | None = None
     downloads: Reply | None = None
-    asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def add(self, content: bytes) -> str:
         """Store an object; return its pointer file."""
@@ -55,7 +55,7 @@ class LfsStore:
         if not is_batch and not path.startswith(OBJECTS):
             return None
         lower = {name.lower(): value for name, value in headers.items()}
-        self.asked.append((method, path, lower))
+        self.requests.append((method, path, lower))
         if is_batch:
             assert (lower["accept"], lower["content-type"]) == (MEDIA_TYPE, MEDIA_TYPE)
             request = json.loads(body)

@@ -1,12 +1,15 @@
 """The common part of the tests' HTTP servers: a server on loopback, in a thread of its own, while a `with` block lasts."""
 
+import socket
 import ssl
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+from bindery.adapters.http.budget import AddressInfo
 
 
 class Loopback:
@@ -89,3 +92,16 @@ class Quiet(BaseHTTPRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log no request."""
+
+
+def free_port() -> int:
+    """Return a port that has no listener now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
+    """Resolve every name to this machine."""
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]

@@ -17,10 +17,10 @@ CREDENTIALS_PATH = "/v2/credentials/6b1d7a1e-0c5f-4d0e-9d4e-of-this-build"
 
 
 class MachineAws(Loopback):
-    """A server that runs while its `with` block lasts. asked: actions and paths, in order."""
+    """A server that runs while its `with` block lasts. requests: actions and paths, in order."""
 
     def __init__(self, registry: LocalRegistry, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self._registry = registry
         super().__init__(_Handler, host, port)
 
@@ -49,7 +49,7 @@ class MachineAws(Loopback):
 
 class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.server.owner.asked.append(self.path)
+        self.server.owner.requests.append(self.path)
         if self.path != CREDENTIALS_PATH:
             return self._send(404, {})
         credentials = {"AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, "Token": SESSION_TOKEN}
@@ -58,7 +58,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.body())
         action = self.headers["X-Amz-Target"].rpartition(".")[2]
-        self.server.owner.asked.append(action)
+        self.server.owner.requests.append(action)
         if ACCESS_KEY not in self.headers.get("Authorization", ""):
             return self._send(403, {"__type": "AccessDeniedException", "message": "not the project's credentials"})
         return self._send(*self.server.owner.answer(action, body))

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from tests.serving.aws import REGION, config, session
-from tests.serving.dynamodb_local import free_port
+from tests.serving.loopback import free_port
 from tests.serving.packages import ROOT, make
 from tests.serving.runtime import until
 

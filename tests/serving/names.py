@@ -1,8 +1,9 @@
 """Names below `localhost` as a browser resolves them, for clients that ask the machine's resolver, which may not know them."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import httpx
 import pytest
 
 
@@ -18,3 +19,8 @@ def localhost_names() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(socket, "getaddrinfo", answer)
         yield
+
+
+def session_of(ready: Mapping[str, str]) -> str:
+    """Return the session's id, which is the first part of the host in the address of a launch that became ready."""
+    return httpx.URL(ready["url"]).host.partition(".")[0]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.serving.loopback import free_port
+
 USER, PASSWORD = "pusher", "s3cret-of-the-registry"
 _HTPASSWD = "pusher:$2y$04$0vcGWlhYCe67jxijWhzIXesLRzlLCH2rnZDgxB78OImg2AH0WJeWe\n"
 _CONFIG = """version: 0.1
@@ -42,7 +44,7 @@ class LocalRegistry:
     def __init__(self, folder: Path, *, locked: bool = False, host: str = "127.0.0.1") -> None:
         self.user, self.password = (USER, PASSWORD) if locked else ("", "")
         self._folder = folder
-        self.host = f"{host}:{_free_port()}"
+        self.host = f"{host}:{free_port()}"
         folder.mkdir(parents=True)
         (folder / "htpasswd").write_text(_HTPASSWD)
         (folder / "config.yml").write_text(
@@ -94,10 +96,3 @@ def local_registry(folder: Path, *, locked: bool = False, host: str = "127.0.0.1
         yield registry
     finally:
         registry.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

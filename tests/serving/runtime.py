@@ -79,7 +79,7 @@ class Stream:
         self._lines = self._lines or self.response.iter_lines()
         for line in self._lines:
             if time.monotonic() > self.until:
-                raise TimeoutError(f"the stream does not end; heard: {self.events[-5:]}")
+                raise TimeoutError(f"the stream does not end; events: {self.events[-5:]}")
             name, _, value = line.partition(": ")
             if line.startswith(":"):
                 self.comments.append(line)
@@ -93,7 +93,7 @@ class Stream:
             elif line:
                 raise ValueError(f"no line of an event: {line}")
 
-    def hear(self, phase: str) -> Event:
+    def wait_for(self, phase: str) -> Event:
         """Listen until the phase comes."""
         for event in self.listen():
             if event.phase == phase:

@@ -49,7 +49,7 @@ class RuntimeApi(Loopback):
         self.idle = 0
         self.closed = threading.Event()
         self.waiting: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
-        self.taken: dict[str, _Invocation] = {}
+        self.invocations: dict[str, _Invocation] = {}
         super().__init__(_Handler)
 
     def __exit__(
@@ -64,7 +64,7 @@ class RuntimeApi(Loopback):
 
         The function cannot tell if a client reads. Raise RuntimeError if the function failed.
         """
-        invocation = _Invocation(f"request-{len(self.taken) + self.waiting.qsize()}", event)
+        invocation = _Invocation(f"request-{len(self.invocations) + self.waiting.qsize()}", event)
         self.waiting.put(invocation)
         head = invocation.head.result(SECONDS)
         headers = head["headers"]
@@ -84,7 +84,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         if invocation is None:
             self.close_connection = True
             return
-        self.server.owner.taken[invocation.id] = invocation
+        self.server.owner.invocations[invocation.id] = invocation
         about = {"Aws-Request-Id": invocation.id, "Deadline-Ms": str(2**42), "Invoked-Function-Arn": "arn:aws:lambda:f"}
         self._answer(invocation.event, **{f"Lambda-Runtime-{name}": value for name, value in about.items()})
 
@@ -94,7 +94,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
             self._answer({}, **{"Lambda-Extension-Identifier": "adapter"})
             return
         id_, _, outcome = self.path.removeprefix(f"{RUNTIME}/").partition("/")
-        invocation = self.server.owner.taken[id_]
+        invocation = self.server.owner.invocations[id_]
         if outcome != "response" or any(self.headers[name] != value for name, value in STREAMED.items()):
             invocation.head.set_exception(RuntimeError(f"{outcome}: {b''.join(self._parts())!r}"))
         else:

@@ -21,13 +21,13 @@ def answer(body: bytes, content_type: str = "text/plain", status: str = "200 OK"
 
 
 class ScriptedServer:
-    """A server that plays a script. asked: the requests' heads so far.
+    """A server that plays a script. requests: the requests' heads so far.
 
     closing: set when the server ends, so that an endless script can stop waiting.
     """
 
     def __init__(self, script: Script) -> None:
-        self.asked: list[bytes] = []
+        self.requests: list[bytes] = []
         self.closing = threading.Event()
         self._script = script
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -74,7 +74,7 @@ class ScriptedServer:
                 if not piece:
                     return
                 head += piece
-            self.asked.append(head)
+            self.requests.append(head)
             for piece in self._script(head):
                 if self.closing.is_set():
                     return

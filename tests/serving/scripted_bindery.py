@@ -45,7 +45,7 @@ Answer = tuple[int, Mapping[str, str], Mapping[str, object]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """A request for the stream, as it came."""
 
     target: str
@@ -67,7 +67,7 @@ class ScriptedBindery(Loopback):
         self.created: list[Mapping[str, object]] = []
         self.permits: list[str] = []
         self.answers: list[Answer] = []
-        self.asked: list[Asked] = []
+        self.requests: list[Request] = []
         self.sessions: list[str] = []
         self.autostart = True
         self.isolated = True
@@ -150,7 +150,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         self.send(status, json.dumps(payload).encode(), {"Content-Type": "application/json", **headers})
 
     def _stream(self) -> None:
-        self.bindery.asked.append(Asked(self.path, self.headers["Last-Event-ID"]))
+        self.bindery.requests.append(Request(self.path, self.headers["Last-Event-ID"]))
         if not self.bindery.scripts:
             self.send(503)
             return

@@ -29,12 +29,12 @@ MISSING = Reply(404, {"message": "Not Found"})
 class Site(Loopback):
     """A server that runs while its `with` block lasts. replies: path -> the answer to send instead.
 
-    asked: paths with their queries, in order.
+    requests: paths with their queries, in order.
     """
 
     def __init__(self) -> None:
         self.replies: dict[str, Reply] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         super().__init__(_Handler)
 
     @property
@@ -46,7 +46,7 @@ class Site(Loopback):
         return MISSING
 
     def answer(self, target: str) -> Reply:
-        self.asked.append(target)
+        self.requests.append(target)
         path, _, query = target.partition("?")
         return self.replies.get(path) or self.found(path, dict(parse_qsl(query, keep_blank_values=True)))
 

@@ -33,3 +33,8 @@ def transformed(template: Path = ROOT / "template.yaml") -> Mapping[str, Any]:
     ran = subprocess.run(command, env=quiet, capture_output=True, text=True, check=True)
     expanded: Mapping[str, Any] = json.loads(ran.stdout)
     return expanded
+
+
+def of_type(resources: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, Mapping[str, Any]]:
+    """Return the properties of all resources of a type, by name."""
+    return {name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == kind}

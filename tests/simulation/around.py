@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 
 from tests.simulation.faults import Faults
-from tests.simulation.story import Told
+from tests.simulation.story import Entry
 from tests.simulation.tasks import Killed, Scheduler, TaskClock
 
 SLOWER = 20
@@ -34,7 +34,7 @@ class Around:
     """Surroundings of calls. Before a call it has no effect yet, after it the whole effect is there; in between,
     other tasks may act.
 
-    injected: faults by kind. told: the story so far. quiet: no story is written, for worlds that are only counted.
+    injected: faults by kind. entries: the story so far. quiet: no story is written, for worlds that are only counted.
     """
 
     def __init__(self, seed: int, *, quiet: bool = False) -> None:
@@ -43,7 +43,7 @@ class Around:
         self.sluggish = self.random.choice(SLUGGISH).split()
         self.latency = self.random.choice((0.01, 0.01, 0.1, 0.5))
         self.injected: Counter[str] = Counter()
-        self.told: list[Told] = []
+        self.entries: list[Entry] = []
         self.quiet = quiet
         self.clock = TaskClock(seed)
         self.clock.scheduler = self.scheduler = Scheduler(self.clock)
@@ -108,7 +108,7 @@ class Around:
         task = self.scheduler.task
         if not self.quiet:
             name, about = (task.name, task.about) if task else ("world", "")
-            self.told.append(Told(self.elapsed, name, about, what))
+            self.entries.append(Entry(self.elapsed, name, about, what))
 
     def _may_kill(self, cause: str) -> None:
         task = self.scheduler.task

@@ -109,7 +109,7 @@ class SimBuilds(FakeBuilds):
         started = self._kept.started(environment.key, environment.attempt, environment.claimed_at)
         return started.at if started else None
 
-    def word(self, environment: str, attempt: int) -> BuildReport:
+    def report(self, environment: str, attempt: int) -> BuildReport:
         """Return the service's report of an attempt."""
         return super().status(f"{environment}-{attempt}")
 

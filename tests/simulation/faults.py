@@ -131,7 +131,7 @@ CALM = Faults(
     session_busy=0.3,
     visitor_reloads=0.3,
 )
-"""Nothing is lost and nobody dies: everything has to come to its end without any timer."""
+"""Faults without any lost message or killed function. All work has to end without a timer."""
 
 ROUGH = replace(
     CALM,

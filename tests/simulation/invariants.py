@@ -98,7 +98,7 @@ class Watched:
         registered = [launch for launch, at in self.waiters[environment].items() if at < since]
         return any(_awaited(self.launches[launch]) == environment for launch in registered)
 
-    def wanted(self, environment: str, since: float) -> bool:
+    def is_wanted(self, environment: str, since: float) -> bool:
         """Return True if a launch waits for the environment's build, or has waited since then."""
         waits = any(_awaited(launch) == environment for launch in self.launches.values())
         return waits or self.left.get(environment, 0) >= since

@@ -8,12 +8,12 @@ from bindery.lambda_support.logging import logger
 
 
 @contextmanager
-def listening(hear: Callable[[str], None]) -> Iterator[None]:
-    """Send lines only to `hear` while the block lasts. An error that comes along is included as its last line."""
+def listening(handle_line: Callable[[str], None]) -> Iterator[None]:
+    """Send lines only to `handle_line` while the block lasts. An error that comes along is included as its last line."""
 
     def listen(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        hear(f"{record.getMessage()} {error or ''}")
+        handle_line(f"{record.getMessage()} {error or ''}")
         return False  # and the line goes to no other place
 
     logger()  # made before its filters are asked for

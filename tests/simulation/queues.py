@@ -26,7 +26,7 @@ SETTINGS = {
 UNHANDLED = "Unburied"
 BEST_EFFORT = ("events", "logs")
 FOR_ALL = (*BEST_EFFORT, "builds")
-"""What no launch has for itself: lost, only a timer finds it."""
+"""The messages that belong to no single launch: only a timer notices their loss."""
 
 
 @dataclass
@@ -47,15 +47,15 @@ class Letter:
 class SimQueues:
     """The queue port.
 
-    asked: called with each message before it is sent. buried: called with each that becomes a dead letter.
+    on_send: called with each message before it is sent. on_dead_letter: called with each that becomes a dead letter.
     settings: by queue. patient: a message of the queues FOR_ALL comes again until it is handled. sends: counted, by
     queue.
     """
 
     def __init__(
-        self, around: Around, handle: Handle, asked: Callable[[Message], None], buried: Callable[[str], None]
+        self, around: Around, handle: Handle, on_send: Callable[[Message], None], on_dead_letter: Callable[[str], None]
     ) -> None:
-        self._around, self._handle, self._asked, self._buried = around, handle, asked, buried
+        self._around, self._handle, self._on_send, self._on_dead_letter = around, handle, on_send, on_dead_letter
         self.under_way: dict[int, Letter] = {}
         self.unheard: list[Letter] = []
         self.sends: Counter[str] = Counter()
@@ -66,7 +66,7 @@ class SimQueues:
         check_delay(delay)
         self._around.before(f"send {message.queue} {message.model_dump_json(exclude={'version', 'lines'})}")
         self._around.trouble("throttled", Throttled())
-        self._asked(message)
+        self._on_send(message)
         self.accept(message, delay)
         self._around.after(f"send {message.queue}")
         self._around.trouble("unanswered", Throttled())
@@ -129,7 +129,7 @@ class SimQueues:
         if settings.dead_letter is None or settings.dead_letter == UNHANDLED:
             self.unheard.append(letter)
             return
-        self._buried(letter.body)
+        self._on_dead_letter(letter.body)
         self._add(Letter(settings.dead_letter, letter.body, self._number()), 0)
 
     def _done(self, letter: Letter) -> None:

@@ -58,7 +58,7 @@ def check_pairs(
         gone_at = launcher.facts[record.id].gone_at if record.id in launcher.facts else None
         gone = gone_at is not None and gone_at < start
         if record.state is SessionState.RUNNING and not young and gone and record.id not in stop_reasons:
-            raise Broken("a session has no object, and nobody asked for its end", record.id)
+            raise Broken("a session has no object, and its end was not requested", record.id)
 
 
 def check_ages(watched: Watched, stop_reasons: Mapping[str, str], start: float, limit: float, period: float) -> None:
@@ -73,26 +73,26 @@ def check_ages(watched: Watched, stop_reasons: Mapping[str, str], start: float, 
             raise Broken("a session outlived its limit and a sweep", session.id)
 
 
-def check_turns(turns: Turns, is_told: Callable[[str, int], bool], seconds: float, now: float) -> None:
-    """Check that the first in line is told about a free slot within that time.
+def check_turns(turns: Turns, is_notified: Callable[[str, int], bool], seconds: float, now: float) -> None:
+    """Check that the first in line is notified of a free slot within that time.
 
     now: or the time when a sweep without trouble began.
     """
     first = turns.passed_over(now - seconds)
-    if first and not is_told(*first):
-        raise Broken("a slot is free, and whoever is first in line was not told", first[0])
+    if first and not is_notified(*first):
+        raise Broken("a slot is free, and the first in line was not notified", first[0])
 
 
 def check_held(
-    turns: Turns, is_idle: Callable[[str, int, float], bool], is_told: Callable[[str, int], bool], since: float
+    turns: Turns, is_idle: Callable[[str, int, float], bool], is_notified: Callable[[str, int], bool], since: float
 ) -> None:
     """Check slots after a sweep without trouble.
 
     No attempt that was not started has had a slot since then, if no launch waits for it.
     """
     for environment, attempt in turns.held_for_long(since):
-        if is_idle(environment, attempt, since) and not is_told(environment, attempt):
-            raise Broken("a slot is held by what was not started and nobody waits for", environment)
+        if is_idle(environment, attempt, since) and not is_notified(environment, attempt):
+            raise Broken("a slot is held by an attempt that was not started and that no launch waits for", environment)
 
 
 def check_unwanted(running: Iterable[str], runs_unwanted: Callable[[str, float], bool], since: float) -> None:

@@ -8,7 +8,7 @@ LINES = 80
 
 
 @dataclass(frozen=True)
-class Told:
+class Entry:
     """A line of the story.
 
     at: seconds since the beginning.
@@ -23,7 +23,7 @@ class Told:
         return f"{self.at:9.3f}  {self.task:24} {self.what}"
 
 
-def story(lines: Sequence[Told], about: str, injected: Mapping[str, int], seed: int) -> str:
+def story(lines: Sequence[Entry], about: str, injected: Mapping[str, int], seed: int) -> str:
     """Return the last lines about a launch or an environment, without those of people that only look.
 
     about: empty for all lines.

@@ -86,7 +86,7 @@ class SimTable:
         item = _item(change)
         self.writes[item.pk, item.sk] += 1
         current = self.real.get(item.pk, item.sk) or Delete(item)
-        self._index.hear(current)
+        self._index.update(current)
         self._wrote(current)
 
 
@@ -97,11 +97,11 @@ class LaggingIndex:
 
     def __init__(self, around: Around) -> None:
         self._around = around
-        self._seen: dict[str, dict[tuple[str, str], Item]] = {}
+        self._items: dict[str, dict[tuple[str, str], Item]] = {}
         self._shards: dict[tuple[str, str], str] = {}
         self._unseen: deque[tuple[float, Change]] = deque()
 
-    def hear(self, change: Change) -> None:
+    def update(self, change: Change) -> None:
         """Take note of a change that has been made."""
         earliest = self._unseen[-1][0] if self._unseen else 0.0
         lag = self._around.random.random() * MOST_LAG_SECONDS if self._around.happens("index_lags") else 0.0
@@ -111,7 +111,7 @@ class LaggingIndex:
         """Return the due items, as the port does."""
         while self._unseen and self._unseen[0][0] <= self._around.now:
             self._show(self._unseen.popleft()[1])
-        there = (item for item in self._seen.get(shard, {}).values() if item.due_at is not None and item.due_at <= now)
+        there = (item for item in self._items.get(shard, {}).values() if item.due_at is not None and item.due_at <= now)
         return sorted(there, key=lambda item: (item.due_at, item.pk, item.sk))[:limit]
 
     def _show(self, change: Change) -> None:
@@ -119,10 +119,10 @@ class LaggingIndex:
         key = (item.pk, item.sk)
         old = self._shards.pop(key, None)
         if old is not None:
-            self._seen[old].pop(key, None)
+            self._items[old].pop(key, None)
         if isinstance(change, Item) and change.due_shard is not None:
             self._shards[key] = change.due_shard
-            self._seen.setdefault(change.due_shard, {})[key] = change
+            self._items.setdefault(change.due_shard, {})[key] = change
 
 
 def _item(change: Change) -> Item:

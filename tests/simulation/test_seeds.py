@@ -40,7 +40,7 @@ def test_every_kind_of_fault_occurs(lives: Lives) -> None:
     assert {fault.name for fault in fields(Faults)} == set(lives.faults)
 
 
-TRACE = "from tests.simulation.world import World; w = World(11); w.run(); print(*w.told, sep='\\n')"
+TRACE = "from tests.simulation.world import World; w = World(11); w.run(); print(*w.entries, sep='\\n')"
 
 
 def traced(hash_seed: str) -> bytes:
@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_trace_in_any_process() -> None:
     assert first == traced("2")
     other = World(12)
     other.run()
-    assert first.decode() != "\n".join(map(str, other.told))
+    assert first.decode() != "\n".join(map(str, other.entries))
 
 
 def test_without_faults_every_launch_is_ready_at_its_first_attempt() -> None:

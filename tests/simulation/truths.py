@@ -103,7 +103,7 @@ class Truths:
         """
         if failure == STOPPED and f"{launch.environment}-{launch.attempt}" in self.unwanted:
             return False
-        return self.builds.word(launch.environment, launch.attempt).failure == failure
+        return self.builds.report(launch.environment, launch.attempt).failure == failure
 
     def _waits_in_line(self, launch: Launch) -> bool:
         """Return True if the launch is over its time and waits for a build that was not begun.
@@ -121,7 +121,7 @@ class Truths:
         """
         if self.system.settings.own_refs_only and not (launch.repository and is_own(launch.repository)):
             raise Broken("a launch is ready at a commit that is on no branch", launch.id)
-        image = self.builds.word(launch.environment, launch.attempt).image
+        image = self.builds.report(launch.environment, launch.attempt).image
         if not _image_of(launch.image, launch.environment) or (image and image != launch.image):
             raise Broken(f"a launch is ready in {launch.image}", launch.id)
         if launch.build_only:
@@ -143,24 +143,24 @@ class Truths:
 
     def outcome(self, environment: Environment) -> None:
         """Check an attempt's outcome in the table: the build service says the same, unless it has forgotten."""
-        word = self.builds.word(environment.key, environment.attempt)
+        report = self.builds.report(environment.key, environment.attempt)
         lost = environment.failure is not None and environment.failure.kind == "BuildLost"
         given_up = self.builds.is_given_up(environment.key, environment.attempt)
-        if word.state is BuildState.RUNNING and not lost and not given_up:
+        if report.state is BuildState.RUNNING and not lost and not given_up:
             raise Broken(f"a build runs and is {environment.state} already", environment.key)
-        if environment.state is EnvironmentState.READY and word.state is BuildState.SUCCEEDED:
-            if environment.image != word.image:
+        if environment.state is EnvironmentState.READY and report.state is BuildState.SUCCEEDED:
+            if environment.image != report.image:
                 raise Broken(f"an environment has the image {environment.image}", environment.key)
-        elif environment.state is EnvironmentState.READY and word.state is BuildState.FAILED:
+        elif environment.state is EnvironmentState.READY and report.state is BuildState.FAILED:
             raise Broken("a build failed and its environment is ready", environment.key)
-        elif not lost and word.state is BuildState.SUCCEEDED and environment.state is not EnvironmentState.EVICTED:
+        elif not lost and report.state is BuildState.SUCCEEDED and environment.state is not EnvironmentState.EVICTED:
             raise Broken("a build went well and its environment failed", environment.key)
 
     def begins(self, handle: str) -> None:
         """Check a build that has just begun: a launch waits for it, or did when the function that started it began."""
         environment, task = handle.rpartition("-")[0], self.around.scheduler.task
-        if task and not self.watched.wanted(environment, task.began):
-            raise Broken("a build begins, and nobody waits for it", environment)
+        if task and not self.watched.is_wanted(environment, task.began):
+            raise Broken("a build begins, and no launch waits for it", environment)
 
     def stops(self, handle: str) -> None:
         """Check a build that is about to be stopped.
@@ -188,21 +188,21 @@ class Truths:
         environment = self.watched.environments[key]
         started_at = self.builds.started_at(environment)
         long = started_at is not None and started_at < since and environment.is_making(int(attempt))
-        return long and handle not in self.unwanted and not self.watched.wanted(key, since)
+        return long and handle not in self.unwanted and not self.watched.is_wanted(key, since)
 
     def is_idle(self, environment: str, attempt: int, since: float) -> bool:
         """Return True if the attempt has never begun, and no launch has waited for it since then."""
-        return f"{environment}-{attempt}" not in self.builds.begun_at and not self.watched.wanted(environment, since)
+        return f"{environment}-{attempt}" not in self.builds.begun_at and not self.watched.is_wanted(environment, since)
 
     def orphaned(self, launch: Launch) -> bool:
         """Return True if the launch waits for a build that was never started, claimed by a launch that has failed."""
         environment = self.watched.environments.get(launch.environment)
         if environment is None or launch.stage is not Stage.BUILDING:
             return False
-        never = self.builds.word(environment.key, environment.attempt).state is BuildState.UNKNOWN
+        never = self.builds.report(environment.key, environment.attempt).state is BuildState.UNKNOWN
         return never and self.watched.launches[environment.claimed_by].stage is Stage.FAILED
 
-    def check_told(self, key: str, attempt: int) -> None:
+    def check_waiters_notified(self, key: str, attempt: int) -> None:
         """Check that each launch that waited for an attempt knows of its end by now."""
         for launch in self.watched.launches.values():
             if launch.stage is Stage.BUILDING and (launch.environment, launch.attempt) == (key, attempt):
@@ -217,7 +217,7 @@ class Truths:
         if launch and not launch.ended and launch.step <= payload.get("step", launch.step):
             raise Broken("a message was lost for good, and its launch knows nothing of it", launch.id)
 
-    def asked(self, message: Message) -> None:
+    def check_message(self, message: Message) -> None:
         """Check a message before it is sent: it bears no token, and a request to stop a session has a true reason."""
         self.watched.check_no_token(message.model_dump_json(), "")
         self._check_forks(message)

@@ -23,7 +23,7 @@ COMES_BACK = 0.3
 class Visitor:
     """A visitor.
 
-    address: the client's. stops: called with a launch that is about to be stopped. heard: the messages so far, as
+    address: the client's. stops: called with a launch that is about to be stopped. messages: those so far, as
     text.
     attentive: seconds between two looks, about.
     """
@@ -39,7 +39,7 @@ class Visitor:
     launch: str = ""
     refused: str = ""
     token: str = ""
-    heard: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def live(self) -> None:
         """Live from the click to the end."""
@@ -77,7 +77,7 @@ class Visitor:
         except BinderyError as error:
             self.refused = type(error).__name__
             if self.launch:
-                raise Broken(f"whoever came back was refused: {error}", self.launch) from error
+                raise Broken(f"a visitor who came back was refused: {error}", self.launch) from error
             return None
         if self.launch and self.launch != opened.launch.id:
             raise Broken(f"one visitor was led to two launches, {self.launch} too", opened.launch.id)
@@ -98,7 +98,7 @@ class Visitor:
                 return self._back_with(opened.launch.id, cursor)
             for step in steps:
                 cursor = step.told
-                self.heard.append(step.event.message)
+                self.messages.append(step.event.message)
             if launch.ended:
                 self._end(launch)
                 if self.around.random.random() < COMES_BACK:

@@ -28,7 +28,7 @@ from tests.simulation.invariants import Watched, check_builds
 from tests.simulation.logs import listening
 from tests.simulation.queues import SETTINGS, Events, SimQueues
 from tests.simulation.sessions import SimSessions
-from tests.simulation.story import Told, story
+from tests.simulation.story import Entry, story
 from tests.simulation.tables import SimTable
 from tests.simulation.tasks import Killed, Task
 from tests.simulation.truths import Truths
@@ -272,7 +272,7 @@ class World:
         self.watched.wrote(change)
 
     def _deliver_request(self, message: Message) -> None:
-        self.truths.asked(message)
+        self.truths.check_message(message)
 
     def _buried(self, body: str) -> None:
         self.truths.buried.append(body)
@@ -281,7 +281,7 @@ class World:
         """Check an ended attempt: if no message is late or slow, each launch that waits for it knows soon."""
         self.truths.outcome(environment)
         if self.calm and not (self._faults.message_late or self._faults.event_late) and self.around.latency < 0.1:
-            wait = partial(self.truths.check_told, environment.key, environment.attempt)
+            wait = partial(self.truths.check_waiters_notified, environment.key, environment.attempt)
             self.around.later(TOLD_SECONDS, wait)
 
     def _turn_came(self) -> None:
@@ -309,14 +309,14 @@ class World:
         if self.queues.under_way:
             raise Broken(f"messages go round: {next(iter(self.queues.under_way.values()))}", "")
         for visitor in (*self.visitors, *self.late_comers):
-            for line in visitor.heard:
+            for line in visitor.messages:
                 self.watched.check_no_token(line, visitor.launch)
 
     # The reports
 
     @property
-    def told(self) -> list[Told]:
-        return self.around.told
+    def entries(self) -> list[Entry]:
+        return self.around.entries
 
     @property
     def launches(self) -> list[Launch]:
@@ -324,4 +324,4 @@ class World:
 
     def story(self, about: str) -> str:
         """Return the story of a launch or an environment in readable form, and the command that shows it again."""
-        return story(self.told, about, self.around.injected, self.seed)
+        return story(self.entries, about, self.around.injected, self.seed)

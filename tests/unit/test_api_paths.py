@@ -47,7 +47,7 @@ def lab() -> Iterator[GitLabServer]:
         yield server
 
 
-def made(name: str, hub: GitHubServer, lab: GitLabServer, table: Table) -> RepositoryProvider:
+def provider_of(name: str, hub: GitHubServer, lab: GitLabServer, table: Table) -> RepositoryProvider:
     if name == "gl":
         return GitLabProvider(GuardedClient([lab.address]), table, SystemClock(), url=lab.url)
     kind = GistProvider if name == "gist" else GitHubProvider
@@ -66,12 +66,12 @@ def made(name: str, hub: GitHubServer, lab: GitLabServer, table: Table) -> Repos
 def test_an_api_request_names_exactly_the_repository_and_ref_of_the_spec(
     name: str, hub: GitHubServer, lab: GitLabServer, project: str, ref: str, quoted: bool
 ) -> None:
-    requests = (lab if name == "gl" else hub).asked
+    requests = (lab if name == "gl" else hub).requests
     requests.clear()
     parts = [quote(part, safe="", errors="surrogatepass") if quoted else part for part in (project, ref)]
     spec = f"g%2F{parts[0]}/{parts[1]}" if name == "gl" else f"o/{parts[0]}/{parts[1]}"
     with suppress(BinderyError):
-        made(name, hub, lab, DictTable()).resolve(spec)
+        provider_of(name, hub, lab, DictTable()).resolve(spec)
     expected = ref if quoted else unquote(ref, errors="surrogateescape")
     for each in requests:
         question = re.fullmatch(QUESTIONS[name], each.path)

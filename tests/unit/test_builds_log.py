@@ -7,11 +7,11 @@ from bindery.domain.messages import LogWritten, Message
 from bindery_builder.build_log import LINE_CHARACTERS, MOST_CHARACTERS, MOST_LINES, BuildLog
 from bindery_builder.failure_reason import MOST_CHARACTERS as REASON_CHARACTERS
 from bindery_builder.failure_reason import failed, reason
-from tests.building import HeardQueue
+from tests.building import RecordingQueue
 
 
 def logged(*chunks: bytes) -> list[str]:
-    queue = HeardQueue()
+    queue = RecordingQueue()
     log = BuildLog(queue, "env", 1, hidden="/store/x")
     for chunk in chunks:
         log.feed(chunk)
@@ -58,7 +58,7 @@ def test_the_middle_of_a_very_long_log_is_omitted_with_a_notice(text: bytes) -> 
 
 
 def test_the_first_line_is_sent_at_once_and_later_ones_in_batches() -> None:
-    queue = HeardQueue()
+    queue = RecordingQueue()
     log = BuildLog(queue, "env", 1)
     log.say("first")
     assert queue.text == "first\n"
@@ -70,7 +70,7 @@ def test_the_first_line_is_sent_at_once_and_later_ones_in_batches() -> None:
 
 
 def test_log_messages_have_a_limited_size() -> None:
-    queue = HeardQueue()
+    queue = RecordingQueue()
     log = BuildLog(queue, "env", 1)
     log.feed((b"x" * 1_900 + b"\n") * 400)
     log.close()
@@ -79,7 +79,7 @@ def test_log_messages_have_a_limited_size() -> None:
 
 
 def test_lines_have_the_phase_of_the_last_message() -> None:
-    queue = HeardQueue()
+    queue = RecordingQueue()
     log = BuildLog(queue, "env", 1)
     log.say("a")
     log.say("b", "building")
@@ -88,7 +88,7 @@ def test_lines_have_the_phase_of_the_last_message() -> None:
     assert [line.phase for line in queue.lines] == ["fetching", "building", "building"]
 
 
-class Refusing(HeardQueue):
+class Refusing(RecordingQueue):
     """A queue that refuses the first `times` messages sent to it."""
 
     def __init__(self, times: int) -> None:

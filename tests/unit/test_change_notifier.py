@@ -22,7 +22,7 @@ from bindery.web.stream.app import Stream
 from bindery.web.stream.change_notifier import ChangeNotifier, PollInterval
 from bindery_local.adapters import LocalAdapters
 from bindery_local.sqlite_table import SqliteTable
-from tests.unit.test_web_stream import TOKENS, Story, launch
+from tests.fakes.launch_stream import TOKENS, Story, launch
 
 
 @pytest.fixture(autouse=True)
@@ -107,8 +107,8 @@ class Written(Story):
 
     notifier: ChangeNotifier = field(default_factory=ChangeNotifier)
 
-    def __call__(self, launch: str, told: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
-        state = super().__call__(launch, told)
+    def __call__(self, launch: str, cursor: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
+        state = super().__call__(launch, cursor)
         self.notifier.written(key_of(launch))
         return state
 

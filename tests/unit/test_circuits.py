@@ -74,7 +74,7 @@ def test_after_a_while_one_request_tries_a_host_and_others_wait_for_its_result(
         client.get(f"{server.url}/")
     with pytest.raises(HostDown):
         client.get(f"{server.url}/")
-    assert len(server.asked) == FAILURES_TO_OPEN
+    assert len(server.requests) == FAILURES_TO_OPEN
 
     time.now += OPEN_SECONDS + 1
     with client.exchange(f"{server.url}/"), pytest.raises(HostDown):

@@ -9,15 +9,10 @@ from bindery.domain.errors import BadSpec, RateLimited, TooManySessions, TooMany
 from bindery.domain.launch import Launch, Stage
 from bindery.state.client_shares import ClientLimits, ClientShares
 from tests.fakes.clock import FakeClock
+from tests.fakes.in_memory_system import REQUEST, InMemorySystem
 from tests.fakes.table import DictTable
-from tests.simulation.small import ASKED, Small
 
 ONE, TWO, OWN_MACHINE = "203.0.113.1", "203.0.113.2", "127.0.0.1"
-
-
-@pytest.fixture
-def table() -> DictTable:
-    return DictTable()
 
 
 @pytest.fixture
@@ -150,19 +145,21 @@ def test_the_item_of_a_client_expires_with_its_longest_count(table: DictTable, c
     assert item.expires_at == clock.now() + 3600
 
 
-def small(**settings: object) -> Small:
-    return Small(**{"rate_limit": 1000, **settings})  # type: ignore[arg-type]  # settings of any kind
+def system_with(**settings: object) -> InMemorySystem:
+    return InMemorySystem(**{"rate_limit": 1000, **settings})  # type: ignore[arg-type]  # settings of any kind
 
 
-def come(service: Small, client: str, spec: str = "o/r/HEAD", *, streams: bool = False, page: bool = True) -> Launch:
+def come(
+    service: InMemorySystem, client: str, spec: str = "o/r/HEAD", *, streams: bool = False, page: bool = True
+) -> Launch:
     token = service.token(spec) if page else ""
-    return service.system.open_launch(
-        replace(ASKED, client=client, spec=spec, build_token=token, streams=streams)
+    return service.bindery.open_launch(
+        replace(REQUEST, client=client, spec=spec, build_token=token, streams=streams)
     ).launch
 
 
 def test_a_page_token_does_not_bypass_the_limits() -> None:
-    service = small(page_rate_limit=2)
+    service = system_with(page_rate_limit=2)
     come(service, ONE)
     come(service, ONE)
     with pytest.raises(RateLimited):
@@ -170,14 +167,14 @@ def test_a_page_token_does_not_bypass_the_limits() -> None:
 
 
 def test_a_reload_of_a_page_is_not_counted() -> None:
-    service, request = small(page_rate_limit=1), replace(ASKED, client=ONE)
+    service, request = system_with(page_rate_limit=1), replace(REQUEST, client=ONE)
     request = replace(request, build_token=service.token())
-    first = service.system.open_launch(request).launch
-    assert service.system.open_launch(request).launch.id == first.id
+    first = service.bindery.open_launch(request).launch
+    assert service.bindery.open_launch(request).launch.id == first.id
 
 
 def test_no_client_address_is_stored() -> None:
-    service = small(page_rate_limit=60, client_sessions=3, client_streams=3, client_builds=1, client_line=1)
+    service = system_with(page_rate_limit=60, client_sessions=3, client_streams=3, client_builds=1, client_line=1)
     for client in (ONE, "2001:db8:1:2:3:4:5:6"):
         come(service, client, streams=True)
         come(service, client, page=False)
@@ -188,7 +185,7 @@ def test_no_client_address_is_stored() -> None:
 
 
 def test_the_sessions_of_a_client_are_limited() -> None:
-    service = small(client_sessions=1)
+    service = system_with(client_sessions=1)
     first = come(service, ONE)
     service.build()
     with pytest.raises(TooManySessions) as caught:
@@ -196,13 +193,13 @@ def test_the_sessions_of_a_client_are_limited() -> None:
     assert caught.value.facts == {"limit": 1}
     come(service, TWO)
     come(service, OWN_MACHINE)
-    service.system.stop_launch(first.id)
+    service.bindery.stop_launch(first.id)
     service.pump()
     come(service, ONE)
 
 
 def test_concurrent_launches_cannot_exceed_the_session_limit() -> None:
-    service = small(client_sessions=1)
+    service = system_with(client_sessions=1)
     launches = [come(service, ONE) for _ in range(3)]
     service.build()
     stages = [service.launch(launch).stage for launch in launches]
@@ -210,7 +207,7 @@ def test_concurrent_launches_cannot_exceed_the_session_limit() -> None:
 
 
 def test_sessions_of_the_previous_epoch_count() -> None:
-    service = small(client_sessions=1)
+    service = system_with(client_sessions=1)
     service.clock.time = 20_001 * SHORTEST_EPOCH - 10.0
     come(service, ONE)
     service.build()
@@ -220,14 +217,14 @@ def test_sessions_of_the_previous_epoch_count() -> None:
 
 
 def test_a_build_only_launch_needs_no_session_place() -> None:
-    service = small(client_sessions=1)
+    service = system_with(client_sessions=1)
     come(service, ONE)
     service.build()
-    service.system.open_launch(replace(ASKED, client=ONE, build_only=True))
+    service.bindery.open_launch(replace(REQUEST, client=ONE, build_only=True))
 
 
 def test_the_sessions_of_an_owner_are_limited_over_all_its_repositories() -> None:
-    service = small(quota_per_owner=1)
+    service = system_with(quota_per_owner=1)
     service.host.heads["o/other"] = service.host.heads["o/r"]
     come(service, ONE)
     service.build()
@@ -239,7 +236,7 @@ def test_the_sessions_of_an_owner_are_limited_over_all_its_repositories() -> Non
 
 
 def test_a_refused_stream_creates_no_launch() -> None:
-    service = small(client_streams=1)
+    service = system_with(client_streams=1)
     come(service, ONE, streams=True)
     before = len(service.table.items())
     with pytest.raises(TooManyStreams):
@@ -248,7 +245,7 @@ def test_a_refused_stream_creates_no_launch() -> None:
 
 
 def test_a_refused_link_uses_no_stream_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    service = small(client_streams=1)
+    service = system_with(client_streams=1)
 
     def refuse(spec: str) -> str:
         raise BadSpec(spec=spec, why="no")

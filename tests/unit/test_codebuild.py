@@ -25,8 +25,8 @@ from bindery.domain.messages import BuildChanged
 from bindery_local.aws_events import Context
 from functions.record_build import handler
 from tests.building import ordered
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.serving.aws import config, session
-from tests.simulation.small import Small
 
 REGISTRY = "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com/bindery"
 HANDLE = "bindery:8745a7a9-c340-456a-9166-edf953571bee"
@@ -213,10 +213,10 @@ class Starting:
     """A CodeBuild client that records the request it gets."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, Any] = {}
+        self.request: dict[str, Any] = {}
 
     def start_build(self, **request: Any) -> dict[str, Any]:
-        self.asked = request
+        self.request = request
         return {"build": {"id": HANDLE}}
 
 
@@ -224,13 +224,13 @@ class Starting:
 def test_the_limit_for_codebuild_is_longer_than_that_of_the_builder(seconds: int, minutes: int) -> None:
     client = Starting()
     assert service(client).start(ordered(Path("x"), seconds=seconds)) == HANDLE
-    assert client.asked["timeoutInMinutesOverride"] == minutes
+    assert client.request["timeoutInMinutesOverride"] == minutes
 
 
 def test_a_repository_address_of_any_length_can_be_built() -> None:
     client, environment = Starting(), "0" * 40
     service(client).start(ordered(Path("x" * 100_000), environment, 12_345, seconds=86_400))
-    variables = {variable["name"]: variable["value"] for variable in client.asked["environmentVariablesOverride"]}
+    variables = {variable["name"]: variable["value"] for variable in client.request["environmentVariablesOverride"]}
     assert variables == {
         "BINDERY_ENVIRONMENT": environment,
         "BINDERY_ATTEMPT": "12345",
@@ -244,46 +244,46 @@ def test_a_build_uses_the_layer_of_its_starter_or_else_that_of_the_project() -> 
     registry = EcrRegistry(REGISTRY, lambda: cast("Any", client))
     for layer_arn in ("", layer):
         CodeBuild("bindery", lambda: cast("Any", client), registry, "", layer_arn).start(ordered(Path("x")))
-        variables = client.asked["environmentVariablesOverride"]
+        variables = client.request["environmentVariablesOverride"]
         assert [each["value"] for each in variables if each["name"] == "BINDERY_LAYER"] == [layer_arn] * bool(layer_arn)
 
 
 def test_a_new_build_that_codebuild_does_not_list_yet_counts_as_running() -> None:
     """A build that started a moment ago may be missing from BatchGetBuilds, which is eventually consistent."""
-    small = Small()
-    small.builds.report_delay = service(Starting()).report_delay
-    launch = small.open()
-    small.handle(small.queue.pop())
-    key = small.launch(launch).environment
-    start = small.builds.start
+    system = InMemorySystem()
+    system.builds.report_delay = service(Starting()).report_delay
+    launch = system.open()
+    system.handle(system.queue.pop())
+    key = system.launch(launch).environment
+    start = system.builds.start
 
     def not_found_yet(order: BuildOrder) -> str:
         handle = start(order)
-        hidden[handle] = small.builds.reports.pop(handle)
+        hidden[handle] = system.builds.reports.pop(handle)
         return handle
 
     hidden: dict[str, BuildReport] = {}
-    small.builds.start = not_found_yet  # type: ignore[method-assign]  # once
-    small.pump()
-    small.clock.advance(59)
-    small.handle(BuildChanged(environment=key, attempt=1))
-    assert (small.launch(launch).stage, small.launch(launch).attempt) == (Stage.BUILDING, 1)
-    small.builds.reports |= hidden
-    small.build()
-    now = small.launch(launch)
+    system.builds.start = not_found_yet  # type: ignore[method-assign]  # once
+    system.pump()
+    system.clock.advance(59)
+    system.handle(BuildChanged(environment=key, attempt=1))
+    assert (system.launch(launch).stage, system.launch(launch).attempt) == (Stage.BUILDING, 1)
+    system.builds.reports |= hidden
+    system.build()
+    now = system.launch(launch)
     assert (now.stage, now.attempt, now.retries) == (Stage.READY, 1, 0)
 
 
 def test_a_build_that_codebuild_does_not_list_after_a_minute_is_lost() -> None:
-    small = Small()
-    small.builds.report_delay = service(Starting()).report_delay
-    launch = small.open()
-    small.pump()
-    del small.builds.reports[f"{small.launch(launch).environment}-1"]
-    small.clock.advance(61)
-    small.system.reconcile()
-    small.build()
-    now = small.launch(launch)
+    system = InMemorySystem()
+    system.builds.report_delay = service(Starting()).report_delay
+    launch = system.open()
+    system.pump()
+    del system.builds.reports[f"{system.launch(launch).environment}-1"]
+    system.clock.advance(61)
+    system.bindery.reconcile()
+    system.build()
+    now = system.launch(launch)
     assert (now.stage, now.attempt, now.retries) == (Stage.READY, 2, 1)
 
 

@@ -12,7 +12,7 @@ from bindery_builder.failure_reason import image_build_error, push_failure_reaso
 from bindery_builder.images.layer_cache import namespace
 from bindery_builder.images.tool import ContainerTool, Desk
 from bindery_local.builds.container_builds import ContainerBuilds
-from tests.building import FolderContents, HeardQueue, ordered, written
+from tests.building import FolderContents, RecordingQueue, ordered, written
 from tests.serving.tool_storage import clear
 
 REGISTRY = Registry("https://quay.io/my-org", "user", "s3cret")
@@ -21,7 +21,7 @@ REGISTRY = Registry("https://quay.io/my-org", "user", "s3cret")
 def test_a_missing_container_tool_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     builds = ContainerBuilds(
-        tmp_path, FolderContents(), HeardQueue(), SystemClock(), Registry("http://127.0.0.1:1"), tool="podman"
+        tmp_path, FolderContents(), RecordingQueue(), SystemClock(), Registry("http://127.0.0.1:1"), tool="podman"
     )
     words = "install podman, or set BINDERY_CONTAINER_TOOL"
     with pytest.raises(BuildServiceDown, match=words):

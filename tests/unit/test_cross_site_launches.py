@@ -10,7 +10,7 @@ from bindery.domain.launch import Launch, Stage
 from bindery.settings import Settings
 from bindery.web.api.launches import Caller
 from bindery.web.base_url import Own
-from tests.simulation.small import ASKED, OWN_ORIGIN, Small
+from tests.fakes.in_memory_system import OWN_ORIGIN, REQUEST, InMemorySystem
 
 EVIL = "https://evil.example"
 BOOK = "https://book.example"
@@ -23,19 +23,19 @@ PRIVATE = {
 }
 
 
-def with_private(**settings: object) -> Small:
-    small = Small(isolated=True, **settings)
-    small.host.private = frozenset({"o/r"})
-    return small
+def with_private(**settings: object) -> InMemorySystem:
+    system = InMemorySystem(isolated=True, **settings)
+    system.host.private = frozenset({"o/r"})
+    return system
 
 
-def outcome(small: Small, launch: Launch) -> Launch:
+def outcome(system: InMemorySystem, launch: Launch) -> Launch:
     """Return the launch after every step that can be taken, including its build."""
-    small.pump()
-    if small.builds.running():
-        small.build()
-        small.pump()
-    return small.launch(launch)
+    system.pump()
+    if system.builds.running():
+        system.build()
+        system.pump()
+    return system.launch(launch)
 
 
 @pytest.mark.parametrize(
@@ -43,73 +43,75 @@ def outcome(small: Small, launch: Launch) -> Launch:
     [(EVIL, "cross-site"), (EVIL, ""), ("", "cross-site"), ("", "same-site"), ("null", ""), (OWN_ORIGIN, "cross-site")],
 )
 def test_a_page_of_another_site_gets_no_private_repository(origin: str, site: str) -> None:
-    small = with_private()
-    launch = small.system.open_launch(replace(ASKED, origin=origin, site=site)).launch
-    ended = outcome(small, launch)
+    system = with_private()
+    launch = system.bindery.open_launch(replace(REQUEST, origin=origin, site=site)).launch
+    ended = outcome(system, launch)
     assert ended.stage is Stage.FAILED
     assert ended.failure == Failure(kind="RepositoryNotFound", facts={"url": "https://host.example/o/r"})
-    assert not small.builds.started
+    assert not system.builds.started
     assert not ended.session
 
 
 @pytest.mark.parametrize("build_only", [True, False])
 def test_a_private_image_is_neither_built_nor_shown_for_a_page_of_another_site(build_only: bool) -> None:
-    small = with_private()
-    small.ready()
-    request = replace(ASKED, origin=EVIL, site="cross-site", build_only=build_only)
-    ended = outcome(small, small.system.open_launch(request).launch)
+    system = with_private()
+    system.ready()
+    request = replace(REQUEST, origin=EVIL, site="cross-site", build_only=build_only)
+    ended = outcome(system, system.bindery.open_launch(request).launch)
     assert (ended.stage, ended.image) == (Stage.FAILED, "")
 
 
 @pytest.mark.parametrize(("origin", "site"), [("", ""), ("", "none"), (OWN_ORIGIN, "same-origin")])
 def test_our_own_page_and_clients_without_a_browser_get_a_private_repository(origin: str, site: str) -> None:
-    small = with_private()
-    launch = small.system.open_launch(replace(ASKED, origin=origin, site=site)).launch
-    assert outcome(small, launch).stage is Stage.READY
+    system = with_private()
+    launch = system.bindery.open_launch(replace(REQUEST, origin=origin, site=site)).launch
+    assert outcome(system, launch).stage is Stage.READY
 
 
 def test_a_listed_site_and_a_page_token_get_a_private_repository() -> None:
-    small = with_private(allowed_origins=BOOK)
+    system = with_private(allowed_origins=BOOK)
     for request in (
-        replace(ASKED, origin=BOOK, site="cross-site"),
-        replace(ASKED, origin=EVIL, site="cross-site", build_token=small.token()),
+        replace(REQUEST, origin=BOOK, site="cross-site"),
+        replace(REQUEST, origin=EVIL, site="cross-site", build_token=system.token()),
     ):
-        assert outcome(small, small.system.open_launch(request).launch).stage is Stage.READY
+        assert outcome(system, system.bindery.open_launch(request).launch).stage is Stage.READY
 
 
 def test_a_page_of_another_site_gets_public_repositories() -> None:
-    small = Small()
-    launch = small.system.open_launch(replace(ASKED, origin=EVIL, site="cross-site")).launch
-    assert outcome(small, launch).stage is Stage.READY
+    system = InMemorySystem()
+    launch = system.bindery.open_launch(replace(REQUEST, origin=EVIL, site="cross-site")).launch
+    assert outcome(system, launch).stage is Stage.READY
 
 
 def test_a_page_of_another_site_gets_no_repository_of_the_private_network() -> None:
-    small = Small(allowed_private_hosts="host.example")
-    launch = small.system.open_launch(replace(ASKED, origin=EVIL, site="cross-site")).launch
-    ended = outcome(small, launch)
+    system = InMemorySystem(allowed_private_hosts="host.example")
+    launch = system.bindery.open_launch(replace(REQUEST, origin=EVIL, site="cross-site")).launch
+    ended = outcome(system, launch)
     assert ended.failure == Failure(kind="RepositoryNotFound", facts={"url": "https://host.example/o/r"})
-    for request in (ASKED, replace(ASKED, origin=EVIL, site="cross-site", build_token=small.token())):
-        assert outcome(small, small.system.open_launch(request).launch).stage is Stage.READY
+    for request in (REQUEST, replace(REQUEST, origin=EVIL, site="cross-site", build_token=system.token())):
+        assert outcome(system, system.bindery.open_launch(request).launch).stage is Stage.READY
 
 
 def test_a_retry_of_a_cross_site_launch_gets_no_private_repository() -> None:
-    small = Small()
-    launch = small.system.open_launch(replace(ASKED, origin=EVIL, site="cross-site")).launch
-    small.host.private = frozenset({"o/r"})  # made private after the click
-    assert outcome(small, launch).stage is Stage.FAILED
+    system = InMemorySystem()
+    launch = system.bindery.open_launch(replace(REQUEST, origin=EVIL, site="cross-site")).launch
+    system.host.private = frozenset({"o/r"})  # made private after the click
+    assert outcome(system, launch).stage is Stage.FAILED
 
 
 def test_the_api_gives_a_page_of_another_site_no_private_repository() -> None:
-    small = with_private()
+    system = with_private()
     headers = {"origin": EVIL, "sec-fetch-site": "cross-site", "content-type": "application/json"}
-    answer = small.system.api.create(Caller("203.0.113.7", "https", headers), '{"provider": "gh", "spec": "o/r/HEAD"}')
-    small.pump()
-    assert small.launch(str(answer.body["id"])).stage is Stage.FAILED
+    answer = system.bindery.api.create(
+        Caller("203.0.113.7", "https", headers), '{"provider": "gh", "spec": "o/r/HEAD"}'
+    )
+    system.pump()
+    assert system.launch(str(answer.body["id"])).stage is Stage.FAILED
 
 
 def test_another_site_can_neither_read_nor_frame_a_page_with_a_build_token() -> None:
-    small = with_private(cors_allow_origin=BOOK)
-    page = small.system.site.launch(
+    system = with_private(cors_allow_origin=BOOK)
+    page = system.bindery.site.launch(
         "/v2/gh/o/r/HEAD", {}, Own("http://bindery.example", ""), "cross-site", "203.0.113.7"
     )
     assert page.status == 200

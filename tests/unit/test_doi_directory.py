@@ -36,12 +36,6 @@ RESOURCE = "b8f6eae9d89241cf8b5904033460af61"
 
 
 @pytest.fixture
-def dois() -> Iterator[DoiSystem]:
-    with DoiSystem() as server:
-        yield server
-
-
-@pytest.fixture
 def directory(dois: DoiSystem, clock: FakeClock) -> DoiDirectory:
     return directory_of(dois, clock)
 
@@ -131,10 +125,10 @@ def test_a_doi_is_requested_again_only_after_a_while(
     dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
     directory.home("10.5281/zenodo.1")
     directory.home("10.5281/ZENODO.1")
-    assert len(dois.asked) == 1
+    assert len(dois.requests) == 1
     clock.advance(KEPT_SECONDS + 1)
     directory.home("10.5281/zenodo.1")
-    assert len(dois.asked) == 2
+    assert len(dois.requests) == 2
 
 
 def test_functions_share_the_answers_about_dois(dois: DoiSystem, clock: FakeClock) -> None:
@@ -142,7 +136,7 @@ def test_functions_share_the_answers_about_dois(dois: DoiSystem, clock: FakeCloc
     dois.targets["10.5281/zenodo.1"] = "https://zenodo.org/records/1"
     first = directory_of(dois, clock, table=table).home("10.5281/zenodo.1")
     assert directory_of(dois, clock, table=table).home("10.5281/zenodo.1") == first
-    assert len(dois.asked) == 1
+    assert len(dois.requests) == 1
 
 
 def test_a_failed_doi_lookup_is_cached_for_a_minute(directory: DoiDirectory, dois: DoiSystem, clock: FakeClock) -> None:
@@ -153,14 +147,14 @@ def test_a_failed_doi_lookup_is_cached_for_a_minute(directory: DoiDirectory, doi
         ("10.1234/nonsense", BadAddress),
         ("10.1234/ill", HostUnreachable),
     ):
-        before = len(dois.asked)
+        before = len(dois.requests)
         facts = []
         for spelling in (doi, doi.upper(), f"doi:{doi}"):
             with pytest.raises(error) as caught:
                 directory.home(spelling)
             facts.append(caught.value.facts)
         assert facts[0] == facts[1] == facts[2]
-        assert len(dois.asked) == before + 1
+        assert len(dois.requests) == before + 1
     dois.targets["10.1234/nothing"] = "https://zenodo.org/records/9"
     clock.advance(FAILED_SECONDS - 1)
     with pytest.raises(RecordNotFound):
@@ -174,7 +168,7 @@ def test_a_client_is_counted_before_the_first_request_for_a_doi_only(directory: 
     counted: list[int] = []
 
     def count() -> None:
-        counted.append(len(dois.asked))
+        counted.append(len(dois.requests))
 
     for doi in ("10.5281/zenodo.1", "10.5281/zenodo.1", "10.1234/nothing", "10.1234/nothing", "zenodo.1"):
         with suppress(RecordNotFound, BadSpec):
@@ -190,7 +184,7 @@ def test_a_rate_limited_client_makes_no_request_and_affects_no_other(directory: 
 
     with pytest.raises(RateLimited):
         directory.home("10.5281/zenodo.1", refuse)
-    assert dois.asked == []
+    assert dois.requests == []
     assert directory.home("10.5281/zenodo.1")
 
 
@@ -251,7 +245,7 @@ def test_a_landing_page_that_limits_requests_is_not_requested_again(dois: DoiSys
         assert Dois(client, clock, dois.url).landing(page) == page
         with pytest.raises(HostLimited):
             Dois(client, clock, dois.url).landing(page)
-        assert len(host.asked) == 1
+        assert len(host.requests) == 1
 
 
 def test_a_long_rate_limit_of_a_landing_page_ends_after_minutes(dois: DoiSystem, clock: FakeClock) -> None:
@@ -262,7 +256,7 @@ def test_a_long_rate_limit_of_a_landing_page_ends_after_minutes(dois: DoiSystem,
         for _ in range(2):
             assert Dois(client, clock, dois.url).landing(page) == page
             clock.advance(LONGEST_WAIT_ELSEWHERE)
-        assert len(host.asked) == 2
+        assert len(host.requests) == 2
 
 
 @pytest.mark.parametrize("is_silent", [False, True])
@@ -280,7 +274,7 @@ def test_a_refusal_with_an_incomplete_body_still_gives_the_address(is_silent: bo
 def test_an_invalid_or_unknown_doi_is_reported(directory: DoiDirectory, dois: DoiSystem) -> None:
     with pytest.raises(BadSpec):
         directory.home("zenodo.1")
-    assert dois.asked == []
+    assert dois.requests == []
     with pytest.raises(RecordNotFound) as caught:
         directory.home("10.1234/nothing")
     assert caught.value.facts == {"url": "https://doi.org/10.1234/nothing"}

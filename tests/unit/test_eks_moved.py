@@ -8,8 +8,8 @@ from botocore.exceptions import NoCredentialsError
 from bindery.adapters.aws.eks import EksTokens
 from bindery.adapters.kubernetes.api import POD, Cluster
 from bindery.domain.errors import ClusterRefused, LauncherDown
+from tests.fakes.eks import AUTHORITY, World, world
 from tests.serving import certificates
-from tests.unit.test_eks import AUTHORITY, World, world
 
 __all__ = ["world"]
 

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from bindery.adapters.aws.eks import EksTokens
+from tests.fakes.eks import CLUSTER, KEYS, session
 from tests.serving.eks_authenticator import NotAccepted, identity
-from tests.unit.test_eks import CLUSTER, KEYS, session
 
 
 def token(**options: str) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from bindery.adapters.clock import SystemClock
 from bindery.adapters.hosts.github.provider import GitHubProvider
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import (
@@ -20,6 +19,7 @@ from bindery.domain.errors import (
 from bindery.domain.repository import Entry, Repository
 from bindery.ports.table import Item, Table
 from bindery_local.sqlite_table import SqliteTable
+from tests.fakes.clock import FakeClock
 from tests.serving.git_http import File, git, make_repository
 from tests.serving.github_api import HOST, GitHubServer
 from tests.serving.host_api import RECORDINGS, Reply
@@ -30,15 +30,6 @@ needs_recordings = pytest.mark.skipif(
 )
 
 
-class SetClock(SystemClock):
-    """A clock that shows the time that a test sets."""
-
-    time = 1_800_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[GitHubServer]:
     make_repository(tmp_path / "r", {"README.md": "hi\n", "run": File("#!/bin/sh\n", 0o100755), "lib/a.py": "1\n"})
@@ -46,18 +37,13 @@ def api(tmp_path: Path) -> Iterator[GitHubServer]:
         yield server
 
 
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-def provider(api: GitHubServer, table: Table, clock: SetClock, token: str = "", *also: str) -> GitHubProvider:
+def provider(api: GitHubServer, table: Table, clock: FakeClock, token: str = "", *also: str) -> GitHubProvider:
     client = GuardedClient([api.address, *also])
     return GitHubProvider(client, table, clock, api_url=api.url, url="https://github.com", token=token)
 
 
 @pytest.fixture
-def gh(api: GitHubServer, table: Table, clock: SetClock) -> GitHubProvider:
+def gh(api: GitHubServer, table: Table, clock: FakeClock) -> GitHubProvider:
     return provider(api, table, clock)
 
 
@@ -96,13 +82,13 @@ def test_an_unchanged_ref_is_requested_with_its_etag_without_using_the_quota(
 ) -> None:
     first = gh.resolve("o/r/main")
     assert gh.resolve("o/r/main") == first
-    assert [request.status for request in api.asked if request.path.startswith("/repos/o/r/")] == [200, 304]
+    assert [request.status for request in api.requests if request.path.startswith("/repos/o/r/")] == [200, 304]
 
 
-def test_functions_share_cached_answers(gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock) -> None:
+def test_functions_share_cached_answers(gh: GitHubProvider, api: GitHubServer, table: Table, clock: FakeClock) -> None:
     first = gh.resolve("o/r/main")
     assert provider(api, table, clock).resolve("o/r/main") == first
-    assert api.asked[-1].status == 304
+    assert api.requests[-1].status == 304
 
 
 def test_a_moved_branch_is_noticed_at_once(gh: GitHubProvider, api: GitHubServer) -> None:
@@ -112,24 +98,24 @@ def test_a_moved_branch_is_noticed_at_once(gh: GitHubProvider, api: GitHubServer
 
 
 def test_a_full_commit_is_requested_once_even_under_a_rate_limit(
-    gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock
+    gh: GitHubProvider, api: GitHubServer, table: Table, clock: FakeClock
 ) -> None:
     commit = gh.resolve("o/r/HEAD").repository.ref
     gh.resolve(f"o/r/{commit}")
     api.limited_until = int(clock.time) + 600
-    count = len(api.asked)
+    count = len(api.requests)
     assert provider(api, table, clock).resolve(f"o/r/{commit}").repository.ref == commit
-    assert len(api.asked) == count
+    assert len(api.requests) == count
 
 
-def test_cached_answers_expire(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
+def test_cached_answers_expire(gh: GitHubProvider, api: GitHubServer, clock: FakeClock) -> None:
     gh.resolve("o/r/HEAD")
     clock.time += 40 * 24 * 3600
     gh.resolve("o/r/HEAD")
-    assert [request.status for request in api.asked] == [200, 200]
+    assert [request.status for request in api.requests] == [200, 200]
 
 
-def test_a_rate_limit_is_reported_with_its_end(gh: GitHubProvider, api: GitHubServer, clock: SetClock) -> None:
+def test_a_rate_limit_is_reported_with_its_end(gh: GitHubProvider, api: GitHubServer, clock: FakeClock) -> None:
     api.limited_until = int(clock.time) + 600
     with pytest.raises(HostLimited) as caught:
         gh.resolve("o/r/HEAD")
@@ -137,7 +123,7 @@ def test_a_rate_limit_is_reported_with_its_end(gh: GitHubProvider, api: GitHubSe
 
 
 def test_a_secondary_rate_limit_is_reported_with_its_end(
-    gh: GitHubProvider, api: GitHubServer, clock: SetClock
+    gh: GitHubProvider, api: GitHubServer, clock: FakeClock
 ) -> None:
     api.replies["/repos/o/r/commits/HEAD"] = Reply(403, {"message": "secondary rate limit"}, {"Retry-After": "60"})
     with pytest.raises(HostLimited) as caught:
@@ -177,14 +163,14 @@ def test_an_empty_repository_is_reported_as_empty(gh: GitHubProvider, api: GitHu
 
 
 @pytest.mark.parametrize("token", ["", "t0ken"])
-def test_a_renamed_repository_is_followed(api: GitHubServer, table: Table, clock: SetClock, token: str) -> None:
+def test_a_renamed_repository_is_followed(api: GitHubServer, table: Table, clock: FakeClock, token: str) -> None:
     api.renamed["old/name"] = "o/r"
     api.tokens.add("t0ken")
     gh = provider(api, table, clock, token)
     assert gh.resolve("old/name/HEAD").repository.ref == gh.resolve("o/r/HEAD").repository.ref
 
 
-def test_the_token_is_sent_to_the_api_only(api: GitHubServer, table: Table, clock: SetClock) -> None:
+def test_the_token_is_sent_to_the_api_only(api: GitHubServer, table: Table, clock: FakeClock) -> None:
     api.tokens.add("t0ken")
     with GitHubServer() as elsewhere:
         elsewhere.replies["/x"] = Reply(404)
@@ -194,13 +180,13 @@ def test_the_token_is_sent_to_the_api_only(api: GitHubServer, table: Table, cloc
         gh.resolve("o/r/HEAD")
         with pytest.raises(RepositoryNotFound):
             gh.resolve("o/r/away")
-        assert [request.headers.get("authorization") for request in api.asked] == ["Bearer t0ken"] * 4
-        assert [request.headers.get("authorization") for request in elsewhere.asked] == [None]
+        assert [request.headers.get("authorization") for request in api.requests] == ["Bearer t0ken"] * 4
+        assert [request.headers.get("authorization") for request in elsewhere.requests] == [None]
 
 
-def test_a_refused_token_is_not_sent_again(api: GitHubServer, table: Table, clock: SetClock) -> None:
+def test_a_refused_token_is_not_sent_again(api: GitHubServer, table: Table, clock: FakeClock) -> None:
     provider(api, table, clock, "expired").resolve("o/r/HEAD")
-    requests = [(each.status, "authorization" in each.headers) for each in api.asked]
+    requests = [(each.status, "authorization" in each.headers) for each in api.requests]
     assert requests == [(401, True), (200, False), (200, False)]  # the token is not sent again so soon
 
 
@@ -212,7 +198,7 @@ def test_a_truncated_listing_is_ignored(gh: GitHubProvider, api: GitHubServer) -
 
 
 def test_a_function_that_did_not_resolve_can_get_the_listing(
-    gh: GitHubProvider, api: GitHubServer, table: Table, clock: SetClock
+    gh: GitHubProvider, api: GitHubServer, table: Table, clock: FakeClock
 ) -> None:
     repository = gh.resolve("o/r/HEAD").repository
     assert provider(api, SqliteTable(None), clock).tree(repository) == gh.tree(repository)
@@ -250,7 +236,7 @@ def test_a_file_with_other_content_is_refused(gh: GitHubProvider, api: GitHubSer
             gh.read(repository, Entry("a", 0o100644, blob))
 
 
-def test_a_concurrent_write_to_the_cache_is_no_error(api: GitHubServer, clock: SetClock) -> None:
+def test_a_concurrent_write_to_the_cache_is_no_error(api: GitHubServer, clock: FakeClock) -> None:
     class Contended(SqliteTable):
         def put(self, item: Item) -> Item:
             raise Stale
@@ -269,19 +255,19 @@ def found(gh: GitHubProvider, api: GitHubServer) -> Repository:
 
 
 def test_the_check_for_a_branch_takes_three_requests_with_the_token(
-    api: GitHubServer, table: Table, clock: SetClock, found: Repository
+    api: GitHubServer, table: Table, clock: FakeClock, found: Repository
 ) -> None:
     api.tokens = {"s3cret"}
-    api.asked.clear()
+    api.requests.clear()
     assert provider(api, table, clock, "s3cret").on_branch_or_tag(found)
     tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
-    paths = [request.path.partition("?")[0] for request in api.asked if request.path != "/repos/o/r"]
+    paths = [request.path.partition("?")[0] for request in api.requests if request.path != "/repos/o/r"]
     assert paths == [
         f"/repos/o/r/commits/{found.ref}/branches-where-head",
         "/repos/o/r/commits/HEAD",
         f"/repos/o/r/compare/{tip}...{found.ref}",
     ]
-    assert {request.headers.get("authorization") for request in api.asked} == {"Bearer s3cret"}
+    assert {request.headers.get("authorization") for request in api.requests} == {"Bearer s3cret"}
 
 
 @pytest.mark.parametrize("status", ["ahead", "diverged", "", "of a new kind"])
@@ -305,7 +291,7 @@ def test_a_comparison_that_is_too_large_counts_as_negative(
 
 @pytest.mark.parametrize("question", ["commits/{}/branches-where-head", "compare/{1}...{0}"])
 def test_a_failing_or_rate_limited_host_gives_no_result(
-    gh: GitHubProvider, api: GitHubServer, clock: SetClock, found: Repository, question: str
+    gh: GitHubProvider, api: GitHubServer, clock: FakeClock, found: Repository, question: str
 ) -> None:
     tip = git("-C", api.repositories["o/r"], "rev-parse", "HEAD").decode().strip()
     path = f"/repos/o/r/{question.format(found.ref, tip)}"

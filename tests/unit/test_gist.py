@@ -96,16 +96,16 @@ def test_an_unchanged_gist_is_requested_with_its_etag_and_a_revision_once(
 ) -> None:
     for ref in ("HEAD", "master", "main", ""):
         gists.resolve(f"o/{GIST}/{ref}")
-    assert [request.status for request in api.asked] == [200, 304, 304, 304]
+    assert [request.status for request in api.requests] == [200, 304, 304, 304]
     for _ in range(2):
         provider(api, table).resolve(f"o/{GIST}/{tip(api)}")
-    assert [request.status for request in api.asked[4:]] == [200]
+    assert [request.status for request in api.requests[4:]] == [200]
 
 
 def test_the_token_is_sent_with_requests(api: GitHubServer, table: Table) -> None:
     api.tokens.add("t0ken")
     provider(api, table, token="t0ken").resolve(f"o/{GIST}")
-    assert [request.headers.get("authorization") for request in api.asked] == ["Bearer t0ken"]
+    assert [request.headers.get("authorization") for request in api.requests] == ["Bearer t0ken"]
 
 
 @pytest.mark.parametrize(

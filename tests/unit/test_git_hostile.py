@@ -128,7 +128,7 @@ def test_no_listing_is_requested_from_a_server_without_filters() -> None:
     without = b"".join(map(line, (b"version 2\n", b"ls-refs\n", b"fetch=shallow\n"))) + b"0000"
     with ScriptedServer(Forge(lambda head: b"", without)) as server:
         assert provider(server).tree(repository(server, COMMIT_ID)) is None
-        assert [head[:4] for head in server.asked] == [b"GET "]
+        assert [head[:4] for head in server.requests] == [b"GET "]
 
 
 def test_a_server_without_filters_still_resolves_commits() -> None:
@@ -252,7 +252,7 @@ def test_a_rate_limited_host_is_not_requested_until_its_time_is_over() -> None:
         for repository in ("r", "r", "another"):
             with pytest.raises(HostLimited):
                 git.resolve(f"{quote(f'{server.url}/{repository}', safe='')}/HEAD")
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_redirect_of_git_to_a_private_address_or_other_protocol_is_refused(
         redirect = answer(b"", "text/plain", "302 Found", f"Location: {location}")
         with ScriptedServer(lambda head: [redirect]) as server, pytest.raises(error):
             provider(server).resolve(spec(server))
-        assert inside.asked == []
+        assert inside.requests == []
 
 
 def test_concurrent_requests_for_one_spec_send_one_request() -> None:
@@ -292,12 +292,12 @@ def test_concurrent_requests_for_one_spec_send_one_request() -> None:
     with ScriptedServer(slow) as server, ThreadPoolExecutor(3) as visitors:
         git = provider(server)
         outcomes = [visitors.submit(visit, git, spec(server)) for _ in range(3)]
-        while not server.asked:
+        while not server.requests:
             time.sleep(0.01)  # no event reports that the first request has begun
         time.sleep(0.3)  # time in which the others could ask too
         going.set()
         assert [each.result() for each in outcomes] == [RepositoryNotFound] * 3
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -111,10 +111,10 @@ def test_an_unencoded_project_is_refused_with_its_encoding(gl: GitLabProvider) -
 def test_an_unchanged_ref_is_requested_with_its_etag_and_a_commit_once(gl: GitLabProvider, lab: GitLabServer) -> None:
     repository = gl.resolve(spec("main")).repository
     gl.resolve(spec("main"))
-    assert [request.status for request in lab.asked] == [200, 304]
+    assert [request.status for request in lab.requests] == [200, 304]
     gl.resolve(spec(repository.ref))
     gl.resolve(spec(repository.ref))
-    assert len(lab.asked) == 3
+    assert len(lab.requests) == 3
 
 
 def test_cached_answers_of_another_server_are_not_used(lab: GitLabServer, table: Table) -> None:
@@ -135,7 +135,7 @@ def test_a_rate_limit_is_reported_with_its_end_and_respected(gl: GitLabProvider,
             assert float(error.facts["at"]) == pytest.approx(lab.limited_until, abs=2)
         else:
             pytest.fail("what has us wait is asked again")
-    assert [request.status for request in lab.asked] == [200, 429]
+    assert [request.status for request in lab.requests] == [200, 429]
 
 
 def test_the_token_is_sent_to_the_server_only(lab: GitLabServer, table: Table) -> None:
@@ -146,11 +146,11 @@ def test_the_token_is_sent_to_the_server_only(lab: GitLabServer, table: Table) -
         resolved = gl.resolve(spec("main"))
         with pytest.raises(RepositoryNotFound):
             gl.resolve(spec("away"))
-        assert [request.headers.get("authorization") for request in lab.asked] == ["Bearer t0ken"] * 4
-        assert elsewhere.asked
-        assert [sorted(each.headers) for each in elsewhere.asked if "t0ken" in str(each)] == []
+        assert [request.headers.get("authorization") for request in lab.requests] == ["Bearer t0ken"] * 4
+        assert elsewhere.requests
+        assert [sorted(each.headers) for each in elsewhere.requests if "t0ken" in str(each)] == []
     assert "t0ken" not in str(resolved)
-    assert "t0ken" not in lab.asked[0].path
+    assert "t0ken" not in lab.requests[0].path
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"id": "x"}, {"id": 1}, {"id": "1" * 41}])

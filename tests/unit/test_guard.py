@@ -16,8 +16,9 @@ from typing import Self
 
 import pytest
 
+from bindery.adapters.bounded_sockets import BoundedSocket
 from bindery.adapters.http import client as module
-from bindery.adapters.http.budget import AddressInfo, BoundedSocket
+from bindery.adapters.http.budget import AddressInfo
 from bindery.adapters.http.client import GuardedClient
 from bindery.adapters.http.host_limits import ConcurrencyLimit, QueueLimits
 from bindery.domain.errors import BadAddress, ForbiddenAddress, HostUnreachable, RepositoryTooLarge
@@ -36,10 +37,10 @@ class Names:
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     def __call__(self, host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
-        self.asked.append(host)
+        self.requests.append(host)
         return [info(address, port) for address in self.answers.pop(0)]
 
 
@@ -56,8 +57,8 @@ def ok() -> Iterator[ScriptedServer]:
 def test_an_allowed_loopback_server_answers(ok: ScriptedServer) -> None:
     got = GuardedClient([ok.address]).get(f"{ok.url}/a?b", {"X-A": "1"})
     assert (got.status, got.body, got.headers["content-type"]) == (200, b"hello", "text/plain")
-    assert ok.asked[0].startswith(b"GET /a?b HTTP/1.1\r\n")
-    assert b"X-A: 1" in ok.asked[0]
+    assert ok.requests[0].startswith(b"GET /a?b HTTP/1.1\r\n")
+    assert b"X-A: 1" in ok.requests[0]
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost.", "LOCALHOST", "forge.example"])
@@ -66,8 +67,8 @@ def test_a_name_that_resolves_to_loopback_is_forbidden_before_any_connection(hos
     names = Names(["127.0.0.1"])
     with pytest.raises(ForbiddenAddress):
         GuardedClient(resolver=names).get(f"http://{host}:{port}/")
-    assert len(names.asked) == 1
-    assert ok.asked == []
+    assert len(names.requests) == 1
+    assert ok.requests == []
 
 
 def test_a_name_with_one_private_address_is_forbidden(ok: ScriptedServer) -> None:
@@ -83,8 +84,8 @@ def test_a_name_is_looked_up_once_and_the_connection_is_pinned(ok: ScriptedServe
     names = Names(["127.0.0.1"], ["10.0.0.1"])
     client = GuardedClient([f"forge.example:{port}"], resolver=names)
     assert client.get(f"http://forge.example:{port}/").body == b"hello"
-    assert names.asked == ["forge.example"]
-    assert f"Host: forge.example:{port}".encode() in ok.asked[0]
+    assert names.requests == ["forge.example"]
+    assert f"Host: forge.example:{port}".encode() in ok.requests[0]
 
 
 def test_a_name_rebound_after_the_check_is_not_resolved_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +104,7 @@ def test_a_name_rebound_after_the_check_is_not_resolved_again(monkeypatch: pytes
     with pytest.raises(ForbiddenAddress):
         client.get("http://forge.example/")
     assert tried == [("8.8.8.8", 80)]
-    assert len(names.asked) == 2
+    assert len(names.requests) == 2
 
 
 def test_a_connection_is_reused() -> None:
@@ -118,7 +119,7 @@ def test_a_connection_is_reused() -> None:
         for _ in range(3):
             assert client.get(f"http://forge.example:{server.port}/").body == b"ok"
         client.close()
-    assert lookups.asked == ["forge.example"]
+    assert lookups.requests == ["forge.example"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_redirect_to_a_private_address_is_forbidden(target: str) -> None:
         redirect = answer(b"", "text/plain", "302 Found", f"Location: {location}")
         with ScriptedServer(lambda head: [redirect]) as server, pytest.raises(ForbiddenAddress):
             GuardedClient([server.address]).get(server.url)
-        assert secret.asked == []
+        assert secret.requests == []
 
 
 def test_a_chain_of_redirects_to_a_private_address_is_forbidden() -> None:
@@ -138,11 +139,11 @@ def test_a_chain_of_redirects_to_a_private_address_is_forbidden() -> None:
         hops = [*(f"/{number}" for number in range(4)), f"http://localhost:{secret.address.rpartition(':')[2]}/"]
 
         def lead_on(head: bytes) -> list[bytes]:
-            return [answer(b"", "text/plain", "302 Found", f"Location: {hops[len(server.asked) - 1]}")]
+            return [answer(b"", "text/plain", "302 Found", f"Location: {hops[len(server.requests) - 1]}")]
 
         with ScriptedServer(lead_on) as server, pytest.raises(ForbiddenAddress):
             GuardedClient([server.address]).get(server.url)
-        assert (len(server.asked), secret.asked) == (5, [])
+        assert (len(server.requests), secret.requests) == (5, [])
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_no_git_request_with_a_body_follows_a_redirect(ok: ScriptedServer, statu
         client = GuardedClient([server.address, ok.address])
         with client.exchange(server.url), client.stream("POST", server.url, {}, b"want") as response:
             assert response.status == int(status[:3])
-    assert ok.asked == []
+    assert ok.requests == []
 
 
 def test_only_the_guard_opens_network_connections() -> None:
@@ -192,15 +193,15 @@ def test_a_redirect_loop_ends() -> None:
     with ScriptedServer(lambda head: [answer(b"", "text/plain", "302 Found", "Location: /again")]) as server:
         with pytest.raises(BadAddress):
             GuardedClient([server.address]).get(server.url)
-        assert len(server.asked) == 6
+        assert len(server.requests) == 6
 
 
 def test_credentials_do_not_follow_a_redirect_to_another_host(ok: ScriptedServer) -> None:
     with ScriptedServer(lambda head: [answer(b"", "text/plain", "302 Found", f"Location: {ok.url}/")]) as server:
         client = GuardedClient([server.address, ok.address])
         assert client.get(server.url, {"Authorization": "Bearer t"}).body == b"hello"
-        assert b"Bearer t" in server.asked[0]
-    assert b"Bearer t" not in ok.asked[0]
+        assert b"Bearer t" in server.requests[0]
+    assert b"Bearer t" not in ok.requests[0]
 
 
 def test_a_slow_answer_ends_at_the_deadline() -> None:
@@ -292,7 +293,7 @@ def test_proxies_of_the_environment_are_ignored(ok: ScriptedServer, monkeypatch:
         for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
             monkeypatch.setenv(name, proxy.url)
         assert GuardedClient([ok.address]).get(ok.url).body == b"hello"
-        assert proxy.asked == []
+        assert proxy.requests == []
 
 
 @pytest.fixture(scope="session")
@@ -399,7 +400,7 @@ def test_a_deadline_starts_with_the_exchange() -> None:
             time.sleep(0.02)
             with client.stream("GET", server.url, {}) as response:
                 response.read()
-    assert server.asked == []
+    assert server.requests == []
 
 
 def silent_server() -> ScriptedServer:
@@ -425,7 +426,7 @@ def test_a_hanging_host_blocks_three_workers_at_most(ok: ScriptedServer) -> None
         hanging = [workers.submit(failure, client, server.url) for _ in range(8)]
         whys = Counter(done.result() for done in hanging)
         assert client.get(ok.url).body == b"hello"
-        assert len(server.asked) == 3
+        assert len(server.requests) == 3
     assert whys == {"no answer in time": 3, "too many requests to it are under way; try again in a moment": 5}
 
 
@@ -484,7 +485,7 @@ def test_a_wait_for_a_silent_host_can_be_stopped() -> None:
 
         with ThreadPoolExecutor(1) as workers:
             waiting = workers.submit(wait)
-            while not server.asked:
+            while not server.requests:
                 assert not waiting.done()
             stop.set()
             assert waiting.result(10) == "it was stopped"
@@ -493,7 +494,7 @@ def test_a_wait_for_a_silent_host_can_be_stopped() -> None:
 def test_a_silent_host_is_requested_once() -> None:
     with silent_server() as server:
         assert failure(GuardedClient([server.address], read_seconds=0.1), server.url) == "no answer in time"
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(("piece", "why"), [(b".", "it sends too slowly"), (b"." * 1000, "")])

@@ -9,24 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bindery.adapters.clock import SystemClock
 from bindery.adapters.hosts.github.api import github_api
 from bindery.adapters.hosts.rest_api import HostApi
 from bindery.adapters.http.client import GuardedClient
 from bindery.adapters.http.rate_limits import rate_limit_error
 from bindery.adapters.http.single_flight import SingleFlight
 from bindery.domain.errors import HostLimited, HostUnreachable, RefNotFound
+from tests.fakes.clock import FakeClock
 from tests.serving.github_api import GitHubServer
 from tests.serving.host_api import Reply
-
-
-class SetClock(SystemClock):
-    """A clock that shows the time that a test sets."""
-
-    time = 1_800_000_000.0
-
-    def now(self) -> float:
-        return self.time
 
 
 @pytest.fixture
@@ -37,52 +28,47 @@ def server() -> Iterator[GitHubServer]:
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
-def api(server: GitHubServer, clock: SetClock) -> HostApi:
+def api(server: GitHubServer, clock: FakeClock) -> HostApi:
     return github_api(GuardedClient([server.address]), clock, server.url, "")
 
 
 def test_a_rate_limited_host_is_requested_again_after_its_time(
-    api: HostApi, server: GitHubServer, clock: SetClock
+    api: HostApi, server: GitHubServer, clock: FakeClock
 ) -> None:
     server.limited_until = int(clock.time) + 600
     for _ in range(3):
         with pytest.raises(HostLimited) as caught:
             api.get("/x", "")
         assert caught.value.facts["at"] == clock.time + 600
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     server.limited_until = None
     clock.time += 601
     assert api.get("/x", "").body
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
-def test_a_rate_limit_applies_to_all_providers_of_the_host(server: GitHubServer, clock: SetClock) -> None:
+def test_a_rate_limit_applies_to_all_providers_of_the_host(server: GitHubServer, clock: FakeClock) -> None:
     client = GuardedClient([server.address])
     server.limited_until = int(clock.time) + 600
     for _ in range(2):
         with pytest.raises(HostLimited):
             github_api(client, clock, server.url, "").get("/x", "")
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_a_rate_limited_host_gets_only_requests_that_its_quota_ignores(
-    api: HostApi, server: GitHubServer, clock: SetClock
+    api: HostApi, server: GitHubServer, clock: FakeClock
 ) -> None:
     etag = api.get("/x", "").etag
     server.limited_until = int(clock.time) + 600
     with pytest.raises(HostLimited):
         api.get("/y", "")
     assert api.get("/x", "", etag=etag).unchanged
-    assert [request.status for request in server.asked] == [200, 403, 304]
+    assert [request.status for request in server.requests] == [200, 403, 304]
 
 
 def test_a_host_that_demands_a_wait_in_seconds_gets_no_request(
-    api: HostApi, server: GitHubServer, clock: SetClock
+    api: HostApi, server: GitHubServer, clock: FakeClock
 ) -> None:
     etag = api.get("/x", "").etag
     server.replies["/y"] = Reply(429, None, {"Retry-After": "60"})
@@ -90,11 +76,11 @@ def test_a_host_that_demands_a_wait_in_seconds_gets_no_request(
         with pytest.raises(HostLimited) as caught:
             api.get(path, "", etag=etag)
         assert caught.value.facts["at"] == clock.time + 60
-    assert [request.path for request in server.asked] == ["/x", "/y"]
+    assert [request.path for request in server.requests] == ["/x", "/y"]
 
 
 def test_a_refused_token_is_logged_and_not_sent_for_ten_minutes(
-    server: GitHubServer, clock: SetClock, caplog: pytest.LogCaptureFixture
+    server: GitHubServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     api = github_api(GuardedClient([server.address]), clock, server.url, "t0ken0t0ken")
     with caplog.at_level(logging.WARNING, "bindery"):
@@ -102,21 +88,21 @@ def test_a_refused_token_is_logged_and_not_sent_for_ten_minutes(
             clock.time += seconds
             assert api.get("/x", "").body
             assert api.may_have_token, "else nobody would look what is private"
-    assert [request.status for request in server.asked] == [401, 200, 200, 200, 401, 200]
+    assert [request.status for request in server.requests] == [401, 200, 200, 200, 401, 200]
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
     assert "127.0.0.1 refuses its token" in caplog.text
     assert "t0ken0t0ken" not in caplog.text
 
 
-def test_a_token_refused_for_one_path_is_sent_for_others(server: GitHubServer, clock: SetClock) -> None:
+def test_a_token_refused_for_one_path_is_sent_for_others(server: GitHubServer, clock: FakeClock) -> None:
     api = github_api(GuardedClient([server.address]), clock, server.url, "t")
     server.tokens.add("t")
     server.forbidden.add("/x")
     server.replies["/y"] = Reply(200, {})
     for path in ("/x", "/y"):
         api.get(path, "")
-    assert [request.status for request in server.asked] == [403, 200, 200]
-    assert "authorization" in server.asked[-1].headers
+    assert [request.status for request in server.requests] == [403, 200, 200]
+    assert "authorization" in server.requests[-1].headers
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The refusals of hosts: each is reported as its own kind, and a temporary one is waited for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,21 +22,15 @@ from bindery.settings import Settings
 from bindery.usecases.detect_address import DetectAddress
 from bindery.usecases.steps.run_step import MOST_WAIT_SECONDS
 from bindery.web.errors.render import error_message, waiting_message
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.fakes.table import DictTable
 from tests.serving.git_http import GitServer, git, make_repository
 from tests.serving.gitlab_api import GitLabServer
 from tests.serving.host_api import Reply as ApiReply
 from tests.serving.site import Reply, Site
-from tests.simulation.small import Small
 
 SECONDARY = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
 QUOTA_LEFT = {"X-RateLimit-Remaining": "4876", "X-RateLimit-Reset": "4000000000"}
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with Site() as site:
-        yield site
 
 
 def by_the_api(site: Site) -> None:
@@ -100,7 +94,7 @@ def test_a_secondary_rate_limit_is_not_retried_without_the_token(site: Site) -> 
     site.replies["/x"] = Reply(403, SECONDARY, QUOTA_LEFT)
     with pytest.raises(HostLimited):
         github_api(GuardedClient([site.address]), SystemClock(), site.url, "token").get("/x", "page")
-    assert site.asked == ["/x"]
+    assert site.requests == ["/x"]
 
 
 def test_a_busy_host_is_not_requested_until_its_time_is_over(site: Site) -> None:
@@ -109,7 +103,7 @@ def test_a_busy_host_is_not_requested_until_its_time_is_over(site: Site) -> None
     for _ in range(2):
         with pytest.raises(HostBusy):
             github_api(client, SystemClock(), site.url, "").get("/x", "page")
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
 @pytest.mark.parametrize("ref", ["HEAD", "main", "v1"])
@@ -142,46 +136,46 @@ def test_a_gitlab_project_without_commits_is_reported_as_empty(empty: bool, kind
             provider.resolve("g%2Fp/HEAD")
 
 
-def limited_for(small: Small, seconds: float) -> Callable[[str], Resolved]:
+def limited_for(system: InMemorySystem, seconds: float) -> Callable[[str], Resolved]:
     def resolve(_: str) -> Resolved:
-        raise HostLimited(host="api.github.com", at=small.clock.now() + seconds)
+        raise HostLimited(host="api.github.com", at=system.clock.now() + seconds)
 
     return resolve
 
 
 def test_a_launch_waits_for_a_short_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = Small()
-    launch = small.open()
-    real = small.host.resolve
-    monkeypatch.setattr(small.host, "resolve", limited_for(small, 60))
-    small.handle(small.queue.pop())
-    waiting = small.launch(launch)
+    system = InMemorySystem()
+    launch = system.open()
+    real = system.host.resolve
+    monkeypatch.setattr(system.host, "resolve", limited_for(system, 60))
+    system.handle(system.queue.pop())
+    waiting = system.launch(launch)
     assert waiting.stage is Stage.RESOLVING
     assert "waiting until then" in waiting_message(next(event.trouble for event in waiting.events if event.trouble))
-    (sent,) = small.queue.sent
+    (sent,) = system.queue.sent
     assert (sent.message, 60 <= sent.delay <= 70) == (ResolveRequested(launch=launch.id, step=1), True)
-    monkeypatch.setattr(small.host, "resolve", real)
-    small.build()
-    assert small.launch(launch).stage is Stage.READY
+    monkeypatch.setattr(system.host, "resolve", real)
+    system.build()
+    assert system.launch(launch).stage is Stage.READY
 
 
 @pytest.mark.parametrize("seconds", [MOST_WAIT_SECONDS + 60, 3600])
 def test_a_launch_does_not_wait_for_a_long_rate_limit(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    small = Small()
-    launch = small.open()
-    monkeypatch.setattr(small.host, "resolve", limited_for(small, seconds))
-    small.pump()
-    failure = small.launch(launch).failure
+    system = InMemorySystem()
+    launch = system.open()
+    monkeypatch.setattr(system.host, "resolve", limited_for(system, seconds))
+    system.pump()
+    failure = system.launch(launch).failure
     assert failure is not None
     assert failure.kind == "HostLimited"
 
 
 def test_a_launch_that_is_always_rate_limited_ends_after_its_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = Small()
-    launch = small.open()
-    monkeypatch.setattr(small.host, "resolve", limited_for(small, 60))
-    small.pump()
-    failure = small.launch(launch).failure
+    system = InMemorySystem()
+    launch = system.open()
+    monkeypatch.setattr(system.host, "resolve", limited_for(system, 60))
+    system.pump()
+    failure = system.launch(launch).failure
     assert failure is not None
     assert failure.kind == "HostLimited"
 

@@ -18,8 +18,8 @@ from bindery.usecases import resolve_repository
 from bindery.usecases.resolve_repository import HOST_SECONDS
 from bindery_local.template import load
 from bindery_local.workers import AT_ONCE as WORKERS
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.serving.scripted import ScriptedServer, answer
-from tests.simulation.small import Small
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_several_requests_share_one_deadline(slow: ScriptedServer) -> None:
         for _ in range(20):
             assert client.get(f"{slow.url}/").body == b"x"
     client.close()
-    assert 1 <= len(slow.asked) <= 6
+    assert 1 <= len(slow.requests) <= 6
 
 
 def test_a_failure_before_the_deadline_keeps_its_error() -> None:
@@ -125,16 +125,16 @@ def test_a_slow_name_lookup_times_out() -> None:
 
 
 def test_a_launch_whose_host_used_the_whole_time_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = Small()
-    launch = small.open()
+    system = InMemorySystem()
+    launch = system.open()
 
     def slow_host(_: str) -> Resolved:
         raise HostUnreachable(host="slow.example", why="no answer in time")
 
-    monkeypatch.setattr(small.host, "resolve", slow_host)
+    monkeypatch.setattr(system.host, "resolve", slow_host)
     monkeypatch.setattr(resolve_repository, "HOST_SECONDS", (0.0,))
-    small.handle(small.queue.pop())
-    failed = small.launch(launch)
+    system.handle(system.queue.pop())
+    failed = system.launch(launch)
     assert failed.failure is not None
     assert (failed.stage, failed.failure.kind) == (Stage.FAILED, "HostTooSlow")
 

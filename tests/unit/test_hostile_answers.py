@@ -53,14 +53,14 @@ def test_the_largest_accepted_answer_is_read_in_bounded_memory() -> None:
 
 
 @pytest.fixture
-def said() -> Iterator[list[bytes]]:
+def reply() -> Iterator[list[bytes]]:
     """Yield the list of bytes that the host sends as its whole answer to each request."""
     yield []
 
 
 @pytest.fixture
-def host(said: list[bytes]) -> Iterator[ScriptedServer]:
-    with ScriptedServer(lambda head: said) as server:
+def host(reply: list[bytes]) -> Iterator[ScriptedServer]:
+    with ScriptedServer(lambda head: reply) as server:
         yield server
 
 
@@ -86,9 +86,9 @@ def package(resource: dict[str, object]) -> bytes:
     ],
 )
 def test_a_record_with_invalid_values_is_read_or_refused(
-    said: list[bytes], host: ScriptedServer, ckan: CkanProvider, resource: dict[str, object]
+    reply: list[bytes], host: ScriptedServer, ckan: CkanProvider, resource: dict[str, object]
 ) -> None:
-    said.append(package(resource))
+    reply.append(package(resource))
     try:
         repository = ckan.resolve(quote(f"{host.url}/dataset/a", safe="")).repository
         assert len(ckan.files(repository).files) == 1
@@ -106,8 +106,8 @@ def test_a_record_with_invalid_values_is_read_or_refused(
 )
 @pytest.mark.parametrize("status", ["301 Moved", "308 Moved", "429 Slow", "403 No", "503 Later", "200 OK", "999 ?"])
 def test_invalid_headers_are_errors_of_the_host(
-    said: list[bytes], host: ScriptedServer, ckan: CkanProvider, header: str, status: str
+    reply: list[bytes], host: ScriptedServer, ckan: CkanProvider, header: str, status: str
 ) -> None:
-    said.append(answer(b"{}", "application/json", status, header))
+    reply.append(answer(b"{}", "application/json", status, header))
     with pytest.raises(BinderyError):
         ckan.resolve(quote(f"{host.url}/dataset/a", safe=""))

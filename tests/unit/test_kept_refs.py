@@ -33,23 +33,18 @@ class Host:
     """A host where every ref leads to COMMIT while the repository exists. etags: the ETags of the requests it got."""
 
     def __init__(self) -> None:
-        self.there = True
+        self.exists = True
         self.etags: list[str] = []
 
     def __call__(self, etag: str) -> ApiAnswer:
         self.etags.append(etag)
-        if not self.there:
+        if not self.exists:
             raise RepositoryNotFound(url="u")
         return ApiAnswer(None, etag, unchanged=True) if etag else ApiAnswer(COMMIT.encode(), "e")
 
 
 def read(body: bytes) -> dict[str, str]:
     return {"commit": body.decode()}
-
-
-@pytest.fixture
-def table() -> DictTable:
-    return DictTable()
 
 
 @pytest.fixture
@@ -91,7 +86,7 @@ def test_answers_of_a_deleted_repository_are_removed_and_others_remain(
         ask(refs, host, "o/r", ref)
     for name in others:
         ask(refs, host, name, COMMIT)
-    host.there = False
+    host.exists = False
     with pytest.raises(RepositoryNotFound):
         ask(refs, host, "o/r", "HEAD")
     assert len(table.items()) == len(others)

@@ -1,7 +1,6 @@
 """The host that a limit applies to when an answer demands waiting."""
 
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -13,26 +12,22 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.git.protocol import GitWire
 from bindery.adapters.hosts.github.api import github_api
 from bindery.adapters.hosts.records.rest_api import RecordApi
-from bindery.adapters.http.budget import AddressInfo
 from bindery.adapters.http.client import GuardedClient
 from bindery.adapters.http.rate_limits import LONGEST_WAIT_ELSEWHERE, MOST_LIMITS, RateLimits
 from bindery.domain.errors import BinderyError, HostLimited
+from tests.serving.loopback import on_this_machine
 from tests.serving.site import Reply, Site, moved
 
 LIMITED = {
     "429": Reply(429, b"", {"Retry-After": "600"}),
     "403": Reply(403, b"", {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4000000000"}),
 }
-ASKED, ANSWERING = "asked.example", "answering.example"
+REDIRECTING, REDIRECTED = "asked.example", "answering.example"
 URL = "https://forge.example/x"
 
 
-class Thing(BaseModel):
+class Anything(BaseModel):
     """An answer of an API, with any content."""
-
-
-def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
-    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
 
 class Hosts(NamedTuple):
@@ -45,9 +40,9 @@ class Hosts(NamedTuple):
 
 
 class Redirecting(Site):
-    def answer(self, asked: str) -> Reply:
-        self.asked.append(asked)
-        return self.replies.get(asked.partition("?")[0]) or moved(f"{self.to}{asked}")
+    def answer(self, target: str) -> Reply:
+        self.requests.append(target)
+        return self.replies.get(target.partition("?")[0]) or moved(f"{self.to}{target}")
 
     to = ""
 
@@ -55,10 +50,12 @@ class Redirecting(Site):
 @pytest.fixture
 def hosts() -> Iterator[Hosts]:
     with Redirecting() as first, Site() as second:
-        names = {ASKED: first, ANSWERING: second}
+        names = {REDIRECTING: first, REDIRECTED: second}
         urls = {name: f"{name}:{site.address.rpartition(':')[2]}" for name, site in names.items()}
-        first.to = f"http://{urls[ANSWERING]}"
-        yield Hosts(first, second, GuardedClient([*urls.values()], resolver=on_this_machine), f"http://{urls[ASKED]}")
+        first.to = f"http://{urls[REDIRECTED]}"
+        yield Hosts(
+            first, second, GuardedClient([*urls.values()], resolver=on_this_machine), f"http://{urls[REDIRECTING]}"
+        )
 
 
 def by_a_forges_api(client: GuardedClient, url: str) -> object:
@@ -66,7 +63,7 @@ def by_a_forges_api(client: GuardedClient, url: str) -> object:
 
 
 def by_an_api_of_records(client: GuardedClient, url: str) -> object:
-    return RecordApi(client, SystemClock()).get(Thing, f"{url}/x", "page")
+    return RecordApi(client, SystemClock()).get(Anything, f"{url}/x", "page")
 
 
 def by_git(client: GuardedClient, url: str) -> object:
@@ -86,7 +83,7 @@ def test_a_rate_limit_applies_to_the_host_that_answered_not_to_the_redirecting_o
     hosts.second.replies = dict.fromkeys(("/x", "/x/info/refs"), LIMITED[status])
     with pytest.raises(HostLimited) as caught:
         ask(hosts.client, hosts.url)
-    assert caught.value.facts["host"] == ANSWERING
+    assert caught.value.facts["host"] == REDIRECTED
     now = SystemClock().now()
     hosts.client.rate_limits.check(hosts.url, now)
     with pytest.raises(HostLimited):
@@ -122,8 +119,8 @@ def test_a_rate_limited_host_is_not_requested_through_a_redirect(hosts: Hosts, a
     hosts.client.rate_limits.record(hosts.first.to, {"Retry-After": "600"}, SystemClock().now())
     with pytest.raises(HostLimited) as caught:
         ask(hosts.client, hosts.url)
-    assert caught.value.facts["host"] == ANSWERING
-    assert (len(hosts.first.asked), len(hosts.second.asked)) == (1, 0)
+    assert caught.value.facts["host"] == REDIRECTED
+    assert (len(hosts.first.requests), len(hosts.second.requests)) == (1, 0)
 
 
 def test_requests_that_do_not_use_the_quota_may_follow_a_redirect_to_a_limited_host(hosts: Hosts) -> None:
@@ -146,7 +143,7 @@ def test_a_rate_limited_git_server_behind_a_redirect_is_not_requested(hosts: Hos
         hosts.client.rate_limits.record(hosts.first.to, {"Retry-After": "600"}, SystemClock().now())
         with pytest.raises(HostLimited):
             wire.refs(remote, ["HEAD"])
-    assert len(hosts.second.asked) == 1
+    assert len(hosts.second.requests) == 1
 
 
 @pytest.mark.parametrize(

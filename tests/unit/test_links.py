@@ -12,7 +12,7 @@ from bindery.domain.urls.pasted import query_of
 from bindery.web.api.launches import Caller
 from bindery.web.base_url import Link, read_link
 from bindery.web.pages.session_paths import path_in_session
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import InMemorySystem
 
 GIT = "https%3A%2F%2Fgit.example%2Fo%2Fr"
 
@@ -67,18 +67,18 @@ SPELLINGS = ("o/r/HEAD", "o/r/HEAD/", "o/r//HEAD", "/o/r/HEAD", "o/%72/HEAD", "o
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("page", SPELLINGS)
 def test_a_page_token_is_valid_for_every_spelling_of_its_link(page: str, spelling: str) -> None:
-    small = Small()
-    body = {"provider": "gh", "spec": spelling, "build_token": small.token(read_link(f"/v2/gh/{page}", "/v2/").spec)}
+    system = InMemorySystem()
+    body = {"provider": "gh", "spec": spelling, "build_token": system.token(read_link(f"/v2/gh/{page}", "/v2/").spec)}
     caller = Caller("203.0.113.7", "https", {"content-type": "application/json"})
-    created = small.system.api.create(caller, json.dumps(body))
-    assert small.launch(str(created.body["id"])).spec == "o/r/HEAD"
+    created = system.bindery.api.create(caller, json.dumps(body))
+    assert system.launch(str(created.body["id"])).spec == "o/r/HEAD"
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_ban_applies_to_every_spelling(spelling: str) -> None:
-    small = Small(banned_specs=("^gh/o/r/HEAD$",))
-    page = small.system.site.launch(
-        f"/v2/gh/{spelling}", {}, small.system.site.own("https", {}, ""), "none", "203.0.113.7"
+    system = InMemorySystem(banned_specs=("^gh/o/r/HEAD$",))
+    page = system.bindery.site.launch(
+        f"/v2/gh/{spelling}", {}, system.bindery.site.own("https", {}, ""), "none", "203.0.113.7"
     )
     assert page.status == 403
 

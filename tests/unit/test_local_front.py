@@ -23,11 +23,11 @@ def system() -> System:
 
 
 def status_of(front: Front, host: str) -> int:
-    async def asked() -> int:
+    async def status() -> int:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://here") as client:
             return (await client.get("/nowhere", headers={"Host": host})).status_code
 
-    return asyncio.run(asked())
+    return asyncio.run(status())
 
 
 @pytest.mark.parametrize(

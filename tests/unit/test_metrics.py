@@ -11,8 +11,8 @@ from bindery.settings import Settings
 from bindery.state.popular import CANDIDATES, OTHER, SHOWN, Day, Popular
 from bindery.usecases.steps.count_launches import counts_of
 from tests.fakes.clock import FakeClock
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.fakes.table import DictTable
-from tests.simulation.small import Small
 
 OPERATOR = "192.0.2.1"
 STRANGER = "203.0.113.9"
@@ -32,9 +32,9 @@ def shown_repositories(day: Day) -> set[str]:
     return {dict(labels)["repo"] for rows in day.sums().values() for labels in rows}
 
 
-def readable(**settings: object) -> Small:
+def readable(**settings: object) -> InMemorySystem:
     """Return a system that lets the operator's address read /metrics."""
-    return Small(isolated=True, metrics_networks=f"{OPERATOR}/32", **settings)
+    return InMemorySystem(isolated=True, metrics_networks=f"{OPERATOR}/32", **settings)
 
 
 def test_the_most_launched_repositories_are_named_despite_other_launches() -> None:
@@ -80,19 +80,19 @@ def test_counts_by_repository_start_again_each_day_and_their_item_expires() -> N
     assert today(table, clock).sums() == {}
 
 
-def text_of(small: Small) -> str:
-    small.system.reconcile()
-    return small.system.site.metrics(OPERATOR, "")
+def text_of(system: InMemorySystem) -> str:
+    system.bindery.reconcile()
+    return system.bindery.site.metrics(OPERATOR, "")
 
 
 def test_launches_of_private_repositories_are_counted_without_their_name() -> None:
-    small = readable()
-    small.host.heads["o/secret"] = small.host.heads["o/r"]
-    small.host.private = frozenset({"o/secret"})
-    small.ready("o/secret/HEAD")
-    small.ready()
-    small.system.stop_launch(small.open().id)  # failed before its repository was known
-    text = text_of(small)
+    system = readable()
+    system.host.heads["o/secret"] = system.host.heads["o/r"]
+    system.host.private = frozenset({"o/secret"})
+    system.ready("o/secret/HEAD")
+    system.ready()
+    system.bindery.stop_launch(system.open().id)  # failed before its repository was known
+    text = text_of(system)
     assert "secret" not in text
     assert 'repo="https://host.example/o/r"' in text
     assert 'binderhub_launch_count_total{provider="gh",repo="other",status="success"} 1.0' in text
@@ -110,29 +110,29 @@ def test_no_counter_key_contains_a_repository() -> None:
 
 
 def test_a_request_for_metrics_reads_one_item() -> None:
-    small = readable()
-    small.ready()
-    small.system.reconcile()
+    system = readable()
+    system.ready()
+    system.bindery.reconcile()
     calls: list[str] = []
-    small.table.before = lambda operation, keys: calls.append(operation)
-    assert small.system.site.metrics(OPERATOR, "")
+    system.table.before = lambda operation, keys: calls.append(operation)
+    assert system.bindery.site.metrics(OPERATOR, "")
     assert calls == ["get"]
 
 
 def test_an_outdated_metrics_text_is_not_shown() -> None:
-    small = readable()
+    system = readable()
     with pytest.raises(MetricsNotReady):
-        small.system.site.metrics(OPERATOR, "")
-    assert text_of(small)
-    small.clock.advance(901)
+        system.bindery.site.metrics(OPERATOR, "")
+    assert text_of(system)
+    system.clock.advance(901)
     with pytest.raises(MetricsNotReady):
-        small.system.site.metrics(OPERATOR, "")
+        system.bindery.site.metrics(OPERATOR, "")
 
 
 def test_metrics_are_rendered_only_if_they_can_be_requested() -> None:
-    closed = Small()
-    closed.system.reconcile()
-    assert closed.system.metrics_text.get() is None
+    closed = InMemorySystem()
+    closed.bindery.reconcile()
+    assert closed.bindery.metrics_text.get() is None
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,15 @@ def test_only_the_operator_may_read_metrics(
     settings: dict[str, object], client: str, authorization: str, opens: bool
 ) -> None:
     isolated = bool(settings.get("isolated", True))
-    small = Small(isolated=isolated, **{name: value for name, value in settings.items() if name != "isolated"})
-    small.system.render_metrics()
+    system = InMemorySystem(
+        isolated=isolated, **{name: value for name, value in settings.items() if name != "isolated"}
+    )
+    system.bindery.render_metrics()
     if opens:
-        assert small.system.site.metrics(client, authorization)
+        assert system.bindery.site.metrics(client, authorization)
     else:
         with pytest.raises(MetricsClosed):
-            small.system.site.metrics(client, authorization)
+            system.bindery.site.metrics(client, authorization)
 
 
 @pytest.mark.parametrize("token", ["short", "with a space in the middle", "é" * 20])

@@ -1,6 +1,5 @@
 """Git links to hosts that other providers query by their API."""
 
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -53,12 +52,6 @@ def test_repository_hosts_are_accepted_as_git_hosts(git: GitProvider, url: str) 
     assert git.check(f"{quote(url, safe='')}/HEAD")
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with Site() as site:
-        yield site
-
-
 def test_a_redirect_of_a_git_server_to_the_host_of_an_api_is_refused(site: Site) -> None:
     with Site() as api:
         site.replies["/r/info/refs"] = moved(f"{api.url}/x")
@@ -67,7 +60,7 @@ def test_a_redirect_of_a_git_server_to_the_host_of_an_api_is_refused(site: Site)
         with pytest.raises(BadAddress, match="asked by its API"):
             git.resolve(f"{quote(f'{site.url}/r', safe='')}/HEAD")
         client.close()
-        assert api.asked == []
+        assert api.requests == []
 
 
 def test_later_requests_for_a_commit_or_tags_refuse_such_redirects(site: Site) -> None:
@@ -82,4 +75,4 @@ def test_later_requests_for_a_commit_or_tags_refuse_such_redirects(site: Site) -
         with pytest.raises(BadAddress, match="asked by its API"):
             git.tags(repository)
         client.close()
-        assert api.asked == []
+        assert api.requests == []

@@ -90,7 +90,7 @@ def test_other_private_repositories_have_the_same_error_as_missing_ones(
     secret = host.says(provider, host.spec("acme/secret", ref))
     absent = host.says(provider, host.spec("acme/absent", ref))
     assert type(secret) is type(absent) is RepositoryNotFound
-    names = [unquote(each.path).partition("acme/")[2].split("/")[0] for each in host.server.asked]
+    names = [unquote(each.path).partition("acme/")[2].split("/")[0] for each in host.server.requests]
     assert names.count("secret") == names.count("absent"), "as many questions, so as much time"
     assert secret.facts["url"] == str(absent.facts["url"]).replace("absent", "secret")
 
@@ -113,14 +113,14 @@ def test_without_a_token_the_visibility_is_not_requested(host: Host) -> None:
     provider = host.provider(token="")
     provider.resolve(host.spec("acme/open"))
     assert type(host.says(provider, host.spec("acme/open", "nowhere"))) is RefNotFound
-    assert [each.path for each in host.server.asked if "/commits/" not in each.path] == []
+    assert [each.path for each in host.server.requests if "/commits/" not in each.path] == []
     assert type(host.says(provider, host.spec("acme/secret"))) is RepositoryNotFound
 
 
 def test_an_unchanged_public_repository_uses_no_request_quota(host: Host) -> None:
     for _ in range(3):
         host.provider().resolve(host.spec("acme/open"))
-    assert [each.status for each in host.server.asked] == [200, 200, 304, 304, 304, 304]
+    assert [each.status for each in host.server.requests] == [200, 200, 304, 304, 304, 304]
 
 
 @pytest.mark.parametrize("ref", ["HEAD", "the commit"])
@@ -177,7 +177,7 @@ def test_a_private_repository_is_not_launched_from_the_cache_without_its_token(h
 def test_an_unchanged_named_repository_uses_no_request_quota(host: Host) -> None:
     for _ in range(3):
         host.provider("gh/acme/*", "gl/acme/*").resolve(host.spec("acme/secret"))
-    assert [each.status for each in host.server.asked] == [200, 200, 304, 304, 304, 304]
+    assert [each.status for each in host.server.requests] == [200, 200, 304, 304, 304, 304]
 
 
 def test_a_token_refused_for_a_public_repository_is_omitted(host: Host) -> None:
@@ -256,10 +256,10 @@ def test_the_environment_of_a_private_repository_depends_on_its_commit(host: Hos
     commits = Commits(host.table, SystemClock())
     identify = IdentifyEnvironment(FakeBuilds(FakeQueue()), commits)
     repository = provider.resolve(host.spec("acme/secret")).repository
-    count = len(host.server.asked)
+    count = len(host.server.requests)
     identity = identify(provider, repository)
     assert (identity.scope, identity.inputs["commit"]) == (Scope.COMMIT, host.secret)
-    assert len(host.server.asked) == count
+    assert len(host.server.requests) == count
     commits.keep(repository, FakeBuilds(FakeQueue()).name, Identity.of(Scope.FILES, {"when": "it was public"}))
     assert identify(provider, repository) == identity
     assert identity.key != identify(provider, repository.model_copy(update={"ref": "b" * 40})).key

@@ -22,7 +22,7 @@ class Hub(Loopback):
     def __init__(self, status: int = 200) -> None:
         super().__init__(HubAnswer)
         self.status = status
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
 
 class HubAnswer(Quiet, BaseHTTPRequestHandler):
@@ -31,7 +31,7 @@ class HubAnswer(Quiet, BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != "Bearer for-anybody":
             self.send(401, b"", {"WWW-Authenticate": f'Bearer realm="{owner.origin}/token",service="hub"'})
             return
-        owner.asked.append(self.path)
+        owner.requests.append(self.path)
         self.send(owner.status)
 
     def do_GET(self) -> None:
@@ -76,7 +76,7 @@ def test_a_login_is_not_used_with_an_unreachable_registry() -> None:
 )
 def test_the_checked_image_is_the_pulled_one(hub: Hub, image: str, path: str) -> None:
     login(hub).may_be_used_for(image)
-    assert hub.asked == [f"/v2/{path}"]
+    assert hub.requests == [f"/v2/{path}"]
 
 
 def test_the_docker_hub_login_has_the_format_of_container_tools() -> None:

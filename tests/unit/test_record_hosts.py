@@ -38,12 +38,6 @@ DATASET = "10.7910/DVN/TJCLKP"
 
 
 @pytest.fixture
-def dois() -> Iterator[DoiSystem]:
-    with DoiSystem() as server:
-        yield server
-
-
-@pytest.fixture
 def figshare_host(dois: DoiSystem) -> Iterator[Figshare]:
     with Figshare(dois) as server:
         yield server
@@ -344,10 +338,10 @@ def test_an_activity_means_the_dataset_at_that_time(
 def test_past_activities_are_cached_and_the_current_dataset_is_not(ckan: CkanProvider, ckan_host: Ckan) -> None:
     page = ckan_host.publish("turtles", 1_712_023_831, {"a": b"then"})
     for address, questions in ((f"{page}/history/act-turtles-0", 1), (page, 2)):
-        ckan_host.asked.clear()
+        ckan_host.requests.clear()
         for _ in range(2):
             ckan.resolve(quote(address, safe=""))
-        assert len(ckan_host.asked) == questions
+        assert len(ckan_host.requests) == questions
 
 
 def test_external_resources_are_fetched_and_equal_names_get_separate_folders(
@@ -386,7 +380,7 @@ def test_an_address_without_a_dataset_is_refused_without_a_request(
 ) -> None:
     with pytest.raises(BadSpec):
         ckan.resolve(quote(ckan_host.url + page, safe=""))
-    assert ckan_host.asked == []
+    assert ckan_host.requests == []
 
 
 def test_a_missing_dataset_is_not_found(ckan: CkanProvider, ckan_host: Ckan) -> None:

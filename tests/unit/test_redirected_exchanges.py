@@ -1,9 +1,8 @@
 """Exchanges that go on to another host. An exchange takes a turn there, and its result counts for the circuit there."""
 
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from bindery.adapters.http.address_rules import AddressRules, parsed
-from bindery.adapters.http.budget import CURRENT_BUDGET, AddressInfo, Budget
+from bindery.adapters.http.budget import CURRENT_BUDGET, Budget
 from bindery.adapters.http.client import GuardedClient
 from bindery.adapters.http.host_limits import (
     AT_ONCE,
@@ -23,14 +22,11 @@ from bindery.adapters.http.host_limits import (
     CurrentHost,
 )
 from bindery.domain.errors import BadAddress, HostDown, HostUnreachable
+from tests.serving.loopback import on_this_machine
 from tests.serving.scripted import ScriptedServer, answer
 
 FIRST, SECOND = "first.example", "second.example"
 LATE_SECONDS = 0.2
-
-
-def on_this_machine(host: str, port: int, family: int, kind: int) -> Sequence[AddressInfo]:
-    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
 
 class Way(NamedTuple):
@@ -75,7 +71,7 @@ def way() -> Iterator[Way]:
         places = f"{FIRST}:{port(first)}", f"{SECOND}:{port(second)}"
         client = GuardedClient(places, resolver=on_this_machine, turn_seconds=0.2, quiet_seconds=0.2)
         urls = f"http://{places[0]}/", f"http://{places[1]}/"
-        yield Way(client, urls[0], urls[1], opened, broken, lambda: len(second.asked))
+        yield Way(client, urls[0], urls[1], opened, broken, lambda: len(second.requests))
         opened.set()
         client.close()
         assert client._turns._queues == {}

@@ -21,7 +21,7 @@ NOW = 1_700_000_000.0
 Answer = tuple[int, bytes]
 
 
-class Seen:
+class Requests:
     """The requests that a server received: path and Authorization header, in order, and the addresses they came from."""
 
     def __init__(self) -> None:
@@ -32,8 +32,8 @@ class Seen:
 @contextmanager
 def serving(
     answer: Callable[[str, str | None], Answer], headers: dict[str, str] | None = None
-) -> Iterator[tuple[str, Seen]]:
-    record = Seen()
+) -> Iterator[tuple[str, Requests]]:
+    record = Requests()
 
     class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -72,7 +72,7 @@ def jupyter(
     return answer
 
 
-def asked(url: str) -> Activity | None:
+def activity_of(url: str) -> Activity | None:
     return activity.poll({"one": (url, TOKEN)}, 10, NOW)["one"]
 
 
@@ -105,7 +105,7 @@ def test_another_program_behind_a_password_is_not_the_session() -> None:
 
 def test_a_redirect_is_not_followed() -> None:
     with serving(jupyter()) as (elsewhere, record), serving(lambda *_: (302, b""), {"Location": elsewhere}) as (url, _):
-        assert asked(url) is None
+        assert activity_of(url) is None
         assert not is_session(url)
     assert record.requests == []
 
@@ -119,33 +119,33 @@ def test_cookies_are_not_sent_with_later_requests() -> None:
 
 def test_an_open_connection_does_not_count_as_activity() -> None:
     with serving(jupyter(kernels=[{"execution_state": "idle", "connections": 3}])) as (url, _):
-        assert asked(url) == Activity(last=NOW - 100, busy=False)
+        assert activity_of(url) == Activity(last=NOW - 100, busy=False)
 
 
 def test_a_busy_kernel_makes_its_session_busy() -> None:
     kernels = [{"execution_state": "idle"}, {"execution_state": "busy", "last_activity": moment(NOW - 50)}]
     with serving(jupyter(kernels=kernels)) as (url, _):
-        assert asked(url) == Activity(last=NOW - 50, busy=True)
+        assert activity_of(url) == Activity(last=NOW - 50, busy=True)
 
 
 def test_terminal_output_counts_as_activity_without_a_viewer() -> None:
     with serving(jupyter(terminals=[{"name": "1", "last_activity": moment(NOW - 20)}])) as (url, _):
-        assert asked(url) == Activity(last=NOW - 20, busy=False)
+        assert activity_of(url) == Activity(last=NOW - 20, busy=False)
 
 
 def test_a_server_without_terminals_has_an_activity() -> None:
     with serving(jupyter(terminals_code=404)) as (url, _):
-        assert asked(url) == Activity(last=NOW - 100, busy=False)
+        assert activity_of(url) == Activity(last=NOW - 100, busy=False)
 
 
 def test_a_clock_ahead_of_time_does_not_prolong_a_session() -> None:
     with serving(jupyter(last=NOW + 1_000_000)) as (url, _):
-        assert asked(url) == Activity(last=NOW, busy=False)
+        assert activity_of(url) == Activity(last=NOW, busy=False)
 
 
 def test_activity_requests_do_not_count_as_activity() -> None:
     with serving(jupyter()) as (url, record):
-        asked(url)
+        activity_of(url)
     assert {path for path, _ in record.requests} == {
         "/api/status",
         "/api/kernels?no_track_activity=1",
@@ -156,23 +156,23 @@ def test_activity_requests_do_not_count_as_activity() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"last_activity": "yesterday"}', b"\xff\xfe", b"[" * 200_000])
 def test_an_invalid_answer_is_no_activity(body: bytes) -> None:
     with serving(lambda *_: (200, body)) as (url, _):
-        assert asked(url) is None
+        assert activity_of(url) is None
 
 
 def test_an_endless_answer_is_no_activity() -> None:
     with serving(lambda *_: (200, b" " * 50_000_000)) as (url, _):
-        assert asked(url) is None
+        assert activity_of(url) is None
 
 
 def test_a_slow_answer_is_no_activity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.0)
     with serving(jupyter()) as (url, _):
-        assert asked(url) is None
+        assert activity_of(url) is None
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:1/", "http://[", "ftp://127.0.0.1/", "http://127.0.0.1:99999/"])
 def test_an_invalid_address_has_no_activity(url: str) -> None:
-    assert asked(url) is None
+    assert activity_of(url) is None
 
 
 @contextmanager
@@ -212,13 +212,13 @@ def test_an_answer_that_never_finishes_times_out(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(activity, "ANSWER_SECONDS", 0.5)
     start = time.monotonic()
     with raw(begin, again=again) as url:
-        assert asked(url) is None
+        assert activity_of(url) is None
     assert time.monotonic() - start < 3
 
 
 def test_three_requests_use_one_connection() -> None:
     with serving(jupyter()) as (url, record):
-        assert asked(url)
+        assert activity_of(url)
     assert len(record.connections) == 1
 
 
@@ -242,7 +242,7 @@ def test_servers_that_are_not_polled_in_time_are_omitted(monkeypatch: pytest.Mon
 
 def test_an_untrusted_certificate_is_no_activity() -> None:
     with serving(jupyter()) as (url, _):
-        assert asked(url.replace("http:", "https:")) is None
+        assert activity_of(url.replace("http:", "https:")) is None
 
 
 def test_both_requests_to_a_new_session_share_one_time_limit() -> None:

@@ -1,117 +1,29 @@
 """API servers that are slow, break off or do not exist. Each case becomes one of the product's errors within the time limit."""
 
 import contextlib
-import json
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
-from urllib3 import PoolManager
 
 from bindery.adapters.kubernetes import api as adapter
-from bindery.adapters.kubernetes.access import Entry
-from bindery.adapters.kubernetes.api import POD, Cluster
+from bindery.adapters.kubernetes.api import POD
 from bindery.domain.errors import LauncherDown
+from tests.serving.kubernetes_answers import A_POD, chunked_answer, event, server_with, whole_answer
 
-Answer = Callable[[socket.socket], None]
 NO_PODS = {"metadata": {"resourceVersion": "1"}, "items": []}
-A_POD = {"metadata": {"name": "x"}, "spec": {"containers": [{"image": "x"}]}, "status": {}}
-
-
-def saying(body: object, status: str = "200 OK", more: str = "") -> Answer:
-    """Return a complete answer. Bytes are sent as they are, other bodies as JSON."""
-    text = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-    def answer(asker: socket.socket) -> None:
-        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{more}Content-Length: {len(text)}\r\n\r\n"
-        asker.sendall(head.encode() + text)
-
-    return answer
-
-
-def telling(*lines: bytes, pause: float = 0.0) -> Answer:
-    """Return an answer in these chunks that then stays open until the client closes the connection."""
-
-    def answer(asker: socket.socket) -> None:
-        asker.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for line in lines:
-            asker.sendall(b"%x\r\n%s\r\n" % (len(line), line))
-            time.sleep(pause)
-        asker.recv(1)
-
-    return answer
-
-
-class Always:
-    """Access without credentials."""
-
-    def __init__(self, address: str) -> None:
-        self.name = address
-        self._entry = Entry(address, PoolManager())
-
-    def entry(self) -> Entry:
-        return self._entry
-
-    def renewed(self, _refused: Entry, /) -> bool:
-        return False
-
-    def moved(self, _silent: Entry, /) -> bool:
-        return False
-
-    def close(self) -> None:
-        self._entry.pool.clear()
-
-
-@contextmanager
-def answering(*answers: Answer) -> Iterator[tuple[Cluster, list[str]]]:
-    """Run a server that gives each connection the next of these answers, and repeats the last. Yield the cluster and its requests."""
-    listener, requests = socket.create_server(("127.0.0.1", 0)), list[str]()
-    threads: list[threading.Thread] = []
-
-    def one(asker: socket.socket, answer: Answer) -> None:
-        with asker, contextlib.suppress(OSError):
-            requests.append(asker.recv(100_000).decode().partition(" HTTP")[0])
-            answer(asker)
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                asker, _ = listener.accept()
-                answer = answers[min(len(threads), len(answers) - 1)]
-                threads.append(threading.Thread(target=one, args=(asker, answer)))
-                threads[-1].start()
-
-    serving = threading.Thread(target=serve)
-    serving.start()
-    cluster = Cluster(Always(f"http://127.0.0.1:{listener.getsockname()[1]}"), "sessions")
-    try:
-        yield cluster, requests
-    finally:
-        cluster.close()
-        listener.shutdown(socket.SHUT_RDWR)
-        serving.join()
-        listener.close()
-        for thread in threads:
-            thread.join()
-
-
-def event(kind: str = "MODIFIED", pod: object = A_POD) -> bytes:
-    return json.dumps({"type": kind, "object": pod}).encode() + b"\n"
 
 
 @pytest.mark.parametrize("body", [b"<html>welcome</html>", b"", b"\xff", [], {}, "word", 7])
 def test_another_server_at_the_address_of_the_cluster_is_reported(body: object) -> None:
-    with answering(saying(body)) as (cluster, _), pytest.raises(LauncherDown) as down:
+    with server_with(whole_answer(body)) as (cluster, _), pytest.raises(LauncherDown) as down:
         cluster.find(POD, "x")
     assert down.value.facts["why"] == adapter.NO_CLUSTER
 
 
 def test_an_unresponsive_api_server_is_requested_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "TIMEOUTS", (3.0, 0.3))
-    with answering(lambda asker: time.sleep(2)) as (cluster, requests):
+    with server_with(lambda asker: time.sleep(2)) as (cluster, requests):
         began = time.monotonic()
         with pytest.raises(LauncherDown):
             cluster.find(POD, "x")
@@ -120,7 +32,7 @@ def test_an_unresponsive_api_server_is_requested_once(monkeypatch: pytest.Monkey
 
 
 def test_a_retry_after_of_the_api_server_is_not_waited_for() -> None:
-    with answering(saying({}, "503 Service Unavailable", "Retry-After: 30\r\n")) as (cluster, requests):
+    with server_with(whole_answer({}, "503 Service Unavailable", "Retry-After: 30\r\n")) as (cluster, requests):
         began = time.monotonic()
         with pytest.raises(LauncherDown):
             cluster.find(POD, "x")
@@ -129,15 +41,15 @@ def test_a_retry_after_of_the_api_server_is_not_waited_for() -> None:
 
 
 def test_an_ended_connection_is_replaced_even_for_a_create() -> None:
-    with answering(lambda asker: None, saying(A_POD)) as (cluster, requests):
+    with server_with(lambda asker: None, whole_answer(A_POD)) as (cluster, requests):
         assert cluster.create({"kind": POD, **A_POD}) == A_POD
     assert requests == ["POST /api/v1/namespaces/sessions/pods"] * 2
 
 
 def test_redirects_are_not_followed() -> None:
     with (
-        answering(saying(NO_PODS)) as (elsewhere, requests),
-        answering(saying({}, "302 Found", f"Location: {elsewhere.address}/x\r\n")) as (cluster, _),
+        server_with(whole_answer(NO_PODS)) as (elsewhere, requests),
+        server_with(whole_answer({}, "302 Found", f"Location: {elsewhere.address}/x\r\n")) as (cluster, _),
         pytest.raises(LauncherDown),
     ):
         cluster.find(POD, "x")
@@ -146,15 +58,15 @@ def test_redirects_are_not_followed() -> None:
 
 def test_an_expired_list_is_a_temporary_error() -> None:
     first_page = {"metadata": {"resourceVersion": "1", "continue": "more"}, "items": [A_POD]}
-    expired = saying({"message": "too old", "reason": "Expired"}, "410 Gone")
-    with answering(saying(first_page), expired) as (cluster, _), pytest.raises(LauncherDown):
+    expired = whole_answer({"message": "too old", "reason": "Expired"}, "410 Gone")
+    with server_with(whole_answer(first_page), expired) as (cluster, _), pytest.raises(LauncherDown):
         list(cluster.each(POD, "a=b"))
 
 
 @pytest.mark.parametrize("line", [b"<html>\n", b'{"type": "ERROR", "object": {"code": 410}}\n', b"[]\n", b"{}\n"])
 def test_an_invalid_watch_event_is_a_temporary_error(line: bytes) -> None:
     with (
-        answering(telling(event(), line)) as (cluster, _),
+        server_with(chunked_answer(event(), line)) as (cluster, _),
         contextlib.closing(cluster.watch(POD, "x", "1", 5)) as watching,
         pytest.raises(LauncherDown),
     ):
@@ -162,7 +74,7 @@ def test_an_invalid_watch_event_is_a_temporary_error(line: bytes) -> None:
 
 
 def test_a_closed_watch_ends_without_an_error() -> None:
-    with answering(telling(event(), event())) as (cluster, _):
+    with server_with(chunked_answer(event(), event())) as (cluster, _):
         watching = cluster.watch(POD, "x", "1", 5)
         for _kind, _pod in watching:
             watching.close()
@@ -170,7 +82,7 @@ def test_a_closed_watch_ends_without_an_error() -> None:
 
 def test_a_watch_closed_by_another_thread_ends_without_an_error() -> None:
     events = [event()] * 200
-    with answering(telling(*events, pause=0.001)) as (cluster, _):
+    with server_with(chunked_answer(*events, pause=0.001)) as (cluster, _):
         for round_ in range(30):
             watching, trouble = cluster.watch(POD, "x", "1", 5), list[Exception]()
 

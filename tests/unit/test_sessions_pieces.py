@@ -7,16 +7,17 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bindery.domain.repository import Repository
 from bindery.ports.contents import Checkout
+from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.process.session_reaper import Log
+from bindery_local.processes import Process, alive, marked, send, status_of, with_descendants
 from bindery_local.sessions.folder import Record, SessionFolder, folder_of
-from bindery_local.sessions.processes import Process, alive, marked, send, status_of, with_descendants
-from bindery_local.sessions.remove_tree import remove_folder
 from bindery_local.sessions.server import command, prepare_home, variables
 from bindery_local.sessions.working_copy import checkout, copy_folder
 from tests.serving.lab import REF, TOKEN, LabEnvironment, WrittenContents, lab_python, order_of, until
@@ -210,11 +211,11 @@ def test_removing_a_folder_follows_no_link(tmp_path: Path) -> None:
     (folder / "inner").mkdir(parents=True)
     (folder / "inner" / "link").symlink_to(outside)
     (folder / "inner").chmod(0o000)
-    remove_folder(folder)
-    remove_folder(folder)
+    remove_tree(folder)
+    remove_tree(folder)
     link = tmp_path / "link"
     link.symlink_to(outside)
-    remove_folder(link)
+    remove_tree(link)
     assert not folder.exists()
     assert not link.is_symlink()
     assert stat.S_IMODE(outside.stat().st_mode) == 0o500
@@ -233,8 +234,19 @@ def test_a_very_deep_folder_is_removed(tmp_path: Path) -> None:
         os.close(handle)
     (tmp_path / "c" / "d" / "e").mkdir(parents=True)
     (tmp_path / "c" / "d").chmod(0o000)
-    remove_folder(tmp_path)
+    remove_tree(tmp_path)
     assert not tmp_path.exists()
+
+
+def test_a_folder_can_be_removed_by_two_threads_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for number in range(300):
+        (folder / str(number) / "inner").mkdir(parents=True)
+        (folder / str(number) / "inner" / "file").write_text("x")
+    with ThreadPoolExecutor(4) as pool:
+        for removal in [pool.submit(remove_tree, folder) for _ in range(4)]:
+            removal.result()
+    assert not folder.exists()
 
 
 def test_jupyterlab_news_are_turned_off_unless_the_build_configured_them(tmp_path: Path) -> None:

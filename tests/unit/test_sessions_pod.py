@@ -14,13 +14,13 @@ OWNER = {"metadata": {"name": "session-one", "uid": "u-1"}}
 MAKING = Making("sessions", "sessions.example", Resources())
 
 
-def made(**changes: object) -> dict[str, Any]:
+def pod_of(**changes: object) -> dict[str, Any]:
     order = order_of("one", BINDER_REQUEST="v2/gh/o/r/HEAD").model_copy(update=changes)
     return pod(order, "abcd", OWNER, MAKING)
 
 
 def container(**changes: object) -> dict[str, Any]:
-    (only,) = made(**changes)["spec"]["containers"]
+    (only,) = pod_of(**changes)["spec"]["containers"]
     assert isinstance(only, dict)
     return only
 
@@ -45,14 +45,14 @@ def test_the_service_owns_all_other_objects() -> None:
 
 
 def test_a_new_start_does_not_select_pods_of_an_old_one() -> None:
-    labels = made()["metadata"]["labels"]
+    labels = pod_of()["metadata"]["labels"]
     selector = service(order_of("one"), "abcd")["spec"]["selector"]
     assert selector.items() <= labels.items()
     assert not service(order_of("one"), "efgh")["spec"]["selector"].items() <= labels.items()
 
 
 def test_the_selector_for_sessions_uses_all_labels_of_the_mark() -> None:
-    labels = made()["metadata"]["labels"]
+    labels = pod_of()["metadata"]["labels"]
     for selector in MARKED.split(","):
         name, _, value = selector.partition("=")
         assert labels[name] == value or not value
@@ -102,6 +102,6 @@ def test_configured_resources_are_in_the_pod() -> None:
     assert resources["limits"]["nvidia.com/gpu"] == "2"
     assert spec["nodeSelector"] == {"pool": "users"}
     assert (spec["runtimeClassName"], spec["hostUsers"]) == ("gvisor", False)
-    assert not {"runtimeClassName", "hostUsers"} & made()["spec"].keys(), "the cluster's own, unless it is set"
+    assert not {"runtimeClassName", "hostUsers"} & pod_of()["spec"].keys(), "the cluster's own, unless it is set"
     assert spec["tolerations"][0] == {"key": "users", "operator": "Exists"}
     assert {"name": "DATA", "value": "/data"} in spec["containers"][0]["env"]

@@ -11,12 +11,15 @@ from bindery.adapters.kubernetes.pod_watch import PodWatch
 from bindery.domain.errors import LauncherDown
 from bindery.domain.resources import Resources
 from bindery.domain.sessions import Liveness
-from tests.unit.test_sessions_cluster import A_POD, answering, event, saying, telling
+from tests.serving.kubernetes_answers import A_POD, chunked_answer, event, server_with, whole_answer
 
 
 def test_an_invalid_watch_event_ends_the_wait_with_an_error() -> None:
     there = {"metadata": {"resourceVersion": "1"}, "items": [A_POD]}
-    with answering(saying(there), telling(b"<html>\n")) as (cluster, _), PodWatch(cluster, "x", 5) as watch:
+    with (
+        server_with(whole_answer(there), chunked_answer(b"<html>\n")) as (cluster, _),
+        PodWatch(cluster, "x", 5) as watch,
+    ):
         began = time.monotonic()
         with pytest.raises(LauncherDown):
             watch.next(5)
@@ -43,13 +46,16 @@ def run(number: int, second: int, *, marked: bool = False, gone: bool = False) -
 )
 def test_the_latest_pod_of_a_session_counts(pods: tuple[object, ...], waits: bool) -> None:
     for items in (pods, pods[::-1]):
-        with answering(saying({"metadata": {"resourceVersion": "1"}, "items": items})) as (cluster, _):
+        with server_with(whole_answer({"metadata": {"resourceVersion": "1"}, "items": items})) as (cluster, _):
             assert PodWatch(cluster, "x", 0).state.runs is waits
 
 
 def test_the_latest_of_two_running_pods_is_watched() -> None:
     there = {"metadata": {"resourceVersion": "1"}, "items": [run(1, 0), run(2, 5)]}
-    with answering(saying(there), telling(event())) as (cluster, requests), PodWatch(cluster, "x", 5) as watch:
+    with (
+        server_with(whole_answer(there), chunked_answer(event())) as (cluster, requests),
+        PodWatch(cluster, "x", 5) as watch,
+    ):
         watch.next(5)
         assert "metadata.name%3Dsession-x-2&" in requests[1]
 
@@ -57,7 +63,7 @@ def test_the_latest_of_two_running_pods_is_watched() -> None:
 @pytest.mark.parametrize("pod", [A_POD, run(1, 0)])
 def test_a_wait_of_any_length_sends_two_requests(pod: dict[str, object]) -> None:
     there = {"metadata": {"resourceVersion": "1"}, "items": [pod]}
-    with answering(saying(there), telling()) as (cluster, requests):
+    with server_with(whole_answer(there), chunked_answer()) as (cluster, requests):
         nobody = PublicAddress("http://sessions.localhost:9")
         launcher = KubernetesSessions(cluster, Making("x", nobody.domain, Resources()), nobody, SystemClock())
         began = time.monotonic()

@@ -5,45 +5,45 @@ import pytest
 from bindery.domain.launch import Stage
 from bindery.domain.owners import build_share_of
 from tests.fakes.host import COMMIT
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.fakes.many import REPOSITORY
-from tests.simulation.small import Small
 
 STRANGERS = "e" * 40
 SPELLINGS = ("o/r", "O/r", "o/R", "O/R")
 
 
 def test_all_spellings_have_one_environment_and_one_build() -> None:
-    small = Small()
-    launches = [small.ready(f"{name}/HEAD") for name in SPELLINGS]
+    system = InMemorySystem()
+    launches = [system.ready(f"{name}/HEAD") for name in SPELLINGS]
     assert len({launch.environment for launch in launches}) == 1
-    assert len(small.builds.started) == 1
+    assert len(system.builds.started) == 1
 
 
 def test_a_build_of_the_whole_tree_is_shared_by_all_spellings() -> None:
-    small = Small()
-    small.host.files[COMMIT] = {"setup.py": b"setup()\n"}
-    assert len({small.ready(f"{name}/HEAD").environment for name in SPELLINGS}) == 1
-    assert small.host.tags_listed == 1
+    system = InMemorySystem()
+    system.host.files[COMMIT] = {"setup.py": b"setup()\n"}
+    assert len({system.ready(f"{name}/HEAD").environment for name in SPELLINGS}) == 1
+    assert system.host.tags_listed == 1
 
 
 def test_a_foreign_commit_has_one_environment_under_all_spellings() -> None:
-    small = Small()
-    small.host.files[STRANGERS] = {"requirements.txt": b"evil\n"}
-    assert len({small.ready(f"{name}/{STRANGERS}").environment for name in SPELLINGS}) == 1
-    assert small.host.looked_up == [STRANGERS]
+    system = InMemorySystem()
+    system.host.files[STRANGERS] = {"requirements.txt": b"evil\n"}
+    assert len({system.ready(f"{name}/{STRANGERS}").environment for name in SPELLINGS}) == 1
+    assert system.host.looked_up == [STRANGERS]
 
 
 def test_the_branch_of_a_commit_is_looked_up_once_for_all_spellings() -> None:
-    small = Small(own_refs_only=True)
-    small.host.files[STRANGERS] = {"requirements.txt": b"evil\n"}
+    system = InMemorySystem(own_refs_only=True)
+    system.host.files[STRANGERS] = {"requirements.txt": b"evil\n"}
     for name in SPELLINGS:
-        small.open(f"{name}/{STRANGERS}")
-    small.pump()
-    assert small.host.looked_up == [STRANGERS]
+        system.open(f"{name}/{STRANGERS}")
+    system.pump()
+    assert system.host.looked_up == [STRANGERS]
 
 
 def test_the_builds_of_an_owner_share_one_limit_under_all_spellings() -> None:
-    host = Small().host
+    host = InMemorySystem().host
     assert len({build_share_of(host.resolve(f"{name}/HEAD").repository) for name in SPELLINGS}) == 1
 
 
@@ -55,19 +55,19 @@ def test_all_spellings_of_a_git_address_have_one_owner() -> None:
 
 
 def test_the_sessions_of_a_repository_share_one_limit_under_all_spellings() -> None:
-    small = Small(quota_per_repository=2)
+    system = InMemorySystem(quota_per_repository=2)
     for name in SPELLINGS[:2]:
-        small.ready(f"{name}/HEAD")
-    refused = small.open(f"{SPELLINGS[2]}/HEAD")
-    small.pump()
-    assert small.launch(refused).stage is Stage.FAILED
+        system.ready(f"{name}/HEAD")
+    refused = system.open(f"{SPELLINGS[2]}/HEAD")
+    system.pump()
+    assert system.launch(refused).stage is Stage.FAILED
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_a_session_shows_the_repository_name_as_spelled_in_the_link(name: str) -> None:
-    small = Small()
-    small.ready("o/r/HEAD")
-    launch = small.ready(f"{name}/HEAD")
+    system = InMemorySystem()
+    system.ready("o/r/HEAD")
+    launch = system.ready(f"{name}/HEAD")
     assert launch.repository
     assert launch.repository.repo_url == f"https://host.example/{name}"
     assert launch.repository.clone_url == f"https://host.example/{name}.git"

@@ -2,28 +2,18 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.serving.git_http import ENVIRONMENT, SAFE, GitServer, git, make_repository, with_config
+from tests.serving.git_http import ENVIRONMENT, SAFE, git, make_repository, with_config
+from tests.serving.history_repository import HistoryRepository, history_server
 from tests.serving.start_script import SHELLS, started
 
 
-@dataclass
-class Place:
-    """A server with four commits on main. The annotated tag v1.0 is on the first, the lightweight tag `light` on the second."""
-
-    server: GitServer
-    root: Path
-    commits: list[str]
-
-    @property
-    def folder(self) -> Path:
-        return self.server.root / "r.git"
+class Place(HistoryRepository):
+    """The repository, and a session whose start script fetches the working copy."""
 
     def start(self, link_ref: str = "HEAD", commit: str = "", shell: str = "sh") -> str:
         """Start a session and return the messages of the script."""
@@ -31,27 +21,11 @@ class Place:
         assert ran.stdout == "started\n", ran.stderr
         return ran.stderr
 
-    def git(self, *arguments: str) -> str:
-        """Run git in the working copy and return its output."""
-        command = ["git", "-C", str(self.root / "work"), *arguments]
-        ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout.strip()
-
-    def tag(self, name: str, commit: str, *words: str) -> None:
-        git("-C", self.folder, "-c", "user.name=A", "-c", "user.email=a@example.org", "tag", *words, name, commit)
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    (tmp_path / "served").mkdir()
-    folder = tmp_path / "served" / "r.git"
-    commits = [make_repository(folder, {"a.txt": f"{n}\n", f"d{n}/b.txt": "b"}, message=f"c{n}") for n in range(4)]
-    with GitServer(tmp_path / "served") as server:
-        served = Place(server, tmp_path, commits)
-        served.tag("v1.0", commits[0], "-a", "-m", "one")
-        served.tag("light", commits[1])
-        yield served
+    with history_server(tmp_path) as (server, commits):
+        yield Place(server, tmp_path, tmp_path / "work", commits)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -110,13 +84,13 @@ def test_the_launched_branch_is_checked_out_and_follows_its_remote(place: Place,
 def test_a_tag_called_main_is_not_a_branch(place: Place) -> None:
     git("-C", place.folder, "branch", "-m", "main", "trunk")
     git("-C", place.folder, "symbolic-ref", "HEAD", "refs/heads/trunk")
-    place.tag("main", place.commits[3])
+    place.tag("main", place.commits[3], annotated=False)
     place.start("main")
     assert place.git("branch", "--show-current") == ""
 
 
 def test_an_older_commit_has_only_its_own_history_and_tags(place: Place) -> None:
-    place.tag("v2.0", place.commits[3])
+    place.tag("v2.0", place.commits[3], annotated=False)
     place.start("main", place.commits[1])
     assert place.git("describe") == f"v1.0-1-g{place.commits[1][:7]}"
     assert place.git("rev-list", "--count", "--all") == "2"

@@ -14,11 +14,6 @@ from tests.fakes.table import DictTable
 
 
 @pytest.fixture
-def table() -> DictTable:
-    return DictTable()
-
-
-@pytest.fixture
 def slots(table: DictTable) -> BuildSlots:
     return BuildSlots(table, FakeClock(), FairOrder(1))
 

@@ -14,17 +14,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.table import DictTable
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(seed=5)
-
-
-@pytest.fixture
-def table() -> DictTable:
-    return DictTable()
-
-
-def once(what: Callable[[], object], at: str) -> Callable[[str, object], None]:
+def once(action: Callable[[], object], at: str) -> Callable[[str, object], None]:
     """Return a hook that makes this call before the first operation with the name `at`."""
     done = False
 
@@ -32,7 +22,7 @@ def once(what: Callable[[], object], at: str) -> Callable[[str, object], None]:
         nonlocal done
         if operation == at and not done:
             done = True
-            what()
+            action()
 
     return hook
 

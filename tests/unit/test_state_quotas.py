@@ -16,11 +16,6 @@ ANY = Limits()
 
 
 @pytest.fixture
-def table() -> DictTable:
-    return DictTable()
-
-
-@pytest.fixture
 def sessions(table: DictTable) -> Sessions:
     clock = FakeClock(seed=3)
     return Sessions(table, clock, Quotas(table, clock))

@@ -5,169 +5,171 @@ import pytest
 from bindery.domain.environment import EnvironmentState
 from bindery.domain.errors import BuildServiceDown
 from bindery.domain.launch import Launch, Stage
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import InMemorySystem
 
 DAY = 86400
 
 
 @pytest.fixture
-def small() -> Small:
-    return Small(rate_limit=1000, image_days=21)
+def system() -> InMemorySystem:
+    return InMemorySystem(rate_limit=1000, image_days=21)
 
 
-def launched(small: Small) -> Launch:
+def launched(system: InMemorySystem) -> Launch:
     """Return a launch after its session has ended."""
-    launch = small.ready()
-    small.system.stop_launch(launch.id)
-    small.pump()
+    launch = system.ready()
+    system.bindery.stop_launch(launch.id)
+    system.pump()
     return launch
 
 
-def swept(small: Small, days: float) -> set[str]:
+def swept(system: InMemorySystem, days: float) -> set[str]:
     """Advance the clock by this number of days, run a sweep, and return the remaining images."""
-    small.clock.advance(days * DAY)
-    small.system.reconcile()
-    return small.builds.images
+    system.clock.advance(days * DAY)
+    system.bindery.reconcile()
+    return system.builds.images
 
 
-def test_an_image_is_deleted_three_weeks_after_the_day_of_its_last_launch(small: Small) -> None:
-    launched(small)
-    assert len(swept(small, 21)) == 1
-    assert swept(small, 1) == set()
-    assert list(small.system.state.environments.unlaunched(0, 100)) == []
+def test_an_image_is_deleted_three_weeks_after_the_day_of_its_last_launch(system: InMemorySystem) -> None:
+    launched(system)
+    assert len(swept(system, 21)) == 1
+    assert swept(system, 1) == set()
+    assert list(system.bindery.state.environments.unlaunched(0, 100)) == []
 
 
-def test_an_image_launched_every_few_weeks_is_never_deleted(small: Small) -> None:
-    launched(small)
+def test_an_image_launched_every_few_weeks_is_never_deleted(system: InMemorySystem) -> None:
+    launched(system)
     for _ in range(40):
-        assert len(swept(small, 20)) == 1
-        launched(small)
-    assert len(small.builds.started) == 1
+        assert len(swept(system, 20)) == 1
+        launched(system)
+    assert len(system.builds.started) == 1
 
 
-def test_a_deleted_image_is_rebuilt_by_the_next_launch(small: Small) -> None:
-    key = launched(small).environment
-    swept(small, 22)
-    assert small.system.state.environments.find(key).state is EnvironmentState.EVICTED  # type: ignore[union-attr]  # it exists
-    again = small.ready()
+def test_a_deleted_image_is_rebuilt_by_the_next_launch(system: InMemorySystem) -> None:
+    key = launched(system).environment
+    swept(system, 22)
+    assert system.bindery.state.environments.find(key).state is EnvironmentState.EVICTED  # type: ignore[union-attr]  # it exists
+    again = system.ready()
     assert (again.stage, again.attempt) == (Stage.READY, 2)
-    assert len(small.builds.images) == 1
+    assert len(system.builds.images) == 1
 
 
 def test_zero_days_disable_the_deletion_of_images() -> None:
-    small = Small(image_days=0)
-    launched(small)
-    assert len(swept(small, 3000)) == 1
+    system = InMemorySystem(image_days=0)
+    launched(system)
+    assert len(swept(system, 3000)) == 1
 
 
-def test_the_image_of_a_running_session_is_never_deleted(small: Small) -> None:
-    launch = small.ready()
+def test_the_image_of_a_running_session_is_never_deleted(system: InMemorySystem) -> None:
+    launch = system.ready()
     for _ in range(10):
-        assert len(swept(small, 22)) == 1
-    small.system.stop_launch(launch.id)
-    small.pump()
-    assert len(swept(small, 20)) == 1, "a session that ran counts as a launch of that day"
-    assert swept(small, 2) == set()
+        assert len(swept(system, 22)) == 1
+    system.bindery.stop_launch(launch.id)
+    system.pump()
+    assert len(swept(system, 20)) == 1, "a session that ran counts as a launch of that day"
+    assert swept(system, 2) == set()
 
 
-def test_launches_of_one_day_write_the_environment_once(small: Small) -> None:
-    launched(small)
-    small.clock.advance(DAY)
+def test_launches_of_one_day_write_the_environment_once(system: InMemorySystem) -> None:
+    launched(system)
+    system.clock.advance(DAY)
     written: list[object] = []
 
     def count(operation: str, keys: object) -> None:
         if operation in ("put", "transact") and "'environment#" in str(keys) and "#waiters#" not in str(keys):
             written.append(keys)
 
-    small.table.before = count
+    system.table.before = count
     for _ in range(20):
-        launched(small)
+        launched(system)
     assert len(written) == 1
 
 
-def test_a_launch_that_precedes_the_deletion_mark_keeps_the_image(small: Small) -> None:
-    launched(small)
-    small.clock.advance(22 * DAY)
+def test_a_launch_that_precedes_the_deletion_mark_keeps_the_image(system: InMemorySystem) -> None:
+    launched(system)
+    system.clock.advance(22 * DAY)
     late: list[Launch] = []
 
     def come(operation: str, keys: object) -> None:
         if operation == "put" and "'environment#" in str(keys) and not late:
-            late.append(small.open())
-            small.step()  # It reads the environment as ready and notes its day first.
+            late.append(system.open())
+            system.step()  # It reads the environment as ready and notes its day first.
 
-    small.table.before = come
-    small.system.reconcile()
+    system.table.before = come
+    system.bindery.reconcile()
     assert late
-    assert len(small.builds.images) == 1, "the launch was first"
-    small.build()
-    assert (small.launch(late[0]).stage, small.launch(late[0]).attempt) == (Stage.READY, 1)
+    assert len(system.builds.images) == 1, "the launch was first"
+    system.build()
+    assert (system.launch(late[0]).stage, system.launch(late[0]).attempt) == (Stage.READY, 1)
 
 
-def test_a_launch_after_the_deletion_mark_builds_the_image_again(small: Small) -> None:
-    key = launched(small).environment
-    small.clock.advance(22 * DAY)
-    launch = small.open()
+def test_a_launch_after_the_deletion_mark_builds_the_image_again(system: InMemorySystem) -> None:
+    key = launched(system).environment
+    system.clock.advance(22 * DAY)
+    launch = system.open()
     marked: list[bool] = []
 
     def mark(operation: str, keys: object) -> None:
         if operation == "put" and "'environment#" in str(keys) and not marked:
             marked.append(True)
-            small.system.reconcile()
+            system.bindery.reconcile()
 
-    small.table.before = mark
-    small.build()
+    system.table.before = mark
+    system.build()
     assert marked
-    now = small.launch(launch)
+    now = system.launch(launch)
     assert (now.stage, now.attempt, now.environment) == (Stage.READY, 2, key)
 
 
-def test_a_failed_deletion_is_repeated_by_a_later_sweep(small: Small) -> None:
-    launched(small)
-    remove = small.builds.remove
+def test_a_failed_deletion_is_repeated_by_a_later_sweep(system: InMemorySystem) -> None:
+    launched(system)
+    remove = system.builds.remove
 
     def down(image: str) -> bool:
         raise BuildServiceDown(why="no answer")
 
-    small.builds.remove = down  # type: ignore[method-assign]  # until it is restored below
-    assert len(swept(small, 22)) == 1
-    small.builds.remove = remove  # type: ignore[method-assign]
-    assert swept(small, 0) == set()
+    system.builds.remove = down  # type: ignore[method-assign]  # until it is restored below
+    assert len(swept(system, 22)) == 1
+    system.builds.remove = remove  # type: ignore[method-assign]
+    assert swept(system, 0) == set()
 
 
-def test_a_registry_that_refuses_deletion_is_requested_once(small: Small, caplog: pytest.LogCaptureFixture) -> None:
-    launched(small)
+def test_a_registry_that_refuses_deletion_is_requested_once(
+    system: InMemorySystem, caplog: pytest.LogCaptureFixture
+) -> None:
+    launched(system)
     removals: list[str] = []
-    small.builds.remove = lambda image: bool(removals.append(image))  # type: ignore[method-assign, func-returns-value]
+    system.builds.remove = lambda image: bool(removals.append(image))  # type: ignore[method-assign, func-returns-value]
     for _ in range(3):
-        swept(small, 22)
+        swept(system, 22)
     assert len(removals) == 1
     assert "BINDERY_IMAGE_DAYS=0" in caplog.text
 
 
-def test_an_error_with_one_image_does_not_stop_the_sweep(small: Small) -> None:
+def test_an_error_with_one_image_does_not_stop_the_sweep(system: InMemorySystem) -> None:
     other = "f" * 40
-    small.host.heads["o/other"], small.host.files[other] = other, {"requirements.txt": b"scipy\n"}
-    first, second = small.ready("o/r/HEAD"), small.ready("o/other/HEAD")
+    system.host.heads["o/other"], system.host.files[other] = other, {"requirements.txt": b"scipy\n"}
+    first, second = system.ready("o/r/HEAD"), system.ready("o/other/HEAD")
     for launch in (first, second):
-        small.system.stop_launch(launch.id)
-    small.pump()
-    remove = small.builds.remove
+        system.bindery.stop_launch(launch.id)
+    system.pump()
+    remove = system.builds.remove
 
     def one_fails(image: str) -> bool:
         if first.environment in image:
             raise BuildServiceDown(why="no answer")
         return remove(image)
 
-    small.builds.remove = one_fails  # type: ignore[method-assign]  # for the rest of the test
-    assert [first.environment in image for image in swept(small, 22)] == [True]
+    system.builds.remove = one_fails  # type: ignore[method-assign]  # for the rest of the test
+    assert [first.environment in image for image in swept(system, 22)] == [True]
 
 
 def test_an_image_is_rebuilt_before_the_registry_rule_deletes_it() -> None:
-    small = Small(
+    system = InMemorySystem(
         rate_limit=1000, image_days=21, builder="codebuild", registry="https://example.org/x", launcher="kubernetes"
     )
-    attempts = [launched(small).attempt]
+    attempts = [launched(system).attempt]
     for _ in range(19):
-        swept(small, 20)
-        attempts.append(launched(small).attempt)
+        swept(system, 20)
+        attempts.append(launched(system).attempt)
     assert attempts == [1] * 19 + [2]  # The last launch is on day 380.

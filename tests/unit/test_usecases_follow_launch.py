@@ -9,32 +9,27 @@ from bindery.domain.launch import Launch, Phase
 from bindery.domain.launch_request import StreamCursor
 from bindery.domain.messages import LogLine, LogWritten, StopRequested
 from bindery.domain.sessions import Session
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import InMemorySystem
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small()
-
-
-def waiting(small: Small, lines: int = 0, chunk: int = 100) -> Launch:
+def waiting(system: InMemorySystem, lines: int = 0, chunk: int = 100) -> Launch:
     """Return a launch with a running build that has printed this number of lines."""
-    launch = small.open()
-    small.pump()
-    now = small.launch(launch)
-    written(small, now, range(lines), chunk)
+    launch = system.open()
+    system.pump()
+    now = system.launch(launch)
+    written(system, now, range(lines), chunk)
     return now
 
 
-def written(small: Small, launch: Launch, numbers: range, chunk: int = 100) -> None:
+def written(system: InMemorySystem, launch: Launch, numbers: range, chunk: int = 100) -> None:
     for first in range(numbers.start, numbers.stop, chunk):
         chunk_numbers = range(first, min(first + chunk, numbers.stop))
         lines = tuple(LogLine(number=n, phase="building", message=f"{n}\n") for n in chunk_numbers)
-        small.handle(LogWritten(environment=launch.environment, attempt=launch.attempt, lines=lines))
+        system.handle(LogWritten(environment=launch.environment, attempt=launch.attempt, lines=lines))
 
 
-def heard(small: Small, launch: Launch, cursor: StreamCursor | None = None) -> list[str]:
-    _, stream_events = small.system.follow_launch(launch.id, cursor or StreamCursor())
+def messages_of(system: InMemorySystem, launch: Launch, cursor: StreamCursor | None = None) -> list[str]:
+    _, stream_events = system.bindery.follow_launch(launch.id, cursor or StreamCursor())
     return [stream_event.event.message for stream_event in stream_events]
 
 
@@ -62,20 +57,20 @@ def test_an_invalid_cursor_means_the_beginning(text: str) -> None:
     assert StreamCursor.read(text) == StreamCursor()
 
 
-def test_events_are_sent_in_order_and_once(small: Small) -> None:
-    launch = small.ready()
-    _, stream_events = small.system.follow_launch(launch.id, StreamCursor())
+def test_events_are_sent_in_order_and_once(system: InMemorySystem) -> None:
+    launch = system.ready()
+    _, stream_events = system.bindery.follow_launch(launch.id, StreamCursor())
     phases = [stream_event.event.phase for stream_event in stream_events]
     assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
-    assert small.system.follow_launch(launch.id, stream_events[-1].told)[1] == []
-    assert len(small.system.follow_launch(launch.id, stream_events[1].told)[1]) == 2
+    assert system.bindery.follow_launch(launch.id, stream_events[-1].told)[1] == []
+    assert len(system.bindery.follow_launch(launch.id, stream_events[1].told)[1]) == 2
 
 
-def test_log_lines_come_between_waiting_and_built(small: Small) -> None:
-    launch = waiting(small, 3)
-    assert heard(small, launch)[1:] == ["0\n", "1\n", "2\n"]
-    small.build()
-    _, stream_events = small.system.follow_launch(launch.id, StreamCursor())
+def test_log_lines_come_between_waiting_and_built(system: InMemorySystem) -> None:
+    launch = waiting(system, 3)
+    assert messages_of(system, launch)[1:] == ["0\n", "1\n", "2\n"]
+    system.build()
+    _, stream_events = system.bindery.follow_launch(launch.id, StreamCursor())
     assert [stream_event.event.phase.value for stream_event in stream_events] == [
         *("waiting", "building", "building", "building", "built", "launching", "ready")
     ]
@@ -83,20 +78,20 @@ def test_log_lines_come_between_waiting_and_built(small: Small) -> None:
 
 @pytest.mark.parametrize("lines", [0, 1, 99, 100, 101, 5000])
 @pytest.mark.parametrize("chunk", [1, 7, 100, 500])
-def test_a_late_client_gets_the_last_100_lines(small: Small, lines: int, chunk: int) -> None:
+def test_a_late_client_gets_the_last_100_lines(system: InMemorySystem, lines: int, chunk: int) -> None:
     if lines == 5000 and chunk == 1:
         chunk = 3
-    launch = waiting(small, lines, chunk)
-    assert heard(small, launch)[1:] == [f"{n}\n" for n in range(max(0, lines - 100), lines)]
+    launch = waiting(system, lines, chunk)
+    assert messages_of(system, launch)[1:] == [f"{n}\n" for n in range(max(0, lines - 100), lines)]
 
 
-def test_a_client_from_the_beginning_gets_every_line(small: Small) -> None:
-    launch = waiting(small)
-    _, (first_event,) = small.system.follow_launch(launch.id, StreamCursor())
+def test_a_client_from_the_beginning_gets_every_line(system: InMemorySystem) -> None:
+    launch = waiting(system)
+    _, (first_event,) = system.bindery.follow_launch(launch.id, StreamCursor())
     cursor, lines = first_event.told, []
     for first in range(0, 1000, 130):
-        written(small, launch, range(first, first + 130))
-        _, stream_events = small.system.follow_launch(launch.id, cursor)
+        written(system, launch, range(first, first + 130))
+        _, stream_events = system.bindery.follow_launch(launch.id, cursor)
         lines += [
             stream_event.event.message for stream_event in stream_events if stream_event.event.phase is Phase.BUILDING
         ]
@@ -104,101 +99,101 @@ def test_a_client_from_the_beginning_gets_every_line(small: Small) -> None:
     assert lines == [f"{n}\n" for n in range(1040)]
 
 
-@pytest.mark.parametrize("heard_last", [0, 1, 49, 98, 99, 100, 150])
-def test_a_reconnect_in_the_middle_of_a_chunk_loses_no_line(small: Small, heard_last: int) -> None:
-    launch = waiting(small, 200)
-    assert heard(small, launch, StreamCursor(1, 1, heard_last)) == [f"{n}\n" for n in range(heard_last + 1, 200)]
+@pytest.mark.parametrize("last_line", [0, 1, 49, 98, 99, 100, 150])
+def test_a_reconnect_in_the_middle_of_a_chunk_loses_no_line(system: InMemorySystem, last_line: int) -> None:
+    launch = waiting(system, 200)
+    assert messages_of(system, launch, StreamCursor(1, 1, last_line)) == [f"{n}\n" for n in range(last_line + 1, 200)]
 
 
-def test_a_repeated_chunk_is_sent_once(small: Small) -> None:
-    launch = waiting(small, 10)
-    written(small, launch, range(10))
-    assert len(heard(small, launch)) == 11
+def test_a_repeated_chunk_is_sent_once(system: InMemorySystem) -> None:
+    launch = waiting(system, 10)
+    written(system, launch, range(10))
+    assert len(messages_of(system, launch)) == 11
 
 
-def followed(small: Small, launch: Launch, cursor: StreamCursor) -> tuple[list[str], StreamCursor]:
+def followed(system: InMemorySystem, launch: Launch, cursor: StreamCursor) -> tuple[list[str], StreamCursor]:
     """Return the log lines that are new to a client, and its cursor after them."""
-    _, stream_events = small.system.follow_launch(launch.id, cursor)
+    _, stream_events = system.bindery.follow_launch(launch.id, cursor)
     lines = [stream_event.event.message for stream_event in stream_events if stream_event.event.phase is Phase.BUILDING]
     return lines, stream_events[-1].told if stream_events else cursor
 
 
-def test_a_late_chunk_is_sent_in_its_place(small: Small) -> None:
-    launch = waiting(small)
-    _, cursor = followed(small, launch, StreamCursor())
-    written(small, launch, range(10, 20))
-    early, cursor = followed(small, launch, cursor)
-    small.clock.advance(9)
-    written(small, launch, range(10))
-    assert early + followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(20)]
+def test_a_late_chunk_is_sent_in_its_place(system: InMemorySystem) -> None:
+    launch = waiting(system)
+    _, cursor = followed(system, launch, StreamCursor())
+    written(system, launch, range(10, 20))
+    early, cursor = followed(system, launch, cursor)
+    system.clock.advance(9)
+    written(system, launch, range(10))
+    assert early + followed(system, launch, cursor)[0] == [f"{n}\n" for n in range(20)]
 
 
-def test_a_missing_chunk_delays_the_following_ones(small: Small) -> None:
-    launch = waiting(small)
-    _, cursor = followed(small, launch, StreamCursor())
+def test_a_missing_chunk_delays_the_following_ones(system: InMemorySystem) -> None:
+    launch = waiting(system)
+    _, cursor = followed(system, launch, StreamCursor())
     for part in (range(10), range(20, 30), range(30, 40)):
-        written(small, launch, part)
-    early, cursor = followed(small, launch, cursor)
+        written(system, launch, part)
+    early, cursor = followed(system, launch, cursor)
     assert early == [f"{n}\n" for n in range(10)]
-    written(small, launch, range(10, 20))
-    assert followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(10, 40)]
+    written(system, launch, range(10, 20))
+    assert followed(system, launch, cursor)[0] == [f"{n}\n" for n in range(10, 40)]
 
 
-def test_a_lost_chunk_delays_the_log_for_ten_seconds(small: Small) -> None:
-    launch = waiting(small)
-    _, cursor = followed(small, launch, StreamCursor())
-    written(small, launch, range(10, 20))
-    small.clock.advance(10)
-    lines, cursor = followed(small, launch, cursor)
+def test_a_lost_chunk_delays_the_log_for_ten_seconds(system: InMemorySystem) -> None:
+    launch = waiting(system)
+    _, cursor = followed(system, launch, StreamCursor())
+    written(system, launch, range(10, 20))
+    system.clock.advance(10)
+    lines, cursor = followed(system, launch, cursor)
     assert lines == [f"{n}\n" for n in range(10, 20)]
-    written(small, launch, range(20, 30))
-    assert followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(20, 30)]
+    written(system, launch, range(20, 30))
+    assert followed(system, launch, cursor)[0] == [f"{n}\n" for n in range(20, 30)]
 
 
-def test_an_ended_build_sends_all_its_lines_despite_missing_ones(small: Small) -> None:
-    launch = waiting(small)
-    _, cursor = followed(small, launch, StreamCursor())
-    written(small, launch, range(10, 20))
-    small.build()
-    assert followed(small, launch, cursor)[0] == [f"{n}\n" for n in range(10, 20)]
+def test_an_ended_build_sends_all_its_lines_despite_missing_ones(system: InMemorySystem) -> None:
+    launch = waiting(system)
+    _, cursor = followed(system, launch, StreamCursor())
+    written(system, launch, range(10, 20))
+    system.build()
+    assert followed(system, launch, cursor)[0] == [f"{n}\n" for n in range(10, 20)]
 
 
-def test_an_existing_image_sends_no_events_of_its_build(small: Small) -> None:
-    waiting(small, 5)
-    small.build()
-    small.host.note = "There is no master: using HEAD."
-    launch = small.ready()
-    _, stream_events = small.system.follow_launch(launch.id, StreamCursor())
+def test_an_existing_image_sends_no_events_of_its_build(system: InMemorySystem) -> None:
+    waiting(system, 5)
+    system.build()
+    system.host.note = "There is no master: using HEAD."
+    launch = system.ready()
+    _, stream_events = system.bindery.follow_launch(launch.id, StreamCursor())
     phases = [stream_event.event.phase for stream_event in stream_events]
     assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
 
 
-def test_a_second_attempt_sends_its_own_lines(small: Small) -> None:
-    launch = waiting(small, 5)
-    _, stream_events = small.system.follow_launch(launch.id, StreamCursor())
-    del small.builds.reports[f"{launch.environment}-1"]
-    small.clock.advance(61)
-    small.system.reconcile()
-    small.pump()
-    again = small.launch(launch)
+def test_a_second_attempt_sends_its_own_lines(system: InMemorySystem) -> None:
+    launch = waiting(system, 5)
+    _, stream_events = system.bindery.follow_launch(launch.id, StreamCursor())
+    del system.builds.reports[f"{launch.environment}-1"]
+    system.clock.advance(61)
+    system.bindery.reconcile()
+    system.pump()
+    again = system.launch(launch)
     assert again.attempt == 2
-    written(small, again, range(2))
-    assert heard(small, again, stream_events[-1].told)[1:] == ["0\n", "1\n"]
+    written(system, again, range(2))
+    assert messages_of(system, again, stream_events[-1].told)[1:] == ["0\n", "1\n"]
 
 
-def test_a_session_is_returned_only_while_it_runs(small: Small) -> None:
-    launch = small.ready()
-    session = small.system.follow_launch.session(launch)
+def test_a_session_is_returned_only_while_it_runs(system: InMemorySystem) -> None:
+    launch = system.ready()
+    session = system.bindery.follow_launch.session(launch)
     assert isinstance(session, Session)
     assert session.id == launch.id
-    small.handle(StopRequested(session=launch.id, reason="it was idle"))
-    assert small.system.follow_launch.session(launch) == Failure(kind="SessionEnded", facts={"reason": "it was idle"})
+    system.handle(StopRequested(session=launch.id, reason="it was idle"))
+    assert system.bindery.follow_launch.session(launch) == Failure(kind="SessionEnded", facts={"reason": "it was idle"})
 
 
-def test_following_a_launch_writes_nothing(small: Small) -> None:
-    launch = small.ready()
+def test_following_a_launch_writes_nothing(system: InMemorySystem) -> None:
+    launch = system.ready()
     written_to: list[str] = []
-    small.table.before = lambda operation, keys: written_to.append(operation)
-    small.system.follow_launch(launch.id, StreamCursor())
-    small.system.follow_launch.session(launch)
+    system.table.before = lambda operation, keys: written_to.append(operation)
+    system.bindery.follow_launch(launch.id, StreamCursor())
+    system.bindery.follow_launch.session(launch)
     assert set(written_to) <= {"get", "query"}

@@ -9,25 +9,25 @@ from bindery.domain.messages import StopRequested
 from bindery.domain.sessions import Session
 from bindery.state.sessions import Found
 from bindery.usecases import cull_sessions
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.fakes.many import order_of, record_of
 from tests.fakes.sessions import Running
-from tests.simulation.small import Small
 
 FEW, MANY = 500, 2000
 
 
-def world(count: int) -> Small:
+def world(count: int) -> InMemorySystem:
     """Return a system with this number of sessions, all running and due."""
-    small = Small(max_age_seconds=0)
-    now = small.clock.now()
+    system = InMemorySystem(max_age_seconds=0)
+    now = system.clock.now()
     for number in range(count):
         name = f"s{number:05}"
-        small.table.put(record_of(name, f"http://{name}.sessions.example/", now))
-        small.launcher.running[name] = Running(order_of(name), started=now - 3600, looks=0, last=now)
-    return small
+        system.table.put(record_of(name, f"http://{name}.sessions.example/", now))
+        system.launcher.running[name] = Running(order_of(name), started=now - 3600, looks=0, last=now)
+    return system
 
 
-def counted(small: Small) -> tuple[Counter[str], Counter[str]]:
+def counted(system: InMemorySystem) -> tuple[Counter[str], Counter[str]]:
     """Count the calls of the table and of the cluster from now on, by operation."""
     table, cluster = Counter[str](), Counter[str]()
 
@@ -37,21 +37,21 @@ def counted(small: Small) -> tuple[Counter[str], Counter[str]]:
     def of_cluster(operation: str, session: str) -> None:
         cluster[operation] += 1
 
-    small.table.before, small.launcher.before = of_table, of_cluster
+    system.table.before, system.launcher.before = of_table, of_cluster
     return table, cluster
 
 
-def due(small: Small) -> list[Found]:
-    return small.system.state.sessions.due()
+def due(system: InMemorySystem) -> list[Found]:
+    return system.bindery.state.sessions.due()
 
 
 def test_one_sweep_checks_all_due_sessions_at_linear_cost() -> None:
     costs = []
     for count in (FEW, MANY):
-        small = world(count)
-        table, cluster = counted(small)
-        small.system.cull_sessions()
-        assert due(small) == []
+        system = world(count)
+        table, cluster = counted(system)
+        system.bindery.cull_sessions()
+        assert due(system) == []
         assert cluster == {"activity": 1}
         assert (table["due"], table["transact"], table["get"], table["put"]) == (8, count // 100, 0, 0)
         costs.append(table.total())
@@ -61,9 +61,9 @@ def test_one_sweep_checks_all_due_sessions_at_linear_cost() -> None:
 def test_reconcile_reads_no_healthy_session() -> None:
     costs = []
     for count in (FEW, MANY):
-        small = world(count)
-        table, cluster = counted(small)
-        small.system.reconcile()
+        system = world(count)
+        table, cluster = counted(system)
+        system.bindery.reconcile()
         assert cluster == {"list": 1}
         assert table["get"] == 0
         costs.append(table.total())
@@ -71,14 +71,14 @@ def test_reconcile_reads_no_healthy_session() -> None:
 
 
 def test_reconcile_reads_unhealthy_sessions() -> None:
-    small = world(FEW)
+    system = world(FEW)
     for name in ("s00001", "s00002", "s00003"):
-        small.launcher.die(name)
-    table, _ = counted(small)
-    small.clock.advance(100)
-    small.system.reconcile()
+        system.launcher.die(name)
+    table, _ = counted(system)
+    system.clock.advance(100)
+    system.bindery.reconcile()
     assert table["get"] == 3
-    assert {sent.message.session for sent in small.take() if isinstance(sent.message, StopRequested)} == {
+    assert {sent.message.session for sent in system.take() if isinstance(sent.message, StopRequested)} == {
         "s00001",
         "s00002",
         "s00003",
@@ -86,73 +86,73 @@ def test_reconcile_reads_unhealthy_sessions() -> None:
 
 
 def test_sessions_not_queried_in_time_are_queried_first_in_the_next_sweep(caplog: pytest.LogCaptureFixture) -> None:
-    small = world(FEW)
-    small.launcher.pace = 200 / cull_sessions.ACTIVITY_SECONDS
-    small.system.cull_sessions()
-    assert len(due(small)) == 300
+    system = world(FEW)
+    system.launcher.pace = 200 / cull_sessions.ACTIVITY_SECONDS
+    system.bindery.cull_sessions()
+    assert len(due(system)) == 300
     assert "300 of 500 sessions were not asked" in caplog.text
-    small.clock.advance(10)
-    small.system.cull_sessions()
-    small.clock.advance(10)
-    small.system.cull_sessions()
-    assert due(small) == []
+    system.clock.advance(10)
+    system.bindery.cull_sessions()
+    system.clock.advance(10)
+    system.bindery.cull_sessions()
+    assert due(system) == []
 
 
 def test_a_session_not_queried_is_not_silent_but_can_exceed_its_age() -> None:
-    small = world(FEW)
-    small.launcher.pace = 0
-    small.system.cull_sessions()
-    assert small.take() == []
-    old = Small(max_age_seconds=1800)
+    system = world(FEW)
+    system.launcher.pace = 0
+    system.bindery.cull_sessions()
+    assert system.take() == []
+    old = InMemorySystem(max_age_seconds=1800)
     old.table.put(record_of("s00000", "http://s00000.sessions.example/", old.clock.now()))
     old.launcher.pace = 0
-    old.system.cull_sessions()
+    old.bindery.cull_sessions()
     assert len(old.take()) == 1
 
 
 @pytest.mark.parametrize(("silent", "counts"), [(50, True), (51, False)])
 def test_the_whole_sweep_decides_if_silence_counts(silent: int, counts: bool) -> None:
     """The silent sessions are asked first. Within the first part alone they would be many more than a tenth."""
-    small = world(FEW)
+    system = world(FEW)
     for number in range(silent):
-        small.launcher.running[f"s{number:05}"].answers = False
-    small.system.cull_sessions()
-    assert {session_of(small, f"s{number:05}").silent for number in range(silent)} == {int(counts)}
+        system.launcher.running[f"s{number:05}"].answers = False
+    system.bindery.cull_sessions()
+    assert {session_of(system, f"s{number:05}").silent for number in range(silent)} == {int(counts)}
 
 
 def test_a_concurrent_write_to_one_session_takes_precedence_and_others_are_saved() -> None:
-    small = world(FEW)
+    system = world(FEW)
 
     def stopped_meanwhile(operation: str, session: str) -> None:
-        small.system.state.sessions.stopping("s00007", "for a test")
+        system.bindery.state.sessions.stopping("s00007", "for a test")
 
-    small.launcher.before = stopped_meanwhile
-    small.system.cull_sessions()
-    small.launcher.before = lambda operation, session: None
-    assert session_of(small, "s00007").reason == "for a test"
-    assert due(small) == []
+    system.launcher.before = stopped_meanwhile
+    system.bindery.cull_sessions()
+    system.launcher.before = lambda operation, session: None
+    assert session_of(system, "s00007").reason == "for a test"
+    assert due(system) == []
 
 
 def test_outdated_counts_of_silence_end_no_session() -> None:
     """The index showed two silent looks, but the session has answered meanwhile."""
-    small = world(1)
-    record = record_of("s00000", "http://s00000.sessions.example/", small.clock.now())
-    stored = small.table.get(record.pk, record.sk)
+    system = world(1)
+    record = record_of("s00000", "http://s00000.sessions.example/", system.clock.now())
+    stored = system.table.get(record.pk, record.sk)
     assert stored
-    small.table.put(stored.with_data({**stored.data, "silent": 2}))
-    small.launcher.running["s00000"].answers = False
+    system.table.put(stored.with_data({**stored.data, "silent": 2}))
+    system.launcher.running["s00000"].answers = False
 
     def answered_meanwhile(operation: str, session: str) -> None:
-        current = small.table.get(record.pk, record.sk)
+        current = system.table.get(record.pk, record.sk)
         assert current
-        small.table.put(current.with_data({**current.data, "silent": 0}))
+        system.table.put(current.with_data({**current.data, "silent": 0}))
 
-    small.launcher.before = answered_meanwhile
-    small.system.cull_sessions()
-    assert small.take() == []
+    system.launcher.before = answered_meanwhile
+    system.bindery.cull_sessions()
+    assert system.take() == []
 
 
-def session_of(small: Small, name: str) -> Session:
-    session = small.system.state.sessions.find(name)
+def session_of(system: InMemorySystem, name: str) -> Session:
+    session = system.bindery.state.sessions.find(name)
     assert session
     return session

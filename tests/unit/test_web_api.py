@@ -8,7 +8,7 @@ from bindery.domain.errors import BadSpec, BinderyError, LaunchNotFound, RateLim
 from bindery.domain.launch import Launch
 from bindery.web.api.launches import Caller, ask_again
 from tests.fakes.host import COMMIT
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import InMemorySystem
 
 
 @pytest.mark.parametrize(
@@ -25,24 +25,24 @@ def test_temporary_errors_have_a_retry_after_header(error: BinderyError, seconds
     assert ask_again(error).get("Retry-After") == seconds
 
 
-def look(small: Small, launch: Launch) -> Mapping[str, object]:
-    permit = {"authorization": f"Bearer {small.system.tokens.launcher_token(launch.id)}"}
-    return small.system.api.show(Caller("203.0.113.9", "https", permit), launch.id).body
+def look(system: InMemorySystem, launch: Launch) -> Mapping[str, object]:
+    permit = {"authorization": f"Bearer {system.bindery.tokens.launcher_token(launch.id)}"}
+    return system.bindery.api.show(Caller("203.0.113.9", "https", permit), launch.id).body
 
 
 def test_a_launch_answer_contains_how_many_builds_are_before_its_own() -> None:
-    small = Small(build_slots=1)
-    small.host.heads = dict.fromkeys(("o/a", "o/b", "o/c"), COMMIT)
+    system = InMemorySystem(build_slots=1)
+    system.host.heads = dict.fromkeys(("o/a", "o/b", "o/c"), COMMIT)
     launches = []
     for name in "abc":
-        launches.append(small.open(f"o/{name}/HEAD"))
-        small.pump()
-        small.clock.advance(1)
+        launches.append(system.open(f"o/{name}/HEAD"))
+        system.pump()
+        system.clock.advance(1)
     first, second, third = launches
     words = "Waiting for a build slot: 1 build is before this one."
-    assert look(small, third)["queue"] == {"builds_before": 1, "message": words}
-    assert look(small, first)["queue"] is None
-    small.system.stop_launch(second.id)
-    assert look(small, second)["queue"] is None
-    small.build()
-    assert look(small, third)["queue"] is None
+    assert look(system, third)["queue"] == {"builds_before": 1, "message": words}
+    assert look(system, first)["queue"] is None
+    system.bindery.stop_launch(second.id)
+    assert look(system, second)["queue"] is None
+    system.build()
+    assert look(system, third)["queue"] is None

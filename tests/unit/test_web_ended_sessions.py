@@ -6,48 +6,49 @@ from hypothesis import strategies as st
 
 from bindery.domain.errors import SessionNotFound
 from bindery.web.base_url import launch_path
-from tests.simulation.small import Small
+from tests.fakes.in_memory_system import InMemorySystem
 
 
-@pytest.fixture
-def small() -> Small:
-    return Small()
+def test_a_session_leads_to_the_launch_page_of_its_link(system: InMemorySystem) -> None:
+    launch = system.ready()
+    assert system.bindery.site.again(f"/sessions/{launch.id}") == "/v2/gh/o/r/HEAD"
 
 
-def test_a_session_leads_to_the_launch_page_of_its_link(small: Small) -> None:
-    launch = small.ready()
-    assert small.system.site.again(f"/sessions/{launch.id}") == "/v2/gh/o/r/HEAD"
-
-
-def test_a_session_of_a_private_repository_is_not_revealed(small: Small) -> None:
-    small.host.private = frozenset({"o/r"})
-    launch = small.ready()
+def test_a_session_of_a_private_repository_is_not_revealed(system: InMemorySystem) -> None:
+    system.host.private = frozenset({"o/r"})
+    launch = system.ready()
     with pytest.raises(SessionNotFound):
-        small.system.site.again(f"/sessions/{launch.id}")
+        system.bindery.site.again(f"/sessions/{launch.id}")
 
 
-def test_a_launch_of_a_possibly_private_repository_is_not_revealed(small: Small) -> None:
-    launch = small.open("o/missing/HEAD")
-    small.pump()
-    assert small.launch(launch).failure
+def test_a_launch_of_a_possibly_private_repository_is_not_revealed(system: InMemorySystem) -> None:
+    launch = system.open("o/missing/HEAD")
+    system.pump()
+    assert system.launch(launch).failure
     with pytest.raises(SessionNotFound):
-        small.system.site.again(f"/sessions/{launch.id}")
+        system.bindery.site.again(f"/sessions/{launch.id}")
 
 
-def test_the_lookup_starts_nothing(small: Small) -> None:
-    launch = small.ready()
+def test_the_lookup_starts_nothing(system: InMemorySystem) -> None:
+    launch = system.ready()
     done = []
-    small.table.before = lambda operation, _: done.append(operation)
-    small.system.site.again(f"/sessions/{launch.id}")
+    system.table.before = lambda operation, _: done.append(operation)
+    system.bindery.site.again(f"/sessions/{launch.id}")
     assert done == ["get"]
-    assert small.take() == []
+    assert system.take() == []
 
 
-def test_only_provider_and_spec_are_revealed(small: Small) -> None:
-    launch = small.ready()
-    session = small.session(launch)
-    location = small.system.site.again(f"/sessions/{launch.id}")
-    for secret in (session.token, session.owner, session.url, small.system.tokens.launcher_token(launch.id), launch.id):
+def test_only_provider_and_spec_are_revealed(system: InMemorySystem) -> None:
+    launch = system.ready()
+    session = system.session(launch)
+    location = system.bindery.site.again(f"/sessions/{launch.id}")
+    for secret in (
+        session.token,
+        session.owner,
+        session.url,
+        system.bindery.tokens.launcher_token(launch.id),
+        launch.id,
+    ):
         assert secret not in location
 
 
@@ -55,9 +56,9 @@ def test_only_provider_and_spec_are_revealed(small: Small) -> None:
     "path",
     ["nobody", "", "A", "a" * 41, "a/b", "../health", "%2e%2e", "a?b", "a\n", "ä", "٣", "launch#x", "\udcff", "a b"],
 )
-def test_an_invalid_session_id_is_not_found(small: Small, path: str) -> None:
+def test_an_invalid_session_id_is_not_found(system: InMemorySystem, path: str) -> None:
     with pytest.raises(SessionNotFound):
-        small.system.site.again(f"/sessions/{path}")
+        system.bindery.site.again(f"/sessions/{path}")
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,14 @@ LAUNCH = Launch(
 
 @dataclass
 class Line:
-    """A line that answers these places one after the other and repeats the last. asked: the times of the questions."""
+    """A line that answers these places one after the other and repeats the last. requests: their times."""
 
     places: list[int | None]
     now: float = 100
-    asked: list[float] = field(default_factory=list)
+    requests: list[float] = field(default_factory=list)
 
     def ask(self, launch: Launch) -> int | None:
-        self.asked.append(self.now)
+        self.requests.append(self.now)
         return self.places.pop(0) if len(self.places) > 1 else self.places[0]
 
     def watch(self, seconds: float, launch: Launch = LAUNCH, cursor: StreamCursor = SILENT) -> list[str]:
@@ -81,24 +81,24 @@ def test_a_build_that_never_waited_has_no_place_messages() -> None:
 def test_the_place_is_queried_less_and_less_often() -> None:
     line = Line([3])
     line.watch(3600)
-    apart = [later - earlier for earlier, later in zip(line.asked, line.asked[1:], strict=False)]
+    apart = [later - earlier for earlier, later in zip(line.requests, line.requests[1:], strict=False)]
     assert apart == sorted(apart)
     assert (apart[0], apart[-1]) == (1.0, 30.0)
-    assert len(line.asked) < 160
+    assert len(line.requests) < 160
 
 
 @pytest.mark.parametrize("cursor", [StreamCursor(1, 1, 0), StreamCursor(1, 1, 99)])
 def test_the_place_is_not_queried_once_the_build_has_output(cursor: StreamCursor) -> None:
     line = Line([3])
     assert line.watch(60, cursor=cursor) == []
-    assert line.asked == []
+    assert line.requests == []
 
 
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.BUILDING])
 def test_the_place_is_queried_only_while_the_launch_waits_for_a_build(stage: Stage) -> None:
     line = Line([3])
     assert line.watch(60, LAUNCH.model_copy(update={"stage": stage})) == []
-    assert line.asked == []
+    assert line.requests == []
 
 
 def test_an_error_of_the_table_sends_no_message() -> None:

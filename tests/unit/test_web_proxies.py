@@ -17,9 +17,9 @@ from bindery.web.proxies import Proxies
 from bindery.web.senders import sender_of
 from bindery.web.stream.app import Stream
 from bindery_local.aws_events import Context
+from tests.fakes.in_memory_system import InMemorySystem
 from tests.fakes.ports import settings_of
 from tests.serving.rest_event import rest_event
-from tests.simulation.small import Small
 
 TRUSTED = Proxies.of(["127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"])
 SECRET = "s" * 40
@@ -122,14 +122,14 @@ def test_the_stream_accepts_headers_from_trusted_proxies_only() -> None:
 
 
 def test_a_banned_network_is_refused_behind_a_trusted_proxy() -> None:
-    small = Small(ban_networks="203.0.113.0/24", trusted_proxies="127.0.0.1")
+    system = InMemorySystem(ban_networks="203.0.113.0/24", trusted_proxies="127.0.0.1")
     context = cast("LambdaContext", Context("serve_pages"))
     request = cast("dict[str, Any]", rest_event("/v2/gh/o/r/HEAD"))
     request["requestContext"]["identity"]["sourceIp"] = "127.0.0.1"
     request["multiValueHeaders"] = {"X-Forwarded-For": ["203.0.113.7"]}
-    assert small.system.serve_pages(request, context)["statusCode"] == 403
+    assert system.bindery.serve_pages(request, context)["statusCode"] == 403
     request["multiValueHeaders"] = {"X-Forwarded-For": ["198.51.100.7"]}
-    assert small.system.serve_pages(request, context)["statusCode"] == 200
+    assert system.bindery.serve_pages(request, context)["statusCode"] == 200
 
 
 @pytest.mark.parametrize(

@@ -2,88 +2,17 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
 
 import httpx
 import pytest
 
 from bindery.domain.errors import LaunchNotFound, RateLimited, Throttled
 from bindery.domain.failure import Failure
-from bindery.domain.launch import BUILT, FAILED, LAUNCHING, READY, WAITING, Event, Launch, Stage
-from bindery.domain.launch_request import LaunchRequest, OpenedLaunch, Rate, StreamCursor, StreamEvent
-from bindery.domain.repository import Repository
-from bindery.domain.sessions import Session, SessionState
-from bindery.domain.tokens import Tokens
+from bindery.domain.launch import BUILT, FAILED, LAUNCHING, READY, WAITING, Launch, Stage
 from bindery.web.cors import Cors
 from bindery.web.stream import app as module
 from bindery.web.stream.app import Stream
-
-REPOSITORY = Repository(
-    provider="gh",
-    spec="o/r/HEAD",
-    ref="c" * 40,
-    resolved_spec=f"o/r/{'c' * 40}",
-    clone_url="https://github.com/o/r",
-    repo_url="https://github.com/o/r",
-    ref_url=f"https://github.com/o/r/tree/{'c' * 40}",
-)
-TOKENS = Tokens("s" * 40)
-SESSION = Session(
-    id="l", owner="o", token="t" * 40, repo_url="u", state=SessionState.RUNNING, created_at=0, url="http://127.0.0.1:9/"
-)
-
-
-def launch(*events: Event, stage: Stage = Stage.RESOLVING, **known: object) -> Launch:
-    base = {
-        "id": "l",
-        "provider": "gh",
-        "spec": "o/r/HEAD",
-        "repo_url": "u",
-        "owner": "o",
-        "created_at": 0,
-        "deadline": 9,
-    }
-    more = {"launch_host": "http://testserver/", "repository": REPOSITORY, "session": "l", **known}
-    return Launch.model_validate({**base, **more, "stage": stage, "events": events})
-
-
-@dataclass
-class Story:
-    """A sequence of looks at a launch, returned one after the other. An error among them is raised, and the last look is repeated."""
-
-    looks: list[Launch | Exception]
-    found: Session | Failure = SESSION
-    asked: list[LaunchRequest] = field(default_factory=list)
-    told: list[StreamCursor] = field(default_factory=list)
-    refuse: Exception | None = None
-    resumed_at: str = ""
-    before: list[int | Exception | None] = field(default_factory=lambda: [None])
-
-    def open(self, request: LaunchRequest) -> OpenedLaunch:
-        self.asked.append(request)
-        if self.refuse:
-            raise self.refuse
-        return OpenedLaunch(launch(), self.resumed_at, Rate(limit=10, remaining=9, reset=99))
-
-    def __call__(self, launch: str, cursor: StreamCursor) -> tuple[Launch, list[StreamEvent]]:
-        self.told.append(cursor)
-        now = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
-        if isinstance(now, Exception):
-            raise now
-        news = now.events[cursor.events :]
-        return now, [StreamEvent(event, StreamCursor(cursor.events + n, 0, None)) for n, event in enumerate(news, 1)]
-
-    def builds_before(self, launch: Launch) -> int | None:
-        now = self.before.pop(0) if len(self.before) > 1 else self.before[0]
-        if isinstance(now, Exception):
-            raise now
-        return now
-
-    def builds_refused(self, launch: Launch) -> str:
-        return ""
-
-    def session(self, launch: Launch) -> Session | Failure:
-        return self.found
+from tests.fakes.launch_stream import TOKENS, Story, launch
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +98,7 @@ def test_the_last_build_lines_are_awaited_before_a_failure_is_sent() -> None:
     failed = launch(WAITING, FAILED, stage=Stage.FAILED, attempt=1, failure=Failure(kind="BuildFailed"))
     story = Story([failed])
     ask(story)
-    assert len(story.told) == 2
+    assert len(story.cursors) == 2
 
 
 def test_a_build_only_launch_ends_with_its_image() -> None:
@@ -263,7 +192,7 @@ def test_a_request_that_does_not_accept_events_starts_nothing(accept: str) -> No
     answer = get(story, "/build/gh/o/r/HEAD", {"Accept": accept})
     assert answer.status_code == 406
     assert "text/event-stream" in answer.text
-    assert story.asked == []
+    assert story.requests == []
 
 
 def test_the_spec_is_passed_as_written_in_the_link() -> None:
@@ -273,7 +202,7 @@ def test_the_spec_is_passed_as_written_in_the_link() -> None:
         "/build/git/https%3A%2F%2Fexample.org%2Fr%00/HEAD?build_token=a.b.c&build_only=true",
         Origin="https://o.example",
     )
-    (request,) = story.asked
+    (request,) = story.requests
     assert request.spec == "https%3A%2F%2Fexample.org%2Fr%00/HEAD"
     assert (request.build_token, request.build_only, request.origin) == ("a.b.c", True, "https://o.example")
     assert request.own_origin == "http://testserver"
@@ -289,7 +218,7 @@ def test_behind_the_web_adapter_the_client_is_that_of_the_gateway() -> None:
     story = Story([launch(READY, stage=Stage.READY)])
     context = {"x-amzn-request-context": json.dumps({"identity": {"sourceIp": "192.0.2.7"}})}
     ask(story, **context)
-    assert story.asked[0].client == "192.0.2.7"
+    assert story.requests[0].client == "192.0.2.7"
 
 
 def test_a_place_in_line_is_sent_under_the_id_of_the_previous_event() -> None:

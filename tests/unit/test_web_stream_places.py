@@ -11,7 +11,7 @@ from bindery.domain.launch import READY, WAITING, Stage
 from bindery.domain.launch_request import LaunchRequest, OpenedLaunch
 from bindery.web.cors import Cors
 from bindery.web.stream.app import Stream
-from tests.unit.test_web_stream import TOKENS, Story, launch
+from tests.fakes.launch_stream import TOKENS, Story, launch
 
 ENDED, GOING = launch(READY, stage=Stage.READY), launch(WAITING)
 EVENTS = {"Accept": "text/event-stream"}

@@ -31,12 +31,6 @@ needs_recordings = pytest.mark.skipif(
 
 
 @pytest.fixture
-def dois() -> Iterator[DoiSystem]:
-    with DoiSystem() as server:
-        yield server
-
-
-@pytest.fixture
 def host(dois: DoiSystem) -> Iterator[Zenodo]:
     with Zenodo(dois) as server:
         server.publish(101, 100, {"a.txt": b"one"})
@@ -72,7 +66,7 @@ def test_a_doi_that_redirects_to_the_recorded_page_is_that_record(
     host.replies["/from/elsewhere"] = moved(f"{host.url}/record/3242074")
     repository = zenodo.resolve("10.1234/mine").repository
     assert (repository.ref, repository.resolved_spec) == ("3242074", "10.5281/zenodo.3242074")
-    assert "/record/3242074" in host.asked
+    assert "/record/3242074" in host.requests
 
 
 def test_the_doi_of_a_version_is_that_version(zenodo: ZenodoProvider, host: Zenodo, dois: DoiSystem) -> None:
@@ -80,7 +74,7 @@ def test_the_doi_of_a_version_is_that_version(zenodo: ZenodoProvider, host: Zeno
     assert (repository.ref, repository.resolved_spec) == ("101", "10.5281/zenodo.101")
     assert repository.clone_url == f"{host.api}/records/101"
     assert repository.repo_url == repository.ref_url == "https://doi.org/10.5281/zenodo.101"
-    assert dois.asked == [], "its number is in it: nobody else is asked"
+    assert dois.requests == [], "its number is in it: nobody else is asked"
 
 
 def test_the_doi_of_all_versions_is_the_newest_one_at_that_time(
@@ -100,7 +94,7 @@ def test_an_api_redirect_from_all_versions_to_one_is_followed(
 ) -> None:
     host.replies["/api/records/100"] = moved(f"{host.api}/records/103")
     assert zenodo.resolve("10.5281/zenodo.100").repository.ref == "103"
-    assert dois.asked == []
+    assert dois.requests == []
 
 
 def test_a_record_with_a_foreign_doi_is_found(zenodo: ZenodoProvider, host: Zenodo) -> None:
@@ -160,7 +154,7 @@ def test_an_invalid_doi_is_refused_without_a_request(zenodo: ZenodoProvider, hos
     for ask in (zenodo.check, zenodo.canonical, zenodo.resolve):
         with pytest.raises(BadSpec):
             ask(spec)
-    assert host.asked == []
+    assert host.requests == []
 
 
 def test_a_doi_of_another_host_is_reported_with_its_address(
@@ -183,7 +177,7 @@ def test_a_doi_that_leads_to_a_private_address_is_not_followed(dois: DoiSystem, 
     dois.targets["10.1234/in"] = f"{host.url}/latest/meta-data"
     with pytest.raises(ForbiddenAddress):
         provider(dois, host, dois.address).resolve("10.1234/in")
-    assert host.asked == []
+    assert host.requests == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from bindery.settings import Settings
 from bindery.web.base_url import is_loopback
 from bindery.web.body_limit import LARGEST_BODY, refusal
 from bindery_local.aws_events import Context, from_request, path_of
-from bindery_local.loopback_owner import is_ours
+from bindery_local.socket_owners import is_our_connection
 from bindery_local.template import Function, System
 
 FOREIGN_HOST = "This Bindery runs its sessions as processes of this machine, so it answers only to localhost.\n"
@@ -55,7 +55,7 @@ class Front:
             await PlainTextResponse(FOREIGN_NAME, 421)(scope, receive, send)
         elif self.only_loopback and not is_loopback(host):
             await PlainTextResponse(FOREIGN_HOST, 421)(scope, receive, send)
-        elif self.only_loopback and not is_ours(scope["client"], scope["server"]):
+        elif self.only_loopback and not is_our_connection(scope["client"], scope["server"]):
             await PlainTextResponse(OTHER_USER, 403)(scope, receive, send)
         elif route is None:
             await JSONResponse(NO_ROUTE, 404)(scope, receive, send)

@@ -21,7 +21,7 @@ from bindery.domain.errors import BinderyError, Throttled
 from bindery.domain.messages import StopRequested
 from bindery_local.adapters import LocalAdapters
 from bindery_local.http_server import Front, public_name
-from bindery_local.sessions.processes import send, status_of, with_descendants
+from bindery_local.processes import send, status_of, with_descendants
 from bindery_local.setup import keep_log
 from bindery_local.template import System
 from bindery_local.workers import Workers

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from bindery_builder.process.files import write_whole
+
 LOCAL = {
     "BINDERY_TABLE": "sqlite",
     "BINDERY_QUEUES": "memory",
@@ -47,10 +49,7 @@ def prepare(home: Path) -> IO[str]:
         ) from None
     secret = home / "secret"
     if not secret.exists():
-        aside = home / "secret.new"
-        aside.touch(mode=0o600)
-        aside.write_text(secrets.token_urlsafe(48))
-        aside.replace(secret)
+        write_whole(secret, secrets.token_urlsafe(48))
     if not os.environ.get("BINDERY_SECRET"):
         os.environ["BINDERY_SECRET"] = secret.read_text()
     return lock

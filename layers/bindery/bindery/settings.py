@@ -388,6 +388,17 @@ class Settings(Resources):
         return self.cors_allow_origin or ("listed" if self.private_repositories else "*")
 
     @property
+    def git_servers(self) -> tuple[str, ...]:
+        """Return the addresses of the git servers with an API. They ignore the case of repository names."""
+        return self.github_url, self.gist_url, self.gitlab_url
+
+    @property
+    def host_apis(self) -> tuple[str, ...]:
+        """Return the addresses of the APIs that providers use."""
+        records = (self.zenodo_api_url, self.figshare_api_url, self.hydroshare_api_url, self.doi_url)
+        return self.github_api_url, f"{self.gitlab_url.rstrip('/')}/api", *records
+
+    @property
     def resources(self) -> Resources:
         """Return the resources of each session, without the other settings."""
         return Resources.model_validate({name: getattr(self, name) for name in Resources.model_fields})

@@ -22,11 +22,15 @@ class BuilderAdapters(Adapters):
 
     @cached_property
     def contents(self) -> AnyContents:
-        from bindery.adapters.hosts.registry import refused_apis
+        from bindery.adapters.git.refused_apis import RefusedApis
         from bindery_builder.contents.router import AnyContents
 
         return AnyContents(
-            self.home / "repositories", self.guarded_client, self.clock, self.provider, refused_apis(self.settings)
+            self.home / "repositories",
+            self.guarded_client,
+            self.clock,
+            self.provider,
+            RefusedApis.configured(self.settings),
         )
 
     def pull_logins(self) -> list[PullLogin]:

@@ -7,6 +7,7 @@ from collections import deque
 from bindery.domain.errors import Retryable
 from bindery.domain.messages import LogLine, LogWritten
 from bindery.ports.queue import Sender
+from bindery_builder.terminal_text import plain
 
 LINE_CHARACTERS = 2_000
 MOST_LINES = 5_000
@@ -17,8 +18,6 @@ EVERY_SECONDS = 0.1
 _BATCH_LINES = 500
 _BATCH_CHARACTERS = 60_000
 
-_ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[ -/]+[0-~]|[0-Z\\-~])")
-_CONTROL = dict.fromkeys((*range(9), *range(10, 32), *range(127, 160)))
 _CREDENTIALS = re.compile(r"(://)[^/\s@]+@")
 
 
@@ -141,4 +140,4 @@ def _as_displayed(line: bytes) -> str:
         else line[: LINE_CHARACTERS * 4].decode(errors="replace")
     )
     text = text.rstrip("\r").rpartition("\r")[2]
-    return _ANSI.sub("", text).translate(_CONTROL)[:LINE_CHARACTERS]
+    return plain(text)[:LINE_CHARACTERS]

@@ -14,7 +14,7 @@ from botocore.session import Session
 from tests.infra.deployed.rights import RESOURCES, Right
 
 PHYSICAL = "physical"
-"""Whatever the template names `X` is called `physical-X` here, so that a call tells which one it is for."""
+"""The prefix of physical names: a resource `X` of the template is called `physical-X`, so that a call shows its resource."""
 NAMES = {name.lower(): name for name in RESOURCES}  # ECR allows no capitals in names
 CHANGES = {"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem", "ConditionCheck": "ConditionCheckItem"}
 
@@ -40,8 +40,8 @@ class Recorder:
 
         def created(session: Session, *arguments: Any, **options: Any) -> BaseClient:
             client: BaseClient = create(session, *arguments, **options)
-            for hear in (self._record, *others):
-                client.meta.events.register("before-parameter-build", hear)
+            for listener in (self._record, *others):
+                client.meta.events.register("before-parameter-build", listener)
             return client
 
         with pytest.MonkeyPatch.context() as patch:
@@ -67,8 +67,8 @@ def _rights(params: Mapping[str, Any], model: OperationModel) -> Iterator[Right]
     service = model.service_model.signing_name
     if model.name == "TransactWriteItems":  # it has no action of its own
         for change in params["TransactItems"]:
-            for kind, what in change.items():
-                yield Right(f"dynamodb:{CHANGES[kind]}", _resource(what["TableName"]))
+            for kind, write in change.items():
+                yield Right(f"dynamodb:{CHANGES[kind]}", _resource(write["TableName"]))
         return
     action = {"SendMessageBatch": "SendMessage"}.get(model.name, model.name)  # the right's name is the single call's
     index = f"/index/{params['IndexName']}" if "IndexName" in params else ""

@@ -31,31 +31,31 @@ def lived_through(seeds: Iterable[int]) -> dict[str, set[Right]]:
     used: dict[str, set[Right]] = defaultdict(set)
     with pytest.MonkeyPatch.context() as patch:
         for name in (*TABLE, "transact"):
-            patch.setattr(SimTable, name, _table_heard(used, name, getattr(SimTable, name)))
-        patch.setattr(SimQueues, "send", _queue_heard(used, SimQueues.send))
+            patch.setattr(SimTable, name, _recorded_table(used, name, getattr(SimTable, name)))
+        patch.setattr(SimQueues, "send", _recorded_queue(used, SimQueues.send))
         for seed in seeds:
             World(seed).run()
     return used
 
 
-def _table_heard(used: dict[str, set[Right]], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    def heard(table: SimTable, *given: Any, **named: Any) -> Any:
-        rights = _changes(given[0]) if name == "transact" else TABLE[name]
+def _recorded_table(used: dict[str, set[Right]], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def recorded(table: SimTable, *arguments: Any, **named: Any) -> Any:
+        rights = _changes(arguments[0]) if name == "transact" else TABLE[name]
         used[_function(table._around)].update(
             Right(f"dynamodb:{right.split()[0]}", right.split()[1]) for right in rights
         )
-        return call(table, *given, **named)
+        return call(table, *arguments, **named)
 
-    return heard
+    return recorded
 
 
-def _queue_heard(used: dict[str, set[Right]], call: Callable[..., None]) -> Callable[..., None]:
-    def heard(queues: SimQueues, message: Message, delay: float = 0) -> None:
+def _recorded_queue(used: dict[str, set[Right]], call: Callable[..., None]) -> Callable[..., None]:
+    def recorded(queues: SimQueues, message: Message, delay: float = 0) -> None:
         if message.queue in QUEUES:  # the build service's messages do not count
             used[_function(queues._around)].add(Right("sqs:SendMessage", QUEUES[message.queue]))
         call(queues, message, delay)
 
-    return heard
+    return recorded
 
 
 def _changes(changes: Sequence[Item | Delete]) -> set[str]:

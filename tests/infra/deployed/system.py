@@ -115,13 +115,13 @@ class Deployed:
     system: for a look at the state; no function's calls go through it.
     """
 
-    def __init__(self, recorder: Recorder, given: Callable[[str], Mapping[str, str]]) -> None:
+    def __init__(self, recorder: Recorder, variables_of: Callable[[str], Mapping[str, str]]) -> None:
         self.client = "192.0.2.1"
         self.waiting: list[Waiting] = []
         self._recorder = recorder
         self.ports = Ports()
         self.system = System(self.ports, self.ports.settings)
-        self._systems = {name: System(self.ports, Settings.read(given(name))) for name in FUNCTIONS}
+        self._systems = {name: System(self.ports, Settings.read(variables_of(name))) for name in FUNCTIONS}
 
     def call(self, function: str, event: dict[str, Any]) -> Mapping[str, Any] | None:
         """Return the handler's result, or None if it raised an error of Bindery's own."""
@@ -165,7 +165,7 @@ class Deployed:
         """
         while self.waiting or self.ports.events.sent:
             if self.ports.events.sent:
-                self.tell()
+                self.deliver_event()
             else:
                 self.deliver(self.waiting.pop(0))
 
@@ -177,7 +177,7 @@ class Deployed:
             gone = letter.received >= MOST[letter.queue]
             self.waiting.append(Waiting(DEAD, letter.body) if gone else letter)
 
-    def tell(self) -> None:
+    def deliver_event(self) -> None:
         """Deliver the first event of the build service."""
         message = self.ports.events.pop()
         delivery = Delivery("1", message.queue, message.model_dump_json(), 1, 0, 1)
@@ -212,12 +212,12 @@ def deployed(recorder: Recorder, cluster: Mapping[str, str] = ON_EKS, **paramete
     cluster: the settings that name the sessions' cluster. parameters: the template's.
     """
 
-    def given(function: str = "") -> dict[str, str]:
+    def variables_of(function: str = "") -> dict[str, str]:
         return {**variables(function, **parameters), **HERE, **cluster}
 
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(boto3, "DEFAULT_SESSION", _session())
-        for variable, value in {**given(), "AWS_DEFAULT_REGION": aws.REGION}.items():
+        for variable, value in {**variables_of(), "AWS_DEFAULT_REGION": aws.REGION}.items():
             patch.setenv(variable, value)
         template_table.create(_session().client("dynamodb"), f"{PHYSICAL}-Table")
         sqs = _session().client("sqs")
@@ -225,9 +225,9 @@ def deployed(recorder: Recorder, cluster: Mapping[str, str] = ON_EKS, **paramete
             sqs.create_queue(QueueName=f"{PHYSICAL}-{name}")
         prepare(_session(), f"{PHYSICAL}-Builds", f"{PHYSICAL}-images/sessions")
         _forget()
-        there = Deployed(recorder, given)
-        with recorder.listening(there.called):
-            yield there
+        deployment = Deployed(recorder, variables_of)
+        with recorder.listening(deployment.called):
+            yield deployment
         _forget()
 
 

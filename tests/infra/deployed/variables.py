@@ -9,7 +9,7 @@ from tests.infra.deployed.rights import FUNCTIONS, TEMPLATE
 from tests.serving import aws
 
 SECRET = "a secret of the tests, 32 characters or more"
-"""What every secret in Secrets Manager holds."""
+"""The content of every secret in Secrets Manager."""
 STACK_ID = f"arn:aws:cloudformation:{aws.REGION}:123456789012:stack/Bindery/51af3dc0-da77-11e4-872e-1234567db123"
 
 

@@ -16,11 +16,11 @@ from bindery.domain.messages import BuildChanged
 from bindery.ports.queue import Queue
 from bindery_builder.build_log import BuildLog
 from bindery_builder.process.files import is_full, words
-from bindery_builder.process.orphans import end_strays
 from bindery_builder.process.runner import Stopped, TimeOver
 from bindery_builder.task import Manifest, Task, Work
 from bindery_local.builds.environments import HANDLE, Hold
 from bindery_local.builds.store import Environments
+from bindery_local.builds.strays import end_strays
 from bindery_local.builds.worker_pool import Turns
 
 CLOSE_SECONDS = 5.0

@@ -17,10 +17,11 @@ from bindery.domain.builds import BuildReport, BuildState
 from bindery.domain.errors import BuildCrashed
 from bindery.domain.failure import Failure
 from bindery.ports.clock import Clock
-from bindery_builder.process.files import NEW, bytes_in, locked, remove, write_whole, written
-from bindery_builder.process.orphans import end_strays
+from bindery_builder.process.files import NEW, bytes_in, locked, write_whole, written
+from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.task import Manifest
 from bindery_local.builds.environments import HANDLE, Hold, image_of
+from bindery_local.builds.strays import end_strays
 
 KEPT_SECONDS = 600  # a launch that queried an environment will use it soon
 ENDS_KEPT_SECONDS = 7 * 86_400
@@ -157,7 +158,7 @@ class Environments:
         folder = self.folder(handle)
         if folder.exists():
             end_strays(folder)
-            remove(folder)
+            remove_tree(folder)
 
     def _finished(self) -> list[str]:
         return [path.stem for path in self._marks.glob("*.json")]

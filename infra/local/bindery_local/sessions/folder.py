@@ -9,11 +9,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bindery_local.sessions.processes import Process
-from bindery_local.sessions.remove_tree import remove_folder
+from bindery_builder.process.files import write_whole
+from bindery_builder.process.remove_tree import remove_tree
+from bindery_builder.terminal_text import plain
+from bindery_local.processes import Process
 
 ID = re.compile(r"[a-z0-9]{1,40}")
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 WHY_LINES = 20
 WHY_CHARACTERS = 2000
 
@@ -77,8 +78,8 @@ class SessionFolder:
     def remove(self) -> None:
         """Remove all files of the session. The folder is removed last: while it exists, the session is listed."""
         if self.temporary.is_dir() and self.temporary.lstat().st_uid == os.geteuid():
-            remove_folder(self.temporary)
-        remove_folder(self.path)
+            remove_tree(self.temporary)
+        remove_tree(self.path)
 
     def record(self) -> Record | None:
         """Return the session's record, or None before its reaper runs."""
@@ -89,16 +90,14 @@ class SessionFolder:
 
     def write(self, record: Record) -> None:
         """Write the record atomically."""
-        beside = self.path / "process.json.new"
-        beside.write_text(record.model_dump_json())
-        beside.replace(self.path / "process.json")
+        write_whole(self.path / "process.json", record.model_dump_json())
 
     def last_words(self) -> str:
         """Return the log's last lines as plain text."""
         text = ""
         for path in (self.log.with_name("server.log.1"), self.log):
             text += _tail(path)
-        lines = [CONTROL.sub("", line).rstrip() for line in text.replace("\r", "\n").split("\n")]
+        lines = [plain(line).rstrip() for line in text.replace("\r", "\n").split("\n")]
         return "\n".join([line for line in lines if line][-WHY_LINES:])[-WHY_CHARACTERS:]
 
 

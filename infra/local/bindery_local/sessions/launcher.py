@@ -20,12 +20,8 @@ from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents
 from bindery_builder.process.files import is_full, words
 from bindery_builder.process.session_reaper import ENVIRONMENT_LOCK, UNTOUCHED
-from bindery_local.sessions import listeners
-from bindery_local.sessions.cancellation import ALL, Stops
-from bindery_local.sessions.environment import Environment, FindEnvironment, HoldEnvironment
-from bindery_local.sessions.folder import ID, Record, SessionFolder, folder_of, found_on_disk
-from bindery_local.sessions.ports import HeldPorts, listens, port_of
-from bindery_local.sessions.processes import (
+from bindery_local import socket_owners
+from bindery_local.processes import (
     Process,
     alive,
     marked,
@@ -34,6 +30,10 @@ from bindery_local.sessions.processes import (
     status_of,
     with_descendants,
 )
+from bindery_local.sessions.cancellation import ALL, Stops
+from bindery_local.sessions.environment import Environment, FindEnvironment, HoldEnvironment
+from bindery_local.sessions.folder import ID, Record, SessionFolder, folder_of, found_on_disk
+from bindery_local.sessions.ports import HeldPorts, listens, port_of
 from bindery_local.sessions.server import MARK, command, prepare_home, variables
 from bindery_local.sessions.working_copy import checkout, copy_folder
 
@@ -108,8 +108,10 @@ class ProcessSessions:
 
         A session is not asked if another user has taken its port: that user must not see its token.
         """
-        listening = listeners.owners()
-        own_sessions = {session: at for session, at in sessions.items() if listeners.is_ours(port_of(at[0]), listening)}
+        listening = socket_owners.listening_users()
+        own_sessions = {
+            session: at for session, at in sessions.items() if socket_owners.is_our_port(port_of(at[0]), listening)
+        }
         answers = activity.poll(own_sessions, seconds, self._clock.now())
         return {**dict.fromkeys(sessions.keys() - own_sessions.keys()), **answers}
 
@@ -231,7 +233,7 @@ class ProcessSessions:
         if not alive(record.process):
             return SessionReport(Liveness.GONE, why=folder.last_words())
         url = f"http://127.0.0.1:{record.port}/"
-        is_own = listens(record.port) and listeners.is_ours(record.port, listeners.owners())
+        is_own = listens(record.port) and socket_owners.is_our_port(record.port, socket_owners.listening_users())
         if is_own and activity.is_session(url, token):
             return SessionReport(Liveness.READY, url=url, notes=record.notes)
         return STARTING

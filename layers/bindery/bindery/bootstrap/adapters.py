@@ -174,16 +174,7 @@ class Adapters:
         from bindery.adapters.http.client import GuardedClient
 
         settings = self.settings
-        apis = (
-            settings.github_api_url,
-            settings.zenodo_api_url,
-            settings.figshare_api_url,
-            settings.hydroshare_api_url,
-            settings.doi_url,
-        )
-        hosts = {
-            urlsplit(url).hostname or "" for url in (settings.github_url, settings.gist_url, settings.gitlab_url, *apis)
-        }
+        hosts = {urlsplit(url).hostname or "" for url in (*settings.git_servers, *settings.host_apis)}
         return GuardedClient(settings.allowed_private_hosts, known_hosts=hosts, now=self.clock.now)
 
     def providers(self) -> Mapping[str, RepositoryProvider]:

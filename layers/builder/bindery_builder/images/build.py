@@ -15,7 +15,7 @@ from bindery_builder.images.context import Context, add_commit, prepared
 from bindery_builder.images.layer_cache import LayerCache
 from bindery_builder.images.pull_logins import PullLogin
 from bindery_builder.images.tool import ContainerTool, Desk
-from bindery_builder.process.files import remove
+from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.process.runner import RoomOver, Runner
 from bindery_builder.task import Manifest, Task
 
@@ -61,10 +61,10 @@ class ContainerAttempt:
         self.step = context.step
         with self.tool.in_use():
             image = self._build(context)
-            remove(context.folder)  # a push may take long and does not need the context
+            remove_tree(context.folder)  # a push may take long and does not need the context
             self.step = "push"
             digest = self._push(image)
-        remove(self.task.folder)
+        remove_tree(self.task.folder)
         return Manifest(ref=self.task.order.repository.ref, image=self.registry.by_digest(digest))
 
     def _build(self, context: Context) -> str:

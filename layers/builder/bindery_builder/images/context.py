@@ -10,7 +10,7 @@ from pathlib import Path
 from bindery.domain.build_files import FILES, IGNORED, PACKAGES, READ_THE_TREE
 from bindery.domain.errors import CannotBuild
 from bindery_builder.failure_reason import failed, reason
-from bindery_builder.process.files import remove
+from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.process.runner import Runner
 from bindery_builder.process.scripts import ConfigurationFiles
 
@@ -88,7 +88,7 @@ def add_commit(commit: Path, ref: str, context: Path, dockerfile: Path, check: C
     with tarfile.open(archive, "x", format=tarfile.GNU_FORMAT, errors="surrogateescape") as tar:
         for path in sorted(commit.iterdir()):
             tar.add(path, path.name, filter=plain)
-    remove(commit)
+    remove_tree(commit)
     with dockerfile.open("a", encoding="utf-8") as file:
         file.write(
             f"\n# The commit itself, for its own sessions\nCOPY --chown={_USER}:{_USER} {_ARCHIVES}/ {COMMIT_FOLDER}/\n"

@@ -1,4 +1,4 @@
-"""File operations for the store: atomic writes, removal, sizes and locks."""
+"""File operations for the store: atomic writes, sizes and locks."""
 
 import errno
 import fcntl
@@ -29,24 +29,6 @@ def write_whole(path: Path, text: str) -> None:
 def written(aside: Path) -> str:
     """Return the stem of the target file of a `write_whole` that crashed."""
     return aside.name.removeprefix(NEW).rpartition(".")[0]
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder. Builds may leave files without write permission.
-
-    Raises OSError if a part of it cannot be removed.
-    """
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        return
-    except PermissionError:
-        for inner, names, _ in os.walk(folder):
-            Path(inner).chmod(0o700)
-            for name in names:
-                if not (path := Path(inner, name)).is_symlink():
-                    path.chmod(0o700)
-        shutil.rmtree(folder)
 
 
 def bytes_in(folder: Path) -> int:

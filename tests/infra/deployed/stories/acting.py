@@ -18,113 +18,113 @@ LINK = "gh/o/r/HEAD"
 FAILED = BuildReport(BuildState.FAILED, failure=Failure.of(BuildFailed(step="postBuild", why="exit status 1")))
 
 
-def created(there: Deployed, spec: str = "o/r/HEAD") -> tuple[str, str]:
+def created(deployment: Deployed, spec: str = "o/r/HEAD") -> tuple[str, str]:
     """Create a launch by the API; return it and its launcher's token."""
-    answer = there.web("AnswerApi", "POST", "/api/launches", {"provider": "gh", "spec": spec})
+    answer = deployment.web("AnswerApi", "POST", "/api/launches", {"provider": "gh", "spec": spec})
     assert answer["statusCode"] == 201, answer
     launch, token = re.findall(r'"(?:id|launcher_token)": "([^"]+)"', answer["body"])
     return launch, token
 
 
-def building(there: Deployed) -> str:
+def building(deployment: Deployed) -> str:
     """Return a launch with a build that was claimed and not started. The message about it is the last one that waits."""
-    launch, _ = created(there)
-    there.deliver(there.waiting.pop())
-    assert there.launch(launch).stage is Stage.BUILDING
-    assert there.waiting[-1].queue == "builds"
+    launch, _ = created(deployment)
+    deployment.deliver(deployment.waiting.pop())
+    assert deployment.launch(launch).stage is Stage.BUILDING
+    assert deployment.waiting[-1].queue == "builds"
     return launch
 
 
-def running(there: Deployed) -> str:
+def running(deployment: Deployed) -> str:
     """Return a launch with a running session."""
-    launch, _ = created(there)
-    there.settle()
-    for handle in handles(there):
-        there.ports.service.finish(handle)
-    there.settle()
-    assert there.launch(launch).stage is Stage.READY
+    launch, _ = created(deployment)
+    deployment.settle()
+    for handle in handles(deployment):
+        deployment.ports.service.finish(handle)
+    deployment.settle()
+    assert deployment.launch(launch).stage is Stage.READY
     return launch
 
 
-def building_with_a_session(there: Deployed) -> str:
+def building_with_a_session(deployment: Deployed) -> str:
     """Return a launch that lost its image while its session was started. The session's record stays, the image is
     built again.
     """
-    launch = starting(there)
-    there.ports.sessions.gone |= there.ports.service.images
-    there.deliver(there.waiting.pop())
-    there.ports.service.images.clear()
-    there.deliver(there.waiting.pop())
-    assert there.launch(launch).stage is Stage.BUILDING
-    assert there.launch(launch).session
+    launch = starting(deployment)
+    deployment.ports.sessions.gone |= deployment.ports.service.images
+    deployment.deliver(deployment.waiting.pop())
+    deployment.ports.service.images.clear()
+    deployment.deliver(deployment.waiting.pop())
+    assert deployment.launch(launch).stage is Stage.BUILDING
+    assert deployment.launch(launch).session
     return launch
 
 
-def starting(there: Deployed) -> str:
+def starting(deployment: Deployed) -> str:
     """Return a launch with a session that is to be started. The message about it is the last one that waits."""
-    launch = building(there)
-    there.settle()
-    there.ports.service.finish(the_build(there))
-    while there.ports.events.sent:
-        there.tell()
-    assert there.waiting[-1].queue == "sessions"
+    launch = building(deployment)
+    deployment.settle()
+    deployment.ports.service.finish(the_build(deployment))
+    while deployment.ports.events.sent:
+        deployment.deliver_event()
+    assert deployment.waiting[-1].queue == "sessions"
     return launch
 
 
-def handles(there: Deployed) -> list[str]:
+def handles(deployment: Deployed) -> list[str]:
     """Return the builds under way."""
-    return there.ports.service.running()
+    return deployment.ports.service.running()
 
 
-def the_build(there: Deployed) -> str:
+def the_build(deployment: Deployed) -> str:
     """Return the only build under way."""
-    (handle,) = handles(there)
+    (handle,) = handles(deployment)
     return handle
 
 
-def environment(there: Deployed, launch: str) -> Environment:
+def environment(deployment: Deployed, launch: str) -> Environment:
     """Return the environment that a launch waits for, or runs in."""
-    record = there.system.state.environments.find(there.launch(launch).environment)
+    record = deployment.system.state.environments.find(deployment.launch(launch).environment)
     assert record
     return record
 
 
-def lost(there: Deployed, seconds: float = 0) -> None:
+def lost(deployment: Deployed, seconds: float = 0) -> None:
     """Lose all messages on their way, and let time go by."""
-    there.waiting.clear()
-    there.ports.events.sent.clear()
-    there.ports.time.advance(seconds)
+    deployment.waiting.clear()
+    deployment.ports.events.sent.clear()
+    deployment.ports.time.advance(seconds)
 
 
-def again(there: Deployed, message: Message) -> None:
+def again(deployment: Deployed, message: Message) -> None:
     """Deliver a message that was sent long ago."""
-    there.deliver(Waiting(message.queue, message.model_dump_json()))
+    deployment.deliver(Waiting(message.queue, message.model_dump_json()))
 
 
-def dead(there: Deployed, message: Message) -> None:
+def dead(deployment: Deployed, message: Message) -> None:
     """Deliver a dead letter, which no function could handle."""
-    there.deliver(Waiting(DEAD, message.model_dump_json()))
+    deployment.deliver(Waiting(DEAD, message.model_dump_json()))
 
 
 @contextmanager
-def ending_at_once(there: Deployed, report: BuildReport | None) -> Iterator[None]:
+def ending_at_once(deployment: Deployed, report: BuildReport | None) -> Iterator[None]:
     """Make builds end before their handle is recorded.
 
     report: None for builds that are forgotten.
     """
-    start = there.ports.service.start
+    start = deployment.ports.service.start
 
     def started(order: BuildOrder) -> str:
         handle = start(order)
         if report:
-            there.ports.service.finish(handle, report)
+            deployment.ports.service.finish(handle, report)
         else:
-            del there.ports.service.reports[handle]
+            del deployment.ports.service.reports[handle]
         return handle
 
-    there.ports.service.start = started  # type: ignore[method-assign]
+    deployment.ports.service.start = started  # type: ignore[method-assign]
     yield
-    there.ports.service.start = start  # type: ignore[method-assign]
+    deployment.ports.service.start = start  # type: ignore[method-assign]
 
 
 def refusing(operation: str, session: str) -> None:
@@ -138,13 +138,15 @@ def down(_: object) -> NoReturn:
     raise BuildServiceDown(why="no capacity")
 
 
-def has_stopped(there: Deployed, launch: str) -> bool:
+def has_stopped(deployment: Deployed, launch: str) -> bool:
     """Return True if the launch's session has ended, in the table and in truth."""
-    session = there.system.state.sessions.find(launch)
-    return session is not None and session.state is SessionState.ENDED and launch not in there.ports.sessions.running
+    session = deployment.system.state.sessions.find(launch)
+    return (
+        session is not None and session.state is SessionState.ENDED and launch not in deployment.ports.sessions.running
+    )
 
 
-def reason(there: Deployed, launch: str) -> str:
+def reason(deployment: Deployed, launch: str) -> str:
     """Return the reason of the launch's failure. The text is empty if it did not fail."""
-    failure = there.launch(launch).failure
+    failure = deployment.launch(launch).failure
     return failure.kind if failure else ""

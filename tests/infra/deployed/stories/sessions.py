@@ -6,23 +6,23 @@ from tests.infra.deployed.system import PLACES, Deployed
 
 
 @story
-def a_session_takes_its_time(there: Deployed) -> None:
-    there.ports.sessions.looks = 3
-    running(there)
+def a_session_takes_its_time(deployment: Deployed) -> None:
+    deployment.ports.sessions.looks = 3
+    running(deployment)
 
 
 @story
-def a_session_is_refused(there: Deployed) -> None:
-    launch = starting(there)
-    there.ports.sessions.before = refusing
-    there.settle()
-    assert reason(there, launch) == "SessionRefused"
+def a_session_is_refused(deployment: Deployed) -> None:
+    launch = starting(deployment)
+    deployment.ports.sessions.before = refusing
+    deployment.settle()
+    assert reason(deployment, launch) == "SessionRefused"
 
 
 @story
-def two_want_the_last_place(there: Deployed) -> None:
+def two_want_the_last_place(deployment: Deployed) -> None:
     for _ in range(PLACES - 1):
-        running(there)
-    launches = [created(there)[0] for _ in range(2)]
-    there.settle()
-    assert sorted(reason(there, launch) for launch in launches) == ["", "QuotaReached"]
+        running(deployment)
+    launches = [created(deployment)[0] for _ in range(2)]
+    deployment.settle()
+    assert sorted(reason(deployment, launch) for launch in launches) == ["", "QuotaReached"]

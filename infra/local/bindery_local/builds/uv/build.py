@@ -1,7 +1,7 @@
 """Build attempt on this machine, step by step: content, plan, Python, packages, postBuild."""
 
 import os
-import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from bindery_builder.environments.python_version import PythonWanted
 from bindery_builder.environments.uv_command import UvCommand
 from bindery_builder.failure_reason import failed, reason
 from bindery_builder.fetch import checkout
-from bindery_builder.process.files import remove
+from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.process.runner import RoomOver, Runner
 from bindery_builder.process.scripts import script_command
 from bindery_builder.task import Manifest
@@ -65,7 +65,7 @@ class UvAttempt:
             (self.folder / name).mkdir(parents=True)
         commit = self.folder / "commit"
         checkout(self.contents, self.order, commit, self._content, self.runner)
-        remove(commit)
+        remove_tree(commit)
         plan = planned(self.runner, self._content, self.folder / "tmp")
         for note in plan.notes:
             self.log.say(note, "building")
@@ -130,7 +130,8 @@ class UvAttempt:
     def _finish(self, plan: Plan) -> Manifest:
         keeps_content = self.order.scope != "files"
         for name in ("tmp", "project") if keeps_content else ("tmp", "project", "content", "home"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(self.folder / name)
         start = os.fspath(plan.start) if plan.start else None
         return Manifest(
             ref=self.order.repository.ref,

@@ -5,20 +5,20 @@ requests it, and its response names the role. Making a token sends no request.
 """
 
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.model import ServiceId
 from botocore.regions import EndpointResolver
 from botocore.session import Session
 from botocore.signers import RequestSigner
 from urllib3 import PoolManager
 
+from bindery.adapters.aws.errors import cluster_trouble
 from bindery.adapters.kubernetes.access import LOOK_AGAIN_SECONDS, Entry, bearer, trusting
-from bindery.domain.errors import ClusterRefused, LauncherDown
+from bindery.domain.errors import LauncherDown
 from bindery.ports.clock import Clock
 
 if TYPE_CHECKING:
@@ -162,16 +162,6 @@ class EksAccess:
             return lookup
         return _Lookup(Entry(address, PoolManager(ssl_context=trusting(base64.b64decode(encoded).decode()))), encoded)
 
-    @contextmanager
-    def _facts(self) -> Iterator[None]:
+    def _facts(self) -> AbstractContextManager[None]:
         """Raise AWS's errors about the cluster as Bindery's."""
-        try:
-            yield
-        except NoCredentialsError as error:
-            raise ClusterRefused(why=f"there are no credentials to ask {self.name} with") from error
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            kind = ClusterRefused if code in LASTING else LauncherDown
-            raise kind(why=f"{self.name} cannot be looked up: {code}") from error
-        except BotoCoreError as error:
-            raise LauncherDown(why=f"{self.name} cannot be looked up: {type(error).__name__}") from error
+        return cluster_trouble(f"ask {self.name}", f"{self.name} cannot be looked up", LASTING)

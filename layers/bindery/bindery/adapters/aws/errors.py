@@ -1,11 +1,11 @@
-"""Conversion of AWS's errors to the build service's: retryable, with AWS's message."""
+"""Conversion of AWS's errors to those of the build service and of the cluster."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from bindery.domain.errors import BuildServiceDown
+from bindery.domain.errors import BuildServiceDown, ClusterRefused, LauncherDown
 
 _WORDS = 200
 
@@ -19,6 +19,24 @@ def trouble_of(service: str) -> Iterator[None]:
         raise BuildServiceDown(why=words_of(service, error)) from error
     except BotoCoreError as error:
         raise BuildServiceDown(why=f"{service} does not answer ({type(error).__name__})") from error
+
+
+@contextmanager
+def cluster_trouble(purpose: str, failure: str, lasting: Collection[str]) -> Iterator[None]:
+    """Raise AWS's errors as ClusterRefused if AWS's code for the error is in `lasting`, else as LauncherDown.
+
+    purpose: of the credentials, such as `read secret x`. failure: such as `secret x cannot be read`.
+    """
+    try:
+        yield
+    except NoCredentialsError as error:
+        raise ClusterRefused(why=f"there are no credentials to {purpose} with") from error
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        kind = ClusterRefused if code in lasting else LauncherDown
+        raise kind(why=f"{failure}: {code}") from error
+    except BotoCoreError as error:
+        raise LauncherDown(why=f"{failure}: {type(error).__name__}") from error
 
 
 def words_of(service: str, error: ClientError) -> str:

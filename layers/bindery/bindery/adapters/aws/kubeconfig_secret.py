@@ -6,8 +6,7 @@ therefore takes effect without a redeploy.
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
+from bindery.adapters.aws.errors import cluster_trouble
 from bindery.adapters.kubernetes.access import LOOK_AGAIN_SECONDS, Entry, bearer
 from bindery.adapters.kubernetes.kubeconfig import Kubeconfig, Unusable, read
 from bindery.domain.errors import ClusterRefused, LauncherDown
@@ -110,14 +109,7 @@ class SecretAccess:
         self._entry = Entry(config.address, pool, bearer(config.token) if config.token else "")
 
     def _stored(self) -> tuple[str, str]:
-        try:
+        secret = f"secret {self._secret}"
+        with cluster_trouble(f"read {secret}", f"{secret} cannot be read", LASTING):
             answer = self._client.get_secret_value(SecretId=self._secret)
-        except NoCredentialsError as error:
-            raise ClusterRefused(why=f"there are no credentials to read secret {self._secret} with") from error
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            kind = ClusterRefused if code in LASTING else LauncherDown
-            raise kind(why=f"secret {self._secret} cannot be read: {code}") from error
-        except BotoCoreError as error:
-            raise LauncherDown(why=f"secret {self._secret} cannot be read: {type(error).__name__}") from error
         return answer["VersionId"], answer.get("SecretString", "")

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from bindery.adapters.http.address_rules import PORTS, Address, canonical, parsed
 from bindery.domain.errors import BadAddress
+from bindery.settings import Settings
 
 USUAL_PORTS: Final = frozenset(PORTS.values())
 
@@ -19,6 +20,10 @@ class RefusedApis:
 
     apis: Sequence[str] = ()
     git_hosts: Sequence[str] = ()
+
+    @classmethod
+    def configured(cls, settings: Settings) -> Self:
+        return cls(settings.host_apis, settings.git_servers)
 
     def check(self, url: str) -> None:
         """Raise BadAddress for an address of an API. url: an address that `parsed` accepts."""

@@ -20,6 +20,7 @@ from bindery.adapters.git.refs import (
 )
 from bindery.adapters.git.refused_apis import RefusedApis
 from bindery.adapters.git.tree import NotListed, listing
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.page_urls import pasted, shown_page
 from bindery.adapters.http.address_rules import (
     canonical,
@@ -44,7 +45,7 @@ from bindery.domain.errors import (
 from bindery.domain.repository import Entry, Repository, Tree
 from bindery.domain.urls.pasted import DOI_RESOLVERS, PastedUrl, Place
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
 
 FILE_LIMIT: Final = PackLimits(objects=4, object_bytes=MB, total_bytes=2 * MB)
 TREE_LIMIT: Final = PackLimits(objects=100_000, object_bytes=8 * MB, total_bytes=64 * MB)
@@ -95,6 +96,11 @@ class GitProvider:
         self._seconds = seconds
         self._remotes: dict[str, tuple[Remote, float]] = {}
         self._flights = SingleFlight[Resolved]()
+
+    @classmethod
+    def configured(cls, parts: HostParts) -> RepositoryProvider:
+        settings = parts.settings
+        return cls(parts.client, parts.clock, refused=RefusedApis.configured(settings), any_case=settings.git_servers)
 
     def check(self, spec: str) -> str:
         url, _ = self._parts(spec)

@@ -17,9 +17,10 @@ from bindery.adapters.git.refs import (
     or_head,
     shown,
 )
-from bindery.adapters.hosts.by_git import FilesByGit
+from bindery.adapters.hosts.api_host import ApiHost, folded
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.page_urls import pasted, shown_page
-from bindery.adapters.hosts.private_repositories import Seen, privacy
+from bindery.adapters.hosts.private_repositories import Privacy, Seen
 from bindery.adapters.hosts.ref_cache import KEPT, Facts
 from bindery.adapters.hosts.rest_api import HostApi
 from bindery.adapters.http.address_rules import without_git
@@ -33,9 +34,9 @@ from bindery.domain.errors import (
     RepositoryTooLarge,
 )
 from bindery.domain.repository import Repository
-from bindery.domain.urls.pasted import PastedUrl, Place
+from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
 from bindery.ports.table import Table
 
 NAME: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}"
@@ -80,7 +81,7 @@ class _Message(BaseModel):
     message: str
 
 
-class GitLabProvider(FilesByGit):
+class GitLabProvider(ApiHost):
     """Provider for GitLab projects. Specs: `namespace%2Fproject/ref`; groups may be nested, a commit id may be shortened.
 
     url: address of the server without a trailing slash, for pages, clones and its API.
@@ -114,33 +115,33 @@ class GitLabProvider(FilesByGit):
         token: str = "",
         private: Sequence[str] = (),
     ) -> None:
-        super().__init__(client, clock)
-        self._url = url.rstrip("/")
-        self._place = Place.of(self._url)
         headers = {"Accept": "application/json"}
-        self._api = HostApi(client, clock, f"{self._url}/api/v4", token, headers=headers, absent=_absent)
-        self._privacy = privacy(
-            self._api,
-            table,
-            clock,
-            provider=self.id,
-            url=self._url,
-            allowed=private,
-            about=_about,
-            read=self._read_about,
+        api = HostApi(client, clock, f"{url.rstrip('/')}/api/v4", token, headers=headers, absent=_absent)
+        super().__init__(client, table, clock, api=api, url=url)
+        self._privacy = Privacy(self._api, self._refs, self.id, self._url, private, about=_about, read=self._read_about)
+
+    @classmethod
+    def configured(cls, parts: HostParts) -> RepositoryProvider:
+        settings = parts.settings
+        return cls(
+            parts.client,
+            parts.table,
+            parts.clock,
+            url=settings.gitlab_url,
+            token=settings.gitlab_token.get_secret_value(),
+            private=settings.private_repositories,
         )
 
     def check(self, spec: str) -> str:
         namespace, _ = _parts(spec)
-        return f"{self._url}/{_folded(namespace)}"
+        return f"{self._url}/{folded(namespace)}"
 
     def canonical(self, spec: str) -> str:
         namespace, ref = _parts(spec)
-        return f"{_folded(namespace)}/{ref}"
+        return f"{folded(namespace)}/{ref}"
 
     def detect(self, address: str) -> PastedUrl | None:
-        place = Place.of(address)
-        steps = place.below(self._place) if place else None
+        steps = self._steps(address)
         if steps is None or len(steps) < 2 or steps[0] in RESERVED:
             return None
         for count in range(2, len(steps)):
@@ -231,11 +232,6 @@ def _absent(answer: Answer) -> bool:
         return NO_PROJECT not in _Message.model_validate_json(answer.body).message
     except ValidationError:
         return False
-
-
-def _folded(namespace: str) -> str:
-    """Return the canonical spelling of a project, for a host that ignores the case of names."""
-    return without_git(namespace).lower()
 
 
 def _parts(spec: str) -> tuple[str, str]:

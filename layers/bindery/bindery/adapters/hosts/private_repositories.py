@@ -7,8 +7,6 @@ from typing import Final, Protocol, runtime_checkable
 from bindery.adapters.hosts.ref_cache import Facts, KeptRefs
 from bindery.adapters.hosts.rest_api import ApiAnswer, HostApi
 from bindery.domain.errors import RepositoryNotFound
-from bindery.ports.clock import Clock
-from bindery.ports.table import Table
 
 PRIVATE: Final = {"private": "yes"}
 """Fact that marks a private repository in the cache."""
@@ -101,18 +99,3 @@ class Privacy:
         full_name = f"{self.provider}/{name}".lower()
         names = [each.lower() for each in self.allowed]
         return any(full_name == each or (each.endswith("/*") and full_name.startswith(each[:-1])) for each in names)
-
-
-def privacy(
-    api: HostApi,
-    table: Table,
-    clock: Clock,
-    *,
-    provider: str,
-    url: str,
-    allowed: Sequence[str],
-    about: Callable[[str], str],
-    read: Callable[[bytes], Seen],
-) -> Privacy:
-    """Return the Privacy of a provider. Its refs are cached in the table."""
-    return Privacy(api, KeptRefs(table, clock, f"{provider}#{api.url}"), provider, url, allowed, about, read)

@@ -4,7 +4,6 @@ An exchange is a series of requests, redirects included, that share one budget.
 """
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import parse_url
 
+from bindery.adapters.bounded_sockets import BoundedSocket, BoundedTLSSocket, Once
 from bindery.adapters.http.address_rules import Address, AddressRules
 from bindery.domain.errors import HostUnreachable, RepositoryTooLarge
 from bindery.ports.contents import never
@@ -137,7 +137,7 @@ class Budget:
         cut_short = self.short_of_time and time.monotonic() >= self.deadline
         return False if unreachable and not cut_short and not self.stopped() else None
 
-    def receive(self, once: Callable[[float], int]) -> int:
+    def receive(self, once: Once) -> int:
         """Return the number of bytes that `once` received. It is called with the seconds it may wait.
 
         The wait is split into slices, so that a stopped exchange ends soon.
@@ -187,7 +187,7 @@ class Budget:
         self.rules.check_resolved(host, port, [str(info[4][0]) for info in addresses])
         why = "its name has no address"
         for family, kind, proto, _, address in addresses:
-            sock = BoundedSocket(family, kind, proto)
+            sock = GuardedSocket(family, kind, proto)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.settimeout(self.next_timeout(self.connect_seconds))
@@ -228,29 +228,17 @@ class TimeLimit:
         self.remaining_seconds()
 
 
-class BoundedSocket(socket.socket):
-    """Socket that cuts each wait to the exchange's remaining time: a slow sender cannot outlast the deadline."""
+class GuardedSocket(BoundedSocket):
+    """Socket with the limits of the current exchange."""
 
-    def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override] # arguments of SocketIO and ssl
-        receive = super().recv_into
-
-        def once(seconds: float) -> int:
-            self.settimeout(seconds)
-            return receive(buffer, nbytes, flags)
-
+    def receive(self, once: Once) -> int:
         return CURRENT_BUDGET.get().receive(once)
 
 
-class BoundedTLSSocket(ssl.SSLSocket):
-    """TLS socket with the limits of BoundedSocket."""
+class GuardedTLSSocket(BoundedTLSSocket):
+    """TLS socket with the limits of the current exchange."""
 
-    def recv_into(self, buffer: bytearray | memoryview, nbytes: int | None = None, flags: int = 0) -> int:  # type: ignore[override] # as above
-        receive = super().recv_into
-
-        def once(seconds: float) -> int:
-            self.settimeout(seconds)
-            return receive(buffer, nbytes, flags)
-
+    def receive(self, once: Once) -> int:
         return CURRENT_BUDGET.get().receive(once)
 
 

@@ -26,10 +26,10 @@ from bindery.adapters.http.budget import (
     CURRENT_BUDGET,
     MB,
     PACE_SECONDS,
-    BoundedTLSSocket,
     Budget,
     GuardedPool,
     GuardedTLSPool,
+    GuardedTLSSocket,
     Resolver,
     allow_redirect,
     system_resolver,
@@ -106,7 +106,7 @@ def _retries() -> Retry:
 def _tls() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
-    context.sslsocket_class = BoundedTLSSocket
+    context.sslsocket_class = GuardedTLSSocket
     return context
 
 

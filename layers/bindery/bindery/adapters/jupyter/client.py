@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from bindery.adapters.bounded_sockets import BoundedSocket, BoundedTLSSocket, Once
+
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 4.0
 ANSWER_BYTES = 1_000_000
@@ -95,24 +97,22 @@ class _Connection(HTTPConnection):
         return secured
 
 
-class _Socket(socket.socket):
-    """Socket that cuts each wait to the remaining time: a slow sender cannot outlast the deadline."""
+class _Socket(BoundedSocket):
+    """Socket that cuts each wait to the remaining time. until: the deadline, on the monotonic clock."""
 
     until = 0.0
 
-    def recv_into(self, buffer: bytearray | memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override]  # arguments of SocketIO
-        self.settimeout(min(READ_SECONDS, _left(self.until)))
-        return super().recv_into(buffer, nbytes, flags)
+    def receive(self, once: Once) -> int:
+        return once(min(READ_SECONDS, _left(self.until)))
 
 
-class _TLSSocket(ssl.SSLSocket):
+class _TLSSocket(BoundedTLSSocket):
     """TLS socket with the limits of _Socket."""
 
     until = 0.0
 
-    def recv_into(self, buffer: bytearray | memoryview, nbytes: int | None = None, flags: int = 0) -> int:  # type: ignore[override]  # as above
-        self.settimeout(min(READ_SECONDS, _left(self.until)))
-        return super().recv_into(buffer, nbytes, flags)
+    def receive(self, once: Once) -> int:
+        return once(min(READ_SECONDS, _left(self.until)))
 
 
 def _left(until: float) -> float:

@@ -23,7 +23,6 @@ from bindery.domain.links import plain_spec
 from bindery.domain.sessions import Session
 from bindery.domain.tokens import Tokens
 from bindery.domain.urls.pasted import PastedUrl
-from bindery.web.api.detect import detected
 from bindery.web.base_url import Own
 from bindery.web.errors.render import error_message
 from bindery.web.stream.payloads import words_of
@@ -142,6 +141,8 @@ class Api:
 
     def detect(self, caller: Caller, url: str | None) -> Answer:
         """Return the parts of a pasted address, and the link that launches it."""
+        from bindery.web.api.detect import detected  # imported here: few requests need it
+
         if not url:
             raise BadRequest(why="the address to look at is missing: /api/detect?url=...")
         own = Own.of(self.public_url, caller.scheme, caller.header("host"), caller.stage)

@@ -1,8 +1,9 @@
-"""Client for GitHub's REST API, for repositories and for gists."""
+"""Client for GitHub's REST API and its credentials, for repositories and for gists."""
 
 import re
 from typing import Final
 
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.rest_api import HostApi, Token
 from bindery.adapters.http.client import Answer, GuardedClient
 from bindery.ports.clock import Clock
@@ -16,6 +17,23 @@ NO_COMMITS: Final = 409
 def github_api(client: GuardedClient, clock: Clock, url: str, token: str | Token) -> HostApi:
     """Return a client for the API at this address."""
     return HostApi(client, clock, url, token, headers=HEADERS, absent=_absent, empty=_empty)
+
+
+def github_token(parts: HostParts) -> str | Token:
+    """Return the token, or the function that returns the current token of a GitHub App."""
+    settings = parts.settings
+    if not settings.github_app_id:
+        return settings.github_token.get_secret_value()
+    from bindery.adapters.hosts.github.app_tokens import GitHubApp
+
+    return GitHubApp(
+        parts.client,
+        parts.clock,
+        settings.github_api_url,
+        app=settings.github_app_id,
+        installation=settings.github_app_installation,
+        key=settings.github_app_key.get_secret_value(),
+    )
 
 
 def _absent(answer: Answer) -> bool:

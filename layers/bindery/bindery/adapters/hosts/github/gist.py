@@ -6,10 +6,11 @@ from typing import Final
 from pydantic import BaseModel, Field, RootModel
 
 from bindery.adapters.git.refs import COMMIT, check_length, check_ref, decoded, shown
-from bindery.adapters.hosts.by_git import FilesByGit
-from bindery.adapters.hosts.github.api import OWNER, github_api
+from bindery.adapters.hosts.api_host import ApiHost
+from bindery.adapters.hosts.github.api import OWNER, github_api, github_token
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.page_urls import Shown, pasted
-from bindery.adapters.hosts.ref_cache import KEPT, Facts, KeptRefs
+from bindery.adapters.hosts.ref_cache import KEPT, Facts
 from bindery.adapters.hosts.rest_api import ApiAnswer, Token
 from bindery.adapters.http.address_rules import without_git
 from bindery.adapters.http.client import GuardedClient
@@ -22,9 +23,9 @@ from bindery.domain.errors import (
     SecretGist,
 )
 from bindery.domain.repository import Repository
-from bindery.domain.urls.pasted import PastedUrl, Place
+from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
 from bindery.ports.table import Table
 
 ID: Final = re.compile(r"[0-9a-f]{1,40}")
@@ -52,7 +53,7 @@ class _Gist(BaseModel):
     history: list[_Version] = Field(min_length=1)
 
 
-class GistProvider(FilesByGit):
+class GistProvider(ApiHost):
     """Provider for gists. Specs: `user/id` or `user/id/ref`.
 
     ref: HEAD (or master, or main) for the newest revision, or a revision's full id.
@@ -86,12 +87,21 @@ class GistProvider(FilesByGit):
         token: str | Token = "",
         secret: bool = False,
     ) -> None:
-        super().__init__(client, clock)
-        self._api = github_api(client, clock, api_url, token)
-        self._refs = KeptRefs(table, clock, f"{self.id}#{self._api.url}")
-        self._url = url.rstrip("/")
-        self._place = Place.of(self._url)
+        super().__init__(client, table, clock, api=github_api(client, clock, api_url, token), url=url)
         self._secret = secret
+
+    @classmethod
+    def configured(cls, parts: HostParts) -> RepositoryProvider:
+        settings = parts.settings
+        return cls(
+            parts.client,
+            parts.table,
+            parts.clock,
+            api_url=settings.github_api_url,
+            url=settings.gist_url,
+            token=github_token(parts),
+            secret=settings.secret_gists,
+        )
 
     def check(self, spec: str) -> str:
         user, gist, _ = _parts(spec)
@@ -102,8 +112,7 @@ class GistProvider(FilesByGit):
         return f"{user.lower()}/{gist}/{ref}"
 
     def detect(self, address: str) -> PastedUrl | None:
-        place = Place.of(address)
-        match place.below(self._place) if place else None:
+        match self._steps(address):
             case (user, gist, "raw", revision, *file) if COMMIT.fullmatch(revision):
                 return pasted(self, f"{user}/{gist}", Shown(revision, "/".join(file)))
             case (user, gist, "raw", *file):

@@ -16,18 +16,20 @@ from bindery.adapters.git.refs import (
     or_head,
     shown,
 )
-from bindery.adapters.hosts.github.api import OWNER, github_api
+from bindery.adapters.hosts.api_host import ApiHost, folded
+from bindery.adapters.hosts.github.api import OWNER, github_api, github_token
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.page_urls import Shown, pasted, shown_page
-from bindery.adapters.hosts.private_repositories import Seen, privacy
+from bindery.adapters.hosts.private_repositories import Privacy, Seen
 from bindery.adapters.hosts.ref_cache import KEPT
 from bindery.adapters.hosts.rest_api import Token
 from bindery.adapters.http.address_rules import without_git
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.errors import BadSpec, HostUnreachable, RefNotFound, RepositoryNotFound
 from bindery.domain.repository import Entry, Repository, Tree
-from bindery.domain.urls.pasted import PastedUrl, Place
+from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display, Resolved
+from bindery.ports.repository_provider import Display, RepositoryProvider, Resolved
 from bindery.ports.table import Table
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ class _CommitRecord(NamedTuple):
     private: bool
 
 
-class GitHubProvider:
+class GitHubProvider(ApiHost):
     """Provider for GitHub repositories. Specs: `owner/repository/ref`.
 
     The ref may contain slashes, and a commit id may be shortened.
@@ -112,34 +114,35 @@ class GitHubProvider:
         token: str | Token = "",
         private: Sequence[str] = (),
     ) -> None:
-        self._api = github_api(client, clock, api_url, token)
-        self._client = client
-        self._clock = clock
-        self._url = url.rstrip("/")
-        self._privacy = privacy(
-            self._api,
-            table,
-            clock,
-            provider=self.id,
-            url=self._url,
-            allowed=private,
-            about="/repos/{}".format,
-            read=self._read_about,
+        super().__init__(client, table, clock, api=github_api(client, clock, api_url, token), url=url)
+        self._privacy = Privacy(
+            self._api, self._refs, self.id, self._url, private, about="/repos/{}".format, read=self._read_about
         )
-        self._place = Place.of(self._url)
         self._trees: dict[str, str] = {}
+
+    @classmethod
+    def configured(cls, parts: HostParts) -> RepositoryProvider:
+        settings = parts.settings
+        return cls(
+            parts.client,
+            parts.table,
+            parts.clock,
+            api_url=settings.github_api_url,
+            url=settings.github_url,
+            token=github_token(parts),
+            private=settings.private_repositories,
+        )
 
     def check(self, spec: str) -> str:
         repository, _ = _parts(spec)
-        return f"{self._url}/{_folded(repository)}"
+        return f"{self._url}/{folded(repository)}"
 
     def canonical(self, spec: str) -> str:
         repository, ref = _parts(spec)
-        return f"{_folded(repository)}/{ref}"
+        return f"{folded(repository)}/{ref}"
 
     def detect(self, address: str) -> PastedUrl | None:
-        place = Place.of(address)
-        steps = place.below(self._place) if place else None
+        steps = self._steps(address)
         if steps is None or len(steps) < 2 or steps[0] in RESERVED:
             return None
         return pasted(self, f"{steps[0]}/{without_git(steps[1])}", _page_of(steps[2:]))
@@ -193,11 +196,6 @@ class GitHubProvider:
         name, _ = _parts(repository.resolved_spec)
         return self._files.read(name, repository, entry)
 
-    def tags(self, repository: Repository) -> str:
-        from bindery.adapters.hosts.git import GitProvider  # imported here: few launches need tags
-
-        return GitProvider(self._client, self._clock).tags(repository)
-
     @cached_property
     def _files(self) -> "GitHubFiles":
         """Return the reader of files. It is imported on first use: most requests of visitors need no files."""
@@ -232,11 +230,6 @@ def _page_of(steps: tuple[str, ...]) -> Shown | None:
     if len(steps) > 1 and steps[0] == "pull" and steps[1].isdigit():
         return Shown(f"pull/{steps[1]}/head")
     return shown_page(steps)
-
-
-def _folded(repository: str) -> str:
-    """Return the canonical spelling of a repository, for a host that ignores the case of names."""
-    return without_git(repository).lower()
 
 
 def _parts(spec: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from pydantic import BaseModel
 
 from bindery.adapters.git.refs import shown
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.page_urls import pasted
 from bindery.adapters.hosts.records.answer_cache import VERSION_SECONDS
 from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
@@ -25,7 +26,7 @@ from bindery.domain.errors import BadAddress, BadSpec, RepositoryUnusable
 from bindery.domain.repository import Repository
 from bindery.domain.urls.pasted import PastedUrl, Place
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display
+from bindery.ports.repository_provider import Display, RepositoryProvider
 from bindery.ports.table import Table
 
 SITE: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
@@ -101,6 +102,10 @@ class CkanProvider(RecordHost):
     def __init__(self, client: GuardedClient, table: Table, clock: Clock) -> None:
         super().__init__(table, clock)
         self._api = RecordApi(client, clock)
+
+    @classmethod
+    def configured(cls, parts: HostParts) -> RepositoryProvider:
+        return cls(parts.client, parts.table, parts.clock)
 
     def check(self, spec: str) -> str:
         return _dataset(spec).page

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from bindery.adapters.git.refs import shown
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.page_urls import pasted
 from bindery.adapters.hosts.records.answer_cache import KEPT
 from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
@@ -33,7 +34,7 @@ from bindery.domain.errors import BadSpec, RecordNotFound, VersionNotFound
 from bindery.domain.repository import Repository
 from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display
+from bindery.ports.repository_provider import Display, RepositoryProvider
 from bindery.ports.table import Table
 
 VERSIONED: Final = re.compile(rf"(.+)@v({VERSION})")
@@ -118,6 +119,11 @@ class DataverseProvider(RecordHost):
         self._api = RecordApi(client, clock)
         self._dois = dois
         self._more = frozenset(installations)
+
+    @classmethod
+    def configured(cls, parts: HostParts) -> RepositoryProvider:
+        dois = Dois.configured(parts)
+        return cls(parts.client, parts.table, parts.clock, dois, installations=parts.settings.dataverse_hosts)
 
     def check(self, spec: str) -> str:
         doi, _ = self._read_spec(spec)

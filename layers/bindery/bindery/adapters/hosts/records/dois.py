@@ -2,12 +2,13 @@
 
 import re
 from contextlib import suppress
-from typing import Final
+from typing import Final, Self
 from urllib.parse import quote
 
 from pydantic import BaseModel
 
 from bindery.adapters.git.refs import check_length, decoded, shown
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.records.rest_api import RecordApi, time_of
 from bindery.adapters.http.address_rules import parsed
 from bindery.adapters.http.budget import TimeLimit
@@ -74,6 +75,10 @@ class Dois:
         self._api = RecordApi(client, clock)
         self.url = url.rstrip("/")
         self.host = parsed(self.url).host
+
+    @classmethod
+    def configured(cls, parts: HostParts) -> Self:
+        return cls(parts.client, parts.clock, parts.settings.doi_url)
 
     def target(self, doi: str, within: TimeLimit | None = None) -> str:
         """Return the address that a DOI is registered with. Sends one request.

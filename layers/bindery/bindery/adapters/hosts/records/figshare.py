@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, RootModel
 
 from bindery.adapters.git.refs import shown
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.page_urls import pasted
 from bindery.adapters.hosts.records.answer_cache import KEPT
 from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
@@ -23,7 +24,7 @@ from bindery.domain.errors import BadSpec, RepositoryTooLarge, VersionNotFound
 from bindery.domain.repository import Repository
 from bindery.domain.urls.pasted import PastedUrl
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display
+from bindery.ports.repository_provider import Display, RepositoryProvider
 from bindery.ports.table import Table
 
 OWN_DOI: Final = re.compile(r"10\.6084/m9\.figshare\.([0-9]{1,15})", re.IGNORECASE)
@@ -96,6 +97,12 @@ class FigshareProvider(RecordHost):
         self._dois = dois
         self._url = api_url.rstrip("/")
         self._hosts = ("figshare.com", *(host.lower() for host in hosts))
+
+    @classmethod
+    def configured(cls, parts: HostParts) -> RepositoryProvider:
+        settings, dois = parts.settings, Dois.configured(parts)
+        api_url, hosts = settings.figshare_api_url, settings.figshare_hosts
+        return cls(parts.client, parts.table, parts.clock, dois, api_url=api_url, hosts=hosts)
 
     def check(self, spec: str) -> str:
         return doi_page(_doi(spec))

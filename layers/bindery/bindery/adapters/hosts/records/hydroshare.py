@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import BaseModel
 
 from bindery.adapters.git.refs import shown
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.page_urls import Shown, pasted
 from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
 from bindery.adapters.hosts.records.dois import PREFIX, plain
@@ -22,7 +23,7 @@ from bindery.domain.errors import BadSpec, HostUnreachable, RepositoryTooLarge, 
 from bindery.domain.repository import Repository
 from bindery.domain.urls.pasted import PastedUrl, Place
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display
+from bindery.ports.repository_provider import Display, RepositoryProvider
 from bindery.ports.table import Table
 
 ID: Final = "[0-9a-f]{32}"
@@ -83,6 +84,10 @@ class HydroShareProvider(RecordHost):
         parts = urlsplit(self._url)
         self._site = f"{parts.scheme}://{parts.netloc}"
         self._host = parsed(api_url).host
+
+    @classmethod
+    def configured(cls, parts: HostParts) -> RepositoryProvider:
+        return cls(parts.client, parts.table, parts.clock, api_url=parts.settings.hydroshare_api_url)
 
     def check(self, spec: str) -> str:
         return self._page(self._resource(spec))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from bindery.adapters.git.refs import shown
+from bindery.adapters.hosts.host_parts import HostParts
 from bindery.adapters.hosts.page_urls import Shown, pasted
 from bindery.adapters.hosts.records.answer_cache import KEPT
 from bindery.adapters.hosts.records.base import Listing, RecordFile, RecordHost
@@ -23,7 +24,7 @@ from bindery.domain.errors import BadSpec, HostUnreachable, RecordNotFound
 from bindery.domain.repository import Repository
 from bindery.domain.urls.pasted import PastedUrl, Place
 from bindery.ports.clock import Clock
-from bindery.ports.repository_provider import Display
+from bindery.ports.repository_provider import Display, RepositoryProvider
 from bindery.ports.table import Table
 
 OWN_DOI: Final = re.compile(r"10\.[0-9.]+/zenodo\.([0-9]{1,15})", re.IGNORECASE)
@@ -87,6 +88,11 @@ class ZenodoProvider(RecordHost):
         self._address = parsed(api_url)
         at = urlsplit(self._url)
         self._place = Place.of(f"{at.scheme}://{at.netloc}")
+
+    @classmethod
+    def configured(cls, parts: HostParts) -> RepositoryProvider:
+        dois = Dois.configured(parts)
+        return cls(parts.client, parts.table, parts.clock, dois, api_url=parts.settings.zenodo_api_url)
 
     def check(self, spec: str) -> str:
         return doi_page(self._doi(spec))
