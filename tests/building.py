@@ -13,8 +13,8 @@ from bindery.domain.messages import BuildChanged, LogLine, LogWritten, Message
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
 from bindery.ports.contents import Checkout, Contents
-from bindery_builder.environments.conda_request import CHANNELS_ADDRESS
 from bindery_local.builds.uv.builds import UvBuilds
+from tests.serving.conda_channel import NO_CHANNELS
 from tests.serving.uv import UV
 
 REF = "0123456789abcdef0123456789abcdef01234567"
@@ -131,7 +131,7 @@ class Building:
         clock: Clock | None = None,
         contents: Contents | None = None,
         uv: str = UV,
-        conda_channels: str = CHANNELS_ADDRESS,
+        conda_channels: str = NO_CHANNELS,
     ) -> None:
         self.folder, self.home, self.queue = folder, folder / "home", RecordingQueue()
         clock = clock or SystemClock()

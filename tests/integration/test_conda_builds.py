@@ -112,6 +112,7 @@ def test_an_impossible_request_is_explained(building: Building, dependencies: li
     ("files", "before"),
     [
         ({"environment.yml": environment_yml(["python=2.6", "greeting"])}, ""),
+        ({"environment.yml": environment_yml(["python=2.6"])}, "Python 2.6 is not on this machine, and "),
         ({"runtime.txt": "python-2.6"}, "Python 2.6 is not on this machine, and "),
     ],
 )

@@ -121,8 +121,7 @@ def test_runtime_txt_selects_another_installed_python(building: Building, tmp_pa
 @pytest.mark.parametrize(
     ("files", "file", "needs"),
     [
-        ({"runtime.txt": "python-3.3"}, "runtime.txt", "Python 3.3"),
-        ({"environment.yml": "dependencies: [python=3.3]"}, "environment.yml", "Python 3.3"),
+        ({"install.R": "1"}, "install.R", "R"),
         ({"binder/apt.txt": "vim"}, "binder/apt.txt", "Debian packages (vim)"),
     ],
 )

@@ -20,6 +20,8 @@ from threading import Thread
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"lib/python{MINOR}/site-packages"
+NO_CHANNELS = "http://127.0.0.1:9"
+"""Address without a server: a test that needs channels makes its own, and no test reaches the public ones."""
 NOARCH, LINUX = "noarch", "linux-64"
 
 

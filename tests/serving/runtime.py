@@ -25,14 +25,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bindery.domain.tokens import Tokens
 from bindery_builder.images.tool import ContainerTool
+from tests.serving.conda_channel import NO_CHANNELS
 from tests.serving.started import started_with
 from tests.serving.tool_storage import clear
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120.0
 START_SECONDS = 60.0
-NO_CHANNELS = "http://127.0.0.1:9"
-"""Address without a server: a test that needs conda channels names its own, and none reaches the public ones."""
 STREAM = {"Accept": "text/event-stream"}
 
 

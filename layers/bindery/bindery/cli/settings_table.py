@@ -20,7 +20,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         *("figshare_api_url", "figshare_hosts", "dataverse_hosts", "hydroshare_api_url"),
     ),
     "Builds": (
-        *("builder", "build_seconds", "build_slots", "image_days", "disk_bytes", "container_tool"),
+        *("builder", "build_seconds", "build_slots", "image_days", "disk_bytes", "conda_channels", "container_tool"),
         *("registry", "registry_user", "registry_password", "base_image", "docker_hub_login"),
     ),
     "Sessions": (
