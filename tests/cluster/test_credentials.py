@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 SECRET = "bindery/kubeconfig"
-REFUSED = "This Bindery cannot get into the cluster that its sessions run on. Whoever runs it has been told: launch again in a while."
+REFUSED = "This Bindery has no access to the cluster of its sessions. Its operator has been informed: launch again in a while."
 
 
 class Alarms(logging.Handler):

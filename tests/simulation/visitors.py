@@ -86,7 +86,7 @@ class Visitor:
 
     def _watch(self, opened: OpenedLaunch, stops: float | None) -> str:
         """Watch until the launch has ended (empty), or return an event id to come back with."""
-        cursor = StreamCursor.read(opened.told)
+        cursor = StreamCursor.read(opened.cursor)
         while True:
             if stops is not None and self.around.clock.now() >= stops:
                 self.stops(opened.launch.id)
@@ -97,7 +97,7 @@ class Visitor:
             except (Retryable, Killed):
                 return self._back_with(opened.launch.id, cursor)
             for step in steps:
-                cursor = step.told
+                cursor = step.cursor
                 self.messages.append(step.event.message)
             if launch.ended:
                 self._end(launch)

@@ -62,8 +62,8 @@ def test_events_are_sent_in_order_and_once(system: InMemorySystem) -> None:
     _, stream_events = system.bindery.follow_launch(launch.id, StreamCursor())
     phases = [stream_event.event.phase for stream_event in stream_events]
     assert phases == [Phase.WAITING, Phase.BUILT, Phase.LAUNCHING, Phase.READY]
-    assert system.bindery.follow_launch(launch.id, stream_events[-1].told)[1] == []
-    assert len(system.bindery.follow_launch(launch.id, stream_events[1].told)[1]) == 2
+    assert system.bindery.follow_launch(launch.id, stream_events[-1].cursor)[1] == []
+    assert len(system.bindery.follow_launch(launch.id, stream_events[1].cursor)[1]) == 2
 
 
 def test_log_lines_come_between_waiting_and_built(system: InMemorySystem) -> None:
@@ -88,14 +88,14 @@ def test_a_late_client_gets_the_last_100_lines(system: InMemorySystem, lines: in
 def test_a_client_from_the_beginning_gets_every_line(system: InMemorySystem) -> None:
     launch = waiting(system)
     _, (first_event,) = system.bindery.follow_launch(launch.id, StreamCursor())
-    cursor, lines = first_event.told, []
+    cursor, lines = first_event.cursor, []
     for first in range(0, 1000, 130):
         written(system, launch, range(first, first + 130))
         _, stream_events = system.bindery.follow_launch(launch.id, cursor)
         lines += [
             stream_event.event.message for stream_event in stream_events if stream_event.event.phase is Phase.BUILDING
         ]
-        cursor = stream_events[-1].told
+        cursor = stream_events[-1].cursor
     assert lines == [f"{n}\n" for n in range(1040)]
 
 
@@ -115,7 +115,7 @@ def followed(system: InMemorySystem, launch: Launch, cursor: StreamCursor) -> tu
     """Return the log lines that are new to a client, and its cursor after them."""
     _, stream_events = system.bindery.follow_launch(launch.id, cursor)
     lines = [stream_event.event.message for stream_event in stream_events if stream_event.event.phase is Phase.BUILDING]
-    return lines, stream_events[-1].told if stream_events else cursor
+    return lines, stream_events[-1].cursor if stream_events else cursor
 
 
 def test_a_late_chunk_is_sent_in_its_place(system: InMemorySystem) -> None:
@@ -178,7 +178,7 @@ def test_a_second_attempt_sends_its_own_lines(system: InMemorySystem) -> None:
     again = system.launch(launch)
     assert again.attempt == 2
     written(system, again, range(2))
-    assert messages_of(system, again, stream_events[-1].told)[1:] == ["0\n", "1\n"]
+    assert messages_of(system, again, stream_events[-1].cursor)[1:] == ["0\n", "1\n"]
 
 
 def test_a_session_is_returned_only_while_it_runs(system: InMemorySystem) -> None:

@@ -95,7 +95,7 @@ def test_an_event_id_resumes_its_launch_at_its_cursor(system: InMemorySystem) ->
     launch = system.open()
     event_id = system.bindery.tokens.event_id(launch.id, "3.1.17")
     opened = system.bindery.open_launch(replace(REQUEST, last_event_id=event_id))
-    assert (opened.launch.id, opened.told, opened.rate) == (launch.id, "3.1.17", None)
+    assert (opened.launch.id, opened.cursor, opened.rate) == (launch.id, "3.1.17", None)
     assert len(system.queue.sent) == 1
 
 
@@ -221,7 +221,7 @@ def test_a_reconnect_to_a_doi_finds_its_launch() -> None:
     launch = system.bindery.open_launch(DOI).launch
     event = system.bindery.tokens.event_id(launch.id, "1.0.")
     opened = system.bindery.open_launch(replace(DOI, last_event_id=event))
-    assert (opened.launch.id, opened.told) == (launch.id, "1.0.")
+    assert (opened.launch.id, opened.cursor) == (launch.id, "1.0.")
     system.bindery.ports.homes["10.1/y"] = Home("gh", "o/other/HEAD")  # type: ignore[attr-defined] # an attribute of the fake
     with pytest.raises(LaunchNotFound):
         system.bindery.open_launch(replace(DOI, spec="10.1/y", last_event_id=event))

@@ -42,7 +42,7 @@ class Line:
         while self.now < end:
             if places.due(launch, cursor):
                 stream_events = places.news(launch, cursor)
-                assert all(stream_event.told == cursor for stream_event in stream_events)
+                assert all(stream_event.cursor == cursor for stream_event in stream_events)
                 messages += [stream_event.event.message for stream_event in stream_events]
             self.now += 0.5
         return messages

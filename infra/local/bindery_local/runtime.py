@@ -36,7 +36,7 @@ logger = logging.getLogger("bindery")
 
 
 class Runtime:
-    """Runtime of one process. `run` returns after the process was told to stop and all of its work has ended."""
+    """Runtime of one process. `run` returns after a request to stop, when all work has ended."""
 
     def __init__(self, system: System, listener: socket.socket, adapters: LocalAdapters) -> None:
         self.system = system

@@ -158,7 +158,7 @@ class Settings(Resources):
         ge=0,
         description="maximum time for which a busy kernel alone counts as activity; 0: no limit",
     )
-    cull_seconds: float = Field(60, gt=0, description="interval at which sessions are asked for their activity")
+    cull_seconds: float = Field(60, gt=0, description="interval at which sessions are polled for their activity")
     reconcile_seconds: float = Field(
         60,
         gt=0,

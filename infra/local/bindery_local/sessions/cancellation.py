@@ -29,5 +29,5 @@ class Stops:
                 if not self._waiting[session]:
                     del self._waiting[session]
 
-    def asked(self, session: str) -> bool:
+    def is_stopping(self, session: str) -> bool:
         return self.closed or session in self._waiting or ALL in self._waiting

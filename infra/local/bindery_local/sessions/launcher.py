@@ -106,7 +106,7 @@ class ProcessSessions:
     def activity(self, sessions: Mapping[str, tuple[str, str]], seconds: float) -> Mapping[str, Activity | None]:
         """Return the activity of each session, None for one that does not answer.
 
-        A session is not asked if another user has taken its port: that user must not see its token.
+        No request is sent to a session if another user has taken its port: that user must not see its token.
         """
         listening = socket_owners.listening_users()
         own_sessions = {
@@ -170,7 +170,7 @@ class ProcessSessions:
             try:
                 with self._held(order.image) as (environment, lock):
                     folder.create()
-                    stopped = partial(self._stops.asked, order.id)
+                    stopped = partial(self._stops.is_stopping, order.id)
                     notes = checkout(order.repository, environment, self._contents, folder.work, stopped)
                     if environment.home:
                         copy_folder(environment.home, folder.home)

@@ -41,12 +41,12 @@ class LaunchRequest:
 class OpenedLaunch:
     """Result of a launch request. rate: set if the launch was counted.
 
-    told: the cursor that the client sent, after the events that it has received (empty: it has received no events).
+    cursor: the position that the client sent, after the events that it has received (empty: it has received no events).
     stream: the id under which the stream of its events is counted; empty if there is no stream.
     """
 
     launch: Launch
-    told: str = ""
+    cursor: str = ""
     rate: Rate | None = None
     stream: str = ""
 
@@ -79,4 +79,4 @@ class StreamEvent:
     """Event for the client, and the client's position after it."""
 
     event: Event
-    told: StreamCursor
+    cursor: StreamCursor

@@ -73,7 +73,7 @@ class Commits:
             if item is None:
                 raise
             return str(item.data["digest"])
-        with suppress(Stale):  # another launch asked at the same time
+        with suppress(Stale):  # another launch stored the digest at the same time
             new = item or Item(_tags_pk(repository), TAGS)
             self.table.put(replace(new, data={"digest": digest, "at": now}, expires_at=now + KEPT_SECONDS))
         return digest

@@ -36,10 +36,10 @@ class CondaSpecs:
         """
         if len(self.channels) > MOST_CHANNELS or len(self.specs) > MOST_SPECS:
             raise BuildFailed(step=self.file, why=f"it names over {MOST_CHANNELS} channels or {MOST_SPECS} packages")
-        named = [name for name in self.channels if name != "nodefaults"]
-        if "nodefaults" not in self.channels or not named:
-            named.append(DEFAULT_CHANNEL)
-        spelled = [name for each in named for name in (DEFAULTS if each == "defaults" else (each,))]
+        channels = [name for name in self.channels if name != "nodefaults"]
+        if "nodefaults" not in self.channels or not channels:
+            channels.append(DEFAULT_CHANNEL)
+        spelled = [name for each in channels for name in (DEFAULTS if each == "defaults" else (each,))]
         spelled += [channel for channel, _ in map(_split, self.specs) if channel]
         return tuple(dict.fromkeys(self._address(name, base) for name in spelled))
 

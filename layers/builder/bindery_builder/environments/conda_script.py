@@ -74,10 +74,10 @@ async def _solved(
     from rattler.exceptions import SolverError
 
     own = [MatchSpec(text) for text in request.specs]
-    named = {spec.name.normalized for spec in own if spec.name is not None}
+    requested = {spec.name.normalized for spec in own if spec.name is not None}
     machine = VirtualPackage.detect()
     for number, group in enumerate(request.base):
-        base = [spec for text in group if (spec := MatchSpec(text)).name and spec.name.normalized not in named]
+        base = [spec for text in group if (spec := MatchSpec(text)).name and spec.name.normalized not in requested]
         try:
             records = await solve(
                 channels, [*own, *base], gateway=gateway, platforms=PLATFORMS, virtual_packages=machine
@@ -135,14 +135,14 @@ class Progress:
 
 
 async def _pythons(request: "CondaRequest", channels: "list[Channel]", gateway: "Gateway") -> tuple[str, ...]:
-    """Return the minor versions of Python that the channels have, if no requested Python is among them; otherwise nothing."""
+    """Return the minor versions of Python that the channels have, if no requested Python is among them; else an empty tuple."""
     from rattler import MatchSpec
 
-    wanted = [spec for text in request.specs if (spec := MatchSpec(text)).name]
-    wanted = [spec for spec in wanted if spec.name is not None and spec.name.normalized == "python"]
-    found = await gateway.query(sources=channels, platforms=PLATFORMS, specs=[MatchSpec("python")], recursive=False)
-    records = [record for source in found for record in source]
-    if not wanted or any(all(spec.matches(record) for spec in wanted) for record in records):
+    specs = [spec for text in request.specs if (spec := MatchSpec(text)).name]
+    specs = [spec for spec in specs if spec.name is not None and spec.name.normalized == "python"]
+    sources = await gateway.query(sources=channels, platforms=PLATFORMS, specs=[MatchSpec("python")], recursive=False)
+    records = [record for source in sources for record in source]
+    if not specs or any(all(spec.matches(record) for spec in specs) for record in records):
         return ()
     minors = {tuple(map(int, str(record.version).split(".")[:2])) for record in records}
     return tuple(".".join(map(str, minor)) for minor in sorted(minors))

@@ -219,7 +219,7 @@ class GitProvider:
         except Refused:
             raise RefNotFound(spec=repository.spec, ref=repository.ref) from None
         except (BrokenPack, KeyError):
-            raise HostUnreachable(host=parsed(url).host, why="it sent something else than what was asked") from None
+            raise HostUnreachable(host=parsed(url).host, why="its answer is not what was requested") from None
         if kind != BLOB:
             raise RefNotFound(spec=repository.spec, ref=entry.id)
         return content
@@ -239,7 +239,7 @@ class GitProvider:
     def _find(self, url: str, ref: str) -> Found | None:
         """Return the commit of the ref, or None if the repository has no such ref.
 
-        A server that was discovered lately is asked without discovery, which saves half of the requests. If the repository has moved, it
+        A request to a server that was discovered lately skips the discovery, which saves half of the requests. If the repository has moved, it
         is discovered again.
         """
         entry = self._remotes.get(url)

@@ -22,7 +22,7 @@ COMMITS = frozenset({"commit", "commits", "branch"})
 TAGS = frozenset({"releases", "tags", "tag"})
 NO_TAG = frozenset({"latest", "new"})
 # Full names of the refs in git. It is not verified that GitLab's commits API accepts them: its documentation mentions only
-# branches and tags (docs.gitlab.com/api/commits). Gitea and Forgejo are asked with git, which accepts them.
+# branches and tags (docs.gitlab.com/api/commits). For Gitea and Forgejo, git is used, which accepts them.
 CHANGES = MappingProxyType({"merge_requests": "refs/merge-requests/{}/head", "pulls": "refs/pull/{}/head"})
 
 

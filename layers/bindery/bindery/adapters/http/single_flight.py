@@ -46,4 +46,4 @@ class SingleFlight(Generic[T]):
         try:
             return first.result(self._seconds)
         except TimeoutError:
-            raise HostUnreachable(host=host, why="it has not yet answered whoever asked the same before") from None
+            raise HostUnreachable(host=host, why="it has not yet answered an earlier request for the same") from None

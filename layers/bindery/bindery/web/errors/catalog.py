@@ -344,9 +344,9 @@ CATALOG: Mapping[type[BinderyError], CatalogEntry] = MappingProxyType(
         e.ClusterRefused: CatalogEntry(
             503,
             "cluster_refused",
-            "This Bindery cannot get into the cluster that its sessions run on. Whoever runs it has been told: "
+            "This Bindery has no access to the cluster of its sessions. Its operator has been informed: "
             "launch again in a while.",
-            "This Bindery cannot get into the cluster that its sessions run on. Whoever runs it has been told...",
+            "This Bindery has no access to the cluster of its sessions. Its operator has been informed...",
         ),
         # Launches
         e.LaunchStopped: CatalogEntry(

@@ -185,7 +185,7 @@ class Stream:
     async def _launch_events(
         self, opened: OpenedLaunch, request: LaunchRequest, interval: PollInterval, *, resumes: bool
     ) -> AsyncIterator[ServerSentEvent]:
-        cursor, waited = StreamCursor.read(opened.told), False
+        cursor, waited = StreamCursor.read(opened.cursor), False
         longest = (self.page_seconds if resumes else self.longest_seconds) or float("inf")
         places = QueuePositions(self.follow.builds_before, why=self.follow.builds_refused)
         while interval.age < longest:
@@ -206,7 +206,7 @@ class Stream:
                 cursor = replace(cursor, events=len(launch.events) - 1)
                 continue
             for item in news:
-                cursor = item.told
+                cursor = item.cursor
                 yield self._event(await self._payload(launch, item, request), launch.id, cursor)
             if launch.ended:
                 return

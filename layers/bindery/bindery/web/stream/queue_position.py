@@ -46,7 +46,7 @@ class QueuePositions:
     ask: Callable[[Launch], int | None]
     clock: Callable[[], float] = time.monotonic
     why: Callable[[Launch], str] = lambda _: ""
-    _told: tuple[int | None, str] = field(default=(None, ""), init=False)
+    _last_sent: tuple[int | None, str] = field(default=(None, ""), init=False)
     _begun: float = field(default=-1, init=False)
     _next: float = field(default=0, init=False)
 
@@ -65,8 +65,8 @@ class QueuePositions:
             refusal = "" if before is None else self.why(launch)
         except Retryable:  # the next look may succeed
             return []
-        if (before, refusal) == self._told:
+        if (before, refusal) == self._last_sent:
             return []
-        self._told = (before, refusal)
+        self._last_sent = (before, refusal)
         message = TURN if before is None else words_of_place(before, refusal)
         return [StreamEvent(Event(phase=Phase.WAITING, message=message), cursor)]

@@ -71,5 +71,5 @@ class GitHubFiles:
         except ValueError:
             content = b""
         if object_id(b"blob", content).decode() != entry.id:
-            raise HostUnreachable(host=self.api.host, why="it sent another file than the one asked for")
+            raise HostUnreachable(host=self.api.host, why="it sent another file than the requested one")
         return content

@@ -138,7 +138,7 @@ class CkanProvider(RecordHost):
         package = self._api.get(_Answer, repository.clone_url, repository.repo_url, within).result
         if not repository.ref.endswith(f".v{_changed(package)}"):
             raise RepositoryUnusable(
-                why="its host has changed it since it was asked for; launch again to get what it is now"
+                why="its host has changed it since the launch began; launch again to get its present version"
             )
         resources = [each for each in package.resources if each.url]
         names = Counter(_name(each) for each in resources)

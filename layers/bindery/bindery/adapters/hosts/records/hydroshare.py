@@ -123,7 +123,7 @@ class HydroShareProvider(RecordHost):
         resource, _, changed = repository.ref.partition(".v")
         if self._changed(resource, within) != int(changed):
             raise RepositoryUnusable(
-                why="its host has changed it since it was asked for; launch again to get what it is now"
+                why="its host has changed it since the launch began; launch again to get its present version"
             )
         files: list[RecordFile] = []
         url = f"{repository.clone_url}/files/"
