@@ -239,8 +239,8 @@ class GitProvider:
     def _find(self, url: str, ref: str) -> Found | None:
         """Return the commit of the ref, or None if the repository has no such ref.
 
-        A request to a server that was discovered lately skips the discovery, which saves half of the requests. If the repository has moved, it
-        is discovered again.
+        A request to a server that was discovered lately skips the discovery, which saves half of the requests. If the repository
+        has moved, it is discovered again.
         """
         entry = self._remotes.get(url)
         if entry and self._clock.now() - entry[1] < REMEMBERED_SECONDS:
