@@ -17,6 +17,8 @@ help: ## what there is
 up: .venv/ready ## runs Bindery here, until Ctrl-C
 	@exec $(RUN) -m bindery_local
 
+test test-cluster: export PYTHONDONTWRITEBYTECODE = # each process would compile anew what it imports
+
 test: .venv/ready ## everything that can run here
 	@folder=$$(mktemp -d /tmp/b.XXXX) && trap 'rm -rf '$$folder EXIT && \
 		$(RUN) -m pytest -n 3 --dist loadscope --durations=10 --basetemp=$$folder/t # a browser's sockets want short paths
